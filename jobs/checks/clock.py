@@ -1,0 +1,50 @@
+"""The stop-watch of one attempt. The runner makes it, the check marks its phases, and whoever ends the attempt can
+still read how far it came: that is how a time-out knows what it was waiting for."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from jobs.runs import Phases
+
+Phase = Literal["dns", "connect", "tls", "first_byte", "body"]
+
+
+class PhaseClock:
+    """Marks phases as they begin; a second visit of a phase (a redirect) adds to the first."""
+
+    __slots__ = ("_began", "_since", "_spent", "current")
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._since = self._began
+        self._spent: dict[str, float] = {}
+        self.current: Phase | None = None
+        """The phase that is going on; None before the first."""
+
+    def enter(self, phase: Phase) -> None:
+        """The phase before ends, this one begins."""
+        now = time.perf_counter()
+        self._close(now)
+        self.current = phase
+        self._since = now
+
+    def stop(self) -> Phases:
+        """End the phase that is going on and give all of them."""
+        now = time.perf_counter()
+        self._close(now)
+        self.current = None
+        spent = self._spent
+        return Phases(
+            dns_ms=spent.get("dns"),
+            connect_ms=spent.get("connect"),
+            tls_ms=spent.get("tls"),
+            first_byte_ms=spent.get("first_byte"),
+            total_ms=round((now - self._began) * 1000, 3),
+        )
+
+    def _close(self, now: float) -> None:
+        if self.current is not None:
+            spent = (now - self._since) * 1000
+            self._spent[self.current] = round(self._spent.get(self.current, 0.0) + spent, 3)

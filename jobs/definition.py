@@ -1,0 +1,61 @@
+"""A job: schedule + check + policies, as one frozen model. Built by config.job_files and by the API, used everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer, SkipValidation, WithJsonSchema
+
+from jobs.expectations import Expectation
+from jobs.model import Frozen
+from jobs.policies import CircuitPolicy, RetryPolicy, Timeouts
+from jobs.schedules import Schedule, parse_schedule
+from jobs.targets import Target
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+"""A job's name stands in run ids, URLs, table keys and tags, so it is kept plain."""
+
+
+def _read_schedule(value: Any) -> Any:
+    return parse_schedule(value) if isinstance(value, (str, dict)) else value
+
+
+ScheduleField = Annotated[
+    SkipValidation[Schedule],
+    BeforeValidator(_read_schedule),
+    PlainSerializer(lambda schedule: schedule.spec, return_type=Any),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "description": "NCRONTAB, five or six fields", "examples": ["*/10 * * * * *"]},
+                {"type": "object", "properties": {"every": {"type": "string"}, "cron": {"type": "string"}}},
+            ]
+        }
+    ),
+]
+
+# Most of 10,000 jobs keep these: one shared value each instead of a copy a job.
+_TIMEOUTS = Timeouts()
+_RETRY = RetryPolicy()
+
+
+class JobDefinition(Frozen):
+    """A named definition. Without a schedule it runs on demand only."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    description: str = Field(default="", max_length=500)
+    enabled: bool = True
+    schedule: ScheduleField | None = None
+    check: Target
+    expect: tuple[Expectation, ...] = ()
+    timeout: Timeouts = Field(default_factory=lambda: _TIMEOUTS)
+    retry: RetryPolicy = Field(default_factory=lambda: _RETRY)
+    circuit: CircuitPolicy | None = None
+    overlap: Literal["skip", "allow"] = "skip"
+    """A run that falls due while the last one is still going: left out with that reason, or started beside it."""
+    tags: dict[str, str] = Field(default_factory=dict)
+
+    def generation(self) -> str:
+        """A short hash of the whole definition: a ticket made for another one is not run."""
+        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()[:12]

@@ -1,0 +1,55 @@
+"""What the runner tells while it works, and the protocol of who listens.
+
+The runner calls the listener; observability.telemetry implements it. Methods return at once and never raise: a
+listener that has to wait puts the event into its own queue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from jobs.runs import Attempt, Run, Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    ticket: Ticket
+    endpoint: str
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRetried:
+    """An attempt failed and another one follows after `attempt.wait_ms`."""
+
+    ticket: Ticket
+    endpoint: str
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    run: Run
+
+
+class RunListener(Protocol):
+    def run_started(self, event: RunStarted) -> None: ...
+
+    def attempt_retried(self, event: AttemptRetried) -> None: ...
+
+    def run_finished(self, event: RunFinished) -> None: ...
+
+
+class Silent:
+    """Listens to nothing; for tools and tests."""
+
+    def run_started(self, event: RunStarted) -> None:
+        """Ignore it."""
+
+    def attempt_retried(self, event: AttemptRetried) -> None:
+        """Ignore it."""
+
+    def run_finished(self, event: RunFinished) -> None:
+        """Ignore it."""

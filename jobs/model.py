@@ -1,0 +1,44 @@
+"""The base of all definition models, and the helpers their unions share. Used by the model files beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+
+class Frozen(BaseModel):
+    """An immutable model that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False, hide_input_in_errors=True)
+
+
+class SecretRef(Frozen):
+    """Where a secret is found, never the secret: `{secret: checkout-token}`."""
+
+    secret: str = Field(min_length=1, max_length=127, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+
+
+def _text_or_secret(value: object) -> str:
+    return "secret" if isinstance(value, (dict, SecretRef)) else "text"
+
+
+TextOrSecret = Annotated[
+    Annotated[str, Tag("text")] | Annotated[SecretRef, Tag("secret")], Discriminator(_text_or_secret)
+]
+"""A text written in the definition, or a reference to a secret."""
+
+
+def by_key(*keys: str) -> Callable[[Any], str | None]:
+    """A discriminator that chooses a union's member by the key that is present in the mapping.
+
+    Serves models without a `kind`, such as expectations: `{status: 200}`. A model instance is chosen by its fields.
+    """
+
+    def choose(value: Any) -> str | None:
+        if isinstance(value, dict):
+            return next((key for key in keys if key in value), None)
+        return next((key for key in keys if key in type(value).model_fields), None)
+
+    return choose

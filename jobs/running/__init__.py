@@ -1,0 +1,1 @@
+"""How one run of a job happens: attempts, retries, deadlines, circuit."""

@@ -1,0 +1,259 @@
+"""What happens: ticket -> observation -> attempt -> run, as small frozen values.
+
+Made by the runner (jobs.running) and the checks (jobs.checks); stored, shown and sent by everything above.
+All times are aware UTC datetimes, all `*_ms` floats of milliseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Trigger(StrEnum):
+    """Why a run happens."""
+
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+    DEPENDENCY = "dependency"
+    REPLAY = "replay"
+
+
+class Outcome(StrEnum):
+    """How a run ended. `down` outcomes count against the target."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    REJECTED = "rejected"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+    @property
+    def down(self) -> bool:
+        """Whether it says that the target is not well: an open circuit counts, it must never hide an outage."""
+        return self in (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.REJECTED)
+
+
+class ErrorClass(StrEnum):
+    """What went wrong, as one word that can be counted and alerted on."""
+
+    DNS_FAILURE = "dns_failure"
+    DNS_TIMEOUT = "dns_timeout"
+    CONNECTION_REFUSED = "connection_refused"
+    CONNECTION_RESET = "connection_reset"
+    CONNECTION_FAILED = "connection_failed"
+    CONNECT_TIMEOUT = "connect_timeout"
+    TLS_CERTIFICATE = "tls_certificate"
+    TLS_FAILURE = "tls_failure"
+    TLS_TIMEOUT = "tls_timeout"
+    RESPONSE_TIMEOUT = "response_timeout"
+    BODY_TIMEOUT = "body_timeout"
+    PROTOCOL_ERROR = "protocol_error"
+    TOO_MANY_REDIRECTS = "too_many_redirects"
+    UNEXPECTED_STATUS = "unexpected_status"
+    EXPECTATION_FAILED = "expectation_failed"
+    CIRCUIT_OPEN = "circuit_open"
+    SECRET_UNAVAILABLE = "secret_unavailable"
+    TOKEN_UNAVAILABLE = "token_unavailable"
+    RUN_TIMEOUT = "run_timeout"
+    INTERRUPTED = "interrupted"
+    DEAD_LETTERED = "dead_lettered"
+    INTERNAL_ERROR = "internal_error"
+
+    @property
+    def is_connection(self) -> bool:
+        """No usable answer came because the connection could not be made or kept."""
+        return self in _CONNECTION
+
+    @property
+    def is_timeout(self) -> bool:
+        """A deadline passed."""
+        return self in _TIMEOUT
+
+
+_CONNECTION = frozenset(
+    {
+        ErrorClass.DNS_FAILURE,
+        ErrorClass.CONNECTION_REFUSED,
+        ErrorClass.CONNECTION_RESET,
+        ErrorClass.CONNECTION_FAILED,
+        ErrorClass.TLS_FAILURE,
+        ErrorClass.PROTOCOL_ERROR,
+    }
+)
+_TIMEOUT = frozenset(
+    {
+        ErrorClass.DNS_TIMEOUT,
+        ErrorClass.CONNECT_TIMEOUT,
+        ErrorClass.TLS_TIMEOUT,
+        ErrorClass.RESPONSE_TIMEOUT,
+        ErrorClass.BODY_TIMEOUT,
+        ErrorClass.RUN_TIMEOUT,
+    }
+)
+
+
+def instant_text(instant: datetime) -> str:
+    """An instant as run ids carry it: `20261125T015030.000Z`, UTC, milliseconds."""
+    utc = instant.astimezone(UTC)
+    return f"{utc:%Y%m%dT%H%M%S}.{utc.microsecond // 1000:03d}Z"
+
+
+def read_instant(text: str) -> datetime:
+    """The inverse of `instant_text`. Raises ValueError."""
+    return datetime.strptime(text, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Run this job for this cause at this instant. `id` is the run's id: `job@instant` or `job@instant.suffix`.
+
+    The id of a scheduled ticket follows from job and instant alone, so planning twice cannot run it twice.
+    """
+
+    id: str
+    job: str
+    trigger: Trigger
+    due_at: datetime
+    generation: str = ""
+    correlation_id: str = ""
+
+    @staticmethod
+    def scheduled(job: str, due_at: datetime, generation: str) -> Ticket:
+        """The one ticket of this job for this due instant."""
+        run_id = f"{job}@{instant_text(due_at)}"
+        return Ticket(run_id, job, Trigger.SCHEDULE, due_at, generation, run_id)
+
+    @staticmethod
+    def requested(job: str, now: datetime, generation: str, *, key: str | None = None) -> Ticket:
+        """A ticket that somebody asked for. The same `key` (an Idempotency-Key) and instant give the same id."""
+        suffix = hashlib.sha256(key.encode()).hexdigest()[:8] if key is not None else secrets.token_hex(4)
+        due_at = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        run_id = f"{job}@{instant_text(due_at)}.{suffix}"
+        return Ticket(run_id, job, Trigger.MANUAL, due_at, generation, run_id)
+
+
+def split_run_id(run_id: str) -> tuple[str, datetime, str]:
+    """A run id's job, instant and suffix ("" when scheduled). Raises ValueError if it is not a run id."""
+    job, at, rest = run_id.rpartition("@")
+    stamp, suffix = rest[:20], rest[20:]
+    if not at or not job or (suffix and not suffix.startswith(".")):
+        raise ValueError(f"{run_id!r} is not a run id")
+    return job, read_instant(stamp), suffix.removeprefix(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """Milliseconds that each phase of one attempt took; None where it did not happen (or did not end)."""
+
+    dns_ms: float | None = None
+    connect_ms: float | None = None
+    tls_ms: float | None = None
+    first_byte_ms: float | None = None
+    """From the request sent to the first byte of the answer."""
+    total_ms: float = 0.0
+
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a check saw once. It judges nothing: `error` is set only if no whole answer could be had."""
+
+    phases: Phases
+    status: int | None = None
+    reason: str = ""
+    headers: Mapping[str, str] = _NO_HEADERS
+    """Names in lower case; repeated fields joined by a comma."""
+    body: bytes = b""
+    body_truncated: bool = False
+    error: ErrorClass | None = None
+    message: str = ""
+    retry_after_s: float | None = None
+    """Seconds that the target asked to wait (Retry-After of a 429 or 503)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An expectation that did not hold. `expectation` is its key, such as `status` or `json $.status`."""
+
+    expectation: str
+    expected: str
+    observed: str
+
+    def __str__(self) -> str:
+        return f"{self.expectation}: expected {self.expected}, observed {self.observed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a run, as history keeps it."""
+
+    number: int
+    started_at: datetime
+    phases: Phases
+    status: int | None = None
+    error: ErrorClass | None = None
+    message: str = ""
+    """A sentence for the operator; empty when the attempt succeeded."""
+    failures: tuple[Failure, ...] = ()
+    wait_ms: float | None = None
+    """Waited before the next attempt; None if none followed."""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.error is None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One finished execution of a job, as it is stored, shown and sent."""
+
+    id: str
+    job: str
+    trigger: Trigger
+    outcome: Outcome
+    due_at: datetime
+    started_at: datetime
+    finished_at: datetime
+    attempts: tuple[Attempt, ...] = ()
+    error: ErrorClass | None = None
+    message: str = ""
+    """Why it did not succeed (or was skipped), one sentence; empty when it succeeded."""
+    endpoint: str = ""
+    generation: str = ""
+    correlation_id: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def lateness_ms(self) -> float:
+        """Start minus due instant."""
+        return (self.started_at - self.due_at) / _MILLISECOND
+
+    @property
+    def duration_ms(self) -> float:
+        return (self.finished_at - self.started_at) / _MILLISECOND
+
+    @property
+    def status(self) -> int | None:
+        """The last answer's HTTP status."""
+        return self.attempts[-1].status if self.attempts else None
+
+    @property
+    def response_time_ms(self) -> float | None:
+        """The last attempt's total; None when nothing was asked."""
+        return self.attempts[-1].phases.total_ms if self.attempts else None
+
+    @property
+    def retried(self) -> bool:
+        return len(self.attempts) > 1
+
+
+_MILLISECOND = timedelta(milliseconds=1)

@@ -1,0 +1,96 @@
+"""What each kind of check asks, as data. The check itself is in jobs/checks/<kind>.py.
+
+A new kind: its model here and in `Target`, its file in jobs/checks/, its line in jobs/checks/__init__.py.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, ByteSize, Discriminator, Field, Tag
+
+from jobs.auth import NO_AUTH, Auth
+from jobs.model import Frozen, TextOrSecret, by_key
+
+Method = Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH", "TRACE"]
+
+IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+"""RFC 9110, section 9.2.2: a repeated request has the same effect as one."""
+
+
+def _http_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"{url!r} is not a URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is not an http URL: write it like https://checkout.internal/health")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a URL must not carry credentials: use auth {kind: basic} with a secret")
+    if port == 0:
+        raise ValueError("port 0 cannot be connected to")
+    return url
+
+
+HttpUrl = Annotated[str, Field(max_length=2048), AfterValidator(_http_url)]
+
+
+class TextBody(Frozen):
+    text: TextOrSecret
+    content_type: str = "text/plain; charset=utf-8"
+
+
+class JsonBody(Frozen):
+    json_: Any = Field(alias="json")
+
+
+class FormBody(Frozen):
+    form: dict[str, TextOrSecret]
+
+
+Body = Annotated[
+    Annotated[TextBody, Tag("text")] | Annotated[JsonBody, Tag("json")] | Annotated[FormBody, Tag("form")],
+    Discriminator(by_key("text", "json", "json_", "form")),
+]
+
+
+class Tls(Frozen):
+    """How the target's certificate is checked. `ca_file`: PEM file with the authorities to trust, alone."""
+
+    verify: bool = True
+    ca_file: str | None = None
+
+
+class HttpTarget(Frozen):
+    """One HTTP request.
+
+    `redirects`: how many are followed; 0 takes a 3xx as the answer. `read_limit`: bytes of the body that are read
+    and judged at most; the rest is not fetched.
+    """
+
+    kind: Literal["http"] = "http"
+    url: HttpUrl
+    method: Method = "GET"
+    headers: dict[str, TextOrSecret] = {}
+    query: dict[str, TextOrSecret] = {}
+    body: Body | None = None
+    auth: Auth = NO_AUTH
+    redirects: int = Field(default=10, ge=0, le=30)
+    tls: Tls = Tls()
+    read_limit: ByteSize = ByteSize(1024 * 1024)
+
+    @property
+    def endpoint(self) -> str:
+        """The target for logs and history: without query and fragment, which may hold secrets."""
+        return self.url.split("?", 1)[0].split("#", 1)[0]
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether repeating the request after a failure does no harm by the method's definition."""
+        return self.method in IDEMPOTENT_METHODS
+
+
+Target = HttpTarget
+"""Every kind of target; a discriminated union by `kind` as soon as there is a second one."""
