@@ -1,0 +1,1 @@
+"""The project's tests; real parts that they share are in tests.parts."""
