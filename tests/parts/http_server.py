@@ -1,16 +1,18 @@
-"""A small HTTP/1.1 server on loopback, below http_target and ingestion. It answers through a handler.
+"""A small HTTP/1.1 server on loopback, below http_target, bad_servers and ingestion. It answers through a handler.
 
-class Echo(HttpServer):
-    def answer(self, request: Request) -> Answer:
-        return Answer(body=request.body)
+    class Echo(HttpServer):
+        def answer(self, request: Request) -> Answer:
+            return Answer(body=request.body)
 
-async with Echo() as server:
-    server.url, server.port, server.ca_file
-    server.requests                 # every Request, in order of arrival
-    server.connections              # accepted so far
-    server.open_connections         # open now
-    server.max_in_flight            # most requests that were in work at once
-    await server.wait_for_requests(3)   # until three have arrived; TimeoutError after 5 s
+    async with Echo() as server:            # Echo(tls="good", keep_alive=False, host="::1")
+        server.url, server.port, server.ca_file
+        server.requests                     # every Request, in order of arrival
+        server.connections                  # accepted so far
+        server.open_connections             # open now
+        server.max_in_flight                # most requests that were in work at once
+        await server.wait_for_requests(3)   # until three have arrived; TimeoutError after 5 s
+
+StreamServer is the layer below: connections, without HTTP.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import socket
 import ssl
 import struct
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -34,6 +37,7 @@ from tests.parts.tls import TlsKind, ca_file, server_context
 _BODILESS = frozenset({204, 304})
 
 _ENDINGS = (ConnectionError, TimeoutError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError)
+"""What ends a connection without anything to report: the client went, or the test is over."""
 
 
 @dataclass(frozen=True)
@@ -111,59 +115,38 @@ class Answer:
         return self.close or self.framing == "eof"
 
 
-class HttpServer:
-    """Subclasses say what to answer."""
+class StreamServer(ABC):
+    """Accepts connections on loopback and cuts them off when the test is over; what it says is up to subclasses."""
 
     def __init__(
-        self,
-        *,
-        tls: TlsKind | None = None,
-        certificate_valid_for: timedelta = timedelta(days=90),
-        keep_alive: bool = True,
-        host: str = "127.0.0.1",
-        port: int = 0,
+        self, *, host: str = "127.0.0.1", port: int = 0, scheme: str = "http", context: ssl.SSLContext | None = None
     ) -> None:
-        self.requests: list[Request] = []
         self.connections = 0
-        self.max_in_flight = 0
+        self.requests: list[Request] = []
         self.port = port
         self._host = host
-        self._keep_alive = keep_alive
-        self._in_flight = 0
-        self._arrived = asyncio.Event()
+        self._scheme = scheme
+        self._context = context
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._tls: ssl.SSLContext | None = None if tls is None else server_context(tls, valid_for=certificate_valid_for)
 
-    def answer(self, request: Request) -> Answer:
-        """What to send back for a request."""
-        raise NotImplementedError
+    @abstractmethod
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
+        """Have one connection, the `connection`th; it is closed afterwards."""
 
     @property
     def url(self) -> str:
         """Without a slash at its end: `http://127.0.0.1:PORT`."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
-
-    @property
-    def ca_file(self) -> str:
-        """PEM file with the authority that signed the good certificates."""
-        return ca_file()
+        return f"{self._scheme}://{host}:{self.port}"
 
     @property
     def open_connections(self) -> int:
         return len(self._tasks)
 
-    async def wait_for_requests(self, count: int, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - a test's bound
-        """Until `count` requests have arrived in all."""
-        async with asyncio.timeout(timeout):
-            while len(self.requests) < count:
-                self._arrived.clear()
-                await self._arrived.wait()
-
     async def __aenter__(self) -> Self:
-        closing = 1.0 if self._tls else None
+        closing = 1.0 if self._context else None
         self._server = await asyncio.start_server(
-            self._connection, self._host, self.port, ssl=self._tls, ssl_shutdown_timeout=closing, backlog=1024
+            self._connection, self._host, self.port, ssl=self._context, ssl_shutdown_timeout=closing, backlog=1024
         )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -182,35 +165,76 @@ class HttpServer:
         self._tasks.add(task)
         self.connections += 1
         try:
-            # A client that goes away, or is cut off by the end of the test, is nothing to report.
-            with contextlib.suppress(
-                ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError
-            ):
-                await self._serve(reader, writer, self.connections)
+            with contextlib.suppress(*_ENDINGS):
+                await self.serve(reader, writer, self.connections)
                 writer.close()
+                await writer.wait_closed()
         finally:
             writer.transport.abort()
             self._tasks.discard(task)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
+
+class HttpServer(StreamServer):
+    """Speaks HTTP/1.1 properly; subclasses say what to answer."""
+
+    def __init__(
+        self,
+        *,
+        tls: TlsKind | None = None,
+        certificate_valid_for: timedelta = timedelta(days=90),
+        keep_alive: bool = True,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        context = None if tls is None else server_context(tls, valid_for=certificate_valid_for)
+        super().__init__(host=host, port=port, scheme="http" if tls is None else "https", context=context)
+        self.max_in_flight = 0
+        self._keep_alive = keep_alive
+        self._in_flight = 0
+        self._arrived = asyncio.Event()
+
+    @abstractmethod
+    def answer(self, request: Request) -> Answer:
+        """What to send back for a request."""
+
+    @property
+    def ca_file(self) -> str:
+        """PEM file with the authority that signed the good certificates."""
+        return ca_file()
+
+    async def wait_for_requests(self, count: int, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - a test's bound
+        """Until `count` requests have arrived in all."""
+        async with asyncio.timeout(timeout):
+            while len(self.requests) < count:
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
         while (request := await read_request(reader, connection)) is not None:
-            self.requests.append(request)
-            self._arrived.set()
-            self._in_flight += 1
-            self.max_in_flight = max(self.max_in_flight, self._in_flight)
-            try:
-                answer = self.answer(request)
-                await _wait(answer)
-            finally:
-                self._in_flight -= 1
+            answer = await self._answer(request)
             if answer.reset:
                 reset(writer)
                 return
-            last = not self._keep_alive or request.headers.get("connection", "").lower() == "close"
             writer.write(answer.encode(request.method))
             await writer.drain()
+            last = not self._keep_alive or request.headers.get("connection", "").lower() == "close"
             if last or answer.ends_connection:
                 return
+
+    async def _answer(self, request: Request) -> Answer:
+        self.requests.append(request)
+        self._arrived.set()
+        self._in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self._in_flight)
+        try:
+            answer = self.answer(request)
+            if answer.delay:
+                await asyncio.sleep(answer.delay)
+            if answer.gate is not None:
+                await answer.gate.wait()
+        finally:
+            self._in_flight -= 1
+        return answer
 
 
 async def read_request(reader: asyncio.StreamReader, connection: int = 1) -> Request | None:
@@ -236,13 +260,6 @@ async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -
         body += (await reader.readexactly(size + 2))[:-2]
     await reader.readline()
     return body
-
-
-async def _wait(answer: Answer) -> None:
-    if answer.delay:
-        await asyncio.sleep(answer.delay)
-    if answer.gate is not None:
-        await answer.gate.wait()
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
