@@ -43,7 +43,9 @@ _RETRY = RetryPolicy()
 class JobDefinition(Frozen):
     """A named definition. Without a schedule it runs on demand only."""
 
-    name: str = Field(pattern=NAME_PATTERN)
+    name: str = Field(
+        pattern=NAME_PATTERN, description="letters, digits, dot, - and _, at most 100, the first a letter or a digit"
+    )
     description: str = Field(default="", max_length=500)
     enabled: bool = True
     schedule: ScheduleField | None = None

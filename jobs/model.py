@@ -39,6 +39,7 @@ def by_key(*keys: str) -> Callable[[Any], str | None]:
     def choose(value: Any) -> str | None:
         if isinstance(value, dict):
             return next((key for key in keys if key in value), None)
-        return next((key for key in keys if key in type(value).model_fields), None)
+        fields = getattr(type(value), "model_fields", ())
+        return next((key for key in keys if key in fields), None)
 
     return choose

@@ -38,7 +38,12 @@ def _condition(value: object) -> object:
 
 
 RetryCondition = Annotated[
-    str, BeforeValidator(_condition), Field(pattern=r"^(connection|timeout|expectation|[1-5]xx|[1-5]\d\d)$")
+    str,
+    BeforeValidator(_condition),
+    Field(
+        pattern=r"^(connection|timeout|expectation|[1-5]xx|[1-5]\d\d)$",
+        description="connection, timeout, expectation, a status such as 503, or a class of them such as 5xx",
+    ),
 ]
 """`connection`, `timeout`, `expectation`, a status (`503`) or a class of them (`5xx`)."""
 

@@ -1,0 +1,20 @@
+"""The one error of configuration, and how it is shown. Raised by config.loading, caught by the CLI and the hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jobs.problems import Problem
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used. `problems` holds everything that was found, not only the first."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(render(self.problems))
+
+
+def render(problems: Iterable[Problem]) -> str:
+    """Plain text for a terminal: one problem a line, each place first, so that an editor can jump to it."""
+    return "\n".join(str(problem) for problem in problems)

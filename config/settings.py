@@ -1,0 +1,147 @@
+"""Every setting of the program, as one frozen model. Built by config.loading from the layers, read by scheduler.app.
+
+config/environments/base.yaml says what each one does and holds the same defaults; a test keeps both equal.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from jobs.durations import Duration
+from jobs.model import Frozen
+
+
+def _store(text: str) -> str:
+    if text == "azure" or (text.startswith("sqlite:///") and text != "sqlite:///"):
+        return text
+    raise ValueError(f"{text!r} is no store: write sqlite:///path/to/file.db or azure")
+
+
+def _service_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a URL: {error}") from None
+    loopback = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not parts.hostname or parts.scheme not in (("https", "http") if loopback else ("https",)):
+        raise ValueError(f"{text!r} is not an https URL")
+    return text
+
+
+ServiceUrl = Annotated[str, AfterValidator(_service_url)]
+"""https; plain http on loopback only."""
+
+PositiveDuration = Annotated[Duration, Field(gt=0)]
+
+
+class LogSettings(Frozen):
+    """`auto` writes for people on a terminal, and JSON otherwise."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "text"] = "auto"
+
+
+class TickSettings(Frozen):
+    """The embedded host's ticks: how often it plans, and how far ahead."""
+
+    interval: PositiveDuration = 1.0
+    horizon: PositiveDuration = 2.0
+
+
+class RetentionSettings(Frozen):
+    """A run is kept until it is older than `age`, or its job has more than `runs_per_job` newer ones."""
+
+    age: PositiveDuration = 30 * 86400.0
+    runs_per_job: int = Field(default=10_000, ge=1)
+
+
+class StorageSettings(Frozen):
+    """The storage account of store `azure`: by connection string, or by name (or URLs) with the app's identity."""
+
+    connection_string: SecretStr | None = None
+    account_name: str | None = Field(
+        default=None, pattern=r"^[a-z0-9]{3,24}$", description="3 to 24 lower-case letters and digits"
+    )
+    table_url: ServiceUrl | None = None
+    queue_url: ServiceUrl | None = None
+    prefix: str = Field(
+        default="scheduler", pattern=r"^[a-z][a-z0-9]{2,30}$", description="3 to 31 lower-case letters and digits"
+    )
+    """Begins the names of its tables and queues."""
+
+
+class ApplicationInsightsSettings(Frozen):
+    """Off without a connection string."""
+
+    connection_string: SecretStr | None = None
+
+
+class DatadogSettings(Frozen):
+    """Off without an API key. `url` replaces the address made of `site`."""
+
+    api_key: SecretStr | None = None
+    site: str = Field(default="datadoghq.com", pattern=r"^[a-z0-9.-]+$", description="a host such as datadoghq.eu")
+    url: ServiceUrl | None = None
+    env: str | None = None
+    """None: the environment's name."""
+    service: str = Field(default="scheduler", min_length=1)
+    version: str | None = None
+    """None: the program's version."""
+
+
+class Settings(BaseSettings):
+    """Immutable, unknown keys refused. Made from what is handed over alone: os.environ is not read behind its back."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    environment: str = Field(default="dev", min_length=1)
+    jobs: Path | None = None
+    samples: bool = False
+    store: Annotated[str, AfterValidator(_store)] = "sqlite:///data/scheduler.db"
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=7071, ge=0, le=65535)
+    concurrency: int = Field(default=200, ge=1, le=10_000)
+    shutdown_grace: Duration = 4.0
+    key_vault_url: ServiceUrl | None = None
+    managed_identity_client_id: str | None = Field(default=None, min_length=1)
+    version: str | None = None
+    log: LogSettings = LogSettings()
+    tick: TickSettings = TickSettings()
+    retention: RetentionSettings = RetentionSettings()
+    storage: StorageSettings = StorageSettings()
+    application_insights: ApplicationInsightsSettings = ApplicationInsightsSettings()
+    datadog: DatadogSettings = DatadogSettings()
+    unresolved: tuple[str, ...] = ()
+    """Sentences about Key Vault references that the platform left as text. Not ready while there is one."""
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The SQLite file; None with store `azure`."""
+        return Path(self.store.removeprefix("sqlite:///")) if self.store.startswith("sqlite:///") else None
+
+    @property
+    def on_azure_storage(self) -> bool:
+        return self.store == "azure"
+
+    @property
+    def datadog_env(self) -> str:
+        """The `env` tag."""
+        return self.datadog.env or self.environment
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Config.loading hands over the layers as sources; `Settings(port=1)` in a test is only that."""
+        return (init_settings,)

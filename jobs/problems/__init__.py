@@ -1,0 +1,25 @@
+"""What is wrong with a definition or a setting, in an operator's words. Called by config for files and by the API."""
+
+from jobs.problems.sentences import (
+    Finding,
+    Path,
+    Problem,
+    dotted,
+    findings_of,
+    looks_secret,
+    printable,
+    problems_of,
+    unknown_key,
+)
+
+__all__ = [
+    "Finding",
+    "Path",
+    "Problem",
+    "dotted",
+    "findings_of",
+    "looks_secret",
+    "printable",
+    "problems_of",
+    "unknown_key",
+]

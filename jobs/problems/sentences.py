@@ -1,0 +1,282 @@
+"""Turns pydantic's errors into sentences: where, what, and how to mend it. Behind jobs.problems.
+
+Values under keys that look secret are never repeated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jobs.problems.suggestions import did_you_mean, names_text, suggest
+from jobs.problems.type_paths import Place, descend, keys_of, union_tags
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to mend. `where` is a key such as `jobs.checkout-api.retry.attempts`, or empty for a whole file."""
+
+    where: str
+    message: str
+    hint: str = ""
+    file: str | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = self.file or ""
+        if self.file and self.line is not None:
+            place = f"{self.file}:{self.line}"
+        head = ": ".join(part for part in (place, self.where, self.message) if part)
+        if not self.hint:
+            return head
+        return f"{head} {self.hint}" if head.endswith("?") else f"{head}; {self.hint}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A problem whose key is still a path, so that its line can be looked up."""
+
+    path: Path
+    message: str
+    hint: str = ""
+
+    def problem(self, base: str = "", file: str | None = None, line: int | None = None) -> Problem:
+        return Problem(dotted(base, *self.path), self.message, self.hint, file, line)
+
+
+def dotted(*path: str | int) -> str:
+    """A path as people read it: `jobs.checkout.expect[0].status`. Control characters are shown escaped."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part:
+            text += f".{printable(part)}" if text else printable(part)
+    return text
+
+
+def printable(text: str, longest: int = 80) -> str:
+    """The text on one line, shortened; what a terminal would act upon is escaped."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+_SECRET_KEY = re.compile(
+    r"secret|passw|pwd|token|api_?-?key|access_?-?key|account_?-?key|credential|authorization|cookie|signature|"
+    r"connection_?-?string|^key$|^sas$|^code$",
+    re.IGNORECASE,
+)
+
+
+def looks_secret(key: str | int) -> bool:
+    """Whether a value under this key may be one that nobody should see."""
+    return isinstance(key, str) and _SECRET_KEY.search(key) is not None
+
+
+def problems_of(error: ValidationError, model: Any, base: str = "") -> tuple[Problem, ...]:
+    """Every problem of a failed validation of `model` (a model class or an annotated type), keys below `base`."""
+    return tuple(finding.problem(base) for finding in findings_of(error.errors(include_url=False), model))
+
+
+def findings_of(errors: Iterable[ErrorDetails], model: Any) -> tuple[Finding, ...]:
+    """The same from pydantic's list of errors, with paths: `error.errors()`."""
+    details = list(errors)
+    unknown = [_Error.of(detail, model) for detail in details if detail["type"] == "extra_forbidden"]
+    misspelt = {(*error.place.path, error.suggestion) for error in unknown}
+    findings = []
+    for detail in details:
+        error = _Error.of(detail, model)
+        if detail["type"] == "missing" and error.place.path in misspelt:
+            continue  # one slip, one problem: the misspelt key is told already
+        findings.append(error.finding())
+    return tuple(dict.fromkeys(findings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Error:
+    """One pydantic error beside the place of the model it belongs to.
+
+    For an unknown key the place is the mapping that holds it, for all others the value itself.
+    """
+
+    kind: str
+    place: Place
+    key: str
+    value: Any
+    context: Mapping[str, Any]
+    text: str
+    suggestion: str | None
+
+    @staticmethod
+    def of(detail: ErrorDetails, model: Any) -> _Error:
+        kind, loc = detail["type"], detail["loc"]
+        unknown = kind == "extra_forbidden"
+        place = descend(model, loc[:-1] if unknown else loc)
+        key = str(loc[-1]) if loc else ""
+        suggestion = suggest(key, keys_of(place.type)) if unknown else None
+        return _Error(kind, place, key, detail.get("input"), detail.get("ctx", {}), detail["msg"], suggestion)
+
+    def finding(self) -> Finding:
+        if self.kind == "extra_forbidden":
+            return Finding((*self.place.path, self.key), *unknown_key(self.key, keys_of(self.place.type)))
+        if self.kind in ("union_tag_invalid", "union_tag_not_found"):
+            return self._wrong_kind()
+        if self.kind == "missing":
+            return Finding(self.place.path, "is missing", self.place.description)
+        if self.place.takes_secret_reference:
+            return self._literal_secret()
+        return Finding(self.place.path, *self._sentence())
+
+    def _wrong_kind(self) -> Finding:
+        """No member of a discriminated union fits: the kind is wrong or missing, or no known key is there."""
+        tags, discriminator = union_tags(self.place.type)
+        if not isinstance(self.value, dict):
+            return Finding(self.place.path, f"{self._shown()} is not a mapping of keys to values")
+        given = self.value
+        if discriminator is None:
+            keys = tuple(key for tag in tags.values() for key in keys_of(tag))
+            choices = f"it needs one of the keys {names_text(tuple(tags))}"
+            for key in given:
+                if near := suggest(str(key), keys):
+                    return Finding((*self.place.path, str(key)), f"unknown key, did you mean {near}?", choices)
+            return Finding(self.place.path, "says nothing that is known here", choices)
+        path = (*self.place.path, discriminator)
+        if discriminator in given:
+            return Finding(path, *_choice(given[discriminator], tuple(tags), show=True))
+        for key in given:
+            if suggest(str(key), (discriminator,)):
+                return Finding((*self.place.path, str(key)), f"unknown key, did you mean {discriminator}?")
+        return Finding(path, "is missing", f"one of {names_text(tuple(tags))}")
+
+    def _literal_secret(self) -> Finding:
+        path = self.place.path
+        if path and path[-1] == "secret":
+            return Finding(
+                path, "is not a secret's name", "letters, digits, - and _, at most 127; not the value itself"
+            )
+        return Finding(path, "a secret must not stand here itself", "reference it by its name: {secret: NAME}")
+
+    def _sentence(self) -> tuple[str, str]:
+        """Message and hint for a value that is there and wrong."""
+        if self.kind == "literal_error":
+            allowed = tuple(re.findall(r"'([^']*)'", str(self.context.get("expected", ""))))
+            return _choice(self.value, allowed, show=self._may_show())
+        if self.kind == "value_error":
+            return self._own_words(), ""
+        if self.kind == "string_pattern_mismatch":
+            wanted = self.place.description or f"the form is {self.context.get('pattern')}"
+            return f"{self._shown()} has the wrong form", wanted
+        if limit := _LIMITS.get(self.kind):
+            value = "it" if self.kind.startswith(("string_too", "too_")) else self._shown()
+            return f"{value} {limit.format(**self.context)}", ""
+        if kind_of_value := _TYPES.get(self.kind):
+            return f"{self._shown()} is not {kind_of_value}", self.place.description
+        return self.text.replace("Input should be", "must be").replace("Value error, ", ""), self.place.description
+
+    def _own_words(self) -> str:
+        """A validator of ours wrote the sentence; what it quotes is taken out where it could be secret."""
+        words = str(self.context.get("error", self.text))
+        if not isinstance(self.value, str) or not self.value:
+            return words
+        if not self._may_show():
+            words = words.replace(repr(self.value), "the value")
+            return "has the wrong form" if self.value in words else words
+        if "://" in self.value:
+            return words.replace(self.value, _plain_url(self.value))
+        return words
+
+    def _may_show(self) -> bool:
+        return not any(looks_secret(key) for key in self.place.path)
+
+    def _shown(self) -> str:
+        """The value as it may be repeated: short scalars only, nothing that could be secret."""
+        return _shown(self.value) if self._may_show() else "the value"
+
+
+_LIMITS = {
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "is too little: at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "is too much: at most {le}",
+    "string_too_short": "is too short: at least {min_length} characters",
+    "string_too_long": "is too long: at most {max_length} characters",
+    "too_short": "has too few entries: at least {min_length}",
+    "too_long": "has too many entries: at most {max_length}",
+}
+
+_TYPES = {
+    "string_type": "a text",
+    "string_unicode": "a readable text",
+    "string_sub_type": "a text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number of a sensible size",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "dict_type": "a mapping of keys to values",
+    "mapping_type": "a mapping of keys to values",
+    "model_type": "a mapping of keys to values",
+    "model_attributes_type": "a mapping of keys to values",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "byte_size": "a size: write it like 512KiB or 1MiB",
+    "byte_size_unit": "a size: write it like 512KiB or 1MiB",
+    "path_type": "a path",
+    "none_required": "empty",
+}
+
+
+def unknown_key(key: str, known: Iterable[str]) -> tuple[str, str]:
+    """Message and hint for a key that is not among the known ones."""
+    names = tuple(known)
+    near = suggest(key, names)
+    return f"unknown key{did_you_mean(near)}", "" if near or not names else f"known here: {names_text(names)}"
+
+
+def _choice(value: Any, allowed: tuple[str, ...], *, show: bool) -> tuple[str, str]:
+    near = suggest(value, allowed) if isinstance(value, str) else None
+    shown = _shown(value) if show else "the value"
+    return f"{shown} is not allowed{did_you_mean(near)}", f"allowed: {names_text(allowed)}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return printable(_number_text(value))
+    if isinstance(value, str):
+        return repr(printable(_plain_url(value), 60))
+    if isinstance(value, dict):
+        return "a mapping"
+    return "a list" if isinstance(value, (list, tuple)) else "the value"
+
+
+def _number_text(value: int | float) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python refuses to write integers of thousands of digits
+        return "a number of thousands of digits"
+
+
+def _plain_url(text: str) -> str:
+    """A URL without what may be secret in it: user, password, query and fragment."""
+    if "://" not in text:
+        return text
+    scheme, _, rest = text.partition("://")
+    plain = re.split(r"[?#]", rest, maxsplit=1)[0]
+    return f"{scheme}://{plain.rpartition('@')[2]}"

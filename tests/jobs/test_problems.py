@@ -1,0 +1,237 @@
+"""Pydantic's errors become sentences for an operator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field, SecretStr, ValidationError
+
+from jobs.model import Frozen, SecretRef
+from jobs.policies import CircuitPolicy, RetryPolicy, Timeouts
+from jobs.problems import Problem, dotted, looks_secret, problems_of
+from jobs.problems.suggestions import suggest
+from jobs.targets import HttpTarget
+
+
+class Sample(Frozen):
+    check: HttpTarget = HttpTarget(url="http://127.0.0.1/")
+    timeout: Timeouts = Timeouts()
+    retry: RetryPolicy = RetryPolicy()
+    circuit: CircuitPolicy | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+    flag: bool = False
+    share: float = 0.5
+    label: str = Field(default="x", min_length=1, max_length=5)
+    vault: SecretRef | None = None
+    api_key: int = 1
+    either: int | list[int] = 1
+
+
+def problems(data: Any, base: str = "jobs.x") -> list[Problem]:
+    try:
+        Sample.model_validate(data)
+    except ValidationError as error:
+        return list(problems_of(error, Sample, base))
+    return []
+
+
+def only(data: Any) -> str:
+    (problem,) = problems(data)
+    return str(problem)
+
+
+def http(**keys: Any) -> dict[str, Any]:
+    return {"check": {"url": "https://a.example/", **keys}}
+
+
+def test_an_unknown_key_is_told_with_the_nearest_known_one() -> None:
+    assert only({"retires": {}}) == "jobs.x.retires: unknown key, did you mean retry?"
+
+
+def test_an_unknown_key_that_belongs_one_level_down_is_told_where() -> None:
+    assert only({"method": "GET"}) == "jobs.x.method: unknown key, did you mean check.method?"
+
+
+def test_an_unknown_key_near_nothing_lists_the_known_ones() -> None:
+    assert only({"timeout": {"zzz": 1}}) == "jobs.x.timeout.zzz: unknown key; known here: attempt, run"
+
+
+def test_a_misspelt_key_that_is_needed_is_one_problem_not_two() -> None:
+    data = http(auth={"kind": "bearer", "tokn": {"secret": "a"}})
+    assert only(data) == "jobs.x.check.auth.tokn: unknown key, did you mean token?"
+
+
+def test_unknown_keys_inside_a_union_are_told_without_naming_the_union() -> None:
+    data = http(headers={"accept": {"secrt": "a"}})
+    assert only(data) == "jobs.x.check.headers.accept.secrt: unknown key, did you mean secret?"
+
+
+def test_a_wrong_kind_lists_the_kinds_and_the_nearest() -> None:
+    assert only(http(auth={"kind": "bearr"})) == (
+        "jobs.x.check.auth.kind: 'bearr' is not allowed, did you mean bearer? "
+        "allowed: none, basic, bearer, api_key, managed_identity"
+    )
+
+
+def test_a_missing_kind_is_told_with_the_kinds() -> None:
+    assert only(http(auth={"token": {"secret": "a"}})).startswith(
+        "jobs.x.check.auth.kind: is missing; one of none, basic"
+    )
+
+
+def test_a_misspelt_kind_key_is_told() -> None:
+    assert only(http(auth={"knid": "basic"})) == "jobs.x.check.auth.knid: unknown key, did you mean kind?"
+
+
+def test_a_union_by_keys_names_the_keys() -> None:
+    assert only(http(body={"jsn": 1})) == (
+        "jobs.x.check.body.jsn: unknown key, did you mean json? it needs one of the keys text, json, form"
+    )
+
+
+def test_a_union_by_keys_with_nothing_known_says_so() -> None:
+    assert only(http(body={"qqqq": 1})) == (
+        "jobs.x.check.body: says nothing that is known here; it needs one of the keys text, json, form"
+    )
+
+
+def test_a_union_by_keys_that_is_no_mapping_says_so() -> None:
+    assert only(http(body=[1])) == "jobs.x.check.body: a list is not a mapping of keys to values"
+
+
+def test_a_wrong_choice_lists_the_choices() -> None:
+    assert only({"retry": {"backoff": "expo"}}) == (
+        "jobs.x.retry.backoff: 'expo' is not allowed, did you mean exponential? allowed: constant, linear, exponential"
+    )
+
+
+def test_a_missing_key_is_told() -> None:
+    assert only({"check": {}}) == "jobs.x.check.url: is missing"
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ({"retry": {"attempts": 30}}, "jobs.x.retry.attempts: 30 is too much: at most 20"),
+        ({"retry": {"attempts": 0}}, "jobs.x.retry.attempts: 0 is too little: at least 1"),
+        ({"retry": {"attempts": "many"}}, "jobs.x.retry.attempts: 'many' is not a whole number"),
+        ({"retry": {"attempts": 1.5}}, "jobs.x.retry.attempts: 1.5 is not a whole number"),
+        ({"retry": []}, "jobs.x.retry: a list is not a mapping of keys to values"),
+        ({"retry": None}, "jobs.x.retry: nothing is not a mapping of keys to values"),
+        ({"tags": {"a": 1}}, "jobs.x.tags.a: 1 is not a text"),
+        ({"tags": True}, "jobs.x.tags: true is not a mapping of keys to values"),
+        ({"flag": "perhaps"}, "jobs.x.flag: 'perhaps' is not true or false"),
+        ({"share": "x"}, "jobs.x.share: 'x' is not a number"),
+        ({"label": ""}, "jobs.x.label: it is too short: at least 1 characters"),
+        ({"label": "x" * 500}, "jobs.x.label: it is too long: at most 5 characters"),
+        ({"timeout": {"run": "0s"}}, "jobs.x.timeout.run: '0s' must be more than 0"),
+        ({"retry": {"on": "503"}}, "jobs.x.retry.on: '503' is not a list"),
+        (
+            {"retry": {"on": [503, "foo"]}},
+            "jobs.x.retry.on[1]: 'foo' has the wrong form; "
+            "connection, timeout, expectation, a status such as 503, or a class of them such as 5xx",
+        ),
+        (
+            {"circuit": {}},
+            "jobs.x.circuit: say when it opens: consecutive_failures, failure_rate, or both",
+        ),
+    ],
+)
+def test_a_wrong_value_is_told_with_what_is_right(data: dict[str, Any], sentence: str) -> None:
+    assert only(data) == sentence
+
+
+def test_every_problem_is_told_at_once() -> None:
+    assert len(problems({"retires": 1, "retry": {"attempts": 99, "backof": "x"}, "timeout": {"run": 5}})) == 4
+
+
+def test_a_plain_union_is_told_at_its_own_key() -> None:
+    assert {problem.where for problem in problems({"either": "x"})} == {"jobs.x.either"}
+
+
+@pytest.mark.parametrize("value", ["hunter2", "p@ss w0rd", 12345, ["hunter2"]])
+def test_a_secret_written_where_a_reference_belongs_is_never_repeated(value: object) -> None:
+    text = only(http(auth={"kind": "bearer", "token": value}))
+    assert text == (
+        "jobs.x.check.auth.token: a secret must not stand here itself; reference it by its name: {secret: NAME}"
+    )
+
+
+def test_a_secret_written_as_a_secrets_name_is_never_repeated() -> None:
+    assert only(http(auth={"kind": "bearer", "token": {"secret": "p@ss w0rd"}})) == (
+        "jobs.x.check.auth.token.secret: is not a secret's name; "
+        "letters, digits, - and _, at most 127; not the value itself"
+    )
+
+
+def test_a_value_under_a_secret_looking_key_is_never_repeated() -> None:
+    assert only({"api_key": "hunter2"}) == "jobs.x.api_key: the value is not a whole number"
+
+
+def test_a_url_is_repeated_without_password_and_query() -> None:
+    text = only({"check": {"url": "htps://user:hunter2@a.example/x?token=hunter2"}})
+    assert text == (
+        "jobs.x.check.url: 'htps://a.example/x' is not an http URL: write it like https://checkout.internal/health"
+    )
+
+
+def test_pydantics_own_words_do_not_come_through() -> None:
+    told = " ".join(str(p) for p in problems({"check": 1, "timeout": {"run": []}, "flag": [], "share": {}, "label": 1}))
+    assert "Input should" not in told
+    assert "instance of" not in told
+
+
+def test_a_problem_begins_with_file_and_line() -> None:
+    problem = Problem("jobs.x.retires", "unknown key, did you mean retry?", file="config/jobs/x.yaml", line=12)
+    assert str(problem) == "config/jobs/x.yaml:12: jobs.x.retires: unknown key, did you mean retry?"
+
+
+def test_a_path_escapes_what_a_terminal_would_act_upon() -> None:
+    assert dotted("jobs", "a\x1b[31m", "expect", 0, "json") == "jobs.a\\x1b[31m.expect[0].json"
+
+
+@pytest.mark.parametrize("key", ["password", "AuthToken", "api_key", "ApiKey", "Authorization", "clientSecret", "key"])
+def test_keys_that_look_secret(key: str) -> None:
+    assert looks_secret(key)
+
+
+@pytest.mark.parametrize("key", ["url", "monkey", "timeout", 3])
+def test_keys_that_do_not_look_secret(key: str | int) -> None:
+    assert not looks_secret(key)
+
+
+def test_case_and_separators_do_not_matter_for_a_suggestion() -> None:
+    assert suggest("Response-Time_Below", ["response_time_below"]) == "response_time_below"
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["GET", "5s", "x"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from([*Sample.model_fields, *HttpTarget.model_fields, "kind", "json", "secret", "retires", ""]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=15,
+)
+
+
+@given(_json)
+def test_whatever_is_wrong_becomes_a_sentence(data: Any) -> None:
+    for problem in problems(data):
+        assert problem.message
+        assert "\n" not in str(problem)
+
+
+def test_a_secret_setting_of_the_wrong_type_is_not_repeated() -> None:
+    class Holder(Frozen):
+        connection: SecretStr
+
+    with pytest.raises(ValidationError) as caught:
+        Holder.model_validate({"connection": ["hunter2"]})
+    assert "hunter2" not in str(problems_of(caught.value, Holder))
