@@ -1,0 +1,20 @@
+"""Instants as whole milliseconds since the Unix epoch and back. Called by the schedules and by planning."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999, where datetime ends."""
+
+
+def to_milliseconds(instant: datetime) -> int:
+    """Milliseconds since the epoch, finer fractions cut off. Raises TypeError for a datetime without a zone."""
+    since = instant - EPOCH
+    return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
+
+
+def from_milliseconds(milliseconds: int) -> datetime:
+    """The aware UTC instant. Raises OverflowError outside the years 1 to 9999."""
+    return EPOCH + timedelta(milliseconds=milliseconds)

@@ -1,0 +1,107 @@
+"""A schedule that repeats at a fixed distance, from `{every: 10s}` or a TimeSpan such as `00:05:00`.
+
+Called by jobs.schedules.parsing; everybody else sees only the `Schedule` protocol.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from jobs.durations import format_duration
+from jobs.errors import ScheduleError
+from jobs.schedules.instants import LAST_MS, from_milliseconds, to_milliseconds
+
+SHORTEST = 0.1
+"""Seconds. Below it, planning and recording cost more than the checks."""
+LONGEST = 3650 * 86_400.0
+"""Seconds, ten years."""
+
+_TIMESPAN = re.compile(
+    r"(?:([0-9]{1,8})(?:\.|:(?=[0-9]+:[0-9]+:)))?([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2}(?:\.[0-9]{1,7})?))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Due at every whole multiple of `every_seconds` since the Unix epoch, so that all instances agree.
+
+    Every 10s is due at :00, :10, :20 and every 1d at midnight UTC, whenever the program was started.
+
+    Raises:
+        ScheduleError: shorter than 100ms, longer than ten years, or not whole milliseconds.
+    """
+
+    every_seconds: float = field(compare=False)
+    every_ms: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not SHORTEST <= self.every_seconds <= LONGEST:
+            raise ScheduleError(
+                f"an interval of {self.every_seconds:g}s is out of range: "
+                f"{format_duration(SHORTEST)} to {format_duration(LONGEST)}"
+            )
+        milliseconds = round(self.every_seconds * 1000)
+        if abs(milliseconds - self.every_seconds * 1000) > 1e-4:
+            raise ScheduleError(f"an interval of {self.every_seconds!r}s is finer than milliseconds: round it")
+        object.__setattr__(self, "every_ms", milliseconds)
+
+    @staticmethod
+    def from_timespan(text: str) -> Interval:
+        """Read a .NET TimeSpan: `hh:mm`, `hh:mm:ss`, `d.hh:mm:ss`, `d:hh:mm:ss`, seconds with a fraction or without.
+
+        `24:00:00` is a day, as the documentation of Azure Functions says; .NET itself reads 24 days, so hours above
+        that are refused instead of being guessed at.
+
+        Raises:
+            ScheduleError: not of that form, a part out of range, or not a usable interval.
+        """
+        found = _TIMESPAN.fullmatch(text)
+        if not found:
+            raise ScheduleError(f"{text[:60]!r} is not a TimeSpan: write hh:mm:ss or d.hh:mm:ss, or {{every: 10s}}")
+        days, hours, minutes = (int(part or 0) for part in found.group(1, 2, 3))
+        seconds = float(found[4] or 0)
+        _check_clock(text, days, hours, minutes, seconds)
+        return Interval(days * 86_400 + hours * 3600 + minutes * 60 + seconds)
+
+    @property
+    def text(self) -> str:
+        """For people, and accepted by parse_schedule: `every 10s`."""
+        return f"every {format_duration(self.every_seconds)}"
+
+    @property
+    def spec(self) -> dict[str, str]:
+        """What a job file writes: `{"every": "10s"}`."""
+        return {"every": format_duration(self.every_seconds)}
+
+    @property
+    def is_interval_like(self) -> bool:
+        """Always: it keeps its distance when a wall clock is put forward or back."""
+        return True
+
+    @property
+    def monitor_disabled(self) -> bool:
+        """Whether Azure Functions would keep no schedule status for it: more often than once a minute."""
+        return self.every_ms < 60_000
+
+    def next_after_ms(self, milliseconds: int) -> int | None:
+        """The first due instant strictly after this one, both in milliseconds since the epoch."""
+        due = (milliseconds // self.every_ms + 1) * self.every_ms
+        return due if due <= LAST_MS else None
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """The first due instant strictly after this one, aware UTC; None after the year 9999."""
+        due = self.next_after_ms(to_milliseconds(instant))
+        return None if due is None else from_milliseconds(due)
+
+
+def _check_clock(text: str, days: int, hours: int, minutes: int, seconds: float) -> None:
+    for name, value in (("minutes", minutes), ("seconds", seconds)):
+        if value >= 60:
+            raise ScheduleError(f"TimeSpan {text!r}: {name} go from 0 to 59")
+    if hours > 23 and (days, hours, minutes, seconds) != (0, 24, 0, 0):
+        raise ScheduleError(
+            f"TimeSpan {text!r}: hours go from 0 to 23 (.NET would read {hours} days): "
+            "write d.hh:mm:ss, or {every: 25h}"
+        )

@@ -1,0 +1,101 @@
+"""Intervals, and the forms in which a schedule is written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobs.errors import ScheduleError
+from jobs.schedules import Interval, Ncrontab, Schedule, from_milliseconds, parse_schedule, to_milliseconds
+from tests.jobs.schedule_cases import cases, utc
+
+
+@pytest.mark.parametrize("case", cases("timespans"))
+def test_a_timespan_is_an_interval(case: dict[str, Any]) -> None:
+    assert parse_schedule(case["timespan"]) == Interval(case["seconds"])
+
+
+@pytest.mark.parametrize("case", cases("remedies"))
+def test_a_wrong_schedule_is_refused_with_a_remedy(case: dict[str, Any]) -> None:
+    with pytest.raises(ScheduleError) as refused:
+        parse_schedule(case["schedule"])
+    assert case["says"] in str(refused.value)
+
+
+def test_an_interval_is_due_at_whole_multiples_since_the_epoch() -> None:
+    schedule = Interval(10)
+    assert schedule.next_after(utc("2024-01-01T00:00:00")) == utc("2024-01-01T00:00:10")
+    assert schedule.next_after(utc("2024-01-01T00:00:03.250")) == utc("2024-01-01T00:00:10")
+    assert schedule.next_after(utc("1969-12-31T23:59:55")) == utc("1970-01-01T00:00:00")
+
+
+def test_a_daily_interval_is_due_at_midnight_utc() -> None:
+    assert Interval(86_400).next_after(utc("2024-02-28T15:00:00")) == utc("2024-02-29T00:00:00")
+
+
+def test_an_interval_below_a_second_keeps_to_the_millisecond() -> None:
+    schedule, instant = Interval(0.3), utc("1970-01-01T00:00:00.599999")
+    assert schedule.next_after(instant) == utc("1970-01-01T00:00:00.600")
+
+
+def test_no_interval_is_due_after_the_year_9999() -> None:
+    assert Interval(86_400).next_after(datetime.max.replace(tzinfo=UTC)) is None
+
+
+def test_an_interval_reads_and_writes_its_distance_as_people_do() -> None:
+    schedule = Interval(90)
+    assert schedule.text == "every 1m30s"
+    assert schedule.spec == {"every": "1m30s"}
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 0.05, float("inf"), float("nan"), 1e12])
+def test_an_interval_out_of_range_is_refused(seconds: float) -> None:
+    with pytest.raises(ScheduleError, match="out of range: 100ms to 3650d"):
+        Interval(seconds)
+
+
+@pytest.mark.parametrize("value", ["every 10s", {"every": "10s"}, "00:00:10", Interval(10)])
+def test_each_form_of_an_interval_is_read(value: object) -> None:
+    assert parse_schedule(value) == Interval(10)
+
+
+@pytest.mark.parametrize("value", ["*/5 * * * *", {"cron": "0 */5 * * * *"}, Ncrontab.parse("0 */5 * * * *")])
+def test_each_form_of_an_expression_is_read(value: object) -> None:
+    schedule = parse_schedule(value)
+    assert schedule == Ncrontab.parse("*/5 * * * *")
+    assert isinstance(schedule, Schedule)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"evry": "10s"}, "evry: unknown key, did you mean every?"),
+        ({"Cron": "* * * * *"}, "Cron: unknown key, did you mean cron?"),
+        ({"cron": "* * * * *", "timezone": "Europe/Berlin"}, "timezone: unknown key, a schedule has cron or every"),
+        ({1: 2}, "1: unknown key"),
+        ({}, "a schedule has one of cron and every, not none"),
+        ({"every": "10s", "cron": "* * * * *"}, "not both"),
+        ({"every": 10}, "every: 10 has no unit"),
+        ({"every": "1ms"}, "every: an interval of 0.001s is out of range"),
+        ({"every": "9" * 400 + "d"}, "every: an interval of infs is out of range"),
+        ({"cron": 5}, "cron: an NCRONTAB text is expected"),
+        ({"cron": "00:00:10"}, "5 or 6 fields expected, 1 given"),
+        (43_200, "not int: write"),
+        (None, "not NoneType: write"),
+        (True, "not bool: write"),
+        (["* * * * *"], "not list: write"),
+    ],
+)
+def test_a_value_that_is_no_schedule_is_refused(value: object, message: str) -> None:
+    with pytest.raises(ScheduleError) as refused:
+        parse_schedule(value)
+    assert message in str(refused.value)
+
+
+def test_milliseconds_and_instants_convert_both_ways() -> None:
+    instant = utc("2024-02-29T12:34:56.789")
+    assert from_milliseconds(to_milliseconds(instant)) == instant
+    assert to_milliseconds(instant + timedelta(microseconds=999)) == to_milliseconds(instant)
+    assert to_milliseconds(utc("1969-12-31T23:59:59.999")) == -1
