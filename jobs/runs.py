@@ -6,7 +6,6 @@ All times are aware UTC datetimes, all `*_ms` floats of milliseconds.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -131,11 +130,10 @@ class Ticket:
         return Ticket(run_id, job, Trigger.SCHEDULE, due_at, generation, run_id)
 
     @staticmethod
-    def requested(job: str, now: datetime, generation: str, *, key: str | None = None) -> Ticket:
-        """A ticket that somebody asked for. The same `key` (an Idempotency-Key) and instant give the same id."""
-        suffix = hashlib.sha256(key.encode()).hexdigest()[:8] if key is not None else secrets.token_hex(4)
+    def requested(job: str, now: datetime, generation: str) -> Ticket:
+        """A ticket that somebody asked for; each one is another run."""
         due_at = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        run_id = f"{job}@{instant_text(due_at)}.{suffix}"
+        run_id = f"{job}@{instant_text(due_at)}.{secrets.token_hex(4)}"
         return Ticket(run_id, job, Trigger.MANUAL, due_at, generation, run_id)
 
 
