@@ -168,7 +168,7 @@ class Observation:
     phases: Phases
     status: int | None = None
     reason: str = ""
-    headers: Mapping[str, str] = _NO_HEADERS
+    headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS)
     """Names in lower case; repeated fields joined by a comma."""
     body: bytes = b""
     body_truncated: bool = False
