@@ -1,4 +1,7 @@
-"""What holds for every test: nothing leaves this machine, and the caller's environment does not leak in."""
+"""What holds for every test: nothing leaves this machine, and the caller's environment does not leak in.
+
+Also the door to the parts that are fixtures: `network_guard`, `azurite`, `storage_prefix`.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.parts.azurite import Azurite, fresh_prefix, running_azurite
 from tests.parts.network_guard import GUARD, NetworkGuard
 
 _OURS = ("SCHEDULER_", "DD_", "APPLICATIONINSIGHTS_", "Azure", "AZURE_", "IDENTITY_", "MSI_", "OTEL_", "WEBSITE_")
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "worker: drives Microsoft's Functions worker package; needs Python 3.13")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "azurite" in getattr(item, "fixturenames", ()):
+            item.add_marker("azurite")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,3 +44,16 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_OURS) or name.lower() in _PROXIES:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """Azurite, the same for all tests of the session."""
+    with running_azurite() as azurite:
+        yield azurite
+
+
+@pytest.fixture
+def storage_prefix() -> str:
+    """Fresh start of names of tables and queues, for this test alone."""
+    return fresh_prefix()
