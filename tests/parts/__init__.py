@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from typing import NoReturn
 
-import pytest
-
 REQUIRED = os.environ.get("SCHEDULER_TEST_REQUIRE_PARTS") == "1"
 """Read at import: the tests' environment is cleaned of SCHEDULER_* before each of them."""
 
 
 def missing(reason: str) -> NoReturn:
     """Skip the test because a part is not to be had, or fail it when SCHEDULER_TEST_REQUIRE_PARTS=1."""
+    import pytest  # child processes import this package too, without any need of it
+
     if REQUIRED:
         pytest.fail(f"SCHEDULER_TEST_REQUIRE_PARTS=1, but {reason}", pytrace=False)
     pytest.skip(reason)

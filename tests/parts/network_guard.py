@@ -9,7 +9,7 @@
 - All else raises `NetworkForbidden`, which names the address and is no OSError: no client takes it for a failure.
 
 Python's audit events reach every socket of this process, however it was imported; uvloop talks to libuv without
-them, so its entry points are wrapped. Child processes are not guarded.
+them, so its entry points are wrapped. Child processes are guarded when proc starts them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ _LOOKUPS = frozenset({"socket.getaddrinfo", "socket.gethostbyname"})
 _OWN_NAMES = frozenset({"localhost", "ip6-localhost", "ip6-loopback", socket.gethostname().lower()})
 _UNKNOWN_HOSTS = ("invalid", "unknown.host")
 
+REFUSED = "NETWORK FORBIDDEN"
+"""How a line on stderr begins that tells of an attempt in a child process."""
+
 
 class NetworkForbidden(RuntimeError):
     """A test tried to leave this machine."""
@@ -36,6 +39,7 @@ class NetworkGuard:
     def __init__(self) -> None:
         self.attempts: list[str] = []
         self.active = False
+        self.announce = False
         self._installed = False
 
     def install(self) -> None:
@@ -65,6 +69,8 @@ class NetworkGuard:
 
     def _refuse(self, what: str) -> None:
         self.attempts.append(what)
+        if self.announce:
+            print(f"{REFUSED}: {what}", file=sys.stderr, flush=True)
         raise NetworkForbidden(f"tests stay on loopback, but something tried to {what}")
 
     def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:

@@ -1,0 +1,180 @@
+"""The program as a process of its own: `python -m scheduler ...`, with a clean environment, kept on loopback.
+
+    port = free_port()
+    async with Program("serve", "--port", str(port), env={"SCHEDULER_...": "..."}, cwd=tmp_path) as program:
+        await program.ready(f"http://127.0.0.1:{port}/health/ready")    # until 2xx; `within` seconds, default 20
+        program.signal(signal.SIGTERM)                                  # or program.kill() for a crash
+        code = await program.exited()                                   # `within` seconds, default 20
+        program.stdout, program.stderr                                  # so far
+
+    finished = await run("validate", "jobs.yaml")                         # to its end: .code, .stdout, .stderr
+    Program("-c", "print(1)", module=None)                                # any other Python program
+
+The environment holds PATH, HOME, the language, the project on PYTHONPATH, and what `env` adds. A child that looks up or
+connects to anything but loopback fails the test (see network_guard). What is running at the end of the block is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from tests.parts.network_guard import REFUSED
+
+ROOT = Path(__file__).resolve().parents[2]
+GUARDED = Path(__file__).resolve().parent / "guarded"
+
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
+_POLL_SECONDS = 0.02
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def clean_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a child process is given."""
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    measured = {name: value for name, value in os.environ.items() if name.startswith("COV")}
+    path = os.pathsep.join([str(GUARDED), str(ROOT)])
+    return {**passed_on, **measured, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **(env or {})}
+
+
+class Program:
+    """A child process; it starts with the block."""
+
+    def __init__(
+        self,
+        *arguments: str,
+        module: str | None = "scheduler",
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self._command = [sys.executable, *(["-m", module] if module else []), *arguments]
+        self._env = clean_environment(env)
+        self._cwd = cwd
+        self._said: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+
+    @property
+    def stdout(self) -> str:
+        return self._said["stdout"].decode(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        return self._said["stderr"].decode(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.returncode is None
+
+    async def __aenter__(self) -> Self:
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            env=self._env,
+            cwd=self._cwd,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        self._readers = asyncio.gather(
+            _collect(self._process.stdout, self._said["stdout"]), _collect(self._process.stderr, self._said["stderr"])
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.kill()
+        await self._process.wait()
+        # A grandchild may hold the pipes open.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._readers, 5)
+        refused = [line for line in self.stderr.splitlines() if REFUSED in line]
+        assert not refused, f"the program left loopback: {refused}"
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """A crash, as SIGKILL makes it. Nothing happens when it has ended already."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def ready(self, url: str, within: float = 20.0) -> None:
+        """Until the URL answers 2xx. Raises AssertionError with the program's output when it ends or takes too long."""
+        status: int | None = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while self.running:
+                    status = await _status_of(url)
+                    if status is not None and 200 <= status < 300:
+                        return
+                    await asyncio.sleep(_POLL_SECONDS)
+        state = f"answers {status or 'nothing'}" if self.running else f"ended with {self._process.returncode}"
+        raise AssertionError(f"{url} is not ready after {within} s: it {state}\n{self.stdout}\n{self.stderr}")
+
+    async def exited(self, within: float = 20.0) -> int:
+        """The exit code; minus the signal's number when a signal ended it. Raises TimeoutError."""
+        async with asyncio.timeout(within):
+            code = await self._process.wait()
+            await asyncio.shield(self._readers)
+        return code
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that ran to its end."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+async def run(
+    *arguments: str,
+    module: str | None = "scheduler",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    within: float = 60.0,
+) -> Finished:
+    """Run to the end. Raises TimeoutError."""
+    async with Program(*arguments, module=module, env=env, cwd=cwd) as program:
+        code = await program.exited(within)
+    return Finished(code, program.stdout, program.stderr)
+
+
+async def _collect(stream: asyncio.StreamReader | None, said: bytearray) -> None:
+    assert stream is not None
+    while data := await stream.read(65536):
+        said += data
+
+
+async def _status_of(url: str) -> int | None:
+    """Asked by hand: a client's pool would keep a connection that the program waits for at its end."""
+    parts = urlsplit(url)
+    try:
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    except OSError:
+        return None
+    try:
+        target = f"{parts.path or '/'}?{parts.query}".rstrip("?")
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
+        line = await reader.readline()
+        return int(line.split()[1]) if line.startswith(b"HTTP/") else None
+    except OSError:
+        return None
+    finally:
+        writer.transport.abort()
