@@ -18,7 +18,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
 def _read_schedule(value: Any) -> Any:
-    return parse_schedule(value) if isinstance(value, (str, dict)) else value
+    return None if value is None else parse_schedule(value)
 
 
 ScheduleField = Annotated[

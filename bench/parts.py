@@ -1,0 +1,160 @@
+"""What the benches share: a target in a process of its own, the program in a process of its own, tables, percentiles."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\nConnection: close\r\n\r\n{"status":"ok"}'
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class _Answering(asyncio.Protocol):
+    """Answers every request alike and notes when it came, by path."""
+
+    def __init__(self, arrivals: dict[str, list[float]]) -> None:
+        self._arrivals = arrivals
+        self._head = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._head += data
+        if b"\r\n\r\n" not in self._head:
+            return
+        path = self._head.split(b" ", 2)[1].decode()
+        assert isinstance(self._transport, asyncio.WriteTransport)
+        if path == "/arrivals":
+            body = json.dumps(self._arrivals).encode()
+            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
+        else:
+            self._arrivals.setdefault(path, []).append(time.time())
+            self._transport.write(ANSWER)
+        self._transport.close()
+
+
+async def _serve_target(port: int) -> None:
+    arrivals: dict[str, list[float]] = {}
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Answering(arrivals), "127.0.0.1", port, backlog=4096
+    )
+    await server.serve_forever()
+
+
+@contextmanager
+def target() -> Iterator[str]:
+    """A target process; gives its URL. `/arrivals` answers with the arrival times (Unix seconds) of every path."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "bench.parts", str(port)], cwd=ROOT)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        await_answer(f"{url}/ready", process, 10)
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def program(folder: Path, jobs: Mapping[str, Any], **environ: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """`python -m scheduler serve` over these jobs; gives the process and its URL once it is ready."""
+    job_folder = folder / "jobs"
+    job_folder.mkdir(parents=True, exist_ok=True)
+    (job_folder / "bench.json").write_text(json.dumps({"jobs": jobs}))
+    port = free_port()
+    settings = {
+        "SCHEDULER_ENVIRONMENT": "prod",
+        "SCHEDULER_JOBS": str(job_folder),
+        "SCHEDULER_STORE": f"sqlite:///{folder / 'bench.db'}",
+        "SCHEDULER_PORT": str(port),
+    }
+    command = [sys.executable, "-m", "scheduler", "serve"]
+    with (folder / "log.txt").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | settings | environ, stdout=log, stderr=log)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        await_answer(f"{url}/api/health/ready", process, 60)
+        yield process, url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def await_answer(url: str, process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Until the URL answers 200. Raises RuntimeError if the process ends or the time is over."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"the process behind {url} ended with {process.returncode}")
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise RuntimeError(f"{url} did not answer within {seconds:g} s")
+
+
+def get_json(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mib(pid: int) -> float:
+    """Resident memory of a process (Linux)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("the kernel does not say how much memory the process has")
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that `share` of the values do not exceed (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
+
+
+def show(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table of text, numbers with three digits behind the point."""
+    cells = [[f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row] for row in (headings, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def finish(**figures: float) -> None:
+    """The last line of every bench."""
+    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve_target(int(sys.argv[1])))

@@ -1,0 +1,110 @@
+"""CPU of a whole run (planned, fresh connection, judged, stored, logged) beside a bare httpx request, and memory."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench.parts import ROOT, cpu_seconds, finish, get_json, program, rss_mib, show, target
+
+EVERY = 10
+"""Seconds between two due instants of a job."""
+AT_ONCE = 200
+"""Bare requests under way at a time: as many as the program's worker has places."""
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--jobs", type=int, default=1000)
+    options.add_argument("--rounds", type=int, default=3, help="rounds of program and bare requests, in turn")
+    options.add_argument("--registered", type=int, default=10_000, help="jobs in memory when it is measured")
+    options.add_argument("--bare", help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.bare:
+        print(asyncio.run(_bare(chosen.bare, chosen.jobs)))
+        return
+    with target() as url:
+        rounds = [(_whole_runs(url, chosen.jobs), _bare_requests(url, chosen.jobs)) for _ in range(chosen.rounds)]
+    ratios = [whole / bare for whole, bare in rounds]
+    memory = _memory(chosen.registered)
+    show(
+        ("CPU, us each", "median", "min", "max"),
+        [
+            (name, statistics.median(values), min(values), max(values))
+            for name, values in (
+                ("whole run", [whole * 1e6 for whole, _ in rounds]),
+                ("bare httpx request", [bare * 1e6 for _, bare in rounds]),
+                ("ratio", ratios),
+            )
+        ],
+    )
+    show(("memory", "MiB"), [(f"{chosen.registered} registered jobs", memory)])
+    finish(ratio_to_httpx=statistics.median(ratios), rss_mib=memory)
+
+
+def _whole_runs(url: str, count: int) -> float:
+    """CPU seconds a run of the program itself, over three due instants, everything it does meanwhile included."""
+    jobs = {
+        f"cost-{number}": {"schedule": {"every": f"{EVERY}s"}, "check": {"kind": "http", "url": f"{url}/cost"}}
+        for number in range(count)
+    }
+    with tempfile.TemporaryDirectory() as folder, program(Path(folder), jobs) as (process, api):
+        _sleep_until_between()
+        cpu, runs = cpu_seconds(process.pid), len(get_json(f"{url}/arrivals").get("/cost", []))
+        time.sleep(3 * EVERY)
+        cpu, runs = cpu_seconds(process.pid) - cpu, len(get_json(f"{url}/arrivals")["/cost"]) - runs
+        newest = get_json(f"{api}/api/runs?limit=500")["runs"]
+        failed = [run for run in newest if run["outcome"] != "succeeded"]
+        if runs != 3 * count or failed:
+            raise RuntimeError(f"{runs} runs instead of {3 * count}, {len(failed)} of the newest failed")
+    return cpu / runs
+
+
+def _sleep_until_between() -> None:
+    """To the middle between two due instants, after at least one of them: everything is imported and warm then."""
+    time.sleep(EVERY - time.time() % EVERY + EVERY / 2)
+
+
+def _bare_requests(url: str, count: int) -> float:
+    command = [sys.executable, "-m", "bench.run_cost", "--bare", f"{url}/bare", "--jobs", str(3 * count)]
+    return float(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+
+async def _bare(url: str, count: int) -> float:
+    """CPU seconds a GET with httpx as shipped: one client, a fresh connection each."""
+    import httpx
+
+    places = asyncio.Semaphore(AT_ONCE)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    async with httpx.AsyncClient(limits=limits, trust_env=False) as client:
+
+        async def ask() -> None:
+            async with places:
+                (await client.get(url)).raise_for_status()
+
+        await asyncio.gather(*(ask() for _ in range(100)))
+        began = time.process_time()
+        await asyncio.gather(*(ask() for _ in range(count)))
+        return (time.process_time() - began) / count
+
+
+def _memory(count: int) -> float:
+    jobs = {
+        f"idle-{number}": {
+            "schedule": f"{number % 60} {number // 60 % 60} 3 1 1 *",
+            "check": {"kind": "http", "url": f"http://127.0.0.1:9/{number}"},
+        }
+        for number in range(count)
+    }
+    with tempfile.TemporaryDirectory() as folder, program(Path(folder), jobs) as (process, _):
+        return rss_mib(process.pid)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The Functions host's entry: every function is one call into the program, which opens itself at the first one.
+
+Route matching: the host tries HTTP functions by name, alphabetically, and takes the first whose route and method fit:
+health, manage, operate, read. No order of these names sends a request to the wrong one, as their methods differ and
+only `health` has a fixed first segment.
+"""
+
+import azure.functions as func
+
+from scheduler.dispatch.queues import POISON_QUEUE, RUN_QUEUE
+from scheduler.functions_host import host
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+@app.function_name("tick")
+@app.timer_trigger(arg_name="timer", schedule="0 * * * * *", use_monitor=False)
+async def tick(timer: func.TimerRequest) -> None:
+    """Plan the next minute and put its tickets on the queue."""
+    await host.tick()
+
+
+@app.function_name("work")
+@app.queue_trigger(arg_name="message", queue_name=RUN_QUEUE, connection="AzureWebJobsStorage")
+async def work(message: func.QueueMessage) -> None:
+    """Run a batch of tickets, each at its instant."""
+    await host.work(message.get_body())
+
+
+@app.function_name("bury")
+@app.queue_trigger(arg_name="message", queue_name=POISON_QUEUE, connection="AzureWebJobsStorage")
+async def bury(message: func.QueueMessage) -> None:
+    """Keep what was given up as dead letters."""
+    await host.bury(message.get_body())
+
+
+@app.function_name("health")
+@app.route(route="health/{*rest}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def health(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    """Health, live and ready, for probes without a key."""
+    return await host.http(req, context)
+
+
+@app.function_name("manage")
+@app.route(route="{*path}", methods=["PUT", "PATCH", "DELETE"])
+async def manage(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    """Changes of definitions: a key of its own."""
+    return await host.http(req, context)
+
+
+@app.function_name("operate")
+@app.route(route="jobs/{name}/run", methods=["POST"])
+async def operate(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    """Actions on a job: a key of its own."""
+    return await host.http(req, context)
+
+
+@app.function_name("read")
+@app.route(route="{*path}", methods=["GET"])
+async def read(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    """Everything that only reads, the dashboard too."""
+    return await host.http(req, context)

@@ -1,0 +1,20 @@
+"""What the API needs of the program, handed over by scheduler.app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobs.ports import Clock
+from scheduler.health import Health
+from scheduler.operations import Operations
+from scheduler.queries import Queries
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    operations: Operations
+    queries: Queries
+    health: Health
+    clock: Clock
+    environment: str
+    version: str

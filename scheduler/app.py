@@ -1,0 +1,192 @@
+"""Builds the program: the only place that chooses adapters, opens them and closes them.
+
+`open_program` serves the embedded host, the CLI and the Functions host alike; the role says what differs.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+from config.identity import Identity
+from config.loading import Configuration
+from config.secrets import build_secrets
+from config.settings import Settings
+from jobs.checks import build_checks
+from jobs.ports import Clock
+from jobs.redaction import Redactor
+from jobs.running.circuits import Circuits
+from jobs.running.clock import SystemClock
+from jobs.running.runner import Runner
+from observability.telemetry import Telemetry, build_telemetry
+from scheduler.catalog import Catalog, Entry
+from scheduler.dispatch.in_process import InProcessDispatch
+from scheduler.dispatch.port import Dispatch
+from scheduler.gates import OverlapAnywhere, OverlapHere
+from scheduler.health import Health, PartHealth, Status
+from scheduler.operations import Operations
+from scheduler.queries import Queries
+from scheduler.queue_work import QueueWork
+from scheduler.stores.circuits import StoredCircuits
+from scheduler.stores.cursors import Cursors
+from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.port import Store
+from scheduler.stores.runs import Runs
+from scheduler.worker import Worker
+
+TELEMETRY_PATIENCE = 1.0
+"""Seconds for the last telemetry to leave at the end."""
+
+
+class Role(StrEnum):
+    """What the process is for."""
+
+    EMBEDDED = "embedded"
+    TOOL = "tool"
+    """A command beside a running server: it takes nothing that the server needs for itself."""
+    FUNCTIONS = "functions"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Everything that is open. `queue_work` is there in the Functions host only."""
+
+    settings: Settings
+    catalog: Catalog
+    clock: Clock
+    runs: Runs
+    worker: Worker
+    operations: Operations
+    queries: Queries
+    health: Health
+    telemetry: Telemetry
+    queue_work: QueueWork | None
+    version: str
+
+
+@asynccontextmanager
+async def open_program(
+    configuration: Configuration, *, role: Role, clock: Clock | None = None
+) -> AsyncIterator[Program]:
+    """Open every part in order; leaving closes them in reverse.
+
+    Raises:
+        StoreError, DispatchError: state or queue cannot be opened; the message says what to look at.
+    """
+    async with AsyncExitStack() as stack:
+        yield await _Builder(configuration, role, clock or SystemClock(), stack).program()
+
+
+class _Builder:
+    """Opens parts and registers their closing with the stack."""
+
+    def __init__(self, configuration: Configuration, role: Role, clock: Clock, stack: AsyncExitStack) -> None:
+        self._settings = configuration.settings
+        self._catalog = Catalog(Entry(job, configuration.jobs.origin(name)) for name, job in configuration.jobs.jobs.items())
+        self._role = role
+        self._clock = clock
+        self._stack = stack
+        self._redactor = Redactor()
+        self._health = Health()
+        # Marks the claims of this process, and of no other one that has the same pid on another day or host.
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+    async def program(self) -> Program:
+        telemetry = self._telemetry()
+        identity = Identity(self._settings)
+        self._stack.push_async_callback(identity.aclose)
+        store = await self._store(identity)
+        runs = Runs(store)
+        worker = self._worker(identity, store, runs, telemetry)
+        dispatch = await self._dispatch(identity, worker)
+        return Program(
+            settings=self._settings,
+            catalog=self._catalog,
+            clock=self._clock,
+            runs=runs,
+            worker=worker,
+            operations=Operations(self._catalog, runs, dispatch, self._clock),
+            queries=Queries(self._catalog, runs, self._clock),
+            health=self._health,
+            telemetry=telemetry,
+            queue_work=self._queue_work(store, runs, worker, dispatch, telemetry),
+            version=self._settings.version or "",
+        )
+
+    def _telemetry(self) -> Telemetry:
+        telemetry = build_telemetry(self._settings, self._redactor)
+        telemetry.start()
+        self._stack.push_async_callback(telemetry.aclose, TELEMETRY_PATIENCE)
+        self._health.add("telemetry", _telemetry_health(telemetry))
+        self._health.add("configuration", _configuration_health(self._settings))
+        return telemetry
+
+    async def _store(self, identity: Identity) -> Store:
+        store = await _open_store(self._settings, identity, exclusive=self._role is Role.EMBEDDED)
+        self._stack.push_async_callback(store.aclose)
+
+        async def probe() -> Sequence[PartHealth]:
+            try:
+                await store.ping()
+            except StoreError as error:
+                return (PartHealth("store", Status.DOWN, str(error)),)
+            return (PartHealth("store", Status.OK),)
+
+        self._health.add("store", probe)
+        return store
+
+    def _worker(self, identity: Identity, store: Store, runs: Runs, telemetry: Telemetry) -> Worker:
+        secret_values = build_secrets(self._settings, identity, self._redactor, self._clock)
+        self._stack.push_async_callback(secret_values.aclose)
+        checks = build_checks(secret_values, identity, self._redactor)
+        self._stack.push_async_callback(checks.aclose)
+        circuits = Circuits(StoredCircuits(store))
+        self._health.add("secrets", _secrets_health(secret_values))
+        self._health.add("circuits", _circuits_health(circuits))
+        return Worker(
+            self._catalog,
+            runs,
+            Runner(checks, circuits, telemetry, self._clock, self._redactor),
+            telemetry,
+            self._clock,
+            owner=self._owner,
+            concurrency=self._settings.concurrency,
+            overlap=OverlapHere if self._role is Role.EMBEDDED else lambda _: OverlapAnywhere(runs, self._clock),
+        )
+
+    async def _dispatch(self, identity: Identity, worker: Worker) -> Dispatch:
+        if self._role is not Role.FUNCTIONS:
+            return InProcessDispatch(worker.submit)
+        storage = self._settings.storage
+        from scheduler.dispatch.azure_queue import open_azure_queue
+
+        dispatch = await open_azure_queue(
+            connection_string=storage.connection_string.get_secret_value() if storage.connection_string else None,
+            account_name=storage.account_name,
+            credential=None if storage.connection_string else await identity.credential(),
+            now=self._clock.now,
+        )
+        self._stack.push_async_callback(dispatch.aclose)
+        return dispatch
+
+    def _queue_work(
+        self, store: Store, runs: Runs, worker: Worker, dispatch: Dispatch, telemetry: Telemetry
+    ) -> QueueWork | None:
+        if self._role is not Role.FUNCTIONS:
+            return None
+        return QueueWork(
+            self._catalog,
+            runs,
+            worker,
+            dispatch,
+            Cursors(store),
+            DeadLetters(store),
+            telemetry,
+            self._clock,
+            owner=self._owner,
+        )

@@ -1,0 +1,82 @@
+"""Dispatch over an Azure Storage Queue: the Functions platform scales out the workers that read it.
+
+Opened by scheduler.app; read by the queue function of function_app.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from jobs.runs import Ticket
+from scheduler.dispatch.batches import Batch, encode, in_batches
+from scheduler.dispatch.port import DispatchError
+from scheduler.dispatch.queues import RUN_QUEUE
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.storage.queue.aio import QueueClient
+
+
+
+class AzureQueueDispatch:
+    """Sends batches, each visible shortly before its slice."""
+
+    def __init__(self, client: QueueClient, now: Callable[[], datetime]) -> None:
+        self._client = client
+        self._now = now
+
+    async def send(self, tickets: Sequence[Ticket], *, not_before: datetime | None = None) -> None:
+        """Raises DispatchError."""
+        for batch in in_batches(tickets):
+            now = self._now()
+            delay = batch.delay(now) if not_before is None else max(0.0, (not_before - now).total_seconds())
+            await self._send(batch, math.ceil(delay) if not_before else int(delay))
+
+    async def _send(self, batch: Batch, hidden: int) -> None:
+        from azure.core.exceptions import AzureError
+
+        try:
+            await self._client.send_message(encode(batch), visibility_timeout=hidden)
+        except AzureError as error:
+            raise DispatchError(
+                f"queue {RUN_QUEUE!r} did not take {len(batch.tickets)} tickets ({type(error).__name__}): "
+                "look at the storage account and at the app's role on it (Storage Queue Data Message Sender)"
+            ) from error
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+
+async def open_azure_queue(
+    *,
+    connection_string: str | None,
+    account_name: str | None,
+    credential: AsyncTokenCredential | None,
+    now: Callable[[], datetime],
+    queue_name: str = RUN_QUEUE,
+) -> AzureQueueDispatch:
+    """Connect, and make the queue if it is missing. Raises DispatchError."""
+    from azure.core.exceptions import AzureError, ResourceExistsError
+    from azure.storage.queue import TextBase64EncodePolicy
+    from azure.storage.queue.aio import QueueClient
+
+    # The Functions host reads base64 (host.json: messageEncoding).
+    options: dict[str, Any] = {"message_encode_policy": TextBase64EncodePolicy()}
+    if connection_string is not None:
+        client = QueueClient.from_connection_string(connection_string, queue_name, **options)
+    else:
+        url = f"https://{account_name}.queue.core.windows.net"
+        client = QueueClient(url, queue_name, credential=credential, **options)
+    try:
+        await client.create_queue()
+    except ResourceExistsError:
+        pass
+    except AzureError as error:
+        await client.close()
+        raise DispatchError(
+            f"queue {queue_name!r} cannot be opened ({type(error).__name__}): look at AzureWebJobsStorage"
+        ) from error
+    return AzureQueueDispatch(client, now)

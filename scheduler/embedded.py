@@ -1,0 +1,182 @@
+"""The embedded host: HTTP, ticks and work in one process. Called by the CLI's `serve`.
+
+Ends on SIGTERM or SIGINT: no new run starts, those in work get the grace of the settings, the rest is recorded as
+cancelled, and everything is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+
+from config.loading import Configuration
+from jobs.events import RunFinished
+from jobs.running.verdicts import interrupted_run
+from scheduler.api.app import create_api
+from scheduler.api.services import Services
+from scheduler.app import Program, Role, open_program
+from scheduler.health import PartHealth, Probe, Status
+from scheduler.stores.port import StoreError
+from scheduler.stores.runs import Claim, RunState
+from scheduler.ticker import LONGEST_SLEEP, Ticker
+
+_log = logging.getLogger("scheduler.embedded")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HTTP_PATIENCE = 1
+"""Seconds for answers under way when the server ends."""
+RETENTION_PAUSE = 300.0
+"""Seconds between two rounds of retention."""
+TICK_GAP = 5 * LONGEST_SLEEP
+"""Seconds without a tick after which health says so."""
+
+
+class PortTaken(Exception):
+    """The address cannot be listened on; the message says which and what to do."""
+
+
+async def serve(configuration: Configuration, *, host: str | None = None, port: int | None = None) -> None:
+    """Run until a signal comes.
+
+    Raises:
+        PortTaken, StoreError: nothing was started.
+    """
+    settings = configuration.settings
+    with listening(host or settings.host, settings.port if port is None else port) as listener:
+        async with open_program(configuration, role=Role.EMBEDDED) as program:
+            await recover(program)
+            await _serve_program(program, listener)
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A listening socket, taken before anything else so that a second start fails at once. Raises PortTaken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise PortTaken(f"cannot listen on {host}:{port} ({error.strerror}): choose another one with --port") from error
+        listener.setblocking(False)
+        yield listener
+
+
+async def recover(program: Program) -> None:
+    """After a crash: runs that were in work ended with the old process; those only queued still have to run."""
+    for record in await program.runs.unfinished():
+        if record.state is RunState.QUEUED:
+            program.worker.submit(record.ticket)
+            continue
+        now = program.clock.now()
+        claim = await program.runs.claim(record.ticket, "recovery", now, record.lease_until or now)
+        if isinstance(claim, Claim):
+            run = interrupted_run(record.ticket, record.ticket.due_at, now)
+            await program.runs.finish(claim, run)
+            program.telemetry.run_finished(RunFinished(run))
+
+
+async def _serve_program(program: Program, listener: socket.socket) -> None:
+    server = _Server(
+        uvicorn.Config(
+            create_api(services_of(program)),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=HTTP_PATIENCE,
+        )
+    )
+    ticker = Ticker(program.catalog, program.worker.submit, program.clock)
+    program.health.add("ticker", _ticker_health(program, ticker))
+    with _stop_on_signal() as stopping:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        async with _running(ticker.run(), _retention(program)):
+            address = "{}:{}".format(*listener.getsockname()[:2])
+            _log.info("%d jobs in force; dashboard: http://%s/api/dashboard", len(program.catalog), address)
+            await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        _log.info("stopping: %d runs in work get %g s", program.worker.in_work, program.settings.shutdown_grace)
+        await program.worker.drain(program.settings.shutdown_grace)
+        server.should_exit = True
+        await serving
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: work is drained before the server goes, so that health and runs can be asked meanwhile."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def services_of(program: Program) -> Services:
+    """What the API gets of the program."""
+    return Services(
+        operations=program.operations,
+        queries=program.queries,
+        health=program.health,
+        clock=program.clock,
+        environment=program.settings.environment,
+        version=program.version,
+    )
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[asyncio.Event]:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        yield stopping
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+@asynccontextmanager
+async def _running(*coroutines: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Background tasks for the time of the block. One that breaks is logged and ends the others' host: see health."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    for task in tasks:
+        task.add_done_callback(_say_if_broken)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+def _say_if_broken(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.critical("a background task ended", exc_info=error)
+
+
+async def _retention(program: Program) -> None:
+    kept = program.settings.retention
+    while True:
+        try:
+            removed = await program.runs.prune(program.clock.now(), kept.age, kept.runs_per_job)
+        except StoreError as error:
+            _log.warning("old runs are not removed now: %s", error)
+        else:
+            if removed:
+                _log.info("removed %d old runs", removed)
+        await program.clock.sleep(RETENTION_PAUSE)
+
+
+def _ticker_health(program: Program, ticker: Ticker) -> Probe:
+    async def probe() -> Sequence[PartHealth]:
+        gap = (program.clock.now() - ticker.last_tick).total_seconds()
+        if gap > TICK_GAP:
+            return (PartHealth("ticker", Status.DOWN, f"no tick for {gap:.0f} s: no job is started; restart the process"),)
+        return (PartHealth("ticker", Status.OK),)
+
+    return probe

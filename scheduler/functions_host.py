@@ -1,0 +1,87 @@
+"""The program inside the Functions host. Called by function_app alone; everything heavy is imported at the first call.
+
+One program a worker process, opened lazily under a lock (the platform runs no start-up code of ours and gives no
+signal at the end), used by all functions on the worker's one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import azure.functions as func
+
+    from scheduler.app import Program
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_log = logging.getLogger("scheduler.functions_host")
+
+
+class FunctionsHost:
+    """Opens the program once and hands each trigger to it."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._program: Program | None = None
+        self._asgi: Any = None
+
+    async def tick(self) -> None:
+        """Plan what falls due until a little after the next tick."""
+        await (await self._opened()).plan_ahead()
+
+    async def work(self, body: bytes) -> None:
+        """Perform a batch. Raises BadMessage: the platform then delivers it again and at last moves it to the poison queue."""
+        await (await self._opened()).perform_batch(body)
+
+    async def bury(self, body: bytes) -> None:
+        """Keep a poison message as dead letters."""
+        await (await self._opened()).bury(body)
+
+    async def http(self, request: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        """Answer by the ASGI app."""
+        program = await self._opened()
+        if self._asgi is None:
+            import azure.functions as func
+
+            from scheduler.api.app import create_api
+
+            self._asgi = func.AsgiMiddleware(create_api(program.services))
+        response: func.HttpResponse = await self._asgi.handle_async(request, context)
+        return response
+
+    async def aclose(self) -> None:
+        """Close the program; for tests, as the platform only ever ends the process."""
+        async with self._lock:
+            program, self._program, self._asgi = self._program, None, None
+            if program is not None:
+                await program.aclose()
+
+    async def _opened(self) -> Program:
+        if self._program is not None:
+            return self._program
+        async with self._lock:
+            if self._program is None:
+                self._program = await _open()
+            return self._program
+
+
+async def _open() -> Program:
+    from config.errors import ConfigurationError
+    from config.loading import load_configuration
+    from scheduler.app import open_for_functions
+
+    try:
+        # Reading files is quick, yet a folder on a share may not be: keep it off the loop.
+        configuration = await asyncio.to_thread(load_configuration, dict(os.environ), root=ROOT)
+    except ConfigurationError as error:
+        _log.error("the configuration has %d problems, nothing runs:\n%s", len(error.problems), error)
+        raise
+    return await open_for_functions(configuration)
+
+
+host = FunctionsHost()

@@ -1,0 +1,51 @@
+"""What people make the scheduler do. Called by the API and the CLI; every change goes through here."""
+
+from __future__ import annotations
+
+import asyncio
+
+from jobs.ports import Clock
+from jobs.runs import Ticket
+from scheduler.catalog import Catalog
+from scheduler.dispatch.port import Dispatch
+from scheduler.stores.runs import Record, Runs, RunState
+
+_FIRST_LOOK = 0.02
+_LONGEST_PAUSE = 0.5
+"""Seconds between two looks at a run that is waited for."""
+
+
+class Operations:
+    """Changes, one method each."""
+
+    def __init__(self, catalog: Catalog, runs: Runs, dispatch: Dispatch, clock: Clock) -> None:
+        self._catalog = catalog
+        self._runs = runs
+        self._dispatch = dispatch
+        self._clock = clock
+
+    async def run_now(self, name: str) -> Record:
+        """Queue a run of a job, enabled or not. It is stored before it is handed over, so a crash does not lose it.
+
+        Raises:
+            UnknownJob: no job has that name.
+            StoreError: the run could not be stored; it does not happen.
+            DispatchError: it is stored as queued, but no worker could be told.
+        """
+        entry = self._catalog.get(name)
+        ticket = Ticket.requested(name, self._clock.now(), entry.generation)
+        record = await self._runs.enqueue(ticket)
+        await self._dispatch.send([ticket])
+        return record
+
+    async def wait_finished(self, run_id: str, seconds: float) -> Record | None:
+        """The run's record as soon as it is finished, or as it is after `seconds`; None if there is no such run."""
+        end = self._clock.monotonic() + seconds
+        pause = _FIRST_LOOK
+        while True:
+            record = await self._runs.get(run_id)
+            left = end - self._clock.monotonic()
+            if record is None or record.state is RunState.FINISHED or left <= 0:
+                return record
+            await asyncio.sleep(min(pause, left))
+            pause = min(_LONGEST_PAUSE, pause * 1.5)

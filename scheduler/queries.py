@@ -1,0 +1,88 @@
+"""What people ask the scheduler. Reads only; called by the API, the dashboard and the CLI."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobs.ports import Clock
+from jobs.schedules import Schedule
+from scheduler.catalog import Catalog, Entry
+from scheduler.stores.runs import Record, RunPage, Runs
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job, when it runs next and how it went last. `latest` is its newest finished run."""
+
+    entry: Entry
+    next_at: datetime | None
+    latest: Record | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """`continuation` is the name after which the next page begins; None on the last page."""
+
+    jobs: tuple[JobView, ...]
+    continuation: str | None
+
+
+def upcoming(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
+    """The next due instants strictly after `after`; fewer than `count` if there are no more."""
+    found: list[datetime] = []
+    at: datetime | None = after
+    while len(found) < count and (at := schedule.next_after(at)) is not None:
+        found.append(at)
+    return found
+
+
+class Queries:
+    """Reads, one method each."""
+
+    def __init__(self, catalog: Catalog, runs: Runs, clock: Clock) -> None:
+        self._catalog = catalog
+        self._runs = runs
+        self._clock = clock
+
+    async def jobs(self, *, limit: int, after: str = "") -> JobPage:
+        """Jobs by name, a page at a time."""
+        names = self._catalog.names()
+        start = bisect_right(names, after) if after else 0
+        chosen = names[start : start + limit]
+        more = start + limit < len(names)
+        return JobPage(await self._views(chosen), chosen[-1] if more else None)
+
+    async def job(self, name: str) -> JobView:
+        """Raises UnknownJob."""
+        self._catalog.get(name)
+        (view,) = await self._views([name])
+        return view
+
+    def next_runs(self, name: str, count: int) -> list[datetime]:
+        """The job's next due instants; none if it is disabled or has no schedule. Raises UnknownJob."""
+        job = self._catalog.get(name).job
+        if job.schedule is None or not job.enabled:
+            return []
+        return upcoming(job.schedule, self._clock.now(), count)
+
+    async def run(self, run_id: str) -> Record | None:
+        return await self._runs.get(run_id)
+
+    async def runs(
+        self, *, job: str | None = None, outcome: str | None = None, limit: int = 50, continuation: str | None = None
+    ) -> RunPage:
+        """Runs, newest first. Raises ValueError for a continuation that is not one of ours."""
+        return await self._runs.list(job=job, outcome=outcome, limit=limit, continuation=continuation)
+
+    async def _views(self, names: Sequence[str]) -> tuple[JobView, ...]:
+        latest = await self._runs.latest_of(names)
+        return tuple(self._view(self._catalog.get(name), latest.get(name)) for name in names)
+
+    def _view(self, entry: Entry, latest: Record | None) -> JobView:
+        job = entry.job
+        planned = job.enabled and job.schedule is not None
+        next_at = job.schedule.next_after(self._clock.now()) if planned and job.schedule is not None else None
+        return JobView(entry, next_at, latest)

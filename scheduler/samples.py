@@ -1,0 +1,65 @@
+"""A target of its own on loopback for the sample jobs: healthy, slow, flaky, failing. Served in environment `dev` only.
+
+Without internet, the first minute of `./dev run` shows every outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+LONGEST_NAP = 30.0
+"""Seconds that /slow sleeps at most."""
+
+
+class SampleTarget:
+    """The routes, and how often each flaky caller has asked."""
+
+    def __init__(self) -> None:
+        self._asked: Counter[str] = Counter()
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/healthy", self._after(0.0, {"status": "ok"})),
+                Route("/database", self._after(0.02, {"status": "ok", "connections": 12})),
+                Route("/external", self._after(0.12, {"status": "ok", "region": "westeurope"})),
+                Route("/container", self._after(0.05, {"status": "ok", "replicas": 3})),
+                Route("/json", self._after(0.01, {"status": "degraded", "queue": {"depth": 42}})),
+                Route("/failing", self._failing),
+                Route("/flaky", self._flaky),
+                Route("/slow", self._slow),
+            ]
+        )
+
+    @staticmethod
+    def _after(seconds: float, body: dict[str, object]) -> object:
+        async def answer(_: Request) -> JSONResponse:
+            await asyncio.sleep(seconds)
+            return JSONResponse(body)
+
+        return answer
+
+    async def _failing(self, _: Request) -> JSONResponse:
+        return JSONResponse({"status": "down", "reason": "the sample target fails here on purpose"}, 500)
+
+    async def _flaky(self, request: Request) -> JSONResponse:
+        """Twice 503, then 200, for each `job` in the query."""
+        job = request.query_params.get("job", "")
+        self._asked[job] += 1
+        if self._asked[job] % 3:
+            return JSONResponse({"status": "starting"}, 503)
+        return JSONResponse({"status": "ok"})
+
+    async def _slow(self, request: Request) -> JSONResponse:
+        try:
+            seconds = float(request.query_params.get("seconds", "5"))
+        except ValueError:
+            return JSONResponse({"error": "seconds is a number"}, 400)
+        await asyncio.sleep(min(max(seconds, 0.0), LONGEST_NAP))
+        return JSONResponse({"status": "ok"})

@@ -1,0 +1,140 @@
+"""Performs tickets: claim -> gates -> run -> record -> follow up. Used by both hosts.
+
+A step after the claim may be repeated after a crash: the run is recorded before anybody is told of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+from jobs.definition import JobDefinition
+from jobs.events import RunFinished, RunListener
+from jobs.policies import LONGEST_RUN
+from jobs.ports import Clock
+from jobs.running.runner import RunCancelled, Runner
+from jobs.running.verdicts import skipped_run
+from jobs.runs import Run, Ticket
+from scheduler.catalog import Catalog
+from scheduler.gates import Overlap, OverlapHere, reason_to_skip
+from scheduler.stores.port import StoreError
+from scheduler.stores.runs import Claim, ClaimLost, Held, Runs
+
+_log = logging.getLogger("scheduler.worker")
+
+LEASE_MARGIN = 30.0
+"""Seconds that a claim outlives the run's own deadline, for recording it."""
+STORE_PATIENCE = (0.2, 1.0, 3.0)
+"""Seconds between tries to record a finished run while the store is away."""
+
+
+class Worker:
+    """Performs tickets, `concurrency` at a time."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        runs: Runs,
+        runner: Runner,
+        listener: RunListener,
+        clock: Clock,
+        *,
+        owner: str,
+        concurrency: int,
+        overlap: Callable[[dict[str, set[str]]], Overlap] = OverlapHere,
+    ) -> None:
+        """`owner` marks this process's claims. `overlap` is made over the runs in work, by job."""
+        self._catalog = catalog
+        self._runs = runs
+        self._runner = runner
+        self._listener = listener
+        self._clock = clock
+        self._owner = owner
+        self._places = asyncio.Semaphore(concurrency)
+        self._going: dict[str, set[str]] = {}
+        self._overlap = overlap(self._going)
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    @property
+    def in_work(self) -> int:
+        """Tickets that are taken and not finished."""
+        return len(self._tasks)
+
+    def submit(self, ticket: Ticket) -> None:
+        """Perform the ticket in the background."""
+        task: asyncio.Task[object] = asyncio.get_running_loop().create_task(self._perform_logged(ticket))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def drain(self, grace: float) -> None:
+        """Wait for what is in work, `grace` seconds at most; the rest is cancelled and recorded as such."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1.0)
+
+    async def perform(self, ticket: Ticket) -> Held | None:
+        """Perform a ticket to its end. Returns Held if it is not ours: done already, or another owner is at it.
+
+        Raises:
+            StoreError: it could not be claimed, or not be recorded; deliver it again.
+        """
+        async with self._places:
+            entry = self._catalog.find(ticket.job)
+            lease = timedelta(seconds=(entry.job.timeout.run if entry else LONGEST_RUN) + LEASE_MARGIN)
+            now = self._clock.now()
+            claim = await self._runs.claim(ticket, self._owner, now + lease, now)
+            if isinstance(claim, Held):
+                return claim
+            run = await self._run(ticket)
+            await self._record(claim, run)
+            self._listener.run_finished(RunFinished(run))
+            return None
+
+    async def _run(self, ticket: Ticket) -> Run:
+        entry = self._catalog.find(ticket.job)
+        if entry is None:
+            return skipped_run(None, ticket, self._clock, "there is no job of that name any more")
+        going = self._going.setdefault(ticket.job, set())
+        reason = await reason_to_skip(ticket, entry, self._overlap)
+        if reason is not None:
+            return skipped_run(entry.job, ticket, self._clock, reason)
+        going.add(ticket.id)
+        try:
+            return await self._run_or_cancelled(entry.job, ticket)
+        finally:
+            going.discard(ticket.id)
+
+    async def _run_or_cancelled(self, job: JobDefinition, ticket: Ticket) -> Run:
+        try:
+            return await self._runner.run(job, ticket)
+        except RunCancelled as cancelled:
+            return cancelled.run
+
+    async def _record(self, claim: Claim, run: Run) -> None:
+        """Write the finished run, over a short absence of the store."""
+        for pause in STORE_PATIENCE:
+            try:
+                return await self._runs.finish(claim, run)
+            except ClaimLost:
+                _log.warning("run %s took longer than its lease and was taken over; its result is dropped", run.id)
+                return None
+            except StoreError as error:
+                _log.warning("run %s is not recorded yet: %s", run.id, error)
+                await self._clock.sleep(pause)
+        return await self._runs.finish(claim, run)
+
+    async def _perform_logged(self, ticket: Ticket) -> None:
+        try:
+            held = await self.perform(ticket)
+        except StoreError as error:
+            _log.error("run %s is lost to history, the store does not take it: %s", ticket.id, error)
+        except Exception:
+            _log.exception("run %s broke inside the scheduler", ticket.id)
+        else:
+            if held is not None:
+                _log.info("run %s is not run again: %s", ticket.id, held)

@@ -1,0 +1,118 @@
+"""The embedded tick, on virtual time: what it starts, and how it takes a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+import pytest
+
+from jobs.definition import JobDefinition
+from jobs.runs import Ticket
+from scheduler.catalog import Catalog, Entry
+from scheduler.ticker import LONGEST_SLEEP, Ticker
+from tests.scheduler.fakes import START, VirtualClock
+
+
+def job(name: str, schedule: str | None, **more: object) -> Entry:
+    definition = {"name": name, "schedule": schedule, "check": {"kind": "http", "url": "http://127.0.0.1:9/"}}
+    return Entry(JobDefinition.model_validate(definition | more), "jobs.yaml:1")
+
+
+class Ticking:
+    """A ticker with what it started: (seconds after the start, job)."""
+
+    def __init__(self, *jobs: Entry) -> None:
+        self.clock = VirtualClock()
+        self.started: list[Ticket] = []
+        self.started_at: list[datetime] = []
+        self.ticker = Ticker(Catalog(jobs), self._submit, self.clock)
+
+    def _submit(self, ticket: Ticket) -> None:
+        self.started.append(ticket)
+        self.started_at.append(self.clock.now())
+
+    async def run_until(self, seconds: float) -> None:
+        end = START + timedelta(seconds=seconds)
+
+        def stop(_: float) -> None:
+            if self.clock.now() >= end:
+                raise asyncio.CancelledError
+
+        self.clock.on_sleep = stop
+        with pytest.raises(asyncio.CancelledError):
+            await self.ticker.run()
+
+
+async def test_each_job_starts_at_its_due_instants_and_not_later() -> None:
+    ticking = Ticking(job("a", "*/20 * * * * *"), job("b", "every 1500ms"))
+
+    await ticking.run_until(60)
+
+    assert [ticket.due_at for ticket in ticking.started] == ticking.started_at
+    assert [ticket.due_at.second for ticket in ticking.started if ticket.job == "a"] == [20, 40, 0]
+    assert sum(ticket.job == "b" for ticket in ticking.started) == 40
+
+
+async def test_disabled_jobs_and_jobs_without_a_schedule_do_not_start() -> None:
+    ticking = Ticking(job("off", "every 1s", enabled=False), job("asked", None))
+
+    await ticking.run_until(5)
+
+    assert ticking.started == []
+
+
+async def test_it_never_sleeps_longer_than_a_moment_so_that_a_changed_clock_is_noticed() -> None:
+    ticking = Ticking(job("yearly", "0 0 0 1 1 *"))
+    slept: list[float] = []
+    ticking.clock.on_sleep = slept.append
+    task = asyncio.ensure_future(ticking.ticker.run())
+    while len(slept) < 3:
+        await asyncio.sleep(0)
+    task.cancel()
+
+    assert slept == [LONGEST_SLEEP] * len(slept)
+
+
+def test_what_fell_due_while_the_machine_slept_long_is_counted_and_not_run() -> None:
+    ticking = Ticking(job("a", "0 */5 * * * *"))
+
+    ticking.clock.move(3600 + 150)
+    ticking.ticker.tick()
+
+    assert ticking.started == []
+    assert ticking.ticker.missed == 1
+
+
+def test_a_short_hang_still_runs_what_fell_due() -> None:
+    ticking = Ticking(job("a", "*/10 * * * * *"))
+
+    ticking.clock.move(31)
+    ticking.ticker.tick()
+
+    assert [ticket.due_at.second for ticket in ticking.started] == [10, 20, 30]
+    assert ticking.ticker.missed == 0
+
+
+def test_a_clock_set_back_goes_on_with_the_new_time() -> None:
+    ticking = Ticking(job("a", "0 * * * * *"))
+    ticking.clock.move(600)
+    ticking.ticker.tick()
+    before = len(ticking.started)
+
+    ticking.clock.move(-3600)
+    ticking.ticker.tick()
+    ticking.clock.move(60)
+    ticking.ticker.tick()
+
+    assert [ticket.due_at for ticket in ticking.started[before:]] == [START + timedelta(seconds=600 - 3600 + 60)]
+
+
+def test_a_ticket_carries_the_generation_of_its_job() -> None:
+    entry = job("a", "every 1s")
+    ticking = Ticking(entry)
+
+    ticking.clock.move(1)
+    ticking.ticker.tick()
+
+    assert [ticket.generation for ticket in ticking.started] == [entry.generation]
