@@ -33,13 +33,14 @@ TextOrSecret = Annotated[
 def by_key(*keys: str) -> Callable[[Any], str | None]:
     """A discriminator that chooses a union's member by the key that is present in the mapping.
 
-    Serves models without a `kind`, such as expectations: `{status: 200}`. A model instance is chosen by its fields.
+    Serves models without a `kind`, such as expectations: `{status: 200}`. A model instance is chosen by the same names.
     """
 
     def choose(value: Any) -> str | None:
         if isinstance(value, dict):
             return next((key for key in keys if key in value), None)
-        fields = getattr(type(value), "model_fields", ())
-        return next((key for key in keys if key in fields), None)
+        fields = getattr(type(value), "model_fields", {})
+        names = {field.alias or name for name, field in fields.items()}
+        return next((key for key in keys if key in names), None)
 
     return choose

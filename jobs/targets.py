@@ -52,7 +52,7 @@ class FormBody(Frozen):
 
 Body = Annotated[
     Annotated[TextBody, Tag("text")] | Annotated[JsonBody, Tag("json")] | Annotated[FormBody, Tag("form")],
-    Discriminator(by_key("text", "json", "json_", "form")),
+    Discriminator(by_key("text", "json", "form")),
 ]
 
 

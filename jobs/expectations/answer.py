@@ -1,0 +1,105 @@
+"""An observation as expectations look at it: text and JSON read once, and values shown short. Made by judging.py."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NoReturn
+
+from jobs.expectations.values import json_text
+from jobs.problems import printable
+from jobs.runs import Observation
+
+SHOWN = 120
+"""Characters of a value that a failure repeats."""
+
+_REDACTED_AHEAD = 4096
+"""A secret that is cut in two is not recognised any more, so more than is shown is looked at."""
+
+_CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
+_CHARSETS = re.compile(
+    r"ascii|utf-(?:8|16|32)(?:-[a-z]+)?|iso8859-\d+|cp\d+|koi8-[ru]|euc_\w+|shift_jis\w*|gb\w+|big5\w*"
+)
+"""Codecs of texts by Python's names. Others (idna, unicode_escape, ...) are slow or no encodings of a text at all."""
+
+
+class NotJson(Exception):
+    """The body is no JSON; the message says why."""
+
+
+class Answer:
+    """One answer that is being judged."""
+
+    def __init__(self, seen: Observation, redact: Callable[[str], str]) -> None:
+        self.seen = seen
+        self._redact = redact
+
+    @cached_property
+    def text(self) -> str:
+        """The body, by its charset or UTF-8; what does not fit is replaced."""
+        return self.seen.body.decode(_charset(self.seen.headers.get("content-type", "")), "replace")
+
+    def json(self) -> Any:
+        """The body's document. Raises NotJson."""
+        document, problem = self._document
+        if problem:
+            raise NotJson(problem)
+        return document
+
+    @cached_property
+    def _document(self) -> tuple[Any, str]:
+        if not self.seen.body.strip():
+            return None, "an empty body"
+        try:
+            return json.loads(self.seen.body, parse_constant=_no_constant), ""
+        except RecursionError:
+            return None, "JSON that is nested too deeply"
+        except ValueError:
+            if self.seen.body_truncated:
+                return None, f"no whole JSON: reading stopped after {size_text(len(self.seen.body))} (read_limit)"
+            return None, f"no JSON: {self.shown(self.text)}"
+
+    def shown(self, text: str) -> str:
+        """A text as a failure may repeat it: quoted, on one line, short, without secrets."""
+        return f"'{self._short(text)}'"
+
+    def shown_json(self, value: Any) -> str:
+        """A JSON value likewise, as JSON writes it."""
+        return self._short(json_text(value))
+
+    def not_found_in_body(self) -> str:
+        """What was observed when the body does not hold what it should."""
+        if not self.seen.body:
+            return "an empty body"
+        if self.seen.body_truncated:
+            return f"not in the first {size_text(len(self.seen.body))}, where reading stopped (read_limit)"
+        return self.shown(self.text)
+
+    def _short(self, text: str) -> str:
+        return printable(self._redact(text[:_REDACTED_AHEAD])[: SHOWN + 1], SHOWN)
+
+
+def size_text(size: int) -> str:
+    """`300 bytes`, `64 KiB`, `1.5 MiB`."""
+    for unit, name in ((1024 * 1024, "MiB"), (1024, "KiB")):
+        if size >= unit:
+            return f"{size / unit:.1f}".removesuffix(".0") + f" {name}"
+    return f"{size} bytes"
+
+
+def _charset(content_type: str) -> str:
+    found = _CHARSET.search(content_type)
+    if found is None:
+        return "utf-8"
+    try:
+        name = codecs.lookup(found[1]).name
+    except LookupError:
+        return "utf-8"
+    return name if _CHARSETS.fullmatch(name) else "utf-8"
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,68 @@
+"""Sets of HTTP statuses as people write them: `200`, `200-299`, `2xx`, `200-204,301`, or a list of these."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, SkipValidation, WithJsonSchema
+
+Ranges = tuple[tuple[int, int], ...]
+"""First and last status of each range, in the order they were written."""
+
+_ONE = re.compile(r"([1-5])xx|(\d{3})(?:\s*-\s*(\d{3}))?", re.IGNORECASE)
+_EXAMPLES = "write it like 200, 200-299, 2xx or 200-204,301"
+
+
+def parse_statuses(value: object) -> Ranges:
+    """Read statuses. Raises ValueError; the message says how to write them."""
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    if not parts:
+        raise ValueError(f"no status is named: {_EXAMPLES}")
+    return tuple(one for part in parts for one in _ranges(part))
+
+
+def format_statuses(ranges: Ranges) -> str:
+    """The inverse of `parse_statuses`, as one text."""
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def _ranges(part: object) -> Ranges:
+    if isinstance(part, tuple):
+        first, last = part
+        return (_range(first, last),)
+    if isinstance(part, bool) or not isinstance(part, (int, str)):
+        raise ValueError(f"a status is a number or a text: {_EXAMPLES}")
+    return tuple(_read(piece.strip()) for piece in str(part).split(","))
+
+
+def _read(text: str) -> tuple[int, int]:
+    found = _ONE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text[:40]!r} is not a status: {_EXAMPLES}")
+    hundreds, first, last = found.groups()
+    if hundreds:
+        return int(hundreds) * 100, int(hundreds) * 100 + 99
+    return _range(int(first), int(last or first))
+
+
+def _range(first: int, last: int) -> tuple[int, int]:
+    if not (100 <= first <= 599 and 100 <= last <= 599):
+        raise ValueError(f"{format_statuses(((first, last),))} is outside of 100-599")
+    if first > last:
+        raise ValueError(f"{first}-{last} runs backwards: write {last}-{first}")
+    return first, last
+
+
+Statuses = Annotated[
+    SkipValidation[Any],
+    BeforeValidator(parse_statuses),
+    PlainSerializer(format_statuses, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "array"}],
+            "examples": [200, "200-299", "2xx", "200-204,301"],
+        }
+    ),
+]
+"""A field of statuses: a `Ranges` inside, one text outside."""
