@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SkipValidation, WithJsonSchema
+from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer, WithJsonSchema
 
 from jobs.expectations import Expectation
 from jobs.model import Frozen
@@ -22,7 +22,7 @@ def _read_schedule(value: Any) -> Any:
 
 
 ScheduleField = Annotated[
-    SkipValidation[Schedule],
+    InstanceOf[Schedule],
     BeforeValidator(_read_schedule),
     PlainSerializer(lambda schedule: schedule.spec, return_type=Any),
     WithJsonSchema(
