@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from jobs.durations import Duration
-from jobs.model import Frozen
+from jobs.model import Duration, Frozen
 
 
 def _store(text: str) -> str:

@@ -1,14 +1,12 @@
-"""Durations such as `500ms`, `10s`, `2m`, `1h30m`: read, written, and as a pydantic field type.
+"""Durations such as `500ms`, `10s`, `2m`, `1h30m`, read and written. Inside the program they are floats of seconds.
 
-Called by every model with a time in it. Inside the program a duration is a float of seconds.
+Called by the schedules and by `jobs.model.Duration`, the type of a model's field. Kept apart from it so that a
+schedule can be read without importing pydantic.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -46,18 +44,3 @@ def format_duration(seconds: float) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts)
-
-
-def _read(value: Any) -> Any:
-    # A model built by code hands over seconds as a float; text is what files and the API send.
-    return value if type(value) is float else parse_duration(value)
-
-
-Duration = Annotated[
-    float,
-    BeforeValidator(_read),
-    Field(ge=0.0),
-    PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({"type": "string", "examples": ["500ms", "10s", "2m"]}),
-]
-"""A field of seconds, read from and written as a text with a unit."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PlainSerializer, Tag, WithJsonSchema
+
+from jobs.durations import format_duration, parse_duration
 
 
 class Frozen(BaseModel):
@@ -28,6 +30,21 @@ TextOrSecret = Annotated[
     Annotated[str, Tag("text")] | Annotated[SecretRef, Tag("secret")], Discriminator(_text_or_secret)
 ]
 """A text written in the definition, or a reference to a secret."""
+
+
+def _read_duration(value: Any) -> Any:
+    # A model built by code hands over seconds as a float; text is what files and the API send.
+    return value if type(value) is float else parse_duration(value)
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_read_duration),
+    Field(ge=0.0),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["500ms", "10s", "2m"]}),
+]
+"""A field of seconds, read from and written as a text with a unit."""
 
 
 def by_key(*keys: str) -> Callable[[Any], str | None]:

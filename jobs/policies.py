@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from jobs.durations import Duration, format_duration
-from jobs.model import Frozen
+from jobs.durations import format_duration
+from jobs.model import Duration, Frozen
 
 LONGEST_RUN = 480.0
 """Seconds. The Functions host ends its worker after host.json's functionTimeout (10 minutes): a run must be over."""

@@ -19,12 +19,11 @@ from pydantic import (
     model_validator,
 )
 
-from jobs.durations import Duration
 from jobs.expectations.answer import Answer, NotJson, size_text
 from jobs.expectations.patterns import Pattern, Query, TooMuchWork, search, select
 from jobs.expectations.statuses import Ranges, Statuses, format_statuses
 from jobs.expectations.values import JsonField, json_text, same
-from jobs.model import Frozen, by_key
+from jobs.model import Duration, Frozen, by_key
 from jobs.runs import Failure
 
 
