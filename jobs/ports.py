@@ -30,3 +30,18 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None: ...
+
+
+class CircuitStates(Protocol):
+    """Where the circuits' states are kept: one small text a key, replaced only by who has seen the latest.
+
+    Both methods may raise anything when the store is away; a run is then let through.
+    """
+
+    async def load(self, key: str) -> tuple[str | None, str | None]:
+        """The stored text and its etag; (None, None) if there is none."""
+        ...
+
+    async def replace(self, key: str, state: str, etag: str | None) -> bool:
+        """Store `state` if the etag is still the stored one (None: if nothing is stored). False if it is not."""
+        ...

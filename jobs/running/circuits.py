@@ -1,0 +1,149 @@
+"""The circuits of all jobs, kept in a store that several processes share. Called by execution.py.
+
+What is written, and when: everything that opens, half-opens or closes a circuit, each failure, and the first success
+after a failure. Other successes of a closed circuit cost no write: this process counts them and adds them to the
+window with the next write. So the usual run of a healthy job costs one read. The price: successes that were not yet
+written are unknown to other processes and lost when this one ends, so a `failure_rate` can be reached a few runs
+early; never late, and `consecutive_failures` is exact.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn, TypeVar
+
+from jobs.policies import CircuitPolicy
+from jobs.ports import CircuitStates
+from jobs.running.circuit import CLOSED, Admission, CircuitState, Condition, Permit, add_successes, admit, record
+from jobs.running.circuit_json import from_json, to_json
+from jobs.running.deadlines import bounded
+
+_log = logging.getLogger("jobs.running")
+
+_TRIES = 10
+"""A replacement that somebody else was faster with is worked out anew, this often."""
+
+PATIENCE = 2.0
+"""Seconds for the store; slower than that counts as away."""
+
+_REST = timedelta(seconds=5)
+"""A store that was too slow is not asked again so soon: no run shall wait for it one after the other."""
+
+T = TypeVar("T")
+
+UNKNOWN = Admission(CLOSED, Permit(-1))
+"""Let through because the store is away: its result belongs to no period."""
+
+
+class Circuits:
+    """Admits runs and records their results, by compare-and-swap on the stored state.
+
+    A store that is away (or slow) lets every run through: a check left out hides an outage, one too many does not.
+    `degraded` is true from then on until the store answers again; the log says so once.
+    """
+
+    def __init__(self, states: CircuitStates, *, patience_s: float = PATIENCE) -> None:
+        self._states = states
+        self._patience_s = patience_s
+        self._unwritten: dict[str, tuple[int, int]] = {}
+        """Per key the period, and the successes in it that are not stored yet."""
+        self._resting_until = datetime.min.replace(tzinfo=UTC)
+        self.degraded = False
+
+    async def admit(self, key: str, policy: CircuitPolicy, now: datetime, lease_s: float) -> Admission:
+        """May a run of this job start? `lease_s`: seconds until a probe without a result counts as lost."""
+        return await self._reach(self._admit(key, policy, now, lease_s), UNKNOWN, now)
+
+    async def record(
+        self, key: str, policy: CircuitPolicy, now: datetime, admission: Admission, failed: bool | None
+    ) -> None:
+        """Count the result of an admitted run. `failed` None: it says nothing about the target."""
+        permit = admission.permit
+        if permit is None or admission is UNKNOWN:
+            return
+        if failed is False and admission.state.condition is Condition.CLOSED and not admission.state.consecutive:
+            self._count_success(key, policy, permit.period)
+            return
+        await self._reach(self._record(key, policy, now, permit, failed), None, now)
+
+    def _count_success(self, key: str, policy: CircuitPolicy, period: int) -> None:
+        if policy.failure_rate is not None:
+            count = self._successes(key, period)
+            self._unwritten[key] = (period, min(count + 1, policy.window))
+
+    def _successes(self, key: str, period: int) -> int:
+        since, count = self._unwritten.get(key, (period, 0))
+        return count if since == period else 0
+
+    async def _admit(self, key: str, policy: CircuitPolicy, now: datetime, lease_s: float) -> Admission:
+        admission = UNKNOWN
+        for _ in range(_TRIES):
+            text, etag = await self._states.load(key)
+            before = from_json(text)
+            admission = admit(before, policy, now, lease_s)
+            if admission.state == before or await self._replace(key, before, admission.state, etag):
+                return admission
+        # Only a circuit that changes is contended: the probes belong to those who were faster.
+        return Admission(admission.state, None, "the circuit is half-open, and others are asking the target just now")
+
+    async def _record(
+        self, key: str, policy: CircuitPolicy, now: datetime, permit: Permit, failed: bool | None
+    ) -> None:
+        for _ in range(_TRIES):
+            text, etag = await self._states.load(key)
+            before = from_json(text)
+            successes = 0
+            if before.condition is Condition.CLOSED:
+                successes = self._successes(key, before.period)
+            after = record(add_successes(before, policy, successes), policy, now, permit, failed)
+            if after == before or await self._replace(key, before, after, etag):
+                self._written(key, before.period, successes)
+                return
+        _log.warning("a result of %s is missing in its circuit: %d others were faster each time", key, _TRIES)
+
+    async def _replace(self, key: str, before: CircuitState, after: CircuitState, etag: str | None) -> bool:
+        replaced = await self._states.replace(key, to_json(after), etag)
+        if replaced and after.condition is not before.condition:
+            why = f" ({after.why})" if after.why else ""
+            _log.info("circuit of %s: %s -> %s%s", key, before.condition, after.condition, why)
+        return replaced
+
+    def _written(self, key: str, period: int, successes: int) -> None:
+        """Forget the successes that the store has now; others may have come while it was written."""
+        left = self._successes(key, period) - successes
+        if left > 0:
+            self._unwritten[key] = (period, left)
+        else:
+            self._unwritten.pop(key, None)
+
+    async def _reach(self, work: Coroutine[Any, Any, T], otherwise: T, now: datetime) -> T:
+        """Do the work on the store; `otherwise` if the store fails or is too slow."""
+        if now < self._resting_until:
+            work.close()
+            return otherwise
+        try:
+            result = await bounded(work, self._patience_s, self._too_slow)
+        except TimeoutError:
+            self._resting_until = now + _REST
+            self._lost("TimeoutError")
+        except Exception as error:
+            self._lost(type(error).__name__)
+        else:
+            self._found()
+            return result
+        return otherwise
+
+    def _too_slow(self) -> NoReturn:
+        raise TimeoutError
+
+    def _lost(self, reason: str) -> None:
+        if not self.degraded:
+            _log.warning("the circuits' store is away (%s): runs are let through without asking the circuit", reason)
+        self.degraded = True
+
+    def _found(self) -> None:
+        if self.degraded:
+            _log.info("the circuits' store is back")
+        self.degraded = False

@@ -1,0 +1,161 @@
+"""One run while it happens: circuit, attempts, verdict. Made by the runner for each run, used once."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from jobs.checks.clock import PhaseClock
+from jobs.checks.port import Call, Check
+from jobs.definition import JobDefinition
+from jobs.events import AttemptRetried, RunListener, RunStarted
+from jobs.expectations import judge
+from jobs.ports import Clock
+from jobs.redaction import Redactor
+from jobs.running.circuit import Admission
+from jobs.running.circuits import Circuits
+from jobs.running.deadlines import GRACE, bounded
+from jobs.running.retrying import Repeating, Tried, repeat, should_retry
+from jobs.running.sentences import no_time, timed_out
+from jobs.running.verdicts import (
+    SAYS_NOTHING_OF_TARGET,
+    attempt_of,
+    cancelled_run,
+    finished_run,
+    overdue_run,
+    rejected_run,
+)
+from jobs.runs import Attempt, ErrorClass, Failure, Observation, Phases, Run, Ticket
+
+_log = logging.getLogger("jobs.running")
+
+_LEASE_MARGIN = 10.0
+"""Seconds on top of a run's time after which a probe counts as lost: the circuit's store may take its time, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every run of a process shares."""
+
+    checks: Mapping[str, Check]
+    circuits: Circuits
+    listener: RunListener
+    clock: Clock
+    redactor: Redactor
+    random: Callable[[], float]
+
+
+class Execution:
+    """`await finish()` once. If that is cancelled, `cancelled()` gives the run to record, with its attempts so far."""
+
+    __slots__ = ("_around", "_attempts", "_ends_at", "_job", "_note", "_started_at", "_ticket")
+
+    def __init__(self, around: Surroundings, job: JobDefinition, ticket: Ticket) -> None:
+        self._around = around
+        self._job = job
+        self._ticket = ticket
+        self._started_at = around.clock.now()
+        self._ends_at = 0.0
+        self._attempts: list[Attempt] = []
+        self._note = ""
+
+    async def finish(self) -> Run:
+        """Run the job to its end. Whatever goes wrong is in the run; only a cancellation gets out."""
+        admission = await self._admit()
+        if admission is not None and not admission.allowed:
+            return rejected_run(self._job, self._ticket, self._started_at, self._around.clock.now(), admission.reason)
+        around = self._around
+        around.listener.run_started(RunStarted(self._ticket, self._job.check.endpoint, self._started_at))
+        self._ends_at = around.clock.monotonic() + self._job.timeout.run
+        run = self._verdict(await self._attempts_until_decided())
+        if admission is not None:
+            await self._record(admission, run)
+        return run
+
+    def cancelled(self) -> Run:
+        """The run as it stands, when the program has to stop."""
+        return cancelled_run(self._job, self._ticket, self._started_at, self._around.clock.now(), self._attempts)
+
+    # --- circuit ---
+
+    async def _admit(self) -> Admission | None:
+        """None: the job has no circuit."""
+        if self._job.circuit is None:
+            return None
+        lease_s = self._job.timeout.run + GRACE + _LEASE_MARGIN
+        return await self._around.circuits.admit(self._job.name, self._job.circuit, self._started_at, lease_s)
+
+    async def _record(self, admission: Admission, run: Run) -> None:
+        if self._job.circuit is not None:
+            failed = None if run.error in SAYS_NOTHING_OF_TARGET else run.outcome.down
+            await self._around.circuits.record(self._job.name, self._job.circuit, run.finished_at, admission, failed)
+
+    # --- attempts ---
+
+    async def _attempts_until_decided(self) -> Tried | None:
+        """The last attempt; None if the run's time was over before the next one could begin."""
+        policy, idempotent = self._job.retry, self._job.check.idempotent
+        first = await self._try()
+        # The fast path: what succeeds at once never builds any of the machinery below.
+        if first is None or policy.attempts == 1 or not should_retry(policy, idempotent, first.attempt):
+            return first
+        around = self._around
+        rules = Repeating(
+            policy, idempotent, self._time_left, around.random, around.clock.sleep, self._waits, self._gives_up
+        )
+        return await repeat(first, self._try, rules)
+
+    async def _try(self) -> Tried | None:
+        left = self._time_left()
+        if left <= 0:
+            return None
+        started_at = self._around.clock.now()
+        number = len(self._attempts) + 1
+        seen, failures = await self._ask(number, min(self._job.timeout.attempt, left))
+        attempt = attempt_of(number, started_at, seen, failures, self._around.redactor)
+        self._attempts.append(attempt)
+        return Tried(attempt, seen.retry_after_s)
+
+    async def _ask(self, number: int, limit_s: float) -> tuple[Observation, tuple[Failure, ...]]:
+        """Ask the target once and judge the answer."""
+        job, stopwatch = self._job, PhaseClock()
+
+        def late() -> Observation:
+            error, message = timed_out(stopwatch.current, job.check.endpoint, limit_s)
+            return Observation(stopwatch.stop(), error=error, message=message)
+
+        try:
+            check = self._around.checks[job.check.kind]
+            call = Call(self._ticket.id, number, stopwatch)
+            seen = await bounded(check.observe(job.check, call), limit_s, late)
+            return seen, () if seen.error is not None else judge(seen, job.expect, self._around.redactor.redact)
+        except Exception as error:
+            return self._internal_error(error, stopwatch.stop()), ()
+
+    def _internal_error(self, error: Exception, phases: Phases) -> Observation:
+        """A mistake of ours (or of a check's author) must not lose the run."""
+        # The traceback as redacted text: an exception of a foreign library may quote a header.
+        details = self._around.redactor.redact("".join(traceback.format_exception(error)))
+        _log.error("run %s failed inside the program\n%s", self._ticket.id, details)
+        name = type(error).__name__
+        message = f"The program itself failed with {name} while it checked the target; the log has the details."
+        return Observation(phases, error=ErrorClass.INTERNAL_ERROR, message=message)
+
+    def _time_left(self) -> float:
+        return self._ends_at - self._around.clock.monotonic()
+
+    def _waits(self, tried: Tried, wait_s: float) -> None:
+        attempt = replace(tried.attempt, wait_ms=round(wait_s * 1000, 3))
+        self._attempts[-1] = attempt
+        self._around.listener.attempt_retried(AttemptRetried(self._ticket, self._job.check.endpoint, attempt))
+
+    def _gives_up(self, tried: Tried, wait_s: float, left_s: float) -> None:
+        self._note = no_time(wait_s, tried.retry_after_s, left_s)
+
+    def _verdict(self, last: Tried | None) -> Run:
+        now = self._around.clock.now()
+        if last is None:
+            return overdue_run(self._job, self._ticket, self._started_at, now, self._attempts)
+        return finished_run(self._job, self._ticket, self._started_at, now, self._attempts, self._note)

@@ -1,0 +1,53 @@
+"""Runs a job for a ticket: the front door of this package. Called by the worker and the command line.
+
+One run is an `Execution` (execution.py); here is what all of them share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import random as _random
+
+from jobs.checks.port import Check
+from jobs.definition import JobDefinition
+from jobs.events import RunListener
+from jobs.ports import Clock
+from jobs.redaction import Redactor
+from jobs.running.circuits import Circuits
+from jobs.running.execution import Execution, Surroundings
+from jobs.runs import Run, Ticket
+
+
+class Runner:
+    """Tells the listener `run_started` and `attempt_retried`; `run_finished` is told by who records the run."""
+
+    def __init__(
+        self,
+        checks: Mapping[str, Check],
+        circuits: Circuits,
+        listener: RunListener,
+        clock: Clock,
+        redactor: Redactor,
+        random: Callable[[], float] = _random,
+    ) -> None:
+        """`checks` by kind. `random` gives numbers from 0 to below 1, for the jitter of waits."""
+        self._around = Surroundings(checks, circuits, listener, clock, redactor, random)
+
+    def start(self, job: JobDefinition, ticket: Ticket) -> Execution:
+        """A run from now on. For callers that record it even when they are cancelled:
+
+        execution = runner.start(job, ticket)
+        try:
+            run = await execution.finish()
+        except asyncio.CancelledError:
+            await record(execution.cancelled())
+            raise
+        """
+        return Execution(self._around, job, ticket)
+
+    async def run(self, job: JobDefinition, ticket: Ticket) -> Run:
+        """Run the job to its end; takes `timeout.run` at the most, and a few seconds when something is stuck.
+
+        Whatever goes wrong is in the run. Raises only asyncio.CancelledError, when the caller is cancelled.
+        """
+        return await self.start(job, ticket).finish()

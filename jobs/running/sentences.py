@@ -1,0 +1,80 @@
+"""What the runner says about an attempt that went wrong: one sentence an operator understands. Pure.
+
+Called by execution.py and verdicts.py. A check words its own errors; here is what only the runner knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from jobs.checks.clock import Phase
+from jobs.runs import ErrorClass, Failure, Observation
+
+_TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {
+    "dns": (ErrorClass.DNS_TIMEOUT, "No answer from the DNS about {host} within {limit}."),
+    "connect": (
+        ErrorClass.CONNECT_TIMEOUT,
+        "No connection to {peer} within {limit}: nothing answered there (host down, or a firewall drops the packets).",
+    ),
+    "tls": (
+        ErrorClass.TLS_TIMEOUT,
+        "No TLS session with {peer} within {limit}: it accepted the connection, but did not finish the handshake.",
+    ),
+    "first_byte": (
+        ErrorClass.RESPONSE_TIMEOUT,
+        "No answer from {peer} within {limit}: it accepted the connection and the request, then stayed silent.",
+    ),
+    "body": (
+        ErrorClass.BODY_TIMEOUT,
+        "No whole answer from {peer} within {limit}: it began to answer, then was too slow or stopped.",
+    ),
+    None: (ErrorClass.RESPONSE_TIMEOUT, "No answer from {peer} within {limit}: the request was not on its way."),
+}
+
+
+def timed_out(phase: Phase | None, endpoint: str, limit_s: float) -> tuple[ErrorClass, str]:
+    """The error class and the sentence of an attempt whose deadline passed during `phase` (None: outside of any)."""
+    error, sentence = _TIMED_OUT[phase]
+    host, peer = _peer(endpoint)
+    return error, sentence.format(host=host, peer=peer, limit=seconds(limit_s))
+
+
+def unmet(observation: Observation, failures: Sequence[Failure]) -> tuple[ErrorClass, str]:
+    """The error class and the sentence of an answer that was not as expected."""
+    status = next((failure for failure in failures if failure.expectation == "status"), None)
+    if status is None:
+        return ErrorClass.EXPECTATION_FAILED, f"Not as expected: {_joined(failures)}."
+    sentence = f"Answered {observation.status} {observation.reason}".rstrip() + f", expected {status.expected}"
+    others = [failure for failure in failures if failure is not status]
+    if observation.retry_after_s is not None:
+        sentence += f", and asked to wait {seconds(observation.retry_after_s)} (Retry-After)"
+    return ErrorClass.UNEXPECTED_STATUS, sentence + (f"; also {_joined(others)}." if others else ".")
+
+
+def no_time(wait_s: float, retry_after_s: float | None, left_s: float) -> str:
+    """Why there is no further attempt although the policy allows one."""
+    left = f"only {seconds(left_s)} of the run are left"
+    if retry_after_s is not None and retry_after_s >= wait_s:
+        return f"Not tried again: the target asked to wait {seconds(retry_after_s)}, {left}."
+    return f"Not tried again: the next attempt was due in {seconds(wait_s)}, {left}."
+
+
+def seconds(value: float) -> str:
+    """A time as people say it: `350 ms`, `2.5 s`, `120 s`."""
+    if value < 1:
+        return f"{max(value, 0) * 1000:.0f} ms"
+    return f"{value:.1f}".removesuffix(".0") + " s"
+
+
+def _joined(failures: Sequence[Failure]) -> str:
+    return "; ".join(map(str, failures))
+
+
+def _peer(endpoint: str) -> tuple[str, str]:
+    """An endpoint's host, and its host with the port."""
+    parts = urlsplit(endpoint)
+    if not parts.hostname:
+        return endpoint, endpoint
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return parts.hostname, f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"

@@ -1,0 +1,116 @@
+"""Attempts and runs as they are recorded, built from what happened. Pure; also the runs that never reached a target.
+
+Called by execution.py, and by the worker for tickets that it does not hand to the runner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jobs.running.sentences import unmet
+from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Run, Ticket
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
+    from jobs.ports import Clock
+    from jobs.redaction import Redactor
+
+SAYS_NOTHING_OF_TARGET = frozenset(
+    {
+        ErrorClass.SECRET_UNAVAILABLE,
+        ErrorClass.TOKEN_UNAVAILABLE,
+        ErrorClass.INTERNAL_ERROR,
+        ErrorClass.INTERRUPTED,
+    }
+)
+"""Runs that failed before, or beside, the target: its circuit does not count them."""
+
+
+def attempt_of(
+    number: int, started_at: datetime, seen: Observation, failures: tuple[Failure, ...], redactor: Redactor
+) -> Attempt:
+    """An observation and the expectations that did not hold (redacted by `judge`), as an attempt without secrets."""
+    if seen.error is not None:
+        error: ErrorClass = seen.error
+        return Attempt(number, started_at, seen.phases, seen.status, error, redactor.redact(seen.message))
+    if not failures:
+        return Attempt(number, started_at, seen.phases, seen.status)
+    error, message = unmet(seen, failures)
+    return Attempt(number, started_at, seen.phases, seen.status, error, redactor.redact(message), failures)
+
+
+def finished_run(
+    job: JobDefinition, ticket: Ticket, started_at: datetime, now: datetime, attempts: Sequence[Attempt], note: str
+) -> Run:
+    """The run that its last attempt decided. `note` says why no further one was made."""
+    last = attempts[-1]
+    if last.error is None:
+        return _run(job, ticket, Outcome.SUCCEEDED, started_at, now, attempts)
+    outcome = Outcome.TIMED_OUT if last.error.is_timeout else Outcome.FAILED
+    return _run(job, ticket, outcome, started_at, now, attempts, last.error, f"{last.message} {note}".rstrip())
+
+
+def overdue_run(
+    job: JobDefinition, ticket: Ticket, started_at: datetime, now: datetime, attempts: Sequence[Attempt]
+) -> Run:
+    """The run whose time was over between two attempts."""
+    message = f"The time of the run was over before attempt {len(attempts) + 1} could begin."
+    if attempts:
+        message += f" The last one: {attempts[-1].message}"
+    return _run(job, ticket, Outcome.TIMED_OUT, started_at, now, attempts, ErrorClass.RUN_TIMEOUT, message)
+
+
+def rejected_run(job: JobDefinition, ticket: Ticket, started_at: datetime, now: datetime, reason: str) -> Run:
+    """The run that an open circuit did not let through."""
+    message = f"Not asked: {reason}."
+    return _run(job, ticket, Outcome.REJECTED, started_at, now, (), ErrorClass.CIRCUIT_OPEN, message)
+
+
+def cancelled_run(
+    job: JobDefinition, ticket: Ticket, started_at: datetime, now: datetime, attempts: Sequence[Attempt] = ()
+) -> Run:
+    """The run that was going on when the program had to stop."""
+    message = "The program stopped before the run was over."
+    return _run(job, ticket, Outcome.CANCELLED, started_at, now, attempts, ErrorClass.INTERRUPTED, message)
+
+
+def skipped_run(job: JobDefinition | None, ticket: Ticket, clock: Clock, reason: str) -> Run:
+    """The run that was left out, such as `the run before is still going`. `job` None: there is no such job."""
+    now = clock.now()
+    return _run(job, ticket, Outcome.SKIPPED, now, now, message=reason)
+
+
+def interrupted_run(ticket: Ticket, started_at: datetime, now: datetime, job: JobDefinition | None = None) -> Run:
+    """The run whose process ended without a word; what it found out is lost. `job` None: there is no such job now."""
+    message = "The process that ran it ended before it could say how the run went."
+    return _run(job, ticket, Outcome.CANCELLED, started_at, now, (), ErrorClass.INTERRUPTED, message)
+
+
+def _run(
+    job: JobDefinition | None,
+    ticket: Ticket,
+    outcome: Outcome,
+    started_at: datetime,
+    now: datetime,
+    attempts: Sequence[Attempt] = (),
+    error: ErrorClass | None = None,
+    message: str = "",
+) -> Run:
+    return Run(
+        id=ticket.id,
+        job=ticket.job,
+        trigger=ticket.trigger,
+        outcome=outcome,
+        due_at=ticket.due_at,
+        started_at=started_at,
+        finished_at=now,
+        attempts=tuple(attempts),
+        error=error,
+        message=message,
+        endpoint=job.check.endpoint if job else "",
+        generation=ticket.generation,
+        correlation_id=ticket.correlation_id,
+        tags=job.tags if job else {},
+    )

@@ -1,0 +1,92 @@
+"""What no order of runs, however late or lost, can break."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from jobs.policies import CircuitPolicy
+from jobs.running.circuit import CLOSED, Condition, Permit, admit, record
+from jobs.running.circuit_json import from_json, to_json
+
+LEASE = 20.0
+
+policies = st.builds(
+    CircuitPolicy,
+    consecutive_failures=st.integers(1, 5),
+    failure_rate=st.none() | st.floats(0.01, 1.0),
+    window=st.integers(5, 12),
+    minimum_calls=st.integers(1, 5),
+    open_for=st.floats(1.0, 60.0),
+    probes=st.integers(1, 4),
+)
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Runs start at any time and end in any order, or never; the state goes through JSON after every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = datetime(2026, 3, 1, tzinfo=UTC)
+        self.state = CLOSED
+        self.policy = CircuitPolicy(consecutive_failures=2)
+        self.going: list[Permit] = []
+
+    @rule(policy=policies)
+    @precondition(lambda self: self.state == CLOSED and not self.going)
+    def choose(self, policy: CircuitPolicy) -> None:
+        self.policy = policy
+
+    @rule(seconds=st.floats(0.0, 70.0))
+    def wait(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @rule()
+    def start(self) -> None:
+        before = self.state
+        admission = admit(before, self.policy, self.now, LEASE)
+        if before.condition is Condition.CLOSED:
+            assert admission.allowed, "closed never rejects"
+            assert admission.state == before
+        if before.condition is Condition.OPEN:
+            assert before.opened_at is not None
+            due = before.opened_at + timedelta(seconds=self.policy.open_for)
+            assert admission.allowed is (self.now >= due), "open admits when open_for is over, and not before"
+        assert admission.allowed is not bool(admission.reason)
+        assert admission.probe is (admission.allowed and before.condition is not Condition.CLOSED)
+        self.state = admission.state
+        if admission.permit is not None:
+            self.going.append(admission.permit)
+
+    @rule(data=st.data(), failed=st.none() | st.booleans())
+    @precondition(lambda self: self.going)
+    def end(self, data: st.DataObject, failed: bool | None) -> None:
+        permit = self.going.pop(data.draw(st.integers(0, len(self.going) - 1)))
+        before = self.state
+        self.state = record(before, self.policy, self.now, permit, failed)
+        if permit.period != before.period:
+            assert self.state is before, "a result counts only in its own period"
+        if self.state.condition is Condition.OPEN and before.condition is not Condition.OPEN:
+            assert failed, "only a failure opens"
+
+    @invariant()
+    def never_more_probes_than_allowed(self) -> None:
+        out = [
+            permit
+            for permit in self.going
+            if permit.period == self.state.period and permit.lease is not None and permit.lease > self.now
+        ]
+        if self.state.condition is Condition.HALF_OPEN:
+            assert len(out) + self.state.succeeded <= self.policy.probes
+            assert len(self.state.leases) <= self.policy.probes
+
+    @invariant()
+    def json_keeps_everything(self) -> None:
+        restored = from_json(to_json(self.state))
+        assert restored == self.state
+        self.state = restored
+
+
+TestAnyOrder = AnyOrder.TestCase

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+
+import pytest
+
+from jobs.policies import CircuitPolicy
+from jobs.running.circuit import CircuitState, Condition
+from jobs.running.circuit_json import from_json, to_json
+from jobs.running.circuits import UNKNOWN, Circuits
+from tests.jobs.running.memory_states import MemoryStates
+from tests.jobs.running.virtual_time import START, virtual_time
+
+TWO = CircuitPolicy(consecutive_failures=2, open_for=60.0)
+HALF = CircuitPolicy(failure_rate=0.5, window=20, minimum_calls=10, open_for=60.0)
+LEASE = 30.0
+
+
+async def run(
+    circuits: Circuits, failed: bool | None, policy: CircuitPolicy = TWO, now: datetime = START, key: str = "job"
+) -> bool:
+    """A run that is admitted and ends at once; False: it was rejected."""
+    admission = await circuits.admit(key, policy, now, LEASE)
+    await circuits.record(key, policy, now, admission, failed)
+    return admission.allowed
+
+
+def state(states: MemoryStates, key: str = "job") -> CircuitState:
+    return from_json(states.stored[key][0])
+
+
+async def opened(states: MemoryStates) -> Circuits:
+    circuits = Circuits(states)
+    await run(circuits, True)
+    await run(circuits, True)
+    assert state(states).condition is Condition.OPEN
+    return circuits
+
+
+async def test_what_one_process_opens_is_open_for_the_other() -> None:
+    states = MemoryStates()
+    await opened(states)
+    assert not await run(Circuits(states), False)
+
+
+async def test_successes_of_a_healthy_job_cost_one_read_each_and_no_write() -> None:
+    states = MemoryStates()
+    circuits = Circuits(states)
+    for _ in range(50):
+        await run(circuits, False, HALF)
+    assert (states.reads, states.writes) == (50, 0)
+
+
+async def test_successes_that_were_not_written_count_in_the_window_of_the_next_failure() -> None:
+    states = MemoryStates()
+    circuits = Circuits(states)
+    for _ in range(5):
+        await run(circuits, False, HALF)
+    await run(circuits, True, HALF)
+    assert (state(states).calls, state(states).failures, states.writes) == (6, 0b1, 1)
+    await run(circuits, True, HALF)
+    assert (state(states).calls, state(states).failures) == (7, 0b11)
+
+
+async def test_the_window_is_the_same_as_if_every_run_were_written() -> None:
+    states = MemoryStates()
+    circuits = Circuits(states)
+    for failed in (False, False, True, False, False, False, True, True):
+        await run(circuits, failed, HALF)
+    assert (state(states).calls, state(states).failures) == (8, 0b00100011)
+
+
+async def test_the_first_success_after_a_failure_is_written_so_that_failures_are_in_a_row() -> None:
+    states = MemoryStates()
+    one, other = Circuits(states), Circuits(states)
+    await run(one, True)
+    await run(other, False)
+    await run(one, True)
+    assert state(states).condition is Condition.CLOSED
+
+
+async def test_successes_of_an_earlier_period_are_not_carried_into_the_next() -> None:
+    states = MemoryStates()
+    circuits = Circuits(states)
+    for _ in range(5):
+        await run(circuits, False, HALF)
+    states.put("job", to_json(CircuitState(period=3)))
+    await run(circuits, True, HALF)
+    assert (state(states).period, state(states).calls) == (3, 1)
+
+
+async def test_a_write_that_lost_against_another_is_worked_out_anew() -> None:
+    states = MemoryStates()
+    circuits = Circuits(states)
+    states.overtake = lambda: states.put("job", to_json(CircuitState(consecutive=1)))
+    await run(circuits, True)
+    assert state(states).condition is Condition.OPEN
+
+
+@pytest.mark.parametrize("probes", [1, 3])
+async def test_of_twenty_runs_at_half_open_as_many_as_there_are_probes_are_let_through(probes: int) -> None:
+    states = MemoryStates()
+    await opened(states)
+    policy = TWO.model_copy(update={"probes": probes})
+    later = START + timedelta(seconds=61)
+    processes = [Circuits(states) for _ in range(20)]
+    admissions = await asyncio.gather(*(each.admit("job", policy, later, LEASE) for each in processes))
+    assert sum(admission.allowed for admission in admissions) == probes
+
+
+async def test_a_circuit_that_changes_all_the_time_rejects_rather_than_admit_too_many() -> None:
+    states = MemoryStates()
+    circuits = await opened(states)
+
+    def overtaken() -> None:
+        states.put("job", states.stored["job"][0])
+        states.overtake = overtaken
+
+    states.overtake = overtaken
+    admission = await circuits.admit("job", TWO, START + timedelta(seconds=61), LEASE)
+    assert not admission.allowed
+    assert "others are asking the target" in admission.reason
+
+
+async def test_a_result_that_finds_no_gap_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    states = MemoryStates()
+    circuits = Circuits(states)
+
+    def overtaken() -> None:
+        states.put("job", to_json(CircuitState()))
+        states.overtake = overtaken
+
+    states.overtake = overtaken
+    await run(circuits, True)
+    assert "a result of job is missing in its circuit" in caplog.text
+
+
+async def test_a_change_of_condition_is_in_the_log_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "jobs.running")
+    circuits = await opened(MemoryStates())
+    await run(circuits, False, now=START + timedelta(seconds=61))
+    assert caplog.messages == [
+        "circuit of job: closed -> open (2 failures in a row)",
+        "circuit of job: open -> half_open (2 failures in a row)",
+        "circuit of job: half_open -> closed",
+    ]
+
+
+async def test_a_store_that_is_away_lets_every_run_through_and_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    states = MemoryStates()
+    circuits = await opened(states)
+    states.away = OSError("no route to a secret place")
+    assert [await run(circuits, True) for _ in range(3)] == [True] * 3
+    assert circuits.degraded
+    assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
+        "the circuits' store is away (OSError): runs are let through without asking the circuit"
+    ]
+
+
+async def test_a_store_that_is_back_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "jobs.running")
+    states = MemoryStates()
+    circuits = await opened(states)
+    states.away = OSError()
+    await run(circuits, True)
+    states.away = None
+    assert not await run(circuits, True)
+    assert not circuits.degraded
+    assert caplog.messages[-1] == "the circuits' store is back"
+
+
+async def test_a_store_lost_between_start_and_end_of_a_run_does_not_fail_the_run() -> None:
+    states = MemoryStates()
+    circuits = Circuits(states)
+    admission = await circuits.admit("job", TWO, START, LEASE)
+    states.away = OSError()
+    await circuits.record("job", TWO, START, admission, True)
+    assert circuits.degraded
+
+
+@virtual_time
+async def test_a_store_that_hangs_holds_one_run_for_a_moment_and_the_next_ones_not_at_all() -> None:
+    states = MemoryStates()
+    states.hangs = True
+    circuits = Circuits(states, patience_s=2.0)
+    loop = asyncio.get_running_loop()
+    assert await circuits.admit("job", TWO, START, LEASE) is UNKNOWN
+    assert loop.time() == pytest.approx(2.0)
+    assert await circuits.admit("job", TWO, START + timedelta(seconds=2), LEASE) is UNKNOWN
+    assert loop.time() == pytest.approx(2.0)
+    states.hangs = False
+    await circuits.admit("job", TWO, START + timedelta(seconds=10), LEASE)
+    assert not circuits.degraded
+
+
+async def test_a_run_that_says_nothing_about_the_target_changes_nothing() -> None:
+    states = MemoryStates()
+    circuits = Circuits(states)
+    await run(circuits, None)
+    assert states.writes == 0

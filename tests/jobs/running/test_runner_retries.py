@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from jobs.runs import ErrorClass, Outcome
+from tests.jobs.running.run_parts import REFUSED, Hang, ScriptedCheck, Stage, answer, broken, job
+from tests.jobs.running.virtual_time import VirtualTimeLoop, virtual_time
+
+
+def elapsed() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def every(wait: str, attempts: int = 3) -> dict[str, object]:
+    return {"attempts": attempts, "backoff": "constant", "initial": wait, "max": "10m", "jitter": "none"}
+
+
+@virtual_time
+async def test_a_run_that_recovers_succeeded_and_keeps_every_attempt() -> None:
+    run = await Stage(REFUSED, answer(503), answer(200)).run()
+    assert (run.outcome, run.error, run.message) == (Outcome.SUCCEEDED, None, "")
+    assert [attempt.error for attempt in run.attempts] == [
+        ErrorClass.CONNECTION_REFUSED,
+        ErrorClass.UNEXPECTED_STATUS,
+        None,
+    ]
+    assert [attempt.number for attempt in run.attempts] == [1, 2, 3]
+
+
+@virtual_time
+async def test_an_attempt_keeps_the_wait_after_it() -> None:
+    run = await Stage(REFUSED).run()
+    assert [attempt.wait_ms for attempt in run.attempts] == [500, 1000, None]
+    assert elapsed() == pytest.approx(1.5)
+
+
+@virtual_time
+async def test_the_listener_hears_of_an_attempt_before_the_wait_after_it() -> None:
+    stage = Stage(REFUSED)
+    task = asyncio.create_task(stage.run())
+    await asyncio.sleep(0.1)
+    assert [event.attempt.wait_ms for event in stage.heard.retried] == [500]
+    run = await task
+    assert [event.attempt for event in stage.heard.retried] == list(run.attempts[:-1])
+
+
+@virtual_time
+async def test_a_run_makes_as_many_attempts_as_the_policy_has() -> None:
+    run = await Stage(REFUSED).run(job(retry=every("1s", attempts=5)))
+    assert (run.outcome, run.error, len(run.attempts)) == (Outcome.FAILED, ErrorClass.CONNECTION_REFUSED, 5)
+    assert run.message == "checkout.internal:443 refused the connection."
+
+
+@virtual_time
+async def test_one_attempt_means_no_retry() -> None:
+    stage = Stage(REFUSED)
+    run = await stage.run(job(retry={"attempts": 1}))
+    assert (len(run.attempts), stage.heard.retried) == (1, [])
+
+
+@virtual_time
+async def test_a_failure_that_is_not_repeated_ends_the_run_after_one_that_is() -> None:
+    run = await Stage(REFUSED, answer(401)).run()
+    assert (run.error, run.status, len(run.attempts)) == (ErrorClass.UNEXPECTED_STATUS, 401, 2)
+
+
+@virtual_time
+async def test_a_post_is_not_repeated_unless_the_job_says_so() -> None:
+    post = {"url": "http://a/", "method": "POST"}
+    assert len((await Stage(REFUSED).run(job(check=post))).attempts) == 1
+    run = await Stage(REFUSED).run(job(check=post, retry={"non_idempotent": True}))
+    assert len(run.attempts) == 3
+
+
+@virtual_time
+async def test_a_retry_after_is_waited_for() -> None:
+    run = await Stage(answer(503, retry_after_s=7.0), answer()).run()
+    assert run.outcome is Outcome.SUCCEEDED
+    assert run.attempts[0].wait_ms == 7000
+    assert "and asked to wait 7 s (Retry-After)" in run.attempts[0].message
+
+
+@virtual_time
+async def test_a_retry_after_that_does_not_fit_into_the_run_ends_it_at_once() -> None:
+    stage = Stage(Hang("body", 8.0), answer(503, retry_after_s=120.0))
+    run = await stage.run(job(timeout={"attempt": "5s", "run": "17.5s"}))
+    assert (run.outcome, run.error, len(run.attempts)) == (Outcome.FAILED, ErrorClass.UNEXPECTED_STATUS, 2)
+    assert run.message == (
+        "Answered 503, expected 2xx, and asked to wait 120 s (Retry-After). "
+        "Not tried again: the target asked to wait 120 s, only 12 s of the run are left."
+    )
+    assert elapsed() == pytest.approx(5.5)
+    assert len(stage.heard.retried) == 1
+
+
+@virtual_time
+async def test_a_wait_of_our_own_that_does_not_fit_ends_the_run_at_once() -> None:
+    run = await Stage(REFUSED).run(job(timeout={"run": "3s"}, retry=every("3s")))
+    assert (run.error, len(run.attempts), elapsed()) == (ErrorClass.CONNECTION_REFUSED, 1, 0)
+    assert run.message.endswith("Not tried again: the next attempt was due in 3 s, only 3 s of the run are left.")
+
+
+@virtual_time
+async def test_the_last_attempt_gives_no_reason_why_there_is_no_further_one() -> None:
+    run = await Stage(answer(503, retry_after_s=120.0)).run(job(retry=every("1s", attempts=1)))
+    assert "Not tried again" not in run.message
+
+
+@virtual_time
+async def test_the_whole_run_ends_at_its_deadline_whatever_the_attempts_do() -> None:
+    run = await Stage(Hang("first_byte")).run(job(retry=every("1s", attempts=20)))
+    assert run.outcome is Outcome.TIMED_OUT
+    assert elapsed() == pytest.approx(20)
+    assert [round(attempt.wait_ms or 0) for attempt in run.attempts] == [1000, 1000, 1000, 0]
+    assert "within 2 s" in run.message
+
+
+@virtual_time
+async def test_a_process_that_slept_through_the_rest_of_the_run_ends_it_without_another_attempt() -> None:
+    stage = Stage(REFUSED)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.call_later(0.1, loop.skip, 60.0)
+    run = await stage.run()
+    assert (run.outcome, run.error, len(run.attempts)) == (Outcome.TIMED_OUT, ErrorClass.RUN_TIMEOUT, 1)
+    assert run.message == (
+        "The time of the run was over before attempt 2 could begin. "
+        "The last one: checkout.internal:443 refused the connection."
+    )
+
+
+@virtual_time
+async def test_a_run_ends_timed_out_only_if_its_last_attempt_did() -> None:
+    run = await Stage(Hang("connect"), answer(500)).run(job(retry=every("1s", attempts=2)))
+    assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.UNEXPECTED_STATUS)
+
+
+@virtual_time
+async def test_jitter_draws_the_wait() -> None:
+    run = await Stage(REFUSED).run(job(retry={"jitter": "full", "attempts": 2}))
+    assert run.attempts[0].wait_ms == 250
+
+
+@virtual_time
+async def test_an_internal_error_in_a_later_attempt_keeps_the_earlier_ones() -> None:
+    run = await Stage(REFUSED, RuntimeError()).run()
+    assert [attempt.error for attempt in run.attempts] == [ErrorClass.CONNECTION_REFUSED, ErrorClass.INTERNAL_ERROR]
+
+
+@pytest.mark.parametrize("error", [ErrorClass.TLS_CERTIFICATE, ErrorClass.SECRET_UNAVAILABLE])
+@virtual_time
+async def test_what_does_not_mend_itself_in_seconds_is_not_repeated(error: ErrorClass) -> None:
+    stage = Stage(broken(error))
+    await stage.run()
+    assert isinstance(stage.check, ScriptedCheck)
+    assert len(stage.check.calls) == 1

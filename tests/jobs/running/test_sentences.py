@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pytest
+
+from jobs.checks.clock import Phase
+from jobs.running.sentences import no_time, seconds, timed_out, unmet
+from jobs.runs import ErrorClass, Failure, Observation, Phases
+
+URL = "https://checkout.internal/health"
+
+
+@pytest.mark.parametrize(
+    ("phase", "error", "sentence"),
+    [
+        ("dns", ErrorClass.DNS_TIMEOUT, "No answer from the DNS about checkout.internal within 5 s."),
+        (
+            "connect",
+            ErrorClass.CONNECT_TIMEOUT,
+            "No connection to checkout.internal:443 within 5 s: nothing answered there "
+            "(host down, or a firewall drops the packets).",
+        ),
+        (
+            "tls",
+            ErrorClass.TLS_TIMEOUT,
+            "No TLS session with checkout.internal:443 within 5 s: "
+            "it accepted the connection, but did not finish the handshake.",
+        ),
+        (
+            "first_byte",
+            ErrorClass.RESPONSE_TIMEOUT,
+            "No answer from checkout.internal:443 within 5 s: "
+            "it accepted the connection and the request, then stayed silent.",
+        ),
+        (
+            "body",
+            ErrorClass.BODY_TIMEOUT,
+            "No whole answer from checkout.internal:443 within 5 s: it began to answer, then was too slow or stopped.",
+        ),
+        (
+            None,
+            ErrorClass.RESPONSE_TIMEOUT,
+            "No answer from checkout.internal:443 within 5 s: the request was not on its way.",
+        ),
+    ],
+)
+def test_a_time_out_says_what_it_was_waiting_for(phase: Phase | None, error: ErrorClass, sentence: str) -> None:
+    assert timed_out(phase, URL, 5.0) == (error, sentence)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "peer"),
+    [("http://a/x", "a:80"), ("http://a:8080", "a:8080"), ("https://[::1]/", "[::1]:443"), ("checkout", "checkout")],
+)
+def test_a_peer_is_a_host_with_its_port(endpoint: str, peer: str) -> None:
+    assert f"No connection to {peer} within" in timed_out("connect", endpoint, 1.0)[1]
+
+
+STATUS = Failure("status", "200-299", "503")
+BODY = Failure("body_contains", "ok", "down")
+
+
+def answer(status: int, reason: str = "", retry_after_s: float | None = None) -> Observation:
+    return Observation(Phases(), status=status, reason=reason, retry_after_s=retry_after_s)
+
+
+@pytest.mark.parametrize(
+    ("observation", "failures", "sentence"),
+    [
+        (answer(503, "Service Unavailable"), [STATUS], "Answered 503 Service Unavailable, expected 200-299."),
+        (answer(503), [STATUS], "Answered 503, expected 200-299."),
+        (
+            answer(503, "Busy", 120.0),
+            [STATUS],
+            "Answered 503 Busy, expected 200-299, and asked to wait 120 s (Retry-After).",
+        ),
+        (
+            answer(503),
+            [BODY, STATUS],
+            "Answered 503, expected 200-299; also body_contains: expected ok, observed down.",
+        ),
+    ],
+)
+def test_a_wrong_status_is_named_with_what_was_expected(
+    observation: Observation, failures: list[Failure], sentence: str
+) -> None:
+    assert unmet(observation, failures) == (ErrorClass.UNEXPECTED_STATUS, sentence)
+
+
+def test_without_a_wrong_status_it_is_a_failed_expectation() -> None:
+    assert unmet(answer(200), [BODY, BODY]) == (
+        ErrorClass.EXPECTATION_FAILED,
+        "Not as expected: body_contains: expected ok, observed down; body_contains: expected ok, observed down.",
+    )
+
+
+def test_a_retry_after_that_does_not_fit_is_named() -> None:
+    assert no_time(120.0, 120.0, 12.0) == (
+        "Not tried again: the target asked to wait 120 s, only 12 s of the run are left."
+    )
+
+
+def test_a_wait_of_our_own_that_does_not_fit_is_named() -> None:
+    assert no_time(10.0, 2.0, 0.35) == (
+        "Not tried again: the next attempt was due in 10 s, only 350 ms of the run are left."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-1, "0 ms"), (0.35, "350 ms"), (1, "1 s"), (2.54, "2.5 s"), (120, "120 s"), (10, "10 s")]
+)
+def test_a_time_is_written_as_people_say_it(value: float, text: str) -> None:
+    assert seconds(value) == text
