@@ -1,6 +1,6 @@
 """What holds for every test: nothing leaves this machine, and the caller's environment does not leak in.
 
-Also the door to the parts that are fixtures: `network_guard`, `azurite`, `storage_prefix`.
+Also the door to the parts that are fixtures: `network_guard`, `azurite`, `storage_prefix`, `functions_worker`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,21 @@ from collections.abc import Iterator
 import pytest
 
 from tests.parts.azurite import Azurite, fresh_prefix, running_azurite
+from tests.parts.functions_worker import WorkerFactory, worker_factory
 from tests.parts.network_guard import GUARD, NetworkGuard
 
 _OURS = ("SCHEDULER_", "DD_", "APPLICATIONINSIGHTS_", "Azure", "AZURE_", "IDENTITY_", "MSI_", "OTEL_", "WEBSITE_")
+_MARKED = {"azurite": "azurite", "functions_worker": "worker"}
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who uses such a part is marked with its name."""
     for item in items:
-        if "azurite" in getattr(item, "fixturenames", ()):
-            item.add_marker("azurite")
+        fixtures = getattr(item, "fixturenames", ())
+        for fixture, marker in _MARKED.items():
+            if fixture in fixtures:
+                item.add_marker(marker)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -57,3 +62,9 @@ def azurite() -> Iterator[Azurite]:
 def storage_prefix() -> str:
     """Fresh start of names of tables and queues, for this test alone."""
     return fresh_prefix()
+
+
+@pytest.fixture
+def functions_worker() -> WorkerFactory:
+    """Starts Microsoft's Python worker on a folder: `async with functions_worker(directory) as worker`."""
+    return worker_factory()
