@@ -135,7 +135,7 @@ class FunctionsWorker:
         headers: Mapping[str, str] | None = None,
         body: bytes | str | Mapping[str, Any] | list[Any] = b"",
     ) -> Reply:
-        """A request through routing and the check of keys. `key`: whose key to send, a function's name, or "*" for the master key."""
+        """A request through routing and keys. `key`: whose to send, a function's name, or "*" for the master key."""
         found = self._matching(method, path)
         if not found:
             return Reply(404)
