@@ -88,6 +88,12 @@ def interrupted_run(ticket: Ticket, started_at: datetime, now: datetime, job: Jo
     return _run(job, ticket, Outcome.CANCELLED, started_at, now, (), ErrorClass.INTERRUPTED, message)
 
 
+def dead_lettered_run(ticket: Ticket, now: datetime, reason: str, job: JobDefinition | None = None) -> Run:
+    """The run that was given up before it came to an end. It counts as down: a job that cannot run watches nothing."""
+    message = f"Given up, and kept as a dead letter: {reason}"
+    return _run(job, ticket, Outcome.FAILED, now, now, (), ErrorClass.DEAD_LETTERED, message)
+
+
 def _run(
     job: JobDefinition | None,
     ticket: Ticket,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from jobs.running.verdicts import interrupted_run, skipped_run
+from jobs.running.verdicts import dead_lettered_run, interrupted_run, overdue_run, skipped_run
 from jobs.runs import ErrorClass, Outcome
 from tests.jobs.running.run_parts import TICKET, URL, job
 from tests.jobs.running.virtual_time import START, LoopClock, virtual_time
@@ -32,3 +32,17 @@ def test_an_interrupted_run_says_nothing_about_the_target() -> None:
 def test_an_interrupted_run_of_a_known_job_carries_its_endpoint_and_tags() -> None:
     run = interrupted_run(TICKET, START, LATER, job())
     assert (run.endpoint, run.tags) == (URL, {"team": "payments"})
+
+
+def test_a_run_that_was_given_up_counts_as_down() -> None:
+    run = dead_lettered_run(TICKET, LATER, "delivered 5 times, and broken each time")
+    assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.DEAD_LETTERED)
+    assert run.message == "Given up, and kept as a dead letter: delivered 5 times, and broken each time"
+
+
+def test_a_run_may_be_overdue_before_its_first_attempt() -> None:
+    run = overdue_run(job(), TICKET, START, LATER, [])
+    assert (run.outcome, run.message) == (
+        Outcome.TIMED_OUT,
+        "The time of the run was over before attempt 1 could begin.",
+    )
