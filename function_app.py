@@ -1,8 +1,7 @@
 """The Functions host's entry: every function is one call into the program, which opens itself at the first one.
 
 Route matching: the host tries HTTP functions by name, alphabetically, and takes the first whose route and method fit:
-health, manage, operate, read. No order of these names sends a request to the wrong one, as their methods differ and
-only `health` has a fixed first segment.
+health, manage, operate, read. A GET below health/ fits `health` and `read`; the anonymous one comes first.
 """
 
 import azure.functions as func

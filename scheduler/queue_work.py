@@ -93,9 +93,11 @@ class QueueWork:
             StoreError: a ticket could not be claimed or recorded; the whole message comes again.
         """
         batch = decode(body)
-        async with asyncio.TaskGroup() as group:
-            for ticket in batch.tickets:
-                group.create_task(self._perform_on_time(ticket))
+        # One ticket's trouble must not stop the others, as a task group would.
+        ends = await asyncio.gather(*map(self._perform_on_time, batch.tickets), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
 
     async def _perform_on_time(self, ticket: Ticket) -> None:
         wait = (ticket.due_at - self._clock.now()).total_seconds()

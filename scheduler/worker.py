@@ -14,7 +14,7 @@ from jobs.definition import JobDefinition
 from jobs.events import RunFinished, RunListener
 from jobs.policies import LONGEST_RUN
 from jobs.ports import Clock
-from jobs.running.runner import RunCancelled, Runner
+from jobs.running.runner import Runner
 from jobs.running.verdicts import skipped_run
 from jobs.runs import Run, Ticket
 from scheduler.catalog import Catalog
@@ -110,10 +110,12 @@ class Worker:
             going.discard(ticket.id)
 
     async def _run_or_cancelled(self, job: JobDefinition, ticket: Ticket) -> Run:
+        """At shutdown the task is cancelled: it goes on just long enough to record that."""
+        execution = self._runner.start(job, ticket)
         try:
-            return await self._runner.run(job, ticket)
-        except RunCancelled as cancelled:
-            return cancelled.run
+            return await execution.finish()
+        except asyncio.CancelledError:
+            return execution.cancelled()
 
     async def _record(self, claim: Claim, run: Run) -> None:
         """Write the finished run, over a short absence of the store."""
