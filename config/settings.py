@@ -21,13 +21,22 @@ def _store(text: str) -> str:
     raise ValueError(f"{text!r} is no store: write sqlite:///path/to/file.db or azure")
 
 
+def _loopback(host: str) -> str:
+    if host in LOOPBACK:
+        return host
+    raise ValueError("the API has no identities, so it is served on loopback only: 127.0.0.1, ::1 or localhost")
+
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
 def _service_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError as error:
         raise ValueError(f"{text!r} is not a URL: {error}") from None
-    loopback = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    loopback = parts.hostname in LOOPBACK
     if not parts.hostname or parts.scheme not in (("https", "http") if loopback else ("https",)):
         raise ValueError(f"{text!r} is not an https URL")
     return text
@@ -103,7 +112,7 @@ class Settings(BaseSettings):
     jobs: Path | None = None
     samples: bool = False
     store: Annotated[str, AfterValidator(_store)] = "sqlite:///data/scheduler.db"
-    host: str = Field(default="127.0.0.1", min_length=1)
+    host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
     port: int = Field(default=7071, ge=0, le=65535)
     concurrency: int = Field(default=200, ge=1, le=10_000)
     shutdown_grace: Duration = 4.0

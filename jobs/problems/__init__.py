@@ -9,7 +9,9 @@ from jobs.problems.sentences import (
     looks_secret,
     printable,
     problems_of,
+    shown_value,
     unknown_key,
+    wrong_choice,
 )
 
 __all__ = [
@@ -21,5 +23,7 @@ __all__ = [
     "looks_secret",
     "printable",
     "problems_of",
+    "shown_value",
     "unknown_key",
+    "wrong_choice",
 ]

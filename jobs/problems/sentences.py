@@ -150,7 +150,7 @@ class _Error:
             return Finding(self.place.path, "says nothing that is known here", choices)
         path = (*self.place.path, discriminator)
         if discriminator in given:
-            return Finding(path, *_choice(given[discriminator], tuple(tags), show=True))
+            return Finding(path, *wrong_choice(given[discriminator], tuple(tags)))
         for key in given:
             if suggest(str(key), (discriminator,)):
                 return Finding((*self.place.path, str(key)), f"unknown key, did you mean {discriminator}?")
@@ -168,7 +168,7 @@ class _Error:
         """Message and hint for a value that is there and wrong."""
         if self.kind == "literal_error":
             allowed = tuple(re.findall(r"'([^']*)'", str(self.context.get("expected", ""))))
-            return _choice(self.value, allowed, show=self._may_show())
+            return wrong_choice(self.value, allowed, show=self._may_show())
         if self.kind == "value_error":
             return self._own_words(), ""
         if self.kind == "string_pattern_mismatch":
@@ -177,6 +177,8 @@ class _Error:
         if limit := _LIMITS.get(self.kind):
             value = "it" if self.kind.startswith(("string_too", "too_")) else self._shown()
             return f"{value} {limit.format(**self.context)}", ""
+        if self.kind == "string_type" and isinstance(self.value, (int, float)):
+            return f"{self._shown()} is not a text", self.place.description or "write it in quotes"
         if kind_of_value := _TYPES.get(self.kind):
             return f"{self._shown()} is not {kind_of_value}", self.place.description
         return self.text.replace("Input should be", "must be").replace("Value error, ", ""), self.place.description
@@ -198,7 +200,7 @@ class _Error:
 
     def _shown(self) -> str:
         """The value as it may be repeated: short scalars only, nothing that could be secret."""
-        return _shown(self.value) if self._may_show() else "the value"
+        return shown_value(self.value) if self._may_show() else "the value"
 
 
 _LIMITS = {
@@ -246,13 +248,15 @@ def unknown_key(key: str, known: Iterable[str]) -> tuple[str, str]:
     return f"unknown key{did_you_mean(near)}", "" if near or not names else f"known here: {names_text(names)}"
 
 
-def _choice(value: Any, allowed: tuple[str, ...], *, show: bool) -> tuple[str, str]:
+def wrong_choice(value: Any, allowed: tuple[str, ...], *, show: bool = True) -> tuple[str, str]:
+    """Message and hint for a value that is none of the allowed ones; `show` repeats it."""
     near = suggest(value, allowed) if isinstance(value, str) else None
-    shown = _shown(value) if show else "the value"
+    shown = shown_value(value) if show else "the value"
     return f"{shown} is not allowed{did_you_mean(near)}", f"allowed: {names_text(allowed)}"
 
 
-def _shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """A value as a sentence may repeat it: short, on one line, URLs without password and query."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):

@@ -121,7 +121,7 @@ def test_a_missing_key_is_told() -> None:
         ({"retry": {"attempts": 1.5}}, "jobs.x.retry.attempts: 1.5 is not a whole number"),
         ({"retry": []}, "jobs.x.retry: a list is not a mapping of keys to values"),
         ({"retry": None}, "jobs.x.retry: nothing is not a mapping of keys to values"),
-        ({"tags": {"a": 1}}, "jobs.x.tags.a: 1 is not a text"),
+        ({"tags": {"a": 1}}, "jobs.x.tags.a: 1 is not a text; write it in quotes"),
         ({"tags": True}, "jobs.x.tags: true is not a mapping of keys to values"),
         ({"flag": "perhaps"}, "jobs.x.flag: 'perhaps' is not true or false"),
         ({"share": "x"}, "jobs.x.share: 'x' is not a number"),

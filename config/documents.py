@@ -1,0 +1,108 @@
+"""Reads one YAML or JSON file into plain values, and finds the line of a key when something is wrong with it.
+
+Called by config.layers and config.job_files. Nothing in a file can make it raise anything but `Unreadable`: size,
+depth, aliases and encoding are bounded and checked before a value is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from config import json_text, yaml_text
+from config.text_errors import TextError
+from jobs.problems import Finding, Problem
+from jobs.problems import Path as KeyPath
+
+LARGEST_FILE = 20 * 1024 * 1024
+"""Bytes. Some 40,000 jobs; what is larger was not meant as a job file."""
+
+
+class Unreadable(Exception):
+    """A file that gives no value at all; `problem` says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file's value: mappings (keys are always texts), lists, texts, numbers, true, false and None."""
+
+    file: str
+    """As it is shown."""
+    value: Any
+    duplicates: tuple[KeyPath, ...] = ()
+    """Keys that stand twice in their mapping."""
+    text: str = field(default="", repr=False)
+    is_json: bool = False
+
+    def line(self, path: KeyPath) -> int:
+        """The line (from 1) of the key, or of the nearest mapping around it that stands in the file."""
+        for end in range(len(path), -1, -1):
+            if (lines := self._lines.get(path[:end])) is not None:
+                return lines[0]
+        return 1
+
+    def problem(self, finding: Finding) -> Problem:
+        return finding.problem(file=self.file, line=self.line(finding.path))
+
+    def duplicate_problems(self) -> list[Problem]:
+        """Each key that stands twice, with both lines."""
+        problems = []
+        for path in dict.fromkeys(self.duplicates):
+            first, *others = self._lines.get(path, [None])
+            for line in others:
+                finding = Finding(path, f"stands twice: first in line {first}", "keep one of them")
+                problems.append(finding.problem(file=self.file, line=line))
+        return problems
+
+    @cached_property
+    def _lines(self) -> Mapping[KeyPath, list[int]]:
+        # Read a second time: only a file with problems pays for line numbers.
+        return json_text.lines(self.text) if self.is_json else yaml_text.lines(self.text)
+
+
+def read_bytes(path: Path, shown: str) -> bytes:
+    """A file's content. Raises Unreadable."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise Unreadable(Problem("", f"cannot be read: {reason}", file=shown)) from None
+    if len(content) > LARGEST_FILE:
+        hint = "split it into several files"
+        raise Unreadable(Problem("", f"is larger than {LARGEST_FILE // 1024 // 1024} MiB", hint, shown))
+    return content
+
+
+def parse_document(content: bytes, shown: str, *, substitutions: Mapping[str, str] | None = None) -> Document:
+    """Parse what `read_bytes` gave; JSON if the name ends in .json, else YAML. Raises Unreadable.
+
+    `substitutions`: texts to put in place of `${NAME}` before anything is parsed.
+    """
+    is_json = shown.lower().endswith(".json")
+    try:
+        text = _decode(content)
+        for name, value in (substitutions or {}).items():
+            text = text.replace(f"${{{name}}}", value)
+        parsed = json_text.parse(text) if is_json else yaml_text.parse(text)
+    except TextError as error:
+        raise Unreadable(Problem("", error.message, error.hint, shown, error.line)) from None
+    return Document(shown, parsed.value, tuple(parsed.duplicates), text, is_json)
+
+
+def _decode(content: bytes) -> str:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise TextError("is not UTF-8 text", line, "save the file in the encoding UTF-8") from None
+    if (at := text.find("\0")) >= 0:
+        raise TextError("holds a NUL byte: it is not a text file", text.count("\n", 0, at) + 1)
+    return text

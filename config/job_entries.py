@@ -1,0 +1,210 @@
+"""Finds the jobs in one file's value, and turns each into a definition or into findings. Called by config.job_files.
+
+A file holds `jobs:` (a mapping by name, or a list), or the jobs themselves at its top; each job in the full or in the
+flat form (see jobs.flat). `defaults:` beside `jobs:` stands under every job in the full form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from jobs.definition import JobDefinition
+from jobs.flat import from_flat, is_flat
+from jobs.problems import Finding, Path, findings_of, unknown_key
+
+_MERGED: frozenset[Path] = frozenset(
+    {
+        (),
+        ("check",),
+        ("check", "headers"),
+        ("check", "query"),
+        ("check", "tls"),
+        ("timeout",),
+        ("retry",),
+        ("circuit",),
+        ("tags",),
+    }
+)
+"""Where a default and a job's own mapping are merged; everywhere else the job's value replaces the default."""
+
+_TOP = ("jobs", "defaults")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One job as it stands in a file."""
+
+    name: str | None
+    """Its key; None in a list."""
+    value: Any
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    jobs: tuple[Entry, ...] = ()
+    defaults: Mapping[str, Any] | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def entries_of(value: Any, stem: str) -> Entries:
+    """The jobs in a file's value. `stem`, the file's name without ending, names a single flat job without a JobName."""
+    if value is None:
+        return Entries(findings=(Finding((), "is empty", "write jobs: with the jobs below it, or remove the file"),))
+    if isinstance(value, list) or _is_one_flat_job(value):
+        return Entries(tuple(_in_container(value, (), stem)))
+    if not isinstance(value, dict):
+        return Entries(
+            findings=(Finding((), "holds no jobs but a single value", "write jobs: with the jobs below it"),)
+        )
+    containers = [key for key in value if key.lower() == "jobs" and not _is_job(value[key])]
+    return _with_container(value, containers, stem) if containers else _at_top(value)
+
+
+def _with_container(value: dict[str, Any], containers: list[str], stem: str) -> Entries:
+    findings = [_unknown(key) for key in value if key not in (*containers, "defaults", "$schema")]
+    jobs: list[Entry] = []
+    for key in containers:
+        held = value[key]
+        if isinstance(held, (dict, list)):
+            jobs += _in_container(held, (key,), stem)
+        elif held is not None:
+            findings.append(Finding((key,), "is neither a mapping of jobs by name nor a list of jobs"))
+    defaults, wrong = _defaults(value)
+    return Entries(tuple(jobs), defaults, (*findings, *wrong))
+
+
+def _at_top(value: dict[str, Any]) -> Entries:
+    """Jobs without `jobs:` around them. What is no job there is an unknown key, not a broken job."""
+    jobs, findings = [], []
+    some_are_jobs = any(_is_job(one) for one in value.values())
+    for key, one in value.items():
+        if _is_job(one) or (some_are_jobs and isinstance(one, dict) and key != "defaults"):
+            jobs.append(Entry(key, one, (key,)))
+        elif key not in ("defaults", "$schema"):
+            findings.append(_unknown(key))
+    defaults, wrong = _defaults(value)
+    return Entries(tuple(jobs), defaults, (*findings, *wrong))
+
+
+def _in_container(held: Any, path: Path, stem: str) -> Iterator[Entry]:
+    if isinstance(held, list):
+        for index, one in enumerate(held):
+            yield Entry(None, one, (*path, index))
+    elif _is_one_flat_job(held):
+        yield Entry(stem, held, path)
+    else:
+        for key, one in held.items():
+            yield Entry(key, one, (*path, key))
+
+
+def _is_job(value: Any) -> bool:
+    return isinstance(value, dict) and ("check" in value or is_flat(value))
+
+
+def _is_one_flat_job(value: Any) -> bool:
+    return isinstance(value, dict) and is_flat(value) and not any(_is_job(one) for one in value.values())
+
+
+def _unknown(key: str) -> Finding:
+    return Finding((key,), *unknown_key(key, _TOP))
+
+
+def _defaults(value: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, tuple[Finding, ...]]:
+    defaults = value.get("defaults")
+    if defaults is None:
+        return None, ()
+    if not isinstance(defaults, dict):
+        return None, (Finding(("defaults",), "is not a mapping of keys to values"),)
+    known = [key for key in JobDefinition.model_fields if key != "name"]
+    wrong = tuple(Finding(("defaults", key), *unknown_key(key, known)) for key in defaults if key not in known)
+    kept = {key: one for key, one in defaults.items() if key in known}
+    return kept, (*wrong, *_wrong_defaults(kept))
+
+
+def _wrong_defaults(defaults: Mapping[str, Any]) -> Iterator[Finding]:
+    """What is wrong with defaults even if every job replaces them."""
+    definition = _validated({"name": "defaults", "check": {}, **defaults})
+    for finding in definition if isinstance(definition, tuple) else ():
+        if finding.message != "is missing":
+            yield Finding(("defaults", *finding.path), finding.message, finding.hint)
+
+
+def define(entry: Entry, defaults: Mapping[str, Any] | None) -> JobDefinition | tuple[Finding, ...]:
+    """The entry's definition, or everything that is wrong with it."""
+    if not isinstance(entry.value, dict):
+        what = "has nothing below it" if entry.value is None else "is not a mapping of keys to values"
+        return (Finding(entry.path, what, "a job has at least a check"),)
+    return _from_flat(entry) if is_flat(entry.value) else _from_full(entry, defaults)
+
+
+def _from_flat(entry: Entry) -> JobDefinition | tuple[Finding, ...]:
+    job = from_flat(entry.name or "", entry.value)
+    found = [Finding((*entry.path, *finding.path), finding.message, finding.hint) for finding in job.findings]
+    definition = _validated(job.definition)
+    if isinstance(definition, JobDefinition) and not found:
+        return definition
+    told = {finding.path for finding in found}
+    for finding in definition if isinstance(definition, tuple) else ():
+        path = (*entry.path, *job.flat_path(finding.path))
+        if path not in told and not (finding.message == "is missing" and found):
+            found.append(Finding(path, finding.message, finding.hint))
+    return tuple(found)
+
+
+def _from_full(entry: Entry, defaults: Mapping[str, Any] | None) -> JobDefinition | tuple[Finding, ...]:
+    job: Mapping[str, Any] = entry.value
+    named = {"name": entry.name} if entry.name is not None else {}
+    if named and job.get("name", entry.name) != entry.name:
+        return (Finding((*entry.path, "name"), "differs from the key above it", "remove it: the key names the job"),)
+    definition = _validated(named | _merged(defaults, job) if defaults else named | dict(job))
+    if isinstance(definition, JobDefinition):
+        return definition
+    return tuple(_placed(finding, entry, defaults) for finding in definition)
+
+
+def _placed(finding: Finding, entry: Entry, defaults: Mapping[str, Any] | None) -> Finding:
+    """Where the wrong value stands: in the job, or in the defaults that it took it from."""
+    path = finding.path
+    if path == ("name",) and "name" not in entry.value and entry.name is not None:
+        return Finding(entry.path, f"as a name {finding.message}", finding.hint)
+    if defaults and _holds(defaults, path) and not _holds(entry.value, path):
+        return Finding(("defaults", *path), finding.message, finding.hint)
+    return Finding((*entry.path, *path), finding.message, finding.hint)
+
+
+def _validated(definition: Mapping[str, Any]) -> JobDefinition | tuple[Finding, ...]:
+    try:
+        return JobDefinition.model_validate(definition)
+    except ValidationError as error:
+        return findings_of(error.errors(include_url=False), JobDefinition)
+
+
+def _merged(defaults: Mapping[str, Any], job: Mapping[str, Any], path: Path = ()) -> dict[str, Any]:
+    merged = dict(defaults)
+    for key, value in job.items():
+        below = (*path, key)
+        default = merged.get(key)
+        if below in _MERGED and isinstance(value, dict) and isinstance(default, dict):
+            merged[key] = _merged(default, value, below)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _holds(value: Any, path: Path) -> bool:
+    """Whether something stands at this path."""
+    for step in path:
+        inside = step in value if isinstance(value, dict) else _is_index(step, value)
+        if not inside:
+            return False
+        value = value[step]
+    return True
+
+
+def _is_index(step: str | int, value: Any) -> bool:
+    return isinstance(value, list) and isinstance(step, int) and step < len(value)

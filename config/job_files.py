@@ -1,0 +1,172 @@
+"""Job files into a `JobSet`: all jobs, or every problem of every file at once. Called by config.loading.
+
+What a file gave is kept by its content, so that reading again parses changed files only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from config.documents import Unreadable, parse_document, read_bytes
+from config.errors import ConfigurationError
+from config.job_entries import define, entries_of
+from jobs.definition import JobDefinition
+from jobs.problems import Path as KeyPath
+from jobs.problems import Problem, dotted
+
+ENDINGS = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a job stands. `str(origin)` is `config/jobs/checkout.yaml:12`."""
+
+    file: str
+    """As it is shown."""
+    path: Path
+    key: KeyPath
+    digest: str
+    """Of the content that was read."""
+    is_sample: bool = False
+
+    def line(self) -> int | None:
+        """The job's line; None if the file has changed since. Reads the file: files keep no line numbers in memory."""
+        try:
+            content = read_bytes(self.path, self.file)
+            return parse_document(content, self.file).line(self.key) if _digest(content) == self.digest else None
+        except Unreadable:
+            return None
+
+    def __str__(self) -> str:
+        line = self.line()
+        return self.file if line is None else f"{self.file}:{line}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSet:
+    """Jobs by name, in the order of the files, and where each one stands."""
+
+    jobs: Mapping[str, JobDefinition] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[JobDefinition]:
+        return iter(self.jobs.values())
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether sample jobs are among them: they need the sample target."""
+        return any(origin.is_sample for origin in self.origins.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _FileJobs:
+    """What one file holds."""
+
+    jobs: tuple[tuple[JobDefinition, Origin], ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+class JobFileReader:
+    """Reads folders of job files, again and again. Not to be used by two threads at once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._kept: dict[Path, dict[str, _FileJobs]] = {}
+
+    def read(self, place: Path, *, is_sample: bool = False, substitutions: Mapping[str, str] | None = None) -> JobSet:
+        """All jobs of a folder's *.yaml, *.yml and *.json files (not of folders inside it), or of one file.
+
+        `substitutions`: see config.documents.parse_document.
+
+        Raises:
+            ConfigurationError: with every problem of every file; also if `place` is not there.
+        """
+        before = self._kept.get(place, {})
+        now: dict[str, _FileJobs] = {}
+        read: list[_FileJobs] = []
+        for file in self._files(place):
+            shown = self._shown(file)
+            try:
+                content = read_bytes(file, shown)
+            except Unreadable as error:
+                read.append(_FileJobs(problems=(error.problem,)))
+                continue
+            digest = _digest(content)
+            key = f"{file.name} {digest} {sorted((substitutions or {}).items())}"
+            source = Origin(shown, file, (), digest, is_sample)
+            now[key] = before.get(key) or _parse(content, source, substitutions)
+            read.append(now[key])
+        self._kept[place] = now  # what is not there any more is forgotten
+        return _joined(read)
+
+    def _files(self, place: Path) -> list[Path]:
+        try:
+            if place.is_dir():
+                return sorted(file for file in place.iterdir() if _is_job_file(file))
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise ConfigurationError([Problem("", f"cannot be listed: {reason}", file=self._shown(place))]) from None
+        if place.suffix.lower() not in ENDINGS and place.exists():
+            message = f"is no job file: its name ends in none of {' '.join(ENDINGS)}"
+            raise ConfigurationError([Problem("", message, file=self._shown(place))])
+        return [place]
+
+    def _shown(self, file: Path) -> str:
+        return str(file.relative_to(self._root) if file.is_relative_to(self._root) else file)
+
+
+def _is_job_file(file: Path) -> bool:
+    # A mounted ConfigMap brings hidden folders and links of its own.
+    return file.suffix.lower() in ENDINGS and not file.name.startswith(".") and not file.is_dir()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _parse(content: bytes, source: Origin, substitutions: Mapping[str, str] | None) -> _FileJobs:
+    try:
+        document = parse_document(content, source.file, substitutions=substitutions)
+    except Unreadable as error:
+        return _FileJobs(problems=(error.problem,))
+    entries = entries_of(document.value, source.path.stem)
+    findings = list(entries.findings)
+    jobs = []
+    for entry in entries.jobs:
+        defined = define(entry, entries.defaults)
+        if isinstance(defined, JobDefinition):
+            jobs.append((defined, replace(source, key=entry.path)))
+        else:
+            findings += defined
+    problems = document.duplicate_problems()
+    problems += [document.problem(finding) for finding in dict.fromkeys(findings)]
+    problems.sort(key=lambda problem: problem.line or 1)
+    return _FileJobs(tuple(jobs), tuple(problems))
+
+
+def _joined(files: Iterable[_FileJobs]) -> JobSet:
+    """All files' jobs. Raises ConfigurationError if anything is wrong in one of them, or a name is there twice."""
+    jobs: dict[str, JobDefinition] = {}
+    origins: dict[str, Origin] = {}
+    problems: list[Problem] = []
+    for file in files:
+        problems += file.problems
+        for job, origin in file.jobs:
+            if job.name in jobs:
+                problems.append(_defined_twice(job.name, origins[job.name], origin))
+            else:
+                jobs[job.name], origins[job.name] = job, origin
+    if problems:
+        raise ConfigurationError(problems)
+    return JobSet(jobs, origins)
+
+
+def _defined_twice(name: str, first: Origin, second: Origin) -> Problem:
+    message = f"the job {name} is defined twice: first in {first}"
+    return Problem(dotted(*second.key), message, "rename one of them", second.file, second.line())

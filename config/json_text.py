@@ -1,0 +1,183 @@
+"""JSON text into plain values, strictly (RFC 8259), and the lines of its keys. Called by config.documents."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from config.text_errors import DEEPEST, Parsed, TextError, too_deep
+from jobs.problems import Path
+
+
+class _Duplicate(Exception):
+    """A key stands twice; where is found by reading the text again."""
+
+
+def parse(text: str) -> Parsed:
+    """The value. Raises TextError."""
+    try:
+        try:
+            value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+            duplicates: list[Path] = []
+        except _Duplicate:
+            value = json.loads(text, parse_constant=_no_constant)
+            duplicates = [path for path, found in lines(text).items() if len(found) > 1]
+    except json.JSONDecodeError as error:
+        raise _explained(error) from None
+    except RecursionError:
+        raise too_deep(_line_of_depth(text)) from None
+    except _NoValue as error:
+        hint = "use a number, or a text in double quotes"
+        raise TextError(f"is not valid JSON: {error} is no JSON value", _line_of(text, str(error)), hint) from None
+    except ValueError:  # Python refuses to read integers of thousands of digits
+        raise TextError("a number has thousands of digits", _line_of(text, ""), "write it as a text") from None
+    if _depth_exceeds(value, DEEPEST):
+        raise too_deep(_line_of_depth(text))
+    return Parsed(value, duplicates)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise _Duplicate
+    return value
+
+
+class _NoValue(Exception):
+    """NaN or Infinity, which Python reads and JSON does not know."""
+
+
+def _no_constant(name: str) -> Any:
+    raise _NoValue(name)
+
+
+_SENTENCES = (
+    (
+        "property name",
+        "a key in double quotes is expected here",
+        "single quotes, comments and a comma before } are not allowed",
+    ),
+    ("',' delimiter", "a comma or a closing bracket is missing here", ""),
+    ("':' delimiter", "a colon is missing after this key", ""),
+    ("trailing comma", "a comma stands before a closing bracket", "remove it"),
+    ("Expecting value", "a value is expected here", "texts stand in double quotes; true, false and null in lower case"),
+    ("Extra data", "something follows after the end of the value", "one file holds one value"),
+    ("Unterminated string", "a text is not closed", "close it with a double quote"),
+    ("Invalid control character", "a line break or control character stands inside a text", "write it as \\n"),
+    ("escape", "a backslash inside a text begins no known escape", "write a backslash twice"),
+)
+
+
+def _explained(error: json.JSONDecodeError) -> TextError:
+    for part, sentence, hint in _SENTENCES:
+        if part in error.msg:
+            return TextError(f"is not valid JSON: {sentence} (column {error.colno})", error.lineno, hint)
+    return TextError(f"is not valid JSON: {error.msg.lower()} (column {error.colno})", error.lineno)
+
+
+def _depth_exceeds(value: Any, limit: int) -> bool:
+    level: list[Any] = [value]
+    for _ in range(limit + 1):
+        level = [
+            child
+            for one in level
+            if isinstance(one, (dict, list))
+            for child in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return True
+
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+|\n', re.DOTALL)
+
+
+def _tokens(text: str) -> Iterator[tuple[str, int]]:
+    """Texts, brackets, commas, colons and everything else, each with the line that it begins in."""
+    line = 1
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token != "\n":
+            yield token, line
+        line += token.count("\n")
+
+
+def _line_of(text: str, wanted: str) -> int | None:
+    """The line of a token; without one, of the first that is very long and no text."""
+    for token, line in _tokens(text):
+        if token == wanted or (not wanted and len(token) > 4000 and token[0] != '"'):
+            return line
+    return None
+
+
+def _line_of_depth(text: str) -> int | None:
+    """The line where nesting goes beyond what is allowed."""
+    depth = 0
+    for token, line in _tokens(text):
+        depth += (token in "{[") - (token in "}]")
+        if depth > DEEPEST:
+            return line
+    return None
+
+
+def lines(text: str) -> dict[Path, list[int]]:
+    """Where each key and list entry stands: lines from 1, several if a key stands twice."""
+    return _Scanner().scan(text)
+
+
+class _Scanner:
+    """Follows brackets and keys; of a broken text it gives what it could follow."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Path, list[int]] = defaultdict(list)
+        self._path: list[str | int] = []
+        self._expects_key = False
+
+    def scan(self, text: str) -> dict[Path, list[int]]:
+        for token, line in _tokens(text):
+            self._take(token, line)
+        return self._lines
+
+    def _take(self, token: str, line: int) -> None:
+        path = self._path
+        if token in ("}", "]"):
+            if path:
+                path.pop()
+            self._expects_key = False
+        elif token == ",":
+            self._next_entry()
+        elif token == ":":
+            self._expects_key = False
+        elif self._expects_key:
+            path[-1] = _key(token)
+            self._note(line)
+        else:
+            if not path or isinstance(path[-1], int):
+                self._note(line)
+            self._open(token)
+
+    def _next_entry(self) -> None:
+        if self._path and isinstance(self._path[-1], int):
+            self._path[-1] += 1
+        else:
+            self._expects_key = bool(self._path)
+
+    def _open(self, token: str) -> None:
+        if token == "{":
+            self._path.append("")
+            self._expects_key = True
+        elif token == "[":
+            self._path.append(0)
+
+    def _note(self, line: int) -> None:
+        self._lines[tuple(self._path)].append(line)
+
+
+def _key(token: str) -> str:
+    try:
+        return str(json.loads(token))
+    except ValueError:
+        return token

@@ -1,0 +1,236 @@
+"""The layers of settings: environments/base.yaml, environments/<environment>.yaml, environment variables.
+
+Called by config.loading. Each layer is a source for pydantic-settings, which merges them, and knows where each of its
+values stands, so that a problem names the file and line or the variable to mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_settings import PydanticBaseSettingsSource
+
+from config.documents import Document, Unreadable, parse_document, read_bytes
+from config.settings import Settings
+from jobs.problems import Finding, Problem, dotted, unknown_key
+from jobs.problems import Path as KeyPath
+
+PREFIX = "SCHEDULER_"
+SECRET_PREFIX = "SCHEDULER_SECRET_"
+"""Variables that are secrets, read by config.secrets; no settings."""
+
+ENVIRONMENT_VARIABLE = "SCHEDULER_ENVIRONMENT"
+
+WELL_KNOWN: Mapping[str, KeyPath] = {
+    "AzureWebJobsStorage": ("storage", "connection_string"),
+    "AzureWebJobsStorage__accountName": ("storage", "account_name"),
+    "AzureWebJobsStorage__tableServiceUri": ("storage", "table_url"),
+    "AzureWebJobsStorage__queueServiceUri": ("storage", "queue_url"),
+    "APPLICATIONINSIGHTS_CONNECTION_STRING": ("application_insights", "connection_string"),
+    "DD_API_KEY": ("datadog", "api_key"),
+    "DD_SITE": ("datadog", "site"),
+    "DD_ENV": ("datadog", "env"),
+    "DD_SERVICE": ("datadog", "service"),
+    "DD_VERSION": ("datadog", "version"),
+}
+"""Names that Azure and Datadog give; a SCHEDULER_ variable for the same setting goes first."""
+
+_UNRESOLVED = "@microsoft.keyvault("
+
+
+class Layer(Protocol):
+    """Some settings, and where each one stands."""
+
+    @property
+    def values(self) -> Mapping[str, Any]: ...
+
+    @property
+    def base(self) -> Path:
+        """The folder that relative paths in it start from."""
+        ...
+
+    def problem(self, finding: Finding) -> Problem:
+        """The finding with the place in this layer."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileLayer:
+    """One of the YAML files."""
+
+    document: Document
+    base: Path
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        return self.document.value or {}
+
+    def problem(self, finding: Finding) -> Problem:
+        return self.document.problem(finding)
+
+
+@dataclass(frozen=True)
+class VariableLayer:
+    """The environment variables that are settings."""
+
+    values: Mapping[str, Any]
+    base: Path
+    names: Mapping[KeyPath, str] = field(default_factory=dict)
+
+    def problem(self, finding: Finding) -> Problem:
+        for end in range(len(finding.path), 0, -1):
+            if (name := self.names.get(finding.path[:end])) is not None:
+                return Problem(name, finding.message, finding.hint)
+        return finding.problem()
+
+
+class LayerSource(PydanticBaseSettingsSource):
+    """A layer as pydantic-settings takes it."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(Settings)
+        self._values = dict(values)
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._values.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return self._values
+
+
+def environments(folder: Path) -> tuple[str, ...]:
+    """The names that SCHEDULER_ENVIRONMENT may have."""
+    return tuple(sorted(file.stem for file in folder.glob("*.yaml") if file.stem != "base"))
+
+
+def file_layer(file: Path, root: Path) -> FileLayer:
+    """Read one of the YAML files. Raises Unreadable."""
+    shown = str(file.relative_to(root) if file.is_relative_to(root) else file)
+    document = parse_document(read_bytes(file, shown), shown)
+    if document.value is not None and not isinstance(document.value, dict):
+        raise Unreadable(Problem("", "is not a mapping of settings", file=shown, line=1))
+    return FileLayer(document, root)
+
+
+def variable_layer(environ: Mapping[str, str], environment: str, base: Path) -> tuple[VariableLayer, list[Problem]]:
+    """The settings among the environment variables; a SCHEDULER_ variable that is none is a problem."""
+    values: dict[str, Any] = {}
+    names: dict[KeyPath, str] = {}
+    problems = []
+    well_known = {name.upper(): path for name, path in WELL_KNOWN.items()}
+    # Sorted so that SCHEDULER_ names come last and win.
+    for name in sorted(environ, key=lambda name: (name.upper().startswith(PREFIX), name)):
+        upper = name.upper()
+        path = well_known.get(upper) or _setting_path(upper)
+        if path is None and _should_be_setting(upper):
+            problems.append(Problem(name, *_unknown_variable(upper)))
+        if path is None or not environ[name].strip():
+            continue
+        _put(values, path, environ[name])
+        names[path] = name
+    values["environment"] = environment
+    names["environment",] = ENVIRONMENT_VARIABLE
+    return VariableLayer(values, base, names), problems
+
+
+def _put(values: dict[str, Any], path: KeyPath, value: str) -> None:
+    for part in path[:-1]:
+        values = values.setdefault(str(part), {})
+    values[str(path[-1])] = value
+
+
+def _should_be_setting(upper: str) -> bool:
+    return upper.startswith(PREFIX) and not upper.startswith(SECRET_PREFIX) and upper != ENVIRONMENT_VARIABLE
+
+
+def _setting_path(upper: str) -> KeyPath | None:
+    return _variables().get(upper)
+
+
+def _unknown_variable(upper: str) -> tuple[str, str]:
+    """Compared without the common prefix, which would make every name look near."""
+    known = {name.removeprefix(PREFIX): name for name in _variables()}
+    message, hint = unknown_key(upper.removeprefix(PREFIX), known)
+    for short, name in known.items():
+        if message.endswith(f"mean {short}?"):
+            message = message.replace(f"mean {short}?", f"mean {name}?")
+    return message.replace(
+        "unknown key", "unknown setting"
+    ), hint and "config/environments/base.yaml lists the settings"
+
+
+@cache
+def _variables() -> dict[str, KeyPath]:
+    """Every setting's variable: `SCHEDULER_LOG__LEVEL` -> log.level."""
+    return {PREFIX + "__".join(path).upper(): path for path in _leaves(Settings) if path not in _NOT_SETTABLE}
+
+
+_NOT_SETTABLE: frozenset[KeyPath] = frozenset({("environment",), ("unresolved",)})
+
+
+def _leaves(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    for name, info in model.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from ((name, *rest) for rest in _leaves(inner))
+        else:
+            yield (name,)
+
+
+def without_unresolved(layer: Layer) -> tuple[dict[str, Any], list[str]]:
+    """The layer's values without Key Vault references that the platform left as text, and a sentence about each."""
+    sentences: list[str] = []
+
+    def resolved(values: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for key, value in values.items():
+            if isinstance(value, dict):
+                kept[key] = resolved(value, (*path, key))
+            elif is_unresolved(value):
+                sentences.append(unresolved_sentence(layer.problem(Finding((*path, key), "")).where))
+            else:
+                kept[key] = value
+        return kept
+
+    return resolved(layer.values, ()), sentences
+
+
+def is_unresolved(value: object) -> bool:
+    """Whether a value is the text of a Key Vault reference, which the platform should have replaced."""
+    return isinstance(value, str) and value.strip().lower().startswith(_UNRESOLVED)
+
+
+def unresolved_sentence(name: str) -> str:
+    """What to tell about it; never the value."""
+    return (
+        f"{name}: its Key Vault reference is not resolved; check that the secret exists "
+        "and that the app's identity may read it"
+    )
+
+
+def layer_of(path: KeyPath, layers: tuple[Layer, ...]) -> Layer | None:
+    """The strongest layer that holds something at this path. `layers`: the strongest first."""
+    return next((layer for layer in layers if _holds(layer.values, path)), None)
+
+
+def origin_of(path: KeyPath, layers: tuple[Layer, ...]) -> str:
+    """Where a setting's value comes from: a variable, or file and line."""
+    layer = layer_of(path, layers)
+    if layer is None:
+        return f"default of {dotted(*path)}"
+    place = layer.problem(Finding(path, ""))
+    return f"{place.file}:{place.line}" if place.file else place.where
+
+
+def _holds(values: Any, path: KeyPath) -> bool:
+    for step in path:
+        if not isinstance(values, Mapping) or step not in values:
+            return False
+        values = values[step]
+    return True

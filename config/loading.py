@@ -1,0 +1,213 @@
+"""Puts the whole configuration together. Called by scheduler.app and the CLI.
+
+    configuration = load_configuration(os.environ, root=project_folder)
+
+Everything that is wrong, in settings and in job files, comes in one ConfigurationError; nothing has been started then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from config.documents import Unreadable
+from config.errors import ConfigurationError
+from config.job_files import JobFileReader, JobSet
+from config.layers import (
+    ENVIRONMENT_VARIABLE,
+    SECRET_PREFIX,
+    Layer,
+    LayerSource,
+    environments,
+    file_layer,
+    is_unresolved,
+    layer_of,
+    origin_of,
+    unresolved_sentence,
+    variable_layer,
+    without_unresolved,
+)
+from config.settings import Settings
+from jobs.problems import Finding, Problem, findings_of, wrong_choice
+from jobs.problems import Path as KeyPath
+
+SAMPLE_TARGET = "http://127.0.0.1:7072"
+"""Where the sample jobs point unless the caller knows better."""
+
+_JOBS_VARIABLE = "SCHEDULER_JOBS"
+_SAMPLES_VARIABLE = "SCHEDULER_SAMPLES"
+
+_ON_AZURE = ("WEBSITE_INSTANCE_ID", "CONTAINER_APP_NAME")
+"""Variables that App Service (and Functions) or Container Apps set: nobody develops there."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """The settings, and where each value comes from."""
+
+    settings: Settings
+    layers: tuple[Layer, ...] = field(repr=False)
+
+    def origin(self, *path: str) -> str:
+        """Where a value stands: for ("log", "level") `SCHEDULER_LOG__LEVEL` or `config/environments/dev.yaml:3`."""
+        return origin_of(path, self.layers)
+
+    def problem(self, path: KeyPath, message: str, hint: str = "") -> Problem:
+        """A problem with a setting, at the place where its value stands."""
+        return _problem(self.layers, Finding(path, message, hint))
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    settings: Settings
+    jobs: JobSet
+    loaded: LoadedSettings = field(repr=False)
+
+
+def load_configuration(
+    environ: Mapping[str, str],
+    *,
+    root: Path,
+    sample_target: str = SAMPLE_TARGET,
+    reader: JobFileReader | None = None,
+) -> Configuration:
+    """Settings and jobs. `root` is the folder with config/ in it; hand in the same `reader` to read again quickly.
+
+    Raises:
+        ConfigurationError: with every problem of the settings and of the job files.
+    """
+    reader = reader or JobFileReader(root)
+    try:
+        loaded = load_settings(environ, root=root)
+    except ConfigurationError as error:
+        raise ConfigurationError([*error.problems, *_job_problems(environ, reader)]) from None
+    return Configuration(loaded.settings, load_jobs(loaded, reader, root=root, sample_target=sample_target), loaded)
+
+
+def _job_problems(environ: Mapping[str, str], reader: JobFileReader) -> tuple[Problem, ...]:
+    """What is wrong with the job files while the settings are wrong too, so that all of it is told at once."""
+    place = environ.get(_JOBS_VARIABLE, "").strip()
+    try:
+        if place and Path(place).exists():
+            reader.read(Path(place).absolute())
+    except ConfigurationError as error:
+        return error.problems
+    return ()
+
+
+def load_settings(environ: Mapping[str, str], *, root: Path) -> LoadedSettings:
+    """Merge the layers. Raises ConfigurationError."""
+    problems: list[Problem] = []
+    environment = _environment(environ, root / "config" / "environments", problems)
+    variables, unknown = variable_layer(environ, environment, Path.cwd())
+    layers: list[Layer] = [variables]
+    for name in (environment, "base"):
+        try:
+            layer = file_layer(root / "config" / "environments" / f"{name}.yaml", root)
+            problems += layer.document.duplicate_problems()
+            layers.append(layer)
+        except Unreadable as error:
+            problems.append(error.problem)
+    settings, wrong = _built(tuple(layers), environ)
+    problems += [*wrong, *unknown]
+    if settings is None or problems:
+        raise ConfigurationError(problems)
+    return LoadedSettings(settings, tuple(layers))
+
+
+def _environment(environ: Mapping[str, str], folder: Path, problems: list[Problem]) -> str:
+    """The environment's name; prod on Azure and dev elsewhere if nobody says."""
+    chosen = environ.get(ENVIRONMENT_VARIABLE, "").strip()
+    if not chosen:
+        return "prod" if any(environ.get(name) for name in _ON_AZURE) else "dev"
+    present = environments(folder)
+    if chosen not in present:
+        message, hint = wrong_choice(chosen, present)
+        problems.append(Problem(ENVIRONMENT_VARIABLE, message, f"{hint} (the files in config/environments)"))
+        return "dev"
+    return chosen
+
+
+def _built(layers: tuple[Layer, ...], environ: Mapping[str, str]) -> tuple[Settings | None, list[Problem]]:
+    """The layers merged and validated, or what is wrong with them."""
+    sources = []
+    unresolved = [unresolved_sentence(name) for name in sorted(environ) if _is_unresolved_secret(name, environ[name])]
+    for layer in layers:
+        values, sentences = without_unresolved(layer)
+        sources.append(LayerSource(values))
+        unresolved += sentences
+    sources.insert(0, LayerSource({"unresolved": tuple(unresolved)}))
+    try:
+        settings = Settings(_build_sources=(tuple(sources), {}))  # type: ignore[call-arg]  # mypy sees fields alone
+    except ValidationError as error:
+        findings = findings_of(error.errors(include_url=False), Settings)
+        return None, [_problem(layers, finding) for finding in findings]
+    return _with_absolute_paths(settings, layers), _contradictions(settings, layers)
+
+
+def _is_unresolved_secret(name: str, value: str) -> bool:
+    return name.upper().startswith(SECRET_PREFIX) and is_unresolved(value)
+
+
+def _problem(layers: tuple[Layer, ...], finding: Finding) -> Problem:
+    """The finding at the place of the strongest layer that has the value."""
+    layer = layer_of(finding.path, layers)
+    return layer.problem(finding) if layer is not None else finding.problem()
+
+
+def _with_absolute_paths(settings: Settings, layers: tuple[Layer, ...]) -> Settings:
+    """Relative paths start from the working folder in a variable, and from the root in a file."""
+    changes: dict[str, Any] = {}
+    if settings.jobs is not None and (layer := layer_of(("jobs",), layers)) is not None:
+        changes["jobs"] = layer.base / settings.jobs
+    if settings.sqlite_path is not None and (layer := layer_of(("store",), layers)) is not None:
+        changes["store"] = f"sqlite:///{layer.base / settings.sqlite_path}"
+    return settings.model_copy(update=changes)
+
+
+def _contradictions(settings: Settings, layers: tuple[Layer, ...]) -> list[Problem]:
+    """What no single setting shows."""
+    storage = settings.storage
+    reachable = storage.connection_string or storage.account_name or (storage.table_url and storage.queue_url)
+    if settings.on_azure_storage and not reachable and not settings.unresolved:
+        hint = "set AzureWebJobsStorage (a connection string) or AzureWebJobsStorage__accountName"
+        return [_problem(layers, Finding(("store",), "azure needs a storage account", hint))]
+    return []
+
+
+def load_jobs(
+    loaded: LoadedSettings, reader: JobFileReader, *, root: Path, sample_target: str = SAMPLE_TARGET
+) -> JobSet:
+    """The jobs of the folder or file that the settings name, and the sample jobs.
+
+    The samples come along where the setting `samples` is on, as long as there are no jobs of one's own: SCHEDULER_JOBS
+    is not set and the folder of the settings is empty. With SCHEDULER_SAMPLES=true they come along in any case; one's
+    own job goes before a sample of the same name.
+
+    Raises:
+        ConfigurationError: with every problem of every file.
+    """
+    settings = loaded.settings
+    own = _own_jobs(loaded, reader)
+    variables = {_JOBS_VARIABLE, _SAMPLES_VARIABLE} & {loaded.origin("jobs"), loaded.origin("samples")}
+    wanted = _SAMPLES_VARIABLE in variables or (len(own) == 0 and not variables)
+    if not (settings.samples and wanted):
+        return own
+    samples = reader.read(
+        root / "config" / "jobs" / "samples", is_sample=True, substitutions={"SAMPLE_TARGET": sample_target}
+    )
+    return JobSet({**samples.jobs, **own.jobs}, {**samples.origins, **own.origins})
+
+
+def _own_jobs(loaded: LoadedSettings, reader: JobFileReader) -> JobSet:
+    place = loaded.settings.jobs
+    if place is None:
+        return JobSet()
+    if not place.exists():
+        hint = "it is a folder with .yaml, .yml or .json files, or one such file"
+        raise ConfigurationError([loaded.problem(("jobs",), f"{place} is not there", hint)])
+    return reader.read(place)
