@@ -27,7 +27,8 @@ def files() -> tuple[Path, ...]:
     if git and (ROOT / ".git").exists():
         names = subprocess.check_output([git, "ls-files", "-z"], cwd=ROOT, text=True).split("\0")
         return tuple(path for name in names if name and (path := ROOT / name).is_file())
-    return tuple(path for path in ROOT.rglob("*") if path.is_file() and path.relative_to(ROOT).parts[0][0] != ".")
+    found = (path for path in ROOT.rglob("*") if path.is_file() and path.relative_to(ROOT).parts[0][0] != ".")
+    return tuple(path for path in found if "__pycache__" not in path.parts)
 
 
 def hits(pattern: re.Pattern[str]) -> list[str]:

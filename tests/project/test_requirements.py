@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
 from importlib.metadata import packages_distributions
 
@@ -69,6 +71,36 @@ def test_no_requirement_names_an_index_or_an_address(file: str) -> None:
     text = (ROOT / file).read_text()
     assert "://" not in text
     assert not re.search(r"^-", text, re.M)
+
+
+def imported(*places: str) -> set[str]:
+    """Top-level modules that the Python files in these places import from elsewhere."""
+    files = [
+        file for place in places for file in ([ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py"))
+    ]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    return (
+        {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {*OURS, "bench", "tests", "function_app"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("places", "development"),
+    [((*OURS, "function_app.py"), False), (("tests", "bench"), True)],
+    ids=["program", "tests"],
+)
+def test_every_imported_library_is_asked_for_by_name(places: tuple[str, ...], development: bool) -> None:
+    """One that only comes along with another may be gone with that one's next version."""
+    declared = {canonicalize_name(one.name) for python in PYTHONS for one in wanted(python, development=development)}
+    brought_by = packages_distributions()
+    strangers = {
+        name
+        for name in imported(*places)
+        if name in brought_by and declared.isdisjoint(map(canonicalize_name, brought_by[name]))
+    }
+    assert strangers == set()
 
 
 def test_no_installed_distribution_ships_a_module_of_our_names() -> None:
