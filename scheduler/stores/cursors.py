@@ -1,0 +1,43 @@
+"""Cursors: how far something has come, as an instant that never goes backwards. Used by queue_work."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from scheduler.stores.port import Insert, Replace, Row, RowChanged, RowExists, Store
+
+TABLE = "cursors"
+_INSTANT = "instant"
+
+
+class Cursors:
+    """One row a cursor. All methods raise StoreUnavailable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def get(self, name: str) -> datetime | None:
+        """None if it was never advanced."""
+        row = await self._store.get(TABLE, name, _INSTANT)
+        return None if row is None else _instant(row)
+
+    async def advance(self, name: str, instant: datetime) -> datetime:
+        """Move it to `instant` unless it is there or further already. Returns where it is."""
+        body = json.dumps({"instant": instant.astimezone(UTC).isoformat()})
+        while True:
+            row = await self._store.get(TABLE, name, _INSTANT)
+            if row is not None and _instant(row) >= instant:
+                return _instant(row)
+            try:
+                if row is None:
+                    await self._store.apply(Insert(TABLE, name, _INSTANT, body))
+                else:
+                    await self._store.apply(Replace(TABLE, name, _INSTANT, body, row.etag))
+            except (RowExists, RowChanged):
+                continue  # somebody else moved it: look again how far
+            return instant
+
+
+def _instant(row: Row) -> datetime:
+    return datetime.fromisoformat(json.loads(row.body)["instant"])

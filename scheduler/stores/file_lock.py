@@ -1,0 +1,61 @@
+"""Keeps a second scheduler away from the same file. Taken when the SQLite store is opened for writing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+
+class FileLock:
+    """A lock on `<file>.lock`, which holds the owner's process id. The system frees it when the owner dies."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(f"{path.name}.lock")
+        self._file = -1
+
+    def take(self, patience: float) -> bool:
+        """False if another process has it for longer than `patience` seconds. Blocks.
+
+        Raises OSError if the lock file cannot be written.
+        """
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        end = time.monotonic() + patience
+        while not _lock(file):
+            if time.monotonic() >= end:
+                os.close(file)
+                return False
+            time.sleep(0.02)
+        os.ftruncate(file, 0)
+        os.write(file, f"{os.getpid()}\n".encode())
+        self._file = file
+        return True
+
+    def owner(self) -> str:
+        """The process id of who has it."""
+        return self._path.read_text(encoding="ascii", errors="replace").strip() or "unknown"
+
+    def release(self) -> None:
+        """The file stays: removing it would let two processes lock two different files of one name."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+if sys.platform == "win32":
+
+    def _lock(file: int) -> bool:
+        """Windows is for development only; SQLite's own locks keep the file whole there."""
+        return True
+
+else:
+
+    def _lock(file: int) -> bool:
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

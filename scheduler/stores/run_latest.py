@@ -1,0 +1,71 @@
+"""The newest finished run of each job, for overview pages. Used by runs.
+
+It is read from the job's own runs, where it is among the first rows, so there is no second truth that a crash could
+leave behind. What was asked for once is kept for a moment, and is renewed by the runs that this process finishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from scheduler.stores.port import Row, Store
+from scheduler.stores.run_codec import Record, RunState, decode, status_of
+from scheduler.stores.run_keys import RUNS
+
+KEPT = 5.0
+"""Seconds for which another process's newer run may go unseen."""
+_AT_ONCE = 100
+"""Jobs that are asked for together."""
+_LOOKS = (3, 50, 200)
+"""Rows read in a row until one is finished: the newest ones may be queued or running."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    row: Row | None
+    until: float
+
+
+class LatestRuns:
+    def __init__(self, store: Store, monotonic: Callable[[], float]) -> None:
+        self._store = store
+        self._monotonic = monotonic
+        self._kept: dict[str, _Kept] = {}
+
+    async def of(self, jobs: Iterable[str]) -> dict[str, Record]:
+        """See Runs.latest_of."""
+        names = list(jobs)
+        now = self._monotonic()
+        stale = (job for job in names if (kept := self._kept.get(job)) is None or kept.until <= now)
+        while some := list(islice(stale, _AT_ONCE)):
+            await asyncio.gather(*(self._renew(job) for job in some))
+        rows = ((job, self._kept[job].row) for job in names)
+        return {job: decode(row) for job, row in rows if row is not None}
+
+    def note(self, row: Row) -> None:
+        """A run of this process was finished. Jobs that nobody has asked for are not kept."""
+        kept = self._kept.get(row.partition)
+        if kept is not None and (kept.row is None or row.key <= kept.row.key):
+            self._kept[row.partition] = _Kept(row, self._monotonic() + KEPT)
+
+    async def _renew(self, job: str) -> None:
+        before = self._kept.get(job)
+        row = await self._newest_finished(job)
+        # What was noted while we read is newer than what we have read.
+        if self._kept.get(job) is before:
+            self._kept[job] = _Kept(row, self._monotonic() + KEPT)
+
+    async def _newest_finished(self, job: str) -> Row | None:
+        after = ""
+        for limit in _LOOKS:
+            rows = await self._store.list(RUNS, job, after=after, limit=limit)
+            for row in rows:
+                if status_of(row) not in (RunState.QUEUED, RunState.RUNNING):
+                    return row
+            if len(rows) < limit:
+                return None
+            after = rows[-1].key
+        return None

@@ -1,0 +1,231 @@
+"""Runs: who may perform one, how it ended, how they are found again. Written once above the port.
+
+Used by worker, queue_work, operations, queries and the hosts. The life of a run in the store:
+
+    enqueue -> QUEUED -> claim -> RUNNING -> finish -> FINISHED -> prune
+               (a scheduled run is claimed without being queued first)
+
+Its pointer in TIMELINE under "open" is written before the run's own row and deleted after all else, so it is a note of
+what is under way: what a crash leaves half done (on Azure; SQLite leaves nothing) is found by it and put right by
+`claim` and `unfinished`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobs.runs import Outcome, Run, Ticket
+from scheduler.stores.port import (
+    Change,
+    Delete,
+    Insert,
+    Put,
+    Replace,
+    Row,
+    RowChanged,
+    RowExists,
+    Store,
+    StoreError,
+)
+from scheduler.stores.run_codec import Record, RunState, decode, encode_finished, encode_open
+from scheduler.stores.run_keys import DAYS, OPEN, RUNS, TIMELINE, RunKey, day_key, day_of
+from scheduler.stores.run_latest import LatestRuns
+from scheduler.stores.run_pages import RunPage, RunPages, read_open
+from scheduler.stores.run_retention import Retention
+
+__all__ = ["RUN_FILTERS", "Claim", "ClaimLost", "Held", "Record", "RunPage", "RunState", "Runs"]
+
+RUN_FILTERS: tuple[str, ...] = (*Outcome, RunState.RUNNING, RunState.QUEUED)
+"""What `Runs.list` takes as `outcome`."""
+
+_TRIES = 3
+"""Of a claim, when others change the run between reading and writing."""
+
+
+class ClaimLost(StoreError):
+    """The run is not its owner's any more; its outcome was not stored."""
+
+    def __init__(self, run_id: str, owner: str) -> None:
+        super().__init__(f"run {run_id} is no longer claimed by {owner}: its lease ended and somebody else has the run")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to perform a run until the lease ends, and to finish it. `taken_over`: from an owner that died."""
+
+    ticket: Ticket
+    owner: str
+    lease_until: datetime
+    etag: str
+    taken_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The run is finished, or somebody else (or an earlier claim of the same owner) is at it."""
+
+    record: Record
+
+    @property
+    def until(self) -> datetime | None:
+        """When it may be claimed; None if it is finished."""
+        return self.record.lease_until
+
+    def __str__(self) -> str:
+        if self.record.run is not None:
+            return f"it is finished ({self.record.run.outcome})"
+        return f"{self.record.owner} has claimed it until {self.until:%Y-%m-%d %H:%M:%S}Z"
+
+
+class Runs:
+    """All methods raise StoreUnavailable when the store is away."""
+
+    def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._pages = RunPages(store)
+        self._latest = LatestRuns(store, monotonic)
+        self._retention = Retention(store)
+        self._noted_day = ""
+
+    async def enqueue(self, ticket: Ticket) -> Record:
+        """Remember a run that is to happen. Returns the record that is there, if there is one."""
+        key = RunKey.of(ticket)
+        try:
+            etag = await self._insert(key, encode_open(ticket, RunState.QUEUED))
+        except RowExists:
+            return await self._existing(key)
+        return Record(ticket, RunState.QUEUED, "", None, None, etag)
+
+    async def claim(self, ticket: Ticket, owner: str, lease_until: datetime, now: datetime) -> Claim | Held:
+        """Make the run `owner`'s until `lease_until`: one that is new, queued, or whose owner's lease has ended.
+
+        Exactly one of any number of claims at a time succeeds, whichever process they come from.
+
+        Raises:
+            ValueError: the due instant lies outside of the years 1970 to 2286.
+        """
+        key = RunKey.of(ticket)
+        body = encode_open(ticket, RunState.RUNNING, owner, lease_until)
+        try:
+            return Claim(ticket, owner, lease_until, await self._insert(key, body))
+        except RowExists:
+            record = await self._existing(key)
+        for _ in range(_TRIES):
+            if not _claimable(record, now):
+                break
+            try:
+                (etag,) = await self._store.apply(Replace(RUNS, key.job, key.key, body, record.etag))
+            except RowChanged:
+                record = await self._existing(key)
+            else:
+                return Claim(ticket, owner, lease_until, etag, taken_over=record.state is RunState.RUNNING)
+        return Held(record)
+
+    async def finish(self, claim: Claim, run: Run) -> None:
+        """Store how the claimed run ended. May be repeated with the same run after StoreUnavailable.
+
+        Raises:
+            ClaimLost: the lease ended and another owner took the run over, or it was deleted; nothing was stored.
+        """
+        key = RunKey.of(claim.ticket)
+        body = encode_finished(run)
+        ending = self._ending(key, run)
+        try:
+            etag, *_ = await self._store.apply(Replace(RUNS, key.job, key.key, body, claim.etag), *ending)
+        except RowChanged:
+            row = await self._store.get(RUNS, key.job, key.key)
+            if row is None or row.body != body:
+                raise ClaimLost(claim.ticket.id, claim.owner) from None
+            # An earlier try got that far before the store went away.
+            await self._store.apply(*ending)
+            etag = row.etag
+        if key.day == day_of(run.finished_at):
+            self._noted_day = key.day
+        self._latest.note(Row(key.job, key.key, body, etag))
+        self._retention.count(key.job)
+
+    async def get(self, run_id: str) -> Record | None:
+        """None if there is no such run, or it is no run id."""
+        key = RunKey.find(run_id)
+        row = await self._store.get(RUNS, key.job, key.key) if key is not None else None
+        return None if row is None else decode(row)
+
+    async def list(
+        self, job: str | None = None, outcome: str | None = None, limit: int = 50, continuation: str | None = None
+    ) -> RunPage:
+        """Runs, newest due instant first; over all jobs, those that are queued or running come before the others.
+
+        `outcome` is one of RUN_FILTERS. A call looks at a bounded number of rows, so a page may hold fewer than `limit`
+        (even none) and yet have a continuation.
+
+        Raises:
+            ValueError: an unknown outcome, a limit below 1, or a continuation that no such list has given.
+        """
+        if outcome is not None and outcome not in RUN_FILTERS:
+            raise ValueError(f"{outcome!r} is none of {', '.join(RUN_FILTERS)}")
+        return await self._pages.page(job, outcome, limit, continuation)
+
+    async def unfinished(self) -> Sequence[Record]:
+        """Every run that is queued or running, newest first. Puts right what a crash left half finished."""
+        found = []
+        after = ""
+        while rows := await self._store.list(TIMELINE, OPEN, after=after, limit=100):
+            for record in await read_open(self._store, rows):
+                if record.run is None:
+                    found.append(record)
+                else:
+                    await self._end(record.run, record.ticket)
+            after = rows[-1].key
+        return found
+
+    async def latest(self, job: str) -> Record | None:
+        """The job's newest finished run."""
+        return (await self.latest_of([job])).get(job)
+
+    async def latest_of(self, jobs: Iterable[str]) -> dict[str, Record]:
+        """The newest finished run of each job that has one. What other processes finished may be missed for 5 s."""
+        return await self._latest.of(jobs)
+
+    async def prune(self, now: datetime, age_s: float, runs_per_job: int) -> int:
+        """Delete runs that were due more than `age_s` seconds ago, and those beyond the newest `runs_per_job` of a job.
+
+        Returns how many. Works in small batches. The second rule is applied to jobs of which this process has finished
+        runs, and only after every `runs_per_job / 10` of them: a job may have a tenth more for a while.
+        """
+        return await self._retention.prune(now, age_s, runs_per_job)
+
+    async def _insert(self, key: RunKey, body: str) -> str:
+        _, etag = await self._store.apply(Put(TIMELINE, OPEN, key.pointer, "{}"), Insert(RUNS, key.job, key.key, body))
+        return etag
+
+    async def _existing(self, key: RunKey) -> Record:
+        row = await self._store.get(RUNS, key.job, key.key)
+        if row is None:
+            raise RowChanged(RUNS, key.job, key.key)
+        record = decode(row)
+        if record.run is not None:
+            # On Azure the insert that just failed wrote the pointer first; and the finish may have been cut short.
+            await self._end(record.run, record.ticket)
+        return record
+
+    async def _end(self, run: Run, ticket: Ticket) -> None:
+        await self._store.apply(*self._ending(RunKey.of(ticket), run))
+
+    def _ending(self, key: RunKey, run: Run) -> Sequence[Change]:
+        """What makes a finished run one of its day's, and no longer one of the open ones."""
+        changes: list[Change] = []
+        # A day's row is written once by each process, unless the run is of a day that may have been pruned since.
+        if not (key.day == self._noted_day == day_of(run.finished_at)):
+            changes.append(Put(TIMELINE, DAYS, day_key(key.day), "{}"))
+        changes.append(Put(TIMELINE, key.day, key.pointer, f'"{run.outcome}"'))
+        changes.append(Delete(TIMELINE, OPEN, key.pointer))
+        return changes
+
+
+def _claimable(record: Record, now: datetime) -> bool:
+    if record.state is RunState.RUNNING:
+        return record.lease_until is None or record.lease_until <= now
+    return record.state is RunState.QUEUED

@@ -1,0 +1,105 @@
+"""The SQLite store: one file in WAL mode, one thread that writes, one that reads. Opened by scheduler.app.
+
+What `apply` has acknowledged survives SIGKILL at any moment: a commit hands the pages to the operating system. They
+reach the disk at a checkpoint (synchronous=NORMAL), so a power cut or a crash of the machine may take the last
+moments, never the file's integrity. Each commit on disk would cost ten times as much, and what the last moments held is
+checked again seconds later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from scheduler.stores.lane import Lane, LaneClosed
+from scheduler.stores.port import Change, Put, Row, StoreUnavailable
+from scheduler.stores.sqlite_connections import Access, Connections, connect
+from scheduler.stores.sqlite_reader import Checkpoint, Get, List, Question, Reader
+from scheduler.stores.sqlite_writer import Changes, Etags, Writer
+
+CHECKPOINT_AFTER = 500
+"""Changes, each about one page in the WAL."""
+
+__all__ = ["Access", "SqliteStore", "open_sqlite", "sqlite_path"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of `sqlite:///relative/path` or `sqlite:////absolute/path`. Raises ValueError for another text."""
+    path = url.removeprefix("sqlite:///")
+    if path == url or not path.strip("/"):
+        raise ValueError(f"{url!r} is no SQLite store: write sqlite:///path/to/file.db, with four slashes if absolute")
+    return Path(path)
+
+
+async def open_sqlite(path: Path, access: Access = Access.OWN) -> SqliteStore:
+    """Open a store.
+
+    Raises:
+        StoreUnavailable: the file cannot be opened, is damaged, has another schema or belongs to another scheduler.
+    """
+    return SqliteStore(path, await asyncio.to_thread(connect, path, access))
+
+
+class SqliteStore:
+    """Implements scheduler.stores.port.Store."""
+
+    def __init__(self, path: Path, connections: Connections) -> None:
+        self._path = path
+        self._connections = connections
+        self._closed = False
+        self._unchecked = 0
+        self._reading: Lane[Question, Sequence[Row]] = Lane("store-reader", Reader(path, connections.reading).work)
+        self._writing: Lane[Changes, Etags] | None = None
+        if connections.writing is not None:
+            writer = Writer(path, connections.writing, connections.opening)
+            self._writing = Lane("store-writer", writer.work)
+
+    async def apply(self, *changes: Change) -> tuple[str, ...]:
+        if self._writing is None:
+            raise StoreUnavailable(f"store {self._path} was opened for reading only")
+        etags = await self._asked(self._writing, changes)
+        self._checkpoint_after(len(changes))
+        return etags
+
+    async def get(self, table: str, partition: str, key: str) -> Row | None:
+        rows = await self._asked(self._reading, Get(table, partition, key))
+        return rows[0] if rows else None
+
+    async def list(
+        self, table: str, partition: str, *, after: str = "", limit: int, bodies: bool = True
+    ) -> Sequence[Row]:
+        return await self._asked(self._reading, List(table, partition, after, limit, bodies))
+
+    async def ping(self) -> None:
+        if self._writing is None:
+            await self.get("health", "ping", "ping")
+        else:
+            # A real write: a full or read-only disk shows here before a run is lost to it.
+            await self.apply(Put("health", "ping", "ping", "{}"))
+
+    async def aclose(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        await self._reading.aclose()
+        if self._writing is not None:
+            await self._writing.aclose()
+        await asyncio.to_thread(self._connections.close)
+
+    def _checkpoint_after(self, changes: int) -> None:
+        self._unchecked += changes
+        if self._unchecked >= CHECKPOINT_AFTER and not self._closed:
+            self._unchecked = 0
+            # If it fails the WAL stays longer; what keeps it from working keeps the writer from it as well, and tells.
+            self._reading.submit(Checkpoint()).add_done_callback(lambda done: done.exception())
+
+    def _asked(self, lane: Lane[Item, Result], item: Item) -> Awaitable[Result]:
+        try:
+            return lane.submit(item)
+        except LaneClosed:
+            raise StoreUnavailable(f"store {self._path} is closed") from None

@@ -1,0 +1,76 @@
+"""Reads the SQLite file, and moves what was committed from the WAL into it. Runs in the store's reader thread only,
+beside the writer: WAL keeps neither waiting for the other.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scheduler.stores.port import Row
+from scheduler.stores.sqlite_errors import unavailable
+
+_GET = "SELECT etag, body FROM rows WHERE table_name = ? AND partition_key = ? AND row_key = ?"
+_LIST = (
+    "SELECT row_key, etag, {} FROM rows WHERE table_name = ? AND partition_key = ? AND row_key > ? "
+    "ORDER BY row_key LIMIT ?"
+)
+_LIST_BODIES, _LIST_KEYS = _LIST.format("body"), _LIST.format("''")
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    table: str
+    partition: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    table: str
+    partition: str
+    after: str
+    limit: int
+    bodies: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Move what is committed from the WAL into the file. It waits for the disk, which the writer must not."""
+
+
+Question = Get | List | Checkpoint
+
+
+class Reader:
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._cursor = connection.cursor()
+
+    def work(self, group: Sequence[Question]) -> Sequence[Sequence[Row] | Exception]:
+        """Rows for each question; none or one for a Get, none for a Checkpoint."""
+        return [self._answer(question) for question in group]
+
+    def _answer(self, question: Question) -> Sequence[Row] | Exception:
+        try:
+            if isinstance(question, Get):
+                return self._get(question)
+            if isinstance(question, List):
+                return self._list(question)
+            self._cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            return ()
+        except sqlite3.Error as error:
+            return unavailable(self._path, error)
+
+    def _get(self, question: Get) -> list[Row]:
+        partition, key = question.partition, question.key
+        found = self._cursor.execute(_GET, (question.table, partition, key)).fetchall()
+        return [Row(partition, key, body, str(etag)) for etag, body in found]
+
+    def _list(self, question: List) -> list[Row]:
+        partition = question.partition
+        sql = _LIST_BODIES if question.bodies else _LIST_KEYS
+        found = self._cursor.execute(sql, (question.table, partition, question.after, question.limit)).fetchall()
+        return [Row(partition, key, body, str(etag)) for key, etag, body in found]

@@ -1,0 +1,49 @@
+"""Tickets and runs to store."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run, Ticket, Trigger
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+LEASE = timedelta(minutes=1)
+
+
+def at(seconds: float) -> datetime:
+    """So many seconds after noon."""
+    return NOON + timedelta(seconds=seconds)
+
+
+def ticket(job: str = "checkout", seconds: float = 0.0) -> Ticket:
+    return Ticket.scheduled(job, at(seconds), "abcdef123456")
+
+
+def run_of(ticket: Ticket, outcome: Outcome = Outcome.SUCCEEDED) -> Run:
+    """As a health check's run ends."""
+    failed = outcome is not Outcome.SUCCEEDED
+    started = ticket.due_at + timedelta(milliseconds=1)
+    attempt = Attempt(
+        number=1,
+        started_at=started,
+        phases=Phases(0.512, 1.25, None, 30.125, 32.0),
+        status=503 if failed else 200,
+        error=ErrorClass.UNEXPECTED_STATUS if failed else None,
+        message="the answer was 503" if failed else "",
+    )
+    return Run(
+        id=ticket.id,
+        job=ticket.job,
+        trigger=Trigger.SCHEDULE,
+        outcome=outcome,
+        due_at=ticket.due_at,
+        started_at=started,
+        finished_at=started + timedelta(milliseconds=33),
+        attempts=(attempt,),
+        error=attempt.error,
+        message=attempt.message,
+        endpoint="https://checkout.internal/health",
+        generation=ticket.generation,
+        correlation_id=ticket.correlation_id,
+        tags={"team": "payments"},
+    )
