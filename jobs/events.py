@@ -42,6 +42,25 @@ class RunListener(Protocol):
     def run_finished(self, event: RunFinished) -> None: ...
 
 
+class Listeners:
+    """Tells several listeners, in this order."""
+
+    def __init__(self, *listeners: RunListener) -> None:
+        self._listeners = listeners
+
+    def run_started(self, event: RunStarted) -> None:
+        for listener in self._listeners:
+            listener.run_started(event)
+
+    def attempt_retried(self, event: AttemptRetried) -> None:
+        for listener in self._listeners:
+            listener.attempt_retried(event)
+
+    def run_finished(self, event: RunFinished) -> None:
+        for listener in self._listeners:
+            listener.run_finished(event)
+
+
 class Silent:
     """Listens to nothing; for tools and tests."""
 

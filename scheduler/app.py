@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,25 +19,28 @@ from config.loading import Configuration
 from config.secrets import build_secrets
 from config.settings import Settings
 from jobs.checks import build_checks
+from jobs.events import Listeners, RunListener
 from jobs.ports import Clock
 from jobs.redaction import Redactor
 from jobs.running.circuits import Circuits
 from jobs.running.clock import SystemClock
 from jobs.running.runner import Runner
+from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.catalog import Catalog, Entry
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
 from scheduler.gates import OverlapAnywhere, OverlapHere
-from scheduler.health import Health, PartHealth, Status
+from scheduler.health import Health, PartHealth, Probe, Status
 from scheduler.operations import Operations
 from scheduler.queries import Queries
 from scheduler.queue_work import QueueWork
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
-from scheduler.stores.port import Store
+from scheduler.stores.port import Store, StoreError
 from scheduler.stores.runs import Runs
+from scheduler.version import VERSION
 from scheduler.worker import Worker
 
 TELEMETRY_PATIENCE = 1.0
@@ -66,20 +70,31 @@ class Program:
     health: Health
     telemetry: Telemetry
     queue_work: QueueWork | None
-    version: str
+
+    def services(self) -> Services:
+        """What the API gets of it."""
+        return Services(
+            operations=self.operations,
+            queries=self.queries,
+            health=self.health,
+            clock=self.clock,
+            environment=self.settings.environment,
+            version=self.settings.version or VERSION,
+        )
 
 
 @asynccontextmanager
 async def open_program(
-    configuration: Configuration, *, role: Role, clock: Clock | None = None
+    configuration: Configuration, *, role: Role, clock: Clock | None = None, listener: RunListener | None = None
 ) -> AsyncIterator[Program]:
-    """Open every part in order; leaving closes them in reverse.
+    """Open every part in order; leaving closes them in reverse. `listener` hears of runs beside telemetry.
 
     Raises:
         StoreError, DispatchError: state or queue cannot be opened; the message says what to look at.
     """
     async with AsyncExitStack() as stack:
-        yield await _Builder(configuration, role, clock or SystemClock(), stack).program()
+        builder = _Builder(configuration, role, clock or SystemClock(), stack)
+        yield await builder.program(listener)
 
 
 class _Builder:
@@ -87,7 +102,7 @@ class _Builder:
 
     def __init__(self, configuration: Configuration, role: Role, clock: Clock, stack: AsyncExitStack) -> None:
         self._settings = configuration.settings
-        self._catalog = Catalog(Entry(job, configuration.jobs.origin(name)) for name, job in configuration.jobs.jobs.items())
+        self._catalog = Catalog(Entry(job, configuration.jobs.origins[job.name]) for job in configuration.jobs)
         self._role = role
         self._clock = clock
         self._stack = stack
@@ -96,13 +111,15 @@ class _Builder:
         # Marks the claims of this process, and of no other one that has the same pid on another day or host.
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
-    async def program(self) -> Program:
+    async def program(self, listener: RunListener | None) -> Program:
+        self._logging()
         telemetry = self._telemetry()
+        told: RunListener = telemetry if listener is None else Listeners(telemetry, listener)
         identity = Identity(self._settings)
         self._stack.push_async_callback(identity.aclose)
         store = await self._store(identity)
         runs = Runs(store)
-        worker = self._worker(identity, store, runs, telemetry)
+        worker = self._worker(identity, store, runs, told)
         dispatch = await self._dispatch(identity, worker)
         return Program(
             settings=self._settings,
@@ -115,8 +132,18 @@ class _Builder:
             health=self._health,
             telemetry=telemetry,
             queue_work=self._queue_work(store, runs, worker, dispatch, telemetry),
-            version=self._settings.version or "",
         )
+
+    def _logging(self) -> None:
+        """Before anything logs. A command's own output is on stdout, so its log goes to stderr and holds troubles only."""
+        stream, level = {
+            Role.EMBEDDED: (sys.stdout, self._settings.log.level),
+            Role.TOOL: (sys.stderr, "warning"),
+            # The worker's own handlers pass records on to the host.
+            Role.FUNCTIONS: (None, self._settings.log.level),
+        }[self._role]
+        log = configure_logging(level=level, format=self._settings.log.format, redactor=self._redactor, stream=stream)
+        self._stack.push_async_callback(log.aclose)
 
     def _telemetry(self) -> Telemetry:
         telemetry = build_telemetry(self._settings, self._redactor)
@@ -127,20 +154,12 @@ class _Builder:
         return telemetry
 
     async def _store(self, identity: Identity) -> Store:
-        store = await _open_store(self._settings, identity, exclusive=self._role is Role.EMBEDDED)
+        store = await _open_store(self._settings, identity, self._role)
         self._stack.push_async_callback(store.aclose)
-
-        async def probe() -> Sequence[PartHealth]:
-            try:
-                await store.ping()
-            except StoreError as error:
-                return (PartHealth("store", Status.DOWN, str(error)),)
-            return (PartHealth("store", Status.OK),)
-
-        self._health.add("store", probe)
+        self._health.add("store", _store_health(store))
         return store
 
-    def _worker(self, identity: Identity, store: Store, runs: Runs, telemetry: Telemetry) -> Worker:
+    def _worker(self, identity: Identity, store: Store, runs: Runs, told: RunListener) -> Worker:
         secret_values = build_secrets(self._settings, identity, self._redactor, self._clock)
         self._stack.push_async_callback(secret_values.aclose)
         checks = build_checks(secret_values, identity, self._redactor)
@@ -151,8 +170,8 @@ class _Builder:
         return Worker(
             self._catalog,
             runs,
-            Runner(checks, circuits, telemetry, self._clock, self._redactor),
-            telemetry,
+            Runner(checks, circuits, told, self._clock, self._redactor),
+            told,
             self._clock,
             owner=self._owner,
             concurrency=self._settings.concurrency,
@@ -167,7 +186,7 @@ class _Builder:
 
         dispatch = await open_azure_queue(
             connection_string=storage.connection_string.get_secret_value() if storage.connection_string else None,
-            account_name=storage.account_name,
+            url=storage.queue_url or f"https://{storage.account_name}.queue.core.windows.net",
             credential=None if storage.connection_string else await identity.credential(),
             now=self._clock.now,
         )
@@ -190,3 +209,70 @@ class _Builder:
             self._clock,
             owner=self._owner,
         )
+
+
+async def _open_store(settings: Settings, identity: Identity, role: Role) -> Store:
+    """Raises StoreUnavailable."""
+    storage = settings.storage
+    if not settings.on_azure_storage:
+        from scheduler.stores.sqlite import Access, open_sqlite, sqlite_path
+
+        return await open_sqlite(sqlite_path(settings.store), Access.SHARED if role is Role.TOOL else Access.OWN)
+    from scheduler.stores.azure_tables import open_azure_tables
+
+    if storage.connection_string is not None:
+        return await open_azure_tables(
+            connection_string=storage.connection_string.get_secret_value(), prefix=storage.prefix
+        )
+    return await open_azure_tables(
+        account_name=storage.account_name,
+        table_url=storage.table_url,
+        credential=await identity.credential(),
+        prefix=storage.prefix,
+    )
+
+
+def _store_health(store: Store) -> Probe:
+    async def probe() -> Sequence[PartHealth]:
+        try:
+            await store.ping()
+        except StoreError as error:
+            return (PartHealth("store", Status.DOWN, str(error)),)
+        return (PartHealth("store", Status.OK),)
+
+    return probe
+
+
+def _telemetry_health(telemetry: Telemetry) -> Probe:
+    async def probe() -> Sequence[PartHealth]:
+        return [
+            PartHealth(
+                str(report["exporter"]),
+                Status.DEGRADED if report["state"] == "degraded" else Status.OK,
+                f"{report['last_error']} ({report['dropped']} events dropped; runs go on)"
+                if report["state"] == "degraded"
+                else str(report["state"]),
+            )
+            for report in telemetry.health()
+        ]
+
+    return probe
+
+
+def _configuration_health(settings: Settings) -> Probe:
+    async def probe() -> Sequence[PartHealth]:
+        if settings.unresolved:
+            return (PartHealth("configuration", Status.DOWN, " ".join(settings.unresolved)),)
+        return (PartHealth("configuration", Status.OK),)
+
+    return probe
+
+
+def _circuits_health(circuits: Circuits) -> Probe:
+    async def probe() -> Sequence[PartHealth]:
+        if circuits.degraded:
+            message = "their store is away: runs go on without asking the circuit"
+            return (PartHealth("circuits", Status.DEGRADED, message),)
+        return (PartHealth("circuits", Status.OK),)
+
+    return probe

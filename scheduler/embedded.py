@@ -10,8 +10,9 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from typing import Any
 
 import uvicorn
 
@@ -19,8 +20,8 @@ from config.loading import Configuration
 from jobs.events import RunFinished
 from jobs.running.verdicts import interrupted_run
 from scheduler.api.app import create_api
-from scheduler.api.services import Services
 from scheduler.app import Program, Role, open_program
+from scheduler.samples import SAMPLE_PORT, SampleTarget
 from scheduler.health import PartHealth, Probe, Status
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, RunState
@@ -41,17 +42,35 @@ class PortTaken(Exception):
     """The address cannot be listened on; the message says which and what to do."""
 
 
-async def serve(configuration: Configuration, *, host: str | None = None, port: int | None = None) -> None:
-    """Run until a signal comes.
+def serve(load: Callable[[str], Configuration], *, host: str | None = None, port: int | None = None) -> None:
+    """Run until a signal comes. `load` gives the configuration for the sample target's URL.
 
     Raises:
-        PortTaken, StoreError: nothing was started.
+        ConfigurationError, PortTaken, StoreError: nothing was started.
     """
-    settings = configuration.settings
-    with listening(host or settings.host, settings.port if port is None else port) as listener:
-        async with open_program(configuration, role=Role.EMBEDDED) as program:
-            await recover(program)
-            await _serve_program(program, listener)
+    with sample_listener() as samples:
+        configuration = load(address_of(samples))
+        settings = configuration.settings
+        with (
+            listening(host or settings.host, settings.port if port is None else port) as listener,
+            asyncio.Runner(loop_factory=_fast_loop()) as runner,
+        ):
+            runner.run(_serve(configuration, listener, samples if configuration.jobs.has_samples else None))
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is there (not on Windows): half the CPU of a connection."""
+    with suppress(ImportError):
+        import uvloop
+
+        return uvloop.new_event_loop
+    return None
+
+
+async def _serve(configuration: Configuration, listener: socket.socket, samples: socket.socket | None) -> None:
+    async with open_program(configuration, role=Role.EMBEDDED) as program, _sample_target(samples):
+        await recover(program)
+        await _serve_program(program, listener)
 
 
 @contextmanager
@@ -66,6 +85,37 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
             raise PortTaken(f"cannot listen on {host}:{port} ({error.strerror}): choose another one with --port") from error
         listener.setblocking(False)
         yield listener
+
+
+@contextmanager
+def sample_listener() -> Iterator[socket.socket]:
+    """A socket for the sample target: its usual port, or a free one when that is taken."""
+    with ExitStack() as stack:
+        try:
+            listener = stack.enter_context(listening("127.0.0.1", SAMPLE_PORT))
+        except PortTaken:
+            listener = stack.enter_context(listening("127.0.0.1", 0))
+        yield listener
+
+
+def address_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@asynccontextmanager
+async def _sample_target(listener: socket.socket | None) -> AsyncIterator[None]:
+    """Serve the sample target while the block runs, if there is a socket for it."""
+    if listener is None:
+        yield
+        return
+    server = _server(SampleTarget().app())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = server.force_exit = True
+        await serving
 
 
 async def recover(program: Program) -> None:
@@ -83,23 +133,13 @@ async def recover(program: Program) -> None:
 
 
 async def _serve_program(program: Program, listener: socket.socket) -> None:
-    server = _Server(
-        uvicorn.Config(
-            create_api(services_of(program)),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            timeout_graceful_shutdown=HTTP_PATIENCE,
-        )
-    )
+    server = _server(create_api(program.services()))
     ticker = Ticker(program.catalog, program.worker.submit, program.clock)
     program.health.add("ticker", _ticker_health(program, ticker))
     with _stop_on_signal() as stopping:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         async with _running(ticker.run(), _retention(program)):
-            address = "{}:{}".format(*listener.getsockname()[:2])
-            _log.info("%d jobs in force; dashboard: http://%s/api/dashboard", len(program.catalog), address)
+            _log.info("%d jobs in force; dashboard: %s/api/dashboard", len(program.catalog), address_of(listener))
             await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
         _log.info("stopping: %d runs in work get %g s", program.worker.in_work, program.settings.shutdown_grace)
         await program.worker.drain(program.settings.shutdown_grace)
@@ -115,16 +155,16 @@ class _Server(uvicorn.Server):
         yield
 
 
-def services_of(program: Program) -> Services:
-    """What the API gets of the program."""
-    return Services(
-        operations=program.operations,
-        queries=program.queries,
-        health=program.health,
-        clock=program.clock,
-        environment=program.settings.environment,
-        version=program.version,
+def _server(app: Callable[..., Any]) -> _Server:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=HTTP_PATIENCE,
     )
+    return _Server(config)
 
 
 @contextmanager

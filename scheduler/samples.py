@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+SAMPLE_PORT = 7072
 LONGEST_NAP = 30.0
 """Seconds that /slow sleeps at most."""
 

@@ -53,12 +53,16 @@ class AzureQueueDispatch:
 async def open_azure_queue(
     *,
     connection_string: str | None,
-    account_name: str | None,
+    url: str,
     credential: AsyncTokenCredential | None,
     now: Callable[[], datetime],
     queue_name: str = RUN_QUEUE,
 ) -> AzureQueueDispatch:
-    """Connect, and make the queue if it is missing. Raises DispatchError."""
+    """Connect, and make the queue if it is missing. `url` and `credential` count without a connection string.
+
+    Raises:
+        DispatchError: the queue cannot be had.
+    """
     from azure.core.exceptions import AzureError, ResourceExistsError
     from azure.storage.queue import TextBase64EncodePolicy
     from azure.storage.queue.aio import QueueClient
@@ -68,7 +72,6 @@ async def open_azure_queue(
     if connection_string is not None:
         client = QueueClient.from_connection_string(connection_string, queue_name, **options)
     else:
-        url = f"https://{account_name}.queue.core.windows.net"
         client = QueueClient(url, queue_name, credential=credential, **options)
     try:
         await client.create_queue()

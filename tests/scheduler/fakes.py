@@ -1,12 +1,25 @@
-"""Fakes of the program's own ports, shared by the tests of the scheduler package."""
+"""Parts of the scheduler for its tests: virtual time, and a whole worker over a memory store and a scripted check."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from jobs.events import AttemptRetried, RunFinished, RunStarted
+from jobs.definition import JobDefinition
+from jobs.redaction import Redactor
+from jobs.running.circuits import Circuits
+from jobs.running.runner import Runner
+from jobs.runs import Ticket
+from scheduler.catalog import Catalog, Entry
+from scheduler.stores.cursors import Cursors
+from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.runs import Runs
+from scheduler.worker import Worker
+from tests.jobs.running.memory_states import MemoryStates
+from tests.jobs.running.run_parts import Heard, ScriptedCheck, Step, answer
+from tests.jobs.running.virtual_time import LoopClock
+from tests.scheduler.stores.memory import MemoryData, MemoryStore
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -33,19 +46,47 @@ class VirtualClock:
         self._now += timedelta(seconds=seconds)
 
 
-class Heard:
-    """A listener that keeps what it is told."""
+def entry(name: str = "checkout", schedule: str | None = "every 10s", **more: object) -> Entry:
+    """A job of the catalog."""
+    definition = {"name": name, "schedule": schedule, "check": {"kind": "http", "url": "http://127.0.0.1:9/"}}
+    return Entry(JobDefinition.model_validate(definition | more), "jobs.yaml:1")
+
+
+class Sent:
+    """A dispatch that keeps what it is given: (tickets, not before)."""
 
     def __init__(self) -> None:
-        self.started: list[RunStarted] = []
-        self.retried: list[AttemptRetried] = []
-        self.finished: list[RunFinished] = []
+        self.sent: list[tuple[tuple[Ticket, ...], datetime | None]] = []
+        self.fails: Exception | None = None
 
-    def run_started(self, event: RunStarted) -> None:
-        self.started.append(event)
+    async def send(self, tickets: Sequence[Ticket], *, not_before: datetime | None = None) -> None:
+        if self.fails is not None:
+            raise self.fails
+        self.sent.append((tuple(tickets), not_before))
 
-    def attempt_retried(self, event: AttemptRetried) -> None:
-        self.retried.append(event)
+    async def aclose(self) -> None:
+        """Nothing to close."""
 
-    def run_finished(self, event: RunFinished) -> None:
-        self.finished.append(event)
+
+class Shop:
+    """A worker with everything below it; use within a running loop (virtual time advised)."""
+
+    def __init__(
+        self, *steps: Step, jobs: Sequence[Entry] = (), data: MemoryData | None = None, owner: str = "me", places: int = 9
+    ) -> None:
+        self.clock = LoopClock()
+        self.store = MemoryStore(data or MemoryData())
+        self.runs = Runs(self.store, self.clock.monotonic)
+        self.cursors, self.dead_letters = Cursors(self.store), DeadLetters(self.store)
+        self.check = ScriptedCheck(list(steps) or [answer()])
+        self.heard = Heard()
+        self.catalog = Catalog(jobs or [entry()])
+        runner = Runner({"http": self.check}, Circuits(MemoryStates()), self.heard, self.clock, Redactor())
+        self.worker = Worker(
+            self.catalog, self.runs, runner, self.heard, self.clock, owner=owner, concurrency=places
+        )
+
+    def ticket(self, seconds: float = 0.0, job: str = "checkout") -> Ticket:
+        """A scheduled ticket, due so long after now."""
+        due_at = self.clock.now() + timedelta(seconds=seconds)
+        return Ticket.scheduled(job, due_at, self.catalog.get(job).generation)

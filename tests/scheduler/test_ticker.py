@@ -7,16 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from jobs.definition import JobDefinition
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog, Entry
 from scheduler.ticker import LONGEST_SLEEP, Ticker
-from tests.scheduler.fakes import START, VirtualClock
-
-
-def job(name: str, schedule: str | None, **more: object) -> Entry:
-    definition = {"name": name, "schedule": schedule, "check": {"kind": "http", "url": "http://127.0.0.1:9/"}}
-    return Entry(JobDefinition.model_validate(definition | more), "jobs.yaml:1")
+from tests.scheduler.fakes import START, VirtualClock, entry
 
 
 class Ticking:
@@ -45,7 +39,7 @@ class Ticking:
 
 
 async def test_each_job_starts_at_its_due_instants_and_not_later() -> None:
-    ticking = Ticking(job("a", "*/20 * * * * *"), job("b", "every 1500ms"))
+    ticking = Ticking(entry("a", "*/20 * * * * *"), entry("b", "every 1500ms"))
 
     await ticking.run_until(60)
 
@@ -55,7 +49,7 @@ async def test_each_job_starts_at_its_due_instants_and_not_later() -> None:
 
 
 async def test_disabled_jobs_and_jobs_without_a_schedule_do_not_start() -> None:
-    ticking = Ticking(job("off", "every 1s", enabled=False), job("asked", None))
+    ticking = Ticking(entry("off", "every 1s", enabled=False), entry("asked", None))
 
     await ticking.run_until(5)
 
@@ -63,7 +57,7 @@ async def test_disabled_jobs_and_jobs_without_a_schedule_do_not_start() -> None:
 
 
 async def test_it_never_sleeps_longer_than_a_moment_so_that_a_changed_clock_is_noticed() -> None:
-    ticking = Ticking(job("yearly", "0 0 0 1 1 *"))
+    ticking = Ticking(entry("yearly", "0 0 0 1 1 *"))
     slept: list[float] = []
     ticking.clock.on_sleep = slept.append
     task = asyncio.ensure_future(ticking.ticker.run())
@@ -75,7 +69,7 @@ async def test_it_never_sleeps_longer_than_a_moment_so_that_a_changed_clock_is_n
 
 
 def test_what_fell_due_while_the_machine_slept_long_is_counted_and_not_run() -> None:
-    ticking = Ticking(job("a", "0 */5 * * * *"))
+    ticking = Ticking(entry("a", "0 */5 * * * *"))
 
     ticking.clock.move(3600 + 150)
     ticking.ticker.tick()
@@ -85,7 +79,7 @@ def test_what_fell_due_while_the_machine_slept_long_is_counted_and_not_run() -> 
 
 
 def test_a_short_hang_still_runs_what_fell_due() -> None:
-    ticking = Ticking(job("a", "*/10 * * * * *"))
+    ticking = Ticking(entry("a", "*/10 * * * * *"))
 
     ticking.clock.move(31)
     ticking.ticker.tick()
@@ -95,7 +89,7 @@ def test_a_short_hang_still_runs_what_fell_due() -> None:
 
 
 def test_a_clock_set_back_goes_on_with_the_new_time() -> None:
-    ticking = Ticking(job("a", "0 * * * * *"))
+    ticking = Ticking(entry("a", "0 * * * * *"))
     ticking.clock.move(600)
     ticking.ticker.tick()
     before = len(ticking.started)
@@ -109,10 +103,10 @@ def test_a_clock_set_back_goes_on_with_the_new_time() -> None:
 
 
 def test_a_ticket_carries_the_generation_of_its_job() -> None:
-    entry = job("a", "every 1s")
-    ticking = Ticking(entry)
+    job = entry("a", "every 1s")
+    ticking = Ticking(job)
 
     ticking.clock.move(1)
     ticking.ticker.tick()
 
-    assert [ticket.generation for ticket in ticking.started] == [entry.generation]
+    assert [ticket.generation for ticket in ticking.started] == [job.generation]

@@ -1,0 +1,204 @@
+"""What the Functions host's triggers do, on virtual time: planning ahead, batches, burials."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from jobs.runs import ErrorClass, Outcome
+from scheduler.dispatch.batches import BadMessage, Batch, encode
+from scheduler.dispatch.port import DispatchError
+from scheduler.queue_work import HORIZON, PLANNED_UNTIL, QueueWork
+from scheduler.stores.port import StoreUnavailable
+from tests.jobs.running.run_parts import Hang
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.fakes import Sent, Shop, entry
+from tests.scheduler.stores.memory import MemoryData
+
+
+class Post:
+    """A shop with a queue."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop, self.dispatch = shop, Sent()
+        self.work = QueueWork(
+            shop.catalog,
+            shop.runs,
+            shop.worker,
+            self.dispatch,
+            shop.cursors,
+            shop.dead_letters,
+            shop.heard,
+            shop.clock,
+            owner="burial",
+        )
+
+    @property
+    def planned(self) -> list[str]:
+        return [ticket.id for tickets, _ in self.dispatch.sent for ticket in tickets]
+
+
+@virtual_time
+async def test_a_tick_plans_until_a_little_after_the_next_one() -> None:
+    post = Post(Shop(jobs=[entry(schedule="*/30 * * * * *")]))
+    start = post.shop.clock.now()
+
+    assert await post.work.plan_ahead() == 2
+
+    (tickets, _), *_ = post.dispatch.sent
+    assert [ticket.due_at - start for ticket in tickets] == [timedelta(seconds=30), timedelta(seconds=60)]
+    assert await post.shop.cursors.get(PLANNED_UNTIL) == start + HORIZON
+
+
+@virtual_time
+async def test_one_tick_after_the_other_plans_every_instant_once() -> None:
+    post = Post(Shop(jobs=[entry(schedule="every 7s")]))
+
+    for _ in range(5):
+        await post.work.plan_ahead()
+        await asyncio.sleep(60)
+
+    assert len(post.planned) == len(set(post.planned)) == (4 * 60 + 75) // 7
+
+
+@virtual_time
+async def test_a_tick_that_could_not_send_is_made_up_for_by_the_next_one() -> None:
+    post = Post(Shop(jobs=[entry(schedule="every 20s")]))
+    post.dispatch.fails = DispatchError("the queue is away")
+    with pytest.raises(DispatchError):
+        await post.work.plan_ahead()
+    post.dispatch.fails = None
+
+    assert await post.work.plan_ahead() == 3
+
+
+@virtual_time
+async def test_after_a_long_silence_only_the_last_minute_is_made_up_for() -> None:
+    post = Post(Shop(jobs=[entry(schedule="every 30s")]))
+    await post.work.plan_ahead()
+    await asyncio.sleep(3600)
+    post.dispatch.sent.clear()
+
+    await post.work.plan_ahead()
+
+    assert len(post.planned) == 4  # -30 s, now, +30 s, +60 s
+
+
+@virtual_time
+async def test_an_idle_tick_sends_nothing() -> None:
+    post = Post(Shop(jobs=[entry(schedule="0 0 3 1 1 *")]))
+
+    assert await post.work.plan_ahead() == 0
+    assert post.dispatch.sent == []
+
+
+@virtual_time
+async def test_each_ticket_of_a_batch_starts_at_its_instant() -> None:
+    shop = Shop(jobs=[entry("a"), entry("b")])
+    post = Post(shop)
+    tickets = (shop.ticket(3, "a"), shop.ticket(1.5, "b"))
+
+    await post.work.perform_batch(encode(Batch(tickets)))
+
+    assert {event.run.job: event.run.lateness_ms for event in shop.heard.finished} == {"a": 0.0, "b": 0.0}
+
+
+@virtual_time
+async def test_a_ticket_that_another_owner_holds_is_sent_again_for_the_end_of_that_lease() -> None:
+    data = MemoryData()
+    other = Shop(Hang("body", 9.0), data=data, owner="other")
+    post = Post(Shop(data=data))
+    ticket = other.ticket()
+    other.worker.submit(ticket)
+    await asyncio.sleep(1)
+
+    await post.work.perform_batch(encode(Batch((ticket,))))
+
+    record = await other.runs.get(ticket.id)
+    assert record is not None
+    assert post.dispatch.sent == [((ticket,), record.lease_until)]
+    assert post.shop.check.calls == []
+    await other.worker.drain(20)
+
+
+@virtual_time
+async def test_a_ticket_that_is_done_is_settled_silently() -> None:
+    shop = Shop()
+    post = Post(shop)
+    body = encode(Batch((shop.ticket(),)))
+    await post.work.perform_batch(body)
+
+    await post.work.perform_batch(body)
+
+    assert (len(shop.check.calls), post.dispatch.sent) == (1, [])
+
+
+@virtual_time
+async def test_one_ticket_that_cannot_be_claimed_stops_no_other_and_fails_the_message() -> None:
+    shop = Shop(jobs=[entry("a"), entry("b")])
+    post = Post(shop)
+    first, second = shop.ticket(0, "a"), shop.ticket(0.5, "b")
+    claim = shop.runs.claim
+
+    async def away_for_a(ticket: object, *rest: object) -> object:
+        if ticket == first:
+            raise StoreUnavailable("the store is away")
+        return await claim(ticket, *rest)  # type: ignore[arg-type]  # handed on as they came
+
+    shop.runs.claim = away_for_a  # type: ignore[method-assign, assignment]  # stands in for a store that goes away
+    with pytest.raises(StoreUnavailable):
+        await post.work.perform_batch(encode(Batch((first, second))))
+
+    assert [event.run.job for event in shop.heard.finished] == ["b"]
+
+
+@virtual_time
+async def test_a_message_that_is_no_batch_is_refused() -> None:
+    with pytest.raises(BadMessage):
+        await Post(Shop()).work.perform_batch(b"nonsense")
+
+
+@virtual_time
+async def test_tickets_given_up_become_dead_letters_and_failed_runs() -> None:
+    shop = Shop()
+    post = Post(shop)
+    ticket = shop.ticket(-5)
+
+    await post.work.bury(encode(Batch((ticket,))).encode())
+
+    (letter,) = await shop.dead_letters.list()
+    assert letter.ticket == ticket
+    record = await shop.runs.get(ticket.id)
+    assert record is not None
+    assert record.run is not None
+    assert (record.run.outcome, record.run.error) == (Outcome.FAILED, ErrorClass.DEAD_LETTERED)
+    assert [event.run for event in shop.heard.finished] == [record.run]
+
+
+@virtual_time
+async def test_burying_leaves_a_run_that_did_finish_as_it_is() -> None:
+    shop = Shop()
+    post = Post(shop)
+    ticket = shop.ticket()
+    await shop.worker.perform(ticket)
+
+    await post.work.bury(encode(Batch((ticket,))))
+
+    record = await shop.runs.get(ticket.id)
+    assert record is not None
+    assert record.run is not None
+    assert record.run.outcome is Outcome.SUCCEEDED
+
+
+@virtual_time
+async def test_a_poison_message_that_is_no_batch_is_kept_as_it_came() -> None:
+    shop = Shop()
+
+    await Post(shop).work.bury(b"\xffnonsense")
+
+    (letter,) = await shop.dead_letters.list()
+    assert letter.message is not None
+    assert "nonsense" in letter.message
+    assert "not a batch" in letter.reason

@@ -1,0 +1,267 @@
+"""The life of a run, on virtual time: claim, gates, run, record, follow up."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from jobs.runs import ErrorClass, Outcome, Ticket
+from scheduler.stores.port import Change, StoreUnavailable
+from scheduler.stores.runs import Held, RunState
+from tests.jobs.running.run_parts import REFUSED, Hang, answer
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.fakes import Shop, entry
+from tests.scheduler.stores.memory import MemoryData
+
+
+@virtual_time
+async def test_a_ticket_becomes_a_recorded_run_that_the_listener_hears_of() -> None:
+    shop = Shop()
+    ticket = shop.ticket()
+
+    assert await shop.worker.perform(ticket) is None
+
+    record = await shop.runs.get(ticket.id)
+    assert record is not None
+    assert record.run is not None
+    assert (record.state, record.run.outcome) == (RunState.FINISHED, Outcome.SUCCEEDED)
+    assert [event.run for event in shop.heard.finished] == [record.run]
+
+
+@virtual_time
+async def test_the_listener_is_told_of_the_end_only_after_the_run_is_recorded() -> None:
+    shop = Shop()
+    recorded: list[bool] = []
+    ticket = shop.ticket()
+    finish = shop.runs.finish
+
+    async def watched(*args: object) -> None:
+        recorded.append(bool(shop.heard.finished))
+        await finish(*args)  # type: ignore[arg-type]  # handed on as they came
+
+    shop.runs.finish = watched  # type: ignore[method-assign]  # watches the real one
+    await shop.worker.perform(ticket)
+
+    assert recorded == [False]
+    assert len(shop.heard.finished) == 1
+
+
+@virtual_time
+async def test_a_ticket_delivered_twice_asks_the_target_once() -> None:
+    shop = Shop()
+    ticket = shop.ticket()
+
+    await shop.worker.perform(ticket)
+    again = await shop.worker.perform(ticket)
+
+    assert isinstance(again, Held)
+    assert again.until is None
+    assert len(shop.check.calls) == 1
+
+
+@virtual_time
+async def test_two_workers_with_the_same_ticket_run_it_once() -> None:
+    data = MemoryData()
+    one, other = (Shop(Hang("body", 1.0), data=data, owner=owner) for owner in ("one", "other"))
+    ticket = one.ticket()
+
+    ends = await asyncio.gather(one.worker.perform(ticket), other.worker.perform(ticket))
+
+    assert sum(end is None for end in ends) == 1
+    assert len(one.check.calls) + len(other.check.calls) == 1
+
+
+@virtual_time
+async def test_a_run_that_falls_due_while_the_last_one_goes_on_is_skipped_with_the_reason() -> None:
+    shop = Shop(Hang("body", 5.0))
+    first, second = shop.ticket(), shop.ticket(1)
+
+    shop.worker.submit(first)
+    await asyncio.sleep(1)
+    await shop.worker.perform(second)
+
+    record = await shop.runs.get(second.id)
+    assert record is not None
+    assert record.run is not None
+    assert record.run.outcome is Outcome.SKIPPED
+    assert first.id in record.run.message
+
+
+@virtual_time
+async def test_overlap_allow_runs_beside_the_last_one() -> None:
+    shop = Shop(Hang("body", 5.0), jobs=[entry(overlap="allow")])
+    shop.worker.submit(shop.ticket())
+    await asyncio.sleep(1)
+
+    await shop.worker.perform(shop.ticket())
+
+    assert len(shop.check.calls) == 2
+
+
+@virtual_time
+async def test_a_ticket_of_an_older_definition_is_skipped() -> None:
+    shop = Shop()
+    ticket = replace(shop.ticket(), generation="older")
+
+    await shop.worker.perform(ticket)
+
+    record = await shop.runs.get(ticket.id)
+    assert record is not None
+    assert record.run is not None
+    assert (record.run.outcome, shop.check.calls) == (Outcome.SKIPPED, [])
+    assert "changed" in record.run.message
+
+
+@virtual_time
+async def test_a_ticket_of_a_job_that_is_gone_is_skipped() -> None:
+    shop = Shop()
+    ticket = Ticket.scheduled("gone", shop.clock.now(), "x")
+
+    await shop.worker.perform(ticket)
+
+    record = await shop.runs.get(ticket.id)
+    assert record is not None
+    assert record.run is not None
+    assert (record.run.outcome, record.run.message) == (Outcome.SKIPPED, "there is no job of that name any more")
+
+
+@virtual_time
+async def test_a_disabled_job_runs_when_somebody_asks_and_not_on_its_schedule() -> None:
+    shop = Shop(jobs=[entry(enabled=False)])
+    asked = Ticket.requested("checkout", shop.clock.now(), shop.catalog.get("checkout").generation)
+
+    await shop.worker.perform(shop.ticket())
+    await shop.worker.perform(asked)
+
+    outcomes = [event.run.outcome for event in shop.heard.finished]
+    assert outcomes == [Outcome.SKIPPED, Outcome.SUCCEEDED]
+
+
+@virtual_time
+async def test_no_more_runs_go_on_at_once_than_there_are_places() -> None:
+    shop = Shop(Hang("body", 1.0), jobs=[entry(f"j{number}") for number in range(6)], places=2)
+    for number in range(6):
+        shop.worker.submit(shop.ticket(job=f"j{number}"))
+
+    await asyncio.sleep(1.5)
+
+    assert (len(shop.heard.finished), shop.worker.in_work) == (2, 4)
+
+
+@virtual_time
+async def test_draining_waits_for_what_is_in_work() -> None:
+    shop = Shop(Hang("body", 2.0))
+    shop.worker.submit(shop.ticket())
+    await asyncio.sleep(0.1)
+
+    await shop.worker.drain(5)
+
+    assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SUCCEEDED]
+    assert shop.worker.in_work == 0
+
+
+@virtual_time
+async def test_what_is_still_in_work_after_the_grace_is_recorded_as_cancelled() -> None:
+    shop = Shop(Hang("first_byte", 25.0), jobs=[entry(timeout={"attempt": "30s"})])
+    ticket = shop.ticket()
+    shop.worker.submit(ticket)
+    await asyncio.sleep(0.1)
+
+    await shop.worker.drain(1)
+
+    record = await shop.runs.get(ticket.id)
+    assert record is not None
+    assert record.run is not None
+    assert (record.run.outcome, record.run.error) == (Outcome.CANCELLED, ErrorClass.INTERRUPTED)
+
+
+class AwayFor:
+    """A memory store's `apply` that is away for some calls, once `calls` of them went through."""
+
+    def __init__(self, shop: Shop, *, after: int, times: int) -> None:
+        self._apply = shop.store.apply
+        self._after, self._times = after, times
+        shop.store.apply = self._away  # type: ignore[method-assign]  # stands in for a store that goes away
+
+    async def _away(self, *changes: Change) -> tuple[str, ...]:
+        if self._after > 0:
+            self._after -= 1
+        elif self._times > 0:
+            self._times -= 1
+            raise StoreUnavailable("the store is away")
+        return await self._apply(*changes)
+
+
+@virtual_time
+async def test_a_finished_run_is_recorded_over_a_short_absence_of_the_store() -> None:
+    shop = Shop()
+    ticket = shop.ticket()
+    AwayFor(shop, after=1, times=2)
+
+    await shop.worker.perform(ticket)
+
+    record = await shop.runs.get(ticket.id)
+    assert record is not None
+    assert record.state is RunState.FINISHED
+
+
+@virtual_time
+async def test_a_store_that_stays_away_fails_the_delivery_and_nobody_is_told_of_a_run() -> None:
+    shop = Shop()
+    AwayFor(shop, after=1, times=99)
+
+    with pytest.raises(StoreUnavailable):
+        await shop.worker.perform(shop.ticket())
+
+    assert shop.heard.finished == []
+
+
+@virtual_time
+async def test_a_background_ticket_that_cannot_be_stored_is_logged_and_breaks_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shop = Shop()
+    AwayFor(shop, after=0, times=99)
+
+    shop.worker.submit(shop.ticket())
+    await shop.worker.drain(1)
+
+    assert "the store is away" in caplog.text
+
+
+@virtual_time
+async def test_a_run_whose_lease_was_taken_over_leaves_the_other_owners_result() -> None:
+    data = MemoryData()
+    slow, other = Shop(Hang("body", 20.0), data=data, owner="slow"), Shop(REFUSED, data=data, owner="other")
+    ticket = slow.ticket()
+    slow.worker.submit(ticket)
+    await asyncio.sleep(1)
+    far = slow.clock.now() + timedelta(hours=1)
+    claim = await other.runs.claim(ticket, "other", far + timedelta(hours=1), far)
+    assert not isinstance(claim, Held)
+
+    await slow.worker.drain(60)
+
+    record = await slow.runs.get(ticket.id)
+    assert record is not None
+    assert (record.state, record.owner) == (RunState.RUNNING, "other")
+
+
+@virtual_time
+async def test_a_failed_run_is_recorded_with_every_attempt() -> None:
+    shop = Shop(REFUSED, REFUSED, answer(503), jobs=[entry(retry={"attempts": 3, "jitter": "none"})])
+    ticket = shop.ticket()
+
+    await shop.worker.perform(ticket)
+
+    record = await shop.runs.get(ticket.id)
+    assert record is not None
+    assert record.run is not None
+    assert [attempt.error for attempt in record.run.attempts] == [
+        ErrorClass.CONNECTION_REFUSED,
+        ErrorClass.CONNECTION_REFUSED,
+        ErrorClass.UNEXPECTED_STATUS,
+    ]
