@@ -194,6 +194,21 @@ def test_pip_takes_over_where_uv_fails(dev: ModuleType, tmp_path: Path, monkeypa
     assert used == ["requirements.txt"]
 
 
+@pytest.mark.parametrize(("installable", "ends"), [(True, False), (False, True)])
+def test_a_python_without_ensurepip_is_mended_by_its_package_or_told_which_one_mends_it(
+    dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installable: bool, ends: bool
+) -> None:
+    python = script(tmp_path, "python", 'case "$2" in *ensurepip*) exit 1;; *) echo 3.13;; esac')
+    asked: list[str] = []
+    monkeypatch.setattr(dev, "apt_install", lambda package: asked.append(package) or installable)
+    told: list[str] = []
+    monkeypatch.setattr(dev, "fail", told.append)
+    dev.require_ensurepip(str(python))
+    assert asked == ["python3.13-venv"]
+    assert bool(told) == ends
+    assert all("apt-get install python3.13-venv" in text for text in told)
+
+
 def test_check_runs_everything_even_after_a_failure(
     dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
