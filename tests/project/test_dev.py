@@ -200,7 +200,12 @@ def test_a_python_without_ensurepip_is_mended_by_its_package_or_told_which_one_m
 ) -> None:
     python = script(tmp_path, "python", 'case "$2" in *ensurepip*) exit 1;; *) echo 3.13;; esac')
     asked: list[str] = []
-    monkeypatch.setattr(dev, "apt_install", lambda package: asked.append(package) or installable)
+
+    def apt_install(package: str) -> bool:
+        asked.append(package)
+        return installable
+
+    monkeypatch.setattr(dev, "apt_install", apt_install)
     told: list[str] = []
     monkeypatch.setattr(dev, "fail", told.append)
     dev.require_ensurepip(str(python))
