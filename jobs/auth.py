@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field
 
-from jobs.model import Frozen, SecretRef, TextOrSecret
+from jobs.model import HEADER_NAME, Frozen, SecretRef, TextOrSecret
 
 
 class NoAuth(Frozen):
@@ -33,7 +33,9 @@ class ApiKeyAuth(Frozen):
 
     kind: Literal["api_key"]
     key: SecretRef
-    name: str = Field(default="X-API-Key", min_length=1)
+    name: str = Field(
+        default="X-API-Key", pattern=HEADER_NAME, description="the name of the header or parameter, such as X-API-Key"
+    )
     place: Literal["header", "query"] = "header"
 
 

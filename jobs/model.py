@@ -16,6 +16,10 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False, hide_input_in_errors=True)
 
 
+HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$"
+"""A name that an HTTP header may have (RFC 9110, section 5.6.2)."""
+
+
 class SecretRef(Frozen):
     """Where a secret is found, never the secret: `{secret: checkout-token}`."""
 

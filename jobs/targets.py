@@ -5,13 +5,14 @@ A new kind: its model here and in `Target`, its file in jobs/checks/, its line i
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ByteSize, Discriminator, Field, Tag
 
 from jobs.auth import NO_AUTH, Auth
-from jobs.model import Frozen, TextOrSecret, by_key
+from jobs.model import HEADER_NAME, Frozen, TextOrSecret, by_key
 
 Method = Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH", "TRACE"]
 
@@ -35,6 +36,23 @@ def _http_url(url: str) -> str:
 
 
 HttpUrl = Annotated[str, Field(max_length=2048), AfterValidator(_http_url)]
+
+
+_FRAMING = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
+
+
+def _headers(headers: dict[str, TextOrSecret]) -> dict[str, TextOrSecret]:
+    for name, value in headers.items():
+        if not re.fullmatch(HEADER_NAME, name):
+            raise ValueError(f"{name[:40]!r} cannot be the name of a header")
+        if name.lower() in _FRAMING:
+            raise ValueError(f"{name} is set by the program itself, so that the connection works: leave it out")
+        if isinstance(value, str) and re.search(r"[\x00-\x08\x0a-\x1f\x7f]|^\s|\s$", value):
+            raise ValueError(f"the value of {name} has a line break, a control character or a blank at an end")
+    return headers
+
+
+Headers = Annotated[dict[str, TextOrSecret], AfterValidator(_headers)]
 
 
 class TextBody(Frozen):
@@ -73,7 +91,7 @@ class HttpTarget(Frozen):
     kind: Literal["http"] = "http"
     url: HttpUrl
     method: Method = "GET"
-    headers: dict[str, TextOrSecret] = {}
+    headers: Headers = {}
     query: dict[str, TextOrSecret] = {}
     body: Body | None = None
     auth: Auth = NO_AUTH

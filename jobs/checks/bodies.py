@@ -1,0 +1,117 @@
+"""Reads an answer's body up to a limit, decompressed bit by bit: a small answer that unpacks to gigabytes stays small.
+
+Called by http.py.
+"""
+
+from __future__ import annotations
+
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+from typing import Any
+
+ACCEPTED = "gzip, deflate"
+"""What a check says it understands. A body in any other encoding is taken as it comes."""
+
+_SLACK = 64 * 1024
+"""Compressed bytes beyond the limit that are read at most: empty blocks unpack to nothing, for ever."""
+
+
+class BadEncoding(Exception):
+    """The body is not in the encoding that its header names; the message is the encoding's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """`truncated`: there was more than the limit."""
+
+    content: bytes
+    truncated: bool
+
+
+async def read_body(parts: AsyncIterable[bytes], encoding: str, limit: int) -> Body:
+    """The body, at most `limit` bytes of it. `encoding`: the answer's Content-Encoding, or empty.
+
+    Raises:
+        BadEncoding: it cannot be decompressed, or ends in the middle.
+        Exception: whatever reading the parts raises.
+    """
+    content, raw = bytearray(), 0
+    inflater = _inflater(encoding.strip().lower())
+    async for part in parts:
+        raw += len(part)
+        content += part if inflater is None else inflater.inflate(part, limit + 1 - len(content))
+        if len(content) > limit or raw > limit + _SLACK:
+            return Body(bytes(content[:limit]), truncated=True)
+    if inflater is not None:
+        inflater.end()
+    return Body(bytes(content), truncated=False)
+
+
+def _inflater(encoding: str) -> _Inflater | None:
+    if encoding in ("gzip", "x-gzip"):
+        return _Gzip(encoding)
+    return _Deflate(encoding) if encoding == "deflate" else None
+
+
+class _Inflater(ABC):
+    """Bounded decompression of one body."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        # None before the first byte and after the end.
+        self._zlib: Any = None
+        self._ended = False
+
+    def inflate(self, data: bytes, room: int) -> bytes:
+        """The content of the next piece, at most `room` bytes. When that is not enough, no more may be asked for."""
+        content = b""
+        while data and len(content) < room:
+            if self._zlib is None:
+                self._zlib, data = self._begin(data)
+                if self._zlib is None:
+                    break
+            try:
+                content += self._zlib.decompress(data, room - len(content))
+            except zlib.error:
+                raise BadEncoding(self._name) from None
+            data = self._zlib.unused_data or self._zlib.unconsumed_tail
+            if self._zlib.eof:
+                self._zlib, self._ended = None, True
+        return content
+
+    def end(self) -> None:
+        """There is no more. Raises BadEncoding if there should be."""
+        if self._zlib is not None:
+            raise BadEncoding(self._name)
+
+    @abstractmethod
+    def _begin(self, data: bytes) -> tuple[Any, bytes]:
+        """A decompressor for what begins with `data`, and the data for it. None: it says nothing (yet)."""
+
+
+class _Gzip(_Inflater):
+    """Also several members in a row."""
+
+    def _begin(self, data: bytes) -> tuple[Any, bytes]:
+        if self._ended and not data.startswith(b"\x1f"):
+            return None, data  # padding after the end
+        return zlib.decompressobj(zlib.MAX_WBITS | 16), data
+
+
+class _Deflate(_Inflater):
+    """zlib as the standard has it, or the bare deflate that some servers send instead."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._first = b""
+
+    def _begin(self, data: bytes) -> tuple[Any, bytes]:
+        if self._ended:
+            return None, data
+        self._first += data
+        if len(self._first) < 2:
+            return None, data
+        standard = self._first[0] & 0x0F == 8 and int.from_bytes(self._first[:2]) % 31 == 0
+        return zlib.decompressobj(zlib.MAX_WBITS if standard else -zlib.MAX_WBITS), self._first

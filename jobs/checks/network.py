@@ -1,0 +1,222 @@
+"""Connections for checks: name, TCP and TLS one after the other, each marked on the attempt's clock.
+
+Called by transport.py. Every connection of a check is made in `Network.connect`: the place for rules about where checks
+may connect to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections import deque
+from functools import lru_cache
+from typing import cast
+
+from jobs.checks.clock import PhaseClock
+from jobs.checks.resolver import Address, Resolver
+
+PATIENCE = 2.0
+"""Seconds for one of several addresses: a dead one must not take the time of those that follow."""
+
+_HANDSHAKE = 600.0
+"""Seconds. Longer than any attempt may take: asyncio's own limit would hide which phase was too slow."""
+
+_GOODBYE = 1.0
+"""Seconds for the other side to answer the end of a TLS session; nobody waits for it."""
+
+_BUFFERED = 256 * 1024
+"""Bytes that have arrived and that nobody has read; beyond, the other side is slowed down."""
+
+
+class ClosedWithoutAnswer(Exception):
+    """The other side closed the connection before its first byte."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection: an asyncio protocol below; above, a stream for one reader and one writer."""
+
+    def __init__(self, clock: PhaseClock) -> None:
+        self._clock = clock
+        self._transport: asyncio.Transport | None = None
+        self._secure = False
+        self._arrived: deque[bytes] = deque()
+        self._size = 0
+        self._answered = False
+        self._ended = False
+        self._error: Exception | None = None
+        self._reading = True
+        self._may_write = True
+        self._waiter: asyncio.Future[None] | None = None
+
+    # --- as a stream ---
+
+    async def write(self, data: bytes) -> None:
+        """Send it. Returns early when an answer or the end comes first: reading then tells what happened."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(data)
+        while not (self._may_write or self._arrived or self._ended):
+            await self._change()
+
+    async def read(self) -> bytes:
+        """What has arrived; b"" at the end. Raises OSError, ssl.SSLError, ClosedWithoutAnswer."""
+        while not (self._arrived or self._ended):
+            await self._change()
+        if self._arrived:
+            return self._take()
+        if self._error is not None:
+            raise self._error
+        if not self._answered:
+            raise ClosedWithoutAnswer
+        return b""
+
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Put TLS between the connection and the network. Raises ssl.SSLError, OSError."""
+        plain = self._transport
+        if plain is None:
+            raise self._error or ConnectionResetError("closed before the handshake")
+        try:
+            self._transport = await asyncio.get_running_loop().start_tls(
+                plain,
+                self,
+                context,
+                server_hostname=host,
+                ssl_handshake_timeout=_HANDSHAKE,
+                ssl_shutdown_timeout=_GOODBYE,
+            )
+        except BaseException:
+            plain.abort()
+            raise
+        self._secure = True
+
+    def finish(self) -> None:
+        """Close it after a whole answer; TLS says goodbye in the background."""
+        if self._transport is None:
+            return
+        if self._secure:
+            self._transport.close()
+        else:
+            self._transport.abort()
+
+    def abort(self) -> None:
+        """Break it off: what is unsent or unread is thrown away."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- as asyncio's protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+
+    def data_received(self, data: bytes) -> None:
+        if not self._answered:
+            self._answered = True
+            self._clock.enter("body")
+        self._arrived.append(data)
+        self._size += len(data)
+        if self._size > _BUFFERED and self._reading and self._transport is not None:
+            self._reading = False
+            self._transport.pause_reading()
+        self._changed()
+
+    def eof_received(self) -> None:
+        self._ended = True
+        self._changed()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended = True
+        self._error = exc
+        # TLS has a buffer of 256 KiB, and it refers to us: without this it stays until the garbage collector comes.
+        self._transport = None
+        self._changed()
+
+    def pause_writing(self) -> None:
+        self._may_write = False
+
+    def resume_writing(self) -> None:
+        self._may_write = True
+        self._changed()
+
+    def _take(self) -> bytes:
+        data = self._arrived.popleft()
+        self._size -= len(data)
+        if not self._reading and self._size < _BUFFERED and self._transport is not None:
+            self._reading = True
+            self._transport.resume_reading()
+        return data
+
+    async def _change(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    def _changed(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Network:
+    """Makes connections, for one event loop."""
+
+    def __init__(self) -> None:
+        self._resolver = Resolver()
+
+    async def connect(self, host: str, port: int, clock: PhaseClock, tls: ssl.SSLContext | None) -> Connection:
+        """A connection to the host; with `tls` its certificate is checked against the host's name.
+
+        Raises what went wrong, as the phase has it: socket.gaierror or UnicodeError in "dns", OSError in "connect",
+        ssl.SSLError or OSError in "tls". When cancelled, nothing stays open.
+        """
+        addresses = await self._addresses(host, port, clock)
+        clock.enter("connect")
+        connection = await _connect_to_any(addresses, clock)
+        if tls is not None:
+            clock.enter("tls")
+            await connection.start_tls(tls, host.rstrip("."))
+        return connection
+
+    def close(self) -> None:
+        self._resolver.close()
+
+    async def _addresses(self, host: str, port: int, clock: PhaseClock) -> list[Address]:
+        family = _numeric_family(host)
+        if family is not None:
+            return [Address(family, host, port)]
+        clock.enter("dns")
+        return await self._resolver.addresses(host, port)
+
+
+@lru_cache(4096)
+def _numeric_family(host: str) -> int | None:
+    """The address family of a numeric address, None for a name."""
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        return None
+    return int(socket.AF_INET if version == 4 else socket.AF_INET6)
+
+
+async def _connect_to_any(addresses: list[Address], clock: PhaseClock) -> Connection:
+    """The first of the addresses that answers."""
+    refusal: ConnectionRefusedError | None = None
+    for address in addresses[:-1]:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await _connect_to(address, clock)
+        except ConnectionRefusedError as error:
+            refusal = error
+        except OSError:  # a TimeoutError, too
+            pass
+    try:
+        return await _connect_to(addresses[-1], clock)
+    except OSError as error:
+        # A refusal tells more than the missing route of an address family that this network does not have.
+        raise refusal or error from None
+
+
+async def _connect_to(address: Address, clock: PhaseClock) -> Connection:
+    _, connection = await asyncio.get_running_loop().create_connection(
+        lambda: Connection(clock), address.host, address.port, family=address.family
+    )
+    return connection

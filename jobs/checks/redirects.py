@@ -1,0 +1,70 @@
+"""The request that an answer redirects to, without what only the first target may see. Called by http.py. Pure."""
+
+from __future__ import annotations
+
+import httpx
+
+from jobs.checks.requests import Outgoing
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class BadRedirect(Exception):
+    """The answer redirects to where nobody can follow. The message ends the sentence "it redirects ..."."""
+
+
+def is_redirect(response: httpx.Response) -> bool:
+    return response.status_code in _REDIRECTS and "location" in response.headers
+
+
+def follow(sent: Outgoing, response: httpx.Response) -> Outgoing:
+    """The next request, by RFC 9110, section 15.4, and as browsers do: 303 becomes a GET, and so do 301 and 302 to
+    a POST.
+
+    Credentials, and whatever came from a secret, are not sent to another origin, nor from https to http.
+
+    Raises:
+        BadRedirect: no usable place, or the body must not go there.
+    """
+    url = _place(sent.url, response.headers["location"])
+    following = Outgoing(sent.method, url, dict(sent.headers), sent.content, set(sent.private), sent.private_content)
+    if _becomes_get(sent.method, response.status_code):
+        following.method = "GET"
+        following.content, following.private_content = b"", False
+        for name in [name for name in following.headers if name.startswith("content-")]:
+            del following.headers[name]
+    if not _may_see_credentials(sent.url, url):
+        _leave_behind(following)
+    return following
+
+
+def _place(base: httpx.URL, location: str) -> httpx.URL:
+    try:
+        # Credentials in a location are not the job's: nobody else may choose with whose name it knocks.
+        url = base.join(location).copy_with(fragment=None, userinfo=b"")
+    except (httpx.InvalidURL, ValueError):
+        raise BadRedirect("to something that is no URL") from None
+    if url.scheme not in _PORTS or not url.host:
+        raise BadRedirect(f"to a {url.scheme or 'nameless'} URL, not to an http one")
+    return url
+
+
+def _becomes_get(method: str, status: int) -> bool:
+    return (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST")
+
+
+def _leave_behind(following: Outgoing) -> None:
+    if following.private_content:
+        raise BadRedirect("to another origin, where the secret in the request's body must not go")
+    for name in following.private | {"host"}:
+        following.headers.pop(name, None)
+
+
+def _may_see_credentials(before: httpx.URL, after: httpx.URL) -> bool:
+    """The same origin, or the same host gone from http to https on their usual ports."""
+    if before.host != after.host:
+        return False
+    ports = tuple(url.port or _PORTS[url.scheme] for url in (before, after))
+    return (before.scheme == after.scheme and ports[0] == ports[1]) or ports == (80, 443)

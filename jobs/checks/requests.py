@@ -1,0 +1,127 @@
+"""An HTTP target as the request to send. Called by http.py; redirects.py makes the next one of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+
+from jobs.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth
+from jobs.checks.bodies import ACCEPTED
+from jobs.checks.credentials import Credentials, basic
+from jobs.errors import SecretUnavailable
+from jobs.model import SecretRef
+from jobs.redaction import Redactor
+from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody
+
+_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """A request before it becomes httpx's. Header names in lower case as keys, as written as the first of a value."""
+
+    method: str
+    url: httpx.URL
+    headers: dict[str, tuple[bytes, bytes]]
+    content: bytes = b""
+    private: set[str] = field(default_factory=set)
+    """Headers that only the target's own origin may see."""
+    private_content: bool = False
+
+    def set(self, name: str, value: str, *, private: bool = False) -> None:
+        """Replace a header, or add it."""
+        key = name.lower()
+        self.headers[key] = (name.encode("ascii"), value.encode())
+        if private or key in _CREDENTIALS:
+            self.private.add(key)
+
+    def set_default(self, name: str, value: str) -> None:
+        """Add a header unless it is there."""
+        if name.lower() not in self.headers:
+            self.set(name, value)
+
+    def request(self, extensions: dict[str, Any]) -> httpx.Request:
+        return httpx.Request(
+            self.method, self.url, headers=list(self.headers.values()), content=self.content, extensions=extensions
+        )
+
+
+def build(target: HttpTarget, credentials: Credentials, run_id: str, user_agent: str, redactor: Redactor) -> Outgoing:
+    """The target's request.
+
+    The job's query follows the one that its URL has. A header of the job replaces the one that would be sent of
+    itself; `auth` wins over both.
+
+    Raises:
+        httpx.InvalidURL: the URL names no host that there could be.
+        SecretUnavailable: a secret's value cannot stand in a header.
+    """
+    outgoing = Outgoing(target.method, _url(target, credentials), {})
+    # A connection of its own for each request: the target closes it first, and keeps its end for the while it must.
+    outgoing.set("User-Agent", user_agent)
+    outgoing.set("Accept", "*/*")
+    outgoing.set("Accept-Encoding", ACCEPTED)
+    outgoing.set("Connection", "close")
+    outgoing.set("Idempotency-Key", run_id)
+    for name, value in target.headers.items():
+        outgoing.set(name, _header_text(value, credentials), private=isinstance(value, SecretRef))
+    _add_body(outgoing, target, credentials)
+    _add_auth(outgoing, target, credentials, redactor)
+    return outgoing
+
+
+def _add_body(outgoing: Outgoing, target: HttpTarget, credentials: Credentials) -> None:
+    match target.body:
+        case TextBody(text=text, content_type=content_type):
+            outgoing.content = credentials.text(text).encode()
+            outgoing.private_content = isinstance(text, SecretRef)
+            outgoing.set_default("Content-Type", content_type)
+        case JsonBody(json_=document):
+            outgoing.content = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+            outgoing.set_default("Content-Type", "application/json")
+        case FormBody(form=form):
+            outgoing.content = urlencode([(name, credentials.text(value)) for name, value in form.items()]).encode()
+            outgoing.private_content = any(isinstance(value, SecretRef) for value in form.values())
+            outgoing.set_default("Content-Type", "application/x-www-form-urlencoded")
+
+
+def _add_auth(outgoing: Outgoing, target: HttpTarget, credentials: Credentials, redactor: Redactor) -> None:
+    match target.auth:
+        case BasicAuth(username=username, password=password):
+            value = basic(credentials.text(username), credentials.text(password), redactor)
+            outgoing.set("Authorization", value)
+        case BearerAuth(token=token):
+            outgoing.set("Authorization", f"Bearer {_header_text(token, credentials)}")
+        case ManagedIdentityAuth():
+            outgoing.set("Authorization", f"Bearer {credentials.token}")
+        case ApiKeyAuth(key=key, name=name, place="header"):
+            outgoing.set(name, _header_text(key, credentials), private=True)
+
+
+def _header_text(value: str | SecretRef, credentials: Credentials) -> str:
+    text = credentials.text(value)
+    if isinstance(value, SecretRef) and any(character in text for character in "\r\n\0"):
+        raise SecretUnavailable(
+            f"The secret {value.secret} has a line break in it, which a header cannot carry: store it without"
+        )
+    return text
+
+
+def _url(target: HttpTarget, credentials: Credentials) -> httpx.URL:
+    pairs = [(name, credentials.text(value)) for name, value in target.query.items()]
+    if isinstance(target.auth, ApiKeyAuth) and target.auth.place == "query":
+        pairs.append((target.auth.name, credentials.text(target.auth.key)))
+    url = target.url.partition("#")[0]
+    if not pairs:
+        return _parsed(url)
+    return httpx.URL(f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}")
+
+
+@lru_cache(16_384)
+def _parsed(url: str) -> httpx.URL:
+    return httpx.URL(url)

@@ -1,0 +1,35 @@
+"""How long an answer asks to wait: its Retry-After (RFC 9110, section 10.2.3). Called by http.py. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+_LONGEST = 365 * 86400.0
+
+
+def retry_after_s(status: int, headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds to wait, never negative; None if the answer says nothing that can be understood.
+
+    A date is compared with the answer's own Date: the other clock may be wrong, but it is one clock. `now` (aware) is
+    for answers without one.
+    """
+    text = headers.get("retry-after", "").strip()
+    if status < 300 or not text:
+        return None
+    if text.isascii() and text.isdigit():
+        return min(float(text[:12]), _LONGEST)
+    until = _date(text)
+    if until is None:
+        return None
+    since = _date(headers.get("date", "")) or now
+    return min(max((until - since).total_seconds(), 0.0), _LONGEST)
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
