@@ -38,15 +38,17 @@ class Document:
     value: Any
     duplicates: tuple[KeyPath, ...] = ()
     """Keys that stand twice in their mapping."""
+    entry_lines: Mapping[KeyPath, list[int]] = field(default_factory=dict, repr=False)
     text: str = field(default="", repr=False)
     is_json: bool = False
 
     def line(self, path: KeyPath) -> int:
         """The line (from 1) of the key, or of the nearest mapping around it that stands in the file."""
-        for end in range(len(path), -1, -1):
-            if (lines := self._lines.get(path[:end])) is not None:
-                return lines[0]
-        return 1
+        return _nearest(self._lines, path)
+
+    def entry_line(self, path: KeyPath) -> int:
+        """The same for the two outermost levels, without reading the text again."""
+        return _nearest(self.entry_lines, path)
 
     def problem(self, finding: Finding) -> Problem:
         return finding.problem(file=self.file, line=self.line(finding.path))
@@ -65,6 +67,10 @@ class Document:
     def _lines(self) -> Mapping[KeyPath, list[int]]:
         # Read a second time: only a file with problems pays for line numbers.
         return json_text.lines(self.text) if self.is_json else yaml_text.lines(self.text)
+
+
+def _nearest(lines: Mapping[KeyPath, list[int]], path: KeyPath) -> int:
+    return next((lines[path[:end]][0] for end in range(len(path), -1, -1) if path[:end] in lines), 1)
 
 
 def read_bytes(path: Path, shown: str) -> bytes:
@@ -94,7 +100,7 @@ def parse_document(content: bytes, shown: str, *, substitutions: Mapping[str, st
         parsed = json_text.parse(text) if is_json else yaml_text.parse(text)
     except TextError as error:
         raise Unreadable(Problem("", error.message, error.hint, shown, error.line)) from None
-    return Document(shown, parsed.value, tuple(parsed.duplicates), text, is_json)
+    return Document(shown, parsed.value, tuple(parsed.duplicates), parsed.entry_lines, text, is_json)
 
 
 def _decode(content: bytes) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.documents import Unreadable, parse_document, read_bytes
@@ -21,36 +21,14 @@ ENDINGS = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a job stands. `str(origin)` is `config/jobs/checkout.yaml:12`."""
-
-    file: str
-    """As it is shown."""
-    path: Path
-    key: KeyPath
-    digest: str
-    """Of the content that was read."""
-    is_sample: bool = False
-
-    def line(self) -> int | None:
-        """The job's line; None if the file has changed since. Reads the file: files keep no line numbers in memory."""
-        try:
-            content = read_bytes(self.path, self.file)
-            return parse_document(content, self.file).line(self.key) if _digest(content) == self.digest else None
-        except Unreadable:
-            return None
-
-    def __str__(self) -> str:
-        line = self.line()
-        return self.file if line is None else f"{self.file}:{line}"
-
-
-@dataclass(frozen=True, slots=True)
 class JobSet:
-    """Jobs by name, in the order of the files, and where each one stands."""
+    """Jobs by name, in the order of the files."""
 
     jobs: Mapping[str, JobDefinition] = field(default_factory=dict)
-    origins: Mapping[str, Origin] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Where each job stands, such as `config/jobs/checkout.yaml:12`."""
+    samples: frozenset[str] = frozenset()
+    """The names of sample jobs, which need the sample target."""
 
     def __iter__(self) -> Iterator[JobDefinition]:
         return iter(self.jobs.values())
@@ -60,15 +38,33 @@ class JobSet:
 
     @property
     def has_samples(self) -> bool:
-        """Whether sample jobs are among them: they need the sample target."""
-        return any(origin.is_sample for origin in self.origins.values())
+        return bool(self.samples)
+
+    def below(self, other: JobSet) -> JobSet:
+        """Both sets; where both have a job of one name, the other's."""
+        samples = (self.samples - other.jobs.keys()) | other.samples
+        return JobSet({**self.jobs, **other.jobs}, {**self.origins, **other.origins}, samples)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A job in a file."""
+
+    job: JobDefinition
+    file: str
+    line: int
+    key: KeyPath
+
+    @property
+    def origin(self) -> str:
+        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
 class _FileJobs:
     """What one file holds."""
 
-    jobs: tuple[tuple[JobDefinition, Origin], ...] = ()
+    jobs: tuple[_Found, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
@@ -79,7 +75,7 @@ class JobFileReader:
         self._root = root
         self._kept: dict[Path, dict[str, _FileJobs]] = {}
 
-    def read(self, place: Path, *, is_sample: bool = False, substitutions: Mapping[str, str] | None = None) -> JobSet:
+    def read(self, place: Path, *, substitutions: Mapping[str, str] | None = None) -> JobSet:
         """All jobs of a folder's *.yaml, *.yml and *.json files (not of folders inside it), or of one file.
 
         `substitutions`: see config.documents.parse_document.
@@ -97,10 +93,8 @@ class JobFileReader:
             except Unreadable as error:
                 read.append(_FileJobs(problems=(error.problem,)))
                 continue
-            digest = _digest(content)
-            key = f"{file.name} {digest} {sorted((substitutions or {}).items())}"
-            source = Origin(shown, file, (), digest, is_sample)
-            now[key] = before.get(key) or _parse(content, source, substitutions)
+            key = f"{file.name} {hashlib.sha256(content).hexdigest()} {sorted((substitutions or {}).items())}"
+            now[key] = before.get(key) or _parse(content, shown, file.stem, substitutions)
             read.append(now[key])
         self._kept[place] = now  # what is not there any more is forgotten
         return _joined(read)
@@ -126,22 +120,18 @@ def _is_job_file(file: Path) -> bool:
     return file.suffix.lower() in ENDINGS and not file.name.startswith(".") and not file.is_dir()
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _parse(content: bytes, source: Origin, substitutions: Mapping[str, str] | None) -> _FileJobs:
+def _parse(content: bytes, shown: str, stem: str, substitutions: Mapping[str, str] | None) -> _FileJobs:
     try:
-        document = parse_document(content, source.file, substitutions=substitutions)
+        document = parse_document(content, shown, substitutions=substitutions)
     except Unreadable as error:
         return _FileJobs(problems=(error.problem,))
-    entries = entries_of(document.value, source.path.stem)
+    entries = entries_of(document.value, stem)
     findings = list(entries.findings)
     jobs = []
     for entry in entries.jobs:
         defined = define(entry, entries.defaults)
         if isinstance(defined, JobDefinition):
-            jobs.append((defined, replace(source, key=entry.path)))
+            jobs.append(_Found(defined, shown, document.entry_line(entry.path), entry.path))
         else:
             findings += defined
     problems = document.duplicate_problems()
@@ -152,21 +142,19 @@ def _parse(content: bytes, source: Origin, substitutions: Mapping[str, str] | No
 
 def _joined(files: Iterable[_FileJobs]) -> JobSet:
     """All files' jobs. Raises ConfigurationError if anything is wrong in one of them, or a name is there twice."""
-    jobs: dict[str, JobDefinition] = {}
-    origins: dict[str, Origin] = {}
+    found: dict[str, _Found] = {}
     problems: list[Problem] = []
     for file in files:
         problems += file.problems
-        for job, origin in file.jobs:
-            if job.name in jobs:
-                problems.append(_defined_twice(job.name, origins[job.name], origin))
-            else:
-                jobs[job.name], origins[job.name] = job, origin
+        for one in file.jobs:
+            first = found.setdefault(one.job.name, one)
+            if first is not one:
+                problems.append(_defined_twice(first, one))
     if problems:
         raise ConfigurationError(problems)
-    return JobSet(jobs, origins)
+    return JobSet({name: one.job for name, one in found.items()}, {name: one.origin for name, one in found.items()})
 
 
-def _defined_twice(name: str, first: Origin, second: Origin) -> Problem:
-    message = f"the job {name} is defined twice: first in {first}"
-    return Problem(dotted(*second.key), message, "rename one of them", second.file, second.line())
+def _defined_twice(first: _Found, second: _Found) -> Problem:
+    message = f"the job {first.job.name} is defined twice: first in {first.origin}"
+    return Problem(dotted(*second.key), message, "rename one of them", second.file, second.line)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from config.text_errors import DEEPEST, Parsed, TextError, too_deep
+from config.text_errors import DEEPEST, ENTRY_LEVELS, Parsed, TextError, too_deep
 from jobs.problems import Path
 
 
@@ -36,7 +36,7 @@ def parse(text: str) -> Parsed:
         raise TextError("a number has thousands of digits", _line_of(text, ""), "write it as a text") from None
     if _depth_exceeds(value, DEEPEST):
         raise too_deep(_line_of_depth(text))
-    return Parsed(value, duplicates)
+    return Parsed(value, duplicates, _EntryScanner(text).scan())
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -92,6 +92,49 @@ def _depth_exceeds(value: Any, limit: int) -> bool:
     return True
 
 
+class _EntryScanner:
+    """Lines of the outermost levels of a text that is known to be good: what lies deeper is skipped by json itself."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._decode = json.JSONDecoder().raw_decode
+        self._counted = 0
+        self._line = 1
+        self._lines: dict[Path, list[int]] = {}
+
+    def scan(self) -> dict[Path, list[int]]:
+        self._value(self._after_blanks(0), ())
+        return self._lines
+
+    def _value(self, at: int, path: Path) -> int:
+        """Note the value's line and give the place after it."""
+        if not path or isinstance(path[-1], int):
+            self._note(path, at)
+        begin = self._text[at]
+        if len(path) >= ENTRY_LEVELS or begin not in "{[":
+            return self._decode(self._text, at)[1]
+        at, index = self._after_blanks(at + 1), 0
+        while self._text[at] not in "}]":
+            key: str | int = index
+            if begin == "{":
+                key, end = self._decode(self._text, at)
+                self._note((*path, key), at)
+                at = self._after_blanks(self._after_blanks(end) + 1)
+            at = self._after_blanks(self._value(at, (*path, key)))
+            at, index = self._after_blanks(at + 1) if self._text[at] == "," else at, index + 1
+        return at + 1
+
+    def _after_blanks(self, at: int) -> int:
+        match = _BLANKS.match(self._text, at)
+        return match.end() if match is not None else at
+
+    def _note(self, path: Path, at: int) -> None:
+        self._line += self._text.count("\n", self._counted, at)
+        self._counted = at
+        self._lines.setdefault(path, []).append(self._line)
+
+
+_BLANKS = re.compile(r"[ \t\n\r]*")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+|\n', re.DOTALL)
 
 

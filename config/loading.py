@@ -8,7 +8,7 @@ Everything that is wrong, in settings and in job files, comes in one Configurati
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -197,10 +197,8 @@ def load_jobs(
     wanted = _SAMPLES_VARIABLE in variables or (len(own) == 0 and not variables)
     if not (settings.samples and wanted):
         return own
-    samples = reader.read(
-        root / "config" / "jobs" / "samples", is_sample=True, substitutions={"SAMPLE_TARGET": sample_target}
-    )
-    return JobSet({**samples.jobs, **own.jobs}, {**samples.origins, **own.origins})
+    samples = reader.read(root / "config" / "jobs" / "samples", substitutions={"SAMPLE_TARGET": sample_target})
+    return replace(samples, samples=frozenset(samples.jobs)).below(own)
 
 
 def _own_jobs(loaded: LoadedSettings, reader: JobFileReader) -> JobSet:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.problems import Path
+
+ENTRY_LEVELS = 2
 
 DEEPEST = 100
 """Levels of nesting that a file may have."""
@@ -26,6 +29,8 @@ class Parsed:
     value: Any
     duplicates: list[Path] = field(default_factory=list)
     """Paths of keys that stand twice in their mapping."""
+    entry_lines: Mapping[Path, list[int]] = field(default_factory=dict)
+    """Lines of the keys and list entries of the two outermost levels, where jobs stand."""
 
 
 def too_deep(line: int | None = None) -> TextError:

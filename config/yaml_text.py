@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from config.text_errors import DEEPEST, Parsed, TextError, too_deep
+from config.text_errors import DEEPEST, ENTRY_LEVELS, Parsed, TextError, too_deep
 from jobs.problems import Path, printable
 
 MOST_ALIASED = 200_000
@@ -47,9 +47,9 @@ _CONTAINER_TAGS = frozenset({None, "!", f"{_TAG}map", f"{_TAG}seq"})
 
 def parse(text: str) -> Parsed:
     """The only document's value. Raises TextError."""
-    builder = _Builder()
+    builder = _Builder(ENTRY_LEVELS)
     _feed(builder, text)
-    return Parsed(builder.value, builder.duplicates)
+    return Parsed(builder.value, builder.duplicates, builder.lines)
 
 
 def lines(text: str) -> dict[Path, list[int]]:
@@ -57,7 +57,7 @@ def lines(text: str) -> dict[Path, list[int]]:
 
     Of a text that cannot be parsed: what came before the error.
     """
-    builder = _Builder(with_lines=True)
+    builder = _Builder(DEEPEST)
     with contextlib.suppress(TextError):
         _feed(builder, text)
     return builder.lines
@@ -140,11 +140,11 @@ class _Frame:
 class _Builder:
     """Takes events one by one. `value` is complete after the last."""
 
-    def __init__(self, *, with_lines: bool = False) -> None:
+    def __init__(self, levels_with_lines: int) -> None:
         self.value: Any = None
         self.duplicates: list[Path] = []
         self.lines: dict[Path, list[int]] = defaultdict(list)
-        self._with_lines = with_lines
+        self._levels_with_lines = levels_with_lines
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[Any, int]] = {}
         self._aliased = 0
@@ -268,7 +268,7 @@ class _Builder:
         return tuple(len(frame.container) if type(frame.container) is list else str(frame.key) for frame in self._stack)
 
     def _note(self, event: Any) -> None:
-        if self._with_lines:
+        if len(self._stack) <= self._levels_with_lines:
             self.lines[self._path()].append(_line(event))
 
 

@@ -83,6 +83,12 @@ def test_every_key_has_a_line(written: Any, indent: int | None) -> None:
     assert set(lines(text)) == _paths(written)
 
 
+@given(_plain, st.sampled_from([None, 1]))
+def test_the_lines_of_the_outermost_levels_are_known_at_once(written: Any, indent: int | None) -> None:
+    text = json.dumps(written, indent=indent)
+    assert parse(text).entry_lines == {path: line for path, line in lines(text).items() if len(path) <= 2}
+
+
 @given(st.text(st.sampled_from('{}[],:"\\ \n\ta1-'), max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(TextError):

@@ -159,6 +159,11 @@ def test_what_pyyaml_writes_is_read_back(written: Any) -> None:
     assert value(text) == written
 
 
+def test_the_lines_of_the_outermost_levels_are_known_at_once() -> None:
+    text = "a:\n  - x: {y: {z: 1}}\nb:\n  c: {d: 1}\n"
+    assert parse(text).entry_lines == {path: line for path, line in lines(text).items() if len(path) <= 2}
+
+
 @given(st.text(st.sampled_from("ab:-[]{}#&*!|>'\"%@`,? \n\t0.~<"), max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(TextError):
