@@ -16,6 +16,8 @@ LOOKED_AT = 1000
 """Rows that one call looks at, more or less: a filter that matches little must not read everything at once."""
 _STEP = 200
 """Rows read at a time while filtering."""
+_QUERY = 20
+"""What reading at all counts, in rows: days with a run or two must not be walked through by the hundred."""
 
 _OF_JOB = "job"
 _CONTINUATION = re.compile(r"(job|open|\d{8})/((?:\d{13}[^/\x00-\x1f]{0,240})?)")
@@ -68,7 +70,7 @@ class RunPages:
                     records.append(decode(row))
             if len(rows) < asked:
                 return _page(records, None)
-            looked += asked
+            looked += len(rows) + _QUERY
         return _page(records, _Place(_OF_JOB, after))
 
     async def _of_all(self, status: str | None, limit: int, place: _Place | None) -> RunPage:
@@ -82,7 +84,7 @@ class RunPages:
             rows = await self._store.list(TIMELINE, place.partition, after=place.after, limit=asked)
             taken, chosen = _choose(rows, place.partition, status, limit - len(records))
             records += await self._read(chosen, place.partition, status)
-            looked += asked
+            looked += len(rows) + _QUERY
             if taken < len(rows) or len(rows) == asked:
                 place = _Place(place.partition, rows[taken - 1].key)
             else:

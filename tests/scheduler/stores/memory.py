@@ -41,8 +41,10 @@ class MemoryStore:
         """Changes that still succeed; None: all."""
         self.reads = 0
         self.changes: list[Change] = []
+        self.largest_apply = 0
 
     async def apply(self, *changes: Change) -> tuple[str, ...]:
+        self.largest_apply = max(self.largest_apply, len(changes))
         return tuple([self._change(change) for change in changes])
 
     async def get(self, table: str, partition: str, key: str) -> Row | None:

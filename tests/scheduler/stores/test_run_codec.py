@@ -1,0 +1,187 @@
+"""Runs as stored text: everything comes back, rows are small, other versions' rows can be read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Ticket, Trigger, instant_text
+from scheduler.stores.port import Row
+from scheduler.stores.run_codec import Record, RunState, decode, encode_finished, encode_open, status_of
+from scheduler.stores.run_keys import RunKey
+from tests.scheduler.stores.samples import NOON, run_of, ticket
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+INSTANTS = st.datetimes(datetime(1970, 1, 1), datetime(2286, 1, 1), timezones=st.just(UTC))
+MILLISECONDS = st.floats(0, 1e7).map(lambda value: round(value, 3))
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,30}", fullmatch=True)
+
+PHASES = st.builds(
+    Phases,
+    st.none() | MILLISECONDS,
+    st.none() | MILLISECONDS,
+    st.none() | MILLISECONDS,
+    st.none() | MILLISECONDS,
+    MILLISECONDS,
+)
+ATTEMPTS = st.lists(
+    st.builds(
+        Attempt,
+        number=st.just(0),
+        started_at=INSTANTS,
+        phases=PHASES,
+        status=st.none() | st.integers(100, 599),
+        error=st.none() | st.sampled_from(ErrorClass),
+        message=TEXT,
+        failures=st.lists(st.builds(Failure, TEXT, TEXT, TEXT), max_size=3).map(tuple),
+        wait_ms=st.none() | MILLISECONDS,
+    ),
+    max_size=3,
+)
+
+
+@st.composite
+def tickets(draw: st.DrawFn) -> Ticket:
+    job = draw(NAMES)
+    due_at = draw(INSTANTS)
+    due_at = due_at.replace(microsecond=due_at.microsecond // 1000 * 1000)
+    suffix = draw(st.just("") | st.from_regex(r"\.[a-z0-9]{1,8}", fullmatch=True))
+    run_id = f"{job}@{instant_text(due_at)}{suffix}"
+    return Ticket(run_id, job, draw(st.sampled_from(Trigger)), due_at, draw(TEXT), draw(TEXT | st.just(run_id)))
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> Run:
+    made = draw(tickets())
+    attempts: list[Attempt] = draw(ATTEMPTS)
+    return Run(
+        id=made.id,
+        job=made.job,
+        trigger=made.trigger,
+        outcome=draw(st.sampled_from(Outcome)),
+        due_at=made.due_at,
+        started_at=draw(INSTANTS),
+        finished_at=draw(INSTANTS),
+        attempts=tuple(_numbered(attempt, number) for number, attempt in enumerate(attempts, start=1)),
+        error=draw(st.none() | st.sampled_from(ErrorClass)),
+        message=draw(TEXT),
+        endpoint=draw(TEXT),
+        generation=made.generation,
+        correlation_id=made.correlation_id,
+        tags=draw(st.dictionaries(TEXT, TEXT, max_size=3)),
+    )
+
+
+def _numbered(attempt: Attempt, number: int) -> Attempt:
+    return Attempt(**{name.name: getattr(attempt, name.name) for name in fields(attempt)} | {"number": number})
+
+
+def stored(ticket: Ticket, body: str) -> Record:
+    key = RunKey.of(ticket)
+    return decode(Row(key.job, key.key, body, "e1"))
+
+
+def ticket_of(run: Run) -> Ticket:
+    return Ticket(run.id, run.job, run.trigger, run.due_at, run.generation, run.correlation_id)
+
+
+@given(runs())
+def test_every_run_comes_back_as_it_was(run: Run) -> None:
+    made = ticket_of(run)
+    assert stored(made, encode_finished(run)) == Record(made, RunState.FINISHED, "", None, run, "e1")
+
+
+@given(tickets(), TEXT, INSTANTS)
+def test_every_claim_comes_back_as_it_was(made: Ticket, owner: str, lease: datetime) -> None:
+    body = encode_open(made, RunState.RUNNING, owner, lease)
+    assert stored(made, body) == Record(made, RunState.RUNNING, owner, lease, None, "e1")
+
+
+@pytest.mark.parametrize(
+    ("model", "known"),
+    [
+        (
+            Run,
+            "id job trigger outcome due_at started_at finished_at attempts error message endpoint generation "
+            "correlation_id tags",
+        ),
+        (Attempt, "number started_at phases status error message failures wait_ms"),
+        (Phases, "dns_ms connect_ms tls_ms first_byte_ms total_ms"),
+        (Failure, "expectation expected observed"),
+        (Ticket, "id job trigger due_at generation correlation_id"),
+    ],
+)
+def test_a_new_field_is_stored_too(model: Any, known: str) -> None:
+    """Whoever adds one adds it to run_codec, to the strategies above, and here."""
+    assert " ".join(field.name for field in fields(model)) == known
+
+
+def test_a_health_checks_row_is_short() -> None:
+    assert len(encode_finished(run_of(ticket()))) < 300
+
+
+def test_durations_are_rounded_to_the_microsecond() -> None:
+    run = run_of(ticket())
+    odd = Attempt(1, NOON, Phases(0.1234567, total_ms=1.9999999), wait_ms=0.00049)
+    body = encode_finished(Run(**_values(run) | {"attempts": (odd,)}))
+    record = stored(ticket(), body)
+    assert record.run is not None
+    assert record.run.attempts == (Attempt(1, NOON, Phases(0.123, total_ms=2.0), wait_ms=0.0),)
+
+
+def test_what_a_newer_version_has_added_is_passed_over() -> None:
+    body = json.loads(encode_finished(run_of(ticket(), Outcome.FAILED)))
+    body["severity"] = {"new": True}
+    body["error"] = "clock_skew"
+    body["attempts"][0] |= {"hops": 3, "error": "clock_skew"}
+    body["attempts"][0]["ms"].append(1.5)
+    body["attempts"][0]["failures"] = [["status", "200", "503", "new"]]
+    record = stored(ticket(), json.dumps(body))
+    assert record.run is not None
+    assert record.run.error is ErrorClass.INTERNAL_ERROR
+    assert record.run.message == "the answer was 503"
+    assert record.run.attempts[0].failures == (Failure("status", "200", "503"),)
+
+
+def test_half_a_surrogate_pair_in_a_message_does_not_keep_a_run_from_being_stored() -> None:
+    run = Run(**_values(run_of(ticket())) | {"message": "bad \ud83d é"})
+    record = stored(ticket(), encode_finished(run))
+    assert record.run is not None
+    assert record.run.message == "bad ? é"
+
+
+def test_state_or_outcome_is_read_without_the_rest() -> None:
+    assert status_of(Row("a", "1", encode_finished(run_of(ticket(), Outcome.TIMED_OUT)), "")) == "timed_out"
+    assert status_of(Row("a", "1", encode_open(ticket(), RunState.QUEUED), "")) == "queued"
+
+
+@given(tickets())
+def test_a_run_is_found_by_its_id(made: Ticket) -> None:
+    key = RunKey.of(made)
+    assert RunKey.find(made.id) == key
+    assert RunKey.of_pointer(key.pointer) == key
+    assert (key.run_id, key.due_at) == (made.id, made.due_at)
+    assert key.day == f"{made.due_at:%Y%m%d}"
+
+
+@given(tickets(), tickets())
+def test_the_newer_run_has_the_smaller_key(one: Ticket, other: Ticket) -> None:
+    if one.due_at != other.due_at:
+        newer_first = one.due_at > other.due_at
+        assert (RunKey.of(one).key < RunKey.of(other).key) is newer_first
+        assert (RunKey.of(one).pointer < RunKey.of(other).pointer) is newer_first
+
+
+def test_a_due_instant_finer_than_a_millisecond_is_kept_to_the_millisecond() -> None:
+    fine = Ticket.scheduled("a", NOON + timedelta(microseconds=1999), "")
+    assert stored(fine, encode_open(fine, RunState.QUEUED)).ticket.due_at == NOON + timedelta(milliseconds=1)
+
+
+def _values(run: Run) -> dict[str, Any]:
+    return {field.name: getattr(run, field.name) for field in fields(run)}

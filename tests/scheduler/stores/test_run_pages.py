@@ -1,0 +1,159 @@
+"""Listing runs a page at a time, on every store."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+
+import pytest
+
+from jobs.runs import Outcome
+from scheduler.stores import run_pages
+from scheduler.stores.port import Store
+from scheduler.stores.runs import RUN_FILTERS, Claim, RunPage, Runs
+from tests.scheduler.stores.memory import MemoryStore
+from tests.scheduler.stores.samples import LEASE, NOON, run_of, ticket
+
+DAY = 86400
+
+
+@pytest.fixture
+def runs(store: Store) -> Runs:
+    return Runs(store)
+
+
+async def start(runs: Runs, job: str, seconds: float) -> Claim:
+    claim = await runs.claim(ticket(job, seconds), "one", NOON + LEASE, NOON)
+    assert isinstance(claim, Claim)
+    return claim
+
+
+async def finish(runs: Runs, job: str, seconds: float, outcome: Outcome = Outcome.SUCCEEDED) -> None:
+    await runs.finish(await start(runs, job, seconds), run_of(ticket(job, seconds), outcome))
+
+
+def shown(page: RunPage) -> list[tuple[str, float]]:
+    return [(record.ticket.job, (record.ticket.due_at - NOON).total_seconds()) for record in page.records]
+
+
+async def every(
+    runs: Runs, job: str | None = None, outcome: str | None = None, limit: int = 2
+) -> tuple[list[tuple[str, float]], int]:
+    """All pages, and their number."""
+    found: list[tuple[str, float]] = []
+    continuation, pages = None, 0
+    while pages < 100:
+        page = await runs.list(job=job, outcome=outcome, limit=limit, continuation=continuation)
+        assert len(page.records) <= limit
+        found += shown(page)
+        pages += 1
+        continuation = page.continuation
+        if continuation is None:
+            break
+    return found, pages
+
+
+async def test_without_runs_there_is_one_empty_page(runs: Runs) -> None:
+    assert await runs.list() == RunPage((), None)
+    assert await runs.list(job="a") == RunPage((), None)
+    assert await runs.list(outcome="failed") == RunPage((), None)
+    assert await runs.list(outcome="queued") == RunPage((), None)
+
+
+async def test_runs_of_all_jobs_come_newest_first_across_days_and_those_under_way_before_them(runs: Runs) -> None:
+    for job, seconds in (("a", 0), ("b", 1), ("a", 2), ("b", -DAY), ("a", -3 * DAY), ("c", -40 * DAY)):
+        await finish(runs, job, seconds)
+    await start(runs, "b", -10)
+    await start(runs, "a", 3)
+    await runs.enqueue(ticket("q", 9))
+    expected = [
+        *(("q", 9), ("a", 3), ("b", -10)),
+        *(("a", 2), ("b", 1), ("a", 0), ("b", -DAY), ("a", -3 * DAY), ("c", -40 * DAY)),
+    ]
+    for limit in (1, 2, 4, 50):
+        assert (await every(runs, limit=limit))[0] == expected
+
+
+async def test_the_last_page_has_no_continuation_even_when_it_is_full(runs: Runs) -> None:
+    for seconds in range(4):
+        await finish(runs, "a", seconds)
+    assert await every(runs, limit=2) == ([("a", 3), ("a", 2), ("a", 1), ("a", 0)], 2)
+    assert await every(runs, job="a", limit=2) == ([("a", 3), ("a", 2), ("a", 1), ("a", 0)], 2)
+
+
+async def test_runs_of_a_job_come_newest_first(runs: Runs) -> None:
+    for seconds in (5, -DAY, 7):
+        await finish(runs, "a", seconds)
+        await finish(runs, "b", seconds)
+    await start(runs, "a", 6)
+    assert (await every(runs, job="a"))[0] == [("a", 7), ("a", 6), ("a", 5), ("a", -DAY)]
+
+
+async def test_runs_are_filtered_by_outcome_or_state(runs: Runs) -> None:
+    for number, outcome in enumerate([*Outcome, *Outcome]):
+        await finish(runs, "a" if number % 2 else "b", number * -3600, outcome)
+    await start(runs, "a", 1)
+    await runs.enqueue(ticket("a", 2))
+    listed = {found: (await every(runs, outcome=found))[0] for found in RUN_FILTERS}
+    of_a = {found: (await every(runs, job="a", outcome=found))[0] for found in RUN_FILTERS}
+    for number, outcome in enumerate(Outcome):
+        first, second = number * -3600, (number + len(Outcome)) * -3600
+        job = "a" if number % 2 else "b"
+        assert listed[outcome] == [(job, first), (job, second)]
+        assert of_a[outcome] == (listed[outcome] if job == "a" else [])
+    assert listed["running"] == of_a["running"] == [("a", 1)]
+    assert listed["queued"] == of_a["queued"] == [("a", 2)]
+
+
+async def test_a_page_looks_at_a_bounded_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_pages, "LOOKED_AT", 10)
+    monkeypatch.setattr(run_pages, "_STEP", 5)
+    monkeypatch.setattr(run_pages, "_QUERY", 1)
+    store = MemoryStore()
+    runs = Runs(store)
+    await finish(runs, "a", 0, Outcome.FAILED)
+    for seconds in range(1, 40):
+        await finish(runs, "a", seconds)
+    for job in (None, "a"):
+        store.reads = 0
+        page = await runs.list(job=job, outcome="failed")
+        assert page.records == ()
+        assert page.continuation is not None
+        assert store.reads <= 4
+        assert (await every(runs, job=job, outcome="failed"))[0] == [("a", 0)]
+
+
+async def test_a_run_that_retention_deleted_meanwhile_is_left_out(store: Store) -> None:
+    runs = Runs(store)
+    for seconds in range(3):
+        await finish(runs, "a", seconds)
+    page = await runs.list(limit=1)
+    await runs.prune(NOON, -1.5, 100)
+    assert shown(await runs.list(continuation=page.continuation)) == []
+
+
+async def test_a_continuation_of_another_list_or_of_nothing_is_refused(runs: Runs) -> None:
+    for seconds in range(3):
+        await finish(runs, "a", seconds)
+    of_all, of_job = await runs.list(limit=1), await runs.list(job="a", limit=1)
+    assert of_all.continuation is not None
+    bad = [of_all.continuation[:-3], of_all.continuation + "AAAA", "x", "", "é", "=", "A" * 2000, "../../x"]
+    bad += [
+        urlsafe_b64encode(text).decode() for text in (b"\xff", b"open/12", b"20261125", b"meta/", b"job/" + b"1" * 300)
+    ]
+    for continuation in bad:
+        with pytest.raises(ValueError, match="no continuation of this list"):
+            await runs.list(continuation=continuation)
+    with pytest.raises(ValueError, match="no continuation of this list"):
+        await runs.list(job="a", continuation=of_all.continuation)
+    with pytest.raises(ValueError, match="no continuation of this list"):
+        await runs.list(continuation=of_job.continuation)
+
+
+async def test_an_unknown_outcome_is_refused_with_those_that_there_are(runs: Runs) -> None:
+    with pytest.raises(ValueError, match=r"'broken' is none of succeeded, failed, .*, running, queued"):
+        await runs.list(outcome="broken")
+
+
+async def test_an_empty_page_cannot_be_asked_for(runs: Runs) -> None:
+    with pytest.raises(ValueError, match="page of 0 runs"):
+        await runs.list(limit=0)
