@@ -1,0 +1,235 @@
+"""The structured lines of the log: what each says, as fields and as a sentence. Also what exporters are offered.
+
+Made by telemetry, written by logs, sent by the exporters. A log event is logged as the message of a log record
+(`logger.log(event.level, event)`), so fields and sentence are made only where the line is written.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from traceback import format_exception
+from types import TracebackType
+
+from jobs.durations import format_duration
+from jobs.events import AttemptRetried, RunFinished, RunStarted
+from jobs.runs import Outcome, Run, Ticket
+from observability import names
+
+Fields = dict[str, object]
+"""Texts, numbers, booleans, None, and for `Tags` an object of texts."""
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+class LogEvent(ABC):
+    """A log line with a name and fields; its `str` is the sentence."""
+
+    __slots__ = ()
+    name: str
+    level: int
+
+    @abstractmethod
+    def fields(self) -> Fields: ...
+
+    @abstractmethod
+    def __str__(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobStarted(LogEvent):
+    """A run begins."""
+
+    event: RunStarted
+    name: str = names.JOB_STARTED
+    level: int = logging.INFO
+
+    def fields(self) -> Fields:
+        ticket = self.event.ticket
+        lateness = (self.event.started_at - ticket.due_at).total_seconds() * 1000
+        return {
+            **_of_ticket(ticket),
+            names.LATENESS: round(lateness, 3),
+            names.ENDPOINT: self.event.endpoint,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.event.ticket.job} started ({self.event.ticket.trigger})"
+
+
+@dataclass(frozen=True, slots=True)
+class JobPerformance(LogEvent):
+    """A run is over, whatever its outcome."""
+
+    run: Run
+    name: str = names.JOB_PERFORMANCE
+    level: int = logging.INFO
+
+    def fields(self) -> Fields:
+        run = self.run
+        return {
+            **_of_run(run),
+            names.DURATION: round(run.duration_ms, 3),
+            names.SUCCESS: run.outcome is Outcome.SUCCEEDED,
+            names.RESPONSE_TIME: _rounded(run.response_time_ms),
+            names.STATUS_CODE: run.status,
+            names.ATTEMPTS: len(run.attempts),
+            **({names.TAGS: dict(run.tags)} if run.tags else {}),
+        }
+
+    def __str__(self) -> str:
+        run = self.run
+        if run.outcome is Outcome.SKIPPED:
+            return f"{run.job} skipped: {run.message}"
+        status = f", status {run.status}" if run.status is not None else ""
+        attempts = f", {len(run.attempts)} attempts" if run.retried else ""
+        return f"{run.job} {run.outcome} in {format_duration(run.duration_ms / 1000)}{status}{attempts}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobRetry(LogEvent):
+    """An attempt failed and another one follows."""
+
+    event: AttemptRetried
+    name: str = names.JOB_RETRY
+    level: int = logging.WARNING
+
+    def fields(self) -> Fields:
+        attempt = self.event.attempt
+        return {
+            **_of_ticket(self.event.ticket),
+            names.ERROR_TYPE: attempt.error,
+            names.ERROR_MESSAGE: attempt.message,
+            names.ENDPOINT: self.event.endpoint,
+            names.ATTEMPT_NUMBER: attempt.number,
+            names.NEXT_RETRY_IN: _rounded(attempt.wait_ms and attempt.wait_ms / 1000),
+            names.STATUS_CODE: attempt.status,
+            names.RESPONSE_TIME: round(attempt.phases.total_ms, 3),
+        }
+
+    def __str__(self) -> str:
+        attempt = self.event.attempt
+        again = format_duration((attempt.wait_ms or 0.0) / 1000)
+        return f"{self.event.ticket.job} attempt {attempt.number} failed, again in {again}: {attempt.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed(LogEvent):
+    """A run is over and its target is not well."""
+
+    run: Run
+    name: str = names.JOB_FAILED
+    level: int = logging.ERROR
+
+    def fields(self) -> Fields:
+        return {
+            **_of_run(self.run),
+            **failure_fields(self.run),
+            names.ATTEMPT_NUMBER: len(self.run.attempts),
+            names.NEXT_RETRY_IN: None,
+            names.STATUS_CODE: self.run.status,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.run.job} {self.run.outcome}: {self.run.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettered(LogEvent):
+    """A run is given up; `reason` is a sentence."""
+
+    ticket: Ticket
+    reason: str
+    name: str = names.JOB_DEAD_LETTERED
+    level: int = logging.ERROR
+
+    def fields(self) -> Fields:
+        return {
+            **_of_ticket(self.ticket),
+            names.ERROR_TYPE: "dead_lettered",
+            names.ERROR_MESSAGE: self.reason,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.ticket.job} given up, kept as a dead letter: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEvent(LogEvent):
+    """The scheduler itself has something to say."""
+
+    name: str
+    sentence: str
+    values: Mapping[str, object]
+    level: int = logging.INFO
+
+    def fields(self) -> Fields:
+        return dict(self.values)
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine(LogEvent):
+    """A line that exporters pass on: warnings and worse of any part of the program, and the service events."""
+
+    at: datetime
+    level: int
+    logger: str
+    message: str
+    name: str = ""
+    values: Mapping[str, object] = field(default_factory=dict)
+    exc_info: ExcInfo | None = None
+    exc_text: str = ""
+    """The traceback, if somebody has made a text of it already."""
+
+    def fields(self) -> Fields:
+        return {names.LOGGER: self.logger, **self.values}
+
+    def traceback(self) -> str:
+        """As text, empty without one. Takes a while: source files are read."""
+        return (self.exc_text or ("".join(format_exception(*self.exc_info)) if self.exc_info else "")).rstrip()
+
+    def __str__(self) -> str:
+        return self.message
+
+
+TelemetryEvent = RunFinished | AttemptRetried | DeadLettered | LogLine
+"""What an exporter is offered."""
+
+
+def failure_fields(run: Run) -> Fields:
+    """Why it did not succeed, and where."""
+    return {
+        names.ERROR_TYPE: run.error,
+        names.ERROR_MESSAGE: run.message or None,
+        names.ENDPOINT: run.endpoint,
+    }
+
+
+def _of_ticket(ticket: Ticket) -> Fields:
+    fields: Fields = {names.JOB_NAME: ticket.job, names.RUN_ID: ticket.id, names.TRIGGER: ticket.trigger}
+    if ticket.correlation_id not in ("", ticket.id):
+        fields[names.CORRELATION_ID] = ticket.correlation_id
+    return fields
+
+
+def _of_run(run: Run) -> Fields:
+    fields: Fields = {
+        names.JOB_NAME: run.job,
+        names.RUN_ID: run.id,
+        names.TRIGGER: run.trigger,
+        names.OUTCOME: run.outcome,
+        names.LATENESS: round(run.lateness_ms, 3),
+    }
+    if run.correlation_id not in ("", run.id):
+        fields[names.CORRELATION_ID] = run.correlation_id
+    return fields
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

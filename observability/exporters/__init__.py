@@ -1,0 +1,1 @@
+"""Where telemetry goes: one module a destination. Its SDK is imported only when its setting is there."""

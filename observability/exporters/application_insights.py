@@ -1,0 +1,344 @@
+"""Sends to Application Insights by OpenTelemetry and Azure Monitor's distro: of each run a custom event, an
+availability row, metrics and a trace; of the program its warnings.
+
+`application_insights_exporter` is called by telemetry. The SDK is imported and configured in the exporter's thread.
+Our own queue is the only place where telemetry is dropped: each batch is flushed before the next is taken, so the
+SDK's queues never fill; what the other end does not take for a while, the SDK keeps on disk and repeats.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import socket
+import sys
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from jobs.events import AttemptRetried, RunFinished
+from jobs.runs import Run
+from observability import names
+from observability.events import DeadLettered, Fields, LogLine, TelemetryEvent
+from observability.exporters import application_insights_rows as rows
+from observability.exporters.background import BackgroundExporter, Closing, Tally
+from observability.exporters.measurements import measurements, tag_values
+from observability.exporters.port import APPLICATION_INSIGHTS
+from observability.redacting import redact_fields
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from jobs.redaction import Redactor
+
+_SCOPE = "scheduler"
+_GATHER_S = 5.0
+_HURRY_AT = 500
+_REQUEST_TIMEOUT_S = 5.0
+_FLUSH_AT = 400
+"""Records and spans that are flushed together; the SDK's own threads would begin at 512."""
+
+# Calls elsewhere off (usage statistics of the SDK, its remote control, the metadata address of virtual machines),
+# every trace kept, and only our own spans: instrumentations would record URLs with their query.
+_ENVIRONMENT = {
+    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+    "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
+    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
+    "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED": "true",
+    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "azure_app_service",
+}
+_SAMPLER = {"OTEL_TRACES_SAMPLER": "microsoft.fixed_percentage", "OTEL_TRACES_SAMPLER_ARG": "1.0"}
+INSTRUMENTATIONS = (
+    "azure_sdk",
+    "django",
+    "fastapi",
+    "flask",
+    "httpx",
+    "httpx2",
+    "psycopg2",
+    "requests",
+    "urllib",
+    "urllib3",
+)
+
+_KEPT_ON_DISK = frozenset({401, 403, 408, 429, 500, 502, 503, 504})
+"""Answers after which the SDK repeats by itself."""
+
+
+def application_insights_exporter(
+    settings: Settings, connection_string: str, redactor: Redactor, *, gather_s: float = _GATHER_S
+) -> BackgroundExporter:
+    """`gather_s`: seconds between deliveries while there is something to deliver."""
+    delivery = ApplicationInsightsDelivery(
+        connection_string,
+        environment=settings.environment,
+        version=settings.version or "unknown",
+        redactor=redactor,
+    )
+    return BackgroundExporter(APPLICATION_INSIGHTS, delivery, redactor, gather_s=gather_s, hurry_at=_HURRY_AT)
+
+
+class ApplicationInsightsDelivery:
+    """Blocking; see background.Delivery."""
+
+    def __init__(self, connection_string: str, *, environment: str, version: str, redactor: Redactor) -> None:
+        self._connection_string = connection_string
+        self._environment = environment
+        self._version = version
+        self._redactor = redactor
+        self._location = os.environ.get("REGION_NAME") or environment
+        self._pending = 0
+
+    def open(self, tally: Tally, closing: Closing) -> None:
+        self._tally = tally
+        self._closing = closing
+        self._ours = not configured_by_host()
+        if self._ours:
+            _configure(self._connection_string, self._environment, self._version, tally, closing)
+        self._bind()
+
+    def deliver(self, events: list[TelemetryEvent]) -> None:
+        for event in events:
+            self._emit(event)
+            if self._pending >= _FLUSH_AT:
+                self._flush()
+        if self._pending:
+            self._flush()
+
+    def again_in(self) -> float | None:
+        return None
+
+    def close(self) -> None:
+        self._meters.force_flush(timeout_millis=self._closing.remaining(_REQUEST_TIMEOUT_S) * 1000)
+        if self._ours:
+            for provider in (self._meters, self._tracers, self._loggers):
+                provider.shutdown()
+
+    def _bind(self) -> None:
+        """Find providers and instruments: ours, or those that the host has configured."""
+        from opentelemetry import _logs, metrics, trace
+
+        self._loggers: Any = _logs.get_logger_provider()
+        self._tracers: Any = trace.get_tracer_provider()
+        self._meters: Any = metrics.get_meter_provider()
+        self._logger = self._loggers.get_logger(_SCOPE, self._version)
+        self._tracer = self._tracers.get_tracer(_SCOPE, self._version)
+        meter = self._meters.get_meter(_SCOPE, self._version)
+        self._counts = {
+            metric: meter.create_counter(metric.name, metric.unit, metric.description)
+            for metric in names.METRICS
+            if metric.kind == "count"
+        }
+        self._histograms = {
+            metric: meter.create_histogram(metric.name, metric.unit, metric.description)
+            for metric in names.METRICS
+            if metric.kind == "distribution"
+        }
+
+    def _flush(self) -> None:
+        handed_over, self._pending = self._pending, 0
+        self._loggers.force_flush()
+        self._tracers.force_flush()
+        if not self._ours:
+            # What becomes of it there, nobody tells.
+            self._tally.succeeded(handed_over)
+
+    def _emit(self, event: TelemetryEvent) -> None:
+        match event:
+            case RunFinished():
+                self._emit_run(event.run)
+            case DeadLettered():
+                self._emit_record(rows.dead_letter_event(event, self._redactor), str(event), time.time_ns())
+                self._counts[names.DEAD_LETTERS].add(1, {names.TAG_JOB: event.ticket.job})
+            case LogLine() if self._ours:
+                self._emit_line(event)
+            case LogLine() | AttemptRetried():
+                # A host that configured OpenTelemetry collects the log itself; an attempt is a span of its run.
+                pass
+
+    def _emit_run(self, run: Run) -> None:
+        fields = rows.run_fields(run, self._redactor)
+        context = self._emit_trace(run, fields)
+        at = rows.nanoseconds(run.finished_at)
+        self._emit_record(rows.run_event(fields), run.outcome, at, context)
+        if (row := rows.availability(run, fields, self._location)) is not None:
+            self._emit_record(row, run.outcome, at, context)
+        self._counts[names.RUNS].add(1, tag_values(names.RUNS, run))
+        for metric, value in measurements(run):
+            self._histograms[metric].record(value, tag_values(metric, run))
+
+    def _emit_trace(self, run: Run, fields: Fields) -> Any:
+        """A span of the run and one of each attempt, as they happened. Returns the context of the run's span."""
+        from opentelemetry.context import Context
+        from opentelemetry.trace import SpanKind, set_span_in_context
+
+        span = self._tracer.start_span(
+            f"run {run.job}",
+            Context(),
+            attributes=rows.run_span(fields),
+            start_time=rows.nanoseconds(run.started_at),
+        )
+        context = set_span_in_context(span, Context())
+        for attempt in run.attempts:
+            child = self._tracer.start_span(
+                f"attempt {attempt.number}",
+                context,
+                SpanKind.CLIENT,
+                attributes=rows.attempt_span(run, attempt, str(fields[names.ENDPOINT])),
+                start_time=rows.nanoseconds(attempt.started_at),
+            )
+            if not attempt.succeeded:
+                _mark_failed(child, self._redactor.redact(attempt.message))
+            child.end(rows.nanoseconds(attempt.started_at + timedelta(milliseconds=attempt.phases.total_ms)))
+        if run.outcome.down:
+            _mark_failed(span, str(fields[names.ERROR_MESSAGE]))
+        span.end(rows.nanoseconds(run.finished_at))
+        self._pending += 1 + len(run.attempts)
+        return context
+
+    def _emit_line(self, line: LogLine) -> None:
+        fields = {names.MESSAGE: line.message, **line.fields(), **rows.exception(line)}
+        clean = redact_fields(fields, self._redactor)
+        message = str(clean.pop(names.MESSAGE))
+        self._emit_record(rows.attributes(clean), message, rows.nanoseconds(line.at), level=line.level)
+
+    def _emit_record(
+        self, attributes: rows.Attributes, body: str, at: int, context: Any = None, level: int = logging.INFO
+    ) -> None:
+        from opentelemetry._logs import LogRecord
+        from opentelemetry._logs.severity import SeverityNumber
+        from opentelemetry.context import Context
+
+        # Python's levels 10 to 50 are OpenTelemetry's 5, 9, 13, 17 and 21.
+        severity = SeverityNumber(min(21, max(5, level // 10 * 4 + 1)))
+        self._logger.emit(
+            LogRecord(
+                timestamp=at,
+                context=context or Context(),
+                severity_number=severity,
+                body=str(body),
+                attributes=attributes,
+            )
+        )
+        self._pending += 1
+
+
+def configured_by_host() -> bool:
+    """Whether OpenTelemetry is configured in this process already, as the Functions worker does when told to."""
+    if os.environ.get("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "").lower() in ("true", "1"):
+        return True
+    if "opentelemetry.sdk.trace" not in sys.modules:
+        return False
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+
+    return isinstance(trace.get_tracer_provider(), TracerProvider)
+
+
+def _mark_failed(span: Any, message: str) -> None:
+    from opentelemetry.trace import Status, StatusCode
+
+    span.set_status(Status(StatusCode.ERROR, message))
+
+
+def _configure(connection_string: str, environment: str, version: str, tally: Tally, closing: Closing) -> None:
+    for key, value in _ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    if "OTEL_TRACES_SAMPLER" not in os.environ:
+        os.environ.update(_SAMPLER)
+    from azure.monitor.opentelemetry import configure_azure_monitor
+    from opentelemetry.sdk.resources import Resource
+
+    configure_azure_monitor(
+        connection_string=connection_string,
+        # The distro hangs a handler on this logger; ours sends what it wants sent itself.
+        logger_name="observability.unused",
+        resource=Resource(
+            {
+                "service.name": os.environ.get("WEBSITE_SITE_NAME") or _SCOPE,
+                "service.version": version,
+                "service.instance.id": socket.gethostname(),
+                "deployment.environment.name": environment,
+            }
+        ),
+        views=_views(),
+        instrumentation_options={name: {"enabled": False} for name in INSTRUMENTATIONS},
+        enable_live_metrics=False,
+        enable_performance_counters=False,
+        custom_hook_policy=_watch(tally, closing),
+        # What fails goes to disk at once instead of holding up the thread with repetitions.
+        retry_total=0,
+        timeout=_REQUEST_TIMEOUT_S,
+        read_timeout=_REQUEST_TIMEOUT_S,
+    )
+    _end_on_our_terms()
+
+
+def _end_on_our_terms() -> None:
+    """Without what the SDK would do when the process exits: wait for the network, for longer than anybody allowed."""
+    from opentelemetry import _logs, metrics, trace
+
+    providers: tuple[Any, ...] = (
+        _logs.get_logger_provider(),
+        trace.get_tracer_provider(),
+        metrics.get_meter_provider(),
+    )
+    for provider in providers:
+        atexit.unregister(provider.shutdown)
+    logging.getLogger("observability.unused").handlers.clear()
+
+
+def _views() -> list[Any]:
+    """Each instrument with its tags only, and without buckets, which Application Insights does not keep."""
+    from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+
+    return [
+        View(
+            instrument_name=metric.name,
+            attribute_keys=set(metric.tags),
+            aggregation=ExplicitBucketHistogramAggregation(()) if metric.kind == "distribution" else None,
+        )
+        for metric in names.METRICS
+    ]
+
+
+def _watch(tally: Tally, closing: Closing) -> Any:
+    """A policy in the pipeline of the SDK's clients, which tell nobody else how their calls ended."""
+    from azure.core.exceptions import ServiceRequestError
+    from azure.core.pipeline import PipelineRequest, PipelineResponse
+    from azure.core.pipeline.policies import SansIOHTTPPolicy
+
+    class Watch(SansIOHTTPPolicy[Any, Any]):
+        def on_request(self, request: PipelineRequest[Any]) -> None:
+            left = closing.remaining(_REQUEST_TIMEOUT_S)
+            if left <= 0:
+                raise ServiceRequestError("the program ends, kept on disk")
+            request.context.options.update(connection_timeout=left, read_timeout=left)
+
+        def on_response(self, request: PipelineRequest[Any], response: PipelineResponse[Any, Any]) -> None:
+            _count(tally, response.http_response.status_code, response.http_response.text())
+
+        def on_exception(self, request: PipelineRequest[Any]) -> None:
+            tally.failed(f"cannot be reached: {sys.exc_info()[1]}")
+
+    return Watch()
+
+
+def _count(tally: Tally, status: int, body: str) -> None:
+    received, accepted = _receipt(body)
+    if status in (200, 206):
+        tally.succeeded(accepted)
+        tally.dropped(received - accepted)
+    elif status not in (307, 308):
+        tally.failed(f"answered {status}")
+        if status not in _KEPT_ON_DISK:
+            tally.dropped(max(received, 1))
+
+
+def _receipt(body: str) -> tuple[int, int]:
+    try:
+        reply = json.loads(body)
+        return int(reply["itemsReceived"]), int(reply["itemsAccepted"])
+    except (ValueError, KeyError, TypeError):
+        return 0, 0

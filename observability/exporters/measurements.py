@@ -1,0 +1,30 @@
+"""What a run adds to the metrics, the same for every destination. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from jobs.runs import Outcome, Run
+from observability import names
+
+_TAG_VALUES: dict[str, Callable[[Run], str]] = {
+    names.TAG_JOB: lambda run: run.job,
+    names.TAG_OUTCOME: lambda run: run.outcome.value,
+    names.TAG_TRIGGER: lambda run: run.trigger.value,
+}
+
+
+def measurements(run: Run) -> Iterator[tuple[names.Metric, float]]:
+    """The values of the distributions; none for a run that was left out."""
+    if run.outcome is Outcome.SKIPPED:
+        return
+    yield names.DURATIONS, round(run.duration_ms, 3)
+    yield names.LATENESSES, round(run.lateness_ms, 3)
+    if run.response_time_ms is not None:
+        yield names.RESPONSE_TIMES, round(run.response_time_ms, 3)
+        yield names.ATTEMPT_COUNTS, float(len(run.attempts))
+
+
+def tag_values(metric: names.Metric, run: Run) -> dict[str, str]:
+    """The metric's tags with the run's values."""
+    return {tag: _TAG_VALUES[tag](run) for tag in metric.tags}

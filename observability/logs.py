@@ -1,0 +1,110 @@
+"""Sets up logging for the whole process. Called once by scheduler.app, before anything logs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import TYPE_CHECKING, Literal, TextIO
+
+from observability.log_format import JsonFormat, TextFormat
+from observability.log_writer import LogWriter
+
+if TYPE_CHECKING:
+    from jobs.redaction import Redactor
+
+LogFormat = Literal["auto", "json", "text"]
+
+# Chatty, or (the HTTP clients and the access log) showing URLs with their query, where secrets may be.
+_WARNINGS_ONLY = (
+    "aiohttp",
+    "asyncio",
+    "azure",
+    "datadog_api_client",
+    "httpcore",
+    "httpx",
+    "opentelemetry",
+    "urllib3",
+    "uvicorn.access",
+)
+# These repeat themselves with every batch while the other end is away; the exporter tells it once.
+_ERRORS_ONLY = ("azure.monitor.opentelemetry", "opentelemetry.sdk")
+
+
+class Logging:
+    """What `configure_logging` set up. `written` and `dropped` count log records."""
+
+    def __init__(self, writer: LogWriter | None) -> None:
+        self._writer = writer
+
+    @property
+    def written(self) -> int:
+        return self._writer.written if self._writer else 0
+
+    @property
+    def dropped(self) -> int:
+        return self._writer.dropped if self._writer else 0
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Write what is queued, for at most `timeout` seconds, and end the thread. For programs without a loop."""
+        if self._writer is not None:
+            logging.getLogger().removeHandler(self._writer)
+            self._writer.close(timeout)
+
+    async def aclose(self, timeout: float = 2.0) -> None:  # noqa: ASYNC109  # bounds a thread, not a coroutine
+        """The same without blocking the loop."""
+        await asyncio.to_thread(self.close, timeout)
+
+
+def configure_logging(*, level: str | int, format: LogFormat, redactor: Redactor, stream: TextIO | None) -> Logging:
+    """Send all log records to `stream`, redacted, from a thread of its own.
+
+    `auto` is text on a terminal and JSON elsewhere. Without a stream the records leave by the root handlers that the
+    process already has (the Functions worker brings its own, which hands them to the host): these get the same
+    format, so what they pass on is redacted too. A second call replaces the first.
+    """
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if isinstance(handler, LogWriter):
+            root.removeHandler(handler)
+            handler.close()
+    root.setLevel(level.upper() if isinstance(level, str) else level)
+    _quieten()
+    formatter = _formatter(format, redactor, stream)
+    if stream is None:
+        for handler in root.handlers:
+            handler.setFormatter(formatter)
+            handler.filters = [each for each in handler.filters if not isinstance(each, _TracebackAsText)]
+            handler.addFilter(_TracebackAsText(redactor))
+        return Logging(None)
+    writer = LogWriter(stream, formatter)
+    root.addHandler(writer)
+    return Logging(writer)
+
+
+def _formatter(format: LogFormat, redactor: Redactor, stream: TextIO | None) -> logging.Formatter:
+    terminal = stream is not None and stream.isatty()
+    if format == "json" or (format == "auto" and not terminal):
+        return JsonFormat(redactor)
+    return TextFormat(redactor, colour=terminal and not os.environ.get("NO_COLOR"))
+
+
+def _quieten() -> None:
+    for name in _WARNINGS_ONLY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _ERRORS_ONLY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class _TracebackAsText(logging.Filter):
+    """Some handlers read a record's exception past the formatter: leave them its redacted text only."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and record.exc_info[0] is not None:
+            trace = logging.Formatter().formatException(record.exc_info)
+            record.exc_text, record.exc_info = self._redactor.redact(trace), None
+        return True

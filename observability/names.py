@@ -1,0 +1,131 @@
+"""Every name that leaves the program: log events, fields, metrics, tags. Each is written once, here.
+
+Used by logs, telemetry, the exporters and whatever is generated from them (dashboards, alerts). docs/telemetry.md
+explains the same names to operators; a test keeps both equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name with what it means. `unit`: `ms`, `s`, or empty."""
+
+    name: str
+    description: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric(Name):
+    """A `count` is summed, a `distribution` keeps its spread. `tags` are all it is split by, so its size is bounded."""
+
+    kind: Literal["count", "distribution"] = "count"
+    tags: tuple[str, ...] = ()
+
+
+_events: list[Name] = []
+_fields: list[Name] = []
+_tags: list[Name] = []
+
+
+def _event(name: str, description: str) -> str:
+    _events.append(Name(name, description))
+    return name
+
+
+def _field(name: str, description: str, unit: str = "") -> str:
+    _fields.append(Name(name, description, unit))
+    return name
+
+
+def _tag(name: str, description: str) -> str:
+    _tags.append(Name(name, description))
+    return name
+
+
+# --- Log events: the `Event` of a structured log line, and the name of a custom event ---------------------------------
+
+JOB_STARTED: Final = _event("JOB_STARTED", "A run begins.")
+JOB_PERFORMANCE: Final = _event("JOB_PERFORMANCE", "A run is over, whatever its outcome.")
+JOB_RETRY: Final = _event("JOB_RETRY", "An attempt failed and another one follows.")
+JOB_FAILED: Final = _event("JOB_FAILED", "A run is over and says that the target is not well.")
+JOB_DEAD_LETTERED: Final = _event("JOB_DEAD_LETTERED", "A run is given up and kept as a dead letter.")
+SERVICE_STARTED: Final = _event("SERVICE_STARTED", "The scheduler is ready and begins to plan.")
+SERVICE_STOPPED: Final = _event("SERVICE_STOPPED", "The scheduler has ended its runs and closes.")
+
+# --- Fields of every log line -----------------------------------------------------------------------------------------
+
+TIMESTAMP: Final = _field("Timestamp", "When the line was logged: UTC, ISO 8601.")
+LEVEL: Final = _field("Level", "DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+LOGGER: Final = _field("Logger", "The part of the program that speaks.")
+EVENT: Final = _field("Event", "The log event; missing on plain lines.")
+MESSAGE: Final = _field("Message", "A sentence for people.")
+EXCEPTION: Final = _field("Exception", "The traceback, if there is one.")
+
+# --- Fields of log events, custom events and spans --------------------------------------------------------------------
+
+JOB_NAME: Final = _field("JobName", "The job.")
+RUN_ID: Final = _field("RunId", "The run: job@instant, with a suffix unless scheduled.")
+TRIGGER: Final = _field("Trigger", "Why it ran: schedule, manual, dependency or replay.")
+OUTCOME: Final = _field("Outcome", "How it ended: succeeded, failed, timed_out, rejected, skipped or cancelled.")
+CORRELATION_ID: Final = _field("CorrelationId", "What links it to its cause; left out when it is the RunId.")
+LATENESS: Final = _field("Lateness", "Start minus due instant.", "ms")
+DURATION: Final = _field("Duration", "The whole run, waits between attempts included.", "ms")
+RESPONSE_TIME: Final = _field("ResponseTime", "The last attempt alone; null when nothing was asked.", "ms")
+SUCCESS: Final = _field("Success", "Whether the outcome is succeeded.")
+STATUS_CODE: Final = _field("StatusCode", "The last answer's HTTP status; null without an answer.")
+ATTEMPTS: Final = _field("Attempts", "How many attempts were made.")
+ATTEMPT_NUMBER: Final = _field("AttemptNumber", "The attempt that failed (JOB_FAILED: the last one), from 1.")
+NEXT_RETRY_IN: Final = _field("NextRetryIn", "The wait before the next attempt; null when none follows.", "s")
+ENDPOINT: Final = _field("Endpoint", "The target, without query and fragment.")
+ERROR_TYPE: Final = _field("ErrorType", "What went wrong, as one word: connection_refused, response_timeout, ...")
+ERROR_MESSAGE: Final = _field("ErrorMessage", "What went wrong, as a sentence.")
+TAGS: Final = _field("Tags", "The job's own tags, as an object.")
+ENVIRONMENT: Final = _field("Environment", "The environment's name: dev, test, prod, ...")
+VERSION: Final = _field("Version", "The program's version.")
+JOBS: Final = _field("Jobs", "How many jobs are in force.")
+HOST: Final = _field("Host", "Which host runs the program: embedded or functions.")
+DNS_TIME: Final = _field("DnsTime", "Name resolution of an attempt.", "ms")
+CONNECT_TIME: Final = _field("ConnectTime", "TCP connection of an attempt.", "ms")
+TLS_TIME: Final = _field("TlsTime", "TLS handshake of an attempt.", "ms")
+FIRST_BYTE_TIME: Final = _field("FirstByteTime", "From the request sent to the first byte of the answer.", "ms")
+
+# --- Tags of metrics and service checks -------------------------------------------------------------------------------
+
+TAG_JOB: Final = _tag("job", "The job.")
+TAG_OUTCOME: Final = _tag("outcome", "As Outcome.")
+TAG_TRIGGER: Final = _tag("trigger", "As Trigger.")
+TAG_ENV: Final = _tag("env", "The environment (Datadog).")
+TAG_SERVICE: Final = _tag("service", "The service's name (Datadog).")
+TAG_VERSION: Final = _tag("version", "The program's version (Datadog).")
+
+# --- Metrics ----------------------------------------------------------------------------------------------------------
+
+RUNS: Final = Metric("scheduler.job.runs", "Finished runs.", "", "count", (TAG_JOB, TAG_OUTCOME, TAG_TRIGGER))
+DURATIONS: Final = Metric(
+    "scheduler.job.duration", "Duration of finished runs.", "ms", "distribution", (TAG_JOB, TAG_OUTCOME)
+)
+RESPONSE_TIMES: Final = Metric(
+    "scheduler.job.response_time", "Duration of the last attempt.", "ms", "distribution", (TAG_JOB, TAG_OUTCOME)
+)
+LATENESSES: Final = Metric("scheduler.job.lateness", "Start minus due instant.", "ms", "distribution", (TAG_JOB,))
+ATTEMPT_COUNTS: Final = Metric("scheduler.job.attempts", "Attempts of a run.", "", "distribution", (TAG_JOB,))
+DEAD_LETTERS: Final = Metric("scheduler.job.dead_letters", "Runs given up.", "", "count", (TAG_JOB,))
+
+# --- Others -----------------------------------------------------------------------------------------------------------
+
+SERVICE_CHECK: Final = Name(
+    "scheduler.job.status", "Of each job: OK succeeded, WARNING succeeded after retries, CRITICAL the target is down."
+)
+RUN_EVENT: Final = Name("JobRun", "The custom event of a finished run (Application Insights).")
+DEAD_LETTER_EVENT: Final = Name("JobDeadLettered", "The custom event of a run given up (Application Insights).")
+
+LOG_EVENTS: Final = tuple(_events)
+FIELDS: Final = tuple(_fields)
+METRIC_TAGS: Final = tuple(_tags)
+METRICS: Final = (RUNS, DURATIONS, RESPONSE_TIMES, LATENESSES, ATTEMPT_COUNTS, DEAD_LETTERS)
+OTHERS: Final = (SERVICE_CHECK, RUN_EVENT, DEAD_LETTER_EVENT)

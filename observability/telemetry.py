@@ -1,0 +1,192 @@
+"""Hears what happens and tells it to the log and to every exporter. Built by scheduler.app, called by the runner.
+
+    telemetry = build_telemetry(settings, redactor)
+    telemetry.start()
+    ...                     # the runner calls run_started, attempt_retried, run_finished
+    await telemetry.aclose(timeout=3.0)
+
+Nothing here waits and nothing raises: a run is never delayed or failed by whoever listens to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from jobs.events import AttemptRetried, RunFinished, RunStarted
+from jobs.runs import Ticket
+from observability import names
+from observability.events import (
+    DeadLettered,
+    JobFailed,
+    JobPerformance,
+    JobRetry,
+    JobStarted,
+    LogEvent,
+    LogLine,
+    ServiceEvent,
+    TelemetryEvent,
+)
+from observability.exporters.port import APPLICATION_INSIGHTS, DATADOG, Exporter, ExporterHealth
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from jobs.redaction import Redactor
+
+_log = logging.getLogger("scheduler.runs")
+_service_log = logging.getLogger("scheduler.service")
+
+# Their warnings are about sending telemetry, which must not become telemetry again.
+_NOT_PASSED_ON = ("observability", "azure", "opentelemetry", "urllib3", "datadog_api_client")
+
+
+class Telemetry:
+    """Implements jobs.events.RunListener."""
+
+    def __init__(
+        self, exporters: Sequence[Exporter], *, off: Sequence[str] = (), environment: str = "", version: str = ""
+    ) -> None:
+        """`off`: the names of exporters that have no settings, for `health`."""
+        self._exporters = tuple(exporters)
+        self._off = tuple(off)
+        self._environment = environment
+        self._version = version
+        self._broken: dict[str, int] = {}
+        self._tap = _Tap(self._offer)
+
+    def start(self) -> None:
+        """Begin to deliver, in the background, and to pass the log's warnings on."""
+        for exporter in self._exporters:
+            exporter.start()
+        if self._exporters:
+            logging.getLogger().addHandler(self._tap)
+
+    def run_started(self, event: RunStarted) -> None:
+        self._write(JobStarted(event))
+
+    def attempt_retried(self, event: AttemptRetried) -> None:
+        self._write(JobRetry(event))
+        self._offer(event)
+
+    def run_finished(self, event: RunFinished) -> None:
+        self._write(JobPerformance(event.run))
+        if event.run.outcome.down:
+            self._write(JobFailed(event.run))
+        self._offer(event)
+
+    def dead_lettered(self, ticket: Ticket, reason: str) -> None:
+        """The run is given up; `reason` is a sentence."""
+        event = DeadLettered(ticket, reason)
+        self._write(event)
+        self._offer(event)
+
+    def service_started(self, *, host: str, jobs: int) -> None:
+        """The scheduler is ready. `host`: embedded or functions; `jobs`: how many are in force."""
+        self._tell(names.SERVICE_STARTED, f"scheduler started with {jobs} jobs", {names.HOST: host, names.JOBS: jobs})
+
+    def service_stopped(self, *, host: str) -> None:
+        """The scheduler has ended its runs."""
+        self._tell(names.SERVICE_STOPPED, "scheduler stopped", {names.HOST: host})
+
+    def health(self) -> list[dict[str, object]]:
+        """Of each exporter: `exporter`, `state` (off, on, degraded), `last_error`, `sent`, `dropped`."""
+        reports = [self._health_of(exporter) for exporter in self._exporters]
+        reports += [ExporterHealth(name, "off") for name in self._off]
+        return [
+            {
+                "exporter": report.exporter,
+                "state": report.state,
+                "last_error": report.last_error,
+                "sent": report.sent,
+                "dropped": report.dropped,
+            }
+            for report in sorted(reports, key=lambda report: report.exporter)
+        ]
+
+    async def aclose(self, timeout: float = 3.0) -> None:  # noqa: ASYNC109  # the exporters bound their threads by it
+        """Deliver what is queued, all exporters at the same time, for at most `timeout` seconds."""
+        logging.getLogger().removeHandler(self._tap)
+        await asyncio.gather(*(exporter.aclose(timeout) for exporter in self._exporters), return_exceptions=True)
+
+    def _tell(self, name: str, sentence: str, values: dict[str, object]) -> None:
+        values |= {names.ENVIRONMENT: self._environment, names.VERSION: self._version}
+        event = ServiceEvent(name, sentence, values)
+        self._write(event, _service_log)
+        self._offer(
+            LogLine(datetime.now(UTC), event.level, _service_log.name, event.sentence, event.name, event.fields())
+        )
+
+    def _write(self, event: LogEvent, log: logging.Logger = _log) -> None:
+        try:
+            log.log(event.level, event)
+        except Exception:
+            # A log handler of somebody else fails: the run must not know.
+            self._count_broken("log")
+
+    def _offer(self, event: TelemetryEvent) -> None:
+        for exporter in self._exporters:
+            try:
+                exporter.offer(event)
+            except Exception:
+                self._count_broken(exporter.name)
+
+    def _count_broken(self, name: str) -> None:
+        self._broken[name] = self._broken.get(name, 0) + 1
+
+    def _health_of(self, exporter: Exporter) -> ExporterHealth:
+        report = exporter.health()
+        broken = self._broken.get(exporter.name, 0)
+        if not broken:
+            return report
+        error = report.last_error or f"raised on {broken} events"
+        return ExporterHealth(report.exporter, "degraded", error, report.sent, report.dropped + broken)
+
+
+class _Tap(logging.Handler):
+    """Passes warnings and worse of the whole program on; run events are passed on by themselves, with more in them."""
+
+    def __init__(self, offer: Callable[[TelemetryEvent], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._pass_on = offer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(record.msg, LogEvent) or record.name.split(".", 1)[0] in _NOT_PASSED_ON:
+            return
+        info = record.exc_info
+        exc_info = (info[0], info[1], info[2]) if info is not None and info[0] is not None else None
+        at = datetime.fromtimestamp(record.created, UTC)
+        line = LogLine(
+            at,
+            record.levelno,
+            record.name,
+            record.getMessage(),
+            exc_info=exc_info,
+            exc_text=record.exc_text or "",
+        )
+        self._pass_on(line)
+
+
+def build_telemetry(settings: Settings, redactor: Redactor) -> Telemetry:
+    """Telemetry with the exporters that have their setting; nothing of any other is even imported."""
+    exporters: list[Exporter] = []
+    off = []
+    if (secret := settings.application_insights.connection_string) is not None:
+        from observability.exporters.application_insights import application_insights_exporter
+
+        text = secret.get_secret_value()
+        redactor.add(text)
+        exporters.append(application_insights_exporter(settings, text, redactor))
+    else:
+        off.append(APPLICATION_INSIGHTS)
+    if (secret := settings.datadog.api_key) is not None:
+        from observability.exporters.datadog import datadog_exporter
+
+        text = secret.get_secret_value()
+        redactor.add(text)
+        exporters.append(datadog_exporter(settings, text, redactor))
+    else:
+        off.append(DATADOG)
+    return Telemetry(exporters, off=off, environment=settings.environment, version=settings.version or "unknown")

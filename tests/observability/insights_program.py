@@ -1,0 +1,98 @@
+"""Run by test_application_insights in a process of its own, as telemetry's providers are global to a process.
+
+`python -m tests.observability.insights_program CONNECTION_STRING SCENARIO` prints one line of JSON about what it saw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from config.settings import ApplicationInsightsSettings, Settings
+from jobs.redaction import Redactor
+from jobs.runs import Outcome, Run
+from observability.exporters.application_insights import application_insights_exporter
+from observability.telemetry import Telemetry
+from tests.observability import runs
+from tests.observability.fakes import until
+
+CANARY = "canary-secret-value"
+CLOSE_WITHIN = 3.0
+
+
+def two_hundred() -> list[Run]:
+    """Of ten jobs twenty runs each: 170 good ones, 10 after a retry, 10 failed, 10 left out."""
+    now = datetime.now(UTC)
+    retried = (runs.failed_attempt(1, message=f"refused {CANARY}"), runs.good_attempt(2))
+    made = []
+    for number in range(10):
+        job = f"job-{number}"
+        good = [runs.run(job=job, due_at=now, duration_ms=20.0) for _ in range(17)]
+        again = runs.run(job=job, due_at=now, duration_ms=40.0, attempts=retried)
+        bad = runs.run(Outcome.FAILED, job=job, due_at=now, duration_ms=60.0, message=f"refused {CANARY}")
+        left_out = runs.run(Outcome.SKIPPED, job=job, due_at=now, message="the last run is still going")
+        made += [*good, again, bad, left_out]
+    return made
+
+
+async def main(connection_string: str, scenario: str) -> dict[str, Any]:
+    if scenario == "configured":
+        configure_as_the_worker_does(connection_string)
+    settings = Settings(
+        environment="test",
+        version="1.2.3",
+        application_insights=ApplicationInsightsSettings.model_validate({"connection_string": connection_string}),
+    )
+    redactor = Redactor()
+    redactor.add(CANARY)
+    exporter = application_insights_exporter(settings, connection_string, redactor, gather_s=0.0)
+    telemetry = Telemetry([exporter], environment="test", version="1.2.3")
+    telemetry.start()
+    begun = time.perf_counter()
+    for run in two_hundred():
+        telemetry.run_finished(runs.finished(run))
+    offered_s = time.perf_counter() - begun
+    telemetry.dead_lettered(runs.ticket(), f"refused {CANARY}")
+    telemetry.service_started(host="embedded", jobs=10)
+    try:
+        raise RuntimeError(f"no disk for {CANARY}")
+    except RuntimeError:
+        logging.getLogger("scheduler.stores").exception("cannot write")
+    if scenario != "impatient":
+        await until(lambda: bool(exporter.health().sent or exporter.health().last_error))
+    before_close = exporter.health().state
+    begun = time.monotonic()
+    await telemetry.aclose(CLOSE_WITHIN)
+    return {
+        "offered_s": offered_s,
+        "before_close": before_close,
+        "closed_s": time.monotonic() - begun,
+        "health": telemetry.health()[0],
+        "instrumented": instrumented(),
+        "threads": [thread.name for thread in threading.enumerate() if not thread.daemon],
+    }
+
+
+def configure_as_the_worker_does(connection_string: str) -> None:
+    from azure.monitor.opentelemetry import configure_azure_monitor
+
+    configure_azure_monitor(
+        connection_string=connection_string, enable_live_metrics=False, enable_performance_counters=False
+    )
+
+
+def instrumented() -> bool:
+    """Whether the HTTP client was wrapped, and would record URLs with their query."""
+    import httpx
+
+    return hasattr(httpx.HTTPTransport.handle_request, "__wrapped__")
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(main(sys.argv[1], sys.argv[2]))))

@@ -1,0 +1,239 @@
+"""Events to Datadog's bodies: counts, spreads, checks and lines, within the intakes' limits and without secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from datadog_api_client import ApiClient, Configuration
+from datadog_api_client.model_utils import OpenApiModel
+from datadog_api_client.v1.model.distribution_points_series import DistributionPointsSeries
+from datadog_api_client.v1.model.service_check import ServiceCheck
+from datadog_api_client.v2.model.http_log_item import HTTPLogItem
+from datadog_api_client.v2.model.metric_series import MetricSeries
+
+from jobs.redaction import Redactor
+from jobs.runs import Outcome, Run, Trigger
+from observability.events import DeadLettered, LogLine, TelemetryEvent
+from observability.exporters.datadog_payloads import Identity, Kind, Payload, payloads
+from tests.observability import runs
+
+AT = 1_925_035_300
+IDENTITY = Identity("prod", "scheduler", "1.2.3", "machine-1")
+OURS = ["env:prod", "service:scheduler", "version:1.2.3"]
+
+
+def made(*events: TelemetryEvent, redactor: Redactor | None = None) -> list[Payload]:
+    return payloads(events, IDENTITY, AT, redactor or Redactor())
+
+
+def entries(kind: Kind, *events: TelemetryEvent, redactor: Redactor | None = None) -> list[dict[str, Any]]:
+    return [entry for payload in made(*events, redactor=redactor) if payload.kind == kind for entry in payload.entries]
+
+
+def finished(*outcomes: Outcome, **fields: Any) -> list[TelemetryEvent]:
+    return [runs.finished(runs.run(outcome, **fields)) for outcome in outcomes]
+
+
+def values(found: Sequence[dict[str, Any]], metric: str) -> list[float]:
+    return [value for entry in found if entry["metric"] == metric for _, points in entry["points"] for value in points]
+
+
+def test_nothing_happened_nothing_is_sent() -> None:
+    assert made() == []
+
+
+def test_runs_are_counted_by_job_outcome_and_trigger() -> None:
+    events = finished(Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.FAILED)
+    events += finished(Outcome.SUCCEEDED, job="other", trigger=Trigger.MANUAL)
+    found = entries("series", *events)
+    assert [(each["tags"][3:], each["points"]) for each in found] == [
+        (["job:checkout", "outcome:succeeded", "trigger:schedule"], [{"timestamp": AT, "value": 2.0}]),
+        (["job:checkout", "outcome:failed", "trigger:schedule"], [{"timestamp": AT, "value": 1.0}]),
+        (["job:other", "outcome:succeeded", "trigger:manual"], [{"timestamp": AT, "value": 1.0}]),
+    ]
+    assert found[0] == {
+        "metric": "scheduler.job.runs",
+        "type": 1,
+        "interval": 10,
+        "points": [{"timestamp": AT, "value": 2.0}],
+        "tags": [*OURS, "job:checkout", "outcome:succeeded", "trigger:schedule"],
+        "resources": [{"type": "host", "name": "machine-1"}],
+    }
+
+
+def test_dead_letters_are_counted_by_job() -> None:
+    (found,) = entries("series", DeadLettered(runs.ticket(), "delivered 5 times"))
+    assert (found["metric"], found["tags"][3:]) == ("scheduler.job.dead_letters", ["job:checkout"])
+
+
+def test_durations_and_lateness_keep_every_value() -> None:
+    events = [runs.finished(runs.run(duration_ms=each)) for each in (10.0, 30.0, 20.0)]
+    found = entries("distributions", *events)
+    assert values(found, "scheduler.job.duration") == [10.0, 30.0, 20.0]
+    assert values(found, "scheduler.job.lateness") == [2.0, 2.0, 2.0]
+    assert values(found, "scheduler.job.response_time") == [12.0, 12.0, 12.0]
+    assert values(found, "scheduler.job.attempts") == [1.0, 1.0, 1.0]
+
+
+def test_a_run_that_was_left_out_has_no_duration() -> None:
+    events = finished(Outcome.SKIPPED)
+    assert entries("distributions", *events) == []
+    assert len(entries("series", *events)) == 1
+
+
+def test_a_rejected_run_asked_nothing_and_has_no_response_time() -> None:
+    found = entries("distributions", *finished(Outcome.REJECTED))
+    assert {each["metric"] for each in found} == {"scheduler.job.duration", "scheduler.job.lateness"}
+
+
+RETRIED = (runs.failed_attempt(1), runs.good_attempt(2))
+
+
+@pytest.mark.parametrize(
+    ("run", "status"),
+    [
+        (runs.run(), 0),
+        (runs.run(attempts=RETRIED), 1),
+        (runs.run(Outcome.FAILED), 2),
+        (runs.run(Outcome.TIMED_OUT), 2),
+        (runs.run(Outcome.REJECTED), 2),
+    ],
+    ids=["ok", "warning after retries", "critical", "critical when timed out", "critical while the circuit is open"],
+)
+def test_a_service_check_tells_how_the_target_is(run: Run, status: int) -> None:
+    (check,) = entries("checks", runs.finished(run))
+    assert (check["check"], check["status"], check["tags"]) == ("scheduler.job.status", status, [*OURS, "job:checkout"])
+    assert (check["timestamp"], check["host_name"]) == (AT, "scheduler")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SKIPPED, Outcome.CANCELLED])
+def test_a_run_that_says_nothing_about_its_target_leaves_the_check_alone(outcome: Outcome) -> None:
+    assert entries("checks", *finished(outcome)) == []
+
+
+def test_of_several_runs_the_latest_is_the_check() -> None:
+    later = runs.run(due_at=runs.DUE + timedelta(seconds=10))
+    events = [runs.finished(later), *finished(Outcome.FAILED)]
+    assert [check["status"] for check in entries("checks", *events)] == [0]
+
+
+def test_the_jobs_own_tags_are_on_everything() -> None:
+    events = finished(Outcome.SUCCEEDED, tags={"team": "payments"})
+    for payload in made(*events):
+        for entry in payload.entries:
+            assert "team:payments" in (entry.get("tags") or entry["ddtags"].split(","))
+
+
+def test_no_metric_is_tagged_with_a_run_or_a_url() -> None:
+    events = [*finished(Outcome.SUCCEEDED, Outcome.FAILED), runs.retried()]
+    tagged = [entry["tags"] for payload in made(*events) if payload.kind != "logs" for entry in payload.entries]
+    assert not [tag for tags in tagged for tag in tags if "@" in tag or "//" in tag]
+
+
+def test_a_tag_is_cut_to_what_datadog_takes() -> None:
+    (found,) = entries("series", *finished(Outcome.SKIPPED, tags={"note": "x" * 300}))
+    assert max(len(tag) for tag in found["tags"]) == 200
+
+
+def test_a_log_entry_is_the_line_of_the_log() -> None:
+    (entry,) = entries("logs", *finished(Outcome.SUCCEEDED))
+    assert entry == {
+        "message": "checkout succeeded in 20ms, status 200",
+        "ddtags": "env:prod,service:scheduler,version:1.2.3,job:checkout",
+        "Event": "JOB_PERFORMANCE",
+        "JobName": "checkout",
+        "RunId": "checkout@20310101T120000.000Z",
+        "Trigger": "schedule",
+        "Outcome": "succeeded",
+        "Lateness": 2.0,
+        "Duration": 20.0,
+        "Success": True,
+        "ResponseTime": 12.0,
+        "StatusCode": 200,
+        "Attempts": 1,
+        "status": "info",
+        "timestamp": "2031-01-01T12:00:00.022+00:00",
+        "ddsource": "scheduler",
+        "service": "scheduler",
+        "hostname": "machine-1",
+    }
+
+
+def test_a_failed_run_has_the_lines_that_the_log_has() -> None:
+    found = entries("logs", runs.retried(), *finished(Outcome.FAILED))
+    assert [(each["Event"], each["status"]) for each in found] == [
+        ("JOB_RETRY", "warning"),
+        ("JOB_PERFORMANCE", "info"),
+        ("JOB_FAILED", "error"),
+    ]
+
+
+def test_a_warning_of_the_program_comes_with_its_traceback() -> None:
+    try:
+        raise RuntimeError("no disk")
+    except RuntimeError as error:
+        info = (RuntimeError, error, error.__traceback__)
+    line = LogLine(runs.DUE, logging.ERROR, "scheduler.stores", "cannot write", exc_info=info)
+    (entry,) = entries("logs", line)
+    assert (entry["message"], entry["Logger"], "Event" in entry) == ("cannot write", "scheduler.stores", False)
+    assert entry["Exception"].endswith("RuntimeError: no disk")
+
+
+def test_no_body_holds_a_secret() -> None:
+    redactor = Redactor()
+    redactor.add("hunter-two")
+    said = "token hunter-two refused"
+    events: list[TelemetryEvent] = [
+        *finished(Outcome.FAILED, message=said),
+        runs.retried(message=said),
+        DeadLettered(runs.ticket(), said),
+        LogLine(runs.DUE, logging.ERROR, "x", said, exc_text=f"RuntimeError: {said}"),
+    ]
+    bodies = json.dumps([list(payload.entries) for payload in made(*events, redactor=redactor)])
+    assert "hunter-two" not in bodies
+    assert bodies.count("***") >= 7
+
+
+def test_lines_are_split_by_number_and_by_size() -> None:
+    many = [runs.finished() for _ in range(2500)]
+    assert [len(each.entries) for each in made(*many) if each.kind == "logs"] == [1000, 1000, 500]
+    large = finished(*[Outcome.FAILED] * 400, message="ü" * 8000)
+    sizes = [len(json.dumps(list(each.entries))) for each in made(*large) if each.kind == "logs"]
+    assert len(sizes) > 1
+    assert max(sizes) < 5_000_000
+
+
+def test_halves_hold_what_the_whole_held() -> None:
+    (payload,) = [each for each in made(*[runs.finished() for _ in range(5)]) if each.kind == "logs"]
+    first, second = payload.halves()
+    assert [*first.entries, *second.entries] == list(payload.entries)
+    assert (first.made_at, first.kind) == (payload.made_at, payload.kind)
+
+
+def unparsed(model: Any) -> bool:
+    """Whether Datadog's client finds anything in it that it does not know."""
+    if isinstance(model, OpenApiModel):
+        return bool(model._unparsed) or any(unparsed(each) for each in model._data_store.values())
+    return any(unparsed(each) for each in model) if isinstance(model, list) else False
+
+
+@pytest.mark.parametrize(
+    ("kind", "model"),
+    [
+        ("series", [MetricSeries]),
+        ("distributions", [DistributionPointsSeries]),
+        ("checks", [ServiceCheck]),
+        ("logs", [HTTPLogItem]),
+    ],
+)
+def test_datadogs_own_models_know_every_body(kind: Kind, model: Any) -> None:
+    events = [*finished(Outcome.SUCCEEDED, Outcome.FAILED, tags={"team": "payments"}), runs.retried()]
+    client = ApiClient(Configuration())  # type: ignore[no-untyped-call]
+    read = client.deserialize(json.dumps(entries(kind, *events)), (model,), True)
+    assert read
+    assert not unparsed(read)

@@ -1,0 +1,192 @@
+"""What telemetry tells to whom, and that nobody who listens can hurt a run."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config.settings import ApplicationInsightsSettings, DatadogSettings, Settings
+from jobs.events import AttemptRetried, RunFinished, RunListener
+from jobs.redaction import Redactor
+from jobs.runs import Outcome
+from observability.events import DeadLettered, LogEvent, LogLine
+from observability.telemetry import Telemetry, build_telemetry
+from tests.observability import runs
+from tests.observability.fakes import NotingExporter
+
+ROOT = Path(__file__).parents[2]
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
+    return [(record.levelno, record.msg.name) for record in caplog.records if isinstance(record.msg, LogEvent)]
+
+
+@pytest.fixture
+def listening(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO)
+    return caplog
+
+
+def test_the_runner_can_listen_to_it() -> None:
+    listener: RunListener = Telemetry([])
+    listener.run_started(runs.started())
+
+
+def test_a_run_is_logged_from_its_start_to_its_end(listening: pytest.LogCaptureFixture) -> None:
+    telemetry = Telemetry([])
+    telemetry.run_started(runs.started())
+    telemetry.attempt_retried(runs.retried())
+    telemetry.run_finished(runs.finished())
+    assert logged(listening) == [
+        (logging.INFO, "JOB_STARTED"),
+        (logging.WARNING, "JOB_RETRY"),
+        (logging.INFO, "JOB_PERFORMANCE"),
+    ]
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome.down])
+def test_a_run_whose_target_is_down_is_logged_as_an_error_too(
+    outcome: Outcome, listening: pytest.LogCaptureFixture
+) -> None:
+    Telemetry([]).run_finished(runs.finished(runs.run(outcome)))
+    assert logged(listening) == [(logging.INFO, "JOB_PERFORMANCE"), (logging.ERROR, "JOB_FAILED")]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SKIPPED, Outcome.CANCELLED])
+def test_a_run_that_says_nothing_about_its_target_is_no_error(
+    outcome: Outcome, listening: pytest.LogCaptureFixture
+) -> None:
+    Telemetry([]).run_finished(runs.finished(runs.run(outcome)))
+    assert logged(listening) == [(logging.INFO, "JOB_PERFORMANCE")]
+
+
+def test_every_exporter_is_offered_what_happened() -> None:
+    exporters = [NotingExporter("one"), NotingExporter("two")]
+    telemetry = Telemetry(exporters)
+    telemetry.run_started(runs.started())
+    telemetry.attempt_retried(runs.retried())
+    telemetry.run_finished(runs.finished())
+    telemetry.dead_lettered(runs.ticket(), "delivered 5 times")
+    for exporter in exporters:
+        assert [type(event) for event in exporter.events] == [AttemptRetried, RunFinished, DeadLettered]
+
+
+def test_a_broken_exporter_is_counted_and_costs_the_others_nothing() -> None:
+    good = NotingExporter("good")
+    telemetry = Telemetry([NotingExporter("broken", broken=True), good])
+    for _ in range(3):
+        telemetry.run_finished(runs.finished())
+    assert len(good.events) == 3
+    assert telemetry.health() == [
+        {"exporter": "broken", "state": "degraded", "last_error": "raised on 3 events", "sent": 0, "dropped": 3},
+        {"exporter": "good", "state": "on", "last_error": "", "sent": 3, "dropped": 0},
+    ]
+
+
+def test_a_broken_log_handler_does_not_reach_the_run() -> None:
+    class Broken(logging.Handler):
+        def handle(self, record: logging.LogRecord) -> bool:
+            raise RuntimeError("broken")
+
+    log = logging.getLogger("scheduler.runs")
+    handler = Broken()
+    log.addHandler(handler)
+    exporter = NotingExporter()
+    log.setLevel(logging.INFO)
+    try:
+        Telemetry([exporter]).run_finished(runs.finished())
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(logging.NOTSET)
+    assert len(exporter.events) == 1
+
+
+def test_the_service_says_when_it_starts_and_stops(listening: pytest.LogCaptureFixture) -> None:
+    exporter = NotingExporter()
+    telemetry = Telemetry([exporter], environment="prod", version="1.2.3")
+    telemetry.service_started(host="embedded", jobs=3)
+    telemetry.service_stopped(host="embedded")
+    assert logged(listening) == [(logging.INFO, "SERVICE_STARTED"), (logging.INFO, "SERVICE_STOPPED")]
+    first = exporter.events[0]
+    assert isinstance(first, LogLine)
+    assert str(first) == "scheduler started with 3 jobs"
+    assert first.fields() == {
+        "Logger": "scheduler.service",
+        "Host": "embedded",
+        "Jobs": 3,
+        "Environment": "prod",
+        "Version": "1.2.3",
+    }
+
+
+async def test_warnings_of_the_program_are_passed_on_while_it_runs() -> None:
+    exporter = NotingExporter()
+    telemetry = Telemetry([exporter])
+    telemetry.start()
+    try:
+        raise RuntimeError("no disk")
+    except RuntimeError:
+        logging.getLogger("scheduler.stores").exception("cannot write %s", "runs")
+    await telemetry.aclose(1.5)
+    logging.getLogger("scheduler.stores").error("after the end")
+    (line,) = exporter.events
+    assert isinstance(line, LogLine)
+    assert (str(line), line.level, line.logger) == ("cannot write runs", logging.ERROR, "scheduler.stores")
+    assert line.traceback().endswith("RuntimeError: no disk")
+    assert exporter.calls == ["start", "aclose 1.5"]
+
+
+async def test_what_exporters_warn_about_is_not_passed_on_to_them_again() -> None:
+    exporter = NotingExporter()
+    telemetry = Telemetry([exporter])
+    telemetry.start()
+    for name in ("observability.exporters", "azure.core", "urllib3.connectionpool"):
+        logging.getLogger(name).error("cannot send")
+    telemetry.run_finished(runs.finished(runs.run(Outcome.FAILED)))
+    await telemetry.aclose(1)
+    assert [type(event) for event in exporter.events] == [RunFinished]
+
+
+async def test_an_exporter_that_fails_to_close_does_not_keep_the_others_open() -> None:
+    good = NotingExporter("good")
+    await Telemetry([NotingExporter("broken", broken=True), good]).aclose(2)
+    assert good.calls == ["aclose 2"]
+
+
+def test_exporters_without_their_setting_are_off() -> None:
+    telemetry = build_telemetry(Settings(), Redactor())
+    assert [(each["exporter"], each["state"]) for each in telemetry.health()] == [
+        ("application_insights", "off"),
+        ("datadog", "off"),
+    ]
+
+
+def test_an_exporter_with_its_setting_is_on_and_its_key_is_a_secret() -> None:
+    redactor = Redactor()
+    settings = Settings(
+        application_insights=ApplicationInsightsSettings.model_validate({"connection_string": "InstrumentationKey=1"}),
+        datadog=DatadogSettings.model_validate({"api_key": "0123456789"}),
+    )
+    telemetry = build_telemetry(settings, redactor)
+    assert [each["state"] for each in telemetry.health()] == ["on", "on"]
+    assert redactor.redact("0123456789 InstrumentationKey=1") == "*** ***"
+
+
+def test_no_sdk_is_imported_while_its_exporter_is_off() -> None:
+    program = """
+import sys
+from config.settings import Settings
+from jobs.redaction import Redactor
+from observability.logs import configure_logging
+from observability.telemetry import build_telemetry
+telemetry = build_telemetry(Settings(), Redactor())
+telemetry.start()
+heavy = {"azure", "opentelemetry", "datadog_api_client", "urllib3", "requests"}
+print(sorted(heavy & {name.split(".")[0] for name in sys.modules}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
