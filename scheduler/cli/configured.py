@@ -1,0 +1,70 @@
+"""The configuration and the opened program, for the commands that need them. What is wrong ends the command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from scheduler.cli.output import FAILED, fail
+
+if TYPE_CHECKING:
+    from config.loading import Configuration
+    from jobs.events import RunListener
+    from scheduler.app import Program
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The program's folder, where its own configuration lies."""
+
+
+def configured(sample_target: str | None = None) -> Configuration:
+    """Settings and jobs as the environment says; every problem is told, and ends the command with 2.
+
+    `sample_target`: where the sample jobs point, else the usual address.
+    """
+    from config.errors import ConfigurationError, render
+    from config.loading import SAMPLE_TARGET, load_configuration
+
+    try:
+        return load_configuration(os.environ, root=ROOT, sample_target=sample_target or SAMPLE_TARGET)
+    except ConfigurationError as error:
+        fail(render(error.problems))
+
+
+def known_job(configuration: Configuration, name: str) -> None:
+    """End the command with 2 if there is no job of that name."""
+    if name not in configuration.jobs.jobs:
+        fail(no_such_job(name, configuration.jobs.jobs))
+
+
+def no_such_job(name: str, names: Iterable[str]) -> str:
+    """The sentence about a name that is no job's."""
+    from jobs.problems.suggestions import did_you_mean, suggest
+
+    known = list(names)
+    sentence = f"there is no job named {name!r}"
+    if not known:
+        return f"{sentence}: there are no jobs at all, see SCHEDULER_JOBS"
+    return sentence + (did_you_mean(suggest(name, known)) or "; `jobs` lists them")
+
+
+def in_program(
+    configuration: Configuration, work: Callable[[Program], Awaitable[T]], listener: RunListener | None = None
+) -> T:
+    """Open the program beside a running server, do the work, close it; state that is away ends the command with 1."""
+    import asyncio
+
+    from scheduler.app import Role, open_program
+    from scheduler.stores.port import StoreError
+
+    async def whole() -> T:
+        async with open_program(configuration, role=Role.TOOL, listener=listener) as program:
+            return await work(program)
+
+    try:
+        return asyncio.run(whole())
+    except StoreError as error:
+        fail(str(error), FAILED)

@@ -1,0 +1,100 @@
+"""`jobs`: every job in force, when it runs next and how it went last."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.output import Cell, Column, on_terminal, show_table, show_tabs
+from scheduler.cli.texts import iso, relative, when
+
+if TYPE_CHECKING:
+    from scheduler.app import Program
+    from scheduler.queries import JobView
+    from scheduler.stores.runs import Record
+
+_PAGE = 500
+
+
+def jobs(
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/jobs.")] = False,
+) -> None:
+    """All jobs: schedule, next run, latest outcome, endpoint.
+
+    \b
+    Examples:
+      jobs
+      jobs | cut -f 1,3
+      jobs --json
+    """
+    from scheduler.cli.configured import configured, in_program
+
+    views, now = in_program(configured(), _views)
+    if as_json:
+        from scheduler.api.models import JobList, JobSummary
+
+        print(JobList(jobs=[JobSummary.of(view) for view in views], continuation=None).model_dump_json(indent=2))
+    elif on_terminal():
+        _show_table(views, now)
+    else:
+        show_tabs(("name", "schedule", "next_at", "latest", "latest_at", "endpoint"), map(_fields, views))
+
+
+async def _views(program: Program) -> tuple[list[JobView], datetime]:
+    views: list[JobView] = []
+    after: str | None = ""
+    while after is not None:
+        page = await program.queries.jobs(limit=_PAGE, after=after)
+        views += page.jobs
+        after = page.continuation
+    return views, program.clock.now()
+
+
+def _show_table(views: list[JobView], now: datetime) -> None:
+    columns = (
+        Column("job", "bold", whole=False),
+        Column("schedule"),
+        Column("next run"),
+        Column("latest"),
+        Column("endpoint", "dim", whole=False),
+    )
+    rows = []
+    for view in views:
+        job = view.entry.job
+        schedule = job.schedule.text if job.schedule is not None else "-"
+        rows.append((job.name, schedule, _next(view, now), _latest(view.latest, now), job.check.endpoint))
+    show_table(columns, rows)
+
+
+def _next(view: JobView, now: datetime) -> Cell:
+    if not view.entry.job.enabled:
+        return "disabled", "yellow"
+    if view.next_at is None:
+        return "never" if view.entry.job.schedule else "on demand", "dim"
+    return when(view.next_at, now), "cyan"
+
+
+def _latest(record: Record | None, now: datetime) -> Cell:
+    from scheduler.cli.outcomes import outcome_cell
+
+    if record is None:
+        return "-"
+    word, style = outcome_cell(record)
+    at = record.run.finished_at if record.run else record.ticket.due_at
+    return f"{word}, {relative(at, now)}", style
+
+
+def _fields(view: JobView) -> tuple[str, ...]:
+    from scheduler.cli.outcomes import outcome_cell
+
+    job, latest = view.entry.job, view.latest
+    return (
+        job.name,
+        job.schedule.text if job.schedule is not None else "",
+        iso(view.next_at, precise=True) if view.next_at is not None else "",
+        outcome_cell(latest)[0] if latest is not None else "",
+        iso(latest.ticket.due_at, precise=True) if latest is not None else "",
+        job.check.endpoint,
+    )

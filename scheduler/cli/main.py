@@ -1,0 +1,83 @@
+"""All commands of `python -m scheduler`, and how the process ends. Called by scheduler.__main__.
+
+Command modules import typer at their top and everything heavier inside their functions.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from scheduler.cli.history import history
+from scheduler.cli.jobs import jobs
+from scheduler.cli.next import ExpressionCommand, next_instants
+from scheduler.cli.run import run
+from scheduler.cli.serve import serve
+from scheduler.cli.validate import validate
+from scheduler.version import VERSION
+
+ABOUT = """Runs scheduled jobs and health checks, keeps their results, and reports them.
+
+Job files are found where SCHEDULER_JOBS says, state where SCHEDULER_STORE says; SCHEDULER_ENVIRONMENT chooses dev, \
+test or prod. Output is for people on a terminal and for programs in a pipe; --json is always the same.
+
+Exit codes: 0 done, 1 it went wrong, 2 bad input or configuration, 130 interrupted."""
+
+app = typer.Typer(
+    help=ABOUT,
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback is for us: short, and without the values of variables.
+    pretty_exceptions_enable=False,
+    # Boxes and colours are for people, and cost 0.1 s.
+    rich_markup_mode="rich" if sys.stdout.isatty() else None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("serve")(serve)
+app.command("validate")(validate)
+app.command("jobs")(jobs)
+app.command("run")(run)
+app.command("next", cls=ExpressionCommand)(next_instants)
+app.command("history")(history)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"scheduler {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Replaced by the help of `app`."""
+
+
+def main() -> int:
+    """Run the command of sys.argv; gives the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A character that the terminal's encoding lacks is shown escaped instead of ending the command.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except SystemExit as end:
+        return _flushed(end.code if isinstance(end.code, int) else 0)
+    return _flushed(0)
+
+
+def _flushed(code: int) -> int:
+    """Write out what is left; a reader that is gone (`| head`) is no error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end, and would complain there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code

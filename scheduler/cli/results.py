@@ -1,0 +1,64 @@
+"""A finished run with its attempts and their phases, for `run`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scheduler.cli.outcomes import number, style_of
+from scheduler.cli.output import Cell, Column, clean, console, on_terminal, show_table, show_tabs
+from scheduler.cli.texts import iso, milliseconds
+
+if TYPE_CHECKING:
+    from jobs.runs import Attempt, Run
+
+_PHASES = ("dns_ms", "connect_ms", "tls_ms", "first_byte_ms", "total_ms")
+_FIELDS = ("attempt", "started_at", "status", *_PHASES, "error", "message", "wait_ms")
+
+
+def show_run(run: Run) -> None:
+    """The result in a line, why in a sentence, then the attempts."""
+    if on_terminal():
+        from rich.text import Text
+
+        screen = console()
+        screen.print(Text.assemble((run.job, "bold"), " ", (str(run.outcome), style_of(run.outcome)), _how(run)))
+        if run.message:
+            screen.print(Text(clean(run.message)))
+        if run.attempts:
+            _show_attempts(run.attempts)
+        screen.print(Text(f"run {run.id}", "dim"))
+        return
+    print(f"{run.job} {run.outcome}{_how(run)}")
+    if run.message:
+        print(clean(run.message))
+    show_tabs(_FIELDS, map(_fields, run.attempts))
+
+
+def _how(run: Run) -> str:
+    count = len(run.attempts)
+    return f" after {count} {'attempt' if count == 1 else 'attempts'} in {milliseconds(run.duration_ms)}"
+
+
+def _show_attempts(attempts: tuple[Attempt, ...]) -> None:
+    names = ("dns", "connect", "tls", "first byte", "total")
+    columns = (
+        Column("attempt", right=True),
+        Column("status", right=True),
+        *(Column(name, right=True) for name in names),
+        Column("what happened", whole=False),
+        Column("then waited", right=True),
+    )
+    show_table(columns, map(_cells, attempts))
+
+
+def _cells(attempt: Attempt) -> tuple[Cell, ...]:
+    happened: Cell = (attempt.message, "red") if attempt.error else ("ok", "green")
+    phases = (milliseconds(getattr(attempt.phases, name)) for name in _PHASES)
+    waited = milliseconds(attempt.wait_ms) if attempt.wait_ms is not None else ""
+    return str(attempt.number), str(attempt.status or "-"), *phases, happened, waited
+
+
+def _fields(attempt: Attempt) -> tuple[str, ...]:
+    phases = (number(getattr(attempt.phases, name)) for name in _PHASES)
+    head = (str(attempt.number), iso(attempt.started_at, precise=True), str(attempt.status or ""))
+    return *head, *phases, attempt.error or "", attempt.message, number(attempt.wait_ms)

@@ -1,0 +1,40 @@
+"""`serve`: the embedded host, until a signal ends it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scheduler.cli.output import FAILED, fail
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [setting host: 127.0.0.1]")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="0 takes a free one.  [setting port: 7071]")
+    ] = None,
+) -> None:
+    """Serve API and dashboard, and run every job on its schedule.
+
+    SIGTERM or Ctrl-C ends it: runs under way get a few seconds to finish. Bad configuration starts nothing.
+
+    \b
+    Examples:
+      serve
+      serve --port 8080
+      SCHEDULER_JOBS=/etc/jobs SCHEDULER_ENVIRONMENT=prod python -m scheduler serve
+    """
+    from config.settings import LOOPBACK
+    from scheduler.cli.configured import configured
+
+    if host is not None and host not in LOOPBACK:
+        fail(f"--host: {host} is none of {', '.join(LOOPBACK)}: the API has no identities, so it stays on loopback")
+    from scheduler.embedded import PortTaken
+    from scheduler.embedded import serve as serve_until_signal
+    from scheduler.stores.port import StoreError
+
+    try:
+        serve_until_signal(configured, host=host, port=port)
+    except (PortTaken, StoreError) as error:
+        fail(str(error), FAILED)

@@ -1,0 +1,63 @@
+"""Instants and lengths of time as the commands write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+_UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def iso(instant: datetime, *, precise: bool = False) -> str:
+    """ISO 8601 in UTC, for programs: `2026-11-25T01:50:30Z`; `precise` with milliseconds."""
+    text = instant.astimezone(UTC).isoformat(timespec="milliseconds" if precise else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+def local(instant: datetime) -> str:
+    """In the zone of this machine, for people: `2026-11-25 02:50:30 CET`; `-` where there is no such date."""
+    try:
+        return f"{instant.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    except OverflowError:
+        return "-"  # here it is the year 0 or 10000 already
+
+
+def when(instant: datetime, now: datetime) -> str:
+    """All that a person asks of an instant: `in 12 s, 02:50:30 CET, 01:50:30Z`; the date unless it is today's."""
+    here, today = instant.astimezone(), now.astimezone().date()
+    words = [relative(instant, now), f"{here:%H:%M:%S %Z}" if here.date() == today else local(instant)]
+    if here.utcoffset():
+        words.append(iso(instant) if instant.date() != now.date() else iso(instant)[11:])
+    return ", ".join(words)
+
+
+def relative(instant: datetime, now: datetime) -> str:
+    """The way to `instant`: `in 12 s`, `3 min 20 s ago`, `now`; two units at most."""
+    seconds = (instant - now).total_seconds()
+    if abs(seconds) < 0.5:
+        return "now"
+    whole = round(abs(seconds))
+    return f"in {span(whole)}" if seconds > 0 else f"{span(whole)} ago"
+
+
+def span(seconds: float) -> str:
+    """A length of time: `0.25 s`, `12 s`, `3 min 20 s`, `2 d 4 h`."""
+    if seconds < 10:
+        return f"{seconds:.3g} s"
+    rest = round(seconds)
+    parts: list[str] = []
+    for unit, size in _UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {unit}")
+        elif parts:
+            break
+    return " ".join(parts[:2])
+
+
+def milliseconds(value: float | None) -> str:
+    """A measured time: `0.4 ms`, `431 ms`, `2.31 s`; `-` if there is none."""
+    if value is None:
+        return "-"
+    if value < 10:
+        return f"{value:.1f} ms"
+    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.2f} s"

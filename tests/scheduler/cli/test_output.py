@@ -1,0 +1,72 @@
+"""What commands write: for people on a terminal, for programs in a pipe."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stderr, redirect_stdout
+
+import pytest
+import typer
+
+from scheduler.cli.output import Column, clean, error, fail, note, show_table, show_tabs
+from tests.scheduler.cli.command import Terminal
+
+
+def test_lines_for_a_program_keep_one_row_a_line() -> None:
+    with redirect_stdout(io.StringIO()) as out:
+        show_tabs(("name", "message"), [("a", "two\nlines\tand a tab"), ("b", "")])
+
+    assert out.getvalue() == "name\tmessage\na\ttwo\\nlines\\tand a tab\nb\t\n"
+
+
+def test_what_a_terminal_would_act_upon_is_escaped() -> None:
+    assert clean("\x1b[31mred\x07 é") == "\\x1b[31mred\\x07 é"
+
+
+def test_a_table_shows_texts_as_they_are() -> None:
+    with redirect_stdout(Terminal()) as out:
+        show_table(
+            (Column("name"), Column("what", whole=False)), [("a", ("[bold]:smile:[/]\x1b[31m", "red"))], title="[x]"
+        )
+
+    assert "[bold]:smile:[/]\\x1b[31m" in out.getvalue()
+    assert "[x]" in out.getvalue()
+
+
+def test_a_long_text_is_folded_and_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    text = "".join(f"{number:03}" for number in range(40))
+
+    with redirect_stdout(Terminal()) as out:
+        show_table((Column("name"), Column("what", whole=False)), [("a", text)])
+
+    rows = out.getvalue().splitlines()[3:]
+    assert "".join(row.strip().removeprefix("a").strip() for row in rows) == text
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_colours_are_left_out_where_nobody_wants_them(
+    environment: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    with redirect_stderr(Terminal()) as err, redirect_stdout(Terminal()) as out:
+        error("wrong")
+        show_table((Column("name", "red"),), [("a",)])
+
+    assert ("\x1b[31m" in err.getvalue()) is coloured
+    assert ("\x1b[31m" in out.getvalue()) is coloured
+
+
+def test_errors_and_notes_in_a_pipe_are_plain_text_on_stderr() -> None:
+    with redirect_stderr(io.StringIO()) as err:
+        note("to know")
+        with pytest.raises(typer.Exit) as end:
+            fail("first\nsecond\x1b[31m")
+
+    assert end.value.exit_code == 2
+    assert err.getvalue() == "to know\nfirst\nsecond\\x1b[31m\n"
