@@ -38,6 +38,14 @@ def _http_url(url: str) -> str:
 HttpUrl = Annotated[str, Field(max_length=2048), AfterValidator(_http_url)]
 
 
+_UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|^\s|\s$")
+
+
+def unfit_for_header(value: str) -> bool:
+    """Whether a header cannot carry this value: control characters, line breaks, blanks at its ends."""
+    return _UNFIT.search(value) is not None
+
+
 _FRAMING = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
 
 
@@ -47,7 +55,7 @@ def _headers(headers: dict[str, TextOrSecret]) -> dict[str, TextOrSecret]:
             raise ValueError(f"{name[:40]!r} cannot be the name of a header")
         if name.lower() in _FRAMING:
             raise ValueError(f"{name} is set by the program itself, so that the connection works: leave it out")
-        if isinstance(value, str) and re.search(r"[\x00-\x08\x0a-\x1f\x7f]|^\s|\s$", value):
+        if isinstance(value, str) and unfit_for_header(value):
             raise ValueError(f"the value of {name} has a line break, a control character or a blank at an end")
     return headers
 

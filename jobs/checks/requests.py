@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,7 +15,7 @@ from jobs.checks.credentials import Credentials, basic
 from jobs.errors import SecretUnavailable
 from jobs.model import SecretRef
 from jobs.redaction import Redactor
-from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody
+from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody, unfit_for_header
 
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
@@ -105,9 +104,10 @@ def _add_auth(outgoing: Outgoing, target: HttpTarget, credentials: Credentials, 
 
 def _header_text(value: str | SecretRef, credentials: Credentials) -> str:
     text = credentials.text(value)
-    if isinstance(value, SecretRef) and any(character in text for character in "\r\n\0"):
+    if isinstance(value, SecretRef) and unfit_for_header(text):
         raise SecretUnavailable(
-            f"The secret {value.secret} has a line break in it, which a header cannot carry: store it without"
+            f"The secret {value.secret} has a line break, a control character or a blank at an end, "
+            "which a header cannot carry: store it without."
         )
     return text
 
@@ -117,11 +117,6 @@ def _url(target: HttpTarget, credentials: Credentials) -> httpx.URL:
     if isinstance(target.auth, ApiKeyAuth) and target.auth.place == "query":
         pairs.append((target.auth.name, credentials.text(target.auth.key)))
     url = target.url.partition("#")[0]
-    if not pairs:
-        return _parsed(url)
-    return httpx.URL(f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}")
-
-
-@lru_cache(16_384)
-def _parsed(url: str) -> httpx.URL:
+    if pairs:
+        url += f"{'&' if '?' in url else '?'}{urlencode(pairs)}"
     return httpx.URL(url)

@@ -10,13 +10,13 @@ from pydantic import BeforeValidator, PlainSerializer, SkipValidation, WithJsonS
 Ranges = tuple[tuple[int, int], ...]
 """First and last status of each range, in the order they were written."""
 
-_ONE = re.compile(r"([1-5])xx|(\d{3})(?:\s*-\s*(\d{3}))?", re.IGNORECASE)
+_ONE = re.compile(r"([1-5])xx|(\d{3})(?:\s*-\s*(\d{3}))?", re.ASCII | re.IGNORECASE)
 _EXAMPLES = "write it like 200, 200-299, 2xx or 200-204,301"
 
 
 def parse_statuses(value: object) -> Ranges:
     """Read statuses. Raises ValueError; the message says how to write them."""
-    parts = value if isinstance(value, (list, tuple)) else [value]
+    parts = value if isinstance(value, list) else [value]
     if not parts:
         raise ValueError(f"no status is named: {_EXAMPLES}")
     return tuple(one for part in parts for one in _ranges(part))
@@ -28,9 +28,6 @@ def format_statuses(ranges: Ranges) -> str:
 
 
 def _ranges(part: object) -> Ranges:
-    if isinstance(part, tuple):
-        first, last = part
-        return (_range(first, last),)
     if isinstance(part, bool) or not isinstance(part, (int, str)):
         raise ValueError(f"a status is a number or a text: {_EXAMPLES}")
     return tuple(_read(piece.strip()) for piece in str(part).split(","))

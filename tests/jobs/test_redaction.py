@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.redaction import MOST_VALUES, Redactor
+
+_AWKWARD = 'p@ss wörd/+&="\\\n'
+
+
+def redactor(*values: str) -> Redactor:
+    made = Redactor()
+    for value in values:
+        made.add(value)
+    return made
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        _AWKWARD,
+        quote(_AWKWARD),
+        quote(_AWKWARD, safe=""),
+        quote_plus(_AWKWARD),
+        re.sub("%..", lambda escape: escape[0].lower(), quote(_AWKWARD, safe="")),
+        base64.b64encode(_AWKWARD.encode()).decode(),
+        base64.urlsafe_b64encode(_AWKWARD.encode()).decode().rstrip("="),
+        json.dumps(_AWKWARD)[1:-1],
+        json.dumps(_AWKWARD, ensure_ascii=False)[1:-1],
+    ],
+)
+def test_a_secret_is_found_in_every_form_it_may_take(form: str) -> None:
+    shown = redactor(_AWKWARD).redact(f"<{form}>")
+    assert "***" in shown
+    assert form not in shown
+
+
+def test_a_text_without_secrets_stays_the_same() -> None:
+    assert redactor("swordfish").redact("nothing to see") == "nothing to see"
+
+
+def test_of_two_secrets_that_begin_alike_the_longer_one_is_taken_out_whole() -> None:
+    assert redactor("swordfish", "swordfish-and-more").redact("a swordfish-and-more b swordfish") == "a *** b ***"
+
+
+@pytest.mark.parametrize("value", ["", "a", "abc"])
+def test_a_value_that_is_too_short_is_not_registered(value: str) -> None:
+    assert redactor(value).redact("abc") == "abc"
+
+
+def test_a_value_of_four_characters_is_registered() -> None:
+    assert redactor("abcd").redact("abcd") == "***"
+
+
+def test_rotation_forgets_the_value_that_was_registered_longest_ago() -> None:
+    made = redactor("first-secret", "second-secret")
+    for number in range(MOST_VALUES - 2):
+        made.add(f"rotated-{number:05d}")
+    made.add("first-secret")
+    made.add("one-too-many")
+    assert made.redact("first-secret second-secret one-too-many") == "*** second-secret ***"
+
+
+def test_a_value_that_is_no_valid_unicode_is_taken_out_too() -> None:
+    assert redactor("odd\udcffsecret").redact("an odd\udcffsecret here") == "an *** here"
+
+
+_TEXT = st.characters(exclude_characters="*")
+
+
+@given(st.text(_TEXT, min_size=4), st.text(_TEXT), st.text(_TEXT))
+def test_no_secret_survives(secret: str, before: str, after: str) -> None:
+    assert secret not in redactor(secret).redact(before + secret + after)
+
+
+def test_values_may_be_registered_while_other_threads_redact() -> None:
+    made = redactor("secret-0")
+    wrong: list[str] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            if made.redact("x secret-0 y") != "x *** y":
+                wrong.append("leak")
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for thread in readers:
+        thread.start()
+    for number in range(200):
+        made.add(f"secret-{number}")
+    done.set()
+    for thread in readers:
+        thread.join()
+    assert wrong == []
