@@ -59,6 +59,7 @@ class AzureTablesStore:
         self._service = service
         self._prefix = prefix
         self._tables: dict[str, TableClient] = {}
+        self._closed = False
         opening = secrets.token_hex(6)
         self._marks: Iterator[str] = (f"{opening}-{number}" for number in count())
 
@@ -98,6 +99,7 @@ class AzureTablesStore:
         await self.apply(Put("health", "ping", "ping", "{}"))
 
     async def aclose(self) -> None:
+        self._closed = True
         await self._service.close()
 
     async def _apply_group(self, group: Sequence[_Write]) -> Sequence[str]:
@@ -152,6 +154,8 @@ class AzureTablesStore:
 
     async def _table(self, table: str) -> TableClient:
         """The client of a table that exists. Two first uses at a time may both try to make it."""
+        if self._closed:
+            raise StoreUnavailable("the Azure Tables store is closed")
         client = self._tables.get(table)
         if client is None:
             client = self._service.get_table_client(table_name(self._prefix, table))

@@ -234,6 +234,8 @@ async def test_a_store_that_works_answers_a_ping(store: Store) -> None:
     await store.ping()
 
 
-async def test_closing_twice_is_no_mistake(store: Store) -> None:
+async def test_a_closed_store_is_of_no_more_use_and_may_be_closed_again(store: Store) -> None:
     await store.aclose()
     await store.aclose()
+    with pytest.raises(StoreError):
+        await store.ping()
