@@ -27,6 +27,7 @@ from jobs.running.clock import SystemClock
 from jobs.running.runner import Runner
 from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
+from scheduler.api.services import Services
 from scheduler.catalog import Catalog, Entry
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch

@@ -109,12 +109,14 @@ async def _sample_target(listener: socket.socket | None) -> AsyncIterator[None]:
     if listener is None:
         yield
         return
-    server = _server(SampleTarget().app())
+    target = SampleTarget()
+    server = _server(target.app())
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield
     finally:
-        server.should_exit = server.force_exit = True
+        target.close()
+        server.should_exit = True
         await serving
 
 

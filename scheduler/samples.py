@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -23,6 +24,7 @@ class SampleTarget:
 
     def __init__(self) -> None:
         self._asked: Counter[str] = Counter()
+        self._closed = asyncio.Event()
 
     def app(self) -> Starlette:
         return Starlette(
@@ -37,6 +39,10 @@ class SampleTarget:
                 Route("/slow", self._slow),
             ]
         )
+
+    def close(self) -> None:
+        """Answer the slow requests now: the server is about to end."""
+        self._closed.set()
 
     @staticmethod
     def _after(seconds: float, body: dict[str, object]) -> object:
@@ -62,5 +68,6 @@ class SampleTarget:
             seconds = float(request.query_params.get("seconds", "5"))
         except ValueError:
             return JSONResponse({"error": "seconds is a number"}, 400)
-        await asyncio.sleep(min(max(seconds, 0.0), LONGEST_NAP))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), min(max(seconds, 0.0), LONGEST_NAP))
         return JSONResponse({"status": "ok"})
