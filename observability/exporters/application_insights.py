@@ -100,7 +100,7 @@ class ApplicationInsightsDelivery:
 
     def deliver(self, events: list[TelemetryEvent]) -> None:
         for event in events:
-            self._emit(event)
+            self._try_to_emit(event)
             if self._pending >= _FLUSH_AT:
                 self._flush()
         if self._pending:
@@ -143,6 +143,14 @@ class ApplicationInsightsDelivery:
         if not self._ours:
             # What becomes of it there, nobody tells.
             self._tally.succeeded(handed_over)
+
+    def _try_to_emit(self, event: TelemetryEvent) -> None:
+        try:
+            self._emit(event)
+        except Exception as error:
+            # One event that the SDK does not take must not cost the rest of its batch.
+            self._tally.failed(f"{type(error).__name__}: {error}")
+            self._tally.dropped(1)
 
     def _emit(self, event: TelemetryEvent) -> None:
         match event:

@@ -121,7 +121,11 @@ def attributes(fields: Mapping[str, object]) -> Attributes:
 
 def _http(endpoint: str, status: int | None) -> Attributes:
     """What names the target. A query never gets here; should one, it is cut off."""
-    parts = urlsplit(endpoint)
+    try:
+        parts = urlsplit(endpoint)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return {}
     if parts.scheme not in ("http", "https") or parts.hostname is None:
         return {}
     known: Attributes = {
@@ -129,7 +133,7 @@ def _http(endpoint: str, status: int | None) -> Attributes:
         "http.request.method": "HTTP",
         "url.full": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
         "server.address": parts.hostname,
-        "server.port": parts.port or (443 if parts.scheme == "https" else 80),
+        "server.port": port,
     }
     if status is not None:
         known["http.response.status_code"] = status
