@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from config.shared_parts import SharedParts
 from jobs.definition import JobDefinition
 from jobs.flat import from_flat, is_flat
 from jobs.problems import Finding, Path, findings_of, unknown_key
@@ -128,24 +129,26 @@ def _defaults(value: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, tuple
 
 def _wrong_defaults(defaults: Mapping[str, Any]) -> Iterator[Finding]:
     """What is wrong with defaults even if every job replaces them."""
-    definition = _validated({"name": "defaults", "check": {}, **defaults})
+    definition = _validated({"name": "defaults", "check": {}, **defaults}, SharedParts())
     for finding in definition if isinstance(definition, tuple) else ():
         if finding.message != "is missing":
             yield Finding(("defaults", *finding.path), finding.message, finding.hint)
 
 
-def define(entry: Entry, defaults: Mapping[str, Any] | None) -> JobDefinition | tuple[Finding, ...]:
+def define(
+    entry: Entry, defaults: Mapping[str, Any] | None, shared: SharedParts
+) -> JobDefinition | tuple[Finding, ...]:
     """The entry's definition, or everything that is wrong with it."""
     if not isinstance(entry.value, dict):
         what = "has nothing below it" if entry.value is None else "is not a mapping of keys to values"
         return (Finding(entry.path, what, "a job has at least a check"),)
-    return _from_flat(entry) if is_flat(entry.value) else _from_full(entry, defaults)
+    return _from_flat(entry, shared) if is_flat(entry.value) else _from_full(entry, defaults, shared)
 
 
-def _from_flat(entry: Entry) -> JobDefinition | tuple[Finding, ...]:
+def _from_flat(entry: Entry, shared: SharedParts) -> JobDefinition | tuple[Finding, ...]:
     job = from_flat(entry.name or "", entry.value)
     found = [Finding((*entry.path, *finding.path), finding.message, finding.hint) for finding in job.findings]
-    definition = _validated(job.definition)
+    definition = _validated(job.definition, shared)
     if isinstance(definition, JobDefinition) and not found:
         return definition
     told = {finding.path for finding in found}
@@ -156,12 +159,14 @@ def _from_flat(entry: Entry) -> JobDefinition | tuple[Finding, ...]:
     return tuple(found)
 
 
-def _from_full(entry: Entry, defaults: Mapping[str, Any] | None) -> JobDefinition | tuple[Finding, ...]:
+def _from_full(
+    entry: Entry, defaults: Mapping[str, Any] | None, shared: SharedParts
+) -> JobDefinition | tuple[Finding, ...]:
     job: Mapping[str, Any] = entry.value
     named = {"name": entry.name} if entry.name is not None else {}
     if named and job.get("name", entry.name) != entry.name:
         return (Finding((*entry.path, "name"), "differs from the key above it", "remove it: the key names the job"),)
-    definition = _validated(named | _merged(defaults, job) if defaults else named | dict(job))
+    definition = _validated(named | (_merged(defaults, job) if defaults else dict(job)), shared)
     if isinstance(definition, JobDefinition):
         return definition
     return tuple(_placed(finding, entry, defaults) for finding in definition)
@@ -177,11 +182,13 @@ def _placed(finding: Finding, entry: Entry, defaults: Mapping[str, Any] | None) 
     return Finding((*entry.path, *path), finding.message, finding.hint)
 
 
-def _validated(definition: Mapping[str, Any]) -> JobDefinition | tuple[Finding, ...]:
+def _validated(written: Mapping[str, Any], shared: SharedParts) -> JobDefinition | tuple[Finding, ...]:
     try:
-        return JobDefinition.model_validate(definition)
+        definition = JobDefinition.model_validate(shared.put_in(written))
     except ValidationError as error:
         return findings_of(error.errors(include_url=False), JobDefinition)
+    shared.learn(written, definition)
+    return definition
 
 
 def _merged(defaults: Mapping[str, Any], job: Mapping[str, Any], path: Path = ()) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from config.documents import Unreadable, parse_document, read_bytes
 from config.errors import ConfigurationError
 from config.job_entries import define, entries_of
+from config.shared_parts import SharedParts
 from jobs.definition import JobDefinition
 from jobs.problems import Path as KeyPath
 from jobs.problems import Problem, dotted
@@ -86,6 +87,7 @@ class JobFileReader:
         before = self._kept.get(place, {})
         now: dict[str, _FileJobs] = {}
         read: list[_FileJobs] = []
+        shared = SharedParts()
         for file in self._files(place):
             shown = self._shown(file)
             try:
@@ -94,7 +96,7 @@ class JobFileReader:
                 read.append(_FileJobs(problems=(error.problem,)))
                 continue
             key = f"{file.name} {hashlib.sha256(content).hexdigest()} {sorted((substitutions or {}).items())}"
-            now[key] = before.get(key) or _parse(content, shown, file.stem, substitutions)
+            now[key] = before.get(key) or _parse(content, shown, file.stem, substitutions, shared)
             read.append(now[key])
         self._kept[place] = now  # what is not there any more is forgotten
         return _joined(read)
@@ -120,7 +122,9 @@ def _is_job_file(file: Path) -> bool:
     return file.suffix.lower() in ENDINGS and not file.name.startswith(".") and not file.is_dir()
 
 
-def _parse(content: bytes, shown: str, stem: str, substitutions: Mapping[str, str] | None) -> _FileJobs:
+def _parse(
+    content: bytes, shown: str, stem: str, substitutions: Mapping[str, str] | None, shared: SharedParts
+) -> _FileJobs:
     try:
         document = parse_document(content, shown, substitutions=substitutions)
     except Unreadable as error:
@@ -129,7 +133,7 @@ def _parse(content: bytes, shown: str, stem: str, substitutions: Mapping[str, st
     findings = list(entries.findings)
     jobs = []
     for entry in entries.jobs:
-        defined = define(entry, entries.defaults)
+        defined = define(entry, entries.defaults, shared)
         if isinstance(defined, JobDefinition):
             jobs.append(_Found(defined, shown, document.entry_line(entry.path), entry.path))
         else:

@@ -149,9 +149,9 @@ def _tokens(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _line_of(text: str, wanted: str) -> int | None:
-    """The line of a token; without one, of the first that is very long and no text."""
+    """The line of what begins so; if that is empty, of the first token that is very long and no text."""
     for token, line in _tokens(text):
-        if token == wanted or (not wanted and len(token) > 4000 and token[0] != '"'):
+        if (wanted and token.startswith(wanted)) or (not wanted and len(token) > 4000 and token[0] != '"'):
             return line
     return None
 

@@ -20,6 +20,8 @@ from jobs.problems import Path, printable
 MOST_ALIASED = 200_000
 """Values that aliases may stand for in one file, all together: a few lines can name billions."""
 
+_SHORT = 24
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _CONSTANTS: dict[str, Any] = {
@@ -113,6 +115,7 @@ _HINTS = (
     ("did not find expected '-' indicator", "check the indentation of this line and the one above"),
     ("expected ',' or", "a bracket or a comma is missing"),
     ("quoted scalar", "a closing quote is missing"),
+    ("<document start>", "something stands outside of the mapping: check brackets and indentation"),
     ("tag", "put a text that begins with ! in quotes"),
 )
 
@@ -147,6 +150,7 @@ class _Builder:
         self._levels_with_lines = levels_with_lines
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[Any, int]] = {}
+        self._texts: dict[str, str] = {}
         self._aliased = 0
         self._documents = 0
 
@@ -179,7 +183,7 @@ class _Builder:
 
     def _take_key(self, frame: _Frame, event: Any) -> None:
         """Keys are texts as they are written: `on`, `200` and `true` stay so."""
-        key: str = event.value
+        key = self._one(event.value)
         self._check_tag(event)
         if event.anchor is not None:
             self._anchors[event.anchor] = (key, 1)
@@ -248,7 +252,7 @@ class _Builder:
         frame.key = None
 
     def _resolved(self, event: Any) -> Any:
-        text: str = event.value
+        text = self._one(event.value)
         tag = event.tag
         if tag is None:
             return _core(text, event) if event.implicit[0] else text
@@ -259,6 +263,10 @@ class _Builder:
         if type(value) not in _SCALAR_TAGS[tag]:
             raise TextError(f"the value does not fit its tag {printable(tag.replace(_TAG, '!!'))}", _line(event))
         return value
+
+    def _one(self, text: str) -> str:
+        """Equal short texts as one object: files repeat them thousands of times."""
+        return self._texts.setdefault(text, text) if len(text) <= _SHORT else text
 
     def _check_tag(self, event: Any) -> None:
         if event.tag is not None and event.tag not in _TEXT_TAGS and event.tag not in _SCALAR_TAGS:

@@ -185,7 +185,7 @@ class _Error:
 
     def _own_words(self) -> str:
         """A validator of ours wrote the sentence; what it quotes is taken out where it could be secret."""
-        words = str(self.context.get("error", self.text))
+        words = printable(str(self.context.get("error", self.text)), _LONGEST_SENTENCE)
         if not isinstance(self.value, str) or not self.value:
             return words
         if not self._may_show():
@@ -202,6 +202,8 @@ class _Error:
         """The value as it may be repeated: short scalars only, nothing that could be secret."""
         return shown_value(self.value) if self._may_show() else "the value"
 
+
+_LONGEST_SENTENCE = 400
 
 _LIMITS = {
     "greater_than": "must be more than {gt}",

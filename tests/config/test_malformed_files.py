@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ def of_wrong_types(rng: random.Random, content: bytes) -> bytes:
         if rng.random() < 0.2 and isinstance(holder, dict):
             holder[f"{key}s"] = holder.pop(key)
         else:
-            holder[key] = rng.choice(VALUES)
+            holder[key] = copy.deepcopy(rng.choice(VALUES))
     return (json.dumps if content.startswith(b"{") else yaml.safe_dump)(value).encode()
 
 

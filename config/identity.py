@@ -1,0 +1,100 @@
+"""The app's own identity: one credential a process, and access tokens made with it. Opened and closed by scheduler.app.
+
+Implements jobs.ports.Tokens for checks with `managed_identity`, and lends its credential to the Azure adapters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from config.kept_values import Fetched, KeptValues, Trouble
+from config.settings import Settings
+from jobs.errors import TokenUnavailable
+from jobs.ports import Clock
+from jobs.problems import printable
+from jobs.running.clock import SystemClock
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+
+RENEWED_BEFORE = 300.0
+"""Seconds before its end that a token is renewed."""
+
+USED_UNTIL = 30.0
+"""Seconds before its end until which it is used if renewing fails."""
+
+LONGEST_FETCH = 20.0
+"""Seconds for one token."""
+
+
+class Identity:
+    """Nothing is imported or opened before the first use.
+
+    In environment `dev` it is whoever is signed in (environment variables, managed identity, Azure CLI, ...); anywhere
+    else the managed identity alone, by `managed_identity_client_id` if that is set.
+    """
+
+    def __init__(
+        self, settings: Settings, *, clock: Clock | None = None, wall_time: Callable[[], float] = time.time
+    ) -> None:
+        self._settings = settings
+        self._wall_time = wall_time
+        self._credential: AsyncTokenCredential | None = None
+        self._opening = asyncio.Lock()
+        self._tokens = KeptValues(self._fetch, clock or SystemClock())
+
+    async def credential(self) -> AsyncTokenCredential:
+        """The one credential, for clients of Azure services. Not to be closed by who gets it."""
+        async with self._opening:
+            if self._credential is None:
+                # The import takes a fifth of a second, which runs in work would feel.
+                self._credential = await asyncio.to_thread(_new_credential, self._settings)
+            return self._credential
+
+    async def get(self, scope: str) -> str:
+        """An access token for this scope. Raises TokenUnavailable."""
+        return await self._tokens.get(scope)
+
+    def health(self) -> tuple[Trouble, ...]:
+        """The scopes that no token could be had for when last asked."""
+        return self._tokens.troubles()
+
+    async def aclose(self) -> None:
+        """Close the credential."""
+        await self._tokens.aclose()
+        if self._credential is not None:
+            await self._credential.close()
+            self._credential = None
+
+    async def _fetch(self, scope: str) -> Fetched:
+        from azure.core.exceptions import AzureError
+
+        try:
+            credential = await self.credential()
+            async with asyncio.timeout(LONGEST_FETCH):
+                token = await credential.get_token(scope)
+        except TimeoutError:
+            raise TokenUnavailable(f"no token for {scope}: no answer within {LONGEST_FETCH:g} s") from None
+        except (AzureError, ValueError) as error:
+            raise TokenUnavailable(f"no token for {scope}: {self._reason(error)}") from None
+        rest = token.expires_on - self._wall_time()
+        return Fetched(token.token, rest - RENEWED_BEFORE, rest - USED_UNTIL)
+
+    def _reason(self, error: Exception) -> str:
+        """The library's first line, and where to look."""
+        first = printable(str(error).strip().split("\n", 1)[0], 200).rstrip(".")
+        if self._settings.environment == "dev":
+            return f"{first}; sign in with `az login`, or set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET"
+        return f"{first}; check that the app has a managed identity and that it was granted this scope"
+
+
+def _new_credential(settings: Settings) -> AsyncTokenCredential:
+    from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
+
+    client_id = settings.managed_identity_client_id
+    if settings.environment == "dev":
+        return DefaultAzureCredential(managed_identity_client_id=client_id)
+    return ManagedIdentityCredential(client_id=client_id)

@@ -1,0 +1,30 @@
+"""The secrets that stand in the settings themselves, for the redactor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from config.settings import Settings
+
+_SECRET_PARTS = ("accountkey", "sharedaccesssignature")
+
+
+def secret_values(settings: Settings) -> Iterator[str]:
+    """API keys and connection strings, and the keys inside these, which may turn up alone."""
+    held = (
+        settings.datadog.api_key,
+        settings.storage.connection_string,
+        settings.application_insights.connection_string,
+    )
+    for one in held:
+        if one is not None:
+            value = one.get_secret_value()
+            yield value
+            yield from _keys_inside(value)
+
+
+def _keys_inside(connection_string: str) -> Iterator[str]:
+    for part in connection_string.split(";"):
+        name, _, value = part.partition("=")
+        if name.strip().lower() in _SECRET_PARTS and value:
+            yield value

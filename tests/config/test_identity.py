@@ -1,0 +1,96 @@
+"""The identity gives tokens from App Service's endpoint, played on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from config.identity import RENEWED_BEFORE, Identity
+from config.settings import Settings
+from jobs.errors import TokenUnavailable
+from tests.config.clock import ManualClock
+from tests.parts.ingestion import ManagedIdentityServer
+
+SCOPE = "api://checkout/.default"
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ManagedIdentityServer]:
+    async with ManagedIdentityServer() as server:
+        for name, value in server.environ.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def identity(clock: ManualClock) -> AsyncIterator[Identity]:
+    identity = Identity(Settings(environment="prod"), clock=clock, wall_time=lambda: time.time() + clock.passed)
+    yield identity
+    await identity.aclose()
+
+
+async def test_a_token_of_the_managed_identity(server: ManagedIdentityServer, identity: Identity) -> None:
+    assert await identity.get(SCOPE) == server.token("api://checkout")
+    assert server.calls == [("api://checkout", None)]
+
+
+async def test_the_client_id_names_a_user_assigned_identity(server: ManagedIdentityServer) -> None:
+    identity = Identity(Settings(environment="prod", managed_identity_client_id="my-client"))
+    await identity.get(SCOPE)
+    await identity.aclose()
+    assert server.calls == [("api://checkout", "my-client")]
+
+
+async def test_a_token_is_kept_and_asked_for_once(server: ManagedIdentityServer, identity: Identity) -> None:
+    tokens = await asyncio.gather(*(identity.get(SCOPE) for _ in range(10)))
+    assert len(set(tokens)) == len(server.calls) == 1
+
+
+async def test_a_token_is_asked_for_again_before_it_ends(
+    server: ManagedIdentityServer, identity: Identity, clock: ManualClock
+) -> None:
+    server.lifetime = 3600
+    asked: list[str] = []
+    credential = await identity.credential()
+    get_token = credential.get_token
+
+    async def counted(*scopes: str) -> object:
+        asked.extend(scopes)
+        return await get_token(*scopes)
+
+    credential.get_token = counted  # type: ignore[method-assign, assignment]
+    await identity.get(SCOPE)
+    clock.passed = 3600 - RENEWED_BEFORE - 60
+    await identity.get(SCOPE)
+    assert len(asked) == 1
+    clock.passed += 70
+    await identity.get(SCOPE)
+    assert len(asked) == 2
+
+
+async def test_a_refusal_is_told_with_the_scope_and_where_to_look(
+    server: ManagedIdentityServer, identity: Identity
+) -> None:
+    server.refuse_with(400)
+    with pytest.raises(TokenUnavailable, match=r"^no token for api://checkout/.default: .*managed identity") as caught:
+        await identity.get(SCOPE)
+    assert "\n" not in str(caught.value)
+    assert identity.health()[0].name == SCOPE
+
+
+async def test_in_dev_it_is_whoever_is_signed_in(server: ManagedIdentityServer) -> None:
+    identity = Identity(Settings(environment="dev"))
+    assert await identity.get(SCOPE) == server.token("api://checkout")
+    await identity.aclose()
+
+
+async def test_nothing_is_opened_before_the_first_use() -> None:
+    await Identity(Settings(environment="prod")).aclose()

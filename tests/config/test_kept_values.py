@@ -1,0 +1,167 @@
+"""Values from afar are fetched once, kept, and outlive a source that is away."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from config import kept_values
+from config.kept_values import FAILURE_KEPT, Fetched, KeptValues, NotThere
+from tests.config.clock import ManualClock
+
+
+class Source:
+    """Numbers its answers; `error` is raised instead while it is set, `gate` holds answers back."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.error: Exception | None = None
+        self.gate: asyncio.Event | None = None
+
+    async def fetch(self, name: str) -> Fetched:
+        self.asked += 1
+        number = self.asked
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return Fetched(f"{name}-{number}", fresh_for=300, usable_for=3600)
+
+
+class Gone(NotThere):
+    """What a source says of a value that was deleted."""
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def values(source: Source, clock: ManualClock) -> KeptValues:
+    return KeptValues(source.fetch, clock)
+
+
+async def test_a_fresh_value_is_not_fetched_again(values: KeptValues, source: Source, clock: ManualClock) -> None:
+    assert await values.get("a") == "a-1"
+    clock.passed = 299
+    assert await values.get("a") == "a-1"
+    assert source.asked == 1
+
+
+async def test_a_value_is_renewed_when_it_is_not_fresh_any_more(values: KeptValues, clock: ManualClock) -> None:
+    await values.get("a")
+    clock.passed = 300
+    assert await values.get("a") == "a-2"
+
+
+async def test_many_callers_share_one_fetch(values: KeptValues, source: Source) -> None:
+    assert await asyncio.gather(*(values.get("a") for _ in range(20))) == ["a-1"] * 20
+    assert source.asked == 1
+
+
+async def test_names_are_fetched_side_by_side(values: KeptValues) -> None:
+    assert list(await asyncio.gather(values.get("a"), values.get("b"))) == ["a-1", "b-2"]
+
+
+async def test_a_caller_who_gives_up_does_not_take_the_fetch_along(values: KeptValues, source: Source) -> None:
+    source.gate = asyncio.Event()
+    first = asyncio.create_task(values.get("a"))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(values.get("a"))
+    await asyncio.sleep(0)
+    first.cancel()
+    source.gate.set()
+    assert await second == "a-1"
+
+
+async def test_a_failure_is_told_to_everybody_who_waits(values: KeptValues, source: Source) -> None:
+    source.error = LookupError("the source is away")
+    failures = await asyncio.gather(*(values.get("a") for _ in range(3)), return_exceptions=True)
+    assert [str(failure) for failure in failures] == ["the source is away"] * 3
+    assert source.asked == 1
+
+
+async def test_a_failure_is_remembered_for_some_seconds(values: KeptValues, source: Source, clock: ManualClock) -> None:
+    source.error = LookupError("away")
+    for _ in range(3):
+        with pytest.raises(LookupError):
+            await values.get("a")
+    assert source.asked == 1
+    clock.passed = FAILURE_KEPT
+    source.error = None
+    assert await values.get("a") == "a-2"
+
+
+async def test_a_kept_value_outlives_a_source_that_is_away(
+    values: KeptValues, source: Source, clock: ManualClock
+) -> None:
+    await values.get("a")
+    source.error = LookupError("away")
+    clock.passed = 3599
+    assert await values.get("a") == "a-1"
+    (trouble,) = values.troubles()
+    assert (trouble.name, trouble.since, trouble.message, trouble.stale) == ("a", clock.now(), "away", True)
+
+
+async def test_a_kept_value_is_not_used_for_ever(values: KeptValues, source: Source, clock: ManualClock) -> None:
+    await values.get("a")
+    source.error = LookupError("away")
+    clock.passed = 3600
+    with pytest.raises(LookupError):
+        await values.get("a")
+    assert not values.troubles()[0].stale
+
+
+async def test_a_value_that_was_deleted_is_not_used_any_more(
+    values: KeptValues, source: Source, clock: ManualClock
+) -> None:
+    await values.get("a")
+    source.error = Gone("deleted")
+    clock.passed = 300
+    with pytest.raises(Gone):
+        await values.get("a")
+
+
+async def test_troubles_end_with_the_first_answer(values: KeptValues, source: Source, clock: ManualClock) -> None:
+    source.error = LookupError("away")
+    with pytest.raises(LookupError):
+        await values.get("a")
+    began = clock.now()
+    clock.passed = 100
+    with pytest.raises(LookupError):
+        await values.get("a")
+    assert values.troubles()[0].since == began
+    source.error = None
+    clock.passed = 200
+    await values.get("a")
+    assert values.troubles() == ()
+
+
+async def test_a_slow_renewal_holds_no_run_up_for_long(
+    values: KeptValues, source: Source, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_values, "PATIENCE", 0.001)
+    await values.get("a")
+    clock.passed = 300
+    source.gate = asyncio.Event()
+    assert await values.get("a") == "a-1"
+    source.gate.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert await values.get("a") == "a-2"
+
+
+async def test_closing_ends_what_is_being_fetched(values: KeptValues, source: Source) -> None:
+    source.gate = asyncio.Event()
+    waiting = asyncio.create_task(values.get("a"))
+    await asyncio.sleep(0)
+    await values.aclose()
+    with pytest.raises(RuntimeError):
+        await waiting

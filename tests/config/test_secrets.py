@@ -1,0 +1,213 @@
+"""Secrets come from variables, then from Key Vault, played on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from config.identity import Identity
+from config.secrets import SecretChain, build_secrets, secret_values
+from config.secrets.key_vault import FRESH_FOR
+from config.settings import Settings
+from jobs.errors import SecretUnavailable
+from jobs.redaction import Redactor
+from tests.config.clock import ManualClock
+from tests.parts.ingestion import KeyVaultServer, ManagedIdentityServer
+
+Chain = Callable[..., SecretChain]
+
+
+@pytest.fixture
+async def vault() -> AsyncIterator[KeyVaultServer]:
+    async with KeyVaultServer() as vault:
+        yield vault
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def redactor() -> Redactor:
+    return Redactor()
+
+
+@pytest.fixture
+async def chain(
+    vault: KeyVaultServer, clock: ManualClock, redactor: Redactor, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Chain]:
+    opened: list[Any] = []
+    async with ManagedIdentityServer() as identities:
+        for name, value in identities.environ.items():
+            monkeypatch.setenv(name, value)
+
+        def build(**environ: str) -> SecretChain:
+            settings = Settings(environment="prod", key_vault_url=vault.url)
+            identity = Identity(settings)
+            options = {**vault.client_options, "retry_total": 0}
+            secrets = build_secrets(settings, identity, redactor, clock, environ=environ, vault_options=options)
+            opened.extend((secrets, identity))
+            return secrets
+
+        yield build
+        for one in opened:
+            await one.aclose()
+
+
+def without_vault(**environ: str) -> SecretChain:
+    settings = Settings(environment="prod")
+    return build_secrets(settings, Identity(settings), Redactor(), ManualClock(), environ=environ)
+
+
+async def test_a_variable_goes_before_the_vault(chain: Chain, vault: KeyVaultServer) -> None:
+    vault.set("checkout-token", "of-the-vault")
+    assert await chain(SCHEDULER_SECRET_CHECKOUT_TOKEN="of-the-variable").get("checkout-token") == "of-the-variable"
+    assert vault.calls() == 0
+
+
+async def test_a_secret_of_the_vault(chain: Chain, vault: KeyVaultServer) -> None:
+    vault.set("checkout-token", "of-the-vault")
+    assert await chain(SCHEDULER_SECRET_CHECKOUT_TOKEN="").get("checkout-token") == "of-the-vault"
+
+
+async def test_an_underscore_is_a_hyphen_in_the_vault(chain: Chain, vault: KeyVaultServer) -> None:
+    vault.set("checkout-token", "of-the-vault")
+    assert await chain().get("checkout_token") == "of-the-vault"
+
+
+async def test_every_value_is_registered_with_the_redactor(
+    chain: Chain, vault: KeyVaultServer, redactor: Redactor
+) -> None:
+    vault.set("a", "value-of-the-vault")
+    secrets = chain(SCHEDULER_SECRET_B="value-of-the-variable")
+    await secrets.get("a")
+    await secrets.get("b")
+    assert redactor.redact("value-of-the-vault, value-of-the-variable") == "***, ***"
+
+
+async def test_many_runs_ask_the_vault_once(chain: Chain, vault: KeyVaultServer) -> None:
+    vault.set("a", "value")
+    secrets = chain()
+    await asyncio.gather(*(secrets.get("a") for _ in range(20)))
+    assert vault.calls("a") == 1
+
+
+async def test_a_rotated_secret_arrives_after_some_minutes(
+    chain: Chain, vault: KeyVaultServer, clock: ManualClock
+) -> None:
+    vault.set("a", "old-value")
+    secrets = chain()
+    await secrets.get("a")
+    vault.set("a", "new-value")
+    assert await secrets.get("a") == "old-value"
+    clock.passed = FRESH_FOR
+    assert await secrets.get("a") == "new-value"
+
+
+@pytest.mark.parametrize("status", [403, 429, 500])
+async def test_a_kept_value_is_used_while_the_vault_refuses(
+    status: int, chain: Chain, vault: KeyVaultServer, clock: ManualClock
+) -> None:
+    vault.set("a", "value")
+    secrets = chain()
+    await secrets.get("a")
+    vault.refuse_with(status)
+    clock.passed = FRESH_FOR
+    assert await secrets.get("a") == "value"
+    (trouble,) = secrets.health()
+    assert (trouble.name, trouble.since, trouble.stale) == ("a", clock.now(), True)
+    assert "value" not in trouble.message
+
+
+async def told(secrets: SecretChain, name: str = "a") -> str:
+    with pytest.raises(SecretUnavailable) as caught:
+        await secrets.get(name)
+    return str(caught.value)
+
+
+async def test_a_secret_that_is_nowhere_is_told(chain: Chain, vault: KeyVaultServer) -> None:
+    assert await told(chain()) == (
+        f"secret a: not in the environment, and in {vault.url}: "
+        "there is no secret of that name; create it, or mend the job"
+    )
+
+
+async def test_a_disabled_secret_is_told(chain: Chain, vault: KeyVaultServer) -> None:
+    vault.set("a", "value")
+    vault.disable("a")
+    assert "reading it is forbidden; grant the app's identity the role Key Vault Secrets User" in await told(chain())
+
+
+async def test_an_empty_secret_is_told(chain: Chain, vault: KeyVaultServer) -> None:
+    vault.set("a", "")
+    assert "its value is empty" in await told(chain())
+
+
+async def test_a_vault_that_is_asked_too_often_is_told(chain: Chain, vault: KeyVaultServer) -> None:
+    vault.refuse_with(429)
+    assert "the vault is asked too often (429)" in await told(chain())
+
+
+async def test_a_vault_that_is_away_is_told(chain: Chain, vault: KeyVaultServer) -> None:
+    vault.down = True
+    assert "the vault does not answer" in await told(chain())
+
+
+async def test_a_deleted_secret_is_not_used_any_more(chain: Chain, vault: KeyVaultServer, clock: ManualClock) -> None:
+    vault.set("a", "value")
+    secrets = chain()
+    await secrets.get("a")
+    vault.remove("a")
+    clock.passed = FRESH_FOR
+    assert "there is no secret of that name" in await told(secrets)
+
+
+async def test_an_identity_without_a_token_is_told(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, vault: KeyVaultServer
+) -> None:
+    monkeypatch.setenv("IDENTITY_HEADER", "wrong")
+    assert "the app's identity gives no token for the vault" in await told(chain())
+
+
+async def test_without_vault_and_variable_both_ways_are_told() -> None:
+    assert await told(without_vault(), "my-key") == (
+        "secret my-key: the variable SCHEDULER_SECRET_MY_KEY is not set, and there is no Key Vault to ask; "
+        "set the variable, or SCHEDULER_KEY_VAULT_URL"
+    )
+
+
+async def test_an_unresolved_reference_is_no_value() -> None:
+    secrets = without_vault(SCHEDULER_SECRET_A="@Microsoft.KeyVault(SecretUri=https://v/secrets/a)")
+    assert await told(secrets) == (
+        "secret a: SCHEDULER_SECRET_A: its Key Vault reference is not resolved; check that the secret exists "
+        "and that the app's identity may read it"
+    )
+
+
+async def test_without_a_vault_nothing_is_stale() -> None:
+    secrets = without_vault()
+    assert secrets.health() == ()
+    await secrets.aclose()
+
+
+def test_secrets_of_the_settings_are_registered_with_their_parts() -> None:
+    settings = Settings.model_validate(
+        {
+            "datadog": {"api_key": "dd-key"},
+            "storage": {"connection_string": "AccountName=n;AccountKey=abc==;EndpointSuffix=x"},
+            "application_insights": {"connection_string": "InstrumentationKey=1"},
+        }
+    )
+    assert list(secret_values(settings)) == [
+        "dd-key",
+        "AccountName=n;AccountKey=abc==;EndpointSuffix=x",
+        "abc==",
+        "InstrumentationKey=1",
+    ]
+    redactor = Redactor()
+    build_secrets(settings, Identity(settings), redactor, ManualClock(), environ={})
+    assert redactor.redact("dd-key abc==") == "*** ***"
