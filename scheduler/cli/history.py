@@ -65,9 +65,9 @@ async def _records(program: Program, job: str, outcome: str | None, limit: int) 
 
 def _show(records: list[Record], as_json: bool) -> None:
     if as_json:
-        from scheduler.api.models import RunList, RunSummary
+        from scheduler.api.models import RunList, RunModel
 
-        runs = [RunSummary.of(record) for record in records]
+        runs = [RunModel.of(record) for record in records]
         print(RunList(runs=runs, continuation=None).model_dump_json(indent=2))
     elif not on_terminal():
         from scheduler.cli.outcomes import RUN_FIELDS, run_fields

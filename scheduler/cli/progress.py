@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from jobs.events import AttemptRetried, RunFinished, RunStarted
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from rich.console import Console
+    from rich.text import Text
 
 
 class Progress:
@@ -34,21 +36,24 @@ class Progress:
         self._status.stop()
 
     def run_started(self, event: RunStarted) -> None:
-        self._say(f"attempt 1 of {self._attempts}: {event.endpoint}")
+        self._asking(1, event.endpoint)
 
     def attempt_retried(self, event: AttemptRetried) -> None:
-        tried = event.attempt
+        tried, wait = event.attempt, (event.attempt.wait_ms or 0.0) / 1000
         took = milliseconds(tried.phases.total_ms)
-        self._console.print(
-            clean(f"attempt {tried.number} of {self._attempts} ({took}): {tried.message}"), style="yellow"
-        )
-        wait = span((tried.wait_ms or 0.0) / 1000)
-        self._say(f"attempt {tried.number + 1} of {self._attempts}, {wait} after the one before: {event.endpoint}")
+        self._console.print(_text(f"attempt {tried.number} of {self._attempts} ({took}): {tried.message}", "yellow"))
+        following = tried.number + 1
+        self._status.update(_text(f"waiting {span(wait)} before attempt {following} of {self._attempts}"))
+        asyncio.get_running_loop().call_later(wait, self._asking, following, event.endpoint)
 
     def run_finished(self, event: RunFinished) -> None:
         """The result is shown by the command."""
 
-    def _say(self, text: str) -> None:
-        from rich.text import Text
+    def _asking(self, attempt: int, endpoint: str) -> None:
+        self._status.update(_text(f"attempt {attempt} of {self._attempts}: {endpoint}"))
 
-        self._status.update(Text(clean(text)))
+
+def _text(text: str, style: str = "") -> Text:
+    from rich.text import Text
+
+    return Text(clean(text), style)

@@ -40,22 +40,22 @@ def _how(run: Run) -> str:
 
 
 def _show_attempts(attempts: tuple[Attempt, ...]) -> None:
-    names = ("dns", "connect", "tls", "first byte", "total")
+    phases = [name for name in _PHASES if any(getattr(attempt.phases, name) is not None for attempt in attempts)]
     columns = (
         Column("attempt", right=True),
         Column("status", right=True),
-        *(Column(name, right=True) for name in names),
+        *(Column(name.removesuffix("_ms").replace("_", " "), right=True) for name in phases),
         Column("what happened", whole=False),
         Column("then waited", right=True),
     )
-    show_table(columns, map(_cells, attempts))
+    show_table(columns, (_cells(attempt, phases) for attempt in attempts))
 
 
-def _cells(attempt: Attempt) -> tuple[Cell, ...]:
+def _cells(attempt: Attempt, phases: list[str]) -> tuple[Cell, ...]:
+    times = (milliseconds(getattr(attempt.phases, name)) for name in phases)
     happened: Cell = (attempt.message, "red") if attempt.error else ("ok", "green")
-    phases = (milliseconds(getattr(attempt.phases, name)) for name in _PHASES)
     waited = milliseconds(attempt.wait_ms) if attempt.wait_ms is not None else ""
-    return str(attempt.number), str(attempt.status or "-"), *phases, happened, waited
+    return str(attempt.number), str(attempt.status or "-"), *times, happened, waited
 
 
 def _fields(attempt: Attempt) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,6 +38,8 @@ def run(
     if record is None or record.run is None:
         fail(f"the run of {job} did not come to its end, see the log", FAILED)
     _show(record, as_json)
+    if record.run.error == "connection_refused" and configuration.jobs.origins[job].is_sample:
+        note("the target of the sample jobs answers only while `serve` runs")
     if record.run.outcome != "succeeded":
         raise typer.Exit(FAILED)
 
@@ -51,7 +55,22 @@ def _watched(configuration: Configuration, job: str) -> Record | None:
 def _run(configuration: Configuration, job: str, listener: RunListener | None = None) -> Record | None:
     from scheduler.cli.configured import in_program
 
-    return in_program(configuration, lambda program: _to_its_end(program, job), listener)
+    with _unlogged():
+        return in_program(configuration, lambda program: _to_its_end(program, job), listener)
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """The result says what the log of runs would say once more on stderr."""
+    import logging
+
+    log = logging.getLogger("scheduler.runs")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 async def _to_its_end(program: Program, job: str) -> Record | None:
@@ -72,9 +91,9 @@ async def _to_its_end(program: Program, job: str) -> Record | None:
 
 def _show(record: Record, as_json: bool) -> None:
     if as_json:
-        from scheduler.api.models import RunDetail
+        from scheduler.api.models import RunModel
 
-        print(RunDetail.of(record).model_dump_json(indent=2))
+        print(RunModel.of(record).model_dump_json(indent=2))
         return
     from scheduler.cli.results import show_run
 

@@ -1,0 +1,97 @@
+"""`history`: a job's runs, newest first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from scheduler.cli import history as command
+from tests.parts.http_target import HttpTarget
+from tests.scheduler.cli.command import invoke, invoke_beside
+from tests.scheduler.cli.job_files import write_jobs
+
+
+@pytest.fixture
+async def _three_runs(job_folder: Path) -> AsyncIterator[None]:
+    """The oldest failed, the others succeeded."""
+    async with HttpTarget() as target:
+        target.sequence("/health", 500, 200)
+        write_jobs(job_folder, checkout_api=f"{target.url}/health", idle=f"{target.url}/health")
+        for _ in range(3):
+            await invoke_beside("run", "checkout-api")
+        yield
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_runs_are_lines_of_tabs_in_a_pipe_newest_first() -> None:
+    said = await invoke_beside("history", "checkout-api")
+
+    rows = [line.split("\t") for line in said.lines]
+    assert (said.code, said.stderr) == (0, "")
+    assert rows[0] == ["due_at", "outcome", "attempts", "duration_ms", "lateness_ms", "error", "message", "id"]
+    assert [row[1] for row in rows[1:]] == ["succeeded", "succeeded", "failed"]
+    assert [row[0] for row in rows[1:]] == sorted((row[0] for row in rows[1:]), reverse=True)
+    assert rows[3][2] == "1"
+    assert float(rows[3][3]) > 0
+    assert rows[3][5] == "unexpected_status"
+    assert rows[3][6].startswith("Answered 500 Internal Server Error")
+    assert rows[3][7].startswith("checkout-api@")
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_a_terminal_shows_a_table() -> None:
+    said = await invoke_beside("history", "checkout-api", terminal=True)
+
+    assert "what happened" in said.stdout
+    assert "Answered 500 Internal Server Error, expected 2xx." in said.stdout
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_a_limit_keeps_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_PAGE", 1)
+
+    lines = (await invoke_beside("history", "checkout-api", "--limit", "2")).lines
+
+    assert [line.split("\t")[1] for line in lines[1:]] == ["succeeded", "succeeded"]
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_runs_are_chosen_by_outcome() -> None:
+    told = json.loads((await invoke_beside("history", "checkout-api", "--outcome", "failed", "--json")).stdout)
+
+    assert [run["outcome"] for run in told["runs"]] == ["failed"]
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_a_job_that_is_gone_still_has_its_history(job_folder: Path) -> None:
+    write_jobs(job_folder)
+
+    assert len((await invoke_beside("history", "checkout-api")).lines) == 4
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_a_job_without_runs_says_so_on_stderr() -> None:
+    said = await invoke_beside("history", "idle")
+
+    assert (said.code, said.stderr, len(said.lines)) == (0, "idle has no runs yet\n", 1)
+    said = await invoke_beside("history", "checkout-api", "--outcome", "timed_out", terminal=True)
+    assert (said.stdout, said.stderr) == ("", "checkout-api has no runs that are timed_out\n")
+
+
+def test_a_job_nobody_knows_is_suggested_and_ends_with_2(job_folder: Path) -> None:
+    write_jobs(job_folder, checkout_api="http://127.0.0.1:9/")
+
+    said = invoke("history", "chekout-api")
+
+    assert (said.code, said.stdout) == (2, "")
+    assert "did you mean checkout-api?" in said.stderr
+
+
+def test_an_unknown_outcome_ends_with_2(job_folder: Path) -> None:
+    said = invoke("history", "checkout-api", "--outcome", "broken")
+
+    assert (said.code, said.stdout) == (2, "")
+    assert "succeeded, failed" in said.stderr

@@ -1,0 +1,76 @@
+"""`jobs`: what is in force, when it runs next, how it went last."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scheduler.cli import jobs as command
+from tests.parts.http_target import HttpTarget
+from tests.scheduler.cli.command import invoke, invoke_beside
+from tests.scheduler.cli.job_files import write_jobs
+
+URL = "http://127.0.0.1:9/health"
+
+
+@pytest.fixture
+def _jobs(job_folder: Path) -> None:
+    write_jobs(
+        job_folder,
+        checkout_api={"schedule": "0 0 0 1 1 *", "check": {"url": f"{URL}?key=1"}},
+        off={"enabled": False, "schedule": {"every": "1m"}, "check": {"url": URL}},
+        on_demand=URL,
+        never={"schedule": "0 0 0 30 2 *", "check": {"url": URL}},
+    )
+
+
+@pytest.mark.usefixtures("_jobs")
+def test_jobs_are_lines_of_tabs_in_a_pipe() -> None:
+    said = invoke("jobs")
+
+    rows = [line.split("\t") for line in said.lines]
+    assert (said.code, said.stderr) == (0, "")
+    assert rows[0] == ["name", "schedule", "next_at", "latest", "latest_at", "endpoint"]
+    assert rows[1][0:2] == ["checkout-api", "0 0 0 1 1 *"]
+    assert rows[1][2].endswith("-01-01T00:00:00.000Z")
+    assert rows[1][3:] == ["", "", URL]
+    assert [row[0] for row in rows[2:]] == ["never", "off", "on-demand"]
+    assert {row[2] for row in rows[2:]} == {""}
+
+
+@pytest.mark.usefixtures("_jobs")
+def test_a_terminal_says_when_each_job_runs_next_or_why_not() -> None:
+    rows = {line.split()[0]: line for line in invoke("jobs", terminal=True).lines if line.strip()}
+
+    assert "in " in rows["checkout-api"]
+    assert "-01-01 00:00:00 UTC" in rows["checkout-api"]
+    assert "disabled" in rows["off"]
+    assert "on demand" in rows["on-demand"]
+    assert "never" in rows["never"].removeprefix("never")
+
+
+@pytest.mark.usefixtures("_jobs")
+def test_json_is_what_the_api_lists() -> None:
+    told = json.loads(invoke("jobs", "--json").stdout)
+
+    assert [job["name"] for job in told["jobs"]] == ["checkout-api", "never", "off", "on-demand"]
+    assert told["jobs"][0]["endpoint"] == URL
+    assert told["continuation"] is None
+
+
+async def test_the_latest_run_is_shown(job_folder: Path) -> None:
+    async with HttpTarget() as target:
+        write_jobs(job_folder, checkout_api=f"{target.url}/health")
+        await invoke_beside("run", "checkout-api")
+
+        assert (await invoke_beside("jobs")).lines[1].split("\t")[3] == "succeeded"
+        assert "succeeded, now" in (await invoke_beside("jobs", terminal=True)).stdout
+
+
+@pytest.mark.usefixtures("_jobs")
+def test_many_jobs_are_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_PAGE", 1)
+
+    assert len(invoke("jobs").lines) == 5
