@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from jobs.definition import JobDefinition
+from jobs.problems.suggestions import did_you_mean, suggest
 from jobs.schedules import Schedule
+
+_COMPARED = 200
+"""Names that a wrong one is compared with: with all of 10,000 the process would do nothing else for a second."""
 
 
 class UnknownJob(LookupError):
-    """There is no job of that name."""
+    """There is no job of that name. `near`: the one that was probably meant."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"there is no job named {name!r}")
+    def __init__(self, name: str, near: str | None = None) -> None:
+        super().__init__(f"there is no job named {name!r}{did_you_mean(near)}")
         self.name = name
+        self.near = near
 
 
 @dataclass(slots=True)
@@ -38,6 +44,7 @@ class Catalog:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries = {entry.job.name: entry for entry in entries}
+        self._names = sorted(self._entries)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -55,11 +62,17 @@ class Catalog:
         """Raises UnknownJob."""
         entry = self._entries.get(name)
         if entry is None:
-            raise UnknownJob(name)
+            raise UnknownJob(name, suggest(name, self._around(name)))
         return entry
 
-    def names(self) -> list[str]:
-        return sorted(self._entries)
+    def names(self) -> Sequence[str]:
+        """All names in order."""
+        return self._names
+
+    def _around(self, name: str) -> Sequence[str]:
+        """The names about the place where this one would stand."""
+        place = bisect_left(self._names, name)
+        return self._names[max(0, place - _COMPARED // 2) : place + _COMPARED // 2]
 
     def schedules(self) -> Iterator[tuple[str, Schedule]]:
         """The schedules that are to be planned: those of enabled jobs."""

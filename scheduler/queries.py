@@ -24,17 +24,21 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """`continuation` is the name after which the next page begins; None on the last page."""
+    """`continuation` is the name after which the next page begins; None on the last page.
+
+    `before`: jobs on earlier pages; `total`: on all pages.
+    """
 
     jobs: tuple[JobView, ...]
     continuation: str | None
+    before: int
+    total: int
 
 
 def upcoming(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
     """The next due instants strictly after `after`; fewer than `count` if there are no more."""
     found: list[datetime] = []
-    at: datetime | None = after
-    while len(found) < count and (at := schedule.next_after(at)) is not None:
+    while len(found) < count and (at := schedule.next_after(found[-1] if found else after)) is not None:
         found.append(at)
     return found
 
@@ -53,13 +57,25 @@ class Queries:
         start = bisect_right(names, after) if after else 0
         chosen = names[start : start + limit]
         more = start + limit < len(names)
-        return JobPage(await self._views(chosen), chosen[-1] if more else None)
+        return JobPage(await self._views(chosen), chosen[-1] if more else None, start, len(names))
 
     async def job(self, name: str) -> JobView:
         """Raises UnknownJob."""
         self._catalog.get(name)
         (view,) = await self._views([name])
         return view
+
+    def known(self, name: str) -> None:
+        """Raises UnknownJob."""
+        self._catalog.get(name)
+
+    def names(self) -> Sequence[str]:
+        """Of all jobs, in order."""
+        return self._catalog.names()
+
+    async def latest_of(self, names: Sequence[str]) -> dict[str, Record]:
+        """The newest finished run of each of these jobs that has one."""
+        return await self._runs.latest_of(names)
 
     def next_runs(self, name: str, count: int) -> list[datetime]:
         """The job's next due instants; none if it is disabled or has no schedule. Raises UnknownJob."""

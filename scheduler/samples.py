@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from starlette.applications import Starlette
@@ -45,7 +46,7 @@ class SampleTarget:
         self._closed.set()
 
     @staticmethod
-    def _after(seconds: float, body: dict[str, object]) -> object:
+    def _after(seconds: float, body: dict[str, object]) -> Callable[[Request], Awaitable[JSONResponse]]:
         async def answer(_: Request) -> JSONResponse:
             await asyncio.sleep(seconds)
             return JSONResponse(body)
@@ -69,5 +70,5 @@ class SampleTarget:
         except ValueError:
             return JSONResponse({"error": "seconds is a number"}, 400)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._closed.wait(), min(max(seconds, 0.0), LONGEST_NAP))
+            await asyncio.wait_for(self._closed.wait(), min(max(0.0, seconds), LONGEST_NAP))
         return JSONResponse({"status": "ok"})

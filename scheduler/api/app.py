@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
+from starlette.responses import RedirectResponse
 
 from scheduler.api import dashboard, health_routes, routes
+from scheduler.api.head import HeadAsGet
 from scheduler.api.headers import add_security_headers
-from scheduler.api.problems import add_problem_handlers
+from scheduler.api.problems import UnexpectedErrors, add_problem_handlers, describe_problems
 from scheduler.api.services import Services
 
 
@@ -19,11 +21,23 @@ def create_api(services: Services) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        # FastAPI's own spans and log records carry the query string, and with it the function key in `code`.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     api.state.services = services
     api.include_router(health_routes.router)
     api.include_router(routes.router)
     dashboard.add_dashboard(api)
+    api.add_api_route("/", _to_the_dashboard, include_in_schema=False)
     add_problem_handlers(api)
+    describe_problems(api)
+    # The last one added sees a request first.
+    api.add_middleware(UnexpectedErrors)
+    api.add_middleware(HeadAsGet)
     add_security_headers(api)
     return api
+
+
+async def _to_the_dashboard() -> RedirectResponse:
+    """What people type is the host alone."""
+    return RedirectResponse("/api/dashboard")

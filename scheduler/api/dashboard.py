@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from jobs.runs import Outcome
 from scheduler.api.models import run_path
-from scheduler.api.routes import Continuation, Uses
+from scheduler.api.parameters import Continuation, Uses
 from scheduler.api.services import Services
 from scheduler.queries import JobView
 from scheduler.stores.runs import Record
@@ -130,7 +130,7 @@ def _when(instant: datetime, now: datetime) -> str:
 
 def _milliseconds(value: float | None) -> str:
     if value is None:
-        return "–"
+        return "-"
     return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.1f} s"
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import APIRouter, Response
 
 from scheduler.api.models import HealthModel, LiveModel
-from scheduler.api.problems import PROBLEM_RESPONSES
-from scheduler.api.routes import Uses
+from scheduler.api.parameters import Uses
+from scheduler.api.problems import PROBLEM_RESPONSES, RETRY_AFTER
 
+# Parameters are not looked at: some probes add one of their own against caches.
 router = APIRouter(prefix="/api/health", tags=["health"], responses=PROBLEM_RESPONSES)
 
-_UNREADY = {503: {"model": HealthModel, "description": "A part is down; it is named with what to look at"}}
+_UNREADY: dict[int | str, dict[str, Any]] = {
+    503: {"model": HealthModel, "description": "A part is down; it is named with what to look at"}
+}
 
 
 @router.get("/live")
@@ -27,6 +31,7 @@ async def health(uses: Uses, response: Response) -> HealthModel:
     report = await uses.health.report()
     if not report.ready:
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        response.headers["Retry-After"] = RETRY_AFTER
     return HealthModel.of(report, environment=uses.environment, version=uses.version)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from jobs.runs import Attempt, Outcome, Run
+from jobs.runs import Attempt, ErrorClass, Outcome, Run, Trigger
 from scheduler.health import HealthReport, Status
 from scheduler.queries import JobView
 from scheduler.stores.runs import Record, RunState
@@ -41,12 +41,12 @@ class FailureModel(BaseModel):
 
 
 class AttemptModel(BaseModel):
-    """One try of a run. `wait_ms`: the wait before the next one."""
+    """One try of a run. `wait_ms`: the wait before the next one; null if none followed."""
 
     number: int
     started_at: datetime
-    status: int | None
-    error: str | None
+    status_code: int | None
+    error: ErrorClass | None
     message: str
     phases: PhasesModel
     failures: list[FailureModel]
@@ -58,7 +58,7 @@ class AttemptModel(BaseModel):
         return cls(
             number=attempt.number,
             started_at=attempt.started_at,
-            status=attempt.status,
+            status_code=attempt.status,
             error=attempt.error,
             message=attempt.message,
             phases=PhasesModel(
@@ -76,12 +76,15 @@ class AttemptModel(BaseModel):
         )
 
 
-class RunSummary(BaseModel):
-    """A run in a list. `state` is queued, running or finished; the rest is null until it is known."""
+class RunModel(BaseModel):
+    """A run, alone and in lists. `state` is queued, running or finished; until then what is not known is null or empty.
+
+    `status_code` and `response_time_ms` are the last attempt's.
+    """
 
     id: str
     job: str
-    trigger: str
+    trigger: Trigger
     state: RunState
     outcome: Outcome | None = None
     due_at: datetime
@@ -90,54 +93,32 @@ class RunSummary(BaseModel):
     lateness_ms: float | None = None
     duration_ms: float | None = None
     response_time_ms: float | None = None
-    status: int | None = None
-    attempts: int = 0
-    retried: bool = False
-    error: str | None = None
+    status_code: int | None = None
+    error: ErrorClass | None = None
     message: str = ""
+    attempt_count: int = 0
+    retried: bool = False
+    attempts: list[AttemptModel] = []
+    endpoint: str = ""
+    generation: str
+    correlation_id: str
+    tags: dict[str, str] = {}
     url: str
 
     @classmethod
-    def of(cls, record: Record) -> RunSummary:
-        return cls(**_summary(record))
-
-
-class RunDetail(RunSummary):
-    """A run with all its attempts."""
-
-    endpoint: str = ""
-    generation: str = ""
-    correlation_id: str = ""
-    tags: dict[str, str] = {}
-    tries: list[AttemptModel] = []
-
-    @classmethod
-    def of(cls, record: Record) -> RunDetail:
-        run = record.run
-        if run is None:
-            ticket = record.ticket
-            return cls(**_summary(record), generation=ticket.generation, correlation_id=ticket.correlation_id)
+    def of(cls, record: Record) -> RunModel:
+        ticket, run = record.ticket, record.run
         return cls(
-            **_summary(record),
-            endpoint=run.endpoint,
-            generation=run.generation,
-            correlation_id=run.correlation_id,
-            tags=dict(run.tags),
-            tries=[AttemptModel.of(attempt) for attempt in run.attempts],
+            id=ticket.id,
+            job=ticket.job,
+            trigger=ticket.trigger,
+            state=record.state,
+            due_at=ticket.due_at,
+            generation=ticket.generation,
+            correlation_id=ticket.correlation_id,
+            url=run_path(ticket.id),
+            **({} if run is None else _result(run)),
         )
-
-
-def _summary(record: Record) -> dict[str, Any]:
-    ticket = record.ticket
-    known: dict[str, Any] = {
-        "id": ticket.id,
-        "job": ticket.job,
-        "trigger": ticket.trigger,
-        "state": record.state,
-        "due_at": ticket.due_at,
-        "url": run_path(ticket.id),
-    }
-    return known if record.run is None else known | _result(record.run)
 
 
 def _result(run: Run) -> dict[str, Any]:
@@ -148,18 +129,21 @@ def _result(run: Run) -> dict[str, Any]:
         "lateness_ms": round(run.lateness_ms, 3),
         "duration_ms": round(run.duration_ms, 3),
         "response_time_ms": run.response_time_ms,
-        "status": run.status,
-        "attempts": len(run.attempts),
-        "retried": run.retried,
+        "status_code": run.status,
         "error": run.error,
         "message": run.message,
+        "attempt_count": len(run.attempts),
+        "retried": run.retried,
+        "attempts": [AttemptModel.of(attempt) for attempt in run.attempts],
+        "endpoint": run.endpoint,
+        "tags": dict(run.tags),
     }
 
 
 class RunList(BaseModel):
     """Newest first. `continuation` fetches the next page; null on the last one. A page may hold fewer than `limit`."""
 
-    runs: list[RunSummary]
+    runs: list[RunModel]
     continuation: str | None
 
 
@@ -173,7 +157,7 @@ class JobSummary(BaseModel):
     endpoint: str
     schedule: str | dict[str, Any] | None
     next_at: datetime | None
-    latest: RunSummary | None
+    latest: RunModel | None
     origin: str
     tags: dict[str, str]
     url: str
@@ -206,7 +190,7 @@ def _job(view: JobView) -> dict[str, Any]:
         "endpoint": job.check.endpoint,
         "schedule": job.schedule.spec if job.schedule is not None else None,
         "next_at": view.next_at,
-        "latest": RunSummary.of(view.latest) if view.latest is not None else None,
+        "latest": RunModel.of(view.latest) if view.latest is not None else None,
         "origin": view.entry.origin,
         "tags": job.tags,
         "url": f"/api/jobs/{job.name}",

@@ -1,35 +1,45 @@
 """Errors as problem details (RFC 9457, application/problem+json). Registered by scheduler.api.app.
 
-Every error says what is wrong and how to mend it; nothing of a traceback leaves the process.
+Every error says what is wrong, where, and how to mend it; nothing of a traceback leaves the process.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jobs.problems import dotted, findings_of
 from scheduler.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError
 from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.api")
 
+MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = "5"
 """Seconds to stay away while a part is down."""
 
 
 class Invalid(BaseModel):
-    """One thing that is wrong with the request."""
+    """One thing that is wrong with the request. `where` is a place such as `query.limit`."""
 
     where: str
     message: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" + (f"; {self.hint}" if self.hint else "")
 
 
 class Problem(BaseModel):
@@ -52,26 +62,47 @@ class ApiProblem(Exception):
         self.detail = detail
 
 
+class InvalidRequest(ApiProblem):
+    """400: parts of the request cannot be used."""
+
+    def __init__(self, *errors: Invalid) -> None:
+        super().__init__(HTTPStatus.BAD_REQUEST, ". ".join(str(error) for error in errors))
+        self.errors = errors
+
+
+_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"description": "What is wrong with the request", "content": {"application/problem+json": {}}},
-    "5XX": {"description": "What is wrong here", "content": {"application/problem+json": {}}},
+    "4XX": {"description": "What is wrong with the request", "content": _CONTENT},
+    "5XX": {"description": "What is wrong here", "content": _CONTENT},
 }
 
 
+def describe_problems(api: FastAPI) -> None:
+    """Put the schemas that PROBLEM_RESPONSES refer to into /api/openapi.json."""
+    _, schemas = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
+
+    def openapi() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            described = get_openapi(
+                title=api.title, version=api.version, description=api.description, routes=api.routes
+            )
+            described["components"]["schemas"] |= schemas["$defs"]
+            api.openapi_schema = described
+        return api.openapi_schema
+
+    api.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
 def problem(
-    request: Request,
+    path: str,
     status: int,
     detail: str,
     *,
     errors: list[Invalid] | None = None,
-    headers: dict[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    body = Problem(
-        title=HTTPStatus(status).phrase, status=status, detail=detail, instance=request.url.path, errors=errors
-    )
-    return JSONResponse(
-        body.model_dump(exclude_none=True), status, media_type="application/problem+json", headers=headers
-    )
+    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, instance=path, errors=errors)
+    return JSONResponse(body.model_dump(exclude_none=True), status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def add_problem_handlers(api: FastAPI) -> None:
@@ -79,35 +110,70 @@ def add_problem_handlers(api: FastAPI) -> None:
 
     @api.exception_handler(ApiProblem)
     async def _api_problem(request: Request, error: ApiProblem) -> JSONResponse:
-        return problem(request, error.status, error.detail)
+        errors = list(error.errors) if isinstance(error, InvalidRequest) else None
+        return problem(request.url.path, error.status, error.detail, errors=errors)
 
     @api.exception_handler(UnknownJob)
     async def _unknown_job(request: Request, error: UnknownJob) -> JSONResponse:
-        return problem(request, 404, f"There is no job named {error.name!r}. GET /api/jobs lists them.")
+        near = f" Did you mean {error.near}?" if error.near else ""
+        detail = f"There is no job named {error.name!r}.{near} GET /api/jobs lists them."
+        return problem(request.url.path, HTTPStatus.NOT_FOUND, detail)
 
     @api.exception_handler(StoreError)
     @api.exception_handler(DispatchError)
     async def _part_away(request: Request, error: Exception) -> JSONResponse:
         _log.error("%s %s: %s", request.method, request.url.path, error)
-        return problem(request, 503, str(error), headers={"Retry-After": RETRY_AFTER})
+        headers = {"Retry-After": RETRY_AFTER}
+        return problem(request.url.path, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=headers)
 
     @api.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        errors = [
-            Invalid(where=".".join(str(part) for part in found["loc"]), message=found["msg"])
-            for found in error.errors()
+        found = [
+            Invalid(where=dotted(*finding.path), message=finding.message, hint=finding.hint or None)
+            for finding in findings_of(error.errors(), Any)
         ]
-        detail = "; ".join(f"{found.where}: {found.message}" for found in errors)
-        return problem(request, 400, detail, errors=errors)
+        return await _api_problem(request, InvalidRequest(*found))
 
     @api.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
-        detail = str(error.detail)
-        if error.status_code == HTTPStatus.NOT_FOUND:
-            detail = "Nothing is found at this address. GET /api/openapi.json describes what there is."
-        return problem(request, error.status_code, detail, headers=dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        return problem(request.url.path, error.status_code, _http_detail(request, error, headers), headers=headers)
 
-    @api.exception_handler(Exception)
-    async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return problem(request, 500, "Something went wrong here; the log has the details.")
+
+def _http_detail(request: Request, error: HTTPException, headers: Mapping[str, str]) -> str:
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return "Nothing is found at this address. GET /api/openapi.json describes what there is."
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = headers.get("Allow")
+        return f"{request.method} is not possible here" + (f": use {allowed}." if allowed else ".")
+    return str(error.detail)
+
+
+class UnexpectedErrors:
+    """Answers 500 to what no handler knows, and logs it.
+
+    A middleware, as Starlette's own one for this stands outside of all others (its answers would lack the security
+    headers) and raises the error on, which in the Functions host takes the place of the answer.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            _log.exception("%s %s failed", scope.get("method"), scope.get("path"))
+            if begun:
+                raise
+            answer = problem(
+                scope["path"], HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here; the log has the details."
+            )
+            await answer(scope, receive, send)

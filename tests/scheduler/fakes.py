@@ -72,7 +72,12 @@ class Shop:
     """A worker with everything below it; use within a running loop (virtual time advised)."""
 
     def __init__(
-        self, *steps: Step, jobs: Sequence[Entry] = (), data: MemoryData | None = None, owner: str = "me", places: int = 9
+        self,
+        *steps: Step,
+        jobs: Sequence[Entry] | None = None,
+        data: MemoryData | None = None,
+        owner: str = "me",
+        places: int = 9,
     ) -> None:
         self.clock = LoopClock()
         self.store = MemoryStore(data or MemoryData())
@@ -80,11 +85,9 @@ class Shop:
         self.cursors, self.dead_letters = Cursors(self.store), DeadLetters(self.store)
         self.check = ScriptedCheck(list(steps) or [answer()])
         self.heard = Heard()
-        self.catalog = Catalog(jobs or [entry()])
+        self.catalog = Catalog([entry()] if jobs is None else jobs)
         runner = Runner({"http": self.check}, Circuits(MemoryStates()), self.heard, self.clock, Redactor())
-        self.worker = Worker(
-            self.catalog, self.runs, runner, self.heard, self.clock, owner=owner, concurrency=places
-        )
+        self.worker = Worker(self.catalog, self.runs, runner, self.heard, self.clock, owner=owner, concurrency=places)
 
     def ticket(self, seconds: float = 0.0, job: str = "checkout") -> Ticket:
         """A scheduled ticket, due so long after now."""

@@ -1,0 +1,91 @@
+"""What routes read from a request: the services, paging, waits, and nothing that they do not know."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+from fastapi.routing import APIRoute
+
+from jobs.definition import NAME_PATTERN
+from jobs.durations import format_duration, parse_duration
+from jobs.problems import printable, unknown_key, wrong_choice
+from scheduler.api.problems import ApiProblem, Invalid, InvalidRequest
+from scheduler.api.services import Services
+from scheduler.stores.runs import RUN_FILTERS
+
+LONGEST_WAIT = 200.0
+"""Seconds. The Functions front end cuts an answer off at 230."""
+
+FUNCTION_KEY = "code"
+"""The Functions host takes its key from this parameter (or from a header) and hands it on."""
+
+
+async def services(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found
+
+
+async def only_known_parameters(request: Request) -> None:
+    """Refuse a query that the route does not read: a misspelt filter, silently left out, gives wrong answers."""
+    route = request.scope["route"]
+    known = [parameter.alias for parameter in route.dependant.query_params] if isinstance(route, APIRoute) else []
+    given = Counter(name for name, _ in request.query_params.multi_items() if name != FUNCTION_KEY)
+    errors = [*_unknown(given, known), *(_repeated(name) for name in known if given[name] > 1)]
+    if errors:
+        raise InvalidRequest(*errors)
+
+
+def _unknown(given: Iterable[str], known: list[str]) -> Iterable[Invalid]:
+    for name in given:
+        if name not in known:
+            message, hint = unknown_key(name, known)
+            message = message.replace("unknown key", "unknown parameter")
+            yield Invalid(where=f"query.{printable(name)}", message=message, hint=hint or None)
+
+
+def _repeated(name: str) -> Invalid:
+    return Invalid(where=f"query.{name}", message="is given more than once")
+
+
+async def only_from_here(request: Request) -> None:
+    """Refuse what a page of another site sends: loopback is no shelter from the browser of who sits there."""
+    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        raise ApiProblem(HTTPStatus.FORBIDDEN, "A page of another site may not start runs.")
+
+
+def seconds_to_wait(wait: str | None) -> float:
+    """The parameter `wait` in seconds; 0 without it. Raises InvalidRequest."""
+    if wait is None:
+        return 0.0
+    try:
+        seconds = parse_duration(wait)
+    except ValueError as error:
+        raise InvalidRequest(Invalid(where="query.wait", message=printable(str(error), 200))) from None
+    if seconds > LONGEST_WAIT:
+        message = f"{printable(wait)} is too long: at most {format_duration(LONGEST_WAIT)}"
+        raise InvalidRequest(Invalid(where="query.wait", message=message, hint="then ask for the run by its id"))
+    return seconds
+
+
+def known_outcome(outcome: str | None) -> str | None:
+    """The parameter `outcome`. Raises InvalidRequest."""
+    if outcome is not None and outcome not in RUN_FILTERS:
+        message, hint = wrong_choice(outcome, RUN_FILTERS)
+        raise InvalidRequest(Invalid(where="query.outcome", message=message, hint=hint))
+    return outcome
+
+
+Uses = Annotated[Services, Depends(services)]
+Limit = Annotated[int, Query(ge=1, le=500, description="How many at most")]
+Continuation = Annotated[str | None, Query(max_length=500, description="From the page before, unchanged")]
+JobName = Annotated[str, Path(description="The job's name")]
+RunId = Annotated[str, Path(max_length=200, description="The run's id, `job@instant`")]
+OfJob = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only this job's runs")]
+OfOutcome = Annotated[str | None, Query(description="Only these runs", json_schema_extra={"enum": list(RUN_FILTERS)})]
+Wait = Annotated[
+    str | None, Query(description="Answer with the finished run, if it ends within this time: 10s", examples=["10s"])
+]

@@ -1,0 +1,99 @@
+"""The whole API over a `Shop`: ask it as a client does, and look behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from jobs.runs import Ticket
+from scheduler.api.app import create_api
+from scheduler.api.services import Services
+from scheduler.catalog import Entry
+from scheduler.dispatch.in_process import InProcessDispatch
+from scheduler.health import Health, PartHealth, Status
+from scheduler.operations import Operations
+from scheduler.queries import Queries
+from scheduler.stores.runs import Record
+from tests.jobs.running.run_parts import Step
+from tests.scheduler.fakes import Shop
+from tests.scheduler.stores.memory import MemoryData
+
+BASE = "http://scheduler.test"
+
+
+class Desk:
+    """`async with Desk(...) as desk: answer = await desk.get("/api/jobs")`. Steps and jobs are the Shop's."""
+
+    def __init__(self, *steps: Step, jobs: Sequence[Entry] | None = None, data: MemoryData | None = None) -> None:
+        self.shop = Shop(*steps, jobs=jobs, data=data)
+        self.dispatch = InProcessDispatch(self.shop.worker.submit)
+        self.health = Health()
+        clock, catalog, runs = self.shop.clock, self.shop.catalog, self.shop.runs
+        self.services = Services(
+            operations=Operations(catalog, runs, self.dispatch, clock),
+            queries=Queries(catalog, runs, clock),
+            health=self.health,
+            clock=clock,
+            environment="test",
+            version="1.2.3",
+        )
+        self.app = create_api(self.services)
+        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url=BASE)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.shop.worker.drain(0)
+        await self._client.aclose()
+
+    async def get(self, path: str, **query: str | int) -> httpx.Response:
+        return await self.ask("GET", path, params=query or None)
+
+    async def post(self, path: str, **query: str | int) -> httpx.Response:
+        return await self.ask("POST", path, params=query or None)
+
+    async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        return await self._client.request(method, path, **more)
+
+    async def everything(self, path: str, key: str, **query: str | int) -> list[dict[str, Any]]:
+        """All pages of a list."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = (await self.get(path, **query)).json()
+            found += page[key]
+            if page["continuation"] is None:
+                return found
+            query["continuation"] = page["continuation"]
+
+    async def perform(self, job: str = "checkout", seconds: float = 0.0) -> str:
+        """Run a job as if it had been due so long after now; returns the run's id."""
+        ticket = self.shop.ticket(seconds, job)
+        await self.shop.worker.perform(ticket)
+        return ticket.id
+
+    async def enqueue(self, job: str = "checkout", seconds: float = 0.0) -> Record:
+        """A run that waits for its worker."""
+        return await self.shop.runs.enqueue(self.shop.ticket(seconds, job))
+
+    async def keep(self, ticket: Ticket, run: Any) -> None:
+        """Put a finished run into the store as it is."""
+        now = self.shop.clock.now()
+        claim = await self.shop.runs.claim(ticket, "me", now, now)
+        await self.shop.runs.finish(claim, run)  # type: ignore[arg-type]  # a fresh ticket is always claimed
+
+    def part(self, name: str, status: Status, message: str = "") -> None:
+        """Add a part to health that is so."""
+
+        async def probe() -> Sequence[PartHealth]:
+            return (PartHealth(name, status, message),)
+
+        self.health.add(name, probe)
+
+    def lose_the_store(self) -> None:
+        self.shop.store.breaks_after = 0

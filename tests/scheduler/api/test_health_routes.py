@@ -1,0 +1,70 @@
+"""GET /api/health, /api/health/live and /api/health/ready."""
+
+from __future__ import annotations
+
+import pytest
+
+from scheduler.health import Status
+from tests.scheduler.api.desk import Desk
+
+
+async def test_health_names_every_part_and_how_it_is() -> None:
+    async with Desk() as desk:
+        desk.part("store", Status.OK)
+        desk.part("datadog", Status.DEGRADED, "HTTP 403: look at the key")
+
+        answer = await desk.get("/api/health")
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "degraded",
+        "environment": "test",
+        "version": "1.2.3",
+        "parts": [
+            {"name": "store", "status": "ok", "message": ""},
+            {"name": "datadog", "status": "degraded", "message": "HTTP 403: look at the key"},
+        ],
+    }
+
+
+@pytest.mark.parametrize("address", ["/api/health", "/api/health/ready"])
+async def test_a_part_that_is_down_makes_the_app_unready(address: str) -> None:
+    async with Desk() as desk:
+        desk.part("store", Status.DOWN, "the file is locked")
+
+        answer = await desk.get(address)
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert (answer.json()["status"], answer.json()["parts"][0]["message"]) == ("down", "the file is locked")
+
+
+async def test_a_degraded_part_leaves_the_app_ready() -> None:
+    async with Desk() as desk:
+        desk.part("datadog", Status.DEGRADED)
+
+        assert (await desk.get("/api/health/ready")).status_code == 200
+
+
+async def test_live_asks_no_part() -> None:
+    async with Desk() as desk:
+        desk.part("store", Status.DOWN)
+
+        answer = await desk.get("/api/health/live")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize("path", ["", "/live", "/ready"])
+async def test_a_probe_may_add_a_parameter_of_its_own(path: str) -> None:
+    async with Desk() as desk:
+        assert (await desk.get(f"/api/health{path}", nocache=1)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["", "/ready"])
+async def test_a_probe_may_ask_with_head(path: str) -> None:
+    async with Desk() as desk:
+        desk.part("store", Status.DOWN)
+
+        answer = await desk.ask("HEAD", f"/api/health{path}")
+
+    assert (answer.status_code, answer.content) == (503, b"")

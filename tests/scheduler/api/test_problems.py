@@ -1,0 +1,148 @@
+"""What is wrong is answered as problem+json that says what, where and how to mend it."""
+
+from __future__ import annotations
+
+import logging
+
+import httpx
+import pytest
+
+from tests.scheduler.api.desk import Desk
+from tests.scheduler.fakes import entry
+
+
+def problem_of(answer: httpx.Response, status: int) -> dict[str, object]:
+    """The body of a proper problem."""
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, object] = answer.json()
+    assert (body["type"], body["status"], body["instance"]) == ("about:blank", status, answer.request.url.path)
+    return body
+
+
+@pytest.mark.parametrize(
+    ("address", "complaint"),
+    [
+        ("/api/runs?limit=0", "query.limit: '0' is too little: at least 1"),
+        ("/api/runs?limit=501", "query.limit: '501' is too much: at most 500"),
+        ("/api/runs?limit=", "query.limit: '' is not a whole number"),
+        ("/api/jobs?limit=many", "query.limit: 'many' is not a whole number"),
+        ("/api/jobs?limit=1e999", "query.limit: '1e999' is not a whole number"),
+        (f"/api/jobs?continuation={'x' * 501}", "query.continuation: it is too long: at most 500 characters"),
+        (f"/api/runs/{'x' * 201}", "path.run_id: it is too long: at most 200 characters"),
+        ("/api/runs?outcome=faild", "query.outcome: 'faild' is not allowed, did you mean failed?"),
+        ("/api/runs?outcome=", "query.outcome: '' is not allowed; allowed: succeeded, failed, timed_out"),
+        ("/api/runs?job=a%20b", "query.job: 'a b' has the wrong form"),
+        ("/api/runs?continuation=xyz", "query.continuation: 'xyz' is no continuation of this list: take it from"),
+        ("/api/runs?outcom=failed", "query.outcom: unknown parameter, did you mean outcome?"),
+        ("/api/runs?since=today", "query.since: unknown parameter; known here: job, outcome, limit, continuation"),
+        ("/api/jobs/checkout?limit=3", "query.limit: unknown parameter"),
+        ("/api/runs?limit=3&limit=4", "query.limit: is given more than once"),
+    ],
+)
+async def test_a_parameter_that_cannot_be_used_is_refused_with_its_place(address: str, complaint: str) -> None:
+    async with Desk() as desk:
+        body = problem_of(await desk.get(address), 400)
+
+    assert str(body["detail"]).startswith(complaint)
+    (error,) = body["errors"]  # type: ignore[misc, has-type]
+    assert complaint.startswith(error["where"])
+
+
+async def test_everything_that_is_wrong_is_told_at_once() -> None:
+    async with Desk() as desk:
+        body = problem_of(await desk.get("/api/runs?limit=0&job=%2F"), 400)
+
+    assert [error["where"] for error in body["errors"]] == ["query.job", "query.limit"]  # type: ignore[attr-defined]
+
+
+async def test_a_continuation_of_another_list_is_refused() -> None:
+    async with Desk() as desk:
+        await desk.perform()
+        await desk.perform(seconds=1)
+        continuation = (await desk.get("/api/runs", limit=1)).json()["continuation"]
+
+        body = problem_of(await desk.get("/api/runs", job="checkout", continuation=continuation), 400)
+
+    assert "no continuation of this list" in str(body["detail"])
+
+
+@pytest.mark.parametrize("address", ["/api/jobs", "/api/runs", "/api/dashboard", "/api/health"])
+async def test_a_function_key_in_the_address_is_no_unknown_parameter(address: str) -> None:
+    async with Desk() as desk:
+        assert (await desk.get(address, code="KEY")).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["/api", "/api/nothing", "/favicon.ico", "/api/dashboard/static/nothing.js"])
+async def test_an_address_where_nothing_is_says_where_to_look(address: str) -> None:
+    async with Desk() as desk:
+        body = problem_of(await desk.get(address), 404)
+
+    assert body["title"] == "Not Found"
+    assert "/api/openapi.json" in str(body["detail"])
+
+
+@pytest.mark.parametrize("address", ["/api/dashboard/static/../../app.py", "/api/dashboard/static/%2e%2e/app.py"])
+async def test_only_static_files_are_served(address: str) -> None:
+    async with Desk() as desk:
+        assert (await desk.get(address)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "allowed"),
+    [
+        ("DELETE", "/api/jobs/checkout", "GET"),
+        ("GET", "/api/jobs/checkout/run", "POST"),
+        ("POST", "/api/runs", "GET"),
+        ("PUT", "/api/health", "GET"),
+    ],
+)
+async def test_a_method_that_is_not_possible_is_refused_with_what_is(method: str, address: str, allowed: str) -> None:
+    async with Desk() as desk:
+        answer = await desk.ask(method, address)
+
+    assert problem_of(answer, 405)["detail"] == f"{method} is not possible here: use {allowed}."
+    assert answer.headers["Allow"] == allowed
+
+
+@pytest.mark.parametrize(
+    "address", ["/api/jobs", "/api/jobs/checkout", "/api/runs", "/api/runs/checkout@20260301T120000.000Z"]
+)
+async def test_a_store_that_is_away_is_told_with_when_to_come_back(address: str) -> None:
+    async with Desk() as desk:
+        desk.lose_the_store()
+        answer = await desk.get(address)
+
+    assert problem_of(answer, 503)["detail"] == "the store is away"
+    assert answer.headers["Retry-After"] == "5"
+
+
+async def test_a_run_that_cannot_be_stored_is_not_started() -> None:
+    async with Desk() as desk:
+        desk.lose_the_store()
+        problem_of(await desk.post("/api/jobs/checkout/run"), 503)
+
+        assert desk.shop.worker.in_work == 0
+
+
+async def test_an_error_that_nobody_foresaw_says_nothing_of_the_inside(caplog: pytest.LogCaptureFixture) -> None:
+    async with Desk() as desk:
+
+        async def breaks(*_: object, **__: object) -> None:
+            raise RuntimeError("inside")
+
+        desk.shop.runs.list = breaks  # type: ignore[assignment, method-assign]
+        with caplog.at_level(logging.ERROR, "scheduler.api"):
+            answer = await desk.get("/api/runs")
+
+    assert problem_of(answer, 500)["detail"] == "Something went wrong here; the log has the details."
+    assert "inside" not in answer.text
+    (record,) = caplog.records
+    assert (record.getMessage(), record.exc_info is not None) == ("GET /api/runs failed", True)
+
+
+async def test_what_a_caller_wrote_comes_back_on_one_line() -> None:
+    async with Desk(jobs=[entry()]) as desk:
+        body = problem_of(await desk.get("/api/runs?a%0Ab=1"), 400)
+
+    assert "\n" not in str(body["detail"])

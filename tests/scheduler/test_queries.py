@@ -1,0 +1,92 @@
+"""What people ask the scheduler."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from jobs.runs import Outcome
+from jobs.schedules import parse_schedule
+from scheduler.catalog import UnknownJob
+from scheduler.queries import Queries, upcoming
+from tests.jobs.running.run_parts import answer
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.fakes import START, Shop, entry
+
+
+def queries_of(shop: Shop) -> Queries:
+    return Queries(shop.catalog, shop.runs, shop.clock)
+
+
+@virtual_time
+async def test_a_job_is_seen_with_its_newest_finished_run() -> None:
+    shop = Shop(answer(), answer(500))
+    queries = queries_of(shop)
+    await shop.worker.perform(shop.ticket())
+    newest = shop.ticket(1)
+    await shop.worker.perform(newest)
+    await shop.runs.enqueue(shop.ticket(2))
+
+    view = await queries.job("checkout")
+
+    assert view.latest is not None
+    assert view.latest.run is not None
+    assert (view.latest.ticket.id, view.latest.run.outcome) == (newest.id, Outcome.FAILED)
+
+
+@virtual_time
+async def test_the_next_due_instant_is_strictly_after_now() -> None:
+    assert (await queries_of(Shop()).job("checkout")).next_at == START + timedelta(seconds=10)
+
+
+@virtual_time
+async def test_pages_of_jobs_say_where_they_stand() -> None:
+    queries = queries_of(Shop(jobs=[entry(name) for name in "dcbae"]))
+
+    first = await queries.jobs(limit=2)
+    second = await queries.jobs(limit=2, after=first.continuation or "")
+    last = await queries.jobs(limit=2, after=second.continuation or "")
+
+    pages = [("".join(view.entry.job.name for view in page.jobs), page.before, page.total, page.continuation)
+             for page in (first, second, last)]  # fmt: skip
+    assert pages == [("ab", 0, 5, "b"), ("cd", 2, 5, "d"), ("e", 4, 5, None)]
+
+
+@virtual_time
+async def test_a_page_goes_on_after_a_job_that_is_gone_by_now() -> None:
+    page = await queries_of(Shop(jobs=[entry("a"), entry("c")])).jobs(limit=5, after="b")
+
+    assert [view.entry.job.name for view in page.jobs] == ["c"]
+
+
+@virtual_time
+async def test_a_page_that_ends_with_the_last_job_has_no_continuation() -> None:
+    assert (await queries_of(Shop(jobs=[entry("a"), entry("b")])).jobs(limit=2)).continuation is None
+
+
+@virtual_time
+async def test_a_job_that_is_not_there_is_told() -> None:
+    queries = queries_of(Shop())
+
+    with pytest.raises(UnknownJob):
+        await queries.job("nobody")
+    with pytest.raises(UnknownJob):
+        queries.next_runs("nobody", 3)
+
+
+@virtual_time
+async def test_the_next_due_instants_of_a_disabled_job_are_none() -> None:
+    assert queries_of(Shop(jobs=[entry(enabled=False)])).next_runs("checkout", 3) == []
+
+
+def test_upcoming_instants_follow_each_other() -> None:
+    schedule = parse_schedule("0 30 9 * * 1-5")
+
+    found = upcoming(schedule, START, 2)
+
+    assert [f"{at:%a %H:%M}" for at in found] == ["Mon 09:30", "Tue 09:30"]
+
+
+def test_a_schedule_that_never_comes_has_no_instants() -> None:
+    assert upcoming(parse_schedule("0 0 0 31 2 *"), START, 3) == []
