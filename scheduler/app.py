@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from config.identity import Identity
+from config.kept_values import Trouble
 from config.loading import Configuration
-from config.secrets import build_secrets
+from config.secrets import SecretChain, build_secrets
 from config.settings import Settings
 from jobs.checks import build_checks
 from jobs.events import Listeners, RunListener
@@ -116,7 +117,7 @@ class _Builder:
         self._logging()
         telemetry = self._telemetry()
         told: RunListener = telemetry if listener is None else Listeners(telemetry, listener)
-        identity = Identity(self._settings)
+        identity = Identity(self._settings, clock=self._clock)
         self._stack.push_async_callback(identity.aclose)
         store = await self._store(identity)
         runs = Runs(store)
@@ -166,7 +167,7 @@ class _Builder:
         checks = build_checks(secret_values, identity, self._redactor)
         self._stack.push_async_callback(checks.aclose)
         circuits = Circuits(StoredCircuits(store))
-        self._health.add("secrets", _secrets_health(secret_values))
+        self._health.add("secrets", _secrets_health(secret_values, identity))
         self._health.add("circuits", _circuits_health(circuits))
         return Worker(
             self._catalog,
@@ -277,3 +278,18 @@ def _circuits_health(circuits: Circuits) -> Probe:
         return (PartHealth("circuits", Status.OK),)
 
     return probe
+
+
+def _secrets_health(secret_values: SecretChain, identity: Identity) -> Probe:
+    async def probe() -> Sequence[PartHealth]:
+        troubles = [*secret_values.health(), *identity.health()]
+        if troubles:
+            return (PartHealth("secrets", Status.DEGRADED, "; ".join(map(_trouble_text, troubles))),)
+        return (PartHealth("secrets", Status.OK),)
+
+    return probe
+
+
+def _trouble_text(trouble: Trouble) -> str:
+    meanwhile = ", its last known value is used" if trouble.stale else ""
+    return f"{trouble.message} (since {trouble.since:%Y-%m-%d %H:%M:%S}Z{meanwhile})"

@@ -161,6 +161,7 @@ def _server(app: Callable[..., Any]) -> _Server:
     config = uvicorn.Config(
         app,
         log_config=None,
+        log_level="warning",
         access_log=False,
         lifespan="off",
         server_header=False,
