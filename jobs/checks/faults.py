@@ -111,7 +111,7 @@ _HANDSHAKES = {
 
 
 def _tls(error: Any, peer: Peer) -> str:
-    reason = error.reason or "UNKNOWN"
+    reason = getattr(error, "reason", None) or "UNKNOWN"
     what = _HANDSHAKES.get(reason, f"and this program could not agree ({_words(reason.replace('_', ' ').lower())})")
     return f"No TLS session: {{peer}} {what}."
 

@@ -120,6 +120,7 @@ class _Visit:
         if self._cookies is not None:
             self._cookies.set_cookie_header(request)
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        _show_location(response)
         self.status = response.status_code
         return response
 
@@ -132,7 +133,7 @@ class _Visit:
 
 
 class _NoCookies(httpx.Cookies):
-    """Keeps nothing: one run must not see the cookies of another."""
+    """Keeps nothing: one run must not know the cookies of another."""
 
     def extract_cookies(self, response: httpx.Response) -> None:
         """Ignore them."""
@@ -141,20 +142,28 @@ class _NoCookies(httpx.Cookies):
 class _Client(httpx.AsyncClient):
     """An httpx client without memory."""
 
+    cookies: Any = _NoCookies()
+    """In the place of httpx's property, which keeps every cookie for every later request."""
+
     def __init__(self) -> None:
         # Deadlines are the runner's; a proxy of the environment would hide where a connection fails.
-        super().__init__(transport=FreshConnections(Network()), trust_env=False, timeout=None)
-
-    @property
-    def cookies(self) -> httpx.Cookies:
-        return _NO_COOKIES
-
-    @cookies.setter
-    def cookies(self, cookies: object) -> None:
-        raise AttributeError("cookies are kept for each visit alone")
+        super().__init__(
+            transport=FreshConnections(Network()),
+            trust_env=False,
+            timeout=None,
+            event_hooks={"response": [_hide_location]},
+        )
 
 
-_NO_COOKIES = _NoCookies()
+async def _hide_location(response: httpx.Response) -> None:
+    """Keep httpx from making up the next request itself, which fails for places that are no http URLs."""
+    if "location" in response.headers:
+        response.extensions["location"] = response.headers.pop("location")
+
+
+def _show_location(response: httpx.Response) -> None:
+    if "location" in response.extensions:
+        response.headers["location"] = response.extensions["location"]
 
 
 def _parts(response: httpx.Response) -> httpx.AsyncByteStream:

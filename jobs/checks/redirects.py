@@ -46,8 +46,10 @@ def _place(base: httpx.URL, location: str) -> httpx.URL:
         url = base.join(location).copy_with(fragment=None, userinfo=b"")
     except (httpx.InvalidURL, ValueError):
         raise BadRedirect("to something that is no URL") from None
-    if url.scheme not in _PORTS or not url.host:
-        raise BadRedirect(f"to a {url.scheme or 'nameless'} URL, not to an http one")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise BadRedirect("to a port that there cannot be")
+    if url.scheme not in _PORTS:
+        raise BadRedirect(f"to a {url.scheme} URL, not to an http one")
     return url
 
 

@@ -60,6 +60,7 @@ def _make(tls: Tls) -> ssl.SSLContext:
         context.load_verify_locations(certifi.where())
     # Judged as browsers and curl judge. Python 3.13 adds a strictness that many authorities of companies fail.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     if not tls.verify:
         context.check_hostname = False

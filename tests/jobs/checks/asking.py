@@ -1,0 +1,83 @@
+"""What the tests of the HTTP check share: secrets and tokens from memory, and one question to a target."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobs.checks.clock import PhaseClock
+from jobs.checks.http import HttpCheck
+from jobs.checks.port import Call
+from jobs.errors import SecretUnavailable, TokenUnavailable
+from jobs.redaction import Redactor
+from jobs.runs import Observation
+from jobs.targets import HttpTarget
+
+
+@dataclass
+class MemorySecrets:
+    values: Mapping[str, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    async def get(self, name: str) -> str:
+        self.asked.append(name)
+        if name not in self.values:
+            raise SecretUnavailable(f"There is no secret {name}")
+        return self.values[name]
+
+
+@dataclass
+class MemoryTokens:
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    async def get(self, scope: str) -> str:
+        if scope not in self.values:
+            raise TokenUnavailable(f"No token for {scope}")
+        return self.values[scope]
+
+
+@dataclass
+class Asking:
+    """A check and what it was built of."""
+
+    check: HttpCheck
+    redactor: Redactor
+    secrets: MemorySecrets
+
+    async def __call__(self, url: str, clock: PhaseClock | None = None, **target: Any) -> Observation:
+        """Ask this target once, as run `job@1`."""
+        call = Call("job@1", 1, clock or PhaseClock())
+        return await self.check.observe(HttpTarget.model_validate({"url": url, **target}), call)
+
+    async def until(self, seconds: float, url: str, **target: Any) -> PhaseClock:
+        """Ask, but give up after these seconds; the clock tells how far it came."""
+        clock = PhaseClock()
+        try:
+            async with asyncio.timeout(seconds):
+                seen = await self(url, clock, **target)
+        except TimeoutError:
+            return clock
+        raise AssertionError(f"it was over in time: {seen}")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Until it holds. TimeoutError after 2 s."""
+    async with asyncio.timeout(2):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def asking(
+    secrets: Mapping[str, str] | None = None, tokens: Mapping[str, str] | None = None, **options: Any
+) -> AsyncIterator[Asking]:
+    """`options`: those of HttpCheck."""
+    redactor, known = Redactor(), MemorySecrets(secrets or {})
+    check = HttpCheck(known, MemoryTokens(tokens or {}), redactor, **options)
+    try:
+        yield Asking(check, redactor, known)
+    finally:
+        await check.aclose()

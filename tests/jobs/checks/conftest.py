@@ -1,0 +1,24 @@
+"""Fixtures of the check tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.jobs.checks.asking import Asking, asking
+from tests.parts.http_target import HttpTarget
+
+
+@pytest.fixture
+async def ask() -> AsyncIterator[Asking]:
+    """An HTTP check without secrets."""
+    async with asking() as ready:
+        yield ready
+
+
+@pytest.fixture
+async def target() -> AsyncIterator[HttpTarget]:
+    """A well-behaved target on loopback."""
+    async with HttpTarget() as server:
+        yield server

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.checks.bodies import BadEncoding, Body, read_body
+
+MANY = 10_000_000
+
+
+async def parts_of(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def read(*parts: bytes, encoding: str = "", limit: int = MANY) -> Body:
+    return await read_body(parts_of(parts), encoding, limit)
+
+
+def bare_deflate(content: bytes) -> bytes:
+    squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return squeeze.compress(content) + squeeze.flush()
+
+
+_WAYS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "bare": bare_deflate,
+    "": bytes,
+}
+
+
+@given(st.binary(max_size=500), st.sampled_from(sorted(_WAYS)), st.integers(1, 50), st.integers(0, 600))
+async def test_a_body_is_the_same_however_it_is_cut_up(content: bytes, way: str, size: int, limit: int) -> None:
+    packed = _WAYS[way](content)
+    parts = [packed[at : at + size] for at in range(0, len(packed), size)]
+    body = await read(*parts, encoding="deflate" if way == "bare" else way, limit=limit)
+    assert body == Body(content[:limit], truncated=len(content) > limit)
+
+
+async def test_several_gzip_members_in_a_row_are_one_body() -> None:
+    packed = gzip.compress(b"one ") + gzip.compress(b"two")
+    assert (await read(packed, encoding="gzip")).content == b"one two"
+    assert (await read(*(packed[at : at + 1] for at in range(len(packed))), encoding="gzip")).content == b"one two"
+
+
+@pytest.mark.parametrize(("encoding", "packed"), [("gzip", gzip.compress(b"x")), ("deflate", zlib.compress(b"x"))])
+async def test_padding_after_the_end_is_ignored(encoding: str, packed: bytes) -> None:
+    assert (await read(packed + b"\0" * 10, b"\0", encoding=encoding)).content == b"x"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_an_empty_body_needs_no_encoding(encoding: str) -> None:
+    assert await read(encoding=encoding) == Body(b"", truncated=False)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        ("gzip", b"not gzip"),
+        ("gzip", gzip.compress(b"whole")[:-1]),
+        ("gzip", gzip.compress(b"whole")[:-9] + b"\0" * 9),
+        ("deflate", zlib.compress(b"whole")[:-1]),
+        ("deflate", b"\xff\xff\xff\xff"),
+    ],
+)
+async def test_a_body_that_is_not_what_its_header_says_is_refused(encoding: str, packed: bytes) -> None:
+    with pytest.raises(BadEncoding, match=encoding):
+        await read(packed, encoding=encoding)
+
+
+async def test_a_bomb_takes_no_more_memory_than_the_limit() -> None:
+    bomb = gzip.compress(bytes(100_000_000))
+    tracemalloc.start()
+    try:
+        body = await read(bomb, encoding="gzip", limit=10_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert body == Body(bytes(10_000), truncated=True)
+    assert peak < 500_000
+
+
+async def test_a_body_that_unpacks_to_nothing_for_ever_is_left() -> None:
+    async def members() -> AsyncIterator[bytes]:
+        while True:
+            yield gzip.compress(b"") * 100
+
+    body = await read_body(members(), "gzip", 1000)
+    assert body == Body(b"", truncated=True)

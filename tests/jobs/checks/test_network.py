@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from jobs.checks import network as network_module
+from jobs.checks.clock import PhaseClock
+from jobs.checks.network import Network
+from tests.jobs.checks.asking import until
+from tests.parts.bad_servers import BadServer, refused_port, reset_on_connect
+from tests.parts.http_target import HttpTarget
+
+
+@pytest.fixture
+async def network() -> AsyncIterator[Network]:
+    made = Network()
+    yield made
+    made.close()
+
+
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Every name has these addresses, in this order."""
+
+    def look_up(host: str, port: int, **_: Any) -> list[Any]:
+        families = (socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses)
+        return [
+            (family, socket.SOCK_STREAM, 6, "", (address, port))
+            for family, address in zip(families, addresses, strict=True)
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+async def test_the_next_address_is_tried_when_one_refuses(
+    network: Network, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve_to(monkeypatch, "127.0.0.9", "127.0.0.1")
+    connection = await network.connect("checkout.internal", target.port, PhaseClock(), None)
+    connection.abort()
+
+
+async def test_the_next_address_is_tried_when_one_stays_silent(
+    network: Network, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_module, "PATIENCE", 0.02)
+    resolve_to(monkeypatch, "127.0.0.9", "127.0.0.1")
+    connect = network_module._connect_to
+
+    async def silent_first(address: Any, clock: PhaseClock) -> Any:
+        if address.host == "127.0.0.9":
+            await asyncio.get_running_loop().create_future()
+        return await connect(address, clock)
+
+    monkeypatch.setattr(network_module, "_connect_to", silent_first)
+    connection = await network.connect("checkout.internal", target.port, PhaseClock(), None)
+    connection.abort()
+
+
+async def test_a_refusal_is_told_rather_than_a_missing_route(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve_to(monkeypatch, "127.0.0.1", "::1")
+    connect = network_module._connect_to
+
+    async def no_ipv6(address: Any, clock: PhaseClock) -> Any:
+        if address.family == socket.AF_INET6:
+            raise OSError(101, "Network is unreachable")
+        return await connect(address, clock)
+
+    monkeypatch.setattr(network_module, "_connect_to", no_ipv6)
+    async with refused_port() as closed:
+        with pytest.raises(ConnectionRefusedError):
+            await network.connect("checkout.internal", closed.port, PhaseClock(), None)
+
+
+async def test_an_ipv6_address_is_connected_to(network: Network) -> None:
+    async with HttpTarget(host="::1") as server:
+        connection = await network.connect("::1", server.port, PhaseClock(), None)
+        connection.abort()
+
+
+async def test_a_fast_sender_is_slowed_down_until_somebody_reads(network: Network) -> None:
+    sent = 0
+
+    async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        while True:
+            writer.write(b"x" * 65536)
+            await writer.drain()
+            sent += 65536
+
+    async with BadServer(flood, after_request=False) as server:
+        connection = await network.connect("127.0.0.1", server.port, PhaseClock(), None)
+        last = -1
+        while sent != last:
+            last = sent
+            await asyncio.sleep(0.02)
+        assert connection._size < 1024 * 1024
+        missing = sent + 1024 * 1024
+        while missing > 0:
+            missing -= len(await connection.read())
+        connection.abort()
+
+
+async def test_a_sender_waits_for_a_receiver_that_is_slow(network: Network) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await go_on.wait()
+        await reader.readexactly(20_000_000)
+        writer.write(b"thanks")
+
+    async with BadServer(slow, after_request=False) as server:
+        connection = await network.connect("127.0.0.1", server.port, PhaseClock(), None)
+        writing = asyncio.ensure_future(connection.write(b"x" * 20_000_000))
+        await asyncio.sleep(0.01)
+        assert not writing.done()
+        go_on.set()
+        await writing
+        assert await connection.read() == b"thanks"
+        connection.abort()
+
+
+async def test_an_answer_before_the_request_was_sent_whole_is_read(network: Network) -> None:
+    async def turn_away(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"too large")
+        await asyncio.get_running_loop().create_future()
+
+    async with BadServer(turn_away, after_request=False) as server:
+        connection = await network.connect("127.0.0.1", server.port, PhaseClock(), None)
+        async with asyncio.timeout(2):
+            await connection.write(b"x" * 20_000_000)
+            assert await connection.read() == b"too large"
+        connection.abort()
+
+
+async def test_writing_to_a_connection_that_is_lost_leaves_the_error_to_the_reader(network: Network) -> None:
+    async with reset_on_connect() as server:
+        connection = await network.connect("127.0.0.1", server.port, PhaseClock(), None)
+        await until(lambda: connection._ended)
+        await connection.write(b"hello")
+        with pytest.raises(ConnectionResetError):
+            await connection.read()
+        connection.abort()
+        connection.finish()

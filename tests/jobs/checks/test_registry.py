@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from jobs.checks import build_checks
+from jobs.checks.clock import PhaseClock
+from jobs.checks.port import Call
+from jobs.redaction import Redactor
+from jobs.targets import HttpTarget as Target
+from tests.jobs.checks.asking import MemorySecrets, MemoryTokens
+from tests.parts.http_target import HttpTarget
+
+
+async def test_a_target_is_asked_by_the_check_of_its_kind(target: HttpTarget) -> None:
+    checks = build_checks(MemorySecrets(), MemoryTokens(), Redactor(), user_agent="scheduler/9")
+    seen = await checks.observe(Target(url=target.url), Call("job@1", 1, PhaseClock()))
+    await checks.aclose()
+    assert (seen.status, target.last.headers["user-agent"]) == (200, "scheduler/9")
+
+
+def test_the_registry_alone_loads_no_http_library() -> None:
+    code = "import sys, jobs.checks; print(sorted({'httpx', 'h11', 'ssl', 'regex'} & sys.modules.keys()))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "httpx" not in found
+    assert "regex" not in found
