@@ -6,6 +6,7 @@ What a file gave is kept by its content, so that reading again parses changed fi
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,12 +104,12 @@ class JobFileReader:
 
     def _files(self, place: Path) -> list[Path]:
         try:
-            if place.is_dir():
+            if os.path.isdir(place):
                 return sorted(file for file in place.iterdir() if _is_job_file(file))
         except OSError as error:
             reason = (error.strerror or type(error).__name__).lower()
             raise ConfigurationError([Problem("", f"cannot be listed: {reason}", file=self._shown(place))]) from None
-        if place.suffix.lower() not in ENDINGS and place.exists():
+        if place.suffix.lower() not in ENDINGS and os.path.exists(place):
             message = f"is no job file: its name ends in none of {' '.join(ENDINGS)}"
             raise ConfigurationError([Problem("", message, file=self._shown(place))])
         return [place]

@@ -7,6 +7,7 @@ Everything that is wrong, in settings and in job files, comes in one Configurati
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -72,10 +73,12 @@ def load_configuration(
     environ: Mapping[str, str],
     *,
     root: Path,
-    sample_target: str = SAMPLE_TARGET,
+    sample_target: str | None = SAMPLE_TARGET,
     reader: JobFileReader | None = None,
 ) -> Configuration:
     """Settings and jobs. `root` is the folder with config/ in it; hand in the same `reader` to read again quickly.
+
+    `sample_target` is the URL that sample jobs ask; with None there are none, for hosts without such a target.
 
     Raises:
         ConfigurationError: with every problem of the settings and of the job files.
@@ -92,7 +95,7 @@ def _job_problems(environ: Mapping[str, str], reader: JobFileReader) -> tuple[Pr
     """What is wrong with the job files while the settings are wrong too, so that all of it is told at once."""
     place = environ.get(_JOBS_VARIABLE, "").strip()
     try:
-        if place and Path(place).exists():
+        if place and os.path.exists(place):
             reader.read(Path(place).absolute())
     except ConfigurationError as error:
         return error.problems
@@ -180,9 +183,9 @@ def _contradictions(settings: Settings, layers: tuple[Layer, ...]) -> list[Probl
 
 
 def load_jobs(
-    loaded: LoadedSettings, reader: JobFileReader, *, root: Path, sample_target: str = SAMPLE_TARGET
+    loaded: LoadedSettings, reader: JobFileReader, *, root: Path, sample_target: str | None = SAMPLE_TARGET
 ) -> JobSet:
-    """The jobs of the folder or file that the settings name, and the sample jobs.
+    """The jobs of the folder or file that the settings name, and the sample jobs if there is a target for them.
 
     The samples come along where the setting `samples` is on, as long as there are no jobs of one's own: SCHEDULER_JOBS
     is not set and the folder of the settings is empty. With SCHEDULER_SAMPLES=true they come along in any case; one's
@@ -195,7 +198,7 @@ def load_jobs(
     own = _own_jobs(loaded, reader)
     variables = {_JOBS_VARIABLE, _SAMPLES_VARIABLE} & {loaded.origin("jobs"), loaded.origin("samples")}
     wanted = _SAMPLES_VARIABLE in variables or (len(own) == 0 and not variables)
-    if not (settings.samples and wanted):
+    if sample_target is None or not (settings.samples and wanted):
         return own
     samples = reader.read(root / "config" / "jobs" / "samples", substitutions={"SAMPLE_TARGET": sample_target})
     return replace(samples, samples=frozenset(samples.jobs)).below(own)
@@ -205,7 +208,7 @@ def _own_jobs(loaded: LoadedSettings, reader: JobFileReader) -> JobSet:
     place = loaded.settings.jobs
     if place is None:
         return JobSet()
-    if not place.exists():
+    if not os.path.exists(place):
         hint = "it is a folder with .yaml, .yml or .json files, or one such file"
         raise ConfigurationError([loaded.problem(("jobs",), f"{place} is not there", hint)])
     return reader.read(place)

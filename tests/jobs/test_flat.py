@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.definition import JobDefinition
-from jobs.flat import _SPELLINGS, FlatJob, from_flat, is_flat
+from jobs.flat import FlatJob, from_flat, is_flat
+from jobs.flat.keys import SPELLINGS
 
 DESIGN = {
     "JobName": "databaseHealth",
@@ -280,7 +281,7 @@ _values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=5,
 )
-_keys = st.sampled_from([*_SPELLINGS, "Password", "Other"])
+_keys = st.sampled_from([*SPELLINGS, "Password", "Other"])
 
 
 @given(st.dictionaries(_keys, _values))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import date
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import ConfigDict, Field, SecretStr, ValidationError
 
 from jobs.model import Frozen, SecretRef
 from jobs.policies import CircuitPolicy, RetryPolicy, Timeouts
@@ -205,6 +206,63 @@ def test_keys_that_do_not_look_secret(key: str | int) -> None:
 
 def test_case_and_separators_do_not_matter_for_a_suggestion() -> None:
     assert suggest("Response-Time_Below", ["response_time_below"]) == "response_time_below"
+
+
+class Left(Frozen):
+    side: Literal["left"]
+    long_name: int = Field(alias="longName")
+
+
+class Right(Frozen):
+    side: Literal["right"]
+
+
+class Other(Frozen):
+    """Written in pydantic's other ways: a discriminator of the field, names beside aliases, a tagged default."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    turn: Left | Right | None = Field(default=None, discriminator="side")
+    host_name: str = Field(default="", alias="hostName")
+    rows: list[Left] = Field(default_factory=list, max_length=2)
+
+
+def others(data: Any) -> list[str]:
+    with pytest.raises(ValidationError) as caught:
+        Other.model_validate(data)
+    return [str(problem) for problem in problems_of(caught.value, Other)]
+
+
+def test_a_discriminator_of_the_field_is_understood() -> None:
+    assert others({"turn": {"side": "up"}}) == ["turn.side: 'up' is not allowed; allowed: left, right"]
+    assert others({"turn": {"side": "left", "longNme": 1}}) == ["turn.longNme: unknown key, did you mean longName?"]
+
+
+def test_names_and_aliases_are_suggested_where_both_are_taken() -> None:
+    assert others({"hostNam": ""}) == ["hostNam: unknown key, did you mean hostName?"]
+    assert others({"zzz": 1}) == ["zzz: unknown key; known here: turn, hostName, host_name, rows"]
+
+
+def test_what_is_wrong_in_a_list_of_models_is_told_with_its_index() -> None:
+    assert others({"rows": [{"side": "left", "longName": 1}, {"side": "left", "longName": "x"}]}) == [
+        "rows[1].longName: 'x' is not a whole number"
+    ]
+    assert others({"rows": [{"side": "left", "longName": 1}] * 3}) == ["rows: it has too many entries: at most 2"]
+
+
+def test_a_number_of_thousands_of_digits_is_not_written_out() -> None:
+    assert only({"retry": {"attempts": 10**5000}}) == (
+        "jobs.x.retry.attempts: a number of thousands of digits is too much: at most 20"
+    )
+
+
+def test_an_error_that_has_no_sentence_of_its_own_keeps_pydantics_words() -> None:
+    class Dated(Frozen):
+        day: date
+
+    with pytest.raises(ValidationError) as caught:
+        Dated.model_validate({"day": "soon"})
+    assert "day: must be a valid date" in str(problems_of(caught.value, Dated)[0])
 
 
 _json = st.recursive(

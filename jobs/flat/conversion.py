@@ -1,96 +1,20 @@
-"""The flat form of a job, as existing deployments have it, turned into the full form. Called by config.job_files.
-
-    {"JobName": "databaseHealth", "Endpoint": "https://...", "HttpMethod": "GET", "AuthType": "none",
-     "TimeoutSeconds": 10}
-
-Keys count in any case, with or without underscores and hyphens; what is null or an empty text counts as absent.
-`JobName` names the job; without it the key in the file does.
-"""
+"""Turns one flat job into the full form, part by part. Behind jobs.flat."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from jobs.durations import format_duration
+from jobs.flat import values
+from jobs.flat.keys import ALL_SPELLINGS, LITERAL_SECRETS, NAMES, SPELLINGS
+from jobs.flat.values import AUTH_TYPES, BACKOFFS, Wrong
 from jobs.policies import LONGEST_RUN, RetryPolicy, Timeouts
-from jobs.problems import Finding, Path, shown_value, unknown_key, wrong_choice
+from jobs.problems import Finding, Path, unknown_key
 from jobs.problems.suggestions import fold, names_text, suggest
 
 T = TypeVar("T")
-
-_SPELLINGS: dict[str, tuple[str, ...]] = {
-    "JobName": ("Name",),
-    "Description": (),
-    "Enabled": ("IsEnabled",),
-    "Tags": (),
-    "Endpoint": ("Url", "EndpointUrl"),
-    "HttpMethod": ("Method",),
-    "Headers": (),
-    "QueryParameters": ("QueryParams", "Query"),
-    "Body": ("RequestBody",),
-    "ContentType": (),
-    "VerifySsl": ("SslVerify", "VerifyTls"),
-    "FollowRedirects": (),
-    "AuthType": ("AuthenticationType",),
-    "SecretName": ("AuthSecretName", "KeyVaultSecretName"),
-    "TokenSecretName": ("BearerTokenSecretName",),
-    "ApiKeySecretName": (),
-    "ApiKeyHeader": ("ApiKeyHeaderName",),
-    "PasswordSecretName": (),
-    "Username": ("UserName",),
-    "UsernameSecretName": (),
-    "Scope": ("AuthScope",),
-    "Resource": ("AuthResource",),
-    "Schedule": ("CronExpression", "Cron", "ScheduleExpression"),
-    "IntervalSeconds": (),
-    "TimeoutSeconds": ("Timeout",),
-    "MaxRetries": ("RetryCount", "RetryAttempts"),
-    "RetryDelaySeconds": (),
-    "RetryBackoff": ("BackoffType",),
-    "ExpectedStatus": ("ExpectedStatusCode", "ExpectedStatusCodes"),
-    "BodyContains": ("ExpectedBody",),
-    "MaxResponseTimeMs": (),
-    "CircuitBreakerThreshold": (),
-    "CircuitBreakerTimeoutSeconds": (),
-}
-_NAMES = {fold(spelling): name for name, others in _SPELLINGS.items() for spelling in (name, *others)}
-_ALL_SPELLINGS = tuple(spelling for name, others in _SPELLINGS.items() for spelling in (name, *others))
-
-_LITERAL_SECRETS = {
-    "password": "PasswordSecretName",
-    "token": "TokenSecretName",
-    "bearertoken": "TokenSecretName",
-    "accesstoken": "TokenSecretName",
-    "authtoken": "TokenSecretName",
-    "apikey": "ApiKeySecretName",
-    "key": "ApiKeySecretName",
-    "secret": "SecretName",
-    "secretvalue": "SecretName",
-    "clientsecret": "SecretName",
-}
-"""Keys, folded, that would hold a secret itself -> the key that names it instead."""
-
-_FULL_FORM_ONLY = frozenset({"check", "expect", "timeout", "retry", "circuit", "overlap"})
-_FULL_FORM = _FULL_FORM_ONLY | {"name", "description", "enabled", "schedule", "tags"}
-
-_AUTH_TYPES = {
-    "none": "none",
-    "basic": "basic",
-    "bearer": "bearer",
-    "apikey": "api_key",
-    "managedidentity": "managed_identity",
-}
-_BACKOFFS = {"constant": "constant", "fixed": "constant", "linear": "linear", "exponential": "exponential"}
-
-
-def is_flat(mapping: Mapping[str, Any]) -> bool:
-    """Whether a job is written in the flat form: it has a key that only this form knows, and none of only the other."""
-    if any(key in _FULL_FORM_ONLY for key in mapping):
-        return False
-    return any(key not in _FULL_FORM and fold(key) in _NAMES for key in mapping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +44,6 @@ def from_flat(name: str, mapping: Mapping[str, Any]) -> FlatJob:
     return _Conversion(mapping).run(name)
 
 
-class _Wrong(Exception):
-    """A value that cannot be read; the finding's message and hint."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        self.message, self.hint = message, hint
-
-
 class _Conversion:
     def __init__(self, mapping: Mapping[str, Any]) -> None:
         self._findings: list[Finding] = []
@@ -139,11 +56,11 @@ class _Conversion:
             self._take(key, value)
 
     def run(self, name: str) -> FlatJob:
-        self._put(("name",), "JobName", _text)
+        self._put(("name",), "JobName", values.text)
         self._definition.setdefault("name", name)
-        self._put(("description",), "Description", _text)
-        self._put(("enabled",), "Enabled", _flag)
-        self._put(("tags",), "Tags", _tags)
+        self._put(("description",), "Description", values.text)
+        self._put(("enabled",), "Enabled", values.flag)
+        self._put(("tags",), "Tags", values.tags)
         self._request()
         self._body()
         self._auth()
@@ -156,7 +73,7 @@ class _Conversion:
     # --- Keys
 
     def _take(self, key: str, value: Any) -> None:
-        name = _NAMES.get(fold(key))
+        name = NAMES.get(fold(key))
         if name is None:
             self._refuse(key, value)
         elif value is None or value == "":
@@ -167,9 +84,9 @@ class _Conversion:
             self._values[name], self._written[name] = value, key
 
     def _refuse(self, key: str, value: Any) -> None:
-        instead = _LITERAL_SECRETS.get(fold(key))
+        instead = LITERAL_SECRETS.get(fold(key))
         if instead is None:
-            self._find(key, *unknown_key(key, _ALL_SPELLINGS if suggest(key, _ALL_SPELLINGS) else _SPELLINGS))
+            self._find(key, *unknown_key(key, ALL_SPELLINGS if suggest(key, ALL_SPELLINGS) else SPELLINGS))
         elif value not in (None, ""):
             self._find(
                 key,
@@ -189,7 +106,7 @@ class _Conversion:
             return None
         try:
             return read(self._values[name])
-        except _Wrong as wrong:
+        except Wrong as wrong:
             self._find(self._spelt(name), wrong.message, wrong.hint)
             return None
 
@@ -212,16 +129,16 @@ class _Conversion:
         self._definition["check"] = {"kind": "http"}
         if "Endpoint" not in self._values:
             self._find("Endpoint", "is missing", "the URL to call")
-        self._put(("check", "url"), "Endpoint", _text)
-        self._put(("check", "method"), "HttpMethod", lambda value: _text(value).upper())
-        self._put(("check", "headers"), "Headers", _texts)
-        self._put(("check", "query"), "QueryParameters", _texts)
-        self._put(("check", "tls", "verify"), "VerifySsl", _flag)
-        if self._get("FollowRedirects", _flag) is False:
+        self._put(("check", "url"), "Endpoint", values.text)
+        self._put(("check", "method"), "HttpMethod", lambda value: values.text(value).upper())
+        self._put(("check", "headers"), "Headers", values.texts)
+        self._put(("check", "query"), "QueryParameters", values.texts)
+        self._put(("check", "tls", "verify"), "VerifySsl", values.flag)
+        if self._get("FollowRedirects", values.flag) is False:
             self._set(("check", "redirects"), 0, "FollowRedirects")
 
     def _body(self) -> None:
-        content_type = self._get("ContentType", _text)
+        content_type = self._get("ContentType", values.text)
         body = self._values.get("Body")
         if isinstance(body, str):
             content = {"text": body} | ({"content_type": content_type} if content_type else {})
@@ -234,14 +151,14 @@ class _Conversion:
             self._set(("check", "headers"), headers | {"Content-Type": content_type}, "Headers", "ContentType")
 
     def _auth(self) -> None:
-        kind = self._get("AuthType", lambda value: _choice(value, _AUTH_TYPES))
+        kind = self._get("AuthType", lambda value: values.choice(value, AUTH_TYPES))
         if kind == "basic":
             self._basic()
         elif kind == "bearer":
             self._secret(("check", "auth", "token"), "TokenSecretName", kind)
         elif kind == "api_key":
             self._secret(("check", "auth", "key"), "ApiKeySecretName", "apikey")
-            self._put(("check", "auth", "name"), "ApiKeyHeader", _text)
+            self._put(("check", "auth", "name"), "ApiKeyHeader", values.text)
         elif kind == "managed_identity":
             self._scope()
         elif kind is None and "AuthType" not in self._values:
@@ -252,9 +169,9 @@ class _Conversion:
     def _basic(self) -> None:
         self._secret(("check", "auth", "password"), "PasswordSecretName", "basic")
         if "UsernameSecretName" in self._values:
-            self._put(("check", "auth", "username"), "UsernameSecretName", lambda value: {"secret": _text(value)})
+            self._put(("check", "auth", "username"), "UsernameSecretName", lambda value: {"secret": values.text(value)})
         elif "Username" in self._values:
-            self._put(("check", "auth", "username"), "Username", _text)
+            self._put(("check", "auth", "username"), "Username", values.text)
         else:
             self._find("Username", "is missing", "AuthType basic needs Username or UsernameSecretName")
 
@@ -263,14 +180,14 @@ class _Conversion:
         source = name if name in self._values else "SecretName"
         if source not in self._values:
             self._find(name, "is missing", f"AuthType {kind} needs the name of its secret: {name} or SecretName")
-        self._put(path, source, lambda value: {"secret": _text(value)})
+        self._put(path, source, lambda value: {"secret": values.text(value)})
 
     def _scope(self) -> None:
         path = ("check", "auth", "scope")
         if "Scope" in self._values:
-            self._put(path, "Scope", _text)
+            self._put(path, "Scope", values.text)
         elif "Resource" in self._values:
-            self._put(path, "Resource", _scope_of)
+            self._put(path, "Resource", values.scope_of)
         else:
             self._find("Scope", "is missing", "AuthType managedidentity needs Scope, such as api://checkout/.default")
 
@@ -278,7 +195,7 @@ class _Conversion:
         given = [name for name in self._values if name.endswith("SecretName") or name in ("Scope", "Resource")]
         if given:
             self._find(
-                "AuthType", f"is missing, and {self._spelt(given[0])} is given", f"one of {names_text(_AUTH_TYPES)}"
+                "AuthType", f"is missing, and {self._spelt(given[0])} is given", f"one of {names_text(AUTH_TYPES)}"
             )
 
     def _schedule(self) -> None:
@@ -288,14 +205,14 @@ class _Conversion:
             )
         elif "Schedule" in self._values:
             self._set(("schedule",), self._values["Schedule"], "Schedule")
-        elif (interval := self._get("IntervalSeconds", _positive)) is not None:
+        elif (interval := self._get("IntervalSeconds", values.positive)) is not None:
             self._set(("schedule",), {"every": format_duration(interval)}, "IntervalSeconds")
 
     def _retries_and_deadlines(self) -> None:
         policy = RetryPolicy()
-        retries = self._get("MaxRetries", _retries)
+        retries = self._get("MaxRetries", values.retries)
         attempts = policy.attempts if retries is None else retries + 1
-        delay = self._get("RetryDelaySeconds", _not_negative)
+        delay = self._get("RetryDelaySeconds", values.not_negative)
         initial = policy.initial if delay is None else delay
         longest = max(policy.max, initial)
         if retries is not None:
@@ -303,7 +220,7 @@ class _Conversion:
         if delay is not None:
             self._set(("retry", "initial"), format_duration(delay), "RetryDelaySeconds")
             self._set(("retry", "max"), format_duration(longest), "RetryDelaySeconds")
-        backoff = self._get("RetryBackoff", lambda value: _choice(value, _BACKOFFS))
+        backoff = self._get("RetryBackoff", lambda value: values.choice(value, BACKOFFS))
         if backoff is not None:
             self._set(("retry", "backoff"), backoff, "RetryBackoff")
         waits = sum(_wait(backoff or policy.backoff, initial, longest, number) for number in range(1, attempts))
@@ -311,7 +228,7 @@ class _Conversion:
 
     def _deadlines(self, attempts: int, waits: float) -> None:
         """TimeoutSeconds is for one attempt, as it always was; the run's deadline leaves room for all of them."""
-        attempt = self._get("TimeoutSeconds", _attempt_deadline)
+        attempt = self._get("TimeoutSeconds", values.attempt_deadline)
         if attempt is not None:
             self._set(("timeout", "attempt"), format_duration(attempt), "TimeoutSeconds")
         run = min(LONGEST_RUN, attempts * (attempt or Timeouts().attempt) + waits)
@@ -320,9 +237,9 @@ class _Conversion:
     def _expectations(self) -> None:
         expected: list[dict[str, Any]] = []
         for name, key, read in (
-            ("ExpectedStatus", "status", _status),
-            ("BodyContains", "body_contains", _text),
-            ("MaxResponseTimeMs", "response_time_below", _milliseconds),
+            ("ExpectedStatus", "status", values.status),
+            ("BodyContains", "body_contains", values.text),
+            ("MaxResponseTimeMs", "response_time_below", values.milliseconds),
         ):
             value = self._get(name, read)
             if value is not None:
@@ -332,8 +249,8 @@ class _Conversion:
             self._definition["expect"] = expected
 
     def _circuit(self) -> None:
-        threshold = self._get("CircuitBreakerThreshold", _whole)
-        open_for = self._get("CircuitBreakerTimeoutSeconds", _positive)
+        threshold = self._get("CircuitBreakerThreshold", values.whole)
+        open_for = self._get("CircuitBreakerTimeoutSeconds", values.positive)
         if threshold is not None:
             self._set(("circuit", "consecutive_failures"), threshold, "CircuitBreakerThreshold")
         elif "CircuitBreakerTimeoutSeconds" in self._values and "CircuitBreakerThreshold" not in self._values:
@@ -346,121 +263,3 @@ def _wait(backoff: str, initial: float, longest: float, number: int) -> float:
     """Seconds that may be waited at most after this attempt; see RetryPolicy."""
     factor = {"constant": 1, "linear": number}.get(backoff, 1 << (number - 1))
     return min(longest, initial * factor)
-
-
-# --- Values
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, (dict, list, bool)) or value is None:
-        raise _Wrong(f"{shown_value(value)} is not a text")
-    return str(value)
-
-
-def _texts(value: Any) -> dict[str, Any]:
-    """A mapping of texts; numbers and booleans are written out, references to secrets stay."""
-    if not isinstance(value, dict):
-        raise _Wrong(f"{shown_value(value)} is not a mapping of names to texts")
-    return {key: _plain(one) for key, one in value.items() if one is not None}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, (int, float)) else value
-
-
-def _tags(value: Any) -> dict[str, Any]:
-    """A mapping, or texts such as `team:payments`."""
-    if not isinstance(value, list):
-        return _texts(value)
-    tags = {}
-    for one in value:
-        name, separator, rest = one.partition(":") if isinstance(one, str) else ("", "", "")
-        if not separator or not name:
-            raise _Wrong(f"{shown_value(one)} is not a tag", "write it like team:payments, or write a mapping")
-        tags[name.strip()] = rest.strip()
-    return tags
-
-
-_FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-
-
-def _flag(value: Any) -> bool:
-    flag = _FLAGS.get(str(value).strip().lower()) if isinstance(value, (str, bool, int)) else None
-    if flag is None:
-        raise _Wrong(f"{shown_value(value)} is not true or false")
-    return flag
-
-
-def _number(value: Any) -> float:
-    """A finite number, or one written as a text."""
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise _Wrong(f"{shown_value(value)} is not a number")
-    return number
-
-
-def _positive(value: Any) -> float:
-    number = _number(value)
-    if number <= 0:
-        raise _Wrong(f"{number:g} must be more than 0")
-    return number
-
-
-def _not_negative(value: Any) -> float:
-    number = _number(value)
-    if number < 0:
-        raise _Wrong(f"{number:g} is too little: at least 0")
-    return number
-
-
-def _whole(value: Any) -> int:
-    number = _number(value)
-    if not number.is_integer():
-        raise _Wrong(f"{number:g} is not a whole number")
-    return int(number)
-
-
-def _retries(value: Any) -> int:
-    retries = _whole(value)
-    if not 0 <= retries <= _MOST_RETRIES:
-        raise _Wrong(f"{retries} is out of range: 0 to {_MOST_RETRIES}")
-    return retries
-
-
-_MOST_RETRIES = 19
-
-
-def _attempt_deadline(value: Any) -> float:
-    seconds = _positive(value)
-    if seconds > LONGEST_RUN:
-        raise _Wrong(f"{seconds:g} is too much: at most {LONGEST_RUN:g} seconds, the longest that a run may take")
-    return seconds
-
-
-def _milliseconds(value: Any) -> str:
-    return format_duration(_positive(value) / 1000)
-
-
-def _status(value: Any) -> Any:
-    """One status, a range, or several: in a list, or separated by commas."""
-    if isinstance(value, str) and "," in value:
-        return [part.strip() for part in value.split(",")]
-    return value
-
-
-def _scope_of(value: Any) -> str:
-    """A resource (`api://checkout`) as the scope that asks for it."""
-    resource = _text(value)
-    return resource if resource.endswith("/.default") else f"{resource.rstrip('/')}/.default"
-
-
-def _choice(value: Any, choices: Mapping[str, str]) -> str:
-    found = choices.get(fold(value)) if isinstance(value, str) else None
-    if found is None:
-        raise _Wrong(*wrong_choice(value, tuple(choices)))
-    return found

@@ -1,0 +1,13 @@
+"""The flat form of a job, as existing deployments have it, turned into the full form. Called by config.job_files.
+
+    {"JobName": "databaseHealth", "Endpoint": "https://...", "HttpMethod": "GET", "AuthType": "none",
+     "TimeoutSeconds": 10}
+
+Keys count in any case, with or without underscores and hyphens; what is null or an empty text counts as absent.
+`JobName` names the job; without it the key in the file does.
+"""
+
+from jobs.flat.conversion import FlatJob, from_flat
+from jobs.flat.keys import is_flat
+
+__all__ = ["FlatJob", "from_flat", "is_flat"]

@@ -1,0 +1,70 @@
+"""The keys of the flat form, in every spelling. Used by the modules beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.problems.suggestions import fold
+
+SPELLINGS: dict[str, tuple[str, ...]] = {
+    "JobName": ("Name",),
+    "Description": (),
+    "Enabled": ("IsEnabled",),
+    "Tags": (),
+    "Endpoint": ("Url", "EndpointUrl"),
+    "HttpMethod": ("Method",),
+    "Headers": (),
+    "QueryParameters": ("QueryParams", "Query"),
+    "Body": ("RequestBody",),
+    "ContentType": (),
+    "VerifySsl": ("SslVerify", "VerifyTls"),
+    "FollowRedirects": (),
+    "AuthType": ("AuthenticationType",),
+    "SecretName": ("AuthSecretName", "KeyVaultSecretName"),
+    "TokenSecretName": ("BearerTokenSecretName",),
+    "ApiKeySecretName": (),
+    "ApiKeyHeader": ("ApiKeyHeaderName",),
+    "PasswordSecretName": (),
+    "Username": ("UserName",),
+    "UsernameSecretName": (),
+    "Scope": ("AuthScope",),
+    "Resource": ("AuthResource",),
+    "Schedule": ("CronExpression", "Cron", "ScheduleExpression"),
+    "IntervalSeconds": (),
+    "TimeoutSeconds": ("Timeout",),
+    "MaxRetries": ("RetryCount", "RetryAttempts"),
+    "RetryDelaySeconds": (),
+    "RetryBackoff": ("BackoffType",),
+    "ExpectedStatus": ("ExpectedStatusCode", "ExpectedStatusCodes"),
+    "BodyContains": ("ExpectedBody",),
+    "MaxResponseTimeMs": (),
+    "CircuitBreakerThreshold": (),
+    "CircuitBreakerTimeoutSeconds": (),
+}
+NAMES = {fold(spelling): name for name, others in SPELLINGS.items() for spelling in (name, *others)}
+ALL_SPELLINGS = tuple(spelling for name, others in SPELLINGS.items() for spelling in (name, *others))
+
+LITERAL_SECRETS = {
+    "password": "PasswordSecretName",
+    "token": "TokenSecretName",
+    "bearertoken": "TokenSecretName",
+    "accesstoken": "TokenSecretName",
+    "authtoken": "TokenSecretName",
+    "apikey": "ApiKeySecretName",
+    "key": "ApiKeySecretName",
+    "secret": "SecretName",
+    "secretvalue": "SecretName",
+    "clientsecret": "SecretName",
+}
+"""Keys, folded, that would hold a secret itself -> the key that names it instead."""
+
+_FULL_FORM_ONLY = frozenset({"check", "expect", "timeout", "retry", "circuit", "overlap"})
+_FULL_FORM = _FULL_FORM_ONLY | {"name", "description", "enabled", "schedule", "tags"}
+
+
+def is_flat(mapping: Mapping[str, Any]) -> bool:
+    """Whether a job is written in the flat form: it has a key that only this form knows, and none of only the other."""
+    if any(key in _FULL_FORM_ONLY for key in mapping):
+        return False
+    return any(key not in _FULL_FORM and fold(key) in NAMES for key in mapping)

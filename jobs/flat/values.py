@@ -1,0 +1,143 @@
+"""Reads the values of the flat form, which are written as numbers or as texts. Used by jobs.flat.conversion."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.durations import format_duration
+from jobs.policies import LONGEST_RUN
+from jobs.problems import shown_value, wrong_choice
+from jobs.problems.suggestions import fold
+
+AUTH_TYPES = {
+    "none": "none",
+    "basic": "basic",
+    "bearer": "bearer",
+    "apikey": "api_key",
+    "managedidentity": "managed_identity",
+}
+_MOST_RETRIES = 19
+"""One attempt less than RetryPolicy allows."""
+
+BACKOFFS = {"constant": "constant", "fixed": "constant", "linear": "linear", "exponential": "exponential"}
+
+
+class Wrong(Exception):
+    """A value that cannot be read; the finding's message and hint."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.message, self.hint = message, hint
+
+
+def text(value: Any) -> str:
+    if isinstance(value, (dict, list, bool)) or value is None:
+        raise Wrong(f"{shown_value(value)} is not a text")
+    return str(value)
+
+
+def texts(value: Any) -> dict[str, Any]:
+    """A mapping of texts; numbers and booleans are written out, references to secrets stay."""
+    if not isinstance(value, dict):
+        raise Wrong(f"{shown_value(value)} is not a mapping of names to texts")
+    return {key: _plain(one) for key, one in value.items() if one is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+def tags(value: Any) -> dict[str, Any]:
+    """A mapping, or texts such as `team:payments`."""
+    if not isinstance(value, list):
+        return texts(value)
+    found = {}
+    for one in value:
+        name, separator, rest = one.partition(":") if isinstance(one, str) else ("", "", "")
+        if not separator or not name:
+            raise Wrong(f"{shown_value(one)} is not a tag", "write it like team:payments, or write a mapping")
+        found[name.strip()] = rest.strip()
+    return found
+
+
+_FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def flag(value: Any) -> bool:
+    known = _FLAGS.get(str(value).strip().lower()) if isinstance(value, (str, bool)) or value in (0, 1) else None
+    if known is None:
+        raise Wrong(f"{shown_value(value)} is not true or false")
+    return known
+
+
+def number(value: Any) -> float:
+    """A finite number, or one written as a text."""
+    try:
+        read = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        read = math.nan
+    if not math.isfinite(read):
+        raise Wrong(f"{shown_value(value)} is not a number")
+    return read
+
+
+def positive(value: Any) -> float:
+    read = number(value)
+    if read <= 0:
+        raise Wrong(f"{read:g} must be more than 0")
+    return read
+
+
+def not_negative(value: Any) -> float:
+    read = number(value)
+    if read < 0:
+        raise Wrong(f"{read:g} is too little: at least 0")
+    return read
+
+
+def whole(value: Any) -> int:
+    read = number(value)
+    if not read.is_integer():
+        raise Wrong(f"{read:g} is not a whole number")
+    return int(read)
+
+
+def retries(value: Any) -> int:
+    read = whole(value)
+    if not 0 <= read <= _MOST_RETRIES:
+        raise Wrong(f"{read} is out of range: 0 to {_MOST_RETRIES}")
+    return read
+
+
+def attempt_deadline(value: Any) -> float:
+    seconds = positive(value)
+    if seconds > LONGEST_RUN:
+        raise Wrong(f"{seconds:g} is too much: at most {LONGEST_RUN:g} seconds, the longest that a run may take")
+    return seconds
+
+
+def milliseconds(value: Any) -> str:
+    return format_duration(positive(value) / 1000)
+
+
+def status(value: Any) -> Any:
+    """One status, a range, or several: in a list, or separated by commas."""
+    if isinstance(value, str) and "," in value:
+        return [part.strip() for part in value.split(",")]
+    return value
+
+
+def scope_of(value: Any) -> str:
+    """A resource (`api://checkout`) as the scope that asks for it."""
+    resource = text(value)
+    return resource if resource.endswith("/.default") else f"{resource.rstrip('/')}/.default"
+
+
+def choice(value: Any, choices: Mapping[str, str]) -> str:
+    found = choices.get(fold(value)) if isinstance(value, str) else None
+    if found is None:
+        raise Wrong(*wrong_choice(value, tuple(choices)))
+    return found

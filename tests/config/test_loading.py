@@ -1,0 +1,354 @@
+"""The layers of settings are merged, and what is wrong is told at the place to mend."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.documents import parse_document, read_bytes
+from config.errors import ConfigurationError, render
+from config.job_files import JobFileReader
+from config.layers import LayerSource, environments
+from config.loading import load_configuration, load_settings
+from config.settings import Settings
+
+PROJECT = Path(__file__).parents[2]
+REFERENCE = "@Microsoft.KeyVault(SecretUri=https://my.vault.azure.net/secrets/x)"
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project folder of its own, whose base.yaml is empty."""
+    for name in ("base", "dev", "prod"):
+        write_layer(tmp_path, name, "")
+    (tmp_path / "config" / "jobs" / "samples").mkdir(parents=True)
+    return tmp_path
+
+
+def write_layer(root: Path, name: str, text: str) -> None:
+    folder = root / "config" / "environments"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.yaml").write_text(text)
+
+
+def settings(root: Path, **environ: str) -> Settings:
+    return load_settings(environ, root=root).settings
+
+
+def problems(root: Path, **environ: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load_configuration(environ, root=root)
+    return render(caught.value.problems).splitlines()
+
+
+def test_later_layers_go_before_earlier_ones(root: Path) -> None:
+    write_layer(root, "base", "port: 1\nlog: {level: debug, format: json}\nconcurrency: 7\n")
+    write_layer(root, "dev", "port: 2\nlog: {format: text}\n")
+    read = settings(root, SCHEDULER_PORT="3")
+    assert (read.port, read.log.level, read.log.format, read.concurrency) == (3, "debug", "text", 7)
+
+
+def test_nested_settings_are_variables_with_two_underscores(root: Path) -> None:
+    read = settings(root, SCHEDULER_LOG__LEVEL="warning", scheduler_retention__age="2d", SCHEDULER_SAMPLES="true")
+    assert (read.log.level, read.retention.age, read.samples) == ("warning", 2 * 86400.0, True)
+
+
+def test_an_empty_variable_is_not_set(root: Path) -> None:
+    assert settings(root, SCHEDULER_PORT="", SCHEDULER_KEY_VAULT_URL=" ", DD_API_KEY="", SCHEDULER_ENVIRONMENT="") == (
+        settings(root)
+    )
+
+
+def test_names_that_azure_and_datadog_give_are_known(root: Path) -> None:
+    read = settings(
+        root,
+        AzureWebJobsStorage="UseDevelopmentStorage=true",
+        AzureWebJobsStorage__accountName="mystore",
+        AzureWebJobsStorage__tableServiceUri="https://t.example",
+        APPLICATIONINSIGHTS_CONNECTION_STRING="InstrumentationKey=1",
+        DD_API_KEY="k",
+        DD_SITE="datadoghq.eu",
+        DD_ENV="e",
+        DD_SERVICE="s",
+        DD_VERSION="v",
+    )
+    assert read.storage.connection_string is not None
+    assert read.storage.connection_string.get_secret_value() == "UseDevelopmentStorage=true"
+    assert (read.storage.account_name, read.storage.table_url) == ("mystore", "https://t.example")
+    assert read.application_insights.connection_string is not None
+    assert read.datadog.api_key is not None
+    assert (read.datadog.site, read.datadog_env, read.datadog.service, read.datadog.version) == (
+        "datadoghq.eu",
+        "e",
+        "s",
+        "v",
+    )
+
+
+def test_a_setting_of_our_own_name_goes_before_a_well_known_one(root: Path) -> None:
+    assert settings(root, DD_SERVICE="a", SCHEDULER_DATADOG__SERVICE="b").datadog.service == "b"
+
+
+def test_secrets_do_not_show(root: Path) -> None:
+    read = settings(root, DD_API_KEY="hunter2", AzureWebJobsStorage="AccountKey=hunter2")
+    assert "hunter2" not in f"{read!r} {read} {read.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    ("environ", "environment"),
+    [
+        ({}, "dev"),
+        ({"SCHEDULER_ENVIRONMENT": "prod"}, "prod"),
+        ({"WEBSITE_INSTANCE_ID": "1"}, "prod"),
+        ({"CONTAINER_APP_NAME": "a"}, "prod"),
+        ({"CONTAINER_APP_NAME": "a", "SCHEDULER_ENVIRONMENT": "dev"}, "dev"),
+    ],
+)
+def test_the_environment_is_prod_on_azure_and_dev_elsewhere(
+    environ: dict[str, str], environment: str, root: Path
+) -> None:
+    assert settings(root, **environ).environment == environment
+
+
+def test_datadogs_env_is_the_environment(root: Path) -> None:
+    assert settings(root, SCHEDULER_ENVIRONMENT="prod").datadog_env == "prod"
+
+
+def test_an_unknown_environment_is_told_with_those_present(root: Path) -> None:
+    assert problems(root, SCHEDULER_ENVIRONMENT="prd") == [
+        "SCHEDULER_ENVIRONMENT: 'prd' is not allowed, did you mean prod? "
+        "allowed: dev, prod (the files in config/environments)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({"SCHEDULER_PORT": "80000"}, "SCHEDULER_PORT: '80000' is too much: at most 65535"),
+        ({"SCHEDULER_LOG__LEVEL": "warn"}, "SCHEDULER_LOG__LEVEL: 'warn' is not allowed, did you mean warning?"),
+        ({"SCHEDULER_LOG_LEVEL": "info"}, "SCHEDULER_LOG_LEVEL: unknown setting, did you mean SCHEDULER_LOG__LEVEL?"),
+        ({"SCHEDULER_PROT": ""}, "SCHEDULER_PROT: unknown setting, did you mean SCHEDULER_PORT?"),
+        ({"SCHEDULER_ZZZZ": "1"}, "SCHEDULER_ZZZZ: unknown setting; config/environments/base.yaml lists the settings"),
+        ({"SCHEDULER_UNRESOLVED": "1"}, "SCHEDULER_UNRESOLVED: unknown setting"),
+        ({"SCHEDULER_STORE": "azur"}, "SCHEDULER_STORE: 'azur' is no store: write sqlite:///path/to/file.db or azure"),
+        ({"SCHEDULER_STORE": "sqlite:///"}, "SCHEDULER_STORE: 'sqlite:///' is no store"),
+        ({"SCHEDULER_STORE": "azure"}, "SCHEDULER_STORE: azure needs a storage account; set AzureWebJobsStorage"),
+        ({"SCHEDULER_HOST": "0.0.0.0"}, "SCHEDULER_HOST: the API has no identities, so it is served on loopback only"),
+        (
+            {"SCHEDULER_KEY_VAULT_URL": "http://a.example"},
+            "SCHEDULER_KEY_VAULT_URL: 'http://a.example' is not an https",
+        ),
+        ({"SCHEDULER_KEY_VAULT_URL": "https://["}, "SCHEDULER_KEY_VAULT_URL: 'https://[' is not a URL"),
+        ({"SCHEDULER_SHUTDOWN_GRACE": "4"}, "SCHEDULER_SHUTDOWN_GRACE: '4' is not a duration"),
+        ({"DD_SITE": "https://x"}, "DD_SITE: 'https://x' has the wrong form; a host such as datadoghq.eu"),
+        ({"AzureWebJobsStorage__accountName": "A"}, "AzureWebJobsStorage__accountName: 'A' has the wrong form"),
+    ],
+)
+def test_a_wrong_variable_is_told_by_its_name(environ: dict[str, str], sentence: str, root: Path) -> None:
+    (told,) = problems(root, **environ)
+    assert told.startswith(sentence)
+
+
+def test_what_is_wrong_in_a_file_is_told_with_its_line(root: Path) -> None:
+    write_layer(root, "base", "port: 1\nprot: 2\nlog:\n  level: loud\n")
+    write_layer(root, "dev", "concurrency: 0\nconcurrency: 0\n")
+    assert problems(root) == [
+        "config/environments/dev.yaml:2: concurrency: stands twice: first in line 1; keep one of them",
+        "config/environments/dev.yaml:1: concurrency: 0 is too little: at least 1",
+        "config/environments/base.yaml:4: log.level: 'loud' is not allowed; allowed: debug, info, warning, error",
+        "config/environments/base.yaml:2: prot: unknown key, did you mean port?",
+    ]
+
+
+@pytest.mark.parametrize("text", ["- a\n", "port: [\n"])
+def test_a_file_that_is_no_mapping_is_told(text: str, root: Path) -> None:
+    write_layer(root, "dev", text)
+    assert problems(root)[0].startswith("config/environments/dev.yaml:1: is not")
+
+
+def test_a_missing_file_is_told(root: Path) -> None:
+    (root / "config" / "environments" / "base.yaml").unlink()
+    assert problems(root) == ["config/environments/base.yaml: cannot be read: no such file or directory"]
+
+
+def test_settings_and_job_files_are_told_together(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my" / "a.yaml").write_text("jobs: {a: {}}")
+    told = problems(root, SCHEDULER_PORT="x", SCHEDULER_JOBS=str(tmp_path / "my"))
+    assert [row.split(":")[0] for row in told] == ["SCHEDULER_PORT", "my/a.yaml"]
+
+
+@pytest.mark.parametrize(
+    "name", ["DD_API_KEY", "AzureWebJobsStorage", "SCHEDULER_KEY_VAULT_URL", "SCHEDULER_SECRET_CHECKOUT"]
+)
+def test_an_unresolved_reference_is_no_value_and_is_remembered(name: str, root: Path) -> None:
+    read = settings(root, **{name: REFERENCE})
+    assert read.model_copy(update={"unresolved": ()}) == settings(root)
+    assert read.unresolved == (
+        f"{name}: its Key Vault reference is not resolved; check that the secret exists "
+        "and that the app's identity may read it",
+    )
+
+
+def test_an_unresolved_reference_in_a_file_is_remembered(root: Path) -> None:
+    write_layer(root, "dev", f'datadog:\n  api_key: "{REFERENCE}"\n')
+    assert settings(root).unresolved[0].startswith("datadog.api_key: its Key Vault reference is not resolved")
+
+
+def test_an_unresolved_storage_account_does_not_refuse_the_start(root: Path) -> None:
+    assert settings(root, SCHEDULER_STORE="azure", AzureWebJobsStorage=REFERENCE).on_azure_storage
+
+
+def test_origins_are_known(root: Path) -> None:
+    write_layer(root, "base", "port: 1\nlog:\n  level: debug\n")
+    loaded = load_settings({"SCHEDULER_PORT": "3"}, root=root)
+    assert loaded.origin("port") == "SCHEDULER_PORT"
+    assert loaded.origin("log", "level") == "config/environments/base.yaml:3"
+    assert loaded.origin("store") == "default of store"
+
+
+def test_paths_start_from_the_root_in_files_and_from_the_working_folder_in_variables(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_layer(root, "base", "jobs: config/jobs\nstore: sqlite:///data/a.db\n")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(elsewhere)
+    assert settings(root).jobs == root / "config" / "jobs"
+    assert settings(root).sqlite_path == root / "data" / "a.db"
+    read = settings(root, SCHEDULER_JOBS="mine", SCHEDULER_STORE="sqlite:///mine.db")
+    assert (read.jobs, read.sqlite_path) == (elsewhere / "mine", elsewhere / "mine.db")
+    assert settings(root, SCHEDULER_STORE="sqlite:////var/a.db").sqlite_path == Path("/var/a.db")
+
+
+def test_a_store_on_azure_has_no_file(root: Path) -> None:
+    assert settings(root, SCHEDULER_STORE="azure", AzureWebJobsStorage__accountName="mystore").sqlite_path is None
+
+
+def test_settings_read_no_environment_behind_ones_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "1")
+    monkeypatch.setenv("SCHEDULER_PORT", "1")
+    assert Settings().port == 7071
+
+
+def test_a_layer_gives_single_values_too() -> None:
+    source = LayerSource({"port": 5})
+    assert source.get_field_value(Settings.model_fields["port"], "port") == (5, "port", False)
+
+
+# --- Jobs
+
+JOB = {"Endpoint": "https://a.example/", "IntervalSeconds": 5}
+
+
+def sample(root: Path, **jobs: Any) -> None:
+    (root / "config" / "jobs" / "samples" / "a.json").write_text(json.dumps(jobs))
+
+
+def own(root: Path, **jobs: Any) -> str:
+    (root / "own").mkdir(exist_ok=True)
+    (root / "own" / "a.json").write_text(json.dumps(jobs))
+    return str(root / "own")
+
+
+def test_samples_come_along_while_there_are_no_jobs_of_ones_own(root: Path) -> None:
+    write_layer(root, "dev", "samples: true\njobs: config/jobs\n")
+    sample(root, shop=JOB | {"Endpoint": "${SAMPLE_TARGET}/healthy"})
+    jobs = load_configuration({}, root=root, sample_target="http://127.0.0.1:9").jobs
+    assert jobs.jobs["shop"].check.url == "http://127.0.0.1:9/healthy"
+    assert jobs.has_samples
+    (root / "config" / "jobs" / "own.json").write_text(json.dumps({"mine": JOB}))
+    jobs = load_configuration({}, root=root).jobs
+    assert (list(jobs.jobs), jobs.has_samples) == (["mine"], False)
+
+
+def test_samples_stay_away_once_a_folder_is_named(root: Path) -> None:
+    write_layer(root, "dev", "samples: true\n")
+    sample(root, shop=JOB)
+    assert list(load_configuration({"SCHEDULER_JOBS": own(root, mine=JOB)}, root=root).jobs.jobs) == ["mine"]
+    assert len(load_configuration({"SCHEDULER_JOBS": own(root)}, root=root).jobs) == 0
+
+
+def test_samples_come_along_if_they_are_asked_for_and_ones_own_job_goes_first(root: Path) -> None:
+    sample(root, shop=JOB, other=JOB)
+    environ = {"SCHEDULER_JOBS": own(root, shop=JOB | {"Description": "mine"}), "SCHEDULER_SAMPLES": "yes"}
+    jobs = load_configuration(environ, root=root).jobs
+    assert (sorted(jobs.jobs), jobs.samples) == (["other", "shop"], frozenset({"other"}))
+    assert jobs.jobs["shop"].description == "mine"
+    assert jobs.origins["shop"].startswith("own/a.json:")
+    assert [job.name for job in jobs] == list(jobs.jobs)
+
+
+def test_samples_stay_away_where_the_setting_is_off(root: Path) -> None:
+    sample(root, shop=JOB)
+    assert len(load_configuration({}, root=root).jobs) == 0
+
+
+def test_a_host_without_a_sample_target_gets_no_samples(root: Path) -> None:
+    sample(root, shop=JOB)
+    assert len(load_configuration({"SCHEDULER_SAMPLES": "yes"}, root=root, sample_target=None).jobs) == 0
+
+
+def test_a_place_of_jobs_that_is_not_there_is_told_where_it_is_named(root: Path) -> None:
+    (told,) = problems(root, SCHEDULER_JOBS=str(root / "nowhere"))
+    assert told == (
+        f"SCHEDULER_JOBS: {root / 'nowhere'} is not there; "
+        "it is a folder with .yaml, .yml or .json files, or one such file"
+    )
+    assert "is not there" in problems(root, SCHEDULER_JOBS="x" * 300)[0]
+    write_layer(root, "base", "port: 1\njobs: nowhere\n")
+    assert problems(root)[0].startswith("config/environments/base.yaml:2: jobs: ")
+
+
+def test_the_same_reader_reads_again_quickly(root: Path) -> None:
+    reader = JobFileReader(root)
+    environ = {"SCHEDULER_JOBS": own(root, mine=JOB)}
+    first = load_configuration(environ, root=root, reader=reader).jobs.jobs["mine"]
+    assert load_configuration(environ, root=root, reader=reader).jobs.jobs["mine"] is first
+
+
+# --- What the project itself brings
+
+
+@pytest.mark.parametrize("environment", environments(PROJECT / "config" / "environments"))
+def test_the_projects_own_configuration_is_right(environment: str) -> None:
+    configuration = load_configuration({"SCHEDULER_ENVIRONMENT": environment}, root=PROJECT)
+    assert configuration.settings.environment == environment
+    assert configuration.jobs.has_samples == (environment == "dev")
+
+
+def test_base_yaml_holds_every_setting_with_the_default_of_the_code() -> None:
+    file = PROJECT / "config" / "environments" / "base.yaml"
+    value = parse_document(read_bytes(file, "base.yaml"), "base.yaml").value
+    shown = Settings.model_validate({**value, "jobs": None}).model_dump(
+        mode="json", exclude={"environment", "unresolved"}
+    )
+    assert shown == Settings().model_dump(mode="json", exclude={"environment", "unresolved"})
+    assert _keys(value) == _keys(Settings().model_dump(exclude={"environment", "unresolved"}))
+
+
+def _keys(value: Any) -> Any:
+    return {key: _keys(child) for key, child in value.items()} if isinstance(value, dict) else None
+
+
+def test_the_samples_show_what_they_should() -> None:
+    jobs = load_configuration({}, root=PROJECT).jobs.jobs
+    assert {"databaseHealth", "externalApiHealth", "containerAppHealth"} <= jobs.keys()
+    assert (
+        len({str(jobs[name].schedule) for name in ("databaseHealth", "externalApiHealth", "containerAppHealth")}) == 3
+    )
+    told = {job.tags.get("sample") for job in jobs.values()}
+    assert {"succeeded", "retried", "failed", "timed_out", "rejected", "skipped", "expectation"} <= told
+
+
+def test_the_example_of_local_settings_is_right() -> None:
+    values = json.loads((PROJECT / "local.settings.json.example").read_text())["Values"]
+    read = load_settings(values, root=PROJECT).settings
+    assert read.on_azure_storage
+    assert read.storage.connection_string is not None
+    assert values["FUNCTIONS_WORKER_RUNTIME"] == "python"
