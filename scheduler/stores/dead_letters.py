@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 
 from pydantic import TypeAdapter
 
 from jobs.runs import Ticket, instant_text, read_instant
 from scheduler.stores.port import Delete, Put, Store
-from scheduler.stores.run_keys import reverse_ms
+from scheduler.stores.run_keys import before, reverse_ms
 
 TABLE = "dead_letters"
 _PARTITION = "letters"
@@ -74,7 +74,7 @@ class DeadLetters:
     async def prune(self, now: datetime, age_s: float) -> int:
         """Delete those older than `age_s` seconds. Returns how many."""
         deleted = 0
-        after = reverse_ms(now - timedelta(seconds=age_s))
+        after = reverse_ms(before(now, age_s))
         while rows := await self._store.list(TABLE, _PARTITION, after=after, limit=100, bodies=False):
             await self._store.apply(*(Delete(TABLE, _PARTITION, row.key) for row in rows))
             deleted += len(rows)

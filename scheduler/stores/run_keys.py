@@ -93,6 +93,11 @@ def reverse_ms(instant: datetime) -> str:
     return f"{_LAST - ms:0{_DIGITS}d}"
 
 
+def before(now: datetime, age_s: float) -> datetime:
+    """The instant `age_s` seconds ago, or 1970: a setting may ask for longer than there were runs."""
+    return _EPOCH if age_s >= (now - _EPOCH).total_seconds() else now - timedelta(seconds=age_s)
+
+
 def day_of(instant: datetime) -> str:
     """The day's partition."""
     return _day((instant - _EPOCH) // _DAY)

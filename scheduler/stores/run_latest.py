@@ -37,19 +37,26 @@ class LatestRuns:
 
     async def of(self, jobs: Iterable[str]) -> dict[str, Record]:
         """See Runs.latest_of."""
-        names = list(jobs)
-        now = self._monotonic()
-        stale = (job for job in names if (kept := self._kept.get(job)) is None or kept.until <= now)
-        while some := list(islice(stale, _AT_ONCE)):
-            await asyncio.gather(*(self._renew(job) for job in some))
-        rows = ((job, self._kept[job].row) for job in names)
-        return {job: decode(row) for job, row in rows if row is not None}
+        found: dict[str, Record] = {}
+        names = iter(jobs)
+        while some := list(islice(names, _AT_ONCE)):
+            now = self._monotonic()
+            await asyncio.gather(*(self._renew(job) for job in some if self._is_stale(job, now)))
+            rows = ((job, self._kept[job].row) for job in some)
+            found.update((job, decode(row)) for job, row in rows if row is not None)
+            # All of them may have been kept, and the loop has other things to do.
+            await asyncio.sleep(0)
+        return found
 
     def note(self, row: Row) -> None:
         """A run of this process was finished. Jobs that nobody has asked for are not kept."""
         kept = self._kept.get(row.partition)
         if kept is not None and (kept.row is None or row.key <= kept.row.key):
             self._kept[row.partition] = _Kept(row, self._monotonic() + KEPT)
+
+    def _is_stale(self, job: str, now: float) -> bool:
+        kept = self._kept.get(job)
+        return kept is None or kept.until <= now
 
     async def _renew(self, job: str) -> None:
         before = self._kept.get(job)

@@ -8,14 +8,25 @@ deleted. Where counting begins is drawn by lot, so that processes that live shor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from random import randrange
 
 from scheduler.stores.port import LARGEST_PAGE, Delete, Store
-from scheduler.stores.run_keys import DAYS, OPEN, RUNS, TIMELINE, RunKey, day_key, day_of, day_of_key, reverse_ms
+from scheduler.stores.run_keys import (
+    DAYS,
+    OPEN,
+    RUNS,
+    TIMELINE,
+    RunKey,
+    before,
+    day_key,
+    day_of,
+    day_of_key,
+    reverse_ms,
+)
 
-BATCH = 100
+BATCH = 50
 """Runs deleted at a time, so that writers wait for milliseconds at most."""
 
 
@@ -32,11 +43,11 @@ class Retention:
 
     async def prune(self, now: datetime, age_s: float, runs_per_job: int) -> int:
         """See Runs.prune."""
-        before = now - timedelta(seconds=age_s)
-        deleted = await self._expire(OPEN, before)
-        for day in await self._days_until(day_of(before)):
-            deleted += await self._expire(day, before)
-            await self._forget_if_empty(day, before)
+        end = before(now, age_s)
+        deleted = await self._expire(OPEN, end)
+        for day in await self._days_until(day_of(end)):
+            deleted += await self._expire(day, end)
+            await self._forget_if_empty(day, end)
         if grown := self._grown(max(1, runs_per_job // 10)):
             going = await self._open_runs()
             for job in grown:
@@ -52,22 +63,22 @@ class Retention:
             after = rows[-1].key
         return sorted(day for day in days if day <= last)
 
-    async def _expire(self, partition: str, before: datetime) -> int:
+    async def _expire(self, partition: str, end: datetime) -> int:
         """Delete the runs of a partition of TIMELINE that were due before this instant.
 
         An open run of that age is no run any more: it outlived its lease by far, or was queued and never came.
         """
         deleted = 0
-        after = reverse_ms(before)
+        after = reverse_ms(end)
         while rows := await self._store.list(TIMELINE, partition, after=after, limit=BATCH, bodies=False):
             await self._delete([RunKey.of_pointer(row.key) for row in rows], partition)
             deleted += len(rows)
             after = rows[-1].key
         return deleted
 
-    async def _forget_if_empty(self, day: str, before: datetime) -> None:
+    async def _forget_if_empty(self, day: str, end: datetime) -> None:
         # A day that is not over yet still gets runs, written by processes that have noted it already.
-        if day < day_of(before) and not await self._store.list(TIMELINE, day, limit=1, bodies=False):
+        if day < day_of(end) and not await self._store.list(TIMELINE, day, limit=1, bodies=False):
             await self._store.apply(Delete(TIMELINE, DAYS, day_key(day)))
 
     def _grown(self, step: int) -> list[str]:
