@@ -38,7 +38,7 @@ def run(
     if record is None or record.run is None:
         fail(f"the run of {job} did not come to its end, see the log", FAILED)
     _show(record, as_json)
-    if record.run.error == "connection_refused" and configuration.jobs.origins[job].is_sample:
+    if record.run.error == "connection_refused" and job in configuration.jobs.samples:
         note("the target of the sample jobs answers only while `serve` runs")
     if record.run.outcome != "succeeded":
         raise typer.Exit(FAILED)

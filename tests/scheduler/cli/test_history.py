@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from jobs.runs import Ticket
 from scheduler.cli import history as command
+from scheduler.stores.runs import Runs
+from scheduler.stores.sqlite import Access, open_sqlite
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.cli.command import invoke, invoke_beside
 from tests.scheduler.cli.job_files import write_jobs
@@ -79,6 +83,18 @@ async def test_a_job_without_runs_says_so_on_stderr() -> None:
     assert (said.code, said.stderr, len(said.lines)) == (0, "idle has no runs yet\n", 1)
     said = await invoke_beside("history", "checkout-api", "--outcome", "timed_out", terminal=True)
     assert (said.stdout, said.stderr) == ("", "checkout-api has no runs that are timed_out\n")
+
+
+async def test_a_run_that_is_not_finished_shows_its_state(job_folder: Path) -> None:
+    write_jobs(job_folder, checkout_api="http://127.0.0.1:9/")
+    store = await open_sqlite(job_folder.parent / "state.db", Access.SHARED)
+    await Runs(store).enqueue(Ticket.requested("checkout-api", datetime.now(UTC), ""))
+    await store.aclose()
+
+    said = await invoke_beside("history", "checkout-api")
+
+    assert said.lines[1].split("\t")[1:-1] == ["queued", "", "", "", "", ""]
+    assert "queued" in (await invoke_beside("history", "checkout-api", terminal=True)).stdout
 
 
 def test_a_job_nobody_knows_is_suggested_and_ends_with_2(job_folder: Path) -> None:

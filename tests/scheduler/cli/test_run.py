@@ -43,9 +43,12 @@ async def test_a_run_that_succeeds_ends_with_0(target: HttpTarget, job_folder: P
 async def test_a_run_that_fails_says_why_and_ends_with_1(target: HttpTarget, job_folder: Path) -> None:
     write_jobs(job_folder, checkout_api=retrying(f"{target.url}/failing"))
 
+    on_terminal = await invoke_beside("run", "checkout-api", terminal=True)
     said = await invoke_beside("run", "checkout-api")
 
-    assert said.code == 1
+    assert (on_terminal.code, said.code) == (1, 1)
+    assert "checkout-api failed after 3 attempts in " in on_terminal.stdout
+    assert said.stderr == ""
     assert said.lines[0].startswith("checkout-api failed after 3 attempts in ")
     assert "500 Internal Server Error" in said.lines[1]
     assert [line.split("\t")[0] for line in said.lines[3:]] == ["1", "2", "3"]
