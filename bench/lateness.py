@@ -21,7 +21,10 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder, target() as url:
         jobs = {
-            f"late-{number}": {"schedule": {"every": f"{chosen.every}s"}, "check": {"kind": "http", "url": f"{url}/{number}"}}
+            f"late-{number}": {
+                "schedule": {"every": f"{chosen.every}s"},
+                "check": {"kind": "http", "url": f"{url}/{number}"},
+            }
             for number in range(chosen.jobs)
         }
         with program(Path(folder), jobs) as (_, api):

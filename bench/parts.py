@@ -47,7 +47,9 @@ class _Answering(asyncio.Protocol):
         assert isinstance(self._transport, asyncio.WriteTransport)
         if path == "/arrivals":
             body = json.dumps(self._arrivals).encode()
-            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
+            self._transport.write(
+                b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body
+            )
         else:
             self._arrivals.setdefault(path, []).append(time.time())
             self._transport.write(ANSWER)

@@ -28,7 +28,6 @@ from jobs.running.clock import SystemClock
 from jobs.running.runner import Runner
 from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
-from scheduler.api.services import Services
 from scheduler.catalog import Catalog, Entry
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
@@ -37,6 +36,7 @@ from scheduler.health import Health, PartHealth, Probe, Status
 from scheduler.operations import Operations
 from scheduler.queries import Queries
 from scheduler.queue_work import QueueWork
+from scheduler.services import Services
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters

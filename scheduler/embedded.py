@@ -21,8 +21,8 @@ from jobs.events import RunFinished
 from jobs.running.verdicts import interrupted_run
 from scheduler.api.app import create_api
 from scheduler.app import Program, Role, open_program
-from scheduler.samples import SAMPLE_PORT, SampleTarget
 from scheduler.health import PartHealth, Probe, Status
+from scheduler.samples import SAMPLE_PORT, SampleTarget
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, RunState
 from scheduler.ticker import LONGEST_SLEEP, Ticker
@@ -82,7 +82,9 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         try:
             listener.bind((host, port))
         except OSError as error:
-            raise PortTaken(f"cannot listen on {host}:{port} ({error.strerror}): choose another one with --port") from error
+            raise PortTaken(
+                f"cannot listen on {host}:{port} ({error.strerror}): choose another one with --port"
+            ) from error
         listener.setblocking(False)
         yield listener
 
@@ -219,7 +221,7 @@ def _ticker_health(program: Program, ticker: Ticker) -> Probe:
     async def probe() -> Sequence[PartHealth]:
         gap = (program.clock.now() - ticker.last_tick).total_seconds()
         if gap > TICK_GAP:
-            return (PartHealth("ticker", Status.DOWN, f"no tick for {gap:.0f} s: no job is started; restart the process"),)
+            return (PartHealth("ticker", Status.DOWN, f"no tick for {gap:.0f} s, so no job is started: restart it"),)
         return (PartHealth("ticker", Status.OK),)
 
     return probe

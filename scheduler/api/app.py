@@ -9,7 +9,7 @@ from scheduler.api import dashboard, health_routes, routes
 from scheduler.api.head import HeadAsGet
 from scheduler.api.headers import add_security_headers
 from scheduler.api.problems import UnexpectedErrors, add_problem_handlers, describe_problems
-from scheduler.api.services import Services
+from scheduler.services import Services
 
 
 def create_api(services: Services) -> FastAPI:

@@ -20,8 +20,8 @@ from starlette.staticfiles import StaticFiles
 from jobs.runs import Outcome
 from scheduler.api.models import run_path
 from scheduler.api.parameters import Continuation, Uses
-from scheduler.api.services import Services
 from scheduler.queries import JobView
+from scheduler.services import Services
 from scheduler.stores.runs import Record
 
 _HERE = Path(__file__).parent

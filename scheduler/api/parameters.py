@@ -14,7 +14,7 @@ from jobs.definition import NAME_PATTERN
 from jobs.durations import format_duration, parse_duration
 from jobs.problems import printable, unknown_key, wrong_choice
 from scheduler.api.problems import ApiProblem, Invalid, InvalidRequest
-from scheduler.api.services import Services
+from scheduler.services import Services
 from scheduler.stores.runs import RUN_FILTERS
 
 LONGEST_WAIT = 200.0

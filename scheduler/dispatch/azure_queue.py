@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueClient
 
 
-
 class AzureQueueDispatch:
     """Sends batches, each visible shortly before its slice."""
 

@@ -1,6 +1,6 @@
 """The due-heap: which jobs are due until an instant, at a cost that grows with what is due, not with what exists.
 
-The embedded ticker keeps one; `plan` below makes one for a single pass, as the tick function of the Functions host does.
+The embedded ticker keeps one; `plan` makes one for a single pass, as the Functions host does at each tick.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the API needs of the program, handed over by scheduler.app."""
+"""What the API needs of the program: built by scheduler.app, served by scheduler.api, which do not know each other."""
 
 from __future__ import annotations
 
