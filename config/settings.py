@@ -55,13 +55,6 @@ class LogSettings(Frozen):
     format: Literal["auto", "json", "text"] = "auto"
 
 
-class TickSettings(Frozen):
-    """The embedded host's ticks: how often it plans, and how far ahead."""
-
-    interval: PositiveDuration = 1.0
-    horizon: PositiveDuration = 2.0
-
-
 class RetentionSettings(Frozen):
     """A run is kept until it is older than `age`, or its job has more than `runs_per_job` newer ones."""
 
@@ -81,7 +74,7 @@ class StorageSettings(Frozen):
     prefix: str = Field(
         default="scheduler", pattern=r"^[a-z][a-z0-9]{2,30}$", description="3 to 31 lower-case letters and digits"
     )
-    """Begins the names of its tables and queues."""
+    """Begins the names of its tables. (The queues' names stand in function_app.py, where the host reads them.)"""
 
 
 class ApplicationInsightsSettings(Frozen):
@@ -120,7 +113,6 @@ class Settings(BaseSettings):
     managed_identity_client_id: str | None = Field(default=None, min_length=1)
     version: str | None = None
     log: LogSettings = LogSettings()
-    tick: TickSettings = TickSettings()
     retention: RetentionSettings = RetentionSettings()
     storage: StorageSettings = StorageSettings()
     application_insights: ApplicationInsightsSettings = ApplicationInsightsSettings()
