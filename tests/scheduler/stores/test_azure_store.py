@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from azure.core.credentials import AccessToken
 from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
@@ -173,13 +174,38 @@ async def test_a_wrong_key_is_told_with_the_role_that_is_needed_and_without_the_
     assert "d3Jvbmc" not in str(raised.value)
 
 
-async def test_an_account_that_cannot_be_reached_is_told_at_opening() -> None:
+class AppIdentity:
+    """A credential that has a token at once."""
+
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        assert scopes == ("https://storage.azure.com/.default",)
+        return AccessToken("token", 4_000_000_000)
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def __aenter__(self) -> AppIdentity:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Nothing to close."""
+
+
+def _by_identity(host: str) -> dict[str, Any]:
+    return {"table_url": f"https://{host}/a", "credential": AppIdentity()}
+
+
+def _by_connection_string(host: str) -> dict[str, Any]:
+    return {"connection_string": f"AccountName=a;AccountKey=a2V5;TableEndpoint=http://{host}/a;"}
+
+
+@pytest.mark.parametrize("named", [_by_identity, _by_connection_string])
+async def test_an_account_that_cannot_be_reached_is_told_at_opening(named: Callable[[str], dict[str, Any]]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-        text = f"AccountName=a;AccountKey=a2V5;TableEndpoint=http://127.0.0.1:{port}/a;"
+        account = named(f"127.0.0.1:{unused.getsockname()[1]}")
         with pytest.raises(StoreUnavailable, match=r"ServiceRequestError.*the network on the way"):
-            await open_azure_tables(connection_string=text)
+            await open_azure_tables(**account)
 
 
 @pytest.mark.parametrize("arguments", [{}, {"account_name": "a"}, {"table_url": "https://a"}])
