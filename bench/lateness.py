@@ -23,7 +23,7 @@ def main() -> None:
         jobs = {
             f"late-{number}": {
                 "schedule": {"every": f"{chosen.every}s"},
-                "check": {"kind": "http", "url": f"{url}/{number}"},
+                "check": {"url": f"{url}/{number}"},
             }
             for number in range(chosen.jobs)
         }

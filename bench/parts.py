@@ -1,4 +1,4 @@
-"""What the benches share: a target in a process of its own, the program in a process of its own, tables, percentiles."""
+"""What the benches share: a target and the program, each in a process of its own, tables, percentiles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\nConnection: close\r\n\r\n{"status":"ok"}'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+ANSWER = HEAD % 15 + b'{"status":"ok"}'
 
 
 def free_port() -> int:
@@ -47,9 +48,7 @@ class _Answering(asyncio.Protocol):
         assert isinstance(self._transport, asyncio.WriteTransport)
         if path == "/arrivals":
             body = json.dumps(self._arrivals).encode()
-            self._transport.write(
-                b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body
-            )
+            self._transport.write(HEAD % len(body) + body)
         else:
             self._arrivals.setdefault(path, []).append(time.time())
             self._transport.write(ANSWER)

@@ -1,4 +1,4 @@
-"""A job: schedule + check + policies, as one frozen model. Built by config.job_files and by the API, used everywhere."""
+"""A job: schedule + check + policies, as one frozen model. Built by config.job_files, used everywhere."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ class _Builder:
         )
 
     def _logging(self) -> None:
-        """Before anything logs. A command's own output is on stdout, so its log goes to stderr and holds troubles only."""
+        """Before anything logs. A command's output is on stdout, so its log goes to stderr and holds troubles only."""
         stream, level = {
             Role.EMBEDDED: (sys.stdout, self._settings.log.level),
             Role.TOOL: (sys.stderr, "warning"),

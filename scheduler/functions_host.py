@@ -39,7 +39,7 @@ class FunctionsHost:
         await (await self._work()).plan_ahead()
 
     async def work(self, body: bytes) -> None:
-        """Perform a batch. Raises BadMessage: the platform then delivers it again and at last moves it to the poison queue."""
+        """Perform a batch. Raises BadMessage: the platform delivers it again, and at last to the poison queue."""
         await (await self._work()).perform_batch(body)
 
     async def bury(self, body: bytes) -> None:

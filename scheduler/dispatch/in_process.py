@@ -9,7 +9,7 @@ from jobs.runs import Ticket
 
 
 class InProcessDispatch:
-    """Hands each ticket to `submit`, which returns at once. What people asked for before a crash is found in the store."""
+    """Hands each ticket to `submit`, which returns at once. A crash loses none: they are stored as queued before."""
 
     def __init__(self, submit: Callable[[Ticket], object]) -> None:
         self._submit = submit

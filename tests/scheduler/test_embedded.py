@@ -1,0 +1,212 @@
+"""The embedded host as a process of its own: starting, stopping, crashing, starting again."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from jobs.runs import Ticket
+from scheduler.stores.runs import Runs
+from scheduler.stores.sqlite import open_sqlite
+from tests.parts.http_target import HttpTarget
+from tests.parts.proc import Program, free_port, run
+
+
+class Host:
+    """A running embedded host, and a client of its API."""
+
+    def __init__(self, program: Program, client: httpx.AsyncClient) -> None:
+        self.program, self.client = program, client
+
+    async def get(self, path: str) -> Any:
+        answer = await self.client.get(path)
+        answer.raise_for_status()
+        return answer.json()
+
+    async def runs(self, **query: str) -> list[dict[str, Any]]:
+        answer = await self.client.get("/api/runs", params={"limit": "500", **query})
+        found: list[dict[str, Any]] = answer.json()["runs"]
+        return found
+
+    async def stop(self, within: float = 5.0) -> float:
+        """SIGTERM; the seconds until it ended."""
+        began = time.monotonic()
+        self.program.signal(signal.SIGTERM)
+        assert await self.program.exited(within=within) == 0
+        return time.monotonic() - began
+
+
+@asynccontextmanager
+async def embedded(folder: Path, jobs: Mapping[str, Any], **env: str) -> AsyncIterator[Host]:
+    """`serve` over these jobs, with its state in `folder`."""
+    (folder / "jobs").mkdir(exist_ok=True)
+    (folder / "jobs" / "jobs.json").write_text(json.dumps({"jobs": jobs}))
+    port = free_port()
+    settings = {
+        "SCHEDULER_ENVIRONMENT": "test",
+        "SCHEDULER_JOBS": str(folder / "jobs"),
+        "SCHEDULER_STORE": f"sqlite:///{folder / 'state.db'}",
+        "SCHEDULER_LOG__FORMAT": "json",
+    }
+    async with (
+        Program("serve", "--port", str(port), env=settings | env, cwd=folder) as program,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
+        await program.ready(f"http://127.0.0.1:{port}/api/health/ready")
+        yield Host(program, client)
+
+
+def job(url: str, schedule: str | None = None, **more: Any) -> dict[str, Any]:
+    scheduled = {"schedule": schedule} if schedule else {}
+    return {"check": {"url": url}, "retry": {"attempts": 1}} | scheduled | more
+
+
+async def test_a_job_runs_on_its_schedule_and_its_history_is_there_after_a_restart(tmp_path: Path) -> None:
+    async with HttpTarget() as target:
+        jobs = {"each-second": job(target.url, "every 1s")}
+        async with embedded(tmp_path, jobs) as host:
+            await target.wait_for_requests(2)
+            seconds = await host.stop()
+        assert seconds < 5
+        assert "Traceback" not in host.program.stdout + host.program.stderr
+
+        async with embedded(tmp_path, {}) as host:
+            runs = await host.runs()
+
+    assert len(runs) >= 2
+    assert {run["outcome"] for run in runs} == {"succeeded"}
+    assert all(0 <= run["lateness_ms"] < 1000 for run in runs)
+
+
+async def test_a_run_in_work_is_finished_when_the_process_is_told_to_stop(tmp_path: Path) -> None:
+    async with HttpTarget() as target:
+        gate = target.hold("/slow")
+        async with embedded(tmp_path, {"slow": job(f"{target.url}/slow")}) as host:
+            await host.client.post("/api/jobs/slow/run")
+            await target.wait_for_requests(1)
+            host.program.signal(signal.SIGTERM)
+            gate.set()
+            assert await host.program.exited(within=5) == 0
+
+        async with embedded(tmp_path, {}) as host:
+            assert [run["outcome"] for run in await host.runs()] == ["succeeded"]
+
+
+async def test_a_run_that_does_not_end_in_time_is_recorded_as_cancelled(tmp_path: Path) -> None:
+    async with HttpTarget() as target:
+        target.hold("/slow")
+        jobs = {"slow": job(f"{target.url}/slow", timeout={"attempt": "60s", "run": "60s"})}
+        async with embedded(tmp_path, jobs, SCHEDULER_SHUTDOWN_GRACE="100ms") as host:
+            await host.client.post("/api/jobs/slow/run")
+            await target.wait_for_requests(1)
+            assert await host.stop() < 5
+
+        async with embedded(tmp_path, {}) as host:
+            assert [run["outcome"] for run in await host.runs()] == ["cancelled"]
+
+
+async def test_a_killed_process_loses_nothing_and_the_next_one_says_what_was_in_work(tmp_path: Path) -> None:
+    async with HttpTarget() as target:
+        target.hold("/slow")
+        jobs = {"slow": job(f"{target.url}/slow"), "quick": job(f"{target.url}/quick")}
+        async with embedded(tmp_path, jobs) as host:
+            done = await host.client.post("/api/jobs/quick/run?wait=10s")
+            slow = await host.client.post("/api/jobs/slow/run")
+            await target.wait_for_requests(2)
+            host.program.kill()
+            await host.program.exited()
+
+        async with embedded(tmp_path, jobs) as host:
+            first = await host.get(f"/api/runs/{done.json()['id']}")
+            second = await host.get(f"/api/runs/{slow.json()['id']}")
+
+    assert first["outcome"] == "succeeded"
+    assert (second["state"], second["error"]) == ("finished", "interrupted")
+
+
+async def test_a_run_that_was_only_queued_when_the_process_died_happens_after_the_next_start(tmp_path: Path) -> None:
+    async with HttpTarget() as target:
+        jobs = {"asked": job(target.url)}
+        async with embedded(tmp_path, jobs) as host:
+            generation = (await host.get("/api/jobs/asked"))["generation"]
+            await host.stop()
+        ticket = Ticket.requested("asked", datetime.now(UTC), generation)
+        store = await open_sqlite(tmp_path / "state.db")
+        await Runs(store).enqueue(ticket)
+        await store.aclose()
+
+        async with embedded(tmp_path, jobs) as host:
+            await target.wait_for_requests(1)
+            await host.stop()
+        async with embedded(tmp_path, jobs) as host:
+            record = await host.get(f"/api/runs/{ticket.id}")
+
+    assert record["outcome"] == "succeeded"
+
+
+async def test_a_second_host_on_the_same_state_is_refused(tmp_path: Path) -> None:
+    async with embedded(tmp_path, {}) as host:
+        settings = {
+            "SCHEDULER_ENVIRONMENT": "test",
+            "SCHEDULER_JOBS": str(tmp_path / "jobs"),
+            "SCHEDULER_STORE": f"sqlite:///{tmp_path / 'state.db'}",
+        }
+        second = await run("serve", "--port", "0", env=settings)
+
+    assert second.code == 1
+    assert str(host.program.pid) in second.stderr
+
+
+async def test_a_taken_port_is_named_and_nothing_starts(tmp_path: Path) -> None:
+    async with HttpTarget() as target:
+        port = target.url.rpartition(":")[2]
+        ended = await run("serve", "--port", port, env={"SCHEDULER_STORE": f"sqlite:///{tmp_path / 'state.db'}"})
+
+    assert ended.code != 0
+    assert f"127.0.0.1:{port}" in ended.stderr
+    assert "--port" in ended.stderr
+    assert not (tmp_path / "state.db").exists()
+
+
+async def test_bad_configuration_is_told_whole_and_nothing_starts(tmp_path: Path) -> None:
+    (tmp_path / "jobs.yaml").write_text(
+        "jobs:\n  a:\n    check: {url: 'ftp://x'}\n  b:\n    check: {url: 'http://127.0.0.1/'}\n    retires: {}\n"
+    )
+
+    ended = await run("serve", "--port", "0", env={"SCHEDULER_JOBS": str(tmp_path / "jobs.yaml")})
+
+    assert ended.code == 2
+    assert "jobs.yaml:3" in ended.stderr
+    assert "retires: unknown key, did you mean retry?" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+async def test_the_first_seconds_of_the_samples_show_succeeded_failed_and_retried_runs(tmp_path: Path) -> None:
+    port = free_port()
+    settings = {"SCHEDULER_ENVIRONMENT": "dev", "SCHEDULER_STORE": f"sqlite:///{tmp_path / 'state.db'}"}
+    async with (
+        Program("serve", "--port", str(port), env=settings, cwd=tmp_path) as program,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        await program.ready(f"http://127.0.0.1:{port}/api/health/ready")
+        host = Host(program, client)
+        end = time.monotonic() + 15
+        while time.monotonic() < end:
+            runs = await host.runs()
+            outcomes = {run["outcome"] for run in runs}
+            if {"succeeded", "failed"} <= outcomes and any(run["retried"] for run in runs):
+                break
+        await host.stop()
+
+    assert {"succeeded", "failed"} <= outcomes
+    assert any(run["retried"] for run in runs)
