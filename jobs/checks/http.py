@@ -13,7 +13,8 @@ import httpx
 
 from jobs.checks.bodies import Body, read_body
 from jobs.checks.credentials import credentials_of
-from jobs.checks.faults import Peer, TooManyRedirects, explain
+from jobs.checks.fault_sentences import Peer
+from jobs.checks.faults import TooManyRedirects, explain
 from jobs.checks.network import Network
 from jobs.checks.port import Call
 from jobs.checks.redirects import follow, is_redirect

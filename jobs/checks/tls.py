@@ -70,7 +70,7 @@ def _make(tls: Tls) -> ssl.SSLContext:
 
 def _system_has_authorities() -> bool:
     paths = ssl.get_default_verify_paths()
-    return paths.cafile is not None or (paths.capath is not None and any(os.scandir(paths.capath)))
+    return paths.cafile is not None or (paths.capath is not None and bool(os.listdir(paths.capath)))
 
 
 def _unusable(ca_file: str | None, reason: str) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from jobs.checks.faults import Peer, explain
+from jobs.checks.fault_sentences import Peer
+from jobs.checks.faults import explain
 from jobs.runs import ErrorClass
 from tests.jobs.checks.asking import Asking, asking
 from tests.parts import bad_servers as bad
@@ -151,7 +152,12 @@ def _certificate(code: int) -> ssl.SSLCertVerificationError:
         (_gaierror(socket.EAI_FAIL), "dns", "dns_failure", "checkout.internal could not be resolved: whatever."),
         (OSError(113, "No route to host"), "connect", "connection_failed", "no way to checkout.internal:443"),
         (OSError(101, "Network is unreachable"), "connect", "connection_failed", "the VNet peering"),
-        (OSError(24, "Too many open files"), "connect", "connection_failed", "this machine has run out"),
+        (
+            OSError(24, "Too many open files"),
+            "connect",
+            "internal_error",
+            "this machine lacks something for it (Too many",
+        ),
         (OSError(22, "Invalid argument"), "connect", "connection_failed", "Invalid argument."),
         (TimeoutError(110, "Connection timed out"), "connect", "connect_timeout", "a firewall drops the packets"),
         (ConnectionResetError(104, "reset"), "connect", "connection_reset", "before it answered"),

@@ -1,0 +1,109 @@
+"""Sentences for what has many reasons: DNS, routes, certificates, handshakes. Called by faults.py. Pure.
+
+They are for somebody who is woken by them: who did what, and what to look at. They never hold more of a URL than host
+and port, nor bytes that a target sent.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.problems import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom a request was for."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+"""Errors that say nothing about the target."""
+
+_UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+
+_UNKNOWN_NAME = frozenset(
+    getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY") if hasattr(socket, name)
+)
+
+
+def out_of_resources(error: Any, peer: Peer) -> str:
+    return (
+        f"{peer} could not be asked, because this machine lacks something for it ({printable(str(error.strerror))}): "
+        "look at its open files, connections, addresses and memory."
+    )
+
+
+def no_address(error: Any, peer: Peer) -> str:
+    host = peer.host
+    if error.errno == socket.EAI_AGAIN:
+        return f"The DNS gave no answer about {host}: look at the app's DNS servers and at the way to them."
+    if error.errno in _UNKNOWN_NAME:
+        return f"The DNS knows no address of {host}: look at the spelling, the DNS zone and the app's DNS servers."
+    return f"{host} could not be resolved: {printable(str(error.strerror))}."
+
+
+def no_connection(error: Any, peer: Peer) -> str:
+    if error.errno in _UNREACHABLE:
+        return f"There is no way to {peer}: look at the routes, the VNet peering and the firewalls between."
+    return f"No connection to {peer}: {printable(error.strerror or type(error).__name__)}."
+
+
+_NOT_TRUSTED = (
+    "is signed by an authority that is not trusted here: name the authority in tls.ca_file, "
+    "or have the server send its whole chain"
+)
+_OTHER_NAMES = "is for other names, not for {host}: look at the name in the URL and at those in the certificate"
+
+# By OpenSSL's X509_V_ERR_* number.
+_CERTIFICATES = {
+    2: _NOT_TRUSTED,
+    9: "is not valid yet: look at its first day, and at the clocks",
+    10: "has expired: renew it",
+    18: "is self-signed: have an authority sign it, or name it in tls.ca_file",
+    19: _NOT_TRUSTED,
+    20: _NOT_TRUSTED,
+    21: _NOT_TRUSTED,
+    23: "has been revoked: replace it",
+    62: _OTHER_NAMES,
+    64: _OTHER_NAMES,
+}
+
+
+def bad_certificate(error: Any, peer: Peer) -> str:
+    reason = _CERTIFICATES.get(error.verify_code)
+    if reason is None:
+        return f"The certificate of {peer} was not accepted: {printable(error.verify_message)}."
+    return f"The certificate of {peer} {reason.format(host=peer.host)}."
+
+
+_NOT_TLS = "answered with something that is not TLS: the port seems to speak plain HTTP"
+_UNKNOWN_TO_SERVER = "does not know the name {host}"
+
+# By OpenSSL's name of the reason.
+_HANDSHAKES = {
+    "WRONG_VERSION_NUMBER": _NOT_TLS,
+    "HTTP_REQUEST": _NOT_TLS,
+    "UNSUPPORTED_PROTOCOL": "knows only versions of TLS that are too old to be safe",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "and this program know no version of TLS in common",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "refused: there is no common cipher, or it wants a client certificate",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "wants a client certificate",
+    "TLSV1_UNRECOGNIZED_NAME": _UNKNOWN_TO_SERVER,
+    "TLSV1_ALERT_UNRECOGNIZED_NAME": _UNKNOWN_TO_SERVER,
+}
+
+
+def no_tls(error: Any, peer: Peer) -> str:
+    name = getattr(error, "reason", None) or "UNKNOWN"
+    reason = _HANDSHAKES.get(name)
+    if reason is None:
+        return f"No TLS session: {peer} and this program could not agree ({name.replace('_', ' ').lower()})."
+    return f"No TLS session: {peer} {reason.format(host=peer.host)}."

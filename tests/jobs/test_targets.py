@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from jobs.problems import problems_of
+from jobs.targets import HttpTarget, JsonBody, TextBody, unfit_for_header
+
+URL = "https://checkout.internal/health"
+
+
+def problem(**target: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        HttpTarget.model_validate({"url": URL, **target})
+    (one,) = problems_of(caught.value, HttpTarget)
+    return str(one)
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({"not a name": "x"}, "'not a name' cannot be the name of a header"),
+        ({"": "x"}, "cannot be the name of a header"),
+        ({"X-Grüße": "x"}, "cannot be the name of a header"),
+        ({"Content-Length": "5"}, "Content-Length is set by the program itself"),
+        ({"transfer-encoding": "chunked"}, "transfer-encoding is set by the program itself"),
+        ({"X-Note": "one\r\nX-Injected: two"}, "the value of X-Note has a line break"),
+        ({"X-Note": "blank "}, "the value of X-Note has a line break, a control character or a blank at an end"),
+    ],
+    ids=str,
+)
+def test_a_header_that_http_does_not_allow_is_refused(headers: dict[str, str], says: str) -> None:
+    assert says in problem(headers=headers)
+
+
+def test_the_value_of_a_refused_header_is_not_repeated() -> None:
+    assert "t0ken" not in problem(headers={"Authorization": "Bearer t0ken\n"})
+
+
+def test_headers_that_http_allows_are_taken() -> None:
+    headers: dict[str, Any] = {"X-Note": "grüß\tdich", "x_y.z!": "", "Host": "other.internal"}
+    assert HttpTarget(url=URL, headers=headers).headers == headers
+
+
+@pytest.mark.parametrize(("value", "unfit"), [("a b", False), ("", False), ("a\nb", True), (" a", True), ("a\0", True)])
+def test_a_value_is_fit_for_a_header_or_not(value: str, unfit: bool) -> None:
+    assert unfit_for_header(value) is unfit
+
+
+@pytest.mark.parametrize("body", [TextBody(text="x"), JsonBody(json={"a": 1})], ids=["text", "json"])
+def test_a_body_that_is_a_model_already_is_taken_as_it_is(body: TextBody | JsonBody) -> None:
+    assert HttpTarget(url=URL, body=body).body is body
+
+
+def test_an_api_key_needs_a_name_that_a_header_may_have() -> None:
+    told = problem(auth={"kind": "api_key", "key": {"secret": "k"}, "name": "X Key"})
+    assert "the name of the header or parameter" in told
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("checkout.internal/health", "is not an http URL: write it like"),
+        ("ftp://checkout.internal/", "is not an http URL"),
+        ("http:///health", "is not an http URL"),
+        ("http://checkout.internal:99999/", "is not a URL"),
+        ("http://checkout.internal:0/", "port 0 cannot be connected to"),
+        ("http://user:pass@checkout.internal/", "a URL must not carry credentials"),
+    ],
+)
+def test_a_url_that_cannot_be_asked_is_refused_with_a_remedy(url: str, says: str) -> None:
+    assert says in problem(url=url)
+
+
+def test_the_endpoint_is_the_url_without_what_may_be_secret() -> None:
+    assert HttpTarget(url=URL + "?code=hidden#part").endpoint == URL
+
+
+@pytest.mark.parametrize(("method", "idempotent"), [("GET", True), ("PUT", True), ("POST", False), ("PATCH", False)])
+def test_a_request_may_be_repeated_by_its_method(method: Any, idempotent: bool) -> None:
+    assert HttpTarget(url=URL, method=method).idempotent is idempotent
