@@ -10,6 +10,7 @@ import asyncio
 import logging
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
@@ -32,8 +33,11 @@ _log = logging.getLogger("scheduler.embedded")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 HTTP_PATIENCE = 1
 """Seconds for answers under way when the server ends."""
-RETENTION_PAUSE = 300.0
-"""Seconds between two rounds of retention."""
+RETENTION_PAUSE = 30.0
+"""Seconds between two rounds of retention: short, so that each round has little to delete."""
+SWITCH_INTERVAL = 0.0005
+"""Seconds after which a busy thread lets another one go on. The store's threads do work of microseconds that runs wait
+for; with Python's usual 5 ms each of them would wait that long for the loop's thread."""
 TICK_GAP = 5 * LONGEST_SLEEP
 """Seconds without a tick after which health says so."""
 
@@ -48,6 +52,7 @@ def serve(load: Callable[[str], Configuration], *, host: str | None = None, port
     Raises:
         ConfigurationError, PortTaken, StoreError: nothing was started.
     """
+    sys.setswitchinterval(SWITCH_INTERVAL)
     with sample_listener() as samples:
         configuration = load(address_of(samples))
         settings = configuration.settings
@@ -143,12 +148,14 @@ async def _serve_program(program: Program, listener: socket.socket) -> None:
     with _stop_on_signal() as stopping:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         async with _running(ticker.run(), _retention(program)):
-            _log.info("%d jobs in force; dashboard: %s/api/dashboard", len(program.catalog), address_of(listener))
+            program.telemetry.service_started(host="embedded", jobs=len(program.catalog))
+            _log.info("dashboard: %s/api/dashboard", address_of(listener))
             await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
         _log.info("stopping: %d runs in work get %g s", program.worker.in_work, program.settings.shutdown_grace)
         await program.worker.drain(program.settings.shutdown_grace)
         server.should_exit = True
         await serving
+        program.telemetry.service_stopped(host="embedded")
 
 
 class _Server(uvicorn.Server):
