@@ -164,7 +164,7 @@ class _Builder:
     def _worker(self, identity: Identity, store: Store, runs: Runs, told: RunListener) -> Worker:
         secret_values = build_secrets(self._settings, identity, self._redactor, self._clock)
         self._stack.push_async_callback(secret_values.aclose)
-        checks = build_checks(secret_values, identity, self._redactor)
+        checks = build_checks(secret_values, identity, self._redactor, user_agent=f"scheduler/{VERSION}")
         self._stack.push_async_callback(checks.aclose)
         circuits = Circuits(StoredCircuits(store))
         self._health.add("secrets", _secrets_health(secret_values, identity))
