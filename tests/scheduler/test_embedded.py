@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -17,57 +13,9 @@ import pytest
 from jobs.runs import Ticket
 from scheduler.stores.runs import Runs
 from scheduler.stores.sqlite import open_sqlite
+from tests.parts.host import Host, embedded, job
 from tests.parts.http_target import HttpTarget
 from tests.parts.proc import Program, free_port, run
-
-
-class Host:
-    """A running embedded host, and a client of its API."""
-
-    def __init__(self, program: Program, client: httpx.AsyncClient) -> None:
-        self.program, self.client = program, client
-
-    async def get(self, path: str) -> Any:
-        answer = await self.client.get(path)
-        answer.raise_for_status()
-        return answer.json()
-
-    async def runs(self, **query: str) -> list[dict[str, Any]]:
-        answer = await self.client.get("/api/runs", params={"limit": "500", **query})
-        found: list[dict[str, Any]] = answer.json()["runs"]
-        return found
-
-    async def stop(self, within: float = 5.0) -> float:
-        """SIGTERM; the seconds until it ended."""
-        began = time.monotonic()
-        self.program.signal(signal.SIGTERM)
-        assert await self.program.exited(within=within) == 0
-        return time.monotonic() - began
-
-
-@asynccontextmanager
-async def embedded(folder: Path, jobs: Mapping[str, Any], **env: str) -> AsyncIterator[Host]:
-    """`serve` over these jobs, with its state in `folder`."""
-    (folder / "jobs").mkdir(exist_ok=True)
-    (folder / "jobs" / "jobs.json").write_text(json.dumps({"jobs": jobs}))
-    port = free_port()
-    settings = {
-        "SCHEDULER_ENVIRONMENT": "test",
-        "SCHEDULER_JOBS": str(folder / "jobs"),
-        "SCHEDULER_STORE": f"sqlite:///{folder / 'state.db'}",
-        "SCHEDULER_LOG__FORMAT": "json",
-    }
-    async with (
-        Program("serve", "--port", str(port), env=settings | env, cwd=folder) as program,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
-    ):
-        await program.ready(f"http://127.0.0.1:{port}/api/health/ready")
-        yield Host(program, client)
-
-
-def job(url: str, schedule: str | None = None, **more: Any) -> dict[str, Any]:
-    scheduled = {"schedule": schedule} if schedule else {}
-    return {"check": {"url": url}, "retry": {"attempts": 1}} | scheduled | more
 
 
 async def test_a_job_runs_on_its_schedule_and_its_history_is_there_after_a_restart(tmp_path: Path) -> None:

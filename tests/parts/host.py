@@ -1,0 +1,89 @@
+"""The embedded host as a process of its own, and a client of its API: `serve`, seen through its front doors alone.
+
+    async with embedded(tmp_path, {"checkout": job(target.url)}) as host:       # state and job file in tmp_path
+        run = await host.run("checkout")                # POST /api/jobs/checkout/run?wait=20s
+        await host.runs(outcome="failed")               # GET /api/runs
+        host.log()                                      # its log lines so far, as dicts
+        await host.stop()                               # SIGTERM; exit code 0 within 5 s
+
+`jobs` None: no job file is written, and what SCHEDULER_JOBS or the environment says counts. Further keywords are
+environment variables. See proc for what else a program is given, and for the guard against the outside.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.parts.proc import Program, free_port
+
+
+class Host:
+    """A running embedded host, and a client of its API."""
+
+    def __init__(self, program: Program, client: httpx.AsyncClient) -> None:
+        self.program, self.client = program, client
+
+    async def get(self, path: str) -> Any:
+        answer = await self.client.get(path)
+        answer.raise_for_status()
+        return answer.json()
+
+    async def run(self, job: str, wait: str = "20s") -> dict[str, Any]:
+        """Run a job now; its finished run."""
+        answer = await self.client.post(f"/api/jobs/{job}/run", params={"wait": wait})
+        assert answer.status_code == 200, answer.text
+        run: dict[str, Any] = answer.json()
+        return run
+
+    async def runs(self, **query: str) -> list[dict[str, Any]]:
+        """The newest 500, or those that the query asks for."""
+        answer = await self.client.get("/api/runs", params={"limit": "500", **query})
+        found: list[dict[str, Any]] = answer.json()["runs"]
+        return found
+
+    def log(self) -> list[dict[str, Any]]:
+        """The lines of its log so far; only with JSON as its format, which `embedded` sets."""
+        whole_lines = self.program.stdout.splitlines(keepends=True)
+        return [json.loads(line) for line in whole_lines if line.startswith("{") and line.endswith("\n")]
+
+    async def stop(self, within: float = 5.0) -> float:
+        """SIGTERM; the seconds until it ended."""
+        began = time.monotonic()
+        self.program.signal(signal.SIGTERM)
+        assert await self.program.exited(within=within) == 0
+        return time.monotonic() - began
+
+
+@asynccontextmanager
+async def embedded(folder: Path, jobs: Mapping[str, Any] | None, **env: str) -> AsyncIterator[Host]:
+    """`serve` over these jobs, with its state in `folder`."""
+    settings = {
+        "SCHEDULER_ENVIRONMENT": "test",
+        "SCHEDULER_STORE": f"sqlite:///{folder / 'state.db'}",
+        "SCHEDULER_LOG__FORMAT": "json",
+    }
+    if jobs is not None:
+        (folder / "jobs").mkdir(exist_ok=True)
+        (folder / "jobs" / "jobs.json").write_text(json.dumps({"jobs": jobs}))
+        settings["SCHEDULER_JOBS"] = str(folder / "jobs")
+    port = free_port()
+    async with (
+        Program("serve", "--port", str(port), env=settings | env, cwd=folder) as program,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
+        await program.ready(f"http://127.0.0.1:{port}/api/health/ready")
+        yield Host(program, client)
+
+
+def job(url: str, schedule: str | None = None, **more: Any) -> dict[str, Any]:
+    """A full-form job with one attempt; `more`: further keys of it."""
+    scheduled = {"schedule": schedule} if schedule else {}
+    return {"check": {"url": url}, "retry": {"attempts": 1}} | scheduled | more
