@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from config.shared_parts import SharedParts
 from jobs.definition import JobDefinition
-from jobs.flat import from_flat, is_flat
+from jobs.flat import from_flat, is_flat, is_flat_key
 from jobs.problems import Finding, Path, findings_of, unknown_key
 
 _MERGED: frozenset[Path] = frozenset(
@@ -104,11 +104,20 @@ def _in_container(held: Any, path: Path, stem: str) -> Iterator[Entry]:
 
 
 def _is_job(value: Any) -> bool:
-    return isinstance(value, dict) and ("check" in value or is_flat(value))
+    return isinstance(value, dict) and (is_flat(value) or _has_check(value))
+
+
+def _has_check(value: dict[str, Any]) -> bool:
+    """Whether `check` is a key of this job, and no job of that name."""
+    check = value.get("check")
+    return "check" in value and not (isinstance(check, dict) and "check" in check)
 
 
 def _is_one_flat_job(value: Any) -> bool:
-    return isinstance(value, dict) and is_flat(value) and not any(_is_job(one) for one in value.values())
+    """A key of the form may hold what looks like a job: the body of a request, such as {"query": ...}."""
+    if not isinstance(value, dict) or not is_flat(value):
+        return False
+    return not any(_is_job(one) for key, one in value.items() if not is_flat_key(key))
 
 
 def _unknown(key: str) -> Finding:

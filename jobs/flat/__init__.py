@@ -8,6 +8,6 @@ Keys count in any case, with or without underscores and hyphens; what is null or
 """
 
 from jobs.flat.conversion import FlatJob, from_flat
-from jobs.flat.keys import is_flat
+from jobs.flat.keys import is_flat, is_flat_key
 
-__all__ = ["FlatJob", "from_flat", "is_flat"]
+__all__ = ["FlatJob", "from_flat", "is_flat", "is_flat_key"]

@@ -64,7 +64,15 @@ _FULL_FORM = _FULL_FORM_ONLY | {"name", "description", "enabled", "schedule", "t
 
 
 def is_flat(mapping: Mapping[str, Any]) -> bool:
-    """Whether a job is written in the flat form: it has a key that only this form knows, and none of only the other."""
+    """Whether a job is written in the flat form: it has a key that only this form knows, and none of only the other.
+
+    A key with a mapping says nothing: it may be a job that is called `body` or `query`.
+    """
     if any(key in _FULL_FORM_ONLY for key in mapping):
         return False
-    return any(key not in _FULL_FORM and fold(key) in NAMES for key in mapping)
+    return any(key not in _FULL_FORM and not isinstance(mapping[key], dict) and is_flat_key(key) for key in mapping)
+
+
+def is_flat_key(key: str) -> bool:
+    """Whether the flat form knows this key, in whatever spelling."""
+    return fold(key) in NAMES

@@ -94,6 +94,28 @@ def test_flat_jobs_wherever_they_stand(value: Any, write: Write, reader: JobFile
     assert list(read(reader, tmp_path).jobs) == list(FLAT)
 
 
+@pytest.mark.parametrize("name", ["body", "query", "url", "check", "timeout", "jobs", "defaults"])
+def test_a_job_below_jobs_may_be_named_like_a_key(
+    name: str, write: Write, reader: JobFileReader, tmp_path: Path
+) -> None:
+    jobs = {name: {"check": {"url": "https://a.example/"}}, "other": {"check": {"url": "https://a.example/"}}}
+    write("a.json", json.dumps({"jobs": jobs}))
+    assert list(read(reader, tmp_path).jobs) == [name, "other"]
+
+
+@pytest.mark.parametrize("name", ["body", "query", "endpoint", "jobs"])
+def test_a_flat_job_may_be_named_like_a_key(name: str, write: Write, reader: JobFileReader, tmp_path: Path) -> None:
+    write("a.json", json.dumps({name: {"Endpoint": "https://a.example/"}}))
+    assert list(read(reader, tmp_path).jobs) == [name]
+
+
+def test_the_body_of_a_single_flat_job_is_not_taken_for_a_job(
+    write: Write, reader: JobFileReader, tmp_path: Path
+) -> None:
+    write("graph.json", '{"Endpoint": "https://a.example/", "HttpMethod": "POST", "Body": {"query": "{ok}", "url": 1}}')
+    assert list(read(reader, tmp_path).jobs) == ["graph"]
+
+
 def test_jobs_that_an_anchor_brings(write: Write, reader: JobFileReader, tmp_path: Path) -> None:
     write("a.yaml", 'defaults: {}\njobs: {<<: [&x {a: &a {check: {url: "https://a.example/"}}}], b: *a}\n')
     assert read(reader, tmp_path).origins == {"a": "jobs/a.yaml:2", "b": "jobs/a.yaml:2"}
