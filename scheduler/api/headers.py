@@ -1,8 +1,7 @@
-"""Security headers of every answer, by the `secure` package. Added by scheduler.api.app."""
+"""Security headers of every answer, by the `secure` package. Added by scheduler.api.app and closed."""
 
 from __future__ import annotations
 
-from fastapi import FastAPI
 from secure import (
     CacheControl,
     ContentSecurityPolicy,
@@ -15,6 +14,7 @@ from secure import (
     XFrameOptions,
 )
 from secure.middleware import SecureASGIMiddleware
+from starlette.applications import Starlette
 
 # The dashboard needs its own style sheet and script; nothing else is ever loaded, framed or sent elsewhere.
 _CSP = (
@@ -30,7 +30,7 @@ _CSP = (
 )
 
 
-def add_security_headers(api: FastAPI) -> None:
+def add_security_headers(api: Starlette) -> None:
     headers = Secure(
         cache=CacheControl().no_store(),
         coop=CrossOriginOpenerPolicy().same_origin(),

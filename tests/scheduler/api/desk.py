@@ -10,12 +10,12 @@ import httpx
 
 from jobs.runs import Ticket
 from scheduler.api.app import create_api
-from scheduler.api.services import Services
 from scheduler.catalog import Entry
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.health import Health, PartHealth, Status
 from scheduler.operations import Operations
 from scheduler.queries import Queries
+from scheduler.services import Services
 from scheduler.stores.runs import Record
 from tests.jobs.running.run_parts import Step
 from tests.scheduler.fakes import Shop

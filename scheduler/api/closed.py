@@ -1,0 +1,48 @@
+"""What is answered while the program cannot be opened, in place of the whole API. Made by scheduler.functions_host.
+
+The process lives and says so: restarting it would mend nothing. Everything else is a problem that says what to mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPMethod, HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from jobs.problems import Problem
+from scheduler.api.head import HeadAsGet
+from scheduler.api.headers import add_security_headers
+from scheduler.api.models import LiveModel
+from scheduler.api.problems import RETRY_AFTER, Invalid, problem
+
+MOST_ERRORS = 100
+"""Of a folder of broken files; the detail says how many there are."""
+
+
+def create_closed_api(detail: str, problems: Sequence[Problem] = ()) -> Starlette:
+    """503 with `detail` and each problem at every address; 200 at /api/health/live."""
+    errors = [_invalid(each) for each in problems[:MOST_ERRORS]] or None
+
+    async def closed(request: Request) -> JSONResponse:
+        headers = {"Retry-After": RETRY_AFTER}
+        return problem(request.url.path, HTTPStatus.SERVICE_UNAVAILABLE, detail, errors=errors, headers=headers)
+
+    async def live(request: Request) -> JSONResponse:
+        return JSONResponse(LiveModel().model_dump())
+
+    routes = [Route("/api/health/live", live), Route("/{path:path}", closed, methods=list(HTTPMethod))]
+    api = Starlette(routes=routes)
+    api.add_middleware(HeadAsGet)
+    add_security_headers(api)
+    return api
+
+
+def _invalid(found: Problem) -> Invalid:
+    """Its place is the file with the line, then the key, as far as it has them."""
+    file = f"{found.file}:{found.line}" if found.file and found.line is not None else found.file
+    where = ": ".join(part for part in (file, found.where) if part)
+    return Invalid(where=where, message=found.message, hint=found.hint or None)

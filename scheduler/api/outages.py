@@ -1,0 +1,124 @@
+"""Which of all jobs are down, since when and why. Called by scheduler.api.overview.
+
+A job is down if the newest of its runs that tells (skipped and cancelled ones do not) says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jobs.ports import Clock
+from jobs.runs import Outcome, Run
+from scheduler.queries import Queries
+from scheduler.stores.runs import Record
+
+SHOWN = 50
+"""Outages that are told; of all others only their number."""
+
+_AT_ONCE = 100
+"""Jobs looked at in a row, before others get their turn."""
+_RESTS = 20
+"""A look at all jobs is kept for so many times as long as it took: who watches takes a twentieth of a core at most."""
+_FIRST, _STEP, _LOOK_BACK = 20, 200, 2000
+"""Runs read at first, then at a time, and at most, to find the beginning of an outage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Runs of a job that were down one after the other, up to now.
+
+    `whole`: a run that succeeded came before them. Without it history, or what was read of it, begins with the outage.
+    `asked`: the newest one that asked the target, so it knows why. None if the circuit was open all the while.
+    """
+
+    newest: Run
+    oldest: Run
+    asked: Run | None
+    whole: bool
+
+    @property
+    def since(self) -> datetime:
+        return self.oldest.started_at
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """Those that began last come first. `count` may be more than are told."""
+
+    outages: tuple[Outage, ...] = ()
+    count: int = 0
+
+
+class Outages:
+    """Made once an app: it remembers what it found out."""
+
+    def __init__(self, queries: Queries, clock: Clock) -> None:
+        self._queries = queries
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._down = Down()
+        self._until = float("-inf")
+        self._known: dict[str, Outage] = {}
+
+    async def now(self) -> Down:
+        """As of now, or as of a moment ago if there are very many jobs. Raises StoreError."""
+        async with self._lock:
+            began = self._clock.monotonic()
+            if began >= self._until:
+                self._down = await self._look()
+                ended = self._clock.monotonic()
+                self._until = ended + _RESTS * (ended - began)
+            return self._down
+
+    async def _look(self) -> Down:
+        names = self._queries.names()
+        found: dict[str, Outage] = {}
+        more = 0
+        for start in range(0, len(names), _AT_ONCE):
+            latest = await self._queries.latest_of(names[start : start + _AT_ONCE])
+            for name, record in latest.items():
+                if record.run is None or record.run.outcome is Outcome.SUCCEEDED:
+                    continue
+                if record.run.outcome.down and len(found) >= SHOWN:
+                    more += 1
+                elif (outage := await self._outage(name)) is not None:
+                    found[name] = outage
+        self._known = found
+        newest_first = sorted(found.values(), key=lambda outage: outage.since, reverse=True)
+        return Down(tuple(newest_first[:SHOWN]), len(found) + more)
+
+    async def _outage(self, name: str) -> Outage | None:
+        """None if the job is not down."""
+        page = await self._queries.runs(job=name, limit=_FIRST)
+        outage = _extended(None, page.records)
+        if outage is None or outage.whole:
+            return outage
+        known = self._known.get(name)
+        if known is not None and known.newest.due_at >= outage.oldest.due_at:
+            # No run in between that we have not seen.
+            return replace(known, newest=outage.newest, asked=outage.asked or known.asked)
+        looked = _FIRST
+        while not outage.whole and page.continuation is not None and looked < _LOOK_BACK:
+            page = await self._queries.runs(job=name, limit=_STEP, continuation=page.continuation)
+            outage = _extended(outage, page.records) or outage
+            looked += _STEP
+        return outage
+
+
+def _extended(outage: Outage | None, records: Iterable[Record]) -> Outage | None:
+    """The outage with older runs, newest first, up to the one that succeeded."""
+    for record in records:
+        run = record.run
+        if run is None or run.outcome in (Outcome.SKIPPED, Outcome.CANCELLED):
+            continue
+        if not run.outcome.down:
+            return outage if outage is None else replace(outage, whole=True)
+        asked = None if run.outcome is Outcome.REJECTED else run
+        if outage is None:
+            outage = Outage(run, run, asked, whole=False)
+        else:
+            outage = replace(outage, oldest=run, asked=outage.asked or asked)
+    return outage

@@ -1,0 +1,57 @@
+"""What the overview page tells: which jobs are down, a page of all jobs, the newest runs. Called by dashboard."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from jobs.ports import Clock
+from jobs.runs import Run
+from scheduler.api.outages import Down, Outages
+from scheduler.queries import JobView, Queries
+from scheduler.stores.runs import Record
+
+PAGE = 50
+"""Jobs on a page."""
+STRIP = 20
+"""Runs in a job's strip of recent ones, and in the list of the newest of all jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job of the page. `recent`: its finished runs, oldest first."""
+
+    view: JobView
+    recent: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`rows` are jobs `before + 1` to `before + len(rows)` of `total`."""
+
+    down: Down
+    rows: tuple[JobRow, ...]
+    before: int
+    total: int
+    continuation: str | None
+    newest: tuple[Record, ...]
+
+
+class Overview:
+    """Made once an app."""
+
+    def __init__(self, queries: Queries, clock: Clock) -> None:
+        self._queries = queries
+        self._outages = Outages(queries, clock)
+
+    async def page(self, after: str) -> Page:
+        """With the jobs after this one. Raises StoreError."""
+        down, jobs, newest = await asyncio.gather(
+            self._outages.now(), self._queries.jobs(limit=PAGE, after=after), self._queries.runs(limit=STRIP)
+        )
+        rows = await asyncio.gather(*map(self._row, jobs.jobs))
+        return Page(down, tuple(rows), jobs.before, jobs.total, jobs.continuation, newest.records)
+
+    async def _row(self, view: JobView) -> JobRow:
+        page = await self._queries.runs(job=view.entry.job.name, limit=STRIP)
+        return JobRow(view, tuple(record.run for record in reversed(page.records) if record.run is not None))

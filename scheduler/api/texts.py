@@ -1,0 +1,69 @@
+"""Spans, instants and counts as the dashboard writes them. Times are UTC."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from jobs.runs import Run
+
+NOTHING = "\N{EN DASH}"
+"""No value in a table."""
+
+
+def span_text(seconds: float) -> str:
+    """A span as people say it: `12 s`, `4 min`, `3 h 5 min`, `5 d 2 h`."""
+    whole = int(abs(seconds))
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86_400
+    if whole < 90:
+        return f"{whole} s"
+    if not hours:
+        return f"{minutes} min"
+    return f"{days} d {hours % 24} h" if days else f"{hours} h {minutes % 60} min"
+
+
+def when(instant: datetime, now: datetime) -> str:
+    """`now`, `in 12 s`, `3 h 5 min ago`."""
+    seconds = (instant - now).total_seconds()
+    if abs(seconds) < 1:
+        return "now"
+    return f"in {span_text(seconds)}" if seconds > 0 else f"{span_text(seconds)} ago"
+
+
+def clock_time(instant: datetime, now: datetime) -> str:
+    """`12:00:05`, with the date before it on another day."""
+    return f"{instant:%H:%M:%S}" if instant.date() == now.date() else f"{instant:%Y-%m-%d %H:%M:%S}"
+
+
+def milliseconds(value: float | None) -> str:
+    """`8 ms`, `12.3 s`."""
+    if value is None:
+        return NOTHING
+    return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.1f} s"
+
+
+def words(name: str) -> str:
+    """An outcome or an error class: `timed out`."""
+    return name.replace("_", " ")
+
+
+def parts(name: str) -> list[str]:
+    """A name in pieces between which a line may end: after a dot, hyphen or underscore, before a capital."""
+    return re.split(r"(?<=[._-])|(?<=[a-z])(?=[A-Z])", name)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def strip_text(runs: Sequence[Run]) -> str:
+    """What a strip of runs shows, for those who do not see it: `20 runs: 18 succeeded, 2 failed`."""
+    if not runs:
+        return "no runs yet"
+    outcomes = Counter(run.outcome for run in runs)
+    return f"{counted(len(runs), 'run')}: " + ", ".join(
+        f"{count} {words(one)}" for one, count in outcomes.most_common()
+    )

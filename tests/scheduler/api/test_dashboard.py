@@ -1,0 +1,236 @@
+"""GET /api/dashboard, as the server sends it. What a browser makes of it: test_dashboard_in_browser."""
+
+from __future__ import annotations
+
+import re
+import time
+from html import unescape
+
+from scheduler.api.texts import NOTHING
+from scheduler.health import Status
+from tests.jobs.running.run_parts import REFUSED, Hang, answer
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.api.desk import Desk
+from tests.scheduler.fakes import entry
+from tests.scheduler.stores.samples import run_of, ticket
+
+ONCE = {"retry": {"attempts": 1}}
+
+
+async def page_of(desk: Desk, path: str = "/api/dashboard", **query: str) -> str:
+    sent = await desk.get(path, **query)
+    assert sent.headers["content-type"] == "text/html; charset=utf-8"
+    return sent.text
+
+
+def text_of(page: str) -> str:
+    """What a reader sees, without line breaks; a hyphen where there is no value."""
+    body = re.sub(r"<title>.*?</title>", "", page, flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]*>", "", re.sub(r"</(td|th|p|li|div|h\d)>", " ", body))).split()).replace(
+        NOTHING, "-"
+    )
+
+
+def addresses_in(page: str) -> list[str]:
+    return [unescape(address) for address in re.findall(r'(?:href|src)="([^"]*)"', page)]
+
+
+@virtual_time
+async def test_a_job_that_is_down_stands_first_with_since_when_and_why() -> None:
+    async with Desk(answer(), REFUSED, jobs=[entry(**ONCE), entry("other")]) as desk:  # type: ignore[arg-type]
+        await desk.perform(seconds=-10)
+        await desk.shop.clock.sleep(4000)
+        await desk.perform()
+        await desk.shop.clock.sleep(300)
+
+        page = await page_of(desk)
+
+    assert "<title>1 down · Scheduler · test</title>" in page
+    text = text_of(page)
+    assert "1 of 2 jobs is down" in text
+    assert "checkout since 13:06:40 (5 min) checkout.internal:443 refused the connection." in text
+    assert "latest run: failed, connection refused, 1 attempt, 5 min ago" in text
+    assert "icon-down.svg" in page
+
+
+@virtual_time
+async def test_a_job_that_never_succeeded_is_down_for_as_long_as_is_known() -> None:
+    async with Desk(answer(500), jobs=[entry(**ONCE)]) as desk:  # type: ignore[arg-type]
+        await desk.perform()
+        await desk.shop.clock.sleep(30)
+
+        assert "for 30 s at least" in text_of(await page_of(desk))
+
+
+@virtual_time
+async def test_a_job_on_another_page_is_told_when_it_is_down() -> None:
+    jobs = [entry(f"job-{number:03}", **ONCE) for number in range(60)]  # type: ignore[arg-type]
+    async with Desk(answer(500), jobs=jobs) as desk:
+        await desk.perform("job-057")
+
+        text = text_of(await page_of(desk))
+
+    assert "1 of 60 jobs is down" in text
+    assert "Jobs 1 to 50 of 60" in text
+
+
+@virtual_time
+async def test_nothing_down_is_said_so() -> None:
+    async with Desk() as desk:
+        await desk.perform()
+
+        page = await page_of(desk)
+
+    assert "Nothing is down" in text_of(page)
+    assert "<title>Scheduler · test</title>" in page
+    assert "Down now" not in page
+
+
+async def test_a_new_installation_is_told_what_to_do() -> None:
+    async with Desk(jobs=[]) as desk:
+        text = text_of(await page_of(desk))
+
+    assert "Nothing has run yet" in text
+    assert "There are no jobs. Put a file into the folder that SCHEDULER_JOBS names" in text
+    assert "No run yet." in text
+
+
+@virtual_time
+async def test_every_job_has_its_row() -> None:
+    jobs = [
+        entry("asked", schedule=None),
+        entry("off", enabled=False),
+        entry("planned", description="Takes the money"),
+    ]
+    async with Desk(jobs=jobs) as desk:
+        await desk.perform("planned")
+        await desk.shop.clock.sleep(2)
+
+        text = text_of(await page_of(desk))
+
+    assert "asked http://127.0.0.1:9/ on demand - no run yet -" in text
+    assert "off http://127.0.0.1:9/ disabled - no run yet -" in text
+    assert "planned Takes the money every 10s in 8 s succeeded 2 s ago 12 ms" in text
+
+
+@virtual_time
+async def test_the_newest_runs_are_listed_with_what_happened() -> None:
+    async with Desk(answer(500), Hang("body", 9.0), jobs=[entry(overlap="allow", **ONCE)]) as desk:  # type: ignore[arg-type]
+        await desk.perform()
+        desk.shop.worker.submit(desk.shop.ticket(1))
+        await desk.shop.clock.sleep(2)
+
+        text = text_of(await page_of(desk))
+
+    assert "12:00:01 checkout running - - 12:00:00 checkout failed 1" in text
+
+
+@virtual_time
+async def test_a_strip_of_recent_runs_is_readable_without_colours() -> None:
+    async with Desk(answer(), REFUSED, answer(), jobs=[entry(retry={"attempts": 2})]) as desk:
+        for seconds in range(3):
+            await desk.perform(seconds=seconds)
+
+        page = await page_of(desk)
+
+    assert 'aria-label="3 runs: 3 succeeded"' in page
+    assert "succeeded, 2 attempts" in page
+    assert page.count('class="mark succeeded retried" title') == 1
+
+
+async def test_a_part_that_is_not_well_is_told() -> None:
+    async with Desk() as desk:
+        desk.part("store", Status.OK)
+        desk.part("datadog", Status.DEGRADED, "HTTP 403: look at the key")
+
+        text = text_of(await page_of(desk))
+
+    assert "datadog is degraded. HTTP 403: look at the key" in text
+    assert "store is" not in text
+
+
+async def test_while_the_store_is_away_the_page_says_so() -> None:
+    async with Desk() as desk:
+        desk.lose_the_store()
+        desk.part("store", Status.DOWN, "the store is away")
+
+        sent = await desk.get("/api/dashboard")
+
+    assert (sent.status_code, sent.headers["Retry-After"]) == (503, "5")
+    assert sent.headers["content-type"].startswith("text/html")
+    assert text_of(sent.text).count("the store is away") == 1
+    assert "Jobs and runs cannot be shown now." in text_of(sent.text)
+
+
+async def test_pages_of_jobs_lead_on_and_back() -> None:
+    async with Desk(jobs=[entry(f"job-{number:03}") for number in range(60)]) as desk:
+        first = await page_of(desk)
+        (more,) = [address for address in addresses_in(first) if "continuation" in address]
+        second = await page_of(desk, more)
+
+    assert "Jobs 51 to 60 of 60" in text_of(second)
+    assert "/api/dashboard" in addresses_in(second)
+    assert not [address for address in addresses_in(second) if "continuation" in address]
+
+
+async def test_behind_the_last_page_there_are_no_more_jobs() -> None:
+    async with Desk() as desk:
+        assert "There are no more jobs." in text_of(await page_of(desk, continuation="zzz"))
+
+
+async def test_a_function_key_goes_along_with_every_link() -> None:
+    async with Desk(jobs=[entry(f"job-{number:03}") for number in range(60)]) as desk:
+        await desk.perform("job-000")
+
+        addresses = addresses_in(await page_of(desk, code="a/b+c=="))
+
+        assert len(addresses) > 55
+        assert all("code=a%2Fb%2Bc%3D%3D" in address for address in addresses)
+        assert {(await desk.get(address)).status_code for address in addresses} == {200}
+
+
+async def test_without_a_key_no_link_has_one() -> None:
+    async with Desk() as desk:
+        await desk.perform()
+
+        addresses = addresses_in(await page_of(desk))
+
+        assert not [address for address in addresses if "code" in address]
+        assert {(await desk.get(address)).status_code for address in addresses} == {200}
+
+
+async def test_what_comes_from_outside_is_text_and_not_markup() -> None:
+    async with Desk(jobs=[entry(description="<script>alert(1)</script>")]) as desk:
+        page = await page_of(desk, code='"><script>')
+
+    assert "<script>alert" not in page
+    assert '"><script>' not in page
+
+
+async def test_nothing_runs_or_is_styled_inline() -> None:
+    """The content security policy would stop it."""
+    async with Desk() as desk:
+        await desk.perform()
+        page = await page_of(desk)
+
+    assert not re.search(r'style="|\son\w+="|<style|<script(?![^>]*\ssrc=)', page)
+
+
+async def test_an_unknown_parameter_is_refused_here_too() -> None:
+    async with Desk() as desk:
+        assert (await desk.get("/api/dashboard", page=2)).status_code == 400
+
+
+async def test_fifty_jobs_with_twenty_runs_each_are_quick() -> None:
+    async with Desk(jobs=[entry(f"job-{number:03}") for number in range(50)]) as desk:
+        for name in desk.shop.catalog.names():
+            for number in range(20):
+                due = ticket(name, number)
+                await desk.keep(due, run_of(due))
+        await page_of(desk)
+
+        began = time.perf_counter()
+        await page_of(desk)
+        took = time.perf_counter() - began
+
+    assert took < 1.0

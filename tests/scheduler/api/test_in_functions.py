@@ -1,0 +1,63 @@
+"""The same app behind the Functions host's own adapter, which differs from uvicorn in small ways."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import azure.functions as func
+import pytest
+
+from tests.scheduler.api.desk import Desk
+
+HOST = "https://scheduler.azurewebsites.net"
+
+
+async def ask(desk: Desk, method: str, path: str) -> func.HttpResponse:
+    url = HOST + path
+    request = func.HttpRequest(method, url, params=dict(parse_qsl(urlsplit(url).query)), body=b"")
+    answer: func.HttpResponse = await func.AsgiMiddleware(desk.app).handle_async(request)
+    return answer
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+async def test_a_run_is_found_by_its_id(encoded: bool) -> None:
+    async with Desk() as desk:
+        run_id = await desk.perform()
+
+        answer = await ask(desk, "GET", f"/api/runs/{quote(run_id, safe='') if encoded else run_id}?code=KEY")
+
+    assert answer.status_code == 200
+    assert json.loads(answer.get_body())["id"] == run_id
+
+
+async def test_a_run_is_started() -> None:
+    async with Desk() as desk:
+        answer = await ask(desk, "POST", "/api/jobs/checkout/run?code=KEY")
+
+    assert answer.status_code == 202
+    assert answer.headers["operation-location"].startswith("/api/runs/checkout@")
+
+
+async def test_an_unforeseen_error_is_an_answer_and_not_a_failed_invocation() -> None:
+    async with Desk() as desk:
+
+        async def breaks(*_: object, **__: object) -> None:
+            raise RuntimeError
+
+        desk.shop.runs.list = breaks  # type: ignore[assignment, method-assign]
+        answer = await ask(desk, "GET", "/api/runs")
+
+    assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_the_dashboard_and_its_files_are_served() -> None:
+    async with Desk() as desk:
+        page = await ask(desk, "GET", "/api/dashboard?code=KEY")
+        style = await ask(desk, "GET", "/api/dashboard/static/overview.css?code=KEY")
+
+    assert (page.status_code, page.mimetype) == (200, "text/html; charset=utf-8")
+    assert b"/api/runs?code=KEY" in page.get_body()
+    assert (style.status_code, style.mimetype) == (200, "text/css; charset=utf-8")
+    assert b".outages" in style.get_body()
