@@ -8,7 +8,8 @@ from typing import Literal
 
 from jobs.runs import Phases
 
-Phase = Literal["dns", "connect", "tls", "first_byte", "body"]
+Phase = Literal["secrets", "token", "dns", "connect", "tls", "first_byte", "body"]
+"""In the first two it is not the target that is waited for; they are told apart and not kept."""
 
 
 class PhaseClock:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from jobs.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth
+from jobs.checks.clock import PhaseClock
 from jobs.model import SecretRef
 from jobs.ports import Secrets, Tokens
 from jobs.redaction import Redactor
@@ -29,7 +30,9 @@ class Credentials:
 NOTHING = Credentials({})
 
 
-async def credentials_of(target: HttpTarget, secrets: Secrets, tokens: Tokens, redactor: Redactor) -> Credentials:
+async def credentials_of(
+    target: HttpTarget, secrets: Secrets, tokens: Tokens, redactor: Redactor, clock: PhaseClock
+) -> Credentials:
     """Fetch all of them at the same time, and register them with the redactor.
 
     Raises:
@@ -39,6 +42,7 @@ async def credentials_of(target: HttpTarget, secrets: Secrets, tokens: Tokens, r
     scope = target.auth.scope if isinstance(target.auth, ManagedIdentityAuth) else None
     if not names and scope is None:
         return NOTHING
+    clock.enter("secrets" if names else "token")
     fetched = [secrets.get(name) for name in names]
     if scope is not None:
         fetched.append(tokens.get(scope))

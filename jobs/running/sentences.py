@@ -12,6 +12,17 @@ from jobs.checks.clock import Phase
 from jobs.runs import ErrorClass, Failure, Observation
 
 _TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {
+    # Not the target's fault: these classes do not count against it, nor against its circuit.
+    "secrets": (
+        ErrorClass.SECRET_UNAVAILABLE,
+        "{peer} was not asked: the secrets for it did not come within {limit}; "
+        "look at the Key Vault, and at the way to it.",
+    ),
+    "token": (
+        ErrorClass.TOKEN_UNAVAILABLE,
+        "{peer} was not asked: the access token for it did not come within {limit}; "
+        "look at the app's managed identity.",
+    ),
     "dns": (ErrorClass.DNS_TIMEOUT, "No answer from the DNS about {host} within {limit}."),
     "connect": (
         ErrorClass.CONNECT_TIMEOUT,

@@ -49,6 +49,27 @@ async def test_the_phases_of_all_hops_are_added(ask: Asking, target: HttpTarget)
     assert phases.first_byte_ms >= 40
 
 
+@pytest.mark.parametrize(
+    ("auth", "phase"),
+    [
+        ({"kind": "bearer", "token": {"secret": "x"}}, "secrets"),
+        ({"kind": "managed_identity", "scope": "api://x/.default"}, "token"),
+    ],
+)
+async def test_the_clock_knows_that_it_was_no_target_that_was_waited_for(
+    auth: dict[str, Any], phase: str, ask: Asking, target: HttpTarget
+) -> None:
+    class Slow:
+        async def get(self, _: str) -> str:
+            await asyncio.sleep(60)
+            return ""
+
+    ask.check._secrets = ask.check._tokens = Slow()
+    clock = await ask.until(0.01, target.url, auth=auth)
+    assert clock.current == phase
+    assert target.requests == []
+
+
 async def test_a_failed_connection_has_the_phases_up_to_it(ask: Asking) -> None:
     async with bad.refused_port() as server:
         phases = (await ask(server.url.replace("127.0.0.1", "localhost"))).phases

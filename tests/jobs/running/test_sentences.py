@@ -12,6 +12,18 @@ URL = "https://checkout.internal/health"
 @pytest.mark.parametrize(
     ("phase", "error", "sentence"),
     [
+        (
+            "secrets",
+            ErrorClass.SECRET_UNAVAILABLE,
+            "checkout.internal:443 was not asked: the secrets for it did not come within 5 s; "
+            "look at the Key Vault, and at the way to it.",
+        ),
+        (
+            "token",
+            ErrorClass.TOKEN_UNAVAILABLE,
+            "checkout.internal:443 was not asked: the access token for it did not come within 5 s; "
+            "look at the app's managed identity.",
+        ),
         ("dns", ErrorClass.DNS_TIMEOUT, "No answer from the DNS about checkout.internal within 5 s."),
         (
             "connect",
