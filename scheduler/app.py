@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,7 +31,7 @@ from observability.telemetry import Telemetry, build_telemetry
 from scheduler.catalog import Catalog, Entry
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
-from scheduler.gates import OverlapAnywhere, OverlapHere
+from scheduler.gates import Overlap, OverlapAnywhere, OverlapHere
 from scheduler.health import Health, PartHealth, Probe, Status
 from scheduler.operations import Operations
 from scheduler.queries import Queries
@@ -177,8 +177,13 @@ class _Builder:
             self._clock,
             owner=self._owner,
             concurrency=self._settings.concurrency,
-            overlap=OverlapHere if self._role is Role.EMBEDDED else lambda _: OverlapAnywhere(runs, self._clock),
+            overlap=self._overlap(runs),
         )
+
+    def _overlap(self, runs: Runs) -> Callable[[dict[str, set[str]]], Overlap]:
+        if self._role is Role.EMBEDDED:
+            return OverlapHere
+        return lambda going: OverlapAnywhere(runs, self._clock, going)
 
     async def _dispatch(self, identity: Identity, worker: Worker) -> Dispatch:
         if self._role is not Role.FUNCTIONS:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog import Entry
-from scheduler.stores.runs import Runs, RunState
+from scheduler.stores.runs import Runs
 
 
 class Overlap(Protocol):
@@ -30,22 +31,29 @@ class OverlapHere:
 
 
 class OverlapAnywhere:
-    """The Functions host: another instance may be at it, so the store says it."""
+    """The Functions host: another instance may be at it, so the store says it, and then the worker's own list.
 
-    LOOK_BACK = 5
+    Of runs that begin at the same time the one with the oldest claim goes on; otherwise each would leave it to the
+    others. A claim that another instance is just writing may be missed: two then overlap, rather than none running.
+    """
 
-    def __init__(self, runs: Runs, clock: Clock) -> None:
+    def __init__(self, runs: Runs, clock: Clock, going: dict[str, set[str]]) -> None:
         self._runs = runs
         self._clock = clock
+        self._here = OverlapHere(going)
 
     async def other_run(self, ticket: Ticket) -> str | None:
-        page = await self._runs.list(job=ticket.job, limit=self.LOOK_BACK)
+        claims = await self._live_claims(ticket.job)
+        if claims and claims[0] != ticket.id:
+            return claims[0]
+        return await self._here.other_run(ticket)
+
+    async def _live_claims(self, job: str) -> Sequence[str]:
+        """Ids of the job's runs, oldest claim first: all of its leases are equally long."""
         now = self._clock.now()
-        for record in page.records:
-            lively = record.state is RunState.RUNNING and record.lease_until is not None and record.lease_until > now
-            if lively and record.ticket.id != ticket.id:
-                return record.ticket.id
-        return None
+        records = await self._runs.running(job)
+        leases = ((record.lease_until, record.ticket.id) for record in records if record.lease_until is not None)
+        return [run_id for until, run_id in sorted(leases) if until > now]
 
 
 async def reason_to_skip(ticket: Ticket, entry: Entry, overlap: Overlap) -> str | None:

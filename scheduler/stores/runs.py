@@ -19,6 +19,7 @@ from datetime import datetime
 
 from jobs.runs import Outcome, Run, Ticket
 from scheduler.stores.port import (
+    LARGEST_PAGE,
     Change,
     Delete,
     Insert,
@@ -180,6 +181,16 @@ class Runs:
                     await self._end(record.run, record.ticket)
             after = rows[-1].key
         return found
+
+    async def running(self, job: str) -> Sequence[Record]:
+        """The job's runs that are claimed, newest first; the lease of some may have ended."""
+        pointers: list[Row] = []
+        after = ""
+        while rows := await self._store.list(TIMELINE, OPEN, after=after, limit=LARGEST_PAGE, bodies=False):
+            pointers += (row for row in rows if RunKey.of_pointer(row.key).job == job)
+            after = rows[-1].key
+        records = await read_open(self._store, pointers)
+        return [record for record in records if record.state is RunState.RUNNING]
 
     async def latest(self, job: str) -> Record | None:
         """The job's newest finished run."""

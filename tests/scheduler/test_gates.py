@@ -60,7 +60,7 @@ async def test_a_run_does_not_overlap_itself() -> None:
 @virtual_time
 async def test_a_run_of_another_instance_is_seen_in_the_store_until_its_lease_ends() -> None:
     shop = Shop()
-    overlap = OverlapAnywhere(shop.runs, shop.clock)
+    overlap = OverlapAnywhere(shop.runs, shop.clock, {})
     other, ours = shop.ticket(-10), shop.ticket()
     now = shop.clock.now()
     await shop.runs.claim(other, "other", now + timedelta(seconds=30), now)
@@ -74,8 +74,42 @@ async def test_a_run_of_another_instance_is_seen_in_the_store_until_its_lease_en
 @virtual_time
 async def test_queued_and_finished_runs_do_not_overlap() -> None:
     shop = Shop()
-    overlap = OverlapAnywhere(shop.runs, shop.clock)
+    overlap = OverlapAnywhere(shop.runs, shop.clock, {})
     await shop.worker.perform(shop.ticket(-20))
     await shop.runs.enqueue(shop.ticket(-10))
 
     assert await overlap.other_run(shop.ticket()) is None
+
+
+@virtual_time
+async def test_of_runs_that_begin_at_the_same_time_the_oldest_claim_goes_on() -> None:
+    shop = Shop()
+    overlap = OverlapAnywhere(shop.runs, shop.clock, {})
+    tickets = [shop.ticket(-10), shop.ticket(-20), shop.ticket()]
+    for ticket in tickets:
+        now = shop.clock.now()
+        await shop.runs.claim(ticket, "instance", now + timedelta(seconds=30), now)
+        await shop.clock.sleep(0.001)
+
+    assert [await overlap.other_run(ticket) for ticket in tickets] == [None, tickets[0].id, tickets[0].id]
+
+
+@virtual_time
+async def test_a_long_run_is_seen_behind_many_that_were_skipped_for_it() -> None:
+    shop = Shop()
+    overlap = OverlapAnywhere(shop.runs, shop.clock, {})
+    long = shop.ticket(-400)
+    now = shop.clock.now()
+    await shop.runs.claim(long, "other", now + timedelta(seconds=30), now)
+    for seconds in range(-390, 0, 10):
+        await shop.worker.perform(shop.ticket(seconds))
+
+    assert await overlap.other_run(shop.ticket()) == long.id
+
+
+@virtual_time
+async def test_a_run_of_this_instance_is_seen_whatever_the_store_says() -> None:
+    shop = Shop()
+    ours, going = shop.ticket(), shop.ticket(-10)
+
+    assert await OverlapAnywhere(shop.runs, shop.clock, {"checkout": {going.id}}).other_run(ours) == going.id
