@@ -5,6 +5,7 @@ config/environments/base.yaml says what each one does and holds the same default
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -45,6 +46,30 @@ def _service_url(text: str) -> str:
 ServiceUrl = Annotated[str, AfterValidator(_service_url)]
 """https; plain http on loopback only."""
 
+
+def _storage_connection(value: SecretStr) -> SecretStr:
+    """Microsoft's client would only refuse it when it is opened, or when it first signs a request."""
+    text = value.get_secret_value().strip().rstrip(";")
+    parts = {key.strip().lower(): rest for key, _, rest in (part.partition("=") for part in text.split(";"))}
+    if parts.get("usedevelopmentstorage", "").lower() == "true":
+        return value
+    named = "accountname" in parts or {"tableendpoint", "queueendpoint"} <= parts.keys()
+    signed = "sharedaccesssignature" in parts or ("accountname" in parts and _is_base64(parts.get("accountkey", "")))
+    if not (named and signed):
+        raise ValueError(
+            "is not the connection string of a storage account: "
+            "DefaultEndpointsProtocol=https;AccountName=...;AccountKey=...;EndpointSuffix=core.windows.net"
+        )
+    return value
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(base64.b64decode(text, validate=True))
+    except ValueError:
+        return False
+
+
 PositiveDuration = Annotated[Duration, Field(gt=0)]
 
 
@@ -65,7 +90,7 @@ class RetentionSettings(Frozen):
 class StorageSettings(Frozen):
     """The storage account of store `azure`: by connection string, or by name (or URLs) with the app's identity."""
 
-    connection_string: SecretStr | None = None
+    connection_string: Annotated[SecretStr, AfterValidator(_storage_connection)] | None = None
     account_name: str | None = Field(
         default=None, pattern=r"^[a-z0-9]{3,24}$", description="3 to 24 lower-case letters and digits"
     )

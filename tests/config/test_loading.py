@@ -96,7 +96,7 @@ def test_a_setting_of_our_own_name_goes_before_a_well_known_one(root: Path) -> N
 
 
 def test_secrets_do_not_show(root: Path) -> None:
-    read = settings(root, DD_API_KEY="hunter2", AzureWebJobsStorage="AccountKey=hunter2")
+    read = settings(root, DD_API_KEY="hunter2", AzureWebJobsStorage="AccountName=a;AccountKey=hunter2=")
     assert "hunter2" not in f"{read!r} {read} {read.model_dump_json()}"
 
 
@@ -148,6 +148,8 @@ def test_an_unknown_environment_is_told_with_those_present(root: Path) -> None:
         ({"SCHEDULER_SHUTDOWN_GRACE": "4"}, "SCHEDULER_SHUTDOWN_GRACE: '4' is not a duration"),
         ({"DD_SITE": "https://x"}, "DD_SITE: 'https://x' has the wrong form; a host such as datadoghq.eu"),
         ({"AzureWebJobsStorage__accountName": "A"}, "AzureWebJobsStorage__accountName: 'A' has the wrong form"),
+        ({"AzureWebJobsStorage": "AccountKey=YQ=="}, "AzureWebJobsStorage: is not the connection string of a storage"),
+        ({"AzureWebJobsStorage": "AccountName=a;AccountKey=?"}, "AzureWebJobsStorage: is not the connection string"),
     ],
 )
 def test_a_wrong_variable_is_told_by_its_name(environ: dict[str, str], sentence: str, root: Path) -> None:
