@@ -30,11 +30,11 @@ async def work(message: func.QueueMessage) -> None:
 @app.queue_trigger(arg_name="message", queue_name=POISON_QUEUE, connection="AzureWebJobsStorage")
 async def bury(message: func.QueueMessage) -> None:
     """Keep what was given up as dead letters."""
-    await host.bury(message.get_body())
+    await host.bury(message.get_body(), message.insertion_time)
 
 
 @app.function_name("health")
-@app.route(route="health/{*rest}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(route="health/{*rest}", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Health, live and ready, for probes without a key."""
     return await host.http(req, context)
@@ -55,7 +55,7 @@ async def operate(req: func.HttpRequest, context: func.Context) -> func.HttpResp
 
 
 @app.function_name("read")
-@app.route(route="{*path}", methods=["GET"])
+@app.route(route="{*path}", methods=["GET", "HEAD"])
 async def read(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Everything that only reads, the dashboard too."""
     return await host.http(req, context)

@@ -1,6 +1,6 @@
-"""What the Functions host's triggers do: plan ahead, perform a batch, bury what was given up.
+"""What the Functions host's triggers do: plan ahead and tidy up, perform a batch, bury what was given up.
 
-Called by scheduler.functions_host, one method a trigger. Every method may be repeated: claims keep a ticket from
+Called by scheduler.functions_host. Every method may be repeated: claims keep a ticket from
 running twice.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from jobs.events import RunFinished, RunListener
@@ -21,7 +20,7 @@ from scheduler.dispatch.port import Dispatch
 from scheduler.planning.heap import plan
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
-from scheduler.stores.runs import Claim, Runs
+from scheduler.stores.runs import Claim, Runs, RunState
 from scheduler.worker import Worker
 
 _log = logging.getLogger("scheduler.queue_work")
@@ -32,7 +31,20 @@ STILL_PLANNED = timedelta(seconds=60)
 """A tick that comes late plans back to here at most; what fell due before is not run."""
 PLANNED_UNTIL = "planned-until"
 """The name of the cursor that all ticks share."""
+STRANDED_AFTER = timedelta(minutes=2)
+"""A run that people asked for and that is still queued after this time may have no message."""
+STRANDED_UNTIL = "stranded-until"
+"""The name of the cursor of those that were looked at."""
+PRUNE_EVERY = timedelta(hours=1)
+PRUNED_AT = "pruned-at"
+PRUNE_PATIENCE = 20.0
+"""Seconds that one tick spends on old runs: the next one must not wait for it."""
 BURIAL_LEASE = timedelta(seconds=60)
+GIVEN_UP = "it was delivered as often as the platform allows and never performed to its end"
+
+
+class StillHeld(Exception):
+    """A ticket to be buried is claimed by an owner whose lease goes on."""
 
 
 class QueueWork:
@@ -82,6 +94,44 @@ class QueueWork:
         due = plan(self._catalog.schedules(), after, until)
         return [Ticket.scheduled(found.job, found.at, self._catalog.get(found.job).generation) for found in due]
 
+    async def planned_until(self) -> datetime | None:
+        """The end of the last tick's horizon; None before the first one. Raises StoreError."""
+        return await self._cursors.get(PLANNED_UNTIL)
+
+    async def send_stranded(self) -> int:
+        """Send runs that were stored as queued and perhaps never sent: the queue was away, or the process died.
+
+        Each is sent again once, so a queue that is only long does not grow by it. Returns the number of tickets.
+
+        Raises:
+            StoreError, DispatchError: the next tick does it.
+        """
+        until = self._clock.now() - STRANDED_AFTER
+        since = await self._cursors.get(STRANDED_UNTIL)
+        queued = (record.ticket for record in await self._runs.unfinished() if record.state is RunState.QUEUED)
+        stranded = [ticket for ticket in queued if (since is None or since < ticket.due_at) and ticket.due_at <= until]
+        if stranded:
+            await self._dispatch.send(stranded)
+            _log.warning("%d runs were still queued after %s: sent again", len(stranded), STRANDED_AFTER)
+        await self._cursors.advance(STRANDED_UNTIL, until)
+        return len(stranded)
+
+    async def prune(self, age_s: float, runs_per_job: int) -> None:
+        """Delete old runs, each hour. Raises StoreError."""
+        now = self._clock.now()
+        last = await self._cursors.get(PRUNED_AT)
+        if last is not None and now - last < PRUNE_EVERY:
+            return
+        try:
+            async with asyncio.timeout(PRUNE_PATIENCE):
+                removed = await self._runs.prune(now, age_s, runs_per_job)
+        except TimeoutError:
+            _log.info("there are more old runs than %g s remove: the next tick goes on", PRUNE_PATIENCE)
+            return
+        if removed:
+            _log.info("removed %d old runs", removed)
+        await self._cursors.advance(PRUNED_AT, now)
+
     async def perform_batch(self, body: str | bytes) -> None:
         """Perform each ticket at its instant.
 
@@ -107,26 +157,36 @@ class QueueWork:
         if held is not None and held.until is not None:
             await self._dispatch.send([ticket], not_before=held.until)
 
-    async def bury(self, body: str | bytes) -> None:
-        """Keep a message that was given up: a dead letter, and for each of its tickets a failed run."""
-        reason = "it was delivered as often as the platform allows and never performed to its end"
-        text = body.decode(errors="replace") if isinstance(body, bytes) else body
-        tickets: Sequence[Ticket] = ()
-        try:
-            tickets = decode(text).tickets
-        except BadMessage as error:
-            reason = str(error)
-        now = self._clock.now()
-        for ticket in tickets:
-            await self._bury_ticket(ticket, reason, now)
-        if not tickets:
-            await self._dead_letters.add(DeadLetter.of_message(text, reason, now))
-        _log.error("%d tickets are dead letters: %s", len(tickets), reason)
+    async def bury(self, body: str | bytes, given_up_at: datetime | None = None) -> None:
+        """Keep what was given up: a dead letter, and a failed run for each ticket of the message that is not finished.
 
-    async def _bury_ticket(self, ticket: Ticket, reason: str, now: datetime) -> None:
-        await self._dead_letters.add(DeadLetter.of_ticket(ticket, reason, now))
+        `given_up_at` (now, if it is not known) is part of a dead letter's id: burying again with it adds nothing.
+
+        Raises:
+            StillHeld: an owner's lease goes on, who may be alive or not; bury it again later.
+            StoreError: bury it again.
+        """
+        at = given_up_at or self._clock.now()
+        try:
+            tickets = decode(body).tickets
+        except BadMessage as error:
+            text = body.decode(errors="replace") if isinstance(body, bytes) else body
+            await self._dead_letters.add(DeadLetter.of_message(text, str(error), at))
+            _log.error("a message is a dead letter: %s", error)
+            return
+        held = [ticket.id for ticket in tickets if not await self._bury_ticket(ticket, at)]
+        if held:
+            raise StillHeld(f"these runs are claimed for some time yet, and are buried after it: {', '.join(held)}")
+
+    async def _bury_ticket(self, ticket: Ticket, at: datetime) -> bool:
+        """False if another owner holds it still."""
+        now = self._clock.now()
         claim = await self._runs.claim(ticket, self._owner, now + BURIAL_LEASE, now)
-        if isinstance(claim, Claim):
-            run = dead_lettered_run(ticket, now, reason)
-            await self._runs.finish(claim, run)
-            self._listener.run_finished(RunFinished(run))
+        if not isinstance(claim, Claim):
+            return claim.until is None
+        await self._dead_letters.add(DeadLetter.of_ticket(ticket, GIVEN_UP, at))
+        run = dead_lettered_run(ticket, now, GIVEN_UP)
+        await self._runs.finish(claim, run)
+        self._listener.run_finished(RunFinished(run))
+        _log.error("run %s is a dead letter: %s", run.id, GIVEN_UP)
+        return True

@@ -1,0 +1,93 @@
+"""Opens the program once for the worker process. Used by triggers.
+
+It is opened by the first trigger, as the platform runs no start-up code of ours (and gives no signal at the end), and
+used by all functions on the worker's one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from config.errors import ConfigurationError
+from config.loading import Configuration, load_configuration
+from jobs.problems import Problem
+from scheduler.app import Program, Role, open_program
+from scheduler.dispatch.port import DispatchError
+from scheduler.functions_host.ticks import ticks_health
+from scheduler.stores.port import StoreError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CLOSED_FOR = 5.0
+"""Seconds until opening is tried again: soon enough for who mends a file, and no storm on a store that is away."""
+
+EXPECTED = (ConfigurationError, StoreError, DispatchError)
+"""What may keep the program from opening; the message says what to mend. All else is a mistake of the program."""
+
+_log = logging.getLogger("scheduler.functions_host")
+
+
+class Opening:
+    """Not open, open, or closed for a few seconds after a failure."""
+
+    def __init__(self, environ: Mapping[str, str], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._environ = environ
+        self._monotonic = monotonic
+        self._lock = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        self._program: Program | None = None
+        self._failure: Exception | None = None
+        self._closed_until = 0.0
+
+    async def program(self) -> Program:
+        """The program, opened if it is not. A failure is raised again to all who ask within the next seconds.
+
+        Raises:
+            ConfigurationError: with every problem.
+            StoreError, DispatchError: state or queue is away; the message says what to look at.
+        """
+        if self._program is not None:
+            return self._program
+        async with self._lock:
+            if self._program is None:
+                if self._failure is not None and self._monotonic() < self._closed_until:
+                    raise self._failure.with_traceback(None)
+                self._program = await self._open()
+            return self._program
+
+    async def aclose(self) -> None:
+        async with self._lock:
+            self._program = self._failure = None
+            await self._stack.aclose()
+
+    async def _open(self) -> Program:
+        try:
+            # Reading files is quick, yet a folder on a share may not be: keep it off the loop.
+            configuration = await asyncio.to_thread(load_for_functions, self._environ)
+            program = await self._stack.enter_async_context(open_program(configuration, role=Role.FUNCTIONS))
+        except Exception as error:
+            trace = None if isinstance(error, EXPECTED) else error
+            _log.error("the program cannot be opened, nothing runs:\n%s", error, exc_info=trace)
+            self._failure, self._closed_until = error, self._monotonic() + CLOSED_FOR
+            raise
+        if program.queue_work is not None:
+            program.health.add("ticks", ticks_health(program.queue_work.planned_until, program.clock))
+        return program
+
+
+def load_for_functions(environ: Mapping[str, str]) -> Configuration:
+    """Settings and jobs. Raises ConfigurationError, also for what is right elsewhere but not in the Functions host."""
+    configuration = load_configuration(environ, root=ROOT)
+    settings, storage = configuration.settings, configuration.settings.storage
+    if not settings.on_azure_storage:
+        message = f"{settings.store} belongs to one process, and the Functions host runs many"
+        raise ConfigurationError([configuration.loaded.problem(("store",), message, "write azure")])
+    if not (storage.connection_string or storage.account_name or storage.queue_url):
+        # Without this they only make the app unready: it would try to open an account without a name.
+        raise ConfigurationError(Problem("", sentence) for sentence in settings.unresolved)
+    return configuration

@@ -1,0 +1,29 @@
+"""Whether ticks come, for the health routes: nothing else would tell that no job is started. Used by opening."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+
+from jobs.ports import Clock
+from scheduler.health import PartHealth, Probe, Status
+from scheduler.queue_work import HORIZON
+
+TICK_GAP = 180.0
+"""Seconds without a tick after which the app is not healthy: two were missed."""
+
+
+def ticks_health(planned_until: Callable[[], Awaitable[datetime | None]], clock: Clock) -> Probe:
+    """`planned_until`: the end of the last tick's horizon, of whichever instance's; None before the first one."""
+    opened_at = clock.now()
+
+    async def probe() -> Sequence[PartHealth]:
+        until = await planned_until()
+        last_tick = opened_at if until is None else max(opened_at, until - HORIZON)
+        gap = (clock.now() - last_tick).total_seconds()
+        if gap <= TICK_GAP:
+            return (PartHealth("ticks", Status.OK),)
+        message = f"no tick for {gap:.0f} s, so no job is started: look at the function tick and its log"
+        return (PartHealth("ticks", Status.DOWN, message),)
+
+    return probe

@@ -1,0 +1,90 @@
+"""One method a trigger of function_app. While the program cannot be opened, timer and queue functions fail with the
+reason, which the platform logs and answers by trying again, and HTTP functions answer with it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import azure.functions as func
+    from starlette.applications import Starlette
+
+    from scheduler.app import Program
+    from scheduler.functions_host.opening import Opening
+    from scheduler.queue_work import QueueWork
+
+
+class FunctionsHost:
+    """Hands each trigger to the program.
+
+    Every method but `http` also raises what keeps the program from being opened, see Opening.program.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self._opening: Opening | None = None
+        self._api: Starlette | None = None
+
+    async def tick(self) -> None:
+        """Plan what falls due until a little after the next tick; then do what is to be done now and then."""
+        program = await self._opener().program()
+        work, retention = _queue_work(program), program.settings.retention
+        await work.plan_ahead()
+        await work.send_stranded()
+        await work.prune(retention.age, retention.runs_per_job)
+
+    async def work(self, body: bytes) -> None:
+        """Perform a batch. Raises BadMessage: the platform delivers it again, and at last to `bury`."""
+        await _queue_work(await self._opener().program()).perform_batch(body)
+
+    async def bury(self, body: bytes, given_up_at: datetime | None) -> None:
+        """Keep a poison message as dead letters. `given_up_at`: when it came into the poison queue."""
+        await _queue_work(await self._opener().program()).bury(body, given_up_at)
+
+    async def http(self, request: func.HttpRequest, context: func.Context | None) -> func.HttpResponse:
+        """Answer by the API, or with 503 and the reason while the program cannot be opened."""
+        import azure.functions as func
+
+        api = await self._api_for(request)
+        response: func.HttpResponse = await func.AsgiMiddleware(api).handle_async(request, context)
+        return response
+
+    async def aclose(self) -> None:
+        """Close the program; for tests, as the platform only ever ends the process."""
+        if self._opening is not None:
+            await self._opening.aclose()
+        self._opening = self._api = None
+
+    async def _api_for(self, request: func.HttpRequest) -> Starlette:
+        if self._api is not None:
+            return self._api
+        from scheduler.functions_host.closed import closed_api
+
+        if request.url.partition("?")[0].endswith("/health/live"):
+            # Opening may take longer than a probe waits, and then the container would be restarted for nothing.
+            return closed_api(None)
+        try:
+            program = await self._opener().program()
+        except Exception as error:
+            return closed_api(error)
+        from scheduler.api.app import create_api
+
+        self._api = self._api or create_api(program.services())
+        return self._api
+
+    def _opener(self) -> Opening:
+        if self._opening is None:
+            from scheduler.functions_host.opening import Opening
+
+            self._opening = Opening(self._environ)
+        return self._opening
+
+
+def _queue_work(program: Program) -> QueueWork:
+    assert program.queue_work is not None, "the Functions host opens the program with its queue"
+    return program.queue_work

@@ -1,0 +1,96 @@
+"""function_app.py as Microsoft's worker indexes it, and which of its functions a request reaches."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.parts.functions_worker import FunctionsWorker, WorkerFactory
+from tests.scheduler.api.desk import Desk
+from tests.scheduler.functions.hosted import ROOT
+
+
+@pytest.fixture
+async def worker(functions_worker: WorkerFactory) -> AsyncIterator[FunctionsWorker]:
+    async with functions_worker(ROOT) as worker:
+        yield worker
+
+
+async def test_the_app_is_indexed_without_a_problem(worker: FunctionsWorker) -> None:
+    assert sorted(worker.functions) == ["bury", "health", "manage", "operate", "read", "tick", "work"]
+    assert worker.problems() == []
+
+
+async def test_the_timer_comes_at_the_beginning_of_each_minute(worker: FunctionsWorker) -> None:
+    trigger = worker.functions["tick"].trigger
+    assert trigger["type"] == "timerTrigger"
+    assert trigger["schedule"] == "0 * * * * *"
+
+
+@pytest.mark.parametrize(("name", "queue"), [("work", "scheduler-runs"), ("bury", "scheduler-runs-poison")])
+async def test_each_queue_has_its_function(worker: FunctionsWorker, name: str, queue: str) -> None:
+    trigger = worker.functions[name].trigger
+    assert trigger["type"] == "queueTrigger"
+    assert (trigger["queueName"], trigger["connection"]) == (queue, "AzureWebJobsStorage")
+
+
+@pytest.mark.parametrize(
+    ("name", "route", "methods", "level"),
+    [
+        ("health", "health/{*rest}", {"GET", "HEAD"}, "anonymous"),
+        ("manage", "{*path}", {"PUT", "PATCH", "DELETE"}, "function"),
+        ("operate", "jobs/{name}/run", {"POST"}, "function"),
+        ("read", "{*path}", {"GET", "HEAD"}, "function"),
+    ],
+)
+async def test_each_key_has_its_routes(
+    worker: FunctionsWorker, name: str, route: str, methods: set[str], level: str
+) -> None:
+    function = worker.functions[name]
+    assert (function.route, function.methods, function.auth_level) == (route, methods, level)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "function"),
+    [
+        ("GET", "/api/health", "health"),
+        ("HEAD", "/api/health/live", "health"),
+        ("GET", "/api/health/ready", "health"),
+        ("GET", "/api/jobs", "read"),
+        ("GET", "/api/jobs/health", "read"),
+        ("GET", "/api/healthy", "read"),
+        ("HEAD", "/api/dashboard", "read"),
+        ("GET", "/api/dashboard/static/overview.css", "read"),
+        ("GET", "/api/nothing/of/the/kind", "read"),
+        ("POST", "/api/jobs/checkout/run", "operate"),
+        ("PUT", "/api/jobs/checkout", "manage"),
+        ("PATCH", "/api/health", "manage"),
+        ("DELETE", "/api/jobs/checkout/run", "manage"),
+    ],
+)
+async def test_a_request_reaches_the_function_with_its_key(
+    worker: FunctionsWorker, method: str, path: str, function: str
+) -> None:
+    assert worker.matching(method, path)[0] == function
+
+
+async def test_every_route_of_the_api_reaches_the_function_with_its_key(worker: FunctionsWorker) -> None:
+    async with Desk() as desk:
+        paths = desk.app.openapi()["paths"]
+
+    assert len(paths) >= 7
+    for path, operations in paths.items():
+        for method in map(str.upper, operations):
+            wanted = "operate" if method == "POST" else "health" if path.startswith("/api/health") else "read"
+            assert worker.matching(method, path.replace("{", "").replace("}", ""))[0] == wanted
+
+
+async def test_only_health_is_answered_without_a_key(worker: FunctionsWorker) -> None:
+    requests = [("GET", "/api/jobs"), ("POST", "/api/jobs/checkout/run"), ("DELETE", "/api/jobs/checkout")]
+    assert [(await worker.http(*request)).status for request in requests] == [401, 401, 401]
+    assert [each.name for each in worker.functions.values() if each.auth_level == "anonymous"] == ["health"]
+
+
+async def test_the_key_of_one_function_opens_no_other(worker: FunctionsWorker) -> None:
+    assert (await worker.http("POST", "/api/jobs/checkout/run", key="read")).status == 401
