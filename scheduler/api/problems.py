@@ -144,8 +144,7 @@ def _http_detail(request: Request, error: HTTPException, headers: Mapping[str, s
     if error.status_code == HTTPStatus.NOT_FOUND:
         return "Nothing is found at this address. GET /api/openapi.json describes what there is."
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = headers.get("Allow")
-        return f"{request.method} is not possible here" + (f": use {allowed}." if allowed else ".")
+        return f"{request.method} is not possible here: use {headers.get('Allow', 'GET')}."
     return str(error.detail)
 
 
@@ -171,7 +170,7 @@ class UnexpectedErrors:
             await self._app(scope, receive, watched)
         except Exception:
             _log.exception("%s %s failed", scope.get("method"), scope.get("path"))
-            if begun:
+            if begun or scope["type"] != "http":
                 raise
             answer = problem(
                 scope["path"], HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here; the log has the details."

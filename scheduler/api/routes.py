@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Depends, Response
 
+from jobs.problems import printable
 from scheduler.api.models import JobDetail, JobList, JobSummary, RunList, RunModel, run_path
 from scheduler.api.parameters import (
     Continuation,
@@ -82,7 +83,7 @@ async def list_runs(
     try:
         page = await uses.queries.runs(job=job, outcome=known_outcome(outcome), limit=limit, continuation=continuation)
     except ValueError as error:
-        raise InvalidRequest(Invalid(where="query.continuation", message=str(error))) from None
+        raise InvalidRequest(Invalid(where="query.continuation", message=printable(str(error), 200))) from None
     if job is not None and not page.records:
         # A job that is gone may still have runs; one that never was is a slip.
         uses.queries.known(job)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 from httpx import ASGITransport
@@ -54,3 +56,16 @@ async def test_the_slow_one_takes_as_long_as_it_is_told(query: str, seconds: flo
 
 async def test_the_slow_one_takes_only_numbers() -> None:
     assert (await status_of("/slow?seconds=soon"))[0] == 400
+
+
+@virtual_time
+async def test_the_slow_one_answers_at_once_when_its_server_ends() -> None:
+    target = SampleTarget()
+    async with client_of(target) as client:
+        asked = asyncio.create_task(client.get("/slow?seconds=20"))
+        await asyncio.sleep(1)
+
+        target.close()
+
+        assert (await asked).status_code == 200
+    assert (LoopClock().now() - START).total_seconds() == pytest.approx(1)

@@ -105,6 +105,13 @@ async def test_a_method_that_is_not_possible_is_refused_with_what_is(method: str
     assert answer.headers["Allow"] == allowed
 
 
+async def test_a_static_file_cannot_be_written() -> None:
+    async with Desk() as desk:
+        answer = await desk.ask("POST", "/api/dashboard/static/overview.css")
+
+    assert problem_of(answer, 405)["detail"] == "POST is not possible here: use GET, HEAD."
+
+
 @pytest.mark.parametrize(
     "address", ["/api/jobs", "/api/jobs/checkout", "/api/runs", "/api/runs/checkout@20260301T120000.000Z"]
 )
