@@ -30,6 +30,14 @@ STORE_PATIENCE = (0.2, 1.0, 3.0)
 """Seconds between tries to record a finished run while the store is away."""
 
 
+class NotRecorded(StoreError):
+    """The run is over, but the store did not take it. `run`: how it went."""
+
+    def __init__(self, run: Run, reason: StoreError) -> None:
+        super().__init__(str(reason))
+        self.run = run
+
+
 class Worker:
     """Performs tickets, `concurrency` at a time."""
 
@@ -81,7 +89,8 @@ class Worker:
         """Perform a ticket to its end. Returns Held if it is not ours: done already, or another owner is at it.
 
         Raises:
-            StoreError: it could not be claimed, or not be recorded; deliver it again.
+            NotRecorded: it was run, and could not be recorded; deliver it again.
+            StoreError: it could not be claimed; deliver it again.
         """
         async with self._places:
             entry = self._catalog.find(ticket.job)
@@ -119,22 +128,28 @@ class Worker:
 
     async def _record(self, claim: Claim, run: Run) -> None:
         """Write the finished run, over a short absence of the store."""
-        for pause in STORE_PATIENCE:
+        for pause in (*STORE_PATIENCE, None):
             try:
-                return await self._runs.finish(claim, run)
+                await self._runs.finish(claim, run)
+                return
             except ClaimLost:
                 _log.warning("run %s took longer than its lease and was taken over; its result is dropped", run.id)
-                return None
+                return
             except StoreError as error:
+                if pause is None:
+                    raise NotRecorded(run, error) from error
                 _log.warning("run %s is not recorded yet: %s", run.id, error)
                 await self._clock.sleep(pause)
-        return await self._runs.finish(claim, run)
 
     async def _perform_logged(self, ticket: Ticket) -> None:
         try:
             held = await self.perform(ticket)
+        except NotRecorded as error:
+            # Nobody delivers this ticket again: what the run found out is told, though it is not kept.
+            self._listener.run_finished(RunFinished(error.run))
+            _log.error("run %s is over, but history does not have it: %s", ticket.id, error)
         except StoreError as error:
-            _log.error("run %s is lost to history, the store does not take it: %s", ticket.id, error)
+            _log.error("run %s was not started, as the store takes no claim: %s", ticket.id, error)
         except Exception:
             _log.exception("run %s broke inside the scheduler", ticket.id)
         else:

@@ -11,6 +11,7 @@ import pytest
 from jobs.runs import ErrorClass, Outcome, Ticket
 from scheduler.stores.port import Change, StoreUnavailable
 from scheduler.stores.runs import Held, RunState
+from scheduler.worker import NotRecorded
 from tests.jobs.running.run_parts import REFUSED, Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry
@@ -213,14 +214,14 @@ async def test_a_store_that_stays_away_fails_the_delivery_and_nobody_is_told_of_
     shop = Shop()
     AwayFor(shop, after=1, times=99)
 
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(NotRecorded, match="the store is away"):
         await shop.worker.perform(shop.ticket())
 
     assert shop.heard.finished == []
 
 
 @virtual_time
-async def test_a_background_ticket_that_cannot_be_stored_is_logged_and_breaks_nothing(
+async def test_a_background_ticket_that_cannot_be_claimed_is_not_run_and_the_log_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     shop = Shop()
@@ -229,7 +230,23 @@ async def test_a_background_ticket_that_cannot_be_stored_is_logged_and_breaks_no
     shop.worker.submit(shop.ticket())
     await shop.worker.drain(1)
 
+    assert "was not started" in caplog.text
     assert "the store is away" in caplog.text
+    assert shop.check.calls == []
+
+
+@virtual_time
+async def test_what_a_background_run_found_out_is_told_although_the_store_stays_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shop = Shop(REFUSED, jobs=[entry(retry={"attempts": 1})])
+    AwayFor(shop, after=1, times=99)
+
+    shop.worker.submit(shop.ticket())
+    await shop.worker.drain(10)
+
+    assert [event.run.error for event in shop.heard.finished] == [ErrorClass.CONNECTION_REFUSED]
+    assert "history does not have it" in caplog.text
 
 
 @virtual_time
