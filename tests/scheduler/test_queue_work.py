@@ -10,7 +10,7 @@ import pytest
 from jobs.runs import ErrorClass, Outcome
 from scheduler.dispatch.batches import BadMessage, Batch, encode
 from scheduler.dispatch.port import DispatchError
-from scheduler.queue_work import HORIZON, PLANNED_UNTIL, QueueWork
+from scheduler.queue_work import HORIZON, PLANNED_UNTIL, PRUNE_PATIENCE, QueueWork, StillHeld
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
@@ -178,7 +178,24 @@ async def test_tickets_given_up_become_dead_letters_and_failed_runs() -> None:
 
 
 @virtual_time
-async def test_burying_leaves_a_run_that_did_finish_as_it_is() -> None:
+async def test_burying_again_adds_nothing() -> None:
+    shop = Shop()
+    post = Post(shop)
+    body = encode(Batch((shop.ticket(-5),)))
+    given_up_at = shop.clock.now()
+
+    for _ in range(2):
+        await post.work.bury(body, given_up_at)
+        await post.work.bury(b"nonsense", given_up_at)
+        await asyncio.sleep(600)
+
+    assert len(await shop.dead_letters.list()) == 2
+    assert len(shop.heard.finished) == 1
+
+
+@virtual_time
+async def test_a_run_that_did_finish_is_not_buried() -> None:
+    """One ticket of a batch may be why the message came again and again."""
     shop = Shop()
     post = Post(shop)
     ticket = shop.ticket()
@@ -190,6 +207,24 @@ async def test_burying_leaves_a_run_that_did_finish_as_it_is() -> None:
     assert record is not None
     assert record.run is not None
     assert record.run.outcome is Outcome.SUCCEEDED
+    assert await shop.dead_letters.list() == []
+
+
+@virtual_time
+async def test_a_run_whose_owner_s_lease_goes_on_is_buried_after_it_and_keeps_no_other_waiting() -> None:
+    shop = Shop(jobs=[entry("a"), entry("b")])
+    post = Post(shop)
+    held, free = shop.ticket(-5, "a"), shop.ticket(-5, "b")
+    await shop.runs.claim(held, "dead", shop.clock.now() + timedelta(seconds=30), shop.clock.now())
+    body = encode(Batch((held, free)))
+
+    with pytest.raises(StillHeld, match="a@"):
+        await post.work.bury(body)
+    assert [letter.ticket for letter in await shop.dead_letters.list()] == [free]
+
+    await asyncio.sleep(31)
+    await post.work.bury(body)
+    assert {letter.ticket for letter in await shop.dead_letters.list()} == {held, free}
 
 
 @virtual_time
@@ -202,3 +237,80 @@ async def test_a_poison_message_that_is_no_batch_is_kept_as_it_came() -> None:
     assert letter.message is not None
     assert "nonsense" in letter.message
     assert "not a batch" in letter.reason
+
+
+@virtual_time
+async def test_a_run_that_stays_queued_is_sent_again_once() -> None:
+    shop = Shop()
+    post = Post(shop)
+    lost = shop.ticket()
+    await shop.runs.enqueue(lost)
+    sent = []
+
+    for _ in range(5):
+        sent.append(await post.work.send_stranded())
+        await asyncio.sleep(60)
+
+    assert sent == [0, 0, 1, 0, 0]
+    assert post.dispatch.sent == [((lost,), None)]
+
+
+@virtual_time
+async def test_a_run_that_could_not_be_sent_again_is_tried_by_the_next_tick() -> None:
+    shop = Shop()
+    post = Post(shop)
+    await shop.runs.enqueue(shop.ticket(-180))
+    post.dispatch.fails = DispatchError("the queue is away")
+    with pytest.raises(DispatchError):
+        await post.work.send_stranded()
+    post.dispatch.fails = None
+
+    assert await post.work.send_stranded() == 1
+
+
+@virtual_time
+async def test_a_run_in_work_is_not_sent_again() -> None:
+    shop = Shop(Hang("body", 300.0), jobs=[entry(timeout={"run": "400s", "attempt": "300s"})])
+    post = Post(shop)
+    ticket = shop.ticket()
+    await shop.runs.enqueue(ticket)
+    shop.worker.submit(ticket)
+    await asyncio.sleep(200)
+
+    assert await post.work.send_stranded() == 0
+    await shop.worker.drain(300)
+
+
+@virtual_time
+async def test_old_runs_are_removed_every_hour() -> None:
+    shop = Shop()
+    post = Post(shop)
+    days = 86_400.0
+
+    async def left_after(hours: float) -> int:
+        await asyncio.sleep(hours * 3600)
+        await post.work.prune(days, 1000)
+        return len((await shop.runs.list()).records)
+
+    assert await left_after(0) == 0
+    for seconds in (-2 * days, -30):
+        await shop.worker.perform(shop.ticket(seconds))
+
+    assert [await left_after(0.5), await left_after(0.5), await left_after(24)] == [2, 1, 0]
+
+
+@virtual_time
+async def test_a_tick_spends_little_time_on_old_runs_and_the_next_one_goes_on() -> None:
+    post = Post(Shop())
+    begun = []
+
+    async def endless(*_: object) -> int:
+        begun.append(post.shop.clock.now())
+        await asyncio.sleep(3600)
+        return 0
+
+    post.shop.runs.prune = endless  # type: ignore[method-assign, assignment]  # stands in for very many old runs
+    for _ in range(2):
+        await post.work.prune(1.0, 1)
+
+    assert begun[1] - begun[0] == timedelta(seconds=PRUNE_PATIENCE)

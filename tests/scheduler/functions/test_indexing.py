@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 
 import pytest
 
@@ -45,7 +45,7 @@ async def test_each_queue_has_its_function(worker: FunctionsWorker, name: str, q
     ],
 )
 async def test_each_key_has_its_routes(
-    worker: FunctionsWorker, name: str, route: str, methods: set[str], level: str
+    worker: FunctionsWorker, name: str, route: str, methods: Set[str], level: str
 ) -> None:
     function = worker.functions[name]
     assert (function.route, function.methods, function.auth_level) == (route, methods, level)

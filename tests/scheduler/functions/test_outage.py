@@ -1,0 +1,160 @@
+"""The storage account goes away and comes back: what the functions say meanwhile, and that all goes on by itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from scheduler.dispatch import azure_queue
+from scheduler.dispatch.port import DispatchError
+from scheduler.functions_host import opening
+from scheduler.functions_host.triggers import FunctionsHost
+from scheduler.stores import azure_store
+from scheduler.stores.port import StoreError, StoreUnavailable
+from tests.parts.azurite import Azurite
+from tests.scheduler.functions.asking import Answered, ask
+from tests.scheduler.functions.cut_line import CutLine
+from tests.scheduler.functions.hosted import RunQueue, environment
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No second tries by Microsoft's clients, and none of the pause before the program is opened again."""
+    monkeypatch.setitem(azure_queue._CLIENT_OPTIONS, "retry_total", 0)
+    monkeypatch.setitem(azure_store._CLIENT_OPTIONS, "retry_total", 0)
+    monkeypatch.setattr(opening, "CLOSED_FOR", 0.0)
+
+
+@pytest.fixture
+async def tables(azurite: Azurite) -> AsyncIterator[CutLine]:
+    async with CutLine(urlsplit(azurite.table_url).port or 0) as line:
+        yield line
+
+
+@pytest.fixture
+async def queues(azurite: Azurite) -> AsyncIterator[CutLine]:
+    async with CutLine(urlsplit(azurite.queue_url).port or 0) as line:
+        yield line
+
+
+@pytest.fixture
+async def host(
+    azurite: Azurite, tables: CutLine, queues: CutLine, queue: RunQueue, storage_prefix: str, jobs: Path
+) -> AsyncIterator[FunctionsHost]:
+    connection_string = (
+        f"DefaultEndpointsProtocol=http;AccountName={azurite.account};AccountKey={azurite.key};"
+        f"TableEndpoint=http://127.0.0.1:{tables.port}/{azurite.account};"
+        f"QueueEndpoint=http://127.0.0.1:{queues.port}/{azurite.account};"
+    )
+    host = FunctionsHost(environment(connection_string, storage_prefix, jobs))
+    yield host
+    await host.aclose()
+
+
+def assert_away(answer: Answered, what: str) -> None:
+    assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert answer.headers["retry-after"] == "5"
+    assert answer.json()["detail"].startswith(what)
+
+
+async def test_a_store_that_is_away_at_the_start_is_told_and_opened_once_it_is_there(
+    host: FunctionsHost, tables: CutLine
+) -> None:
+    await tables.cut()
+    with pytest.raises(StoreUnavailable, match=r"Azure table health cannot be used .* look at the storage account"):
+        await host.tick()
+    assert_away(await ask(host, "GET", "/api/health/ready"), "Azure table health cannot be used")
+    assert (await ask(host, "GET", "/api/health/live")).status == 200
+
+    await tables.mend()
+
+    await host.tick()
+    assert (await ask(host, "GET", "/api/health/ready")).status == 200
+
+
+async def test_a_queue_that_is_away_at_the_start_is_told_and_opened_once_it_is_there(
+    host: FunctionsHost, queues: CutLine
+) -> None:
+    await queues.cut()
+    with pytest.raises(DispatchError, match=r"queue 'scheduler-runs' cannot be opened .* look at the storage account"):
+        await host.tick()
+    assert_away(await ask(host, "GET", "/api/health"), "queue 'scheduler-runs' cannot be opened")
+
+    await queues.mend()
+
+    await host.tick()
+
+
+async def test_a_tick_fails_while_the_store_is_away_and_the_next_one_makes_up_for_it(
+    host: FunctionsHost, tables: CutLine, queue: RunQueue
+) -> None:
+    assert (await ask(host, "GET", "/api/health/ready")).status == 200
+    await tables.cut()
+    with pytest.raises(StoreUnavailable):
+        await host.tick()
+    assert await queue.length() == 0
+
+    await tables.mend()
+    await host.tick()
+
+    assert await queue.length() >= 3
+
+
+async def test_a_tick_fails_while_the_queue_is_away_and_the_next_one_makes_up_for_it(
+    host: FunctionsHost, queues: CutLine, queue: RunQueue
+) -> None:
+    assert (await ask(host, "GET", "/api/health/ready")).status == 200
+    await queues.cut()
+    with pytest.raises(DispatchError, match=r"queue 'scheduler-runs' did not take \d tickets"):
+        await host.tick()
+
+    await queues.mend()
+    await host.tick()
+
+    assert await queue.length() >= 3
+
+
+async def test_requests_are_refused_while_the_store_is_away_and_answered_again_afterwards(
+    host: FunctionsHost, tables: CutLine
+) -> None:
+    assert (await ask(host, "GET", "/api/runs")).status == 200
+    await tables.cut()
+    assert_away(await ask(host, "GET", "/api/runs"), "Azure table timeline cannot be used")
+    assert_away(await ask(host, "POST", "/api/jobs/onDemand/run"), "Azure table timeline cannot be used")
+    ready = await ask(host, "GET", "/api/health/ready")
+    assert (ready.status, ready.json()["status"]) == (503, "down")
+    assert (await ask(host, "GET", "/api/health/live")).status == 200
+
+    await tables.mend()
+
+    assert (await ask(host, "GET", "/api/runs")).status == 200
+    assert (await ask(host, "POST", "/api/jobs/onDemand/run")).status == 202
+
+
+async def test_a_run_that_the_queue_did_not_take_is_kept_as_queued(host: FunctionsHost, queues: CutLine) -> None:
+    """A tick sends it later: see QueueWork.send_stranded."""
+    assert (await ask(host, "GET", "/api/health/ready")).status == 200
+    await queues.cut()
+
+    assert_away(await ask(host, "POST", "/api/jobs/onDemand/run"), "queue 'scheduler-runs' did not take 1 tickets")
+
+    (run,) = (await ask(host, "GET", "/api/runs?job=onDemand")).json()["runs"]
+    assert run["state"] == "queued"
+
+
+async def test_a_message_fails_while_the_store_is_away_and_succeeds_when_it_comes_again(
+    host: FunctionsHost, tables: CutLine, queue: RunQueue
+) -> None:
+    run_id = (await ask(host, "POST", "/api/jobs/onDemand/run")).json()["id"]
+    (message,) = await queue.take()
+    await tables.cut()
+    with pytest.raises(StoreError):
+        await host.work(message.content.encode())
+
+    await tables.mend()
+    await host.work(message.content.encode())
+
+    assert (await ask(host, "GET", f"/api/runs/{run_id}")).json()["outcome"] == "succeeded"
