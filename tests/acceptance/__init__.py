@@ -1,0 +1,1 @@
+"""The program judged from outside: job files, commands, HTTP and the services it reports to, nothing inside."""
