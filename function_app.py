@@ -4,10 +4,14 @@ Route matching: the host tries HTTP functions by name, alphabetically, and takes
 health, manage, operate, read. A GET below health/ fits `health` and `read`; the anonymous one comes first.
 """
 
+import os
+
 import azure.functions as func
 
-from scheduler.dispatch.queues import POISON_QUEUE, RUN_QUEUE
+from scheduler.dispatch.queues import poison_queue, run_queue_of
 from scheduler.functions_host import host
+
+RUN_QUEUE = run_queue_of(os.environ)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -27,7 +31,7 @@ async def work(message: func.QueueMessage) -> None:
 
 
 @app.function_name("bury")
-@app.queue_trigger(arg_name="message", queue_name=POISON_QUEUE, connection="AzureWebJobsStorage")
+@app.queue_trigger(arg_name="message", queue_name=poison_queue(RUN_QUEUE), connection="AzureWebJobsStorage")
 async def bury(message: func.QueueMessage) -> None:
     """Keep what was given up as dead letters."""
     await host.bury(message.get_body(), message.insertion_time)

@@ -31,6 +31,7 @@ from observability.telemetry import Telemetry, build_telemetry
 from scheduler.catalog import Catalog, Entry
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
+from scheduler.dispatch.queues import run_queue
 from scheduler.gates import Overlap, OverlapAnywhere, OverlapHere
 from scheduler.health import Health, PartHealth, Probe, Status
 from scheduler.operations import Operations
@@ -192,6 +193,7 @@ class _Builder:
         from scheduler.dispatch.azure_queue import open_azure_queue
 
         dispatch = await open_azure_queue(
+            run_queue(storage.prefix),
             connection_string=storage.connection_string.get_secret_value() if storage.connection_string else None,
             url=storage.queue_url or f"https://{storage.account_name}.queue.core.windows.net",
             credential=None if storage.connection_string else await identity.credential(),

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from jobs.runs import Ticket
 from scheduler.dispatch.batches import Batch, encode, in_batches
 from scheduler.dispatch.port import DispatchError
-from scheduler.dispatch.queues import RUN_QUEUE
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -52,7 +51,7 @@ class AzureQueueDispatch:
             await self._client.send_message(encode(batch), visibility_timeout=hidden)
         except AzureError as error:
             raise DispatchError(
-                f"queue {RUN_QUEUE!r} did not take {len(batch.tickets)} tickets ({_what(error)}): "
+                f"queue {self._client.queue_name!r} did not take {len(batch.tickets)} tickets ({_what(error)}): "
                 "look at the storage account and at the app's role on it (Storage Queue Data Contributor)"
             ) from error
 
@@ -61,12 +60,12 @@ class AzureQueueDispatch:
 
 
 async def open_azure_queue(
+    queue_name: str,
     *,
     connection_string: str | None,
     url: str,
     credential: AsyncTokenCredential | None,
     now: Callable[[], datetime],
-    queue_name: str = RUN_QUEUE,
 ) -> AzureQueueDispatch:
     """Connect, and make the queue if it is missing. `url` and `credential` count without a connection string.
 

@@ -1,5 +1,21 @@
 """The names of the queues, apart from everything else so that function_app can import them at no cost."""
 
-RUN_QUEUE = "scheduler-runs"
-POISON_QUEUE = f"{RUN_QUEUE}-poison"
-"""The platform's name for it: where a message goes after maxDequeueCount (host.json) deliveries."""
+from collections.abc import Mapping
+
+PREFIX_VARIABLE = "SCHEDULER_STORAGE__PREFIX"
+"""The setting storage.prefix. Queue triggers are made before any file is read, so they know the variable alone."""
+
+
+def run_queue(prefix: str) -> str:
+    """The queue of tickets of the deployment whose tables and queues begin so."""
+    return f"{prefix}-runs"
+
+
+def run_queue_of(environ: Mapping[str, str]) -> str:
+    """The same from the environment."""
+    return run_queue(environ.get(PREFIX_VARIABLE, "").strip() or "scheduler")
+
+
+def poison_queue(queue: str) -> str:
+    """The platform's name for it: where a message goes after maxDequeueCount (host.json) deliveries."""
+    return f"{queue}-poison"

@@ -18,6 +18,7 @@ from config.loading import Configuration, load_configuration
 from jobs.problems import Problem
 from scheduler.app import Program, Role, open_program
 from scheduler.dispatch.port import DispatchError
+from scheduler.dispatch.queues import PREFIX_VARIABLE, run_queue, run_queue_of
 from scheduler.functions_host.ticks import ticks_health
 from scheduler.stores.port import StoreError
 
@@ -87,6 +88,10 @@ def load_for_functions(environ: Mapping[str, str]) -> Configuration:
     if not settings.on_azure_storage:
         message = f"{settings.store} belongs to one process, and the Functions host runs many"
         raise ConfigurationError([configuration.loaded.problem(("store",), message, "write azure")])
+    if run_queue(storage.prefix) != run_queue_of(environ):
+        message = "the queue functions listen to another queue, as they know only the variable"
+        hint = f"set {PREFIX_VARIABLE} to {storage.prefix}"
+        raise ConfigurationError([configuration.loaded.problem(("storage", "prefix"), message, hint)])
     if not (storage.connection_string or storage.account_name or storage.queue_url):
         # Without this they only make the app unready: it would try to open an account without a name.
         raise ConfigurationError(Problem("", sentence) for sentence in settings.unresolved)

@@ -67,7 +67,7 @@ async def test_the_queue_is_made_when_it_is_missing_and_messages_are_base64(
     name = f"{storage_prefix}-new"
     for _ in range(2):
         dispatch = await open_azure_queue(
-            connection_string=azurite.connection_string, url="", credential=None, now=lambda: NOW, queue_name=name
+            name, connection_string=azurite.connection_string, url="", credential=None, now=lambda: NOW
         )
         await dispatch.send([ticket(0)])
         await dispatch.aclose()
@@ -104,11 +104,11 @@ async def test_very_many_tickets_of_one_instant_travel_in_messages_that_the_serv
 ) -> None:
     tickets = [ticket(0, f"{'job' * 40}{number}") for number in range(500)]
     dispatch = await open_azure_queue(
+        f"{storage_prefix}-many",
         connection_string=azurite.connection_string,
         url="",
         credential=None,
         now=lambda: NOW,
-        queue_name=f"{storage_prefix}-many",
     )
 
     await dispatch.send(tickets)
@@ -128,7 +128,7 @@ async def test_an_account_that_is_away_is_told_without_its_key(monkeypatch: pyte
     account = f"AccountName=a;AccountKey={key};QueueEndpoint=http://127.0.0.1:{free_port()}/a"
 
     with pytest.raises(DispatchError) as caught:
-        await open_azure_queue(connection_string=account, url="", credential=None, now=lambda: NOW)
+        await open_azure_queue("scheduler-runs", connection_string=account, url="", credential=None, now=lambda: NOW)
 
     assert str(caught.value).startswith("queue 'scheduler-runs' cannot be opened (ServiceRequestError): look at")
     assert key not in repr(caught.value)
@@ -139,7 +139,7 @@ async def test_an_account_that_refuses_is_told_with_its_status(azurite: Azurite)
     account = f"AccountName={azurite.account};AccountKey={other};QueueEndpoint={azurite.queue_url}"
 
     with pytest.raises(DispatchError, match=r"cannot be opened \(status 403\): .* role on it"):
-        await open_azure_queue(connection_string=account, url="", credential=None, now=lambda: NOW)
+        await open_azure_queue("scheduler-runs", connection_string=account, url="", credential=None, now=lambda: NOW)
 
 
 async def test_a_queue_that_is_gone_is_told(dispatch: AzureQueueDispatch, queue: Recording) -> None:

@@ -13,7 +13,7 @@ from scheduler.stores.azure_tables import open_azure_tables
 from tests.parts.azurite import Azurite
 from tests.parts.functions_worker import WorkerFactory
 from tests.parts.http_target import HttpTarget
-from tests.scheduler.functions.hosted import ROOT, Hosted, RunQueue, empty_run_queue, environment, write_jobs
+from tests.scheduler.functions.hosted import ROOT, Hosted, RunQueue, environment, open_run_queue, write_jobs
 
 
 @pytest.fixture(autouse=True)
@@ -54,8 +54,8 @@ def jobs(tmp_path: Path, target: HttpTarget) -> Path:
 
 
 @pytest.fixture
-async def queue(azurite: Azurite) -> AsyncIterator[RunQueue]:
-    async with empty_run_queue(azurite.connection_string) as queue:
+async def queue(azurite: Azurite, storage_prefix: str) -> AsyncIterator[RunQueue]:
+    async with open_run_queue(azurite.connection_string, storage_prefix) as queue:
         yield queue
 
 

@@ -13,11 +13,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue import QueueMessage, TextBase64DecodePolicy
 from azure.storage.queue.aio import QueueClient
 
-from scheduler.dispatch.queues import RUN_QUEUE
+from scheduler.dispatch.queues import run_queue
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import Store
@@ -71,14 +70,10 @@ class RunQueue:
 
 
 @asynccontextmanager
-async def empty_run_queue(connection_string: str) -> AsyncIterator[RunQueue]:
-    """The queue itself: its name is the same for all tests."""
-    decode = TextBase64DecodePolicy()
-    async with QueueClient.from_connection_string(connection_string, RUN_QUEUE, message_decode_policy=decode) as client:
-        try:
-            await client.create_queue()
-        except ResourceExistsError:
-            await client.clear_messages()
+async def open_run_queue(connection_string: str, prefix: str) -> AsyncIterator[RunQueue]:
+    decode, name = TextBase64DecodePolicy(), run_queue(prefix)
+    async with QueueClient.from_connection_string(connection_string, name, message_decode_policy=decode) as client:
+        await client.create_queue()
         yield RunQueue(client)
 
 

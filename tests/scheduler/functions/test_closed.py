@@ -169,6 +169,21 @@ async def test_a_store_that_no_other_instance_could_share_is_a_problem(
     assert str(problem).startswith(sentence)
 
 
+async def test_a_prefix_that_the_queue_functions_do_not_know_is_a_problem(tmp_path: Path) -> None:
+    """They are made before settings are read, and know the variable by this name alone."""
+    write_jobs(tmp_path / "jobs")
+    environ = environment("UseDevelopmentStorage=true", "scheduler", tmp_path / "jobs")
+    del environ["SCHEDULER_STORAGE__PREFIX"]
+
+    with pytest.raises(ConfigurationError) as caught:
+        await FunctionsHost(environ | {"scheduler_storage__prefix": "other"}).tick()
+
+    assert str(caught.value) == (
+        "scheduler_storage__prefix: the queue functions listen to another queue, as they know only the variable; "
+        "set SCHEDULER_STORAGE__PREFIX to other"
+    )
+
+
 class Door:
     """An Opening on a clock of its own that counts how often the configuration is read."""
 

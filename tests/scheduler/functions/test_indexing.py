@@ -35,6 +35,19 @@ async def test_each_queue_has_its_function(worker: FunctionsWorker, name: str, q
     assert (trigger["queueName"], trigger["connection"]) == (queue, "AzureWebJobsStorage")
 
 
+async def test_a_deployment_with_another_prefix_has_queues_of_its_own(
+    functions_worker: WorkerFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two deployments on one storage account none may take the other's tickets."""
+    monkeypatch.setenv("SCHEDULER_STORAGE__PREFIX", "staging")
+
+    async with functions_worker(ROOT) as worker:
+        queues = [worker.functions[name].trigger["queueName"] for name in ("work", "bury")]
+        problems = worker.problems()
+
+    assert (queues, problems) == (["staging-runs", "staging-runs-poison"], [])
+
+
 @pytest.mark.parametrize(
     ("name", "route", "methods", "level"),
     [

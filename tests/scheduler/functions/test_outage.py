@@ -76,12 +76,12 @@ async def test_a_store_that_is_away_at_the_start_is_told_and_opened_once_it_is_t
 
 
 async def test_a_queue_that_is_away_at_the_start_is_told_and_opened_once_it_is_there(
-    host: FunctionsHost, queues: CutLine
+    host: FunctionsHost, queues: CutLine, storage_prefix: str
 ) -> None:
     await queues.cut()
-    with pytest.raises(DispatchError, match=r"queue 'scheduler-runs' cannot be opened .* look at the storage account"):
+    with pytest.raises(DispatchError, match=r"-runs' cannot be opened .* look at the storage account"):
         await host.tick()
-    assert_away(await ask(host, "GET", "/api/health"), "queue 'scheduler-runs' cannot be opened")
+    assert_away(await ask(host, "GET", "/api/health"), f"queue '{storage_prefix}-runs' cannot be opened")
 
     await queues.mend()
 
@@ -108,7 +108,7 @@ async def test_a_tick_fails_while_the_queue_is_away_and_the_next_one_makes_up_fo
 ) -> None:
     assert (await ask(host, "GET", "/api/health/ready")).status == 200
     await queues.cut()
-    with pytest.raises(DispatchError, match=r"queue 'scheduler-runs' did not take \d tickets"):
+    with pytest.raises(DispatchError, match=r"-runs' did not take \d tickets"):
         await host.tick()
 
     await queues.mend()
@@ -134,12 +134,16 @@ async def test_requests_are_refused_while_the_store_is_away_and_answered_again_a
     assert (await ask(host, "POST", "/api/jobs/onDemand/run")).status == 202
 
 
-async def test_a_run_that_the_queue_did_not_take_is_kept_as_queued(host: FunctionsHost, queues: CutLine) -> None:
+async def test_a_run_that_the_queue_did_not_take_is_kept_as_queued(
+    host: FunctionsHost, queues: CutLine, storage_prefix: str
+) -> None:
     """A tick sends it later: see QueueWork.send_stranded."""
     assert (await ask(host, "GET", "/api/health/ready")).status == 200
     await queues.cut()
 
-    assert_away(await ask(host, "POST", "/api/jobs/onDemand/run"), "queue 'scheduler-runs' did not take 1 tickets")
+    assert_away(
+        await ask(host, "POST", "/api/jobs/onDemand/run"), f"queue '{storage_prefix}-runs' did not take 1 tickets"
+    )
 
     (run,) = (await ask(host, "GET", "/api/runs?job=onDemand")).json()["runs"]
     assert run["state"] == "queued"
