@@ -9,7 +9,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from jobs.expectations import Expectation
 from jobs.model import Frozen
-from jobs.policies import CircuitPolicy, RetryPolicy, Timeouts
+from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
 from jobs.schedules import Schedule, parse_schedule
 from jobs.targets import Target
 
@@ -40,6 +40,7 @@ ScheduleField = Annotated[
 # Most of 10,000 jobs keep these: one shared value each instead of a copy a job.
 _TIMEOUTS = Timeouts()
 _RETRY = RetryPolicy()
+_CATCH_UP = CatchUp()
 
 
 class JobDefinition(Frozen):
@@ -56,6 +57,7 @@ class JobDefinition(Frozen):
     timeout: Timeouts = Field(default_factory=lambda: _TIMEOUTS)
     retry: RetryPolicy = Field(default_factory=lambda: _RETRY)
     circuit: CircuitPolicy | None = None
+    catch_up: CatchUp = Field(default_factory=lambda: _CATCH_UP)
     overlap: Literal["skip", "allow"] = "skip"
     """A run that falls due while the last one is still going: left out with that reason, or started beside it."""
     tags: dict[str, str] = Field(default_factory=dict)

@@ -68,6 +68,17 @@ class RetryPolicy(Frozen):
     """Repeat POST and PATCH too: only for targets that recognise the `Idempotency-Key`."""
 
 
+class CatchUp(Frozen):
+    """What of the due instants that were missed (the scheduler was down, or stood still) is still run.
+
+    `none`: nothing. `last`: the latest one. `all`: each of them, one after the other. Only those that are not older
+    than `within`. What is left out is recorded as skipped, once.
+    """
+
+    policy: Literal["none", "last", "all"] = "none"
+    within: Annotated[Duration, Field(gt=0, le=7 * 86400.0)] = 3600.0
+
+
 class CircuitPolicy(Frozen):
     """When a target is left alone for a while.
 

@@ -43,6 +43,7 @@ from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import Store, StoreError
 from scheduler.stores.runs import Runs
+from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.version import VERSION
 from scheduler.worker import Worker
 
@@ -67,6 +68,8 @@ class Program:
     catalog: Catalog
     clock: Clock
     runs: Runs
+    cursors: Cursors
+    marks: ScheduleMarks
     worker: Worker
     operations: Operations
     queries: Queries
@@ -129,6 +132,8 @@ class _Builder:
             catalog=self._catalog,
             clock=self._clock,
             runs=runs,
+            cursors=Cursors(store),
+            marks=ScheduleMarks(store),
             worker=worker,
             operations=Operations(self._catalog, runs, dispatch, self._clock),
             queries=Queries(self._catalog, runs, self._clock),
@@ -213,6 +218,7 @@ class _Builder:
             worker,
             dispatch,
             Cursors(store),
+            ScheduleMarks(store),
             DeadLetters(store),
             telemetry,
             self._clock,

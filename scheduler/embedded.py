@@ -24,6 +24,7 @@ from scheduler.api.app import create_api
 from scheduler.app import Program, Role, open_program
 from scheduler.health import PartHealth, Probe, Status
 from scheduler.samples import SAMPLE_PORT, SampleTarget
+from scheduler.stores.cursors import PLANNED_UNTIL
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, RunState
 from scheduler.ticker import LONGEST_SLEEP, Ticker
@@ -35,6 +36,8 @@ HTTP_PATIENCE = 1
 """Seconds for answers under way when the server ends."""
 RETENTION_PAUSE = 30.0
 """Seconds between two rounds of retention: short, so that each round has little to delete."""
+PROGRESS_PAUSE = 10.0
+"""Seconds between two notes of how far the ticks are."""
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a busy thread lets another one go on. The store's threads do work of microseconds that runs wait
 for; with Python's usual 5 ms each of them would wait that long for the loop's thread."""
@@ -143,16 +146,17 @@ async def recover(program: Program) -> None:
 
 async def _serve_program(program: Program, listener: socket.socket) -> None:
     server = _server(create_api(program.services()))
-    ticker = Ticker(program.catalog, program.worker.submit, program.clock)
+    ticker = await _ticker(program)
     program.health.add("ticker", _ticker_health(program, ticker))
     with _stop_on_signal() as stopping:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        async with _running(ticker.run(), _retention(program)):
+        async with _running(ticker.run(), _retention(program), _progress(program, ticker)):
             program.telemetry.service_started(host="embedded", jobs=len(program.catalog))
             _log.info("dashboard: %s/api/dashboard", address_of(listener))
             await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
         _log.info("stopping: %d runs in work get %g s", program.worker.in_work, program.settings.shutdown_grace)
         await program.worker.drain(program.settings.shutdown_grace)
+        await _note_progress(program, ticker)
         server.should_exit = True
         await serving
         program.telemetry.service_stopped(host="embedded")
@@ -209,6 +213,27 @@ async def _running(*coroutines: Coroutine[None, None, None]) -> AsyncIterator[No
 def _say_if_broken(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.critical("a background task ended", exc_info=error)
+
+
+async def _ticker(program: Program) -> Ticker:
+    """Goes on where the last process stopped, with the schedules that are the same since."""
+    in_force_since = await program.marks.note(program.catalog.schedules(), program.clock.now())
+    planned_until = await program.cursors.get(PLANNED_UNTIL)
+    return Ticker(program.catalog, program.worker, program.clock, after=planned_until, later=in_force_since)
+
+
+async def _progress(program: Program, ticker: Ticker) -> None:
+    """Note now and then how far the ticks are. What ran since the last note is known by its claim."""
+    while True:
+        await program.clock.sleep(PROGRESS_PAUSE)
+        await _note_progress(program, ticker)
+
+
+async def _note_progress(program: Program, ticker: Ticker) -> None:
+    try:
+        await program.cursors.advance(PLANNED_UNTIL, ticker.last_tick)
+    except StoreError as error:
+        _log.warning("how far the ticks are is not noted now: %s", error)
 
 
 async def _retention(program: Program) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from jobs.events import RunFinished, RunListener
@@ -17,10 +19,12 @@ from jobs.runs import Ticket
 from scheduler.catalog import Catalog
 from scheduler.dispatch.batches import BadMessage, decode
 from scheduler.dispatch.port import Dispatch
-from scheduler.planning.heap import plan
-from scheduler.stores.cursors import Cursors
+from scheduler.planning.heap import DueHeap
+from scheduler.planning.ticks import Tick, tick_of
+from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.runs import Claim, Runs, RunState
+from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.worker import Worker
 
 _log = logging.getLogger("scheduler.queue_work")
@@ -28,9 +32,7 @@ _log = logging.getLogger("scheduler.queue_work")
 HORIZON = timedelta(seconds=75)
 """How far a tick plans ahead: a little longer than the minute between two ticks."""
 STILL_PLANNED = timedelta(seconds=60)
-"""A tick that comes late plans back to here at most; what fell due before is not run."""
-PLANNED_UNTIL = "planned-until"
-"""The name of the cursor that all ticks share."""
+"""What a tick that comes late still plans; what fell due before is missed: see scheduler.planning.catch_up."""
 STRANDED_AFTER = timedelta(minutes=2)
 """A run that people asked for and that is still queued after this time may have no message."""
 STRANDED_UNTIL = "stranded-until"
@@ -55,6 +57,7 @@ class QueueWork:
         worker: Worker,
         dispatch: Dispatch,
         cursors: Cursors,
+        marks: ScheduleMarks,
         dead_letters: DeadLetters,
         listener: RunListener,
         clock: Clock,
@@ -66,6 +69,8 @@ class QueueWork:
         self._worker = worker
         self._dispatch = dispatch
         self._cursors = cursors
+        self._marks = marks
+        self._in_force_since: Mapping[str, datetime] | None = None
         self._dead_letters = dead_letters
         self._listener = listener
         self._clock = clock
@@ -80,19 +85,27 @@ class QueueWork:
             StoreError, DispatchError: the next tick does what this one did not.
         """
         now = self._clock.now()
-        planned = await self._cursors.get(PLANNED_UNTIL)
-        after = max(planned or now, now - STILL_PLANNED)
         until = now + HORIZON
-        tickets = self._tickets(after, until)
+        tick = await self._tick(now, until)
+        tickets = [*tick.on_time, *(ticket for late in tick.late for ticket in late)]
         if tickets:
             await self._dispatch.send(tickets)
+        for ticket, reason in tick.left_out:
+            _log.warning("run %s is left out: %s", ticket.id, reason)
+            await self._worker.skip(ticket, reason)
         await self._cursors.advance(PLANNED_UNTIL, until)
         _log.debug("planned %d tickets until %s", len(tickets), until.isoformat())
         return len(tickets)
 
-    def _tickets(self, after: datetime, until: datetime) -> list[Ticket]:
-        due = plan(self._catalog.schedules(), after, until)
-        return [Ticket.scheduled(found.job, found.at, self._catalog.get(found.job).generation) for found in due]
+    async def _tick(self, now: datetime, until: datetime) -> Tick:
+        """What falls due until `until`, from where the last tick ended."""
+        if self._in_force_since is None:
+            # Once a process: definitions come with a deployment.
+            self._in_force_since = await self._marks.note(self._catalog.schedules(), now)
+        planned = await self._cursors.get(PLANNED_UNTIL)
+        not_before = now - STILL_PLANNED
+        heap = DueHeap(self._catalog.schedules(), planned or now, self._in_force_since)
+        return tick_of(self._catalog, heap.pop_until(until, not_before=not_before), not_before=not_before, now=now)
 
     async def planned_until(self) -> datetime | None:
         """The end of the last tick's horizon; None before the first one. Raises StoreError."""
@@ -133,7 +146,7 @@ class QueueWork:
         await self._cursors.advance(PRUNED_AT, now)
 
     async def perform_batch(self, body: str | bytes) -> None:
-        """Perform each ticket at its instant.
+        """Perform each ticket at its instant; of one job, those that are due already one after the other.
 
         A ticket that another owner holds is sent again for when that lease ends: if the owner died, it is then
         taken over.
@@ -144,10 +157,23 @@ class QueueWork:
         """
         batch = decode(body)
         # One ticket's trouble must not stop the others, as a task group would.
-        ends = await asyncio.gather(*map(self._perform_on_time, batch.tickets), return_exceptions=True)
+        ends = await asyncio.gather(*map(self._perform_in_turn, self._turns(batch.tickets)), return_exceptions=True)
         for end in ends:
             if isinstance(end, BaseException):
                 raise end
+
+    def _turns(self, tickets: Sequence[Ticket]) -> list[list[Ticket]]:
+        """Tickets whose turn comes one after the other: what a job catches up must not overlap itself."""
+        now = self._clock.now()
+        late: defaultdict[str, list[Ticket]] = defaultdict(list)
+        for ticket in tickets:
+            if ticket.due_at <= now:
+                late[ticket.job].append(ticket)
+        return [*late.values(), *([ticket] for ticket in tickets if ticket.due_at > now)]
+
+    async def _perform_in_turn(self, tickets: Sequence[Ticket]) -> None:
+        for ticket in tickets:
+            await self._perform_on_time(ticket)
 
     async def _perform_on_time(self, ticket: Ticket) -> None:
         wait = (ticket.due_at - self._clock.now()).total_seconds()

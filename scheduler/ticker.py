@@ -6,39 +6,61 @@ One due-heap for the life of the process; between two instants it sleeps. Starte
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from jobs.ports import Clock
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog
-from scheduler.planning.heap import Due, DueHeap
+from scheduler.planning.heap import DueHeap
+from scheduler.planning.ticks import tick_of
 
 _log = logging.getLogger("scheduler.ticker")
 
 LONGEST_SLEEP = 1.0
 """Seconds: a change of the wall clock is noticed within this time."""
-STILL_RUN = timedelta(seconds=60)
-"""What fell due longer ago (the machine slept, the process hung) is not run any more."""
+STILL_ON_TIME = timedelta(seconds=10)
+"""A short hang does no harm. What fell due longer ago is missed: the jobs' catch-up policies say what becomes of it."""
 BACKWARDS = timedelta(seconds=2)
 """A wall clock set back by more than this makes the plan anew; claims keep an instant from running twice."""
 
 
-class Ticker:
-    """Plans from `start` on; hands each due ticket to `submit`, which returns at once."""
+class TakesTickets(Protocol):
+    """The worker, as the ticker sees it; both return at once."""
 
-    def __init__(self, catalog: Catalog, submit: Callable[[Ticket], object], clock: Clock) -> None:
+    def submit(self, *tickets: Ticket) -> None:
+        """Perform the ticket; several one after the other."""
+        ...
+
+    def submit_skip(self, ticket: Ticket, reason: str) -> None:
+        """Record the ticket as skipped."""
+        ...
+
+
+class Ticker:
+    """Plans from `after` on (from now, if that is not known), each job in `later` from its own instant on."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        worker: TakesTickets,
+        clock: Clock,
+        *,
+        after: datetime | None = None,
+        later: Mapping[str, datetime] | None = None,
+    ) -> None:
         self._catalog = catalog
-        self._submit = submit
+        self._worker = worker
         self._clock = clock
         self._last = clock.now()
-        self._heap = DueHeap(catalog.schedules(), self._last)
-        self.missed = 0
-        """Due instants that were not run because they lay too far back."""
+        # A stored instant in the future is a clock that was set back since: begin with the present.
+        after = self._last if after is None else min(after, self._last)
+        self._heap = DueHeap(catalog.schedules(), after, later)
 
     @property
     def last_tick(self) -> datetime:
-        """For health: when it last looked."""
+        """When it last looked: everything due until then is handed on. For health, and for the next process."""
         return self._last
 
     async def run(self) -> None:
@@ -48,22 +70,21 @@ class Ticker:
             await self._clock.sleep(self._pause())
 
     def tick(self) -> None:
-        """Start everything that is due now."""
+        """Hand on everything that is due now."""
         now = self._clock.now()
         if now < self._last - BACKWARDS:
             _log.warning("the wall clock went back by %s; planning anew", self._last - now)
             self._heap = DueHeap(self._catalog.schedules(), now)
         self._last = now
-        for due in self._heap.pop_until(now, not_before=now - STILL_RUN):
-            self._start(due)
-
-    def _start(self, due: Due) -> None:
-        if due.missed:
-            self.missed += 1
-            _log.warning("job %s was due at %s and is too late to run", due.job, due.at.isoformat())
-            return
-        entry = self._catalog.get(due.job)
-        self._submit(Ticket.scheduled(due.job, due.at, entry.generation))
+        not_before = now - STILL_ON_TIME
+        tick = tick_of(self._catalog, self._heap.pop_until(now, not_before=not_before), not_before=not_before, now=now)
+        for ticket in tick.on_time:
+            self._worker.submit(ticket)
+        for tickets in tick.late:
+            self._worker.submit(*tickets)
+        for ticket, reason in tick.left_out:
+            _log.warning("run %s is left out: %s", ticket.id, reason)
+            self._worker.submit_skip(ticket, reason)
 
     def _pause(self) -> float:
         next_at = self._heap.next_at

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
+from typing import Any
 
 from jobs.definition import JobDefinition
 from jobs.events import RunFinished, RunListener
@@ -63,16 +64,23 @@ class Worker:
         self._places = asyncio.Semaphore(concurrency)
         self._going: dict[str, set[str]] = {}
         self._overlap = overlap(self._going)
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def in_work(self) -> int:
         """Tickets that are taken and not finished."""
         return len(self._tasks)
 
-    def submit(self, ticket: Ticket) -> None:
-        """Perform the ticket in the background."""
-        task: asyncio.Task[object] = asyncio.get_running_loop().create_task(self._perform_logged(ticket))
+    def submit(self, *tickets: Ticket) -> None:
+        """Perform the ticket in the background; several one after the other."""
+        self._in_background(self._perform_logged(tickets))
+
+    def submit_skip(self, ticket: Ticket, reason: str) -> None:
+        """Record the ticket as skipped, in the background."""
+        self._in_background(self._skip_logged(ticket, reason))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -103,6 +111,17 @@ class Worker:
             await self._record(claim, run)
             self._listener.run_finished(RunFinished(run))
             return None
+
+    async def skip(self, ticket: Ticket, reason: str) -> None:
+        """Record a ticket that is not run, unless somebody ran it after all. Raises StoreError."""
+        entry = self._catalog.find(ticket.job)
+        now = self._clock.now()
+        claim = await self._runs.claim(ticket, self._owner, now + timedelta(seconds=LEASE_MARGIN), now)
+        if isinstance(claim, Held):
+            return
+        run = skipped_run(entry.job if entry else None, ticket, self._clock, reason)
+        await self._record(claim, run)
+        self._listener.run_finished(RunFinished(run))
 
     async def _run(self, ticket: Ticket) -> Run:
         entry = self._catalog.find(ticket.job)
@@ -141,7 +160,17 @@ class Worker:
                 _log.warning("run %s is not recorded yet: %s", run.id, error)
                 await self._clock.sleep(pause)
 
-    async def _perform_logged(self, ticket: Ticket) -> None:
+    async def _skip_logged(self, ticket: Ticket, reason: str) -> None:
+        try:
+            await self.skip(ticket, reason)
+        except (NotRecorded, StoreError) as error:
+            _log.error("run %s was left out, but history does not have it: %s", ticket.id, error)
+
+    async def _perform_logged(self, tickets: Sequence[Ticket]) -> None:
+        for ticket in tickets:
+            await self._perform_one_logged(ticket)
+
+    async def _perform_one_logged(self, ticket: Ticket) -> None:
         try:
             held = await self.perform(ticket)
         except NotRecorded as error:

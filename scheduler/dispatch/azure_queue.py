@@ -39,7 +39,7 @@ class AzureQueueDispatch:
 
     async def send(self, tickets: Sequence[Ticket], *, not_before: datetime | None = None) -> None:
         """Raises DispatchError."""
-        for batch in in_batches(tickets):
+        for batch in in_batches(tickets, self._now()):
             now = self._now()
             delay = batch.delay(now) if not_before is None else max(0.0, (not_before - now).total_seconds())
             await self._send(batch, math.ceil(delay) if not_before else int(delay))

@@ -63,10 +63,13 @@ def decode(text: str | bytes) -> Batch:
     return Batch(tuple(message.tickets))
 
 
-def in_batches(tickets: Iterable[Ticket]) -> Iterator[Batch]:
-    """Tickets grouped by slice, each batch small enough for one message."""
-    ordered = sorted(tickets, key=lambda ticket: ticket.due_at)
-    for _, together in groupby(ordered, key=lambda ticket: int(ticket.due_at.timestamp() // SLICE.total_seconds())):
+def in_batches(tickets: Iterable[Ticket], now: datetime) -> Iterator[Batch]:
+    """Tickets grouped by slice, each batch small enough for one message. What is due already is in the present one."""
+
+    def slice_of(ticket: Ticket) -> int:
+        return int(max(now, ticket.due_at).timestamp() // SLICE.total_seconds())
+
+    for _, together in groupby(sorted(tickets, key=lambda ticket: ticket.due_at), key=slice_of):
         yield from _fitting(list(together))
 
 

@@ -1,12 +1,12 @@
 """The due-heap: which jobs are due until an instant, at a cost that grows with what is due, not with what exists.
 
-The embedded ticker keeps one; `plan` makes one for a single pass, as the Functions host does at each tick.
+The embedded ticker keeps one; the Functions host makes one at each tick.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,7 +17,7 @@ _MOMENT = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A job's due instant. `missed`: it lies before the window, so it is not run any more."""
+    """A job's due instant. `missed`: the first of those that lie before the window (see planning.catch_up)."""
 
     job: str
     at: datetime
@@ -27,10 +27,18 @@ class Due:
 class DueHeap:
     """The next due instant of every scheduled job, soonest first."""
 
-    def __init__(self, schedules: Iterable[tuple[str, Schedule]], after: datetime) -> None:
-        """Every schedule's first instant is the one strictly after `after`."""
+    def __init__(
+        self,
+        schedules: Iterable[tuple[str, Schedule]],
+        after: datetime,
+        later: Mapping[str, datetime] | None = None,
+    ) -> None:
+        """Every schedule's first instant is the one strictly after `after`, or after the job's instant in `later`."""
         self._schedules = dict(schedules)
-        first = ((schedule.next_after(after), job) for job, schedule in self._schedules.items())
+        since = later or {}
+        first = (
+            (schedule.next_after(max(after, since.get(job, after))), job) for job, schedule in self._schedules.items()
+        )
         self._heap = [(at, job) for at, job in first if at is not None]
         heapq.heapify(self._heap)
 
@@ -59,8 +67,3 @@ class DueHeap:
                 heapq.heapreplace(self._heap, (following, job))
             found.append(Due(job, at, missed))
         return found
-
-
-def plan(schedules: Iterable[tuple[str, Schedule]], after: datetime, until: datetime) -> list[Due]:
-    """Every due instant in (after, until], soonest first."""
-    return DueHeap(schedules, after).pop_until(until, not_before=after)

@@ -1,4 +1,4 @@
-"""Cursors: how far something has come, as an instant that never goes backwards. Used by queue_work."""
+"""Cursors: how far something has come, as an instant that never goes backwards. Used by the ticks of both hosts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from scheduler.stores.port import Insert, Replace, Row, RowChanged, RowExists, Store
 
 TABLE = "cursors"
+PLANNED_UNTIL = "planned-until"
+"""The cursor of the ticks: everything due until then was handed on."""
 _INSTANT = "instant"
 
 

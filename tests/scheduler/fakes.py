@@ -15,6 +15,7 @@ from scheduler.catalog import Catalog, Entry
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.runs import Runs
+from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.worker import Worker
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import Heard, ScriptedCheck, Step, answer
@@ -83,6 +84,7 @@ class Shop:
         self.store = MemoryStore(data or MemoryData())
         self.runs = Runs(self.store, self.clock.monotonic)
         self.cursors, self.dead_letters = Cursors(self.store), DeadLetters(self.store)
+        self.marks = ScheduleMarks(self.store)
         self.check = ScriptedCheck(list(steps) or [answer()])
         self.heard = Heard()
         self.catalog = Catalog([entry()] if jobs is None else jobs)

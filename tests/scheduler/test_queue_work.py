@@ -10,7 +10,8 @@ import pytest
 from jobs.runs import ErrorClass, Outcome
 from scheduler.dispatch.batches import BadMessage, Batch, encode
 from scheduler.dispatch.port import DispatchError
-from scheduler.queue_work import HORIZON, PLANNED_UNTIL, PRUNE_PATIENCE, QueueWork, StillHeld
+from scheduler.queue_work import HORIZON, PRUNE_PATIENCE, QueueWork, StillHeld
+from scheduler.stores.cursors import PLANNED_UNTIL
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
@@ -29,6 +30,7 @@ class Post:
             shop.worker,
             self.dispatch,
             shop.cursors,
+            shop.marks,
             shop.dead_letters,
             shop.heard,
             shop.clock,
@@ -75,7 +77,7 @@ async def test_a_tick_that_could_not_send_is_made_up_for_by_the_next_one() -> No
 
 
 @virtual_time
-async def test_after_a_long_silence_only_the_last_minute_is_made_up_for() -> None:
+async def test_after_a_long_silence_the_last_minute_is_made_up_for_and_the_rest_left_out_with_the_reason() -> None:
     post = Post(Shop(jobs=[entry(schedule="every 30s")]))
     await post.work.plan_ahead()
     await asyncio.sleep(3600)
@@ -83,7 +85,40 @@ async def test_after_a_long_silence_only_the_last_minute_is_made_up_for() -> Non
 
     await post.work.plan_ahead()
 
-    assert len(post.planned) == 4  # -30 s, now, +30 s, +60 s
+    assert len(post.planned) == 5  # -60 s, -30 s, now, +30 s, +60 s
+    (skipped,) = [event.run for event in post.shop.heard.finished]
+    assert (skipped.outcome, skipped.due_at) == (Outcome.SKIPPED, post.shop.clock.now() - timedelta(seconds=90))
+    assert "catch_up: none" in skipped.message
+
+
+@virtual_time
+async def test_what_a_job_catches_up_is_sent_and_performed_one_after_the_other() -> None:
+    shop = Shop(Hang("body", 4.0), jobs=[entry(schedule="0 */10 * * * *", catch_up={"policy": "all", "within": "1h"})])
+    post = Post(shop)
+    await post.work.plan_ahead()
+    await asyncio.sleep(3601)
+    post.dispatch.sent.clear()
+    await post.work.plan_ahead()
+    ((tickets, _),) = post.dispatch.sent
+
+    await post.work.perform_batch(encode(Batch(tickets)))
+
+    assert len(tickets) == 6
+    assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SUCCEEDED] * 6
+
+
+@virtual_time
+async def test_a_changed_schedule_does_not_fire_for_the_past() -> None:
+    data = MemoryData()
+    before = Post(Shop(jobs=[entry(schedule="0 0 * * * *", catch_up={"policy": "all"})], data=data))
+    await before.work.plan_ahead()
+    await asyncio.sleep(1830)
+    after = Post(Shop(jobs=[entry(schedule="0 */5 * * * *", catch_up={"policy": "all"})], data=data))
+
+    await after.work.plan_ahead()
+
+    assert after.planned == []
+    assert after.shop.heard.finished == []
 
 
 @virtual_time

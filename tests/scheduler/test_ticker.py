@@ -16,15 +16,21 @@ from tests.scheduler.fakes import START, VirtualClock, entry
 class Ticking:
     """A ticker with what it started: (seconds after the start, job)."""
 
-    def __init__(self, *jobs: Entry) -> None:
+    def __init__(self, *jobs: Entry, after: datetime | None = None) -> None:
         self.clock = VirtualClock()
         self.started: list[Ticket] = []
         self.started_at: list[datetime] = []
-        self.ticker = Ticker(Catalog(jobs), self._submit, self.clock)
+        self.in_turn: list[tuple[Ticket, ...]] = []
+        self.skipped: list[tuple[Ticket, str]] = []
+        self.ticker = Ticker(Catalog(jobs), self, self.clock, after=after)
 
-    def _submit(self, ticket: Ticket) -> None:
-        self.started.append(ticket)
-        self.started_at.append(self.clock.now())
+    def submit(self, *tickets: Ticket) -> None:
+        self.started += tickets
+        self.started_at += [self.clock.now()] * len(tickets)
+        self.in_turn.append(tickets)
+
+    def submit_skip(self, ticket: Ticket, reason: str) -> None:
+        self.skipped.append((ticket, reason))
 
     async def run_until(self, seconds: float) -> None:
         end = START + timedelta(seconds=seconds)
@@ -68,24 +74,46 @@ async def test_it_never_sleeps_longer_than_a_moment_so_that_a_changed_clock_is_n
     assert set(slept) == {LONGEST_SLEEP}
 
 
-def test_what_fell_due_while_the_machine_slept_long_is_counted_and_not_run() -> None:
+def test_what_fell_due_while_the_machine_slept_long_is_left_out_with_the_reason() -> None:
     ticking = Ticking(entry("a", "0 */5 * * * *"))
 
     ticking.clock.move(3600 + 150)
     ticking.ticker.tick()
 
     assert ticking.started == []
-    assert ticking.ticker.missed == 1
+    ((ticket, reason),) = ticking.skipped
+    assert ticket.due_at == START + timedelta(hours=1)
+    assert "stood still" in reason
+
+
+def test_what_fell_due_since_the_last_process_stopped_is_caught_up_in_turn() -> None:
+    job = entry("a", "0 */5 * * * *", catch_up={"policy": "all", "within": "15m"})
+    ticking = Ticking(job, after=START - timedelta(hours=2))
+
+    ticking.ticker.tick()
+
+    assert [[ticket.due_at for ticket in tickets] for tickets in ticking.in_turn if len(tickets) > 1] == [
+        [START - timedelta(minutes=minutes) for minutes in (15, 10, 5)]
+    ]
+
+
+def test_a_plan_that_ended_in_the_future_begins_with_the_present() -> None:
+    ticking = Ticking(entry("a", "every 10s"), after=START + timedelta(hours=5))
+
+    ticking.clock.move(10)
+    ticking.ticker.tick()
+
+    assert len(ticking.started) == 1
 
 
 def test_a_short_hang_still_runs_what_fell_due() -> None:
-    ticking = Ticking(entry("a", "*/10 * * * * *"))
+    ticking = Ticking(entry("a", "*/3 * * * * *"))
 
-    ticking.clock.move(31)
+    ticking.clock.move(9)
     ticking.ticker.tick()
 
-    assert [ticket.due_at.second for ticket in ticking.started] == [10, 20, 30]
-    assert ticking.ticker.missed == 0
+    assert [ticket.due_at.second for ticket in ticking.started] == [3, 6, 9]
+    assert ticking.skipped == []
 
 
 def test_a_clock_set_back_goes_on_with_the_new_time() -> None:

@@ -26,9 +26,17 @@ def test_a_batch_comes_out_of_its_message_as_it_went_in() -> None:
 
 
 def test_tickets_of_one_slice_travel_together_and_others_apart() -> None:
-    batches = list(in_batches([ticket(12), ticket(1), ticket(9.9), ticket(10)]))
+    batches = list(in_batches([ticket(12), ticket(1), ticket(9.9), ticket(10)], START))
 
     assert [[found.due_at.second for found in batch.tickets] for batch in batches] == [[1, 9], [10, 12]]
+
+
+def test_tickets_that_are_due_already_travel_together() -> None:
+    batches = list(in_batches([ticket(-3600), ticket(1), ticket(-100)], START))
+
+    assert [[(found.due_at - START).total_seconds() for found in batch.tickets] for batch in batches] == [
+        [-3600, -100, 1]
+    ]
 
 
 def test_a_batch_becomes_visible_shortly_before_its_first_instant() -> None:
@@ -41,7 +49,7 @@ def test_a_batch_becomes_visible_shortly_before_its_first_instant() -> None:
 def test_a_slice_with_many_tickets_is_cut_into_messages_that_fit() -> None:
     tickets = [ticket(1, f"{'n' * 90}-{number}") for number in range(1000)]
 
-    batches = list(in_batches(tickets))
+    batches = list(in_batches(tickets, START))
 
     assert len(batches) > 1
     assert all(len(encode(batch).encode()) <= LARGEST_MESSAGE for batch in batches)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.schedules import Schedule, parse_schedule
-from scheduler.planning.heap import Due, DueHeap, plan
+from scheduler.planning.heap import Due, DueHeap
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -19,6 +19,11 @@ def schedules(**texts: str) -> list[tuple[str, Schedule]]:
 
 def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
+
+
+def plan(jobs: list[tuple[str, Schedule]], after: datetime, until: datetime) -> list[Due]:
+    """One pass over a new heap."""
+    return DueHeap(jobs, after).pop_until(until, not_before=after)
 
 
 def test_everything_due_comes_in_order_of_its_instants() -> None:
@@ -41,6 +46,17 @@ def test_a_schedule_that_is_never_due_is_not_in_the_heap() -> None:
 
 def test_the_next_instant_is_the_soonest_of_all_jobs() -> None:
     assert DueHeap(schedules(a="every 1m", b="every 5s"), START).next_at == at(5)
+
+
+def test_a_job_that_is_in_force_only_later_is_not_due_before() -> None:
+    heap = DueHeap(schedules(a="every 10s", b="every 10s"), START, {"b": at(25), "a": at(-99)})
+
+    assert heap.pop_until(at(30), not_before=START) == [
+        Due("a", at(10)),
+        Due("a", at(20)),
+        Due("a", at(30)),
+        Due("b", at(30)),
+    ]
 
 
 def test_after_a_long_sleep_a_job_is_missed_once_and_goes_on_with_the_present() -> None:

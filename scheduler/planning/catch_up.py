@@ -1,0 +1,72 @@
+"""What of the missed due instants is still run: the job's catch-up policy, pure. Called by the tick of both hosts.
+
+An instant is missed when no tick looked at it in time: the process was down, or stood still.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jobs.policies import CatchUp
+from jobs.schedules import Schedule
+
+MOST_CAUGHT_UP = 1000
+"""Runs that one job catches up at a time; of more, the newest."""
+
+_MOMENT = timedelta(microseconds=1)
+_FIRST_LOOK_BACK = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """`run`: missed instants that are run now, oldest first. `left_out`: the last one before them that is not."""
+
+    run: tuple[datetime, ...] = ()
+    left_out: datetime | None = None
+
+
+def catch_up(schedule: Schedule, policy: CatchUp, first: datetime, before: datetime, now: datetime) -> CaughtUp:
+    """Decide about the missed instants of a job: `first`, and all after it that lie before `before`."""
+    window = max(first, now - timedelta(seconds=policy.within))
+    run: tuple[datetime, ...] = ()
+    if policy.policy == "last" and (last := _last(schedule, window, before)) is not None:
+        run = (last,)
+    elif policy.policy == "all":
+        run = _all(schedule, window, before)
+    return CaughtUp(run, _last(schedule, first, run[0] if run else before))
+
+
+def _all(schedule: Schedule, since: datetime, before: datetime) -> tuple[datetime, ...]:
+    """The newest instants in [since, before), oldest first."""
+    found: deque[datetime] = deque(maxlen=MOST_CAUGHT_UP)
+    at = schedule.next_after(since - _MOMENT)
+    while at is not None and at < before:
+        found.append(at)
+        at = schedule.next_after(at)
+    return tuple(found)
+
+
+def _last(schedule: Schedule, since: datetime, before: datetime) -> datetime | None:
+    """The latest instant in [since, before).
+
+    Looks back in steps that double, so that a job of each second that was down for days costs no walk over all of them.
+    """
+    back = _FIRST_LOOK_BACK
+    while True:
+        start = max(since, before - back)
+        if start >= before:
+            return None
+        at = schedule.next_after(start - _MOMENT)
+        if at is not None and at < before:
+            return _walk(schedule, at, before)
+        if start == since:
+            return None
+        back *= 2
+
+
+def _walk(schedule: Schedule, at: datetime, before: datetime) -> datetime:
+    while (following := schedule.next_after(at)) is not None and following < before:
+        at = following
+    return at

@@ -1,0 +1,56 @@
+"""What one tick hands on: due instants as tickets, missed ones by the catch-up policy. Called by both hosts' ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from jobs.runs import Ticket
+from scheduler.catalog import Catalog, Entry
+from scheduler.planning.catch_up import catch_up
+from scheduler.planning.heap import Due
+
+
+@dataclass(slots=True)
+class Tick:
+    """`on_time`: to be run at their instants. `late`: of one job each, to be run one after the other. `left_out`: to be
+    recorded as skipped, with the reason."""
+
+    on_time: list[Ticket] = field(default_factory=list)
+    late: list[tuple[Ticket, ...]] = field(default_factory=list)
+    left_out: list[tuple[Ticket, str]] = field(default_factory=list)
+
+
+def tick_of(catalog: Catalog, found: Iterable[Due], *, not_before: datetime, now: datetime) -> Tick:
+    """Tickets for what a due-heap gave. `not_before` as it was given to the heap."""
+    tick = Tick()
+    for due in found:
+        entry = catalog.get(due.job)
+        if due.missed:
+            _add_missed(tick, entry, due.at, not_before, now)
+        else:
+            tick.on_time.append(_ticket(entry, due.at))
+    return tick
+
+
+def _add_missed(tick: Tick, entry: Entry, first: datetime, before: datetime, now: datetime) -> None:
+    job = entry.job
+    if job.schedule is None:
+        return
+    caught_up = catch_up(job.schedule, job.catch_up, first, before, now)
+    if caught_up.run:
+        tick.late.append(tuple(_ticket(entry, at) for at in caught_up.run))
+    if caught_up.left_out is not None:
+        reason = _reason(first, caught_up.left_out, job.catch_up.policy)
+        tick.left_out.append((_ticket(entry, caught_up.left_out), reason))
+
+
+def _ticket(entry: Entry, at: datetime) -> Ticket:
+    return Ticket.scheduled(entry.job.name, at, entry.generation)
+
+
+def _reason(first: datetime, last: datetime, policy: str) -> str:
+    """The one sentence for all that is left out: a row for each would be many for a job of each second."""
+    before = "" if last == first else f", like those before it since {first:%Y-%m-%d %H:%M:%S}Z that have no run"
+    return f"it fell due while no scheduler was running, or while it stood still{before} (catch_up: {policy})"

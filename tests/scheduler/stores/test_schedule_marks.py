@@ -1,0 +1,52 @@
+"""Since when a job has its schedule, on every store."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from jobs.schedules import Schedule, parse_schedule
+from scheduler.stores.port import Store
+from scheduler.stores.schedule_marks import ScheduleMarks
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+LATER = START + timedelta(hours=1)
+
+
+def schedules(**texts: str) -> list[tuple[str, Schedule]]:
+    return [(name, parse_schedule(text)) for name, text in texts.items()]
+
+
+async def test_a_new_schedule_is_in_force_from_now_on(store: Store) -> None:
+    assert await ScheduleMarks(store).note(schedules(a="every 10s"), START) == {"a": START}
+
+
+async def test_a_schedule_that_stays_keeps_its_beginning(store: Store) -> None:
+    marks = ScheduleMarks(store)
+    await marks.note(schedules(a="every 10s"), START)
+
+    assert await marks.note(schedules(a="every 10s"), LATER) == {"a": START}
+
+
+async def test_a_changed_schedule_begins_anew_and_leaves_the_others_alone(store: Store) -> None:
+    marks = ScheduleMarks(store)
+    await marks.note(schedules(a="every 10s", b="0 * * * * *"), START)
+
+    assert await marks.note(schedules(a="every 20s", b="0 * * * * *"), LATER) == {"a": LATER, "b": START}
+
+
+async def test_a_schedule_that_was_gone_begins_anew_when_it_comes_back(store: Store) -> None:
+    marks = ScheduleMarks(store)
+    await marks.note(schedules(a="every 10s"), START)
+    await marks.note([], START)
+
+    assert await marks.note(schedules(a="every 10s"), LATER) == {"a": LATER}
+
+
+async def test_many_schedules_are_remembered_over_several_pages(store: Store) -> None:
+    many = [(f"job-{number}", parse_schedule("every 10s")) for number in range(1050)]
+    await ScheduleMarks(store).note(many, START)
+
+    since = await ScheduleMarks(store).note(many, LATER)
+
+    assert set(since.values()) == {START}
+    assert len(since) == 1050
