@@ -21,6 +21,20 @@ def _read_schedule(value: Any) -> Schedule | None:
     return None if value is None else parse_schedule(value)
 
 
+_SCHEDULE_KEYS = {
+    "cron": {"type": "string"},
+    "every": {"type": "string", "examples": ["10s", "5m"]},
+    "timezone": {"type": "string", "description": "IANA name; UTC if absent", "examples": ["Europe/Berlin"]},
+    "dst": {
+        "type": "object",
+        "properties": {
+            "gap": {"enum": ["shift", "end", "skip"], "description": "a time that the clock leaves out"},
+            "repeat": {"enum": ["first", "both"], "description": "a time that the clock shows twice"},
+        },
+        "additionalProperties": False,
+    },
+}
+
 ScheduleField = Annotated[
     Schedule | None,
     # Plain: the parser alone decides, and no check of the protocol's members is made for each of 10,000 jobs.
@@ -30,7 +44,7 @@ ScheduleField = Annotated[
         {
             "anyOf": [
                 {"type": "string", "description": "NCRONTAB, five or six fields", "examples": ["*/10 * * * * *"]},
-                {"type": "object", "properties": {"every": {"type": "string"}, "cron": {"type": "string"}}},
+                {"type": "object", "properties": _SCHEDULE_KEYS, "additionalProperties": False},
                 {"type": "null"},
             ]
         }

@@ -8,12 +8,26 @@ the CLI's `next`:
     due_ms = schedule.next_after_ms(now_ms)          # the same in whole milliseconds, for planning many jobs
     assert parse_schedule(schedule.spec) == schedule
 
-Everything is in UTC. A zone would be one more kind of `Schedule`, which maps its wall clock to `Ncrontab.next_second`.
+An expression is in UTC, or on the wall clock of the zone that its mapping names (see jobs.schedules.zoned). Due
+instants are in UTC always.
 """
 
 from jobs.schedules.instants import from_milliseconds, to_milliseconds
 from jobs.schedules.interval import Interval
 from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.parsing import Schedule, parse_schedule
+from jobs.schedules.zoned import Dst, Zoned
+from jobs.schedules.zones import Zone, zone
 
-__all__ = ["Interval", "Ncrontab", "Schedule", "from_milliseconds", "parse_schedule", "to_milliseconds"]
+__all__ = [
+    "Dst",
+    "Interval",
+    "Ncrontab",
+    "Schedule",
+    "Zone",
+    "Zoned",
+    "from_milliseconds",
+    "parse_schedule",
+    "to_milliseconds",
+    "zone",
+]

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any, Protocol, runtime_checkable
 
-from jobs.durations import parse_duration
 from jobs.errors import ScheduleError
 from jobs.schedules.interval import Interval
+from jobs.schedules.mapping import interval_of, schedule_of
 from jobs.schedules.ncrontab import Ncrontab
 
-_KEYS = ("cron", "every")
 _EVERY = "every "
 
 
@@ -25,11 +23,11 @@ class Schedule(Protocol):
 
     @property
     def text(self) -> str:
-        """For people; parse_schedule reads it back."""
+        """For people, on one line. parse_schedule reads back that of an expression in UTC and of an interval."""
         ...
 
     @property
-    def spec(self) -> str | dict[str, str]:
+    def spec(self) -> str | dict[str, Any]:
         """For files and the API; parse_schedule reads it back."""
         ...
 
@@ -55,13 +53,15 @@ class Schedule(Protocol):
 def parse_schedule(value: object) -> Schedule:
     """Read an NCRONTAB text, a TimeSpan text (`00:05:00`), `{every: 10s}`, `{cron: ...}`; a Schedule is passed on.
 
+    A mapping may name a `timezone` too; see jobs.schedules.mapping.
+
     Raises:
         ScheduleError: anything else. The message says what is wrong and how to mend it.
     """
     if isinstance(value, str):
         return _from_text(value)
     if isinstance(value, Mapping):
-        return _from_mapping(value)
+        return schedule_of(value)
     if isinstance(value, Schedule):
         return value
     raise ScheduleError(
@@ -75,34 +75,7 @@ def _from_text(text: str) -> Schedule:
     if not stripped:
         raise ScheduleError("a schedule is empty: write '0 */5 * * * *', '00:05:00' or {every: 5m}")
     if stripped.startswith(_EVERY):
-        return _every(stripped.removeprefix(_EVERY))
+        return interval_of(stripped.removeprefix(_EVERY))
     if ":" in stripped and len(stripped.split()) == 1:
         return Interval.from_timespan(stripped)
     return Ncrontab.parse(text)
-
-
-def _from_mapping(value: Mapping[Any, Any]) -> Schedule:
-    for key in value:
-        if key not in _KEYS:
-            raise ScheduleError(_unknown_key(key))
-    if len(value) != 1:
-        raise ScheduleError(f"a schedule has one of {' and '.join(_KEYS)}, not {'both' if value else 'none'}")
-    if "every" in value:
-        return _every(value["every"])
-    cron = value["cron"]
-    if not isinstance(cron, str):
-        raise ScheduleError(f"cron: an NCRONTAB text is expected, like '0 */5 * * * *', not {type(cron).__name__}")
-    return Ncrontab.parse(cron)
-
-
-def _every(duration: object) -> Interval:
-    try:
-        return Interval(parse_duration(duration))
-    except ValueError as error:
-        raise ScheduleError(f"every: {error}") from None
-
-
-def _unknown_key(key: object) -> str:
-    near = get_close_matches(str(key).lower(), _KEYS, n=1)
-    known = f"did you mean {near[0]}?" if near else f"a schedule has {' or '.join(_KEYS)}; its times are UTC"
-    return f"{str(key)[:40]}: unknown key, {known}"

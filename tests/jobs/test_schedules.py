@@ -73,7 +73,7 @@ def test_each_form_of_an_expression_is_read(value: object) -> None:
     [
         ({"evry": "10s"}, "evry: unknown key, did you mean every?"),
         ({"Cron": "* * * * *"}, "Cron: unknown key, did you mean cron?"),
-        ({"cron": "* * * * *", "timezone": "Europe/Berlin"}, "timezone: unknown key, a schedule has cron or every"),
+        ({"colour": "red"}, "colour: unknown key, a schedule has cron, every, timezone or dst"),
         ({1: 2}, "1: unknown key"),
         ({}, "a schedule has one of cron and every, not none"),
         ({"every": "10s", "cron": "* * * * *"}, "not both"),

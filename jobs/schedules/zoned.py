@@ -1,0 +1,139 @@
+"""An NCRONTAB expression on the wall clock of a time zone, and what becomes of it when that clock is changed.
+
+Called by jobs.schedules.mapping; everybody else sees only the `Schedule` protocol.
+
+A clock that is put forward leaves out some of its times (the gap), one that is put back shows some twice (the repeat).
+By default an expression does what the timer of Azure Functions does. One that is interval-like, because it repeats
+within the day, is due whenever the clock on the wall shows one of its times. Any other is due in the first pass of a
+repeat, and later by the gap's length if its time is left out. `Dst` says otherwise, and then for every expression.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from jobs.schedules.instants import LAST_MS, from_milliseconds, to_milliseconds
+from jobs.schedules.ncrontab import Ncrontab
+from jobs.schedules.zones import Span, Zone
+
+Gap = Literal["shift", "end", "skip"]
+Repeat = Literal["first", "both"]
+
+_LAST = LAST_MS // 1000
+_FIRST_WALL = -62_135_596_800
+"""The first second of the year 1."""
+_FAR = 2 * 86_400
+"""More seconds than any two offsets are apart."""
+_HORIZON = 100 * 366 * 86_400
+"""Seconds. An expression whose only times fall into gaps that it skips is not looked for any further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dst:
+    """What to do when the clock changes; None is what the Functions timer does with the expression's kind."""
+
+    gap: Gap | None = None
+    """A time that is left out: `shift` moves it on by the gap's length, `end` to the first instant after the gap."""
+    repeat: Repeat | None = None
+    """A time that is shown twice is due in the `first` pass or in `both`."""
+
+    @property
+    def spec(self) -> dict[str, str]:
+        """What a job file writes."""
+        return {key: value for key, value in (("gap", self.gap), ("repeat", self.repeat)) if value is not None}
+
+
+FUNCTIONS = Dst()
+"""What the Functions timer does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zoned:
+    """Due when the clock on the wall shows a time of `cron`."""
+
+    cron: Ncrontab
+    zone: Zone
+    dst: Dst = FUNCTIONS
+    gap: Gap = field(init=False, repr=False)
+    """In force, for this kind of expression."""
+    first_only: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        interval_like = self.cron.is_interval_like
+        object.__setattr__(self, "gap", self.dst.gap or ("skip" if interval_like else "shift"))
+        repeat = self.dst.repeat or ("both" if interval_like else "first")
+        object.__setattr__(self, "first_only", repeat == "first")
+
+    @property
+    def text(self) -> str:
+        """For people: `0 0 3 * * * Europe/Berlin, gap skip`."""
+        return ", ".join(
+            [f"{self.cron.text} {self.zone.name}", *(f"{key} {value}" for key, value in self.dst.spec.items())]
+        )
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What a job file writes."""
+        policy = {"dst": self.dst.spec} if self.dst.spec else {}
+        return {"cron": self.cron.spec, "timezone": self.zone.name, **policy}
+
+    @property
+    def is_interval_like(self) -> bool:
+        """As its expression."""
+        return self.cron.is_interval_like
+
+    @property
+    def monitor_disabled(self) -> bool:
+        """As its expression."""
+        return self.cron.monitor_disabled
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """The first due instant strictly after this one, aware UTC; None if there is none within a hundred years."""
+        due = self.next_after_ms(to_milliseconds(instant))
+        return None if due is None else from_milliseconds(due)
+
+    def next_after_ms(self, milliseconds: int) -> int | None:
+        """The same in milliseconds since the epoch."""
+        second = self.next_second(milliseconds // 1000)
+        return None if second is None else second * 1000
+
+    def next_second(self, second: int) -> int | None:
+        """The first due second strictly after this one, both counted since the epoch.
+
+        Each turn of the loop looks at the span after `second`, up to the next clock change.
+        """
+        horizon = second + _HORIZON
+        while second < horizon:
+            span = self.zone.span(second + 1)
+            wall = self._from_wall(span, second)
+            due = None if wall is None else wall - span.offset
+            if due is None or due >= span.end:
+                due = None
+            if span.before < span.offset and self.gap != "skip":
+                left_out = self._left_out(span, second)
+                due = left_out if due is None else due if left_out is None else min(due, left_out)
+            if due is not None:
+                return due if due <= _LAST else None
+            if wall is None:
+                return None
+            # Times before `wall` are not due, so most spans can be left out; but a change soon may repeat earlier ones.
+            second = span.end - 1 if span.end - second < _FAR else max(span.end - 1, wall - span.offset - _FAR)
+        return None
+
+    def _from_wall(self, span: Span, second: int) -> int | None:
+        """The first time of the expression that the span's clock shows, or would go on to show, after `second`."""
+        wall = second + span.offset
+        if self.first_only and span.offset < span.before:
+            wall = max(wall, span.start + span.before - 1)
+        return self.cron.next_second(max(wall, _FIRST_WALL - 1))
+
+    def _left_out(self, span: Span, second: int) -> int | None:
+        """When a time is due that the change at the beginning of the span left out, if that is after `second`."""
+        if self.gap == "end" and second >= span.start:
+            return None
+        wall = self.cron.next_second(max(second, span.start - 1) + span.before)
+        if wall is None or wall >= span.start + span.offset:
+            return None
+        return span.start if self.gap == "end" else wall - span.before
