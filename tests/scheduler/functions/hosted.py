@@ -21,6 +21,7 @@ from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import Store
 from scheduler.stores.runs import Runs
+from scheduler.stores.schedule_marks import ScheduleMarks
 from tests.parts.functions_worker import FunctionsWorker, Invocation
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -85,6 +86,7 @@ class Hosted:
         self.queue = queue
         self.runs = Runs(store)
         self.cursors = Cursors(store)
+        self.marks = ScheduleMarks(store)
         self.dead_letters = DeadLetters(store)
 
     async def deliver(self) -> list[Invocation]:

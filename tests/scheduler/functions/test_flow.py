@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket
 from scheduler.dispatch.batches import Batch, decode, encode
-from scheduler.queue_work import HORIZON, PLANNED_UNTIL
+from scheduler.functions_host.opening import load_for_functions
+from scheduler.queue_work import HORIZON
+from scheduler.stores.cursors import PLANNED_UNTIL
 from scheduler.stores.runs import Claim
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.functions.hosted import Hosted, write_jobs
@@ -27,6 +30,8 @@ async def overdue(hosted: Hosted, jobs: Path, target: HttpTarget) -> datetime:
         checkout={"schedule": schedule, "check": {"kind": "http", "url": f"{target.url}/health"}},
         search={"schedule": schedule, "check": {"kind": "http", "url": f"{target.url}/down"}, "retry": {"attempts": 2}},
     )
+    schedules = [(job.name, job.schedule) for job in load_for_functions(os.environ).jobs if job.schedule is not None]
+    await hosted.marks.note(schedules, now - timedelta(minutes=1))
     await hosted.cursors.advance(PLANNED_UNTIL, now - timedelta(seconds=10))
     return due_at
 
