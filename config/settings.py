@@ -133,7 +133,7 @@ class Settings(BaseSettings):
     host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
     port: int = Field(default=7071, ge=0, le=65535)
     concurrency: int = Field(default=200, ge=1, le=10_000)
-    shutdown_grace: Duration = 4.0
+    shutdown_grace: Duration = 3.0
     key_vault_url: ServiceUrl | None = None
     managed_identity_client_id: str | None = Field(default=None, min_length=1)
     version: str | None = None

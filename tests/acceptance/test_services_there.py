@@ -1,0 +1,285 @@
+"""Two hundred runs of one `serve` process with Application Insights, Datadog, Key Vault and the managed identity there:
+each gets what it should, and no secret stands where it must not. What happens without them: test_services_away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.parts.host import Host, embedded
+from tests.parts.http_target import Answer, HttpTarget, Request
+from tests.parts.ingestion import ApplicationInsightsIngestion, DatadogIntake, KeyVaultServer, ManagedIdentityServer
+from tests.parts.tls import ca_file
+
+RUNS = 200
+AT_ONCE = 20
+CANARY = "canary-Zx9+/=ü in the vault"
+SCOPE = "api://checkout/.default"
+
+IN_VAULT = {"kind": "bearer", "token": {"secret": "checkout-token"}}
+AS_IDENTITY = {"kind": "managed_identity", "scope": SCOPE}
+
+
+def asking(url: str, **more: Any) -> dict[str, Any]:
+    """A job that may run beside itself."""
+    return {"check": {"url": url}, "overlap": "allow", "retry": {"attempts": 1}, **more}
+
+
+def jobs_for(target: HttpTarget) -> dict[str, Any]:
+    url = target.url
+    return {
+        "good": asking(f"{url}/good?key=in-the-query", tags={"team": "payments"}),
+        "bad": asking(f"{url}/bad"),
+        "flaky": asking(f"{url}/flaky", retry={"attempts": 2, "initial": "1ms"}),
+        "with-secret": asking(url, check={"url": f"{url}/secret", "auth": IN_VAULT}),
+        "with-token": asking(url, check={"url": f"{url}/token", "auth": AS_IDENTITY}),
+        "echoed": asking(
+            url,
+            check={"url": f"{url}/echo", "auth": IN_VAULT, "query": {"token": {"secret": "checkout-token"}}},
+            expect=[{"body_contains": "what it never says"}],
+        ),
+    }
+
+
+def scripted(target: HttpTarget) -> None:
+    flaky: Counter[str] = Counter()
+
+    def every_second_attempt(request: Request) -> Answer:
+        run = request.headers["idempotency-key"]
+        flaky[run] += 1
+        return Answer(200 if flaky[run] > 1 else 503)
+
+    def echo(request: Request) -> Answer:
+        said = f"you sent {request.headers['authorization']} and {request.target}"
+        return Answer(200, {"x-said": request.headers["authorization"]}, said.encode("latin-1"))
+
+    target.on("/bad", 500)
+    target.on_call("/flaky", every_second_attempt)
+    target.on_call("/echo", echo)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was there to see after the runs, and the services that were told."""
+
+    runs: list[dict[str, Any]]
+    answers: str
+    """Every answer of the API, one after the other."""
+    log: str
+    lines: list[dict[str, Any]]
+    state: list[bytes]
+    """The files of the store."""
+    health: dict[str, Any]
+    target: HttpTarget
+    insights: ApplicationInsightsIngestion
+    datadog: DatadogIntake
+    vault: KeyVaultServer
+    identity: ManagedIdentityServer
+
+    def expected(self, *keys: str) -> Counter[tuple[Any, ...]]:
+        """How often each combination of these fields of a run is to arrive."""
+        return Counter(tuple(run[key] for key in keys) for run in self.runs)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Told]:
+    folder = tmp_path_factory.mktemp("told")
+    async with (
+        HttpTarget() as target,
+        ApplicationInsightsIngestion() as insights,
+        DatadogIntake() as datadog,
+        KeyVaultServer() as vault,
+        ManagedIdentityServer() as identity,
+    ):
+        scripted(target)
+        vault.set("checkout-token", CANARY)
+        env = {
+            **insights.environ,
+            **identity.environ,
+            "DD_API_KEY": datadog.api_key,
+            "SCHEDULER_DATADOG__URL": datadog.url,
+            "SCHEDULER_KEY_VAULT_URL": vault.url,
+            "SSL_CERT_FILE": ca_file(),  # OpenSSL's own variable: the vault's client trusts our authority by it
+        }
+        async with embedded(folder, jobs_for(target), **env) as host:
+            answers = await run_many(host)
+            runs = await host.runs()
+            health = await host.get("/api/health")
+            answers += [json.dumps(runs), json.dumps(health), (await host.client.get("/api/dashboard")).text]
+            state = [file.read_bytes() for file in folder.glob("state.db*")]
+            await host.stop()
+        state += [file.read_bytes() for file in folder.glob("state.db*")]
+        log = host.program.stdout + host.program.stderr
+        yield Told(runs, "\n".join(answers), log, host.log(), state, health, target, insights, datadog, vault, identity)
+
+
+async def run_many(host: Host) -> list[str]:
+    """All runs, some at once; the API's answers."""
+    names = ["good", "bad", "flaky", "with-secret", "with-token", "echoed"]
+    answers: list[str] = []
+    for start in range(0, RUNS, AT_ONCE):
+        batch = [names[number % len(names)] for number in range(start, start + AT_ONCE)]
+        answers += [json.dumps(run) for run in await asyncio.gather(*map(host.run, batch))]
+    return answers
+
+
+def test_every_run_is_in_history_with_its_outcome(told: Told) -> None:
+    assert len(told.runs) == RUNS
+    assert {(run["job"], run["outcome"]) for run in told.runs} == {
+        ("good", "succeeded"),
+        ("bad", "failed"),
+        ("flaky", "succeeded"),
+        ("with-secret", "succeeded"),
+        ("with-token", "succeeded"),
+        ("echoed", "failed"),
+    }
+    assert told.health["status"] == "ok"
+
+
+def test_the_target_gets_the_secret_of_the_vault(told: Told) -> None:
+    sent = {request.headers["authorization"] for request in told.target.requests_to("/secret")}
+    assert {text.encode("latin-1").decode() for text in sent} == {f"Bearer {CANARY}"}
+    # One look at the vault serves all runs for minutes.
+    assert told.vault.calls("checkout-token") == 1
+
+
+def test_the_target_gets_a_token_of_the_managed_identity(told: Told) -> None:
+    sent = {request.headers["authorization"] for request in told.target.requests_to("/token")}
+    assert sent == {f"Bearer {token}" for token in possible_tokens(told)}
+    assert Counter(told.identity.calls) == {("api://checkout", None): 1, ("https://vault.azure.net", None): 1}
+
+
+def possible_tokens(told: Told) -> set[str]:
+    """The identity numbers its tokens: which number is the target's depends on who asked first."""
+    number = told.identity.calls.index(("api://checkout", None)) + 1
+    return {told.identity.token("api://checkout", number)}
+
+
+def test_application_insights_has_an_availability_row_for_every_run(told: Told) -> None:
+    rows = told.insights.by_type("AvailabilityData")
+    assert Counter((row["name"], row["properties"]["Outcome"]) for row in rows) == told.expected("job", "outcome")
+    assert {row["id"] for row in rows} == {run["id"] for run in told.runs}
+    assert {row["success"] for row in rows if row["name"] == "bad"} == {False}
+
+
+def test_application_insights_has_a_custom_event_for_every_run(told: Told) -> None:
+    events = [row for row in told.insights.by_type("EventData") if row["name"] == "JobRun"]
+    assert Counter((row["properties"]["RunId"],) for row in events) == told.expected("id")
+    durations = {row["properties"]["RunId"]: row["measurements"]["Duration"] for row in events}
+    assert durations == pytest.approx({run["id"]: run["duration_ms"] for run in told.runs}, abs=0.01)
+
+
+def test_the_metrics_in_application_insights_sum_up_to_the_runs(told: Told) -> None:
+    sums: Counter[tuple[Any, ...]] = Counter()
+    attempts = 0.0
+    for row in told.insights.by_type("MetricData"):
+        for metric in row["metrics"]:
+            if metric["name"] == "scheduler.job.runs":
+                sums[row["properties"]["job"], row["properties"]["outcome"]] += metric["value"]
+            if metric["name"] == "scheduler.job.attempts":
+                attempts += metric["value"]
+    assert sums == told.expected("job", "outcome")
+    assert attempts == sum(run["attempt_count"] for run in told.runs)
+
+
+def test_application_insights_has_a_trace_of_every_run_with_a_span_for_each_attempt(told: Told) -> None:
+    spans = told.insights.by_type("RemoteDependencyData")
+    of_runs = [span for span in spans if span["name"].startswith("run ")]
+    of_attempts = [span for span in spans if span["name"].startswith("HTTP ")]
+    assert Counter((span["name"].removeprefix("run "),) for span in of_runs) == told.expected("job")
+    assert len(of_attempts) == sum(run["attempt_count"] for run in told.runs)
+
+
+def test_what_belongs_to_a_run_shares_its_operation(told: Told) -> None:
+    operations: dict[str, set[str]] = {}
+    for item in told.insights.items:
+        run = item["data"]["baseData"].get("properties", {}).get("RunId")
+        if run is not None:
+            operations.setdefault(run, set()).add(item["tags"]["ai.operation.id"])
+    assert len(operations) == RUNS
+    assert {len(ids) for ids in operations.values()} == {1}
+
+
+def test_datadog_counts_every_run(told: Told) -> None:
+    counts: Counter[tuple[Any, ...]] = Counter()
+    for entry in told.datadog.series:
+        if entry["metric"] == "scheduler.job.runs":
+            tags = dict(tag.split(":", 1) for tag in entry["tags"])
+            counts[tags["job"], tags["outcome"]] += sum(point["value"] for point in entry["points"])
+    assert counts == told.expected("job", "outcome")
+    assert told.datadog.refused == []
+
+
+def test_datadog_has_the_values_of_every_run(told: Told) -> None:
+    values: Counter[str] = Counter()
+    for entry in told.datadog.distributions:
+        values[entry["metric"]] += sum(len(points) for _, points in entry["points"])
+    assert values == dict.fromkeys(
+        (f"scheduler.job.{name}" for name in ("duration", "response_time", "lateness", "attempts")), RUNS
+    )
+
+
+def test_datadog_has_a_log_entry_of_every_run(told: Told) -> None:
+    entries = [entry for entry in told.datadog.logs if entry.get("Event") == "JOB_PERFORMANCE"]
+    assert Counter((entry["RunId"],) for entry in entries) == told.expected("id")
+
+
+def test_datadog_has_a_service_check_of_each_job(told: Told) -> None:
+    latest: dict[str, int] = {}
+    for check in told.datadog.checks:
+        assert check["check"] == "scheduler.job.status"
+        tags = dict(tag.split(":", 1) for tag in check["tags"])
+        latest[tags["job"]] = check["status"]
+    ok, warning, critical = 0, 1, 2
+    assert latest == {
+        "good": ok,
+        "bad": critical,
+        "flaky": warning,
+        "with-secret": ok,
+        "with-token": ok,
+        "echoed": critical,
+    }
+
+
+def secrets_of(told: Told) -> Iterable[str]:
+    yield CANARY
+    yield "canary-Zx9"
+    yield from possible_tokens(told)
+    yield told.datadog.api_key
+    yield "in-the-query"
+    yield told.identity.HEADER
+
+
+def test_no_secret_is_in_the_log(told: Told) -> None:
+    assert [secret for secret in secrets_of(told) if secret in told.log] == []
+
+
+def test_no_secret_is_in_the_store(told: Told) -> None:
+    assert [secret for secret in secrets_of(told) for file in told.state if secret.encode() in file] == []
+
+
+def test_no_secret_is_in_an_answer_of_the_api(told: Told) -> None:
+    assert [secret for secret in secrets_of(told) if secret in told.answers] == []
+
+
+def test_no_secret_leaves_with_telemetry(told: Told) -> None:
+    datadog = told.datadog
+    left = json.dumps([told.insights.items, datadog.series, datadog.logs, datadog.checks, datadog.distributions])
+    assert [secret for secret in secrets_of(told) if secret in left] == []
+
+
+def test_what_was_redacted_is_shown_as_such(told: Told) -> None:
+    echoed = next(run for run in told.runs if run["job"] == "echoed")
+    assert "you sent Bearer ***" in echoed["message"]
+
+
+def test_the_log_has_no_traceback(told: Told) -> None:
+    assert "Traceback" not in told.log
+    assert [line for line in told.lines if "Exception" in line] == []
