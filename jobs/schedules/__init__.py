@@ -16,7 +16,7 @@ from jobs.schedules.instants import from_milliseconds, to_milliseconds
 from jobs.schedules.interval import Interval
 from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.parsing import Schedule, parse_schedule
-from jobs.schedules.zoned import Dst, Zoned
+from jobs.schedules.zoned import Dst, Zoned, zone_of
 from jobs.schedules.zones import Zone, zone
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "parse_schedule",
     "to_milliseconds",
     "zone",
+    "zone_of",
 ]

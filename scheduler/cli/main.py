@@ -14,9 +14,10 @@ import typer
 
 from scheduler.cli.history import history
 from scheduler.cli.jobs import jobs
-from scheduler.cli.next import ExpressionCommand, next_instants
+from scheduler.cli.next import next_instants
 from scheduler.cli.run import run
 from scheduler.cli.serve import serve
+from scheduler.cli.subjects import ExpressionCommand
 from scheduler.cli.validate import validate
 from scheduler.version import VERSION
 

@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from jobs.definition import NAME_PATTERN
-from scheduler.cli import next as command
+from scheduler.cli.subjects import JOB_NAME
 from tests.scheduler.cli.command import invoke
 
 JOBS = """
 jobs:
   checkout-api:
     schedule: 0 */5 * * * *
+    check: {url: "http://127.0.0.1:9/health"}
+  backup:
+    schedule: {cron: 0 30 2 * * *, timezone: Europe/Berlin, dst: {gap: end}}
     check: {url: "http://127.0.0.1:9/health"}
   on-demand:
     check: {url: "http://127.0.0.1:9/health"}
@@ -214,7 +217,7 @@ def test_a_misspelt_job_is_suggested() -> None:
 
 
 def test_what_may_be_a_jobs_name_is_what_definitions_allow() -> None:
-    assert f"^{command._JOB_NAME.pattern}$" == NAME_PATTERN
+    assert f"^{JOB_NAME.pattern}$" == NAME_PATTERN
 
 
 @pytest.mark.parametrize("option", ["--cuont", "--form"])
@@ -223,3 +226,123 @@ def test_a_misspelt_option_is_told(option: str) -> None:
 
     assert said.code == 2
     assert f"No such option: {option}" in said.stderr
+
+
+# --- On the clock of a time zone
+
+
+def test_an_expression_on_a_zones_clock_is_told_with_the_zones_offset() -> None:
+    said = invoke("next", "0 30 3 * * *", "--timezone", "Europe/Berlin", "--count", "2", "--from", "2026-03-28T00:00Z")
+
+    assert (said.code, said.stderr) == (0, "")
+    assert said.lines == ["2026-03-28T03:30:00+01:00", "2026-03-29T03:30:00+02:00"]
+
+
+@pytest.mark.parametrize(
+    ("options", "first"),
+    [
+        ((), "2026-03-29T03:30:00+02:00"),
+        (("--gap", "shift"), "2026-03-29T03:30:00+02:00"),
+        (("--gap", "end"), "2026-03-29T03:00:00+02:00"),
+        (("--gap", "skip"), "2026-03-30T02:30:00+02:00"),
+    ],
+)
+def test_a_time_that_the_clock_leaves_out_is_due_as_the_option_says(options: tuple[str, ...], first: str) -> None:
+    zone = ("--timezone", "Europe/Berlin", "--from", "2026-03-29T00:00")
+
+    assert invoke("next", "30 2 * * *", *zone, *options, "--count", "1").lines == [first]
+
+
+def test_a_time_that_the_clock_shows_twice_is_due_as_the_option_says() -> None:
+    zone = ("--timezone", "America/New_York", "--from", "2016-11-06", "--count", "2")
+
+    first = invoke("next", "0 30 1 * * *", *zone, "--repeat", "first").lines
+    both = invoke("next", "0 30 1 * * *", *zone, "--repeat", "both").lines
+
+    assert first == ["2016-11-06T01:30:00-04:00", "2016-11-07T01:30:00-05:00"]
+    assert both == ["2016-11-06T01:30:00-04:00", "2016-11-06T01:30:00-05:00"]
+
+
+def test_from_without_an_offset_is_on_the_schedules_clock() -> None:
+    said = invoke("next", "0 0 * * * *", "--timezone", "Asia/Kolkata", "--count", "1", "--from", "2026-01-01T10:00:00")
+
+    assert said.lines == ["2026-01-01T11:00:00+05:30"]
+
+
+def test_utc_is_told_with_z_when_it_is_the_zone_that_was_named() -> None:
+    said = invoke("next", "0 0 3 * * *", "--timezone", "UTC", "--count", "1", "--from", "2026-01-01")
+
+    assert said.lines == ["2026-01-01T03:00:00Z"]
+
+
+def test_an_interval_is_told_on_the_clock_that_is_named() -> None:
+    said = invoke("next", "every 1h", "--timezone", "Asia/Kolkata", "--count", "1", "--from", "2026-01-01")
+
+    assert said.lines == ["2026-01-01T00:30:00+05:30"]
+
+
+def test_a_mapping_is_read_as_in_a_job_file() -> None:
+    text = "{cron: 0 0 3 * * *, timezone: Europe/Berlin}"
+
+    assert invoke("next", text, "--count", "1", "--from", "2026-01-01").lines == ["2026-01-01T03:00:00+01:00"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("* * * * *", "--timezone", "Europe/Berln"),
+            "--timezone: 'Europe/Berln' is not an IANA time zone, did you mean",
+        ),
+        (
+            ("* * * * *", "--timezone", "Europe/Berlin", "--gap", "shft"),
+            "--gap: 'shft' is none of shift, end, skip, did",
+        ),
+        (("* * * * *", "--timezone", "Europe/Berlin", "--repeat", "2"), "--repeat: '2' is none of first, both"),
+        (("* * * * *", "--gap", "end"), "--gap needs --timezone"),
+        (("every 5m", "--timezone", "Europe/Berlin", "--gap", "end"), "--gap: an interval is the same in every zone"),
+        (
+            ("{cron: 0 3 * * *, timezone: Asia/Tokyo}", "--timezone", "UTC"),
+            "the schedule names its own zone, Asia/Tokyo",
+        ),
+        (("{cron: 0 3 * * *, timezon: Asia/Tokyo}",), "timezon: unknown key, did you mean timezone?"),
+        (("{cron: 0 3",), "cannot be read"),
+        (("{}",), "one of cron and every, not none"),
+    ],
+)
+def test_a_zone_that_cannot_be_meant_ends_with_2(words: tuple[str, ...], told: str) -> None:
+    said = invoke("next", *words)
+
+    assert (said.code, said.stdout) == (2, "")
+    assert told in said.stderr
+
+
+@pytest.mark.usefixtures("_jobs")
+def test_a_job_is_told_on_the_clock_of_its_own_zone() -> None:
+    said = invoke("next", "backup", "--count", "2", "--from", "2026-03-28")
+
+    assert said.lines == ["2026-03-28T02:30:00+01:00", "2026-03-29T03:00:00+02:00"]
+
+
+@pytest.mark.usefixtures("_jobs")
+def test_a_job_is_not_moved_to_another_zone() -> None:
+    said = invoke("next", "checkout-api", "--timezone", "Europe/Berlin")
+
+    assert (said.code, said.stdout) == (2, "")
+    assert "--timezone is for an expression without a zone: checkout-api is a job" in said.stderr
+
+
+def test_a_terminal_shows_utc_and_the_zones_clock() -> None:
+    said = invoke(
+        "next", "0 30 4 * * *", "--timezone", "Asia/Tokyo", "--count", "1", "--from", "2024-07-01", terminal=True
+    )
+
+    assert "Asia/Tokyo" in said.stdout
+    assert any("2024-07-01 04:30:00 JST" in line and "2024-06-30T19:30:00Z" in line for line in said.lines)
+
+
+def test_the_end_of_the_calendar_is_no_error_on_a_zones_clock() -> None:
+    said = invoke("next", "every 5h", "--timezone", "Asia/Tokyo", "--from", "9999-12-31T18:00:00Z")
+
+    assert said.code == 0
+    assert [line[:4] for line in said.lines] == ["9999"]

@@ -1,0 +1,116 @@
+"""The schedule that a command is asked about: an expression, a mapping as in a job file, or a job by its name.
+
+An expression needs no configuration, and no import but jobs.schedules: people ask it beside a broken configuration,
+scripts ask it hundreds of times. Called by `next` and `explain`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from typer.core import TyperCommand
+
+from jobs.errors import ScheduleError
+from jobs.schedules import Ncrontab, Schedule, Zone, parse_schedule, zone, zone_of
+from scheduler.cli.output import fail
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
+
+# What jobs.definition allows as a name, without the cost of importing it. No schedule has this form.
+JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class ExpressionCommand(TyperCommand):
+    """Takes an expression that begins with `-` for what it is, instead of an option nobody knows."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        expressions = [word for word in args if word.startswith("-") and not word.startswith("--") and " " in word]
+        rest = [word for word in args if word not in expressions]
+        return super().parse_args(ctx, [*rest, "--", *expressions] if expressions else rest)
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneOptions:
+    """`--timezone`, `--gap` and `--repeat`, which say of an expression what a job file would."""
+
+    timezone: str | None = None
+    gap: str | None = None
+    repeat: str | None = None
+
+    @property
+    def given(self) -> list[str]:
+        """The options that were given, as they are written."""
+        named = (("--timezone", self.timezone), ("--gap", self.gap), ("--repeat", self.repeat))
+        return [option for option, value in named if value is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What was asked about. `zone`: the one whose clock the answer shows; None for UTC."""
+
+    schedule: Schedule | None
+    zone: Zone | None
+    job: JobDefinition | None = None
+
+
+def subject_of(text: str, options: ZoneOptions) -> Subject:
+    """Read the command's argument; what is wrong ends the command with 2."""
+    try:
+        schedule = parse_schedule(_written(text))
+    except ScheduleError as error:
+        if not JOB_NAME.fullmatch(text):
+            fail(str(error))
+        return _job(text, error, options)
+    try:
+        return _in_zone(schedule, options)
+    except ScheduleError as error:
+        fail(f"--{str(error).removeprefix('dst.')}")
+
+
+def _written(text: str) -> object:
+    """A mapping or a list is written as in a job file; anything else is the text of a schedule."""
+    if not text.lstrip().startswith(("{", "[")):
+        return text
+    from config.text_errors import TextError
+    from config.yaml_text import parse
+
+    try:
+        return parse(text).value
+    except TextError as error:
+        fail(f"{text!r} cannot be read: {error}")
+
+
+def _in_zone(schedule: Schedule, options: ZoneOptions) -> Subject:
+    if not options.given:
+        return Subject(schedule, zone_of(schedule))
+    if isinstance(schedule, Ncrontab):
+        if options.timezone is None:
+            fail(f"{options.given[0]} needs --timezone: the clock of UTC is never changed")
+        dst = {key: value for key, value in (("gap", options.gap), ("repeat", options.repeat)) if value is not None}
+        zoned = parse_schedule({"cron": schedule.text, "timezone": options.timezone, "dst": dst})
+        return Subject(zoned, zone_of(zoned))
+    if (known := zone_of(schedule)) is not None:
+        _refuse(options, f"the schedule names its own zone, {known.name}")
+    if options.gap or options.repeat:
+        fail(f"{options.given[-1]}: an interval is the same in every zone, whatever its clock shows")
+    where = zone(options.timezone)
+    return Subject(schedule, None if where.name == "UTC" else where)
+
+
+def _job(name: str, error: ScheduleError, options: ZoneOptions) -> Subject:
+    from scheduler.cli.configured import configured, no_such_job
+
+    jobs = configured().jobs.jobs
+    if name not in jobs:
+        fail(f"{no_such_job(name, jobs)}\n{name} is no schedule either: {error}")
+    job = jobs[name]
+    if options.given:
+        _refuse(options, f"{name} is a job, whose definition says so")
+    return Subject(job.schedule, None if job.schedule is None else zone_of(job.schedule), job)
+
+
+def _refuse(options: ZoneOptions, reason: str) -> NoReturn:
+    fail(f"{options.given[0]} is for an expression without a zone: {reason}")
