@@ -34,13 +34,14 @@ from scheduler.dispatch.port import Dispatch
 from scheduler.dispatch.queues import run_queue
 from scheduler.gates import Overlap, OverlapAnywhere, OverlapHere
 from scheduler.health import Health, PartHealth, Probe, Status
-from scheduler.operations import Operations
+from scheduler.operations import Operations, Pausing, Running
 from scheduler.queries import Queries
 from scheduler.queue_work import QueueWork
 from scheduler.services import Services
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Store, StoreError
 from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
@@ -70,6 +71,7 @@ class Program:
     runs: Runs
     cursors: Cursors
     marks: ScheduleMarks
+    pauses: Pauses
     worker: Worker
     operations: Operations
     queries: Queries
@@ -124,8 +126,8 @@ class _Builder:
         identity = Identity(self._settings, clock=self._clock)
         self._stack.push_async_callback(identity.aclose)
         store = await self._store(identity)
-        runs = Runs(store)
-        worker = self._worker(identity, store, runs, told)
+        runs, pauses = Runs(store), Pauses(store, self._clock.monotonic)
+        worker = self._worker(identity, store, runs, pauses, told)
         dispatch = await self._dispatch(identity, worker)
         return Program(
             settings=self._settings,
@@ -134,9 +136,10 @@ class _Builder:
             runs=runs,
             cursors=Cursors(store),
             marks=ScheduleMarks(store),
+            pauses=pauses,
             worker=worker,
-            operations=Operations(self._catalog, runs, dispatch, self._clock),
-            queries=Queries(self._catalog, runs, self._clock),
+            operations=self._operations(runs, pauses, dispatch),
+            queries=Queries(self._catalog, runs, pauses, self._clock),
             health=self._health,
             telemetry=telemetry,
             queue_work=self._queue_work(store, runs, worker, dispatch, telemetry),
@@ -167,7 +170,7 @@ class _Builder:
         self._health.add("store", _store_health(store))
         return store
 
-    def _worker(self, identity: Identity, store: Store, runs: Runs, told: RunListener) -> Worker:
+    def _worker(self, identity: Identity, store: Store, runs: Runs, pauses: Pauses, told: RunListener) -> Worker:
         secret_values = build_secrets(self._settings, identity, self._redactor, self._clock)
         self._stack.push_async_callback(secret_values.aclose)
         checks = build_checks(secret_values, identity, self._redactor, user_agent=f"scheduler/{VERSION}")
@@ -183,7 +186,14 @@ class _Builder:
             self._clock,
             owner=self._owner,
             concurrency=self._settings.concurrency,
+            pauses=pauses,
             overlap=self._overlap(runs),
+        )
+
+    def _operations(self, runs: Runs, pauses: Pauses, dispatch: Dispatch) -> Operations:
+        return Operations(
+            running=Running(self._catalog, runs, dispatch, self._clock),
+            pausing=Pausing(self._catalog, pauses, self._clock),
         )
 
     def _overlap(self, runs: Runs) -> Callable[[dict[str, set[str]]], Overlap]:

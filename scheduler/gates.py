@@ -8,6 +8,7 @@ from typing import Protocol
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog import Entry
+from scheduler.stores.pauses import Pause
 from scheduler.stores.runs import Runs
 
 
@@ -56,13 +57,18 @@ class OverlapAnywhere:
         return [run_id for until, run_id in sorted(leases) if until > now]
 
 
-async def reason_to_skip(ticket: Ticket, entry: Entry, overlap: Overlap) -> str | None:
-    """Why this ticket is not run, one sentence; None if it is. What people ask for runs though the job is disabled."""
+async def reason_to_skip(ticket: Ticket, entry: Entry, overlap: Overlap, pause: Pause | None = None) -> str | None:
+    """Why this ticket is not run, one sentence; None if it is. What people ask for runs though the job is disabled.
+
+    `pause`: the one that holds now for tickets of this trigger.
+    """
     job = entry.job
     if ticket.generation != entry.generation:
         return "the job was changed after this run was planned; the new definition has its own runs"
     if ticket.trigger is Trigger.SCHEDULE and not job.enabled:
         return "the job is disabled"
+    if pause is not None:
+        return f"the job is {pause}"
     if job.overlap == "skip" and (other := await overlap.other_run(ticket)) is not None:
         return f"the run before it ({other}) was still going (overlap: skip)"
     return None

@@ -5,21 +5,26 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from jobs.definition import JobDefinition
 from jobs.ports import Clock
 from jobs.schedules import Schedule
 from scheduler.catalog import Catalog, Entry
+from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.runs import Record, RunPage, Runs
+
+_MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job, when it runs next and how it went last. `latest` is its newest finished run."""
+    """A job, when it runs next and how it went last. `latest` is its newest finished run, `pause` what holds now."""
 
     entry: Entry
     next_at: datetime | None
     latest: Record | None
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +51,10 @@ def upcoming(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
 class Queries:
     """Reads, one method each."""
 
-    def __init__(self, catalog: Catalog, runs: Runs, clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, runs: Runs, pauses: Pauses, clock: Clock) -> None:
         self._catalog = catalog
         self._runs = runs
+        self._pauses = pauses
         self._clock = clock
 
     async def jobs(self, *, limit: int, after: str = "") -> JobPage:
@@ -77,12 +83,9 @@ class Queries:
         """The newest finished run of each of these jobs that has one."""
         return await self._runs.latest_of(names)
 
-    def next_runs(self, name: str, count: int) -> list[datetime]:
-        """The job's next due instants; none if it is disabled or has no schedule. Raises UnknownJob."""
-        job = self._catalog.get(name).job
-        if job.schedule is None or not job.enabled:
-            return []
-        return upcoming(job.schedule, self._clock.now(), count)
+    def next_runs(self, view: JobView, count: int) -> list[datetime]:
+        """The job's next due instants, from the end of its pause on; none if it is disabled or has no schedule."""
+        return self._due(view.entry.job, view.pause, count)
 
     async def run(self, run_id: str) -> Record | None:
         return await self._runs.get(run_id)
@@ -95,10 +98,22 @@ class Queries:
 
     async def _views(self, names: Sequence[str]) -> tuple[JobView, ...]:
         latest = await self._runs.latest_of(names)
-        return tuple(self._view(self._catalog.get(name), latest.get(name)) for name in names)
+        pauses = await self._pauses.active(self._clock.now())
+        return tuple(self._view(self._catalog.get(name), latest.get(name), pauses.get(name)) for name in names)
 
-    def _view(self, entry: Entry, latest: Record | None) -> JobView:
-        job = entry.job
-        planned = job.enabled and job.schedule is not None
-        next_at = job.schedule.next_after(self._clock.now()) if planned and job.schedule is not None else None
-        return JobView(entry, next_at, latest)
+    def _view(self, entry: Entry, latest: Record | None, pause: Pause | None) -> JobView:
+        soonest = self._due(entry.job, pause, 1)
+        return JobView(entry, soonest[0] if soonest else None, latest, pause)
+
+    def _due(self, job: JobDefinition, pause: Pause | None, count: int) -> list[datetime]:
+        start = _runs_after(pause, self._clock.now())
+        if job.schedule is None or not job.enabled or start is None:
+            return []
+        return upcoming(job.schedule, start, count)
+
+
+def _runs_after(pause: Pause | None, now: datetime) -> datetime | None:
+    """The instant after which there are scheduled runs; None as long as nobody knows."""
+    if pause is None:
+        return now
+    return None if pause.until is None else pause.until - _MOMENT

@@ -17,9 +17,10 @@ from jobs.policies import LONGEST_RUN
 from jobs.ports import Clock
 from jobs.running.runner import Runner
 from jobs.running.verdicts import skipped_run
-from jobs.runs import Run, Ticket
+from jobs.runs import Run, Ticket, Trigger
 from scheduler.catalog import Catalog
 from scheduler.gates import Overlap, OverlapHere, reason_to_skip
+from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, ClaimLost, Held, Runs
 
@@ -52,6 +53,7 @@ class Worker:
         *,
         owner: str,
         concurrency: int,
+        pauses: Pauses,
         overlap: Callable[[dict[str, set[str]]], Overlap] = OverlapHere,
     ) -> None:
         """`owner` marks this process's claims. `overlap` is made over the runs in work, by job."""
@@ -63,6 +65,7 @@ class Worker:
         self._owner = owner
         self._places = asyncio.Semaphore(concurrency)
         self._going: dict[str, set[str]] = {}
+        self._pauses = pauses
         self._overlap = overlap(self._going)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -128,7 +131,7 @@ class Worker:
         if entry is None:
             return skipped_run(None, ticket, self._clock, "there is no job of that name any more")
         going = self._going.setdefault(ticket.job, set())
-        reason = await reason_to_skip(ticket, entry, self._overlap)
+        reason = await reason_to_skip(ticket, entry, self._overlap, await self._pause_of(ticket))
         if reason is not None:
             return skipped_run(entry.job, ticket, self._clock, reason)
         going.add(ticket.id)
@@ -136,6 +139,12 @@ class Worker:
             return await self._run_or_cancelled(entry.job, ticket)
         finally:
             going.discard(ticket.id)
+
+    async def _pause_of(self, ticket: Ticket) -> Pause | None:
+        """What people ask for is run though the job is paused, so the store is not asked for it."""
+        if ticket.trigger in (Trigger.MANUAL, Trigger.REPLAY):
+            return None
+        return (await self._pauses.active(self._clock.now())).get(ticket.job)
 
     async def _run_or_cancelled(self, job: JobDefinition, ticket: Ticket) -> Run:
         """At shutdown the task is cancelled: it goes on just long enough to record that."""

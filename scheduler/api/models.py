@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Trigger
 from scheduler.health import HealthReport, Status
 from scheduler.queries import JobView
+from scheduler.stores.pauses import Pause
 from scheduler.stores.runs import Record, RunState
 
 
@@ -147,8 +148,24 @@ class RunList(BaseModel):
     continuation: str | None
 
 
+class PauseModel(BaseModel):
+    """A pause that holds. `until` null: until the job is resumed. `text` says it in words."""
+
+    since: datetime
+    until: datetime | None
+    reason: str
+    text: str
+
+    @classmethod
+    def of(cls, pause: Pause) -> PauseModel:
+        return cls(since=pause.since, until=pause.until, reason=pause.reason, text=str(pause))
+
+
 class JobSummary(BaseModel):
-    """A job in a list. `schedule` is null for a job that runs on demand only."""
+    """A job in a list. `schedule` is null for a job that runs on demand only, `pause` for one that is not paused.
+
+    `next_at` of a paused job lies behind the end of its pause.
+    """
 
     name: str
     description: str
@@ -157,6 +174,7 @@ class JobSummary(BaseModel):
     endpoint: str
     schedule: str | dict[str, Any] | None
     next_at: datetime | None
+    pause: PauseModel | None
     latest: RunModel | None
     origin: str
     tags: dict[str, str]
@@ -190,6 +208,7 @@ def _job(view: JobView) -> dict[str, Any]:
         "endpoint": job.check.endpoint,
         "schedule": job.schedule.spec if job.schedule is not None else None,
         "next_at": view.next_at,
+        "pause": PauseModel.of(view.pause) if view.pause is not None else None,
         "latest": RunModel.of(view.latest) if view.latest is not None else None,
         "origin": view.entry.origin,
         "tags": job.tags,

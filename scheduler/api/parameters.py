@@ -54,7 +54,7 @@ def _repeated(name: str) -> Invalid:
 async def only_from_here(request: Request) -> None:
     """Refuse what a page of another site sends: loopback is no shelter from the browser of who sits there."""
     if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        raise ApiProblem(HTTPStatus.FORBIDDEN, "A page of another site may not start runs.")
+        raise ApiProblem(HTTPStatus.FORBIDDEN, "A page of another site may change nothing here.")
 
 
 def seconds_to_wait(wait: str | None) -> float:

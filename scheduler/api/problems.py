@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jobs.problems import dotted, findings_of
 from scheduler.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError
+from scheduler.operations import Conflict, NotDone, NotThere, Unusable
 from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.api")
@@ -119,6 +120,12 @@ def add_problem_handlers(api: FastAPI) -> None:
         detail = f"There is no job named {error.name!r}.{near} GET /api/jobs lists them."
         return problem(request.url.path, HTTPStatus.NOT_FOUND, detail)
 
+    @api.exception_handler(NotDone)
+    async def _not_done(request: Request, error: NotDone) -> JSONResponse:
+        if isinstance(error, Unusable):
+            return await _api_problem(request, InvalidRequest(Invalid(where=f"body.{error.field}", message=str(error))))
+        return problem(request.url.path, _STATUS_OF[type(error)], str(error))
+
     @api.exception_handler(StoreError)
     @api.exception_handler(DispatchError)
     async def _part_away(request: Request, error: Exception) -> JSONResponse:
@@ -146,6 +153,9 @@ def _http_detail(request: Request, error: HTTPException, headers: Mapping[str, s
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return f"{request.method} is not possible here: use {headers.get('Allow', 'GET')}."
     return str(error.detail)
+
+
+_STATUS_OF: dict[type[NotDone], HTTPStatus] = {NotThere: HTTPStatus.NOT_FOUND, Conflict: HTTPStatus.CONFLICT}
 
 
 class UnexpectedErrors:

@@ -23,10 +23,14 @@ from scheduler.api.parameters import (
     seconds_to_wait,
 )
 from scheduler.api.problems import PROBLEM_RESPONSES, ApiProblem, Invalid, InvalidRequest
+from scheduler.operations import Way
 from scheduler.stores.runs import RunState
 
 POLL_AFTER = "1"
 """Seconds after which a run that was started is worth asking for."""
+
+UPCOMING = 10
+"""Due instants of a job's detail."""
 
 router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Depends(only_known_parameters)])
 
@@ -42,7 +46,7 @@ async def list_jobs(uses: Uses, limit: Limit = 100, continuation: Continuation =
 async def get_job(uses: Uses, name: JobName) -> JobDetail:
     """One job: its definition, its next ten due instants, its latest run."""
     view = await uses.queries.job(name)
-    return JobDetail.of_job(view, uses.queries.next_runs(name, 10))
+    return JobDetail.of_job(view, uses.queries.next_runs(view, UPCOMING))
 
 
 @router.post(
@@ -64,9 +68,9 @@ async def get_job(uses: Uses, name: JobName) -> JobDetail:
 async def run_job(uses: Uses, response: Response, name: JobName, wait: Wait = None) -> RunModel:
     """Run a job now, also a disabled one. 202 with `Operation-Location`; with `wait` 200 and the finished run."""
     seconds = seconds_to_wait(wait)
-    record = await uses.operations.run_now(name)
+    record = await uses.operations.running.run_now(name, way=Way.API)
     if seconds > 0:
-        record = await uses.operations.wait_finished(record.ticket.id, seconds) or record
+        record = await uses.operations.running.wait_finished(record.ticket.id, seconds) or record
     response.headers["Operation-Location"] = run_path(record.ticket.id)
     if record.state is RunState.FINISHED:
         response.status_code = HTTPStatus.OK

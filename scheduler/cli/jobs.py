@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli.output import Cell, Column, on_terminal, show_table, show_tabs
-from scheduler.cli.texts import iso, relative, when
+from scheduler.cli.texts import iso, paused, relative, when
 
 if TYPE_CHECKING:
     from scheduler.app import Program
@@ -39,7 +39,7 @@ def jobs(
     elif on_terminal():
         _show_table(views, now)
     else:
-        show_tabs(("name", "schedule", "next_at", "latest", "latest_at", "endpoint"), map(_fields, views))
+        show_tabs(("name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pause"), map(_fields, views))
 
 
 async def _views(program: Program) -> tuple[list[JobView], datetime]:
@@ -71,6 +71,8 @@ def _show_table(views: list[JobView], now: datetime) -> None:
 def _next(view: JobView, now: datetime) -> Cell:
     if not view.entry.job.enabled:
         return "disabled", "yellow"
+    if view.pause is not None:
+        return paused(view.pause, now), "yellow"
     if view.next_at is None:
         return "never" if view.entry.job.schedule else "on demand", "dim"
     return when(view.next_at, now), "cyan"
@@ -97,4 +99,5 @@ def _fields(view: JobView) -> tuple[str, ...]:
         outcome_cell(latest)[0] if latest is not None else "",
         iso(latest.ticket.due_at, precise=True) if latest is not None else "",
         job.check.endpoint,
+        str(view.pause) if view.pause is not None else "",
     )

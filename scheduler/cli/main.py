@@ -15,6 +15,8 @@ import typer
 from scheduler.cli.history import history
 from scheduler.cli.jobs import jobs
 from scheduler.cli.next import next_instants
+from scheduler.cli.pause import pause
+from scheduler.cli.resume import resume
 from scheduler.cli.run import run
 from scheduler.cli.serve import serve
 from scheduler.cli.subjects import ExpressionCommand
@@ -44,6 +46,8 @@ app.command("jobs")(jobs)
 app.command("run")(run)
 app.command("next", cls=ExpressionCommand)(next_instants)
 app.command("history")(history)
+app.command("pause")(pause)
+app.command("resume")(resume)
 
 
 def _print_version(wanted: bool) -> None:

@@ -77,8 +77,9 @@ async def _to_its_end(program: Program, job: str) -> Record | None:
     import asyncio
 
     from jobs.policies import LONGEST_RUN
+    from scheduler.operations import Way
 
-    record = await program.operations.run_now(job)
+    record = await program.operations.running.run_now(job, way=Way.COMMAND_LINE)
     try:
         await program.worker.drain(LONGEST_RUN)
     except asyncio.CancelledError:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scheduler.stores.pauses import Pause
 
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
@@ -28,6 +32,15 @@ def when(instant: datetime, now: datetime) -> str:
     if here.utcoffset():
         words.append(iso(instant) if instant.date() != now.date() else iso(instant)[11:])
     return ", ".join(words)
+
+
+def paused(pause: Pause, now: datetime) -> str:
+    """`paused until 14:00:00 CET: deployment`; with the date unless it is today's."""
+    text = "paused"
+    if pause.until is not None:
+        here = pause.until.astimezone()
+        text += f" until {here:%H:%M:%S %Z}" if here.date() == now.astimezone().date() else f" until {local(here)}"
+    return f"{text}: {pause.reason}" if pause.reason else text
 
 
 def relative(instant: datetime, now: datetime) -> str:

@@ -12,8 +12,11 @@ from jobs.running.circuits import Circuits
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog, Entry
+from scheduler.dispatch.port import Dispatch
+from scheduler.operations import Operations, Pausing, Running
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.pauses import Pauses
 from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.worker import Worker
@@ -89,7 +92,23 @@ class Shop:
         self.heard = Heard()
         self.catalog = Catalog([entry()] if jobs is None else jobs)
         runner = Runner({"http": self.check}, Circuits(MemoryStates()), self.heard, self.clock, Redactor())
-        self.worker = Worker(self.catalog, self.runs, runner, self.heard, self.clock, owner=owner, concurrency=places)
+        self.pauses = Pauses(self.store, self.clock.monotonic)
+        self.worker = Worker(
+            self.catalog,
+            self.runs,
+            runner,
+            self.heard,
+            self.clock,
+            owner=owner,
+            concurrency=places,
+            pauses=self.pauses,
+        )
+
+    def operations(self, dispatch: Dispatch) -> Operations:
+        return Operations(
+            running=Running(self.catalog, self.runs, dispatch, self.clock),
+            pausing=Pausing(self.catalog, self.pauses, self.clock),
+        )
 
     def ticket(self, seconds: float = 0.0, job: str = "checkout") -> Ticket:
         """A scheduled ticket, due so long after now."""

@@ -10,13 +10,14 @@ from jobs.runs import Outcome
 from jobs.schedules import parse_schedule
 from scheduler.catalog import UnknownJob
 from scheduler.queries import Queries, upcoming
+from scheduler.stores.pauses import Pause
 from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, Shop, entry
 
 
 def queries_of(shop: Shop) -> Queries:
-    return Queries(shop.catalog, shop.runs, shop.clock)
+    return Queries(shop.catalog, shop.runs, shop.pauses, shop.clock)
 
 
 @virtual_time
@@ -71,13 +72,38 @@ async def test_a_job_that_is_not_there_is_told() -> None:
 
     with pytest.raises(UnknownJob):
         await queries.job("nobody")
-    with pytest.raises(UnknownJob):
-        queries.next_runs("nobody", 3)
 
 
 @virtual_time
 async def test_the_next_due_instants_of_a_disabled_job_are_none() -> None:
-    assert queries_of(Shop(jobs=[entry(enabled=False)])).next_runs("checkout", 3) == []
+    queries = queries_of(Shop(jobs=[entry(enabled=False)]))
+
+    assert queries.next_runs(await queries.job("checkout"), 3) == []
+
+
+@virtual_time
+async def test_a_paused_job_runs_next_at_the_end_of_its_pause() -> None:
+    shop = Shop()
+    queries = queries_of(shop)
+    end = START + timedelta(minutes=1)
+    await shop.pauses.put(Pause("checkout", START, end))
+
+    view = await queries.job("checkout")
+
+    assert view.pause is not None
+    assert view.next_at == end
+    assert queries.next_runs(view, 2) == [end, end + timedelta(seconds=10)]
+
+
+@virtual_time
+async def test_a_pause_without_an_end_has_no_next_run() -> None:
+    shop = Shop()
+    queries = queries_of(shop)
+    await shop.pauses.put(Pause("checkout", START))
+
+    view = await queries.job("checkout")
+
+    assert (view.next_at, queries.next_runs(view, 2)) == (None, [])
 
 
 def test_upcoming_instants_follow_each_other() -> None:

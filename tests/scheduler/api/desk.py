@@ -13,7 +13,6 @@ from scheduler.api.app import create_api
 from scheduler.catalog import Entry
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.health import Health, PartHealth, Status
-from scheduler.operations import Operations
 from scheduler.queries import Queries
 from scheduler.services import Services
 from scheduler.stores.runs import Record
@@ -33,8 +32,8 @@ class Desk:
         self.health = Health()
         clock, catalog, runs = self.shop.clock, self.shop.catalog, self.shop.runs
         self.services = Services(
-            operations=Operations(catalog, runs, self.dispatch, clock),
-            queries=Queries(catalog, runs, clock),
+            operations=self.shop.operations(self.dispatch),
+            queries=Queries(catalog, runs, self.shop.pauses, clock),
             health=self.health,
             clock=clock,
             environment="test",
@@ -57,6 +56,10 @@ class Desk:
 
     async def post(self, path: str, **query: str | int) -> httpx.Response:
         return await self.ask("POST", path, params=query or None)
+
+    async def tell(self, path: str, body: object) -> httpx.Response:
+        """POST with a body of JSON."""
+        return await self.ask("POST", path, json=body)
 
     async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         return await self._client.request(method, path, **more)

@@ -21,6 +21,8 @@ ROUTES = {
     ("get", "/api/health/ready"): HealthModel,
     ("get", "/api/jobs"): JobList,
     ("get", "/api/jobs/{name}"): JobDetail,
+    ("post", "/api/jobs/{name}/pause"): JobDetail,
+    ("post", "/api/jobs/{name}/resume"): JobDetail,
     ("post", "/api/jobs/{name}/run"): RunModel,
     ("get", "/api/runs"): RunList,
     ("get", "/api/runs/{run_id}"): RunModel,
@@ -46,7 +48,7 @@ async def test_every_route_has_a_summary_an_answer_and_problems() -> None:
         operation = described["paths"][path][method]
         assert operation["description"]
         assert operation["tags"]
-        good = operation["responses"]["202" if method == "post" else "200"]
+        good = operation["responses"]["202" if path.endswith("/run") else "200"]
         assert good["content"] == {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
         for problems in ("4XX", "5XX"):
             (content,) = operation["responses"][problems]["content"].items()

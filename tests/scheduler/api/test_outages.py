@@ -32,7 +32,9 @@ class Board:
 
     def __init__(self, *names: str) -> None:
         self.shop = Shop(jobs=[entry(name) for name in names or ("a",)])
-        self.outages = Outages(Queries(self.shop.catalog, self.shop.runs, self.shop.clock), self.shop.clock)
+        self.outages = Outages(
+            Queries(self.shop.catalog, self.shop.runs, self.shop.pauses, self.shop.clock), self.shop.clock
+        )
         self._number = dict.fromkeys(self.shop.catalog.names(), 0)
 
     async def ran(self, *outcomes: Outcome, job: str = "a") -> None:

@@ -32,10 +32,10 @@ def test_jobs_are_lines_of_tabs_in_a_pipe() -> None:
 
     rows = [line.split("\t") for line in said.lines]
     assert (said.code, said.stderr) == (0, "")
-    assert rows[0] == ["name", "schedule", "next_at", "latest", "latest_at", "endpoint"]
+    assert rows[0] == ["name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pause"]
     assert rows[1][0:2] == ["checkout-api", "0 0 0 1 1 *"]
     assert rows[1][2].endswith("-01-01T00:00:00.000Z")
-    assert rows[1][3:] == ["", "", URL]
+    assert rows[1][3:] == ["", "", URL, ""]
     assert [row[0] for row in rows[2:]] == ["never", "off", "on-demand"]
     assert {row[2] for row in rows[2:]} == {""}
 

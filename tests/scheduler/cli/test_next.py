@@ -96,7 +96,7 @@ def test_a_schedule_that_is_never_due_prints_nothing_and_says_so_on_stderr() -> 
         ("61 * * * * *", "second"),
         ("* * * *", "5 or 6 fields expected, 4 given"),
         ("-5 * * * *", "minute"),
-        ("@hourly", "5 or 6 fields expected, 1 given"),
+        ("@reboot", "'@reboot' is not a macro"),
         ("00:99:00", "minutes go from 0 to 59"),
         ("every 5", "every: '5' is not a duration"),
         ("every 1ms", "out of range"),

@@ -1,4 +1,4 @@
-"""What people make the scheduler do."""
+"""A job that somebody asks for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from jobs.runs import Trigger
 from scheduler.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError
-from scheduler.operations import Operations
+from scheduler.operations import Running, Way
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs import RunState
 from tests.jobs.running.run_parts import Hang
@@ -15,15 +15,15 @@ from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Sent, Shop
 
 
-def operations_of(shop: Shop, sent: Sent) -> Operations:
-    return Operations(shop.catalog, shop.runs, sent, shop.clock)
+def running_of(shop: Shop, sent: Sent) -> Running:
+    return Running(shop.catalog, shop.runs, sent, shop.clock)
 
 
 @virtual_time
 async def test_a_run_that_is_asked_for_is_stored_and_handed_over() -> None:
     shop, sent = Shop(), Sent()
 
-    record = await operations_of(shop, sent).run_now("checkout")
+    record = await running_of(shop, sent).run_now("checkout", way=Way.API)
 
     assert (record.state, record.ticket.trigger) == (RunState.QUEUED, Trigger.MANUAL)
     assert sent.sent == [((record.ticket,), None)]
@@ -36,7 +36,7 @@ async def test_a_run_that_cannot_be_stored_is_not_handed_over() -> None:
     shop.store.breaks_after = 0
 
     with pytest.raises(StoreUnavailable):
-        await operations_of(shop, sent).run_now("checkout")
+        await running_of(shop, sent).run_now("checkout", way=Way.API)
 
     assert sent.sent == []
 
@@ -47,7 +47,7 @@ async def test_a_run_that_cannot_be_handed_over_stays_queued() -> None:
     sent.fails = DispatchError("the queue is away")
 
     with pytest.raises(DispatchError):
-        await operations_of(shop, sent).run_now("checkout")
+        await running_of(shop, sent).run_now("checkout", way=Way.API)
 
     assert [record.state for record in await shop.runs.unfinished()] == [RunState.QUEUED]
 
@@ -57,7 +57,7 @@ async def test_an_unknown_job_is_not_run() -> None:
     shop, sent = Shop(), Sent()
 
     with pytest.raises(UnknownJob):
-        await operations_of(shop, sent).run_now("nobody")
+        await running_of(shop, sent).run_now("nobody", way=Way.API)
 
     assert sent.sent == []
 
@@ -69,7 +69,7 @@ async def test_waiting_ends_soon_after_the_run() -> None:
     await shop.runs.enqueue(ticket)
     shop.worker.submit(ticket)
 
-    record = await operations_of(shop, Sent()).wait_finished(ticket.id, 60)
+    record = await running_of(shop, Sent()).wait_finished(ticket.id, 60)
 
     assert record is not None
     assert record.state is RunState.FINISHED
@@ -83,7 +83,7 @@ async def test_waiting_ends_after_its_time_with_the_run_as_it_is_then() -> None:
     await shop.runs.enqueue(ticket)
     shop.worker.submit(ticket)
 
-    record = await operations_of(shop, Sent()).wait_finished(ticket.id, 2)
+    record = await running_of(shop, Sent()).wait_finished(ticket.id, 2)
 
     assert record is not None
     assert record.state is RunState.RUNNING
@@ -95,5 +95,5 @@ async def test_waiting_ends_after_its_time_with_the_run_as_it_is_then() -> None:
 async def test_a_run_that_is_not_there_is_not_waited_for() -> None:
     shop = Shop()
 
-    assert await operations_of(shop, Sent()).wait_finished("checkout@20260301T120000.000Z", 60) is None
+    assert await running_of(shop, Sent()).wait_finished("checkout@20260301T120000.000Z", 60) is None
     assert shop.clock.monotonic() == 0

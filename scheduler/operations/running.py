@@ -1,4 +1,4 @@
-"""What people make the scheduler do. Called by the API and the CLI; every change goes through here."""
+"""Running a job because somebody asks for it, and waiting for the end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from jobs.ports import Clock
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog
 from scheduler.dispatch.port import Dispatch
+from scheduler.operations.audit import Way, audit
 from scheduler.stores.runs import Record, Runs, RunState
 
 _FIRST_LOOK = 0.02
@@ -15,16 +16,14 @@ _LONGEST_PAUSE = 0.5
 """Seconds between two looks at a run that is waited for."""
 
 
-class Operations:
-    """Changes, one method each."""
-
+class Running:
     def __init__(self, catalog: Catalog, runs: Runs, dispatch: Dispatch, clock: Clock) -> None:
         self._catalog = catalog
         self._runs = runs
         self._dispatch = dispatch
         self._clock = clock
 
-    async def run_now(self, name: str) -> Record:
+    async def run_now(self, name: str, *, way: Way) -> Record:
         """Queue a run of a job, enabled or not. It is stored before it is handed over, so a crash does not lose it.
 
         Raises:
@@ -35,6 +34,7 @@ class Operations:
         entry = self._catalog.get(name)
         ticket = Ticket.requested(name, self._clock.now(), entry.generation)
         record = await self._runs.enqueue(ticket)
+        audit(f"run {ticket.id} was queued", way)
         await self._dispatch.send([ticket])
         return record
 

@@ -1,0 +1,32 @@
+"""What routes read from a request's body: JSON objects that take nothing they do not know."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+
+from jobs.problems import printable
+
+
+class Body(BaseModel):
+    """Base of all of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+
+
+def read_instant(value: object) -> datetime:
+    """An instant in ISO 8601; without an offset it is UTC. Raises ValueError."""
+    if isinstance(value, str):
+        try:
+            instant = datetime.fromisoformat(value.strip())
+            return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+    shown = printable(repr(value), 60)
+    raise ValueError(f"{shown} is no instant in ISO 8601: write it like 2026-11-25T01:50:30Z")
+
+
+Instant = Annotated[datetime, BeforeValidator(read_instant)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]

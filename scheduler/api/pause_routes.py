@@ -1,0 +1,45 @@
+"""Pausing and resuming a job."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+
+from scheduler.api.bodies import Body, Instant, Reason
+from scheduler.api.models import JobDetail
+from scheduler.api.parameters import JobName, Uses, only_from_here, only_known_parameters
+from scheduler.api.problems import PROBLEM_RESPONSES
+from scheduler.api.routes import get_job
+from scheduler.operations import Way
+
+router = APIRouter(
+    prefix="/api/jobs/{name}",
+    tags=["jobs"],
+    responses=PROBLEM_RESPONSES,
+    dependencies=[Depends(only_known_parameters), Depends(only_from_here)],
+)
+
+
+class PauseRequest(Body):
+    """`until` null: until it is resumed. An instant without an offset is UTC."""
+
+    until: Instant | None = None
+    reason: Reason = ""
+
+
+@router.post("/pause")
+async def pause_job(uses: Uses, name: JobName, body: PauseRequest | None = None) -> JobDetail:
+    """Leave out a job's scheduled runs, until an instant or until it is resumed; a pause that it has is replaced.
+
+    The first run that falls due meanwhile is recorded as skipped with the reason, those after it are not recorded.
+    What people ask for runs all the same. Other processes follow within a few seconds.
+    """
+    asked = body or PauseRequest()
+    await uses.operations.pausing.pause(name, until=asked.until, reason=asked.reason, way=Way.API)
+    return await get_job(uses, name)
+
+
+@router.post("/resume")
+async def resume_job(uses: Uses, name: JobName) -> JobDetail:
+    """End a job's pause. What fell due meanwhile is not run; a job that was not paused stays as it is."""
+    await uses.operations.pausing.resume(name, way=Way.API)
+    return await get_job(uses, name)

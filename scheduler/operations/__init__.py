@@ -1,0 +1,21 @@
+"""What people make the scheduler do. Called by the API and the CLI; every change goes through here, and is logged.
+
+A file a group of changes; scheduler.app puts them together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scheduler.operations.audit import Way
+from scheduler.operations.errors import Conflict, NotDone, NotThere, Unusable
+from scheduler.operations.pausing import Pausing
+from scheduler.operations.running import Running
+
+__all__ = ["Conflict", "NotDone", "NotThere", "Operations", "Pausing", "Running", "Unusable", "Way"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    running: Running
+    pausing: Pausing

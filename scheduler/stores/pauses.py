@@ -1,0 +1,119 @@
+"""Pauses: jobs that are not run on their schedule for a while. Set by operations, asked by ticks, gates and queries.
+
+One row a job at most, all in one partition, so that one read tells of all of them. A row whose end has passed says
+nothing any more and stays until the job is paused or resumed again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobs.schedules import Schedule
+from scheduler.stores.port import LARGEST_PAGE, Delete, Put, Row, Store, StoreError
+
+_log = logging.getLogger("scheduler.pauses")
+
+TABLE = "pauses"
+_JOBS = "jobs"
+REFRESHED_AFTER = 5.0
+"""Seconds that a look at the store is good for. What this process changes itself holds at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """`until`: its end, exclusive; None: until the job is resumed."""
+
+    job: str
+    since: datetime
+    until: datetime | None = None
+    reason: str = ""
+
+    def holds(self, now: datetime) -> bool:
+        return self.until is None or now < self.until
+
+    def leaves_out(self, schedule: Schedule, at: datetime) -> bool:
+        """Whether a due instant is not even planned: those in the pause but the first one.
+
+        That one is planned, and recorded as skipped with the reason; it stands for all that follow, as a row for each
+        would be many for a job of each second.
+        """
+        return self.since < at and self.holds(at) and at != schedule.next_after(self.since)
+
+    def __str__(self) -> str:
+        """`paused until 2026-11-25 14:00:00Z: deployment`."""
+        end = f" until {self.until:%Y-%m-%d %H:%M:%S}Z" if self.until is not None else " until it is resumed"
+        return f"paused{end}" + (f": {self.reason}" if self.reason else "")
+
+
+class Pauses:
+    """What holds now, remembered for a few seconds. `put` and `remove` raise StoreUnavailable."""
+
+    def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._monotonic = monotonic
+        self._known: dict[str, Pause] = {}
+        self._good_until: float | None = None
+        self._reading = asyncio.Lock()
+
+    async def active(self, now: datetime, *, fresh: bool = False) -> Mapping[str, Pause]:
+        """The pauses that hold now, by job; what other processes changed is seen after REFRESHED_AFTER at the latest.
+
+        `fresh` asks the store in any case. While it is away, what was known last goes on to hold.
+        """
+        if fresh or self._is_old():
+            async with self._reading:
+                if fresh or self._is_old():
+                    await self._refresh()
+        return {job: pause for job, pause in self._known.items() if pause.holds(now)}
+
+    async def put(self, pause: Pause) -> None:
+        """Pause the job, in place of a pause that it may have."""
+        body = {"since": pause.since.isoformat(), "until": pause.until and pause.until.isoformat()}
+        if pause.reason:
+            body["reason"] = pause.reason
+        async with self._reading:
+            await self._store.apply(Put(TABLE, _JOBS, pause.job, json.dumps(body)))
+            self._known[pause.job] = pause
+
+    async def remove(self, job: str) -> None:
+        """Resume the job; nothing happens if it was not paused."""
+        async with self._reading:
+            await self._store.apply(Delete(TABLE, _JOBS, job))
+            self._known.pop(job, None)
+
+    def _is_old(self) -> bool:
+        return self._good_until is None or self._monotonic() >= self._good_until
+
+    async def _refresh(self) -> None:
+        self._good_until = self._monotonic() + REFRESHED_AFTER
+        try:
+            self._known = await self._read()
+        except StoreError as error:
+            _log.warning("pauses cannot be read, those known last go on: %s", error)
+
+    async def _read(self) -> dict[str, Pause]:
+        found: dict[str, Pause] = {}
+        after = ""
+        while rows := await self._store.list(TABLE, _JOBS, after=after, limit=LARGEST_PAGE):
+            found |= {row.key: _pause(row) for row in rows}
+            if len(rows) < LARGEST_PAGE:
+                break
+            after = rows[-1].key
+        return found
+
+
+def _pause(row: Row) -> Pause:
+    body = json.loads(row.body)
+    until = body.get("until")
+    return Pause(
+        job=row.key,
+        since=datetime.fromisoformat(body["since"]),
+        until=None if until is None else datetime.fromisoformat(until),
+        reason=body.get("reason", ""),
+    )

@@ -1,0 +1,116 @@
+"""Pauses, on every store."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from jobs.schedules import parse_schedule
+from scheduler.stores.pauses import REFRESHED_AFTER, Pause, Pauses
+from scheduler.stores.port import Store, StoreUnavailable
+from tests.scheduler.stores.conftest import OpenStore
+from tests.scheduler.stores.memory import MemoryStore
+from tests.scheduler.stores.samples import NOON, at
+
+DEPLOYMENT = Pause("checkout", NOON, at(60), "deployment")
+
+
+async def test_a_pause_outlives_the_process(open_store: OpenStore) -> None:
+    await Pauses(await open_store()).put(DEPLOYMENT)
+
+    assert await Pauses(await open_store()).active(at(1)) == {"checkout": DEPLOYMENT}
+
+
+async def test_a_pause_ends_by_itself(store: Store) -> None:
+    pauses = Pauses(store)
+    await pauses.put(DEPLOYMENT)
+
+    assert "checkout" in await pauses.active(at(59.999))
+    assert await pauses.active(at(60)) == {}
+
+
+async def test_a_pause_without_an_end_holds_until_the_job_is_resumed(store: Store) -> None:
+    pauses = Pauses(store)
+    await pauses.put(Pause("checkout", NOON))
+
+    assert "checkout" in await pauses.active(at(10**8))
+    await pauses.remove("checkout")
+    assert await pauses.active(at(10**8)) == {}
+
+
+async def test_a_job_is_paused_once_the_latest_time(store: Store) -> None:
+    pauses = Pauses(store)
+    await pauses.put(DEPLOYMENT)
+    await pauses.put(Pause("checkout", at(1), None, "on holiday"))
+
+    assert [pause.reason for pause in (await pauses.active(at(2), fresh=True)).values()] == ["on holiday"]
+
+
+async def test_resuming_what_was_not_paused_changes_nothing(store: Store) -> None:
+    await Pauses(store).remove("checkout")
+
+    assert await Pauses(store).active(NOON) == {}
+
+
+async def test_what_another_process_changed_is_seen_after_a_few_seconds(open_store: OpenStore) -> None:
+    time = 0.0
+    ours, other = Pauses(await open_store(), lambda: time), Pauses(await open_store())
+    assert await ours.active(NOON) == {}
+    await other.put(DEPLOYMENT)
+
+    assert await ours.active(NOON) == {}
+    assert await ours.active(NOON, fresh=True) == {"checkout": DEPLOYMENT}
+    await other.remove("checkout")
+    time = REFRESHED_AFTER
+    assert await ours.active(NOON) == {}
+
+
+async def test_the_store_is_asked_once_in_a_few_seconds() -> None:
+    store = MemoryStore()
+    pauses = Pauses(store)
+
+    for _ in range(100):
+        await pauses.active(NOON)
+
+    assert store.reads == 1
+
+
+async def test_while_the_store_is_away_what_was_known_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    store = MemoryStore()
+    pauses = Pauses(store)
+    await pauses.put(DEPLOYMENT)
+    store.breaks_after = 0
+
+    with caplog.at_level(logging.WARNING):
+        assert await pauses.active(NOON, fresh=True) == {"checkout": DEPLOYMENT}
+    assert "the store is away" in caplog.text
+
+
+async def test_a_pause_that_could_not_be_stored_does_not_hold() -> None:
+    pauses = Pauses(MemoryStore(breaks_after=0))
+
+    with pytest.raises(StoreUnavailable):
+        await pauses.put(DEPLOYMENT)
+    assert await pauses.active(NOON) == {}
+
+
+@pytest.mark.parametrize(
+    ("pause", "text"),
+    [
+        (DEPLOYMENT, "paused until 2026-11-25 12:01:00Z: deployment"),
+        (Pause("checkout", NOON), "paused until it is resumed"),
+    ],
+)
+def test_a_pause_says_until_when_and_why(pause: Pause, text: str) -> None:
+    assert str(pause) == text
+
+
+def test_of_the_instants_in_a_pause_only_the_first_is_planned() -> None:
+    schedule = parse_schedule("every 1s")
+    pause = Pause("checkout", at(0.5), at(3600))
+
+    assert not pause.leaves_out(schedule, at(0))
+    assert not pause.leaves_out(schedule, at(1))
+    assert [pause.leaves_out(schedule, at(second)) for second in (2, 3, 3599)] == [True] * 3
+    assert not pause.leaves_out(schedule, at(3600))
