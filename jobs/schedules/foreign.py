@@ -7,17 +7,6 @@ from __future__ import annotations
 
 import re
 
-_MACROS = {
-    "@yearly": "0 0 0 1 1 *",
-    "@annually": "0 0 0 1 1 *",
-    "@monthly": "0 0 0 1 * *",
-    "@weekly": "0 0 0 * * 0",
-    "@daily": "0 0 0 * * *",
-    "@midnight": "0 0 0 * * *",
-    "@hourly": "0 0 * * * *",
-    "@every_minute": "0 * * * * *",
-    "@every_second": "* * * * * *",
-}
 _NTH = re.compile(r"([A-Za-z]+|[0-9])#([1-5])")
 _LAST_WEEKDAY = re.compile(r"([0-7]|[A-Z]{3})L", re.IGNORECASE)
 _LAST_DAY = re.compile(r"L(-[0-9]{1,2})?", re.IGNORECASE)
@@ -67,8 +56,6 @@ def explain_field_count(count: int) -> str:
 
 def explain_word(word: str) -> str:
     """How to mend a schedule that is a single word."""
-    if word.lower() in _MACROS:
-        return f"NCRONTAB has no macros, write '{_MACROS[word.lower()]}'"
     if word.isascii() and word.isdigit():
         return f"Azure Functions would read {word} days, write {{every: {word}d}}, or {{every: {word}s}} for seconds"
     return "write fields like '0 */5 * * * *', a TimeSpan like 00:05:00, or {every: 5m}"

@@ -15,6 +15,7 @@ from jobs.errors import ScheduleError
 from jobs.schedules.fields import DAY, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, FieldError
 from jobs.schedules.foreign import explain_field_count, explain_word
 from jobs.schedules.instants import from_milliseconds, to_milliseconds
+from jobs.schedules.macros import fields_of
 
 _LONGEST_TEXT = 1000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -30,7 +31,7 @@ class Ncrontab:
     """A parsed expression. Two of them are equal when they are due at the same instants, however they are written."""
 
     text: str = field(compare=False)
-    """As it was written, with single spaces."""
+    """As it was written, with single spaces; a macro in lower case."""
     seconds: int = field(repr=False)
     minutes: int = field(repr=False)
     hours: int = field(repr=False)
@@ -41,7 +42,7 @@ class Ncrontab:
 
     @staticmethod
     def parse(text: str) -> Ncrontab:
-        """Read five fields (minute first) or six (second first), separated by spaces.
+        """Read five fields (minute first) or six (second first), separated by spaces, or a macro such as `@daily`.
 
         Raises:
             ScheduleError: says which field, the value, what is wrong, what is allowed and how to mend it.
@@ -143,7 +144,8 @@ def _month_mask(year: int, month: int) -> int:
 # Thousands of jobs write the same few expressions: they share one value.
 @lru_cache(maxsize=1024)
 def _parse(text: str) -> Ncrontab:
-    parts = _split(text)
+    macro = text.strip().lower()
+    parts = fields_of(macro) if macro.startswith("@") else _split(text)
     fields = (SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY)
     masks = [1 << 0] if len(parts) == 5 else []
     for place, part in zip(fields[-len(parts) :], parts, strict=True):
@@ -154,7 +156,8 @@ def _parse(text: str) -> Ncrontab:
             raise ScheduleError(f"{place.name}: {error.problem} in {_quoted(text)}{mend}") from None
     second, minute, hour, day, month, weekday = masks
     months = sum(1 << number for number in range(1, 13) if month >> number & 1 and day & _MONTH_LENGTHS[number])
-    return Ncrontab(" ".join(parts), second, minute, hour, _month_days(day, weekday), months)
+    written = macro if macro.startswith("@") else " ".join(parts)
+    return Ncrontab(written, second, minute, hour, _month_days(day, weekday), months)
 
 
 def _split(text: str) -> list[str]:

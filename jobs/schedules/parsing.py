@@ -14,7 +14,7 @@ from jobs.schedules.interval import Interval
 from jobs.schedules.mapping import interval_of, schedule_of
 from jobs.schedules.ncrontab import Ncrontab
 
-_EVERY = "every "
+_EVERY = ("every ", "@every ")
 
 
 @runtime_checkable
@@ -75,7 +75,7 @@ def _from_text(text: str) -> Schedule:
     if not stripped:
         raise ScheduleError("a schedule is empty: write '0 */5 * * * *', '00:05:00' or {every: 5m}")
     if stripped.startswith(_EVERY):
-        return interval_of(stripped.removeprefix(_EVERY))
+        return interval_of(stripped.partition(" ")[2])
     if ":" in stripped and len(stripped.split()) == 1:
         return Interval.from_timespan(stripped)
     return Ncrontab.parse(text)

@@ -24,4 +24,4 @@ def utc(text: str) -> datetime:
 
 
 def _label(case: dict[str, Any]) -> str:
-    return str(case.get("schedule") or case.get("timespan") or case.get("schedules") or "empty")
+    return str(case.get("schedule") or case.get("timespan") or case.get("schedules") or case.get("macro") or "empty")

@@ -94,6 +94,28 @@ def test_a_value_that_is_no_schedule_is_refused(value: object, message: str) -> 
     assert message in str(refused.value)
 
 
+@pytest.mark.parametrize("case", cases("macros"))
+def test_a_macro_is_due_as_in_other_schedulers(case: dict[str, Any]) -> None:
+    schedule, after = parse_schedule({"cron": case["macro"], "timezone": case["timezone"]}), case["not_before"]
+    moment = datetime.fromisoformat(after) - timedelta(milliseconds=1)
+    assert schedule.next_after(moment) == datetime.fromisoformat(case["due"])
+
+
+def test_a_macro_stands_for_an_expression_and_is_kept_as_written() -> None:
+    schedule = parse_schedule("@Daily")
+    assert schedule == Ncrontab.parse("0 0 0 * * *")
+    assert schedule.spec == schedule.text == "@daily"
+
+
+def test_every_with_a_distance_is_an_interval() -> None:
+    assert parse_schedule("@every 1m30s") == Interval(90)
+
+
+def test_cron_takes_no_interval() -> None:
+    with pytest.raises(ScheduleError, match=r"write \{every: 10s\} for an interval"):
+        parse_schedule({"cron": "@every 10s"})
+
+
 def test_milliseconds_and_instants_convert_both_ways() -> None:
     instant = utc("2024-02-29T12:34:56.789")
     assert from_milliseconds(to_milliseconds(instant)) == instant
