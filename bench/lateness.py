@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench.parts import finish, get_json, percentile, program, show, target
+from bench._parts import finish, get_json, percentile, program, show, target
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.parts import ROOT, cpu_seconds, finish, get_json, program, rss_mib, show, target
+from bench._parts import ROOT, cpu_seconds, finish, get_json, program, rss_mib, show, target
 
 EVERY = 10
 """Seconds between two due instants of a job."""

@@ -41,6 +41,7 @@ SAMPLE_TARGET = "http://127.0.0.1:7072"
 
 _JOBS_VARIABLE = "SCHEDULER_JOBS"
 _SAMPLES_VARIABLE = "SCHEDULER_SAMPLES"
+_PLACE_HINT = "it is a folder with .yaml, .yml or .json files, or one such file"
 
 _ON_AZURE = ("WEBSITE_INSTANCE_ID", "CONTAINER_APP_NAME")
 """Variables that App Service (and Functions) or Container Apps set: nobody develops there."""
@@ -94,9 +95,12 @@ def load_configuration(
 def _job_problems(environ: Mapping[str, str], reader: JobFileReader) -> tuple[Problem, ...]:
     """What is wrong with the job files while the settings are wrong too, so that all of it is told at once."""
     place = environ.get(_JOBS_VARIABLE, "").strip()
+    if not place:
+        return ()
+    if not os.path.exists(place):
+        return (Problem(_JOBS_VARIABLE, f"{place} is not there", _PLACE_HINT),)
     try:
-        if place and os.path.exists(place):
-            reader.read(Path(place).absolute())
+        reader.read(Path(place).absolute())
     except ConfigurationError as error:
         return error.problems
     return ()
@@ -209,6 +213,5 @@ def _own_jobs(loaded: LoadedSettings, reader: JobFileReader) -> JobSet:
     if place is None:
         return JobSet()
     if not os.path.exists(place):
-        hint = "it is a folder with .yaml, .yml or .json files, or one such file"
-        raise ConfigurationError([loaded.problem(("jobs",), f"{place} is not there", hint)])
+        raise ConfigurationError([loaded.problem(("jobs",), f"{place} is not there", _PLACE_HINT)])
     return reader.read(place)

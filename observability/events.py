@@ -14,7 +14,6 @@ from datetime import datetime
 from traceback import format_exception
 from types import TracebackType
 
-from jobs.durations import format_duration
 from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.runs import Outcome, Run, Ticket
 from observability import names
@@ -86,7 +85,7 @@ class JobPerformance(LogEvent):
             return f"{run.job} skipped: {run.message}"
         status = f", status {run.status}" if run.status is not None else ""
         attempts = f", {len(run.attempts)} attempts" if run.retried else ""
-        return f"{run.job} {run.outcome} in {format_duration(run.duration_ms / 1000)}{status}{attempts}"
+        return f"{run.job} {run.outcome} in {_span(run.duration_ms)}{status}{attempts}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ class JobRetry(LogEvent):
 
     def __str__(self) -> str:
         attempt = self.event.attempt
-        again = format_duration((attempt.wait_ms or 0.0) / 1000)
+        again = _span(attempt.wait_ms or 0.0)
         return f"{self.event.ticket.job} attempt {attempt.number} failed, again in {again}: {attempt.message}"
 
 
@@ -233,3 +232,8 @@ def _of_run(run: Run) -> Fields:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
+
+
+def _span(milliseconds: float) -> str:
+    """As people read it: `23 ms`, `1.96 s`."""
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.3g} s"

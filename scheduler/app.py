@@ -109,7 +109,9 @@ class _Builder:
     """Opens parts and registers their closing with the stack."""
 
     def __init__(self, configuration: Configuration, role: Role, clock: Clock, stack: AsyncExitStack) -> None:
-        self._settings = configuration.settings
+        self._settings = configuration.settings.model_copy(
+            update={"version": configuration.settings.version or VERSION}
+        )
         self._catalog = Catalog(Entry(job, configuration.jobs.origins[job.name]) for job in configuration.jobs)
         self._role = role
         self._clock = clock

@@ -78,9 +78,7 @@ class Ticker:
         self._last = now
         not_before = now - STILL_ON_TIME
         tick = tick_of(self._catalog, self._heap.pop_until(now, not_before=not_before), not_before=not_before, now=now)
-        for ticket in tick.on_time:
-            self._worker.submit(ticket)
-        for tickets in tick.late:
+        for tickets in tick.in_turn():
             self._worker.submit(*tickets)
         for ticket, reason in tick.left_out:
             _log.warning("run %s is left out: %s", ticket.id, reason)

@@ -21,7 +21,7 @@ def history(
     job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name; one that is gone may still have runs.")],
     limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="How many at most.")] = 20,
     outcome: Annotated[
-        str | None, typer.Option("--outcome", help="Only these: succeeded, failed, timed_out, skipped, retried, ...")
+        str | None, typer.Option("--outcome", help="Only these: succeeded, failed, timed_out, skipped, running, ...")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/runs.")] = False,
 ) -> None:

@@ -21,6 +21,16 @@ class Tick:
     late: list[tuple[Ticket, ...]] = field(default_factory=list)
     left_out: list[tuple[Ticket, str]] = field(default_factory=list)
 
+    def in_turn(self) -> list[tuple[Ticket, ...]]:
+        """All tickets to run, for a tick that plans no further than now: what a job catches up goes before the rest."""
+        caught_up = {tickets[0].job: tickets for tickets in self.late}
+        rest: dict[str, list[Ticket]] = {job: list(tickets) for job, tickets in caught_up.items()}
+        for ticket in self.on_time:
+            if ticket.job in caught_up:
+                rest[ticket.job].append(ticket)
+        others = [(ticket,) for ticket in self.on_time if ticket.job not in caught_up]
+        return [*others, *(tuple(tickets) for tickets in rest.values())]
+
 
 def tick_of(catalog: Catalog, found: Iterable[Due], *, not_before: datetime, now: datetime) -> Tick:
     """Tickets for what a due-heap gave. `not_before` as it was given to the heap."""

@@ -143,7 +143,7 @@ def test_a_tag_is_cut_to_what_datadog_takes() -> None:
 def test_a_log_entry_is_the_line_of_the_log() -> None:
     (entry,) = entries("logs", *finished(Outcome.SUCCEEDED))
     assert entry == {
-        "message": "checkout succeeded in 20ms, status 200",
+        "message": "checkout succeeded in 20 ms, status 200",
         "ddtags": "env:prod,service:scheduler,version:1.2.3,job:checkout",
         "Event": "JOB_PERFORMANCE",
         "JobName": "checkout",

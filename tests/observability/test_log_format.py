@@ -73,7 +73,7 @@ def test_a_finished_run_tells_its_performance(redactor: Redactor) -> None:
     line = as_json(JobPerformance(runs.run(tags={"team": "payments"})), redactor)
     assert {key: line[key] for key in list(line)[3:]} == {
         "Event": "JOB_PERFORMANCE",
-        "Message": "checkout succeeded in 20ms, status 200",
+        "Message": "checkout succeeded in 20 ms, status 200",
         "JobName": "checkout",
         "RunId": "checkout@20310101T120000.000Z",
         "Trigger": "schedule",
@@ -92,7 +92,7 @@ def test_a_retry_tells_what_failed_and_when_it_goes_on_in_seconds(redactor: Reda
     line = as_json(JobRetry(runs.retried()), redactor)
     assert {key: line[key] for key in list(line)[3:]} == {
         "Event": "JOB_RETRY",
-        "Message": "checkout attempt 1 failed, again in 500ms: checkout.internal:8443 refused the connection",
+        "Message": "checkout attempt 1 failed, again in 500 ms: checkout.internal:8443 refused the connection",
         "JobName": "checkout",
         "RunId": "checkout@20310101T120000.000Z",
         "Trigger": "schedule",
@@ -206,7 +206,7 @@ def test_an_overlong_text_loses_its_middle_after_redaction(redactor: Redactor) -
 
 def test_a_line_for_people_says_event_and_sentence(redactor: Redactor) -> None:
     line = TextFormat(redactor, colour=False).format(record(JobPerformance(runs.run())))
-    assert line.split(" ", 1)[1] == "INFO    JOB_PERFORMANCE checkout succeeded in 20ms, status 200"
+    assert line.split(" ", 1)[1] == "INFO    JOB_PERFORMANCE checkout succeeded in 20 ms, status 200"
 
 
 def test_only_a_terminal_gets_colours(redactor: Redactor) -> None:

@@ -92,9 +92,19 @@ def test_what_fell_due_since_the_last_process_stopped_is_caught_up_in_turn() -> 
 
     ticking.ticker.tick()
 
-    assert [[ticket.due_at for ticket in tickets] for tickets in ticking.in_turn if len(tickets) > 1] == [
-        [START - timedelta(minutes=minutes) for minutes in (15, 10, 5)]
+    assert [[ticket.due_at for ticket in tickets] for tickets in ticking.in_turn] == [
+        [START - timedelta(minutes=minutes) for minutes in (15, 10, 5, 0)]
     ]
+
+
+def test_what_is_due_now_waits_for_what_its_job_catches_up() -> None:
+    job = entry("a", "0 */5 * * * *", catch_up={"policy": "last"})
+    ticking = Ticking(job, entry("b", "every 5s"), after=START - timedelta(minutes=6))
+
+    ticking.ticker.tick()
+
+    of_a = [[ticket.due_at for ticket in tickets] for tickets in ticking.in_turn if tickets[0].job == "a"]
+    assert of_a == [[START - timedelta(minutes=5), START]]
 
 
 def test_a_plan_that_ended_in_the_future_begins_with_the_present() -> None:

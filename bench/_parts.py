@@ -67,7 +67,7 @@ async def _serve_target(port: int) -> None:
 def target() -> Iterator[str]:
     """A target process; gives its URL. `/arrivals` answers with the arrival times (Unix seconds) of every path."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "bench.parts", str(port)], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-m", "bench._parts", str(port)], cwd=ROOT)
     try:
         url = f"http://127.0.0.1:{port}"
         await_answer(f"{url}/ready", process, 10)
