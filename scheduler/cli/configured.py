@@ -61,6 +61,7 @@ def in_program(
     from scheduler.stores.port import StoreError
 
     async def whole() -> T:
+        _take_sigterm_for_ctrl_c()
         async with open_program(configuration, role=Role.TOOL, listener=listener) as program:
             return await work(program)
 
@@ -68,3 +69,13 @@ def in_program(
         return asyncio.run(whole())
     except StoreError as error:
         fail(str(error), FAILED)
+
+
+def _take_sigterm_for_ctrl_c() -> None:
+    """Whoever ends a command (a time limit, a pipeline) gets what Ctrl-C does: its run is recorded as cancelled."""
+    import asyncio
+    import signal
+    from contextlib import suppress
+
+    with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows; and threads other than the main one
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)

@@ -137,7 +137,10 @@ def test_a_store_that_cannot_be_opened_ends_with_1(job_folder: Path, monkeypatch
     assert str(job_folder) in said.stderr
 
 
-async def test_ctrl_c_ends_with_130_and_history_says_so(target: HttpTarget, job_folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_with_130_and_history_says_so(
+    number: signal.Signals, target: HttpTarget, job_folder: Path
+) -> None:
     target.hold("/health")
     write_jobs(job_folder, checkout_api=f"{target.url}/health")
     environment = {
@@ -148,7 +151,7 @@ async def test_ctrl_c_ends_with_130_and_history_says_so(target: HttpTarget, job_
 
     async with Program("run", "checkout-api", env=environment) as program:
         await target.wait_for_requests(1, timeout=20)
-        program.signal(signal.SIGINT)
+        program.signal(number)
         code = await program.exited()
 
     assert (code, program.stdout) == (130, "")
