@@ -8,6 +8,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jobs.problems import shown_value
 from scheduler.stores.port import LARGEST_PAGE, Row, Store
 from scheduler.stores.run_codec import Record, RunState, decode, status_of
 from scheduler.stores.run_keys import DAYS, OPEN, RUNS, TIMELINE, RunKey, day_key, day_of_key
@@ -140,5 +141,6 @@ def _read(continuation: str, *, of_job: bool) -> _Place:
         text = ""
     found = _CONTINUATION.fullmatch(text)
     if found is None or (found[1] == _OF_JOB) is not of_job:
-        raise ValueError(f"{continuation!r} is no continuation of this list: take it from the page before, unchanged")
+        shown = shown_value(continuation)
+        raise ValueError(f"{shown} is no continuation of this list: take it from the page before, unchanged")
     return _Place(found[1], found[2])
