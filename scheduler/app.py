@@ -34,10 +34,11 @@ from scheduler.dispatch.port import Dispatch
 from scheduler.dispatch.queues import run_queue
 from scheduler.gates import Overlap, OverlapAnywhere, OverlapHere
 from scheduler.health import Health, PartHealth, Probe, Status
-from scheduler.operations import Operations, Pausing, Running
+from scheduler.operations import Cancelling, Operations, Pausing, Running
 from scheduler.queries import Queries
 from scheduler.queue_work import QueueWork
 from scheduler.services import Services
+from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
@@ -140,7 +141,7 @@ class _Builder:
             marks=ScheduleMarks(store),
             pauses=pauses,
             worker=worker,
-            operations=self._operations(runs, pauses, dispatch),
+            operations=self._operations(store, runs, pauses, worker, dispatch, told),
             queries=Queries(self._catalog, runs, pauses, self._clock),
             health=self._health,
             telemetry=telemetry,
@@ -189,13 +190,19 @@ class _Builder:
             owner=self._owner,
             concurrency=self._settings.concurrency,
             pauses=pauses,
+            cancellations=Cancellations(store),
             overlap=self._overlap(runs),
         )
 
-    def _operations(self, runs: Runs, pauses: Pauses, dispatch: Dispatch) -> Operations:
+    def _operations(
+        self, store: Store, runs: Runs, pauses: Pauses, worker: Worker, dispatch: Dispatch, told: RunListener
+    ) -> Operations:
+        running = Running(self._catalog, runs, dispatch, self._clock)
+        cancellations = Cancellations(store)
         return Operations(
-            running=Running(self._catalog, runs, dispatch, self._clock),
+            running=running,
             pausing=Pausing(self._catalog, pauses, self._clock),
+            cancelling=Cancelling(self._catalog, runs, running, cancellations, worker.cancel, told, self._clock),
         )
 
     def _overlap(self, runs: Runs) -> Callable[[dict[str, set[str]]], Overlap]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
-from jobs.definition import JobDefinition
 from jobs.events import RunFinished, RunListener
 from jobs.policies import LONGEST_RUN
 from jobs.ports import Clock
@@ -20,6 +19,8 @@ from jobs.running.verdicts import skipped_run
 from jobs.runs import Run, Ticket, Trigger
 from scheduler.catalog import Catalog
 from scheduler.gates import Overlap, OverlapHere, reason_to_skip
+from scheduler.going import Going
+from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, ClaimLost, Held, Runs
@@ -54,6 +55,7 @@ class Worker:
         owner: str,
         concurrency: int,
         pauses: Pauses,
+        cancellations: Cancellations,
         overlap: Callable[[dict[str, set[str]]], Overlap] = OverlapHere,
     ) -> None:
         """`owner` marks this process's claims. `overlap` is made over the runs in work, by job."""
@@ -64,9 +66,9 @@ class Worker:
         self._clock = clock
         self._owner = owner
         self._places = asyncio.Semaphore(concurrency)
-        self._going: dict[str, set[str]] = {}
+        self._going = Going(cancellations, clock)
         self._pauses = pauses
-        self._overlap = overlap(self._going)
+        self._overlap = overlap(self._going.by_job)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -96,6 +98,10 @@ class Worker:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
 
+    def cancel(self, run_id: str, asked: str) -> bool:
+        """End a run and record it as cancelled; False if it does not go on here. `asked`: how it was asked for."""
+        return self._going.cancel(run_id, asked)
+
     async def perform(self, ticket: Ticket) -> Held | None:
         """Perform a ticket to its end. Returns Held if it is not ours: done already, or another owner is at it.
 
@@ -113,6 +119,7 @@ class Worker:
             run = await self._run(ticket)
             await self._record(claim, run)
             self._listener.run_finished(RunFinished(run))
+            await self._going.recorded(run.id)
             return None
 
     async def skip(self, ticket: Ticket, reason: str) -> None:
@@ -130,29 +137,16 @@ class Worker:
         entry = self._catalog.find(ticket.job)
         if entry is None:
             return skipped_run(None, ticket, self._clock, "there is no job of that name any more")
-        going = self._going.setdefault(ticket.job, set())
         reason = await reason_to_skip(ticket, entry, self._overlap, await self._pause_of(ticket))
         if reason is not None:
             return skipped_run(entry.job, ticket, self._clock, reason)
-        going.add(ticket.id)
-        try:
-            return await self._run_or_cancelled(entry.job, ticket)
-        finally:
-            going.discard(ticket.id)
+        return await self._going.to_its_end(ticket, self._runner.start(entry.job, ticket))
 
     async def _pause_of(self, ticket: Ticket) -> Pause | None:
         """What people ask for is run though the job is paused, so the store is not asked for it."""
         if ticket.trigger in (Trigger.MANUAL, Trigger.REPLAY):
             return None
         return (await self._pauses.active(self._clock.now())).get(ticket.job)
-
-    async def _run_or_cancelled(self, job: JobDefinition, ticket: Ticket) -> Run:
-        """At shutdown the task is cancelled: it goes on just long enough to record that."""
-        execution = self._runner.start(job, ticket)
-        try:
-            return await execution.finish()
-        except asyncio.CancelledError:
-            return execution.cancelled()
 
     async def _record(self, claim: Claim, run: Run) -> None:
         """Write the finished run, over a short absence of the store."""

@@ -74,9 +74,10 @@ class Execution:
             await self._record(admission, run)
         return run
 
-    def cancelled(self) -> Run:
-        """The run as it stands, when the program has to stop."""
-        return cancelled_run(self._job, self._ticket, self._started_at, self._around.clock.now(), self._attempts)
+    def cancelled(self, asked: str = "") -> Run:
+        """The run as it stands, when somebody wants it ended (`asked`: how), or when the program has to stop."""
+        now = self._around.clock.now()
+        return cancelled_run(self._job, self._ticket, self._started_at, now, self._attempts, asked=asked)
 
     # --- circuit ---
 

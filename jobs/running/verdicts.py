@@ -69,9 +69,21 @@ def rejected_run(job: JobDefinition, ticket: Ticket, started_at: datetime, now: 
 
 
 def cancelled_run(
-    job: JobDefinition, ticket: Ticket, started_at: datetime, now: datetime, attempts: Sequence[Attempt] = ()
+    job: JobDefinition | None,
+    ticket: Ticket,
+    started_at: datetime,
+    now: datetime,
+    attempts: Sequence[Attempt] = (),
+    *,
+    asked: str = "",
 ) -> Run:
-    """The run that was going on when the program had to stop."""
+    """The run that somebody wanted ended (`asked`: how, such as `over the API`), or that the program's end ended.
+
+    `job` None: there is no such job now.
+    """
+    if asked:
+        message = f"Cancelled before it was over, as was asked {asked}."
+        return _run(job, ticket, Outcome.CANCELLED, started_at, now, attempts, message=message)
     message = "The program stopped before the run was over."
     return _run(job, ticket, Outcome.CANCELLED, started_at, now, attempts, ErrorClass.INTERRUPTED, message)
 

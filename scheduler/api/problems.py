@@ -124,7 +124,8 @@ def add_problem_handlers(api: FastAPI) -> None:
     async def _not_done(request: Request, error: NotDone) -> JSONResponse:
         if isinstance(error, Unusable):
             return await _api_problem(request, InvalidRequest(Invalid(where=f"body.{error.field}", message=str(error))))
-        return problem(request.url.path, _STATUS_OF[type(error)], str(error))
+        text = str(error)
+        return problem(request.url.path, _STATUS_OF[type(error)], f"{text[0].upper()}{text[1:]}.")
 
     @api.exception_handler(StoreError)
     @api.exception_handler(DispatchError)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from scheduler.cli.cancel import cancel
 from scheduler.cli.history import history
 from scheduler.cli.jobs import jobs
 from scheduler.cli.next import next_instants
@@ -48,6 +49,7 @@ app.command("next", cls=ExpressionCommand)(next_instants)
 app.command("history")(history)
 app.command("pause")(pause)
 app.command("resume")(resume)
+app.command("cancel")(cancel)
 
 
 def _print_version(wanted: bool) -> None:

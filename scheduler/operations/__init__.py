@@ -8,14 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scheduler.operations.audit import Way
+from scheduler.operations.cancelling import Cancelling
 from scheduler.operations.errors import Conflict, NotDone, NotThere, Unusable
 from scheduler.operations.pausing import Pausing
 from scheduler.operations.running import Running
 
-__all__ = ["Conflict", "NotDone", "NotThere", "Operations", "Pausing", "Running", "Unusable", "Way"]
+__all__ = ["Cancelling", "Conflict", "NotDone", "NotThere", "Operations", "Pausing", "Running", "Unusable", "Way"]
 
 
 @dataclass(frozen=True, slots=True)
 class Operations:
     running: Running
     pausing: Pausing
+    cancelling: Cancelling

@@ -13,7 +13,8 @@ from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog, Entry
 from scheduler.dispatch.port import Dispatch
-from scheduler.operations import Operations, Pausing, Running
+from scheduler.operations import Cancelling, Operations, Pausing, Running
+from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.pauses import Pauses
@@ -92,6 +93,7 @@ class Shop:
         self.heard = Heard()
         self.catalog = Catalog([entry()] if jobs is None else jobs)
         runner = Runner({"http": self.check}, Circuits(MemoryStates()), self.heard, self.clock, Redactor())
+        self.cancellations = Cancellations(self.store)
         self.pauses = Pauses(self.store, self.clock.monotonic)
         self.worker = Worker(
             self.catalog,
@@ -102,12 +104,17 @@ class Shop:
             owner=owner,
             concurrency=places,
             pauses=self.pauses,
+            cancellations=self.cancellations,
         )
 
     def operations(self, dispatch: Dispatch) -> Operations:
+        running = Running(self.catalog, self.runs, dispatch, self.clock)
         return Operations(
-            running=Running(self.catalog, self.runs, dispatch, self.clock),
+            running=running,
             pausing=Pausing(self.catalog, self.pauses, self.clock),
+            cancelling=Cancelling(
+                self.catalog, self.runs, running, self.cancellations, self.worker.cancel, self.heard, self.clock
+            ),
         )
 
     def ticket(self, seconds: float = 0.0, job: str = "checkout") -> Ticket:

@@ -26,6 +26,7 @@ ROUTES = {
     ("post", "/api/jobs/{name}/run"): RunModel,
     ("get", "/api/runs"): RunList,
     ("get", "/api/runs/{run_id}"): RunModel,
+    ("post", "/api/runs/{run_id}/cancel"): RunModel,
 }
 
 

@@ -1,0 +1,48 @@
+"""`cancel`: ends a run that is queued or running."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.output import clean
+
+if TYPE_CHECKING:
+    from scheduler.app import Program
+    from scheduler.stores.runs import Record
+
+_PATIENCE = 15.0
+"""Seconds: a server looks every few seconds whether its long runs are to be ended."""
+
+
+def cancel(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, `job@instant`; `history` shows it.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/runs/ID.")] = False,
+) -> None:
+    """End a run that is queued or running, and wait for its end.
+
+    The attempts that it made are kept, its outcome is cancelled. Exit code 1: there is no such run, it is finished, or
+    it still goes on after 15 seconds.
+
+    \b
+    Examples:
+      cancel checkout-api@20261125T015030.000Z
+    """
+    from scheduler.cli.changes import changed
+    from scheduler.cli.output import FAILED, error
+    from scheduler.operations import Way
+
+    async def work(program: Program) -> Record:
+        return await program.operations.cancelling.cancel(run, way=Way.COMMAND_LINE, wait=_PATIENCE)
+
+    record = changed(work)
+    if as_json:
+        from scheduler.api.models import RunModel
+
+        print(RunModel.of(record).model_dump_json(indent=2))
+    elif record.run is not None:
+        print(clean(f"{run} is cancelled"))
+    if record.run is None:
+        error(f"{run} still goes on; it is ended when its process sees it")
+        raise typer.Exit(FAILED)

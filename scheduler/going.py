@@ -1,0 +1,111 @@
+"""The runs that go on in this process: which job each is of, and how one is ended because somebody wants it.
+
+Kept by the worker. What other processes ask for is in the store; it is looked at only while a run lasts longer than a
+few seconds, once for all of them, so that short runs cost nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from jobs.ports import Clock
+from jobs.runs import Run, Ticket
+from scheduler.stores.cancellations import Cancellations
+from scheduler.stores.port import StoreError
+
+_log = logging.getLogger("scheduler.worker")
+
+WATCHED_AFTER = 3.0
+"""Seconds after which a run is long: from then on the store is asked whether it is to be ended."""
+LOOKED_EVERY = 3.0
+"""Seconds between two looks while there are long runs."""
+
+
+class Endable(Protocol):
+    """A run that can be ended (jobs.running.execution.Execution)."""
+
+    async def finish(self) -> Run: ...
+
+    def cancelled(self, asked: str = "") -> Run: ...
+
+
+class Going:
+    """`by_job`: the ids of the runs that go on, by job."""
+
+    def __init__(self, cancellations: Cancellations, clock: Clock) -> None:
+        self._cancellations = cancellations
+        self._clock = clock
+        self.by_job: dict[str, set[str]] = {}
+        self._tasks: dict[str, asyncio.Task[object]] = {}
+        self._asked: dict[str, str] = {}
+        self._long: set[str] = set()
+        self._from_store: set[str] = set()
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def to_its_end(self, ticket: Ticket, execution: Endable) -> Run:
+        """The run, as it ends by itself, because somebody asked for it, or because the program stops.
+
+        The task that is ended goes on just long enough to record that.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks[ticket.id] = task
+        self.by_job.setdefault(ticket.job, set()).add(ticket.id)
+        watch = asyncio.get_running_loop().call_later(WATCHED_AFTER, self._watch, ticket.id)
+        try:
+            return await execution.finish()
+        except asyncio.CancelledError:
+            return execution.cancelled(self._asked.get(ticket.id, ""))
+        finally:
+            watch.cancel()
+            if self._asked.pop(ticket.id, None) is not None:
+                # What comes next in this task, such as recording, is not cancelled.
+                task.uncancel()
+            self._forget(ticket)
+
+    def cancel(self, run_id: str, asked: str) -> bool:
+        """End a run; False if it does not go on here. `asked`: how it was asked for."""
+        task = self._tasks.get(run_id)
+        if task is None:
+            return False
+        if run_id not in self._asked:
+            self._asked[run_id] = asked
+            task.cancel()
+        return True
+
+    async def recorded(self, run_id: str) -> None:
+        """The run's end is stored: nobody has to be told of its cancellation any more."""
+        if run_id not in self._from_store:
+            return
+        self._from_store.discard(run_id)
+        try:
+            await self._cancellations.remove(run_id)
+        except StoreError as error:
+            _log.warning("the note to cancel run %s stays for a while: %s", run_id, error)
+
+    def _forget(self, ticket: Ticket) -> None:
+        del self._tasks[ticket.id]
+        self.by_job[ticket.job].discard(ticket.id)
+        self._long.discard(ticket.id)
+        if not self._long and self._watcher is not None:
+            self._watcher.cancel()
+            self._watcher = None
+
+    def _watch(self, run_id: str) -> None:
+        self._long.add(run_id)
+        if self._watcher is None:
+            self._watcher = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        while True:
+            try:
+                asked = await self._cancellations.asked(self._clock.now())
+            except StoreError as error:
+                _log.warning("whether runs are to be cancelled cannot be seen now: %s", error)
+            else:
+                for run_id in asked.keys() & self._long:
+                    self._from_store.add(run_id)
+                    self.cancel(run_id, asked[run_id])
+            await self._clock.sleep(LOOKED_EVERY)
