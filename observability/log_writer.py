@@ -63,12 +63,16 @@ class LogWriter(logging.Handler):
             self._wake.set()
 
     def close(self, timeout: float = 2.0) -> None:
-        """Write what is there and end the thread, within `timeout` seconds. Further records are dropped."""
-        if not self._closing:
-            self._closing = True
-            self._hurry.set()
-            self._wake.set()
-            super().close()
+        """Write what is there and end the thread, within `timeout` seconds. Further records are dropped.
+
+        A second call (Python makes one at its end) waits for nothing.
+        """
+        if self._closing:
+            return
+        self._closing = True
+        self._hurry.set()
+        self._wake.set()
+        super().close()
         if self._thread is not threading.current_thread():
             self._thread.join(timeout)
 

@@ -110,6 +110,18 @@ def test_closing_is_bounded_by_its_timeout(reader: Reader) -> None:
     reader.reads.set()
 
 
+def test_closing_once_more_does_not_wait_once_more(reader: Reader) -> None:
+    """Python closes all handlers at its end, whoever has closed them before."""
+    writer = writer_for(reader)
+    reader.reads.clear()
+    writer.handle(record("stuck"))
+    writer.close(timeout=0.02)
+    begun = time.monotonic()
+    writer.close(timeout=5)
+    assert time.monotonic() - begun < 1
+    reader.reads.set()
+
+
 def test_a_record_that_cannot_be_formatted_costs_only_itself(reader: Reader) -> None:
     class Broken:
         def __str__(self) -> str:
