@@ -5,25 +5,33 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from jobs.expectations import Expectation
 from jobs.model import Frozen
 from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
-from jobs.schedules import Schedule, parse_schedule
+from jobs.schedules import Schedule, for_job, parse_schedule
 from jobs.targets import Target
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """A job's name stands in run ids, URLs, table keys and tags, so it is kept plain."""
 
 
-def _read_schedule(value: Any) -> Schedule | None:
-    return None if value is None else parse_schedule(value)
+def _read_schedule(value: Any, info: ValidationInfo) -> Schedule | None:
+    return None if value is None else for_job(parse_schedule(value), info.data.get("name", ""))
 
 
+_WINDOW = {"days": {"type": "string"}, "from": {"type": "string"}, "to": {"type": "string"}}
+_EXCLUSION = {
+    "dates": {"type": "array", "items": {"type": "string", "format": "date"}},
+    "weekly": {"type": "object", "properties": _WINDOW, "additionalProperties": False},
+    "holidays": {"type": "string", "description": "a country's code", "examples": ["DE"]},
+    "subdivision": {"type": "string", "description": "a part of that country", "examples": ["BE"]},
+}
 _SCHEDULE_KEYS = {
     "cron": {"type": "string"},
     "every": {"type": "string", "examples": ["10s", "5m"]},
+    "offset": {"type": "string", "description": "moves every instant of an interval", "examples": ["30s"]},
     "timezone": {"type": "string", "description": "IANA name; UTC if absent", "examples": ["Europe/Berlin"]},
     "dst": {
         "type": "object",
@@ -33,23 +41,27 @@ _SCHEDULE_KEYS = {
         },
         "additionalProperties": False,
     },
+    "jitter": {"type": "string", "description": "later by up to this, always the same for a job", "examples": ["20s"]},
+    "start": {"type": "string", "description": "ISO 8601"},
+    "end": {"type": "string", "description": "ISO 8601; a date alone means the end of that day"},
+    "except": {
+        "type": "array",
+        "items": {"type": "object", "properties": _EXCLUSION, "additionalProperties": False},
+    },
 }
+_ONE_SCHEDULE = [
+    {"type": "string", "description": "NCRONTAB, five or six fields, or a macro", "examples": ["*/10 * * * * *"]},
+    {"type": "object", "properties": _SCHEDULE_KEYS, "additionalProperties": False},
+]
 
 ScheduleField = Annotated[
     Schedule | None,
     # Plain: the parser alone decides, and no check of the protocol's members is made for each of 10,000 jobs.
     PlainValidator(_read_schedule),
     PlainSerializer(lambda schedule: schedule and schedule.spec, return_type=Any),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "description": "NCRONTAB, five or six fields", "examples": ["*/10 * * * * *"]},
-                {"type": "object", "properties": _SCHEDULE_KEYS, "additionalProperties": False},
-                {"type": "null"},
-            ]
-        }
-    ),
+    WithJsonSchema({"anyOf": [*_ONE_SCHEDULE, {"type": "array", "items": {"anyOf": _ONE_SCHEDULE}}, {"type": "null"}]}),
 ]
+"""Comes after `name`, which decides about jitter."""
 
 # Most of 10,000 jobs keep these: one shared value each instead of a copy a job.
 _TIMEOUTS = Timeouts()
@@ -74,6 +86,11 @@ class JobDefinition(Frozen):
     catch_up: CatchUp = Field(default_factory=lambda: _CATCH_UP)
     overlap: Literal["skip", "allow"] = "skip"
     """A run that falls due while the last one is still going: left out with that reason, or started beside it."""
+    dead_letter: bool = False
+    """Whether a run that is down after its last attempt becomes a dead letter, to be looked into and replayed.
+
+    Not for a check of health, which is simply asked again.
+    """
     tags: dict[str, str] = Field(default_factory=dict)
 
     def generation(self) -> str:

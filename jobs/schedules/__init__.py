@@ -8,24 +8,34 @@ the CLI's `next`:
     due_ms = schedule.next_after_ms(now_ms)          # the same in whole milliseconds, for planning many jobs
     assert parse_schedule(schedule.spec) == schedule
 
-An expression is in UTC, or on the wall clock of the zone that its mapping names (see jobs.schedules.zoned). Due
-instants are in UTC always.
+An expression is in UTC, or on the wall clock of the zone that its mapping names (see .zoned). Due instants are in UTC
+always. Around expressions and intervals stand, each a `Schedule` too: a jitter that is its job's (.jittered), start,
+end and exclusions (.limited), and a list of several (.several).
 """
 
+from jobs.schedules.binding import for_job, zone_of
 from jobs.schedules.instants import from_milliseconds, to_milliseconds
 from jobs.schedules.interval import Interval
+from jobs.schedules.jittered import Jittered
+from jobs.schedules.limited import Limited
 from jobs.schedules.ncrontab import Ncrontab
-from jobs.schedules.parsing import Schedule, parse_schedule
-from jobs.schedules.zoned import Dst, Zoned, zone_of
+from jobs.schedules.parsing import parse_schedule
+from jobs.schedules.protocol import Schedule
+from jobs.schedules.several import Several
+from jobs.schedules.zoned import Dst, Zoned
 from jobs.schedules.zones import Zone, zone
 
 __all__ = [
     "Dst",
     "Interval",
+    "Jittered",
+    "Limited",
     "Ncrontab",
     "Schedule",
+    "Several",
     "Zone",
     "Zoned",
+    "for_job",
     "from_milliseconds",
     "parse_schedule",
     "to_milliseconds",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999, where datetime ends."""
+FIRST_MS = -62_135_596_800_000
+"""The first one of the year 1, where it begins."""
 
 
 def to_milliseconds(instant: datetime) -> int:
@@ -18,3 +21,18 @@ def to_milliseconds(instant: datetime) -> int:
 def from_milliseconds(milliseconds: int) -> datetime:
     """The aware UTC instant. Raises OverflowError outside the years 1 to 9999."""
     return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+class InMilliseconds(ABC):
+    """A schedule that is made of others, and counts as they do."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def next_after_ms(self, milliseconds: int) -> int | None:
+        """The first due instant strictly after this one, both in milliseconds since the epoch."""
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """The same with aware instants, the answer in UTC."""
+        due = self.next_after_ms(to_milliseconds(instant))
+        return None if due is None else from_milliseconds(due)

@@ -27,14 +27,18 @@ _TIMESPAN = re.compile(
 class Interval:
     """Due at every whole multiple of `every_seconds` since the Unix epoch, so that all instances agree.
 
-    Every 10s is due at :00, :10, :20 and every 1d at midnight UTC, whenever the program was started.
+    Every 10s is due at :00, :10, :20 and every 1d at midnight UTC, whenever the program was started. An offset moves
+    all of them: every 10s with 3s is due at :03, :13, :23.
 
     Raises:
-        ScheduleError: shorter than 100ms, longer than ten years, or not whole milliseconds.
+        ScheduleError: shorter than 100ms, longer than ten years, or not whole milliseconds; an offset that is not
+            shorter than the distance.
     """
 
     every_seconds: float = field(compare=False)
+    offset_seconds: float = field(default=0.0, compare=False)
     every_ms: int = field(init=False, repr=False)
+    offset_ms: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not SHORTEST <= self.every_seconds <= LONGEST:
@@ -42,10 +46,13 @@ class Interval:
                 f"an interval of {self.every_seconds:g}s is out of range: "
                 f"{format_duration(SHORTEST)} to {format_duration(LONGEST)}"
             )
-        milliseconds = round(self.every_seconds * 1000)
-        if abs(milliseconds - self.every_seconds * 1000) > 1e-4:
-            raise ScheduleError(f"an interval of {self.every_seconds!r}s is finer than milliseconds: round it")
-        object.__setattr__(self, "every_ms", milliseconds)
+        if not 0 <= self.offset_seconds < self.every_seconds:
+            raise ScheduleError(
+                f"an offset of {format_duration(self.offset_seconds)} is not shorter than the interval of "
+                f"{format_duration(self.every_seconds)}"
+            )
+        object.__setattr__(self, "every_ms", _whole(self.every_seconds, "an interval"))
+        object.__setattr__(self, "offset_ms", _whole(self.offset_seconds, "an offset"))
 
     @staticmethod
     def from_timespan(text: str) -> Interval:
@@ -67,13 +74,14 @@ class Interval:
 
     @property
     def text(self) -> str:
-        """For people, and accepted by parse_schedule: `every 10s`."""
-        return f"every {format_duration(self.every_seconds)}"
+        """For people, and accepted by parse_schedule: `every 10s`, `every 5m offset 30s`."""
+        return " ".join(f"{key} {duration}" for key, duration in self.spec.items())
 
     @property
     def spec(self) -> dict[str, str]:
-        """What a job file writes: `{"every": "10s"}`."""
-        return {"every": format_duration(self.every_seconds)}
+        """What a job file writes: `{"every": "10s"}`, with an `offset` if there is one."""
+        offset = {"offset": format_duration(self.offset_seconds)} if self.offset_ms else {}
+        return {"every": format_duration(self.every_seconds), **offset}
 
     @property
     def is_interval_like(self) -> bool:
@@ -87,13 +95,21 @@ class Interval:
 
     def next_after_ms(self, milliseconds: int) -> int | None:
         """The first due instant strictly after this one, both in milliseconds since the epoch."""
-        due = (milliseconds // self.every_ms + 1) * self.every_ms
+        every, offset = self.every_ms, self.offset_ms
+        due = ((milliseconds - offset) // every + 1) * every + offset
         return due if due <= LAST_MS else None
 
     def next_after(self, instant: datetime) -> datetime | None:
         """The first due instant strictly after this one, aware UTC; None after the year 9999."""
         due = self.next_after_ms(to_milliseconds(instant))
         return None if due is None else from_milliseconds(due)
+
+
+def _whole(seconds: float, what: str) -> int:
+    milliseconds = round(seconds * 1000)
+    if abs(milliseconds - seconds * 1000) > 1e-4:
+        raise ScheduleError(f"{what} of {seconds!r}s is finer than milliseconds: round it")
+    return milliseconds
 
 
 def _check_clock(text: str, days: int, hours: int, minutes: int, seconds: float) -> None:

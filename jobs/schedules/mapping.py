@@ -11,16 +11,23 @@ from typing import Any, cast, get_args
 
 from jobs.durations import parse_duration
 from jobs.errors import ScheduleError
-from jobs.schedules.interval import Interval
+from jobs.schedules.bounds import end_of, start_of
+from jobs.schedules.exclusions import exclusions_of
+from jobs.schedules.interval import LONGEST, Interval
+from jobs.schedules.jittered import Jittered
+from jobs.schedules.keys import refuse_unknown
+from jobs.schedules.limited import Limited
 from jobs.schedules.ncrontab import Ncrontab
+from jobs.schedules.protocol import Schedule
 from jobs.schedules.zoned import Dst, Gap, Repeat, Zoned
 from jobs.schedules.zones import Zone, zone
 
-_KEYS = ("cron", "every", "timezone", "dst")
+_LIMITS = ("start", "end", "except")
+_KEYS = ("cron", "every", "offset", "timezone", "dst", "jitter", *_LIMITS)
 _DST_KEYS = ("gap", "repeat")
 
 
-def schedule_of(value: Mapping[Any, Any]) -> Ncrontab | Interval | Zoned:
+def schedule_of(value: Mapping[Any, Any]) -> Schedule:
     """Read the mapping.
 
     Raises:
@@ -30,33 +37,52 @@ def schedule_of(value: Mapping[Any, Any]) -> Ncrontab | Interval | Zoned:
     kinds = [key for key in ("cron", "every") if key in value]
     if len(kinds) != 1:
         raise ScheduleError(f"a schedule has one of cron and every, not {'both' if kinds else 'none'}")
-    if "every" in value:
-        return _interval(value)
-    return zoned(cron_of(value["cron"]), _zone_of(value), dst_of(value.get("dst", {})))
+    where = _zone_of(value)
+    schedule: Schedule = _interval(value) if "every" in value else _expression(value, where)
+    if "jitter" in value:
+        schedule = Jittered(schedule, _jitter(value["jitter"]))
+    return _limited(schedule, value, where) if any(key in value for key in _LIMITS) else schedule
 
 
-def zoned(cron: Ncrontab, where: Zone | None, dst: Dst) -> Ncrontab | Zoned:
-    """The expression on that zone's clock; on that of UTC, which is never changed, without one."""
-    return cron if where is None or where.name == "UTC" else Zoned(cron, where, dst)
-
-
-def cron_of(value: object) -> Ncrontab:
-    """Raises ScheduleError."""
-    if not isinstance(value, str):
-        raise ScheduleError(f"cron: an NCRONTAB text is expected, like '0 */5 * * * *', not {type(value).__name__}")
-    return Ncrontab.parse(value)
-
-
-def interval_of(every: object) -> Interval:
+def interval_of(every: object, offset: object | None = None) -> Interval:
     """Raises ScheduleError."""
     try:
-        return Interval(parse_duration(every))
+        interval = Interval(parse_duration(every))
     except ValueError as error:
         raise ScheduleError(f"every: {error}") from None
+    try:
+        return interval if offset is None else Interval(interval.every_seconds, parse_duration(offset))
+    except ValueError as error:
+        raise ScheduleError(f"offset: {error}") from None
 
 
-def dst_of(value: object) -> Dst:
-    """Raises ScheduleError."""
+def _interval(value: Mapping[Any, Any]) -> Interval:
+    if "dst" in value:
+        raise ScheduleError("dst: an interval is the same in every zone: leave it out, or write cron")
+    if "timezone" in value and not any(key in value for key in _LIMITS):
+        raise ScheduleError("timezone: an interval is the same in every zone: leave it out, or write cron")
+    return interval_of(value["every"], value.get("offset"))
+
+
+def _expression(value: Mapping[Any, Any], where: Zone | None) -> Ncrontab | Zoned:
+    if "offset" in value:
+        raise ScheduleError("offset: belongs to every: write the times that you mean into cron")
+    cron = value["cron"]
+    if not isinstance(cron, str):
+        raise ScheduleError(f"cron: an NCRONTAB text is expected, like '0 */5 * * * *', not {type(cron).__name__}")
+    expression, dst = Ncrontab.parse(cron), _dst(value.get("dst", {}))
+    return expression if where is None else Zoned(expression, where, dst)
+
+
+def _limited(schedule: Schedule, value: Mapping[Any, Any], where: Zone | None) -> Limited:
+    start = start_of(value["start"], where) if "start" in value else None
+    end = end_of(value["end"], where) if "end" in value else None
+    if start is not None and end is not None and end.milliseconds < start.milliseconds:
+        raise ScheduleError(f"end: {end.text} is before start, {start.text}")
+    return Limited(schedule, where, start, end, exclusions_of(value["except"]) if "except" in value else ())
+
+
+def _dst(value: object) -> Dst:
     if not isinstance(value, Mapping):
         raise ScheduleError(f"dst: a mapping is expected, like {{gap: shift, repeat: first}}, not {value!r:.40}")
     refuse_unknown(value, _DST_KEYS, "dst", "dst.")
@@ -66,24 +92,20 @@ def dst_of(value: object) -> Dst:
     )
 
 
-def refuse_unknown(value: Mapping[Any, Any], known: tuple[str, ...], owner: str, prefix: str = "") -> None:
-    """Raises ScheduleError for the first key that is not known, with the one that was meant."""
-    for key in value:
-        if key not in known:
-            near = get_close_matches(str(key).lower(), known, n=1)
-            meant = f"did you mean {near[0]}?" if near else f"{owner} has {', '.join(known[:-1])} or {known[-1]}"
-            raise ScheduleError(f"{prefix}{str(key)[:40]}: unknown key, {meant}")
-
-
-def _interval(value: Mapping[Any, Any]) -> Interval:
-    for key in ("timezone", "dst"):
-        if key in value:
-            raise ScheduleError(f"{key}: an interval is the same in every zone: leave it out, or write cron")
-    return interval_of(value["every"])
-
-
 def _zone_of(value: Mapping[Any, Any]) -> Zone | None:
-    return zone(value["timezone"]) if "timezone" in value else None
+    """None is UTC, whose clock is never changed."""
+    where = zone(value["timezone"]) if "timezone" in value else None
+    return None if where is None or where.name == "UTC" else where
+
+
+def _jitter(value: object) -> float:
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise ScheduleError(f"jitter: {error}") from None
+    if not 0.001 <= seconds <= LONGEST:
+        raise ScheduleError(f"jitter: {value!r:.40} is out of range: 1ms to 3650d")
+    return seconds
 
 
 def _choice(key: str, value: object, allowed: tuple[str, ...]) -> str | None:

@@ -1,63 +1,48 @@
-"""Reads the `schedule` of a job, in each of its forms, and says what every schedule can do.
-
-Called by jobs.definition and by the CLI's `next`.
-"""
+"""Reads the `schedule` of a job, in each of its forms. Called by jobs.definition and by the CLI."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
 
 from jobs.errors import ScheduleError
 from jobs.schedules.interval import Interval
 from jobs.schedules.mapping import interval_of, schedule_of
 from jobs.schedules.ncrontab import Ncrontab
+from jobs.schedules.protocol import Schedule
+from jobs.schedules.several import Several
+
+MOST = 50
+"""Schedules of one job."""
 
 _EVERY = ("every ", "@every ")
-
-
-@runtime_checkable
-class Schedule(Protocol):
-    """Names due instants. Frozen, hashable, and a pure function of time: every instance gets the same answers."""
-
-    @property
-    def text(self) -> str:
-        """For people, on one line. parse_schedule reads back that of an expression in UTC and of an interval."""
-        ...
-
-    @property
-    def spec(self) -> str | dict[str, Any]:
-        """For files and the API; parse_schedule reads it back."""
-        ...
-
-    @property
-    def is_interval_like(self) -> bool:
-        """Whether it goes on by distance, rather than by the time of day, when a wall clock is put back."""
-        ...
-
-    @property
-    def monitor_disabled(self) -> bool:
-        """Whether Azure Functions would keep no schedule status for it, because it is due several times a minute."""
-        ...
-
-    def next_after(self, instant: datetime) -> datetime | None:
-        """The first due instant strictly after this one (both aware; the answer in UTC), or None if there is none."""
-        ...
-
-    def next_after_ms(self, milliseconds: int) -> int | None:
-        """The same in milliseconds since the epoch, within the years 1 to 9999."""
-        ...
+_OFFSET = " offset "
 
 
 def parse_schedule(value: object) -> Schedule:
     """Read an NCRONTAB text, a TimeSpan text (`00:05:00`), `{every: 10s}`, `{cron: ...}`; a Schedule is passed on.
 
-    A mapping may name a `timezone` too; see jobs.schedules.mapping.
+    A mapping may also name a zone, a start and more, see jobs.schedules.mapping. A list is several schedules at once.
 
     Raises:
         ScheduleError: anything else. The message says what is wrong and how to mend it.
     """
+    return _several(value) if isinstance(value, list) else _one(value)
+
+
+def _several(values: list[object]) -> Schedule:
+    if not 1 <= len(values) <= MOST:
+        raise ScheduleError(f"a list of schedules has 1 to {MOST} entries, not {len(values)}")
+    return _entry(0, values[0]) if len(values) == 1 else Several(tuple(_entry(*pair) for pair in enumerate(values)))
+
+
+def _entry(number: int, value: object) -> Schedule:
+    try:
+        return _one(value)
+    except ScheduleError as error:
+        raise ScheduleError(f"[{number}]: {error}") from None
+
+
+def _one(value: object) -> Schedule:
     if isinstance(value, str):
         return _from_text(value)
     if isinstance(value, Mapping):
@@ -75,7 +60,8 @@ def _from_text(text: str) -> Schedule:
     if not stripped:
         raise ScheduleError("a schedule is empty: write '0 */5 * * * *', '00:05:00' or {every: 5m}")
     if stripped.startswith(_EVERY):
-        return interval_of(stripped.partition(" ")[2])
+        every, offset, phase = stripped.partition(" ")[2].partition(_OFFSET)
+        return interval_of(every, phase) if offset else interval_of(every)
     if ":" in stripped and len(stripped.split()) == 1:
         return Interval.from_timespan(stripped)
     return Ncrontab.parse(text)

@@ -137,8 +137,3 @@ class Zoned:
         if wall is None or wall >= span.start + span.offset:
             return None
         return span.start if self.gap == "end" else wall - span.before
-
-
-def zone_of(schedule: object) -> Zone | None:
-    """The zone on whose clock people think of the schedule; None for UTC."""
-    return schedule.zone if isinstance(schedule, Zoned) else None

@@ -172,7 +172,7 @@ class JobSummary(BaseModel):
     enabled: bool
     kind: str
     endpoint: str
-    schedule: str | dict[str, Any] | None
+    schedule: str | dict[str, Any] | list[str | dict[str, Any]] | None
     next_at: datetime | None
     pause: PauseModel | None
     latest: RunModel | None

@@ -145,11 +145,16 @@ def test_text_and_spec_are_read_back_as_the_same_schedule(schedule: Schedule) ->
 
 words = st.text(alphabet="0123456789*,-/LW#?: .@\tMONtuejan\n\u00a0\u00b9\u0660", max_size=12)
 lines = st.lists(words, min_size=4, max_size=7).map(" ".join)
+MORE_KEYS = ("timezone", "dst", "offset", "jitter", "start", "end", "except")
+EXCLUSION_KEYS = ("dates", "weekly", "holidays", "subdivision", "days", "from", "to", "gap", "repeat")
+keys = st.sampled_from(["every", "cron", "Cron", "x", *EXCLUSION_KEYS])
 oddities = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | words | lines,
     lambda inner: (
         st.lists(inner, max_size=2)
-        | st.dictionaries(st.sampled_from(["every", "cron", "Cron", "x"]), inner, max_size=2)
+        | st.dictionaries(keys, inner, max_size=2)
+        | st.fixed_dictionaries({"every": st.just("5m")}, optional=dict.fromkeys(MORE_KEYS, inner))
+        | st.fixed_dictionaries({"cron": st.just("0 3 * * *")}, optional=dict.fromkeys(MORE_KEYS, inner))
     ),
     max_leaves=4,
 )

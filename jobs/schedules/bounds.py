@@ -1,0 +1,54 @@
+"""When a schedule begins and ends: `start` and `end` of its mapping. Called by jobs.schedules.mapping."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from jobs.errors import ScheduleError
+from jobs.schedules.instants import to_milliseconds
+from jobs.schedules.zones import Zone
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An instant, and how it was written."""
+
+    milliseconds: int
+    text: str = field(compare=False)
+
+
+def start_of(value: object, where: Zone | None) -> Bound:
+    """The first instant at which the schedule may be due. Raises ScheduleError."""
+    return _bound("start", value, where)
+
+
+def end_of(value: object, where: Zone | None) -> Bound:
+    """The last instant at which it may be due: a day alone means the end of that day. Raises ScheduleError."""
+    return _bound("end", value, where)
+
+
+def _bound(key: str, value: object, where: Zone | None) -> Bound:
+    text = value.isoformat() if isinstance(value, date) else value
+    if not isinstance(text, str):
+        raise _not_an_instant(key, value)
+    try:
+        instant = datetime.fromisoformat(text.strip())
+        if key == "end" and _DAY.fullmatch(text.strip()):
+            instant = instant.replace(hour=23, minute=59, second=59, microsecond=999_000, fold=1)
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=UTC if where is None else where.info)
+        milliseconds = to_milliseconds(instant.astimezone(UTC))
+    except (ValueError, OverflowError):
+        raise _not_an_instant(key, value) from None
+    return Bound(milliseconds, text.strip())
+
+
+def _not_an_instant(key: str, value: object) -> ScheduleError:
+    return ScheduleError(
+        f"{key}: {value!r:.60} is no instant in ISO 8601: write it like '2026-11-25', '2026-11-25T08:00' (on the "
+        "schedule's clock) or '2026-11-25T08:00:00Z'"
+    )

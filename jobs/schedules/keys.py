@@ -1,0 +1,18 @@
+"""Refuses keys of a schedule's mappings that are not known. Called by jobs.schedules.mapping and .exclusions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from jobs.errors import ScheduleError
+
+
+def refuse_unknown(value: Mapping[Any, Any], known: tuple[str, ...], owner: str, prefix: str = "") -> None:
+    """Raises ScheduleError for the first key that is not known, with the one that was meant."""
+    for key in value:
+        if key not in known:
+            near = get_close_matches(str(key).lower(), known, n=1)
+            meant = f"did you mean {near[0]}?" if near else f"{owner} has {', '.join(known[:-1])} or {known[-1]}"
+            raise ScheduleError(f"{prefix}{str(key)[:40]}: unknown key, {meant}")
