@@ -61,6 +61,7 @@ async def until_degraded(host: Host, *parts: str) -> dict[str, Any]:
             await asyncio.sleep(0.25)
 
 
+@pytest.mark.slow
 async def test_the_same_runs_happen_at_the_same_time_with_all_four_refused_and_health_says_so(tmp_path: Path) -> None:
     (tmp_path / "without").mkdir()
     async with AsyncExitStack() as stack:
@@ -104,6 +105,7 @@ async def test_the_same_runs_happen_at_the_same_time_with_all_four_refused_and_h
     assert 2 <= len(about_exporters) <= 10  # told, and not again with every try
 
 
+@pytest.mark.slow
 async def test_an_end_is_not_held_up_by_services_that_accept_and_stay_silent(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(HttpTarget())
