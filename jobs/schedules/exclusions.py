@@ -82,23 +82,50 @@ class Weekly:
     @property
     def text(self) -> str:
         """For people: `SAT, SUN 22:00-06:00`."""
-        days = "daily" if self.days == _EVERY_DAY else ", ".join(self._names)
-        return days if (self.begin, self.end) == (0, _DAY) else f"{days} {_clock(self.begin)}-{_clock(self.end)}"
+        days = ", ".join(self._names) if self.day_names else "daily"
+        return days if self.whole_days else f"{days} {self.begin_text}-{self.end_text}"
 
     @property
     def spec(self) -> dict[str, dict[str, str]]:
         """What a job file writes."""
-        days = {} if self.days == _EVERY_DAY else {"days": ",".join(self._names)}
-        return {"weekly": {**days, "from": _clock(self.begin), "to": _clock(self.end)}}
+        days = {"days": ",".join(self._names)} if self.day_names else {}
+        return {"weekly": {**days, "from": self.begin_text, "to": self.end_text}}
+
+    @property
+    def day_names(self) -> list[str]:
+        """`Saturday`, `Sunday`; empty if it is each day."""
+        if self.days == _EVERY_DAY:
+            return []
+        return [name.capitalize() for day, name in enumerate(_NAMES) if self.days >> day & 1]
+
+    @property
+    def whole_days(self) -> bool:
+        """Whether the window is the day itself."""
+        return (self.begin, self.end) == (0, _DAY)
+
+    @property
+    def over_midnight(self) -> bool:
+        """Whether it ends on the day after the one on which it begins."""
+        return self.end <= self.begin
+
+    @property
+    def begin_text(self) -> str:
+        """`22:00`."""
+        return _clock(self.begin)
+
+    @property
+    def end_text(self) -> str:
+        """`06:00`."""
+        return _clock(self.end)
 
     @property
     def _names(self) -> list[str]:
-        return [name[:3].upper() for day, name in enumerate(_NAMES) if self.days >> day & 1]
+        return [name[:3].upper() for name in self.day_names]
 
     def end_of(self, wall: int) -> int | None:
         """See Exclusion."""
         today = wall // _DAY
-        length = self.end - self.begin if self.end > self.begin else self.end - self.begin + _DAY
+        length = self.end - self.begin + (_DAY if self.over_midnight else 0)
         for day in (today, today - 1):
             # The first day of the epoch was a Thursday.
             begin = day * _DAY + self.begin

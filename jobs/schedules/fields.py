@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from jobs.schedules.foreign import explain_item
 
@@ -23,6 +24,14 @@ class FieldError(ValueError):
         super().__init__(problem)
         self.problem = problem
         self.mend = mend
+
+
+class Range(NamedTuple):
+    """Every `step`th value from `start` through `stop`."""
+
+    start: int
+    stop: int
+    step: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +53,28 @@ class Field:
     def parse(self, text: str) -> int:
         """The mask of a comma-separated list. Raises FieldError."""
         mask = 0
-        for item in text.split(","):
-            if not item:
-                raise FieldError("a value is missing beside a comma", "separate values with single commas, like 1,2")
-            mask |= self._item(item)
+        for found in self.ranges(text):
+            mask |= self._mask(*found)
         return mask
 
-    def _item(self, item: str) -> int:
+    def ranges(self, text: str) -> list[Range]:
+        """The items of a comma-separated list, as they are written. Raises FieldError."""
+        return [self._item(item) for item in text.split(",")]
+
+    def _item(self, item: str) -> Range:
         """`*`, `a`, `a-b`, each also with `/step`; `a/step` goes on to the highest value."""
+        if not item:
+            raise FieldError("a value is missing beside a comma", "separate values with single commas, like 1,2")
         base, slash, step_text = item.partition("/")
         step = self._step(step_text, item) if slash else 1
         if base == "*":
-            return self._mask(self.lowest, self.highest, step)
+            return Range(self.lowest, self.highest, step)
         first, dash, last = base.partition("-")
         start = self._value(first, item)
         if dash:
-            start, end = sorted((start, self._value(last, item)))
-        else:
-            end = self.highest if slash else start
-        return self._mask(start, end, step)
+            end = self._value(last, item)
+            return Range(min(start, end), max(start, end), step)
+        return Range(start, self.highest if slash else start, step)
 
     def _step(self, text: str, item: str) -> int:
         if not _STEP.fullmatch(text):

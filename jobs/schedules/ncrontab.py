@@ -17,6 +17,9 @@ from jobs.schedules.foreign import explain_field_count, explain_word
 from jobs.schedules.instants import from_milliseconds, to_milliseconds
 from jobs.schedules.macros import fields_of
 
+FIELDS = (SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY)
+"""In the order in which they are written; the first is left out of an expression of five fields."""
+
 _LONGEST_TEXT = 1000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _LAST_DAY = date.max.toordinal()
@@ -146,9 +149,8 @@ def _month_mask(year: int, month: int) -> int:
 def _parse(text: str) -> Ncrontab:
     macro = text.strip().lower()
     parts = fields_of(macro) if macro.startswith("@") else _split(text)
-    fields = (SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY)
     masks = [1 << 0] if len(parts) == 5 else []
-    for place, part in zip(fields[-len(parts) :], parts, strict=True):
+    for place, part in zip(FIELDS[-len(parts) :], parts, strict=True):
         try:
             masks.append(place.parse(part))
         except FieldError as error:

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from scheduler.cli.cancel import cancel
+from scheduler.cli.explain import explain
 from scheduler.cli.history import history
 from scheduler.cli.jobs import jobs
 from scheduler.cli.next import next_instants
@@ -46,6 +47,7 @@ app.command("validate")(validate)
 app.command("jobs")(jobs)
 app.command("run")(run)
 app.command("next", cls=ExpressionCommand)(next_instants)
+app.command("explain", cls=ExpressionCommand)(explain)
 app.command("history")(history)
 app.command("pause")(pause)
 app.command("resume")(resume)
