@@ -204,9 +204,16 @@ class _Conversion:
                 self._spelt("IntervalSeconds"), f"and {self._spelt('Schedule')} are both given", "keep one of them"
             )
         elif "Schedule" in self._values:
-            self._set(("schedule",), self._values["Schedule"], "Schedule")
+            self._set(("schedule",), self._expression(self._values["Schedule"]), "Schedule")
+        elif "TimeZone" in self._values:
+            self._find(self._spelt("TimeZone"), "belongs to Schedule", "an interval is the same in every zone")
         elif (interval := self._get("IntervalSeconds", values.positive)) is not None:
             self._set(("schedule",), {"every": format_duration(interval)}, "IntervalSeconds")
+
+    def _expression(self, schedule: Any) -> Any:
+        """The schedule on the clock of the zone that the job names, if it does."""
+        zone = self._get("TimeZone", values.zone_name)
+        return schedule if zone is None else {"cron": schedule, "timezone": zone}
 
     def _retries_and_deadlines(self) -> None:
         policy = RetryPolicy()

@@ -31,6 +31,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "Scope": ("AuthScope",),
     "Resource": ("AuthResource",),
     "Schedule": ("CronExpression", "Cron", "ScheduleExpression"),
+    "TimeZone": ("TimeZoneId", "ScheduleTimeZone"),
     "IntervalSeconds": (),
     "TimeoutSeconds": ("Timeout",),
     "MaxRetries": ("RetryCount", "RetryAttempts"),

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.durations import format_duration
+from jobs.errors import ScheduleError
 from jobs.policies import LONGEST_RUN
 from jobs.problems import shown_value, wrong_choice
 from jobs.problems.suggestions import fold
+from jobs.schedules import zone
 
 AUTH_TYPES = {
     "none": "none",
@@ -35,6 +37,13 @@ def text(value: Any) -> str:
     if isinstance(value, (dict, list, bool)) or value is None:
         raise Wrong(f"{shown_value(value)} is not a text")
     return str(value)
+
+
+def zone_name(value: Any) -> str:
+    try:
+        return zone(value).name
+    except ScheduleError as error:
+        raise Wrong(str(error).removeprefix("timezone: ")) from None
 
 
 def texts(value: Any) -> dict[str, Any]:

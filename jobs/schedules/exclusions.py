@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any, Protocol
 
 from jobs.errors import ScheduleError
@@ -165,7 +166,13 @@ def exclusions_of(value: object) -> tuple[Exclusion, ...]:
         raise ScheduleError(f"except: a list is expected, like [{{dates: ['2026-12-24']}}], not {value!r:.40}")
     if len(value) > MOST:
         raise ScheduleError(f"except: {len(value)} entries are too many, at most {MOST}")
-    return tuple(_exclusion(entry, f"except[{number}]") for number, entry in enumerate(value))
+    return _shared(tuple(_exclusion(entry, f"except[{number}]") for number, entry in enumerate(value)))
+
+
+# Thousands of jobs leave out the same: they share one value.
+@lru_cache(maxsize=1024)
+def _shared(exclusions: tuple[Exclusion, ...]) -> tuple[Exclusion, ...]:
+    return exclusions
 
 
 def _exclusion(entry: object, path: str) -> Exclusion:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jobs.definition import JobDefinition
 from jobs.flat import FlatJob, from_flat, is_flat
 from jobs.flat.keys import SPELLINGS
+from jobs.schedules import parse_schedule
 
 DESIGN = {
     "JobName": "databaseHealth",
@@ -102,6 +103,11 @@ def test_a_delay_longer_than_the_longest_wait_lengthens_that() -> None:
     assert (retry.initial, retry.max) == (30.0, 30.0)
 
 
+def test_a_schedule_is_on_the_clock_of_the_zone_that_is_named() -> None:
+    schedule = job(Schedule="0 0 3 * * *", timezone="Europe/Berlin").schedule
+    assert schedule == parse_schedule({"cron": "0 0 3 * * *", "timezone": "Europe/Berlin"})
+
+
 @pytest.mark.parametrize("key", ["Schedule", "CronExpression", "Cron", "ScheduleExpression"])
 def test_a_schedule_may_be_spelt_in_each_known_way(key: str) -> None:
     schedule = job(**{key: "*/5 * * * * *"}).schedule
@@ -176,6 +182,11 @@ def test_each_kind_of_auth(keys: dict[str, Any], auth: dict[str, Any] | None) ->
         ({"Description": {}}, "Description: a mapping is not a text"),
         ({"Tags": ["payments"]}, "Tags: 'payments' is not a tag"),
         ({"Schedule": "x", "IntervalSeconds": 5}, "IntervalSeconds: and Schedule are both given"),
+        (
+            {"Schedule": "0 3 * * *", "TimeZone": "Europe/Berln"},
+            "TimeZone: 'Europe/Berln' is not an IANA time zone, did",
+        ),
+        ({"IntervalSeconds": 5, "TimeZone": "Europe/Berlin"}, "TimeZone: belongs to Schedule"),
         ({"Url": "https://other.example/"}, "Url: says the same as Endpoint; keep one of them"),
         ({"CircuitBreakerTimeoutSeconds": 5}, "CircuitBreakerThreshold: is missing"),
         ({"Endpont": "x"}, "Endpont: unknown key, did you mean Endpoint?"),
