@@ -20,7 +20,7 @@ from jobs.schedules.limited import Limited
 from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.protocol import Schedule
 from jobs.schedules.zoned import Dst, Gap, Repeat, Zoned
-from jobs.schedules.zones import Zone, zone
+from jobs.schedules.zones import UTC_NAMES, Zone, zone
 
 _LIMITS = ("start", "end", "except")
 _KEYS = ("cron", "every", "offset", "timezone", "dst", "jitter", *_LIMITS)
@@ -95,7 +95,7 @@ def _dst(value: object) -> Dst:
 def _zone_of(value: Mapping[Any, Any]) -> Zone | None:
     """None is UTC, whose clock is never changed."""
     where = zone(value["timezone"]) if "timezone" in value else None
-    return None if where is None or where.name == "UTC" else where
+    return None if where is None or where.name in UTC_NAMES else where
 
 
 def _jitter(value: object) -> float:

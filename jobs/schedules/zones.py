@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 from jobs.errors import ScheduleError
 
+UTC_NAMES = frozenset(f"{area}{name}" for area in ("", "Etc/") for name in ("UTC", "UCT", "Universal", "Zulu"))
+"""Names of UTC itself: a schedule in one of these zones has none."""
+
 _DAY = 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHUNK = 25
@@ -148,6 +151,8 @@ def _names() -> frozenset[str]:
 
 
 def _nearest(name: str) -> str:
+    if name.endswith("Standard Time"):
+        return "which is how Windows names zones: write the IANA name, like Europe/Berlin"
     folded = {known.lower(): known for known in sorted(_names())}
     wanted = name.strip().lower().replace(" ", "_")
     cities = {known.rpartition("/")[2]: known for known in folded}

@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 
 from jobs.errors import ScheduleError
 from jobs.schedules import Ncrontab, Schedule, Zone, parse_schedule, zone, zone_of
+from jobs.schedules.zones import UTC_NAMES
 from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _in_zone(schedule: Schedule, options: ZoneOptions) -> Subject:
     if options.gap or options.repeat:
         fail(f"{options.given[-1]}: an interval is the same in every zone, whatever its clock shows")
     where = zone(options.timezone)
-    return Subject(schedule, None if where.name == "UTC" else where)
+    return Subject(schedule, None if where.name in UTC_NAMES else where)
 
 
 def _job(name: str, error: ScheduleError, options: ZoneOptions) -> Subject:

@@ -13,7 +13,7 @@ import pytest
 import tzdata  # type: ignore[import-untyped]
 
 from jobs.errors import ScheduleError
-from jobs.schedules import Dst, Ncrontab, Schedule, Zoned, parse_schedule, zone
+from jobs.schedules import Dst, Ncrontab, Schedule, Zoned, parse_schedule, zone, zone_of
 from tests.jobs.schedule_cases import cases
 
 
@@ -172,6 +172,7 @@ def test_changes_that_follow_each_other_closely_are_all_found(name: str) -> None
     [
         ("Europe/Berln", "timezone: 'Europe/Berln' is not an IANA time zone, did you mean Europe/Berlin"),
         ("europe/berlin", "did you mean Europe/Berlin?"),
+        ("W. Europe Standard Time", "which is how Windows names zones: write the IANA name, like Europe/Berlin"),
         ("berlin", "did you mean Europe/Berlin?"),
         ("New York", "did you mean America/New_York?"),
         ("../../etc/passwd", "timezone: '../../etc/passwd' is not an IANA time zone"),
@@ -209,8 +210,16 @@ def test_an_interval_has_no_zone(key: str) -> None:
         parse_schedule({"every": "10s", key: "Europe/Berlin"})
 
 
-def test_the_zone_utc_is_no_zone() -> None:
-    assert parse_schedule({"cron": "0 0 3 * * *", "timezone": "UTC"}) == Ncrontab.parse("0 0 3 * * *")
+@pytest.mark.parametrize("name", ["UTC", "Etc/UTC", "Zulu"])
+def test_the_zone_utc_is_no_zone(name: str) -> None:
+    assert parse_schedule({"cron": "0 0 3 * * *", "timezone": name}) == Ncrontab.parse("0 0 3 * * *")
+
+
+def test_a_list_is_on_the_clock_that_all_its_schedules_have() -> None:
+    berlin = {"cron": "0 0 3 * * *", "timezone": "Europe/Berlin"}
+
+    assert zone_of(parse_schedule([berlin, {**berlin, "jitter": "20s"}])) is zone("Europe/Berlin")
+    assert zone_of(parse_schedule([berlin, "0 0 3 * * *"])) is None
 
 
 def test_text_and_spec_name_the_zone_and_only_what_was_said_of_changes() -> None:
