@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -135,6 +135,12 @@ class Ticket:
         due_at = now.replace(microsecond=now.microsecond // 1000 * 1000)
         run_id = f"{job}@{instant_text(due_at)}.{secrets.token_hex(4)}"
         return Ticket(run_id, job, Trigger.MANUAL, due_at, generation, run_id)
+
+    @staticmethod
+    def replayed(given_up: Ticket, due_at: datetime, generation: str) -> Ticket:
+        """A ticket for a run that was given up, linked to it by its correlation id; each one is another run."""
+        ticket = Ticket.requested(given_up.job, due_at, generation)
+        return replace(ticket, trigger=Trigger.REPLAY, correlation_id=given_up.correlation_id or given_up.id)
 
 
 def split_run_id(run_id: str) -> tuple[str, datetime, str]:

@@ -34,7 +34,7 @@ from scheduler.dispatch.port import Dispatch
 from scheduler.dispatch.queues import run_queue
 from scheduler.gates import Overlap, OverlapAnywhere, OverlapHere
 from scheduler.health import Health, PartHealth, Probe, Status
-from scheduler.operations import Cancelling, Operations, Pausing, Running
+from scheduler.operations import Cancelling, Operations, Pausing, Replaying, Running
 from scheduler.queries import Queries
 from scheduler.queue_work import QueueWork
 from scheduler.services import Services
@@ -73,6 +73,7 @@ class Program:
     cursors: Cursors
     marks: ScheduleMarks
     pauses: Pauses
+    dead_letters: DeadLetters
     worker: Worker
     operations: Operations
     queries: Queries
@@ -140,9 +141,10 @@ class _Builder:
             cursors=Cursors(store),
             marks=ScheduleMarks(store),
             pauses=pauses,
+            dead_letters=DeadLetters(store),
             worker=worker,
             operations=self._operations(store, runs, pauses, worker, dispatch, told),
-            queries=Queries(self._catalog, runs, pauses, self._clock),
+            queries=Queries(self._catalog, runs, pauses, DeadLetters(store), self._clock),
             health=self._health,
             telemetry=telemetry,
             queue_work=self._queue_work(store, runs, worker, dispatch, telemetry),
@@ -191,6 +193,7 @@ class _Builder:
             concurrency=self._settings.concurrency,
             pauses=pauses,
             cancellations=Cancellations(store),
+            dead_letters=DeadLetters(store),
             overlap=self._overlap(runs),
         )
 
@@ -198,11 +201,12 @@ class _Builder:
         self, store: Store, runs: Runs, pauses: Pauses, worker: Worker, dispatch: Dispatch, told: RunListener
     ) -> Operations:
         running = Running(self._catalog, runs, dispatch, self._clock)
-        cancellations = Cancellations(store)
+        cancellations, letters = Cancellations(store), DeadLetters(store)
         return Operations(
             running=running,
             pausing=Pausing(self._catalog, pauses, self._clock),
             cancelling=Cancelling(self._catalog, runs, running, cancellations, worker.cancel, told, self._clock),
+            replaying=Replaying(self._catalog, letters, runs, dispatch, self._clock),
         )
 
     def _overlap(self, runs: Runs) -> Callable[[dict[str, set[str]]], Overlap]:

@@ -241,11 +241,12 @@ async def _retention(program: Program) -> None:
     while True:
         try:
             removed = await program.runs.prune(program.clock.now(), kept.age, kept.runs_per_job)
+            letters = await program.dead_letters.prune(program.clock.now(), kept.age)
         except StoreError as error:
             _log.warning("old runs are not removed now: %s", error)
         else:
-            if removed:
-                _log.info("removed %d old runs", removed)
+            if removed or letters:
+                _log.info("removed %d old runs and %d old dead letters", removed, letters)
         await program.clock.sleep(RETENTION_PAUSE)
 
 

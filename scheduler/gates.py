@@ -63,12 +63,18 @@ async def reason_to_skip(ticket: Ticket, entry: Entry, overlap: Overlap, pause: 
     `pause`: the one that holds now for tickets of this trigger.
     """
     job = entry.job
-    if ticket.generation != entry.generation:
+    # Replays are by the definition in force, whichever that is when they run.
+    if ticket.trigger is not Trigger.REPLAY and ticket.generation != entry.generation:
         return "the job was changed after this run was planned; the new definition has its own runs"
     if ticket.trigger is Trigger.SCHEDULE and not job.enabled:
         return "the job is disabled"
     if pause is not None:
         return f"the job is {pause}"
-    if job.overlap == "skip" and (other := await overlap.other_run(ticket)) is not None:
+    # A replay has waited for the others: see Worker.perform.
+    if (
+        job.overlap == "skip"
+        and ticket.trigger is not Trigger.REPLAY
+        and (other := await overlap.other_run(ticket)) is not None
+    ):
         return f"the run before it ({other}) was still going (overlap: skip)"
     return None

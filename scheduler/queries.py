@@ -11,6 +11,7 @@ from jobs.definition import JobDefinition
 from jobs.ports import Clock
 from jobs.schedules import Schedule
 from scheduler.catalog import Catalog, Entry
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters, LetterPage
 from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.runs import Record, RunPage, Runs
 
@@ -51,10 +52,11 @@ def upcoming(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
 class Queries:
     """Reads, one method each."""
 
-    def __init__(self, catalog: Catalog, runs: Runs, pauses: Pauses, clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, runs: Runs, pauses: Pauses, letters: DeadLetters, clock: Clock) -> None:
         self._catalog = catalog
         self._runs = runs
         self._pauses = pauses
+        self._letters = letters
         self._clock = clock
 
     async def jobs(self, *, limit: int, after: str = "") -> JobPage:
@@ -95,6 +97,15 @@ class Queries:
     ) -> RunPage:
         """Runs, newest first. Raises ValueError for a continuation that is not one of ours."""
         return await self._runs.list(job=job, outcome=outcome, limit=limit, continuation=continuation)
+
+    async def dead_letters(
+        self, *, job: str | None = None, limit: int = 50, continuation: str | None = None
+    ) -> LetterPage:
+        """Dead letters, newest first. Raises ValueError for a continuation that is not one of ours."""
+        return await self._letters.page(job=job, limit=limit, after=continuation or "")
+
+    async def dead_letter(self, letter_id: str) -> DeadLetter | None:
+        return await self._letters.get(letter_id)
 
     async def _views(self, names: Sequence[str]) -> tuple[JobView, ...]:
         latest = await self._runs.latest_of(names)

@@ -210,8 +210,10 @@ class QueueWork:
         claim = await self._runs.claim(ticket, self._owner, now + BURIAL_LEASE, now)
         if not isinstance(claim, Claim):
             return claim.until is None
-        await self._dead_letters.add(DeadLetter.of_ticket(ticket, GIVEN_UP, at))
-        run = dead_lettered_run(ticket, now, GIVEN_UP)
+        entry = self._catalog.find(ticket.job)
+        job = entry.job if entry else None
+        await self._dead_letters.add(DeadLetter.of_ticket(ticket, GIVEN_UP, at, job=job))
+        run = dead_lettered_run(ticket, now, GIVEN_UP, job)
         await self._runs.finish(claim, run)
         self._listener.run_finished(RunFinished(run))
         _log.error("run %s is a dead letter: %s", run.id, GIVEN_UP)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from jobs.events import RunFinished, RunListener
@@ -17,10 +19,11 @@ from jobs.ports import Clock
 from jobs.running.runner import Runner
 from jobs.running.verdicts import skipped_run
 from jobs.runs import Run, Ticket, Trigger
-from scheduler.catalog import Catalog
+from scheduler.catalog import Catalog, Entry
 from scheduler.gates import Overlap, OverlapHere, reason_to_skip
 from scheduler.going import Going
 from scheduler.stores.cancellations import Cancellations
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, ClaimLost, Held, Runs
@@ -29,6 +32,10 @@ _log = logging.getLogger("scheduler.worker")
 
 LEASE_MARGIN = 30.0
 """Seconds that a claim outlives the run's own deadline, for recording it."""
+BUSY_FOR = timedelta(seconds=5)
+"""After which a replay that waits for another run of its job is tried again."""
+LOOKS_AGAIN = timedelta(seconds=0.2)
+"""The same inside this process, where looking costs nothing."""
 STORE_PATIENCE = (0.2, 1.0, 3.0)
 """Seconds between tries to record a finished run while the store is away."""
 
@@ -39,6 +46,17 @@ class NotRecorded(StoreError):
     def __init__(self, run: Run, reason: StoreError) -> None:
         super().__init__(str(reason))
         self.run = run
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another run of the job goes on, and a replay waits for it: perform it again at `until`."""
+
+    until: datetime
+    other: str
+
+    def __str__(self) -> str:
+        return f"run {self.other} of its job goes on"
 
 
 class Worker:
@@ -56,6 +74,7 @@ class Worker:
         concurrency: int,
         pauses: Pauses,
         cancellations: Cancellations,
+        dead_letters: DeadLetters,
         overlap: Callable[[dict[str, set[str]]], Overlap] = OverlapHere,
     ) -> None:
         """`owner` marks this process's claims. `overlap` is made over the runs in work, by job."""
@@ -68,6 +87,9 @@ class Worker:
         self._places = asyncio.Semaphore(concurrency)
         self._going = Going(cancellations, clock)
         self._pauses = pauses
+        self._dead_letters = dead_letters
+        self._replays: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._asleep: set[asyncio.Task[Any]] = set()
         self._overlap = overlap(self._going.by_job)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -77,7 +99,7 @@ class Worker:
         return len(self._tasks)
 
     def submit(self, *tickets: Ticket) -> None:
-        """Perform the ticket in the background; several one after the other."""
+        """Perform the ticket in the background, at its instant; several one after the other."""
         self._in_background(self._perform_logged(tickets))
 
     def submit_skip(self, ticket: Ticket, reason: str) -> None:
@@ -90,7 +112,12 @@ class Worker:
         task.add_done_callback(self._tasks.discard)
 
     async def drain(self, grace: float) -> None:
-        """Wait for what is in work, `grace` seconds at most; the rest is cancelled and recorded as such."""
+        """Wait for what is in work, `grace` seconds at most; the rest is cancelled and recorded as such.
+
+        What waits for a later instant, or for another run of its job, stays queued.
+        """
+        for task in tuple(self._asleep):
+            task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
         for task in self._tasks:
@@ -98,26 +125,34 @@ class Worker:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
 
+    async def settle(self) -> None:
+        """Wait for everything that was submitted, also for what is due later."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     def cancel(self, run_id: str, asked: str) -> bool:
         """End a run and record it as cancelled; False if it does not go on here. `asked`: how it was asked for."""
         return self._going.cancel(run_id, asked)
 
-    async def perform(self, ticket: Ticket) -> Held | None:
-        """Perform a ticket to its end. Returns Held if it is not ours: done already, or another owner is at it.
+    async def perform(self, ticket: Ticket) -> Held | Busy | None:
+        """Perform a ticket to its end. Returns Held if it is not ours: done already, or another owner is at it; Busy
+        if it is a replay and has to wait for another run of its job.
 
         Raises:
             NotRecorded: it was run, and could not be recorded; deliver it again.
             StoreError: it could not be claimed; deliver it again.
         """
+        entry = self._catalog.find(ticket.job)
+        if (busy := await self._busy(ticket, entry)) is not None:
+            return busy
         async with self._places:
-            entry = self._catalog.find(ticket.job)
             lease = timedelta(seconds=(entry.job.timeout.run if entry else LONGEST_RUN) + LEASE_MARGIN)
             now = self._clock.now()
             claim = await self._runs.claim(ticket, self._owner, now + lease, now)
             if isinstance(claim, Held):
                 return claim
-            run = await self._run(ticket)
-            await self._record(claim, run)
+            run, letter = await self._run(ticket, entry)
+            await self._record(claim, run, letter)
             self._listener.run_finished(RunFinished(run))
             await self._going.recorded(run.id)
             return None
@@ -133,14 +168,25 @@ class Worker:
         await self._record(claim, run)
         self._listener.run_finished(RunFinished(run))
 
-    async def _run(self, ticket: Ticket) -> Run:
-        entry = self._catalog.find(ticket.job)
+    async def _busy(self, ticket: Ticket, entry: Entry | None) -> Busy | None:
+        """Replays are not left out because another run goes on, as that would lose them for good."""
+        if ticket.trigger is not Trigger.REPLAY or entry is None or entry.job.overlap != "skip":
+            return None
+        other = await self._overlap.other_run(ticket)
+        return None if other is None else Busy(self._clock.now() + BUSY_FOR, other)
+
+    async def _run(self, ticket: Ticket, entry: Entry | None) -> tuple[Run, DeadLetter | None]:
+        """The run, and the dead letter that it becomes, if so."""
         if entry is None:
-            return skipped_run(None, ticket, self._clock, "there is no job of that name any more")
+            return skipped_run(None, ticket, self._clock, "there is no job of that name any more"), None
         reason = await reason_to_skip(ticket, entry, self._overlap, await self._pause_of(ticket))
         if reason is not None:
-            return skipped_run(entry.job, ticket, self._clock, reason)
-        return await self._going.to_its_end(ticket, self._runner.start(entry.job, ticket))
+            return skipped_run(entry.job, ticket, self._clock, reason), None
+        execution = self._runner.start(entry.job, ticket)
+        run = await self._going.to_its_end(ticket, execution)
+        if not (entry.job.dead_letter and run.outcome.down):
+            return run, None
+        return run, DeadLetter.of_run(run, ticket, entry.job, execution.traceback)
 
     async def _pause_of(self, ticket: Ticket) -> Pause | None:
         """What people ask for is run though the job is paused, so the store is not asked for it."""
@@ -148,13 +194,17 @@ class Worker:
             return None
         return (await self._pauses.active(self._clock.now())).get(ticket.job)
 
-    async def _record(self, claim: Claim, run: Run) -> None:
-        """Write the finished run, over a short absence of the store."""
+    async def _record(self, claim: Claim, run: Run, letter: DeadLetter | None = None) -> None:
+        """Write the finished run, over a short absence of the store; its letter first, so that no crash loses it."""
         for pause in (*STORE_PATIENCE, None):
             try:
+                if letter is not None:
+                    await self._dead_letters.add(letter)
                 await self._runs.finish(claim, run)
                 return
             except ClaimLost:
+                if letter is not None:
+                    await self._dead_letters.discard(letter.id)
                 _log.warning("run %s took longer than its lease and was taken over; its result is dropped", run.id)
                 return
             except StoreError as error:
@@ -171,11 +221,36 @@ class Worker:
 
     async def _perform_logged(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:
+            await self._asleep_until(ticket.due_at)
             await self._perform_one_logged(ticket)
+
+    async def _asleep_until(self, instant: datetime) -> None:
+        """To be interrupted at the program's end, unlike a run."""
+        seconds = (instant - self._clock.now()).total_seconds()
+        if seconds <= 0:
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._asleep.add(task)
+        try:
+            await self._clock.sleep(seconds)
+        finally:
+            self._asleep.discard(task)
+
+    async def _perform_in_turn(self, ticket: Ticket) -> Held | None:
+        """Replays of a job take their turn here, so that only one of them looks for when the job is free."""
+        if ticket.trigger is not Trigger.REPLAY:
+            held = await self.perform(ticket)
+            assert not isinstance(held, Busy)
+            return held
+        async with self._replays[ticket.job]:
+            while isinstance(held := await self.perform(ticket), Busy):
+                await self._asleep_until(self._clock.now() + LOOKS_AGAIN)
+            return held
 
     async def _perform_one_logged(self, ticket: Ticket) -> None:
         try:
-            held = await self.perform(ticket)
+            held = await self._perform_in_turn(ticket)
         except NotRecorded as error:
             # Nobody delivers this ticket again: what the run found out is told, though it is not kept.
             self._listener.run_finished(RunFinished(error.run))

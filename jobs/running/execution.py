@@ -50,7 +50,7 @@ class Surroundings:
 class Execution:
     """`await finish()` once. If that is cancelled, `cancelled()` gives the run to record, with its attempts so far."""
 
-    __slots__ = ("_around", "_attempts", "_ends_at", "_job", "_note", "_started_at", "_ticket")
+    __slots__ = ("_around", "_attempts", "_ends_at", "_job", "_note", "_started_at", "_ticket", "traceback")
 
     def __init__(self, around: Surroundings, job: JobDefinition, ticket: Ticket) -> None:
         self._around = around
@@ -60,6 +60,8 @@ class Execution:
         self._ends_at = 0.0
         self._attempts: list[Attempt] = []
         self._note = ""
+        self.traceback = ""
+        """Of the last mistake of the program itself, redacted."""
 
     async def finish(self) -> Run:
         """Run the job to its end. Whatever goes wrong is in the run; only a cancellation gets out."""
@@ -139,6 +141,7 @@ class Execution:
         """A mistake of ours (or of a check's author) must not lose the run."""
         # The traceback as redacted text: an exception of a foreign library may quote a header.
         details = self._around.redactor.redact("".join(traceback.format_exception(error)))
+        self.traceback = details
         _log.error("run %s failed inside the program\n%s", self._ticket.id, details)
         name = type(error).__name__
         message = f"The program itself failed with {name} while it checked the target; the log has the details."

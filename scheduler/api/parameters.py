@@ -84,7 +84,7 @@ Limit = Annotated[int, Query(ge=1, le=500, description="How many at most")]
 Continuation = Annotated[str | None, Query(max_length=500, description="From the page before, unchanged")]
 JobName = Annotated[str, Path(description="The job's name")]
 RunId = Annotated[str, Path(max_length=200, description="The run's id, `job@instant`")]
-OfJob = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only this job's runs")]
+OfJob = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only this job's")]
 OfOutcome = Annotated[str | None, Query(description="Only these runs", json_schema_extra={"enum": list(RUN_FILTERS)})]
 Wait = Annotated[
     str | None, Query(description="Answer with the finished run, if it ends within this time: 10s", examples=["10s"])

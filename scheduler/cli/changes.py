@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from scheduler.cli.output import BAD_INPUT, FAILED, clean, fail
@@ -29,6 +30,31 @@ def changed(work: Callable[[Program], Awaitable[T]], *, job: str | None = None) 
         fail(f"--{error.field.replace('_', '-')}: {error}", BAD_INPUT)
     except NotDone as error:
         fail(str(error), FAILED)
+
+
+async def settled(program: Program) -> None:
+    """Wait for the runs that this process performs; Ctrl-C ends those under way, which history then says."""
+    import asyncio
+
+    try:
+        await program.worker.settle()
+    except asyncio.CancelledError:
+        await program.worker.drain(0)
+        raise
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """The result says what the log of runs would say once more on stderr."""
+    import logging
+
+    log = logging.getLogger("scheduler.runs")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def show_job(view: JobView, sentence: str, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from scheduler.cli.cancel import cancel
+from scheduler.cli.dead_letters import dead_letters
 from scheduler.cli.explain import explain
 from scheduler.cli.history import history
 from scheduler.cli.jobs import jobs
@@ -52,6 +53,7 @@ app.command("history")(history)
 app.command("pause")(pause)
 app.command("resume")(resume)
 app.command("cancel")(cancel)
+app.add_typer(dead_letters, name="dead-letters")
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,24 +51,11 @@ def _watched(configuration: Configuration, job: str) -> Record | None:
 
 
 def _run(configuration: Configuration, job: str, listener: RunListener | None = None) -> Record | None:
+    from scheduler.cli.changes import unlogged
     from scheduler.cli.configured import in_program
 
-    with _unlogged():
+    with unlogged():
         return in_program(configuration, lambda program: _to_its_end(program, job), listener)
-
-
-@contextmanager
-def _unlogged() -> Iterator[None]:
-    """The result says what the log of runs would say once more on stderr."""
-    import logging
-
-    log = logging.getLogger("scheduler.runs")
-    before = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
 
 
 async def _to_its_end(program: Program, job: str) -> Record | None:

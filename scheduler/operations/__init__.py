@@ -11,9 +11,23 @@ from scheduler.operations.audit import Way
 from scheduler.operations.cancelling import Cancelling
 from scheduler.operations.errors import Conflict, NotDone, NotThere, Unusable
 from scheduler.operations.pausing import Pausing
+from scheduler.operations.replaying import Replayed, Replaying, Wanted
 from scheduler.operations.running import Running
 
-__all__ = ["Cancelling", "Conflict", "NotDone", "NotThere", "Operations", "Pausing", "Running", "Unusable", "Way"]
+__all__ = [
+    "Cancelling",
+    "Conflict",
+    "NotDone",
+    "NotThere",
+    "Operations",
+    "Pausing",
+    "Replayed",
+    "Replaying",
+    "Running",
+    "Unusable",
+    "Wanted",
+    "Way",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +35,4 @@ class Operations:
     running: Running
     pausing: Pausing
     cancelling: Cancelling
+    replaying: Replaying

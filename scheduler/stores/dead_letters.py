@@ -1,4 +1,6 @@
-"""Dead letters: what was given up, with its reason and all that is needed to look into it. Used by queue_work.
+"""Dead letters: what was given up, with its reason and all that is needed to look into it and to replay it.
+
+Written by worker and queue_work, replayed and discarded by operations, read by queries.
 
 One row each, in one partition, newest first; they are few. The id says where the row is.
 """
@@ -6,26 +8,51 @@ One row each, in one partition, newest first; they are few. The id says where th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 
-from jobs.runs import Ticket, instant_text, read_instant
-from scheduler.stores.port import Delete, Put, Store
+from jobs.definition import JobDefinition
+from jobs.runs import Attempt, ErrorClass, Run, Ticket, instant_text, read_instant
+from scheduler.stores.port import Delete, Insert, Replace, RowChanged, RowExists, Store
 from scheduler.stores.run_keys import before, reverse_ms
 
 TABLE = "dead_letters"
 _PARTITION = "letters"
 LONGEST_MESSAGE = 100_000
-"""Characters of a message that are kept; a queue takes 64 KiB."""
+"""Characters of a message, and of a traceback, that are kept; a queue takes 64 KiB."""
+LARGEST_DEFINITION = 200_000
+"""Characters of a definition as JSON; a larger one is left out, as the row would be too large for a store."""
+LOOKED_AT = 1000
+"""Rows that one page looks at, more or less: a filter that matches little must not read everything at once."""
+_STEP = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Begun: its ticket is decided for good, so that beginning again after a crash makes no second run.
+
+    `done`: its run is stored and handed over.
+    """
+
+    ticket: Ticket
+    at: datetime
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """`ticket`, or else the text of a `message` that is no batch of tickets. `attempts`: deliveries, 0 if not known."""
+    """`ticket`, or else the text of a `message` that is no batch of tickets.
+
+    `attempts`: how often it was tried (of a message: delivered), 0 if that is not known; `tried`: each attempt of the
+    run, `error` its last one's. `definition`: the job as it was then. `traceback`: of a mistake of the program itself.
+    """
 
     id: str
     reason: str
@@ -33,14 +60,53 @@ class DeadLetter:
     ticket: Ticket | None = None
     message: str = ""
     attempts: int = 0
+    tried: tuple[Attempt, ...] = ()
+    error: ErrorClass | None = None
+    definition: Mapping[str, Any] | None = None
+    traceback: str = ""
+    replay: Replay | None = None
 
     @staticmethod
-    def of_ticket(ticket: Ticket, reason: str, at: datetime, attempts: int = 0) -> DeadLetter:
-        return DeadLetter(_id(at, ticket.id), reason, at, ticket=ticket, attempts=attempts)
+    def of_run(run: Run, ticket: Ticket, job: JobDefinition, traceback: str = "") -> DeadLetter:
+        """A run that is down after its last attempt."""
+        return DeadLetter(
+            _id(run.finished_at, run.id),
+            run.message,
+            run.finished_at,
+            ticket=ticket,
+            attempts=len(run.attempts),
+            tried=run.attempts,
+            error=run.error,
+            definition=_definition(job),
+            traceback=traceback[-LONGEST_MESSAGE:],
+        )
+
+    @staticmethod
+    def of_ticket(
+        ticket: Ticket, reason: str, at: datetime, attempts: int = 0, job: JobDefinition | None = None
+    ) -> DeadLetter:
+        """`job` None: there is no such job now."""
+        definition = None if job is None else _definition(job)
+        return DeadLetter(_id(at, ticket.id), reason, at, ticket=ticket, attempts=attempts, definition=definition)
 
     @staticmethod
     def of_message(text: str, reason: str, at: datetime, attempts: int = 0) -> DeadLetter:
         return DeadLetter(_id(at, text), reason, at, message=text[:LONGEST_MESSAGE], attempts=attempts)
+
+    @property
+    def job(self) -> str | None:
+        return None if self.ticket is None else self.ticket.job
+
+
+@dataclass(frozen=True, slots=True)
+class LetterPage:
+    """`continuation` is the id after which the next page begins; None on the last one."""
+
+    letters: tuple[DeadLetter, ...]
+    continuation: str | None
+
+
+Change = Callable[[DeadLetter], DeadLetter]
 
 
 class DeadLetters:
@@ -55,21 +121,60 @@ class DeadLetters:
 
     async def add(self, letter: DeadLetter) -> None:
         """Keep it; adding the same one again changes nothing."""
-        body = self._json.dump_json(letter, exclude_defaults=True).decode()
-        await self._store.apply(Put(TABLE, _PARTITION, _key(letter.id), body))
+        try:
+            await self._store.apply(Insert(TABLE, _PARTITION, _key(letter.id), self._text(letter)))
+        except RowExists:
+            return
 
     async def list(self, *, limit: int = 50, after: str = "") -> Sequence[DeadLetter]:
         """Newest first, those older than the letter with the id `after`. Raises ValueError if that is no such id."""
         rows = await self._store.list(TABLE, _PARTITION, after=_key(after) if after else "", limit=limit)
         return [self._json.validate_json(row.body) for row in rows]
 
+    async def page(self, *, job: str | None = None, limit: int = 50, after: str = "") -> LetterPage:
+        """The same, those of one job. Looks at a bounded number of letters, so a page may hold fewer than `limit`
+        (even none) and yet have a continuation."""
+        found: list[DeadLetter] = []
+        looked = 0
+        while looked < LOOKED_AT:
+            letters = await self.list(limit=_STEP, after=after)
+            for letter in letters:
+                if job in (None, letter.job):
+                    if len(found) == limit:
+                        return LetterPage(tuple(found), after)
+                    found.append(letter)
+                after = letter.id
+            if len(letters) < _STEP:
+                return LetterPage(tuple(found), None)
+            looked += len(letters)
+        return LetterPage(tuple(found), after)
+
     async def get(self, letter_id: str) -> DeadLetter | None:
-        try:
-            key = _key(letter_id)
-        except ValueError:
-            return None
-        row = await self._store.get(TABLE, _PARTITION, key)
-        return None if row is None else self._json.validate_json(row.body)
+        found = await self._find(letter_id)
+        return None if found is None else found[0]
+
+    async def begin_replay(self, letter_id: str, ticket: Ticket, now: datetime) -> DeadLetter | None:
+        """Decide by which ticket the letter is replayed, unless that is decided already.
+
+        Of any number of callers at a time one decides; all get the letter with its replay. None: there is no letter.
+        """
+        return await self._change(
+            letter_id, lambda letter: letter if letter.replay else replace(letter, replay=Replay(ticket, now))
+        )
+
+    async def end_replay(self, letter_id: str) -> DeadLetter | None:
+        """The run of the replay is stored and handed over."""
+        return await self._change(
+            letter_id,
+            lambda letter: replace(letter, replay=replace(letter.replay, done=True)) if letter.replay else letter,
+        )
+
+    async def discard(self, letter_id: str) -> bool:
+        """Delete it; False if there is none."""
+        if await self._find(letter_id) is None:
+            return False
+        await self._store.apply(Delete(TABLE, _PARTITION, _key(letter_id)))
+        return True
 
     async def prune(self, now: datetime, age_s: float) -> int:
         """Delete those older than `age_s` seconds. Returns how many."""
@@ -81,6 +186,42 @@ class DeadLetters:
             after = rows[-1].key
         return deleted
 
+    async def _find(self, letter_id: str) -> tuple[DeadLetter, str] | None:
+        """The letter and its etag."""
+        try:
+            key = _key(letter_id)
+        except ValueError:
+            return None
+        row = await self._store.get(TABLE, _PARTITION, key)
+        return None if row is None else (self._json.validate_json(row.body), row.etag)
+
+    async def _change(self, letter_id: str, change: Change) -> DeadLetter | None:
+        while found := await self._find(letter_id):
+            letter, etag = found
+            changed = change(letter)
+            if changed == letter:
+                return letter
+            try:
+                await self._store.apply(Replace(TABLE, _PARTITION, _key(letter_id), self._text(changed), etag))
+            except RowChanged:
+                continue  # somebody else was quicker: look again
+            return changed
+        return None
+
+    def _text(self, letter: DeadLetter) -> str:
+        try:
+            return self._json.dump_json(letter, exclude_defaults=True).decode()
+        except PydanticSerializationError:
+            # Half of a surrogate pair in a message from outside: no store takes it.
+            body = self._json.dump_python(letter, mode="json", exclude_defaults=True)
+            return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace").decode()
+
+
+def _definition(job: JobDefinition) -> Mapping[str, Any] | None:
+    if len(job.model_dump_json(by_alias=True)) > LARGEST_DEFINITION:
+        return None
+    return job.model_dump(mode="json", by_alias=True)
+
 
 def _id(at: datetime, content: str) -> str:
     digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:12]
@@ -90,6 +231,6 @@ def _id(at: datetime, content: str) -> str:
 def _key(letter_id: str) -> str:
     """Raises ValueError."""
     stamp, _, digest = letter_id.partition("Z.")
-    if not digest.isalnum():
+    if not (digest.isascii() and digest.isalnum()) or len(digest) > 64:
         raise ValueError(f"{letter_id!r} is not the id of a dead letter")
     return f"{reverse_ms(read_instant(stamp + 'Z'))}.{digest}"

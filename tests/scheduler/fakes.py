@@ -13,7 +13,7 @@ from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog, Entry
 from scheduler.dispatch.port import Dispatch
-from scheduler.operations import Cancelling, Operations, Pausing, Running
+from scheduler.operations import Cancelling, Operations, Pausing, Replaying, Running
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
@@ -105,6 +105,7 @@ class Shop:
             concurrency=places,
             pauses=self.pauses,
             cancellations=self.cancellations,
+            dead_letters=self.dead_letters,
         )
 
     def operations(self, dispatch: Dispatch) -> Operations:
@@ -115,6 +116,7 @@ class Shop:
             cancelling=Cancelling(
                 self.catalog, self.runs, running, self.cancellations, self.worker.cancel, self.heard, self.clock
             ),
+            replaying=Replaying(self.catalog, self.dead_letters, self.runs, dispatch, self.clock),
         )
 
     def ticket(self, seconds: float = 0.0, job: str = "checkout") -> Ticket:

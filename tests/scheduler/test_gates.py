@@ -32,6 +32,12 @@ async def test_a_ticket_of_another_generation_is_left_out() -> None:
     assert reason == "the job was changed after this run was planned; the new definition has its own runs"
 
 
+async def test_a_replay_is_run_by_whichever_definition_is_in_force() -> None:
+    replay = ticket_of(entry(), Trigger.REPLAY)
+
+    assert await reason_to_skip(replay, entry(schedule="every 20s"), FREE) is None
+
+
 @pytest.mark.parametrize("trigger", Trigger)
 async def test_a_disabled_job_runs_for_every_cause_but_its_schedule(trigger: Trigger) -> None:
     job = entry(enabled=False)

@@ -17,7 +17,7 @@ from tests.scheduler.fakes import START, Shop, entry
 
 
 def queries_of(shop: Shop) -> Queries:
-    return Queries(shop.catalog, shop.runs, shop.pauses, shop.clock)
+    return Queries(shop.catalog, shop.runs, shop.pauses, shop.dead_letters, shop.clock)
 
 
 @virtual_time

@@ -205,6 +205,8 @@ async def test_tickets_given_up_become_dead_letters_and_failed_runs() -> None:
 
     (letter,) = await shop.dead_letters.list()
     assert letter.ticket == ticket
+    assert letter.definition is not None
+    assert letter.definition["name"] == "checkout"
     record = await shop.runs.get(ticket.id)
     assert record is not None
     assert record.run is not None

@@ -33,7 +33,7 @@ class Desk:
         clock, catalog, runs = self.shop.clock, self.shop.catalog, self.shop.runs
         self.services = Services(
             operations=self.shop.operations(self.dispatch),
-            queries=Queries(catalog, runs, self.shop.pauses, clock),
+            queries=Queries(catalog, runs, self.shop.pauses, self.shop.dead_letters, clock),
             health=self.health,
             clock=clock,
             environment="test",

@@ -9,13 +9,19 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
+from scheduler.api.letter_models import LetterDetail, LetterList, ReplayModel
 from scheduler.api.models import HealthModel, JobDetail, JobList, LiveModel, RunList, RunModel
 from scheduler.api.problems import Problem
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.desk import Desk
 from tests.scheduler.fakes import entry
 
-ROUTES = {
+ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
+    ("get", "/api/dead-letters"): LetterList,
+    ("get", "/api/dead-letters/{letter_id}"): LetterDetail,
+    ("delete", "/api/dead-letters/{letter_id}"): None,
+    ("post", "/api/dead-letters/{letter_id}/replay"): RunModel,
+    ("post", "/api/dead-letters/replay"): ReplayModel,
     ("get", "/api/health"): HealthModel,
     ("get", "/api/health/live"): LiveModel,
     ("get", "/api/health/ready"): HealthModel,
@@ -49,8 +55,10 @@ async def test_every_route_has_a_summary_an_answer_and_problems() -> None:
         operation = described["paths"][path][method]
         assert operation["description"]
         assert operation["tags"]
-        good = operation["responses"]["202" if path.endswith("/run") else "200"]
-        assert good["content"] == {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
+        good = operation["responses"]["202" if path.endswith(("/run", "/replay")) else "200" if model else "204"]
+        if model is not None:
+            schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+            assert good["content"] == {"application/json": {"schema": schema}}
         for problems in ("4XX", "5XX"):
             (content,) = operation["responses"][problems]["content"].items()
             assert content == ("application/problem+json", {"schema": {"$ref": "#/components/schemas/Problem"}})
@@ -95,6 +103,7 @@ def _references(node: Any) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("address", "model"),
     [
+        ("/api/dead-letters", LetterList),
         ("/api/health", HealthModel),
         ("/api/health/live", LiveModel),
         ("/api/jobs", JobList),

@@ -33,7 +33,8 @@ class Board:
     def __init__(self, *names: str) -> None:
         self.shop = Shop(jobs=[entry(name) for name in names or ("a",)])
         self.outages = Outages(
-            Queries(self.shop.catalog, self.shop.runs, self.shop.pauses, self.shop.clock), self.shop.clock
+            Queries(self.shop.catalog, self.shop.runs, self.shop.pauses, self.shop.dead_letters, self.shop.clock),
+            self.shop.clock,
         )
         self._number = dict.fromkeys(self.shop.catalog.names(), 0)
 

@@ -74,7 +74,7 @@ async def test_a_run_of_this_process_ends_at_once_and_keeps_its_attempts() -> No
 @virtual_time
 async def test_the_ticket_after_a_cancelled_one_is_performed() -> None:
     shop = Shop(LONG, Hang("body", 1.0), jobs=[SLOW])
-    first, second = shop.ticket(), shop.ticket(10)
+    first, second = shop.ticket(-10), shop.ticket()
     shop.worker.submit(first, second)
     await asyncio.sleep(1)
 

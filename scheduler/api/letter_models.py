@@ -1,0 +1,125 @@
+"""Dead letters as the API shows them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel
+
+from jobs.runs import ErrorClass, Trigger
+from scheduler.api.models import AttemptModel
+from scheduler.operations import Replayed
+from scheduler.stores.dead_letters import DeadLetter, LetterPage
+
+
+class LetterState(StrEnum):
+    """`replaying`: its replay was begun and broken off; replaying it again goes on with it."""
+
+    WAITING = "waiting"
+    REPLAYING = "replaying"
+    REPLAYED = "replayed"
+
+
+class LetterSummary(BaseModel):
+    """A dead letter in a list. `job`, `run_id`, `trigger` and `due_at` are null for a message that is no ticket.
+
+    `replayed_by` is the run that replays it.
+    """
+
+    id: str
+    at: datetime
+    reason: str
+    error: ErrorClass | None
+    job: str | None
+    run_id: str | None
+    trigger: Trigger | None
+    due_at: datetime | None
+    attempt_count: int
+    state: LetterState
+    replayed_by: str | None
+    replayed_at: datetime | None
+    url: str
+
+    @classmethod
+    def of(cls, letter: DeadLetter) -> LetterSummary:
+        return cls(**_summary(letter))
+
+
+class LetterDetail(LetterSummary):
+    """With all that is known: each attempt, the job as it was then, a traceback, the message that was no ticket."""
+
+    correlation_id: str | None
+    attempts: list[AttemptModel]
+    definition: dict[str, Any] | None
+    traceback: str
+    message: str
+
+    @classmethod
+    def of_letter(cls, letter: DeadLetter) -> LetterDetail:
+        return cls(
+            **_summary(letter),
+            correlation_id=letter.ticket.correlation_id if letter.ticket else None,
+            attempts=[AttemptModel.of(attempt) for attempt in letter.tried],
+            definition=dict(letter.definition) if letter.definition is not None else None,
+            traceback=letter.traceback,
+            message=letter.message,
+        )
+
+
+def state_of(letter: DeadLetter) -> LetterState:
+    if letter.replay is None:
+        return LetterState.WAITING
+    return LetterState.REPLAYED if letter.replay.done else LetterState.REPLAYING
+
+
+def _summary(letter: DeadLetter) -> dict[str, Any]:
+    ticket, replay = letter.ticket, letter.replay
+    return {
+        "id": letter.id,
+        "at": letter.at,
+        "reason": letter.reason,
+        "error": letter.error,
+        "job": letter.job,
+        "run_id": ticket.id if ticket else None,
+        "trigger": ticket.trigger if ticket else None,
+        "due_at": ticket.due_at if ticket else None,
+        "attempt_count": letter.attempts,
+        "state": state_of(letter),
+        "replayed_by": replay.ticket.id if replay else None,
+        "replayed_at": replay.at if replay else None,
+        "url": f"/api/dead-letters/{letter.id}",
+    }
+
+
+class LetterList(BaseModel):
+    """Newest first. `continuation` fetches the next page; null on the last one. A page may hold fewer than `limit`."""
+
+    dead_letters: list[LetterSummary]
+    continuation: str | None
+
+    @classmethod
+    def of(cls, page: LetterPage) -> LetterList:
+        return cls(dead_letters=[LetterSummary.of(letter) for letter in page.letters], continuation=page.continuation)
+
+
+class ReplayModel(BaseModel):
+    """Letters that are replayed (with `dry_run`: that would be), oldest first. `left`: how many more fit.
+
+    `unknown_jobs`: jobs that are not there any more; their letters fit, and stay as they are.
+    """
+
+    dry_run: bool
+    dead_letters: list[LetterSummary]
+    left: int
+    unknown_jobs: list[str]
+
+    @classmethod
+    def of(cls, replayed: Replayed, *, dry_run: bool) -> ReplayModel:
+        return cls(
+            dry_run=dry_run,
+            dead_letters=[LetterSummary.of(letter) for letter in replayed.letters],
+            left=replayed.left,
+            unknown_jobs=list(replayed.unknown),
+        )

@@ -1,0 +1,101 @@
+"""Dead letters: reading, replaying, discarding."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Response
+from pydantic import Field
+
+from jobs.definition import NAME_PATTERN
+from jobs.problems import printable
+from scheduler.api.bodies import Body, Instant, Reason
+from scheduler.api.letter_models import LetterDetail, LetterList, ReplayModel
+from scheduler.api.models import RunModel, run_path
+from scheduler.api.parameters import Continuation, Limit, OfJob, Uses, only_from_here, only_known_parameters
+from scheduler.api.problems import PROBLEM_RESPONSES, ApiProblem, Invalid, InvalidRequest
+from scheduler.api.routes import POLL_AFTER
+from scheduler.operations import Wanted, Way
+
+router = APIRouter(
+    prefix="/api/dead-letters",
+    tags=["dead letters"],
+    responses=PROBLEM_RESPONSES,
+    dependencies=[Depends(only_known_parameters)],
+)
+
+LetterId = Annotated[str, Path(max_length=100, description="The dead letter's id")]
+
+
+class ReplayRequest(Body):
+    """Which letters, all that fit what is given: of this job, with this text in their reason, given up from `after` on
+    and before `before`. At least one of these is needed. `per_second`: runs that begin in a second."""
+
+    job: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
+    reason: Reason = ""
+    after: Instant | None = None
+    before: Instant | None = None
+    limit: int = Field(default=100, ge=1, le=1000)
+    per_second: float = Field(default=5.0, gt=0, le=100)
+    dry_run: bool = False
+
+
+@router.get("")
+async def list_dead_letters(
+    uses: Uses, job: OfJob = None, limit: Limit = 50, continuation: Continuation = None
+) -> LetterList:
+    """Runs and messages that were given up, newest first."""
+    try:
+        page = await uses.queries.dead_letters(job=job, limit=limit, continuation=continuation)
+    except ValueError:
+        message = f"{printable(continuation or '')!r} is no continuation of this list: take it from the page before"
+        raise InvalidRequest(Invalid(where="query.continuation", message=message)) from None
+    if job is not None and not page.letters:
+        # A job that is gone may still have letters; one that never was is a slip.
+        uses.queries.known(job)
+    return LetterList.of(page)
+
+
+@router.get("/{letter_id}")
+async def get_dead_letter(uses: Uses, letter_id: LetterId) -> LetterDetail:
+    """One dead letter with everything that is known of it."""
+    letter = await uses.queries.dead_letter(letter_id)
+    if letter is None:
+        raise ApiProblem(
+            HTTPStatus.NOT_FOUND,
+            f"There is no dead letter {letter_id!r}; it may have been discarded, or be older than what is kept. "
+            "GET /api/dead-letters lists them.",
+        )
+    return LetterDetail.of_letter(letter)
+
+
+@router.post("/replay", status_code=HTTPStatus.ACCEPTED, dependencies=[Depends(only_from_here)])
+async def replay_dead_letters(uses: Uses, body: ReplayRequest) -> ReplayModel:
+    """Run again what was given up, oldest first and paced. Letters that are replayed already do not fit.
+
+    With `dry_run` nothing is done, and the answer says what would be.
+    """
+    wanted = Wanted(job=body.job, reason=body.reason, after=body.after, before=body.before)
+    replayed = await uses.operations.replaying.replay_all(
+        wanted, per_second=body.per_second, limit=body.limit, dry_run=body.dry_run, way=Way.API
+    )
+    return ReplayModel.of(replayed, dry_run=body.dry_run)
+
+
+@router.post("/{letter_id}/replay", status_code=HTTPStatus.ACCEPTED, dependencies=[Depends(only_from_here)])
+async def replay_dead_letter(uses: Uses, response: Response, letter_id: LetterId) -> RunModel:
+    """Run again what was given up, by the definition in force now. 409 if that was done already.
+
+    The answer is the run; its correlation id is that of the run that was given up.
+    """
+    record = await uses.operations.replaying.replay(letter_id, way=Way.API)
+    response.headers["Operation-Location"] = run_path(record.ticket.id)
+    response.headers["Retry-After"] = POLL_AFTER
+    return RunModel.of(record)
+
+
+@router.delete("/{letter_id}", status_code=HTTPStatus.NO_CONTENT, dependencies=[Depends(only_from_here)])
+async def discard_dead_letter(uses: Uses, letter_id: LetterId) -> None:
+    """Delete a dead letter for good."""
+    await uses.operations.replaying.discard(letter_id, way=Way.API)
