@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -40,8 +41,12 @@ def each_second(target: HttpTarget) -> dict[str, Any]:
     return {f"job-{number:02}": job(f"{target.url}/{number}", "every 1s") for number in range(SECOND_JOBS)}
 
 
-def percentile(values: list[float], share: float) -> float:
-    return sorted(values)[int(len(values) * share)]
+def worst_of_each_instant(runs: list[dict[str, Any]]) -> list[float]:
+    """Milliseconds that the latest run of each due instant began after it."""
+    worst: dict[str, float] = {}
+    for run in runs:
+        worst[run["due_at"]] = max(run["lateness_ms"], worst.get(run["due_at"], 0.0))
+    return list(worst.values())
 
 
 async def finished(host: Host) -> list[dict[str, Any]]:
@@ -86,9 +91,8 @@ async def test_the_same_runs_happen_at_the_same_time_with_all_four_refused_and_h
     by_instant = Counter(run["due_at"] for run in runs)
     assert {count for _, count in sorted(by_instant.items())[1:-1]} == {SECOND_JOBS}
     assert {run["outcome"] for run in runs} == {"succeeded"}
-    lateness, usual = ([run["lateness_ms"] for run in some] for some in (runs, undisturbed))
-    assert percentile(lateness, 0.5) < percentile(usual, 0.5) + 25
-    assert percentile(lateness, 0.99) < percentile(usual, 0.99) + 100
+    # The worst run of a usual second: what else the machine does hits one second or the other.
+    assert median(worst_of_each_instant(runs)) < median(worst_of_each_instant(undisturbed)) + 40
 
     assert (secret["error"], token["error"]) == ("secret_unavailable", "token_unavailable")
     assert env["SCHEDULER_KEY_VAULT_URL"] in secret["message"]
