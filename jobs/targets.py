@@ -20,12 +20,18 @@ IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRAC
 """RFC 9110, section 9.2.2: a repeated request has the same effect as one."""
 
 
+_UNFIT_IN_URL = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
+_BLANK = re.compile(r"\s")
+
+
 def _http_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise ValueError(f"{url!r} is not a URL: {error}") from None
+    if _UNFIT_IN_URL.search(url) or _BLANK.search(parts.netloc):
+        raise ValueError("it has a line break, a control character or a blank where a URL has none")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url!r} is not an http URL: write it like https://checkout.internal/health")
     if parts.username is not None or parts.password is not None:

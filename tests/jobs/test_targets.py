@@ -19,6 +19,19 @@ def problem(**target: Any) -> str:
 
 
 @pytest.mark.parametrize(
+    "url",
+    [f"{URL}\n", f" {URL}", f"{URL} ", "https://check out.internal/", "https://checkout.internal/\ta", "https://a\0b/"],
+)
+def test_a_url_with_blanks_or_control_characters_where_none_can_be_is_refused(url: str) -> None:
+    """YAML's folded texts end with a line break."""
+    assert "has a line break, a control character or a blank" in problem(url=url)
+
+
+def test_a_blank_inside_a_path_is_taken() -> None:
+    assert HttpTarget(url=f"{URL}/a b?c=d e").url == f"{URL}/a b?c=d e"
+
+
+@pytest.mark.parametrize(
     ("headers", "says"),
     [
         ({"not a name": "x"}, "'not a name' cannot be the name of a header"),
