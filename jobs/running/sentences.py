@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from jobs.checks.clock import Phase
+from jobs.problems import printable
 from jobs.runs import ErrorClass, Failure, Observation
 
 _TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {
@@ -56,7 +57,8 @@ def unmet(observation: Observation, failures: Sequence[Failure]) -> tuple[ErrorC
     status = next((failure for failure in failures if failure.expectation == "status"), None)
     if status is None:
         return ErrorClass.EXPECTATION_FAILED, f"Not as expected: {_joined(failures)}."
-    sentence = f"Answered {observation.status} {observation.reason}".rstrip() + f", expected {status.expected}"
+    # The reason is the target's text: a terminal must not act upon it.
+    sentence = f"Answered {observation.status} {printable(observation.reason)}".rstrip() + f", expected {status.expected}"
     others = [failure for failure in failures if failure is not status]
     if observation.retry_after_s is not None:
         sentence += f", and asked to wait {seconds(observation.retry_after_s)} (Retry-After)"

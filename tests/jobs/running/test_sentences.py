@@ -80,6 +80,8 @@ def answer(status: int, reason: str = "", retry_after_s: float | None = None) ->
     [
         (answer(503, "Service Unavailable"), [STATUS], "Answered 503 Service Unavailable, expected 200-299."),
         (answer(503), [STATUS], "Answered 503, expected 200-299."),
+        (answer(503, "\x1b[31mBusy"), [STATUS], r"Answered 503 \x1b[31mBusy, expected 200-299."),
+        (answer(503, "x" * 90), [STATUS], f"Answered 503 {'x' * 79}…, expected 200-299."),
         (
             answer(503, "Busy", 120.0),
             [STATUS],
