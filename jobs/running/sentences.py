@@ -58,7 +58,8 @@ def unmet(observation: Observation, failures: Sequence[Failure]) -> tuple[ErrorC
     if status is None:
         return ErrorClass.EXPECTATION_FAILED, f"Not as expected: {_joined(failures)}."
     # The reason is the target's text: a terminal must not act upon it.
-    sentence = f"Answered {observation.status} {printable(observation.reason)}".rstrip() + f", expected {status.expected}"
+    answered = f"Answered {observation.status} {printable(observation.reason)}".rstrip()
+    sentence = f"{answered}, expected {status.expected}"
     others = [failure for failure in failures if failure is not status]
     if observation.retry_after_s is not None:
         sentence += f", and asked to wait {seconds(observation.retry_after_s)} (Retry-After)"
