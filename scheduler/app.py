@@ -34,7 +34,7 @@ from scheduler.dispatch.port import Dispatch
 from scheduler.dispatch.queues import run_queue
 from scheduler.gates import Overlap, OverlapAnywhere, OverlapHere
 from scheduler.health import Health, PartHealth, Probe, Status
-from scheduler.operations import Cancelling, Operations, Pausing, Replaying, Running
+from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Replaying, Running
 from scheduler.queries import Queries
 from scheduler.queue_work import QueueWork
 from scheduler.services import Services
@@ -207,6 +207,7 @@ class _Builder:
             pausing=Pausing(self._catalog, pauses, self._clock),
             cancelling=Cancelling(self._catalog, runs, running, cancellations, worker.cancel, told, self._clock),
             replaying=Replaying(self._catalog, letters, runs, dispatch, self._clock),
+            backfilling=Backfilling(self._catalog, runs, dispatch, self._clock),
         )
 
     def _overlap(self, runs: Runs) -> Callable[[dict[str, set[str]]], Overlap]:

@@ -174,6 +174,7 @@ def _replay_one(letter: str, as_json: bool) -> None:
 
 def _replay_many(wanted: Wanted, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
     from scheduler.cli.changes import changed, settled, unlogged
+    from scheduler.cli.outcomes import show_runs
     from scheduler.operations import Way
 
     async def work(program: Program) -> tuple[Replayed, list[Record]]:
@@ -194,7 +195,7 @@ def _replay_many(wanted: Wanted, per_second: float, limit: int, dry_run: bool, a
     elif dry_run:
         _show(replayed.letters)
     else:
-        _show_runs(records)
+        show_runs(records)
     for job in replayed.unknown:
         note(f"{job} is no job any more, so its letters stay as they are")
     if replayed.left:
@@ -203,27 +204,6 @@ def _replay_many(wanted: Wanted, per_second: float, limit: int, dry_run: bool, a
         note("no dead letter fits that is not replayed yet")
     if any(record.run is None or record.run.outcome != "succeeded" for record in records):
         raise typer.Exit(FAILED)
-
-
-def _show_runs(records: list[Record]) -> None:
-    from scheduler.cli.outcomes import RUN_FIELDS, outcome_cell, run_fields
-
-    if not on_terminal():
-        show_tabs(RUN_FIELDS, map(run_fields, records))
-    elif records:
-        columns = (
-            Column("job", "bold", whole=False),
-            Column("outcome"),
-            Column("what happened", whole=False),
-            Column("run"),
-        )
-        show_table(
-            columns,
-            (
-                (record.ticket.job, outcome_cell(record), record.run.message if record.run else "", record.ticket.id)
-                for record in records
-            ),
-        )
 
 
 def _show(letters: list[DeadLetter] | tuple[DeadLetter, ...]) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from scheduler.cli.backfill import backfill
 from scheduler.cli.cancel import cancel
 from scheduler.cli.dead_letters import dead_letters
 from scheduler.cli.explain import explain
@@ -53,6 +54,7 @@ app.command("history")(history)
 app.command("pause")(pause)
 app.command("resume")(resume)
 app.command("cancel")(cancel)
+app.command("backfill")(backfill)
 app.add_typer(dead_letters, name="dead-letters")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from scheduler.cli.texts import iso
+from scheduler.cli.output import Column, on_terminal, show_table, show_tabs
+from scheduler.cli.texts import iso, local
 
 if TYPE_CHECKING:
     from scheduler.stores.runs import Record
@@ -53,3 +55,26 @@ def run_fields(record: Record) -> tuple[str, ...]:
         return (*head, "", "", "", "", "", ticket.id)
     times = (number(run.duration_ms), number(run.lateness_ms))
     return (*head, str(len(run.attempts)), *times, run.error or "", run.message, run.id)
+
+
+def show_runs(records: Sequence[Record]) -> None:
+    """Runs that a command made: lines for a program, a table for a person."""
+    if not on_terminal():
+        show_tabs(RUN_FIELDS, map(run_fields, records))
+    elif records:
+        columns = (
+            Column("job", "bold", whole=False),
+            Column("due"),
+            Column("outcome"),
+            Column("what happened", whole=False),
+        )
+        rows = (
+            (
+                record.ticket.job,
+                local(record.ticket.due_at),
+                outcome_cell(record),
+                record.run.message if record.run else "",
+            )
+            for record in records
+        )
+        show_table(columns, rows)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scheduler.operations.audit import Way
+from scheduler.operations.backfilling import Backfill, Backfilling
 from scheduler.operations.cancelling import Cancelling
 from scheduler.operations.errors import Conflict, NotDone, NotThere, Unusable
 from scheduler.operations.pausing import Pausing
@@ -15,6 +16,8 @@ from scheduler.operations.replaying import Replayed, Replaying, Wanted
 from scheduler.operations.running import Running
 
 __all__ = [
+    "Backfill",
+    "Backfilling",
     "Cancelling",
     "Conflict",
     "NotDone",
@@ -36,3 +39,4 @@ class Operations:
     pausing: Pausing
     cancelling: Cancelling
     replaying: Replaying
+    backfilling: Backfilling

@@ -7,11 +7,12 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from jobs.problems import shown_value
 from scheduler.stores.port import LARGEST_PAGE, Row, Store
 from scheduler.stores.run_codec import Record, RunState, decode, status_of
-from scheduler.stores.run_keys import DAYS, OPEN, RUNS, TIMELINE, RunKey, day_key, day_of_key
+from scheduler.stores.run_keys import DAYS, OPEN, RUNS, TIMELINE, RunKey, day_key, day_of_key, reverse_ms
 
 LOOKED_AT = 1000
 """Rows that one call looks at, more or less: a filter that matches little must not read everything at once."""
@@ -20,6 +21,9 @@ _STEP = 200
 _QUERY = 20
 """What reading at all counts, in rows: days with a run or two must not be walked through by the hundred."""
 
+_MILLISECOND = timedelta(milliseconds=1)
+_BEHIND = "~"
+"""Sorts behind every suffix of a key."""
 _OF_JOB = "job"
 _CONTINUATION = re.compile(r"(job|open|\d{8})/((?:\d{13}[^/\x00-\x1f]{0,240})?)")
 
@@ -55,6 +59,19 @@ class RunPages:
         if job is not None:
             return await self._of_job(job, status, limit, place.after if place is not None else "")
         return await self._of_all(status, limit, place)
+
+    async def states_between(self, job: str, since: datetime, until: datetime) -> dict[str, str]:
+        """See Runs.states_between."""
+        found: dict[str, str] = {}
+        last = reverse_ms(since) + _BEHIND
+        # Newest first: from the last key of the instant after the newest on.
+        after = reverse_ms(until + _MILLISECOND) + _BEHIND
+        while rows := await self._store.list(RUNS, job, after=after, limit=LARGEST_PAGE):
+            found |= {RunKey(job, row.key).run_id: status_of(row) for row in rows if row.key <= last}
+            after = rows[-1].key
+            if after > last:
+                break
+        return found
 
     async def _of_job(self, job: str, status: str | None, limit: int, after: str) -> RunPage:
         records: list[Record] = []

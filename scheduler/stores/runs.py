@@ -13,7 +13,7 @@ what is under way: what a crash leaves half done (on Azure; SQLite leaves nothin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -168,6 +168,14 @@ class Runs:
         if outcome is not None and outcome not in RUN_FILTERS:
             raise ValueError(f"{outcome!r} is none of {', '.join(RUN_FILTERS)}")
         return await self._pages.page(job, outcome, limit, continuation)
+
+    async def states_between(self, job: str, since: datetime, until: datetime) -> Mapping[str, str]:
+        """The job's runs that were due in [since, until], by id: the outcome, or the state of one that is not finished.
+
+        Raises:
+            ValueError: an instant lies outside of the years 1970 to 2286.
+        """
+        return await self._pages.states_between(job, since, until)
 
     async def unfinished(self) -> Sequence[Record]:
         """Every run that is queued or running, newest first. Puts right what a crash left half finished."""

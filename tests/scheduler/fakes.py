@@ -13,7 +13,7 @@ from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog, Entry
 from scheduler.dispatch.port import Dispatch
-from scheduler.operations import Cancelling, Operations, Pausing, Replaying, Running
+from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Replaying, Running
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
@@ -117,6 +117,7 @@ class Shop:
                 self.catalog, self.runs, running, self.cancellations, self.worker.cancel, self.heard, self.clock
             ),
             replaying=Replaying(self.catalog, self.dead_letters, self.runs, dispatch, self.clock),
+            backfilling=Backfilling(self.catalog, self.runs, dispatch, self.clock),
         )
 
     def ticket(self, seconds: float = 0.0, job: str = "checkout") -> Ticket:

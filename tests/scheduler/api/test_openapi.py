@@ -9,6 +9,7 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
+from scheduler.api.backfill_routes import BackfillModel
 from scheduler.api.letter_models import LetterDetail, LetterList, ReplayModel
 from scheduler.api.models import HealthModel, JobDetail, JobList, LiveModel, RunList, RunModel
 from scheduler.api.problems import Problem
@@ -27,6 +28,7 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("get", "/api/health/ready"): HealthModel,
     ("get", "/api/jobs"): JobList,
     ("get", "/api/jobs/{name}"): JobDetail,
+    ("post", "/api/jobs/{name}/backfill"): BackfillModel,
     ("post", "/api/jobs/{name}/pause"): JobDetail,
     ("post", "/api/jobs/{name}/resume"): JobDetail,
     ("post", "/api/jobs/{name}/run"): RunModel,
@@ -55,7 +57,9 @@ async def test_every_route_has_a_summary_an_answer_and_problems() -> None:
         operation = described["paths"][path][method]
         assert operation["description"]
         assert operation["tags"]
-        good = operation["responses"]["202" if path.endswith(("/run", "/replay")) else "200" if model else "204"]
+        good = operation["responses"][
+            "202" if path.endswith(("/run", "/replay", "/backfill")) else "200" if model else "204"
+        ]
         if model is not None:
             schema = {"$ref": f"#/components/schemas/{model.__name__}"}
             assert good["content"] == {"application/json": {"schema": schema}}

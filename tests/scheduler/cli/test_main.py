@@ -14,7 +14,19 @@ from scheduler.version import VERSION
 from tests.parts.proc import ROOT, clean_environment, run
 from tests.scheduler.cli.command import invoke
 
-COMMANDS = ("serve", "validate", "jobs", "run", "next", "history", "pause", "resume", "cancel", "dead-letters")
+COMMANDS = (
+    "serve",
+    "validate",
+    "jobs",
+    "run",
+    "next",
+    "history",
+    "pause",
+    "resume",
+    "cancel",
+    "backfill",
+    "dead-letters",
+)
 
 
 def test_the_version_is_that_of_the_project_file() -> None:

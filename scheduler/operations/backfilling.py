@@ -1,0 +1,118 @@
+"""Running what fell due in a past interval and never ran."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from jobs.definition import JobDefinition
+from jobs.ports import Clock
+from jobs.runs import Ticket, Trigger
+from jobs.schedules import Schedule
+from scheduler.catalog import Catalog, Entry
+from scheduler.dispatch.port import Dispatch
+from scheduler.operations.audit import Way, audit
+from scheduler.operations.errors import Conflict, Unusable
+from scheduler.stores.runs import Runs, RunState
+
+MOST = 1000
+"""Runs of one call."""
+MOST_DUE = 10_000
+"""Due instants that one call looks at."""
+
+_MOMENT = timedelta(microseconds=1)
+_BREATH = 200
+"""Instants worked out, and runs stored, before the loop gets its turn."""
+_MESSAGE_S = 300.0
+"""Seconds that the runs of one queue message may take one after the other: well below what the platform allows."""
+_USUAL_S = 2.0
+"""Seconds that a run takes, more or less: a queue gives the next message when the one before should be done."""
+
+_TO_BE_RUN = (None, RunState.QUEUED)
+"""No run, or one that waits, perhaps because it was never handed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """`tickets`: what is queued (or would be), oldest first; `ran`: due instants that have a run already."""
+
+    tickets: tuple[Ticket, ...]
+    ran: int
+
+
+class Backfilling:
+    def __init__(self, catalog: Catalog, runs: Runs, dispatch: Dispatch, clock: Clock) -> None:
+        self._catalog = catalog
+        self._runs = runs
+        self._dispatch = dispatch
+        self._clock = clock
+
+    async def backfill(
+        self, name: str, since: datetime, until: datetime | None = None, *, limit: int, dry_run: bool = False, way: Way
+    ) -> Backfill:
+        """Queue a run for each due instant in [since, until] that has none, `until` now if it is not given.
+
+        They have the ids that the schedule would have given them, so none runs twice; what is queued already is handed
+        over again. They run one after the other, by the definition in force now. An instant that was skipped has a run.
+
+        Raises:
+            UnknownJob: no job has that name.
+            Conflict: the job has no schedule.
+            Unusable: the interval or the limit cannot be used, or there are more than `limit` such instants.
+            StoreError, DispatchError: some may be queued; ask again, none runs twice.
+        """
+        entry = self._catalog.get(name)
+        schedule = entry.job.schedule
+        if schedule is None:
+            raise Conflict(f"job {name} has no schedule, so it was never due")
+        end = self._clock.now() if until is None else until
+        self._check(since, end, limit)
+        due = await _due(schedule, since, end)
+        states = await self._runs.states_between(name, since, end)
+        tickets = [ticket for ticket in (_ticket(entry, at) for at in due) if states.get(ticket.id) in _TO_BE_RUN]
+        if len(tickets) > limit:
+            raise Unusable("limit", f"{len(tickets)} due instants have no run, more than {limit}: shorten the interval")
+        if not dry_run and tickets:
+            await self._queue(entry.job, tickets)
+            audit(f"{len(tickets)} runs of job {name} from {tickets[0].id} on were queued", way)
+        return Backfill(tuple(tickets), len(due) - len(tickets))
+
+    def _check(self, since: datetime, until: datetime, limit: int) -> None:
+        if not 1 <= limit <= MOST:
+            raise Unusable("limit", f"{limit} is not between 1 and {MOST}")
+        if since.year < 1970:
+            raise Unusable("from", f"{since:%Y-%m-%d} lies before 1970")
+        if until > self._clock.now():
+            raise Unusable("to", f"{until:%Y-%m-%d %H:%M:%S}Z lies in the future")
+        if until < since:
+            raise Unusable("from", f"{since:%Y-%m-%d %H:%M:%S}Z lies after the end of the interval")
+
+    async def _queue(self, job: JobDefinition, tickets: Sequence[Ticket]) -> None:
+        """Store all of them before any is handed over, so that a crash loses none that a worker does not have yet."""
+        for start in range(0, len(tickets), _BREATH):
+            await asyncio.gather(*map(self._runs.enqueue, tickets[start : start + _BREATH]))
+        together = max(1, min(50, int(_MESSAGE_S // job.timeout.run)))
+        now = self._clock.now()
+        for start in range(0, len(tickets), together):
+            later = now + timedelta(seconds=start * _USUAL_S)
+            await self._dispatch.send(tickets[start : start + together], not_before=later if start else None)
+
+
+async def _due(schedule: Schedule, since: datetime, until: datetime) -> list[datetime]:
+    """Raises Unusable: there are too many to look at."""
+    found: list[datetime] = []
+    at = schedule.next_after(since - _MOMENT)
+    while at is not None and at <= until:
+        found.append(at)
+        if len(found) > MOST_DUE:
+            raise Unusable("from", f"more than {MOST_DUE} instants fell due in that time: shorten the interval")
+        if len(found) % _BREATH == 0:
+            await asyncio.sleep(0)
+        at = schedule.next_after(at)
+    return found
+
+
+def _ticket(entry: Entry, at: datetime) -> Ticket:
+    return replace(Ticket.scheduled(entry.job.name, at, entry.generation), trigger=Trigger.REPLAY)

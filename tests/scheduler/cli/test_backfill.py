@@ -1,0 +1,84 @@
+"""`backfill`: what fell due in a past interval and never ran."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.parts.http_target import HttpTarget
+from tests.scheduler.cli.command import Said, invoke_beside
+from tests.scheduler.cli.job_files import write_jobs
+
+FROM, TO = "2026-01-01T00:00:00Z", "2026-01-01T00:02:00Z"
+
+
+@pytest.fixture
+async def target(job_folder: Path) -> AsyncIterator[HttpTarget]:
+    """The target of a job of each minute."""
+    async with HttpTarget() as target:
+        target.sequence("/book", 200)
+        check = {"check": {"url": f"{target.url}/book"}, "retry": {"attempts": 1}}
+        write_jobs(job_folder, booking={"schedule": "0 * * * * *", **check}, asked=check)
+        yield target
+
+
+async def backfill(*arguments: str, terminal: bool = False) -> Said:
+    return await invoke_beside("backfill", *arguments, terminal=terminal)
+
+
+async def test_what_never_ran_is_run_and_asking_again_runs_nothing(target: HttpTarget) -> None:
+    said = await backfill("booking", "--from", FROM, "--to", TO)
+    again = await backfill("booking", "--from", FROM, "--to", TO)
+
+    rows = [line.split("\t") for line in said.lines]
+    assert said.code == 0
+    assert said.stderr == "3 due instants had no run, 0 have one already\n"
+    assert [(row[0], row[1]) for row in rows[1:]] == [
+        (f"2026-01-01T00:0{minute}:00.000Z", "succeeded") for minute in range(3)
+    ]
+    assert len(target.requests) == 3
+    assert (again.code, len(again.lines)) == (0, 1)
+    assert again.stderr == "0 due instants had no run, 3 have one already\n"
+
+
+async def test_a_look_first_runs_nothing(target: HttpTarget) -> None:
+    said = await backfill("booking", "--from", FROM, "--to", TO, "--dry-run")
+    told = json.loads((await backfill("booking", "--from", FROM, "--to", TO, "--dry-run", "--json")).stdout)
+
+    assert said.lines == [f"booking@20260101T000{minute}00.000Z" for minute in range(3)]
+    assert [run["id"] for run in told["runs"]] == said.lines
+    assert target.requests == []
+
+
+async def test_a_terminal_shows_a_table_and_what_fails_ends_with_1(target: HttpTarget) -> None:
+    target.sequence("/book", 500)
+
+    said = await backfill("booking", "--from", FROM, "--to", FROM, terminal=True)
+
+    assert said.code == 1
+    assert "Answered 500" in said.stdout
+
+
+@pytest.mark.usefixtures("target")
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (("booking", "--from", "soon"), 2, "--from: 'soon' is no instant"),
+        (("booking", "--from", FROM, "--to", "2025-01-01"), 2, "--from: 2026-01-01 00:00:00Z lies after the end"),
+        (
+            ("booking", "--from", FROM, "--to", TO, "--limit", "2"),
+            2,
+            "--limit: 3 due instants have no run, more than 2",
+        ),
+        (("boking", "--from", FROM), 2, "did you mean booking?"),
+        (("asked", "--from", FROM), 1, "job asked has no schedule, so it was never due"),
+    ],
+)
+async def test_what_cannot_be_is_told(arguments: tuple[str, ...], code: int, complaint: str) -> None:
+    said = await backfill(*arguments)
+
+    assert (said.code, said.stdout) == (code, "")
+    assert complaint in said.stderr

@@ -1,0 +1,185 @@
+"""Running what fell due in a past interval and never ran."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+import pytest
+
+from jobs.runs import Outcome, Trigger
+from scheduler.catalog import UnknownJob
+from scheduler.dispatch.in_process import InProcessDispatch
+from scheduler.dispatch.port import DispatchError
+from scheduler.operations import Backfilling, Conflict, Unusable, Way
+from scheduler.operations import backfilling as module
+from scheduler.stores.port import StoreUnavailable
+from tests.jobs.running.run_parts import Hang
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.fakes import START, Sent, Shop, entry
+from tests.scheduler.stores.memory import MemoryData
+
+
+def ago(seconds: float) -> datetime:
+    return START - timedelta(seconds=seconds)
+
+
+def backfilling_of(shop: Shop, sent: Sent | None = None) -> Backfilling:
+    return shop.operations(sent or Sent()).backfilling
+
+
+def in_process(shop: Shop) -> Backfilling:
+    return shop.operations(InProcessDispatch(shop.worker.submit)).backfilling
+
+
+@virtual_time
+async def test_what_fell_due_and_has_no_run_is_run_oldest_first_with_its_natural_id() -> None:
+    shop = Shop()
+    ran = shop.ticket(-20)
+    await shop.worker.perform(ran)
+
+    done = await in_process(shop).backfill("checkout", ago(30), START, limit=10, way=Way.API)
+    await shop.worker.settle()
+
+    assert [ticket.id for ticket in done.tickets] == [shop.ticket(-seconds).id for seconds in (30, 10, 0)]
+    assert done.ran == 1
+    runs = [event.run for event in shop.heard.finished[1:]]
+    assert [run.id for run in runs] == [ticket.id for ticket in done.tickets]
+    assert {(run.trigger, run.outcome) for run in runs} == {(Trigger.REPLAY, Outcome.SUCCEEDED)}
+
+
+@virtual_time
+async def test_asking_again_runs_nothing_again() -> None:
+    shop = Shop()
+    for _ in range(2):
+        done = await in_process(shop).backfill("checkout", ago(30), limit=10, way=Way.API)
+        await shop.worker.settle()
+
+    assert (done.tickets, done.ran, len(shop.check.calls)) == ((), 4, 4)
+
+
+@virtual_time
+async def test_a_skipped_instant_has_a_run() -> None:
+    shop = Shop()
+    await shop.worker.skip(shop.ticket(-10), "it was left out")
+
+    done = await backfilling_of(shop).backfill("checkout", ago(10), ago(1), limit=10, way=Way.API)
+
+    assert (done.tickets, done.ran) == ((), 1)
+
+
+@virtual_time
+async def test_runs_that_somebody_asked_for_do_not_stand_for_a_due_instant() -> None:
+    shop = Shop()
+    await shop.operations(Sent()).running.run_now("checkout", way=Way.API)
+
+    done = await backfilling_of(shop).backfill("checkout", START, START, limit=10, way=Way.API)
+
+    assert [ticket.due_at for ticket in done.tickets] == [START]
+
+
+@virtual_time
+async def test_runs_of_a_job_that_may_not_overlap_take_their_turn() -> None:
+    shop = Shop(Hang("body", 2.0))
+
+    await in_process(shop).backfill("checkout", ago(50), limit=10, way=Way.API)
+    await shop.worker.settle()
+
+    assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SUCCEEDED] * 6
+    assert shop.clock.monotonic() == pytest.approx(12.0, abs=0.5)
+
+
+@virtual_time
+async def test_a_dry_run_changes_nothing() -> None:
+    shop, sent = Shop(), Sent()
+
+    done = await backfilling_of(shop, sent).backfill("checkout", ago(30), limit=10, dry_run=True, way=Way.API)
+
+    assert len(done.tickets) == 4
+    assert (sent.sent, await shop.runs.unfinished(), shop.store.changes) == ([], [], [])
+
+
+@virtual_time
+async def test_more_than_the_limit_is_refused_with_the_number() -> None:
+    shop, sent = Shop(), Sent()
+
+    with pytest.raises(Unusable, match="31 due instants have no run, more than 30: shorten the interval") as refused:
+        await backfilling_of(shop, sent).backfill("checkout", ago(300), limit=30, way=Way.API)
+
+    assert (refused.value.field, sent.sent, shop.store.changes) == ("limit", [], [])
+
+
+@virtual_time
+async def test_an_endless_interval_is_not_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_DUE", 500)
+
+    with pytest.raises(Unusable, match="more than 500 instants fell due"):
+        await backfilling_of(Shop()).backfill("checkout", ago(10**9), limit=1000, way=Way.API)
+
+
+@virtual_time
+async def test_a_crash_before_all_are_handed_over_is_put_right_by_asking_again() -> None:
+    data = MemoryData()
+    broken = Shop(data=data)
+    broken.store.breaks_after = 5
+    with pytest.raises(StoreUnavailable):
+        await backfilling_of(broken).backfill("checkout", ago(30), limit=10, way=Way.API)
+    shop, sent = Shop(data=data), Sent()
+    sent.fails = DispatchError("the queue is away")
+    with pytest.raises(DispatchError):
+        await backfilling_of(shop, sent).backfill("checkout", ago(30), limit=10, way=Way.API)
+    sent.fails = None
+
+    done = await backfilling_of(shop, sent).backfill("checkout", ago(30), limit=10, way=Way.API)
+
+    assert (len(done.tickets), done.ran) == (4, 0)
+    assert sent.sent == [(done.tickets, None)]
+    assert len(await shop.runs.unfinished()) == 4
+
+
+@virtual_time
+async def test_a_queue_gets_messages_that_are_over_in_time_one_after_the_other() -> None:
+    shop, sent = Shop(jobs=[entry(timeout={"attempt": "60s", "run": "150s"})]), Sent()
+
+    await backfilling_of(shop, sent).backfill("checkout", ago(40), limit=10, way=Way.API)
+
+    assert [len(tickets) for tickets, _ in sent.sent] == [2, 2, 1]
+    assert [later for _, later in sent.sent] == [None, START + timedelta(seconds=4), START + timedelta(seconds=8)]
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "limit", "field"),
+    [
+        (ago(0), ago(1), 10, "from"),
+        (ago(10), ago(-1), 10, "to"),
+        (datetime(1969, 12, 31, tzinfo=START.tzinfo), START, 10, "from"),
+        (ago(10), START, 0, "limit"),
+        (ago(10), START, 1001, "limit"),
+    ],
+)
+@virtual_time
+async def test_what_cannot_be_asked_for_is_refused(since: datetime, until: datetime, limit: int, field: str) -> None:
+    with pytest.raises(Unusable) as refused:
+        await backfilling_of(Shop()).backfill("checkout", since, until, limit=limit, way=Way.API)
+
+    assert refused.value.field == field
+
+
+@virtual_time
+async def test_a_job_without_schedule_was_never_due() -> None:
+    shop = Shop(jobs=[entry(schedule=None)])
+
+    with pytest.raises(Conflict, match="has no schedule"):
+        await backfilling_of(shop).backfill("checkout", ago(10), limit=10, way=Way.API)
+    with pytest.raises(UnknownJob):
+        await backfilling_of(shop).backfill("nobody", ago(10), limit=10, way=Way.API)
+
+
+@virtual_time
+async def test_a_backfill_is_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "scheduler.audit"):
+        await backfilling_of(Shop()).backfill("checkout", ago(10), limit=10, way=Way.API)
+
+    assert caplog.messages == [
+        "2 runs of job checkout from checkout@20260301T115950.000Z on were queued, as was asked over the API"
+    ]
