@@ -10,7 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from config.settings import Settings
 from jobs.runs import Ticket
+from scheduler.app import TELEMETRY_PATIENCE
 from scheduler.stores.runs import Runs
 from scheduler.stores.sqlite import open_sqlite
 from tests.parts.host import Host, embedded, job
@@ -123,6 +125,11 @@ async def test_a_taken_port_is_named_and_nothing_starts(tmp_path: Path) -> None:
     assert f"127.0.0.1:{port}" in ended.stderr
     assert "--port" in ended.stderr
     assert not (tmp_path / "state.db").exists()
+
+
+def test_the_bounds_of_an_end_leave_room_in_five_seconds() -> None:
+    """Closing all the rest takes half a second."""
+    assert Settings().shutdown_grace + TELEMETRY_PATIENCE <= 4
 
 
 async def test_bad_configuration_is_told_whole_and_nothing_starts(tmp_path: Path) -> None:
