@@ -10,7 +10,15 @@ import yaml
 
 from config.layers import WELL_KNOWN, variable_layer
 from observability import names
-from scheduler.api import dashboard, health_routes, routes
+from scheduler.api import (
+    backfill_routes,
+    cancel_routes,
+    dashboard,
+    health_routes,
+    letter_routes,
+    pause_routes,
+    routes,
+)
 from tests.docs.pages import ROOT, TEXTS, all_code, code
 
 PACKAGES = "jobs|config|observability|scheduler"
@@ -84,7 +92,16 @@ def named_routes() -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize(("method", "path"), sorted(named_routes() - {("GET", "/api/openapi.json")}))
 def test_a_route_that_is_named_exists(method: str, path: str) -> None:
-    known: list[Any] = [*health_routes.router.routes, *routes.router.routes, *dashboard.router.routes]
+    parts = (
+        backfill_routes,
+        cancel_routes,
+        dashboard,
+        health_routes,
+        letter_routes,
+        pause_routes,
+        routes,
+    )
+    known: list[Any] = [route for part in parts for route in part.router.routes]
     assert any(route.path_regex.match(path) and method in route.methods for route in known)
 
 
