@@ -21,7 +21,7 @@ from tests.parts.tls import TlsKind, ca_file
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ATTEMPT_MS, RUN_MS = 300.0, 900.0
+ATTEMPT_MS, RUN_MS = 200.0, 700.0
 """Deadlines of the jobs whose targets are slow."""
 SLACK_MS = 400.0
 """What a busy machine may take on top."""
@@ -55,7 +55,9 @@ TIMEOUT = {"attempt": f"{ATTEMPT_MS:.0f}ms", "run": f"{RUN_MS:.0f}ms"}
 def slow(
     name: str, server: Server, error: str, *words: str, phases: tuple[str, ...] = ("connect", "first_byte")
 ) -> Case:
-    return Case(name, server, error, ("{peer}", "300 ms", *words), phases, "timed_out", job={"timeout": TIMEOUT})
+    return Case(
+        name, server, error, ("{peer}", f"{ATTEMPT_MS:.0f} ms", *words), phases, "timed_out", job={"timeout": TIMEOUT}
+    )
 
 
 def certificate(kind: TlsKind, *words: str) -> Case:
