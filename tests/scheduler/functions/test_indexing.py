@@ -53,7 +53,7 @@ async def test_a_deployment_with_another_prefix_has_queues_of_its_own(
     [
         ("health", "health/{*rest}", {"GET", "HEAD"}, "anonymous"),
         ("manage", "{*path}", {"PUT", "PATCH", "DELETE"}, "function"),
-        ("operate", "jobs/{name}/run", {"POST"}, "function"),
+        ("operate", "{*path}", {"POST"}, "function"),
         ("read", "{*path}", {"GET", "HEAD"}, "function"),
     ],
 )
@@ -77,6 +77,8 @@ async def test_each_key_has_its_routes(
         ("GET", "/api/dashboard/static/overview.css", "read"),
         ("GET", "/api/nothing/of/the/kind", "read"),
         ("POST", "/api/jobs/checkout/run", "operate"),
+        ("POST", "/api/dead-letters/some/replay", "operate"),
+        ("POST", "/api/health", "operate"),
         ("PUT", "/api/jobs/checkout", "manage"),
         ("PATCH", "/api/health", "manage"),
         ("DELETE", "/api/jobs/checkout/run", "manage"),
@@ -95,7 +97,9 @@ async def test_every_route_of_the_api_reaches_the_function_with_its_key(worker: 
     assert len(paths) >= 7
     for path, operations in paths.items():
         for method in map(str.upper, operations):
-            wanted = "operate" if method == "POST" else "health" if path.startswith("/api/health") else "read"
+            wanted = {"POST": "operate", "DELETE": "manage"}.get(method, "read")
+            if path.startswith("/api/health"):
+                wanted = "health"
             assert worker.matching(method, path.replace("{", "").replace("}", ""))[0] == wanted
 
 
