@@ -14,18 +14,18 @@ from datetime import datetime, timedelta
 
 from jobs.events import RunFinished, RunListener
 from jobs.ports import Clock
-from jobs.running.verdicts import dead_lettered_run
+from jobs.running.verdicts import dead_lettered_run, skipped_run
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog
 from scheduler.dispatch.batches import BadMessage, decode
 from scheduler.dispatch.port import Dispatch
 from scheduler.planning.heap import DueHeap
-from scheduler.planning.ticks import Tick, tick_of
+from scheduler.planning.ticks import LeftOut, Tick, tick_of
 from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
-from scheduler.stores.runs import Claim, Runs, RunState
+from scheduler.stores.runs import Held, Runs, RunState
 from scheduler.stores.schedule_marks import ScheduleMarks
-from scheduler.worker import Worker
+from scheduler.worker import LEASE_MARGIN, Worker
 
 _log = logging.getLogger("scheduler.queue_work")
 
@@ -42,6 +42,8 @@ PRUNED_AT = "pruned-at"
 PRUNE_PATIENCE = 20.0
 """Seconds that one tick spends on old runs: the next one must not wait for it."""
 BURIAL_LEASE = timedelta(seconds=60)
+SENT_AGAIN_AFTER = timedelta(seconds=LEASE_MARGIN)
+"""A ticket that another owner held is sent again for the end of that lease, so it is late by more than this."""
 GIVEN_UP = "it was delivered as often as the platform allows and never performed to its end"
 
 
@@ -90,9 +92,8 @@ class QueueWork:
         tickets = [*tick.on_time, *(ticket for late in tick.late for ticket in late)]
         if tickets:
             await self._dispatch.send(tickets)
-        for ticket, reason in tick.left_out:
-            _log.warning("run %s is left out: %s", ticket.id, reason)
-            await self._worker.skip(ticket, reason)
+        for left_out in tick.left_out:
+            await self._leave_out(left_out)
         await self._cursors.advance(PLANNED_UNTIL, until)
         _log.debug("planned %d tickets until %s", len(tickets), until.isoformat())
         return len(tickets)
@@ -104,8 +105,22 @@ class QueueWork:
             self._in_force_since = await self._marks.note(self._catalog.schedules(), now)
         planned = await self._cursors.get(PLANNED_UNTIL)
         not_before = now - STILL_PLANNED
-        heap = DueHeap(self._catalog.schedules(), planned or now, self._in_force_since)
+        # No tick has come to its end yet: what fell due since the first one began counts as missed.
+        planned = planned or min(self._in_force_since.values(), default=now)
+        heap = DueHeap(self._catalog.schedules(), planned, self._in_force_since)
         return tick_of(self._catalog, heap.pop_until(until, not_before=not_before), not_before=not_before, now=now)
+
+    async def _leave_out(self, found: LeftOut) -> None:
+        """Record it at the latest instant that has no run yet: a tick that was cut short may have sent some of them."""
+        left_out: LeftOut | None = found
+        while left_out is not None:
+            run = skipped_run(left_out.entry.job, left_out.ticket, self._clock, left_out.reason)
+            there = await self._runs.record(left_out.ticket, run)
+            if there is None or (there.run is not None and there.run.message == run.message):
+                _log.warning("run %s is left out: %s", run.id, run.message)
+                self._listener.run_finished(RunFinished(run))
+                return
+            left_out = left_out.earlier()
 
     async def planned_until(self) -> datetime | None:
         """The end of the last tick's horizon; None before the first one. Raises StoreError."""
@@ -145,11 +160,11 @@ class QueueWork:
             _log.info("removed %d old runs", removed)
         await self._cursors.advance(PRUNED_AT, now)
 
-    async def perform_batch(self, body: str | bytes) -> None:
+    async def perform_batch(self, body: str | bytes, delivery: int = 1) -> None:
         """Perform each ticket at its instant; of one job, those that are due already one after the other.
 
         A ticket that another owner holds is sent again for when that lease ends: if the owner died, it is then
-        taken over.
+        taken over. `delivery`: how often the message was delivered, this time included.
 
         Raises:
             BadMessage: the body is not a batch.
@@ -157,7 +172,9 @@ class QueueWork:
         """
         batch = decode(body)
         # One ticket's trouble must not stop the others, as a task group would.
-        ends = await asyncio.gather(*map(self._perform_in_turn, self._turns(batch.tickets)), return_exceptions=True)
+        ends = await asyncio.gather(
+            *(self._perform_in_turn(turn, delivery) for turn in self._turns(batch.tickets)), return_exceptions=True
+        )
         for end in ends:
             if isinstance(end, BaseException):
                 raise end
@@ -171,17 +188,32 @@ class QueueWork:
                 late[ticket.job].append(ticket)
         return [*late.values(), *([ticket] for ticket in tickets if ticket.due_at > now)]
 
-    async def _perform_in_turn(self, tickets: Sequence[Ticket]) -> None:
+    async def _perform_in_turn(self, tickets: Sequence[Ticket], delivery: int) -> None:
         for ticket in tickets:
-            await self._perform_on_time(ticket)
+            await self._perform_on_time(ticket, delivery)
 
-    async def _perform_on_time(self, ticket: Ticket) -> None:
+    async def _perform_on_time(self, ticket: Ticket, delivery: int) -> None:
         wait = (ticket.due_at - self._clock.now()).total_seconds()
         if wait > 0:
             await self._clock.sleep(wait)
         held = await self._worker.perform(ticket)
-        if held is not None and held.until is not None:
+        if held is None:
+            return
+        if held.until is not None:
             await self._dispatch.send([ticket], not_before=held.until)
+        elif isinstance(held, Held) and self._may_be_untold(ticket, delivery):
+            self._tell(held)
+
+    def _may_be_untold(self, ticket: Ticket, delivery: int) -> bool:
+        """Whether the finished run of this ticket may be one of an owner that died before it told anybody.
+
+        The ticket then comes again: in the same message, or in another one once the lease is over.
+        """
+        return delivery > 1 or self._clock.now() - ticket.due_at > SENT_AGAIN_AFTER
+
+    def _tell(self, held: Held) -> None:
+        if held.record.run is not None:
+            self._listener.run_finished(RunFinished(held.record.run))
 
     async def bury(self, body: str | bytes, given_up_at: datetime | None = None) -> None:
         """Keep what was given up: a dead letter, and a failed run for each ticket of the message that is not finished.
@@ -208,7 +240,9 @@ class QueueWork:
         """False if another owner holds it still."""
         now = self._clock.now()
         claim = await self._runs.claim(ticket, self._owner, now + BURIAL_LEASE, now)
-        if not isinstance(claim, Claim):
+        if isinstance(claim, Held):
+            # Who finished it may have died before it told anybody, as the message would not have come here otherwise.
+            self._tell(claim)
             return claim.until is None
         entry = self._catalog.find(ticket.job)
         job = entry.job if entry else None

@@ -80,9 +80,9 @@ class Ticker:
         tick = tick_of(self._catalog, self._heap.pop_until(now, not_before=not_before), not_before=not_before, now=now)
         for tickets in tick.in_turn():
             self._worker.submit(*tickets)
-        for ticket, reason in tick.left_out:
-            _log.warning("run %s is left out: %s", ticket.id, reason)
-            self._worker.submit_skip(ticket, reason)
+        for left_out in tick.left_out:
+            _log.warning("run %s is left out: %s", left_out.ticket.id, left_out.reason)
+            self._worker.submit_skip(left_out.ticket, left_out.reason)
 
     def _pause(self) -> float:
         next_at = self._heap.next_at

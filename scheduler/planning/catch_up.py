@@ -31,11 +31,11 @@ def catch_up(schedule: Schedule, policy: CatchUp, first: datetime, before: datet
     """Decide about the missed instants of a job: `first`, and all after it that lie before `before`."""
     window = max(first, now - timedelta(seconds=policy.within))
     run: tuple[datetime, ...] = ()
-    if policy.policy == "last" and (last := _last(schedule, window, before)) is not None:
+    if policy.policy == "last" and (last := latest(schedule, window, before)) is not None:
         run = (last,)
     elif policy.policy == "all":
         run = _all(schedule, window, before)
-    return CaughtUp(run, _last(schedule, first, run[0] if run else before))
+    return CaughtUp(run, latest(schedule, first, run[0] if run else before))
 
 
 def _all(schedule: Schedule, since: datetime, before: datetime) -> tuple[datetime, ...]:
@@ -48,7 +48,7 @@ def _all(schedule: Schedule, since: datetime, before: datetime) -> tuple[datetim
     return tuple(found)
 
 
-def _last(schedule: Schedule, since: datetime, before: datetime) -> datetime | None:
+def latest(schedule: Schedule, since: datetime, before: datetime) -> datetime | None:
     """The latest instant in [since, before).
 
     Looks back in steps that double, so that a job of each second that was down for days costs no walk over all of them.

@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog, Entry
-from scheduler.planning.catch_up import catch_up
+from scheduler.planning.catch_up import catch_up, latest
 from scheduler.planning.heap import Due
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A job's missed instants from `first` to `last` that have no run: recorded as one skipped run, at the last."""
+
+    entry: Entry
+    first: datetime
+    last: datetime
+
+    @property
+    def ticket(self) -> Ticket:
+        return _ticket(self.entry, self.last)
+
+    @property
+    def reason(self) -> str:
+        """The one sentence for all of them: a row for each would be many for a job of each second."""
+        before = ""
+        if self.last != self.first:
+            before = f", like those before it since {self.first:%Y-%m-%d %H:%M:%S}Z that have no run"
+        policy = self.entry.job.catch_up.policy
+        return f"it fell due while no scheduler was running, or while it stood still{before} (catch_up: {policy})"
+
+    def earlier(self) -> LeftOut | None:
+        """The same without the last one, which turns out to have a run; None if it was the only one."""
+        schedule = self.entry.job.schedule
+        last = None if schedule is None else latest(schedule, self.first, self.last)
+        return None if last is None else replace(self, last=last)
 
 
 @dataclass(slots=True)
 class Tick:
     """`on_time`: to be run at their instants. `late`: of one job each, to be run one after the other. `left_out`: to be
-    recorded as skipped, with the reason."""
+    recorded as skipped."""
 
     on_time: list[Ticket] = field(default_factory=list)
     late: list[tuple[Ticket, ...]] = field(default_factory=list)
-    left_out: list[tuple[Ticket, str]] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
 
     def in_turn(self) -> list[tuple[Ticket, ...]]:
         """All tickets to run, for a tick that plans no further than now: what a job catches up goes before the rest."""
@@ -52,15 +80,8 @@ def _add_missed(tick: Tick, entry: Entry, first: datetime, before: datetime, now
     if caught_up.run:
         tick.late.append(tuple(_ticket(entry, at) for at in caught_up.run))
     if caught_up.left_out is not None:
-        reason = _reason(first, caught_up.left_out, job.catch_up.policy)
-        tick.left_out.append((_ticket(entry, caught_up.left_out), reason))
+        tick.left_out.append(LeftOut(entry, first, caught_up.left_out))
 
 
 def _ticket(entry: Entry, at: datetime) -> Ticket:
     return Ticket.scheduled(entry.job.name, at, entry.generation)
-
-
-def _reason(first: datetime, last: datetime, policy: str) -> str:
-    """The one sentence for all that is left out: a row for each would be many for a job of each second."""
-    before = "" if last == first else f", like those before it since {first:%Y-%m-%d %H:%M:%S}Z that have no run"
-    return f"it fell due while no scheduler was running, or while it stood still{before} (catch_up: {policy})"

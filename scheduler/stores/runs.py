@@ -3,7 +3,7 @@
 Used by worker, queue_work, operations, queries and the hosts. The life of a run in the store:
 
     enqueue -> QUEUED -> claim -> RUNNING -> finish -> FINISHED -> prune
-               (a scheduled run is claimed without being queued first)
+               (a scheduled run is claimed without being queued first; one that is left out is recorded at once)
 
 Its pointer in TIMELINE under "open" is written before the run's own row and deleted after all else, so it is a note of
 what is under way: what a crash leaves half done (on Azure; SQLite leaves nothing) is found by it and put right by
@@ -143,10 +143,22 @@ class Runs:
             # An earlier try got that far before the store went away.
             await self._store.apply(*ending)
             etag = row.etag
-        if key.day == day_of(run.finished_at):
-            self._noted_day = key.day
-        self._latest.note(Row(key.job, key.key, body, etag))
-        self._retention.count(key.job)
+        self._note(Row(key.job, key.key, body, etag), key, run)
+
+    async def record(self, ticket: Ticket, run: Run) -> Record | None:
+        """Store a run that nobody has to perform, such as one that is left out: it is finished from the start.
+
+        So no crash leaves a claim behind. Returns None, or the record that is there already, in whatever state.
+        """
+        key = RunKey.of(ticket)
+        body = encode_finished(run)
+        pointer, row = Put(TIMELINE, OPEN, key.pointer, "{}"), Insert(RUNS, key.job, key.key, body)
+        try:
+            _, etag, *_ = await self._store.apply(pointer, row, *self._ending(key, run))
+        except RowExists:
+            return await self._existing(key)
+        self._note(Row(key.job, key.key, body, etag), key, run)
+        return None
 
     async def get(self, run_id: str) -> Record | None:
         """None if there is no such run, or it is no run id."""
@@ -215,6 +227,13 @@ class Runs:
         runs, and only after every `runs_per_job / 10` of them: a job may have a tenth more for a while.
         """
         return await self._retention.prune(now, age_s, runs_per_job)
+
+    def _note(self, row: Row, key: RunKey, run: Run) -> None:
+        """This process has finished the run."""
+        if key.day == day_of(run.finished_at):
+            self._noted_day = key.day
+        self._latest.note(row)
+        self._retention.count(key.job)
 
     async def _insert(self, key: RunKey, body: str) -> str:
         _, etag = await self._store.apply(Put(TIMELINE, OPEN, key.pointer, "{}"), Insert(RUNS, key.job, key.key, body))

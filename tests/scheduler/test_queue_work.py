@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
+from typing import NoReturn
 
 import pytest
 
@@ -40,6 +42,10 @@ class Post:
     @property
     def planned(self) -> list[str]:
         return [ticket.id for tickets, _ in self.dispatch.sent for ticket in tickets]
+
+
+async def away(*_: object) -> NoReturn:
+    raise StoreUnavailable("the store is away")
 
 
 @virtual_time
@@ -89,6 +95,65 @@ async def test_after_a_long_silence_the_last_minute_is_made_up_for_and_the_rest_
     (skipped,) = [event.run for event in post.shop.heard.finished]
     assert (skipped.outcome, skipped.due_at) == (Outcome.SKIPPED, post.shop.clock.now() - timedelta(seconds=90))
     assert "catch_up: none" in skipped.message
+
+
+@virtual_time
+async def test_what_fell_due_since_a_first_tick_that_was_cut_short_is_left_out_with_the_reason() -> None:
+    post = Post(Shop(jobs=[entry(schedule="every 30s")]))
+    start = post.shop.clock.now()
+    post.dispatch.fails = DispatchError("the queue is away")
+    with pytest.raises(DispatchError):
+        await post.work.plan_ahead()
+    post.dispatch.fails = None
+    await asyncio.sleep(600)
+
+    await post.work.plan_ahead()
+
+    (skipped,) = [event.run for event in post.shop.heard.finished]
+    assert skipped.due_at == start + timedelta(seconds=510)
+    assert "since 2026-03-01 12:00:30Z" in skipped.message
+
+
+@virtual_time
+async def test_what_is_left_out_is_recorded_though_a_tick_that_was_cut_short_had_the_last_of_it_run() -> None:
+    shop = Shop(jobs=[entry(schedule="every 30s")])
+    post = Post(shop)
+    await post.work.plan_ahead()
+    await asyncio.sleep(3600)
+    post.dispatch.sent.clear()
+    shop.runs.record = away  # type: ignore[method-assign, assignment]  # the store goes away after the tickets are sent
+    with pytest.raises(StoreUnavailable):
+        await post.work.plan_ahead()
+    del shop.runs.record
+    ((sent, _),) = post.dispatch.sent
+    await post.work.perform_batch(encode(Batch(sent)))
+    await asyncio.sleep(60)
+    shop.heard.finished.clear()
+
+    await post.work.plan_ahead()
+
+    (skipped,) = [event.run for event in shop.heard.finished]
+    assert skipped.due_at == sent[0].due_at - timedelta(seconds=30)
+    assert "since 2026-03-01 12:01:30Z" in skipped.message
+
+
+@virtual_time
+@pytest.mark.parametrize("changes", range(1, 6))
+async def test_a_tick_that_is_cut_short_while_it_leaves_out_leaves_no_run_that_is_never_finished(changes: int) -> None:
+    data = MemoryData()
+    first = Post(Shop(jobs=[entry(schedule="every 30s")], data=data))
+    await first.work.plan_ahead()
+    await asyncio.sleep(3600)
+    first.shop.store.breaks_after = changes
+    with suppress(StoreUnavailable):
+        await first.work.plan_ahead()
+    await asyncio.sleep(60)
+
+    second = Post(Shop(jobs=[entry(schedule="every 30s")], data=data))
+    await second.work.plan_ahead()
+
+    assert await second.shop.runs.unfinished() == []
+    assert [event.run.outcome for event in second.shop.heard.finished] == [Outcome.SKIPPED]
 
 
 @virtual_time
@@ -171,6 +236,32 @@ async def test_a_ticket_that_is_done_is_settled_silently() -> None:
 
 
 @virtual_time
+async def test_a_run_whose_owner_may_have_died_before_it_told_anybody_is_told_when_its_message_comes_again() -> None:
+    data = MemoryData()
+    dead, post = Shop(data=data, owner="dead"), Post(Shop(data=data))
+    ticket = dead.ticket()
+    await dead.worker.perform(ticket)
+
+    await post.work.perform_batch(encode(Batch((ticket,))), delivery=2)
+
+    assert [event.run.id for event in post.shop.heard.finished] == [ticket.id]
+    assert post.shop.check.calls == []
+
+
+@virtual_time
+async def test_a_run_is_told_when_its_ticket_was_sent_again_for_the_end_of_a_lease() -> None:
+    data = MemoryData()
+    dead, post = Shop(data=data, owner="dead"), Post(Shop(data=data))
+    ticket = dead.ticket()
+    await dead.worker.perform(ticket)
+    await asyncio.sleep(60)
+
+    await post.work.perform_batch(encode(Batch((ticket,))))
+
+    assert [event.run.id for event in post.shop.heard.finished] == [ticket.id]
+
+
+@virtual_time
 async def test_one_ticket_that_cannot_be_claimed_stops_no_other_and_fails_the_message() -> None:
     shop = Shop(jobs=[entry("a"), entry("b")])
     post = Post(shop)
@@ -227,7 +318,8 @@ async def test_burying_again_adds_nothing() -> None:
         await asyncio.sleep(600)
 
     assert len(await shop.dead_letters.list()) == 2
-    assert len(shop.heard.finished) == 1
+    # Told again, as the first burial may have died before it did; it is one run.
+    assert len({event.run.id for event in shop.heard.finished}) == 1
 
 
 @virtual_time

@@ -123,8 +123,8 @@ def test_the_reason_says_since_when_and_which_policy(missed: datetime, says: str
 
     tick = tick_of(Catalog([job]), [Due("checkout", missed, missed=True)], not_before=at(590), now=at(600))
 
-    ((ticket, reason),) = tick.left_out
-    assert ticket.due_at == at(540)
-    assert says in reason
-    assert reason.endswith("(catch_up: none)")
+    (left_out,) = tick.left_out
+    assert left_out.ticket.due_at == at(540)
+    assert says in left_out.reason
+    assert left_out.reason.endswith("(catch_up: none)")
     assert (tick.on_time, tick.late) == ([], [])

@@ -60,6 +60,27 @@ async def test_a_finished_run_is_not_run_again(runs: Runs) -> None:
     assert await runs.unfinished() == []
 
 
+async def test_a_run_that_nobody_performs_is_finished_from_the_start(runs: Runs) -> None:
+    run = run_of(ticket(), Outcome.SKIPPED)
+    assert await runs.record(ticket(), run) is None
+    record = await runs.get(run.id)
+    assert record is not None
+    assert (record.run, await runs.unfinished()) == (run, [])
+    assert [listed.run for listed in (await runs.list()).records] == [run]
+
+
+async def test_what_somebody_has_claimed_or_finished_is_not_recorded_as_left_out(runs: Runs) -> None:
+    claim = await claimed(runs, ticket())
+    there = await runs.record(ticket(), run_of(ticket(), Outcome.SKIPPED))
+    assert there is not None
+    assert there.state is RunState.RUNNING
+    await runs.finish(claim, run_of(ticket()))
+    there = await runs.record(ticket(), run_of(ticket(), Outcome.SKIPPED))
+    assert there is not None
+    assert there.run == run_of(ticket())
+    assert await runs.unfinished() == []
+
+
 async def test_of_many_claims_at_once_one_succeeds(open_store: OpenStore) -> None:
     processes = [Runs(await open_store()), Runs(await open_store())]
     claims = [runs.claim(ticket(), f"owner {number}", NOON + LEASE, NOON) for number in range(5) for runs in processes]
