@@ -1,0 +1,173 @@
+"""Runs one seed. Called by the tests and by `python -m bench.simulation`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.definition import JobDefinition
+from jobs.runs import ErrorClass, Outcome
+from scheduler.catalog import Catalog, Entry
+from tests.jobs.running.virtual_time import VirtualTimeLoop
+from tests.simulation.functions import Instances
+from tests.simulation.oracle import Oracle
+from tests.simulation.process import START, Killed, Troubles, World, true_time
+from tests.simulation.storage import Tables
+from tests.simulation.targets import Outside
+
+CALM_WITH_TICKS = 600.0
+"""Seconds at the end without kills and faults, in which ticks make up for what was missed."""
+CALM_WITHOUT_TICKS = 1500.0
+"""Seconds after them: no message and no lease is hidden for longer."""
+
+FIGURES = ("runs", "kills", "ticks", "redelivered", "executed_again", "left_out", "dead_lettered")
+"""The counts of a result."""
+
+_SCHEDULES = (
+    "*/30 * * * * *",
+    "0 * * * * *",
+    "15 */2 * * * *",
+    "every 3m",
+    "0 */5 * * * *",
+    "every 7m",
+    "every 10m",
+    "30 */15 * * * *",
+    "every 20m",
+    "0 0 * * * *",
+)
+_WEIGHTS = (1, 2, 2, 4, 12, 12, 24, 24, 24, 12)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`violations`: one sentence each; none if all is well."""
+
+    seed: int
+    runs: int
+    kills: int
+    executed_again: int
+    dead_lettered: int
+    left_out: int
+    redelivered: int
+    ticks: int
+    violations: tuple[str, ...]
+
+
+def simulate(seed: int, jobs: int = 20, hours: float = 2.0) -> Result:
+    """So many jobs for so many hours of virtual time. The same seed gives the same result."""
+    logging.getLogger("scheduler").setLevel(logging.CRITICAL)
+    logging.getLogger("jobs").setLevel(logging.CRITICAL)
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(_functions(seed, jobs, hours))
+
+
+async def _functions(seed: int, jobs: int, hours: float) -> Result:
+    world = World(seed, _troubles(seed))
+    _listen_for_mistakes(world)
+    catalog = _catalog(world, jobs)
+    tables, outside = Tables(world), Outside(world)
+    instances = Instances(world, seed, catalog, tables, outside)
+    for _ in range(world.luck.choice((2, 3))):
+        instances.start()
+    end = hours * 3600
+    timer = asyncio.create_task(instances.timer(end + CALM_WITH_TICKS))
+    bad_luck = asyncio.create_task(_bad_luck(world, instances, end))
+    await asyncio.sleep(end)
+    world.calm_down()
+    reached = true_time()
+    await asyncio.sleep(CALM_WITH_TICKS + CALM_WITHOUT_TICKS)
+    await timer
+    await bad_luck
+    oracle = Oracle(catalog, tables, outside)
+    planned = oracle.planned_until() or START
+    violations = [*world.violations, *oracle.problems(planned)]
+    if planned < reached:
+        violations.append("planning has come to a halt")
+    if instances.queue.waiting or instances.poison.waiting:
+        violations.append("there are messages that are delivered for ever")
+    runs = list(oracle.runs)
+    result = Result(
+        seed=seed,
+        runs=len(runs),
+        kills=world.kills,
+        executed_again=sum(number - 1 for number in outside.executions.values()),
+        dead_lettered=sum(run.error is ErrorClass.DEAD_LETTERED for run in runs),
+        left_out=sum(run.outcome is Outcome.SKIPPED for run in runs),
+        redelivered=instances.queue.redelivered + instances.poison.redelivered,
+        ticks=instances.ticks,
+        violations=tuple(violations),
+    )
+    instances.stop()
+    return result
+
+
+async def _bad_luck(world: World, instances: Instances, until: float) -> None:
+    """Kills that hit whatever a process is at, and times when store and queue are away."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(world.luck.expovariate(1 / 600))
+        if loop.time() >= until:
+            return
+        if world.happens(0.3):
+            world.away_until = loop.time() + world.luck.choice((1, 5, 20, 90, 400))
+        else:
+            instances.kill_some()
+
+
+def _troubles(seed: int) -> Troubles:
+    """Some seeds have many kills and hardly any faults, others the reverse."""
+    return Troubles(
+        calls_between_kills=(100, 400, 2000)[seed % 3],
+        lost_answers=(0.0, 0.003, 0.02)[seed // 3 % 3],
+        unavailable=(0.0, 0.003, 0.02)[seed // 9 % 3],
+        slow=(0.05, 0.5)[seed % 2],
+        doubled=(0.01, 0.05)[seed // 2 % 2],
+    )
+
+
+def _catalog(world: World, jobs: int) -> Catalog:
+    return Catalog(Entry(_job(world, f"job-{number:02d}"), "jobs.yaml:1") for number in range(jobs))
+
+
+def _job(world: World, name: str) -> JobDefinition:
+    luck = world.luck
+    (schedule,) = luck.choices(_SCHEDULES, _WEIGHTS)
+    definition: dict[str, Any] = {
+        "name": name,
+        "schedule": schedule,
+        "check": {"kind": "http", "url": "http://127.0.0.1:9/"},
+        "expect": [{"status": 200}],
+        "catch_up": {
+            "policy": luck.choice(("none", "last", "all")),
+            "within": luck.choice(("5m", "1h")),
+        },
+        "overlap": luck.choice(("skip", "allow")),
+        "dead_letter": luck.random() < 0.3,
+        "retry": {"attempts": luck.choice((1, 3))},
+    }
+    if luck.random() < 0.2:
+        definition["circuit"] = {"consecutive_failures": 2, "open_for": "2m"}
+    return JobDefinition.model_validate(definition)
+
+
+def _listen_for_mistakes(world: World) -> None:
+    """Nothing of the program may break in the background, unless its process was killed."""
+
+    def heard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), Killed):
+            world.violations.append(f"in the background: {context['message']}: {context.get('exception')!r}")
+
+    asyncio.get_running_loop().set_exception_handler(heard)
+
+
+def summary(results: list[Result]) -> Counter[str]:
+    """Totals by name."""
+    total: Counter[str] = Counter(seeds=len(results))
+    for result in results:
+        for name in FIGURES:
+            total[name] += getattr(result, name)
+        total["violations"] += len(result.violations)
+    return total
