@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from jobs.events import RunFinished, RunListener
 from jobs.ports import Clock
-from jobs.running.verdicts import dead_lettered_run, skipped_run
+from jobs.running.verdicts import dead_lettered_run
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog
 from scheduler.dispatch.batches import BadMessage, decode
@@ -113,14 +113,10 @@ class QueueWork:
     async def _leave_out(self, found: LeftOut) -> None:
         """Record it at the latest instant that has no run yet: a tick that was cut short may have sent some of them."""
         left_out: LeftOut | None = found
-        while left_out is not None:
-            run = skipped_run(left_out.entry.job, left_out.ticket, self._clock, left_out.reason)
-            there = await self._runs.record(left_out.ticket, run)
-            if there is None or (there.run is not None and there.run.message == run.message):
-                _log.warning("run %s is left out: %s", run.id, run.message)
-                self._listener.run_finished(RunFinished(run))
-                return
+        while left_out is not None and not await self._worker.skip(left_out.ticket, left_out.reason):
             left_out = left_out.earlier()
+        if left_out is not None:
+            _log.warning("run %s is left out: %s", left_out.ticket.id, left_out.reason)
 
     async def planned_until(self) -> datetime | None:
         """The end of the last tick's horizon; None before the first one. Raises StoreError."""

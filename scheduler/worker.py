@@ -26,7 +26,7 @@ from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.port import StoreError
-from scheduler.stores.runs import Claim, ClaimLost, Held, Runs
+from scheduler.stores.runs import Claim, ClaimLost, Held, Record, Runs
 
 _log = logging.getLogger("scheduler.worker")
 
@@ -157,16 +157,29 @@ class Worker:
             await self._going.recorded(run.id)
             return None
 
-    async def skip(self, ticket: Ticket, reason: str) -> None:
-        """Record a ticket that is not run, unless somebody ran it after all. Raises StoreError."""
+    async def skip(self, ticket: Ticket, reason: str) -> bool:
+        """Record a ticket that is not run; False if somebody has run it after all, or is at it. Raises StoreError.
+
+        It is not claimed first: a crash in between would leave an interrupted run, which says nothing of the reason.
+        """
         entry = self._catalog.find(ticket.job)
-        now = self._clock.now()
-        claim = await self._runs.claim(ticket, self._owner, now + timedelta(seconds=LEASE_MARGIN), now)
-        if isinstance(claim, Held):
-            return
         run = skipped_run(entry.job if entry else None, ticket, self._clock, reason)
-        await self._record(claim, run)
+        there = await self._record_unclaimed(ticket, run)
+        if there is not None and (there.run is None or there.run.message != run.message):
+            return False
+        # If it was there already, whoever recorded it may have died before it told anybody.
         self._listener.run_finished(RunFinished(run))
+        return True
+
+    async def _record_unclaimed(self, ticket: Ticket, run: Run) -> Record | None:
+        """See Runs.record; over a short absence of the store."""
+        for pause in STORE_PATIENCE:
+            try:
+                return await self._runs.record(ticket, run)
+            except StoreError as error:
+                _log.warning("run %s is not recorded yet: %s", run.id, error)
+                await self._clock.sleep(pause)
+        return await self._runs.record(ticket, run)
 
     async def _busy(self, ticket: Ticket, entry: Entry | None) -> Busy | None:
         """Replays are not left out because another run goes on, as that would lose them for good."""
@@ -216,7 +229,7 @@ class Worker:
     async def _skip_logged(self, ticket: Ticket, reason: str) -> None:
         try:
             await self.skip(ticket, reason)
-        except (NotRecorded, StoreError) as error:
+        except StoreError as error:
             _log.error("run %s was left out, but history does not have it: %s", ticket.id, error)
 
     async def _perform_logged(self, tickets: Sequence[Ticket]) -> None:

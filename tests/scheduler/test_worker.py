@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -247,6 +248,49 @@ async def test_what_a_background_run_found_out_is_told_although_the_store_stays_
 
     assert [event.run.error for event in shop.heard.finished] == [ErrorClass.CONNECTION_REFUSED]
     assert "history does not have it" in caplog.text
+
+
+@virtual_time
+@pytest.mark.parametrize("changes", range(5))
+async def test_a_crash_while_a_run_is_left_out_leaves_it_recorded_with_the_reason_or_free(changes: int) -> None:
+    data = MemoryData()
+    dead, next_one = Shop(data=data, owner="dead"), Shop(data=data)
+    ticket = dead.ticket()
+    dead.store.breaks_after = changes
+    with suppress(StoreUnavailable):
+        await dead.worker.skip(ticket, "it was left out")
+
+    assert await next_one.worker.skip(ticket, "it was left out")
+
+    record = await next_one.runs.get(ticket.id)
+    assert record is not None
+    assert record.run is not None
+    assert (record.run.outcome, record.run.message) == (Outcome.SKIPPED, "it was left out")
+    assert await next_one.runs.unfinished() == []
+    assert len(next_one.heard.finished) == 1
+
+
+@virtual_time
+async def test_a_run_that_is_left_out_is_recorded_over_a_short_absence_of_the_store() -> None:
+    shop = Shop()
+    shop.store.breaks_after = 0
+    skipping = asyncio.create_task(shop.worker.skip(shop.ticket(), "it was left out"))
+    await asyncio.sleep(2)
+    shop.store.breaks_after = None
+
+    assert await skipping
+    assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SKIPPED]
+
+
+@virtual_time
+async def test_what_somebody_has_run_is_not_left_out() -> None:
+    shop = Shop()
+    ticket = shop.ticket()
+    await shop.worker.perform(ticket)
+
+    assert not await shop.worker.skip(ticket, "it was left out")
+
+    assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SUCCEEDED]
 
 
 @virtual_time
