@@ -197,7 +197,14 @@ class LogLine(LogEvent):
         return self.message
 
 
-TelemetryEvent = RunFinished | AttemptRetried | DeadLettered | LogLine
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the watchdog measured: a value of each gauge that is known. No line of the log."""
+
+    values: Mapping[names.Metric, float]
+
+
+TelemetryEvent = RunFinished | AttemptRetried | DeadLettered | LogLine | Measured
 """What an exporter is offered."""
 
 

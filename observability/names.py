@@ -21,9 +21,12 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Metric(Name):
-    """A `count` is summed, a `distribution` keeps its spread. `tags` are all it is split by, so its size is bounded."""
+    """A `count` is summed, a `distribution` keeps its spread, of a `gauge` the newest value counts.
 
-    kind: Literal["count", "distribution"] = "count"
+    `tags` are all it is split by, so its size is bounded.
+    """
+
+    kind: Literal["count", "distribution", "gauge"] = "count"
     tags: tuple[str, ...] = ()
 
 
@@ -56,6 +59,7 @@ JOB_FAILED: Final = _event("JOB_FAILED", "A run is over and says that the target
 JOB_DEAD_LETTERED: Final = _event("JOB_DEAD_LETTERED", "A run is given up and kept as a dead letter.")
 SERVICE_STARTED: Final = _event("SERVICE_STARTED", "The scheduler is ready and begins to plan.")
 SERVICE_STOPPED: Final = _event("SERVICE_STOPPED", "The scheduler has ended its runs and closes.")
+WATCHDOG: Final = _event("WATCHDOG", "A part of the scheduler does not move as it should, or is well again.")
 
 # --- Fields of every log line -----------------------------------------------------------------------------------------
 
@@ -89,6 +93,7 @@ ENVIRONMENT: Final = _field("Environment", "The environment's name: dev, test, p
 VERSION: Final = _field("Version", "The program's version.")
 JOBS: Final = _field("Jobs", "How many jobs are in force.")
 HOST: Final = _field("Host", "Which host runs the program: embedded or functions.")
+PART: Final = _field("Part", "The part of health that the watchdog speaks of: jobs or queue.")
 DNS_TIME: Final = _field("DnsTime", "Name resolution of an attempt.", "ms")
 CONNECT_TIME: Final = _field("ConnectTime", "TCP connection of an attempt.", "ms")
 TLS_TIME: Final = _field("TlsTime", "TLS handshake of an attempt.", "ms")
@@ -116,6 +121,25 @@ LATENESSES: Final = Metric("scheduler.job.lateness", "Start minus due instant.",
 ATTEMPT_COUNTS: Final = Metric("scheduler.job.attempts", "Attempts of a run.", "", "distribution", (TAG_JOB,))
 DEAD_LETTERS: Final = Metric("scheduler.job.dead_letters", "Runs given up.", "", "count", (TAG_JOB,))
 
+
+def _gauge(name: str, description: str, unit: str = "") -> Metric:
+    return Metric(f"scheduler.watchdog.{name}", description, unit, "gauge")
+
+
+GAUGES: Final = {
+    "tick_gap": _gauge("tick_gap", "Time since the last tick.", "s"),
+    "late_jobs": _gauge("late_jobs", "Jobs of which a due instant passed without a run."),
+    "silent_jobs": _gauge("silent_jobs", "Jobs without a run for twice their interval."),
+    "queue_depth": _gauge("queue_depth", "Tickets (embedded) or messages (Functions) that wait."),
+    "queue_age": _gauge("queue_age", "For how long the oldest of them could have been worked on.", "s"),
+    "poison_depth": _gauge("poison_depth", "Messages given up that are not dead letters yet."),
+    "dead_letters": _gauge("dead_letters", "Dead letters that are kept."),
+    "open_runs": _gauge("open_runs", "Runs that are queued or running."),
+    "oldest_run": _gauge("oldest_run", "Time since the due instant of the oldest of them.", "s"),
+    "store_time": _gauge("store_time", "How long the store takes to write a row.", "ms"),
+}
+"""What the watchdog tells, by the names that it uses (scheduler.watchdog.report)."""
+
 # --- Others -----------------------------------------------------------------------------------------------------------
 
 SERVICE_CHECK: Final = Name(
@@ -127,5 +151,5 @@ DEAD_LETTER_EVENT: Final = Name("JobDeadLettered", "The custom event of a run gi
 LOG_EVENTS: Final = tuple(_events)
 FIELDS: Final = tuple(_fields)
 METRIC_TAGS: Final = tuple(_tags)
-METRICS: Final = (RUNS, DURATIONS, RESPONSE_TIMES, LATENESSES, ATTEMPT_COUNTS, DEAD_LETTERS)
+METRICS: Final = (RUNS, DURATIONS, RESPONSE_TIMES, LATENESSES, ATTEMPT_COUNTS, DEAD_LETTERS, *GAUGES.values())
 OTHERS: Final = (SERVICE_CHECK, RUN_EVENT, DEAD_LETTER_EVENT)

@@ -5,6 +5,7 @@
     ...                     # the runner calls run_started, attempt_retried, run_finished
     await telemetry.aclose(timeout=3.0)
 
+Beside runs it hears of the watchdog, once a minute and when something goes wrong.
 Nothing here waits and nothing raises: a run is never delayed or failed by whoever listens to it.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from observability.events import (
     JobStarted,
     LogEvent,
     LogLine,
+    Measured,
     ServiceEvent,
     TelemetryEvent,
 )
@@ -91,6 +93,14 @@ class Telemetry:
         """The scheduler has ended its runs."""
         self._tell(names.SERVICE_STOPPED, "scheduler stopped", {names.HOST: host})
 
+    def watchdog(self, part: str, message: str, *, well: bool) -> None:
+        """A part of health, `jobs` or `queue`, is no longer well, or is well again."""
+        self._tell(names.WATCHDOG, message, {names.PART: part}, logging.INFO if well else logging.WARNING)
+
+    def gauges(self, values: Mapping[str, float]) -> None:
+        """What the watchdog measured, by the keys of names.GAUGES."""
+        self._offer(Measured({names.GAUGES[key]: value for key, value in values.items()}))
+
     def health(self) -> list[dict[str, object]]:
         """Of each exporter: `exporter`, `state` (off, on, degraded), `last_error`, `sent`, `dropped`."""
         reports = [self._health_of(exporter) for exporter in self._exporters]
@@ -111,9 +121,9 @@ class Telemetry:
         logging.getLogger().removeHandler(self._tap)
         await asyncio.gather(*(exporter.aclose(timeout) for exporter in self._exporters), return_exceptions=True)
 
-    def _tell(self, name: str, sentence: str, values: dict[str, object]) -> None:
+    def _tell(self, name: str, sentence: str, values: dict[str, object], level: int = logging.INFO) -> None:
         values |= {names.ENVIRONMENT: self._environment, names.VERSION: self._version}
-        event = ServiceEvent(name, sentence, values)
+        event = ServiceEvent(name, sentence, values, level)
         self._write(event, _service_log)
         self._offer(
             LogLine(datetime.now(UTC), event.level, _service_log.name, event.sentence, event.name, event.fields())

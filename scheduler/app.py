@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from config.identity import Identity
 from config.kept_values import Trouble
@@ -30,7 +31,7 @@ from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.catalog import Catalog, Entry
 from scheduler.dispatch.in_process import InProcessDispatch
-from scheduler.dispatch.port import Dispatch
+from scheduler.dispatch.port import Depths, Dispatch
 from scheduler.dispatch.queues import run_queue
 from scheduler.gates import Overlap, OverlapAnywhere, OverlapHere
 from scheduler.health import Health, PartHealth, Probe, Status
@@ -47,6 +48,7 @@ from scheduler.stores.port import Store, StoreError
 from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.version import VERSION
+from scheduler.watchdog import JobWatch, Noted, Taking, Watchdog, WatchedRuns
 from scheduler.worker import Worker
 
 TELEMETRY_PATIENCE = 1.0
@@ -78,6 +80,9 @@ class Program:
     operations: Operations
     queries: Queries
     health: Health
+    watchdog: Watchdog
+    taking: Taking
+    """The worker for those who hand it tickets, so that the watchdog knows what waits."""
     telemetry: Telemetry
     queue_work: QueueWork | None
 
@@ -87,6 +92,7 @@ class Program:
             operations=self.operations,
             queries=self.queries,
             health=self.health,
+            watchdog=self.watchdog,
             clock=self.clock,
             environment=self.settings.environment,
             version=self.settings.version or VERSION,
@@ -130,9 +136,13 @@ class _Builder:
         identity = Identity(self._settings, clock=self._clock)
         self._stack.push_async_callback(identity.aclose)
         store = await self._store(identity)
-        runs, pauses = Runs(store), Pauses(store, self._clock.monotonic)
+        noted = Noted(self._clock)
+        runs, pauses = WatchedRuns(store, noted), Pauses(store, self._clock.monotonic)
         worker = self._worker(identity, store, runs, pauses, told)
-        dispatch = await self._dispatch(identity, worker)
+        taking = Taking(worker, noted)
+        dispatch = await self._dispatch(identity, taking)
+        depths = await self._depths(identity, noted)
+        job_watch = JobWatch(self._catalog, runs, pauses, noted, self._clock)
         return Program(
             settings=self._settings,
             catalog=self._catalog,
@@ -146,6 +156,8 @@ class _Builder:
             operations=self._operations(store, runs, pauses, worker, dispatch, told),
             queries=Queries(self._catalog, runs, pauses, DeadLetters(store), self._clock),
             health=self._health,
+            watchdog=self._watchdog(job_watch, depths, store, telemetry),
+            taking=taking,
             telemetry=telemetry,
             queue_work=self._queue_work(store, runs, worker, dispatch, telemetry),
         )
@@ -215,21 +227,39 @@ class _Builder:
             return OverlapHere
         return lambda going: OverlapAnywhere(runs, self._clock, going)
 
-    async def _dispatch(self, identity: Identity, worker: Worker) -> Dispatch:
+    async def _dispatch(self, identity: Identity, taking: Taking) -> Dispatch:
         if self._role is not Role.FUNCTIONS:
-            return InProcessDispatch(worker.submit)
-        storage = self._settings.storage
+            return InProcessDispatch(taking.submit)
         from scheduler.dispatch.azure_queue import open_azure_queue
 
-        dispatch = await open_azure_queue(
-            run_queue(storage.prefix),
-            connection_string=storage.connection_string.get_secret_value() if storage.connection_string else None,
-            url=storage.queue_url or f"https://{storage.account_name}.queue.core.windows.net",
-            credential=None if storage.connection_string else await identity.credential(),
-            now=self._clock.now,
-        )
+        dispatch = await open_azure_queue(**await self._queue(identity))
         self._stack.push_async_callback(dispatch.aclose)
         return dispatch
+
+    async def _depths(self, identity: Identity, noted: Noted) -> Depths:
+        if self._role is not Role.FUNCTIONS:
+            return noted
+        from scheduler.dispatch.azure_depth import open_azure_depth
+
+        depths = open_azure_depth(**await self._queue(identity))
+        self._stack.push_async_callback(depths.aclose)
+        return depths
+
+    async def _queue(self, identity: Identity) -> dict[str, Any]:
+        """What is needed to open it."""
+        storage = self._settings.storage
+        return {
+            "queue_name": run_queue(storage.prefix),
+            "connection_string": storage.connection_string.get_secret_value() if storage.connection_string else None,
+            "url": storage.queue_url or f"https://{storage.account_name}.queue.core.windows.net",
+            "credential": None if storage.connection_string else await identity.credential(),
+            "now": self._clock.now,
+        }
+
+    def _watchdog(self, jobs: JobWatch, queue: Depths, store: Store, telemetry: Telemetry) -> Watchdog:
+        watchdog = Watchdog(jobs, queue, store, telemetry, self._clock, shared=self._role is Role.FUNCTIONS)
+        self._health.add("watchdog", watchdog.health)
+        return watchdog
 
     def _queue_work(
         self, store: Store, runs: Runs, worker: Worker, dispatch: Dispatch, telemetry: Telemetry

@@ -11,8 +11,9 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 import uvicorn
@@ -134,7 +135,7 @@ async def recover(program: Program) -> None:
     """After a crash: runs that were in work ended with the old process; those only queued still have to run."""
     for record in await program.runs.unfinished():
         if record.state is RunState.QUEUED:
-            program.worker.submit(record.ticket)
+            program.taking.submit(record.ticket)
             continue
         now = program.clock.now()
         claim = await program.runs.claim(record.ticket, "recovery", now, record.lease_until or now)
@@ -148,9 +149,10 @@ async def _serve_program(program: Program, listener: socket.socket) -> None:
     server = _server(create_api(program.services()))
     ticker = await _ticker(program)
     program.health.add("ticker", _ticker_health(program, ticker))
+    program.watchdog.ticks_from(_last_tick(ticker))
     with _stop_on_signal() as stopping:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        async with _running(ticker.run(), _retention(program), _progress(program, ticker)):
+        async with _running(ticker.run(), _retention(program), _progress(program, ticker), program.watchdog.run()):
             program.telemetry.service_started(host="embedded", jobs=len(program.catalog))
             _log.info("dashboard: %s/api/dashboard", address_of(listener))
             await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
@@ -219,7 +221,7 @@ async def _ticker(program: Program) -> Ticker:
     """Goes on where the last process stopped, with the schedules that are the same since."""
     in_force_since = await program.marks.note(program.catalog.schedules(), program.clock.now())
     planned_until = await program.cursors.get(PLANNED_UNTIL)
-    return Ticker(program.catalog, program.worker, program.clock, after=planned_until, later=in_force_since)
+    return Ticker(program.catalog, program.taking, program.clock, after=planned_until, later=in_force_since)
 
 
 async def _progress(program: Program, ticker: Ticker) -> None:
@@ -248,6 +250,13 @@ async def _retention(program: Program) -> None:
             if removed or letters:
                 _log.info("removed %d old runs and %d old dead letters", removed, letters)
         await program.clock.sleep(RETENTION_PAUSE)
+
+
+def _last_tick(ticker: Ticker) -> Callable[[], Awaitable[datetime]]:
+    async def last_tick() -> datetime:
+        return ticker.last_tick
+
+    return last_tick
 
 
 def _ticker_health(program: Program, ticker: Ticker) -> Probe:

@@ -8,6 +8,7 @@ from jobs.ports import Clock
 from scheduler.health import Health
 from scheduler.operations import Operations
 from scheduler.queries import Queries
+from scheduler.watchdog import Watchdog
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class Services:
     operations: Operations
     queries: Queries
     health: Health
+    watchdog: Watchdog
     clock: Clock
     environment: str
     version: str

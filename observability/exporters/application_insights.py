@@ -16,12 +16,13 @@ import socket
 import sys
 import time
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jobs.events import AttemptRetried, RunFinished
 from jobs.runs import Run
 from observability import names
-from observability.events import DeadLettered, Fields, LogLine, TelemetryEvent
+from observability.events import DeadLettered, Fields, LogLine, Measured, TelemetryEvent
 from observability.exporters import application_insights_rows as rows
 from observability.exporters.background import BackgroundExporter, Closing, Tally
 from observability.exporters.measurements import measurements, tag_values
@@ -29,6 +30,8 @@ from observability.exporters.port import APPLICATION_INSIGHTS
 from observability.redacting import redact_fields
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import Observation
+
     from config.settings import Settings
     from jobs.redaction import Redactor
 
@@ -89,6 +92,7 @@ class ApplicationInsightsDelivery:
         self._redactor = redactor
         self._location = os.environ.get("REGION_NAME") or environment
         self._pending = 0
+        self._measured: dict[names.Metric, float] = {}
 
     def open(self, tally: Tally, closing: Closing) -> None:
         self._tally = tally
@@ -135,6 +139,19 @@ class ApplicationInsightsDelivery:
             for metric in names.METRICS
             if metric.kind == "distribution"
         }
+        for metric in names.METRICS:
+            if metric.kind == "gauge":
+                meter.create_observable_gauge(
+                    metric.name, [partial(self._observe, metric)], metric.unit, metric.description
+                )
+
+    def _observe(self, metric: names.Metric, options: object) -> list[Observation]:
+        """A value is sent once: the SDK's plain gauge would repeat the last one for ever, also when all is standing
+        still, or when another instance has taken over."""
+        from opentelemetry.metrics import Observation
+
+        value = self._measured.pop(metric, None)
+        return [] if value is None else [Observation(value)]
 
     def _flush(self) -> None:
         handed_over, self._pending = self._pending, 0
@@ -159,6 +176,8 @@ class ApplicationInsightsDelivery:
             case DeadLettered():
                 self._emit_record(rows.dead_letter_event(event, self._redactor), str(event), time.time_ns())
                 self._counts[names.DEAD_LETTERS].add(1, {names.TAG_JOB: event.ticket.job})
+            case Measured():
+                self._measured.update(event.values)
             case LogLine() if self._ours:
                 self._emit_line(event)
             case LogLine() | AttemptRetried():

@@ -25,6 +25,7 @@ from observability.events import (
     JobRetry,
     LogEvent,
     LogLine,
+    Measured,
     TelemetryEvent,
 )
 from observability.exporters.measurements import measurements, tag_values
@@ -55,7 +56,7 @@ _LONGEST_CHECK_MESSAGE = 500
 _INTERVAL = 10
 """Seconds that a count speaks for; as the Datadog agent does it."""
 
-_COUNT = 1
+_COUNT, _GAUGE = 1, 3
 _OK, _WARNING, _CRITICAL = 0, 1, 2
 
 
@@ -99,6 +100,7 @@ def payloads(events: Sequence[TelemetryEvent], identity: Identity, at: int, reda
     dead = [event for event in events if isinstance(event, DeadLettered)]
     return [
         *_chunks("series", _series(runs, dead, identity, at), at),
+        *_chunks("series", _gauges(events, identity, at), at),
         *_chunks("distributions", _distributions(runs, identity, at), at),
         *_chunks("checks", _checks(runs, identity, at, redactor), at),
         *_chunks("logs", (_log_entry(line, identity, redactor) for line in _lines(events, at)), at),
@@ -135,6 +137,20 @@ def _series(runs: Sequence[Run], dead: Sequence[DeadLettered], identity: Identit
             "interval": _INTERVAL,
             "points": [{"timestamp": at, "value": float(count)}],
             "tags": [*identity.tags, *tags],
+            "resources": [{"type": "host", "name": identity.host}],
+        }
+
+
+def _gauges(events: Iterable[TelemetryEvent], identity: Identity, at: int) -> Iterator[Entry]:
+    """The newest value of each."""
+    measured = (event.values for event in events if isinstance(event, Measured))
+    newest = {metric: value for values in measured for metric, value in values.items()}
+    for metric, value in newest.items():
+        yield {
+            "metric": metric.name,
+            "type": _GAUGE,
+            "points": [{"timestamp": at, "value": value}],
+            "tags": list(identity.tags),
             "resources": [{"type": "host", "name": identity.host}],
         }
 
@@ -197,7 +213,7 @@ def _lines(events: Iterable[TelemetryEvent], at: float) -> Iterator[tuple[dateti
             yield _end(event.attempt), JobRetry(event), _tag(names.TAG_JOB, event.ticket.job)
         elif isinstance(event, DeadLettered):
             yield datetime.fromtimestamp(at, UTC), event, _tag(names.TAG_JOB, event.ticket.job)
-        else:
+        elif isinstance(event, LogLine):
             yield event.at, event, ""
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.responses import RedirectResponse
 
-from scheduler.api import backfill_routes, cancel_routes, dashboard, health_routes, letter_routes, pause_routes, routes
+from scheduler.api import (
+    backfill_routes,
+    cancel_routes,
+    dashboard,
+    health_routes,
+    letter_routes,
+    pause_routes,
+    routes,
+    watchdog_routes,
+)
 from scheduler.api.head import HeadAsGet
 from scheduler.api.headers import add_security_headers
 from scheduler.api.overview import Overview
@@ -31,6 +40,7 @@ def create_api(services: Services) -> FastAPI:
     api.include_router(pause_routes.router)
     api.include_router(cancel_routes.router)
     api.include_router(letter_routes.router)
+    api.include_router(watchdog_routes.router)
     api.include_router(backfill_routes.router)
     dashboard.add_dashboard(api, Overview(services.queries, services.clock))
     api.add_api_route("/", _to_the_dashboard, include_in_schema=False)

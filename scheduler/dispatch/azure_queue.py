@@ -51,7 +51,7 @@ class AzureQueueDispatch:
             await self._client.send_message(encode(batch), visibility_timeout=hidden)
         except AzureError as error:
             raise DispatchError(
-                f"queue {self._client.queue_name!r} did not take {len(batch.tickets)} tickets ({_what(error)}): "
+                f"queue {self._client.queue_name!r} did not take {len(batch.tickets)} tickets ({kind_of(error)}): "
                 "look at the storage account and at the app's role on it (Storage Queue Data Contributor)"
             ) from error
 
@@ -73,15 +73,8 @@ async def open_azure_queue(
         DispatchError: the queue cannot be had.
     """
     from azure.core.exceptions import AzureError, ResourceExistsError
-    from azure.storage.queue import TextBase64EncodePolicy
-    from azure.storage.queue.aio import QueueClient
 
-    # The Functions host reads base64 (host.json: messageEncoding).
-    options = _CLIENT_OPTIONS | {"message_encode_policy": TextBase64EncodePolicy()}
-    if connection_string is not None:
-        client = QueueClient.from_connection_string(connection_string, queue_name, **options)
-    else:
-        client = QueueClient(url, queue_name, credential=credential, **options)
+    client = queue_client(queue_name, connection_string=connection_string, url=url, credential=credential)
     try:
         await client.create_queue()
     except ResourceExistsError:
@@ -89,13 +82,27 @@ async def open_azure_queue(
     except AzureError as error:
         await client.close()
         raise DispatchError(
-            f"queue {queue_name!r} cannot be opened ({_what(error)}): look at the storage account, the network on the "
-            "way to it and the app's role on it (Storage Queue Data Contributor)"
+            f"queue {queue_name!r} cannot be opened ({kind_of(error)}): look at the storage account, the network on "
+            "the way to it and the app's role on it (Storage Queue Data Contributor)"
         ) from error
     return AzureQueueDispatch(client, now)
 
 
-def _what(error: AzureError) -> str:
+def queue_client(
+    queue_name: str, *, connection_string: str | None, url: str, credential: AsyncTokenCredential | None
+) -> QueueClient:
+    """Microsoft's client of one queue, with our time-outs; nothing is asked yet."""
+    from azure.storage.queue import TextBase64EncodePolicy
+    from azure.storage.queue.aio import QueueClient
+
+    # The Functions host reads base64 (host.json: messageEncoding).
+    options = _CLIENT_OPTIONS | {"message_encode_policy": TextBase64EncodePolicy()}
+    if connection_string is not None:
+        return QueueClient.from_connection_string(connection_string, queue_name, **options)
+    return QueueClient(url, queue_name, credential=credential, **options)
+
+
+def kind_of(error: AzureError) -> str:
     """The kind of error only: its text may hold the signature of a connection string."""
     status = getattr(error, "status_code", None)
     return type(error).__name__ if status is None else f"status {status}"

@@ -1,8 +1,9 @@
-"""The port through which a ticket leaves for a worker."""
+"""The ports through which a ticket leaves for a worker, and how much is on its way there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -20,6 +21,26 @@ class Dispatch(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """What is on its way to a worker.
+
+    `waiting`: tickets (embedded) or messages (Functions; those that are hidden until their instant are among them).
+    `oldest_s`: seconds for which the oldest that could be worked on has not been; None if none waits so.
+    `poison`: messages that the platform gave up and that are not buried yet.
+    """
+
+    waiting: int
+    oldest_s: float | None = None
+    poison: int = 0
+
+
+class Depths(Protocol):
+    async def depth(self) -> Depth:
+        """Raises DispatchError."""
+        ...
 
 
 class DispatchError(Exception):

@@ -19,7 +19,7 @@ from jobs.problems import Problem
 from scheduler.app import Program, Role, open_program
 from scheduler.dispatch.port import DispatchError
 from scheduler.dispatch.queues import PREFIX_VARIABLE, run_queue, run_queue_of
-from scheduler.functions_host.ticks import ticks_health
+from scheduler.functions_host.ticks import last_tick_of, ticks_health
 from scheduler.stores.port import StoreError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +77,7 @@ class Opening:
             self._failure, self._closed_until = error, self._monotonic() + CLOSED_FOR
             raise
         if program.queue_work is not None:
+            program.watchdog.ticks_from(last_tick_of(program.queue_work.planned_until))
             program.health.add("ticks", ticks_health(program.queue_work.planned_until, program.clock))
         return program
 

@@ -1,4 +1,4 @@
-"""Whether ticks come, for the health routes: nothing else would tell that no job is started. Used by opening."""
+"""When the last tick was, and whether ticks come: nothing else would tell that no job is started. Used by opening."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ from scheduler.queue_work import HORIZON
 
 TICK_GAP = 180.0
 """Seconds without a tick after which the app is not healthy: two were missed."""
+
+
+def last_tick_of(
+    planned_until: Callable[[], Awaitable[datetime | None]],
+) -> Callable[[], Awaitable[datetime | None]]:
+    """The instant of the last tick, of whichever instance; None before the first one."""
+
+    async def last_tick() -> datetime | None:
+        until = await planned_until()
+        return None if until is None else until - HORIZON
+
+    return last_tick
 
 
 def ticks_health(planned_until: Callable[[], Awaitable[datetime | None]], clock: Clock) -> Probe:

@@ -37,6 +37,7 @@ class FunctionsHost:
         await work.plan_ahead()
         await work.send_stranded()
         await work.prune(retention.age, retention.runs_per_job)
+        await program.watchdog.look()
 
     async def work(self, body: bytes) -> None:
         """Perform a batch. Raises BadMessage: the platform delivers it again, and at last to `bury`."""

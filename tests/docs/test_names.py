@@ -18,6 +18,7 @@ from scheduler.api import (
     letter_routes,
     pause_routes,
     routes,
+    watchdog_routes,
 )
 from tests.docs.pages import ROOT, TEXTS, all_code, code
 
@@ -100,6 +101,7 @@ def test_a_route_that_is_named_exists(method: str, path: str) -> None:
         letter_routes,
         pause_routes,
         routes,
+        watchdog_routes,
     )
     known: list[Any] = [route for part in parts for route in part.router.routes]
     assert any(route.path_regex.match(path) and method in route.methods for route in known)

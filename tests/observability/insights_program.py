@@ -59,6 +59,8 @@ async def main(connection_string: str, scenario: str) -> dict[str, Any]:
         telemetry.run_finished(runs.finished(run))
     offered_s = time.perf_counter() - begun
     telemetry.dead_lettered(runs.ticket(), f"refused {CANARY}")
+    telemetry.gauges({"tick_gap": 9.0, "queue_depth": 4.0})
+    telemetry.gauges({"tick_gap": 1.5})
     telemetry.service_started(host="embedded", jobs=10)
     try:
         raise RuntimeError(f"no disk for {CANARY}")

@@ -123,6 +123,8 @@ def _metrics(insights: ApplicationInsightsIngestion) -> None:
         "scheduler.job.response_time": 180 * 12 + 10 * 3,
         "scheduler.job.attempts": 180 + 10 * 2,
         "scheduler.job.dead_letters": 1,
+        "scheduler.watchdog.tick_gap": 1.5,
+        "scheduler.watchdog.queue_depth": 4,
     }
     assert counts["scheduler.job.duration"] == 190
     assert tags["scheduler.job.runs"] == {"job", "outcome", "trigger"}

@@ -18,7 +18,8 @@ from datadog_api_client.v2.model.metric_series import MetricSeries
 
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run, Trigger
-from observability.events import DeadLettered, LogLine, TelemetryEvent
+from observability import names
+from observability.events import DeadLettered, LogLine, Measured, TelemetryEvent
 from observability.exporters.datadog_payloads import Identity, Kind, Payload, payloads
 from tests.observability import runs
 
@@ -69,6 +70,23 @@ def test_runs_are_counted_by_job_outcome_and_trigger() -> None:
 def test_dead_letters_are_counted_by_job() -> None:
     (found,) = entries("series", DeadLettered(runs.ticket(), "delivered 5 times"))
     assert (found["metric"], found["tags"][3:]) == ("scheduler.job.dead_letters", ["job:checkout"])
+
+
+def test_of_a_gauge_the_newest_value_is_sent_and_no_line_is_logged() -> None:
+    gap, depth = names.GAUGES["tick_gap"], names.GAUGES["queue_depth"]
+    events = [Measured({gap: 1.0, depth: 7.0}), Measured({gap: 2.5})]
+
+    assert entries("series", *events) == [
+        {
+            "metric": f"scheduler.watchdog.{name}",
+            "type": 3,
+            "points": [{"timestamp": AT, "value": value}],
+            "tags": OURS,
+            "resources": [{"type": "host", "name": "machine-1"}],
+        }
+        for name, value in (("tick_gap", 2.5), ("queue_depth", 7.0))
+    ]
+    assert entries("logs", *events) == []
 
 
 def test_durations_and_lateness_keep_every_value() -> None:

@@ -13,7 +13,8 @@ from config.settings import ApplicationInsightsSettings, DatadogSettings, Settin
 from jobs.events import AttemptRetried, RunFinished, RunListener
 from jobs.redaction import Redactor
 from jobs.runs import Outcome
-from observability.events import DeadLettered, LogEvent, LogLine
+from observability import names
+from observability.events import DeadLettered, LogEvent, LogLine, Measured
 from observability.telemetry import Telemetry, build_telemetry
 from tests.observability import runs
 from tests.observability.fakes import NotingExporter
@@ -121,6 +122,24 @@ def test_the_service_says_when_it_starts_and_stops(listening: pytest.LogCaptureF
         "Environment": "prod",
         "Version": "1.2.3",
     }
+
+
+def test_the_watchdog_warns_and_says_when_all_is_well_again(listening: pytest.LogCaptureFixture) -> None:
+    exporter = NotingExporter()
+    telemetry = Telemetry([exporter], environment="prod", version="1.2.3")
+    telemetry.watchdog("jobs", "jobs: 1 job is late", well=False)
+    telemetry.watchdog("jobs", "jobs: well again", well=True)
+    assert logged(listening) == [(logging.WARNING, "WATCHDOG"), (logging.INFO, "WATCHDOG")]
+    assert [event.level for event in exporter.events if isinstance(event, LogLine)] == [logging.WARNING, logging.INFO]
+    assert isinstance(exporter.events[0], LogLine)
+    assert exporter.events[0].fields()["Part"] == "jobs"
+
+
+def test_gauges_reach_the_exporters_and_not_the_log(listening: pytest.LogCaptureFixture) -> None:
+    exporter = NotingExporter()
+    Telemetry([exporter]).gauges({"tick_gap": 1.5})
+    assert exporter.events == [Measured({names.GAUGES["tick_gap"]: 1.5})]
+    assert logged(listening) == []
 
 
 async def test_warnings_of_the_program_are_passed_on_while_it_runs() -> None:

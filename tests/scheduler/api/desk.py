@@ -9,6 +9,7 @@ from typing import Any, Self
 import httpx
 
 from jobs.runs import Ticket
+from observability.telemetry import Telemetry
 from scheduler.api.app import create_api
 from scheduler.catalog import Entry
 from scheduler.dispatch.in_process import InProcessDispatch
@@ -16,6 +17,7 @@ from scheduler.health import Health, PartHealth, Status
 from scheduler.queries import Queries
 from scheduler.services import Services
 from scheduler.stores.runs import Record
+from scheduler.watchdog import JobWatch, Noted, Watchdog
 from tests.jobs.running.run_parts import Step
 from tests.scheduler.fakes import Shop
 from tests.scheduler.stores.memory import MemoryData
@@ -31,10 +33,14 @@ class Desk:
         self.dispatch = InProcessDispatch(self.shop.worker.submit)
         self.health = Health()
         clock, catalog, runs = self.shop.clock, self.shop.catalog, self.shop.runs
+        self.noted = Noted(clock)
+        job_watch = JobWatch(catalog, runs, self.shop.pauses, self.noted, clock)
+        self.watchdog = Watchdog(job_watch, self.noted, self.shop.store, Telemetry([]), clock)
         self.services = Services(
             operations=self.shop.operations(self.dispatch),
             queries=Queries(catalog, runs, self.shop.pauses, self.shop.dead_letters, clock),
             health=self.health,
+            watchdog=self.watchdog,
             clock=clock,
             environment="test",
             version="1.2.3",

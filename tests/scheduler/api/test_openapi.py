@@ -13,6 +13,7 @@ from scheduler.api.backfill_routes import BackfillModel
 from scheduler.api.letter_models import LetterDetail, LetterList, ReplayModel
 from scheduler.api.models import HealthModel, JobDetail, JobList, LiveModel, RunList, RunModel
 from scheduler.api.problems import Problem
+from scheduler.api.watchdog_routes import WatchdogModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.desk import Desk
 from tests.scheduler.fakes import entry
@@ -35,6 +36,7 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("get", "/api/runs"): RunList,
     ("get", "/api/runs/{run_id}"): RunModel,
     ("post", "/api/runs/{run_id}/cancel"): RunModel,
+    ("get", "/api/watchdog"): WatchdogModel,
 }
 
 
@@ -113,6 +115,7 @@ def _references(node: Any) -> Iterator[str]:
         ("/api/jobs", JobList),
         ("/api/jobs/checkout", JobDetail),
         ("/api/runs", RunList),
+        ("/api/watchdog", WatchdogModel),
         ("/api/runs?limit=0", Problem),
         ("/api/jobs/chekout", Problem),
         ("/api/nothing", Problem),

@@ -1,0 +1,126 @@
+"""What the watchdog sees: jobs that do not run, the queue, open runs, dead letters, the store."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel
+
+from scheduler.api.parameters import Uses, only_known_parameters
+from scheduler.api.problems import PROBLEM_RESPONSES
+from scheduler.dispatch.port import Depth
+from scheduler.stores.counts import OpenRuns
+from scheduler.watchdog import JobsFound, JobTrouble, Report, Trouble
+
+TOLD = 200
+"""Jobs in trouble that are listed; of all others only their number."""
+
+router = APIRouter(
+    prefix="/api/watchdog",
+    tags=["health"],
+    responses=PROBLEM_RESPONSES,
+    dependencies=[Depends(only_known_parameters)],
+)
+
+
+class JobTroubleModel(BaseModel):
+    """`since`: the first due instant without a run; `last`: the newest one with a run, null if none is known."""
+
+    job: str
+    trouble: Trouble
+    since: datetime
+    last: datetime | None
+    url: str
+
+    @classmethod
+    def of(cls, found: JobTrouble) -> JobTroubleModel:
+        return cls(
+            job=found.job, trouble=found.trouble, since=found.since, last=found.last, url=f"/api/jobs/{found.job}"
+        )
+
+
+class WatchedJobsModel(BaseModel):
+    """`watched`: jobs with a schedule that are neither disabled nor paused. `late` and `silent`: how many of them.
+
+    `waiting`: jobs of which an earlier verdict is told, as a look reads a bounded number of histories. `troubles`: the
+    oldest first, at most 200.
+    """
+
+    watched: int
+    late: int
+    silent: int
+    waiting: int
+    troubles: list[JobTroubleModel]
+
+    @classmethod
+    def of(cls, found: JobsFound) -> WatchedJobsModel:
+        return cls(
+            watched=found.watched,
+            late=len(found.of(Trouble.LATE)),
+            silent=len(found.of(Trouble.SILENT)),
+            waiting=found.waiting,
+            troubles=[JobTroubleModel.of(each) for each in found.troubles[:TOLD]],
+        )
+
+
+class QueueModel(BaseModel):
+    """`waiting`: tickets (embedded) or messages (Functions, hidden ones too). `oldest_s`: seconds for which the oldest
+    that could be worked on has not been; null if none is. `poison`: messages given up and not yet dead letters."""
+
+    waiting: int
+    oldest_s: float | None
+    poison: int
+
+    @classmethod
+    def of(cls, found: Depth) -> QueueModel:
+        return cls(waiting=found.waiting, oldest_s=found.oldest_s, poison=found.poison)
+
+
+class OpenRunsModel(BaseModel):
+    """Runs that are queued or running. `oldest`: the earliest due instant among them; null if there are none."""
+
+    number: int
+    oldest: datetime | None
+
+    @classmethod
+    def of(cls, found: OpenRuns) -> OpenRunsModel:
+        return cls(number=found.number, oldest=found.oldest)
+
+
+class WatchdogModel(BaseModel):
+    """What a look found. A part that could not be asked is null, and `unknown` has a sentence about it.
+
+    `at`: when the look was made. `last_tick` is as of now, null before the first tick; `tick_gap_s`: seconds since.
+    """
+
+    at: datetime
+    last_tick: datetime | None
+    tick_gap_s: float | None
+    jobs: WatchedJobsModel | None
+    queue: QueueModel | None
+    open_runs: OpenRunsModel | None
+    dead_letters: int | None
+    store_ms: float | None
+    unknown: list[str]
+
+    @classmethod
+    def of(cls, report: Report, now: datetime) -> WatchdogModel:
+        gap = None if report.last_tick is None else max(0.0, (now - report.last_tick).total_seconds())
+        return cls(
+            at=report.at,
+            last_tick=report.last_tick,
+            tick_gap_s=gap,
+            jobs=None if report.jobs is None else WatchedJobsModel.of(report.jobs),
+            queue=None if report.queue is None else QueueModel.of(report.queue),
+            open_runs=None if report.open_runs is None else OpenRunsModel.of(report.open_runs),
+            dead_letters=report.dead_letters,
+            store_ms=report.store_ms,
+            unknown=list(report.unknown),
+        )
+
+
+@router.get("")
+async def watchdog(uses: Uses) -> WatchdogModel:
+    """The newest look at everything that must move by itself. It is made each half minute, on Azure at each tick."""
+    return WatchdogModel.of(await uses.watchdog.report(), uses.clock.now())

@@ -1,0 +1,91 @@
+"""How much is on an Azure Storage Queue and on its poison queue. Opened by scheduler.app, asked by the watchdog.
+
+Three small operations a look, however many messages there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from scheduler.dispatch.azure_queue import kind_of, queue_client
+from scheduler.dispatch.batches import BadMessage, decode
+from scheduler.dispatch.port import Depth, DispatchError
+from scheduler.dispatch.queues import poison_queue
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.storage.queue import QueueMessage
+    from azure.storage.queue.aio import QueueClient
+
+
+class AzureQueueDepth:
+    """Implements dispatch.port.Depths."""
+
+    def __init__(self, queue: QueueClient, poison: QueueClient, now: Callable[[], datetime]) -> None:
+        self._queue = queue
+        self._poison = poison
+        self._now = now
+
+    async def depth(self) -> Depth:
+        """Raises DispatchError."""
+        from azure.core.exceptions import AzureError
+
+        try:
+            waiting, oldest, poison = await asyncio.gather(_length(self._queue), self._oldest(), _length(self._poison))
+        except AzureError as error:
+            raise DispatchError(
+                f"the length of queue {self._queue.queue_name!r} cannot be had ({kind_of(error)}): look at the storage "
+                "account and at the app's role on it (Storage Queue Data Contributor)"
+            ) from error
+        return Depth(waiting, oldest, poison)
+
+    async def aclose(self) -> None:
+        await asyncio.gather(self._queue.close(), self._poison.close())
+
+    async def _oldest(self) -> float | None:
+        """Seconds since the message in front could be worked on; None if none is visible."""
+        messages = await self._queue.peek_messages(max_messages=1)
+        if not messages:
+            return None
+        return max(0.0, (self._now() - _ready_at(messages[0], self._now())).total_seconds())
+
+
+def open_azure_depth(
+    queue_name: str,
+    *,
+    connection_string: str | None,
+    url: str,
+    credential: AsyncTokenCredential | None,
+    now: Callable[[], datetime],
+) -> AzureQueueDepth:
+    """As dispatch.azure_queue.open_azure_queue, which makes the queue."""
+
+    def client(name: str) -> QueueClient:
+        return queue_client(name, connection_string=connection_string, url=url, credential=credential)
+
+    return AzureQueueDepth(client(queue_name), client(poison_queue(queue_name)), now)
+
+
+async def _length(queue: QueueClient) -> int:
+    """Messages, hidden ones too; 0 without a queue, as the platform makes poison queues when it needs them."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    try:
+        return int((await queue.get_queue_properties()).approximate_message_count or 0)
+    except ResourceNotFoundError:
+        return 0
+
+
+def _ready_at(message: QueueMessage, now: datetime) -> datetime:
+    """When the message could be worked on: it is sent before its tickets' instants, and hidden until shortly before."""
+    sent_at: datetime = message.inserted_on or now
+    try:
+        tickets = decode(base64.b64decode(message.content, validate=True)).tickets
+    except (BadMessage, binascii.Error):
+        return sent_at
+    return max(sent_at, min(ticket.due_at for ticket in tickets))

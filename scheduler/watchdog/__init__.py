@@ -1,0 +1,28 @@
+"""Watches the scheduler itself: do ticks come, does every job run, does the queue move?
+
+    Noted, Taking, ...   what this process takes and begins, noted in passing            noted.py
+    JobWatch             every scheduled job against its due instants, a look at a time   jobs.py
+    judge, parts_of      the rules, pure                                                  judging.py
+    Report               what a look found, as data                                       report.py
+    Watchdog             a look each half minute, told to health, API and telemetry       watching.py
+
+Built by scheduler.app; the embedded host lets it run in the background, the Functions host makes a look at each tick.
+"""
+
+from scheduler.watchdog.jobs import JobWatch
+from scheduler.watchdog.noted import Noted, Taking, WatchedRuns
+from scheduler.watchdog.report import GAUGES, JobsFound, JobTrouble, Report, Trouble
+from scheduler.watchdog.watching import Watchdog
+
+__all__ = [
+    "GAUGES",
+    "JobTrouble",
+    "JobWatch",
+    "JobsFound",
+    "Noted",
+    "Report",
+    "Taking",
+    "Trouble",
+    "Watchdog",
+    "WatchedRuns",
+]

@@ -1,0 +1,114 @@
+"""Every scheduled job against its due instants. Called by watching.
+
+What this process has begun is known (see noted), so the store is asked only about jobs of which that is not enough: in
+the Functions host those that other instances run. Those are asked about in turn, a bounded number of them a round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+
+from jobs.ports import Clock
+from jobs.runs import Trigger
+from jobs.schedules import Schedule
+from scheduler.catalog import Catalog
+from scheduler.stores.pauses import Pauses
+from scheduler.stores.runs import Runs, RunState
+from scheduler.watchdog.judging import judge
+from scheduler.watchdog.noted import Noted
+from scheduler.watchdog.report import JobsFound, JobTrouble
+
+_AT_ONCE = 20
+"""Jobs that the store is asked about together."""
+_IN_A_ROW = 100
+"""Jobs that are judged before others on the loop get their turn."""
+_LOOKED_AT = 10
+"""Newest runs of a job among which its newest scheduled one is looked for."""
+
+
+class JobWatch:
+    """Judges from when it was made: what fell due before is the business of catch-up."""
+
+    def __init__(self, catalog: Catalog, runs: Runs, pauses: Pauses, noted: Noted, clock: Clock) -> None:
+        self._catalog = catalog
+        self._runs = runs
+        self._pauses = pauses
+        self._noted = noted
+        self._clock = clock
+        self._began = clock.now()
+        self._schedules: dict[str, tuple[Schedule, datetime]] = {}
+        self._paused: set[str] = set()
+        self._looked: dict[str, float] = {}
+        self._known: Mapping[str, JobTrouble] = {}
+
+    async def look(self, most: int) -> JobsFound:
+        """One round, which asks the store about at most `most` jobs. Raises StoreError: ask again later."""
+        now = self._clock.now()
+        watched, suspects = await self._suspects(now)
+        in_turn = sorted(suspects, key=lambda job: self._looked.get(job, float("-inf")))
+        asked = in_turn[:most]
+        await self._ask(asked)
+        found = {job: trouble for job in asked if (trouble := self._judge(job, now)) is not None}
+        # Of those that wait for their turn nothing is said anew.
+        found |= {job: self._known[job] for job in in_turn[most:] if job in self._known}
+        self._known = found
+        self._looked = {job: self._looked[job] for job in suspects if job in self._looked}
+        troubles = sorted(found.values(), key=lambda trouble: trouble.since)
+        return JobsFound(watched, tuple(troubles), len(in_turn) - len(asked))
+
+    async def _suspects(self, now: datetime) -> tuple[int, list[str]]:
+        """How many jobs are watched, and which of them have no run that this process knows of."""
+        paused = set(await self._pauses.active(now))
+        watched = 0
+        suspects: list[str] = []
+        # What falls due in a pause has no run, and the pause may have ended a moment ago.
+        for job in paused | self._paused:
+            self._begin(job, now)
+        self._paused = paused
+        names = iter(list(self._catalog.schedules()))
+        while some := list(islice(names, _IN_A_ROW)):
+            for job, schedule in some:
+                if job in paused:
+                    continue
+                watched += 1
+                self._renew(job, schedule, now)
+                if self._judge(job, now) is not None:
+                    suspects.append(job)
+            await asyncio.sleep(0)
+        return watched, suspects
+
+    def _renew(self, job: str, schedule: Schedule, now: datetime) -> None:
+        """A job or a schedule that is new since the last round begins now."""
+        known = self._schedules.get(job)
+        if known is None:
+            self._schedules[job] = (schedule, self._began)
+        elif known[0] is not schedule and known[0] != schedule:
+            self._schedules[job] = (schedule, now)
+
+    def _begin(self, job: str, now: datetime) -> None:
+        entry = self._catalog.find(job)
+        if entry is not None and entry.job.schedule is not None:
+            self._schedules[job] = (entry.job.schedule, now)
+
+    def _judge(self, job: str, now: datetime) -> JobTrouble | None:
+        schedule, began = self._schedules[job]
+        last = self._noted.newest(job)
+        trouble = judge(job, schedule, began if last is None else max(began, last), now)
+        return None if trouble is None else replace(trouble, last=last)
+
+    async def _ask(self, jobs: Sequence[str]) -> None:
+        for start in range(0, len(jobs), _AT_ONCE):
+            await asyncio.gather(*map(self._ask_about, jobs[start : start + _AT_ONCE]))
+
+    async def _ask_about(self, job: str) -> None:
+        page = await self._runs.list(job=job, limit=_LOOKED_AT)
+        begun = [record.ticket for record in page.records if record.state is not RunState.QUEUED]
+        # Who runs a job by hand all the time hides its schedule; it is not silent for that.
+        scheduled = [ticket for ticket in begun if ticket.trigger is Trigger.SCHEDULE]
+        for ticket in (scheduled or begun)[:1]:
+            self._noted.has_run(job, ticket.due_at)
+        self._looked[job] = self._clock.monotonic()

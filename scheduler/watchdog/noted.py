@@ -1,0 +1,94 @@
+"""What this process takes and begins, noted in passing: most jobs can be judged by it without asking the store.
+
+`WatchedRuns` is the Runs of the whole program, so every claim is seen; `Taking` stands before the worker.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from jobs.ports import Clock
+from jobs.runs import Run, Ticket, Trigger
+from scheduler.dispatch.port import Depth
+from scheduler.stores.port import Store
+from scheduler.stores.runs import Claim, Held, Record, Runs
+from scheduler.ticker import TakesTickets
+
+
+class Noted:
+    """Implements dispatch.port.Depths for the embedded host: tickets that are taken and wait to begin."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._newest: dict[str, datetime] = {}
+        self._taken: dict[str, datetime] = {}
+
+    def newest(self, job: str) -> datetime | None:
+        """The newest due instant of the job's schedule that is known to have a run."""
+        return self._newest.get(job)
+
+    def has_run(self, job: str, due_at: datetime) -> None:
+        """This due instant has a run, begun or recorded by whoever."""
+        known = self._newest.get(job)
+        if known is None or known < due_at:
+            self._newest[job] = due_at
+
+    def is_stored(self, ticket: Ticket) -> None:
+        """The ticket's run is in the store, begun or recorded."""
+        if ticket.trigger is Trigger.SCHEDULE:
+            self.has_run(ticket.job, ticket.due_at)
+
+    def taken(self, *tickets: Ticket) -> None:
+        """They wait from now on, or from their instant."""
+        now = self._clock.now()
+        for ticket in tickets:
+            self._taken[ticket.id] = max(now, ticket.due_at)
+
+    def begins(self, ticket: Ticket) -> None:
+        """It does not wait any more, whatever becomes of it."""
+        self._taken.pop(ticket.id, None)
+
+    async def depth(self) -> Depth:
+        now = self._clock.now()
+        waiting = [(now - since).total_seconds() for since in self._taken.values() if since <= now]
+        return Depth(len(waiting), max(waiting, default=None))
+
+
+class Taking:
+    """Implements ticker.TakesTickets: the worker, and what it takes is noted."""
+
+    def __init__(self, worker: TakesTickets, noted: Noted) -> None:
+        self._worker = worker
+        self._noted = noted
+
+    def submit(self, *tickets: Ticket) -> None:
+        """See TakesTickets.submit."""
+        self._noted.taken(*tickets)
+        self._worker.submit(*tickets)
+
+    def submit_skip(self, ticket: Ticket, reason: str) -> None:
+        """See TakesTickets.submit_skip."""
+        self._worker.submit_skip(ticket, reason)
+
+
+class WatchedRuns(Runs):
+    """Runs whose claims, and those that are recorded without one, are noted."""
+
+    def __init__(self, store: Store, noted: Noted, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(store, monotonic)
+        self._noted = noted
+
+    async def claim(self, ticket: Ticket, owner: str, lease_until: datetime, now: datetime) -> Claim | Held:
+        """See Runs.claim."""
+        self._noted.begins(ticket)
+        claim = await super().claim(ticket, owner, lease_until, now)
+        self._noted.is_stored(ticket)
+        return claim
+
+    async def record(self, ticket: Ticket, run: Run) -> Record | None:
+        """See Runs.record."""
+        found = await super().record(ticket, run)
+        self._noted.is_stored(ticket)
+        return found

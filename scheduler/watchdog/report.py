@@ -1,0 +1,99 @@
+"""What a look of the watchdog found, as plain data. Made by watching; read by health, the API and telemetry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from scheduler.dispatch.port import Depth
+from scheduler.stores.counts import OpenRuns
+
+
+class Trouble(StrEnum):
+    """`late`: a due instant passed a while ago and no run of it was begun or recorded, nor any later one.
+
+    `silent`: worse, that is so of several, and for more than twice the job's interval.
+    """
+
+    LATE = "late"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class JobTrouble:
+    """`since`: the first due instant that has no run. `last`: the one before it that had one, as far as is known."""
+
+    job: str
+    trouble: Trouble
+    since: datetime
+    last: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobsFound:
+    """`watched`: jobs with a schedule that are neither disabled nor paused. `troubles`: the oldest first.
+
+    `waiting`: jobs whose history was not looked at yet in this round, as that is bounded; of those the verdict of an
+    earlier round is told.
+    """
+
+    watched: int
+    troubles: tuple[JobTrouble, ...] = ()
+    waiting: int = 0
+
+    def of(self, trouble: Trouble) -> tuple[JobTrouble, ...]:
+        return tuple(each for each in self.troubles if each.trouble is trouble)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Of the parts that could not be asked there is None, and a sentence in `unknown`.
+
+    `at`: when the look was made; `last_tick`: of whichever instance, None before the first one. `store_ms`: how long
+    the store took to write a row.
+    """
+
+    at: datetime
+    last_tick: datetime | None = None
+    jobs: JobsFound | None = None
+    queue: Depth | None = None
+    open_runs: OpenRuns | None = None
+    dead_letters: int | None = None
+    store_ms: float | None = None
+    unknown: tuple[str, ...] = ()
+
+    def gauges(self) -> Mapping[str, float]:
+        """What is known as numbers by the names in GAUGES: seconds, milliseconds and counts."""
+        found: dict[str, float | None] = {"tick_gap": _seconds(self.last_tick, self.at), "store_time": self.store_ms}
+        found["dead_letters"] = self.dead_letters
+        if self.jobs is not None:
+            found["late_jobs"] = len(self.jobs.of(Trouble.LATE))
+            found["silent_jobs"] = len(self.jobs.of(Trouble.SILENT))
+        if self.queue is not None:
+            found["queue_depth"] = self.queue.waiting
+            found["queue_age"] = self.queue.oldest_s or 0.0
+            found["poison_depth"] = self.queue.poison
+        if self.open_runs is not None:
+            found["open_runs"] = self.open_runs.number
+            found["oldest_run"] = _seconds(self.open_runs.oldest, self.at) or 0.0
+        return {name: float(value) for name, value in found.items() if value is not None}
+
+
+GAUGES = (
+    "tick_gap",
+    "late_jobs",
+    "silent_jobs",
+    "queue_depth",
+    "queue_age",
+    "poison_depth",
+    "dead_letters",
+    "open_runs",
+    "oldest_run",
+    "store_time",
+)
+
+
+def _seconds(since: datetime | None, now: datetime) -> float | None:
+    return None if since is None else max(0.0, (now - since).total_seconds())

@@ -1,0 +1,464 @@
+"""What the watchdog finds: jobs that do not run, tickets that wait, and what it says of it, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobs.running.verdicts import skipped_run
+from jobs.runs import Ticket
+from jobs.schedules import parse_schedule
+from observability import names
+from scheduler.catalog import Entry
+from scheduler.dispatch.port import Depth, DispatchError
+from scheduler.health import Status
+from scheduler.stores.dead_letters import DeadLetter
+from scheduler.stores.pauses import Pause
+from scheduler.stores.runs import Claim, Runs
+from scheduler.watchdog import (
+    GAUGES,
+    JobsFound,
+    JobTrouble,
+    JobWatch,
+    Noted,
+    Report,
+    Taking,
+    Trouble,
+    Watchdog,
+    WatchedRuns,
+)
+from scheduler.watchdog.judging import LATE_AFTER, LONG_QUEUE, OLD_AFTER, judge, known_parts_of, parts_of
+from scheduler.watchdog.watching import LOOK_EVERY, MOST_JOBS
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.fakes import START, Shop, VirtualClock, entry
+from tests.scheduler.stores.memory import MemoryStore
+
+BOUND = LATE_AFTER.total_seconds()
+
+
+class Told:
+    """Implements watching.Listener."""
+
+    def __init__(self) -> None:
+        self.numbers: list[Mapping[str, float]] = []
+        self.said: list[tuple[str, bool]] = []
+
+    def gauges(self, values: Mapping[str, float]) -> None:
+        self.numbers.append(values)
+
+    def watchdog(self, part: str, message: str, *, well: bool) -> None:
+        self.said.append((part, well))
+
+
+class Away:
+    """A queue that does not answer."""
+
+    async def depth(self) -> Depth:
+        raise DispatchError("the queue is away")
+
+
+class Yard:
+    """A watchdog over a memory store and a clock that a test moves."""
+
+    def __init__(self, *jobs: Entry, store: MemoryStore | None = None, shared: bool = False) -> None:
+        self.clock = VirtualClock()
+        self.store = store or MemoryStore()
+        shop = Shop(jobs=jobs or [entry()])
+        self.catalog = shop.catalog
+        self.noted = Noted(self.clock)
+        self.runs = WatchedRuns(self.store, self.noted, self.clock.monotonic)
+        self.others = Runs(self.store, self.clock.monotonic)
+        self.pauses = type(shop.pauses)(self.store, self.clock.monotonic)
+        self.letters = type(shop.dead_letters)(self.store)
+        self.told = Told()
+        self.jobs = JobWatch(self.catalog, self.runs, self.pauses, self.noted, self.clock)
+        self.dog = Watchdog(self.jobs, self.noted, self.store, self.told, self.clock, shared=shared)
+
+    async def begin(self, runs: Runs, job: str = "checkout", at: datetime | None = None) -> None:
+        """A scheduled run is claimed: by this process (`self.runs`) or by another one (`self.others`)."""
+        ticket = Ticket.scheduled(job, at or self.clock.now(), "g")
+        now = self.clock.now()
+        assert isinstance(await runs.claim(ticket, "me", now + timedelta(minutes=5), now), Claim)
+
+    async def troubles(self, most: int = MOST_JOBS) -> dict[str, Trouble]:
+        return {each.job: each.trouble for each in (await self.jobs.look(most)).troubles}
+
+
+# --- The rules --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("schedule", "since", "passed", "trouble"),
+    [
+        ("every 60s", 0, 60 + BOUND, None),
+        ("every 60s", 0, 61 + BOUND, Trouble.LATE),
+        ("every 60s", 0, 121 + BOUND, Trouble.SILENT),
+        ("every 1h", 0, 3600 + BOUND, None),
+        ("every 1h", 0, 3601 + BOUND, Trouble.LATE),
+        ("every 1h", 0, 7201 + BOUND, Trouble.SILENT),
+        ("every 1s", 0, BOUND, None),  # twice its interval is nothing yet: a tick may come that late
+        ("every 1s", 0, BOUND + 2, Trouble.LATE),
+        ("every 1s", 0, BOUND + 3, Trouble.SILENT),
+    ],
+)
+def test_a_job_is_late_after_a_due_instant_and_silent_after_twice_its_interval(
+    schedule: str, since: int, passed: float, trouble: Trouble | None
+) -> None:
+    began = START + timedelta(seconds=since)
+    found = judge("checkout", parse_schedule(schedule), began, START + timedelta(seconds=passed))
+
+    assert (found and found.trouble) == trouble
+
+
+def test_a_night_without_due_instants_makes_no_job_silent() -> None:
+    office_hours = parse_schedule("0 */5 9-16 * * 1-5")
+    friday, monday = datetime(2026, 3, 6, 16, 55, tzinfo=UTC), datetime(2026, 3, 9, 9, 1, tzinfo=UTC)
+
+    assert judge("checkout", office_hours, friday, monday) is None
+    first_is_missing = judge("checkout", office_hours, friday, monday + timedelta(minutes=2))
+    assert first_is_missing == JobTrouble("checkout", Trouble.LATE, datetime(2026, 3, 9, 9, 0, tzinfo=UTC))
+
+
+def test_a_job_that_is_never_due_again_is_well() -> None:
+    once = parse_schedule({"every": "1m", "end": "2026-03-01T12:00:30Z"})
+
+    assert judge("checkout", once, START, START + timedelta(days=9)) is None
+
+
+# --- Jobs -------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_job_that_this_process_runs_is_well_and_costs_no_query() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    for _ in range(5):
+        yard.clock.move(60)
+        await yard.begin(yard.runs)
+    yard.clock.move(59)
+    await yard.pauses.active(yard.clock.now())
+    reads = yard.store.reads
+
+    assert await yard.troubles() == {}
+    assert yard.store.reads == reads
+
+
+async def test_a_job_that_another_process_runs_is_well() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    yard.clock.move(600)
+    await yard.begin(yard.others)
+
+    assert await yard.troubles() == {}
+
+
+async def test_a_run_that_was_left_out_with_its_reason_is_recorded_and_so_well() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    yard.clock.move(600)
+    ticket = Ticket.scheduled("checkout", yard.clock.now(), "g")
+    await yard.runs.record(ticket, skipped_run(None, ticket, yard.clock, "it was missed"))
+    await yard.pauses.active(yard.clock.now())
+    reads = yard.store.reads
+
+    assert await yard.troubles() == {}
+    assert yard.store.reads == reads
+
+
+async def test_a_job_without_runs_is_told_with_its_first_instant_and_the_run_before_it() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    yard.clock.move(60)
+    await yard.begin(yard.runs)
+    yard.clock.move(400)
+
+    (trouble,) = (await yard.jobs.look(MOST_JOBS)).troubles
+
+    last = START + timedelta(seconds=60)
+    assert trouble == JobTrouble("checkout", Trouble.SILENT, last + timedelta(seconds=60), last)
+
+
+async def test_a_run_that_somebody_asked_for_does_not_hide_that_the_schedule_stands_still() -> None:
+    yard = Yard(entry(schedule="every 1h"))
+    yard.clock.move(4000)
+    now = yard.clock.now()
+    await yard.begin(yard.others, at=START - timedelta(hours=1))
+    await yard.others.claim(Ticket.requested("checkout", now, "g"), "me", now, now)
+
+    assert await yard.troubles() == {"checkout": Trouble.LATE}
+
+
+async def test_what_fell_due_before_the_process_began_is_not_told() -> None:
+    yard = Yard(entry(schedule="every 1h"))
+    await yard.begin(yard.others, at=START - timedelta(days=9))
+    yard.clock.move(60)
+
+    assert await yard.troubles() == {}
+
+
+async def test_disabled_jobs_and_jobs_on_demand_are_not_watched() -> None:
+    yard = Yard(entry("off", enabled=False), entry("asked", None))
+    yard.clock.move(1000)
+
+    assert await yard.jobs.look(MOST_JOBS) == JobsFound(0)
+
+
+async def test_a_paused_job_is_not_watched_and_afterwards_begins_anew() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    end = START + timedelta(seconds=1000)
+    await yard.pauses.put(Pause("checkout", START, end))
+
+    found = []
+    for _ in range(42):
+        yard.clock.move(LOOK_EVERY)
+        found.append(bool(await yard.troubles()))
+
+    # The first instant of the new beginning (at 1,020 s) is due at 1,080 s.
+    assert found.index(True) == (1020 + 60 + BOUND) // LOOK_EVERY
+
+
+async def test_very_many_jobs_are_asked_about_in_turn() -> None:
+    jobs = [entry(f"job-{number}", "every 60s") for number in range(25)]
+    yard = Yard(*jobs)
+    yard.clock.move(600)
+    for job in jobs[:20]:
+        await yard.begin(yard.others, job.job.name)
+
+    looks = []
+    for _ in range(3):
+        reads = yard.store.reads
+        looks.append(await yard.jobs.look(10))
+        assert yard.store.reads - reads <= 11
+        yard.clock.move(1)
+
+    assert [look.waiting for look in looks] == [15, 5, 0]
+    assert {each.job for each in looks[-1].troubles} == {job.job.name for job in jobs[20:]}
+
+
+async def test_a_verdict_holds_until_it_is_the_jobs_turn_again() -> None:
+    jobs = [entry(f"job-{number}", "every 60s") for number in range(4)]
+    yard = Yard(*jobs)
+    yard.clock.move(600)
+
+    await yard.jobs.look(2)
+    yard.clock.move(1)
+    second = await yard.jobs.look(2)
+
+    assert (len(second.troubles), second.waiting) == (4, 2)
+
+
+# --- Tickets ----------------------------------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_a_ticket_waits_from_when_it_is_taken_until_it_begins() -> None:
+    shop = Shop(jobs=[entry()])
+    noted = Noted(shop.clock)
+    taking = Taking(shop.worker, noted)
+    ticket = shop.ticket(-5)
+    taking.submit(ticket)
+    await shop.clock.sleep(3)
+
+    assert await noted.depth() == Depth(1, 3.0)
+
+    now = shop.clock.now()
+    await WatchedRuns(shop.store, noted).claim(ticket, "me", now, now)
+    assert await noted.depth() == Depth(0)
+    await shop.worker.settle()
+
+
+async def test_a_ticket_does_not_wait_before_its_instant() -> None:
+    yard = Yard()
+    yard.noted.taken(Ticket.scheduled("checkout", START + timedelta(seconds=60), "g"))
+
+    assert await yard.noted.depth() == Depth(0)
+    yard.clock.move(61)
+    assert await yard.noted.depth() == Depth(1, 1.0)
+
+
+# --- The whole --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_look_tells_of_everything() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    last_tick = START + timedelta(seconds=500)
+
+    async def ticked() -> datetime:
+        return last_tick
+
+    yard.dog.ticks_from(ticked)
+    await yard.begin(yard.others, at=START)
+    await yard.letters.add(DeadLetter.of_message("?", "not a batch", START))
+    yard.noted.taken(Ticket.scheduled("checkout", START, "g"))
+    yard.clock.move(510)
+
+    report = await yard.dog.look()
+
+    assert (report.at, report.last_tick, report.unknown) == (yard.clock.now(), last_tick, ())
+    assert report.jobs is not None
+    assert [each.trouble for each in report.jobs.troubles] == [Trouble.SILENT]
+    assert report.open_runs is not None
+    assert (report.open_runs.number, report.open_runs.oldest) == (1, START)
+    assert report.queue == Depth(1, 510.0)
+    assert report.gauges() == {
+        "tick_gap": 10.0,
+        "late_jobs": 0.0,
+        "silent_jobs": 1.0,
+        "queue_depth": 1.0,
+        "queue_age": 510.0,
+        "poison_depth": 0.0,
+        "dead_letters": 1.0,
+        "open_runs": 1.0,
+        "oldest_run": 510.0,
+        "store_time": 0.0,
+    }
+
+
+async def test_telemetry_knows_every_number_that_is_told() -> None:
+    assert set((await Yard().dog.look()).gauges()) | {"tick_gap"} == set(GAUGES) == set(names.GAUGES)
+
+
+async def test_what_is_away_is_told_as_not_known_and_stops_nothing() -> None:
+    yard = Yard()
+    yard.dog = Watchdog(yard.jobs, Away(), yard.store, yard.told, yard.clock)
+
+    report = await yard.dog.look()
+
+    assert (report.queue, report.unknown) == (None, ("queue: the queue is away",))
+    assert [(part.name, part.status) for part in parts_of(report)] == [
+        ("jobs", Status.OK),
+        ("queue", Status.DEGRADED),
+    ]
+
+
+async def test_a_store_that_is_away_makes_no_job_well_again() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    yard.clock.move(600)
+    await yard.dog.look()
+    yard.store.breaks_after = 0
+
+    report = await yard.dog.look()
+
+    assert report.jobs is None
+    assert all(part.status is Status.DEGRADED for part in await yard.dog.health() if part.name == "jobs")
+    assert yard.told.said == [("jobs", False)]
+
+
+async def test_trouble_is_logged_when_it_begins_and_when_it_ends() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    yard.clock.move(600)
+    for _ in range(3):
+        await yard.dog.look()
+    await yard.begin(yard.runs)
+    for _ in range(3):
+        await yard.dog.look()
+
+    assert yard.told.said == [("jobs", False), ("jobs", True)]
+
+
+async def test_numbers_go_out_once_a_minute() -> None:
+    yard = Yard()
+    for _ in range(6):
+        yard.clock.move(LOOK_EVERY)
+        await yard.dog.look()
+
+    assert len(yard.told.numbers) == 3
+
+
+async def test_the_newest_look_is_kept_and_only_the_tick_is_asked_for_anew() -> None:
+    yard = Yard()
+
+    async def ticked() -> datetime:
+        return yard.clock.now()
+
+    yard.dog.ticks_from(ticked)
+    first = await yard.dog.report()
+    yard.clock.move(7)
+    second = await yard.dog.report()
+
+    assert second == replace(first, last_tick=START + timedelta(seconds=7))
+
+
+async def test_one_instance_looks_and_all_of_them_tell() -> None:
+    yard = Yard(entry(schedule="every 60s"), shared=True)
+    yard.clock.move(600)
+    made = await yard.dog.look()
+    other = Yard(entry(schedule="every 60s"), store=yard.store, shared=True)
+
+    assert await other.dog.report() == made
+    assert other.told.numbers == []
+
+
+async def test_a_report_that_another_version_wrote_is_made_anew() -> None:
+    yard = Yard(shared=True)
+    await yard.dog.look()
+    ((place, row),) = ((place, row) for place, row in yard.store.data.rows.items() if place[0] == "watchdog")
+    yard.store.data.rows[place] = replace(row, body='{"at": "then"}')
+
+    assert (await yard.dog.report()).at == START
+
+
+@virtual_time
+async def test_it_looks_each_half_minute() -> None:
+    shop = Shop()
+    noted, told = Noted(shop.clock), Told()
+    jobs = JobWatch(shop.catalog, shop.runs, shop.pauses, noted, shop.clock)
+    dog = Watchdog(jobs, noted, shop.store, told, shop.clock)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(305):
+            await dog.run()
+
+    assert len(told.numbers) == 5
+    assert (await dog.report()).at == START + timedelta(seconds=300)
+
+
+# --- Health -----------------------------------------------------------------------------------------------------------
+
+
+def report_of(**parts: Any) -> Report:
+    return Report(START, **({"jobs": JobsFound(3), "queue": Depth(0)} | parts))
+
+
+def late(*jobs: str, trouble: Trouble = Trouble.LATE) -> Sequence[JobTrouble]:
+    return [JobTrouble(job, trouble, START) for job in jobs]
+
+
+def test_health_names_the_first_jobs_and_where_to_look() -> None:
+    troubles = (*late(*"abcdefg"), *late("z", trouble=Trouble.SILENT))
+    jobs, queue = parts_of(report_of(jobs=JobsFound(9, troubles)))
+
+    assert queue.status is Status.OK
+    assert jobs.status is Status.DEGRADED
+    assert jobs.message == (
+        "1 job is silent: z (due 2026-03-01 12:00:00Z); 7 jobs are late: a (due 2026-03-01 12:00:00Z), "
+        "b (due 2026-03-01 12:00:00Z), c (due 2026-03-01 12:00:00Z), d (due 2026-03-01 12:00:00Z), "
+        "e (due 2026-03-01 12:00:00Z), ...: look at GET /api/watchdog, at the parts ticker or ticks and queue, and at "
+        "the log"
+    )
+
+
+@pytest.mark.parametrize(
+    ("depth", "said"),
+    [
+        (Depth(LONG_QUEUE, OLD_AFTER), ""),
+        (Depth(LONG_QUEUE + 1), "5001 wait: look at"),
+        (Depth(7, OLD_AFTER + 1), "the oldest of 7 waits for 61 s"),
+        (Depth(0, None, 2), "2 messages were given up and are not dead letters yet"),
+    ],
+)
+def test_health_says_what_is_wrong_with_the_queue(depth: Depth, said: str) -> None:
+    _, queue = parts_of(report_of(queue=depth))
+
+    assert queue.status is (Status.DEGRADED if said else Status.OK)
+    assert queue.message.startswith(said)
+
+
+def test_nothing_is_said_of_what_is_not_known() -> None:
+    assert [part.name for part in known_parts_of(report_of(jobs=None))] == ["queue"]
+
+
+async def test_health_is_never_down_because_of_the_watchdog() -> None:
+    yard = Yard(shared=True)
+    yard.store.breaks_after = 0
+
+    assert {part.status for part in await yard.dog.health()} == {Status.DEGRADED}
