@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from scheduler.functions_host.ticks import TICK_GAP, ticks_health
+from scheduler.functions_host.ticks import TICK_GAP, last_tick_of, ticks_health
 from scheduler.health import Status
 from scheduler.queue_work import HORIZON
 from tests.scheduler.fakes import START, VirtualClock
@@ -37,3 +37,11 @@ async def test_health_is_down_when_no_tick_came_for_three_minutes(
 
     assert (part.name, part.status) == ("ticks", status)
     assert ("look at the function tick" in part.message) is (status is Status.DOWN)
+
+
+@pytest.mark.parametrize("planned", [None, START + HORIZON])
+async def test_the_last_tick_was_a_horizon_before_what_is_planned(planned: datetime | None) -> None:
+    async def planned_until() -> datetime | None:
+        return planned
+
+    assert await last_tick_of(planned_until)() == (None if planned is None else START)
