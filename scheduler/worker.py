@@ -32,6 +32,7 @@ _log = logging.getLogger("scheduler.worker")
 
 LEASE_MARGIN = 30.0
 """Seconds that a claim outlives the run's own deadline, for recording it."""
+_MOMENT = timedelta(microseconds=1)
 BUSY_FOR = timedelta(seconds=5)
 """After which a replay that waits for another run of its job is tried again."""
 LOOKS_AGAIN = timedelta(seconds=0.2)
@@ -92,19 +93,33 @@ class Worker:
         self._asleep: set[asyncio.Task[Any]] = set()
         self._overlap = overlap(self._going.by_job)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unstored: dict[str, datetime] = {}
+        """Due instants of planned tickets that were submitted and have no row in the store yet, by run id."""
 
     @property
     def in_work(self) -> int:
         """Tickets that are taken and not finished."""
         return len(self._tasks)
 
+    def stored_until(self, instant: datetime) -> datetime:
+        """This instant, or an earlier one if what fell due before it was submitted and is not stored yet.
+
+        What is planned from there on after a crash misses nothing: a ticket that only waits here dies with the process.
+        """
+        return min([instant, *(due_at - _MOMENT for due_at in self._unstored.values())])
+
     def submit(self, *tickets: Ticket) -> None:
         """Perform the ticket in the background, at its instant; several one after the other."""
+        self._hold(*tickets)
         self._in_background(self._perform_logged(tickets))
 
     def submit_skip(self, ticket: Ticket, reason: str) -> None:
         """Record the ticket as skipped, in the background."""
+        self._hold(ticket)
         self._in_background(self._skip_logged(ticket, reason))
+
+    def _hold(self, *tickets: Ticket) -> None:
+        self._unstored |= {ticket.id: ticket.due_at for ticket in tickets if ticket.trigger is Trigger.SCHEDULE}
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -149,6 +164,7 @@ class Worker:
             lease = timedelta(seconds=(entry.job.timeout.run if entry else LONGEST_RUN) + LEASE_MARGIN)
             now = self._clock.now()
             claim = await self._runs.claim(ticket, self._owner, now + lease, now)
+            self._unstored.pop(ticket.id, None)
             if isinstance(claim, Held):
                 return claim
             run, letter = await self._run(ticket, entry)
@@ -231,6 +247,7 @@ class Worker:
             await self.skip(ticket, reason)
         except StoreError as error:
             _log.error("run %s was left out, but history does not have it: %s", ticket.id, error)
+        self._unstored.pop(ticket.id, None)
 
     async def _perform_logged(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:
@@ -275,3 +292,5 @@ class Worker:
         else:
             if held is not None:
                 _log.info("run %s is not run again: %s", ticket.id, held)
+        # Not after a cancellation: a ticket that only waited is left to the next process.
+        self._unstored.pop(ticket.id, None)

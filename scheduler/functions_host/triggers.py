@@ -39,9 +39,12 @@ class FunctionsHost:
         await work.prune(retention.age, retention.runs_per_job)
         await program.watchdog.look()
 
-    async def work(self, body: bytes) -> None:
-        """Perform a batch. Raises BadMessage: the platform delivers it again, and at last to `bury`."""
-        await _queue_work(await self._opener().program()).perform_batch(body)
+    async def work(self, body: bytes, delivery: int = 1) -> None:
+        """Perform a batch. `delivery`: how often its message came, this time included.
+
+        Raises BadMessage: the platform delivers it again, and at last to `bury`.
+        """
+        await _queue_work(await self._opener().program()).perform_batch(body, delivery)
 
     async def bury(self, body: bytes, given_up_at: datetime | None) -> None:
         """Keep a poison message as dead letters. `given_up_at`: when it came into the poison queue."""

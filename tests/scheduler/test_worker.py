@@ -154,6 +154,35 @@ async def test_no_more_runs_go_on_at_once_than_there_are_places() -> None:
 
 
 @virtual_time
+async def test_what_only_waits_for_its_turn_counts_as_not_stored() -> None:
+    shop = Shop(Hang("body", 4.0))
+    now = shop.clock.now()
+    first, second = shop.ticket(-20), shop.ticket(-10)
+    shop.worker.submit(first, second)
+    before = shop.worker.stored_until(now)
+    await asyncio.sleep(1)
+    meanwhile = shop.worker.stored_until(now)
+    await shop.worker.settle()
+
+    assert before < first.due_at
+    assert first.due_at < meanwhile < second.due_at
+    assert shop.worker.stored_until(now) == now
+
+
+@virtual_time
+async def test_a_planned_ticket_that_the_end_cut_off_from_its_turn_counts_as_not_stored() -> None:
+    shop = Shop(Hang("body", 9.0), places=1, jobs=[entry("a"), entry("b")])
+    running, waiting = shop.ticket(-20, "a"), shop.ticket(-10, "b")
+    shop.worker.submit(running)
+    shop.worker.submit(waiting)
+    await asyncio.sleep(1)
+
+    await shop.worker.drain(0)
+
+    assert running.due_at < shop.worker.stored_until(shop.clock.now()) < waiting.due_at
+
+
+@virtual_time
 async def test_draining_waits_for_what_is_in_work() -> None:
     shop = Shop(Hang("body", 2.0))
     shop.worker.submit(shop.ticket())
