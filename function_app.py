@@ -27,7 +27,7 @@ async def tick(timer: func.TimerRequest) -> None:
 @app.queue_trigger(arg_name="message", queue_name=RUN_QUEUE, connection="AzureWebJobsStorage")
 async def work(message: func.QueueMessage) -> None:
     """Run a batch of tickets, each at its instant."""
-    await host.work(message.get_body())
+    await host.work(message.get_body(), message.dequeue_count or 1)
 
 
 @app.function_name("bury")

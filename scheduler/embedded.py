@@ -233,7 +233,7 @@ async def _progress(program: Program, ticker: Ticker) -> None:
 
 async def _note_progress(program: Program, ticker: Ticker) -> None:
     try:
-        await program.cursors.advance(PLANNED_UNTIL, ticker.last_tick)
+        await program.cursors.advance(PLANNED_UNTIL, program.worker.stored_until(ticker.last_tick))
     except StoreError as error:
         _log.warning("how far the ticks are is not noted now: %s", error)
 

@@ -39,7 +39,10 @@ class TakesTickets(Protocol):
 
 
 class Ticker:
-    """Plans from `after` on (from now, if that is not known), each job in `later` from its own instant on."""
+    """Plans from `after` on, each job in `later` from its own instant on.
+
+    If `after` is not known: from the earliest of `later` on, or from now.
+    """
 
     def __init__(
         self,
@@ -54,8 +57,11 @@ class Ticker:
         self._worker = worker
         self._clock = clock
         self._last = clock.now()
+        if after is None:
+            # A process before this one may have died before it noted how far it was.
+            after = min((later or {}).values(), default=self._last)
         # A stored instant in the future is a clock that was set back since: begin with the present.
-        after = self._last if after is None else min(after, self._last)
+        after = min(after, self._last)
         self._heap = DueHeap(catalog.schedules(), after, later)
 
     @property
