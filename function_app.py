@@ -52,9 +52,9 @@ async def manage(req: func.HttpRequest, context: func.Context) -> func.HttpRespo
 
 
 @app.function_name("operate")
-@app.route(route="jobs/{name}/run", methods=["POST"])
+@app.route(route="{*path}", methods=["POST"])
 async def operate(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    """Actions on a job: a key of its own."""
+    """Actions on jobs, runs and dead letters, all of them POST: a key of its own."""
     return await host.http(req, context)
 
 

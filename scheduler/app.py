@@ -159,7 +159,7 @@ class _Builder:
             watchdog=self._watchdog(job_watch, depths, store, telemetry),
             taking=taking,
             telemetry=telemetry,
-            queue_work=self._queue_work(store, runs, worker, dispatch, telemetry),
+            queue_work=self._queue_work(store, runs, pauses, worker, dispatch, telemetry),
         )
 
     def _logging(self) -> None:
@@ -262,7 +262,7 @@ class _Builder:
         return watchdog
 
     def _queue_work(
-        self, store: Store, runs: Runs, worker: Worker, dispatch: Dispatch, telemetry: Telemetry
+        self, store: Store, runs: Runs, pauses: Pauses, worker: Worker, dispatch: Dispatch, telemetry: Telemetry
     ) -> QueueWork | None:
         if self._role is not Role.FUNCTIONS:
             return None
@@ -273,6 +273,7 @@ class _Builder:
             dispatch,
             Cursors(store),
             ScheduleMarks(store),
+            pauses,
             DeadLetters(store),
             telemetry,
             self._clock,

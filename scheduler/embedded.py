@@ -37,7 +37,7 @@ HTTP_PATIENCE = 1
 """Seconds for answers under way when the server ends."""
 RETENTION_PAUSE = 30.0
 """Seconds between two rounds of retention: short, so that each round has little to delete."""
-PROGRESS_PAUSE = 10.0
+PROGRESS_PAUSE = 5.0
 """Seconds between two notes of how far the ticks are."""
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a busy thread lets another one go on. The store's threads do work of microseconds that runs wait
@@ -221,7 +221,15 @@ async def _ticker(program: Program) -> Ticker:
     """Goes on where the last process stopped, with the schedules that are the same since."""
     in_force_since = await program.marks.note(program.catalog.schedules(), program.clock.now())
     planned_until = await program.cursors.get(PLANNED_UNTIL)
-    return Ticker(program.catalog, program.taking, program.clock, after=planned_until, later=in_force_since)
+    await program.pauses.active(program.clock.now())
+    return Ticker(
+        program.catalog,
+        program.taking,
+        program.clock,
+        after=planned_until,
+        later=in_force_since,
+        paused=program.pauses.known,
+    )
 
 
 async def _progress(program: Program, ticker: Ticker) -> None:
@@ -229,6 +237,8 @@ async def _progress(program: Program, ticker: Ticker) -> None:
     while True:
         await program.clock.sleep(PROGRESS_PAUSE)
         await _note_progress(program, ticker)
+        # What another process (a command) paused or resumed: the ticker itself never waits for the store.
+        await program.pauses.active(program.clock.now())
 
 
 async def _note_progress(program: Program, ticker: Ticker) -> None:

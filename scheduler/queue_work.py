@@ -23,6 +23,7 @@ from scheduler.planning.heap import DueHeap
 from scheduler.planning.ticks import LeftOut, Tick, tick_of
 from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
+from scheduler.stores.pauses import Pauses
 from scheduler.stores.runs import Held, Runs, RunState
 from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.worker import LEASE_MARGIN, Worker
@@ -60,6 +61,7 @@ class QueueWork:
         dispatch: Dispatch,
         cursors: Cursors,
         marks: ScheduleMarks,
+        pauses: Pauses,
         dead_letters: DeadLetters,
         listener: RunListener,
         clock: Clock,
@@ -72,6 +74,7 @@ class QueueWork:
         self._dispatch = dispatch
         self._cursors = cursors
         self._marks = marks
+        self._pauses = pauses
         self._in_force_since: Mapping[str, datetime] | None = None
         self._dead_letters = dead_letters
         self._listener = listener
@@ -108,7 +111,13 @@ class QueueWork:
         # No tick has come to its end yet: what fell due since the first one began counts as missed.
         planned = planned or min(self._in_force_since.values(), default=now)
         heap = DueHeap(self._catalog.schedules(), planned, self._in_force_since)
-        return tick_of(self._catalog, heap.pop_until(until, not_before=not_before), not_before=not_before, now=now)
+        return tick_of(
+            self._catalog,
+            heap.pop_until(until, not_before=not_before),
+            not_before=not_before,
+            now=now,
+            paused=await self._pauses.active(now, fresh=True),
+        )
 
     async def _leave_out(self, found: LeftOut) -> None:
         """Record it at the latest instant that has no run yet: a tick that was cut short may have sent some of them."""
@@ -141,7 +150,7 @@ class QueueWork:
         return len(stranded)
 
     async def prune(self, age_s: float, runs_per_job: int) -> None:
-        """Delete old runs, each hour. Raises StoreError."""
+        """Delete old runs and dead letters, each hour. Raises StoreError."""
         now = self._clock.now()
         last = await self._cursors.get(PRUNED_AT)
         if last is not None and now - last < PRUNE_EVERY:
@@ -149,11 +158,12 @@ class QueueWork:
         try:
             async with asyncio.timeout(PRUNE_PATIENCE):
                 removed = await self._runs.prune(now, age_s, runs_per_job)
+                removed += await self._dead_letters.prune(now, age_s)
         except TimeoutError:
             _log.info("there are more old runs than %g s remove: the next tick goes on", PRUNE_PATIENCE)
             return
         if removed:
-            _log.info("removed %d old runs", removed)
+            _log.info("removed %d old runs and dead letters", removed)
         await self._cursors.advance(PRUNED_AT, now)
 
     async def perform_batch(self, body: str | bytes, delivery: int = 1) -> None:

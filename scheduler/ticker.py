@@ -6,7 +6,7 @@ One due-heap for the life of the process; between two instants it sleeps. Starte
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from jobs.ports import Clock
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog
 from scheduler.planning.heap import DueHeap
-from scheduler.planning.ticks import tick_of
+from scheduler.planning.ticks import Paused, tick_of
 
 _log = logging.getLogger("scheduler.ticker")
 
@@ -52,10 +52,13 @@ class Ticker:
         *,
         after: datetime | None = None,
         later: Mapping[str, datetime] | None = None,
+        paused: Callable[[datetime], Mapping[str, Paused]] | None = None,
     ) -> None:
+        """`paused` gives the pauses that hold at an instant, by job; it returns at once."""
         self._catalog = catalog
         self._worker = worker
         self._clock = clock
+        self._paused = paused
         self._last = clock.now()
         if after is None:
             # A process before this one may have died before it noted how far it was.
@@ -83,7 +86,13 @@ class Ticker:
             self._heap = DueHeap(self._catalog.schedules(), now)
         self._last = now
         not_before = now - STILL_ON_TIME
-        tick = tick_of(self._catalog, self._heap.pop_until(now, not_before=not_before), not_before=not_before, now=now)
+        tick = tick_of(
+            self._catalog,
+            self._heap.pop_until(now, not_before=not_before),
+            not_before=not_before,
+            now=now,
+            paused=self._paused(now) if self._paused is not None else None,
+        )
         for tickets in tick.in_turn():
             self._worker.submit(*tickets)
         for left_out in tick.left_out:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Protocol
 
 from jobs.runs import Ticket
+from jobs.schedules import Schedule
 from scheduler.catalog import Catalog, Entry
 from scheduler.planning.catch_up import catch_up, latest
 from scheduler.planning.heap import Due
@@ -60,11 +62,29 @@ class Tick:
         return [*others, *(tuple(tickets) for tickets in rest.values())]
 
 
-def tick_of(catalog: Catalog, found: Iterable[Due], *, not_before: datetime, now: datetime) -> Tick:
-    """Tickets for what a due-heap gave. `not_before` as it was given to the heap."""
+class Paused(Protocol):
+    """A job's pause, as far as planning knows it."""
+
+    def leaves_out(self, schedule: Schedule, at: datetime) -> bool:
+        """Whether this due instant is not planned."""
+        ...
+
+
+def tick_of(
+    catalog: Catalog,
+    found: Iterable[Due],
+    *,
+    not_before: datetime,
+    now: datetime,
+    paused: Mapping[str, Paused] | None = None,
+) -> Tick:
+    """Tickets for what a due-heap gave. `not_before` as it was given to the heap; `paused`: the pauses now, by job."""
     tick = Tick()
     for due in found:
         entry = catalog.get(due.job)
+        pause = paused.get(due.job) if paused else None
+        if pause is not None and entry.job.schedule is not None and pause.leaves_out(entry.job.schedule, due.at):
+            continue
         if due.missed:
             _add_missed(tick, entry, due.at, not_before, now)
         else:

@@ -70,6 +70,10 @@ class Pauses:
             async with self._reading:
                 if fresh or self._is_old():
                     await self._refresh()
+        return self.known(now)
+
+    def known(self, now: datetime) -> Mapping[str, Pause]:
+        """The same as of the last look at the store, at once."""
         return {job: pause for job, pause in self._known.items() if pause.holds(now)}
 
     async def put(self, pause: Pause) -> None:

@@ -33,6 +33,7 @@ class Post:
             self.dispatch,
             shop.cursors,
             shop.marks,
+            shop.pauses,
             shop.dead_letters,
             shop.heard,
             shop.clock,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import pytest
 
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog, Entry
+from scheduler.stores.pauses import Pause
 from scheduler.ticker import LONGEST_SLEEP, Ticker
 from tests.scheduler.fakes import START, VirtualClock, entry
 
@@ -16,13 +18,13 @@ from tests.scheduler.fakes import START, VirtualClock, entry
 class Ticking:
     """A ticker with what it started: (seconds after the start, job)."""
 
-    def __init__(self, *jobs: Entry, after: datetime | None = None) -> None:
+    def __init__(self, *jobs: Entry, after: datetime | None = None, paused: Mapping[str, Pause] | None = None) -> None:
         self.clock = VirtualClock()
         self.started: list[Ticket] = []
         self.started_at: list[datetime] = []
         self.in_turn: list[tuple[Ticket, ...]] = []
         self.skipped: list[tuple[Ticket, str]] = []
-        self.ticker = Ticker(Catalog(jobs), self, self.clock, after=after)
+        self.ticker = Ticker(Catalog(jobs), self, self.clock, after=after, paused=lambda _: paused or {})
 
     def submit(self, *tickets: Ticket) -> None:
         self.started += tickets
@@ -148,3 +150,24 @@ def test_a_ticket_carries_the_generation_of_its_job() -> None:
     ticking.ticker.tick()
 
     assert [ticket.generation for ticket in ticking.started] == [job.generation]
+
+
+def test_of_a_paused_job_only_the_first_instant_is_handed_on_to_be_skipped() -> None:
+    ticking = Ticking(entry("a", "every 3s"), paused={"a": Pause("a", START + timedelta(seconds=4))})
+
+    ticking.clock.move(10)
+    ticking.ticker.tick()
+    ticking.clock.move(10)
+    ticking.ticker.tick()
+
+    assert [ticket.due_at - START for ticket in ticking.started] == [timedelta(seconds=3), timedelta(seconds=6)]
+
+
+def test_what_a_paused_job_missed_while_nothing_ran_is_neither_caught_up_nor_recorded() -> None:
+    job = entry("a", "every 3s", catch_up={"policy": "all"})
+    ticking = Ticking(job, after=START, paused={"a": Pause("a", START - timedelta(hours=1))})
+
+    ticking.clock.move(600)
+    ticking.ticker.tick()
+
+    assert (ticking.started, ticking.skipped) == ([], [])

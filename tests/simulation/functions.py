@@ -179,6 +179,7 @@ class Instances:
             DispatchOf(process, self.queue),
             Cursors(store),
             ScheduleMarks(store),
+            Pauses(store),
             dead_letters,
             listener,
             process,
