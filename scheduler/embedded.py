@@ -19,6 +19,7 @@ from typing import Any
 import uvicorn
 
 from config.loading import Configuration
+from config.settings import LOOPBACK
 from jobs.events import RunFinished
 from jobs.running.verdicts import interrupted_run
 from scheduler.api.app import create_api
@@ -33,6 +34,7 @@ from scheduler.ticker import LONGEST_SLEEP, Ticker
 _log = logging.getLogger("scheduler.embedded")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LOOPBACK_NAMES = (*LOOPBACK, "[::1]")
 HTTP_PATIENCE = 1
 """Seconds for answers under way when the server ends."""
 RETENTION_PAUSE = 30.0
@@ -146,7 +148,7 @@ async def recover(program: Program) -> None:
 
 
 async def _serve_program(program: Program, listener: socket.socket) -> None:
-    server = _server(create_api(program.services()))
+    server = _server(create_api(program.services(), hosts=LOOPBACK_NAMES))
     ticker = await _ticker(program)
     program.health.add("ticker", _ticker_health(program, ticker))
     program.watchdog.ticks_from(_last_tick(ticker))

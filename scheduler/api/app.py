@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import FastAPI
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import RedirectResponse
 
 from scheduler.api import (
@@ -22,8 +25,12 @@ from scheduler.api.problems import UnexpectedErrors, add_problem_handlers, descr
 from scheduler.services import Services
 
 
-def create_api(services: Services) -> FastAPI:
-    """The whole HTTP surface over these services."""
+def create_api(services: Services, *, hosts: Sequence[str] = ("*",)) -> FastAPI:
+    """The whole HTTP surface over these services.
+
+    `hosts`: the names it answers to. The embedded host has no identities yet: a page of somebody else's site that makes
+    its own name point to loopback (DNS rebinding) must not count as ours.
+    """
     api = FastAPI(
         title="Scheduler",
         version=services.version or "0",
@@ -49,6 +56,7 @@ def create_api(services: Services) -> FastAPI:
     # The last one added sees a request first.
     api.add_middleware(UnexpectedErrors)
     api.add_middleware(HeadAsGet)
+    api.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
     add_security_headers(api)
     return api
 

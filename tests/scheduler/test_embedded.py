@@ -165,3 +165,14 @@ async def test_the_first_seconds_of_the_samples_show_succeeded_failed_and_retrie
 
     assert {"succeeded", "failed"} <= outcomes
     assert any(run["retried"] for run in runs)
+
+
+async def test_only_loopback_names_are_answered(tmp_path: Path) -> None:
+    """A page of another site whose name points to loopback must not read history or start runs."""
+    async with embedded(tmp_path, {}) as host:
+        statuses = [
+            (await host.client.get("/api/runs", headers={"Host": name})).status_code
+            for name in ("rebound.example", "localhost", "127.0.0.1:1", "[::1]:7071")
+        ]
+
+    assert statuses == [400, 200, 200, 200]
