@@ -41,6 +41,10 @@ class RunListener(Protocol):
 
     def run_finished(self, event: RunFinished) -> None: ...
 
+    def dead_lettered(self, ticket: Ticket, reason: str) -> None:
+        """The run is given up, and kept with everything that is needed to run it again. `reason` is a sentence."""
+        ...
+
 
 class Listeners:
     """Tells several listeners, in this order."""
@@ -60,6 +64,10 @@ class Listeners:
         for listener in self._listeners:
             listener.run_finished(event)
 
+    def dead_lettered(self, ticket: Ticket, reason: str) -> None:
+        for listener in self._listeners:
+            listener.dead_lettered(ticket, reason)
+
 
 class Silent:
     """Listens to nothing; for tools and tests."""
@@ -71,4 +79,7 @@ class Silent:
         """Ignore it."""
 
     def run_finished(self, event: RunFinished) -> None:
+        """Ignore it."""
+
+    def dead_lettered(self, ticket: Ticket, reason: str) -> None:
         """Ignore it."""

@@ -256,5 +256,5 @@ class QueueWork:
         run = dead_lettered_run(ticket, now, GIVEN_UP, job)
         await self._runs.finish(claim, run)
         self._listener.run_finished(RunFinished(run))
-        _log.error("run %s is a dead letter: %s", run.id, GIVEN_UP)
+        self._listener.dead_lettered(ticket, GIVEN_UP)
         return True

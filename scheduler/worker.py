@@ -170,6 +170,8 @@ class Worker:
             run, letter = await self._run(ticket, entry)
             await self._record(claim, run, letter)
             self._listener.run_finished(RunFinished(run))
+            if letter is not None:
+                self._listener.dead_lettered(ticket, letter.reason)
             await self._going.recorded(run.id)
             return None
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from jobs.runs import Ticket
+
 
 class Progress:
     """Listens to the one run of this process; a context that shows it."""
@@ -48,6 +50,9 @@ class Progress:
 
     def run_finished(self, event: RunFinished) -> None:
         """The result is shown by the command."""
+
+    def dead_lettered(self, ticket: Ticket, reason: str) -> None:
+        """`dead-letters` shows it."""
 
     def _asking(self, attempt: int, endpoint: str) -> None:
         self._status.update(_text(f"attempt {attempt} of {self._attempts}: {endpoint}"))

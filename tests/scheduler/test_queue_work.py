@@ -307,6 +307,18 @@ async def test_tickets_given_up_become_dead_letters_and_failed_runs() -> None:
 
 
 @virtual_time
+async def test_telemetry_is_told_of_what_is_given_up() -> None:
+    shop = Shop()
+    ticket = shop.ticket(-5)
+
+    await Post(shop).work.bury(encode(Batch((ticket,))))
+
+    ((told, reason),) = shop.heard.given_up
+    assert told == ticket
+    assert "as often as the platform allows" in reason
+
+
+@virtual_time
 async def test_burying_again_adds_nothing() -> None:
     shop = Shop()
     post = Post(shop)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from jobs.checks.port import Call
 from jobs.events import AttemptRetried, RunFinished, RunStarted
-from jobs.runs import ErrorClass, Observation, Outcome, Phases
+from jobs.runs import ErrorClass, Observation, Outcome, Phases, Ticket
 from jobs.targets import Target
 from tests.simulation.process import Process, World
 
@@ -59,6 +59,9 @@ class ListenerOf:
     def run_finished(self, event: RunFinished) -> None:
         self._process.must_live()
         self._outside.told.setdefault(event.run.id, []).append(event.run.outcome)
+
+    def dead_lettered(self, ticket: Ticket, reason: str) -> None:
+        """The oracle reads the letters themselves."""
 
 
 class ScriptedTarget:

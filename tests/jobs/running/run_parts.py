@@ -76,6 +76,7 @@ class Heard:
     started: list[RunStarted] = field(default_factory=list)
     retried: list[AttemptRetried] = field(default_factory=list)
     finished: list[RunFinished] = field(default_factory=list)
+    given_up: list[tuple[Ticket, str]] = field(default_factory=list)
 
     def run_started(self, event: RunStarted) -> None:
         self.started.append(event)
@@ -85,6 +86,9 @@ class Heard:
 
     def run_finished(self, event: RunFinished) -> None:
         self.finished.append(event)
+
+    def dead_lettered(self, ticket: Ticket, reason: str) -> None:
+        self.given_up.append((ticket, reason))
 
 
 def job(**more: Any) -> JobDefinition:
