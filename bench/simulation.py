@@ -22,9 +22,13 @@ def main() -> None:
     options.add_argument("--seeds", type=int, default=1, help="how many, one after the other")
     options.add_argument("--jobs", type=int, default=50)
     options.add_argument("--hours", type=float, default=6.0)
+    options.add_argument(
+        "--embedded", action="store_true", help="one process and its store, instead of the Functions host"
+    )
     chosen = options.parse_args()
     started = time.perf_counter()
-    results = [simulate(seed, chosen.jobs, chosen.hours) for seed in range(chosen.seed, chosen.seed + chosen.seeds)]
+    seeds = range(chosen.seed, chosen.seed + chosen.seeds)
+    results = [simulate(seed, chosen.jobs, chosen.hours, embedded=chosen.embedded) for seed in seeds]
     show(("seed", *FIGURES, "violations"), [_row(result) for result in results])
     for result in results:
         for sentence in result.violations[:SHOWN]:

@@ -59,13 +59,17 @@ class Oracle:
         return [
             *(problem for entry in self._catalog for problem in self._of_job(entry.job, end)),
             *(problem for run in self.runs for problem in self._of_run(run)),
-            *(f"the pointer {key} is still open" for key in self._tables.open_pointers() if self._points_to_a_run(key)),
+            *(
+                f"the pointer {key} is still open"
+                for key in self._tables.open_pointers()
+                if self._points_to_a_run(key, end)
+            ),
         ]
 
-    def _points_to_a_run(self, pointer: str) -> bool:
+    def _points_to_a_run(self, pointer: str, end: datetime) -> bool:
         """A crash between the pointer and its run leaves one that everybody passes over until retention removes it."""
         key = RunKey.of_pointer(pointer)
-        return self._tables.get(RUNS, key.job, key.key) is not None
+        return key.due_at <= end and self._tables.get(RUNS, key.job, key.key) is not None
 
     def _of_job(self, job: JobDefinition, end: datetime) -> Iterator[str]:
         schedule, since = job.schedule, self._since.get(job.name)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from jobs.definition import JobDefinition
 from jobs.runs import ErrorClass, Outcome
 from scheduler.catalog import Catalog, Entry
 from tests.jobs.running.virtual_time import VirtualTimeLoop
+from tests.simulation.embedded import Embedded
 from tests.simulation.functions import Instances
 from tests.simulation.oracle import Oracle
 from tests.simulation.process import START, Killed, Troubles, World, true_time
@@ -23,6 +26,8 @@ CALM_WITH_TICKS = 600.0
 CALM_WITHOUT_TICKS = 1500.0
 """Seconds after them: no message and no lease is hidden for longer."""
 
+LONGEST_RUN = timedelta(seconds=60)
+"""What fell due so long ago is over."""
 FIGURES = ("runs", "kills", "ticks", "redelivered", "executed_again", "left_out", "dead_lettered")
 """The counts of a result."""
 
@@ -43,7 +48,8 @@ _WEIGHTS = (1, 2, 2, 4, 12, 12, 24, 24, 24, 12)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`violations`: one sentence each; none if all is well."""
+    """`violations`: one sentence each; none if all is well. `doubled`: those of them that say of two owners at a time,
+    of a run recorded twice, or of a part that broke."""
 
     seed: int
     runs: int
@@ -53,68 +59,98 @@ class Result:
     left_out: int
     redelivered: int
     ticks: int
+    doubled: tuple[str, ...]
     violations: tuple[str, ...]
 
 
-def simulate(seed: int, jobs: int = 20, hours: float = 2.0) -> Result:
+def simulate(seed: int, jobs: int = 20, hours: float = 2.0, *, embedded: bool = False) -> Result:
     """So many jobs for so many hours of virtual time. The same seed gives the same result."""
     logging.getLogger("scheduler").setLevel(logging.CRITICAL)
     logging.getLogger("jobs").setLevel(logging.CRITICAL)
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(_functions(seed, jobs, hours))
+        return runner.run((_embedded if embedded else _functions)(seed, jobs, hours))
 
 
 async def _functions(seed: int, jobs: int, hours: float) -> Result:
     world = World(seed, _troubles(seed))
     _listen_for_mistakes(world)
-    catalog = _catalog(world, jobs)
-    tables, outside = Tables(world), Outside(world)
+    catalog, tables, outside = _catalog(world, jobs), Tables(world), Outside(world)
     instances = Instances(world, seed, catalog, tables, outside)
     for _ in range(world.luck.choice((2, 3))):
         instances.start()
     end = hours * 3600
     timer = asyncio.create_task(instances.timer(end + CALM_WITH_TICKS))
-    bad_luck = asyncio.create_task(_bad_luck(world, instances, end))
-    await asyncio.sleep(end)
-    world.calm_down()
-    reached = true_time()
+    reached = await _bad_time(world, instances.kill_some, end)
     await asyncio.sleep(CALM_WITH_TICKS + CALM_WITHOUT_TICKS)
     await timer
-    await bad_luck
     oracle = Oracle(catalog, tables, outside)
     planned = oracle.planned_until() or START
-    violations = [*world.violations, *oracle.problems(planned)]
+    violations = oracle.problems(planned)
     if planned < reached:
         violations.append("planning has come to a halt")
     if instances.queue.waiting or instances.poison.waiting:
         violations.append("there are messages that are delivered for ever")
+    redelivered = instances.queue.redelivered + instances.poison.redelivered
+    instances.stop()
+    return _result(seed, world, outside, oracle, violations, redelivered=redelivered, ticks=instances.ticks)
+
+
+async def _embedded(seed: int, jobs: int, hours: float) -> Result:
+    world = World(seed, replace(_troubles(seed), lost_answers=0.0, unavailable=0.0, skew_s=0.0))
+    _listen_for_mistakes(world)
+    catalog, tables, outside = _catalog(world, jobs), Tables(world), Outside(world)
+    process = Embedded(world, seed, catalog, tables, outside)
+    process.start()
+    await _bad_time(world, process.kill, hours * 3600)
+    await asyncio.sleep(CALM_WITHOUT_TICKS)
+    oracle = Oracle(catalog, tables, outside)
+    violations = oracle.problems(true_time() - LONGEST_RUN)
+    process.stop()
+    return _result(seed, world, outside, oracle, violations)
+
+
+async def _bad_time(world: World, kill: Callable[[], None], seconds: float) -> datetime:
+    """Until it is over, which it is at the instant returned."""
+    bad_luck = asyncio.create_task(_bad_luck(world, kill))
+    await asyncio.sleep(seconds)
+    bad_luck.cancel()
+    world.calm_down()
+    return true_time()
+
+
+def _result(
+    seed: int,
+    world: World,
+    outside: Outside,
+    oracle: Oracle,
+    violations: list[str],
+    *,
+    redelivered: int = 0,
+    ticks: int = 0,
+) -> Result:
     runs = list(oracle.runs)
-    result = Result(
+    return Result(
         seed=seed,
         runs=len(runs),
         kills=world.kills,
         executed_again=sum(number - 1 for number in outside.executions.values()),
         dead_lettered=sum(run.error is ErrorClass.DEAD_LETTERED for run in runs),
         left_out=sum(run.outcome is Outcome.SKIPPED for run in runs),
-        redelivered=instances.queue.redelivered + instances.poison.redelivered,
-        ticks=instances.ticks,
-        violations=tuple(violations),
+        redelivered=redelivered,
+        ticks=ticks,
+        doubled=tuple(world.violations),
+        violations=(*world.violations, *violations),
     )
-    instances.stop()
-    return result
 
 
-async def _bad_luck(world: World, instances: Instances, until: float) -> None:
+async def _bad_luck(world: World, kill: Callable[[], None]) -> None:
     """Kills that hit whatever a process is at, and times when store and queue are away."""
-    loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(world.luck.expovariate(1 / 600))
-        if loop.time() >= until:
-            return
-        if world.happens(0.3):
-            world.away_until = loop.time() + world.luck.choice((1, 5, 20, 90, 400))
+        if world.troubles.unavailable and world.happens(0.3):
+            world.away_until = asyncio.get_running_loop().time() + world.luck.choice((1, 5, 20, 90, 400))
         else:
-            instances.kill_some()
+            kill()
 
 
 def _troubles(seed: int) -> Troubles:

@@ -22,5 +22,13 @@ def test_every_due_instant_is_accounted_for_once_through_any_crash(first: int) -
     assert min(total[name] for name in ("kills", "executed_again", "redelivered", "left_out", "dead_lettered")) > 0
 
 
+@pytest.mark.slow
+def test_an_embedded_process_that_is_killed_runs_and_records_nothing_twice() -> None:
+    results = [simulate(seed, embedded=True) for seed in range(30)]
+
+    assert [sentence for result in results for sentence in result.doubled] == []
+    assert summary(results)["kills"] > 0
+
+
 def test_a_seed_replayed_gives_the_same_result() -> None:
     assert simulate(3, jobs=10, hours=1) == simulate(3, jobs=10, hours=1)

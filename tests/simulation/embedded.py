@@ -1,0 +1,109 @@
+"""The embedded host, killed and started again: one process, its ticker and worker, a store like SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+from jobs.redaction import Redactor
+from jobs.running.circuits import Circuits
+from jobs.running.runner import Runner
+from scheduler.catalog import Catalog
+from scheduler.embedded import PROGRESS_PAUSE, recover
+from scheduler.stores.cancellations import Cancellations
+from scheduler.stores.circuits import StoredCircuits
+from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
+from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.pauses import Pauses
+from scheduler.stores.port import StoreError
+from scheduler.stores.runs import Runs
+from scheduler.stores.schedule_marks import ScheduleMarks
+from scheduler.ticker import Ticker
+from scheduler.worker import Worker
+from tests.simulation.process import Killed, Process, World
+from tests.simulation.storage import StoreOf, Tables
+from tests.simulation.targets import ListenerOf, Outside, ScriptedTarget
+
+if TYPE_CHECKING:
+    from scheduler.app import Program
+
+
+class Embedded:
+    """One process at a time; another one follows when it dies."""
+
+    def __init__(self, world: World, seed: int, catalog: Catalog, tables: Tables, outside: Outside) -> None:
+        self._world = world
+        self._seed = seed
+        self._catalog = catalog
+        self._tables = tables
+        self._outside = outside
+        self._process: Process | None = None
+        self._names = count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        self._process = Process(self._world, f"p{next(self._names)}", self._died)
+        task = asyncio.ensure_future(self._life(self._process))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+
+    def stop(self) -> None:
+        """It does nothing any more."""
+        if self._process is not None:
+            self._process.alive = False
+
+    def _died(self, process: Process) -> None:
+        self._process = None
+        seconds = self._world.luck.uniform(1, 20) if self._world.happens(0.7) else self._world.luck.uniform(20, 1200)
+        asyncio.get_running_loop().call_later(seconds, self.start)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Killed):
+            self._world.violations.append(f"the process broke: {error!r}")
+
+    async def _life(self, process: Process) -> None:
+        store = StoreOf(process, self._tables, atomic=True)
+        listener = ListenerOf(process, self._outside)
+        runs, cursors = Runs(store, process.monotonic), Cursors(store)
+        worker = self._worker(process, store, runs, listener)
+        program = SimpleNamespace(runs=runs, worker=worker, taking=worker, clock=process, telemetry=listener)
+        try:
+            await recover(cast("Program", program))
+            in_force_since = await ScheduleMarks(store).note(self._catalog.schedules(), process.now())
+            planned_until = await cursors.get(PLANNED_UNTIL)
+        except StoreError:
+            process.kill()  # serve ends with the reason, and the container is started again
+            return
+        ticker = Ticker(self._catalog, worker, process, after=planned_until, later=in_force_since)
+        await asyncio.gather(ticker.run(), self._progress(process, cursors, worker, ticker))
+
+    async def _progress(self, process: Process, cursors: Cursors, worker: Worker, ticker: Ticker) -> None:
+        while True:
+            await process.sleep(PROGRESS_PAUSE)
+            try:
+                await cursors.advance(PLANNED_UNTIL, worker.stored_until(ticker.last_tick))
+            except StoreError:
+                continue
+
+    def _worker(self, process: Process, store: StoreOf, runs: Runs, listener: ListenerOf) -> Worker:
+        checks = {"http": ScriptedTarget(process, self._outside, self._seed)}
+        circuits = Circuits(StoredCircuits(store))
+        return Worker(
+            self._catalog,
+            runs,
+            Runner(checks, circuits, listener, process, Redactor(), self._world.luck.random),
+            listener,
+            process,
+            owner=process.name,
+            concurrency=50,
+            pauses=Pauses(store, process.monotonic),
+            cancellations=Cancellations(store),
+            dead_letters=DeadLetters(store),
+        )
