@@ -20,7 +20,7 @@ from scheduler.catalog import Catalog
 from scheduler.dispatch.batches import BadMessage, decode
 from scheduler.dispatch.port import Dispatch
 from scheduler.planning.heap import DueHeap
-from scheduler.planning.ticks import LeftOut, Tick, tick_of
+from scheduler.planning.ticks import Tick, tick_of
 from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.pauses import Pauses
@@ -96,7 +96,7 @@ class QueueWork:
         if tickets:
             await self._dispatch.send(tickets)
         for left_out in tick.left_out:
-            await self._leave_out(left_out)
+            await self._worker.leave_out(left_out)
         await self._cursors.advance(PLANNED_UNTIL, until)
         _log.debug("planned %d tickets until %s", len(tickets), until.isoformat())
         return len(tickets)
@@ -118,14 +118,6 @@ class QueueWork:
             now=now,
             paused=await self._pauses.active(now, fresh=True),
         )
-
-    async def _leave_out(self, found: LeftOut) -> None:
-        """Record it at the latest instant that has no run yet: a tick that was cut short may have sent some of them."""
-        left_out: LeftOut | None = found
-        while left_out is not None and not await self._worker.skip(left_out.ticket, left_out.reason):
-            left_out = left_out.earlier()
-        if left_out is not None:
-            _log.warning("run %s is left out: %s", left_out.ticket.id, left_out.reason)
 
     async def planned_until(self) -> datetime | None:
         """The end of the last tick's horizon; None before the first one. Raises StoreError."""

@@ -14,7 +14,7 @@ from jobs.ports import Clock
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog
 from scheduler.planning.heap import DueHeap
-from scheduler.planning.ticks import Paused, tick_of
+from scheduler.planning.ticks import LeftOut, Paused, tick_of
 
 _log = logging.getLogger("scheduler.ticker")
 
@@ -33,8 +33,8 @@ class TakesTickets(Protocol):
         """Perform the ticket; several one after the other."""
         ...
 
-    def submit_skip(self, ticket: Ticket, reason: str) -> None:
-        """Record the ticket as skipped."""
+    def submit_leaving_out(self, left_out: LeftOut) -> None:
+        """Record missed instants as one skipped run."""
         ...
 
 
@@ -96,8 +96,7 @@ class Ticker:
         for tickets in tick.in_turn():
             self._worker.submit(*tickets)
         for left_out in tick.left_out:
-            _log.warning("run %s is left out: %s", left_out.ticket.id, left_out.reason)
-            self._worker.submit_skip(left_out.ticket, left_out.reason)
+            self._worker.submit_leaving_out(left_out)
 
     def _pause(self) -> float:
         next_at = self._heap.next_at

@@ -22,6 +22,7 @@ from jobs.runs import Run, Ticket, Trigger
 from scheduler.catalog import Catalog, Entry
 from scheduler.gates import Overlap, OverlapHere, reason_to_skip
 from scheduler.going import Going
+from scheduler.planning.ticks import LeftOut
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.pauses import Pause, Pauses
@@ -113,10 +114,10 @@ class Worker:
         self._hold(*tickets)
         self._in_background(self._perform_logged(tickets))
 
-    def submit_skip(self, ticket: Ticket, reason: str) -> None:
-        """Record the ticket as skipped, in the background."""
-        self._hold(ticket)
-        self._in_background(self._skip_logged(ticket, reason))
+    def submit_leaving_out(self, left_out: LeftOut) -> None:
+        """See `leave_out`; in the background."""
+        self._hold(left_out.ticket)
+        self._in_background(self._leave_out_logged(left_out))
 
     def _hold(self, *tickets: Ticket) -> None:
         self._unstored |= {ticket.id: ticket.due_at for ticket in tickets if ticket.trigger is Trigger.SCHEDULE}
@@ -189,6 +190,15 @@ class Worker:
         self._listener.run_finished(RunFinished(run))
         return True
 
+    async def leave_out(self, found: LeftOut) -> None:
+        """Record missed instants as one skipped run, at the latest of them that has no run yet: a tick that was cut
+        short may have run some of them. Raises StoreError."""
+        left_out: LeftOut | None = found
+        while left_out is not None and not await self.skip(left_out.ticket, left_out.reason):
+            left_out = left_out.earlier()
+        if left_out is not None:
+            _log.warning("run %s is left out: %s", left_out.ticket.id, left_out.reason)
+
     async def _record_unclaimed(self, ticket: Ticket, run: Run) -> Record | None:
         """See Runs.record; over a short absence of the store."""
         for pause in STORE_PATIENCE:
@@ -244,12 +254,12 @@ class Worker:
                 _log.warning("run %s is not recorded yet: %s", run.id, error)
                 await self._clock.sleep(pause)
 
-    async def _skip_logged(self, ticket: Ticket, reason: str) -> None:
+    async def _leave_out_logged(self, left_out: LeftOut) -> None:
         try:
-            await self.skip(ticket, reason)
+            await self.leave_out(left_out)
         except StoreError as error:
-            _log.error("run %s was left out, but history does not have it: %s", ticket.id, error)
-        self._unstored.pop(ticket.id, None)
+            _log.error("run %s was left out, but history does not have it: %s", left_out.ticket.id, error)
+        self._unstored.pop(left_out.ticket.id, None)
 
     async def _perform_logged(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:

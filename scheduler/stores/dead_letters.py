@@ -70,7 +70,8 @@ class DeadLetter:
     def of_run(run: Run, ticket: Ticket, job: JobDefinition, traceback: str = "") -> DeadLetter:
         """A run that is down after its last attempt."""
         return DeadLetter(
-            _id(run.finished_at, run.id),
+            # The same again when a crash comes between the letter and the recorded run.
+            _id(run.due_at, run.id),
             run.message,
             run.finished_at,
             ticket=ticket,

@@ -12,6 +12,7 @@ from datetime import datetime
 from jobs.ports import Clock
 from jobs.runs import Run, Ticket, Trigger
 from scheduler.dispatch.port import Depth
+from scheduler.planning.ticks import LeftOut
 from scheduler.stores.port import Store
 from scheduler.stores.runs import Claim, Held, Record, Runs
 from scheduler.ticker import TakesTickets
@@ -68,9 +69,9 @@ class Taking:
         self._noted.taken(*tickets)
         self._worker.submit(*tickets)
 
-    def submit_skip(self, ticket: Ticket, reason: str) -> None:
-        """See TakesTickets.submit_skip."""
-        self._worker.submit_skip(ticket, reason)
+    def submit_leaving_out(self, left_out: LeftOut) -> None:
+        """See TakesTickets.submit_leaving_out."""
+        self._worker.submit_leaving_out(left_out)
 
 
 class WatchedRuns(Runs):

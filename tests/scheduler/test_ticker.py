@@ -10,6 +10,7 @@ import pytest
 
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog, Entry
+from scheduler.planning.ticks import LeftOut
 from scheduler.stores.pauses import Pause
 from scheduler.ticker import LONGEST_SLEEP, Ticker
 from tests.scheduler.fakes import START, VirtualClock, entry
@@ -31,8 +32,8 @@ class Ticking:
         self.started_at += [self.clock.now()] * len(tickets)
         self.in_turn.append(tickets)
 
-    def submit_skip(self, ticket: Ticket, reason: str) -> None:
-        self.skipped.append((ticket, reason))
+    def submit_leaving_out(self, left_out: LeftOut) -> None:
+        self.skipped.append((left_out.ticket, left_out.reason))
 
     async def run_until(self, seconds: float) -> None:
         end = START + timedelta(seconds=seconds)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -65,10 +66,20 @@ class Result:
 
 def simulate(seed: int, jobs: int = 20, hours: float = 2.0, *, embedded: bool = False) -> Result:
     """So many jobs for so many hours of virtual time. The same seed gives the same result."""
-    logging.getLogger("scheduler").setLevel(logging.CRITICAL)
-    logging.getLogger("jobs").setLevel(logging.CRITICAL)
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+    with _silent("scheduler"), _silent("jobs"), asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run((_embedded if embedded else _functions)(seed, jobs, hours))
+
+
+@contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """What goes wrong here is made to."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 async def _functions(seed: int, jobs: int, hours: float) -> Result:

@@ -16,6 +16,7 @@ import pytest_asyncio
 import uvicorn
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from scheduler.api import outages
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.parts import missing
 from tests.scheduler.api.desk import Desk
@@ -25,7 +26,15 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 REFRESH = "document.dispatchEvent(new Event('visibilitychange'))"
+expect.set_options(timeout=20_000)  # several of the page's own refreshes
+
 ONCE: dict[str, Any] = {"retry": {"attempts": 1}}
+
+
+@pytest.fixture(autouse=True)
+def look_at_all_jobs_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a look takes long, and is then kept for as long as a test waits."""
+    monkeypatch.setattr(outages, "_RESTS", 0)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
