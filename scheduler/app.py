@@ -9,16 +9,15 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from config.identity import Identity
-from config.kept_values import Trouble
 from config.loading import Configuration
-from config.secrets import SecretChain, build_secrets
+from config.secrets import build_secrets
 from config.settings import Settings
 from jobs.checks import build_checks
 from jobs.events import Listeners, RunListener
@@ -34,8 +33,9 @@ from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Depths, Dispatch
 from scheduler.dispatch.queues import run_queue
 from scheduler.gates import Overlap, OverlapAnywhere, OverlapHere
-from scheduler.health import Health, PartHealth, Probe, Status
+from scheduler.health import Health
 from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Replaying, Running
+from scheduler.probes import circuits_health, configuration_health, secrets_health, store_health, telemetry_health
 from scheduler.queries import Queries
 from scheduler.queue_work import QueueWork
 from scheduler.services import Services
@@ -44,7 +44,7 @@ from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.pauses import Pauses
-from scheduler.stores.port import Store, StoreError
+from scheduler.stores.port import Store
 from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.version import VERSION
@@ -177,14 +177,14 @@ class _Builder:
         telemetry = build_telemetry(self._settings, self._redactor)
         telemetry.start()
         self._stack.push_async_callback(telemetry.aclose, TELEMETRY_PATIENCE)
-        self._health.add("telemetry", _telemetry_health(telemetry))
-        self._health.add("configuration", _configuration_health(self._settings))
+        self._health.add("telemetry", telemetry_health(telemetry))
+        self._health.add("configuration", configuration_health(self._settings))
         return telemetry
 
     async def _store(self, identity: Identity) -> Store:
         store = await _open_store(self._settings, identity, self._role)
         self._stack.push_async_callback(store.aclose)
-        self._health.add("store", _store_health(store))
+        self._health.add("store", store_health(store))
         return store
 
     def _worker(self, identity: Identity, store: Store, runs: Runs, pauses: Pauses, told: RunListener) -> Worker:
@@ -193,8 +193,8 @@ class _Builder:
         checks = build_checks(secret_values, identity, self._redactor, user_agent=f"scheduler/{VERSION}")
         self._stack.push_async_callback(checks.aclose)
         circuits = Circuits(StoredCircuits(store))
-        self._health.add("secrets", _secrets_health(secret_values, identity))
-        self._health.add("circuits", _circuits_health(circuits))
+        self._health.add("secrets", secrets_health(secret_values, identity))
+        self._health.add("circuits", circuits_health(circuits))
         return Worker(
             self._catalog,
             runs,
@@ -300,64 +300,3 @@ async def _open_store(settings: Settings, identity: Identity, role: Role) -> Sto
         credential=await identity.credential(),
         prefix=storage.prefix,
     )
-
-
-def _store_health(store: Store) -> Probe:
-    async def probe() -> Sequence[PartHealth]:
-        try:
-            await store.ping()
-        except StoreError as error:
-            return (PartHealth("store", Status.DOWN, str(error)),)
-        return (PartHealth("store", Status.OK),)
-
-    return probe
-
-
-def _telemetry_health(telemetry: Telemetry) -> Probe:
-    async def probe() -> Sequence[PartHealth]:
-        return [
-            PartHealth(
-                str(report["exporter"]),
-                Status.DEGRADED if report["state"] == "degraded" else Status.OK,
-                f"{report['last_error']} ({report['dropped']} events dropped; runs go on)"
-                if report["state"] == "degraded"
-                else str(report["state"]),
-            )
-            for report in telemetry.health()
-        ]
-
-    return probe
-
-
-def _configuration_health(settings: Settings) -> Probe:
-    async def probe() -> Sequence[PartHealth]:
-        if settings.unresolved:
-            return (PartHealth("configuration", Status.DOWN, " ".join(settings.unresolved)),)
-        return (PartHealth("configuration", Status.OK),)
-
-    return probe
-
-
-def _circuits_health(circuits: Circuits) -> Probe:
-    async def probe() -> Sequence[PartHealth]:
-        if circuits.degraded:
-            message = "their store is away: runs go on without asking the circuit"
-            return (PartHealth("circuits", Status.DEGRADED, message),)
-        return (PartHealth("circuits", Status.OK),)
-
-    return probe
-
-
-def _secrets_health(secret_values: SecretChain, identity: Identity) -> Probe:
-    async def probe() -> Sequence[PartHealth]:
-        troubles = [*secret_values.health(), *identity.health()]
-        if troubles:
-            return (PartHealth("secrets", Status.DEGRADED, "; ".join(map(_trouble_text, troubles))),)
-        return (PartHealth("secrets", Status.OK),)
-
-    return probe
-
-
-def _trouble_text(trouble: Trouble) -> str:
-    meanwhile = ", its last known value is used" if trouble.stale else ""
-    return f"{trouble.message} (since {trouble.since:%Y-%m-%d %H:%M:%S}Z{meanwhile})"

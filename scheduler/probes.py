@@ -1,0 +1,88 @@
+"""How each part that the program opens answers for its health. Made by scheduler.app, asked by scheduler.health."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from jobs.running.circuits import Circuits
+from scheduler.health import PartHealth, Probe, Status
+from scheduler.stores.port import Store, StoreError
+
+if TYPE_CHECKING:
+    from config.identity import Identity
+    from config.kept_values import Trouble
+    from config.secrets import SecretChain
+    from config.settings import Settings
+    from observability.telemetry import Telemetry
+
+
+def store_health(store: Store) -> Probe:
+    """Down when rows cannot be written: no run can be claimed then."""
+
+    async def probe() -> Sequence[PartHealth]:
+        try:
+            await store.ping()
+        except StoreError as error:
+            return (PartHealth("store", Status.DOWN, str(error)),)
+        return (PartHealth("store", Status.OK),)
+
+    return probe
+
+
+def telemetry_health(telemetry: Telemetry) -> Probe:
+    """A line an exporter; degraded at worst, as no run waits for one."""
+
+    async def probe() -> Sequence[PartHealth]:
+        return [
+            PartHealth(
+                str(report["exporter"]),
+                Status.DEGRADED if report["state"] == "degraded" else Status.OK,
+                f"{report['last_error']} ({report['dropped']} events dropped; runs go on)"
+                if report["state"] == "degraded"
+                else str(report["state"]),
+            )
+            for report in telemetry.health()
+        ]
+
+    return probe
+
+
+def configuration_health(settings: Settings) -> Probe:
+    """Down while a Key Vault reference of the platform is unresolved."""
+
+    async def probe() -> Sequence[PartHealth]:
+        if settings.unresolved:
+            return (PartHealth("configuration", Status.DOWN, " ".join(settings.unresolved)),)
+        return (PartHealth("configuration", Status.OK),)
+
+    return probe
+
+
+def circuits_health(circuits: Circuits) -> Probe:
+    """Degraded while their store is away: runs are let through."""
+
+    async def probe() -> Sequence[PartHealth]:
+        if circuits.degraded:
+            message = "their store is away: runs go on without asking the circuit"
+            return (PartHealth("circuits", Status.DEGRADED, message),)
+        return (PartHealth("circuits", Status.OK),)
+
+    return probe
+
+
+def secrets_health(secret_values: SecretChain, identity: Identity) -> Probe:
+    """Degraded while a secret or a token cannot be had, or only its kept value."""
+
+    async def probe() -> Sequence[PartHealth]:
+        troubles = [*secret_values.health(), *identity.health()]
+        if troubles:
+            return (PartHealth("secrets", Status.DEGRADED, "; ".join(map(_trouble_text, troubles))),)
+        return (PartHealth("secrets", Status.OK),)
+
+    return probe
+
+
+def _trouble_text(trouble: Trouble) -> str:
+    meanwhile = ", its last known value is used" if trouble.stale else ""
+    return f"{trouble.message} (since {trouble.since:%Y-%m-%d %H:%M:%S}Z{meanwhile})"
