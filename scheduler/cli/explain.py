@@ -7,21 +7,14 @@ from typing import Annotated
 import typer
 
 from scheduler.cli.output import note
-from scheduler.cli.subjects import Subject, ZoneOptions, subject_of
+from scheduler.cli.subjects import Gap, Repeat, Subject, SubjectName, Timezone, ZoneOptions, subject_of
 
 
 def explain(
-    subject: Annotated[str, typer.Argument(metavar="JOB|EXPRESSION", help="A job's name, or a schedule in quotes.")],
-    timezone: Annotated[
-        str | None, typer.Option("--timezone", metavar="ZONE", help="On this zone's clock, like Europe/Berlin. [UTC]")
-    ] = None,
-    gap: Annotated[
-        str | None,
-        typer.Option("--gap", metavar="shift|end|skip", help="What is due when the clock leaves a time out."),
-    ] = None,
-    repeat: Annotated[
-        str | None, typer.Option("--repeat", metavar="first|both", help="What is due when it shows a time twice.")
-    ] = None,
+    subject: SubjectName,
+    timezone: Timezone = None,
+    gap: Gap = None,
+    repeat: Repeat = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on any output.")] = False,
 ) -> None:
     """Say in plain English when a job or an expression is due.

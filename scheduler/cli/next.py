@@ -9,7 +9,7 @@ import typer
 
 from jobs.schedules import Interval, Schedule, Zone
 from scheduler.cli.output import Column, fail, note, on_terminal, show_table
-from scheduler.cli.subjects import Subject, ZoneOptions, subject_of
+from scheduler.cli.subjects import Gap, Repeat, Subject, SubjectName, Timezone, ZoneOptions, subject_of
 from scheduler.cli.texts import iso, local, span
 
 MOST = 100_000
@@ -17,7 +17,7 @@ MOST = 100_000
 
 
 def next_instants(
-    subject: Annotated[str, typer.Argument(metavar="JOB|EXPRESSION", help="A job's name, or a schedule in quotes.")],
+    subject: SubjectName,
     count: Annotated[int, typer.Option("--count", min=1, max=MOST, help="How many at most.")] = 5,
     since: Annotated[
         str | None,
@@ -27,16 +27,9 @@ def next_instants(
             help="Strictly after this instant; without an offset, on the schedule's clock. [now]",
         ),
     ] = None,
-    timezone: Annotated[
-        str | None, typer.Option("--timezone", metavar="ZONE", help="On this zone's clock, like Europe/Berlin. [UTC]")
-    ] = None,
-    gap: Annotated[
-        str | None,
-        typer.Option("--gap", metavar="shift|end|skip", help="What is due when the clock leaves a time out."),
-    ] = None,
-    repeat: Annotated[
-        str | None, typer.Option("--repeat", metavar="first|both", help="What is due when it shows a time twice.")
-    ] = None,
+    timezone: Timezone = None,
+    gap: Gap = None,
+    repeat: Repeat = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on any output.")] = False,
 ) -> None:
     """When a job or an expression is due next.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
+import typer
 from typer.core import TyperCommand
 
 from jobs.errors import ScheduleError
@@ -22,6 +23,18 @@ if TYPE_CHECKING:
 
 # What jobs.definition allows as a name, without the cost of importing it. No schedule has this form.
 JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+SubjectName = Annotated[str, typer.Argument(metavar="JOB|EXPRESSION", help="A job's name, or a schedule in quotes.")]
+Timezone = Annotated[
+    str | None, typer.Option("--timezone", metavar="ZONE", help="On this zone's clock, like Europe/Berlin. [UTC]")
+]
+Gap = Annotated[
+    str | None, typer.Option("--gap", metavar="shift|end|skip", help="What is due when the clock leaves a time out.")
+]
+Repeat = Annotated[
+    str | None, typer.Option("--repeat", metavar="first|both", help="What is due when it shows a time twice.")
+]
 
 
 class ExpressionCommand(TyperCommand):
