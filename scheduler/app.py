@@ -47,6 +47,7 @@ from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Store
 from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
+from scheduler.tick_work import TickWork
 from scheduler.version import VERSION
 from scheduler.watchdog import JobWatch, Noted, Taking, Watchdog, WatchedRuns
 from scheduler.worker import Worker
@@ -66,7 +67,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Everything that is open. `queue_work` is there in the Functions host only."""
+    """Everything that is open. `tick_work` and `queue_work` are there in the Functions host only."""
 
     settings: Settings
     catalog: Catalog
@@ -84,6 +85,7 @@ class Program:
     taking: Taking
     """The worker for those who hand it tickets, so that the watchdog knows what waits."""
     telemetry: Telemetry
+    tick_work: TickWork | None
     queue_work: QueueWork | None
 
     def services(self) -> Services:
@@ -159,7 +161,8 @@ class _Builder:
             watchdog=self._watchdog(job_watch, depths, store, telemetry),
             taking=taking,
             telemetry=telemetry,
-            queue_work=self._queue_work(store, runs, pauses, worker, dispatch, telemetry),
+            tick_work=self._tick_work(store, runs, pauses, worker, dispatch),
+            queue_work=self._queue_work(store, runs, worker, dispatch, telemetry),
         )
 
     def _logging(self) -> None:
@@ -261,8 +264,25 @@ class _Builder:
         self._health.add("watchdog", watchdog.health)
         return watchdog
 
+    def _tick_work(
+        self, store: Store, runs: Runs, pauses: Pauses, worker: Worker, dispatch: Dispatch
+    ) -> TickWork | None:
+        if self._role is not Role.FUNCTIONS:
+            return None
+        return TickWork(
+            self._catalog,
+            runs,
+            worker,
+            dispatch,
+            Cursors(store),
+            ScheduleMarks(store),
+            pauses,
+            DeadLetters(store),
+            self._clock,
+        )
+
     def _queue_work(
-        self, store: Store, runs: Runs, pauses: Pauses, worker: Worker, dispatch: Dispatch, telemetry: Telemetry
+        self, store: Store, runs: Runs, worker: Worker, dispatch: Dispatch, telemetry: Telemetry
     ) -> QueueWork | None:
         if self._role is not Role.FUNCTIONS:
             return None
@@ -271,9 +291,6 @@ class _Builder:
             runs,
             worker,
             dispatch,
-            Cursors(store),
-            ScheduleMarks(store),
-            pauses,
             DeadLetters(store),
             telemetry,
             self._clock,

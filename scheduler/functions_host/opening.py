@@ -76,9 +76,9 @@ class Opening:
             _log.error("the program cannot be opened, nothing runs:\n%s", error, exc_info=trace)
             self._failure, self._closed_until = error, self._monotonic() + CLOSED_FOR
             raise
-        if program.queue_work is not None:
-            program.watchdog.ticks_from(last_tick_of(program.queue_work.planned_until))
-            program.health.add("ticks", ticks_health(program.queue_work.planned_until, program.clock))
+        if program.tick_work is not None:
+            program.watchdog.ticks_from(last_tick_of(program.tick_work.planned_until))
+            program.health.add("ticks", ticks_health(program.tick_work.planned_until, program.clock))
         return program
 
 

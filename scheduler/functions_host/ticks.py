@@ -7,7 +7,7 @@ from datetime import datetime
 
 from jobs.ports import Clock
 from scheduler.health import PartHealth, Probe, Status
-from scheduler.queue_work import HORIZON
+from scheduler.tick_work import HORIZON
 
 TICK_GAP = 180.0
 """Seconds without a tick after which the app is not healthy: two were missed."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scheduler.app import Program
     from scheduler.functions_host.opening import Opening
     from scheduler.queue_work import QueueWork
+    from scheduler.tick_work import TickWork
 
 
 class FunctionsHost:
@@ -33,7 +34,7 @@ class FunctionsHost:
     async def tick(self) -> None:
         """Plan what falls due until a little after the next tick; then do what is to be done now and then."""
         program = await self._opener().program()
-        work, retention = _queue_work(program), program.settings.retention
+        work, retention = _tick_work(program), program.settings.retention
         await work.plan_ahead()
         await work.send_stranded()
         await work.prune(retention.age, retention.runs_per_job)
@@ -87,6 +88,11 @@ class FunctionsHost:
 
             self._opening = Opening(self._environ)
         return self._opening
+
+
+def _tick_work(program: Program) -> TickWork:
+    assert program.tick_work is not None, "the Functions host opens the program with its timer's work"
+    return program.tick_work
 
 
 def _queue_work(program: Program) -> QueueWork:

@@ -1,6 +1,6 @@
 """Runs: who may perform one, how it ended, how they are found again. Written once above the port.
 
-Used by worker, queue_work, operations, queries and the hosts. The life of a run in the store:
+Used by worker, queue_work, tick_work, operations, queries and the hosts. The life of a run in the store:
 
     enqueue -> QUEUED -> claim -> RUNNING -> finish -> FINISHED -> prune
                (a scheduled run is claimed without being queued first; one that is left out is recorded at once)

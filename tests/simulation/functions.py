@@ -22,11 +22,15 @@ from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
+from scheduler.tick_work import TickWork
 from scheduler.worker import Worker
 from tests.simulation.process import Killed, Process, World
 from tests.simulation.queue import DispatchOf, Message, Queue
 from tests.simulation.storage import StoreOf, Tables
 from tests.simulation.targets import ListenerOf, Outside, ScriptedTarget
+
+Works = tuple[TickWork, QueueWork]
+"""What an instance's timer does, and what its queue triggers do."""
 
 LONGEST_FUNCTION = 600.0
 """Seconds: functionTimeout of host.json. The platform then ends the whole process."""
@@ -44,7 +48,7 @@ class Instances:
         self._catalog = catalog
         self._tables = tables
         self._outside = outside
-        self._alive: dict[Process, QueueWork] = {}
+        self._alive: dict[Process, Works] = {}
         self._names = count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         lease = world.luck.choice((60.0, 300.0, LONGEST_MESSAGE_LEASE))
@@ -85,9 +89,9 @@ class Instances:
     def _tick(self) -> None:
         if (process := self._some_process()) is not None:
             self.ticks += 1
-            self._begin(self._function(process, self._ticked(self._alive[process])))
+            self._begin(self._function(process, self._ticked(self._alive[process][0])))
 
-    async def _ticked(self, work: QueueWork) -> None:
+    async def _ticked(self, work: TickWork) -> None:
         await work.plan_ahead()
         await work.send_stranded()
         await work.prune(A_MONTH, 1_000_000)
@@ -99,7 +103,7 @@ class Instances:
         self._begin(self._handle(process, self.poison, message, delivery))
 
     async def _handle(self, process: Process, queue: Queue, message: Message, delivery: int) -> None:
-        work = self._alive[process]
+        _, work = self._alive[process]
         if queue is self.queue:
             function = work.perform_batch(message.body, delivery)
         else:
@@ -154,7 +158,7 @@ class Instances:
         for process in self._alive:
             process.alive = False
 
-    def _program(self, process: Process) -> QueueWork:
+    def _program(self, process: Process) -> Works:
         store = StoreOf(process, self._tables, atomic=False)
         listener = ListenerOf(process, self._outside)
         runs, dead_letters = Runs(store, process.monotonic), DeadLetters(store)
@@ -172,18 +176,11 @@ class Instances:
             dead_letters=dead_letters,
             overlap=lambda going: OverlapAnywhere(runs, process, going),
         )
-        return QueueWork(
-            self._catalog,
-            runs,
-            worker,
-            DispatchOf(process, self.queue),
-            Cursors(store),
-            ScheduleMarks(store),
-            Pauses(store),
-            dead_letters,
-            listener,
-            process,
-            owner=process.name,
+        dispatch = DispatchOf(process, self.queue)
+        cursors, marks, pauses = Cursors(store), ScheduleMarks(store), Pauses(store)
+        return (
+            TickWork(self._catalog, runs, worker, dispatch, cursors, marks, pauses, dead_letters, process),
+            QueueWork(self._catalog, runs, worker, dispatch, dead_letters, listener, process, owner=process.name),
         )
 
 

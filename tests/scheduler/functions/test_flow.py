@@ -12,9 +12,9 @@ import pytest
 from jobs.runs import ErrorClass, Outcome, Ticket
 from scheduler.dispatch.batches import Batch, decode, encode
 from scheduler.functions_host.opening import load_for_functions
-from scheduler.queue_work import HORIZON
 from scheduler.stores.cursors import PLANNED_UNTIL
 from scheduler.stores.runs import Claim
+from scheduler.tick_work import HORIZON
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.functions.hosted import Hosted, write_jobs
 

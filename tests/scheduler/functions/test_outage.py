@@ -137,7 +137,7 @@ async def test_requests_are_refused_while_the_store_is_away_and_answered_again_a
 async def test_a_run_that_the_queue_did_not_take_is_kept_as_queued(
     host: FunctionsHost, queues: CutLine, storage_prefix: str
 ) -> None:
-    """A tick sends it later: see QueueWork.send_stranded."""
+    """A tick sends it later: see TickWork.send_stranded."""
     assert (await ask(host, "GET", "/api/health/ready")).status == 200
     await queues.cut()
 

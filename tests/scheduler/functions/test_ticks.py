@@ -8,7 +8,7 @@ import pytest
 
 from scheduler.functions_host.ticks import TICK_GAP, last_tick_of, ticks_health
 from scheduler.health import Status
-from scheduler.queue_work import HORIZON
+from scheduler.tick_work import HORIZON
 from tests.scheduler.fakes import START, VirtualClock
 
 

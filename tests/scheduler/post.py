@@ -1,0 +1,39 @@
+"""A worker's shop with a queue and all that the Functions host's triggers do with it, for tests on virtual time."""
+
+from __future__ import annotations
+
+from scheduler.queue_work import QueueWork
+from scheduler.tick_work import TickWork
+from tests.scheduler.fakes import Sent, Shop
+
+
+class Post:
+    """`ticks`: what the timer does; `work`: what the queue's triggers do."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop, self.dispatch = shop, Sent()
+        self.ticks = TickWork(
+            shop.catalog,
+            shop.runs,
+            shop.worker,
+            self.dispatch,
+            shop.cursors,
+            shop.marks,
+            shop.pauses,
+            shop.dead_letters,
+            shop.clock,
+        )
+        self.work = QueueWork(
+            shop.catalog,
+            shop.runs,
+            shop.worker,
+            self.dispatch,
+            shop.dead_letters,
+            shop.heard,
+            shop.clock,
+            owner="burial",
+        )
+
+    @property
+    def planned(self) -> list[str]:
+        return [ticket.id for tickets, _ in self.dispatch.sent for ticket in tickets]

@@ -1,0 +1,249 @@
+"""What the Functions host's timer does, on virtual time: planning ahead, what may be lost, tidying up."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from typing import NoReturn
+
+import pytest
+
+from jobs.runs import Outcome
+from scheduler.dispatch.batches import Batch, encode
+from scheduler.dispatch.port import DispatchError
+from scheduler.stores.cursors import PLANNED_UNTIL
+from scheduler.stores.port import StoreUnavailable
+from scheduler.tick_work import HORIZON, PRUNE_PATIENCE
+from tests.jobs.running.run_parts import Hang
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.fakes import Shop, entry
+from tests.scheduler.post import Post
+from tests.scheduler.stores.memory import MemoryData
+
+
+async def away(*_: object) -> NoReturn:
+    raise StoreUnavailable("the store is away")
+
+
+@virtual_time
+async def test_a_tick_plans_until_a_little_after_the_next_one() -> None:
+    post = Post(Shop(jobs=[entry(schedule="*/30 * * * * *")]))
+    start = post.shop.clock.now()
+
+    assert await post.ticks.plan_ahead() == 2
+
+    (tickets, _), *_ = post.dispatch.sent
+    assert [ticket.due_at - start for ticket in tickets] == [timedelta(seconds=30), timedelta(seconds=60)]
+    assert await post.shop.cursors.get(PLANNED_UNTIL) == start + HORIZON
+
+
+@virtual_time
+async def test_one_tick_after_the_other_plans_every_instant_once() -> None:
+    post = Post(Shop(jobs=[entry(schedule="every 7s")]))
+
+    for _ in range(5):
+        await post.ticks.plan_ahead()
+        await asyncio.sleep(60)
+
+    assert len(post.planned) == len(set(post.planned)) == (4 * 60 + 75) // 7
+
+
+@virtual_time
+async def test_a_tick_that_could_not_send_is_made_up_for_by_the_next_one() -> None:
+    post = Post(Shop(jobs=[entry(schedule="every 20s")]))
+    post.dispatch.fails = DispatchError("the queue is away")
+    with pytest.raises(DispatchError):
+        await post.ticks.plan_ahead()
+    post.dispatch.fails = None
+
+    assert await post.ticks.plan_ahead() == 3
+
+
+@virtual_time
+async def test_after_a_long_silence_the_last_minute_is_made_up_for_and_the_rest_left_out_with_the_reason() -> None:
+    post = Post(Shop(jobs=[entry(schedule="every 30s")]))
+    await post.ticks.plan_ahead()
+    await asyncio.sleep(3600)
+    post.dispatch.sent.clear()
+
+    await post.ticks.plan_ahead()
+
+    assert len(post.planned) == 5  # -60 s, -30 s, now, +30 s, +60 s
+    (skipped,) = [event.run for event in post.shop.heard.finished]
+    assert (skipped.outcome, skipped.due_at) == (Outcome.SKIPPED, post.shop.clock.now() - timedelta(seconds=90))
+    assert "catch_up: none" in skipped.message
+
+
+@virtual_time
+async def test_what_fell_due_since_a_first_tick_that_was_cut_short_is_left_out_with_the_reason() -> None:
+    post = Post(Shop(jobs=[entry(schedule="every 30s")]))
+    start = post.shop.clock.now()
+    post.dispatch.fails = DispatchError("the queue is away")
+    with pytest.raises(DispatchError):
+        await post.ticks.plan_ahead()
+    post.dispatch.fails = None
+    await asyncio.sleep(600)
+
+    await post.ticks.plan_ahead()
+
+    (skipped,) = [event.run for event in post.shop.heard.finished]
+    assert skipped.due_at == start + timedelta(seconds=510)
+    assert "since 2026-03-01 12:00:30Z" in skipped.message
+
+
+@virtual_time
+async def test_what_is_left_out_is_recorded_though_a_tick_that_was_cut_short_had_the_last_of_it_run() -> None:
+    shop = Shop(jobs=[entry(schedule="every 30s")])
+    post = Post(shop)
+    await post.ticks.plan_ahead()
+    await asyncio.sleep(3600)
+    post.dispatch.sent.clear()
+    shop.runs.record = away  # type: ignore[method-assign, assignment]  # the store goes away after the tickets are sent
+    with pytest.raises(StoreUnavailable):
+        await post.ticks.plan_ahead()
+    del shop.runs.record
+    ((sent, _),) = post.dispatch.sent
+    await post.work.perform_batch(encode(Batch(sent)))
+    await asyncio.sleep(60)
+    shop.heard.finished.clear()
+
+    await post.ticks.plan_ahead()
+
+    (skipped,) = [event.run for event in shop.heard.finished]
+    assert skipped.due_at == sent[0].due_at - timedelta(seconds=30)
+    assert "since 2026-03-01 12:01:30Z" in skipped.message
+
+
+@virtual_time
+@pytest.mark.parametrize("changes", range(1, 6))
+async def test_a_tick_that_is_cut_short_while_it_leaves_out_leaves_no_run_that_is_never_finished(changes: int) -> None:
+    data = MemoryData()
+    first = Post(Shop(jobs=[entry(schedule="every 30s")], data=data))
+    await first.ticks.plan_ahead()
+    await asyncio.sleep(3600)
+    first.shop.store.breaks_after = changes
+    with suppress(StoreUnavailable):
+        await first.ticks.plan_ahead()
+    await asyncio.sleep(60)
+
+    second = Post(Shop(jobs=[entry(schedule="every 30s")], data=data))
+    await second.ticks.plan_ahead()
+
+    assert await second.shop.runs.unfinished() == []
+    assert [event.run.outcome for event in second.shop.heard.finished] == [Outcome.SKIPPED]
+
+
+@virtual_time
+async def test_what_a_job_catches_up_is_sent_and_performed_one_after_the_other() -> None:
+    shop = Shop(Hang("body", 4.0), jobs=[entry(schedule="0 */10 * * * *", catch_up={"policy": "all", "within": "1h"})])
+    post = Post(shop)
+    await post.ticks.plan_ahead()
+    await asyncio.sleep(3601)
+    post.dispatch.sent.clear()
+    await post.ticks.plan_ahead()
+    ((tickets, _),) = post.dispatch.sent
+
+    await post.work.perform_batch(encode(Batch(tickets)))
+
+    assert len(tickets) == 6
+    assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SUCCEEDED] * 6
+
+
+@virtual_time
+async def test_a_changed_schedule_does_not_fire_for_the_past() -> None:
+    data = MemoryData()
+    before = Post(Shop(jobs=[entry(schedule="0 0 * * * *", catch_up={"policy": "all"})], data=data))
+    await before.ticks.plan_ahead()
+    await asyncio.sleep(1830)
+    after = Post(Shop(jobs=[entry(schedule="0 */5 * * * *", catch_up={"policy": "all"})], data=data))
+
+    await after.ticks.plan_ahead()
+
+    assert after.planned == []
+    assert after.shop.heard.finished == []
+
+
+@virtual_time
+async def test_an_idle_tick_sends_nothing() -> None:
+    post = Post(Shop(jobs=[entry(schedule="0 0 3 1 1 *")]))
+
+    assert await post.ticks.plan_ahead() == 0
+    assert post.dispatch.sent == []
+
+
+@virtual_time
+async def test_a_run_that_stays_queued_is_sent_again_once() -> None:
+    shop = Shop()
+    post = Post(shop)
+    lost = shop.ticket()
+    await shop.runs.enqueue(lost)
+    sent = []
+
+    for _ in range(5):
+        sent.append(await post.ticks.send_stranded())
+        await asyncio.sleep(60)
+
+    assert sent == [0, 0, 1, 0, 0]
+    assert post.dispatch.sent == [((lost,), None)]
+
+
+@virtual_time
+async def test_a_run_that_could_not_be_sent_again_is_tried_by_the_next_tick() -> None:
+    shop = Shop()
+    post = Post(shop)
+    await shop.runs.enqueue(shop.ticket(-180))
+    post.dispatch.fails = DispatchError("the queue is away")
+    with pytest.raises(DispatchError):
+        await post.ticks.send_stranded()
+    post.dispatch.fails = None
+
+    assert await post.ticks.send_stranded() == 1
+
+
+@virtual_time
+async def test_a_run_in_work_is_not_sent_again() -> None:
+    shop = Shop(Hang("body", 300.0), jobs=[entry(timeout={"run": "400s", "attempt": "300s"})])
+    post = Post(shop)
+    ticket = shop.ticket()
+    await shop.runs.enqueue(ticket)
+    shop.worker.submit(ticket)
+    await asyncio.sleep(200)
+
+    assert await post.ticks.send_stranded() == 0
+    await shop.worker.drain(300)
+
+
+@virtual_time
+async def test_old_runs_are_removed_every_hour() -> None:
+    shop = Shop()
+    post = Post(shop)
+    days = 86_400.0
+
+    async def left_after(hours: float) -> int:
+        await asyncio.sleep(hours * 3600)
+        await post.ticks.prune(days, 1000)
+        return len((await shop.runs.list()).records)
+
+    assert await left_after(0) == 0
+    for seconds in (-2 * days, -30):
+        await shop.worker.perform(shop.ticket(seconds))
+
+    assert [await left_after(0.5), await left_after(0.5), await left_after(24)] == [2, 1, 0]
+
+
+@virtual_time
+async def test_a_tick_spends_little_time_on_old_runs_and_the_next_one_goes_on() -> None:
+    post = Post(Shop())
+    begun = []
+
+    async def endless(*_: object) -> int:
+        begun.append(post.shop.clock.now())
+        await asyncio.sleep(3600)
+        return 0
+
+    post.shop.runs.prune = endless  # type: ignore[method-assign, assignment]  # stands in for very many old runs
+    for _ in range(2):
+        await post.ticks.prune(1.0, 1)
+
+    assert begun[1] - begun[0] == timedelta(seconds=PRUNE_PATIENCE)
