@@ -12,12 +12,14 @@ what is under way: what a crash leaves half done (on Azure; SQLite leaves nothin
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 
-from jobs.runs import Outcome, Run, Ticket
+from jobs.runs import Outcome, Run, Ticket, split_run_id
+from scheduler.stores.claims import Claim, ClaimLost, End, Held, OpenRun
 from scheduler.stores.port import (
     LARGEST_PAGE,
     Change,
@@ -37,48 +39,26 @@ from scheduler.stores.run_latest import LatestRuns
 from scheduler.stores.run_pages import RunPage, RunPages, read_open
 from scheduler.stores.run_retention import Retention
 
-__all__ = ["RUN_FILTERS", "Claim", "ClaimLost", "Held", "Record", "RunPage", "RunState", "Runs"]
+__all__ = [
+    "RUN_FILTERS",
+    "Claim",
+    "ClaimLost",
+    "End",
+    "Held",
+    "OpenRun",
+    "Record",
+    "RunPage",
+    "RunState",
+    "Runs",
+]
 
 RUN_FILTERS: tuple[str, ...] = (*Outcome, RunState.RUNNING, RunState.QUEUED)
 """What `Runs.list` takes as `outcome`."""
 
+_UNTOLD = "untold"
+"""Partition of TIMELINE: pointers to finished runs that are not settled."""
 _TRIES = 3
 """Of a claim, when others change the run between reading and writing."""
-
-
-class ClaimLost(StoreError):
-    """The run is not its owner's any more; its outcome was not stored."""
-
-    def __init__(self, run_id: str, owner: str) -> None:
-        super().__init__(f"run {run_id} is no longer claimed by {owner}: its lease ended and somebody else has the run")
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to perform a run until the lease ends, and to finish it. `taken_over`: from an owner that died."""
-
-    ticket: Ticket
-    owner: str
-    lease_until: datetime
-    etag: str
-    taken_over: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The run is finished, or somebody else (or an earlier claim of the same owner) is at it."""
-
-    record: Record
-
-    @property
-    def until(self) -> datetime | None:
-        """When it may be claimed; None if it is finished."""
-        return self.record.lease_until
-
-    def __str__(self) -> str:
-        if self.record.run is not None:
-            return f"it is finished ({self.record.run.outcome})"
-        return f"{self.record.owner} has claimed it until {self.until:%Y-%m-%d %H:%M:%S}Z"
 
 
 class Runs:
@@ -125,25 +105,76 @@ class Runs:
                 return Claim(ticket, owner, lease_until, etag, taken_over=record.state is RunState.RUNNING)
         return Held(record)
 
-    async def finish(self, claim: Claim, run: Run) -> None:
+    async def claim_all(
+        self, wanted: Sequence[tuple[Ticket, datetime]], owner: str, now: datetime
+    ) -> Sequence[Claim | Held | StoreError]:
+        """`claim` for each ticket, with the lease beside it; answers in the same order. One's failure is its own."""
+
+        async def one(ticket: Ticket, lease_until: datetime) -> Claim | Held | StoreError:
+            try:
+                return await self.claim(ticket, owner, lease_until, now)
+            except StoreError as error:
+                return error
+            except ValueError as error:
+                return StoreError(str(error))
+
+        return await asyncio.gather(*(one(ticket, lease_until) for ticket, lease_until in wanted))
+
+    async def renew_all(self, claims: Sequence[Claim], lease_until: datetime) -> Sequence[Claim | StoreError]:
+        """Give the claims a later lease. Answers in the same order: the claim to go on with, or why there is none.
+
+        ClaimLost is among the answers where the run is not its owner's any more.
+        """
+
+        async def one(claim: Claim) -> Claim | StoreError:
+            body = encode_open(claim.ticket, RunState.RUNNING, claim.owner, lease_until)
+            try:
+                return replace(claim, lease_until=lease_until, etag=await self._change(claim, body))
+            except StoreError as error:
+                return error
+
+        return await asyncio.gather(*(one(claim) for claim in claims))
+
+    async def put_back(self, claim: Claim) -> Record:
+        """Give the run up without an end: it is queued again, for anybody to claim.
+
+        Raises:
+            ClaimLost: it is not its owner's any more.
+        """
+        etag = await self._change(claim, encode_open(claim.ticket, RunState.QUEUED))
+        return Record(claim.ticket, RunState.QUEUED, "", None, None, etag)
+
+    async def finish(self, claim: Claim, run: Run, *, settled: bool = True) -> None:
         """Store how the claimed run ended. May be repeated with the same run after StoreUnavailable.
+
+        The claim may be one from before a renewal. Not `settled`: `untold` gives the run until `settle`.
 
         Raises:
             ClaimLost: the lease ended and another owner took the run over, or it was deleted; nothing was stored.
         """
         key = RunKey.of(claim.ticket)
         body = encode_finished(run)
-        ending = self._ending(key, run)
-        try:
-            etag, *_ = await self._store.apply(Replace(RUNS, key.job, key.key, body, claim.etag), *ending)
-        except RowChanged:
-            row = await self._store.get(RUNS, key.job, key.key)
-            if row is None or row.body != body:
-                raise ClaimLost(claim.ticket.id, claim.owner) from None
-            # An earlier try got that far before the store went away.
-            await self._store.apply(*ending)
-            etag = row.etag
+        if not settled:
+            await self._store.apply(Put(TIMELINE, _UNTOLD, key.pointer, "{}"))
+        etag = await self._change(claim, body, *self._ending(key, run))
         self._note(Row(key.job, key.key, body, etag), key, run)
+
+    async def finish_all(self, ends: Sequence[End]) -> Sequence[StoreError | None]:
+        """`finish` for each; answers in the same order: None, or what `finish` raises."""
+
+        async def one(end: End) -> StoreError | None:
+            try:
+                await self.finish(end.claim, end.run, settled=end.settled)
+            except StoreError as error:
+                return error
+            return None
+
+        return await asyncio.gather(*(one(end) for end in ends))
+
+    async def settle(self, run: Run) -> None:
+        """What was to follow from this run, finished with settled=False, has happened. May be repeated."""
+        job, due_at, _ = split_run_id(run.id)
+        await self._store.apply(Delete(TIMELINE, _UNTOLD, RunKey.of(Ticket(run.id, job, run.trigger, due_at)).pointer))
 
     async def record(self, ticket: Ticket, run: Run) -> Record | None:
         """Store a run that nobody has to perform, such as one that is left out: it is finished from the start.
@@ -202,6 +233,27 @@ class Runs:
             after = rows[-1].key
         return found
 
+    async def untold(self) -> Sequence[Run]:
+        """Finished runs that were never settled, newest first: what was to follow from them may not have happened."""
+        found: list[Run] = []
+        after = ""
+        while rows := await self._store.list(TIMELINE, _UNTOLD, after=after, limit=100):
+            records = await read_open(self._store, rows)
+            found += (record.run for record in records if record.run is not None)
+            after = rows[-1].key
+        return found
+
+    async def open_runs(self) -> Sequence[OpenRun]:
+        """Every run that is queued or running, newest due instant first."""
+        return [
+            OpenRun(found.ticket.id, found.ticket.job, found.ticket.due_at, found.owner, found.lease_until)
+            for found in await self.unfinished()
+        ]
+
+    async def open_runs_of(self, job: str) -> Sequence[OpenRun]:
+        """The job's runs that are queued or running, newest due instant first."""
+        return [found for found in await self.open_runs() if found.job == job]
+
     async def running(self, job: str) -> Sequence[Record]:
         """The job's runs that are claimed, newest first; the lease of some may have ended."""
         pointers: list[Row] = []
@@ -238,6 +290,26 @@ class Runs:
     async def _insert(self, key: RunKey, body: str) -> str:
         _, etag = await self._store.apply(Put(TIMELINE, OPEN, key.pointer, "{}"), Insert(RUNS, key.job, key.key, body))
         return etag
+
+    async def _change(self, claim: Claim, body: str, *following: Change) -> str:
+        """Write this into the claimed run, if it is still its owner's, and what follows. Returns the run's etag."""
+        key = RunKey.of(claim.ticket)
+        etag = claim.etag
+        for _ in range(_TRIES):
+            try:
+                etag, *_ = await self._store.apply(Replace(RUNS, key.job, key.key, body, etag), *following)
+                return etag
+            except RowChanged:
+                row = await self._store.get(RUNS, key.job, key.key)
+            if row is not None and row.body == body:
+                # An earlier try got that far before the store went away.
+                await self._store.apply(*following)
+                return row.etag
+            record = None if row is None else decode(row)
+            if record is None or (record.state, record.owner) != (RunState.RUNNING, claim.owner):
+                break
+            etag = record.etag  # renewed meanwhile
+        raise ClaimLost(claim.ticket.id, claim.owner)
 
     async def _existing(self, key: RunKey) -> Record:
         row = await self._store.get(RUNS, key.job, key.key)

@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from jobs.ports import Clock
 from jobs.runs import Run, Ticket, Trigger
 from scheduler.dispatch.port import Depth
 from scheduler.planning.ticks import LeftOut
-from scheduler.stores.port import Store
+from scheduler.stores.port import Store, StoreError
 from scheduler.stores.runs import Claim, Held, Record, Runs
 from scheduler.ticker import TakesTickets
 
@@ -87,6 +87,18 @@ class WatchedRuns(Runs):
         claim = await super().claim(ticket, owner, lease_until, now)
         self._noted.is_stored(ticket)
         return claim
+
+    async def claim_all(
+        self, wanted: Sequence[tuple[Ticket, datetime]], owner: str, now: datetime
+    ) -> Sequence[Claim | Held | StoreError]:
+        """See Runs.claim_all."""
+        for ticket, _ in wanted:
+            self._noted.begins(ticket)
+        answers = await super().claim_all(wanted, owner, now)
+        for (ticket, _), answer in zip(wanted, answers, strict=True):
+            if not isinstance(answer, StoreError):
+                self._noted.is_stored(ticket)
+        return answers
 
     async def record(self, ticket: Ticket, run: Run) -> Record | None:
         """See Runs.record."""
