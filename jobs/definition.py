@@ -86,6 +86,11 @@ class JobDefinition(Frozen):
     catch_up: CatchUp = Field(default_factory=lambda: _CATCH_UP)
     overlap: Literal["skip", "allow"] = "skip"
     """A run that falls due while the last one is still going: left out with that reason, or started beside it."""
+    effect: Literal["repeatable", "once"] = "repeatable"
+    """What a second execution of one run would do: no harm (after a crash the run is executed again), or harm.
+
+    A run of effect `once` is claimed alone, right before it starts; if its process dies, it has failed.
+    """
     dead_letter: bool = False
     """Whether a run that is down after its last attempt becomes a dead letter, to be looked into and replayed.
 
