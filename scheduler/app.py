@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -32,7 +32,8 @@ from scheduler.catalog import Catalog, Entry
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Depths, Dispatch
 from scheduler.dispatch.queues import run_queue
-from scheduler.gates import Overlap, OverlapAnywhere, OverlapHere
+from scheduler.gates import Gates, OverlapAnywhere, OverlapHere, gates_in_order
+from scheduler.going import Going
 from scheduler.health import Health
 from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Replaying, Running
 from scheduler.probes import circuits_health, configuration_health, secrets_health, store_health, telemetry_health
@@ -196,6 +197,7 @@ class _Builder:
         checks = build_checks(secret_values, identity, self._redactor, user_agent=f"scheduler/{VERSION}")
         self._stack.push_async_callback(checks.aclose)
         circuits = Circuits(StoredCircuits(store))
+        going = Going(Cancellations(store), self._clock)
         self._health.add("secrets", secrets_health(secret_values, identity))
         self._health.add("circuits", circuits_health(circuits))
         return Worker(
@@ -206,10 +208,9 @@ class _Builder:
             self._clock,
             owner=self._owner,
             concurrency=self._settings.concurrency,
-            pauses=pauses,
-            cancellations=Cancellations(store),
+            going=going,
+            gates=self._gates(runs, pauses, going),
             dead_letters=DeadLetters(store),
-            overlap=self._overlap(runs),
         )
 
     def _operations(
@@ -225,10 +226,10 @@ class _Builder:
             backfilling=Backfilling(self._catalog, runs, dispatch, self._clock),
         )
 
-    def _overlap(self, runs: Runs) -> Callable[[dict[str, set[str]]], Overlap]:
-        if self._role is Role.EMBEDDED:
-            return OverlapHere
-        return lambda going: OverlapAnywhere(runs, self._clock, going)
+    def _gates(self, runs: Runs, pauses: Pauses, going: Going) -> Gates:
+        here = OverlapHere(going.by_job)
+        overlap = here if self._role is Role.EMBEDDED else OverlapAnywhere(runs, self._clock, here)
+        return gates_in_order(clock=self._clock, pauses=pauses, overlap=overlap)
 
     async def _dispatch(self, identity: Identity, taking: Taking) -> Dispatch:
         if self._role is not Role.FUNCTIONS:

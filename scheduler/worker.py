@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,12 +19,10 @@ from jobs.running.runner import Runner
 from jobs.running.verdicts import skipped_run
 from jobs.runs import Run, Ticket, Trigger
 from scheduler.catalog import Catalog, Entry
-from scheduler.gates import Overlap, OverlapHere, reason_to_skip
+from scheduler.gates import Gates, Skip, Wait
 from scheduler.going import Going
 from scheduler.planning.ticks import LeftOut
-from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
-from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, ClaimLost, Held, Record, Runs
 
@@ -34,10 +31,8 @@ _log = logging.getLogger("scheduler.worker")
 LEASE_MARGIN = 30.0
 """Seconds that a claim outlives the run's own deadline, for recording it."""
 _MOMENT = timedelta(microseconds=1)
-BUSY_FOR = timedelta(seconds=5)
-"""After which a replay that waits for another run of its job is tried again."""
 LOOKS_AGAIN = timedelta(seconds=0.2)
-"""The same inside this process, where looking costs nothing."""
+"""After which a replay that waits looks again inside this process, where that costs nothing."""
 STORE_PATIENCE = (0.2, 1.0, 3.0)
 """Seconds between tries to record a finished run while the store is away."""
 
@@ -48,17 +43,6 @@ class NotRecorded(StoreError):
     def __init__(self, run: Run, reason: StoreError) -> None:
         super().__init__(str(reason))
         self.run = run
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """Another run of the job goes on, and a replay waits for it: perform it again at `until`."""
-
-    until: datetime
-    other: str
-
-    def __str__(self) -> str:
-        return f"run {self.other} of its job goes on"
 
 
 class Worker:
@@ -74,12 +58,11 @@ class Worker:
         *,
         owner: str,
         concurrency: int,
-        pauses: Pauses,
-        cancellations: Cancellations,
+        going: Going,
+        gates: Gates,
         dead_letters: DeadLetters,
-        overlap: Callable[[dict[str, set[str]]], Overlap] = OverlapHere,
     ) -> None:
-        """`owner` marks this process's claims. `overlap` is made over the runs in work, by job."""
+        """`owner` marks this process's claims."""
         self._catalog = catalog
         self._runs = runs
         self._runner = runner
@@ -87,12 +70,11 @@ class Worker:
         self._clock = clock
         self._owner = owner
         self._places = asyncio.Semaphore(concurrency)
-        self._going = Going(cancellations, clock)
-        self._pauses = pauses
+        self._going = going
+        self._gates = gates
         self._dead_letters = dead_letters
         self._replays: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._asleep: set[asyncio.Task[Any]] = set()
-        self._overlap = overlap(self._going.by_job)
         self._tasks: set[asyncio.Task[None]] = set()
         self._unstored: dict[str, datetime] = {}
         """Due instants of planned tickets that were submitted and have no row in the store yet, by run id."""
@@ -150,8 +132,8 @@ class Worker:
         """End a run and record it as cancelled; False if it does not go on here. `asked`: how it was asked for."""
         return self._going.cancel(run_id, asked)
 
-    async def perform(self, ticket: Ticket) -> Held | Busy | None:
-        """Perform a ticket to its end. Returns Held if it is not ours: done already, or another owner is at it; Busy
+    async def perform(self, ticket: Ticket) -> Held | Wait | None:
+        """Perform a ticket to its end. Returns Held if it is not ours: done already, or another owner is at it; Wait
         if it is a replay and has to wait for another run of its job.
 
         Raises:
@@ -209,31 +191,33 @@ class Worker:
                 await self._clock.sleep(pause)
         return await self._runs.record(ticket, run)
 
-    async def _busy(self, ticket: Ticket, entry: Entry | None) -> Busy | None:
-        """Replays are not left out because another run goes on, as that would lose them for good."""
-        if ticket.trigger is not Trigger.REPLAY or entry is None or entry.job.overlap != "skip":
+    async def _busy(self, ticket: Ticket, entry: Entry | None) -> Wait | None:
+        """Whether a replay has to wait: it is not even claimed then."""
+        if ticket.trigger is not Trigger.REPLAY or entry is None:
             return None
-        other = await self._overlap.other_run(ticket)
-        return None if other is None else Busy(self._clock.now() + BUSY_FOR, other)
+        verdict = await self._gates.ask(ticket, entry)
+        await self._gates.leave(ticket, entry)
+        return verdict if isinstance(verdict, Wait) else None
 
     async def _run(self, ticket: Ticket, entry: Entry | None) -> tuple[Run, DeadLetter | None]:
         """The run, and the dead letter that it becomes, if so."""
         if entry is None:
             return skipped_run(None, ticket, self._clock, "there is no job of that name any more"), None
-        reason = await reason_to_skip(ticket, entry, self._overlap, await self._pause_of(ticket))
-        if reason is not None:
-            return skipped_run(entry.job, ticket, self._clock, reason), None
+        try:
+            return await self._through_the_gates(ticket, entry)
+        finally:
+            await self._gates.leave(ticket, entry)
+
+    async def _through_the_gates(self, ticket: Ticket, entry: Entry) -> tuple[Run, DeadLetter | None]:
+        while isinstance(verdict := await self._gates.ask(ticket, entry), Wait):
+            await self._asleep_until(verdict.until)
+        if isinstance(verdict, Skip):
+            return skipped_run(entry.job, ticket, self._clock, verdict.reason), None
         execution = self._runner.start(entry.job, ticket)
         run = await self._going.to_its_end(ticket, execution)
         if not (entry.job.dead_letter and run.outcome.down):
             return run, None
         return run, DeadLetter.of_run(run, ticket, entry.job, execution.traceback)
-
-    async def _pause_of(self, ticket: Ticket) -> Pause | None:
-        """What people ask for is run though the job is paused, so the store is not asked for it."""
-        if ticket.trigger in (Trigger.MANUAL, Trigger.REPLAY):
-            return None
-        return (await self._pauses.active(self._clock.now())).get(ticket.job)
 
     async def _record(self, claim: Claim, run: Run, letter: DeadLetter | None = None) -> None:
         """Write the finished run, over a short absence of the store; its letter first, so that no crash loses it."""
@@ -283,10 +267,10 @@ class Worker:
         """Replays of a job take their turn here, so that only one of them looks for when the job is free."""
         if ticket.trigger is not Trigger.REPLAY:
             held = await self.perform(ticket)
-            assert not isinstance(held, Busy)
+            assert not isinstance(held, Wait)
             return held
         async with self._replays[ticket.job]:
-            while isinstance(held := await self.perform(ticket), Busy):
+            while isinstance(held := await self.perform(ticket), Wait):
                 await self._asleep_until(self._clock.now() + LOOKS_AGAIN)
             return held
 

@@ -13,6 +13,8 @@ from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog, Entry
 from scheduler.dispatch.port import Dispatch
+from scheduler.gates import OverlapHere, gates_in_order
+from scheduler.going import Going
 from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Replaying, Running
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.cursors import Cursors
@@ -95,6 +97,7 @@ class Shop:
         runner = Runner({"http": self.check}, Circuits(MemoryStates()), self.heard, self.clock, Redactor())
         self.cancellations = Cancellations(self.store)
         self.pauses = Pauses(self.store, self.clock.monotonic)
+        going = Going(self.cancellations, self.clock)
         self.worker = Worker(
             self.catalog,
             self.runs,
@@ -103,8 +106,8 @@ class Shop:
             self.clock,
             owner=owner,
             concurrency=places,
-            pauses=self.pauses,
-            cancellations=self.cancellations,
+            going=going,
+            gates=gates_in_order(clock=self.clock, pauses=self.pauses, overlap=OverlapHere(going.by_job)),
             dead_letters=self.dead_letters,
         )
 

@@ -10,9 +10,10 @@ from itertools import pairwise
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket
+from scheduler.gates import Wait
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.runs import RunState
-from scheduler.worker import Busy, NotRecorded
+from scheduler.worker import NotRecorded
 from tests.jobs.running.run_parts import REFUSED, Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry
@@ -180,7 +181,7 @@ async def test_a_replay_that_another_run_keeps_out_is_to_be_tried_again() -> Non
 
     busy = await shop.worker.perform(replay(shop))
 
-    assert isinstance(busy, Busy)
-    assert (busy.other, busy.until - shop.clock.now()) == (going.id, timedelta(seconds=5))
+    assert isinstance(busy, Wait)
+    assert busy.until - shop.clock.now() == timedelta(seconds=5)
     assert str(busy) == f"run {going.id} of its job goes on"
     await shop.worker.settle()

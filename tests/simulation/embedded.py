@@ -12,6 +12,8 @@ from jobs.running.circuits import Circuits
 from jobs.running.runner import Runner
 from scheduler.catalog import Catalog
 from scheduler.embedded import PROGRESS_PAUSE, recover
+from scheduler.gates import OverlapHere, gates_in_order
+from scheduler.going import Going
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
@@ -95,6 +97,8 @@ class Embedded:
     def _worker(self, process: Process, store: StoreOf, runs: Runs, listener: ListenerOf) -> Worker:
         checks = {"http": ScriptedTarget(process, self._outside, self._seed)}
         circuits = Circuits(StoredCircuits(store))
+        going = Going(Cancellations(store), process)
+        overlap = OverlapHere(going.by_job)
         return Worker(
             self._catalog,
             runs,
@@ -103,7 +107,7 @@ class Embedded:
             process,
             owner=process.name,
             concurrency=50,
-            pauses=Pauses(store, process.monotonic),
-            cancellations=Cancellations(store),
+            going=going,
+            gates=gates_in_order(clock=process, pauses=Pauses(store, process.monotonic), overlap=overlap),
             dead_letters=DeadLetters(store),
         )

@@ -12,7 +12,8 @@ from jobs.running.circuits import Circuits
 from jobs.running.runner import Runner
 from scheduler.catalog import Catalog
 from scheduler.dispatch.port import DispatchError
-from scheduler.gates import OverlapAnywhere
+from scheduler.gates import OverlapAnywhere, OverlapHere, gates_in_order
+from scheduler.going import Going
 from scheduler.queue_work import QueueWork, StillHeld
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
@@ -163,6 +164,8 @@ class Instances:
         listener = ListenerOf(process, self._outside)
         runs, dead_letters = Runs(store, process.monotonic), DeadLetters(store)
         checks = {"http": ScriptedTarget(process, self._outside, self._seed)}
+        going = Going(Cancellations(store), process)
+        overlap = OverlapAnywhere(runs, process, OverlapHere(going.by_job))
         worker = Worker(
             self._catalog,
             runs,
@@ -171,10 +174,9 @@ class Instances:
             process,
             owner=process.name,
             concurrency=50,
-            pauses=Pauses(store, process.monotonic),
-            cancellations=Cancellations(store),
+            going=going,
+            gates=gates_in_order(clock=process, pauses=Pauses(store, process.monotonic), overlap=overlap),
             dead_letters=dead_letters,
-            overlap=lambda going: OverlapAnywhere(runs, process, going),
         )
         dispatch = DispatchOf(process, self.queue)
         cursors, marks, pauses = Cursors(store), ScheduleMarks(store), Pauses(store)

@@ -1,15 +1,19 @@
-"""Gates: what may keep a claimed ticket from running, each with its reason. Asked by the worker in order."""
+"""Overlap: what becomes of a run that falls due while another one of its job goes on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Protocol
 
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog import Entry
-from scheduler.stores.pauses import Pause
+from scheduler.gates.port import Skip, Verdict, Wait
 from scheduler.stores.runs import Runs
+
+BUSY_FOR = timedelta(seconds=5)
+"""After which a replay that waits for another run of its job is tried again."""
 
 
 class Overlap(Protocol):
@@ -24,7 +28,7 @@ class OverlapHere:
     """The embedded host: every run is in this process, so the worker's own list says it."""
 
     def __init__(self, going: dict[str, set[str]]) -> None:
-        """`going`: ids of the runs in work, by job; the worker keeps it."""
+        """`going`: ids of the runs in work, by job: Going.by_job."""
         self._going = going
 
     async def other_run(self, ticket: Ticket) -> str | None:
@@ -38,10 +42,10 @@ class OverlapAnywhere:
     others. A claim that another instance is just writing may be missed: two then overlap, rather than none running.
     """
 
-    def __init__(self, runs: Runs, clock: Clock, going: dict[str, set[str]]) -> None:
+    def __init__(self, runs: Runs, clock: Clock, here: OverlapHere) -> None:
         self._runs = runs
         self._clock = clock
-        self._here = OverlapHere(going)
+        self._here = here
 
     async def other_run(self, ticket: Ticket) -> str | None:
         claims = await self._live_claims(ticket.job)
@@ -57,24 +61,24 @@ class OverlapAnywhere:
         return [run_id for until, run_id in sorted(leases) if until > now]
 
 
-async def reason_to_skip(ticket: Ticket, entry: Entry, overlap: Overlap, pause: Pause | None = None) -> str | None:
-    """Why this ticket is not run, one sentence; None if it is. What people ask for runs though the job is disabled.
+class OverlapGate:
+    """`overlap: skip`: a run that falls due while another one goes on is left out. A replay waits for the other, as
+    it would be lost for good."""
 
-    `pause`: the one that holds now for tickets of this trigger.
-    """
-    job = entry.job
-    # Replays are by the definition in force, whichever that is when they run.
-    if ticket.trigger is not Trigger.REPLAY and ticket.generation != entry.generation:
-        return "the job was changed after this run was planned; the new definition has its own runs"
-    if ticket.trigger is Trigger.SCHEDULE and not job.enabled:
-        return "the job is disabled"
-    if pause is not None:
-        return f"the job is {pause}"
-    # A replay has waited for the others: see Worker.perform.
-    if (
-        job.overlap == "skip"
-        and ticket.trigger is not Trigger.REPLAY
-        and (other := await overlap.other_run(ticket)) is not None
-    ):
-        return f"the run before it ({other}) was still going (overlap: skip)"
-    return None
+    def __init__(self, overlap: Overlap, clock: Clock) -> None:
+        self._overlap = overlap
+        self._clock = clock
+
+    def concerns(self, ticket: Ticket, entry: Entry) -> bool:
+        return entry.job.overlap == "skip"
+
+    async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
+        other = await self._overlap.other_run(ticket)
+        if other is None:
+            return None
+        if ticket.trigger is Trigger.REPLAY:
+            return Wait(self._clock.now() + BUSY_FOR, f"run {other} of its job goes on")
+        return Skip(f"the run before it ({other}) was still going (overlap: skip)")
+
+    async def leave(self, ticket: Ticket, entry: Entry) -> None:
+        """It holds nothing."""

@@ -1,0 +1,26 @@
+"""Paused jobs: their scheduled runs are left out, and what their parents would start."""
+
+from __future__ import annotations
+
+from jobs.ports import Clock
+from jobs.runs import Ticket, Trigger
+from scheduler.catalog import Entry
+from scheduler.gates.port import Skip, Verdict
+from scheduler.stores.pauses import Pauses
+
+
+class PauseGate:
+    def __init__(self, pauses: Pauses, clock: Clock) -> None:
+        self._pauses = pauses
+        self._clock = clock
+
+    def concerns(self, ticket: Ticket, entry: Entry) -> bool:
+        # What people ask for is run though the job is paused, so the store is not asked for it.
+        return ticket.trigger not in (Trigger.MANUAL, Trigger.REPLAY)
+
+    async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
+        pause = (await self._pauses.active(self._clock.now())).get(ticket.job)
+        return None if pause is None else Skip(f"the job is {pause}")
+
+    async def leave(self, ticket: Ticket, entry: Entry) -> None:
+        """It holds nothing."""

@@ -1,0 +1,62 @@
+"""What a gate is, and what it may say. Implemented by every module beside this one, asked through Gates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from jobs.runs import Ticket
+from scheduler.catalog import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The ticket is not run: it is recorded as skipped with this reason, one sentence without a full stop."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The ticket cannot run yet: ask again at `until`, or earlier. `reason`: what it waits for."""
+
+    until: datetime
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+Verdict = Skip | Wait | None
+"""None: nothing keeps the ticket from running."""
+
+
+class Gate(Protocol):
+    """One thing that may keep a ticket from running.
+
+    `concerns`, then `ask` at the due instant, again and again while it says Wait, and `leave` once it is all over. What
+    let a ticket in goes on to hold it while a later gate lets it wait.
+    """
+
+    def concerns(self, ticket: Ticket, entry: Entry) -> bool:
+        """Whether it has anything to say about this ticket; at once and without cost, as every ticket is asked."""
+        ...
+
+    async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
+        """May be asked again of a ticket that it has let in already.
+
+        Raises:
+            StoreError: it cannot be known now; the ticket waits.
+        """
+        ...
+
+    async def leave(self, ticket: Ticket, entry: Entry) -> None:
+        """The ticket neither waits nor runs here any more, whatever became of it, and whether it was let in or not.
+
+        May come twice. Raises nothing.
+        """
+        ...

@@ -1,0 +1,127 @@
+"""Gates: asked in order, the first that has something to say decides; and the gates that hold nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from jobs.runs import Ticket, Trigger
+from scheduler.catalog import Entry
+from scheduler.gates import Gates, Skip, Verdict, Wait
+from scheduler.gates.definition import DefinitionGate
+from scheduler.gates.pausing import PauseGate
+from scheduler.stores.pauses import Pause, Pauses
+from scheduler.stores.port import StoreUnavailable
+from tests.scheduler.fakes import START, VirtualClock, entry
+from tests.scheduler.stores.memory import MemoryStore
+
+CHANGED = "the job was changed after this run was planned; the new definition has its own runs"
+LATER = Wait(START + timedelta(seconds=9), "something is in the way")
+
+
+def ticket_of(job: Entry, trigger: Trigger = Trigger.SCHEDULE) -> Ticket:
+    return replace(Ticket.scheduled(job.job.name, START, job.generation), trigger=trigger)
+
+
+class Says:
+    """A gate that says this, and notes what it is told in `log`."""
+
+    def __init__(
+        self, name: str, log: list[str], verdict: Verdict | Exception = None, *, concerned: bool = True
+    ) -> None:
+        self._name, self._log, self._verdict, self._concerned = name, log, verdict, concerned
+
+    def concerns(self, ticket: Ticket, entry: Entry) -> bool:
+        return self._concerned
+
+    async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
+        self._log.append(f"ask {self._name}")
+        if isinstance(self._verdict, Exception):
+            raise self._verdict
+        return self._verdict
+
+    async def leave(self, ticket: Ticket, entry: Entry) -> None:
+        self._log.append(f"leave {self._name}")
+
+
+async def asked(*gates: Says) -> Verdict:
+    return await Gates(gates, VirtualClock()).ask(ticket_of(entry()), entry())
+
+
+async def test_a_ticket_that_no_gate_minds_runs() -> None:
+    log: list[str] = []
+
+    assert await asked(Says("one", log), Says("unconcerned", log, Skip("no"), concerned=False)) is None
+    assert log == ["ask one"]
+
+
+async def test_the_first_gate_that_has_something_to_say_decides() -> None:
+    log: list[str] = []
+
+    assert await asked(Says("one", log), Says("two", log, LATER), Says("three", log, Skip("no"))) == LATER
+    assert log == ["ask one", "ask two"]
+
+
+async def test_a_ticket_that_is_left_out_holds_nothing_any_more() -> None:
+    log: list[str] = []
+
+    assert await asked(Says("one", log), Says("two", log, Skip("no"))) == Skip("no")
+    assert log == ["ask one", "ask two", "leave two", "leave one"]
+
+
+async def test_a_ticket_waits_while_a_gate_cannot_look_into_the_store() -> None:
+    verdict = await asked(Says("one", [], StoreUnavailable("the store is away")))
+
+    assert isinstance(verdict, Wait)
+    assert verdict.until == START + timedelta(seconds=2)
+    assert verdict.reason == "the store does not say whether it may begin: the store is away"
+
+
+async def test_leaving_tells_every_gate_that_is_concerned() -> None:
+    log: list[str] = []
+    gates = Gates([Says("one", log), Says("two", log), Says("unconcerned", log, concerned=False)], VirtualClock())
+
+    await gates.leave(ticket_of(entry()), entry())
+
+    assert log == ["leave two", "leave one"]
+
+
+async def by_definition(ticket: Ticket, job: Entry) -> Verdict:
+    return await Gates([DefinitionGate()], VirtualClock()).ask(ticket, job)
+
+
+async def test_a_ticket_of_another_generation_is_left_out() -> None:
+    assert await by_definition(ticket_of(entry()), entry(schedule="every 20s")) == Skip(CHANGED)
+
+
+async def test_a_replay_is_run_by_whichever_definition_is_in_force() -> None:
+    assert await by_definition(ticket_of(entry(), Trigger.REPLAY), entry(schedule="every 20s")) is None
+
+
+@pytest.mark.parametrize("trigger", Trigger)
+async def test_a_disabled_job_runs_for_every_cause_but_its_schedule(trigger: Trigger) -> None:
+    job = entry(enabled=False)
+
+    verdict = await by_definition(ticket_of(job, trigger), job)
+
+    assert verdict == (Skip("the job is disabled") if trigger is Trigger.SCHEDULE else None)
+
+
+async def of_a_paused_job(triggers: Sequence[Trigger]) -> list[Verdict]:
+    clock, pauses, job = VirtualClock(), Pauses(MemoryStore()), entry()
+    await pauses.put(Pause("checkout", since=START, reason="deployment"))
+    gates = Gates([PauseGate(pauses, clock)], clock)
+    return [await gates.ask(ticket_of(job, trigger), job) for trigger in triggers]
+
+
+async def test_what_a_paused_jobs_schedule_or_parents_ask_for_is_left_out() -> None:
+    reason = Skip("the job is paused until it is resumed: deployment")
+
+    assert await of_a_paused_job([Trigger.SCHEDULE, Trigger.DEPENDENCY]) == [reason, reason]
+
+
+async def test_what_people_ask_of_a_paused_job_runs() -> None:
+    assert await of_a_paused_job([Trigger.MANUAL, Trigger.REPLAY]) == [None, None]
