@@ -16,6 +16,7 @@ from config.shared_parts import SharedParts
 from jobs.definition import JobDefinition
 from jobs.flat import from_flat, is_flat, is_flat_key
 from jobs.problems import Finding, Path, findings_of, unknown_key
+from jobs.problems.suggestions import fold
 
 _MERGED: frozenset[Path] = frozenset(
     {
@@ -142,6 +143,13 @@ def _wrong_defaults(defaults: Mapping[str, Any]) -> Iterator[Finding]:
     for finding in definition if isinstance(definition, tuple) else ():
         if finding.message != "is missing":
             yield Finding(("defaults", *finding.path), finding.message, finding.hint)
+
+
+def name_of(entry: Entry) -> tuple[str, ...]:
+    """The name of a job whose definition is wrong, if it can be told: others may depend on it."""
+    given = entry.value if isinstance(entry.value, dict) else {}
+    written = next((value for key, value in given.items() if fold(key) in ("name", "jobname")), entry.name)
+    return (written,) if isinstance(written, str) else ()
 
 
 def define(

@@ -8,18 +8,21 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from config.documents import Unreadable, parse_document, read_bytes
+from config.documents import Document, Unreadable, parse_document, read_bytes
 from config.errors import ConfigurationError
-from config.job_entries import define, entries_of
+from config.job_entries import define, entries_of, name_of
 from config.shared_parts import SharedParts
 from jobs.definition import JobDefinition
+from jobs.graph import Graph, Wrong
+from jobs.problems import Finding, Problem, dotted
 from jobs.problems import Path as KeyPath
-from jobs.problems import Problem, dotted
 
 ENDINGS = (".yaml", ".yml", ".json")
+_SHOWN = 10
+"""Jobs at either end of a long circle that a problem names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class _Found:
     file: str
     line: int
     key: KeyPath
+    document: Document | None = None
+    """To find lines in, for a job that depends on others; without its value."""
 
     @property
     def origin(self) -> str:
@@ -68,6 +73,9 @@ class _FileJobs:
 
     jobs: tuple[_Found, ...] = ()
     problems: tuple[Problem, ...] = ()
+    broken: tuple[str, ...] = ()
+    """Names of the jobs of which something is wrong."""
+    is_readable: bool = True
 
 
 class JobFileReader:
@@ -94,7 +102,7 @@ class JobFileReader:
             try:
                 content = read_bytes(file, shown)
             except Unreadable as error:
-                read.append(_FileJobs(problems=(error.problem,)))
+                read.append(_unreadable(error))
                 continue
             key = f"{file.name} {hashlib.sha256(content).hexdigest()} {sorted((substitutions or {}).items())}"
             now[key] = before.get(key) or _parse(content, shown, file.stem, substitutions, shared)
@@ -129,32 +137,53 @@ def _parse(
     try:
         document = parse_document(content, shown, substitutions=substitutions)
     except Unreadable as error:
-        return _FileJobs(problems=(error.problem,))
+        return _unreadable(error)
     entries = entries_of(document.value, stem)
     findings = list(entries.findings)
-    jobs = []
+    lines = replace(document, value=None)
+    jobs: list[_Found] = []
+    broken: list[str] = []
     for entry in entries.jobs:
         defined = define(entry, entries.defaults, shared)
         if isinstance(defined, JobDefinition):
-            jobs.append(_Found(defined, shown, document.entry_line(entry.path), entry.path))
+            line = document.entry_line(entry.path)
+            jobs.append(_Found(defined, shown, line, entry.path, lines if defined.depends_on else None))
         else:
             findings += defined
+            broken += name_of(entry)
     problems = document.duplicate_problems()
     problems += [document.problem(finding) for finding in dict.fromkeys(findings)]
     problems.sort(key=lambda problem: problem.line or 1)
-    return _FileJobs(tuple(jobs), tuple(problems))
+    return _FileJobs(tuple(jobs), tuple(problems), tuple(broken))
+
+
+def _unreadable(error: Unreadable) -> _FileJobs:
+    return _FileJobs(problems=(error.problem,), is_readable=False)
 
 
 def _joined(files: Iterable[_FileJobs]) -> JobSet:
-    """All files' jobs. Raises ConfigurationError if anything is wrong in one of them, or a name is there twice."""
+    """All files' jobs.
+
+    Raises:
+        ConfigurationError: anything is wrong in one of them, a name is there twice, or a job depends on none that is
+            there, or on itself in the end.
+    """
     found: dict[str, _Found] = {}
     problems: list[Problem] = []
+    broken: set[str] = set()
+    are_readable = True
     for file in files:
         problems += file.problems
+        broken.update(file.broken)
+        are_readable = are_readable and file.is_readable
         for one in file.jobs:
             first = found.setdefault(one.job.name, one)
             if first is not one:
                 problems.append(_defined_twice(first, one))
+    for wrong in Graph(one.job for one in found.values()).wrong(broken):
+        # What is not there may stand in the file that cannot be read.
+        if are_readable or wrong.circle:
+            problems.append(_wrong_dependency(wrong, found))
     if problems:
         raise ConfigurationError(problems)
     return JobSet({name: one.job for name, one in found.items()}, {name: one.origin for name, one in found.items()})
@@ -163,3 +192,21 @@ def _joined(files: Iterable[_FileJobs]) -> JobSet:
 def _defined_twice(first: _Found, second: _Found) -> Problem:
     message = f"the job {first.job.name} is defined twice: first in {first.origin}"
     return Problem(dotted(*second.key), message, "rename one of them", second.file, second.line)
+
+
+def _wrong_dependency(wrong: Wrong, found: Mapping[str, _Found]) -> Problem:
+    job = found[wrong.job]
+    message = wrong.message
+    if len(wrong.circle) > 1:
+        message += f": {_circle_text(wrong.circle, found)}"
+    finding = Finding((*job.key, "depends_on", wrong.index), message, wrong.hint)
+    assert job.document is not None, "it depends on others"
+    return job.document.problem(finding)
+
+
+def _circle_text(circle: tuple[str, ...], found: Mapping[str, _Found]) -> str:
+    """`a (jobs/a.yaml:3) -> b (jobs/b.yaml:7) -> a`."""
+    shown = [f"{name} ({found[name].origin})" for name in circle]
+    if len(shown) > 2 * _SHOWN:
+        shown[_SHOWN:-_SHOWN] = [f"{len(shown) - 2 * _SHOWN} more"]
+    return " -> ".join([*shown, circle[0]])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema, field_validator
 
+from jobs.dependencies import Dependencies, Dependency
 from jobs.expectations import Expectation
 from jobs.model import Frozen
 from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
@@ -70,7 +71,7 @@ _CATCH_UP = CatchUp()
 
 
 class JobDefinition(Frozen):
-    """A named definition. Without a schedule it runs on demand only."""
+    """A named definition. Without a schedule it runs when the jobs did that it depends on, or on demand only."""
 
     name: str = Field(
         pattern=NAME_PATTERN, description="letters, digits, dot, - and _, at most 100, the first a letter or a digit"
@@ -79,6 +80,8 @@ class JobDefinition(Frozen):
     enabled: bool = True
     schedule: ScheduleField = None
     check: Target
+    depends_on: Dependencies = ()
+    """Without a schedule, it runs when all of these did; with one, it is run only if they are as is asked."""
     expect: tuple[Expectation, ...] = ()
     timeout: Timeouts = Field(default_factory=lambda: _TIMEOUTS)
     retry: RetryPolicy = Field(default_factory=lambda: _RETRY)
@@ -97,6 +100,17 @@ class JobDefinition(Frozen):
     Not for a check of health, which is simply asked again.
     """
     tags: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("depends_on")
+    @classmethod
+    def _only_scheduled_ones_wait(cls, value: tuple[Dependency, ...], info: ValidationInfo) -> tuple[Dependency, ...]:
+        for dependency in value if info.data.get("schedule", ...) is None else ():
+            if dependency.wait:
+                raise ValueError(
+                    f"wait ({dependency.job}) is for jobs with a schedule: without one, a job runs when those did that "
+                    "it depends on, however long they take"
+                )
+        return value
 
     def generation(self) -> str:
         """A short hash of the whole definition: a ticket made for another one is not run."""

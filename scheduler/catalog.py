@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from jobs.definition import JobDefinition
-from jobs.problems.suggestions import did_you_mean, suggest
+from jobs.graph import Graph
+from jobs.problems.suggestions import did_you_mean, suggest_among
 from jobs.schedules import Schedule
-
-_COMPARED = 200
-"""Names that a wrong one is compared with: with all of 10,000 the process would do nothing else for a second."""
 
 
 class UnknownJob(LookupError):
@@ -45,6 +42,8 @@ class Catalog:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries = {entry.job.name: entry for entry in entries}
         self._names = sorted(self._entries)
+        self.graph = Graph(entry.job for entry in self._entries.values())
+        """Which of them depends on which."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -62,17 +61,12 @@ class Catalog:
         """Raises UnknownJob."""
         entry = self._entries.get(name)
         if entry is None:
-            raise UnknownJob(name, suggest(name, self._around(name)))
+            raise UnknownJob(name, suggest_among(name, self._names))
         return entry
 
     def names(self) -> Sequence[str]:
         """All names in order."""
         return self._names
-
-    def _around(self, name: str) -> Sequence[str]:
-        """The names about the place where this one would stand."""
-        place = bisect_left(self._names, name)
-        return self._names[max(0, place - _COMPARED // 2) : place + _COMPARED // 2]
 
     def schedules(self) -> Iterator[tuple[str, Schedule]]:
         """The schedules that are to be planned: those of enabled jobs."""

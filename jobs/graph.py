@@ -1,0 +1,133 @@
+"""Which job depends on which: what is wrong with that, and what a run of a job starts. Pure.
+
+Called by config.job_files, which refuses what is wrong with its line, and through scheduler.catalog by those who start
+runs. A job *starts* another one that depends on it and has no schedule of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from jobs.definition import JobDefinition
+from jobs.problems.suggestions import did_you_mean, suggest_among
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Something wrong with entry `index` of the job's `depends_on`. `circle`: the jobs of one, in order."""
+
+    job: str
+    index: int
+    message: str
+    hint: str = ""
+    circle: tuple[str, ...] = ()
+
+
+class Graph:
+    """The jobs by their dependencies. Names that are no job count for nothing."""
+
+    def __init__(self, jobs: Iterable[JobDefinition]) -> None:
+        self._all = {job.name: job for job in jobs}
+        self._dependents: dict[str, list[str]] = {}
+        for job in self._all.values():
+            for dependency in job.depends_on:
+                self._dependents.setdefault(dependency.job, []).append(job.name)
+        self._members: dict[str, frozenset[str]] = {}
+        self._roots: dict[str, tuple[str, ...]] = {}
+
+    def dependents(self, job: str) -> tuple[str, ...]:
+        """The jobs that depend on this one themselves."""
+        return tuple(self._dependents.get(job, ()))
+
+    def is_started(self, job: str) -> bool:
+        """Whether it runs because those it depends on did."""
+        definition = self._all.get(job)
+        return definition is not None and definition.schedule is None and bool(definition.depends_on)
+
+    def started_by(self, job: str) -> tuple[str, ...]:
+        """The jobs without a schedule that a run of this one may start, in the order of the definitions."""
+        return self._started.get(job, ())
+
+    def members(self, root: str) -> frozenset[str]:
+        """All the jobs that a run of `root` may start, one by way of the other."""
+        found = self._members.get(root)
+        if found is None:
+            found = self._members[root] = frozenset(self._reached(root, self._started))
+        return found
+
+    def roots(self, job: str) -> tuple[str, ...]:
+        """The jobs that nothing starts, and whose runs may start this one, in order of their names."""
+        found = self._roots.get(job)
+        if found is None:
+            reached = self._reached(job, self._above)
+            found = self._roots[job] = tuple(sorted(name for name in reached if name not in self._above))
+        return found
+
+    @cached_property
+    def _started(self) -> Mapping[str, tuple[str, ...]]:
+        started = {job: tuple(filter(self.is_started, names)) for job, names in self._dependents.items()}
+        return {job: names for job, names in started.items() if names}
+
+    @cached_property
+    def _above(self) -> Mapping[str, tuple[str, ...]]:
+        """What the jobs that are started depend on."""
+        started = filter(self.is_started, self._all)
+        return {job: tuple(one.job for one in self._all[job].depends_on) for job in started}
+
+    def _reached(self, job: str, edges: Mapping[str, Iterable[str]]) -> set[str]:
+        found: set[str] = set()
+        rest = [job]
+        while rest:
+            for name in edges.get(rest.pop(), ()):
+                if name not in found:
+                    found.add(name)
+                    rest.append(name)
+        return found
+
+    def wrong(self, also_there: Iterable[str] = ()) -> list[Wrong]:
+        """Everything that is wrong: names that are no job, and circles. Empty if runs can follow from one another.
+
+        `also_there`: names of jobs whose definitions could not be read.
+        """
+        return [*self._unknown(frozenset(also_there)), *self._circles()]
+
+    def _unknown(self, also_there: frozenset[str]) -> Iterator[Wrong]:
+        names = None
+        for job in self._all.values():
+            for index, dependency in enumerate(job.depends_on):
+                if dependency.job in self._all or dependency.job in also_there:
+                    continue
+                names = names or sorted(self._all.keys() | also_there)
+                near = suggest_among(dependency.job, [name for name in names if name != job.name])
+                yield Wrong(job.name, index, f"there is no job named {dependency.job!r}{did_you_mean(near)}")
+
+    def _circles(self) -> Iterator[Wrong]:
+        """One for each dependency that leads back to a job above it; without those entries there is no circle."""
+        done: set[str] = set()
+        for start in self._all:
+            if start not in done:
+                yield from self._circles_from(start, done)
+
+    def _circles_from(self, start: str, done: set[str]) -> Iterator[Wrong]:
+        way = {start: 0}
+        rest = [iter(enumerate(self._all[start].depends_on))]
+        while rest:
+            index, dependency = next(rest[-1], (0, None))
+            if dependency is None:
+                rest.pop()
+                done.add(way.popitem()[0])
+            elif dependency.job in way:
+                names = list(way)
+                yield _circle(names[-1], index, names[way[dependency.job] :])
+            elif dependency.job in self._all and dependency.job not in done:
+                way[dependency.job] = len(way)
+                rest.append(iter(enumerate(self._all[dependency.job].depends_on)))
+
+
+def _circle(job: str, index: int, names: list[str]) -> Wrong:
+    if len(names) == 1:
+        return Wrong(job, index, "the job depends on itself", "remove this entry", tuple(names))
+    circle = (names[-1], *names[:-1])
+    return Wrong(job, index, "the jobs depend on each other in a circle", "remove one of these entries", circle)

@@ -1,0 +1,136 @@
+"""What a job asks of those that it depends on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from jobs.definition import JobDefinition
+from jobs.dependencies import Dependency, dependencies_text
+from jobs.problems import problems_of
+from jobs.runs import Outcome, Run, Trigger
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def job(*depends_on: Any, **more: Any) -> JobDefinition:
+    written = {"name": "report", "check": {"url": "http://127.0.0.1/"}, "depends_on": list(depends_on)}
+    return JobDefinition.model_validate(written | more)
+
+
+def problem(*depends_on: Any, **more: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        job(*depends_on, **more)
+    return "\n".join(map(str, problems_of(caught.value, JobDefinition)))
+
+
+def run(outcome: Outcome, ended: float = 0.0, message: str = "") -> Run:
+    """One that ended so many seconds ago."""
+    at = NOW - timedelta(seconds=ended)
+    return Run("database@x", "database", Trigger.SCHEDULE, outcome, at, at, at, message=message)
+
+
+TAKEN = {
+    "succeeded": {Outcome.SUCCEEDED},
+    "failed": {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.REJECTED},
+    "finished": {Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.REJECTED},
+}
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("condition", TAKEN)
+def test_each_condition_takes_its_outcomes(condition: str, outcome: Outcome) -> None:
+    dependency = Dependency.model_validate({"job": "database", "condition": condition})
+
+    assert (dependency.unmet_by(run(outcome), NOW) is None) is (outcome in TAKEN[condition])
+
+
+def test_a_name_alone_asks_for_success() -> None:
+    assert job("database").depends_on == (Dependency(job="database", condition="succeeded", within=None, wait=0.0),)
+
+
+def test_a_mapping_says_more() -> None:
+    written = {"job": "database", "condition": "failed", "within": "5m", "wait": "2m"}
+
+    (dependency,) = job(written, schedule="@hourly").depends_on
+
+    assert (dependency.condition, dependency.within, dependency.wait) == ("failed", 300.0, 120.0)
+
+
+def test_a_definition_is_read_back_as_it_was_written() -> None:
+    defined = job("database", {"job": "cache", "within": "5m"})
+
+    assert JobDefinition.model_validate_json(defined.model_dump_json(by_alias=True)) == defined
+
+
+def test_a_run_that_ended_too_long_ago_does_not_count() -> None:
+    dependency = Dependency(job="database", within=300.0)
+
+    assert dependency.unmet_by(run(Outcome.SUCCEEDED, ended=300.0), NOW) is None
+    assert dependency.unmet_by(run(Outcome.SUCCEEDED, ended=420.0), NOW) == (
+        "the run database@x, on which it depends, ended 7m ago (within: 5m)"
+    )
+    assert dependency.unmet_by(run(Outcome.SUCCEEDED, ended=420.0), NOW, any_age=True) is None
+
+
+def test_the_reason_names_the_run_and_how_it_ended() -> None:
+    assert Dependency(job="database").unmet_by(run(Outcome.TIMED_OUT), NOW) == (
+        "the run database@x, on which it depends, timed out (condition: succeeded)"
+    )
+    assert Dependency(job="database").unmet_by(None, NOW) == "database, on which it depends, has not run yet"
+
+
+def test_why_a_run_was_skipped_is_handed_on() -> None:
+    skipped = run(Outcome.SKIPPED, message="the job is paused until it is resumed")
+
+    assert Dependency(job="database", condition="finished").unmet_by(skipped, NOW) == (
+        "the run database@x, on which it depends, was skipped: the job is paused until it is resumed"
+    )
+
+
+def test_a_reason_that_is_handed_on_and_on_ends_somewhere() -> None:
+    reason = Dependency(job="database").unmet_by(run(Outcome.SKIPPED, message="long " * 200), NOW)
+
+    assert reason is not None
+    assert len(reason) == 400
+
+
+def test_dependencies_as_a_text() -> None:
+    depends_on = job("a", {"job": "b", "condition": "failed"}, {"job": "c", "within": "90s"}).depends_on
+
+    assert dependencies_text(depends_on) == "a, b (failed), c (within 1m30s)"
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"job": "database", "condition": "suceeded"}, "depends_on[0].condition: 'suceeded' is not allowed, did you"),
+        ({"job": "database", "withing": "5m"}, "depends_on[0].withing: unknown key, did you mean within?"),
+        ({"condition": "failed"}, "depends_on[0].job: is missing; the name of another job"),
+        ({"job": "database", "within": 5}, "depends_on[0].within: 5 has no unit"),
+        ({"job": "database", "within": "0s"}, "depends_on[0].within: "),
+        (7, "depends_on[0]: 7 is not a mapping of keys to values"),
+    ],
+)
+def test_what_is_wrong_with_an_entry_is_said_at_its_place(entry: Any, expected: str) -> None:
+    assert problem(entry).startswith(expected)
+
+
+def test_a_job_is_named_once() -> None:
+    assert problem("database", "cache", {"job": "database", "condition": "failed"}) == (
+        "depends_on: names 'database' twice: one entry says all that is asked of a job"
+    )
+
+
+def test_only_a_scheduled_job_waits() -> None:
+    entry = {"job": "database", "wait": "2m"}
+
+    assert job(entry, schedule="every 10s").depends_on[0].wait == 120.0
+    assert problem(entry).startswith("depends_on: wait (database) is for jobs with a schedule")
+
+
+def test_a_wrong_schedule_is_told_alone() -> None:
+    assert "wait" not in problem({"job": "database", "wait": "2m"}, schedule="nonsense")
