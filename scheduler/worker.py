@@ -210,7 +210,7 @@ class Worker:
 
     async def _through_the_gates(self, ticket: Ticket, entry: Entry) -> tuple[Run, DeadLetter | None]:
         while isinstance(verdict := await self._gates.ask(ticket, entry), Wait):
-            await self._asleep_until(verdict.until)
+            await self._gates.wait(ticket, verdict)
         if isinstance(verdict, Skip):
             return skipped_run(entry.job, ticket, self._clock, verdict.reason), None
         execution = self._runner.start(entry.job, ticket)

@@ -6,6 +6,7 @@ A gate is a file here and a line in `gates_in_order`.
 from __future__ import annotations
 
 from jobs.ports import Clock
+from scheduler.gates.calls import Calls
 from scheduler.gates.definition import DefinitionGate
 from scheduler.gates.gates import Gates
 from scheduler.gates.overlap import Overlap, OverlapAnywhere, OverlapGate, OverlapHere
@@ -18,4 +19,5 @@ __all__ = ["Gate", "Gates", "Overlap", "OverlapAnywhere", "OverlapHere", "Skip",
 
 def gates_in_order(*, clock: Clock, pauses: Pauses, overlap: Overlap) -> Gates:
     """Those that cost least first: a ticket that is left out anyway holds nothing up."""
-    return Gates([DefinitionGate(), PauseGate(pauses, clock), OverlapGate(overlap, clock)], clock)
+    calls = Calls(clock)
+    return Gates([DefinitionGate(), PauseGate(pauses, clock), OverlapGate(overlap, clock)], clock, calls)

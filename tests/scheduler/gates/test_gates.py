@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -11,10 +12,12 @@ import pytest
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog import Entry
 from scheduler.gates import Gates, Skip, Verdict, Wait
+from scheduler.gates.calls import Calls
 from scheduler.gates.definition import DefinitionGate
 from scheduler.gates.pausing import PauseGate
 from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.port import StoreUnavailable
+from tests.jobs.running.virtual_time import LoopClock, virtual_time
 from tests.scheduler.fakes import START, VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 
@@ -87,6 +90,58 @@ async def test_leaving_tells_every_gate_that_is_concerned() -> None:
     await gates.leave(ticket_of(entry()), entry())
 
     assert log == ["leave two", "leave one"]
+
+
+@virtual_time
+async def test_a_ticket_that_waits_is_asked_again_at_the_instant_that_the_gate_said() -> None:
+    clock = LoopClock()
+    job = entry()
+    gates = Gates([], clock)
+
+    await gates.wait(ticket_of(job), Wait(clock.now() + timedelta(seconds=9), "something is in the way"))
+
+    assert clock.monotonic() == 9
+
+
+@virtual_time
+async def test_a_ticket_does_not_wait_beyond_what_its_worker_wants() -> None:
+    clock = LoopClock()
+    now = clock.now()
+
+    await Gates([], clock).wait(
+        ticket_of(entry()), Wait(now + timedelta(seconds=9), ""), until=now + timedelta(seconds=2)
+    )
+
+    assert clock.monotonic() == 2
+
+
+@virtual_time
+@pytest.mark.parametrize("after", [0, 3])
+async def test_a_ticket_that_is_called_is_asked_again_at_once_also_if_it_only_begins_to_wait(after: int) -> None:
+    clock = LoopClock()
+    calls = Calls(clock)
+    gates = Gates([], clock, calls)
+    ticket = ticket_of(entry())
+
+    asyncio.get_running_loop().call_later(after, calls.call, ticket.id)
+    await asyncio.sleep(0.1)
+    await gates.wait(ticket, Wait(clock.now() + timedelta(seconds=9), "something is in the way"))
+
+    assert clock.monotonic() == max(after, 0.1)
+
+
+async def test_what_a_ticket_waits_for_is_known_until_it_runs_or_leaves(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    job = entry()
+    gates = Gates([Says("one", [], LATER)], VirtualClock())
+    await gates.ask(ticket_of(job), job)
+    await gates.ask(ticket_of(job), job)
+    waiting = dict(gates.waiting)
+    await gates.leave(ticket_of(job), job)
+
+    assert waiting == {ticket_of(job).id: "something is in the way"}
+    assert gates.waiting == {}
+    assert caplog.messages == [f"run {ticket_of(job).id} waits: something is in the way"]
 
 
 async def by_definition(ticket: Ticket, job: Entry) -> Verdict:

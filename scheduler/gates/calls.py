@@ -1,0 +1,44 @@
+"""Calls tickets that wait in this process, so that they are asked again as soon as that is worthwhile.
+
+Gates call; the waiting itself is `Gates.wait`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from jobs.ports import Clock
+
+
+class Calls:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._asleep: dict[str, asyncio.Task[None]] = {}
+        self._early: set[str] = set()
+
+    def call(self, run_id: str) -> None:
+        """End the wait of this ticket, also one that only begins."""
+        task = self._asleep.get(run_id)
+        if task is None:
+            self._early.add(run_id)
+        else:
+            task.cancel()
+
+    def forget(self, run_id: str) -> None:
+        """It waits no more, so a call that came too late is void."""
+        self._early.discard(run_id)
+
+    async def wait(self, run_id: str, seconds: float) -> None:
+        """Until this ticket is called, `seconds` at most."""
+        if run_id in self._early or seconds <= 0:
+            self._early.discard(run_id)
+            return
+        task = asyncio.ensure_future(self._clock.sleep(seconds))
+        self._asleep[run_id] = task
+        try:
+            await asyncio.wait((task,))
+        finally:
+            del self._asleep[run_id]
+            task.cancel()
+        if not task.cancelled():
+            task.result()
