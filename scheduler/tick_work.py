@@ -15,7 +15,7 @@ from jobs.ports import Clock
 from scheduler.catalog import Catalog
 from scheduler.dispatch.port import Dispatch
 from scheduler.planning.heap import DueHeap
-from scheduler.planning.ticks import Tick, tick_of
+from scheduler.planning.plan import plan
 from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.pauses import Pauses
@@ -63,6 +63,7 @@ class TickWork:
         self._dead_letters = dead_letters
         self._clock = clock
         self._in_force_since: Mapping[str, datetime] | None = None
+        self._heap: DueHeap | None = None
 
     async def plan_ahead(self) -> int:
         """Put on the queue what falls due until the horizon. Returns the number of tickets.
@@ -73,34 +74,39 @@ class TickWork:
             StoreError, DispatchError: the next tick does what this one did not.
         """
         now = self._clock.now()
-        until = now + HORIZON
-        tick = await self._tick(now, until)
-        tickets = [*tick.on_time, *(ticket for late in tick.late for ticket in late)]
+        planned_until = await self._planned_until(now)
+        paused = await self._pauses.active(now, fresh=True)
+        # No await from here to the plan: two ticks of one process must not move the heap for each other.
+        cursors = self._cursors_at(planned_until, now)
+        made = plan(self._catalog, cursors, now, HORIZON, still_on_time=STILL_PLANNED, paused=paused)
+        tickets = [*made.on_time, *(ticket for late in made.late for ticket in late)]
         if tickets:
             await self._dispatch.send(tickets)
-        for left_out in tick.left_out:
+        for left_out in made.left_out:
             await self._worker.leave_out(left_out)
-        await self._cursors.advance(PLANNED_UNTIL, until)
-        _log.debug("planned %d tickets until %s", len(tickets), until.isoformat())
+        if made.until < planned_until:
+            _log.warning("the clock was put back: all until %s was planned, now until %s", planned_until, made.until)
+            await self._cursors.put_back(PLANNED_UNTIL, made.until)
+        else:
+            await self._cursors.advance(PLANNED_UNTIL, made.until)
+        _log.debug("planned %d tickets until %s", len(tickets), made.until.isoformat())
         return len(tickets)
 
-    async def _tick(self, now: datetime, until: datetime) -> Tick:
-        """What falls due until `until`, from where the last tick ended."""
+    async def _planned_until(self, now: datetime) -> datetime:
+        """Where the last tick ended, of whichever instance."""
         if self._in_force_since is None:
             # Once a process: definitions come with a deployment.
             self._in_force_since = await self._marks.note(self._catalog.schedules(), now)
-        planned = await self._cursors.get(PLANNED_UNTIL)
-        not_before = now - STILL_PLANNED
         # No tick has come to its end yet: what fell due since the first one began counts as missed.
-        planned = planned or min(self._in_force_since.values(), default=now)
-        heap = DueHeap(self._catalog.schedules(), planned, self._in_force_since)
-        return tick_of(
-            self._catalog,
-            heap.pop_until(until, not_before=not_before),
-            not_before=not_before,
-            now=now,
-            paused=await self._pauses.active(now, fresh=True),
-        )
+        return await self._cursors.get(PLANNED_UNTIL) or min(self._in_force_since.values(), default=now)
+
+    def _cursors_at(self, planned_until: datetime, now: datetime) -> DueHeap:
+        """The heap of the ticks before this one. It is where they left it, unless another instance planned since, or
+        a tick was cut short after its plan."""
+        if self._heap is None:
+            self._heap = DueHeap(self._catalog.schedules(), planned_until, self._in_force_since)
+        self._heap.move_to(planned_until, now)
+        return self._heap
 
     async def planned_until(self) -> datetime | None:
         """The end of the last tick's horizon; None before the first one. Raises StoreError."""

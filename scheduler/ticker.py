@@ -14,7 +14,8 @@ from jobs.ports import Clock
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog
 from scheduler.planning.heap import DueHeap
-from scheduler.planning.ticks import LeftOut, Paused, tick_of
+from scheduler.planning.left_out import LeftOut
+from scheduler.planning.plan import Paused, plan
 
 _log = logging.getLogger("scheduler.ticker")
 
@@ -23,7 +24,7 @@ LONGEST_SLEEP = 1.0
 STILL_ON_TIME = timedelta(seconds=10)
 """A short hang does no harm. What fell due longer ago is missed: the jobs' catch-up policies say what becomes of it."""
 BACKWARDS = timedelta(seconds=2)
-"""A wall clock set back by more than this makes the plan anew; claims keep an instant from running twice."""
+"""A wall clock set back by more than this is told; see planning.plan for what becomes of it."""
 
 
 class TakesTickets(Protocol):
@@ -82,20 +83,13 @@ class Ticker:
         """Hand on everything that is due now."""
         now = self._clock.now()
         if now < self._last - BACKWARDS:
-            _log.warning("the wall clock went back by %s; planning anew", self._last - now)
-            self._heap = DueHeap(self._catalog.schedules(), now)
+            _log.warning("the wall clock went back by %s", self._last - now)
         self._last = now
-        not_before = now - STILL_ON_TIME
-        tick = tick_of(
-            self._catalog,
-            self._heap.pop_until(now, not_before=not_before),
-            not_before=not_before,
-            now=now,
-            paused=self._paused(now) if self._paused is not None else None,
-        )
-        for tickets in tick.in_turn():
+        paused = self._paused(now) if self._paused is not None else None
+        made = plan(self._catalog, self._heap, now, still_on_time=STILL_ON_TIME, paused=paused)
+        for tickets in made.in_turn():
             self._worker.submit(*tickets)
-        for left_out in tick.left_out:
+        for left_out in made.left_out:
             self._worker.submit_leaving_out(left_out)
 
     def _pause(self) -> float:

@@ -21,7 +21,7 @@ from jobs.runs import Run, Ticket, Trigger
 from scheduler.catalog import Catalog, Entry
 from scheduler.gates import Gates, Skip, Wait
 from scheduler.going import Going
-from scheduler.planning.ticks import LeftOut
+from scheduler.planning.left_out import LeftOut
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, ClaimLost, Held, Record, Runs

@@ -1,9 +1,10 @@
-"""Gives a schedule to a job, and says on whose clock it is thought of. Called by jobs.definition and by the CLI."""
+"""Gives a schedule to a job, and says what all of it comes to. Called by jobs.definition, planning and the CLI."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from jobs.schedules.interval import Interval
 from jobs.schedules.jittered import Jittered
 from jobs.schedules.limited import Limited
 from jobs.schedules.protocol import Schedule
@@ -41,3 +42,10 @@ def zone_of(schedule: Schedule) -> Zone | None:
         zones = {zone_of(one) for one in schedule.schedules}
         return zones.pop() if len(zones) == 1 else None
     return None
+
+
+def distance_of(schedule: Schedule) -> int:
+    """Milliseconds from each due instant to the next one if that is always the same, as of an interval; else 0."""
+    if isinstance(schedule, Jittered):
+        return distance_of(schedule.schedule)
+    return schedule.every_ms if isinstance(schedule, Interval) else 0

@@ -1,8 +1,9 @@
-"""Cursors: how far something has come, as an instant that never goes backwards. Used by the ticks of both hosts."""
+"""Cursors: how far something has come, as an instant that no latecomer moves back. Used by the ticks of both hosts."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from scheduler.stores.port import Insert, Replace, Row, RowChanged, RowExists, Store
@@ -26,10 +27,17 @@ class Cursors:
 
     async def advance(self, name: str, instant: datetime) -> datetime:
         """Move it to `instant` unless it is there or further already. Returns where it is."""
+        return await self._move(name, instant, lambda there: there >= instant)
+
+    async def put_back(self, name: str, instant: datetime) -> datetime:
+        """Move it back to `instant`, as it was moved by a clock that was wrong. Returns where it is."""
+        return await self._move(name, instant, lambda there: there <= instant)
+
+    async def _move(self, name: str, instant: datetime, is_there: Callable[[datetime], bool]) -> datetime:
         body = json.dumps({"instant": instant.astimezone(UTC).isoformat()})
         while True:
             row = await self._store.get(TABLE, name, _INSTANT)
-            if row is not None and _instant(row) >= instant:
+            if row is not None and is_there(_instant(row)):
                 return _instant(row)
             try:
                 if row is None:

@@ -36,7 +36,8 @@ class ScheduleMarks:
             row = known.pop(job, None)
             kept = json.loads(row.body) if row is not None else {}
             if kept.get("schedule") == mark:
-                since[job] = datetime.fromisoformat(kept["since"])
+                # A mark from the future is of a clock that was wrong.
+                since[job] = min(datetime.fromisoformat(kept["since"]), now)
             else:
                 since[job] = now
                 changes.append(Put(TABLE, _ALL, job, json.dumps({"schedule": mark, "since": now.isoformat()})))

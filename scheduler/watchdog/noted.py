@@ -12,7 +12,7 @@ from datetime import datetime
 from jobs.ports import Clock
 from jobs.runs import Run, Ticket, Trigger
 from scheduler.dispatch.port import Depth
-from scheduler.planning.ticks import LeftOut
+from scheduler.planning.left_out import LeftOut
 from scheduler.stores.port import Store, StoreError
 from scheduler.stores.runs import Claim, Held, Record, Runs
 from scheduler.ticker import TakesTickets

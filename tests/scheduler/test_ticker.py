@@ -10,7 +10,7 @@ import pytest
 
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog, Entry
-from scheduler.planning.ticks import LeftOut
+from scheduler.planning.left_out import LeftOut
 from scheduler.stores.pauses import Pause
 from scheduler.ticker import LONGEST_SLEEP, Ticker
 from tests.scheduler.fakes import START, VirtualClock, entry
@@ -140,7 +140,9 @@ def test_a_clock_set_back_goes_on_with_the_new_time() -> None:
     ticking.clock.move(60)
     ticking.ticker.tick()
 
-    assert [ticket.due_at for ticket in ticking.started[before:]] == [START + timedelta(seconds=600 - 3600 + 60)]
+    due = [ticket.due_at - START for ticket in ticking.started[before:]]
+    # The first one counts as on time, too: it may have been missed only by the wrong clock.
+    assert due == [timedelta(seconds=600 - 3600), timedelta(seconds=600 - 3600 + 60)]
 
 
 def test_a_ticket_carries_the_generation_of_its_job() -> None:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.policies import CatchUp
 from jobs.schedules import Schedule, parse_schedule
-from scheduler.catalog import Catalog
 from scheduler.planning.catch_up import MOST_CAUGHT_UP, CaughtUp, catch_up
-from scheduler.planning.heap import Due
-from scheduler.planning.ticks import tick_of
-from tests.scheduler.fakes import entry
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MINUTELY = parse_schedule("0 * * * * *")
@@ -115,16 +110,3 @@ def test_what_is_run_and_left_out_agrees_with_a_walk_over_every_instant(
     older = [instant for instant in missed if not expected or instant < expected[0]]
     assert list(caught_up.run) == expected
     assert caught_up.left_out == (older[-1] if older else None)
-
-
-@pytest.mark.parametrize(("missed", "says"), [(at(540), "running"), (at(60), "since 2026-03-01 12:01:00Z")])
-def test_the_reason_says_since_when_and_which_policy(missed: datetime, says: str) -> None:
-    job = entry(schedule="0 * * * * *")
-
-    tick = tick_of(Catalog([job]), [Due("checkout", missed, missed=True)], not_before=at(590), now=at(600))
-
-    (left_out,) = tick.left_out
-    assert left_out.ticket.due_at == at(540)
-    assert says in left_out.reason
-    assert left_out.reason.endswith("(catch_up: none)")
-    assert (tick.on_time, tick.late) == ([], [])

@@ -1,0 +1,121 @@
+"""One planning pass, of both hosts: what falls due becomes tickets, what was missed goes by the catch-up policies.
+
+Called by ticker and tick_work. It knows no clock and does no I/O: the due-heap that it is given moves on, and that is
+all it changes. A ticket's id is its job and instant, so planning twice is no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from jobs.runs import Ticket
+from jobs.schedules import Schedule, from_milliseconds
+from scheduler.catalog import Catalog, Entry
+from scheduler.planning.catch_up import CaughtUp, catch_up
+from scheduler.planning.heap import DueHeap, Group
+from scheduler.planning.left_out import LeftOut
+
+
+class Paused(Protocol):
+    """A job's pause, as far as planning knows it."""
+
+    def leaves_out(self, schedule: Schedule, at: datetime) -> bool:
+        """Whether this due instant is not planned."""
+        ...
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a pass hands on."""
+
+    until: datetime
+    """Where the next pass goes on: everything due until then is in this plan or in one before it."""
+    on_time: list[Ticket] = field(default_factory=list)
+    """To be run at their instants, in the order of these."""
+    late: list[tuple[Ticket, ...]] = field(default_factory=list)
+    """Caught up: of one job each, to be run one after the other."""
+    left_out: list[LeftOut] = field(default_factory=list)
+    """To be recorded as skipped."""
+
+    def in_turn(self) -> list[tuple[Ticket, ...]]:
+        """All tickets to run, for a tick that plans no further than now: what a job catches up goes before the rest."""
+        caught_up = {tickets[0].job: tickets for tickets in self.late}
+        rest: dict[str, list[Ticket]] = {job: list(tickets) for job, tickets in caught_up.items()}
+        for ticket in self.on_time:
+            if ticket.job in caught_up:
+                rest[ticket.job].append(ticket)
+        others = [(ticket,) for ticket in self.on_time if ticket.job not in caught_up]
+        return [*others, *(tuple(tickets) for tickets in rest.values())]
+
+
+def plan(
+    jobs: Catalog,
+    cursors: DueHeap,
+    now: datetime,
+    horizon: timedelta = timedelta(),
+    *,
+    still_on_time: timedelta,
+    paused: Mapping[str, Paused] | None = None,
+) -> Plan:
+    """Plan everything due from where `cursors` stands until `now + horizon`, and let it stand there.
+
+    `still_on_time`: what fell due longer ago than this is missed. `paused`: the pauses now, by job.
+
+    A clock that was put forward makes instants missed, which are caught up or left out. One that was put back by no
+    more than `still_on_time` leaves nothing to do, as all until then was planned; by more, and it is planned anew from
+    just before `now`, as some of it was missed only by the clock that was wrong.
+    """
+    until, not_before = now + horizon, now - still_on_time
+    if cursors.until > until + still_on_time:
+        cursors.move_to(not_before, now)
+    due = cursors.pop_until(until, not_before=not_before)
+    made = Plan(cursors.until)
+    _add_missed(made, jobs, due.missed, not_before, now, paused or {})
+    _add_on_time(made, jobs, due.on_time, paused or {})
+    return made
+
+
+def _add_on_time(made: Plan, jobs: Catalog, due: list[tuple[int, Group]], paused: Mapping[str, Paused]) -> None:
+    found, get = made.on_time, jobs.get
+    last, at = -1, made.until
+    for milliseconds, group in due:
+        if milliseconds != last:
+            last, at = milliseconds, from_milliseconds(milliseconds)
+        for job in group.jobs:
+            if paused and job in paused and paused[job].leaves_out(group.schedule, at):
+                continue
+            found.append(Ticket.scheduled(job, at, get(job).generation))
+
+
+def _add_missed(
+    made: Plan,
+    jobs: Catalog,
+    due: list[tuple[int, Group]],
+    before: datetime,
+    now: datetime,
+    paused: Mapping[str, Paused],
+) -> None:
+    for milliseconds, group in due:
+        first = from_milliseconds(milliseconds)
+        # Jobs of one schedule mostly have one policy, too.
+        decided: dict[tuple[str, float], CaughtUp] = {}
+        for job in group.jobs:
+            if job in paused and paused[job].leaves_out(group.schedule, first):
+                continue
+            entry = jobs.get(job)
+            policy = entry.job.catch_up
+            key = (policy.policy, policy.within)
+            if key not in decided:
+                decided[key] = catch_up(group.schedule, policy, first, before, now)
+            _add_caught_up(made, entry, first, decided[key])
+
+
+def _add_caught_up(made: Plan, entry: Entry, first: datetime, caught_up: CaughtUp) -> None:
+    if caught_up.run:
+        name, generation = entry.job.name, entry.generation
+        made.late.append(tuple(Ticket.scheduled(name, at, generation) for at in caught_up.run))
+    if caught_up.left_out is not None:
+        made.left_out.append(LeftOut(entry, first, caught_up.left_out))
