@@ -13,7 +13,7 @@ from scheduler.api.bodies import Body, Instant
 from scheduler.api.models import run_path
 from scheduler.api.parameters import JobName, Uses, only_from_here, only_known_parameters
 from scheduler.api.problems import PROBLEM_RESPONSES
-from scheduler.operations import Way
+from scheduler.operations import Backfill, Way
 
 router = APIRouter(
     prefix="/api/jobs/{name}",
@@ -24,11 +24,15 @@ router = APIRouter(
 
 
 class BackfillRequest(Body):
-    """The interval, its ends included; `to` null: until now. An instant without an offset is UTC."""
+    """The interval, its ends included; `to` null: until now. An instant without an offset is UTC.
+
+    `leave_skipped`: instants of which history says that they were skipped are left so.
+    """
 
     since: Instant = Field(alias="from")
     until: Instant | None = Field(default=None, alias="to")
     limit: int = Field(default=100, ge=1, le=1000)
+    leave_skipped: bool = False
     dry_run: bool = False
 
 
@@ -43,23 +47,37 @@ class BackfillRun(BaseModel):
 
 
 class BackfillModel(BaseModel):
-    """`runs`: what is queued (with `dry_run`: what would be), oldest first. `ran`: instants that have a run already."""
+    """`runs`: what is queued (with `dry_run`: what would be), oldest first. `ran`: instants that ran already.
+
+    `skipped`: instants that were skipped and have not run since; `runs` has theirs unless they are to be left.
+    """
 
     job: str
     dry_run: bool
     runs: list[BackfillRun]
     ran: int
+    skipped: int
+
+    @classmethod
+    def of(cls, job: str, done: Backfill, *, dry_run: bool) -> BackfillModel:
+        runs = [BackfillRun.of(ticket) for ticket in done.tickets]
+        return cls(job=job, dry_run=dry_run, runs=runs, ran=done.ran, skipped=done.skipped)
 
 
 @router.post("/backfill", status_code=HTTPStatus.ACCEPTED)
 async def backfill_job(uses: Uses, name: JobName, body: BackfillRequest) -> BackfillModel:
-    """Run what fell due in a past interval and has no run, one after the other.
+    """Run what fell due in a past interval and has not run, one after the other; also what was skipped.
 
-    What has a run, also a skipped one, is left as it is, so asking again does no harm. 400 with the number if more
-    than `limit` instants have none.
+    What ran is left as it is, so asking again does no harm. 400 with the number if more than `limit` runs are to be
+    made.
     """
     done = await uses.operations.backfilling.backfill(
-        name, body.since, body.until, limit=body.limit, dry_run=body.dry_run, way=Way.API
+        name,
+        body.since,
+        body.until,
+        limit=body.limit,
+        leave_skipped=body.leave_skipped,
+        dry_run=body.dry_run,
+        way=Way.API,
     )
-    runs = [BackfillRun.of(ticket) for ticket in done.tickets]
-    return BackfillModel(job=name, dry_run=body.dry_run, runs=runs, ran=done.ran)
+    return BackfillModel.of(name, done, dry_run=body.dry_run)

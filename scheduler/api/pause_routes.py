@@ -30,7 +30,8 @@ class PauseRequest(Body):
 async def pause_job(uses: Uses, name: JobName, body: PauseRequest | None = None) -> JobDetail:
     """Leave out a job's scheduled runs, until an instant or until it is resumed; a pause that it has is replaced.
 
-    The first run that falls due meanwhile is recorded as skipped with the reason, those after it are not recorded.
+    What is left out is recorded as skipped with the reason: the first run by which every process knows of the pause
+    (within 6 s), which stands for those after it.
     What people ask for runs all the same. Other processes follow within a few seconds.
     """
     asked = body or PauseRequest()

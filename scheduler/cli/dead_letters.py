@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scheduler.stores.runs import Record
 
 _PAGE = 500
+_LISTED_BY = "`dead-letters list` lists them"
 _FIELDS = ("id", "at", "job", "attempts", "error", "state", "replayed_by", "reason")
 
 ABOUT = """Runs and messages that were given up: list, show, replay, discard.
@@ -47,9 +48,12 @@ def list_letters(
       dead-letters list
       dead-letters list --job checkout-api | cut -f 1,8
     """
-    from scheduler.cli.configured import configured, in_program
+    from scheduler.cli.configured import configured, in_program, known_job
 
-    letters = in_program(configured(), lambda program: _letters(program, job, limit))
+    configuration = configured()
+    letters = in_program(configuration, lambda program: _letters(program, job, limit))
+    if job is not None and not letters:
+        known_job(configuration, job)
     if as_json:
         from scheduler.api.letter_models import LetterList, LetterSummary
 
@@ -76,7 +80,7 @@ def show_letter(
 
     found = in_program(configured(), lambda program: program.queries.dead_letter(letter))
     if found is None:
-        fail(f"there is no dead letter {letter!r}; `dead-letters list` lists them", FAILED)
+        fail(f"there is no dead letter {letter!r}; {_LISTED_BY}", FAILED)
     if as_json:
         from scheduler.api.letter_models import LetterDetail
 
@@ -87,7 +91,7 @@ def show_letter(
 
 @dead_letters.command("replay")
 def replay_letters(
-    letter: Annotated[str | None, typer.Argument(metavar="[ID]", help="One letter; or choose by the options.")] = None,
+    letter: Annotated[str | None, typer.Argument(metavar="ID", help="One letter; or choose by the options.")] = None,
     job: Annotated[str | None, typer.Option("--job", help="Those of this job.")] = None,
     reason: Annotated[str, typer.Option("--reason", help="Those with this text in their reason.")] = "",
     after: Annotated[
@@ -113,7 +117,9 @@ def replay_letters(
     from scheduler.operations import Wanted
 
     wanted = Wanted(job, reason, instant_option("--after", after), instant_option("--before", before))
-    if letter is None:
+    if letter is None and wanted == Wanted():
+        fail("say which letters: one by its ID, or many by --job, --reason, --after or --before")
+    elif letter is None:
         _replay_many(wanted, per_second, limit, dry_run, as_json)
     elif wanted != Wanted() or dry_run:
         fail("either one dead letter by its id, or many by options")
@@ -132,7 +138,7 @@ def discard_letter(letter: Letter) -> None:
     from scheduler.cli.changes import changed
     from scheduler.operations import Way
 
-    changed(lambda program: program.operations.replaying.discard(letter, way=Way.COMMAND_LINE))
+    changed(lambda program: program.operations.replaying.discard(letter, way=Way.COMMAND_LINE), listed_by=_LISTED_BY)
     print(clean(f"{letter} is discarded"))
 
 
@@ -153,11 +159,11 @@ def _replay_one(letter: str, as_json: bool) -> None:
 
     async def work(program: Program) -> Record | None:
         record = await program.operations.replaying.replay(letter, way=Way.COMMAND_LINE)
-        await settled(program)
+        await settled(program, [record.ticket.id], f"Its run is {record.ticket.id}")
         return await program.queries.run(record.ticket.id)
 
     with unlogged():
-        record = changed(work)
+        record = changed(work, listed_by=_LISTED_BY)
     if record is None or record.run is None:
         fail(f"the replay of {letter} did not come to its end, see the log", FAILED)
     if as_json:
@@ -173,7 +179,7 @@ def _replay_one(letter: str, as_json: bool) -> None:
 
 
 def _replay_many(wanted: Wanted, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
-    from scheduler.cli.changes import changed, settled, unlogged
+    from scheduler.cli.changes import changed, counted, settled, unlogged
     from scheduler.cli.outcomes import show_runs
     from scheduler.operations import Way
 
@@ -181,13 +187,13 @@ def _replay_many(wanted: Wanted, per_second: float, limit: int, dry_run: bool, a
         replayed = await program.operations.replaying.replay_all(
             wanted, per_second=per_second, limit=limit, dry_run=dry_run, way=Way.COMMAND_LINE
         )
-        await settled(program)
         runs = [letter.replay.ticket.id for letter in replayed.letters if letter.replay is not None and not dry_run]
+        await settled(program, runs, "Their letters count as replayed")
         records = [await program.queries.run(run_id) for run_id in runs]
         return replayed, [record for record in records if record is not None]
 
-    with unlogged():
-        replayed, records = changed(work, job=wanted.job)
+    with unlogged(), counted() as listener:
+        replayed, records = changed(work, job=wanted.job, listener=listener)
     if as_json:
         from scheduler.api.letter_models import ReplayModel
 

@@ -95,6 +95,7 @@ def _cells(record: Record) -> tuple[Cell, ...]:
 
     due, run = local(record.ticket.due_at), record.run
     if run is None:
-        return due, outcome_cell(record), "-", "-", "-", "", ""
+        # What `cancel` wants to know.
+        return due, outcome_cell(record), "-", "-", "-", "", (record.ticket.id, "dim")
     took, late = milliseconds(run.duration_ms), milliseconds(run.lateness_ms)
     return due, outcome_cell(record), str(len(run.attempts)), took, late, (run.error or "", "red"), run.message

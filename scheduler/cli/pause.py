@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import fail
+from scheduler.cli.output import fail, note
 from scheduler.cli.texts import paused
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ def pause(
 ) -> None:
     """Leave out a job's scheduled runs, for a time or until it is resumed.
 
-    The first run that falls due meanwhile is recorded as skipped with the reason, those after it are not recorded.
-    What people ask for runs all the same. A running server follows within a few seconds. A job that is paused already
-    gets the new end and reason.
+    A running server follows within 5 seconds. What it leaves out then is recorded as skipped with the reason: one run,
+    which stands for those after it. What people ask for runs all the same. A job that is paused already gets the new
+    end and reason.
 
     \b
     Examples:
@@ -43,6 +43,8 @@ def pause(
     if length is not None and until is not None:
         fail("--for and --until say the same thing: give one of them")
     seconds, end = duration_option("--for", length), instant_option("--until", until)
+    if seconds == 0:
+        fail("--for: a pause of no time is none: write it like 30m or 2h")
 
     async def work(program: Program) -> tuple[JobView, datetime]:
         now = program.clock.now()
@@ -53,6 +55,10 @@ def pause(
     view, now = changed(work, job=job)
     assert view.pause is not None
     show_job(view, f"{job} is {paused(view.pause, now)}", as_json)
+    if view.entry.job.schedule is None:
+        note(f"{job} has no schedule: what people ask for runs all the same")
+    elif not view.entry.job.enabled:
+        note(f"{job} is disabled, so it does not run on its schedule anyway")
 
 
 def _end(now: datetime, seconds: float) -> datetime:

@@ -1,8 +1,10 @@
-"""A run while it goes on, on a terminal: each attempt that failed as a line, and below them what happens now."""
+"""Runs while they go on, on a terminal: one with each attempt that failed as a line and below them what happens now, or
+many as a count."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from jobs.events import AttemptRetried, RunFinished, RunStarted
@@ -56,6 +58,42 @@ class Progress:
 
     def _asking(self, attempt: int, endpoint: str) -> None:
         self._status.update(_text(f"attempt {attempt} of {self._attempts}: {endpoint}"))
+
+
+class Count:
+    """Listens to all runs of this process; a context that shows how many are over and how they went."""
+
+    def __init__(self, console: Console) -> None:
+        self._status = console.status("starting")
+        self._outcomes: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._status.stop()
+
+    def run_started(self, event: RunStarted) -> None:
+        """Counted at its end."""
+
+    def attempt_retried(self, event: AttemptRetried) -> None:
+        """Counted at its end."""
+
+    def run_finished(self, event: RunFinished) -> None:
+        self._outcomes[event.run.outcome] += 1
+        self._status.update(_text(self.text))
+
+    def dead_lettered(self, ticket: Ticket, reason: str) -> None:
+        """`dead-letters` shows it."""
+
+    @property
+    def text(self) -> str:
+        """`3 runs over: 2 succeeded, 1 failed`."""
+        each = ", ".join(f"{number} {outcome}" for outcome, number in self._outcomes.most_common())
+        return f"{self._outcomes.total()} runs over: {each}"
 
 
 def _text(text: str, style: str = "") -> Text:

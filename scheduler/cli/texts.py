@@ -35,8 +35,8 @@ def when(instant: datetime, now: datetime) -> str:
 
 
 def paused(pause: Pause, now: datetime) -> str:
-    """`paused until 14:00:00 CET: deployment`; with the date unless it is today's."""
-    text = "paused"
+    """`paused until 14:00:00 CET: deployment`; with the date unless it is today's. Or `paused until it is resumed`."""
+    text = "paused until it is resumed" if pause.until is None else "paused"
     if pause.until is not None:
         here = pause.until.astimezone()
         text += f" until {here:%H:%M:%S %Z}" if here.date() == now.astimezone().date() else f" until {local(here)}"

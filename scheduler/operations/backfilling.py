@@ -1,15 +1,16 @@
-"""Running what fell due in a past interval and never ran."""
+"""Running what fell due in a past interval and never ran, be it because nothing was there to run it or because it was
+skipped. Called by the API and the CLI."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jobs.definition import JobDefinition
 from jobs.ports import Clock
-from jobs.runs import Ticket, Trigger
+from jobs.runs import Outcome, Ticket, Trigger
 from jobs.schedules import Schedule
 from scheduler.catalog import Catalog, Entry
 from scheduler.dispatch.port import Dispatch
@@ -36,10 +37,15 @@ _TO_BE_RUN = (None, RunState.QUEUED)
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """`tickets`: what is queued (or would be), oldest first; `ran`: due instants that have a run already."""
+    """`tickets`: what is queued (or would be), oldest first; `ran`: due instants that ran already, or are running.
+
+    `skipped`: due instants that were skipped, and have not run since; their tickets are among the others unless they
+    were to be left.
+    """
 
     tickets: tuple[Ticket, ...]
     ran: int
+    skipped: int = 0
 
 
 class Backfilling:
@@ -50,12 +56,22 @@ class Backfilling:
         self._clock = clock
 
     async def backfill(
-        self, name: str, since: datetime, until: datetime | None = None, *, limit: int, dry_run: bool = False, way: Way
+        self,
+        name: str,
+        since: datetime,
+        until: datetime | None = None,
+        *,
+        limit: int,
+        leave_skipped: bool = False,
+        dry_run: bool = False,
+        way: Way,
     ) -> Backfill:
-        """Queue a run for each due instant in [since, until] that has none, `until` now if it is not given.
+        """Queue a run for each due instant in [since, until] that has not run, `until` now if it is not given.
 
         They have the ids that the schedule would have given them, so none runs twice; what is queued already is handed
-        over again. They run one after the other, by the definition in force now. An instant that was skipped has a run.
+        over again. An instant that was skipped keeps that run in history, and gets another one beside it, whose
+        correlation id is that of the skipped one; with `leave_skipped` it is left as it is. They run one after the
+        other, by the definition in force now.
 
         Raises:
             UnknownJob: no job has that name.
@@ -70,22 +86,27 @@ class Backfilling:
         end = self._clock.now() if until is None else until
         self._check(since, end, limit)
         due = await _due(schedule, since, end)
-        states = await self._runs.states_between(name, since, end)
-        tickets = [ticket for ticket in (_ticket(entry, at) for at in due) if states.get(ticket.id) in _TO_BE_RUN]
+        found = _sorted(entry, due, await self._runs.states_between(name, since, end), leave_skipped)
+        tickets = found.tickets
         if len(tickets) > limit:
-            raise Unusable("limit", f"{len(tickets)} due instants have no run, more than {limit}: shorten the interval")
+            raise Unusable(
+                "limit",
+                f"{len(tickets)} runs are to be made, more than {limit}: shorten the interval"
+                + (f", or raise the limit ({MOST} at most)" if limit < MOST else ""),
+            )
         if not dry_run and tickets:
             await self._queue(entry.job, tickets)
             audit(f"{len(tickets)} runs of job {name} from {tickets[0].id} on were queued", way)
-        return Backfill(tuple(tickets), len(due) - len(tickets))
+        return found
 
     def _check(self, since: datetime, until: datetime, limit: int) -> None:
         if not 1 <= limit <= MOST:
             raise Unusable("limit", f"{limit} is not between 1 and {MOST}")
         if since.year < 1970:
             raise Unusable("from", f"{since:%Y-%m-%d} lies before 1970")
-        if until > self._clock.now():
-            raise Unusable("to", f"{until:%Y-%m-%d %H:%M:%S}Z lies in the future")
+        for field, instant in (("from", since), ("to", until)):
+            if instant > self._clock.now():
+                raise Unusable(field, f"{instant:%Y-%m-%d %H:%M:%S}Z lies in the future")
         if until < since:
             raise Unusable("from", f"{since:%Y-%m-%d %H:%M:%S}Z lies after the end of the interval")
 
@@ -112,6 +133,25 @@ async def _due(schedule: Schedule, since: datetime, until: datetime) -> list[dat
             await asyncio.sleep(0)
         at = schedule.next_after(at)
     return found
+
+
+def _sorted(entry: Entry, due: Sequence[datetime], states: Mapping[str, str], leave_skipped: bool) -> Backfill:
+    tickets: list[Ticket] = []
+    ran = skipped = 0
+    for at in due:
+        ticket = scheduled = _ticket(entry, at)
+        again = 0
+        while states.get(ticket.id) == Outcome.SKIPPED:
+            # Always the same id, so that asking again while this one runs makes no third run.
+            again += 1
+            ticket = replace(scheduled, id=f"{scheduled.id}.again{again}")
+        if states.get(ticket.id) not in _TO_BE_RUN:
+            ran += 1
+            continue
+        skipped += bool(again)
+        if not (again and leave_skipped):
+            tickets.append(ticket)
+    return Backfill(tuple(tickets), ran, skipped)
 
 
 def _ticket(entry: Entry, at: datetime) -> Ticket:

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jobs.schedules import Schedule
 from scheduler.stores.port import LARGEST_PAGE, Delete, Put, Row, Store, StoreError
@@ -23,6 +23,8 @@ TABLE = "pauses"
 _JOBS = "jobs"
 REFRESHED_AFTER = 5.0
 """Seconds that a look at the store is good for. What this process changes itself holds at once."""
+KNOWN_AFTER = timedelta(seconds=REFRESHED_AFTER + 1)
+"""By then every process that runs jobs knows of a pause, give or take the time of a look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,13 @@ class Pause:
         return self.until is None or now < self.until
 
     def leaves_out(self, schedule: Schedule, at: datetime) -> bool:
-        """Whether a due instant is not even planned: those in the pause but the first one.
+        """Whether a due instant is not even planned: those in the pause but its first ones.
 
-        That one is planned, and recorded as skipped with the reason; it stands for all that follow, as a row for each
-        would be many for a job of each second.
+        The first one by which everybody knows of the pause is planned for sure, and recorded as skipped with the
+        reason; it stands for all that follow, as a row for each would be many for a job of each second.
         """
-        return self.since < at and self.holds(at) and at != schedule.next_after(self.since)
+        known = self.since + KNOWN_AFTER
+        return known < at and self.holds(at) and at != schedule.next_after(known)
 
     def __str__(self) -> str:
         """`paused until 2026-11-25 14:00:00Z: deployment`."""

@@ -29,6 +29,17 @@ async def test_what_never_ran_is_queued_and_listed() -> None:
 
 
 @virtual_time
+async def test_skipped_instants_are_counted_and_run_or_left() -> None:
+    async with Desk() as desk:
+        await desk.shop.worker.skip(desk.shop.ticket(-10), "it was left out")
+        body = HALF_A_MINUTE | {"dry_run": True}
+
+        run, left = [(await desk.tell(BACKFILL, body | {"leave_skipped": leave})).json() for leave in (False, True)]
+
+    assert ([len(told["runs"]) for told in (run, left)], run["skipped"], left["skipped"]) == ([4, 3], 1, 1)
+
+
+@virtual_time
 async def test_a_dry_run_queues_nothing_and_the_end_is_now_if_none_is_given() -> None:
     async with Desk() as desk:
         told = (await desk.tell(BACKFILL, {"from": "2026-03-01T11:59:50", "dry_run": True})).json()
@@ -45,7 +56,7 @@ async def test_a_dry_run_queues_nothing_and_the_end_is_now_if_none_is_given() ->
         ({"from": "yesterday"}, "body.from: 'yesterday' is no instant in ISO 8601"),
         ({"from": "2026-03-01T11:00:00Z", "to": "2026-03-01T10:00:00Z"}, "body.from: 2026-03-01 11:00:00Z lies after"),
         ({"from": "2026-03-01T11:00:00Z", "to": "2026-03-02T10:00:00Z"}, "body.to: 2026-03-02 10:00:00Z lies in the"),
-        ({"from": "2026-03-01T11:00:00Z"}, "body.limit: 361 due instants have no run, more than 100"),
+        ({"from": "2026-03-01T11:00:00Z"}, "body.limit: 361 runs are to be made, more than 100"),
         ({"from": "1970-01-02"}, "body.from: more than 10000 instants fell due"),
         (HALF_A_MINUTE | {"limit": 1001}, "body.limit: 1001 is too much: at most 1000"),
         (HALF_A_MINUTE | {"dryrun": True}, "body.dryrun: unknown key"),

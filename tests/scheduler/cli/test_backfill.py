@@ -1,13 +1,20 @@
-"""`backfill`: what fell due in a past interval and never ran."""
+"""`backfill`: what fell due in a past interval and has not run."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from jobs.running.clock import SystemClock
+from jobs.running.verdicts import skipped_run
+from jobs.runs import Ticket
+from scheduler.stores.runs import Runs
+from scheduler.stores.sqlite import Access, open_sqlite, sqlite_path
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.cli.command import Said, invoke_beside
 from tests.scheduler.cli.job_files import write_jobs
@@ -35,13 +42,13 @@ async def test_what_never_ran_is_run_and_asking_again_runs_nothing(target: HttpT
 
     rows = [line.split("\t") for line in said.lines]
     assert said.code == 0
-    assert said.stderr == "3 due instants had no run, 0 have one already\n"
+    assert said.stderr == "3 due instants run; 0 ran already\n"
     assert [(row[0], row[1]) for row in rows[1:]] == [
         (f"2026-01-01T00:0{minute}:00.000Z", "succeeded") for minute in range(3)
     ]
     assert len(target.requests) == 3
     assert (again.code, len(again.lines)) == (0, 1)
-    assert again.stderr == "0 due instants had no run, 3 have one already\n"
+    assert again.stderr == "0 due instants run; 3 ran already\n"
 
 
 async def test_a_look_first_runs_nothing(target: HttpTarget) -> None:
@@ -51,6 +58,26 @@ async def test_a_look_first_runs_nothing(target: HttpTarget) -> None:
     assert said.lines == [f"booking@20260101T000{minute}00.000Z" for minute in range(3)]
     assert [run["id"] for run in told["runs"]] == said.lines
     assert target.requests == []
+
+
+async def test_what_was_skipped_is_run_unless_it_is_to_be_left(target: HttpTarget) -> None:
+    await invoke_beside("jobs")  # makes the store
+    store = await open_sqlite(sqlite_path(os.environ["SCHEDULER_STORE"]), Access.SHARED)
+    ticket = Ticket.scheduled("booking", datetime(2026, 1, 1, tzinfo=UTC), "")
+    run = skipped_run(None, ticket, SystemClock(), "the job is paused")
+    await Runs(store).record(ticket, run)
+    await store.aclose()
+
+    left = await backfill("booking", "--from", FROM, "--to", TO, "--dry-run", "--leave-skipped")
+    look = await backfill("booking", "--from", FROM, "--to", TO, "--dry-run")
+    said = await backfill("booking", "--from", FROM, "--to", TO)
+    history = await invoke_beside("history", "booking")
+
+    assert left.stderr == "2 due instants to be run; 0 ran already, 1 skipped left as they are\n"
+    assert look.stderr == "3 due instants to be run, 1 of which was skipped; 0 ran already\n"
+    assert look.lines == [line.split("\t")[-1] for line in said.lines[1:]]
+    assert (said.code, len(target.requests)) == (0, 3)
+    assert [line.split("\t")[1] for line in history.lines[1:]].count("skipped") == 1
 
 
 async def test_a_terminal_shows_a_table_and_what_fails_ends_with_1(target: HttpTarget) -> None:
@@ -67,11 +94,14 @@ async def test_a_terminal_shows_a_table_and_what_fails_ends_with_1(target: HttpT
     ("arguments", "code", "complaint"),
     [
         (("booking", "--from", "soon"), 2, "--from: 'soon' is no instant"),
+        (("booking", "--from", "2999-01-01"), 2, "--from: 2999-01-01 00:00:00Z lies in the future"),
+        (("booking", "--from", FROM, "--to", "2999-01-01"), 2, "--to: 2999-01-01 00:00:00Z lies in the future"),
+        (("booking",), 2, "Missing option '--from'"),
         (("booking", "--from", FROM, "--to", "2025-01-01"), 2, "--from: 2026-01-01 00:00:00Z lies after the end"),
         (
             ("booking", "--from", FROM, "--to", TO, "--limit", "2"),
             2,
-            "--limit: 3 due instants have no run, more than 2",
+            "--limit: 3 runs are to be made, more than 2: shorten the interval, or raise the limit (1000 at most)",
         ),
         (("boking", "--from", FROM), 2, "did you mean booking?"),
         (("asked", "--from", FROM), 1, "job asked has no schedule, so it was never due"),

@@ -65,8 +65,16 @@ async def test_a_server_is_asked_to_end_its_run(store: Store, monkeypatch: pytes
     assert await Cancellations(store).asked(now) == {ticket.id: "on the command line"}
 
 
+async def test_a_terminal_shows_the_id_of_a_run_that_can_be_cancelled(store: Store) -> None:
+    ticket = Ticket.requested("checkout-api", datetime.now(UTC), "")
+    await Runs(store).enqueue(ticket)
+
+    assert ticket.id in (await invoke_beside("history", "checkout-api", terminal=True)).stdout
+
+
 async def test_a_run_that_is_not_there_ends_with_1(store: Store) -> None:
     said = await invoke_beside("cancel", "checkout-api@20260301T120000.000Z")
 
     assert (said.code, said.stdout) == (1, "")
     assert "there is no run" in said.stderr
+    assert said.stderr.endswith("; `history JOB` shows the ids of its runs\n")

@@ -137,7 +137,9 @@ async def test_a_discarded_letter_is_gone() -> None:
     [
         (("show", "x"), 1, "there is no dead letter 'x'"),
         (("replay", "x"), 1, "there is no dead letter 'x'"),
-        (("replay",), 2, "say which letters: by job, reason, after or before"),
+        (("replay",), 2, "say which letters: one by its ID, or many by --job, --reason, --after or --before"),
+        (("list", "--job", "boking"), 2, "there is no job named 'boking', did you mean booking?"),
+        (("discard", "x"), 1, "`dead-letters list` lists them"),
         (("replay", "x", "--job", "booking"), 2, "either one dead letter by its id, or many by options"),
         (("replay", "--job", "boking"), 2, "did you mean booking?"),
         (("replay", "--after", "soon"), 2, "--after: 'soon' is no instant"),

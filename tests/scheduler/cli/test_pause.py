@@ -51,13 +51,15 @@ def test_a_job_that_is_resumed_is_not_paused_any_more() -> None:
 
 
 def test_a_pause_without_an_end_says_so() -> None:
-    assert invoke("pause", "checkout-api", terminal=True).lines == ["checkout-api is paused"]
+    assert invoke("pause", "checkout-api", terminal=True).lines == ["checkout-api is paused until it is resumed"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (("checkout-api", "--for", "soon"), "--for: 'soon' is not a duration"),
+        (("checkout-api", "--for", "0s"), "--for: a pause of no time is none"),
+        (("checkout-api", "--for", "30"), "--for: '30' is not a duration: write it like 500ms, 10s, 2m or 1h30m"),
         (("checkout-api", "--for", "99999999999d"), "--for: that is longer than time goes on"),
         (("checkout-api", "--until", "soon"), "--until: 'soon' is no instant in ISO 8601"),
         (("checkout-api", "--until", "2020-01-01"), "--until: 2020-01-01 00:00:00Z lies in the past"),
@@ -71,6 +73,16 @@ def test_what_cannot_be_is_refused_with_2(arguments: tuple[str, ...], complaint:
     assert (said.code, said.stdout) == (2, "")
     assert complaint in said.stderr
     assert pause_column() == ""
+
+
+def test_a_pause_that_changes_nothing_yet_says_so(job_folder: Path) -> None:
+    check = {"check": {"url": "http://127.0.0.1:9/"}}
+    write_jobs(job_folder, asked=check, off=check | {"schedule": "every 1m", "enabled": False})
+
+    asked, off = invoke("pause", "asked"), invoke("pause", "off")
+
+    assert (asked.code, asked.stderr) == (0, "asked has no schedule: what people ask for runs all the same\n")
+    assert (off.code, off.stderr) == (0, "off is disabled, so it does not run on its schedule anyway\n")
 
 
 def test_a_job_nobody_knows_cannot_be_resumed() -> None:

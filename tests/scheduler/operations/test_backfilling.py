@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from jobs.runs import Outcome, Trigger
+from jobs.runs import Outcome, Ticket, Trigger
 from scheduler.catalog import UnknownJob
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import DispatchError
-from scheduler.operations import Backfilling, Conflict, Unusable, Way
+from scheduler.operations import Backfill, Backfilling, Conflict, Unusable, Way
 from scheduler.operations import backfilling as module
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.run_parts import Hang
@@ -59,13 +59,48 @@ async def test_asking_again_runs_nothing_again() -> None:
 
 
 @virtual_time
-async def test_a_skipped_instant_has_a_run() -> None:
+async def test_a_skipped_instant_is_run_beside_the_skipped_run_and_only_once() -> None:
     shop = Shop()
     await shop.worker.skip(shop.ticket(-10), "it was left out")
 
-    done = await backfilling_of(shop).backfill("checkout", ago(10), ago(1), limit=10, way=Way.API)
+    done = [await in_process(shop).backfill("checkout", ago(10), ago(1), limit=10, way=Way.API) for _ in range(2)]
+    await shop.worker.settle()
+    again = await in_process(shop).backfill("checkout", ago(10), ago(1), limit=10, way=Way.API)
 
-    assert (done.tickets, done.ran) == ((), 1)
+    (ticket,), _ = (each.tickets for each in done)
+    assert done[0] == done[1] == Backfill((ticket,), ran=0, skipped=1)
+    assert (ticket.id, ticket.due_at) == (f"{shop.ticket(-10).id}.again1", ago(10))
+    assert ticket.correlation_id == shop.ticket(-10).id
+    assert again == Backfill((), ran=1, skipped=0)
+    assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SKIPPED, Outcome.SUCCEEDED]
+
+
+async def looked(shop: Shop) -> tuple[Ticket, ...]:
+    """The tickets of a dry run over one due instant."""
+    done = await backfilling_of(shop).backfill("checkout", ago(10), ago(1), limit=1, dry_run=True, way=Way.API)
+    return done.tickets
+
+
+@virtual_time
+async def test_a_backfill_that_was_skipped_itself_is_run_again() -> None:
+    shop = Shop()
+    await shop.worker.skip(shop.ticket(-10), "it was left out")
+    (first,) = await looked(shop)
+    await shop.worker.skip(first, "it was left out once more")
+
+    (second,) = await looked(shop)
+
+    assert second.id == f"{shop.ticket(-10).id}.again2"
+
+
+@virtual_time
+async def test_skipped_instants_are_left_if_asked_for() -> None:
+    shop = Shop()
+    await shop.worker.skip(shop.ticket(-10), "it was left out")
+
+    done = await backfilling_of(shop).backfill("checkout", ago(10), ago(1), limit=10, leave_skipped=True, way=Way.API)
+
+    assert done == Backfill((), ran=0, skipped=1)
 
 
 @virtual_time
@@ -103,7 +138,9 @@ async def test_a_dry_run_changes_nothing() -> None:
 async def test_more_than_the_limit_is_refused_with_the_number() -> None:
     shop, sent = Shop(), Sent()
 
-    with pytest.raises(Unusable, match="31 due instants have no run, more than 30: shorten the interval") as refused:
+    with pytest.raises(
+        Unusable, match="31 runs are to be made, more than 30: shorten the interval, or raise the limit"
+    ) as refused:
         await backfilling_of(shop, sent).backfill("checkout", ago(300), limit=30, way=Way.API)
 
     assert (refused.value.field, sent.sent, shop.store.changes) == ("limit", [], [])

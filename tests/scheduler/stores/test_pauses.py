@@ -106,11 +106,17 @@ def test_a_pause_says_until_when_and_why(pause: Pause, text: str) -> None:
     assert str(pause) == text
 
 
-def test_of_the_instants_in_a_pause_only_the_first_is_planned() -> None:
-    schedule = parse_schedule("every 1s")
+def test_of_the_instants_in_a_pause_those_before_everybody_knows_and_one_more_are_planned() -> None:
     pause = Pause("checkout", at(0.5), at(3600))
 
-    assert not pause.leaves_out(schedule, at(0))
-    assert not pause.leaves_out(schedule, at(1))
-    assert [pause.leaves_out(schedule, at(second)) for second in (2, 3, 3599)] == [True] * 3
-    assert not pause.leaves_out(schedule, at(3600))
+    def planned(schedule: str) -> list[int]:
+        parsed = parse_schedule(schedule)
+        due = [at(second) for second in range(3602)]
+        return [
+            n
+            for n, instant in enumerate(due)
+            if parsed.next_after(at(n - 1)) == instant and not pause.leaves_out(parsed, instant)
+        ]
+
+    assert planned("every 1s") == [0, 1, 2, 3, 4, 5, 6, 7, 3600, 3601]
+    assert planned("every 1m") == [0, 60, 3600]

@@ -1,0 +1,25 @@
+"""What a terminal shows of many runs while they go on."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from jobs.events import RunFinished
+from jobs.running.clock import SystemClock
+from jobs.running.verdicts import cancelled_run, skipped_run
+from jobs.runs import Ticket
+from scheduler.cli.progress import Count
+
+
+def test_runs_that_are_over_are_counted_by_outcome() -> None:
+    clock = SystemClock()
+    now = clock.now()
+    ticket = Ticket.requested("checkout", now, "")
+    with Count(Console(file=io.StringIO())) as count:
+        for _ in range(2):
+            count.run_finished(RunFinished(skipped_run(None, ticket, clock, "it is paused")))
+        count.run_finished(RunFinished(cancelled_run(None, ticket, now, now, asked="on the command line")))
+
+    assert count.text == "3 runs over: 2 skipped, 1 cancelled"
