@@ -1,0 +1,124 @@
+"""Steering a running server from another terminal: pause, resume, cancel."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.parts.command_line import CommandLine
+from tests.parts.host import Host, embedded, job
+from tests.parts.http_target import HttpTarget
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+async def test_a_pause_with_an_end_is_shown_holds_and_ends_by_itself(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    async with HttpTarget() as target, embedded(tmp_path, {"booking": job(target.url, "* * * * * *")}) as host:
+        await target.wait_for_requests(1)
+        said = await line("pause", "booking", "--for", "9s", "--reason", "deployment of booking")
+        (shown,) = await line.rows("jobs")
+        (told,) = (await line.json("jobs"))["jobs"]
+        runs = await line.until_history("booking", lambda runs: "skipped" in {run["outcome"] for run in runs})
+        asked = len(target.requests)
+        end = instant(told["pause"]["until"])
+        await asyncio.sleep((end - datetime.now(UTC)).total_seconds() - 0.1)
+        asked_at_its_end = len(target.requests)
+        skipped = next(run for run in runs if run["outcome"] == "skipped")
+        after = await line.until_history("booking", lambda runs: runs[0]["outcome"] == "succeeded")
+        (again,) = await line.rows("jobs")
+        await host.stop()
+
+    assert said.code == 0
+    assert said.stdout.startswith("booking is paused until ")
+    assert said.stdout.endswith(": deployment of booking\n")
+    assert shown["pause"] == f"paused until {end:%Y-%m-%d %H:%M:%S}Z: deployment of booking"
+    assert instant(shown["next_at"]) >= end
+    assert skipped["message"] == f"the job is {shown['pause']}"
+    assert asked_at_its_end == asked
+    # Until everybody knows of the pause, and one that stands for the rest of it; then the first instant after its end.
+    left_out = [instant(run["due_at"]) for run in after if run["outcome"] == "skipped"]
+    assert (left_out[0] - instant(told["pause"]["since"])).total_seconds() < 8
+    resumed = min(instant(run["due_at"]) for run in after if instant(run["due_at"]) > left_out[0])
+    assert 0 <= (resumed - end).total_seconds() < 1
+    assert again["pause"] == ""
+
+
+async def test_a_pause_without_an_end_outlives_a_restart_and_ends_when_it_is_resumed(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    async with HttpTarget() as target:
+        jobs = {"booking": job(target.url, "* * * * * *")}
+        async with embedded(tmp_path, jobs) as host:
+            await target.wait_for_requests(1)
+            await host.stop()
+        paused = await line("pause", "booking")
+        asked = len(target.requests)
+        async with embedded(tmp_path, jobs) as host:
+            await line.until_history("booking", lambda runs: runs[0]["outcome"] == "skipped")
+            on_demand = await line("run", "booking")
+            asked_meanwhile = len(target.requests) - asked
+            resumed = await line("resume", "booking")
+            await target.wait_for_requests(asked + 2)
+            again = await line("resume", "booking")
+            await host.stop()
+
+    assert (paused.code, paused.stdout) == (0, "booking is paused until it is resumed\n")
+    assert on_demand.code == 0
+    assert asked_meanwhile == 1
+    assert (resumed.code, resumed.stdout) == (0, "booking is resumed\n")
+    assert (again.code, again.stdout) == (0, "booking was not paused\n")
+
+
+async def begun(host: Host, name: str) -> str:
+    """The id of a run that the server begins; it goes on behind its back."""
+    answer = await host.client.post(f"/api/jobs/{name}/run")
+    run_id: str = answer.json()["id"]
+    return run_id
+
+
+async def test_a_running_run_of_the_server_is_ended_from_the_command_line(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    async with HttpTarget() as target:
+        target.hold("/slow")
+        async with embedded(tmp_path, {"report": job(f"{target.url}/slow", timeout={"run": "60s"})}) as host:
+            run_id = await begun(host, "report")
+            await target.wait_for_requests(1)
+            (running,) = await line.rows("history", "report", "--outcome", "running")
+            said = await line("cancel", run_id)
+            (ended,) = await line.rows("history", "report")
+            again = await line("cancel", run_id)
+            await host.stop()
+
+    assert running["id"] == run_id
+    assert (said.code, said.stdout, said.stderr) == (0, f"{run_id} is cancelled\n", "")
+    assert (ended["outcome"], ended["attempts"]) == ("cancelled", "0")
+    assert "on the command line" in ended["message"]
+    assert (again.code, again.stdout) == (1, "")
+    assert again.stderr == f"run {run_id} is finished already: cancelled\n"
+
+
+async def test_a_queued_run_is_cancelled_at_once_and_never_begins(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    async with HttpTarget() as target:
+        gate = target.hold("/slow")
+        jobs = {"report": job(f"{target.url}/slow"), "booking": job(f"{target.url}/book")}
+        async with embedded(tmp_path, jobs, SCHEDULER_CONCURRENCY="1") as host:
+            going = await begun(host, "report")
+            await target.wait_for_requests(1)
+            queued = await begun(host, "booking")
+            (waits,) = await line.rows("history", "booking")
+            told = await line.json("cancel", queued)
+            gate.set()
+            (done,) = await line.until_history("report", lambda runs: runs[0]["outcome"] == "succeeded")
+            later = await host.run("booking")
+            history = await line.rows("history", "booking")
+            await host.stop()
+
+    assert (waits["id"], waits["outcome"]) == (queued, "queued")
+    assert (told["id"], told["outcome"], told["attempts"]) == (queued, "cancelled", [])
+    assert done["id"] == going
+    assert [(run["id"], run["outcome"]) for run in history] == [(later["id"], "succeeded"), (queued, "cancelled")]
+    assert len(target.requests_to("/book")) == 1
