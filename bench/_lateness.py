@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,8 +12,6 @@ from bench._parts import percentile
 from jobs.runs import Outcome, Run
 from scheduler.stores.runs import Runs
 
-_ROUNDING = 0.002
-"""Seconds by which a recorded instant may miss the target's own clock."""
 _PAGE = 500
 
 
@@ -61,56 +59,29 @@ class Figures:
     unsuccessful: Mapping[str, int]
     """How many runs ended so, by outcome and reason."""
     doubled_rows: int
+    """Further runs of a job at an instant that has one."""
     doubled_arrivals: int
-    """Requests at the target that no run tells of, or that are the second one of a run."""
+    """Further requests of a run that has asked the target already."""
     missing: int
+    """Due instants without a finished run."""
 
 
 def figures(due: set[tuple[str, int]], rows: Iterable[Run], arrivals: Mapping[str, Sequence[float]]) -> Figures:
-    """`arrivals`: Unix seconds by path."""
-    of_job: defaultdict[str, list[Run]] = defaultdict(list)
-    for row in rows:
-        of_job[row.job].append(row)
-    counted = [row for found in of_job.values() for row in found if (row.job, _ms(row.due_at)) in due]
-    times: Counter[tuple[str, int]] = Counter((row.job, _ms(row.due_at)) for row in counted)
-    arrived, unexplained = [], 0
-    for job, found in of_job.items():
-        first, more = _match(found, sorted(arrivals.get(f"/{job}", ())))
-        arrived += [(at - row.due_at.timestamp()) * 1000 for row, at in first if (job, _ms(row.due_at)) in due]
-        unexplained += more
+    """`arrivals`: Unix seconds by run id."""
+    counted = [row for row in rows if (row.job, _ms(row.due_at)) in due]
+    times = Counter((row.job, _ms(row.due_at)) for row in counted)
+    seen = {row.id: arrivals[row.id] for row in counted if row.id in arrivals}
     return Figures(
         recorded=[row.lateness_ms for row in counted if row.outcome is not Outcome.SKIPPED],
-        arrived=arrived,
+        arrived=[(min(seen[row.id]) - row.due_at.timestamp()) * 1000 for row in counted if row.id in seen],
         runs=len(counted),
         unsuccessful=Counter(
             f"{row.outcome}: {row.message}" for row in counted if row.outcome is not Outcome.SUCCEEDED
         ),
         doubled_rows=sum(number - 1 for number in times.values()),
-        doubled_arrivals=unexplained,
+        doubled_arrivals=sum(len(found) - 1 for found in seen.values()),
         missing=len(due - times.keys()),
     )
-
-
-def _match(rows: Sequence[Run], arrivals: Sequence[float]) -> tuple[list[tuple[Run, float]], int]:
-    """The first arrival within each run's time, and how many arrivals are in nobody's or come second.
-
-    What arrived before the first of the rows or after the last is passed over: history may not hold its run.
-    """
-    ran = sorted((row for row in rows if row.attempts), key=lambda row: row.started_at)
-    if not ran:
-        return [], 0
-    begin, end = ran[0].started_at.timestamp() - _ROUNDING, ran[-1].finished_at.timestamp() + _ROUNDING
-    left = [at for at in arrivals if begin <= at <= end]
-    found = []
-    for row in ran:
-        inside = [at for at in left if _inside(row, at)]
-        if inside:
-            found.append((row, inside[0]))
-    return found, len(left) - len(found)
-
-
-def _inside(row: Run, at: float) -> bool:
-    return row.started_at.timestamp() - _ROUNDING <= at <= row.finished_at.timestamp() + _ROUNDING
 
 
 async def finished_runs(runs: Runs) -> list[Run]:

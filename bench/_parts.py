@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -30,11 +31,14 @@ def free_port() -> int:
         return port
 
 
-class _Answering(asyncio.Protocol):
-    """Answers every request alike and notes when it came, by path."""
+_RUN_ID = re.compile(rb"\r\nidempotency-key: *([^\r]+)", re.IGNORECASE)
 
-    def __init__(self, arrivals: dict[str, list[float]]) -> None:
-        self._arrivals = arrivals
+
+class _Answering(asyncio.Protocol):
+    """Answers every request alike and notes when it came, by path and by run."""
+
+    def __init__(self, by_path: dict[str, list[float]], by_run: dict[str, list[float]]) -> None:
+        self._noted = {"/arrivals": by_path, "/arrivals/runs": by_run}
         self._head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -44,28 +48,36 @@ class _Answering(asyncio.Protocol):
         self._head += data
         if b"\r\n\r\n" not in self._head:
             return
+        now = time.time()
         path = self._head.split(b" ", 2)[1].decode()
         assert isinstance(self._transport, asyncio.WriteTransport)
-        if path == "/arrivals":
-            body = json.dumps(self._arrivals).encode()
+        if path in self._noted:
+            body = json.dumps(self._noted[path]).encode()
             self._transport.write(HEAD % len(body) + body)
         else:
-            self._arrivals.setdefault(path, []).append(time.time())
+            self._note(path, now)
             self._transport.write(ANSWER)
         self._transport.close()
 
+    def _note(self, path: str, now: float) -> None:
+        self._noted["/arrivals"].setdefault(path, []).append(now)
+        if found := _RUN_ID.search(self._head):
+            self._noted["/arrivals/runs"].setdefault(found[1].decode(), []).append(now)
+
 
 async def _serve_target(port: int) -> None:
-    arrivals: dict[str, list[float]] = {}
+    by_path: dict[str, list[float]] = {}
+    by_run: dict[str, list[float]] = {}
     server = await asyncio.get_running_loop().create_server(
-        lambda: _Answering(arrivals), "127.0.0.1", port, backlog=4096
+        lambda: _Answering(by_path, by_run), "127.0.0.1", port, backlog=4096
     )
     await server.serve_forever()
 
 
 @contextmanager
 def target() -> Iterator[str]:
-    """A target process; gives its URL. `/arrivals` answers with the arrival times (Unix seconds) of every path."""
+    """A target process; gives its URL. `/arrivals` answers with the arrival times (Unix seconds) of every path,
+    `/arrivals/runs` with those of every run."""
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", "bench._parts", str(port)], cwd=ROOT)
     try:

@@ -1,6 +1,9 @@
 """How late do runs start, are any doubled or lost? Jobs each 10 s on loopback; the machine should be idle.
 
-The jobs are spread over their interval; `--burst` puts all of them on one instant.
+By default the embedded host runs them and they are spread over their interval. `--burst` puts all of them on one
+instant; `--azure` has two Functions-style workers and a ticker run them on Azurite. The last line is JSON: milliseconds
+of start minus due instant, runs, `doubled` (a due instant that asked the target twice or has two runs) and `missing`
+(due instants without a finished run).
 """
 
 from __future__ import annotations
@@ -14,16 +17,18 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench._hosts import Host, embedded, functions_style
 from bench._lateness import Figures, Load, figures, finished_runs, summary
-from bench._parts import cpu_seconds, finish, get_json, program, show, target
+from bench._parts import cpu_seconds, finish, get_json, show, target
 from jobs.runs import Run
 from scheduler.stores.runs import Runs
-from scheduler.stores.sqlite import open_sqlite
 
 SHOWN = 5
 """Reasons of unsuccessful runs that are printed."""
 AFTERWARDS = 3.0
-"""Seconds after the last due instant, for runs to end and to be recorded."""
+"""Seconds after the last request, for its run to end and to be recorded."""
+PATIENCE = 60.0
+"""Seconds for requests that are late."""
 
 
 def main() -> None:
@@ -32,40 +37,52 @@ def main() -> None:
     options.add_argument("--every", type=int, default=10, help="seconds between two due instants of a job")
     options.add_argument("--seconds", type=int, default=180, help="how long it is measured")
     options.add_argument("--burst", action="store_true", help="all jobs on one instant instead of spread over it")
+    options.add_argument("--azure", action="store_true", help="two Functions-style workers and a ticker on Azurite")
     chosen = options.parse_args()
     load = Load(chosen.jobs, chosen.every, chosen.burst)
     seconds = math.ceil(chosen.seconds / load.every) * load.every
 
-    with tempfile.TemporaryDirectory() as folder, target() as url:
-        since, cpu, rows = embedded(Path(folder), load, url, seconds)
-        arrivals = get_json(f"{url}/arrivals")
-    report(figures(load.due(since, seconds), rows, arrivals), cpu)
+    start = functions_style if chosen.azure else embedded
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        target() as url,
+        start(Path(folder), load.definitions(url)) as host,
+    ):
+        since = (host.ready_at // load.every + 2) * load.every
+        due = load.due(since, seconds)
+        cpu = measured(host.pids, since, seconds)
+        arrivals = arrived(url, len(due), since)
+        rows = asyncio.run(stored(host))
+    report(figures(due, rows, arrivals), cpu)
 
 
-def embedded(folder: Path, load: Load, url: str, seconds: int) -> tuple[float, Mapping[str, float], list[Run]]:
-    """When the window began (Unix seconds), CPU seconds of each process in it, and every run."""
-    with program(folder, load.definitions(url)) as (process, _):
-        since = (time.time() // load.every + 2) * load.every
-        cpu = measured({"scheduler": process.pid}, since, seconds)
-    return since, cpu, asyncio.run(_stored(folder / "bench.db"))
+def measured(pids: Mapping[str, int], since: float, seconds: int) -> Mapping[str, float]:
+    """CPU seconds of each process from `since` on for so many seconds."""
+    time.sleep(max(0.0, since - 0.2 - time.time()))
+    before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+    time.sleep(max(0.0, since + seconds - 0.2 - time.time()))
+    return {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
 
 
-async def _stored(path: Path) -> list[Run]:
-    store = await open_sqlite(path)
+def arrived(url: str, expected: int, since: float) -> Mapping[str, list[float]]:
+    """When the target was asked (Unix seconds), by run id; once the expected number of runs or everybody's patience is
+    over."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        time.sleep(AFTERWARDS)
+        arrivals: dict[str, list[float]] = get_json(f"{url}/arrivals/runs")
+        seen = sum(times[0] >= since for times in arrivals.values())
+        if seen >= expected or time.monotonic() > end:
+            return arrivals
+
+
+async def stored(host: Host) -> list[Run]:
+    """Every finished run."""
+    store = await host.open_store()
     try:
         return await finished_runs(Runs(store))
     finally:
         await store.aclose()
-
-
-def measured(pids: Mapping[str, int], since: float, seconds: int) -> Mapping[str, float]:
-    """CPU seconds of each process from `since` on for so many seconds; returns some seconds after them."""
-    time.sleep(max(0.0, since - 0.2 - time.time()))
-    before = {name: cpu_seconds(pid) for name, pid in pids.items()}
-    time.sleep(max(0.0, since + seconds - 0.2 - time.time()))
-    spent = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
-    time.sleep(AFTERWARDS)
-    return spent
 
 
 def report(found: Figures, cpu: Mapping[str, float]) -> None:

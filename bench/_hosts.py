@@ -1,0 +1,81 @@
+"""The program under load as its two hosts run it, each in processes of its own. Used by bench.lateness."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench._parts import program
+from scheduler.stores.azure_tables import open_azure_tables
+from scheduler.stores.port import Store
+from scheduler.stores.sqlite import Access, open_sqlite
+from tests.parts.azurite import Azurite, fresh_prefix, running_azurite
+from tests.parts.functions_style import environment, spawn
+
+TICK = 60
+"""Seconds between two ticks of the Functions timer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """`pids`: of each process, by what it is. `ready_at`: when it is in full swing, in Unix seconds."""
+
+    pids: Mapping[str, int]
+    ready_at: float
+    open_store: Callable[[], Awaitable[Store]]
+
+
+@contextmanager
+def embedded(folder: Path, jobs: Mapping[str, Any]) -> Iterator[Host]:
+    """One process on a SQLite file."""
+
+    async def open_store() -> Store:
+        return await open_sqlite(folder / "bench.db", Access.READ_ONLY)
+
+    with program(folder, jobs) as (process, _):
+        yield Host({"scheduler": process.pid}, time.time(), open_store)
+
+
+@contextmanager
+def functions_style(folder: Path, jobs: Mapping[str, Any], workers: int = 2) -> Iterator[Host]:
+    """Workers and a ticker on Azurite. It begins with the first tick, so at most a minute later."""
+    try:
+        with running_azurite() as azurite, _processes(azurite, folder, jobs, workers) as host:
+            yield host
+    except pytest.skip.Exception as reason:
+        sys.exit(f"{reason}")
+
+
+@contextmanager
+def _processes(azurite: Azurite, folder: Path, jobs: Mapping[str, Any], workers: int) -> Iterator[Host]:
+    (folder / "jobs.json").write_text(json.dumps({"jobs": jobs}))
+    prefix = fresh_prefix()
+    environ = environment(azurite.connection_string, prefix, folder)
+
+    async def open_store() -> Store:
+        return await open_azure_tables(connection_string=azurite.connection_string, prefix=prefix)
+
+    processes = {f"worker {number}": spawn("worker", environ) for number in range(1, workers + 1)}
+    processes["ticker"] = spawn("ticker", environ)
+    pids = {name: process.pid for name, process in processes.items()}
+    try:
+        first_tick = (time.time() // TICK + 1) * TICK
+        yield Host({**pids, "Azurite": _azurite_pid()}, first_tick, open_store)
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
+
+
+def _azurite_pid() -> int:
+    """The child of this process that it is (Linux)."""
+    children = (int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split())
+    return next(pid for pid in children if b"azurite" in Path(f"/proc/{pid}/cmdline").read_bytes())
