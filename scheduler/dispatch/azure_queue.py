@@ -5,6 +5,7 @@ Opened by scheduler.app; read by the queue function of function_app.py.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.core.exceptions import AzureError
     from azure.storage.queue.aio import QueueClient
+
+AT_ONCE = 8
+"""Messages that are being sent at a time: a tick with 10,000 tickets sends a hundred."""
 
 # With Microsoft's own values a caller over HTTP would wait for more than a minute. Two more tries, each after 0 to 2 s.
 _CLIENT_OPTIONS: dict[str, Any] = {
@@ -36,24 +40,35 @@ class AzureQueueDispatch:
     def __init__(self, client: QueueClient, now: Callable[[], datetime]) -> None:
         self._client = client
         self._now = now
+        self._places = asyncio.Semaphore(AT_ONCE)
 
     async def send(self, tickets: Sequence[Ticket], *, not_before: datetime | None = None) -> None:
-        """Raises DispatchError."""
-        for batch in in_batches(tickets, self._now()):
-            now = self._now()
-            delay = batch.delay(now) if not_before is None else max(0.0, (not_before - now).total_seconds())
-            await self._send(batch, math.ceil(delay) if not_before else int(delay))
+        """Several at a time, soonest first; one that is refused keeps no other one from being sent.
 
-    async def _send(self, batch: Batch, hidden: int) -> None:
+        Raises DispatchError.
+        """
+        batches = in_batches(tickets, self._now())
+        sending = (self._send(batch, not_before) for batch in batches)
+        refused = [error for error in await asyncio.gather(*sending, return_exceptions=True) if error is not None]
+        if refused:
+            raise refused[0]
+
+    async def _send(self, batch: Batch, not_before: datetime | None) -> None:
         from azure.core.exceptions import AzureError
 
-        try:
-            await self._client.send_message(encode(batch), visibility_timeout=hidden)
-        except AzureError as error:
-            raise DispatchError(
-                f"queue {self._client.queue_name!r} did not take {len(batch.tickets)} tickets ({kind_of(error)}): "
-                "look at the storage account and at the app's role on it (Storage Queue Data Contributor)"
-            ) from error
+        async with self._places:
+            now = self._now()
+            if not_before is None:
+                hidden = int(batch.delay(now))  # rather early than late: the worker waits for the instant
+            else:
+                hidden = math.ceil(max(0.0, (not_before - now).total_seconds()))
+            try:
+                await self._client.send_message(encode(batch), visibility_timeout=hidden)
+            except AzureError as error:
+                raise DispatchError(
+                    f"queue {self._client.queue_name!r} did not take {len(batch.tickets)} tickets ({kind_of(error)}): "
+                    "look at the storage account and at the app's role on it (Storage Queue Data Contributor)"
+                ) from error
 
     async def aclose(self) -> None:
         await self._client.close()

@@ -6,6 +6,7 @@ the worker waits inside it for each instant. So lateness does not hang on how of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,9 @@ from jobs.runs import Ticket
 SLICE = timedelta(seconds=10)
 LEAD = timedelta(seconds=5)
 """How long before its slice a message becomes visible: longer than the host's queue polling interval."""
+MOST_TICKETS = 100
+"""Tickets of a message: enough to make what a message costs small, and few enough for several workers to share what is
+due at one instant. A worker takes 16 messages at a time (host.json) and works on all of their tickets at once."""
 LARGEST_MESSAGE = 48 * 1024
 """Bytes. Azure takes 64 KiB, and the Functions host reads base64, which is a third longer."""
 
@@ -64,13 +68,18 @@ def decode(text: str | bytes) -> Batch:
 
 
 def in_batches(tickets: Iterable[Ticket], now: datetime) -> Iterator[Batch]:
-    """Tickets grouped by slice, each batch small enough for one message. What is due already is in the present one."""
+    """Tickets grouped by slice, soonest first, each batch small enough for one message; those of a slice are about
+    equally large. What is due already is in the present slice.
+    """
 
     def slice_of(ticket: Ticket) -> int:
         return int(max(now, ticket.due_at).timestamp() // SLICE.total_seconds())
 
     for _, together in groupby(sorted(tickets, key=lambda ticket: ticket.due_at), key=slice_of):
-        yield from _fitting(list(together))
+        found = list(together)
+        parts = math.ceil(len(found) / MOST_TICKETS)
+        for part in range(parts):
+            yield from _fitting(found[part * len(found) // parts : (part + 1) * len(found) // parts])
 
 
 def _fitting(tickets: list[Ticket]) -> Iterator[Batch]:

@@ -142,6 +142,23 @@ async def test_an_account_that_refuses_is_told_with_its_status(azurite: Azurite)
         await open_azure_queue("scheduler-runs", connection_string=account, url="", credential=None, now=lambda: NOW)
 
 
+async def test_a_batch_that_is_refused_keeps_no_other_one_from_being_sent(
+    dispatch: AzureQueueDispatch, queue: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = queue.send_message
+
+    async def refuse_the_first(content: object | None, **options: Any) -> QueueMessage:
+        if "first" in str(content):
+            raise AzureError("as the test wants it")
+        return await send(content, **options)
+
+    monkeypatch.setattr(queue, "send_message", refuse_the_first)
+
+    with pytest.raises(DispatchError, match="did not take 1 tickets"):
+        await dispatch.send([ticket(0, "first"), ticket(30, "second"), ticket(50, "third")])
+    assert queue.delays == pytest.approx([25, 45], abs=0.01)
+
+
 async def test_a_queue_that_is_gone_is_told(dispatch: AzureQueueDispatch, queue: Recording) -> None:
     await queue.delete_queue()
 

@@ -56,6 +56,18 @@ def test_a_slice_with_many_tickets_is_cut_into_messages_that_fit() -> None:
     assert [found for batch in batches for found in batch.tickets] == tickets
 
 
+def test_many_tickets_of_one_instant_are_shared_out_evenly_over_messages() -> None:
+    batches = list(in_batches([ticket(1, f"job-{number}") for number in range(250)], START))
+
+    assert [len(batch.tickets) for batch in batches] == [83, 83, 84]
+
+
+def test_a_message_of_a_busy_slice_becomes_visible_shortly_before_its_own_first_instant() -> None:
+    batches = list(in_batches([ticket(10 + number / 20, f"job-{number}") for number in range(200)], START))
+
+    assert [batch.delay(START) for batch in batches] == [5, 10]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
