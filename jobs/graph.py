@@ -57,12 +57,15 @@ class Graph:
             found = self._members[root] = frozenset(self._reached(root, self._started))
         return found
 
+    def above(self, job: str) -> frozenset[str]:
+        """All the jobs whose runs may start this one, one by way of the other."""
+        return frozenset(self._reached(job, self._above))
+
     def roots(self, job: str) -> tuple[str, ...]:
-        """The jobs that nothing starts, and whose runs may start this one, in order of their names."""
+        """Those of them that nothing starts, in order of their names."""
         found = self._roots.get(job)
         if found is None:
-            reached = self._reached(job, self._above)
-            found = self._roots[job] = tuple(sorted(name for name in reached if name not in self._above))
+            found = self._roots[job] = tuple(sorted(name for name in self.above(job) if name not in self._above))
         return found
 
     @cached_property

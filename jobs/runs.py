@@ -142,6 +142,12 @@ class Ticket:
         ticket = Ticket.requested(given_up.job, due_at, generation)
         return replace(ticket, trigger=Trigger.REPLAY, correlation_id=given_up.correlation_id or given_up.id)
 
+    @staticmethod
+    def following(job: str, due_at: datetime, generation: str, suffix: str, correlation_id: str) -> Ticket:
+        """The one ticket of this job in a chain of runs: the suffix says in which (see scheduler.chains)."""
+        run_id = f"{job}@{instant_text(due_at)}.{suffix}"
+        return Ticket(run_id, job, Trigger.DEPENDENCY, due_at, generation, correlation_id)
+
 
 def split_run_id(run_id: str) -> tuple[str, datetime, str]:
     """A run id's job, instant and suffix ("" when scheduled). Raises ValueError if it is not a run id."""

@@ -229,7 +229,7 @@ class _Builder:
     def _gates(self, runs: Runs, pauses: Pauses, going: Going) -> Gates:
         here = OverlapHere(going.by_job)
         overlap = here if self._role is Role.EMBEDDED else OverlapAnywhere(runs, self._clock, here)
-        return gates_in_order(clock=self._clock, pauses=pauses, overlap=overlap)
+        return gates_in_order(clock=self._clock, pauses=pauses, overlap=overlap, runs=runs)
 
     async def _dispatch(self, identity: Identity, taking: Taking) -> Dispatch:
         if self._role is not Role.FUNCTIONS:

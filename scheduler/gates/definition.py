@@ -1,4 +1,4 @@
-"""The definition in force: a ticket of another one is not run, nor is what a disabled job's schedule asks for."""
+"""The definition in force: a ticket of another one is not run, nor is a disabled job, unless people ask for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class DefinitionGate:
     async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
         if ticket.generation != entry.generation:
             return Skip("the job was changed after this run was planned; the new definition has its own runs")
-        if ticket.trigger is Trigger.SCHEDULE and not entry.job.enabled:
+        if ticket.trigger is not Trigger.MANUAL and not entry.job.enabled:
             return Skip("the job is disabled")
         return None
 

@@ -48,6 +48,11 @@ class LatestRuns:
             await asyncio.sleep(0)
         return found
 
+    async def read(self, job: str) -> Record | None:
+        """See Runs.latest."""
+        row = await self._newest_finished(job)
+        return None if row is None else decode(row)
+
     def note(self, row: Row) -> None:
         """A run of this process was finished. Jobs that nobody has asked for are not kept."""
         kept = self._kept.get(row.partition)

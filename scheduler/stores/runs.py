@@ -264,8 +264,10 @@ class Runs:
         records = await read_open(self._store, pointers)
         return [record for record in records if record.state is RunState.RUNNING]
 
-    async def latest(self, job: str) -> Record | None:
-        """The job's newest finished run."""
+    async def latest(self, job: str, *, fresh: bool = False) -> Record | None:
+        """The job's newest finished run; `fresh`: as the store has it now, whoever finished it."""
+        if fresh:
+            return await self._latest.read(job)
         return (await self.latest_of([job])).get(job)
 
     async def latest_of(self, jobs: Iterable[str]) -> dict[str, Record]:

@@ -107,7 +107,9 @@ class Shop:
             owner=owner,
             concurrency=places,
             going=going,
-            gates=gates_in_order(clock=self.clock, pauses=self.pauses, overlap=OverlapHere(going.by_job)),
+            gates=gates_in_order(
+                clock=self.clock, pauses=self.pauses, overlap=OverlapHere(going.by_job), runs=self.runs
+            ),
             dead_letters=self.dead_letters,
         )
 

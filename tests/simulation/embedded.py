@@ -108,6 +108,6 @@ class Embedded:
             owner=process.name,
             concurrency=50,
             going=going,
-            gates=gates_in_order(clock=process, pauses=Pauses(store, process.monotonic), overlap=overlap),
+            gates=gates_in_order(clock=process, pauses=Pauses(store, process.monotonic), overlap=overlap, runs=runs),
             dead_letters=DeadLetters(store),
         )

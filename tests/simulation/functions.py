@@ -175,7 +175,7 @@ class Instances:
             owner=process.name,
             concurrency=50,
             going=going,
-            gates=gates_in_order(clock=process, pauses=Pauses(store, process.monotonic), overlap=overlap),
+            gates=gates_in_order(clock=process, pauses=Pauses(store, process.monotonic), overlap=overlap, runs=runs),
             dead_letters=dead_letters,
         )
         dispatch = DispatchOf(process, self.queue)

@@ -10,6 +10,7 @@ from jobs.runs import Ticket
 from scheduler.catalog import Entry
 from scheduler.gates import OverlapAnywhere, OverlapHere, Skip, gates_in_order
 from scheduler.stores.pauses import Pauses
+from scheduler.stores.runs import Runs
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, Shop, VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
@@ -24,7 +25,9 @@ async def test_a_run_that_goes_on_keeps_the_next_one_out_unless_overlap_is_allow
     job = entry(overlap=overlap)
     clock = VirtualClock()
     here = OverlapHere({"checkout": {"checkout@20260301T115950.000Z"}})
-    gates = gates_in_order(clock=clock, pauses=Pauses(MemoryStore(), clock.monotonic), overlap=here)
+    gates = gates_in_order(
+        clock=clock, pauses=Pauses(MemoryStore(), clock.monotonic), overlap=here, runs=Runs(MemoryStore())
+    )
 
     verdict = await gates.ask(ticket_of(job), job)
 

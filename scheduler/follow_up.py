@@ -1,0 +1,186 @@
+"""What follows from a finished run: the jobs without a schedule that depend on its job are run, or left out.
+
+Called by the worker once a run is recorded, and again whenever it may not have been followed up to the end. A job's run
+is decided when all the jobs that it depends on have theirs: those that its chain leads to in this chain, of the others
+the newest one. What becomes of it has an id that follows from the chain (see chains), so it happens once however often
+this is called, and from wherever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jobs.dependencies import Dependency
+from jobs.events import RunFinished, RunListener
+from jobs.ports import Clock
+from jobs.running.verdicts import skipped_run
+from jobs.runs import Outcome, Run, Ticket, Trigger
+from scheduler.catalog import Catalog, Entry
+from scheduler.chains import Chain, Chains
+from scheduler.dispatch.port import Dispatch
+from scheduler.stores.pauses import Pauses
+from scheduler.stores.runs import Record, Runs, RunState
+
+STILL_COMES = timedelta(seconds=60)
+"""For so long after its due instant a run that has no row is waited for; a job that was not running then has none."""
+_PAGES = (20, 200, 200, 200)
+"""Runs of a job read in a row until the one of a chain is among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """The run of a job that another one depends on; None if it has none. `of_chain`: it is of the same chain."""
+
+    run: Run | None
+    of_chain: bool
+
+
+class Dependents:
+    """Implements following.FollowUp."""
+
+    def __init__(
+        self, catalog: Catalog, runs: Runs, pauses: Pauses, dispatch: Dispatch, listener: RunListener, clock: Clock
+    ) -> None:
+        self._catalog = catalog
+        self._chains = Chains(catalog)
+        self._runs = runs
+        self._pauses = pauses
+        self._dispatch = dispatch
+        self._listener = listener
+        self._clock = clock
+
+    def follows(self, job: str) -> bool:
+        """See FollowUp.follows."""
+        return bool(self._catalog.graph.started_by(job))
+
+    async def after(self, run: Run) -> None:
+        """See FollowUp.after."""
+        tickets: dict[str, Ticket] = {}
+        rest = [run]
+        while rest:
+            ended = rest.pop()
+            names = self._catalog.graph.started_by(ended.job)
+            chain = await self._chain(ended) if names else None
+            for name in names:
+                assert chain is not None
+                there = await self._decide(self._catalog.get(name), ended, chain)
+                if there is None:
+                    continue
+                if there.state is RunState.QUEUED:
+                    tickets[there.ticket.id] = there.ticket
+                elif there.run is not None and there.run.outcome is Outcome.SKIPPED:
+                    rest.append(there.run)
+        # Only now, so that no run can end before the others that its chain goes on with are known.
+        if tickets:
+            await self._dispatch.send(list(tickets.values()))
+
+    async def _decide(self, entry: Entry, ended: Run, chain: Chain) -> Record | None:
+        """The job's run in this chain, queued or left out; None as long as it has to wait for others."""
+        job = entry.job
+        found = await asyncio.gather(*(self._of(dependency.job, ended, chain) for dependency in job.depends_on))
+        parents = [parent for parent in found if parent is not None]
+        if len(parents) < len(found):
+            return None
+        due_at = max(_to_ms(parent.run.finished_at) for parent in parents if parent.run is not None and parent.of_chain)
+        ticket = Ticket.following(
+            job.name, due_at, entry.generation, self._chains.suffix(job.name, chain), chain.correlation_id
+        )
+        reason = await self._closed(entry) or _unmet(job.depends_on, parents, due_at)
+        if reason is None:
+            return await self._runs.enqueue(ticket)
+        return await self._left_out(entry, ticket, reason)
+
+    async def _closed(self, entry: Entry) -> str | None:
+        if not entry.job.enabled:
+            return "the job is disabled"
+        pause = (await self._pauses.active(self._clock.now())).get(entry.job.name)
+        return None if pause is None else f"the job is {pause}"
+
+    async def _left_out(self, entry: Entry, ticket: Ticket, reason: str) -> Record:
+        """Recorded as skipped, unless it is there in some other way already."""
+        run = skipped_run(entry.job, ticket, self._clock, reason)
+        there = await self._runs.record(ticket, run)
+        if there is not None:
+            return there
+        self._listener.run_finished(RunFinished(run))
+        return Record(ticket, RunState.FINISHED, "", None, run, "")
+
+    async def _of(self, job: str, ended: Run, chain: Chain) -> _Ended | None:
+        """The run of a job that counts for what depends on it; None if it is still to come, or to end."""
+        if job == ended.job:
+            return _Ended(ended, of_chain=True)
+        started = self._catalog.graph.is_started(job)
+        first = None if started else self._chains.first_run(job, chain)
+        roots = self._chains.roots(job, chain) if started else frozenset()
+        if first is None and not roots:
+            return await self._newest(job)
+        record = await (self._started_run(job, chain) if first is None else self._runs.get(first))
+        if record is not None:
+            return None if record.run is None else _Ended(record.run, of_chain=True)
+        # A root that is not running, such as one that is paused, never comes; then the newest run has to do.
+        for root in sorted(roots) or [job]:
+            if await self._comes(root, chain):
+                return None
+        return await self._newest(job)
+
+    async def _comes(self, root: str, chain: Chain) -> bool:
+        """Whether this job has a run that begins the chain, or may have one any moment."""
+        if root == chain.root:
+            return True
+        first = self._chains.first_run(root, chain)
+        if first is None or await self._runs.get(first) is not None:
+            return first is not None
+        now = self._clock.now()
+        return now - chain.began < STILL_COMES and root not in await self._pauses.active(now)
+
+    async def _newest(self, job: str) -> _Ended:
+        record = await self._runs.latest(job, fresh=True)
+        return _Ended(None if record is None else record.run, of_chain=False)
+
+    async def _started_run(self, job: str, chain: Chain) -> Record | None:
+        """The job's run that this chain has started."""
+        async for record in self._newest_first(job, chain.began):
+            if self._chains.has(record.ticket.id, chain):
+                return record
+        return None
+
+    async def _newest_first(self, job: str, since: datetime) -> AsyncIterator[Record]:
+        continuation: str | None = None
+        for limit in _PAGES:
+            page = await self._runs.list(job=job, limit=limit, continuation=continuation)
+            for record in page.records:
+                if record.ticket.due_at < since:
+                    return
+                yield record
+            continuation = page.continuation
+            if continuation is None:
+                return
+
+    async def _chain(self, run: Run) -> Chain:
+        return self._chains.of(run) or await self._replayed_chain(run)
+
+    async def _replayed_chain(self, run: Run) -> Chain:
+        """The chain that the replay of a run began. The correlation id is the one of what was replayed."""
+        began = self._chains.begun_by(run.correlation_id).began
+        for job in sorted(self._catalog.graph.above(run.job)):
+            async for record in self._newest_first(job, began):
+                ticket = record.ticket
+                if ticket.trigger is Trigger.REPLAY and ticket.correlation_id == run.correlation_id:
+                    chain = self._chains.begun_by(ticket.id, ticket.correlation_id)
+                    if self._chains.has(run.id, chain):
+                        return chain
+        return self._chains.begun_by(run.id, run.correlation_id)
+
+
+def _unmet(depends_on: tuple[Dependency, ...], parents: list[_Ended], at: datetime) -> str | None:
+    pairs = zip(depends_on, parents, strict=True)
+    reasons = (one.unmet_by(parent.run, at, any_age=parent.of_chain) for one, parent in pairs)
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _to_ms(instant: datetime) -> datetime:
+    """As exact as run ids are."""
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)

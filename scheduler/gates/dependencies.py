@@ -1,0 +1,52 @@
+"""Dependencies of a scheduled job: it runs only if the newest runs of the others are as it asks, or waits for that.
+
+A job without a schedule is not asked here: scheduler.follow_up starts it when the others are as it asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+from jobs.dependencies import Dependency
+from jobs.durations import format_duration
+from jobs.ports import Clock
+from jobs.runs import Ticket, Trigger
+from scheduler.catalog import Entry
+from scheduler.gates.port import Skip, Verdict, Wait
+from scheduler.stores.runs import Runs
+
+SOONEST, LATEST = timedelta(seconds=0.5), timedelta(seconds=5)
+"""After which a run that waits looks again: often at first, then after a quarter of the time it has waited."""
+
+
+class DependencyGate:
+    def __init__(self, runs: Runs, clock: Clock) -> None:
+        self._runs = runs
+        self._clock = clock
+
+    def concerns(self, ticket: Ticket, entry: Entry) -> bool:
+        # What people ask for is run however the others are.
+        return bool(entry.job.depends_on) and ticket.trigger is Trigger.SCHEDULE
+
+    async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
+        now = self._clock.now()
+        depends_on = entry.job.depends_on
+        reasons = await asyncio.gather(*(self._unmet(dependency, now) for dependency in depends_on))
+        unmet = [(one, reason) for one, reason in zip(depends_on, reasons, strict=True) if reason is not None]
+        if not unmet:
+            return None
+        ends = [(ticket.due_at + timedelta(seconds=one.wait), one, reason) for one, reason in unmet]
+        until, dependency, reason = min(ends, key=lambda end: end[0])
+        if until <= now:
+            waited = f"; it waited {format_duration(dependency.wait)} for that" if dependency.wait else ""
+            return Skip(reason + waited)
+        pause = min(max((now - ticket.due_at) / 4, SOONEST), LATEST)
+        return Wait(min(until, now + pause), reason)
+
+    async def _unmet(self, dependency: Dependency, now: datetime) -> str | None:
+        record = await self._runs.latest(dependency.job, fresh=True)
+        return dependency.unmet_by(None if record is None else record.run, now)
+
+    async def leave(self, ticket: Ticket, entry: Entry) -> None:
+        """It holds nothing."""

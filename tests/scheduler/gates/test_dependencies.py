@@ -1,0 +1,126 @@
+"""A scheduled job runs only if the newest runs of those it depends on are as it asks, or waits for that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jobs.runs import Outcome, Ticket, Trigger
+from scheduler.catalog import Entry
+from scheduler.gates import Skip, Verdict, Wait
+from scheduler.gates.dependencies import DependencyGate
+from tests.scheduler.chain_parts import Line
+from tests.scheduler.fakes import START, entry
+
+DATABASE = entry("database", "every 1m")
+
+
+def gated(*depends_on: Any) -> Entry:
+    return entry("report", "every 1m", depends_on=list(depends_on))
+
+
+class Gated(Line):
+    """A line with the job `report`, whose gate is asked of its ticket, due at the start."""
+
+    def __init__(self, *depends_on: Any) -> None:
+        super().__init__(DATABASE, entry("cache", "every 1m"), gated(*depends_on))
+        self.gate = DependencyGate(self.runs, self.clock)
+        self.entry = self.catalog.get("report")
+        self.ticket = self.scheduled("report")
+
+    async def asks(self) -> Verdict:
+        assert self.gate.concerns(self.ticket, self.entry)
+        return await self.gate.ask(self.ticket, self.entry)
+
+
+async def test_a_run_goes_on_if_the_newest_run_is_as_it_asks() -> None:
+    line = Gated("database")
+    await line.recorded(line.scheduled("database", ago=120), Outcome.FAILED)
+    await line.recorded(line.scheduled("database", ago=60))
+    await line.claims(line.scheduled("database"))
+
+    assert await line.asks() is None
+
+
+async def test_a_run_is_left_out_if_the_newest_run_is_not_as_it_asks() -> None:
+    line = Gated("cache", "database")
+    await line.recorded(line.scheduled("cache", ago=60))
+    failed = await line.recorded(line.scheduled("database", ago=60), Outcome.FAILED)
+
+    assert await line.asks() == Skip(f"the run {failed.id}, on which it depends, failed (condition: succeeded)")
+
+
+async def test_a_run_is_left_out_if_there_is_no_run_yet() -> None:
+    assert await Gated("database").asks() == Skip("database, on which it depends, has not run yet")
+
+
+async def test_a_run_that_ended_too_long_ago_does_not_count() -> None:
+    line = Gated({"job": "database", "within": "5m"})
+    await line.recorded(line.scheduled("database"))
+    line.clock.move(300)
+    assert await line.asks() is None
+    line.clock.move(1)
+
+    verdict = await line.asks()
+
+    assert isinstance(verdict, Skip)
+    assert verdict.reason.endswith("ended 5m1s ago (within: 5m)")
+
+
+async def test_what_another_process_has_just_recorded_counts() -> None:
+    line = Gated("database")
+    await line.runs.latest("database")
+    other = Line(DATABASE, store=line.store)
+    await other.recorded(other.scheduled("database"))
+
+    assert await line.asks() is None
+
+
+async def test_a_run_waits_as_long_as_it_may() -> None:
+    line = Gated({"job": "database", "wait": "2m"})
+    asked = 0
+    while isinstance(verdict := await line.asks(), Wait):
+        asked += 1
+        line.clock.move((verdict.until - line.clock.now()).total_seconds())
+
+    assert verdict == Skip("database, on which it depends, has not run yet; it waited 2m for that")
+    assert line.clock.now() == START + timedelta(minutes=2)
+    assert asked < 40
+
+
+async def test_a_run_that_waits_goes_on_soon_after_what_it_waits_for() -> None:
+    line = Gated({"job": "database", "wait": "2m"})
+    line.clock.move(1)
+    await line.recorded(line.scheduled("database"))
+
+    assert await line.asks() is None
+
+
+async def test_it_looks_often_at_first() -> None:
+    line = Gated({"job": "database", "wait": "2m"})
+
+    verdict = await line.asks()
+
+    assert verdict == Wait(START + timedelta(seconds=0.5), "database, on which it depends, has not run yet")
+
+
+async def test_the_first_dependency_whose_time_is_over_decides() -> None:
+    line = Gated({"job": "database", "wait": "2m"}, {"job": "cache", "wait": "10s"})
+    line.clock.move(10)
+
+    assert await line.asks() == Skip("cache, on which it depends, has not run yet; it waited 10s for that")
+
+
+@pytest.mark.parametrize("trigger", [Trigger.MANUAL, Trigger.REPLAY, Trigger.DEPENDENCY])
+def test_only_what_the_schedule_asks_for_is_gated(trigger: Trigger) -> None:
+    job = gated("database")
+    ticket = Ticket.scheduled("report", START, job.generation)
+
+    gate = DependencyGate(Line(DATABASE, job).runs, Line(DATABASE).clock)
+
+    assert gate.concerns(ticket, job)
+    assert not gate.concerns(replace(ticket, trigger=trigger), job)
+    assert not gate.concerns(Ticket.scheduled("database", START, ""), DATABASE)
