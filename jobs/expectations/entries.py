@@ -20,7 +20,8 @@ from pydantic import (
 )
 
 from jobs.expectations.answer import Answer, NotJson, size_text
-from jobs.expectations.patterns import Pattern, Query, TooMuchWork, search, select
+from jobs.expectations.patterns import Pattern, TooMuchWork, search
+from jobs.expectations.queries import Query, select
 from jobs.expectations.statuses import Ranges, Statuses, format_statuses
 from jobs.expectations.values import JsonField, json_text, same
 from jobs.model import HEADER_NAME, Duration, Frozen, by_key

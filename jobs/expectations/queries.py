@@ -1,0 +1,226 @@
+"""JSONPath queries (RFC 9535): checked at load, compiled once for each text, bounded when used.
+
+Called by entries.py. Query and document come from two sides, so neither may hold up the process: a query that goes
+over the document again and again (`$[?$..a]`), and a pattern in a filter, which may even come out of the document. So
+the library is given a document that watches the clock while it is gone through, and filter functions of our own for
+patterns. Both work with the library's 1.0 and 2.0, which have nothing in common but their surface.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from jobs.expectations.patterns import LONGEST, SEARCH_SECONDS, TooMuchWork
+
+if TYPE_CHECKING:
+    import regex
+    from jsonpath_rfc9535 import JSONPathQuery
+
+MOST_NODES = 10_000
+SELECT_SECONDS = 0.25
+"""A query that is not done after this is given up, for it holds everything else up."""
+
+_STEPS = 256
+"""Steps through a document between two looks at the clock."""
+_KEPT = 16_384
+_KEPT_PATTERNS = 256
+
+_GOING_THROUGH = ("?", "..", "*", ":")
+"""A query without any of these takes one way through the document, and ends soon."""
+
+
+class _Watch:
+    """The time that one selection has."""
+
+    __slots__ = ("_end", "_steps")
+
+    def __init__(self) -> None:
+        self._end = time.perf_counter() + SELECT_SECONDS
+        self._steps = _STEPS
+
+    def step(self, number: int = 1) -> None:
+        """Raises TooMuchWork."""
+        self._steps -= number
+        if self._steps <= 0:
+            self._steps = _STEPS
+            if self.left <= 0:
+                raise TooMuchWork("it takes too long: make the path more exact")
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return self._end - time.perf_counter()
+
+
+_watch: ContextVar[_Watch] = ContextVar("watch")
+"""For the filter functions: the compiled query, and they with it, serve all selections."""
+
+
+class _WatchedDict(dict[str, Any]):
+    """An object of the document. What it holds is watched as soon as it is taken out."""
+
+    __slots__ = ("plain", "watch")
+
+    def __init__(self, plain: dict[str, Any], watch: _Watch) -> None:
+        super().__init__(plain)
+        self.plain, self.watch = plain, watch
+
+    def items(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]
+        for key, value in self.plain.items():
+            self.watch.step()
+            yield key, _watched(value, self.watch)
+
+    def __getitem__(self, key: str) -> Any:
+        return _watched(self.plain[key], self.watch)
+
+    def __eq__(self, other: object) -> bool:
+        self.watch.step(_STEPS)
+        return bool(self.plain == _plain(other))
+
+    __hash__ = None
+
+
+class _WatchedList(list[Any]):
+    """An array of the document, likewise."""
+
+    __slots__ = ("plain", "watch")
+
+    def __init__(self, plain: list[Any], watch: _Watch) -> None:
+        super().__init__(plain)
+        self.plain, self.watch = plain, watch
+
+    def __iter__(self) -> Iterator[Any]:
+        for value in self.plain:
+            self.watch.step()
+            yield _watched(value, self.watch)
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self.plain[place]
+        return _WatchedList(found, self.watch) if isinstance(place, slice) else _watched(found, self.watch)
+
+    def __eq__(self, other: object) -> bool:
+        self.watch.step(_STEPS)
+        return bool(self.plain == _plain(other))
+
+    __hash__ = None
+
+
+def _watched(value: Any, watch: _Watch) -> Any:
+    if isinstance(value, dict):
+        return _WatchedDict(value, watch)
+    return _WatchedList(value, watch) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    return value.plain if isinstance(value, (_WatchedDict, _WatchedList)) else value
+
+
+@lru_cache(_KEPT_PATTERNS)
+def _compiled_pattern(pattern: str) -> regex.Pattern[str] | None:
+    """None: it is no I-Regexp (RFC 9485), and so finds nothing. Raises TooMuchWork."""
+    import iregexp_check
+    import regex
+
+    if len(pattern) > LONGEST:
+        raise TooMuchWork(f"a pattern in it has more than {LONGEST} characters")
+    if not iregexp_check.check(pattern):
+        return None
+    try:
+        return regex.compile(_as_regex(pattern), regex.VERSION1)
+    except regex.error:
+        return None
+
+
+def _as_regex(pattern: str) -> str:
+    """The one thing that an I-Regexp writes in the same way and means in another: the dot."""
+    parts: list[str] = []
+    escaped = in_class = False
+    for sign in pattern:
+        parts.append(r"[^\n\r]" if sign == "." and not (escaped or in_class) else sign)
+        if not escaped:
+            in_class = sign == "[" or (in_class and sign != "]")
+        escaped = sign == "\\" and not escaped
+    return "".join(parts)
+
+
+def _finds(text: object, pattern: object, *, whole: bool) -> bool:
+    watch = _watch.get()
+    watch.step(_STEPS)
+    if not isinstance(text, str) or not isinstance(pattern, str) or (compiled := _compiled_pattern(pattern)) is None:
+        return False
+    find = compiled.fullmatch if whole else compiled.search
+    try:
+        return find(text, timeout=min(SEARCH_SECONDS, watch.left)) is not None
+    except TimeoutError:
+        raise TooMuchWork("a pattern in it takes too long: make it simpler") from None
+
+
+@lru_cache(1)
+def _environment() -> Any:
+    import jsonpath_rfc9535
+
+    environment: Any = jsonpath_rfc9535.JSONPathEnvironment()
+    # 2.0 and 1.0
+    functions = environment.functions if hasattr(environment, "functions") else environment.function_extensions
+    for name, whole in (("match", True), ("search", False)):
+        functions[name] = _bounded(type(functions[name]), whole)()
+    return environment
+
+
+def _bounded(function: type, whole: bool) -> type:
+    """The library's function with its types of arguments and result, and our way to find."""
+
+    def find(_: object, text: object, pattern: object) -> bool:
+        return _finds(text, pattern, whole=whole)
+
+    return type(f"Bounded{function.__name__}", (function,), {"__call__": find})
+
+
+@lru_cache(_KEPT)
+def _compiled_query(query: str) -> JSONPathQuery:
+    compiled: JSONPathQuery = _environment().compile(query)
+    return compiled
+
+
+def select(query: str, document: Any) -> list[Any]:
+    """The values that the query selects in a JSON document. Raises TooMuchWork."""
+    import jsonpath_rfc9535
+
+    watch = _Watch()
+    token = _watch.set(watch)
+    if any(sign in query for sign in _GOING_THROUGH):
+        document = _watched(document, watch)
+    found: list[Any] = []
+    try:
+        for node in _compiled_query(query).finditer(document):
+            watch.step()
+            found.append(_plain(node.value))
+            if len(found) > MOST_NODES:
+                raise TooMuchWork("it selects too much: make the path more exact")
+    except (jsonpath_rfc9535.JSONPathError, RecursionError):
+        raise TooMuchWork("the document is nested too deeply for it") from None
+    finally:
+        _watch.reset(token)
+    return found
+
+
+def _valid_query(query: str) -> str:
+    import jsonpath_rfc9535
+
+    try:
+        _compiled_query(query)
+    except (jsonpath_rfc9535.JSONPathError, RecursionError) as error:
+        reason = str(error.args[0]) if error.args else "it cannot be read"
+        hint = "" if query.startswith("$") else "; it starts with $, as in $.status"
+        raise ValueError(f"{query!r} is not a JSONPath (RFC 9535): {reason}{hint}") from None
+    return query
+
+
+Query = Annotated[str, Field(max_length=LONGEST), AfterValidator(_valid_query)]
+"""A field of a JSONPath query."""
