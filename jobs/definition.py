@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema, field_validator
 
-from jobs.dependencies import Dependencies, Dependency
+from jobs.dependencies import Dependencies, Dependency, dependencies_text
 from jobs.expectations import Expectation
 from jobs.model import Frozen
 from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
@@ -111,6 +111,14 @@ class JobDefinition(Frozen):
                     "it depends on, however long they take"
                 )
         return value
+
+    @property
+    def runs_when(self) -> str:
+        """When it runs by itself: `every 10s`, `every 10s if database`, `after database`; empty: on demand only."""
+        others = dependencies_text(self.depends_on)
+        if self.schedule is None:
+            return f"after {others}" if others else ""
+        return f"{self.schedule.text} if {others}" if others else self.schedule.text
 
     def generation(self) -> str:
         """A short hash of the whole definition: a ticket made for another one is not run."""

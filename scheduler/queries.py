@@ -20,12 +20,16 @@ _MOMENT = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job, when it runs next and how it went last. `latest` is its newest finished run, `pause` what holds now."""
+    """A job, when it runs next and how it went last. `latest` is its newest finished run, `pause` what holds now.
+
+    `dependents`: the jobs that depend on it.
+    """
 
     entry: Entry
     next_at: datetime | None
     latest: Record | None
     pause: Pause | None = None
+    dependents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,9 @@ class Queries:
 
     def _view(self, entry: Entry, latest: Record | None, pause: Pause | None) -> JobView:
         soonest = self._due(entry.job, pause, 1)
-        return JobView(entry, soonest[0] if soonest else None, latest, pause)
+        return JobView(
+            entry, soonest[0] if soonest else None, latest, pause, self._catalog.graph.dependents(entry.job.name)
+        )
 
     def _due(self, job: JobDefinition, pause: Pause | None, count: int) -> list[datetime]:
         start = _runs_after(pause, self._clock.now())

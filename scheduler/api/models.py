@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
+from jobs.dependencies import Dependency
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Trigger
 from scheduler.health import HealthReport, Status
 from scheduler.queries import JobView
@@ -161,10 +162,24 @@ class PauseModel(BaseModel):
         return cls(since=pause.since, until=pause.until, reason=pause.reason, text=str(pause))
 
 
-class JobSummary(BaseModel):
-    """A job in a list. `schedule` is null for a job that runs on demand only, `pause` for one that is not paused.
+class DependencyModel(BaseModel):
+    """Another job, and how its run must have ended: succeeded, failed or finished. `within`, `wait`: such as 5m."""
 
-    `next_at` of a paused job lies behind the end of its pause.
+    job: str
+    condition: str
+    within: str | None
+    wait: str
+
+    @classmethod
+    def of(cls, dependency: Dependency) -> DependencyModel:
+        return cls(**dependency.model_dump(mode="json"))
+
+
+class JobSummary(BaseModel):
+    """A job in a list. `schedule` is null for a job without one, `pause` for one that is not paused.
+
+    A job without a schedule runs after those in `depends_on`; if there are none, on demand only. `dependents` are the
+    jobs that depend on it. `next_at` of a paused job lies behind the end of its pause.
     """
 
     name: str
@@ -173,6 +188,8 @@ class JobSummary(BaseModel):
     kind: str
     endpoint: str
     schedule: str | dict[str, Any] | list[str | dict[str, Any]] | None
+    depends_on: list[DependencyModel]
+    dependents: list[str]
     next_at: datetime | None
     pause: PauseModel | None
     latest: RunModel | None
@@ -207,6 +224,8 @@ def _job(view: JobView) -> dict[str, Any]:
         "kind": job.check.kind,
         "endpoint": job.check.endpoint,
         "schedule": job.schedule.spec if job.schedule is not None else None,
+        "depends_on": [DependencyModel.of(dependency) for dependency in job.depends_on],
+        "dependents": list(view.dependents),
         "next_at": view.next_at,
         "pause": PauseModel.of(view.pause) if view.pause is not None else None,
         "latest": RunModel.of(view.latest) if view.latest is not None else None,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scheduler.cli.output import note
-from scheduler.cli.subjects import Gap, Repeat, Subject, SubjectName, Timezone, ZoneOptions, subject_of
+from scheduler.cli.subjects import Gap, Repeat, Subject, SubjectName, Timezone, ZoneOptions, how_it_runs, subject_of
 
 
 def explain(
@@ -35,10 +35,10 @@ def explain(
         _show_json(asked, text)
     elif text is not None:
         print(text)
-    if asked.job is not None and text is None:
-        note(f"{asked.job.name} has no schedule: it runs when it is asked to")
-    elif asked.job is not None and not asked.job.enabled:
+    if asked.job is not None and not asked.job.enabled:
         note(f"{asked.job.name} is disabled: it runs when it is asked to")
+    elif asked.job is not None and (how := how_it_runs(asked.job)):
+        note(how)
 
 
 def _told(asked: Subject) -> str | None:

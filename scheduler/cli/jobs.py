@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli.output import Cell, Column, on_terminal, show_table, show_tabs
-from scheduler.cli.texts import iso, paused, relative, when
+from scheduler.cli.texts import iso, no_next, paused, relative, when
 
 if TYPE_CHECKING:
     from scheduler.app import Program
@@ -39,7 +39,7 @@ def jobs(
     elif on_terminal():
         _show_table(views, now)
     else:
-        show_tabs(("name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pause"), map(_fields, views))
+        show_tabs(_FIELDS, map(_fields, views))
 
 
 async def _views(program: Program) -> tuple[list[JobView], datetime]:
@@ -63,8 +63,7 @@ def _show_table(views: list[JobView], now: datetime) -> None:
     rows = []
     for view in views:
         job = view.entry.job
-        schedule = job.schedule.text if job.schedule is not None else "-"
-        rows.append((job.name, schedule, _next(view, now), _latest(view.latest, now), job.check.endpoint))
+        rows.append((job.name, job.runs_when or "-", _next(view, now), _latest(view.latest, now), job.check.endpoint))
     show_table(columns, rows)
 
 
@@ -74,7 +73,7 @@ def _next(view: JobView, now: datetime) -> Cell:
     if view.pause is not None:
         return paused(view.pause, now), "yellow"
     if view.next_at is None:
-        return "never" if view.entry.job.schedule else "on demand", "dim"
+        return no_next(view.entry.job), "dim"
     return when(view.next_at, now), "cyan"
 
 
@@ -88,7 +87,11 @@ def _latest(record: Record | None, now: datetime) -> Cell:
     return f"{word}, {relative(at, now)}", style
 
 
+_FIELDS = ("name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pause", "depends_on")
+
+
 def _fields(view: JobView) -> tuple[str, ...]:
+    from jobs.dependencies import dependencies_text
     from scheduler.cli.outcomes import outcome_cell
 
     job, latest = view.entry.job, view.latest
@@ -100,4 +103,5 @@ def _fields(view: JobView) -> tuple[str, ...]:
         iso(latest.ticket.due_at, precise=True) if latest is not None else "",
         job.check.endpoint,
         str(view.pause) if view.pause is not None else "",
+        dependencies_text(job.depends_on),
     )

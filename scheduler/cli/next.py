@@ -9,7 +9,7 @@ import typer
 
 from jobs.schedules import Interval, Schedule, Zone
 from scheduler.cli.output import Column, fail, note, on_terminal, show_table
-from scheduler.cli.subjects import Gap, Repeat, Subject, SubjectName, Timezone, ZoneOptions, subject_of
+from scheduler.cli.subjects import Gap, Repeat, Subject, SubjectName, Timezone, ZoneOptions, how_it_runs, subject_of
 from scheduler.cli.texts import iso, local, span
 
 MOST = 100_000
@@ -78,11 +78,11 @@ def _start(text: str | None, where: Zone | None) -> datetime:
 def _planned(asked: Subject) -> Schedule | None:
     """The schedule, if it makes the job run."""
     job, schedule = asked.job, asked.schedule
-    if job is not None and schedule is None:
-        note(f"{job.name} has no schedule: it runs when it is asked to")
-    elif job is not None and schedule is not None and not job.enabled:
+    if job is not None and schedule is not None and not job.enabled:
         note(f"{job.name} is disabled: it runs when it is asked to, not at {schedule.text}")
         return None
+    if job is not None and (how := how_it_runs(job)):
+        note(how)
     return schedule
 
 
@@ -130,12 +130,15 @@ def _show_table(asked: Subject, start: datetime, instants: list[datetime], dista
 def _show_json(asked: Subject, start: datetime, instants: list[datetime]) -> None:
     import json
 
+    job = asked.job
     told = {
-        "job": asked.job.name if asked.job is not None else None,
+        "job": job.name if job is not None else None,
         "schedule": asked.schedule.spec if asked.schedule is not None and _runs(asked) else None,
         "from": iso(start, precise=start.microsecond != 0),
         "next": _lines(asked.schedule, asked.zone, instants),
     }
+    if job is not None and job.depends_on:
+        told["depends_on"] = [dependency.model_dump(mode="json") for dependency in job.depends_on]
     print(json.dumps(told, indent=2))
 
 

@@ -126,5 +126,16 @@ def _job(name: str, error: ScheduleError, options: ZoneOptions) -> Subject:
     return Subject(job.schedule, None if job.schedule is None else zone_of(job.schedule), job)
 
 
+def how_it_runs(job: JobDefinition) -> str:
+    """How a job runs that has no schedule; what else is asked before one runs that has."""
+    from jobs.dependencies import dependencies_text
+
+    others = dependencies_text(job.depends_on)
+    if job.schedule is not None:
+        return f"{job.name} is run only if those it depends on are as it asks: {others}" if others else ""
+    how = f"it runs after {others}" if others else "it runs when it is asked to"
+    return f"{job.name} has no schedule: {how}"
+
+
 def _refuse(options: ZoneOptions, reason: str) -> NoReturn:
     fail(f"{options.given[0]} is for an expression without a zone: {reason}")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
     from scheduler.stores.pauses import Pause
 
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
@@ -74,3 +75,10 @@ def milliseconds(value: float | None) -> str:
     if value < 10:
         return f"{value:.1f} ms"
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.2f} s"
+
+
+def no_next(job: JobDefinition) -> str:
+    """Why there is no next due instant of a job that is enabled."""
+    if job.schedule is not None:
+        return "never"
+    return "-" if job.depends_on else "on demand"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli.output import BAD_INPUT, Cell, Column, error, note, on_terminal, show_table, show_tabs
-from scheduler.cli.texts import iso, when
+from scheduler.cli.texts import iso, no_next, when
 
 if TYPE_CHECKING:
     from config.job_files import JobSet
@@ -89,12 +89,16 @@ def _show_jobs(found: JobSet, as_json: bool) -> None:
     note(f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}, no problem")
 
 
-_FIELDS = ("name", "schedule", "check", "next_at")
+_FIELDS = ("name", "schedule", "check", "next_at", "depends_on")
 
 
 def _fields(job: JobDefinition, now: datetime) -> tuple[str, ...]:
+    from jobs.dependencies import dependencies_text
+
     at = _next(job, now)
-    return job.name, _schedule(job), _check(job), iso(at, precise=True) if at is not None else ""
+    next_at = iso(at, precise=True) if at is not None else ""
+    schedule = job.schedule.text if job.schedule is not None else ""
+    return job.name, schedule, _check(job), next_at, dependencies_text(job.depends_on)
 
 
 def _told(job: JobDefinition, now: datetime) -> dict[str, object]:
@@ -103,6 +107,7 @@ def _told(job: JobDefinition, now: datetime) -> dict[str, object]:
         "name": job.name,
         "enabled": job.enabled,
         "schedule": job.schedule.spec if job.schedule is not None else None,
+        "depends_on": [dependency.model_dump(mode="json") for dependency in job.depends_on],
         "check": _check(job),
         "next_at": iso(at, precise=True) if at is not None else None,
     }
@@ -113,14 +118,10 @@ def _cells(job: JobDefinition, now: datetime) -> tuple[Cell, ...]:
     if not job.enabled:
         next_run: Cell = "disabled", "yellow"
     elif at is None:
-        next_run = "never" if job.schedule is not None else "on demand", "dim"
+        next_run = no_next(job), "dim"
     else:
         next_run = when(at, now), "cyan"
-    return job.name, _schedule(job) or "-", _check(job), next_run
-
-
-def _schedule(job: JobDefinition) -> str:
-    return job.schedule.text if job.schedule is not None else ""
+    return job.name, job.runs_when or "-", _check(job), next_run
 
 
 def _check(job: JobDefinition) -> str:

@@ -99,6 +99,8 @@ async def test_a_new_installation_is_told_what_to_do() -> None:
 async def test_every_job_has_its_row() -> None:
     jobs = [
         entry("asked", schedule=None),
+        entry("follows", schedule=None, depends_on=["planned", {"job": "off", "condition": "failed"}]),
+        entry("gated", depends_on=["planned"]),
         entry("off", enabled=False),
         entry("planned", description="Takes the money"),
     ]
@@ -109,6 +111,8 @@ async def test_every_job_has_its_row() -> None:
         text = text_of(await page_of(desk))
 
     assert "asked http://127.0.0.1:9/ on demand - no run yet -" in text
+    assert "follows http://127.0.0.1:9/ after planned, off (failed) - no run yet -" in text
+    assert "gated http://127.0.0.1:9/ every 10s if planned in 8 s no run yet -" in text
     assert "off http://127.0.0.1:9/ disabled - no run yet -" in text
     assert "planned Takes the money every 10s in 8 s succeeded 2 s ago 12 ms" in text
 

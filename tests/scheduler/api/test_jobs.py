@@ -26,6 +26,8 @@ async def test_a_job_is_listed_with_its_schedule_its_next_instant_and_its_latest
         "kind": "http",
         "endpoint": "http://127.0.0.1:9/",
         "schedule": {"every": "10s"},
+        "depends_on": [],
+        "dependents": [],
         "next_at": "2026-03-01T12:00:10Z",
         "pause": None,
         "origin": "jobs.yaml:1",
@@ -33,6 +35,15 @@ async def test_a_job_is_listed_with_its_schedule_its_next_instant_and_its_latest
         "url": "/api/jobs/checkout",
     }
     assert (latest["id"], latest["outcome"]) == (run_id, "succeeded")
+
+
+async def test_a_job_is_listed_with_what_it_depends_on_and_what_depends_on_it() -> None:
+    jobs = [entry("database"), entry("report", None, depends_on=[{"job": "database", "within": "5m"}])]
+    async with Desk(jobs=jobs) as desk:
+        database, report = (await desk.get("/api/jobs")).json()["jobs"]
+
+    assert database["dependents"] == ["report"]
+    assert report["depends_on"] == [{"job": "database", "condition": "succeeded", "within": "5m", "wait": "0s"}]
 
 
 async def test_a_job_without_runs_has_no_latest_one() -> None:

@@ -32,10 +32,10 @@ def test_jobs_are_lines_of_tabs_in_a_pipe() -> None:
 
     rows = [line.split("\t") for line in said.lines]
     assert (said.code, said.stderr) == (0, "")
-    assert rows[0] == ["name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pause"]
+    assert rows[0] == ["name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pause", "depends_on"]
     assert rows[1][0:2] == ["checkout-api", "0 0 0 1 1 *"]
     assert rows[1][2].endswith("-01-01T00:00:00.000Z")
-    assert rows[1][3:] == ["", "", URL, ""]
+    assert rows[1][3:] == ["", "", URL, "", ""]
     assert [row[0] for row in rows[2:]] == ["never", "off", "on-demand"]
     assert {row[2] for row in rows[2:]} == {""}
 
@@ -74,3 +74,20 @@ def test_many_jobs_are_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(command, "_PAGE", 1)
 
     assert len(invoke("jobs").lines) == 5
+
+
+def test_a_job_shows_what_it_depends_on(job_folder: Path) -> None:
+    write_jobs(
+        job_folder,
+        database={"schedule": {"every": "1m"}, "check": {"url": URL}},
+        report={"check": {"url": URL}, "depends_on": [{"job": "database", "condition": "failed"}]},
+        mail={"schedule": {"every": "1m"}, "check": {"url": URL}, "depends_on": ["database"]},
+    )
+
+    piped = {line.split("\t")[0]: line.split("\t") for line in invoke("jobs").lines}
+    shown = {line.split()[0]: line for line in invoke("jobs", terminal=True).lines if line.strip()}
+
+    assert (piped["report"][1], piped["report"][7]) == ("", "database (failed)")
+    assert "after database (failed)" in shown["report"]
+    assert "on demand" not in shown["report"]
+    assert "every 1m if database" in shown["mail"]

@@ -12,6 +12,7 @@ import pytest
 from jobs.definition import NAME_PATTERN
 from scheduler.cli.subjects import JOB_NAME
 from tests.scheduler.cli.command import invoke
+from tests.scheduler.cli.job_files import write_jobs
 
 JOBS = """
 jobs:
@@ -346,3 +347,34 @@ def test_the_end_of_the_calendar_is_no_error_on_a_zones_clock() -> None:
 
     assert said.code == 0
     assert [line[:4] for line in said.lines] == ["9999"]
+
+
+@pytest.fixture
+def _depending(job_folder: Path) -> None:
+    check = {"check": {"url": "http://127.0.0.1:9/"}}
+    database = {"job": "database", "within": "5m"}
+    write_jobs(
+        job_folder,
+        database=check | {"schedule": "0 */5 * * * *"},
+        report=check | {"depends_on": ["database", {"job": "mail", "condition": "finished"}]},
+        mail=check | {"schedule": "0 */5 * * * *", "depends_on": [database]},
+    )
+
+
+@pytest.mark.usefixtures("_depending")
+def test_a_job_without_a_schedule_says_after_which_jobs_it_runs() -> None:
+    said = invoke("next", "report")
+
+    assert (said.code, said.stdout) == (0, "")
+    assert said.stderr == "report has no schedule: it runs after database, mail (finished)\n"
+    told = json.loads(invoke("next", "report", "--json").stdout)
+    assert told["next"] == []
+    assert [one["job"] for one in told["depends_on"]] == ["database", "mail"]
+
+
+@pytest.mark.usefixtures("_depending")
+def test_a_scheduled_job_says_what_it_is_asked_before_it_runs() -> None:
+    said = invoke("next", "mail", "--count", "1", "--from", "2024-01-01")
+
+    assert said.lines == ["2024-01-01T00:05:00Z"]
+    assert said.stderr == "mail is run only if those it depends on are as it asks: database (within 5m)\n"

@@ -52,13 +52,13 @@ def test_jobs_of_a_good_file_are_listed_with_tabs_in_a_pipe(good: str) -> None:
 
     rows = [line.split("\t") for line in said.lines]
     assert (said.code, said.stderr) == (0, "4 jobs, no problem\n")
-    assert rows[0] == ["name", "schedule", "check", "next_at"]
+    assert rows[0] == ["name", "schedule", "check", "next_at", "depends_on"]
     assert rows[1][:3] == ["checkout-api", "0 */5 * * * *", "http HEAD http://127.0.0.1:9/health"]
     assert rows[1][3].endswith(":00.000Z")
     assert rows[2:] == [
-        ["off", "every 1m", "http GET http://127.0.0.1:9/", ""],
-        ["on-demand", "", "http GET http://127.0.0.1:9/", ""],
-        ["never", "0 0 0 30 2 *", "http GET http://127.0.0.1:9/", ""],
+        ["off", "every 1m", "http GET http://127.0.0.1:9/", "", ""],
+        ["on-demand", "", "http GET http://127.0.0.1:9/", "", ""],
+        ["never", "0 0 0 30 2 *", "http GET http://127.0.0.1:9/", "", ""],
     ]
 
 
@@ -88,6 +88,7 @@ def test_json_holds_the_jobs(good: str) -> None:
         "name": "off",
         "enabled": False,
         "schedule": {"every": "1m"},
+        "depends_on": [],
         "check": "http GET http://127.0.0.1:9/",
         "next_at": None,
     }
