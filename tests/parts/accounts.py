@@ -1,0 +1,150 @@
+"""Every due instant accounted for: what is kept of jobs that are due each second, compared with what a target saw.
+
+    account = Account(jobs=names, since=instant, until=instant)     # whole seconds, both included
+    await account.complete(store, within=60)                        # until nothing is missing or under way
+    account.problems(await kept(store, names), hits)                # sentences; [] is good
+
+Read through the program's own stores, so that it holds for SQLite and Azure Tables alike. For tests that kill.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jobs.runs import ErrorClass, Outcome, Run
+from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.port import Store
+from scheduler.stores.runs import Record, Runs
+
+_SECOND = timedelta(seconds=1)
+_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """`of_jobs`: records as each job's history gives them; `of_all`: the same from the history of all jobs."""
+
+    of_jobs: Mapping[str, Sequence[Record]]
+    of_all: Sequence[Record]
+    letters: frozenset[str]
+    """The ids of the runs that are dead letters."""
+
+
+async def kept(store: Store, jobs: Sequence[str]) -> Kept:
+    runs = Runs(store)
+    await runs.unfinished()  # puts right what the last crash left half finished, as each tick and start does
+    of_jobs = {job: [record async for record in _records(runs, job)] for job in jobs}
+    of_all = [record async for record in _records(runs, None)]
+    letters: list[str] = []
+    after = ""
+    while page := await DeadLetters(store).list(limit=_PAGE, after=after):
+        letters += [letter.ticket.id for letter in page if letter.ticket is not None]
+        after = page[-1].id
+    return Kept(of_jobs, of_all, frozenset(letters))
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    jobs: Sequence[str]
+    since: datetime
+    until: datetime
+    once: frozenset[str] = frozenset()
+    """Jobs whose target must not see a run twice."""
+
+    async def complete(self, store: Store, within: float) -> None:
+        """Until every instant has a finished run. Raises TimeoutError, with what is missing."""
+        runs = Runs(store)
+        missing: list[str] = []
+        try:
+            async with asyncio.timeout(within):
+                for job in self.jobs:
+                    while missing := await self._unfinished(runs, job):  # noqa: ASYNC110 - it is in a store
+                        await asyncio.sleep(0.25)
+        except TimeoutError:
+            raise TimeoutError(f"not finished after {within} s: {', '.join(missing)}") from None
+
+    def problems(self, kept: Kept, hits: Counter[str]) -> list[str]:
+        """What is wrong, one sentence each. `hits`: how often the target was asked, by run id."""
+        return [
+            *(problem for job in self.jobs for problem in self._of_job(job, kept.of_jobs[job])),
+            *_of_lists(kept),
+            *(problem for run in _finished(kept.of_all) for problem in self._of_run(run, kept, hits[run.id])),
+            *(
+                f"{run_id} was run, but is not kept"
+                for run_id in hits.keys() - {each.ticket.id for each in kept.of_all}
+            ),
+        ]
+
+    def summary(self, kept: Kept, hits: Counter[str]) -> str:
+        """What became of the runs, for who reads a test's output."""
+        runs = list(_finished(kept.of_all))
+        ends = Counter(f"{run.outcome} {run.error or run.message[:20]}".strip() for run in runs)
+        again = sum(count > 1 for count in hits.values())
+        late = sorted(run.lateness_ms / 1000 for run in runs)
+        told = ", ".join(f"{count} {end}" for end, count in ends.most_common())
+        return (
+            f"{len(runs)} runs due {self.since:%H:%M:%S} to {self.until:%H:%M:%S}: {told}; the targets of {again} were "
+            f"asked more than once; {len(kept.letters)} dead letters; late by {late[len(late) // 2]:.2f} s, at most "
+            f"{late[-1]:.2f} s"
+        )
+
+    async def _unfinished(self, runs: Runs, job: str) -> list[str]:
+        left = dict.fromkeys(self._instants(), "no record")
+        for run_id, state in (await runs.states_between(job, self.since, self.until)).items():
+            at = datetime.strptime(run_id.rpartition("@")[2], "%Y%m%dT%H%M%S.%f%z")
+            if state in tuple(Outcome):
+                left.pop(at, None)
+            else:
+                left[at] = state
+        return [f"{job} at {at:%H:%M:%S}: {state}" for at, state in left.items()]
+
+    def _instants(self) -> Iterator[datetime]:
+        at = self.since
+        while at <= self.until:
+            yield at
+            at += _SECOND
+
+    def _of_job(self, job: str, records: Sequence[Record]) -> Iterator[str]:
+        found = Counter(record.ticket.due_at for record in records)
+        for at in self._instants():
+            if found[at] != 1:
+                yield f"{job} has {found[at]} records of what was due at {at:%H:%M:%S}"
+        yield from (f"{job} was never due at {at}" for at in found if at.microsecond)
+
+    def _of_run(self, run: Run, kept: Kept, hits: int) -> Iterator[str]:
+        if run.outcome is Outcome.SUCCEEDED and not hits:
+            yield f"{run.id} succeeded, but its target was not asked"
+        if run.outcome is not Outcome.SUCCEEDED and not run.message:
+            yield f"{run.id} {run.outcome} without a reason"
+        if run.error is ErrorClass.DEAD_LETTERED and run.id not in kept.letters:
+            yield f"{run.id} was given up, but is no dead letter"
+        if run.job in self.once and hits > 1:
+            yield f"{run.id} may have one effect, and its target was asked {hits} times"
+
+
+def _of_lists(kept: Kept) -> Iterator[str]:
+    of_jobs = Counter(record.ticket.id for records in kept.of_jobs.values() for record in records)
+    of_all = Counter(record.ticket.id for record in kept.of_all)
+    for counted, where in ((of_jobs, "its job's history"), (of_all, "the history of all jobs")):
+        yield from (f"{run_id} is {count} times in {where}" for run_id, count in counted.items() if count > 1)
+    # While runs go on, what was read first may lack what was read last.
+    yield from (f"{run_id} is in its job's history only" for run_id in of_jobs.keys() - of_all.keys())
+
+
+def _finished(records: Sequence[Record]) -> Iterator[Run]:
+    return (record.run for record in records if record.run is not None)
+
+
+async def _records(runs: Runs, job: str | None) -> AsyncIterator[Record]:
+    continuation = None
+    while True:
+        page = await runs.list(job, limit=_PAGE, continuation=continuation)
+        for record in page.records:
+            yield record
+        continuation = page.continuation
+        if continuation is None:
+            return

@@ -1,0 +1,82 @@
+"""The account of due instants finds what is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobs.runs import ErrorClass, Outcome, Run, Ticket
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters
+from scheduler.stores.runs import Claim, Runs
+from tests.parts.accounts import Account, kept
+from tests.scheduler.stores.memory import MemoryStore
+
+AT = datetime(2026, 11, 25, 1, 50, 30, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+ACCOUNT = Account(("a",), AT, AT + SECOND)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+def ticket(at: datetime) -> Ticket:
+    return Ticket.scheduled("a", at, "")
+
+
+async def ran(store: MemoryStore, at: datetime, outcome: Outcome = Outcome.SUCCEEDED, **more: ErrorClass | str) -> None:
+    of = ticket(at)
+    claim = await Runs(store).claim(of, "me", at + SECOND, at)
+    assert isinstance(claim, Claim)
+    await Runs(store).finish(claim, Run(of.id, "a", of.trigger, outcome, at, at, at, **more))  # type: ignore[arg-type]
+
+
+async def problems(store: MemoryStore, account: Account = ACCOUNT, **hits: int) -> list[str]:
+    """`hits`: of the first and the second instant; one each if not said."""
+    names = {"first": ticket(AT).id, "second": ticket(AT + SECOND).id, "third": ticket(AT + 2 * SECOND).id}
+    counted = {"first": 1, "second": 1} | hits
+    return account.problems(await kept(store, account.jobs), Counter({names[which]: n for which, n in counted.items()}))
+
+
+async def test_a_run_for_each_instant_is_no_problem(store: MemoryStore) -> None:
+    await ran(store, AT)
+    await ran(store, AT + SECOND)
+    await ACCOUNT.complete(store, within=5)
+    assert await problems(store) == []
+
+
+async def test_a_missing_instant_is_told_and_so_is_a_run_that_was_not_kept(store: MemoryStore) -> None:
+    await ran(store, AT)
+    with pytest.raises(TimeoutError, match="a at 01:50:31: no record"):
+        await ACCOUNT.complete(store, within=0.01)
+    assert await problems(store) == [
+        "a has 0 records of what was due at 01:50:31",
+        "a@20261125T015031.000Z was run, but is not kept",
+    ]
+
+
+async def test_a_success_without_a_request_is_told(store: MemoryStore) -> None:
+    await ran(store, AT)
+    await ran(store, AT + SECOND)
+    assert await problems(store, second=0) == ["a@20261125T015031.000Z succeeded, but its target was not asked"]
+
+
+async def test_a_second_request_for_a_run_of_one_effect_is_told(store: MemoryStore) -> None:
+    await ran(store, AT)
+    await ran(store, AT + SECOND)
+    once = Account(("a",), AT, AT + SECOND, once=frozenset({"a"}))
+    assert await problems(store, second=2) == []
+    assert await problems(store, once, second=2) == [
+        "a@20261125T015031.000Z may have one effect, and its target was asked 2 times"
+    ]
+
+
+async def test_a_run_that_was_given_up_has_to_be_a_dead_letter(store: MemoryStore) -> None:
+    await ran(store, AT)
+    await ran(store, AT + SECOND, Outcome.FAILED, error=ErrorClass.DEAD_LETTERED, message="given up")
+    assert await problems(store) == ["a@20261125T015031.000Z was given up, but is no dead letter"]
+    await DeadLetters(store).add(DeadLetter.of_ticket(ticket(AT + SECOND), "given up", AT))
+    assert await problems(store) == []
