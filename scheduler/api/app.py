@@ -25,8 +25,8 @@ from scheduler.api.problems import UnexpectedErrors, add_problem_handlers, descr
 from scheduler.services import Services
 
 
-def create_api(services: Services, *, hosts: Sequence[str] = ("*",)) -> FastAPI:
-    """The whole HTTP surface over these services.
+def create_api(services: Services, *, hosts: Sequence[str] = ("*",), keyed: bool = False) -> FastAPI:
+    """The whole HTTP surface over these services. `keyed`: the host asks for a key everywhere but at the health routes.
 
     `hosts`: the names it answers to. The embedded host has no identities yet: a page of somebody else's site that makes
     its own name point to loopback (DNS rebinding) must not count as ours.
@@ -42,6 +42,7 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",)) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     api.state.services = services
+    api.state.keyed = keyed
     api.include_router(health_routes.router)
     api.include_router(routes.router)
     api.include_router(pause_routes.router)

@@ -1,6 +1,7 @@
 """What is answered while the program cannot be opened, in place of the whole API. Made by scheduler.functions_host.
 
-The process lives and says so: restarting it would mend nothing. Everything else is a problem that says what to mend.
+The process lives and says so: restarting it would mend nothing. Everything else is a problem that says what to mend,
+except at the health routes, which need no key: what is wrong may name files, hosts and accounts.
 """
 
 from __future__ import annotations
@@ -22,14 +23,22 @@ from scheduler.api.problems import RETRY_AFTER, Invalid, problem
 MOST_ERRORS = 100
 """Of a folder of broken files; the detail says how many there are."""
 
+_HEALTH = "/api/health"
+_UNTOLD = (
+    "The program cannot be opened, so nothing runs: GET /api/status tells why, to those with a key; so does the log."
+)
+
 
 def create_closed_api(detail: str, problems: Sequence[Problem] = ()) -> Starlette:
-    """503 with `detail` and each problem at every address; 200 at /api/health/live."""
+    """503 with `detail` and each problem at every address that needs a key, without them at the health routes; 200 at
+    /api/health/live."""
     errors = [_invalid(each) for each in problems[:MOST_ERRORS]] or None
 
     async def closed(request: Request) -> JSONResponse:
-        headers = {"Retry-After": RETRY_AFTER}
-        return problem(request.url.path, HTTPStatus.SERVICE_UNAVAILABLE, detail, errors=errors, headers=headers)
+        path, headers = request.url.path, {"Retry-After": RETRY_AFTER}
+        if path == _HEALTH or path.startswith(f"{_HEALTH}/"):
+            return problem(path, HTTPStatus.SERVICE_UNAVAILABLE, _UNTOLD, headers=headers)
+        return problem(path, HTTPStatus.SERVICE_UNAVAILABLE, detail, errors=errors, headers=headers)
 
     async def live(request: Request) -> JSONResponse:
         return JSONResponse(LiveModel().model_dump())

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from jobs.dependencies import Dependency
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Trigger
-from scheduler.health import HealthReport, Status
+from scheduler.health import HealthReport, PartHealth, Status
 from scheduler.queries import JobView
 from scheduler.stores.pauses import Pause
 from scheduler.stores.runs import Record, RunState
@@ -257,9 +257,17 @@ class HealthModel(BaseModel):
     parts: list[PartModel]
 
     @classmethod
-    def of(cls, report: HealthReport, *, environment: str, version: str) -> HealthModel:
-        parts = [PartModel(name=part.name, status=part.status, message=part.message) for part in report.parts]
+    def of(cls, report: HealthReport, *, environment: str, version: str, told: bool = True) -> HealthModel:
+        """`told`: with the parts' messages."""
+        parts = [
+            PartModel(name=part.name, status=part.status, message=part.message if told else _untold(part))
+            for part in report.parts
+        ]
         return cls(status=report.status, environment=environment, version=version, parts=parts)
+
+
+def _untold(part: PartHealth) -> str:
+    return "" if part.status is Status.OK else "GET /api/status tells why, to those with a key"
 
 
 class LiveModel(BaseModel):

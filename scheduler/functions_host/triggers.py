@@ -79,7 +79,7 @@ class FunctionsHost:
             return closed_api(error)
         from scheduler.api.app import create_api
 
-        self._api = self._api or create_api(program.services())
+        self._api = self._api or create_api(program.services(), keyed=True)
         return self._api
 
     def _opener(self) -> Opening:

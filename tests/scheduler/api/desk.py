@@ -28,7 +28,13 @@ BASE = "http://scheduler.test"
 class Desk:
     """`async with Desk(...) as desk: answer = await desk.get("/api/jobs")`. Steps and jobs are the Shop's."""
 
-    def __init__(self, *steps: Step, jobs: Sequence[Entry] | None = None, data: MemoryData | None = None) -> None:
+    def __init__(
+        self,
+        *steps: Step,
+        jobs: Sequence[Entry] | None = None,
+        data: MemoryData | None = None,
+        keyed: bool = False,
+    ) -> None:
         self.shop = Shop(*steps, jobs=jobs, data=data)
         self.dispatch = InProcessDispatch(self.shop.worker.submit)
         self.health = Health()
@@ -45,7 +51,7 @@ class Desk:
             environment="test",
             version="1.2.3",
         )
-        self.app = create_api(self.services)
+        self.app = create_api(self.services, keyed=keyed)
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url=BASE)
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""GET /api/health, /api/health/live and /api/health/ready."""
+"""GET /api/health, /api/health/live, /api/health/ready and /api/status."""
 
 from __future__ import annotations
 
@@ -25,6 +25,31 @@ async def test_health_names_every_part_and_how_it_is() -> None:
             {"name": "datadog", "status": "degraded", "message": "HTTP 403: look at the key"},
         ],
     }
+
+
+@pytest.mark.parametrize("address", ["/api/health", "/api/health/ready"])
+async def test_where_all_else_needs_a_key_health_names_parts_and_no_internals(address: str) -> None:
+    async with Desk(keyed=True) as desk:
+        desk.part("jobs", Status.OK, "412 jobs are watched")
+        desk.part("store", Status.DOWN, "store /home/data/scheduler.db: disk full")
+
+        answer = await desk.get(address)
+        told = await desk.get("/api/status")
+
+    assert (answer.status_code, answer.headers["Retry-After"], answer.json()["version"]) == (503, "5", "1.2.3")
+    assert answer.json()["parts"] == [
+        {"name": "jobs", "status": "ok", "message": ""},
+        {"name": "store", "status": "down", "message": "GET /api/status tells why, to those with a key"},
+    ]
+    assert told.status_code == 503
+    assert told.json()["parts"][1]["message"] == "store /home/data/scheduler.db: disk full"
+
+
+async def test_status_says_the_same_as_health_where_nothing_needs_a_key() -> None:
+    async with Desk() as desk:
+        desk.part("datadog", Status.DEGRADED, "HTTP 403: look at the key")
+
+        assert (await desk.get("/api/status")).json() == (await desk.get("/api/health")).json()
 
 
 @pytest.mark.parametrize("address", ["/api/health", "/api/health/ready"])

@@ -36,6 +36,7 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("get", "/api/runs"): RunList,
     ("get", "/api/runs/{run_id}"): RunModel,
     ("post", "/api/runs/{run_id}/cancel"): RunModel,
+    ("get", "/api/status"): HealthModel,
     ("get", "/api/watchdog"): WatchdogModel,
 }
 
@@ -115,6 +116,7 @@ def _references(node: Any) -> Iterator[str]:
         ("/api/jobs", JobList),
         ("/api/jobs/checkout", JobDetail),
         ("/api/runs", RunList),
+        ("/api/status", HealthModel),
         ("/api/watchdog", WatchdogModel),
         ("/api/runs?limit=0", Problem),
         ("/api/jobs/chekout", Problem),

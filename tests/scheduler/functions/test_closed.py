@@ -74,7 +74,7 @@ async def test_the_log_names_file_line_and_key(host: FunctionsHost, caplog: pyte
     assert record.exc_info is None
 
 
-@pytest.mark.parametrize("path", ["/api/health/ready", "/api/health", "/api/jobs?code=key", "/api/dashboard"])
+@pytest.mark.parametrize("path", ["/api/status", "/api/healthy", "/api/jobs?code=key", "/api/dashboard"])
 async def test_who_asks_is_told_what_to_mend(host: FunctionsHost, path: str, tmp_path: Path) -> None:
     answer = await ask(host, "GET", path)
 
@@ -91,6 +91,16 @@ async def test_who_asks_is_told_what_to_mend(host: FunctionsHost, path: str, tmp
             "message": "unknown key, did you mean retry?",
         },
     ]
+
+
+@pytest.mark.parametrize("path", ["/api/health/ready", "/api/health", "/api/health/else"])
+async def test_who_asks_without_a_key_is_told_where_it_stands(host: FunctionsHost, path: str) -> None:
+    answer = await ask(host, "GET", path)
+
+    assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
+    problem = answer.json()
+    assert "GET /api/status tells why" in problem["detail"]
+    assert "errors" not in problem
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "HEAD"])
@@ -118,7 +128,7 @@ async def test_whether_the_process_lives_is_told_without_opening_the_program(
 async def test_of_very_many_problems_the_first_hundred_are_listed(host: FunctionsHost, tmp_path: Path) -> None:
     write_jobs(tmp_path / "jobs", **{f"job{number}": {"check": CHECK, "x": 1} for number in range(200)})
 
-    problem = (await ask(host, "GET", "/api/health/ready")).json()
+    problem = (await ask(host, "GET", "/api/status")).json()
 
     assert "201 problems" in problem["detail"]
     assert len(problem["errors"]) == 100
@@ -134,12 +144,14 @@ async def test_on_the_worker_nothing_but_the_invocation_fails(
         ticked = await worker.timer("tick")
         worked = await worker.queue("work", "{}")
         ready = await worker.http("GET", "/api/health/ready")
+        status = await worker.http("GET", "/api/status", key="read")
         live = await worker.http("GET", "/api/health/live")
 
     for failure in (ticked.failure, worked.failure):
         assert failure is not None
         assert "jobs/jobs.yaml:4: jobs.checkout.retires: unknown key" in failure
-    assert (ready.status, ready.failure, len(ready.json()["errors"])) == (503, None, 2)
+    assert (ready.status, ready.failure) == (503, None)
+    assert (status.status, status.failure, len(status.json()["errors"])) == (503, None, 2)
     assert live.status == 200
 
 
@@ -258,7 +270,7 @@ async def test_a_mistake_of_the_program_is_told_in_the_log_alone(
     monkeypatch.setattr(opening, "open_program", broken)
     host = FunctionsHost(environment("UseDevelopmentStorage=true", "scheduler", tmp_path / "jobs"))
 
-    answer = await ask(host, "GET", "/api/health/ready")
+    answer = await ask(host, "GET", "/api/status")
 
     assert answer.status == 503
     assert answer.json()["detail"] == "The program cannot be opened; the log has the details."

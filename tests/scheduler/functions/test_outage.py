@@ -66,7 +66,7 @@ async def test_a_store_that_is_away_at_the_start_is_told_and_opened_once_it_is_t
     await tables.cut()
     with pytest.raises(StoreUnavailable, match=r"Azure table health cannot be used .* look at the storage account"):
         await host.tick()
-    assert_away(await ask(host, "GET", "/api/health/ready"), "Azure table health cannot be used")
+    assert_away(await ask(host, "GET", "/api/status"), "Azure table health cannot be used")
     assert (await ask(host, "GET", "/api/health/live")).status == 200
 
     await tables.mend()
@@ -81,7 +81,7 @@ async def test_a_queue_that_is_away_at_the_start_is_told_and_opened_once_it_is_t
     await queues.cut()
     with pytest.raises(DispatchError, match=r"-runs' cannot be opened .* look at the storage account"):
         await host.tick()
-    assert_away(await ask(host, "GET", "/api/health"), f"queue '{storage_prefix}-runs' cannot be opened")
+    assert_away(await ask(host, "GET", "/api/status"), f"queue '{storage_prefix}-runs' cannot be opened")
 
     await queues.mend()
 
