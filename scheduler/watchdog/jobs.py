@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
 from jobs.ports import Clock
@@ -97,7 +97,10 @@ class JobWatch:
     def _judge(self, job: str, now: datetime) -> JobTrouble | None:
         schedule, began = self._schedules[job]
         last = self._noted.newest(job)
-        trouble = judge(job, schedule, began if last is None else max(began, last), now)
+        entry = self._catalog.find(job)
+        waits = max((one.wait for one in entry.job.depends_on), default=0.0) if entry is not None else 0.0
+        since = began if last is None else max(began, last)
+        trouble = judge(job, schedule, since, now, waits=timedelta(seconds=waits))
         return None if trouble is None else replace(trouble, last=last)
 
     async def _ask(self, jobs: Sequence[str]) -> None:

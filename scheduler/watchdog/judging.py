@@ -24,12 +24,17 @@ _NAMED = 5
 """Jobs of each kind that health names; GET /api/watchdog has more of them."""
 
 
-def judge(job: str, schedule: Schedule, since: datetime, now: datetime) -> JobTrouble | None:
-    """None if all is well. `since`: the newest due instant that has a run, or when watching began, if that is later."""
+def judge(
+    job: str, schedule: Schedule, since: datetime, now: datetime, *, waits: timedelta = timedelta()
+) -> JobTrouble | None:
+    """None if all is well. `since`: the newest due instant that has a run, or when watching began, if that is later.
+
+    `waits`: for so long a run of the job may wait for others before it begins.
+    """
     first = schedule.next_after(since)
-    if first is None or now - first <= LATE_AFTER:
+    if first is None or now - first <= LATE_AFTER + waits:
         return None
-    silent = _is_silent(schedule, since, first, now)
+    silent = _is_silent(schedule, since, first, now - waits)
     return JobTrouble(job, Trouble.SILENT if silent else Trouble.LATE, first)
 
 

@@ -196,11 +196,20 @@ async def test_what_fell_due_before_the_process_began_is_not_told() -> None:
     assert await yard.troubles() == {}
 
 
-async def test_disabled_jobs_and_jobs_on_demand_are_not_watched() -> None:
-    yard = Yard(entry("off", enabled=False), entry("asked", None))
+async def test_jobs_that_no_schedule_starts_are_not_watched() -> None:
+    yard = Yard(entry("off", enabled=False), entry("asked", None), entry("follows", None, depends_on=["asked"]))
     yard.clock.move(1000)
 
     assert await yard.jobs.look(MOST_JOBS) == JobsFound(0)
+
+
+async def test_a_job_that_may_wait_for_others_is_late_after_that() -> None:
+    yard = Yard(entry(schedule="every 1h", depends_on=[{"job": "other", "wait": "5m"}]), entry("other", None))
+
+    yard.clock.move(3600 + 300 + BOUND)
+    assert await yard.troubles() == {}
+    yard.clock.move(1)
+    assert await yard.troubles() == {"checkout": Trouble.LATE}
 
 
 async def test_a_paused_job_is_not_watched_and_afterwards_begins_anew() -> None:
