@@ -218,11 +218,11 @@ def _show(letters: list[DeadLetter] | tuple[DeadLetter, ...]) -> None:
     elif letters:
         columns = (
             Column("id", "bold"),
-            Column("given up"),
-            Column("job", whole=False),
-            Column("attempts", right=True),
+            Column("given up", spare=True),
+            Column("job"),
+            Column("attempts", right=True, spare=True),
             Column("state"),
-            Column("reason", whole=False),
+            Column("reason", whole=False, least=20),
         )
         show_table(columns, map(_cells, letters))
 

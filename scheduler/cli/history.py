@@ -81,10 +81,11 @@ def _show_table(records: list[Record]) -> None:
     columns = (
         Column("due"),
         Column("outcome"),
-        Column("attempts", right=True),
+        Column("trigger", "dim", spare=True),
+        Column("attempts", right=True, spare=True),
         Column("took", right=True),
-        Column("late", right=True),
-        Column("error"),
+        Column("late", right=True, spare=True),
+        Column("error", spare=True),
         Column("what happened", whole=False),
     )
     show_table(columns, map(_cells, records), title=records[0].ticket.job)
@@ -93,9 +94,10 @@ def _show_table(records: list[Record]) -> None:
 def _cells(record: Record) -> tuple[Cell, ...]:
     from scheduler.cli.outcomes import outcome_cell
 
-    due, run = local(record.ticket.due_at), record.run
+    due, trigger, run = local(record.ticket.due_at), str(record.ticket.trigger), record.run
     if run is None:
         # What `cancel` wants to know.
-        return due, outcome_cell(record), "-", "-", "-", "", (record.ticket.id, "dim")
+        return due, outcome_cell(record), trigger, "-", "-", "-", "", (record.ticket.id, "dim")
     took, late = milliseconds(run.duration_ms), milliseconds(run.lateness_ms)
-    return due, outcome_cell(record), str(len(run.attempts)), took, late, (run.error or "", "red"), run.message
+    error: Cell = run.error or "", "red"
+    return due, outcome_cell(record), trigger, str(len(run.attempts)), took, late, error, run.message

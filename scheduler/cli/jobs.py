@@ -54,11 +54,11 @@ async def _views(program: Program) -> tuple[list[JobView], datetime]:
 
 def _show_table(views: list[JobView], now: datetime) -> None:
     columns = (
-        Column("job", "bold", whole=False),
-        Column("schedule"),
+        Column("job", "bold"),
+        Column("schedule", whole=False, least=16),
         Column("next run"),
         Column("latest"),
-        Column("endpoint", "dim", whole=False),
+        Column("endpoint", "dim", whole=False, spare=True),
     )
     rows = []
     for view in views:

@@ -63,7 +63,7 @@ def show_runs(records: Sequence[Record]) -> None:
         show_tabs(RUN_FIELDS, map(run_fields, records))
     elif records:
         columns = (
-            Column("job", "bold", whole=False),
+            Column("job", "bold"),
             Column("due"),
             Column("outcome"),
             Column("what happened", whole=False),

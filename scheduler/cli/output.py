@@ -8,13 +8,29 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from scheduler.cli.widths import Column, fitted
+
 if TYPE_CHECKING:
     from rich.console import Console
+
+__all__ = [
+    "BAD_INPUT",
+    "FAILED",
+    "Cell",
+    "Column",
+    "clean",
+    "console",
+    "error",
+    "fail",
+    "note",
+    "on_terminal",
+    "show_table",
+    "show_tabs",
+]
 
 FAILED = 1
 BAD_INPUT = 2
@@ -22,15 +38,8 @@ BAD_INPUT = 2
 Cell = str | tuple[str, str]
 """A text, or a text and its rich style."""
 
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """Of a table on a terminal. A `whole` one is never broken into lines."""
-
-    title: str
-    style: str = ""
-    right: bool = False
-    whole: bool = True
+_EDGES, _GAP = 2, 3
+"""Characters that a table takes beside its columns, and between two of them."""
 
 
 def on_terminal() -> bool:
@@ -46,24 +55,36 @@ def console() -> Console:
 
 
 def show_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, title: str = "") -> None:
-    """A table for a person."""
+    """A table for a person, as wide as the terminal at most."""
     from rich import box
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
+    screen = console()
+    cells = [[_styled(cell) for cell in row] for row in rows]
+    texts = [[clean(text) for text, _ in row] for row in cells]
+    natural = [max(map(cell_len, (column.title, *shown))) for column, *shown in zip(columns, *texts, strict=True)]
+    widths = fitted(columns, natural, screen.width - _EDGES, _GAP)
     table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left", pad_edge=False)
-    for column in columns:
+    for column, width in zip(columns, widths, strict=True):
         justify = "right" if column.right else "left"
-        table.add_column(
-            column.title,
-            style=column.style,
-            justify=justify,  # type: ignore[arg-type]
-            no_wrap=column.whole,
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(Text(clean(cell)) if isinstance(cell, str) else Text(clean(cell[0]), cell[1]) for cell in row))
-    console().print(table)
+        if width is not None:
+            table.add_column(
+                column.title,
+                style=column.style,
+                justify=justify,  # type: ignore[arg-type]
+                width=width,
+                overflow="fold",
+            )
+    for row, shown in zip(cells, texts, strict=True):
+        kept = zip(shown, row, widths, strict=True)
+        table.add_row(*(Text(text, style) for text, (_, style), width in kept if width is not None))
+    screen.print(table)
+
+
+def _styled(cell: Cell) -> tuple[str, str]:
+    return (cell, "") if isinstance(cell, str) else cell
 
 
 def show_tabs(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -91,9 +91,9 @@ class Count:
 
     @property
     def text(self) -> str:
-        """`3 runs over: 2 succeeded, 1 failed`."""
+        """`3 over: 2 succeeded, 1 failed`."""
         each = ", ".join(f"{number} {outcome}" for outcome, number in self._outcomes.most_common())
-        return f"{self._outcomes.total()} runs over: {each}"
+        return f"{self._outcomes.total()} over: {each}"
 
 
 def _text(text: str, style: str = "") -> Text:

@@ -78,9 +78,9 @@ def _show_jobs(found: JobSet, as_json: bool) -> None:
         print(json.dumps({"valid": True, "jobs": [_told(job, now) for job in jobs]}, indent=2))
     elif on_terminal():
         columns = (
-            Column("job", "bold", whole=False),
-            Column("schedule"),
-            Column("check", whole=False),
+            Column("job", "bold"),
+            Column("schedule", whole=False, least=16),
+            Column("check", whole=False, spare=True),
             Column("next run"),
         )
         show_table(columns, (_cells(job, now) for job in jobs))

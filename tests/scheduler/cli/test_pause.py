@@ -20,7 +20,8 @@ def _jobs(job_folder: Path) -> None:
 
 
 def pause_column() -> str:
-    return invoke("jobs").lines[1].split("\t")[-1]
+    names, row = (line.split("\t") for line in invoke("jobs").lines[:2])
+    return row[names.index("pause")]
 
 
 def test_a_job_is_paused_until_an_instant_and_everybody_sees_it() -> None:

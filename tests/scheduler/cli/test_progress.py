@@ -22,4 +22,4 @@ def test_runs_that_are_over_are_counted_by_outcome() -> None:
             count.run_finished(RunFinished(skipped_run(None, ticket, clock, "it is paused")))
         count.run_finished(RunFinished(cancelled_run(None, ticket, now, now, asked="on the command line")))
 
-    assert count.text == "3 runs over: 2 skipped, 1 cancelled"
+    assert count.text == "3 over: 2 skipped, 1 cancelled"
