@@ -51,7 +51,7 @@ from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.tick_work import TickWork
 from scheduler.version import VERSION
 from scheduler.watchdog import JobWatch, Noted, Taking, Watchdog, WatchedRuns
-from scheduler.worker import Worker
+from scheduler.worker import EMBEDDED, FUNCTIONS, Worker
 
 TELEMETRY_PATIENCE = 1.0
 """Seconds for the last telemetry to leave at the end."""
@@ -141,7 +141,7 @@ class _Builder:
         store = await self._store(identity)
         noted = Noted(self._clock)
         runs, pauses = WatchedRuns(store, noted), Pauses(store, self._clock.monotonic)
-        worker = self._worker(identity, store, runs, pauses, told)
+        worker = self._worker(identity, store, runs, pauses, told, noted)
         taking = Taking(worker, noted)
         dispatch = await self._dispatch(identity, taking)
         depths = await self._depths(identity, noted)
@@ -163,7 +163,7 @@ class _Builder:
             taking=taking,
             telemetry=telemetry,
             tick_work=self._tick_work(store, runs, pauses, worker, dispatch),
-            queue_work=self._queue_work(store, runs, worker, dispatch, telemetry),
+            queue_work=self._queue_work(store, runs, worker, dispatch),
         )
 
     def _logging(self) -> None:
@@ -191,7 +191,9 @@ class _Builder:
         self._health.add("store", store_health(store))
         return store
 
-    def _worker(self, identity: Identity, store: Store, runs: Runs, pauses: Pauses, told: RunListener) -> Worker:
+    def _worker(
+        self, identity: Identity, store: Store, runs: Runs, pauses: Pauses, told: RunListener, noted: Noted
+    ) -> Worker:
         secret_values = build_secrets(self._settings, identity, self._redactor, self._clock)
         self._stack.push_async_callback(secret_values.aclose)
         checks = build_checks(secret_values, identity, self._redactor, user_agent=f"scheduler/{VERSION}")
@@ -211,6 +213,8 @@ class _Builder:
             going=going,
             gates=self._gates(runs, pauses, going),
             dead_letters=DeadLetters(store),
+            ways=FUNCTIONS if self._role is Role.FUNCTIONS else EMBEDDED,
+            began=noted.begins,
         )
 
     def _operations(
@@ -282,9 +286,7 @@ class _Builder:
             self._clock,
         )
 
-    def _queue_work(
-        self, store: Store, runs: Runs, worker: Worker, dispatch: Dispatch, telemetry: Telemetry
-    ) -> QueueWork | None:
+    def _queue_work(self, store: Store, runs: Runs, worker: Worker, dispatch: Dispatch) -> QueueWork | None:
         if self._role is not Role.FUNCTIONS:
             return None
         return QueueWork(
@@ -293,7 +295,6 @@ class _Builder:
             worker,
             dispatch,
             DeadLetters(store),
-            telemetry,
             self._clock,
             owner=self._owner,
         )

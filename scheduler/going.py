@@ -1,13 +1,14 @@
-"""The runs that go on in this process: which job each is of, and how one is ended because somebody wants it.
+"""The runs that go on or wait in this process: which job each is of, and how one is ended because somebody wants it.
 
-Kept by the worker. What other processes ask for is in the store; it is looked at only while a run lasts longer than a
-few seconds, once for all of them, so that short runs cost nothing.
+Kept by performing; `by_job` is what the overlap gate looks at. What other processes ask for is in the store; it is
+looked at only while a run lasts longer than a few seconds, once for all of them, so that short runs cost nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from typing import Protocol
 
 from jobs.ports import Clock
@@ -19,6 +20,8 @@ _log = logging.getLogger("scheduler.worker")
 
 WATCHED_AFTER = 3.0
 """Seconds after which a run is long: from then on the store is asked whether it is to be ended."""
+LOOKED_FOR_AFTER = 1.0
+"""The same for one that waits for something."""
 LOOKED_EVERY = 3.0
 """Seconds between two looks while there are long runs."""
 
@@ -38,20 +41,34 @@ class Going:
         self._cancellations = cancellations
         self._clock = clock
         self.by_job: dict[str, set[str]] = {}
+        self._expected: set[str] = set()
         self._tasks: dict[str, asyncio.Task[object]] = {}
         self._asked: dict[str, str] = {}
         self._long: set[str] = set()
         self._from_store: set[str] = set()
         self._watcher: asyncio.Task[None] | None = None
 
+    def expect(self, run_id: str) -> None:
+        """The run is claimed here and begins later; `begins` or `forget` ends that."""
+        self._expected.add(run_id)
+
+    def begins(self, run_id: str) -> str:
+        """It would begin now. Returns how somebody asked for it to be ended meanwhile; "" if nobody did."""
+        self._expected.discard(run_id)
+        return self._asked.pop(run_id, "") if self._asked else ""
+
+    def forget(self, run_id: str) -> None:
+        """It does not begin here after all."""
+        self._expected.discard(run_id)
+        if run_id not in self._tasks:
+            self._asked.pop(run_id, None)
+
     async def to_its_end(self, ticket: Ticket, execution: Endable) -> Run:
         """The run, as it ends by itself, because somebody asked for it, or because the program stops.
 
         The task that is ended goes on just long enough to record that.
         """
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks[ticket.id] = task
+        task = self._enter(ticket.id)
         self.by_job.setdefault(ticket.job, set()).add(ticket.id)
         watch = asyncio.get_running_loop().call_later(WATCHED_AFTER, self._watch, ticket.id)
         try:
@@ -60,19 +77,36 @@ class Going:
             return execution.cancelled(self._asked.get(ticket.id, ""))
         finally:
             watch.cancel()
-            if self._asked.pop(ticket.id, None) is not None:
-                # What comes next in this task, such as recording, is not cancelled.
-                task.uncancel()
-            self._forget(ticket)
+            self.by_job[ticket.job].discard(ticket.id)
+            self._exit(ticket.id, task)
+
+    async def wait(self, run_id: str, until: Awaitable[object]) -> str:
+        """Until that is over, or somebody wants the run ended. Returns how that was asked for; "" if nobody did.
+
+        Raises asyncio.CancelledError when the program stops.
+        """
+        task = self._enter(run_id)
+        watch = asyncio.get_running_loop().call_later(LOOKED_FOR_AFTER, self._watch, run_id)
+        try:
+            await until
+        except asyncio.CancelledError:
+            if run_id not in self._asked:
+                raise
+            return self._asked[run_id]
+        finally:
+            watch.cancel()
+            self._exit(run_id, task)
+        return ""
 
     def cancel(self, run_id: str, asked: str) -> bool:
-        """End a run; False if it does not go on here. `asked`: how it was asked for."""
+        """End a run; False if it neither goes on nor waits here. `asked`: how it was asked for."""
         task = self._tasks.get(run_id)
-        if task is None:
+        if task is None and run_id not in self._expected:
             return False
         if run_id not in self._asked:
             self._asked[run_id] = asked
-            task.cancel()
+            if task is not None:
+                task.cancel()
         return True
 
     async def recorded(self, run_id: str) -> None:
@@ -85,10 +119,18 @@ class Going:
         except StoreError as error:
             _log.warning("the note to cancel run %s stays for a while: %s", run_id, error)
 
-    def _forget(self, ticket: Ticket) -> None:
-        del self._tasks[ticket.id]
-        self.by_job[ticket.job].discard(ticket.id)
-        self._long.discard(ticket.id)
+    def _enter(self, run_id: str) -> asyncio.Task[object]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks[run_id] = task
+        return task
+
+    def _exit(self, run_id: str, task: asyncio.Task[object]) -> None:
+        if self._asked.pop(run_id, None) is not None:
+            # What comes next in this task, such as recording, is not cancelled.
+            task.uncancel()
+        del self._tasks[run_id]
+        self._long.discard(run_id)
         if not self._long and self._watcher is not None:
             self._watcher.cancel()
             self._watcher = None

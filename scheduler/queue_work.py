@@ -6,27 +6,27 @@ Every method may be repeated: claims keep a ticket from running twice.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from jobs.events import RunFinished, RunListener
 from jobs.ports import Clock
 from jobs.running.verdicts import dead_lettered_run
-from jobs.runs import Ticket
+from jobs.runs import Run, Ticket
 from scheduler.catalog import Catalog
 from scheduler.dispatch.batches import BadMessage, decode
 from scheduler.dispatch.port import Dispatch
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.runs import Held, Runs
-from scheduler.worker import LEASE_MARGIN, Worker
+from scheduler.telling import NotFollowedUp
+from scheduler.worker import Worker
 
 _log = logging.getLogger("scheduler.queue_work")
 
 BURIAL_LEASE = timedelta(seconds=60)
-SENT_AGAIN_AFTER = timedelta(seconds=LEASE_MARGIN)
+TOGETHER_S = 10.0
+"""Seconds: tickets that are sent again for the same slice of time share a message."""
+SENT_AGAIN_AFTER = timedelta(seconds=30)
 """A ticket that another owner held is sent again for the end of that lease, so it is late by more than this."""
 GIVEN_UP = "it was delivered as often as the platform allows and never performed to its end"
 
@@ -43,7 +43,6 @@ class QueueWork:
         worker: Worker,
         dispatch: Dispatch,
         dead_letters: DeadLetters,
-        listener: RunListener,
         clock: Clock,
         *,
         owner: str,
@@ -53,53 +52,34 @@ class QueueWork:
         self._worker = worker
         self._dispatch = dispatch
         self._dead_letters = dead_letters
-        self._listener = listener
         self._clock = clock
         self._owner = owner
 
     async def perform_batch(self, body: str | bytes, delivery: int = 1) -> None:
-        """Perform each ticket at its instant; of one job, those that are due already one after the other.
+        """Perform each ticket at its instant.
 
         A ticket that another owner holds is sent again for when that lease ends: if the owner died, it is then
-        taken over. `delivery`: how often the message was delivered, this time included.
+        taken over. So is one that waits for something for long. `delivery`: how often the message was delivered, this
+        time included.
 
         Raises:
             BadMessage: the body is not a batch.
-            StoreError: a ticket could not be claimed or recorded; the whole message comes again.
+            StoreError, DispatchError: a ticket could not be claimed, recorded or followed up; the whole message comes
+                again.
         """
-        batch = decode(body)
-        # One ticket's trouble must not stop the others, as a task group would.
-        ends = await asyncio.gather(
-            *(self._perform_in_turn(turn, delivery) for turn in self._turns(batch.tickets)), return_exceptions=True
-        )
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
-
-    def _turns(self, tickets: Sequence[Ticket]) -> list[list[Ticket]]:
-        """Tickets whose turn comes one after the other: what a job catches up must not overlap itself."""
-        now = self._clock.now()
-        late: defaultdict[str, list[Ticket]] = defaultdict(list)
-        for ticket in tickets:
-            if ticket.due_at <= now:
-                late[ticket.job].append(ticket)
-        return [*late.values(), *([ticket] for ticket in tickets if ticket.due_at > now)]
-
-    async def _perform_in_turn(self, tickets: Sequence[Ticket], delivery: int) -> None:
-        for ticket in tickets:
-            await self._perform_on_time(ticket, delivery)
-
-    async def _perform_on_time(self, ticket: Ticket, delivery: int) -> None:
-        wait = (ticket.due_at - self._clock.now()).total_seconds()
-        if wait > 0:
-            await self._clock.sleep(wait)
-        held = await self._worker.perform(ticket)
-        if held is None:
-            return
-        if held.until is not None:
-            await self._dispatch.send([ticket], not_before=held.until)
-        elif isinstance(held, Held) and self._may_be_untold(ticket, delivery):
-            self._tell(held)
+        failures: list[Exception] = []
+        again: defaultdict[int, list[tuple[datetime, Ticket]]] = defaultdict(list)
+        for ticket, end in await self._worker.perform_batch(decode(body).tickets):
+            if isinstance(end, Exception):
+                failures.append(end)
+            elif end is not None and end.until is not None:
+                again[int(end.until.timestamp() // TOGETHER_S)].append((end.until, ticket))
+            elif isinstance(end, Held) and self._may_be_untold(ticket, delivery):
+                await self._tell(end.record.run, failures)
+        for later in again.values():
+            await self._dispatch.send([ticket for _, ticket in later], not_before=max(until for until, _ in later))
+        if failures:
+            raise failures[0]
 
     def _may_be_untold(self, ticket: Ticket, delivery: int) -> bool:
         """Whether the finished run of this ticket may be one of an owner that died before it told anybody.
@@ -107,10 +87,6 @@ class QueueWork:
         The ticket then comes again: in the same message, or in another one once the lease is over.
         """
         return delivery > 1 or self._clock.now() - ticket.due_at > SENT_AGAIN_AFTER
-
-    def _tell(self, held: Held) -> None:
-        if held.record.run is not None:
-            self._listener.run_finished(RunFinished(held.record.run))
 
     async def bury(self, body: str | bytes, given_up_at: datetime | None = None) -> None:
         """Keep what was given up: a dead letter, and a failed run for each ticket of the message that is not finished.
@@ -129,23 +105,35 @@ class QueueWork:
             await self._dead_letters.add(DeadLetter.of_message(text, str(error), at))
             _log.error("a message is a dead letter: %s", error)
             return
-        held = [ticket.id for ticket in tickets if not await self._bury_ticket(ticket, at)]
+        failures: list[Exception] = []
+        held = [ticket.id for ticket in tickets if not await self._bury_ticket(ticket, at, failures)]
+        if failures:
+            raise failures[0]
         if held:
             raise StillHeld(f"these runs are claimed for some time yet, and are buried after it: {', '.join(held)}")
 
-    async def _bury_ticket(self, ticket: Ticket, at: datetime) -> bool:
+    async def _bury_ticket(self, ticket: Ticket, at: datetime, failures: list[Exception]) -> bool:
         """False if another owner holds it still."""
         now = self._clock.now()
         claim = await self._runs.claim(ticket, self._owner, now + BURIAL_LEASE, now)
         if isinstance(claim, Held):
             # Who finished it may have died before it told anybody, as the message would not have come here otherwise.
-            self._tell(claim)
+            await self._tell(claim.record.run, failures)
             return claim.until is None
         entry = self._catalog.find(ticket.job)
         job = entry.job if entry else None
-        await self._dead_letters.add(DeadLetter.of_ticket(ticket, GIVEN_UP, at, job=job))
+        letter = DeadLetter.of_ticket(ticket, GIVEN_UP, at, job=job)
+        await self._dead_letters.add(letter)
         run = dead_lettered_run(ticket, now, GIVEN_UP, job)
-        await self._runs.finish(claim, run)
-        self._listener.run_finished(RunFinished(run))
-        self._listener.dead_lettered(ticket, GIVEN_UP)
+        await self._runs.finish(claim, run, settled=self._worker.telling.finishes_settled(ticket.job))
+        await self._tell(run, failures, letter)
         return True
+
+    async def _tell(self, run: Run | None, failures: list[Exception], letter: DeadLetter | None = None) -> None:
+        """A failure stops no other ticket."""
+        if run is None:
+            return
+        try:
+            await self._worker.telling.tell(run, letter)
+        except NotFollowedUp as error:
+            failures.append(error)

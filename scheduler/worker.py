@@ -1,6 +1,7 @@
-"""Performs tickets: claim -> gates -> run -> record -> follow up. Used by both hosts.
+"""Performs tickets: claim -> gates -> run -> record -> follow up. Used by both hosts and by the commands that run jobs.
 
-A step after the claim may be repeated after a crash: the run is recorded before anybody is told of it.
+Here is the front door: batches, turns, and what is submitted to be done in the background. What happens to one ticket
+is in performing.
 """
 
 from __future__ import annotations
@@ -8,41 +9,66 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
-from jobs.events import RunFinished, RunListener
-from jobs.policies import LONGEST_RUN
+from jobs.events import RunListener
 from jobs.ports import Clock
 from jobs.running.runner import Runner
-from jobs.running.verdicts import skipped_run
-from jobs.runs import Run, Ticket, Trigger
-from scheduler.catalog import Catalog, Entry
-from scheduler.gates import Gates, Skip, Wait
+from jobs.runs import Ticket
+from scheduler.catalog import Catalog
+from scheduler.claiming import STILL_ON_TIME, Claiming
+from scheduler.following import FollowUp, NothingFollows
+from scheduler.gates import Gates, Wait
 from scheduler.going import Going
+from scheduler.leases import Leases
+from scheduler.leaving_out import LeavingOut
+from scheduler.performing import Parts, Performing
 from scheduler.planning.left_out import LeftOut
-from scheduler.stores.dead_letters import DeadLetter, DeadLetters
+from scheduler.recording import NotRecorded, Recorder
+from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import StoreError
-from scheduler.stores.runs import Claim, ClaimLost, Held, Record, Runs
+from scheduler.stores.runs import Claim, Held, Runs
+from scheduler.telling import NotFollowedUp, Telling
+from scheduler.unstored import Unstored
+from scheduler.waiting import Waiting
 
 _log = logging.getLogger("scheduler.worker")
 
-LEASE_MARGIN = 30.0
-"""Seconds that a claim outlives the run's own deadline, for recording it."""
-_MOMENT = timedelta(microseconds=1)
-LOOKS_AGAIN = timedelta(seconds=0.2)
-"""After which a replay that waits looks again inside this process, where that costs nothing."""
-STORE_PATIENCE = (0.2, 1.0, 3.0)
-"""Seconds between tries to record a finished run while the store is away."""
+End = Held | Wait | Exception | None
+"""What became of a ticket: see Performing.perform."""
+Ends = list[tuple[Ticket, End]]
+Told = Callable[[Ticket, End], Awaitable[None]]
+Taken = tuple[Ticket, Claim | Held | StoreError | None]
+"""A ticket and what claiming it ahead gave; None: it is claimed once it may start."""
 
 
-class NotRecorded(StoreError):
-    """The run is over, but the store did not take it. `run`: how it went."""
+async def _untold(ticket: Ticket, end: End) -> None:
+    """Somebody waits for the ends."""
 
-    def __init__(self, run: Run, reason: StoreError) -> None:
-        super().__init__(str(reason))
-        self.run = run
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What differs between the hosts.
+
+    `hold`: seconds for which a ticket waits in the process for what a gate names; None: as long as it takes.
+    `linger`: seconds for which a result waits for others, to be written together with them.
+    `retries`: claims are tried again while the store is away, as nobody delivers the ticket again.
+    `settles`: see Telling.
+    """
+
+    hold: float | None = None
+    linger: float = 0.0
+    retries: bool = True
+    settles: bool = True
+
+
+EMBEDDED = Ways()
+FUNCTIONS = Ways(hold=30.0, linger=0.75, retries=False, settles=False)
+"""Each request of its store costs, and the queue delivers again what is not performed to its end."""
 
 
 class Worker:
@@ -61,232 +87,226 @@ class Worker:
         going: Going,
         gates: Gates,
         dead_letters: DeadLetters,
+        follow_up: FollowUp | None = None,
+        ways: Ways = EMBEDDED,
+        began: Callable[[Ticket], None] = lambda _: None,
     ) -> None:
-        """`owner` marks this process's claims."""
-        self._catalog = catalog
-        self._runs = runs
-        self._runner = runner
-        self._listener = listener
-        self._clock = clock
-        self._owner = owner
-        self._places = asyncio.Semaphore(concurrency)
-        self._going = going
-        self._gates = gates
-        self._dead_letters = dead_letters
-        self._replays: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._asleep: set[asyncio.Task[Any]] = set()
+        """`owner` marks this process's claims. `began` is told when a ticket does not wait for its turn any more."""
+        leases = Leases(runs, clock, owner)
+        patience = STILL_ON_TIME if ways.retries else timedelta()
+        self.telling = Telling(listener, follow_up or NothingFollows(), runs, settles=ways.settles)
+        """For those who find a run that is recorded, and perhaps not told."""
+        self._parts = Parts(
+            catalog=catalog,
+            runs=runs,
+            runner=runner,
+            clock=clock,
+            gates=gates,
+            going=going,
+            leases=leases,
+            claiming=Claiming(catalog, runs, leases, going, clock, patience=patience),
+            recorder=Recorder(runs, dead_letters, clock, linger=ways.linger),
+            telling=self.telling,
+            waiting=Waiting(clock),
+        )
+        self._performing = Performing(self._parts, concurrency=concurrency, hold=ways.hold, began=began)
+        self._leaving_out = LeavingOut(catalog, runs, self._parts.claiming, self._parts.recorder, self.telling, clock)
+        self._retries = ways.retries
+        self._unstored = Unstored()
+        self._in_work: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unstored: dict[str, datetime] = {}
-        """Due instants of planned tickets that were submitted and have no row in the store yet, by run id."""
 
     @property
     def in_work(self) -> int:
         """Tickets that are taken and not finished."""
-        return len(self._tasks)
+        return len(self._in_work)
+
+    def holds(self, run_id: str) -> bool:
+        """Whether the run is taken here, or claimed."""
+        return run_id in self._in_work or self._parts.leases.holds(run_id)
 
     def stored_until(self, instant: datetime) -> datetime:
-        """This instant, or an earlier one if what fell due before it was submitted and is not stored yet.
+        """See Unstored.until."""
+        return self._unstored.until(instant)
 
-        What is planned from there on after a crash misses nothing: a ticket that only waits here dies with the process.
-        """
-        return min([instant, *(due_at - _MOMENT for due_at in self._unstored.values())])
+    # --- in the background ---
 
     def submit(self, *tickets: Ticket) -> None:
-        """Perform the ticket in the background, at its instant; several one after the other."""
-        self._hold(*tickets)
-        self._in_background(self._perform_logged(tickets))
+        """Perform the ticket at its instant; several one after the other."""
+        self._take(tickets, self._turn(tickets, self._log_end))
+
+    def submit_batch(self, tickets: Sequence[Ticket]) -> None:
+        """Claim the tickets together, ahead of their instants, and perform each at its own."""
+        self._take(tickets, self._batch(tickets, self._log_end))
+
+    def submit_claimed(self, claim: Claim) -> None:
+        """Perform a ticket that was claimed for this process already."""
+        entry = self._parts.catalog.find(claim.ticket.job)
+        self._parts.claiming.holds(claim, entry.job if entry else None)
+        self._take([claim.ticket], self._one(claim.ticket, claim, self._log_end))
 
     def submit_leaving_out(self, left_out: LeftOut) -> None:
-        """See `leave_out`; in the background."""
-        self._hold(left_out.ticket)
-        self._in_background(self._leave_out_logged(left_out))
+        """See LeavingOut.leave_out."""
+        self._take([left_out.ticket], self._leave_out_logged(left_out))
 
-    def _hold(self, *tickets: Ticket) -> None:
-        self._unstored |= {ticket.id: ticket.due_at for ticket in tickets if ticket.trigger is Trigger.SCHEDULE}
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def _take(self, tickets: Sequence[Ticket], work: Coroutine[Any, Any, object]) -> None:
+        self._unstored.hold(tickets)
+        self._in_work |= {ticket.id for ticket in tickets}
+        task = asyncio.get_running_loop().create_task(self._worked(tickets, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _worked(self, tickets: Sequence[Ticket], work: Coroutine[Any, Any, object]) -> None:
+        try:
+            await work
+        finally:
+            self._in_work.difference_update([ticket.id for ticket in tickets])
 
     async def drain(self, grace: float) -> None:
         """Wait for what is in work, `grace` seconds at most; the rest is cancelled and recorded as such.
 
-        What waits for a later instant, or for another run of its job, stays queued.
+        What waits for a later instant, or for something that a gate names, is queued again.
         """
-        for task in tuple(self._asleep):
-            task.cancel()
+        self._parts.waiting.interrupt()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
+        await self.telling.aclose()
 
     async def settle(self) -> None:
         """Wait for everything that was submitted, also for what is due later."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+        await self.telling.aclose()
 
     def cancel(self, run_id: str, asked: str) -> bool:
         """End a run and record it as cancelled; False if it does not go on here. `asked`: how it was asked for."""
-        return self._going.cancel(run_id, asked)
+        return self._parts.going.cancel(run_id, asked)
+
+    # --- for those who wait for the end ---
 
     async def perform(self, ticket: Ticket) -> Held | Wait | None:
-        """Perform a ticket to its end. Returns Held if it is not ours: done already, or another owner is at it; Wait
-        if it is a replay and has to wait for another run of its job.
+        """Perform a ticket, now or at its instant. See Performing.perform."""
+        ((_, end),) = await self.perform_batch([ticket])
+        if isinstance(end, Exception):
+            raise end
+        return end
 
-        Raises:
-            NotRecorded: it was run, and could not be recorded; deliver it again.
-            StoreError: it could not be claimed; deliver it again.
-        """
-        entry = self._catalog.find(ticket.job)
-        if (busy := await self._busy(ticket, entry)) is not None:
-            return busy
-        async with self._places:
-            lease = timedelta(seconds=(entry.job.timeout.run if entry else LONGEST_RUN) + LEASE_MARGIN)
-            now = self._clock.now()
-            claim = await self._runs.claim(ticket, self._owner, now + lease, now)
-            self._unstored.pop(ticket.id, None)
-            if isinstance(claim, Held):
-                return claim
-            run, letter = await self._run(ticket, entry)
-            await self._record(claim, run, letter)
-            self._listener.run_finished(RunFinished(run))
-            if letter is not None:
-                self._listener.dead_lettered(ticket, letter.reason)
-            await self._going.recorded(run.id)
-            return None
+    async def perform_batch(self, tickets: Sequence[Ticket]) -> Ends:
+        """Perform each ticket at its instant; of one job, those that are due already one after the other: what a job
+        catches up must not overlap itself. One's failure stops no other; it is given as its end."""
+        return await self._batch(tickets, _untold)
 
     async def skip(self, ticket: Ticket, reason: str) -> bool:
-        """Record a ticket that is not run; False if somebody has run it after all, or is at it. Raises StoreError.
-
-        It is not claimed first: a crash in between would leave an interrupted run, which says nothing of the reason.
-        """
-        entry = self._catalog.find(ticket.job)
-        run = skipped_run(entry.job if entry else None, ticket, self._clock, reason)
-        there = await self._record_unclaimed(ticket, run)
-        if there is not None and (there.run is None or there.run.message != run.message):
-            return False
-        # If it was there already, whoever recorded it may have died before it told anybody.
-        self._listener.run_finished(RunFinished(run))
-        return True
+        """See LeavingOut.skip."""
+        return await self._leaving_out.skip(ticket, reason)
 
     async def leave_out(self, found: LeftOut) -> None:
-        """Record missed instants as one skipped run, at the latest of them that has no run yet: a tick that was cut
-        short may have run some of them. Raises StoreError."""
-        left_out: LeftOut | None = found
-        while left_out is not None and not await self.skip(left_out.ticket, left_out.reason):
-            left_out = left_out.earlier()
-        if left_out is not None:
-            _log.warning("run %s is left out: %s", left_out.ticket.id, left_out.reason)
+        """See LeavingOut.leave_out."""
+        await self._leaving_out.leave_out(found)
 
-    async def _record_unclaimed(self, ticket: Ticket, run: Run) -> Record | None:
-        """See Runs.record; over a short absence of the store."""
-        for pause in STORE_PATIENCE:
-            try:
-                return await self._runs.record(ticket, run)
-            except StoreError as error:
-                _log.warning("run %s is not recorded yet: %s", run.id, error)
-                await self._clock.sleep(pause)
-        return await self._runs.record(ticket, run)
+    # --- batches ---
 
-    async def _busy(self, ticket: Ticket, entry: Entry | None) -> Wait | None:
-        """Whether a replay has to wait: it is not even claimed then."""
-        if ticket.trigger is not Trigger.REPLAY or entry is None:
-            return None
-        verdict = await self._gates.ask(ticket, entry)
-        await self._gates.leave(ticket, entry)
-        return verdict if isinstance(verdict, Wait) else None
+    async def _batch(self, tickets: Sequence[Ticket], told: Told) -> Ends:
+        together, turns = self._sorted(tickets)
+        parts = await _all([self._together(together, told), *(self._turn(turn, told) for turn in turns)])
+        return [end for ends in parts for end in ends]
 
-    async def _run(self, ticket: Ticket, entry: Entry | None) -> tuple[Run, DeadLetter | None]:
-        """The run, and the dead letter that it becomes, if so."""
-        if entry is None:
-            return skipped_run(None, ticket, self._clock, "there is no job of that name any more"), None
+    def _sorted(self, tickets: Sequence[Ticket]) -> tuple[list[Ticket], list[list[Ticket]]]:
+        """Those that go beside each other, and those whose turn comes one after the other."""
+        now = self._parts.clock.now()
+        late: defaultdict[str, list[Ticket]] = defaultdict(list)
+        together = []
+        for ticket in tickets:
+            if ticket.due_at <= now:
+                late[ticket.job].append(ticket)
+            else:
+                together.append(ticket)
+        together += [turn[0] for turn in late.values() if len(turn) == 1]
+        return together, [turn for turn in late.values() if len(turn) > 1]
+
+    async def _together(self, tickets: Sequence[Ticket], told: Told) -> Ends:
+        """Each at its instant, claimed together before it."""
+        ahead = [ticket for ticket in tickets if self._parts.claiming.is_ahead(ticket)]
+        claims = await self._claims(ahead)
+        taken: list[Taken] = [(ticket, claims.get(ticket.id)) for ticket in tickets]
+        taken.sort(key=lambda one: one[0].due_at)
+        groups = [list(group) for _, group in groupby(taken, lambda one: one[0].due_at)]
+        parts = await _all(self._at_their_instant(group, told) for group in groups)
+        return [end for ends in parts for end in ends]
+
+    async def _claims(self, tickets: Sequence[Ticket]) -> dict[str, Claim | Held | StoreError]:
+        if not tickets:
+            return {}
+        answers = await self._parts.claiming.ahead(tickets)
+        for ticket, answer in zip(tickets, answers, strict=True):
+            if not isinstance(answer, StoreError):
+                self._unstored.stored(ticket)
+        return {ticket.id: answer for ticket, answer in zip(tickets, answers, strict=True)}
+
+    async def _at_their_instant(self, group: Sequence[Taken], told: Told) -> Ends:
         try:
-            return await self._through_the_gates(ticket, entry)
-        finally:
-            await self._gates.leave(ticket, entry)
+            await self._parts.waiting.until(group[0][0].due_at)
+        except asyncio.CancelledError:
+            await _all(self._parts.claiming.give_back(claim) for _, claim in group if isinstance(claim, Claim))
+            raise
+        return list(await _all(self._one(ticket, claim, told) for ticket, claim in group))
 
-    async def _through_the_gates(self, ticket: Ticket, entry: Entry) -> tuple[Run, DeadLetter | None]:
-        while isinstance(verdict := await self._gates.ask(ticket, entry), Wait):
-            await self._gates.wait(ticket, verdict)
-        if isinstance(verdict, Skip):
-            return skipped_run(entry.job, ticket, self._clock, verdict.reason), None
-        execution = self._runner.start(entry.job, ticket)
-        run = await self._going.to_its_end(ticket, execution)
-        if not (entry.job.dead_letter and run.outcome.down):
-            return run, None
-        return run, DeadLetter.of_run(run, ticket, entry.job, execution.traceback)
+    async def _turn(self, tickets: Sequence[Ticket], told: Told) -> Ends:
+        """One after the other, each claimed when its turn comes."""
+        ends = []
+        for ticket in tickets:
+            await self._parts.waiting.until(ticket.due_at)
+            claim = (await self._claims([ticket])).get(ticket.id) if self._parts.claiming.is_ahead(ticket) else None
+            ends.append(await self._one(ticket, claim, told))
+        return ends
 
-    async def _record(self, claim: Claim, run: Run, letter: DeadLetter | None = None) -> None:
-        """Write the finished run, over a short absence of the store; its letter first, so that no crash loses it."""
-        for pause in (*STORE_PATIENCE, None):
-            try:
-                if letter is not None:
-                    await self._dead_letters.add(letter)
-                await self._runs.finish(claim, run)
-                return
-            except ClaimLost:
-                if letter is not None:
-                    await self._dead_letters.discard(letter.id)
-                _log.warning("run %s took longer than its lease and was taken over; its result is dropped", run.id)
-                return
-            except StoreError as error:
-                if pause is None:
-                    raise NotRecorded(run, error) from error
-                _log.warning("run %s is not recorded yet: %s", run.id, error)
-                await self._clock.sleep(pause)
+    async def _one(self, ticket: Ticket, claim: Claim | Held | StoreError | None, told: Told) -> tuple[Ticket, End]:
+        end: End
+        try:
+            if isinstance(claim, StoreError):
+                if not self._retries:
+                    raise claim
+                claim = await self._parts.claiming.one(ticket)
+            end = claim if isinstance(claim, Held) else await self._performing.perform(ticket, claim)
+        except Exception as error:
+            end = error
+        await told(ticket, end)
+        # Not after a cancellation: a ticket that only waited is left to the next process.
+        self._unstored.stored(ticket)
+        return ticket, end
+
+    # --- logging ---
+
+    async def _log_end(self, ticket: Ticket, end: End) -> None:
+        if isinstance(end, NotRecorded):
+            # Nobody delivers this ticket again: what the run found out is told, though it is not kept.
+            self.telling.tell_telemetry(end.run)
+            _log.error("run %s is over, but history does not have it: %s", ticket.id, end)
+        elif isinstance(end, NotFollowedUp):
+            _log.error("%s", end)
+        elif isinstance(end, StoreError):
+            _log.error("run %s was not started, as the store takes no claim: %s", ticket.id, end)
+        elif isinstance(end, Exception):
+            _log.error("run %s broke inside the scheduler", ticket.id, exc_info=end)
+        elif end is not None:
+            _log.info("run %s is not run again: %s", ticket.id, end)
 
     async def _leave_out_logged(self, left_out: LeftOut) -> None:
         try:
             await self.leave_out(left_out)
         except StoreError as error:
             _log.error("run %s was left out, but history does not have it: %s", left_out.ticket.id, error)
-        self._unstored.pop(left_out.ticket.id, None)
+        self._unstored.stored(left_out.ticket)
 
-    async def _perform_logged(self, tickets: Sequence[Ticket]) -> None:
-        for ticket in tickets:
-            await self._asleep_until(ticket.due_at)
-            await self._perform_one_logged(ticket)
 
-    async def _asleep_until(self, instant: datetime) -> None:
-        """To be interrupted at the program's end, unlike a run."""
-        seconds = (instant - self._clock.now()).total_seconds()
-        if seconds <= 0:
-            return
-        task = asyncio.current_task()
-        assert task is not None
-        self._asleep.add(task)
-        try:
-            await self._clock.sleep(seconds)
-        finally:
-            self._asleep.discard(task)
-
-    async def _perform_in_turn(self, ticket: Ticket) -> Held | None:
-        """Replays of a job take their turn here, so that only one of them looks for when the job is free."""
-        if ticket.trigger is not Trigger.REPLAY:
-            held = await self.perform(ticket)
-            assert not isinstance(held, Wait)
-            return held
-        async with self._replays[ticket.job]:
-            while isinstance(held := await self.perform(ticket), Wait):
-                await self._asleep_until(self._clock.now() + LOOKS_AGAIN)
-            return held
-
-    async def _perform_one_logged(self, ticket: Ticket) -> None:
-        try:
-            held = await self._perform_in_turn(ticket)
-        except NotRecorded as error:
-            # Nobody delivers this ticket again: what the run found out is told, though it is not kept.
-            self._listener.run_finished(RunFinished(error.run))
-            _log.error("run %s is over, but history does not have it: %s", ticket.id, error)
-        except StoreError as error:
-            _log.error("run %s was not started, as the store takes no claim: %s", ticket.id, error)
-        except Exception:
-            _log.exception("run %s broke inside the scheduler", ticket.id)
-        else:
-            if held is not None:
-                _log.info("run %s is not run again: %s", ticket.id, held)
-        # Not after a cancellation: a ticket that only waited is left to the next process.
-        self._unstored.pop(ticket.id, None)
+async def _all(works: Iterable[Coroutine[Any, Any, Any]]) -> Sequence[Any]:
+    """The results. One's failure must not stop the others, as a task group would; it is raised at the end."""
+    results = await asyncio.gather(*works, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results

@@ -95,9 +95,15 @@ def skipped_run(job: JobDefinition | None, ticket: Ticket, clock: Clock, reason:
 
 
 def interrupted_run(ticket: Ticket, started_at: datetime, now: datetime, job: JobDefinition | None = None) -> Run:
-    """The run whose process ended without a word; what it found out is lost. `job` None: there is no such job now."""
+    """The run whose process ended without a word; what it found out is lost. `job` None: there is no such job now.
+
+    It says nothing of the target. But where a run must not be executed again, its effect may be missing: it has failed.
+    """
     message = "The process that ran it ended before it could say how the run went."
-    return _run(job, ticket, Outcome.CANCELLED, started_at, now, (), ErrorClass.INTERRUPTED, message)
+    outcome = Outcome.CANCELLED
+    if job is not None and job.effect == "once":
+        outcome, message = Outcome.FAILED, f"{message} It is not run again (effect: once)."
+    return _run(job, ticket, outcome, started_at, now, (), ErrorClass.INTERRUPTED, message)
 
 
 def dead_lettered_run(ticket: Ticket, now: datetime, reason: str, job: JobDefinition | None = None) -> Run:

@@ -61,12 +61,11 @@ def _run(configuration: Configuration, job: str, listener: RunListener | None = 
 async def _to_its_end(program: Program, job: str) -> Record | None:
     import asyncio
 
-    from jobs.policies import LONGEST_RUN
     from scheduler.operations import Way
 
     record = await program.operations.running.run_now(job, way=Way.COMMAND_LINE)
     try:
-        await program.worker.drain(LONGEST_RUN)
+        await program.worker.settle()
     except asyncio.CancelledError:
         # Ctrl-C: the run ends now, and history says so.
         await program.worker.drain(0)

@@ -83,7 +83,6 @@ class WatchedRuns(Runs):
 
     async def claim(self, ticket: Ticket, owner: str, lease_until: datetime, now: datetime) -> Claim | Held:
         """See Runs.claim."""
-        self._noted.begins(ticket)
         claim = await super().claim(ticket, owner, lease_until, now)
         self._noted.is_stored(ticket)
         return claim
@@ -92,8 +91,6 @@ class WatchedRuns(Runs):
         self, wanted: Sequence[tuple[Ticket, datetime]], owner: str, now: datetime
     ) -> Sequence[Claim | Held | StoreError]:
         """See Runs.claim_all."""
-        for ticket, _ in wanted:
-            self._noted.begins(ticket)
         answers = await super().claim_all(wanted, owner, now)
         for (ticket, _), answer in zip(wanted, answers, strict=True):
             if not isinstance(answer, StoreError):

@@ -13,6 +13,7 @@ from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog, Entry
 from scheduler.dispatch.port import Dispatch
+from scheduler.following import FollowUp
 from scheduler.gates import OverlapHere, gates_in_order
 from scheduler.going import Going
 from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Replaying, Running
@@ -22,7 +23,7 @@ from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
-from scheduler.worker import Worker
+from scheduler.worker import EMBEDDED, Ways, Worker
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import Heard, ScriptedCheck, Step, answer
 from tests.jobs.running.virtual_time import LoopClock
@@ -85,6 +86,9 @@ class Shop:
         data: MemoryData | None = None,
         owner: str = "me",
         places: int = 9,
+        ways: Ways = EMBEDDED,
+        follow_up: FollowUp | None = None,
+        began: Callable[[Ticket], None] = lambda _: None,
     ) -> None:
         self.clock = LoopClock()
         self.store = MemoryStore(data or MemoryData())
@@ -111,6 +115,9 @@ class Shop:
                 clock=self.clock, pauses=self.pauses, overlap=OverlapHere(going.by_job), runs=self.runs
             ),
             dead_letters=self.dead_letters,
+            follow_up=follow_up,
+            ways=ways,
+            began=began,
         )
 
     def operations(self, dispatch: Dispatch) -> Operations:

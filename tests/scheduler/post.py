@@ -29,7 +29,6 @@ class Post:
             shop.worker,
             self.dispatch,
             shop.dead_letters,
-            shop.heard,
             shop.clock,
             owner="burial",
         )

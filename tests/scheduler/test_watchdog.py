@@ -34,7 +34,8 @@ from scheduler.watchdog import (
 )
 from scheduler.watchdog.judging import LATE_AFTER, LONG_QUEUE, OLD_AFTER, judge, known_parts_of, parts_of
 from scheduler.watchdog.watching import LOOK_EVERY, MOST_JOBS
-from tests.jobs.running.virtual_time import virtual_time
+from tests.jobs.running.run_parts import Hang
+from tests.jobs.running.virtual_time import LoopClock, virtual_time
 from tests.scheduler.fakes import START, Shop, VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 
@@ -261,17 +262,16 @@ async def test_a_verdict_holds_until_it_is_the_jobs_turn_again() -> None:
 
 @virtual_time
 async def test_a_ticket_waits_from_when_it_is_taken_until_it_begins() -> None:
-    shop = Shop(jobs=[entry()])
-    noted = Noted(shop.clock)
+    noted = Noted(LoopClock())
+    shop = Shop(Hang("body", 3.0), jobs=[entry("first"), entry("second")], places=1, began=noted.begins)
     taking = Taking(shop.worker, noted)
-    ticket = shop.ticket(-5)
-    taking.submit(ticket)
-    await shop.clock.sleep(3)
+    for job in ("first", "second"):
+        taking.submit(shop.ticket(-5, job))
+    await shop.clock.sleep(2)
 
-    assert await noted.depth() == Depth(1, 3.0)
+    assert await noted.depth() == Depth(1, 2.0)
 
-    now = shop.clock.now()
-    await WatchedRuns(shop.store, noted).claim(ticket, "me", now, now)
+    await shop.clock.sleep(2)
     assert await noted.depth() == Depth(0)
     await shop.worker.settle()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -10,9 +11,9 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket
-from scheduler.stores.port import Change, StoreUnavailable
-from scheduler.stores.runs import Held, RunState
-from scheduler.worker import NotRecorded
+from scheduler.recording import NotRecorded
+from scheduler.stores.port import Change, StoreError, StoreUnavailable
+from scheduler.stores.runs import End, Held, RunState
 from tests.jobs.running.run_parts import REFUSED, Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry
@@ -38,13 +39,13 @@ async def test_the_listener_is_told_of_the_end_only_after_the_run_is_recorded() 
     shop = Shop()
     recorded: list[bool] = []
     ticket = shop.ticket()
-    finish = shop.runs.finish
+    finish_all = shop.runs.finish_all
 
-    async def watched(*args: object) -> None:
+    async def watched(ends: Sequence[End]) -> Sequence[StoreError | None]:
         recorded.append(bool(shop.heard.finished))
-        await finish(*args)  # type: ignore[arg-type]  # handed on as they came
+        return await finish_all(ends)
 
-    shop.runs.finish = watched  # type: ignore[method-assign]  # watches the real one
+    shop.runs.finish_all = watched  # type: ignore[method-assign]  # watches the real one
     await shop.worker.perform(ticket)
 
     assert recorded == [False]
@@ -170,7 +171,7 @@ async def test_what_only_waits_for_its_turn_counts_as_not_stored() -> None:
 
 
 @virtual_time
-async def test_a_planned_ticket_that_the_end_cut_off_from_its_turn_counts_as_not_stored() -> None:
+async def test_a_planned_ticket_that_the_end_cut_off_from_its_place_is_queued_again() -> None:
     shop = Shop(Hang("body", 9.0), places=1, jobs=[entry("a"), entry("b")])
     running, waiting = shop.ticket(-20, "a"), shop.ticket(-10, "b")
     shop.worker.submit(running)
@@ -179,7 +180,10 @@ async def test_a_planned_ticket_that_the_end_cut_off_from_its_turn_counts_as_not
 
     await shop.worker.drain(0)
 
-    assert running.due_at < shop.worker.stored_until(shop.clock.now()) < waiting.due_at
+    queued = await shop.runs.get(waiting.id)
+    assert queued is not None
+    assert queued.state is RunState.QUEUED
+    assert shop.worker.stored_until(shop.clock.now()) == shop.clock.now()
 
 
 @virtual_time
@@ -258,7 +262,7 @@ async def test_a_background_ticket_that_cannot_be_claimed_is_not_run_and_the_log
     AwayFor(shop, after=0, times=99)
 
     shop.worker.submit(shop.ticket())
-    await shop.worker.drain(1)
+    await shop.worker.settle()
 
     assert "was not started" in caplog.text
     assert "the store is away" in caplog.text

@@ -24,7 +24,7 @@ from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.tick_work import TickWork
-from scheduler.worker import Worker
+from scheduler.worker import FUNCTIONS, Worker
 from tests.simulation.process import Killed, Process, World
 from tests.simulation.queue import DispatchOf, Message, Queue
 from tests.simulation.storage import StoreOf, Tables
@@ -177,12 +177,13 @@ class Instances:
             going=going,
             gates=gates_in_order(clock=process, pauses=Pauses(store, process.monotonic), overlap=overlap, runs=runs),
             dead_letters=dead_letters,
+            ways=FUNCTIONS,
         )
         dispatch = DispatchOf(process, self.queue)
         cursors, marks, pauses = Cursors(store), ScheduleMarks(store), Pauses(store)
         return (
             TickWork(self._catalog, runs, worker, dispatch, cursors, marks, pauses, dead_letters, process),
-            QueueWork(self._catalog, runs, worker, dispatch, dead_letters, listener, process, owner=process.name),
+            QueueWork(self._catalog, runs, worker, dispatch, dead_letters, process, owner=process.name),
         )
 
 

@@ -87,7 +87,7 @@ async def test_a_queued_run_has_no_outcome_yet() -> None:
 @virtual_time
 async def test_runs_are_listed_newest_first() -> None:
     async with Desk() as desk:
-        ids = [await desk.perform(seconds=seconds) for seconds in (-5, 10, 0)]
+        ids = [await desk.perform(seconds=seconds) for seconds in (-9, -3, -5)]
 
         listed = [run["id"] for run in (await desk.get("/api/runs")).json()["runs"]]
 

@@ -1,0 +1,124 @@
+"""The claims that this process holds, and their leases, which are renewed as long as it holds them. Used by performing.
+
+A lease covers the longest that the run may take, so only what waits (for its instant, a place, a gate) needs renewal:
+all of those together, now and then. A process that dies renews nothing, and others take over what it held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from datetime import datetime, timedelta
+
+from jobs.definition import JobDefinition
+from jobs.policies import LONGEST_RUN
+from jobs.ports import Clock
+from jobs.runs import Ticket
+from scheduler.stores.port import StoreError
+from scheduler.stores.runs import Claim, ClaimLost, Runs
+
+_log = logging.getLogger("scheduler.worker")
+
+LEASE = 60.0
+"""Seconds that a claim lasts at least, from the due instant on."""
+MARGIN = 30.0
+"""Seconds that a claim outlives the run's own deadline, for recording it and for clocks that differ."""
+NEEDED = 10.0
+"""Seconds of those that must be left when the run begins."""
+RENEWED_EVERY = 10.0
+"""Seconds between two looks at what is held."""
+RENEWED_BEFORE = timedelta(seconds=30)
+"""A lease that ends within this time is renewed."""
+
+
+def lease_of(job: JobDefinition | None) -> timedelta:
+    """How long a claim of the job lasts. None: there is no such job now, and nothing will be run."""
+    return timedelta(seconds=max(LEASE, _longest(job) + MARGIN))
+
+
+def _longest(job: JobDefinition | None) -> float:
+    return LONGEST_RUN if job is None else job.timeout.run
+
+
+class Leases:
+    def __init__(self, runs: Runs, clock: Clock, owner: str) -> None:
+        """`owner` marks this process's claims."""
+        self.owner = owner
+        self._runs = runs
+        self._clock = clock
+        self._held: dict[str, tuple[Claim, timedelta]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._renewing: asyncio.Task[None] | None = None
+
+    def until(self, ticket: Ticket, job: JobDefinition | None) -> datetime:
+        """The end of the lease of a claim that is made now."""
+        return max(ticket.due_at, self._clock.now()) + lease_of(job)
+
+    def hold(self, claim: Claim, job: JobDefinition | None) -> None:
+        """Keep this claim alive until it is let go."""
+        self._held[claim.ticket.id] = (claim, lease_of(job))
+        self._look_later()
+
+    def holds(self, run_id: str) -> bool:
+        return run_id in self._held
+
+    def newest(self, claim: Claim) -> Claim:
+        """The claim as it was renewed last."""
+        held = self._held.get(claim.ticket.id)
+        return claim if held is None else held[0]
+
+    def let_go(self, run_id: str) -> None:
+        """Its end is recorded, or it is given back, or nothing is known of it."""
+        self._held.pop(run_id, None)
+
+    async def cover(self, claim: Claim, job: JobDefinition) -> None:
+        """See to it that the lease outlasts a run that begins now.
+
+        Raises:
+            ClaimLost: somebody else has the run.
+            StoreError: it could not be renewed now.
+        """
+        claim, now = self.newest(claim), self._clock.now()
+        if (claim.lease_until - now).total_seconds() >= job.timeout.run + NEEDED:
+            return
+        (answer,) = await self._renew([claim], now + lease_of(job))
+        if isinstance(answer, StoreError):
+            raise answer
+
+    def _look_later(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(RENEWED_EVERY, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if not self._held:
+            return
+        self._look_later()
+        if self._renewing is None or self._renewing.done():
+            soon = self._clock.now() + RENEWED_BEFORE
+            ending = [(claim, lease) for claim, lease in self._held.values() if claim.lease_until < soon]
+            if ending:
+                self._renewing = asyncio.get_running_loop().create_task(self._renew_ending(ending))
+
+    async def _renew_ending(self, ending: list[tuple[Claim, timedelta]]) -> None:
+        by_lease: defaultdict[timedelta, list[Claim]] = defaultdict(list)
+        for claim, lease in ending:
+            by_lease[lease].append(claim)
+        for lease, claims in by_lease.items():
+            for claim, answer in zip(claims, await self._renew(claims, self._clock.now() + lease), strict=True):
+                if isinstance(answer, StoreError):
+                    _log.warning("the lease of run %s is not renewed: %s", claim.ticket.id, answer)
+
+    async def _renew(self, claims: list[Claim], until: datetime) -> list[Claim | StoreError]:
+        try:
+            answers: list[Claim | StoreError] = list(await self._runs.renew_all(claims, until))
+        except StoreError as error:
+            return [error] * len(claims)
+        for claim, answer in zip(claims, answers, strict=True):
+            run_id = claim.ticket.id
+            if isinstance(answer, ClaimLost):
+                self._held.pop(run_id, None)
+            elif isinstance(answer, Claim) and (held := self._held.get(run_id)) is not None:
+                self._held[run_id] = (answer, held[1])
+        return answers

@@ -1,0 +1,249 @@
+"""One ticket, from its instant to its end: gates -> run -> record -> follow up. Used by the worker.
+
+A step after the claim may be repeated after a crash: the run is recorded before anybody is told of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jobs.definition import JobDefinition
+from jobs.ports import Clock
+from jobs.running.runner import Runner
+from jobs.running.verdicts import cancelled_run, interrupted_run, skipped_run
+from jobs.runs import Run, Ticket, Trigger
+from scheduler.catalog import Catalog, Entry
+from scheduler.claiming import Claiming
+from scheduler.gates import Gates, Skip, Wait
+from scheduler.going import Going
+from scheduler.leases import Leases
+from scheduler.recording import Recorder
+from scheduler.stores.dead_letters import DeadLetter
+from scheduler.stores.port import StoreError
+from scheduler.stores.runs import Claim, ClaimLost, End, Held, Runs
+from scheduler.telling import Telling
+from scheduler.waiting import Waiting
+
+_log = logging.getLogger("scheduler.worker")
+
+LEASE_TRIED_AGAIN = timedelta(seconds=1)
+"""After which a lease that could not be renewed before the start is tried again."""
+
+TURN_AFTER = timedelta(seconds=5)
+"""After which a replay that found another one of its job is performed again, where it does not wait here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What performing is made of; also the worker's parts."""
+
+    catalog: Catalog
+    runs: Runs
+    runner: Runner
+    clock: Clock
+    gates: Gates
+    going: Going
+    leases: Leases
+    claiming: Claiming
+    recorder: Recorder
+    telling: Telling
+    waiting: Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A run that is over. `claim` None: it was left out before it was claimed."""
+
+    run: Run
+    claim: Claim | None
+    letter: DeadLetter | None = None
+
+
+class Performing:
+    """`concurrency`: how many runs go on at once. `hold`: seconds for which a ticket waits here for what a gate names;
+    None: as long as it takes. `began` is told when a ticket does not wait for its turn any more."""
+
+    def __init__(
+        self, parts: Parts, *, concurrency: int, hold: float | None, began: Callable[[Ticket], None] = lambda _: None
+    ) -> None:
+        self._parts = parts
+        self._places = asyncio.Semaphore(concurrency)
+        self._hold = None if hold is None else timedelta(seconds=hold)
+        self._began = began
+        self._replays: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def perform(self, ticket: Ticket, claim: Claim | None) -> Held | Wait | None:
+        """Perform a ticket whose instant has come to its end. `claim` None: it is claimed once it may start.
+
+        Returns Held if it is not ours: done already, or another owner is at it; Wait if it waits for something for
+        longer than `hold`: it is given back, and to be performed again at `until`.
+
+        Raises:
+            NotRecorded: it was run, and could not be recorded; deliver it again.
+            StoreError, DispatchError: it could not be claimed or followed up; deliver it again.
+        """
+        try:
+            if ticket.trigger is not Trigger.REPLAY:
+                return await self._perform(ticket, claim)
+            # Replays of a job take their turn, so that only one of them looks for when the job is free.
+            turn = self._replays[ticket.job]
+            if turn.locked() and self._hold is not None:
+                return Wait(self._parts.clock.now() + TURN_AFTER, "another replay of its job goes on")
+            async with turn:
+                return await self._perform(ticket, claim)
+        finally:
+            self._began(ticket)
+            if claim is not None:
+                self._parts.claiming.let_go(claim)
+
+    async def _perform(self, ticket: Ticket, claim: Claim | None) -> Held | Wait | None:
+        entry = self._parts.catalog.find(ticket.job)
+        if entry is None:
+            run = skipped_run(None, ticket, self._parts.clock, "there is no job of that name any more")
+            return await self._record(ticket, None, _Ended(run, claim))
+        try:
+            ended = await self._through_the_gates(ticket, entry, claim)
+        except asyncio.CancelledError:
+            # It only waited: a run that is cancelled comes to an end.
+            if claim is not None:
+                await self._parts.claiming.give_back(claim)
+            raise
+        except ClaimLost as error:
+            _log.warning("run %s waited so long that it was taken over: %s", ticket.id, error)
+            return None
+        finally:
+            await self._parts.gates.leave(ticket, entry)
+        if isinstance(ended, Wait) and claim is not None:
+            await self._parts.claiming.give_back(claim)
+        return await self._record(ticket, entry, ended) if isinstance(ended, _Ended) else ended
+
+    # --- gates ---
+
+    async def _through_the_gates(self, ticket: Ticket, entry: Entry, claim: Claim | None) -> _Ended | Held | Wait:
+        if claim is not None and (interrupted := self._interrupted(claim, entry)) is not None:
+            return interrupted
+        verdict = await self._let_in(ticket, entry, claim)
+        if verdict is not None:
+            return _Ended(verdict, claim) if isinstance(verdict, Run) else verdict
+        self._began(ticket)
+        try:
+            if claim is None:
+                mine = await self._parts.claiming.one(ticket)
+                if isinstance(mine, Held):
+                    return mine
+                claim = mine
+                if (interrupted := self._interrupted(claim, entry)) is not None:
+                    return interrupted
+            return await self._run(ticket, entry.job, claim)
+        finally:
+            self._places.release()
+
+    async def _let_in(self, ticket: Ticket, entry: Entry, claim: Claim | None) -> Run | Wait | None:
+        """None: it has a place, and may begin. A run: it is over without having begun."""
+        parts = self._parts
+        give_up_at: datetime | None = None
+        while True:
+            if asked := await self._take_place(ticket):
+                return self._cancelled(ticket, entry.job, asked)
+            try:
+                verdict = await self._ask(ticket, entry, claim)
+            except BaseException:
+                self._places.release()
+                raise
+            if verdict is None:
+                return None
+            self._places.release()
+            if isinstance(verdict, Run):
+                return verdict
+            if self._hold is not None:
+                give_up_at = give_up_at or parts.clock.now() + self._hold
+                if parts.clock.now() >= give_up_at:
+                    return verdict
+            waiting = parts.gates.wait(ticket, verdict, give_up_at)
+            asked = await parts.going.wait(ticket.id, parts.waiting.for_(waiting))
+            if asked:
+                return self._cancelled(ticket, entry.job, asked)
+
+    async def _take_place(self, ticket: Ticket) -> str:
+        """Returns how somebody asked meanwhile for the run to be ended; "" if it has a place."""
+        if self._places.locked():
+            return await self._parts.going.wait(ticket.id, self._places.acquire())
+        await self._places.acquire()
+        return ""
+
+    async def _ask(self, ticket: Ticket, entry: Entry, claim: Claim | None) -> Run | Wait | None:
+        parts = self._parts
+        if asked := parts.going.begins(ticket.id):
+            return self._cancelled(ticket, entry.job, asked)
+        verdict = await parts.gates.ask(ticket, entry)
+        if isinstance(verdict, Skip):
+            return skipped_run(entry.job, ticket, parts.clock, verdict.reason)
+        if verdict is None and claim is not None:
+            try:
+                await parts.leases.cover(claim, entry.job)
+            except ClaimLost:
+                raise
+            except StoreError as error:
+                return Wait(parts.clock.now() + LEASE_TRIED_AGAIN, f"its lease cannot be renewed: {error}")
+        return verdict
+
+    # --- run ---
+
+    async def _run(self, ticket: Ticket, job: JobDefinition, claim: Claim) -> _Ended:
+        execution = self._parts.runner.start(job, ticket)
+        run = await self._parts.going.to_its_end(ticket, execution)
+        if not (job.dead_letter and run.outcome.down):
+            return _Ended(run, claim)
+        return _Ended(run, claim, DeadLetter.of_run(run, ticket, job, execution.traceback))
+
+    def _interrupted(self, claim: Claim, entry: Entry) -> _Ended | None:
+        """The end of a run that must not be executed again, and that somebody had begun who died."""
+        if not claim.taken_over or entry.job.effect != "once":
+            return None
+        ticket, job = claim.ticket, entry.job
+        run = interrupted_run(ticket, ticket.due_at, self._parts.clock.now(), job)
+        return _Ended(run, claim, DeadLetter.of_run(run, ticket, job) if job.dead_letter else None)
+
+    def _cancelled(self, ticket: Ticket, job: JobDefinition, asked: str) -> Run:
+        now = self._parts.clock.now()
+        return cancelled_run(job, ticket, now, now, asked=asked)
+
+    # --- record and follow up ---
+
+    async def _record(self, ticket: Ticket, entry: Entry | None, ended: _Ended) -> Held | None:
+        parts, run, claim, letter = self._parts, ended.run, ended.claim, ended.letter
+        settled = parts.telling.finishes_settled(ticket.job)
+        if claim is None and settled:
+            there = await parts.runs.record(ticket, run)
+            if there is None:
+                await parts.telling.tell(run)
+                return None
+        if claim is None:
+            mine = await parts.claiming.one(ticket)
+            if isinstance(mine, Held):
+                return mine
+            claim = mine
+            if entry is not None and (interrupted := self._interrupted(claim, entry)) is not None:
+                run, letter = interrupted.run, interrupted.letter
+        try:
+            end = End(parts.leases.newest(claim), run, settled)
+            if not await parts.recorder.record(end, letter, soon=self._next_is_close(run, entry)):
+                return None
+        finally:
+            parts.claiming.let_go(claim)
+        await parts.telling.tell(run, letter)
+        await parts.going.recorded(run.id)
+        return None
+
+    def _next_is_close(self, run: Run, entry: Entry | None) -> bool:
+        """Whether the job's next run is due before a result that lingers is written: it would find this one open."""
+        linger = self._parts.recorder.linger
+        if not linger or entry is None or entry.job.schedule is None or entry.job.overlap == "allow":
+            return False
+        following = entry.job.schedule.next_after(run.due_at)
+        return following is not None and following <= self._parts.clock.now() + timedelta(seconds=2 * linger)

@@ -1,0 +1,132 @@
+"""Records how runs ended, those that end close together in one go. Used by performing.
+
+What is cheap to write is written at once, together with what ended while the last writing was under way; where each
+request costs (Azure), results linger for a moment, so that many of them share it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from jobs.ports import Clock
+from jobs.runs import Run
+from scheduler.stores.claims import ClaimLost, End
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters
+from scheduler.stores.port import StoreError
+from scheduler.stores.runs import Runs
+
+_log = logging.getLogger("scheduler.worker")
+
+PATIENCE = (0.2, 1.0, 3.0)
+"""Seconds between tries to record a finished run while the store is away."""
+LARGEST_GROUP = 50
+"""Results that do not linger any longer: enough to share a request."""
+
+
+class NotRecorded(StoreError):
+    """The run is over, but the store did not take it. `run`: how it went."""
+
+    def __init__(self, run: Run, reason: StoreError) -> None:
+        super().__init__(str(reason))
+        self.run = run
+
+
+Waiting = tuple[End, asyncio.Future[None]]
+
+
+class Recorder:
+    """`linger`: seconds for which a result waits for others; 0: only for the writing under way."""
+
+    def __init__(self, runs: Runs, dead_letters: DeadLetters, clock: Clock, *, linger: float = 0.0) -> None:
+        self._runs = runs
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self.linger = linger
+        self._waiting: list[Waiting] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._busy = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def record(self, end: End, letter: DeadLetter | None = None, *, soon: bool = False) -> bool:
+        """Write the finished run, over a short absence of the store; its letter first, so that no crash loses it.
+
+        `soon`: it does not linger. Returns False if the run was taken over by somebody else: the result is dropped.
+
+        Raises:
+            NotRecorded: the store stayed away.
+        """
+        for pause in (*PATIENCE, None):
+            try:
+                if letter is not None:
+                    await self._dead_letters.add(letter)
+                await self._in_a_group(end, soon)
+                return True
+            except ClaimLost:
+                if letter is not None:
+                    await self._discard(letter)
+                _log.warning("run %s outlasted its lease and was taken over; its result is dropped", end.run.id)
+                return False
+            except StoreError as error:
+                if pause is None:
+                    raise NotRecorded(end.run, error) from error
+                _log.warning("run %s is not recorded yet: %s", end.run.id, error)
+                await self._clock.sleep(pause)
+        raise AssertionError("the last pause is None")
+
+    async def _discard(self, letter: DeadLetter) -> None:
+        try:
+            await self._dead_letters.discard(letter.id)
+        except StoreError as error:
+            _log.warning("dead letter %s stays, though its run was taken over: %s", letter.id, error)
+
+    async def _in_a_group(self, end: End, soon: bool) -> None:
+        """Raises what finishing it raises."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((end, written))
+        if not self.linger:
+            if not self._busy:
+                self._busy = True
+                self._begin(self._write_all())
+        elif soon or len(self._waiting) >= LARGEST_GROUP:
+            self._no_longer()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self.linger, self._no_longer)
+        await written
+
+    def _no_longer(self) -> None:
+        """What lingers is written now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        group, self._waiting = self._waiting, []
+        if group:
+            self._begin(self._write(group))
+
+    def _begin(self, writing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(writing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            await self._write(group)
+        self._busy = False
+
+    async def _write(self, group: Sequence[Waiting]) -> None:
+        answers: Sequence[BaseException | None]
+        try:
+            answers = await self._runs.finish_all([end for end, _ in group])
+        except BaseException as error:
+            # Whatever it is, nobody must wait for ever.
+            answers = [error] * len(group)
+        for (_, written), answer in zip(group, answers, strict=True):
+            if written.done():
+                continue  # nobody waits for it any more
+            if answer is None:
+                written.set_result(None)
+            else:
+                written.set_exception(answer)

@@ -1,0 +1,88 @@
+"""What comes after a run is recorded: telemetry is told, what follows is started, and the run is settled.
+
+Used by performing, queue_work and recovery. May be repeated after a crash: a run is settled last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from jobs.events import RunFinished, RunListener
+from jobs.runs import Run
+from scheduler.dispatch.port import DispatchError
+from scheduler.following import FollowUp
+from scheduler.stores.dead_letters import DeadLetter
+from scheduler.stores.port import StoreError
+from scheduler.stores.runs import Runs
+
+_log = logging.getLogger("scheduler.worker")
+
+SETTLED_AFTER = 0.5
+"""Seconds for which runs of which only telemetry was to be told wait to be settled together."""
+
+
+class NotFollowedUp(StoreError):
+    """The run is recorded and told of, but what follows from it could not be started."""
+
+
+class Telling:
+    """`settles`: every run is finished unsettled, so that one that nobody was told of is found after a crash
+    (Runs.untold). Without it those only from which something follows: where each request costs, the queue's message
+    that comes again tells of the others."""
+
+    def __init__(self, listener: RunListener, follow_up: FollowUp, runs: Runs, *, settles: bool) -> None:
+        self._listener = listener
+        self._follow_up = follow_up
+        self._runs = runs
+        self._settles = settles
+        self._told: list[Run] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def finishes_settled(self, job: str) -> bool:
+        """Whether a run of this job is to be finished settled."""
+        return not (self._settles or self._follow_up.follows(job))
+
+    async def tell(self, run: Run, letter: DeadLetter | None = None) -> None:
+        """The run is recorded, now or by somebody who may have died before this. `letter`: what was kept of it.
+
+        Raises:
+            NotFollowedUp: the run stays unsettled.
+        """
+        self.tell_telemetry(run, letter)
+        if self._follow_up.follows(run.job):
+            try:
+                await self._follow_up.after(run)
+                await self._runs.settle(run)
+            except (StoreError, DispatchError) as error:
+                raise NotFollowedUp(f"what follows from run {run.id} is not started: {error}") from error
+        elif self._settles:
+            if not self._told:
+                asyncio.get_running_loop().call_later(SETTLED_AFTER, self._settle_told)
+            self._told.append(run)
+
+    def tell_telemetry(self, run: Run, letter: DeadLetter | None = None) -> None:
+        """Nothing else: for a run that is not recorded, so that nothing may follow from it."""
+        self._listener.run_finished(RunFinished(run))
+        if letter is not None and letter.ticket is not None:
+            self._listener.dead_lettered(letter.ticket, letter.reason)
+
+    async def aclose(self) -> None:
+        """Settle what is told."""
+        self._settle_told()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _settle_told(self) -> None:
+        told, self._told = self._told, []
+        if told:
+            task = asyncio.get_running_loop().create_task(self._settle(told))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _settle(self, told: list[Run]) -> None:
+        for answer in await asyncio.gather(*map(self._runs.settle, told), return_exceptions=True):
+            if isinstance(answer, StoreError):
+                _log.warning("a run stays unsettled, and may be told of again after the next start: %s", answer)
+            elif isinstance(answer, BaseException):
+                raise answer

@@ -1,0 +1,56 @@
+"""Waiting that the program's end may interrupt, unlike a run. Used by worker, claiming and performing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobs.ports import Clock
+
+_NEARLY = timedelta(milliseconds=5)
+"""Timers fire a little early, and the two clocks differ by a little."""
+
+
+class Waiting:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._interrupted = False
+
+    async def until(self, instant: datetime) -> None:
+        """Return at the instant, not before it. A wall clock that is set meanwhile makes no difference.
+
+        Raises asyncio.CancelledError when it is interrupted.
+        """
+        seconds = (instant - self._clock.now()).total_seconds()
+        if seconds > 0:
+            await self.for_(self._sleep(seconds, instant))
+
+    async def for_(self, something: Coroutine[Any, Any, None]) -> None:
+        """Wait for this. Raises asyncio.CancelledError when it is interrupted."""
+        if self._interrupted:
+            something.close()
+            raise asyncio.CancelledError
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await something
+        finally:
+            self._tasks.discard(task)
+
+    async def _sleep(self, seconds: float, instant: datetime) -> None:
+        end = self._clock.monotonic() + seconds
+        while seconds > 0:
+            await self._clock.sleep(seconds)
+            seconds = end - self._clock.monotonic()
+        while timedelta() < (left := instant - self._clock.now()) < _NEARLY:
+            await self._clock.sleep(left.total_seconds())
+
+    def interrupt(self) -> None:
+        """Cancel every task that waits, and those that would wait from now on."""
+        self._interrupted = True
+        for task in tuple(self._tasks):
+            task.cancel()
