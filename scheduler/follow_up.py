@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from jobs.definition import JobDefinition
 from jobs.dependencies import Dependency
 from jobs.events import RunFinished, RunListener
 from jobs.ports import Clock
@@ -134,7 +135,17 @@ class Dependents:
         if first is None or await self._runs.get(first) is not None:
             return first is not None
         now = self._clock.now()
-        return now - chain.began < STILL_COMES and root not in await self._pauses.active(now)
+        if root in await self._pauses.active(now):
+            return False
+        age = now - chain.began
+        return age < STILL_COMES or await self._is_caught_up(self._catalog.get(root).job, chain.began, age)
+
+    async def _is_caught_up(self, job: JobDefinition, due_at: datetime, age: timedelta) -> bool:
+        """Whether the job catches up what it has missed, one after the other, and has not come to this instant yet."""
+        if job.catch_up.policy != "all" or age.total_seconds() > job.catch_up.within:
+            return False
+        newest = (await self._runs.list(job=job.name, limit=1)).records
+        return not newest or newest[0].ticket.due_at < due_at
 
     async def _newest(self, job: str) -> _Ended:
         record = await self._runs.latest(job, fresh=True)

@@ -159,6 +159,32 @@ async def test_a_job_that_did_not_run_at_the_instant_is_not_waited_for_in_the_en
     line.sent_one("join")
 
 
+async def test_jobs_that_catch_up_join_at_each_instant() -> None:
+    catches_up = {"catch_up": {"policy": "all", "within": "1h"}}
+    line = Line(entry("a", "every 1m", **catches_up), entry("b", "every 1m", **catches_up), waits_for("join", "a", "b"))
+    await line.recorded(line.scheduled("b", ago=1800))
+    for ago in (600, 540):
+        await line.ends(line.scheduled("a", ago=ago))
+    assert line.sent() == []
+
+    for ago in (600, 540):
+        await line.ends(line.scheduled("b", ago=ago))
+
+    assert [ticket.correlation_id for ticket in line.sent()] == [
+        "b@20260301T115000.000Z",
+        "b@20260301T115100.000Z",
+    ]
+
+
+async def test_what_was_not_caught_up_is_not_waited_for() -> None:
+    line = Line(entry("a", "every 1m"), entry("b", "every 1m", catch_up={"policy": "all"}), waits_for("join", "a", "b"))
+    await line.recorded(line.scheduled("b", ago=60))
+
+    await line.ends(line.scheduled("a", ago=600))
+
+    line.sent_one("join")
+
+
 async def test_a_job_that_still_runs_is_waited_for_however_long() -> None:
     line = Line(entry("a", "every 1m"), entry("b", "every 1m"), waits_for("y", "b"), waits_for("join", "a", "y"))
     b = line.scheduled("b")
