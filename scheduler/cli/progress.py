@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from jobs.events import AttemptRetried, RunFinished, RunStarted
+from jobs.events import AttemptRetried, RunFinished, RunStarted, Silent
 from scheduler.cli.output import clean
 from scheduler.cli.texts import milliseconds, span
 
@@ -18,14 +18,18 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from jobs.runs import Ticket
+    from jobs.runs import Outcome, Run, Ticket
+
+_NAMED = 10
+"""Runs that are named one by one."""
 
 
 class Progress:
-    """Listens to the one run of this process; a context that shows it."""
+    """Listens to the run of one job, and to those that follow from it; a context that shows it."""
 
-    def __init__(self, attempts: int, console: Console) -> None:
+    def __init__(self, job: str, attempts: int, console: Console) -> None:
         """`attempts`: how many the job's retry policy allows."""
+        self._job = job
         self._attempts = attempts
         self._console = console
         self._status = console.status("starting")
@@ -40,9 +44,14 @@ class Progress:
         self._status.stop()
 
     def run_started(self, event: RunStarted) -> None:
-        self._asking(1, event.endpoint)
+        if event.ticket.job == self._job:
+            self._asking(1, event.endpoint)
+        else:
+            self._status.update(_text(f"followed by {event.ticket.job}: {event.endpoint}"))
 
     def attempt_retried(self, event: AttemptRetried) -> None:
+        if event.ticket.job != self._job:
+            return
         tried, wait = event.attempt, (event.attempt.wait_ms or 0.0) / 1000
         took = milliseconds(tried.phases.total_ms)
         self._console.print(_text(f"attempt {tried.number} of {self._attempts} ({took}): {tried.message}", "yellow"))
@@ -58,6 +67,26 @@ class Progress:
 
     def _asking(self, attempt: int, endpoint: str) -> None:
         self._status.update(_text(f"attempt {attempt} of {self._attempts}: {endpoint}"))
+
+
+class Followed(Silent):
+    """Listens for the runs that follow from the run of one job."""
+
+    def __init__(self, job: str) -> None:
+        self._job = job
+        self._runs: list[Run] = []
+
+    def run_finished(self, event: RunFinished) -> None:
+        if event.run.job != self._job:
+            self._runs.append(event.run)
+
+    def __str__(self) -> str:
+        """`followed by load: succeeded, report: skipped`; empty if nothing followed."""
+        if len(self._runs) > _NAMED:
+            outcomes = Counter(run.outcome for run in self._runs)
+            return f"followed by {len(self._runs)} runs: {_counted(outcomes)}"
+        named = ", ".join(f"{run.job}: {run.outcome}" for run in self._runs)
+        return f"followed by {named}" if named else ""
 
 
 class Count:
@@ -92,8 +121,11 @@ class Count:
     @property
     def text(self) -> str:
         """`3 over: 2 succeeded, 1 failed`."""
-        each = ", ".join(f"{number} {outcome}" for outcome, number in self._outcomes.most_common())
-        return f"{self._outcomes.total()} over: {each}"
+        return f"{self._outcomes.total()} over: {_counted(self._outcomes)}"
+
+
+def _counted(outcomes: Counter[str] | Counter[Outcome]) -> str:
+    return ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
 
 
 def _text(text: str, style: str = "") -> Text:

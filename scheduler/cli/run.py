@@ -21,7 +21,8 @@ def run(
 ) -> None:
     """Run a job now, also a disabled one, and wait for its end.
 
-    The run is kept in history. Exit code 0: it succeeded, 1: it did not, 2: there is no such job, 130: interrupted.
+    The run is kept in history, and so are the runs of the jobs that depend on it, which follow. Exit code 0: it
+    succeeded, 1: it did not, 2: there is no such job, 130: interrupted.
 
     \b
     Examples:
@@ -46,16 +47,23 @@ def _watched(configuration: Configuration, job: str) -> Record | None:
     from scheduler.cli.output import console
     from scheduler.cli.progress import Progress
 
-    with Progress(configuration.jobs.jobs[job].retry.attempts, console()) as progress:
+    with Progress(job, configuration.jobs.jobs[job].retry.attempts, console()) as progress:
         return _run(configuration, job, progress)
 
 
 def _run(configuration: Configuration, job: str, listener: RunListener | None = None) -> Record | None:
+    from jobs.events import Listeners
     from scheduler.cli.changes import unlogged
     from scheduler.cli.configured import in_program
+    from scheduler.cli.progress import Followed
 
+    followed = Followed(job)
+    told = followed if listener is None else Listeners(followed, listener)
     with unlogged():
-        return in_program(configuration, lambda program: _to_its_end(program, job), listener)
+        record = in_program(configuration, lambda program: _to_its_end(program, job), told)
+    if text := str(followed):
+        note(text)
+    return record
 
 
 async def _to_its_end(program: Program, job: str) -> Record | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 
 from rich.console import Console
 
@@ -10,7 +11,9 @@ from jobs.events import RunFinished
 from jobs.running.clock import SystemClock
 from jobs.running.verdicts import cancelled_run, skipped_run
 from jobs.runs import Ticket
-from scheduler.cli.progress import Count
+from scheduler.cli.progress import Count, Followed
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def test_runs_that_are_over_are_counted_by_outcome() -> None:
@@ -23,3 +26,21 @@ def test_runs_that_are_over_are_counted_by_outcome() -> None:
         count.run_finished(RunFinished(cancelled_run(None, ticket, now, now, asked="on the command line")))
 
     assert count.text == "3 over: 2 skipped, 1 cancelled"
+
+
+def over(job: str) -> RunFinished:
+    return RunFinished(skipped_run(None, Ticket.requested(job, START, ""), SystemClock(), "it is paused"))
+
+
+def test_what_follows_from_a_run_is_named() -> None:
+    followed = Followed("checkout")
+    followed.run_finished(over("checkout"))
+    assert str(followed) == ""
+
+    followed.run_finished(over("load"))
+    followed.run_finished(over("report"))
+    assert str(followed) == "followed by load: skipped, report: skipped"
+
+    for _ in range(10):
+        followed.run_finished(over("report"))
+    assert str(followed) == "followed by 12 runs: 12 skipped"
