@@ -100,8 +100,10 @@ _TIMEOUT = frozenset(
 
 def instant_text(instant: datetime) -> str:
     """An instant as run ids carry it: `20261125T015030.000Z`, UTC, milliseconds."""
-    utc = instant.astimezone(UTC)
-    return f"{utc:%Y%m%dT%H%M%S}.{utc.microsecond // 1000:03d}Z"
+    at = instant.astimezone(UTC)
+    # One is made for each ticket: strftime takes three times as long, format and f-strings half as long again.
+    parts = (at.year, at.month, at.day, at.hour, at.minute, at.second, at.microsecond // 1000)
+    return "%04d%02d%02dT%02d%02d%02d.%03dZ" % parts  # noqa: UP031
 
 
 def read_instant(text: str) -> datetime:
@@ -126,7 +128,12 @@ class Ticket:
     @staticmethod
     def scheduled(job: str, due_at: datetime, generation: str) -> Ticket:
         """The one ticket of this job for this due instant."""
-        run_id = f"{job}@{instant_text(due_at)}"
+        return Ticket.stamped(job, due_at, instant_text(due_at), generation)
+
+    @staticmethod
+    def stamped(job: str, due_at: datetime, stamp: str, generation: str) -> Ticket:
+        """The same for who has the `instant_text` of many tickets at hand."""
+        run_id = f"{job}@{stamp}"
         return Ticket(run_id, job, Trigger.SCHEDULE, due_at, generation, run_id)
 
     @staticmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobs.definition import JobDefinition
@@ -36,11 +36,25 @@ class Entry:
         return self._generation
 
 
+class _Generations(dict[str, str]):
+    """The generations that were asked for, by job."""
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        super().__init__()
+        self._entries = entries
+
+    def __missing__(self, job: str) -> str:
+        generation = self[job] = self._entries[job].generation
+        return generation
+
+
 class Catalog:
     """Jobs by name."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries = {entry.job.name: entry for entry in entries}
+        self.generations: Mapping[str, str] = _Generations(self._entries)
+        """That of each job, for who makes thousands of tickets at once. Raises KeyError for a job that is not there."""
         self._names = sorted(self._entries)
         self.graph = Graph(entry.job for entry in self._entries.values())
         """Which of them depends on which."""

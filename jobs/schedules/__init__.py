@@ -13,7 +13,7 @@ always. Around expressions and intervals stand, each a `Schedule` too: a jitter 
 end and exclusions (.limited), and a list of several (.several).
 """
 
-from jobs.schedules.binding import distance_of, for_job, zone_of
+from jobs.schedules.binding import for_job, shift_of, zone_of
 from jobs.schedules.instants import from_milliseconds, to_milliseconds
 from jobs.schedules.interval import Interval
 from jobs.schedules.jittered import Jittered
@@ -35,10 +35,10 @@ __all__ = [
     "Several",
     "Zone",
     "Zoned",
-    "distance_of",
     "for_job",
     "from_milliseconds",
     "parse_schedule",
+    "shift_of",
     "to_milliseconds",
     "zone",
     "zone_of",

@@ -44,8 +44,11 @@ def zone_of(schedule: Schedule) -> Zone | None:
     return None
 
 
-def distance_of(schedule: Schedule) -> int:
-    """Milliseconds from each due instant to the next one if that is always the same, as of an interval; else 0."""
+def shift_of(schedule: Schedule) -> tuple[Schedule, int]:
+    """A schedule that many jobs may share, and by how many milliseconds all instants of this one are later than its."""
     if isinstance(schedule, Jittered):
-        return distance_of(schedule.schedule)
-    return schedule.every_ms if isinstance(schedule, Interval) else 0
+        inner, shift = shift_of(schedule.schedule)
+        return inner, shift + schedule.shift_ms
+    if isinstance(schedule, Interval) and schedule.offset_ms:
+        return Interval(schedule.every_seconds), schedule.offset_ms
+    return schedule, 0

@@ -42,6 +42,12 @@ class Ncrontab:
     """For each weekday that the first of a month can be (Sunday is 0), the days on which both day fields hold."""
     months: int = field(repr=False)
     """Only those that have one of the days: none for the 30th of February."""
+    _every_day: bool = field(init=False, compare=False, repr=False)
+    """Then no date has to be worked out, which is most of the search."""
+
+    def __post_init__(self) -> None:
+        every_day = self.months == MONTH.everything and self.days == _month_days(_ALL_DAYS, WEEKDAY.everything)
+        object.__setattr__(self, "_every_day", every_day)
 
     @staticmethod
     def parse(text: str) -> Ncrontab:
@@ -87,13 +93,14 @@ class Ncrontab:
 
     def next_second(self, second: int) -> int | None:
         """The first due second strictly after this one, counted from 1970-01-01T00:00:00 on the clock that is meant."""
-        day, time = divmod(second + 1, 86_400)
+        second += 1
+        day, time = divmod(second, 86_400)
         day += _EPOCH_DAY
-        due_day = self._day_from(day)
+        due_day = day if self._every_day and day <= _LAST_DAY else self._day_from(day)
         if due_day == day:
             due_time = self._time_from(time)
             if due_time is not None:
-                return second + 1 + due_time - time
+                return second + due_time - time
             due_day = self._day_from(day + 1)
         if due_day is None:
             return None

@@ -1,44 +1,57 @@
 """The due-heap: every job's next due instant, and what of it falls due until an instant. Both hosts' ticks keep one.
 
-A pass costs what falls due, not what exists: jobs that share a schedule are one group, asked once; groups wait in slots
-of a second, in no order; only the seconds are a heap.
+A pass costs what falls due, not what exists, and little of that is Python's: jobs whose schedules are one and the same,
+but for an offset or a jitter of their own, are a row that is asked once about each instant and handed on by the slice.
+Rows wait in slots of a second, in no order; only the seconds are a heap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from operator import itemgetter
 from typing import NamedTuple
 
-from jobs.schedules import Schedule, distance_of, from_milliseconds, to_milliseconds
+from jobs.schedules import Schedule, from_milliseconds, shift_of, to_milliseconds
 
-_MOMENT = timedelta(microseconds=1)
 _ALMOST = timedelta(microseconds=999)
 """An instant is whole milliseconds: the first one not before a moment is that of the moment and this, cut off."""
-_instant = itemgetter(0)
+_WIDEST = 60_000
+"""Milliseconds that the shifts of one row are apart at most, so that few of its instants are under way together."""
 
-
-class Group:
-    """Jobs that are due at the same instants, always."""
-
-    __slots__ = ("distance", "jobs", "schedule")
-
-    def __init__(self, schedule: Schedule, jobs: tuple[str, ...]) -> None:
-        self.schedule = schedule
-        self.jobs = jobs
-        self.distance = distance_of(schedule)
-        """Milliseconds from each due instant to the next one, if that is always the same; else 0."""
+Found = tuple[int, str]
+"""A due instant in milliseconds since the epoch, and the job."""
 
 
 class Due(NamedTuple):
-    """What a pass found, instants in milliseconds since the epoch."""
+    """What a pass found."""
 
-    on_time: list[tuple[int, Group]]
+    on_time: list[Found]
     """In the order of the instants."""
-    missed: list[tuple[int, Group]]
-    """Of each group the first instant that lies before the window (see planning.catch_up)."""
+    missed: list[Found]
+    """Of each job the first instant that lies before the window (see planning.catch_up)."""
+
+
+class _Row:
+    """Jobs that are due whenever `schedule` is, each later by its shift."""
+
+    __slots__ = ("begin", "jobs", "schedule", "shifts", "turn")
+
+    def __init__(self, schedule: Schedule, begin: int, members: Iterable[tuple[int, str]]) -> None:
+        """`members`: shift and job. Nothing before `begin`, or then, is due."""
+        self.schedule = schedule
+        self.begin = begin
+        self.shifts, self.jobs = zip(*sorted(members), strict=True)
+        self.turn = 0
+        """Counts how often it began anew: what was under way before is void."""
+
+
+_Waiting = tuple[int, _Row, int, int, int]
+"""When it is due next; the row; the instant of its schedule; the first of its jobs that this is about; its turn."""
+_at = itemgetter(0)
 
 
 class DueHeap:
@@ -54,16 +67,20 @@ class DueHeap:
         self._schedules = dict(schedules)
         self._in_force_since = in_force_since or {}
         self.until = after
-        self._slots: dict[int, list[tuple[int, Group]]] = {}
+        self._slots: dict[int, list[_Waiting]] = {}
         self._seconds: list[int] = []
         self._fill()
 
     @property
     def next_at(self) -> datetime | None:
         """The soonest due instant; None if nothing is ever due."""
-        if not self._seconds:
-            return None
-        return from_milliseconds(min(at for at, _ in self._slots[self._seconds[0]]))
+        while self._seconds:
+            slot = self._slots[self._seconds[0]]
+            soonest = min((at for at, row, _, _, turn in slot if turn == row.turn), default=None)
+            if soonest is not None:
+                return from_milliseconds(soonest)
+            del self._slots[heappop(self._seconds)]
+        return None
 
     def pop_until(self, until: datetime, *, not_before: datetime) -> Due:
         """Everything due up to and including `until`; each job moves on to its next instant.
@@ -72,11 +89,16 @@ class DueHeap:
         second does not bring back an hour of instants.
         """
         due = Due([], [])
+        since, last = to_milliseconds(self.until), to_milliseconds(until)
+        on_time_from = to_milliseconds(not_before + _ALMOST)
         self.until = max(self.until, until)
-        last, first_on_time = to_milliseconds(until), to_milliseconds(not_before + _ALMOST)
-        while self._seconds and self._seconds[0] * 1000 <= last:
-            if not self._pop_slot(last, first_on_time, due):
-                break
+        for at, row, instant, first in self._pop(last):
+            if at < on_time_from:
+                due.missed.extend(_first_of_each(row, max(since, row.begin), on_time_from))
+                self._begin(row, on_time_from - 1)
+            else:
+                due.on_time.extend(self._follow(row, instant, first, last))
+        due.on_time.sort(key=_at)
         return due
 
     def move_to(self, until: datetime, now: datetime) -> None:
@@ -85,55 +107,88 @@ class DueHeap:
         A schedule that came into force later than `now` came by a clock that was wrong: it is in force now.
         """
         if until > self.until:
-            self.pop_until(until, not_before=until + _MOMENT)
-        elif until < self.until:
-            self._in_force_since = {job: min(since, now) for job, since in self._in_force_since.items()}
             self.until = until
+            last = to_milliseconds(until)
+            for _, row, _, _ in self._pop(last):
+                self._begin(row, last)
+        elif until < self.until:
+            self.until = until
+            self._in_force_since = {job: min(since, now) for job, since in self._in_force_since.items()}
             self._slots.clear()
             self._seconds.clear()
             self._fill()
 
     def _fill(self) -> None:
-        alike: dict[tuple[Schedule, datetime], list[str]] = {}
+        """With all schedules, from where it stands."""
+        stand = to_milliseconds(self.until)
+        alike: defaultdict[tuple[Schedule, int, int], list[tuple[int, str]]] = defaultdict(list)
         for job, schedule in self._schedules.items():
-            begin = max(self.until, self._in_force_since.get(job, self.until))
-            alike.setdefault((schedule, begin), []).append(job)
-        for (schedule, begin), jobs in alike.items():
-            first = schedule.next_after_ms(to_milliseconds(begin))
-            if first is not None:
-                self._put(first, Group(schedule, tuple(jobs)))
+            since = self._in_force_since.get(job)
+            begin = stand if since is None else max(stand, to_milliseconds(since))
+            shared, shift = shift_of(schedule)
+            alike[shared, begin, shift // _WIDEST].append((shift, job))
+        for (shared, begin, _), members in alike.items():
+            self._begin(_Row(shared, begin, members), begin)
 
-    def _pop_slot(self, last: int, first_on_time: int, due: Due) -> bool:
-        """The soonest slot, up to and including `last`. False if a part of it is left."""
-        second = self._seconds[0]
-        end = min(second * 1000 + 999, last)
-        slot = self._slots.pop(second)
-        left = [waiting for waiting in slot if waiting[0] > end] if end == last else []
-        if left:
-            slot = [waiting for waiting in slot if waiting[0] <= end]
-            self._slots[second] = left
-        else:
-            heappop(self._seconds)
-        found: list[tuple[int, Group]] = []
-        for at, group in slot:
-            following: int | None = at
-            if at < first_on_time:
-                due.missed.append((at, group))
-                following = group.schedule.next_after_ms(first_on_time - 1)
-            while following is not None and following <= end:
-                found.append((following, group))
-                following = following + group.distance if group.distance else group.schedule.next_after_ms(following)
+    def _begin(self, row: _Row, after: int) -> None:
+        """Let the row wait for what is due after this instant, and for nothing else."""
+        row.turn += 1
+        instant = row.schedule.next_after_ms(after - row.shifts[-1])
+        # Of these instants some jobs had their turn already.
+        while instant is not None and instant + row.shifts[0] <= after:
+            self._wait(row, instant, bisect_right(row.shifts, after - instant))
+            instant = row.schedule.next_after_ms(instant)
+        if instant is not None:
+            self._wait(row, instant, 0)
+
+    def _follow(self, row: _Row, instant: int, first: int, last: int) -> Iterable[Found]:
+        """Of one instant of the row's schedule what is due until `last`; the rest goes on waiting."""
+        shifts, jobs = row.shifts, row.jobs
+        if first == 0:
+            following = row.schedule.next_after_ms(instant)
             if following is not None:
-                self._put(following, group)
-        found.sort(key=_instant)
-        due.on_time.extend(found)
-        return not left
+                self._wait(row, following, 0)
+        if len(jobs) == 1:
+            return ((instant + shifts[0], jobs[0]),)
+        stop = bisect_right(shifts, last - instant, first)
+        if stop < len(shifts):
+            self._wait(row, instant, stop)
+        return zip([instant + shift for shift in shifts[first:stop]], jobs[first:stop], strict=True)
 
-    def _put(self, at: int, group: Group) -> None:
+    def _wait(self, row: _Row, instant: int, first: int) -> None:
+        at = instant + row.shifts[first]
         second = at // 1000
         slot = self._slots.get(second)
         if slot is None:
-            self._slots[second] = [(at, group)]
+            self._slots[second] = [(at, row, instant, first, row.turn)]
             heappush(self._seconds, second)
         else:
-            slot.append((at, group))
+            slot.append((at, row, instant, first, row.turn))
+
+    def _pop(self, last: int) -> Iterator[tuple[int, _Row, int, int]]:
+        """What waits for an instant up to and including `last`, in their order, and also what is added meanwhile."""
+        left: list[_Waiting] = []
+        while self._seconds and self._seconds[0] * 1000 <= last:
+            slot = self._slots.pop(heappop(self._seconds))
+            # Soonest first: what of a row is missed is to be known before any of it is on time.
+            slot.sort(key=_at)
+            for waiting in slot:
+                at, row, instant, first, turn = waiting
+                if turn != row.turn:
+                    continue
+                if at > last:
+                    left.append(waiting)
+                else:
+                    yield at, row, instant, first
+        for _, row, instant, first, _ in left:
+            self._wait(row, instant, first)
+
+
+def _first_of_each(row: _Row, since: int, before: int) -> Iterator[Found]:
+    """Of each job of the row the first instant after `since`, if that lies before `before`."""
+    asked, at = None, None
+    for shift, job in zip(row.shifts, row.jobs, strict=True):
+        if shift != asked:
+            asked, at = shift, row.schedule.next_after_ms(since - shift)
+        if at is not None and at + shift < before:
+            yield at + shift, job

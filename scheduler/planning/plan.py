@@ -11,12 +11,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from jobs.runs import Ticket
+from jobs.runs import Ticket, instant_text
 from jobs.schedules import Schedule, from_milliseconds
 from scheduler.catalog import Catalog, Entry
 from scheduler.planning.catch_up import CaughtUp, catch_up
-from scheduler.planning.heap import DueHeap, Group
+from scheduler.planning.heap import DueHeap, Found
 from scheduler.planning.left_out import LeftOut
+
+_EPOCH = from_milliseconds(0)
+# Thousands of due instants, and how ids write them, are made of a few seconds and these: each anew takes four times as
+# long.
+_PARTS = tuple(timedelta(milliseconds=part) for part in range(1000))
+_STAMPS = tuple(instant_text(_EPOCH + part)[-5:] for part in _PARTS)
 
 
 class Paused(Protocol):
@@ -73,44 +79,44 @@ def plan(
         cursors.move_to(not_before, now)
     due = cursors.pop_until(until, not_before=not_before)
     made = Plan(cursors.until)
-    _add_missed(made, jobs, due.missed, not_before, now, paused or {})
-    _add_on_time(made, jobs, due.on_time, paused or {})
+    pauses = paused or {}
+    _add_missed(made, jobs, due.missed, not_before, now, pauses)
+    _add_on_time(made, jobs, due.on_time, pauses)
     return made
 
 
-def _add_on_time(made: Plan, jobs: Catalog, due: list[tuple[int, Group]], paused: Mapping[str, Paused]) -> None:
-    found, get = made.on_time, jobs.get
-    last, at = -1, made.until
-    for milliseconds, group in due:
-        if milliseconds != last:
-            last, at = milliseconds, from_milliseconds(milliseconds)
-        for job in group.jobs:
-            if paused and job in paused and paused[job].leaves_out(group.schedule, at):
-                continue
-            found.append(Ticket.scheduled(job, at, get(job).generation))
+def _add_on_time(made: Plan, jobs: Catalog, due: list[Found], paused: Mapping[str, Paused]) -> None:
+    add, generations, ticket = made.on_time.append, jobs.generations, Ticket.stamped
+    second, whole, stamp = 0, _EPOCH, ""
+    for instant, job in due:
+        part = instant - second
+        if not (stamp and part < 1000):
+            second, part = instant // 1000 * 1000, instant % 1000
+            whole = from_milliseconds(second)
+            stamp = instant_text(whole)[:-5]
+        at = whole + _PARTS[part]
+        if not (paused and job in paused and _leaves_out(paused[job], jobs.get(job), at)):
+            add(ticket(job, at, stamp + _STAMPS[part], generations[job]))
 
 
 def _add_missed(
-    made: Plan,
-    jobs: Catalog,
-    due: list[tuple[int, Group]],
-    before: datetime,
-    now: datetime,
-    paused: Mapping[str, Paused],
+    made: Plan, jobs: Catalog, due: list[Found], before: datetime, now: datetime, paused: Mapping[str, Paused]
 ) -> None:
-    for milliseconds, group in due:
-        first = from_milliseconds(milliseconds)
-        # Jobs of one schedule mostly have one policy, too.
-        decided: dict[tuple[str, float], CaughtUp] = {}
-        for job in group.jobs:
-            if job in paused and paused[job].leaves_out(group.schedule, first):
-                continue
-            entry = jobs.get(job)
-            policy = entry.job.catch_up
-            key = (policy.policy, policy.within)
-            if key not in decided:
-                decided[key] = catch_up(group.schedule, policy, first, before, now)
-            _add_caught_up(made, entry, first, decided[key])
+    # Thousands of jobs that share schedule and policy were missed alike.
+    decided: dict[tuple[Schedule, str, float, int], CaughtUp] = {}
+    for instant, job in due:
+        entry, first = jobs.get(job), from_milliseconds(instant)
+        schedule, policy = entry.job.schedule, entry.job.catch_up
+        if schedule is None or (job in paused and _leaves_out(paused[job], entry, first)):
+            continue
+        key = (schedule, policy.policy, policy.within, instant)
+        if key not in decided:
+            decided[key] = catch_up(schedule, policy, first, before, now)
+        _add_caught_up(made, entry, first, decided[key])
+
+
+def _leaves_out(pause: Paused, entry: Entry, at: datetime) -> bool:
+    return entry.job.schedule is not None and pause.leaves_out(entry.job.schedule, at)
 
 
 def _add_caught_up(made: Plan, entry: Entry, first: datetime, caught_up: CaughtUp) -> None:

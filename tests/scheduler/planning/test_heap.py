@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.schedules import Schedule, parse_schedule, to_milliseconds
-from scheduler.planning.heap import DueHeap, Group
+from scheduler.planning.heap import DueHeap, Found
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -22,10 +22,10 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def told(found: list[tuple[int, Group]]) -> list[tuple[float, str]]:
+def told(found: list[Found]) -> list[tuple[float, str]]:
     """(seconds after the start, job) of each."""
     begin = to_milliseconds(START)
-    return [((instant - begin) / 1000, job) for instant, group in found for job in group.jobs]
+    return [((instant - begin) / 1000, job) for instant, job in found]
 
 
 def passed(heap: DueHeap, until: datetime) -> list[tuple[float, str]]:
