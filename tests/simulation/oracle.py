@@ -1,19 +1,24 @@
-"""Judges what a simulation left behind: every due instant accounted for once, everybody told, nothing left open."""
+"""Judges what a simulation leaves behind: every due instant accounted for once, everybody told, nothing left open.
+
+It judges as the simulation goes on, some hours behind it, and forgets what it has judged: so a long one needs no more
+memory than a short one.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from jobs.definition import JobDefinition
 from jobs.runs import ErrorClass, Outcome, Run
+from jobs.schedules import Schedule
 from scheduler.catalog import Catalog
 from scheduler.stores import cursors, dead_letters, schedule_marks
 from scheduler.stores.run_codec import Record, decode
-from scheduler.stores.run_keys import RUNS, RunKey
 from tests.simulation.storage import Tables
 from tests.simulation.targets import Outside
 
@@ -31,90 +36,125 @@ class LeftOut:
 
 class Oracle:
     def __init__(self, catalog: Catalog, tables: Tables, outside: Outside) -> None:
+        self.catalog = catalog
         self._tables = tables
         self._outside = outside
-        self._catalog = catalog
-        self._since = {row.key: _instant(row.body, "since") for row in tables.all(schedule_marks.TABLE)}
-        self._buried = {
-            letter["ticket"]["id"]
-            for row in tables.all(dead_letters.TABLE)
-            if "ticket" in (letter := json.loads(row.body))
-        }
-        self._records: dict[str, dict[datetime, Record]] = {}
-        for row in tables.all(RUNS):
-            record = decode(row)
-            self._records.setdefault(record.ticket.job, {})[record.ticket.due_at] = record
-
-    @property
-    def runs(self) -> Iterator[Run]:
-        """Finished ones."""
-        return (record.run for records in self._records.values() for record in records.values() if record.run)
+        self._judged: dict[str, datetime] = {}
+        """Until when each job's instants are accounted for."""
+        self.problems: list[str] = []
+        """What was wrong so far, one sentence each."""
+        self.counted: Counter[str] = Counter()
 
     def planned_until(self) -> datetime | None:
         row = self._tables.get(cursors.TABLE, cursors.PLANNED_UNTIL, "instant")
         return None if row is None else _instant(row.body, "instant")
 
-    def problems(self, end: datetime) -> list[str]:
-        """What is wrong with everything that fell due until `end`, one sentence each."""
-        return [
-            *(problem for entry in self._catalog for problem in self._of_job(entry.job, end)),
-            *(problem for run in self.runs for problem in self._of_run(run)),
-            *(
-                f"the pointer {key} is still open"
-                for key in self._tables.open_pointers()
-                if self._points_to_a_run(key, end)
-            ),
-        ]
+    def judge(self, end: datetime) -> None:
+        """Judge everything that fell due until `end` and was not judged before, and forget it."""
+        records = self._records(end)
+        left_out = self._left_out()
+        buried = self._buried(end)
+        for entry in self.catalog:
+            job = entry.job
+            found = records.pop(job.name, {})
+            self.problems += self._of_job(job, found, left_out.get(job.name, ()), end)
+            for record in found.values():
+                self.problems += self._of_record(job, record, buried)
+                self._count(record)
+        self.problems += (f"job {job} has runs, and there is no such job" for job in records)
+        self.problems += (f"the pointer to {key.run_id} is still open" for key in self._tables.left_open(end))
+        self._forget(end)
 
-    def _points_to_a_run(self, pointer: str, end: datetime) -> bool:
-        """A crash between the pointer and its run leaves one that everybody passes over until retention removes it."""
-        key = RunKey.of_pointer(pointer)
-        return key.due_at <= end and self._tables.get(RUNS, key.job, key.key) is not None
+    def _records(self, end: datetime) -> defaultdict[str, dict[datetime, Record]]:
+        found: defaultdict[str, dict[datetime, Record]] = defaultdict(dict)
+        for row in self._tables.runs_until(end):
+            record = decode(row)
+            found[record.ticket.job][record.ticket.due_at] = record
+        return found
 
-    def _of_job(self, job: JobDefinition, end: datetime) -> Iterator[str]:
-        schedule, since = job.schedule, self._since.get(job.name)
-        if schedule is None:
-            return
-        if since is None:
-            yield f"job {job.name} was never taken note of"
-            return
-        records = dict(self._records.get(job.name, {}))
-        left_out = [*_left_out(records)]
-        yield from self._untold(records, left_out)
-        at = schedule.next_after(since)
-        while at is not None and at <= end:
-            record = records.pop(at, None)
-            if record is None and not any(some.first <= at <= some.last for some in left_out):
-                yield f"{job.name} has no run at {at.isoformat()}, and nothing says why"
-            at = schedule.next_after(at)
-            if record is not None and record.run is None:
-                yield f"run {record.ticket.id} is {record.state} for ever"
-        for due_at, record in records.items():
-            if due_at <= end:
+    def _left_out(self) -> Mapping[str, Sequence[LeftOut]]:
+        found: defaultdict[str, list[LeftOut]] = defaultdict(list)
+        for row in self._tables.runs_with("like those before it since"):
+            record = decode(row)
+            if record.run is not None and (span := _RANGE.search(record.run.message)):
+                since = datetime.fromisoformat(span[1]).replace(tzinfo=UTC)
+                found[record.ticket.job].append(LeftOut(since, record.ticket.due_at))
+        return found
+
+    def _buried(self, end: datetime) -> set[str]:
+        """Ids of runs that are dead letters. The letters of those that are judged now are forgotten."""
+        found = set()
+        for row in [*self._tables.all(dead_letters.TABLE)]:
+            ticket = json.loads(row.body).get("ticket")
+            if ticket is not None:
+                found.add(ticket["id"])
+                if datetime.fromisoformat(ticket["due_at"]) <= end:
+                    self._tables.forget(dead_letters.TABLE, row)
+        return found
+
+    def _of_job(
+        self, job: JobDefinition, records: Mapping[datetime, Record], left_out: Sequence[LeftOut], end: datetime
+    ) -> Iterator[str]:
+        due = set()
+        if job.schedule is not None:
+            since = self._since(job.name)
+            if since is None:
+                yield f"job {job.name} was never taken note of"
+                return
+            for at in _instants(job.schedule, since, end):
+                due.add(at)
+                if at not in records and not any(some.first <= at <= some.last for some in left_out):
+                    yield f"{job.name} has no run at {at.isoformat()}, and nothing says why"
+            self._judged[job.name] = max(since, end)
+        for at, record in records.items():
+            if at not in due:
                 yield f"run {record.ticket.id} was never due"
+            if record.run is not None and self._is_untold(record.run, left_out):
+                yield f"nobody was told that run {record.ticket.id} {record.run.outcome}"
 
-    def _untold(self, records: Mapping[datetime, Record], left_out: Sequence[LeftOut]) -> Iterator[str]:
-        """What a tick that was cut short left out may stay untold if a later tick told of a span that takes it in."""
-        for due_at, record in records.items():
-            run = record.run
-            if run is None or run.outcome in self._outside.told.get(run.id, ()):
-                continue
-            if _LEFT_OUT not in run.message or not any(some.first <= due_at < some.last for some in left_out):
-                yield f"nobody was told that run {run.id} {run.outcome}"
+    def _since(self, job: str) -> datetime | None:
+        """From when on its instants are to be accounted for."""
+        if not self._judged:
+            marks = self._tables.all(schedule_marks.TABLE)
+            self._judged = {row.key: _instant(row.body, "since") for row in marks}
+        return self._judged.get(job)
 
-    def _of_run(self, run: Run) -> Iterator[str]:
+    def _is_untold(self, run: Run, left_out: Sequence[LeftOut]) -> bool:
+        """What a tick that was cut short left out may stay so if a later tick told of a span that takes it in."""
+        if run.outcome in self._outside.told.get(run.id, ()):
+            return False
+        return _LEFT_OUT not in run.message or not any(some.first <= run.due_at < some.last for some in left_out)
+
+    def _of_record(self, job: JobDefinition, record: Record, buried: set[str]) -> Iterator[str]:
+        run = record.run
+        if run is None:
+            yield f"run {record.ticket.id} is {record.state} for ever"
+            return
         if run.outcome is Outcome.SKIPPED and not run.message:
             yield f"run {run.id} was skipped without a reason"
-        entry = self._catalog.find(run.job)
-        kept = entry is not None and entry.job.dead_letter and run.outcome.down
-        if (kept or run.error is ErrorClass.DEAD_LETTERED) and run.id not in self._buried:
+        given_up = (job.dead_letter and run.outcome.down) or run.error is ErrorClass.DEAD_LETTERED
+        if given_up and run.id not in buried:
             yield f"run {run.id} was given up, but is no dead letter"
 
+    def _count(self, record: Record) -> None:
+        run = record.run
+        if run is None:
+            return
+        self.counted["runs"] += 1
+        self.counted["left_out"] += run.outcome is Outcome.SKIPPED
+        self.counted["dead_lettered"] += run.error is ErrorClass.DEAD_LETTERED
+        self.counted["executed_again"] += max(0, self._outside.executions[run.id] - 1)
 
-def _left_out(records: dict[datetime, Record]) -> Iterator[LeftOut]:
-    for due_at, record in records.items():
-        if record.run is not None and (found := _RANGE.search(record.run.message)):
-            yield LeftOut(datetime.fromisoformat(found[1]).replace(tzinfo=UTC), due_at)
+    def _forget(self, end: datetime) -> None:
+        for run_id in self._tables.forget_until(end):
+            self._outside.forget(run_id)
+
+
+def _instants(schedule: Schedule, since: datetime, end: datetime) -> Iterator[datetime]:
+    at = schedule.next_after(since)
+    while at is not None and at <= end:
+        yield at
+        at = schedule.next_after(at)
 
 
 def _instant(body: str, key: str) -> datetime:

@@ -14,6 +14,10 @@ from datetime import UTC, datetime, timedelta
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
+OTHERS_FIRST = 0.5
+"""Share of calls of which others come first, as far as they are not slow ones."""
+
+
 class Killed(BaseException):
     """The process of this task is gone. No program code catches it, as none runs after SIGKILL."""
 
@@ -49,10 +53,11 @@ class World:
         self.away_until = 0.0
         """Loop time until which store and queue answer nobody."""
         self.violations: list[str] = []
+        self._time = asyncio.get_running_loop().time
 
     @property
     def away(self) -> bool:
-        return asyncio.get_running_loop().time() < self.away_until
+        return self._time() < self.away_until
 
     def happens(self, share: float) -> bool:
         return share > 0 and self.luck.random() < share
@@ -74,10 +79,14 @@ class Process:
         self._calls_left = world.luck.expovariate(1) * world.troubles.calls_between_kills
 
     async def step(self) -> None:
-        """Between two calls: some time passes, and the process may end here."""
+        """Between two calls: some time may pass, others may come first, and the process may end here."""
         self.must_live()
         world = self.world
-        await asyncio.sleep(world.luck.uniform(0.001, 0.05) if world.happens(world.troubles.slow) else 0)
+        kind = world.luck.random()
+        if kind < world.troubles.slow:
+            await asyncio.sleep(kind / world.troubles.slow * 0.05)
+        elif kind > OTHERS_FIRST:
+            await asyncio.sleep(0)
         self.must_live()
         self._calls_left -= 1
         if self._calls_left < 0 and world.troubles is not CALM:

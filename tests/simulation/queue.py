@@ -18,6 +18,8 @@ HIDDEN_AFTER_FAILURE = 30.0
 """Seconds: visibilityTimeout of host.json."""
 POLLED_EVERY = 2.0
 """Seconds: maxPollingInterval of host.json."""
+NOBODY_FOR = 10.0
+"""Seconds after which a message is offered again when nobody could take it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -93,7 +95,7 @@ class Queue:
             self._hide(message, self._lease)  # it is renewed
             return
         if self._world.away or (process := self._some_process()) is None:
-            self._hide(message, POLLED_EVERY)
+            self._hide(message, NOBODY_FOR)
             return
         message.deliveries += 1
         self.redelivered += message.deliveries > 1

@@ -12,11 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobs.definition import JobDefinition
-from jobs.runs import ErrorClass, Outcome
 from scheduler.catalog import Catalog, Entry
-from tests.jobs.running.virtual_time import VirtualTimeLoop
 from tests.simulation.embedded import Embedded
 from tests.simulation.functions import Instances
+from tests.simulation.loop import SimulatedLoop
 from tests.simulation.oracle import Oracle
 from tests.simulation.process import START, Killed, Troubles, World, true_time
 from tests.simulation.storage import Tables
@@ -29,6 +28,11 @@ CALM_WITHOUT_TICKS = 1500.0
 
 LONGEST_RUN = timedelta(seconds=60)
 """What fell due so long ago is over."""
+MANY_JOBS = 1000
+"""From so many on what is long over is judged meanwhile, and forgotten."""
+JUDGED_AFTER = timedelta(hours=3)
+"""With many jobs no message, lease or outage lasts so long. With few of them a seed of many kills may stand still."""
+JOBS_AN_INSTANCE = 2500
 FIGURES = ("runs", "kills", "ticks", "redelivered", "executed_again", "left_out", "dead_lettered")
 """The counts of a result."""
 
@@ -64,10 +68,31 @@ class Result:
     violations: tuple[str, ...]
 
 
-def simulate(seed: int, jobs: int = 20, hours: float = 2.0, *, embedded: bool = False) -> Result:
-    """So many jobs for so many hours of virtual time. The same seed gives the same result."""
-    with _silent("scheduler"), _silent("jobs"), asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run((_embedded if embedded else _functions)(seed, jobs, hours))
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a simulation is."""
+
+    hours: float
+    runs: int
+    """Those that are judged."""
+    violations: int
+
+
+def simulate(
+    seed: int,
+    jobs: int = 50,
+    hours: float = 6.0,
+    *,
+    embedded: bool = False,
+    progress: Callable[[Progress], None] = lambda progress: None,
+) -> Result:
+    """So many jobs for so many hours of virtual time. The same seed gives the same result.
+
+    `progress` is called each virtual minute.
+    """
+    host = _embedded if embedded else _functions
+    with _silent("scheduler"), _silent("jobs"), asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        return runner.run(host(seed, jobs, hours, progress))
 
 
 @contextmanager
@@ -82,75 +107,76 @@ def _silent(name: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
-async def _functions(seed: int, jobs: int, hours: float) -> Result:
-    world = World(seed, _troubles(seed))
+async def _functions(seed: int, jobs: int, hours: float, progress: Callable[[Progress], None]) -> Result:
+    world = World(seed, _troubles(seed, jobs))
     _listen_for_mistakes(world)
     catalog, tables, outside = _catalog(world, jobs), Tables(world), Outside(world)
+    oracle = Oracle(catalog, tables, outside)
     instances = Instances(world, seed, catalog, tables, outside)
-    for _ in range(world.luck.choice((2, 3))):
+    for _ in range(world.luck.choice((2, 3)) + jobs // JOBS_AN_INSTANCE):
         instances.start()
-    end = hours * 3600
-    timer = asyncio.create_task(instances.timer(end + CALM_WITH_TICKS))
-    reached = await _bad_time(world, instances.kill_some, end)
+    timer = asyncio.create_task(instances.timer(hours * 3600 + CALM_WITH_TICKS))
+    reached = await _bad_time(world, instances.kill_some, hours, oracle, progress)
     await asyncio.sleep(CALM_WITH_TICKS + CALM_WITHOUT_TICKS)
     await timer
-    oracle = Oracle(catalog, tables, outside)
     planned = oracle.planned_until() or START
-    violations = oracle.problems(planned)
+    oracle.judge(planned)
     if planned < reached:
-        violations.append("planning has come to a halt")
+        oracle.problems.append("planning has come to a halt")
     if instances.queue.waiting or instances.poison.waiting:
-        violations.append("there are messages that are delivered for ever")
+        oracle.problems.append("there are messages that are delivered for ever")
     redelivered = instances.queue.redelivered + instances.poison.redelivered
     instances.stop()
-    return _result(seed, world, outside, oracle, violations, redelivered=redelivered, ticks=instances.ticks)
+    return _result(seed, world, oracle, redelivered=redelivered, ticks=instances.ticks)
 
 
-async def _embedded(seed: int, jobs: int, hours: float) -> Result:
-    world = World(seed, replace(_troubles(seed), lost_answers=0.0, unavailable=0.0, skew_s=0.0))
+async def _embedded(seed: int, jobs: int, hours: float, progress: Callable[[Progress], None]) -> Result:
+    world = World(seed, replace(_troubles(seed, jobs), lost_answers=0.0, unavailable=0.0, skew_s=0.0))
     _listen_for_mistakes(world)
     catalog, tables, outside = _catalog(world, jobs), Tables(world), Outside(world)
+    oracle = Oracle(catalog, tables, outside)
     process = Embedded(world, seed, catalog, tables, outside)
     process.start()
-    await _bad_time(world, process.kill, hours * 3600)
+    await _bad_time(world, process.kill, hours, oracle, progress)
     await asyncio.sleep(CALM_WITHOUT_TICKS)
-    oracle = Oracle(catalog, tables, outside)
-    violations = oracle.problems(true_time() - LONGEST_RUN)
+    oracle.judge(true_time() - LONGEST_RUN)
     process.stop()
-    return _result(seed, world, outside, oracle, violations)
+    return _result(seed, world, oracle)
 
 
-async def _bad_time(world: World, kill: Callable[[], None], seconds: float) -> datetime:
+async def _bad_time(
+    world: World,
+    kill: Callable[[], None],
+    hours: float,
+    oracle: Oracle,
+    progress: Callable[[Progress], None],
+) -> datetime:
     """Until it is over, which it is at the instant returned."""
     bad_luck = asyncio.create_task(_bad_luck(world, kill))
-    await asyncio.sleep(seconds)
+    for minute in range(1, round(hours * 60) + 1):
+        await asyncio.sleep(60)
+        if minute % 60 == 0 and len(oracle.catalog) >= MANY_JOBS:
+            oracle.judge(max(START, min(true_time(), oracle.planned_until() or START) - JUDGED_AFTER))
+        violations = len(world.violations) + len(oracle.problems)
+        progress(Progress(minute / 60, oracle.counted["runs"], violations))
     bad_luck.cancel()
     world.calm_down()
     return true_time()
 
 
-def _result(
-    seed: int,
-    world: World,
-    outside: Outside,
-    oracle: Oracle,
-    violations: list[str],
-    *,
-    redelivered: int = 0,
-    ticks: int = 0,
-) -> Result:
-    runs = list(oracle.runs)
+def _result(seed: int, world: World, oracle: Oracle, *, redelivered: int = 0, ticks: int = 0) -> Result:
+    counted = oracle.counted
     return Result(
         seed=seed,
-        runs=len(runs),
+        runs=counted["runs"],
         kills=world.kills,
-        executed_again=sum(number - 1 for number in outside.executions.values()),
-        dead_lettered=sum(run.error is ErrorClass.DEAD_LETTERED for run in runs),
-        left_out=sum(run.outcome is Outcome.SKIPPED for run in runs),
+        executed_again=counted["executed_again"],
+        dead_lettered=counted["dead_lettered"],
+        left_out=counted["left_out"],
         redelivered=redelivered,
         ticks=ticks,
         doubled=tuple(world.violations),
-        violations=(*world.violations, *violations),
+        violations=(*world.violations, *oracle.problems),
     )
 
 
@@ -164,10 +190,10 @@ async def _bad_luck(world: World, kill: Callable[[], None]) -> None:
             kill()
 
 
-def _troubles(seed: int) -> Troubles:
-    """Some seeds have many kills and hardly any faults, others the reverse."""
+def _troubles(seed: int, jobs: int) -> Troubles:
+    """Some seeds have many kills and hardly any faults, others the reverse. More jobs make more calls."""
     return Troubles(
-        calls_between_kills=(100, 400, 2000)[seed % 3],
+        calls_between_kills=(100, 400, 2000)[seed % 3] * max(1.0, jobs / 50),
         lost_answers=(0.0, 0.003, 0.02)[seed // 3 % 3],
         unavailable=(0.0, 0.003, 0.02)[seed // 9 % 3],
         slow=(0.05, 0.5)[seed % 2],

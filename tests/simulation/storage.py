@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import builtins
-from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import count
+from datetime import datetime
+from itertools import count, groupby, islice
 
-from scheduler.stores.port import Change, Delete, Insert, Replace, Row, RowChanged, RowExists, StoreUnavailable
+from scheduler.stores.port import (
+    Change,
+    Delete,
+    Insert,
+    Replace,
+    Row,
+    RowChanged,
+    RowExists,
+    StoreError,
+    StoreUnavailable,
+)
 from scheduler.stores.run_codec import RunState, decode, status_of
-from scheduler.stores.run_keys import OPEN, RUNS, TIMELINE
-from tests.simulation.process import Process, World
+from scheduler.stores.run_keys import OPEN, RUNS, TIMELINE, RunKey
+from tests.simulation.keys import SortedKeys
+from tests.simulation.process import START, Process, World
+
+Etags = tuple[str, ...]
 
 
 class Tables:
@@ -20,46 +33,82 @@ class Tables:
     def __init__(self, world: World) -> None:
         self._world = world
         self._rows: defaultdict[tuple[str, str], dict[str, Row]] = defaultdict(dict)
-        self._keys: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        self._keys: defaultdict[tuple[str, str], SortedKeys] = defaultdict(SortedKeys)
         self._etags = count()
+        self._forgotten_until = START
 
-    def change(self, change: Change) -> str:
-        """Raises RowExists, RowChanged."""
-        table = (change.table, change.partition)
-        rows = self._rows[table]
-        found = rows.get(change.key)
-        if isinstance(change, Delete):
-            if found is not None:
-                del rows[change.key]
-                self._keys[table].remove(change.key)
-            return ""
-        if isinstance(change, Insert) and found is not None:
-            raise RowExists(change.table, change.partition, change.key)
-        if isinstance(change, Replace) and (found is None or found.etag != change.etag):
-            raise RowChanged(change.table, change.partition, change.key)
-        if found is None:
-            insort(self._keys[table], change.key)
-        elif change.table == RUNS and found.body != change.body and _is_finished(found):
-            self._world.violations.append(f"run {decode(found).ticket.id} was recorded twice")
-        row = Row(change.partition, change.key, change.body, f"e{next(self._etags)}")
-        rows[change.key] = row
-        return row.etag
+    def apply(self, changes: Sequence[Change]) -> Etags:
+        """All or none. Raises RowExists, RowChanged."""
+        for change in changes:
+            self._check(change)
+        return tuple([self._change(change) for change in changes])
 
     def get(self, table: str, partition: str, key: str) -> Row | None:
         return self._rows[table, partition].get(key)
 
-    def list(self, table: str, partition: str, after: str, limit: int) -> list[Row]:
-        keys, rows = self._keys[table, partition], self._rows[table, partition]
-        start = bisect_right(keys, after)
-        return [rows[key] for key in keys[start : start + limit]]
+    def list(self, table: str, partition: str, after: str, until: str, limit: int) -> list[Row]:
+        rows = self._rows[table, partition]
+        return [rows[key] for key in islice(self._keys[table, partition].between(after, until), limit)]
 
     def all(self, table: str) -> Iterator[Row]:
         for (name, _), rows in self._rows.items():
             if name == table:
                 yield from rows.values()
 
-    def open_pointers(self) -> Sequence[str]:
-        return self._keys[TIMELINE, OPEN]
+    def runs_until(self, end: datetime) -> Iterator[Row]:
+        """Those that were due until then."""
+        return (row for row in self.all(RUNS) if RunKey(row.partition, row.key).due_at <= end)
+
+    def runs_with(self, text: str) -> Iterator[Row]:
+        return (row for row in self.all(RUNS) if text in row.body)
+
+    def left_open(self, end: datetime) -> Iterator[RunKey]:
+        """Runs that were due until then and still have a pointer.
+
+        A crash between the pointer and its run leaves one that everybody passes over until retention removes it.
+        """
+        keys = map(RunKey.of_pointer, self._rows[TIMELINE, OPEN])
+        return (key for key in keys if key.due_at <= end and self.get(RUNS, key.job, key.key) is not None)
+
+    def forget_until(self, end: datetime) -> Iterator[str]:
+        """Forget the runs that were due until then; their ids. Whoever begins one of them later is found out."""
+        self._forgotten_until = end
+        for row in [*self.runs_until(end)]:
+            key = RunKey(row.partition, row.key)
+            self.forget(RUNS, row)
+            for partition in (key.day, OPEN):
+                if (pointer := self.get(TIMELINE, partition, key.pointer)) is not None:
+                    self.forget(TIMELINE, pointer)
+            yield key.run_id
+
+    def forget(self, table: str, row: Row) -> None:
+        place = (table, row.partition)
+        del self._rows[place][row.key]
+        self._keys[place].remove(row.key)
+
+    def _check(self, change: Change) -> None:
+        found = self._rows[change.table, change.partition].get(change.key)
+        if isinstance(change, Insert) and found is not None:
+            raise RowExists(change.table, change.partition, change.key)
+        if isinstance(change, Replace) and (found is None or found.etag != change.etag):
+            raise RowChanged(change.table, change.partition, change.key)
+
+    def _change(self, change: Change) -> str:
+        place = (change.table, change.partition)
+        rows = self._rows[place]
+        found = rows.get(change.key)
+        if isinstance(change, Delete):
+            if found is not None:
+                self.forget(change.table, found)
+            return ""
+        if found is None:
+            self._keys[place].add(change.key)
+            if change.table == RUNS and (key := RunKey(change.partition, change.key)).due_at <= self._forgotten_until:
+                self._world.violations.append(f"run {key.run_id} begins long after it was judged")
+        elif change.table == RUNS and found.body != change.body and _is_finished(found):
+            self._world.violations.append(f"run {decode(found).ticket.id} was recorded twice")
+        rows[change.key] = row = Row(change.partition, change.key, change.body, f"e{next(self._etags)}")
+        return row.etag
 
 
 def _is_finished(row: Row) -> bool:
@@ -67,33 +116,43 @@ def _is_finished(row: Row) -> bool:
 
 
 class StoreOf:
-    """A process's `scheduler.stores.port.Store`. `atomic`: like SQLite, or like Azure Tables one change at a time."""
+    """A process's `scheduler.stores.port.Store`. `atomic`: like SQLite, or like Azure Tables one partition after the
+    other."""
 
     def __init__(self, process: Process, tables: Tables, *, atomic: bool) -> None:
         self._process = process
         self._tables = tables
         self._atomic = atomic
 
-    async def apply(self, *changes: Change) -> tuple[str, ...]:
-        await self._reach()
-        if self._atomic:
-            etags = self._all_or_none(changes)
-        else:
-            etags = await self._one_after_the_other(changes)
-        await self._process.step()
-        if self._process.world.happens(self._process.world.troubles.lost_answers):
-            raise StoreUnavailable("the answer was lost: the changes are made")
+    async def apply(self, *changes: Change) -> Etags:
+        etags: builtins.list[str] = []
+        for step in [changes] if self._atomic else _by_partition(changes):
+            await self._reach()
+            etags += self._tables.apply(step)
+        await self._answer()
         return tuple(etags)
+
+    async def apply_each(self, groups: Sequence[Sequence[Change]]) -> Sequence[Etags | StoreError]:
+        answers: dict[int, Etags | StoreError] = {}
+        for request in self._requests(groups):
+            try:
+                await self._reach()
+                made = {number: self._made(groups[number]) for number in request}
+                await self._answer()
+            except StoreError as error:
+                made = dict.fromkeys(request, error)
+            answers |= made
+        return [answers[number] for number in range(len(groups))]
 
     async def get(self, table: str, partition: str, key: str) -> Row | None:
         await self._reach()
         return self._tables.get(table, partition, key)
 
     async def list(
-        self, table: str, partition: str, *, after: str = "", limit: int, bodies: bool = True
+        self, table: str, partition: str, *, after: str = "", until: str = "", limit: int, bodies: bool = True
     ) -> Sequence[Row]:
         await self._reach()
-        rows = self._tables.list(table, partition, after, limit)
+        rows = self._tables.list(table, partition, after, until, limit)
         return rows if bodies else [Row(row.partition, row.key, "", row.etag) for row in rows]
 
     async def ping(self) -> None:
@@ -102,13 +161,22 @@ class StoreOf:
     async def aclose(self) -> None:
         """Holds nothing."""
 
-    async def _one_after_the_other(self, changes: Sequence[Change]) -> Sequence[str]:
-        etags: builtins.list[str] = []
-        for number, change in enumerate(changes):
-            if number > 0:
-                await self._reach()
-            etags.append(self._tables.change(change))
-        return etags
+    def _made(self, changes: Sequence[Change]) -> Etags | StoreError:
+        try:
+            return self._tables.apply(changes)
+        except StoreError as error:
+            return error
+
+    def _requests(self, groups: Sequence[Sequence[Change]]) -> Sequence[Sequence[int]]:
+        """Groups that are made or fail for want of the store together, in any order."""
+        if self._atomic:
+            return [range(len(groups))]
+        of_partition: defaultdict[tuple[str, str], builtins.list[int]] = defaultdict(builtins.list)
+        for number, changes in enumerate(groups):
+            of_partition[changes[0].table, changes[0].partition].append(number)
+        requests = [*of_partition.values()]
+        self._process.world.luck.shuffle(requests)
+        return requests
 
     async def _reach(self) -> None:
         await self._process.step()
@@ -116,11 +184,13 @@ class StoreOf:
         if world.away or world.happens(world.troubles.unavailable):
             raise StoreUnavailable("the store is away")
 
-    def _all_or_none(self, changes: Sequence[Change]) -> Sequence[str]:
-        for change in changes:
-            found = self._tables.get(change.table, change.partition, change.key)
-            if isinstance(change, Insert) and found is not None:
-                raise RowExists(change.table, change.partition, change.key)
-            if isinstance(change, Replace) and (found is None or found.etag != change.etag):
-                raise RowChanged(change.table, change.partition, change.key)
-        return [self._tables.change(change) for change in changes]
+    async def _answer(self) -> None:
+        await self._process.step()
+        if self._process.world.happens(self._process.world.troubles.lost_answers):
+            raise StoreUnavailable("the answer was lost: the changes are made")
+
+
+def _by_partition(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
+    """Neighbours of one partition are made all or none."""
+    for _, step in groupby(changes, key=lambda change: (change.table, change.partition)):
+        yield tuple(step)

@@ -41,6 +41,13 @@ class Outside:
         if self.asking.get(run_id) is process:
             del self.asking[run_id]
 
+    def forget(self, run_id: str) -> None:
+        """It was judged."""
+        del self.executions[run_id]
+        self.told.pop(run_id, None)
+        self.latest.pop(run_id, None)
+        self.asking.pop(run_id, None)
+
 
 class ListenerOf:
     """A process's `jobs.events.RunListener`."""

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+
 import pytest
 
-from tests.simulation.simulate import simulate, summary
+from tests.simulation.simulate import Result, simulate, summary
 
+SEEDS = 200
 BLOCK = 20
-SEEDS = range(0, 200, BLOCK)
+
+Seeds = Callable[..., list[Result]]
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Iterator[Seeds]:
+    """Simulates seeds on all cores. In processes of their own, which are not slowed down by measuring coverage."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
+        yield lambda seeds, **options: list(pool.map(partial(simulate, **options), seeds))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", SEEDS)
-def test_every_due_instant_is_accounted_for_once_through_any_crash(first: int) -> None:
-    results = [simulate(seed) for seed in range(first, first + BLOCK)]
+@pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
+def test_every_due_instant_is_accounted_for_once_through_any_crash(first: int, simulated: Seeds) -> None:
+    results = simulated(range(first, first + BLOCK))
 
     found = [f"seed {result.seed}: {sentence}" for result in results for sentence in result.violations]
     assert found == []
@@ -23,8 +39,8 @@ def test_every_due_instant_is_accounted_for_once_through_any_crash(first: int) -
 
 
 @pytest.mark.slow
-def test_an_embedded_process_that_is_killed_runs_and_records_nothing_twice() -> None:
-    results = [simulate(seed, embedded=True) for seed in range(30)]
+def test_an_embedded_process_that_is_killed_runs_and_records_nothing_twice(simulated: Seeds) -> None:
+    results = simulated(range(30), embedded=True)
 
     assert [sentence for result in results for sentence in result.doubled] == []
     assert summary(results)["kills"] > 0
@@ -32,3 +48,13 @@ def test_an_embedded_process_that_is_killed_runs_and_records_nothing_twice() -> 
 
 def test_a_seed_replayed_gives_the_same_result() -> None:
     assert simulate(3, jobs=10, hours=1) == simulate(3, jobs=10, hours=1)
+
+
+def test_a_long_one_is_judged_and_forgotten_as_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.simulation.simulate.MANY_JOBS", 10)
+    judged = []
+
+    result = simulate(2, jobs=20, hours=5, progress=lambda progress: judged.append(progress.runs))
+
+    assert result.violations == ()
+    assert 0 < judged[-1] < result.runs
