@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,12 +26,15 @@ from jobs.redaction import Redactor
 from jobs.running.circuits import Circuits
 from jobs.running.clock import SystemClock
 from jobs.running.runner import Runner
+from jobs.runs import Ticket
 from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.catalog import Catalog, Entry
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Depths, Dispatch
 from scheduler.dispatch.queues import run_queue
+from scheduler.follow_up import Dependents
+from scheduler.following import FollowUp
 from scheduler.gates import Gates, OverlapAnywhere, OverlapHere, gates_in_order
 from scheduler.going import Going
 from scheduler.health import Health
@@ -141,9 +144,11 @@ class _Builder:
         store = await self._store(identity)
         noted = Noted(self._clock)
         runs, pauses = WatchedRuns(store, noted), Pauses(store, self._clock.monotonic)
-        worker = self._worker(identity, store, runs, pauses, told, noted)
+        # What follows from a run goes back to the worker that has performed it, which is made below.
+        dispatch = await self._dispatch(identity, lambda ticket: taking.submit(ticket))
+        follow_up = Dependents(self._catalog, runs, pauses, dispatch, told, self._clock)
+        worker = self._worker(identity, store, runs, pauses, told, noted, follow_up)
         taking = Taking(worker, noted)
-        dispatch = await self._dispatch(identity, taking)
         depths = await self._depths(identity, noted)
         job_watch = JobWatch(self._catalog, runs, pauses, noted, self._clock)
         return Program(
@@ -156,7 +161,7 @@ class _Builder:
             pauses=pauses,
             dead_letters=DeadLetters(store),
             worker=worker,
-            operations=self._operations(store, runs, pauses, worker, dispatch, told),
+            operations=self._operations(store, runs, pauses, worker, dispatch),
             queries=Queries(self._catalog, runs, pauses, DeadLetters(store), self._clock),
             health=self._health,
             watchdog=self._watchdog(job_watch, depths, store, telemetry),
@@ -192,7 +197,14 @@ class _Builder:
         return store
 
     def _worker(
-        self, identity: Identity, store: Store, runs: Runs, pauses: Pauses, told: RunListener, noted: Noted
+        self,
+        identity: Identity,
+        store: Store,
+        runs: Runs,
+        pauses: Pauses,
+        told: RunListener,
+        noted: Noted,
+        follow_up: FollowUp,
     ) -> Worker:
         secret_values = build_secrets(self._settings, identity, self._redactor, self._clock)
         self._stack.push_async_callback(secret_values.aclose)
@@ -213,19 +225,20 @@ class _Builder:
             going=going,
             gates=self._gates(runs, pauses, going),
             dead_letters=DeadLetters(store),
+            follow_up=follow_up,
             ways=FUNCTIONS if self._role is Role.FUNCTIONS else EMBEDDED,
             began=noted.begins,
         )
 
-    def _operations(
-        self, store: Store, runs: Runs, pauses: Pauses, worker: Worker, dispatch: Dispatch, told: RunListener
-    ) -> Operations:
+    def _operations(self, store: Store, runs: Runs, pauses: Pauses, worker: Worker, dispatch: Dispatch) -> Operations:
         running = Running(self._catalog, runs, dispatch, self._clock)
         cancellations, letters = Cancellations(store), DeadLetters(store)
         return Operations(
             running=running,
             pausing=Pausing(self._catalog, pauses, self._clock),
-            cancelling=Cancelling(self._catalog, runs, running, cancellations, worker.cancel, told, self._clock),
+            cancelling=Cancelling(
+                self._catalog, runs, running, cancellations, worker.cancel, worker.telling, self._clock
+            ),
             replaying=Replaying(self._catalog, letters, runs, dispatch, self._clock),
             backfilling=Backfilling(self._catalog, runs, dispatch, self._clock),
         )
@@ -235,9 +248,10 @@ class _Builder:
         overlap = here if self._role is Role.EMBEDDED else OverlapAnywhere(runs, self._clock, here)
         return gates_in_order(clock=self._clock, pauses=pauses, overlap=overlap, runs=runs)
 
-    async def _dispatch(self, identity: Identity, taking: Taking) -> Dispatch:
+    async def _dispatch(self, identity: Identity, submit: Callable[[Ticket], None]) -> Dispatch:
+        """`submit`: to the worker of this process."""
         if self._role is not Role.FUNCTIONS:
-            return InProcessDispatch(taking.submit)
+            return InProcessDispatch(submit)
         from scheduler.dispatch.azure_queue import open_azure_queue
 
         dispatch = await open_azure_queue(**await self._queue(identity))

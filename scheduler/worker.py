@@ -113,6 +113,7 @@ class Worker:
         self._leaving_out = LeavingOut(catalog, runs, self._parts.claiming, self._parts.recorder, self.telling, clock)
         self._retries = ways.retries
         self._unstored = Unstored()
+        self._drains = False
         self._in_work: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -132,7 +133,12 @@ class Worker:
     # --- in the background ---
 
     def submit(self, *tickets: Ticket) -> None:
-        """Perform the ticket at its instant; several one after the other."""
+        """Perform the ticket at its instant; several one after the other.
+
+        After `drain` has begun it is left to the next start, which finds it queued: what follows from the last runs.
+        """
+        if self._drains:
+            return
         self._take(tickets, self._turn(tickets, self._log_end))
 
     def submit_batch(self, tickets: Sequence[Ticket]) -> None:
@@ -167,6 +173,7 @@ class Worker:
 
         What waits for a later instant, or for something that a gate names, is queued again.
         """
+        self._drains = True
         self._parts.waiting.interrupt()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
-from jobs.events import RunFinished, RunListener
 from jobs.ports import Clock
 from jobs.running.verdicts import cancelled_run
 from jobs.runs import Outcome
@@ -14,6 +14,9 @@ from scheduler.operations.errors import Conflict, NotThere
 from scheduler.operations.running import Running
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.runs import Claim, ClaimLost, Record, Runs, RunState
+from scheduler.telling import NotFollowedUp, Telling
+
+_log = logging.getLogger("scheduler.operations")
 
 CancelHere = Callable[[str, str], bool]
 """Ends the run of this id, given how it was asked for; False if it does not go on in this process: Worker.cancel."""
@@ -27,7 +30,7 @@ class Cancelling:
         running: Running,
         cancellations: Cancellations,
         cancel_here: CancelHere,
-        listener: RunListener,
+        telling: Telling,
         clock: Clock,
     ) -> None:
         self._catalog = catalog
@@ -35,7 +38,7 @@ class Cancelling:
         self._running = running
         self._cancellations = cancellations
         self._cancel_here = cancel_here
-        self._listener = listener
+        self._telling = telling
         self._clock = clock
 
     async def cancel(self, run_id: str, *, way: Way, wait: float) -> Record:
@@ -81,11 +84,16 @@ class Cancelling:
         run = cancelled_run(entry.job if entry else None, ticket, now, now, asked=way)
         try:
             # The etag of what was read: a claim in between makes this one void.
-            await self._runs.finish(Claim(ticket, "", now, record.etag), run)
+            settled = self._telling.finishes_settled(ticket.job)
+            await self._runs.finish(Claim(ticket, "", now, record.etag), run, settled=settled)
         except ClaimLost:
             return None
         audit(f"run {ticket.id} was cancelled", way)
-        self._listener.run_finished(RunFinished(run))
+        try:
+            await self._telling.tell(run)
+        except NotFollowedUp as error:
+            # The run is over all the same, and what follows from it is seen to later.
+            _log.warning("%s", error)
         return await self._runs.get(ticket.id)
 
     async def _ended(self, record: Record, wait: float) -> Record:

@@ -12,7 +12,9 @@ from jobs.running.circuits import Circuits
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog, Entry
+from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
+from scheduler.follow_up import Dependents
 from scheduler.following import FollowUp
 from scheduler.gates import OverlapHere, gates_in_order
 from scheduler.going import Going
@@ -102,6 +104,8 @@ class Shop:
         self.cancellations = Cancellations(self.store)
         self.pauses = Pauses(self.store, self.clock.monotonic)
         going = Going(self.cancellations, self.clock)
+        dispatch = InProcessDispatch(lambda ticket: self.worker.submit(ticket))
+        dependents = Dependents(self.catalog, self.runs, self.pauses, dispatch, self.heard, self.clock)
         self.worker = Worker(
             self.catalog,
             self.runs,
@@ -115,7 +119,7 @@ class Shop:
                 clock=self.clock, pauses=self.pauses, overlap=OverlapHere(going.by_job), runs=self.runs
             ),
             dead_letters=self.dead_letters,
-            follow_up=follow_up,
+            follow_up=follow_up or dependents,
             ways=ways,
             began=began,
         )
@@ -126,7 +130,13 @@ class Shop:
             running=running,
             pausing=Pausing(self.catalog, self.pauses, self.clock),
             cancelling=Cancelling(
-                self.catalog, self.runs, running, self.cancellations, self.worker.cancel, self.heard, self.clock
+                self.catalog,
+                self.runs,
+                running,
+                self.cancellations,
+                self.worker.cancel,
+                self.worker.telling,
+                self.clock,
             ),
             replaying=Replaying(self.catalog, self.dead_letters, self.runs, dispatch, self.clock),
             backfilling=Backfilling(self.catalog, self.runs, dispatch, self.clock),

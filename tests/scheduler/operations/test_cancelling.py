@@ -157,10 +157,10 @@ async def test_a_run_that_somebody_begins_in_this_moment_is_ended_there() -> Non
     await there.runs.enqueue(ticket)
     finish = here.runs.finish
 
-    async def late(claim: Claim, run: Run) -> None:
+    async def late(claim: Claim, run: Run, *, settled: bool = True) -> None:
         there.worker.submit(ticket)
         await asyncio.sleep(0.1)
-        await finish(claim, run)
+        await finish(claim, run, settled=settled)
 
     here.runs.finish = late  # type: ignore[method-assign]  # the claim comes first
     record = await cancelling_of(here).cancel(ticket.id, way=Way.API, wait=15)
