@@ -99,6 +99,14 @@ class Claiming:
         except StoreError as error:
             _log.warning("run %s is free for others only when its lease ends: %s", claim.ticket.id, error)
 
+    async def withdraw(self, claim: Claim) -> None:
+        """A planned run is not even due: the next process plans it again, by what its jobs are then."""
+        self.let_go(claim)
+        try:
+            await self._runs.withdraw(claim)
+        except StoreError as error:
+            _log.warning("run %s stays claimed until its lease ends: %s", claim.ticket.id, error)
+
     def let_go(self, claim: Claim) -> None:
         """The run is over, or is not this process's any more."""
         self._leases.let_go(claim.ticket.id)

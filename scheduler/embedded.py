@@ -20,15 +20,13 @@ import uvicorn
 
 from config.loading import Configuration
 from config.settings import LOOPBACK
-from jobs.events import RunFinished
-from jobs.running.verdicts import interrupted_run
 from scheduler.api.app import create_api
 from scheduler.app import Program, Role, open_program
 from scheduler.health import PartHealth, Probe, Status
+from scheduler.recovery import Recovery
 from scheduler.samples import SAMPLE_PORT, SampleTarget
 from scheduler.stores.cursors import PLANNED_UNTIL
 from scheduler.stores.port import StoreError
-from scheduler.stores.runs import Claim, RunState
 from scheduler.ticker import LONGEST_SLEEP, Ticker
 
 _log = logging.getLogger("scheduler.embedded")
@@ -80,7 +78,6 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def _serve(configuration: Configuration, listener: socket.socket, samples: socket.socket | None) -> None:
     async with open_program(configuration, role=Role.EMBEDDED) as program, _sample_target(samples):
-        await recover(program)
         await _serve_program(program, listener)
 
 
@@ -133,28 +130,23 @@ async def _sample_target(listener: socket.socket | None) -> AsyncIterator[None]:
         await serving
 
 
-async def recover(program: Program) -> None:
-    """After a crash: runs that were in work ended with the old process; those only queued still have to run."""
-    for record in await program.runs.unfinished():
-        if record.state is RunState.QUEUED:
-            program.taking.submit(record.ticket)
-            continue
-        now = program.clock.now()
-        claim = await program.runs.claim(record.ticket, "recovery", now, record.lease_until or now)
-        if isinstance(claim, Claim):
-            run = interrupted_run(record.ticket, record.ticket.due_at, now)
-            await program.runs.finish(claim, run)
-            program.telemetry.run_finished(RunFinished(run))
-
-
 async def _serve_program(program: Program, listener: socket.socket) -> None:
+    recovery = Recovery(program.catalog, program.runs, program.worker, program.taking.submit, program.clock)
+    await recovery.sweep()
     server = _server(create_api(program.services(), hosts=LOOPBACK_NAMES))
     ticker = await _ticker(program)
     program.health.add("ticker", _ticker_health(program, ticker))
     program.watchdog.ticks_from(_last_tick(ticker))
     with _stop_on_signal() as stopping:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        async with _running(ticker.run(), _retention(program), _progress(program, ticker), program.watchdog.run()):
+        background = (
+            ticker.run(),
+            recovery.run(),
+            _retention(program),
+            _progress(program, ticker),
+            program.watchdog.run(),
+        )
+        async with _running(*background):
             program.telemetry.service_started(host="embedded", jobs=len(program.catalog))
             _log.info("dashboard: %s/api/dashboard", address_of(listener))
             await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,5 @@
-"""Records tickets that are not run at all: missed instants, and what the store took no claim of. Used by the worker."""
+"""Records tickets that are not run, or not any more: missed instants, what was given back, what another process left
+behind. Used by the worker."""
 
 from __future__ import annotations
 
@@ -67,10 +68,13 @@ class LeavingOut:
     async def _skip_queued(self, ticket: Ticket, run: Run) -> bool:
         """One that was given back by a process that was told to stop."""
         claim = await self._claiming.one(ticket)
-        if not isinstance(claim, Claim):
-            return False
+        return isinstance(claim, Claim) and await self.end(claim, run)
+
+    async def end(self, claim: Claim, run: Run) -> bool:
+        """Record this as the end of a claimed run; False if somebody else has it by now. Raises StoreError."""
         try:
-            recorded = await self._recorder.record(End(claim, run))
+            end = End(claim, run, self._telling.finishes_settled(run.job))
+            recorded = await self._recorder.record(end)
         finally:
             self._claiming.let_go(claim)
         if recorded:

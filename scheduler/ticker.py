@@ -1,12 +1,12 @@
-"""The embedded host's tick: wakes at each due instant and starts what is due then.
+"""The embedded host's tick: hands on what falls due, a little ahead, so that it is claimed when its instant comes.
 
-One due-heap for the life of the process; between two instants it sleeps. Started by scheduler.embedded.
+One due-heap for the life of the process. Started by scheduler.embedded.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -23,15 +23,25 @@ LONGEST_SLEEP = 1.0
 """Seconds: a change of the wall clock is noticed within this time."""
 STILL_ON_TIME = timedelta(seconds=10)
 """A short hang does no harm. What fell due longer ago is missed: the jobs' catch-up policies say what becomes of it."""
+AHEAD = timedelta(seconds=2)
+"""How long before its instant a ticket is handed on at the earliest."""
+EVERY = 0.5
+"""Seconds between two ticks at least, so that what falls due meanwhile is claimed together."""
+BATCH = 250
+"""Tickets that are claimed together at most."""
 BACKWARDS = timedelta(seconds=2)
 """A wall clock set back by more than this is told; see planning.plan for what becomes of it."""
 
 
 class TakesTickets(Protocol):
-    """The worker, as the ticker sees it; both return at once."""
+    """The worker, as the ticker sees it; all return at once."""
 
     def submit(self, *tickets: Ticket) -> None:
         """Perform the ticket; several one after the other."""
+        ...
+
+    def submit_batch(self, tickets: Sequence[Ticket]) -> None:
+        """Claim the tickets together, and perform each at its instant."""
         ...
 
     def submit_leaving_out(self, left_out: LeftOut) -> None:
@@ -70,7 +80,8 @@ class Ticker:
 
     @property
     def last_tick(self) -> datetime:
-        """When it last looked: everything due until then is handed on. For health, and for the next process."""
+        """When it last looked: everything due until then, and a little more, is handed on. For health, and for the next
+        process."""
         return self._last
 
     async def run(self) -> None:
@@ -80,15 +91,21 @@ class Ticker:
             await self._clock.sleep(self._pause())
 
     def tick(self) -> None:
-        """Hand on everything that is due now."""
+        """Hand on everything that is due until a little after now."""
         now = self._clock.now()
         if now < self._last - BACKWARDS:
             _log.warning("the wall clock went back by %s", self._last - now)
         self._last = now
         paused = self._paused(now) if self._paused is not None else None
-        made = plan(self._catalog, self._heap, now, still_on_time=STILL_ON_TIME, paused=paused)
+        made = plan(self._catalog, self._heap, now, AHEAD, still_on_time=STILL_ON_TIME, paused=paused)
+        batch: list[Ticket] = []
         for tickets in made.in_turn():
-            self._worker.submit(*tickets)
+            if len(tickets) == 1:
+                batch += tickets
+            else:
+                self._worker.submit(*tickets)
+        for start in range(0, len(batch), BATCH):
+            self._worker.submit_batch(batch[start : start + BATCH])
         for left_out in made.left_out:
             self._worker.submit_leaving_out(left_out)
 
@@ -96,4 +113,4 @@ class Ticker:
         next_at = self._heap.next_at
         if next_at is None:
             return LONGEST_SLEEP
-        return min(LONGEST_SLEEP, max(0.0, (next_at - self._clock.now()).total_seconds()))
+        return min(LONGEST_SLEEP, max(EVERY, (next_at - AHEAD - self._clock.now()).total_seconds()))

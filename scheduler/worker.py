@@ -18,7 +18,7 @@ from typing import Any
 from jobs.events import RunListener
 from jobs.ports import Clock
 from jobs.running.runner import Runner
-from jobs.runs import Ticket
+from jobs.runs import Run, Ticket
 from scheduler.catalog import Catalog
 from scheduler.claiming import STILL_ON_TIME, Claiming
 from scheduler.following import FollowUp, NothingFollows
@@ -118,6 +118,11 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
+    def owner(self) -> str:
+        """Marks this process's claims."""
+        return self._parts.leases.owner
+
+    @property
     def in_work(self) -> int:
         """Tickets that are taken and not finished."""
         return len(self._in_work)
@@ -125,6 +130,11 @@ class Worker:
     def holds(self, run_id: str) -> bool:
         """Whether the run is taken here, or claimed."""
         return run_id in self._in_work or self._parts.leases.holds(run_id)
+
+    def lease_until(self, ticket: Ticket) -> datetime:
+        """The end of the lease of a claim that is made for this process now."""
+        entry = self._parts.catalog.find(ticket.job)
+        return self._parts.leases.until(ticket, entry.job if entry else None)
 
     def stored_until(self, instant: datetime) -> datetime:
         """See Unstored.until."""
@@ -171,7 +181,8 @@ class Worker:
     async def drain(self, grace: float) -> None:
         """Wait for what is in work, `grace` seconds at most; the rest is cancelled and recorded as such.
 
-        What waits for a later instant, or for something that a gate names, is queued again.
+        What waits for a place, or for something that a gate names, is queued again; what is planned for a later instant
+        will be planned again.
         """
         self._drains = True
         self._parts.waiting.interrupt()
@@ -214,6 +225,10 @@ class Worker:
     async def leave_out(self, found: LeftOut) -> None:
         """See LeavingOut.leave_out."""
         await self._leaving_out.leave_out(found)
+
+    async def end(self, claim: Claim, run: Run) -> bool:
+        """See LeavingOut.end."""
+        return await self._leaving_out.end(claim, run)
 
     # --- batches ---
 
@@ -258,7 +273,7 @@ class Worker:
         try:
             await self._parts.waiting.until(group[0][0].due_at)
         except asyncio.CancelledError:
-            await _all(self._parts.claiming.give_back(claim) for _, claim in group if isinstance(claim, Claim))
+            await _all(self._parts.claiming.withdraw(claim) for _, claim in group if isinstance(claim, Claim))
             raise
         return list(await _all(self._one(ticket, claim, told) for ticket, claim in group))
 

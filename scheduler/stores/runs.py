@@ -144,6 +144,11 @@ class Runs:
         etag = await self._change(claim, encode_open(claim.ticket, RunState.QUEUED))
         return Record(claim.ticket, RunState.QUEUED, "", None, None, etag)
 
+    async def withdraw(self, claim: Claim) -> None:
+        """As if the run had never been claimed: it has not begun, its lease goes on, and it will be planned again."""
+        key = RunKey.of(claim.ticket)
+        await self._store.apply(Delete(RUNS, key.job, key.key), Delete(TIMELINE, OPEN, key.pointer))
+
     async def finish(self, claim: Claim, run: Run, *, settled: bool = True) -> None:
         """Store how the claimed run ended. May be repeated with the same run after StoreUnavailable.
 

@@ -69,6 +69,11 @@ class Taking:
         self._noted.taken(*tickets)
         self._worker.submit(*tickets)
 
+    def submit_batch(self, tickets: Sequence[Ticket]) -> None:
+        """See TakesTickets.submit_batch."""
+        self._noted.taken(*tickets)
+        self._worker.submit_batch(tickets)
+
     def submit_leaving_out(self, left_out: LeftOut) -> None:
         """See TakesTickets.submit_leaving_out."""
         self._worker.submit_leaving_out(left_out)

@@ -67,7 +67,7 @@ async def test_a_run_that_does_not_end_in_time_is_recorded_as_cancelled(tmp_path
 async def test_a_killed_process_loses_nothing_and_the_next_one_says_what_was_in_work(tmp_path: Path) -> None:
     async with HttpTarget() as target:
         target.hold("/slow")
-        jobs = {"slow": job(f"{target.url}/slow"), "quick": job(f"{target.url}/quick")}
+        jobs = {"slow": job(f"{target.url}/slow", effect="once"), "quick": job(f"{target.url}/quick")}
         async with embedded(tmp_path, jobs) as host:
             done = await host.client.post("/api/jobs/quick/run?wait=10s")
             slow = await host.client.post("/api/jobs/slow/run")
@@ -80,7 +80,27 @@ async def test_a_killed_process_loses_nothing_and_the_next_one_says_what_was_in_
             second = await host.get(f"/api/runs/{slow.json()['id']}")
 
     assert first["outcome"] == "succeeded"
-    assert (second["state"], second["error"]) == ("finished", "interrupted")
+    assert (second["outcome"], second["error"]) == ("failed", "interrupted")
+
+
+async def test_a_run_that_does_no_harm_twice_is_run_again_after_the_process_was_killed(tmp_path: Path) -> None:
+    async with HttpTarget() as target:
+        gate = target.hold("/slow")
+        jobs = {"slow": job(f"{target.url}/slow")}
+        async with embedded(tmp_path, jobs) as host:
+            slow = await host.client.post("/api/jobs/slow/run")
+            await target.wait_for_requests(1)
+            host.program.kill()
+            await host.program.exited()
+
+        gate.set()
+        async with embedded(tmp_path, jobs) as host:
+            await target.wait_for_requests(2)
+            await host.stop()
+        async with embedded(tmp_path, jobs) as host:
+            again = await host.get(f"/api/runs/{slow.json()['id']}")
+
+    assert again["outcome"] == "succeeded"
 
 
 async def test_a_run_that_was_only_queued_when_the_process_died_happens_after_the_next_start(tmp_path: Path) -> None:

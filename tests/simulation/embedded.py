@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from itertools import count
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
 
 from jobs.redaction import Redactor
 from jobs.running.circuits import Circuits
 from jobs.running.runner import Runner
 from scheduler.catalog import Catalog
-from scheduler.embedded import PROGRESS_PAUSE, recover
+from scheduler.embedded import PROGRESS_PAUSE
 from scheduler.gates import OverlapHere, gates_in_order
 from scheduler.going import Going
+from scheduler.recovery import Recovery
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
@@ -27,9 +26,6 @@ from scheduler.worker import Worker
 from tests.simulation.process import Killed, Process, World
 from tests.simulation.storage import StoreOf, Tables
 from tests.simulation.targets import ListenerOf, Outside, ScriptedTarget
-
-if TYPE_CHECKING:
-    from scheduler.app import Program
 
 
 class Embedded:
@@ -75,16 +71,16 @@ class Embedded:
         listener = ListenerOf(process, self._outside)
         runs, cursors = Runs(store, process.monotonic), Cursors(store)
         worker = self._worker(process, store, runs, listener)
-        program = SimpleNamespace(runs=runs, worker=worker, taking=worker, clock=process, telemetry=listener)
+        recovery = Recovery(self._catalog, runs, worker, worker.submit, process, has_died=lambda owner: True)
         try:
-            await recover(cast("Program", program))
+            await recovery.sweep()
             in_force_since = await ScheduleMarks(store).note(self._catalog.schedules(), process.now())
             planned_until = await cursors.get(PLANNED_UNTIL)
         except StoreError:
             process.kill()  # serve ends with the reason, and the container is started again
             return
         ticker = Ticker(self._catalog, worker, process, after=planned_until, later=in_force_since)
-        await asyncio.gather(ticker.run(), self._progress(process, cursors, worker, ticker))
+        await asyncio.gather(ticker.run(), recovery.run(), self._progress(process, cursors, worker, ticker))
 
     async def _progress(self, process: Process, cursors: Cursors, worker: Worker, ticker: Ticker) -> None:
         while True:
