@@ -21,6 +21,7 @@ from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.runs import Runs, RunState
 from scheduler.stores.schedule_marks import ScheduleMarks
+from scheduler.telling import NotFollowedUp
 from scheduler.worker import Worker
 
 _log = logging.getLogger("scheduler.tick_work")
@@ -33,6 +34,8 @@ STRANDED_AFTER = timedelta(minutes=2)
 """A run that people asked for and that is still queued after this time may have no message."""
 STRANDED_UNTIL = "stranded-until"
 """The name of the cursor of those that were looked at."""
+UNTOLD_FOR = timedelta(minutes=2)
+"""A run that was not settled for so long is followed up by nobody else, or only when its message comes again."""
 PRUNE_EVERY = timedelta(hours=1)
 PRUNED_AT = "pruned-at"
 PRUNE_PATIENCE = 20.0
@@ -129,6 +132,22 @@ class TickWork:
             _log.warning("%d runs were still queued after %s: sent again", len(stranded), STRANDED_AFTER)
         await self._cursors.advance(STRANDED_UNTIL, until)
         return len(stranded)
+
+    async def tell_untold(self) -> int:
+        """Follow up runs that were recorded some time ago and not settled: the process died in between, or what follows
+        could not be started. Returns how many are settled now. Raises StoreError: the next tick does it.
+        """
+        until = self._clock.now() - UNTOLD_FOR
+        told = 0
+        for run in await self._runs.untold():
+            if run.finished_at > until:
+                continue
+            try:
+                await self._worker.telling.tell(run)
+                told += 1
+            except NotFollowedUp as error:
+                _log.warning("%s", error)
+        return told
 
     async def prune(self, age_s: float, runs_per_job: int) -> None:
         """Delete old runs and dead letters, each hour. Raises StoreError."""

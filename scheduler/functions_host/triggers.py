@@ -37,6 +37,7 @@ class FunctionsHost:
         work, retention = _tick_work(program), program.settings.retention
         await work.plan_ahead()
         await work.send_stranded()
+        await work.tell_untold()
         await work.prune(retention.age, retention.runs_per_job)
         await program.watchdog.look()
 

@@ -9,11 +9,13 @@ from typing import NoReturn
 
 import pytest
 
+from jobs.running.verdicts import skipped_run
 from jobs.runs import Outcome
 from scheduler.dispatch.batches import Batch, encode
 from scheduler.dispatch.port import DispatchError
 from scheduler.stores.cursors import PLANNED_UNTIL
 from scheduler.stores.port import StoreUnavailable
+from scheduler.stores.runs import Claim
 from scheduler.tick_work import HORIZON, PRUNE_PATIENCE
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
@@ -212,6 +214,26 @@ async def test_a_run_in_work_is_not_sent_again() -> None:
 
     assert await post.ticks.send_stranded() == 0
     await shop.worker.drain(300)
+
+
+@virtual_time
+async def test_a_run_that_was_not_followed_up_is_followed_up_by_a_later_tick() -> None:
+    shop = Shop(jobs=[entry("root"), entry("load", None, depends_on=["root"])])
+    post = Post(shop)
+    ticket = shop.ticket(job="root")
+    claim = await shop.runs.claim(ticket, "died", shop.clock.now(), shop.clock.now())
+    assert isinstance(claim, Claim)
+    await shop.runs.finish(claim, skipped_run(None, ticket, shop.clock, "it is paused"), settled=False)
+    told = []
+
+    for _ in range(5):
+        told.append(await post.ticks.tell_untold())
+        await asyncio.sleep(60)
+
+    assert told == [0, 0, 1, 0, 0]
+    (record,) = (await shop.runs.list(job="load")).records
+    assert record.run is not None
+    assert record.run.message.endswith("was skipped: it is paused")
 
 
 @virtual_time

@@ -95,6 +95,7 @@ class Instances:
     async def _ticked(self, work: TickWork) -> None:
         await work.plan_ahead()
         await work.send_stranded()
+        await work.tell_untold()
         await work.prune(A_MONTH, 1_000_000)
 
     def _work(self, process: Process, message: Message, delivery: int) -> None:
