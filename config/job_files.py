@@ -17,6 +17,7 @@ from config.job_entries import define, entries_of, name_of
 from config.shared_parts import SharedParts
 from jobs.definition import JobDefinition
 from jobs.graph import Graph, Wrong
+from jobs.groups import Disagreement, disagreements
 from jobs.problems import Finding, Problem, dotted
 from jobs.problems import Path as KeyPath
 
@@ -60,7 +61,7 @@ class _Found:
     line: int
     key: KeyPath
     document: Document | None = None
-    """To find lines in, for a job that depends on others; without its value."""
+    """To find lines in, for a job that has to do with others; without its value."""
 
     @property
     def origin(self) -> str:
@@ -147,7 +148,7 @@ def _parse(
         defined = define(entry, entries.defaults, shared)
         if isinstance(defined, JobDefinition):
             line = document.entry_line(entry.path)
-            jobs.append(_Found(defined, shown, line, entry.path, lines if defined.depends_on else None))
+            jobs.append(_Found(defined, shown, line, entry.path, lines if _looks_at_others(defined) else None))
         else:
             findings += defined
             broken += name_of(entry)
@@ -155,6 +156,10 @@ def _parse(
     problems += [document.problem(finding) for finding in dict.fromkeys(findings)]
     problems.sort(key=lambda problem: problem.line or 1)
     return _FileJobs(tuple(jobs), tuple(problems), tuple(broken))
+
+
+def _looks_at_others(job: JobDefinition) -> bool:
+    return bool(job.depends_on) or job.concurrency_group is not None
 
 
 def _unreadable(error: Unreadable) -> _FileJobs:
@@ -166,7 +171,7 @@ def _joined(files: Iterable[_FileJobs]) -> JobSet:
 
     Raises:
         ConfigurationError: anything is wrong in one of them, a name is there twice, or a job depends on none that is
-            there, or on itself in the end.
+            there, or on itself in the end, or two jobs give a concurrency group different limits.
     """
     found: dict[str, _Found] = {}
     problems: list[Problem] = []
@@ -184,6 +189,8 @@ def _joined(files: Iterable[_FileJobs]) -> JobSet:
         # What is not there may stand in the file that cannot be read.
         if are_readable or wrong.circle:
             problems.append(_wrong_dependency(wrong, found))
+    of_groups = disagreements((one.job.name, one.job.concurrency_group) for one in found.values())
+    problems += [_wrong_limit(disagreement, found) for disagreement in of_groups]
     if problems:
         raise ConfigurationError(problems)
     return JobSet({name: one.job for name, one in found.items()}, {name: one.origin for name, one in found.items()})
@@ -201,6 +208,17 @@ def _wrong_dependency(wrong: Wrong, found: Mapping[str, _Found]) -> Problem:
         message += f": {_circle_text(wrong.circle, found)}"
     finding = Finding((*job.key, "depends_on", wrong.index), message, wrong.hint)
     assert job.document is not None, "it depends on others"
+    return job.document.problem(finding)
+
+
+def _wrong_limit(wrong: Disagreement, found: Mapping[str, _Found]) -> Problem:
+    job, first = found[wrong.job], found[wrong.first]
+    message = (
+        f"{wrong.job} lets {wrong.limit} runs of the group {wrong.group} go on at a time, "
+        f"and {wrong.first} ({first.origin}) {wrong.first_limit}"
+    )
+    finding = Finding((*job.key, "concurrency_group"), message, "give the group one limit in all of its jobs")
+    assert job.document is not None, "it has a group"
     return job.document.problem(finding)
 
 

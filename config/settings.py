@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from jobs.groups import LARGEST_GROUP
 from jobs.model import Duration, Frozen
 
 
@@ -133,6 +134,8 @@ class Settings(BaseSettings):
     host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
     port: int = Field(default=7071, ge=0, le=65535)
     concurrency: int = Field(default=200, ge=1, le=10_000)
+    max_running: int | None = Field(default=None, ge=1, le=LARGEST_GROUP)
+    """Over all instances together; None: as many as there are places."""
     shutdown_grace: Duration = 3.0
     key_vault_url: ServiceUrl | None = None
     managed_identity_client_id: str | None = Field(default=None, min_length=1)

@@ -9,6 +9,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, Wit
 
 from jobs.dependencies import Dependencies, Dependency, dependencies_text
 from jobs.expectations import Expectation
+from jobs.groups import Group
 from jobs.model import Frozen
 from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
 from jobs.schedules import Schedule, for_job, parse_schedule
@@ -70,6 +71,14 @@ _RETRY = RetryPolicy()
 _CATCH_UP = CatchUp()
 
 
+Overlap = Literal["skip", "allow", "buffer_one", "buffer_all", "cancel_previous"]
+"""What becomes of a run that falls due while the one before it goes on.
+
+It is left out, or started beside the other; or it waits (if another one waits already, it is left out; or all wait and
+run in their order); or the other one is cancelled for it.
+"""
+
+
 class JobDefinition(Frozen):
     """A named definition. Without a schedule it runs when the jobs did that it depends on, or on demand only."""
 
@@ -87,8 +96,8 @@ class JobDefinition(Frozen):
     retry: RetryPolicy = Field(default_factory=lambda: _RETRY)
     circuit: CircuitPolicy | None = None
     catch_up: CatchUp = Field(default_factory=lambda: _CATCH_UP)
-    overlap: Literal["skip", "allow"] = "skip"
-    """A run that falls due while the last one is still going: left out with that reason, or started beside it."""
+    overlap: Overlap = "skip"
+    concurrency_group: Group = None
     effect: Literal["repeatable", "once"] = "repeatable"
     """What a second execution of one run would do: no harm (after a crash the run is executed again), or harm.
 

@@ -35,7 +35,7 @@ from scheduler.dispatch.port import Depths, Dispatch
 from scheduler.dispatch.queues import run_queue
 from scheduler.follow_up import Dependents
 from scheduler.following import FollowUp
-from scheduler.gates import Gates, OverlapAnywhere, OverlapHere, gates_in_order
+from scheduler.gates import Elsewhere, Gates, HeldSlots, gates_in_order
 from scheduler.going import Going
 from scheduler.health import Health
 from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Replaying, Running
@@ -51,6 +51,7 @@ from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Store
 from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
+from scheduler.stores.slots import Slots
 from scheduler.tick_work import TickWork
 from scheduler.version import VERSION
 from scheduler.watchdog import JobWatch, Noted, Taking, Watchdog, WatchedRuns
@@ -223,7 +224,7 @@ class _Builder:
             owner=self._owner,
             concurrency=self._settings.concurrency,
             going=going,
-            gates=self._gates(runs, pauses, going),
+            gates=self._gates(store, runs, pauses, going),
             dead_letters=DeadLetters(store),
             follow_up=follow_up,
             ways=FUNCTIONS if self._role is Role.FUNCTIONS else EMBEDDED,
@@ -243,10 +244,18 @@ class _Builder:
             backfilling=Backfilling(self._catalog, runs, dispatch, self._clock),
         )
 
-    def _gates(self, runs: Runs, pauses: Pauses, going: Going) -> Gates:
-        here = OverlapHere(going.by_job)
-        overlap = here if self._role is Role.EMBEDDED else OverlapAnywhere(runs, self._clock, here)
-        return gates_in_order(clock=self._clock, pauses=pauses, overlap=overlap, runs=runs)
+    def _gates(self, store: Store, runs: Runs, pauses: Pauses, going: Going) -> Gates:
+        slots = HeldSlots(Slots(store, self._owner), self._clock)
+        alone = self._role is Role.EMBEDDED
+        return gates_in_order(
+            clock=self._clock,
+            pauses=pauses,
+            runs=runs,
+            cancel=going.cancel,
+            slots=slots,
+            elsewhere=None if alone else Elsewhere(runs, slots, Cancellations(store), self._clock),
+            max_running=self._settings.max_running,
+        )
 
     async def _dispatch(self, identity: Identity, submit: Callable[[Ticket], None]) -> Dispatch:
         """`submit`: to the worker of this process."""

@@ -1,7 +1,7 @@
-"""The runs that go on or wait in this process: which job each is of, and how one is ended because somebody wants it.
+"""The runs that go on or wait in this process, and how one is ended because somebody wants it.
 
-Kept by performing; `by_job` is what the overlap gate looks at. What other processes ask for is in the store; it is
-looked at only while a run lasts longer than a few seconds, once for all of them, so that short runs cost nothing.
+Kept by performing. What other processes ask for is in the store; it is looked at only while a run lasts longer than a
+few seconds, once for all of them, so that short runs cost nothing.
 """
 
 from __future__ import annotations
@@ -35,12 +35,9 @@ class Endable(Protocol):
 
 
 class Going:
-    """`by_job`: the ids of the runs that go on, by job."""
-
     def __init__(self, cancellations: Cancellations, clock: Clock) -> None:
         self._cancellations = cancellations
         self._clock = clock
-        self.by_job: dict[str, set[str]] = {}
         self._expected: set[str] = set()
         self._tasks: dict[str, asyncio.Task[object]] = {}
         self._asked: dict[str, str] = {}
@@ -69,7 +66,6 @@ class Going:
         The task that is ended goes on just long enough to record that.
         """
         task = self._enter(ticket.id)
-        self.by_job.setdefault(ticket.job, set()).add(ticket.id)
         watch = asyncio.get_running_loop().call_later(WATCHED_AFTER, self._watch, ticket.id)
         try:
             return await execution.finish()
@@ -77,7 +73,6 @@ class Going:
             return execution.cancelled(self._asked.get(ticket.id, ""))
         finally:
             watch.cancel()
-            self.by_job[ticket.job].discard(ticket.id)
             self._exit(ticket.id, task)
 
     async def wait(self, run_id: str, until: Awaitable[object]) -> str:

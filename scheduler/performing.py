@@ -181,6 +181,8 @@ class Performing:
         if asked := parts.going.begins(ticket.id):
             return self._cancelled(ticket, entry.job, asked)
         verdict = await parts.gates.ask(ticket, entry)
+        if isinstance(verdict, Skip) and verdict.asked:
+            return self._cancelled(ticket, entry.job, verdict.asked)
         if isinstance(verdict, Skip):
             return skipped_run(entry.job, ticket, parts.clock, verdict.reason)
         if verdict is None and claim is not None:

@@ -1,84 +1,153 @@
-"""Overlap: what becomes of a run that falls due while another one of its job goes on."""
+"""Overlap: what becomes of a run that falls due while another one of its job goes on.
+
+Within a process it is exact: who was let in, and who waits, is known here. Where other processes may be at the job's
+runs too, the store's open runs are looked at as well; and where runs take their turns, the turn is a slot in the store,
+so that no two of them go on together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog import Entry
+from scheduler.gates.calls import Calls
+from scheduler.gates.elsewhere import Elsewhere, RunsElsewhere
+from scheduler.gates.lines import Line, Place
+from scheduler.gates.overlap_rules import Decision, Others, asked_by, decide
 from scheduler.gates.port import Skip, Verdict, Wait
-from scheduler.stores.runs import Runs
 
-BUSY_FOR = timedelta(seconds=5)
-"""After which a replay that waits for another run of its job is tried again."""
+LOOKS_AGAIN = timedelta(seconds=1)
+"""After which a run that waits looks again. What makes way in this process calls it at once."""
+REPLAY_LOOKS_AGAIN = timedelta(seconds=5)
+SETTLES_WITHIN = timedelta(seconds=0.25)
+"""The same for one that waits for another's end to be recorded, if it is over."""
+LONGEST_LOOK = 10
+"""Those far behind in a line look again less often, by this factor at most."""
 
-
-class Overlap(Protocol):
-    """Knows whether another run of a job is still going."""
-
-    async def other_run(self, ticket: Ticket) -> str | None:
-        """The id of a run of the same job that is going on; None if there is none."""
-        ...
-
-
-class OverlapHere:
-    """The embedded host: every run is in this process, so the worker's own list says it."""
-
-    def __init__(self, going: dict[str, set[str]]) -> None:
-        """`going`: ids of the runs in work, by job: Going.by_job."""
-        self._going = going
-
-    async def other_run(self, ticket: Ticket) -> str | None:
-        return next((run_id for run_id in self._going.get(ticket.job, ()) if run_id != ticket.id), None)
-
-
-class OverlapAnywhere:
-    """The Functions host: another instance may be at it, so the store says it, and then the worker's own list.
-
-    Of runs that begin at the same time the one with the oldest claim goes on; otherwise each would leave it to the
-    others. A claim that another instance is just writing may be missed: two then overlap, rather than none running.
-    """
-
-    def __init__(self, runs: Runs, clock: Clock, here: OverlapHere) -> None:
-        self._runs = runs
-        self._clock = clock
-        self._here = here
-
-    async def other_run(self, ticket: Ticket) -> str | None:
-        claims = await self._live_claims(ticket.job)
-        if claims and claims[0] != ticket.id:
-            return claims[0]
-        return await self._here.other_run(ticket)
-
-    async def _live_claims(self, job: str) -> Sequence[str]:
-        """Ids of the job's runs, oldest claim first: all of its leases are equally long."""
-        now = self._clock.now()
-        records = await self._runs.running(job)
-        leases = ((record.lease_until, record.ticket.id) for record in records if record.lease_until is not None)
-        return [run_id for until, run_id in sorted(leases) if until > now]
+CancelHere = Callable[[str, str], bool]
+"""Ends the run of this id, given how it was asked for; False if it does not go on in this process: Going.cancel."""
 
 
 class OverlapGate:
-    """`overlap: skip`: a run that falls due while another one goes on is left out. A replay waits for the other, as
-    it would be lost for good."""
+    """`elsewhere`: None if every run is in this process."""
 
-    def __init__(self, overlap: Overlap, clock: Clock) -> None:
-        self._overlap = overlap
+    def __init__(self, clock: Clock, calls: Calls, cancel: CancelHere, elsewhere: Elsewhere | None = None) -> None:
         self._clock = clock
+        self._calls = calls
+        self._cancel = cancel
+        self._elsewhere = elsewhere
+        self._lines: dict[str, Line] = {}
 
     def concerns(self, ticket: Ticket, entry: Entry) -> bool:
-        return entry.job.overlap == "skip"
+        return entry.job.overlap != "allow" or ticket.trigger is Trigger.REPLAY
 
     async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
-        other = await self._overlap.other_run(ticket)
-        if other is None:
-            return None
-        if ticket.trigger is Trigger.REPLAY:
-            return Wait(self._clock.now() + BUSY_FOR, f"run {other} of its job goes on")
-        return Skip(f"the run before it ({other}) was still going (overlap: skip)")
+        line = self._lines.setdefault(ticket.job, Line())
+        if ticket.id in line.inside:
+            return self._still_wanted(line, ticket, entry)
+        elsewhere = RunsElsewhere()
+        accepted = ticket.id in line.accepted
+        decision = self._decide(line, ticket, entry, elsewhere, accepted=accepted)
+        if decision.kind != "skip" and (decision.kind == "wait" or self._looks_elsewhere(entry)):
+            line.waiting[ticket.id] = Place.of(ticket)
+        is_open = decision.kind == "go" or (decision.kind == "wait" and not accepted)
+        if is_open and self._elsewhere is not None and self._looks_elsewhere(entry):
+            elsewhere = await self._elsewhere.look(ticket, entry, line.known())
+            # While that took its time, others may have come.
+            decision = self._decide(line, ticket, entry, elsewhere, accepted=accepted)
+            if decision.kind == "go" and entry.job.overlap != "skip":
+                decision = await self._take_turn(self._elsewhere, ticket, entry)
+        return await self._act(line, ticket, entry, decision, elsewhere)
 
     async def leave(self, ticket: Ticket, entry: Entry) -> None:
-        """It holds nothing."""
+        line = self._lines.get(ticket.job)
+        if line is None:
+            return
+        was_inside = line.leave(ticket.id)
+        if self._elsewhere is not None and self._looks_elsewhere(entry):
+            await self._elsewhere.leave(ticket, was_inside=was_inside)
+        if not line:
+            self._lines.pop(ticket.job, None)
+        waiting = line.in_order()
+        for run_id in waiting if entry.job.overlap == "cancel_previous" else waiting[:1]:
+            self._calls.call(run_id)
+
+    def _looks_elsewhere(self, entry: Entry) -> bool:
+        return self._elsewhere is not None and entry.job.overlap != "allow"
+
+    def _decide(
+        self, line: Line, ticket: Ticket, entry: Entry, elsewhere: RunsElsewhere, *, accepted: bool
+    ) -> Decision:
+        mode = entry.job.overlap
+        here = line.others(Place.of(ticket), mode)
+        others = Others(
+            going=_merged(here.going, elsewhere.going),
+            # Queued ones take their turns where runs do; a newer one does not wait for what it replaces.
+            ahead=_merged(here.ahead, elsewhere.queued) if mode.startswith("buffer") else here.ahead,
+            waiting=_merged(here.waiting, elsewhere.queued),
+            newer=_merged(here.newer, elsewhere.newer),
+        )
+        return decide(mode, others, is_replay=ticket.trigger is Trigger.REPLAY, accepted=accepted)
+
+    def _still_wanted(self, line: Line, ticket: Ticket, entry: Entry) -> Verdict:
+        """One that was let in, and waits at another gate: a newer one may have taken its place."""
+        if entry.job.overlap != "cancel_previous" or ticket.trigger is Trigger.REPLAY:
+            return None
+        newer = replace(line.others(Place.of(ticket), entry.job.overlap), going=(), ahead=())
+        decision = decide(entry.job.overlap, newer, is_replay=False)
+        return Skip(decision.reason, decision.asked) if decision.kind == "skip" else None
+
+    async def _take_turn(self, elsewhere: Elsewhere, ticket: Ticket, entry: Entry) -> Decision:
+        holder = await elsewhere.enter(ticket)
+        if holder is None:
+            return Decision("go")
+        return Decision(
+            "wait", f"run {holder or 'of another process'} of its job goes on (overlap: {entry.job.overlap})"
+        )
+
+    async def _act(
+        self, line: Line, ticket: Ticket, entry: Entry, decision: Decision, elsewhere: RunsElsewhere
+    ) -> Verdict:
+        if decision.kind == "go":
+            line.waiting.pop(ticket.id, None)
+            line.inside[ticket.id] = Place.of(ticket)
+            return None
+        now = self._clock.now()
+        if decision.kind == "skip":
+            settles_at = elsewhere.settles_at
+            if entry.job.overlap == "skip" and settles_at is not None and settles_at > now:
+                return Wait(min(settles_at, now + SETTLES_WITHIN), decision.reason)
+            return Skip(decision.reason, decision.asked)
+        line.accepted.add(ticket.id)
+        first = line.in_order()[0]
+        if not line.inside and first != ticket.id:
+            # Perhaps what it waits for elsewhere is over by now.
+            self._calls.call(first)
+        if decision.cancel:
+            await self._end(line, ticket, decision.cancel)
+        return Wait(self._next_look(line, ticket, now), decision.reason)
+
+    async def _end(self, line: Line, ticket: Ticket, run_ids: tuple[str, ...]) -> None:
+        """End these for the ticket. Those that only wait are asked again, and see that they are replaced."""
+        asked = asked_by(ticket.id)
+        here = line.known()
+        for run_id in run_ids:
+            if run_id in here and not self._cancel(run_id, asked):
+                self._calls.call(run_id)
+        if self._elsewhere is not None:
+            await self._elsewhere.cancel(ticket, [run_id for run_id in run_ids if run_id not in here], asked)
+
+    def _next_look(self, line: Line, ticket: Ticket, now: datetime) -> datetime:
+        if ticket.trigger is Trigger.REPLAY:
+            return now + REPLAY_LOOKS_AGAIN
+        behind = line.in_order().index(ticket.id) + 1 if ticket.id in line.waiting else 1
+        return now + min(behind, LONGEST_LOOK) * LOOKS_AGAIN
+
+
+def _merged(here: tuple[str, ...], elsewhere: tuple[str, ...]) -> tuple[str, ...]:
+    """Oldest first, as the ids of one job's runs differ by their due instants first."""
+    return tuple(sorted((*here, *elsewhere)))

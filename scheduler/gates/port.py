@@ -12,9 +12,13 @@ from scheduler.catalog import Entry
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """The ticket is not run: it is recorded as skipped with this reason, one sentence without a full stop."""
+    """The ticket is not run: it is recorded as skipped with this reason, one sentence without a full stop.
+
+    `asked`: how somebody asked for its end, such as `by run ID`; it is recorded as cancelled then.
+    """
 
     reason: str
+    asked: str = ""
 
     def __str__(self) -> str:
         return self.reason

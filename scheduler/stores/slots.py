@@ -102,6 +102,11 @@ class Slots:
         of_runs = [slot for slot in self._held.values() if slot.run_id in set(run_ids)]
         await asyncio.gather(*(self._free_stuck(slot) for slot in stuck), *(self._renew(s, until) for s in of_runs))
 
+    @property
+    def has_stuck(self) -> bool:
+        """Whether a renewal has slots to free, too."""
+        return bool(self._stuck)
+
     # --- taking ---
 
     async def _taken_as_known(self, group: str, limit: int, run_id: str, until: datetime) -> bool:

@@ -16,7 +16,7 @@ from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
 from scheduler.follow_up import Dependents
 from scheduler.following import FollowUp
-from scheduler.gates import OverlapHere, gates_in_order
+from scheduler.gates import Elsewhere, HeldSlots, gates_in_order
 from scheduler.going import Going
 from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Replaying, Running
 from scheduler.stores.cancellations import Cancellations
@@ -25,6 +25,7 @@ from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
+from scheduler.stores.slots import Slots
 from scheduler.worker import EMBEDDED, Ways, Worker
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import Heard, ScriptedCheck, Step, answer
@@ -91,7 +92,10 @@ class Shop:
         ways: Ways = EMBEDDED,
         follow_up: FollowUp | None = None,
         began: Callable[[Ticket], None] = lambda _: None,
+        shared: bool = False,
+        max_running: int | None = None,
     ) -> None:
+        """`shared`: other processes perform runs, too."""
         self.clock = LoopClock()
         self.store = MemoryStore(data or MemoryData())
         self.runs = Runs(self.store, self.clock.monotonic)
@@ -106,6 +110,16 @@ class Shop:
         going = Going(self.cancellations, self.clock)
         dispatch = InProcessDispatch(lambda ticket: self.worker.submit(ticket))
         dependents = Dependents(self.catalog, self.runs, self.pauses, dispatch, self.heard, self.clock)
+        slots = HeldSlots(Slots(self.store, owner), self.clock)
+        self.gates = gates_in_order(
+            clock=self.clock,
+            pauses=self.pauses,
+            runs=self.runs,
+            cancel=going.cancel,
+            slots=slots,
+            elsewhere=Elsewhere(self.runs, slots, self.cancellations, self.clock) if shared else None,
+            max_running=max_running,
+        )
         self.worker = Worker(
             self.catalog,
             self.runs,
@@ -115,9 +129,7 @@ class Shop:
             owner=owner,
             concurrency=places,
             going=going,
-            gates=gates_in_order(
-                clock=self.clock, pauses=self.pauses, overlap=OverlapHere(going.by_job), runs=self.runs
-            ),
+            gates=self.gates,
             dead_letters=self.dead_letters,
             follow_up=follow_up or dependents,
             ways=ways,

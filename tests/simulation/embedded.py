@@ -10,7 +10,7 @@ from jobs.running.circuits import Circuits
 from jobs.running.runner import Runner
 from scheduler.catalog import Catalog
 from scheduler.embedded import PROGRESS_PAUSE
-from scheduler.gates import OverlapHere, gates_in_order
+from scheduler.gates import HeldSlots, gates_in_order
 from scheduler.going import Going
 from scheduler.recovery import Recovery
 from scheduler.stores.cancellations import Cancellations
@@ -21,6 +21,7 @@ from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
+from scheduler.stores.slots import Slots
 from scheduler.ticker import Ticker
 from scheduler.worker import Worker
 from tests.simulation.process import Killed, Process, World
@@ -94,7 +95,6 @@ class Embedded:
         checks = {"http": ScriptedTarget(process, self._outside, self._seed)}
         circuits = Circuits(StoredCircuits(store))
         going = Going(Cancellations(store), process)
-        overlap = OverlapHere(going.by_job)
         return Worker(
             self._catalog,
             runs,
@@ -104,6 +104,12 @@ class Embedded:
             owner=process.name,
             concurrency=50,
             going=going,
-            gates=gates_in_order(clock=process, pauses=Pauses(store, process.monotonic), overlap=overlap, runs=runs),
+            gates=gates_in_order(
+                clock=process,
+                pauses=Pauses(store, process.monotonic),
+                runs=runs,
+                cancel=going.cancel,
+                slots=HeldSlots(Slots(store, process.name), process),
+            ),
             dead_letters=DeadLetters(store),
         )

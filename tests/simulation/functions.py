@@ -12,7 +12,7 @@ from jobs.running.circuits import Circuits
 from jobs.running.runner import Runner
 from scheduler.catalog import Catalog
 from scheduler.dispatch.port import DispatchError
-from scheduler.gates import OverlapAnywhere, OverlapHere, gates_in_order
+from scheduler.gates import Elsewhere, HeldSlots, gates_in_order
 from scheduler.going import Going
 from scheduler.queue_work import QueueWork, StillHeld
 from scheduler.stores.cancellations import Cancellations
@@ -23,6 +23,7 @@ from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
+from scheduler.stores.slots import Slots
 from scheduler.tick_work import TickWork
 from scheduler.worker import FUNCTIONS, Worker
 from tests.simulation.process import Killed, Process, World
@@ -165,8 +166,8 @@ class Instances:
         listener = ListenerOf(process, self._outside)
         runs, dead_letters = Runs(store, process.monotonic), DeadLetters(store)
         checks = {"http": ScriptedTarget(process, self._outside, self._seed)}
-        going = Going(Cancellations(store), process)
-        overlap = OverlapAnywhere(runs, process, OverlapHere(going.by_job))
+        cancellations, slots = Cancellations(store), HeldSlots(Slots(store, process.name), process)
+        going = Going(cancellations, process)
         worker = Worker(
             self._catalog,
             runs,
@@ -176,7 +177,14 @@ class Instances:
             owner=process.name,
             concurrency=50,
             going=going,
-            gates=gates_in_order(clock=process, pauses=Pauses(store, process.monotonic), overlap=overlap, runs=runs),
+            gates=gates_in_order(
+                clock=process,
+                pauses=Pauses(store, process.monotonic),
+                runs=runs,
+                cancel=going.cancel,
+                slots=slots,
+                elsewhere=Elsewhere(runs, slots, cancellations, process),
+            ),
             dead_letters=dead_letters,
             ways=FUNCTIONS,
         )

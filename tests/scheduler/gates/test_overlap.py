@@ -1,100 +1,272 @@
-"""Runs of a job that fall due while another one goes on."""
+"""Runs of a job that fall due while another one goes on: in one process, and over several."""
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
-from jobs.runs import Ticket
-from scheduler.catalog import Entry
-from scheduler.gates import OverlapAnywhere, OverlapHere, Skip, gates_in_order
-from scheduler.stores.pauses import Pauses
-from scheduler.stores.runs import Runs
+from jobs.runs import Outcome, Ticket, Trigger
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.fakes import START, Shop, VirtualClock, entry
-from tests.scheduler.stores.memory import MemoryStore
+from tests.scheduler.fakes import entry
+from tests.scheduler.gates.performer import Performer, due, outcomes, times
+from tests.scheduler.stores.memory import MemoryData, MemoryStore
+
+SUCCEEDED, SKIPPED, CANCELLED = Outcome.SUCCEEDED, Outcome.SKIPPED, Outcome.CANCELLED
+ALL = ("skip", "buffer_one", "buffer_all", "cancel_previous")
+WHEREVER = pytest.mark.parametrize("processes", [1, 2], ids=["one process", "two processes"])
+"""Runs of a job in one process that is alone, or each in another one of two."""
 
 
-def ticket_of(job: Entry) -> Ticket:
-    return Ticket.scheduled(job.job.name, START, job.generation)
+def performers(processes: int) -> list[Performer]:
+    """Two, which may be the same one."""
+    data = MemoryData()
+    made = [Performer(MemoryStore(data), f"p{number}", shared=processes > 1) for number in range(processes)]
+    return made * (2 // processes)
 
 
-@pytest.mark.parametrize(("overlap", "kept"), [("skip", True), ("allow", False)])
-async def test_a_run_that_goes_on_keeps_the_next_one_out_unless_overlap_is_allowed(overlap: str, kept: bool) -> None:
-    job = entry(overlap=overlap)
-    clock = VirtualClock()
-    here = OverlapHere({"checkout": {"checkout@20260301T115950.000Z"}})
-    gates = gates_in_order(
-        clock=clock, pauses=Pauses(MemoryStore(), clock.monotonic), overlap=here, runs=Runs(MemoryStore())
+def as_replay(ticket: Ticket) -> Ticket:
+    return replace(ticket, trigger=Trigger.REPLAY)
+
+
+@virtual_time
+@WHEREVER
+async def test_skip_leaves_out_what_falls_due_meanwhile(processes: int) -> None:
+    one, other = performers(processes)
+    job = entry(overlap="skip")
+    tickets = [due(job, seconds) for seconds in (10, 20, 30)]
+
+    first, second, third = await asyncio.gather(
+        one.perform(tickets[0], job, 15), other.perform(tickets[1], job, 1), one.perform(tickets[2], job, 1)
     )
 
-    verdict = await gates.ask(ticket_of(job), job)
-
-    assert (isinstance(verdict, Skip) and "checkout@20260301T115950.000Z" in verdict.reason) is kept
-
-
-async def test_a_run_does_not_overlap_itself() -> None:
-    ticket = ticket_of(entry())
-
-    assert await OverlapHere({"checkout": {ticket.id}}).other_run(ticket) is None
+    assert outcomes(first, second, third) == [SUCCEEDED, SKIPPED, SUCCEEDED]
+    assert second.message == f"the run before it ({first.id}) was still going (overlap: skip)"
+    assert times(third) == (30, 31)
 
 
 @virtual_time
-async def test_a_run_of_another_instance_is_seen_in_the_store_until_its_lease_ends() -> None:
-    shop = Shop()
-    overlap = OverlapAnywhere(shop.runs, shop.clock, OverlapHere({}))
-    other, ours = shop.ticket(-10), shop.ticket()
-    now = shop.clock.now()
-    await shop.runs.claim(other, "other", now + timedelta(seconds=30), now)
-    await shop.runs.claim(ours, "us", now + timedelta(seconds=30), now)
+@WHEREVER
+async def test_allow_runs_beside_the_last_one(processes: int) -> None:
+    one, other = performers(processes)
+    job = entry(overlap="allow")
 
-    assert await overlap.other_run(ours) == other.id
-    await shop.clock.sleep(31)
-    assert await overlap.other_run(ours) is None
+    runs = await asyncio.gather(one.perform(due(job, 10), job, 15), other.perform(due(job, 20), job, 1))
+
+    assert outcomes(*runs) == [SUCCEEDED, SUCCEEDED]
+    assert times(runs[1]) == (20, 21)
 
 
 @virtual_time
-async def test_queued_and_finished_runs_do_not_overlap() -> None:
-    shop = Shop()
-    overlap = OverlapAnywhere(shop.runs, shop.clock, OverlapHere({}))
-    await shop.worker.perform(shop.ticket(-20))
-    await shop.runs.enqueue(shop.ticket(-10))
+@WHEREVER
+async def test_buffer_one_lets_one_wait_and_leaves_out_the_others_with_both_names(processes: int) -> None:
+    one, other = performers(processes)
+    job = entry(overlap="buffer_one")
+    tickets = [due(job, seconds) for seconds in (10, 20, 30, 50)]
 
-    assert await overlap.other_run(shop.ticket()) is None
+    runs = await asyncio.gather(
+        one.perform(tickets[0], job, 25.5),
+        other.perform(tickets[1], job, 1),
+        one.perform(tickets[2], job, 1),
+        other.perform(tickets[3], job, 1),
+    )
 
-
-@virtual_time
-async def test_of_runs_that_begin_at_the_same_time_the_oldest_claim_goes_on() -> None:
-    shop = Shop()
-    overlap = OverlapAnywhere(shop.runs, shop.clock, OverlapHere({}))
-    tickets = [shop.ticket(-10), shop.ticket(-20), shop.ticket()]
-    for ticket in tickets:
-        now = shop.clock.now()
-        await shop.runs.claim(ticket, "instance", now + timedelta(seconds=30), now)
-        await shop.clock.sleep(0.001)
-
-    assert [await overlap.other_run(ticket) for ticket in tickets] == [None, tickets[0].id, tickets[0].id]
-
-
-@virtual_time
-async def test_a_long_run_is_seen_behind_many_that_were_skipped_for_it() -> None:
-    shop = Shop()
-    overlap = OverlapAnywhere(shop.runs, shop.clock, OverlapHere({}))
-    long = shop.ticket(-400)
-    now = shop.clock.now()
-    await shop.runs.claim(long, "other", now + timedelta(seconds=30), now)
-    for seconds in range(-390, 0, 10):
-        await shop.worker.perform(shop.ticket(seconds))
-
-    assert await overlap.other_run(shop.ticket()) == long.id
+    assert outcomes(*runs) == [SUCCEEDED, SUCCEEDED, SKIPPED, SUCCEEDED]
+    assert runs[2].message == (
+        f"the run before it ({tickets[0].id}) was still going, and another one ({tickets[1].id}) waits for it "
+        "(overlap: buffer_one)"
+    )
+    assert 35.5 <= times(runs[1])[0] <= 37
+    assert times(runs[3]) == (50, 51)
 
 
 @virtual_time
-async def test_a_run_of_this_instance_is_seen_whatever_the_store_says() -> None:
-    shop = Shop()
-    ours, going = shop.ticket(), shop.ticket(-10)
+@WHEREVER
+async def test_buffer_all_runs_everything_in_order_one_at_a_time(processes: int) -> None:
+    one, other = performers(processes)
+    job = entry(overlap="buffer_all")
+    tickets = [due(job, seconds) for seconds in (10, 12, 14, 16)]
 
-    here = OverlapHere({"checkout": {going.id}})
+    runs = await asyncio.gather(
+        *((one, other)[number % 2].perform(ticket, job, 5) for number, ticket in enumerate(tickets))
+    )
 
-    assert await OverlapAnywhere(shop.runs, shop.clock, here).other_run(ours) == going.id
+    assert outcomes(*runs) == [SUCCEEDED] * 4
+    starts = [times(run)[0] for run in runs]
+    assert starts == sorted(starts)
+    assert all(later - earlier >= 5 for earlier, later in pairwise(starts))
+    if processes == 1:
+        assert starts == [10, 15, 20, 25]
+
+
+@virtual_time
+@WHEREVER
+async def test_cancel_previous_ends_the_run_before_and_says_for_which(processes: int) -> None:
+    one, other = performers(processes)
+    job = entry(overlap="cancel_previous")
+    first, second = due(job, 10), due(job, 20)
+
+    runs = await asyncio.gather(one.perform(first, job, 60), other.perform(second, job, 1))
+
+    assert outcomes(*runs) == [CANCELLED, SUCCEEDED]
+    assert runs[0].message == (
+        f"Cancelled before it was over, as was asked by run {second.id} (overlap: cancel_previous)."
+    )
+    assert times(runs[0])[1] <= times(runs[1])[0] <= 27
+
+
+@virtual_time
+@WHEREVER
+async def test_cancel_previous_ends_a_run_that_only_waited_when_a_newer_one_came(processes: int) -> None:
+    one, other = performers(processes)
+    job = entry(overlap="cancel_previous")
+    tickets = [due(job, seconds) for seconds in (10, 11, 12)]
+
+    runs = await asyncio.gather(
+        one.perform(tickets[0], job, 60, lingers=3), other.perform(tickets[1], job, 1), one.perform(tickets[2], job, 1)
+    )
+
+    assert outcomes(*runs) == [CANCELLED, CANCELLED, SUCCEEDED]
+    assert f"as was asked by run {tickets[2].id} (overlap: cancel_previous)" in runs[1].message
+
+
+@virtual_time
+@WHEREVER
+@pytest.mark.parametrize("overlap", ALL)
+async def test_a_replay_waits_for_whatever_goes_on(overlap: str, processes: int) -> None:
+    one, other = performers(processes)
+    job = entry(overlap=overlap)
+
+    first, replay = await asyncio.gather(
+        one.perform(due(job, 10), job, 9), other.perform(as_replay(due(job, 12)), job, 1)
+    )
+
+    assert outcomes(first, replay) == [SUCCEEDED, SUCCEEDED]
+    assert 19 <= times(replay)[0] <= 23
+
+
+@virtual_time
+@WHEREVER
+@pytest.mark.parametrize("overlap", ["skip", "buffer_one", "buffer_all"])
+async def test_a_replay_of_a_past_instant_waits_for_a_run_that_was_due_later(overlap: str, processes: int) -> None:
+    one, other = performers(processes)
+    job = entry(overlap=overlap)
+    going = one.start(due(job, 10), job, 9)
+    past = as_replay(due(job, -3600))
+    await asyncio.sleep(12)
+
+    replay = await other.perform(past, job, 1)
+
+    assert outcomes(await going, replay) == [SUCCEEDED, SUCCEEDED]
+    assert 19 <= times(replay)[0] <= 26
+
+
+@virtual_time
+@pytest.mark.parametrize("overlap", [*ALL, "allow"])
+async def test_replays_of_a_job_take_their_turns(overlap: str) -> None:
+    performer, job = Performer(MemoryStore()), entry(overlap=overlap)
+
+    runs = await asyncio.gather(*(performer.perform(as_replay(due(job, 10 + n)), job, 5) for n in range(3)))
+
+    assert [times(run)[0] for run in runs] == [10, 15, 20]
+
+
+@virtual_time
+@WHEREVER
+@pytest.mark.parametrize("overlap", ALL)
+async def test_what_is_claimed_ahead_of_a_later_instant_is_no_overlap(overlap: str, processes: int) -> None:
+    one, other = performers(processes)
+    job = entry(overlap=overlap)
+
+    runs = await asyncio.gather(one.perform(due(job, 10), job, 0.4), other.perform(due(job, 10.5), job, 0.4))
+
+    assert outcomes(*runs) == [SUCCEEDED, SUCCEEDED]
+    assert times(runs[0])[0] == 10
+
+
+@virtual_time
+@pytest.mark.parametrize("overlap", ALL)
+async def test_the_run_of_a_dead_process_keeps_nobody_out_once_its_lease_has_ended(overlap: str) -> None:
+    dead, alive = performers(2)
+    job = entry(overlap=overlap)
+    now = dead.clock.now()
+    await dead.runs.claim(due(job, 0), dead.name, now + timedelta(seconds=30), now)
+
+    run = await alive.perform(due(job, 31), job, 1)
+
+    assert run.outcome is SUCCEEDED
+    assert times(run)[0] == 31
+
+
+@virtual_time
+async def test_a_run_that_is_only_queued_keeps_nobody_out_where_runs_are_left_out() -> None:
+    _, other = performers(2)
+    job = entry(overlap="skip")
+    await other.runs.enqueue(due(job, 0))
+
+    assert (await other.perform(due(job, 10), job, 1)).outcome is SUCCEEDED
+
+
+@virtual_time
+async def test_a_queued_run_takes_its_turn_before_later_ones_where_they_wait() -> None:
+    one, other = performers(2)
+    job = entry(overlap="buffer_all")
+    queued = due(job, 0)
+    await one.runs.enqueue(queued)
+    later = other.start(due(job, 10), job, 1)
+    await asyncio.sleep(15)
+
+    first = await one.perform(queued, job, 3)
+
+    assert times(first) == (15, 18)
+    assert times(await later)[0] >= 18
+
+
+@virtual_time
+async def test_a_run_whose_end_is_recorded_a_moment_later_does_not_keep_the_next_one_out() -> None:
+    one, other = performers(2)
+    job = entry(overlap="skip")
+    now = one.clock.now()
+    first = due(job, 0)
+    claim = await one.runs.claim(first, one.name, now + timedelta(minutes=1), now)
+    second = other.start(due(job, 1), job, 0.1)
+    await asyncio.sleep(1.2)
+    ended = await Performer(MemoryStore()).perform(first, job, 0.1)
+    await one.runs.finish(claim, ended)  # type: ignore[arg-type]  # nobody else had it
+
+    assert (await second).outcome is SUCCEEDED
+
+
+@virtual_time
+async def test_a_run_that_ended_here_and_is_not_recorded_yet_does_not_keep_the_next_one_out() -> None:
+    one, _ = performers(2)
+    job = entry(overlap="skip")
+    now, ticket = one.clock.now(), due(job, 0)
+    await one.runs.claim(ticket, one.name, now + timedelta(minutes=1), now)
+    assert await one.gates.ask(ticket, job) is None
+    await asyncio.sleep(1)
+    await one.gates.leave(ticket, job)
+
+    run = await one.perform(due(job, 2), job, 1)
+
+    assert (run.outcome, times(run)[0]) == (SUCCEEDED, 3)
+
+
+@virtual_time
+async def test_many_jobs_that_are_due_together_look_at_the_open_runs_once() -> None:
+    one, _ = performers(2)
+    jobs = [entry(f"j{number}") for number in range(50)]
+    tickets = [due(job, 0) for job in jobs]
+    store = one.store
+    assert isinstance(store, MemoryStore)
+    await one.runs.open_runs()
+    once, before = store.reads, 0
+    before = store.reads
+
+    verdicts = await asyncio.gather(*(one.gates.ask(*of) for of in zip(tickets, jobs, strict=True)))
+
+    assert verdicts == [None] * 50
+    assert store.reads - before <= once + 2

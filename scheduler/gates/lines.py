@@ -1,0 +1,71 @@
+"""The runs of each job in this process: who was let in, and who waits, in order. Kept by the overlap gate."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from jobs.definition import Overlap
+from jobs.runs import Ticket, Trigger
+from scheduler.gates.overlap_rules import Others
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Runs take their turns by due instant."""
+
+    due_at: datetime
+    run_id: str
+    is_replay: bool = field(compare=False, default=False)
+
+    @staticmethod
+    def of(ticket: Ticket) -> Place:
+        return Place(ticket.due_at, ticket.id, ticket.trigger is Trigger.REPLAY)
+
+
+@dataclass(slots=True)
+class Line:
+    """Of one job."""
+
+    inside: dict[str, Place] = field(default_factory=dict)
+    waiting: dict[str, Place] = field(default_factory=dict)
+    accepted: set[str] = field(default_factory=set)
+    """Those of `waiting` that were told to wait."""
+
+    def __bool__(self) -> bool:
+        return bool(self.inside or self.waiting)
+
+    def known(self) -> Collection[str]:
+        return {*self.inside, *self.waiting}
+
+    def leave(self, run_id: str) -> bool:
+        """Whether it had been let in."""
+        self.waiting.pop(run_id, None)
+        self.accepted.discard(run_id)
+        return self.inside.pop(run_id, None) is not None
+
+    def in_order(self) -> list[str]:
+        """Those that wait."""
+        return [place.run_id for place in sorted(self.waiting.values())]
+
+    def others(self, place: Place, mode: Overlap) -> Others:
+        """As this one sees them. Replays have to do with one another alone where runs may overlap, and nobody has to
+        wait for a replay that waits itself where the newest run wins."""
+        inside = [one for one in sorted(self.inside.values()) if one.run_id != place.run_id]
+        waiting = [one for one in sorted(self.waiting.values()) if one.run_id != place.run_id]
+        ahead = [one for one in waiting if one < place]
+        if mode == "allow":
+            inside = [one for one in inside if one.is_replay]
+        if mode == "cancel_previous" and not place.is_replay:
+            ahead = [one for one in ahead if not one.is_replay]
+        return Others(
+            going=_ids(inside),
+            ahead=_ids(ahead),
+            waiting=_ids([one for one in waiting if not one.is_replay]),
+            newer=_ids([one for one in sorted((*inside, *waiting)) if one > place and not one.is_replay]),
+        )
+
+
+def _ids(places: list[Place]) -> tuple[str, ...]:
+    return tuple(place.run_id for place in places)
