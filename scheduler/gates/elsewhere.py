@@ -40,6 +40,7 @@ class Elsewhere:
     """All methods raise StoreUnavailable, but those that say otherwise."""
 
     def __init__(self, runs: Runs, slots: HeldSlots, cancellations: Cancellations, clock: Clock) -> None:
+        self._runs = runs
         self._open = OpenRuns(runs, clock)
         self._slots = slots
         self._cancellations = cancellations
@@ -47,6 +48,7 @@ class Elsewhere:
         self._over: dict[str, float] = {}
         self._told: dict[str, set[str]] = {}
         """Whose end each run has asked for."""
+        self._shown: set[str] = set()
 
     async def look(self, ticket: Ticket, entry: Entry, here: Collection[str]) -> RunsElsewhere:
         """Other processes' open runs of the job that count for this one. `here`: runs that this process knows itself.
@@ -74,9 +76,16 @@ class Elsewhere:
                 await self._cancellations.ask(run_id, asked, self._clock.now())
                 told.add(run_id)
 
+    async def show(self, ticket: Ticket, entry: Entry) -> None:
+        """Let other processes see that the run waits, if it is not claimed before it may begin: it is queued then."""
+        if entry.job.effect == "once" and ticket.trigger is Trigger.SCHEDULE and ticket.id not in self._shown:
+            await self._runs.enqueue(ticket)
+            self._shown.add(ticket.id)
+
     async def leave(self, ticket: Ticket, *, was_inside: bool) -> None:
         """Raises nothing."""
         self._told.pop(ticket.id, None)
+        self._shown.discard(ticket.id)
         if was_inside:
             now = self._clock.monotonic()
             self._over = {run_id: at for run_id, at in self._over.items() if now - at < REMEMBERED}

@@ -127,6 +127,8 @@ class OverlapGate:
         if not line.inside and first != ticket.id:
             # Perhaps what it waits for elsewhere is over by now.
             self._calls.call(first)
+        if self._elsewhere is not None and self._looks_elsewhere(entry):
+            await self._elsewhere.show(ticket, entry)
         if decision.cancel:
             await self._end(line, ticket, decision.cancel)
         return Wait(self._next_look(line, ticket, now), decision.reason)
