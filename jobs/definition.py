@@ -129,6 +129,12 @@ class JobDefinition(Frozen):
             return f"after {others}" if others else ""
         return f"{self.schedule.text} if {others}" if others else self.schedule.text
 
+    @property
+    def longest_wait(self) -> float:
+        """Seconds for which a run may wait for others after its instant, before it runs or is left out."""
+        wait = max((dependency.wait for dependency in self.depends_on), default=0.0)
+        return wait + (self.concurrency_group.wait if self.concurrency_group is not None else 0.0)
+
     def generation(self) -> str:
         """A short hash of the whole definition: a ticket made for another one is not run."""
         return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()[:12]

@@ -137,8 +137,10 @@ class Dependents:
         now = self._clock.now()
         if root in await self._pauses.active(now):
             return False
-        age = now - chain.began
-        return age < STILL_COMES or await self._is_caught_up(self._catalog.get(root).job, chain.began, age)
+        job, age = self._catalog.get(root).job, now - chain.began
+        if age < STILL_COMES + timedelta(seconds=job.longest_wait):
+            return True
+        return await self._is_caught_up(job, chain.began, age)
 
     async def _is_caught_up(self, job: JobDefinition, due_at: datetime, age: timedelta) -> bool:
         """Whether the job catches up what it has missed, one after the other, and has not come to this instant yet."""

@@ -160,6 +160,7 @@ class Performing:
             self._places.release()
             if isinstance(verdict, Run):
                 return verdict
+            self._began(ticket)  # from now on it waits for what its definition names, not for its turn
             if self._hold is not None:
                 give_up_at = give_up_at or parts.clock.now() + self._hold
                 if parts.clock.now() >= give_up_at:

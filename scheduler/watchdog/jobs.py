@@ -98,7 +98,7 @@ class JobWatch:
         schedule, began = self._schedules[job]
         last = self._noted.newest(job)
         entry = self._catalog.find(job)
-        waits = max((one.wait for one in entry.job.depends_on), default=0.0) if entry is not None else 0.0
+        waits = entry.job.longest_wait if entry is not None else 0.0
         since = began if last is None else max(began, last)
         trouble = judge(job, schedule, since, now, waits=timedelta(seconds=waits))
         return None if trouble is None else replace(trouble, last=last)

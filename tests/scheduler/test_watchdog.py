@@ -276,6 +276,20 @@ async def test_a_ticket_waits_from_when_it_is_taken_until_it_begins() -> None:
     await shop.worker.settle()
 
 
+@virtual_time
+async def test_a_ticket_that_waits_for_what_its_job_depends_on_is_no_sign_of_a_long_queue() -> None:
+    noted = Noted(LoopClock())
+    gated = entry(depends_on=[{"job": "other", "wait": "5m"}])
+    shop = Shop(jobs=[gated, entry("other", None)], began=noted.begins)
+    Taking(shop.worker, noted).submit(shop.ticket())
+
+    await shop.clock.sleep(100)
+
+    assert shop.worker.in_work == 1
+    assert await noted.depth() == Depth(0)
+    await shop.worker.drain(0)
+
+
 async def test_a_ticket_does_not_wait_before_its_instant() -> None:
     yard = Yard()
     yard.noted.taken(Ticket.scheduled("checkout", START + timedelta(seconds=60), "g"))
