@@ -167,6 +167,43 @@ async def test_a_changed_schedule_does_not_fire_for_the_past() -> None:
 
 
 @virtual_time
+async def test_instances_that_tick_in_turn_plan_every_instant_once() -> None:
+    data = MemoryData()
+    jobs = [entry("a", "every 7s"), entry("b", "every 40s offset 20s")]
+    instances = [Post(Shop(jobs=jobs, data=data)) for _ in range(3)]
+
+    for number in range(9):
+        # The first one goes on after it was away for some ticks, and the third one comes late.
+        await instances[(0, 1, 1, 0, 2, 0, 1, 2, 2)[number]].ticks.plan_ahead()
+        await asyncio.sleep(60)
+
+    planned = [run_id for post in instances for run_id in post.planned]
+    assert len(planned) == len(set(planned)) == 555 // 7 + 535 // 40 + 1
+
+
+@virtual_time
+async def test_a_clock_that_was_far_ahead_keeps_nothing_from_being_planned_once_it_is_put_back() -> None:
+    post = Post(Shop(jobs=[entry(schedule="every 30s")]))
+    start = post.shop.clock.now()
+    await post.ticks.plan_ahead()
+    right = post.shop.clock.now
+    post.shop.clock.now = lambda: right() + timedelta(days=300)  # type: ignore[method-assign]  # a clock that is wrong
+    await post.ticks.plan_ahead()
+    post.shop.clock.now = right  # type: ignore[method-assign]  # and is put right
+    post.dispatch.sent.clear()
+    await asyncio.sleep(60)
+
+    for _ in range(2):
+        await post.ticks.plan_ahead()
+        await asyncio.sleep(60)
+
+    assert len(post.planned) == len(set(post.planned))
+    due = [ticket.due_at for tickets, _ in post.dispatch.sent for ticket in tickets]
+    assert (due[0], due[-1]) == (start + timedelta(seconds=30), start + timedelta(seconds=180))
+    assert await post.shop.cursors.get(PLANNED_UNTIL) == start + timedelta(seconds=120) + HORIZON
+
+
+@virtual_time
 async def test_an_idle_tick_sends_nothing() -> None:
     post = Post(Shop(jobs=[entry(schedule="0 0 3 1 1 *")]))
 

@@ -47,6 +47,15 @@ async def test_a_cursor_moves_forward_only(store: Store) -> None:
     assert await cursors.get("other") is None
 
 
+async def test_a_cursor_that_a_wrong_clock_moved_is_put_back(store: Store) -> None:
+    cursors = Cursors(store)
+    await cursors.advance("planned-until", at(900))
+
+    assert await cursors.put_back("planned-until", at(10)) == at(10)
+    assert await cursors.put_back("planned-until", at(20)) == at(10)
+    assert await cursors.get("planned-until") == at(10)
+
+
 async def test_a_cursor_ends_at_the_furthest_of_many_who_move_it_at_once(open_store: OpenStore) -> None:
     both = [Cursors(await open_store()), Cursors(await open_store())]
     await asyncio.gather(*(both[second % 2].advance("planned-until", at(second)) for second in range(12)))
