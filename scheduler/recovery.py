@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -80,16 +81,20 @@ class Recovery:
         """Take over what nobody is at. By default also what was queued, or not told of, only a moment ago: at the
         start, when nobody but a command can be at anything. Raises StoreError."""
         now = self._clock.now()
-        for record in await self._runs.unfinished():
-            if self._worker.holds(record.ticket.id):
-                continue
-            if record.state is RunState.RUNNING:
-                await self._take_over(record, now)
-            elif record.ticket.due_at <= now - queued_for or not queued_for:
-                await self._begin(record.ticket, now)
         for run in await self._runs.untold():
             if run.finished_at <= now - untold_for:
                 await self._tell(run)
+        again: defaultdict[str, list[Claim]] = defaultdict(list)
+        for record in reversed(await self._runs.unfinished()):
+            if self._worker.holds(record.ticket.id):
+                continue
+            if record.state is RunState.RUNNING:
+                if (claim := await self._taken_over(record, now)) is not None:
+                    again[record.ticket.job].append(claim)
+            elif record.ticket.due_at <= now - queued_for or not queued_for:
+                await self._begin(record.ticket, now)
+        for claims in again.values():
+            self._worker.submit_claimed(*claims)
 
     async def _tell(self, run: Run) -> None:
         try:
@@ -106,20 +111,22 @@ class Recovery:
         policy = entry.job.catch_up.policy
         await self._worker.skip(ticket, f"it fell due while no scheduler was running (catch_up: {policy})")
 
-    async def _take_over(self, record: Record, now: datetime) -> None:
+    async def _taken_over(self, record: Record, now: datetime) -> Claim | None:
+        """The right to run it again; None if somebody is at it, or if it is only recorded that it was interrupted."""
         entry, ticket = self._catalog.find(record.ticket.job), record.ticket
         ended = record.lease_until is None or record.lease_until <= now
         if not ended and not self._is_free(record.owner, entry):
-            return
+            return None
         lease_until = self._worker.lease_until(ticket)
         claim = await self._runs.claim(ticket, self._worker.owner, lease_until, max(now, record.lease_until or now))
         if not isinstance(claim, Claim):
-            return
+            return None
         _log.warning("run %s was in work when its process (%s) ended", ticket.id, record.owner)
+        # The worker knows what becomes of one that must not run twice.
         if entry is not None and (entry.job.effect == "once" or _is_wanted(entry, ticket, now)):
-            self._worker.submit_claimed(claim)
-            return
+            return claim
         await self._worker.end(claim, interrupted_run(ticket, ticket.due_at, now, entry.job if entry else None))
+        return None
 
     def _is_free(self, owner: str, entry: Entry | None) -> bool:
         """Of another host's process nothing can be seen: mostly it is this one's container before it was started

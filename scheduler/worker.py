@@ -33,6 +33,7 @@ from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, Held, Runs
 from scheduler.telling import NotFollowedUp, Telling
+from scheduler.unclaimed import Unclaimed
 from scheduler.unstored import Unstored
 from scheduler.waiting import Waiting
 
@@ -113,6 +114,7 @@ class Worker:
         self._leaving_out = LeavingOut(catalog, runs, self._parts.claiming, self._parts.recorder, self.telling, clock)
         self._retries = ways.retries
         self._unstored = Unstored()
+        self._unclaimed = Unclaimed(catalog, self._leaving_out, self._unstored, clock)
         self._drains = False
         self._in_work: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -155,11 +157,12 @@ class Worker:
         """Claim the tickets together, ahead of their instants, and perform each at its own."""
         self._take(tickets, self._batch(tickets, self._log_end))
 
-    def submit_claimed(self, claim: Claim) -> None:
-        """Perform a ticket that was claimed for this process already."""
-        entry = self._parts.catalog.find(claim.ticket.job)
-        self._parts.claiming.holds(claim, entry.job if entry else None)
-        self._take([claim.ticket], self._one(claim.ticket, claim, self._log_end))
+    def submit_claimed(self, *claims: Claim) -> None:
+        """Perform a ticket that was claimed for this process already; several one after the other."""
+        for claim in claims:
+            entry = self._parts.catalog.find(claim.ticket.job)
+            self._parts.claiming.holds(claim, entry.job if entry else None)
+        self._take([claim.ticket for claim in claims], self._claimed_turn(claims))
 
     def submit_leaving_out(self, left_out: LeftOut) -> None:
         """See LeavingOut.leave_out."""
@@ -275,6 +278,8 @@ class Worker:
         except asyncio.CancelledError:
             await _all(self._parts.claiming.withdraw(claim) for _, claim in group if isinstance(claim, Claim))
             raise
+        if len(group) == 1:
+            return [await self._one(*group[0], told)]
         return list(await _all(self._one(ticket, claim, told) for ticket, claim in group))
 
     async def _turn(self, tickets: Sequence[Ticket], told: Told) -> Ends:
@@ -286,6 +291,10 @@ class Worker:
             ends.append(await self._one(ticket, claim, told))
         return ends
 
+    async def _claimed_turn(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            await self._one(claim.ticket, claim, self._log_end)
+
     async def _one(self, ticket: Ticket, claim: Claim | Held | StoreError | None, told: Told) -> tuple[Ticket, End]:
         end: End
         try:
@@ -296,9 +305,9 @@ class Worker:
             end = claim if isinstance(claim, Held) else await self._performing.perform(ticket, claim)
         except Exception as error:
             end = error
-        await told(ticket, end)
         # Not after a cancellation: a ticket that only waited is left to the next process.
         self._unstored.stored(ticket)
+        await told(ticket, end)
         return ticket, end
 
     # --- logging ---
@@ -312,6 +321,7 @@ class Worker:
             _log.error("%s", end)
         elif isinstance(end, StoreError):
             _log.error("run %s was not started, as the store takes no claim: %s", ticket.id, end)
+            self._unclaimed.add(ticket)
         elif isinstance(end, Exception):
             _log.error("run %s broke inside the scheduler", ticket.id, exc_info=end)
         elif end is not None:

@@ -9,14 +9,18 @@ from jobs.runs import Ticket
 from scheduler.catalog import Entry
 from scheduler.planning.catch_up import latest
 
+NOTHING_RAN = "it fell due while no scheduler was running, or while it stood still"
+
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A job's missed instants from `first` to `last` that have no run: recorded as one skipped run, at the last."""
+    """A job's instants from `first` to `last` that have no run: recorded as one skipped run, at the last. `cause`: why,
+    as the beginning of a sentence; without one they were missed, and catch-up has decided."""
 
     entry: Entry
     first: datetime
     last: datetime
+    cause: str = ""
 
     @property
     def ticket(self) -> Ticket:
@@ -28,8 +32,9 @@ class LeftOut:
         before = ""
         if self.last != self.first:
             before = f", like those before it since {self.first:%Y-%m-%d %H:%M:%S}Z that have no run"
-        policy = self.entry.job.catch_up.policy
-        return f"it fell due while no scheduler was running, or while it stood still{before} (catch_up: {policy})"
+        if self.cause:
+            return f"{self.cause}{before}"
+        return f"{NOTHING_RAN}{before} (catch_up: {self.entry.job.catch_up.policy})"
 
     def earlier(self) -> LeftOut | None:
         """The same without the last one, which turns out to have a run; None if it was the only one."""

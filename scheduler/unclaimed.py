@@ -1,0 +1,67 @@
+"""Planned tickets that were given up because the store took no claim: recorded as left out once it is back.
+
+Kept by the worker, where nobody delivers a ticket again. Of each job only the first and the last one are kept in mind,
+so an absence of hours costs no memory; history says of all of them why they have no run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+from jobs.ports import Clock
+from jobs.runs import Ticket, Trigger
+from scheduler.catalog import Catalog
+from scheduler.leaving_out import LeavingOut
+from scheduler.planning.left_out import LeftOut
+from scheduler.stores.port import StoreError
+from scheduler.unstored import Unstored
+
+_log = logging.getLogger("scheduler.worker")
+
+EVERY = 5.0
+"""Seconds between two tries."""
+CAUSE = "the store was away when it fell due, so that it could not be claimed"
+
+
+class Unclaimed:
+    def __init__(self, catalog: Catalog, leaving_out: LeavingOut, unstored: Unstored, clock: Clock) -> None:
+        self._catalog = catalog
+        self._leaving_out = leaving_out
+        self._unstored = unstored
+        self._clock = clock
+        self._spans: dict[str, LeftOut] = {}
+        self._recording: asyncio.Task[None] | None = None
+
+    def add(self, ticket: Ticket) -> None:
+        """Record it later. One that is not scheduled is stored as queued already."""
+        entry = self._catalog.find(ticket.job)
+        if ticket.trigger is not Trigger.SCHEDULE or entry is None:
+            return
+        span = self._spans.get(ticket.job)
+        if span is None:
+            self._spans[ticket.job] = LeftOut(entry, ticket.due_at, ticket.due_at, CAUSE)
+            # As long as nothing is recorded, planning after a crash begins before it.
+            self._unstored.hold([ticket])
+        else:
+            self._spans[ticket.job] = replace(span, last=max(span.last, ticket.due_at))
+        if self._recording is None or self._recording.done():
+            self._recording = asyncio.get_running_loop().create_task(self._record())
+
+    async def _record(self) -> None:
+        while self._spans:
+            await self._clock.sleep(EVERY)
+            try:
+                for job, span in list(self._spans.items()):
+                    await self._leaving_out.leave_out(span)
+                    self._recorded(job, span)
+            except StoreError as error:
+                _log.warning("what could not be claimed is not recorded yet: %s", error)
+
+    def _recorded(self, job: str, span: LeftOut) -> None:
+        newest = self._spans.pop(job)
+        self._unstored.stored(replace(span, last=span.first).ticket)
+        if newest.last > span.last and newest.entry.job.schedule is not None:
+            # Others came while it was recorded.
+            self.add(newest.ticket)

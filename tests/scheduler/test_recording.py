@@ -1,0 +1,87 @@
+"""Results that are written together, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from jobs.runs import Outcome
+from scheduler.recording import LARGEST_GROUP
+from scheduler.stores.port import StoreError
+from scheduler.stores.runs import End
+from scheduler.worker import EMBEDDED, FUNCTIONS, Ways
+from tests.jobs.running.run_parts import Hang
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.fakes import Shop, entry
+
+
+class Counted:
+    """A shop's `finish_all`, watched: how many results each writing had, and seconds after the start."""
+
+    def __init__(self, shop: Shop, takes: float = 0.0) -> None:
+        self._shop, self._takes = shop, takes
+        self._finish_all = shop.runs.finish_all
+        self.groups: list[tuple[float, int]] = []
+        shop.runs.finish_all = self._counted  # type: ignore[method-assign]  # watches the real one
+
+    async def _counted(self, ends: Sequence[End]) -> Sequence[StoreError | None]:
+        self.groups.append((round(self._shop.clock.monotonic(), 2), len(ends)))
+        await asyncio.sleep(self._takes)
+        return await self._finish_all(ends)
+
+    @property
+    def sizes(self) -> list[int]:
+        return [size for _, size in self.groups]
+
+
+async def perform(count: int, ways: Ways, seconds: float = 1.0, takes: float = 0.0, every: float = 0.0) -> Counted:
+    """So many runs of so many seconds, each due `every` seconds after the one before."""
+    jobs = [entry(f"j{number}", schedule=None) for number in range(count)]
+    shop = Shop(Hang("body", seconds), jobs=jobs, places=count, ways=ways)
+    counted = Counted(shop, takes)
+    await shop.worker.perform_batch([shop.ticket(1 + every * number, f"j{number}") for number in range(count)])
+    assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SUCCEEDED] * count
+    return counted
+
+
+@virtual_time
+async def test_where_each_request_costs_results_wait_for_others_for_a_moment() -> None:
+    counted = await perform(10, FUNCTIONS, every=0.05)
+
+    assert counted.groups == [(2 + FUNCTIONS.linger, 10)]
+
+
+@virtual_time
+async def test_enough_results_do_not_wait_any_longer() -> None:
+    counted = await perform(LARGEST_GROUP + 3, FUNCTIONS)
+
+    assert counted.groups == [(2.0, LARGEST_GROUP), (2 + FUNCTIONS.linger, 3)]
+
+
+@virtual_time
+async def test_a_result_is_written_at_once_where_that_is_cheap() -> None:
+    counted = await perform(3, EMBEDDED, every=0.5)
+
+    assert counted.groups == [(2.0, 1), (2.5, 1), (3.0, 1)]
+
+
+@virtual_time
+async def test_results_that_come_while_others_are_written_are_the_next_group() -> None:
+    counted = await perform(7, EMBEDDED, takes=0.3, every=0.1)
+
+    assert counted.sizes == [1, 3, 3]
+
+
+@virtual_time
+async def test_a_result_does_not_linger_when_the_next_run_of_its_job_is_close() -> None:
+    """It would find this one open, and be left out."""
+    shop = Shop(Hang("body", 8.9), jobs=[entry("tight", "every 10s"), entry("roomy", "every 60s")], ways=FUNCTIONS)
+    counted = Counted(shop)
+    shift = timedelta(seconds=-shop.clock.now().second % 10)
+    tickets = [shop.ticket(shift.total_seconds(), job) for job in ("tight", "roomy")]
+
+    await shop.worker.perform_batch(tickets)
+
+    assert counted.sizes == [2] or counted.sizes == [1, 1]
+    assert counted.groups[0][0] == round(shift.total_seconds() + 8.9, 2)

@@ -1,0 +1,212 @@
+"""What a process finds that another one left behind, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from jobs.runs import ErrorClass, Outcome, Run, Ticket
+from scheduler.recovery import EVERY, Recovery, has_died
+from scheduler.stores.runs import Claim, RunState
+from tests.jobs.running.run_parts import Hang
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.fakes import Shop, entry
+
+
+def recovery_of(shop: Shop, *, died: bool | None = True) -> Recovery:
+    """In a world in which every other process has died, or lives, or cannot be seen."""
+    return Recovery(shop.catalog, shop.runs, shop.worker, shop.worker.submit, shop.clock, has_died=lambda owner: died)
+
+
+async def claimed(shop: Shop, ticket: Ticket, lease: float = 60.0, owner: str = "other") -> Claim:
+    now = shop.clock.now()
+    claim = await shop.runs.claim(ticket, owner, now + timedelta(seconds=lease), now)
+    assert isinstance(claim, Claim)
+    return claim
+
+
+async def run_of(shop: Shop, ticket: Ticket) -> Run | None:
+    record = await shop.runs.get(ticket.id)
+    return None if record is None else record.run
+
+
+async def swept(shop: Shop, ticket: Ticket, *, died: bool | None = True) -> Run | None:
+    await recovery_of(shop, died=died).sweep()
+    await shop.worker.settle()
+    return await run_of(shop, ticket)
+
+
+@virtual_time
+async def test_a_run_that_was_due_a_moment_ago_is_run_again() -> None:
+    shop = Shop()
+    ticket = shop.ticket(-8)
+    await claimed(shop, ticket)
+
+    run = await swept(shop, ticket)
+
+    assert run is not None
+    assert (run.outcome, len(shop.check.calls)) == (Outcome.SUCCEEDED, 1)
+    assert [event.run for event in shop.heard.finished] == [run]
+
+
+@virtual_time
+async def test_a_run_that_was_due_long_ago_is_recorded_as_interrupted() -> None:
+    shop = Shop()
+    ticket = shop.ticket(-30)
+    await claimed(shop, ticket)
+
+    run = await swept(shop, ticket)
+
+    assert run is not None
+    assert (run.outcome, run.error, shop.check.calls) == (Outcome.CANCELLED, ErrorClass.INTERRUPTED, [])
+    assert [event.run for event in shop.heard.finished] == [run]
+
+
+@virtual_time
+@pytest.mark.parametrize(("policy", "again"), [("none", [False, False]), ("last", [False, True]), ("all", [True] * 2)])
+async def test_the_catch_up_policy_says_what_of_it_is_run_again_later(policy: str, again: list[bool]) -> None:
+    shop = Shop(jobs=[entry(schedule="every 60s", catch_up={"policy": policy})])
+    await asyncio.sleep(30)
+    tickets = [shop.ticket(-90), shop.ticket(-30)]
+    for ticket in tickets:
+        await claimed(shop, ticket)
+
+    runs = [await swept(shop, ticket) for ticket in tickets]
+
+    assert [run is not None and run.outcome is Outcome.SUCCEEDED for run in runs] == again
+
+
+@virtual_time
+async def test_what_must_not_run_twice_has_failed() -> None:
+    shop = Shop(jobs=[entry(effect="once", dead_letter=True)])
+    ticket = shop.ticket(-1)
+    await claimed(shop, ticket)
+
+    run = await swept(shop, ticket)
+
+    assert run is not None
+    assert (run.outcome, run.error, shop.check.calls) == (Outcome.FAILED, ErrorClass.INTERRUPTED, [])
+    assert [letter.ticket for letter in await shop.dead_letters.list()] == [ticket]
+
+
+@virtual_time
+async def test_a_process_that_lives_is_not_robbed() -> None:
+    shop = Shop()
+    ticket = shop.ticket(-1)
+    await claimed(shop, ticket)
+
+    assert await swept(shop, ticket, died=False) is None
+    record = await shop.runs.get(ticket.id)
+    assert record is not None
+    assert (record.state, record.owner) == (RunState.RUNNING, "other")
+
+
+@virtual_time
+@pytest.mark.parametrize(("effect", "taken"), [("repeatable", True), ("once", False)])
+async def test_of_a_process_that_cannot_be_seen_only_what_does_no_harm_twice_is_taken(effect: str, taken: bool) -> None:
+    shop = Shop(jobs=[entry(effect=effect)])
+    ticket = shop.ticket(-1)
+    await claimed(shop, ticket)
+
+    assert (await swept(shop, ticket, died=None) is not None) is taken
+
+
+@virtual_time
+async def test_a_lease_that_has_ended_is_enough_at_a_later_sweep() -> None:
+    shop = Shop(jobs=[entry(effect="once")])
+    ticket = shop.ticket(-1)
+    await claimed(shop, ticket, lease=20)
+    sweeping = asyncio.create_task(recovery_of(shop, died=False).run())
+
+    await asyncio.sleep(EVERY + 1)
+    sweeping.cancel()
+
+    run = await run_of(shop, ticket)
+    assert run is not None
+    assert run.outcome is Outcome.FAILED
+
+
+@virtual_time
+async def test_what_this_process_is_at_is_left_alone() -> None:
+    shop = Shop(Hang("body", 5.0))
+    shop.worker.submit(shop.ticket())
+    await asyncio.sleep(1)
+
+    await recovery_of(shop).sweep()
+    await shop.worker.settle()
+
+    assert len(shop.check.calls) == 1
+
+
+@virtual_time
+async def test_what_was_queued_is_performed() -> None:
+    shop = Shop()
+    asked = Ticket.requested("checkout", shop.clock.now() - timedelta(hours=1), shop.catalog.get("checkout").generation)
+    await shop.runs.enqueue(asked)
+
+    run = await swept(shop, asked)
+
+    assert run is not None
+    assert run.outcome is Outcome.SUCCEEDED
+
+
+@virtual_time
+async def test_a_planned_run_that_was_given_back_long_ago_is_left_out_with_the_reason() -> None:
+    shop = Shop()
+    ticket = shop.ticket(-3600)
+    await shop.runs.put_back(await claimed(shop, ticket))
+
+    run = await swept(shop, ticket)
+
+    assert run is not None
+    assert (run.outcome, run.message) == (
+        Outcome.SKIPPED,
+        "it fell due while no scheduler was running (catch_up: none)",
+    )
+
+
+@virtual_time
+async def test_a_command_that_has_just_queued_a_run_means_to_perform_it() -> None:
+    shop = Shop()
+    asked = Ticket.requested("checkout", shop.clock.now(), shop.catalog.get("checkout").generation)
+    sweeping = asyncio.create_task(recovery_of(shop).run())
+    await asyncio.sleep(EVERY - 1)
+    await shop.runs.enqueue(replace(asked, due_at=asked.due_at))
+    await asyncio.sleep(2)
+    sweeping.cancel()
+
+    assert shop.check.calls == []
+
+
+@virtual_time
+async def test_a_run_that_was_recorded_and_not_told_is_told() -> None:
+    shop = Shop()
+    ticket = shop.ticket(-1)
+    await shop.worker.perform(ticket)
+    (event,) = shop.heard.finished
+    shop.heard.finished.clear()  # its process ended before it settled what it had told, if it had
+
+    await recovery_of(shop).sweep()
+    await shop.worker.settle()
+
+    assert [told.run for told in shop.heard.finished] == [event.run]
+    assert await shop.runs.untold() == []
+
+
+def test_a_process_is_known_by_its_number_on_this_host() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    mark = f"{socket.gethostname()}:{child.pid}:abcd"
+    assert has_died(mark) is False
+    child.communicate(b"\n")
+
+    assert has_died(mark) is True
+    assert has_died(f"{socket.gethostname()}:{os.getpid()}:of-an-earlier-start") is True
+    assert has_died("another-host:1:abcd") is None
+    assert has_died("recovery") is None
