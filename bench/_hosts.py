@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench._parts import program
+from bench._parts import program, tail
 from scheduler.stores.azure_tables import open_azure_tables
 from scheduler.stores.port import Store
 from scheduler.stores.sqlite import Access, open_sqlite
@@ -63,16 +63,22 @@ def _processes(azurite: Azurite, folder: Path, jobs: Mapping[str, Any], workers:
     async def open_store() -> Store:
         return await open_azure_tables(connection_string=azurite.connection_string, prefix=prefix)
 
-    processes = {f"worker {number}": spawn("worker", environ) for number in range(1, workers + 1)}
-    processes["ticker"] = spawn("ticker", environ)
+    names = [*(f"worker {number}" for number in range(1, workers + 1)), "ticker"]
+    logs = {name: folder / f"{name}.txt" for name in names}
+    processes = {}
+    for name, log in logs.items():
+        with log.open("wb") as output:
+            processes[name] = spawn("ticker" if name == "ticker" else "worker", environ, output=output)
     pids = {name: process.pid for name, process in processes.items()}
     try:
         first_tick = (time.time() // TICK + 1) * TICK
         yield Host({**pids, "Azurite": _azurite_pid()}, first_tick, open_store)
     finally:
-        for process in processes.values():
+        for name, process in processes.items():
             process.kill()
             process.wait()
+            if said := tail(logs[name]):
+                print(f"--- {name} said at last:\n{said}", file=sys.stderr)
 
 
 def _azurite_pid() -> int:

@@ -104,10 +104,13 @@ def program(folder: Path, jobs: Mapping[str, Any], **environ: str) -> Iterator[t
     }
     command = [sys.executable, "-m", "scheduler", "serve"]
     with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | settings | environ, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=ROOT, env=_foreign() | settings | environ, stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}"
-        await_answer(f"{url}/api/health/ready", process, 60)
+        try:
+            await_answer(f"{url}/api/health/ready", process, 60)
+        except RuntimeError as error:
+            sys.exit(f"{error}\n{tail(folder / 'log.txt')}")
         yield process, url
     finally:
         process.send_signal(signal.SIGTERM)
@@ -115,6 +118,17 @@ def program(folder: Path, jobs: Mapping[str, Any], **environ: str) -> Iterator[t
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+def _foreign() -> dict[str, str]:
+    """The environment without settings of the program that happen to be there."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SCHEDULER_")}
+
+
+def tail(log: Path) -> str:
+    """The last lines of a log that are not merely information."""
+    lines = [line[:500] for line in log.read_text(errors="replace").splitlines() if '"Level":"INFO"' not in line]
+    return "\n".join(lines[-10:])
 
 
 def await_answer(url: str, process: subprocess.Popen[bytes], seconds: float) -> None:
