@@ -49,6 +49,17 @@ def test_two_ways_to_write_one_schedule_are_equal(case: dict[str, Any]) -> None:
     assert hash(first) == hash(second)
 
 
+@pytest.mark.parametrize("case", cases("different"))
+def test_schedules_that_differ_in_one_field_are_not_equal(case: dict[str, Any]) -> None:
+    first, second = (Ncrontab.parse(text) for text in case["schedules"])
+    assert first != second
+
+
+@pytest.mark.parametrize("case", cases("never"))
+def test_a_day_that_no_month_has_is_never_due(case: dict[str, Any]) -> None:
+    assert parse_schedule(case["schedule"]).next_after(datetime.fromisoformat(case["after"])) is None
+
+
 @pytest.mark.parametrize("case", cases("kinds"))
 def test_kinds_of_schedules_are_told_apart_as_by_the_timer_host(case: dict[str, Any]) -> None:
     schedule = parse_schedule(case["schedule"])

@@ -11,7 +11,7 @@ import pytest
 from config.shared_parts import SharedParts
 from jobs.definition import JobDefinition
 from jobs.errors import ScheduleError
-from jobs.schedules import Interval, Jittered, Limited, Schedule, Several, for_job, parse_schedule, zone_of
+from jobs.schedules import Interval, Jittered, Limited, Schedule, Several, for_job, parse_schedule, shift_of, zone_of
 from tests.jobs.schedule_cases import cases
 
 NAMES = [f"job-{number}" for number in range(500)]
@@ -243,3 +243,18 @@ def test_kinds_are_those_of_what_is_limited() -> None:
 def test_an_unknown_key_is_refused_with_the_one_that_was_meant() -> None:
     with pytest.raises(ScheduleError, match="exept: unknown key, did you mean except"):
         parse_schedule({"every": "5m", "exept": []})
+
+
+def test_what_many_jobs_share_of_a_schedule_is_told_from_what_each_adds() -> None:
+    plain = parse_schedule("every 5m")
+    moved = for_job(parse_schedule({"every": "5m", "offset": "30s", "jitter": "20s"}), "checkout")
+
+    shared, shift = shift_of(moved)
+
+    assert shift_of(plain) == (plain, 0)
+    assert shared == plain
+    assert 30_000 <= shift < 50_000
+    for instant in (0, shift - 1, shift, shift + 1, 10**12):
+        due = plain.next_after_ms(instant - shift)
+        assert due is not None
+        assert moved.next_after_ms(instant) == due + shift
