@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -205,3 +206,26 @@ async def test_a_backfill_after_an_hour_down_runs_the_whole_hour(tmp_path: Path)
     assert (newest["outcome"], skipped["outcome"]) == ("succeeded", "skipped")
     assert newest["due_at"] == skipped["due_at"]
     assert (newest["id"], newest["correlation_id"]) == (f"{skipped['id']}.again1", skipped["id"])
+
+
+async def test_a_backfill_that_is_interrupted_says_how_to_go_on_and_does(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    now = datetime.now(UTC)
+    backfill = ("backfill", "booking", "--from", (now - HOUR).isoformat())
+    async with HttpTarget() as target:
+        gate = target.hold("/book")
+        jobs = {"booking": job(f"{target.url}/book") | {"schedule": every_ten_minutes(now)}}
+        async with embedded(tmp_path, jobs) as host:
+            async with line.begun(*backfill) as program:
+                await target.wait_for_requests(1)
+                program.signal(signal.SIGINT)
+                code = await program.exited()
+            gate.set()
+            again = await line(*backfill)
+            history = await line.rows("history", "booking")
+            await host.stop()
+
+    assert (code, program.stdout) == (130, "")
+    assert "interrupted: 5 runs stay queued. The same command goes on with them" in program.stderr
+    assert (again.code, again.stderr) == (0, "5 due instants run; 1 ran already\n")
+    assert [run["outcome"] for run in history] == ["succeeded"] * 5 + ["cancelled"]

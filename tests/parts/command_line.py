@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.parts.proc import Finished, run
+from tests.parts.proc import Finished, Program
 
 Row = dict[str, str]
 
@@ -35,9 +35,14 @@ class CommandLine:
 
     async def __call__(self, *arguments: str) -> Finished:
         """To its end. Whatever was wrong, nobody ever sees a traceback."""
-        done = await run(*arguments, env=self._env, cwd=self._folder)
+        async with self.begun(*arguments) as program:
+            code = await program.exited(within=60)
+        done = Finished(code, program.stdout, program.stderr)
         assert "Traceback" not in done.stderr, done.stderr
         return done
+
+    def begun(self, *arguments: str) -> Program:
+        return Program(*arguments, env=self._env, cwd=self._folder)
 
     async def rows(self, *arguments: str) -> list[Row]:
         """Fails unless the command ends with 0."""
