@@ -60,7 +60,7 @@ class CommandLine:
         end = time.monotonic() + within
         while not holds(runs := await self.rows("history", job, "--limit", "100")):
             assert time.monotonic() < end, runs
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.5)  # each look is a process
         return runs
 
     async def _done(self, *arguments: str) -> Finished:
