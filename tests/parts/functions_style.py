@@ -33,7 +33,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, Literal
 
-from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
@@ -44,7 +44,8 @@ Kind = Literal["worker", "ticker"]
 _QUEUES = json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]
 _FIRST_PAUSE = 0.1
 """Seconds between two looks at an empty queue at first; each pause is twice the one before."""
-_VARIABLE = "FUNCTIONS_STYLE"
+VARIABLE = "FUNCTIONS_STYLE"
+"""Holds the platform as JSON."""
 _log = logging.getLogger("tests.parts.functions_style")
 
 
@@ -85,7 +86,7 @@ def spawn(
     kind: Kind, environ: Mapping[str, str], platform: Platform | None = None, output: IO[bytes] | int | None = None
 ) -> subprocess.Popen[bytes]:
     """Start a process. `output` takes what it says (default: nowhere); it ends with the caller's kill() alone."""
-    settings = {_VARIABLE: json.dumps(asdict(platform or Platform()))}
+    settings = {VARIABLE: json.dumps(asdict(platform or Platform()))}
     return subprocess.Popen(
         [sys.executable, "-m", "tests.parts.functions_style", kind],
         cwd=ROOT,
@@ -143,8 +144,7 @@ class Listener:
 
     async def _handle(self, message: QueueMessage) -> None:
         deliveries = message.dequeue_count or 1
-        # Another worker has the message by now if it is not found: the receipt is not the last one.
-        with suppress(ResourceNotFoundError):
+        try:
             if self._poison is not None and deliveries > self._platform.most_deliveries:
                 await self._give_up(message, self._poison)
             elif await self._succeeds(message):
@@ -155,6 +155,9 @@ class Listener:
                 shown_after = int(self._platform.hidden_after_failure)
                 await self._queue.update_message(message, visibility_timeout=shown_after)
             # Otherwise it stays hidden until its time is over.
+        except AzureError as error:
+            # Mostly another worker has it by now, as this one stood still: the receipt is not the last one.
+            _log.warning("a message of %s is left to others: %s", self._queue.queue_name, error)
 
     async def _give_up(self, message: QueueMessage, poison: QueueClient) -> None:
         await poison.send_message(message.content)
@@ -240,13 +243,19 @@ def _shorten(constants: Mapping[str, float]) -> None:
         setattr(module, constant, timedelta(seconds=seconds) if is_span else seconds)
 
 
-def main(kind: str) -> None:
-    """A process of this kind, until it is killed."""
+def prepare() -> Platform:
+    """What the environment says of the platform, and the program's constants set accordingly."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(name)s %(message)s")
-    platform = Platform(**json.loads(os.environ.get(_VARIABLE, "{}")))
+    platform = Platform(**json.loads(os.environ.get(VARIABLE, "{}")))
     _shorten(platform.shortened)
+    return platform
+
+
+def be(kind: str) -> None:
+    """A process of this kind, until it is killed."""
+    platform = prepare()
     asyncio.run(_tick(platform) if kind == "ticker" else _work(os.environ, platform))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    be(sys.argv[1])

@@ -80,3 +80,11 @@ async def test_a_run_that_was_given_up_has_to_be_a_dead_letter(store: MemoryStor
     assert await problems(store) == ["a@20261125T015031.000Z was given up, but is no dead letter"]
     await DeadLetters(store).add(DeadLetter.of_ticket(ticket(AT + SECOND), "given up", AT))
     assert await problems(store) == []
+
+
+async def test_a_failed_run_of_a_job_with_dead_letters_has_to_be_one(store: MemoryStore) -> None:
+    await ran(store, AT)
+    await ran(store, AT + SECOND, Outcome.FAILED, error=ErrorClass.INTERRUPTED, message="interrupted")
+    lettered = Account(("a",), AT, AT + SECOND, lettered=frozenset({"a"}))
+    assert await problems(store) == []
+    assert await problems(store, lettered) == ["a@20261125T015031.000Z was given up, but is no dead letter"]
