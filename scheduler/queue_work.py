@@ -28,6 +28,9 @@ TOGETHER_S = 10.0
 """Seconds: tickets that are sent again for the same slice of time share a message."""
 SENT_AGAIN_AFTER = timedelta(seconds=30)
 """A ticket that another owner held is sent again for the end of that lease, so it is late by more than this."""
+TOO_EARLY = timedelta(minutes=2)
+"""A message is visible some seconds before its tickets are due. Earlier than this, the clock of the tick that planned
+it was ahead, and nobody is to wait here until then: the platform would give the message up."""
 GIVEN_UP = "it was delivered as often as the platform allows and never performed to its end"
 
 
@@ -59,8 +62,8 @@ class QueueWork:
         """Perform each ticket at its instant.
 
         A ticket that another owner holds is sent again for when that lease ends: if the owner died, it is then
-        taken over. So is one that waits for something for long. `delivery`: how often the message was delivered, this
-        time included.
+        taken over. So is one that waits for something for long, or that is due only later. `delivery`: how often the
+        message was delivered, this time included.
 
         Raises:
             BadMessage: the body is not a batch.
@@ -69,7 +72,12 @@ class QueueWork:
         """
         failures: list[Exception] = []
         again: defaultdict[int, list[tuple[datetime, Ticket]]] = defaultdict(list)
-        for ticket, end in await self._worker.perform_batch(decode(body).tickets):
+        tickets = decode(body).tickets
+        last = self._clock.now() + TOO_EARLY
+        if early := [ticket for ticket in tickets if ticket.due_at > last]:
+            _log.warning("%d runs are due only later, %s first: sent again for then", len(early), early[0].id)
+            await self._dispatch.send(early)
+        for ticket, end in await self._worker.perform_batch([ticket for ticket in tickets if ticket.due_at <= last]):
             if isinstance(end, Exception):
                 failures.append(end)
             elif end is not None and end.until is not None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 AT_ONCE = 8
 """Messages that are being sent at a time: a tick with 10,000 tickets sends a hundred."""
 
+LONGEST_HIDDEN = 6 * 86_400
+"""Seconds: Azure keeps a message for seven days. What is due later is sent again when it shows up."""
+
 # With Microsoft's own values a caller over HTTP would wait for more than a minute. Two more tries, each after 0 to 2 s.
 _CLIENT_OPTIONS: dict[str, Any] = {
     "connection_timeout": 4,
@@ -63,7 +66,7 @@ class AzureQueueDispatch:
             else:
                 hidden = math.ceil(max(0.0, (not_before - now).total_seconds()))
             try:
-                await self._client.send_message(encode(batch), visibility_timeout=hidden)
+                await self._client.send_message(encode(batch), visibility_timeout=min(hidden, LONGEST_HIDDEN))
             except AzureError as error:
                 raise DispatchError(
                     f"queue {self._client.queue_name!r} did not take {len(batch.tickets)} tickets ({kind_of(error)}): "

@@ -48,6 +48,20 @@ async def test_a_ticket_that_another_owner_holds_is_sent_again_for_the_end_of_th
 
 
 @virtual_time
+async def test_a_ticket_that_is_due_much_later_is_sent_again_and_keeps_no_other_waiting() -> None:
+    """The clock of the tick that planned it was ahead."""
+    shop = Shop(jobs=[entry("a"), entry("b")])
+    post = Post(shop)
+    later, soon = shop.ticket(300 * 86_400, "a"), shop.ticket(2, "b")
+
+    await post.work.perform_batch(encode(Batch((later, soon))))
+
+    assert post.dispatch.sent == [((later,), None)]
+    assert [event.run.job for event in shop.heard.finished] == ["b"]
+    assert shop.clock.monotonic() < 60
+
+
+@virtual_time
 async def test_a_ticket_that_is_done_is_settled_silently() -> None:
     shop = Shop()
     post = Post(shop)

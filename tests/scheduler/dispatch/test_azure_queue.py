@@ -13,7 +13,7 @@ from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
 from jobs.runs import Ticket
-from scheduler.dispatch.azure_queue import _CLIENT_OPTIONS, AzureQueueDispatch, open_azure_queue
+from scheduler.dispatch.azure_queue import _CLIENT_OPTIONS, LONGEST_HIDDEN, AzureQueueDispatch, open_azure_queue
 from scheduler.dispatch.batches import decode
 from scheduler.dispatch.port import DispatchError
 from tests.parts.azurite import Azurite
@@ -97,6 +97,14 @@ async def test_an_instant_that_has_passed_hides_nothing(dispatch: AzureQueueDisp
     await dispatch.send([ticket(-30)], not_before=NOW - timedelta(seconds=1))
 
     assert queue.delays == [0]
+
+
+async def test_what_is_due_after_the_queue_would_forget_it_shows_up_before(
+    dispatch: AzureQueueDispatch, queue: Recording
+) -> None:
+    await dispatch.send([ticket(300 * 86_400)])
+
+    assert queue.delays == pytest.approx([LONGEST_HIDDEN], abs=0.01)
 
 
 async def test_very_many_tickets_of_one_instant_travel_in_messages_that_the_service_takes(
