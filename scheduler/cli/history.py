@@ -1,4 +1,4 @@
-"""`history`: a job's runs, newest first."""
+"""`history`: runs of a job or of all, newest first; or one run with its attempts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import Cell, Column, fail, note, on_terminal, show_table, show_tabs
+from scheduler.cli.output import FAILED, Cell, Column, clean, fail, note, on_terminal, show_table, show_tabs
 from scheduler.cli.texts import local, milliseconds
 
 if TYPE_CHECKING:
@@ -18,39 +18,79 @@ MOST = 10_000
 
 
 def history(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name; one that is gone may still have runs.")],
+    subject: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="JOB|RUN", help="A job's name, also of one that is gone; or the id of one run. [all jobs]"
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="How many at most.")] = 20,
     outcome: Annotated[
         str | None, typer.Option("--outcome", help="Only these: succeeded, failed, timed_out, skipped, running, ...")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/runs.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON on any output, as GET /api/runs, or GET /api/runs/ID.")
+    ] = False,
 ) -> None:
-    """Runs of a job, newest first.
+    """Runs of a job, or of all, newest first; or one run with its attempts.
 
-    Due instant, outcome, attempts, duration, lateness, and what went wrong.
+    Due instant, outcome, attempts, duration, lateness, and what went wrong. One that is running is in the hands of a
+    process: it goes on, or waits for its instant, for another run or for a free place.
 
     \b
     Examples:
       history checkout-api
       history checkout-api --outcome failed --limit 5
       history checkout-api | cut -f 1,2
+      history --outcome running
+      history checkout-api@20261125T015030.000Z
     """
-    from scheduler.cli.configured import configured, in_program, no_such_job
     from scheduler.stores.runs import RUN_FILTERS
 
     if outcome is not None and outcome not in RUN_FILTERS:
         fail(f"--outcome: {outcome!r} is none of {', '.join(RUN_FILTERS)}")
+    if subject is None or "@" not in subject:
+        _show_many(subject, outcome, limit, as_json)
+    elif outcome is None:
+        _show_one(subject, as_json)
+    else:
+        fail("--outcome chooses among the runs of a job, and this is one run")
+
+
+def _show_many(job: str | None, outcome: str | None, limit: int, as_json: bool) -> None:
+    from scheduler.cli.configured import configured, in_program, no_such_job
+
     configuration = configured()
     records = in_program(configuration, lambda program: _records(program, job, outcome, limit))
     if not records:
         names = configuration.jobs.jobs
-        if job not in names:
+        if job is not None and job not in names:
             fail(no_such_job(job, names))
-        note(f"{job} has no runs yet" if outcome is None else f"{job} has no runs that are {outcome}")
-    _show(records, as_json)
+        whose = "there are no runs" if job is None else f"{job} has no runs"
+        note(f"{whose} yet" if outcome is None else f"{whose} that are {outcome}")
+    _show(records, job, as_json)
 
 
-async def _records(program: Program, job: str, outcome: str | None, limit: int) -> list[Record]:
+def _show_one(run_id: str, as_json: bool) -> None:
+    from scheduler.cli.configured import configured, in_program
+    from scheduler.cli.outcomes import outcome_word
+
+    record = in_program(configured(), lambda program: program.queries.run(run_id))
+    if record is None:
+        fail(f"there is no run {run_id!r}; it may not have begun, or be older than what is kept", FAILED)
+    if as_json:
+        from scheduler.api.models import RunModel
+
+        print(RunModel.of(record).model_dump_json(indent=2))
+    elif record.run is None:
+        print(clean(f"{record.ticket.job} {outcome_word(record)}"))
+    else:
+        from scheduler.cli.results import show_run
+
+        show_run(record.run)
+
+
+async def _records(program: Program, job: str | None, outcome: str | None, limit: int) -> list[Record]:
     records: list[Record] = []
     continuation: str | None = None
     while len(records) < limit:
@@ -63,7 +103,7 @@ async def _records(program: Program, job: str, outcome: str | None, limit: int) 
     return records
 
 
-def _show(records: list[Record], as_json: bool) -> None:
+def _show(records: list[Record], job: str | None, as_json: bool) -> None:
     if as_json:
         from scheduler.api.models import RunList, RunModel
 
@@ -74,11 +114,12 @@ def _show(records: list[Record], as_json: bool) -> None:
 
         show_tabs(RUN_FIELDS, map(run_fields, records))
     elif records:
-        _show_table(records)
+        _show_table(records, job)
 
 
-def _show_table(records: list[Record]) -> None:
+def _show_table(records: list[Record], job: str | None) -> None:
     columns = (
+        *(() if job is not None else (Column("job", "bold"),)),
         Column("due"),
         Column("outcome"),
         Column("trigger", "dim", spare=True),
@@ -88,7 +129,8 @@ def _show_table(records: list[Record]) -> None:
         Column("error", spare=True),
         Column("what happened", whole=False),
     )
-    show_table(columns, map(_cells, records), title=records[0].ticket.job)
+    rows = (_cells(record) if job is not None else (record.ticket.job, *_cells(record)) for record in records)
+    show_table(columns, rows, title=job or "")
 
 
 def _cells(record: Record) -> tuple[Cell, ...]:

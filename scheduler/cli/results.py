@@ -1,4 +1,4 @@
-"""A finished run with its attempts and their phases, for `run`."""
+"""A finished run with its attempts and their phases, for `run`, `history` and replays."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scheduler.cli.outcomes import number, style_of
 from scheduler.cli.output import Cell, Column, clean, console, on_terminal, show_table, show_tabs
-from scheduler.cli.texts import iso, milliseconds
+from scheduler.cli.texts import iso, local, milliseconds
 
 if TYPE_CHECKING:
     from jobs.runs import Attempt, Run
@@ -26,7 +26,7 @@ def show_run(run: Run) -> None:
             screen.print(Text(clean(run.message)))
         if run.attempts:
             _show_attempts(run.attempts)
-        screen.print(Text(f"run {run.id}", "dim"))
+        screen.print(Text(_which(run), "dim"))
         return
     print(f"{run.job} {run.outcome}{_how(run)}")
     if run.message:
@@ -34,8 +34,16 @@ def show_run(run: Run) -> None:
     show_tabs(_FIELDS, map(_fields, run.attempts))
 
 
+def _which(run: Run) -> str:
+    """What a table of runs would say of it; and the run whose chain, replay or backfill it is."""
+    text = f"run {run.id} ({run.trigger}), due {local(run.due_at)}"
+    return text if run.correlation_id in ("", run.id) else f"{text}, after {run.correlation_id}"
+
+
 def _how(run: Run) -> str:
     count = len(run.attempts)
+    if not count:
+        return ""
     return f" after {count} {'attempt' if count == 1 else 'attempts'} in {milliseconds(run.duration_ms)}"
 
 

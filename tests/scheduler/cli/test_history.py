@@ -1,4 +1,4 @@
-"""`history`: a job's runs, newest first."""
+"""`history`: runs of a job or of all, newest first; or one run."""
 
 from __future__ import annotations
 
@@ -111,3 +111,49 @@ def test_an_unknown_outcome_ends_with_2(job_folder: Path) -> None:
 
     assert (said.code, said.stdout) == (2, "")
     assert "succeeded, failed" in said.stderr
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_without_a_job_the_runs_of_all_are_shown() -> None:
+    await invoke_beside("run", "idle")
+
+    said = await invoke_beside("history")
+    shown = await invoke_beside("history", terminal=True)
+
+    assert [line.split("\t")[-1].partition("@")[0] for line in said.lines[1:]] == ["idle"] + ["checkout-api"] * 3
+    assert [line.split()[0] for line in shown.lines if "succeeded" in line or "failed" in line] == [
+        "idle",
+        *["checkout-api"] * 3,
+    ]
+    assert (await invoke_beside("history", "--outcome", "queued")).stderr == "there are no runs that are queued\n"
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_one_run_is_shown_with_its_attempts() -> None:
+    run_id = (await invoke_beside("history", "checkout-api", "--outcome", "failed")).lines[1].split("\t")[-1]
+
+    said = await invoke_beside("history", run_id)
+    shown = await invoke_beside("history", run_id, terminal=True)
+    told = await invoke_beside("history", run_id, "--json")
+
+    assert (said.code, said.lines[0].partition(" in ")[0]) == (0, "checkout-api failed after 1 attempt")
+    assert said.lines[2].startswith("attempt\tstarted_at\tstatus")
+    assert f"run {run_id} (manual), due " in shown.stdout
+    assert json.loads(told.stdout)["id"] == run_id
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_a_run_that_waits_is_shown_as_such_and_one_that_is_not_there_is_told(job_folder: Path) -> None:
+    store = await open_sqlite(job_folder.parent / "state.db", Access.SHARED)
+    ticket = Ticket.requested("checkout-api", datetime.now(UTC), "")
+    await Runs(store).enqueue(ticket)
+    await store.aclose()
+
+    waits = await invoke_beside("history", ticket.id)
+    both = await invoke_beside("history", ticket.id, "--outcome", "queued")
+    nothing = await invoke_beside("history", "checkout-api@20261125T015030.000Z")
+
+    assert (waits.code, waits.stdout) == (0, "checkout-api queued\n")
+    assert (both.code, both.stdout) == (2, "")
+    assert (nothing.code, nothing.stdout) == (1, "")
+    assert nothing.stderr.startswith("there is no run 'checkout-api@20261125T015030.000Z'")
