@@ -13,7 +13,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import uvicorn
@@ -39,6 +39,8 @@ RETENTION_PAUSE = 30.0
 """Seconds between two rounds of retention: short, so that each round has little to delete."""
 PROGRESS_PAUSE = 5.0
 """Seconds between two notes of how far the ticks are."""
+CLOCK_PUT_BACK = timedelta(minutes=1)
+"""A note that is ahead by more than this was made by a clock that was wrong; the next start would go on only there."""
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a busy thread lets another one go on. The store's threads do work of microseconds that runs wait
 for; with Python's usual 5 ms each of them would wait that long for the loop's thread."""
@@ -236,8 +238,10 @@ async def _progress(program: Program, ticker: Ticker) -> None:
 
 
 async def _note_progress(program: Program, ticker: Ticker) -> None:
+    until = program.worker.stored_until(ticker.last_tick)
     try:
-        await program.cursors.advance(PLANNED_UNTIL, program.worker.stored_until(ticker.last_tick))
+        if await program.cursors.advance(PLANNED_UNTIL, until) - until > CLOCK_PUT_BACK:
+            await program.cursors.put_back(PLANNED_UNTIL, until)
     except StoreError as error:
         _log.warning("how far the ticks are is not noted now: %s", error)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -13,6 +13,7 @@ import pytest
 from config.settings import Settings
 from jobs.runs import Ticket
 from scheduler.app import TELEMETRY_PATIENCE
+from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
 from scheduler.stores.runs import Runs
 from scheduler.stores.sqlite import open_sqlite
 from tests.parts.host import Host, embedded, job
@@ -196,3 +197,18 @@ async def test_only_loopback_names_are_answered(tmp_path: Path) -> None:
         ]
 
     assert statuses == [400, 200, 200, 200]
+
+
+async def test_how_far_the_ticks_are_is_put_right_after_a_clock_that_was_far_ahead(tmp_path: Path) -> None:
+    store = await open_sqlite(tmp_path / "state.db")
+    await Cursors(store).advance(PLANNED_UNTIL, datetime.now(UTC) + timedelta(days=300))
+    await store.aclose()
+
+    async with embedded(tmp_path, {}) as host:
+        await host.stop()
+
+    store = await open_sqlite(tmp_path / "state.db")
+    planned_until = await Cursors(store).get(PLANNED_UNTIL)
+    await store.aclose()
+    assert planned_until is not None
+    assert abs(planned_until - datetime.now(UTC)) < timedelta(minutes=1)

@@ -42,6 +42,13 @@ async def test_a_schedule_that_was_gone_begins_anew_when_it_comes_back(store: St
     assert await marks.note(schedules(a="every 10s"), LATER) == {"a": LATER}
 
 
+async def test_a_mark_by_a_clock_that_was_ahead_counts_from_now_on(store: Store) -> None:
+    marks = ScheduleMarks(store)
+    await marks.note(schedules(a="every 10s"), LATER)
+
+    assert await marks.note(schedules(a="every 10s"), START) == {"a": START}
+
+
 async def test_many_schedules_are_remembered_over_several_pages(store: Store) -> None:
     many = [(f"job-{number}", parse_schedule("every 10s")) for number in range(1050)]
     await ScheduleMarks(store).note(many, START)
