@@ -144,7 +144,9 @@ class _Builder:
         self._stack.push_async_callback(identity.aclose)
         store = await self._store(identity)
         noted = Noted(self._clock)
-        runs, pauses = WatchedRuns(store, noted), Pauses(store, self._clock.monotonic)
+        # Of what a Functions instance queues, any instance gets the message.
+        queues_as = "" if self._role is Role.FUNCTIONS else self._owner
+        runs, pauses = WatchedRuns(store, noted, queues_as=queues_as), Pauses(store, self._clock.monotonic)
         # What follows from a run goes back to the worker that has performed it, which is made below.
         dispatch = await self._dispatch(identity, lambda ticket: taking.submit(ticket))
         follow_up = Dependents(self._catalog, runs, pauses, dispatch, told, self._clock)

@@ -28,7 +28,7 @@ _log = logging.getLogger("scheduler.recovery")
 EVERY = 30.0
 """Seconds between two sweeps."""
 QUEUED_FOR = timedelta(seconds=60)
-"""A queued run that waits for so long has no process that means to perform it."""
+"""A queued run that waits for so long, and is no living process's, has nobody who means to perform it."""
 UNTOLD_FOR = timedelta(seconds=10)
 """A finished run that nobody was told of for so long is told of by nobody else."""
 
@@ -91,6 +91,8 @@ class Recovery:
             if record.state is RunState.RUNNING:
                 if (claim := await self._taken_over(record, now)) is not None:
                     again[record.ticket.job].append(claim)
+            elif self._is_attended(record.owner):
+                continue
             elif record.ticket.due_at <= now - queued_for or not queued_for:
                 await self._begin(record.ticket, now)
         for claims in again.values():
@@ -127,6 +129,11 @@ class Recovery:
             return claim
         await self._worker.end(claim, interrupted_run(ticket, ticket.due_at, now, entry.job if entry else None))
         return None
+
+    def _is_attended(self, owner: str) -> bool:
+        """Whether the process that queued a run lives and means to perform it: a command with many runs, which it
+        performs one after the other, may get to this one much later."""
+        return bool(owner) and self._has_died(owner) is False
 
     def _is_free(self, owner: str, entry: Entry | None) -> bool:
         """Of another host's process nothing can be seen: mostly it is this one's container before it was started

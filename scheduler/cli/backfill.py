@@ -56,7 +56,7 @@ def backfill(
         if dry_run:
             return done, []
         ids = [ticket.id for ticket in done.tickets]
-        await settled(program, ids, "The same command goes on with them")
+        await settled(program, ids, "the same command goes on with them, ")
         records = [await program.queries.run(run_id) for run_id in ids]
         return done, [record for record in records if record is not None]
 

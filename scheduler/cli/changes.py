@@ -41,10 +41,11 @@ def changed(
         fail(str(error), FAILED)
 
 
-async def settled(program: Program, run_ids: Sequence[str], go_on: str) -> None:
+async def settled(program: Program, run_ids: Sequence[str], go_on: str = "") -> None:
     """Wait for these runs, which this process performs.
 
-    Ctrl-C ends those under way, which history then says. Those that wait stay queued: `go_on` says how to go on.
+    Ctrl-C ends those under way, which history then says. Those that wait stay queued: `go_on` says how to go on, if
+    there is another way than to leave them to a server.
     """
     import asyncio
 
@@ -55,7 +56,8 @@ async def settled(program: Program, run_ids: Sequence[str], go_on: str) -> None:
         records = [await program.queries.run(run_id) for run_id in run_ids]
         left = sum(record is not None and record.run is None for record in records)
         if left:
-            note(f"interrupted: {left} runs stay queued. {go_on}; `serve` runs them when it starts, `cancel` ends one")
+            queued = f"{left} {'run stays' if left == 1 else 'runs stay'} queued"
+            note(f"interrupted: {queued}: {go_on}a server performs them within two minutes, `cancel` ends one")
         raise
 
 

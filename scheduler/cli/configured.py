@@ -61,7 +61,7 @@ def in_program(
     from scheduler.stores.port import StoreError
 
     async def whole() -> T:
-        _take_sigterm_for_ctrl_c()
+        _take_signals_for_ctrl_c()
         async with open_program(configuration, role=Role.TOOL, listener=listener) as program:
             return await work(program)
 
@@ -71,11 +71,16 @@ def in_program(
         fail(str(error), FAILED)
 
 
-def _take_sigterm_for_ctrl_c() -> None:
-    """Whoever ends a command (a time limit, a pipeline) gets what Ctrl-C does: its run is recorded as cancelled."""
+def _take_signals_for_ctrl_c() -> None:
+    """Whoever ends a command (a time limit, a pipeline, a terminal that is closed or cut off) gets what Ctrl-C does:
+    its run is recorded as cancelled."""
     import asyncio
     import signal
     from contextlib import suppress
 
-    with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows; and threads other than the main one
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    for name in ("SIGTERM", "SIGHUP"):
+        # Not on Windows; nor in threads other than the main one.
+        with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
+            number = getattr(signal, name)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+                asyncio.get_running_loop().add_signal_handler(number, signal.raise_signal, signal.SIGINT)

@@ -159,7 +159,7 @@ def _replay_one(letter: str, as_json: bool) -> None:
 
     async def work(program: Program) -> Record | None:
         record = await program.operations.replaying.replay(letter, way=Way.COMMAND_LINE)
-        await settled(program, [record.ticket.id], f"Its run is {record.ticket.id}")
+        await settled(program, [record.ticket.id])
         return await program.queries.run(record.ticket.id)
 
     with unlogged():
@@ -188,7 +188,7 @@ def _replay_many(wanted: Wanted, per_second: float, limit: int, dry_run: bool, a
             wanted, per_second=per_second, limit=limit, dry_run=dry_run, way=Way.COMMAND_LINE
         )
         runs = [letter.replay.ticket.id for letter in replayed.letters if letter.replay is not None and not dry_run]
-        await settled(program, runs, "Their letters count as replayed")
+        await settled(program, runs)
         records = [await program.queries.run(run_id) for run_id in runs]
         return replayed, [record for record in records if record is not None]
 

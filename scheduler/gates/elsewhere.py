@@ -102,7 +102,7 @@ class Elsewhere:
             # One that is claimed ahead of a later instant has not begun.
             if run.run_id == ticket.id or run.run_id in here or run.due_at > now:
                 continue
-            if not run.owner:
+            if run.lease_until is None:
                 queued += [other] if other < place else []
             elif run.run_id not in self._over and run.lease_until is not None and run.lease_until > now:
                 (going if other < place or _may_go_on(other, ticket, entry, now) else newer).append(other)

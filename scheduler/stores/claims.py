@@ -56,7 +56,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """A run that is queued (owner "", no lease) or running. Its lease may have ended."""
+    """A run that is queued (no lease; the owner, if any, means to perform it) or running. Its lease may have ended."""
 
     run_id: str
     job: str

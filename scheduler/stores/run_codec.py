@@ -34,6 +34,8 @@ class RunState(StrEnum):
 class Record:
     """A run as the store has it. `owner` and `lease_until` while it is running, `run` once it is finished.
 
+    The owner of a queued run is the process that means to perform it; empty if whoever comes first does.
+
     The ticket's due instant is exact to the millisecond, as run ids are.
     """
 

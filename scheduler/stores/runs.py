@@ -62,9 +62,13 @@ _TRIES = 3
 
 
 class Runs:
-    """All methods raise StoreUnavailable when the store is away."""
+    """All methods raise StoreUnavailable when the store is away.
 
-    def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
+    `queues_as` marks what this process queues, so that others leave it to it while it lives.
+    """
+
+    def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic, queues_as: str = "") -> None:
+        self._queues_as = queues_as
         self._store = store
         self._pages = RunPages(store)
         self._latest = LatestRuns(store, monotonic)
@@ -75,10 +79,10 @@ class Runs:
         """Remember a run that is to happen. Returns the record that is there, if there is one."""
         key = RunKey.of(ticket)
         try:
-            etag = await self._insert(key, encode_open(ticket, RunState.QUEUED))
+            etag = await self._insert(key, encode_open(ticket, RunState.QUEUED, self._queues_as))
         except RowExists:
             return await self._existing(key)
-        return Record(ticket, RunState.QUEUED, "", None, None, etag)
+        return Record(ticket, RunState.QUEUED, self._queues_as, None, None, etag)
 
     async def claim(self, ticket: Ticket, owner: str, lease_until: datetime, now: datetime) -> Claim | Held:
         """Make the run `owner`'s until `lease_until`: one that is new, queued, or whose owner's lease has ended.

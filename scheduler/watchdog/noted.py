@@ -82,8 +82,10 @@ class Taking:
 class WatchedRuns(Runs):
     """Runs whose claims, and those that are recorded without one, are noted."""
 
-    def __init__(self, store: Store, noted: Noted, monotonic: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(store, monotonic)
+    def __init__(
+        self, store: Store, noted: Noted, monotonic: Callable[[], float] = time.monotonic, queues_as: str = ""
+    ) -> None:
+        super().__init__(store, monotonic, queues_as)
         self._noted = noted
 
     async def claim(self, ticket: Ticket, owner: str, lease_until: datetime, now: datetime) -> Claim | Held:

@@ -226,6 +226,6 @@ async def test_a_backfill_that_is_interrupted_says_how_to_go_on_and_does(tmp_pat
             await host.stop()
 
     assert (code, program.stdout) == (130, "")
-    assert "interrupted: 5 runs stay queued. The same command goes on with them" in program.stderr
+    assert "interrupted: 5 runs stay queued: the same command goes on with them" in program.stderr
     assert (again.code, again.stderr) == (0, "5 due instants run; 1 ran already\n")
     assert [run["outcome"] for run in history] == ["succeeded"] * 5 + ["cancelled"]

@@ -12,9 +12,9 @@ from datetime import timedelta
 
 import pytest
 
-from jobs.runs import ErrorClass, Outcome, Run, Ticket
-from scheduler.recovery import EVERY, Recovery, has_died
-from scheduler.stores.runs import Claim, RunState
+from jobs.runs import ErrorClass, Outcome, Run, Ticket, Trigger
+from scheduler.recovery import EVERY, QUEUED_FOR, Recovery, has_died
+from scheduler.stores.runs import Claim, Runs, RunState
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry
@@ -210,3 +210,16 @@ def test_a_process_is_known_by_its_number_on_this_host() -> None:
     assert has_died(f"{socket.gethostname()}:{os.getpid()}:of-an-earlier-start") is True
     assert has_died("another-host:1:abcd") is None
     assert has_died("recovery") is None
+
+
+@pytest.mark.parametrize(("died", "runs"), [(False, 0), (True, 1), (None, 1)])
+@virtual_time
+async def test_what_a_command_queued_is_left_to_it_while_it_lives(died: bool | None, runs: int) -> None:
+    shop = Shop()
+    backfilled = replace(shop.ticket(-3600), trigger=Trigger.REPLAY)
+    await Runs(shop.store, queues_as="a command").enqueue(backfilled)
+
+    await recovery_of(shop, died=died).sweep(queued_for=QUEUED_FOR)
+    await shop.worker.settle()
+
+    assert len(shop.check.calls) == runs

@@ -137,7 +137,7 @@ def test_a_store_that_cannot_be_opened_ends_with_1(job_folder: Path, monkeypatch
     assert str(job_folder) in said.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_ends_with_130_and_history_says_so(
     number: signal.Signals, target: HttpTarget, job_folder: Path
 ) -> None:
