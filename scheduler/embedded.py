@@ -37,7 +37,7 @@ HTTP_PATIENCE = 1
 """Seconds for answers under way when the server ends."""
 RETENTION_PAUSE = 30.0
 """Seconds between two rounds of retention: short, so that each round has little to delete."""
-PROGRESS_PAUSE = 5.0
+PROGRESS_PAUSE = 2.0
 """Seconds between two notes of how far the ticks are."""
 CLOCK_PUT_BACK = timedelta(minutes=1)
 """A note that is ahead by more than this was made by a clock that was wrong; the next start would go on only there."""

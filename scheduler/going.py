@@ -22,6 +22,8 @@ WATCHED_AFTER = 3.0
 """Seconds after which a run is long: from then on the store is asked whether it is to be ended."""
 LOOKED_FOR_AFTER = 1.0
 """The same for one that waits for something."""
+LONG_FOUND_EVERY = 1.0
+"""Seconds between two looks for runs that are long by now."""
 LOOKED_EVERY = 3.0
 """Seconds between two looks while there are long runs."""
 
@@ -41,6 +43,8 @@ class Going:
         self._expected: set[str] = set()
         self._tasks: dict[str, asyncio.Task[object]] = {}
         self._asked: dict[str, str] = {}
+        self._watched_from: dict[str, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self._long: set[str] = set()
         self._from_store: set[str] = set()
         self._watcher: asyncio.Task[None] | None = None
@@ -65,14 +69,12 @@ class Going:
 
         The task that is ended goes on just long enough to record that.
         """
-        task = self._enter(ticket.id)
-        watch = asyncio.get_running_loop().call_later(WATCHED_AFTER, self._watch, ticket.id)
+        task = self._enter(ticket.id, WATCHED_AFTER)
         try:
             return await execution.finish()
         except asyncio.CancelledError:
             return execution.cancelled(self._asked.get(ticket.id, ""))
         finally:
-            watch.cancel()
             self._exit(ticket.id, task)
 
     async def wait(self, run_id: str, until: Awaitable[object]) -> str:
@@ -80,8 +82,7 @@ class Going:
 
         Raises asyncio.CancelledError when the program stops.
         """
-        task = self._enter(run_id)
-        watch = asyncio.get_running_loop().call_later(LOOKED_FOR_AFTER, self._watch, run_id)
+        task = self._enter(run_id, LOOKED_FOR_AFTER)
         try:
             await until
         except asyncio.CancelledError:
@@ -89,7 +90,6 @@ class Going:
                 raise
             return self._asked[run_id]
         finally:
-            watch.cancel()
             self._exit(run_id, task)
         return ""
 
@@ -114,26 +114,34 @@ class Going:
         except StoreError as error:
             _log.warning("the note to cancel run %s stays for a while: %s", run_id, error)
 
-    def _enter(self, run_id: str) -> asyncio.Task[object]:
+    def _enter(self, run_id: str, watched_after: float) -> asyncio.Task[object]:
         task = asyncio.current_task()
         assert task is not None
         self._tasks[run_id] = task
+        loop = asyncio.get_running_loop()
+        self._watched_from[run_id] = loop.time() + watched_after
+        if self._timer is None:
+            # One timer for all of them: most are over long before they are long.
+            self._timer = loop.call_later(LONG_FOUND_EVERY, self._find_long)
         return task
 
     def _exit(self, run_id: str, task: asyncio.Task[object]) -> None:
         if self._asked.pop(run_id, None) is not None:
             # What comes next in this task, such as recording, is not cancelled.
             task.uncancel()
-        del self._tasks[run_id]
+        del self._tasks[run_id], self._watched_from[run_id]
         self._long.discard(run_id)
         if not self._long and self._watcher is not None:
             self._watcher.cancel()
             self._watcher = None
 
-    def _watch(self, run_id: str) -> None:
-        self._long.add(run_id)
-        if self._watcher is None:
-            self._watcher = asyncio.get_running_loop().create_task(self._look())
+    def _find_long(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(LONG_FOUND_EVERY, self._find_long) if self._tasks else None
+        now = loop.time()
+        self._long |= {run_id for run_id, instant in self._watched_from.items() if instant <= now}
+        if self._long and self._watcher is None:
+            self._watcher = loop.create_task(self._look())
 
     async def _look(self) -> None:
         while True:

@@ -47,6 +47,10 @@ class OverlapGate:
 
     async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
         line = self._lines.setdefault(ticket.job, Line())
+        if self._elsewhere is None and not line:
+            # The fast path: nobody is there to be overlapped.
+            line.inside[ticket.id] = Place.of(ticket)
+            return None
         if ticket.id in line.inside:
             return self._still_wanted(line, ticket, entry)
         elsewhere = RunsElsewhere()
@@ -72,6 +76,7 @@ class OverlapGate:
             await self._elsewhere.leave(ticket, was_inside=was_inside)
         if not line:
             self._lines.pop(ticket.job, None)
+            return
         waiting = line.in_order()
         for run_id in waiting if entry.job.overlap == "cancel_previous" else waiting[:1]:
             self._calls.call(run_id)

@@ -77,7 +77,7 @@ class Pauses:
 
     def known(self, now: datetime) -> Mapping[str, Pause]:
         """The same as of the last look at the store, at once."""
-        return {job: pause for job, pause in self._known.items() if pause.holds(now)}
+        return {job: pause for job, pause in self._known.items() if pause.holds(now)} if self._known else {}
 
     async def put(self, pause: Pause) -> None:
         """Pause the job, in place of a pause that it may have."""
