@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from itertools import count
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from jobs.runs import Outcome, Ticket
+from jobs.runs import Outcome
 from scheduler.stores.pauses import Pause
 from tests.scheduler.chain_parts import Line, by_hand, waits_for
 from tests.scheduler.fakes import START, entry
@@ -249,54 +245,3 @@ async def test_what_is_run_later_for_its_instant_joins_the_others_of_that_instan
     await line.ends(by_hand(line.scheduled("a", ago=3600)))
 
     line.sent_one("join")
-
-
-NAMES = "abcdefg"
-Parents = Mapping[str, list[str]]
-
-
-@st.composite
-def chains(draw: st.DrawFn) -> Parents:
-    """Jobs behind `root`, each depending on some of those before it."""
-    return {
-        name: draw(st.lists(st.sampled_from(["root", *NAMES[:place]]), unique=True, min_size=1, max_size=3))
-        for place, name in enumerate(NAMES)
-    }
-
-
-def expected(parents: Parents, ends: Mapping[str, Outcome]) -> dict[str, Outcome]:
-    """How each job's run ends."""
-    found = {"root": ends["root"]}
-    for name, above in parents.items():
-        runs = all(found[one] is Outcome.SUCCEEDED for one in above)
-        found[name] = ends[name] if runs else Outcome.SKIPPED
-    return found
-
-
-OUTCOMES = st.sampled_from([Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.FAILED])
-
-
-@given(chains(), st.fixed_dictionaries(dict.fromkeys(("root", *NAMES), OUTCOMES)), st.data())
-@settings(deadline=None)
-async def test_every_job_of_a_chain_has_one_run_that_ends_as_it_must(
-    parents: Parents, ends: Mapping[str, Outcome], data: st.DataObject
-) -> None:
-    """Runs end in any order, and any of them may be followed up several times, at any time after."""
-    line = Line(ROOT, *(waits_for(name, *above) for name, above in parents.items()))
-    under_way: list[Ticket] = [line.scheduled("root")]
-    over = []
-    for _ in count():
-        if not under_way:
-            break
-        line.clock.move(1)
-        ticket = under_way.pop(data.draw(st.integers(0, len(under_way) - 1)))
-        over.append(await line.ends(ticket, ends[ticket.job]))
-        await line.dependents.after(data.draw(st.sampled_from(over)))
-        known = {one.id for one in under_way} | {run.id for run in over}
-        under_way += {one.id: one for one in line.sent() if one.id not in known}.values()
-
-    for name, outcome in expected(parents, ends).items():
-        (record,) = await line.history(name)
-        assert record.run is not None
-        assert record.run.outcome is outcome
-        assert record.run.correlation_id == "root@20260301T120000.000Z"
