@@ -35,7 +35,7 @@ LEASE_TRIED_AGAIN = timedelta(seconds=1)
 """After which a lease that could not be renewed before the start is tried again."""
 
 TURN_AFTER = timedelta(seconds=5)
-"""After which a replay that found another one of its job is performed again, where it does not wait here."""
+"""After which a replay that found another one of its job, or a ticket that is here already, is performed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,8 @@ class Performing:
         self._places = asyncio.Semaphore(concurrency)
         self._hold = None if hold is None else timedelta(seconds=hold)
         self._began = began
+        self._here: set[str] = set()
+        """Runs that are being performed: a message may be delivered here while it is here already."""
         self._replays: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def perform(self, ticket: Ticket, claim: Claim | None) -> Held | Wait | None:
@@ -87,6 +89,10 @@ class Performing:
             NotRecorded: it was run, and could not be recorded; deliver it again.
             StoreError, DispatchError: it could not be claimed or followed up; deliver it again.
         """
+        if ticket.id in self._here and claim is None:
+            # What gates and slots know of a run they know by its id, so it waits for them once at a time.
+            return Wait(self._parts.clock.now() + TURN_AFTER, "it is being performed in this process already")
+        self._here.add(ticket.id)
         try:
             if ticket.trigger is not Trigger.REPLAY:
                 return await self._perform(ticket, claim)
@@ -97,6 +103,7 @@ class Performing:
             async with turn:
                 return await self._perform(ticket, claim)
         finally:
+            self._here.discard(ticket.id)
             self._began(ticket)
             if claim is not None:
                 self._parts.claiming.let_go(claim)

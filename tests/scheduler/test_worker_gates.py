@@ -239,3 +239,14 @@ async def test_a_replay_waits_for_a_scheduled_run_and_is_never_skipped(ways: Way
 
     assert outcomes(runs) == [SUCCEEDED, SUCCEEDED]
     assert runs[1].started_at >= runs[0].finished_at
+
+
+@virtual_time
+async def test_a_ticket_that_comes_again_while_it_waits_here_waits_once_and_runs_once() -> None:
+    shop, _ = shops(FUNCTIONS, entry(overlap="buffer_all", effect="once"))
+    tickets = [shop.ticket(1), shop.ticket(2)]
+
+    ends = await asyncio.gather(*(shop.worker.perform(ticket) for ticket in (*tickets, tickets[1])))
+
+    assert [type(end) for end in ends] == [type(None), type(None), Wait]
+    assert len(shop.check.calls) == 2
