@@ -131,8 +131,8 @@ class Zoned:
 
     def _left_out(self, span: Span, second: int) -> int | None:
         """When a time is due that the change at the beginning of the span left out, if that is after `second`."""
-        if self.gap == "end" and second >= span.start:
-            return None
+        if second >= (span.start if self.gap == "end" else span.start + span.offset - span.before - 1):
+            return None  # for most of the year, without a search
         wall = self.cron.next_second(max(second, span.start - 1) + span.before)
         if wall is None or wall >= span.start + span.offset:
             return None

@@ -96,6 +96,9 @@ class DueHeap:
             if at < on_time_from:
                 due.missed.extend(_first_of_each(row, max(since, row.begin), on_time_from))
                 self._begin(row, on_time_from - 1)
+            elif len(row.jobs) == 1:
+                due.on_time.append((at, row.jobs[0]))
+                self._go_on(row, instant)
             else:
                 due.on_time.extend(self._follow(row, instant, first, last))
         due.on_time.sort(key=_at)
@@ -145,15 +148,17 @@ class DueHeap:
         """Of one instant of the row's schedule what is due until `last`; the rest goes on waiting."""
         shifts, jobs = row.shifts, row.jobs
         if first == 0:
-            following = row.schedule.next_after_ms(instant)
-            if following is not None:
-                self._wait(row, following, 0)
-        if len(jobs) == 1:
-            return ((instant + shifts[0], jobs[0]),)
+            self._go_on(row, instant)
         stop = bisect_right(shifts, last - instant, first)
         if stop < len(shifts):
             self._wait(row, instant, stop)
         return zip([instant + shift for shift in shifts[first:stop]], jobs[first:stop], strict=True)
+
+    def _go_on(self, row: _Row, instant: int) -> None:
+        """Let the row wait for the instant of its schedule after this one, too."""
+        following = row.schedule.next_after_ms(instant)
+        if following is not None:
+            self._wait(row, following, 0)
 
     def _wait(self, row: _Row, instant: int, first: int) -> None:
         at = instant + row.shifts[first]
