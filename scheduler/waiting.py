@@ -11,6 +11,8 @@ from jobs.ports import Clock
 
 _NEARLY = timedelta(milliseconds=5)
 """Timers fire a little early, and the two clocks differ by a little."""
+_SHORTEST = 0.001
+"""Seconds: the loop's timers count milliseconds, so it would spin through a shorter sleep."""
 
 
 class Waiting:
@@ -44,10 +46,10 @@ class Waiting:
     async def _sleep(self, seconds: float, instant: datetime) -> None:
         end = self._clock.monotonic() + seconds
         while seconds > 0:
-            await self._clock.sleep(seconds)
+            await self._clock.sleep(max(seconds, _SHORTEST))
             seconds = end - self._clock.monotonic()
         while timedelta() < (left := instant - self._clock.now()) < _NEARLY:
-            await self._clock.sleep(left.total_seconds())
+            await self._clock.sleep(max(left.total_seconds(), _SHORTEST))
 
     def interrupt(self) -> None:
         """Cancel every task that waits, and those that would wait from now on."""
