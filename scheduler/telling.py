@@ -81,8 +81,7 @@ class Telling:
             task.add_done_callback(self._tasks.discard)
 
     async def _settle(self, told: list[Run]) -> None:
-        for answer in await asyncio.gather(*map(self._runs.settle, told), return_exceptions=True):
-            if isinstance(answer, StoreError):
-                _log.warning("a run stays unsettled, and may be told of again after the next start: %s", answer)
-            elif isinstance(answer, BaseException):
-                raise answer
+        try:
+            await self._runs.settle(*told)
+        except StoreError as error:
+            _log.warning("%d runs stay unsettled, and may be told of again after the next start: %s", len(told), error)

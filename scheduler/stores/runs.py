@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from jobs.runs import Outcome, Run, Ticket, split_run_id
+from jobs.runs import Outcome, Run, Ticket
 from scheduler.stores.claims import Claim, ClaimLost, End, Held, OpenRun
 from scheduler.stores.port import (
     LARGEST_PAGE,
@@ -180,10 +180,10 @@ class Runs:
 
         return await asyncio.gather(*(one(end) for end in ends))
 
-    async def settle(self, run: Run) -> None:
-        """What was to follow from this run, finished with settled=False, has happened. May be repeated."""
-        job, due_at, _ = split_run_id(run.id)
-        await self._store.apply(Delete(TIMELINE, _UNTOLD, RunKey.of(Ticket(run.id, job, run.trigger, due_at)).pointer))
+    async def settle(self, *runs: Run) -> None:
+        """What was to follow from these runs, finished with settled=False, has happened. May be repeated."""
+        keys = [RunKey.of(Ticket(run.id, run.job, run.trigger, run.due_at)) for run in runs]
+        await self._store.apply(*(Delete(TIMELINE, _UNTOLD, key.pointer) for key in keys))
 
     async def record(self, ticket: Ticket, run: Run) -> Record | None:
         """Store a run that nobody has to perform, such as one that is left out: it is finished from the start.
