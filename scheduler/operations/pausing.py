@@ -10,6 +10,9 @@ from scheduler.operations.audit import Way, audit
 from scheduler.operations.errors import Unusable
 from scheduler.stores.pauses import Pause, Pauses
 
+LONGEST_REASON = 500
+"""Characters."""
+
 
 class Pausing:
     def __init__(self, catalog: Catalog, pauses: Pauses, clock: Clock) -> None:
@@ -22,10 +25,12 @@ class Pausing:
 
         Raises:
             UnknownJob: no job has that name.
-            Unusable: `until` lies in the past.
+            Unusable: `until` lies in the past, or the reason is too long.
             StoreError: nothing was changed.
         """
         self._catalog.get(name)
+        if len(reason) > LONGEST_REASON:
+            raise Unusable("reason", f"{len(reason)} characters are too many: at most {LONGEST_REASON}")
         now = self._clock.now()
         if until is not None and until <= now:
             raise Unusable("until", f"{until:%Y-%m-%d %H:%M:%S}Z lies in the past: now it is {now:%Y-%m-%d %H:%M:%S}Z")
