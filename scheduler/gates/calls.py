@@ -1,13 +1,26 @@
 """Calls tickets that wait in this process, so that they are asked again as soon as that is worthwhile.
 
-Gates call; the waiting itself is `Gates.wait`.
+Gates call; the waiting itself is `Gates.wait`. What other processes do calls nobody, so whoever waits also looks again
+now and then.
 """
 
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 
 from jobs.ports import Clock
+
+SOONEST, LATEST = timedelta(seconds=0.5), timedelta(seconds=2)
+FURTHER_BEHIND = timedelta(seconds=10)
+
+
+def next_look(since: datetime, now: datetime, *, is_first: bool) -> datetime:
+    """When a ticket that waits since then looks again: often at first, then after a quarter of the time it has waited.
+
+    Only the first one of a line may find what it waits for; the others are called when it is their turn.
+    """
+    return now + (min(max((now - since) / 4, SOONEST), LATEST) if is_first else FURTHER_BEHIND)
 
 
 class Calls:

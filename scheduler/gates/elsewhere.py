@@ -63,9 +63,9 @@ class Elsewhere:
                 return found
         return self._count(await self._open.fresh(job.name), ticket, entry, here)
 
-    async def enter(self, ticket: Ticket) -> str | None:
+    async def enter(self, ticket: Ticket, entry: Entry) -> str | None:
         """Take the job's turn, which one run has at a time; or the id of the run that has it ("": unknown)."""
-        full = await self._slots.acquire(_turn(ticket.job), 1, ticket.id)
+        full = await self._slots.acquire(_turn(ticket.job), 1, ticket.id, entry.job.timeout.run)
         return None if full is None else next(iter(full.holders), "")
 
     async def cancel(self, ticket: Ticket, run_ids: Iterable[str], asked: str) -> None:

@@ -1,6 +1,7 @@
 """The slots that this process's tickets hold, kept as long as they do. Used by the gates that take some.
 
-A slot is taken for a minute and renewed well before that is over, so a process that dies blocks nobody for longer.
+A slot covers the longest that the run may take, as its claim does, and is renewed meanwhile: so it outlasts the run
+also if the store goes away. What a process held that died is free when that time has passed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ from datetime import timedelta
 from jobs.ports import Clock
 from scheduler.stores.slots import Full, Slots
 
-LEASE = timedelta(seconds=60)
+LEASE = 60.0
+"""Seconds that a slot is taken for at least."""
+MARGIN = 30.0
+"""Seconds by which it outlives the run's own deadline."""
+NEEDED = 10.0
+"""Seconds of those that must be left when the run is let in."""
 RENEWED_EVERY = 20.0
 """Seconds between two renewals of all slots that are held."""
 
@@ -21,30 +27,30 @@ class HeldSlots:
     def __init__(self, slots: Slots, clock: Clock) -> None:
         self._slots = slots
         self._clock = clock
-        self._held: defaultdict[str, set[str]] = defaultdict(set)
-        """The groups of which each run holds a slot."""
+        self._held: defaultdict[timedelta, set[tuple[str, str]]] = defaultdict(set)
+        """Groups and runs that hold a slot of them, by how long it lasts."""
         self._timer: asyncio.TimerHandle | None = None
         self._renewing: asyncio.Task[None] | None = None
 
-    async def acquire(self, group: str, limit: int, run_id: str) -> Full | None:
-        """A slot for the run, until it is released; None: it has one. May be asked again. Raises StoreUnavailable."""
-        now = self._clock.now()
-        full = await self._slots.acquire(group, limit, run_id, now + LEASE, now)
+    async def acquire(self, group: str, limit: int, run_id: str, longest: float) -> Full | None:
+        """A slot for a run that takes `longest` seconds at most, until it is released; None: it has one.
+
+        To be asked again before the run begins if time has passed. Raises StoreUnavailable.
+        """
+        now, lease = self._clock.now(), timedelta(seconds=max(LEASE, longest + MARGIN))
+        needed = timedelta(seconds=longest + NEEDED)
+        full = await self._slots.acquire(group, limit, run_id, now + lease, now, now + needed)
         if full is not None:
             return full
-        if self._clock.now() >= now + LEASE:
-            # The answer took so long that somebody else may have it by now.
-            return Full(())
-        self._held[run_id].add(group)
+        self._held[lease].add((group, run_id))
         self._renew_later()
-        return None
+        # An answer may take so long that not enough of it is left.
+        return None if self._clock.now() + needed <= now + lease else Full(())
 
     async def release(self, group: str, run_id: str) -> None:
         """The run needs its slot no more; nothing happens if it has none. Raises nothing."""
-        if run_id in self._held:
-            self._held[run_id].discard(group)
-            if not self._held[run_id]:
-                del self._held[run_id]
+        for held in self._held.values():
+            held.discard((group, run_id))
         await self._slots.release(group, run_id)
 
     def _renew_later(self) -> None:
@@ -53,9 +59,14 @@ class HeldSlots:
 
     def _renew(self) -> None:
         self._timer = None
+        self._held = defaultdict(set, {lease: held for lease, held in self._held.items() if held})
         if not self._held and not self._slots.has_stuck:
             return
         self._renew_later()
         if self._renewing is None or self._renewing.done():
-            until = self._clock.now() + LEASE
-            self._renewing = asyncio.get_running_loop().create_task(self._slots.renew(set(self._held), until))
+            self._renewing = asyncio.get_running_loop().create_task(self._renew_all())
+
+    async def _renew_all(self) -> None:
+        for lease, held in tuple(self._held.items()):
+            await self._slots.renew({run_id for _, run_id in held}, self._clock.now() + lease)
+        await self._slots.free_stuck()

@@ -30,8 +30,8 @@ class Line:
 
     inside: dict[str, Place] = field(default_factory=dict)
     waiting: dict[str, Place] = field(default_factory=dict)
-    accepted: set[str] = field(default_factory=set)
-    """Those of `waiting` that were told to wait."""
+    accepted: dict[str, datetime] = field(default_factory=dict)
+    """Since when those of `waiting` wait that were told to."""
 
     def __bool__(self) -> bool:
         return bool(self.inside or self.waiting)
@@ -42,7 +42,7 @@ class Line:
     def leave(self, run_id: str) -> bool:
         """Whether it had been let in."""
         self.waiting.pop(run_id, None)
-        self.accepted.discard(run_id)
+        self.accepted.pop(run_id, None)
         return self.inside.pop(run_id, None) is not None
 
     def in_order(self) -> list[str]:

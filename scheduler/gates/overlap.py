@@ -9,24 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog import Entry
-from scheduler.gates.calls import Calls
+from scheduler.gates.calls import LATEST, Calls, next_look
 from scheduler.gates.elsewhere import Elsewhere, RunsElsewhere
 from scheduler.gates.lines import Line, Place
 from scheduler.gates.overlap_rules import Decision, Others, asked_by, decide
 from scheduler.gates.port import Skip, Verdict, Wait
 
-LOOKS_AGAIN = timedelta(seconds=1)
-"""After which a run that waits looks again. What makes way in this process calls it at once."""
 REPLAY_LOOKS_AGAIN = timedelta(seconds=5)
+"""After which a replay that waits for another process's run looks again; it is in no hurry."""
 SETTLES_WITHIN = timedelta(seconds=0.25)
-"""The same for one that waits for another's end to be recorded, if it is over."""
-LONGEST_LOOK = 10
-"""Those far behind in a line look again less often, by this factor at most."""
+"""The same for a run whose job's other run may be over, and its end just not be recorded yet."""
 
 CancelHere = Callable[[str, str], bool]
 """Ends the run of this id, given how it was asked for; False if it does not go on in this process: Going.cancel."""
@@ -52,7 +49,7 @@ class OverlapGate:
             line.inside[ticket.id] = Place.of(ticket)
             return None
         if ticket.id in line.inside:
-            return self._still_wanted(line, ticket, entry)
+            return await self._still_in(line, ticket, entry)
         elsewhere = RunsElsewhere()
         accepted = ticket.id in line.accepted
         decision = self._decide(line, ticket, entry, elsewhere, accepted=accepted)
@@ -64,7 +61,7 @@ class OverlapGate:
             # While that took its time, others may have come.
             decision = self._decide(line, ticket, entry, elsewhere, accepted=accepted)
             if decision.kind == "go" and entry.job.overlap != "skip":
-                decision = await self._take_turn(self._elsewhere, ticket, entry)
+                decision = await self._take_turn(ticket, entry)
         return await self._act(line, ticket, entry, decision, elsewhere)
 
     async def leave(self, ticket: Ticket, entry: Entry) -> None:
@@ -98,16 +95,26 @@ class OverlapGate:
         )
         return decide(mode, others, is_replay=ticket.trigger is Trigger.REPLAY, accepted=accepted)
 
-    def _still_wanted(self, line: Line, ticket: Ticket, entry: Entry) -> Verdict:
-        """One that was let in, and waits at another gate: a newer one may have taken its place."""
+    async def _still_in(self, line: Line, ticket: Ticket, entry: Entry) -> Verdict:
+        """One that was let in, and waits at another gate: a newer one may have taken its place, or its turn be lost."""
+        if (replaced := self._replaced(line, ticket, entry)) is not None:
+            return replaced
+        if entry.job.overlap != "skip" and self._looks_elsewhere(entry):
+            decision = await self._take_turn(ticket, entry)
+            if decision.kind == "wait":
+                return Wait(self._clock.now() + LATEST, decision.reason)
+        return None
+
+    def _replaced(self, line: Line, ticket: Ticket, entry: Entry) -> Skip | None:
         if entry.job.overlap != "cancel_previous" or ticket.trigger is Trigger.REPLAY:
             return None
         newer = replace(line.others(Place.of(ticket), entry.job.overlap), going=(), ahead=())
         decision = decide(entry.job.overlap, newer, is_replay=False)
         return Skip(decision.reason, decision.asked) if decision.kind == "skip" else None
 
-    async def _take_turn(self, elsewhere: Elsewhere, ticket: Ticket, entry: Entry) -> Decision:
-        holder = await elsewhere.enter(ticket)
+    async def _take_turn(self, ticket: Ticket, entry: Entry) -> Decision:
+        assert self._elsewhere is not None, "it is looked at"
+        holder = await self._elsewhere.enter(ticket, entry)
         if holder is None:
             return Decision("go")
         return Decision(
@@ -127,7 +134,7 @@ class OverlapGate:
             if entry.job.overlap == "skip" and settles_at is not None and settles_at > now:
                 return Wait(min(settles_at, now + SETTLES_WITHIN), decision.reason)
             return Skip(decision.reason, decision.asked)
-        line.accepted.add(ticket.id)
+        since = line.accepted.setdefault(ticket.id, now)
         first = line.in_order()[0]
         if not line.inside and first != ticket.id:
             # Perhaps what it waits for elsewhere is over by now.
@@ -136,7 +143,9 @@ class OverlapGate:
             await self._elsewhere.show(ticket, entry)
         if decision.cancel:
             await self._end(line, ticket, decision.cancel)
-        return Wait(self._next_look(line, ticket, now), decision.reason)
+        is_replay = ticket.trigger is Trigger.REPLAY
+        until = now + REPLAY_LOOKS_AGAIN if is_replay else next_look(since, now, is_first=first == ticket.id)
+        return Wait(until, decision.reason)
 
     async def _end(self, line: Line, ticket: Ticket, run_ids: tuple[str, ...]) -> None:
         """End these for the ticket. Those that only wait are asked again, and see that they are replaced."""
@@ -147,12 +156,6 @@ class OverlapGate:
                 self._calls.call(run_id)
         if self._elsewhere is not None:
             await self._elsewhere.cancel(ticket, [run_id for run_id in run_ids if run_id not in here], asked)
-
-    def _next_look(self, line: Line, ticket: Ticket, now: datetime) -> datetime:
-        if ticket.trigger is Trigger.REPLAY:
-            return now + REPLAY_LOOKS_AGAIN
-        behind = line.in_order().index(ticket.id) + 1 if ticket.id in line.waiting else 1
-        return now + min(behind, LONGEST_LOOK) * LOOKS_AGAIN
 
 
 def _merged(here: tuple[str, ...], elsewhere: tuple[str, ...]) -> tuple[str, ...]:

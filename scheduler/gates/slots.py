@@ -13,16 +13,12 @@ from jobs.durations import format_duration
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog import Entry
-from scheduler.gates.calls import Calls
+from scheduler.gates.calls import Calls, next_look
 from scheduler.gates.held_slots import HeldSlots
 from scheduler.gates.lines import Place
 from scheduler.gates.port import Skip, Verdict, Wait
 from scheduler.stores.slots import Full
 
-LOOKS_AGAIN = timedelta(seconds=1)
-"""After which the first one that waits looks again. A slot that is given back in this process is told at once."""
-LONGEST_LOOK = 10
-"""Those far behind look again less often, by this factor at most."""
 ON_TIME = timedelta(seconds=60)
 """A run that comes later than this after its patience would have ended waits from when it comes: it is caught up."""
 USUAL_WAIT = 30.0
@@ -99,7 +95,7 @@ class SlotGate:
         line.waiting[ticket.id] = Place.of(ticket)
         full = Full(())
         if line.in_order()[0] == ticket.id:
-            taken = await self._slots.acquire(room.partition, room.limit, ticket.id)
+            taken = await self._slots.acquire(room.partition, room.limit, ticket.id, entry.job.timeout.run)
             if taken is None:
                 line.leave(ticket.id)
                 self._call_next(room)
@@ -108,7 +104,7 @@ class SlotGate:
         deadline = _deadline(ticket, room, since)
         if deadline is not None and now >= deadline:
             return Skip(f"no slot of {room.name} was free within {format_duration(room.wait)}{_held_by(full)}")
-        until = now + LOOKS_AGAIN * min(line.in_order().index(ticket.id) + 1, LONGEST_LOOK)
+        until = next_look(since, now, is_first=line.in_order()[0] == ticket.id)
         return Wait(min(until, deadline or until), f"no slot of {room.name} is free{_held_by(full)}")
 
     async def leave(self, ticket: Ticket, entry: Entry) -> None:

@@ -57,8 +57,11 @@ class Slots:
         self._free: dict[str, dict[str, str]] = {}
         """Slots that were free when they were seen last: group, number, etag. They save looking."""
 
-    async def acquire(self, group: str, limit: int, run_id: str, until: datetime, now: datetime) -> Full | None:
-        """A slot of the group for the run, until then; None: it has one (perhaps it had one already).
+    async def acquire(
+        self, group: str, limit: int, run_id: str, until: datetime, now: datetime, needed: datetime | None = None
+    ) -> Full | None:
+        """A slot of the group for the run, until then; None: it has one. One that it has already is lengthened, unless
+        that lasts until `needed` (None: until now).
 
         Of any number of runs at most `limit` have one at a time. What holds after a StoreUnavailable a later try or
         `release` finds out. A slot of the same run in a process that died is taken over at once.
@@ -67,10 +70,9 @@ class Slots:
             StoreUnavailable
         """
         held = self._held.get((group, run_id))
-        if held is not None and held.until > now:
+        if held is not None and held.until > (needed or now):
             return None
-        self._held.pop((group, run_id), None)
-        if await self._taken_as_known(group, limit, run_id, until):
+        if held is None and await self._taken_as_known(group, limit, run_id, until):
             return None
         live: list[str] = []
         for _ in range(_TRIES):
@@ -80,11 +82,12 @@ class Slots:
             live = [row.run_id for row in rows if row.live(now)]
             if len(live) >= limit:
                 break
+        self._held.pop((group, run_id), None)
         return Full(tuple(live))
 
     async def release(self, group: str, run_id: str) -> None:
         """The run needs its slot no more; nothing happens if it has none. Raises nothing: what cannot be freed now is
-        tried again with the next `renew`, and is free at the end of its time at the latest."""
+        tried again by `free_stuck`, and is free at the end of its time at the latest."""
         slot = self._held.pop((group, run_id), None)
         try:
             if slot is not None:
@@ -98,13 +101,17 @@ class Slots:
 
     async def renew(self, run_ids: Collection[str], until: datetime) -> None:
         """Lengthen the slots of these runs. Raises nothing: what fails is tried with the next renewal."""
+        of_runs = [slot for slot in self._held.values() if slot.run_id in run_ids]
+        await asyncio.gather(*(self._renew(slot, until) for slot in of_runs))
+
+    async def free_stuck(self) -> None:
+        """Free what could not be freed before. Raises nothing: what fails is tried the next time."""
         stuck, self._stuck = self._stuck, []
-        of_runs = [slot for slot in self._held.values() if slot.run_id in set(run_ids)]
-        await asyncio.gather(*(self._free_stuck(slot) for slot in stuck), *(self._renew(s, until) for s in of_runs))
+        await asyncio.gather(*(self._free_stuck(slot) for slot in stuck))
 
     @property
     def has_stuck(self) -> bool:
-        """Whether a renewal has slots to free, too."""
+        """Whether `free_stuck` has something to do."""
         return bool(self._stuck)
 
     # --- taking ---

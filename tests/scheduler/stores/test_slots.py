@@ -76,6 +76,25 @@ async def test_a_slot_that_is_renewed_is_held_for_longer(open_store: OpenStore) 
     assert await other.acquire(GROUP, 1, "b", at(160), at(120)) is None
 
 
+async def test_a_slot_that_does_not_last_long_enough_is_lengthened_when_its_run_asks_again(
+    open_store: OpenStore,
+) -> None:
+    one, other = Slots(await open_store(), "one"), Slots(await open_store(), "other")
+    await one.acquire(GROUP, 1, "a", at(60), at(0))
+
+    assert await one.acquire(GROUP, 1, "a", at(90), at(30), needed=at(60)) is None
+
+    assert await other.acquire(GROUP, 1, "b", at(200), at(80)) == Full(("a",))
+
+
+async def test_a_slot_that_was_lost_is_not_the_runs_when_it_asks_again(open_store: OpenStore) -> None:
+    one, other = Slots(await open_store(), "one"), Slots(await open_store(), "other")
+    await one.acquire(GROUP, 1, "a", at(60), at(0))
+    await other.acquire(GROUP, 1, "b", at(200), at(80))
+
+    assert await one.acquire(GROUP, 1, "a", at(150), at(90)) == Full(("b",))
+
+
 async def test_only_the_slots_of_the_runs_that_are_named_are_renewed(open_store: OpenStore) -> None:
     one, other = Slots(await open_store(), "one"), Slots(await open_store(), "other")
     await one.acquire(GROUP, 1, "a", at(60), at(0))
@@ -165,18 +184,20 @@ async def test_a_slot_whose_renewal_got_no_answer_can_be_given_back_and_renewed(
     assert await other.acquire(GROUP, 2, "d", at(200), at(150)) == Full(("b", "c"))
 
 
-async def test_a_slot_that_cannot_be_given_back_while_the_store_is_away_is_given_back_with_the_next_renewal() -> None:
+async def test_a_slot_that_cannot_be_given_back_while_the_store_is_away_is_given_back_later() -> None:
     data = MemoryData()
     store = MemoryStore(data)
     slots = Slots(store, "me")
     await slots.acquire(GROUP, 1, "a", at(60), at(0))
     store.breaks_after = 0
     await slots.release(GROUP, "a")
-    await slots.renew([], at(120))
+    await slots.free_stuck()
     store.breaks_after = None
     other = Slots(MemoryStore(data), "other")
     assert await other.acquire(GROUP, 1, "b", at(61), at(1)) == Full(("a",))
 
-    await slots.renew([], at(120))
+    assert slots.has_stuck
+    await slots.free_stuck()
 
+    assert not slots.has_stuck
     assert await other.acquire(GROUP, 1, "b", at(61), at(1)) is None
