@@ -1,39 +1,23 @@
-"""Rows in Azure Tables, over Microsoft's asynchronous client. Imported by azure_tables when a store is opened.
-
-The client repeats a request whose answer was lost, so our own insert may come back as "exists already", our own replace
-as "changed". Every write therefore carries a mark of its own, and whatever error meets a write, the row is read again:
-if it bears the mark, the write was made.
-"""
+"""Rows in Azure Tables, over Microsoft's asynchronous client. Imported by azure_tables when a store is opened."""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Iterator, Sequence
-from itertools import count, groupby
+from itertools import count
 from typing import Any
 
-from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
-from azure.data.tables import TableEntity, UpdateMode
+from azure.core.exceptions import AzureError, ResourceExistsError
+from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient, TableServiceClient
 
-from scheduler.stores.azure_entities import escape, table_name, to_entity, to_row
-from scheduler.stores.port import (
-    Change,
-    Delete,
-    Insert,
-    Put,
-    Replace,
-    Row,
-    RowChanged,
-    RowExists,
-    StoreError,
-    StoreUnavailable,
-)
-
-LARGEST_TRANSACTION = 100
-"""Operations; set by the service."""
+from scheduler.stores.azure_entities import escape, table_name, to_row
+from scheduler.stores.azure_errors import status_of, unavailable
+from scheduler.stores.azure_steps import Step, Transaction, packed
+from scheduler.stores.port import Change, Etags, Put, Row, StoreError, StoreUnavailable
+from scheduler.stores.steps import in_steps
 
 # All tries of one operation stay within the half minute that a lease outlives its run.
 _CLIENT_OPTIONS: dict[str, Any] = {
@@ -53,7 +37,7 @@ def connect(account: str, credential: AsyncTokenCredential | None) -> TableServi
 
 
 class AzureTablesStore:
-    """Implements scheduler.stores.port.Store: a change is a request, neighbours in one partition are a transaction."""
+    """Implements scheduler.stores.port.Store: changes of one partition are a transaction."""
 
     def __init__(self, service: TableServiceClient, prefix: str) -> None:
         self._service = service
@@ -63,24 +47,50 @@ class AzureTablesStore:
         opening = secrets.token_hex(6)
         self._marks: Iterator[str] = (f"{opening}-{number}" for number in count())
 
-    async def apply(self, *changes: Change) -> tuple[str, ...]:
-        writes = [_Write(change, next(self._marks)) for change in changes]
+    async def apply(self, *changes: Change) -> Etags:
         etags: list[str] = []
-        for group in _transactions(writes):
-            etags += await self._apply_group(group)
+        for some in in_steps(changes):
+            step = Step.of(some, self._marks)
+            await self._make([step])
+            if isinstance(step.answer, StoreError):
+                raise step.answer
+            etags += step.answer
         return tuple(etags)
 
+    async def apply_each(self, groups: Sequence[Sequence[Change]]) -> Sequence[Etags | StoreError]:
+        answers: list[Etags | StoreError | None] = [None] * len(groups)
+        steps: dict[int, Step] = {}
+        others: dict[int, Sequence[Change]] = {}
+        for number, changes in enumerate(groups):
+            if len([*in_steps(changes)]) == 1:
+                try:
+                    steps[number] = Step.of(changes, self._marks)
+                except StoreError as error:
+                    answers[number] = error
+            else:
+                others[number] = changes
+        alone = asyncio.gather(*(self._apply(changes) for changes in others.values()))
+        await asyncio.gather(*(self._make(pack) for pack in packed(steps.values())))
+        made = {number: step.answer for number, step in steps.items()} | dict(zip(others, await alone, strict=True))
+        return [answer if answer is not None else made[number] for number, answer in enumerate(answers)]
+
     async def get(self, table: str, partition: str, key: str) -> Row | None:
-        entity = await self._entity(table, partition, key)
-        return None if entity is None else to_row(entity, _etag(entity))
+        client = await self._table(table)
+        try:
+            entity = await client.get_entity(escape(partition), escape(key))
+        except AzureError as error:
+            if status_of(error) == 404:
+                return None
+            raise unavailable(table, error) from error
+        return to_row(entity, _etag(entity))
 
     async def list(
-        self, table: str, partition: str, *, after: str = "", limit: int, bodies: bool = True
+        self, table: str, partition: str, *, after: str = "", until: str = "", limit: int, bodies: bool = True
     ) -> Sequence[Row]:
         client = await self._table(table)
         found = client.query_entities(
-            "PartitionKey eq @partition and RowKey gt @after",
-            parameters={"partition": escape(partition), "after": escape(after)},
+            "PartitionKey eq @partition and RowKey gt @after" + (" and RowKey lt @until" if until else ""),
+            parameters={"partition": escape(partition), "after": escape(after), "until": escape(until)},
             results_per_page=limit,
             select=None if bodies else ["PartitionKey", "RowKey"],
         )
@@ -92,7 +102,7 @@ class AzureTablesStore:
                 if len(rows) == limit:
                     break
         except AzureError as error:
-            raise _unavailable(table, error) from error
+            raise unavailable(table, error) from error
         return rows
 
     async def ping(self) -> None:
@@ -102,55 +112,22 @@ class AzureTablesStore:
         self._closed = True
         await self._service.close()
 
-    async def _apply_group(self, group: Sequence[_Write]) -> Sequence[str]:
-        client = await self._table(group[0].change.table)
-        if len(group) > 1:
-            try:
-                made = await client.submit_transaction([write.operation() for write in group])
-                return [str(metadata.get("etag", "")) for metadata in made]
-            except AzureError:
-                # Made or not, one after the other finds out: what the transaction made bears the same marks.
-                pass
-        return [await self._apply_one(client, write) for write in group]
-
-    async def _apply_one(self, client: TableClient, write: _Write) -> str:
-        change = write.change
+    async def _apply(self, changes: Sequence[Change]) -> Etags | StoreError:
         try:
-            if isinstance(change, Delete):
-                await client.delete_entity(escape(change.partition), escape(change.key))
-                return ""
-            if isinstance(change, Insert):
-                made = await client.create_entity(write.entity)
-            elif isinstance(change, Put):
-                made = await client.upsert_entity(write.entity, mode=UpdateMode.REPLACE)
-            else:
-                made = await client.update_entity(write.entity, **write.condition())
-        except AzureError as error:
-            etag = await self._made_anyway(write, error)
-            if etag is None:
-                raise _refusal(change, error) from error
-            return etag
-        return str(made["etag"])
+            return await self.apply(*changes)
+        except StoreError as error:
+            return error
 
-    async def _made_anyway(self, write: _Write, error: AzureError) -> str | None:
-        """The etag if the row bears this write's mark in spite of the error."""
-        change = write.change
-        if isinstance(change, Delete):
-            return None
+    async def _make(self, steps: Sequence[Step]) -> None:
+        """Steps of one table and partition."""
+        table, _ = steps[0].place
         try:
-            entity = await self._entity(change.table, change.partition, change.key)
-        except StoreError:
-            raise _unavailable(change.table, error) from error
-        return _etag(entity) if entity is not None and entity.get("Mark") == write.mark else None
-
-    async def _entity(self, table: str, partition: str, key: str) -> TableEntity | None:
-        client = await self._table(table)
-        try:
-            return await client.get_entity(escape(partition), escape(key))
-        except AzureError as error:
-            if _status(error) == 404:
-                return None
-            raise _unavailable(table, error) from error
+            client = await self._table(table)
+        except StoreUnavailable as error:
+            for step in steps:
+                step.error = error
+            return
+        await Transaction(table, client).make(steps)
 
     async def _table(self, table: str) -> TableClient:
         """The client of a table that exists. Two first uses at a time may both try to make it."""
@@ -164,84 +141,10 @@ class AzureTablesStore:
             except ResourceExistsError:
                 pass
             except AzureError as error:
-                raise _unavailable(table, error) from error
+                raise unavailable(table, error) from error
             self._tables[table] = client
         return client
 
 
-class _Write:
-    """A change with its mark, and the entity that it writes."""
-
-    def __init__(self, change: Change, mark: str) -> None:
-        self.change = change
-        self.mark = mark
-        if isinstance(change, Delete):
-            self.entity = {"PartitionKey": escape(change.partition), "RowKey": escape(change.key)}
-        else:
-            self.entity = to_entity(change.partition, change.key, change.body, mark)
-
-    def condition(self) -> dict[str, Any]:
-        """What makes an update a replace that is fenced by the etag."""
-        etag = self.change.etag if isinstance(self.change, Replace) else None
-        return {"mode": UpdateMode.REPLACE, "etag": etag, "match_condition": MatchConditions.IfNotModified}
-
-    def operation(self) -> tuple[Any, ...]:
-        """The same for a transaction."""
-        if isinstance(self.change, Delete):
-            return ("delete", self.entity)
-        if isinstance(self.change, Insert):
-            return ("create", self.entity)
-        if isinstance(self.change, Put):
-            return ("upsert", self.entity, {"mode": UpdateMode.REPLACE})
-        return ("update", self.entity, self.condition())
-
-
-def _transactions(writes: Sequence[_Write]) -> Iterator[Sequence[_Write]]:
-    """Neighbours of one partition together, as far as the service takes them: 100, and each row once."""
-    for _, together in groupby(writes, key=lambda write: (write.change.table, write.change.partition)):
-        group: list[_Write] = []
-        keys: set[str] = set()
-        for write in together:
-            if len(group) == LARGEST_TRANSACTION or write.change.key in keys:
-                yield group
-                group, keys = [], set()
-            group.append(write)
-            keys.add(write.change.key)
-        yield group
-
-
 def _etag(entity: TableEntity) -> str:
     return str(entity.metadata["etag"])
-
-
-def _status(error: AzureError) -> int | None:
-    """The HTTP status: emulators leave out the error code."""
-    return error.status_code if isinstance(error, HttpResponseError) else None
-
-
-def _refusal(change: Change, error: AzureError) -> StoreError:
-    status = _status(error)
-    if isinstance(change, Insert) and status == 409:
-        return RowExists(change.table, change.partition, change.key)
-    if isinstance(change, Replace) and status in (404, 412):
-        return RowChanged(change.table, change.partition, change.key)
-    return _unavailable(change.table, error)
-
-
-_ADVICE = {
-    400: "the service does not understand the request; this is a mistake of the program",
-    401: "look at the storage account's key or the app's identity",
-    403: "the app needs the role Storage Table Data Contributor on the account, and its network must be let in",
-    404: "the table is gone; restart the app, it makes its tables when it first uses them",
-    413: "the row is too large",
-    429: "the account is busy beyond its limits",
-    503: "the account is busy beyond its limits",
-}
-
-
-def _unavailable(table: str, error: AzureError) -> StoreUnavailable:
-    """Names the kind of error only: its text may hold the signature of a connection string."""
-    status = _status(error)
-    what = type(error).__name__ if status is None else f"status {status}"
-    advice = _ADVICE.get(status or 0, "look at the storage account, its name and the network on the way to it")
-    return StoreUnavailable(f"Azure table {table} cannot be used ({what}): {advice}")

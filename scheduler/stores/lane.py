@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Generic, TypeVar
 
 LARGEST_GROUP = 500
-"""Requests. Bounds how long one group keeps the others waiting."""
+"""Items. Bounds how long one group keeps the others waiting."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,14 +24,19 @@ class LaneClosed(Exception):
     """A request came after the lane was closed."""
 
 
+Answers = Sequence[Result | Exception]
+_Request = tuple[Sequence[Item], Callable[[Answers[Result]], None]]
+"""Items, and who is told their answers."""
+
+
 class Lane(Generic[Item, Result]):
     """Made on the loop that it serves. `work` runs in the thread; it answers every item with a result or an error."""
 
-    def __init__(self, name: str, work: Callable[[Sequence[Item]], Sequence[Result | Exception]]) -> None:
+    def __init__(self, name: str, work: Callable[[Sequence[Item]], Answers[Result]]) -> None:
         self._work = work
         self._loop = asyncio.get_running_loop()
-        self._gathered: list[tuple[Item, asyncio.Future[Result]]] = []
-        self._queue: SimpleQueue[list[tuple[Item, asyncio.Future[Result]]] | None] = SimpleQueue()
+        self._gathered: list[_Request[Item, Result]] = []
+        self._queue: SimpleQueue[list[_Request[Item, Result]] | None] = SimpleQueue()
         self._closed = False
         # A daemon: a process that ends without closing its store must not hang. What was answered is committed.
         self._thread = Thread(target=self._run, name=name, daemon=True)
@@ -39,12 +44,14 @@ class Lane(Generic[Item, Result]):
 
     def submit(self, item: Item) -> asyncio.Future[Result]:
         """Call on the loop. Raises LaneClosed."""
-        if self._closed:
-            raise LaneClosed
         future: asyncio.Future[Result] = self._loop.create_future()
-        if not self._gathered:
-            self._loop.call_soon(self._send)
-        self._gathered.append((item, future))
+        self._gather(([item], lambda answers: _settle(future, answers[0])))
+        return future
+
+    def submit_all(self, items: Sequence[Item]) -> asyncio.Future[Answers[Result]]:
+        """Items that are answered together, each with its result or its error. Raises LaneClosed."""
+        future: asyncio.Future[Answers[Result]] = self._loop.create_future()
+        self._gather((items, lambda answers: _settle(future, answers)))
         return future
 
     async def aclose(self) -> None:
@@ -55,6 +62,13 @@ class Lane(Generic[Item, Result]):
         self._send()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    def _gather(self, request: _Request[Item, Result]) -> None:
+        if self._closed:
+            raise LaneClosed
+        if not self._gathered:
+            self._loop.call_soon(self._send)
+        self._gathered.append(request)
 
     def _send(self) -> None:
         if self._gathered:
@@ -67,31 +81,43 @@ class Lane(Generic[Item, Result]):
             group = self._queue.get()
             if group is None:
                 return
-            while len(group) < LARGEST_GROUP and not self._queue.empty():
+            number = _items(group)
+            while number < LARGEST_GROUP and not self._queue.empty():
                 more = self._queue.get()
                 if more is None:
                     open_ = False
                     break
                 group += more
+                number += _items(more)
             self._answer(group)
 
-    def _answer(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
-        futures = [future for _, future in group]
+    def _answer(self, group: list[_Request[Item, Result]]) -> None:
+        items = [item for items, _ in group for item in items]
         try:
-            answers = self._work([item for item, _ in group])
+            answers = self._work(items)
         except Exception as error:
-            answers = [error] * len(group)
+            answers = [error] * len(items)
         try:
-            self._loop.call_soon_threadsafe(_settle, futures, answers)
+            self._loop.call_soon_threadsafe(_tell, group, answers)
         except RuntimeError:
             return  # the loop is closed: nobody waits any more
 
 
-def _settle(futures: Sequence[asyncio.Future[Result]], answers: Sequence[Result | Exception]) -> None:
-    for future, answer in zip(futures, answers, strict=True):
-        if future.done():
-            continue  # its caller was cancelled
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+def _items(requests: Sequence[_Request[Item, Result]]) -> int:
+    return sum(len(items) for items, _ in requests)
+
+
+def _tell(group: Sequence[_Request[Item, Result]], answers: Answers[Result]) -> None:
+    start = 0
+    for items, told in group:
+        told(answers[start : start + len(items)])
+        start += len(items)
+
+
+def _settle(future: asyncio.Future[Result], answer: Result | Exception) -> None:
+    if future.done():
+        return  # its caller was cancelled
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

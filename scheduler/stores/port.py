@@ -90,9 +90,13 @@ class Delete:
 
 
 Change = Insert | Replace | Put | Delete
+Etags = tuple[str, ...]
+"""The new etag of each row that was changed, "" for a delete."""
 
 LARGEST_BODY = 900_000
 """Characters. Azure Tables takes 1 MiB a row; every store refuses more than this."""
+LARGEST_STEP = 100
+"""Changes that every store makes all or none, if they are of different rows of one partition: set by Azure Tables."""
 LARGEST_PAGE = 1000
 """Rows of one `list`."""
 
@@ -105,13 +109,14 @@ class Store(Protocol):
     (other characters are kept, but may sort elsewhere).
     """
 
-    async def apply(self, *changes: Change) -> tuple[str, ...]:
-        """Make the changes in this order. Returns the new etag of each row, "" for a delete.
+    async def apply(self, *changes: Change) -> Etags:
+        """Make the changes in this order.
 
-        When it returns, the changes outlive the end of the process at any moment. When it raises, those before the
-        failing one may have been made: SQLite makes all or none, Azure Tables one after the other (all or none only
-        where neighbours share a partition). So callers order their changes such that an end between any two does no
-        harm, and repeating them is safe. A change that a store's own retry made twice counts as made once.
+        When it returns, the changes outlive the end of the process at any moment. When it raises, or the process ends,
+        none has been made if they are at most LARGEST_STEP of different rows of one partition. Of others those before
+        the failing one may have been made: SQLite makes all or none, Azure Tables one partition after the other. So
+        callers order such changes so that an end between any two does no harm, and repeating them is safe. A change
+        that a store's own retry made twice counts as made once.
 
         A caller that is cancelled does not stop its changes.
 
@@ -122,14 +127,23 @@ class Store(Protocol):
         """
         ...
 
+    async def apply_each(self, groups: Sequence[Sequence[Change]]) -> Sequence[Etags | StoreError]:
+        """`apply` for each group, many of them together, which costs far less. Answers in the order of the groups.
+
+        Groups do not depend on each other and are made in any order; one that fails does not spoil another.
+        """
+        ...
+
     async def get(self, table: str, partition: str, key: str) -> Row | None:
         """The row as the latest finished `apply` left it. Raises StoreUnavailable."""
         ...
 
     async def list(
-        self, table: str, partition: str, *, after: str = "", limit: int, bodies: bool = True
+        self, table: str, partition: str, *, after: str = "", until: str = "", limit: int, bodies: bool = True
     ) -> Sequence[Row]:
-        """Rows of a partition with keys greater than `after`, ascending, at most `limit` (1 to LARGEST_PAGE).
+        """Rows of a partition, ascending by key, at most `limit` (1 to LARGEST_PAGE).
+
+        Their keys are greater than `after` and, unless it is "", less than `until`.
 
         Fewer than `limit` means that there are no more. Without `bodies` each body is "", which costs less.
         Raises StoreUnavailable.

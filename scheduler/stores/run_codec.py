@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -36,7 +36,8 @@ class Record:
 
     The owner of a queued run is the process that means to perform it; empty if whoever comes first does.
 
-    The ticket's due instant is exact to the millisecond, as run ids are.
+    The ticket's due instant is exact to the millisecond, as run ids are. `etag` is that of the row that was read: of a
+    run found by its id it is what a claim has, of one that was listed as open it is its pointer's.
     """
 
     ticket: Ticket
@@ -44,7 +45,7 @@ class Record:
     owner: str
     lease_until: datetime | None
     run: Run | None
-    etag: str
+    etag: str = field(compare=False)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -78,15 +79,20 @@ def encode_finished(run: Run) -> str:
     return _dump(body)
 
 
+def encode_unsettled(run: Run) -> str:
+    """The body of the pointer to a finished run that is not settled."""
+    return _dump({"is": run.outcome.value})
+
+
 def status_of(row: Row) -> str:
     """The state of an unfinished run, the outcome of a finished one; cheaper than the whole record."""
     return str(_load(row.body)["is"])
 
 
 def decode(row: Row) -> Record:
-    """The record in a row of table RUNS."""
+    """The record in a run's row, or in the pointer to one that is queued or running."""
     body = _load(row.body)
-    place = RunKey(row.partition, row.key)
+    place = RunKey.read(row.key)
     run_id = place.run_id
     ticket = Ticket(
         run_id,

@@ -1,11 +1,14 @@
-"""Where runs are stored: table, partition and key, all of them found from a run's id. Used by runs and its parts.
+"""Where runs are stored: partition and keys in table HISTORY, all of them found from a run's id. Used by runs and its
+parts.
 
-    runs      partition: the job            key: reverse milliseconds of the due instant, then the suffix if any
-    timeline  partition: "open"             key: that, then `@job`: a queued or running run
-              partition: a day, 20261125    the same for a finished run that was due on it
-              partition: "days"             key: reverse day, for each day that has runs
+    r~{job}~{reverse}{.suffix}    the run
+    o~{job}~{reverse}{.suffix}    a pointer to a run that is open: queued, running, or finished and not settled
+    d~{reverse}{.suffix}@{job}    a pointer to a run that is done: finished
 
-Reverse means subtracted from a constant, so ascending keys give the newest first.
+`reverse` is milliseconds of the due instant subtracted from a constant, so ascending keys give the newest first.
+
+All rows of a run lie in one partition, its job's shard, so that each of its steps is all or none on every store. Table,
+SHARDS and the shard of a job are part of what is stored: another value would need a migration.
 """
 
 from __future__ import annotations
@@ -13,13 +16,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from zlib import crc32
 
 from jobs.runs import Ticket, instant_text, split_run_id
 
-RUNS = "runs"
-TIMELINE = "timeline"
-OPEN = "open"
-DAYS = "days"
+HISTORY = "history"
+SHARDS = 4
+SHARD_NAMES: tuple[str, ...] = tuple([str(number) for number in range(SHARDS)])
+RUN, OPEN, DONE = "r~", "o~", "d~"
+"""Beginnings of keys."""
+END = "~"
+"""Sorts behind whatever follows the beginning of a key, and stands in no job's name."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -27,19 +34,16 @@ _LAST = 9_999_999_999_999
 """Milliseconds: the year 2286."""
 _DIGITS = 13
 _STAMP = len("@20261125T015030.000Z")
-_DAY_MS = 86_400_000
-_DAY = timedelta(days=1)
-_LAST_DAY = 99_999_999
 _LONGEST = 250
 """Characters of a stored key."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunKey:
-    """A run's place. `key` is that of its row in RUNS."""
+    """A run's place. `at` is its reverse instant and suffix: runs of one job are ordered by it."""
 
     job: str
-    key: str
+    at: str
 
     @staticmethod
     def of(ticket: Ticket) -> RunKey:
@@ -54,35 +58,57 @@ class RunKey:
             key = RunKey(job, reverse_ms(due_at) + run_id[len(job) + _STAMP :])
         except ValueError:
             return None
-        return key if key.run_id == run_id and len(key.pointer) <= _LONGEST else None
+        return key if key.run_id == run_id and len(key.run) <= _LONGEST else None
 
     @staticmethod
-    def of_pointer(pointer: str) -> RunKey:
-        """The inverse of `pointer`."""
-        key, _, job = pointer.rpartition("@")
-        return RunKey(job, key)
+    def read(row_key: str) -> RunKey:
+        """From the key of any of its rows."""
+        if row_key.startswith(DONE):
+            at, _, job = row_key[len(DONE) :].rpartition("@")
+        else:
+            job, _, at = row_key[len(RUN) :].partition("~")
+        return RunKey(job, at)
 
     @property
-    def pointer(self) -> str:
-        """The key of its row in TIMELINE."""
-        return f"{self.key}@{self.job}"
+    def shard(self) -> str:
+        """The partition of its rows."""
+        return shard(self.job)
+
+    @property
+    def run(self) -> str:
+        return f"{RUN}{self.job}~{self.at}"
+
+    @property
+    def open(self) -> str:
+        return f"{OPEN}{self.job}~{self.at}"
+
+    @property
+    def done(self) -> str:
+        return f"{DONE}{self.order}"
+
+    @property
+    def order(self) -> str:
+        """By this, runs of all jobs are ordered: newest first, then by job."""
+        return f"{self.at}@{self.job}"
 
     @property
     def due_at(self) -> datetime:
-        return _EPOCH + self._ms * _MILLISECOND
-
-    @property
-    def day(self) -> str:
-        """The partition of TIMELINE that it belongs to once it is finished."""
-        return _day(self._ms // _DAY_MS)
+        return _EPOCH + (_LAST - int(self.at[:_DIGITS])) * _MILLISECOND
 
     @property
     def run_id(self) -> str:
-        return f"{self.job}@{instant_text(self.due_at)}{self.key[_DIGITS:]}"
+        return f"{self.job}@{instant_text(self.due_at)}{self.at[_DIGITS:]}"
 
-    @property
-    def _ms(self) -> int:
-        return _LAST - int(self.key[:_DIGITS])
+
+@lru_cache(maxsize=20_000)
+def shard(job: str) -> str:
+    """The partition of a job's runs."""
+    return SHARD_NAMES[crc32(job.encode("utf-8", "replace")) % SHARDS]
+
+
+def of_job(beginning: str, job: str) -> str:
+    """What the keys of a job's runs or of its open ones begin with: those after it and before it + END."""
+    return f"{beginning}{job}~"
 
 
 def reverse_ms(instant: datetime) -> str:
@@ -96,23 +122,3 @@ def reverse_ms(instant: datetime) -> str:
 def before(now: datetime, age_s: float) -> datetime:
     """The instant `age_s` seconds ago, or 1970: a setting may ask for longer than there were runs."""
     return _EPOCH if age_s >= (now - _EPOCH).total_seconds() else now - timedelta(seconds=age_s)
-
-
-def day_of(instant: datetime) -> str:
-    """The day's partition."""
-    return _day((instant - _EPOCH) // _DAY)
-
-
-def day_key(day: str) -> str:
-    """The key of a day in DAYS."""
-    return f"{_LAST_DAY - int(day):08d}"
-
-
-def day_of_key(key: str) -> str:
-    """The inverse of `day_key`."""
-    return f"{_LAST_DAY - int(key):08d}"
-
-
-@lru_cache(maxsize=64)
-def _day(number: int) -> str:
-    return f"{_EPOCH + timedelta(days=number):%Y%m%d}"

@@ -13,7 +13,7 @@ from itertools import islice
 
 from scheduler.stores.port import Row, Store
 from scheduler.stores.run_codec import Record, RunState, decode, status_of
-from scheduler.stores.run_keys import RUNS
+from scheduler.stores.run_keys import END, HISTORY, RUN, of_job, shard
 
 KEPT = 5.0
 """Seconds for which another process's newer run may go unseen."""
@@ -53,11 +53,11 @@ class LatestRuns:
         row = await self._newest_finished(job)
         return None if row is None else decode(row)
 
-    def note(self, row: Row) -> None:
+    def note(self, job: str, row: Row) -> None:
         """A run of this process was finished. Jobs that nobody has asked for are not kept."""
-        kept = self._kept.get(row.partition)
+        kept = self._kept.get(job)
         if kept is not None and (kept.row is None or row.key <= kept.row.key):
-            self._kept[row.partition] = _Kept(row, self._monotonic() + KEPT)
+            self._kept[job] = _Kept(row, self._monotonic() + KEPT)
 
     def _is_stale(self, job: str, now: float) -> bool:
         kept = self._kept.get(job)
@@ -71,9 +71,10 @@ class LatestRuns:
             self._kept[job] = _Kept(row, self._monotonic() + KEPT)
 
     async def _newest_finished(self, job: str) -> Row | None:
-        after = ""
+        after = of_job(RUN, job)
+        until = after + END
         for limit in _LOOKS:
-            rows = await self._store.list(RUNS, job, after=after, limit=limit)
+            rows = await self._store.list(HISTORY, shard(job), after=after, until=until, limit=limit)
             for row in rows:
                 if status_of(row) not in (RunState.QUEUED, RunState.RUNNING):
                     return row

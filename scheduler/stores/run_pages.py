@@ -1,4 +1,8 @@
-"""Lists runs a page at a time. Used by runs."""
+"""Lists runs a page at a time. Used by runs.
+
+Runs of one job are neighbours. Those of all jobs are merged from the shards: first the open ones, then the pointers to
+the finished ones, whose runs are read one by one.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +16,30 @@ from datetime import datetime, timedelta
 from jobs.problems import shown_value
 from scheduler.stores.port import LARGEST_PAGE, Row, Store
 from scheduler.stores.run_codec import Record, RunState, decode, status_of
-from scheduler.stores.run_keys import DAYS, OPEN, RUNS, TIMELINE, RunKey, day_key, day_of_key, reverse_ms
+from scheduler.stores.run_keys import (
+    DONE,
+    END,
+    HISTORY,
+    RUN,
+    SHARD_NAMES,
+    SHARDS,
+    RunKey,
+    of_job,
+    reverse_ms,
+    shard,
+)
+from scheduler.stores.run_open import open_rows, read_runs, rows_between, unfinished_records
 
 LOOKED_AT = 1000
 """Rows that one call looks at, more or less: a filter that matches little must not read everything at once."""
 _STEP = 200
 """Rows read at a time while filtering."""
-_QUERY = 20
-"""What reading at all counts, in rows: days with a run or two must not be walked through by the hundred."""
 
 _MILLISECOND = timedelta(milliseconds=1)
-_BEHIND = "~"
-"""Sorts behind every suffix of a key."""
-_OF_JOB = "job"
-_CONTINUATION = re.compile(r"(job|open|\d{8})/((?:\d{13}[^/\x00-\x1f]{0,240})?)")
+_OF_JOB, _OPEN, _DONE = "job", "open", "done"
+"""What a page is of."""
+_JOBS_CONTINUATION = re.compile(r"(job)/((?:\d{13}[^/\x00-\x1f]{0,240})?)")
+_CONTINUATION = re.compile(r"(open|done)/((?:\d{13}[^/\x00-\x1f]{0,240}@[^@/\x00-\x1f]{1,240})?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +52,13 @@ class RunPage:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the next page begins: after this key of a partition of TIMELINE, or of the job's own partition."""
+    """Where the next page begins: behind this run (RunKey.at within a job, else RunKey.order)."""
 
-    partition: str
+    of: str
     after: str = ""
 
     def __str__(self) -> str:
-        return urlsafe_b64encode(f"{self.partition}/{self.after}".encode()).decode().rstrip("=")
+        return urlsafe_b64encode(f"{self.of}/{self.after}".encode()).decode().rstrip("=")
 
 
 class RunPages:
@@ -62,89 +76,87 @@ class RunPages:
 
     async def states_between(self, job: str, since: datetime, until: datetime) -> dict[str, str]:
         """See Runs.states_between."""
-        found: dict[str, str] = {}
-        last = reverse_ms(since) + _BEHIND
+        first = of_job(RUN, job)
         # Newest first: from the last key of the instant after the newest on.
-        after = reverse_ms(until + _MILLISECOND) + _BEHIND
-        while rows := await self._store.list(RUNS, job, after=after, limit=LARGEST_PAGE):
-            found |= {RunKey(job, row.key).run_id: status_of(row) for row in rows if row.key <= last}
-            after = rows[-1].key
-            if after > last:
-                break
-        return found
+        after, end = first + reverse_ms(until + _MILLISECOND) + END, first + reverse_ms(since) + END
+        rows = await rows_between(self._store, shard(job), after, end)
+        return {RunKey.read(row.key).run_id: status_of(row) for row in rows}
 
     async def _of_job(self, job: str, status: str | None, limit: int, after: str) -> RunPage:
         records: list[Record] = []
         looked = 0
+        first = of_job(RUN, job)
         while looked < LOOKED_AT:
             # One more than is wanted tells whether there is another page.
             asked = _STEP if status is not None else min(LARGEST_PAGE, limit - len(records) + 1)
-            rows = await self._store.list(RUNS, job, after=after, limit=asked)
+            rows = await self._store.list(HISTORY, shard(job), after=first + after, until=first + END, limit=asked)
             for row in rows:
                 if len(records) == limit:
                     return _page(records, _Place(_OF_JOB, after))
-                after = row.key
+                after = row.key[len(first) :]
                 if status is None or status_of(row) == status:
                     records.append(decode(row))
             if len(rows) < asked:
                 return _page(records, None)
-            looked += len(rows) + _QUERY
+            looked += len(rows)
         return _page(records, _Place(_OF_JOB, after))
 
     async def _of_all(self, status: str | None, limit: int, place: _Place | None) -> RunPage:
+        is_open = status in (RunState.QUEUED, RunState.RUNNING)
         if place is None:
-            wants_open = status is None or status in (RunState.QUEUED, RunState.RUNNING)
-            place = _Place(OPEN) if wants_open else await self._older(None)
+            place = _Place(_OPEN if status is None or is_open else _DONE)
         records: list[Record] = []
+        if place.of == _OPEN:
+            records, after = await self._open(status, limit, place.after)
+            if after is not None or is_open:
+                return _page(records, None if after is None else _Place(_OPEN, after))
+            place = _Place(_DONE)
+        done, after = await self._done(status, limit - len(records), place.after)
+        return _page([*records, *done], None if after is None else _Place(_DONE, after))
+
+    async def _open(self, status: str | None, limit: int, after: str) -> tuple[list[Record], str | None]:
+        """Of the runs behind `after`, and the last one if there are more: all pointers are read for it."""
+        records = [
+            record
+            for record in unfinished_records(await open_rows(self._store))
+            if status in (None, record.state) and RunKey.of(record.ticket).order > after
+        ]
+        more = len(records) > limit
+        return records[:limit], RunKey.of(records[limit - 1].ticket).order if more else None
+
+    async def _done(self, status: str | None, limit: int, after: str) -> tuple[list[Record], str | None]:
+        chosen: list[RunKey] = []
         looked = 0
-        while place is not None and len(records) < limit and looked < LOOKED_AT:
-            asked = _STEP if status is not None else min(LARGEST_PAGE, limit - len(records) + 1)
-            rows = await self._store.list(TIMELINE, place.partition, after=place.after, limit=asked)
-            taken, chosen = _choose(rows, place.partition, status, limit - len(records))
-            records += await self._read(chosen, place.partition, status)
-            looked += len(rows) + _QUERY
-            if taken < len(rows) or len(rows) == asked:
-                place = _Place(place.partition, rows[taken - 1].key)
-            else:
-                place = await self._after(place.partition, status)
-        return _page(records, place)
+        while looked < LOOKED_AT:
+            # One more than is wanted tells whether there is another page.
+            asked = _STEP if status is not None else min(LARGEST_PAGE, limit - len(chosen) + 1)
+            rows, is_all = await self._newest(after, asked)
+            for row in rows:
+                if len(chosen) == limit:
+                    return await read_runs(self._store, chosen), after
+                after = row.key[len(DONE) :]
+                if status is None or row.body == f'"{status}"':
+                    chosen.append(RunKey.read(row.key))
+            if is_all:
+                return await read_runs(self._store, chosen), None
+            looked += len(rows)
+        return await read_runs(self._store, chosen), after
 
-    async def _after(self, partition: str, status: str | None) -> _Place | None:
-        """The beginning of the next partition."""
-        if partition != OPEN:
-            return await self._older(partition)
-        return await self._older(None) if status is None else None
+    async def _newest(self, after: str, number: int) -> tuple[list[Row], bool]:
+        """Pointers to finished runs behind `after`, at least this many if there are as many; and whether that is all.
 
-    async def _older(self, day: str | None) -> _Place | None:
-        """The newest day that has runs and lies before this one."""
-        rows = await self._store.list(TIMELINE, DAYS, after=day_key(day) if day is not None else "", limit=1)
-        return _Place(day_of_key(rows[0].key)) if rows else None
-
-    async def _read(self, pointers: Sequence[Row], partition: str, status: str | None) -> list[Record]:
-        records = await read_open(self._store, pointers)
-        if partition != OPEN:
-            return records
-        # A finished run among the open ones waits to be put into its day: it is listed there.
-        return [record for record in records if record.run is None and status in (None, record.state)]
-
-
-async def read_open(store: Store, pointers: Sequence[Row]) -> list[Record]:
-    """The runs that these rows of TIMELINE point to, as far as they exist."""
-    keys = [RunKey.of_pointer(pointer.key) for pointer in pointers]
-    rows = await asyncio.gather(*(store.get(RUNS, key.job, key.key) for key in keys))
-    return [decode(row) for row in rows if row is not None]
-
-
-def _choose(rows: Sequence[Row], partition: str, status: str | None, most: int) -> tuple[int, list[Row]]:
-    """How many rows were looked at, and which of them may match: at most `most`."""
-    any_of_them = status is None or partition == OPEN
-    chosen: list[Row] = []
-    for number, row in enumerate(rows):
-        if len(chosen) == most:
-            return number, chosen
-        if any_of_them or row.body == f'"{status}"':
-            chosen.append(row)
-    return len(rows), chosen
+        Each shard is asked for its part and a little more; what lies behind the last one of a shard that may have more
+        is left for the next time.
+        """
+        asked = min(LARGEST_PAGE, number // SHARDS + number // 8 + 5)
+        reading = (
+            self._store.list(HISTORY, name, after=DONE + after, until=DONE + END, limit=asked) for name in SHARD_NAMES
+        )
+        found = await asyncio.gather(*reading)
+        ends = [rows[-1].key for rows in found if len(rows) == asked]
+        last = min(ends, default=None)
+        rows = [row for rows in found for row in rows if last is None or row.key <= last]
+        return sorted(rows, key=lambda row: row.key), last is None
 
 
 def _page(records: Sequence[Record], place: _Place | None) -> RunPage:
@@ -156,8 +168,8 @@ def _read(continuation: str, *, of_job: bool) -> _Place:
         text = urlsafe_b64decode(continuation + "=" * (-len(continuation) % 4)).decode()
     except ValueError:
         text = ""
-    found = _CONTINUATION.fullmatch(text)
-    if found is None or (found[1] == _OF_JOB) is not of_job:
+    found = (_JOBS_CONTINUATION if of_job else _CONTINUATION).fullmatch(text)
+    if found is None:
         shown = shown_value(continuation)
         raise ValueError(f"{shown} is no continuation of this list: take it from the page before, unchanged")
     return _Place(found[1], found[2])

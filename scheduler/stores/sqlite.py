@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from scheduler.stores.lane import Lane, LaneClosed
-from scheduler.stores.port import Change, Put, Row, StoreUnavailable
+from scheduler.stores.lane import LARGEST_GROUP, Lane, LaneClosed
+from scheduler.stores.port import Change, Etags, Put, Row, StoreError, StoreUnavailable
 from scheduler.stores.sqlite_connections import Access, Connections, connect
 from scheduler.stores.sqlite_reader import Checkpoint, Get, List, Question, Reader
-from scheduler.stores.sqlite_writer import Changes, Etags, Writer
+from scheduler.stores.sqlite_writer import Changes, Writer
 
 CHECKPOINT_AFTER = 500
 """Changes, each about one page in the WAL."""
@@ -59,21 +59,26 @@ class SqliteStore:
             writer = Writer(path, connections.writing, connections.opening)
             self._writing = Lane("store-writer", writer.work)
 
-    async def apply(self, *changes: Change) -> tuple[str, ...]:
-        if self._writing is None:
-            raise StoreUnavailable(f"store {self._path} was opened for reading only")
-        etags = await self._asked(self._writing, changes)
+    async def apply(self, *changes: Change) -> Etags:
+        etags = await self._asked(self._writer(), changes)
         self._checkpoint_after(len(changes))
         return etags
+
+    async def apply_each(self, groups: Sequence[Sequence[Change]]) -> Sequence[Etags | StoreError]:
+        answers: list[Etags | StoreError] = []
+        for start in range(0, len(groups), LARGEST_GROUP):
+            some = groups[start : start + LARGEST_GROUP]
+            answers += await self._made(some)
+        return answers
 
     async def get(self, table: str, partition: str, key: str) -> Row | None:
         rows = await self._asked(self._reading, Get(table, partition, key))
         return rows[0] if rows else None
 
     async def list(
-        self, table: str, partition: str, *, after: str = "", limit: int, bodies: bool = True
+        self, table: str, partition: str, *, after: str = "", until: str = "", limit: int, bodies: bool = True
     ) -> Sequence[Row]:
-        return await self._asked(self._reading, List(table, partition, after, limit, bodies))
+        return await self._asked(self._reading, List(table, partition, after, until, limit, bodies))
 
     async def ping(self) -> None:
         if self._writing is None:
@@ -91,6 +96,24 @@ class SqliteStore:
             await self._writing.aclose()
         await asyncio.to_thread(self._connections.close)
 
+    async def _made(self, groups: Sequence[Sequence[Change]]) -> Sequence[Etags | StoreError]:
+        try:
+            answers = await self._writer().submit_all([tuple(changes) for changes in groups])
+        except LaneClosed:
+            return [self._is_closed() for _ in groups]
+        except StoreUnavailable as error:
+            return [error for _ in groups]
+        self._checkpoint_after(sum(len(changes) for changes in groups))
+        return [_expected(answer) for answer in answers]
+
+    def _writer(self) -> Lane[Changes, Etags]:
+        if self._writing is None:
+            raise StoreUnavailable(f"store {self._path} was opened for reading only")
+        return self._writing
+
+    def _is_closed(self) -> StoreUnavailable:
+        return StoreUnavailable(f"store {self._path} is closed")
+
     def _checkpoint_after(self, changes: int) -> None:
         self._unchecked += changes
         if self._unchecked >= CHECKPOINT_AFTER and not self._closed:
@@ -102,4 +125,11 @@ class SqliteStore:
         try:
             return lane.submit(item)
         except LaneClosed:
-            raise StoreUnavailable(f"store {self._path} is closed") from None
+            raise self._is_closed() from None
+
+
+def _expected(answer: Etags | Exception) -> Etags | StoreError:
+    """The writer answers with errors of the store; anything else is a mistake of the program."""
+    if isinstance(answer, tuple | StoreError):
+        return answer
+    raise answer

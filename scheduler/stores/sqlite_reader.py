@@ -14,10 +14,14 @@ from scheduler.stores.sqlite_errors import unavailable
 
 _GET = "SELECT etag, body FROM rows WHERE table_name = ? AND partition_key = ? AND row_key = ?"
 _LIST = (
-    "SELECT row_key, etag, {} FROM rows WHERE table_name = ? AND partition_key = ? AND row_key > ? "
+    "SELECT row_key, etag, {body} FROM rows WHERE table_name = ? AND partition_key = ? AND row_key > ? {until} "
     "ORDER BY row_key LIMIT ?"
 )
-_LIST_BODIES, _LIST_KEYS = _LIST.format("body"), _LIST.format("''")
+_LISTS = {
+    (bodies, ends): _LIST.format(body="body" if bodies else "''", until="AND row_key < ?" if ends else "")
+    for bodies in (True, False)
+    for ends in (True, False)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class List:
     table: str
     partition: str
     after: str
+    until: str
     limit: int
     bodies: bool
 
@@ -71,6 +76,7 @@ class Reader:
 
     def _list(self, question: List) -> list[Row]:
         partition = question.partition
-        sql = _LIST_BODIES if question.bodies else _LIST_KEYS
-        found = self._cursor.execute(sql, (question.table, partition, question.after, question.limit)).fetchall()
-        return [Row(partition, key, body, str(etag)) for key, etag, body in found]
+        sql = _LISTS[question.bodies, question.until != ""]
+        until = (question.until,) if question.until else ()
+        found = self._cursor.execute(sql, (question.table, partition, question.after, *until, question.limit))
+        return [Row(partition, key, body, str(etag)) for key, etag, body in found.fetchall()]

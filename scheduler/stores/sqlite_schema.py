@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from scheduler.stores.port import StoreUnavailable
+from scheduler.stores.run_keys import shard
 
 
 def _first(connection: sqlite3.Connection) -> None:
@@ -29,9 +30,38 @@ def _first(connection: sqlite3.Connection) -> None:
     )
 
 
+def _second(connection: sqlite3.Connection) -> None:
+    """Runs and their pointers move from `runs` and `timeline` into one table, partitioned by the job's shard."""
+    connection.create_function("shard", 1, shard, deterministic=True)
+    # In the order of the new keys, so that the file grows at its end.
+    connection.execute(
+        """
+        INSERT INTO rows
+        SELECT 'history', shard(partition_key), 'o~' || partition_key || '~' || row_key, etag, body
+        FROM rows WHERE table_name = 'runs' AND json_extract(body, '$.is') IN ('queued', 'running')
+        """
+    )
+    connection.execute(
+        """
+        INSERT INTO rows
+        SELECT 'history', shard(partition_key), 'd~' || row_key || '@' || partition_key, etag, json_quote(outcome)
+        FROM (SELECT *, json_extract(body, '$.is') AS outcome FROM rows WHERE table_name = 'runs')
+        WHERE outcome NOT IN ('queued', 'running') ORDER BY 2, 3
+        """
+    )
+    connection.execute(
+        """
+        INSERT INTO rows
+        SELECT 'history', shard(partition_key), 'r~' || partition_key || '~' || row_key, etag, body
+        FROM rows WHERE table_name = 'runs' ORDER BY 2, 3
+        """
+    )
+    connection.execute("DELETE FROM rows WHERE table_name IN ('runs', 'timeline')")
+
+
 Migration = Callable[[sqlite3.Connection], None]
 
-MIGRATIONS: tuple[Migration, ...] = (_first,)
+MIGRATIONS: tuple[Migration, ...] = (_first, _second)
 """The first one makes version 1 of an empty file, the next one version 2 of version 1, and so on. Only ever add."""
 
 

@@ -11,6 +11,7 @@ from scheduler.stores.port import (
     LARGEST_BODY,
     Change,
     Delete,
+    Etags,
     Insert,
     Put,
     Replace,
@@ -26,7 +27,6 @@ _REPLACE = "UPDATE rows SET etag = ?, body = ? WHERE table_name = ? AND partitio
 _DELETE = "DELETE FROM rows WHERE table_name = ? AND partition_key = ? AND row_key = ?"
 
 Changes = tuple[Change, ...]
-Etags = tuple[str, ...]
 
 
 class Writer:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import pytest
 
-from jobs.runs import ErrorClass, Outcome
+from jobs.runs import ErrorClass, Outcome, Ticket
 from scheduler.dispatch.batches import BadMessage, Batch, encode
 from scheduler.queue_work import StillHeld
 from scheduler.stores.port import StoreUnavailable
@@ -104,14 +105,14 @@ async def test_one_ticket_that_cannot_be_claimed_stops_no_other_and_fails_the_me
     shop = Shop(jobs=[entry("a"), entry("b")])
     post = Post(shop)
     first, second = shop.ticket(0, "a"), shop.ticket(0.5, "b")
-    claim = shop.runs.claim
+    claim_all = shop.runs.claim_all
 
-    async def away_for_a(ticket: object, *rest: object) -> object:
-        if ticket == first:
-            raise StoreUnavailable("the store is away")
-        return await claim(ticket, *rest)  # type: ignore[arg-type]  # handed on as they came
+    async def away_for_a(wanted: list[tuple[Ticket, datetime]], owner: str, now: datetime) -> Sequence[object]:
+        answers = iter(await claim_all([one for one in wanted if one[0] != first], owner, now))
+        return [StoreUnavailable("the store is away") if ticket == first else next(answers) for ticket, _ in wanted]
 
-    shop.runs.claim = away_for_a  # type: ignore[method-assign, assignment]  # stands in for a store that goes away
+    # Stands in for a store that goes away.
+    shop.runs.claim_all = away_for_a  # type: ignore[method-assign, assignment]
     with pytest.raises(StoreUnavailable):
         await post.work.perform_batch(encode(Batch((first, second))))
 

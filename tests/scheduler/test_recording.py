@@ -68,7 +68,7 @@ async def test_a_result_is_written_at_once_where_that_is_cheap() -> None:
 
 @virtual_time
 async def test_results_that_come_while_others_are_written_are_the_next_group() -> None:
-    counted = await perform(7, EMBEDDED, takes=0.3, every=0.1)
+    counted = await perform(7, EMBEDDED, takes=0.35, every=0.1)
 
     assert counted.sizes == [1, 3, 3]
 

@@ -11,6 +11,7 @@ from itertools import count, groupby, islice
 from scheduler.stores.port import (
     Change,
     Delete,
+    Etags,
     Insert,
     Replace,
     Row,
@@ -20,11 +21,9 @@ from scheduler.stores.port import (
     StoreUnavailable,
 )
 from scheduler.stores.run_codec import RunState, decode, status_of
-from scheduler.stores.run_keys import OPEN, RUNS, TIMELINE, RunKey
+from scheduler.stores.run_keys import HISTORY, OPEN, RUN, SHARD_NAMES, RunKey
 from tests.simulation.keys import SortedKeys
 from tests.simulation.process import START, Process, World
-
-Etags = tuple[str, ...]
 
 
 class Tables:
@@ -57,29 +56,28 @@ class Tables:
 
     def runs_until(self, end: datetime) -> Iterator[Row]:
         """Those that were due until then."""
-        return (row for row in self.all(RUNS) if RunKey(row.partition, row.key).due_at <= end)
+        return (row for row in self._runs() if RunKey.read(row.key).due_at <= end)
 
     def runs_with(self, text: str) -> Iterator[Row]:
-        return (row for row in self.all(RUNS) if text in row.body)
+        return (row for row in self._runs() if text in row.body)
 
     def left_open(self, end: datetime) -> Iterator[RunKey]:
-        """Runs that were due until then and still have a pointer.
-
-        A crash between the pointer and its run leaves one that everybody passes over until retention removes it.
-        """
-        keys = map(RunKey.of_pointer, self._rows[TIMELINE, OPEN])
-        return (key for key in keys if key.due_at <= end and self.get(RUNS, key.job, key.key) is not None)
+        """Runs that were due until then and still have a pointer."""
+        pointers = (key for name in SHARD_NAMES for key in self._rows[HISTORY, name] if key.startswith(OPEN))
+        return (key for key in map(RunKey.read, pointers) if key.due_at <= end)
 
     def forget_until(self, end: datetime) -> Iterator[str]:
         """Forget the runs that were due until then; their ids. Whoever begins one of them later is found out."""
         self._forgotten_until = end
         for row in [*self.runs_until(end)]:
-            key = RunKey(row.partition, row.key)
-            self.forget(RUNS, row)
-            for partition in (key.day, OPEN):
-                if (pointer := self.get(TIMELINE, partition, key.pointer)) is not None:
-                    self.forget(TIMELINE, pointer)
+            key = RunKey.read(row.key)
+            for place in (key.run, key.done, key.open):
+                if (found := self.get(HISTORY, key.shard, place)) is not None:
+                    self.forget(HISTORY, found)
             yield key.run_id
+
+    def _runs(self) -> Iterator[Row]:
+        return (row for row in self.all(HISTORY) if row.key.startswith(RUN))
 
     def forget(self, table: str, row: Row) -> None:
         place = (table, row.partition)
@@ -103,12 +101,16 @@ class Tables:
             return ""
         if found is None:
             self._keys[place].add(change.key)
-            if change.table == RUNS and (key := RunKey(change.partition, change.key)).due_at <= self._forgotten_until:
+            if _is_a_run(change) and (key := RunKey.read(change.key)).due_at <= self._forgotten_until:
                 self._world.violations.append(f"run {key.run_id} begins long after it was judged")
-        elif change.table == RUNS and found.body != change.body and _is_finished(found):
+        elif _is_a_run(change) and found.body != change.body and _is_finished(found):
             self._world.violations.append(f"run {decode(found).ticket.id} was recorded twice")
         rows[change.key] = row = Row(change.partition, change.key, change.body, f"e{next(self._etags)}")
         return row.etag
+
+
+def _is_a_run(change: Change) -> bool:
+    return change.table == HISTORY and change.key.startswith(RUN)
 
 
 def _is_finished(row: Row) -> bool:

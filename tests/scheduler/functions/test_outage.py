@@ -122,8 +122,8 @@ async def test_requests_are_refused_while_the_store_is_away_and_answered_again_a
 ) -> None:
     assert (await ask(host, "GET", "/api/runs")).status == 200
     await tables.cut()
-    assert_away(await ask(host, "GET", "/api/runs"), "Azure table timeline cannot be used")
-    assert_away(await ask(host, "POST", "/api/jobs/onDemand/run"), "Azure table timeline cannot be used")
+    assert_away(await ask(host, "GET", "/api/runs"), "Azure table history cannot be used")
+    assert_away(await ask(host, "POST", "/api/jobs/onDemand/run"), "Azure table history cannot be used")
     ready = await ask(host, "GET", "/api/health/ready")
     assert (ready.status, ready.json()["status"]) == (503, "down")
     assert (await ask(host, "GET", "/api/health/live")).status == 200

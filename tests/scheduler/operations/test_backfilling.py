@@ -158,7 +158,7 @@ async def test_an_endless_interval_is_not_worked_out(monkeypatch: pytest.MonkeyP
 async def test_a_crash_before_all_are_handed_over_is_put_right_by_asking_again() -> None:
     data = MemoryData()
     broken = Shop(data=data)
-    broken.store.breaks_after = 5
+    broken.store.breaks_after = 2
     with pytest.raises(StoreUnavailable):
         await backfilling_of(broken).backfill("checkout", ago(30), limit=10, way=Way.API)
     shop, sent = Shop(data=data), Sent()

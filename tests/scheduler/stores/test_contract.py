@@ -122,6 +122,69 @@ async def test_a_failing_change_among_neighbours_is_named(store: Store) -> None:
     assert await store.get("a", "p", "3") is None
 
 
+async def test_changes_of_different_rows_of_one_partition_are_made_all_or_none(store: Store) -> None:
+    (etag,) = await store.apply(Insert("a", "p", "old", "1"))
+    await store.apply(Put("a", "p", "old", "2"))
+    with pytest.raises(RowExists, match="'old'"):
+        await store.apply(Put("a", "p", "1", "1"), Delete("a", "p", "old2"), Insert("a", "p", "old", "2"))
+    with pytest.raises(RowChanged, match="'old'"):
+        await store.apply(Delete("a", "p", "gone"), Put("a", "p", "1", "1"), Replace("a", "p", "old", "2", etag))
+    assert [row.key for row in await store.list("a", "p", limit=9)] == ["old"]
+
+
+async def test_each_of_many_groups_has_its_own_answer(store: Store) -> None:
+    (old,) = await store.apply(Insert("a", "p", "old", "1"))
+    await store.apply(Put("a", "p", "old", "2"))
+    answers = await store.apply_each(
+        [
+            [Insert("a", "p", "1", "1"), Put("a", "p", "2", "1")],
+            [Put("a", "p", "3", "1"), Insert("a", "p", "old", "3")],
+            [],
+            [Put("a", "p", "4", "1"), Replace("a", "p", "old", "3", old)],
+            [Put("a", "p", "5", "x" * (LARGEST_BODY + 1))],
+            [Put("a", "q", "6", "1"), Put("b", "p", "7", "1")],
+            [Delete("a", "p", "gone")],
+        ]
+    )
+    assert [answer if isinstance(answer, tuple) else type(answer) for answer in answers][1:] == [
+        *(RowExists, (), RowChanged, StoreError),
+        *(answers[5], ("",)),
+    ]
+    assert [row.key for row in await store.list("a", "p", limit=9)] == ["1", "2", "old"]
+    (etags,) = [answer for answer in answers[:1] if isinstance(answer, tuple)]
+    rows = [await store.get("a", "p", "1"), await store.get("a", "p", "2")]
+    assert [row.etag for row in rows if row is not None] == [*etags]
+    assert await store.get("a", "q", "6") is not None
+    assert await store.get("b", "p", "7") is not None
+
+
+async def test_groups_that_change_one_row_do_not_spoil_each_other(store: Store) -> None:
+    answers = await store.apply_each([[Insert("a", "p", "1", str(number))] for number in range(5)])
+    assert sorted(type(answer).__name__ for answer in answers) == ["RowExists"] * 4 + ["tuple"]
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2, 40, 118, 119, 120])
+async def test_of_many_groups_all_are_made_that_can_be(store: Store, taken: int) -> None:
+    await store.apply(*(Insert("a", "p", f"{number * 7 % 120:03}", "old") for number in range(taken)))
+    groups = [[Put("a", "p", f"x{number:03}", "1"), Insert("a", "p", f"{number:03}", "new")] for number in range(120)]
+    answers = await store.apply_each(groups)
+    assert sum(isinstance(answer, RowExists) for answer in answers) == taken
+    rows = {row.key: row for row in await store.list("a", "p", limit=1000)}
+    for number, answer in enumerate(answers):
+        row, beside = rows[f"{number:03}"], rows.get(f"x{number:03}")
+        if isinstance(answer, tuple):
+            assert beside is not None
+            assert (answer, row.body) == ((beside.etag, row.etag), "new")
+        else:
+            assert (beside, row.body) == (None, "old")
+
+
+async def test_deleting_rows_of_which_some_are_gone_deletes_the_others(store: Store) -> None:
+    await store.apply(*(Put("a", "p", str(number), "1") for number in range(9)))
+    assert await store.apply(*(Delete("a", "p", str(number)) for number in range(0, 20, 2))) == ("",) * 10
+    assert [row.key for row in await store.list("a", "p", limit=99)] == ["1", "3", "5", "7"]
+
+
 async def test_changes_of_one_partition_are_made_whatever_their_number(store: Store) -> None:
     keys = [f"{number:04d}" for number in range(250)]
     etags = await store.apply(*(Insert("a", "p", key, key) for key in keys))
@@ -144,6 +207,19 @@ async def test_rows_are_listed_by_key_after_a_key_up_to_a_limit(store: Store) ->
         ("p", "2@y", '"2@y"'),
     ]
     assert [row.key for row in await store.list("a", "p", after="3", limit=3)] == ["4"]
+
+
+async def test_rows_are_listed_until_a_key(store: Store) -> None:
+    await store.apply(*(Put("a", "p", key, "1") for key in ("r~a~1", "r~a~2", "r~a-b~1", "r~ab~1", "o~a~1", "r~a~~")))
+    rows = await store.list("a", "p", after="r~a~", until="r~a~~", limit=9)
+    assert [row.key for row in rows] == ["r~a~1", "r~a~2"]
+    assert [row.key for row in await store.list("a", "p", until="r~a~1", limit=9, bodies=False)] == [
+        "o~a~1",
+        "r~a-b~1",
+        "r~ab~1",
+    ]
+    assert [row.key for row in await store.list("a", "p", after="p", until="r~b", limit=1)] == ["r~a-b~1"]
+    assert await store.list("a", "p", after="r~b", until="r~a", limit=9) == []
 
 
 async def test_a_listed_row_has_the_etag_that_a_replace_wants(store: Store) -> None:

@@ -1,128 +1,189 @@
-"""A process may end between any two changes of an apply (on Azure): the next one goes on from what is there."""
+"""A process may end between any two steps, and an answer may get lost: the next one goes on from what is there."""
 
 from __future__ import annotations
 
 import pytest
 
-from jobs.runs import Outcome
-from scheduler.stores.port import StoreUnavailable
-from scheduler.stores.run_keys import OPEN, TIMELINE
-from scheduler.stores.runs import Claim, Held, Runs, RunState
+from jobs.runs import Outcome, Ticket
+from scheduler.stores.port import Change, Etags, StoreError, StoreUnavailable
+from scheduler.stores.run_codec import RunState, status_of
+from scheduler.stores.run_keys import DONE, HISTORY, OPEN, RUN, SHARD_NAMES, RunKey
+from scheduler.stores.runs import Claim, ClaimLost, End, Runs
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 from tests.scheduler.stores.samples import LEASE, NOON, at, run_of, ticket
 
+BATCH = [ticket(f"job{number}") for number in range(6)]
+WANTED = [(each, NOON + LEASE) for each in BATCH]
 
-async def claimed(runs: Runs, owner: str = "one", seconds: float = 0) -> Claim:
-    claim = await runs.claim(ticket(), owner, at(seconds) + LEASE, at(seconds))
+
+def keys(data: MemoryData, beginning: str) -> set[RunKey]:
+    return {RunKey.read(key) for table, _, key in data.rows if table == HISTORY and key.startswith(beginning)}
+
+
+def nothing_is_half_done(data: MemoryData) -> bool:
+    """Every row has the pointers that belong to it, and the other way round."""
+    rows = [row for (table, _, key), row in data.rows.items() if table == HISTORY and key.startswith(RUN)]
+    going = {RunKey.read(row.key) for row in rows if status_of(row) in (RunState.QUEUED, RunState.RUNNING)}
+    ended = {RunKey.read(row.key) for row in rows} - going
+    return keys(data, DONE) == ended and going <= keys(data, OPEN) <= going | ended
+
+
+class Forgetful(MemoryStore):
+    """Makes what it is told, and then seems to be away, as often as `forgets` says."""
+
+    forgets = 0
+
+    async def apply(self, *changes: Change) -> Etags:
+        etags = await super().apply(*changes)
+        if self.forgets:
+            self.forgets -= 1
+            raise StoreUnavailable("the answer was lost: the changes are made")
+        return etags
+
+
+async def claimed(runs: Runs, ticket: Ticket, owner: str = "one", seconds: float = 0) -> Claim:
+    claim = await runs.claim(ticket, owner, at(seconds) + LEASE, at(seconds))
     assert isinstance(claim, Claim)
     return claim
 
 
-def open_pointers(data: MemoryData) -> int:
-    return sum((table, partition) == (TIMELINE, OPEN) for table, partition, _ in data.rows)
+def test_the_batch_of_these_tests_lies_in_every_shard() -> None:
+    assert {RunKey.of(each).shard for each in BATCH} == {*SHARD_NAMES}
 
 
-@pytest.mark.parametrize("survived", [0, 1])
-async def test_a_claim_that_was_cut_short_is_claimed_again(survived: int) -> None:
+@pytest.mark.parametrize("survived", range(len(BATCH)))
+async def test_a_batch_whose_claim_was_cut_short_is_claimed_by_the_next_owner(survived: int) -> None:
     data = MemoryData()
-    with pytest.raises(StoreUnavailable):
-        await claimed(Runs(MemoryStore(data, breaks_after=survived)))
+    answers = await Runs(MemoryStore(data, breaks_after=survived)).claim_all(WANTED, "one", NOON)
+    assert [type(answer) for answer in answers] == [Claim] * survived + [StoreUnavailable] * (len(BATCH) - survived)
+    assert nothing_is_half_done(data)
     runs = Runs(MemoryStore(data))
-    assert await runs.unfinished() == []
-    assert (await runs.list()).records == ()
-    await runs.finish(await claimed(runs, "two"), run_of(ticket()))
-    assert open_pointers(data) == 0
+    assert len(await runs.unfinished()) == survived
+    claims = await runs.claim_all([(each, at(121)) for each in BATCH], "two", at(61))
+    assert [isinstance(claim, Claim) and claim.taken_over for claim in claims] == [
+        number < survived for number in range(len(BATCH))
+    ]
 
 
-@pytest.mark.parametrize("survived", [0, 1])
-async def test_a_request_that_was_cut_short_can_be_repeated(survived: int) -> None:
-    data = MemoryData()
-    with pytest.raises(StoreUnavailable):
-        await Runs(MemoryStore(data, breaks_after=survived)).enqueue(ticket())
-    runs = Runs(MemoryStore(data))
-    assert (await runs.enqueue(ticket())).state is RunState.QUEUED
-    assert len(await runs.unfinished()) == 1
-
-
-@pytest.mark.parametrize("survived", [0, 1, 2, 3])
-@pytest.mark.parametrize("healed_by", ["claim", "unfinished", "repeating"])
-async def test_a_finish_that_was_cut_short_is_completed(survived: int, healed_by: str) -> None:
+@pytest.mark.parametrize("survived", range(len(BATCH)))
+@pytest.mark.parametrize("healed_by", ["repeating", "taking over"])
+async def test_a_batch_whose_finish_was_cut_short_is_finished_once(survived: int, healed_by: str) -> None:
     data = MemoryData()
     store = MemoryStore(data)
     dying = Runs(store)
-    claim = await claimed(dying)
+    claims = [claim for claim in await dying.claim_all(WANTED, "one", NOON) if isinstance(claim, Claim)]
+    ends = [End(claim, run_of(claim.ticket)) for claim in claims]
     store.breaks_after = survived
-    with pytest.raises(StoreUnavailable):
-        await dying.finish(claim, run_of(ticket()))
+    assert sum(error is None for error in await dying.finish_all(ends)) == survived
+    assert nothing_is_half_done(data)
     store.breaks_after = None
     runs = Runs(MemoryStore(data))
     if healed_by == "repeating":
-        # The store was away for a moment; the same process tries again.
-        await dying.finish(claim, run_of(ticket()))
-    elif healed_by == "claim":
-        # The queue delivers the ticket again, after the lease.
-        answer = await runs.claim(ticket(), "two", at(120), at(61))
-        assert isinstance(answer, Claim if survived == 0 else Held)
-        if isinstance(answer, Claim):
-            await runs.finish(answer, run_of(ticket()))
+        assert await dying.finish_all(ends) == [None] * len(BATCH)
     else:
-        # The process starts again.
-        for record in await runs.unfinished():
-            assert survived == 0
-            await runs.finish(await claimed(runs, "two", 61), run_of(record.ticket))
-    assert [record.run for record in (await runs.list(outcome="succeeded")).records] == [run_of(ticket())]
-    assert [record.run for record in (await runs.list()).records] == [run_of(ticket())]
-    assert open_pointers(data) == 0
+        unfinished = [record.ticket for record in await runs.unfinished()]
+        assert len(unfinished) == len(BATCH) - survived
+        for each in unfinished:
+            await runs.finish(await claimed(runs, each, "two", 61), run_of(each))
+    assert nothing_is_half_done(data)
+    assert sorted(record.ticket.job for record in (await runs.list(outcome="succeeded")).records) == [
+        each.job for each in BATCH
+    ]
+    assert keys(data, OPEN) == set()
 
 
-@pytest.mark.parametrize("survived", [1, 2, 3])
-async def test_a_run_that_is_finished_but_not_yet_listed_is_never_listed_twice(survived: int) -> None:
+STEPS = 9
+"""Of `life`: claiming what is queued takes two."""
+
+
+async def life(runs: Runs) -> None:
+    """Everything that can become of a run."""
+    await runs.enqueue(ticket())
+    claim = await claimed(runs, ticket())
+    await runs.put_back(claim)
+    (renewed,) = await runs.renew_all([await claimed(runs, ticket())], at(300))
+    assert isinstance(renewed, Claim), renewed
+    run = run_of(ticket(), Outcome.FAILED)
+    await runs.finish(renewed, run, settled=False)
+    await runs.settle(run)
+
+
+@pytest.mark.parametrize("survived", range(STEPS + 1))
+async def test_a_run_is_ended_and_told_wherever_its_process_died(survived: int) -> None:
     data = MemoryData()
-    store = MemoryStore(data)
+    try:
+        await life(Runs(MemoryStore(data, breaks_after=survived)))
+    except (StoreError, AssertionError):
+        ended = False
+    else:
+        ended = True
+    assert ended is (survived == STEPS)
+    assert nothing_is_half_done(data)
+    runs = Runs(MemoryStore(data))
+    told = [run.outcome for run in await runs.untold()]
+    for run in await runs.untold():
+        await runs.settle(run)
+    for record in await runs.unfinished():
+        claim = await claimed(runs, record.ticket, "two", 301)
+        await runs.finish(claim, run_of(record.ticket), settled=False)
+        told += [run.outcome for run in await runs.untold()]
+        await runs.settle(run_of(record.ticket))
+    if survived in (0, STEPS):
+        assert told == []
+    else:
+        assert told == [Outcome.FAILED if survived == STEPS - 1 else Outcome.SUCCEEDED]
+    assert nothing_is_half_done(data)
+    assert keys(data, OPEN) == set()
+
+
+async def test_what_was_stored_though_the_answer_was_lost_can_be_repeated() -> None:
+    store = Forgetful()
     runs = Runs(store)
-    claim = await claimed(runs)
-    store.breaks_after = survived
+    claim = await claimed(runs, ticket())
+    store.forgets = 1
+    assert isinstance((await runs.renew_all([claim], at(300)))[0], StoreUnavailable)
+    (renewed,) = await runs.renew_all([claim], at(300))
+    assert isinstance(renewed, Claim)
+    store.forgets = 1
     with pytest.raises(StoreUnavailable):
-        await runs.finish(claim, run_of(ticket()))
-    after = Runs(MemoryStore(data))
-    assert len((await after.list()).records) == (1 if survived == 3 else 0)
-    assert (await after.list(outcome="running")).records == ()
-    assert len((await after.list(job=ticket().job)).records) == 1
+        await runs.finish(renewed, run_of(ticket()))
+    await runs.finish(renewed, run_of(ticket()))
+    assert nothing_is_half_done(store.data)
+    assert [record.run for record in (await runs.list()).records] == [run_of(ticket())]
 
 
-@pytest.mark.parametrize("survived", range(6))
+async def test_one_batch_whose_answers_were_lost_in_part_is_finished_once() -> None:
+    store = Forgetful()
+    runs = Runs(store)
+    claims = [claim for claim in await runs.claim_all(WANTED, "one", NOON) if isinstance(claim, Claim)]
+    ends = [End(claim, run_of(claim.ticket)) for claim in claims]
+    store.forgets = 3
+    assert sum(error is None for error in await runs.finish_all(ends)) == 3
+    assert await runs.finish_all(ends) == [None] * len(ends)
+    assert nothing_is_half_done(store.data)
+
+
+@pytest.mark.parametrize("survived", range(4))
 async def test_deleting_that_was_cut_short_is_completed_by_the_next_round(survived: int) -> None:
     data = MemoryData()
     store = MemoryStore(data)
     runs = Runs(store)
-    for seconds in range(3):
-        claim = await runs.claim(ticket("a", seconds), "one", NOON + LEASE, NOON)
-        assert isinstance(claim, Claim)
-        await runs.finish(claim, run_of(ticket("a", seconds)))
+    claims = [claim for claim in await runs.claim_all(WANTED, "one", NOON) if isinstance(claim, Claim)]
+    await runs.finish_all([End(claim, run_of(claim.ticket)) for claim in claims])
     store.breaks_after = survived
     with pytest.raises(StoreUnavailable):
         await runs.prune(at(10 * 86400), 86400, 100)
     store.breaks_after = None
-    assert all(record.run is not None for record in (await runs.list()).records)
+    assert nothing_is_half_done(data)
     await runs.prune(at(10 * 86400), 86400, 100)
     assert data.rows == {}
 
 
-async def test_a_pointer_without_a_run_is_swept_up_by_age() -> None:
-    data = MemoryData()
-    with pytest.raises(StoreUnavailable):
-        await claimed(Runs(MemoryStore(data, breaks_after=1)))
-    assert open_pointers(data) == 1
-    await Runs(MemoryStore(data)).prune(at(3 * 86400), 86400, 100)
-    assert data.rows == {}
-
-
 async def test_a_late_owner_does_not_change_where_the_new_owners_run_is_listed() -> None:
-    data = MemoryData()
-    runs = Runs(MemoryStore(data))
-    late, new = await claimed(runs), await claimed(runs, "two", 61)
+    runs = Runs(MemoryStore())
+    late, new = await claimed(runs, ticket()), await claimed(runs, ticket(), "two", 61)
     await runs.finish(new, run_of(ticket()))
-    with pytest.raises(Exception, match="somebody else has the run"):
+    with pytest.raises(ClaimLost, match="somebody else has the run"):
         await runs.finish(late, run_of(ticket(), Outcome.FAILED))
     assert [record.run for record in (await runs.list(outcome="succeeded")).records] == [run_of(ticket())]
     assert (await runs.list(outcome="failed")).records == ()

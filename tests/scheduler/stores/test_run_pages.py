@@ -9,6 +9,7 @@ import pytest
 from jobs.runs import Outcome
 from scheduler.stores import run_pages
 from scheduler.stores.port import Store
+from scheduler.stores.run_keys import SHARD_NAMES
 from scheduler.stores.runs import RUN_FILTERS, Claim, RunPage, Runs
 from tests.scheduler.stores.memory import MemoryStore
 from tests.scheduler.stores.samples import LEASE, NOON, run_of, ticket
@@ -88,6 +89,30 @@ async def test_runs_of_a_job_come_newest_first(runs: Runs) -> None:
     assert (await every(runs, job="a"))[0] == [("a", 7), ("a", 6), ("a", 5), ("a", -DAY)]
 
 
+async def test_runs_of_jobs_of_all_shards_are_merged(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = [(f"job{number % 11}", -float(number)) for number in range(60)]
+    for job, seconds in expected:
+        await finish(runs, job, seconds, Outcome.FAILED if seconds % 2 else Outcome.SUCCEEDED)
+    for limit in (1, 7, 59, 60, 61):
+        assert (await every(runs, limit=limit))[0] == expected
+    monkeypatch.setattr(run_pages, "_STEP", 3)
+    failed = [(job, seconds) for job, seconds in expected if seconds % 2]
+    for limit in (1, 7, 30, 31):
+        assert (await every(runs, outcome="failed", limit=limit))[0] == failed
+
+
+async def test_runs_of_a_job_whose_name_begins_another_name_are_kept_apart(runs: Runs) -> None:
+    for job in ("a", "a-b", "a.b", "ab"):
+        await finish(runs, job, 0)
+        await start(runs, job, 1)
+    for job in ("a", "a-b", "a.b", "ab"):
+        assert (await every(runs, job=job))[0] == [(job, 1), (job, 0)]
+        assert [found.job for found in await runs.open_runs_of(job)] == [job]
+        latest = await runs.latest(job)
+        assert latest is not None
+        assert latest.ticket.job == job
+
+
 async def test_runs_are_filtered_by_outcome_or_state(runs: Runs) -> None:
     for number, outcome in enumerate([*Outcome, *Outcome]):
         await finish(runs, "a" if number % 2 else "b", number * -3600, outcome)
@@ -107,7 +132,6 @@ async def test_runs_are_filtered_by_outcome_or_state(runs: Runs) -> None:
 async def test_a_page_looks_at_a_bounded_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_pages, "LOOKED_AT", 10)
     monkeypatch.setattr(run_pages, "_STEP", 5)
-    monkeypatch.setattr(run_pages, "_QUERY", 1)
     store = MemoryStore()
     runs = Runs(store)
     await finish(runs, "a", 0, Outcome.FAILED)
@@ -118,7 +142,7 @@ async def test_a_page_looks_at_a_bounded_number_of_rows(monkeypatch: pytest.Monk
         page = await runs.list(job=job, outcome="failed")
         assert page.records == ()
         assert page.continuation is not None
-        assert store.reads <= 4
+        assert store.reads <= (2 if job else 2 * len(SHARD_NAMES))
         assert (await every(runs, job=job, outcome="failed"))[0] == [("a", 0)]
 
 
@@ -138,7 +162,7 @@ async def test_a_continuation_of_another_list_or_of_nothing_is_refused(runs: Run
     assert of_all.continuation is not None
     bad = [of_all.continuation[:-3], of_all.continuation + "AAAA", "x", "", "é", "=", "A" * 2000, "../../x"]
     bad += [
-        urlsafe_b64encode(text).decode() for text in (b"\xff", b"open/12", b"20261125", b"meta/", b"job/" + b"1" * 300)
+        urlsafe_b64encode(text).decode() for text in (b"\xff", b"open/12", b"20261125/", b"meta/", b"job/" + b"1" * 300)
     ]
     for continuation in bad:
         with pytest.raises(ValueError, match=r"^.{,70} is no continuation of this list: take it from the page before"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import subprocess
@@ -14,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from scheduler.stores import sqlite_schema
-from scheduler.stores.port import Insert, Put, RowExists, StoreError, StoreUnavailable
+from scheduler.stores.port import Etags, Insert, Put, RowExists, StoreError, StoreUnavailable
+from scheduler.stores.run_keys import shard
+from scheduler.stores.runs import Runs
 from scheduler.stores.sqlite import Access, SqliteStore, open_sqlite, sqlite_path
 from scheduler.stores.sqlite_connections import connect
-from scheduler.stores.sqlite_writer import Changes, Etags, Writer
+from scheduler.stores.sqlite_writer import Changes, Writer
 
 ROOT = Path(__file__).resolve().parents[3]
 FIRST_VERSION = Path(__file__).with_name("schema_1.sql")
@@ -195,15 +198,44 @@ async def test_a_file_of_the_first_version_is_read(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(read(FIRST_VERSION).decode())
     store = await open_sqlite(path)
-    row = await store.get("runs", "checkout", "8204391999999")
+    row = await store.get("history", shard("checkout"), "r~checkout~8204391999999")
     assert row is not None
     assert row.etag == "1099511627778"
-    (etag,) = await store.apply(Put("runs", "checkout", "8204391999999", "{}"))
+    (etag,) = await store.apply(Put("history", shard("checkout"), "r~checkout~8204391999999", "{}"))
     assert int(etag) > int(row.etag)
     await store.aclose()
 
 
-def _second(connection: sqlite3.Connection) -> None:
+async def test_runs_of_the_first_version_are_found_in_every_list(path: Path) -> None:
+    write(path, b"")
+    with closing(sqlite3.connect(path)) as connection:
+        sqlite_schema.migrate(connection, sqlite_schema.MIGRATIONS[:1])
+        for number in range(50):
+            job, at = f"job{number}", f"{8204391999999 + number}"
+            body = {"is": ["queued", "running", "failed"][number % 3], "trigger": "schedule"}
+            if number % 3 == 2:
+                body |= {"start": 1795608000001000, "end": 1795608000034000}
+            rows = [("runs", job, at, 1, json.dumps(body)), ("timeline", "open", f"{at}@{job}", 2, "{}")]
+            connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?)", rows)
+        connection.execute("INSERT INTO rows VALUES ('pauses', 'jobs', 'job0', 3, '{}')")
+        connection.commit()
+    store = await open_sqlite(path)
+    runs = Runs(store)
+    assert [record.ticket.job for record in (await runs.list(outcome="failed")).records] == [
+        f"job{number}" for number in range(50) if number % 3 == 2
+    ]
+    assert len((await runs.list(outcome="queued")).records) == len((await runs.list(outcome="running")).records) == 17
+    assert [len((await runs.list(job=f"job{number}")).records) for number in range(50)] == [1] * 50
+    assert len(await runs.open_runs()) == 34
+    assert await runs.untold() == []
+    assert await store.get("pauses", "jobs", "job0") is not None
+    await store.aclose()
+    with closing(sqlite3.connect(path)) as connection:
+        tables = connection.execute("SELECT table_name, count(*) FROM rows GROUP BY 1").fetchall()
+    assert tables == [("history", 100), ("pauses", 1)]
+
+
+def _third(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE rows ADD COLUMN added INTEGER")
 
 
@@ -220,8 +252,8 @@ def _columns(path: Path) -> list[str]:
 async def test_an_older_file_is_brought_forward_and_keeps_its_rows(store: SqliteStore, path: Path) -> None:
     await store.apply(Put("a", "p", "1", "1"))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        sqlite_schema.migrate(connection, (*sqlite_schema.MIGRATIONS, _second))
-        sqlite_schema.migrate(connection, (*sqlite_schema.MIGRATIONS, _second))
+        sqlite_schema.migrate(connection, (*sqlite_schema.MIGRATIONS, _third))
+        sqlite_schema.migrate(connection, (*sqlite_schema.MIGRATIONS, _third))
         assert connection.execute("SELECT body, added FROM rows").fetchall() == [("1", None)]
 
 
@@ -229,7 +261,7 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(store: SqliteSto
     before = _columns(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         with pytest.raises(sqlite3.OperationalError):
-            sqlite_schema.migrate(connection, (*sqlite_schema.MIGRATIONS, _second, _broken))
+            sqlite_schema.migrate(connection, (*sqlite_schema.MIGRATIONS, _third, _broken))
         sqlite_schema.require_current(connection)
     assert _columns(path) == before
 
@@ -238,8 +270,8 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(store: SqliteSto
 async def test_a_file_of_a_newer_version_is_left_alone(path: Path, access: Access) -> None:
     await (await open_sqlite(path)).aclose()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        sqlite_schema.migrate(connection, (*sqlite_schema.MIGRATIONS, _second))
-    with pytest.raises(StoreUnavailable, match="schema version 2, this program knows 1 at most"):
+        sqlite_schema.migrate(connection, (*sqlite_schema.MIGRATIONS, _third))
+    with pytest.raises(StoreUnavailable, match="schema version 3, this program knows 2 at most"):
         await open_sqlite(path, access)
 
 
@@ -247,9 +279,9 @@ async def test_a_file_of_a_newer_version_is_left_alone(path: Path, access: Acces
 async def test_a_tool_does_not_bring_forward_what_the_scheduler_has_open(
     store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch, access: Access
 ) -> None:
-    newer = (*sqlite_schema.MIGRATIONS, _second)
+    newer = (*sqlite_schema.MIGRATIONS, _third)
     monkeypatch.setattr(sqlite_schema.require_current, "__defaults__", (newer,))
-    with pytest.raises(StoreUnavailable, match="has schema version 1, this program needs 2"):
+    with pytest.raises(StoreUnavailable, match="has schema version 2, this program needs 3"):
         await open_sqlite(path, access)
 
 

@@ -7,10 +7,11 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
-from scheduler.stores.run_keys import RunKey
+from scheduler.stores.run_keys import DONE, OPEN, RUN, RunKey
 
 ROOT = Path(__file__).resolve().parents[3]
 ROUNDS = 12
@@ -64,14 +65,17 @@ def test_every_acknowledged_write_outlives_sigkill(tmp_path: Path) -> None:
     assert len(finished) > ROUNDS
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        runs = connection.execute("SELECT partition_key, row_key, body FROM rows WHERE table_name = 'runs'").fetchall()
-        pointers = connection.execute(
-            "SELECT partition_key, row_key FROM rows WHERE table_name = 'timeline' AND partition_key <> 'days'"
-        ).fetchall()
-    running = {RunKey(job, key).run_id for job, key, body in runs if '"is":"running"' in body}
-    ended = {RunKey(job, key).run_id for job, key, body in runs} - running
+        rows = connection.execute("SELECT row_key, body FROM rows WHERE table_name = 'history'").fetchall()
+    running = run_ids(RUN, rows, lambda body: '"is":"running"' in body)
+    ended = run_ids(RUN, rows) - running
     assert finished <= ended
     assert claimed <= ended | running
     # Each apply is there wholly or not at all.
-    assert {RunKey.of_pointer(key).run_id for partition, key in pointers if partition == "open"} == running
-    assert {RunKey.of_pointer(key).run_id for partition, key in pointers if partition != "open"} == ended
+    assert run_ids(OPEN, rows) == running
+    assert run_ids(DONE, rows) == ended
+
+
+def run_ids(
+    beginning: str, rows: Iterable[tuple[str, str]], chosen: Callable[[str], bool] = lambda body: True
+) -> set[str]:
+    return {RunKey.read(key).run_id for key, body in rows if key.startswith(beginning) and chosen(body)}
