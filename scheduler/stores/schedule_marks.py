@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
 
 from jobs.schedules import Schedule
-from scheduler.stores.port import LARGEST_PAGE, Delete, Put, Row, Store
+from scheduler.stores.port import LARGEST_PAGE, Delete, Insert, Put, Row, RowExists, Store
 
 TABLE = "schedules"
 _ALL = "all"
@@ -28,10 +28,18 @@ class ScheduleMarks:
 
     async def note(self, schedules: Iterable[tuple[str, Schedule]], now: datetime) -> Mapping[str, datetime]:
         """Remember these schedules, forget others. Returns since when each of them is in force."""
+        noted = dict(schedules)
+        while True:
+            try:
+                return await self._note(noted, now)
+            except RowExists:
+                continue  # another instance notes the same: whoever was first has it
+
+    async def _note(self, schedules: Mapping[str, Schedule], now: datetime) -> Mapping[str, datetime]:
         known = {row.key: row async for row in self._rows()}
         since: dict[str, datetime] = {}
-        changes: list[Put | Delete] = []
-        for job, schedule in schedules:
+        changes: list[Insert | Put | Delete] = []
+        for job, schedule in schedules.items():
             mark = _mark(schedule)
             row = known.pop(job, None)
             kept = json.loads(row.body) if row is not None else {}
@@ -40,7 +48,8 @@ class ScheduleMarks:
                 since[job] = min(datetime.fromisoformat(kept["since"]), now)
             else:
                 since[job] = now
-                changes.append(Put(TABLE, _ALL, job, json.dumps({"schedule": mark, "since": now.isoformat()})))
+                write = Insert if row is None else Put
+                changes.append(write(TABLE, _ALL, job, json.dumps({"schedule": mark, "since": now.isoformat()})))
         changes += [Delete(TABLE, _ALL, job) for job in known]
         for start in range(0, len(changes), _AT_ONCE):
             await self._store.apply(*changes[start : start + _AT_ONCE])

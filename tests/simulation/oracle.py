@@ -11,7 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from jobs.definition import JobDefinition
 from jobs.runs import ErrorClass, Outcome, Run
@@ -22,6 +22,8 @@ from scheduler.stores.run_codec import Record, decode
 from tests.simulation.storage import Tables
 from tests.simulation.targets import Outside
 
+CLOCKS_DIFFER = timedelta(seconds=2)
+"""Of two instances that plan a new job at once, one may find that its schedule is in force since before the instant."""
 _LEFT_OUT = "it fell due while no scheduler was running"
 _RANGE = re.compile(r"like those before it since (\S+ \S+)Z that have no run")
 
@@ -105,6 +107,7 @@ class Oracle:
                 due.add(at)
                 if at not in records and not any(some.first <= at <= some.last for some in left_out):
                     yield f"{job.name} has no run at {at.isoformat()}, and nothing says why"
+            due.update(_instants(job.schedule, since - CLOCKS_DIFFER, since))
             self._judged[job.name] = max(since, end)
         for at, record in records.items():
             if at not in due:

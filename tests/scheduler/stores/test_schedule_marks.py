@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from jobs.schedules import Schedule, parse_schedule
-from scheduler.stores.port import Store
+from scheduler.stores.port import Row, Store
 from scheduler.stores.schedule_marks import ScheduleMarks
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -57,3 +59,18 @@ async def test_many_schedules_are_remembered_over_several_pages(store: Store) ->
 
     assert set(since.values()) == {START}
     assert len(since) == 1050
+
+
+async def test_of_two_instances_that_note_a_new_schedule_the_first_one_counts(store: Store) -> None:
+    look = store.list
+
+    async def looked_at_while_another_one_notes(*args: Any, **more: Any) -> Sequence[Row]:
+        rows = await look(*args, **more)
+        store.list = look  # type: ignore[method-assign]  # once
+        await ScheduleMarks(store).note(schedules(a="every 10s"), START)
+        return rows
+
+    store.list = looked_at_while_another_one_notes  # type: ignore[method-assign]  # the other one comes in between
+    since = await ScheduleMarks(store).note(schedules(a="every 10s"), LATER)
+
+    assert since == {"a": START}
