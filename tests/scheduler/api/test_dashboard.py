@@ -111,7 +111,7 @@ async def test_every_job_has_its_row() -> None:
         text = text_of(await page_of(desk))
 
     assert "asked http://127.0.0.1:9/ on demand - no run yet -" in text
-    assert "follows http://127.0.0.1:9/ after planned, off (failed) - no run yet -" in text
+    assert "follows http://127.0.0.1:9/ after planned, off (failed) - skipped" in text
     assert "gated http://127.0.0.1:9/ every 10s if planned in 8 s no run yet -" in text
     assert "off http://127.0.0.1:9/ disabled - no run yet -" in text
     assert "planned Takes the money every 10s in 8 s succeeded 2 s ago 12 ms" in text
