@@ -23,6 +23,7 @@ from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.pauses import Pauses
+from scheduler.stores.port import Store
 from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.stores.slots import Slots
@@ -94,23 +95,25 @@ class Shop:
         began: Callable[[Ticket], None] = lambda _: None,
         shared: bool = False,
         max_running: int | None = None,
+        over: Store | None = None,
     ) -> None:
-        """`shared`: other processes perform runs, too."""
+        """`shared`: other processes perform runs, too. `over`: another store than the one in memory."""
         self.clock = LoopClock()
         self.store = MemoryStore(data or MemoryData())
-        self.runs = Runs(self.store, self.clock.monotonic)
-        self.cursors, self.dead_letters = Cursors(self.store), DeadLetters(self.store)
-        self.marks = ScheduleMarks(self.store)
+        store = over or self.store
+        self.runs = Runs(store, self.clock.monotonic)
+        self.cursors, self.dead_letters = Cursors(store), DeadLetters(store)
+        self.marks = ScheduleMarks(store)
         self.check = ScriptedCheck(list(steps) or [answer()])
         self.heard = Heard()
         self.catalog = Catalog([entry()] if jobs is None else jobs)
         runner = Runner({"http": self.check}, Circuits(MemoryStates()), self.heard, self.clock, Redactor())
-        self.cancellations = Cancellations(self.store)
-        self.pauses = Pauses(self.store, self.clock.monotonic)
+        self.cancellations = Cancellations(store)
+        self.pauses = Pauses(store, self.clock.monotonic)
         going = Going(self.cancellations, self.clock)
         dispatch = InProcessDispatch(lambda ticket: self.worker.submit(ticket))
         dependents = Dependents(self.catalog, self.runs, self.pauses, dispatch, self.heard, self.clock)
-        slots = HeldSlots(Slots(self.store, owner), self.clock)
+        slots = HeldSlots(Slots(store, owner), self.clock)
         self.gates = gates_in_order(
             clock=self.clock,
             pauses=self.pauses,

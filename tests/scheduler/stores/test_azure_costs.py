@@ -1,0 +1,131 @@
+"""How many requests runs cost on Azure Tables, counted on the wire: see the arithmetic in docs/storage.md."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.data.tables.aio import TableServiceClient
+
+from jobs.runs import Ticket
+from scheduler.stores.azure_store import AzureTablesStore
+from scheduler.stores.runs import Claim, End, Held, Runs
+from scheduler.worker import FUNCTIONS
+from tests.parts.azurite import Azurite
+from tests.scheduler.fakes import Shop, entry
+from tests.scheduler.stores.samples import LEASE, NOON, run_of, ticket
+
+
+class Counting(AioHttpTransport):  # type: ignore[misc]  # azure.core does not tell its type
+    """The real transport; counts what it sends."""
+
+    requests = 0
+
+    async def send(self, request: Any, **config: Any) -> Any:
+        self.requests += 1
+        return await super().send(request, **config)
+
+
+@pytest.fixture
+def wire() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+async def store(azurite: Azurite, storage_prefix: str, wire: Counting) -> AsyncIterator[AzureTablesStore]:
+    service = TableServiceClient.from_connection_string(azurite.connection_string, transport=wire)
+    store = AzureTablesStore(service, storage_prefix)
+    # The tables are there before a test begins to count.
+    await store.get("history", "0", "none")
+    wire.requests = 0
+    yield store
+    await store.aclose()
+
+
+def tickets(number: int) -> list[Ticket]:
+    return [ticket(f"job-{place}") for place in range(number)]
+
+
+async def claimed(runs: Runs, wanted: list[Ticket]) -> list[Claim]:
+    answers = await runs.claim_all([(one, NOON + LEASE) for one in wanted], "me", NOON)
+    assert all(isinstance(answer, Claim) for answer in answers)
+    return [answer for answer in answers if isinstance(answer, Claim)]
+
+
+@pytest.mark.parametrize(("number", "most"), [(10, 0.8), (100, 0.12), (250, 0.08)])
+async def test_runs_of_a_batch_are_claimed_and_finished_by_far_less_than_a_request_each(
+    store: AzureTablesStore, wire: Counting, number: int, most: float
+) -> None:
+    runs = Runs(store)
+
+    claims = await claimed(runs, tickets(number))
+    await runs.finish_all([End(claim, run_of(claim.ticket)) for claim in claims])
+
+    assert wire.requests / number <= most
+
+
+async def test_a_run_alone_is_claimed_and_finished_by_a_request_each(store: AzureTablesStore, wire: Counting) -> None:
+    runs = Runs(store)
+
+    claim = await runs.claim(ticket(), "me", NOON + LEASE, NOON)
+    assert (isinstance(claim, Claim), wire.requests) == (True, 1)
+    await runs.finish(claim, run_of(ticket()))  # type: ignore[arg-type]  # it is a claim, see above
+
+    assert wire.requests == 2
+
+
+async def test_a_hundred_claims_are_renewed_by_a_request_for_each_part_of_the_history(
+    store: AzureTablesStore, wire: Counting
+) -> None:
+    runs = Runs(store)
+    claims = await claimed(runs, tickets(100))
+    wire.requests = 0
+
+    await runs.renew_all(claims, NOON + 2 * LEASE)
+
+    assert wire.requests <= 6
+
+
+async def test_a_batch_that_comes_again_costs_no_more_than_a_few_requests_for_each_ticket(
+    store: AzureTablesStore, wire: Counting
+) -> None:
+    runs = Runs(store)
+    await claimed(runs, tickets(20))
+    wire.requests = 0
+
+    again = await runs.claim_all([(one, NOON + LEASE) for one in tickets(20)], "other", NOON)
+
+    assert all(isinstance(answer, Held) for answer in again)
+    assert wire.requests <= 4 * 20
+
+
+async def test_a_worker_makes_less_than_one_request_a_run_for_a_batch_of_repeatable_runs(
+    store: AzureTablesStore, wire: Counting
+) -> None:
+    """All of it: claims ahead, what the gates ask, results, what a worker looks at now and then."""
+    jobs = [entry(f"job-{place}") for place in range(100)]
+    shop = Shop(jobs=jobs, ways=FUNCTIONS, shared=True, over=store)
+    planned = [shop.ticket(0.5, f"job-{place}") for place in range(100)]
+
+    ends = await shop.worker.perform_batch(planned)
+    made = wire.requests
+
+    assert [end for _, end in ends if end is not None] == []
+    assert len((await shop.runs.list(outcome="succeeded", limit=200)).records) == 100
+    assert made / 100 <= 0.3
+
+
+@pytest.mark.parametrize("effect", ["once", "repeatable"])
+async def test_a_run_that_nothing_travels_with_takes_at_most_three_requests(
+    store: AzureTablesStore, wire: Counting, effect: str
+) -> None:
+    shop = Shop(jobs=[entry(effect=effect)], ways=FUNCTIONS, shared=True, over=store)
+    await shop.pauses.active(shop.clock.now())
+    wire.requests = 0
+
+    await shop.worker.perform(shop.ticket(0.2))
+
+    assert wire.requests <= 3
+    assert len((await shop.runs.list(outcome="succeeded")).records) == 1
