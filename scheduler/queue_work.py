@@ -84,10 +84,11 @@ class QueueWork:
                 again[int(end.until.timestamp() // TOGETHER_S)].append((end.until, ticket))
             elif isinstance(end, Held) and self._may_be_untold(ticket, delivery):
                 await self._tell(end.record.run, failures)
+        if failures:
+            # The others come again with the whole message: sent on their own as well, they would be more each time.
+            raise failures[0]
         for later in again.values():
             await self._dispatch.send([ticket for _, ticket in later], not_before=max(until for until, _ in later))
-        if failures:
-            raise failures[0]
 
     def _may_be_untold(self, ticket: Ticket, delivery: int) -> bool:
         """Whether the finished run of this ticket may be one of an owner that died before it told anybody.

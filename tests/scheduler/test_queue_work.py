@@ -19,6 +19,17 @@ from tests.scheduler.post import Post
 from tests.scheduler.stores.memory import MemoryData
 
 
+def is_away_for(shop: Shop, failing: Ticket) -> None:
+    """The store takes no claim of this one."""
+    claim_all = shop.runs.claim_all
+
+    async def away(wanted: list[tuple[Ticket, datetime]], owner: str, now: datetime) -> Sequence[object]:
+        answers = iter(await claim_all([one for one in wanted if one[0] != failing], owner, now))
+        return [StoreUnavailable("the store is away") if ticket == failing else next(answers) for ticket, _ in wanted]
+
+    shop.runs.claim_all = away  # type: ignore[method-assign, assignment]  # stands in for a store that goes away
+
+
 @virtual_time
 async def test_each_ticket_of_a_batch_starts_at_its_instant() -> None:
     shop = Shop(jobs=[entry("a"), entry("b")])
@@ -105,18 +116,29 @@ async def test_one_ticket_that_cannot_be_claimed_stops_no_other_and_fails_the_me
     shop = Shop(jobs=[entry("a"), entry("b")])
     post = Post(shop)
     first, second = shop.ticket(0, "a"), shop.ticket(0.5, "b")
-    claim_all = shop.runs.claim_all
-
-    async def away_for_a(wanted: list[tuple[Ticket, datetime]], owner: str, now: datetime) -> Sequence[object]:
-        answers = iter(await claim_all([one for one in wanted if one[0] != first], owner, now))
-        return [StoreUnavailable("the store is away") if ticket == first else next(answers) for ticket, _ in wanted]
-
-    # Stands in for a store that goes away.
-    shop.runs.claim_all = away_for_a  # type: ignore[method-assign, assignment]
+    is_away_for(shop, first)
     with pytest.raises(StoreUnavailable):
         await post.work.perform_batch(encode(Batch((first, second))))
 
     assert [event.run.job for event in shop.heard.finished] == ["b"]
+
+
+@virtual_time
+async def test_what_another_owner_holds_is_not_sent_again_from_a_message_that_comes_again_anyway() -> None:
+    """It would be sent once more with each delivery, and each of these copies the same."""
+    data, jobs = MemoryData(), [entry("a"), entry("b")]
+    other = Shop(Hang("body", 9.0), data=data, jobs=jobs, owner="other")
+    shop = Shop(data=data, jobs=jobs)
+    post = Post(shop)
+    failing, held = shop.ticket(0, "a"), shop.ticket(0, "b")
+    other.worker.submit(held)
+    await asyncio.sleep(1)
+    is_away_for(shop, failing)
+    with pytest.raises(StoreUnavailable):
+        await post.work.perform_batch(encode(Batch((failing, held))))
+
+    assert post.dispatch.sent == []
+    await other.worker.drain(20)
 
 
 @virtual_time

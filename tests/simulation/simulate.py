@@ -110,7 +110,8 @@ def _silent(name: str) -> Iterator[None]:
 async def _functions(seed: int, jobs: int, hours: float, progress: Callable[[Progress], None]) -> Result:
     world = World(seed, _troubles(seed, jobs))
     _listen_for_mistakes(world)
-    catalog, tables, outside = _catalog(world, jobs), Tables(world), Outside(world)
+    catalog, tables = _catalog(world, jobs), Tables(world)
+    outside = Outside(world, catalog)
     oracle = Oracle(catalog, tables, outside)
     instances = Instances(world, seed, catalog, tables, outside)
     for _ in range(world.luck.choice((2, 3)) + jobs // JOBS_AN_INSTANCE):
@@ -133,7 +134,8 @@ async def _functions(seed: int, jobs: int, hours: float, progress: Callable[[Pro
 async def _embedded(seed: int, jobs: int, hours: float, progress: Callable[[Progress], None]) -> Result:
     world = World(seed, replace(_troubles(seed, jobs), lost_answers=0.0, unavailable=0.0, skew_s=0.0))
     _listen_for_mistakes(world)
-    catalog, tables, outside = _catalog(world, jobs), Tables(world), Outside(world)
+    catalog, tables = _catalog(world, jobs), Tables(world)
+    outside = Outside(world, catalog)
     oracle = Oracle(catalog, tables, outside)
     process = Embedded(world, seed, catalog, tables, outside)
     process.start()
@@ -202,10 +204,12 @@ def _troubles(seed: int, jobs: int) -> Troubles:
 
 
 def _catalog(world: World, jobs: int) -> Catalog:
-    return Catalog(Entry(_job(world, f"job-{number:02d}"), "jobs.yaml:1") for number in range(jobs))
+    # Runs that wait are asked again and again, which takes time: in a quarter of the seeds there are some.
+    waits = world.luck.random() < 0.25
+    return Catalog(Entry(_job(world, f"job-{number:02d}", waits=waits), "jobs.yaml:1") for number in range(jobs))
 
 
-def _job(world: World, name: str) -> JobDefinition:
+def _job(world: World, name: str, *, waits: bool) -> JobDefinition:
     luck = world.luck
     (schedule,) = luck.choices(_SCHEDULES, _WEIGHTS)
     definition: dict[str, Any] = {
@@ -217,10 +221,13 @@ def _job(world: World, name: str) -> JobDefinition:
             "policy": luck.choice(("none", "last", "all")),
             "within": luck.choice(("5m", "1h")),
         },
-        "overlap": luck.choice(("skip", "allow")),
+        "overlap": luck.choice(("skip", "allow", *(("buffer_one", "buffer_all", "cancel_previous") if waits else ()))),
         "dead_letter": luck.random() < 0.3,
         "retry": {"attempts": luck.choice((1, 3))},
     }
+    if waits and luck.random() < 0.2:
+        limit = luck.choice((1, 2))
+        definition["concurrency_group"] = {"name": f"group-{limit}", "limit": limit, "wait": luck.choice(("5s", "2m"))}
     if luck.random() < 0.2:
         definition["circuit"] = {"consecutive_failures": 2, "open_for": "2m"}
     return JobDefinition.model_validate(definition)

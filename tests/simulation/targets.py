@@ -8,9 +8,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from jobs.checks.port import Call
+from jobs.definition import JobDefinition
 from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.runs import ErrorClass, Observation, Outcome, Phases, Ticket
 from jobs.targets import Target
+from scheduler.catalog import Catalog
 from tests.simulation.process import Process, World
 
 
@@ -19,6 +21,7 @@ class Outside:
     """Everything that others saw of the processes: executions and announced ends, by run id."""
 
     world: World
+    catalog: Catalog
     executions: Counter[str] = field(default_factory=Counter)
     told: dict[str, list[Outcome]] = field(default_factory=dict)
     latest: dict[str, Process] = field(default_factory=dict)
@@ -36,10 +39,26 @@ class Outside:
         if other is not process and other.alive:
             self.world.violations.append(f"run {run_id} goes on in {process.name} though {other.name} has begun it")
         self.asking[run_id] = process
+        self._judge_turns(run_id)
 
     def answered(self, run_id: str, process: Process) -> None:
         if self.asking.get(run_id) is process:
             del self.asking[run_id]
+
+    def _judge_turns(self, run_id: str) -> None:
+        """Runs that take turns do not go on together, nor more of a group than its limit says."""
+        going = [other for other, process in self.asking.items() if process.alive]
+        job = self._job(run_id)
+        group = job.concurrency_group
+        of_job = [other for other in going if self._job(other) is job]
+        if job.overlap.startswith(("buffer", "cancel")) and len(of_job) > 1:
+            self.world.violations.append(f"these go on together (overlap: {job.overlap}): {', '.join(of_job)}")
+        of_group = [other for other in going if group is not None and _group(self._job(other)) == _group(job)]
+        if group is not None and len(of_group) > group.limit:
+            self.world.violations.append(f"these go on together in group {group.name}: {', '.join(of_group)}")
+
+    def _job(self, run_id: str) -> JobDefinition:
+        return self.catalog.get(run_id.rpartition("@")[0]).job
 
     def forget(self, run_id: str) -> None:
         """It was judged."""
@@ -47,6 +66,10 @@ class Outside:
         self.told.pop(run_id, None)
         self.latest.pop(run_id, None)
         self.asking.pop(run_id, None)
+
+
+def _group(job: JobDefinition) -> str | None:
+    return None if job.concurrency_group is None else job.concurrency_group.name
 
 
 class ListenerOf:
