@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from jobs.runs import ErrorClass, Outcome, Run
+from jobs.runs import ErrorClass, Outcome, Run, Ticket
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import Store, StoreUnavailable
 from scheduler.stores.runs import Record, Runs
@@ -56,6 +56,12 @@ class Account:
     """Jobs whose target must not see a run twice."""
     lettered: frozenset[str] = frozenset()
     """Jobs whose failed runs become dead letters."""
+    followers: Mapping[str, str] = field(default_factory=dict)
+    """Jobs without a schedule, each with the job whose every run leads to one of its own."""
+
+    @property
+    def all_jobs(self) -> tuple[str, ...]:
+        return (*self.jobs, *self.followers)
 
     async def complete(self, store: Store, within: float) -> None:
         """Until every instant has a finished run. Raises TimeoutError, with what is missing."""
@@ -66,6 +72,9 @@ class Account:
                 for job in self.jobs:
                     while missing := await self._unfinished(runs, job):  # noqa: ASYNC110 - it is in a store
                         await asyncio.sleep(0.25)
+                for job, first in self.followers.items():
+                    while missing := await self._not_followed(runs, job, first):  # noqa: ASYNC110 - the same
+                        await asyncio.sleep(0.25)
         except TimeoutError:
             raise TimeoutError(f"not finished after {within} s: {', '.join(missing)}") from None
 
@@ -73,6 +82,7 @@ class Account:
         """What is wrong, one sentence each. `hits`: how often the target was asked, by run id."""
         return [
             *(problem for job in self.jobs for problem in self._of_job(job, kept.of_jobs[job])),
+            *(problem for job, first in self.followers.items() for problem in self._of_follower(job, first, kept)),
             *_of_lists(kept),
             *(problem for run in _finished(kept.of_all) for problem in self._of_run(run, kept, hits[run.id])),
             *(
@@ -108,6 +118,17 @@ class Account:
                 left[at] = state
         return [f"{job} at {at:%H:%M:%S}: {state}" for at, state in left.items()]
 
+    async def _not_followed(self, runs: Runs, job: str, first: str) -> list[str]:
+        try:
+            records = [record async for record in _records(runs, job)]
+        except StoreUnavailable as error:
+            return [str(error)]
+        ended = {record.ticket.correlation_id for record in records if record.run is not None}
+        return [f"{job} after {run_id}" for run_id in self._runs_of(first) if run_id not in ended]
+
+    def _runs_of(self, job: str) -> Iterator[str]:
+        return (Ticket.scheduled(job, at, "").id for at in self._instants())
+
     def _instants(self) -> Iterator[datetime]:
         at = self.since
         while at <= self.until:
@@ -120,6 +141,13 @@ class Account:
             if found[at] != 1:
                 yield f"{job} has {found[at]} records of what was due at {at:%H:%M:%S}"
         yield from (f"{job} was never due at {at}" for at in found if at.microsecond)
+
+    def _of_follower(self, job: str, first: str, kept: Kept) -> Iterator[str]:
+        found = Counter(record.ticket.correlation_id for record in kept.of_jobs[job])
+        # What was due after `until` may not have come so far.
+        for run_id in {*self._runs_of(first), *found}:
+            if found[run_id] != 1:
+                yield f"{job} has {found[run_id]} records of what follows from {run_id}"
 
     def _of_run(self, run: Run, kept: Kept, hits: int) -> Iterator[str]:
         if run.outcome is Outcome.SUCCEEDED and not hits:

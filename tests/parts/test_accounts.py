@@ -88,3 +88,20 @@ async def test_a_failed_run_of_a_job_with_dead_letters_has_to_be_one(store: Memo
     lettered = Account(("a",), AT, AT + SECOND, lettered=frozenset({"a"}))
     assert await problems(store) == []
     assert await problems(store, lettered) == ["a@20261125T015031.000Z was given up, but is no dead letter"]
+
+
+async def test_a_run_that_nothing_or_too_much_follows_from_is_told(store: MemoryStore) -> None:
+    await ran(store, AT)
+    await ran(store, AT + SECOND)
+    account = Account(("a",), AT, AT + SECOND, followers={"b": "a"})
+    for suffix in ("one", "two"):
+        of = Ticket.following("b", AT, "", suffix, ticket(AT).id)
+        run = Run(of.id, "b", of.trigger, Outcome.SKIPPED, AT, AT, AT, message="?", correlation_id=of.correlation_id)
+        await Runs(store).record(of, run)
+    found = account.problems(
+        await kept(store, account.all_jobs), Counter({ticket(AT).id: 1, ticket(AT + SECOND).id: 1})
+    )
+    assert sorted(found) == [
+        "b has 0 records of what follows from a@20261125T015031.000Z",
+        "b has 2 records of what follows from a@20261125T015030.000Z",
+    ]
