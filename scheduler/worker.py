@@ -158,7 +158,7 @@ class Worker:
         self._take(tickets, self._batch(tickets, self._log_end))
 
     def submit_claimed(self, *claims: Claim) -> None:
-        """Perform a ticket that was claimed for this process already; several one after the other."""
+        """Perform a ticket that was claimed for this process already, at its instant; several one after the other."""
         for claim in claims:
             entry = self._parts.catalog.find(claim.ticket.job)
             self._parts.claiming.holds(claim, entry.job if entry else None)
@@ -292,7 +292,13 @@ class Worker:
         return ends
 
     async def _claimed_turn(self, claims: Sequence[Claim]) -> None:
-        for claim in claims:
+        for number, claim in enumerate(claims):
+            try:
+                # A process that died may have claimed it ahead of its instant.
+                await self._parts.waiting.until(claim.ticket.due_at)
+            except asyncio.CancelledError:
+                await _all(self._parts.claiming.give_back(left) for left in claims[number:])
+                raise
             await self._one(claim.ticket, claim, self._log_end)
 
     async def _one(self, ticket: Ticket, claim: Claim | Held | StoreError | None, told: Told) -> tuple[Ticket, End]:

@@ -152,6 +152,8 @@ class Account:
     def _of_run(self, run: Run, kept: Kept, hits: int) -> Iterator[str]:
         if run.outcome is Outcome.SUCCEEDED and not hits:
             yield f"{run.id} succeeded, but its target was not asked"
+        if run.lateness_ms < 0:
+            yield f"{run.id} began {-run.lateness_ms:.0f} ms before its instant"
         if run.outcome is not Outcome.SUCCEEDED and not run.message:
             yield f"{run.id} {run.outcome} without a reason"
         given_up = run.error is ErrorClass.DEAD_LETTERED or (run.job in self.lettered and run.outcome.down)

@@ -57,6 +57,33 @@ async def test_a_run_that_was_due_a_moment_ago_is_run_again() -> None:
 
 
 @virtual_time
+async def test_a_run_that_was_claimed_ahead_waits_for_its_instant() -> None:
+    shop = Shop()
+    ticket = shop.ticket(2)
+    await claimed(shop, ticket)
+
+    run = await swept(shop, ticket)
+
+    assert run is not None
+    assert (run.outcome, run.started_at) == (Outcome.SUCCEEDED, ticket.due_at)
+
+
+@virtual_time
+async def test_a_run_that_waits_for_its_instant_is_given_back_at_the_end() -> None:
+    shop = Shop()
+    ticket = shop.ticket(2)
+    await claimed(shop, ticket)
+
+    await recovery_of(shop).sweep()
+    await asyncio.sleep(0)
+    await shop.worker.drain(1.0)
+
+    record = await shop.runs.get(ticket.id)
+    assert record is not None
+    assert (record.state, shop.check.calls) == (RunState.QUEUED, [])
+
+
+@virtual_time
 async def test_a_run_that_was_due_long_ago_is_recorded_as_interrupted() -> None:
     shop = Shop()
     ticket = shop.ticket(-30)
