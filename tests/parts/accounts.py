@@ -64,19 +64,31 @@ class Account:
         return (*self.jobs, *self.followers)
 
     async def complete(self, store: Store, within: float) -> None:
-        """Until every instant has a finished run. Raises TimeoutError, with what is missing."""
+        """Until every instant has a finished run, and what follows from it. Raises TimeoutError, with what is missing,
+        when nothing more has ended for `within` seconds: how long all of it takes is up to the machine."""
         runs = Runs(store)
-        missing: list[str] = []
+        before: list[str] = []
+        ends_at = 0.0
+        while missing := await self._missing(runs):
+            now = asyncio.get_running_loop().time()
+            if missing != before:
+                before, ends_at = missing, now + within
+            if now > ends_at:
+                raise TimeoutError(f"nothing has ended for {within} s: {', '.join(missing)}")
+            await asyncio.sleep(0.25)
+
+    async def _missing(self, runs: Runs) -> list[str]:
+        """Of the first job that is not complete."""
         try:
-            async with asyncio.timeout(within):
-                for job in self.jobs:
-                    while missing := await self._unfinished(runs, job):  # noqa: ASYNC110 - it is in a store
-                        await asyncio.sleep(0.25)
-                for job, first in self.followers.items():
-                    while missing := await self._not_followed(runs, job, first):  # noqa: ASYNC110 - the same
-                        await asyncio.sleep(0.25)
-        except TimeoutError:
-            raise TimeoutError(f"not finished after {within} s: {', '.join(missing)}") from None
+            for job in self.jobs:
+                if missing := await self._unfinished(runs, job):
+                    return missing
+            for job, first in self.followers.items():
+                if missing := await self._not_followed(runs, job, first):
+                    return missing
+        except StoreUnavailable as error:
+            return [str(error)]  # on a machine that has too much to do
+        return []
 
     def problems(self, kept: Kept, hits: Counter[str]) -> list[str]:
         """What is wrong, one sentence each. `hits`: how often the target was asked, by run id."""
@@ -106,11 +118,7 @@ class Account:
 
     async def _unfinished(self, runs: Runs, job: str) -> list[str]:
         left = dict.fromkeys(self._instants(), "no record")
-        try:
-            states = await runs.states_between(job, self.since, self.until)
-        except StoreUnavailable as error:
-            return [str(error)]  # on a machine that has too much to do
-        for run_id, state in states.items():
+        for run_id, state in (await runs.states_between(job, self.since, self.until)).items():
             at = datetime.strptime(run_id.rpartition("@")[2], "%Y%m%dT%H%M%S.%f%z")
             if state in tuple(Outcome):
                 left.pop(at, None)
@@ -119,10 +127,7 @@ class Account:
         return [f"{job} at {at:%H:%M:%S}: {state}" for at, state in left.items()]
 
     async def _not_followed(self, runs: Runs, job: str, first: str) -> list[str]:
-        try:
-            records = [record async for record in _records(runs, job)]
-        except StoreUnavailable as error:
-            return [str(error)]
+        records = [record async for record in _records(runs, job)]
         ended = {record.ticket.correlation_id for record in records if record.run is not None}
         return [f"{job} after {run_id}" for run_id in self._runs_of(first) if run_id not in ended]
 
