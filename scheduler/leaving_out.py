@@ -42,8 +42,9 @@ class LeavingOut:
             return await self._skip_queued(ticket, run)
         if there is not None and (there.run is None or there.run.message != run.message):
             return False
-        # If it was there already, whoever recorded it may have died before it told anybody.
-        await self._telling.tell(run)
+        # If it was there already, whoever recorded it may have died before it told anybody. What follows from it has
+        # ids that come from its end, so it is told as history has it.
+        await self._telling.tell(run if there is None or there.run is None else there.run)
         return True
 
     async def leave_out(self, found: LeftOut) -> None:

@@ -65,7 +65,7 @@ class Elsewhere:
 
     async def enter(self, ticket: Ticket, entry: Entry) -> str | None:
         """Take the job's turn, which one run has at a time; or the id of the run that has it ("": unknown)."""
-        full = await self._slots.acquire(_turn(ticket.job), 1, ticket.id, entry.job.timeout.run)
+        full = await self._slots.acquire(_turn(ticket.job), 1, ticket, entry)
         return None if full is None else next(iter(full.holders), "")
 
     async def cancel(self, ticket: Ticket, run_ids: Iterable[str], asked: str) -> None:

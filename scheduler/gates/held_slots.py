@@ -11,6 +11,8 @@ from collections import defaultdict
 from datetime import timedelta
 
 from jobs.ports import Clock
+from jobs.runs import Ticket, Trigger
+from scheduler.catalog import Entry
 from scheduler.stores.slots import Full, Slots
 
 LEASE = 60.0
@@ -32,14 +34,17 @@ class HeldSlots:
         self._timer: asyncio.TimerHandle | None = None
         self._renewing: asyncio.Task[None] | None = None
 
-    async def acquire(self, group: str, limit: int, run_id: str, longest: float) -> Full | None:
-        """A slot for a run that takes `longest` seconds at most, until it is released; None: it has one.
+    async def acquire(self, group: str, limit: int, ticket: Ticket, entry: Entry) -> Full | None:
+        """A slot for the longest that the run may take, until it is released; None: it has one.
 
         To be asked again before the run begins if time has passed. Raises StoreUnavailable.
         """
+        run_id, longest = ticket.id, entry.job.timeout.run
         now, lease = self._clock.now(), timedelta(seconds=max(LEASE, longest + MARGIN))
         needed = timedelta(seconds=longest + NEEDED)
-        full = await self._slots.acquire(group, limit, run_id, now + lease, now, now + needed)
+        full = await self._slots.acquire(
+            group, limit, run_id, now + lease, now, now + needed, claimed=_is_claimed(ticket, entry)
+        )
         if full is not None:
             return full
         self._held[lease].add((group, run_id))
@@ -70,3 +75,9 @@ class HeldSlots:
         for lease, held in tuple(self._held.items()):
             await self._slots.renew({run_id for _, run_id in held}, self._clock.now() + lease)
         await self._slots.free_stuck()
+
+
+def _is_claimed(ticket: Ticket, entry: Entry) -> bool:
+    """Whether such tickets are claimed before the gates are asked. Others may wait at them in several processes, as a
+    message may be delivered twice."""
+    return ticket.trigger is Trigger.SCHEDULE and entry.job.effect == "repeatable"

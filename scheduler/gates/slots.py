@@ -95,7 +95,7 @@ class SlotGate:
         line.waiting[ticket.id] = Place.of(ticket)
         full = Full(())
         if line.in_order()[0] == ticket.id:
-            taken = await self._slots.acquire(room.partition, room.limit, ticket.id, entry.job.timeout.run)
+            taken = await self._slots.acquire(room.partition, room.limit, ticket, entry)
             if taken is None:
                 line.leave(ticket.id)
                 self._call_next(room)

@@ -58,13 +58,22 @@ class Slots:
         """Slots that were free when they were seen last: group, number, etag. They save looking."""
 
     async def acquire(
-        self, group: str, limit: int, run_id: str, until: datetime, now: datetime, needed: datetime | None = None
+        self,
+        group: str,
+        limit: int,
+        run_id: str,
+        until: datetime,
+        now: datetime,
+        needed: datetime | None = None,
+        *,
+        claimed: bool = True,
     ) -> Full | None:
         """A slot of the group for the run, until then; None: it has one. One that it has already is lengthened, unless
         that lasts until `needed` (None: until now).
 
         Of any number of runs at most `limit` have one at a time. What holds after a StoreUnavailable a later try or
-        `release` finds out. A slot of the same run in a process that died is taken over at once.
+        `release` finds out. A slot that the run has in another process is taken over at once if the run is `claimed`
+        here, as the other one has died then; if not, both may be at it, and the slot is the other one's.
 
         Raises:
             StoreUnavailable
@@ -77,6 +86,9 @@ class Slots:
         live: list[str] = []
         for _ in range(_TRIES):
             rows = await self._rows(group)
+            theirs = [row for row in rows if row.run_id == run_id and row.owner != self._owner and row.live(now)]
+            if theirs and not claimed:
+                return Full((run_id,))
             if await self._taken(group, rows, limit, run_id, until, now):
                 return None
             live = [row.run_id for row in rows if row.live(now)]

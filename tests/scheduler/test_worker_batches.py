@@ -262,3 +262,15 @@ async def test_a_run_that_was_finished_unsettled_is_settled_soon_after_it_is_tol
 
     assert (told, before) == ([ticket.id], [ticket.id])
     assert await shop.runs.untold() == []
+
+
+@virtual_time
+async def test_what_is_left_out_and_told_again_is_followed_up_once() -> None:
+    shop = Shop(jobs=[entry("root"), entry("next", None, depends_on=["root"])])
+    ticket = shop.ticket(-30, "root")
+    for _ in range(2):
+        await shop.worker.skip(ticket, "it fell due while no scheduler was running")
+        await asyncio.sleep(5)
+    await shop.worker.settle()
+
+    assert len((await shop.runs.list(job="next")).records) == 1

@@ -111,6 +111,14 @@ async def test_the_slot_of_a_run_that_is_taken_over_from_a_dead_process_goes_alo
     assert await other.acquire(GROUP, 1, "a", at(70), at(10)) is None
 
 
+async def test_a_slot_is_not_taken_from_another_process_by_a_run_that_is_not_claimed(open_store: OpenStore) -> None:
+    one, other = Slots(await open_store(), "one"), Slots(await open_store(), "other")
+    await one.acquire(GROUP, 2, "a", at(60), at(0), claimed=False)
+
+    assert await other.acquire(GROUP, 2, "a", at(70), at(10), claimed=False) == Full(("a",))
+    assert await other.acquire(GROUP, 2, "a", at(130), at(70), claimed=False) is None
+
+
 async def test_of_many_who_take_slots_at_once_as_many_get_one_as_there_are(open_store: OpenStore) -> None:
     both = [Slots(await open_store(), "one"), Slots(await open_store(), "other")]
     ends = await asyncio.gather(
