@@ -9,7 +9,9 @@ from jobs.redaction import Redactor
 from jobs.running.circuits import Circuits
 from jobs.running.runner import Runner
 from scheduler.catalog import Catalog
+from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.embedded import PROGRESS_PAUSE
+from scheduler.follow_up import Dependents
 from scheduler.gates import HeldSlots, gates_in_order
 from scheduler.going import Going
 from scheduler.recovery import Recovery
@@ -24,9 +26,10 @@ from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.stores.slots import Slots
 from scheduler.ticker import Ticker
 from scheduler.worker import Worker
+from tests.simulation.outside import Outside
 from tests.simulation.process import Killed, Process, World
 from tests.simulation.storage import StoreOf, Tables
-from tests.simulation.targets import ListenerOf, Outside, ScriptedTarget
+from tests.simulation.targets import ListenerOf, ScriptedTarget
 
 
 class Embedded:
@@ -95,7 +98,9 @@ class Embedded:
         checks = {"http": ScriptedTarget(process, self._outside, self._seed)}
         circuits = Circuits(StoredCircuits(store))
         going = Going(Cancellations(store), process)
-        return Worker(
+        pauses = Pauses(store, process.monotonic)
+        dispatch = InProcessDispatch(lambda ticket: worker.submit(ticket))
+        worker = Worker(
             self._catalog,
             runs,
             Runner(checks, circuits, listener, process, Redactor(), self._world.luck.random),
@@ -106,10 +111,12 @@ class Embedded:
             going=going,
             gates=gates_in_order(
                 clock=process,
-                pauses=Pauses(store, process.monotonic),
+                pauses=pauses,
                 runs=runs,
                 cancel=going.cancel,
                 slots=HeldSlots(Slots(store, process.name), process),
             ),
             dead_letters=DeadLetters(store),
+            follow_up=Dependents(self._catalog, runs, pauses, dispatch, listener, process),
         )
+        return worker

@@ -12,6 +12,7 @@ from jobs.running.circuits import Circuits
 from jobs.running.runner import Runner
 from scheduler.catalog import Catalog
 from scheduler.dispatch.port import DispatchError
+from scheduler.follow_up import Dependents
 from scheduler.gates import Elsewhere, HeldSlots, gates_in_order
 from scheduler.going import Going
 from scheduler.queue_work import QueueWork, StillHeld
@@ -26,10 +27,11 @@ from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.stores.slots import Slots
 from scheduler.tick_work import TickWork
 from scheduler.worker import FUNCTIONS, Worker
+from tests.simulation.outside import Outside
 from tests.simulation.process import Killed, Process, World
 from tests.simulation.queue import DispatchOf, Message, Queue
 from tests.simulation.storage import StoreOf, Tables
-from tests.simulation.targets import ListenerOf, Outside, ScriptedTarget
+from tests.simulation.targets import ListenerOf, ScriptedTarget
 
 Works = tuple[TickWork, QueueWork]
 """What an instance's timer does, and what its queue triggers do."""
@@ -168,6 +170,8 @@ class Instances:
         checks = {"http": ScriptedTarget(process, self._outside, self._seed)}
         cancellations, slots = Cancellations(store), HeldSlots(Slots(store, process.name), process)
         going = Going(cancellations, process)
+        dispatch = DispatchOf(process, self.queue)
+        cursors, marks, pauses = Cursors(store), ScheduleMarks(store), Pauses(store, process.monotonic)
         worker = Worker(
             self._catalog,
             runs,
@@ -179,17 +183,16 @@ class Instances:
             going=going,
             gates=gates_in_order(
                 clock=process,
-                pauses=Pauses(store, process.monotonic),
+                pauses=pauses,
                 runs=runs,
                 cancel=going.cancel,
                 slots=slots,
                 elsewhere=Elsewhere(runs, slots, cancellations, process),
             ),
             dead_letters=dead_letters,
+            follow_up=Dependents(self._catalog, runs, pauses, dispatch, listener, process),
             ways=FUNCTIONS,
         )
-        dispatch = DispatchOf(process, self.queue)
-        cursors, marks, pauses = Cursors(store), ScheduleMarks(store), Pauses(store)
         return (
             TickWork(self._catalog, runs, worker, dispatch, cursors, marks, pauses, dead_letters, process),
             QueueWork(self._catalog, runs, worker, dispatch, dead_letters, process, owner=process.name),

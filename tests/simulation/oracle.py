@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from jobs.definition import JobDefinition
-from jobs.runs import ErrorClass, Outcome, Run
+from jobs.runs import ErrorClass, Outcome, Run, Trigger
 from jobs.schedules import Schedule
 from scheduler.catalog import Catalog
 from scheduler.stores import cursors, dead_letters, schedule_marks
 from scheduler.stores.run_codec import Record, decode
+from tests.simulation import chains
+from tests.simulation.chains import ChainJudge
+from tests.simulation.outside import Outside
+from tests.simulation.process import START
 from tests.simulation.storage import Tables
-from tests.simulation.targets import Outside
 
 CLOCKS_DIFFER = timedelta(seconds=2)
 """Of two instances that plan a new job at once, one may find that its schedule is in force since before the instant."""
@@ -46,6 +49,8 @@ class Oracle:
         self.problems: list[str] = []
         """What was wrong so far, one sentence each."""
         self.counted: Counter[str] = Counter()
+        self._end = START
+        self._chains = ChainJudge(catalog)
 
     def planned_until(self) -> datetime | None:
         row = self._tables.get(cursors.TABLE, cursors.PLANNED_UNTIL, "instant")
@@ -53,7 +58,9 @@ class Oracle:
 
     def judge(self, end: datetime) -> None:
         """Judge everything that fell due until `end` and was not judged before, and forget it."""
-        records = self._records(end)
+        since, self._end = self._end, end
+        self.problems += self._of_chains(since, end)
+        records = self._records(since, end)
         left_out = self._left_out()
         buried = self._buried(end)
         for entry in self.catalog:
@@ -67,11 +74,16 @@ class Oracle:
         self.problems += (f"the pointer to {key.run_id} is still open" for key in self._tables.left_open(end))
         self._forget(end)
 
-    def _records(self, end: datetime) -> defaultdict[str, dict[datetime, Record]]:
+    def _of_chains(self, since: datetime, end: datetime) -> list[str]:
+        runs = [record.run for record in map(decode, self._tables.runs_of(self._chains.jobs)) if record.run is not None]
+        return [*self._chains.problems(runs, since - chains.TAKES, end - chains.TAKES)]
+
+    def _records(self, since: datetime, end: datetime) -> defaultdict[str, dict[datetime, Record]]:
         found: defaultdict[str, dict[datetime, Record]] = defaultdict(dict)
         for row in self._tables.runs_until(end):
             record = decode(row)
-            found[record.ticket.job][record.ticket.due_at] = record
+            if record.ticket.due_at > since:
+                found[record.ticket.job][record.ticket.due_at] = record
         return found
 
     def _left_out(self) -> Mapping[str, Sequence[LeftOut]]:
@@ -110,7 +122,7 @@ class Oracle:
             due.update(_instants(job.schedule, since - CLOCKS_DIFFER, since))
             self._judged[job.name] = max(since, end)
         for at, record in records.items():
-            if at not in due:
+            if job.schedule is not None and at not in due:
                 yield f"run {record.ticket.id} was never due"
             if record.run is not None and self._is_untold(record.run, left_out):
                 yield f"nobody was told that run {record.ticket.id} {record.run.outcome}"
@@ -123,8 +135,13 @@ class Oracle:
         return self._judged.get(job)
 
     def _is_untold(self, run: Run, left_out: Sequence[LeftOut]) -> bool:
-        """What a tick that was cut short left out may stay so if a later tick told of a span that takes it in."""
+        """What a tick that was cut short left out may stay so if a later tick told of a span that takes it in.
+
+        And a run that is left out because of what it depends on, if the process died just after it recorded that.
+        """
         if run.outcome in self._outside.told.get(run.id, ()):
+            return False
+        if run.trigger is Trigger.DEPENDENCY and run.outcome is Outcome.SKIPPED:
             return False
         return _LEFT_OUT not in run.message or not any(some.first <= run.due_at < some.last for some in left_out)
 
@@ -149,7 +166,7 @@ class Oracle:
         self.counted["executed_again"] += max(0, self._outside.executions[run.id] - 1)
 
     def _forget(self, end: datetime) -> None:
-        for run_id in self._tables.forget_until(end):
+        for run_id in self._tables.forget_until(end, self._chains.jobs):
             self._outside.forget(run_id)
 
 

@@ -53,6 +53,8 @@ class World:
         self.away_until = 0.0
         """Loop time until which store and queue answer nobody."""
         self.violations: list[str] = []
+        self.alive: set[str] = set()
+        """Names of the living processes."""
         self._time = asyncio.get_running_loop().time
 
     @property
@@ -74,6 +76,7 @@ class Process:
         self.world = world
         self.name = name
         self.alive = True
+        world.alive.add(name)
         self._on_death = on_death
         self._skew = timedelta(seconds=world.luck.uniform(-1, 1) * world.troubles.skew_s)
         self._calls_left = world.luck.expovariate(1) * world.troubles.calls_between_kills
@@ -100,6 +103,7 @@ class Process:
     def kill(self) -> None:
         if self.alive:
             self.alive = False
+            self.world.alive.discard(self.name)
             self.world.kills += 1
             self._on_death(self)
 

@@ -11,15 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobs.definition import JobDefinition
-from scheduler.catalog import Catalog, Entry
+from tests.simulation.definitions import simulated_catalog
 from tests.simulation.embedded import Embedded
 from tests.simulation.functions import Instances
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.oracle import Oracle
+from tests.simulation.outside import Outside
 from tests.simulation.process import START, Killed, Troubles, World, true_time
 from tests.simulation.storage import Tables
-from tests.simulation.targets import Outside
 
 CALM_WITH_TICKS = 600.0
 """Seconds at the end without kills and faults, in which ticks make up for what was missed."""
@@ -35,20 +34,6 @@ JUDGED_AFTER = timedelta(hours=3)
 JOBS_AN_INSTANCE = 2500
 FIGURES = ("runs", "kills", "ticks", "redelivered", "executed_again", "left_out", "dead_lettered")
 """The counts of a result."""
-
-_SCHEDULES = (
-    "*/30 * * * * *",
-    "0 * * * * *",
-    "15 */2 * * * *",
-    "every 3m",
-    "0 */5 * * * *",
-    "every 7m",
-    "every 10m",
-    "30 */15 * * * *",
-    "every 20m",
-    "0 0 * * * *",
-)
-_WEIGHTS = (1, 2, 2, 4, 12, 12, 24, 24, 24, 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +95,7 @@ def _silent(name: str) -> Iterator[None]:
 async def _functions(seed: int, jobs: int, hours: float, progress: Callable[[Progress], None]) -> Result:
     world = World(seed, _troubles(seed, jobs))
     _listen_for_mistakes(world)
-    catalog, tables = _catalog(world, jobs), Tables(world)
+    catalog, tables = simulated_catalog(world.luck, jobs), Tables(world)
     outside = Outside(world, catalog)
     oracle = Oracle(catalog, tables, outside)
     instances = Instances(world, seed, catalog, tables, outside)
@@ -134,8 +119,8 @@ async def _functions(seed: int, jobs: int, hours: float, progress: Callable[[Pro
 async def _embedded(seed: int, jobs: int, hours: float, progress: Callable[[Progress], None]) -> Result:
     world = World(seed, replace(_troubles(seed, jobs), lost_answers=0.0, unavailable=0.0, skew_s=0.0))
     _listen_for_mistakes(world)
-    catalog, tables = _catalog(world, jobs), Tables(world)
-    outside = Outside(world, catalog)
+    catalog, tables = simulated_catalog(world.luck, jobs), Tables(world)
+    outside = Outside(world, catalog, alone=True)
     oracle = Oracle(catalog, tables, outside)
     process = Embedded(world, seed, catalog, tables, outside)
     process.start()
@@ -201,36 +186,6 @@ def _troubles(seed: int, jobs: int) -> Troubles:
         slow=(0.05, 0.5)[seed % 2],
         doubled=(0.01, 0.05)[seed // 2 % 2],
     )
-
-
-def _catalog(world: World, jobs: int) -> Catalog:
-    # Runs that wait are asked again and again, which takes time: in a quarter of the seeds there are some.
-    waits = world.luck.random() < 0.25
-    return Catalog(Entry(_job(world, f"job-{number:02d}", waits=waits), "jobs.yaml:1") for number in range(jobs))
-
-
-def _job(world: World, name: str, *, waits: bool) -> JobDefinition:
-    luck = world.luck
-    (schedule,) = luck.choices(_SCHEDULES, _WEIGHTS)
-    definition: dict[str, Any] = {
-        "name": name,
-        "schedule": schedule,
-        "check": {"kind": "http", "url": "http://127.0.0.1:9/"},
-        "expect": [{"status": 200}],
-        "catch_up": {
-            "policy": luck.choice(("none", "last", "all")),
-            "within": luck.choice(("5m", "1h")),
-        },
-        "overlap": luck.choice(("skip", "allow", *(("buffer_one", "buffer_all", "cancel_previous") if waits else ()))),
-        "dead_letter": luck.random() < 0.3,
-        "retry": {"attempts": luck.choice((1, 3))},
-    }
-    if waits and luck.random() < 0.2:
-        limit = luck.choice((1, 2))
-        definition["concurrency_group"] = {"name": f"group-{limit}", "limit": limit, "wait": luck.choice(("5s", "2m"))}
-    if luck.random() < 0.2:
-        definition["circuit"] = {"consecutive_failures": 2, "open_for": "2m"}
-    return JobDefinition.model_validate(definition)
 
 
 def _listen_for_mistakes(world: World) -> None:

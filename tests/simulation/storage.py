@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import builtins
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime, timedelta
 from itertools import count, groupby, islice
 
 from scheduler.stores.port import (
@@ -23,7 +23,12 @@ from scheduler.stores.port import (
 from scheduler.stores.run_codec import RunState, decode, status_of
 from scheduler.stores.run_keys import HISTORY, OPEN, RUN, SHARD_NAMES, RunKey
 from tests.simulation.keys import SortedKeys
-from tests.simulation.process import START, Process, World
+from tests.simulation.process import START, Process, World, true_time
+
+CLOCKS_DIFFER = timedelta(seconds=1)
+"""A process's clock is at most so far ahead of the true time: see Troubles.skew_s."""
+REMEMBERED = timedelta(hours=1)
+"""For so much longer the runs of some jobs are not forgotten."""
 
 
 class Tables:
@@ -58,6 +63,9 @@ class Tables:
         """Those that were due until then."""
         return (row for row in self._runs() if RunKey.read(row.key).due_at <= end)
 
+    def runs_of(self, jobs: Collection[str]) -> Iterator[Row]:
+        return (row for row in self._runs() if RunKey.read(row.key).job in jobs)
+
     def runs_with(self, text: str) -> Iterator[Row]:
         return (row for row in self._runs() if text in row.body)
 
@@ -66,11 +74,16 @@ class Tables:
         pointers = (key for name in SHARD_NAMES for key in self._rows[HISTORY, name] if key.startswith(OPEN))
         return (key for key in map(RunKey.read, pointers) if key.due_at <= end)
 
-    def forget_until(self, end: datetime) -> Iterator[str]:
-        """Forget the runs that were due until then; their ids. Whoever begins one of them later is found out."""
+    def forget_until(self, end: datetime, slowly: Collection[str]) -> Iterator[str]:
+        """Forget the runs that were due until then; their ids. Whoever begins one of them later is found out.
+
+        `slowly`: jobs whose runs are remembered a little longer.
+        """
         self._forgotten_until = end
         for row in [*self.runs_until(end)]:
             key = RunKey.read(row.key)
+            if key.job in slowly and key.due_at > end - REMEMBERED:
+                continue
             for place in (key.run, key.done, key.open):
                 if (found := self.get(HISTORY, key.shard, place)) is not None:
                     self.forget(HISTORY, found)
@@ -83,6 +96,19 @@ class Tables:
         place = (table, row.partition)
         del self._rows[place][row.key]
         self._keys[place].remove(row.key)
+
+    def _look_at_change(self, before: Row, after: Row) -> None:
+        if status_of(before) not in (RunState.QUEUED, RunState.RUNNING):
+            self._violated(f"run {decode(before).ticket.id} was recorded twice")
+        if not status_of(before) == status_of(after) == RunState.RUNNING:
+            return
+        was, now_is = decode(before), decode(after)
+        lives = was.lease_until is not None and was.lease_until > true_time() + CLOCKS_DIFFER
+        if lives and was.owner in self._world.alive and was.owner != now_is.owner:
+            self._violated(f"{now_is.owner} takes run {was.ticket.id} from {was.owner}, whose lease goes on")
+
+    def _violated(self, sentence: str) -> None:
+        self._world.violations.append(sentence)
 
     def _check(self, change: Change) -> None:
         found = self._rows[change.table, change.partition].get(change.key)
@@ -102,19 +128,16 @@ class Tables:
         if found is None:
             self._keys[place].add(change.key)
             if _is_a_run(change) and (key := RunKey.read(change.key)).due_at <= self._forgotten_until:
-                self._world.violations.append(f"run {key.run_id} begins long after it was judged")
-        elif _is_a_run(change) and found.body != change.body and _is_finished(found):
-            self._world.violations.append(f"run {decode(found).ticket.id} was recorded twice")
-        rows[change.key] = row = Row(change.partition, change.key, change.body, f"e{next(self._etags)}")
+                self._violated(f"run {key.run_id} begins long after it was judged")
+        row = Row(change.partition, change.key, change.body, f"e{next(self._etags)}")
+        if found is not None and _is_a_run(change) and found.body != change.body:
+            self._look_at_change(found, row)
+        rows[change.key] = row
         return row.etag
 
 
 def _is_a_run(change: Change) -> bool:
     return change.table == HISTORY and change.key.startswith(RUN)
-
-
-def _is_finished(row: Row) -> bool:
-    return status_of(row) not in (RunState.QUEUED, RunState.RUNNING)
 
 
 class StoreOf:

@@ -39,7 +39,7 @@ def test_every_due_instant_is_accounted_for_once_through_any_crash(first: int, s
 
 
 @pytest.mark.slow
-def test_an_embedded_process_that_is_killed_runs_and_records_nothing_twice(simulated: Seeds) -> None:
+def test_an_embedded_process_that_is_killed_loses_and_doubles_nothing(simulated: Seeds) -> None:
     results = simulated(range(30), embedded=True)
 
     assert [f"seed {result.seed}: {sentence}" for result in results for sentence in result.violations] == []

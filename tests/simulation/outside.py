@@ -1,0 +1,75 @@
+"""What others see of the processes: who executes which run, and what ends are announced. Some of it must not be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from jobs.runs import Outcome
+from scheduler.catalog import Catalog
+from tests.simulation.process import Process, World
+
+
+@dataclass
+class Outside:
+    """By run id. `alone`: every run is in one process, so that also runs that are left out know of each other."""
+
+    world: World
+    catalog: Catalog
+    alone: bool = False
+    executions: Counter[str] = field(default_factory=Counter)
+    told: dict[str, list[Outcome]] = field(default_factory=dict)
+    latest: dict[str, Process] = field(default_factory=dict)
+    asking: dict[str, tuple[str, Process]] = field(default_factory=dict)
+    """Runs whose target is being asked: the job, and who asks."""
+
+    def begin(self, run_id: str, job: str, process: Process) -> None:
+        self.executions[run_id] += 1
+        if (other := self._asks(run_id)) is not None:
+            self._violated(f"run {run_id} goes on in {other.name} and begins in {process.name}")
+        if self.executions[run_id] > 1 and self.catalog.get(job).job.effect == "once":
+            self._violated(f"run {run_id} begins again, and its effect is to happen once")
+        self.latest[run_id] = process
+
+    def ask(self, run_id: str, job: str, process: Process) -> None:
+        other = self.latest[run_id]
+        if other is not process and other.alive:
+            self._violated(f"run {run_id} goes on in {process.name} though {other.name} has begun it")
+        self.asking[run_id] = (job, process)
+        self._look_for_too_many(run_id, job)
+
+    def answered(self, run_id: str, process: Process) -> None:
+        if run_id in self.asking and self.asking[run_id][1] is process:
+            del self.asking[run_id]
+
+    def forget(self, run_id: str) -> None:
+        """It was judged."""
+        del self.executions[run_id]
+        self.told.pop(run_id, None)
+        self.latest.pop(run_id, None)
+        self.asking.pop(run_id, None)
+
+    def _asks(self, run_id: str) -> Process | None:
+        """The process that asks the run's target; None also if it died."""
+        _, process = self.asking.get(run_id, ("", None))
+        return process if process is not None and process.alive else None
+
+    def _look_for_too_many(self, run_id: str, job: str) -> None:
+        """At once in living processes: of a job whose runs take turns, and of a concurrency group."""
+        going = [(other, name) for other, (name, _) in self.asking.items() if self._asks(other)]
+        definition = self.catalog.get(job).job
+        taking_turns = definition.overlap != "allow" and (self.alone or definition.overlap != "skip")
+        if taking_turns and (others := [other for other, name in going if name == job and other != run_id]):
+            self._violated(f"run {run_id} goes on together with {others[0]} (overlap: {definition.overlap})")
+        group = definition.concurrency_group
+        if group is not None:
+            members = [other for other, name in going if self._group_of(name) == group.name]
+            if len(members) > group.limit:
+                self._violated(f"{len(members)} runs of group {group.name} go on: {', '.join(members)}")
+
+    def _group_of(self, job: str) -> str | None:
+        group = self.catalog.get(job).job.concurrency_group
+        return None if group is None else group.name
+
+    def _violated(self, sentence: str) -> None:
+        self.world.violations.append(sentence)
