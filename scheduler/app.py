@@ -34,9 +34,7 @@ from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Depths, Dispatch
 from scheduler.dispatch.queues import run_queue
 from scheduler.follow_up import Dependents
-from scheduler.following import FollowUp
 from scheduler.gates import Elsewhere, Gates, HeldSlots, gates_in_order
-from scheduler.going import Going
 from scheduler.health import Health
 from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Replaying, Running
 from scheduler.probes import circuits_health, configuration_health, secrets_health, store_health, telemetry_health
@@ -55,7 +53,9 @@ from scheduler.stores.slots import Slots
 from scheduler.tick_work import TickWork
 from scheduler.version import VERSION
 from scheduler.watchdog import JobWatch, Noted, Taking, Watchdog, WatchedRuns
-from scheduler.worker import EMBEDDED, FUNCTIONS, Worker
+from scheduler.work.following import FollowUp
+from scheduler.work.going import Going
+from scheduler.work.worker import EMBEDDED, FUNCTIONS, Worker
 
 TELEMETRY_PATIENCE = 1.0
 """Seconds for the last telemetry to leave at the end."""

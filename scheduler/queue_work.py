@@ -18,8 +18,8 @@ from scheduler.dispatch.batches import BadMessage, decode
 from scheduler.dispatch.port import Dispatch
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.runs import Held, Runs
-from scheduler.telling import NotFollowedUp
-from scheduler.worker import Worker
+from scheduler.work.telling import NotFollowedUp
+from scheduler.work.worker import Worker
 
 _log = logging.getLogger("scheduler.queue_work")
 

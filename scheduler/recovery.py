@@ -19,9 +19,9 @@ from jobs.runs import Run, Ticket, Trigger
 from scheduler.catalog import Catalog, Entry
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, Record, Runs, RunState
-from scheduler.telling import NotFollowedUp
 from scheduler.ticker import STILL_ON_TIME
-from scheduler.worker import Worker
+from scheduler.work.telling import NotFollowedUp
+from scheduler.work.worker import Worker
 
 _log = logging.getLogger("scheduler.recovery")
 

@@ -21,8 +21,8 @@ from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.runs import Runs, RunState
 from scheduler.stores.schedule_marks import ScheduleMarks
-from scheduler.telling import NotFollowedUp
-from scheduler.worker import Worker
+from scheduler.work.telling import NotFollowedUp
+from scheduler.work.worker import Worker
 
 _log = logging.getLogger("scheduler.tick_work")
 

@@ -14,7 +14,7 @@ from scheduler.operations.errors import Conflict, NotThere
 from scheduler.operations.running import Running
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.runs import Claim, ClaimLost, Record, Runs, RunState
-from scheduler.telling import NotFollowedUp, Telling
+from scheduler.work.telling import NotFollowedUp, Telling
 
 _log = logging.getLogger("scheduler.operations")
 

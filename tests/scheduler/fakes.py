@@ -15,9 +15,7 @@ from scheduler.catalog import Catalog, Entry
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
 from scheduler.follow_up import Dependents
-from scheduler.following import FollowUp
 from scheduler.gates import Elsewhere, HeldSlots, gates_in_order
-from scheduler.going import Going
 from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Replaying, Running
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.cursors import Cursors
@@ -27,7 +25,9 @@ from scheduler.stores.port import Store
 from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.stores.slots import Slots
-from scheduler.worker import EMBEDDED, Ways, Worker
+from scheduler.work.following import FollowUp
+from scheduler.work.going import Going
+from scheduler.work.worker import EMBEDDED, Ways, Worker
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import Heard, ScriptedCheck, Step, answer
 from tests.jobs.running.virtual_time import LoopClock

@@ -13,7 +13,6 @@ from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.embedded import PROGRESS_PAUSE
 from scheduler.follow_up import Dependents
 from scheduler.gates import HeldSlots, gates_in_order
-from scheduler.going import Going
 from scheduler.recovery import Recovery
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
@@ -25,7 +24,8 @@ from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.stores.slots import Slots
 from scheduler.ticker import Ticker
-from scheduler.worker import Worker
+from scheduler.work.going import Going
+from scheduler.work.worker import Worker
 from tests.simulation.outside import Outside
 from tests.simulation.process import Killed, Process, World
 from tests.simulation.storage import StoreOf, Tables

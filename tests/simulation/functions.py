@@ -14,7 +14,6 @@ from scheduler.catalog import Catalog
 from scheduler.dispatch.port import DispatchError
 from scheduler.follow_up import Dependents
 from scheduler.gates import Elsewhere, HeldSlots, gates_in_order
-from scheduler.going import Going
 from scheduler.queue_work import QueueWork, StillHeld
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
@@ -26,7 +25,8 @@ from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.stores.slots import Slots
 from scheduler.tick_work import TickWork
-from scheduler.worker import FUNCTIONS, Worker
+from scheduler.work.going import Going
+from scheduler.work.worker import FUNCTIONS, Worker
 from tests.simulation.outside import Outside
 from tests.simulation.process import Killed, Process, World
 from tests.simulation.queue import DispatchOf, Message, Queue

@@ -10,12 +10,12 @@ from jobs.running.verdicts import cancelled_run, skipped_run
 from jobs.runs import Outcome, Run, Ticket
 from scheduler.catalog import Entry
 from scheduler.gates import Elsewhere, Gates, HeldSlots, Skip, Wait, gates_in_order
-from scheduler.going import Going
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Store
 from scheduler.stores.runs import Claim, Runs
 from scheduler.stores.slots import Slots
+from scheduler.work.going import Going
 from tests.jobs.running.virtual_time import LoopClock
 from tests.scheduler.stores.samples import run_of
 

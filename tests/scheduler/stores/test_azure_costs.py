@@ -12,7 +12,7 @@ from azure.data.tables.aio import TableServiceClient
 from jobs.runs import Ticket
 from scheduler.stores.azure_store import AzureTablesStore
 from scheduler.stores.runs import Claim, End, Held, Runs
-from scheduler.worker import FUNCTIONS
+from scheduler.work.worker import FUNCTIONS
 from tests.parts.azurite import Azurite
 from tests.scheduler.fakes import Shop, entry
 from tests.scheduler.stores.samples import LEASE, NOON, run_of, ticket

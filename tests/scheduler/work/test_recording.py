@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from jobs.runs import Outcome
-from scheduler.recording import LARGEST_GROUP
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import End
-from scheduler.worker import EMBEDDED, FUNCTIONS, Ways
+from scheduler.work.recording import LARGEST_GROUP
+from scheduler.work.worker import EMBEDDED, FUNCTIONS, Ways
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry

@@ -12,10 +12,10 @@ import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket
 from scheduler.gates import Wait
-from scheduler.recording import NotRecorded
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.runs import RunState
-from scheduler.worker import FUNCTIONS
+from scheduler.work.recording import NotRecorded
+from scheduler.work.worker import FUNCTIONS
 from tests.jobs.running.run_parts import REFUSED, Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry

@@ -13,10 +13,10 @@ from dataclasses import replace
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog import Catalog
-from scheduler.leaving_out import LeavingOut
 from scheduler.planning.left_out import LeftOut
 from scheduler.stores.port import StoreError
-from scheduler.unstored import Unstored
+from scheduler.work.leaving_out import LeavingOut
+from scheduler.work.unstored import Unstored
 
 _log = logging.getLogger("scheduler.worker")
 

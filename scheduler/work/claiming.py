@@ -13,10 +13,10 @@ from jobs.definition import JobDefinition
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog import Catalog
-from scheduler.going import Going
-from scheduler.leases import Leases
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, ClaimLost, Held, Runs
+from scheduler.work.going import Going
+from scheduler.work.leases import Leases
 
 _log = logging.getLogger("scheduler.worker")
 

@@ -9,12 +9,12 @@ from jobs.ports import Clock
 from jobs.running.verdicts import skipped_run
 from jobs.runs import Run, Ticket
 from scheduler.catalog import Catalog
-from scheduler.claiming import Claiming
 from scheduler.planning.left_out import LeftOut
-from scheduler.recording import PATIENCE, Recorder
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, End, Record, Runs, RunState
-from scheduler.telling import Telling
+from scheduler.work.claiming import Claiming
+from scheduler.work.recording import PATIENCE, Recorder
+from scheduler.work.telling import Telling
 
 _log = logging.getLogger("scheduler.worker")
 

@@ -20,22 +20,22 @@ from jobs.ports import Clock
 from jobs.running.runner import Runner
 from jobs.runs import Run, Ticket
 from scheduler.catalog import Catalog
-from scheduler.claiming import STILL_ON_TIME, Claiming
-from scheduler.following import FollowUp, NothingFollows
 from scheduler.gates import Gates, Wait
-from scheduler.going import Going
-from scheduler.leases import Leases
-from scheduler.leaving_out import LeavingOut
-from scheduler.performing import Parts, Performing
 from scheduler.planning.left_out import LeftOut
-from scheduler.recording import NotRecorded, Recorder
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, Held, Runs
-from scheduler.telling import NotFollowedUp, Telling
-from scheduler.unclaimed import Unclaimed
-from scheduler.unstored import Unstored
-from scheduler.waiting import Waiting
+from scheduler.work.claiming import STILL_ON_TIME, Claiming
+from scheduler.work.following import FollowUp, NothingFollows
+from scheduler.work.going import Going
+from scheduler.work.leases import Leases
+from scheduler.work.leaving_out import LeavingOut
+from scheduler.work.performing import Parts, Performing
+from scheduler.work.recording import NotRecorded, Recorder
+from scheduler.work.telling import NotFollowedUp, Telling
+from scheduler.work.unclaimed import Unclaimed
+from scheduler.work.unstored import Unstored
+from scheduler.work.waiting import Waiting
 
 _log = logging.getLogger("scheduler.worker")
 

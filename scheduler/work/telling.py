@@ -11,10 +11,10 @@ import logging
 from jobs.events import RunFinished, RunListener
 from jobs.runs import Run
 from scheduler.dispatch.port import DispatchError
-from scheduler.following import FollowUp
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Runs
+from scheduler.work.following import FollowUp
 
 _log = logging.getLogger("scheduler.worker")
 

@@ -18,16 +18,16 @@ from jobs.running.runner import Runner
 from jobs.running.verdicts import cancelled_run, interrupted_run, skipped_run
 from jobs.runs import Run, Ticket, Trigger
 from scheduler.catalog import Catalog, Entry
-from scheduler.claiming import Claiming
 from scheduler.gates import Gates, Skip, Wait
-from scheduler.going import Going
-from scheduler.leases import Leases
-from scheduler.recording import Recorder
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, ClaimLost, End, Held, Runs
-from scheduler.telling import Telling
-from scheduler.waiting import Waiting
+from scheduler.work.claiming import Claiming
+from scheduler.work.going import Going
+from scheduler.work.leases import Leases
+from scheduler.work.recording import Recorder
+from scheduler.work.telling import Telling
+from scheduler.work.waiting import Waiting
 
 _log = logging.getLogger("scheduler.worker")
 

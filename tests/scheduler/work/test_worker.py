@@ -11,9 +11,9 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket
-from scheduler.recording import NotRecorded
 from scheduler.stores.port import Change, StoreError, StoreUnavailable
 from scheduler.stores.runs import End, Held, RunState
+from scheduler.work.recording import NotRecorded
 from tests.jobs.running.run_parts import REFUSED, Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry

@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket, Trigger
-from scheduler.leases import LEASE
 from scheduler.stores.runs import Claim, Held, Record, RunState
-from scheduler.unclaimed import CAUSE
+from scheduler.work.leases import LEASE
+from scheduler.work.unclaimed import CAUSE
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry

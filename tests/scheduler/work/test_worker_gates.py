@@ -14,7 +14,7 @@ from jobs.runs import ErrorClass, Outcome, Run, Ticket, Trigger
 from scheduler.catalog import Entry
 from scheduler.gates import Wait
 from scheduler.stores.runs import RunState
-from scheduler.worker import EMBEDDED, FUNCTIONS, Ways
+from scheduler.work.worker import EMBEDDED, FUNCTIONS, Ways
 from tests.jobs.running.run_parts import Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, Shop, entry
