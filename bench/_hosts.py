@@ -26,11 +26,15 @@ TICK = 60
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """`pids`: of each process, by what it is. `ready_at`: when it is in full swing, in Unix seconds."""
+    """`pids`: of each process, by what it is. `ready_at`: when it is in full swing, in Unix seconds.
+
+    `stop` ends it where reading the whole history would take the store from it.
+    """
 
     pids: Mapping[str, int]
     ready_at: float
     open_store: Callable[[], Awaitable[Store]]
+    stop: Callable[[], None] = lambda: None
 
 
 @contextmanager
@@ -70,14 +74,19 @@ def _processes(azurite: Azurite, folder: Path, jobs: Mapping[str, Any], workers:
         with log.open("wb") as output:
             processes[name] = spawn("ticker" if name == "ticker" else "worker", environ, output=output)
     pids = {name: process.pid for name, process in processes.items()}
-    try:
-        first_tick = (time.time() // TICK + 1) * TICK
-        yield Host({**pids, "Azurite": _azurite_pid()}, first_tick, open_store)
-    finally:
-        for name, process in processes.items():
+
+    def stop() -> None:
+        for process in processes.values():
             process.kill()
             process.wait()
-            if said := tail(logs[name]):
+
+    try:
+        first_tick = (time.time() // TICK + 1) * TICK
+        yield Host({**pids, "Azurite": _azurite_pid()}, first_tick, open_store, stop)
+    finally:
+        stop()
+        for name, log in logs.items():
+            if said := tail(log):
                 print(f"--- {name} said at last:\n{said}", file=sys.stderr)
 
 

@@ -52,6 +52,7 @@ def main() -> None:
         due = load.due(since, seconds)
         cpu = measured(host.pids, since, seconds)
         arrivals = arrived(url, len(due), since)
+        host.stop()
         rows = asyncio.run(stored(host))
     report(figures(due, rows, arrivals), cpu)
 

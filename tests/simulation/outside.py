@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jobs.runs import Outcome
@@ -20,8 +21,10 @@ class Outside:
     executions: Counter[str] = field(default_factory=Counter)
     told: dict[str, list[Outcome]] = field(default_factory=dict)
     latest: dict[str, Process] = field(default_factory=dict)
-    asking: dict[str, tuple[str, Process]] = field(default_factory=dict)
-    """Runs whose target is being asked: the job, and who asks."""
+    asking: dict[str, Process] = field(default_factory=dict)
+    """Who asks the targets of runs at present."""
+    together: defaultdict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
+    """Those runs by job, and by `group ` and the concurrency group, in the order in which they began."""
 
     def begin(self, run_id: str, job: str, process: Process) -> None:
         self.executions[run_id] += 1
@@ -35,41 +38,44 @@ class Outside:
         other = self.latest[run_id]
         if other is not process and other.alive:
             self._violated(f"run {run_id} goes on in {process.name} though {other.name} has begun it")
-        self.asking[run_id] = (job, process)
+        self.asking[run_id] = process
+        for shared in self._shared_by(job):
+            self.together[shared][run_id] = None
         self._look_for_too_many(run_id, job)
 
-    def answered(self, run_id: str, process: Process) -> None:
-        if run_id in self.asking and self.asking[run_id][1] is process:
+    def answered(self, run_id: str, job: str, process: Process) -> None:
+        if self.asking.get(run_id) is process:
             del self.asking[run_id]
+            for shared in self._shared_by(job):
+                del self.together[shared][run_id]
 
     def forget(self, run_id: str) -> None:
         """It was judged."""
         del self.executions[run_id]
         self.told.pop(run_id, None)
         self.latest.pop(run_id, None)
-        self.asking.pop(run_id, None)
 
     def _asks(self, run_id: str) -> Process | None:
         """The process that asks the run's target; None also if it died."""
-        _, process = self.asking.get(run_id, ("", None))
+        process = self.asking.get(run_id)
         return process if process is not None and process.alive else None
+
+    def _shared_by(self, job: str) -> Sequence[str]:
+        group = self.catalog.get(job).job.concurrency_group
+        return (job,) if group is None else (job, f"group {group.name}")
 
     def _look_for_too_many(self, run_id: str, job: str) -> None:
         """At once in living processes: of a job whose runs take turns, and of a concurrency group."""
-        going = [(other, name) for other, (name, _) in self.asking.items() if self._asks(other)]
         definition = self.catalog.get(job).job
         taking_turns = definition.overlap != "allow" and (self.alone or definition.overlap != "skip")
-        if taking_turns and (others := [other for other, name in going if name == job and other != run_id]):
+        if taking_turns and (others := [other for other in self._going(job) if other != run_id]):
             self._violated(f"run {run_id} goes on together with {others[0]} (overlap: {definition.overlap})")
         group = definition.concurrency_group
-        if group is not None:
-            members = [other for other, name in going if self._group_of(name) == group.name]
-            if len(members) > group.limit:
-                self._violated(f"{len(members)} runs of group {group.name} go on: {', '.join(members)}")
+        if group is not None and len(members := self._going(f"group {group.name}")) > group.limit:
+            self._violated(f"{len(members)} runs of group {group.name} go on: {', '.join(members)}")
 
-    def _group_of(self, job: str) -> str | None:
-        group = self.catalog.get(job).job.concurrency_group
-        return None if group is None else group.name
+    def _going(self, shared: str) -> Sequence[str]:
+        return [run_id for run_id in self.together[shared] if self._asks(run_id)]
 
     def _violated(self, sentence: str) -> None:
         self.world.violations.append(sentence)

@@ -46,11 +46,12 @@ class ScriptedTarget:
     async def observe(self, target: Target, call: Call) -> Observation:
         self._process.must_live()
         luck = random.Random(f"{self._seed} {call.run_id} {call.attempt}")
-        self._outside.ask(call.run_id, split_run_id(call.run_id)[0], self._process)
+        job, _, _ = split_run_id(call.run_id)
+        self._outside.ask(call.run_id, job, self._process)
         try:
             return await self._answer(luck)
         finally:
-            self._outside.answered(call.run_id, self._process)
+            self._outside.answered(call.run_id, job, self._process)
 
     async def _answer(self, luck: random.Random) -> Observation:
         kind = luck.random()
