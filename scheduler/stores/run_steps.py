@@ -52,10 +52,8 @@ class _Step:
     def changes(self) -> Sequence[Change]:
         return [Replace(HISTORY, self.key.shard, self.key.run, self.body, self.etag), *self.beside]
 
-    def may_follow(self, row: Row | None) -> bool:
+    def may_follow(self, row: Row) -> bool:
         """Whether the run is still its owner's: the claim is one from before a renewal."""
-        if row is None:
-            return False
         record = decode(row)
         return (record.state, record.owner) == (RunState.RUNNING, self.claim.owner)
 
@@ -78,9 +76,9 @@ class RunSteps:
             else:
                 body = encode_open(ticket, RunState.RUNNING, owner, lease_until)
                 trying[number] = _Wanted(ticket, lease_until, key, body)
-        for _ in range(_TRIES):
-            if not trying:
-                break
+        tries = 0
+        while trying and tries < _TRIES:
+            tries += 1
             results = await self._store.apply_each([one.changes() for one in trying.values()])
             refused: dict[int, _Wanted] = {}
             for (number, one), result in zip(trying.items(), results, strict=True):
@@ -90,7 +88,7 @@ class RunSteps:
                     refused[number] = one
                 else:
                     answers[number] = result
-            trying = await self._claimable(refused, now, answers)
+            trying = await self._claimable(refused, now, answers) if refused else {}
         return [answers[number] for number in range(len(wanted))]
 
     async def renew_all(self, claims: Sequence[Claim], lease_until: datetime) -> Sequence[Claim | StoreError]:
@@ -154,9 +152,9 @@ class RunSteps:
         """The etag of each run's row, or why the step was not made: ClaimLost if the run is its owner's no more."""
         answers: dict[int, str | StoreError] = {}
         trying = dict(enumerate(steps))
-        for _ in range(_TRIES):
-            if not trying:
-                break
+        tries = 0
+        while trying and tries < _TRIES:
+            tries += 1
             results = await self._store.apply_each([step.changes() for step in trying.values()])
             refused: dict[int, _Step] = {}
             for (number, step), result in zip(trying.items(), results, strict=True):
@@ -164,24 +162,31 @@ class RunSteps:
                     refused[number] = step
                 else:
                     answers[number] = result if isinstance(result, StoreError) else result[0]
-            rows = await asyncio.gather(*(self._row(step.key) for step in refused.values()))
-            trying = {}
-            for (number, step), row in zip(refused.items(), rows, strict=True):
-                answers[number] = ClaimLost(step.claim.ticket.id, step.claim.owner)
-                if isinstance(row, StoreError):
-                    answers[number] = row
-                elif row is not None and row.body == step.body:
-                    # An earlier try got that far, and its answer was lost.
-                    answers[number] = row.etag
-                elif row is not None and step.may_follow(row):
-                    step.etag = row.etag
-                    trying[number] = step
+            trying = await self._renewed(refused, answers) if refused else {}
         return [answers[number] for number in range(len(steps))]
+
+    async def _renewed(self, refused: Mapping[int, _Step], answers: dict[int, str | StoreError]) -> dict[int, _Step]:
+        """Of steps whose claim is an old one, those to be tried again with its new etag; the others are answered."""
+        rows = await asyncio.gather(*(self._row(step.key) for step in refused.values()))
+        renewed: dict[int, _Step] = {}
+        for (number, step), row in zip(refused.items(), rows, strict=True):
+            # What the last try leaves.
+            answers[number] = ClaimLost(step.claim.ticket.id, step.claim.owner)
+            if isinstance(row, StoreError):
+                answers[number] = row
+            elif row is not None and row.body == step.body:
+                # An earlier try got that far, and its answer was lost.
+                answers[number] = row.etag
+            elif row is not None and step.may_follow(row):
+                step.etag = row.etag
+                renewed[number] = step
+        return renewed
 
 
 def begun(key: RunKey, body: str) -> Sequence[Change]:
     """A new run that is not finished."""
-    return [Insert(HISTORY, key.shard, key.run, body), Put(HISTORY, key.shard, key.open, body)]
+    shard = key.shard
+    return [Insert(HISTORY, shard, key.run, body), Put(HISTORY, shard, key.open, body)]
 
 
 def done(key: RunKey, run: Run) -> Change:

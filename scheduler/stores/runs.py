@@ -81,9 +81,9 @@ class Runs:
         Raises:
             ValueError: the due instant lies outside of the years 1970 to 2286.
         """
-        RunKey.of(ticket)
         (answer,) = await self._steps.claim_all([(ticket, lease_until)], owner, now)
         if isinstance(answer, StoreError):
+            RunKey.of(ticket)  # raises if that is the reason
             raise answer
         return answer
 

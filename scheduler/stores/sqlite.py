@@ -65,6 +65,8 @@ class SqliteStore:
         return etags
 
     async def apply_each(self, groups: Sequence[Sequence[Change]]) -> Sequence[Etags | StoreError]:
+        if len(groups) <= LARGEST_GROUP:
+            return await self._made(groups)
         answers: list[Etags | StoreError] = []
         for start in range(0, len(groups), LARGEST_GROUP):
             some = groups[start : start + LARGEST_GROUP]
@@ -103,8 +105,8 @@ class SqliteStore:
             return [self._is_closed() for _ in groups]
         except StoreUnavailable as error:
             return [error for _ in groups]
-        self._checkpoint_after(sum(len(changes) for changes in groups))
-        return [_expected(answer) for answer in answers]
+        self._checkpoint_after(sum(map(len, groups)))
+        return [answer if isinstance(answer, tuple) else _expected(answer) for answer in answers]
 
     def _writer(self) -> Lane[Changes, Etags]:
         if self._writing is None:
@@ -128,8 +130,8 @@ class SqliteStore:
             raise self._is_closed() from None
 
 
-def _expected(answer: Etags | Exception) -> Etags | StoreError:
+def _expected(answer: Exception) -> StoreError:
     """The writer answers with errors of the store; anything else is a mistake of the program."""
-    if isinstance(answer, tuple | StoreError):
+    if isinstance(answer, StoreError):
         return answer
     raise answer

@@ -127,8 +127,42 @@ async def test_a_transaction_whose_answer_was_lost_is_not_made_twice(store: Azur
     (old,) = await store.apply(Insert("a", "p", "0", "0"))
     line.once("POST", "lost")
     etags = await store.apply(Insert("a", "p", "1", "1"), Replace("a", "p", "0", "2", old), Put("a", "p", "2", "3"))
-    assert [(row.key, row.body) for row in await store.list("a", "p", limit=9)] == [("0", "2"), ("1", "1"), ("2", "3")]
-    assert len(set(etags)) == 3
+    rows = {row.key: row for row in await store.list("a", "p", limit=9)}
+    assert {key: row.body for key, row in rows.items()} == {"0": "2", "1": "1", "2": "3"}
+    assert etags == (rows["1"].etag, rows["0"].etag, rows["2"].etag)
+
+
+async def test_groups_whose_answer_was_lost_are_not_made_twice(store: AzureTablesStore, line: BadLine) -> None:
+    for verdict in ("lost", "500", "not sent"):
+        line.once("POST", verdict)
+        groups = [
+            [Insert("a", "p", f"{verdict}{number}", "1"), Put("a", "p", f"{verdict}x{number}", "1")]
+            for number in range(9)
+        ]
+        answers = await store.apply_each(groups)
+        for (insert, put), answer in zip(groups, answers, strict=True):
+            rows = [await store.get("a", "p", change.key) for change in (insert, put)]
+            assert answer == tuple(row.etag for row in rows if row is not None)
+
+
+async def test_deletes_whose_answer_was_lost_are_made_again(store: AzureTablesStore, line: BadLine) -> None:
+    await store.apply(Put("a", "p", "1", "1"), Put("a", "p", "2", "1"))
+    line.once("POST", "lost")
+    assert await store.apply(Delete("a", "p", "1"), Delete("a", "p", "2")) == ("", "")
+    assert await store.list("a", "p", limit=9) == []
+
+
+async def test_rows_of_many_kinds_go_through_one_transaction(store: AzureTablesStore, line: BadLine) -> None:
+    bodies = {"1": "é🚦\r\n--changeset_c--", "2": "x" * 40_000, "3": "2026-11-25T12:00:00Z", "/'#%": '"'}
+    etags = await store.apply(*(Insert("a", "p 'q'", key, body) for key, body in bodies.items()))
+    assert line.requests == ["POST"]
+    rows = {row.key: row for row in await store.list("a", "p 'q'", limit=9)}
+    assert {key: row.body for key, row in rows.items()} == bodies
+    replaced = await store.apply(
+        *(Replace("a", "p 'q'", key, "2", etag) for key, etag in zip(bodies, etags, strict=True))
+    )
+    assert all(new != old for new, old in zip(replaced, etags, strict=True))
+    assert await store.apply(*(Delete("a", "p 'q'", key) for key in bodies)) == ("",) * 4
 
 
 async def test_neighbours_of_a_partition_are_one_request_and_others_one_each(
