@@ -26,6 +26,7 @@ from scheduler.stores.slots import Slots
 from scheduler.ticker import Ticker
 from scheduler.work.going import Going
 from scheduler.work.worker import Worker
+from tests.simulation.loop import NOBODY
 from tests.simulation.outside import Outside
 from tests.simulation.process import Killed, Process, World
 from tests.simulation.storage import StoreOf, Tables
@@ -47,7 +48,7 @@ class Embedded:
 
     def start(self) -> None:
         self._process = Process(self._world, f"p{next(self._names)}", self._died)
-        task = asyncio.ensure_future(self._life(self._process))
+        task = asyncio.ensure_future(self._process.owns(self._life(self._process)))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -63,7 +64,7 @@ class Embedded:
     def _died(self, process: Process) -> None:
         self._process = None
         seconds = self._world.luck.uniform(1, 20) if self._world.happens(0.7) else self._world.luck.uniform(20, 1200)
-        asyncio.get_running_loop().call_later(seconds, self.start)
+        asyncio.get_running_loop().call_later(seconds, self.start, context=NOBODY)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

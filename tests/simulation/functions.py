@@ -27,6 +27,7 @@ from scheduler.stores.slots import Slots
 from scheduler.tick_work import TickWork
 from scheduler.work.going import Going
 from scheduler.work.worker import FUNCTIONS, Worker
+from tests.simulation.loop import NOBODY
 from tests.simulation.outside import Outside
 from tests.simulation.process import Killed, Process, World
 from tests.simulation.queue import DispatchOf, Message, Queue
@@ -120,7 +121,7 @@ class Instances:
 
     async def _function(self, process: Process, function: Coroutine[Any, Any, object]) -> bool:
         """Whether it ended well."""
-        task = asyncio.ensure_future(function)
+        task = asyncio.ensure_future(process.owns(function))
         done, _ = await asyncio.wait((task,), timeout=LONGEST_FUNCTION)
         if not done:
             process.kill()
@@ -152,7 +153,7 @@ class Instances:
     def _died(self, process: Process) -> None:
         del self._alive[process]
         seconds = self._world.luck.uniform(1, 30) if self._world.happens(0.9) else self._world.luck.uniform(30, 600)
-        asyncio.get_running_loop().call_later(seconds, self.start)
+        asyncio.get_running_loop().call_later(seconds, self.start, context=NOBODY)
 
     def kill_some(self) -> None:
         if (process := self._some_process()) is not None:

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from tests.simulation.loop import OWNER
+
+T = TypeVar("T")
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -80,6 +85,11 @@ class Process:
         self._on_death = on_death
         self._skew = timedelta(seconds=world.luck.uniform(-1, 1) * world.troubles.skew_s)
         self._calls_left = world.luck.expovariate(1) * world.troubles.calls_between_kills
+
+    async def owns(self, work: Awaitable[T]) -> T:
+        """Whatever is started by this work dies with the process."""
+        OWNER.set(self)
+        return await work
 
     async def step(self) -> None:
         """Between two calls: some time may pass, others may come first, and the process may end here."""

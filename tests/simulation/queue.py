@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from jobs.runs import Ticket
 from scheduler.dispatch.batches import Batch, encode, in_batches
 from scheduler.dispatch.port import DispatchError
+from tests.simulation.loop import NOBODY
 from tests.simulation.process import Process, World, true_time
 
 MOST_DELIVERIES = 5
@@ -86,7 +87,8 @@ class Queue:
         loop = asyncio.get_running_loop()
         message.visible_at = loop.time() + seconds
         # Pollers come by at any time, so messages are not taken in their order.
-        loop.call_at(message.visible_at + self._world.luck.uniform(0.01, POLLED_EVERY), self._offer, message)
+        looked_at = message.visible_at + self._world.luck.uniform(0.01, POLLED_EVERY)
+        loop.call_at(looked_at, self._offer, message, context=NOBODY)
 
     def _offer(self, message: Message) -> None:
         if message.gone or message.visible_at > asyncio.get_running_loop().time():
