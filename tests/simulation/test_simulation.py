@@ -27,6 +27,7 @@ def simulated() -> Iterator[Seeds]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # minutes on a machine that has other work
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
 def test_every_due_instant_is_accounted_for_once_through_any_crash(first: int, simulated: Seeds) -> None:
     results = simulated(range(first, first + BLOCK))
