@@ -24,7 +24,7 @@ from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, ClaimLost, End, Held, Runs
 from scheduler.work.claiming import Claiming
 from scheduler.work.going import Going
-from scheduler.work.leases import Leases
+from scheduler.work.leases import LEASE, Leases
 from scheduler.work.recording import Recorder
 from scheduler.work.telling import Telling
 from scheduler.work.waiting import Waiting
@@ -35,7 +35,10 @@ LEASE_TRIED_AGAIN = timedelta(seconds=1)
 """After which a lease that could not be renewed before the start is tried again."""
 
 TURN_AFTER = timedelta(seconds=5)
-"""After which a replay that found another one of its job, or a ticket that is here already, is performed again."""
+"""After which a replay that found another one of its job is performed again, where it does not wait here."""
+HERE_AGAIN = timedelta(seconds=LEASE)
+"""After which a ticket that is here already is performed again: so late that whoever gets it then looks whether its run
+was told of, as this process may die before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class Performing:
         """
         if ticket.id in self._here and claim is None:
             # What gates and slots know of a run they know by its id, so it waits for them once at a time.
-            return Wait(self._parts.clock.now() + TURN_AFTER, "it is being performed in this process already")
+            return Wait(self._parts.clock.now() + HERE_AGAIN, "it is being performed in this process already")
         self._here.add(ticket.id)
         try:
             if ticket.trigger is not Trigger.REPLAY:

@@ -31,8 +31,8 @@ _CHAINED = 0.2
 
 def simulated_catalog(luck: random.Random, jobs: int) -> Catalog:
     """So many jobs, the same ones for the same luck."""
-    # Runs that wait are asked again and again, which takes time: in a quarter of the seeds there are some.
-    waits = luck.random() < 0.25
+    # Runs that wait are asked again and again, which takes time: in one of eight seeds there are some.
+    waits = luck.random() < 0.125
     definitions = list(islice(_definitions(luck, jobs, waits=waits), jobs))
     return Catalog(Entry(JobDefinition.model_validate(one), "jobs.yaml:1") for one in definitions)
 
