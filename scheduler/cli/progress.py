@@ -18,20 +18,16 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from jobs.runs import Outcome, Run, Ticket
+    from jobs.runs import Outcome, Run
 
 _NAMED = 10
 """Runs that are named one by one."""
 
 
-class Progress:
-    """Listens to the run of one job, and to those that follow from it; a context that shows it."""
+class _Shown(Silent):
+    """A context that shows a line of what happens now."""
 
-    def __init__(self, job: str, attempts: int, console: Console) -> None:
-        """`attempts`: how many the job's retry policy allows."""
-        self._job = job
-        self._attempts = attempts
-        self._console = console
+    def __init__(self, console: Console) -> None:
         self._status = console.status("starting")
 
     def __enter__(self) -> Self:
@@ -42,6 +38,17 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._status.stop()
+
+
+class Progress(_Shown):
+    """Listens to the run of one job, and to those that follow from it. The command itself shows how it ended."""
+
+    def __init__(self, job: str, attempts: int, console: Console) -> None:
+        """`attempts`: how many the job's retry policy allows."""
+        super().__init__(console)
+        self._job = job
+        self._attempts = attempts
+        self._console = console
 
     def run_started(self, event: RunStarted) -> None:
         if event.ticket.job == self._job:
@@ -58,12 +65,6 @@ class Progress:
         following = tried.number + 1
         self._status.update(_text(f"waiting {span(wait)} before attempt {following} of {self._attempts}"))
         asyncio.get_running_loop().call_later(wait, self._asking, following, event.endpoint)
-
-    def run_finished(self, event: RunFinished) -> None:
-        """The result is shown by the command."""
-
-    def dead_lettered(self, ticket: Ticket, reason: str) -> None:
-        """`dead-letters` shows it."""
 
     def _asking(self, attempt: int, endpoint: str) -> None:
         self._status.update(_text(f"attempt {attempt} of {self._attempts}: {endpoint}"))
@@ -89,34 +90,16 @@ class Followed(Silent):
         return f"followed by {named}" if named else ""
 
 
-class Count:
-    """Listens to all runs of this process; a context that shows how many are over and how they went."""
+class Count(_Shown):
+    """Listens to all runs of this process, and shows how many are over and how they went."""
 
     def __init__(self, console: Console) -> None:
-        self._status = console.status("starting")
+        super().__init__(console)
         self._outcomes: Counter[str] = Counter()
-
-    def __enter__(self) -> Self:
-        self._status.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._status.stop()
-
-    def run_started(self, event: RunStarted) -> None:
-        """Counted at its end."""
-
-    def attempt_retried(self, event: AttemptRetried) -> None:
-        """Counted at its end."""
 
     def run_finished(self, event: RunFinished) -> None:
         self._outcomes[event.run.outcome] += 1
         self._status.update(_text(self.text))
-
-    def dead_lettered(self, ticket: Ticket, reason: str) -> None:
-        """`dead-letters` shows it."""
 
     @property
     def text(self) -> str:
