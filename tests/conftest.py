@@ -6,6 +6,7 @@ Also the door to the parts that are fixtures: `network_guard`, `azurite`, `stora
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,12 @@ from tests.parts.network_guard import GUARD, NetworkGuard
 _OURS = ("SCHEDULER_", "DD_", "APPLICATIONINSIGHTS_", "Azure", "AZURE_", "IDENTITY_", "MSI_", "OTEL_", "WEBSITE_")
 _MARKED = {"azurite": "azurite", "functions_worker": "worker"}
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
+
+
+def pytest_configure() -> None:
+    """Who starts the tests in the background of a script has SIGINT ignored, and so would have all that they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -61,7 +61,7 @@ def in_program(
     from scheduler.stores.port import StoreError
 
     async def whole() -> T:
-        _take_signals_for_ctrl_c()
+        _end_on_signals()
         async with open_program(configuration, role=Role.TOOL, listener=listener) as program:
             return await work(program)
 
@@ -69,18 +69,22 @@ def in_program(
         return asyncio.run(whole())
     except StoreError as error:
         fail(str(error), FAILED)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
-def _take_signals_for_ctrl_c() -> None:
+def _end_on_signals() -> None:
     """Whoever ends a command (a time limit, a pipeline, a terminal that is closed or cut off) gets what Ctrl-C does:
-    its run is recorded as cancelled."""
+    its run is recorded as cancelled. Not by way of SIGINT: what a script starts in the background has that ignored."""
     import asyncio
     import signal
     from contextlib import suppress
 
+    whole = asyncio.current_task()
+    assert whole is not None
     for name in ("SIGTERM", "SIGHUP"):
         # Not on Windows; nor in threads other than the main one.
         with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
             number = getattr(signal, name)
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
-                asyncio.get_running_loop().add_signal_handler(number, signal.raise_signal, signal.SIGINT)
+                asyncio.get_running_loop().add_signal_handler(number, whole.cancel)

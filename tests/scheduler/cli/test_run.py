@@ -137,19 +137,22 @@ def test_a_store_that_cannot_be_opened_ends_with_1(job_folder: Path, monkeypatch
     assert str(job_folder) in said.stderr
 
 
+IN_THE_BACKGROUND = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.argv[:1] = ["scheduler"]
+runpy.run_module("scheduler", run_name="__main__")
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_ends_with_130_and_history_says_so(
     number: signal.Signals, target: HttpTarget, job_folder: Path
 ) -> None:
     target.hold("/health")
     write_jobs(job_folder, checkout_api=f"{target.url}/health")
-    environment = {
-        "SCHEDULER_ENVIRONMENT": "test",
-        "SCHEDULER_JOBS": str(job_folder),
-        "SCHEDULER_STORE": f"sqlite:///{job_folder.parent / 'state.db'}",
-    }
 
-    async with Program("run", "checkout-api", env=environment) as program:
+    async with Program("run", "checkout-api", env=environment(job_folder)) as program:
         await target.wait_for_requests(1, timeout=20)
         program.signal(number)
         code = await program.exited()
@@ -158,3 +161,27 @@ async def test_a_signal_ends_with_130_and_history_says_so(
     assert "is recorded as cancelled" in program.stderr
     assert "Traceback" not in program.stderr
     assert (await invoke_beside("history", "checkout-api")).lines[1].split("\t")[1] == "cancelled"
+
+
+async def test_a_command_in_the_background_of_a_script_ends_on_sigterm_too(
+    target: HttpTarget, job_folder: Path
+) -> None:
+    target.hold("/health")
+    write_jobs(job_folder, checkout_api=f"{target.url}/health")
+
+    program = Program("-c", IN_THE_BACKGROUND, "run", "checkout-api", module=None, env=environment(job_folder))
+    async with program:
+        await target.wait_for_requests(1, timeout=20)
+        program.signal(signal.SIGTERM)
+        code = await program.exited()
+
+    assert (code, program.stdout) == (130, "")
+    assert (await invoke_beside("history", "checkout-api")).lines[1].split("\t")[1] == "cancelled"
+
+
+def environment(job_folder: Path) -> dict[str, str]:
+    return {
+        "SCHEDULER_ENVIRONMENT": "test",
+        "SCHEDULER_JOBS": str(job_folder),
+        "SCHEDULER_STORE": f"sqlite:///{job_folder.parent / 'state.db'}",
+    }
