@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions, packages_distributions
 
 import pytest
 from packaging.requirements import Requirement
@@ -49,6 +49,16 @@ def test_the_pins_satisfy_pyproject_on_every_supported_python(file: str, python:
     versions = pinned(file, python)
     for requirement in wanted(python, development=file == "requirements-dev.txt"):
         assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
+
+
+def test_a_pin_names_the_extras_that_others_ask_it_for() -> None:
+    """Otherwise pip does not take it for the pin of what is asked, and refuses all once there is a newer version."""
+    extras = {canonicalize_name(pin.name): pin.extras for pin in pins("requirements-dev.txt")}
+    asked = [Requirement(text) for one in distributions() for text in one.requires or ()]
+    for requirement in asked:
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if requirement.extras and applies:
+            assert requirement.extras <= extras[canonicalize_name(requirement.name)], requirement
 
 
 @pytest.mark.parametrize("python", PYTHONS)
