@@ -130,6 +130,17 @@ async def test_the_newest_runs_are_listed_with_what_happened() -> None:
 
 
 @virtual_time
+async def test_a_run_that_is_claimed_ahead_is_not_called_running_before_its_instant() -> None:
+    async with Desk() as desk:
+        desk.shop.worker.submit_batch([desk.shop.ticket(2)])
+        await desk.shop.clock.sleep(1)
+
+        text = text_of(await page_of(desk))
+
+    assert "12:00:02 checkout about to start" in text
+
+
+@virtual_time
 async def test_a_strip_of_recent_runs_is_readable_without_colours() -> None:
     async with Desk(answer(), REFUSED, answer(), jobs=[entry(retry={"attempts": 2})]) as desk:
         for seconds in range(3):
