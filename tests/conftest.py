@@ -21,9 +21,12 @@ _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 
 
 def pytest_configure() -> None:
-    """Who starts the tests in the background of a script has SIGINT ignored, and so would have all that they start."""
+    """Who starts the tests in the background of a script or with nohup has signals ignored, and so would have all that
+    they start. A handler is not handed on."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
