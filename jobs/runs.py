@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
 
 class Trigger(StrEnum):
@@ -57,6 +58,13 @@ class ErrorClass(StrEnum):
     TOO_MANY_REDIRECTS = "too_many_redirects"
     UNEXPECTED_STATUS = "unexpected_status"
     EXPECTATION_FAILED = "expectation_failed"
+    DNS_ANSWER = "dns_answer"
+    """The DNS answered, and with an error: NXDOMAIN, SERVFAIL, REFUSED."""
+    TARGET_DENIED = "target_denied"
+    """The program may not connect there, by its settings."""
+    HEARTBEAT_MISSING = "heartbeat_missing"
+    HEARTBEAT_FAILED = "heartbeat_failed"
+    STEP_FAILED = "step_failed"
     CIRCUIT_OPEN = "circuit_open"
     SECRET_UNAVAILABLE = "secret_unavailable"
     TOKEN_UNAVAILABLE = "token_unavailable"
@@ -178,6 +186,7 @@ class Phases:
 
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +204,10 @@ class Observation:
     message: str = ""
     retry_after_s: float | None = None
     """Seconds that the target asked to wait (Retry-After of a 429 or 503)."""
+    facts: Mapping[str, Any] = field(default_factory=lambda: _NO_FACTS)
+    """What else its kind has seen, as JSON values: `http_version`, `tls_version`, `rcode`, `answers`, ..."""
+    certificates: tuple[bytes, ...] = ()
+    """What the other side showed in the TLS handshake, DER, its own certificate first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,4 @@
-"""What each kind of check asks, as data. The check itself is in jobs/checks/<kind>.py.
-
-A new kind: its model here and in `Target`, its file in jobs/checks/, its line in jobs/checks/__init__.py.
-"""
+"""What an HTTP check asks. The check itself is jobs/checks/http.py."""
 
 from __future__ import annotations
 
@@ -122,7 +119,3 @@ class HttpTarget(Frozen):
     def idempotent(self) -> bool:
         """Whether repeating the request after a failure does no harm by the method's definition."""
         return self.method in IDEMPOTENT_METHODS
-
-
-Target = HttpTarget
-"""Every kind of target; a discriminated union by `kind` as soon as there is a second one."""
