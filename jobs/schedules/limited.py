@@ -87,4 +87,7 @@ class Limited(InMilliseconds):
         if not ends:
             return due
         end = max(ends)
-        return 1000 * (end if self.zone is None else self.zone.first_at(end, second + 1))
+        if self.zone is None:
+            return 1000 * end
+        # Where the clock goes back, it shows times before the exclusion's begin once more: look again from there.
+        return 1000 * min(self.zone.first_at(end, second + 1), self.zone.span(second).end)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jobs.errors import ScheduleError
@@ -151,6 +151,8 @@ def left_out(shown: datetime, window: dict[str, Any]) -> bool:
 
 
 @settings(deadline=None, max_examples=60)
+@example({"days": ["SUN"], "from": "02:30", "to": "02:00"}, 5 * 24 * 60 + 15, "2026-10-20")
+@example({"days": ["SUN"], "from": "02:30", "to": "03:00"}, 5 * 24 * 60 + 15, "2026-10-20")
 @given(windows, st.integers(0, 10 * 24 * 60), st.sampled_from(["2026-03-24", "2026-10-20"]))
 def test_the_next_due_instant_is_the_one_found_by_looking_at_every_quarter_of_an_hour(
     window: dict[str, Any], minutes: int, start: str
