@@ -41,7 +41,7 @@ def schedule_of(value: Mapping[Any, Any]) -> Schedule:
     schedule: Schedule = _interval(value) if "every" in value else _expression(value, where)
     if "jitter" in value:
         schedule = Jittered(schedule, _jitter(value["jitter"]))
-    return _limited(schedule, value, where) if any(key in value for key in _LIMITS) else schedule
+    return _limited(schedule, value, where)
 
 
 def interval_of(every: object, offset: object | None = None) -> Interval:
@@ -74,12 +74,15 @@ def _expression(value: Mapping[Any, Any], where: Zone | None) -> Ncrontab | Zone
     return expression if where is None else Zoned(expression, where, dst)
 
 
-def _limited(schedule: Schedule, value: Mapping[Any, Any], where: Zone | None) -> Limited:
+def _limited(schedule: Schedule, value: Mapping[Any, Any], where: Zone | None) -> Schedule:
+    """The schedule itself if nothing limits it, such as an empty list of exclusions."""
     start = start_of(value["start"], where) if "start" in value else None
     end = end_of(value["end"], where) if "end" in value else None
     if start is not None and end is not None and end.milliseconds < start.milliseconds:
         raise ScheduleError(f"end: {end.text} is before start, {start.text}")
-    return Limited(schedule, where, start, end, exclusions_of(value["except"]) if "except" in value else ())
+    exclusions = exclusions_of(value["except"]) if "except" in value else ()
+    limited = start is not None or end is not None or exclusions
+    return Limited(schedule, where, start, end, exclusions) if limited else schedule
 
 
 def _dst(value: object) -> Dst:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jobs.errors import ScheduleError
@@ -161,6 +161,7 @@ oddities = st.recursive(
 
 
 @settings(quick, max_examples=500)
+@example({"every": "5m", "except": []})
 @given(st.text() | words | lines | oddities)
 def test_whatever_is_written_is_a_schedule_or_a_schedule_error(value: object) -> None:
     try:
