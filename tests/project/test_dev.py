@@ -240,17 +240,19 @@ class Ending:
 
     def __init__(self, dev: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._dev, self._folder = dev, folder
+        self.whole = False
         monkeypatch.setattr(dev, "REPORTS", folder / "reports")
         monkeypatch.setattr(dev, "WORKER_PYTHON", HERE)
         monkeypatch.setattr(dev, "environment", lambda *_: folder / "python")
         monkeypatch.setattr(dev, "missing_parts", lambda: [])
         monkeypatch.setattr(dev, "IN_CI", False)
+        monkeypatch.setattr(dev, "coverage_is_high_enough", lambda _: True)
 
     def of(self, status: int, tests: int, *, failures: int = 0, skipped: int = 0) -> int:
         report = f'<testsuite tests="{tests}" failures="{failures}" errors="0" skipped="{skipped}"/>'
         write = f"case $word in --junit-xml=*) printf '%s' '{report}' > \"${{word#*=}}\";; esac"
         script(self._folder, "python", f"for word; do {write}; done; exit {status}")
-        result: int = self._dev.test(["tests"])
+        result: int = self._dev.test([] if self.whole else ["tests"])
         return result
 
 
@@ -285,3 +287,16 @@ def test_a_missing_part_fails_in_ci(dev: ModuleType, ending: Ending, monkeypatch
     monkeypatch.setattr(dev, "missing_parts", lambda: ["groovy (packages groovy): Jenkinsfile"])
     monkeypatch.setattr(dev, "IN_CI", True)
     assert ending.of(status=0, tests=1) == 1
+
+
+def test_all_tests_are_the_tests_of_the_whole_program_and_the_others(
+    ending: Ending, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ending.whole = True
+    assert ending.of(status=0, tests=7) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "total: 14 passed, 0 failed, 0 skipped"
+
+
+def test_a_failed_test_among_all_fails_the_command(ending: Ending) -> None:
+    ending.whole = True
+    assert ending.of(status=1, tests=7, failures=1) == 1
