@@ -98,6 +98,7 @@ def program(folder: Path, jobs: Mapping[str, Any], **environ: str) -> Iterator[t
     port = free_port()
     settings = {
         "SCHEDULER_ENVIRONMENT": "prod",
+        "SCHEDULER_TARGETS__NETWORKS": "127.0.0.0/8",
         "SCHEDULER_JOBS": str(job_folder),
         "SCHEDULER_STORE": f"sqlite:///{folder / 'bench.db'}",
         "SCHEDULER_PORT": str(port),

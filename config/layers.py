@@ -230,6 +230,8 @@ def origin_of(path: KeyPath, layers: tuple[Layer, ...]) -> str:
 
 def _holds(values: Any, path: KeyPath) -> bool:
     for step in path:
+        if isinstance(step, int):
+            return True  # lists are not merged: who has the list has its items
         if not isinstance(values, Mapping) or step not in values:
             return False
         values = values[step]

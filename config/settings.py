@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from config.target_lists import Hosts, Networks, Ports, Schemes
 from jobs.groups import LARGEST_GROUP
 from jobs.model import Duration, Frozen
 
@@ -122,6 +123,16 @@ class DatadogSettings(Frozen):
     """None: the program's version."""
 
 
+class TargetSettings(Frozen):
+    """Where checks may connect to, and how much of an answer they read; see jobs.checks.guard."""
+
+    networks: Networks = ()
+    hosts: Hosts = ()
+    ports: Ports = ("1-65535",)
+    schemes: Schemes = ("http", "https")
+    largest_body: Annotated[ByteSize, Field(ge=1)] = ByteSize(16 * 1024 * 1024)
+
+
 class Settings(BaseSettings):
     """Immutable, unknown keys refused. Made from what is handed over alone: os.environ is not read behind its back."""
 
@@ -141,6 +152,7 @@ class Settings(BaseSettings):
     managed_identity_client_id: str | None = Field(default=None, min_length=1)
     version: str | None = None
     log: LogSettings = LogSettings()
+    targets: TargetSettings = TargetSettings()
     retention: RetentionSettings = RetentionSettings()
     storage: StorageSettings = StorageSettings()
     application_insights: ApplicationInsightsSettings = ApplicationInsightsSettings()

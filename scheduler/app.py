@@ -19,7 +19,9 @@ from config.identity import Identity
 from config.loading import Configuration
 from config.secrets import build_secrets
 from config.settings import Settings
+from config.target_lists import port_range
 from jobs.checks import build_checks
+from jobs.checks.guard import Guard, Rules
 from jobs.events import Listeners, RunListener
 from jobs.ports import Clock
 from jobs.redaction import Redactor
@@ -211,7 +213,9 @@ class _Builder:
     ) -> Worker:
         secret_values = build_secrets(self._settings, identity, self._redactor, self._clock)
         self._stack.push_async_callback(secret_values.aclose)
-        checks = build_checks(secret_values, identity, self._redactor, user_agent=f"scheduler/{VERSION}")
+        checks = build_checks(
+            secret_values, identity, self._redactor, guard=_guard(self._settings), user_agent=f"scheduler/{VERSION}"
+        )
         self._stack.push_async_callback(checks.aclose)
         circuits = Circuits(StoredCircuits(store))
         going = Going(Cancellations(store), self._clock)
@@ -323,6 +327,24 @@ class _Builder:
             self._clock,
             owner=self._owner,
         )
+
+
+_TOKEN_ENDPOINTS = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT", "IMDS_ENDPOINT")
+"""Variables in which the platform says where it hands out the app's tokens."""
+
+
+def _guard(settings: Settings) -> Guard:
+    targets = settings.targets
+    return Guard(
+        Rules(
+            networks=targets.networks,
+            hosts=targets.hosts,
+            ports=tuple(map(port_range, targets.ports)),
+            schemes=frozenset(targets.schemes),
+            largest_body=targets.largest_body,
+            identity_endpoints=tuple(filter(None, map(os.environ.get, _TOKEN_ENDPOINTS))),
+        )
+    )
 
 
 async def _open_store(settings: Settings, identity: Identity, role: Role) -> Store:

@@ -49,6 +49,7 @@ def _loopback_only() -> Iterator[None]:
 def network_guard(_loopback_only: None) -> Iterator[NetworkGuard]:
     """The guard that refuses connections leaving this machine; an attempt left in `.attempts` fails the test."""
     GUARD.attempts.clear()
+    GUARD.connects.clear()
     yield GUARD
     attempts, GUARD.attempts = GUARD.attempts, []
     assert not attempts, f"tests stay on loopback, but this test tried to {', '.join(attempts)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.checks.guard import Guard
 from jobs.checks.port import Call, Check
 from jobs.ports import Secrets, Tokens
 from jobs.redaction import Redactor
@@ -22,8 +23,11 @@ class Checks(dict[str, Check]):
             await check.aclose()
 
 
-def build_checks(secrets: Secrets, tokens: Tokens, redactor: Redactor, *, user_agent: str = "scheduler") -> Checks:
-    """All checks. `user_agent`: how HTTP targets see this program, such as `scheduler/1.2.3`."""
+def build_checks(
+    secrets: Secrets, tokens: Tokens, redactor: Redactor, *, guard: Guard, user_agent: str = "scheduler"
+) -> Checks:
+    """All checks. `guard`: where they may connect to. `user_agent`: how HTTP targets see this program, such as
+    `scheduler/1.2.3`."""
     from jobs.checks.http import HttpCheck
 
-    return Checks(http=HttpCheck(secrets, tokens, redactor, user_agent=user_agent))
+    return Checks(http=HttpCheck(secrets, tokens, redactor, guard=guard, user_agent=user_agent))

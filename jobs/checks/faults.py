@@ -21,6 +21,7 @@ from jobs.checks.fault_sentences import (
     no_tls,
     out_of_resources,
 )
+from jobs.checks.guard import TargetDenied
 from jobs.checks.network import ClosedWithoutAnswer
 from jobs.checks.redirects import BadRedirect
 from jobs.checks.tls import CaFileUnusable
@@ -87,6 +88,7 @@ _Row = tuple[Phase | None, type[Exception], ErrorClass, str | Callable[[Any, Pee
 _TABLE: tuple[_Row, ...] = (
     (None, SecretUnavailable, ErrorClass.SECRET_UNAVAILABLE, _own_words),
     (None, TokenUnavailable, ErrorClass.TOKEN_UNAVAILABLE, _own_words),
+    (None, TargetDenied, ErrorClass.TARGET_DENIED, _own_words),
     (None, CaFileUnusable, ErrorClass.INTERNAL_ERROR, _own_words),
     (None, httpx.InvalidURL, ErrorClass.DNS_FAILURE, _NO_NAME),
     ("dns", socket.gaierror, ErrorClass.DNS_FAILURE, no_address),

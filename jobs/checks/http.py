@@ -15,6 +15,7 @@ from jobs.checks.bodies import Body, read_body
 from jobs.checks.credentials import credentials_of
 from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import TooManyRedirects, explain
+from jobs.checks.guard import LOCAL, Guard, TargetDenied
 from jobs.checks.network import Network
 from jobs.checks.port import Call
 from jobs.checks.redirects import follow, is_redirect
@@ -40,19 +41,21 @@ class HttpCheck:
         redactor: Redactor,
         *,
         user_agent: str = USER_AGENT,
+        guard: Guard = LOCAL,
         client: httpx.AsyncClient | None = None,
     ) -> None:
-        """`client`: another one for tests; it is closed with this check."""
+        """`guard`: where targets may be. `client`: another one for tests; it is closed with this check."""
         self._secrets = secrets
         self._tokens = tokens
         self._redactor = redactor
         self._user_agent = user_agent
         self._contexts = TlsContexts()
-        self._client = client or _Client()
+        self._guard = guard
+        self._client = client or _Client(guard)
 
     async def observe(self, target: HttpTarget, call: Call) -> Observation:
         """Ask the target once; its errors come back in the observation. Raises only what is a mistake of ours."""
-        visit = _Visit(self._client, self._contexts, target, call)
+        visit = _Visit(self._client, self._guard, self._contexts, target, call)
         try:
             credentials = await credentials_of(target, self._secrets, self._tokens, self._redactor, call.clock)
             first = build(target, credentials, call.run_id, self._user_agent, self._redactor)
@@ -84,8 +87,11 @@ class HttpCheck:
 class _Visit:
     """One observation while it happens: the request, and the ones that it is redirected to."""
 
-    def __init__(self, client: httpx.AsyncClient, contexts: TlsContexts, target: HttpTarget, call: Call) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, guard: Guard, contexts: TlsContexts, target: HttpTarget, call: Call
+    ) -> None:
         self._client = client
+        self._guard = guard
         self._contexts = contexts
         self._target = target
         self._call = call
@@ -99,11 +105,12 @@ class _Visit:
         """The answer that is none of the redirects that the target allows, and its body."""
         followed = 0
         while True:
-            response = await self._send(outgoing)
+            response = await self._hop(outgoing, self.peer if followed else None)
             try:
                 if not self._target.redirects or not is_redirect(response):
                     encoding = response.headers.get("content-encoding", "")
-                    return response, await read_body(_parts(response), encoding, self._target.read_limit)
+                    limit = self._guard.body_limit(self._target.read_limit)
+                    return response, await read_body(_parts(response), encoding, limit)
                 if followed == self._target.redirects:
                     raise TooManyRedirects(followed)
                 outgoing, followed = follow(outgoing, response), followed + 1
@@ -111,9 +118,18 @@ class _Visit:
             finally:
                 await response.aclose()
 
+    async def _hop(self, outgoing: Outgoing, redirected_by: Peer | None) -> httpx.Response:
+        try:
+            return await self._send(outgoing)
+        except TargetDenied as denied:
+            if redirected_by is None:
+                raise
+            raise TargetDenied(f"{denied} {redirected_by} redirects there.") from None
+
     async def _send(self, outgoing: Outgoing) -> httpx.Response:
         url = outgoing.url
         self.peer = Peer(url.host, url.port or (443 if url.scheme == "https" else 80))
+        self._guard.check_scheme(url.scheme, self.peer.host, self.peer.port)
         extensions: dict[str, Any] = {"clock": self._call.clock, "timeout": {}}
         if url.scheme == "https":
             extensions["tls"] = await self._contexts.get(self._target.tls)
@@ -146,10 +162,10 @@ class _Client(httpx.AsyncClient):
     cookies: Any = _NoCookies()
     """In the place of httpx's property, which keeps every cookie for every later request."""
 
-    def __init__(self) -> None:
+    def __init__(self, guard: Guard) -> None:
         # Deadlines are the runner's; a proxy of the environment would hide where a connection fails.
         super().__init__(
-            transport=FreshConnections(Network()),
+            transport=FreshConnections(Network(guard)),
             trust_env=False,
             timeout=None,
             event_hooks={"response": [_hide_location]},

@@ -1,7 +1,7 @@
 """Connections for checks: name, TCP and TLS one after the other, each marked on the attempt's clock.
 
-Called by transport.py. Every connection of a check is made in `Network.connect`: the place for rules about where checks
-may connect to.
+Called by transport.py. Every connection of a check is made in `Network.connect`, which asks guard.py about each address
+and connects to those alone that it allows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import cast
 
 from jobs.checks.clock import PhaseClock
+from jobs.checks.guard import LOCAL, Guard
 from jobs.checks.resolver import Address, Resolver
 
 PATIENCE = 2.0
@@ -157,16 +158,17 @@ class Connection(asyncio.Protocol):
 
 
 class Network:
-    """Makes connections, for one event loop."""
+    """Makes connections, for one event loop. `guard`: where they may lead."""
 
-    def __init__(self) -> None:
+    def __init__(self, guard: Guard = LOCAL) -> None:
+        self._guard = guard
         self._resolver = Resolver()
 
     async def connect(self, host: str, port: int, clock: PhaseClock, tls: ssl.SSLContext | None) -> Connection:
         """A connection to the host; with `tls` its certificate is checked against the host's name.
 
         Raises what went wrong, as the phase has it: socket.gaierror or UnicodeError in "dns", OSError in "connect",
-        ssl.SSLError or OSError in "tls". When cancelled, nothing stays open.
+        ssl.SSLError or OSError in "tls"; and TargetDenied before "connect". When cancelled, nothing stays open.
         """
         addresses = await self._addresses(host, port, clock)
         clock.enter("connect")
@@ -180,6 +182,13 @@ class Network:
         self._resolver.close()
 
     async def _addresses(self, host: str, port: int, clock: PhaseClock) -> list[Address]:
+        """Those that may be connected to. Nobody looks the name up again: it might have other addresses by then."""
+        self._guard.check_place(host, port)
+        found = await self._found(host, port, clock)
+        allowed = self._guard.allowed(host, port, [address.host for address in found])
+        return [address for address in found if address.host in allowed]
+
+    async def _found(self, host: str, port: int, clock: PhaseClock) -> list[Address]:
         family = _numeric_family(host)
         if family is not None:
             return [Address(family, host, port)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -14,10 +15,17 @@ from jobs.checks.bodies import ACCEPTED
 from jobs.checks.credentials import Credentials, basic
 from jobs.errors import SecretUnavailable
 from jobs.model import SecretRef
+from jobs.problems import looks_secret
 from jobs.redaction import Redactor
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody, unfit_for_header
 
-_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization"})
+_KEY_HEADER = re.compile(r"(^|[-_])(key|session|sid)$")
+_NO_CREDENTIALS = frozenset({"idempotency-key"})
+
+
+def _may_be_credentials(name: str) -> bool:
+    """Whether a header (lower case) is one that other origins must not see, also where its value is no secret."""
+    return name not in _NO_CREDENTIALS and (looks_secret(name) or _KEY_HEADER.search(name) is not None)
 
 
 @dataclass(slots=True)
@@ -36,7 +44,7 @@ class Outgoing:
         """Replace a header, or add it."""
         key = name.lower()
         self.headers[key] = (name.encode("ascii"), value.encode())
-        if private or key in _CREDENTIALS:
+        if private or _may_be_credentials(key):
             self.private.add(key)
 
     def set_default(self, name: str, value: str) -> None:

@@ -21,6 +21,7 @@ SAYS_NOTHING_OF_TARGET = frozenset(
     {
         ErrorClass.SECRET_UNAVAILABLE,
         ErrorClass.TOKEN_UNAVAILABLE,
+        ErrorClass.TARGET_DENIED,
         ErrorClass.INTERNAL_ERROR,
         ErrorClass.INTERRUPTED,
     }

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ByteSize, Discriminator, Field, Tag
 
-from jobs.auth import NO_AUTH, Auth
-from jobs.model import HEADER_NAME, Frozen, TextOrSecret, by_key
+from jobs.auth import NO_AUTH, ApiKeyAuth, Auth
+from jobs.model import HEADER_NAME, Frozen, SecretRef, TextOrSecret, by_key
 
 Method = Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH", "TRACE"]
 
@@ -51,19 +51,41 @@ def unfit_for_header(value: str) -> bool:
 
 _FRAMING = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
 
+_PLATFORM = frozenset({"metadata", "x-identity-header", "metadata-flavor", "x-google-metadata-request"})
+"""Headers that only a cloud's own endpoints want, before they hand out tokens; and `X-aws-ec2-metadata-token...`."""
+
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
+
+def _unfit_header(name: str, value: str | SecretRef) -> str:
+    """Why a job must not send this header; empty if it may."""
+    if name.lower() in _FRAMING:
+        return f"{name} is set by the program itself, so that the connection works: leave it out"
+    if name.lower() in _PLATFORM or name.lower().startswith("x-aws-ec2-metadata-"):
+        return f"{name} is for the platform's own endpoints, which no check may ask: leave it out"
+    if isinstance(value, str) and unfit_for_header(value):
+        return f"the value of {name} has a line break, a control character or a blank at an end"
+    if name.lower() == "host" and not (isinstance(value, str) and _HOST.fullmatch(value)):
+        return f"the value of {name} is no host: write a name, such as checkout.internal or checkout.internal:8443"
+    return ""
+
 
 def _headers(headers: dict[str, TextOrSecret]) -> dict[str, TextOrSecret]:
     for name, value in headers.items():
         if not re.fullmatch(HEADER_NAME, name):
             raise ValueError(f"{name[:40]!r} cannot be the name of a header")
-        if name.lower() in _FRAMING:
-            raise ValueError(f"{name} is set by the program itself, so that the connection works: leave it out")
-        if isinstance(value, str) and unfit_for_header(value):
-            raise ValueError(f"the value of {name} has a line break, a control character or a blank at an end")
+        if reason := _unfit_header(name, value):
+            raise ValueError(reason)
     return headers
 
 
 Headers = Annotated[dict[str, TextOrSecret], AfterValidator(_headers)]
+
+
+def _auth(auth: Auth) -> Auth:
+    if isinstance(auth, ApiKeyAuth) and auth.place == "header" and (reason := _unfit_header(auth.name, auth.key)):
+        raise ValueError(reason)
+    return auth
 
 
 class TextBody(Frozen):
@@ -105,7 +127,7 @@ class HttpTarget(Frozen):
     headers: Headers = {}
     query: dict[str, TextOrSecret] = {}
     body: Body | None = None
-    auth: Auth = NO_AUTH
+    auth: Annotated[Auth, AfterValidator(_auth)] = NO_AUTH
     redirects: int = Field(default=10, ge=0, le=30)
     tls: Tls = Tls()
     read_limit: ByteSize = ByteSize(1024 * 1024)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,46 @@ def test_names_that_azure_and_datadog_give_are_known(root: Path) -> None:
 
 def test_a_setting_of_our_own_name_goes_before_a_well_known_one(root: Path) -> None:
     assert settings(root, DD_SERVICE="a", SCHEDULER_DATADOG__SERVICE="b").datadog.service == "b"
+
+
+def test_lists_are_written_with_commas_in_a_variable_and_as_lists_in_a_file(root: Path) -> None:
+    write_layer(
+        root, "base", "targets: {networks: [10.0.0.0/8, '::1'], ports: [443, 8000-8999], hosts: '*.internal'}\n"
+    )
+    read = settings(
+        root, SCHEDULER_TARGETS__NETWORKS="127.0.0.1, fd12::/16,", SCHEDULER_TARGETS__SCHEMES="https"
+    ).targets
+    assert [str(network) for network in read.networks] == ["127.0.0.1/32", "fd12::/16"]
+    assert (read.ports, read.hosts, read.schemes) == (("443", "8000-8999"), ("*.internal",), ("https",))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        (
+            "NETWORKS",
+            "10.0.0.0/8,ten",
+            "'ten' is no network: write it like 10.0.0.0/8 or fd00::/8, or an address alone",
+        ),
+        ("NETWORKS", "10.1.0.0/8", "'10.1.0.0/8' begins in the middle of a network: write 10.0.0.0/8, or"),
+        ("NETWORKS", "169.254.0.0/16", "'169.254.0.0/16' is never asked, whatever is set: a link-local address, "),
+        ("NETWORKS", "168.63.129.16", "'168.63.129.16' is never asked, whatever is set: Azure's own address"),
+        ("HOSTS", "http://x/", "'http://x/' is no host: write a name, or a pattern such as *.internal, "),
+        ("PORTS", "80, 0", "'0' is no port from 1 to 65535: write it like 443, or 8000-8999"),
+        ("PORTS", "9000-8000", "'9000-8000' is no port"),
+        ("SCHEMES", "http,ftp", "'ftp' is not allowed; allowed: http, https"),
+        ("LARGEST_BODY", "0", "'0' is too little: at least 1"),
+    ],
+)
+def test_a_wrong_item_of_a_list_is_told_with_the_variable(root: Path, name: str, value: str, says: str) -> None:
+    (told,) = problems(root, **{f"SCHEDULER_TARGETS__{name}": value})
+    assert told.startswith(f"SCHEDULER_TARGETS__{name}: {says}")
+
+
+def test_a_wrong_item_of_a_list_is_told_with_its_line(root: Path) -> None:
+    write_layer(root, "base", "targets:\n  networks:\n    - 10.0.0.0/8\n    - ten\n")
+    (told,) = problems(root)
+    assert told.startswith("config/environments/base.yaml:4: targets.networks[1]: 'ten' is no network")
 
 
 def test_secrets_do_not_show(root: Path) -> None:
@@ -322,6 +363,13 @@ def test_the_projects_own_configuration_is_right(environment: str) -> None:
     configuration = load_configuration({"SCHEDULER_ENVIRONMENT": environment}, root=PROJECT)
     assert configuration.settings.environment == environment
     assert configuration.jobs.has_samples == (environment == "dev")
+
+
+@pytest.mark.parametrize(("environment", "named"), [("dev", True), ("test", True), ("prod", False)])
+def test_private_targets_may_be_asked_at_a_desk_and_not_in_production(environment: str, named: bool) -> None:
+    networks = load_settings({"SCHEDULER_ENVIRONMENT": environment}, root=PROJECT).settings.targets.networks
+    for address in ("127.0.0.1", "::1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "fd12::1"):
+        assert any(ip_address(address) in network for network in networks) is named
 
 
 def test_base_yaml_holds_every_setting_with_the_default_of_the_code() -> None:

@@ -40,11 +40,20 @@ def test_a_blank_inside_a_path_is_taken() -> None:
         ({"Content-Length": "5"}, "Content-Length is set by the program itself"),
         ({"transfer-encoding": "chunked"}, "transfer-encoding is set by the program itself"),
         ({"X-Note": "one\r\nX-Injected: two"}, "the value of X-Note has a line break"),
+        ({"Metadata": "true"}, "Metadata is for the platform's own endpoints, which no check may ask: leave it out"),
+        ({"x-identity-header": "abc"}, "x-identity-header is for the platform's own endpoints"),
+        ({"Metadata-Flavor": "Google"}, "Metadata-Flavor is for the platform's own endpoints"),
+        ({"X-aws-ec2-metadata-token": "abc"}, "X-aws-ec2-metadata-token is for the platform's own endpoints"),
+        ({"Host": "a.internal, b.internal"}, "the value of Host is no host: write a name, such as checkout.internal"),
+        ({"host": "a.internal/path"}, "the value of host is no host"),
+        ({"Host": "user@a.internal"}, "the value of Host is no host"),
+        ({"Host": "a.internal b.internal"}, "the value of Host is no host"),
+        ({"Host": {"secret": "x"}}, "the value of Host is no host"),
         ({"X-Note": "blank "}, "the value of X-Note has a line break, a control character or a blank at an end"),
     ],
     ids=str,
 )
-def test_a_header_that_http_does_not_allow_is_refused(headers: dict[str, str], says: str) -> None:
+def test_a_header_that_must_not_be_sent_is_refused(headers: dict[str, Any], says: str) -> None:
     assert says in problem(headers=headers)
 
 
@@ -70,6 +79,18 @@ def test_a_body_that_is_a_model_already_is_taken_as_it_is(body: TextBody | JsonB
 def test_an_api_key_needs_a_name_that_a_header_may_have() -> None:
     told = problem(auth={"kind": "api_key", "key": {"secret": "k"}, "name": "X Key"})
     assert "the name of the header or parameter" in told
+
+
+@pytest.mark.parametrize("name", ["Metadata", "X-IDENTITY-HEADER", "Transfer-Encoding", "Host"])
+def test_an_api_key_goes_in_no_header_that_must_not_be_sent(name: str) -> None:
+    assert name in problem(auth={"kind": "api_key", "key": {"secret": "k"}, "name": name})
+    in_query = {"kind": "api_key", "key": {"secret": "k"}, "name": name, "place": "query"}
+    assert HttpTarget.model_validate({"url": URL, "auth": in_query}).auth.kind == "api_key"
+
+
+@pytest.mark.parametrize("host", ["other.internal", "other.internal:8443", "10.0.0.5", "[::1]:80", "my_host"])
+def test_a_virtual_host_may_be_named(host: str) -> None:
+    assert HttpTarget(url=URL, headers={"Host": host}).headers == {"Host": host}
 
 
 @pytest.mark.parametrize(

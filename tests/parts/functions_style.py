@@ -75,6 +75,7 @@ def environment(connection_string: str, prefix: str, jobs: Path) -> dict[str, st
     """What the app settings of a deployment say."""
     return {
         "SCHEDULER_ENVIRONMENT": "prod",
+        "SCHEDULER_TARGETS__NETWORKS": "127.0.0.0/8,::1",
         "SCHEDULER_STORE": "azure",
         "SCHEDULER_STORAGE__PREFIX": prefix,
         "SCHEDULER_JOBS": str(jobs),

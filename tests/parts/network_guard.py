@@ -2,6 +2,7 @@
 
     def test_...(network_guard: NetworkGuard) -> None:
         network_guard.attempts      # what was refused in this test; whatever is left here at its end fails the test
+        network_guard.connects      # host and port of every connection that this test tried to make, allowed or not
 
 - Loopback addresses, unix sockets, `localhost`, `*.localhost` and the machine's own name pass.
 - Names under `.invalid` and the name `unknown.host` fail as an unknown host does: `socket.gaierror`.
@@ -38,6 +39,7 @@ class NetworkGuard:
 
     def __init__(self) -> None:
         self.attempts: list[str] = []
+        self.connects: list[tuple[str, int]] = []
         self.active = False
         self.announce = False
         self._installed = False
@@ -81,6 +83,7 @@ class NetworkGuard:
         elif event in _CONNECTS:
             address = arguments[1]
             if arguments[0].family in (socket.AF_INET, socket.AF_INET6) and address is not None:
+                self.connects.append((_text(address[0]), address[1]))
                 self.check_connect(address[0], address[1])
 
 

@@ -139,6 +139,24 @@ async def test_credentials_stay_behind_when_the_origin_changes(target: HttpTarge
     assert (headers["x-plain"], headers["host"]) == ("text", other.url.removeprefix("http://"))
 
 
+async def test_keys_and_sessions_stay_behind_also_where_they_are_no_secrets(target: HttpTarget) -> None:
+    names = ("X-API-Key", "Ocp-Apim-Subscription-Key", "x-functions-key", "X-Auth-Token", "X-Session", "Authorization")
+    async with HttpTarget() as other, asking() as ask:
+        redirect(target, "/old", other.url + "/new")
+        await ask(target.url + "/old", headers=dict.fromkeys(names, "value") | {"X-Trace": "value"})
+        headers = other.last.headers
+    assert not {name.lower() for name in names} & headers.keys()
+    assert (headers["x-trace"], headers["idempotency-key"]) == ("value", "job@1")
+
+
+async def test_an_api_key_in_a_header_stays_behind_when_the_origin_changes(target: HttpTarget) -> None:
+    async with HttpTarget() as other, asking(SECRETS) as ask:
+        redirect(target, "/old", other.url + "/new")
+        await ask(target.url + "/old", auth={"kind": "api_key", "key": {"secret": "key"}, "name": "X-Mine"})
+        assert target.requests[0].headers["x-mine"] == "k3y-value"
+        assert "x-mine" not in other.last.headers
+
+
 async def test_credentials_stay_behind_for_good(target: HttpTarget) -> None:
     async with HttpTarget() as other, asking(SECRETS) as ask:
         redirect(target, "/old", other.url + "/back")

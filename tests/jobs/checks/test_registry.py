@@ -5,6 +5,7 @@ import sys
 
 from jobs.checks import build_checks
 from jobs.checks.clock import PhaseClock
+from jobs.checks.guard import LOCAL
 from jobs.checks.port import Call
 from jobs.redaction import Redactor
 from jobs.targets import HttpTarget as Target
@@ -13,7 +14,7 @@ from tests.parts.http_target import HttpTarget
 
 
 async def test_a_target_is_asked_by_the_check_of_its_kind(target: HttpTarget) -> None:
-    checks = build_checks(MemorySecrets(), MemoryTokens(), Redactor(), user_agent="scheduler/9")
+    checks = build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL, user_agent="scheduler/9")
     seen = await checks.observe(Target(url=target.url), Call("job@1", 1, PhaseClock()))
     await checks.aclose()
     assert (seen.status, target.last.headers["user-agent"]) == (200, "scheduler/9")

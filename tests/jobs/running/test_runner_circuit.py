@@ -68,7 +68,11 @@ async def test_a_run_counts_once_however_many_attempts_it_took() -> None:
     assert condition(stage.states) is Condition.CLOSED
 
 
-@pytest.mark.parametrize("step", [broken(ErrorClass.SECRET_UNAVAILABLE), RuntimeError()], ids=["secret", "mistake"])
+@pytest.mark.parametrize(
+    "step",
+    [broken(ErrorClass.SECRET_UNAVAILABLE), broken(ErrorClass.TARGET_DENIED), RuntimeError()],
+    ids=["secret", "denied", "mistake"],
+)
 @virtual_time
 async def test_what_is_not_the_targets_fault_does_not_open_its_circuit(step: object) -> None:
     stage = Stage(step)  # type: ignore[arg-type]

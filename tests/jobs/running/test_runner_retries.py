@@ -149,7 +149,7 @@ async def test_an_internal_error_in_a_later_attempt_keeps_the_earlier_ones() -> 
     assert [attempt.error for attempt in run.attempts] == [ErrorClass.CONNECTION_REFUSED, ErrorClass.INTERNAL_ERROR]
 
 
-@pytest.mark.parametrize("error", [ErrorClass.TLS_CERTIFICATE, ErrorClass.SECRET_UNAVAILABLE])
+@pytest.mark.parametrize("error", [ErrorClass.TLS_CERTIFICATE, ErrorClass.SECRET_UNAVAILABLE, ErrorClass.TARGET_DENIED])
 @virtual_time
 async def test_what_does_not_mend_itself_in_seconds_is_not_repeated(error: ErrorClass) -> None:
     stage = Stage(broken(error))

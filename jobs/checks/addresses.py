@@ -1,0 +1,163 @@
+"""What an IP address is: public, of a network that has to be named in the settings, or one that nobody may ask.
+
+Called by guard.py. Pure. Rules of our own, as `ipaddress.is_global` is true for Azure's 168.63.129.16, for the NAT64
+and 6to4 networks that carry any IPv4 address inside, and for multicast.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Reach(Enum):
+    """Who may ask it."""
+
+    PUBLIC = "public"
+    NAMED = "named"
+    """Whoever has a network in the settings that it belongs to."""
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Nature:
+    """What an address is. `words` follow "is", such as `a loopback address`."""
+
+    reach: Reach
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An address, or the IPv4 address that it carries inside, and its nature."""
+
+    address: IPAddress
+    nature: Nature
+
+
+_PUBLIC = Nature(Reach.PUBLIC, "a public address")
+_LOOPBACK = Nature(Reach.NAMED, "a loopback address")
+_PRIVATE = Nature(Reach.NAMED, "a private address")
+_DOCUMENTS = Nature(Reach.NAMED, "an address for documents")
+_METADATA = Nature(Reach.NEVER, "the metadata service of a cloud")
+_LINK_LOCAL = Nature(Reach.NEVER, "a link-local address, where clouds keep metadata and identities")
+_MULTICAST = Nature(Reach.NEVER, "a multicast address")
+_RESERVED = Nature(Reach.NEVER, "a reserved address")
+_UNSPECIFIED = Nature(Reach.NEVER, "an unspecified address, which means this machine")
+
+# The first network that fits counts: small ones stand before the large ones around them.
+_TABLE: tuple[tuple[str, Nature], ...] = (
+    ("168.63.129.16/32", Nature(Reach.NEVER, "Azure's own address inside every virtual machine")),
+    ("100.100.100.200/32", _METADATA),
+    ("192.0.0.192/32", _METADATA),
+    ("169.254.0.0/16", _LINK_LOCAL),
+    ("0.0.0.0/8", _UNSPECIFIED),
+    ("127.0.0.0/8", _LOOPBACK),
+    ("10.0.0.0/8", _PRIVATE),
+    ("172.16.0.0/12", _PRIVATE),
+    ("192.168.0.0/16", _PRIVATE),
+    ("100.64.0.0/10", Nature(Reach.NAMED, "an address that providers share among customers")),
+    ("198.18.0.0/15", Nature(Reach.NAMED, "an address for measurements")),
+    ("192.0.2.0/24", _DOCUMENTS),
+    ("198.51.100.0/24", _DOCUMENTS),
+    ("203.0.113.0/24", _DOCUMENTS),
+    ("192.0.0.0/24", _RESERVED),
+    ("192.88.99.0/24", _RESERVED),
+    ("224.0.0.0/4", _MULTICAST),
+    ("240.0.0.0/4", _RESERVED),
+    ("0.0.0.0/0", _PUBLIC),
+    ("::/128", _UNSPECIFIED),
+    ("::1/128", _LOOPBACK),
+    ("fd00:ec2::/32", _METADATA),
+    ("fd20:ce::254/128", _METADATA),
+    ("fd00:c1::a9fe:a9fe/128", _METADATA),
+    ("fe80::/10", _LINK_LOCAL),
+    ("ff00::/8", _MULTICAST),
+    ("fc00::/7", _PRIVATE),
+    ("fec0::/10", _PRIVATE),
+    ("64:ff9b::/96", _PUBLIC),
+    ("64:ff9b:1::/48", Nature(Reach.NAMED, "an address of a local NAT64")),
+    ("2001:db8::/32", _DOCUMENTS),
+    ("3fff::/20", _DOCUMENTS),
+    ("2001::/23", Nature(Reach.NAMED, "an address for protocols")),
+    ("2000::/3", _PUBLIC),
+    ("::/0", _RESERVED),
+)
+_NETWORKS: tuple[tuple[IPNetwork, Nature], ...] = tuple((ipaddress.ip_network(text), told) for text, told in _TABLE)
+
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+_SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")
+_TEREDO = ipaddress.IPv6Network("2001::/32")
+
+_LOW_32 = 0xFFFFFFFF
+
+
+@lru_cache(4096)
+def natures(text: str) -> tuple[Found, ...]:
+    """The nature of an address, then those of the IPv4 addresses that it carries inside. All of them count.
+
+    `text` is numeric, as a resolver gives it; the zone of an IPv6 address (`fe80::1%eth0`) says nothing more about it.
+
+    Raises:
+        ValueError: no IP address.
+    """
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return tuple(Found(each, _nature_of(each)) for each in _judged(address))
+
+
+def never_allowed(network: IPNetwork) -> Nature | None:
+    """The nature of a network that lies wholly within one that nobody may ask; None for all others."""
+    for known, nature in _NETWORKS:
+        if known.version == network.version and network.subnet_of(known):  # type: ignore[arg-type]  # versions agree
+            return nature if nature.reach is Reach.NEVER else None
+    return None
+
+
+def _nature_of(address: IPAddress) -> Nature:
+    return next(nature for network, nature in _NETWORKS if address in network)
+
+
+def _judged(address: IPAddress) -> Iterator[IPAddress]:
+    if isinstance(address, ipaddress.IPv4Address):
+        yield address
+    elif address in _MAPPED:
+        yield _ipv4(int(address))  # the kernel connects to the IPv4 address itself
+    else:
+        yield address
+        yield from _inside(address)
+
+
+def _inside(address: ipaddress.IPv6Address) -> Iterator[IPAddress]:
+    """The IPv4 addresses that a gateway may make of it."""
+    number = int(address)
+    if address in _NAT64:
+        yield _ipv4(number)
+    elif address in _LOCAL_NAT64:
+        yield from _inside_local_nat64(number)
+    elif address in _SIX_TO_FOUR:
+        yield _ipv4(number >> 80)
+    elif address in _TEREDO:
+        yield _ipv4(number >> 64)
+        yield _ipv4(~number)
+
+
+def _inside_local_nat64(number: int) -> Iterator[IPAddress]:
+    """RFC 6052, section 2.2: where the IPv4 address stands depends on how long the gateway's prefix is: 96 bits, or 48,
+    56 or 64, and then nothing follows it. The eight bits in the middle are left out."""
+    yield _ipv4(number)
+    if number & 0xFFFFFF == 0:
+        for above in (16, 8, 0):  # bits of it that stand above the middle
+            high, low = (number >> 64) & ((1 << above) - 1), (number >> (24 + above)) & ((1 << (32 - above)) - 1)
+            yield _ipv4((high << (32 - above)) | low)
+
+
+def _ipv4(number: int) -> ipaddress.IPv4Address:
+    return ipaddress.IPv4Address(number & _LOW_32)
