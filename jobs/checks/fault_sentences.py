@@ -48,7 +48,8 @@ def no_address(error: Any, peer: Peer) -> str:
         return f"The DNS gave no answer about {host}: look at the app's DNS servers and at the way to them."
     if error.errno in _UNKNOWN_NAME:
         return f"The DNS knows no address of {host}: look at the spelling, the DNS zone and the app's DNS servers."
-    return f"{host} could not be resolved: {printable(str(error.strerror))}."
+    reason = printable(str(error.strerror))
+    return f"{host} could not be resolved ({reason}): look at the DNS zone and at the app's DNS servers."
 
 
 def no_connection(error: Any, peer: Peer) -> str:
@@ -61,20 +62,28 @@ _NOT_TRUSTED = (
     "is signed by an authority that is not trusted here: name the authority in tls.ca_file, "
     "or have the server send its whole chain"
 )
+_SIGNED_BY_A_LEAF = "is signed by one that may not sign others: look at the chain that the server sends"
+_WEAK = "has a key that is too weak: have it issued again for a longer one, such as RSA with 2048 bits"
 _OTHER_NAMES = "is for other names, not for {host}: look at the name in the URL and at those in the certificate"
 
 # By OpenSSL's X509_V_ERR_* number.
 _CERTIFICATES = {
     2: _NOT_TRUSTED,
     9: "is not valid yet: look at its first day, and at the clocks",
-    10: "has expired: renew it",
+    10: "has expired, or one that signed it has: renew it",
     18: "is self-signed: have an authority sign it, or name it in tls.ca_file",
     19: _NOT_TRUSTED,
     20: _NOT_TRUSTED,
     21: _NOT_TRUSTED,
     23: "has been revoked: replace it",
+    24: _SIGNED_BY_A_LEAF,
+    26: "is not made for servers: have one issued whose extended key usage has serverAuth",
     62: _OTHER_NAMES,
     64: _OTHER_NAMES,
+    66: _WEAK,
+    67: "is signed by an authority whose key is too weak: have it issued by another one",
+    68: "is signed with a digest that is too weak, such as SHA-1: have it issued again",
+    79: _SIGNED_BY_A_LEAF,
 }
 
 

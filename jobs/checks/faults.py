@@ -24,8 +24,9 @@ from jobs.checks.fault_sentences import (
 from jobs.checks.guard import TargetDenied
 from jobs.checks.network import ClosedWithoutAnswer
 from jobs.checks.redirects import BadRedirect
+from jobs.checks.spoken import NotHttp
 from jobs.checks.tls import CaFileUnusable
-from jobs.checks.transport import LARGEST_HEAD, AnswerCutOff
+from jobs.checks.transport import LARGEST_HEAD, MOST_INTERIM, AnswerCutOff, TooManyInterim
 from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.runs import ErrorClass
 
@@ -57,6 +58,10 @@ def _not_http(error: Any, peer: Peer) -> str:
     return f"{peer} answered with something that is not HTTP/1.1 ({str(error).partition(':')[0]})."
 
 
+def _other_protocol(error: NotHttp, peer: Peer) -> str:
+    return f"{peer} answered with {error}."
+
+
 def _bad_encoding(error: BadEncoding, peer: Peer) -> str:
     return f"{peer} sent a body that is not the {error} that its header promises."
 
@@ -82,6 +87,8 @@ _CLOSED_LATE = (
     "{peer} closed the connection in the middle of its answer: look at the service, and what stands before it."
 )
 
+_INTERIM = f"{{peer}} sent more than {MOST_INTERIM} informational answers (such as 100 Continue) before its answer."
+
 _Row = tuple[Phase | None, type[Exception], ErrorClass, str | Callable[[Any, Peer], str]]
 
 # The first row that fits counts: special ones stand before general ones.
@@ -103,6 +110,8 @@ _TABLE: tuple[_Row, ...] = (
     ("body", ConnectionError, ErrorClass.CONNECTION_RESET, _RESET_LATE),
     (None, ConnectionError, ErrorClass.CONNECTION_RESET, _RESET),
     (None, OSError, ErrorClass.CONNECTION_FAILED, no_connection),
+    (None, NotHttp, ErrorClass.PROTOCOL_ERROR, _other_protocol),
+    (None, TooManyInterim, ErrorClass.PROTOCOL_ERROR, _INTERIM),
     (None, AnswerCutOff, ErrorClass.PROTOCOL_ERROR, _CLOSED_LATE),
     (None, h11.RemoteProtocolError, ErrorClass.PROTOCOL_ERROR, _not_http),
     (None, BadEncoding, ErrorClass.PROTOCOL_ERROR, _bad_encoding),

@@ -17,6 +17,7 @@ from typing import cast
 from jobs.checks.clock import PhaseClock
 from jobs.checks.guard import LOCAL, Guard
 from jobs.checks.resolver import Address, Resolver
+from jobs.checks.spoken import ENOUGH
 
 PATIENCE = 2.0
 """Seconds for one of several addresses: a dead one must not take the time of those that follow."""
@@ -45,6 +46,8 @@ class Connection(asyncio.Protocol):
         self._arrived: deque[bytes] = deque()
         self._size = 0
         self._answered = False
+        self.first = b""
+        """What the other side said first, if anything: enough of it to see what it speaks."""
         self._ended = False
         self._error: Exception | None = None
         self._reading = True
@@ -114,6 +117,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self._answered:
             self._answered = True
+            self.first = data[:ENOUGH]
             self._clock.enter("body")
         self._arrived.append(data)
         self._size += len(data)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 
 from jobs.checks.requests import Outgoing
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+_NO_HOST = re.compile(r"https?:///", re.IGNORECASE)
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -50,6 +54,8 @@ def _place(base: httpx.URL, location: str) -> httpx.URL:
         raise BadRedirect("to a port that there cannot be")
     if url.scheme not in _PORTS:
         raise BadRedirect(f"to a {url.scheme} URL, not to an http one")
+    if not url.host or _NO_HOST.match(location):
+        raise BadRedirect("to a URL that names no host")
     return url
 
 

@@ -14,6 +14,10 @@ import httpx
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.network import Connection, Network
+from jobs.checks.spoken import NotHttp, begins_as_http
+
+MOST_INTERIM = 20
+"""Informational answers (100 Continue, 103 Early Hints) before the final one."""
 
 LARGEST_HEAD = 100 * 1024
 """Bytes of an answer's status line and headers."""
@@ -23,9 +27,13 @@ class AnswerCutOff(Exception):
     """The other side closed the connection before its answer was whole."""
 
 
+class TooManyInterim(Exception):
+    """There are more than MOST_INTERIM informational answers."""
+
+
 class FreshConnections(httpx.AsyncBaseTransport):
     """Raises what Network.connect raises; then OSError, ssl.SSLError, h11.RemoteProtocolError, ClosedWithoutAnswer and
-    AnswerCutOff, while the body is read, too."""
+    AnswerCutOff, while the body is read, too; NotHttp and TooManyInterim before."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -74,10 +82,18 @@ class _Exchange(httpx.AsyncByteStream):
 
     async def head(self) -> h11.Response:
         """The final answer's head, whatever informational ones come before it."""
-        while True:
-            event = await self._next()
-            if isinstance(event, h11.Response):
-                return event
+        try:
+            for _ in range(MOST_INTERIM + 1):
+                event = await self._next()
+                if isinstance(event, h11.Response):
+                    if event.http_version[:1] != b"1":
+                        raise NotHttp(self._connection.first)
+                    return event
+        except (h11.RemoteProtocolError, AnswerCutOff) as error:
+            if begins_as_http(self._connection.first):
+                raise
+            raise NotHttp(self._connection.first) from error
+        raise TooManyInterim
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while isinstance(event := await self._next(), h11.Data):

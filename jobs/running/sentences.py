@@ -35,7 +35,7 @@ _TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {
     ),
     "first_byte": (
         ErrorClass.RESPONSE_TIMEOUT,
-        "No answer from {peer} within {limit}: it accepted the connection and the request, then stayed silent.",
+        "No answer from {peer} within {limit}: it accepted the connection, then stayed silent.",
     ),
     "body": (
         ErrorClass.BODY_TIMEOUT,

@@ -32,7 +32,7 @@ Server = Callable[[], AbstractAsyncContextManager[Any]]
         (bad.half_close, "connection_reset", None, "closed the connection without an answer"),
         (bad.truncated_body, "protocol_error", 200, "closed the connection in the middle of its answer"),
         (bad.truncated_chunks, "protocol_error", 200, "closed the connection in the middle of its answer"),
-        (bad.garbage, "protocol_error", None, "something that is not HTTP/1.1 (illegal status line)"),
+        (bad.garbage, "protocol_error", None, "answered with something that is not HTTP/1.1."),
         (bad.wrong_chunking, "protocol_error", 200, "something that is not HTTP/1.1 (illegal chunk header)"),
         (bad.endless_headers, "protocol_error", None, "sent more than 100 KiB of headers"),
         (bad.broken_gzip, "protocol_error", 200, "a body that is not the gzip that its header promises"),
@@ -149,7 +149,12 @@ def _certificate(code: int) -> ssl.SSLCertVerificationError:
     ("error", "phase", "error_class", "says"),
     [
         (_gaierror(socket.EAI_AGAIN), "dns", "dns_failure", "The DNS gave no answer about checkout.internal"),
-        (_gaierror(socket.EAI_FAIL), "dns", "dns_failure", "checkout.internal could not be resolved: whatever."),
+        (
+            _gaierror(socket.EAI_FAIL),
+            "dns",
+            "dns_failure",
+            "checkout.internal could not be resolved (whatever): look at the DNS zone",
+        ),
         (OSError(113, "No route to host"), "connect", "connection_failed", "no way to checkout.internal:443"),
         (OSError(101, "Network is unreachable"), "connect", "connection_failed", "the VNet peering"),
         (
@@ -163,7 +168,7 @@ def _certificate(code: int) -> ssl.SSLCertVerificationError:
         (ConnectionResetError(104, "reset"), "connect", "connection_reset", "before it answered"),
         (OSError(113, "No route to host"), "body", "connection_failed", "no way to checkout.internal:443"),
         (_certificate(23), "tls", "tls_certificate", "has been revoked"),
-        (_certificate(26), "tls", "tls_certificate", "was not accepted: unsuitable {certificate} purpose."),
+        (_certificate(27), "tls", "tls_certificate", "was not accepted: unsuitable {certificate} purpose."),
         (_tls("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "first_byte", "tls_failure", "wants a client certificate"),
         (_tls("UNSUPPORTED_PROTOCOL"), "tls", "tls_failure", "too old to be safe"),
         (_tls("BAD_ECPOINT"), "tls", "tls_failure", "could not agree (bad ecpoint)"),

@@ -40,8 +40,7 @@ URL = "https://checkout.internal/health"
         (
             "first_byte",
             ErrorClass.RESPONSE_TIMEOUT,
-            "No answer from checkout.internal:443 within 5 s: "
-            "it accepted the connection and the request, then stayed silent.",
+            "No answer from checkout.internal:443 within 5 s: it accepted the connection, then stayed silent.",
         ),
         (
             "body",

@@ -1,0 +1,41 @@
+"""What a server speaks that does not speak HTTP/1, by the first bytes that it sent. Called by transport.py. Pure."""
+
+from __future__ import annotations
+
+import re
+
+BEGIN = b"HTTP/1."
+
+ENOUGH = 16
+"""Bytes that tell."""
+
+_NOTHING = "something that is not HTTP/1.1"
+
+# The first pattern that fits counts. The words follow "answered with".
+_SPOKEN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
+    (re.compile(pattern, re.DOTALL), f"{_NOTHING}, but {words}")
+    for pattern, words in (
+        (rb"[\x14-\x17]\x03[\x00-\x04]", "TLS: write https in the URL"),
+        (rb"\x00..\x04", "HTTP/2, and nothing else"),
+        (rb"SSH-", "SSH: look at the port"),
+        (rb"220[ -]", "SMTP or FTP: look at the port"),
+        (rb"\+OK|\* OK", "POP3 or IMAP: look at the port"),
+        (rb"-(ERR|NOAUTH|DENIED)", "Redis: look at the port"),
+        (rb"...\x00(\x0a|\xff)", "MySQL: look at the port"),
+        (rb"HTTP/", "another version of it"),
+        (rb"\s*<", "a page without a head, as HTTP/0.9 did"),
+        (rb"ICY ", "SHOUTcast: look at the port"),
+    )
+)
+
+
+class NotHttp(Exception):
+    """The answer does not begin as one of HTTP/1 does. The message ends the sentence "it answered with ..."."""
+
+    def __init__(self, first: bytes) -> None:
+        super().__init__(next((words for pattern, words in _SPOKEN if pattern.match(first)), _NOTHING))
+
+
+def begins_as_http(first: bytes) -> bool:
+    """Whether an answer that begins with these bytes may be one of HTTP/1: they may be fewer than it takes to say."""
+    return first.startswith(BEGIN) or (len(first) < len(BEGIN) and BEGIN.startswith(first))
