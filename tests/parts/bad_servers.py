@@ -12,6 +12,10 @@ half_close (closes its sending side only, without answer), closes_idle (answers,
 to keep), truncated_body, truncated_chunks.
 Not HTTP: garbage, wrong_chunking, broken_gzip, plain_behind_https (an https URL that speaks plain HTTP).
 Too much: endless_body, endless_headers, gzip_bomb, redirect_loop.
+In the middle: part_then (some bytes, then: closes, closes its half, resets, stays silent), closes_at_accept.
+Heedless of the request: turns_away (answers before it was read), never_reads (reads nothing of it).
+Without end: endless_continue, endless_events, endless_chunk_extension.
+Any bytes: answering(data), for those of bad_answers; `at_once` sends them before anything was asked.
 Not now: unavailable (503 with Retry-After in seconds or as a date, `times` times, then 200).
 
 Slow ones wait `interval` seconds between bytes; none ends by itself before its client goes.
@@ -25,7 +29,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from email.utils import format_datetime
-from typing import Self
+from typing import Literal, Self, cast
 
 from tests.parts.http_server import Answer, HttpServer, Request, StreamServer, read_request, reset
 
@@ -226,6 +230,80 @@ def gzip_bomb(size: int = 50_000_000) -> BadServer:
     """A body of `size` zeros that travels as a thousandth of it."""
     body = gzip.compress(bytes(size), 9)
     return BadServer(_sends(OK_HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body) + body))
+
+
+def answering(data: bytes, *, at_once: bool = False, tls: bool = False) -> BadServer:
+    """These bytes, then the end of the connection. `tls`: its URL says https, the bytes go out plain."""
+    return BadServer(_sends(data), after_request=not at_once, scheme="https" if tls else "http")
+
+
+Then = Literal["close", "half_close", "reset", "silence"]
+
+
+def part_then(data: bytes, then: Then, *, at_once: bool = False, tls: bool = False) -> BadServer:
+    """These bytes once a request was read, and when the client had time to read them, this."""
+
+    async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+        await asyncio.sleep(0.05)  # a reset discards what the client has not read yet
+        if then == "reset":
+            reset(writer)
+        elif then == "half_close":
+            writer.write_eof()
+        if then in ("half_close", "silence"):
+            await _forever()
+
+    return BadServer(behave, after_request=not at_once, scheme="https" if tls else "http")
+
+
+def closes_at_accept() -> BadServer:
+    return BadServer(_sends(b""), after_request=False)
+
+
+def turns_away() -> BadServer:
+    """413 as soon as the head of a request is there; the body is never read."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        await _forever()
+
+    return BadServer(behave, after_request=False)
+
+
+def never_reads() -> BadServer:
+    """Accepts, and leaves what is sent where it is, until the sender can send no more."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        cast(asyncio.ReadTransport, writer.transport).pause_reading()
+        await _forever()
+
+    return BadServer(behave, after_request=False)
+
+
+def _endless(first: bytes, piece: bytes, interval: float = 0.0) -> BadServer:
+    async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(first)
+        await _drip(writer, piece, interval)
+
+    return BadServer(behave)
+
+
+def endless_continue(status: str = "100 Continue") -> BadServer:
+    """Promises an answer for ever, as fast as it is read."""
+    return _endless(b"", f"HTTP/1.1 {status}\r\n\r\n".encode() * 500)
+
+
+def endless_events() -> BadServer:
+    """A stream of events, as dashboards keep open."""
+    head = OK_HEAD + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return _endless(head, b"d\r\ndata: ready\n\n\r\n", 0.02)
+
+
+def endless_chunk_extension() -> BadServer:
+    return _endless(OK_HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;", b"x" * 0x10000)
 
 
 class _Redirecting(HttpServer):

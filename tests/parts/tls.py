@@ -38,7 +38,7 @@ def authority() -> trustme.CA:
 
 
 @cache
-def _directory() -> Path:
+def directory() -> Path:
     directory = Path(tempfile.mkdtemp(prefix="scheduler-tls-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     return directory
@@ -47,7 +47,7 @@ def _directory() -> Path:
 @cache
 def ca_file() -> str:
     """Path of a PEM file with our authority's certificate."""
-    path = _directory() / "ca.pem"
+    path = directory() / "ca.pem"
     authority().cert_pem.write_to_path(path)
     return str(path)
 
@@ -100,7 +100,7 @@ def _self_signed() -> str:
         )
         .sign(key, hashes.SHA256())
     )
-    path = _directory() / "self-signed.pem"
+    path = directory() / "self-signed.pem"
     path.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         + certificate.public_bytes(serialization.Encoding.PEM)

@@ -1,0 +1,439 @@
+"""A zoo of bad servers, each asked by a job from a job file: how its run ends, and that the message helps.
+
+All exhibits are visited at the same time, once, and each test looks at one run. Those of test_bad_targets come along
+where it is about time and memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import pytest_asyncio
+
+from config.job_files import JobFileReader
+from jobs.checks import build_checks
+from jobs.checks.guard import LOCAL
+from jobs.definition import JobDefinition
+from jobs.redaction import Redactor
+from jobs.running.circuits import Circuits
+from jobs.running.clock import SystemClock
+from jobs.running.runner import Runner
+from jobs.runs import Run, Ticket
+from tests.acceptance.test_bad_targets import CASES
+from tests.jobs.checks.asking import MemorySecrets, MemoryTokens
+from tests.jobs.running.memory_states import MemoryStates
+from tests.jobs.running.run_parts import Heard
+from tests.parts import bad_answers as answers
+from tests.parts import bad_servers as bad
+from tests.parts import bad_tls
+from tests.parts.tls import ca_file
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SHORT = {"attempt": "600ms", "run": "2s"}
+LONG = {"attempt": "10s", "run": "20s"}
+MIB = 2**20
+BODY = {"expect": [{"body_contains": "ready"}]}
+JSON = {"expect": [{"json": "$.status", "equals": "ok"}]}
+
+Server = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A bad server; the error class of its run (None: it succeeds), and words that its message must have."""
+
+    name: str
+    server: Server
+    error: str | None
+    words: tuple[str, ...]
+    job: Mapping[str, Any] = field(default_factory=dict)
+    url: str = "{url}"
+    check: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> str:
+        if self.error is None:
+            return "succeeded"
+        return "timed_out" if self.error.endswith("_timeout") else "failed"
+
+
+def raw(name: str, data: bytes, error: str | None, *words: str, **more: Any) -> Exhibit:
+    """A server that answers with these bytes. The body must have "ready" unless the job expects something else."""
+    return Exhibit(name, partial(bad.answering, data), error, words, more.pop("job", BODY), **more)
+
+
+def slow(name: str, server: Server, error: str, *words: str, **more: Any) -> Exhibit:
+    return Exhibit(name, server, error, ("600 ms", *words), {"timeout": SHORT, **more.pop("job", {})}, **more)
+
+
+def broken_off(name: str, data: bytes, then: bad.Then, error: str, *words: str) -> Exhibit:
+    return Exhibit(name, partial(bad.part_then, data, then), error, words)
+
+
+def redirect(name: str, location: str | None, error: str, *words: str) -> Exhibit:
+    return raw(f"redirect {name}", answers.redirect(location), error, *words)
+
+
+def certificate(server: Server, *words: str) -> Exhibit:
+    return Exhibit(server.__name__, server, "tls_certificate", ("The certificate of 127.0.0.1:", *words))
+
+
+def session(name: str, server: Server, error: str, *words: str, **more: Any) -> Exhibit:
+    return Exhibit(name, server, error, words, **more)
+
+
+def named(name: str, host: str, error: str | None, *words: str, **job: Any) -> Exhibit:
+    """Asked by a name that the resolver of this zoo knows; behind it a server that is well."""
+    return Exhibit(name, partial(bad.answering, answers.GOOD), error, words, {**BODY, **job}, f"http://{host}:{{port}}")
+
+
+POST = {"method": "POST", "body": {"text": "x" * 8_000_000}}
+
+STATUS_LINES = [
+    raw("HTTP/0.9", answers.HTTP_0_9, "protocol_error", "not HTTP"),
+    raw("HTTP/1.0", answers.HTTP_1_0, None),
+    raw("HTTP/1.0 until the end", answers.HTTP_1_0_UNTIL_THE_END, None),
+    raw("HTTP/2 alone", answers.HTTP_2_SETTINGS, "protocol_error", "not HTTP"),
+    raw("HTTP/7.0", answers.HTTP_7, "protocol_error", "not HTTP"),
+    raw("shoutcast", answers.SHOUTCAST, "protocol_error", "not HTTP"),
+    raw("status 99", answers.STATUS_TOO_SMALL, "protocol_error", "not HTTP"),
+    raw("status 1000", answers.STATUS_TOO_LARGE, "protocol_error", "not HTTP"),
+    raw("status in words", answers.STATUS_IN_WORDS, "protocol_error", "not HTTP"),
+    raw("status 999", answers.STATUS_UNKNOWN, "unexpected_status", "Answered 999 Denied, expected 2xx", job={}),
+    raw("no reason", answers.NO_REASON, None),
+    raw("long reason", answers.LONG_REASON, "unexpected_status", "Answered 500 very very", "…", job={}),
+    raw("reason for terminals", answers.REASON_FOR_TERMINALS, "unexpected_status", "Answered 500 \\x1b[31mred", job={}),
+    raw("line feeds alone", answers.LINE_FEEDS_ALONE, None),
+    raw("empty lines first", answers.EMPTY_LINES_FIRST, "protocol_error", "not HTTP"),
+    raw("empty lines without end", answers.EMPTY_LINES_WITHOUT_END, "protocol_error", "not HTTP"),
+]
+HEADERS = [
+    raw("NUL in a value", answers.NUL_IN_VALUE, "protocol_error", "not HTTP"),
+    raw("NUL in a name", answers.NUL_IN_NAME, "protocol_error", "not HTTP"),
+    raw("no colon", answers.NO_COLON, "protocol_error", "not HTTP"),
+    raw("blank before the colon", answers.BLANK_BEFORE_COLON, "protocol_error", "not HTTP"),
+    raw("folded", answers.FOLDED, None),
+    raw("one huge header", answers.ONE_HUGE_HEADER, "protocol_error", "more than 100 KiB of headers"),
+    raw("many small headers", answers.MANY_SMALL_HEADERS, "protocol_error", "more than 100 KiB of headers"),
+    raw("cookie flood", answers.COOKIE_FLOOD, None),
+    raw("eight bits", answers.EIGHT_BIT_HEADER, None),
+]
+LENGTHS = [
+    raw("negative length", answers.NEGATIVE_LENGTH, "protocol_error", "not HTTP"),
+    raw("length in words", answers.LENGTH_IN_WORDS, "protocol_error", "not HTTP"),
+    raw("signed length", answers.SIGNED_LENGTH, "protocol_error", "not HTTP"),
+    raw("two lengths", answers.TWO_LENGTHS, "protocol_error", "not HTTP"),
+    raw("twice the same length", answers.TWICE_THE_SAME_LENGTH, None),
+    raw("length beyond all", answers.LENGTH_BEYOND_ALL, "protocol_error"),
+    raw("length and chunks", answers.LENGTH_AND_CHUNKS, None),
+    raw("longer than promised", answers.LONGER_THAN_PROMISED, None),
+    raw("shorter than promised", answers.SHORTER_THAN_PROMISED, "protocol_error", "closed", "in the middle"),
+    raw("second answer", answers.SECOND_ANSWER, None),
+    raw("204 with content", answers.NO_CONTENT_WITH_CONTENT, None, job={}),
+    raw("HEAD with a body", answers.GOOD, None, job={}, check={"method": "HEAD"}),
+    raw("unknown transfer", answers.UNKNOWN_TRANSFER, "protocol_error", "not HTTP"),
+    raw("chunk size too large", answers.CHUNK_SIZE_TOO_LARGE, "protocol_error", "not HTTP"),
+    raw("chunk size negative", answers.CHUNK_SIZE_NEGATIVE, "protocol_error", "not HTTP"),
+    raw("chunk longer than its size", answers.CHUNK_LONGER_THAN_ITS_SIZE, "protocol_error", "not HTTP"),
+    raw("chunks without the last", answers.CHUNKS_WITHOUT_LAST, "protocol_error", "closed", "in the middle"),
+    raw("chunk extension too long", answers.CHUNK_EXTENSION_TOO_LONG, "protocol_error"),
+    Exhibit("endless chunk extension", bad.endless_chunk_extension, "protocol_error", ()),
+    raw("chunks with trailers", answers.CHUNKS_WITH_TRAILERS, None),
+    raw("trailers too long", answers.TRAILERS_TOO_LONG, "protocol_error", "headers"),
+    raw("hints first", answers.HINTS_FIRST, None),
+    raw("continue first", answers.CONTINUE_FIRST, None),
+    raw("switches unasked", answers.SWITCHES_UNASKED, "protocol_error", "not HTTP"),
+    Exhibit("endless continue", bad.endless_continue, "protocol_error", ("before its answer",)),
+    Exhibit("endless hints", partial(bad.endless_continue, "103 Hint"), "protocol_error", ("before its answer",)),
+]
+CONTENT = [
+    raw("plain as brotli", answers.PLAIN_AS_BROTLI, None),
+    raw("gzip twice", answers.GZIP_TWICE, "expectation_failed", "body_contains"),
+    raw("gzip cut off", answers.GZIP_CUT_OFF, "protocol_error", "not the gzip that its header promises"),
+    raw("gzip with padding", answers.GZIP_WITH_PADDING, None),
+    raw("gzip under deflate", answers.GZIP_UNDER_DEFLATE, "protocol_error", "not the deflate"),
+    raw("deflate bomb", answers.DEFLATE_BOMB, "expectation_failed", "not in the first 1 MiB"),
+    raw("unknown encoding", answers.UNKNOWN_ENCODING, None),
+    raw("latin as UTF-8", answers.LATIN_AS_UTF_8, None),
+    raw("unknown charset", answers.UNKNOWN_CHARSET, None),
+    raw("binary", answers.BINARY, "expectation_failed", "body_contains"),
+    raw("broken JSON", answers.BROKEN_JSON, "expectation_failed", "json $.status", job=JSON),
+    raw("HTML as JSON", answers.HTML_AS_JSON, "expectation_failed", "json $.status", job=JSON),
+    raw("empty JSON", answers.EMPTY_JSON, "expectation_failed", "json $.status", job=JSON),
+    raw("deep JSON", answers.DEEP_JSON, "expectation_failed", "json $.status", job=JSON),
+    raw("not a number", answers.NOT_A_NUMBER, "expectation_failed", "json $.status", job=JSON),
+    raw("JSON in UTF-16", answers.JSON_IN_UTF_16, None, job=JSON),
+    *(
+        raw(f"Retry-After {text[:12]}", answers.unavailable(text), "unexpected_status", "Answered 503", job={})
+        for text in ("soon", "-5", "1.5", "Tue, 99 Foo 2026 99:99:99 GMT", "\xb2")
+    ),
+    raw(
+        "Retry-After beyond all",
+        answers.unavailable("9" * 40),
+        "unexpected_status",
+        "Answered 503",
+        "asked to wait",
+        job={"retry": {"attempts": 2}},
+    ),
+]
+REDIRECTS = [
+    raw("redirect to itself", answers.redirect("/"), "too_many_redirects", "10 redirects", "circle", job={}),
+    redirect("without a place", None, "unexpected_status", "Answered 302"),
+    redirect("to ftp", "ftp://127.0.0.1/x", "protocol_error", "to a ftp URL"),
+    redirect("to a script", "javascript:alert(1)", "protocol_error", "to a javascript URL"),
+    redirect("to nonsense", "http://[::1", "protocol_error", "to something that is no URL"),
+    redirect("to port 0", "http://127.0.0.1:0/", "protocol_error", "to a port that there cannot be"),
+    redirect("to no host", "http:///health", "protocol_error", "to a URL that names no host"),
+    redirect("to far away", "/" + "x" * 90_000, "protocol_error", "redirects to"),
+    redirect("to metadata", "http://169.254.169.254/metadata", "target_denied", "link-local", "redirects there"),
+    redirect("to metadata in hex", "//0xa9fea9fe/metadata", "target_denied", "link-local", "redirects there"),
+    redirect("to a private network", "http://10.0.0.5/", "target_denied", "targets.networks", "redirects there"),
+]
+BROKEN_OFF = [
+    Exhibit("closes at accept", bad.closes_at_accept, "connection_reset", ("the connection",)),
+    broken_off("half closed in the head", b"HTTP/1.1 200 OK\r\nX-", "half_close", "protocol_error", "in the middle"),
+    broken_off("closed in the status line", b"HTTP/1.", "close", "protocol_error", "in the middle"),
+    broken_off(
+        "half closed in the body", answers.SHORTER_THAN_PROMISED, "half_close", "protocol_error", "in the middle"
+    ),
+    broken_off("reset in the head", b"HTTP/1.1 200 OK\r\nX-", "reset", "connection_reset", "in the middle"),
+    broken_off("reset in a chunk", answers.CHUNKS_WITHOUT_LAST[:-3], "reset", "connection_reset", "in the middle"),
+    Exhibit("answers before the request was read", bad.turns_away, "unexpected_status", ("Answered 413",), check=POST),
+    slow("never reads", bad.never_reads, "response_timeout", "stayed silent", check=POST),
+    slow("silent after a byte", partial(bad.part_then, b"H", "silence"), "body_timeout", "began to answer"),
+    slow("silent after the head", partial(bad.part_then, answers.head("Content-Length: 5"), "silence"), "body_timeout"),
+    slow("endless events", bad.endless_events, "body_timeout", "began to answer"),
+]
+OTHERS = [
+    raw("SSH", answers.SSH, "protocol_error", "not HTTP", "SSH"),
+    raw("SMTP", answers.SMTP, "protocol_error", "not HTTP", "SMTP"),
+    raw("Redis", answers.REDIS, "protocol_error", "not HTTP", "Redis"),
+    raw("MySQL", answers.MYSQL, "protocol_error", "not HTTP", "MySQL"),
+    raw("TLS behind http", answers.TLS_ALERT, "protocol_error", "TLS", "https"),
+    # OpenSSL says nothing to who speaks HTTP to it.
+    session(
+        "OpenSSL behind http", bad_tls.good, "connection_reset", "without an answer", url="http://127.0.0.1:{port}"
+    ),
+]
+CERTIFICATES = [
+    certificate(bad_tls.missing_intermediate, "authority", "whole chain"),
+    certificate(bad_tls.expired_intermediate, "has expired", "one that signed it"),
+    certificate(bad_tls.signed_by_a_leaf, "may not sign others"),
+    certificate(bad_tls.weak_key, "too weak", "RSA"),
+    certificate(bad_tls.ip_not_named, "other names", "127.0.0.1"),
+    certificate(bad_tls.address_as_a_name, "other names", "127.0.0.1"),
+    certificate(bad_tls.name_in_subject_alone, "other names"),
+    certificate(bad_tls.for_clients_alone, "not made for servers", "serverAuth"),
+    Exhibit("authority as leaf", bad_tls.authority_as_leaf, None, ()),
+]
+SESSIONS = [
+    session("old version", bad_tls.old_version, "tls_failure", "version"),
+    session("no common cipher", bad_tls.no_common_cipher, "tls_failure", "no common cipher"),
+    session("wants a certificate", bad_tls.wants_client_certificate, "tls_failure", "wants a client certificate"),
+    session(
+        "wants a certificate by TLS 1.2",
+        partial(bad_tls.wants_client_certificate, ssl.TLSVersion.TLSv1_2),
+        "tls_failure",
+        "client certificate",
+    ),
+    session("HTTP/2 alone behind TLS", bad_tls.h2_alone, "protocol_error", "not HTTP"),
+    session("SSH behind https", partial(bad.answering, answers.SSH, at_once=True, tls=True), "tls_failure", "not TLS"),
+    session(
+        "alert at once",
+        partial(bad.answering, answers.HANDSHAKE_FAILURE, at_once=True, tls=True),
+        "tls_failure",
+        "client certificate",
+    ),
+    slow(
+        "handshake stalls",
+        partial(bad.part_then, answers.BEGIN_OF_HANDSHAKE, "silence", at_once=True, tls=True),
+        "tls_timeout",
+        "handshake",
+    ),
+    session("closes in the handshake", partial(bad.answering, b"", at_once=True, tls=True), "tls_failure", "handshake"),
+    session(
+        "resets in the handshake", bad.reset_on_connect, "tls_failure", "handshake", url="https://127.0.0.1:{port}"
+    ),
+]
+NAMES = [
+    named("unknown name", "unknown.zoo", "dns_failure", "DNS knows no address of unknown.zoo"),
+    named("no address of the kind", "empty.zoo", "dns_failure", "DNS knows no address of empty.zoo"),
+    named("DNS servers fail", "servfail.zoo", "dns_failure", "DNS gave no answer about servfail.zoo"),
+    named("DNS refuses", "refused.zoo", "dns_failure", "refused.zoo could not be resolved", "DNS servers"),
+    named("DNS is slow", "slow.zoo", "dns_timeout", "No answer from the DNS about slow.zoo", timeout=SHORT),
+    named("IPv6 alone, and nothing there", "six.zoo", "connection_refused", "six.zoo", "nothing listens"),
+    named("first address dead", "two.zoo", None),
+    named("label too long", "a" * 64 + ".zoo", "dns_failure", "no name that a host could have"),
+    named("name without dots between", "a..zoo", "dns_failure", "no name that a host could have"),
+    named("name leads to metadata", "metadata.zoo", "target_denied", "169.254.169.254", "metadata.zoo", "No setting"),
+    named("name leads there, too", "rebound.zoo", "target_denied", "168.63.129.16", "rebound.zoo", "No setting"),
+    named("name is private", "private.zoo", "target_denied", "10.0.0.5", "targets.networks"),
+]
+
+ZOO = [
+    *STATUS_LINES,
+    *HEADERS,
+    *LENGTHS,
+    *CONTENT,
+    *REDIRECTS,
+    *BROKEN_OFF,
+    *OTHERS,
+    *CERTIFICATES,
+    *SESSIONS,
+    *NAMES,
+]
+SAME = [Exhibit(case.name, case.server, case.error, (), case.job) for case in CASES]
+"""Those whose runs test_bad_targets looks at."""
+
+_ANSWERS: Mapping[str, list[str] | int] = {
+    "unknown.zoo": socket.EAI_NONAME,
+    "empty.zoo": socket.EAI_NODATA,
+    "servfail.zoo": socket.EAI_AGAIN,
+    "refused.zoo": socket.EAI_FAIL,
+    "six.zoo": ["::1"],
+    "two.zoo": ["127.0.0.9", "127.0.0.1"],
+    "metadata.zoo": ["169.254.169.254"],
+    "rebound.zoo": ["127.0.0.1", "168.63.129.16"],
+    "private.zoo": ["10.0.0.5"],
+}
+
+
+_look_up = socket.getaddrinfo
+
+
+def resolve(host: str, port: int, **_: Any) -> list[Any]:
+    """What the DNS of the zoo answers, in the place of socket.getaddrinfo."""
+    if host == "slow.zoo":
+        time.sleep(1)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    if host not in _ANSWERS and not host.encode("idna").endswith(b".zoo"):
+        return _look_up(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    answer = _ANSWERS.get(host, ["127.0.0.1"])
+    if isinstance(answer, int):
+        raise socket.gaierror(answer, "Whatever the C library says")
+    families = [(socket.AF_INET6 if ":" in address else socket.AF_INET, address) for address in answer]
+    return [(family, socket.SOCK_STREAM, 6, "", (address, port)) for family, address in families]
+
+
+def name_of(exhibit: Exhibit) -> str:
+    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in exhibit.name)
+
+
+def written(exhibit: Exhibit, url: str) -> dict[str, Any]:
+    """The exhibit's job as it stands in a job file."""
+    port = url.rpartition(":")[2]
+    check = {"url": exhibit.url.format(url=url, port=port), "tls": {"ca_file": ca_file()}, **exhibit.check}
+    return {"retry": {"attempts": 1}, "timeout": LONG, **exhibit.job, "check": check}
+
+
+@dataclass
+class Zoo:
+    """Everything that runs: the jobs by name, their servers, and the runner."""
+
+    jobs: Mapping[str, JobDefinition]
+    runner: Runner
+    ports: frozenset[int]
+
+    async def visit(self, *names: str) -> dict[str, Run]:
+        """Run these jobs (or all) at the same time."""
+        chosen = names or tuple(self.jobs)
+        now = SystemClock().now()
+        runs = await asyncio.gather(
+            *(self.runner.run(self.jobs[name], Ticket.requested(name, now, "1")) for name in chosen)
+        )
+        return dict(zip(chosen, runs, strict=True))
+
+    def open_connections(self) -> int:
+        """Of the checks, to any of the servers."""
+        connections = psutil.Process().net_connections("tcp")
+        return sum(1 for each in connections if each.raddr and each.raddr.port in self.ports)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def zoo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Zoo]:
+    folder = tmp_path_factory.mktemp("zoo")
+    async with AsyncExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(socket, "getaddrinfo", resolve)
+        jobs: dict[str, Any] = {}
+        ports: set[int] = set()
+        for exhibit in (*ZOO, *SAME):
+            server = await stack.enter_async_context(exhibit.server())
+            jobs[name_of(exhibit)] = written(exhibit, server.url)
+            if not isinstance(server, bad.ReservedPort):  # that one fills its own queue
+                ports.add(int(server.url.rpartition(":")[2]))
+        file = Path(folder) / "zoo.json"
+        file.write_text(json.dumps({"jobs": jobs}))
+        redactor = Redactor()
+        checks = build_checks(MemorySecrets(), MemoryTokens(), redactor, guard=LOCAL)
+        stack.push_async_callback(checks.aclose)
+        runner = Runner(checks, Circuits(MemoryStates()), Heard(), SystemClock(), redactor)
+        yield Zoo(JobFileReader(folder).read(file).jobs, runner, frozenset(ports))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def visited(zoo: Zoo) -> Visit:
+    began = time.monotonic()
+    runs = await zoo.visit()
+    return Visit(runs, time.monotonic() - began)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """All runs of one visit by job, and the seconds that it took."""
+
+    runs: Mapping[str, Run]
+    took: float
+
+
+async def test_no_exhibit_stands_in_the_place_of_another() -> None:
+    names = [name_of(exhibit) for exhibit in (*ZOO, *SAME)]
+    assert len(names) == len(set(names))
+    assert len(ZOO) >= 60
+
+
+@pytest.mark.parametrize("exhibit", ZOO, ids=name_of)
+async def test_the_run_ends_as_it_should_and_says_why(exhibit: Exhibit, visited: Visit) -> None:
+    run = visited.runs[name_of(exhibit)]
+    assert (str(run.outcome), run.error and str(run.error)) == (exhibit.outcome, exhibit.error), run.message
+    for word in exhibit.words:
+        assert word in run.message
+
+
+@pytest.mark.parametrize("exhibit", [each for each in ZOO if each.error is not None], ids=name_of)
+async def test_the_message_is_short_and_fit_for_a_terminal(exhibit: Exhibit, visited: Visit) -> None:
+    message = visited.runs[name_of(exhibit)].message
+    assert message.isprintable()
+    assert message.endswith(".")
+    assert len(message) < 500
+
+
+async def test_all_of_them_together_take_a_few_seconds(visited: Visit) -> None:
+    assert visited.took < 8
+
+
+async def test_nothing_grows_with_the_number_of_visits(zoo: Zoo, visited: Visit) -> None:
+    process = psutil.Process()
+    await zoo.visit()
+    memory, threads = process.memory_info().rss, process.num_threads()
+    for _ in range(3):
+        await zoo.visit()
+    # Unpacked, the bombs of each visit alone are 80 MB.
+    assert process.memory_info().rss - memory < 32 * MIB
+    assert process.num_threads() <= threads
+    async with asyncio.timeout(3):  # TLS says goodbye in the background
+        while zoo.open_connections():  # noqa: ASYNC110 - a socket's end has no event
+            await asyncio.sleep(0.05)
