@@ -31,6 +31,7 @@ def free_port() -> int:
         return port
 
 
+_CORES = sorted(os.sched_getaffinity(0))
 _RUN_ID = re.compile(rb"\r\nidempotency-key: *([^\r]+)", re.IGNORECASE)
 
 
@@ -144,6 +145,18 @@ def await_answer(url: str, process: subprocess.Popen[bytes], seconds: float) -> 
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
     raise RuntimeError(f"{url} did not answer within {seconds:g} s")
+
+
+@contextmanager
+def on_core(number: int) -> Iterator[None]:
+    """What is started in the block runs on this core alone, if there is one of that number (Linux)."""
+    mine = os.sched_getaffinity(0)
+    if number < len(_CORES):
+        os.sched_setaffinity(0, {_CORES[number]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, mine)
 
 
 def get_json(url: str) -> Any:

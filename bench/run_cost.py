@@ -1,4 +1,8 @@
-"""CPU of a whole run (planned, fresh connection, judged, stored, logged) beside a bare httpx request, and memory."""
+"""CPU of a whole run (planned, fresh connection, judged, stored, logged) beside a bare httpx request, and memory.
+
+With `--heavy`: 10,000 jobs each 10 s, how much CPU a run takes then, how late it is, and how much memory the program
+has after a minute. `--gatus PATH` and `--blackbox PATH` measure these programs beside it, over the same targets.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+from bench._heavy import Measured, ours, theirs
+from bench._lateness import Load
 from bench._parts import ROOT, cpu_seconds, finish, get_json, program, rss_mib, show, target
+from bench._peers import blackbox, gatus
 
 EVERY = 10
 """Seconds between two due instants of a job."""
@@ -20,12 +28,20 @@ AT_ONCE = 200
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--jobs", type=int, default=1000)
     options.add_argument("--rounds", type=int, default=3, help="rounds of program and bare requests, in turn")
     options.add_argument("--registered", type=int, default=10_000, help="jobs in memory when it is measured")
+    options.add_argument("--heavy", action="store_true", help="10,000 jobs each 10 s instead, spread over that time")
+    options.add_argument("--heavy-jobs", type=int, default=10_000, help="another number of those")
+    options.add_argument("--seconds", type=int, default=60, help="how long each program of --heavy is measured")
+    options.add_argument("--gatus", type=Path, metavar="PATH", help="with --heavy: a Gatus to measure beside it")
+    options.add_argument("--blackbox", type=Path, metavar="PATH", help="with --heavy: the same of a blackbox_exporter")
     options.add_argument("--bare", help=argparse.SUPPRESS)
     chosen = options.parse_args()
+    if chosen.heavy:
+        _heavy(Load(chosen.heavy_jobs, EVERY, burst=False), chosen.seconds, chosen.gatus, chosen.blackbox)
+        return
     if chosen.bare:
         print(asyncio.run(_bare(chosen.bare, chosen.jobs)))
         return
@@ -46,6 +62,38 @@ def main() -> None:
     )
     show(("memory", "MiB"), [(f"{chosen.registered} registered jobs", memory)])
     finish(ratio_to_httpx=statistics.median(ratios), rss_mib=memory)
+
+
+def _heavy(load: Load, seconds: int, gatus_path: Path | None, blackbox_path: Path | None) -> None:
+    measured = {"this program": ours(load, seconds)}
+    for name, path, peer in (("Gatus", gatus_path, gatus), ("blackbox_exporter", blackbox_path, blackbox)):
+        if path is None:
+            print(f"{name}: skipped, as no path to it is given (--{peer.__name__} PATH)")
+        else:
+            measured[name] = theirs(peer(path.resolve()), load, seconds)
+    show(
+        (f"{load.count} jobs each {load.every} s", "CPU, us a check", "checks", "MiB", "gap off by, ms p50", "p99"),
+        [(name, one.cpu_us, one.checks, one.rss_mib, *one.gaps) for name, one in measured.items()],
+    )
+    mine = measured.pop("this program")
+    assert mine.lateness is not None
+    show(("lateness of this program, ms", "p50", "p99", "max"), [("start minus due", *mine.lateness)])
+    finish(
+        heavy_cpu_us=mine.cpu_us,
+        heavy_late_p50_ms=mine.lateness[0],
+        heavy_late_p99_ms=mine.lateness[1],
+        heavy_rss_mib=mine.rss_mib,
+        **_beside(measured),
+    )
+
+
+def _beside(peers: Mapping[str, Measured]) -> dict[str, float]:
+    """Theirs, as figures."""
+    figures: dict[str, float] = {}
+    for name, one in peers.items():
+        short = name.partition("_")[0].lower()
+        figures |= {f"{short}_cpu_us": one.cpu_us, f"{short}_gap_p99_ms": one.gaps[1], f"{short}_rss_mib": one.rss_mib}
+    return figures
 
 
 def _whole_runs(url: str, count: int) -> float:
