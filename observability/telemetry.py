@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.runs import Ticket
 from observability import names
+from observability.event_records import record_of
 from observability.events import (
     DeadLettered,
     JobFailed,
@@ -131,7 +132,8 @@ class Telemetry:
 
     def _write(self, event: LogEvent, log: logging.Logger = _log) -> None:
         try:
-            log.log(event.level, event)
+            if log.isEnabledFor(event.level):
+                log.handle(record_of(event, log.name))
         except Exception:
             # A log handler of somebody else fails: the run must not know.
             self._count_broken("log")
