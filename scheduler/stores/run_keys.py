@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zlib import crc32
 
-from jobs.runs import Ticket, instant_text, split_run_id
+from jobs.runs import Run, Ticket, instant_text, split_run_id
 
 HISTORY = "history"
 SHARDS = 4
@@ -46,7 +46,7 @@ class RunKey:
     at: str
 
     @staticmethod
-    def of(ticket: Ticket) -> RunKey:
+    def of(ticket: Ticket | Run) -> RunKey:
         """Raises ValueError if the due instant lies outside the years 1970 to 2286."""
         return RunKey(ticket.job, reverse_ms(ticket.due_at) + ticket.id[len(ticket.job) + _STAMP :])
 

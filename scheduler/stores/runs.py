@@ -135,7 +135,7 @@ class Runs:
 
     async def settle(self, *runs: Run) -> None:
         """What was to follow from these runs, finished with settled=False, has happened. May be repeated."""
-        keys = [key for run in runs if (key := RunKey.find(run.id)) is not None]
+        keys = [RunKey.of(run) for run in runs]
         for answer in await self._store.apply_each([[Delete(HISTORY, key.shard, key.open)] for key in keys]):
             if isinstance(answer, StoreError):
                 raise answer
