@@ -22,6 +22,7 @@ from config.loading import Configuration
 from config.settings import LOOPBACK
 from scheduler.api.app import create_api
 from scheduler.app import Program, Role, open_program
+from scheduler.garbage import put_aside
 from scheduler.health import PartHealth, Probe, Status
 from scheduler.recovery import Recovery
 from scheduler.samples import SAMPLE_PORT, SampleTarget
@@ -149,6 +150,7 @@ async def _serve_program(program: Program, listener: socket.socket) -> None:
             program.watchdog.run(),
         )
         async with _running(*background):
+            put_aside()
             program.telemetry.service_started(host="embedded", jobs=len(program.catalog))
             _log.info("dashboard: %s/api/dashboard", address_of(listener))
             await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
