@@ -19,7 +19,8 @@ class Waiting:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._interrupted = False
+        self.interrupted = False
+        """Whether the program's end has come."""
 
     async def until(self, instant: datetime) -> None:
         """Return at the instant, not before it. A wall clock that is set meanwhile makes no difference.
@@ -32,7 +33,7 @@ class Waiting:
 
     async def for_(self, something: Coroutine[Any, Any, None]) -> None:
         """Wait for this. Raises asyncio.CancelledError when it is interrupted."""
-        if self._interrupted:
+        if self.interrupted:
             something.close()
             raise asyncio.CancelledError
         task = asyncio.current_task()
@@ -53,6 +54,6 @@ class Waiting:
 
     def interrupt(self) -> None:
         """Cancel every task that waits, and those that would wait from now on."""
-        self._interrupted = True
+        self.interrupted = True
         for task in tuple(self._tasks):
             task.cancel()

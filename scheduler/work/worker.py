@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 from typing import Any
 
 from jobs.events import RunListener
@@ -43,8 +42,13 @@ End = Held | Wait | Exception | None
 """What became of a ticket: see Performing.perform."""
 Ends = list[tuple[Ticket, End]]
 Told = Callable[[Ticket, End], Awaitable[None]]
+Begun = list[asyncio.Task[tuple[Ticket, End]]]
 Taken = tuple[Ticket, Claim | Held | StoreError | None]
 """A ticket and what claiming it ahead gave; None: it is claimed once it may start."""
+
+SLICE_US = 4000
+"""Microseconds. What falls due within such a slice of a second begins together at its end, which costs one turn of the
+loop instead of several. A whole second ends a slice, so only jobs that are spread on purpose wait for it."""
 
 
 async def _untold(ticket: Ticket, end: End) -> None:
@@ -258,10 +262,34 @@ class Worker:
         ahead = [ticket for ticket in tickets if self._parts.claiming.is_ahead(ticket)]
         claims = await self._claims(ahead)
         taken: list[Taken] = [(ticket, claims.get(ticket.id)) for ticket in tickets]
-        taken.sort(key=lambda one: one[0].due_at)
-        groups = [list(group) for _, group in groupby(taken, lambda one: one[0].due_at)]
-        parts = await _all(self._at_their_instant(group, told) for group in groups)
-        return [end for ends in parts for end in ends]
+        taken.sort(key=lambda one: one[0].due_at, reverse=True)
+        begun: Begun = []
+        try:
+            await self._begin_each(taken, begun, told)
+        except asyncio.CancelledError:
+            if not self._parts.waiting.interrupted:
+                for task in begun:
+                    task.cancel()
+            await _all([*map(self._withdraw, taken), *begun])
+            raise
+        return list(await _all(begun))
+
+    async def _begin_each(self, waiting: list[Taken], begun: Begun, told: Told) -> None:
+        """Begin each at its instant, and take it from those that wait, the last of which is the first that is due.
+
+        One timer for all of them, and one task each only from its instant on.
+        """
+        loop, clock = asyncio.get_running_loop(), self._parts.clock
+        while waiting:
+            await self._parts.waiting.until(_slice_end(waiting[-1][0].due_at))
+            # The first one also where the clock was set back meanwhile.
+            until = max(clock.now(), waiting[-1][0].due_at)
+            while waiting and waiting[-1][0].due_at <= until:
+                begun.append(loop.create_task(self._one(*waiting.pop(), told)))
+
+    async def _withdraw(self, taken: Taken) -> None:
+        if isinstance(taken[1], Claim):
+            await self._parts.claiming.withdraw(taken[1])
 
     async def _claims(self, tickets: Sequence[Ticket]) -> dict[str, Claim | Held | StoreError]:
         if not tickets:
@@ -271,16 +299,6 @@ class Worker:
             if not isinstance(answer, StoreError):
                 self._unstored.stored(ticket)
         return {ticket.id: answer for ticket, answer in zip(tickets, answers, strict=True)}
-
-    async def _at_their_instant(self, group: Sequence[Taken], told: Told) -> Ends:
-        try:
-            await self._parts.waiting.until(group[0][0].due_at)
-        except asyncio.CancelledError:
-            await _all(self._parts.claiming.withdraw(claim) for _, claim in group if isinstance(claim, Claim))
-            raise
-        if len(group) == 1:
-            return [await self._one(*group[0], told)]
-        return list(await _all(self._one(ticket, claim, told) for ticket, claim in group))
 
     async def _turn(self, tickets: Sequence[Ticket], told: Told) -> Ends:
         """One after the other, each claimed when its turn comes."""
@@ -341,7 +359,12 @@ class Worker:
         self._unstored.stored(left_out.ticket)
 
 
-async def _all(works: Iterable[Coroutine[Any, Any, Any]]) -> Sequence[Any]:
+def _slice_end(instant: datetime) -> datetime:
+    """The instant, or the next multiple of SLICE_US after it."""
+    return instant + timedelta(microseconds=-instant.microsecond % SLICE_US)
+
+
+async def _all(works: Iterable[Awaitable[Any]]) -> Sequence[Any]:
     """The results. One's failure must not stop the others, as a task group would; it is raised at the end."""
     results = await asyncio.gather(*works, return_exceptions=True)
     for result in results:

@@ -58,6 +58,40 @@ async def test_a_batch_is_claimed_before_its_instants_and_each_starts_at_its_own
 
 
 @virtual_time
+async def test_what_falls_due_within_a_few_milliseconds_begins_together_and_never_before_its_instant() -> None:
+    shop = Shop(jobs=JOBS)
+    shop.worker.submit_batch([shop.ticket(2.001, "a"), shop.ticket(2.003, "b"), shop.ticket(2.005, "c")])
+    await shop.worker.settle()
+
+    assert {event.run.job: event.run.lateness_ms for event in shop.heard.finished} == {"a": 3, "b": 1, "c": 3}
+
+
+@virtual_time
+async def test_runs_that_have_begun_end_by_themselves_when_the_rest_of_their_batch_is_given_up() -> None:
+    shop = Shop(Hang("body", 1.0), jobs=JOBS)
+    tickets = [shop.ticket(1, "a"), shop.ticket(9, "b")]
+    shop.worker.submit_batch(tickets)
+    await asyncio.sleep(1.5)
+    await shop.worker.drain(grace=5)
+
+    assert [(event.run.job, event.run.outcome) for event in shop.heard.finished] == [("a", Outcome.SUCCEEDED)]
+    assert await state_of(shop, tickets[1]) is None
+
+
+@virtual_time
+async def test_runs_that_have_begun_are_cancelled_with_whoever_waits_for_their_batch() -> None:
+    shop = Shop(Hang("body", 60.0), jobs=JOBS)
+    tickets = [shop.ticket(1, "a"), shop.ticket(9, "b")]
+    waiting = asyncio.create_task(shop.worker.perform_batch(tickets))
+    await asyncio.sleep(1.5)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+    assert [(event.run.job, event.run.outcome) for event in shop.heard.finished] == [("a", Outcome.CANCELLED)]
+    assert await state_of(shop, tickets[1]) is None
+
+
+@virtual_time
 async def test_what_must_not_run_twice_is_claimed_alone_at_its_instant() -> None:
     shop = Shop(jobs=[entry(effect="once")])
     ticket = shop.ticket(2)
