@@ -114,10 +114,13 @@ def natures(text: str) -> tuple[Found, ...]:
 
 
 def never_allowed(network: IPNetwork) -> Nature | None:
-    """The nature of a network that lies wholly within one that nobody may ask; None for all others."""
-    for known, nature in _NETWORKS:
-        if known.version == network.version and network.subnet_of(known):  # type: ignore[arg-type]  # versions agree
-            return nature if nature.reach is Reach.NEVER else None
+    """The nature of a network of which nobody may ask any address; None for all others."""
+    there = [(known, nature) for known, nature in _NETWORKS if known.overlaps(network)]
+    for known, nature in there:
+        if nature.reach is not Reach.NEVER:
+            return None
+        if known.supernet_of(network):  # type: ignore[arg-type]  # what overlaps has one version
+            return nature
     return None
 
 

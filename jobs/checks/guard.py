@@ -58,6 +58,10 @@ class Guard:
         if self._hosts and not any(pattern.fullmatch(_plain(host)) for pattern in self._hosts):
             raise _denied(f"{printable(host)} is not among the hosts that may be asked", "hosts")
 
+    def check(self, host: str, address: str, port: int) -> None:
+        """Whether this one address of a host may be connected to."""
+        self.allowed(host, port, (address,))
+
     def allowed(self, host: str, port: int, addresses: Sequence[str]) -> list[str]:
         """Those of a host's addresses that may be connected to, in the same order; one at least.
 

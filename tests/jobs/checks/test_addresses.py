@@ -132,8 +132,13 @@ def test_a_network_that_is_named_lets_its_own_addresses_pass(network: str, addre
         ("169.254.1.0/24", True),
         ("168.63.129.16/32", True),
         ("fe80::/64", True),
+        ("4000::/2", True),
         ("0.0.0.0/0", False),
+        ("::/0", False),
+        ("fc00::/6", False),
         ("10.0.0.0/8", False),
+        ("127.0.0.1/32", False),
+        ("168.63.0.0/16", False),
     ],
 )
 def test_a_network_of_which_no_address_may_be_asked_is_known(network: str, never: bool) -> None:

@@ -1,0 +1,70 @@
+"""Where the running program may connect to, by its settings: in production private targets have to be named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parts.host import embedded, job
+from tests.parts.http_target import HttpTarget
+
+LOOPBACK = "127.0.0.0/8,::1"
+
+
+@pytest.fixture
+async def target() -> Any:
+    async with HttpTarget() as server:
+        yield server
+
+
+async def outcome(folder: Path, url: str, **env: str) -> dict[str, Any]:
+    jobs = {"checkout": {**job(url), "retry": {"attempts": 3, "initial": "1ms"}}}
+    async with embedded(folder, jobs, **env) as host:
+        return await host.run("checkout")
+
+
+async def test_production_asks_no_private_target_that_is_not_named(tmp_path: Path, target: HttpTarget) -> None:
+    run = await outcome(tmp_path, target.url, SCHEDULER_ENVIRONMENT="prod")
+
+    assert (run["outcome"], run["error"], run["attempt_count"]) == ("failed", "target_denied", 1)
+    assert run["message"] == (
+        "Not asked: 127.0.0.1 is a loopback address, of no network that may be asked. To allow it, name its network "
+        "in the setting targets.networks (SCHEDULER_TARGETS__NETWORKS)."
+    )
+    assert target.connections == 0
+
+
+async def test_production_asks_a_private_target_whose_network_is_named(tmp_path: Path, target: HttpTarget) -> None:
+    run = await outcome(
+        tmp_path,
+        target.url.replace("127.0.0.1", "localhost"),
+        SCHEDULER_ENVIRONMENT="prod",
+        SCHEDULER_TARGETS__NETWORKS=LOOPBACK,
+    )
+
+    assert run["outcome"] == "succeeded", run["message"]
+
+
+async def test_a_redirect_to_the_metadata_endpoint_is_not_followed(tmp_path: Path, target: HttpTarget) -> None:
+    target.on("/", 302, headers={"location": "http://0xA9FEA9FE/metadata/instance"})
+
+    run = await outcome(tmp_path, target.url, SCHEDULER_TARGETS__NETWORKS="0.0.0.0/0,::/0")
+
+    assert run["error"] == "target_denied"
+    assert "169.254.169.254" in run["message"]
+    assert run["message"].endswith(f"No setting allows that. 127.0.0.1:{target.port} redirects there.")
+
+
+async def test_the_apps_own_token_endpoint_is_not_asked(tmp_path: Path, target: HttpTarget) -> None:
+    run = await outcome(
+        tmp_path,
+        f"{target.url}/msi/token",
+        IDENTITY_ENDPOINT=f"http://localhost:{target.port}/msi/token",
+        IDENTITY_HEADER="secret",
+    )
+
+    assert run["error"] == "target_denied"
+    assert "hands out this app's tokens" in run["message"]
+    assert target.connections == 0
