@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 import threading
@@ -34,6 +35,14 @@ def redactor(*values: str) -> Redactor:
         base64.urlsafe_b64encode(_AWKWARD.encode()).decode().rstrip("="),
         json.dumps(_AWKWARD)[1:-1],
         json.dumps(_AWKWARD, ensure_ascii=False)[1:-1],
+        "p@ss w\\u00F6rd/\\u002B\\u0026=\\u0022\\\\\\n",  # .NET's JSON
+        html.escape(_AWKWARD),
+        repr(_AWKWARD)[1:-1],
+        _AWKWARD.encode().hex(),
+        _AWKWARD.encode().hex().upper(),
+        _AWKWARD[::-1],
+        quote(base64.b64encode(_AWKWARD.encode()).decode(), safe=""),
+        _AWKWARD.strip(),
     ],
 )
 def test_a_secret_is_found_in_every_form_it_may_take(form: str) -> None:
@@ -70,6 +79,68 @@ def test_rotation_forgets_the_value_that_was_registered_longest_ago() -> None:
 
 def test_a_value_that_is_no_valid_unicode_is_taken_out_too() -> None:
     assert redactor("odd\udcffsecret").redact("an odd\udcffsecret here") == "an *** here"
+
+
+@pytest.mark.parametrize("user", ["", "u", "us", "use", "user"])
+@pytest.mark.parametrize("alphabet", [None, b"-_"])
+def test_a_secret_is_found_inside_of_what_is_encoded_with_others(user: str, alphabet: bytes | None) -> None:
+    text = f"{user}:swordfish?>~?>:more".encode()
+    shown = redactor("swordfish?>~?>").redact(f"Basic {base64.b64encode(text, alphabet).decode()}!")
+    start, hidden, _ = shown.removeprefix("Basic ").partition("***")
+    assert hidden
+    assert base64.b64decode(start[: len(start) // 4 * 4], alphabet) in f"{user}:".encode()
+
+
+_PEM = (
+    "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\nEFAASCBKcwggSjAgEAAoIBAQC7\n-----END PRIVATE KEY-----\n"
+)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        _PEM,
+        _PEM.replace("\n", "\r\n"),
+        "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7",
+        "MIIEvQIBADANBgkqhkiG9w0BAQ",
+        "EFAASCBKcwggSjAgEAAoIBAQC7",
+        "MIIEvQIBADANBgkqhkiG9w0BAQ"[::-1],
+        json.dumps(_PEM),
+    ],
+)
+def test_a_secret_of_several_lines_is_found_as_each_of_them(form: str) -> None:
+    shown = redactor(_PEM).redact(f"<{form}>")
+    assert "MIIE" not in shown
+    assert "AQC7" not in shown
+    assert "EIIM" not in shown
+
+
+def test_what_every_pem_file_says_is_no_secret() -> None:
+    assert redactor(_PEM).redact("-----BEGIN PRIVATE KEY----- is missing") == "-----BEGIN PRIVATE KEY----- is missing"
+
+
+@pytest.mark.parametrize("width", [64, 76])
+def test_a_secret_is_found_in_base64_of_several_lines(width: int) -> None:
+    secret = "".join(f"part-{number:03d}/" for number in range(20))
+    encoded = base64.b64encode(secret.encode()).decode()
+    lines = [encoded[at : at + width] for at in range(0, len(encoded), width)]
+    shown = redactor(secret).redact("\n".join(lines))
+    assert not any(line[:16] in shown for line in lines if len(line) >= 16)
+
+
+def test_of_many_values_each_one_is_found_in_a_short_text() -> None:
+    values = [f"value-number-{number}" for number in range(200)]
+    made = redactor(*values)
+    assert {made.redact(f"<{value}>") for value in values} == {"<***>"}
+    assert made.redact("value-number") == "value-number"
+
+
+@given(st.binary(max_size=8), st.text(min_size=6), st.binary(max_size=8))
+def test_no_secret_survives_in_base64(before: bytes, secret: str, after: bytes) -> None:
+    raw = secret.encode("utf-8", "replace")
+    encoded = base64.b64encode(before + raw + after).decode()
+    shown = redactor(secret).redact(encoded)
+    assert encoded[(len(before) * 8 + 5) // 6 : (len(before) + len(raw)) * 8 // 6] not in shown
 
 
 _TEXT = st.characters(exclude_characters="*")

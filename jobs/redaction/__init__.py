@@ -1,0 +1,101 @@
+"""Takes secrets out of texts, by value. One redactor a process.
+
+Who fetches or derives a secret registers it; everything that writes (logs, errors, history, exporters) passes its texts
+through. Which forms a value may take on its way is in forms.py.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from jobs.redaction.forms import SHORTEST, Forms, forms_of
+
+__all__ = ["MOST_VALUES", "REDACTED", "SHORTEST", "Redactor"]
+
+REDACTED = "***"
+
+MOST_VALUES = 1000
+"""Values that are remembered. Rotated secrets and tokens push out those that were registered longest ago."""
+
+_GRAM = SHORTEST
+"""Characters by which forms are looked up: as many as the shortest form has."""
+
+_FORMS_A_CHARACTER = 0.6
+"""Looking for one form costs as much as cutting this many characters of a text: which way is the cheaper one."""
+
+_NEIGHBOUR = "[A-Za-z0-9+/_-]?"
+"""Beside the inside of a Base64 text stand characters that hold some bits of the secret."""
+
+
+class Redactor:
+    """Replaces every registered value, in each form it may take on its way, by `***`. May be used from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._forms_of: OrderedDict[str, Forms] = OrderedDict()
+        # Replaced as a whole, so that readers need no lock.
+        self._known = _Known((), frozenset(), {})
+
+    def add(self, value: str) -> None:
+        """Register a value. Does nothing if it is shorter than SHORTEST or known already."""
+        if len(value) < SHORTEST:
+            return
+        with self._lock:
+            if value in self._forms_of:
+                self._forms_of.move_to_end(value)
+                return
+            self._forms_of[value] = forms_of(value)
+            if len(self._forms_of) > MOST_VALUES:
+                self._forms_of.popitem(last=False)
+            self._known = _known(self._forms_of.values())
+
+    def redact(self, text: str) -> str:
+        """The text with every registered value replaced."""
+        known = self._known
+        for form in known.candidates(text):
+            if form not in text:
+                continue
+            if form in known.inside_base64:
+                text = re.sub(f"{_NEIGHBOUR}{re.escape(form)}{_NEIGHBOUR}={{0,2}}", REDACTED, text)
+            else:
+                text = text.replace(form, REDACTED)
+        return text
+
+
+class _Known:
+    """Every form of every value, the longest first: of a value that begins like another one the end must not stay."""
+
+    __slots__ = ("_by_gram", "_forms", "inside_base64")
+
+    def __init__(self, forms: tuple[str, ...], inside_base64: frozenset[str], by_gram: dict[str, list[str]]) -> None:
+        self._forms = forms
+        self._by_gram = by_gram
+        self.inside_base64 = inside_base64
+
+    def candidates(self, text: str) -> Iterable[str]:
+        """The forms that may stand in the text, the longest first."""
+        # Looking for a hundred forms one by one takes a tenth of what one expression of all of them takes. With more
+        # of them, or in a short text, it is the text that is cut into pieces, and these are looked up.
+        if len(self._forms) < len(text) * _FORMS_A_CHARACTER:
+            return self._forms
+        grams = {text[at : at + _GRAM] for at in range(len(text) - _GRAM + 1)}
+        found = grams & self._by_gram.keys()
+        if not found:
+            return ()
+        return sorted((form for gram in found for form in self._by_gram[gram]), key=len, reverse=True)
+
+
+def _known(values: Iterable[Forms]) -> _Known:
+    plain: set[str] = set()
+    inside: set[str] = set()
+    for forms in values:
+        plain |= forms.plain
+        inside |= forms.inside_base64
+    longest_first = tuple(sorted(plain | inside, key=len, reverse=True))
+    by_gram: dict[str, list[str]] = {}
+    for form in longest_first:
+        by_gram.setdefault(form[:_GRAM], []).append(form)
+    return _Known(longest_first, frozenset(inside - plain), by_gram)

@@ -1,0 +1,151 @@
+"""The forms that a secret may take on its way through other programs. Called by the redactor. Pure."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import quote, quote_plus
+
+SHORTEST = 4
+"""Characters. Shorter values stand in ordinary texts too often: whoever needs one secret must make it longer."""
+
+_SHORTEST_LINE = 8
+"""Characters of a line that is looked for without the others of its secret."""
+
+_SHORTEST_PIECE = 16
+"""Characters of a line of wrapped Base64."""
+
+_WRAPPED_AT = (64, 76)
+"""Characters of a line, by PEM and by MIME."""
+
+_ESCAPE = re.compile(r"%[0-9A-F]{2}")
+_LEFT_BY_BROWSERS = "!'()*"
+_LEFT_IN_URLS = ";,/?:@&=+$#" + _LEFT_BY_BROWSERS
+_LEFT_IN_QUERIES = "/?:@!$'()*,;"
+_DOTNET_JSON = re.compile("\\\\(u[0-9a-f]{4}|.)|[&'+<>`]")
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """`inside_base64`: those that a longer text has when it is encoded with the secret in it."""
+
+    plain: frozenset[str]
+    inside_base64: frozenset[str]
+
+
+def forms_of(value: str) -> Forms:
+    """Every form of the value, none of them shorter than SHORTEST.
+
+    As it is and backwards; URL-encoded in the ways of several programs; escaped as in JSON, HTML and Python; hex;
+    Base64 of both kinds, alone or within something longer. Of a value of several lines also each line.
+    """
+    plain: set[str] = set()
+    inside: set[str] = set()
+    for text in _texts(value):
+        plain |= _escaped(text)
+        plain.add(text[::-1])
+        raw = text.encode("utf-8", "replace")
+        plain.update((raw.hex(), raw.hex().upper()))
+        inner = set(_inside_base64(raw))
+        inside |= inner
+        for each in inner:
+            plain |= _url_encoded(each) - {each}
+        plain.update(_wrapped(raw))
+    for line in _lines(value):
+        plain |= _escaped(line)
+        plain.add(line[::-1])
+    return Forms(*(frozenset(form for form in forms if len(form) >= SHORTEST) for forms in (plain, inside)))
+
+
+def _texts(value: str) -> Iterator[str]:
+    """The value, and what it is with other line ends, or none."""
+    yield value
+    bare = value.strip()
+    if len(bare) >= SHORTEST:
+        yield bare
+    if "\n" in bare:
+        lines = bare.splitlines()
+        yield "\n".join(lines)
+        yield "\r\n".join(lines)
+        yield "".join(line for line in lines if not _is_armour(line))
+
+
+def _lines(value: str) -> Iterator[str]:
+    """The lines of a value of several, without those that every PEM file has."""
+    lines = [line.strip() for line in value.splitlines()]
+    if len(lines) > 1:
+        yield from (line for line in lines if len(line) >= _SHORTEST_LINE and not _is_armour(line))
+
+
+def _is_armour(line: str) -> bool:
+    return line.startswith("-----")
+
+
+def _escaped(text: str) -> set[str]:
+    return {
+        text,
+        *_url_encoded(text),
+        json.dumps(text)[1:-1],
+        json.dumps(text)[1:-1].replace("/", "\\/"),
+        json.dumps(text, ensure_ascii=False)[1:-1],
+        _dotnet_json(text),
+        repr(text)[1:-1],
+        html.escape(text),
+        html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+        html.escape(text, quote=False),
+    }
+
+
+def _dotnet_json(text: str) -> str:
+    """As System.Text.Json writes it: more of it escaped, and in capitals."""
+
+    def escaped(found: re.Match[str]) -> str:
+        match found[0]:
+            case '\\"':
+                return "\\u0022"
+            case longer if len(longer) > 2:
+                return "\\u" + longer[2:].upper()
+            case single if len(single) == 1:
+                return f"\\u{ord(single):04X}"
+            case other:
+                return other
+
+    return _DOTNET_JSON.sub(escaped, json.dumps(text)[1:-1])
+
+
+def _url_encoded(text: str) -> set[str]:
+    encoded = {
+        quote(text, errors="replace"),
+        quote(text, "", errors="replace"),
+        quote(text, _LEFT_BY_BROWSERS, errors="replace"),
+        quote(text, _LEFT_IN_URLS, errors="replace"),
+        quote(text, _LEFT_IN_QUERIES, errors="replace"),
+        quote_plus(text, errors="replace"),
+        quote_plus(text, "*", errors="replace").replace("~", "%7E"),
+    }
+    return encoded | {_ESCAPE.sub(lambda escape: escape[0].lower(), each) for each in encoded}
+
+
+def _inside_base64(raw: bytes) -> Iterator[str]:
+    """The characters that hold nothing but the secret, wherever it begins in what is encoded."""
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + raw).decode()
+        whole = encoded[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]
+        yield whole
+        yield whole.translate(_URL_SAFE)
+
+
+_URL_SAFE = str.maketrans("+/", "-_")
+
+
+def _wrapped(raw: bytes) -> Iterator[str]:
+    """The lines of its Base64, where that takes several."""
+    encoded = base64.b64encode(raw).decode()
+    for width in _WRAPPED_AT:
+        if len(encoded) > width:
+            lines = (encoded[at : at + width] for at in range(0, len(encoded), width))
+            yield from (line for line in lines if len(line) >= _SHORTEST_PIECE)
