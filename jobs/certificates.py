@@ -1,0 +1,78 @@
+"""Certificates as targets show them, read once an expectation or the TLS check asks. Pure.
+
+Called by jobs.expectations and jobs.checks.tls with what `Observation.certificates` holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate as X509
+    from cryptography.x509 import Name
+
+_DAY = 86_400
+
+
+class UnreadableCertificate(ValueError):
+    """What was shown is no certificate that can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What people look at in a certificate. Both instants are aware UTC."""
+
+    subject: str
+    """Its common name, or else its whole name."""
+    issuer: str
+    names: tuple[str, ...]
+    """The host names and addresses that it is for."""
+    not_before: datetime
+    not_after: datetime
+
+    def seconds_left(self, now: datetime) -> float:
+        """Until it ends; negative if it has ended."""
+        return (self.not_after - now).total_seconds()
+
+    def days_left(self, now: datetime) -> int:
+        """Whole days until it ends, rounded down; negative if it has ended."""
+        return int(self.seconds_left(now) // _DAY)
+
+
+def read_certificate(der: bytes) -> Certificate:
+    """Raises UnreadableCertificate."""
+    from cryptography import x509
+
+    try:
+        read = x509.load_der_x509_certificate(der)
+        return Certificate(
+            subject=_common_name(read.subject),
+            issuer=_common_name(read.issuer),
+            names=tuple(_names(read)),
+            not_before=read.not_valid_before_utc,
+            not_after=read.not_valid_after_utc,
+        )
+    except (ValueError, x509.DuplicateExtension) as error:
+        raise UnreadableCertificate(f"{type(error).__name__}") from None
+
+
+def _common_name(name: Name) -> str:
+    from cryptography.x509.oid import NameOID
+
+    common = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(common[0].value) if common else name.rfc4514_string()
+
+
+def _names(read: X509) -> Iterator[str]:
+    from cryptography import x509
+
+    try:
+        alternative = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return
+    for one in alternative:
+        if isinstance(one, (x509.DNSName, x509.IPAddress)):
+            yield str(one.value)
