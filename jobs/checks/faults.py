@@ -25,7 +25,7 @@ from jobs.checks.guard import TargetDenied
 from jobs.checks.network import ClosedWithoutAnswer
 from jobs.checks.redirects import BadRedirect
 from jobs.checks.spoken import NotHttp
-from jobs.checks.tls import CaFileUnusable
+from jobs.checks.tls_contexts import CaFileUnusable
 from jobs.checks.transport import LARGEST_HEAD, MOST_INTERIM, AnswerCutOff, TooManyInterim
 from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.runs import ErrorClass

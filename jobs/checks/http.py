@@ -21,7 +21,7 @@ from jobs.checks.port import Call
 from jobs.checks.redirects import follow, is_redirect
 from jobs.checks.requests import Outgoing, build
 from jobs.checks.retry_after import retry_after_s
-from jobs.checks.tls import TlsContexts
+from jobs.checks.tls_contexts import TlsContexts
 from jobs.checks.transport import FreshConnections
 from jobs.ports import Secrets, Tokens
 from jobs.redaction import Redactor

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobs.checks import tls as tls_module
-from jobs.checks.tls import CaFileUnusable, TlsContexts
+from jobs.checks.tls_contexts import CaFileUnusable, TlsContexts
 from jobs.targets import Tls
 from tests.jobs.checks.asking import Asking
 from tests.parts.http_target import HttpTarget
