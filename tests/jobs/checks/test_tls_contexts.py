@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.checks import tls as tls_module
+from jobs.checks import tls_contexts as tls_module
 from jobs.checks.tls_contexts import CaFileUnusable, TlsContexts
 from jobs.targets import Tls
 from tests.jobs.checks.asking import Asking
