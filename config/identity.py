@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from config.kept_values import Fetched, KeptValues, Trouble
 from config.settings import Settings
 from jobs.errors import TokenUnavailable
-from jobs.ports import Clock
+from jobs.ports import Clock, Renewal
 from jobs.problems import printable
 from jobs.running.clock import SystemClock
 
@@ -44,7 +44,7 @@ class Identity:
         self._wall_time = wall_time
         self._credential: AsyncTokenCredential | None = None
         self._opening = asyncio.Lock()
-        self._tokens = KeptValues(self._fetch, clock or SystemClock())
+        self._tokens = KeptValues(self._fetch, clock or SystemClock(), fetch_anew=self._fetch_anew)
 
     async def credential(self) -> AsyncTokenCredential:
         """The one credential, for clients of Azure services. Not to be closed by who gets it."""
@@ -58,6 +58,14 @@ class Identity:
         """An access token for this scope. Raises TokenUnavailable."""
         return await self._tokens.get(scope)
 
+    async def renewed(self, scope: str, refused: str) -> Renewal:
+        """See jobs.ports.Tokens."""
+        if await self._tokens.another_than(scope, refused):
+            return Renewal(changed=True, sentence=f"another access token for {scope} was got")
+        at = self._tokens.read_at(scope)
+        got = f"the one got at {at:%Y-%m-%d %H:%M:%S}Z" if at is not None else "none"
+        return Renewal(changed=False, sentence=f"the access token for {scope} is still {got}")
+
     def health(self) -> tuple[Trouble, ...]:
         """The scopes that no token could be had for when last asked."""
         return self._tokens.troubles()
@@ -70,10 +78,17 @@ class Identity:
             self._credential = None
 
     async def _fetch(self, scope: str) -> Fetched:
+        return await self._fetched(scope, await self.credential())
+
+    async def _fetch_anew(self, scope: str) -> Fetched:
+        """By a credential of its own: the usual one keeps its tokens until shortly before their end."""
+        async with await asyncio.to_thread(_new_credential, self._settings) as credential:
+            return await self._fetched(scope, credential)
+
+    async def _fetched(self, scope: str, credential: AsyncTokenCredential) -> Fetched:
         from azure.core.exceptions import AzureError
 
         try:
-            credential = await self.credential()
             async with asyncio.timeout(LONGEST_FETCH):
                 token = await credential.get_token(scope)
         except TimeoutError:

@@ -20,6 +20,15 @@ FAILURE_KEPT = 15.0
 PATIENCE = 3.0
 """Seconds that a run waits for a renewal while the kept value may still be used."""
 
+FIRST_PAUSE = 2.0
+"""Seconds after a value was fetched again because a target refused it, until the next refusal does the same: a target
+may refuse a new value some moments before the source has it. Doubled with each time, up to LONGEST_PAUSE."""
+
+LONGEST_PAUSE = 60.0
+
+FORGIVEN_AFTER = 600.0
+"""Seconds without such a fetch after which the pause begins anew."""
+
 
 class NotThere(Exception):
     """The source answered that there is no such value (any more): a kept one must not be used either."""
@@ -52,14 +61,25 @@ class _Kept:
     failure: Exception | None = None
     failing_since: datetime | None = None
     ask_again_at: float = 0.0
+    read_at: datetime | None = None
+    doubted_at: float = float("-inf")
+    pause: float = 0.0
     fetching: asyncio.Task[None] | None = None
 
 
 class KeptValues:
     """`fetch` gets a name and gives the value, or raises an error whose message names what is wrong, and no value."""
 
-    def __init__(self, fetch: Callable[[str], Awaitable[Fetched]], clock: Clock) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[str], Awaitable[Fetched]],
+        clock: Clock,
+        *,
+        fetch_anew: Callable[[str], Awaitable[Fetched]] | None = None,
+    ) -> None:
+        """`fetch_anew`: past what the source's own client keeps, for a value that a target refused."""
         self._fetch = fetch
+        self._fetch_anew = fetch_anew or fetch
         self._clock = clock
         self._kept: dict[str, _Kept] = {}
 
@@ -78,19 +98,51 @@ class KeptValues:
             raise RuntimeError(f"{name}: neither a value nor a failure")
         raise copy.copy(kept.failure)  # one object raised in many tasks would collect all their tracebacks
 
-    async def _renewed(self, name: str, kept: _Kept, patience: float | None) -> None:
+    async def another_than(self, name: str, refused: str) -> bool:
+        """Whether the value is another one than `refused` by now. Fetched for this unless it was so lately."""
+        kept = self._kept.setdefault(name, _Kept())
+        if kept.value in (None, refused) and kept.fetching is not None:
+            await asyncio.wait({kept.fetching})
+        if kept.value in (None, refused) and self._may_doubt(kept):
+            await self._renewed(name, kept, None, anew=True)
+        return kept.value is not None and kept.value != refused
+
+    def drop(self, name: str) -> None:
+        """Fetch it again at the next use: there is a new one. While the source is away the kept one is used on."""
+        if (kept := self._kept.get(name)) is not None:
+            kept.fresh_until = kept.ask_again_at = 0.0
+
+    def names(self) -> tuple[str, ...]:
+        """Those that were asked for."""
+        return tuple(self._kept)
+
+    def read_at(self, name: str) -> datetime | None:
+        """When its value was fetched; None if there is none."""
+        kept = self._kept.get(name)
+        return None if kept is None or kept.value is None else kept.read_at
+
+    def _may_doubt(self, kept: _Kept) -> bool:
+        now = self._clock.monotonic()
+        since = now - kept.doubted_at
+        if since < kept.pause:
+            return False
+        kept.pause = FIRST_PAUSE if since > FORGIVEN_AFTER else min(2 * kept.pause, LONGEST_PAUSE)
+        kept.doubted_at = now
+        return True
+
+    async def _renewed(self, name: str, kept: _Kept, patience: float | None, *, anew: bool = False) -> None:
         """Wait for the one fetch that is going on. It goes on when this caller's time is up."""
         if kept.fetching is None:
-            kept.fetching = asyncio.create_task(self._renew(name, kept))
+            kept.fetching = asyncio.create_task(self._renew(name, kept, anew))
         await asyncio.wait({kept.fetching}, timeout=patience)
 
-    async def _renew(self, name: str, kept: _Kept) -> None:
+    async def _renew(self, name: str, kept: _Kept, anew: bool) -> None:
         try:
-            fetched = await self._fetch(name)
+            fetched = await (self._fetch_anew if anew else self._fetch)(name)
         except Exception as error:
             self._failed(kept, error)
         else:
-            now = self._clock.monotonic()
+            now, kept.read_at = self._clock.monotonic(), self._clock.now()
             kept.value, kept.failure, kept.failing_since, kept.ask_again_at = fetched.value, None, None, 0.0
             kept.fresh_until, kept.usable_until = now + fetched.fresh_for, now + fetched.usable_for
         finally:

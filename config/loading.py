@@ -171,6 +171,8 @@ def _with_absolute_paths(settings: Settings, layers: tuple[Layer, ...]) -> Setti
     changes: dict[str, Any] = {}
     if settings.jobs is not None and (layer := layer_of(("jobs",), layers)) is not None:
         changes["jobs"] = layer.base / settings.jobs
+    if settings.secrets_folder is not None and (layer := layer_of(("secrets_folder",), layers)) is not None:
+        changes["secrets_folder"] = layer.base / settings.secrets_folder
     if settings.sqlite_path is not None and (layer := layer_of(("store",), layers)) is not None:
         changes["store"] = f"sqlite:///{layer.base / settings.sqlite_path}"
     return settings.model_copy(update=changes)

@@ -148,6 +148,8 @@ class Settings(BaseSettings):
     max_running: int | None = Field(default=None, ge=1, le=LARGEST_GROUP)
     """Over all instances together; None: as many as there are places."""
     shutdown_grace: Duration = 3.0
+    secrets_folder: Path | None = None
+    """Mounted secrets, a file each."""
     key_vault_url: ServiceUrl | None = None
     managed_identity_client_id: str | None = Field(default=None, min_length=1)
     version: str | None = None

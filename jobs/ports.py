@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What came of looking for another value than the one that a target refused.
+
+    `sentence` names the credential, never a value: `the secret a had been changed and was read again`.
+    """
+
+    changed: bool
+    sentence: str
 
 
 class Secrets(Protocol):
@@ -11,10 +23,18 @@ class Secrets(Protocol):
         """The secret's value now. Registers it with the redactor. Raises SecretUnavailable."""
         ...
 
+    async def renewed(self, name: str, refused: str) -> Renewal:
+        """Whether `get` has another value by now than the one that a target refused; reads it again, if not lately."""
+        ...
+
 
 class Tokens(Protocol):
     async def get(self, scope: str) -> str:
         """An access token of the app's own identity for this scope. Raises TokenUnavailable."""
+        ...
+
+    async def renewed(self, scope: str, refused: str) -> Renewal:
+        """The same as of a secret."""
         ...
 
 

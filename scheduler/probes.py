@@ -72,9 +72,15 @@ def circuits_health(circuits: Circuits) -> Probe:
 
 
 def secrets_health(secret_values: SecretChain, identity: Identity) -> Probe:
-    """Degraded while a secret or a token cannot be had, or only its kept value."""
+    """Degraded while a secret or a token cannot be had, or only its kept value.
+
+    Down while a mounted file holds a Key Vault reference instead of the secret, as with settings.
+    """
 
     async def probe() -> Sequence[PartHealth]:
+        unresolved = await secret_values.unresolved()
+        if unresolved:
+            return (PartHealth("secrets", Status.DOWN, " ".join(unresolved)),)
         troubles = [*secret_values.health(), *identity.health()]
         if troubles:
             return (PartHealth("secrets", Status.DEGRADED, "; ".join(map(_trouble_text, troubles))),)

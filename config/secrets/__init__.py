@@ -1,4 +1,4 @@
-"""Where secrets come from: environment variables, then Key Vault. Opened and closed by scheduler.app."""
+"""Where secrets come from: environment variables, mounted files, Key Vault. Opened and closed by scheduler.app."""
 
 from config.secrets.chain import SecretChain, build_secrets
 from config.secrets.known import secret_values

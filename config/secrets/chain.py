@@ -1,19 +1,23 @@
-"""A secret's value by its name: from the environment, else from Key Vault. Implements jobs.ports.Secrets."""
+"""A secret's value by its name: from the environment, a mounted file, else Key Vault. Implements jobs.ports.Secrets."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from config.identity import Identity
 from config.kept_values import Trouble
 from config.layers import SECRET_PREFIX, is_unresolved, unresolved_sentence
+from config.secrets.files import SecretFiles
 from config.secrets.key_vault import KeyVault
 from config.secrets.known import secret_values
 from config.settings import Settings
 from jobs.errors import SecretUnavailable
-from jobs.ports import Clock
+from jobs.ports import Clock, Renewal
 from jobs.redaction import Redactor
 
 
@@ -32,19 +36,40 @@ def build_secrets(
     """
     for value in secret_values(settings):
         redactor.add(value)
-    vault = None
+    files = vault = None
+    if settings.secrets_folder is not None:
+        files = SecretFiles(settings.secrets_folder, clock)
     if settings.key_vault_url is not None:
         vault = KeyVault(settings.key_vault_url, identity, clock, vault_options or {})
-    return SecretChain(os.environ if environ is None else environ, vault, redactor)
+    return SecretChain(os.environ if environ is None else environ, files, vault, redactor, clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value comes from, in words, and when it was read."""
+
+    source: str
+    read_at: datetime
 
 
 class SecretChain:
-    """`checkout-token` is the variable SCHEDULER_SECRET_CHECKOUT_TOKEN, else the vault's secret of that name."""
+    """`checkout-token` is the variable SCHEDULER_SECRET_CHECKOUT_TOKEN, else the file `checkout-token` of the secrets'
+    folder, else the vault's secret of that name."""
 
-    def __init__(self, environ: Mapping[str, str], vault: KeyVault | None, redactor: Redactor) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        files: SecretFiles | None,
+        vault: KeyVault | None,
+        redactor: Redactor,
+        clock: Clock,
+    ) -> None:
         self._environ = environ
+        self._files = files
         self._vault = vault
         self._redactor = redactor
+        self._started_at = clock.now()
+        self._origins: dict[str, Origin] = {}
 
     async def get(self, name: str) -> str:
         """The value now, registered with the redactor.
@@ -52,20 +77,57 @@ class SecretChain:
         Raises:
             SecretUnavailable: says where it was looked for and how to mend it.
         """
-        value = self._from_environment(name)
-        if value is None:
-            value = await self._from_vault(name)
-        self._redactor.add(value)
-        return value
+        return await self._read(name)
+
+    async def renewed(self, name: str, refused: str) -> Renewal:
+        """See jobs.ports.Secrets. What a file or the vault holds is looked at again; a variable cannot change."""
+        why = ""
+        try:
+            value = await self._read(name, refused)
+        except SecretUnavailable as error:
+            value, why = refused, f", and cannot be read now: {error}"
+        if value != refused:
+            return Renewal(changed=True, sentence=f"the secret {name} had been changed and was read again")
+        origin = self._origins.get(name)
+        still = f"is still what {origin.source} held at {origin.read_at:%Y-%m-%d %H:%M:%S}Z" if origin else "was read"
+        return Renewal(changed=False, sentence=f"the secret {name} {still}{why}")
+
+    def drop(self, name: str) -> None:
+        """There is a new version in the vault: it is read at the next use."""
+        if self._vault is not None:
+            self._vault.drop(name)
+
+    def origin(self, name: str) -> Origin | None:
+        """Where its value was read last; None before the first use."""
+        return self._origins.get(name)
 
     def health(self) -> tuple[Trouble, ...]:
-        """The vault's secrets that could not be had when last asked; with `stale` their kept value is used."""
-        return self._vault.troubles() if self._vault is not None else ()
+        """The secrets that could not be had when last asked for; with `stale` their kept value is used."""
+        troubles = self._files.troubles() if self._files is not None else ()
+        return troubles + (self._vault.troubles() if self._vault is not None else ())
+
+    async def unresolved(self) -> tuple[str, ...]:
+        """A sentence about each mounted file that holds the text of a Key Vault reference: the app is not ready."""
+        return () if self._files is None else await asyncio.to_thread(self._files.unresolved)
+
+    @property
+    def vault_url(self) -> str | None:
+        return None if self._vault is None else self._vault.url
 
     async def aclose(self) -> None:
         """Close the vault's client. The identity stays open: it is not ours."""
         if self._vault is not None:
             await self._vault.aclose()
+
+    async def _read(self, name: str, refused: str | None = None) -> str:
+        """The value and, beside, its origin. `refused`: look for another one than this."""
+        value = self._from_environment(name)
+        if value is None:
+            value = await self._from_files(name, now=refused is not None)
+        if value is None:
+            value = await self._from_vault(name, refused)
+        self._redactor.add(value)
+        return value
 
     def _from_environment(self, name: str) -> str | None:
         variable = variable_of(name)
@@ -74,15 +136,37 @@ class SecretChain:
             return None
         if is_unresolved(value):
             raise SecretUnavailable(f"secret {name}: {unresolved_sentence(variable)}")
+        self._origins[name] = Origin(f"the variable {variable}", self._started_at)
         return value
 
-    async def _from_vault(self, name: str) -> str:
+    async def _from_files(self, name: str, *, now: bool) -> str | None:
+        found = await self._files.get(name, now=now) if self._files is not None else None
+        if found is None:
+            return None
+        self._origins[name] = Origin(f"the file {found.path}", found.read_at)
+        return found.value
+
+    async def _from_vault(self, name: str, refused: str | None) -> str:
         if self._vault is None:
-            raise SecretUnavailable(
-                f"secret {name}: the variable {variable_of(name)} is not set, and there is no Key Vault to ask; "
+            raise SecretUnavailable(self._nowhere(name))
+        if refused is not None:
+            await self._vault.another_than(name, refused)
+        value = await self._vault.get(name)
+        if (at := self._vault.read_at(name)) is not None:
+            self._origins[name] = Origin(self._vault.url, at)
+        return value
+
+    def _nowhere(self, name: str) -> str:
+        variable = variable_of(name)
+        if self._files is None:
+            return (
+                f"secret {name}: the variable {variable} is not set, and there is no Key Vault to ask; "
                 "set the variable, or SCHEDULER_KEY_VAULT_URL"
             )
-        return await self._vault.get(name)
+        return (
+            f"secret {name}: the variable {variable} is not set, {self._files.folder} has no file of that name, "
+            "and there is no Key Vault to ask; mount the file, or set the variable or SCHEDULER_KEY_VAULT_URL"
+        )
 
 
 def variable_of(name: str) -> str:

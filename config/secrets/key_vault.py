@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -48,9 +49,26 @@ class KeyVault:
         self._opening = asyncio.Lock()
         self._values = KeptValues(self._fetch, clock)
 
+    @property
+    def url(self) -> str:
+        return self._url
+
     async def get(self, name: str) -> str:
         """Raises SecretUnavailable."""
         return await self._values.get(name)
+
+    async def another_than(self, name: str, refused: str) -> bool:
+        """Whether it is another value than `refused` by now; asks the vault, if it was not for this asked lately."""
+        return await self._values.another_than(name, refused)
+
+    def drop(self, name: str) -> None:
+        """There is a new version: ask at the next use. Names are the same here whatever their case, and `_` is `-`."""
+        for kept in self._values.names():
+            if plain_name(kept) == plain_name(name):
+                self._values.drop(kept)
+
+    def read_at(self, name: str) -> datetime | None:
+        return self._values.read_at(name)
 
     def troubles(self) -> tuple[Trouble, ...]:
         return self._values.troubles()
@@ -106,6 +124,11 @@ class KeyVault:
 
     def _sentence(self, name: str, reason: str) -> str:
         return f"secret {name}: not in the environment, and in {self._url}: {reason}"
+
+
+def plain_name(name: str) -> str:
+    """A secret's name as the vault compares it."""
+    return name.replace("_", "-").lower()
 
 
 def _import_client() -> type[SecretClient]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from jobs.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth
-from jobs.checks.clock import PhaseClock
+from jobs.checks.port import Call
 from jobs.model import SecretRef
-from jobs.ports import Secrets, Tokens
+from jobs.ports import Renewal, Secrets, Tokens
 from jobs.redaction import Redactor
 from jobs.targets import FormBody, HttpTarget, TextBody
 
@@ -31,9 +31,9 @@ NOTHING = Credentials({})
 
 
 async def credentials_of(
-    target: HttpTarget, secrets: Secrets, tokens: Tokens, redactor: Redactor, clock: PhaseClock
+    target: HttpTarget, secrets: Secrets, tokens: Tokens, redactor: Redactor, call: Call
 ) -> Credentials:
-    """Fetch all of them at the same time, and register them with the redactor.
+    """Fetch all of them at the same time, register them with the redactor, and note them as used by the call.
 
     Raises:
         SecretUnavailable, TokenUnavailable: one of them cannot be had.
@@ -42,14 +42,22 @@ async def credentials_of(
     scope = target.auth.scope if isinstance(target.auth, ManagedIdentityAuth) else None
     if not names and scope is None:
         return NOTHING
-    clock.enter("secrets" if names else "token")
+    call.clock.enter("secrets" if names else "token")
     fetched = [secrets.get(name) for name in names]
     if scope is not None:
         fetched.append(tokens.get(scope))
     values = [await fetched[0]] if len(fetched) == 1 else await asyncio.gather(*fetched)
     for value in values:
         redactor.add(value)
+    call.used.extend(renewing(secrets, name, value) for name, value in zip(names, values, strict=False))
+    if scope is not None:
+        call.used.append(renewing(tokens, scope, values[-1]))
     return Credentials(dict(zip(names, values, strict=False)), values[-1] if scope is not None else "")
+
+
+def renewing(source: Secrets | Tokens, name: str, value: str) -> Callable[[], Awaitable[Renewal]]:
+    """For `Call.used`. Not a partial, which would show the value to whoever prints it."""
+    return lambda: source.renewed(name, value)
 
 
 def basic(user: str, password: str, redactor: Redactor) -> str:

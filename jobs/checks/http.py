@@ -57,7 +57,7 @@ class HttpCheck:
         """Ask the target once; its errors come back in the observation. Raises only what is a mistake of ours."""
         visit = _Visit(self._client, self._guard, self._contexts, target, call)
         try:
-            credentials = await credentials_of(target, self._secrets, self._tokens, self._redactor, call.clock)
+            credentials = await credentials_of(target, self._secrets, self._tokens, self._redactor, call)
             first = build(target, credentials, call.run_id, self._user_agent, self._redactor)
             response, body = await visit.go(first)
         except Exception as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from jobs.checks.clock import PhaseClock
+from jobs.ports import Renewal
 from jobs.runs import Observation
 from jobs.targets import Target
 
@@ -18,6 +20,9 @@ class Call:
     """Sent as Idempotency-Key."""
     attempt: int
     clock: PhaseClock
+    used: list[Callable[[], Awaitable[Renewal]]] = field(default_factory=list, repr=False)
+    """One for each secret and token that the check sends: looks for another value, should the target refuse this one.
+    The check adds them, see credentials.py."""
 
 
 class Check(Protocol):

@@ -17,7 +17,8 @@ from jobs.redaction import Redactor
 from jobs.running.circuit import Admission
 from jobs.running.circuits import Circuits
 from jobs.running.deadlines import GRACE, bounded
-from jobs.running.retrying import Repeating, Tried, repeat, should_retry
+from jobs.running.refusals import look_again, was_refused
+from jobs.running.retrying import LEAST_ATTEMPT, Repeating, Tried, repeat, should_retry
 from jobs.running.sentences import no_time, timed_out
 from jobs.running.verdicts import (
     SAYS_NOTHING_OF_TARGET,
@@ -50,7 +51,17 @@ class Surroundings:
 class Execution:
     """`await finish()` once. If that is cancelled, `cancelled()` gives the run to record, with its attempts so far."""
 
-    __slots__ = ("_around", "_attempts", "_ends_at", "_job", "_note", "_started_at", "_ticket", "traceback")
+    __slots__ = (
+        "_around",
+        "_attempts",
+        "_ends_at",
+        "_job",
+        "_looked_again",
+        "_note",
+        "_started_at",
+        "_ticket",
+        "traceback",
+    )
 
     def __init__(self, around: Surroundings, job: JobDefinition, ticket: Ticket) -> None:
         self._around = around
@@ -60,6 +71,7 @@ class Execution:
         self._ends_at = 0.0
         self._attempts: list[Attempt] = []
         self._note = ""
+        self._looked_again = False
         self.traceback = ""
         """Of the last mistake of the program itself, redacted."""
 
@@ -111,19 +123,35 @@ class Execution:
         return await repeat(first, self._try, rules)
 
     async def _try(self) -> Tried | None:
+        """One attempt; and at once another one, if its credentials were refused and there are other ones now."""
         left = self._time_left()
         if left <= 0:
             return None
         started_at = self._around.clock.now()
-        number = len(self._attempts) + 1
-        seen, failures = await self._ask(number, min(self._job.timeout.attempt, left))
-        attempt = attempt_of(number, started_at, seen, failures, self._around.redactor)
+        call = Call(self._ticket.id, len(self._attempts) + 1, PhaseClock())
+        seen, failures = await self._ask(call, min(self._job.timeout.attempt, left))
+        attempt = attempt_of(call.attempt, started_at, seen, failures, self._around.redactor)
         self._attempts.append(attempt)
-        return Tried(attempt, seen.retry_after_s)
+        tried = Tried(attempt, seen.retry_after_s)
+        if not call.used or self._looked_again or not was_refused(attempt):
+            return tried
+        return await self._with_other_credentials(tried, call)
 
-    async def _ask(self, number: int, limit_s: float) -> tuple[Observation, tuple[Failure, ...]]:
+    async def _with_other_credentials(self, tried: Tried, call: Call) -> Tried | None:
+        """Once a run, whatever the policy says: a target that refused a request has not acted upon it."""
+        self._looked_again = True
+        renewal = await look_again(call.used, tried.attempt.status, self._time_left())
+        message = f"{tried.attempt.message} {self._around.redactor.redact(renewal.sentence)}"
+        tried = replace(tried, attempt=replace(tried.attempt, message=message))
+        self._attempts[-1] = tried.attempt
+        if not renewal.changed or self._time_left() < LEAST_ATTEMPT:
+            return tried
+        self._waits(tried, 0.0)
+        return await self._try()
+
+    async def _ask(self, call: Call, limit_s: float) -> tuple[Observation, tuple[Failure, ...]]:
         """Ask the target once and judge the answer."""
-        job, stopwatch = self._job, PhaseClock()
+        job, stopwatch = self._job, call.clock
 
         def late() -> Observation:
             error, message = timed_out(stopwatch.current, job.check.endpoint, limit_s)
@@ -131,7 +159,6 @@ class Execution:
 
         try:
             check = self._around.checks[job.check.kind]
-            call = Call(self._ticket.id, number, stopwatch)
             seen = await bounded(check.observe(job.check, call), limit_s, late)
             return seen, () if seen.error is not None else judge(seen, job.expect, self._around.redactor.redact)
         except Exception as error:

@@ -165,3 +165,59 @@ async def test_closing_ends_what_is_being_fetched(values: KeptValues, source: So
     await values.aclose()
     with pytest.raises(RuntimeError):
         await waiting
+
+
+async def test_a_refused_value_is_fetched_again(values: KeptValues, source: Source) -> None:
+    await values.get("a")
+    assert await values.another_than("a", "a-1")
+    assert await values.get("a") == "a-2"
+
+
+async def test_who_was_refused_an_older_value_than_the_kept_one_needs_no_fetch(
+    values: KeptValues, source: Source
+) -> None:
+    await values.get("a")
+    assert await values.another_than("a", "a-0")
+    assert source.asked == 1
+
+
+async def test_refusals_at_the_same_time_share_one_fetch(values: KeptValues, source: Source) -> None:
+    await values.get("a")
+    assert await asyncio.gather(*(values.another_than("a", "a-1") for _ in range(50))) == [True] * 50
+    assert source.asked == 2
+
+
+async def test_a_value_that_goes_on_being_refused_is_fetched_less_and_less_often(
+    values: KeptValues, source: Source, clock: ManualClock
+) -> None:
+    value = await values.get("a")
+    source.error = LookupError("away")
+    asked: list[float] = []
+    for tenth in range(1500):
+        clock.passed = tenth / 10
+        before = source.asked
+        assert not await values.another_than("a", value)
+        if source.asked > before:
+            asked.append(clock.passed)
+    assert asked == [0, 2, 6, 14, 30, 62, 122]
+
+
+async def test_a_dropped_value_is_fetched_at_the_next_use_and_used_on_while_the_source_is_away(
+    values: KeptValues, source: Source
+) -> None:
+    await values.get("a")
+    source.error = LookupError("away")
+    values.drop("a")
+    assert await values.get("a") == "a-1"
+    source.error = None
+    values.drop("a")
+    values.drop("unknown")
+    assert await values.get("a") == "a-3"
+
+
+async def test_it_is_known_when_a_value_was_fetched(values: KeptValues, clock: ManualClock) -> None:
+    assert values.read_at("a") is None
+    clock.passed = 5
+    await values.get("a")
+    assert values.read_at("a") == clock.now()
+    assert values.names() == ("a",)

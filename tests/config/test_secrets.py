@@ -211,3 +211,49 @@ def test_secrets_of_the_settings_are_registered_with_their_parts() -> None:
     redactor = Redactor()
     build_secrets(settings, Identity(settings), redactor, ManualClock(), environ={})
     assert redactor.redact("dd-key abcdabc=") == "*** ***"
+
+
+async def test_a_refused_secret_of_the_vault_is_read_again_at_once(chain: Chain, vault: KeyVaultServer) -> None:
+    vault.set("a", "old-value")
+    secrets = chain()
+    await secrets.get("a")
+    vault.set("a", "new-value")
+    renewal = await secrets.renewed("a", "old-value")
+    assert (renewal.changed, renewal.sentence) == (True, "the secret a had been changed and was read again")
+    assert await secrets.get("a") == "new-value"
+    assert vault.calls("a") == 2
+
+
+async def test_of_a_refused_secret_that_is_the_same_source_and_time_are_told(
+    chain: Chain, vault: KeyVaultServer, clock: ManualClock
+) -> None:
+    vault.set("a", "the-value")
+    secrets = chain(SCHEDULER_SECRET_B="of-the-variable")
+    clock.passed = 3
+    await secrets.get("a")
+    renewal = await secrets.renewed("a", "the-value")
+    assert not renewal.changed
+    assert renewal.sentence == f"the secret a is still what {vault.url} held at 2026-01-01 00:00:03Z"
+    assert (await secrets.renewed("b", "of-the-variable")).sentence == (
+        "the secret b is still what the variable SCHEDULER_SECRET_B held at 2026-01-01 00:00:00Z"
+    )
+
+
+async def test_a_refused_secret_that_is_gone_says_so(chain: Chain, vault: KeyVaultServer) -> None:
+    vault.set("a", "the-value")
+    secrets = chain()
+    await secrets.get("a")
+    vault.remove("a")
+    renewal = await secrets.renewed("a", "the-value")
+    assert not renewal.changed
+    assert "cannot be read now: secret a: not in the environment" in renewal.sentence
+    assert "the-value" not in renewal.sentence
+
+
+async def test_a_secret_with_a_new_version_is_read_at_the_next_use(chain: Chain, vault: KeyVaultServer) -> None:
+    vault.set("checkout-token", "old-value")
+    secrets = chain()
+    await secrets.get("checkout_token")
+    vault.set("checkout-token", "new-value")
+    secrets.drop("Checkout-Token")
+    assert await secrets.get("checkout_token") == "new-value"

@@ -12,6 +12,7 @@ from jobs.checks.clock import PhaseClock
 from jobs.checks.http import HttpCheck
 from jobs.checks.port import Call
 from jobs.errors import SecretUnavailable, TokenUnavailable
+from jobs.ports import Renewal
 from jobs.redaction import Redactor
 from jobs.runs import Observation
 from jobs.targets import HttpTarget
@@ -28,6 +29,9 @@ class MemorySecrets:
             raise SecretUnavailable(f"There is no secret {name}")
         return self.values[name]
 
+    async def renewed(self, name: str, refused: str) -> Renewal:
+        return Renewal(self.values.get(name) != refused, f"{name} was looked at again")
+
 
 @dataclass
 class MemoryTokens:
@@ -37,6 +41,9 @@ class MemoryTokens:
         if scope not in self.values:
             raise TokenUnavailable(f"No token for {scope}")
         return self.values[scope]
+
+    async def renewed(self, scope: str, refused: str) -> Renewal:
+        return Renewal(self.values.get(scope) != refused, f"{scope} was looked at again")
 
 
 @dataclass

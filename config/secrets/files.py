@@ -1,0 +1,190 @@
+"""Secrets mounted as files, one a secret, as Kubernetes and the CSI driver of Key Vault do. Called by chain.py.
+
+A file is looked at again after a second at the latest, by its times, size and inode, and read when these have changed:
+so a rotated secret, or a folder swapped by its symbolic link, arrives without a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from config.kept_values import Trouble
+from config.layers import is_unresolved, unresolved_sentence
+from jobs.errors import SecretUnavailable
+from jobs.ports import Clock
+
+LOOK_EVERY = 1.0
+"""Seconds for which a look at a file is good."""
+
+LARGEST = 64 * 1024
+"""Bytes. A vault's secrets have 25 KiB at most."""
+
+_Signature = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileSecret:
+    """`path`: as it is written, without the links that it leads along."""
+
+    value: str
+    path: str
+    read_at: datetime
+
+
+@dataclass(slots=True)
+class _Seen:
+    found: FileSecret | None = None
+    signature: _Signature = ()
+    failure: str = ""
+    failing_since: datetime | None = None
+    looked_at: float = float("-inf")
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class SecretFiles:
+    """`folder` may be empty or not there (yet): then there are no such secrets."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._seen: dict[str, _Seen] = {}
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
+    async def get(self, name: str, *, now: bool = False) -> FileSecret | None:
+        """The secret's value; None if it has no file. `now`: look at the file in any case.
+
+        Raises:
+            SecretUnavailable: there is a file, and it cannot be used.
+        """
+        seen = self._seen.setdefault(name, _Seen())
+        if now or self._is_old(seen):
+            async with seen.looking:
+                if now or self._is_old(seen):
+                    # A share that hangs must not hold up the loop.
+                    await asyncio.to_thread(self._look, name, seen)
+                    seen.looked_at = self._clock.monotonic()
+        if seen.failure:
+            raise SecretUnavailable(f"secret {name}: {seen.failure}")
+        return seen.found
+
+    def troubles(self) -> tuple[Trouble, ...]:
+        """The secrets whose file cannot be used."""
+        return tuple(
+            Trouble(name, seen.failing_since, f"secret {name}: {seen.failure}", stale=False)
+            for name, seen in self._seen.items()
+            if seen.failing_since is not None
+        )
+
+    def unresolved(self) -> tuple[str, ...]:
+        """A sentence about each file that holds a Key Vault reference instead of a secret. Reads files: in a thread."""
+        return tuple(unresolved_sentence(str(path)) for path in self._files() if _holds_reference(path))
+
+    def _is_old(self, seen: _Seen) -> bool:
+        return self._clock.monotonic() - seen.looked_at >= LOOK_EVERY
+
+    def _files(self) -> Iterator[Path]:
+        try:
+            yield from (path for path in self._folder.iterdir() if not path.name.startswith("."))
+        except OSError:
+            return
+
+    def _look(self, name: str, seen: _Seen) -> None:
+        try:
+            self._read(name, seen)
+            seen.failure, seen.failing_since = "", None
+        except _Unusable as error:
+            seen.found, seen.signature, seen.failure = None, (), str(error)
+            seen.failing_since = seen.failing_since or self._clock.now()
+
+    def _read(self, name: str, seen: _Seen) -> None:
+        path = self._path(name)
+        if path is None:
+            seen.found, seen.signature = None, ()
+            return
+        try:
+            content, signature = _content(path, self._folder, seen.signature)
+        except FileNotFoundError:
+            # The folder that a link led to was replaced between two looks at it.
+            content, signature = _content_or_why(path, self._folder, seen.signature)
+        if content is not None:
+            seen.found = FileSecret(_text(content, path), str(path), self._clock.now())
+            seen.signature = signature
+
+    def _path(self, name: str) -> Path | None:
+        """The file of that name, `-` and `_` being alike."""
+        for spelling in dict.fromkeys((name, name.replace("_", "-"), name.replace("-", "_"))):
+            path = self._folder / spelling
+            if os.path.lexists(path):
+                return path
+        return None
+
+
+class _Unusable(Exception):
+    """Why a file is no secret; says what to do, and nothing of its content."""
+
+
+def _content(path: Path, folder: Path, known: _Signature) -> tuple[bytes | None, _Signature]:
+    """What is in the file; None if it is the one whose signature is known."""
+    try:
+        real = os.path.realpath(path, strict=True)  # a link that is put there from now on is not followed
+        if not Path(real).is_relative_to(os.path.realpath(folder)):
+            raise _Unusable(f"{path} leads out of the folder, to where no secrets are read from")
+        with open(real, "rb", opener=_opened) as file:
+            found = os.fstat(file.fileno())
+            signature = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            if signature == known:
+                return None, known
+            if not stat.S_ISREG(found.st_mode):
+                raise _Unusable(f"{path} is no file")
+            content = file.read(LARGEST + 1)
+    except PermissionError:
+        raise _Unusable(f"{path} may not be read by the program's user; let it, by owner, group or mode") from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _Unusable(f"{path} cannot be read ({error.strerror})") from None
+    if len(content) > LARGEST:
+        raise _Unusable(f"{path} has more than {LARGEST // 1024} KiB, which is no secret")
+    return content, signature
+
+
+def _opened(path: str, flags: int) -> int:
+    """Without O_NONBLOCK a named pipe would wait for its writer."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+
+
+def _content_or_why(path: Path, folder: Path, known: _Signature) -> tuple[bytes | None, _Signature]:
+    try:
+        return _content(path, folder, known)
+    except FileNotFoundError:
+        raise _Unusable(f"{path} leads to a file that is not there") from None
+
+
+def _text(content: bytes, path: Path) -> str:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _Unusable(f"{path} is not UTF-8 text; write it so") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise _Unusable(f"{path} is empty")
+    if is_unresolved(text):
+        raise _Unusable(unresolved_sentence(str(path)))
+    return text
+
+
+def _holds_reference(path: Path) -> bool:
+    try:
+        with open(os.path.realpath(path), "rb", opener=_opened) as file:
+            return is_unresolved(file.read(200).decode("utf-8-sig", "replace"))
+    except OSError:
+        return False
