@@ -94,3 +94,20 @@ async def test_in_dev_it_is_whoever_is_signed_in(server: ManagedIdentityServer) 
 
 async def test_nothing_is_opened_before_the_first_use() -> None:
     await Identity(Settings(environment="prod")).aclose()
+
+
+async def test_a_refused_token_is_got_anew_past_what_the_credential_keeps(
+    server: ManagedIdentityServer, identity: Identity
+) -> None:
+    first = await identity.get("https://vault.azure.net/.default")
+    renewal = await identity.renewed("https://vault.azure.net/.default", first)
+    assert (renewal.changed, renewal.sentence) == (
+        True,
+        "another access token for https://vault.azure.net/.default was got",
+    )
+    second = await identity.get("https://vault.azure.net/.default")
+    assert (len(server.calls), second != first) == (2, True)
+    again = await identity.renewed("https://vault.azure.net/.default", second)
+    assert not again.changed
+    assert "is still the one got at" in again.sentence
+    assert second not in again.sentence
