@@ -210,6 +210,13 @@ class Observation:
     """What the other side showed in the TLS handshake, DER, its own certificate first."""
 
 
+class Severity(StrEnum):
+    """What an expectation that does not hold makes of an attempt: a failure, or a success that is degraded."""
+
+    FAIL = "fail"
+    DEGRADED = "degraded"
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An expectation that did not hold. `expectation` is its key, such as `status` or `json $.status`."""
@@ -217,6 +224,7 @@ class Failure:
     expectation: str
     expected: str
     observed: str
+    severity: Severity = Severity.FAIL
 
     def __str__(self) -> str:
         return f"{self.expectation}: expected {self.expected}, observed {self.observed}"
@@ -232,8 +240,9 @@ class Attempt:
     status: int | None = None
     error: ErrorClass | None = None
     message: str = ""
-    """A sentence for the operator; empty when the attempt succeeded."""
+    """A sentence for the operator; empty when the attempt succeeded and nothing is degraded."""
     failures: tuple[Failure, ...] = ()
+    """What did not hold; of an attempt that succeeded, what is degraded."""
     wait_ms: float | None = None
     """Waited before the next attempt; None if none followed."""
 
@@ -256,7 +265,7 @@ class Run:
     attempts: tuple[Attempt, ...] = ()
     error: ErrorClass | None = None
     message: str = ""
-    """Why it did not succeed (or was skipped), one sentence; empty when it succeeded."""
+    """Why it did not succeed, was skipped or is degraded, one sentence; empty when all is well."""
     endpoint: str = ""
     generation: str = ""
     correlation_id: str = ""
@@ -280,6 +289,11 @@ class Run:
     def response_time_ms(self) -> float | None:
         """The last attempt's total; None when nothing was asked."""
         return self.attempts[-1].phases.total_ms if self.attempts else None
+
+    @property
+    def degraded(self) -> bool:
+        """It succeeded, and an expectation of severity `degraded` did not hold."""
+        return self.outcome is Outcome.SUCCEEDED and bool(self.attempts) and bool(self.attempts[-1].failures)
 
     @property
     def retried(self) -> bool:

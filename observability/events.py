@@ -73,6 +73,7 @@ class JobPerformance(LogEvent):
             **_of_run(run),
             names.DURATION: round(run.duration_ms, 3),
             names.SUCCESS: run.outcome is Outcome.SUCCEEDED,
+            names.DEGRADED: run.degraded,
             names.RESPONSE_TIME: _rounded(run.response_time_ms),
             names.STATUS_CODE: run.status,
             names.ATTEMPTS: len(run.attempts),
@@ -85,7 +86,8 @@ class JobPerformance(LogEvent):
             return f"{run.job} skipped: {run.message}"
         status = f", status {run.status}" if run.status is not None else ""
         attempts = f", {len(run.attempts)} attempts" if run.retried else ""
-        return f"{run.job} {run.outcome} in {_span(run.duration_ms)}{status}{attempts}"
+        degraded = f". {run.message}" if run.degraded else ""
+        return f"{run.job} {run.outcome} in {_span(run.duration_ms)}{status}{attempts}{degraded}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ LATENESS: Final = _field("Lateness", "Start minus due instant.", "ms")
 DURATION: Final = _field("Duration", "The whole run, waits between attempts included.", "ms")
 RESPONSE_TIME: Final = _field("ResponseTime", "The last attempt alone; null when nothing was asked.", "ms")
 SUCCESS: Final = _field("Success", "Whether the outcome is succeeded.")
+DEGRADED: Final = _field("Degraded", "Whether it succeeded while an expectation of severity degraded did not hold.")
 STATUS_CODE: Final = _field("StatusCode", "The last answer's HTTP status; null without an answer.")
 ATTEMPTS: Final = _field("Attempts", "How many attempts were made.")
 ATTEMPT_NUMBER: Final = _field("AttemptNumber", "The attempt that failed (JOB_FAILED: the last one), from 1.")
@@ -103,6 +104,7 @@ FIRST_BYTE_TIME: Final = _field("FirstByteTime", "From the request sent to the f
 
 TAG_JOB: Final = _tag("job", "The job.")
 TAG_OUTCOME: Final = _tag("outcome", "As Outcome.")
+TAG_DEGRADED: Final = _tag("degraded", "As Degraded: true or false.")
 TAG_TRIGGER: Final = _tag("trigger", "As Trigger.")
 TAG_ENV: Final = _tag("env", "The environment (Datadog).")
 TAG_SERVICE: Final = _tag("service", "The service's name (Datadog).")
@@ -110,7 +112,9 @@ TAG_VERSION: Final = _tag("version", "The program's version (Datadog).")
 
 # --- Metrics ----------------------------------------------------------------------------------------------------------
 
-RUNS: Final = Metric("scheduler.job.runs", "Finished runs.", "", "count", (TAG_JOB, TAG_OUTCOME, TAG_TRIGGER))
+RUNS: Final = Metric(
+    "scheduler.job.runs", "Finished runs.", "", "count", (TAG_JOB, TAG_OUTCOME, TAG_DEGRADED, TAG_TRIGGER)
+)
 DURATIONS: Final = Metric(
     "scheduler.job.duration", "Duration of finished runs.", "ms", "distribution", (TAG_JOB, TAG_OUTCOME)
 )
@@ -143,7 +147,8 @@ GAUGES: Final = {
 # --- Others -----------------------------------------------------------------------------------------------------------
 
 SERVICE_CHECK: Final = Name(
-    "scheduler.job.status", "Of each job: OK succeeded, WARNING succeeded after retries, CRITICAL the target is down."
+    "scheduler.job.status",
+    "Of each job: OK succeeded, WARNING succeeded after retries or degraded, CRITICAL the target is down.",
 )
 RUN_EVENT: Final = Name("JobRun", "The custom event of a finished run (Application Insights).")
 DEAD_LETTER_EVENT: Final = Name("JobDeadLettered", "The custom event of a run given up (Application Insights).")

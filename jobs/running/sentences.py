@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from jobs.checks.clock import Phase
 from jobs.problems import printable
-from jobs.runs import ErrorClass, Failure, Observation
+from jobs.runs import ErrorClass, Failure, Observation, Severity
 
 _TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {
     # Not the target's fault: these classes do not count against it, nor against its circuit.
@@ -44,6 +44,8 @@ _TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {
     None: (ErrorClass.RESPONSE_TIMEOUT, "No answer from {peer} within {limit}: the request was not on its way."),
 }
 
+_OF_STATUS = ("status", "status_not")
+
 
 def timed_out(phase: Phase | None, endpoint: str, limit_s: float) -> tuple[ErrorClass, str]:
     """The error class and the sentence of an attempt whose deadline passed during `phase` (None: outside of any)."""
@@ -54,7 +56,10 @@ def timed_out(phase: Phase | None, endpoint: str, limit_s: float) -> tuple[Error
 
 def unmet(observation: Observation, failures: Sequence[Failure]) -> tuple[ErrorClass, str]:
     """The error class and the sentence of an answer that was not as expected."""
-    status = next((failure for failure in failures if failure.expectation == "status"), None)
+    # What decides comes first, what would only have been degraded after it.
+    failures = sorted(failures, key=lambda failure: failure.severity is Severity.DEGRADED)
+    decisive = (failure for failure in failures if failure.severity is Severity.FAIL)
+    status = next((failure for failure in decisive if failure.expectation in _OF_STATUS), None)
     if status is None:
         return ErrorClass.EXPECTATION_FAILED, f"Not as expected: {_joined(failures)}."
     # The reason is the target's text: a terminal must not act upon it.
@@ -64,6 +69,11 @@ def unmet(observation: Observation, failures: Sequence[Failure]) -> tuple[ErrorC
     if observation.retry_after_s is not None:
         sentence += f", and asked to wait {seconds(observation.retry_after_s)} (Retry-After)"
     return ErrorClass.UNEXPECTED_STATUS, sentence + (f"; also {_joined(others)}." if others else ".")
+
+
+def degraded(failures: Sequence[Failure]) -> str:
+    """The sentence of an answer that is good enough, and not as good as it should be."""
+    return f"Degraded: {_joined(failures)}."
 
 
 def no_time(wait_s: float, retry_after_s: float | None, left_s: float) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jobs.running.sentences import unmet
-from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Run, Ticket
+from jobs.running.sentences import degraded, unmet
+from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Run, Severity, Ticket
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
@@ -38,6 +38,9 @@ def attempt_of(
         return Attempt(number, started_at, seen.phases, seen.status, error, redactor.redact(seen.message))
     if not failures:
         return Attempt(number, started_at, seen.phases, seen.status)
+    if all(failure.severity is Severity.DEGRADED for failure in failures):
+        message = redactor.redact(degraded(failures))
+        return Attempt(number, started_at, seen.phases, seen.status, None, message, failures)
     error, message = unmet(seen, failures)
     return Attempt(number, started_at, seen.phases, seen.status, error, redactor.redact(message), failures)
 
@@ -48,7 +51,7 @@ def finished_run(
     """The run that its last attempt decided. `note` says why no further one was made."""
     last = attempts[-1]
     if last.error is None:
-        return _run(job, ticket, Outcome.SUCCEEDED, started_at, now, attempts)
+        return _run(job, ticket, Outcome.SUCCEEDED, started_at, now, attempts, message=last.message)
     outcome = Outcome.TIMED_OUT if last.error.is_timeout else Outcome.FAILED
     return _run(job, ticket, outcome, started_at, now, attempts, last.error, f"{last.message} {note}".rstrip())
 

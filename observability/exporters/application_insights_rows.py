@@ -51,7 +51,8 @@ def availability(run: Run, fields: Fields, location: str) -> Attributes | None:
     """The availability row. None for a run that says nothing about its target: left out, or cancelled."""
     if run.outcome is not Outcome.SUCCEEDED and not run.outcome.down:
         return None
-    told = (names.JOB_NAME, names.RUN_ID, names.TRIGGER, names.OUTCOME, names.STATUS_CODE, names.ENDPOINT)
+    of_run = (names.JOB_NAME, names.RUN_ID, names.TRIGGER, names.OUTCOME, names.DEGRADED)
+    told = (*of_run, names.STATUS_CODE, names.ENDPOINT)
     return {
         f"{_AVAILABILITY}id": run.id,
         f"{_AVAILABILITY}name": run.job,

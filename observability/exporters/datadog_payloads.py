@@ -190,7 +190,7 @@ def _checks(runs: Sequence[Run], identity: Identity, at: int, redactor: Redactor
         yield {
             "check": names.SERVICE_CHECK.name,
             "host_name": identity.service,
-            "status": _CRITICAL if run.outcome.down else _WARNING if run.retried else _OK,
+            "status": _CRITICAL if run.outcome.down else _WARNING if run.retried or run.degraded else _OK,
             "tags": [*identity.tags, _tag(names.TAG_JOB, run.job), *_job_tags(run)],
             "timestamp": at,
             "message": shortened(redactor.redact(run.message), _LONGEST_CHECK_MESSAGE),

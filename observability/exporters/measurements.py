@@ -10,6 +10,7 @@ from observability import names
 _TAG_VALUES: dict[str, Callable[[Run], str]] = {
     names.TAG_JOB: lambda run: run.job,
     names.TAG_OUTCOME: lambda run: run.outcome.value,
+    names.TAG_DEGRADED: lambda run: "true" if run.degraded else "false",
     names.TAG_TRIGGER: lambda run: run.trigger.value,
 }
 

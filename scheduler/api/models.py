@@ -12,7 +12,7 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from jobs.dependencies import Dependency
-from jobs.runs import Attempt, ErrorClass, Outcome, Run, Trigger
+from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger
 from scheduler.health import HealthReport, PartHealth, Status
 from scheduler.queries import JobView
 from scheduler.stores.pauses import Pause
@@ -35,11 +35,12 @@ class PhasesModel(BaseModel):
 
 
 class FailureModel(BaseModel):
-    """An expectation that did not hold."""
+    """An expectation that did not hold. Those of severity `degraded` do not fail the attempt."""
 
     expectation: str
     expected: str
     observed: str
+    severity: Severity
 
 
 class AttemptModel(BaseModel):
@@ -71,7 +72,7 @@ class AttemptModel(BaseModel):
                 total_ms=phases.total_ms,
             ),
             failures=[
-                FailureModel(expectation=f.expectation, expected=f.expected, observed=f.observed)
+                FailureModel(expectation=f.expectation, expected=f.expected, observed=f.observed, severity=f.severity)
                 for f in attempt.failures
             ],
             wait_ms=attempt.wait_ms,
@@ -81,7 +82,8 @@ class AttemptModel(BaseModel):
 class RunModel(BaseModel):
     """A run, alone and in lists. `state` is queued, running or finished; until then what is not known is null or empty.
 
-    `status_code` and `response_time_ms` are the last attempt's.
+    `status_code` and `response_time_ms` are the last attempt's. `degraded`: it succeeded, and `message` says what was
+    not as good as it should be.
     """
 
     id: str
@@ -100,6 +102,7 @@ class RunModel(BaseModel):
     message: str = ""
     attempt_count: int = 0
     retried: bool = False
+    degraded: bool = False
     attempts: list[AttemptModel] = []
     endpoint: str = ""
     generation: str
@@ -136,6 +139,7 @@ def _result(run: Run) -> dict[str, Any]:
         "message": run.message,
         "attempt_count": len(run.attempts),
         "retried": run.retried,
+        "degraded": run.degraded,
         "attempts": [AttemptModel.of(attempt) for attempt in run.attempts],
         "endpoint": run.endpoint,
         "tags": dict(run.tags),

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from jobs.runs import Run
+from jobs.runs import Outcome, Run
 
 NOTHING = "\N{EN DASH}"
 """No value in a table."""
@@ -60,10 +60,12 @@ def counted(count: int, noun: str) -> str:
 
 
 def strip_text(runs: Sequence[Run]) -> str:
-    """What a strip of runs shows, for those who do not see it: `20 runs: 18 succeeded, 2 failed`."""
+    """What a strip of runs shows, for those who do not see it: `20 runs: 18 succeeded (1 degraded), 2 failed`."""
     if not runs:
         return "no runs yet"
     outcomes = Counter(run.outcome for run in runs)
+    degraded = sum(run.degraded for run in runs)
+    notes = {Outcome.SUCCEEDED: f" ({degraded} degraded)"} if degraded else {}
     return f"{counted(len(runs), 'run')}: " + ", ".join(
-        f"{count} {words(one)}" for one, count in outcomes.most_common()
+        f"{count} {words(one)}{notes.get(one, '')}" for one, count in outcomes.most_common()
     )

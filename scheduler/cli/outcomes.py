@@ -29,8 +29,10 @@ def outcome_word(record: Record) -> str:
 
 
 def outcome_cell(record: Record) -> tuple[str, str]:
-    """The same with its colour."""
+    """The same with its colour, and whether it is degraded."""
     word = outcome_word(record)
+    if record.run is not None and record.run.degraded:
+        return f"{word}, degraded", "yellow"
     return word, style_of(word)
 
 

@@ -44,7 +44,8 @@ def _how(run: Run) -> str:
     count = len(run.attempts)
     if not count:
         return ""
-    return f" after {count} {'attempt' if count == 1 else 'attempts'} in {milliseconds(run.duration_ms)}"
+    degraded = ", degraded" if run.degraded else ""
+    return f"{degraded} after {count} {'attempt' if count == 1 else 'attempts'} in {milliseconds(run.duration_ms)}"
 
 
 def _show_attempts(attempts: tuple[Attempt, ...]) -> None:
@@ -61,7 +62,7 @@ def _show_attempts(attempts: tuple[Attempt, ...]) -> None:
 
 def _cells(attempt: Attempt, phases: list[str]) -> tuple[Cell, ...]:
     times = (milliseconds(getattr(attempt.phases, name)) for name in phases)
-    happened: Cell = (attempt.message, "red") if attempt.error else ("ok", "green")
+    happened: Cell = ("ok", "green") if not attempt.message else (attempt.message, "red" if attempt.error else "yellow")
     waited = milliseconds(attempt.wait_ms) if attempt.wait_ms is not None else ""
     return str(attempt.number), str(attempt.status or "-"), *times, happened, waited
 

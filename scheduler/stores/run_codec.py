@@ -9,7 +9,7 @@ microsecond. Keys that a newer version has added are passed over, and an error c
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Ticket, Trigger
+from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger
 from scheduler.stores.port import Row
 from scheduler.stores.run_keys import RunKey
 
@@ -138,10 +138,20 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
     if attempt.message:
         body["message"] = attempt.message
     if attempt.failures:
-        body["failures"] = [[failure.expectation, failure.expected, failure.observed] for failure in attempt.failures]
+        body["failures"] = [_failure(failure) for failure in attempt.failures]
     if attempt.wait_ms is not None:
         body["wait"] = round(attempt.wait_ms, 3)
     return body
+
+
+def _failure(failure: Failure) -> list[str]:
+    parts = [failure.expectation, failure.expected, failure.observed]
+    return parts if failure.severity is Severity.FAIL else [*parts, failure.severity.value]
+
+
+def _read_failure(parts: Sequence[str]) -> Failure:
+    expectation, expected, observed, *rest = parts
+    return Failure(expectation, expected, observed, Severity.DEGRADED if rest[:1] == ["degraded"] else Severity.FAIL)
 
 
 def _run(ticket: Ticket, outcome: Outcome, body: Mapping[str, Any]) -> Run:
@@ -171,7 +181,7 @@ def _read_attempt(number: int, body: Mapping[str, Any]) -> Attempt:
         status=body.get("status"),
         error=_error(body.get("error")),
         message=body.get("message", ""),
-        failures=tuple(Failure(*failure[:3]) for failure in body.get("failures", ())),
+        failures=tuple(map(_read_failure, body.get("failures", ()))),
         wait_ms=body.get("wait"),
     )
 

@@ -127,7 +127,7 @@ def _metrics(insights: ApplicationInsightsIngestion) -> None:
         "scheduler.watchdog.queue_depth": 4,
     }
     assert counts["scheduler.job.duration"] == 190
-    assert tags["scheduler.job.runs"] == {"job", "outcome", "trigger"}
+    assert tags["scheduler.job.runs"] == {"job", "outcome", "degraded", "trigger"}
     assert tags["scheduler.job.lateness"] == {"job"}
 
 

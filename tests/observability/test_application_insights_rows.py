@@ -37,6 +37,7 @@ def test_numbers_are_measurements_and_the_rest_is_properties(redactor: Redactor)
         "Trigger": "schedule",
         "Outcome": "succeeded",
         "Success": True,
+        "Degraded": False,
         "StatusCode": 200,
         "Endpoint": "https://checkout.internal:8443/health",
         "Tags.team": "payments",

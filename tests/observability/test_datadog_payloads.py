@@ -53,16 +53,19 @@ def test_runs_are_counted_by_job_outcome_and_trigger() -> None:
     events += finished(Outcome.SUCCEEDED, job="other", trigger=Trigger.MANUAL)
     found = entries("series", *events)
     assert [(each["tags"][3:], each["points"]) for each in found] == [
-        (["job:checkout", "outcome:succeeded", "trigger:schedule"], [{"timestamp": AT, "value": 2.0}]),
-        (["job:checkout", "outcome:failed", "trigger:schedule"], [{"timestamp": AT, "value": 1.0}]),
-        (["job:other", "outcome:succeeded", "trigger:manual"], [{"timestamp": AT, "value": 1.0}]),
+        (
+            ["job:checkout", "outcome:succeeded", "degraded:false", "trigger:schedule"],
+            [{"timestamp": AT, "value": 2.0}],
+        ),
+        (["job:checkout", "outcome:failed", "degraded:false", "trigger:schedule"], [{"timestamp": AT, "value": 1.0}]),
+        (["job:other", "outcome:succeeded", "degraded:false", "trigger:manual"], [{"timestamp": AT, "value": 1.0}]),
     ]
     assert found[0] == {
         "metric": "scheduler.job.runs",
         "type": 1,
         "interval": 10,
         "points": [{"timestamp": AT, "value": 2.0}],
-        "tags": [*OURS, "job:checkout", "outcome:succeeded", "trigger:schedule"],
+        "tags": [*OURS, "job:checkout", "outcome:succeeded", "degraded:false", "trigger:schedule"],
         "resources": [{"type": "host", "name": "machine-1"}],
     }
 
@@ -171,6 +174,7 @@ def test_a_log_entry_is_the_line_of_the_log() -> None:
         "Lateness": 2.0,
         "Duration": 20.0,
         "Success": True,
+        "Degraded": False,
         "ResponseTime": 12.0,
         "StatusCode": 200,
         "Attempts": 1,

@@ -81,6 +81,7 @@ def test_a_finished_run_tells_its_performance(redactor: Redactor) -> None:
         "Lateness": 2.0,
         "Duration": 20.0,
         "Success": True,
+        "Degraded": False,
         "ResponseTime": 12.0,
         "StatusCode": 200,
         "Attempts": 1,

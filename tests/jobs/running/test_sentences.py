@@ -4,7 +4,7 @@ import pytest
 
 from jobs.checks.clock import Phase
 from jobs.running.sentences import no_time, seconds, timed_out, unmet
-from jobs.runs import ErrorClass, Failure, Observation, Phases
+from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
 
 URL = "https://checkout.internal/health"
 
@@ -67,7 +67,19 @@ def test_a_peer_is_a_host_with_its_port(endpoint: str, peer: str) -> None:
 
 
 STATUS = Failure("status", "200-299", "503")
+SLOW = Failure("response_time_below", "less than 10 ms", "20 ms", Severity.DEGRADED)
 BODY = Failure("body_contains", "ok", "down")
+
+
+def test_what_would_be_degraded_is_told_after_what_failed() -> None:
+    error, sentence = unmet(answer(200), [SLOW, BODY])
+    assert error is ErrorClass.EXPECTATION_FAILED
+    assert sentence == f"Not as expected: {BODY}; {SLOW}."
+
+
+def test_a_status_that_would_only_be_degraded_does_not_decide() -> None:
+    error, _ = unmet(answer(503), [Failure("status", "200", "503", Severity.DEGRADED), BODY])
+    assert error is ErrorClass.EXPECTATION_FAILED
 
 
 def answer(status: int, reason: str = "", retry_after_s: float | None = None) -> Observation:

@@ -40,6 +40,7 @@ async def test_a_run_says_what_happened_when_and_how_long_it_took() -> None:
         "message": run["message"],
         "attempt_count": 3,
         "retried": True,
+        "degraded": False,
         "endpoint": "http://127.0.0.1:9/",
         "generation": run["generation"],
         "correlation_id": run_id,
@@ -52,7 +53,9 @@ async def test_a_run_says_what_happened_when_and_how_long_it_took() -> None:
         (2, 503, "unexpected_status"),
         (3, 503, "unexpected_status"),
     ]
-    assert attempts[0]["failures"] == [{"expectation": "status", "expected": "2xx", "observed": "503"}]
+    assert attempts[0]["failures"] == [
+        {"expectation": "status", "expected": "2xx", "observed": "503", "severity": "fail"}
+    ]
     assert attempts[0]["phases"]["total_ms"] == 12.0
     assert attempts[0]["wait_ms"] > 0
     assert attempts[2]["wait_ms"] is None

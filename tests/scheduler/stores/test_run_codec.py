@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Ticket, Trigger, instant_text
+from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger, instant_text
 from scheduler.stores.port import Row
 from scheduler.stores.run_codec import Record, RunState, decode, encode_finished, encode_open, status_of
 from scheduler.stores.run_keys import RunKey
@@ -39,7 +39,7 @@ ATTEMPTS = st.lists(
         status=st.none() | st.integers(100, 599),
         error=st.none() | st.sampled_from(ErrorClass),
         message=TEXT,
-        failures=st.lists(st.builds(Failure, TEXT, TEXT, TEXT), max_size=3).map(tuple),
+        failures=st.lists(st.builds(Failure, TEXT, TEXT, TEXT, st.sampled_from(Severity)), max_size=3).map(tuple),
         wait_ms=st.none() | MILLISECONDS,
     ),
     max_size=3,
@@ -113,7 +113,7 @@ def test_every_claim_comes_back_as_it_was(made: Ticket, owner: str, lease: datet
         ),
         (Attempt, "number started_at phases status error message failures wait_ms"),
         (Phases, "dns_ms connect_ms tls_ms first_byte_ms total_ms"),
-        (Failure, "expectation expected observed"),
+        (Failure, "expectation expected observed severity"),
         (Ticket, "id job trigger due_at generation correlation_id"),
     ],
 )
@@ -147,6 +147,14 @@ def test_what_a_newer_version_has_added_is_passed_over() -> None:
     assert record.run.error is ErrorClass.INTERNAL_ERROR
     assert record.run.message == "the answer was 503"
     assert record.run.attempts[0].failures == (Failure("status", "200", "503"),)
+
+
+def test_a_row_from_before_there_were_severities_tells_failures() -> None:
+    body = json.loads(encode_finished(run_of(ticket(), Outcome.FAILED)))
+    body["attempts"][0]["failures"] = [["status", "200", "503"], ["json $.a", "1", "2", "degraded"]]
+    record = stored(ticket(), json.dumps(body))
+    assert record.run is not None
+    assert [one.severity for one in record.run.attempts[0].failures] == [Severity.FAIL, Severity.DEGRADED]
 
 
 def test_half_a_surrogate_pair_in_a_message_does_not_keep_a_run_from_being_stored() -> None:
