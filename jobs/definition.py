@@ -5,7 +5,15 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema, field_validator
+from pydantic import (
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from jobs.dependencies import Dependencies, Dependency, dependencies_text
 from jobs.expectations import Expectation
@@ -13,7 +21,7 @@ from jobs.groups import Group
 from jobs.model import Frozen
 from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
 from jobs.schedules import Schedule, for_job, parse_schedule
-from jobs.targets import Target
+from jobs.targets import TARGETS, Target, kind_of
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """A job's name stands in run ids, URLs, table keys and tags, so it is kept plain."""
@@ -80,7 +88,10 @@ run in their order); or the other one is cancelled for it.
 
 
 class JobDefinition(Frozen):
-    """A named definition. Without a schedule it runs when the jobs did that it depends on, or on demand only."""
+    """A named definition. Without a schedule it runs when the jobs did that it depends on, or on demand only.
+
+    (A kind of check may have a schedule for jobs that say neither: see jobs.targets.)
+    """
 
     name: str = Field(
         pattern=NAME_PATTERN, description="letters, digits, dot, - and _, at most 100, the first a letter or a digit"
@@ -109,6 +120,16 @@ class JobDefinition(Frozen):
     Not for a check of health, which is simply asked again.
     """
     tags: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _schedule_of_its_kind(cls, value: Any) -> Any:
+        """Some kinds have a schedule of their own for a job that says nothing about when it runs."""
+        if not isinstance(value, dict) or "schedule" in value or "depends_on" in value:
+            return value
+        kind = kind_of(value.get("check"))
+        schedule = getattr(TARGETS.get(kind), "SCHEDULE", None) if isinstance(kind, str) else None
+        return value if schedule is None else {**value, "schedule": schedule}
 
     @field_validator("depends_on")
     @classmethod

@@ -217,6 +217,8 @@ class _Builder:
             secret_values, identity, self._redactor, guard=_guard(self._settings), user_agent=f"scheduler/{VERSION}"
         )
         self._stack.push_async_callback(checks.aclose)
+        if self._role is not Role.TOOL:
+            checks.load(entry.job.check.kind for entry in self._catalog)
         circuits = Circuits(StoredCircuits(store))
         going = Going(Cancellations(store), self._clock)
         self._health.add("secrets", secrets_health(secret_values, identity))

@@ -1,6 +1,8 @@
-"""The kinds of checks: a new one is a file beside this one and a line below. Built by scheduler.app."""
+"""The kinds of checks: a new one is a file beside this one and two lines below. Built by scheduler.app."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
 
 from jobs.checks.guard import Guard
 from jobs.checks.port import Call, Check
@@ -11,14 +13,28 @@ from jobs.targets import Target
 
 
 class Checks(dict[str, Check]):
-    """Every check by its kind; together they are one."""
+    """Every check by its kind; together they are one. Each is made, and its libraries loaded, when it is asked for."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Check]]) -> None:
+        super().__init__()
+        self._makers = makers
+
+    def __missing__(self, kind: str) -> Check:
+        """Raises KeyError for a kind that there is none of."""
+        check = self[kind] = self._makers[kind]()
+        return check
+
+    def load(self, kinds: Iterable[str]) -> None:
+        """Make these now: loading a library takes a tenth of a second, which the first run should not wait for."""
+        for kind in self._makers.keys() & set(kinds):
+            _ = self[kind]
 
     async def observe(self, target: Target, call: Call) -> Observation:
         """Ask the target by the check of its kind."""
         return await self[target.kind].observe(target, call)
 
     async def aclose(self) -> None:
-        """Close them all."""
+        """Close those that were made."""
         for check in self.values():
             await check.aclose()
 
@@ -28,6 +44,10 @@ def build_checks(
 ) -> Checks:
     """All checks. `guard`: where they may connect to. `user_agent`: how HTTP targets see this program, such as
     `scheduler/1.2.3`."""
-    from jobs.checks.http import HttpCheck
 
-    return Checks(http=HttpCheck(secrets, tokens, redactor, guard=guard, user_agent=user_agent))
+    def http() -> Check:
+        from jobs.checks.http import HttpCheck
+
+        return HttpCheck(secrets, tokens, redactor, guard=guard, user_agent=user_agent)
+
+    return Checks({"http": http})

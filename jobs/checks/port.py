@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from jobs.checks.clock import PhaseClock
 from jobs.ports import Renewal
 from jobs.runs import Observation
-from jobs.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +25,8 @@ class Call:
 
 
 class Check(Protocol):
-    async def observe(self, target: Target, call: Call) -> Observation:
-        """Ask the target once.
+    async def observe(self, target: Any, call: Call) -> Observation:
+        """Ask the target, one of its kind, once.
 
         What the target (or a secret, or a token) does wrong comes back as the observation's `error` and `message`.
         Is cancelled when the attempt's deadline passes; `call.clock` then tells the phase.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, Discriminator, Tag
 from pydantic.fields import FieldInfo
@@ -59,15 +59,27 @@ def keys_of(at: Any) -> tuple[str, ...]:
 
 
 def union_tags(at: Any) -> tuple[dict[str, Any], str | None]:
-    """A discriminated union's members by tag, and the key that tells them apart (None: a function does)."""
+    """A discriminated union's members by tag, and the key that tells them apart (None: any of several does)."""
     at = _without_none(at)
     discriminator = _discriminator(at)
-    key = discriminator if isinstance(discriminator, str) else None
+    key = discriminator if isinstance(discriminator, str) else _kind_key(at)
     tags: dict[str, Any] = {}
     for member in _members(at):
         for tag in _tags(member, key):
             tags.setdefault(tag, member)
     return tags, key
+
+
+def _kind_key(at: Any) -> str | None:
+    """`kind`, if every member has one of its own: then the function that tells them apart reads it."""
+    models = [_model(member) for member in _members(at)]
+    kinded = models and all(model and get_origin(_annotation(model, "kind")) is Literal for model in models)
+    return "kind" if kinded else None
+
+
+def _annotation(model: type[BaseModel], name: str) -> Any:
+    field = model.model_fields.get(name)
+    return None if field is None else field.annotation
 
 
 def _child(at: Any, step: str | int) -> tuple[Any, str]:

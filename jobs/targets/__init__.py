@@ -2,9 +2,16 @@
 
 A new kind: its model in a file here and in `Target`, its file in jobs/checks/, its line in jobs/checks/__init__.py.
 Every target has `kind`, `endpoint` (how logs and history call it, without secrets) and `idempotent` (whether asking
-again after a failure does no harm).
+again after a failure does no harm). It may have the class attribute `SCHEDULE`: that of its jobs, unless they have one.
 """
 
+from __future__ import annotations
+
+from typing import Annotated, Any, get_args
+
+from pydantic import Discriminator, Tag
+
+from jobs.targets.heartbeat import HeartbeatTarget
 from jobs.targets.http import (
     IDEMPOTENT_METHODS,
     FormBody,
@@ -15,16 +22,39 @@ from jobs.targets.http import (
     unfit_for_header,
 )
 
-Target = HttpTarget
-"""Every kind of target; a discriminated union by `kind` as soon as there is a second one."""
+
+def kind_of(value: Any) -> Any:
+    """The kind of a target, as it is written or as a model. Without one it is `http`, unless a key says otherwise."""
+    if not isinstance(value, dict):
+        return getattr(value, "kind", None)
+    if "kind" in value:
+        return value["kind"]
+    # None is told as a missing kind: better than every key as one that http does not know.
+    return "http" if "url" in value or _FOREIGN.isdisjoint(value) else None
+
+
+Target = Annotated[
+    Annotated[HttpTarget, Tag("http")] | Annotated[HeartbeatTarget, Tag("heartbeat")],
+    Discriminator(kind_of),
+]
+"""Every kind of target, told apart by `kind`."""
+
+TARGETS: dict[str, Any] = {tag.tag: model for model, tag in map(get_args, get_args(get_args(Target)[0]))}
+"""The models by their kind."""
+
+_FOREIGN = frozenset[str]().union(*(model.model_fields for model in TARGETS.values())) - HttpTarget.model_fields.keys()
+"""Keys that http has not, and another kind has."""
 
 __all__ = [
     "IDEMPOTENT_METHODS",
+    "TARGETS",
     "FormBody",
+    "HeartbeatTarget",
     "HttpTarget",
     "JsonBody",
     "Target",
     "TextBody",
     "Tls",
+    "kind_of",
     "unfit_for_header",
 ]

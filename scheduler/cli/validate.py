@@ -125,7 +125,8 @@ def _cells(job: JobDefinition, now: datetime) -> tuple[Cell, ...]:
 
 
 def _check(job: JobDefinition) -> str:
-    return f"{job.check.kind} {job.check.method} {job.check.endpoint}"
+    check = job.check
+    return " ".join(part for part in (check.kind, getattr(check, "method", ""), check.endpoint) if part)
 
 
 def _next(job: JobDefinition, now: datetime) -> datetime | None:

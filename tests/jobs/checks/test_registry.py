@@ -3,6 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from jobs.checks import build_checks
 from jobs.checks.clock import PhaseClock
 from jobs.checks.guard import LOCAL
@@ -18,6 +20,19 @@ async def test_a_target_is_asked_by_the_check_of_its_kind(target: HttpTarget) ->
     seen = await checks.observe(Target(url=target.url), Call("job@1", 1, PhaseClock()))
     await checks.aclose()
     assert (seen.status, target.last.headers["user-agent"]) == (200, "scheduler/9")
+
+
+async def test_only_the_kinds_that_are_asked_are_made_and_closed() -> None:
+    checks = build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL)
+    assert not checks
+    checks.load(["http", "of another program"])
+    assert set(checks) == {"http"}
+    await checks.aclose()
+
+
+def test_a_kind_that_there_is_none_of_is_not_made_up() -> None:
+    with pytest.raises(KeyError):
+        build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL)["of another program"]
 
 
 def test_the_registry_alone_loads_no_http_library() -> None:

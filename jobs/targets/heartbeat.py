@@ -1,0 +1,67 @@
+"""What a heartbeat check waits for: pings of a program that runs elsewhere. The check is jobs/checks/heartbeat.py."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, PlainSerializer, PlainValidator, model_validator
+
+from jobs.durations import format_duration
+from jobs.model import Duration, Frozen, SecretRef
+from jobs.policies import Timeouts
+from jobs.schedules import Schedule, parse_schedule
+
+LONGEST = 366 * 86400.0
+"""Seconds: a year, and the day that some have more."""
+
+
+def _sensible(seconds: float) -> float:
+    if not 1.0 <= seconds <= LONGEST:
+        raise ValueError(f"{format_duration(seconds)} is out of range: 1s to {format_duration(LONGEST)}")
+    return seconds
+
+
+Wait = Annotated[Duration, AfterValidator(_sensible)]
+
+
+def _read_schedule(value: Any) -> Schedule | None:
+    return None if value is None else parse_schedule(value)
+
+
+class HeartbeatTarget(Frozen):
+    """Pings that must come, each `period` after the one before or by a `schedule`, or `grace` later at the latest.
+
+    `token`: names the secret that the sender of pings puts into the address. `max_duration`: how long the program may
+    take from its start ping to its end; as long as `grace` if it is not said.
+    """
+
+    TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=5.0, run=15.0)
+    SCHEDULE: ClassVar[dict[str, str]] = {"every": "1m"}
+    """How often it is judged, unless the job says so."""
+
+    kind: Literal["heartbeat"]
+    token: SecretRef
+    period: Wait | None = None
+    schedule: Annotated[
+        Schedule | None,
+        PlainValidator(_read_schedule, json_schema_input_type=str | dict[str, Any] | list[Any] | None),
+        PlainSerializer(lambda schedule: schedule and schedule.spec, return_type=Any),
+    ] = None
+    grace: Wait = 3600.0
+    max_duration: Wait | None = None
+
+    @model_validator(mode="after")
+    def _says_when(self) -> Self:
+        if (self.period is None) == (self.schedule is None):
+            raise ValueError("say when pings are due: period (such as 24h) or schedule, one of them")
+        return self
+
+    @property
+    def endpoint(self) -> str:
+        """The target for logs and history: by the name of its secret, which is no secret."""
+        return f"heartbeat:{self.token.secret}"
+
+    @property
+    def idempotent(self) -> bool:
+        """Looking again does no harm."""
+        return True
