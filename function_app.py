@@ -37,6 +37,13 @@ async def bury(message: func.QueueMessage) -> None:
     await host.bury(message.get_body(), message.insertion_time)
 
 
+@app.function_name("secrets_changed")
+@app.event_grid_trigger(arg_name="event")
+async def secrets_changed(event: func.EventGridEvent) -> None:
+    """Hear of a vault's new versions and dates of expiry; subscribed to by Event Grid, see docs/deploying.md."""
+    await host.secrets_changed(event.event_type, event.get_json())
+
+
 @app.function_name("health")
 @app.route(route="health/{*rest}", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PlainSerializer, Tag, WithJsonSchema
@@ -24,6 +24,25 @@ class SecretRef(Frozen):
     """Where a secret is found, never the secret: `{secret: checkout-token}`."""
 
     secret: str = Field(min_length=1, max_length=127, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+
+
+def secret_names(value: object) -> frozenset[str]:
+    """The secrets that a model refers to, wherever they stand in it."""
+    match value:
+        case SecretRef(secret=name):
+            return frozenset((name,))
+        case BaseModel():
+            inner: Iterable[object] = vars(value).values()
+        case Mapping():
+            inner = value.values()
+        case tuple() | list() | frozenset():
+            inner = value
+        case _:
+            return _NO_NAMES
+    return _NO_NAMES.union(*map(secret_names, inner))
+
+
+_NO_NAMES: frozenset[str] = frozenset()
 
 
 def _text_or_secret(value: object) -> str:

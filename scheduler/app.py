@@ -17,7 +17,7 @@ from typing import Any
 
 from config.identity import Identity
 from config.loading import Configuration
-from config.secrets import build_secrets
+from config.secrets import SecretChain, build_secrets
 from config.settings import Settings
 from config.target_lists import port_range
 from jobs.checks import build_checks
@@ -38,10 +38,11 @@ from scheduler.dispatch.queues import run_queue
 from scheduler.follow_up import Dependents
 from scheduler.gates import Elsewhere, Gates, HeldSlots, gates_in_order
 from scheduler.health import Health
-from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Replaying, Running
+from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Refreshing, Replaying, Running
 from scheduler.probes import circuits_health, configuration_health, secrets_health, store_health, telemetry_health
 from scheduler.queries import Queries
 from scheduler.queue_work import QueueWork
+from scheduler.secret_watch import SecretWatch
 from scheduler.services import Services
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
@@ -89,6 +90,7 @@ class Program:
     queries: Queries
     health: Health
     watchdog: Watchdog
+    secret_watch: SecretWatch
     taking: Taking
     """The worker for those who hand it tickets, so that the watchdog knows what waits."""
     telemetry: Telemetry
@@ -102,6 +104,7 @@ class Program:
             queries=self.queries,
             health=self.health,
             watchdog=self.watchdog,
+            secrets=self.secret_watch,
             clock=self.clock,
             environment=self.settings.environment,
             version=self.settings.version or VERSION,
@@ -152,7 +155,10 @@ class _Builder:
         # What follows from a run goes back to the worker that has performed it, which is made below.
         dispatch = await self._dispatch(identity, lambda ticket: taking.submit(ticket))
         follow_up = Dependents(self._catalog, runs, pauses, dispatch, told, self._clock)
-        worker = self._worker(identity, store, runs, pauses, told, noted, follow_up)
+        secret_values = self._secrets(identity)
+        secret_watch = SecretWatch(store, secret_values, self._catalog, telemetry, self._clock)
+        self._health.add("secrets", secrets_health(secret_values, identity, secret_watch))
+        worker = self._worker(secret_values, identity, store, runs, pauses, told, noted, follow_up)
         taking = Taking(worker, noted)
         depths = await self._depths(identity, noted)
         job_watch = JobWatch(self._catalog, runs, pauses, noted, self._clock)
@@ -166,10 +172,11 @@ class _Builder:
             pauses=pauses,
             dead_letters=DeadLetters(store),
             worker=worker,
-            operations=self._operations(store, runs, pauses, worker, dispatch),
+            operations=self._operations(store, runs, pauses, worker, dispatch, secret_watch),
             queries=Queries(self._catalog, runs, pauses, DeadLetters(store), self._clock),
             health=self._health,
             watchdog=self._watchdog(job_watch, depths, store, telemetry),
+            secret_watch=secret_watch,
             taking=taking,
             telemetry=telemetry,
             tick_work=self._tick_work(store, runs, pauses, worker, dispatch),
@@ -201,8 +208,14 @@ class _Builder:
         self._health.add("store", store_health(store))
         return store
 
+    def _secrets(self, identity: Identity) -> SecretChain:
+        secret_values = build_secrets(self._settings, identity, self._redactor, self._clock)
+        self._stack.push_async_callback(secret_values.aclose)
+        return secret_values
+
     def _worker(
         self,
+        secret_values: SecretChain,
         identity: Identity,
         store: Store,
         runs: Runs,
@@ -211,8 +224,6 @@ class _Builder:
         noted: Noted,
         follow_up: FollowUp,
     ) -> Worker:
-        secret_values = build_secrets(self._settings, identity, self._redactor, self._clock)
-        self._stack.push_async_callback(secret_values.aclose)
         checks = build_checks(
             secret_values, identity, self._redactor, guard=_guard(self._settings), user_agent=f"scheduler/{VERSION}"
         )
@@ -221,7 +232,6 @@ class _Builder:
             checks.load(entry.job.check.kind for entry in self._catalog)
         circuits = Circuits(StoredCircuits(store))
         going = Going(Cancellations(store), self._clock)
-        self._health.add("secrets", secrets_health(secret_values, identity))
         self._health.add("circuits", circuits_health(circuits))
         return Worker(
             self._catalog,
@@ -239,7 +249,15 @@ class _Builder:
             began=noted.begins,
         )
 
-    def _operations(self, store: Store, runs: Runs, pauses: Pauses, worker: Worker, dispatch: Dispatch) -> Operations:
+    def _operations(
+        self,
+        store: Store,
+        runs: Runs,
+        pauses: Pauses,
+        worker: Worker,
+        dispatch: Dispatch,
+        secret_watch: SecretWatch,
+    ) -> Operations:
         running = Running(self._catalog, runs, dispatch, self._clock)
         cancellations, letters = Cancellations(store), DeadLetters(store)
         return Operations(
@@ -250,6 +268,7 @@ class _Builder:
             ),
             replaying=Replaying(self._catalog, letters, runs, dispatch, self._clock),
             backfilling=Backfilling(self._catalog, runs, dispatch, self._clock),
+            refreshing=Refreshing(secret_watch),
         )
 
     def _gates(self, store: Store, runs: Runs, pauses: Pauses, going: Going) -> Gates:

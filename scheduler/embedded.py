@@ -237,6 +237,7 @@ async def _progress(program: Program, ticker: Ticker) -> None:
         await _note_progress(program, ticker)
         # What another process (a command) paused or resumed: the ticker itself never waits for the store.
         await program.pauses.active(program.clock.now())
+        await program.secret_watch.look()
 
 
 async def _note_progress(program: Program, ticker: Ticker) -> None:

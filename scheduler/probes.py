@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobs.running.circuits import Circuits
 from scheduler.health import PartHealth, Probe, Status
+from scheduler.secret_watch import SecretWatch
 from scheduler.stores.port import Store, StoreError
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def circuits_health(circuits: Circuits) -> Probe:
     return probe
 
 
-def secrets_health(secret_values: SecretChain, identity: Identity) -> Probe:
-    """Degraded while a secret or a token cannot be had, or only its kept value.
+def secrets_health(secret_values: SecretChain, identity: Identity, watch: SecretWatch) -> Probe:
+    """Degraded while a secret or a token cannot be had, or only its kept value, and while one expires.
 
     Down while a mounted file holds a Key Vault reference instead of the secret, as with settings.
     """
@@ -81,9 +82,10 @@ def secrets_health(secret_values: SecretChain, identity: Identity) -> Probe:
         unresolved = await secret_values.unresolved()
         if unresolved:
             return (PartHealth("secrets", Status.DOWN, " ".join(unresolved)),)
-        troubles = [*secret_values.health(), *identity.health()]
+        await watch.look()
+        troubles = [*map(_trouble_text, (*secret_values.health(), *identity.health())), *watch.expiring()]
         if troubles:
-            return (PartHealth("secrets", Status.DEGRADED, "; ".join(map(_trouble_text, troubles))),)
+            return (PartHealth("secrets", Status.DEGRADED, "; ".join(troubles)),)
         return (PartHealth("secrets", Status.OK),)
 
     return probe

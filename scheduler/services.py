@@ -8,6 +8,7 @@ from jobs.ports import Clock
 from scheduler.health import Health
 from scheduler.operations import Operations
 from scheduler.queries import Queries
+from scheduler.secret_watch import SecretWatch
 from scheduler.watchdog import Watchdog
 
 
@@ -17,6 +18,7 @@ class Services:
     queries: Queries
     health: Health
     watchdog: Watchdog
+    secrets: SecretWatch
     clock: Clock
     environment: str
     version: str

@@ -16,6 +16,7 @@ from scheduler.api import (
     letter_routes,
     pause_routes,
     routes,
+    secret_routes,
     watchdog_routes,
 )
 from scheduler.api.head import HeadAsGet
@@ -50,6 +51,7 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), keyed: bool
     api.include_router(letter_routes.router)
     api.include_router(watchdog_routes.router)
     api.include_router(backfill_routes.router)
+    api.include_router(secret_routes.router)
     dashboard.add_dashboard(api, Overview(services.queries, services.clock))
     api.add_api_route("/", _to_the_dashboard, include_in_schema=False)
     add_problem_handlers(api)

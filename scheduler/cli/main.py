@@ -22,6 +22,7 @@ from scheduler.cli.next import next_instants
 from scheduler.cli.pause import pause
 from scheduler.cli.resume import resume
 from scheduler.cli.run import run
+from scheduler.cli.secrets import secrets
 from scheduler.cli.serve import serve
 from scheduler.cli.subjects import ExpressionCommand
 from scheduler.cli.validate import validate
@@ -56,6 +57,7 @@ app.command("resume")(resume)
 app.command("cancel")(cancel)
 app.command("backfill")(backfill)
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(secrets, name="secrets")
 
 
 def _print_version(wanted: bool) -> None:

@@ -35,6 +35,7 @@ class FunctionsHost:
         """Plan what falls due until a little after the next tick; then do what is to be done now and then."""
         program = await self._opener().program()
         work, retention = _tick_work(program), program.settings.retention
+        await program.secret_watch.look()
         await work.plan_ahead()
         await work.send_stranded()
         await work.tell_untold()
@@ -46,11 +47,20 @@ class FunctionsHost:
 
         Raises BadMessage: the platform delivers it again, and at last to `bury`.
         """
-        await _queue_work(await self._opener().program()).perform_batch(body, delivery)
+        program = await self._opener().program()
+        await program.secret_watch.look()
+        await _queue_work(program).perform_batch(body, delivery)
 
     async def bury(self, body: bytes, given_up_at: datetime | None) -> None:
         """Keep a poison message as dead letters. `given_up_at`: when it came into the poison queue."""
         await _queue_work(await self._opener().program()).bury(body, given_up_at)
+
+    async def secrets_changed(self, kind: str, data: Mapping[str, object]) -> None:
+        """Take an event of the vault. Raises StoreError: the platform delivers it again."""
+        from scheduler.functions_host.secret_events import take
+
+        program = await self._opener().program()
+        await take(program.secret_watch, program.settings.key_vault_url, kind, data)
 
     async def http(self, request: func.HttpRequest, context: func.Context | None) -> func.HttpResponse:
         """Answer by the API, or with 503 and the reason while the program cannot be opened."""

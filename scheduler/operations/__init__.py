@@ -12,6 +12,7 @@ from scheduler.operations.backfilling import Backfill, Backfilling
 from scheduler.operations.cancelling import Cancelling
 from scheduler.operations.errors import Conflict, NotDone, NotThere, Unusable
 from scheduler.operations.pausing import Pausing
+from scheduler.operations.refreshing import Refreshing
 from scheduler.operations.replaying import Replayed, Replaying, Wanted
 from scheduler.operations.running import Running
 
@@ -24,6 +25,7 @@ __all__ = [
     "NotThere",
     "Operations",
     "Pausing",
+    "Refreshing",
     "Replayed",
     "Replaying",
     "Running",
@@ -40,3 +42,4 @@ class Operations:
     cancelling: Cancelling
     replaying: Replaying
     backfilling: Backfilling
+    refreshing: Refreshing

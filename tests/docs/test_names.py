@@ -18,6 +18,7 @@ from scheduler.api import (
     letter_routes,
     pause_routes,
     routes,
+    secret_routes,
     watchdog_routes,
 )
 from tests.docs.pages import ROOT, TEXTS, all_code, code
@@ -106,6 +107,7 @@ def test_a_route_that_is_named_exists(method: str, path: str) -> None:
         letter_routes,
         pause_routes,
         routes,
+        secret_routes,
         watchdog_routes,
     )
     known: list[Any] = [route for part in parts for route in part.router.routes]

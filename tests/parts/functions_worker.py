@@ -9,6 +9,7 @@
             reply.status, reply.headers, reply.body, reply.json(), reply.function, reply.failure
             done = await worker.timer("tick", past_due=True)
             done = await worker.queue("work", "message text", dequeue_count=2)
+            done = await worker.event("changed", "Some.Kind", {"Key": "value"})      # Event Grid's own schema
             done.failure                            # None, or the exception's message and trace
             done.outputs                            # {binding: text or bytes}
 
@@ -186,6 +187,19 @@ class FunctionsWorker:
             "QueueTrigger": TypedData(string=message),
         }
         return _invocation(await self._invoke(self.functions[name], TypedData(string=message), metadata))
+
+    async def event(self, name: str, kind: str, data: Mapping[str, Any]) -> Invocation:
+        event = {
+            "id": str(uuid4()),
+            "topic": "/subscriptions/s/resourceGroups/g/providers/p",
+            "subject": "subject",
+            "eventType": kind,
+            "eventTime": datetime.now(UTC).isoformat(),
+            "data": dict(data),
+            "dataVersion": "1",
+            "metadataVersion": "1",
+        }
+        return _invocation(await self._invoke(self.functions[name], TypedData(json=json.dumps(event)), {}))
 
     def _matching(self, method: str, path: str) -> list[tuple[Function, dict[str, str]]]:
         prefix = self._host.get("extensions", {}).get("http", {}).get("routePrefix", "api").strip("/")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from jobs.definition import JobDefinition
+from jobs.errors import SecretUnavailable
 from jobs.redaction import Redactor
 from jobs.running.circuits import Circuits
 from jobs.running.runner import Runner
@@ -16,7 +18,8 @@ from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
 from scheduler.follow_up import Dependents
 from scheduler.gates import Elsewhere, HeldSlots, gates_in_order
-from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Replaying, Running
+from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Refreshing, Replaying, Running
+from scheduler.secret_watch import SecretWatch
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
@@ -62,6 +65,53 @@ def entry(name: str = "checkout", schedule: str | None = "every 10s", **more: ob
     """A job of the catalog."""
     definition = {"name": name, "schedule": schedule, "check": {"kind": "http", "url": "http://127.0.0.1:9/"}}
     return Entry(JobDefinition.model_validate(definition | more), "jobs.yaml:1")
+
+
+@dataclass(frozen=True)
+class MemoryOrigin:
+    source: str
+    read_at: datetime
+
+
+@dataclass(frozen=True)
+class MemoryTrouble:
+    name: str
+    message: str
+
+
+class MemoryKept:
+    """Secrets that a test sets, and which of them were dropped or read."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.dropped: list[str] = []
+        self._read: set[str] = set()
+
+    async def get(self, name: str) -> str:
+        if name not in self.values:
+            raise SecretUnavailable(f"there is no secret {name}")
+        self._read.add(name)
+        return self.values[name]
+
+    def drop(self, name: str) -> None:
+        self.dropped.append(name)
+
+    def origin(self, name: str) -> MemoryOrigin | None:
+        return MemoryOrigin("the vault", START) if name in self._read else None
+
+    def health(self) -> Sequence[MemoryTrouble]:
+        return ()
+
+
+class HeardOfSecrets:
+    """What telemetry is told: (message, well)."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, bool]] = []
+
+    def watchdog(self, part: str, message: str, *, well: bool) -> None:
+        assert part == "secrets"
+        self.told.append((message, well))
 
 
 class Sent:
@@ -110,6 +160,8 @@ class Shop:
         runner = Runner({"http": self.check}, Circuits(MemoryStates()), self.heard, self.clock, Redactor())
         self.cancellations = Cancellations(store)
         self.pauses = Pauses(store, self.clock.monotonic)
+        self.secrets, self.news = MemoryKept(), HeardOfSecrets()
+        self.secret_watch = SecretWatch(store, self.secrets, self.catalog, self.news, self.clock)
         going = Going(self.cancellations, self.clock)
         dispatch = InProcessDispatch(lambda ticket: self.worker.submit(ticket))
         dependents = Dependents(self.catalog, self.runs, self.pauses, dispatch, self.heard, self.clock)
@@ -155,6 +207,7 @@ class Shop:
             ),
             replaying=Replaying(self.catalog, self.dead_letters, self.runs, dispatch, self.clock),
             backfilling=Backfilling(self.catalog, self.runs, dispatch, self.clock),
+            refreshing=Refreshing(self.secret_watch),
         )
 
     def ticket(self, seconds: float = 0.0, job: str = "checkout") -> Ticket:

@@ -47,6 +47,7 @@ class Desk:
             queries=Queries(catalog, runs, self.shop.pauses, self.shop.dead_letters, clock),
             health=self.health,
             watchdog=self.watchdog,
+            secrets=self.shop.secret_watch,
             clock=clock,
             environment="test",
             version="1.2.3",

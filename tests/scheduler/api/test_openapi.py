@@ -13,6 +13,7 @@ from scheduler.api.backfill_routes import BackfillModel
 from scheduler.api.letter_models import LetterDetail, LetterList, ReplayModel
 from scheduler.api.models import HealthModel, JobDetail, JobList, LiveModel, RunList, RunModel
 from scheduler.api.problems import Problem
+from scheduler.api.secret_routes import SecretList, SecretModel
 from scheduler.api.watchdog_routes import WatchdogModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.desk import Desk
@@ -36,6 +37,8 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("get", "/api/runs"): RunList,
     ("get", "/api/runs/{run_id}"): RunModel,
     ("post", "/api/runs/{run_id}/cancel"): RunModel,
+    ("get", "/api/secrets"): SecretList,
+    ("post", "/api/secrets/{name}/refresh"): SecretModel,
     ("get", "/api/status"): HealthModel,
     ("get", "/api/watchdog"): WatchdogModel,
 }

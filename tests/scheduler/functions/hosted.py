@@ -85,6 +85,7 @@ class Hosted:
     def __init__(self, worker: FunctionsWorker, queue: RunQueue, store: Store) -> None:
         self.worker = worker
         self.queue = queue
+        self.store = store
         self.runs = Runs(store)
         self.cursors = Cursors(store)
         self.marks = ScheduleMarks(store)

@@ -18,7 +18,16 @@ async def worker(functions_worker: WorkerFactory) -> AsyncIterator[FunctionsWork
 
 
 async def test_the_app_is_indexed_without_a_problem(worker: FunctionsWorker) -> None:
-    assert sorted(worker.functions) == ["bury", "health", "manage", "operate", "read", "tick", "work"]
+    assert sorted(worker.functions) == [
+        "bury",
+        "health",
+        "manage",
+        "operate",
+        "read",
+        "secrets_changed",
+        "tick",
+        "work",
+    ]
     assert worker.problems() == []
 
 

@@ -1,0 +1,64 @@
+"""Which secrets jobs use and whether they can be had; reading one again. Never a value."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from pydantic import BaseModel
+
+from scheduler.api.parameters import Uses, only_from_here, only_known_parameters
+from scheduler.api.problems import PROBLEM_RESPONSES
+from scheduler.operations import Way
+from scheduler.secret_watch import SecretView
+
+router = APIRouter(
+    prefix="/api/secrets",
+    tags=["secrets"],
+    responses=PROBLEM_RESPONSES,
+    dependencies=[Depends(only_known_parameters)],
+)
+
+SecretName = Annotated[str, Path(max_length=127, description="The secret's name, as jobs write it")]
+
+
+class SecretModel(BaseModel):
+    """A secret that jobs use. `source` and `read_at`: null until this process has read it. `trouble`: why it cannot be
+    had; empty if it can. `expires_at` and `expired`: what the vault's events say of its newest version."""
+
+    name: str
+    jobs: list[str]
+    source: str | None
+    read_at: datetime | None
+    trouble: str
+    expires_at: datetime | None
+    expired: bool
+
+    @classmethod
+    def of(cls, view: SecretView) -> SecretModel:
+        return cls(
+            name=view.name,
+            jobs=list(view.jobs),
+            source=view.source,
+            read_at=view.read_at,
+            trouble=view.trouble,
+            expires_at=None if view.expiry is None else view.expiry.at,
+            expired=view.expiry is not None and view.expiry.past,
+        )
+
+
+class SecretList(BaseModel):
+    secrets: list[SecretModel]
+
+
+@router.get("")
+async def list_secrets(uses: Uses) -> SecretList:
+    """The secrets that jobs use, as this process knows them. Values are never told."""
+    return SecretList(secrets=[SecretModel.of(view) for view in await uses.secrets.views()])
+
+
+@router.post("/{name}/refresh", dependencies=[Depends(only_from_here)])
+async def refresh_secret(uses: Uses, name: SecretName) -> SecretModel:
+    """Read a secret again: here at once, in other processes at the next use after 15 s at the latest."""
+    return SecretModel.of(await uses.operations.refreshing.refresh(name, way=Way.API))
