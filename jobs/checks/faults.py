@@ -7,7 +7,6 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-import h11
 import httpx
 
 from jobs.checks.bodies import BadEncoding
@@ -22,11 +21,12 @@ from jobs.checks.fault_sentences import (
     out_of_resources,
 )
 from jobs.checks.guard import TargetDenied
+from jobs.checks.http1 import LARGEST_HEAD, AnswerCutOff, BrokenRules, HeadTooLarge
 from jobs.checks.network import ClosedWithoutAnswer
 from jobs.checks.redirects import BadRedirect
 from jobs.checks.spoken import NotHttp
 from jobs.checks.tls_contexts import CaFileUnusable
-from jobs.checks.transport import LARGEST_HEAD, MOST_INTERIM, AnswerCutOff, TooManyInterim
+from jobs.checks.transport import MOST_INTERIM, TooManyInterim
 from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.runs import ErrorClass
 
@@ -51,11 +51,8 @@ def _own_words(error: Exception, peer: Peer) -> str:
     return text if text.endswith(".") else f"{text}."
 
 
-def _not_http(error: Any, peer: Peer) -> str:
-    if error.error_status_hint == 431:
-        return f"{peer} sent more than {LARGEST_HEAD // 1024} KiB of headers."
-    # What follows the colon are bytes of the answer.
-    return f"{peer} answered with something that is not HTTP/1.1 ({str(error).partition(':')[0]})."
+def _not_http(error: BrokenRules, peer: Peer) -> str:
+    return f"{peer} answered with something that is not HTTP/1.1 ({error})."
 
 
 def _other_protocol(error: NotHttp, peer: Peer) -> str:
@@ -87,6 +84,7 @@ _CLOSED_LATE = (
     "{peer} closed the connection in the middle of its answer: look at the service, and what stands before it."
 )
 
+_HEAD_TOO_LARGE = f"{{peer}} sent more than {LARGEST_HEAD // 1024} KiB of headers."
 _INTERIM = f"{{peer}} sent more than {MOST_INTERIM} informational answers (such as 100 Continue) before its answer."
 
 _Row = tuple[Phase | None, type[Exception], ErrorClass, str | Callable[[Any, Peer], str]]
@@ -113,7 +111,8 @@ _TABLE: tuple[_Row, ...] = (
     (None, NotHttp, ErrorClass.PROTOCOL_ERROR, _other_protocol),
     (None, TooManyInterim, ErrorClass.PROTOCOL_ERROR, _INTERIM),
     (None, AnswerCutOff, ErrorClass.PROTOCOL_ERROR, _CLOSED_LATE),
-    (None, h11.RemoteProtocolError, ErrorClass.PROTOCOL_ERROR, _not_http),
+    (None, HeadTooLarge, ErrorClass.PROTOCOL_ERROR, _HEAD_TOO_LARGE),
+    (None, BrokenRules, ErrorClass.PROTOCOL_ERROR, _not_http),
     (None, BadEncoding, ErrorClass.PROTOCOL_ERROR, _bad_encoding),
     (None, BadRedirect, ErrorClass.PROTOCOL_ERROR, _bad_redirect),
     (None, TooManyRedirects, ErrorClass.TOO_MANY_REDIRECTS, _too_many_redirects),

@@ -1,10 +1,11 @@
 """The check of an HTTP target: one request, its redirects, and what came of it. Made by jobs.checks.
 
-One httpx client a process, over a transport of our own; TLS contexts are shared, connections are not.
+One httpx client a process, over a transport of our own; TLS contexts are shared, connections only if a target says so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,20 +13,22 @@ from urllib.parse import urlsplit
 import httpx
 
 from jobs.checks.bodies import Body, read_body
-from jobs.checks.credentials import credentials_of
+from jobs.checks.credentials import NOTHING, credentials_of
 from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import TooManyRedirects, explain
 from jobs.checks.guard import LOCAL, Guard, TargetDenied
+from jobs.checks.http1 import joined
 from jobs.checks.network import Network
 from jobs.checks.port import Call
+from jobs.checks.prepared import MARK, Prepared, PreparedRequests
 from jobs.checks.redirects import follow, is_redirect
-from jobs.checks.requests import Outgoing, build
+from jobs.checks.requests import Outgoing, build, may_be_kept
 from jobs.checks.retry_after import retry_after_s
 from jobs.checks.tls_contexts import TlsContexts
-from jobs.checks.transport import FreshConnections
+from jobs.checks.transport import Transport
 from jobs.ports import Secrets, Tokens
 from jobs.redaction import Redactor
-from jobs.runs import Observation
+from jobs.runs import Observation, Phases
 from jobs.targets import HttpTarget
 
 USER_AGENT = "scheduler"
@@ -51,15 +54,14 @@ class HttpCheck:
         self._user_agent = user_agent
         self._contexts = TlsContexts()
         self._guard = guard
+        self._prepared = PreparedRequests()
         self._client = client or _Client(guard)
 
     async def observe(self, target: HttpTarget, call: Call) -> Observation:
         """Ask the target once; its errors come back in the observation. Raises only what is a mistake of ours."""
         visit = _Visit(self._client, self._guard, self._contexts, target, call)
         try:
-            credentials = await credentials_of(target, self._secrets, self._tokens, self._redactor, call)
-            first = build(target, credentials, call.run_id, self._user_agent, self._redactor)
-            response, body = await visit.go(first)
+            response, body = await visit.go(await self._first(target, call), lambda: self._plain(target, call.run_id))
         except Exception as error:
             explained = explain(error, call.clock.current, visit.peer)
             if explained is None:
@@ -68,17 +70,21 @@ class HttpCheck:
             return Observation(
                 call.clock.stop(), visit.status, error=error_class, message=self._redactor.redact(message)
             )
-        phases = call.clock.stop()
-        headers = _headers(response)
-        return Observation(
-            phases,
-            response.status_code,
-            response.reason_phrase,
-            headers,
-            body.content,
-            body.truncated,
-            retry_after_s=retry_after_s(response.status_code, headers, datetime.now(UTC)),
-        )
+        return _seen(response, body, visit, call.clock.stop())
+
+    async def _first(self, target: HttpTarget, call: Call) -> Outgoing | Prepared:
+        """The request of this target, which is the same for each run if nothing comes from outside."""
+        prepared = self._prepared.get(target)
+        if prepared is not None:
+            return prepared
+        credentials = await credentials_of(target, self._secrets, self._tokens, self._redactor, call)
+        if credentials is NOTHING:
+            return self._prepared.add(target, self._plain(target, MARK).request("", {}))
+        return build(target, credentials, call.run_id, self._user_agent, self._redactor)
+
+    def _plain(self, target: HttpTarget, run_id: str) -> Outgoing:
+        """The request of a target that needs nothing from outside."""
+        return build(target, NOTHING, run_id, self._user_agent, self._redactor)
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -96,29 +102,36 @@ class _Visit:
         self._target = target
         self._call = call
         self._cookies: httpx.Cookies | None = None
+        self.redirects = 0
+        """How many were followed."""
         self.peer = _peer(target.url)
         """Whom the latest request was for."""
         self.status: int | None = None
         """The latest answer's."""
 
-    async def go(self, outgoing: Outgoing) -> tuple[httpx.Response, Body]:
-        """The answer that is none of the redirects that the target allows, and its body."""
-        followed = 0
+    async def go(self, first: Outgoing | Prepared, whole: Callable[[], Outgoing]) -> tuple[httpx.Response, Body]:
+        """The answer that is none of the redirects that the target allows, and its body.
+
+        `whole`: what was prepared, as a request that another one can be made of.
+        """
+        sent, allowed = first, self._target.redirects
         while True:
-            response = await self._hop(outgoing, self.peer if followed else None)
+            response = await self._hop(sent)
             try:
-                if not self._target.redirects or not is_redirect(response):
+                if not allowed or not is_redirect(response):
                     encoding = response.headers.get("content-encoding", "")
                     limit = self._guard.body_limit(self._target.read_limit)
                     return response, await read_body(_parts(response), encoding, limit)
-                if followed == self._target.redirects:
-                    raise TooManyRedirects(followed)
-                outgoing, followed = follow(outgoing, response), followed + 1
+                if self.redirects == allowed:
+                    raise TooManyRedirects(allowed)
+                sent = follow(whole() if isinstance(sent, Prepared) else sent, response)
+                self.redirects += 1
                 self._keep_cookies(response)
             finally:
                 await response.aclose()
 
-    async def _hop(self, outgoing: Outgoing, redirected_by: Peer | None) -> httpx.Response:
+    async def _hop(self, outgoing: Outgoing | Prepared) -> httpx.Response:
+        redirected_by = self.peer if self.redirects else None
         try:
             return await self._send(outgoing)
         except TargetDenied as denied:
@@ -126,18 +139,20 @@ class _Visit:
                 raise
             raise TargetDenied(f"{denied} {redirected_by} redirects there.") from None
 
-    async def _send(self, outgoing: Outgoing) -> httpx.Response:
+    async def _send(self, outgoing: Outgoing | Prepared) -> httpx.Response:
         url = outgoing.url
-        self.peer = Peer(url.host, url.port or (443 if url.scheme == "https" else 80))
+        secure = url.scheme == "https"
+        self.peer = Peer(url.host, url.port or (443 if secure else 80))
         self._guard.check_scheme(url.scheme, self.peer.host, self.peer.port)
         extensions: dict[str, Any] = {"clock": self._call.clock, "timeout": {}}
-        if url.scheme == "https":
+        if secure:
             extensions["tls"] = await self._contexts.get(self._target.tls)
-        request = outgoing.request(extensions)
+        if may_be_kept(self._target):
+            extensions["kept"] = True
+        request = outgoing.request(self._call.run_id, extensions)
         if self._cookies is not None:
             self._cookies.set_cookie_header(request)
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
-        _show_location(response)
         self.status = response.status_code
         return response
 
@@ -157,30 +172,21 @@ class _NoCookies(httpx.Cookies):
 
 
 class _Client(httpx.AsyncClient):
-    """An httpx client without memory."""
+    """An httpx client without memory, that sends a request and does nothing besides."""
 
     cookies: Any = _NoCookies()
     """In the place of httpx's property, which keeps every cookie for every later request."""
 
     def __init__(self, guard: Guard) -> None:
         # Deadlines are the runner's; a proxy of the environment would hide where a connection fails.
-        super().__init__(
-            transport=FreshConnections(Network(guard)),
-            trust_env=False,
-            timeout=None,
-            event_hooks={"response": [_hide_location]},
-        )
+        super().__init__(transport=Transport(Network(guard)), trust_env=False, timeout=None)
 
-
-async def _hide_location(response: httpx.Response) -> None:
-    """Keep httpx from making up the next request itself, which fails for places that are no http URLs."""
-    if "location" in response.headers:
-        response.extensions["location"] = response.headers.pop("location")
-
-
-def _show_location(response: httpx.Response) -> None:
-    if "location" in response.extensions:
-        response.headers["location"] = response.extensions["location"]
+    async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
+        """httpx's own costs as much as the connection: hooks, auth flows, a log record. It also makes up the next
+        request of a redirect, which fails for places that are no http URLs."""
+        response = await self._transport_for_url(request.url).handle_async_request(request)
+        response.request = request
+        return response
 
 
 def _parts(response: httpx.Response) -> httpx.AsyncByteStream:
@@ -193,17 +199,32 @@ def _peer(url: str) -> Peer:
     return Peer(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 
 
-def _headers(response: httpx.Response) -> dict[str, str]:
-    """Names in lower case, repeated ones joined. httpx does the same ten times slower."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in response.headers.raw:
-        name, value = raw_name.decode("latin-1").lower(), _text(raw_value)
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
+def _seen(response: httpx.Response, body: Body, visit: _Visit, phases: Phases) -> Observation:
+    extensions, status = response.extensions, response.status_code
+    headers = extensions.get("headers")
+    if headers is None:
+        headers = joined(response.headers.raw)
+    return Observation(
+        phases,
+        status,
+        response.reason_phrase,
+        headers,
+        body.content,
+        body.truncated,
+        retry_after_s=retry_after_s(status, headers, datetime.now(UTC)) if "retry-after" in headers else None,
+        facts=_facts(response, visit.redirects),
+        certificates=extensions.get("certificates", ()),
+    )
 
 
-def _text(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
+def _facts(response: httpx.Response, redirects: int) -> dict[str, Any]:
+    extensions, url = response.extensions, response.request.url
+    facts: dict[str, Any] = {
+        "http_version": response.http_version,
+        "url": f"{url.scheme}://{(url.netloc + url.raw_path.partition(b'?')[0]).decode('ascii')}",
+        "redirects": redirects,
+    }
+    for name in ("remote_address", "tls_version"):
+        if name in extensions:
+            facts[name] = extensions[name]
+    return facts

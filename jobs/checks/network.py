@@ -1,7 +1,7 @@
 """Connections for checks: name, TCP and TLS one after the other, each marked on the attempt's clock.
 
-Called by transport.py. Every connection of a check is made in `Network.connect`, which asks guard.py about each address
-and connects to those alone that it allows.
+Called by every kind of check. Every connection of a check is made in `Network.connect`, which asks guard.py about each
+address and connects to those alone that it allows.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ _HANDSHAKE = 600.0
 _GOODBYE = 1.0
 """Seconds for the other side to answer the end of a TLS session; nobody waits for it."""
 
+_DER = 2
+"""As the ssl module's private part numbers it."""
+
 _BUFFERED = 256 * 1024
 """Bytes that have arrived and that nobody has read; beyond, the other side is slowed down."""
 
@@ -41,6 +44,10 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, clock: PhaseClock) -> None:
         self._clock = clock
+        self.marks = True
+        """Whether the first byte of an answer begins the phase "body" on the clock."""
+        self.remote_address: str = ""
+        """The numeric address that it leads to."""
         self._transport: asyncio.Transport | None = None
         self._secure = False
         self._arrived: deque[bytes] = deque()
@@ -71,7 +78,9 @@ class Connection(asyncio.Protocol):
         if self._arrived:
             return self._take()
         if self._error is not None:
-            raise self._error
+            # Let go of it: it will refer to this frame, and so to us.
+            error, self._error = self._error, None
+            raise error
         if not self._answered:
             raise ClosedWithoutAnswer
         return b""
@@ -94,6 +103,26 @@ class Connection(asyncio.Protocol):
             plain.abort()
             raise
         self._secure = True
+        self.expect()
+
+    def expect(self, clock: PhaseClock | None = None) -> None:
+        """What arrives from now on is another answer; with a clock, one that another attempt waits for."""
+        self._clock = clock or self._clock
+        self._answered, self.first = False, b""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is open, and nothing has arrived that nobody has read."""
+        return (
+            self._transport is not None and not self._ended and not self._arrived and not self._transport.is_closing()
+        )
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """The TLS session: version, cipher, protocol, certificates. None without TLS, and after the end."""
+        if not self._secure or self._transport is None:
+            return None
+        return cast("ssl.SSLObject | None", self._transport.get_extra_info("ssl_object"))
 
     def finish(self) -> None:
         """Close it after a whole answer; TLS says goodbye in the background."""
@@ -118,7 +147,8 @@ class Connection(asyncio.Protocol):
         if not self._answered:
             self._answered = True
             self.first = data[:ENOUGH]
-            self._clock.enter("body")
+            if self.marks:
+                self._clock.enter("body")
         self._arrived.append(data)
         self._size += len(data)
         if self._size > _BUFFERED and self._reading and self._transport is not None:
@@ -200,6 +230,14 @@ class Network:
         return await self._resolver.addresses(host, port)
 
 
+def certificates(session: ssl.SSLObject) -> tuple[bytes, ...]:
+    """What the other side has shown, DER, its own certificate first; also when it is not checked."""
+    if hasattr(session, "get_unverified_chain"):  # Python 3.13
+        return tuple(session.get_unverified_chain())
+    chain = session._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
+    return tuple(each.public_bytes(_DER) for each in chain or ())
+
+
 @lru_cache(4096)
 def _numeric_family(host: str) -> int | None:
     """The address family of a numeric address, None for a name."""
@@ -229,7 +267,9 @@ async def _connect_to_any(addresses: list[Address], clock: PhaseClock) -> Connec
 
 
 async def _connect_to(address: Address, clock: PhaseClock) -> Connection:
-    _, connection = await asyncio.get_running_loop().create_connection(
-        lambda: Connection(clock), address.host, address.port, family=address.family
+    connection = Connection(clock)
+    await asyncio.get_running_loop().create_connection(
+        lambda: connection, address.host, address.port, family=address.family
     )
+    connection.remote_address = address.host
     return connection

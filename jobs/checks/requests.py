@@ -52,7 +52,7 @@ class Outgoing:
         if name.lower() not in self.headers:
             self.set(name, value)
 
-    def request(self, extensions: dict[str, Any]) -> httpx.Request:
+    def request(self, _run_id: str, extensions: dict[str, Any]) -> httpx.Request:
         return httpx.Request(
             self.method, self.url, headers=list(self.headers.values()), content=self.content, extensions=extensions
         )
@@ -69,17 +69,23 @@ def build(target: HttpTarget, credentials: Credentials, run_id: str, user_agent:
         SecretUnavailable: a secret's value cannot stand in a header.
     """
     outgoing = Outgoing(target.method, _url(target, credentials), {})
-    # A connection of its own for each request: the target closes it first, and keeps its end for the while it must.
+    # Of a connection of its own for each request, the target is the first to close its end, and keeps it as it must.
     outgoing.set("User-Agent", user_agent)
     outgoing.set("Accept", "*/*")
     outgoing.set("Accept-Encoding", ACCEPTED)
-    outgoing.set("Connection", "close")
+    if not may_be_kept(target):
+        outgoing.set("Connection", "close")
     outgoing.set("Idempotency-Key", run_id)
     for name, value in target.headers.items():
         outgoing.set(name, _header_text(value, credentials), private=isinstance(value, SecretRef))
     _add_body(outgoing, target, credentials)
     _add_auth(outgoing, target, credentials, redactor)
     return outgoing
+
+
+def may_be_kept(target: HttpTarget) -> bool:
+    """Whether a request of it may go over a kept connection: one that breaks before the answer is asked once more."""
+    return target.connection == "kept" and target.idempotent
 
 
 def _add_body(outgoing: Outgoing, target: HttpTarget, credentials: Credentials) -> None:

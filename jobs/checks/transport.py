@@ -1,119 +1,186 @@
-"""The httpx transport of checks: HTTP/1.1 over a fresh connection for each request, its phases on the attempt's clock.
+"""The httpx transport of checks: HTTP/1.1 over connections of our own, its phases on the attempt's clock.
 
-Used by http.py below its httpx client. A request says what it needs in its extensions: "clock" (a PhaseClock) and, for
-https, "tls" (an ssl.SSLContext). httpx's own transport hides the phases, and costs twice as much.
+Used by http.py below its httpx client. A request says what it needs in its extensions: "clock" (a PhaseClock); for
+https, "tls" (an ssl.SSLContext); "kept", if it may use a connection that an earlier one has left; "head", its head as
+bytes, where somebody has them already. httpx's own transport hides the phases, and costs several times as much.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-import h11
 import httpx
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.network import Connection, Network
+from jobs.checks.http1 import AnswerCutOff, BrokenRules, Head, Incoming, body_of, end_of_head, read_head
+from jobs.checks.kept import KeptConnections, Place
+from jobs.checks.network import ClosedWithoutAnswer, Connection, Network, certificates
 from jobs.checks.spoken import NotHttp, begins_as_http
 
 MOST_INTERIM = 20
 """Informational answers (100 Continue, 103 Early Hints) before the final one."""
 
-LARGEST_HEAD = 100 * 1024
-"""Bytes of an answer's status line and headers."""
-
-
-class AnswerCutOff(Exception):
-    """The other side closed the connection before its answer was whole."""
+_NO_ANSWER = (ClosedWithoutAnswer, ConnectionError, ssl.SSLError)
 
 
 class TooManyInterim(Exception):
     """There are more than MOST_INTERIM informational answers."""
 
 
-class FreshConnections(httpx.AsyncBaseTransport):
-    """Raises what Network.connect raises; then OSError, ssl.SSLError, h11.RemoteProtocolError, ClosedWithoutAnswer and
-    AnswerCutOff, while the body is read, too; NotHttp and TooManyInterim before."""
+class Transport(httpx.AsyncBaseTransport):
+    """Raises what Network.connect raises; then OSError, ssl.SSLError, BrokenRules, HeadTooLarge, ClosedWithoutAnswer
+    and AnswerCutOff, while the body is read, too; NotHttp and TooManyInterim before."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
+        self._kept = KeptConnections()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url, clock = request.url, request.extensions["clock"]
-        assert isinstance(clock, PhaseClock)
-        secure = url.scheme == "https"
-        connection = await self._network.connect(
-            url.raw_host.decode("ascii"),
-            url.port or (443 if secure else 80),
-            clock,
-            request.extensions["tls"] if secure else None,
-        )
+        extensions = request.extensions
+        clock: PhaseClock = extensions["clock"]
+        tls: ssl.SSLContext | None = extensions.get("tls")
+        url = request.url
+        host, port = url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
+        if not extensions.get("kept"):
+            return await self._ask(request, await self._network.connect(host, port, clock, tls), clock)
+        place = (host, port, tls)
+        connection = self._kept.take(place)
+        if connection is not None:
+            connection.expect(clock)
+            try:
+                return await self._ask(request, connection, clock, place)
+            except _NO_ANSWER:
+                if connection.first:
+                    raise
+                # The other side closed it while nobody used it: that says nothing about how it is.
+        return await self._ask(request, await self._network.connect(host, port, clock, tls), clock, place)
+
+    async def aclose(self) -> None:
+        self._kept.close()
+        self._network.close()
+
+    async def _ask(
+        self,
+        request: httpx.Request,
+        connection: Connection,
+        clock: PhaseClock,
+        place: Place | None = None,
+    ) -> httpx.Response:
         clock.enter("first_byte")
-        exchange = _Exchange(connection)
+        exchange = _Exchange(connection, request.method)
+        if place is not None:
+            exchange.keep_in(self._kept, place)
         try:
-            await exchange.send(request)
+            await connection.write(_head_of(request) + request.content)
             head = await exchange.head()
         except BaseException:
             connection.abort()
             raise
         return httpx.Response(
-            head.status_code,
-            headers=head.headers.raw_items(),
-            stream=exchange,
-            extensions={"reason_phrase": head.reason, "http_version": b"HTTP/" + head.http_version},
+            head.status, headers=head.fields, stream=exchange, extensions=_extensions(head, connection)
         )
 
-    async def aclose(self) -> None:
-        self._network.close()
+
+def _head_of(request: httpx.Request) -> bytes:
+    head: bytes | None = request.extensions.get("head")
+    return head if head is not None else head_bytes(request.method, request.url.raw_path, request.headers.raw)
+
+
+def head_bytes(method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A request's head as it is sent."""
+    lines = [b"%s %s HTTP/1.1" % (method.encode("ascii"), target), *(b"%s: %s" % field for field in headers)]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def _extensions(head: Head, connection: Connection) -> dict[str, Any]:
+    extensions: dict[str, Any] = {
+        "reason_phrase": head.reason,
+        "http_version": b"HTTP/" + head.version,
+        "headers": head.headers,
+        "remote_address": connection.remote_address,
+    }
+    session = connection.tls
+    if session is not None:
+        extensions["tls_version"] = session.version()
+        extensions["certificates"] = certificates(session)
+    return extensions
 
 
 class _Exchange(httpx.AsyncByteStream):
-    """One request and its answer, whose body it is as a stream; closed early, it breaks the connection off."""
+    """The answer to one request, whose body it is as a stream; closed early, it breaks the connection off."""
 
-    def __init__(self, connection: Connection) -> None:
+    __slots__ = ("_body", "_connection", "_head", "_keep", "_method", "_over", "_rest")
+
+    def __init__(self, connection: Connection, method: str) -> None:
         self._connection = connection
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_HEAD)
+        self._method = method
+        self._rest: bytes = b""
+        self._head: Head | None = None
+        self._body: Incoming | None = None
+        self._keep: tuple[KeptConnections, Place] | None = None
+        self._over = False
 
-    async def send(self, request: httpx.Request) -> None:
-        """All of it at once: a small request fits into one packet."""
-        head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
-        events = (head, h11.Data(data=request.content), h11.EndOfMessage())
-        await self._connection.write(b"".join(self._http.send(event) or b"" for event in events))
+    def keep_in(self, kept: KeptConnections, place: Place) -> None:
+        """Leave the connection there after a whole answer, if the other side keeps it, too."""
+        self._keep = (kept, place)
 
-    async def head(self) -> h11.Response:
+    async def head(self) -> Head:
         """The final answer's head, whatever informational ones come before it."""
         try:
             for _ in range(MOST_INTERIM + 1):
-                event = await self._next()
-                if isinstance(event, h11.Response):
-                    if event.http_version[:1] != b"1":
-                        raise NotHttp(self._connection.first)
-                    return event
-        except (h11.RemoteProtocolError, AnswerCutOff) as error:
+                head = read_head(await self._block())
+                if head.version[:1] != b"1":
+                    raise NotHttp(self._connection.first)
+                if head.status == 101:
+                    raise BrokenRules("a switch to another protocol that nobody asked for")
+                if head.status >= 200:
+                    self._head, self._body = head, body_of(self._method, head)
+                    return head
+        except BrokenRules as error:
             if begins_as_http(self._connection.first):
                 raise
             raise NotHttp(self._connection.first) from error
         raise TooManyInterim
 
+    async def _block(self) -> bytes:
+        """The next head as bytes."""
+        data, searched = self._rest, 0
+        while (end := end_of_head(data, searched)) is None:
+            if data and not begins_as_http(data[:8]):
+                raise NotHttp(self._connection.first)
+            searched = len(data)
+            more = await self._connection.read()
+            if not more:
+                raise AnswerCutOff
+            data = data + more if data else more
+        self._rest = data[end:]
+        return data[:end]
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while isinstance(event := await self._next(), h11.Data):
-            yield bytes(event.data)
-        self._connection.finish()
+        body, data = self._body, self._rest
+        assert body is not None
+        self._rest = b""
+        while True:
+            if data and (content := body.feed(data)):
+                yield content
+            if body.ended:
+                break
+            data = await self._connection.read()
+            if not data:
+                body.close()  # ends it, or raises
+        self._end(body)
+
+    def _end(self, body: Incoming) -> None:
+        """After a whole answer."""
+        self._over = True
+        if self._keep is not None and self._head is not None and not (body.extra or self._head.closes):
+            kept, place = self._keep
+            kept.leave(place, self._connection)
+        else:
+            self._connection.finish()
 
     async def aclose(self) -> None:
-        self._connection.abort()
-
-    async def _next(self) -> Any:
-        while (event := self._http.next_event()) is h11.NEED_DATA:
-            data = await self._connection.read()
-            self._http.receive_data(data)
-            if not data:
-                return self._last()
-        return event
-
-    def _last(self) -> Any:
-        """What the end of the connection means: to h11 a broken rule, to an operator not."""
-        try:
-            return self._http.next_event()
-        except h11.RemoteProtocolError as error:
-            raise AnswerCutOff from error
+        if not self._over:
+            self._connection.abort()

@@ -117,6 +117,8 @@ class Tls(Frozen):
 class HttpTarget(Frozen):
     """One HTTP request.
 
+    `connection`: kept ones are used again by the next request to the same origin, if its method is idempotent.
+
     `redirects`: how many are followed; 0 takes a 3xx as the answer. `read_limit`: bytes of the body that are read
     and judged at most; the rest is not fetched.
     """
@@ -130,6 +132,7 @@ class HttpTarget(Frozen):
     auth: Annotated[Auth, AfterValidator(_auth)] = NO_AUTH
     redirects: int = Field(default=10, ge=0, le=30)
     tls: Tls = Tls()
+    connection: Literal["fresh", "kept"] = "fresh"
     read_limit: ByteSize = ByteSize(1024 * 1024)
 
     @property

@@ -143,6 +143,11 @@ class StreamServer(ABC):
     def open_connections(self) -> int:
         return len(self._tasks)
 
+    def close_connections(self) -> None:
+        """Those that are open; new ones are accepted all the same."""
+        for task in self._tasks:
+            task.cancel()
+
     async def __aenter__(self) -> Self:
         closing = 1.0 if self._context else None
         self._server = await asyncio.start_server(

@@ -9,6 +9,7 @@ import zlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
 
 from jobs.runs import Observation
 from tests.jobs.checks.asking import Asking
@@ -145,3 +146,31 @@ async def test_a_target_may_ask_to_wait_until_an_instant(ask: Asking) -> None:
     async with unavailable(datetime.now(UTC) + timedelta(seconds=30)) as server:
         seen = await ask(server.url)
     assert seen.retry_after_s == pytest.approx(30, abs=2)
+
+
+# --- facts ---
+
+
+async def test_an_observation_tells_how_it_was_answered(ask: Asking, target: HttpTarget) -> None:
+    target.on("/0", 302, headers={"location": "/a%20b?code=hidden"})
+    facts = (await ask(target.url + "/0?code=hidden")).facts
+    assert facts == {
+        "http_version": "HTTP/1.1",
+        "url": f"{target.url}/a%20b",
+        "redirects": 1,
+        "remote_address": "127.0.0.1",
+    }
+
+
+async def test_an_observation_over_tls_has_the_version_and_the_certificates(ask: Asking) -> None:
+    async with HttpTarget(tls="good") as server:
+        seen = await ask(f"https://localhost:{server.port}/", tls={"ca_file": server.ca_file})
+    assert seen.facts["tls_version"] == "TLSv1.3"
+    certificate = x509.load_der_x509_certificate(seen.certificates[0])
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "localhost" in names.get_values_for_type(x509.DNSName)
+
+
+async def test_certificates_are_told_also_when_nobody_verifies_them(ask: Asking) -> None:
+    async with HttpTarget(tls="self_signed") as server:
+        assert len((await ask(server.url, tls={"verify": False})).certificates) == 1

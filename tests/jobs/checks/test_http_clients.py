@@ -8,7 +8,10 @@ import httpx
 import pytest
 import respx
 
+from jobs.checks.clock import PhaseClock
+from jobs.checks.port import Call
 from jobs.runs import ErrorClass
+from jobs.targets import HttpTarget
 from tests.jobs.checks.asking import Asking, asking
 
 URL = "http://checkout.internal/health"
@@ -53,3 +56,13 @@ async def test_another_client_may_be_handed_over() -> None:
     async with asking(client=client) as ask:
         assert (await ask(URL)).body == b"/health"
     assert client.is_closed
+
+
+async def test_respx_sees_a_prepared_request_as_any_other(ask: Asking) -> None:
+    target = HttpTarget.model_validate({"url": URL, "method": "POST", "body": {"json": {"a": 1}}})
+    with respx.mock(using="httpx") as router:
+        route = router.post(URL, json={"a": 1}, headers={"host": "checkout.internal"}).respond(200)
+        for run in ("job@1", "job@2"):
+            assert (await ask.check.observe(target, Call(run, 1, PhaseClock()))).status == 200
+    assert [call.request.headers["idempotency-key"] for call in route.calls] == ["job@1", "job@2"]
+    assert route.calls.last.request.headers["content-length"] == "7"
