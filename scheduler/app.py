@@ -32,6 +32,7 @@ from jobs.runs import Ticket
 from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.catalog import Catalog, Entry
+from scheduler.denied_targets import warn_of_denied_targets
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Depths, Dispatch
 from scheduler.dispatch.queues import run_queue
@@ -224,12 +225,12 @@ class _Builder:
         noted: Noted,
         follow_up: FollowUp,
     ) -> Worker:
-        checks = build_checks(
-            secret_values, identity, self._redactor, guard=_guard(self._settings), user_agent=f"scheduler/{VERSION}"
-        )
+        guard = _guard(self._settings)
+        checks = build_checks(secret_values, identity, self._redactor, guard=guard, user_agent=f"scheduler/{VERSION}")
         self._stack.push_async_callback(checks.aclose)
         if self._role is not Role.TOOL:
             checks.load(entry.job.check.kind for entry in self._catalog)
+            warn_of_denied_targets((entry.job for entry in self._catalog), guard)
         circuits = Circuits(StoredCircuits(store))
         going = Going(Cancellations(store), self._clock)
         self._health.add("circuits", circuits_health(circuits))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import translate
 from ipaddress import ip_network
@@ -16,6 +17,8 @@ from urllib.parse import urlsplit
 
 from jobs.checks.addresses import Found, IPNetwork, Reach, natures
 from jobs.problems import printable
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class TargetDenied(Exception):
@@ -82,6 +85,19 @@ class Guard:
             raise denied
         return left
 
+    def denial(self, url: str) -> str:
+        """Why this URL may not be asked, as far as its text tells without the DNS; empty if it may."""
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+        try:
+            self.check_scheme(parts.scheme, host, port)
+            self.check_place(host, port)
+            with suppress(ValueError):  # a name
+                self.check(host, host, port)
+        except TargetDenied as denied:
+            return str(denied)
+        return ""
+
     def body_limit(self, wanted: int) -> int:
         """Bytes of an answer that may be read, of those that a job wants."""
         return min(wanted, self._rules.largest_body)
@@ -115,7 +131,7 @@ class _Endpoint:
     def of(url: str) -> _Endpoint | None:
         try:
             parts = urlsplit(url)
-            port = parts.port or (443 if parts.scheme == "https" else 80)
+            port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 80)
         except ValueError:
             return None
         return _Endpoint(parts.hostname, port) if parts.hostname else None

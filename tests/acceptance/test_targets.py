@@ -36,6 +36,15 @@ async def test_production_asks_no_private_target_that_is_not_named(tmp_path: Pat
     assert target.connections == 0
 
 
+async def test_a_job_that_will_be_denied_is_told_at_the_start(tmp_path: Path) -> None:
+    jobs = {"checkout": job("https://10.20.0.7/health"), "shop": job("https://shop.internal/")}
+    async with embedded(tmp_path, jobs, SCHEDULER_ENVIRONMENT="prod") as host:
+        (line,) = [line for line in host.log() if line["Logger"] == "scheduler.targets"]
+
+    assert line["Level"] == "WARNING"
+    assert line["Message"].startswith("1 job has a target that may not be asked: checkout. Not asked: 10.20.0.7 is ")
+
+
 async def test_production_asks_a_private_target_whose_network_is_named(tmp_path: Path, target: HttpTarget) -> None:
     run = await outcome(
         tmp_path,

@@ -1,0 +1,52 @@
+"""At the start the log tells of jobs whose target may not be asked, as far as their URLs show it."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from jobs.checks.guard import Guard, Rules
+from jobs.definition import JobDefinition
+from scheduler.denied_targets import warn_of_denied_targets
+
+
+def told(caplog: pytest.LogCaptureFixture, guard: Guard, **urls: str) -> list[str]:
+    warn_of_denied_targets([job(name, url) for name, url in urls.items()], guard)
+    return [record.getMessage() for record in caplog.records]
+
+
+def job(name: str, url: str, **more: Any) -> JobDefinition:
+    return JobDefinition.model_validate({"name": name, "check": {"url": url}, **more})
+
+
+def test_one_line_names_the_first_jobs_and_why(caplog: pytest.LogCaptureFixture) -> None:
+    urls = {f"job-{number}": f"http://10.0.0.{number}/" for number in range(7)}
+    assert told(caplog, Guard(Rules()), **urls, public="http://20.50.2.1/") == [
+        "7 jobs have targets that may not be asked: job-0, job-1, job-2, job-3, job-4 and others. "
+        "Not asked: 10.0.0.0 is a private address, of no network that may be asked. "
+        "To allow it, name its network in the setting targets.networks (SCHEDULER_TARGETS__NETWORKS)."
+    ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://169.254.169.254/",
+        "https://[fe80::1]/",
+        "http://shop.internal/",
+        "https://shop.internal:8443/",
+        "https://shop.example/",
+    ],
+)
+def test_address_scheme_port_and_host_are_looked_at(caplog: pytest.LogCaptureFixture, url: str) -> None:
+    rules = Rules(ports=((443, 443),), schemes=frozenset({"https"}), hosts=("*.internal", "169.*", "fe80*"))
+    assert len(told(caplog, Guard(rules), one=url)) == 1
+
+
+def test_names_named_networks_and_disabled_jobs_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    guard = Guard(Rules(networks=(ip_network("10.0.0.0/8"),)))
+    assert told(caplog, guard, name="http://shop.internal/", named="http://10.0.0.1/") == []
+    warn_of_denied_targets([job("off", "http://127.0.0.1/", enabled=False)], guard)
+    assert caplog.records == []
