@@ -48,13 +48,16 @@ def forms_of(value: str) -> Forms:
     for text in _texts(value):
         plain |= _escaped(text)
         plain.add(text[::-1])
-        raw = text.encode("utf-8", "replace")
-        plain.update((raw.hex(), raw.hex().upper()))
-        inner = set(_inside_base64(raw))
-        inside |= inner
-        for each in inner:
-            plain |= _url_encoded(each) - {each}
-        plain.update(_wrapped(raw))
+        # A query or a form that has it URL-encoded may be encoded once more, with all that stands around it.
+        for sent in {text, quote(text, "", errors="replace"), quote_plus(text, errors="replace")}:
+            raw = sent.encode("utf-8", "replace")
+            plain |= _url_encoded(sent)
+            plain.update((raw.hex(), raw.hex().upper()))
+            inner = set(_inside_base64(raw))
+            inside |= inner
+            for each in inner:
+                plain |= _url_encoded(each) - {each}
+            plain.update(_wrapped(raw))
     for line in _lines(value):
         plain |= _escaped(line)
         plain.add(line[::-1])
@@ -67,6 +70,10 @@ def _texts(value: str) -> Iterator[str]:
     bare = value.strip()
     if len(bare) >= SHORTEST:
         yield bare
+    if not value.isascii():
+        # As programs read it that take UTF-8 for Latin-1, and those that leave out what is not ASCII.
+        yield value.encode("utf-8", "replace").decode("latin-1")
+        yield value.encode("ascii", "ignore").decode()
     if "\n" in bare:
         lines = bare.splitlines()
         yield "\n".join(lines)

@@ -1,0 +1,88 @@
+"""Secrets are rotated in the vault and at the target while fifty runs a second use them: no run fails for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parts.host import Host, embedded
+from tests.parts.http_target import Answer, HttpTarget, Request
+from tests.parts.ingestion import KeyVaultServer, ManagedIdentityServer
+from tests.parts.tls import ca_file
+
+JOBS = 50
+"""Each runs every second."""
+
+
+class GuardedTarget(HttpTarget):
+    """Answers 401 to everybody who does not bring the token of now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = ""
+        self.on_call("/", self._judged)
+
+    def _judged(self, request: Request) -> Answer:
+        return Answer(200 if request.headers.get("authorization") == f"Bearer {self.token}" else 401)
+
+
+@pytest.fixture
+async def target() -> AsyncIterator[GuardedTarget]:
+    async with GuardedTarget() as target:
+        yield target
+
+
+def job(url: str, number: int) -> dict[str, Any]:
+    """Every second one is a POST, which no policy repeats."""
+    method = "POST" if number % 2 else "GET"
+    auth = {"kind": "bearer", "token": {"secret": "checkout-token"}}
+    return {"schedule": "every 1s", "check": {"url": url, "method": method, "auth": auth}, "retry": {"attempts": 1}}
+
+
+async def finished(host: Host) -> list[dict[str, Any]]:
+    """All runs that are over."""
+    runs: list[dict[str, Any]] = []
+    query: dict[str, str] = {"limit": "500"}
+    while True:
+        page = (await host.client.get("/api/runs", params=query)).json()
+        runs += [run for run in page["runs"] if run["outcome"] is not None]
+        if page["continuation"] is None:
+            return runs
+        query["continuation"] = page["continuation"]
+
+
+async def test_a_rotation_in_vault_and_target_fails_no_run(tmp_path: Path, target: GuardedTarget) -> None:
+    async with KeyVaultServer() as vault, ManagedIdentityServer() as identity:
+
+        def rotate(token: str) -> None:
+            """In the vault first; both in one turn of the loop that serves them."""
+            vault.set("checkout-token", token)
+            target.token = token
+
+        rotate("first-token")
+        jobs = {f"checkout-{number:02d}": job(f"{target.url}/", number) for number in range(JOBS)}
+        env = {**identity.environ, "SCHEDULER_KEY_VAULT_URL": vault.url, "SSL_CERT_FILE": ca_file()}
+        async with embedded(tmp_path, jobs, **env) as host:
+            await asyncio.sleep(2.0)
+            rotate("second-token")
+            await asyncio.sleep(3.5)
+            rotate("third-token")
+            await asyncio.sleep(2.5)
+            runs = await finished(host)
+            log = host.program.stdout
+
+    assert len(runs) > 5 * JOBS
+    assert [run["message"] for run in runs if run["outcome"] != "succeeded"] == []
+    refused = [run for run in runs if run["attempt_count"] > 1]
+    assert refused
+    assert {run["attempt_count"] for run in refused} == {2}
+    assert {run["attempts"][0]["message"] for run in refused} == {
+        "Answered 401 Unauthorized, expected 2xx. The target refused the credentials (401); "
+        "the secret checkout-token had been changed and was read again."
+    }
+    assert vault.calls("checkout-token") == 3
+    assert "-token" not in log.replace("checkout-token", "")
