@@ -42,6 +42,12 @@ def redactor(*values: str) -> Redactor:
         _AWKWARD.encode().hex().upper(),
         _AWKWARD[::-1],
         quote(base64.b64encode(_AWKWARD.encode()).decode(), safe=""),
+        quote(quote(_AWKWARD, safe=""), safe=""),
+        quote_plus(quote_plus(_AWKWARD)),
+        base64.b64encode(quote(_AWKWARD, safe="").encode()).decode().rstrip("="),
+        quote(_AWKWARD, safe="").encode().hex(),
+        _AWKWARD.encode().decode("latin-1"),
+        _AWKWARD.encode("ascii", "ignore").decode(),
         _AWKWARD.strip(),
     ],
 )

@@ -1,0 +1,53 @@
+"""How the part `secrets` of health answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.identity import Identity
+from config.secrets import build_secrets
+from config.settings import Settings
+from jobs.redaction import Redactor
+from scheduler.catalog import Catalog
+from scheduler.health import PartHealth, Status
+from scheduler.probes import secrets_health
+from scheduler.secret_watch import SecretWatch
+from scheduler.stores.secret_news import Expiry
+from tests.config.clock import ManualClock
+from tests.scheduler.fakes import HeardOfSecrets, entry
+from tests.scheduler.stores.memory import MemoryStore
+
+TOKEN = {"url": "http://127.0.0.1:9/", "auth": {"kind": "bearer", "token": {"secret": "checkout-token"}}}
+
+
+async def answered(folder: Path, expiry: Expiry | None = None) -> PartHealth:
+    settings, clock = Settings(environment="prod", secrets_folder=folder), ManualClock()
+    identity = Identity(settings, clock=clock)
+    chain = build_secrets(settings, identity, Redactor(), clock, environ={})
+    watch = SecretWatch(MemoryStore(), chain, Catalog([entry(check=TOKEN)]), HeardOfSecrets(), clock)
+    if expiry is not None:
+        await watch.expires("checkout-token", expiry)
+    (part,) = await secrets_health(chain, identity, watch)()
+    return part
+
+
+async def test_it_is_well_when_nothing_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "checkout-token").write_text("value")
+    assert await answered(tmp_path) == PartHealth("secrets", Status.OK)
+
+
+async def test_a_mounted_reference_that_nobody_resolved_takes_the_app_out_of_service(tmp_path: Path) -> None:
+    (tmp_path / "checkout-token").write_text("@Microsoft.KeyVault(VaultName=v;SecretName=checkout-token)")
+    part = await answered(tmp_path)
+    assert part.status is Status.DOWN
+    assert part.message.startswith(f"{tmp_path / 'checkout-token'}: its Key Vault reference is not resolved")
+
+
+async def test_a_secret_that_expires_is_named_with_its_date(tmp_path: Path) -> None:
+    part = await answered(tmp_path, Expiry(datetime(2026, 12, 1, tzinfo=UTC), past=False))
+    assert part == PartHealth(
+        "secrets",
+        Status.DEGRADED,
+        "the secret checkout-token expires on 2026-12-01 00:00:00Z: add a new version to the vault",
+    )
