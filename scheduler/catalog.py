@@ -108,6 +108,20 @@ class View:
         entry = self._entries.get(name)
         return entry.job.schedule if entry is not None and entry.job.enabled else None
 
+    def new_schedules(self, before: View) -> dict[str, Schedule | None]:
+        """Of each job that is to be planned otherwise than before: how; None: not any more.
+
+        Entries that both views share cost next to nothing.
+        """
+        changed: dict[str, Schedule | None] = {}
+        for name, entry in self._entries.items():
+            if before.find(name) is not entry and before.schedule(name) != (schedule := self.schedule(name)):
+                changed[name] = schedule
+        for name in before.names():
+            if name not in self._entries and before.schedule(name) is not None:
+                changed[name] = None
+        return changed
+
 
 class Catalog:
     """The view in force, by way of one object that lasts as long as the program."""

@@ -10,13 +10,11 @@ id, which follows from the chain alone: whoever works it out again comes to the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 
 from jobs.runs import Run, Trigger, instant_text, split_run_id
-from scheduler.catalog import Catalog
-
-_MOMENT = timedelta(microseconds=1)
+from scheduler.catalog import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +29,9 @@ class Chain:
 
 
 class Chains:
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._graph = catalog.graph
+    def __init__(self, jobs: View) -> None:
+        self._jobs = jobs
+        self._graph = jobs.graph
 
     def begun_by(self, run_id: str, correlation_id: str = "") -> Chain:
         """The chain that begins with this run."""
@@ -76,7 +74,5 @@ class Chains:
         return None
 
     def _is_due(self, job: str, at: datetime) -> bool:
-        entry = self._catalog.find(job)
-        if entry is None or not entry.job.enabled or entry.job.schedule is None:
-            return False
-        return entry.job.schedule.next_after(at - _MOMENT) == at
+        entry = self._jobs.find(job)
+        return entry is not None and entry.is_due(at)

@@ -19,7 +19,7 @@ from jobs.events import RunFinished, RunListener
 from jobs.ports import Clock
 from jobs.running.verdicts import skipped_run
 from jobs.runs import Outcome, Run, Ticket, Trigger
-from scheduler.catalog import Catalog, Entry
+from scheduler.catalog import Catalog, Entry, View
 from scheduler.chains import Chain, Chains
 from scheduler.dispatch.port import Dispatch
 from scheduler.stores.pauses import Pauses
@@ -39,6 +39,15 @@ class _Ended:
     of_chain: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    runs: Runs
+    pauses: Pauses
+    dispatch: Dispatch
+    listener: RunListener
+    clock: Clock
+
+
 class Dependents:
     """Implements following.FollowUp."""
 
@@ -46,28 +55,36 @@ class Dependents:
         self, catalog: Catalog, runs: Runs, pauses: Pauses, dispatch: Dispatch, listener: RunListener, clock: Clock
     ) -> None:
         self._catalog = catalog
-        self._chains = Chains(catalog)
-        self._runs = runs
-        self._pauses = pauses
-        self._dispatch = dispatch
-        self._listener = listener
-        self._clock = clock
+        self._parts = _Parts(runs, pauses, dispatch, listener, clock)
 
     def follows(self, job: str) -> bool:
         """See FollowUp.follows."""
         return bool(self._catalog.graph.started_by(job))
 
     async def after(self, run: Run) -> None:
-        """See FollowUp.after."""
+        """See FollowUp.after. By the jobs that are in force as it begins."""
+        await _FollowUp(self._catalog.view, self._parts).after(run)
+
+
+class _FollowUp:
+    """What follows from one run."""
+
+    def __init__(self, jobs: View, parts: _Parts) -> None:
+        self._jobs = jobs
+        self._chains = Chains(jobs)
+        self._runs, self._pauses, self._clock = parts.runs, parts.pauses, parts.clock
+        self._dispatch, self._listener = parts.dispatch, parts.listener
+
+    async def after(self, run: Run) -> None:
         tickets: dict[str, Ticket] = {}
         rest = [run]
         while rest:
             ended = rest.pop()
-            names = self._catalog.graph.started_by(ended.job)
+            names = self._jobs.graph.started_by(ended.job)
             chain = await self._chain(ended) if names else None
             for name in names:
                 assert chain is not None
-                there = await self._decide(self._catalog.get(name), ended, chain)
+                there = await self._decide(self._jobs.get(name), ended, chain)
                 if there is None:
                     continue
                 if there.state is RunState.QUEUED:
@@ -113,7 +130,7 @@ class Dependents:
         """The run of a job that counts for what depends on it; None if it is still to come, or to end."""
         if job == ended.job:
             return _Ended(ended, of_chain=True)
-        started = self._catalog.graph.is_started(job)
+        started = self._jobs.graph.is_started(job)
         first = None if started else self._chains.first_run(job, chain)
         roots = self._chains.roots(job, chain) if started else frozenset()
         if first is None and not roots:
@@ -137,7 +154,7 @@ class Dependents:
         now = self._clock.now()
         if root in await self._pauses.active(now):
             return False
-        job, age = self._catalog.get(root).job, now - chain.began
+        job, age = self._jobs.get(root).job, now - chain.began
         if age < STILL_COMES + timedelta(seconds=job.longest_wait):
             return True
         return await self._is_caught_up(job, chain.began, age)
@@ -178,7 +195,7 @@ class Dependents:
     async def _replayed_chain(self, run: Run) -> Chain:
         """The chain that the replay of a run began. The correlation id is the one of what was replayed."""
         began = self._chains.begun_by(run.correlation_id).began
-        for job in sorted(self._catalog.graph.above(run.job)):
+        for job in sorted(self._jobs.graph.above(run.job)):
             async for record in self._newest_first(job, began):
                 ticket = record.ticket
                 if ticket.trigger is Trigger.REPLAY and ticket.correlation_id == run.correlation_id:

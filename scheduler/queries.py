@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from jobs.definition import JobDefinition
 from jobs.ports import Clock
 from jobs.schedules import Schedule
-from scheduler.catalog import Catalog, Entry
+from scheduler.catalog import Catalog, Entry, View
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters, LetterPage
 from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.runs import Record, RunPage, Runs
@@ -65,16 +65,18 @@ class Queries:
 
     async def jobs(self, *, limit: int, after: str = "") -> JobPage:
         """Jobs by name, a page at a time."""
-        names = self._catalog.names()
+        jobs = self._catalog.view
+        names = jobs.names()
         start = bisect_right(names, after) if after else 0
         chosen = names[start : start + limit]
         more = start + limit < len(names)
-        return JobPage(await self._views(chosen), chosen[-1] if more else None, start, len(names))
+        return JobPage(await self._views(jobs, chosen), chosen[-1] if more else None, start, len(names))
 
     async def job(self, name: str) -> JobView:
         """Raises UnknownJob."""
-        self._catalog.get(name)
-        (view,) = await self._views([name])
+        jobs = self._catalog.view
+        jobs.get(name)
+        (view,) = await self._views(jobs, [name])
         return view
 
     def known(self, name: str) -> None:
@@ -111,16 +113,15 @@ class Queries:
     async def dead_letter(self, letter_id: str) -> DeadLetter | None:
         return await self._letters.get(letter_id)
 
-    async def _views(self, names: Sequence[str]) -> tuple[JobView, ...]:
+    async def _views(self, jobs: View, names: Sequence[str]) -> tuple[JobView, ...]:
         latest = await self._runs.latest_of(names)
         pauses = await self._pauses.active(self._clock.now())
-        return tuple(self._view(self._catalog.get(name), latest.get(name), pauses.get(name)) for name in names)
+        return tuple(self._view(jobs, jobs.get(name), latest.get(name), pauses.get(name)) for name in names)
 
-    def _view(self, entry: Entry, latest: Record | None, pause: Pause | None) -> JobView:
+    def _view(self, jobs: View, entry: Entry, latest: Record | None, pause: Pause | None) -> JobView:
         soonest = self._due(entry.job, pause, 1)
-        return JobView(
-            entry, soonest[0] if soonest else None, latest, pause, self._catalog.graph.dependents(entry.job.name)
-        )
+        dependents = jobs.graph.dependents(entry.job.name)
+        return JobView(entry, soonest[0] if soonest else None, latest, pause, dependents)
 
     def _due(self, job: JobDefinition, pause: Pause | None, count: int) -> list[datetime]:
         start = _runs_after(pause, self._clock.now())

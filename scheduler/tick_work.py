@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from jobs.ports import Clock
-from scheduler.catalog import Catalog
+from jobs.schedules import Schedule
+from scheduler.catalog import Catalog, View
 from scheduler.dispatch.port import Dispatch
-from scheduler.planning.heap import DueHeap
+from scheduler.planning.heap import DueHeap, Found
 from scheduler.planning.plan import plan
 from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
 from scheduler.stores.dead_letters import DeadLetters
@@ -65,8 +66,13 @@ class TickWork:
         self._pauses = pauses
         self._dead_letters = dead_letters
         self._clock = clock
-        self._in_force_since: Mapping[str, datetime] | None = None
+        self._noted: View | None = None
+        """The set whose schedules are marked."""
+        self._in_force_since: dict[str, datetime] = {}
+        self._begun: dict[str, datetime] = {}
+        """Jobs whose schedules may have begun since the last tick that came to its end, and when."""
         self._heap: DueHeap | None = None
+        self._heap_of: View | None = None
 
     async def plan_ahead(self) -> int:
         """Put on the queue what falls due until the horizon. Returns the number of tickets.
@@ -77,11 +83,13 @@ class TickWork:
             StoreError, DispatchError: the next tick does what this one did not.
         """
         now = self._clock.now()
+        await self._note(self._catalog.view, now)
         planned_until = await self._planned_until(now)
         paused = await self._pauses.active(now, fresh=True)
         # No await from here to the plan: two ticks of one process must not move the heap for each other.
-        cursors = self._cursors_at(planned_until, now)
-        made = plan(self._catalog, cursors, now, HORIZON, still_on_time=STILL_PLANNED, paused=paused)
+        cursors, jobs = self._cursors_at(planned_until, now)
+        also = self._due_since_begun(cursors)
+        made = plan(jobs, cursors, now, HORIZON, still_on_time=STILL_PLANNED, paused=paused, also=also)
         tickets = [*made.on_time, *(ticket for late in made.late for ticket in late)]
         if tickets:
             await self._dispatch.send(tickets)
@@ -95,21 +103,48 @@ class TickWork:
         _log.debug("planned %d tickets until %s", len(tickets), made.until.isoformat())
         return len(tickets)
 
+    async def _note(self, jobs: View, now: datetime) -> None:
+        """Mark since when schedules are in force that are new to this process."""
+        before = self._noted
+        if jobs is before:
+            return
+        if before is None:
+            changed: Mapping[str, Schedule | None] = dict(jobs.schedules())
+            since = await self._marks.note(jobs.schedules(), now)
+        else:
+            changed = jobs.new_schedules(before)
+            since = await self._marks.change(changed, now)
+        for job in changed:
+            self._in_force_since.pop(job, None)
+            self._begun.pop(job, None)
+        self._in_force_since |= since
+        self._begun |= since
+        self._noted = jobs
+
     async def _planned_until(self, now: datetime) -> datetime:
         """Where the last tick ended, of whichever instance."""
-        if self._in_force_since is None:
-            # Once a process: definitions come with a deployment.
-            self._in_force_since = await self._marks.note(self._catalog.schedules(), now)
         # No tick has come to its end yet: what fell due since the first one began counts as missed.
         return await self._cursors.get(PLANNED_UNTIL) or min(self._in_force_since.values(), default=now)
 
-    def _cursors_at(self, planned_until: datetime, now: datetime) -> DueHeap:
-        """The heap of the ticks before this one. It is where they left it, unless another instance planned since, or
-        a tick was cut short after its plan."""
-        if self._heap is None:
-            self._heap = DueHeap(self._catalog.schedules(), planned_until, self._in_force_since)
+    def _cursors_at(self, planned_until: datetime, now: datetime) -> tuple[DueHeap, View]:
+        """The heap of the ticks before this one, and the set that it plans. It is where they left it, unless another
+        instance planned since, or a tick was cut short after its plan."""
+        jobs = self._noted
+        assert jobs is not None, "a tick notes first"
+        if self._heap is None or self._heap_of is None:
+            self._heap = DueHeap(jobs.schedules(), planned_until, self._in_force_since)
         self._heap.move_to(planned_until, now)
-        return self._heap
+        if self._heap_of is not None and self._heap_of is not jobs:
+            self._heap.change(jobs.new_schedules(self._heap_of), self._in_force_since)
+        self._heap_of = jobs
+        return self._heap, jobs
+
+    def _due_since_begun(self, heap: DueHeap) -> list[Found]:
+        """What fell due of new schedules before where planning is. Ticks before they began could not plan it, and one
+        that came to its end since has."""
+        last = heap.until - HORIZON
+        self._begun = {job: since for job, since in self._begun.items() if since > last}
+        return [found for job, since in self._begun.items() for found in heap.between([job], since)]
 
     async def planned_until(self) -> datetime | None:
         """The end of the last tick's horizon; None before the first one. Raises StoreError."""

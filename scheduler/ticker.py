@@ -12,8 +12,9 @@ from typing import Protocol
 
 from jobs.ports import Clock
 from jobs.runs import Ticket
+from jobs.schedules import from_milliseconds
 from scheduler.catalog import Catalog
-from scheduler.planning.heap import DueHeap
+from scheduler.planning.heap import DueHeap, Found
 from scheduler.planning.left_out import LeftOut
 from scheduler.planning.plan import Paused, plan
 
@@ -67,6 +68,7 @@ class Ticker:
     ) -> None:
         """`paused` gives the pauses that hold at an instant, by job; it returns at once."""
         self._catalog = catalog
+        self._view = catalog.view
         self._worker = worker
         self._clock = clock
         self._paused = paused
@@ -76,7 +78,9 @@ class Ticker:
             after = min((later or {}).values(), default=self._last)
         # A stored instant in the future is a clock that was set back since: begin with the present.
         after = min(after, self._last)
-        self._heap = DueHeap(catalog.schedules(), after, later)
+        self._heap = DueHeap(self._view.schedules(), after, later)
+        self._ahead: list[Ticket] = []
+        """What was handed on, and was not due at the last tick."""
 
     @property
     def last_tick(self) -> datetime:
@@ -91,13 +95,18 @@ class Ticker:
             await self._clock.sleep(self._pause())
 
     def tick(self) -> None:
-        """Hand on everything that is due until a little after now."""
+        """Hand on everything that is due until a little after now, by the jobs that are in force now.
+
+        To be called as well as soon as other ones are: those whose schedules are new or changed begin then.
+        """
         now = self._clock.now()
         if now < self._last - BACKWARDS:
             _log.warning("the wall clock went back by %s", self._last - now)
         self._last = now
         paused = self._paused(now) if self._paused is not None else None
-        made = plan(self._catalog, self._heap, now, AHEAD, still_on_time=STILL_ON_TIME, paused=paused)
+        also = self._begun(now)
+        made = plan(self._view, self._heap, now, AHEAD, still_on_time=STILL_ON_TIME, paused=paused, also=also)
+        self._ahead = [*(ticket for ticket in self._ahead if ticket.due_at > now), *made.on_time]
         batch: list[Ticket] = []
         for tickets in made.in_turn():
             if len(tickets) == 1:
@@ -108,6 +117,20 @@ class Ticker:
             self._worker.submit_batch(batch[start : start + BATCH])
         for left_out in made.left_out:
             self._worker.submit_leaving_out(left_out)
+
+    def _begun(self, now: datetime) -> list[Found]:
+        """Plan by the view that is in force. Returns what of new schedules is due already before where planning is.
+
+        An instant that was handed on for the schedule before is the same run, and is not handed on again.
+        """
+        before, self._view = self._view, self._catalog.view
+        if self._view is before:
+            return []
+        changed = self._view.new_schedules(before)
+        self._heap.change(changed, dict.fromkeys(changed, now))
+        there = {ticket.id for ticket in self._ahead}
+        found = self._heap.between(changed, now)
+        return [(at, job) for at, job in found if Ticket.scheduled(job, from_milliseconds(at), "").id not in there]
 
     def _pause(self) -> float:
         next_at = self._heap.next_at

@@ -1,4 +1,5 @@
-"""The definition in force: a ticket of another one is not run, nor is a disabled job, unless people ask for it."""
+"""The definition in force decides, whichever a ticket was made for: what it has no run for is left out, and so is a
+disabled job, unless people ask for it."""
 
 from __future__ import annotations
 
@@ -15,11 +16,23 @@ class DefinitionGate:
         return ticket.trigger is not Trigger.REPLAY
 
     async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
-        if ticket.generation != entry.generation:
-            return Skip("the job was changed after this run was planned; the new definition has its own runs")
         if ticket.trigger is not Trigger.MANUAL and not entry.job.enabled:
             return Skip("the job is disabled")
+        if ticket.generation != entry.generation and not _has(ticket, entry):
+            return Skip("the job was changed after this run was planned, and has none then any more")
         return None
 
     async def leave(self, ticket: Ticket, entry: Entry) -> None:
         """It holds nothing."""
+
+
+def _has(ticket: Ticket, entry: Entry) -> bool:
+    """Whether the definition in force has this run, too, which was planned by another one."""
+    match ticket.trigger:
+        case Trigger.SCHEDULE:
+            # An instant that both schedules have is one run: planned again, it has the same id.
+            return entry.is_due(ticket.due_at)
+        case Trigger.DEPENDENCY:
+            return entry.job.schedule is None and bool(entry.job.depends_on)
+        case _:
+            return True

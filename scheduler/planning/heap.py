@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, KeysView, Mapping
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from operator import itemgetter
@@ -65,10 +65,11 @@ class DueHeap:
     ) -> None:
         """Every job's first instant is the one strictly after `after`, and after its own in `in_force_since`."""
         self._schedules = dict(schedules)
-        self._in_force_since = in_force_since or {}
+        self._in_force_since = dict(in_force_since or {})
         self.until = after
         self._slots: dict[int, list[_Waiting]] = {}
         self._seconds: list[int] = []
+        self._rows: list[_Row] = []
         self._fill()
 
     @property
@@ -117,21 +118,67 @@ class DueHeap:
         elif until < self.until:
             self.until = until
             self._in_force_since = {job: min(since, now) for job, since in self._in_force_since.items()}
-            self._slots.clear()
-            self._seconds.clear()
             self._fill()
+
+    def change(self, schedules: Mapping[str, Schedule | None], since: Mapping[str, datetime]) -> None:
+        """These jobs have other schedules, each after its own in `since`; None: it is not planned any more.
+
+        What of the new ones falls due up to where the heap stands is not given: see `between`.
+        """
+        self._remove(schedules.keys())
+        planned = {job: schedule for job, schedule in schedules.items() if schedule is not None}
+        for job in schedules:
+            self._schedules.pop(job, None)
+            self._in_force_since.pop(job, None)
+        self._schedules |= planned
+        self._in_force_since |= {job: since[job] for job in planned if job in since}
+        self._add(planned)
+
+    def between(self, jobs: Iterable[str], after: datetime) -> list[Found]:
+        """What of these jobs falls due after this instant, up to where the heap stands."""
+        first, last = to_milliseconds(after), to_milliseconds(self.until)
+        found: list[Found] = []
+        for job in jobs:
+            schedule = self._schedules.get(job)
+            at = None if schedule is None else schedule.next_after_ms(first)
+            while schedule is not None and at is not None and at <= last:
+                found.append((at, job))
+                at = schedule.next_after_ms(at)
+        return found
+
+    def _remove(self, jobs: KeysView[str]) -> None:
+        rows: list[_Row] = []
+        for row in self._rows:
+            if jobs.isdisjoint(row.jobs):
+                rows.append(row)
+                continue
+            row.turn += 1
+            left = [(shift, job) for shift, job in zip(row.shifts, row.jobs, strict=True) if job not in jobs]
+            if left:
+                row = _Row(row.schedule, row.begin, left)
+                self._begin(row, max(to_milliseconds(self.until), row.begin))
+                rows.append(row)
+        self._rows = rows
 
     def _fill(self) -> None:
         """With all schedules, from where it stands."""
+        self._slots.clear()
+        self._seconds.clear()
+        self._rows.clear()
+        self._add(self._schedules)
+
+    def _add(self, schedules: Mapping[str, Schedule]) -> None:
         stand = to_milliseconds(self.until)
         alike: defaultdict[tuple[Schedule, int, int], list[tuple[int, str]]] = defaultdict(list)
-        for job, schedule in self._schedules.items():
+        for job, schedule in schedules.items():
             since = self._in_force_since.get(job)
             begin = stand if since is None else max(stand, to_milliseconds(since))
             shared, shift = shift_of(schedule)
             alike[shared, begin, shift // _WIDEST].append((shift, job))
         for (shared, begin, _), members in alike.items():
-            self._begin(_Row(shared, begin, members), begin)
+            row = _Row(shared, begin, members)
+            self._rows.append(row)
+            self._begin(row, begin)
 
     def _begin(self, row: _Row, after: int) -> None:
         """Let the row wait for what is due after this instant, and for nothing else."""

@@ -6,16 +6,16 @@ all it changes. A ticket's id is its job and instant, so planning twice is no ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from jobs.runs import Ticket, instant_text
-from jobs.schedules import Schedule, from_milliseconds
-from scheduler.catalog import Catalog, Entry
+from jobs.schedules import Schedule, from_milliseconds, to_milliseconds
+from scheduler.catalog import Catalog, Entry, View
 from scheduler.planning.catch_up import CaughtUp, catch_up
-from scheduler.planning.heap import DueHeap, Found
+from scheduler.planning.heap import Due, DueHeap, Found
 from scheduler.planning.left_out import LeftOut
 
 _EPOCH = from_milliseconds(0)
@@ -58,17 +58,19 @@ class Plan:
 
 
 def plan(
-    jobs: Catalog,
+    jobs: Catalog | View,
     cursors: DueHeap,
     now: datetime,
     horizon: timedelta = timedelta(),
     *,
     still_on_time: timedelta,
     paused: Mapping[str, Paused] | None = None,
+    also: Sequence[Found] = (),
 ) -> Plan:
     """Plan everything due from where `cursors` stands until `now + horizon`, and let it stand there.
 
     `still_on_time`: what fell due longer ago than this is missed. `paused`: the pauses now, by job.
+    `also`: what is due besides, of jobs that came into force since the last pass.
 
     A clock that was put forward makes instants missed, which are caught up or left out. One that was put back by no
     more than `still_on_time` leaves nothing to do, as all until then was planned; by more, and it is planned anew from
@@ -78,6 +80,8 @@ def plan(
     if cursors.until > until + still_on_time:
         cursors.move_to(not_before, now)
     due = cursors.pop_until(until, not_before=not_before)
+    if also:
+        _add_also(due, also, to_milliseconds(not_before))
     made = Plan(cursors.until)
     pauses = paused or {}
     _add_missed(made, jobs, due.missed, not_before, now, pauses)
@@ -85,7 +89,19 @@ def plan(
     return made
 
 
-def _add_on_time(made: Plan, jobs: Catalog, due: list[Found], paused: Mapping[str, Paused]) -> None:
+def _add_also(due: Due, also: Sequence[Found], on_time_from: int) -> None:
+    """Of each job that is missed the first instant counts."""
+    missed = {job: at for at, job in due.missed}
+    for at, job in also:
+        if at >= on_time_from:
+            due.on_time.append((at, job))
+        else:
+            missed[job] = min(at, missed.get(job, at))
+    due.on_time.sort()
+    due.missed[:] = [(at, job) for job, at in missed.items()]
+
+
+def _add_on_time(made: Plan, jobs: Catalog | View, due: list[Found], paused: Mapping[str, Paused]) -> None:
     add, generations, ticket = made.on_time.append, jobs.generations, Ticket.stamped
     second, whole, stamp = 0, _EPOCH, ""
     for instant, job in due:
@@ -100,7 +116,7 @@ def _add_on_time(made: Plan, jobs: Catalog, due: list[Found], paused: Mapping[st
 
 
 def _add_missed(
-    made: Plan, jobs: Catalog, due: list[Found], before: datetime, now: datetime, paused: Mapping[str, Paused]
+    made: Plan, jobs: Catalog | View, due: list[Found], before: datetime, now: datetime, paused: Mapping[str, Paused]
 ) -> None:
     # Thousands of jobs that share schedule and policy were missed alike.
     decided: dict[tuple[Schedule, str, float, int], CaughtUp] = {}

@@ -6,9 +6,10 @@ enabling one again begins at that moment.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 
 from jobs.schedules import Schedule
@@ -18,6 +19,11 @@ TABLE = "schedules"
 _ALL = "all"
 _AT_ONCE = 100
 """Rows of one apply: what Azure takes in one transaction."""
+_ASKED_ALONE = 20
+"""Changed jobs whose rows are read one by one; for more of them, all rows are listed."""
+
+_Read = Callable[[], Awaitable[tuple[Mapping[str, Schedule | None], Mapping[str, Row]]]]
+"""Gives the schedules, and the rows that are there of them."""
 
 
 class ScheduleMarks:
@@ -29,19 +35,42 @@ class ScheduleMarks:
     async def note(self, schedules: Iterable[tuple[str, Schedule]], now: datetime) -> Mapping[str, datetime]:
         """Remember these schedules, forget others. Returns since when each of them is in force."""
         noted = dict(schedules)
+
+        async def read() -> tuple[Mapping[str, Schedule | None], Mapping[str, Row]]:
+            known = {row.key: row async for row in self._rows()}
+            return {**dict.fromkeys(known), **noted}, known
+
+        return await self._noted(read, now)
+
+    async def change(self, schedules: Mapping[str, Schedule | None], now: datetime) -> Mapping[str, datetime]:
+        """The same for these jobs alone; None: it is not planned any more."""
+
+        async def read() -> tuple[Mapping[str, Schedule | None], Mapping[str, Row]]:
+            if len(schedules) > _ASKED_ALONE:
+                return schedules, {row.key: row async for row in self._rows()}
+            rows = await asyncio.gather(*(self._store.get(TABLE, _ALL, job) for job in schedules))
+            return schedules, {row.key: row for row in rows if row is not None}
+
+        return await self._noted(read, now)
+
+    async def _noted(self, read: _Read, now: datetime) -> Mapping[str, datetime]:
         while True:
             try:
-                return await self._note(noted, now)
+                return await self._note(*await read(), now)
             except RowExists:
                 continue  # another instance notes the same: whoever was first has it
 
-    async def _note(self, schedules: Mapping[str, Schedule], now: datetime) -> Mapping[str, datetime]:
-        known = {row.key: row async for row in self._rows()}
+    async def _note(
+        self, schedules: Mapping[str, Schedule | None], known: Mapping[str, Row], now: datetime
+    ) -> Mapping[str, datetime]:
         since: dict[str, datetime] = {}
         changes: list[Insert | Put | Delete] = []
         for job, schedule in schedules.items():
+            row = known.get(job)
+            if schedule is None:
+                changes += [Delete(TABLE, _ALL, job)] if row is not None else []
+                continue
             mark = _mark(schedule)
-            row = known.pop(job, None)
             kept = json.loads(row.body) if row is not None else {}
             if kept.get("schedule") == mark:
                 # A mark from the future is of a clock that was wrong.
@@ -50,7 +79,6 @@ class ScheduleMarks:
                 since[job] = now
                 write = Insert if row is None else Put
                 changes.append(write(TABLE, _ALL, job, json.dumps({"schedule": mark, "since": now.isoformat()})))
-        changes += [Delete(TABLE, _ALL, job) for job in known]
         for start in range(0, len(changes), _AT_ONCE):
             await self._store.apply(*changes[start : start + _AT_ONCE])
         return since

@@ -15,7 +15,7 @@ from itertools import islice
 from jobs.ports import Clock
 from jobs.runs import Trigger
 from jobs.schedules import Schedule
-from scheduler.catalog import Catalog
+from scheduler.catalog import Catalog, View
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.runs import Runs, RunState
 from scheduler.watchdog.judging import judge
@@ -35,6 +35,7 @@ class JobWatch:
 
     def __init__(self, catalog: Catalog, runs: Runs, pauses: Pauses, noted: Noted, clock: Clock) -> None:
         self._catalog = catalog
+        self._since_start: View | None = catalog.view
         self._runs = runs
         self._pauses = pauses
         self._noted = noted
@@ -69,7 +70,10 @@ class JobWatch:
         for job in paused | self._paused:
             self._begin(job, now)
         self._paused = paused
-        names = iter(list(self._catalog.schedules()))
+        jobs = self._catalog.view
+        planned = list(jobs.schedules())
+        self._forget_others(jobs)
+        names = iter(planned)
         while some := list(islice(names, _IN_A_ROW)):
             for job, schedule in some:
                 if job in paused:
@@ -79,13 +83,20 @@ class JobWatch:
                 if self._judge(job, now) is not None:
                     suspects.append(job)
             await asyncio.sleep(0)
+        self._since_start = None
         return watched, suspects
 
+    def _forget_others(self, jobs: View) -> None:
+        """A job that is planned again some day begins then."""
+        for job in [job for job in self._schedules if jobs.schedule(job) is None]:
+            del self._schedules[job]
+
     def _renew(self, job: str, schedule: Schedule, now: datetime) -> None:
-        """A job or a schedule that is new since the last round begins now."""
+        """A job or a schedule that is new since the last round begins now, unless it is there since the start."""
         known = self._schedules.get(job)
         if known is None:
-            self._schedules[job] = (schedule, self._began)
+            from_start = self._since_start is not None and self._since_start.schedule(job) == schedule
+            self._schedules[job] = (schedule, self._began if from_start else now)
         elif known[0] is not schedule and known[0] != schedule:
             self._schedules[job] = (schedule, now)
 
@@ -95,6 +106,8 @@ class JobWatch:
             self._schedules[job] = (entry.job.schedule, now)
 
     def _judge(self, job: str, now: datetime) -> JobTrouble | None:
+        if job not in self._schedules:
+            return None
         schedule, began = self._schedules[job]
         last = self._noted.newest(job)
         entry = self._catalog.find(job)

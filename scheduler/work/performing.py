@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jobs.definition import JobDefinition
@@ -149,7 +149,7 @@ class Performing:
                 claim = mine
                 if (interrupted := self._interrupted(claim, entry)) is not None:
                     return interrupted
-            return await self._run(ticket, entry.job, claim)
+            return await self._run(ticket, entry, claim)
         finally:
             self._places.release()
 
@@ -207,7 +207,11 @@ class Performing:
 
     # --- run ---
 
-    async def _run(self, ticket: Ticket, job: JobDefinition, claim: Claim) -> _Ended:
+    async def _run(self, ticket: Ticket, entry: Entry, claim: Claim) -> _Ended:
+        """By one definition to the end, which the run names as its own, whichever it was planned for."""
+        job = entry.job
+        if ticket.generation != entry.generation:
+            ticket = replace(ticket, generation=entry.generation)
         execution = self._parts.runner.start(job, ticket)
         run = await self._parts.going.to_its_end(ticket, execution)
         if not (job.dead_letter and run.outcome.down):

@@ -11,6 +11,7 @@ import pytest
 
 from jobs.running.verdicts import skipped_run
 from jobs.runs import Outcome
+from scheduler.catalog import View
 from scheduler.dispatch.batches import Batch, encode
 from scheduler.dispatch.port import DispatchError
 from scheduler.stores.cursors import PLANNED_UNTIL
@@ -19,7 +20,7 @@ from scheduler.stores.runs import Claim
 from scheduler.tick_work import HORIZON, PRUNE_PATIENCE
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.fakes import Shop, entry
+from tests.scheduler.fakes import START, Shop, entry
 from tests.scheduler.post import Post
 from tests.scheduler.stores.memory import MemoryData
 
@@ -60,6 +61,60 @@ async def test_a_tick_that_could_not_send_is_made_up_for_by_the_next_one() -> No
     post.dispatch.fails = None
 
     assert await post.ticks.plan_ahead() == 3
+
+
+def seconds(post: Post, job: str) -> list[float]:
+    """When the job's planned tickets are due, after the start."""
+    tickets = [ticket for sent, _ in post.dispatch.sent for ticket in sent if ticket.job == job]
+    return [(ticket.due_at - START).total_seconds() for ticket in tickets]
+
+
+@virtual_time
+async def test_a_job_that_changes_between_two_ticks_is_planned_from_then_on_without_a_gap() -> None:
+    post = Post(Shop(jobs=[entry("a", "every 20s"), entry("b", "every 30s")]))
+    await post.ticks.plan_ahead()
+    await asyncio.sleep(60)
+    post.dispatch.sent.clear()
+
+    post.shop.catalog.replace(View([entry("a", "every 5s"), entry("b", "every 30s"), entry("c", "every 10s")]))
+    await post.ticks.plan_ahead()
+
+    assert seconds(post, "a") == list(range(65, 140, 5))
+    assert seconds(post, "b") == [90, 120]
+    assert seconds(post, "c") == list(range(70, 140, 10))
+
+
+@virtual_time
+async def test_what_a_tick_could_not_send_of_a_new_job_is_made_up_for_by_the_next_one() -> None:
+    post = Post(Shop(jobs=[]))
+    await post.ticks.plan_ahead()
+    await asyncio.sleep(60)
+    post.shop.catalog.replace(View([entry("a", "every 5s")]))
+    post.dispatch.fails = DispatchError("the queue is away")
+    with pytest.raises(DispatchError):
+        await post.ticks.plan_ahead()
+    post.dispatch.fails = None
+    await asyncio.sleep(30)
+
+    await post.ticks.plan_ahead()
+
+    assert seconds(post, "a") == list(range(65, 170, 5))
+
+
+@virtual_time
+async def test_another_instance_plans_a_change_that_one_has_planned_no_second_time() -> None:
+    data = MemoryData()
+    changed = View([entry("a", "every 5s")])
+    one, other = (Post(Shop(jobs=[entry("a", "every 20s")], data=data)) for _ in range(2))
+    for post in (one, other):
+        await post.ticks.plan_ahead()
+    for post in (one, other):
+        await asyncio.sleep(60)
+        post.shop.catalog.replace(changed)
+        await post.ticks.plan_ahead()
+
+    assert seconds(one, "a") == [20, 40, 60, *range(65, 140, 5)]
+    assert seconds(other, "a") == list(range(140, 200, 5))
 
 
 @virtual_time

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobs.runs import Ticket
-from scheduler.catalog import Catalog, Entry
+from scheduler.catalog import Catalog, Entry, View
 from scheduler.planning.left_out import LeftOut
 from scheduler.stores.pauses import Pause
 from scheduler.ticker import AHEAD, LONGEST_SLEEP, Ticker
@@ -25,7 +25,8 @@ class Ticking:
         self.started_at: list[datetime] = []
         self.in_turn: list[tuple[Ticket, ...]] = []
         self.skipped: list[tuple[Ticket, str]] = []
-        self.ticker = Ticker(Catalog(jobs), self, self.clock, after=after, paused=lambda _: paused or {})
+        self.catalog = Catalog(jobs)
+        self.ticker = Ticker(self.catalog, self, self.clock, after=after, paused=lambda _: paused or {})
 
     def submit(self, *tickets: Ticket) -> None:
         self.started += tickets
@@ -38,6 +39,19 @@ class Ticking:
 
     def submit_leaving_out(self, left_out: LeftOut) -> None:
         self.skipped.append((left_out.ticket, left_out.reason))
+
+    def change(self, *jobs: Entry) -> None:
+        self.catalog.replace(View(jobs))
+        self.ticker.tick()
+
+    def due(self, job: str) -> list[float]:
+        """Seconds after the start."""
+        return [(ticket.due_at - START).total_seconds() for ticket in self.started if ticket.job == job]
+
+    def pass_seconds(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.clock.move(1)
+            self.ticker.tick()
 
     async def run_until(self, seconds: float) -> None:
         end = START + timedelta(seconds=seconds)
@@ -181,3 +195,67 @@ def test_what_a_paused_job_missed_while_nothing_ran_is_neither_caught_up_nor_rec
     ticking.ticker.tick()
 
     assert (ticking.started, ticking.skipped) == ([], [])
+
+
+def test_a_new_job_begins_at_once_and_never_for_the_past() -> None:
+    ticking = Ticking(entry("a", "every 1s"))
+    ticking.pass_seconds(3)
+
+    ticking.change(entry("a", "every 1s"), entry("b", "every 1s"))
+    ticking.pass_seconds(2)
+
+    assert ticking.due("b") == [4, 5, 6, 7]
+    assert ticking.due("a") == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_of_a_changed_schedule_no_instant_is_handed_on_twice_and_none_left_out() -> None:
+    ticking = Ticking(entry("a", "every 2s"))
+    ticking.pass_seconds(3)  # what is due at 4 is handed on
+
+    ticking.change(entry("a", "every 1s"))
+    ticking.pass_seconds(3)
+
+    assert ticking.due("a") == [2, 4, 5, 6, 7, 8]
+
+
+def test_a_job_that_is_gone_is_planned_no_more_and_the_others_of_its_schedule_are() -> None:
+    ticking = Ticking(*(entry(name, "every 1s") for name in "abc"))
+    ticking.pass_seconds(3)
+
+    ticking.change(entry("a", "every 1s"), entry("b", "every 1s", enabled=False))
+    ticking.pass_seconds(3)
+
+    assert (ticking.due("b"), ticking.due("c")) == ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5])
+    assert ticking.due("a") == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_job_that_comes_back_at_once_has_each_instant_once() -> None:
+    ticking = Ticking(entry("a", "every 1s"))
+    ticking.pass_seconds(3)
+
+    ticking.change()
+    ticking.change(entry("a", "every 1s"))
+    ticking.pass_seconds(1)
+
+    assert ticking.due("a") == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_changed_check_alone_changes_no_plan() -> None:
+    ticking = Ticking(entry("a", "every 1s"))
+    ticking.pass_seconds(3)
+
+    ticking.change(changed := entry("a", "every 1s", timeout={"run": "9s"}))
+    ticking.pass_seconds(1)
+
+    assert ticking.due("a") == [1, 2, 3, 4, 5, 6]
+    assert ticking.started[-1].generation == changed.generation
+
+
+def test_what_the_old_schedule_missed_is_not_caught_up_by_the_new_one() -> None:
+    ticking = Ticking(entry("a", "every 10s", catch_up={"policy": "all"}))
+    ticking.clock.move(3600)
+
+    ticking.change(entry("a", "every 20s", catch_up={"policy": "all"}))
+    ticking.pass_seconds(19)
+
+    assert ticking.due("a") == [3620]

@@ -14,7 +14,7 @@ from jobs.running.verdicts import skipped_run
 from jobs.runs import Ticket
 from jobs.schedules import parse_schedule
 from observability import names
-from scheduler.catalog import Entry
+from scheduler.catalog import Entry, View
 from scheduler.dispatch.port import Depth, DispatchError
 from scheduler.health import Status
 from scheduler.stores.dead_letters import DeadLetter
@@ -193,6 +193,29 @@ async def test_what_fell_due_before_the_process_began_is_not_told() -> None:
     yard = Yard(entry(schedule="every 1h"))
     await yard.begin(yard.others, at=START - timedelta(days=9))
     yard.clock.move(60)
+
+    assert await yard.troubles() == {}
+
+
+async def test_a_job_that_came_later_is_not_late_for_what_fell_due_before_it_came() -> None:
+    yard = Yard(entry("other", None))
+    yard.clock.move(3599)
+    yard.catalog.replace(View([entry("new", "every 1h")]))
+    yard.clock.move(2)
+    await yard.troubles()
+    yard.clock.move(BOUND + 60)
+
+    assert await yard.troubles() == {}
+
+
+async def test_a_job_that_was_gone_for_a_while_is_not_late_for_what_fell_due_then() -> None:
+    job = entry("new", "every 1m")
+    yard = Yard(job)
+    for view in (View([]), View([job])):
+        await yard.troubles()
+        yard.catalog.replace(view)
+        yard.clock.move(3600)
+        await yard.troubles()
 
     assert await yard.troubles() == {}
 

@@ -21,7 +21,7 @@ from tests.jobs.running.virtual_time import LoopClock, virtual_time
 from tests.scheduler.fakes import START, VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 
-CHANGED = "the job was changed after this run was planned; the new definition has its own runs"
+CHANGED = "the job was changed after this run was planned, and has none then any more"
 LATER = Wait(START + timedelta(seconds=9), "something is in the way")
 
 
@@ -148,8 +148,27 @@ async def by_definition(ticket: Ticket, job: Entry) -> Verdict:
     return await Gates([DefinitionGate()], VirtualClock()).ask(ticket, job)
 
 
-async def test_a_ticket_of_another_generation_is_left_out() -> None:
-    assert await by_definition(ticket_of(entry()), entry(schedule="every 20s")) == Skip(CHANGED)
+@pytest.mark.parametrize("schedule", ["1 * * * * *", "0 0 0 1 1 *", None])
+async def test_a_due_instant_that_a_changed_schedule_does_not_have_is_left_out(schedule: str | None) -> None:
+    assert await by_definition(ticket_of(entry()), entry(schedule=schedule)) == Skip(CHANGED)
+
+
+@pytest.mark.parametrize("changed", [{"schedule": "every 20s"}, {"timeout": {"run": "9s"}}])
+async def test_a_due_instant_that_a_changed_job_has_too_runs(changed: dict[str, object]) -> None:
+    assert await by_definition(ticket_of(entry()), entry(**changed)) is None
+
+
+async def test_what_people_ask_for_runs_though_the_job_is_changed_meanwhile() -> None:
+    assert await by_definition(ticket_of(entry(), Trigger.MANUAL), entry(schedule="1 * * * * *")) is None
+
+
+async def test_what_another_job_started_is_left_out_if_it_does_not_start_the_changed_one_any_more() -> None:
+    after = {"depends_on": [{"job": "database"}]}
+    ticket = ticket_of(entry(schedule=None, **after), Trigger.DEPENDENCY)
+
+    verdicts = [await by_definition(ticket, job) for job in (entry(), entry(schedule=None, description="new", **after))]
+
+    assert verdicts == [Skip(CHANGED), None]
 
 
 async def test_a_replay_is_run_by_whichever_definition_is_in_force() -> None:

@@ -74,3 +74,23 @@ async def test_of_two_instances_that_note_a_new_schedule_the_first_one_counts(st
     since = await ScheduleMarks(store).note(schedules(a="every 10s"), LATER)
 
     assert since == {"a": START}
+
+
+async def test_a_change_touches_the_jobs_that_it_names_alone(store: Store) -> None:
+    marks = ScheduleMarks(store)
+    await marks.note(schedules(a="every 10s", b="every 10s", c="every 10s"), START)
+    changed = {"a": parse_schedule("every 20s"), "b": None, "d": parse_schedule("every 5s"), "e": None}
+
+    assert await marks.change(changed, LATER) == {"a": LATER, "d": LATER}
+    assert await marks.change(changed, LATER + timedelta(hours=1)) == {"a": LATER, "d": LATER}
+    all_of_them = schedules(a="every 20s", b="every 10s", c="every 10s", d="every 5s")
+    later = LATER + timedelta(hours=2)
+    assert await marks.note(all_of_them, later) == {"a": LATER, "b": later, "c": START, "d": LATER}
+
+
+async def test_a_change_of_many_jobs_is_remembered(store: Store) -> None:
+    marks = ScheduleMarks(store)
+    many = {f"job-{number}": parse_schedule("every 10s") for number in range(120)}
+
+    assert set((await marks.change(many, START)).values()) == {START}
+    assert set((await marks.change(many, LATER)).values()) == {START}

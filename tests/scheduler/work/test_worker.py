@@ -11,6 +11,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket
+from scheduler.catalog import View
 from scheduler.stores.port import Change, StoreError, StoreUnavailable
 from scheduler.stores.runs import End, Held, RunState
 from scheduler.work.recording import NotRecorded
@@ -105,8 +106,8 @@ async def test_overlap_allow_runs_beside_the_last_one() -> None:
 
 
 @virtual_time
-async def test_a_ticket_of_an_older_definition_is_skipped() -> None:
-    shop = Shop()
+async def test_a_ticket_of_an_older_definition_that_the_new_one_does_not_have_is_skipped() -> None:
+    shop = Shop(jobs=[entry(schedule="1 0 0 1 1 *")])
     ticket = replace(shop.ticket(), generation="older")
 
     await shop.worker.perform(ticket)
@@ -116,6 +117,41 @@ async def test_a_ticket_of_an_older_definition_is_skipped() -> None:
     assert record.run is not None
     assert (record.run.outcome, shop.check.calls) == (Outcome.SKIPPED, [])
     assert "changed" in record.run.message
+
+
+@virtual_time
+async def test_a_run_that_was_claimed_before_its_job_changed_is_one_of_the_new_definition() -> None:
+    shop = Shop()
+    shop.worker.submit_batch([ticket := shop.ticket(10)])
+    await asyncio.sleep(1)
+    changed = entry(check={"kind": "http", "url": "http://127.0.0.1:9/new"})
+    shop.catalog.replace(View([changed]))
+    await shop.worker.settle()
+
+    record = await shop.runs.get(ticket.id)
+    assert record is not None
+    assert record.run is not None
+    run = record.run
+    assert (run.outcome, run.endpoint, run.generation) == (
+        Outcome.SUCCEEDED,
+        "http://127.0.0.1:9/new",
+        changed.generation,
+    )
+
+
+@virtual_time
+async def test_a_run_that_has_begun_ends_by_the_definition_that_it_began_with() -> None:
+    shop = Shop(Hang(None, seconds=5))
+    old = shop.catalog.get("checkout").generation
+    shop.worker.submit(ticket := shop.ticket())
+    await asyncio.sleep(1)
+    shop.catalog.replace(View([]))
+    await shop.worker.settle()
+
+    record = await shop.runs.get(ticket.id)
+    assert record is not None
+    assert record.run is not None
+    assert (record.run.outcome, record.run.generation) == (Outcome.SUCCEEDED, old)
 
 
 @virtual_time
