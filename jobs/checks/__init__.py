@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from jobs.checks.guard import Guard
 from jobs.checks.port import Call, Check
@@ -11,13 +13,19 @@ from jobs.redaction import Redactor
 from jobs.runs import Observation
 from jobs.targets import Target
 
+if TYPE_CHECKING:
+    from jobs.checks.network import Network
+    from jobs.checks.tls_contexts import TlsContexts
+
 
 class Checks(dict[str, Check]):
     """Every check by its kind; together they are one. Each is made, and its libraries loaded, when it is asked for."""
 
-    def __init__(self, makers: Mapping[str, Callable[[], Check]]) -> None:
+    def __init__(self, makers: Mapping[str, Callable[[], Check]], close: Callable[[], None] = lambda: None) -> None:
+        """`close`: closes what they share, after them."""
         super().__init__()
         self._makers = makers
+        self._close = close
 
     def __missing__(self, kind: str) -> Check:
         """Raises KeyError for a kind that there is none of."""
@@ -37,6 +45,7 @@ class Checks(dict[str, Check]):
         """Close those that were made."""
         for check in self.values():
             await check.aclose()
+        self._close()
 
 
 def build_checks(
@@ -45,9 +54,49 @@ def build_checks(
     """All checks. `guard`: where they may connect to. `user_agent`: how HTTP targets see this program, such as
     `scheduler/1.2.3`."""
 
+    shared = _Shared(guard)
+
     def http() -> Check:
         from jobs.checks.http import HttpCheck
 
         return HttpCheck(secrets, tokens, redactor, guard=guard, user_agent=user_agent)
 
-    return Checks({"http": http})
+    def tcp() -> Check:
+        from jobs.checks.tcp import TcpCheck
+
+        return TcpCheck(secrets, redactor, shared.network, shared.contexts)
+
+    def dns() -> Check:
+        from jobs.checks.dns import DnsCheck
+
+        return DnsCheck(guard)
+
+    def tls() -> Check:
+        from jobs.checks.tls import TlsCheck
+
+        return TlsCheck(shared.network, shared.contexts)
+
+    return Checks({"http": http, "tcp": tcp, "dns": dns, "tls": tls}, shared.close)
+
+
+class _Shared:
+    """What several kinds use, made when the first of them is."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    @cached_property
+    def network(self) -> Network:
+        from jobs.checks.network import Network
+
+        return Network(self._guard)
+
+    @cached_property
+    def contexts(self) -> TlsContexts:
+        from jobs.checks.tls_contexts import TlsContexts
+
+        return TlsContexts()
+
+    def close(self) -> None:
+        if "network" in self.__dict__:
+            self.network.close()

@@ -49,6 +49,8 @@ _OF_STATUS = ("status", "status_not")
 
 def timed_out(phase: Phase | None, endpoint: str, limit_s: float) -> tuple[ErrorClass, str]:
     """The error class and the sentence of an attempt whose deadline passed during `phase` (None: outside of any)."""
+    if endpoint.startswith("dns:"):
+        return ErrorClass.DNS_TIMEOUT, f"No answer to {endpoint} within {seconds(limit_s)}: the name server is silent."
     error, sentence = _TIMED_OUT[phase]
     host, peer = _peer(endpoint)
     return error, sentence.format(host=host, peer=peer, limit=seconds(limit_s))

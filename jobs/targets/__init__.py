@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Discriminator, Tag
 
+from jobs.targets.dns import DnsTarget
 from jobs.targets.heartbeat import HeartbeatTarget
 from jobs.targets.http import (
     IDEMPOTENT_METHODS,
@@ -21,6 +22,8 @@ from jobs.targets.http import (
     Tls,
     unfit_for_header,
 )
+from jobs.targets.tcp import TcpTarget
+from jobs.targets.tls import TlsTarget
 
 
 def kind_of(value: Any) -> Any:
@@ -34,7 +37,11 @@ def kind_of(value: Any) -> Any:
 
 
 Target = Annotated[
-    Annotated[HttpTarget, Tag("http")] | Annotated[HeartbeatTarget, Tag("heartbeat")],
+    Annotated[HttpTarget, Tag("http")]
+    | Annotated[TcpTarget, Tag("tcp")]
+    | Annotated[DnsTarget, Tag("dns")]
+    | Annotated[TlsTarget, Tag("tls")]
+    | Annotated[HeartbeatTarget, Tag("heartbeat")],
     Discriminator(kind_of),
 ]
 """Every kind of target, told apart by `kind`."""
@@ -48,13 +55,16 @@ _FOREIGN = frozenset[str]().union(*(model.model_fields for model in TARGETS.valu
 __all__ = [
     "IDEMPOTENT_METHODS",
     "TARGETS",
+    "DnsTarget",
     "FormBody",
     "HeartbeatTarget",
     "HttpTarget",
     "JsonBody",
     "Target",
+    "TcpTarget",
     "TextBody",
     "Tls",
+    "TlsTarget",
     "kind_of",
     "unfit_for_header",
 ]

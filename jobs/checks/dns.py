@@ -1,0 +1,128 @@
+"""The check of a DNS target: one question to a name server. Made by jobs.checks.
+
+The packets are dnspython's. They are the only ones of checks that do not go through network.py, as UDP has no
+connections; the guard is asked all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import dns.asyncbackend
+import dns.asyncquery
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.resolver
+
+from jobs.checks.fault_sentences import OUT_OF_RESOURCES, Peer, out_of_resources
+from jobs.checks.guard import Guard, TargetDenied
+from jobs.checks.port import Call
+from jobs.runs import ErrorClass, Observation
+from jobs.targets.dns import DnsTarget
+
+_PAYLOAD = 1232
+"""Bytes of an answer that fit into one packet on every way (the figure of DNS flag day 2020)."""
+
+
+class NoServer(Exception):
+    """This machine names no name server."""
+
+
+class DnsCheck:
+    """Observes name servers. `system_server`: gives the address of the one that this machine asks first."""
+
+    def __init__(self, guard: Guard, system_server: Callable[[], str] | None = None) -> None:
+        self._guard = guard
+        self._system_server = system_server or _first_of_system
+
+    async def observe(self, target: DnsTarget, call: Call) -> Observation:
+        """Ask once. An answer with an error, such as NXDOMAIN, is an answer."""
+        clock, server = call.clock, target.server or ""
+        try:
+            if server:
+                self._guard.allowed(server, target.port, [server])
+            clock.enter("first_byte")
+            server = server or await asyncio.to_thread(self._system_server)
+            answer = await _ask(target, server)
+        except Exception as error:
+            explained = _explained(error, Peer(server, target.port), target)
+            if explained is None:
+                raise
+            error_class, message = explained
+            return Observation(clock.stop(), error=error_class, message=message)
+        return Observation(clock.stop(), facts=_facts(target, server, answer))
+
+    async def aclose(self) -> None:
+        """Nothing stays open between two observations."""
+
+
+async def _ask(target: DnsTarget, server: str) -> dns.message.Message:
+    question = dns.message.make_query(target.name, target.type, use_edns=0, payload=_PAYLOAD)
+    backend = dns.asyncbackend.get_backend("asyncio")
+    if target.protocol == "tcp":
+        return await dns.asyncquery.tcp(question, server, port=target.port, backend=backend)
+    answer, _ = await dns.asyncquery.udp_with_fallback(
+        question, server, port=target.port, ignore_unexpected=True, backend=backend
+    )
+    return answer
+
+
+def _facts(target: DnsTarget, server: str, answer: dns.message.Message) -> dict[str, Any]:
+    wanted = dns.rdatatype.from_text(target.type)
+    sets = [one for one in answer.answer if one.rdtype == wanted]
+    return {
+        "rcode": dns.rcode.to_text(answer.rcode()),
+        "answers": sorted(_text(record) for one in sets for record in one),
+        "ttl": min((one.ttl for one in sets), default=None),
+        "authoritative": bool(answer.flags & dns.flags.AA),
+        "server": server,
+    }
+
+
+def _text(record: Any) -> str:
+    """As people write it: names without the dot at their end, texts without quotes."""
+    if record.rdtype == dns.rdatatype.TXT:
+        return b"".join(record.strings).decode("utf-8", "replace")
+    text: str = record.to_text()
+    return text.rstrip(".") if text != "." else text
+
+
+def _explained(error: Exception, peer: Peer, target: DnsTarget) -> tuple[ErrorClass, str] | None:
+    match error:
+        case TargetDenied():
+            return ErrorClass.TARGET_DENIED, f"{error}".rstrip(".") + "."
+        case NoServer():
+            return ErrorClass.INTERNAL_ERROR, f"{error}"
+        case OSError() if error.errno in OUT_OF_RESOURCES:
+            return ErrorClass.INTERNAL_ERROR, out_of_resources(error, peer)
+        case ConnectionRefusedError():
+            return ErrorClass.CONNECTION_REFUSED, f"{peer} refused the question: no name server listens on this port."
+        case OSError():
+            reason = error.strerror or type(error).__name__
+            return ErrorClass.CONNECTION_FAILED, f"No question came to {peer}: {reason}."
+        case EOFError():
+            return ErrorClass.CONNECTION_RESET, f"{peer} closed the connection before its answer was whole."
+        case dns.exception.DNSException():
+            kind = type(error).__name__
+            return (
+                ErrorClass.PROTOCOL_ERROR,
+                f"{peer} answered about {target.name} with something that is no answer of a name server ({kind}).",
+            )
+    return None
+
+
+def _first_of_system() -> str:
+    """Raises NoServer."""
+    try:
+        servers = dns.resolver.Resolver().nameservers
+    except dns.resolver.NoResolverConfiguration:
+        servers = []
+    if not servers:
+        raise NoServer("This machine names no name server (/etc/resolv.conf): say which one by check.server.")
+    return str(servers[0])

@@ -1,0 +1,131 @@
+"""The check of a TCP target: a connection, and what is said on it. Made by jobs.checks."""
+
+from __future__ import annotations
+
+from jobs.checks.clock import PhaseClock
+from jobs.checks.fault_sentences import Peer
+from jobs.checks.faults import explain
+from jobs.checks.network import Connection, Network
+from jobs.checks.port import Call
+from jobs.checks.sessions import certificates_of, session_facts
+from jobs.checks.tls_contexts import TlsContexts
+from jobs.expectations.patterns import TooMuchWork, search
+from jobs.model import SecretRef
+from jobs.ports import Secrets
+from jobs.problems import printable
+from jobs.redaction import Redactor
+from jobs.runs import ErrorClass, Observation
+from jobs.targets.http import Tls
+from jobs.targets.tcp import Receive, Send, StartTls, TcpTarget
+
+
+class Unheard(Exception):
+    """What should come did not; the message says what came instead."""
+
+
+class TcpCheck:
+    """Observes TCP targets, for one event loop. The network and the contexts are shared, and closed by their owner."""
+
+    def __init__(self, secrets: Secrets, redactor: Redactor, network: Network, contexts: TlsContexts) -> None:
+        self._secrets = secrets
+        self._redactor = redactor
+        self._network = network
+        self._contexts = contexts
+
+    async def observe(self, target: TcpTarget, call: Call) -> Observation:
+        """Connect and go through the dialogue; what came is the observation's body."""
+        peer, clock = Peer(target.host, target.port), call.clock
+        heard = bytearray()
+        try:
+            texts = await self._texts(target, clock)
+            tls = await self._contexts.get(target.tls or Tls()) if target.tls or _starts_tls(target) else None
+            at_once = tls if target.secure_at_once else None
+            connection = await self._network.connect(target.host, target.port, clock, at_once)
+        except Exception as error:
+            return self._failed(error, peer, call)
+        talk = _Talk(connection, target.read_limit, heard, self._redactor)
+        try:
+            for line in target.dialogue:
+                match line:
+                    case Send(send=text):
+                        clock.enter("first_byte")
+                        await connection.write((texts[text.secret] if isinstance(text, SecretRef) else text).encode())
+                    case Receive(receive=pattern):
+                        await talk.hear(pattern)
+                    case StartTls() if tls is not None:
+                        clock.enter("tls")
+                        await connection.start_tls(tls, target.host.rstrip("."))
+            session = connection.tls
+            facts = {"connected": True, "remote_address": connection.remote_address, **session_facts(session)}
+            certificates = certificates_of(session)
+        except Exception as error:
+            connection.abort()
+            return self._failed(error, peer, call)
+        except BaseException:
+            connection.abort()
+            raise
+        connection.finish()
+        return Observation(clock.stop(), body=bytes(heard[: target.read_limit]), facts=facts, certificates=certificates)
+
+    async def aclose(self) -> None:
+        """Nothing stays open between two observations."""
+
+    async def _texts(self, target: TcpTarget, clock: PhaseClock) -> dict[str, str]:
+        """The secrets that are sent. Raises SecretUnavailable."""
+        sent = [line.send for line in target.dialogue if isinstance(line, Send)]
+        names = [text.secret for text in sent if isinstance(text, SecretRef)]
+        if names:
+            clock.enter("secrets")
+        texts = {name: await self._secrets.get(name) for name in names}
+        for text in texts.values():
+            self._redactor.add(text)
+        return texts
+
+    def _failed(self, error: Exception, peer: Peer, call: Call) -> Observation:
+        if isinstance(error, Unheard):
+            explained: tuple[ErrorClass, str] | None = (ErrorClass.EXPECTATION_FAILED, f"{peer} {error}.")
+        else:
+            explained = explain(error, call.clock.current, peer)
+        if explained is None:
+            raise error
+        error_class, message = explained
+        return Observation(call.clock.stop(), error=error_class, message=self._redactor.redact(message))
+
+
+def _starts_tls(target: TcpTarget) -> bool:
+    return any(isinstance(line, StartTls) for line in target.dialogue)
+
+
+class _Talk:
+    """What is heard on a connection, kept in `heard`. Reading ends with the piece that reaches the limit."""
+
+    def __init__(self, connection: Connection, limit: int, heard: bytearray, redactor: Redactor) -> None:
+        self._connection = connection
+        self._limit = limit
+        self._heard = heard
+        self._redactor = redactor
+        self._since = 0
+
+    async def hear(self, pattern: str) -> None:
+        """Read until the pattern is found in what came since the last one that was. Raises Unheard, and what reading
+        raises."""
+        while not self._finds(pattern):
+            if len(self._heard) >= self._limit:
+                raise Unheard(f"sent {len(self._heard)} bytes and among them no match of {pattern!r}: {self._shown()}")
+            data = await self._connection.read()
+            if not data:
+                raise Unheard(f"closed the connection before it sent a match of {pattern!r}; it sent {self._shown()}")
+            self._heard += data
+        self._since = len(self._heard)
+
+    def _finds(self, pattern: str) -> bool:
+        text = self._heard[self._since :].decode("utf-8", "replace")
+        try:
+            return search(pattern, text)
+        except TooMuchWork as error:
+            raise Unheard(f"sent a text on which {pattern!r} takes too long: {error}") from None
+
+    def _shown(self) -> str:
+        # Redacted before it is cut: half a secret is not recognised any more.
+        text = self._redactor.redact(self._heard[self._since :].decode("utf-8", "replace"))
+        return f"'{printable(text, 120)}'" if text else "nothing"

@@ -1,0 +1,60 @@
+"""What a DNS check asks: the records of a name, from a server. The check itself is jobs/checks/dns.py."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from jobs.model import Frozen
+from jobs.policies import Timeouts
+from jobs.targets.places import Port, peer_text
+
+RecordType = Literal[
+    "A", "AAAA", "CAA", "CNAME", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SRV", "SVCB", "TXT"
+]
+
+
+def _name(name: str) -> str:
+    labels = name.rstrip(".").split(".")
+    if name != "." and any(not label or len(label.encode()) > 63 for label in labels):
+        raise ValueError(f"{name!r} is no name: its parts have 1 to 63 characters, with dots between")
+    if any(sign.isspace() or sign in "/:@" for sign in name):
+        raise ValueError(f"{name!r} is no name: write it alone, like checkout.internal")
+    return name
+
+
+def _server(server: str) -> str:
+    try:
+        ipaddress.ip_address(server)
+    except ValueError:
+        raise ValueError(f"{server!r} is no address: write that of the name server, like 10.0.0.4") from None
+    return server
+
+
+class DnsTarget(Frozen):
+    """One question to a name server: `server` by its address, or else the first of those that this machine uses.
+
+    By UDP, and again by TCP if the answer does not fit; `protocol: tcp` asks by TCP at once.
+    """
+
+    TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=5.0, run=15.0)
+
+    kind: Literal["dns"]
+    name: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_name)]
+    type: RecordType = "A"
+    server: Annotated[str, AfterValidator(_server)] | None = None
+    port: Port = 53
+    protocol: Literal["udp", "tcp"] = "udp"
+
+    @property
+    def endpoint(self) -> str:
+        """The target for logs and history."""
+        at = f"{peer_text(self.server, self.port)}/" if self.server is not None else "/"
+        return f"dns://{at}{self.name}?type={self.type}"
+
+    @property
+    def idempotent(self) -> bool:
+        """Asking again does no harm."""
+        return True

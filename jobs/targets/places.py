@@ -1,0 +1,31 @@
+"""What the kinds that name a host and a port share. Used by tcp.py, tls.py and dns.py."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+_UNFIT = re.compile(r"[\s/@?#\x00-\x1f\x7f]")
+
+
+def _host(host: str) -> str:
+    if "://" in host or _UNFIT.search(host):
+        raise ValueError(f"{host!r} is no host: write the name or the address alone, like db.internal or 10.1.2.3")
+    if host.startswith("[") or (host.count(":") == 1 and not host.startswith(":")):
+        raise ValueError(f"{host!r} is no host alone: write its port under the key port, and no brackets")
+    return host
+
+
+Host = Annotated[
+    str,
+    Field(min_length=1, max_length=253, description="a name or an address, such as db.internal"),
+    AfterValidator(_host),
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def peer_text(host: str, port: int) -> str:
+    """`db.internal:5432`, `[::1]:5432`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

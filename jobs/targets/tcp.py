@@ -1,0 +1,79 @@
+"""What a TCP check asks: a connection, and what is said on it. The check itself is jobs/checks/tcp.py."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import ByteSize, Discriminator, Field, Tag, model_validator
+
+from jobs.expectations.patterns import Pattern
+from jobs.model import Frozen, TextOrSecret, by_key
+from jobs.policies import Timeouts
+from jobs.targets.http import Tls
+from jobs.targets.places import Host, Port, peer_text
+
+MOST_LINES = 50
+
+
+class Send(Frozen):
+    """A text that is sent as it is: write a line's end yourself, as in "PING\\r\\n"."""
+
+    send: TextOrSecret
+
+
+class Receive(Frozen):
+    """Reading goes on until this regular expression is found in what arrives after the line before."""
+
+    receive: Pattern
+
+
+class StartTls(Frozen):
+    """TLS from here on, as after STARTTLS."""
+
+    starttls: Literal[True]
+
+
+Line = Annotated[
+    Annotated[Send, Tag("send")] | Annotated[Receive, Tag("receive")] | Annotated[StartTls, Tag("starttls")],
+    Discriminator(by_key("send", "receive", "starttls")),
+]
+
+
+class TcpTarget(Frozen):
+    """A connection to a port that must be accepted; then the dialogue, line by line.
+
+    `tls`: how the certificate is checked. With it the handshake comes first, or at the `starttls` of the dialogue.
+    `read_limit`: bytes that are kept while a `receive` is looked for. What is sent counts as harmless to repeat: for
+    what is not, say `retry: {attempts: 1}`.
+    """
+
+    TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=5.0, run=15.0)
+
+    kind: Literal["tcp"]
+    host: Host
+    port: Port
+    tls: Tls | None = None
+    dialogue: Annotated[tuple[Line, ...], Field(max_length=MOST_LINES)] = ()
+    read_limit: ByteSize = Field(default=ByteSize(16 * 1024), ge=1, le=64 * 1024)
+
+    @model_validator(mode="after")
+    def _one_handshake(self) -> Self:
+        handshakes = sum(isinstance(line, StartTls) for line in self.dialogue)
+        if handshakes > 1:
+            raise ValueError("dialogue starts TLS twice: a connection has one handshake")
+        return self
+
+    @property
+    def secure_at_once(self) -> bool:
+        """Whether the connection begins with the handshake: with `tls`, unless the dialogue starts it."""
+        return self.tls is not None and not any(isinstance(line, StartTls) for line in self.dialogue)
+
+    @property
+    def endpoint(self) -> str:
+        """The target for logs and history."""
+        return f"tcp://{peer_text(self.host, self.port)}"
+
+    @property
+    def idempotent(self) -> bool:
+        """Asking again does no harm."""
+        return True

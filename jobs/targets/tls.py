@@ -1,0 +1,39 @@
+"""What a TLS check asks: a handshake, and the certificates in it. The check itself is jobs/checks/tls.py."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from jobs.model import Frozen
+from jobs.policies import Timeouts
+from jobs.targets.http import Tls
+from jobs.targets.places import Host, Port, peer_text
+
+
+class TlsTarget(Frozen):
+    """A handshake with a port, nothing more.
+
+    The certificate must be valid for `server_name` (the host if it is not said), by an authority that is trusted.
+    `minimum_version`: what the session must have at least.
+    """
+
+    TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=10.0, run=30.0)
+
+    kind: Literal["tls"]
+    host: Host
+    port: Port = 443
+    server_name: Host | None = None
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    tls: Tls = Field(default_factory=Tls)
+
+    @property
+    def endpoint(self) -> str:
+        """The target for logs and history."""
+        return f"tls://{peer_text(self.host, self.port)}"
+
+    @property
+    def idempotent(self) -> bool:
+        """Asking again does no harm."""
+        return True

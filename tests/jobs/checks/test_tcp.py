@@ -1,0 +1,140 @@
+"""The TCP check connects, and goes through its dialogue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from jobs.checks.clock import PhaseClock
+from jobs.checks.guard import Guard, Rules
+from jobs.checks.network import Network
+from jobs.checks.port import Call
+from jobs.checks.tcp import TcpCheck
+from jobs.checks.tls_contexts import TlsContexts
+from jobs.redaction import Redactor
+from jobs.runs import ErrorClass, Observation
+from jobs.targets.tcp import TcpTarget
+from tests.jobs.checks.asking import MemorySecrets
+from tests.parts.bad_servers import refused_port
+from tests.parts.tls import ca_file, server_context
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(talk: Talk) -> AsyncIterator[int]:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await talk(reader, writer)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def ask(port: int, *dialogue: dict[str, Any], guard: Guard | None = None, **target: Any) -> Observation:
+    network = Network() if guard is None else Network(guard)
+    check = TcpCheck(MemorySecrets({"word": "open-sesame"}), Redactor(), network, TlsContexts())
+    known = {"kind": "tcp", "host": "127.0.0.1", "port": port, "dialogue": dialogue}
+    return await check.observe(TcpTarget.model_validate({**known, **target}), Call("j@1", 1, PhaseClock()))
+
+
+async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def mail(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"220 mail.test ready\r\n")
+    while line := await reader.readline():
+        if line == b"STARTTLS\r\n":
+            writer.write(b"220 go ahead\r\n")
+            await writer.start_tls(server_context("good"))
+        else:
+            writer.write(b"250 heard " + line)
+
+
+async def test_a_port_that_accepts_is_enough() -> None:
+    async with serving(silent) as port:
+        seen = await ask(port)
+    assert seen.error is None
+    assert seen.facts == {"connected": True, "remote_address": "127.0.0.1"}
+    assert seen.phases.connect_ms is not None
+
+
+async def test_a_dialogue_is_gone_through_line_by_line() -> None:
+    async with serving(mail) as port:
+        seen = await ask(port, {"receive": "^220 "}, {"send": "EHLO probe\r\n"}, {"receive": "heard EHLO"})
+    assert seen.error is None
+    assert seen.body.startswith(b"220 mail.test ready\r\n250 heard EHLO")
+
+
+async def test_a_dialogue_may_start_tls() -> None:
+    async with serving(mail) as port:
+        seen = await ask(
+            port,
+            {"receive": "^220 "},
+            {"send": "STARTTLS\r\n"},
+            {"receive": "go ahead"},
+            {"starttls": True},
+            {"send": "EHLO again\r\n"},
+            {"receive": "again"},
+            tls={"ca_file": ca_file()},
+        )
+    assert seen.error is None, seen.message
+    assert seen.facts["tls_version"] == "TLSv1.3"
+    assert seen.certificates
+
+
+async def test_what_came_instead_is_told() -> None:
+    async with serving(mail) as port:
+        seen = await ask(port, {"receive": "^220 "}, {"send": "QUIT\r\n"}, {"receive": "nothing of it"}, read_limit=36)
+    assert seen.error is ErrorClass.EXPECTATION_FAILED
+    assert "no match of 'nothing of it'" in seen.message
+    assert "250 heard QUIT" in seen.message
+
+
+async def test_an_end_before_the_match_is_told() -> None:
+    async def curt(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"busy\r\n")
+
+    async with serving(curt) as port:
+        seen = await ask(port, {"receive": "^220"})
+    assert "closed the connection before it sent a match of '^220'; it sent 'busy" in seen.message
+
+
+async def test_a_secret_that_is_sent_is_not_told() -> None:
+    async with serving(mail) as port:
+        seen = await ask(
+            port, {"receive": "220"}, {"send": {"secret": "word"}}, {"send": "\n"}, {"receive": "xxx"}, read_limit=40
+        )
+    assert "open-sesame" not in seen.message
+    assert "***" in seen.message
+
+
+async def test_a_closed_port_refuses() -> None:
+    async with refused_port() as port:
+        seen = await ask(port.port)
+    assert seen.error is ErrorClass.CONNECTION_REFUSED
+
+
+async def test_the_guard_is_asked() -> None:
+    async with serving(silent) as port:
+        seen = await ask(port, guard=Guard(Rules()))
+    assert seen.error is ErrorClass.TARGET_DENIED
+
+
+async def test_silence_lasts_until_the_deadline() -> None:
+    async with serving(silent) as port:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await ask(port, {"receive": "220"})
