@@ -10,9 +10,10 @@ import asyncio
 import json
 import socket
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -312,12 +313,13 @@ _ANSWERS: Mapping[str, list[str] | int] = {
 
 
 _look_up = socket.getaddrinfo
+_over = threading.Event()
 
 
 def resolve(host: str, port: int, **_: Any) -> list[Any]:
     """What the DNS of the zoo answers, in the place of socket.getaddrinfo."""
     if host == "slow.zoo":
-        time.sleep(2)
+        _over.wait(60)
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
     if host not in _ANSWERS and not host.encode("idna").endswith(b".zoo"):
         return _look_up(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
@@ -362,6 +364,14 @@ class Zoo:
         return sum(1 for each in connections if each.raddr and each.raddr.port in self.ports)
 
 
+@asynccontextmanager
+async def open_runner() -> AsyncIterator[Runner]:
+    redactor = Redactor()
+    checks = build_checks(MemorySecrets(), MemoryTokens(), redactor, guard=LOCAL)
+    yield Runner(checks, Circuits(MemoryStates()), Heard(), SystemClock(), redactor)
+    await checks.aclose()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def zoo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Zoo]:
     folder = tmp_path_factory.mktemp("zoo")
@@ -377,10 +387,8 @@ async def zoo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Zoo]:
                 ports.add(int(server.url.rpartition(":")[2]))
         file = Path(folder) / "zoo.json"
         file.write_text(json.dumps({"jobs": jobs}))
-        redactor = Redactor()
-        checks = build_checks(MemorySecrets(), MemoryTokens(), redactor, guard=LOCAL)
-        stack.push_async_callback(checks.aclose)
-        runner = Runner(checks, Circuits(MemoryStates()), Heard(), SystemClock(), redactor)
+        runner = await stack.enter_async_context(open_runner())
+        stack.callback(_over.set)
         yield Zoo(JobFileReader(folder).read(file).jobs, runner, frozenset(ports))
 
 
@@ -423,6 +431,18 @@ async def test_the_message_is_short_and_fit_for_a_terminal(exhibit: Exhibit, vis
 
 async def test_all_of_them_together_take_a_few_seconds(visited: Visit) -> None:
     assert visited.took < 8
+
+
+async def test_a_server_is_as_bad_where_connections_are_kept(zoo: Zoo, visited: Visit) -> None:
+    async with open_runner() as runner:
+        keeping = Zoo({name_of(each): kept(zoo.jobs[name_of(each)]) for each in ZOO}, runner, zoo.ports)
+        for runs in (await keeping.visit(), await keeping.visit()):
+            errors = {name: run.error for name, run in runs.items()}
+            assert errors == {name: visited.runs[name].error for name in errors}
+
+
+def kept(job: JobDefinition) -> JobDefinition:
+    return job.model_copy(update={"check": job.check.model_copy(update={"connection": "kept"})})
 
 
 async def test_nothing_grows_with_the_number_of_visits(zoo: Zoo, visited: Visit) -> None:
