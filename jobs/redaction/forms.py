@@ -16,6 +16,12 @@ SHORTEST = 4
 _SHORTEST_LINE = 8
 """Characters of a line that is looked for without the others of its secret."""
 
+_LONGEST_LINE, _PIECE, _MOST_OF_A_LINE = 128, 64, 4096
+"""Characters of a line that is looked for as a whole; of the pieces of a longer one; of these together."""
+
+_LONGEST_WHOLE = 2048
+"""Characters of a value that is looked for as a whole in every form. Of longer ones the pieces have to do."""
+
 _SHORTEST_PIECE = 16
 """Characters of a line of wrapped Base64."""
 
@@ -40,35 +46,47 @@ class Forms:
 def forms_of(value: str) -> Forms:
     """Every form of the value, none of them shorter than SHORTEST.
 
-    As it is and backwards; URL-encoded in the ways of several programs; escaped as in JSON, HTML and Python; hex;
-    Base64 of both kinds, alone or within something longer. Of a value of several lines also each line.
+    As it is and backwards; URL-encoded in the ways of several programs, once or twice; escaped as in JSON, HTML and
+    Python; hex; Base64 of both kinds, alone or within something longer. Of a value of several lines also each line, and
+    of a long one each piece: what is shown of a long text may end within it.
     """
     plain: set[str] = set()
     inside: set[str] = set()
     for text in _texts(value):
-        plain |= _escaped(text)
-        plain.add(text[::-1])
+        if len(text) > _LONGEST_WHOLE:
+            plain.update((text, *_wrapped(text.encode("utf-8", "replace"))))
+            continue
+        _add(text, plain, inside)
         # A query or a form that has it URL-encoded may be encoded once more, with all that stands around it.
-        for sent in {text, quote(text, "", errors="replace"), quote_plus(text, errors="replace")}:
-            raw = sent.encode("utf-8", "replace")
+        for sent in {quote(text, "", errors="replace"), quote_plus(text, errors="replace")} - {text}:
             plain |= _url_encoded(sent)
-            plain.update((raw.hex(), raw.hex().upper()))
-            inner = set(_inside_base64(raw))
-            inside |= inner
-            for each in inner:
-                plain |= _url_encoded(each) - {each}
-            plain.update(_wrapped(raw))
-    for line in _lines(value):
-        plain |= _escaped(line)
-        plain.add(line[::-1])
+            _add_encoded(sent, plain, inside)
+        plain.update(_wrapped(text.encode("utf-8", "replace")))
+    for piece in _pieces(value):
+        _add(piece, plain, inside)
     return Forms(*(frozenset(form for form in forms if len(form) >= SHORTEST) for forms in (plain, inside)))
+
+
+def _add(text: str, plain: set[str], inside: set[str]) -> None:
+    plain |= _escaped(text)
+    plain.add(text[::-1])
+    _add_encoded(text, plain, inside)
+
+
+def _add_encoded(text: str, plain: set[str], inside: set[str]) -> None:
+    raw = text.encode("utf-8", "replace")
+    plain.update((raw.hex(), raw.hex().upper()))
+    for each in set(_inside_base64(raw)):
+        inside.add(each)
+        if not each.isalnum():
+            plain |= _url_encoded(each) - {each}
 
 
 def _texts(value: str) -> Iterator[str]:
     """The value, and what it is with other line ends, or none."""
     yield value
     bare = value.strip()
-    if len(bare) >= SHORTEST:
+    if bare != value and len(bare) >= SHORTEST:
         yield bare
     if not value.isascii():
         # As programs read it that take UTF-8 for Latin-1, and those that leave out what is not ASCII.
@@ -81,11 +99,18 @@ def _texts(value: str) -> Iterator[str]:
         yield "".join(line for line in lines if not _is_armour(line))
 
 
-def _lines(value: str) -> Iterator[str]:
-    """The lines of a value of several, without those that every PEM file has."""
+def _pieces(value: str) -> Iterator[str]:
+    """The lines of a value of several, without those that every PEM file has; long ones in pieces."""
     lines = [line.strip() for line in value.splitlines()]
-    if len(lines) > 1:
-        yield from (line for line in lines if len(line) >= _SHORTEST_LINE and not _is_armour(line))
+    if len(lines) < 2 and len(value) <= _LONGEST_LINE:
+        return
+    for line in lines:
+        if _is_armour(line):
+            continue
+        width = len(line) if len(line) <= _LONGEST_LINE else _PIECE
+        for at in range(0, min(len(line), _MOST_OF_A_LINE), width or 1):
+            if len(piece := line[at : at + width]) >= _SHORTEST_LINE:
+                yield piece
 
 
 def _is_armour(line: str) -> bool:
