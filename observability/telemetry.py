@@ -95,7 +95,7 @@ class Telemetry:
         self._tell(names.SERVICE_STOPPED, "scheduler stopped", {names.HOST: host})
 
     def watchdog(self, part: str, message: str, *, well: bool) -> None:
-        """A part of health, `jobs` or `queue`, is no longer well, or is well again."""
+        """A part of health (`jobs`, `queue`, `secrets`) is no longer well, or is well again."""
         self._tell(names.WATCHDOG, message, {names.PART: part}, logging.INFO if well else logging.WARNING)
 
     def gauges(self, values: Mapping[str, float]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from jobs.running.circuits import Circuits
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from config.secrets import SecretChain
     from config.settings import Settings
     from observability.telemetry import Telemetry
+
+
+NEWS_PATIENCE = 1.0
+"""Seconds for the store to tell of secrets: a store that hangs is no trouble of theirs."""
 
 
 def store_health(store: Store) -> Probe:
@@ -82,7 +88,9 @@ def secrets_health(secret_values: SecretChain, identity: Identity, watch: Secret
         unresolved = await secret_values.unresolved()
         if unresolved:
             return (PartHealth("secrets", Status.DOWN, " ".join(unresolved)),)
-        await watch.look()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NEWS_PATIENCE):
+                await watch.look()
         troubles = [*map(_trouble_text, (*secret_values.health(), *identity.health())), *watch.expiring()]
         if troubles:
             return (PartHealth("secrets", Status.DEGRADED, "; ".join(troubles)),)

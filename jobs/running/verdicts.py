@@ -6,6 +6,7 @@ Called by execution.py, and by the worker for tickets that it does not hand to t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,8 @@ def attempt_of(
     if all(failure.severity is Severity.DEGRADED for failure in failures):
         message = redactor.redact(degraded(failures))
         return Attempt(number, started_at, seen.phases, seen.status, None, message, failures)
-    error, message = unmet(seen, failures)
+    # The reason is shortened, and a secret cut in two would not be found any more.
+    error, message = unmet(replace(seen, reason=redactor.redact(seen.reason)), failures)
     return Attempt(number, started_at, seen.phases, seen.status, error, redactor.redact(message), failures)
 
 

@@ -91,3 +91,24 @@ async def test_a_rotation_in_vault_and_target_fails_no_run(tmp_path: Path, targe
     }
     assert vault.calls("checkout-token") == 3
     assert "-token" not in log.replace("checkout-token", "")
+
+
+async def test_a_new_version_is_used_without_a_refusal_once_somebody_says_so(
+    tmp_path: Path, target: GuardedTarget
+) -> None:
+    async with KeyVaultServer() as vault, ManagedIdentityServer() as identity:
+        vault.set("checkout-token", "first-token")
+        target.token = "first-token"
+        jobs = {"checkout": {key: each for key, each in job(f"{target.url}/", 0).items() if key != "schedule"}}
+        env = {**identity.environ, "SCHEDULER_KEY_VAULT_URL": vault.url, "SSL_CERT_FILE": ca_file()}
+        async with embedded(tmp_path, jobs, **env) as host:
+            await host.run("checkout")
+            vault.set("checkout-token", "second-token")
+            target.token = "second-token"
+            told = (await host.client.post("/api/secrets/checkout-token/refresh")).json()
+            run = await host.run("checkout")
+            listed = (await host.get("/api/secrets"))["secrets"]
+
+    assert (run["outcome"], run["attempt_count"]) == ("succeeded", 1)
+    assert (told["source"], told["trouble"], told["jobs"]) == (vault.url, "", ["checkout"])
+    assert listed == [told]

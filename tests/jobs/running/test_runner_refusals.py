@@ -110,3 +110,9 @@ async def test_a_vault_that_does_not_answer_does_not_hold_the_run_up(monkeypatch
     made = await run(of)
     assert len(made.attempts) == 1
     assert made.message.endswith("(401); whether they were changed could not be found out in time.")
+
+
+async def test_a_secret_at_the_end_of_a_long_reason_is_not_shown_in_part() -> None:
+    stage = Stage(answer(500, reason="x" * 80 + " canary-of-the-vault"))
+    stage.redactor.add("canary-of-the-vault")
+    assert "canary" not in (await stage.run()).message
