@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,7 @@ class Exhibit:
     job: Mapping[str, Any] = field(default_factory=dict)
     url: str = "{url}"
     check: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "http"
 
     @property
     def outcome(self) -> str:
@@ -269,6 +270,15 @@ SESSIONS = [
         "resets in the handshake", bad.reset_on_connect, "tls_failure", "handshake", url="https://127.0.0.1:{port}"
     ),
 ]
+
+
+def by_handshake(exhibit: Exhibit) -> Exhibit:
+    """The same server, asked by a check of kind tls."""
+    return replace(exhibit, name=f"{exhibit.name} by handshake", kind="tls")
+
+
+_AFTER_THE_HANDSHAKE = {"wants a certificate", "HTTP/2 alone behind TLS"}
+HANDSHAKES = [by_handshake(each) for each in (*CERTIFICATES, *SESSIONS) if each.name not in _AFTER_THE_HANDSHAKE]
 NAMES = [
     named("unknown name", "unknown.zoo", "dns_failure", "DNS knows no address of unknown.zoo"),
     named("no address of the kind", "empty.zoo", "dns_failure", "DNS knows no address of empty.zoo"),
@@ -294,6 +304,7 @@ ZOO = [
     *OTHERS,
     *CERTIFICATES,
     *SESSIONS,
+    *HANDSHAKES,
     *NAMES,
 ]
 SAME = [Exhibit(case.name, case.server, case.error, (), case.job) for case in CASES]
@@ -337,7 +348,11 @@ def name_of(exhibit: Exhibit) -> str:
 def written(exhibit: Exhibit, url: str) -> dict[str, Any]:
     """The exhibit's job as it stands in a job file."""
     port = url.rpartition(":")[2]
-    check = {"url": exhibit.url.format(url=url, port=port), "tls": {"ca_file": ca_file()}, **exhibit.check}
+    check: dict[str, Any] = {"kind": exhibit.kind, "tls": {"ca_file": ca_file()}, **exhibit.check}
+    if exhibit.kind == "http":
+        check["url"] = exhibit.url.format(url=url, port=port)
+    else:
+        check |= {"host": "127.0.0.1", "port": int(port)}
     return {"retry": {"attempts": 1}, "timeout": LONG, **exhibit.job, "check": check}
 
 
@@ -435,7 +450,9 @@ async def test_all_of_them_together_take_a_few_seconds(visited: Visit) -> None:
 
 async def test_a_server_is_as_bad_where_connections_are_kept(zoo: Zoo, visited: Visit) -> None:
     async with open_runner() as runner:
-        keeping = Zoo({name_of(each): kept(zoo.jobs[name_of(each)]) for each in ZOO}, runner, zoo.ports)
+        keeping = Zoo(
+            {name_of(each): kept(zoo.jobs[name_of(each)]) for each in ZOO if each.kind == "http"}, runner, zoo.ports
+        )
         for runs in (await keeping.visit(), await keeping.visit()):
             errors = {name: run.error for name, run in runs.items()}
             assert errors == {name: visited.runs[name].error for name in errors}

@@ -10,10 +10,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from jobs.checks import build_checks
+from jobs.checks.clock import PhaseClock
 from jobs.checks.guard import Guard, Rules, TargetDenied
+from jobs.checks.port import Call
+from jobs.definition import JobDefinition
+from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation
 from jobs.targets import HttpTarget as HttpTargetModel
-from tests.jobs.checks.asking import asking
+from tests.jobs.checks.asking import MemorySecrets, MemoryTokens, asking
 from tests.parts.bad_servers import endless_body
 from tests.parts.http_target import HttpTarget
 from tests.parts.network_guard import NetworkGuard
@@ -367,6 +372,37 @@ async def test_where_tokens_are_handed_out_is_never_asked(host: str, endpoint: s
 async def test_other_ports_beside_the_identity_endpoint_may_be_asked(target: HttpTarget) -> None:
     guard = naming("127.0.0.0/8", identity_endpoints=("http://localhost:1/token", "http://[", ""))
     assert (await seen_by(guard, target.url)).status == 200
+
+
+# --- kinds other than http ---
+
+
+@pytest.mark.parametrize("host", ["127.1", "0x7f000001", "::1", "::ffff:10.0.0.5", "169.254.169.254", "2852039166"])
+@pytest.mark.parametrize("kind", ["tcp", "tls"])
+async def test_every_kind_that_names_a_host_asks_the_guard(kind: str, host: str, network_guard: NetworkGuard) -> None:
+    seen = await seen_by_kind(PRODUCTION, {"kind": kind, "host": host, "port": 443})
+    assert seen.error is ErrorClass.TARGET_DENIED
+    assert network_guard.connects == []
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1", "::1", "10.0.0.4", "169.254.169.254", "168.63.129.16", "fe80::1"])
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+async def test_a_name_server_is_asked_only_where_the_guard_allows_it(
+    protocol: str, server: str, network_guard: NetworkGuard
+) -> None:
+    target = {"kind": "dns", "name": "checkout.internal", "server": server, "protocol": protocol}
+    seen = await seen_by_kind(PRODUCTION, target)
+    assert seen.error is ErrorClass.TARGET_DENIED
+    assert network_guard.connects == []
+
+
+async def seen_by_kind(guard: Guard, target: dict[str, Any]) -> Observation:
+    job = JobDefinition.model_validate({"name": "checkout", "check": target})
+    checks = build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=guard)
+    try:
+        return await checks.observe(job.check, Call("checkout@1", 1, PhaseClock()))
+    finally:
+        await checks.aclose()
 
 
 # --- the size of an answer ---
