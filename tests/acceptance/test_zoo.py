@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 import pytest
 import pytest_asyncio
+import uvloop
 
 from config.job_files import JobFileReader
 from jobs.checks import build_checks
@@ -324,13 +325,12 @@ _ANSWERS: Mapping[str, list[str] | int] = {
 
 
 _look_up = socket.getaddrinfo
-_over = threading.Event()
 
 
-def resolve(host: str, port: int, **_: Any) -> list[Any]:
-    """What the DNS of the zoo answers, in the place of socket.getaddrinfo."""
+def resolve(over: threading.Event, host: str, port: int, **_: Any) -> list[Any]:
+    """What the DNS of the zoo answers, in the place of socket.getaddrinfo. `over`: until then it is slow."""
     if host == "slow.zoo":
-        _over.wait(60)
+        over.wait(60)
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
     if host not in _ANSWERS and not host.encode("idna").endswith(b".zoo"):
         return _look_up(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
@@ -387,12 +387,11 @@ async def open_runner() -> AsyncIterator[Runner]:
     await checks.aclose()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def zoo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Zoo]:
-    folder = tmp_path_factory.mktemp("zoo")
+@asynccontextmanager
+async def open_zoo(folder: Path) -> AsyncIterator[Zoo]:
     async with AsyncExitStack() as stack:
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr(socket, "getaddrinfo", resolve)
+        patch, over = stack.enter_context(pytest.MonkeyPatch.context()), threading.Event()
+        patch.setattr(socket, "getaddrinfo", partial(resolve, over))
         jobs: dict[str, Any] = {}
         ports: set[int] = set()
         for exhibit in (*ZOO, *SAME):
@@ -400,11 +399,17 @@ async def zoo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Zoo]:
             jobs[name_of(exhibit)] = written(exhibit, server.url)
             if not isinstance(server, bad.ReservedPort):  # that one fills its own queue
                 ports.add(int(server.url.rpartition(":")[2]))
-        file = Path(folder) / "zoo.json"
+        file = folder / "zoo.json"
         file.write_text(json.dumps({"jobs": jobs}))
         runner = await stack.enter_async_context(open_runner())
-        stack.callback(_over.set)
+        stack.callback(over.set)
         yield Zoo(JobFileReader(folder).read(file).jobs, runner, frozenset(ports))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def zoo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Zoo]:
+    async with open_zoo(tmp_path_factory.mktemp("zoo")) as zoo:
+        yield zoo
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -456,6 +461,22 @@ async def test_a_server_is_as_bad_where_connections_are_kept(zoo: Zoo, visited: 
         for runs in (await keeping.visit(), await keeping.visit()):
             errors = {name: run.error for name, run in runs.items()}
             assert errors == {name: visited.runs[name].error for name in errors}
+
+
+async def test_a_server_is_as_bad_on_uvloop(tmp_path: Path, visited: Visit) -> None:
+    """The loop of the embedded host, which reports resets, alerts and ends in ways of its own."""
+
+    async def visit() -> Mapping[str, Run]:
+        async with open_zoo(tmp_path) as zoo:
+            return await zoo.visit(*map(name_of, ZOO))
+
+    def on_uvloop() -> Mapping[str, Run]:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(visit())
+
+    runs = await asyncio.to_thread(on_uvloop)
+    errors = {name: run.error for name, run in runs.items()}
+    assert errors == {name: visited.runs[name].error for name in errors}
 
 
 def kept(job: JobDefinition) -> JobDefinition:
