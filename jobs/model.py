@@ -28,21 +28,28 @@ class SecretRef(Frozen):
 
 def secret_names(value: object) -> frozenset[str]:
     """The secrets that a model refers to, wherever they stand in it."""
-    match value:
-        case SecretRef(secret=name):
-            return frozenset((name,))
-        case BaseModel():
-            inner: Iterable[object] = vars(value).values()
-        case Mapping():
-            inner = value.values()
-        case tuple() | list() | frozenset():
-            inner = value
-        case _:
-            return _NO_NAMES
-    return _NO_NAMES.union(*map(secret_names, inner))
+    found: set[str] = set()
+    _add_secret_names(value, found)
+    return frozenset(found)
 
 
-_NO_NAMES: frozenset[str] = frozenset()
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+"""What most of a model is; left out first, as a catalog may have ten thousand of them."""
+
+
+def _add_secret_names(value: object, found: set[str]) -> None:
+    inner: Iterable[object] = ()
+    if isinstance(value, SecretRef):
+        found.add(value.secret)
+    elif isinstance(value, BaseModel):
+        inner = vars(value).values()
+    elif isinstance(value, (tuple, list, frozenset)):
+        inner = value
+    elif isinstance(value, Mapping):
+        inner = value.values()
+    for each in inner:
+        if type(each) not in _PLAIN:
+            _add_secret_names(each, found)
 
 
 def _text_or_secret(value: object) -> str:

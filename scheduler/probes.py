@@ -91,7 +91,9 @@ def secrets_health(secret_values: SecretChain, identity: Identity, watch: Secret
         with suppress(TimeoutError):
             async with asyncio.timeout(NEWS_PATIENCE):
                 await watch.look()
-        troubles = [*map(_trouble_text, (*secret_values.health(), *identity.health())), *watch.expiring()]
+        # Of a job that is gone the last failure would stay for ever.
+        used = [trouble for trouble in secret_values.health() if watch.is_used(trouble.name)]
+        troubles = [*map(_trouble_text, (*used, *identity.health())), *watch.expiring()]
         if troubles:
             return (PartHealth("secrets", Status.DEGRADED, "; ".join(troubles)),)
         return (PartHealth("secrets", Status.OK),)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from jobs.definition import JobDefinition
 from jobs.errors import SecretUnavailable
 from jobs.model import secret_names
 from jobs.ports import Clock
@@ -86,6 +87,8 @@ class SecretWatch:
         self._clock = clock
         self._known = News()
         self._looked_at = float("-inf")
+        # By the definition's id, and with it, so that the id stays its own: to read 10,000 of them takes a while.
+        self._read: dict[int, tuple[JobDefinition, frozenset[str]]] = {}
 
     async def look(self) -> None:
         """Hear of new versions, unless that was done a moment ago. A store that is away is no trouble of a secret."""
@@ -132,10 +135,14 @@ class SecretWatch:
         used = self._used()
         return [expiry_sentence(name, each) for name, each in sorted(self._known.expiring.items()) if name in used]
 
+    def is_used(self, name: str) -> bool:
+        """Whether a job uses this secret now."""
+        return plain_name(name) in self._used()
+
     async def views(self, *, read: bool = False) -> Sequence[SecretView]:
         """Every secret that jobs use, by name. `read`: read each of them first, as an attempt would."""
         await self.look()
-        names = _names(self._catalog)
+        names = self._names()
         troubles = {trouble.name: trouble.message for trouble in self._kept.health()}
         if read:
             troubles = dict(zip(names, await asyncio.gather(*map(self._try, names)), strict=True))
@@ -143,11 +150,11 @@ class SecretWatch:
 
     async def view(self, name: str) -> SecretView | None:
         """One of them, read as an attempt would; None if no job uses it."""
-        found = next((each for each in _names(self._catalog) if plain_name(each) == plain_name(name)), None)
+        found = next((each for each in self._names() if plain_name(each) == plain_name(name)), None)
         if found is None:
             return None
         trouble = await self._try(found)
-        return self._view(found, tuple(_names(self._catalog)[found]), trouble)
+        return self._view(found, tuple(self._names()[found]), trouble)
 
     async def _try(self, name: str) -> str:
         try:
@@ -174,7 +181,19 @@ class SecretWatch:
         self._known = news
 
     def _used(self) -> frozenset[str]:
-        return frozenset(map(plain_name, _names(self._catalog)))
+        return frozenset(map(plain_name, self._names()))
+
+    def _names(self) -> Mapping[str, list[str]]:
+        """The secrets that the checks of all jobs use, and by which jobs each is used."""
+        read, found = self._read, dict[str, list[str]]()
+        self._read = {}
+        for entry in self._catalog:
+            job = entry.job
+            _, names = known = read.get(id(job)) or (job, secret_names(job.check))
+            self._read[id(job)] = known
+            for name in names:
+                found.setdefault(name, []).append(job.name)
+        return found
 
 
 def plain_name(name: str) -> str:
@@ -187,12 +206,3 @@ def expiry_sentence(name: str, expiry: Expiry) -> str:
     verb = "has expired" if expiry.past else "expires"
     date = "" if expiry.at is None else f" on {expiry.at:%Y-%m-%d %H:%M:%S}Z"
     return f"the secret {name} {verb}{date or ('' if expiry.past else ' soon')}: add a new version to the vault"
-
-
-def _names(catalog: Catalog) -> Mapping[str, list[str]]:
-    """The secrets of all jobs, and by which each is used."""
-    found: dict[str, list[str]] = {}
-    for entry in catalog:
-        for name in secret_names(entry.job):
-            found.setdefault(name, []).append(entry.job.name)
-    return found

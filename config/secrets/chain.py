@@ -68,8 +68,10 @@ class SecretChain:
         self._files = files
         self._vault = vault
         self._redactor = redactor
+        self._clock = clock
         self._started_at = clock.now()
         self._origins: dict[str, Origin] = {}
+        self._nowhere: dict[str, Trouble] = {}
 
     async def get(self, name: str) -> str:
         """The value now, registered with the redactor.
@@ -103,8 +105,9 @@ class SecretChain:
 
     def health(self) -> tuple[Trouble, ...]:
         """The secrets that could not be had when last asked for; with `stale` their kept value is used."""
-        troubles = self._files.troubles() if self._files is not None else ()
-        return troubles + (self._vault.troubles() if self._vault is not None else ())
+        files = self._files.troubles() if self._files is not None else ()
+        vault = self._vault.troubles() if self._vault is not None else ()
+        return (*self._nowhere.values(), *files, *vault)
 
     async def unresolved(self) -> tuple[str, ...]:
         """A sentence about each mounted file that holds the text of a Key Vault reference: the app is not ready."""
@@ -126,8 +129,17 @@ class SecretChain:
             value = await self._from_files(name, now=refused is not None)
         if value is None:
             value = await self._from_vault(name, refused)
+        if self._nowhere:
+            self._nowhere.pop(name, None)
         self._redactor.add(value)
         return value
+
+    def _missing(self, name: str, sentence: str) -> SecretUnavailable:
+        """What neither files nor vault know of, so that health does."""
+        before = self._nowhere.get(name)
+        since = self._clock.now() if before is None else before.since
+        self._nowhere[name] = Trouble(name, since, sentence, stale=False)
+        return SecretUnavailable(sentence)
 
     def _from_environment(self, name: str) -> str | None:
         variable = variable_of(name)
@@ -135,7 +147,7 @@ class SecretChain:
         if not value:
             return None
         if is_unresolved(value):
-            raise SecretUnavailable(f"secret {name}: {unresolved_sentence(variable)}")
+            raise self._missing(name, f"secret {name}: {unresolved_sentence(variable)}")
         self._origins[name] = Origin(f"the variable {variable}", self._started_at)
         return value
 
@@ -148,7 +160,7 @@ class SecretChain:
 
     async def _from_vault(self, name: str, refused: str | None) -> str:
         if self._vault is None:
-            raise SecretUnavailable(self._nowhere(name))
+            raise self._missing(name, self._nowhere_sentence(name))
         if refused is not None:
             await self._vault.another_than(name, refused)
         value = await self._vault.get(name)
@@ -156,7 +168,7 @@ class SecretChain:
             self._origins[name] = Origin(self._vault.url, at)
         return value
 
-    def _nowhere(self, name: str) -> str:
+    def _nowhere_sentence(self, name: str) -> str:
         variable = variable_of(name)
         if self._files is None:
             return (

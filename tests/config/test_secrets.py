@@ -257,3 +257,14 @@ async def test_a_secret_with_a_new_version_is_read_at_the_next_use(chain: Chain,
     vault.set("checkout-token", "new-value")
     secrets.drop("Checkout-Token")
     assert await secrets.get("checkout_token") == "new-value"
+
+
+async def test_a_secret_that_is_nowhere_is_a_trouble_until_it_is_there() -> None:
+    environ: dict[str, str] = {}
+    settings = Settings(environment="prod")
+    secrets = build_secrets(settings, Identity(settings), Redactor(), ManualClock(), environ=environ)
+    await told(secrets)
+    assert [trouble.name for trouble in secrets.health()] == ["a"]
+    environ["SCHEDULER_SECRET_A"] = "value"
+    await secrets.get("a")
+    assert secrets.health() == ()

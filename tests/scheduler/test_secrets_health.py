@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from config.identity import Identity
 from config.secrets import build_secrets
 from config.settings import Settings
+from jobs.errors import SecretUnavailable
 from jobs.redaction import Redactor
 from scheduler.catalog import Catalog
 from scheduler.health import PartHealth, Status
@@ -21,11 +24,14 @@ from tests.scheduler.stores.memory import MemoryStore
 TOKEN = {"url": "http://127.0.0.1:9/", "auth": {"kind": "bearer", "token": {"secret": "checkout-token"}}}
 
 
-async def answered(folder: Path, expiry: Expiry | None = None) -> PartHealth:
+async def answered(folder: Path, expiry: Expiry | None = None, asked: Sequence[str] = ()) -> PartHealth:
     settings, clock = Settings(environment="prod", secrets_folder=folder), ManualClock()
     identity = Identity(settings, clock=clock)
     chain = build_secrets(settings, identity, Redactor(), clock, environ={})
     watch = SecretWatch(MemoryStore(), chain, Catalog([entry(check=TOKEN)]), HeardOfSecrets(), clock)
+    for name in asked:
+        with suppress(SecretUnavailable):
+            await chain.get(name)
     if expiry is not None:
         await watch.expires("checkout-token", expiry)
     (part,) = await secrets_health(chain, identity, watch)()
@@ -51,3 +57,13 @@ async def test_a_secret_that_expires_is_named_with_its_date(tmp_path: Path) -> N
         Status.DEGRADED,
         "the secret checkout-token expires on 2026-12-01 00:00:00Z: add a new version to the vault",
     )
+
+
+async def test_a_secret_that_is_nowhere_is_told_once_a_run_has_asked_for_it(tmp_path: Path) -> None:
+    part = await answered(tmp_path, asked=["checkout-token"])
+    assert part.status is Status.DEGRADED
+    assert part.message.startswith("secret checkout-token: the variable SCHEDULER_SECRET_CHECKOUT_TOKEN is not set")
+
+
+async def test_a_secret_that_no_job_uses_any_more_is_no_trouble(tmp_path: Path) -> None:
+    assert (await answered(tmp_path, asked=["of-a-job-that-is-gone"])).status is Status.OK
