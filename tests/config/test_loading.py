@@ -267,6 +267,8 @@ def test_paths_start_from_the_root_in_files_and_from_the_working_folder_in_varia
     read = settings(root, SCHEDULER_JOBS="mine", SCHEDULER_STORE="sqlite:///mine.db")
     assert (read.jobs, read.sqlite_path) == (elsewhere / "mine", elsewhere / "mine.db")
     assert settings(root, SCHEDULER_STORE="sqlite:////var/a.db").sqlite_path == Path("/var/a.db")
+    assert settings(root, SCHEDULER_SECRETS_FOLDER="mounted").secrets_folder == elsewhere / "mounted"
+    assert settings(root, SCHEDULER_SECRETS_FOLDER="/mnt/secrets").secrets_folder == Path("/mnt/secrets")
 
 
 def test_a_store_on_azure_has_no_file(root: Path) -> None:
