@@ -44,3 +44,10 @@ def format_duration(seconds: float) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts)
+
+
+def seconds_text(value: float) -> str:
+    """A time as people say it: `350 ms`, `2.5 s`, `120 s`."""
+    if value < 1:
+        return f"{max(value, 0) * 1000:.0f} ms"
+    return f"{value:.1f}".removesuffix(".0") + " s"

@@ -206,6 +206,8 @@ class Observation:
     """Seconds that the target asked to wait (Retry-After of a 429 or 503)."""
     facts: Mapping[str, Any] = field(default_factory=lambda: _NO_FACTS)
     """What else its kind has seen, as JSON values: `http_version`, `tls_version`, `rcode`, `answers`, ..."""
+    failures: tuple[Failure, ...] = ()
+    """Of steps: what did not hold of an answer on the way, and does no more than degrade."""
     certificates: tuple[bytes, ...] = ()
     """What the other side showed in the TLS handshake, DER, its own certificate first."""
 

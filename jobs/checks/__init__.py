@@ -61,6 +61,14 @@ def build_checks(
 
         return HttpCheck(secrets, tokens, redactor, guard=guard, user_agent=user_agent)
 
+    def steps() -> Check:
+        from jobs.checks.http import HttpCheck
+        from jobs.checks.steps import StepsCheck
+
+        one = checks["http"]
+        assert isinstance(one, HttpCheck)
+        return StepsCheck(one, redactor)
+
     def tcp() -> Check:
         from jobs.checks.tcp import TcpCheck
 
@@ -76,7 +84,8 @@ def build_checks(
 
         return TlsCheck(shared.network, shared.contexts)
 
-    return Checks({"http": http, "tcp": tcp, "dns": dns, "tls": tls}, shared.close)
+    checks = Checks({"http": http, "steps": steps, "tcp": tcp, "dns": dns, "tls": tls}, shared.close)
+    return checks
 
 
 class _Shared:

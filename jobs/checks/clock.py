@@ -31,6 +31,18 @@ class PhaseClock:
         self.current = phase
         self._since = now
 
+    @property
+    def elapsed_ms(self) -> float:
+        """Since the beginning."""
+        return (time.perf_counter() - self._began) * 1000
+
+    def so_far(self) -> Phases:
+        """The phases as they are now; the one that is going on goes on."""
+        current = self.current
+        phases = self.stop()
+        self.current, self._since = current, time.perf_counter()
+        return phases
+
     def stop(self) -> Phases:
         """End the phase that is going on and give all of them."""
         now = time.perf_counter()

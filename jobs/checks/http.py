@@ -59,9 +59,15 @@ class HttpCheck:
 
     async def observe(self, target: HttpTarget, call: Call) -> Observation:
         """Ask the target once; its errors come back in the observation. Raises only what is a mistake of ours."""
-        visit = _Visit(self._client, self._guard, self._contexts, target, call)
+        return await self.observe_with(target, call)
+
+    async def observe_with(self, target: HttpTarget, call: Call, cookies: httpx.Cookies | None = None) -> Observation:
+        """The same; sends the cookies that there are, and adds those that the answers set."""
+        visit = _Visit(self._client, self._guard, self._contexts, target, call, cookies)
         try:
-            response, body = await visit.go(await self._first(target, call), lambda: self._plain(target, call.run_id))
+            response, body = await visit.go(
+                await self._first(target, call, cookies is None), lambda: self._plain(target, call.run_id)
+            )
         except Exception as error:
             explained = explain(error, call.clock.current, visit.peer)
             if explained is None:
@@ -72,13 +78,13 @@ class HttpCheck:
             )
         return _seen(response, body, visit, call.clock.stop())
 
-    async def _first(self, target: HttpTarget, call: Call) -> Outgoing | Prepared:
-        """The request of this target, which is the same for each run if nothing comes from outside."""
-        prepared = self._prepared.get(target)
+    async def _first(self, target: HttpTarget, call: Call, alike: bool) -> Outgoing | Prepared:
+        """The request of this target, made once if it is `alike` for each run and nothing comes from outside."""
+        prepared = self._prepared.get(target) if alike else None
         if prepared is not None:
             return prepared
         credentials = await credentials_of(target, self._secrets, self._tokens, self._redactor, call)
-        if credentials is NOTHING:
+        if credentials is NOTHING and alike:
             return self._prepared.add(target, self._plain(target, MARK).request("", {}))
         return build(target, credentials, call.run_id, self._user_agent, self._redactor)
 
@@ -94,14 +100,21 @@ class _Visit:
     """One observation while it happens: the request, and the ones that it is redirected to."""
 
     def __init__(
-        self, client: httpx.AsyncClient, guard: Guard, contexts: TlsContexts, target: HttpTarget, call: Call
+        self,
+        client: httpx.AsyncClient,
+        guard: Guard,
+        contexts: TlsContexts,
+        target: HttpTarget,
+        call: Call,
+        cookies: httpx.Cookies | None = None,
     ) -> None:
         self._client = client
         self._guard = guard
         self._contexts = contexts
         self._target = target
         self._call = call
-        self._cookies: httpx.Cookies | None = None
+        self._cookies = cookies
+        self._keeps_all = cookies is not None
         self.redirects = 0
         """How many were followed."""
         self.peer = _peer(target.url)
@@ -118,6 +131,8 @@ class _Visit:
         while True:
             response = await self._hop(sent)
             try:
+                if self._keeps_all:
+                    self._keep_cookies(response)
                 if not allowed or not is_redirect(response):
                     encoding = response.headers.get("content-encoding", "")
                     limit = self._guard.body_limit(self._target.read_limit)

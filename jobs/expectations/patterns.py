@@ -41,6 +41,17 @@ def search(pattern: str, text: str) -> bool:
         raise TooMuchWork(f"no decision within {SEARCH_SECONDS * 1000:.0f} ms: make the pattern simpler") from None
 
 
+def find(pattern: str, text: str) -> str | None:
+    """What the pattern finds first in the text: its first group, or the whole match. Raises TooMuchWork."""
+    try:
+        found = _compiled_pattern(pattern).search(text, timeout=SEARCH_SECONDS)
+    except TimeoutError:
+        raise TooMuchWork(f"no decision within {SEARCH_SECONDS * 1000:.0f} ms: make the pattern simpler") from None
+    if found is None:
+        return None
+    return found[1] if found.re.groups and found[1] is not None else str(found[0])
+
+
 def _valid_pattern(pattern: str) -> str:
     import regex
 

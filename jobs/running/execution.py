@@ -160,7 +160,9 @@ class Execution:
         try:
             check = self._around.checks[job.check.kind]
             seen = await bounded(check.observe(job.check, call), limit_s, late)
-            return seen, () if seen.error is not None else judge(seen, job.expect, self._around.redactor.redact)
+            if seen.error is not None:
+                return seen, ()
+            return seen, (*seen.failures, *judge(seen, job.expect, self._around.redactor.redact))
         except Exception as error:
             return self._internal_error(error, stopwatch.stop()), ()
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jobs.running.sentences import degraded, unmet
+from jobs.expectations.sentences import degraded, unmet
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Run, Severity, Ticket
 
 if TYPE_CHECKING:

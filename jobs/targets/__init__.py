@@ -22,6 +22,7 @@ from jobs.targets.http import (
     Tls,
     unfit_for_header,
 )
+from jobs.targets.steps import StepsTarget
 from jobs.targets.tcp import TcpTarget
 from jobs.targets.tls import TlsTarget
 
@@ -38,6 +39,7 @@ def kind_of(value: Any) -> Any:
 
 Target = Annotated[
     Annotated[HttpTarget, Tag("http")]
+    | Annotated[StepsTarget, Tag("steps")]
     | Annotated[TcpTarget, Tag("tcp")]
     | Annotated[DnsTarget, Tag("dns")]
     | Annotated[TlsTarget, Tag("tls")]
@@ -60,6 +62,7 @@ __all__ = [
     "HeartbeatTarget",
     "HttpTarget",
     "JsonBody",
+    "StepsTarget",
     "Target",
     "TcpTarget",
     "TextBody",

@@ -21,7 +21,8 @@ _UNFIT_IN_URL = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
 _BLANK = re.compile(r"\s")
 
 
-def _http_url(url: str) -> str:
+def http_url(url: str) -> str:
+    """The URL, if it is one that a request can be made to. Raises ValueError, which says what is wrong."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -38,7 +39,7 @@ def _http_url(url: str) -> str:
     return url
 
 
-HttpUrl = Annotated[str, Field(max_length=2048), AfterValidator(_http_url)]
+HttpUrl = Annotated[str, Field(max_length=2048), AfterValidator(http_url)]
 
 
 _UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|^\s|\s$")

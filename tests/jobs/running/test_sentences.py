@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from jobs.checks.clock import Phase
-from jobs.running.sentences import no_time, seconds, timed_out, unmet
+from jobs.expectations.sentences import unmet
+from jobs.running.sentences import no_time, seconds, timed_out
 from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
 
 URL = "https://checkout.internal/health"

@@ -1,0 +1,231 @@
+"""The check of several HTTP requests one after the other, over the check of one. Made by jobs.checks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, urljoin
+
+import httpx
+
+from jobs.checks.clock import PhaseClock
+from jobs.checks.http import HttpCheck
+from jobs.checks.port import Call
+from jobs.checks.saving import NothingToSave, saved
+from jobs.durations import format_duration
+from jobs.expectations import judge
+from jobs.expectations.sentences import unmet
+from jobs.model import SecretRef
+from jobs.problems import printable
+from jobs.redaction import Redactor
+from jobs.runs import ErrorClass, Failure, Observation, Severity
+from jobs.targets.http import Body, FormBody, JsonBody, TextBody, http_url, unfit_for_header
+from jobs.targets.placeholders import filled, filled_json, text_of
+from jobs.targets.steps import Step, StepsTarget
+
+CLEANUP_SECONDS = 10.0
+"""For all steps of `cleanup` together; they go on when the attempt is given up."""
+
+_log = logging.getLogger("jobs.checks")
+
+
+class Unfit(Exception):
+    """What an earlier answer gave cannot stand where the step puts it; the message says which and where."""
+
+
+class StepsCheck:
+    """Observes sequences, for one event loop."""
+
+    def __init__(self, http: HttpCheck, redactor: Redactor) -> None:
+        self._http = http
+        self._redactor = redactor
+        self._cleaning: set[asyncio.Task[Failure | None]] = set()
+
+    async def observe(self, target: StepsTarget, call: Call) -> Observation:
+        """Make the requests in order, then clean up; says which of them was not as expected."""
+        way = _Way(self._http, self._redactor, call)
+        try:
+            failed = await way.go(target.steps)
+        except BaseException:
+            self._clean(way, target)
+            raise
+        task = self._clean(way, target)
+        left = await asyncio.shield(task) if task is not None else None
+        phases, facts = call.clock.stop(), {"steps": way.told}
+        failures = (*way.degraded, *([left] if left is not None else []))
+        if failed is None:
+            return Observation(phases, facts=facts, failures=failures)
+        return Observation(
+            phases,
+            failed.status,
+            error=failed.error,
+            message=failed.message,
+            body=failed.body,
+            retry_after_s=failed.retry_after_s,
+            facts=facts,
+        )
+
+    async def aclose(self) -> None:
+        """Let those that clean up end. The check of one request is closed by its owner."""
+        if self._cleaning:
+            await asyncio.wait(self._cleaning, timeout=CLEANUP_SECONDS)
+
+    def _clean(self, way: _Way, target: StepsTarget) -> asyncio.Task[Failure | None] | None:
+        """In a task of its own, which outlives an attempt that is given up."""
+        if not target.cleanup:
+            return None
+        task = asyncio.create_task(way.clean_up(target.cleanup))
+        self._cleaning.add(task)
+        task.add_done_callback(self._cleaning.discard)
+        return task
+
+
+class _Way:
+    """One sequence while it happens."""
+
+    def __init__(self, http: HttpCheck, redactor: Redactor, call: Call) -> None:
+        self._http = http
+        self._redactor = redactor
+        self._call = call
+        self._cookies = httpx.Cookies()
+        self._values: dict[str, Any] = {}
+        self._last_url = ""
+        self.told: list[dict[str, Any]] = []
+        """What became of each step, as JSON."""
+        self.degraded: list[Failure] = []
+
+    async def go(self, steps: tuple[Step, ...]) -> Observation | None:
+        """The first answer that is not as expected, with its error; None if all are."""
+        for number, step in enumerate(steps, 1):
+            seen = await self._made(step, self._call)
+            if seen.error is not None:
+                where = f"Step {number} of {len(steps)} ({printable(step.name)})"
+                return _with(seen, f"{where}: {seen.message}")
+        return None
+
+    async def clean_up(self, steps: tuple[Step, ...]) -> Failure | None:
+        """Make those steps that have what they need; tells of the first that went wrong. Never raises."""
+        call = Call(self._call.run_id, self._call.attempt, PhaseClock(), self._call.used)
+        wrong: Failure | None = None
+        try:
+            async with asyncio.timeout(CLEANUP_SECONDS):
+                for step in steps:
+                    if step.placeholders() <= self._values.keys():
+                        seen = await self._made(step, call)
+                        wrong = wrong or _left_over(step, seen.message if seen.error is not None else "")
+        except TimeoutError:
+            wrong = wrong or _left_over(steps[-1], f"it took longer than {CLEANUP_SECONDS:g} s")
+        except Exception as error:
+            _log.exception("cleaning up after %s failed inside the program", self._call.run_id)
+            wrong = wrong or _left_over(steps[-1], f"the program itself failed with {type(error).__name__}")
+        return wrong
+
+    async def _made(self, step: Step, call: Call) -> Observation:
+        """One step, judged; what it saves is known from then on."""
+        began = call.clock.elapsed_ms
+        seen = await self._judged(step, call)
+        outcome = "succeeded" if seen.error is None else "failed"
+        took = round(call.clock.elapsed_ms - began, 3)
+        self.told.append({"name": step.name, "outcome": outcome, "status": seen.status, "ms": took})
+        return seen
+
+    async def _judged(self, step: Step, call: Call) -> Observation:
+        try:
+            target = self._target(step)
+        except Unfit as unfit:
+            return _step_failed(call, self._redactor.redact(f"{unfit}."))
+        seen = await self._asked(step, target, call)
+        if seen.error is not None:
+            return seen
+        self._last_url = str(seen.facts.get("url") or target.url)
+        failures = judge(seen, step.expect, self._redactor.redact)
+        hard = tuple(failure for failure in failures if failure.severity is Severity.FAIL)
+        if hard:
+            error_class, message = unmet(seen, hard)
+            return _with(seen, self._redactor.redact(message), error_class)
+        self.degraded += [_named(step, failure) for failure in failures]
+        return self._save(step, seen)
+
+    async def _asked(self, step: Step, target: Step, call: Call) -> Observation:
+        number = len(self.told) + 1
+        # A key of its own: to the target it is another request than that of the step before.
+        one = Call(f"{call.run_id}/{number}", call.attempt, call.clock, call.used)
+        try:
+            async with asyncio.timeout(step.timeout):
+                return await self._http.observe_with(target, one, self._cookies)
+        except TimeoutError:
+            message = f"{target.endpoint} took longer than the step's timeout of {format_duration(step.timeout or 0)}."
+            return Observation(
+                call.clock.so_far(), error=ErrorClass.RESPONSE_TIMEOUT, message=self._redactor.redact(message)
+            )
+
+    def _target(self, step: Step) -> Step:
+        """The step with its placeholders filled in. Raises Unfit."""
+        if not step.placeholders() and not step.url.startswith("/"):
+            return step
+        changes: dict[str, Any] = {"url": self._url(step)}
+        changes["headers"] = {name: self._header(name, value) for name, value in step.headers.items()}
+        changes["query"] = {name: self._text(value) for name, value in step.query.items()}
+        if step.body is not None:
+            changes["body"] = self._body(step.body)
+        return step.model_copy(update=changes)
+
+    def _url(self, step: Step) -> str:
+        whole = step.url.startswith("${")
+        head, _, rest = step.url.partition("}") if whole else ("", "", step.url)
+        first = text_of(self._values[head[2:]]) if whole else ""
+        url = first + filled(rest, self._values, lambda value: quote(value, safe=""))
+        try:
+            return http_url(urljoin(self._last_url, url))
+        except ValueError as error:
+            raise Unfit(f"its url cannot be asked: {error}") from None
+
+    def _header(self, name: str, value: str | SecretRef) -> str | SecretRef:
+        text = self._text(value)
+        if isinstance(text, str) and unfit_for_header(text):
+            raise Unfit(f"what was saved cannot stand in the header {name}: it has a line break or a control character")
+        return text
+
+    def _text(self, value: str | SecretRef) -> str | SecretRef:
+        return filled(value, self._values) if isinstance(value, str) else value
+
+    def _body(self, body: Body) -> Body:
+        match body:
+            case TextBody(text=text):
+                return body.model_copy(update={"text": self._text(text)})
+            case JsonBody(json_=document):
+                return body.model_copy(update={"json_": filled_json(document, self._values)})
+            case FormBody(form=form):
+                return body.model_copy(update={"form": {name: self._text(value) for name, value in form.items()}})
+
+    def _save(self, step: Step, seen: Observation) -> Observation:
+        for name, source in step.save.items():
+            try:
+                value = saved(source, seen, self._cookies, self._redactor.redact)
+            except NothingToSave as error:
+                return _with(seen, f"Nothing to save as {name}: {error}.", ErrorClass.STEP_FAILED)
+            if step.hides(name):
+                self._redactor.add(text_of(value))
+            self._values[name] = value
+        return seen
+
+
+def _with(seen: Observation, message: str, error: ErrorClass | None = None) -> Observation:
+    return replace(seen, error=error or seen.error, message=message)
+
+
+def _step_failed(call: Call, message: str) -> Observation:
+    text = message[:1].upper() + message[1:]
+    return Observation(call.clock.so_far(), error=ErrorClass.STEP_FAILED, message=text)
+
+
+def _named(step: Step, failure: Failure) -> Failure:
+    return Failure(f"{step.name}: {failure.expectation}", failure.expected, failure.observed, failure.severity)
+
+
+def _left_over(step: Step, message: str) -> Failure | None:
+    if not message:
+        return None
+    return Failure(f"cleanup {step.name}", "that it is done", message.rstrip("."), Severity.DEGRADED)

@@ -1,0 +1,40 @@
+"""What is said of an answer that was not as expected: one sentence an operator understands. Pure.
+
+Called by jobs.running.verdicts, and by the check of several steps for each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobs.durations import seconds_text
+from jobs.problems import printable
+from jobs.runs import ErrorClass, Failure, Observation, Severity
+
+_OF_STATUS = ("status", "status_not")
+
+
+def unmet(observation: Observation, failures: Sequence[Failure]) -> tuple[ErrorClass, str]:
+    """The error class and the sentence of an answer that was not as expected."""
+    # What decides comes first, what would only have been degraded after it.
+    failures = sorted(failures, key=lambda failure: failure.severity is Severity.DEGRADED)
+    decisive = (failure for failure in failures if failure.severity is Severity.FAIL)
+    status = next((failure for failure in decisive if failure.expectation in _OF_STATUS), None)
+    if status is None:
+        return ErrorClass.EXPECTATION_FAILED, f"Not as expected: {_joined(failures)}."
+    # The reason is the target's text: a terminal must not act upon it.
+    answered = f"Answered {observation.status} {printable(observation.reason)}".rstrip()
+    sentence = f"{answered}, expected {status.expected}"
+    others = [failure for failure in failures if failure is not status]
+    if observation.retry_after_s is not None:
+        sentence += f", and asked to wait {seconds_text(observation.retry_after_s)} (Retry-After)"
+    return ErrorClass.UNEXPECTED_STATUS, sentence + (f"; also {_joined(others)}." if others else ".")
+
+
+def degraded(failures: Sequence[Failure]) -> str:
+    """The sentence of an answer that is good enough, and not as good as it should be."""
+    return f"Degraded: {_joined(failures)}."
+
+
+def _joined(failures: Sequence[Failure]) -> str:
+    return "; ".join(map(str, failures))

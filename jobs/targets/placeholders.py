@@ -1,0 +1,57 @@
+"""`${name}` in the texts of a request, which stands for a value that an earlier answer gave. Pure.
+
+Used by steps.py to check them at load, and by jobs.checks.steps to fill them in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+VALUE_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
+_PLACEHOLDER = re.compile(r"\$(?:\$|\{([^{}]*)\})")
+"""`$$` is a single dollar sign."""
+
+
+def names_in(value: Any) -> Iterator[str]:
+    """The names of all placeholders in a text, or in the texts of a JSON value."""
+    if isinstance(value, str):
+        yield from (found[1] for found in _PLACEHOLDER.finditer(value) if found[1] is not None)
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from names_in(key)
+            yield from names_in(one)
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from names_in(one)
+
+
+def filled(text: str, values: Mapping[str, Any], quote: Callable[[str], str] = str) -> str:
+    """The text with its placeholders filled in; each value passes through `quote`."""
+
+    def value_of(found: re.Match[str]) -> str:
+        return "$" if found[1] is None else quote(text_of(values[found[1]]))
+
+    return _PLACEHOLDER.sub(value_of, text) if "$" in text else text
+
+
+def filled_json(value: Any, values: Mapping[str, Any]) -> Any:
+    """A JSON value with the placeholders in its texts filled in.
+
+    A text that is nothing but one becomes the value itself, so that a number stays a number.
+    """
+    if isinstance(value, str):
+        whole = _PLACEHOLDER.fullmatch(value)
+        return values[whole[1]] if whole is not None and whole[1] is not None else filled(value, values)
+    if isinstance(value, Mapping):
+        return {filled(key, values): filled_json(one, values) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [filled_json(one, values) for one in value]
+    return value
+
+
+def text_of(value: Any) -> str:
+    """A value as it stands in a text: texts as they are, all else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

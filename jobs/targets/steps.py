@@ -1,0 +1,152 @@
+"""What a check of several steps asks: requests one after the other. The check itself is jobs/checks/steps.py."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+
+from jobs.expectations import Expectation
+from jobs.expectations.patterns import Pattern
+from jobs.expectations.queries import Query
+from jobs.model import HEADER_NAME, Duration, Frozen, SecretRef, by_key
+from jobs.policies import Timeouts
+from jobs.problems import looks_secret
+from jobs.targets.http import FormBody, HttpTarget, JsonBody, TextBody, http_url
+from jobs.targets.placeholders import VALUE_NAME, names_in
+
+MOST_STEPS = 50
+
+
+class Saved(Frozen):
+    """`secret`: whether the value must never be shown; it is not if its name sounds like one, such as `token`."""
+
+    secret: bool | None = None
+
+
+class FromJson(Saved):
+    """The first value that a JSONPath selects in the body."""
+
+    json_: Query = Field(alias="json")
+
+
+class FromHeader(Saved):
+    """A header, or what a regular expression finds in it: its first group, or the whole match."""
+
+    header: str = Field(pattern=HEADER_NAME, description="the name of a header, such as location")
+    regex: Pattern | None = None
+
+
+class FromCookie(Saved):
+    """A cookie that this answer or an earlier one has set."""
+
+    cookie: str = Field(min_length=1, max_length=200)
+
+
+class FromBody(Saved):
+    """What a regular expression finds in the body: its first group, or the whole match."""
+
+    regex: Pattern
+
+
+Source = Annotated[
+    Annotated[FromJson, Tag("json")]
+    | Annotated[FromHeader, Tag("header")]
+    | Annotated[FromCookie, Tag("cookie")]
+    | Annotated[FromBody, Tag("regex")],
+    Discriminator(by_key("json", "header", "cookie", "regex")),
+]
+ValueName = Annotated[
+    str, Field(pattern=f"^{VALUE_NAME}$", description="letters, digits and _, the first no digit, such as order_id")
+]
+
+
+def _step_url(url: str) -> str:
+    """A URL that an earlier answer gives, or that belongs to the step before, is looked at only once it is known."""
+    return url if url.startswith(("/", "${")) else http_url(url)
+
+
+class Step(HttpTarget):
+    """One request, what must hold of its answer, and what is kept of it for the steps behind it.
+
+    In `url`, `headers`, `query` and `body`, `${name}` is what an earlier step has saved under this name; `$$` is a
+    dollar sign. A `url` that begins with / belongs to the host of the step before.
+    """
+
+    name: str = Field(min_length=1, max_length=100)
+    url: Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_step_url)]
+    expect: tuple[Expectation, ...] = ()
+    save: dict[ValueName, Source] = {}
+    timeout: Annotated[Duration, Field(gt=0)] | None = None
+
+    def hides(self, value: str) -> bool:
+        """Whether what it saves under this name must never be shown."""
+        secret = self.save[value].secret
+        return looks_secret(value) if secret is None else secret
+
+    def placeholders(self) -> set[str]:
+        """The names that it needs."""
+        texts: list[Any] = [self.url, *_texts(self.headers), *_texts(self.query)]
+        match self.body:
+            case TextBody(text=str() as text):
+                texts.append(text)
+            case JsonBody(json_=document):
+                texts.append(document)
+            case FormBody(form=form):
+                texts += _texts(form)
+        return {name for text in texts for name in names_in(text)}
+
+
+def _texts(values: dict[str, str | SecretRef]) -> Iterator[str]:
+    return (value for value in values.values() if isinstance(value, str))
+
+
+class StepsTarget(Frozen):
+    """Requests one after the other, with one jar of cookies; the first that is not as expected ends them.
+
+    The steps of `cleanup` are made at the end in any case, also when time is up; one that needs what was never saved is
+    left out.
+    """
+
+    TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=30.0, run=60.0)
+
+    kind: Literal["steps"]
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS)]
+    cleanup: Annotated[tuple[Step, ...], Field(max_length=MOST_STEPS)] = ()
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.steps[0].url.startswith("/"):
+            raise ValueError(f"steps[0].url: {self.steps[0].url!r} has no host: only a later step may leave it out")
+        known: set[str] = set()
+        seen: set[str] = set()
+        for place, step in self._placed():
+            if step.name in seen:
+                raise ValueError(f"{place}.name: there are two steps named {step.name!r}: rename one")
+            seen.add(step.name)
+            for name in sorted(step.placeholders() - known):
+                raise ValueError(f"{place}: ${{{name}}} is saved by no step before it{_known_text(known, name)}")
+            known |= step.save.keys()
+        return self
+
+    def _placed(self) -> Iterator[tuple[str, Step]]:
+        for key, steps in (("steps", self.steps), ("cleanup", self.cleanup)):
+            yield from ((f"{key}[{number}]", step) for number, step in enumerate(steps))
+
+    @property
+    def endpoint(self) -> str:
+        """The target for logs and history: the first request's."""
+        return self.steps[0].endpoint
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether all of its requests are."""
+        return all(step.idempotent for step in (*self.steps, *self.cleanup))
+
+
+def _known_text(known: set[str], name: str) -> str:
+    if not re.fullmatch(VALUE_NAME, name):
+        return "; write $$ for a dollar sign"
+    return f"; there is {', '.join(sorted(known))}" if known else "; none has a save"
