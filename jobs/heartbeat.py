@@ -1,0 +1,172 @@
+"""The life of a heartbeat: what its pings make of it, how it is at an instant, and when it goes down. Pure.
+
+Called by jobs.checks.heartbeat, which judges, and by scheduler, which takes pings and shows them:
+
+    beat = after(Beat(), Ping(now, Signal.SUCCESS))
+    state = state_at(beat, rhythm_of(target), now)      # new, up, grace, down, started or paused
+    down_at(beat, rhythm_of(target))                    # when it is down if nothing comes until then
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobs.schedules import Schedule
+    from jobs.targets import HeartbeatTarget
+
+
+class Signal(StrEnum):
+    """What a ping tells."""
+
+    SUCCESS = "success"
+    START = "start"
+    FAIL = "fail"
+
+
+class State(StrEnum):
+    """How a heartbeat is. `new`: no ping yet. `grace`: late, and not yet too late. `started`: a run goes on."""
+
+    NEW = "new"
+    UP = "up"
+    GRACE = "grace"
+    DOWN = "down"
+    STARTED = "started"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """One ping as it came. `run` pairs a start with its end; the sender chose it."""
+
+    at: datetime
+    signal: Signal
+    exit_code: int | None = None
+    run: str = ""
+    source: str = ""
+    """The address it came from."""
+    agent: str = ""
+    """The sender's user agent, shortened."""
+    body: str = ""
+    number: int = 0
+    """The how many-th of its job; pings that were only counted leave a gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What is remembered of all pings of a job. `state` is what the last end made of it: new, up, down (or paused)."""
+
+    state: State = State.NEW
+    last_ping: datetime | None = None
+    """The last end: a success or a failure."""
+    last_success: datetime | None = None
+    last_fail: datetime | None = None
+    last_start: datetime | None = None
+    """The start of what goes on; None once it has ended."""
+    run: str = ""
+    """Of that start."""
+    exit_code: int | None = None
+    """Of the last end."""
+    duration_s: float | None = None
+    """Seconds from start to end of the last run; None if no start came before its end."""
+    number: int = 0
+    """Pings so far, of every kind."""
+    source: str = ""
+    agent: str = ""
+    body: str = ""
+    """With the last end, or the start that came after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """When pings are due: seconds after the one before, or by a schedule. `grace` and `max_duration` in seconds."""
+
+    period: float | None = None
+    schedule: Schedule | None = None
+    grace: float = 3600.0
+    max_duration: float | None = None
+
+    def after(self, ping: datetime) -> datetime | None:
+        """The instant at which the ping after this one is due; None if none is due any more."""
+        if self.schedule is not None:
+            return self.schedule.next_after(ping)
+        return None if self.period is None else _later(ping, self.period)
+
+    @property
+    def longest(self) -> float:
+        """Seconds from a start to its end."""
+        return self.grace if self.max_duration is None else self.max_duration
+
+
+def rhythm_of(target: HeartbeatTarget) -> Rhythm:
+    return Rhythm(target.period, target.schedule, target.grace, target.max_duration)
+
+
+def after(beat: Beat, ping: Ping) -> Beat:
+    """What the ping makes of it. A success or failure ends what was started, if it is the same run or says none."""
+    counted = replace(beat, number=max(beat.number + 1, ping.number), source=ping.source, agent=ping.agent)
+    at = max(ping.at, beat.last_ping) if beat.last_ping is not None else ping.at
+    if ping.signal is Signal.START:
+        return replace(counted, last_start=at, run=ping.run)
+    failed = ping.signal is Signal.FAIL
+    ended = replace(
+        counted,
+        state=State.DOWN if failed else State.UP,
+        last_ping=at,
+        last_fail=at if failed else beat.last_fail,
+        last_success=beat.last_success if failed else at,
+        exit_code=ping.exit_code,
+        body=ping.body,
+        duration_s=None,
+    )
+    if beat.last_start is None:
+        return ended
+    if beat.run == ping.run:
+        return replace(ended, last_start=None, run="", duration_s=max(0.0, (at - beat.last_start).total_seconds()))
+    return replace(ended, last_start=None, run="") if failed or not ping.run else ended
+
+
+def due_at(beat: Beat, rhythm: Rhythm) -> datetime | None:
+    """When the next ping is expected; None while nothing is: before the first one, after a failure, in a pause."""
+    return rhythm.after(beat.last_ping) if beat.state is State.UP and beat.last_ping is not None else None
+
+
+def ends_by(beat: Beat, rhythm: Rhythm) -> datetime | None:
+    """When what was started must have ended; None if nothing goes on."""
+    return None if beat.last_start is None else _later(beat.last_start, rhythm.longest)
+
+
+def down_at(beat: Beat, rhythm: Rhythm) -> datetime | None:
+    """When it goes down unless a ping comes before; None if it is down already, or nothing is expected."""
+    if beat.state is State.DOWN:
+        return None
+    due = due_at(beat, rhythm)
+    limits = (ends_by(beat, rhythm), None if due is None else _later(due, rhythm.grace))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def state_at(beat: Beat, rhythm: Rhythm, now: datetime, *, with_started: bool = False) -> State:
+    """How it is at this instant.
+
+    `with_started`: tell that a run goes on, for people. Otherwise a start changes nothing until it has ended, or
+    should have: what is down stays down while it is tried again.
+    """
+    ends = ends_by(beat, rhythm)
+    if ends is not None:
+        if now >= ends:
+            return State.DOWN
+        if with_started:
+            return State.STARTED
+    if beat.state is not State.UP:
+        return beat.state
+    due = due_at(beat, rhythm)
+    if due is None or now < due:
+        return State.UP
+    return State.DOWN if now >= _later(due, rhythm.grace) else State.GRACE
+
+
+def _later(instant: datetime, seconds: float) -> datetime:
+    return instant + timedelta(seconds=seconds)

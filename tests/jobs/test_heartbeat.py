@@ -1,0 +1,188 @@
+"""The states of a heartbeat, by the cases of others and by what always holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.heartbeat import Beat, Ping, Rhythm, Signal, State, after, down_at, due_at, rhythm_of, state_at
+from jobs.schedules import Schedule, parse_schedule
+from jobs.targets import HeartbeatTarget
+
+CASES = json.loads((Path(__file__).parents[1] / "data/heartbeats/states.json").read_text(encoding="utf-8"))["cases"]
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DAILY = Rhythm(period=86400.0, grace=3600.0)
+OVERLONG = Rhythm(period=86400.0, grace=60.0, max_duration=600.0)
+
+
+def at(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def beat_of(case: dict[str, Any]) -> tuple[Beat, Rhythm, datetime]:
+    now = datetime.fromisoformat(case["now"]) if "now" in case else NOW
+    pinged = datetime.fromisoformat(case["pinged"]) if "pinged" in case else None
+    if "pinged_before" in case:
+        pinged = now - timedelta(seconds=case["pinged_before"])
+    started = now - timedelta(seconds=case["started_before"]) if "started_before" in case else None
+    schedule: Schedule | None = None
+    if "cron" in case:
+        schedule = parse_schedule({"cron": case["cron"], "timezone": case["zone"]})
+    return Beat(State(case["is"]), pinged, last_start=started), Rhythm(case.get("period"), schedule, case["grace"]), now
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{case['case']} {case['what']}" for case in CASES])
+def test_the_cases_of_others_hold(case: dict[str, Any]) -> None:
+    beat, rhythm, now = beat_of(case)
+    then, goes_down = case["then"], down_at(beat, rhythm)
+    found = {
+        "state": str(state_at(beat, rhythm, now)),
+        "shown": str(state_at(beat, rhythm, now, with_started=True)),
+        "down_in": None if goes_down is None else (goes_down - now).total_seconds(),
+    }
+    assert {key: found[key] for key in then} == then
+
+
+@pytest.mark.parametrize(
+    ("beat", "seconds"),
+    [
+        (Beat(), None),
+        (Beat(State.PAUSED, at(-2 * 86400)), None),
+        (Beat(State.PAUSED, last_start=at(-2 * 86400)), -2 * 86400 + 3600),
+        (Beat(State.DOWN, at(-3600)), None),
+        (Beat(State.DOWN, last_start=at(-600)), None),
+        (Beat(State.NEW, last_start=at(-600)), 3000),
+        (Beat(State.UP, at(-3600), last_start=at(-600)), 3000),
+        (Beat(State.UP, at(-90000 + 60), last_start=at(-10)), 60),
+    ],
+)
+def test_when_it_goes_down_is_the_first_of_its_limits(beat: Beat, seconds: float | None) -> None:
+    assert down_at(beat, DAILY) == (None if seconds is None else at(seconds))
+
+
+def test_a_run_may_be_given_more_time_than_a_late_ping() -> None:
+    beat = Beat(State.UP, at(-100), last_start=at(-300))
+    assert state_at(beat, OVERLONG, NOW, with_started=True) is State.STARTED
+    assert state_at(beat, OVERLONG, at(300)) is State.DOWN
+
+
+def test_a_schedule_that_never_comes_again_leaves_it_up() -> None:
+    over = parse_schedule({"cron": "0 0 3 * * *", "end": "2026-02-01"})
+    assert state_at(Beat(State.UP, NOW), Rhythm(schedule=over), at(10**8)) is State.UP
+
+
+def test_the_rhythm_is_that_of_the_target() -> None:
+    target = HeartbeatTarget.model_validate(
+        {"kind": "heartbeat", "token": {"secret": "x"}, "period": "1h", "grace": "5m", "max_duration": "10m"}
+    )
+    assert rhythm_of(target) == Rhythm(3600.0, None, 300.0, 600.0)
+
+
+# --- what pings make of it ---
+
+
+def test_the_first_good_ping_makes_it_up() -> None:
+    beat = after(Beat(), Ping(NOW, Signal.SUCCESS, source="10.0.0.1", agent="curl/8"))
+    assert (beat.state, beat.last_success, beat.number) == (State.UP, NOW, 1)
+    assert (beat.source, beat.agent, due_at(beat, DAILY)) == ("10.0.0.1", "curl/8", at(86400))
+
+
+def test_a_failure_makes_it_down_at_once_and_a_success_up_again() -> None:
+    failed = after(Beat(), Ping(NOW, Signal.FAIL, exit_code=3, body="disk full"))
+    assert (state_at(failed, DAILY, NOW), failed.exit_code, failed.body) == (State.DOWN, 3, "disk full")
+    good = after(failed, Ping(at(10), Signal.SUCCESS, exit_code=0))
+    assert (state_at(good, DAILY, at(10)), good.exit_code, good.last_fail) == (State.UP, 0, NOW)
+
+
+def test_a_run_is_timed_from_its_start_to_its_end() -> None:
+    started = after(Beat(), Ping(NOW, Signal.START, run="a"))
+    assert after(started, Ping(at(90), Signal.SUCCESS, run="a")).duration_s == 90.0
+
+
+@pytest.mark.parametrize(
+    ("signal", "run", "goes_on"),
+    [
+        (Signal.SUCCESS, "b", True),
+        (Signal.SUCCESS, "", False),
+        (Signal.FAIL, "b", False),
+        (Signal.SUCCESS, "a", False),
+    ],
+)
+def test_the_end_of_another_run_leaves_a_start_open(signal: Signal, run: str, goes_on: bool) -> None:
+    ended = after(after(Beat(), Ping(NOW, Signal.START, run="a")), Ping(at(5), signal, run=run))
+    assert (ended.last_start is not None) is goes_on
+    assert (ended.duration_s is not None) is (run == "a")
+
+
+def test_a_start_does_not_mend_what_is_down() -> None:
+    failed = after(Beat(), Ping(NOW, Signal.FAIL))
+    again = after(failed, Ping(at(5), Signal.START))
+    assert state_at(again, DAILY, at(6)) is State.DOWN
+    assert state_at(again, DAILY, at(6), with_started=True) is State.STARTED
+
+
+def test_a_ping_from_a_clock_that_is_behind_takes_nothing_back() -> None:
+    beat = after(after(Beat(), Ping(at(5), Signal.SUCCESS)), Ping(NOW, Signal.SUCCESS))
+    assert (beat.last_ping, beat.number) == (at(5), 2)
+
+
+# --- what always holds ---
+
+SECONDS = st.integers(0, 200_000).map(float)
+SIGNALS = st.sampled_from(Signal)
+PINGS = st.lists(st.tuples(SECONDS, SIGNALS, st.sampled_from(["", "a", "b"])), max_size=8).map(
+    lambda pings: [Ping(at(s), signal, run=run) for s, signal, run in sorted(pings, key=lambda one: one[0])]
+)
+RHYTHMS = st.builds(
+    Rhythm, st.floats(1, 90_000), st.none(), st.floats(1, 9000), st.one_of(st.none(), st.floats(1, 9000))
+)
+
+
+def beat_after(pings: list[Ping]) -> Beat:
+    beat = Beat()
+    for ping in pings:
+        beat = after(beat, ping)
+    return beat
+
+
+@given(PINGS, RHYTHMS, SECONDS)
+def test_it_is_down_from_the_instant_at_which_it_goes_down_and_never_before(
+    pings: list[Ping], rhythm: Rhythm, later: float
+) -> None:
+    beat = beat_after(pings)
+    goes_down = down_at(beat, rhythm)
+    now = (pings[-1].at if pings else NOW) + timedelta(seconds=later)
+    if goes_down is not None:
+        assert (state_at(beat, rhythm, now) is State.DOWN) is (now >= goes_down)
+    else:
+        assert state_at(beat, rhythm, now) in (State.NEW, State.DOWN, State.PAUSED)
+
+
+@given(PINGS, RHYTHMS, SECONDS, SECONDS)
+def test_without_a_ping_it_never_gets_better(pings: list[Ping], rhythm: Rhythm, first: float, second: float) -> None:
+    beat, begin = beat_after(pings), pings[-1].at if pings else NOW
+    order = [State.NEW, State.UP, State.GRACE, State.DOWN]
+    early, late = sorted((first, second))
+    states = [state_at(beat, rhythm, begin + timedelta(seconds=s)) for s in (early, late)]
+    assert order.index(states[0]) <= order.index(states[1])
+
+
+@given(PINGS, RHYTHMS)
+def test_a_success_that_says_no_run_makes_it_up_whatever_was(pings: list[Ping], rhythm: Rhythm) -> None:
+    last = pings[-1].at if pings else NOW
+    beat = after(beat_after(pings), Ping(last, Signal.SUCCESS))
+    assert state_at(beat, rhythm, last, with_started=True) is State.UP
+
+
+@given(PINGS)
+def test_every_ping_is_counted_and_none_changes_the_past(pings: list[Ping]) -> None:
+    beat = beat_after(pings)
+    assert beat.number == len(pings)
+    assert replace(beat, number=0) == replace(beat_after(pings), number=0)

@@ -1,0 +1,89 @@
+"""Uptime and downtime, by the cases of others and by what always holds."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.uptime import Flip, Look, monthly_downtime, uptime_of
+
+DATA = Path(__file__).parents[1] / "data/heartbeats"
+NOW = datetime(2020, 1, 15, tzinfo=UTC)
+DAY = 86400
+
+
+def cases(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))["cases"]
+    return found
+
+
+def look(text: str) -> Look:
+    mark, _, ms = text.partition(":")
+    return Look(mark, float(ms) if ms else None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("case", cases("uptimes"), ids=lambda case: str(case["case"]))
+def test_the_uptimes_of_others_hold(case: dict[str, Any]) -> None:
+    found = uptime_of(map(look, case["looks"]))
+    assert (found.ratio, found.mean_ms) == (case["ratio"], case["mean_ms"])
+
+
+@pytest.mark.parametrize("case", cases("months"), ids=lambda case: str(case["case"]))
+def test_the_downtimes_of_others_hold(case: dict[str, Any]) -> None:
+    flips = [Flip(datetime.fromisoformat(case["down_since"]), True)]
+    found = monthly_downtime(
+        flips, datetime.fromisoformat(case["now"]), len(case["months"]), ZoneInfo(case["zone"]), down=True
+    )
+    assert [[month.name, month.seconds, month.outages] for month in found] == case["months"]
+
+
+def test_nothing_is_known_without_a_look() -> None:
+    found = uptime_of([])
+    assert (found.looks, found.ratio, found.mean_ms) == (0, 0.0, None)
+
+
+def test_what_was_always_down_was_so_in_every_month() -> None:
+    assert [month.outages for month in monthly_downtime([], NOW, 10, down=True)] == [1] * 10
+
+
+def test_what_was_never_down_has_no_downtime() -> None:
+    assert [(month.seconds, month.outages) for month in monthly_downtime([], NOW, 3)] == [(0.0, 0)] * 3
+
+
+def test_of_months_before_the_first_look_nothing_is_known() -> None:
+    found = monthly_downtime([], NOW, 3, since=datetime(2020, 1, 1, tzinfo=UTC))
+    assert [month.outages for month in found] == [0, None, None]
+
+
+def test_outages_of_one_month_add_up() -> None:
+    flips = [Flip(NOW - timedelta(days=day), down) for day, down in ((5, True), (4, False), (3, True), (1, False))]
+    (january,) = monthly_downtime(flips, NOW, 1)
+    assert (january.seconds, january.outages) == (3 * DAY, 2)
+
+
+def test_a_month_begins_on_the_clock_of_its_zone_and_is_as_long_as_it_really_was() -> None:
+    """March has an hour less in Berlin."""
+    april = datetime(2026, 4, 1, tzinfo=ZoneInfo("Europe/Berlin"))
+    found = monthly_downtime([], april + timedelta(hours=1), 2, ZoneInfo("Europe/Berlin"), down=True)
+    assert [month.seconds for month in found] == [3600, 31 * DAY - 3600]
+
+
+@given(st.lists(st.integers(1, 300 * DAY), unique=True, max_size=12).map(sorted), st.booleans(), st.integers(1, 9))
+def test_downtime_is_never_more_than_the_month_and_sums_up_to_all_of_it(
+    offsets: list[int], first_down: bool, months: int
+) -> None:
+    begin = NOW - timedelta(days=301)
+    flips = [Flip(begin + timedelta(seconds=s), (n % 2 == 0) is first_down) for n, s in enumerate(offsets)]
+    turned = [Flip(flip.at, not flip.down) for flip in flips]
+    one = monthly_downtime(flips, NOW, months, down=first_down)
+    other = monthly_downtime(turned, NOW, months, down=not first_down)
+    firsts = [month.first for month in one]
+    lengths = [(end - first).total_seconds() for first, end in zip(firsts, [NOW, *firsts], strict=False)]
+    assert [(a.seconds or 0) + (b.seconds or 0) for a, b in zip(one, other, strict=True)] == lengths
