@@ -1,7 +1,8 @@
 """The Functions host's entry: every function is one call into the program, which opens itself at the first one.
 
 Route matching: the host tries HTTP functions by name, alphabetically, and takes the first whose route and method fit:
-health, manage, operate, read. A GET below health/ fits `health` and `read`; the anonymous one comes first.
+health, heartbeat, manage, operate, read. A GET below health/ fits `health` and `read`, one below ping/ `heartbeat` and
+`read`; the anonymous one comes first.
 """
 
 import os
@@ -48,6 +49,13 @@ async def secrets_changed(event: func.EventGridEvent) -> None:
 @app.route(route="health/{*rest}", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Health, live and ready, for probes without a key."""
+    return await host.http(req, context)
+
+
+@app.function_name("heartbeat")
+@app.route(route="ping/{*rest}", methods=["GET", "HEAD", "POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def heartbeat(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    """Pings of programs elsewhere: the token in the address is their key."""
     return await host.http(req, context)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from jobs.heartbeat import Beat
+
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
@@ -50,6 +52,12 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None: ...
+
+
+class Pings(Protocol):
+    async def beat(self, job: str) -> Beat:
+        """What is remembered of the pings of this job. May raise anything when the store is away."""
+        ...
 
 
 class CircuitStates(Protocol):

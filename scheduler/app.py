@@ -39,8 +39,16 @@ from scheduler.dispatch.queues import run_queue
 from scheduler.follow_up import Dependents
 from scheduler.gates import Elsewhere, Gates, HeldSlots, gates_in_order
 from scheduler.health import Health
-from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Refreshing, Replaying, Running
-from scheduler.probes import circuits_health, configuration_health, secrets_health, store_health, telemetry_health
+from scheduler.heartbeats import HeartbeatViews
+from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Pinging, Refreshing, Replaying, Running
+from scheduler.probes import (
+    circuits_health,
+    configuration_health,
+    heartbeats_health,
+    secrets_health,
+    store_health,
+    telemetry_health,
+)
 from scheduler.queries import Queries
 from scheduler.queue_work import QueueWork
 from scheduler.secret_watch import SecretWatch
@@ -49,6 +57,7 @@ from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.heartbeats import Heartbeats
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Store
 from scheduler.stores.runs import Runs
@@ -92,6 +101,7 @@ class Program:
     health: Health
     watchdog: Watchdog
     secret_watch: SecretWatch
+    heartbeats: HeartbeatViews
     taking: Taking
     """The worker for those who hand it tickets, so that the watchdog knows what waits."""
     telemetry: Telemetry
@@ -106,6 +116,7 @@ class Program:
             health=self.health,
             watchdog=self.watchdog,
             secrets=self.secret_watch,
+            heartbeats=self.heartbeats,
             clock=self.clock,
             environment=self.settings.environment,
             version=self.settings.version or VERSION,
@@ -173,11 +184,12 @@ class _Builder:
             pauses=pauses,
             dead_letters=DeadLetters(store),
             worker=worker,
-            operations=self._operations(store, runs, pauses, worker, dispatch, secret_watch),
+            operations=self._operations(store, runs, pauses, worker, dispatch, secret_watch, secret_values),
             queries=Queries(self._catalog, runs, pauses, DeadLetters(store), self._clock),
             health=self._health,
             watchdog=self._watchdog(job_watch, depths, store, telemetry),
             secret_watch=secret_watch,
+            heartbeats=HeartbeatViews(self._catalog, Heartbeats(store), pauses, self._clock),
             taking=taking,
             telemetry=telemetry,
             tick_work=self._tick_work(store, runs, pauses, worker, dispatch),
@@ -226,7 +238,15 @@ class _Builder:
         follow_up: FollowUp,
     ) -> Worker:
         guard = _guard(self._settings)
-        checks = build_checks(secret_values, identity, self._redactor, guard=guard, user_agent=f"scheduler/{VERSION}")
+        checks = build_checks(
+            secret_values,
+            identity,
+            self._redactor,
+            guard=guard,
+            user_agent=f"scheduler/{VERSION}",
+            pings=Heartbeats(store),
+            clock=self._clock,
+        )
         self._stack.push_async_callback(checks.aclose)
         if self._role is not Role.TOOL:
             checks.load(entry.job.check.kind for entry in self._catalog)
@@ -258,8 +278,11 @@ class _Builder:
         worker: Worker,
         dispatch: Dispatch,
         secret_watch: SecretWatch,
+        secret_values: SecretChain,
     ) -> Operations:
         running = Running(self._catalog, runs, dispatch, self._clock)
+        pinging = Pinging(self._catalog, secret_values, Heartbeats(store), pauses, running, self._redactor, self._clock)
+        self._health.add("heartbeats", heartbeats_health(pinging))
         cancellations, letters = Cancellations(store), DeadLetters(store)
         return Operations(
             running=running,
@@ -270,6 +293,7 @@ class _Builder:
             replaying=Replaying(self._catalog, letters, runs, dispatch, self._clock),
             backfilling=Backfilling(self._catalog, runs, dispatch, self._clock),
             refreshing=Refreshing(secret_watch),
+            pinging=pinging,
         )
 
     def _gates(self, store: Store, runs: Runs, pauses: Pauses, going: Going) -> Gates:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from jobs.running.circuits import Circuits
 from scheduler.health import PartHealth, Probe, Status
+from scheduler.operations import Pinging
 from scheduler.secret_watch import SecretWatch
 from scheduler.stores.port import Store, StoreError
 
@@ -74,6 +75,17 @@ def circuits_health(circuits: Circuits) -> Probe:
             message = "their store is away: runs go on without asking the circuit"
             return (PartHealth("circuits", Status.DEGRADED, message),)
         return (PartHealth("circuits", Status.OK),)
+
+    return probe
+
+
+def heartbeats_health(pinging: Pinging) -> Probe:
+    """Degraded while a token cannot be used: its pings are not taken, and its job goes down."""
+
+    async def probe() -> Sequence[PartHealth]:
+        if troubles := pinging.troubles():
+            return (PartHealth("heartbeats", Status.DEGRADED, "; ".join(troubles.values())),)
+        return (PartHealth("heartbeats", Status.OK),)
 
     return probe
 

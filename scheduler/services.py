@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jobs.ports import Clock
 from scheduler.health import Health
+from scheduler.heartbeats import HeartbeatViews
 from scheduler.operations import Operations
 from scheduler.queries import Queries
 from scheduler.secret_watch import SecretWatch
@@ -19,6 +20,7 @@ class Services:
     health: Health
     watchdog: Watchdog
     secrets: SecretWatch
+    heartbeats: HeartbeatViews
     clock: Clock
     environment: str
     version: str

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobs.checks.guard import Guard
 from jobs.checks.port import Call, Check
-from jobs.ports import Secrets, Tokens
+from jobs.ports import Clock, Pings, Secrets, Tokens
 from jobs.redaction import Redactor
 from jobs.runs import Observation
 from jobs.targets import Target
@@ -49,10 +49,17 @@ class Checks(dict[str, Check]):
 
 
 def build_checks(
-    secrets: Secrets, tokens: Tokens, redactor: Redactor, *, guard: Guard, user_agent: str = "scheduler"
+    secrets: Secrets,
+    tokens: Tokens,
+    redactor: Redactor,
+    *,
+    guard: Guard,
+    user_agent: str = "scheduler",
+    pings: Pings | None = None,
+    clock: Clock | None = None,
 ) -> Checks:
     """All checks. `guard`: where they may connect to. `user_agent`: how HTTP targets see this program, such as
-    `scheduler/1.2.3`."""
+    `scheduler/1.2.3`. `pings` and `clock`: without them there are no heartbeats."""
 
     shared = _Shared(guard)
 
@@ -84,7 +91,15 @@ def build_checks(
 
         return TlsCheck(shared.network, shared.contexts)
 
-    checks = Checks({"http": http, "steps": steps, "tcp": tcp, "dns": dns, "tls": tls}, shared.close)
+    def heartbeat() -> Check:
+        from jobs.checks.heartbeat import HeartbeatCheck
+
+        if pings is None or clock is None:
+            raise KeyError("heartbeat")
+        return HeartbeatCheck(pings, clock, redactor)
+
+    makers = {"http": http, "steps": steps, "tcp": tcp, "dns": dns, "tls": tls, "heartbeat": heartbeat}
+    checks = Checks(makers, shared.close)
     return checks
 
 

@@ -13,8 +13,10 @@ from scheduler.api import (
     cancel_routes,
     dashboard,
     health_routes,
+    heartbeat_routes,
     letter_routes,
     pause_routes,
+    ping_routes,
     routes,
     secret_routes,
     watchdog_routes,
@@ -52,6 +54,8 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), keyed: bool
     api.include_router(watchdog_routes.router)
     api.include_router(backfill_routes.router)
     api.include_router(secret_routes.router)
+    api.include_router(heartbeat_routes.router)
+    api.include_router(ping_routes.router)
     dashboard.add_dashboard(api, Overview(services.queries, services.clock))
     api.add_api_route("/", _to_the_dashboard, include_in_schema=False)
     add_problem_handlers(api)

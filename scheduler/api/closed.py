@@ -1,7 +1,7 @@
 """What is answered while the program cannot be opened, in place of the whole API. Made by scheduler.functions_host.
 
 The process lives and says so: restarting it would mend nothing. Everything else is a problem that says what to mend,
-except at the health routes, which need no key: what is wrong may name files, hosts and accounts.
+except at the routes of health and pings, which need no key: what is wrong may name files, hosts and accounts.
 """
 
 from __future__ import annotations
@@ -24,18 +24,22 @@ MOST_ERRORS = 100
 """Of a folder of broken files; the detail says how many there are."""
 
 _HEALTH = "/api/health"
+_PINGS = "/api/ping/"
+_NOT_NOW = "Pings cannot be taken now: send it again."
 _UNTOLD = (
     "The program cannot be opened, so nothing runs: GET /api/status tells why, to those with a key; so does the log."
 )
 
 
 def create_closed_api(detail: str, problems: Sequence[Problem] = ()) -> Starlette:
-    """503 with `detail` and each problem at every address that needs a key, without them at the health routes; 200 at
-    /api/health/live."""
+    """503 with `detail` and each problem at every address that needs a key, without them at those of health and
+    pings; 200 at /api/health/live."""
     errors = [_invalid(each) for each in problems[:MOST_ERRORS]] or None
 
     async def closed(request: Request) -> JSONResponse:
         path, headers = request.url.path, {"Retry-After": RETRY_AFTER}
+        if path.startswith(_PINGS):
+            return problem(f"{_PINGS}***", HTTPStatus.SERVICE_UNAVAILABLE, _NOT_NOW, headers=headers)
         if path == _HEALTH or path.startswith(f"{_HEALTH}/"):
             return problem(path, HTTPStatus.SERVICE_UNAVAILABLE, _UNTOLD, headers=headers)
         return problem(path, HTTPStatus.SERVICE_UNAVAILABLE, detail, errors=errors, headers=headers)

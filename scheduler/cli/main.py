@@ -16,6 +16,7 @@ from scheduler.cli.backfill import backfill
 from scheduler.cli.cancel import cancel
 from scheduler.cli.dead_letters import dead_letters
 from scheduler.cli.explain import explain
+from scheduler.cli.heartbeat import heartbeat
 from scheduler.cli.history import history
 from scheduler.cli.jobs import jobs
 from scheduler.cli.next import next_instants
@@ -52,6 +53,7 @@ app.command("run")(run)
 app.command("next", cls=ExpressionCommand)(next_instants)
 app.command("explain", cls=ExpressionCommand)(explain)
 app.command("history")(history)
+app.command("heartbeat")(heartbeat)
 app.command("pause")(pause)
 app.command("resume")(resume)
 app.command("cancel")(cancel)

@@ -12,6 +12,7 @@ from scheduler.operations.backfilling import Backfill, Backfilling
 from scheduler.operations.cancelling import Cancelling
 from scheduler.operations.errors import Conflict, NotDone, NotThere, Unusable
 from scheduler.operations.pausing import Pausing
+from scheduler.operations.pinging import Pinging
 from scheduler.operations.refreshing import Refreshing
 from scheduler.operations.replaying import Replayed, Replaying, Wanted
 from scheduler.operations.running import Running
@@ -25,6 +26,7 @@ __all__ = [
     "NotThere",
     "Operations",
     "Pausing",
+    "Pinging",
     "Refreshing",
     "Replayed",
     "Replaying",
@@ -43,3 +45,4 @@ class Operations:
     replaying: Replaying
     backfilling: Backfilling
     refreshing: Refreshing
+    pinging: Pinging

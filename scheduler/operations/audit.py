@@ -13,6 +13,7 @@ class Way(StrEnum):
 
     API = "over the API"
     COMMAND_LINE = "on the command line"
+    PING = "by a ping of its heartbeat"
 
 
 def audit(done: str, way: Way) -> None:

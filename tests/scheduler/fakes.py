@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from jobs.checks.heartbeat import HeartbeatCheck
 from jobs.definition import JobDefinition
 from jobs.errors import SecretUnavailable
 from jobs.redaction import Redactor
@@ -18,11 +19,12 @@ from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
 from scheduler.follow_up import Dependents
 from scheduler.gates import Elsewhere, HeldSlots, gates_in_order
-from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Refreshing, Replaying, Running
+from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Pinging, Refreshing, Replaying, Running
 from scheduler.secret_watch import SecretWatch
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.heartbeats import Heartbeats
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Store
 from scheduler.stores.runs import Runs
@@ -31,6 +33,7 @@ from scheduler.stores.slots import Slots
 from scheduler.work.following import FollowUp
 from scheduler.work.going import Going
 from scheduler.work.worker import EMBEDDED, Ways, Worker
+from tests.jobs.checks.asking import MemorySecrets
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import Heard, ScriptedCheck, Step, answer
 from tests.jobs.running.virtual_time import LoopClock
@@ -157,7 +160,9 @@ class Shop:
         self.check = ScriptedCheck(list(steps) or [answer()])
         self.heard = Heard()
         self.catalog = Catalog([entry()] if jobs is None else jobs)
-        runner = Runner({"http": self.check}, Circuits(MemoryStates()), self.heard, self.clock, Redactor())
+        self.tokens, self.redactor, self.heartbeats = MemorySecrets(), Redactor(), Heartbeats(store)
+        checks = {"http": self.check, "heartbeat": HeartbeatCheck(self.heartbeats, self.clock, self.redactor)}
+        runner = Runner(checks, Circuits(MemoryStates()), self.heard, self.clock, Redactor())
         self.cancellations = Cancellations(store)
         self.pauses = Pauses(store, self.clock.monotonic)
         self.secrets, self.news = MemoryKept(), HeardOfSecrets()
@@ -208,6 +213,9 @@ class Shop:
             replaying=Replaying(self.catalog, self.dead_letters, self.runs, dispatch, self.clock),
             backfilling=Backfilling(self.catalog, self.runs, dispatch, self.clock),
             refreshing=Refreshing(self.secret_watch),
+            pinging=Pinging(
+                self.catalog, self.tokens, self.heartbeats, self.pauses, running, self.redactor, self.clock
+            ),
         )
 
     def ticket(self, seconds: float = 0.0, job: str = "checkout") -> Ticket:

@@ -14,6 +14,7 @@ from scheduler.api.app import create_api
 from scheduler.catalog import Entry
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.health import Health, PartHealth, Status
+from scheduler.heartbeats import HeartbeatViews
 from scheduler.queries import Queries
 from scheduler.services import Services
 from scheduler.stores.runs import Record
@@ -48,6 +49,7 @@ class Desk:
             health=self.health,
             watchdog=self.watchdog,
             secrets=self.shop.secret_watch,
+            heartbeats=HeartbeatViews(catalog, self.shop.heartbeats, self.shop.pauses, clock),
             clock=clock,
             environment="test",
             version="1.2.3",

@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from scheduler.api.backfill_routes import BackfillModel
+from scheduler.api.heartbeat_routes import HeartbeatModel
 from scheduler.api.letter_models import LetterDetail, LetterList, ReplayModel
 from scheduler.api.models import HealthModel, JobDetail, JobList, LiveModel, RunList, RunModel
 from scheduler.api.problems import Problem
@@ -34,6 +35,11 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("post", "/api/jobs/{name}/pause"): JobDetail,
     ("post", "/api/jobs/{name}/resume"): JobDetail,
     ("post", "/api/jobs/{name}/run"): RunModel,
+    ("get", "/api/jobs/{name}/heartbeat"): HeartbeatModel,
+    ("get", "/api/ping/{token}"): None,
+    ("post", "/api/ping/{token}"): None,
+    ("get", "/api/ping/{token}/{result}"): None,
+    ("post", "/api/ping/{token}/{result}"): None,
     ("get", "/api/runs"): RunList,
     ("get", "/api/runs/{run_id}"): RunModel,
     ("post", "/api/runs/{run_id}/cancel"): RunModel,
@@ -64,7 +70,11 @@ async def test_every_route_has_a_summary_an_answer_and_problems() -> None:
         assert operation["description"]
         assert operation["tags"]
         good = operation["responses"][
-            "202" if path.endswith(("/run", "/replay", "/backfill")) else "200" if model else "204"
+            "202"
+            if path.endswith(("/run", "/replay", "/backfill"))
+            else "200"
+            if model or path.startswith("/api/ping/")
+            else "204"
         ]
         if model is not None:
             schema = {"$ref": f"#/components/schemas/{model.__name__}"}

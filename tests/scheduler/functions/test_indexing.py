@@ -21,6 +21,7 @@ async def test_the_app_is_indexed_without_a_problem(worker: FunctionsWorker) -> 
     assert sorted(worker.functions) == [
         "bury",
         "health",
+        "heartbeat",
         "manage",
         "operate",
         "read",
@@ -61,6 +62,7 @@ async def test_a_deployment_with_another_prefix_has_queues_of_its_own(
     ("name", "route", "methods", "level"),
     [
         ("health", "health/{*rest}", {"GET", "HEAD"}, "anonymous"),
+        ("heartbeat", "ping/{*rest}", {"GET", "HEAD", "POST"}, "anonymous"),
         ("manage", "{*path}", {"PUT", "PATCH", "DELETE"}, "function"),
         ("operate", "{*path}", {"POST"}, "function"),
         ("read", "{*path}", {"GET", "HEAD"}, "function"),
@@ -79,6 +81,11 @@ async def test_each_key_has_its_routes(
         ("GET", "/api/health", "health"),
         ("HEAD", "/api/health/live", "health"),
         ("GET", "/api/health/ready", "health"),
+        ("GET", "/api/ping/token", "heartbeat"),
+        ("HEAD", "/api/ping/token/start", "heartbeat"),
+        ("POST", "/api/ping/token/3", "heartbeat"),
+        ("PUT", "/api/ping/token", "manage"),
+        ("GET", "/api/jobs/ping/heartbeat", "read"),
         ("GET", "/api/jobs", "read"),
         ("GET", "/api/jobs/health", "read"),
         ("GET", "/api/healthy", "read"),
@@ -109,13 +116,18 @@ async def test_every_route_of_the_api_reaches_the_function_with_its_key(worker: 
             wanted = {"POST": "operate", "DELETE": "manage"}.get(method, "read")
             if path.startswith("/api/health"):
                 wanted = "health"
+            if path.startswith("/api/ping/"):
+                wanted = "heartbeat"
             assert worker.matching(method, path.replace("{", "").replace("}", ""))[0] == wanted
 
 
-async def test_only_health_is_answered_without_a_key(worker: FunctionsWorker) -> None:
+async def test_only_health_and_pings_are_answered_without_a_key(worker: FunctionsWorker) -> None:
     requests = [("GET", "/api/jobs"), ("POST", "/api/jobs/checkout/run"), ("DELETE", "/api/jobs/checkout")]
     assert [(await worker.http(*request)).status for request in requests] == [401, 401, 401]
-    assert [each.name for each in worker.functions.values() if each.auth_level == "anonymous"] == ["health"]
+    assert [each.name for each in worker.functions.values() if each.auth_level == "anonymous"] == [
+        "health",
+        "heartbeat",
+    ]
 
 
 async def test_the_key_of_one_function_opens_no_other(worker: FunctionsWorker) -> None:

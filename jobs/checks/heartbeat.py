@@ -1,0 +1,64 @@
+"""The check of a heartbeat: looks at the pings that came, and says whether one is missing. Made by jobs.checks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from jobs.checks.heartbeat_sentences import sentence
+from jobs.checks.port import Call
+from jobs.heartbeat import Beat, Rhythm, State, due_at, ends_by, rhythm_of, state_at
+from jobs.ports import Clock, Pings
+from jobs.redaction import Redactor
+from jobs.runs import ErrorClass, Observation, split_run_id
+from jobs.targets import HeartbeatTarget
+
+
+class HeartbeatCheck:
+    """Asks nobody: what it observes is in the store already."""
+
+    def __init__(self, pings: Pings, clock: Clock, redactor: Redactor) -> None:
+        self._pings = pings
+        self._clock = clock
+        self._redactor = redactor
+
+    async def observe(self, target: HeartbeatTarget, call: Call) -> Observation:
+        """How the heartbeat of the run's job is now. Raises what the store raises while it is away."""
+        job, _, _ = split_run_id(call.run_id)
+        beat, now, rhythm = await self._pings.beat(job), self._clock.now(), rhythm_of(target)
+        facts = facts_of(beat, rhythm, now)
+        if state_at(beat, rhythm, now) is not State.DOWN:
+            return Observation(call.clock.stop(), facts=facts)
+        told = self._redactor.redact(sentence(beat, rhythm, now))
+        return Observation(call.clock.stop(), error=_class(beat, rhythm, now), message=told, facts=facts)
+
+    async def aclose(self) -> None:
+        """Holds nothing."""
+
+
+def facts_of(beat: Beat, rhythm: Rhythm, now: datetime) -> dict[str, Any]:
+    """For expectations and history, as JSON."""
+    state = state_at(beat, rhythm, now)
+    if state is not State.DOWN:
+        state = state_at(beat, rhythm, now, with_started=True)
+    return {
+        "state": str(state),
+        "last_ping": _iso(beat.last_ping),
+        "last_start": _iso(beat.last_start),
+        "due": _iso(due_at(beat, rhythm)),
+        "exit_code": beat.exit_code,
+        "duration_s": beat.duration_s,
+        "number": beat.number,
+        "source": beat.source,
+    }
+
+
+def _class(beat: Beat, rhythm: Rhythm, now: datetime) -> ErrorClass:
+    """Of one that is down: a run without an end is missing its ping also after a failure."""
+    ends = ends_by(beat, rhythm)
+    failed = beat.state is State.DOWN and (ends is None or now < ends)
+    return ErrorClass.HEARTBEAT_FAILED if failed else ErrorClass.HEARTBEAT_MISSING
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

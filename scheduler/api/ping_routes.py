@@ -1,0 +1,111 @@
+"""Where programs elsewhere tell that they are alive. No key is asked for: the token in the address is one.
+
+Nothing here says what there is: an unknown token gets the answer of an address that is none, and what is wrong inside
+is in the log alone. The token is taken out of the request's path, so that no log shows it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+
+from jobs.heartbeat import Signal
+from scheduler.api.parameters import Uses
+from scheduler.api.problems import PROBLEM_RESPONSES, RETRY_AFTER, problem
+from scheduler.operations.ping_tokens import TokensUnavailable
+from scheduler.operations.pinging import LONGEST_BODY, Sent
+from scheduler.stores.port import StoreError
+
+PREFIX = "/api/ping/"
+HIDDEN = f"{PREFIX}***"
+_READ = LONGEST_BODY + 4096
+"""Bytes that are read of a body: a little more than is kept, for secrets at its end."""
+_DRAINED = 1024 * 1024
+"""Bytes that are taken in, so that a client gets its answer; who sends more is cut off."""
+
+_log = logging.getLogger("scheduler.heartbeats")
+
+# Parameters other than the run are not looked at: some senders add one of their own.
+router = APIRouter(prefix="/api/ping", tags=["heartbeats"], responses=PROBLEM_RESPONSES)
+
+Token = Annotated[str, Path(max_length=500, description="The job's token")]
+Result = Annotated[str, Path(max_length=10, description="start, fail, or the exit code of the program: 0 to 255")]
+RunParameter = Annotated[
+    str | None,
+    Query(alias="rid", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="Which run: pairs a start with its end"),
+]
+
+
+@router.get("/{token}", response_class=PlainTextResponse)
+async def ping(request: Request, uses: Uses, token: Token, rid: RunParameter = None) -> Response:
+    """It went well."""
+    return await _take(request, uses, token, Signal.SUCCESS, None, rid)
+
+
+@router.post("/{token}", response_class=PlainTextResponse)
+async def ping_with_body(request: Request, uses: Uses, token: Token, rid: RunParameter = None) -> Response:
+    """It went well; what is sent along is kept, up to 10 KiB of text."""
+    return await _take(request, uses, token, Signal.SUCCESS, None, rid)
+
+
+@router.get("/{token}/{result}", response_class=PlainTextResponse)
+async def ping_result(request: Request, uses: Uses, token: Token, result: Result, rid: RunParameter = None) -> Response:
+    """It began, it failed, or it ended with this exit code (0: well)."""
+    signal, exit_code = _meant(result)
+    return await _take(request, uses, token, signal, exit_code, rid)
+
+
+@router.post("/{token}/{result}", response_class=PlainTextResponse)
+async def ping_result_with_body(
+    request: Request, uses: Uses, token: Token, result: Result, rid: RunParameter = None
+) -> Response:
+    """The same with a text, up to 10 KiB: such as the last lines of a log."""
+    return await ping_result(request, uses, token, result, rid)
+
+
+def _meant(result: str) -> tuple[Signal, int | None]:
+    if result in ("start", "fail"):
+        return Signal(result), None
+    if not re.fullmatch(r"\d{1,3}", result, re.ASCII) or int(result) > 255:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return (Signal.FAIL if int(result) else Signal.SUCCESS), int(result)
+
+
+async def _take(
+    request: Request, uses: Uses, token: str, signal: Signal, exit_code: int | None, rid: str | None
+) -> Response:
+    request.scope["path"] = HIDDEN
+    agent, source = request.headers.get("user-agent", ""), _source(request)
+    sent = Sent(signal, exit_code, rid or "", source, agent, await _body(request))
+    try:
+        known = await uses.operations.pinging.take(token, sent)
+    except (TokensUnavailable, StoreError) as error:
+        _log.error("a ping could not be taken: %s", error or "not all tokens of heartbeats can be read")
+        detail, headers = "Pings cannot be taken now: send it again.", {"Retry-After": RETRY_AFTER}
+        return problem(HIDDEN, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
+    if not known:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return PlainTextResponse("OK")
+
+
+async def _body(request: Request) -> str:
+    kept, size = b"", 0
+    async for chunk in request.stream():
+        kept += chunk[: _READ - len(kept)]
+        size += len(chunk)
+        if size > _DRAINED:
+            break
+    return kept.decode("utf-8", "replace")
+
+
+def _source(request: Request) -> str:
+    """The sender's address. Behind the Functions front end that is what it says; a caller may not say it elsewhere."""
+    if request.app.state.keyed and (hops := request.headers.get("x-forwarded-for", "")):
+        return re.sub(r"(?<=[\d\]]):\d+$", "", hops.rpartition(",")[2].strip())[:60]
+    return request.client.host[:60] if request.client is not None else ""

@@ -1,0 +1,93 @@
+"""`heartbeat`: how the heartbeat of a job is, its last pings, and how to send one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.output import Column, fail, note, on_terminal, show_table, show_tabs
+from scheduler.cli.texts import iso, span, when
+
+if TYPE_CHECKING:
+    from jobs.heartbeat import Ping
+    from scheduler.app import Program
+    from scheduler.heartbeats import HeartbeatView
+
+_FIELDS = ("number", "at", "signal", "exit_code", "run", "source", "agent", "body")
+
+
+def heartbeat(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name; `jobs` lists them.")],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many pings at most.")] = 10,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON on any output, as in GET /api/jobs/JOB/heartbeat.")
+    ] = False,
+) -> None:
+    """Show the heartbeat of a job: its state, its last pings, and the line that sends one.
+
+    \b
+    Examples:
+      heartbeat nightly-backup
+      heartbeat nightly-backup --limit 100 --json
+    """
+    from scheduler.cli.configured import configured, in_program, known_job
+    from scheduler.operations import Conflict
+
+    configuration = configured()
+    known_job(configuration, job)
+
+    async def work(program: Program) -> tuple[HeartbeatView, datetime]:
+        return await program.heartbeats.view(job, limit), program.clock.now()
+
+    try:
+        view, now = in_program(configuration, work)
+    except Conflict as error:
+        fail(str(error))
+    if as_json:
+        from scheduler.api.heartbeat_routes import HeartbeatModel
+
+        print(HeartbeatModel.of(view).model_dump_json(indent=2))
+    elif on_terminal():
+        _show(view, now)
+    else:
+        show_tabs(_FIELDS, map(_fields, view.pings))
+    settings = configuration.settings
+    note(curl_line(f"http://{settings.host}:{settings.port}", view.secret))
+
+
+def curl_line(base: str, secret: str) -> str:
+    """How a shell sends a ping after a command. The token stays hidden: who calls knows where it is."""
+    return f"TOKEN: the secret {secret}. After the command: curl -fsS -m 10 --retry 5 {base}/api/ping/$TOKEN/$?"
+
+
+def _show(view: HeartbeatView, now: datetime) -> None:
+    print(f"{view.job} is {view.state}. {view.text}")
+    if view.down_at is not None:
+        print(f"Without a ping it goes down {when(view.down_at, now)}.")
+    if view.beat.duration_s is not None:
+        print(f"The last run took {span(view.beat.duration_s)}.")
+    if view.pings:
+        columns = (
+            Column("ping", right=True),
+            Column("at"),
+            Column("tells", "bold"),
+            Column("from"),
+            Column("agent", whole=False),
+            Column("body", whole=False, spare=True),
+        )
+        show_table(columns, (_cells(ping, now) for ping in view.pings))
+
+
+def _cells(ping: Ping, now: datetime) -> tuple[str, ...]:
+    code = "" if ping.exit_code is None else f" {ping.exit_code}"
+    run = f" {ping.run}" if ping.run else ""
+    body = " ".join(ping.body.split())[:200]
+    return str(ping.number), when(ping.at, now), f"{ping.signal}{code}{run}", ping.source, ping.agent, body
+
+
+def _fields(ping: Ping) -> tuple[str, ...]:
+    code = "" if ping.exit_code is None else str(ping.exit_code)
+    at = iso(ping.at, precise=True)
+    return str(ping.number), at, str(ping.signal), code, ping.run, ping.source, ping.agent, ping.body

@@ -1,0 +1,130 @@
+"""Which job a ping's token belongs to. Used by pinging.
+
+The tokens are secrets, read where all secrets are. Here only their hashes are kept, and looked up: how long that takes
+says nothing of a token. The token before a rotation goes on to be taken for a day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from jobs.errors import SecretUnavailable
+from jobs.ports import Clock, Secrets
+from jobs.targets import HeartbeatTarget
+from scheduler.catalog import Catalog
+
+SHORTEST = 16
+"""Characters: a shorter token could be found by trying."""
+REREAD_AFTER = 60.0
+"""Seconds until the secrets are read again, so that a token that was taken back ends."""
+PAUSE = 5.0
+"""Seconds between two readings, when unknown tokens come."""
+OLD_FOR = 86400.0
+"""Seconds for which a token is taken after it was replaced by another one."""
+_MOST_DOUBTED = 200
+"""Secrets that an unknown token makes to be read past what is kept of them."""
+
+_log = logging.getLogger("scheduler.heartbeats")
+
+
+class TokensUnavailable(Exception):
+    """A token is unknown, and not all that there are could be read: it may be one of those."""
+
+
+class PingTokens:
+    def __init__(self, catalog: Catalog, secrets: Secrets, clock: Clock) -> None:
+        self._catalog = catalog
+        self._secrets = secrets
+        self._clock = clock
+        self._names: dict[bytes, dict[str, float]] = {}
+        """The secrets that have (or had) the token of this hash, and until when that is to be believed."""
+        self._current: dict[str, str] = {}
+        self._read_at = float("-inf")
+        self._troubles: dict[str, str] = {}
+        self._reading = asyncio.Lock()
+
+    @property
+    def troubles(self) -> Mapping[str, str]:
+        """What is wrong, by the secret's name."""
+        return self._troubles
+
+    async def jobs_of(self, token: str) -> Sequence[str]:
+        """The jobs that this token is for; empty if there is none.
+
+        Raises:
+            TokensUnavailable: none of those that could be read.
+        """
+        digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+        if self._age() > REREAD_AFTER:
+            await self._read(REREAD_AFTER)
+        found = self._found(digest)
+        if not found and self._age() > PAUSE:
+            await self._read(PAUSE, doubt=True)
+            found = self._found(digest)
+        if not found and self._troubles:
+            raise TokensUnavailable
+        return found
+
+    def _age(self) -> float:
+        return self._clock.monotonic() - self._read_at
+
+    def _found(self, digest: bytes) -> Sequence[str]:
+        now = self._clock.monotonic()
+        names = {name for name, until in self._names.get(digest, {}).items() if now < until}
+        return [job for name in names for job in self._jobs().get(name, ())] if names else ()
+
+    def _jobs(self) -> Mapping[str, Sequence[str]]:
+        """The heartbeats in force, by the name of their secret."""
+        jobs: defaultdict[str, list[str]] = defaultdict(list)
+        for entry in self._catalog:
+            if isinstance(entry.job.check, HeartbeatTarget):
+                jobs[entry.job.check.token.secret].append(entry.job.name)
+        return jobs
+
+    async def _read(self, older_than: float, *, doubt: bool = False) -> None:
+        async with self._reading:
+            if self._age() <= older_than:
+                return  # somebody else has done it meanwhile
+            names = list(self._jobs())
+            if doubt and len(names) <= _MOST_DOUBTED:
+                known = [name for name in names if name in self._current]
+                await asyncio.gather(*(self._secrets.renewed(name, self._current[name]) for name in known))
+            troubles = await asyncio.gather(*map(self._read_one, names))
+            self._troubles = {name: trouble for name, trouble in zip(names, troubles, strict=True) if trouble}
+            self._current = {name: token for name, token in self._current.items() if name in names}
+            self._forget()
+            self._read_at = self._clock.monotonic()
+
+    async def _read_one(self, name: str) -> str:
+        """What is wrong with it."""
+        try:
+            token = await self._secrets.get(name)
+        except SecretUnavailable as error:
+            return str(error)
+        if len(token) < SHORTEST:
+            if name not in self._troubles:
+                _log.warning("secret %s is too short for a token, so its pings are not taken", name)
+            return f"secret {name} is too short for a token: at least {SHORTEST} characters"
+        now, before = self._clock.monotonic(), self._current.get(name)
+        if before is not None and before != token:
+            self._names[_digest(before)][name] = now + OLD_FOR
+        self._current[name] = token
+        self._names.setdefault(_digest(token), {})[name] = float("inf")
+        return ""
+
+    def _forget(self) -> None:
+        now = self._clock.monotonic()
+        for digest, names in list(self._names.items()):
+            kept = {name: until for name, until in names.items() if now < until}
+            if kept:
+                self._names[digest] = kept
+            else:
+                del self._names[digest]
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()

@@ -1,0 +1,135 @@
+"""Heartbeats: what is remembered of each job's pings, and the latest of them. Written by operations, read by checks.
+
+A partition a job: the row `state`, replaced only by who has seen the latest one, and a ring of the last pings, whose
+rows are written over in turn, so that there are never more. Both change in one step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from jobs.heartbeat import Beat, Ping, Signal, State, after
+from scheduler.stores.port import Insert, Put, Replace, Row, RowChanged, RowExists, Store, StoreUnavailable
+
+TABLE = "heartbeats"
+KEPT = 100
+"""Pings of a job."""
+_STATE = "state"
+_TRIES = 50
+"""Others may come in between: each time that it happens, one of them got its ping stored."""
+
+
+class Heartbeats:
+    """Implements jobs.ports.Pings. All methods raise StoreUnavailable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def beat(self, job: str) -> Beat:
+        """What is remembered; that of a new one if there was no ping."""
+        row = await self._store.get(TABLE, job, _STATE)
+        return Beat() if row is None else _read_beat(row)
+
+    async def add(self, job: str, make: Callable[[Beat], Ping]) -> tuple[Beat, Beat]:
+        """Store the ping that `make` gives for what is remembered. Returns what was remembered before, and what is now.
+
+        `make` is called again if another process was faster.
+        """
+        for _ in range(_TRIES):
+            row = await self._store.get(TABLE, job, _STATE)
+            before = Beat() if row is None else _read_beat(row)
+            ping = make(before)
+            now = after(before, ping)
+            body = json.dumps(_beat_body(now))
+            state = Insert(TABLE, job, _STATE, body) if row is None else Replace(TABLE, job, _STATE, body, row.etag)
+            try:
+                await self._store.apply(
+                    state, Put(TABLE, job, _key(now.number), json.dumps(_ping_body(ping, now.number)))
+                )
+            except (RowExists, RowChanged):
+                continue
+            return before, now
+        raise StoreUnavailable(f"too many pings of {job} at the same time: send them less often")
+
+    async def pings(self, job: str, limit: int = KEPT) -> Sequence[Ping]:
+        """The last pings, newest first."""
+        rows = await self._store.list(TABLE, job, after="ping-", until="ping.", limit=KEPT)
+        found = sorted(map(_read_ping, rows), key=lambda ping: ping.number, reverse=True)
+        return found[:limit]
+
+
+def _key(number: int) -> str:
+    return f"ping-{number % KEPT:02d}"
+
+
+def _beat_body(beat: Beat) -> dict[str, Any]:
+    return {
+        "state": beat.state,
+        "last_ping": _text(beat.last_ping),
+        "last_success": _text(beat.last_success),
+        "last_fail": _text(beat.last_fail),
+        "last_start": _text(beat.last_start),
+        "run": beat.run,
+        "exit_code": beat.exit_code,
+        "duration_s": beat.duration_s,
+        "number": beat.number,
+        "source": beat.source,
+        "agent": beat.agent,
+        "body": beat.body,
+    }
+
+
+def _read_beat(row: Row) -> Beat:
+    body = json.loads(row.body)
+    return Beat(
+        state=State(body["state"]),
+        last_ping=_instant(body["last_ping"]),
+        last_success=_instant(body["last_success"]),
+        last_fail=_instant(body["last_fail"]),
+        last_start=_instant(body["last_start"]),
+        run=body["run"],
+        exit_code=body["exit_code"],
+        duration_s=body["duration_s"],
+        number=body["number"],
+        source=body["source"],
+        agent=body["agent"],
+        body=body["body"],
+    )
+
+
+def _ping_body(ping: Ping, number: int) -> dict[str, Any]:
+    return {
+        "at": _text(ping.at),
+        "signal": ping.signal,
+        "exit_code": ping.exit_code,
+        "run": ping.run,
+        "source": ping.source,
+        "agent": ping.agent,
+        "body": ping.body,
+        "number": number,
+    }
+
+
+def _read_ping(row: Row) -> Ping:
+    body = json.loads(row.body)
+    return Ping(
+        at=datetime.fromisoformat(body["at"]),
+        signal=Signal(body["signal"]),
+        exit_code=body["exit_code"],
+        run=body["run"],
+        source=body["source"],
+        agent=body["agent"],
+        body=body["body"],
+        number=body["number"],
+    )
+
+
+def _text(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

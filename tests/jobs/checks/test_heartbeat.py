@@ -1,0 +1,121 @@
+"""The check of a heartbeat says what came, what did not, and since when."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobs.checks import build_checks
+from jobs.checks.clock import PhaseClock
+from jobs.checks.guard import LOCAL
+from jobs.checks.heartbeat import HeartbeatCheck
+from jobs.checks.heartbeat_sentences import sentence
+from jobs.checks.port import Call
+from jobs.heartbeat import Beat, Rhythm, State, rhythm_of
+from jobs.redaction import Redactor
+from jobs.runs import ErrorClass, Observation
+from jobs.targets import HeartbeatTarget
+from tests.jobs.checks.asking import MemorySecrets, MemoryTokens
+from tests.scheduler.fakes import VirtualClock
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+TARGET = HeartbeatTarget.model_validate({"kind": "heartbeat", "token": {"secret": "nightly"}, "period": "24h"})
+RUN = "nightly-backup@20260301T120000.000Z"
+
+
+class KnownPings:
+    def __init__(self, beat: Beat) -> None:
+        self._beat = beat
+        self.asked = ""
+
+    async def beat(self, job: str) -> Beat:
+        self.asked = job
+        return self._beat
+
+
+def ago(**span: float) -> datetime:
+    return NOW - timedelta(**span)
+
+
+async def observed(beat: Beat, redactor: Redactor | None = None) -> Observation:
+    check = HeartbeatCheck(KnownPings(beat), VirtualClock(NOW), redactor or Redactor())
+    return await check.observe(TARGET, Call(RUN, 1, PhaseClock()))
+
+
+@pytest.mark.parametrize(
+    ("beat", "state"),
+    [
+        (Beat(), "new"),
+        (Beat(State.UP, ago(hours=1)), "up"),
+        (Beat(State.UP, ago(hours=24, minutes=30)), "grace"),
+        (Beat(State.UP, ago(hours=1), last_start=ago(minutes=5)), "started"),
+    ],
+)
+async def test_what_is_not_down_is_good_and_says_its_state(beat: Beat, state: str) -> None:
+    seen = await observed(beat)
+    assert (seen.error, seen.facts["state"]) == (None, state)
+
+
+async def test_a_missing_ping_says_since_when_and_where_the_last_one_came_from() -> None:
+    seen = await observed(Beat(State.UP, ago(hours=26), source="10.1.2.3", agent="curl/8.5"))
+    assert seen.error is ErrorClass.HEARTBEAT_MISSING
+    assert seen.message == (
+        "No ping since 2026-02-28 10:00:00Z, it was due at 2026-03-01 10:00:00Z, grace of 1h is over; "
+        "the last one came from 10.1.2.3 (curl/8.5)."
+    )
+    assert seen.facts["due"] == "2026-03-01T10:00:00Z"
+
+
+async def test_a_failure_says_its_code_and_what_came_with_it() -> None:
+    redactor = Redactor()
+    redactor.add("hunter22")
+    seen = await observed(Beat(State.DOWN, ago(minutes=1), exit_code=3, body="disk full\n pw hunter22"), redactor)
+    assert seen.error is ErrorClass.HEARTBEAT_FAILED
+    assert seen.message == (
+        "The last ping told of a failure, exit code 3, at 2026-03-01 11:59:00Z; "
+        "nothing is known of where the last one came from. It says: disk full pw ***"
+    )
+
+
+async def test_a_run_without_an_end_is_missing_its_ping() -> None:
+    seen = await observed(Beat(State.UP, ago(hours=3), last_start=ago(hours=2), source="10.1.2.3"))
+    assert seen.error is ErrorClass.HEARTBEAT_MISSING
+    assert seen.message.startswith("The run that began at 2026-03-01 10:00:00Z has not told its end within 1h;")
+
+
+async def test_what_is_down_stays_so_while_it_is_tried_again() -> None:
+    seen = await observed(Beat(State.DOWN, ago(minutes=9), last_start=ago(minutes=1)))
+    assert (seen.error, seen.facts["state"]) == (ErrorClass.HEARTBEAT_FAILED, "down")
+
+
+async def test_the_pings_of_its_own_job_are_looked_at() -> None:
+    pings = KnownPings(Beat())
+    checks = build_checks(
+        MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL, pings=pings, clock=VirtualClock(NOW)
+    )
+    await checks.observe(TARGET, Call(RUN, 1, PhaseClock()))
+    await checks.aclose()
+    assert pings.asked == "nightly-backup"
+
+
+@pytest.mark.parametrize(
+    ("beat", "says"),
+    [
+        (Beat(), "No ping has come yet."),
+        (Beat(State.PAUSED, ago(hours=99)), "Paused: pings are kept and not judged."),
+        (Beat(State.UP, ago(hours=1), source="::1"), "from ::1, the next one is due at 2026-03-02 11:00:00Z."),
+        (Beat(State.UP, ago(hours=24.5)), "Late: the last ping came at 2026-02-28 11:30:00Z, it was due at"),
+        (Beat(last_start=ago(minutes=1)), "A run began at 2026-03-01 11:59:00Z and must end by 2026-03-01 12:59:00Z."),
+        (Beat(State.DOWN, None), "No ping has come."),
+    ],
+)
+def test_every_state_is_said_in_words(beat: Beat, says: str) -> None:
+    assert says in sentence(beat, rhythm_of(TARGET), NOW)
+
+
+def test_a_schedule_that_is_over_waits_for_nothing() -> None:
+    never: Any = type("Never", (), {"next_after": lambda self, instant: None})()
+    told = sentence(Beat(State.UP, ago(hours=1)), Rhythm(schedule=never), NOW)
+    assert told == "The last ping came at 2026-03-01 11:00:00Z; no other one is due."

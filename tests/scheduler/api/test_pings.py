@@ -1,0 +1,256 @@
+"""/api/ping/{token} and what comes of it: how the heartbeat is, runs at once, and nothing told to strangers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from scheduler.operations.ping_tokens import OLD_FOR, PAUSE, REREAD_AFTER
+from scheduler.operations.pinging import LONGEST_BODY, PER_MINUTE
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.api.desk import Desk
+from tests.scheduler.fakes import entry
+
+TOKEN = "2fd4e1c67a2d28fced849ee1bb76e739"
+PING = f"/api/ping/{TOKEN}"
+
+
+def nightly(name: str = "nightly", secret: str = "nightly-token", **more: Any) -> Any:
+    check = {"kind": "heartbeat", "token": {"secret": secret}, "period": "24h", "grace": "1h"}
+    return entry(name, None, check=check | more.pop("check", {}), **more)
+
+
+def desk(*jobs: Any, token: str = TOKEN, keyed: bool = False) -> Desk:
+    found = Desk(jobs=jobs or [nightly()], keyed=keyed)
+    found.shop.tokens.values = {"nightly-token": token}
+    return found
+
+
+async def heartbeat(at: Desk, name: str = "nightly") -> dict[str, Any]:
+    answer = await at.get(f"/api/jobs/{name}/heartbeat")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def outcomes(at: Desk) -> list[tuple[str, str | None]]:
+    """Of the runs so far, oldest first."""
+    await at.shop.worker.settle()
+    runs = (await at.get("/api/runs")).json()["runs"]
+    return [(run["outcome"], run["error"]) for run in reversed(runs)]
+
+
+@virtual_time
+async def test_a_ping_is_answered_shortly_and_shown() -> None:
+    async with desk() as at:
+        answer = await at.ask("GET", PING, headers={"User-Agent": "curl/8.5"})
+        told = await heartbeat(at)
+
+    assert (answer.status_code, answer.text, answer.headers["content-type"]) == (200, "OK", "text/plain; charset=utf-8")
+    assert (told["state"], told["number"], told["secret"]) == ("up", 1, "nightly-token")
+    assert (told["due_at"], told["down_at"]) == ("2026-03-02T12:00:00Z", "2026-03-02T13:00:00Z")
+    assert told["text"].startswith("The last ping came at 2026-03-01 12:00:00Z")
+    (ping,) = told["pings"]
+    assert (ping["signal"], ping["agent"], ping["exit_code"]) == ("success", "curl/8.5", None)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "state", "signal", "code"),
+    [
+        ("HEAD", PING, "up", "success", None),
+        ("POST", PING, "up", "success", None),
+        ("GET", f"{PING}/start", "started", "start", None),
+        ("POST", f"{PING}/start", "started", "start", None),
+        ("GET", f"{PING}/fail", "down", "fail", None),
+        ("GET", f"{PING}/0", "up", "success", 0),
+        ("GET", f"{PING}/3", "down", "fail", 3),
+        ("POST", f"{PING}/255", "down", "fail", 255),
+        ("GET", f"{PING}?rid=a&cache=no", "up", "success", None),
+    ],
+)
+async def test_every_way_to_ping_means_what_it_says(
+    method: str, path: str, state: str, signal: str, code: int | None
+) -> None:
+    async with desk() as at:
+        assert (await at.ask(method, path)).status_code == 200
+        told = await heartbeat(at)
+
+    assert (told["state"], told["pings"][0]["signal"], told["pings"][0]["exit_code"]) == (state, signal, code)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/ping/unknown-token-1234", f"{PING}/256", f"{PING}/-1", f"{PING}/done", f"{PING}/٣", f"{PING}/0/1"]
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+async def test_what_is_no_ping_gets_the_answer_of_no_address(method: str, path: str) -> None:
+    async with desk() as at:
+        answer, nothing = await at.ask(method, path), await at.get("/api/nothing")
+        told = await heartbeat(at)
+
+    assert answer.status_code == 404
+    if method == "GET":
+        assert answer.json()["detail"] == nothing.json()["detail"]
+    assert told["number"] == 0
+
+
+async def test_a_run_id_of_another_form_is_refused() -> None:
+    async with desk() as at:
+        assert (await at.get(PING, rid="a b")).status_code == 400
+
+
+@virtual_time
+async def test_a_start_and_its_end_are_timed_by_their_run() -> None:
+    async with desk() as at:
+        await at.get(f"{PING}/start", rid="r1")
+        await asyncio.sleep(90)
+        await at.get(PING, rid="r1")
+        assert (await heartbeat(at))["duration_ms"] == 90_000
+
+
+async def test_what_comes_with_a_ping_is_kept_without_secrets_and_cut() -> None:
+    async with desk() as at:
+        at.shop.redactor.add("hunter22")
+        body = b"password=hunter22 \xff" + b"x" * 20_000
+        await at.ask("POST", f"{PING}/1", content=body)
+        (ping,) = (await heartbeat(at))["pings"]
+
+    assert ping["body"].startswith("password=*** \ufffdxxx")
+    assert len(ping["body"]) == LONGEST_BODY
+
+
+async def test_a_body_without_end_is_cut_off() -> None:
+    async with desk() as at:
+        assert (await at.ask("POST", PING, content=b"x" * 5_000_000)).status_code == 200
+
+
+# --- runs at once ---
+
+
+@virtual_time
+async def test_a_failure_and_what_mends_it_are_judged_at_once_and_once() -> None:
+    async with desk() as at:
+        for path in (PING, f"{PING}/3", f"{PING}/4", PING, PING):
+            await at.get(path)
+            await at.shop.worker.settle()
+            await asyncio.sleep(1)
+        found = await outcomes(at)
+
+    assert found == [("failed", "heartbeat_failed"), ("succeeded", None)]
+
+
+@virtual_time
+async def test_the_first_ping_after_a_missing_one_is_judged_at_once() -> None:
+    async with desk() as at:
+        await at.get(PING)
+        await asyncio.sleep(25 * 3600)
+        await at.perform("nightly")
+        await asyncio.sleep(1)
+        await at.get(PING)
+        found = await outcomes(at)
+
+    assert found == [("failed", "heartbeat_missing"), ("succeeded", None)]
+
+
+@pytest.mark.parametrize("why", ["paused", "disabled"])
+@virtual_time
+async def test_pings_of_a_job_that_does_not_run_are_kept_and_not_judged(why: str) -> None:
+    async with desk(nightly(enabled=why != "disabled")) as at:
+        if why == "paused":
+            await at.post("/api/jobs/nightly/pause")
+        await at.get(f"{PING}/3")
+        told, found = await heartbeat(at), await outcomes(at)
+
+    assert found == []
+    assert (told["number"], told["state"]) == (1, "paused" if why == "paused" else "down")
+
+
+async def test_two_jobs_may_wait_for_the_same_pings() -> None:
+    async with desk(nightly("a"), nightly("b", check={"grace": "5m"})) as at:
+        await at.get(PING)
+        assert [(await heartbeat(at, name))["number"] for name in "ab"] == [1, 1]
+
+
+# --- limits ---
+
+
+@virtual_time
+async def test_too_many_pings_in_a_minute_are_counted_and_not_stored() -> None:
+    async with desk() as at:
+        for _ in range(PER_MINUTE + 5):
+            assert (await at.get(PING)).text == "OK"
+        assert (await heartbeat(at))["number"] == PER_MINUTE
+        await asyncio.sleep(60)
+        await at.get(PING)
+        assert (await heartbeat(at))["number"] == PER_MINUTE + 6
+
+
+# --- tokens ---
+
+
+@virtual_time
+async def test_after_a_rotation_both_tokens_are_taken_and_the_old_one_ends() -> None:
+    other = "a" * 32
+    async with desk() as at:
+        await at.get(PING)
+        at.shop.tokens.values = {"nightly-token": other}
+        await asyncio.sleep(PAUSE + 1)
+        assert [(await at.get(f"/api/ping/{token}")).status_code for token in (other, TOKEN)] == [200, 200]
+        await asyncio.sleep(OLD_FOR + REREAD_AFTER)
+        assert [(await at.get(f"/api/ping/{token}")).status_code for token in (other, TOKEN)] == [200, 404]
+
+
+async def test_strangers_do_not_make_the_secrets_be_read_again_and_again() -> None:
+    async with desk() as at:
+        for number in range(20):
+            await at.get(f"/api/ping/unknown-token-{number:04}")
+        assert at.shop.tokens.asked == ["nightly-token"]
+
+
+async def test_while_a_token_cannot_be_read_a_ping_may_be_sent_again() -> None:
+    async with desk() as at:
+        at.shop.tokens.values = {}
+        answer = await at.get(PING)
+        troubles = at.services.operations.pinging.troubles()
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.json()["detail"] == "Pings cannot be taken now: send it again."
+    assert troubles == {"nightly-token": "There is no secret nightly-token"}
+
+
+async def test_a_token_that_could_be_guessed_is_not_taken() -> None:
+    async with desk(token="short") as at:
+        assert (await at.get("/api/ping/short")).status_code == 503
+        (trouble,) = at.services.operations.pinging.troubles().values()
+    assert trouble == "secret nightly-token is too short for a token: at least 16 characters"
+
+
+async def test_a_job_that_is_no_heartbeat_has_none() -> None:
+    async with Desk() as at:
+        answer = await at.get("/api/jobs/checkout/heartbeat")
+    assert (answer.status_code, "no heartbeat" in answer.json()["detail"]) == (409, True)
+
+
+async def test_no_log_and_no_answer_shows_the_token(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "scheduler")
+    async with desk() as at:
+        await at.get(f"{PING}/1")
+        at.lose_the_store()
+        answer = await at.get(PING)
+
+    assert answer.status_code == 503
+    assert TOKEN not in answer.text
+    assert "a ping could not be taken" in caplog.text
+    assert TOKEN not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("keyed", "source"), [(True, "203.0.113.7"), (False, "127.0.0.1")], ids=["functions", "embedded"]
+)
+async def test_the_sender_is_who_the_front_end_says_and_only_there(keyed: bool, source: str) -> None:
+    async with desk(keyed=keyed) as at:
+        await at.ask("GET", PING, headers={"X-Forwarded-For": "10.9.9.9, 203.0.113.7:51000"})
+        (ping,) = (await heartbeat(at))["pings"]
+    assert ping["source"] == source
