@@ -18,6 +18,7 @@ from config.shared_parts import SharedParts
 from jobs.definition import JobDefinition
 from jobs.graph import Graph, Wrong
 from jobs.groups import Disagreement, disagreements
+from jobs.policies import CircuitDisagreement, circuit_disagreements
 from jobs.problems import Finding, Problem, dotted
 from jobs.problems import Path as KeyPath
 
@@ -159,7 +160,8 @@ def _parse(
 
 
 def _looks_at_others(job: JobDefinition) -> bool:
-    return bool(job.depends_on) or job.concurrency_group is not None
+    shares_circuit = job.circuit is not None and job.circuit.group is not None
+    return bool(job.depends_on) or job.concurrency_group is not None or shares_circuit
 
 
 def _unreadable(error: Unreadable) -> _FileJobs:
@@ -171,7 +173,8 @@ def _joined(files: Iterable[_FileJobs]) -> JobSet:
 
     Raises:
         ConfigurationError: anything is wrong in one of them, a name is there twice, or a job depends on none that is
-            there, or on itself in the end, or two jobs give a concurrency group different limits.
+            there, or on itself in the end, or two jobs give a concurrency group different limits, or a group's circuit
+            different policies.
     """
     found: dict[str, _Found] = {}
     problems: list[Problem] = []
@@ -191,6 +194,8 @@ def _joined(files: Iterable[_FileJobs]) -> JobSet:
             problems.append(_wrong_dependency(wrong, found))
     of_groups = disagreements((one.job.name, one.job.concurrency_group) for one in found.values())
     problems += [_wrong_limit(disagreement, found) for disagreement in of_groups]
+    of_circuits = circuit_disagreements((one.job.name, one.job.circuit) for one in found.values())
+    problems += [_wrong_circuit(disagreement, found) for disagreement in of_circuits]
     if problems:
         raise ConfigurationError(problems)
     return JobSet({name: one.job for name, one in found.items()}, {name: one.origin for name, one in found.items()})
@@ -219,6 +224,17 @@ def _wrong_limit(wrong: Disagreement, found: Mapping[str, _Found]) -> Problem:
     )
     finding = Finding((*job.key, "concurrency_group"), message, "give the group one limit in all of its jobs")
     assert job.document is not None, "it has a group"
+    return job.document.problem(finding)
+
+
+def _wrong_circuit(wrong: CircuitDisagreement, found: Mapping[str, _Found]) -> Problem:
+    job, first = found[wrong.job], found[wrong.first]
+    message = (
+        f"{wrong.job} and {wrong.first} ({first.origin}) share the circuit of the group {wrong.group}, "
+        f"but differ in its {wrong.field}"
+    )
+    finding = Finding((*job.key, "circuit"), message, "give the group one circuit in all of its jobs")
+    assert job.document is not None, "it shares a circuit"
     return job.document.problem(finding)
 
 

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from config.target_lists import Hosts, Networks, Ports, Schemes
 from jobs.groups import LARGEST_GROUP
 from jobs.model import Duration, Frozen
+from jobs.running.budget import PER_MINUTE, SHARE
 
 
 def _store(text: str) -> str:
@@ -89,6 +90,13 @@ class RetentionSettings(Frozen):
     runs_per_job: int = Field(default=10_000, ge=1)
 
 
+class RetryBudgetSettings(Frozen):
+    """How many retries the jobs of a host have together in a process; see jobs.running.budget."""
+
+    per_minute: float = Field(default=PER_MINUTE, ge=0, le=1_000_000)
+    share: float = Field(default=SHARE, ge=0, le=100)
+
+
 class StorageSettings(Frozen):
     """The storage account of store `azure`: by connection string, or by name (or URLs) with the app's identity."""
 
@@ -155,6 +163,7 @@ class Settings(BaseSettings):
     version: str | None = None
     log: LogSettings = LogSettings()
     targets: TargetSettings = TargetSettings()
+    retry_budget: RetryBudgetSettings = RetryBudgetSettings()
     retention: RetentionSettings = RetentionSettings()
     storage: StorageSettings = StorageSettings()
     application_insights: ApplicationInsightsSettings = ApplicationInsightsSettings()

@@ -42,10 +42,17 @@ class SharedParts:
         filled = dict(written)
         for name in names:
             if (raw := filled.get(name)) is not None:
-                filled[name] = self._parts.get((name, repr(raw)), raw)
+                filled[name] = self._parts.get(_key(name, raw, written), raw)
         return filled
 
     def _keep(self, written: Mapping[str, Any], model: Any, names: tuple[str, ...]) -> None:
         for name in names:
             if (raw := written.get(name)) is not None:
-                self._parts.setdefault((name, repr(raw)), getattr(model, name))
+                self._parts.setdefault(_key(name, raw, written), getattr(model, name))
+
+
+def _key(name: str, raw: Any, written: Mapping[str, Any]) -> tuple[str, str]:
+    if name == "timeout" and isinstance(check := written.get("check"), dict):
+        # What it does not say depends on the check's kind.
+        return f"timeout of {check.get('kind')!r}", repr(raw)
+    return name, repr(raw)

@@ -10,7 +10,9 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -73,6 +75,21 @@ ScheduleField = Annotated[
 ]
 """Comes after `name`, which decides about jitter."""
 
+
+def _of_kind(value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Timeouts:
+    """The deadlines that the job says, and those of the check's kind in place of what it does not say."""
+    target = info.data.get("check")
+    usual = _TIMEOUTS if target is None else target.TIMEOUTS
+    if isinstance(value, dict):
+        # `run` is needed to judge `attempt`. An attempt that is not said may be the longer one: the run cuts it short.
+        value = {"run": usual.run, **value}
+    timeouts: Timeouts = read(value)
+    left_out = type(timeouts).model_fields.keys() - timeouts.model_fields_set
+    if not timeouts.model_fields_set:
+        return usual
+    return timeouts.model_copy(update={field: getattr(usual, field) for field in left_out}) if left_out else timeouts
+
+
 # Most of 10,000 jobs keep these: one shared value each instead of a copy a job.
 _TIMEOUTS = Timeouts()
 _RETRY = RetryPolicy()
@@ -103,7 +120,8 @@ class JobDefinition(Frozen):
     depends_on: Dependencies = ()
     """Without a schedule, it runs when all of these did; with one, it is run only if they are as is asked."""
     expect: tuple[Expectation, ...] = ()
-    timeout: Timeouts = Field(default_factory=lambda: _TIMEOUTS)
+    timeout: Annotated[Timeouts, WrapValidator(_of_kind)] = Field(default=_TIMEOUTS, validate_default=True)
+    """What is not said is as usual for the kind of check."""
     retry: RetryPolicy = Field(default_factory=lambda: _RETRY)
     circuit: CircuitPolicy | None = None
     catch_up: CatchUp = Field(default_factory=lambda: _CATCH_UP)
@@ -155,6 +173,16 @@ class JobDefinition(Frozen):
         """Seconds for which a run may wait for others after its instant, before it runs or is left out."""
         wait = max((dependency.wait for dependency in self.depends_on), default=0.0)
         return wait + (self.concurrency_group.wait if self.concurrency_group is not None else 0.0)
+
+    @property
+    def circuit_key(self) -> str | None:
+        """How its circuit is called: by the job's name, or as `group:NAME` if it is shared; None if it has none.
+
+        A job's name has no colon.
+        """
+        if self.circuit is None:
+            return None
+        return self.name if self.circuit.group is None else f"group:{self.circuit.group}"
 
     def generation(self) -> str:
         """A short hash of the whole definition: a ticket made for another one is not run."""

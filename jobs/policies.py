@@ -1,12 +1,26 @@
-"""The policies of a job: deadlines, retries, circuit. Data only; jobs/running/ acts on them."""
+"""The policies of a job: deadlines, retries, circuit. Data only; jobs/running/ acts on them.
+
+Two jobs that give a circuit's group different policies are found here, and refused by config.job_files.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 
-from jobs.durations import format_duration
+from jobs.durations import format_duration, parse_duration
 from jobs.model import Duration, Frozen
 
 LONGEST_RUN = 480.0
@@ -50,22 +64,78 @@ RetryCondition = Annotated[
 RETRIED_BY_DEFAULT: tuple[str, ...] = ("connection", "timeout", "408", "425", "429", "5xx")
 
 
+MOST_ATTEMPTS = 20
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)%")
+
+
+def jitter_share(jitter: str) -> float | None:
+    """`25%` as 0.25; None if it is not written as a share."""
+    match = _SHARE.fullmatch(jitter)
+    return float(match[1]) / 100 if match else None
+
+
+def _jitter(value: str) -> str:
+    if value in ("none", "full", "equal"):
+        return value
+    share = jitter_share(value)
+    if share is not None and share <= 1:
+        return value
+    try:
+        parse_duration(value)
+    except ValueError:
+        raise ValueError(
+            f"{value!r} is no jitter: write none, full, equal, a share of the wait such as 25% (at most 100%), "
+            "or what is added at most, such as 500ms"
+        ) from None
+    return value
+
+
+Jitter = Annotated[str, AfterValidator(_jitter), Field(examples=["none", "full", "equal", "25%", "500ms"])]
+"""`none`, `full`, `equal`, a share (`25%`) or a duration."""
+
+
 class RetryPolicy(Frozen):
     """How often a failed attempt is repeated, and how long is waited before it.
 
-    The wait before attempt n+1: constant `initial`; linear `initial * n`; exponential `initial * multiplier^(n-1)`;
-    never more than `max`. Jitter `full` draws it evenly from zero to that. A target's `Retry-After` lengthens it.
+    The wait before attempt n+1: constant `initial`; linear `initial + increment * (n-1)`; exponential
+    `initial * multiplier^(n-1)`; or the n-th of `delays`, whose last one repeats. Never more than `max`.
+    Jitter draws it evenly: `full` from zero to that, `equal` from its half, `25%` from a quarter less to a quarter
+    more, `500ms` up to that later. Never less than `min`. A target's `Retry-After` lengthens it.
     """
 
-    attempts: int = Field(default=3, ge=1, le=20)
+    attempts: int = Field(default=3, ge=1, le=MOST_ATTEMPTS)
+    """With `delays` and without this: one more than there are delays."""
     backoff: Literal["constant", "linear", "exponential"] = "exponential"
     initial: Duration = 0.5
-    max: Duration = 10.0
+    increment: Duration | None = None
+    """Of `linear`; as long as `initial` if it is not said."""
     multiplier: float = Field(default=2.0, ge=1.0, le=10.0)
-    jitter: Literal["none", "full"] = "full"
+    """Of `exponential`."""
+    delays: Annotated[tuple[Duration, ...] | None, Field(min_length=1, max_length=MOST_ATTEMPTS - 1)] = None
+    """In place of `backoff` and what it reckons with."""
+    min: Duration = 0.0
+    max: Duration = 10.0
+    jitter: Jitter = "full"
     on: tuple[RetryCondition, ...] = RETRIED_BY_DEFAULT
     non_idempotent: bool = False
     """Repeat POST and PATCH too: only for targets that recognise the `Idempotency-Key`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _an_attempt_for_each_delay(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "attempts" not in value and isinstance(delays := value.get("delays"), list):
+            # Too many delays are refused as such, not as attempts that nobody wrote.
+            return {**value, "attempts": min(len(delays) + 1, MOST_ATTEMPTS)}
+        return value
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(
+                f"min ({format_duration(self.min)}) is more than max ({format_duration(self.max)}): "
+                "no wait lies between them"
+            )
+        return self
 
 
 class CatchUp(Frozen):
@@ -79,25 +149,110 @@ class CatchUp(Frozen):
     within: Annotated[Duration, Field(gt=0, le=7 * 86400.0)] = 3600.0
 
 
+LONGEST_WINDOW = 86400.0
+SHORTEST_WINDOW = 0.1
+"""Seconds."""
+MOST_RUNS = 1000
+
+
+def _window(value: Any) -> int | float:
+    """Runs as a whole number, or seconds as a float."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 1 <= value <= MOST_RUNS:
+            raise ValueError(f"{value} runs: from 1 to {MOST_RUNS} can be looked back on")
+        return value
+    try:
+        seconds = value if type(value) is float else parse_duration(value)
+    except ValueError:
+        raise ValueError(
+            "the window is a number of runs, such as 20, or the time in which they ended, such as 5m"
+        ) from None
+    if not SHORTEST_WINDOW <= seconds <= LONGEST_WINDOW:
+        raise ValueError(f"{format_duration(seconds)}: from 100ms to 1d can be looked back on")
+    return seconds
+
+
+def _written_window(window: int | float) -> int | str:
+    return window if isinstance(window, int) else format_duration(window)
+
+
+Window = Annotated[
+    int | float,
+    PlainValidator(_window),
+    PlainSerializer(_written_window, return_type=int | str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MOST_RUNS},
+                {"type": "string", "examples": ["5m"]},
+            ]
+        }
+    ),
+]
+"""An int counts runs, a float seconds."""
+
+
 class CircuitPolicy(Frozen):
     """When a target is left alone for a while.
 
-    Opens after `consecutive_failures` in a row, or when among the last `window` runs (at least `minimum_calls` of
-    them) the share of failures reaches `failure_rate`. After `open_for` it lets `probes` runs through: all succeed,
-    it closes; one fails, it opens again.
+    Opens after `consecutive_failures` in a row; or when among the runs of the `window` (the last so many, or those of
+    the last so long), if they are `minimum_calls` at least, the share of failures reaches `failure_rate`, or that of
+    runs whose last attempt took longer than `slow_call` reaches `slow_rate`. After `open_for` it lets `probes` runs
+    through. With `consecutive_failures`, one that fails opens it again at once; otherwise, and in any case for slow
+    ones, the rates decide once all are back. Jobs that name one `group` share a circuit.
     """
 
     consecutive_failures: int | None = Field(default=None, ge=1, le=1000)
     failure_rate: float | None = Field(default=None, gt=0.0, le=1.0)
-    window: int = Field(default=20, ge=1, le=1000)
-    minimum_calls: int = Field(default=10, ge=1, le=1000)
-    open_for: Annotated[Duration, Field(gt=0)] = 60.0
+    slow_rate: float | None = Field(default=None, gt=0.0, le=1.0)
+    slow_call: Annotated[Duration, Field(gt=0)] | None = None
+    window: Window = 20
+    minimum_calls: int = Field(default=10, ge=1, le=MOST_RUNS)
+    open_for: Annotated[Duration, Field(gt=0, le=LONGEST_WINDOW)] = 60.0
     probes: int = Field(default=1, ge=1, le=100)
+    group: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="letters, digits, dot, - and _, at most 100, the first a letter or a digit",
+    )
+
+    @property
+    def counts_rates(self) -> bool:
+        """Whether it looks at a window at all."""
+        return self.failure_rate is not None or self.slow_rate is not None
 
     @model_validator(mode="after")
     def _needs_a_trigger(self) -> Self:
-        if self.consecutive_failures is None and self.failure_rate is None:
-            raise ValueError("say when it opens: consecutive_failures, failure_rate, or both")
-        if self.failure_rate is not None and self.minimum_calls > self.window:
+        if self.consecutive_failures is None and not self.counts_rates:
+            raise ValueError("say when it opens: consecutive_failures, failure_rate, slow_rate, or several of them")
+        if (self.slow_rate is None) != (self.slow_call is None):
+            missing = "slow_call, from when on a run is slow" if self.slow_call is None else "slow_rate"
+            raise ValueError(f"slow_rate and slow_call need each other: say {missing} too")
+        if self.counts_rates and isinstance(self.window, int) and self.minimum_calls > self.window:
             raise ValueError(f"minimum_calls ({self.minimum_calls}) must not be more than window ({self.window})")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitDisagreement:
+    """`job` gives the circuit of its group another policy than `first` does; `field` is the first that differs."""
+
+    job: str
+    first: str
+    group: str
+    field: str
+
+
+def circuit_disagreements(circuits: Iterable[tuple[str, CircuitPolicy | None]]) -> list[CircuitDisagreement]:
+    """Of jobs with their circuits: each one that disagrees with the first job of its group."""
+    first: dict[str, tuple[str, CircuitPolicy]] = {}
+    found = []
+    for job, policy in circuits:
+        if policy is None or policy.group is None:
+            continue
+        name, agreed = first.setdefault(policy.group, (job, policy))
+        if policy != agreed:
+            fields = type(policy).model_fields
+            differs = next(field for field in fields if getattr(policy, field) != getattr(agreed, field))
+            found.append(CircuitDisagreement(job, name, policy.group, differs))
+    return found

@@ -25,6 +25,7 @@ from jobs.checks.guard import Guard, Rules
 from jobs.events import Listeners, RunListener
 from jobs.ports import Clock
 from jobs.redaction import Redactor
+from jobs.running.budget import RetryBudget
 from jobs.running.circuits import Circuits
 from jobs.running.clock import SystemClock
 from jobs.running.runner import Runner
@@ -257,7 +258,7 @@ class _Builder:
         return Worker(
             self._catalog,
             runs,
-            Runner(checks, circuits, told, self._clock, self._redactor),
+            Runner(checks, circuits, told, self._clock, self._redactor, budget=_retry_budget(self._settings)),
             told,
             self._clock,
             owner=self._owner,
@@ -391,6 +392,10 @@ def _guard(settings: Settings) -> Guard:
             identity_endpoints=tuple(filter(None, map(os.environ.get, _TOKEN_ENDPOINTS))),
         )
     )
+
+
+def _retry_budget(settings: Settings) -> RetryBudget:
+    return RetryBudget(settings.retry_budget.per_minute, settings.retry_budget.share)
 
 
 async def _open_store(settings: Settings, identity: Identity, role: Role) -> Store:

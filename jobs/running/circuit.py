@@ -3,7 +3,7 @@
 `Circuits` (circuits.py) calls it between reading and writing the stored state. Closed lets every run through and
 counts failures; open rejects until `open_for` is over; half-open lets exactly `probes` runs through and decides by
 them. Every change of condition begins a new period, and a result counts only in the period that admitted its run:
-what arrives late can neither close nor open anything.
+what arrives late can neither close nor open anything. Above all that an operator can hold it open or closed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,35 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jobs.policies import CircuitPolicy
+from jobs.running.windows import EMPTY, Window, counted, tally, with_successes
 
 
 class Condition(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """A circuit that an operator holds open or closed, whatever its runs say. All times are aware UTC."""
+
+    open: bool
+    since: datetime
+    until: datetime | None = None
+    """Its end, exclusive; None: until it is reset."""
+    reason: str = ""
+    way: str = ""
+    """How it was asked for, such as `over the API`."""
+
+    def holds(self, now: datetime) -> bool:
+        return self.until is None or now < self.until
+
+    def __str__(self) -> str:
+        """`held open until 2026-03-01T13:00:00Z, as was asked over the API at 2026-03-01T12:00:00Z: deployment`."""
+        end = f"until {_text(self.until)}" if self.until is not None else "until it is reset"
+        asked = f"as was asked {self.way} at {_text(self.since)}" + (f": {self.reason}" if self.reason else "")
+        return f"held {'open' if self.open else 'closed'} {end}, {asked}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +59,28 @@ class CircuitState:
     """What opened it, such as `5 failures in a row`."""
     consecutive: int = 0
     """Failures in a row, while closed."""
-    calls: int = 0
-    """Runs in the window, while closed; kept only for a policy with `failure_rate`."""
-    failures: int = 0
-    """The window as bits: the newest run is bit 0, a failure is 1."""
+    window: Window = EMPTY
+    """The runs that it looks back on, while closed; kept only for a policy with rates."""
     succeeded: int = 0
     """Probes that succeeded, while half-open."""
+    failed: int = 0
+    """Probes that failed, while half-open."""
+    slow: int = 0
+    """Probes that were slow, whether they succeeded or failed, while half-open."""
     leases: tuple[datetime, ...] = ()
     """When each probe that is out counts as lost, while half-open."""
+    forced: Forced | None = None
+    """What an operator wants; it may be over."""
+
+    def forced_at(self, now: datetime) -> Forced | None:
+        """What an operator wants now."""
+        return self.forced if self.forced is not None and self.forced.holds(now) else None
 
 
 CLOSED = CircuitState()
+
+UNCOUNTED = -1
+"""The period of runs whose results do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +112,8 @@ class Admission:
 
 def admit(state: CircuitState, policy: CircuitPolicy, now: datetime, lease_s: float) -> Admission:
     """May a run start now? A probe that is not recorded within `lease_s` seconds counts as lost."""
+    if (forced := state.forced_at(now)) is not None:
+        return Admission(state, None, f"the circuit is {forced}") if forced.open else Admission(state, _FREE)
     if state.condition is Condition.CLOSED:
         return Admission(state, Permit(state.period))
     if state.condition is Condition.OPEN:
@@ -88,10 +124,13 @@ def admit(state: CircuitState, policy: CircuitPolicy, now: datetime, lease_s: fl
     return _admit_probe(state, policy, now, lease_s)
 
 
+_FREE = Permit(UNCOUNTED)
+
+
 def _admit_probe(state: CircuitState, policy: CircuitPolicy, now: datetime, lease_s: float) -> Admission:
     out = tuple(lease for lease in state.leases if lease > now)
     # At least one: a policy whose `probes` was lowered meanwhile must not leave the circuit half-open for ever.
-    room = max(policy.probes - state.succeeded, 1)
+    room = max(policy.probes - state.succeeded - state.failed, 1)
     if len(out) >= room:
         return Admission(
             state, None, f"{_since(state)}; {len(out)} of its probes are on their way, until {_text(min(out))} at most"
@@ -101,7 +140,7 @@ def _admit_probe(state: CircuitState, policy: CircuitPolicy, now: datetime, leas
 
 
 def record(
-    state: CircuitState, policy: CircuitPolicy, now: datetime, permit: Permit, failed: bool | None
+    state: CircuitState, policy: CircuitPolicy, now: datetime, permit: Permit, failed: bool | None, slow: bool = False
 ) -> CircuitState:
     """The state after a run's result. `failed` None: the run says nothing about the target, a probe is given back.
 
@@ -110,68 +149,87 @@ def record(
     if permit.period != state.period:
         return state
     if state.condition is Condition.CLOSED:
-        return state if failed is None else _count(state, policy, now, failed)
+        return state if failed is None else _count(state, policy, now, failed, slow)
     if permit.lease is None or permit.lease not in state.leases:
         return state
-    return _record_probe(state, policy, now, permit.lease, failed)
+    return _record_probe(state, policy, now, permit.lease, failed, slow)
 
 
-def add_successes(state: CircuitState, policy: CircuitPolicy, count: int) -> CircuitState:
-    """A closed circuit's state after `count` successes in a row."""
-    if count == 0:
+def add_successes(state: CircuitState, policy: CircuitPolicy, now: datetime, successes: Window) -> CircuitState:
+    """A closed circuit's state after these runs, none of which failed or was slow."""
+    if successes == EMPTY:
         return state
-    if policy.failure_rate is None:
-        return replace(state, consecutive=0)
-    return replace(
-        state,
-        consecutive=0,
-        calls=min(state.calls + count, policy.window),
-        failures=_within(state.failures << min(count, policy.window), policy.window),
-    )
+    window = with_successes(state.window, policy.window, now, successes) if policy.counts_rates else EMPTY
+    return replace(state, consecutive=0, window=window)
 
 
-def _count(state: CircuitState, policy: CircuitPolicy, now: datetime, failed: bool) -> CircuitState:
-    if not failed:
-        return add_successes(state, policy, 1)
-    counted = replace(state, consecutive=state.consecutive + 1)
-    if policy.failure_rate is not None:
-        bits = _within(state.failures << 1 | 1, policy.window)
-        counted = replace(counted, calls=min(state.calls + 1, policy.window), failures=bits)
-    why = _reason_to_open(counted, policy)
-    return _opened(state, now, why) if why else counted
+def forced(state: CircuitState, wanted: Forced) -> CircuitState:
+    """The state of a circuit that is held open or closed from now on, in place of how it was held before."""
+    return replace(state, forced=wanted)
 
 
-def _reason_to_open(state: CircuitState, policy: CircuitPolicy) -> str:
+def reset(state: CircuitState) -> CircuitState:
+    """Closed, held by nobody, and all runs forgotten. What is still on its way does not count."""
+    return CircuitState(period=state.period + 1)
+
+
+def tried_again_at(state: CircuitState, policy: CircuitPolicy, now: datetime) -> datetime | None:
+    """When runs that are rejected now are let through again; None if they are let through, or nobody knows."""
+    if (held := state.forced_at(now)) is not None:
+        return held.until if held.open else None
+    if state.condition is Condition.OPEN:
+        return _opened_at(state) + timedelta(seconds=policy.open_for)
+    return None
+
+
+def _count(state: CircuitState, policy: CircuitPolicy, now: datetime, failed: bool, slow: bool) -> CircuitState:
+    window = counted(state.window, policy.window, now, failed=failed, slow=slow) if policy.counts_rates else EMPTY
+    after = replace(state, consecutive=state.consecutive + 1 if failed else 0, window=window)
+    # What went well opens nothing, even where it is the one that makes up `minimum_calls`.
+    why = _reason_to_open(after, policy, now) if failed or slow else ""
+    return _opened(state, now, why) if why else after
+
+
+def _reason_to_open(state: CircuitState, policy: CircuitPolicy, now: datetime) -> str:
     if policy.consecutive_failures is not None and state.consecutive >= policy.consecutive_failures:
         return f"{state.consecutive} failure{'s' if state.consecutive > 1 else ''} in a row"
-    failed = state.failures.bit_count()
-    if (
-        policy.failure_rate is not None
-        and state.calls >= policy.minimum_calls
-        and failed / state.calls >= policy.failure_rate
-    ):
-        return f"{failed} of the last {state.calls} runs failed"
+    if not policy.counts_rates:
+        return ""
+    seen = tally(state.window, policy.window, now)
+    if seen.calls < policy.minimum_calls:
+        return ""
+    if _reached(seen.failures, seen.calls, policy.failure_rate):
+        return f"{seen.failures} of the last {seen.calls} runs failed"
+    if _reached(seen.slow, seen.calls, policy.slow_rate):
+        return f"{seen.slow} of the last {seen.calls} runs were slow"
     return ""
 
 
 def _record_probe(
-    state: CircuitState, policy: CircuitPolicy, now: datetime, lease: datetime, failed: bool | None
+    state: CircuitState, policy: CircuitPolicy, now: datetime, lease: datetime, failed: bool | None, slow: bool
 ) -> CircuitState:
-    if failed:
+    if failed and policy.consecutive_failures is not None:
         return _opened(state, now, state.why)
     at = state.leases.index(lease)
-    succeeded = state.succeeded + (failed is False)
-    if succeeded >= policy.probes:
-        return CircuitState(period=state.period + 1)
-    return replace(state, succeeded=succeeded, leases=state.leases[:at] + state.leases[at + 1 :])
+    back = replace(state, leases=state.leases[:at] + state.leases[at + 1 :])
+    if failed is None:
+        return back
+    back = replace(back, succeeded=back.succeeded + (not failed), failed=back.failed + failed, slow=back.slow + slow)
+    calls = back.succeeded + back.failed
+    if calls < policy.probes:
+        return back
+    if _reached(back.failed, calls, policy.failure_rate) or _reached(back.slow, calls, policy.slow_rate):
+        return _opened(state, now, state.why)
+    return CircuitState(period=state.period + 1, forced=state.forced)
+
+
+def _reached(part: int, calls: int, rate: float | None) -> bool:
+    return rate is not None and part / calls >= rate
 
 
 def _opened(state: CircuitState, now: datetime, why: str) -> CircuitState:
-    return CircuitState(Condition.OPEN, state.period + 1, since=state.since or now, opened_at=now, why=why)
-
-
-def _within(bits: int, window: int) -> int:
-    return bits & ((1 << window) - 1)
+    since = state.since or now
+    return CircuitState(Condition.OPEN, state.period + 1, since=since, opened_at=now, why=why, forced=state.forced)
 
 
 def _opened_at(state: CircuitState) -> datetime:

@@ -1,4 +1,8 @@
-"""A circuit's state as one line of JSON, as the store keeps it. Called by circuits.py."""
+"""A circuit's state as one line of JSON, as the store keeps it. Called by circuits.py, and by those who show circuits.
+
+Version 2 added slow runs, windows of time, probes that are judged together and what an operator wants; version 1 is
+still read.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,15 @@ import json
 from datetime import datetime
 from typing import Any
 
-from jobs.running.circuit import CLOSED, CircuitState, Condition
+from jobs.running.circuit import CLOSED, CircuitState, Condition, Forced
+from jobs.running.windows import Bucket, Window
 
-_VERSION = 1
+_VERSION = 2
 
 
 def to_json(state: CircuitState) -> str:
     """The state as one line of JSON, for the store."""
+    window, forced = state.window, state.forced
     return json.dumps(
         {
             "v": _VERSION,
@@ -22,10 +28,21 @@ def to_json(state: CircuitState) -> str:
             "opened_at": state.opened_at and state.opened_at.isoformat(),
             "why": state.why,
             "consecutive": state.consecutive,
-            "calls": state.calls,
-            "failures": f"{state.failures:x}",
-            "succeeded": state.succeeded,
+            "calls": window.calls,
+            "failures": f"{window.failures:x}",
+            "slow": f"{window.slow:x}",
+            "buckets": [[b.started.isoformat(), b.calls, b.failures, b.slow] for b in window.buckets],
+            "probes": [state.succeeded, state.failed, state.slow],
             "leases": [lease.isoformat() for lease in state.leases],
+            "forced": None
+            if forced is None
+            else {
+                "open": forced.open,
+                "since": forced.since.isoformat(),
+                "until": forced.until and forced.until.isoformat(),
+                "reason": forced.reason,
+                "way": forced.way,
+            },
         },
         separators=(",", ":"),
     )
@@ -43,8 +60,13 @@ def from_json(text: str | None) -> CircuitState:
 
 
 def _read(stored: dict[str, Any]) -> CircuitState:
-    if stored.pop("v") != _VERSION:
+    version = stored.pop("v")
+    if version == 1:
+        stored |= {"slow": "0", "buckets": [], "probes": [stored.pop("succeeded"), 0, 0], "forced": None}
+    elif version != _VERSION:
         raise ValueError("another version")
+    succeeded, failed, slow = stored.pop("probes")
+    forced = stored.pop("forced")
     state = CircuitState(
         condition=Condition(stored.pop("condition")),
         period=_whole(stored.pop("period")),
@@ -52,17 +74,43 @@ def _read(stored: dict[str, Any]) -> CircuitState:
         opened_at=_instant(stored.pop("opened_at")),
         why=str(stored.pop("why")),
         consecutive=_whole(stored.pop("consecutive")),
-        calls=_whole(stored.pop("calls")),
-        failures=_whole(int(stored.pop("failures"), 16)),
-        succeeded=_whole(stored.pop("succeeded")),
-        leases=tuple(datetime.fromisoformat(lease) for lease in stored.pop("leases")),
+        window=_window(stored),
+        succeeded=_whole(succeeded),
+        failed=_whole(failed),
+        slow=_whole(slow),
+        leases=tuple(map(_known_instant, stored.pop("leases"))),
+        forced=None if forced is None else _forced(forced),
     )
-    times = [time for time in (state.since, state.opened_at, *state.leases) if time is not None]
-    if stored or any(time.tzinfo is None for time in times):
+    if stored:
         raise ValueError("not written by this version")
     if state.condition is not Condition.CLOSED and state.opened_at is None:
         raise ValueError("open since never")
     return state
+
+
+def _window(stored: dict[str, Any]) -> Window:
+    return Window(
+        calls=_whole(stored.pop("calls")),
+        failures=_whole(int(stored.pop("failures"), 16)),
+        slow=_whole(int(stored.pop("slow"), 16)),
+        buckets=tuple(_bucket(*written) for written in stored.pop("buckets")),
+    )
+
+
+def _bucket(started: str, calls: int, failures: int, slow: int) -> Bucket:
+    return Bucket(_known_instant(started), _whole(calls), _whole(failures), _whole(slow))
+
+
+def _forced(stored: dict[str, Any]) -> Forced:
+    if type(stored["open"]) is not bool:
+        raise ValueError("neither open nor closed")
+    return Forced(
+        stored["open"],
+        _known_instant(stored["since"]),
+        _instant(stored["until"]),
+        str(stored["reason"]),
+        str(stored["way"]),
+    )
 
 
 def _whole(value: Any) -> int:
@@ -71,5 +119,12 @@ def _whole(value: Any) -> int:
     return value
 
 
+def _known_instant(value: str) -> datetime:
+    instant = datetime.fromisoformat(value)
+    if instant.tzinfo is None:
+        raise ValueError("an instant without an offset")
+    return instant
+
+
 def _instant(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value)
+    return None if value is None else _known_instant(value)

@@ -1,9 +1,9 @@
 """The circuits of all jobs, kept in a store that several processes share. Called by execution.py.
 
-What is written, and when: everything that opens, half-opens or closes a circuit, each failure, and the first success
-after a failure. Other successes of a closed circuit cost no write: this process counts them and adds them to the
-window with the next write. So the usual run of a healthy job costs one read. The price: successes that were not yet
-written are unknown to other processes and lost when this one ends, so a `failure_rate` can be reached a few runs
+What is written, and when: everything that opens, half-opens or closes a circuit, each failure, each slow run, and the
+first success after a failure. Other successes of a closed circuit cost no write: this process counts them and adds
+them to the window with the next write. So the usual run of a healthy job costs one read. The price: successes that
+were not yet written are unknown to other processes and lost when this one ends, so a rate can be reached a few runs
 early; never late, and `consecutive_failures` is exact.
 """
 
@@ -16,9 +16,20 @@ from typing import Any, NoReturn, TypeVar
 
 from jobs.policies import CircuitPolicy
 from jobs.ports import CircuitStates
-from jobs.running.circuit import CLOSED, Admission, CircuitState, Condition, Permit, add_successes, admit, record
+from jobs.running.circuit import (
+    CLOSED,
+    UNCOUNTED,
+    Admission,
+    CircuitState,
+    Condition,
+    Permit,
+    add_successes,
+    admit,
+    record,
+)
 from jobs.running.circuit_json import from_json, to_json
 from jobs.running.deadlines import bounded
+from jobs.running.windows import EMPTY, Window, counted, with_successes
 
 _log = logging.getLogger("jobs.running")
 
@@ -33,7 +44,7 @@ _REST = timedelta(seconds=5)
 
 T = TypeVar("T")
 
-UNKNOWN = Admission(CLOSED, Permit(-1))
+UNKNOWN = Admission(CLOSED, Permit(UNCOUNTED))
 """Let through because the store is away: its result belongs to no period."""
 
 
@@ -47,7 +58,7 @@ class Circuits:
     def __init__(self, states: CircuitStates, *, patience_s: float = PATIENCE) -> None:
         self._states = states
         self._patience_s = patience_s
-        self._unwritten: dict[str, tuple[int, int]] = {}
+        self._unwritten: dict[str, tuple[int, Window]] = {}
         """Per key the period, and the successes in it that are not stored yet."""
         self._resting_until = datetime.min.replace(tzinfo=UTC)
         self.degraded = False
@@ -57,25 +68,31 @@ class Circuits:
         return await self._reach(self._admit(key, policy, now, lease_s), UNKNOWN, now)
 
     async def record(
-        self, key: str, policy: CircuitPolicy, now: datetime, admission: Admission, failed: bool | None
+        self,
+        key: str,
+        policy: CircuitPolicy,
+        now: datetime,
+        admission: Admission,
+        failed: bool | None,
+        slow: bool = False,
     ) -> None:
-        """Count the result of an admitted run. `failed` None: it says nothing about the target."""
-        permit = admission.permit
-        if permit is None or admission is UNKNOWN:
-            return
-        if failed is False and admission.state.condition is Condition.CLOSED and not admission.state.consecutive:
-            self._count_success(key, policy, permit.period)
-            return
-        await self._reach(self._record(key, policy, now, permit, failed), None, now)
+        """Count the result of an admitted run. `failed` None: it says nothing about the target.
 
-    def _count_success(self, key: str, policy: CircuitPolicy, period: int) -> None:
-        if policy.failure_rate is not None:
-            count = self._successes(key, period)
-            self._unwritten[key] = (period, min(count + 1, policy.window))
+        `slow`: its last attempt took longer than the policy's `slow_call`.
+        """
+        permit, before = admission.permit, admission.state
+        if permit is None or permit.period == UNCOUNTED:
+            return
+        if before.condition is Condition.CLOSED and not before.consecutive and not failed and not slow:
+            if failed is False:
+                self._count_success(key, policy, now, permit.period)
+            return
+        await self._reach(self._record(key, policy, now, permit, failed, slow), None, now)
 
-    def _successes(self, key: str, period: int) -> int:
-        since, count = self._unwritten.get(key, (period, 0))
-        return count if since == period else 0
+    def _count_success(self, key: str, policy: CircuitPolicy, now: datetime, period: int) -> None:
+        if policy.counts_rates:
+            since, window = self._unwritten.get(key, (period, EMPTY))
+            self._unwritten[key] = (period, counted(window if since == period else EMPTY, policy.window, now))
 
     async def _admit(self, key: str, policy: CircuitPolicy, now: datetime, lease_s: float) -> Admission:
         admission = UNKNOWN
@@ -89,19 +106,30 @@ class Circuits:
         return Admission(admission.state, None, "the circuit is half-open, and others are asking the target just now")
 
     async def _record(
-        self, key: str, policy: CircuitPolicy, now: datetime, permit: Permit, failed: bool | None
+        self, key: str, policy: CircuitPolicy, now: datetime, permit: Permit, failed: bool | None, slow: bool
     ) -> None:
-        for _ in range(_TRIES):
-            text, etag = await self._states.load(key)
-            before = from_json(text)
-            successes = 0
-            if before.condition is Condition.CLOSED:
-                successes = self._successes(key, before.period)
-            after = record(add_successes(before, policy, successes), policy, now, permit, failed)
-            if after == before or await self._replace(key, before, after, etag):
-                self._written(key, before.period, successes)
-                return
+        since, successes = self._unwritten.pop(key, (UNCOUNTED, EMPTY))
+        stored = False
+        try:
+            for _ in range(_TRIES):
+                text, etag = await self._states.load(key)
+                before = from_json(text)
+                counts = before.condition is Condition.CLOSED and since == before.period
+                known = add_successes(before, policy, now, successes) if counts else before
+                after = record(known, policy, now, permit, failed, slow)
+                stored = after == before or await self._replace(key, before, after, etag)
+                if stored:
+                    return
+        finally:
+            if not stored:
+                self._put_back(key, policy, now, since, successes)
         _log.warning("a result of %s is missing in its circuit: %d others were faster each time", key, _TRIES)
+
+    def _put_back(self, key: str, policy: CircuitPolicy, now: datetime, period: int, successes: Window) -> None:
+        """Keep the successes that could not be stored; others may have come meanwhile."""
+        since, window = self._unwritten.get(key, (period, EMPTY))
+        if successes != EMPTY and since == period:
+            self._unwritten[key] = (period, with_successes(window, policy.window, now, successes))
 
     async def _replace(self, key: str, before: CircuitState, after: CircuitState, etag: str | None) -> bool:
         replaced = await self._states.replace(key, to_json(after), etag)
@@ -109,14 +137,6 @@ class Circuits:
             why = f" ({after.why})" if after.why else ""
             _log.info("circuit of %s: %s -> %s%s", key, before.condition, after.condition, why)
         return replaced
-
-    def _written(self, key: str, period: int, successes: int) -> None:
-        """Forget the successes that the store has now; others may have come while it was written."""
-        left = self._successes(key, period) - successes
-        if left > 0:
-            self._unwritten[key] = (period, left)
-        else:
-            self._unwritten.pop(key, None)
 
     async def _reach(self, work: Coroutine[Any, Any, T], otherwise: T, now: datetime) -> T:
         """Do the work on the store; `otherwise` if the store fails or is too slow."""

@@ -14,12 +14,13 @@ from jobs.events import AttemptRetried, RunListener, RunStarted
 from jobs.expectations import judge
 from jobs.ports import Clock
 from jobs.redaction import Redactor
+from jobs.running.budget import RetryBudget
 from jobs.running.circuit import Admission
 from jobs.running.circuits import Circuits
 from jobs.running.deadlines import GRACE, bounded
 from jobs.running.refusals import look_again, was_refused
 from jobs.running.retrying import LEAST_ATTEMPT, Repeating, Tried, repeat, should_retry
-from jobs.running.sentences import no_time, timed_out
+from jobs.running.sentences import no_time, over_budget, timed_out
 from jobs.running.verdicts import (
     SAYS_NOTHING_OF_TARGET,
     attempt_of,
@@ -46,6 +47,7 @@ class Surroundings:
     clock: Clock
     redactor: Redactor
     random: Callable[[], float]
+    budget: RetryBudget
 
 
 class Execution:
@@ -81,6 +83,7 @@ class Execution:
         if admission is not None and not admission.allowed:
             return rejected_run(self._job, self._ticket, self._started_at, self._around.clock.now(), admission.reason)
         around = self._around
+        around.budget.first_attempt(self._job.check.endpoint, around.clock.monotonic())
         around.listener.run_started(RunStarted(self._ticket, self._job.check.endpoint, self._started_at))
         self._ends_at = around.clock.monotonic() + self._job.timeout.run
         run = self._verdict(await self._attempts_until_decided())
@@ -97,15 +100,18 @@ class Execution:
 
     async def _admit(self) -> Admission | None:
         """None: the job has no circuit."""
-        if self._job.circuit is None:
+        policy, key = self._job.circuit, self._job.circuit_key
+        if policy is None or key is None:
             return None
         lease_s = self._job.timeout.run + GRACE + _LEASE_MARGIN
-        return await self._around.circuits.admit(self._job.name, self._job.circuit, self._started_at, lease_s)
+        return await self._around.circuits.admit(key, policy, self._started_at, lease_s)
 
     async def _record(self, admission: Admission, run: Run) -> None:
-        if self._job.circuit is not None:
+        policy, key = self._job.circuit, self._job.circuit_key
+        if policy is not None and key is not None:
             failed = None if run.error in SAYS_NOTHING_OF_TARGET else run.outcome.down
-            await self._around.circuits.record(self._job.name, self._job.circuit, run.finished_at, admission, failed)
+            slow = policy.slow_call is not None and (run.response_time_ms or 0.0) > policy.slow_call * 1000
+            await self._around.circuits.record(key, policy, run.finished_at, admission, failed, slow)
 
     # --- attempts ---
 
@@ -118,7 +124,14 @@ class Execution:
             return first
         around = self._around
         rules = Repeating(
-            policy, idempotent, self._time_left, around.random, around.clock.sleep, self._waits, self._gives_up
+            policy,
+            idempotent,
+            self._time_left,
+            around.random,
+            around.clock.sleep,
+            self._waits,
+            self._gives_up,
+            self._affordable,
         )
         return await repeat(first, self._try, rules)
 
@@ -186,6 +199,13 @@ class Execution:
 
     def _gives_up(self, tried: Tried, wait_s: float, left_s: float) -> None:
         self._note = no_time(wait_s, tried.retry_after_s, left_s)
+
+    def _affordable(self) -> bool:
+        endpoint, budget = self._job.check.endpoint, self._around.budget
+        if budget.take(endpoint, self._around.clock.monotonic()):
+            return True
+        self._note = over_budget(endpoint, budget.per_minute)
+        return False
 
     def _verdict(self, last: Tried | None) -> Run:
         now = self._around.clock.now()

@@ -5,12 +5,14 @@ The rules are pure functions; tenacity runs them. Nothing of it is built before 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
-from jobs.policies import RetryPolicy
+from jobs.durations import parse_duration
+from jobs.policies import RetryPolicy, jitter_share
 from jobs.runs import Attempt, ErrorClass
 
 LEAST_ATTEMPT = 0.05
@@ -54,19 +56,40 @@ def next_wait(
 
     `random` gives numbers from 0 to below 1, as `random.random`. A Retry-After lengthens the wait, beyond `max` too.
     """
-    backoff = _backoff(policy, attempt_number)
-    if policy.jitter == "full":
-        backoff *= random()
-    return max(backoff, retry_after_s or 0.0)
+    wait = _jittered(policy, _backoff(policy, max(attempt_number, 1)), random)
+    return max(min(max(wait, policy.min), policy.max), retry_after_s or 0.0)
 
 
 def _backoff(policy: RetryPolicy, attempt_number: int) -> float:
     """The wait before jitter."""
-    if policy.backoff == "linear":
-        return min(policy.initial * attempt_number, policy.max)
-    if policy.backoff == "exponential":
-        return min(policy.initial * policy.multiplier ** (attempt_number - 1), policy.max)
-    return min(policy.initial, policy.max)
+    if policy.delays is not None:
+        wait = policy.delays[min(attempt_number, len(policy.delays)) - 1]
+    elif policy.backoff == "linear":
+        increment = policy.initial if policy.increment is None else policy.increment
+        wait = policy.initial + increment * (attempt_number - 1)
+    elif policy.backoff == "exponential":
+        wait = policy.initial * _power(policy.multiplier, attempt_number - 1)
+    else:
+        wait = policy.initial
+    return min(wait, policy.max)
+
+
+def _power(base: float, exponent: int) -> float:
+    try:
+        return base**exponent
+    except OverflowError:
+        return sys.float_info.max
+
+
+def _jittered(policy: RetryPolicy, wait: float, random: Callable[[], float]) -> float:
+    if policy.jitter == "none":
+        return wait
+    if policy.jitter == "full":
+        return wait * random()
+    if policy.jitter == "equal":
+        return wait * (1 + random()) / 2
+    share = jitter_share(policy.jitter)
+    return wait + parse_duration(policy.jitter) * random() if share is None else wait * (1 + share * (2 * random() - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +106,8 @@ class Repeating:
     """Called before each wait, with the attempt that failed and the seconds."""
     no_time: Callable[[Tried, float, float], None]
     """Called when the wait (second) does not fit into the seconds that are left (third): the run ends."""
+    affordable: Callable[[], bool]
+    """Called last before each wait: whether the target's retry budget allows one more. If not, the run ends."""
 
 
 async def repeat(first: Tried, again: Callable[[], Awaitable[Tried | None]], rules: Repeating) -> Tried | None:
@@ -102,7 +127,9 @@ async def repeat(first: Tried, again: Callable[[], Awaitable[Tried | None]], rul
     retrying = AsyncRetrying(
         retry=retry_if_result(lambda tried: tried is not None and _repeated(rules, tried)),
         wait=lambda state: _wait(rules, state),
-        stop=lambda state: state.attempt_number >= rules.policy.attempts or _does_not_fit(rules, state),
+        stop=lambda state: (
+            state.attempt_number >= rules.policy.attempts or _does_not_fit(rules, state) or not rules.affordable()
+        ),
         before_sleep=lambda state: rules.waiting(_tried(state), state.upcoming_sleep),
         sleep=rules.sleep,
         retry_error_callback=_tried,

@@ -13,6 +13,7 @@ from jobs.definition import JobDefinition
 from jobs.events import RunListener
 from jobs.ports import Clock
 from jobs.redaction import Redactor
+from jobs.running.budget import RetryBudget
 from jobs.running.circuits import Circuits
 from jobs.running.execution import Execution, Surroundings
 from jobs.runs import Run, Ticket
@@ -29,9 +30,10 @@ class Runner:
         clock: Clock,
         redactor: Redactor,
         random: Callable[[], float] = _random,
+        budget: RetryBudget | None = None,
     ) -> None:
         """`checks` by kind. `random` gives numbers from 0 to below 1, for the jitter of waits."""
-        self._around = Surroundings(checks, circuits, listener, clock, redactor, random)
+        self._around = Surroundings(checks, circuits, listener, clock, redactor, random, budget or RetryBudget())
 
     def start(self, job: JobDefinition, ticket: Ticket) -> Execution:
         """A run from now on. For callers that record it even when they are cancelled:

@@ -1,6 +1,6 @@
 """What the runner says about an attempt that went wrong: one sentence an operator understands. Pure.
 
-Called by execution.py and verdicts.py. A check words its own errors; here is what only the runner knows.
+Called by execution.py, verdicts.py and budget.py. A check words its own errors; here is what only the runner knows.
 """
 
 from __future__ import annotations
@@ -59,6 +59,17 @@ def no_time(wait_s: float, retry_after_s: float | None, left_s: float) -> str:
     if retry_after_s is not None and retry_after_s >= wait_s:
         return f"Not tried again: the target asked to wait {seconds(retry_after_s)}, {left}."
     return f"Not tried again: the next attempt was due in {seconds(wait_s)}, {left}."
+
+
+def over_budget(endpoint: str, per_minute: float) -> str:
+    """Why there is no further attempt although policy and time allow one."""
+    host = host_of(endpoint)
+    return f"Not tried again: the retry budget of {host} is used up ({per_minute:g} a minute for all jobs together)."
+
+
+def host_of(endpoint: str) -> str:
+    """An endpoint's host with the port."""
+    return _peer(endpoint)[1]
 
 
 def _peer(endpoint: str) -> tuple[str, str]:

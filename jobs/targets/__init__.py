@@ -2,7 +2,8 @@
 
 A new kind: its model in a file here and in `Target`, its file in jobs/checks/, its line in jobs/checks/__init__.py.
 Every target has `kind`, `endpoint` (how logs and history call it, without secrets) and `idempotent` (whether asking
-again after a failure does no harm). It may have the class attribute `SCHEDULE`: that of its jobs, unless they have one.
+again after a failure does no harm). Its class has `TIMEOUTS`, the deadlines of jobs that name none, and may have
+`SCHEDULE`: that of its jobs, unless they have one.
 """
 
 from __future__ import annotations

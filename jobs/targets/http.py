@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ByteSize, Discriminator, Field, Tag
 
 from jobs.auth import NO_AUTH, ApiKeyAuth, Auth
 from jobs.model import HEADER_NAME, Frozen, SecretRef, TextOrSecret, by_key
+from jobs.policies import Timeouts
 
 Method = Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH", "TRACE"]
 
@@ -123,6 +124,8 @@ class HttpTarget(Frozen):
     `redirects`: how many are followed; 0 takes a 3xx as the answer. `read_limit`: bytes of the body that are read
     and judged at most; the rest is not fetched.
     """
+
+    TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=10.0, run=30.0)
 
     kind: Literal["http"] = "http"
     url: HttpUrl

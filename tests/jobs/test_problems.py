@@ -137,7 +137,7 @@ def test_a_missing_key_is_told() -> None:
         ),
         (
             {"circuit": {}},
-            "jobs.x.circuit: say when it opens: consecutive_failures, failure_rate, or both",
+            "jobs.x.circuit: say when it opens: consecutive_failures, failure_rate, slow_rate, or several of them",
         ),
     ],
 )

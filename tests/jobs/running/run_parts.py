@@ -11,6 +11,7 @@ from jobs.checks.port import Call
 from jobs.definition import JobDefinition
 from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.redaction import Redactor
+from jobs.running.budget import RetryBudget
 from jobs.running.circuits import Circuits
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Observation, Phases, Run, Ticket
@@ -109,7 +110,7 @@ TICKET = Ticket.scheduled("checkout", START, "g1")
 class Stage:
     """A runner and all that surrounds it. Each circuit store, listener and redactor can be looked at."""
 
-    def __init__(self, *steps: Step, states: MemoryStates | None = None) -> None:
+    def __init__(self, *steps: Step, states: MemoryStates | None = None, budget: RetryBudget | None = None) -> None:
         self.check = ScriptedCheck(list(steps))
         self.heard = Heard()
         self.redactor = Redactor()
@@ -117,7 +118,13 @@ class Stage:
         self.circuits = Circuits(self.states)
         self.clock = LoopClock()
         self.runner = Runner(
-            {"http": self.check}, self.circuits, self.heard, self.clock, self.redactor, random=lambda: 0.5
+            {"http": self.check},
+            self.circuits,
+            self.heard,
+            self.clock,
+            self.redactor,
+            random=lambda: 0.5,
+            budget=budget,
         )
 
     async def run(self, definition: JobDefinition | None = None) -> Run:

@@ -6,7 +6,19 @@ from typing import Any
 import pytest
 
 from jobs.policies import CircuitPolicy
-from jobs.running.circuit import CLOSED, CircuitState, Condition, Permit, admit, record
+from jobs.running.circuit import (
+    CLOSED,
+    CircuitState,
+    Condition,
+    Forced,
+    Permit,
+    admit,
+    forced,
+    record,
+    reset,
+    tried_again_at,
+)
+from jobs.running.windows import tally
 from tests.jobs.running.running_cases import cases
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -43,22 +55,45 @@ class Machine:
     def __init__(self, policy: CircuitPolicy) -> None:
         self.policy = policy
         self.state = CLOSED
-        self.permit: Permit | None = None
+        self.going: list[Permit] = []
 
     def play(self, step: dict[str, Any]) -> None:
         now = at(step["at"])
-        if "force" in step:
-            self.state = CircuitState(Condition(step["force"]), self.state.period + 1, since=NOON, opened_at=NOON)
+        self._steer(step, now)
         if "admitted" in step or "run" in step:
             admission = admit(self.state, self.policy, now, LEASE)
-            self.state, self.permit = admission.state, admission.permit
+            self.state = admission.state
             assert admission.allowed is step.get("admitted", True)
-        ending = step.get("run") or step.get("ended")
-        if ending or "given_back" in step:
-            permit = self.permit or Permit(self.state.period, self.state.leases[-1])
-            self.state = record(self.state, self.policy, now, permit, ending == "fail" if ending else None)
+            self.going += [admission.permit] if admission.permit is not None else []
+        if ending := step.get("run") or step.get("ended"):
+            permit = self.going.pop(-1 if "run" in step else 0)
+            slow = step.get("seconds", 0) > (self.policy.slow_call or 0)
+            failed = None if ending == "nothing" else ending == "fail"
+            self.state = record(self.state, self.policy, now, permit, failed, slow)
+        if "given_back" in step:
+            self.state = record(self.state, self.policy, now, self.going.pop(), None)
+        self._look(step, now)
+
+    def _steer(self, step: dict[str, Any], now: datetime) -> None:
+        if "put" in step:
+            self.state = CircuitState(Condition(step["put"]), self.state.period + 1, since=now, opened_at=now)
+            self.going.clear()
+        if "held" in step:
+            self.state = forced(self.state, Forced(step["held"] == "open", now))
+        if "reset" in step:
+            self.state = reset(self.state)
+
+    def _look(self, step: dict[str, Any], now: datetime) -> None:
+        held = self.state.forced_at(now)
         if "state" in step:
-            assert self.state.condition == step["state"]
+            assert step["state"] == (f"held_{'open' if held.open else 'closed'}" if held else self.state.condition)
+        if "due" in step:
+            due = tried_again_at(self.state, self.policy, now)
+            assert due is not None
+            assert due <= now
+        if "counts" in step:
+            seen = tally(self.state.window, self.policy.window, now)
+            assert [seen.calls, seen.failures] == step["counts"]
 
 
 @pytest.mark.parametrize("case", cases("circuit_sequences"))
@@ -169,4 +204,80 @@ def test_a_smaller_window_forgets_what_is_outside_of_it() -> None:
     wide = CircuitPolicy(failure_rate=1.0, window=10, minimum_calls=10)
     narrow = CircuitPolicy(failure_rate=1.0, window=2, minimum_calls=2)
     state = ran(ran(CLOSED, wide, False, False, False, True), narrow, False)
-    assert (state.condition, state.calls, state.failures) == (Condition.CLOSED, 2, 0b01)
+    assert (state.condition, state.window.calls, state.window.failures) == (Condition.CLOSED, 2, 0b01)
+
+
+SLOW = CircuitPolicy(slow_rate=0.5, slow_call=2.0, window=10, minimum_calls=2, open_for=60.0)
+RATES = CircuitPolicy(failure_rate=0.5, window=10, minimum_calls=3, open_for=60.0, probes=4)
+
+
+def ended(state: CircuitState, policy: CircuitPolicy, now: datetime, failed: bool | None, slow: bool) -> CircuitState:
+    admission = admit(state, policy, now, LEASE)
+    assert admission.permit is not None
+    return record(admission.state, policy, now, admission.permit, failed, slow)
+
+
+def test_runs_that_succeed_slowly_open_a_circuit() -> None:
+    state = ended(ended(CLOSED, SLOW, NOON, False, False), SLOW, NOON, False, True)
+    assert (state.condition, state.why) == (Condition.OPEN, "1 of the last 2 runs were slow")
+
+
+def test_a_window_of_time_forgets_runs_that_ended_before_it() -> None:
+    policy = CircuitPolicy(failure_rate=0.5, window=60.0, minimum_calls=2)
+    state = ran(CLOSED, policy, False, now=at(0))
+    assert ran(state, policy, False, now=at(60)).condition is Condition.CLOSED
+    assert ran(state, policy, False, now=at(59)).condition is Condition.OPEN
+
+
+def test_probes_of_a_circuit_with_rates_alone_are_judged_together() -> None:
+    state, first = probing(RATES, at(60))
+    state = record(state, RATES, at(61), first, True)
+    for failed in (False, False):
+        state = ended(state, RATES, at(61), failed, False)
+        assert state.condition is Condition.HALF_OPEN
+    assert ended(state, RATES, at(61), False, False).condition is Condition.CLOSED
+    assert ended(state, RATES, at(61), True, False).condition is Condition.OPEN
+
+
+def test_slow_probes_open_a_circuit_with_a_slow_rate_again() -> None:
+    state = ended(ended(CLOSED, SLOW, NOON, True, True), SLOW, NOON, True, True)
+    assert ended(state, SLOW, at(60), False, True).condition is Condition.OPEN
+
+
+def test_a_circuit_that_is_held_open_says_how_it_came_and_until_when() -> None:
+    wanted = Forced(True, NOON, at(3600), "deployment", "over the API")
+    admission = admit(forced(CLOSED, wanted), THREE, at(60), LEASE)
+    assert admission.reason == (
+        "the circuit is held open until 2026-03-01T13:00:00Z, as was asked over the API at 2026-03-01T12:00:00Z: "
+        "deployment"
+    )
+
+
+def test_a_circuit_goes_on_as_before_once_nobody_holds_it_any_more() -> None:
+    opened = ran(CLOSED, THREE, False, False, False)
+    held = forced(opened, Forced(False, NOON, at(30)))
+    assert admit(held, THREE, at(29), LEASE).allowed
+    assert not admit(held, THREE, at(30), LEASE).allowed
+    assert admit(held, THREE, at(60), LEASE).probe
+
+
+def test_a_run_that_was_let_through_by_force_does_not_count() -> None:
+    held = forced(CLOSED, Forced(False, NOON))
+    permit = admit(held, THREE, NOON, LEASE).permit
+    assert permit is not None
+    assert record(held, THREE, NOON, permit, True) is held
+
+
+def test_what_runs_say_does_not_end_how_a_circuit_is_held() -> None:
+    wanted = Forced(True, NOON)
+    permit = Permit(CLOSED.period)
+    state = record(forced(CLOSED, wanted), CircuitPolicy(consecutive_failures=1), NOON, permit, True)
+    assert (state.condition, state.forced) == (Condition.OPEN, wanted)
+
+
+def test_a_reset_forgets_failures_and_what_is_still_on_its_way() -> None:
+    before = ran(CLOSED, THREE, False, False)
+    late = Permit(before.period)
+    state = reset(before)
+    assert record(state, THREE, NOON, late, True) is state
+    assert ran(state, THREE, False, False).condition is Condition.CLOSED

@@ -8,11 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.running.circuit import CLOSED, CircuitState, Condition
+from jobs.running.circuit import CLOSED, CircuitState, Condition, Forced
 from jobs.running.circuit_json import from_json, to_json
+from jobs.running.windows import Bucket, Window
 
 _TIMES = st.datetimes(timezones=st.just(UTC))
 _COUNTS = st.integers(0, 10_000)
+_WINDOWS = st.builds(
+    Window,
+    calls=_COUNTS,
+    failures=st.integers(0, 2**1000 - 1),
+    slow=st.integers(0, 2**1000 - 1),
+    buckets=st.lists(st.builds(Bucket, _TIMES, _COUNTS, _COUNTS, _COUNTS), max_size=3).map(tuple),
+)
+_FORCED = st.builds(
+    Forced, st.booleans(), _TIMES, st.none() | _TIMES, st.text(max_size=50), st.sampled_from(["", "over the API"])
+)
 _STATES = st.builds(
     CircuitState,
     condition=st.sampled_from(Condition),
@@ -21,10 +32,12 @@ _STATES = st.builds(
     opened_at=_TIMES,
     why=st.text(max_size=50),
     consecutive=_COUNTS,
-    calls=_COUNTS,
-    failures=st.integers(0, 2**1000 - 1),
+    window=_WINDOWS,
     succeeded=_COUNTS,
+    failed=_COUNTS,
+    slow=_COUNTS,
     leases=st.lists(_TIMES, max_size=4).map(tuple),
+    forced=st.none() | _FORCED,
 )
 
 _NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -48,13 +61,19 @@ def test_nothing_stored_reads_as_closed() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"v": 2},
+        {"v": 3},
         {"condition": "isolated"},
         {"held_by": "somebody"},
         {"period": -1},
         {"calls": True},
         {"failures": "-1"},
         {"failures": 3},
+        {"slow": "-1"},
+        {"probes": [1, 2]},
+        {"buckets": [["2026-03-01T12:00:00+00:00", 1, 1]]},
+        {"buckets": [["2026-03-01T12:00:00", 1, 1, 1]]},
+        {"forced": {"open": 1, "since": "2026-03-01T12:00:00+00:00", "until": None, "reason": "", "way": ""}},
+        {"forced": True},
         {"since": "2026-03-01T12:00:00"},
         {"leases": ["soon"]},
         {"leases": None},
@@ -71,3 +90,31 @@ def test_a_state_with_a_field_missing_reads_as_closed(field: str) -> None:
     stored = json.loads(to_json(OPEN))
     del stored[field]
     assert from_json(json.dumps(stored)) == CLOSED
+
+
+def test_a_state_of_version_1_is_read() -> None:
+    stored = {
+        "v": 1,
+        "condition": "half_open",
+        "period": 2,
+        "since": "2026-03-01T12:00:00+00:00",
+        "opened_at": "2026-03-01T12:00:00+00:00",
+        "why": "why",
+        "consecutive": 1,
+        "calls": 4,
+        "failures": "3",
+        "succeeded": 1,
+        "leases": ["2026-03-01T12:00:30+00:00"],
+    }
+    lease = _NOON + timedelta(seconds=30)
+    assert from_json(json.dumps(stored)) == CircuitState(
+        Condition.HALF_OPEN, 2, _NOON, _NOON, "why", 1, Window(4, 3), succeeded=1, leases=(lease,)
+    )
+
+
+def test_the_largest_state_is_small() -> None:
+    window = Window(1000, 2**1000 - 1, 2**1000 - 1, tuple(Bucket(_NOON, 10**6, 10**6, 10**6) for _ in range(10)))
+    forced = Forced(True, _NOON, _NOON, "x" * 500, "over the API")
+    leases = (_NOON,) * 100
+    state = CircuitState(Condition.HALF_OPEN, 9, _NOON, _NOON, "why", 9, window, leases=leases, forced=forced)
+    assert len(to_json(state)) < 6000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -13,15 +14,25 @@ from jobs.running.circuit_json import from_json, to_json
 
 LEASE = 20.0
 
-policies = st.builds(
-    CircuitPolicy,
-    consecutive_failures=st.integers(1, 5),
+_LOOSE = st.builds(
+    dict[str, Any],
+    consecutive_failures=st.none() | st.integers(1, 5),
     failure_rate=st.none() | st.floats(0.01, 1.0),
-    window=st.integers(5, 12),
+    slow_rate=st.none() | st.floats(0.01, 1.0),
+    window=st.integers(5, 12) | st.floats(1.0, 100.0),
     minimum_calls=st.integers(1, 5),
     open_for=st.floats(1.0, 60.0),
     probes=st.integers(1, 4),
 )
+
+
+def _policy(fields: dict[str, Any]) -> CircuitPolicy:
+    if fields["consecutive_failures"] is None and fields["failure_rate"] is None and fields["slow_rate"] is None:
+        fields["consecutive_failures"] = 2
+    return CircuitPolicy(**fields, slow_call=None if fields["slow_rate"] is None else 1.0)
+
+
+policies = _LOOSE.map(_policy)
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -60,16 +71,18 @@ class AnyOrder(RuleBasedStateMachine):
         if admission.permit is not None:
             self.going.append(admission.permit)
 
-    @rule(data=st.data(), failed=st.none() | st.booleans())
+    @rule(data=st.data(), failed=st.none() | st.booleans(), slow=st.booleans())
     @precondition(lambda self: self.going)
-    def end(self, data: st.DataObject, failed: bool | None) -> None:
+    def end(self, data: st.DataObject, failed: bool | None, slow: bool) -> None:
         permit = self.going.pop(data.draw(st.integers(0, len(self.going) - 1)))
         before = self.state
-        self.state = record(before, self.policy, self.now, permit, failed)
+        self.state = record(before, self.policy, self.now, permit, failed, slow)
         if permit.period != before.period:
             assert self.state is before, "a result counts only in its own period"
         if self.state.condition is Condition.OPEN and before.condition is not Condition.OPEN:
-            assert failed, "only a failure opens"
+            # Of probes that are judged together, a good one may come back last.
+            probe = before.condition is Condition.HALF_OPEN
+            assert failed or slow or (probe and before.failed + before.slow), "what went well opens nothing"
 
     @invariant()
     def never_more_probes_than_allowed(self) -> None:
@@ -79,7 +92,7 @@ class AnyOrder(RuleBasedStateMachine):
             if permit.period == self.state.period and permit.lease is not None and permit.lease > self.now
         ]
         if self.state.condition is Condition.HALF_OPEN:
-            assert len(out) + self.state.succeeded <= self.policy.probes
+            assert len(out) + self.state.succeeded + self.state.failed <= self.policy.probes
             assert len(self.state.leases) <= self.policy.probes
 
     @invariant()

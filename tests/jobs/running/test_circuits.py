@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobs.policies import CircuitPolicy
-from jobs.running.circuit import CircuitState, Condition
+from jobs.running.circuit import CircuitState, Condition, Forced
 from jobs.running.circuit_json import from_json, to_json
 from jobs.running.circuits import UNKNOWN, Circuits
+from jobs.running.windows import tally
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.virtual_time import START, virtual_time
 
@@ -59,9 +60,9 @@ async def test_successes_that_were_not_written_count_in_the_window_of_the_next_f
     for _ in range(5):
         await run(circuits, False, HALF)
     await run(circuits, True, HALF)
-    assert (state(states).calls, state(states).failures, states.writes) == (6, 0b1, 1)
+    assert (state(states).window.calls, state(states).window.failures, states.writes) == (6, 0b1, 1)
     await run(circuits, True, HALF)
-    assert (state(states).calls, state(states).failures) == (7, 0b11)
+    assert (state(states).window.calls, state(states).window.failures) == (7, 0b11)
 
 
 async def test_the_window_is_the_same_as_if_every_run_were_written() -> None:
@@ -69,7 +70,7 @@ async def test_the_window_is_the_same_as_if_every_run_were_written() -> None:
     circuits = Circuits(states)
     for failed in (False, False, True, False, False, False, True, True):
         await run(circuits, failed, HALF)
-    assert (state(states).calls, state(states).failures) == (8, 0b00100011)
+    assert (state(states).window.calls, state(states).window.failures) == (8, 0b00100011)
 
 
 async def test_the_first_success_after_a_failure_is_written_so_that_failures_are_in_a_row() -> None:
@@ -88,7 +89,7 @@ async def test_successes_of_an_earlier_period_are_not_carried_into_the_next() ->
         await run(circuits, False, HALF)
     states.put("job", to_json(CircuitState(period=3)))
     await run(circuits, True, HALF)
-    assert (state(states).period, state(states).calls) == (3, 1)
+    assert (state(states).period, state(states).window.calls) == (3, 1)
 
 
 async def test_a_write_that_lost_against_another_is_worked_out_anew() -> None:
@@ -195,6 +196,48 @@ async def test_a_store_that_hangs_holds_one_run_for_a_moment_and_the_next_ones_n
     states.hangs = False
     await circuits.admit("job", TWO, START + timedelta(seconds=10), LEASE)
     assert not circuits.degraded
+
+
+async def test_a_slow_success_is_written_as_it_may_open_the_circuit() -> None:
+    states = MemoryStates()
+    circuits = Circuits(states)
+    policy = CircuitPolicy(slow_rate=0.5, slow_call=1.0, window=10, minimum_calls=2)
+    await run(circuits, False, policy)
+    admission = await circuits.admit("job", policy, START, LEASE)
+    await circuits.record("job", policy, START, admission, False, slow=True)
+    assert state(states).condition is Condition.OPEN
+
+
+async def test_successes_that_were_not_written_count_in_a_window_of_time_until_they_leave_it() -> None:
+    states = MemoryStates()
+    circuits = Circuits(states)
+    policy = CircuitPolicy(failure_rate=1.0, window=60.0, minimum_calls=2)
+    for seconds in (0, 1, 40):
+        await run(circuits, False, policy, START + timedelta(seconds=seconds))
+    await run(circuits, True, policy, START + timedelta(seconds=60))
+    seen = tally(state(states).window, 60.0, START + timedelta(seconds=60))
+    assert (seen.calls, seen.failures) == (2, 1)
+
+
+async def test_successes_are_kept_when_the_store_is_away_at_a_failure() -> None:
+    states = MemoryStates()
+    circuits = Circuits(states)
+    for _ in range(3):
+        await run(circuits, False, HALF)
+    admission = await circuits.admit("job", HALF, START, LEASE)
+    states.away = OSError()
+    await circuits.record("job", HALF, START, admission, True)
+    states.away = None
+    await run(circuits, True, HALF)
+    assert (state(states).window.calls, state(states).window.failures) == (4, 0b1)
+
+
+async def test_a_run_let_through_by_force_is_not_recorded() -> None:
+    states = MemoryStates()
+    circuits = Circuits(states)
+    states.put("job", to_json(CircuitState(forced=Forced(False, START))))
+    assert await run(circuits, True)
+    assert states.writes == 0
 
 
 async def test_a_run_that_says_nothing_about_the_target_changes_nothing() -> None:

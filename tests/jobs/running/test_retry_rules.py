@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 from statistics import fmean
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from jobs.policies import RetryPolicy
-from jobs.running.retrying import next_wait, should_retry
+from jobs.running.retrying import Repeating, Tried, next_wait, repeat, should_retry
 from jobs.runs import Attempt, ErrorClass, Phases
 from tests.jobs.running.running_cases import cases
 from tests.jobs.running.virtual_time import START
@@ -38,18 +40,82 @@ def on(*conditions: str) -> RetryPolicy:
     return RetryPolicy.model_validate({"on": conditions})
 
 
-@pytest.mark.parametrize("case", cases("retry_waits"))
+def of(measure: str) -> list[Any]:
+    return [case for case in cases("retry_waits") if measure in case.values[0]]
+
+
+@pytest.mark.parametrize("case", of("wait"))
 def test_a_wait_is_what_other_retry_libraries_make_of_the_same_policy(case: dict[str, Any]) -> None:
+    policy, drawn = RetryPolicy.model_validate(case["retry"]), case.get("drawn", 0.5)
+    assert next_wait(policy, case["after_attempt"], None, lambda: drawn) == pytest.approx(case["wait"])
+
+
+@pytest.mark.parametrize("case", of("mean_of_4000"))
+def test_drawn_waits_have_the_mean_of_other_retry_libraries(case: dict[str, Any]) -> None:
+    policy, draw = RetryPolicy.model_validate(case["retry"]), random.Random(7).random
+    mean = fmean(next_wait(policy, case["after_attempt"], None, draw) for _ in range(4000))
+    assert mean == pytest.approx(case["mean_of_4000"], abs=case["give_or_take"])
+
+
+@pytest.mark.parametrize("case", of("at_least"))
+def test_drawn_waits_lie_between_the_bounds_of_other_retry_libraries(case: dict[str, Any]) -> None:
     policy, number = RetryPolicy.model_validate(case["retry"]), case["after_attempt"]
-    draw = random.Random(7).random
-    if "wait" in case:
-        assert next_wait(policy, number, None, draw) == case["wait"]
-    elif "mean_of_4000" in case:
-        mean = fmean(next_wait(policy, number, None, draw) for _ in range(4000))
-        assert mean == pytest.approx(case["mean_of_4000"], abs=case["give_or_take"])
-    else:
-        assert next_wait(policy, number, None, lambda: 0.0) == case["at_least"]
-        assert case["below"] * 0.99 < next_wait(policy, number, None, lambda: 1 - 2**-53) < case["below"]
+    assert next_wait(policy, number, None, lambda: 0.0) == pytest.approx(case["at_least"])
+    assert next_wait(policy, number, None, lambda: 1 - 2**-53) == pytest.approx(case["at_most"])
+
+
+@pytest.mark.parametrize("case", of("waits"))
+async def test_there_are_as_many_waits_as_in_other_retry_libraries(case: dict[str, Any]) -> None:
+    waits: list[float] = []
+
+    async def again() -> Tried:
+        return Tried(answered(503))
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    policy = RetryPolicy.model_validate(case["retry"])
+    rules = Repeating(
+        policy, True, lambda: 1e9, lambda: 0.5, sleep, lambda *_: None, lambda *_: None, affordable=lambda: True
+    )
+    await repeat(Tried(answered(503)), again, rules)
+    assert len(waits) == case["waits"]
+
+
+@pytest.mark.parametrize("case", of("fits"))
+def test_a_policy_is_refused_that_other_retry_libraries_refuse(case: dict[str, Any]) -> None:
+    with nullcontext() if case["fits"] else pytest.raises(ValidationError):
+        RetryPolicy.model_validate(case["retry"])
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        ({"jitter": "some"}, "write none, full, equal, a share of the wait such as 25%"),
+        ({"jitter": "101%"}, "write none, full, equal, a share of the wait such as 25%"),
+        ({"min": "5s", "max": "2s"}, r"min \(5s\) is more than max \(2s\)"),
+        ({"delays": []}, "at least 1 item"),
+        ({"delays": ["1s"] * 20}, "at most 19 items"),
+        ({"multiplier": 0.5}, "greater than or equal to 1"),
+        ({"attempts": 0}, "greater than or equal to 1"),
+        ({"increment": "fast"}, "not a duration"),
+    ],
+    ids=str,
+)
+def test_a_policy_that_makes_no_sense_is_refused_with_what_is_wrong(policy: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        RetryPolicy.model_validate(policy)
+
+
+def test_delays_alone_give_an_attempt_after_each_of_them() -> None:
+    assert RetryPolicy.model_validate({"delays": ["1s", "5s"]}).attempts == 3
+
+
+@pytest.mark.parametrize(("jitter", "waits"), [("full", (0, 8)), ("equal", (4, 8)), ("50%", (4, 12)), ("1s", (8, 9))])
+def test_jitter_draws_a_wait_from_its_own_range(jitter: str, waits: tuple[float, float]) -> None:
+    policy = RetryPolicy(backoff="constant", initial=8.0, max=20.0, jitter=jitter)
+    drawn = [next_wait(policy, 1, None, lambda number=number: number) for number in (0.0, 1.0)]
+    assert drawn == [pytest.approx(wait) for wait in waits]
 
 
 @given(
@@ -58,10 +124,12 @@ def test_a_wait_is_what_other_retry_libraries_make_of_the_same_policy(case: dict
         backoff=st.sampled_from(["constant", "linear", "exponential"]),
         initial=st.floats(0, 100),
         max=st.floats(0, 1000),
+        increment=st.none() | st.floats(0, 100),
+        delays=st.none() | st.lists(st.floats(0, 2000), min_size=1, max_size=19).map(tuple),
         multiplier=st.floats(1, 10),
-        jitter=st.sampled_from(["none", "full"]),
+        jitter=st.sampled_from(["none", "full", "equal", "25%", "100%", "30s"]),
     ),
-    st.integers(1, 20),
+    st.integers(1, 2000),
     st.floats(0, 1, exclude_max=True),
 )
 def test_without_retry_after_a_wait_is_never_negative_nor_more_than_max(

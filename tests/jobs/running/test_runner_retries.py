@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from jobs.running.budget import RetryBudget
 from jobs.runs import ErrorClass, Outcome
 from tests.jobs.running.run_parts import REFUSED, Hang, ScriptedCheck, Stage, answer, broken, job
 from tests.jobs.running.virtual_time import VirtualTimeLoop, virtual_time
@@ -156,3 +157,21 @@ async def test_what_does_not_mend_itself_in_seconds_is_not_repeated(error: Error
     await stage.run()
     assert isinstance(stage.check, ScriptedCheck)
     assert len(stage.check.calls) == 1
+
+
+@virtual_time
+async def test_a_run_that_may_not_be_tried_again_as_others_used_up_the_budget_says_so() -> None:
+    run = await Stage(REFUSED, budget=RetryBudget(per_minute=1, share=0)).run()
+    assert len(run.attempts) == 2
+    assert run.message == (
+        "checkout.internal:443 refused the connection. "
+        "Not tried again: the retry budget of checkout.internal:443 is used up (1 a minute for all jobs together)."
+    )
+
+
+@virtual_time
+async def test_a_thousand_jobs_on_a_dead_host_do_not_triple_their_load() -> None:
+    stage = Stage(REFUSED)
+    runs = await asyncio.gather(*(stage.run() for _ in range(1000)))
+    assert all(run.outcome is Outcome.FAILED for run in runs)
+    assert len(stage.check.calls) <= 1000 + 60 + 200 + 2
