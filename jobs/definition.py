@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from jobs.dependencies import Dependencies, Dependency, dependencies_text
-from jobs.expectations import Expectation
+from jobs.expectations import Expectation, refuse_unfit
 from jobs.groups import Group
 from jobs.model import Frozen
 from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
@@ -158,6 +158,14 @@ class JobDefinition(Frozen):
                     f"wait ({dependency.job}) is for jobs with a schedule: without one, a job runs when those did that "
                     "it depends on, however long they take"
                 )
+        return value
+
+    @field_validator("expect")
+    @classmethod
+    def _only_what_fits(cls, value: tuple[Expectation, ...], info: ValidationInfo) -> tuple[Expectation, ...]:
+        check = info.data.get("check")
+        if check is not None and value:
+            refuse_unfit(value, check.kind, getattr(check, "url", ""))
         return value
 
     @property

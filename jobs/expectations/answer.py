@@ -6,6 +6,7 @@ import codecs
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -39,8 +40,16 @@ class Answer:
 
     @cached_property
     def text(self) -> str:
-        """The body, by its charset or UTF-8; what does not fit is replaced."""
+        """The body, by its charset or UTF-8; what does not fit is replaced. Of a TCP check, what was received."""
+        received = self.seen.facts.get("received")
+        if not self.seen.body and isinstance(received, str):
+            return received
         return self.seen.body.decode(_charset(self.seen.headers.get("content-type", "")), "replace")
+
+    @cached_property
+    def now(self) -> datetime:
+        """When it is judged."""
+        return datetime.now(UTC)
 
     def json(self) -> Any:
         """The body's document. Raises NotJson."""
@@ -70,9 +79,13 @@ class Answer:
         """A JSON value likewise, as JSON writes it."""
         return self._short(json_text(value))
 
+    def plain(self, text: str) -> str:
+        """A text of ours with values of the target in it: on one line, short, without secrets."""
+        return self._short(text)
+
     def not_found_in_body(self) -> str:
         """What was observed when the body does not hold what it should."""
-        if not self.seen.body:
+        if not self.text:
             return "an empty body"
         if self.seen.body_truncated:
             return f"not in the first {size_text(len(self.seen.body))}, where reading stopped (read_limit)"

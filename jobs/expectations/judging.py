@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from jobs.expectations.answer import Answer
-from jobs.expectations.entries import Expectation, StatusIs, unexpected_status
-from jobs.runs import Failure, Observation
-
-_SUCCESS = ((200, 299),)
+from jobs.expectations.dns import not_resolved
+from jobs.expectations.entry import Entry
+from jobs.expectations.status import not_a_success
+from jobs.runs import Failure, Observation, Severity
 
 
 def _unchanged(text: str) -> str:
@@ -16,17 +17,30 @@ def _unchanged(text: str) -> str:
 
 
 def judge(
-    observation: Observation, expectations: tuple[Expectation, ...], redact: Callable[[str], str] = _unchanged
+    observation: Observation, expectations: tuple[Entry, ...], redact: Callable[[str], str] = _unchanged
 ) -> tuple[Failure, ...]:
     """Every expectation that does not hold, in the order of the definition; empty when all do.
 
-    Unless one of them is about the status, it must be a 2xx, if the answer has one at all. `redact` takes secrets out
-    of a text; values pass through it before they are shortened, because half a secret is not recognised any more.
+    Unless one of them is about it, a status must be a 2xx, and the code of a DNS answer NOERROR, if the answer has one
+    at all. `redact` takes secrets out of a text; values pass through it before they are shortened, because half a
+    secret is not recognised any more.
     """
-    failures = []
-    if observation.status is not None and not any(isinstance(entry, StatusIs) for entry in expectations):
-        failures.append(unexpected_status(observation.status, _SUCCESS, "2xx"))
-    if expectations:
-        answer = Answer(observation, redact)
-        failures.extend(entry.unmet(answer) for entry in expectations)
-    return tuple(failure for failure in failures if failure is not None)
+    if not expectations and observation.status is not None:  # of most jobs
+        failure = not_a_success(observation.status)
+        return () if failure is None else (failure,)
+    return tuple(_failures(observation, expectations, redact))
+
+
+def _failures(
+    observation: Observation, expectations: tuple[Entry, ...], redact: Callable[[str], str]
+) -> Iterator[Failure]:
+    about = {entry.about for entry in expectations}
+    if "status" not in about and (failure := not_a_success(observation.status)) is not None:
+        yield failure
+    if "rcode" not in about and (failure := not_resolved(observation)) is not None:
+        yield failure
+    answer = Answer(observation, redact)
+    for entry in expectations:
+        failure = entry.unmet(answer)
+        if failure is not None:
+            yield failure if entry.severity is Severity.FAIL else replace(failure, severity=entry.severity)

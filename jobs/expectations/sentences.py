@@ -21,7 +21,9 @@ def unmet(observation: Observation, failures: Sequence[Failure]) -> tuple[ErrorC
     decisive = (failure for failure in failures if failure.severity is Severity.FAIL)
     status = next((failure for failure in decisive if failure.expectation in _OF_STATUS), None)
     if status is None:
-        return ErrorClass.EXPECTATION_FAILED, f"Not as expected: {_joined(failures)}."
+        of_dns = any(failure.expectation == "rcode" and failure.severity is Severity.FAIL for failure in failures)
+        error = ErrorClass.DNS_ANSWER if of_dns else ErrorClass.EXPECTATION_FAILED
+        return error, f"Not as expected: {_joined(failures)}."
     # The reason is the target's text: a terminal must not act upon it.
     answered = f"Answered {observation.status} {printable(observation.reason)}".rstrip()
     sentence = f"{answered}, expected {status.expected}"

@@ -22,8 +22,18 @@ _UNFIT_IN_URL = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
 _BLANK = re.compile(r"\s")
 
 
+_WITHOUT_SCHEME = re.compile(
+    r"(?:localhost|[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:\d)|\[[0-9a-f:.]+\])(?::\d+)?(?:[/?#].*)?", re.IGNORECASE
+)
+
+
 def http_url(url: str) -> str:
-    """The URL, if it is one that a request can be made to. Raises ValueError, which says what is wrong."""
+    """The URL, if a request can be made to it; without a scheme it is one of http.
+
+    Raises ValueError, which says what is wrong.
+    """
+    if _WITHOUT_SCHEME.fullmatch(url):
+        url = f"http://{url}"
     try:
         parts = urlsplit(url)
         port = parts.port

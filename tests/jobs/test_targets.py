@@ -96,7 +96,9 @@ def test_a_virtual_host_may_be_named(host: str) -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("checkout.internal/health", "is not an http URL: write it like"),
+        ("checkout", "is not an http URL: write it like"),
+        ("/health", "is not an http URL: write it like"),
+        ("mailto:checkout@example.com", "is not an http URL"),
         ("ftp://checkout.internal/", "is not an http URL"),
         ("http:///health", "is not an http URL"),
         ("http://checkout.internal:99999/", "is not a URL"),
@@ -106,6 +108,21 @@ def test_a_virtual_host_may_be_named(host: str) -> None:
 )
 def test_a_url_that_cannot_be_asked_is_refused_with_a_remedy(url: str, says: str) -> None:
     assert says in problem(url=url)
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("checkout.internal", "http://checkout.internal"),
+        ("checkout.internal/health?probe=1", "http://checkout.internal/health?probe=1"),
+        ("checkout:8080/health", "http://checkout:8080/health"),
+        ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("[::1]:8080/health", "http://[::1]:8080/health"),
+        ("localhost", "http://localhost"),
+    ],
+)
+def test_a_url_without_a_scheme_is_one_of_http(url: str, taken: str) -> None:
+    assert HttpTarget(url=url).url == taken
 
 
 def test_the_endpoint_is_the_url_without_what_may_be_secret() -> None:

@@ -1,0 +1,82 @@
+"""Entries about what the DNS answered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from jobs.expectations.answer import Answer
+from jobs.expectations.comparisons import Comparison
+from jobs.expectations.entry import Entry
+from jobs.expectations.patterns import TooMuchWork
+from jobs.expectations.values import same
+from jobs.runs import Failure, Observation
+
+_OF_ALL = frozenset({"equals", "not_equals", "contains", "not_contains", "length", "exists"})
+"""Comparisons of the answers together; every other one is of each answer."""
+
+
+class _OfAnswers(Comparison):
+    """`equals` takes a list in any order, or the only answer; `contains` one of the answers."""
+
+    def holds(self, value: Any) -> bool:
+        wanted = self._wanted
+        if self._name in ("equals", "not_equals"):
+            wanted = wanted if isinstance(wanted, list) else [wanted]
+            equal = same(sorted(map(str, value)), sorted(map(str, wanted)))
+            return equal is (self._name == "equals")
+        return super().holds(value)
+
+    def holds_for_answers(self, answers: list[Any]) -> bool:
+        """Raises TooMuchWork."""
+        if self.about_existence:
+            return bool(answers) is self._wanted
+        return self.holds(answers) if self._name in _OF_ALL else self.holds_for(answers)
+
+
+class AnswersAre(Entry):
+    """The answers of the DNS, compared: `{answers: {contains: 10.0.0.7}}`, `{answers: {like: "10.*"}}`."""
+
+    kinds: ClassVar = ("dns",)
+    about: ClassVar = "rcode"
+
+    answers: _OfAnswers
+
+    def unmet(self, answer: Answer) -> Failure | None:
+        answers, expected = answer.seen.facts.get("answers"), self.answers.expected(answer)
+        answers = list(answers) if isinstance(answers, (list, tuple)) else []
+        try:
+            if self.answers.holds_for_answers(answers):
+                return None
+        except TooMuchWork as error:
+            return Failure("answers", expected, str(error))
+        return Failure("answers", expected, answer.shown_json(answers) if answers else "no answers")
+
+
+def _listed(value: Any) -> Any:
+    return value.upper().replace(",", " ").split() if isinstance(value, str) else value
+
+
+_Rcode = Annotated[str, StringConstraints(to_upper=True, pattern=r"^[A-Z0-9]{1,20}$")]
+
+
+class RcodeIs(Entry):
+    """The code that the DNS answered with is one of these: `NOERROR`, or `[NOERROR, NXDOMAIN]`."""
+
+    kinds: ClassVar = ("dns",)
+    about: ClassVar = "rcode"
+
+    rcode: Annotated[
+        tuple[_Rcode, ...], BeforeValidator(_listed), Field(min_length=1, max_length=20, description="such as NXDOMAIN")
+    ]
+
+    def unmet(self, answer: Answer) -> Failure | None:
+        rcode = answer.seen.facts.get("rcode")
+        return None if rcode in self.rcode else Failure("rcode", " or ".join(self.rcode), str(rcode or "unknown"))
+
+
+def not_resolved(seen: Observation) -> Failure | None:
+    """The failure if the DNS answered with an error, and nothing else is said; None also if it was not asked."""
+    rcode = seen.facts.get("rcode", "NOERROR")
+    return None if rcode == "NOERROR" else Failure("rcode", "NOERROR", str(rcode))

@@ -1,0 +1,36 @@
+"""The entry about what a check has seen besides its answer, such as the address that it reached."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from jobs.expectations.answer import Answer
+from jobs.expectations.comparisons import MayBeMissing
+from jobs.expectations.patterns import TooMuchWork
+from jobs.runs import Failure
+
+_NOTHING = object()
+
+
+class FactIs(MayBeMissing):
+    """A fact of the check by its name, such as `remote_address`; `values.order` is the one inside another."""
+
+    kinds: ClassVar = ("http", "steps", "tcp", "dns", "tls", "heartbeat")
+
+    fact: str = Field(
+        pattern=r"^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$", max_length=200, description="a name, such as remote_address"
+    )
+
+    def unmet(self, answer: Answer) -> Failure | None:
+        value: Any = answer.seen.facts
+        for name in self.fact.split("."):
+            value = value.get(name, _NOTHING) if hasattr(value, "get") else _NOTHING
+        key, expected = f"fact {self.fact}", self.expected(answer)
+        try:
+            if self.holds_for([] if value is _NOTHING else [value]):
+                return None
+        except TooMuchWork as error:
+            return Failure(key, expected, str(error))
+        return Failure(key, expected, "nothing" if value is _NOTHING else answer.shown_json(value))

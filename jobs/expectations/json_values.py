@@ -1,0 +1,42 @@
+"""The entry about values in the body's JSON document."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from jobs.expectations.answer import Answer, NotJson
+from jobs.expectations.comparisons import MayBeMissing
+from jobs.expectations.patterns import TooMuchWork
+from jobs.expectations.queries import Query, select
+from jobs.runs import Failure
+
+
+class JsonIs(MayBeMissing):
+    """What a JSONPath selects in the body: at least one value, and the comparison holds for every one of them.
+
+    `equals` compares as JSON does: 1 is 1.0, but neither true nor "1". Comparisons of texts take texts as they are and
+    other values as JSON text. `exists: false` holds when nothing is selected.
+    """
+
+    kinds: ClassVar = ("http",)
+
+    json_: Query = Field(alias="json")
+
+    def unmet(self, answer: Answer) -> Failure | None:
+        key, expected = f"json {self.json_}", self.expected(answer)
+        try:
+            found = select(self.json_, answer.json())
+            if self.holds_for(found):
+                return None
+        except (NotJson, TooMuchWork) as error:
+            return Failure(key, expected, str(error))
+        return Failure(key, expected, self._observed(found, answer))
+
+    def _observed(self, found: list[Any], answer: Answer) -> str:
+        if not found:
+            return "nothing"
+        wrong = found[0] if self.about_existence else next(one for one in found if not self.holds(one))
+        among = f" (one of {len(found)} values)" if len(found) > 1 else ""
+        return answer.shown_json(wrong) + among

@@ -1,0 +1,46 @@
+"""Numbers of an answer: texts that are numbers count, too. Used by comparisons, lengths and counts. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+_LONGEST = 100
+"""Characters of a number; Python takes its time with those of thousands of digits."""
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_WITH_BASE = re.compile(r"[+-]?0(?:x[0-9a-f]+|o[0-7]+|b[01]+)", re.ASCII | re.IGNORECASE)
+
+
+def number_of(value: Any) -> int | float | None:
+    """The number that a value is, or that it writes: `12`, `-0.5`, `1e3`, `0x1f`. None: it is no number."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        return value
+    return _read(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST else None
+
+
+def _read(text: str) -> int | float | None:
+    if _WITH_BASE.fullmatch(text):
+        return int(text, 0)
+    if not _DECIMAL.fullmatch(text):
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+        return number if math.isfinite(number) else None
+
+
+def _number(value: Any) -> int | float:
+    number = number_of(value)
+    if number is None or not math.isfinite(number):
+        raise ValueError(f"{str(value)[:40]!r} is not a number")
+    return number
+
+
+Number = Annotated[Any, BeforeValidator(_number), WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]})]
+"""A field of a number, which may be written as a text."""

@@ -1,0 +1,74 @@
+"""Entries about time and size: the response time, how large the body is, how many redirects were followed."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import ByteSize, Field
+
+from jobs.expectations.answer import Answer, size_text
+from jobs.expectations.body import WITH_BODY
+from jobs.expectations.counts import Count
+from jobs.expectations.entry import Entry
+from jobs.model import Duration
+from jobs.runs import Failure
+
+
+class ResponseTimeBelow(Entry):
+    """The whole attempt, from the name's resolution to the body's end, took less than this."""
+
+    kinds: ClassVar = ("http", "steps", "tcp", "dns", "tls")
+
+    response_time_below: Annotated[Duration, Field(gt=0)]
+
+    def unmet(self, answer: Answer) -> Failure | None:
+        limit, took = self.response_time_below * 1000, answer.seen.phases.total_ms
+        if took < limit:
+            return None
+        # Close to the limit a rounded figure would contradict the verdict.
+        observed = f"{took:.0f} ms" if took >= limit + 1 else f"{took:g} ms"
+        return Failure("response_time_below", f"less than {limit:g} ms", observed)
+
+
+class MaxBody(Entry):
+    """The body, decompressed, is not larger than this. One that was not read to its end does not hold."""
+
+    kinds: ClassVar = WITH_BODY
+
+    max_body: ByteSize
+
+    def unmet(self, answer: Answer) -> Failure | None:
+        size, truncated = len(answer.seen.body), answer.seen.body_truncated
+        if size <= self.max_body and not truncated:
+            return None
+        observed = f"more than {size_text(size)}, where reading stopped (read_limit)" if truncated else size_text(size)
+        return Failure("max_body", f"at most {size_text(self.max_body)}", observed)
+
+
+class MinBody(Entry):
+    """The body, decompressed, is not smaller than this."""
+
+    kinds: ClassVar = WITH_BODY
+
+    min_body: ByteSize
+
+    def unmet(self, answer: Answer) -> Failure | None:
+        size = len(answer.seen.body)
+        if size >= self.min_body:
+            return None
+        cut = ", where reading stopped (read_limit)" if answer.seen.body_truncated else ""
+        return Failure("min_body", f"at least {size_text(self.min_body)}", size_text(size) + cut)
+
+
+class Redirects(Entry):
+    """So many redirects were followed before the answer: `0`, or `{at_most: 2}`."""
+
+    kinds: ClassVar = ("http",)
+
+    redirects: Count
+
+    def unmet(self, answer: Answer) -> Failure | None:
+        followed = answer.seen.facts.get("redirects")
+        if isinstance(followed, int) and self.redirects.holds(followed):
+            return None
+        return Failure("redirects", str(self.redirects), "unknown" if followed is None else str(followed))
