@@ -42,7 +42,7 @@ def _conditions(error: ErrorClass, status: int | None) -> set[str]:
     """The words of `retry.on` that speak of such an attempt."""
     if error is ErrorClass.UNEXPECTED_STATUS:
         return {str(status), f"{(status or 0) // 100}xx"}
-    if error is ErrorClass.EXPECTATION_FAILED:
+    if error in (ErrorClass.EXPECTATION_FAILED, ErrorClass.DNS_ANSWER):
         return {"expectation"}
     if error.is_timeout:
         return {"timeout"}
