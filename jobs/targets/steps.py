@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
-from jobs.expectations import Expectation
+from jobs.expectations import Expectation, refuse_unfit
 from jobs.expectations.patterns import Pattern
 from jobs.expectations.queries import Query
 from jobs.model import HEADER_NAME, Duration, Frozen, SecretRef, by_key
@@ -80,6 +80,12 @@ class Step(HttpTarget):
     expect: tuple[Expectation, ...] = ()
     save: dict[ValueName, Source] = {}
     timeout: Annotated[Duration, Field(gt=0)] | None = None
+
+    @field_validator("expect")
+    @classmethod
+    def _only_what_fits(cls, value: tuple[Expectation, ...], info: ValidationInfo) -> tuple[Expectation, ...]:
+        refuse_unfit(value, "http", info.data.get("url", ""))
+        return value
 
     def hides(self, value: str) -> bool:
         """Whether what it saves under this name must never be shown."""
