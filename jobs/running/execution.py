@@ -151,13 +151,18 @@ class Execution:
         return await self._with_other_credentials(tried, call)
 
     async def _with_other_credentials(self, tried: Tried, call: Call) -> Tried | None:
-        """Once a run, whatever the policy says: a target that refused a request has not acted upon it."""
+        """Once a run, whatever the policy says: a target that refused a request has not acted upon it.
+
+        But the steps before a refused one have: these begin again only where the policy may repeat them, too.
+        """
         self._looked_again = True
         renewal = await look_again(call.used, tried.attempt.status, self._time_left())
         message = f"{tried.attempt.message} {self._around.redactor.redact(renewal.sentence)}"
         tried = replace(tried, attempt=replace(tried.attempt, message=message))
         self._attempts[-1] = tried.attempt
-        if not renewal.changed or self._time_left() < LEAST_ATTEMPT:
+        job = self._job
+        may_repeat = job.check.kind != "steps" or job.check.idempotent or job.retry.non_idempotent
+        if not renewal.changed or not may_repeat or self._time_left() < LEAST_ATTEMPT:
             return tried
         self._waits(tried, 0.0)
         return await self._try()

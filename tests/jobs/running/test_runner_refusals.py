@@ -116,3 +116,18 @@ async def test_a_secret_at_the_end_of_a_long_reason_is_not_shown_in_part() -> No
     stage = Stage(answer(500, reason="x" * 80 + " canary-of-the-vault"))
     stage.redactor.add("canary-of-the-vault")
     assert "canary" not in (await stage.run()).message
+
+
+@pytest.mark.parametrize(
+    ("method", "retry", "attempts"),
+    [("GET", {}, 2), ("POST", {}, 1), ("POST", {"non_idempotent": True}, 2)],
+)
+async def test_steps_that_have_acted_begin_again_only_where_they_may(
+    method: str, retry: dict[str, Any], attempts: int
+) -> None:
+    of = refusing(answer(401, error=ErrorClass.STEP_FAILED, message="Step 2 failed."), answer())
+    of.stage.runner._around.checks["steps"] = of  # type: ignore[index]
+    steps = [{"name": "order", "url": "https://checkout.internal/", "method": method}]
+    made = await run(of, check={"kind": "steps", "steps": steps}, retry=retry)
+    assert len(made.attempts) == attempts
+    assert "had been changed and was read again" in made.attempts[0].message
