@@ -117,6 +117,14 @@ async def test_a_saved_secret_is_not_told() -> None:
     assert "open-sesame-1" not in repr(seen.message)
 
 
+async def test_what_only_degrades_is_told_with_its_step() -> None:
+    async with Shop() as shop:
+        expect = [{"body_contains": "nothing", "severity": "degraded"}]
+        seen = await ask({"steps": [sign_in(shop.url, expect=expect)]})
+    assert seen.error is None
+    assert [failure.expectation for failure in seen.failures] == ["sign in: body_contains"]
+
+
 async def test_cleaning_up_happens_after_a_failure_with_what_is_known() -> None:
     async with Shop() as shop:
         cleanup = [
