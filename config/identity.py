@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from config.kept_values import Fetched, KeptValues, Trouble
 from config.settings import Settings
 from jobs.errors import TokenUnavailable
+from jobs.kept_values import Fetched, KeptValues, Trouble
 from jobs.ports import Clock, Renewal
 from jobs.problems import printable
 from jobs.running.clock import SystemClock

@@ -15,9 +15,9 @@ from scheduler.stores.port import Store, StoreError
 
 if TYPE_CHECKING:
     from config.identity import Identity
-    from config.kept_values import Trouble
     from config.secrets import SecretChain
     from config.settings import Settings
+    from jobs.kept_values import Trouble
     from observability.telemetry import Telemetry
 
 

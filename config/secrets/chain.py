@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Any
 
 from config.identity import Identity
-from config.kept_values import Trouble
 from config.layers import SECRET_PREFIX, is_unresolved, unresolved_sentence
 from config.secrets.files import SecretFiles
 from config.secrets.key_vault import KeyVault
 from config.secrets.known import secret_values
 from config.settings import Settings
 from jobs.errors import SecretUnavailable
+from jobs.kept_values import Trouble
 from jobs.ports import Clock, Renewal
 from jobs.redaction import Redactor
 

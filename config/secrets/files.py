@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from config.kept_values import Trouble
 from config.layers import is_unresolved, unresolved_sentence
 from jobs.errors import SecretUnavailable
+from jobs.kept_values import Trouble
 from jobs.ports import Clock
 
 LOOK_EVERY = 1.0

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from config.identity import Identity
-from config.kept_values import Fetched, KeptValues, NotThere, Trouble
 from config.settings import LOOPBACK
 from jobs.errors import SecretUnavailable
+from jobs.kept_values import Fetched, KeptValues, NotThere, Trouble
 from jobs.ports import Clock
 from jobs.problems import printable
 

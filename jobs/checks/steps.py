@@ -21,9 +21,10 @@ from jobs.model import SecretRef
 from jobs.problems import printable
 from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Failure, Observation, Severity
-from jobs.targets.http import Body, FormBody, JsonBody, TextBody, http_url, unfit_for_header
+from jobs.targets.http import Body, FormBody, JsonBody, TextBody, unfit_for_header
 from jobs.targets.placeholders import filled, filled_json, text_of
 from jobs.targets.steps import Step, StepsTarget
+from jobs.urls import http_url
 
 CLEANUP_SECONDS = 10.0
 """For all steps of `cleanup` together; they go on when the attempt is given up."""

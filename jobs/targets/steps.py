@@ -14,8 +14,9 @@ from jobs.expectations.queries import Query
 from jobs.model import HEADER_NAME, Duration, Frozen, SecretRef, by_key
 from jobs.policies import Timeouts
 from jobs.problems import looks_secret
-from jobs.targets.http import FormBody, HttpTarget, JsonBody, TextBody, http_url
+from jobs.targets.http import FormBody, HttpTarget, JsonBody, TextBody
 from jobs.targets.placeholders import VALUE_NAME, names_in
+from jobs.urls import http_url
 
 MOST_STEPS = 50
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from config import kept_values
-from config.kept_values import FAILURE_KEPT, Fetched, KeptValues, NotThere
+from jobs import kept_values
+from jobs.kept_values import FAILURE_KEPT, Fetched, KeptValues, NotThere
 from tests.config.clock import ManualClock
 
 

@@ -1,4 +1,6 @@
-"""Values that are fetched from afar and kept for a while: secrets of the vault, tokens of the identity.
+"""Values that are fetched from afar and kept for a while: secrets of the vault, tokens of the identity and of others.
+
+Used by config (key_vault.py, identity.py) and by jobs/checks/oauth.py.
 
 One fetch at a time for each name, however many runs ask; a kept value outlives a source that is away, up to a bound; a
 failure is remembered for some seconds, so that a source that is away is not asked by every run.
@@ -111,6 +113,10 @@ class KeptValues:
         """Fetch it again at the next use: there is a new one. While the source is away the kept one is used on."""
         if (kept := self._kept.get(name)) is not None:
             kept.fresh_until = kept.ask_again_at = 0.0
+
+    def forget(self, name: str) -> None:
+        """Nobody needs it any more. Whoever waits for it now still gets it."""
+        self._kept.pop(name, None)
 
     def names(self) -> tuple[str, ...]:
         """Those that were asked for."""
