@@ -65,6 +65,7 @@ from scheduler.stores.runs import Runs
 from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.stores.slots import Slots
 from scheduler.tick_work import TickWork
+from scheduler.uptimes import Uptimes
 from scheduler.version import VERSION
 from scheduler.watchdog import JobWatch, Noted, Taking, Watchdog, WatchedRuns
 from scheduler.work.following import FollowUp
@@ -103,6 +104,7 @@ class Program:
     watchdog: Watchdog
     secret_watch: SecretWatch
     heartbeats: HeartbeatViews
+    uptimes: Uptimes
     taking: Taking
     """The worker for those who hand it tickets, so that the watchdog knows what waits."""
     telemetry: Telemetry
@@ -118,6 +120,7 @@ class Program:
             watchdog=self.watchdog,
             secrets=self.secret_watch,
             heartbeats=self.heartbeats,
+            uptimes=self.uptimes,
             clock=self.clock,
             environment=self.settings.environment,
             version=self.settings.version or VERSION,
@@ -191,6 +194,7 @@ class _Builder:
             watchdog=self._watchdog(job_watch, depths, store, telemetry),
             secret_watch=secret_watch,
             heartbeats=HeartbeatViews(self._catalog, Heartbeats(store), pauses, self._clock),
+            uptimes=Uptimes(self._catalog, runs, self._clock),
             taking=taking,
             telemetry=telemetry,
             tick_work=self._tick_work(store, runs, pauses, worker, dispatch),

@@ -10,6 +10,7 @@ from scheduler.heartbeats import HeartbeatViews
 from scheduler.operations import Operations
 from scheduler.queries import Queries
 from scheduler.secret_watch import SecretWatch
+from scheduler.uptimes import Uptimes
 from scheduler.watchdog import Watchdog
 
 
@@ -21,6 +22,7 @@ class Services:
     watchdog: Watchdog
     secrets: SecretWatch
     heartbeats: HeartbeatViews
+    uptimes: Uptimes
     clock: Clock
     environment: str
     version: str

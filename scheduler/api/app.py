@@ -19,6 +19,7 @@ from scheduler.api import (
     ping_routes,
     routes,
     secret_routes,
+    uptime_routes,
     watchdog_routes,
 )
 from scheduler.api.head import HeadAsGet
@@ -55,8 +56,9 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), keyed: bool
     api.include_router(backfill_routes.router)
     api.include_router(secret_routes.router)
     api.include_router(heartbeat_routes.router)
+    api.include_router(uptime_routes.router)
     api.include_router(ping_routes.router)
-    dashboard.add_dashboard(api, Overview(services.queries, services.clock))
+    dashboard.add_dashboard(api, Overview(services.queries, services.heartbeats, services.clock))
     api.add_api_route("/", _to_the_dashboard, include_in_schema=False)
     add_problem_handlers(api)
     describe_problems(api)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from jobs.ports import Clock
 from jobs.runs import Run
 from scheduler.api.outages import Down, Outages
+from scheduler.catalog import UnknownJob
+from scheduler.heartbeats import HeartbeatView, HeartbeatViews
+from scheduler.operations import NotDone
 from scheduler.queries import JobView, Queries
 from scheduler.stores.runs import Record
 
@@ -19,10 +22,11 @@ STRIP = 20
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A job of the page. `recent`: its finished runs, oldest first."""
+    """A job of the page. `recent`: its finished runs, oldest first. `heartbeat`: how it is, if it has one."""
 
     view: JobView
     recent: tuple[Run, ...]
+    heartbeat: HeartbeatView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,9 @@ class Page:
 class Overview:
     """Made once an app."""
 
-    def __init__(self, queries: Queries, clock: Clock) -> None:
+    def __init__(self, queries: Queries, heartbeats: HeartbeatViews, clock: Clock) -> None:
         self._queries = queries
+        self._heartbeats = heartbeats
         self._outages = Outages(queries, clock)
 
     async def page(self, after: str) -> Page:
@@ -54,4 +59,14 @@ class Overview:
 
     async def _row(self, view: JobView) -> JobRow:
         page = await self._queries.runs(job=view.entry.job.name, limit=STRIP)
-        return JobRow(view, tuple(record.run for record in reversed(page.records) if record.run is not None))
+        recent = tuple(record.run for record in reversed(page.records) if record.run is not None)
+        return JobRow(view, recent, await self._heartbeat(view))
+
+    async def _heartbeat(self, view: JobView) -> HeartbeatView | None:
+        job = view.entry.job
+        if job.check.kind != "heartbeat":
+            return None
+        try:
+            return await self._heartbeats.view(job.name)
+        except (UnknownJob, NotDone):
+            return None  # changed in this moment

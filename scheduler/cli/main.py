@@ -26,6 +26,7 @@ from scheduler.cli.run import run
 from scheduler.cli.secrets import secrets
 from scheduler.cli.serve import serve
 from scheduler.cli.subjects import ExpressionCommand
+from scheduler.cli.uptime import uptime
 from scheduler.cli.validate import validate
 from scheduler.version import VERSION
 
@@ -54,6 +55,7 @@ app.command("next", cls=ExpressionCommand)(next_instants)
 app.command("explain", cls=ExpressionCommand)(explain)
 app.command("history")(history)
 app.command("heartbeat")(heartbeat)
+app.command("uptime")(uptime)
 app.command("pause")(pause)
 app.command("resume")(resume)
 app.command("cancel")(cancel)

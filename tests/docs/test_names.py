@@ -21,6 +21,7 @@ from scheduler.api import (
     ping_routes,
     routes,
     secret_routes,
+    uptime_routes,
     watchdog_routes,
 )
 from tests.docs.pages import ROOT, TEXTS, all_code, code
@@ -112,6 +113,7 @@ def test_a_route_that_is_named_exists(method: str, path: str) -> None:
         ping_routes,
         routes,
         secret_routes,
+        uptime_routes,
         watchdog_routes,
     )
     known: list[Any] = [route for part in parts for route in part.router.routes]

@@ -18,6 +18,7 @@ from scheduler.heartbeats import HeartbeatViews
 from scheduler.queries import Queries
 from scheduler.services import Services
 from scheduler.stores.runs import Record
+from scheduler.uptimes import Uptimes
 from scheduler.watchdog import JobWatch, Noted, Watchdog
 from tests.jobs.running.run_parts import Step
 from tests.scheduler.fakes import Shop
@@ -50,6 +51,7 @@ class Desk:
             watchdog=self.watchdog,
             secrets=self.shop.secret_watch,
             heartbeats=HeartbeatViews(catalog, self.shop.heartbeats, self.shop.pauses, clock),
+            uptimes=Uptimes(catalog, runs, clock),
             clock=clock,
             environment="test",
             version="1.2.3",

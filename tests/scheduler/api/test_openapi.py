@@ -15,6 +15,7 @@ from scheduler.api.letter_models import LetterDetail, LetterList, ReplayModel
 from scheduler.api.models import HealthModel, JobDetail, JobList, LiveModel, RunList, RunModel
 from scheduler.api.problems import Problem
 from scheduler.api.secret_routes import SecretList, SecretModel
+from scheduler.api.uptime_routes import UptimeModel
 from scheduler.api.watchdog_routes import WatchdogModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.desk import Desk
@@ -36,6 +37,7 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("post", "/api/jobs/{name}/resume"): JobDetail,
     ("post", "/api/jobs/{name}/run"): RunModel,
     ("get", "/api/jobs/{name}/heartbeat"): HeartbeatModel,
+    ("get", "/api/jobs/{name}/uptime"): UptimeModel,
     ("get", "/api/ping/{token}"): None,
     ("post", "/api/ping/{token}"): None,
     ("get", "/api/ping/{token}/{result}"): None,
@@ -128,6 +130,7 @@ def _references(node: Any) -> Iterator[str]:
         ("/api/health/live", LiveModel),
         ("/api/jobs", JobList),
         ("/api/jobs/checkout", JobDetail),
+        ("/api/jobs/checkout/uptime", UptimeModel),
         ("/api/runs", RunList),
         ("/api/status", HealthModel),
         ("/api/watchdog", WatchdogModel),

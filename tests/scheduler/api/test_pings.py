@@ -12,6 +12,7 @@ from scheduler.operations.ping_tokens import OLD_FOR, PAUSE, REREAD_AFTER
 from scheduler.operations.pinging import LONGEST_BODY, PER_MINUTE
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.test_dashboard import page_of, text_of
 from tests.scheduler.fakes import entry
 
 TOKEN = "2fd4e1c67a2d28fced849ee1bb76e739"
@@ -254,3 +255,10 @@ async def test_the_sender_is_who_the_front_end_says_and_only_there(keyed: bool, 
         await at.ask("GET", PING, headers={"X-Forwarded-For": "10.9.9.9, 203.0.113.7:51000"})
         (ping,) = (await heartbeat(at))["pings"]
     assert ping["source"] == source
+
+
+async def test_the_page_says_in_words_how_a_heartbeat_is() -> None:
+    async with desk() as at:
+        assert "new: No ping has come yet." in text_of(await page_of(at))
+        await at.get(PING)
+        assert "up: The last ping came at" in text_of(await page_of(at))

@@ -1,0 +1,106 @@
+"""`uptime`: how much of the time a job was up, from its kept runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.output import Column, note, on_terminal, show_table, show_tabs
+from scheduler.cli.texts import iso, local, milliseconds, span
+
+if TYPE_CHECKING:
+    from scheduler.app import Program
+    from scheduler.uptimes import JobUptime
+
+_FIELDS = ("period", "ratio", "up", "down", "mean_ms", "down_seconds", "outages")
+
+
+def uptime(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name; `jobs` lists them.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON on any output, as in GET /api/jobs/JOB/uptime.")
+    ] = False,
+) -> None:
+    """Show how much of the time a job was up: in the last day, week and 30 days, and its downtime of three months.
+
+    From the newest 3,000 runs; those that were skipped or cancelled say nothing. Months are those of UTC.
+
+    \b
+    Examples:
+      uptime checkout-api
+      uptime checkout-api --json
+    """
+    from scheduler.cli.configured import configured, in_program, known_job
+
+    configuration = configured()
+    known_job(configuration, job)
+
+    async def work(program: Program) -> JobUptime:
+        return await program.uptimes.of(job)
+
+    found = in_program(configuration, work)
+    if as_json:
+        from scheduler.api.uptime_routes import UptimeModel
+
+        print(UptimeModel.of(found).model_dump_json(indent=2))
+    elif on_terminal():
+        _show(found)
+    else:
+        show_tabs(_FIELDS, [*_window_fields(found), *_month_fields(found)])
+    if found.since is None:
+        note(f"{job} has no run that says something")
+    elif not all(window.whole for window in found.windows):
+        since = local(found.since) if on_terminal() else iso(found.since)
+        note(f"the runs that were read go back to {since}")
+
+
+def _show(found: JobUptime) -> None:
+    windows = Column("last", "bold"), Column("up", right=True), Column("runs", right=True), Column("mean", right=True)
+    show_table(
+        windows,
+        (
+            (
+                window.name,
+                f"{window.uptime.ratio:.3%}" if window.uptime.looks else "-",
+                str(window.uptime.looks),
+                milliseconds(window.uptime.mean_ms),
+            )
+            for window in found.windows
+        ),
+    )
+    months = Column("month", "bold"), Column("down", right=True), Column("outages", right=True)
+    show_table(
+        months,
+        (
+            (
+                one.name,
+                "-" if one.seconds is None else span(one.seconds),
+                "-" if one.outages is None else str(one.outages),
+            )
+            for one in found.months
+        ),
+    )
+
+
+def _window_fields(found: JobUptime) -> list[tuple[str, ...]]:
+    return [
+        (
+            window.name,
+            f"{window.uptime.ratio:.6f}" if window.uptime.looks else "",
+            str(window.uptime.up),
+            str(window.uptime.down),
+            "" if window.uptime.mean_ms is None else f"{window.uptime.mean_ms:.3f}",
+            "",
+            "",
+        )
+        for window in found.windows
+    ]
+
+
+def _month_fields(found: JobUptime) -> list[tuple[str, ...]]:
+    return [
+        (one.name, "", "", "", "", "" if one.seconds is None else f"{one.seconds:.0f}", str(one.outages or 0))
+        for one in found.months
+        if one.seconds is not None
+    ]

@@ -1,0 +1,70 @@
+"""GET /api/jobs/{name}/uptime."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from scheduler import uptimes
+from tests.jobs.running.run_parts import REFUSED, answer
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.api.desk import Desk
+from tests.scheduler.fakes import entry
+
+ONCE = entry(schedule=None, retry={"attempts": 1})
+
+
+async def uptime(desk: Desk) -> dict[str, Any]:
+    answered = await desk.get("/api/jobs/checkout/uptime")
+    assert answered.status_code == 200, answered.text
+    found: dict[str, Any] = answered.json()
+    return found
+
+
+@virtual_time
+async def test_without_a_run_nothing_is_known() -> None:
+    async with Desk(jobs=[ONCE]) as desk:
+        found = await uptime(desk)
+
+    assert (found["since"], found["runs"]) == (None, 0)
+    assert {window["ratio"] for window in found["windows"]} == {None}
+    assert {month["down_seconds"] for month in found["months"]} == {None}
+
+
+@virtual_time
+async def test_each_time_has_its_share_of_good_runs_and_each_month_its_downtime() -> None:
+    async with Desk(answer(), REFUSED, answer(), answer(), jobs=[ONCE]) as desk:
+        for seconds in (48 * 3600, 30, 3600, 0):
+            await desk.perform()
+            await asyncio.sleep(seconds)
+        found = await uptime(desk)
+
+    day, week, month = found["windows"]
+    assert (day["ratio"], day["up"], day["down"], day["mean_ms"], day["whole"]) == (0.666667, 2, 1, 12.0, True)
+    assert (week["ratio"], month["name"], month["up"]) == (0.75, "30d", 3)
+    march, february, january = found["months"]
+    assert (march["month"], march["down_seconds"], march["outages"]) == ("2026-03", 30.0, 1)
+    assert [(one["month"], one["down_seconds"]) for one in (february, january)] == [
+        ("2026-02", None),
+        ("2026-01", None),
+    ]
+
+
+@virtual_time
+async def test_it_says_when_the_runs_that_are_read_do_not_go_back_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uptimes, "MOST", 2)
+    monkeypatch.setattr(uptimes, "_PAGE", 1)
+    async with Desk(jobs=[ONCE]) as desk:
+        for _ in range(3):
+            await desk.perform()
+            await asyncio.sleep(13 * 3600)
+        found = await uptime(desk)
+
+    assert (found["runs"], [window["whole"] for window in found["windows"]]) == (2, [True, False, False])
+
+
+async def test_an_unknown_job_has_none() -> None:
+    async with Desk() as desk:
+        assert (await desk.get("/api/jobs/chekout/uptime")).status_code == 404

@@ -1,0 +1,84 @@
+"""`heartbeat` and `uptime`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from jobs.heartbeat import Ping, Signal
+from scheduler.stores.heartbeats import Heartbeats
+from scheduler.stores.sqlite import Access, open_sqlite
+from tests.scheduler.cli.command import invoke
+from tests.scheduler.cli.job_files import write_jobs
+
+TOKEN = "2fd4e1c67a2d28fced849ee1bb76e739"
+CHECK = {"kind": "heartbeat", "token": {"secret": "nightly-token"}, "period": "24h"}
+
+
+@pytest.fixture(autouse=True)
+def _jobs(job_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_jobs(job_folder, nightly={"check": CHECK}, checkout={"check": {"url": "http://127.0.0.1:9/"}})
+    monkeypatch.setenv("SCHEDULER_SECRET_NIGHTLY_TOKEN", TOKEN)
+
+
+def ping(folder: Path, signal: Signal, **more: object) -> None:
+    async def put() -> None:
+        store = await open_sqlite(folder.parent / "state.db", Access.SHARED)
+        at = datetime.now(UTC)
+        await Heartbeats(store).add("nightly", lambda _: Ping(at, signal, **more))  # type: ignore[arg-type]
+        await store.aclose()
+
+    asyncio.run(put())
+
+
+def test_a_heartbeat_is_shown_with_its_pings_and_how_to_send_one(job_folder: Path) -> None:
+    ping(job_folder, Signal.FAIL, exit_code=3, source="10.0.0.1", body="disk\tfull\n")
+
+    shown = invoke("heartbeat", "nightly")
+
+    names, row = (line.split("\t") for line in shown.lines)
+    told = dict(zip(names, row, strict=True))
+    assert (told["number"], told["signal"], told["exit_code"], told["source"]) == ("1", "fail", "3", "10.0.0.1")
+    assert told["body"] == r"disk\tfull\n"
+    assert shown.stderr.strip().endswith("curl -fsS -m 10 --retry 5 http://127.0.0.1:7071/api/ping/$TOKEN/$?")
+    assert TOKEN not in shown.stdout + shown.stderr
+
+
+def test_a_person_reads_its_state_in_words(job_folder: Path) -> None:
+    assert "nightly is new. No ping has come yet." in invoke("heartbeat", "nightly", terminal=True).stdout
+    ping(job_folder, Signal.START)
+    ping(job_folder, Signal.SUCCESS)
+
+    shown = invoke("heartbeat", "nightly", terminal=True).stdout
+
+    for words in ("nightly is up. The last ping came at", "Without a ping it goes down in 1 d", "The last run took"):
+        assert words in shown
+
+
+def test_programs_get_what_the_api_answers(job_folder: Path) -> None:
+    ping(job_folder, Signal.SUCCESS)
+    told = json.loads(invoke("heartbeat", "nightly", "--json").stdout)
+    assert (told["state"], len(told["pings"])) == ("up", 1)
+
+
+def test_a_job_without_a_heartbeat_or_without_a_file_is_bad_input() -> None:
+    without, unknown = invoke("heartbeat", "checkout"), invoke("heartbeat", "nihgtly")
+    assert (without.code, unknown.code) == (2, 2)
+    assert "has no heartbeat: its check is of kind http" in without.stderr
+    assert "did you mean nightly?" in unknown.stderr
+
+
+def test_the_uptime_of_a_job_is_shown_in_each_form() -> None:
+    assert "nightly has no run that says something" in invoke("uptime", "nightly").stderr
+    assert invoke("run", "nightly").code == 0
+
+    rows, told = invoke("uptime", "nightly"), json.loads(invoke("uptime", "nightly", "--json").stdout)
+    shown = invoke("uptime", "nightly", terminal=True).stdout
+
+    assert rows.lines[1].split("\t")[:4] == ["24h", "1.000000", "1", "0"]
+    assert (told["windows"][0]["ratio"], told["months"][0]["outages"]) == (1.0, 0)
+    assert "100.000%" in shown
