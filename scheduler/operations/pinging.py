@@ -26,7 +26,8 @@ LONGEST_BODY = 10 * 1024
 """Characters that are kept of what comes with a ping."""
 LONGEST_AGENT = 100
 PER_MINUTE = 60
-"""Pings of a job that are stored; more of them in the same minute are only counted."""
+"""Pings of a job and kind that are stored; more of them in the same minute are only counted. Each kind has its own
+limit, so that a storm of good pings hides no failure."""
 
 _log = logging.getLogger("scheduler.heartbeats")
 
@@ -68,7 +69,7 @@ class Pinging:
         self._running = running
         self._redactor = redactor
         self._clock = clock
-        self._minutes: dict[str, _Minute] = {}
+        self._minutes: dict[tuple[str, Signal], _Minute] = {}
 
     def troubles(self) -> Mapping[str, str]:
         """Tokens that cannot be used now, by the secret's name, and why."""
@@ -83,16 +84,16 @@ class Pinging:
         """
         jobs = await self._tokens.jobs_of(token)
         for name in jobs:
-            if self._is_stored(name):
+            if self._is_stored(name, sent.signal):
                 await self._store(self._catalog.get(name).job, sent)
         return bool(jobs)
 
-    def _is_stored(self, job: str) -> bool:
+    def _is_stored(self, job: str, signal: Signal) -> bool:
         """Whether it is not one too many of this minute."""
         now = self._clock.monotonic()
-        minute = self._minutes.get(job)
+        minute = self._minutes.get((job, signal))
         if minute is None or now - minute.began >= 60:
-            minute = self._minutes[job] = _Minute(now, counted=minute.counted if minute else 0)
+            minute = self._minutes[job, signal] = _Minute(now, counted=minute.counted if minute else 0)
         if minute.stored >= PER_MINUTE:
             minute.counted += 1
             return False
@@ -100,7 +101,7 @@ class Pinging:
         return True
 
     async def _store(self, job: JobDefinition, sent: Sent) -> None:
-        minute, now = self._minutes[job.name], self._clock.now()
+        minute, now = self._minutes[job.name, sent.signal], self._clock.now()
         uncounted, minute.counted = minute.counted, 0
         body, agent = self._clean(sent.body), printable(self._redactor.redact(sent.agent), LONGEST_AGENT)
 

@@ -188,6 +188,15 @@ async def test_too_many_pings_in_a_minute_are_counted_and_not_stored() -> None:
         assert (await heartbeat(at))["number"] == PER_MINUTE + 6
 
 
+@virtual_time
+async def test_a_storm_of_good_pings_hides_no_failure() -> None:
+    async with desk() as at:
+        for _ in range(PER_MINUTE + 5):
+            await at.get(PING)
+        await at.get(f"{PING}/fail")
+        assert (await heartbeat(at))["state"] == "down"
+
+
 # --- tokens ---
 
 
