@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from pydantic import ValidationError
 
 from config.job_files import JobFileReader
+from jobs.definition import JobDefinition
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,16 +31,37 @@ def test_an_example_of_the_documents_loads(name: str, text: str, tmp_path: Path)
     assert len(JobFileReader(tmp_path).read(tmp_path)) >= 1
 
 
-def expectation_rows() -> list[str]:
-    table = (ROOT / "docs/jobs.md").read_text().split("### Expectations")[1].split("###")[0]
-    return [entry for row in table.splitlines() for entry in re.findall(r"`(\{.*?\})`", row.split(" | ")[0])]
+CHECKS = {
+    "http": {"kind": "http", "url": "https://checkout.internal/health"},
+    "steps": {"kind": "steps", "steps": [{"name": "only", "url": "https://checkout.internal/health"}]},
+    "tcp": {"kind": "tcp", "host": "checkout.internal", "port": 25},
+    "dns": {"kind": "dns", "name": "checkout.internal"},
+    "tls": {"kind": "tls", "host": "checkout.internal"},
+    "heartbeat": {"kind": "heartbeat", "token": {"secret": "ping"}, "period": "24h"},
+}
 
 
-@pytest.mark.parametrize("entry", expectation_rows())
-def test_an_expectation_of_the_table_loads(entry: str, tmp_path: Path) -> None:
-    (tmp_path / "job.yaml").write_text(
-        f"jobs:\n  a:\n    check: {{kind: http, url: http://127.0.0.1/}}\n    expect:\n      - {entry}\n"
-    )
+def expectation_rows() -> list[tuple[str, set[str]]]:
+    """Each entry of the table, with the kinds of check that it is for."""
+    table = (ROOT / "docs/jobs.md").read_text().split("| Entry | Holds when | Kinds |")[1].split("\n\n")[0]
+    rows = []
+    for row in table.splitlines()[2:]:
+        entries, *_, kinds = row.strip("|").split(" | ")
+        fits = set(CHECKS) if kinds.strip() == "all" else set(kinds.strip().split(", "))
+        rows += [(entry, fits) for entry in re.findall(r"`(\{.*?\})`", entries)]
+    return rows
 
-    (job,) = JobFileReader(tmp_path).read(tmp_path)
-    assert len(job.expect) == 1
+
+@pytest.mark.parametrize(("entry", "fits"), expectation_rows())
+def test_an_expectation_of_the_table_loads_for_the_kinds_that_it_is_for(entry: str, fits: set[str]) -> None:
+    expect = [yaml.safe_load(entry)]
+    assert fits == {kind for kind in CHECKS if _loads(CHECKS[kind], expect)}
+
+
+def _loads(check: dict[str, Any], expect: list[Any]) -> bool:
+    try:
+        JobDefinition.model_validate({"name": "a", "check": check, "expect": expect})
+    except ValidationError as error:
+        assert "does not fit a check of kind" in str(error)  # noqa: PT017 - which problem it is, if any
+        return False
+    return True

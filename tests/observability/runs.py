@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from jobs.events import AttemptRetried, RunFinished, RunStarted
-from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run, Ticket, Trigger
+from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger
 
 DUE = datetime(2031, 1, 1, 12, 0, 0, tzinfo=UTC)
 ENDPOINT = "https://checkout.internal:8443/health"
@@ -80,3 +81,12 @@ def retried(job: str = "checkout", *, message: str = REFUSED) -> AttemptRetried:
 
 def finished(made: Run | None = None) -> RunFinished:
     return RunFinished(made or run())
+
+
+SLOW = Failure("response_time_below", "less than 10 ms", "12 ms", Severity.DEGRADED)
+
+
+def degraded() -> Run:
+    """A run that succeeded, and was slow."""
+    message = f"Degraded: {SLOW}."
+    return run(attempts=(replace(good_attempt(), failures=(SLOW,), message=message),), message=message)

@@ -112,6 +112,11 @@ def test_a_rejected_run_asked_nothing_and_has_no_response_time() -> None:
     assert {each["metric"] for each in found} == {"scheduler.job.duration", "scheduler.job.lateness"}
 
 
+def test_a_degraded_run_is_counted_as_such() -> None:
+    (count,) = entries("series", runs.finished(runs.degraded()))
+    assert count["tags"][len(OURS) :] == ["job:checkout", "outcome:succeeded", "degraded:true", "trigger:schedule"]
+
+
 RETRIED = (runs.failed_attempt(1), runs.good_attempt(2))
 
 
@@ -120,11 +125,19 @@ RETRIED = (runs.failed_attempt(1), runs.good_attempt(2))
     [
         (runs.run(), 0),
         (runs.run(attempts=RETRIED), 1),
+        (runs.degraded(), 1),
         (runs.run(Outcome.FAILED), 2),
         (runs.run(Outcome.TIMED_OUT), 2),
         (runs.run(Outcome.REJECTED), 2),
     ],
-    ids=["ok", "warning after retries", "critical", "critical when timed out", "critical while the circuit is open"],
+    ids=[
+        "ok",
+        "warning after retries",
+        "warning when degraded",
+        "critical",
+        "critical when timed out",
+        "critical while the circuit is open",
+    ],
 )
 def test_a_service_check_tells_how_the_target_is(run: Run, status: int) -> None:
     (check,) = entries("checks", runs.finished(run))

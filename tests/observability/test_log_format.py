@@ -69,6 +69,15 @@ def test_a_started_run_names_job_run_and_trigger(redactor: Redactor) -> None:
     }
 
 
+def test_a_degraded_run_tells_that_and_why(redactor: Redactor) -> None:
+    line = as_json(JobPerformance(runs.degraded()), redactor)
+    assert (line["Success"], line["Degraded"]) == (True, True)
+    assert line["Message"] == (
+        "checkout succeeded in 20 ms, status 200. "
+        "Degraded: response_time_below: expected less than 10 ms, observed 12 ms."
+    )
+
+
 def test_a_finished_run_tells_its_performance(redactor: Redactor) -> None:
     line = as_json(JobPerformance(runs.run(tags={"team": "payments"})), redactor)
     assert {key: line[key] for key in list(line)[3:]} == {

@@ -69,6 +69,31 @@ async def test_a_status_that_was_not_expected_fails_the_run_with_its_own_class()
 
 
 @virtual_time
+async def test_what_is_only_degraded_lets_the_run_succeed_and_is_told() -> None:
+    slow = {"response_time_below": "5ms", "severity": "degraded"}
+    run = await Stage(answer()).run(job(expect=[slow, {"status": 200}]))
+    assert (run.outcome, run.error, run.degraded, len(run.attempts)) == (Outcome.SUCCEEDED, None, True, 1)
+    assert run.message == "Degraded: response_time_below: expected less than 5 ms, observed 12 ms."
+
+
+@virtual_time
+async def test_a_run_that_fails_is_not_called_degraded() -> None:
+    slow = {"response_time_below": "5ms", "severity": "degraded"}
+    run = await Stage(answer(404)).run(job(expect=[slow]))
+    assert (run.outcome, run.degraded) == (Outcome.FAILED, False)
+
+
+@virtual_time
+async def test_an_error_code_of_the_dns_has_a_class_of_its_own() -> None:
+    seen = Observation(Phases(total_ms=3.0), facts={"rcode": "NXDOMAIN", "answers": []})
+    run = await Stage(seen).run()
+    assert (run.error, run.message) == (
+        ErrorClass.DNS_ANSWER,
+        "Not as expected: rcode: expected NOERROR, observed NXDOMAIN.",
+    )
+
+
+@virtual_time
 async def test_another_expectation_that_does_not_hold_fails_the_run_with_its_own_class() -> None:
     run = await Stage(answer(200, body=b"down")).run(job(expect=[{"body_contains": "up"}]))
     assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.EXPECTATION_FAILED)

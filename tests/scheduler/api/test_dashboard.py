@@ -153,6 +153,20 @@ async def test_a_strip_of_recent_runs_is_readable_without_colours() -> None:
     assert page.count('class="mark succeeded retried" title') == 1
 
 
+@virtual_time
+async def test_a_run_that_is_degraded_is_marked_and_told_in_words() -> None:
+    slow = {"response_time_below": "1ms", "severity": "degraded"}
+    async with Desk(answer(), jobs=[entry(expect=[slow])]) as desk:
+        await desk.perform()
+
+        page = await page_of(desk)
+
+    assert 'aria-label="1 run: 1 succeeded (1 degraded)"' in page
+    assert page.count('class="mark succeeded degraded" title') == 1
+    assert "checkout succeeded, degraded 1" in text_of(page)
+    assert "Degraded: response_time_below: expected less than 1 ms" in text_of(page)
+
+
 async def test_a_part_that_is_not_well_is_told() -> None:
     async with Desk() as desk:
         desk.part("store", Status.OK)

@@ -202,3 +202,15 @@ async def test_a_page_of_500_runs_is_quick() -> None:
     assert len(page["runs"]) == 500
     assert page["continuation"]
     assert took < 0.5
+
+
+async def test_a_run_that_is_degraded_says_so_and_why() -> None:
+    slow = {"response_time_below": "1ms", "severity": "degraded"}
+    async with Desk(answer(), jobs=[entry(expect=[slow])]) as desk:
+        await desk.perform()
+
+        (run,) = (await desk.get("/api/runs")).json()["runs"]
+
+    assert (run["outcome"], run["error"], run["degraded"]) == ("succeeded", None, True)
+    assert run["message"].startswith("Degraded: response_time_below")
+    assert run["attempts"][0]["failures"][0]["severity"] == "degraded"

@@ -157,3 +157,18 @@ async def test_a_run_that_waits_is_shown_as_such_and_one_that_is_not_there_is_to
     assert (both.code, both.stdout) == (2, "")
     assert (nothing.code, nothing.stdout) == (1, "")
     assert nothing.stderr.startswith("there is no run 'checkout-api@20261125T015030.000Z'")
+
+
+async def test_a_degraded_run_is_shown_as_such(job_folder: Path) -> None:
+    async with HttpTarget() as target:
+        expect = [{"header": "x-cache", "equals": "HIT", "severity": "degraded"}]
+        write_jobs(job_folder, shop={"check": {"url": target.url}, "expect": expect})
+        ran = await invoke_beside("run", "shop")
+
+    shown = await invoke_beside("history", "shop", terminal=True)
+    told = await invoke_beside("history", "shop", "--json")
+
+    assert (ran.code, ran.lines[0].partition(" after ")[0]) == (0, "shop succeeded, degraded")
+    assert "Degraded: header x-cache: expected 'HIT', observed no such header." in ran.stdout
+    assert "succeeded, degraded" in shown.stdout
+    assert json.loads(told.stdout)["runs"][0]["degraded"] is True
