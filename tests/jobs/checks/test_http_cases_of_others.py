@@ -23,7 +23,10 @@ async def test_a_visit_ends_as_others_see_it_end(ask: Asking, case: dict[str, An
             method, _, path = place.rpartition(" ")
             server.on(path, **answer, method=method or None)
         check = dict(case["check"])
-        seen = await ask(server.url + check.pop("path"), **check)
+        url = server.url if case.get("scheme", True) else server.url.removeprefix("http://")
+        seen = await ask(url + check.pop("path"), **check)
+        for request in server.requests[-1:]:
+            assert case.get("sent", "") in request.body.decode()
         assert len(server.requests) == case.get("requests", len(server.requests))
     assert (seen.error is None and judge(seen, ()) == ()) is case["succeeds"]
     assert seen.error == case.get("error")

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.checks.clock import Phase
 from jobs.running.runner import Runner
-from jobs.runs import ErrorClass, Failure, Outcome, Trigger
+from jobs.runs import ErrorClass, Failure, Observation, Outcome, Phases, Trigger
 from tests.jobs.running.run_parts import REFUSED, TICKET, URL, Hang, Stage, answer, broken, job
 from tests.jobs.running.virtual_time import START, virtual_time
 
