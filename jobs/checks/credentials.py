@@ -69,6 +69,10 @@ def basic(user: str, password: str, redactor: Redactor) -> str:
 
 def _references(target: HttpTarget) -> Iterator[SecretRef]:
     values: list[Iterable[str | SecretRef]] = [target.headers.values(), target.query.values()]
+    if target.tls.client_certificate is not None:
+        values.append((target.tls.client_certificate,))
+    if target.proxy_auth is not None:
+        values.append((target.proxy_auth.username, target.proxy_auth.password))
     match target.body:
         case TextBody(text=text):
             values.append((text,))

@@ -21,12 +21,13 @@ from jobs.checks.fault_sentences import (
     out_of_resources,
 )
 from jobs.checks.guard import TargetDenied
-from jobs.checks.http1 import LARGEST_HEAD, AnswerCutOff, BrokenRules, HeadTooLarge
+from jobs.checks.http1 import LARGEST_HEAD, AnswerCutOff, BrokenHttp2, BrokenRules, HeadTooLarge
 from jobs.checks.network import ClosedWithoutAnswer
 from jobs.checks.redirects import BadRedirect
 from jobs.checks.spoken import NotHttp
 from jobs.checks.tls_contexts import CaFileUnusable
 from jobs.checks.transport import MOST_INTERIM, TooManyInterim
+from jobs.checks.tunnels import NoTunnel
 from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.runs import ErrorClass
 
@@ -39,6 +40,8 @@ def explain(error: Exception, phase: Phase | None, peer: Peer) -> tuple[ErrorCla
     """The error class and the sentence of what went wrong in this phase; None for what nobody foresaw."""
     if isinstance(error, OSError) and error.errno in OUT_OF_RESOURCES:
         return ErrorClass.INTERNAL_ERROR, out_of_resources(error, peer)
+    if isinstance(error, ssl.SSLError) and getattr(error, "reason", None) in _NO_COMMON_PROTOCOL:
+        return ErrorClass.PROTOCOL_ERROR, f"{peer} agrees to no version of HTTP that it was offered: {_TRY_HTTP2}."
     for when, kind, error_class, sentence in _TABLE:
         if (when is None or when == phase) and isinstance(error, kind):
             text = sentence(error, peer) if callable(sentence) else sentence.format(peer=peer, host=peer.host)
@@ -71,6 +74,25 @@ def _too_many_redirects(error: TooManyRedirects, peer: Peer) -> str:
     return f"{peer} redirects again after {error} redirects, the most that are followed: they may be a circle."
 
 
+def _broken_http2(error: BrokenHttp2, peer: Peer) -> str:
+    return f"{peer} {error}."
+
+
+def _no_tunnel(error: NoTunnel, peer: Peer) -> str:
+    return (
+        f"The proxy {peer} made no tunnel to {error.place}: it answered {error.status}{_TUNNELS.get(error.status, '')}."
+    )
+
+
+_TUNNELS = {
+    403: ", so its rules do not allow that place",
+    407: ", so it wants to know who asks: look at proxy_auth",
+    502: ", so it had no connection to it itself",
+    503: ", so it had no connection to it itself",
+    504: ", so it had no connection to it itself",
+}
+_NO_COMMON_PROTOCOL = ("TLSV1_ALERT_NO_APPLICATION_PROTOCOL", "SSLV3_ALERT_NO_APPLICATION_PROTOCOL")
+_TRY_HTTP2 = "if it speaks HTTP/2 alone, set http2: true"
 _NO_NAME = "{host} is no name that a host could have: look at the URL."
 _REFUSED = "{peer} refused the connection: nothing listens on this port, or a firewall rejects it."
 _SILENT = "{peer} did not answer the attempt to connect: the host is down, or a firewall drops the packets."
@@ -112,6 +134,8 @@ _TABLE: tuple[_Row, ...] = (
     (None, TooManyInterim, ErrorClass.PROTOCOL_ERROR, _INTERIM),
     (None, AnswerCutOff, ErrorClass.PROTOCOL_ERROR, _CLOSED_LATE),
     (None, HeadTooLarge, ErrorClass.PROTOCOL_ERROR, _HEAD_TOO_LARGE),
+    (None, BrokenHttp2, ErrorClass.PROTOCOL_ERROR, _broken_http2),
+    (None, NoTunnel, ErrorClass.CONNECTION_FAILED, _no_tunnel),
     (None, BrokenRules, ErrorClass.PROTOCOL_ERROR, _not_http),
     (None, BadEncoding, ErrorClass.PROTOCOL_ERROR, _bad_encoding),
     (None, BadRedirect, ErrorClass.PROTOCOL_ERROR, _bad_redirect),

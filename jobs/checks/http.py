@@ -5,6 +5,7 @@ One httpx client a process, over a transport of our own; TLS contexts are shared
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -22,10 +23,12 @@ from jobs.checks.network import Network
 from jobs.checks.port import Call
 from jobs.checks.prepared import MARK, Prepared, PreparedRequests
 from jobs.checks.redirects import follow, is_redirect
-from jobs.checks.requests import Outgoing, build, may_be_kept
+from jobs.checks.requests import Outgoing, build, may_be_kept, proxy_of
 from jobs.checks.retry_after import retry_after_s
-from jobs.checks.tls_contexts import TlsContexts
+from jobs.checks.tls_contexts import CertificateUnusable, TlsContexts
 from jobs.checks.transport import Transport
+from jobs.checks.tunnels import Proxy
+from jobs.errors import SecretUnavailable
 from jobs.ports import Secrets, Tokens
 from jobs.redaction import Redactor
 from jobs.runs import Observation, Phases
@@ -65,9 +68,9 @@ class HttpCheck:
         """The same; sends the cookies that there are, and adds those that the answers set."""
         visit = _Visit(self._client, self._guard, self._contexts, target, call, cookies)
         try:
-            response, body = await visit.go(
-                await self._first(target, call, cookies is None), lambda: self._plain(target, call.run_id)
-            )
+            prepared = self._prepared.get(target) if cookies is None else None
+            first = prepared or await self._made(target, call, visit, keep=cookies is None)
+            response, body = await visit.go(first, lambda: self._plain(target, call.run_id))
         except Exception as error:
             explained = explain(error, call.clock.current, visit.peer)
             if explained is None:
@@ -78,13 +81,13 @@ class HttpCheck:
             )
         return _seen(response, body, visit, call.clock.stop())
 
-    async def _first(self, target: HttpTarget, call: Call, alike: bool) -> Outgoing | Prepared:
-        """The request of this target, made once if it is `alike` for each run and nothing comes from outside."""
-        prepared = self._prepared.get(target) if alike else None
-        if prepared is not None:
-            return prepared
+    async def _made(self, target: HttpTarget, call: Call, visit: _Visit, keep: bool) -> Outgoing | Prepared:
+        """The request of this target; `keep`: for its later runs, unless something of it comes from outside."""
         credentials = await credentials_of(target, self._secrets, self._tokens, self._redactor, call)
-        if credentials is NOTHING and alike:
+        visit.proxy = proxy_of(target, credentials, self._redactor)
+        if (shown := target.tls.client_certificate) is not None:
+            visit.client_certificate = credentials.text(shown)
+        if keep and credentials is NOTHING and visit.proxy is None:
             return self._prepared.add(target, self._plain(target, MARK).request("", {}))
         return build(target, credentials, call.run_id, self._user_agent, self._redactor)
 
@@ -115,6 +118,9 @@ class _Visit:
         self._call = call
         self._cookies = cookies
         self._keeps_all = cookies is not None
+        self.proxy: Proxy | None = None
+        self.client_certificate = ""
+        """With its key, PEM."""
         self.redirects = 0
         """How many were followed."""
         self.peer = _peer(target.url)
@@ -161,15 +167,33 @@ class _Visit:
         self._guard.check_scheme(url.scheme, self.peer.host, self.peer.port)
         extensions: dict[str, Any] = {"clock": self._call.clock, "timeout": {}}
         if secure:
-            extensions["tls"] = await self._contexts.get(self._target.tls)
+            extensions["tls"] = await self._context()
         if may_be_kept(self._target):
             extensions["kept"] = True
+        if self._target.http2:
+            extensions["http2"] = True
+        if self.proxy is not None:
+            extensions["proxy"], extensions["asks"] = self.proxy, self._asks
         request = outgoing.request(self._call.run_id, extensions)
         if self._cookies is not None:
             self._cookies.set_cookie_header(request)
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
         self.status = response.status_code
         return response
+
+    async def _context(self) -> ssl.SSLContext:
+        target, shown = self._target, self.client_certificate
+        try:
+            return await self._contexts.get(target.tls, http2=target.http2, client_certificate=shown)
+        except CertificateUnusable:
+            name = target.tls.client_certificate.secret if target.tls.client_certificate else ""
+            raise SecretUnavailable(
+                f"The secret {name} holds no client certificate that can be used: store the certificate and its key "
+                "in it, both in PEM form, and the key not encrypted."
+            ) from None
+
+    def _asks(self, host: str, port: int) -> None:
+        self.peer = Peer(host, port)
 
     def _keep_cookies(self, response: httpx.Response) -> None:
         """Some pages send their visitors in a circle until these bring the cookie along."""

@@ -27,6 +27,10 @@ class BrokenRules(Exception):
     """The answer is none by the rules of HTTP/1. The message names the rule, and no byte of the answer."""
 
 
+class BrokenHttp2(Exception):
+    """The answer is none by the rules of HTTP/2; the message ends the sentence "it ...". See http2.py."""
+
+
 @dataclass(slots=True)
 class Head:
     """The begin of an answer. `fields` as sent; `headers` by name in lower case, repeated ones joined by a comma."""

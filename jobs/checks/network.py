@@ -212,6 +212,12 @@ class Network:
             await connection.start_tls(tls, host.rstrip("."))
         return connection
 
+    def check(self, host: str, port: int) -> None:
+        """Whether it may be asked by way of somebody else, who looks its name up. Raises TargetDenied."""
+        self._guard.check_place(host, port)
+        if _numeric_family(host) is not None:
+            self._guard.check(host, host, port)
+
     def close(self) -> None:
         self._resolver.close()
 

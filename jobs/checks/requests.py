@@ -6,13 +6,14 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
 from jobs.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth
 from jobs.checks.bodies import ACCEPTED
 from jobs.checks.credentials import Credentials, basic
+from jobs.checks.tunnels import Proxy
 from jobs.errors import SecretUnavailable
 from jobs.model import SecretRef
 from jobs.problems import looks_secret
@@ -73,7 +74,7 @@ def build(target: HttpTarget, credentials: Credentials, run_id: str, user_agent:
     outgoing.set("User-Agent", user_agent)
     outgoing.set("Accept", "*/*")
     outgoing.set("Accept-Encoding", ACCEPTED)
-    if not may_be_kept(target):
+    if not (may_be_kept(target) or target.http2):
         outgoing.set("Connection", "close")
     outgoing.set("Idempotency-Key", run_id)
     for name, value in target.headers.items():
@@ -81,6 +82,15 @@ def build(target: HttpTarget, credentials: Credentials, run_id: str, user_agent:
     _add_body(outgoing, target, credentials)
     _add_auth(outgoing, target, credentials, redactor)
     return outgoing
+
+
+def proxy_of(target: HttpTarget, credentials: Credentials, redactor: Redactor) -> Proxy | None:
+    """The proxy that this target is asked by way of."""
+    if target.proxy is None:
+        return None
+    parts, auth = urlsplit(target.proxy), target.proxy_auth
+    proof = "" if auth is None else basic(credentials.text(auth.username), credentials.text(auth.password), redactor)
+    return Proxy(parts.hostname or "", parts.port or 80, proof)
 
 
 def may_be_kept(target: HttpTarget) -> bool:

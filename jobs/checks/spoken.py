@@ -16,7 +16,7 @@ _SPOKEN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(pattern, re.DOTALL), f"{_NOTHING}, but {words}")
     for pattern, words in (
         (rb"[\x14-\x17]\x03[\x00-\x04]", "TLS: write https in the URL"),
-        (rb"\x00..\x04", "HTTP/2, and nothing else"),
+        (rb"\x00..\x04", "HTTP/2, and nothing else: set http2: true"),
         (rb"SSH-", "SSH: look at the port"),
         (rb"220[ -]", "SMTP or FTP: look at the port"),
         (rb"\+OK|\* OK", "POP3 or IMAP: look at the port"),

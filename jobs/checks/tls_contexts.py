@@ -6,35 +6,53 @@ Making one reads some hundred authorities from a file: that takes milliseconds, 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import ssl
+import tempfile
+from collections import OrderedDict
+from contextlib import ExitStack
 
 from jobs.targets import Tls
+
+MOST = 1000
+"""Contexts that are remembered; each takes some 100 KiB. Those of rotated certificates fall out."""
 
 
 class CaFileUnusable(Exception):
     """The file of a target's authorities cannot be read. The message names it and the reason."""
 
 
-_Key = tuple[bool, str | None, int]
+class CertificateUnusable(Exception):
+    """What should be a client certificate with its key is none."""
+
+
+_Key = tuple[bool, str | None, int, bool, bytes]
 
 
 class TlsContexts:
     """For one event loop. A CA file that has changed is read again."""
 
     def __init__(self) -> None:
-        self._made: dict[_Key, ssl.SSLContext] = {}
+        self._made: OrderedDict[_Key, ssl.SSLContext] = OrderedDict()
         self._making = asyncio.Lock()
 
-    async def get(self, tls: Tls) -> ssl.SSLContext:
-        """The context for this target. Raises CaFileUnusable."""
-        key = (tls.verify, tls.ca_file, _changed_at(tls.ca_file))
+    async def get(self, tls: Tls, *, http2: bool = False, client_certificate: str = "") -> ssl.SSLContext:
+        """The context for this target. `client_certificate`: the one that it names, with its key, PEM.
+
+        Raises:
+            CaFileUnusable, CertificateUnusable
+        """
+        shown = hashlib.sha256(client_certificate.encode()).digest() if client_certificate else b""
+        key = (tls.verify, tls.ca_file, _changed_at(tls.ca_file), http2, shown)
         context = self._made.get(key)
         if context is None:
             async with self._making:
                 context = self._made.get(key)
                 if context is None:
-                    context = self._made[key] = await asyncio.to_thread(_make, tls)
+                    if len(self._made) >= MOST:
+                        self._made.popitem(last=False)
+                    context = self._made[key] = await asyncio.to_thread(_make, tls, http2, client_certificate)
         return context
 
 
@@ -47,7 +65,7 @@ def _changed_at(ca_file: str | None) -> int:
         raise CaFileUnusable(_unusable(ca_file, error.strerror or "it cannot be read")) from None
 
 
-def _make(tls: Tls) -> ssl.SSLContext:
+def _make(tls: Tls, http2: bool = False, client_certificate: str = "") -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
     except ssl.SSLError:
@@ -61,11 +79,32 @@ def _make(tls: Tls) -> ssl.SSLContext:
     # Judged as browsers and curl judge. Python 3.13 adds a strictness that many authorities of companies fail.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
+    if client_certificate:
+        _show(context, client_certificate)
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _show(context: ssl.SSLContext, client_certificate: str) -> None:
+    """Have the context show it. OpenSSL takes a certificate from files alone: this one has no name, if it can."""
+    with ExitStack() as stack:
+        if hasattr(os, "memfd_create"):
+            descriptor = os.memfd_create("certificate")
+            stack.callback(os.close, descriptor)
+            path = f"/proc/self/fd/{descriptor}"
+        else:
+            descriptor, path = tempfile.mkstemp()
+            stack.callback(os.unlink, path)
+            stack.callback(os.close, descriptor)
+        os.write(descriptor, client_certificate.encode())
+        try:
+            # Without a password of ours OpenSSL would ask at the terminal for that of an encrypted key.
+            context.load_cert_chain(path, password="")
+        except (OSError, ValueError):  # ssl.SSLError is an OSError
+            raise CertificateUnusable from None
 
 
 def _system_has_authorities() -> bool:

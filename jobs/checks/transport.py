@@ -2,13 +2,14 @@
 
 Used by http.py below its httpx client. A request says what it needs in its extensions: "clock" (a PhaseClock); for
 https, "tls" (an ssl.SSLContext); "kept", if it may use a connection that an earlier one has left; "head", its head as
-bytes, where somebody has them already. httpx's own transport hides the phases, and costs several times as much.
+bytes, where somebody has them already; "http2", if that is wanted; "proxy" (tunnels.Proxy), with "asks", which is told
+whom the errors that follow are about. httpx's own transport hides the phases, and costs several times as much.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from jobs.checks.http1 import AnswerCutOff, BrokenRules, Head, Incoming, body_of
 from jobs.checks.kept import KeptConnections, Place
 from jobs.checks.network import ClosedWithoutAnswer, Connection, Network, certificates
 from jobs.checks.spoken import NotHttp, begins_as_http
+from jobs.checks.tunnels import Proxy, open_tunnel
 
 MOST_INTERIM = 20
 """Informational answers (100 Continue, 103 Early Hints) before the final one."""
@@ -38,14 +40,22 @@ class Transport(httpx.AsyncBaseTransport):
         self._kept = KeptConnections()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        extensions = request.extensions
+        extensions, url = request.extensions, request.url
         clock: PhaseClock = extensions["clock"]
         tls: ssl.SSLContext | None = extensions.get("tls")
-        url = request.url
         host, port = url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
-        if not extensions.get("kept"):
-            return await self._ask(request, await self._network.connect(host, port, clock, tls), clock)
-        place = (host, port, tls)
+        if extensions.get("kept"):
+            return await self._ask_kept(request, (host, port, tls), clock)
+        if "proxy" in extensions:
+            connection = await self._connect_through(extensions, host, port, clock)
+        else:
+            connection = await self._network.connect(host, port, clock, tls)
+        if extensions.get("http2") and _agrees_to_http2(connection, tls):
+            return await _ask_by_http2(request, connection, clock)
+        return await self._ask(request, connection, clock)
+
+    async def _ask_kept(self, request: httpx.Request, place: Place, clock: PhaseClock) -> httpx.Response:
+        host, port, tls = place
         connection = self._kept.take(place)
         if connection is not None:
             connection.expect(clock)
@@ -56,6 +66,28 @@ class Transport(httpx.AsyncBaseTransport):
                     raise
                 # The other side closed it while nobody used it: that says nothing about how it is.
         return await self._ask(request, await self._network.connect(host, port, clock, tls), clock, place)
+
+    async def _connect_through(
+        self, extensions: MutableMapping[str, Any], host: str, port: int, clock: PhaseClock
+    ) -> Connection:
+        """By way of the proxy; the time that a tunnel takes is part of the connect phase."""
+        proxy: Proxy = extensions["proxy"]
+        tls: ssl.SSLContext | None = extensions.get("tls")
+        asks: Callable[[str, int], None] = extensions["asks"]
+        self._network.check(host, port)
+        asks(proxy.host, proxy.port)
+        connection = await self._network.connect(proxy.host, proxy.port, clock, None)
+        try:
+            if tls is not None or extensions.get("http2"):
+                await open_tunnel(connection, proxy, host, port)
+            asks(host, port)
+            if tls is not None:
+                clock.enter("tls")
+                await connection.start_tls(tls, host.rstrip("."))
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
 
     async def aclose(self) -> None:
         self._kept.close()
@@ -83,9 +115,43 @@ class Transport(httpx.AsyncBaseTransport):
         )
 
 
+def _agrees_to_http2(connection: Connection, tls: ssl.SSLContext | None) -> bool:
+    """Without TLS there is nobody to ask: then who wants HTTP/2 knows that it is spoken there."""
+    return tls is None or (connection.tls is not None and connection.tls.selected_alpn_protocol() == "h2")
+
+
+async def _ask_by_http2(request: httpx.Request, connection: Connection, clock: PhaseClock) -> httpx.Response:
+    from jobs.checks.http2 import Answer  # httpcore and h2, which few need
+
+    clock.enter("first_byte")
+    answer = Answer(connection)
+    try:
+        head = await answer.head(request, clock)
+    except BaseException:
+        connection.abort()
+        raise
+    return httpx.Response(
+        head.status,
+        headers=head.headers,
+        stream=answer,
+        extensions={"http_version": b"HTTP/2", **_connected(connection)},
+    )
+
+
 def _head_of(request: httpx.Request) -> bytes:
-    head: bytes | None = request.extensions.get("head")
-    return head if head is not None else head_bytes(request.method, request.url.raw_path, request.headers.raw)
+    extensions, url = request.extensions, request.url
+    head: bytes | None = extensions.get("head")
+    headers = request.headers.raw if head is None or "proxy" in extensions or "http2" in extensions else []
+    if head is not None and not headers:
+        return head
+    target, headers = url.raw_path, list(headers)
+    if "http2" in extensions:
+        headers.append((b"Connection", b"close"))  # which HTTP/2 does not have
+    elif "proxy" in extensions and "tls" not in extensions:
+        target = b"http://" + url.netloc + target
+        if authorization := extensions["proxy"].authorization:
+            headers.append((b"Proxy-Authorization", authorization.encode()))
+    return head_bytes(request.method, target, headers)
 
 
 def head_bytes(method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -99,8 +165,13 @@ def _extensions(head: Head, connection: Connection) -> dict[str, Any]:
         "reason_phrase": head.reason,
         "http_version": b"HTTP/" + head.version,
         "headers": head.headers,
-        "remote_address": connection.remote_address,
     }
+    extensions.update(_connected(connection))
+    return extensions
+
+
+def _connected(connection: Connection) -> dict[str, Any]:
+    extensions: dict[str, Any] = {"remote_address": connection.remote_address}
     session = connection.tls
     if session is not None:
         extensions["tls_version"] = session.version()

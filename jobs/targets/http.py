@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ByteSize, Discriminator, Field, Tag
+from pydantic import AfterValidator, ByteSize, Discriminator, Field, Tag, model_validator
 
 from jobs.auth import NO_AUTH, ApiKeyAuth, Auth
 from jobs.model import HEADER_NAME, Frozen, SecretRef, TextOrSecret, by_key
 from jobs.policies import Timeouts
-from jobs.urls import HttpUrl
+from jobs.urls import HttpUrl, http_url
 
 Method = Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH", "TRACE"]
 
@@ -89,12 +90,34 @@ class Tls(Frozen):
 
     verify: bool = True
     ca_file: str | None = None
+    client_certificate: SecretRef | None = None
+    """A secret in PEM form: the certificate (and those between it and its authority) with its key, not encrypted."""
+
+
+def _proxy_url(url: str) -> str:
+    parts = urlsplit(http_url(url))
+    if parts.scheme != "http" or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError(
+            "a proxy is written as http://proxy.internal:3128, without a path; https targets go through it, too"
+        )
+    return url
+
+
+ProxyUrl = Annotated[str, Field(max_length=2048), AfterValidator(_proxy_url)]
+
+
+class ProxyAuth(Frozen):
+    """How the program proves to a proxy who it is: Basic."""
+
+    username: TextOrSecret
+    password: SecretRef
 
 
 class HttpTarget(Frozen):
     """One HTTP request.
 
     `connection`: kept ones are used again by the next request to the same origin, if its method is idempotent.
+    `http2`: where TLS agrees to it; without TLS, at once.
 
     `redirects`: how many are followed; 0 takes a 3xx as the answer. `read_limit`: bytes of the body that are read
     and judged at most; the rest is not fetched.
@@ -112,7 +135,18 @@ class HttpTarget(Frozen):
     redirects: int = Field(default=10, ge=0, le=30)
     tls: Tls = Tls()
     connection: Literal["fresh", "kept"] = "fresh"
+    http2: bool = False
+    proxy: ProxyUrl | None = None
+    proxy_auth: ProxyAuth | None = None
     read_limit: ByteSize = ByteSize(1024 * 1024)
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.connection == "kept" and (self.http2 or self.proxy):
+            raise ValueError("connection: kept goes with neither http2 nor proxy: leave one of them out")
+        if self.proxy_auth is not None and self.proxy is None:
+            raise ValueError("proxy_auth needs a proxy")
+        return self
 
     @property
     def endpoint(self) -> str:

@@ -4,16 +4,22 @@ import asyncio
 import os
 import shutil
 import ssl
+import tempfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from jobs.checks import tls_contexts as tls_module
-from jobs.checks.tls_contexts import CaFileUnusable, TlsContexts
+from jobs.checks.tls_contexts import CaFileUnusable, CertificateUnusable, TlsContexts
+from jobs.runs import ErrorClass
 from jobs.targets import Tls
-from tests.jobs.checks.asking import Asking
+from tests.jobs.checks.asking import Asking, asking
 from tests.parts.http_target import HttpTarget
-from tests.parts.tls import ca_file
+from tests.parts.tls import authority, ca_file
 
 
 async def test_a_good_certificate_is_accepted(ask: Asking) -> None:
@@ -31,9 +37,9 @@ async def test_a_context_is_made_once_for_all_who_ask_alike(monkeypatch: pytest.
     made: list[Tls] = []
     make = tls_module._make
 
-    def make_and_tell(tls: Tls) -> ssl.SSLContext:
+    def make_and_tell(tls: Tls, *more: Any) -> ssl.SSLContext:
         made.append(tls)
-        return make(tls)
+        return make(tls, *more)
 
     monkeypatch.setattr(tls_module, "_make", make_and_tell)
     contexts = TlsContexts()
@@ -79,3 +85,88 @@ async def test_an_unusable_ca_file_is_named_with_the_reason(tmp_path: Path, cont
     with pytest.raises(CaFileUnusable) as caught:
         await TlsContexts().get(Tls(ca_file=str(file)))
     assert str(caught.value) == f"The CA file {file} of this target cannot be used: {says}."
+
+
+# --- client certificates ---
+
+
+@cache
+def shown() -> str:
+    """A certificate for a client, with its key, PEM."""
+    made = authority().issue_cert("probe.internal")
+    return (made.cert_chain_pems[0].bytes() + made.private_key_pem.bytes()).decode()
+
+
+def demanding() -> HttpTarget:
+    """A target that talks to those alone that our authority has signed."""
+    server = HttpTarget(tls="good")
+    assert server._context is not None
+    server._context.load_verify_locations(ca_file())
+    server._context.verify_mode = ssl.CERT_REQUIRED
+    return server
+
+
+TLS = {"ca_file": ca_file(), "client_certificate": {"secret": "probe"}}
+
+
+async def test_a_client_certificate_is_shown() -> None:
+    async with demanding() as server, asking({"probe": shown()}) as ask:
+        assert (await ask(server.url, tls=TLS)).status == 200
+        without = await ask(server.url, tls={"ca_file": ca_file()})
+    # What follows is up to the server: an alert, see the zoo, or no word at all, as asyncio's.
+    assert without.error in (ErrorClass.TLS_FAILURE, ErrorClass.CONNECTION_RESET)
+
+
+async def test_a_client_certificate_that_has_changed_is_shown_from_then_on() -> None:
+    contexts, tls = TlsContexts(), Tls()
+    first = await contexts.get(tls, client_certificate=shown())
+    assert await contexts.get(tls, client_certificate=shown()) is first
+    assert await contexts.get(tls, client_certificate=shown() + "\n") is not first
+    assert await contexts.get(tls) is not first
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda pem: "no PEM",
+        lambda pem: pem.partition("-----BEGIN RSA")[0].partition("-----BEGIN PRIVATE")[0].partition("-----BEGIN EC")[0],
+        lambda pem: pem.replace("A", "B"),
+        lambda pem: encrypted(pem),
+    ],
+    ids=["no PEM", "without a key", "broken", "encrypted"],
+)
+async def test_a_client_certificate_that_is_none_says_nothing_of_the_target(spoil: Callable[[str], str]) -> None:
+    spoilt = spoil(shown())
+    async with demanding() as server, asking({"probe": spoilt}) as ask:
+        seen = await ask(server.url, tls=TLS)
+    assert (seen.error, server.connections) == (ErrorClass.SECRET_UNAVAILABLE, 0)
+    assert seen.message.startswith("The secret probe holds no client certificate that can be used: ")
+
+
+def encrypted(pem: str) -> str:
+    key = serialization.load_pem_private_key(pem.encode(), None)
+    hidden = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"word")
+    )
+    return pem.partition("-----END CERTIFICATE-----\n")[0] + "-----END CERTIFICATE-----\n" + hidden.decode()
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["memory", "file"])
+async def test_a_client_certificate_leaves_no_file(
+    memory: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if not memory:
+        monkeypatch.delattr(os, "memfd_create")
+    await TlsContexts().get(Tls(), client_certificate=shown())
+    with pytest.raises(CertificateUnusable):
+        await TlsContexts().get(Tls(), client_certificate="no PEM")
+    assert os.listdir(tmp_path) == []
+
+
+async def test_only_so_many_contexts_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls_module, "MOST", 1)
+    contexts = TlsContexts()
+    first = await contexts.get(Tls())
+    await contexts.get(Tls(verify=False))
+    assert await contexts.get(Tls()) is not first

@@ -1,0 +1,53 @@
+"""Through a proxy to a host behind it: a tunnel by CONNECT (RFC 9110, section 9.3.6). Called by transport.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobs.checks.http1 import AnswerCutOff, end_of_head, read_head
+from jobs.checks.network import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """Whom to ask in a target's place. `authorization`: the value of Proxy-Authorization, or empty."""
+
+    host: str
+    port: int
+    authorization: str = ""
+
+
+class NoTunnel(Exception):
+    """The proxy does not let us through to this place."""
+
+    def __init__(self, status: int, place: str) -> None:
+        super().__init__(status, place)
+        self.status = status
+        self.place = place
+
+
+async def open_tunnel(connection: Connection, proxy: Proxy, host: str, port: int) -> None:
+    """Have the proxy at the other end of this connection lead it on to there.
+
+    Raises:
+        NoTunnel: the proxy refuses.
+        BrokenRules, HeadTooLarge, AnswerCutOff: it is no proxy.
+        Exception: whatever reading raises.
+    """
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
+    if proxy.authorization:
+        lines.append(f"Proxy-Authorization: {proxy.authorization}")
+    connection.marks = False
+    await connection.write("".join(f"{line}\r\n" for line in (*lines, "")).encode())
+    data = b""
+    while (end := end_of_head(data)) is None:
+        more = await connection.read()
+        if not more:
+            raise AnswerCutOff
+        data += more
+    head = read_head(data[:end])
+    if not 200 <= head.status < 300:
+        raise NoTunnel(head.status, place)
+    connection.marks = True
+    connection.expect()
