@@ -96,7 +96,7 @@ def build_checks(
 
         if pings is None or clock is None:
             raise KeyError("heartbeat")
-        return HeartbeatCheck(pings, clock, redactor)
+        return HeartbeatCheck(pings, secrets, clock, redactor)
 
     makers = {"http": http, "steps": steps, "tcp": tcp, "dns": dns, "tls": tls, "heartbeat": heartbeat}
     checks = Checks(makers, shared.close)

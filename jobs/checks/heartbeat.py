@@ -7,18 +7,21 @@ from typing import Any
 
 from jobs.checks.heartbeat_sentences import sentence
 from jobs.checks.port import Call
+from jobs.errors import SecretUnavailable
 from jobs.heartbeat import Beat, Rhythm, State, due_at, ends_by, rhythm_of, state_at
-from jobs.ports import Clock, Pings
+from jobs.ports import Clock, Pings, Secrets
 from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation, split_run_id
 from jobs.targets import HeartbeatTarget
+from jobs.targets.heartbeat import SHORTEST_TOKEN
 
 
 class HeartbeatCheck:
     """Asks nobody: what it observes is in the store already."""
 
-    def __init__(self, pings: Pings, clock: Clock, redactor: Redactor) -> None:
+    def __init__(self, pings: Pings, secrets: Secrets, clock: Clock, redactor: Redactor) -> None:
         self._pings = pings
+        self._secrets = secrets
         self._clock = clock
         self._redactor = redactor
 
@@ -27,13 +30,30 @@ class HeartbeatCheck:
         job, _, _ = split_run_id(call.run_id)
         beat, now, rhythm = await self._pings.beat(job), self._clock.now(), rhythm_of(target)
         facts = facts_of(beat, rhythm, now)
-        if state_at(beat, rhythm, now) is not State.DOWN:
+        state = state_at(beat, rhythm, now)
+        if state is State.NEW and (trouble := await self._trouble_of(target)):
+            # Nobody could ever ping it, and what was never pinged is never down.
+            return Observation(call.clock.stop(), error=ErrorClass.SECRET_UNAVAILABLE, message=trouble, facts=facts)
+        if state is not State.DOWN:
             return Observation(call.clock.stop(), facts=facts)
         told = self._redactor.redact(sentence(beat, rhythm, now))
         return Observation(call.clock.stop(), error=_class(beat, rhythm, now), message=told, facts=facts)
 
     async def aclose(self) -> None:
         """Holds nothing."""
+
+    async def _trouble_of(self, target: HeartbeatTarget) -> str:
+        """Why no ping could be taken; empty if one could."""
+        try:
+            token = await self._secrets.get(target.token.secret)
+        except SecretUnavailable as error:
+            return f"No ping can be taken: {error}".rstrip(".") + "."
+        if len(token) < SHORTEST_TOKEN:
+            return (
+                f"No ping can be taken: the secret {target.token.secret} is too short for a token, "
+                f"which has at least {SHORTEST_TOKEN} characters."
+            )
+        return ""
 
 
 def facts_of(beat: Beat, rhythm: Rhythm, now: datetime) -> dict[str, Any]:

@@ -21,6 +21,9 @@ def _sensible(seconds: float) -> float:
     return seconds
 
 
+SHORTEST_TOKEN = 16
+"""Characters: a shorter token could be found by trying."""
+
 Wait = Annotated[Duration, AfterValidator(_sensible)]
 
 

@@ -15,10 +15,9 @@ from collections.abc import Mapping, Sequence
 from jobs.errors import SecretUnavailable
 from jobs.ports import Clock, Secrets
 from jobs.targets import HeartbeatTarget
+from jobs.targets.heartbeat import SHORTEST_TOKEN
 from scheduler.catalog import Catalog
 
-SHORTEST = 16
-"""Characters: a shorter token could be found by trying."""
 REREAD_AFTER = 60.0
 """Seconds until the secrets are read again, so that a token that was taken back ends."""
 PAUSE = 5.0
@@ -105,10 +104,10 @@ class PingTokens:
             token = await self._secrets.get(name)
         except SecretUnavailable as error:
             return str(error)
-        if len(token) < SHORTEST:
+        if len(token) < SHORTEST_TOKEN:
             if name not in self._troubles:
                 _log.warning("secret %s is too short for a token, so its pings are not taken", name)
-            return f"secret {name} is too short for a token: at least {SHORTEST} characters"
+            return f"secret {name} is too short for a token: at least {SHORTEST_TOKEN} characters"
         now, before = self._clock.monotonic(), self._current.get(name)
         if before is not None and before != token:
             self._names[_digest(before)][name] = now + OLD_FOR

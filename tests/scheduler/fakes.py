@@ -161,7 +161,8 @@ class Shop:
         self.heard = Heard()
         self.catalog = Catalog([entry()] if jobs is None else jobs)
         self.tokens, self.redactor, self.heartbeats = MemorySecrets(), Redactor(), Heartbeats(store)
-        checks = {"http": self.check, "heartbeat": HeartbeatCheck(self.heartbeats, self.clock, self.redactor)}
+        beats = HeartbeatCheck(self.heartbeats, self.tokens, self.clock, self.redactor)
+        checks = {"http": self.check, "heartbeat": beats}
         runner = Runner(checks, Circuits(MemoryStates()), self.heard, self.clock, Redactor())
         self.cancellations = Cancellations(store)
         self.pauses = Pauses(store, self.clock.monotonic)

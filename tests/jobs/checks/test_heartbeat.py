@@ -39,8 +39,9 @@ def ago(**span: float) -> datetime:
     return NOW - timedelta(**span)
 
 
-async def observed(beat: Beat, redactor: Redactor | None = None) -> Observation:
-    check = HeartbeatCheck(KnownPings(beat), VirtualClock(NOW), redactor or Redactor())
+async def observed(beat: Beat, redactor: Redactor | None = None, token: str = "a-token-that-is-long") -> Observation:
+    secrets = MemorySecrets({"nightly": token} if token else {})
+    check = HeartbeatCheck(KnownPings(beat), secrets, VirtualClock(NOW), redactor or Redactor())
     return await check.observe(TARGET, Call(RUN, 1, PhaseClock()))
 
 
@@ -119,3 +120,11 @@ def test_a_schedule_that_is_over_waits_for_nothing() -> None:
     never: Any = type("Never", (), {"next_after": lambda self, instant: None})()
     told = sentence(Beat(State.UP, ago(hours=1)), Rhythm(schedule=never), NOW)
     assert told == "The last ping came at 2026-03-01 11:00:00Z; no other one is due."
+
+
+@pytest.mark.parametrize(("token", "words"), [("", "There is no secret nightly."), ("short", "at least 16 characters")])
+async def test_a_heartbeat_that_nobody_can_ping_is_not_merely_new(token: str, words: str) -> None:
+    seen = await observed(Beat(), token=token)
+    assert seen.error is ErrorClass.SECRET_UNAVAILABLE
+    assert words in seen.message
+    assert (await observed(Beat(State.UP, ago(hours=1)), token=token)).error is None
