@@ -39,7 +39,7 @@ class Comparison(Written):
     not_matches: Pattern = ""
     like: Like = ""
     not_like: Like = ""
-    one_of: list[JsonField] = Field(default=[], min_length=1, max_length=1000)
+    one_of: tuple[JsonField, ...] = Field(default=(), min_length=1, max_length=1000)
     below: Number = None
     above: Number = None
     at_least: Number = None

@@ -116,13 +116,19 @@ def _result(value: cel.Value) -> Any:
     return value.plain_value() if kind in ("INT", "UINT", "DOUBLE", "STRING") else f"a value of type {kind}"
 
 
+@lru_cache(_KEPT)
+def _kind_of(expression: str) -> str:
+    """Of its value, as it stands and with the looks at the clock, which nest it deeper."""
+    kind: str = _environment().compile(expression).return_type().name()
+    _compiled(expression)
+    return kind
+
+
 def _valid_expression(expression: str) -> str:
     try:
-        checked = _environment().compile(expression)
-        _compiled(expression)
+        kind = _kind_of(expression)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"{expression!r} is not a CEL expression: {_problem(str(error))}") from None
-    kind = checked.return_type().name()
     if kind not in ("BOOL", "DYN"):
         raise ValueError(f"{expression!r} is a CEL expression of type {kind}: it must be true or false")
     return expression
