@@ -33,6 +33,7 @@ from jobs.runs import Ticket
 from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.catalog import Catalog, Entry
+from scheduler.circuit_board import CircuitBoard
 from scheduler.denied_targets import warn_of_denied_targets
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Depths, Dispatch
@@ -41,7 +42,17 @@ from scheduler.follow_up import Dependents
 from scheduler.gates import Elsewhere, Gates, HeldSlots, gates_in_order
 from scheduler.health import Health
 from scheduler.heartbeats import HeartbeatViews
-from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Pinging, Refreshing, Replaying, Running
+from scheduler.operations import (
+    Backfilling,
+    Cancelling,
+    CircuitSteering,
+    Operations,
+    Pausing,
+    Pinging,
+    Refreshing,
+    Replaying,
+    Running,
+)
 from scheduler.probes import (
     circuits_health,
     configuration_health,
@@ -103,6 +114,7 @@ class Program:
     health: Health
     watchdog: Watchdog
     secret_watch: SecretWatch
+    circuits: CircuitBoard
     heartbeats: HeartbeatViews
     uptimes: Uptimes
     taking: Taking
@@ -119,6 +131,7 @@ class Program:
             health=self.health,
             watchdog=self.watchdog,
             secrets=self.secret_watch,
+            circuits=self.circuits,
             heartbeats=self.heartbeats,
             uptimes=self.uptimes,
             clock=self.clock,
@@ -193,6 +206,7 @@ class _Builder:
             health=self._health,
             watchdog=self._watchdog(job_watch, depths, store, telemetry),
             secret_watch=secret_watch,
+            circuits=self._circuit_board(store),
             heartbeats=HeartbeatViews(self._catalog, Heartbeats(store), pauses, self._clock),
             uptimes=Uptimes(self._catalog, runs, self._clock),
             taking=taking,
@@ -297,9 +311,13 @@ class _Builder:
             ),
             replaying=Replaying(self._catalog, letters, runs, dispatch, self._clock),
             backfilling=Backfilling(self._catalog, runs, dispatch, self._clock),
+            circuits=CircuitSteering(self._circuit_board(store), StoredCircuits(store), self._clock),
             refreshing=Refreshing(secret_watch),
             pinging=pinging,
         )
+
+    def _circuit_board(self, store: Store) -> CircuitBoard:
+        return CircuitBoard(self._catalog, StoredCircuits(store), self._clock)
 
     def _gates(self, store: Store, runs: Runs, pauses: Pauses, going: Going) -> Gates:
         slots = HeldSlots(Slots(store, self._owner), self._clock)

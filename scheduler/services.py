@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jobs.ports import Clock
+from scheduler.circuit_board import CircuitBoard
 from scheduler.health import Health
 from scheduler.heartbeats import HeartbeatViews
 from scheduler.operations import Operations
@@ -23,6 +24,7 @@ class Services:
     secrets: SecretWatch
     heartbeats: HeartbeatViews
     uptimes: Uptimes
+    circuits: CircuitBoard
     clock: Clock
     environment: str
     version: str

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse
 from scheduler.api import (
     backfill_routes,
     cancel_routes,
+    circuit_routes,
     dashboard,
     health_routes,
     heartbeat_routes,
@@ -51,6 +52,7 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), keyed: bool
     api.include_router(routes.router)
     api.include_router(pause_routes.router)
     api.include_router(cancel_routes.router)
+    api.include_router(circuit_routes.router)
     api.include_router(letter_routes.router)
     api.include_router(watchdog_routes.router)
     api.include_router(backfill_routes.router)
@@ -58,7 +60,8 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), keyed: bool
     api.include_router(heartbeat_routes.router)
     api.include_router(uptime_routes.router)
     api.include_router(ping_routes.router)
-    dashboard.add_dashboard(api, Overview(services.queries, services.heartbeats, services.clock))
+    overview = Overview(services.queries, services.heartbeats, services.circuits, services.clock)
+    dashboard.add_dashboard(api, overview)
     api.add_api_route("/", _to_the_dashboard, include_in_schema=False)
     add_problem_handlers(api)
     describe_problems(api)

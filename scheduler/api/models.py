@@ -13,6 +13,8 @@ from pydantic import BaseModel
 
 from jobs.dependencies import Dependency
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger
+from scheduler.api.circuit_models import CircuitModel
+from scheduler.circuit_board import CircuitView
 from scheduler.health import HealthReport, PartHealth, Status
 from scheduler.queries import JobView
 from scheduler.stores.pauses import Pause
@@ -207,16 +209,23 @@ class JobSummary(BaseModel):
 
 
 class JobDetail(JobSummary):
-    """A job with its whole definition and its next due instants."""
+    """A job with its whole definition, its next due instants and how its circuit is; null if it has none."""
 
     generation: str
     definition: dict[str, Any]
     upcoming: list[datetime]
+    circuit: CircuitModel | None
 
     @classmethod
-    def of_job(cls, view: JobView, upcoming: list[datetime]) -> JobDetail:
+    def of_job(cls, view: JobView, upcoming: list[datetime], circuit: CircuitView | None) -> JobDetail:
         definition = view.entry.job.model_dump(mode="json", by_alias=True)
-        return cls(**_job(view), generation=view.entry.generation, definition=definition, upcoming=upcoming)
+        return cls(
+            **_job(view),
+            generation=view.entry.generation,
+            definition=definition,
+            upcoming=upcoming,
+            circuit=None if circuit is None else CircuitModel.of(circuit),
+        )
 
 
 def _job(view: JobView) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from jobs.ports import Clock
 from jobs.runs import Run
 from scheduler.api.outages import Down, Outages
 from scheduler.catalog import UnknownJob
+from scheduler.circuit_board import CircuitBoard, CircuitView
 from scheduler.heartbeats import HeartbeatView, HeartbeatViews
 from scheduler.operations import NotDone
 from scheduler.queries import JobView, Queries
@@ -22,11 +23,13 @@ STRIP = 20
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A job of the page. `recent`: its finished runs, oldest first. `heartbeat`: how it is, if it has one."""
+    """A job of the page. `recent`: its finished runs, oldest first. `heartbeat`, `circuit`: how they are, if it has
+    one."""
 
     view: JobView
     recent: tuple[Run, ...]
     heartbeat: HeartbeatView | None = None
+    circuit: CircuitView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,10 @@ class Page:
 class Overview:
     """Made once an app."""
 
-    def __init__(self, queries: Queries, heartbeats: HeartbeatViews, clock: Clock) -> None:
+    def __init__(self, queries: Queries, heartbeats: HeartbeatViews, circuits: CircuitBoard, clock: Clock) -> None:
         self._queries = queries
         self._heartbeats = heartbeats
+        self._circuits = circuits
         self._outages = Outages(queries, clock)
 
     async def page(self, after: str) -> Page:
@@ -54,13 +58,14 @@ class Overview:
         down, jobs, newest = await asyncio.gather(
             self._outages.now(), self._queries.jobs(limit=PAGE, after=after), self._queries.runs(limit=STRIP)
         )
-        rows = await asyncio.gather(*map(self._row, jobs.jobs))
+        circuits = await self._circuits.of_jobs([view.entry.job.name for view in jobs.jobs])
+        rows = await asyncio.gather(*(self._row(view, circuits.get(view.entry.job.name)) for view in jobs.jobs))
         return Page(down, tuple(rows), jobs.before, jobs.total, jobs.continuation, newest.records)
 
-    async def _row(self, view: JobView) -> JobRow:
+    async def _row(self, view: JobView, circuit: CircuitView | None) -> JobRow:
         page = await self._queries.runs(job=view.entry.job.name, limit=STRIP)
         recent = tuple(record.run for record in reversed(page.records) if record.run is not None)
-        return JobRow(view, recent, await self._heartbeat(view))
+        return JobRow(view, recent, await self._heartbeat(view), circuit)
 
     async def _heartbeat(self, view: JobView) -> HeartbeatView | None:
         job = view.entry.job

@@ -46,7 +46,8 @@ async def list_jobs(uses: Uses, limit: Limit = 100, continuation: Continuation =
 async def get_job(uses: Uses, name: JobName) -> JobDetail:
     """One job: its definition, its next ten due instants, its latest run."""
     view = await uses.queries.job(name)
-    return JobDetail.of_job(view, uses.queries.next_runs(view, UPCOMING))
+    circuits = await uses.circuits.of_jobs([name])
+    return JobDetail.of_job(view, uses.queries.next_runs(view, UPCOMING), circuits.get(name))
 
 
 @router.post(

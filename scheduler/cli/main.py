@@ -14,6 +14,7 @@ import typer
 
 from scheduler.cli.backfill import backfill
 from scheduler.cli.cancel import cancel
+from scheduler.cli.circuits import circuits
 from scheduler.cli.dead_letters import dead_letters
 from scheduler.cli.explain import explain
 from scheduler.cli.heartbeat import heartbeat
@@ -61,6 +62,7 @@ app.command("resume")(resume)
 app.command("cancel")(cancel)
 app.command("backfill")(backfill)
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(circuits, name="circuits")
 app.add_typer(secrets, name="secrets")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from scheduler.operations.audit import Way
 from scheduler.operations.backfilling import Backfill, Backfilling
 from scheduler.operations.cancelling import Cancelling
+from scheduler.operations.circuits import CircuitSteering
 from scheduler.operations.errors import Conflict, NotDone, NotThere, Unusable
 from scheduler.operations.pausing import Pausing
 from scheduler.operations.pinging import Pinging
@@ -21,6 +22,7 @@ __all__ = [
     "Backfill",
     "Backfilling",
     "Cancelling",
+    "CircuitSteering",
     "Conflict",
     "NotDone",
     "NotThere",
@@ -44,5 +46,6 @@ class Operations:
     cancelling: Cancelling
     replaying: Replaying
     backfilling: Backfilling
+    circuits: CircuitSteering
     refreshing: Refreshing
     pinging: Pinging

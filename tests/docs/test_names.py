@@ -13,6 +13,7 @@ from observability import names
 from scheduler.api import (
     backfill_routes,
     cancel_routes,
+    circuit_routes,
     dashboard,
     health_routes,
     heartbeat_routes,
@@ -105,6 +106,7 @@ def test_a_route_that_is_named_exists(method: str, path: str) -> None:
     parts = (
         backfill_routes,
         cancel_routes,
+        circuit_routes,
         dashboard,
         health_routes,
         heartbeat_routes,

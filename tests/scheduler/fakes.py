@@ -15,13 +15,25 @@ from jobs.running.circuits import Circuits
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from scheduler.catalog import Catalog, Entry
+from scheduler.circuit_board import CircuitBoard
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
 from scheduler.follow_up import Dependents
 from scheduler.gates import Elsewhere, HeldSlots, gates_in_order
-from scheduler.operations import Backfilling, Cancelling, Operations, Pausing, Pinging, Refreshing, Replaying, Running
+from scheduler.operations import (
+    Backfilling,
+    Cancelling,
+    CircuitSteering,
+    Operations,
+    Pausing,
+    Pinging,
+    Refreshing,
+    Replaying,
+    Running,
+)
 from scheduler.secret_watch import SecretWatch
 from scheduler.stores.cancellations import Cancellations
+from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.heartbeats import Heartbeats
@@ -34,7 +46,6 @@ from scheduler.work.following import FollowUp
 from scheduler.work.going import Going
 from scheduler.work.worker import EMBEDDED, Ways, Worker
 from tests.jobs.checks.asking import MemorySecrets
-from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import Heard, ScriptedCheck, Step, answer
 from tests.jobs.running.virtual_time import LoopClock
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
@@ -163,7 +174,9 @@ class Shop:
         self.tokens, self.redactor, self.heartbeats = MemorySecrets(), Redactor(), Heartbeats(store)
         beats = HeartbeatCheck(self.heartbeats, self.tokens, self.clock, self.redactor)
         checks = {"http": self.check, "heartbeat": beats}
-        runner = Runner(checks, Circuits(MemoryStates()), self.heard, self.clock, Redactor())
+        self.circuit_states = StoredCircuits(store)
+        self.circuits = CircuitBoard(self.catalog, self.circuit_states, self.clock)
+        runner = Runner(checks, Circuits(self.circuit_states), self.heard, self.clock, Redactor())
         self.cancellations = Cancellations(store)
         self.pauses = Pauses(store, self.clock.monotonic)
         self.secrets, self.news = MemoryKept(), HeardOfSecrets()
@@ -213,6 +226,7 @@ class Shop:
             ),
             replaying=Replaying(self.catalog, self.dead_letters, self.runs, dispatch, self.clock),
             backfilling=Backfilling(self.catalog, self.runs, dispatch, self.clock),
+            circuits=CircuitSteering(self.circuits, self.circuit_states, self.clock),
             refreshing=Refreshing(self.secret_watch),
             pinging=Pinging(
                 self.catalog, self.tokens, self.heartbeats, self.pauses, running, self.redactor, self.clock

@@ -52,6 +52,7 @@ class Desk:
             secrets=self.shop.secret_watch,
             heartbeats=HeartbeatViews(catalog, self.shop.heartbeats, self.shop.pauses, clock),
             uptimes=Uptimes(catalog, runs, clock),
+            circuits=self.shop.circuits,
             clock=clock,
             environment="test",
             version="1.2.3",

@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from scheduler.api.backfill_routes import BackfillModel
+from scheduler.api.circuit_models import CircuitList, CircuitModel
 from scheduler.api.heartbeat_routes import HeartbeatModel
 from scheduler.api.letter_models import LetterDetail, LetterList, ReplayModel
 from scheduler.api.models import HealthModel, JobDetail, JobList, LiveModel, RunList, RunModel
@@ -22,6 +23,11 @@ from tests.scheduler.api.desk import Desk
 from tests.scheduler.fakes import entry
 
 ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
+    ("get", "/api/circuits"): CircuitList,
+    ("get", "/api/circuits/{key}"): CircuitModel,
+    ("post", "/api/circuits/{key}/close"): CircuitModel,
+    ("post", "/api/circuits/{key}/open"): CircuitModel,
+    ("post", "/api/circuits/{key}/reset"): CircuitModel,
     ("get", "/api/dead-letters"): LetterList,
     ("get", "/api/dead-letters/{letter_id}"): LetterDetail,
     ("delete", "/api/dead-letters/{letter_id}"): None,

@@ -1,0 +1,75 @@
+"""Circuits: how they are, holding one open or closed, resetting it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+
+from scheduler.api.bodies import Body, Instant, Reason
+from scheduler.api.circuit_models import CircuitList, CircuitModel
+from scheduler.api.parameters import Continuation, Limit, Uses, only_from_here, only_known_parameters
+from scheduler.api.problems import PROBLEM_RESPONSES
+from scheduler.operations import Way
+
+router = APIRouter(
+    prefix="/api/circuits",
+    tags=["circuits"],
+    responses=PROBLEM_RESPONSES,
+    dependencies=[Depends(only_known_parameters)],
+)
+
+CircuitKey = Annotated[
+    str, Path(max_length=120, description="The job's name, or `group:NAME` of a circuit that jobs share")
+]
+
+
+class HoldRequest(Body):
+    """`until` null: until it is reset. An instant without an offset is UTC."""
+
+    until: Instant | None = None
+    reason: Reason = ""
+
+
+class ResetRequest(Body):
+    """Why, for the log."""
+
+    reason: Reason = ""
+
+
+@router.get("")
+async def list_circuits(uses: Uses, limit: Limit = 50, continuation: Continuation = None) -> CircuitList:
+    """The circuits of all jobs by key."""
+    page = await uses.circuits.page(limit=limit, after=continuation or "")
+    return CircuitList(circuits=[CircuitModel.of(view) for view in page.circuits], continuation=page.continuation)
+
+
+@router.get("/{key}")
+async def get_circuit(uses: Uses, key: CircuitKey) -> CircuitModel:
+    """One circuit: its state, since when, why, and when its target is tried again."""
+    return CircuitModel.of(await uses.operations.circuits.find(key))
+
+
+@router.post("/{key}/open", dependencies=[Depends(only_from_here)])
+async def open_circuit(uses: Uses, key: CircuitKey, body: HoldRequest | None = None) -> CircuitModel:
+    """Reject all runs of its jobs, until an instant or until it is reset. A rejected run counts as down."""
+    asked = body or HoldRequest()
+    return CircuitModel.of(
+        await uses.operations.circuits.open(key, until=asked.until, reason=asked.reason, way=Way.API)
+    )
+
+
+@router.post("/{key}/close", dependencies=[Depends(only_from_here)])
+async def close_circuit(uses: Uses, key: CircuitKey, body: HoldRequest | None = None) -> CircuitModel:
+    """Let all runs of its jobs through, until an instant or until it is reset. They are not counted meanwhile."""
+    asked = body or HoldRequest()
+    return CircuitModel.of(
+        await uses.operations.circuits.close(key, until=asked.until, reason=asked.reason, way=Way.API)
+    )
+
+
+@router.post("/{key}/reset", dependencies=[Depends(only_from_here)])
+async def reset_circuit(uses: Uses, key: CircuitKey, body: ResetRequest | None = None) -> CircuitModel:
+    """Closed, held by nobody, and everything that it counted forgotten."""
+    asked = body or ResetRequest()
+    return CircuitModel.of(await uses.operations.circuits.reset(key, reason=asked.reason, way=Way.API))

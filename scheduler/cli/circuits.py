@@ -1,0 +1,181 @@
+"""`circuits`: how the circuits of all jobs are; holding one open or closed, resetting it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.output import Column, clean, fail, note, on_terminal, show_table, show_tabs
+from scheduler.cli.texts import iso
+
+if TYPE_CHECKING:
+    from scheduler.app import Program
+    from scheduler.circuit_board import CircuitView
+
+_PAGE = 500
+_FIELDS = ("key", "state", "since", "tried_again_at", "why", "jobs")
+_LISTED_BY = "`circuits` lists them"
+
+ABOUT = """The circuits of jobs: state, since when, why, and when the target is tried again.
+
+\b
+Examples:
+  circuits
+  circuits open checkout-api --for 1h --reason "deployment"
+  circuits reset group:payments"""
+
+circuits = typer.Typer(help=ABOUT)
+
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The job's name, or group:NAME; `circuits` lists them.")]
+For = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Such as 30m or 2h.")]
+Until = Annotated[str | None, typer.Option("--until", metavar="ISO", help="Its end; without an offset it is UTC.")]
+Reason = Annotated[str, typer.Option("--reason", help="Shown beside the circuit and with the runs it rejects.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on any output, as in GET /api/circuits.")]
+
+
+@circuits.callback(invoke_without_command=True)
+def list_circuits(context: typer.Context, as_json: AsJson = False) -> None:
+    """See ABOUT."""
+    if context.invoked_subcommand is not None:
+        return
+    from scheduler.cli.configured import configured, in_program
+
+    views = in_program(configured(), _views)
+    if as_json:
+        from scheduler.api.circuit_models import CircuitList, CircuitModel
+
+        listed = [CircuitModel.of(view) for view in views]
+        print(CircuitList(circuits=listed, continuation=None).model_dump_json(indent=2))
+        return
+    if not views:
+        note("no job has a circuit")
+    _show(views)
+
+
+@circuits.command("open")
+def open_circuit(
+    key: Key, length: For = None, until: Until = None, reason: Reason = "", as_json: AsJson = False
+) -> None:
+    """Reject all runs of its jobs, for a time or until it is reset. A rejected run counts as down.
+
+    \b
+    Examples:
+      circuits open checkout-api --for 1h --reason "deployment"
+    """
+    _hold(key, length, until, as_json, lambda program, end: _opened(program, key, end, reason.strip()))
+
+
+@circuits.command("close")
+def close_circuit(
+    key: Key, length: For = None, until: Until = None, reason: Reason = "", as_json: AsJson = False
+) -> None:
+    """Let all runs of its jobs through, for a time or until it is reset. They are not counted meanwhile.
+
+    \b
+    Examples:
+      circuits close checkout-api --for 10m
+    """
+    _hold(key, length, until, as_json, lambda program, end: _closed(program, key, end, reason.strip()))
+
+
+@circuits.command("reset")
+def reset_circuit(key: Key, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Close it, whoever holds it, and forget everything that it counted.
+
+    \b
+    Examples:
+      circuits reset checkout-api
+    """
+    from scheduler.cli.changes import changed
+    from scheduler.operations import Way
+
+    view = changed(
+        lambda program: program.operations.circuits.reset(key, reason=reason.strip(), way=Way.COMMAND_LINE),
+        listed_by=_LISTED_BY,
+    )
+    _tell(view, as_json)
+
+
+def _hold(
+    key: str,
+    length: str | None,
+    until: str | None,
+    as_json: bool,
+    hold: Callable[[Program, datetime | None], Awaitable[CircuitView]],
+) -> None:
+    from scheduler.cli.changes import changed
+    from scheduler.cli.options import duration_option, instant_option
+
+    if length is not None and until is not None:
+        fail("--for and --until say the same thing: give one of them")
+    seconds, end = duration_option("--for", length), instant_option("--until", until)
+    if seconds == 0:
+        fail("--for: no time at all: write it like 30m or 2h")
+    _tell(
+        changed(
+            lambda program: hold(program, end if seconds is None else _end(program.clock.now(), seconds)),
+            listed_by=_LISTED_BY,
+        ),
+        as_json,
+    )
+
+
+async def _opened(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
+    from scheduler.operations import Way
+
+    return await program.operations.circuits.open(key, until=end, reason=reason, way=Way.COMMAND_LINE)
+
+
+async def _closed(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
+    from scheduler.operations import Way
+
+    return await program.operations.circuits.close(key, until=end, reason=reason, way=Way.COMMAND_LINE)
+
+
+def _end(now: datetime, seconds: float) -> datetime:
+    try:
+        return now + timedelta(seconds=seconds)
+    except OverflowError:
+        fail("--for: that is longer than time goes on")
+
+
+def _tell(view: CircuitView, as_json: bool) -> None:
+    if as_json:
+        from scheduler.api.circuit_models import CircuitModel
+
+        print(CircuitModel.of(view).model_dump_json(indent=2))
+        return
+    print(clean(f"{view.key} is {view}"))
+
+
+async def _views(program: Program) -> list[CircuitView]:
+    views: list[CircuitView] = []
+    after: str | None = ""
+    while after is not None:
+        page = await program.circuits.page(limit=_PAGE, after=after)
+        views += page.circuits
+        after = page.continuation
+    return views
+
+
+def _show(views: list[CircuitView]) -> None:
+    if on_terminal():
+        columns = (Column("circuit", "bold"), Column("how it is", whole=False, spare=True), Column("jobs", "dim"))
+        show_table(columns, [(view.key, str(view), _jobs(view)) for view in views])
+        return
+    rows = [
+        (view.key, view.state, _iso(view.since), _iso(view.tried_again_at), view.why, " ".join(view.jobs))
+        for view in views
+    ]
+    show_tabs(_FIELDS, rows)
+
+
+def _jobs(view: CircuitView) -> str:
+    return "" if view.jobs == (view.key,) else ", ".join(view.jobs)
+
+
+def _iso(instant: datetime | None) -> str:
+    return "" if instant is None else iso(instant)
