@@ -1,0 +1,61 @@
+"""Runs of one job, all at once, as a process makes them: for tests in which several processes ask one target.
+
+`python -m tests.acceptance.callers '{...}'` opens the Azure store that the JSON names, says `ready`, waits for a line,
+makes the runs and prints their outcomes as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+
+from jobs.checks import build_checks
+from jobs.checks.guard import Guard, Rules
+from jobs.definition import JobDefinition
+from jobs.redaction import Redactor
+from jobs.running.circuits import Circuits
+from jobs.running.clock import SystemClock
+from jobs.running.runner import Runner
+from jobs.runs import Ticket
+from scheduler.stores.azure_tables import open_azure_tables
+from scheduler.stores.circuits import StoredCircuits
+from scheduler.stores.port import Store
+from tests.jobs.checks.asking import MemorySecrets, MemoryTokens
+from tests.jobs.running.run_parts import Heard
+
+PATIENCE = 60.0
+"""Seconds. A store that is too slow lets runs through, which is not what is looked at here."""
+
+
+async def call(store: Store, job: JobDefinition, count: int) -> dict[str, int]:
+    """So many runs at once; how many of them ended how."""
+    redactor = Redactor()
+    guard = Guard(Rules(networks=(ip_network("127.0.0.0/8"),)))
+    checks = build_checks(MemorySecrets(), MemoryTokens(), redactor, guard=guard)
+    circuits = Circuits(StoredCircuits(store), patience_s=PATIENCE)
+    runner = Runner(checks, circuits, Heard(), SystemClock(), redactor)
+    now = datetime.now(UTC)
+    tickets = [Ticket.scheduled(job.name, now + timedelta(seconds=number), "g1") for number in range(count)]
+    try:
+        runs = await asyncio.gather(*(runner.run(job, ticket) for ticket in tickets))
+    finally:
+        await checks.aclose()
+    return dict(Counter(run.outcome.value for run in runs))
+
+
+async def _main(wanted: dict[str, object]) -> None:
+    store = await open_azure_tables(connection_string=str(wanted["connection_string"]), prefix=str(wanted["prefix"]))
+    job = JobDefinition.model_validate(wanted["job"])
+    await store.ping()
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    print(json.dumps(await call(store, job, int(str(wanted["count"])))), flush=True)
+    await store.aclose()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(json.loads(sys.argv[1])))
