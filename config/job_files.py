@@ -9,7 +9,8 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from config.documents import Document, Unreadable, parse_document, read_bytes
 from config.errors import ConfigurationError
@@ -36,6 +37,8 @@ class JobSet:
     """Where each job stands, such as `config/jobs/checkout.yaml:12`."""
     samples: frozenset[str] = frozenset()
     """The names of sample jobs, which need the sample target."""
+    digest: str = ""
+    """Tells these files' contents from others."""
 
     def __iter__(self) -> Iterator[JobDefinition]:
         return iter(self.jobs.values())
@@ -50,7 +53,18 @@ class JobSet:
     def below(self, other: JobSet) -> JobSet:
         """Both sets; where both have a job of one name, the other's."""
         samples = (self.samples - other.jobs.keys()) | other.samples
-        return JobSet({**self.jobs, **other.jobs}, {**self.origins, **other.origins}, samples)
+        digest = _digest([self.digest, other.digest])
+        return JobSet({**self.jobs, **other.jobs}, {**self.origins, **other.origins}, samples, digest)
+
+
+class JobFile(NamedTuple):
+    """A file of jobs, from wherever."""
+
+    name: str
+    shown: str
+    """The name as problems and origins tell it, such as `config/jobs/checkout.yaml`."""
+    content: bytes | Problem
+    """Or why it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +99,7 @@ class JobFileReader:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._kept: dict[Path, dict[str, _FileJobs]] = {}
+        self._kept: dict[Path | str, dict[str, _FileJobs]] = {}
 
     def read(self, place: Path, *, substitutions: Mapping[str, str] | None = None) -> JobSet:
         """All jobs of a folder's *.yaml, *.yml and *.json files (not of folders inside it), or of one file.
@@ -95,27 +109,42 @@ class JobFileReader:
         Raises:
             ConfigurationError: with every problem of every file; also if `place` is not there.
         """
+        return self.parse(place, map(self._file, self.files(place)), substitutions=substitutions)
+
+    def parse(
+        self, place: Path | str, files: Iterable[JobFile], *, substitutions: Mapping[str, str] | None = None
+    ) -> JobSet:
+        """The jobs of these files, all of those at `place`. Only what has changed since the last time is parsed.
+
+        Raises:
+            ConfigurationError: as `read`.
+        """
         before = self._kept.get(place, {})
         now: dict[str, _FileJobs] = {}
         read: list[_FileJobs] = []
         shared = SharedParts()
-        for file in self._files(place):
-            shown = self._shown(file)
-            try:
-                content = read_bytes(file, shown)
-            except Unreadable as error:
-                read.append(_unreadable(error))
+        for name, shown, content in files:
+            if isinstance(content, Problem):
+                read.append(_FileJobs(problems=(content,), is_readable=False))
                 continue
-            key = f"{file.name} {hashlib.sha256(content).hexdigest()} {sorted((substitutions or {}).items())}"
-            now[key] = before.get(key) or _parse(content, shown, file.stem, substitutions, shared)
+            key = f"{name} {hashlib.sha256(content).hexdigest()} {sorted((substitutions or {}).items())}"
+            now[key] = before.get(key) or _parse(content, shown, PurePath(name).stem, substitutions, shared)
             read.append(now[key])
         self._kept[place] = now  # what is not there any more is forgotten
-        return _joined(read)
+        return replace(_joined(read), digest=_digest(now))
 
-    def _files(self, place: Path) -> list[Path]:
+    def _file(self, file: Path) -> JobFile:
+        shown = self._shown(file)
+        try:
+            return JobFile(file.name, shown, read_bytes(file, shown))
+        except Unreadable as error:
+            return JobFile(file.name, shown, error.problem)
+
+    def files(self, place: Path) -> list[Path]:
+        """The job files there, in order. Raises ConfigurationError."""
         try:
             if os.path.isdir(place):
-                return sorted(file for file in place.iterdir() if _is_job_file(file))
+                return sorted(file for file in place.iterdir() if is_job_file(file.name) and not file.is_dir())
         except OSError as error:
             reason = (error.strerror or type(error).__name__).lower()
             raise ConfigurationError([Problem("", f"cannot be listed: {reason}", file=self._shown(place))]) from None
@@ -128,9 +157,14 @@ class JobFileReader:
         return str(file.relative_to(self._root) if file.is_relative_to(self._root) else file)
 
 
-def _is_job_file(file: Path) -> bool:
-    # A mounted ConfigMap brings hidden folders and links of its own.
-    return file.suffix.lower() in ENDINGS and not file.name.startswith(".") and not file.is_dir()
+def is_job_file(name: str) -> bool:
+    """By its name."""
+    # A mounted ConfigMap brings hidden folders and links of its own; so do editors.
+    return PurePath(name).suffix.lower() in ENDINGS and not name.startswith(".")
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def _parse(

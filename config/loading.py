@@ -8,7 +8,7 @@ Everything that is wrong, in settings and in job files, comes in one Configurati
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from config.documents import Unreadable
 from config.errors import ConfigurationError
-from config.job_files import JobFileReader, JobSet
+from config.job_files import JobFile, JobFileReader, JobSet
 from config.layers import (
     ENVIRONMENT_VARIABLE,
     SECRET_PREFIX,
@@ -68,6 +68,22 @@ class Configuration:
     settings: Settings
     jobs: JobSet
     loaded: LoadedSettings = field(repr=False)
+    place: JobPlace = field(repr=False)
+    """To read the jobs again."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlace:
+    """Where the jobs come from, and how they are read."""
+
+    loaded: LoadedSettings
+    reader: JobFileReader
+    root: Path
+    sample_target: str | None
+
+    def jobs(self, files: Sequence[JobFile] | None = None) -> JobSet:
+        """See load_jobs. `files`: of the container, if the settings name one; fetched if they are not handed in."""
+        return load_jobs(self.loaded, self.reader, root=self.root, sample_target=self.sample_target, files=files)
 
 
 def load_configuration(
@@ -89,7 +105,8 @@ def load_configuration(
         loaded = load_settings(environ, root=root)
     except ConfigurationError as error:
         raise ConfigurationError([*error.problems, *_job_problems(environ, reader)]) from None
-    return Configuration(loaded.settings, load_jobs(loaded, reader, root=root, sample_target=sample_target), loaded)
+    place = JobPlace(loaded, reader, root, sample_target)
+    return Configuration(loaded.settings, place.jobs(), loaded, place)
 
 
 def _job_problems(environ: Mapping[str, str], reader: JobFileReader) -> tuple[Problem, ...]:
@@ -185,13 +202,21 @@ def _contradictions(settings: Settings, layers: tuple[Layer, ...]) -> list[Probl
     if settings.on_azure_storage and not reachable and not settings.unresolved:
         hint = "set AzureWebJobsStorage (a connection string) or AzureWebJobsStorage__accountName"
         return [_problem(layers, Finding(("store",), "azure needs a storage account", hint))]
+    if settings.jobs_container is not None and origin_of(("jobs",), layers) == _JOBS_VARIABLE:
+        hint = f"set {_JOBS_VARIABLE} or the container, not both"
+        return [_problem(layers, Finding(("jobs_container",), f"{_JOBS_VARIABLE} names another place of jobs", hint))]
     return []
 
 
 def load_jobs(
-    loaded: LoadedSettings, reader: JobFileReader, *, root: Path, sample_target: str | None = SAMPLE_TARGET
+    loaded: LoadedSettings,
+    reader: JobFileReader,
+    *,
+    root: Path,
+    sample_target: str | None = SAMPLE_TARGET,
+    files: Sequence[JobFile] | None = None,
 ) -> JobSet:
-    """The jobs of the folder or file that the settings name, and the sample jobs if there is a target for them.
+    """The jobs of the place that the settings name, and the sample jobs if there is a target for them.
 
     The samples come along where the setting `samples` is on, as long as there are no jobs of one's own: SCHEDULER_JOBS
     is not set and the folder of the settings is empty. With SCHEDULER_SAMPLES=true they come along in any case; one's
@@ -201,16 +226,24 @@ def load_jobs(
         ConfigurationError: with every problem of every file.
     """
     settings = loaded.settings
-    own = _own_jobs(loaded, reader)
+    own = _own_jobs(loaded, reader, files)
     variables = {_JOBS_VARIABLE, _SAMPLES_VARIABLE} & {loaded.origin("jobs"), loaded.origin("samples")}
-    wanted = _SAMPLES_VARIABLE in variables or (len(own) == 0 and not variables)
+    named = variables or settings.jobs_container is not None
+    wanted = _SAMPLES_VARIABLE in variables or (len(own) == 0 and not named)
     if sample_target is None or not (settings.samples and wanted):
         return own
     samples = reader.read(root / "config" / "jobs" / "samples", substitutions={"SAMPLE_TARGET": sample_target})
     return replace(samples, samples=frozenset(samples.jobs)).below(own)
 
 
-def _own_jobs(loaded: LoadedSettings, reader: JobFileReader) -> JobSet:
+def _own_jobs(loaded: LoadedSettings, reader: JobFileReader, files: Sequence[JobFile] | None) -> JobSet:
+    container = loaded.settings.jobs_container
+    if container is not None:
+        if files is None:
+            from config.job_container import fetch_once
+
+            files = fetch_once(loaded.settings)
+        return reader.parse(container, files)
     place = loaded.settings.jobs
     if place is None:
         return JobSet()

@@ -50,6 +50,13 @@ ServiceUrl = Annotated[str, AfterValidator(_service_url)]
 """https; plain http on loopback only."""
 
 
+def _without_query(url: str) -> str:
+    """A signature in a setting would be shown wherever the place of a job is."""
+    if urlsplit(url).query or urlsplit(url).fragment:
+        raise ValueError("has a query: it is read with the app's identity or the storage connection string")
+    return url
+
+
 def _storage_connection(value: SecretStr) -> SecretStr:
     """Microsoft's client would only refuse it when it is opened, or when it first signs a request."""
     text = value.get_secret_value().strip().rstrip(";")
@@ -148,6 +155,8 @@ class Settings(BaseSettings):
 
     environment: str = Field(default="dev", min_length=1)
     jobs: Path | None = None
+    jobs_container: Annotated[ServiceUrl, AfterValidator(_without_query)] | None = None
+    """In place of `jobs`: a blob container, or the blobs in it whose names begin with the rest of the URL's path."""
     samples: bool = False
     store: Annotated[str, AfterValidator(_store)] = "sqlite:///data/scheduler.db"
     host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"

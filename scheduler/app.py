@@ -17,6 +17,7 @@ from typing import Any
 
 from config.identity import Identity
 from config.loading import Configuration
+from config.reload import open_source
 from config.secrets import SecretChain, build_secrets
 from config.settings import Settings
 from config.target_lists import port_range
@@ -32,7 +33,7 @@ from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
-from scheduler.catalog import Catalog, Entry
+from scheduler.catalog import Catalog
 from scheduler.circuit_board import CircuitBoard
 from scheduler.denied_targets import warn_of_denied_targets
 from scheduler.dispatch.in_process import InProcessDispatch
@@ -63,6 +64,7 @@ from scheduler.probes import (
 )
 from scheduler.queries import Queries
 from scheduler.queue_work import QueueWork
+from scheduler.reloading import PART, Reloading, view_of
 from scheduler.secret_watch import SecretWatch
 from scheduler.services import Services
 from scheduler.stores.cancellations import Cancellations
@@ -120,6 +122,8 @@ class Program:
     taking: Taking
     """The worker for those who hand it tickets, so that the watchdog knows what waits."""
     telemetry: Telemetry
+    reloading: Reloading | None
+    """None for a command, which is over soon."""
     tick_work: TickWork | None
     queue_work: QueueWork | None
 
@@ -161,7 +165,8 @@ class _Builder:
         self._settings = configuration.settings.model_copy(
             update={"version": configuration.settings.version or VERSION}
         )
-        self._catalog = Catalog(Entry(job, configuration.jobs.origins[job.name]) for job in configuration.jobs)
+        self._catalog = Catalog(view_of(configuration.jobs, clock.now()))
+        self._place = configuration.place
         self._role = role
         self._clock = clock
         self._stack = stack
@@ -190,6 +195,7 @@ class _Builder:
         worker = self._worker(secret_values, identity, store, runs, pauses, told, noted, follow_up)
         taking = Taking(worker, noted)
         depths = await self._depths(identity, noted)
+        reloading = self._reloading(identity)
         job_watch = JobWatch(self._catalog, runs, pauses, noted, self._clock)
         return Program(
             settings=self._settings,
@@ -211,8 +217,9 @@ class _Builder:
             uptimes=Uptimes(self._catalog, runs, self._clock),
             taking=taking,
             telemetry=telemetry,
+            reloading=reloading,
             tick_work=self._tick_work(store, runs, pauses, worker, dispatch),
-            queue_work=self._queue_work(store, runs, worker, dispatch),
+            queue_work=self._queue_work(store, runs, worker, dispatch, reloading),
         )
 
     def _logging(self) -> None:
@@ -362,6 +369,16 @@ class _Builder:
             "now": self._clock.now,
         }
 
+    def _reloading(self, identity: Identity) -> Reloading | None:
+        if self._role is Role.TOOL:
+            return None
+        source = open_source(self._place, identity)
+        if source is not None:
+            self._stack.push_async_callback(source.aclose)
+        reloading = Reloading(source, self._catalog, self._clock)
+        self._health.add(PART, reloading.health)
+        return reloading
+
     def _watchdog(self, jobs: JobWatch, queue: Depths, store: Store, telemetry: Telemetry) -> Watchdog:
         watchdog = Watchdog(jobs, queue, store, telemetry, self._clock, shared=self._role is Role.FUNCTIONS)
         self._health.add("watchdog", watchdog.health)
@@ -384,8 +401,10 @@ class _Builder:
             self._clock,
         )
 
-    def _queue_work(self, store: Store, runs: Runs, worker: Worker, dispatch: Dispatch) -> QueueWork | None:
-        if self._role is not Role.FUNCTIONS:
+    def _queue_work(
+        self, store: Store, runs: Runs, worker: Worker, dispatch: Dispatch, reloading: Reloading | None
+    ) -> QueueWork | None:
+        if self._role is not Role.FUNCTIONS or reloading is None:
             return None
         return QueueWork(
             self._catalog,
@@ -395,6 +414,7 @@ class _Builder:
             DeadLetters(store),
             self._clock,
             owner=self._owner,
+            look=lambda within: reloading.look(unless_within=within),
         )
 
 

@@ -20,8 +20,10 @@ import uvicorn
 
 from config.loading import Configuration
 from config.settings import LOOPBACK
+from jobs.schedules import Schedule
 from scheduler.api.app import create_api
 from scheduler.app import Program, Role, open_program
+from scheduler.catalog import View
 from scheduler.garbage import put_aside
 from scheduler.health import PartHealth, Probe, Status
 from scheduler.recovery import Recovery
@@ -40,6 +42,8 @@ RETENTION_PAUSE = 30.0
 """Seconds between two rounds of retention: short, so that each round has little to delete."""
 PROGRESS_PAUSE = 2.0
 """Seconds between two notes of how far the ticks are."""
+MARK_PAUSE = 0.5
+"""Seconds between two looks for schedules that changed and are not marked yet."""
 CLOCK_PUT_BACK = timedelta(minutes=1)
 """A note that is ahead by more than this was made by a clock that was wrong; the next start would go on only there."""
 SWITCH_INTERVAL = 0.0005
@@ -148,6 +152,7 @@ async def _serve_program(program: Program, listener: socket.socket) -> None:
             _retention(program),
             _progress(program, ticker),
             program.watchdog.run(),
+            _reloading(program, ticker),
         )
         async with _running(*background):
             put_aside()
@@ -228,6 +233,31 @@ async def _ticker(program: Program) -> Ticker:
         later=in_force_since,
         paused=program.pauses.known,
     )
+
+
+async def _reloading(program: Program, ticker: Ticker) -> None:
+    """Put changed job files in force, and let the ticker plan by them at once."""
+    assert program.reloading is not None, "the host opens the program with it"
+    unmarked: list[tuple[dict[str, Schedule | None], datetime]] = []
+
+    def changed(before: View) -> None:
+        ticker.tick()
+        unmarked.append((program.catalog.view.new_schedules(before), program.clock.now()))
+
+    async def mark() -> None:
+        """Note since when the schedules are in force, for the next process."""
+        while True:
+            await program.clock.sleep(MARK_PAUSE)
+            try:
+                while unmarked:
+                    await program.marks.change(*unmarked[0])
+                    del unmarked[0]
+            except StoreError as error:
+                _log.warning("since when the changed schedules are in force is not noted now: %s", error)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(program.reloading.run(changed))
+        group.create_task(mark())
 
 
 async def _progress(program: Program, ticker: Ticker) -> None:

@@ -87,6 +87,10 @@ class Queries:
         """Of all jobs, in order."""
         return self._catalog.names()
 
+    def in_force(self) -> View:
+        """The jobs as they are now."""
+        return self._catalog.view
+
     async def latest_of(self, names: Sequence[str]) -> dict[str, Record]:
         """The newest finished run of each of these jobs that has one."""
         return await self._runs.latest_of(names)

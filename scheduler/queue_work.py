@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from jobs.ports import Clock
@@ -31,6 +32,10 @@ SENT_AGAIN_AFTER = timedelta(seconds=30)
 TOO_EARLY = timedelta(minutes=2)
 """A message is visible some seconds before its tickets are due. Earlier than this, the clock of the tick that planned
 it was ahead, and nobody is to wait here until then: the platform would give the message up."""
+LOOK_AFTER = 15.0
+"""Seconds after which the job files are looked at before a batch. (Each tick looks at them.)"""
+LOOK_AGAIN_AFTER = 1.0
+"""The same if the batch was planned by other ones than this process knows."""
 GIVEN_UP = "it was delivered as often as the platform allows and never performed to its end"
 
 
@@ -49,7 +54,9 @@ class QueueWork:
         clock: Clock,
         *,
         owner: str,
+        look: Callable[[float], Awaitable[object]] | None = None,
     ) -> None:
+        """`look` puts changed job files in force, unless that was looked at within so many seconds."""
         self._catalog = catalog
         self._runs = runs
         self._worker = worker
@@ -57,6 +64,7 @@ class QueueWork:
         self._dead_letters = dead_letters
         self._clock = clock
         self._owner = owner
+        self._look = look
 
     async def perform_batch(self, body: str | bytes, delivery: int = 1) -> None:
         """Perform each ticket at its instant.
@@ -73,6 +81,8 @@ class QueueWork:
         failures: list[Exception] = []
         again: defaultdict[int, list[tuple[datetime, Ticket]]] = defaultdict(list)
         tickets = decode(body).tickets
+        if self._look is not None:
+            await self._look(LOOK_AFTER if self._are_known(tickets) else LOOK_AGAIN_AFTER)
         last = self._clock.now() + TOO_EARLY
         if early := [ticket for ticket in tickets if ticket.due_at > last]:
             _log.warning("%d runs are due only later, %s first: sent again for then", len(early), early[0].id)
@@ -89,6 +99,11 @@ class QueueWork:
             raise failures[0]
         for later in again.values():
             await self._dispatch.send([ticket for _, ticket in later], not_before=max(until for until, _ in later))
+
+    def _are_known(self, tickets: Sequence[Ticket]) -> bool:
+        """False if another instance has planned some of them, by job files that this one has not read."""
+        found = ((ticket, self._catalog.find(ticket.job)) for ticket in tickets)
+        return all(entry is not None and entry.generation == ticket.generation for ticket, entry in found)
 
     def _may_be_untold(self, ticket: Ticket, delivery: int) -> bool:
         """Whether the finished run of this ticket may be one of an owner that died before it told anybody.

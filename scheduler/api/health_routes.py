@@ -55,4 +55,6 @@ async def _report(uses: Uses, response: Response, *, told: bool) -> HealthModel:
     if not report.ready:
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         response.headers["Retry-After"] = RETRY_AFTER
-    return HealthModel.of(report, environment=uses.environment, version=uses.version, told=told)
+    return HealthModel.of(
+        report, uses.queries.in_force(), environment=uses.environment, version=uses.version, told=told
+    )

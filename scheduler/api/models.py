@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from jobs.dependencies import Dependency
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger
 from scheduler.api.circuit_models import CircuitModel
+from scheduler.catalog import View
 from scheduler.circuit_board import CircuitView
 from scheduler.health import HealthReport, PartHealth, Status
 from scheduler.queries import JobView
@@ -261,22 +262,36 @@ class PartModel(BaseModel):
     message: str
 
 
+class JobSetModel(BaseModel):
+    """The jobs in force, since when, and what tells their files from others."""
+
+    generation: str
+    loaded_at: datetime
+    number: int
+
+    @classmethod
+    def of(cls, view: View) -> JobSetModel:
+        return cls(generation=view.digest, loaded_at=view.loaded_at, number=len(view))
+
+
 class HealthModel(BaseModel):
     """The scheduler's own health: the worst of its parts."""
 
     status: Status
     environment: str
     version: str
+    jobs: JobSetModel
     parts: list[PartModel]
 
     @classmethod
-    def of(cls, report: HealthReport, *, environment: str, version: str, told: bool = True) -> HealthModel:
+    def of(cls, report: HealthReport, jobs: View, *, environment: str, version: str, told: bool = True) -> HealthModel:
         """`told`: with the parts' messages."""
         parts = [
             PartModel(name=part.name, status=part.status, message=part.message if told else _untold(part))
             for part in report.parts
         ]
-        return cls(status=report.status, environment=environment, version=version, parts=parts)
+        in_force = JobSetModel.of(jobs)
+        return cls(status=report.status, environment=environment, version=version, jobs=in_force, parts=parts)
 
 
 def _untold(part: PartHealth) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scheduler.app import Program
     from scheduler.functions_host.opening import Opening
     from scheduler.queue_work import QueueWork
+    from scheduler.reloading import Reloading
     from scheduler.tick_work import TickWork
 
 
@@ -35,6 +36,7 @@ class FunctionsHost:
         """Plan what falls due until a little after the next tick; then do what is to be done now and then."""
         program = await self._opener().program()
         work, retention = _tick_work(program), program.settings.retention
+        await _reloading(program).look()
         await program.secret_watch.look()
         await work.plan_ahead()
         await work.send_stranded()
@@ -99,6 +101,11 @@ class FunctionsHost:
 
             self._opening = Opening(self._environ)
         return self._opening
+
+
+def _reloading(program: Program) -> Reloading:
+    assert program.reloading is not None, "the Functions host opens the program with it"
+    return program.reloading
 
 
 def _tick_work(program: Program) -> TickWork:

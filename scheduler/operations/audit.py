@@ -14,6 +14,7 @@ class Way(StrEnum):
     API = "over the API"
     COMMAND_LINE = "on the command line"
     PING = "by a ping of its heartbeat"
+    FILES = "by the job files"
 
 
 def audit(done: str, way: Way) -> None:

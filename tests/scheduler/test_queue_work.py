@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket
+from scheduler.catalog import View
 from scheduler.dispatch.batches import BadMessage, Batch, encode
-from scheduler.queue_work import StillHeld
+from scheduler.queue_work import LOOK_AFTER, LOOK_AGAIN_AFTER, QueueWork, StillHeld
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.fakes import Shop, entry
+from tests.scheduler.fakes import Sent, Shop, entry
 from tests.scheduler.post import Post
 from tests.scheduler.stores.memory import MemoryData
 
@@ -239,3 +240,25 @@ async def test_a_poison_message_that_is_no_batch_is_kept_as_it_came() -> None:
     assert letter.message is not None
     assert "nonsense" in letter.message
     assert "not a batch" in letter.reason
+
+
+@virtual_time
+async def test_a_batch_that_was_planned_by_other_job_files_has_them_looked_at_again() -> None:
+    shop = Shop(jobs=[entry("a"), entry("b")])
+    looked: list[float] = []
+
+    async def look(unless_within: float) -> None:
+        looked.append(unless_within)
+        shop.catalog.replace(View([entry("a"), entry("b"), entry("new")]))
+
+    work = QueueWork(shop.catalog, shop.runs, shop.worker, Sent(), shop.dead_letters, shop.clock, owner="me", look=look)
+    known, unknown = shop.ticket(0, "a"), Ticket.scheduled("new", shop.clock.now(), entry("new").generation)
+
+    await work.perform_batch(encode(Batch([known])))
+    await work.perform_batch(encode(Batch([unknown])))
+
+    record = await shop.runs.get(unknown.id)
+    assert record is not None
+    assert record.run is not None
+    assert record.run.outcome is Outcome.SUCCEEDED
+    assert looked == [LOOK_AFTER, LOOK_AGAIN_AFTER]

@@ -1,0 +1,146 @@
+"""Puts changed job files in force while the program runs. Made by scheduler.app, used by both hosts.
+
+Only a set without any problem is put in force, at once and as a whole; otherwise the last one stays, health says why,
+and the log has all problems once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from config.errors import ConfigurationError
+from jobs.ports import Clock
+from jobs.problems import Problem
+from scheduler.catalog import Catalog, Entry, View
+from scheduler.health import PartHealth, Status
+from scheduler.operations.audit import Way, audit
+
+if TYPE_CHECKING:
+    from config.job_files import JobSet
+    from config.reload import Source
+
+_log = logging.getLogger("scheduler.reloading")
+
+PART = "job_files"
+_NAMED = 5
+"""Jobs that a sentence names, and problems that health tells."""
+
+
+class Reloading:
+    def __init__(self, source: Source | None, catalog: Catalog, clock: Clock) -> None:
+        """`source`: None if the settings name no place of jobs."""
+        self._source = source
+        self._catalog = catalog
+        self._clock = clock
+        self._looked_at: float | None = None
+        self._looking = asyncio.Lock()
+        self._problems: tuple[Problem, ...] = ()
+        self._since: datetime | None = None
+
+    async def look(self, *, unless_within: float = 0.0) -> bool:
+        """Put in force what is different by now. Returns whether something is.
+
+        `unless_within`: seconds for which an earlier look counts.
+        """
+        if self._source is None:
+            return False
+        async with self._looking:
+            now = self._clock.monotonic()
+            if self._looked_at is not None and now - self._looked_at < unless_within:
+                return False
+            self._looked_at = now
+            try:
+                if not await self._source.changed():
+                    return False
+                return await self._take(await self._source.read())
+            except ConfigurationError as error:
+                self._refuse(error.problems)
+        return False
+
+    async def run(self, changed: Callable[[View], None]) -> None:
+        """Look whenever it is worth it, until cancelled. `changed` is told at once of what is no longer in force."""
+        if self._source is None:
+            return
+        async for _ in self._source.hints():
+            before = self._catalog.view
+            if await self.look():
+                changed(before)
+
+    async def health(self) -> Sequence[PartHealth]:
+        """Degraded while other jobs are in force than the files have."""
+        if not self._problems:
+            return (PartHealth(PART, Status.OK),)
+        told = "; ".join(map(str, self._problems[:_NAMED]))
+        more = len(self._problems) - _NAMED
+        rest = f"; and {more} more, see the log" if more > 0 else ""
+        message = f"since {self._since:%Y-%m-%d %H:%M:%S}Z not put in force, the jobs from before go on: {told}{rest}"
+        return (PartHealth(PART, Status.DEGRADED, message),)
+
+    async def _take(self, jobs: JobSet) -> bool:
+        before = self._catalog.view
+        if not jobs.jobs and len(before):
+            hint = "if that is meant, restart the program; otherwise look whether the place is mounted"
+            self._refuse((Problem("", "there are no job files any more", hint),))
+            return False
+        if jobs.digest == before.digest:
+            self._is_well()
+            return False
+        view = await asyncio.to_thread(view_of, jobs, self._clock.now(), before)
+        added, changed, removed = await asyncio.to_thread(_differences, before, view)
+        self._catalog.replace(view)
+        self._problems, self._since = (), None
+        told = _told(added, changed, removed)
+        _log.info("job files: %s; jobs in force: %d", told, len(view))
+        audit(f"set {before.digest} of the jobs was replaced by {view.digest} ({told})", Way.FILES)
+        return True
+
+    def _refuse(self, problems: tuple[Problem, ...]) -> None:
+        if problems == self._problems:
+            return
+        self._problems, self._since = problems, self._since or self._clock.now()
+        number = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        _log.warning(
+            "the job files have %s, so the jobs from before stay in force:\n%s", number, "\n".join(map(str, problems))
+        )
+
+    def _is_well(self) -> None:
+        if self._problems:
+            _log.info("job files: as they were before; jobs in force: %d", len(self._catalog))
+        self._problems, self._since = (), None
+
+
+def view_of(jobs: JobSet, now: datetime, before: View | None = None) -> View:
+    """The set as a view. Entries that are the same as before are handed on, with what was worked out of them."""
+
+    def entries() -> Iterable[Entry]:
+        for job in jobs:
+            known, origin = before.find(job.name) if before is not None else None, jobs.origins[job.name]
+            if known is not None and known.origin == origin and (known.job is job or known.job == job):
+                yield known
+            else:
+                yield Entry(job, origin)
+
+    return View(entries(), now, jobs.digest)
+
+
+def _differences(before: View, view: View) -> tuple[list[str], list[str], list[str]]:
+    """The names of jobs that were added, changed and removed."""
+    names = view.names()
+    added = [name for name in names if name not in before]
+    changed = [name for name in names if name in before and before.get(name).job != view.get(name).job]
+    return added, changed, [name for name in before.names() if name not in view]
+
+
+def _told(added: list[str], changed: list[str], removed: list[str]) -> str:
+    parts = [("added", added), ("changed", changed), ("removed", removed)]
+    told = [f"{len(names)} {word}: {_named(names)}" for word, names in parts if names]
+    return ", ".join(told) or "the same jobs"
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,178 @@
+"""What becomes of changed job files: put in force as a whole, or told once and not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from config.errors import ConfigurationError
+from config.job_files import JobSet
+from jobs.problems import Problem
+from scheduler.catalog import Catalog, Entry, View
+from scheduler.health import Status
+from scheduler.reloading import Reloading, view_of
+from tests.scheduler.fakes import START, VirtualClock, entry
+
+WRONG = Problem("jobs.a.chek", "unknown key", "did you mean check?", "jobs/a.yaml", 3)
+
+
+def job_set(digest: str, *entries: Entry) -> JobSet:
+    jobs = {one.job.name: one.job for one in entries}
+    return JobSet(jobs, {one.job.name: one.origin for one in entries}, digest=digest)
+
+
+class Place:
+    """Implements config.reload.Source: what a test puts there."""
+
+    def __init__(self, *then: JobSet | ConfigurationError) -> None:
+        self.then = list(then)
+        self.asked = 0
+
+    async def changed(self) -> bool:
+        self.asked += 1
+        return bool(self.then)
+
+    async def read(self) -> JobSet:
+        found = self.then.pop(0)
+        if isinstance(found, ConfigurationError):
+            raise found
+        return found
+
+    async def hints(self) -> AsyncIterator[None]:
+        while self.then:
+            yield
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+class Bench:
+    def __init__(self, *then: JobSet | ConfigurationError) -> None:
+        self.clock = VirtualClock()
+        self.a = entry("a")
+        self.catalog = Catalog(view_of(job_set("one", self.a), START))
+        self.place = Place(*then)
+        self.reloading = Reloading(self.place, self.catalog, self.clock)
+
+
+def wrong(*problems: Problem) -> ConfigurationError:
+    return ConfigurationError(problems or (WRONG,))
+
+
+async def test_a_whole_set_is_put_in_force_at_once_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    bench = Bench(job_set("two", entry("a", "every 5s"), entry("b")))
+    bench.clock.move(60)
+
+    assert await bench.reloading.look()
+
+    view = bench.catalog.view
+    assert (list(view.names()), view.digest, view.loaded_at) == (["a", "b"], "two", bench.clock.now())
+    assert caplog.messages == [
+        "job files: 1 added: b, 1 changed: a; jobs in force: 2",
+        "set one of the jobs was replaced by two (1 added: b, 1 changed: a), as was asked by the job files",
+    ]
+
+
+async def test_what_stays_the_same_keeps_its_entry() -> None:
+    bench = Bench()
+    before = bench.catalog.view
+    bench.place.then = [job_set("two", entry("a"), entry("b"))]
+
+    await bench.reloading.look()
+
+    assert bench.catalog.get("a") is before.get("a")
+
+
+async def test_names_beyond_the_first_few_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    bench = Bench(job_set("two", *(entry(f"job-{number:02}") for number in range(20))))
+
+    await bench.reloading.look()
+
+    assert caplog.messages[0] == (
+        "job files: 20 added: job-00, job-01, job-02, job-03, job-04 and 15 more, 1 removed: a; jobs in force: 20"
+    )
+
+
+async def test_a_set_with_a_problem_leaves_the_last_one_in_force_and_health_says_where(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench(wrong())
+    before = bench.catalog.view
+
+    assert not await bench.reloading.look()
+
+    (part,) = await bench.reloading.health()
+    assert bench.catalog.view is before
+    assert (part.name, part.status) == ("job_files", Status.DEGRADED)
+    assert part.message == (
+        "since 2026-03-01 12:00:00Z not put in force, the jobs from before go on: "
+        "jobs/a.yaml:3: jobs.a.chek: unknown key; did you mean check?"
+    )
+    assert caplog.messages == [
+        f"the job files have a problem, so the jobs from before stay in force:\n{WRONG}",
+    ]
+
+
+async def test_the_same_problems_are_told_once_and_others_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    other = Problem("jobs.b", "is no job")
+    bench = Bench(wrong(), wrong(), wrong(WRONG, other), wrong(WRONG, other), job_set("one", entry("a")))
+
+    for _ in range(5):
+        await bench.reloading.look()
+
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "INFO"]
+    assert caplog.messages[1].endswith(f"2 problems, so the jobs from before stay in force:\n{WRONG}\n{other}")
+    assert caplog.messages[2] == "job files: as they were before; jobs in force: 1"
+    assert [part.status for part in await bench.reloading.health()] == [Status.OK]
+
+
+async def test_of_many_problems_health_tells_the_first_ones() -> None:
+    bench = Bench(wrong(*(Problem(f"jobs.j{number}", "is no job") for number in range(7))))
+
+    await bench.reloading.look()
+
+    (part,) = await bench.reloading.health()
+    assert "jobs.j4" in part.message
+    assert part.message.endswith("; and 2 more, see the log")
+
+
+async def test_a_place_that_is_empty_all_of_a_sudden_takes_no_job_away() -> None:
+    bench = Bench(job_set("none"))
+
+    assert not await bench.reloading.look()
+
+    (part,) = await bench.reloading.health()
+    assert "there are no job files any more" in part.message
+    assert len(bench.catalog) == 1
+
+
+async def test_a_look_within_a_time_counts() -> None:
+    bench = Bench()
+
+    for seconds in (0, 10, 10):
+        bench.clock.move(seconds)
+        await bench.reloading.look(unless_within=15)
+
+    assert bench.place.asked == 2
+
+
+async def test_the_host_hears_of_each_set_with_the_one_before() -> None:
+    bench = Bench(job_set("two", entry("b")), wrong(), job_set("three", entry("c")))
+    heard: list[View] = []
+
+    await bench.reloading.run(heard.append)
+
+    assert [view.digest for view in heard] == ["one", "two"]
+
+
+async def test_without_a_place_nothing_is_looked_at() -> None:
+    reloading = Reloading(None, Catalog([entry("a")]), VirtualClock())
+
+    assert not await reloading.look()
+    await reloading.run(lambda _: None)
+    assert [part.status for part in await reloading.health()] == [Status.OK]
