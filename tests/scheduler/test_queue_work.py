@@ -249,7 +249,8 @@ async def test_a_batch_that_was_planned_by_other_job_files_has_them_looked_at_ag
 
     async def look(unless_within: float) -> None:
         looked.append(unless_within)
-        shop.catalog.replace(View([entry("a"), entry("b"), entry("new")]))
+        if unless_within == LOOK_AGAIN_AFTER:
+            shop.catalog.replace(View([entry("a"), entry("b"), entry("new")]))
 
     work = QueueWork(shop.catalog, shop.runs, shop.worker, Sent(), shop.dead_letters, shop.clock, owner="me", look=look)
     known, unknown = shop.ticket(0, "a"), Ticket.scheduled("new", shop.clock.now(), entry("new").generation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from scheduler.health import Status
@@ -16,10 +18,14 @@ async def test_health_names_every_part_and_how_it_is() -> None:
         answer = await desk.get("/api/health")
 
     assert answer.status_code == 200
-    assert answer.json() == {
+    body = answer.json()
+    loaded_at = datetime.fromisoformat(body["jobs"].pop("loaded_at"))
+    assert loaded_at.utcoffset() == timedelta()
+    assert body == {
         "status": "degraded",
         "environment": "test",
         "version": "1.2.3",
+        "jobs": {"generation": "", "number": 1},
         "parts": [
             {"name": "store", "status": "ok", "message": ""},
             {"name": "datadog", "status": "degraded", "message": "HTTP 403: look at the key"},
