@@ -247,6 +247,8 @@ class Attempt:
     """What did not hold; of an attempt that succeeded, what is degraded."""
     wait_ms: float | None = None
     """Waited before the next attempt; None if none followed."""
+    body: str = ""
+    """The begin of the answer, where that is why it failed: for people, without secrets."""
 
     @property
     def succeeded(self) -> bool:

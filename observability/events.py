@@ -132,7 +132,11 @@ class JobFailed(LogEvent):
             names.ATTEMPT_NUMBER: len(self.run.attempts),
             names.NEXT_RETRY_IN: None,
             names.STATUS_CODE: self.run.status,
+            **({names.ANSWER: answer} if (answer := self._answer()) else {}),
         }
+
+    def _answer(self) -> str:
+        return self.run.attempts[-1].body if self.run.attempts else ""
 
     def __str__(self) -> str:
         return f"{self.run.job} {self.run.outcome}: {self.run.message}"

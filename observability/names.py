@@ -89,6 +89,7 @@ NEXT_RETRY_IN: Final = _field("NextRetryIn", "The wait before the next attempt; 
 ENDPOINT: Final = _field("Endpoint", "The target, without query and fragment.")
 ERROR_TYPE: Final = _field("ErrorType", "What went wrong, as one word: connection_refused, response_timeout, ...")
 ERROR_MESSAGE: Final = _field("ErrorMessage", "What went wrong, as a sentence.")
+ANSWER: Final = _field("Answer", "The begin of the answer, where that is why the last attempt failed.")
 TAGS: Final = _field("Tags", "The job's own tags, as an object.")
 ENVIRONMENT: Final = _field("Environment", "The environment's name: dev, test, prod, ...")
 VERSION: Final = _field("Version", "The program's version.")

@@ -18,6 +18,7 @@ from jobs.running.budget import RetryBudget
 from jobs.running.circuit import Admission
 from jobs.running.circuits import Circuits
 from jobs.running.deadlines import GRACE, bounded
+from jobs.running.kept_bodies import USUAL
 from jobs.running.refusals import look_again, was_refused
 from jobs.running.retrying import LEAST_ATTEMPT, Repeating, Tried, repeat, should_retry
 from jobs.running.sentences import no_time, over_budget, timed_out
@@ -143,7 +144,8 @@ class Execution:
         started_at = self._around.clock.now()
         call = Call(self._ticket.id, len(self._attempts) + 1, PhaseClock())
         seen, failures = await self._ask(call, min(self._job.timeout.attempt, left))
-        attempt = attempt_of(call.attempt, started_at, seen, failures, self._around.redactor)
+        keep = getattr(self._job.check, "keep_body", USUAL)
+        attempt = attempt_of(call.attempt, started_at, seen, failures, self._around.redactor, keep)
         self._attempts.append(attempt)
         tried = Tried(attempt, seen.retry_after_s)
         if not call.used or self._looked_again or not was_refused(attempt):

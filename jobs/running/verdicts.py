@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobs.expectations.sentences import degraded, unmet
+from jobs.running.kept_bodies import kept_body
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Run, Severity, Ticket
 
 if TYPE_CHECKING:
@@ -31,9 +32,17 @@ SAYS_NOTHING_OF_TARGET = frozenset(
 
 
 def attempt_of(
-    number: int, started_at: datetime, seen: Observation, failures: tuple[Failure, ...], redactor: Redactor
+    number: int,
+    started_at: datetime,
+    seen: Observation,
+    failures: tuple[Failure, ...],
+    redactor: Redactor,
+    keep_body: int = 0,
 ) -> Attempt:
-    """An observation and the expectations that did not hold (redacted by `judge`), as an attempt without secrets."""
+    """An observation and the expectations that did not hold (redacted by `judge`), as an attempt without secrets.
+
+    `keep_body`: bytes of the body that are kept where it is the answer that failed the attempt.
+    """
     if seen.error is not None:
         error: ErrorClass = seen.error
         return Attempt(number, started_at, seen.phases, seen.status, error, redactor.redact(seen.message))
@@ -44,7 +53,16 @@ def attempt_of(
         return Attempt(number, started_at, seen.phases, seen.status, None, message, failures)
     # The reason is shortened, and a secret cut in two would not be found any more.
     error, message = unmet(replace(seen, reason=redactor.redact(seen.reason)), failures)
-    return Attempt(number, started_at, seen.phases, seen.status, error, redactor.redact(message), failures)
+    return Attempt(
+        number,
+        started_at,
+        seen.phases,
+        seen.status,
+        error,
+        redactor.redact(message),
+        failures,
+        body=kept_body(seen, keep_body, redactor.redact),
+    )
 
 
 def finished_run(

@@ -117,6 +117,7 @@ class HttpTarget(Frozen):
     """One HTTP request.
 
     `connection`: kept ones are used again by the next request to the same origin, if its method is idempotent.
+    `keep_body`: bytes of an answer that are kept with an attempt that it failed; 0 keeps nothing.
     `http2`: where TLS agrees to it; without TLS, at once.
 
     `redirects`: how many are followed; 0 takes a 3xx as the answer. `read_limit`: bytes of the body that are read
@@ -139,6 +140,7 @@ class HttpTarget(Frozen):
     proxy: ProxyUrl | None = None
     proxy_auth: ProxyAuth | None = None
     read_limit: ByteSize = ByteSize(1024 * 1024)
+    keep_body: ByteSize = Field(default=ByteSize(2048), le=16 * 1024)
 
     @model_validator(mode="after")
     def _together(self) -> Self:

@@ -47,7 +47,10 @@ class FailureModel(BaseModel):
 
 
 class AttemptModel(BaseModel):
-    """One try of a run. `wait_ms`: the wait before the next one; null if none followed."""
+    """One try of a run. `wait_ms`: the wait before the next one; null if none followed.
+
+    `body`: the begin of the answer, where that is why it failed.
+    """
 
     number: int
     started_at: datetime
@@ -57,6 +60,7 @@ class AttemptModel(BaseModel):
     phases: PhasesModel
     failures: list[FailureModel]
     wait_ms: float | None
+    body: str
 
     @classmethod
     def of(cls, attempt: Attempt) -> AttemptModel:
@@ -79,6 +83,7 @@ class AttemptModel(BaseModel):
                 for f in attempt.failures
             ],
             wait_ms=attempt.wait_ms,
+            body=attempt.body,
         )
 
 

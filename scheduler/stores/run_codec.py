@@ -141,6 +141,8 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         body["failures"] = [_failure(failure) for failure in attempt.failures]
     if attempt.wait_ms is not None:
         body["wait"] = round(attempt.wait_ms, 3)
+    if attempt.body:
+        body["body"] = attempt.body
     return body
 
 
@@ -183,6 +185,7 @@ def _read_attempt(number: int, body: Mapping[str, Any]) -> Attempt:
         message=body.get("message", ""),
         failures=tuple(map(_read_failure, body.get("failures", ()))),
         wait_ms=body.get("wait"),
+        body=body.get("body", ""),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -238,3 +239,9 @@ def test_the_stack_is_shown_when_asked_for(redactor: Redactor) -> None:
     asked = record("where", error=None)
     asked.stack_info = "Stack (most recent call last): main"
     assert "most recent call last" in json.loads(JsonFormat(redactor).format(asked))["Exception"]
+
+
+def test_a_run_that_an_answer_failed_shows_the_begin_of_the_answer(redactor: Redactor) -> None:
+    run = runs.run(Outcome.FAILED)
+    run = replace(run, attempts=(replace(run.attempts[-1], body='{"status": "down"}'),))
+    assert as_json(JobFailed(run), redactor)["Answer"] == '{"status": "down"}'

@@ -41,6 +41,7 @@ ATTEMPTS = st.lists(
         message=TEXT,
         failures=st.lists(st.builds(Failure, TEXT, TEXT, TEXT, st.sampled_from(Severity)), max_size=3).map(tuple),
         wait_ms=st.none() | MILLISECONDS,
+        body=TEXT,
     ),
     max_size=3,
 )
@@ -111,7 +112,7 @@ def test_every_claim_comes_back_as_it_was(made: Ticket, owner: str, lease: datet
             "id job trigger outcome due_at started_at finished_at attempts error message endpoint generation "
             "correlation_id tags",
         ),
-        (Attempt, "number started_at phases status error message failures wait_ms"),
+        (Attempt, "number started_at phases status error message failures wait_ms body"),
         (Phases, "dns_ms connect_ms tls_ms first_byte_ms total_ms"),
         (Failure, "expectation expected observed severity"),
         (Ticket, "id job trigger due_at generation correlation_id"),

@@ -1,0 +1,29 @@
+"""What is kept of an answer that failed its attempt, for whoever looks into it. Pure; called by verdicts.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jobs.expectations.answer import Answer
+from jobs.runs import Observation
+
+USUAL = 2048
+"""Bytes, for kinds of targets that do not say."""
+
+_REDACTED_AHEAD = 4096
+"""Characters beyond what is kept that are looked at: half a secret is not recognised."""
+
+_AS_THEY_ARE = "\n\t"
+
+
+def kept_body(seen: Observation, limit: int, redact: Callable[[str], str]) -> str:
+    """The begin of the answer's body as text: at most `limit` bytes of UTF-8, without secrets, printable."""
+    if not (limit and seen.body):
+        return ""
+    text = redact(Answer(seen, redact).text[: limit + _REDACTED_AHEAD])[:limit]
+    text = "".join(each if each.isprintable() or each in _AS_THEY_ARE else _escaped(each) for each in text)
+    return text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
+
+
+def _escaped(character: str) -> str:
+    return "" if character == "\r" else character.encode("unicode_escape", "backslashreplace").decode()
