@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field
+from pydantic import AfterValidator, Discriminator, Field
 
 from jobs.model import HEADER_NAME, Frozen, SecretRef, TextOrSecret
+from jobs.urls import HttpUrl
 
 
 class NoAuth(Frozen):
@@ -46,6 +47,34 @@ class ManagedIdentityAuth(Frozen):
     scope: str = Field(min_length=1)
 
 
-Auth = Annotated[NoAuth | BasicAuth | BearerAuth | ApiKeyAuth | ManagedIdentityAuth, Discriminator("kind")]
+def _token_url(url: str) -> str:
+    if "#" in url:
+        raise ValueError("the URL of a token endpoint has no fragment: leave out the # and what follows")
+    return url
+
+
+_SCOPES = r"^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$"
+"""RFC 6749, section 3.3."""
+
+
+class OAuth2Auth(Frozen):
+    """A token that a token endpoint gives for the client's id and secret (RFC 6749, section 4.4).
+
+    `style`: where the token request has id and secret, `header` (Basic) or `body`. `audience`: for which service the
+    token is, where the endpoint wants to be told so.
+    """
+
+    kind: Literal["oauth2"]
+    token_url: Annotated[HttpUrl, AfterValidator(_token_url)]
+    client_id: TextOrSecret
+    client_secret: SecretRef
+    scope: str | None = Field(
+        default=None, pattern=_SCOPES, max_length=2000, description="scopes with one blank between them"
+    )
+    audience: str | None = Field(default=None, min_length=1, max_length=2000)
+    style: Literal["header", "body"] = "header"
+
+
+Auth = Annotated[NoAuth | BasicAuth | BearerAuth | ApiKeyAuth | ManagedIdentityAuth | OAuth2Auth, Discriminator("kind")]
 
 NO_AUTH = NoAuth()

@@ -114,9 +114,13 @@ class KeptValues:
         if (kept := self._kept.get(name)) is not None:
             kept.fresh_until = kept.ask_again_at = 0.0
 
-    def forget(self, name: str) -> None:
-        """Nobody needs it any more. Whoever waits for it now still gets it."""
+    def forget(self, name: str) -> bool:
+        """Let go of it, unless it is being fetched; whether that was done."""
+        kept = self._kept.get(name)
+        if kept is not None and kept.fetching is not None:
+            return False
         self._kept.pop(name, None)
+        return True
 
     def names(self) -> tuple[str, ...]:
         """Those that were asked for."""

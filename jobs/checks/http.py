@@ -14,22 +14,23 @@ from urllib.parse import urlsplit
 import httpx
 
 from jobs.checks.bodies import Body, read_body
-from jobs.checks.credentials import NOTHING, credentials_of
+from jobs.checks.credentials import NOTHING
 from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import TooManyRedirects, explain
+from jobs.checks.fetching import Sources, credentials_of
 from jobs.checks.guard import LOCAL, Guard, TargetDenied
 from jobs.checks.http1 import joined
 from jobs.checks.network import Network
+from jobs.checks.oauth import OAuthTokens
 from jobs.checks.port import Call
 from jobs.checks.prepared import MARK, Prepared, PreparedRequests
 from jobs.checks.redirects import follow, is_redirect
 from jobs.checks.requests import Outgoing, build, may_be_kept, proxy_of
 from jobs.checks.retry_after import retry_after_s
-from jobs.checks.tls_contexts import CertificateUnusable, TlsContexts
+from jobs.checks.tls_contexts import CertificateUnusable, TlsContexts, unusable_certificate
 from jobs.checks.transport import Transport
 from jobs.checks.tunnels import Proxy
-from jobs.errors import SecretUnavailable
-from jobs.ports import Secrets, Tokens
+from jobs.ports import Clock, Secrets, Tokens
 from jobs.redaction import Redactor
 from jobs.runs import Observation, Phases
 from jobs.targets import HttpTarget
@@ -49,16 +50,17 @@ class HttpCheck:
         user_agent: str = USER_AGENT,
         guard: Guard = LOCAL,
         client: httpx.AsyncClient | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        """`guard`: where targets may be. `client`: another one for tests; it is closed with this check."""
-        self._secrets = secrets
-        self._tokens = tokens
+        """`guard`: where targets may be. `client`, `clock`: other ones for tests; the client is closed with this."""
         self._redactor = redactor
         self._user_agent = user_agent
         self._contexts = TlsContexts()
         self._guard = guard
         self._prepared = PreparedRequests()
         self._client = client or _Client(guard)
+        self._oauth = OAuthTokens(self._client, guard, self._contexts, redactor, user_agent, clock)
+        self._sources = Sources(secrets, tokens, self._oauth, redactor)
 
     async def observe(self, target: HttpTarget, call: Call) -> Observation:
         """Ask the target once; its errors come back in the observation. Raises only what is a mistake of ours."""
@@ -83,7 +85,7 @@ class HttpCheck:
 
     async def _made(self, target: HttpTarget, call: Call, visit: _Visit, keep: bool) -> Outgoing | Prepared:
         """The request of this target; `keep`: for its later runs, unless something of it comes from outside."""
-        credentials = await credentials_of(target, self._secrets, self._tokens, self._redactor, call)
+        credentials = await credentials_of(target, self._sources, call)
         visit.proxy = proxy_of(target, credentials, self._redactor)
         if (shown := target.tls.client_certificate) is not None:
             visit.client_certificate = credentials.text(shown)
@@ -96,6 +98,7 @@ class HttpCheck:
         return build(target, NOTHING, run_id, self._user_agent, self._redactor)
 
     async def aclose(self) -> None:
+        await self._oauth.aclose()
         await self._client.aclose()
 
 
@@ -186,11 +189,7 @@ class _Visit:
         try:
             return await self._contexts.get(target.tls, http2=target.http2, client_certificate=shown)
         except CertificateUnusable:
-            name = target.tls.client_certificate.secret if target.tls.client_certificate else ""
-            raise SecretUnavailable(
-                f"The secret {name} holds no client certificate that can be used: store the certificate and its key "
-                "in it, both in PEM form, and the key not encrypted."
-            ) from None
+            raise unusable_certificate(target.tls) from None
 
     def _asks(self, host: str, port: int) -> None:
         self.peer = Peer(host, port)

@@ -21,7 +21,7 @@ class Call:
     clock: PhaseClock
     used: list[Callable[[], Awaitable[Renewal]]] = field(default_factory=list, repr=False)
     """One for each secret and token that the check sends: looks for another value, should the target refuse this one.
-    The check adds them, see credentials.py."""
+    The check adds them, see fetching.py."""
 
 
 class Check(Protocol):

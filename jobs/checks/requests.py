@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx
 
-from jobs.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth
+from jobs.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
 from jobs.checks.bodies import ACCEPTED
 from jobs.checks.credentials import Credentials, basic
 from jobs.checks.tunnels import Proxy
@@ -120,7 +120,7 @@ def _add_auth(outgoing: Outgoing, target: HttpTarget, credentials: Credentials, 
             outgoing.set("Authorization", value)
         case BearerAuth(token=token):
             outgoing.set("Authorization", f"Bearer {_header_text(token, credentials)}")
-        case ManagedIdentityAuth():
+        case ManagedIdentityAuth() | OAuth2Auth():
             outgoing.set("Authorization", f"Bearer {credentials.token}")
         case ApiKeyAuth(key=key, name=name, place="header"):
             outgoing.set(name, _header_text(key, credentials), private=True)

@@ -13,6 +13,7 @@ import tempfile
 from collections import OrderedDict
 from contextlib import ExitStack
 
+from jobs.errors import SecretUnavailable
 from jobs.targets import Tls
 
 MOST = 1000
@@ -28,6 +29,15 @@ class CertificateUnusable(Exception):
 
 
 _Key = tuple[bool, str | None, int, bool, bytes]
+
+
+def unusable_certificate(tls: Tls) -> SecretUnavailable:
+    """CertificateUnusable in words, by the secret that a target names."""
+    name = tls.client_certificate.secret if tls.client_certificate else ""
+    return SecretUnavailable(
+        f"The secret {name} holds no client certificate that can be used: store the certificate and its key "
+        "in it, both in PEM form, and the key not encrypted."
+    )
 
 
 class TlsContexts:

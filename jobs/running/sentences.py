@@ -21,7 +21,7 @@ _TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {
     "token": (
         ErrorClass.TOKEN_UNAVAILABLE,
         "{peer} was not asked: the access token for it did not come within {limit}; "
-        "look at the app's managed identity.",
+        "look at the app's managed identity, or at the token_url of its auth.",
     ),
     "dns": (ErrorClass.DNS_TIMEOUT, "No answer from the DNS about {host} within {limit}."),
     "connect": (

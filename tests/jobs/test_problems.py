@@ -73,7 +73,7 @@ def test_unknown_keys_inside_a_union_are_told_without_naming_the_union() -> None
 def test_a_wrong_kind_lists_the_kinds_and_the_nearest() -> None:
     assert only(http(auth={"kind": "bearr"})) == (
         "jobs.x.check.auth.kind: 'bearr' is not allowed, did you mean bearer? "
-        "allowed: none, basic, bearer, api_key, managed_identity"
+        "allowed: none, basic, bearer, api_key, managed_identity, oauth2"
     )
 
 

@@ -23,7 +23,7 @@ URL = "https://checkout.internal/health"
             "token",
             ErrorClass.TOKEN_UNAVAILABLE,
             "checkout.internal:443 was not asked: the access token for it did not come within 5 s; "
-            "look at the app's managed identity.",
+            "look at the app's managed identity, or at the token_url of its auth.",
         ),
         ("dns", ErrorClass.DNS_TIMEOUT, "No answer from the DNS about checkout.internal within 5 s."),
         (
