@@ -66,7 +66,19 @@ ECHOES: dict[str, list[dict[str, Any]]] = {
 }
 
 
+OAUTH_TOKEN = "canaryOAuthT0k3n.x1"
+
+
+def oauth(url: str, **more: Any) -> dict[str, Any]:
+    return {"kind": "oauth2", "token_url": url, "client_id": secret("user"), "client_secret": secret("pass"), **more}
+
+
 def jobs(url: str) -> dict[str, Any]:
+    places = {
+        **PLACES,
+        "oauth": {"auth": oauth(f"{url}/token")},
+        "oauth-form": {"auth": oauth(f"{url}/no-token", style="body")},
+    }
     return {
         f"{place}-{echo}": {
             "check": {"url": f"{url}/{echo}", "redirects": 3, **target},
@@ -74,7 +86,7 @@ def jobs(url: str) -> dict[str, Any]:
             "retry": {"attempts": 1},
             "dead_letter": True,
         }
-        for place, target in PLACES.items()
+        for place, target in places.items()
         for echo, expect in ECHOES.items()
     }
 
@@ -104,6 +116,12 @@ def answer(path: str, sent: bytes) -> bytes:
     body = b"sent: " + sent
     status, headers = b"200 OK", b""
     match path:
+        case "token":
+            body = json.dumps({"access_token": OAUTH_TOKEN, "token_type": "bearer"}).encode()
+        case "no-token":
+            text = sent.decode("utf-8", "replace")
+            status = b"400 " + line
+            body = json.dumps({"error": text, "error_description": f"AADSTS7000215: {text}"}).encode()
         case "reason":
             status = b"500 " + line
         case "refused":
@@ -200,7 +218,7 @@ async def test_no_form_of_a_secret_is_anywhere(tmp_path: Path) -> None:
         )
         tokens = {f"token-{n}": identity.token("api://checkout", n) for n in range(1, len(identity.calls) + 1)}
 
-    values = SECRETS | tokens
+    values = SECRETS | tokens | {"oauth": OAUTH_TOKEN}
     assert {run["outcome"] for run in runs} == {"failed"}
     assert sum("***" in run["message"] for run in runs) > len(runs) / 2
     assert datadog.logs

@@ -7,6 +7,7 @@ import gc
 import ssl
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ async def test_the_clock_knows_that_it_was_no_target_that_was_waited_for(
             await asyncio.sleep(60)
             return ""
 
-    ask.check._secrets = ask.check._tokens = Slow()
+    ask.check._sources = replace(ask.check._sources, secrets=Slow(), tokens=Slow())
     clock = await ask.until(0.01, target.url, auth=auth)
     assert clock.current == phase
     assert target.requests == []
