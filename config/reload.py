@@ -14,8 +14,6 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from watchfiles import awatch
-
 from config.errors import ConfigurationError
 from config.job_files import JobSet, is_job_file
 from config.loading import JobPlace
@@ -122,6 +120,9 @@ class FolderSource:
             await asyncio.wait([watching])
 
     async def _watch(self, told: asyncio.Event) -> None:
+        # Here, as the Functions host has no use for it, and each import makes its first start slower.
+        from watchfiles import awatch
+
         folder = self._path if self._path.is_dir() else self._path.parent
         inside = f"{folder}{os.sep}"
         while True:
