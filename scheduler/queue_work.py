@@ -34,8 +34,8 @@ TOO_EARLY = timedelta(minutes=2)
 it was ahead, and nobody is to wait here until then: the platform would give the message up."""
 LOOK_AFTER = 15.0
 """Seconds after which the job files are looked at before a batch. (Each tick looks at them.)"""
-LOOK_AGAIN_AFTER = 1.0
-"""The same if the batch was planned by other ones than this process knows."""
+LOOK_AGAIN_AFTER = 0.0
+"""The same if the batch was planned by other ones than this process knows: each time, as a run may depend on it."""
 GIVEN_UP = "it was delivered as often as the platform allows and never performed to its end"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jobs.runs import instant_text
 from jobs.schedules import Schedule
-from scheduler.catalog import Catalog, Entry
+from scheduler.catalog import Catalog, Entry, View
 from scheduler.planning.catch_up import MOST_CAUGHT_UP
 from scheduler.planning.heap import DueHeap
 from scheduler.planning.plan import Plan, plan
@@ -195,3 +195,33 @@ def test_a_schedule_that_was_changed_fires_for_nothing_before_its_change(
     handed_on = [*planned(made), *((ticket.job, ticket.due_at) for tickets in made.late for ticket in tickets)]
     assert all(due > at(changed) for _, due in handed_on)
     assert all(left_out.first > at(changed) for left_out in made.left_out)
+
+
+@quick
+@given(
+    edits=st.lists(st.tuples(st.integers(1, 20), st.dictionaries(st.sampled_from("abcd"), SCHEDULES)), max_size=6),
+    horizon=st.integers(0, 10),
+)
+def test_after_each_edit_every_schedule_has_its_instants_from_then_on_once(
+    edits: list[tuple[int, dict[str, Any]]], horizon: int
+) -> None:
+    now, ahead = START, timedelta(seconds=horizon)
+    view = View([])
+    heap = DueHeap([], now)
+    since: dict[str, datetime] = {}
+    given_out: dict[str, list[datetime]] = {}
+    for seconds, schedules in [*edits, (30, {})]:
+        changed_view = View([entry(name, schedule) for name, schedule in schedules.items()]) if schedules else view
+        changed = changed_view.new_schedules(view)
+        view = changed_view
+        heap.change(changed, dict.fromkeys(changed, now))
+        since |= dict.fromkeys(changed, now)
+        for name in changed:
+            given_out[name] = []
+        also = heap.between(changed, now)
+        now += timedelta(seconds=seconds)
+        made = plan(view, heap, now, ahead, still_on_time=timedelta(minutes=10), also=also)
+        for ticket in made.on_time:
+            given_out[ticket.job].append(ticket.due_at)
+    for name in view.names():
+        assert given_out[name] == list(instants(view.get(name), since[name], now + ahead))
