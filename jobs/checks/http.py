@@ -126,10 +126,14 @@ class _Visit:
         """With its key, PEM."""
         self.redirects = 0
         """How many were followed."""
-        self.peer = _peer(target.url)
-        """Whom the latest request was for."""
+        self._peer: Peer | None = None
         self.status: int | None = None
         """The latest answer's."""
+
+    @property
+    def peer(self) -> Peer:
+        """Whom the latest request was for."""
+        return self._peer or _peer(self._target.url)
 
     async def go(self, first: Outgoing | Prepared, whole: Callable[[], Outgoing]) -> tuple[httpx.Response, Body]:
         """The answer that is none of the redirects that the target allows, and its body.
@@ -143,7 +147,7 @@ class _Visit:
                 if self._keeps_all:
                     self._keep_cookies(response)
                 if not allowed or not is_redirect(response):
-                    encoding = response.headers.get("content-encoding", "")
+                    encoding = _headers(response).get("content-encoding", "")
                     limit = self._guard.body_limit(self._target.read_limit)
                     return response, await read_body(_parts(response), encoding, limit)
                 if self.redirects == allowed:
@@ -166,8 +170,8 @@ class _Visit:
     async def _send(self, outgoing: Outgoing | Prepared) -> httpx.Response:
         url = outgoing.url
         secure = url.scheme == "https"
-        self.peer = Peer(url.host, url.port or (443 if secure else 80))
-        self._guard.check_scheme(url.scheme, self.peer.host, self.peer.port)
+        peer = self._peer = Peer(url.host, url.port or (443 if secure else 80))
+        self._guard.check_scheme(url.scheme, peer.host, peer.port)
         extensions: dict[str, Any] = {"clock": self._call.clock, "timeout": {}}
         if secure:
             extensions["tls"] = await self._context()
@@ -192,7 +196,7 @@ class _Visit:
             raise unusable_certificate(target.tls) from None
 
     def _asks(self, host: str, port: int) -> None:
-        self.peer = Peer(host, port)
+        self._peer = Peer(host, port)
 
     def _keep_cookies(self, response: httpx.Response) -> None:
         """Some pages send their visitors in a circle until these bring the cookie along."""
@@ -239,9 +243,7 @@ def _peer(url: str) -> Peer:
 
 def _seen(response: httpx.Response, body: Body, visit: _Visit, phases: Phases) -> Observation:
     extensions, status = response.extensions, response.status_code
-    headers = extensions.get("headers")
-    if headers is None:
-        headers = joined(response.headers.raw)
+    headers = _headers(response)
     return Observation(
         phases,
         status,
@@ -253,6 +255,12 @@ def _seen(response: httpx.Response, body: Body, visit: _Visit, phases: Phases) -
         facts=_facts(response, visit.redirects),
         certificates=extensions.get("certificates", ()),
     )
+
+
+def _headers(response: httpx.Response) -> dict[str, str]:
+    """By name in lower case; our transport has them so already."""
+    headers: dict[str, str] | None = response.extensions.get("headers")
+    return joined(response.headers.raw) if headers is None else headers
 
 
 def _facts(response: httpx.Response, redirects: int) -> dict[str, Any]:
