@@ -20,9 +20,8 @@ from config.loading import Configuration
 from config.reload import open_source
 from config.secrets import SecretChain, build_secrets
 from config.settings import Settings
-from config.target_lists import port_range
+from config.targets import guard_of
 from jobs.checks import build_checks
-from jobs.checks.guard import Guard, Rules
 from jobs.events import Listeners, RunListener
 from jobs.ports import Clock
 from jobs.redaction import Redactor
@@ -263,7 +262,7 @@ class _Builder:
         noted: Noted,
         follow_up: FollowUp,
     ) -> Worker:
-        guard = _guard(self._settings)
+        guard = guard_of(self._settings, os.environ)
         checks = build_checks(
             secret_values,
             identity,
@@ -375,7 +374,8 @@ class _Builder:
         source = open_source(self._place, identity)
         if source is not None:
             self._stack.push_async_callback(source.aclose)
-        reloading = Reloading(source, self._catalog, self._clock)
+        guard = guard_of(self._settings, os.environ)
+        reloading = Reloading(source, self._catalog, self._clock, lambda jobs: warn_of_denied_targets(jobs, guard))
         self._health.add(PART, reloading.health)
         return reloading
 
@@ -416,24 +416,6 @@ class _Builder:
             owner=self._owner,
             look=lambda within: reloading.look(unless_within=within),
         )
-
-
-_TOKEN_ENDPOINTS = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT", "IMDS_ENDPOINT")
-"""Variables in which the platform says where it hands out the app's tokens."""
-
-
-def _guard(settings: Settings) -> Guard:
-    targets = settings.targets
-    return Guard(
-        Rules(
-            networks=targets.networks,
-            hosts=targets.hosts,
-            ports=tuple(map(port_range, targets.ports)),
-            schemes=frozenset(targets.schemes),
-            largest_body=targets.largest_body,
-            identity_endpoints=tuple(filter(None, map(os.environ.get, _TOKEN_ENDPOINTS))),
-        )
-    )
 
 
 def _retry_budget(settings: Settings) -> RetryBudget:

@@ -1,4 +1,5 @@
-"""Tells the log at the start of jobs whose target the settings do not let be asked. Called by scheduler.app.
+"""Tells of jobs whose target the settings do not let be asked. Called by scheduler.app at the start and after a reload,
+and by the command `validate`.
 
 Only what a job file shows by itself: a numeric address, a host, a port, a scheme. What a name leads to is seen when it
 is asked; then the run says so.
@@ -7,11 +8,13 @@ is asked; then the run says so.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
 
+from jobs.auth import OAuth2Auth
 from jobs.checks.guard import Guard
 from jobs.definition import JobDefinition
-from jobs.targets import HttpTarget
+from jobs.targets import DnsTarget, HttpTarget, StepsTarget, Target, TcpTarget, TlsTarget
 
 _log = logging.getLogger("scheduler.targets")
 
@@ -20,13 +23,40 @@ _NAMED = 5
 
 
 def warn_of_denied_targets(jobs: Iterable[JobDefinition], guard: Guard) -> None:
-    """One warning for all of them, with the reason of the first."""
+    """One warning in the log for all of them, if there are any."""
+    if sentence := denied_targets(jobs, guard):
+        _log.warning("%s", sentence)
+
+
+def denied_targets(jobs: Iterable[JobDefinition], guard: Guard) -> str:
+    """One line for all of them, with the reason of the first; empty if there are none."""
     denied = {
         job.name: reason
         for job in jobs
-        if job.enabled and isinstance(job.check, HttpTarget) and (reason := guard.denial(job.check.url))
+        if job.enabled and (reason := next(filter(None, _denials(job.check, guard)), ""))
     }
-    if denied:
-        names = ", ".join(list(denied)[:_NAMED]) + (" and others" if len(denied) > _NAMED else "")
-        who = "1 job has a target" if len(denied) == 1 else f"{len(denied)} jobs have targets"
-        _log.warning("%s that may not be asked: %s. %s", who, names, next(iter(denied.values())))
+    if not denied:
+        return ""
+    names = ", ".join(list(denied)[:_NAMED]) + (" and others" if len(denied) > _NAMED else "")
+    who = "1 job has a target" if len(denied) == 1 else f"{len(denied)} jobs have targets"
+    return f"{who} that may not be asked: {names}. {next(iter(denied.values()))}"
+
+
+def _denials(target: Target, guard: Guard) -> Iterator[str]:
+    """What is said of each place that a check names."""
+    match target:
+        case HttpTarget(url=url, auth=auth, proxy=proxy):
+            # The URL of a step may be a part of one, or come from an earlier answer.
+            if "${" not in url and not url.startswith("/"):
+                yield guard.denial(url)
+            if isinstance(auth, OAuth2Auth):
+                yield guard.denial(auth.token_url)
+            if proxy is not None:
+                yield guard.denial_at(urlsplit(proxy).hostname or "", urlsplit(proxy).port or 80)
+        case StepsTarget(steps=steps, cleanup=cleanup):
+            for step in (*steps, *cleanup):
+                yield from _denials(step, guard)
+        case TcpTarget(host=host, port=port) | TlsTarget(host=host, port=port):
+            yield guard.denial_at(host, port)
+        case DnsTarget(server=str() as server, port=port):
+            yield guard.denial_at(server, port)

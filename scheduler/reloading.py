@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from config.errors import ConfigurationError
+from jobs.definition import JobDefinition
 from jobs.ports import Clock
 from jobs.problems import Problem
 from scheduler.catalog import Catalog, Entry, View
@@ -31,11 +32,18 @@ _NAMED = 5
 
 
 class Reloading:
-    def __init__(self, source: Source | None, catalog: Catalog, clock: Clock) -> None:
-        """`source`: None if the settings name no place of jobs."""
+    def __init__(
+        self,
+        source: Source | None,
+        catalog: Catalog,
+        clock: Clock,
+        look_at: Callable[[Iterable[JobDefinition]], None] = lambda jobs: None,
+    ) -> None:
+        """`source`: None if the settings name no place of jobs. `look_at`: told of the jobs that are new or changed."""
         self._source = source
         self._catalog = catalog
         self._clock = clock
+        self._look_at = look_at
         self._looked_at: float | None = None
         self._looking = asyncio.Lock()
         self._problems: tuple[Problem, ...] = ()
@@ -96,6 +104,7 @@ class Reloading:
         told = _told(added, changed, removed)
         _log.info("job files: %s; jobs in force: %d", told, len(view))
         audit(f"set {before.digest} of the jobs was replaced by {view.digest} ({told})", Way.FILES)
+        self._look_at(view.get(name).job for name in (*added, *changed))
         return True
 
     def _refuse(self, problems: tuple[Problem, ...]) -> None:

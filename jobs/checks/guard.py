@@ -91,6 +91,13 @@ class Guard:
         host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
         try:
             self.check_scheme(parts.scheme, host, port)
+        except TargetDenied as denied:
+            return str(denied)
+        return self.denial_at(host, port)
+
+    def denial_at(self, host: str, port: int) -> str:
+        """The same of a host and a port."""
+        try:
             self.check_place(host, port)
             with suppress(ValueError):  # a name
                 self.check(host, host, port)

@@ -6,6 +6,7 @@ import ssl
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from jobs.certificates import Certificate
 from jobs.checks.clock import PhaseClock
 from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import explain
@@ -94,7 +95,12 @@ def _description(shown: Observation) -> str:
     certificate = first_of(shown.certificates)
     if certificate is None:
         return ""
-    names = ", ".join(certificate.names[:3]) or certificate.subject
-    more = f" and {len(certificate.names) - 3} more" if len(certificate.names) > 3 else ""
     days = f"good from {certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
-    return f"It is for {printable(names)}{more}, issued by {printable(certificate.issuer)}, {days}."
+    return f"{_whom(certificate)}, issued by {printable(certificate.issuer)}, {days}."
+
+
+def _whom(certificate: Certificate) -> str:
+    if not certificate.names:
+        return f"It names no host (its subject is {printable(certificate.subject)})"
+    more = f" and {len(certificate.names) - 3} more" if len(certificate.names) > 3 else ""
+    return f"It is for {printable(', '.join(certificate.names[:3]))}{more}"

@@ -106,6 +106,11 @@ def note(text: str) -> None:
     _to_stderr(text, "2")
 
 
+def warning(text: str) -> None:
+    """What is likely to go wrong later, on stderr."""
+    _to_stderr(clean(text), "33")
+
+
 def error(text: str) -> None:
     """What is wrong, on stderr. Several lines are several errors."""
     _to_stderr("\n".join(map(clean, text.splitlines())), "31")

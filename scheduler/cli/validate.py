@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import BAD_INPUT, Cell, Column, error, note, on_terminal, show_table, show_tabs
+from scheduler.cli.output import BAD_INPUT, Cell, Column, error, note, on_terminal, show_table, show_tabs, warning
 from scheduler.cli.texts import iso, no_next, when
 
 if TYPE_CHECKING:
     from config.job_files import JobSet
+    from config.settings import Settings
     from jobs.definition import JobDefinition
     from jobs.problems import Problem
 
@@ -27,7 +28,7 @@ def validate(
     """Check job files, without running anything.
 
     Shows the jobs, or every problem with file, line, key and how to mend it; then the exit code is 2.
-    Without PATH the settings are checked too.
+    Without PATH the settings are checked too. Warns of targets that they do not let be asked.
 
     \b
     Examples:
@@ -38,24 +39,43 @@ def validate(
     from config.errors import ConfigurationError
 
     try:
-        found = _load(path)
+        found, settings = _load(path)
     except ConfigurationError as problem:
         _show_problems(problem.problems, as_json)
         raise typer.Exit(BAD_INPUT) from None
     _show_jobs(found, as_json)
+    if settings is not None:
+        _warn(found, settings)
 
 
-def _load(path: Path | None) -> JobSet:
-    if path is not None:
-        from config.job_files import JobFileReader
-
-        return JobFileReader(Path.cwd()).read(path)
+def _load(path: Path | None) -> tuple[JobSet, Settings | None]:
+    """The jobs, and the settings; None if files are checked where the settings are wrong."""
     import os
 
-    from config.loading import load_configuration
+    from config.errors import ConfigurationError
+    from config.loading import load_configuration, load_settings
     from scheduler.cli.configured import ROOT
 
-    return load_configuration(os.environ, root=ROOT).jobs
+    if path is None:
+        configuration = load_configuration(os.environ, root=ROOT)
+        return configuration.jobs, configuration.settings
+    from config.job_files import JobFileReader
+
+    found = JobFileReader(Path.cwd()).read(path)
+    try:
+        return found, load_settings(os.environ, root=ROOT).settings
+    except ConfigurationError:
+        return found, None
+
+
+def _warn(found: JobSet, settings: Settings) -> None:
+    import os
+
+    from config.targets import guard_of
+    from scheduler.denied_targets import denied_targets
+
+    if told := denied_targets(found, guard_of(settings, os.environ)):
+        warning(told)
 
 
 def _show_problems(problems: Iterable[Problem], as_json: bool) -> None:

@@ -5,7 +5,7 @@
     client_context()                # ssl.SSLContext that trusts that authority alone
 
 Kinds: good; expired (since an hour); not_yet_valid; wrong_name (signed by us, for other.example only); untrusted
-(signed by an authority nobody trusts); self_signed (signed by itself).
+(signed by an authority nobody trusts); self_signed (signed by itself); nameless (the same, with a subject alone).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-TlsKind = Literal["good", "expired", "not_yet_valid", "wrong_name", "untrusted", "self_signed"]
+TlsKind = Literal["good", "expired", "not_yet_valid", "wrong_name", "untrusted", "self_signed", "nameless"]
 
 NAMES = ("127.0.0.1", "::1", "localhost")
 
@@ -60,8 +60,8 @@ def client_context() -> ssl.SSLContext:
 def server_context(kind: TlsKind = "good", *, valid_for: timedelta = timedelta(days=90)) -> ssl.SSLContext:
     """A server's context that shows a certificate of this kind; `valid_for` is what is left of a good one's life."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    if kind == "self_signed":
-        context.load_cert_chain(_self_signed())
+    if kind in ("self_signed", "nameless"):
+        context.load_cert_chain(_self_signed(named=kind == "self_signed"))
     else:
         _issue(kind, valid_for).configure_cert(context)
     return context
@@ -80,11 +80,11 @@ def _issue(kind: TlsKind, valid_for: timedelta) -> trustme.LeafCert:
 
 
 @cache
-def _self_signed() -> str:
+def _self_signed(*, named: bool) -> str:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -92,15 +92,12 @@ def _self_signed() -> str:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=90))
-        .add_extension(
-            x509.SubjectAlternativeName(
-                [x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]
-            ),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
     )
-    path = directory() / "self-signed.pem"
+    if named:
+        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    certificate = builder.sign(key, hashes.SHA256())
+    path = directory() / f"self-signed-{named}.pem"
     path.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         + certificate.public_bytes(serialization.Encoding.PEM)

@@ -1,4 +1,4 @@
-"""At the start the log tells of jobs whose target may not be asked, as far as their URLs show it."""
+"""The log tells at the start of jobs whose target may not be asked, as far as their URLs show it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from jobs.checks.guard import Guard, Rules
 from jobs.definition import JobDefinition
-from scheduler.denied_targets import warn_of_denied_targets
+from scheduler.denied_targets import denied_targets, warn_of_denied_targets
 
 
 def told(caplog: pytest.LogCaptureFixture, guard: Guard, **urls: str) -> list[str]:
@@ -50,3 +50,45 @@ def test_names_named_networks_and_disabled_jobs_are_left_alone(caplog: pytest.Lo
     assert told(caplog, guard, name="http://shop.internal/", named="http://10.0.0.1/") == []
     warn_of_denied_targets([job("off", "http://127.0.0.1/", enabled=False)], guard)
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        {"kind": "tcp", "host": "10.0.0.1", "port": 25},
+        {"kind": "tls", "host": "10.0.0.1"},
+        {"kind": "dns", "name": "shop.internal", "server": "10.0.0.1"},
+        {
+            "kind": "steps",
+            "steps": [
+                {"name": "one", "url": "https://20.50.2.1/", "save": {"next": {"header": "location"}}},
+                {"name": "two", "url": "/two"},
+                {"name": "three", "url": "${next}"},
+                {"name": "four", "url": "https://10.0.0.1/"},
+            ],
+        },
+        {"url": "https://20.50.2.1/", "proxy": "http://10.0.0.1:3128"},
+        {
+            "url": "https://20.50.2.1/",
+            "auth": {
+                "kind": "oauth2",
+                "token_url": "https://10.0.0.1/token",
+                "client_id": "probe",
+                "client_secret": {"secret": "probe"},
+            },
+        },
+    ],
+    ids=["tcp", "tls", "dns", "steps", "proxy", "token endpoint"],
+)
+def test_every_place_that_a_check_names_is_looked_at(check: dict[str, Any]) -> None:
+    one = JobDefinition.model_validate({"name": "one", "check": check})
+    assert denied_targets([one], Guard(Rules())).startswith(
+        "1 job has a target that may not be asked: one. Not asked: 10.0.0.1 is a private address"
+    )
+    assert denied_targets([one], Guard(Rules(networks=(ip_network("10.0.0.0/8"),)))) == ""
+
+
+def test_a_dns_check_of_the_machines_own_server_names_no_place() -> None:
+    check = {"kind": "dns", "name": "shop.internal"}
+    one = JobDefinition.model_validate({"name": "one", "check": check})
+    assert denied_targets([one], Guard(Rules(ports=((443, 443),)))) == ""

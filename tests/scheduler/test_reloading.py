@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
 from config.errors import ConfigurationError
 from config.job_files import JobSet
+from jobs.definition import JobDefinition
 from jobs.problems import Problem
 from scheduler.catalog import Catalog, Entry, View
 from scheduler.health import Status
@@ -54,7 +55,11 @@ class Bench:
         self.a = entry("a")
         self.catalog = Catalog(view_of(job_set("one", self.a), START))
         self.place = Place(*then)
-        self.reloading = Reloading(self.place, self.catalog, self.clock)
+        self.looked_at: list[str] = []
+        self.reloading = Reloading(self.place, self.catalog, self.clock, self._look_at)
+
+    def _look_at(self, jobs: Iterable[JobDefinition]) -> None:
+        self.looked_at += [job.name for job in jobs]
 
 
 def wrong(*problems: Problem) -> ConfigurationError:
@@ -74,6 +79,14 @@ async def test_a_whole_set_is_put_in_force_at_once_and_told(caplog: pytest.LogCa
         "job files: 1 added: b, 1 changed: a; jobs in force: 2",
         "set one of the jobs was replaced by two (1 added: b, 1 changed: a), as was asked by the job files",
     ]
+
+
+async def test_the_targets_of_new_and_changed_jobs_are_looked_at() -> None:
+    bench = Bench(job_set("two", entry("a"), entry("b")), job_set("three", entry("a"), entry("b", "every 5s")))
+    await bench.reloading.look()
+    assert bench.looked_at == ["b"]
+    await bench.reloading.look()
+    assert bench.looked_at == ["b", "b"]
 
 
 async def test_what_stays_the_same_keeps_its_entry() -> None:

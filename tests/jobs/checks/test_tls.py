@@ -70,6 +70,12 @@ async def test_a_certificate_that_is_not_accepted_is_shown_all_the_same(kind: Tl
     assert seen.facts["not_after"]
 
 
+async def test_a_certificate_without_names_is_told_with_its_subject() -> None:
+    async with shaking(server_context("nameless")) as port:
+        seen = await ask(port)
+    assert "It names no host (its subject is localhost), issued by localhost, good from " in seen.message
+
+
 async def test_a_session_that_is_too_old_is_refused() -> None:
     context = server_context("good")
     context.maximum_version = ssl.TLSVersion.TLSv1_2

@@ -134,3 +134,20 @@ def test_without_a_path_the_settings_are_checked_too(job_folder: Path, monkeypat
     assert said.code == 2
     assert "SCHEDULER_PRT: unknown setting, did you mean SCHEDULER_PORT?" in said.stderr
     assert "retires" in said.stderr
+
+
+def test_targets_that_may_not_be_asked_are_a_warning(good: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCHEDULER_TARGETS__NETWORKS", "10.0.0.0/8")
+    said = invoke("validate", good)
+    assert said.code == 0
+    assert said.stderr == (
+        "4 jobs, no problem\n"
+        "3 jobs have targets that may not be asked: checkout-api, on-demand, never. "
+        "Not asked: 127.0.0.1 is a loopback address, of no network that may be asked. "
+        "To allow it, name its network in the setting targets.networks (SCHEDULER_TARGETS__NETWORKS).\n"
+    )
+
+
+def test_files_are_checked_also_where_the_settings_are_wrong(good: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCHEDULER_TARGETS__NETWORKS", "no network")
+    assert invoke("validate", good).code == 0
