@@ -6,6 +6,9 @@ import asyncio
 import time
 from datetime import UTC, datetime
 
+_ROUNDING = 0.001
+"""Seconds. uvloop's timers count milliseconds and may be that early; whoever waits for an instant would sleep again."""
+
 
 class SystemClock:
     """The system's time, and the event loop's sleep."""
@@ -17,4 +20,4 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds + _ROUNDING)

@@ -19,7 +19,7 @@ from scheduler.stores.sqlite_connections import Access, Connections, connect
 from scheduler.stores.sqlite_reader import Checkpoint, Get, List, Question, Reader
 from scheduler.stores.sqlite_writer import Changes, Writer
 
-CHECKPOINT_AFTER = 500
+CHECKPOINT_AFTER = 1500
 """Changes, each about one page in the WAL."""
 
 __all__ = ["Access", "SqliteStore", "open_sqlite", "sqlite_path"]

@@ -69,14 +69,22 @@ class _Ended:
 
 class Performing:
     """`concurrency`: how many runs go on at once. `hold`: seconds for which a ticket waits here for what a gate names;
-    None: as long as it takes. `began` is told when a ticket does not wait for its turn any more."""
+    None: as long as it takes. `alone`: no other process looks at the store to see whether a run goes on. `began` is
+    told when a ticket does not wait for its turn any more."""
 
     def __init__(
-        self, parts: Parts, *, concurrency: int, hold: float | None, began: Callable[[Ticket], None] = lambda _: None
+        self,
+        parts: Parts,
+        *,
+        concurrency: int,
+        hold: float | None,
+        alone: bool,
+        began: Callable[[Ticket], None] = lambda _: None,
     ) -> None:
         self._parts = parts
         self._places = asyncio.Semaphore(concurrency)
         self._hold = None if hold is None else timedelta(seconds=hold)
+        self._alone = alone
         self._began = began
         self._here: set[str] = set()
         """Runs that are being performed: a message may be delivered here while it is here already."""
@@ -249,7 +257,7 @@ class Performing:
                 run, letter = interrupted.run, interrupted.letter
         try:
             end = End(parts.leases.newest(claim), run, settled)
-            if not await parts.recorder.record(end, letter, soon=self._next_is_close(run, entry)):
+            if not await parts.recorder.record(end, letter, soon=self._is_awaited(run, entry)):
                 return None
         finally:
             parts.claiming.let_go(claim)
@@ -257,10 +265,19 @@ class Performing:
         await parts.going.recorded(run.id)
         return None
 
-    def _next_is_close(self, run: Run, entry: Entry | None) -> bool:
+    def _is_awaited(self, run: Run, entry: Entry | None) -> bool:
+        """Whether the result does not linger: somebody waits for it, or could not run it again if this process died."""
+        if entry is None:
+            return False
+        if not self._alone:
+            return self._next_is_close(run, entry)
+        once = entry.job.effect == "once"
+        return once or run.trigger is not Trigger.SCHEDULE or self._parts.telling.follows(run.job)
+
+    def _next_is_close(self, run: Run, entry: Entry) -> bool:
         """Whether the job's next run is due before a result that lingers is written: it would find this one open."""
         linger = self._parts.recorder.linger
-        if not linger or entry is None or entry.job.schedule is None or entry.job.overlap == "allow":
+        if entry.job.schedule is None or entry.job.overlap == "allow":
             return False
         following = entry.job.schedule.next_after(run.due_at)
         return following is not None and following <= self._parts.clock.now() + timedelta(seconds=2 * linger)

@@ -1,15 +1,14 @@
 """Records how runs ended, those that end close together in one go. Used by performing.
 
-What is cheap to write is written at once, together with what ended while the last writing was under way; where each
-request costs (Azure), results linger for a moment, so that many of them share it.
+Results linger for a moment, so that many of them share a transaction (SQLite) or a request (Azure), which costs more
+than most of what is in it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from jobs.ports import Clock
 from jobs.runs import Run
@@ -38,16 +37,15 @@ Waiting = tuple[End, asyncio.Future[None]]
 
 
 class Recorder:
-    """`linger`: seconds for which a result waits for others; 0: only for the writing under way."""
+    """`linger`: seconds for which a result waits for others."""
 
-    def __init__(self, runs: Runs, dead_letters: DeadLetters, clock: Clock, *, linger: float = 0.0) -> None:
+    def __init__(self, runs: Runs, dead_letters: DeadLetters, clock: Clock, *, linger: float) -> None:
         self._runs = runs
         self._dead_letters = dead_letters
         self._clock = clock
         self.linger = linger
         self._waiting: list[Waiting] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._busy = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def record(self, end: End, letter: DeadLetter | None = None, *, soon: bool = False) -> bool:
@@ -86,11 +84,7 @@ class Recorder:
         """Raises what finishing it raises."""
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((end, written))
-        if not self.linger:
-            if not self._busy:
-                self._busy = True
-                self._begin(self._write_all())
-        elif soon or len(self._waiting) >= LARGEST_GROUP:
+        if soon or len(self._waiting) >= LARGEST_GROUP:
             self._no_longer()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self.linger, self._no_longer)
@@ -103,18 +97,9 @@ class Recorder:
             self._timer = None
         group, self._waiting = self._waiting, []
         if group:
-            self._begin(self._write(group))
-
-    def _begin(self, writing: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(writing)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _write_all(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting, []
-            await self._write(group)
-        self._busy = False
+            task = asyncio.get_running_loop().create_task(self._write(group))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _write(self, group: Sequence[Waiting]) -> None:
         answers: Sequence[BaseException | None]

@@ -41,7 +41,11 @@ class Telling:
 
     def finishes_settled(self, job: str) -> bool:
         """Whether a run of this job is to be finished settled."""
-        return not (self._settles or self._follow_up.follows(job))
+        return not (self._settles or self.follows(job))
+
+    def follows(self, job: str) -> bool:
+        """Whether other runs follow from one of this job."""
+        return self._follow_up.follows(job)
 
     async def tell(self, run: Run, letter: DeadLetter | None = None) -> None:
         """The run is recorded, now or by somebody who may have died before this. `letter`: what was kept of it.
@@ -50,7 +54,7 @@ class Telling:
             NotFollowedUp: the run stays unsettled.
         """
         self.tell_telemetry(run, letter)
-        if self._follow_up.follows(run.job):
+        if self.follows(run.job):
             try:
                 await self._follow_up.after(run)
                 await self._runs.settle(run)

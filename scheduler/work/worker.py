@@ -61,18 +61,20 @@ class Ways:
 
     `hold`: seconds for which a ticket waits in the process for what a gate names; None: as long as it takes.
     `linger`: seconds for which a result waits for others, to be written together with them.
+    `alone`: no other process looks at the store to see whether a run goes on.
     `retries`: claims are tried again while the store is away, as nobody delivers the ticket again.
     `settles`: see Telling.
     """
 
     hold: float | None = None
-    linger: float = 0.0
+    linger: float = 0.05
+    alone: bool = True
     retries: bool = True
     settles: bool = True
 
 
 EMBEDDED = Ways()
-FUNCTIONS = Ways(hold=30.0, linger=0.75, retries=False, settles=False)
+FUNCTIONS = Ways(hold=30.0, linger=0.75, alone=False, retries=False, settles=False)
 """Each request of its store costs, and the queue delivers again what is not performed to its end."""
 
 
@@ -114,7 +116,9 @@ class Worker:
             telling=self.telling,
             waiting=Waiting(clock),
         )
-        self._performing = Performing(self._parts, concurrency=concurrency, hold=ways.hold, began=began)
+        self._performing = Performing(
+            self._parts, concurrency=concurrency, hold=ways.hold, alone=ways.alone, began=began
+        )
         self._leaving_out = LeavingOut(catalog, runs, self._parts.claiming, self._parts.recorder, self.telling, clock)
         self._retries = ways.retries
         self._unstored = Unstored()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from jobs.runs import Outcome
+import pytest
+
+from jobs.runs import Outcome, Ticket
+from scheduler.catalog import Entry
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import End
 from scheduler.work.recording import LARGEST_GROUP
@@ -46,10 +49,11 @@ async def perform(count: int, ways: Ways, seconds: float = 1.0, takes: float = 0
 
 
 @virtual_time
-async def test_where_each_request_costs_results_wait_for_others_for_a_moment() -> None:
-    counted = await perform(10, FUNCTIONS, every=0.05)
+@pytest.mark.parametrize("ways", [EMBEDDED, FUNCTIONS], ids=["embedded", "functions"])
+async def test_results_wait_for_others_for_a_moment(ways: Ways) -> None:
+    counted = await perform(10, ways, every=ways.linger / 15)
 
-    assert counted.groups == [(2 + FUNCTIONS.linger, 10)]
+    assert counted.groups == [(round(2 + ways.linger, 2), 10)]
 
 
 @virtual_time
@@ -60,17 +64,28 @@ async def test_enough_results_do_not_wait_any_longer() -> None:
 
 
 @virtual_time
-async def test_a_result_is_written_at_once_where_that_is_cheap() -> None:
-    counted = await perform(3, EMBEDDED, every=0.5)
+@pytest.mark.parametrize(
+    "entry_of",
+    [
+        pytest.param(lambda: [entry("first", effect="once")], id="what must not run twice"),
+        pytest.param(lambda: [entry("first"), entry("then", None, depends_on=["first"])], id="what others follow"),
+    ],
+)
+async def test_a_result_is_written_at_once_if_it_is_needed(entry_of: Callable[[], list[Entry]]) -> None:
+    shop = Shop(Hang("body", 1.0), jobs=entry_of())
+    counted = Counted(shop)
+    await shop.worker.perform_batch([shop.ticket(1, "first")])
 
-    assert counted.groups == [(2.0, 1), (2.5, 1), (3.0, 1)]
+    assert counted.groups[0] == (2.0, 1)
 
 
 @virtual_time
-async def test_results_that_come_while_others_are_written_are_the_next_group() -> None:
-    counted = await perform(7, EMBEDDED, takes=0.35, every=0.1)
+async def test_what_people_ask_for_is_written_at_once() -> None:
+    shop = Shop(Hang("body", 1.0))
+    counted = Counted(shop)
+    await shop.worker.perform(Ticket.requested("checkout", shop.clock.now(), entry().generation))
 
-    assert counted.sizes == [1, 3, 3]
+    assert counted.groups == [(1.0, 1)]
 
 
 @virtual_time
