@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -20,7 +20,7 @@ from pydantic import (
 from jobs.dependencies import Dependencies, Dependency, dependencies_text
 from jobs.expectations import Expectation, refuse_unfit
 from jobs.groups import Group
-from jobs.model import Frozen
+from jobs.model import Frozen, share_what_is_alike
 from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
 from jobs.schedules import Schedule, for_job, parse_schedule
 from jobs.targets import TARGETS, Target, kind_of
@@ -167,6 +167,12 @@ class JobDefinition(Frozen):
         if check is not None and value:
             refuse_unfit(value, check.kind, getattr(check, "url", ""))
         return value
+
+    @model_validator(mode="after")
+    def _without_copies(self) -> Self:
+        share_what_is_alike(self)
+        share_what_is_alike(self.check)
+        return self
 
     @property
     def runs_when(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 
 _YOUNG = 20_000
-"""New objects after which they are looked at. Runs make few cycles: Python's 700 look too often, and find them alive."""
+"""New objects after which they are looked at. Runs make few cycles: Python's 700 look too often."""
 
 
 def put_aside() -> None:

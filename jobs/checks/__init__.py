@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ from jobs.targets import Target
 if TYPE_CHECKING:
     from jobs.checks.network import Network
     from jobs.checks.tls_contexts import TlsContexts
+
+# httpx goes without its command line, which would load rich and pygments: 3 MiB that nothing here needs.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None: there is no such module
 
 
 class Checks(dict[str, Check]):
