@@ -124,14 +124,13 @@ class FolderSource:
         from watchfiles import awatch
 
         folder = self._path if self._path.is_dir() else self._path.parent
-        inside = f"{folder}{os.sep}"
         while True:
             # The folder above tells that this one was put in place of another.
             places = [place for place in (folder, folder.parent) if place.is_dir()]
             with suppress(OSError, RuntimeError):
                 changes = awatch(
                     *places,
-                    watch_filter=lambda _, path: path == str(folder) or path.startswith(inside),
+                    watch_filter=lambda _, path: path == str(folder) or self._is_meant(Path(path), folder),
                     step=QUIET_MS,
                     debounce=10 * QUIET_MS,
                     recursive=False,
@@ -142,6 +141,14 @@ class FolderSource:
                         if any(path == str(folder) for _, path in found):
                             break
             await asyncio.sleep(POLL)
+
+    def _is_meant(self, path: Path, folder: Path) -> bool:
+        """Whether a change there may be one of the jobs. Others, such as those of a log beside them, come all the time."""
+        if path.parent != folder:
+            return False
+        # A mounted ConfigMap is changed by its link ..data.
+        wanted = is_job_file(path.name) if folder == self._path else path.name == self._path.name
+        return wanted or path.name.startswith("..")
 
     async def aclose(self) -> None:
         """Nothing is open."""

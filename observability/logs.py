@@ -26,6 +26,7 @@ _WARNINGS_ONLY = (
     "opentelemetry",
     "urllib3",
     "uvicorn.access",
+    "watchfiles",
 )
 # These repeat themselves with every batch while the other end is away; the exporter tells it once.
 _ERRORS_ONLY = ("azure.monitor.opentelemetry", "opentelemetry.sdk")

@@ -149,6 +149,20 @@ async def test_a_save_is_hinted_at_soon(place: str, folder: Path) -> None:
     await hints.aclose()
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("b.yaml", True), ("..data", True), ("log.txt", False), ("scheduler.db-wal", False), ("deep/b.yaml", False)],
+)
+def test_only_changes_of_job_files_are_looked_at(name: str, meant: bool, folder: Path) -> None:
+    assert source_of(folder)._is_meant(folder / name, folder) is meant
+
+
+def test_of_the_folder_of_a_single_file_only_that_file_counts(folder: Path) -> None:
+    source = FolderSource(configured(folder).place, folder / "a.json")
+    assert source._is_meant(folder / "a.json", folder)
+    assert not source._is_meant(folder / "b.json", folder)
+
+
 def test_without_a_place_there_is_nothing_to_look_at(folder: Path) -> None:
     place = configured(folder).place
     settings = place.loaded.settings.model_copy(update={"jobs": None})
