@@ -143,7 +143,7 @@ class FolderSource:
             await asyncio.sleep(POLL)
 
     def _is_meant(self, path: Path, folder: Path) -> bool:
-        """Whether a change there may be one of the jobs. Others, such as those of a log beside them, come all the time."""
+        """Whether a change there may be one of the jobs: a log beside them changes all the time."""
         if path.parent != folder:
             return False
         # A mounted ConfigMap is changed by its link ..data.
