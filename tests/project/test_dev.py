@@ -8,8 +8,12 @@ import importlib.util
 import os
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -289,12 +293,46 @@ def test_a_missing_part_fails_in_ci(dev: ModuleType, ending: Ending, monkeypatch
     assert ending.of(status=0, tests=1) == 1
 
 
-def test_all_tests_are_the_tests_of_the_whole_program_and_the_others(
-    ending: Ending, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_all_tests_are_those_of_all_lanes(ending: Ending, capsys: pytest.CaptureFixture[str]) -> None:
     ending.whole = True
     assert ending.of(status=0, tests=7) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "total: 14 passed, 0 failed, 0 skipped"
+    assert capsys.readouterr().out.splitlines()[-1] == "total: 28 passed, 0 failed, 0 skipped"
+
+
+def test_each_test_is_in_one_lane(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    lanes: dict[str, list[str]] = {}
+
+    def pytest_process(python: Path, lane: Any, arguments: list[str]) -> Any:
+        lanes[lane.name] = arguments
+        return dev.Tally(0)
+
+    monkeypatch.setattr(dev, "pytest", pytest_process)
+    dev.all_tests(Path("python"), here=True)
+    apart = [argument.removeprefix("--ignore=") for argument in lanes.pop("suite")]
+    assert {arguments[0] for arguments in lanes.values()} == set(apart)
+    assert lanes == {
+        "simulation": ["tests/simulation"],
+        "acceptance": ["tests/acceptance", "-k", "not killed"],
+        "killed": ["tests/acceptance", "-k", "killed"],
+    }
+
+
+def test_of_two_that_make_an_environment_one_waits(
+    dev: ModuleType, installs: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install, under_way = dev.install, threading.Semaphore()
+
+    def slowly(*arguments: Any, **more: Any) -> None:
+        assert under_way.acquire(blocking=False)
+        time.sleep(0.05)
+        install(*arguments, **more)
+        under_way.release()
+
+    monkeypatch.setattr(dev, "install", slowly)
+    with ThreadPoolExecutor() as pool:
+        made = [pool.submit(dev.environment, ".venv", "requirements.txt") for _ in range(2)]
+    assert made[0].result() == made[1].result()
+    assert installs == [("requirements.txt", True)]
 
 
 def test_a_failed_test_among_all_fails_the_command(ending: Ending) -> None:
