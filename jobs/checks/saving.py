@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -10,6 +9,7 @@ import httpx
 from jobs.expectations.answer import Answer, NotJson
 from jobs.expectations.patterns import TooMuchWork, find
 from jobs.expectations.queries import select
+from jobs.redaction import Redact
 from jobs.runs import Observation
 from jobs.targets.steps import FromBody, FromCookie, FromHeader, FromJson, Source
 
@@ -21,7 +21,7 @@ class NothingToSave(Exception):
     """The answer has no such value; the message says what there is instead."""
 
 
-def saved(source: Source, seen: Observation, cookies: httpx.Cookies, redact: Callable[[str], str]) -> Any:
+def saved(source: Source, seen: Observation, cookies: httpx.Cookies, redact: Redact) -> Any:
     """The value, a JSON one. Raises NothingToSave."""
     answer = Answer(seen, redact)
     try:

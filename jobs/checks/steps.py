@@ -64,6 +64,7 @@ class StepsCheck:
             error=failed.error,
             message=failed.message,
             body=failed.body,
+            body_truncated=failed.body_truncated,
             retry_after_s=failed.retry_after_s,
             facts=facts,
         )

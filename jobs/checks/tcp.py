@@ -126,6 +126,6 @@ class _Talk:
             raise Unheard(f"sent a text on which {pattern!r} takes too long: {error}") from None
 
     def _shown(self) -> str:
-        # Redacted before it is cut: half a secret is not recognised any more.
-        text = self._redactor.redact(self._heard[self._since :].decode("utf-8", "replace"))
+        # What was heard may end anywhere, and so within a secret.
+        text = self._redactor.redact(self._heard[self._since :].decode("utf-8", "replace"), cut=True)
         return f"'{printable(text, 120)}'" if text else "nothing"

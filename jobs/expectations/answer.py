@@ -5,20 +5,20 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NoReturn
 
 from jobs.expectations.values import json_text
 from jobs.problems import printable
+from jobs.redaction import Redact
 from jobs.runs import Observation
 
 SHOWN = 120
 """Characters of a value that a failure repeats."""
 
 _REDACTED_AHEAD = 4096
-"""A secret that is cut in two is not recognised any more, so more than is shown is looked at."""
+"""Characters of a value that are looked at for secrets: more than are shown, as each gets shorter by it."""
 
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
 _CHARSETS = re.compile(
@@ -34,7 +34,7 @@ class NotJson(Exception):
 class Answer:
     """One answer that is being judged."""
 
-    def __init__(self, seen: Observation, redact: Callable[[str], str]) -> None:
+    def __init__(self, seen: Observation, redact: Redact) -> None:
         self.seen = seen
         self._redact = redact
 
@@ -91,8 +91,14 @@ class Answer:
             return f"not in the first {size_text(len(self.seen.body))}, where reading stopped (read_limit)"
         return self.shown(self.text)
 
+    def redacted(self, text: str, most: int) -> str:
+        """At most so many characters of a text of the answer, without secrets, also where it ends within one."""
+        # A body ends where reading stopped, and what a TCP check has heard may end anywhere.
+        cut = len(text) > most or self.seen.body_truncated or "connected" in self.seen.facts
+        return self._redact(text[:most], cut=cut)
+
     def _short(self, text: str) -> str:
-        return printable(self._redact(text[:_REDACTED_AHEAD])[: SHOWN + 1], SHOWN)
+        return printable(self.redacted(text, _REDACTED_AHEAD)[: SHOWN + 1], SHOWN)
 
 
 def size_text(size: int) -> str:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from jobs.expectations.answer import Answer
 from jobs.expectations.dns import not_resolved
 from jobs.expectations.entry import Entry
 from jobs.expectations.status import not_a_success
+from jobs.redaction import Redact
 from jobs.runs import Failure, Observation, Severity
 
 
-def _unchanged(text: str) -> str:
+def _unchanged(text: str, *, cut: bool = False) -> str:
     return text
 
 
 def judge(
-    observation: Observation, expectations: tuple[Entry, ...], redact: Callable[[str], str] = _unchanged
+    observation: Observation, expectations: tuple[Entry, ...], redact: Redact = _unchanged
 ) -> tuple[Failure, ...]:
     """Every expectation that does not hold, in the order of the definition; empty when all do.
 
@@ -31,9 +32,7 @@ def judge(
     return tuple(_failures(observation, expectations, redact))
 
 
-def _failures(
-    observation: Observation, expectations: tuple[Entry, ...], redact: Callable[[str], str]
-) -> Iterator[Failure]:
+def _failures(observation: Observation, expectations: tuple[Entry, ...], redact: Redact) -> Iterator[Failure]:
     about = {entry.about for entry in expectations}
     if "status" not in about and (failure := not_a_success(observation.status)) is not None:
         yield failure

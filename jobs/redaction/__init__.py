@@ -10,10 +10,11 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Protocol
 
 from jobs.redaction.forms import SHORTEST, Forms, forms_of
 
-__all__ = ["MOST_VALUES", "REDACTED", "SHORTEST", "Redactor"]
+__all__ = ["MOST_VALUES", "REDACTED", "SHORTEST", "Redact", "Redactor"]
 
 REDACTED = "***"
 
@@ -28,6 +29,12 @@ _FORMS_A_CHARACTER = 0.6
 
 _NEIGHBOUR = "[A-Za-z0-9+/_-]?"
 """Beside the inside of a Base64 text stand characters that hold some bits of the secret."""
+
+
+class Redact(Protocol):
+    """`Redactor.redact`, for those who need no more of it."""
+
+    def __call__(self, text: str, *, cut: bool = False) -> str: ...
 
 
 class Redactor:
@@ -52,9 +59,15 @@ class Redactor:
                 self._forms_of.popitem(last=False)
             self._known = _known(self._forms_of.values())
 
-    def redact(self, text: str) -> str:
-        """The text with every registered value replaced."""
+    def redact(self, text: str, *, cut: bool = False) -> str:
+        """The text with every registered value replaced.
+
+        `cut`: it is the begin of a longer one, so that it may end within a value: what looks like the begin of one is
+        replaced there, too, from SHORTEST characters on.
+        """
         known = self._known
+        if cut and (whole := known.without_begun(text)) != text:
+            return self.redact(whole) + REDACTED
         for form in known.candidates(text):
             if form not in text:
                 continue
@@ -86,6 +99,27 @@ class _Known:
         if not found:
             return ()
         return sorted((form for gram in found for form in self._by_gram[gram]), key=len, reverse=True)
+
+    def without_begun(self, text: str) -> str:
+        """The text without the begin of a form, or several one within the other, at its end."""
+        # The cut may have gone through a character of several bytes.
+        left = text.rstrip("\ufffd")
+        while (at := self._begun_at(left)) is not None:
+            left = left[:at]
+        return left if len(left) < len(text.rstrip("\ufffd")) else text
+
+    def _begun_at(self, text: str) -> int | None:
+        longest = len(self._forms[0]) if self._forms else 0
+        for at in range(max(len(text) - longest, 0), len(text) - _GRAM + 1):
+            forms = self._by_gram.get(text[at : at + _GRAM])
+            if forms is None:
+                continue
+            rest = text[at:]
+            for form in forms:
+                if form.startswith(rest):
+                    beside = form in self.inside_base64 and re.fullmatch(_NEIGHBOUR, text[max(at - 1, 0) : at])
+                    return max(at - 1, 0) if beside else at
+        return None
 
 
 def _known(values: Iterable[Forms]) -> _Known:

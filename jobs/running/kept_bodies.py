@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from jobs.expectations.answer import Answer
+from jobs.redaction import Redact
 from jobs.runs import Observation
 
 USUAL = 2048
 """Bytes, for kinds of targets that do not say."""
 
 _REDACTED_AHEAD = 4096
-"""Characters beyond what is kept that are looked at: half a secret is not recognised."""
+"""Characters beyond what is kept that are looked at for secrets: the text gets shorter by each."""
 
 _AS_THEY_ARE = "\n\t"
 
 
-def kept_body(seen: Observation, limit: int, redact: Callable[[str], str]) -> str:
+def kept_body(seen: Observation, limit: int, redact: Redact) -> str:
     """The begin of the answer's body as text: at most `limit` bytes of UTF-8, without secrets, printable."""
     if not (limit and seen.body):
         return ""
-    text = redact(Answer(seen, redact).text[: limit + _REDACTED_AHEAD])[:limit]
+    answer = Answer(seen, redact)
+    text = answer.redacted(answer.text, limit + _REDACTED_AHEAD)[:limit]
     text = "".join(each if each.isprintable() or each in _AS_THEY_ARE else _escaped(each) for each in text)
     return text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
 

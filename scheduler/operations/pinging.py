@@ -118,8 +118,8 @@ class Pinging:
             await self._judge(job, cause)
 
     def _clean(self, body: str) -> str:
-        """Redacted before it is cut: half a secret is not recognised any more."""
-        return self._redactor.redact(body)[:LONGEST_BODY]
+        """Of a longer one only the begin was read."""
+        return self._redactor.redact(body, cut=len(body) > LONGEST_BODY)[:LONGEST_BODY]
 
     async def _judge(self, job: JobDefinition, cause: str) -> None:
         """Run the job now. If that cannot be, its schedule does so soon: the ping is stored."""

@@ -157,6 +157,46 @@ def test_no_secret_survives(secret: str, before: str, after: str) -> None:
     assert secret not in redactor(secret).redact(before + secret + after)
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("token=correct-ho", "token=***"),
+        ("token=correct-horse", "token=***"),
+        ("token=corr", "token=***"),
+        ("token=cor", "token=cor"),
+        ("token=correct-horse&again=correct-h", "token=***&again=***"),
+        ("token=" + base64.b64encode(b"id:correct-horse").decode()[:14], "token=aWQ***"),
+        ("token=" + b"correct-horse".hex()[:9], "token=***"),
+        ("token=" + "correct-horse"[:3:-1], "token=***"),
+        ("token=none", "token=none"),
+        ("", ""),
+    ],
+)
+def test_the_begin_of_a_secret_is_found_at_the_end_of_a_text_that_was_cut(text: str, shown: str) -> None:
+    assert redactor("correct-horse").redact(text, cut=True) == shown
+
+
+def test_the_begin_of_a_secret_stays_where_nothing_was_cut() -> None:
+    assert redactor("done-and-dusted").redact("done") == "done"
+
+
+def test_a_cut_through_a_character_is_one_through_the_secret() -> None:
+    text = "token=pässwörd".encode()[:-3].decode("utf-8", "replace")
+    assert redactor("pässwörd").redact(text, cut=True) == "token=***"
+
+
+def test_a_cut_within_a_secret_that_holds_another_one_shows_neither() -> None:
+    assert redactor("first-second-third", "second").redact("<first-second-th", cut=True) == "<***"
+    assert redactor("pass-abcd", "abcdefgh").redact("<pass-abcd", cut=True) == "<***"
+
+
+@given(st.text(_TEXT, min_size=5), st.text(_TEXT), st.data())
+def test_no_begin_of_a_secret_survives_a_cut(secret: str, before: str, data: st.DataObject) -> None:
+    size = data.draw(st.integers(4, len(secret)))
+    shown = redactor(secret).redact(before + secret[:size], cut=True)
+    assert secret[:size] not in shown
+
+
 def test_values_may_be_registered_while_other_threads_redact() -> None:
     made = redactor("secret-0")
     wrong: list[str] = []

@@ -138,3 +138,12 @@ async def test_silence_lasts_until_the_deadline() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await ask(port, {"receive": "220"})
+
+
+async def test_a_secret_that_was_half_heard_is_not_shown() -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"you said " + (await reader.readexactly(11))[:7])
+
+    async with serving(echo) as port:
+        seen = await ask(port, {"send": {"secret": "word"}}, {"receive": "welcome"})
+    assert seen.message.endswith("it sent 'you said ***'.")

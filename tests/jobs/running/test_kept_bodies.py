@@ -69,3 +69,17 @@ def test_the_body_stays_with_an_attempt_that_the_answer_failed() -> None:
 )
 def test_no_body_is_kept_where_the_answer_did_not_fail_the_attempt(made: Attempt) -> None:
     assert made.body == ""
+
+
+def test_a_body_whose_reading_stopped_within_a_secret_shows_none_of_it() -> None:
+    redactor = Redactor()
+    redactor.add("correct-horse-battery")
+    cut = seen(b'{"token": "correct-horse', body_truncated=True)
+    assert kept_body(cut, 2048, redactor.redact) == '{"token": "***'
+
+
+def test_a_body_that_is_mostly_secrets_shows_none_at_its_end() -> None:
+    secret = "s" + "0123456789" * 100
+    redactor = Redactor()
+    redactor.add(secret)
+    assert set(kept((secret + " ").encode() * 20, limit=100, redactor=redactor)) <= set("* ")
