@@ -1,0 +1,46 @@
+"""Nothing of a secret is shown where the reading of an answer that repeats it stopped within it, wherever that is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from jobs.definition import JobDefinition
+from jobs.expectations import judge
+from jobs.redaction import SHORTEST
+from jobs.running.verdicts import attempt_of
+from tests.jobs.checks.asking import asking
+from tests.parts.http_server import Answer
+from tests.parts.http_target import HttpTarget
+
+SECRET = "correct-horse/battery+staple"
+BEFORE = "Bearer "
+EXPECT = ({"status": 200}, {"body": {"equals": "never"}}, {"body_matches": "never"}, {"json": "$.a", "equals": 1})
+
+
+def check(url: str, size: int) -> dict[str, Any]:
+    return {"url": url, "read_limit": size, "auth": {"kind": "bearer", "token": {"secret": "token"}}}
+
+
+@pytest.fixture
+async def target() -> AsyncIterator[HttpTarget]:
+    async with HttpTarget() as server:
+        yield server
+
+
+@pytest.mark.parametrize("expect", EXPECT, ids=json.dumps)
+async def test_no_half_of_a_secret_is_shown_wherever_reading_stops(expect: dict[str, Any], target: HttpTarget) -> None:
+    target.on_call("/", lambda request: Answer(500, body=request.headers["authorization"].encode()))
+    async with asking({"token": SECRET}) as ask:
+        for size in range(len(BEFORE) + SHORTEST, len(BEFORE + SECRET) + 1):
+            job = JobDefinition.model_validate({"name": "j", "check": check(target.url, size), "expect": [expect]})
+            seen = await ask(**check(target.url, size))
+            failures = judge(seen, job.expect, ask.redactor.redact)
+            attempt = attempt_of(1, datetime(2026, 1, 1, tzinfo=UTC), seen, failures, ask.redactor, 2048)
+            assert seen.body.startswith(BEFORE.encode() + SECRET[:SHORTEST].encode())
+            assert attempt.body == f"{BEFORE}***"
+            assert SECRET[:SHORTEST] not in repr(attempt)
