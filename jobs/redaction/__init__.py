@@ -27,6 +27,9 @@ _GRAM = SHORTEST
 _FORMS_A_CHARACTER = 0.6
 """Looking for one form costs as much as cutting this many characters of a text: which way is the cheaper one."""
 
+_MOST_NESTED = 8
+"""Values within values that are looked for at the end of a text that was cut."""
+
 _NEIGHBOUR = "[A-Za-z0-9+/_-]?"
 """Beside the inside of a Base64 text stand characters that hold some bits of the secret."""
 
@@ -103,10 +106,13 @@ class _Known:
     def without_begun(self, text: str) -> str:
         """The text without the begin of a form, or several one within the other, at its end."""
         # The cut may have gone through a character of several bytes.
-        left = text.rstrip("\ufffd")
-        while (at := self._begun_at(left)) is not None:
+        whole = left = text.rstrip("\ufffd")
+        for _ in range(_MOST_NESTED):
+            at = self._begun_at(left)
+            if at is None:
+                break
             left = left[:at]
-        return left if len(left) < len(text.rstrip("\ufffd")) else text
+        return text if left is whole else left
 
     def _begun_at(self, text: str) -> int | None:
         longest = len(self._forms[0]) if self._forms else 0
@@ -114,9 +120,10 @@ class _Known:
             forms = self._by_gram.get(text[at : at + _GRAM])
             if forms is None:
                 continue
-            rest = text[at:]
+            size = len(text) - at
             for form in forms:
-                if form.startswith(rest):
+                # Who sends the same begin a thousand times must not have each of them compared.
+                if len(form) >= size and form[size - 1] == text[-1] and form.startswith(text[at:]):
                     beside = form in self.inside_base64 and re.fullmatch(_NEIGHBOUR, text[max(at - 1, 0) : at])
                     return max(at - 1, 0) if beside else at
         return None
