@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Discriminator, Field
 
 from jobs.model import HEADER_NAME, Frozen, SecretRef, TextOrSecret
-from jobs.urls import HttpUrl
+from jobs.urls import http_url
 
 
 class NoAuth(Frozen):
@@ -48,9 +48,12 @@ class ManagedIdentityAuth(Frozen):
 
 
 def _token_url(url: str) -> str:
+    # Without a scheme a target is asked by http: a secret must not go there unless somebody says so.
+    if not url.startswith(("https://", "http://")):
+        raise ValueError(f"{url!r} is not an http URL: write it like https://login.example/oauth2/token")
     if "#" in url:
         raise ValueError("the URL of a token endpoint has no fragment: leave out the # and what follows")
-    return url
+    return http_url(url)
 
 
 _SCOPES = r"^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$"
@@ -65,7 +68,7 @@ class OAuth2Auth(Frozen):
     """
 
     kind: Literal["oauth2"]
-    token_url: Annotated[HttpUrl, AfterValidator(_token_url)]
+    token_url: Annotated[str, Field(max_length=2048), AfterValidator(_token_url)]
     client_id: TextOrSecret
     client_secret: SecretRef
     scope: str | None = Field(

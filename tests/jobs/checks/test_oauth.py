@@ -437,6 +437,7 @@ async def test_the_endpoints_scheme_is_looked_at(target: HttpTarget) -> None:
     "wrong",
     [
         {"token_url": "ftp://login.example/token"},
+        {"token_url": "login.example/token"},
         {"token_url": "https://login.example/token#here"},
         {"token_url": "https://user:pass@login.example/token"},
         {"client_secret": "written-in-the-file"},
