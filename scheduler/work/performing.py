@@ -16,7 +16,7 @@ from jobs.definition import JobDefinition
 from jobs.ports import Clock
 from jobs.running.runner import Runner
 from jobs.running.verdicts import cancelled_run, interrupted_run, skipped_run
-from jobs.runs import Run, Ticket, Trigger
+from jobs.runs import Outcome, Run, Ticket, Trigger
 from scheduler.catalog import Catalog, Entry
 from scheduler.gates import Gates, Skip, Wait
 from scheduler.stores.dead_letters import DeadLetter
@@ -271,8 +271,8 @@ class Performing:
             return False
         if not self._alone:
             return self._next_is_close(run, entry)
-        once = entry.job.effect == "once"
-        return once or run.trigger is not Trigger.SCHEDULE or self._parts.telling.follows(run.job)
+        asked_for = run.trigger is not Trigger.SCHEDULE or run.outcome is Outcome.CANCELLED
+        return asked_for or entry.job.effect == "once" or self._parts.telling.follows(run.job)
 
     def _next_is_close(self, run: Run, entry: Entry) -> bool:
         """Whether the job's next run is due before a result that lingers is written: it would find this one open."""

@@ -35,13 +35,13 @@ def in_process(shop: Shop) -> Backfilling:
 @virtual_time
 async def test_what_fell_due_and_has_no_run_is_run_oldest_first_with_its_natural_id() -> None:
     shop = Shop()
-    ran = shop.ticket(-20)
+    ran, *missing = (shop.ticket(-seconds) for seconds in (20, 30, 10, 0))
     await shop.worker.perform(ran)
 
     done = await in_process(shop).backfill("checkout", ago(30), START, limit=10, way=Way.API)
     await shop.worker.settle()
 
-    assert [ticket.id for ticket in done.tickets] == [shop.ticket(-seconds).id for seconds in (30, 10, 0)]
+    assert [ticket.id for ticket in done.tickets] == [ticket.id for ticket in missing]
     assert done.ran == 1
     runs = [event.run for event in shop.heard.finished[1:]]
     assert [run.id for run in runs] == [ticket.id for ticket in done.tickets]

@@ -121,7 +121,7 @@ async def test_it_can_be_waited_for_the_end_in_another_process() -> None:
 async def test_the_store_is_not_asked_while_runs_are_short_and_once_for_all_that_are_long() -> None:
     shop = Shop(Hang("body", 2.9), jobs=[entry(overlap="allow"), SLOW])
     shop.worker.submit(shop.ticket())
-    await asyncio.sleep(2.95)
+    await asyncio.sleep(2.98)
     before = shop.store.reads
     assert shop.heard.finished
 
