@@ -243,7 +243,7 @@ class _Builder:
     async def _store(self, identity: Identity) -> Store:
         store = await _open_store(self._settings, identity, self._role)
         self._stack.push_async_callback(store.aclose)
-        self._health.add("store", store_health(store))
+        self._health.add("store", store_health(store, _place_of_store(self._settings)))
         return store
 
     def _secrets(self, identity: Identity) -> SecretChain:
@@ -278,7 +278,7 @@ class _Builder:
             warn_of_denied_targets((entry.job for entry in self._catalog), guard)
         circuits = Circuits(StoredCircuits(store))
         going = Going(Cancellations(store), self._clock)
-        self._health.add("circuits", circuits_health(circuits))
+        self._health.add("circuits", circuits_health(circuits, self._clock))
         return Worker(
             self._catalog,
             runs,
@@ -420,6 +420,13 @@ class _Builder:
 
 def _retry_budget(settings: Settings) -> RetryBudget:
     return RetryBudget(settings.retry_budget.per_minute, settings.retry_budget.share)
+
+
+def _place_of_store(settings: Settings) -> str:
+    """What to look at when it does not answer."""
+    if settings.on_azure_storage:
+        return "the storage account of the tables: its network, its firewall, and how busy it is"
+    return f"the disk of {settings.store}, and at who else uses the file"
 
 
 async def _open_store(settings: Settings, identity: Identity, role: Role) -> Store:

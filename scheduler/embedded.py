@@ -305,6 +305,12 @@ def _ticker_health(program: Program, ticker: Ticker) -> Probe:
         gap = (program.clock.now() - ticker.last_tick).total_seconds()
         if gap > TICK_GAP:
             return (PartHealth("ticker", Status.DOWN, f"no tick for {gap:.0f} s, so no job is started: restart it"),)
+        if (until := ticker.repeated_until(program.clock.now())) is not None:
+            message = (
+                f"the machine's clock was put back: until {until:%Y-%m-%d %H:%M:%S}Z what ran before that is not run "
+                "again; look at its time synchronisation"
+            )
+            return (PartHealth("ticker", Status.DEGRADED, message),)
         return (PartHealth("ticker", Status.OK),)
 
     return probe

@@ -64,7 +64,13 @@ async def _ask(name: str, probe: Probe) -> Sequence[PartHealth]:
         async with asyncio.timeout(PATIENCE):
             return await probe()
     except TimeoutError:
-        return (PartHealth(name, Status.DOWN, f"no answer within {PATIENCE:g} s"),)
+        return (
+            PartHealth(
+                name,
+                Status.DOWN,
+                f"no answer within {PATIENCE:g} s: look at the log, and at the disk or network that it needs",
+            ),
+        )
     except Exception as error:
         # A probe that breaks is the part's answer, whatever it raised.
         return (PartHealth(name, Status.DOWN, f"{type(error).__name__}: {error}"),)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from jobs.ports import Clock
 from jobs.running.circuits import Circuits
 from scheduler.health import PartHealth, Probe, Status
 from scheduler.operations import Pinging
@@ -21,18 +22,25 @@ if TYPE_CHECKING:
     from observability.telemetry import Telemetry
 
 
-NEWS_PATIENCE = 1.0
+NEWS_PATIENCE = 0.7
 """Seconds for the store to tell of secrets: a store that hangs is no trouble of theirs."""
+STORE_PATIENCE = 1.8
+"""Seconds for the store, less than a part of health is given: so its own sentence is told."""
+LOOK_PATIENCE = 0.8
+"""Seconds to see whether what was away is back. What takes longer goes on to count as away."""
 
 
-def store_health(store: Store) -> Probe:
-    """Down when rows cannot be written: no run can be claimed then."""
+def store_health(store: Store, where: str) -> Probe:
+    """Down when rows cannot be written: no run can be claimed then. `where` it is, and what to look at."""
 
     async def probe() -> Sequence[PartHealth]:
         try:
-            await store.ping()
+            async with asyncio.timeout(STORE_PATIENCE):
+                await store.ping()
         except StoreError as error:
             return (PartHealth("store", Status.DOWN, str(error)),)
+        except TimeoutError:
+            return (PartHealth("store", Status.DOWN, f"no answer within {STORE_PATIENCE:g} s: look at {where}"),)
         return (PartHealth("store", Status.OK),)
 
     return probe
@@ -46,7 +54,8 @@ def telemetry_health(telemetry: Telemetry) -> Probe:
             PartHealth(
                 str(report["exporter"]),
                 Status.DEGRADED if report["state"] == "degraded" else Status.OK,
-                f"{report['last_error']} ({report['dropped']} events dropped; runs go on)"
+                f"{report['last_error']} ({report['dropped']} events dropped; runs go on): "
+                "look at its key, its address and the outgoing network"
                 if report["state"] == "degraded"
                 else str(report["state"]),
             )
@@ -67,12 +76,17 @@ def configuration_health(settings: Settings) -> Probe:
     return probe
 
 
-def circuits_health(circuits: Circuits) -> Probe:
+def circuits_health(circuits: Circuits, clock: Clock) -> Probe:
     """Degraded while their store is away: runs are let through."""
 
     async def probe() -> Sequence[PartHealth]:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_PATIENCE):
+                await circuits.look("health", clock.now())
         if circuits.degraded:
-            message = "their store is away: runs go on without asking the circuit"
+            message = (
+                "their store is away: runs go on without asking the circuit; look at the part store and at the log"
+            )
             return (PartHealth("circuits", Status.DEGRADED, message),)
         return (PartHealth("circuits", Status.OK),)
 
@@ -83,6 +97,9 @@ def heartbeats_health(pinging: Pinging) -> Probe:
     """Degraded while a token cannot be used: its pings are not taken, and its job goes down."""
 
     async def probe() -> Sequence[PartHealth]:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_PATIENCE):
+                await pinging.look()
         if troubles := pinging.troubles():
             return (PartHealth("heartbeats", Status.DEGRADED, "; ".join(troubles.values())),)
         return (PartHealth("heartbeats", Status.OK),)
@@ -103,6 +120,7 @@ def secrets_health(secret_values: SecretChain, identity: Identity, watch: Secret
         with suppress(TimeoutError):
             async with asyncio.timeout(NEWS_PATIENCE):
                 await watch.look()
+        await _ask_again(secret_values, identity, watch)
         # Of a job that is gone the last failure would stay for ever.
         used = [trouble for trouble in secret_values.health() if watch.is_used(trouble.name)]
         troubles = [*map(_trouble_text, (*used, *identity.health())), *watch.expiring()]
@@ -111,6 +129,19 @@ def secrets_health(secret_values: SecretChain, identity: Identity, watch: Secret
         return (PartHealth("secrets", Status.OK),)
 
     return probe
+
+
+async def _ask_again(secret_values: SecretChain, identity: Identity, watch: SecretWatch) -> None:
+    """What could not be had may be there by now: of a job that runs once a day health would tell a day later.
+
+    Each of them is asked for at most every 15 s, however often health is; what is slow is told the next time.
+    """
+    secrets = [secret_values.get(trouble.name) for trouble in secret_values.health() if watch.is_used(trouble.name)]
+    tokens = [identity.get(trouble.name) for trouble in identity.health()]
+    if secrets or tokens:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_PATIENCE):
+                await asyncio.gather(*secrets, *tokens, return_exceptions=True)
 
 
 def _trouble_text(trouble: Trouble) -> str:

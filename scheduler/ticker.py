@@ -72,7 +72,9 @@ class Ticker:
         self._worker = worker
         self._clock = clock
         self._paused = paused
-        self._last = clock.now()
+        self._last = self._steady_since = clock.now()
+        self._repeated: tuple[datetime, datetime] | None = None
+        """What was ticked before the clock was put back: from, to."""
         if after is None:
             # A process before this one may have died before it noted how far it was.
             after = min((later or {}).values(), default=self._last)
@@ -88,6 +90,13 @@ class Ticker:
         process."""
         return self._last
 
+    def repeated_until(self, now: datetime) -> datetime | None:
+        """The end of a time that passes for the second time now, as the clock was put back: what ran in it at its
+        first passing is not run again. None if time goes on as it should."""
+        if self._repeated is None or not self._repeated[0] <= now < self._repeated[1]:
+            return None
+        return self._repeated[1]
+
     async def run(self) -> None:
         """Tick until cancelled."""
         while True:
@@ -102,6 +111,9 @@ class Ticker:
         now = self._clock.now()
         if now < self._last - BACKWARDS:
             _log.warning("the wall clock went back by %s", self._last - now)
+            self._repeated, self._steady_since = (self._steady_since, self._last), now
+        elif now > self._last + STILL_ON_TIME:
+            self._steady_since = now  # nothing ran in between
         self._last = now
         paused = self._paused(now) if self._paused is not None else None
         also = self._begun(now)

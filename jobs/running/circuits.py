@@ -89,6 +89,11 @@ class Circuits:
             return
         await self._reach(self._record(key, policy, now, permit, failed, slow), None, now)
 
+    async def look(self, key: str, now: datetime) -> None:
+        """While the store is away: see whether it still is. A run with a circuit may be a long time off."""
+        if self.degraded:
+            await self._reach(self._states.load(key), None, now)
+
     def _count_success(self, key: str, policy: CircuitPolicy, now: datetime, period: int) -> None:
         if policy.counts_rates:
             since, window = self._unwritten.get(key, (period, EMPTY))

@@ -38,11 +38,14 @@ class FunctionsHost:
         work, retention = _tick_work(program), program.settings.retention
         await _reloading(program).look()
         await program.secret_watch.look()
-        await work.plan_ahead()
-        await work.send_stranded()
-        await work.tell_untold()
-        await work.prune(retention.age, retention.runs_per_job)
-        await program.watchdog.look()
+        try:
+            await work.plan_ahead()
+            await work.send_stranded()
+            await work.tell_untold()
+            await work.prune(retention.age, retention.runs_per_job)
+        finally:
+            # Also when the queue is away: nothing else would tell it before two ticks were missed.
+            await program.watchdog.look()
 
     async def work(self, body: bytes, delivery: int = 1) -> None:
         """Perform a batch. `delivery`: how often its message came, this time included.

@@ -68,6 +68,11 @@ class PingTokens:
             raise TokensUnavailable
         return found
 
+    async def look(self) -> None:
+        """Where something is wrong: see whether it still is. A ping may be a long time off."""
+        if self._troubles:
+            await self._read(PAUSE)
+
     def _age(self) -> float:
         return self._clock.monotonic() - self._read_at
 

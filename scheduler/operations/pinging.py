@@ -75,6 +75,10 @@ class Pinging:
         """Tokens that cannot be used now, by the secret's name, and why."""
         return self._tokens.troubles
 
+    async def look(self) -> None:
+        """See whether tokens that could not be used can be by now."""
+        await self._tokens.look()
+
     async def take(self, token: str, sent: Sent) -> bool:
         """Store a ping; False if the token is nobody's.
 

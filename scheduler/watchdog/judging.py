@@ -19,7 +19,6 @@ LONG_QUEUE = 5000
 """Messages or tickets. A thousand tickets a second are some hundred messages a minute."""
 JOBS, QUEUE = "jobs", "queue"
 """The parts of health that the watchdog speaks for."""
-_NOT_KNOWN = "not known, as it could not be asked: look at the part store, and at GET /api/watchdog"
 _NAMED = 5
 """Jobs of each kind that health names; GET /api/watchdog has more of them."""
 
@@ -57,8 +56,8 @@ def _interval(schedule: Schedule, now: datetime) -> timedelta | None:
 def parts_of(report: Report) -> tuple[PartHealth, ...]:
     """`jobs` and `queue`. At worst degraded: while anything runs, a load balancer must not turn away."""
     return (
-        _part(JOBS, _NOT_KNOWN if report.jobs is None else _about_jobs(report.jobs)),
-        _part(QUEUE, _NOT_KNOWN if report.queue is None else _about_queue(report.queue)),
+        _part(JOBS, _not_known(report, JOBS) if report.jobs is None else _about_jobs(report.jobs)),
+        _part(QUEUE, _not_known(report, QUEUE) if report.queue is None else _about_queue(report.queue)),
     )
 
 
@@ -66,6 +65,12 @@ def known_parts_of(report: Report) -> tuple[PartHealth, ...]:
     """Those of which something can be said."""
     asked = {JOBS: report.jobs is not None, QUEUE: report.queue is not None}
     return tuple(part for part in parts_of(report) if asked[part.name])
+
+
+def _not_known(report: Report, name: str) -> str:
+    """Whose sentence begins with its name, see watching."""
+    why = [sentence for sentence in report.unknown if sentence.startswith(f"{name}: ")]
+    return f"not known: {why[0].removeprefix(f'{name}: ')}" if why else "not known: look at GET /api/watchdog"
 
 
 def _part(name: str, message: str) -> PartHealth:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Protocol, TypeVar
 
@@ -28,6 +28,8 @@ LOOK_EVERY = 30.0
 """Seconds between two looks of the embedded host. The Functions host makes one at each tick."""
 MOST_JOBS = 500
 """Jobs whose history is read in one look; a look at a tick reads twice as many, as it comes half as often."""
+AGAIN_AFTER = timedelta(seconds=5)
+"""After which health looks again, where the newest look could not ask everything: what was away may be back."""
 TELL_EVERY = 60.0
 """Seconds between two tellings of the numbers to telemetry."""
 PATIENCE = 10.0
@@ -108,9 +110,17 @@ class Watchdog:
         """The parts jobs and queue, at worst degraded."""
         try:
             async with asyncio.timeout(HEALTH_PATIENCE):
+                if self._is_to_be_made_again():
+                    await self.look()
                 return parts_of(await self.report())
         except (StoreError, TimeoutError):
             return (PartHealth(JOBS, Status.DEGRADED, "whether jobs run is not known while the store is away"),)
+
+    def _is_to_be_made_again(self) -> bool:
+        newest = self._newest
+        if newest is None or not newest.unknown or self._reports is not None:
+            return False
+        return self._clock.now() - newest.at >= AGAIN_AFTER
 
     async def _look(self) -> Report:
         unknown: list[str] = []

@@ -164,6 +164,25 @@ def test_a_clock_set_back_goes_on_with_the_new_time() -> None:
     assert due == [timedelta(seconds=600 - 3600), timedelta(seconds=600 - 3600 + 60)]
 
 
+def test_a_time_that_passes_a_second_time_is_known_and_one_that_was_never_ticked_is_none() -> None:
+    ticking = Ticking(entry("a", "every 1s"))
+    ticking.pass_seconds(60)
+    ticking.clock.move(3600)  # put forward, and back again
+    ticking.pass_seconds(60)
+    forward = ticking.clock.now()
+
+    def until(seconds: float) -> datetime | None:
+        ticking.clock.move(seconds)
+        ticking.ticker.tick()
+        return ticking.ticker.repeated_until(ticking.clock.now())
+
+    assert until(-3600) is None  # an hour in which nothing ran
+    assert until(3600 - 30) == forward
+    ticking.pass_seconds(31)
+    assert until(0) is None
+    assert until(-30) == forward + timedelta(seconds=1)
+
+
 def test_a_ticket_carries_the_generation_of_its_job() -> None:
     job = entry("a", "every 1s")
     ticking = Ticking(job)

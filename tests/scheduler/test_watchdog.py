@@ -33,7 +33,7 @@ from scheduler.watchdog import (
     WatchedRuns,
 )
 from scheduler.watchdog.judging import LATE_AFTER, LONG_QUEUE, OLD_AFTER, judge, known_parts_of, parts_of
-from scheduler.watchdog.watching import LOOK_EVERY, MOST_JOBS
+from scheduler.watchdog.watching import AGAIN_AFTER, LOOK_EVERY, MOST_JOBS
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import LoopClock, virtual_time
 from tests.scheduler.fakes import START, Shop, VirtualClock, entry
@@ -375,6 +375,7 @@ async def test_what_is_away_is_told_as_not_known_and_stops_nothing() -> None:
         ("jobs", Status.OK),
         ("queue", Status.DEGRADED),
     ]
+    assert parts_of(report)[1].message == "not known: the queue is away"
 
 
 async def test_a_store_that_is_away_makes_no_job_well_again() -> None:
@@ -388,6 +389,21 @@ async def test_a_store_that_is_away_makes_no_job_well_again() -> None:
     assert report.jobs is None
     assert all(part.status is Status.DEGRADED for part in await yard.dog.health() if part.name == "jobs")
     assert yard.told.said == [("jobs", False)]
+
+
+async def test_health_looks_again_for_what_could_not_be_asked() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    yard.clock.move(600)
+    yard.store.breaks_after = 0
+    await yard.dog.look()
+    yard.store.breaks_after = None
+
+    soon, _ = await yard.dog.health()
+    yard.clock.move(AGAIN_AFTER.total_seconds())
+    later, _ = await yard.dog.health()
+
+    assert soon.message.startswith("not known: ")
+    assert later.message.startswith("1 job is silent")
 
 
 async def test_trouble_is_logged_when_it_begins_and_when_it_ends() -> None:

@@ -120,6 +120,28 @@ async def test_a_tick_fails_while_the_queue_is_away_and_the_next_one_makes_up_fo
     assert await queue.length() >= 3
 
 
+async def test_health_says_at_once_that_the_queue_is_away_and_after_the_next_tick_that_it_is_well(
+    host: FunctionsHost, queues: CutLine, storage_prefix: str
+) -> None:
+    async def queue() -> tuple[str, str]:
+        parts = {part["name"]: part for part in (await ask(host, "GET", "/api/status")).json()["parts"]}
+        return parts["queue"]["status"], parts["queue"]["message"]
+
+    before = await queue()
+    await queues.cut()
+    with pytest.raises(DispatchError):
+        await host.tick()
+    away = await queue()
+
+    await queues.mend()
+    await host.tick()
+
+    assert before == await queue() == ("ok", "")
+    assert away[0] == "degraded"
+    assert away[1].startswith(f"not known: the length of queue '{storage_prefix}-runs' cannot be had")
+    assert "look at the storage account" in away[1]
+
+
 async def test_requests_are_refused_while_the_store_is_away_and_answered_again_afterwards(
     host: FunctionsHost, tables: CutLine
 ) -> None:
