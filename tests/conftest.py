@@ -30,8 +30,11 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Who uses such a part is marked with its name."""
+    """Who uses such a part is marked with its name. Properties are not measured: tracing hundreds of examples doubles
+    what they cost, and named examples cover the same code."""
     for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("no_cover")
         fixtures = getattr(item, "fixturenames", ())
         for fixture, marker in _MARKED.items():
             if fixture in fixtures:
