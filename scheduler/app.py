@@ -376,6 +376,7 @@ class _Builder:
             self._stack.push_async_callback(source.aclose)
         guard = guard_of(self._settings, os.environ)
         reloading = Reloading(source, self._catalog, self._clock, lambda jobs: warn_of_denied_targets(jobs, guard))
+        self._stack.push_async_callback(reloading.aclose)
         self._health.add(PART, reloading.health)
         return reloading
 
@@ -414,7 +415,7 @@ class _Builder:
             DeadLetters(store),
             self._clock,
             owner=self._owner,
-            look=lambda within: reloading.look(unless_within=within),
+            look=reloading.look_briefly,
         )
 
 

@@ -36,6 +36,8 @@ LOOK_AFTER = 15.0
 """Seconds after which the job files are looked at before a batch. (Each tick looks at them.)"""
 LOOK_AGAIN_AFTER = 0.0
 """The same if the batch was planned by other ones than this process knows: each time, as a run may depend on it."""
+LOOK_PATIENCE, LOOK_AGAIN_PATIENCE = 1.0, 10.0
+"""Seconds that a batch waits for such a look: runs are known that are not to be late, or cannot be run without it."""
 GIVEN_UP = "it was delivered as often as the platform allows and never performed to its end"
 
 
@@ -54,9 +56,9 @@ class QueueWork:
         clock: Clock,
         *,
         owner: str,
-        look: Callable[[float], Awaitable[object]] | None = None,
+        look: Callable[[float, float], Awaitable[object]] | None = None,
     ) -> None:
-        """`look` puts changed job files in force, unless that was looked at within so many seconds."""
+        """`look(unless_within, patience)` puts changed job files in force: see Reloading.look_briefly."""
         self._catalog = catalog
         self._runs = runs
         self._worker = worker
@@ -82,7 +84,8 @@ class QueueWork:
         again: defaultdict[int, list[tuple[datetime, Ticket]]] = defaultdict(list)
         tickets = decode(body).tickets
         if self._look is not None:
-            await self._look(LOOK_AFTER if self._are_known(tickets) else LOOK_AGAIN_AFTER)
+            known = self._are_known(tickets)
+            await self._look(*((LOOK_AFTER, LOOK_PATIENCE) if known else (LOOK_AGAIN_AFTER, LOOK_AGAIN_PATIENCE)))
         last = self._clock.now() + TOO_EARLY
         if early := [ticket for ticket in tickets if ticket.due_at > last]:
             _log.warning("%d runs are due only later, %s first: sent again for then", len(early), early[0].id)

@@ -46,6 +46,7 @@ class Reloading:
         self._look_at = look_at
         self._looked_at: float | None = None
         self._looking = asyncio.Lock()
+        self._going_on: set[asyncio.Task[bool]] = set()
         self._problems: tuple[Problem, ...] = ()
         self._since: datetime | None = None
 
@@ -68,6 +69,29 @@ class Reloading:
             except ConfigurationError as error:
                 self._refuse(error.problems)
         return False
+
+    async def look_briefly(self, unless_within: float, patience: float) -> None:
+        """Look, and wait for it at most `patience` seconds; then it goes on beside, as no run is to be late for a place
+        that is slow or away. Who comes while one takes longer than that does not wait at all."""
+        if self._looked_at is not None:
+            since = self._clock.monotonic() - self._looked_at
+            if since >= patience if self._looking.locked() else since < unless_within:
+                return
+        look = asyncio.create_task(self.look(unless_within=unless_within))
+        self._going_on.add(look)
+        look.add_done_callback(self._ended)
+        await asyncio.wait({look}, timeout=patience)
+
+    def _ended(self, look: asyncio.Task[bool]) -> None:
+        self._going_on.discard(look)
+        if not look.cancelled() and (error := look.exception()) is not None:
+            _log.error("looking for changed job files broke", exc_info=error)
+
+    async def aclose(self) -> None:
+        """End what goes on."""
+        for look in self._going_on:
+            look.cancel()
+        await asyncio.gather(*self._going_on, return_exceptions=True)
 
     async def run(self, changed: Callable[[View], None]) -> None:
         """Look whenever it is worth it, until cancelled. `changed` is told at once of what is no longer in force."""

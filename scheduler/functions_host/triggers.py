@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from scheduler.tick_work import TickWork
 
 
+FILES_PATIENCE = 5.0
+"""Seconds that a tick waits for the job files, far less than it plans ahead."""
+
+
 class FunctionsHost:
     """Hands each trigger to the program.
 
@@ -36,7 +40,7 @@ class FunctionsHost:
         """Plan what falls due until a little after the next tick; then do what is to be done now and then."""
         program = await self._opener().program()
         work, retention = _tick_work(program), program.settings.retention
-        await _reloading(program).look()
+        await _reloading(program).look_briefly(0.0, FILES_PATIENCE)
         await program.secret_watch.look()
         try:
             await work.plan_ahead()

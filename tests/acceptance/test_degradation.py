@@ -13,18 +13,21 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from config import job_container
 from config.loading import load_configuration
-from config.secrets import build_secrets
+from config.secrets import build_secrets, files
 from jobs import kept_values
 from jobs.checks import resolver
 from jobs.checks.resolver import Address
@@ -37,7 +40,7 @@ from scheduler.embedded import _ticker, _ticker_health
 from scheduler.operations import ping_tokens
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.port import StoreUnavailable
-from scheduler.stores.sqlite import SqliteStore
+from tests.parts.azurite import Azurite
 from tests.parts.host import Host, embedded, job
 from tests.parts.http_target import HttpTarget
 from tests.parts.ingestion import (
@@ -47,6 +50,7 @@ from tests.parts.ingestion import (
     ManagedIdentityServer,
 )
 from tests.parts.proc import ROOT
+from tests.scheduler.functions.cut_line import CutLine
 
 SECRET = {"kind": "bearer", "token": {"secret": "checkout-token"}}
 PING_TOKEN = "2fd4e1c67a2d28fced849ee1bb76e739"
@@ -88,21 +92,21 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing rests for long after a failure; and the log of the tests stays theirs."""
     monkeypatch.setattr(kept_values, "FAILURE_KEPT", 0.2)
     monkeypatch.setattr(ping_tokens, "PAUSE", 0.2)
+    monkeypatch.setattr(files, "LOOK_EVERY", 0.1)
     monkeypatch.setattr(app._Builder, "_logging", lambda _: None)
 
 
 @asynccontextmanager
 async def running(
-    folder: Path, jobs: dict[str, Any], clock: SystemClock | None = None, **env: str
+    folder: Path, jobs: dict[str, Any] | None, clock: SystemClock | None = None, **env: str
 ) -> AsyncIterator[Running]:
-    file = folder / "jobs.json"
-    file.write_text(json.dumps({"jobs": jobs}))
-    settings = {
-        "SCHEDULER_ENVIRONMENT": "test",
-        "SCHEDULER_STORE": f"sqlite:///{folder / 'state.db'}",
-        "SCHEDULER_JOBS": str(file),
-    }
-    configuration = load_configuration(settings | env, root=ROOT, sample_target=None)
+    settings = {"SCHEDULER_ENVIRONMENT": "test", "SCHEDULER_STORE": f"sqlite:///{folder / 'state.db'}"}
+    if jobs is not None:
+        file = folder / "jobs.json"
+        file.write_text(json.dumps({"jobs": jobs}))
+        settings["SCHEDULER_JOBS"] = str(file)
+    # A container is read by a loop of its own.
+    configuration = await asyncio.to_thread(load_configuration, settings | env, root=ROOT, sample_target=None)
     async with open_program(configuration, role=Role.EMBEDDED, clock=clock) as program:
         transport = httpx.ASGITransport(create_api(program.services()))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
@@ -179,7 +183,7 @@ async def test_a_folder_of_secrets_that_is_away_fails_only_the_runs_that_need_it
     async with running(tmp_path, jobs, SCHEDULER_SECRETS_FOLDER=str(mounted)) as host:
         before = await host.run("with")
         shutil.rmtree(mounted)
-        await asyncio.sleep(1.05)  # a look at a file is good for a second
+        await asyncio.sleep(0.15)  # a look at a file is good for a while
         with_secret, without = [await host.run(name) for name in jobs]
         away = await host.part("secrets")
         mount()
@@ -245,25 +249,25 @@ async def test_a_store_of_circuits_that_is_away_rejects_nobody_and_is_seen_once_
     assert well == ("ok", "")
 
 
-async def test_a_store_that_stays_silent_is_down_with_a_place_to_look_at(
-    tmp_path: Path, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
+async def test_a_store_that_another_program_keeps_locked_is_down_with_a_place_to_look_at_and_runs_come_after_it(
+    tmp_path: Path, target: HttpTarget
 ) -> None:
     async with running(tmp_path, {"checkout": job(target.url)}) as host:
-        silent, ping = asyncio.Event(), SqliteStore.ping
-
-        async def slow(store: SqliteStore) -> None:
-            await silent.wait()
-            await ping(store)
-
-        monkeypatch.setattr(SqliteStore, "ping", slow)
+        other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        asked = asyncio.create_task(host.run("checkout"))
         ready = await host.client.get("/api/health/ready")
         live = await host.client.get("/api/health/live")
-        silent.set()
+        before = len(target.requests)
+        other.execute("COMMIT")
+        other.close()
+        run = await asked
         well = await host.part("store")
 
     parts = {part["name"]: part for part in ready.json()["parts"]}
     assert (ready.status_code, live.status_code, parts["store"]["status"]) == (503, 200, "down")
     assert parts["store"]["message"].startswith("no answer within 1.8 s: look at the disk of sqlite:///")
+    assert (before, run["outcome"], len(target.requests)) == (0, "succeeded", 1)
     assert well == ("ok", "")
 
 
@@ -353,6 +357,40 @@ async def test_application_insights_that_is_back_gets_the_runs_from_then_on_and_
     assert "runs go on" in away[1]
     assert insights.by_type("AvailabilityData")
     assert {run["outcome"] for run in runs if run["state"] == "finished"} == {"succeeded"}
+
+
+async def test_a_container_of_jobs_that_is_away_leaves_those_from_before_in_force(
+    tmp_path: Path, target: HttpTarget, azurite: Azurite, storage_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from azure.storage.blob.aio import ContainerClient
+
+    monkeypatch.setattr(job_container, "PATIENCE", 0.5)
+    async with (
+        CutLine(urlsplit(azurite.blob_url).port or 0) as line,
+        ContainerClient.from_connection_string(azurite.connection_string, storage_prefix) as container,
+    ):
+        await container.create_container()
+        await container.upload_blob("jobs.json", json.dumps({"jobs": {"checkout": job(target.url)}}))
+        account = f"http://127.0.0.1:{line.port}/{azurite.account}"
+        env = {
+            "SCHEDULER_JOBS_CONTAINER": f"{account}/{storage_prefix}",
+            "SCHEDULER_STORAGE__CONNECTION_STRING": f"DefaultEndpointsProtocol=http;AccountName={azurite.account};"
+            f"AccountKey={azurite.key};BlobEndpoint={account};",
+        }
+        async with running(tmp_path, None, **env) as host:
+            assert host.program.reloading is not None
+            await line.cut()
+            await host.program.reloading.look()
+            away = await host.part("job_files")
+            run = await host.run("checkout")
+            await line.mend()
+            await host.program.reloading.look()
+            well = await host.part("job_files")
+
+    assert run["outcome"] == "succeeded"
+    assert away[0] == "degraded"
+    assert all(words in away[1] for words in ("the jobs from before go on", storage_prefix, "cannot be listed"))
+    assert well == ("ok", "")
 
 
 @pytest.mark.slow

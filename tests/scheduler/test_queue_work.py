@@ -247,7 +247,7 @@ async def test_a_batch_that_was_planned_by_other_job_files_has_them_looked_at_ag
     shop = Shop(jobs=[entry("a"), entry("b")])
     looked: list[float] = []
 
-    async def look(unless_within: float) -> None:
+    async def look(unless_within: float, patience: float) -> None:
         looked.append(unless_within)
         if unless_within == LOOK_AGAIN_AFTER:
             shop.catalog.replace(View([entry("a"), entry("b"), entry("new")]))

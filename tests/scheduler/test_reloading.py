@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
 
@@ -14,6 +15,7 @@ from jobs.problems import Problem
 from scheduler.catalog import Catalog, Entry, View
 from scheduler.health import Status
 from scheduler.reloading import Reloading, view_of
+from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, VirtualClock, entry
 
 WRONG = Problem("jobs.a.chek", "unknown key", "did you mean check?", "jobs/a.yaml", 3)
@@ -189,3 +191,48 @@ async def test_without_a_place_nothing_is_looked_at() -> None:
     assert not await reloading.look()
     await reloading.run(lambda _: None)
     assert [part.status for part in await reloading.health()] == [Status.OK]
+
+
+@virtual_time
+async def test_a_place_that_hangs_holds_a_batch_up_once_and_for_a_moment() -> None:
+    bench, loop = Bench(), asyncio.get_running_loop()
+    back = asyncio.Event()
+
+    async def hangs() -> bool:
+        bench.place.asked += 1
+        await back.wait()
+        return False
+
+    async def waited(unless_within: float = 15.0) -> float:
+        began = loop.time()
+        await bench.reloading.look_briefly(unless_within, 1.0)
+        bench.clock.move(1)
+        return loop.time() - began
+
+    bench.place.changed = hangs  # type: ignore[method-assign]
+    first, second, third = await waited(), await waited(), await waited()
+    back.set()
+    await asyncio.sleep(0)
+    fourth = await waited()
+    bench.clock.move(15)
+    fifth = await waited()
+    await bench.reloading.aclose()
+
+    assert (first, second, third, fourth, fifth) == (1.0, 0.0, 0.0, 0.0, 0.0)
+    assert bench.place.asked == 2
+
+
+@virtual_time
+async def test_a_look_that_nobody_waits_for_any_more_ends_with_the_program() -> None:
+    bench = Bench()
+    hanging = asyncio.Event()
+
+    async def hangs() -> bool:
+        await hanging.wait()
+        return False
+
+    bench.place.changed = hangs  # type: ignore[method-assign]
+    await bench.reloading.look_briefly(0.0, 0.1)
+    await bench.reloading.aclose()
+
+    assert not bench.reloading._looking.locked()
