@@ -141,7 +141,7 @@ async def test_a_token_of_one_list_does_not_open_another(place: Place) -> None:
 
 
 async def test_a_run_that_takes_longer_than_is_waited_for_is_found_by_its_location(place: Place) -> None:
-    answer = await place.host.client.post("/api/jobs/slow/run", params={"wait": "50ms"})
+    answer = await place.host.client.post("/api/jobs/slow/run", params={"wait": "150ms"})
     assert (answer.status_code, answer.json()["state"]) == (202, "running")
     async with asyncio.timeout(5):
         location = answer.headers["operation-location"]

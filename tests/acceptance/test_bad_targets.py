@@ -209,7 +209,7 @@ async def test_a_run_against_a_bad_target_ends_in_time_and_says_what_was_wrong(c
 async def test_the_log_says_the_same_as_the_run(case: Case, served: Bad) -> None:
     run = await served.host.run(name_of(case))
 
-    lines = [line for line in served.host.log() if line.get("RunId") == run["id"]]
+    lines = await served.host.told(run["id"], "JOB_FAILED", "JOB_PERFORMANCE")
     failed = next(line for line in lines if line["Event"] == "JOB_FAILED")
     retries = [line for line in lines if line["Event"] == "JOB_RETRY"]
     assert (failed["ErrorType"], failed["ErrorMessage"]) == (case.error, run["message"])

@@ -4,6 +4,7 @@
         run = await host.run("checkout")                # POST /api/jobs/checkout/run?wait=20s
         await host.runs(outcome="failed")               # GET /api/runs
         host.log()                                      # its log lines so far, as dicts
+        await host.told(run["id"], "JOB_FAILED")        # those on a run, as soon as this one is there
         await host.stop()                               # SIGTERM; exit code 0 within 5 s
 
 `jobs` None: no job file is written, and what SCHEDULER_JOBS or the environment says counts. Further keywords are
@@ -12,6 +13,7 @@ environment variables. See proc for what else a program is given, and for the gu
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import time
@@ -53,6 +55,15 @@ class Host:
         """The lines of its log so far; only with JSON as its format, which `embedded` sets."""
         whole_lines = self.program.stdout.splitlines(keepends=True)
         return [json.loads(line) for line in whole_lines if line.startswith("{") and line.endswith("\n")]
+
+    async def told(self, run_id: str, *events: str, within: float = 10.0) -> list[dict[str, Any]]:
+        """The lines on a run, once there is one of each of these events: a run is answered before it is told."""
+        async with asyncio.timeout(within):
+            while True:
+                lines = [line for line in self.log() if line.get("RunId") == run_id]
+                if {line["Event"] for line in lines} >= set(events):
+                    return lines
+                await asyncio.sleep(0.05)
 
     async def stop(self, within: float = 5.0) -> float:
         """SIGTERM; the seconds until it ended."""
