@@ -169,6 +169,16 @@ def test_changed_requirements_are_installed(dev: ModuleType, installs: list[tupl
     assert installs == [("requirements.txt", True), ("requirements.txt", False)]
 
 
+def test_the_environment_of_another_folder_is_not_replaced_through_a_link(
+    dev: ModuleType, installs: list[tuple[str, bool]], tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (dev.ROOT / ".venv").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SystemExit):
+        dev.environment(".venv", "requirements.txt")
+    assert installs == []
+
+
 def test_another_python_gets_a_new_environment(dev: ModuleType, installs: list[tuple[str, bool]]) -> None:
     dev.environment(".venv", "requirements.txt")
     dev.environment(".venv", "requirements.txt", "/usr/bin/another-python")
