@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from observability.telemetry import Telemetry
 
 
+FOLDER_PATIENCE = 0.5
+"""Seconds for the folder of mounted secrets: one that hangs is no reason to take no work."""
 NEWS_PATIENCE = 0.7
 """Seconds for the store to tell of secrets: a store that hangs is no trouble of theirs."""
 STORE_PATIENCE = 1.8
 """Seconds for the store, less than a part of health is given: so its own sentence is told."""
-LOOK_PATIENCE = 0.8
+LOOK_PATIENCE = 0.7
 """Seconds to see whether what was away is back. What takes longer goes on to count as away."""
 
 
@@ -114,7 +116,12 @@ def secrets_health(secret_values: SecretChain, identity: Identity, watch: Secret
     """
 
     async def probe() -> Sequence[PartHealth]:
-        unresolved = await secret_values.unresolved()
+        try:
+            async with asyncio.timeout(FOLDER_PATIENCE):
+                unresolved = await secret_values.unresolved()
+        except TimeoutError:
+            message = "the folder of mounted secrets does not answer: look at how it is mounted, see secrets_folder"
+            return (PartHealth("secrets", Status.DEGRADED, message),)
         if unresolved:
             return (PartHealth("secrets", Status.DOWN, " ".join(unresolved)),)
         with suppress(TimeoutError):

@@ -38,6 +38,8 @@ class FunctionsHost:
 
     async def tick(self) -> None:
         """Plan what falls due until a little after the next tick; then do what is to be done now and then."""
+        from scheduler.dispatch.port import DispatchError
+
         program = await self._opener().program()
         work, retention = _tick_work(program), program.settings.retention
         await _reloading(program).look_briefly(0.0, FILES_PATIENCE)
@@ -47,9 +49,12 @@ class FunctionsHost:
             await work.send_stranded()
             await work.tell_untold()
             await work.prune(retention.age, retention.runs_per_job)
-        finally:
-            # Also when the queue is away: nothing else would tell it before two ticks were missed.
+        except DispatchError:
+            # Nothing else would tell that the queue is away before two ticks were missed. (A store that is away tells
+            # it itself, and a look at one that hangs would keep the next tick waiting.)
             await program.watchdog.look()
+            raise
+        await program.watchdog.look()
 
     async def work(self, body: bytes, delivery: int = 1) -> None:
         """Perform a batch. `delivery`: how often its message came, this time included.

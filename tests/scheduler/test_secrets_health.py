@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from config.identity import Identity
-from config.secrets import build_secrets
+from config.secrets import SecretChain, build_secrets
 from config.settings import Settings
 from jobs.errors import SecretUnavailable
 from jobs.redaction import Redactor
+from scheduler import probes
 from scheduler.catalog import Catalog
 from scheduler.health import PartHealth, Status
 from scheduler.probes import secrets_health
@@ -48,6 +52,18 @@ async def test_a_mounted_reference_that_nobody_resolved_takes_the_app_out_of_ser
     part = await answered(tmp_path)
     assert part.status is Status.DOWN
     assert part.message.startswith(f"{tmp_path / 'checkout-token'}: its Key Vault reference is not resolved")
+
+
+async def test_a_folder_that_hangs_takes_no_app_out_of_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hangs(_: SecretChain) -> tuple[str, ...]:
+        await asyncio.sleep(60)
+        return ()
+
+    monkeypatch.setattr(SecretChain, "unresolved", hangs)
+    monkeypatch.setattr(probes, "FOLDER_PATIENCE", 0.01)
+    part = await answered(tmp_path)
+    assert part.status is Status.DEGRADED
+    assert part.message.startswith("the folder of mounted secrets does not answer: look at how it is mounted")
 
 
 async def test_a_secret_that_expires_is_named_with_its_date(tmp_path: Path) -> None:
