@@ -168,7 +168,7 @@ class _Visit:
             raise TargetDenied(f"{denied} {redirected_by} redirects there.") from None
 
     async def _send(self, outgoing: Outgoing | Prepared) -> httpx.Response:
-        url = outgoing.url
+        url = outgoing.place
         secure = url.scheme == "https"
         peer = self._peer = Peer(url.host, url.port or (443 if secure else 80))
         self._guard.check_scheme(url.scheme, peer.host, peer.port)
@@ -226,7 +226,8 @@ class _Client(httpx.AsyncClient):
     async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
         """httpx's own costs as much as the connection: hooks, auth flows, a log record. It also makes up the next
         request of a redirect, which fails for places that are no http URLs."""
-        response = await self._transport_for_url(request.url).handle_async_request(request)
+        place: httpx.URL = request.extensions.get("place") or request.url
+        response = await self._transport_for_url(place).handle_async_request(request)
         response.request = request
         return response
 
@@ -264,10 +265,13 @@ def _headers(response: httpx.Response) -> dict[str, str]:
 
 
 def _facts(response: httpx.Response, redirects: int) -> dict[str, Any]:
-    extensions, url = response.extensions, response.request.url
+    extensions, request = response.extensions, response.request
+    # What is prepared has no whole URL: to make one takes as long as to send the request.
+    url: httpx.URL = request.extensions.get("place") or request.url
+    path: bytes = request.extensions.get("path") or url.raw_path
     facts: dict[str, Any] = {
         "http_version": response.http_version,
-        "url": f"{url.scheme}://{(url.netloc + url.raw_path.partition(b'?')[0]).decode('ascii')}",
+        "url": f"{url.scheme}://{(url.netloc + path.partition(b'?')[0]).decode('ascii')}",
         "redirects": redirects,
     }
     for name in ("remote_address", "tls_version"):

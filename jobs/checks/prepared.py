@@ -1,11 +1,13 @@
 """Requests of targets that hold no secrets, made once: from run to run nothing of them changes but the run's id.
 
-Called by http.py.
+Called by http.py. There may be ten thousand of them, so they have in common what is alike in them: the place that is
+asked, and all of the head but its first line.
 """
 
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,57 +21,103 @@ MARK = "7c9e6679f7c84b2aa2d4e35f0c1b8d60"
 """Stands in the head of a request where the run's id will."""
 
 
-@dataclass(slots=True)
-class Prepared:
-    """A request without the id of its run. `before`, `after`: the head around it; `after` is empty if there is none."""
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class _Alike:
+    """What many requests have in common. `place`: the URL without path and query; `before`, `after`: the head below its
+    first line, around the run's id; `after` is empty if that is not in it."""
 
-    method: str
-    url: httpx.URL
-    content: bytes
+    place: httpx.URL
     before: bytes
     after: bytes
 
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request without the id of its run. `path`: with the query."""
+
+    method: str
+    path: bytes
+    content: bytes
+    alike: _Alike
+
+    @property
+    def place(self) -> httpx.URL:
+        """The URL without path and query."""
+        return self.alike.place
+
     def request(self, run_id: str, extensions: dict[str, Any]) -> httpx.Request:
         """For one run."""
-        head = self.before + run_id.encode() + self.after if self.after else self.before
-        extensions["head"] = head
-        return _Request(self, head, extensions)
+        alike = self.alike
+        first = b"%s %s HTTP/1.1\r\n%s" % (self.method.encode("ascii"), self.path, alike.before)
+        extensions["head"] = first + run_id.encode() + alike.after if alike.after else first
+        extensions["place"], extensions["path"] = alike.place, self.path
+        return _Request(self, extensions)
 
 
 class _Request(httpx.Request):
-    """An httpx request whose headers are made for who looks at them: they stand in the head already."""
+    """An httpx request whose URL and headers are made for who looks at them: they stand in the head already."""
 
-    def __init__(self, prepared: Prepared, head: bytes, extensions: dict[str, Any]) -> None:
+    def __init__(self, prepared: Prepared, extensions: dict[str, Any]) -> None:
         # Not httpx's own, which copies the URL and the headers: that takes longer than sending them.
         self.method = prepared.method
-        self.url = prepared.url
         self.extensions = extensions
         self.stream = httpx.ByteStream(prepared.content)
         self._content = prepared.content
-        self._head = head
+
+    @cached_property
+    def url(self) -> httpx.URL:  # type: ignore[override]
+        place: httpx.URL = self.extensions["place"]
+        return place.copy_with(raw_path=self.extensions["path"])
 
     @cached_property
     def headers(self) -> httpx.Headers:  # type: ignore[override]
-        lines = self._head.split(b"\r\n")[1:-2]
+        lines = self.extensions["head"].split(b"\r\n")[1:-2]
         return httpx.Headers([(name, value) for name, _, value in (line.partition(b": ") for line in lines)])
+
+
+class _Kept(weakref.ref[HttpTarget]):
+    """Refers to a target, and has what is prepared for it."""
+
+    __slots__ = ("key", "prepared")
+    key: int
+    prepared: Prepared
 
 
 class PreparedRequests:
     """By target, for as long as it is there: a job that is changed has another one."""
 
     def __init__(self) -> None:
-        self._by_id: dict[int, tuple[weakref.ref[HttpTarget], Prepared]] = {}
+        self._by_id: dict[int, _Kept] = {}
+        self._forget = _forgetting(self._by_id)
+        self._alike: weakref.WeakValueDictionary[tuple[bytes, ...], _Alike] = weakref.WeakValueDictionary()
 
     def get(self, target: HttpTarget) -> Prepared | None:
         """What was prepared for this very target, if anything."""
         found = self._by_id.get(id(target))
-        return found[1] if found is not None and found[0]() is target else None
+        return found.prepared if found is not None and found() is target else None
 
     def add(self, target: HttpTarget, request: httpx.Request) -> Prepared:
         """Keep the request of this target, which has MARK for the run's id."""
-        head = head_bytes(request.method, request.url.raw_path, request.headers.raw)
-        before, _, after = head.partition(MARK.encode())
-        prepared = Prepared(request.method, request.url, request.content, before, after)
-        key, by_id = id(target), self._by_id
-        by_id[key] = weakref.ref(target, lambda _: by_id.pop(key, None)), prepared
-        return prepared
+        kept = _Kept(target, self._forget)
+        kept.key = id(target)
+        kept.prepared = self._prepared(request)
+        self._by_id[kept.key] = kept
+        return kept.prepared
+
+    def _prepared(self, request: httpx.Request) -> Prepared:
+        url = request.url
+        head = head_bytes(request.method, url.raw_path, request.headers.raw)
+        before, _, after = head.partition(b"\r\n")[2].partition(MARK.encode())
+        key = (url.raw_scheme, url.netloc, before, after)
+        alike = self._alike.get(key)
+        if alike is None:
+            alike = self._alike[key] = _Alike(url.copy_with(raw_path=b"/"), before, after)
+        return Prepared(request.method, url.raw_path, request.content, alike)
+
+
+def _forgetting(by_id: dict[int, _Kept]) -> Callable[[weakref.ref[HttpTarget]], None]:
+    def forget(kept: weakref.ref[HttpTarget]) -> None:
+        assert isinstance(kept, _Kept)
+        by_id.pop(kept.key, None)
+
+    return forget

@@ -41,6 +41,11 @@ class Outgoing:
     """Headers that only the target's own origin may see."""
     private_content: bool = False
 
+    @property
+    def place(self) -> httpx.URL:
+        """Whose scheme, host and port are asked."""
+        return self.url
+
     def set(self, name: str, value: str, *, private: bool = False) -> None:
         """Replace a header, or add it."""
         key = name.lower()

@@ -2,8 +2,9 @@
 
 Used by http.py below its httpx client. A request says what it needs in its extensions: "clock" (a PhaseClock); for
 https, "tls" (an ssl.SSLContext); "kept", if it may use a connection that an earlier one has left; "head", its head as
-bytes, where somebody has them already; "http2", if that is wanted; "proxy" (tunnels.Proxy), with "asks", which is told
-whom the errors that follow are about. httpx's own transport hides the phases, and costs several times as much.
+bytes, and "place", its URL but for the path, where somebody has them already; "http2", if that is wanted; "proxy"
+(tunnels.Proxy), with "asks", which is told whom the errors that follow are about. httpx's own transport hides the
+phases, and costs several times as much.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Transport(httpx.AsyncBaseTransport):
         self._kept = KeptConnections()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        extensions, url = request.extensions, request.url
+        extensions = request.extensions
+        url: httpx.URL = extensions.get("place") or request.url
         clock: PhaseClock = extensions["clock"]
         tls: ssl.SSLContext | None = extensions.get("tls")
         host, port = url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
@@ -139,11 +141,12 @@ async def _ask_by_http2(request: httpx.Request, connection: Connection, clock: P
 
 
 def _head_of(request: httpx.Request) -> bytes:
-    extensions, url = request.extensions, request.url
+    extensions = request.extensions
     head: bytes | None = extensions.get("head")
     headers = request.headers.raw if head is None or "proxy" in extensions or "http2" in extensions else []
     if head is not None and not headers:
         return head
+    url = request.url
     target, headers = url.raw_path, list(headers)
     if "http2" in extensions:
         headers.append((b"Connection", b"close"))  # which HTTP/2 does not have
