@@ -14,7 +14,14 @@ from jobs.durations import format_duration, parse_duration
 class Frozen(BaseModel):
     """An immutable model that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        str_strip_whitespace=False,
+        hide_input_in_errors=True,
+        # Most models are only ever read as part of a job: a validator of their own would be made for nobody.
+        defer_build=True,
+    )
 
 
 _ALIKE: dict[frozenset[str], set[str]] = {}
