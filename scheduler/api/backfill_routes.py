@@ -6,9 +6,10 @@ from datetime import datetime
 from http import HTTPStatus
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from jobs.runs import Ticket
+from scheduler.api.answer import Answer
 from scheduler.api.bodies import Body, Instant
 from scheduler.api.models import run_path
 from scheduler.api.parameters import JobName, Uses, only_from_here, only_known_parameters
@@ -36,7 +37,7 @@ class BackfillRequest(Body):
     dry_run: bool = False
 
 
-class BackfillRun(BaseModel):
+class BackfillRun(Answer):
     id: str
     due_at: datetime
     url: str
@@ -46,7 +47,7 @@ class BackfillRun(BaseModel):
         return cls(id=ticket.id, due_at=ticket.due_at, url=run_path(ticket.id))
 
 
-class BackfillModel(BaseModel):
+class BackfillModel(Answer):
     """`runs`: what is queued (with `dry_run`: what would be), oldest first. `ran`: instants that ran already.
 
     `skipped`: instants that were skipped and have not run since; `runs` has theirs unless they are to be left.

@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel
-
 from jobs.running.circuit import Forced
+from scheduler.api.answer import Answer
 from scheduler.circuit_board import CircuitView
 
 
-class ForcedModel(BaseModel):
+class ForcedModel(Answer):
     """How an operator holds a circuit. `until` null: until it is reset. `way`: how it was asked for."""
 
     open: bool
@@ -26,7 +25,7 @@ class ForcedModel(BaseModel):
         return cls(open=forced.open, since=forced.since, until=forced.until, reason=forced.reason, way=forced.way)
 
 
-class CircuitModel(BaseModel):
+class CircuitModel(Answer):
     """A circuit. `since` and `why`: of one that is open, half-open or held. `tried_again_at`: when runs that are
     rejected now are let through again; null if they are let through, or nobody knows. `text` says it in words.
 
@@ -71,7 +70,7 @@ class CircuitModel(BaseModel):
         )
 
 
-class CircuitList(BaseModel):
+class CircuitList(Answer):
     """By key. `continuation` fetches the next page; null on the last one."""
 
     circuits: list[CircuitModel]

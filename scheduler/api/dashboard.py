@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.staticfiles import StaticFiles
 
 from scheduler.api import texts
@@ -23,6 +23,9 @@ from scheduler.api.overview import STRIP, Overview, Page
 from scheduler.api.parameters import FUNCTION_KEY, Continuation, Uses, only_known_parameters
 from scheduler.api.problems import RETRY_AFTER
 from scheduler.stores.port import StoreError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _HERE = Path(__file__).parent
 
@@ -50,7 +53,8 @@ async def dashboard(
     overview: Overview = request.app.state.overview
     report, page = await asyncio.gather(uses.health.report(), _page_or_error(overview, continuation or ""))
     away = isinstance(page, StoreError)
-    html = _TEMPLATES.get_template("overview.html").render(
+    template = _templates().get_template("overview.html")
+    html = template.render(
         now=uses.clock.now(),
         environment=uses.environment,
         version=uses.version,
@@ -79,7 +83,10 @@ def _linker(key: str | None) -> Callable[..., str]:
     return link
 
 
+@cache
 def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # for who looks at the page
+
     templates = Environment(
         loader=FileSystemLoader(_HERE / "pages"),
         autoescape=select_autoescape(),
@@ -101,6 +108,3 @@ def _templates() -> Environment:
     templates.filters["span"] = lambda span: texts.span_text(span.total_seconds())
     templates.globals.update(run_path=run_path, nothing=texts.NOTHING, strip=STRIP)
     return templates
-
-
-_TEMPLATES = _templates()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel
 
 from jobs.heartbeat import Ping, Signal, State
+from scheduler.api.answer import Answer
 from scheduler.api.parameters import JobName, Uses, only_known_parameters
 from scheduler.api.problems import PROBLEM_RESPONSES
 from scheduler.heartbeats import HeartbeatView
@@ -16,7 +16,7 @@ from scheduler.stores.heartbeats import KEPT
 router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Depends(only_known_parameters)])
 
 
-class PingModel(BaseModel):
+class PingModel(Answer):
     """A ping. `number` counts all of them; those that were too many in a minute are counted, and not here."""
 
     number: int
@@ -42,7 +42,7 @@ class PingModel(BaseModel):
         )
 
 
-class HeartbeatModel(BaseModel):
+class HeartbeatModel(Answer):
     """The heartbeat of a job. `text` says it in words; `down_at`: when it goes down unless a ping comes before.
 
     `secret` is the name of its token's secret. `last_start`: of a run that goes on. `duration_ms`: of the last run that

@@ -6,9 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel
-
 from jobs.runs import ErrorClass, Trigger
+from scheduler.api.answer import Answer
 from scheduler.api.models import AttemptModel
 from scheduler.operations import Replayed
 from scheduler.stores.dead_letters import DeadLetter, LetterPage
@@ -22,7 +21,7 @@ class LetterState(StrEnum):
     REPLAYED = "replayed"
 
 
-class LetterSummary(BaseModel):
+class LetterSummary(Answer):
     """A dead letter in a list. `job`, `run_id`, `trigger` and `due_at` are null for a message that is no ticket.
 
     `replayed_by` is the run that replays it.
@@ -93,7 +92,7 @@ def _summary(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-class LetterList(BaseModel):
+class LetterList(Answer):
     """Newest first. `continuation` fetches the next page; null on the last one. A page may hold fewer than `limit`."""
 
     dead_letters: list[LetterSummary]
@@ -104,7 +103,7 @@ class LetterList(BaseModel):
         return cls(dead_letters=[LetterSummary.of(letter) for letter in page.letters], continuation=page.continuation)
 
 
-class ReplayModel(BaseModel):
+class ReplayModel(Answer):
     """Letters that are replayed (with `dry_run`: that would be), oldest first. `left`: how many more fit.
 
     `unknown_jobs`: jobs that are not there any more; their letters fit, and stay as they are.

@@ -9,10 +9,9 @@ from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel
-
 from jobs.dependencies import Dependency
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger
+from scheduler.api.answer import Answer
 from scheduler.api.circuit_models import CircuitModel
 from scheduler.catalog import View
 from scheduler.circuit_board import CircuitView
@@ -27,7 +26,7 @@ def run_path(run_id: str) -> str:
     return f"/api/runs/{quote(run_id, safe='@')}"
 
 
-class PhasesModel(BaseModel):
+class PhasesModel(Answer):
     """Milliseconds a phase took; null where it did not happen."""
 
     dns_ms: float | None
@@ -37,7 +36,7 @@ class PhasesModel(BaseModel):
     total_ms: float
 
 
-class FailureModel(BaseModel):
+class FailureModel(Answer):
     """An expectation that did not hold. Those of severity `degraded` do not fail the attempt."""
 
     expectation: str
@@ -46,7 +45,7 @@ class FailureModel(BaseModel):
     severity: Severity
 
 
-class AttemptModel(BaseModel):
+class AttemptModel(Answer):
     """One try of a run. `wait_ms`: the wait before the next one; null if none followed.
 
     `body`: the begin of the answer, where that is why it failed.
@@ -87,7 +86,7 @@ class AttemptModel(BaseModel):
         )
 
 
-class RunModel(BaseModel):
+class RunModel(Answer):
     """A run, alone and in lists. `state` is queued, running or finished; until then what is not known is null or empty.
 
     `status_code` and `response_time_ms` are the last attempt's. `degraded`: it succeeded, and `message` says what was
@@ -154,14 +153,14 @@ def _result(run: Run) -> dict[str, Any]:
     }
 
 
-class RunList(BaseModel):
+class RunList(Answer):
     """Newest first. `continuation` fetches the next page; null on the last one. A page may hold fewer than `limit`."""
 
     runs: list[RunModel]
     continuation: str | None
 
 
-class PauseModel(BaseModel):
+class PauseModel(Answer):
     """A pause that holds. `until` null: until the job is resumed. `text` says it in words."""
 
     since: datetime
@@ -174,7 +173,7 @@ class PauseModel(BaseModel):
         return cls(since=pause.since, until=pause.until, reason=pause.reason, text=str(pause))
 
 
-class DependencyModel(BaseModel):
+class DependencyModel(Answer):
     """Another job, and how its run must have ended: succeeded, failed or finished. `within`, `wait`: such as 5m."""
 
     job: str
@@ -187,7 +186,7 @@ class DependencyModel(BaseModel):
         return cls(**dependency.model_dump(mode="json"))
 
 
-class JobSummary(BaseModel):
+class JobSummary(Answer):
     """A job in a list. `schedule` is null for a job without one, `pause` for one that is not paused.
 
     A job without a schedule runs after those in `depends_on`; if there are none, on demand only. `dependents` are the
@@ -254,20 +253,20 @@ def _job(view: JobView) -> dict[str, Any]:
     }
 
 
-class JobList(BaseModel):
+class JobList(Answer):
     """By name. `continuation` fetches the next page; null on the last one."""
 
     jobs: list[JobSummary]
     continuation: str | None
 
 
-class PartModel(BaseModel):
+class PartModel(Answer):
     name: str
     status: Status
     message: str
 
 
-class JobSetModel(BaseModel):
+class JobSetModel(Answer):
     """The jobs in force, since when, and what tells their files from others."""
 
     generation: str
@@ -279,7 +278,7 @@ class JobSetModel(BaseModel):
         return cls(generation=view.digest, loaded_at=view.loaded_at, number=len(view))
 
 
-class HealthModel(BaseModel):
+class HealthModel(Answer):
     """The scheduler's own health: the worst of its parts."""
 
     status: Status
@@ -303,5 +302,5 @@ def _untold(part: PartHealth) -> str:
     return "" if part.status is Status.OK else "GET /api/status tells why, to those with a key"
 
 
-class LiveModel(BaseModel):
+class LiveModel(Answer):
     status: Literal["ok"] = "ok"

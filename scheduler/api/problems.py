@@ -13,13 +13,13 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.problems import dotted, findings_of
+from scheduler.api.answer import Answer
 from scheduler.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError
 from scheduler.operations import Conflict, NotDone, NotThere, Unusable
@@ -32,7 +32,7 @@ RETRY_AFTER = "5"
 """Seconds to stay away while a part is down."""
 
 
-class Invalid(BaseModel):
+class Invalid(Answer):
     """One thing that is wrong with the request. `where` is a place such as `query.limit`."""
 
     where: str
@@ -43,7 +43,7 @@ class Invalid(BaseModel):
         return f"{self.where}: {self.message}" + (f"; {self.hint}" if self.hint else "")
 
 
-class Problem(BaseModel):
+class Problem(Answer):
     """RFC 9457. `type` is about:blank: the status says what kind it is, `detail` what to do."""
 
     type: str = "about:blank"

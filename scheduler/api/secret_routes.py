@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
-from pydantic import BaseModel
 
+from scheduler.api.answer import Answer
 from scheduler.api.parameters import Uses, only_from_here, only_known_parameters
 from scheduler.api.problems import PROBLEM_RESPONSES
 from scheduler.operations import Way
@@ -23,7 +23,7 @@ router = APIRouter(
 SecretName = Annotated[str, Path(max_length=127, description="The secret's name, as jobs write it")]
 
 
-class SecretModel(BaseModel):
+class SecretModel(Answer):
     """A secret that jobs use. `source` and `read_at`: null until this process has read it. `trouble`: why it cannot be
     had; empty if it can. `expires_at` and `expired`: what the vault's events say of its newest version."""
 
@@ -48,7 +48,7 @@ class SecretModel(BaseModel):
         )
 
 
-class SecretList(BaseModel):
+class SecretList(Answer):
     secrets: list[SecretModel]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel
 
+from scheduler.api.answer import Answer
 from scheduler.api.parameters import JobName, Uses, only_known_parameters
 from scheduler.api.problems import PROBLEM_RESPONSES
 from scheduler.uptimes import JobUptime
@@ -14,7 +14,7 @@ from scheduler.uptimes import JobUptime
 router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Depends(only_known_parameters)])
 
 
-class WindowModel(BaseModel):
+class WindowModel(Answer):
     """The time before now. `ratio` (0 to 1) is null without a run, `mean_ms` of the runs that succeeded.
 
     `whole`: the runs that are kept, and read, go back as far as that.
@@ -28,7 +28,7 @@ class WindowModel(BaseModel):
     whole: bool
 
 
-class MonthModel(BaseModel):
+class MonthModel(Answer):
     """A calendar month in UTC. Seconds of downtime and outages that touch it; null where nothing is known."""
 
     month: str
@@ -36,7 +36,7 @@ class MonthModel(BaseModel):
     outages: int | None
 
 
-class UptimeModel(BaseModel):
+class UptimeModel(Answer):
     """From the newest 3,000 runs of the job; those that were skipped or cancelled say nothing."""
 
     job: str

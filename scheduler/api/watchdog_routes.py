@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel
 
+from scheduler.api.answer import Answer
 from scheduler.api.parameters import Uses, only_known_parameters
 from scheduler.api.problems import PROBLEM_RESPONSES
 from scheduler.dispatch.port import Depth
@@ -24,7 +24,7 @@ router = APIRouter(
 )
 
 
-class JobTroubleModel(BaseModel):
+class JobTroubleModel(Answer):
     """`since`: the first due instant without a run; `last`: the newest one with a run, null if none is known."""
 
     job: str
@@ -40,7 +40,7 @@ class JobTroubleModel(BaseModel):
         )
 
 
-class WatchedJobsModel(BaseModel):
+class WatchedJobsModel(Answer):
     """`watched`: jobs with a schedule that are neither disabled nor paused. `late` and `silent`: how many of them.
 
     `waiting`: jobs of which an earlier verdict is told, as a look reads a bounded number of histories. `troubles`: the
@@ -64,7 +64,7 @@ class WatchedJobsModel(BaseModel):
         )
 
 
-class QueueModel(BaseModel):
+class QueueModel(Answer):
     """`waiting`: tickets (embedded) or messages (Functions, hidden ones too). `oldest_s`: seconds for which the oldest
     that could be worked on has not been; null if none is. `poison`: messages given up and not yet dead letters."""
 
@@ -77,7 +77,7 @@ class QueueModel(BaseModel):
         return cls(waiting=found.waiting, oldest_s=found.oldest_s, poison=found.poison)
 
 
-class OpenRunsModel(BaseModel):
+class OpenRunsModel(Answer):
     """Runs that are queued or running. `oldest`: the earliest due instant among them; null if there are none."""
 
     number: int
@@ -88,7 +88,7 @@ class OpenRunsModel(BaseModel):
         return cls(number=found.number, oldest=found.oldest)
 
 
-class WatchdogModel(BaseModel):
+class WatchdogModel(Answer):
     """What a look found. A part that could not be asked is null, and `unknown` has a sentence about it.
 
     `at`: when the look was made. `last_tick` is as of now, null before the first tick; `tick_gap_s`: seconds since.
