@@ -21,7 +21,7 @@ import uvicorn
 from config.loading import Configuration
 from config.settings import LOOPBACK
 from jobs.schedules import Schedule
-from scheduler.api.app import create_api
+from scheduler.api.early import EarlyApi
 from scheduler.app import Program, Role, open_program
 from scheduler.catalog import View
 from scheduler.garbage import put_aside
@@ -140,7 +140,7 @@ async def _sample_target(listener: socket.socket | None) -> AsyncIterator[None]:
 async def _serve_program(program: Program, listener: socket.socket) -> None:
     recovery = Recovery(program.catalog, program.runs, program.worker, program.taking.submit, program.clock)
     await recovery.sweep()
-    server = _server(create_api(program.services(), hosts=LOOPBACK_NAMES))
+    server = _server(EarlyApi(program.services(), hosts=LOOPBACK_NAMES, made=put_aside))
     ticker = await _ticker(program)
     program.health.add("ticker", _ticker_health(program, ticker))
     program.watchdog.ticks_from(_last_tick(ticker))

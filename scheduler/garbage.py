@@ -15,7 +15,7 @@ _YOUNG = 20_000
 
 def put_aside() -> None:
     """Never look again at what is there now. Called once more, it takes what was put aside before into account, too:
-    after the jobs were replaced."""
+    after the jobs were replaced, or the API was made."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()

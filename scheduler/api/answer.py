@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+RETRY_AFTER = "5"
+"""Seconds to stay away while a part is down."""
+
 
 class Answer(BaseModel):
     """FastAPI makes a validator for each route that a model stands in: one of the model's own would be for nobody."""

@@ -1,11 +1,10 @@
-"""Puts the ASGI app together. Called by scheduler.embedded and scheduler.functions_host once the program is open."""
+"""Puts the ASGI app together. Called by scheduler.api.early and scheduler.functions_host once the program is open."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from fastapi import FastAPI
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import RedirectResponse
 
 from scheduler.api import (
@@ -23,8 +22,7 @@ from scheduler.api import (
     uptime_routes,
     watchdog_routes,
 )
-from scheduler.api.head import HeadAsGet
-from scheduler.api.headers import add_security_headers
+from scheduler.api.dress import add_dress
 from scheduler.api.overview import Overview
 from scheduler.api.problems import UnexpectedErrors, add_problem_handlers, describe_problems
 from scheduler.services import Services
@@ -65,11 +63,8 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), keyed: bool
     api.add_api_route("/", _to_the_dashboard, include_in_schema=False)
     add_problem_handlers(api)
     describe_problems(api)
-    # The last one added sees a request first.
     api.add_middleware(UnexpectedErrors)
-    api.add_middleware(HeadAsGet)
-    api.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
-    add_security_headers(api)
+    add_dress(api, hosts)
     return api
 
 

@@ -15,10 +15,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from jobs.problems import Problem
+from scheduler.api.answer import RETRY_AFTER
 from scheduler.api.head import HeadAsGet
 from scheduler.api.headers import add_security_headers
 from scheduler.api.models import LiveModel
-from scheduler.api.problems import RETRY_AFTER, Invalid, problem
+from scheduler.api.problems import Invalid, problem
 
 MOST_ERRORS = 100
 """Of a folder of broken files; the detail says how many there are."""

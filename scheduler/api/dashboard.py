@@ -18,10 +18,10 @@ from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from scheduler.api import texts
+from scheduler.api.answer import RETRY_AFTER
 from scheduler.api.models import run_path
 from scheduler.api.overview import STRIP, Overview, Page
 from scheduler.api.parameters import FUNCTION_KEY, Continuation, Uses, only_known_parameters
-from scheduler.api.problems import RETRY_AFTER
 from scheduler.stores.port import StoreError
 
 if TYPE_CHECKING:

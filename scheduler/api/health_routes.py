@@ -11,9 +11,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from scheduler.api.answer import RETRY_AFTER
 from scheduler.api.models import HealthModel, LiveModel
 from scheduler.api.parameters import Uses
-from scheduler.api.problems import PROBLEM_RESPONSES, RETRY_AFTER
+from scheduler.api.problems import PROBLEM_RESPONSES
 
 # Parameters are not looked at: some probes add one of their own against caches.
 router = APIRouter(prefix="/api", tags=["health"], responses=PROBLEM_RESPONSES)

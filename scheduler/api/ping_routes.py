@@ -16,8 +16,9 @@ from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from jobs.heartbeat import Signal
+from scheduler.api.answer import RETRY_AFTER
 from scheduler.api.parameters import Uses
-from scheduler.api.problems import PROBLEM_RESPONSES, RETRY_AFTER, problem
+from scheduler.api.problems import PROBLEM_RESPONSES, problem
 from scheduler.operations.ping_tokens import TokensUnavailable
 from scheduler.operations.pinging import LONGEST_BODY, Sent
 from scheduler.stores.port import StoreError

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.problems import dotted, findings_of
-from scheduler.api.answer import Answer
+from scheduler.api.answer import RETRY_AFTER, Answer
 from scheduler.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError
 from scheduler.operations import Conflict, NotDone, NotThere, Unusable
@@ -28,8 +28,6 @@ from scheduler.stores.port import StoreError
 _log = logging.getLogger("scheduler.api")
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER = "5"
-"""Seconds to stay away while a part is down."""
 
 
 class Invalid(Answer):
