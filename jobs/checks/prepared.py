@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from sys import intern
 from typing import Any
 
 import httpx
@@ -112,7 +113,7 @@ class PreparedRequests:
         alike = self._alike.get(key)
         if alike is None:
             alike = self._alike[key] = _Alike(url.copy_with(raw_path=b"/"), before, after)
-        return Prepared(request.method, url.raw_path, request.content, alike)
+        return Prepared(intern(request.method), url.raw_path, request.content, alike)
 
 
 def _forgetting(by_id: dict[int, _Kept]) -> Callable[[weakref.ref[HttpTarget]], None]:

@@ -50,5 +50,5 @@ def shift_of(schedule: Schedule) -> tuple[Schedule, int]:
         inner, shift = shift_of(schedule.schedule)
         return inner, shift + schedule.shift_ms
     if isinstance(schedule, Interval) and schedule.offset_ms:
-        return Interval(schedule.every_seconds), schedule.offset_ms
+        return Interval(schedule.every_ms / 1000), schedule.offset_ms
     return schedule, 0

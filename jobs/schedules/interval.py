@@ -6,7 +6,7 @@ Called by jobs.schedules.parsing; everybody else sees only the `Schedule` protoc
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 
 from jobs.durations import format_duration
@@ -35,24 +35,24 @@ class Interval:
             shorter than the distance.
     """
 
-    every_seconds: float = field(compare=False)
-    offset_seconds: float = field(default=0.0, compare=False)
-    every_ms: int = field(init=False, repr=False)
-    offset_ms: int = field(init=False, repr=False)
+    every_seconds: InitVar[float]
+    offset_seconds: InitVar[float] = 0.0
+    every_ms: int = field(init=False)
+    offset_ms: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        if not SHORTEST <= self.every_seconds <= LONGEST:
+    def __post_init__(self, every_seconds: float, offset_seconds: float) -> None:
+        if not SHORTEST <= every_seconds <= LONGEST:
             raise ScheduleError(
-                f"an interval of {self.every_seconds:g}s is out of range: "
+                f"an interval of {every_seconds:g}s is out of range: "
                 f"{format_duration(SHORTEST)} to {format_duration(LONGEST)}"
             )
-        if not 0 <= self.offset_seconds < self.every_seconds:
+        if not 0 <= offset_seconds < every_seconds:
             raise ScheduleError(
-                f"an offset of {format_duration(self.offset_seconds)} is not shorter than the interval of "
-                f"{format_duration(self.every_seconds)}"
+                f"an offset of {format_duration(offset_seconds)} is not shorter than the interval of "
+                f"{format_duration(every_seconds)}"
             )
-        object.__setattr__(self, "every_ms", _whole(self.every_seconds, "an interval"))
-        object.__setattr__(self, "offset_ms", _whole(self.offset_seconds, "an offset"))
+        object.__setattr__(self, "every_ms", _whole(every_seconds, "an interval"))
+        object.__setattr__(self, "offset_ms", _whole(offset_seconds, "an offset"))
 
     @staticmethod
     def from_timespan(text: str) -> Interval:
@@ -80,8 +80,8 @@ class Interval:
     @property
     def spec(self) -> dict[str, str]:
         """What a job file writes: `{"every": "10s"}`, with an `offset` if there is one."""
-        offset = {"offset": format_duration(self.offset_seconds)} if self.offset_ms else {}
-        return {"every": format_duration(self.every_seconds), **offset}
+        offset = {"offset": format_duration(self.offset_ms / 1000)} if self.offset_ms else {}
+        return {"every": format_duration(self.every_ms / 1000), **offset}
 
     @property
     def is_interval_like(self) -> bool:

@@ -51,7 +51,7 @@ def interval_of(every: object, offset: object | None = None) -> Interval:
     except ValueError as error:
         raise ScheduleError(f"every: {error}") from None
     try:
-        return interval if offset is None else Interval(interval.every_seconds, parse_duration(offset))
+        return interval if offset is None else Interval(parse_duration(every), parse_duration(offset))
     except ValueError as error:
         raise ScheduleError(f"offset: {error}") from None
 

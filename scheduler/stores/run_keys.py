@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from zlib import crc32
 
 from jobs.runs import Run, Ticket, instant_text, split_run_id
@@ -100,7 +99,6 @@ class RunKey:
         return f"{self.job}@{instant_text(self.due_at)}{self.at[_DIGITS:]}"
 
 
-@lru_cache(maxsize=20_000)
 def shard(job: str) -> str:
     """The partition of a job's runs."""
     return SHARD_NAMES[crc32(job.encode("utf-8", "replace")) % SHARDS]

@@ -41,7 +41,9 @@ class JobWatch:
         self._noted = noted
         self._clock = clock
         self._began = clock.now()
-        self._schedules: dict[str, tuple[Schedule, datetime]] = {}
+        self._schedules: dict[str, Schedule] = {}
+        self._later: dict[str, datetime] = {}
+        """Since when they are watched, where that is not the start."""
         self._paused: set[str] = set()
         self._looked: dict[str, float] = {}
         self._known: Mapping[str, JobTrouble] = {}
@@ -90,25 +92,28 @@ class JobWatch:
         """A job that is planned again some day begins then."""
         for job in [job for job in self._schedules if jobs.schedule(job) is None]:
             del self._schedules[job]
+            self._later.pop(job, None)
 
     def _renew(self, job: str, schedule: Schedule, now: datetime) -> None:
         """A job or a schedule that is new since the last round begins now, unless it is there since the start."""
         known = self._schedules.get(job)
         if known is None:
             from_start = self._since_start is not None and self._since_start.schedule(job) == schedule
-            self._schedules[job] = (schedule, self._began if from_start else now)
-        elif known[0] is not schedule and known[0] != schedule:
-            self._schedules[job] = (schedule, now)
+            self._schedules[job] = schedule
+            if not from_start:
+                self._later[job] = now
+        elif known is not schedule and known != schedule:
+            self._schedules[job], self._later[job] = schedule, now
 
     def _begin(self, job: str, now: datetime) -> None:
         entry = self._catalog.find(job)
         if entry is not None and entry.job.schedule is not None:
-            self._schedules[job] = (entry.job.schedule, now)
+            self._schedules[job], self._later[job] = entry.job.schedule, now
 
     def _judge(self, job: str, now: datetime) -> JobTrouble | None:
         if job not in self._schedules:
             return None
-        schedule, began = self._schedules[job]
+        schedule, began = self._schedules[job], self._later.get(job, self._began)
         last = self._noted.newest(job)
         entry = self._catalog.find(job)
         waits = entry.job.longest_wait if entry is not None else 0.0
