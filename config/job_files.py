@@ -74,13 +74,20 @@ class _Found:
     job: JobDefinition
     file: str
     line: int
-    key: KeyPath
+    container: KeyPath
+    """Where the jobs of its file stand."""
+    step: str | int | None
+    """Where it stands among them; None if it is the whole of the file."""
     document: Document | None = None
     """To find lines in, for a job that has to do with others; without its value."""
 
     @property
     def origin(self) -> str:
         return f"{self.file}:{self.line}"
+
+    @property
+    def key(self) -> KeyPath:
+        return self.container if self.step is None else (*self.container, self.step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +186,14 @@ def _parse(
     lines = replace(document, value=None)
     jobs: list[_Found] = []
     broken: list[str] = []
+    containers: dict[KeyPath, KeyPath] = {}
     for entry in entries.jobs:
         defined = define(entry, entries.defaults, shared)
         if isinstance(defined, JobDefinition):
             line = document.entry_line(entry.path)
-            jobs.append(_Found(defined, shown, line, entry.path, lines if _looks_at_others(defined) else None))
+            container, step = (entry.path[:-1], entry.path[-1]) if entry.path else ((), None)
+            container = containers.setdefault(container, container)
+            jobs.append(_Found(defined, shown, line, container, step, lines if _looks_at_others(defined) else None))
         else:
             findings += defined
             broken += name_of(entry)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import InitVar, dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from jobs.durations import format_duration
 from jobs.errors import ScheduleError
@@ -51,7 +52,7 @@ class Interval:
                 f"an offset of {format_duration(offset_seconds)} is not shorter than the interval of "
                 f"{format_duration(every_seconds)}"
             )
-        object.__setattr__(self, "every_ms", _whole(every_seconds, "an interval"))
+        object.__setattr__(self, "every_ms", _shared(_whole(every_seconds, "an interval")))
         object.__setattr__(self, "offset_ms", _whole(offset_seconds, "an offset"))
 
     @staticmethod
@@ -103,6 +104,12 @@ class Interval:
         """The first due instant strictly after this one, aware UTC; None after the year 9999."""
         due = self.next_after_ms(to_milliseconds(instant))
         return None if due is None else from_milliseconds(due)
+
+
+@lru_cache(64)
+def _shared(every_ms: int) -> int:
+    """The same number object for the thousands of jobs that are due alike."""
+    return every_ms
 
 
 def _whole(seconds: float, what: str) -> int:

@@ -12,23 +12,7 @@ from typing import Annotated
 
 import typer
 
-from scheduler.cli.backfill import backfill
-from scheduler.cli.cancel import cancel
-from scheduler.cli.circuits import circuits
-from scheduler.cli.dead_letters import dead_letters
-from scheduler.cli.explain import explain
-from scheduler.cli.heartbeat import heartbeat
-from scheduler.cli.history import history
-from scheduler.cli.jobs import jobs
-from scheduler.cli.next import next_instants
-from scheduler.cli.pause import pause
-from scheduler.cli.resume import resume
-from scheduler.cli.run import run
-from scheduler.cli.secrets import secrets
 from scheduler.cli.serve import serve
-from scheduler.cli.subjects import ExpressionCommand
-from scheduler.cli.uptime import uptime
-from scheduler.cli.validate import validate
 from scheduler.version import VERSION
 
 ABOUT = """Runs scheduled jobs and health checks, keeps their results, and reports them.
@@ -49,21 +33,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("serve")(serve)
-app.command("validate")(validate)
-app.command("jobs")(jobs)
-app.command("run")(run)
-app.command("next", cls=ExpressionCommand)(next_instants)
-app.command("explain", cls=ExpressionCommand)(explain)
-app.command("history")(history)
-app.command("heartbeat")(heartbeat)
-app.command("uptime")(uptime)
-app.command("pause")(pause)
-app.command("resume")(resume)
-app.command("cancel")(cancel)
-app.command("backfill")(backfill)
-app.add_typer(dead_letters, name="dead-letters")
-app.add_typer(circuits, name="circuits")
-app.add_typer(secrets, name="secrets")
+if sys.argv[1:2] != ["serve"]:  # which stays in memory, and needs nothing of them
+    from scheduler.cli.others import add_others
+
+    add_others(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -37,11 +37,15 @@ class Retention:
         self._store = store
         self._finished: dict[str, int] = {}
         """Runs of each job since it was last looked at."""
-        self._seen: set[str] = set()
+        self._new: list[str] = []
+        """Those of them that were never looked at."""
 
     def count(self, job: str) -> None:
         """A run of the job was finished."""
-        self._finished[job] = self._finished.get(job, 0) + 1
+        finished = self._finished.get(job)
+        if finished is None:
+            self._new.append(job)
+        self._finished[job] = (finished or 0) + 1
 
     async def prune(self, now: datetime, age_s: float, runs_per_job: int) -> int:
         """See Runs.prune."""
@@ -81,9 +85,9 @@ class Retention:
 
     def _grown(self, step: int) -> list[str]:
         """Jobs that have at least `step` runs more than when they were last looked at."""
-        for job in self._finished.keys() - self._seen:
+        for job in self._new:
             self._finished[job] += randrange(step)
-            self._seen.add(job)
+        self._new.clear()
         grown = [job for job, finished in self._finished.items() if finished >= step]
         for job in grown:
             self._finished[job] = 0

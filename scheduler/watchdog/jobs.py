@@ -73,10 +73,9 @@ class JobWatch:
             self._begin(job, now)
         self._paused = paused
         jobs = self._catalog.view
-        planned = list(jobs.schedules())
         self._forget_others(jobs)
-        names = iter(planned)
-        while some := list(islice(names, _IN_A_ROW)):
+        planned = jobs.schedules()
+        while some := list(islice(planned, _IN_A_ROW)):
             for job, schedule in some:
                 if job in paused:
                     continue
