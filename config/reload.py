@@ -28,9 +28,8 @@ POLL_CONTAINER = 15.0
 """The same for a container, each look of which is a request."""
 SETTLED = 2.0
 """Seconds after which a file that is written again has another time stamp, on every file system."""
-QUIET_MS = 250
-"""Milliseconds without a change after which a save is taken to be over, and between two looks of the watcher's thread,
-which cost more than all else that a program does while nothing is due."""
+QUIET_MS = 50
+"""Milliseconds without a change after which a save is taken to be over."""
 _TRIES = 5
 
 Seen = Mapping[str, object]
@@ -133,7 +132,7 @@ class FolderSource:
                     *places,
                     watch_filter=lambda _, path: path == str(folder) or self._is_meant(Path(path), folder),
                     step=QUIET_MS,
-                    debounce=4 * QUIET_MS,
+                    debounce=10 * QUIET_MS,
                     recursive=False,
                 )
                 async with aclosing(changes):
