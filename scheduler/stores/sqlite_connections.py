@@ -101,5 +101,5 @@ def _open(path: Path, opened: ExitStack) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_PATIENCE, isolation_level=None, check_same_thread=False)
     opened.callback(connection.close)
     # KiB. Pages that are asked for again are in the system's cache; a copy here for each connection saves no time.
-    connection.execute("PRAGMA cache_size = -512")
+    connection.execute("PRAGMA cache_size = -256")
     return connection
