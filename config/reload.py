@@ -125,21 +125,26 @@ class FolderSource:
 
         folder = self._path if self._path.is_dir() else self._path.parent
         while True:
-            # The folder above tells that this one was put in place of another.
-            places = [place for place in (folder, folder.parent) if place.is_dir()]
-            with suppress(OSError, RuntimeError):
-                changes = awatch(
-                    *places,
-                    watch_filter=lambda _, path: path == str(folder) or self._is_meant(Path(path), folder),
-                    step=QUIET_MS,
-                    debounce=10 * QUIET_MS,
-                    recursive=False,
-                )
-                async with aclosing(changes):
-                    async for found in changes:
-                        told.set()
-                        if any(path == str(folder) for _, path in found):
-                            break
+            # Not the folder above, though it alone tells at once that this one was put in place of another: with a
+            # database in it, it tells of hundreds of changes a second.
+            watched = await asyncio.to_thread(_identity, folder)
+            if watched is not None:
+                with suppress(OSError, RuntimeError):
+                    changes = awatch(
+                        folder,
+                        watch_filter=lambda _, path: self._is_meant(Path(path), folder),
+                        step=QUIET_MS,
+                        debounce=10 * QUIET_MS,
+                        rust_timeout=int(POLL * 1000),
+                        yield_on_timeout=True,
+                        recursive=False,
+                    )
+                    async with aclosing(changes):
+                        async for found in changes:
+                            if found:
+                                told.set()
+                            if await asyncio.to_thread(_identity, folder) != watched:
+                                break
             await asyncio.sleep(POLL)
 
     def _is_meant(self, path: Path, folder: Path) -> bool:
@@ -152,6 +157,14 @@ class FolderSource:
 
     async def aclose(self) -> None:
         """Nothing is open."""
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Which folder it is; None if there is none."""
+    with suppress(OSError):
+        found = os.stat(folder)
+        return found.st_dev, found.st_ino
+    return None
 
 
 class _Torn(Exception):

@@ -31,6 +31,9 @@ _GOODBYE = 1.0
 _DER = 2
 """As the ssl module's private part numbers it."""
 
+_MOST_KEPT = 1000
+"""Numeric addresses of which it is known whether they may be asked."""
+
 _BUFFERED = 256 * 1024
 """Bytes that have arrived and that nobody has read; beyond, the other side is slowed down."""
 
@@ -197,6 +200,7 @@ class Network:
     def __init__(self, guard: Guard = LOCAL) -> None:
         self._guard = guard
         self._resolver = Resolver()
+        self._numeric = lru_cache(_MOST_KEPT)(self._judged_numeric)
 
     async def connect(self, host: str, port: int, clock: PhaseClock, tls: ssl.SSLContext | None) -> Connection:
         """A connection to the host; with `tls` its certificate is checked against the host's name.
@@ -223,17 +227,22 @@ class Network:
 
     async def _addresses(self, host: str, port: int, clock: PhaseClock) -> list[Address]:
         """Those that may be connected to. Nobody looks the name up again: it might have other addresses by then."""
+        numeric = self._numeric(host, port)
+        if numeric is not None:
+            return numeric
         self._guard.check_place(host, port)
-        found = await self._found(host, port, clock)
+        clock.enter("dns")
+        found = await self._resolver.addresses(host, port)
         allowed = self._guard.allowed(host, port, [address.host for address in found])
         return [address for address in found if address.host in allowed]
 
-    async def _found(self, host: str, port: int, clock: PhaseClock) -> list[Address]:
+    def _judged_numeric(self, host: str, port: int) -> list[Address] | None:
+        """Of a numeric address, which stays the same, as do the rules: itself. None for a name."""
         family = _numeric_family(host)
-        if family is not None:
-            return [Address(family, host, port)]
-        clock.enter("dns")
-        return await self._resolver.addresses(host, port)
+        if family is None:
+            return None
+        self._guard.allowed(host, port, [host])
+        return [Address(family, host, port)]
 
 
 def certificates(session: ssl.SSLObject) -> tuple[bytes, ...]:
