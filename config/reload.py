@@ -28,7 +28,7 @@ POLL_CONTAINER = 15.0
 """The same for a container, each look of which is a request."""
 SETTLED = 2.0
 """Seconds after which a file that is written again has another time stamp, on every file system."""
-QUIET_MS = 50
+QUIET_MS = 100
 """Milliseconds without a change after which a save is taken to be over."""
 _TRIES = 5
 
@@ -134,7 +134,7 @@ class FolderSource:
                         folder,
                         watch_filter=lambda _, path: self._is_meant(Path(path), folder),
                         step=QUIET_MS,
-                        debounce=10 * QUIET_MS,
+                        debounce=5 * QUIET_MS,
                         rust_timeout=int(POLL * 1000),
                         yield_on_timeout=True,
                         recursive=False,
