@@ -266,9 +266,7 @@ def _wrong_limit(wrong: Disagreement, found: Mapping[str, _Found]) -> Problem:
         f"{wrong.job} lets {wrong.limit} runs of the group {wrong.group} go on at a time, "
         f"and {wrong.first} ({first.origin}) {wrong.first_limit}"
     )
-    finding = Finding((*job.key, "concurrency_group"), message, "give the group one limit in all of its jobs")
-    assert job.document is not None, "it has a group"
-    return job.document.problem(finding)
+    return _group_problem(job, "concurrency_group", message, "give the group one limit in all of its jobs")
 
 
 def _wrong_circuit(wrong: CircuitDisagreement, found: Mapping[str, _Found]) -> Problem:
@@ -277,9 +275,13 @@ def _wrong_circuit(wrong: CircuitDisagreement, found: Mapping[str, _Found]) -> P
         f"{wrong.job} and {wrong.first} ({first.origin}) share the circuit of the group {wrong.group}, "
         f"but differ in its {wrong.field}"
     )
-    finding = Finding((*job.key, "circuit"), message, "give the group one circuit in all of its jobs")
-    assert job.document is not None, "it shares a circuit"
-    return job.document.problem(finding)
+    return _group_problem(job, "circuit", message, "give the group one circuit in all of its jobs")
+
+
+def _group_problem(job: _Found, key: str, message: str, hint: str) -> Problem:
+    """At the place where the job names the group."""
+    assert job.document is not None, "it shares something with others"
+    return job.document.problem(Finding((*job.key, key), message, hint))
 
 
 def _circle_text(circle: tuple[str, ...], found: Mapping[str, _Found]) -> str:

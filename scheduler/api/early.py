@@ -7,7 +7,7 @@ dashboard 6 more, which such a program does without.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from scheduler.api.answer import RETRY_AFTER
 from scheduler.api.dress import add_dress
-from scheduler.api.models import HealthModel, LiveModel
+from scheduler.api.health_answers import health_answer
+from scheduler.api.models import LiveModel
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -67,12 +67,7 @@ def _health_alone(services: Services, hosts: Sequence[str]) -> Starlette:
         return _json(LiveModel())
 
     async def health(_: Request) -> Response:
-        report = await services.health.report()
-        jobs = services.queries.in_force()
-        model = HealthModel.of(report, jobs, environment=services.environment, version=services.version)
-        if report.ready:
-            return _json(model)
-        return _json(model, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": RETRY_AFTER})
+        return _json(*await health_answer(services))
 
     answering: dict[str, Callable[[Request], Awaitable[Response]]] = dict.fromkeys(_ROUTES, health)
     answering["/api/health/live"] = live
@@ -81,5 +76,5 @@ def _health_alone(services: Services, hosts: Sequence[str]) -> Starlette:
     return app
 
 
-def _json(model: BaseModel, status: int = HTTPStatus.OK, headers: dict[str, str] | None = None) -> Response:
+def _json(model: BaseModel, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
     return Response(model.model_dump_json(), status, headers, "application/json")

@@ -6,12 +6,11 @@ hosts, accounts, paths and jobs. /api/status tells it, to those with a key.
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from scheduler.api.answer import RETRY_AFTER
+from scheduler.api.health_answers import health_answer
 from scheduler.api.models import HealthModel, LiveModel
 from scheduler.api.parameters import Uses
 from scheduler.api.problems import PROBLEM_RESPONSES
@@ -52,10 +51,6 @@ async def status(uses: Uses, response: Response) -> HealthModel:
 
 
 async def _report(uses: Uses, response: Response, *, told: bool) -> HealthModel:
-    report = await uses.health.report()
-    if not report.ready:
-        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        response.headers["Retry-After"] = RETRY_AFTER
-    return HealthModel.of(
-        report, uses.queries.in_force(), environment=uses.environment, version=uses.version, told=told
-    )
+    model, response.status_code, headers = await health_answer(uses, told=told)
+    response.headers.update(headers)
+    return model
