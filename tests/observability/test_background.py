@@ -62,10 +62,8 @@ async def test_a_slow_other_end_delays_no_offer_and_what_does_not_fit_is_counted
     made.offer(runs.finished())
     await until(delivery.delivering.is_set)
     event = runs.finished()
-    begun = time.perf_counter()
-    for _ in range(1000):
+    for _ in range(1000):  # one that waited would wait for ever: the gate is opened below
         made.offer(event)
-    assert time.perf_counter() - begun < 0.5
     assert (made.health().state, made.health().dropped) == ("degraded", 990)
     delivery.gate.set()
     await made.aclose(5)

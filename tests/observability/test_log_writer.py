@@ -72,10 +72,8 @@ def test_arguments_are_read_when_the_record_is_logged(reader: Reader) -> None:
 def test_a_reader_that_stopped_reading_holds_nobody_up(reader: Reader) -> None:
     writer = writer_for(reader, capacity=10)
     reader.reads.clear()
-    begun = time.monotonic()
-    for number in range(2000):
+    for number in range(2000):  # one that waited would wait for ever: the reader reads again below
         writer.handle(record(f"line {number}"))
-    assert time.monotonic() - begun < 1.0
     assert writer.dropped >= 1000
     reader.reads.set()
     writer.close()
@@ -106,7 +104,7 @@ def test_closing_is_bounded_by_its_timeout(reader: Reader) -> None:
     writer.handle(record("stuck", level=logging.ERROR))
     begun = time.monotonic()
     writer.close(timeout=0.02)
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < 4
     reader.reads.set()
 
 
@@ -117,8 +115,8 @@ def test_closing_once_more_does_not_wait_once_more(reader: Reader) -> None:
     writer.handle(record("stuck"))
     writer.close(timeout=0.02)
     begun = time.monotonic()
-    writer.close(timeout=5)
-    assert time.monotonic() - begun < 1
+    writer.close(timeout=30)
+    assert time.monotonic() - begun < 15
     reader.reads.set()
 
 
