@@ -33,9 +33,8 @@ from jobs.checks import resolver
 from jobs.checks.resolver import Address
 from jobs.running.clock import SystemClock
 from observability.exporters import datadog
-from scheduler import app
 from scheduler.api.app import create_api
-from scheduler.app import Program, Role, open_program
+from scheduler.app import Program, Role, building, open_program
 from scheduler.embedded import _ticker, _ticker_health
 from scheduler.operations import ping_tokens
 from scheduler.stores.circuits import StoredCircuits
@@ -93,7 +92,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_values, "FAILURE_KEPT", 0.2)
     monkeypatch.setattr(ping_tokens, "PAUSE", 0.2)
     monkeypatch.setattr(files, "LOOK_EVERY", 0.1)
-    monkeypatch.setattr(app._Builder, "_logging", lambda _: None)
+    monkeypatch.setattr(building._Builder, "_logging", lambda _: None)
 
 
 @asynccontextmanager
@@ -126,7 +125,7 @@ async def vault(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KeyVaultServer
         for name, value in identity.environ.items():
             monkeypatch.setenv(name, value)
         options = {**vault.client_options, "retry_total": 0}
-        monkeypatch.setattr(app, "build_secrets", partial(build_secrets, vault_options=options))
+        monkeypatch.setattr(building, "build_secrets", partial(build_secrets, vault_options=options))
         yield vault
 
 

@@ -1,7 +1,4 @@
-"""Builds the program: the only place that chooses adapters, opens them and closes them.
-
-`open_program` serves the embedded host, the CLI and the Functions host alike; the role says what differs.
-"""
+"""Opens the parts of the program in order, hands each what it needs, and closes them in reverse."""
 
 from __future__ import annotations
 
@@ -11,15 +8,11 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
 
 from config.identity import Identity
 from config.loading import Configuration
 from config.reload import open_source
 from config.secrets import SecretChain, build_secrets
-from config.settings import Settings
 from config.targets import guard_of
 from jobs.checks import build_checks
 from jobs.events import Listeners, RunListener
@@ -32,12 +25,13 @@ from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
+from scheduler.app.adapters import open_depth, open_queue, open_store, place_of_store
+from scheduler.app.program import Program, Role
 from scheduler.catalog import Catalog
 from scheduler.circuit_board import CircuitBoard
 from scheduler.denied_targets import warn_of_denied_targets
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Depths, Dispatch
-from scheduler.dispatch.queues import run_queue
 from scheduler.follow_up import Dependents
 from scheduler.gates import Elsewhere, Gates, HeldSlots, gates_in_order
 from scheduler.health import Health
@@ -65,7 +59,6 @@ from scheduler.queries import Queries
 from scheduler.queue_work import QueueWork
 from scheduler.reloading import PART, Reloading, view_of
 from scheduler.secret_watch import SecretWatch
-from scheduler.services import Services
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
@@ -86,61 +79,6 @@ from scheduler.work.worker import EMBEDDED, FUNCTIONS, Worker
 
 TELEMETRY_PATIENCE = 1.0
 """Seconds for the last telemetry to leave at the end."""
-
-
-class Role(StrEnum):
-    """What the process is for."""
-
-    EMBEDDED = "embedded"
-    TOOL = "tool"
-    """A command beside a running server: it takes nothing that the server needs for itself."""
-    FUNCTIONS = "functions"
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """Everything that is open. `tick_work` and `queue_work` are there in the Functions host only."""
-
-    settings: Settings
-    catalog: Catalog
-    clock: Clock
-    runs: Runs
-    cursors: Cursors
-    marks: ScheduleMarks
-    pauses: Pauses
-    dead_letters: DeadLetters
-    worker: Worker
-    operations: Operations
-    queries: Queries
-    health: Health
-    watchdog: Watchdog
-    secret_watch: SecretWatch
-    circuits: CircuitBoard
-    heartbeats: HeartbeatViews
-    uptimes: Uptimes
-    taking: Taking
-    """The worker for those who hand it tickets, so that the watchdog knows what waits."""
-    telemetry: Telemetry
-    reloading: Reloading | None
-    """None for a command, which is over soon."""
-    tick_work: TickWork | None
-    queue_work: QueueWork | None
-
-    def services(self) -> Services:
-        """What the API gets of it."""
-        return Services(
-            operations=self.operations,
-            queries=self.queries,
-            health=self.health,
-            watchdog=self.watchdog,
-            secrets=self.secret_watch,
-            circuits=self.circuits,
-            heartbeats=self.heartbeats,
-            uptimes=self.uptimes,
-            clock=self.clock,
-            environment=self.settings.environment,
-            version=self.settings.version or VERSION,
-        )
 
 
 @asynccontextmanager
@@ -241,9 +179,9 @@ class _Builder:
         return telemetry
 
     async def _store(self, identity: Identity) -> Store:
-        store = await _open_store(self._settings, identity, self._role)
+        store = await open_store(self._settings, identity, self._role)
         self._stack.push_async_callback(store.aclose)
-        self._health.add("store", store_health(store, _place_of_store(self._settings)))
+        self._health.add("store", store_health(store, place_of_store(self._settings)))
         return store
 
     def _secrets(self, identity: Identity) -> SecretChain:
@@ -279,10 +217,12 @@ class _Builder:
         circuits = Circuits(StoredCircuits(store))
         going = Going(Cancellations(store), self._clock)
         self._health.add("circuits", circuits_health(circuits, self._clock))
+        shares = self._settings.retry_budget
+        budget = RetryBudget(shares.per_minute, shares.share)
         return Worker(
             self._catalog,
             runs,
-            Runner(checks, circuits, told, self._clock, self._redactor, budget=_retry_budget(self._settings)),
+            Runner(checks, circuits, told, self._clock, self._redactor, budget=budget),
             told,
             self._clock,
             owner=self._owner,
@@ -342,31 +282,16 @@ class _Builder:
         """`submit`: to the worker of this process."""
         if self._role is not Role.FUNCTIONS:
             return InProcessDispatch(submit)
-        from scheduler.dispatch.azure_queue import open_azure_queue
-
-        dispatch = await open_azure_queue(**await self._queue(identity))
+        dispatch = await open_queue(self._settings, identity, self._clock)
         self._stack.push_async_callback(dispatch.aclose)
         return dispatch
 
     async def _depths(self, identity: Identity, noted: Noted) -> Depths:
         if self._role is not Role.FUNCTIONS:
             return noted
-        from scheduler.dispatch.azure_depth import open_azure_depth
-
-        depths = open_azure_depth(**await self._queue(identity))
+        depths = await open_depth(self._settings, identity, self._clock)
         self._stack.push_async_callback(depths.aclose)
         return depths
-
-    async def _queue(self, identity: Identity) -> dict[str, Any]:
-        """What is needed to open it."""
-        storage = self._settings.storage
-        return {
-            "queue_name": run_queue(storage.prefix),
-            "connection_string": storage.connection_string.get_secret_value() if storage.connection_string else None,
-            "url": storage.queue_url or f"https://{storage.account_name}.queue.core.windows.net",
-            "credential": None if storage.connection_string else await identity.credential(),
-            "now": self._clock.now,
-        }
 
     def _reloading(self, identity: Identity) -> Reloading | None:
         if self._role is Role.TOOL:
@@ -417,35 +342,3 @@ class _Builder:
             owner=self._owner,
             look=reloading.look_briefly,
         )
-
-
-def _retry_budget(settings: Settings) -> RetryBudget:
-    return RetryBudget(settings.retry_budget.per_minute, settings.retry_budget.share)
-
-
-def _place_of_store(settings: Settings) -> str:
-    """What to look at when it does not answer."""
-    if settings.on_azure_storage:
-        return "the storage account of the tables: its network, its firewall, and how busy it is"
-    return f"the disk of {settings.store}, and at who else uses the file"
-
-
-async def _open_store(settings: Settings, identity: Identity, role: Role) -> Store:
-    """Raises StoreUnavailable."""
-    storage = settings.storage
-    if not settings.on_azure_storage:
-        from scheduler.stores.sqlite import Access, open_sqlite, sqlite_path
-
-        return await open_sqlite(sqlite_path(settings.store), Access.SHARED if role is Role.TOOL else Access.OWN)
-    from scheduler.stores.azure_tables import open_azure_tables
-
-    if storage.connection_string is not None:
-        return await open_azure_tables(
-            connection_string=storage.connection_string.get_secret_value(), prefix=storage.prefix
-        )
-    return await open_azure_tables(
-        account_name=storage.account_name,
-        table_url=storage.table_url,
-        credential=await identity.credential(),
-        prefix=storage.prefix,
-    )
