@@ -36,6 +36,8 @@ _log = logging.getLogger("scheduler.embedded")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOOPBACK_NAMES = (*LOOPBACK, "[::1]")
+BACKLOG = 2048
+"""Connections that wait to be accepted."""
 HTTP_PATIENCE = 1
 """Seconds for answers under way when the server ends."""
 RETENTION_PAUSE = 30.0
@@ -67,6 +69,8 @@ def serve(load: Callable[[str], Configuration], *, host: str | None = None, port
     with sample_listener() as samples:
         configuration = load(address_of(samples))
         settings = configuration.settings
+        if not configuration.jobs.has_samples:
+            samples.close()
         with (
             listening(host or settings.host, settings.port if port is None else port) as listener,
             asyncio.Runner(loop_factory=_fast_loop()) as runner,
@@ -90,12 +94,15 @@ async def _serve(configuration: Configuration, listener: socket.socket, samples:
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A listening socket, taken before anything else so that a second start fails at once. Raises PortTaken."""
+    """A listening socket, taken before anything else so that a second start fails at once: who connects meanwhile waits
+    for the program to be ready. Raises PortTaken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
+            # Two programs may bind one address until one of them listens, and of the other one that fails unseen.
+            listener.listen(BACKLOG)
         except OSError as error:
             raise PortTaken(
                 f"cannot listen on {host}:{port} ({error.strerror}): choose another one with --port"
@@ -184,6 +191,7 @@ def _server(app: Callable[..., Any]) -> _Server:
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=HTTP_PATIENCE,
+        backlog=BACKLOG,
     )
     return _Server(config)
 

@@ -18,7 +18,8 @@ import pytest
 from tests.parts.host import Host, embedded, job
 from tests.parts.http_target import Answer, HttpTarget, Request
 
-STEADY, CHANGED, PER_FILE = 20, 24, 6
+STEADY, CHANGED, PER_FILE = 40, 24, 6
+"""Jobs. Those that are changed run each second or each other one, so that it is fifty runs a second or more."""
 EDITS, BURST = 500, 5
 SECONDS = 14.0
 
@@ -159,5 +160,5 @@ async def test_five_hundred_edits_under_load_lose_no_run_and_mix_no_versions(tmp
     levels = Counter(line["Level"] for line in reloads)
     assert levels["INFO"] > 20, levels
     assert levels["WARNING"] > 5, levels
-    warnings = [line["Message"] for line in reloads if line["Level"] == "WARNING"]
-    assert not [one for one, other in pairwise(warnings) if one == other]
+    # The same problem is told again only once the files were well in between.
+    assert not [one for one, other in pairwise(line["Message"] for line in reloads) if one == other]

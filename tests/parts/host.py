@@ -91,7 +91,11 @@ async def embedded(folder: Path, jobs: Mapping[str, Any] | None, **env: str) -> 
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
     ):
         await program.ready(f"http://127.0.0.1:{port}/api/health/ready")
-        yield Host(program, client)
+        try:
+            yield Host(program, client)
+        except httpx.ConnectError as error:
+            error.add_note(program.state)
+            raise
 
 
 def job(url: str, schedule: str | None = None, **more: Any) -> dict[str, Any]:

@@ -37,10 +37,22 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 _POLL_SECONDS = 0.02
 
 
+_held: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port that is this process's as long as it lives: other tests of this machine that ask for one get another one,
+    and no client's connection begins there. A program that is told of it may listen on it, one after the other."""
+    holder = socket.socket()
+    # So that others may bind it, too, and listen, as long as this one does not.
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    if sys.platform == "linux":
+        _held.append(holder)
+    port = int(holder.getsockname()[1])
+    if holder not in _held:
+        holder.close()
+    return port
 
 
 def clean_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -81,6 +93,12 @@ class Program:
     @property
     def running(self) -> bool:
         return self._process.returncode is None
+
+    @property
+    def state(self) -> str:
+        """For a failure's message: whether it runs, and all that it said."""
+        state = "the program runs" if self.running else f"the program ended with {self._process.returncode}"
+        return f"{state}\n{self.stdout}\n{self.stderr}"
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
@@ -123,8 +141,8 @@ class Program:
                     if status is not None and 200 <= status < 300:
                         return
                     await asyncio.sleep(_POLL_SECONDS)
-        state = f"answers {status or 'nothing'}" if self.running else f"ended with {self._process.returncode}"
-        raise AssertionError(f"{url} is not ready after {within} s: it {state}\n{self.stdout}\n{self.stderr}")
+        state = f"it answers {status or 'nothing'}\n" if self.running else ""
+        raise AssertionError(f"{url} is not ready after {within} s: {state}{self.state}")
 
     async def exited(self, within: float = 20.0) -> int:
         """The exit code; minus the signal's number when a signal ended it. Raises TimeoutError."""

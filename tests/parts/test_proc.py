@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 
 import pytest
 
@@ -47,6 +48,19 @@ async def test_a_program_that_ends_early_is_reported_with_its_output() -> None:
     async with Program("-c", "raise SystemExit('no settings')", module=None) as program:
         with pytest.raises(AssertionError, match=r"ended with 1\n(?s:.*)no settings"):
             await program.ready(f"http://127.0.0.1:{free_port()}/")
+
+
+def test_a_free_port_is_nobody_elses_until_a_program_listens_there() -> None:
+    mine = free_port()
+
+    others = set()
+    for _ in range(500):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            others.add(server.getsockname()[1])
+
+    assert mine not in others
+    with socket.create_server(("127.0.0.1", mine)):
+        pass
 
 
 async def test_what_still_runs_at_the_end_of_the_block_is_killed() -> None:

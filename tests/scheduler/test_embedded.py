@@ -13,6 +13,7 @@ import pytest
 from config.settings import Settings
 from jobs.runs import Ticket
 from scheduler.app import TELEMETRY_PATIENCE
+from scheduler.embedded import PortTaken, listening
 from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
 from scheduler.stores.runs import Runs
 from scheduler.stores.sqlite import open_sqlite
@@ -151,6 +152,14 @@ async def test_a_taken_port_is_named_and_nothing_starts(tmp_path: Path) -> None:
 def test_the_bounds_of_an_end_leave_room_in_five_seconds() -> None:
     """Closing all the rest takes half a second."""
     assert Settings().shutdown_grace + TELEMETRY_PATIENCE <= 4
+
+
+def test_of_two_programs_that_start_at_once_the_second_one_fails_at_its_port() -> None:
+    """Before the first one is ready, too."""
+    with listening("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(PortTaken, match="--port"), listening("127.0.0.1", port):
+            pass
 
 
 async def test_bad_configuration_is_told_whole_and_nothing_starts(tmp_path: Path) -> None:
