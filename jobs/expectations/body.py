@@ -9,7 +9,7 @@ from pydantic import Field
 from jobs.expectations.answer import SHOWN, Answer
 from jobs.expectations.comparisons import Comparison
 from jobs.expectations.entry import Entry
-from jobs.expectations.patterns import Pattern, TooMuchWork, search
+from jobs.expectations.patterns import SomePattern, TooMuchWork, search
 from jobs.runs import Failure
 
 WITH_BODY = ("http", "tcp")
@@ -52,7 +52,7 @@ class BodyMatches(Entry):
 
     kinds: ClassVar = WITH_BODY
 
-    body_matches: Pattern
+    body_matches: SomePattern
 
     def unmet(self, answer: Answer) -> Failure | None:
         expected = f"a match of {answer.shown(self.body_matches)}"
@@ -68,7 +68,7 @@ class BodyMatchesNot(Entry):
 
     kinds: ClassVar = WITH_BODY
 
-    body_not_matches: Pattern
+    body_not_matches: SomePattern
 
     def unmet(self, answer: Answer) -> Failure | None:
         expected = f"no match of {answer.shown(self.body_not_matches)}"

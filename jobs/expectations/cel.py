@@ -11,6 +11,7 @@ from jobs.expectations.answer import Answer, NotJson
 from jobs.expectations.entry import Entry
 from jobs.expectations.expressions import Expression, ExpressionFailed, evaluate
 from jobs.expectations.patterns import TooMuchWork
+from jobs.expectations.rounds import names_of
 from jobs.runs import Failure
 
 _NAMES = re.compile(r"[A-Za-z_]\w*")
@@ -20,6 +21,10 @@ class Cel(Entry):
     """The expression is true. What it may name is in `jobs.expectations.expressions.VARIABLES`."""
 
     cel: Expression
+
+    @property
+    def speaks_of(self) -> str:
+        return "status" if "status" in self.cel and "status" in names_of(self.cel) else ""
 
     def unmet(self, answer: Answer) -> Failure | None:
         variables = _Variables(answer, frozenset(_NAMES.findall(self.cel)))

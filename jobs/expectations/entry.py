@@ -41,6 +41,11 @@ class Entry(Written):
 
     severity: Severity = Severity.FAIL
 
+    @property
+    def speaks_of(self) -> str:
+        """`about`, or what this one entry speaks of."""
+        return self.about
+
     def unmet(self, answer: Answer) -> Failure | None:
         """What does not hold; None if it holds. Returns soon, and raises nothing, whatever the answer is."""
         raise NotImplementedError

@@ -33,7 +33,7 @@ def judge(
 
 
 def _failures(observation: Observation, expectations: tuple[Entry, ...], redact: Redact) -> Iterator[Failure]:
-    about = {entry.about for entry in expectations}
+    about = {entry.speaks_of for entry in expectations}
     if "status" not in about and (failure := not_a_success(observation.status)) is not None:
         yield failure
     if "rcode" not in about and (failure := not_resolved(observation)) is not None:

@@ -65,3 +65,6 @@ def _valid_pattern(pattern: str) -> str:
 
 Pattern = Annotated[str, Field(max_length=LONGEST), AfterValidator(_valid_pattern)]
 """A field of a regular expression."""
+
+SomePattern = Annotated[str, Field(min_length=1, max_length=LONGEST), AfterValidator(_valid_pattern)]
+"""The same, where an empty one would say nothing: it is found in every text."""

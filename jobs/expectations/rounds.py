@@ -1,5 +1,6 @@
-"""Puts a look at the clock into every round of a CEL expression's comprehensions. Called by expressions.py. Pure.
+"""Reads CEL expressions sign by sign. Called by expressions.py and cel.py. Pure.
 
+Puts a look at the clock into every round of an expression's comprehensions:
 `items.all(i, i.ok)` becomes `items.all(i, _in_time() ? (i.ok) : false)`: a look that fails makes the round an error
 without anything of it being evaluated, so that what is left of the rounds is soon over.
 """
@@ -8,8 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 LOOK = "_in_time"
+
+_KEPT = 4096
 
 _TOKEN = re.compile(
     r"""
@@ -22,6 +26,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_NAME = re.compile(r"[A-Za-z_]\w*")
 _MACROS = frozenset({"all", "exists", "exists_one", "existsOne", "filter", "map"})
 _OPEN, _CLOSE = frozenset("([{"), frozenset(")]}")
 
@@ -30,6 +35,21 @@ def with_looks(expression: str) -> str:
     """The expression, which has no syntax errors, with its looks at the clock."""
     tokens = [token for token in _TOKEN.findall(expression) if not token.startswith("//")]
     return "".join(_written(iter(tokens)))
+
+
+@lru_cache(_KEPT)
+def names_of(expression: str) -> frozenset[str]:
+    """The names that it takes from outside: none of a field, of a text, or that a macro gives to its items."""
+    tokens = [token for token in _TOKEN.findall(expression) if not (token.startswith("//") or token.isspace())]
+    names, given = set(), set()
+    for number, token in enumerate(tokens):
+        before = tokens[max(number - 3, 0) : number]
+        if before[-1:] == ["."] or not _NAME.fullmatch(token):
+            continue
+        names.add(token)
+        if before[:1] == ["."] and before[1] in _MACROS and before[2] == "(":
+            given.add(token)
+    return frozenset(names - given)
 
 
 def _written(tokens: Iterator[str]) -> Iterator[str]:

@@ -48,6 +48,25 @@ def test_an_expression_knows_the_certificate() -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "expression", "holds"),
+    [
+        (404, "status != 500", True),
+        (500, "status != 500", False),
+        (404, "string(status).startsWith('4')", True),
+        (404, "json.status == 'ok'", False),
+        (404, "json . status == 'ok'", False),
+        (404, "body != 'status' // status", False),
+        (404, "json.all(status, status != '')", False),
+        (200, "json.status == 'ok'", True),
+    ],
+)
+def test_an_expression_that_names_the_status_takes_the_place_of_the_2xx(
+    status: int, expression: str, holds: bool
+) -> None:
+    assert (failures(answer('{"status": "ok"}', status), {"cel": expression}) == ()) is holds
+
+
+@pytest.mark.parametrize(
     ("body", "expression", "observed"),
     [
         ("{}", "json.a.b == 1", 'Key not found in map : "a"'),

@@ -63,6 +63,8 @@ def test_entries_that_are_models_already_are_taken_as_they_are() -> None:
         ({"body_matches": "(unclosed"}, "is not a regular expression"),
         ({"body_matches": 5}, "5 is not a text"),
         ({"body_contains": ""}, "too short"),
+        ({"body_matches": ""}, "too short"),
+        ({"body_not_matches": ""}, "too short"),
         ({"response_time_below": 800}, "has no unit"),
         ({"response_time_below": "0s"}, "more than 0"),
         ({"max_body": "a lot"}, "write it like 512KiB"),
