@@ -77,7 +77,8 @@ class Answer:
     """
 
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | list[str]] = field(default_factory=dict)
+    """Of a list each value is a header line of its own."""
     body: bytes = b""
     delay: float = 0.0
     gate: asyncio.Event | None = None
@@ -106,7 +107,11 @@ class Answer:
             headers["content-length"] = str(len(body))
         if self.ends_connection:
             headers["connection"] = "close"
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = "".join(
+            f"{name}: {value}\r\n"
+            for name, values in headers.items()
+            for value in ([values] if isinstance(values, str) else values)
+        )
         without_body = method == "HEAD" or self.status in _BODILESS
         return f"HTTP/1.1 {self.status} {reason}\r\n{head}\r\n".encode("latin-1") + (b"" if without_body else body)
 

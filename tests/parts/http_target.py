@@ -43,7 +43,7 @@ class HttpTarget(HttpServer):
         path: str,
         status: int = 200,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | list[str]] | None = None,
         body: bytes | str | Mapping[str, object] | list[object] = b"",
         delay: float = 0.0,
         method: str | None = None,

@@ -33,9 +33,39 @@ def _header(kind: str, value: dict[str, Any]) -> Entries:
     return [{"header": value["header"], kind: value["regexp"], **missing}]
 
 
+def _success_header(value: tuple[str, str]) -> Entries:
+    name, regexp = value
+    return [{"header": name, "matches": regexp} if regexp else {"header": name, "exists": True}]
+
+
+def _failure_header(value: tuple[str, str]) -> Entries:
+    name, regexp = value
+    return [{"header": name, "not_matches": regexp, "missing": "ok"} if regexp else {"header": name, "exists": False}]
+
+
+# --- uptime-kuma ---
+
+
+def _json_query(value: tuple[str, str, str]) -> Entries:
+    path, operator, wanted = value
+    assert operator == "=="
+    return [{"json": path, "like": wanted}]
+
+
+def _all_of(groups: list[str | list[str]]) -> Entries:
+    """Texts that the body holds; of those in a list, one."""
+    return [_one_of([group] if isinstance(group, str) else group) for group in groups]
+
+
+def _one_of(texts: list[str]) -> dict[str, Any]:
+    if len(texts) == 1:
+        return {"body_contains": texts[0]}
+    return {"cel": " || ".join(f"body.contains('{text}')" for text in texts)}
+
+
 _PROBES: dict[str, Any] = {
     "valid_status_codes": lambda codes: [{"status": codes}] if codes else [],
-    "valid_http_versions": lambda versions: [{"http_version": versions}],
+    "valid_http_versions": lambda versions: [{"http_version": versions}] if versions else [],
     "fail_if_ssl": lambda wanted: [{"tls": "absent"}] if wanted else [],
     "fail_if_not_ssl": lambda wanted: [{"tls": "required"}] if wanted else [],
     "fail_if_body_json_matches": lambda cel: [{"cel": f"!({_cel(cel)})"}],
@@ -46,6 +76,13 @@ _PROBES: dict[str, Any] = {
     "fail_if_header_not_matches": lambda value: _header("matches", value),
     "success_status": lambda statuses: [{"status": statuses}],
     "failure_status": lambda statuses: [{"status_not": statuses}],
+    "success_header": _success_header,
+    "failure_header": _failure_header,
+    "accepted": lambda statuses: [{"status": statuses}],
+    "keyword": lambda text: [{"body_contains": text}],
+    "keyword_absent": lambda text: [{"body_not_contains": text}],
+    "json_query": _json_query,
+    "all": _all_of,
     "cel": lambda expression: [{"cel": expression}],
     "json": lambda _: [{"json": "$", "exists": True}],
 }
@@ -82,7 +119,7 @@ _OPERATOR = re.compile(r"(.*?) (==|!=|<=|>=|<|>) (.*)", re.DOTALL)
 _CALL = re.compile(r"(len|has|pat|any)\((.*)\)", re.DOTALL)
 _BOUNDS = {"<": "below", ">": "above", "<=": "at_most", ">=": "at_least"}
 _TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
-_HOURS = re.compile(r"\d+h")
+_MILLISECONDS = re.compile(r"\d+")
 
 
 def gatus_condition(condition: str, body: str = "") -> Entries:
@@ -107,16 +144,20 @@ def _compared(function: str, subject: tuple[str, str], operator: str, right: str
         return [_entry(subject, exists=(right == "true") is (operator == "=="))]
     if function == "len":
         name_of_bound = "equals" if operator == "==" else _BOUNDS[operator]
-        return [_entry(subject, length={name_of_bound: int(right)})]
+        if name == "$[0]":
+            # The length of an object is that of its text in Gatus, and here the number of its keys.
+            return [{"json": name, "matches": f"^.{{{right}}}$"}]
+        return [_entry(subject, length={name_of_bound: int(right) if right.isdigit() else right})]
+    if key == "status" and (pattern := _CALL.fullmatch(right)) and pattern[1] == "pat":
+        return [{"cel": f"string(status).matches('^{pattern[2].replace('*', '.*')}$')"}]
     if key == "status" and operator == "==":
         return [{"status": [int(one) for one in _any(right)]}]
     if key == "response_time" and operator == "<":
-        return [{"response_time_below": f"{right}ms"}]
+        return [{"response_time_below": _duration(right)}]
     if key == "certificate":
-        wanted = {"certificate_valid_for": right} if _HOURS.fullmatch(right) else {"cel": "!has(certificate.days_left)"}
-        return [wanted]
+        return [{"cel": "!has(certificate.days_left)"} if right == "0" else {"certificate_valid_for": _duration(right)}]
     if key in ("status", "response_time"):
-        return [{"cel": f"{key} {operator} {right}"}]
+        return [{"cel": f"{key} {operator} {right.replace('s', '000')}"}]
     assert name or key == "body"
     return _values(subject, operator, right)
 
@@ -136,6 +177,11 @@ def _values(subject: tuple[str, str], operator: str, right: str) -> Entries:
     if negated:
         return [_entry(subject, not_equals=form) for form in _forms(right)]
     return [_entry(subject, one_of=_forms(right))]
+
+
+def _duration(text: str) -> str:
+    """A number is one of milliseconds."""
+    return f"{text}ms" if _MILLISECONDS.fullmatch(text) else text
 
 
 def _forms(text: str) -> list[Any]:

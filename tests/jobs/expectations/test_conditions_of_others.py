@@ -1,4 +1,4 @@
-"""Conditions that others' monitors know hold here where they hold there."""
+"""Conditions that others' monitors know hold here where they hold there: of a job as people write it, that is asked."""
 
 from __future__ import annotations
 
@@ -10,32 +10,55 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from jobs.checks.clock import PhaseClock
+from jobs.checks.port import Call
 from jobs.definition import JobDefinition
 from jobs.expectations import judge
+from jobs.runs import Observation
+from tests.jobs.checks.asking import asking
 from tests.jobs.expectations.foreign import entries_for
 from tests.jobs.expectations.judged import answer, certificate
+from tests.parts.http_target import HttpTarget
 
 _FILE = Path(__file__).parents[2] / "data" / "checks" / "conditions.json"
 _CASES = json.loads(_FILE.read_text(encoding="utf-8"))["cases"]
 
+_SERVED = frozenset({"status", "headers", "body"})
+"""What a target on loopback can answer; what else a case says of an answer is made up."""
 
-def _job(expect: list[dict[str, Any]], kind: str) -> JobDefinition:
-    check = {"kind": kind, "url": "https://checkout.internal/health"}
+
+def _job(url: str, expect: list[dict[str, Any]]) -> JobDefinition:
+    check = {"url": url, "redirects": 0}
     return JobDefinition.model_validate({"name": "checkout", "check": check, "expect": expect})
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=f"{n}-{case['name']}") for n, case in enumerate(_CASES)])
-def test_a_condition_holds_as_it_does_elsewhere(case: dict[str, Any]) -> None:
-    seen = dict(case["answer"] or {})
-    hours = seen.pop("certificate_hours", None)
+async def _served(job: JobDefinition, server: HttpTarget, said: dict[str, Any]) -> Observation:
+    server.on("/health", **said)
+    async with asking() as ask:
+        return await ask.check.observe(job.check, Call("checkout@1", 1, PhaseClock()))
+
+
+def _made_up(said: dict[str, Any]) -> Observation:
+    hours = said.pop("certificate_hours", None)
     if hours is not None:
-        seen["certificates"] = (certificate(datetime.now(UTC) + timedelta(hours=hours, seconds=60)),)
-    try:
-        job = _job(entries_for(case["asks"], seen.get("body", "")), "http")
-    except ValidationError:
-        # What cannot be said at all does not hold anywhere.
-        assert case["holds"] is False
-        return
-    if case["holds"] is not None:
-        unmet = judge(answer(**seen), job.expect)
-        assert (not unmet) is case["holds"], unmet
+        said["certificates"] = (certificate(datetime.now(UTC) + timedelta(hours=hours, seconds=60)),)
+    return answer(**said)
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=f"{n}-{case['name']}") for n, case in enumerate(_CASES)])
+async def test_a_condition_holds_as_it_does_elsewhere(case: dict[str, Any]) -> None:
+    said = dict(case["answer"] or {})
+    served = said.keys() <= _SERVED and case["holds"] is not None
+    async with HttpTarget() as server:
+        url = f"{server.url}/health" if served else "https://checkout.internal/health"
+        try:
+            job = _job(url, entries_for(case["asks"], said.get("body", "")))
+        except ValidationError:
+            # What cannot be said at all does not hold anywhere.
+            assert case["holds"] is False
+            return
+        if case["holds"] is not None:
+            seen = await _served(job, server, said) if served else _made_up(said)
+            unmet = judge(seen, job.expect)
+            assert seen.error is None
+            assert (not unmet) is case["holds"], unmet
