@@ -44,7 +44,7 @@ from tests.parts.tls import ca_file
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SHORT = {"attempt": "1200ms", "run": "4s"}
+SHORT = {"attempt": "3500ms", "run": "8s"}  # long enough for a busy machine to come as far as each exhibit wants
 LONG = {"attempt": "10s", "run": "20s"}
 MIB = 2**20
 BODY = {"expect": [{"body_contains": "ready"}]}
@@ -79,7 +79,7 @@ def raw(name: str, data: bytes, error: str | None, *words: str, **more: Any) -> 
 
 
 def slow(name: str, server: Server, error: str, *words: str, **more: Any) -> Exhibit:
-    return Exhibit(name, server, error, ("1.2 s", *words), {"timeout": SHORT, **more.pop("job", {})}, **more)
+    return Exhibit(name, server, error, ("3.5 s", *words), {"timeout": SHORT, **more.pop("job", {})}, **more)
 
 
 def broken_off(name: str, data: bytes, then: bad.Then, error: str, *words: str) -> Exhibit:
@@ -450,7 +450,7 @@ async def test_the_message_is_short_and_fit_for_a_terminal(exhibit: Exhibit, vis
 
 
 async def test_all_of_them_together_take_a_few_seconds(visited: Visit) -> None:
-    assert visited.took < 8
+    assert visited.took < 15
 
 
 async def test_a_server_is_as_bad_where_connections_are_kept(zoo: Zoo, visited: Visit) -> None:
