@@ -10,13 +10,16 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from jobs.durations import format_duration
 from jobs.expectations.answer import Answer
 from jobs.expectations.counts import Count
 from jobs.expectations.entry import Entry, Written
+from jobs.expectations.instants import age_of
 from jobs.expectations.numbers import Number, number_of
 from jobs.expectations.patterns import Pattern, search
 from jobs.expectations.values import JsonField, json_text, same
 from jobs.expectations.wildcards import is_like
+from jobs.model import Duration
 
 Like = Annotated[str, Field(max_length=1000, description="a text in which * stands for anything")]
 
@@ -45,6 +48,7 @@ class Comparison(Written):
     at_least: Number = None
     at_most: Number = None
     length: Count | None = None
+    age_below: Annotated[Duration, Field(gt=0)] | None = None
     exists: bool = True
 
     _name: str = PrivateAttr("")
@@ -98,6 +102,8 @@ class Comparison(Written):
             return ", ".join(self.shown(one, answer) for one in self._wanted[:_SAID])
         if name in _OF_VALUES:
             return self.shown(self._wanted, answer)
+        if name == "age_below":
+            return format_duration(self._wanted)
         return answer.shown(self._wanted) if isinstance(self._wanted, str) else str(self._wanted)
 
     def _left_out(self) -> set[str]:
@@ -138,6 +144,7 @@ _PHRASES = {
     "at_least": "at least {}",
     "at_most": "at most {}",
     "length": "a length of {}",
+    "age_below": "an instant less than {} ago",
 }
 
 
@@ -171,6 +178,11 @@ def _by_number(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool
     return holds
 
 
+def _is_newer(value: Any, longest: float) -> bool:
+    age = age_of(value)
+    return age is not None and age < longest
+
+
 _HOLDS: dict[str, Callable[[Any, Any], bool]] = {
     "equals": same,
     "contains": _contains,
@@ -184,4 +196,5 @@ _HOLDS: dict[str, Callable[[Any, Any], bool]] = {
     "at_least": _by_number(lambda number, bound: number >= bound),
     "at_most": _by_number(lambda number, bound: number <= bound),
     "length": lambda value, wanted: wanted.holds(length_of(value)),
+    "age_below": _is_newer,
 }

@@ -78,6 +78,7 @@ _PROBES: dict[str, Any] = {
     "failure_status": lambda statuses: [{"status_not": statuses}],
     "success_header": _success_header,
     "failure_header": _failure_header,
+    "max_last_modified_diff_sec": lambda most: [{"header": "Last-Modified", "age_below": f"{most}s"}] if most else [],
     "accepted": lambda statuses: [{"status": statuses}],
     "keyword": lambda text: [{"body_contains": text}],
     "keyword_absent": lambda text: [{"body_not_contains": text}],

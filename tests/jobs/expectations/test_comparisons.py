@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -50,6 +53,67 @@ def holds(value: Any, **comparison: Any) -> bool:
 )
 def test_a_value_is_compared(value: Any, comparison: dict[str, Any], true: bool) -> None:
     assert holds(value, **comparison) is true
+
+
+def _ago(seconds: float) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda instant: instant.isoformat(),
+        lambda instant: instant.isoformat().replace("+00:00", "Z"),
+        lambda instant: instant.astimezone(timezone(timedelta(hours=5, minutes=30))).isoformat(" "),
+        lambda instant: instant.replace(tzinfo=None).isoformat(),
+        lambda instant: f"{instant:%Y-%m-%dT%H:%M:%S}.123456789z",
+        lambda instant: format_datetime(instant, usegmt=True),
+        lambda instant: f"{instant:%A, %d-%b-%y %H:%M:%S} GMT",
+        lambda instant: int(instant.timestamp()),
+        lambda instant: int(instant.timestamp() * 1000),
+        lambda instant: str(instant.timestamp()),
+    ],
+)
+def test_an_instant_is_compared_by_its_age_however_it_is_written(written: Callable[[datetime], Any]) -> None:
+    assert holds(written(_ago(600)), age_below="20m")
+    assert not holds(written(_ago(600)), age_below="5m")
+
+
+def test_a_date_is_its_first_instant_and_one_to_come_is_new() -> None:
+    assert holds(f"{datetime.now(UTC):%Y-%m-%d}", age_below="25h")
+    assert not holds(f"{_ago(3 * 86400):%Y-%m-%d}", age_below="25h")
+    assert holds(_ago(-600).isoformat(), age_below="1s")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "yesterday",
+        "2026-02-30T00:00:00Z",
+        "Thu, 99 Nov 2026 15:00:00 GMT",
+        "Thu, 26 Nov 99999999999 15:00:00 GMT",
+        "0001-01-01T00:00:00+14:00",
+        "2026-11-26T" + "0" * 99,
+        "9" * 99,
+        "1" * 5000,
+        1e300,
+        True,
+        None,
+        [],
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_is_no_instant_is_not_new(value: Any) -> None:
+    assert not holds(value, age_below="365d")
+
+
+def test_an_instant_that_is_too_old_is_told_with_the_age_that_is_allowed() -> None:
+    told = failure(answer(headers={"last-modified": "Thu, 01 Jan 2026 00:00:00 GMT"}), _OLD)
+    assert (told.expected, told.observed) == ("an instant less than 1h ago", "'Thu, 01 Jan 2026 00:00:00 GMT'")
+
+
+_OLD = {"header": "Last-Modified", "age_below": "1h"}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from tests.parts.http_target import HttpTarget
 _FILE = Path(__file__).parents[2] / "data" / "checks" / "conditions.json"
 _CASES = json.loads(_FILE.read_text(encoding="utf-8"))["cases"]
 
+_AGO = re.compile(r"\{(\d+) seconds ago\}")
+
 _SERVED = frozenset({"status", "headers", "body"})
 """What a target on loopback can answer; what else a case says of an answer is made up."""
 
@@ -32,8 +36,15 @@ def _job(url: str, expect: list[dict[str, Any]]) -> JobDefinition:
     return JobDefinition.model_validate({"name": "checkout", "check": check, "expect": expect})
 
 
+def _dated(value: Any) -> Any:
+    """`{600 seconds ago}` as HTTP writes that instant."""
+    found = _AGO.fullmatch(value) if isinstance(value, str) else None
+    return format_datetime(datetime.now(UTC) - timedelta(seconds=int(found[1])), usegmt=True) if found else value
+
+
 async def _served(job: JobDefinition, server: HttpTarget, said: dict[str, Any]) -> Observation:
-    server.on("/health", **said)
+    headers = {name: _dated(value) for name, value in said.get("headers", {}).items()}
+    server.on("/health", **{**said, "headers": headers})
     async with asking() as ask:
         return await ask.check.observe(job.check, Call("checkout@1", 1, PhaseClock()))
 

@@ -52,7 +52,7 @@ def test_entries_that_are_models_already_are_taken_as_they_are() -> None:
     ("entry", "says"),
     [
         ({"json": "$.a"}, "add one of equals, not_equals, contains,"),
-        ({"header": "etag"}, "at_most, length, exists"),
+        ({"header": "etag"}, "at_most, length, age_below, exists"),
         ({"json": "$.a", "equals": 1, "exists": True}, "equals and exists in one entry: make an entry of each"),
         ({"json": "$[", "exists": True}, "is not a JSONPath"),
         ({"json": "status", "exists": True}, "it starts with $"),

@@ -1,0 +1,36 @@
+"""Instants of an answer, as targets write them, and how long ago they are. Used by comparisons. Pure but for the clock."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from jobs.expectations.numbers import number_of
+
+_LONGEST = 64
+"""Characters of an instant."""
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}.*)?", re.ASCII)
+_MILLISECONDS = 1e11
+"""From here on a number counts milliseconds: as seconds it would be the year 5138."""
+
+
+def age_of(value: Any) -> float | None:
+    """Seconds since an instant, negative of one to come; None: it is none."""
+    instant = _instant_of(value)
+    return None if instant is None else (datetime.now(UTC) - instant).total_seconds()
+
+
+def _instant_of(value: Any) -> datetime | None:
+    """ISO 8601, a date as HTTP writes it, or Unix time; without an offset it is UTC."""
+    text = value.strip() if isinstance(value, str) else ""
+    if len(text) > _LONGEST:
+        return None
+    try:
+        if (number := number_of(value)) is not None:
+            return datetime.fromtimestamp(number / 1000 if abs(number) >= _MILLISECONDS else number, UTC)
+        instant = datetime.fromisoformat(text.upper()) if _ISO.fullmatch(text) else parsedate_to_datetime(text)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
