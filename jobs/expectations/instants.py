@@ -1,4 +1,4 @@
-"""Instants of an answer, as targets write them, and how long ago they are. Used by comparisons. Pure but for the clock."""
+"""Instants of an answer, as targets write them, and how long ago they are. Used by comparisons."""
 
 from __future__ import annotations
 
