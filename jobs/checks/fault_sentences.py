@@ -20,6 +20,13 @@ class Peer:
 
     host: str
     port: int
+    server_name: str = ""
+    """What TLS asks for, if that is not the host."""
+
+    @property
+    def name(self) -> str:
+        """Whom its certificate must be for."""
+        return self.server_name or self.host
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -64,7 +71,7 @@ _NOT_TRUSTED = (
 )
 _SIGNED_BY_A_LEAF = "is signed by one that may not sign others: look at the chain that the server sends"
 _WEAK = "has a key that is too weak: have it issued again for a longer one, such as RSA with 2048 bits"
-_OTHER_NAMES = "is for other names, not for {host}: look at the name in the URL and at those in the certificate"
+_OTHER_NAMES = "is for other names, not for {host}: look at this name and at those in the certificate"
 
 # By OpenSSL's X509_V_ERR_* number.
 _CERTIFICATES = {
@@ -91,7 +98,7 @@ def bad_certificate(error: Any, peer: Peer) -> str:
     reason = _CERTIFICATES.get(error.verify_code)
     if reason is None:
         return f"The certificate of {peer} was not accepted: {printable(error.verify_message)}."
-    return f"The certificate of {peer} {reason.format(host=peer.host)}."
+    return f"The certificate of {peer} {reason.format(host=peer.name)}."
 
 
 _NOT_TLS = "answered with something that is not TLS: the port seems to speak plain HTTP"
@@ -115,4 +122,4 @@ def no_tls(error: Any, peer: Peer) -> str:
     reason = _HANDSHAKES.get(name)
     if reason is None:
         return f"No TLS session: {peer} and this program could not agree ({name.replace('_', ' ').lower()})."
-    return f"No TLS session: {peer} {reason.format(host=peer.host)}."
+    return f"No TLS session: {peer} {reason.format(host=peer.name)}."

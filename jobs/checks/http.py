@@ -170,11 +170,13 @@ class _Visit:
     async def _send(self, outgoing: Outgoing | Prepared) -> httpx.Response:
         url = outgoing.place
         secure = url.scheme == "https"
-        peer = self._peer = Peer(url.host, url.port or (443 if secure else 80))
+        peer = self._peer = self._peer_at(url.host, url.port or (443 if secure else 80))
         self._guard.check_scheme(url.scheme, peer.host, peer.port)
         extensions: dict[str, Any] = {"clock": self._call.clock, "timeout": {}}
         if secure:
             extensions["tls"] = await self._context()
+            if peer.server_name:
+                extensions["server_name"] = peer.server_name
         if may_be_kept(self._target):
             extensions["kept"] = True
         if self._target.http2:
@@ -195,8 +197,13 @@ class _Visit:
         except CertificateUnusable:
             raise unusable_certificate(target.tls) from None
 
+    def _peer_at(self, host: str, port: int) -> Peer:
+        """The job's name for TLS belongs to the place that it asks, not to one that this redirects to."""
+        name = self._target.server_name
+        return Peer(host, port, name) if name and Peer(host, port) == _peer(self._target.url) else Peer(host, port)
+
     def _asks(self, host: str, port: int) -> None:
-        self._peer = Peer(host, port)
+        self._peer = self._peer_at(host, port)
 
     def _keep_cookies(self, response: httpx.Response) -> None:
         """Some pages send their visitors in a circle until these bring the cookie along."""

@@ -202,8 +202,10 @@ class Network:
         self._resolver = Resolver()
         self._numeric = lru_cache(_MOST_KEPT)(self._judged_numeric)
 
-    async def connect(self, host: str, port: int, clock: PhaseClock, tls: ssl.SSLContext | None) -> Connection:
-        """A connection to the host; with `tls` its certificate is checked against the host's name.
+    async def connect(
+        self, host: str, port: int, clock: PhaseClock, tls: ssl.SSLContext | None, server_name: str = ""
+    ) -> Connection:
+        """A connection to the host; with `tls` its certificate is checked against the host's name, or `server_name`.
 
         Raises what went wrong, as the phase has it: socket.gaierror or UnicodeError in "dns", OSError in "connect",
         ssl.SSLError or OSError in "tls"; and TargetDenied before "connect". When cancelled, nothing stays open.
@@ -213,7 +215,7 @@ class Network:
         connection = await _connect_to_any(addresses, clock)
         if tls is not None:
             clock.enter("tls")
-            await connection.start_tls(tls, host.rstrip("."))
+            await connection.start_tls(tls, (server_name or host).rstrip("."))
         return connection
 
     def check(self, host: str, port: int) -> None:

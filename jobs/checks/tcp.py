@@ -34,13 +34,13 @@ class TcpCheck:
 
     async def observe(self, target: TcpTarget, call: Call) -> Observation:
         """Connect and go through the dialogue; what came is the observation's body."""
-        peer, clock = Peer(target.host, target.port), call.clock
+        peer, clock = Peer(target.host, target.port, target.server_name or ""), call.clock
         heard = bytearray()
         try:
             texts = await self._texts(target, clock)
             tls = await self._contexts.get(target.tls or Tls()) if target.tls or _starts_tls(target) else None
             at_once = tls if target.secure_at_once else None
-            connection = await self._network.connect(target.host, target.port, clock, at_once)
+            connection = await self._network.connect(target.host, target.port, clock, at_once, peer.name)
         except Exception as error:
             return self._failed(error, peer, call)
         talk = _Talk(connection, target.read_limit, heard, self._redactor)
@@ -54,7 +54,7 @@ class TcpCheck:
                         await talk.hear(pattern)
                     case StartTls() if tls is not None:
                         clock.enter("tls")
-                        await connection.start_tls(tls, target.host.rstrip("."))
+                        await connection.start_tls(tls, peer.name.rstrip("."))
             session = connection.tls
             facts = {"connected": True, "remote_address": connection.remote_address, **session_facts(session)}
             certificates = certificates_of(session)

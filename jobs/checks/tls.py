@@ -29,7 +29,7 @@ class TlsCheck:
 
     async def observe(self, target: TlsTarget, call: Call) -> Observation:
         """Shake hands once; a certificate that is not accepted is looked at by a second handshake."""
-        peer = Peer(target.host, target.port)
+        peer = Peer(target.host, target.port, target.server_name or "")
         try:
             return await self._shaken(target, target.tls, call.clock)
         except ssl.SSLCertVerificationError as error:
@@ -86,7 +86,7 @@ def _too_old(target: TlsTarget, version: str) -> tuple[ErrorClass | None, str]:
     wanted = f"TLSv{target.minimum_version}"
     if version >= wanted:
         return None, ""
-    peer = Peer(target.host, target.port)
+    peer = Peer(target.host, target.port, target.server_name or "")
     return ErrorClass.TLS_FAILURE, f"{peer} agreed on {version}, and at least {wanted} is wanted (minimum_version)."
 
 

@@ -3,8 +3,8 @@
 Used by http.py below its httpx client. A request says what it needs in its extensions: "clock" (a PhaseClock); for
 https, "tls" (an ssl.SSLContext); "kept", if it may use a connection that an earlier one has left; "head", its head as
 bytes, and "place", its URL but for the path, where somebody has them already; "http2", if that is wanted; "proxy"
-(tunnels.Proxy), with "asks", which is told whom the errors that follow are about. httpx's own transport hides the
-phases, and costs several times as much.
+(tunnels.Proxy), with "asks", which is told whom the errors that follow are about; "server_name", if TLS asks for
+another name than the host. httpx's own transport hides the phases, and costs several times as much.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Transport(httpx.AsyncBaseTransport):
         if "proxy" in extensions:
             connection = await self._connect_through(extensions, host, port, clock)
         else:
-            connection = await self._network.connect(host, port, clock, tls)
+            connection = await self._network.connect(host, port, clock, tls, extensions.get("server_name", ""))
         if extensions.get("http2") and _agrees_to_http2(connection, tls):
             return await _ask_by_http2(request, connection, clock)
         return await self._ask(request, connection, clock)
@@ -85,7 +85,7 @@ class Transport(httpx.AsyncBaseTransport):
             asks(host, port)
             if tls is not None:
                 clock.enter("tls")
-                await connection.start_tls(tls, host.rstrip("."))
+                await connection.start_tls(tls, extensions.get("server_name", host).rstrip("."))
         except BaseException:
             connection.abort()
             raise

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ByteSize, Discriminator, Field, Tag, model_
 from jobs.auth import NO_AUTH, ApiKeyAuth, Auth
 from jobs.model import HEADER_NAME, Frozen, SecretRef, TextOrSecret, by_key
 from jobs.policies import Timeouts
+from jobs.targets.places import Host
 from jobs.urls import HttpUrl, http_url
 
 Method = Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH", "TRACE"]
@@ -120,6 +121,8 @@ class HttpTarget(Frozen):
     `keep_body`: bytes of an answer that are kept with an attempt that it failed; 0 keeps nothing.
     `http2`: where TLS agrees to it; without TLS, at once.
 
+    `server_name`: what TLS asks for, and the certificate must be for, if it is not the host of the URL.
+
     `redirects`: how many are followed; 0 takes a 3xx as the answer. `read_limit`: bytes of the body that are read
     and judged at most; the rest is not fetched.
     """
@@ -135,6 +138,7 @@ class HttpTarget(Frozen):
     auth: Annotated[Auth, AfterValidator(_auth)] = NO_AUTH
     redirects: int = Field(default=10, ge=0, le=30)
     tls: Tls = Tls()
+    server_name: Host | None = None
     connection: Literal["fresh", "kept"] = "fresh"
     http2: bool = False
     proxy: ProxyUrl | None = None
@@ -146,6 +150,8 @@ class HttpTarget(Frozen):
     def _together(self) -> Self:
         if self.connection == "kept" and (self.http2 or self.proxy):
             raise ValueError("connection: kept goes with neither http2 nor proxy: leave one of them out")
+        if self.connection == "kept" and self.server_name:
+            raise ValueError("connection: kept does not go with server_name: leave one of them out")
         if self.proxy_auth is not None and self.proxy is None:
             raise ValueError("proxy_auth needs a proxy")
         return self

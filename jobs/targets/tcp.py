@@ -43,6 +43,7 @@ class TcpTarget(Frozen):
     """A connection to a port that must be accepted; then the dialogue, line by line.
 
     `tls`: how the certificate is checked. With it the handshake comes first, or at the `starttls` of the dialogue.
+    `server_name`: whom the certificate must be for, if it is not the host.
     `read_limit`: bytes that are kept while a `receive` is looked for. What is sent counts as harmless to repeat: for
     what is not, say `retry: {attempts: 1}`.
     """
@@ -53,6 +54,7 @@ class TcpTarget(Frozen):
     host: Host
     port: Port
     tls: Tls | None = None
+    server_name: Host | None = None
     dialogue: Annotated[tuple[Line, ...], Field(max_length=MOST_LINES)] = ()
     read_limit: ByteSize = Field(default=ByteSize(16 * 1024), ge=1, le=64 * 1024)
 

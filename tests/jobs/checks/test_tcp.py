@@ -95,6 +95,25 @@ async def test_a_dialogue_may_start_tls() -> None:
     assert seen.certificates
 
 
+@pytest.mark.parametrize("starttls", [False, True])
+async def test_the_name_that_a_certificate_is_for_may_be_said(starttls: bool) -> None:
+    dialogue = [{"receive": "^220 "}, {"send": "STARTTLS\r\n"}, {"receive": "go ahead"}, {"starttls": True}]
+    tls = {"tls": {"ca_file": ca_file()}, "server_name": "localhost"}
+    if starttls:
+        async with serving(mail) as port:
+            seen = await ask(port, *dialogue, **tls)
+            other = await ask(port, *dialogue, **{**tls, "server_name": "other.example"})
+    else:
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=server_context())
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            seen = await ask(port, **tls)
+            other = await ask(port, **{**tls, "server_name": "other.example"})
+    assert seen.error is None, seen.message
+    assert other.error is ErrorClass.TLS_CERTIFICATE
+    assert "not for other.example" in other.message
+
+
 async def test_what_came_instead_is_told() -> None:
     async with serving(mail) as port:
         seen = await ask(port, {"receive": "^220 "}, {"send": "QUIT\r\n"}, {"receive": "nothing of it"}, read_limit=36)
