@@ -4,7 +4,8 @@ What is written, and when: everything that opens, half-opens or closes a circuit
 first success after a failure. Other successes of a closed circuit cost no write: this process counts them and adds
 them to the window with the next write. So the usual run of a healthy job costs one read. The price: successes that
 were not yet written are unknown to other processes and lost when this one ends, so a rate can be reached a few runs
-early; never late, and `consecutive_failures` is exact.
+early; never late. `consecutive_failures` is exact, but for a run that succeeds while one of another process fails: it
+began before the failure, and this process need not have heard of it.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class Circuits:
         self._patience_s = patience_s
         self._unwritten: dict[str, tuple[int, Window]] = {}
         """Per key the period, and the successes in it that are not stored yet."""
+        self._failing: set[str] = set()
+        """Keys with failures in a row, as far as this process has seen. The next success ends them: it is written."""
         self._resting_until = datetime.min.replace(tzinfo=UTC)
         self.degraded = False
 
@@ -83,7 +86,8 @@ class Circuits:
         permit, before = admission.permit, admission.state
         if permit is None or permit.period == UNCOUNTED:
             return
-        if before.condition is Condition.CLOSED and not before.consecutive and not failed and not slow:
+        failing = before.consecutive or key in self._failing
+        if before.condition is Condition.CLOSED and not failing and not failed and not slow:
             if failed is False:
                 self._count_success(key, policy, now, permit.period)
             return
@@ -97,13 +101,16 @@ class Circuits:
     def _count_success(self, key: str, policy: CircuitPolicy, now: datetime, period: int) -> None:
         if policy.counts_rates:
             since, window = self._unwritten.get(key, (period, EMPTY))
-            self._unwritten[key] = (period, counted(window if since == period else EMPTY, policy.window, now))
+            if since <= period:  # what began before the circuit opened says nothing of how it went since it closed
+                self._unwritten[key] = (period, counted(window if since == period else EMPTY, policy.window, now))
 
     async def _admit(self, key: str, policy: CircuitPolicy, now: datetime, lease_s: float) -> Admission:
         admission = UNKNOWN
         for _ in range(_TRIES):
             text, etag = await self._states.load(key)
             before = from_json(text)
+            if before.consecutive:
+                self._failing.add(key)
             admission = admit(before, policy, now, lease_s)
             if admission.state == before or await self._replace(key, before, admission.state, etag):
                 return admission
@@ -124,6 +131,9 @@ class Circuits:
                 after = record(known, policy, now, permit, failed, slow)
                 stored = after == before or await self._replace(key, before, after, etag)
                 if stored:
+                    self._failing.discard(key)
+                    if after.consecutive:
+                        self._failing.add(key)
                     return
         finally:
             if not stored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from jobs.policies import CircuitPolicy
-from jobs.running.circuit import CLOSED, Condition, Permit, admit, record
+from jobs.running.circuit import CLOSED, UNCOUNTED, Condition, Forced, Permit, admit, forced, record, reset
 from jobs.running.circuit_json import from_json, to_json
 
 LEASE = 20.0
@@ -36,7 +37,10 @@ policies = _LOOSE.map(_policy)
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Runs start at any time and end in any order, or never; the state goes through JSON after every step."""
+    """Runs start at any time and end in any order, or never, and an operator holds and resets the circuit meanwhile.
+
+    The state goes through JSON after every step.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,10 +58,26 @@ class AnyOrder(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
+    @rule(open=st.booleans(), seconds=st.none() | st.floats(1.0, 200.0))
+    def hold(self, open: bool, seconds: float | None) -> None:
+        until = None if seconds is None else self.now + timedelta(seconds=seconds)
+        before, self.state = self.state, forced(self.state, Forced(open, self.now, until))
+        assert replace(self.state, forced=before.forced) == before, "what runs say is kept while it is held"
+
+    @rule()
+    @precondition(lambda self: self.state.period or self.state.forced)
+    def reset(self) -> None:
+        before, self.state = self.state, reset(self.state)
+        assert self.state == replace(CLOSED, period=before.period + 1)
+
     @rule()
     def start(self) -> None:
         before = self.state
         admission = admit(before, self.policy, self.now, LEASE)
+        if (held := before.forced_at(self.now)) is not None:
+            assert (admission.allowed, admission.state) == (not held.open, before)
+            assert admission.permit in (None, Permit(UNCOUNTED))
+            return
         if before.condition is Condition.CLOSED:
             assert admission.allowed, "closed never rejects"
             assert admission.state == before
@@ -77,6 +97,7 @@ class AnyOrder(RuleBasedStateMachine):
         permit = self.going.pop(data.draw(st.integers(0, len(self.going) - 1)))
         before = self.state
         self.state = record(before, self.policy, self.now, permit, failed, slow)
+        assert self.state.forced == before.forced, "what runs say ends no hold"
         if permit.period != before.period:
             assert self.state is before, "a result counts only in its own period"
         if self.state.condition is Condition.OPEN and before.condition is not Condition.OPEN:

@@ -82,6 +82,31 @@ async def test_the_first_success_after_a_failure_is_written_so_that_failures_are
     assert state(states).condition is Condition.CLOSED
 
 
+async def test_a_success_that_began_before_a_failure_and_ended_after_it_ends_the_failures_in_a_row() -> None:
+    states = MemoryStates()
+    circuits = Circuits(states)
+    early = await circuits.admit("job", TWO, START, LEASE)
+    await run(circuits, True)
+    await circuits.record("job", TWO, START, early, False)
+    await run(circuits, True)
+    assert state(states).condition is Condition.CLOSED
+
+
+async def test_a_success_from_before_the_circuit_opened_does_not_cost_those_that_came_after_it_closed() -> None:
+    states = MemoryStates()
+    policy = HALF.model_copy(update={"consecutive_failures": 2})
+    circuits = Circuits(states)
+    early = await circuits.admit("job", policy, START, LEASE)
+    for _ in range(2):
+        await run(circuits, True, policy)
+    later = START + timedelta(seconds=61)
+    for _ in range(4):
+        assert await run(circuits, False, policy, later)
+    await circuits.record("job", policy, later, early, False)
+    await run(circuits, True, policy, later)
+    assert (state(states).window.calls, state(states).window.failures) == (4, 0b1)
+
+
 async def test_successes_of_an_earlier_period_are_not_carried_into_the_next() -> None:
     states = MemoryStates()
     circuits = Circuits(states)
