@@ -2,7 +2,8 @@
 
 Both are small whatever happens. A number of runs is kept as bits. A time is kept in ten buckets at most: one begins
 with the first run after the end of the one before, spans a tenth of the time, and is left out as a whole once its
-beginning lies as long ago as the window reaches.
+beginning lies as long ago as the window reaches. A time below 200 ms is one bucket: the clocks of several processes
+do not agree to a tenth of that.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 _BUCKETS = 10
+_SHORTEST_DIVIDED = 0.2
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Runs that ended in a tenth of the window's time from `started` on."""
+    """Runs that ended in a tenth of the window's time (or all of a short one) from `started` on."""
 
     started: datetime
     calls: int
@@ -42,7 +45,7 @@ class Window:
     slow: int = 0
     """Bits, as `failures`."""
     buckets: tuple[Bucket, ...] = ()
-    """The oldest first, each a tenth of the window or more after the one before."""
+    """The oldest first, each its span or more after the one before."""
 
 
 EMPTY = Window()
@@ -89,7 +92,7 @@ def _newest(bits: int, count: int) -> int:
 
 def _merged(window: Window, length: float, now: datetime, added: tuple[Bucket, ...]) -> Window:
     buckets = list(_kept(window.buckets, length, now))
-    width = timedelta(seconds=length / _BUCKETS)
+    width = timedelta(seconds=length if length < _SHORTEST_DIVIDED else length / _BUCKETS)
     for bucket in _kept(added, length, now):
         _put_in(buckets, bucket, width)
     return Window(buckets=tuple(buckets))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,6 +65,14 @@ def test_windows_of_several_processes_together_stay_small_and_lose_no_run_that_i
         together = with_successes(together, length, end, shifted)
     assert len(together.buckets) <= 10
     assert tally(together, length, end).calls == calls
+
+
+@pytest.mark.parametrize(("length", "calls"), [(0.199, 1), (0.2, 4)])
+def test_a_window_below_200_ms_is_not_divided(length: float, calls: int) -> None:
+    window, at = EMPTY, 0.0
+    for at in (0.0, length - 1e-6, length - 1e-6, length - 1e-6, length):
+        window = counted(window, length, NOON + timedelta(seconds=at))
+    assert tally(window, length, NOON + timedelta(seconds=at)).calls == calls
 
 
 def test_a_clock_that_goes_back_counts_its_runs_all_the_same() -> None:
