@@ -18,13 +18,15 @@ def parse_duration(value: object) -> float:
     """Read a duration into seconds.
 
     Raises:
-        ValueError: not a text, no unit, an unknown unit; the message says how to write it.
+        ValueError: not a text, no unit, an unknown unit, negative; the message says how to write it.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise ValueError(f"{value!r} has no unit: {_EXAMPLES}")
     if not isinstance(value, str):
         raise ValueError(f"a duration is a text: {_EXAMPLES}")
     text = value.strip().lower()
+    if text.startswith("-") and _WHOLE.fullmatch(text[1:]):
+        raise ValueError(f"{value!r} is negative: {_EXAMPLES}")
     if not _WHOLE.fullmatch(text):
         raise ValueError(f"{value!r} is not a duration: {_EXAMPLES}")
     return float(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))

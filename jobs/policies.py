@@ -94,6 +94,13 @@ Jitter = Annotated[str, AfterValidator(_jitter), Field(examples=["none", "full",
 """`none`, `full`, `equal`, a share (`25%`) or a duration."""
 
 
+def _attempts(value: object) -> object:
+    """Elsewhere 0 asks for no retry, or for as many as there may be: say what it would have to be here."""
+    if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+        raise ValueError(f"{value} attempts are too few: the first one counts, so 1 is one without a retry")
+    return value
+
+
 class RetryPolicy(Frozen):
     """How often a failed attempt is repeated, and how long is waited before it.
 
@@ -103,7 +110,7 @@ class RetryPolicy(Frozen):
     more, `500ms` up to that later. Never less than `min`. A target's `Retry-After` lengthens it.
     """
 
-    attempts: int = Field(default=3, ge=1, le=MOST_ATTEMPTS)
+    attempts: Annotated[int, BeforeValidator(_attempts), Field(ge=1, le=MOST_ATTEMPTS)] = 3
     """With `delays` and without this: one more than there are delays."""
     backoff: Literal["constant", "linear", "exponential"] = "exponential"
     initial: Duration = 0.5

@@ -117,7 +117,10 @@ def test_a_missing_key_is_told() -> None:
     ("data", "sentence"),
     [
         ({"retry": {"attempts": 30}}, "jobs.x.retry.attempts: 30 is too much: at most 20"),
-        ({"retry": {"attempts": 0}}, "jobs.x.retry.attempts: 0 is too little: at least 1"),
+        (
+            {"retry": {"attempts": 0}},
+            "jobs.x.retry.attempts: 0 attempts are too few: the first one counts, so 1 is one without a retry",
+        ),
         ({"retry": {"attempts": "many"}}, "jobs.x.retry.attempts: 'many' is not a whole number"),
         ({"retry": {"attempts": 1.5}}, "jobs.x.retry.attempts: 1.5 is not a whole number"),
         ({"retry": []}, "jobs.x.retry: a list is not a mapping of keys to values"),

@@ -92,7 +92,7 @@ def test_each_form_of_an_expression_is_read(value: object) -> None:
         ({"every": "3h", "offset": "4h"}, "offset: an offset of 4h is not shorter than the interval of 3h"),
         ({"every": "3h", "offset": "3h"}, "offset: an offset of 3h is not shorter than the interval of 3h"),
         ({"every": "3h", "offset": 5}, "offset: 5 has no unit"),
-        ({"every": "-43h"}, "every: '-43h' is not a duration"),
+        ({"every": "-43h"}, "every: '-43h' is negative: write it like 500ms, 10s, 2m or 1h30m"),
         ({"cron": "* * * * *", "offset": "5s"}, "offset: belongs to every"),
         ({"every": "5m", "jitter": "0s"}, "jitter: '0s' is out of range: 1ms to 3650d"),
         ({"every": "5m", "jitter": "5"}, "jitter: '5' is not a duration"),
