@@ -156,6 +156,8 @@ class Execution:
         """Once a run, whatever the policy says: a target that refused a request has not acted upon it.
 
         But the steps before a refused one have: these begin again only where the policy may repeat them, too.
+        The retry budget is not asked. A target that refuses is not down, credentials are read again less and less
+        often, and all the jobs that hold a rotated secret shall go on, not only as many as the budget has retries.
         """
         self._looked_again = True
         renewal = await look_again(call.used, tried.attempt.status, self._time_left())

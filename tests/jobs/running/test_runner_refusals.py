@@ -9,6 +9,7 @@ import pytest
 
 from jobs.checks.port import Call
 from jobs.ports import Renewal
+from jobs.running.budget import RetryBudget
 from jobs.runs import ErrorClass, Observation, Outcome, Run
 from jobs.targets import Target
 from tests.jobs.running.run_parts import TICKET, Stage, answer, job
@@ -39,8 +40,13 @@ class Refusing:
         """Holds nothing."""
 
 
-def refusing(*answers: Observation, renewals: list[Renewal] | None = None, takes_s: float = 0.0) -> Refusing:
-    stage = Stage(*answers)
+def refusing(
+    *answers: Observation,
+    renewals: list[Renewal] | None = None,
+    takes_s: float = 0.0,
+    budget: RetryBudget | None = None,
+) -> Refusing:
+    stage = Stage(*answers, budget=budget)
     made = Refusing(stage, renewals or [CHANGED], takes_s=takes_s)
     stage.runner._around.checks["http"] = made  # type: ignore[index]
     return made
@@ -91,6 +97,12 @@ async def test_it_comes_on_top_of_the_attempts_of_the_policy() -> None:
     made = await run(of, retry={"attempts": 3, "jitter": "none"})
     assert [attempt.status for attempt in made.attempts] == [503, 401, 503, 200]
     assert made.outcome is Outcome.SUCCEEDED
+
+
+async def test_what_is_repeated_for_changed_credentials_neither_asks_the_retry_budget_nor_takes_from_it() -> None:
+    of = refusing(*[answer(401), answer()] * 3, answer(503), answer(), budget=RetryBudget(per_minute=1, share=0))
+    for _ in range(4):
+        assert (await run(of, retry={"jitter": "none", "initial": "0s"})).outcome is Outcome.SUCCEEDED
 
 
 async def test_a_refusal_that_is_expected_is_none() -> None:
