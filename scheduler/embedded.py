@@ -169,6 +169,7 @@ async def _serve_program(program: Program, listener: socket.socket) -> None:
         _log.info("stopping: %d runs in work get %g s", program.worker.in_work, program.settings.shutdown_grace)
         await program.worker.drain(program.settings.shutdown_grace)
         await _note_progress(program, ticker)
+        program.operations.running.end_waits()
         server.should_exit = True
         await serving
         program.telemetry.service_stopped(host="embedded")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from jobs.ports import Clock
 from jobs.runs import Ticket
@@ -22,6 +23,7 @@ class Running:
         self._runs = runs
         self._dispatch = dispatch
         self._clock = clock
+        self._ends = asyncio.Event()
 
     async def run_now(self, name: str, *, way: Way) -> Record:
         """Queue a run of a job, enabled or not. It is stored before it is handed over, so a crash does not lose it.
@@ -39,13 +41,20 @@ class Running:
         return record
 
     async def wait_finished(self, run_id: str, seconds: float) -> Record | None:
-        """The run's record as soon as it is finished, or as it is after `seconds`; None if there is no such run."""
+        """The run's record as soon as it is finished, or as it is after `seconds`, or when the program ends; None if
+        there is no such run."""
         end = self._clock.monotonic() + seconds
         pause = _FIRST_LOOK
         while True:
             record = await self._runs.get(run_id)
             left = end - self._clock.monotonic()
-            if record is None or record.state is RunState.FINISHED or left <= 0:
+            if record is None or record.state is RunState.FINISHED or left <= 0 or self._ends.is_set():
                 return record
-            await asyncio.sleep(min(pause, left))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(pause, left)):
+                    await self._ends.wait()
             pause = min(_LONGEST_PAUSE, pause * 1.5)
+
+    def end_waits(self) -> None:
+        """The program ends: whoever waits gets the run as it is."""
+        self._ends.set()

@@ -157,15 +157,25 @@ class Performing:
                 claim = mine
                 if (interrupted := self._interrupted(claim, entry)) is not None:
                     return interrupted
+            await self._unless_the_end_has_come(claim)
             return await self._run(ticket, entry, claim)
         finally:
             self._places.release()
+
+    async def _unless_the_end_has_come(self, claim: Claim) -> None:
+        """Raises asyncio.CancelledError if the program ends: the next one performs it."""
+        try:
+            self._parts.waiting.check()
+        except asyncio.CancelledError:
+            await self._parts.claiming.give_back(claim)
+            raise
 
     async def _let_in(self, ticket: Ticket, entry: Entry, claim: Claim | None) -> Run | Wait | None:
         """None: it has a place, and may begin. A run: it is over without having begun."""
         parts = self._parts
         give_up_at: datetime | None = None
         while True:
+            parts.waiting.check()
             if asked := await self._take_place(ticket):
                 return self._cancelled(ticket, entry.job, asked)
             try:
@@ -191,9 +201,12 @@ class Performing:
     async def _take_place(self, ticket: Ticket) -> str:
         """Returns how somebody asked meanwhile for the run to be ended; "" if it has a place."""
         if self._places.locked():
-            return await self._parts.going.wait(ticket.id, self._places.acquire())
+            return await self._parts.going.wait(ticket.id, self._parts.waiting.for_(self._acquire()))
         await self._places.acquire()
         return ""
+
+    async def _acquire(self) -> None:
+        await self._places.acquire()
 
     async def _ask(self, ticket: Ticket, entry: Entry, claim: Claim | None) -> Run | Wait | None:
         parts = self._parts

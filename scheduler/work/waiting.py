@@ -31,6 +31,11 @@ class Waiting:
         if seconds > 0:
             await self.for_(self._sleep(seconds, instant))
 
+    def check(self) -> None:
+        """Raises asyncio.CancelledError if the program's end has come: nothing begins from then on."""
+        if self.interrupted:
+            raise asyncio.CancelledError
+
     async def for_(self, something: Coroutine[Any, Any, None]) -> None:
         """Wait for this. Raises asyncio.CancelledError when it is interrupted."""
         if self.interrupted:

@@ -5,6 +5,7 @@
         await host.runs(outcome="failed")               # GET /api/runs
         host.log()                                      # its log lines so far, as dicts
         await host.told(run["id"], "JOB_FAILED")        # those on a run, as soon as this one is there
+        await host.logged("stopping")                   # until a line says so
         await host.stop()                               # SIGTERM; exit code 0 within 5 s
 
 `jobs` None: no job file is written, and what SCHEDULER_JOBS or the environment says counts. Further keywords are
@@ -63,6 +64,14 @@ class Host:
                 lines = [line for line in self.log() if line.get("RunId") == run_id]
                 if {line["Event"] for line in lines} >= set(events):
                     return lines
+                await asyncio.sleep(0.05)
+
+    async def logged(self, text: str, within: float = 10.0) -> None:
+        """Until a line of its log holds the text."""
+        async with asyncio.timeout(within):
+            while True:
+                if text in self.program.stdout:
+                    return
                 await asyncio.sleep(0.05)
 
     async def stop(self, within: float = 5.0) -> float:

@@ -17,6 +17,7 @@ connects to anything but loopback fails the test (see network_guard). What is ru
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
 import signal
@@ -37,22 +38,21 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 _POLL_SECONDS = 0.02
 
 
-_held: list[socket.socket] = []
+_held = contextlib.ExitStack()
+atexit.register(_held.close)
 
 
 def free_port() -> int:
     """A port that is this process's as long as it lives: other tests of this machine that ask for one get another one,
     and no client's connection begins there. A program that is told of it may listen on it, one after the other."""
-    holder = socket.socket()
-    # So that others may bind it, too, and listen, as long as this one does not.
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    holder.bind(("127.0.0.1", 0))
-    if sys.platform == "linux":
-        _held.append(holder)
-    port = int(holder.getsockname()[1])
-    if holder not in _held:
-        holder.close()
-    return port
+    with contextlib.ExitStack() as stack:
+        holder = stack.enter_context(socket.socket())
+        # So that others may bind it, too, and listen, as long as this one does not.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        if sys.platform == "linux":
+            _held.push(stack.pop_all())
+        return int(holder.getsockname()[1])
 
 
 def clean_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:

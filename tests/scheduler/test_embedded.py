@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from datetime import UTC, datetime, timedelta
@@ -83,6 +84,29 @@ async def test_a_killed_process_loses_nothing_and_the_next_one_says_what_was_in_
 
     assert first["outcome"] == "succeeded"
     assert (second["outcome"], second["error"]) == ("failed", "interrupted")
+
+
+async def test_who_waits_for_a_run_that_the_end_leaves_to_the_next_start_is_told_that_it_is_queued(
+    tmp_path: Path,
+) -> None:
+    async with HttpTarget() as target:
+        target.hold("/slow")
+        jobs = {"slow": job(f"{target.url}/slow"), "next": job(f"{target.url}/next")}
+        env = {"SCHEDULER_SHUTDOWN_GRACE": "100ms", "SCHEDULER_CONCURRENCY": "1"}
+        async with embedded(tmp_path, jobs, **env) as host:
+            await host.client.post("/api/jobs/slow/run")
+            await target.wait_for_requests(1)
+            asking = asyncio.create_task(host.client.post("/api/jobs/next/run", params={"wait": "20s"}))
+            await host.logged("run next@")
+            host.program.signal(signal.SIGTERM)
+            answer = await asking
+            assert await host.program.exited(within=5) == 0
+
+        async with embedded(tmp_path, jobs) as host:
+            await target.wait_for_requests(2)
+
+    assert answer.status_code == 202, answer.text
+    assert [request.path for request in target.requests] == ["/slow", "/next"]
 
 
 async def test_a_run_that_does_no_harm_twice_is_run_again_after_the_process_was_killed(tmp_path: Path) -> None:

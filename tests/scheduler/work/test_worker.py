@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -223,6 +224,61 @@ async def test_a_planned_ticket_that_the_end_cut_off_from_its_place_is_queued_ag
 
 
 @virtual_time
+async def test_what_waits_for_a_place_when_the_program_ends_does_not_begin_though_one_is_free_in_time() -> None:
+    shop = Shop(Hang("body", 2.0), places=1, jobs=[entry("a"), entry("b"), entry("c", effect="once")])
+    tickets = [shop.ticket(-20, "a"), shop.ticket(-10, "b"), shop.ticket(-10, "c")]
+    for ticket in tickets:
+        shop.worker.submit(ticket)
+    await asyncio.sleep(1)
+
+    await shop.worker.drain(30)
+
+    assert [event.run.job for event in shop.heard.finished] == ["a"]
+    assert len(shop.check.calls) == 1
+    record = await shop.runs.get(tickets[1].id)
+    assert record is not None
+    assert record.state is RunState.QUEUED
+    assert await shop.runs.get(tickets[2].id) is None
+    # It is planned again.
+    assert shop.worker.stored_until(shop.clock.now()) < tickets[2].due_at
+
+
+@virtual_time
+async def test_the_next_one_of_a_turn_does_not_begin_once_the_program_ends() -> None:
+    shop = Shop(Hang("body", 2.0))
+    turn = [shop.ticket(-20), shop.ticket(-10)]
+    shop.worker.submit(*turn)
+    await asyncio.sleep(1)
+
+    await shop.worker.drain(30)
+
+    assert len(shop.check.calls) == 1
+    record = await shop.runs.get(turn[1].id)
+    assert record is None or record.state is RunState.QUEUED
+
+
+@virtual_time
+async def test_a_claim_that_comes_when_the_program_ends_is_given_back() -> None:
+    shop = Shop(jobs=[entry(effect="once")])
+    ticket, claim_all = shop.ticket(), shop.runs.claim_all
+
+    async def slow(*arguments: Any) -> Any:
+        await asyncio.sleep(2)
+        return await claim_all(*arguments)
+
+    shop.runs.claim_all = slow  # type: ignore[method-assign]  # stands in for a store that is slow
+    shop.worker.submit(ticket)
+    await asyncio.sleep(1)
+
+    await shop.worker.drain(30)
+
+    record = await shop.runs.get(ticket.id)
+    assert record is not None
+    assert record.state is RunState.QUEUED
+    assert shop.check.calls == []
+
+
+@virtual_time
 async def test_draining_waits_for_what_is_in_work() -> None:
     shop = Shop(Hang("body", 2.0))
     shop.worker.submit(shop.ticket())
@@ -313,7 +369,7 @@ async def test_what_a_background_run_found_out_is_told_although_the_store_stays_
     AwayFor(shop, after=1, times=99)
 
     shop.worker.submit(shop.ticket())
-    await shop.worker.drain(10)
+    await shop.worker.settle()
 
     assert [event.run.error for event in shop.heard.finished] == [ErrorClass.CONNECTION_REFUSED]
     assert "history does not have it" in caplog.text
