@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from jobs.policies import CircuitPolicy
 from jobs.running.circuit import (
@@ -16,9 +18,8 @@ from jobs.running.circuit import (
     forced,
     record,
     reset,
-    tried_again_at,
 )
-from jobs.running.windows import tally
+from tests.jobs.running.circuit_steps import look, look_at_counts, steered
 from tests.jobs.running.running_cases import cases
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -59,7 +60,9 @@ class Machine:
 
     def play(self, step: dict[str, Any]) -> None:
         now = at(step["at"])
-        self._steer(step, now)
+        self.state = steered(self.state, step, now)
+        if "put" in step:
+            self.going.clear()
         if "admitted" in step or "run" in step:
             admission = admit(self.state, self.policy, now, LEASE)
             self.state = admission.state
@@ -72,28 +75,8 @@ class Machine:
             self.state = record(self.state, self.policy, now, permit, failed, slow)
         if "given_back" in step:
             self.state = record(self.state, self.policy, now, self.going.pop(), None)
-        self._look(step, now)
-
-    def _steer(self, step: dict[str, Any], now: datetime) -> None:
-        if "put" in step:
-            self.state = CircuitState(Condition(step["put"]), self.state.period + 1, since=now, opened_at=now)
-            self.going.clear()
-        if "held" in step:
-            self.state = forced(self.state, Forced(step["held"] == "open", now))
-        if "reset" in step:
-            self.state = reset(self.state)
-
-    def _look(self, step: dict[str, Any], now: datetime) -> None:
-        held = self.state.forced_at(now)
-        if "state" in step:
-            assert step["state"] == (f"held_{'open' if held.open else 'closed'}" if held else self.state.condition)
-        if "due" in step:
-            due = tried_again_at(self.state, self.policy, now)
-            assert due is not None
-            assert due <= now
-        if "counts" in step:
-            seen = tally(self.state.window, self.policy.window, now)
-            assert [seen.calls, seen.failures] == step["counts"]
+        look(self.state, self.policy, step, now)
+        look_at_counts(self.state, self.policy, step, now)
 
 
 @pytest.mark.parametrize("case", cases("circuit_sequences"))
@@ -101,6 +84,12 @@ def test_a_circuit_goes_through_the_states_that_other_breakers_go_through(case: 
     machine = Machine(CircuitPolicy.model_validate(case["circuit"]))
     for step in case["steps"]:
         machine.play(step)
+
+
+@pytest.mark.parametrize("case", cases("circuit_policies"))
+def test_a_circuit_is_refused_that_other_breakers_refuse(case: dict[str, Any]) -> None:
+    with nullcontext() if case["fits"] else pytest.raises(ValidationError):
+        CircuitPolicy.model_validate(case["circuit"])
 
 
 def test_a_success_in_between_starts_the_count_of_failures_in_a_row_anew() -> None:
