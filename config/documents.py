@@ -6,6 +6,8 @@ depth, aliases and encoding are bounded and checked before a value is built.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -76,7 +78,9 @@ def _nearest(lines: Mapping[KeyPath, list[int]], path: KeyPath) -> int:
 def read_bytes(path: Path, shown: str) -> bytes:
     """A file's content. Raises Unreadable."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise Unreadable(Problem("", "is no file", "remove it, or give it another name", shown))
             content = file.read(LARGEST_FILE + 1)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
@@ -85,6 +89,11 @@ def read_bytes(path: Path, shown: str) -> bytes:
         hint = "split it into several files"
         raise Unreadable(Problem("", f"is larger than {LARGEST_FILE // 1024 // 1024} MiB", hint, shown))
     return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A named pipe would wait for its writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def parse_document(content: bytes, shown: str, *, substitutions: Mapping[str, str] | None = None) -> Document:

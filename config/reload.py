@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from config.errors import ConfigurationError
 from config.job_files import JobSet, is_job_file
 from config.loading import JobPlace
+from config.own_thread import in_own_thread
 
 if TYPE_CHECKING:
     from config.identity import Identity
@@ -28,6 +29,8 @@ POLL_CONTAINER = 15.0
 """The same for a container, each look of which is a request."""
 SETTLED = 2.0
 """Seconds after which a file that is written again has another time stamp, on every file system."""
+SKEW = 3600.0
+"""Seconds by which the clock of a share may be ahead. What is further in the future was not written just now."""
 QUIET_MS = 100
 """Milliseconds without a change after which a save is taken to be over."""
 _TRIES = 5
@@ -73,11 +76,11 @@ class FolderSource:
 
     async def changed(self) -> bool:
         """See Source.changed."""
-        return not self._is_settled or await asyncio.to_thread(_seen, self._path) != self._seen
+        return not self._is_settled or await in_own_thread(_seen, self._path) != self._seen
 
     async def read(self) -> JobSet:
         """See Source.read."""
-        return await asyncio.to_thread(self._read)
+        return await in_own_thread(self._read)
 
     def _read(self) -> JobSet:
         try:
@@ -89,7 +92,7 @@ class FolderSource:
             return self._place.jobs()
         finally:
             self._seen = before
-            self._is_settled = at - _newest(before) > SETTLED
+            self._is_settled = not any(-SKEW <= at - written <= SETTLED for written in _written(before))
 
     def _read_whole(self, before: Seen) -> JobSet:
         try:
@@ -127,7 +130,7 @@ class FolderSource:
         while True:
             # Not the folder above, though it alone tells at once that this one was put in place of another: with a
             # database in it, it tells of hundreds of changes a second.
-            watched = await asyncio.to_thread(_identity, folder)
+            watched = await in_own_thread(_identity, folder)
             if watched is not None:
                 with suppress(OSError, RuntimeError):
                     changes = awatch(
@@ -143,7 +146,7 @@ class FolderSource:
                         async for found in changes:
                             if found:
                                 told.set()
-                            if await asyncio.to_thread(_identity, folder) != watched:
+                            if await in_own_thread(_identity, folder) != watched:
                                 break
             await asyncio.sleep(POLL)
 
@@ -172,7 +175,7 @@ class _Torn(Exception):
 
 
 def _seen(path: Path) -> Seen:
-    """Time, size and inode of each job file; {} if there is nothing."""
+    """Times, size and inode of each job file; {} if there is nothing."""
     try:
         if not path.is_dir():
             return {path.name: _stamp(os.stat(path))}
@@ -182,13 +185,16 @@ def _seen(path: Path) -> Seen:
         return {"": (0, error.errno)}
 
 
-def _stamp(stat: os.stat_result) -> tuple[int, int, int]:
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+def _stamp(stat: os.stat_result) -> tuple[int, int, int, int]:
+    # Who keeps the time of a file's content (cp -p, rsync) does not keep that of the file.
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
-def _newest(seen: Seen) -> float:
-    """When the newest of them was written, in seconds since the epoch."""
-    return max((stamp[0] / 1e9 for stamp in seen.values() if isinstance(stamp, tuple)), default=0.0)
+def _written(seen: Seen) -> Iterator[float]:
+    """When each of them was written, in seconds since the epoch."""
+    for stamp in seen.values():
+        if isinstance(stamp, tuple):
+            yield stamp[0] / 1e9
 
 
 class ContainerSource:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -111,7 +110,7 @@ class SecretChain:
 
     async def unresolved(self) -> tuple[str, ...]:
         """A sentence about each mounted file that holds the text of a Key Vault reference: the app is not ready."""
-        return () if self._files is None else await asyncio.to_thread(self._files.unresolved)
+        return () if self._files is None else await self._files.unresolved()
 
     @property
     def vault_url(self) -> str | None:

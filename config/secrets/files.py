@@ -1,7 +1,8 @@
 """Secrets mounted as files, one a secret, as Kubernetes and the CSI driver of Key Vault do. Called by chain.py.
 
 A file is looked at again after a second at the latest, by its times, size and inode, and read when these have changed:
-so a rotated secret, or a folder swapped by its symbolic link, arrives without a restart.
+so a rotated secret, or a folder swapped by its symbolic link, arrives without a restart. While the folder does not
+answer, as a share that hangs, the last known value is used: nobody has taken it away.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ import asyncio
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from config.layers import is_unresolved, unresolved_sentence
+from config.own_thread import in_own_thread
 from jobs.errors import SecretUnavailable
 from jobs.kept_values import Trouble
 from jobs.ports import Clock
 
 LOOK_EVERY = 1.0
 """Seconds for which a look at a file is good."""
+
+PATIENCE = 1.0
+"""Seconds for a look. Who comes while one takes longer does not wait for it."""
 
 LARGEST = 64 * 1024
 """Bytes. A vault's secrets have 25 KiB at most."""
@@ -43,8 +48,10 @@ class _Seen:
     signature: _Signature = ()
     failure: str = ""
     failing_since: datetime | None = None
-    looked_at: float = float("-inf")
-    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    looked_at: float | None = None
+    """None: its first look is not over."""
+    looking: asyncio.Task[None] | None = None
+    looking_since: float = 0.0
 
 
 class SecretFiles:
@@ -54,6 +61,7 @@ class SecretFiles:
         self._folder = folder
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
+        self._resolving: asyncio.Task[tuple[str, ...]] | None = None
 
     @property
     def folder(self) -> Path:
@@ -66,12 +74,14 @@ class SecretFiles:
             SecretUnavailable: there is a file, and it cannot be used.
         """
         seen = self._seen.setdefault(name, _Seen())
-        if now or self._is_old(seen):
-            async with seen.looking:
-                if now or self._is_old(seen):
-                    # A share that hangs must not hold up the loop.
-                    await asyncio.to_thread(self._look, name, seen)
-                    seen.looked_at = self._clock.monotonic()
+        if now and seen.looking is not None:
+            await self._looked(seen)  # it may have seen what was there before
+        if seen.looking is None and (now or self._is_old(seen)):
+            seen.looking, seen.looking_since = asyncio.create_task(self._look(name, seen)), self._clock.monotonic()
+        if seen.looking is not None:
+            await self._looked(seen)
+        if seen.looked_at is None:
+            raise SecretUnavailable(f"secret {name}: {self._folder} does not answer; look at how it is mounted")
         if seen.failure:
             raise SecretUnavailable(f"secret {name}: {seen.failure}")
         return seen.found
@@ -84,12 +94,35 @@ class SecretFiles:
             if seen.failing_since is not None
         )
 
-    def unresolved(self) -> tuple[str, ...]:
-        """A sentence about each file that holds a Key Vault reference instead of a secret. Reads files: in a thread."""
+    async def unresolved(self) -> tuple[str, ...]:
+        """A sentence about each file that holds a Key Vault reference instead of a secret."""
+        if self._resolving is None:
+            self._resolving = asyncio.create_task(in_own_thread(self._unresolved))
+            self._resolving.add_done_callback(self._resolved)
+        # Who loses patience does not end it: the next one would hang in another thread.
+        return await asyncio.shield(self._resolving)
+
+    def _resolved(self, _: object) -> None:
+        self._resolving = None
+
+    def _unresolved(self) -> tuple[str, ...]:
         return tuple(unresolved_sentence(str(path)) for path in self._files() if _holds_reference(path))
 
     def _is_old(self, seen: _Seen) -> bool:
-        return self._clock.monotonic() - seen.looked_at >= LOOK_EVERY
+        return seen.looked_at is None or self._clock.monotonic() - seen.looked_at >= LOOK_EVERY
+
+    async def _looked(self, seen: _Seen) -> None:
+        """Wait for the look that goes on, as long as patience lasts."""
+        left = PATIENCE - (self._clock.monotonic() - seen.looking_since)
+        if seen.looking is not None and left > 0:
+            await asyncio.wait({seen.looking}, timeout=left)
+
+    async def _look(self, name: str, seen: _Seen) -> None:
+        try:
+            await in_own_thread(self._look_at_file, name, seen)
+            seen.looked_at = self._clock.monotonic()
+        finally:
+            seen.looking = None
 
     def _files(self) -> Iterator[Path]:
         try:
@@ -97,7 +130,7 @@ class SecretFiles:
         except OSError:
             return
 
-    def _look(self, name: str, seen: _Seen) -> None:
+    def _look_at_file(self, name: str, seen: _Seen) -> None:
         try:
             self._read(name, seen)
             seen.failure, seen.failing_since = "", None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,38 @@ async def test_a_file_that_was_written_just_now_is_read_again_as_its_time_may_no
     await source.read()
 
     assert await source.changed()
+
+
+async def test_an_edit_of_the_same_size_that_keeps_the_time_of_the_file_is_a_change(folder: Path) -> None:
+    """As `rsync --times --inplace` makes it."""
+    source = source_of(folder)
+    await source.read()
+    assert not await source.changed()
+    before = (folder / "a.json").stat()
+
+    write(folder / "a.json", "b")
+    os.utime(folder / "a.json", ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert (folder / "a.json").stat().st_size == before.st_size
+    assert await source.changed()
+
+
+@pytest.mark.parametrize(("ahead", "again"), [(60.0, True), (1e8, False)])
+async def test_a_file_of_the_future_is_read_again_and_again_only_if_a_share_may_have_written_it_just_now(
+    ahead: float, again: bool, folder: Path
+) -> None:
+    age(folder / "a.json", seconds=time.time() + ahead - OLD)
+    source = source_of(folder)
+    await source.read()
+
+    assert await source.changed() is again
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
+async def test_a_named_pipe_is_no_job_file_and_holds_nothing_up(folder: Path) -> None:
+    os.mkfifo(folder / "b.json")
+    with pytest.raises(ConfigurationError, match=r"b\.json: is no file"):
+        await source_of(folder).read()
 
 
 async def test_a_swap_of_links_as_a_config_map_does_it_is_a_change(tmp_path: Path) -> None:

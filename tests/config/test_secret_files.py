@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from config.identity import Identity
-from config.secrets import SecretChain, build_secrets
+from config.secrets import SecretChain, build_secrets, files
 from config.secrets.files import LARGEST, LOOK_EVERY
 from config.settings import Settings
 from jobs.errors import SecretUnavailable
@@ -181,3 +184,58 @@ async def test_a_refused_file_is_looked_at_at_once(folder: Path, clock: ManualCl
     (folder / "a").write_text("new")
     assert (await secrets.renewed("a", "old")).changed
     assert await secrets.get("a") == "new"
+
+
+class Hanging:
+    """Looks at files hang while it is closed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.open = threading.Event()
+        self.looks = 0
+        self._content = files._content
+        monkeypatch.setattr(files, "_content", self._look)
+        monkeypatch.setattr(files, "PATIENCE", 0.02)
+
+    def _look(self, *arguments: Any) -> Any:
+        self.looks += 1
+        self.open.wait()
+        return self._content(*arguments)
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
+    hanging = Hanging(monkeypatch)
+    hanging.open.set()
+    yield hanging
+    hanging.open.set()
+
+
+async def test_while_the_folder_hangs_the_last_known_value_is_used_and_one_look_waits_for_it(
+    folder: Path, clock: ManualClock, hanging: Hanging
+) -> None:
+    (folder / "a").write_text("old")
+    secrets = chain(folder, clock)
+    assert await secrets.get("a") == "old"
+    (folder / "a").write_text("newer")
+
+    hanging.open.clear()
+    for _ in range(20):
+        clock.passed += LOOK_EVERY
+        assert await secrets.get("a") == "old"
+        assert not (await secrets.renewed("a", "old")).changed
+    looks = hanging.looks
+    hanging.open.set()
+
+    async with asyncio.timeout(10):
+        while await secrets.get("a") != "newer":
+            clock.passed += LOOK_EVERY
+    assert looks == 2
+
+
+async def test_a_secret_that_was_never_read_cannot_be_had_while_the_folder_hangs(
+    folder: Path, clock: ManualClock, hanging: Hanging
+) -> None:
+    (folder / "a").write_text("value")
+    hanging.open.clear()
+
+    assert await told(chain(folder, clock)) == f"secret a: {folder} does not answer; look at how it is mounted"
