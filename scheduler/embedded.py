@@ -45,7 +45,9 @@ RETENTION_PAUSE = 30.0
 PROGRESS_PAUSE = 2.0
 """Seconds between two notes of how far the ticks are."""
 MARK_PAUSE = 0.5
-"""Seconds between two looks for schedules that changed and are not marked yet."""
+"""Seconds after which changed schedules that could not be marked are tried again."""
+DATE_EVERY = 1.0
+"""Seconds between two looks of the server at the date that its answers carry."""
 CLOCK_PUT_BACK = timedelta(minutes=1)
 """A note that is ahead by more than this was made by a clock that was wrong; the next start would go on only there."""
 SWITCH_INTERVAL = 0.0005
@@ -140,7 +142,7 @@ async def _sample_target(listener: socket.socket | None) -> AsyncIterator[None]:
         yield
     finally:
         target.close()
-        server.should_exit = True
+        server.stop()
         await serving
 
 
@@ -170,13 +172,31 @@ async def _serve_program(program: Program, listener: socket.socket) -> None:
         await program.worker.drain(program.settings.shutdown_grace)
         await _note_progress(program, ticker)
         program.operations.running.end_waits()
-        server.should_exit = True
+        server.stop()
         await serving
         program.telemetry.service_stopped(host="embedded")
 
 
 class _Server(uvicorn.Server):
-    """Signals are ours: work is drained before the server goes, so that health and runs can be asked meanwhile."""
+    """Signals are ours: work is drained before the server goes, so that health and runs can be asked meanwhile.
+
+    It sleeps until it is told to stop, but for the date. uvicorn's own looks ten times a second whether it is to stop,
+    which was most of what an idle program cost.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End it, once the answers under way are given."""
+        self.should_exit = True
+        self._stopping.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # 0: the date is made anew
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), DATE_EVERY)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -247,26 +267,32 @@ async def _ticker(program: Program) -> Ticker:
 async def _reloading(program: Program, ticker: Ticker) -> None:
     """Put changed job files in force, and let the ticker plan by them at once."""
     assert program.reloading is not None, "the host opens the program with it"
-    unmarked: list[tuple[dict[str, Schedule | None], datetime]] = []
+    unmarked: asyncio.Queue[tuple[dict[str, Schedule | None], datetime]] = asyncio.Queue()
 
     def changed(before: View) -> None:
         ticker.tick()
-        unmarked.append((program.catalog.view.new_schedules(before), program.clock.now()))
+        unmarked.put_nowait((program.catalog.view.new_schedules(before), program.clock.now()))
 
     async def mark() -> None:
         """Note since when the schedules are in force, for the next process."""
         while True:
-            await program.clock.sleep(MARK_PAUSE)
-            try:
-                while unmarked:
-                    await program.marks.change(*unmarked[0])
-                    del unmarked[0]
-            except StoreError as error:
-                _log.warning("since when the changed schedules are in force is not noted now: %s", error)
+            schedules, since = await unmarked.get()
+            while not await _mark(program, schedules, since):
+                await program.clock.sleep(MARK_PAUSE)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(program.reloading.run(changed))
         group.create_task(mark())
+
+
+async def _mark(program: Program, schedules: dict[str, Schedule | None], since: datetime) -> bool:
+    """Whether it is noted."""
+    try:
+        await program.marks.change(schedules, since)
+    except StoreError as error:
+        _log.warning("since when the changed schedules are in force is not noted now: %s", error)
+        return False
+    return True
 
 
 async def _progress(program: Program, ticker: Ticker) -> None:
