@@ -14,6 +14,7 @@ LONGEST_TEXT = 8192
 """Characters of one field; Application Insights keeps no more. Longer ones lose their middle."""
 
 _BETWEEN = "\n\x1f\n"
+_PLAIN = (int, float, type(None))
 
 
 def redact_fields(fields: Fields, redactor: Redactor) -> Fields:
@@ -36,7 +37,8 @@ def _texts(fields: Mapping[str, object]) -> Iterator[str]:
     for value in fields.values():
         if isinstance(value, str):
             yield value
-        elif isinstance(value, Mapping):
+        # Whether a number is a mapping takes longer to ask than all else here.
+        elif not isinstance(value, _PLAIN) and isinstance(value, Mapping):
             yield from value
             yield from _texts(value)
 

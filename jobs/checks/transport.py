@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -112,9 +113,7 @@ class Transport(httpx.AsyncBaseTransport):
         except BaseException:
             connection.abort()
             raise
-        return httpx.Response(
-            head.status, headers=head.fields, stream=exchange, extensions=_extensions(head, connection)
-        )
+        return _Response(head, exchange, _extensions(head, connection))
 
 
 def _agrees_to_http2(connection: Connection, tls: ssl.SSLContext | None) -> bool:
@@ -182,6 +181,19 @@ def _connected(connection: Connection) -> dict[str, Any]:
     return extensions
 
 
+class _Response(httpx.Response):
+    """An httpx response whose headers are made for who looks at them: checks read those of its extensions."""
+
+    def __init__(self, head: Head, stream: httpx.AsyncByteStream, extensions: dict[str, Any]) -> None:
+        super().__init__(head.status, stream=stream, extensions=extensions)
+        self._fields = head.fields
+        del self.headers  # httpx's own, which are none
+
+    @cached_property
+    def headers(self) -> httpx.Headers:  # type: ignore[override]
+        return httpx.Headers(self._fields)
+
+
 class _Exchange(httpx.AsyncByteStream):
     """The answer to one request, whose body it is as a stream; closed early, it breaks the connection off."""
 
@@ -232,19 +244,22 @@ class _Exchange(httpx.AsyncByteStream):
         self._rest = data[end:]
         return data[:end]
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        body, data = self._body, self._rest
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        # No generator: the loop takes each of those in and out of a set, which costs more than a short body.
+        return self
+
+    async def __anext__(self) -> bytes:
+        body = self._body
         assert body is not None
-        self._rest = b""
-        while True:
-            if data and (content := body.feed(data)):
-                yield content
-            if body.ended:
-                break
-            data = await self._connection.read()
+        while self._rest or not body.ended:
+            data, self._rest = self._rest or await self._connection.read(), b""
             if not data:
                 body.close()  # ends it, or raises
-        self._end(body)
+            elif content := body.feed(data):
+                return content
+        if not self._over:
+            self._end(body)
+        raise StopAsyncIteration
 
     def _end(self, body: Incoming) -> None:
         """After a whole answer."""
