@@ -25,6 +25,7 @@ from scheduler.stores.runs import Claim, ClaimLost, End, Held, Runs
 from scheduler.work.claiming import Claiming
 from scheduler.work.going import Going
 from scheduler.work.leases import LEASE, Leases
+from scheduler.work.places import Places
 from scheduler.work.recording import Recorder
 from scheduler.work.telling import Telling
 from scheduler.work.waiting import Waiting
@@ -82,7 +83,7 @@ class Performing:
         began: Callable[[Ticket], None] = lambda _: None,
     ) -> None:
         self._parts = parts
-        self._places = asyncio.Semaphore(concurrency)
+        self._places = Places(concurrency)
         self._hold = None if hold is None else timedelta(seconds=hold)
         self._alone = alone
         self._began = began
@@ -160,7 +161,7 @@ class Performing:
             await self._unless_the_end_has_come(claim)
             return await self._run(ticket, entry, claim)
         finally:
-            self._places.release()
+            self._places.leave()
 
     async def _unless_the_end_has_come(self, claim: Claim) -> None:
         """Raises asyncio.CancelledError if the program ends: the next one performs it."""
@@ -181,11 +182,11 @@ class Performing:
             try:
                 verdict = await self._ask(ticket, entry, claim)
             except BaseException:
-                self._places.release()
+                self._places.leave()
                 raise
             if verdict is None:
                 return None
-            self._places.release()
+            self._places.leave()
             if isinstance(verdict, Run):
                 return verdict
             self._began(ticket)  # from now on it waits for what its definition names, not for its turn
@@ -200,13 +201,10 @@ class Performing:
 
     async def _take_place(self, ticket: Ticket) -> str:
         """Returns how somebody asked meanwhile for the run to be ended; "" if it has a place."""
-        if self._places.locked():
-            return await self._parts.going.wait(ticket.id, self._parts.waiting.for_(self._acquire()))
-        await self._places.acquire()
+        if self._places.full:
+            return await self._parts.going.wait(ticket.id, self._parts.waiting.for_(self._places.take()))
+        await self._places.take()
         return ""
-
-    async def _acquire(self) -> None:
-        await self._places.acquire()
 
     async def _ask(self, ticket: Ticket, entry: Entry, claim: Claim | None) -> Run | Wait | None:
         parts = self._parts
