@@ -122,6 +122,7 @@ class RetryPolicy(Frozen):
     """In place of `backoff` and what it reckons with."""
     min: Duration = 0.0
     max: Duration = 10.0
+    """Without it also `initial`, `min` and each of `delays`, where they are longer."""
     jitter: Jitter = "full"
     on: tuple[RetryCondition, ...] = RETRIED_BY_DEFAULT
     non_idempotent: bool = False
@@ -137,6 +138,9 @@ class RetryPolicy(Frozen):
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
+        if "max" not in self.model_fields_set:
+            # What a job asks for is not cut by what it leaves out.
+            vars(self)["max"] = max(self.max, self.min, self.initial, *(self.delays or ()))
         if self.min > self.max:
             raise ValueError(
                 f"min ({format_duration(self.min)}) is more than max ({format_duration(self.max)}): "

@@ -111,6 +111,24 @@ def test_a_policy_that_makes_no_sense_is_refused_with_what_is_wrong(policy: dict
         RetryPolicy.model_validate(policy)
 
 
+@pytest.mark.parametrize(
+    ("policy", "longest"),
+    [
+        ({}, 10),
+        ({"initial": "30s"}, 30),
+        ({"delays": ["1s", "30s", "5s"]}, 30),
+        ({"min": "20s"}, 20),
+        ({"delays": ["1s", "30s"], "max": "10s"}, 10),
+        ({"initial": "30s", "max": "20s"}, 20),
+    ],
+    ids=str,
+)
+def test_a_wait_that_a_job_asks_for_is_cut_by_a_max_that_it_gives_and_not_by_the_usual_one(
+    policy: dict[str, Any], longest: float
+) -> None:
+    assert RetryPolicy.model_validate(policy).max == longest
+
+
 def test_delays_alone_give_an_attempt_after_each_of_them() -> None:
     assert RetryPolicy.model_validate({"delays": ["1s", "5s"]}).attempts == 3
 
