@@ -110,7 +110,13 @@ TICKET = Ticket.scheduled("checkout", START, "g1")
 class Stage:
     """A runner and all that surrounds it. Each circuit store, listener and redactor can be looked at."""
 
-    def __init__(self, *steps: Step, states: MemoryStates | None = None, budget: RetryBudget | None = None) -> None:
+    def __init__(
+        self,
+        *steps: Step,
+        states: MemoryStates | None = None,
+        budget: RetryBudget | None = None,
+        drawn: float = 0.5,
+    ) -> None:
         self.check = ScriptedCheck(list(steps))
         self.heard = Heard()
         self.redactor = Redactor()
@@ -123,7 +129,7 @@ class Stage:
             self.heard,
             self.clock,
             self.redactor,
-            random=lambda: 0.5,
+            random=lambda: drawn,
             budget=budget,
         )
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from jobs.policies import LONGEST_RUN, MOST_ATTEMPTS
 from jobs.running.budget import RetryBudget
 from jobs.runs import ErrorClass, Outcome
 from tests.jobs.running.run_parts import REFUSED, Hang, ScriptedCheck, Stage, answer, broken, job
+from tests.jobs.running.running_cases import cases
 from tests.jobs.running.virtual_time import VirtualTimeLoop, virtual_time
 
 
@@ -16,6 +19,27 @@ def elapsed() -> float:
 
 def every(wait: str, attempts: int = 3) -> dict[str, object]:
     return {"attempts": attempts, "backoff": "constant", "initial": wait, "max": "10m", "jitter": "none"}
+
+
+def within_a_run() -> list[Any]:
+    """The cases whose waits all fit into the longest run."""
+    found = [case for case in cases("retry_waits") if "wait" in case.values[0]]
+    return [
+        case
+        for case in found
+        if 0 < case.values[0]["after_attempt"] < MOST_ATTEMPTS
+        and case.values[0]["after_attempt"] * case.values[0]["wait"] < LONGEST_RUN
+    ]
+
+
+@pytest.mark.parametrize("case", within_a_run())
+@virtual_time
+async def test_a_run_waits_between_its_attempts_as_other_retry_libraries_do(case: dict[str, Any]) -> None:
+    number = case["after_attempt"]
+    retry = case["retry"] | {"attempts": number + 1}
+    stage = Stage(REFUSED, drawn=case.get("drawn", 0.5))
+    run = await stage.run(job(retry=retry, timeout={"run": "8m"}))
+    assert run.attempts[number - 1].wait_ms == pytest.approx(case["wait"] * 1000)
 
 
 @virtual_time
