@@ -5,8 +5,9 @@ its class there and its line in union.py.
 """
 
 from jobs.expectations.entry import Entry
+from jobs.expectations.errors import is_awaited
 from jobs.expectations.fitting import refuse_unfit
 from jobs.expectations.judging import judge
 from jobs.expectations.union import Expectation
 
-__all__ = ["Entry", "Expectation", "judge", "refuse_unfit"]
+__all__ = ["Entry", "Expectation", "is_awaited", "judge", "refuse_unfit"]

@@ -20,7 +20,7 @@ def unmet(observation: Observation, failures: Sequence[Failure]) -> tuple[ErrorC
     failures = sorted(failures, key=lambda failure: failure.severity is Severity.DEGRADED)
     decisive = (failure for failure in failures if failure.severity is Severity.FAIL)
     status = next((failure for failure in decisive if failure.expectation in _OF_STATUS), None)
-    if status is None:
+    if status is None or observation.status is None:
         of_dns = any(failure.expectation == "rcode" and failure.severity is Severity.FAIL for failure in failures)
         error = ErrorClass.DNS_ANSWER if of_dns else ErrorClass.EXPECTATION_FAILED
         return error, f"Not as expected: {_joined(failures)}."

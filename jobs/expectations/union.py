@@ -10,6 +10,7 @@ from jobs.expectations.body import BodyContains, BodyContainsNot, BodyIs, BodyMa
 from jobs.expectations.cel import Cel
 from jobs.expectations.digests import BodyHash
 from jobs.expectations.dns import AnswersAre, RcodeIs
+from jobs.expectations.errors import ErrorIs
 from jobs.expectations.facts import FactIs
 from jobs.expectations.headers import HeaderIs
 from jobs.expectations.json_values import JsonIs
@@ -39,6 +40,7 @@ Expectation = Annotated[
     | Annotated[CertificateValidFor, Tag("certificate_valid_for")]
     | Annotated[AnswersAre, Tag("answers")]
     | Annotated[RcodeIs, Tag("rcode")]
+    | Annotated[ErrorIs, Tag("error")]
     | Annotated[FactIs, Tag("fact")]
     | Annotated[Cel, Tag("cel")],
     Discriminator(
@@ -63,6 +65,7 @@ Expectation = Annotated[
             "certificate_valid_for",
             "answers",
             "rcode",
+            "error",
             "fact",
             "cel",
         )

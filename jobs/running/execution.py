@@ -11,7 +11,7 @@ from jobs.checks.clock import PhaseClock
 from jobs.checks.port import Call, Check
 from jobs.definition import JobDefinition
 from jobs.events import AttemptRetried, RunListener, RunStarted
-from jobs.expectations import judge
+from jobs.expectations import is_awaited, judge
 from jobs.ports import Clock
 from jobs.redaction import Redactor
 from jobs.running.budget import RetryBudget
@@ -182,9 +182,10 @@ class Execution:
         try:
             check = self._around.checks[job.check.kind]
             seen = await bounded(check.observe(job.check, call), limit_s, late)
-            if seen.error is not None:
+            if seen.error is not None and not is_awaited(seen.error, job.expect):
                 return seen, ()
-            return seen, (*seen.failures, *judge(seen, job.expect, self._around.redactor.redact))
+            failures = (*seen.failures, *judge(seen, job.expect, self._around.redactor.redact))
+            return seen if seen.error is None else replace(seen, error=None, message=""), failures
         except Exception as error:
             return self._internal_error(error, stopwatch.stop()), ()
 

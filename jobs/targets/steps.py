@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from jobs.expectations import Expectation, refuse_unfit
+from jobs.expectations.errors import ErrorIs
 from jobs.expectations.patterns import Pattern
 from jobs.expectations.queries import Query
 from jobs.model import HEADER_NAME, Duration, Frozen, SecretRef, by_key
@@ -86,6 +87,8 @@ class Step(HttpTarget):
     @classmethod
     def _only_what_fits(cls, value: tuple[Expectation, ...], info: ValidationInfo) -> tuple[Expectation, ...]:
         refuse_unfit(value, "http", info.data.get("url", ""))
+        if any(isinstance(entry, ErrorIs) for entry in value):
+            raise ValueError("error does not fit a step, which ends them all if no answer comes: make a job of it")
         return value
 
     def hides(self, value: str) -> bool:

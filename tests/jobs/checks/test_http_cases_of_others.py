@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from jobs.checks.clock import PhaseClock
-from jobs.checks.port import Call
 from jobs.definition import JobDefinition
-from jobs.expectations import judge
 from jobs.flat import from_flat
+from jobs.running.circuits import Circuits
+from jobs.running.runner import Runner
+from jobs.runs import Outcome
 from tests.jobs.checks.asking import asking
+from tests.jobs.running.memory_states import MemoryStates
+from tests.jobs.running.run_parts import TICKET, Heard
+from tests.jobs.running.virtual_time import LoopClock
 from tests.parts.http_target import HttpTarget
 
 _FILE = Path(__file__).parents[2] / "data" / "checks" / "visits.json"
@@ -76,12 +79,14 @@ def _full(case: dict[str, Any], server: HttpTarget) -> JobDefinition:
     check["url"] = _url(case, server, check.pop("path"))
     if check.get("tls") == "trusted":
         check["tls"] = {"ca_file": server.ca_file}
-    return JobDefinition.model_validate({"name": "checkout", "check": check, "expect": case.get("expect", [])})
+    job = {"name": "checkout", "check": check, "expect": case.get("expect", []), "retry": {"attempts": 1}}
+    return JobDefinition.model_validate(job)
 
 
 def _flat(case: dict[str, Any], server: HttpTarget) -> JobDefinition | None:
     """None: it is refused."""
-    flat = from_flat("checkout", {"Endpoint": _url(case, server, case["check"]["path"]), **case["flat"]})
+    url = _url(case, server, case["check"]["path"])
+    flat = from_flat("checkout", {"Endpoint": url, "MaxRetries": 0, **case["flat"]})
     return None if flat.findings else JobDefinition.model_validate(flat.definition)
 
 
@@ -89,11 +94,11 @@ async def _ends_as_it_should(job: JobDefinition, case: dict[str, Any], server: H
     if case.get("gone"):
         await server.__aexit__()
     async with asking(secrets=SECRETS) as ask:
-        seen = await ask.check.observe(job.check, Call("checkout@1", 1, PhaseClock()))
-    unmet = judge(seen, job.expect)
-    assert (seen.error is None and unmet == ()) is case["succeeds"], (seen, unmet)
-    assert seen.error == case.get("error")
-    assert seen.status == case.get("status", seen.status)
+        circuits = Circuits(MemoryStates())
+        run = await Runner({"http": ask.check}, circuits, Heard(), LoopClock(), ask.redactor).run(job, TICKET)
+    assert (run.outcome is Outcome.SUCCEEDED) is case["succeeds"], run
+    assert run.error == case.get("error", run.error)
+    assert run.attempts[0].status == case.get("status", run.attempts[0].status)
     assert len(server.requests) == case.get("requests", len(server.requests))
     for request in server.requests[-1:]:
         assert request.body.decode() == case.get("sent", "")

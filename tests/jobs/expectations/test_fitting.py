@@ -27,6 +27,9 @@ def problem(check: dict[str, Any], *expect: dict[str, Any]) -> str:
     [
         (HTTP, {"rcode": "NOERROR"}, "expect: rcode (entry 2) does not fit a check of kind http: it is for dns"),
         (DNS, {"json": "$", "exists": True}, "json (entry 2) does not fit a check of kind dns: it is for http"),
+        (DNS, {"error": "dns_failure"}, "error (entry 2) does not fit a check of kind dns: it is for http, tcp, tls"),
+        (HTTP, {"error": "secret_unavailable"}, "dns_failure"),
+        (HTTP, {"error": []}, "too few"),
         (HTTP, {"certificate_valid_for": "14d"}, "certificate_valid_for (entry 2) needs a certificate, and an http://"),
     ],
     ids=str,
@@ -37,6 +40,11 @@ def test_an_entry_that_does_not_fit_is_refused(check: dict[str, Any], expect: di
 
 def test_an_entry_of_a_step_must_fit_its_request() -> None:
     assert "rcode (entry 1) does not fit a check of kind http" in problem(STEPS)
+
+
+def test_a_step_cannot_await_that_no_answer_comes() -> None:
+    step = {"name": "a", **HTTPS, "expect": [{"error": "connection_refused"}]}
+    assert "error does not fit a step" in problem({"kind": "steps", "steps": [step]})
 
 
 def test_an_entry_that_fits_is_taken() -> None:

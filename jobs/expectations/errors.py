@@ -1,0 +1,59 @@
+"""The entry about a target that must not answer: a port that has to be closed, a certificate that has to be refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from jobs.expectations.answer import Answer
+from jobs.expectations.entry import Entry
+from jobs.runs import ErrorClass, Failure
+
+Reason = Literal[
+    "dns_failure",
+    "dns_timeout",
+    "connection_refused",
+    "connection_reset",
+    "connection_failed",
+    "connect_timeout",
+    "tls_certificate",
+    "tls_failure",
+    "tls_timeout",
+    "response_timeout",
+    "body_timeout",
+    "protocol_error",
+    "too_many_redirects",
+]
+"""Those of ErrorClass that say something about the target."""
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class ErrorIs(Entry):
+    """No answer comes, for one of these reasons: `connection_refused`, or `[connection_refused, connect_timeout]`."""
+
+    kinds: ClassVar = ("http", "tcp", "tls")
+    about: ClassVar = "status"
+
+    error: Annotated[
+        tuple[Reason, ...],
+        BeforeValidator(_listed),
+        Field(min_length=1, max_length=20, description="such as dns_failure"),
+    ]
+
+    def unmet(self, answer: Answer) -> Failure | None:
+        seen = answer.seen
+        if seen.error is not None and seen.error.value in self.error:
+            return None
+        observed = seen.error or ("an answer" if seen.status is None else f"an answer, {seen.status}")
+        return Failure("error", " or ".join(self.error), observed)
+
+
+def is_awaited(error: ErrorClass, expectations: Iterable[Entry]) -> bool:
+    """Whether an attempt that ends like this is one that the expectations speak of."""
+    entries = [entry for entry in expectations if isinstance(entry, ErrorIs)]
+    return bool(entries) and all(error.value in entry.error for entry in entries)
