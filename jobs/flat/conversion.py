@@ -33,6 +33,8 @@ class FlatJob:
         return ()
 
 
+_JSON = "application/json"
+
 _MAPPINGS: frozenset[Path] = frozenset({("check", "headers"), ("check", "query"), ("tags",)})
 
 
@@ -141,6 +143,7 @@ class _Conversion:
         content_type = self._get("ContentType", values.text)
         body = self._values.get("Body")
         if isinstance(body, str):
+            content_type = content_type or (_JSON if values.is_document(body) else None)
             content = {"text": body} | ({"content_type": content_type} if content_type else {})
             self._set(("check", "body"), content, "Body")
             return

@@ -236,6 +236,19 @@ def test_a_body_that_is_a_text_is_sent_as_it_is() -> None:
     assert check["body"] == {"text": "<a/>", "content_type": "text/xml"}
 
 
+@pytest.mark.parametrize("text", ['{"a": 1}', ' [1, "b"]\n'])
+def test_a_body_that_is_json_as_a_text_is_sent_as_json(text: str) -> None:
+    check = flat(Body=text).definition["check"]
+    assert check["body"] == {"text": text, "content_type": "application/json"}
+    check = flat(Body=text, ContentType="text/plain").definition["check"]
+    assert check["body"] == {"text": text, "content_type": "text/plain"}
+
+
+@pytest.mark.parametrize("text", ["ping", "{not json}", "5", '"a"', "[" * 100_000])
+def test_a_body_that_is_no_document_is_sent_as_a_text(text: str) -> None:
+    assert flat(Body=text).definition["check"]["body"] == {"text": text}
+
+
 def test_a_content_type_without_a_text_becomes_a_header() -> None:
     check = flat(Body={"a": 1}, ContentType="application/vnd.api+json", Headers={"A": 1}).definition["check"]
     assert check["headers"] == {"A": "1", "Content-Type": "application/vnd.api+json"}
