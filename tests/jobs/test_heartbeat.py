@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.definition import JobDefinition
 from jobs.heartbeat import Beat, Ping, Rhythm, Signal, State, after, down_at, due_at, rhythm_of, state_at
-from jobs.schedules import Schedule, parse_schedule
+from jobs.schedules import parse_schedule
 from jobs.targets import HeartbeatTarget
 
 CASES = json.loads((Path(__file__).parents[1] / "data/heartbeats/states.json").read_text(encoding="utf-8"))["cases"]
@@ -26,23 +27,33 @@ def at(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
+def job_of(case: dict[str, Any]) -> JobDefinition:
+    """The job as somebody would define it."""
+    when: dict[str, Any] = {"period": f"{case['period']}s"} if "period" in case else {}
+    if "cron" in case:
+        end = {"end": case["end"]} if "end" in case else {}
+        when = {"schedule": {"cron": case["cron"], "timezone": case["zone"], **end}}
+    check = {"kind": "heartbeat", "token": {"secret": "x"}, "grace": f"{case['grace']}s", **when}
+    return JobDefinition.model_validate({"name": "nightly", "check": check})
+
+
 def beat_of(case: dict[str, Any]) -> tuple[Beat, Rhythm, datetime]:
     now = datetime.fromisoformat(case["now"]) if "now" in case else NOW
     pinged = datetime.fromisoformat(case["pinged"]) if "pinged" in case else None
     if "pinged_before" in case:
         pinged = now - timedelta(seconds=case["pinged_before"])
     started = now - timedelta(seconds=case["started_before"]) if "started_before" in case else None
-    schedule: Schedule | None = None
-    if "cron" in case:
-        schedule = parse_schedule({"cron": case["cron"], "timezone": case["zone"]})
-    return Beat(State(case["is"]), pinged, last_start=started), Rhythm(case.get("period"), schedule, case["grace"]), now
+    target = job_of(case).check
+    assert isinstance(target, HeartbeatTarget)
+    return Beat(State(case["is"]), pinged, last_start=started), rhythm_of(target), now
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case['case']} {case['what']}" for case in CASES])
 def test_the_cases_of_others_hold(case: dict[str, Any]) -> None:
     beat, rhythm, now = beat_of(case)
-    then, goes_down = case["then"], down_at(beat, rhythm)
+    then, goes_down, due = case["then"], down_at(beat, rhythm), due_at(beat, rhythm)
     found = {
+        "due": None if due is None else f"{due.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "state": str(state_at(beat, rhythm, now)),
         "shown": str(state_at(beat, rhythm, now, with_started=True)),
         "down_in": None if goes_down is None else (goes_down - now).total_seconds(),

@@ -37,10 +37,10 @@ def test_the_uptimes_of_others_hold(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", cases("months"), ids=lambda case: str(case["case"]))
 def test_the_downtimes_of_others_hold(case: dict[str, Any]) -> None:
-    flips = [Flip(datetime.fromisoformat(case["down_since"]), True)]
-    found = monthly_downtime(
-        flips, datetime.fromisoformat(case["now"]), len(case["months"]), ZoneInfo(case["zone"]), down=True
-    )
+    flips = [Flip(datetime.fromisoformat(at), to == "down") for at, to in map(str.split, case["flips"])]
+    since = datetime.fromisoformat(case["since"]) if "since" in case else None
+    now, zone = datetime.fromisoformat(case["now"]), ZoneInfo(case["zone"])
+    found = monthly_downtime(flips, now, len(case["months"]), zone, down=case["down"], since=since)
     assert [[month.name, month.seconds, month.outages] for month in found] == case["months"]
 
 
