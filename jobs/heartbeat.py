@@ -2,13 +2,14 @@
 
 Called by jobs.checks.heartbeat, which judges, and by scheduler, which takes pings and shows them:
 
-    beat = after(Beat(), Ping(now, Signal.SUCCESS))
+    beat = after(Beat(), Ping(now, Signal.SUCCESS), rhythm_of(target))
     state = state_at(beat, rhythm_of(target), now)      # new, up, grace, down, started or paused
     down_at(beat, rhythm_of(target))                    # when it is down if nothing comes until then
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -25,6 +26,8 @@ class Signal(StrEnum):
     SUCCESS = "success"
     START = "start"
     FAIL = "fail"
+    LOG = "log"
+    """Nothing but a text, to be kept with the others."""
 
 
 class State(StrEnum):
@@ -77,17 +80,32 @@ class Beat:
     source: str = ""
     agent: str = ""
     body: str = ""
-    """With the last end, or the start that came after it."""
+    """With the last end."""
+    overran: bool = False
+    """It is down because a run was followed by the start of another one when its end was overdue."""
+    known_since: datetime | None = None
+    """When its job came into force; None: that is not known, or does not matter any more."""
+    paused: tuple[datetime, datetime] | None = None
+    """The begin and the end, exclusive, of the last pause that is over: what was due in it is not missing."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is down because a ping said so."""
+        return self.state is State.DOWN and not self.overran
 
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """When pings are due: seconds after the one before, or by a schedule. `grace` and `max_duration` in seconds."""
+    """When pings are due: seconds after the one before, or by a schedule. All others in seconds.
+
+    `first_within`: from when the job came into force to its first ping; None: that is waited for as long as it takes.
+    """
 
     period: float | None = None
     schedule: Schedule | None = None
     grace: float = 3600.0
     max_duration: float | None = None
+    first_within: float | None = None
 
     def after(self, ping: datetime) -> datetime | None:
         """The instant at which the ping after this one is due; None if none is due any more."""
@@ -102,15 +120,24 @@ class Rhythm:
 
 
 def rhythm_of(target: HeartbeatTarget) -> Rhythm:
-    return Rhythm(target.period, target.schedule, target.grace, target.max_duration)
+    return Rhythm(target.period, target.schedule, target.grace, target.max_duration, target.first_within)
 
 
-def after(beat: Beat, ping: Ping) -> Beat:
-    """What the ping makes of it. A success or failure ends what was started, if it is the same run or says none."""
+def after(beat: Beat, ping: Ping, rhythm: Rhythm | None = None) -> Beat:
+    """What the ping makes of it. A success or failure ends what was started, if it is the same run or says none.
+
+    A start takes the place of one whose end is overdue, and by the `rhythm` it is down nevertheless until something
+    ends well.
+    """
     counted = replace(beat, number=max(beat.number + 1, ping.number), source=ping.source, agent=ping.agent)
     at = max(ping.at, beat.last_ping) if beat.last_ping is not None else ping.at
+    if ping.signal is Signal.LOG:
+        return counted
     if ping.signal is Signal.START:
-        return replace(counted, last_start=at, run=ping.run)
+        started = replace(counted, last_start=at, run=ping.run)
+        if rhythm is None or beat.state is State.DOWN or state_at(beat, rhythm, at) is not State.DOWN:
+            return started
+        return replace(started, state=State.DOWN, overran=True)
     failed = ping.signal is Signal.FAIL
     ended = replace(
         counted,
@@ -121,6 +148,7 @@ def after(beat: Beat, ping: Ping) -> Beat:
         exit_code=ping.exit_code,
         body=ping.body,
         duration_s=None,
+        overran=False,
     )
     if beat.last_start is None:
         return ended
@@ -131,12 +159,28 @@ def after(beat: Beat, ping: Ping) -> Beat:
 
 def due_at(beat: Beat, rhythm: Rhythm) -> datetime | None:
     """When the next ping is expected; None while nothing is: before the first one, after a failure, in a pause."""
-    return rhythm.after(beat.last_ping) if beat.state is State.UP and beat.last_ping is not None else None
+    if beat.state is not State.UP or beat.last_ping is None:
+        return None
+    return _unless_paused(beat, rhythm.after(beat.last_ping), rhythm.after)
 
 
 def ends_by(beat: Beat, rhythm: Rhythm) -> datetime | None:
     """When what was started must have ended; None if nothing goes on."""
-    return None if beat.last_start is None else _later(beat.last_start, rhythm.longest)
+    if beat.last_start is None:
+        return None
+    return _unless_paused(
+        beat, _later(beat.last_start, rhythm.longest), lambda resumed: _later(resumed, rhythm.longest)
+    )
+
+
+def first_by(beat: Beat, rhythm: Rhythm) -> datetime | None:
+    """When the first ping must have come; None if it has, or is waited for as long as it takes."""
+    wait = rhythm.first_within
+    if beat.state is not State.NEW or beat.last_start is not None:
+        return None
+    if wait is None or beat.known_since is None:
+        return None
+    return _unless_paused(beat, _later(beat.known_since, wait), lambda resumed: _later(resumed, wait))
 
 
 def down_at(beat: Beat, rhythm: Rhythm) -> datetime | None:
@@ -144,7 +188,7 @@ def down_at(beat: Beat, rhythm: Rhythm) -> datetime | None:
     if beat.state is State.DOWN:
         return None
     due = due_at(beat, rhythm)
-    limits = (ends_by(beat, rhythm), None if due is None else _later(due, rhythm.grace))
+    limits = (ends_by(beat, rhythm), first_by(beat, rhythm), None if due is None else _later(due, rhythm.grace))
     return min((limit for limit in limits if limit is not None), default=None)
 
 
@@ -160,12 +204,23 @@ def state_at(beat: Beat, rhythm: Rhythm, now: datetime, *, with_started: bool = 
             return State.DOWN
         if with_started:
             return State.STARTED
+    first = first_by(beat, rhythm)
+    if first is not None and now >= first:
+        return State.DOWN
     if beat.state is not State.UP:
         return beat.state
     due = due_at(beat, rhythm)
     if due is None or now < due:
         return State.UP
     return State.DOWN if now >= _later(due, rhythm.grace) else State.GRACE
+
+
+def _unless_paused(beat: Beat, limit: datetime | None, again: Callable[[datetime], datetime | None]) -> datetime | None:
+    """The limit; or, if it fell into the pause that is over, what it is `again` from the end of that."""
+    if limit is None or beat.paused is None:
+        return limit
+    began, ended = beat.paused
+    return again(ended) if began <= limit < ended else limit
 
 
 def _later(instant: datetime, seconds: float) -> datetime:

@@ -10,6 +10,7 @@ from jobs.checks.heartbeat_sentences import sentence
 from jobs.heartbeat import Beat, Ping, State, down_at, due_at, rhythm_of, state_at
 from jobs.ports import Clock
 from jobs.targets import HeartbeatTarget
+from scheduler.beats import Beats
 from scheduler.catalog import Catalog
 from scheduler.operations.errors import Conflict
 from scheduler.stores.heartbeats import Heartbeats
@@ -33,9 +34,10 @@ class HeartbeatView:
 class HeartbeatViews:
     """All methods raise StoreError."""
 
-    def __init__(self, catalog: Catalog, heartbeats: Heartbeats, pauses: Pauses, clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, heartbeats: Heartbeats, beats: Beats, pauses: Pauses, clock: Clock) -> None:
         self._catalog = catalog
         self._heartbeats = heartbeats
+        self._beats = beats
         self._pauses = pauses
         self._clock = clock
 
@@ -49,7 +51,7 @@ class HeartbeatViews:
         target = self._catalog.get(job).job.check
         if not isinstance(target, HeartbeatTarget):
             raise Conflict(f"job {job} has no heartbeat: its check is of kind {target.kind}")
-        beat, now, rhythm = await self._heartbeats.beat(job), self._clock.now(), rhythm_of(target)
+        beat, now, rhythm = await self._beats.beat(job), self._clock.now(), rhythm_of(target)
         if job in await self._pauses.active(now):
             beat = replace(beat, state=State.PAUSED)
         state = state_at(beat, rhythm, now)

@@ -76,7 +76,7 @@ def facts_of(beat: Beat, rhythm: Rhythm, now: datetime) -> dict[str, Any]:
 def _class(beat: Beat, rhythm: Rhythm, now: datetime) -> ErrorClass:
     """Of one that is down: a run without an end is missing its ping also after a failure."""
     ends = ends_by(beat, rhythm)
-    failed = beat.state is State.DOWN and (ends is None or now < ends)
+    failed = beat.failed and (ends is None or now < ends)
     return ErrorClass.HEARTBEAT_FAILED if failed else ErrorClass.HEARTBEAT_MISSING
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from jobs.durations import format_duration
-from jobs.heartbeat import Beat, Rhythm, State, due_at, ends_by, state_at
+from jobs.heartbeat import Beat, Rhythm, State, due_at, ends_by, first_by, state_at
 from jobs.problems import printable
 
 SHOWN_BODY = 500
@@ -23,7 +23,8 @@ def sentence(beat: Beat, rhythm: Rhythm, now: datetime) -> str:
     if state is State.PAUSED:
         return f"Paused: pings are kept and not judged.{begun}"
     if beat.last_ping is None:
-        return f"No ping has come yet.{begun}"
+        first = first_by(beat, rhythm)
+        return f"No ping has come yet.{begun}" if first is None else f"No ping has come yet; one must by {_at(first)}."
     came, due = _came(beat), due_at(beat, rhythm)
     if due is None:
         return f"The last ping came {came}; no other one is due.{begun}"
@@ -42,13 +43,24 @@ def why_down(beat: Beat, rhythm: Rhythm, now: datetime) -> str:
             f"The run that began at {_at(beat.last_start)} has not told its end within {_long(rhythm.longest)}; "
             f"{_from(beat)}."
         )
-    if beat.state is State.DOWN and beat.last_ping is not None:
+    if beat.overran:
+        since = "yet" if beat.last_ping is None else f"since {_at(beat.last_ping)}"
+        return f"No run has told of a good end {since}, and one of them was overdue; {_from(beat)}."
+    if beat.failed and beat.last_ping is not None:
         return f"The last ping told of a failure{_code(beat)} at {_at(beat.last_ping)}; {_from(beat)}.{_body(beat)}"
     if beat.last_ping is None:
-        return "No ping has come."
+        return _never_came(beat, rhythm)
     due = due_at(beat, rhythm)
     overdue = "" if due is None else f", it was due at {_at(due)}, grace of {_long(rhythm.grace)} is over"
     return f"No ping since {_at(beat.last_ping)}{overdue}; {_from(beat)}."
+
+
+def _never_came(beat: Beat, rhythm: Rhythm) -> str:
+    if beat.known_since is None or rhythm.first_within is None:
+        return "No ping has come."
+    return (
+        f"No ping has ever come; the job is there since {_at(beat.known_since)}, {_long(rhythm.first_within)} are over."
+    )
 
 
 def _came(beat: Beat) -> str:

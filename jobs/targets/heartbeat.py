@@ -35,7 +35,8 @@ class HeartbeatTarget(Frozen):
     """Pings that must come, each `period` after the one before or by a `schedule`, or `grace` later at the latest.
 
     `token`: names the secret that the sender of pings puts into the address. `max_duration`: how long the program may
-    take from its start ping to its end; as long as `grace` if it is not said.
+    take from its start ping to its end; as long as `grace` if it is not said. `first_within`: how long the very first
+    ping may take, from when the job came into force or its own schedule was changed; as long as it takes if not said.
     """
 
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=5.0, run=15.0)
@@ -52,6 +53,7 @@ class HeartbeatTarget(Frozen):
     ] = None
     grace: Wait = 3600.0
     max_duration: Wait | None = None
+    first_within: Wait | None = None
 
     @model_validator(mode="after")
     def _says_when(self) -> Self:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import re
 from http import HTTPStatus
-from typing import Annotated
+from ipaddress import ip_address
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import PlainTextResponse, Response
@@ -32,32 +33,54 @@ _DRAINED = 1024 * 1024
 
 _log = logging.getLogger("scheduler.heartbeats")
 
-# Parameters other than the run are not looked at: some senders add one of their own.
+# Other parameters are not looked at: some senders add one of their own.
 router = APIRouter(prefix="/api/ping", tags=["heartbeats"], responses=PROBLEM_RESPONSES)
 
 Token = Annotated[str, Path(max_length=500, description="The job's token")]
-Result = Annotated[str, Path(max_length=10, description="start, fail, or the exit code of the program: 0 to 255")]
+Result = Annotated[str, Path(max_length=10, description="start, fail, log, or the exit code of the program: 0 to 255")]
 RunParameter = Annotated[
     str | None,
     Query(alias="rid", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="Which run: pairs a start with its end"),
 ]
+StatusParameter = Annotated[
+    Literal["up", "down"] | None, Query(description="For senders that can only add parameters: down is a failure")
+]
+TextParameter = Annotated[str, Query(description="What is kept with it if nothing is posted")]
 
 
+# With a slash at the end, too: a redirect would be the end of it for curl, which calls that a success.
+@router.get("/{token}/", response_class=PlainTextResponse, include_in_schema=False)
 @router.get("/{token}", response_class=PlainTextResponse)
-async def ping(request: Request, uses: Uses, token: Token, rid: RunParameter = None) -> Response:
-    """It went well."""
-    return await _take(request, uses, token, Signal.SUCCESS, None, rid)
+async def ping(
+    request: Request,
+    uses: Uses,
+    token: Token,
+    rid: RunParameter = None,
+    status: StatusParameter = None,
+    msg: TextParameter = "",
+) -> Response:
+    """It went well, or as `status` says."""
+    signal = Signal.FAIL if status == "down" else Signal.SUCCESS
+    return await _take(request, uses, token, signal, None, rid, msg)
 
 
+@router.post("/{token}/", response_class=PlainTextResponse, include_in_schema=False)
 @router.post("/{token}", response_class=PlainTextResponse)
-async def ping_with_body(request: Request, uses: Uses, token: Token, rid: RunParameter = None) -> Response:
-    """It went well; what is sent along is kept, up to 10 KiB of text."""
-    return await _take(request, uses, token, Signal.SUCCESS, None, rid)
+async def ping_with_body(
+    request: Request,
+    uses: Uses,
+    token: Token,
+    rid: RunParameter = None,
+    status: StatusParameter = None,
+    msg: TextParameter = "",
+) -> Response:
+    """The same; what is sent along is kept, up to 10 KiB of text."""
+    return await ping(request, uses, token, rid, status, msg)
 
 
 @router.get("/{token}/{result}", response_class=PlainTextResponse)
 async def ping_result(request: Request, uses: Uses, token: Token, result: Result, rid: RunParameter = None) -> Response:
-    """It began, it failed, or it ended with this exit code (0: well)."""
+    """It began, it failed, it ended with this exit code (0: well), or it has something to tell and goes on (log)."""
     signal, exit_code = _meant(result)
     return await _take(request, uses, token, signal, exit_code, rid)
 
@@ -71,7 +94,7 @@ async def ping_result_with_body(
 
 
 def _meant(result: str) -> tuple[Signal, int | None]:
-    if result in ("start", "fail"):
+    if result in (Signal.START, Signal.FAIL, Signal.LOG):
         return Signal(result), None
     if not re.fullmatch(r"\d{1,3}", result, re.ASCII) or int(result) > 255:
         raise HTTPException(HTTPStatus.NOT_FOUND)
@@ -79,11 +102,11 @@ def _meant(result: str) -> tuple[Signal, int | None]:
 
 
 async def _take(
-    request: Request, uses: Uses, token: str, signal: Signal, exit_code: int | None, rid: str | None
+    request: Request, uses: Uses, token: str, signal: Signal, exit_code: int | None, rid: str | None, text: str = ""
 ) -> Response:
     request.scope["path"] = HIDDEN
     agent, source = request.headers.get("user-agent", ""), _source(request)
-    sent = Sent(signal, exit_code, rid or "", source, agent, await _body(request))
+    sent = Sent(signal, exit_code, rid or "", source, agent, await _body(request) or text)
     try:
         known = await uses.operations.pinging.take(token, sent)
     except (TokensUnavailable, StoreError) as error:
@@ -108,5 +131,13 @@ async def _body(request: Request) -> str:
 def _source(request: Request) -> str:
     """The sender's address. Behind the Functions front end that is what it says; a caller may not say it elsewhere."""
     if request.app.state.keyed and (hops := request.headers.get("x-forwarded-for", "")):
-        return re.sub(r"(?<=[\d\]]):\d+$", "", hops.rpartition(",")[2].strip())[:60]
+        return _without_port(hops.rpartition(",")[2].strip())[:60]
     return request.client.host[:60] if request.client is not None else ""
+
+
+def _without_port(place: str) -> str:
+    try:
+        ip_address(place)
+    except ValueError:
+        return re.sub(r":\d+$", "", place)
+    return place

@@ -27,6 +27,7 @@ from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.app.adapters import open_depth, open_queue, open_store, place_of_store
 from scheduler.app.program import Program, Role
+from scheduler.beats import Beats
 from scheduler.catalog import Catalog
 from scheduler.circuit_board import CircuitBoard
 from scheduler.denied_targets import warn_of_denied_targets
@@ -150,7 +151,9 @@ class _Builder:
             watchdog=self._watchdog(job_watch, depths, store, telemetry),
             secret_watch=secret_watch,
             circuits=self._circuit_board(store),
-            heartbeats=HeartbeatViews(self._catalog, Heartbeats(store), pauses, self._clock),
+            heartbeats=HeartbeatViews(
+                self._catalog, Heartbeats(store), self._beats(store, pauses), pauses, self._clock
+            ),
             uptimes=Uptimes(self._catalog, runs, self._clock),
             taking=taking,
             telemetry=telemetry,
@@ -207,7 +210,7 @@ class _Builder:
             self._redactor,
             guard=guard,
             user_agent=f"scheduler/{VERSION}",
-            pings=Heartbeats(store),
+            pings=self._beats(store, pauses),
             clock=self._clock,
         )
         self._stack.push_async_callback(checks.aclose)
@@ -246,7 +249,16 @@ class _Builder:
         secret_values: SecretChain,
     ) -> Operations:
         running = Running(self._catalog, runs, dispatch, self._clock)
-        pinging = Pinging(self._catalog, secret_values, Heartbeats(store), pauses, running, self._redactor, self._clock)
+        pinging = Pinging(
+            self._catalog,
+            secret_values,
+            Heartbeats(store),
+            self._beats(store, pauses),
+            pauses,
+            running,
+            self._redactor,
+            self._clock,
+        )
         self._health.add("heartbeats", heartbeats_health(pinging))
         cancellations, letters = Cancellations(store), DeadLetters(store)
         return Operations(
@@ -261,6 +273,9 @@ class _Builder:
             refreshing=Refreshing(secret_watch),
             pinging=pinging,
         )
+
+    def _beats(self, store: Store, pauses: Pauses) -> Beats:
+        return Beats(self._catalog, Heartbeats(store), pauses, ScheduleMarks(store), self._clock)
 
     def _circuit_board(self, store: Store) -> CircuitBoard:
         return CircuitBoard(self._catalog, StoredCircuits(store), self._clock)

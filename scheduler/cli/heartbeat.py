@@ -65,7 +65,8 @@ def curl_line(base: str, secret: str) -> str:
 def _show(view: HeartbeatView, now: datetime) -> None:
     print(f"{view.job} is {view.state}. {view.text}")
     if view.down_at is not None:
-        print(f"Without a ping it goes down {when(view.down_at, now)}.")
+        is_down = view.down_at <= now
+        print(f"{'It went down' if is_down else 'Without a ping it goes down'} {when(view.down_at, now)}.")
     if view.beat.duration_s is not None:
         print(f"The last run took {span(view.beat.duration_s)}.")
     if view.pings:

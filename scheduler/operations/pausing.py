@@ -34,7 +34,8 @@ class Pausing:
         now = self._clock.now()
         if until is not None and until <= now:
             raise Unusable("until", f"{until:%Y-%m-%d %H:%M:%S}Z lies in the past: now it is {now:%Y-%m-%d %H:%M:%S}Z")
-        pause = Pause(name, now, until, reason)
+        before = (await self._pauses.active(now, fresh=True)).get(name)
+        pause = Pause(name, now if before is None else before.since, until, reason)
         await self._pauses.put(pause)
         audit(f"job {name} was {pause}", way)
         return pause
@@ -47,8 +48,9 @@ class Pausing:
             StoreError: nothing was changed.
         """
         self._catalog.get(name)
-        paused = name in await self._pauses.active(self._clock.now(), fresh=True)
-        await self._pauses.remove(name)
+        now = self._clock.now()
+        paused = name in await self._pauses.active(now, fresh=True)
+        await self._pauses.end(name, now)
         if paused:
             audit(f"job {name} was resumed", way)
         return paused

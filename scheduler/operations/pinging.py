@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobs.definition import JobDefinition
-from jobs.heartbeat import Beat, Ping, Signal, State, rhythm_of, state_at
+from jobs.heartbeat import Beat, Ping, Rhythm, Signal, State, rhythm_of, state_at
 from jobs.ports import Clock, Secrets
 from jobs.problems import printable
 from jobs.redaction import Redactor
 from jobs.targets import HeartbeatTarget
+from scheduler.beats import Beats
 from scheduler.catalog import Catalog
 from scheduler.dispatch.port import DispatchError
 from scheduler.operations.audit import Way
@@ -57,6 +58,7 @@ class Pinging:
         catalog: Catalog,
         secrets: Secrets,
         heartbeats: Heartbeats,
+        beats: Beats,
         pauses: Pauses,
         running: Running,
         redactor: Redactor,
@@ -65,6 +67,7 @@ class Pinging:
         self._catalog = catalog
         self._tokens = PingTokens(catalog, secrets, clock)
         self._heartbeats = heartbeats
+        self._beats = beats
         self._pauses = pauses
         self._running = running
         self._redactor = redactor
@@ -114,7 +117,8 @@ class Pinging:
             return Ping(now, sent.signal, sent.exit_code, sent.run, sent.source, agent, body, number)
 
         try:
-            before, after = await self._heartbeats.add(job.name, ping)
+            seen = await self._beats.completing(job.name)
+            before, after = await self._heartbeats.add(job.name, ping, _rhythm(job), seen)
         except StoreError:
             minute.counted += uncounted
             raise
@@ -138,9 +142,13 @@ class Pinging:
 
 def _cause(job: JobDefinition, before: Beat, after: Beat, now: datetime) -> str:
     """Why the job is to be judged at once; empty if that can wait."""
-    assert isinstance(job.check, HeartbeatTarget)
-    rhythm = rhythm_of(job.check)
-    if after.state is State.DOWN and before.state is not State.DOWN:
+    rhythm = _rhythm(job)
+    if after.failed and not before.failed:
         return "a ping told of a failure" + ("" if after.exit_code is None else f", exit code {after.exit_code}")
     recovered = state_at(before, rhythm, now) is State.DOWN and state_at(after, rhythm, now) is not State.DOWN
     return "a good ping came after it was down" if recovered else ""
+
+
+def _rhythm(job: JobDefinition) -> Rhythm:
+    assert isinstance(job.check, HeartbeatTarget)
+    return rhythm_of(job.check)

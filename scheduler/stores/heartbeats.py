@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from jobs.heartbeat import Beat, Ping, Signal, State, after
+from jobs.heartbeat import Beat, Ping, Rhythm, Signal, State, after
 from scheduler.stores.port import Insert, Put, Replace, Row, RowChanged, RowExists, Store, StoreUnavailable
 
 TABLE = "heartbeats"
@@ -33,16 +33,23 @@ class Heartbeats:
         row = await self._store.get(TABLE, job, _STATE)
         return Beat() if row is None else _read_beat(row)
 
-    async def add(self, job: str, make: Callable[[Beat], Ping]) -> tuple[Beat, Beat]:
+    async def add(
+        self,
+        job: str,
+        make: Callable[[Beat], Ping],
+        rhythm: Rhythm | None = None,
+        seen: Callable[[Beat], Beat] = lambda beat: beat,
+    ) -> tuple[Beat, Beat]:
         """Store the ping that `make` gives for what is remembered. Returns what was remembered before, and what is now.
 
-        `make` is called again if another process was faster.
+        `make` is called again if another process was faster. `rhythm`: see jobs.heartbeat.after. `seen`: adds what is
+        known from elsewhere, see scheduler.heartbeats.
         """
         for _ in range(_TRIES):
             row = await self._store.get(TABLE, job, _STATE)
-            before = Beat() if row is None else _read_beat(row)
+            before = seen(Beat() if row is None else _read_beat(row))
             ping = make(before)
-            now = after(before, ping)
+            now = after(before, ping, rhythm)
             body = json.dumps(_beat_body(now))
             state = Insert(TABLE, job, _STATE, body) if row is None else Replace(TABLE, job, _STATE, body, row.etag)
             try:
@@ -79,6 +86,7 @@ def _beat_body(beat: Beat) -> dict[str, Any]:
         "source": beat.source,
         "agent": beat.agent,
         "body": beat.body,
+        "overran": beat.overran,
     }
 
 
@@ -97,6 +105,7 @@ def _read_beat(row: Row) -> Beat:
         source=body["source"],
         agent=body["agent"],
         body=body["body"],
+        overran=body.get("overran", False),
     )
 
 

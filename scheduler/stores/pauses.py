@@ -1,7 +1,7 @@
 """Pauses: jobs that are not run on their schedule for a while. Set by operations, asked by ticks, gates and queries.
 
-One row a job at most, all in one partition, so that one read tells of all of them. A row whose end has passed says
-nothing any more and stays until the job is paused or resumed again.
+One row a job at most, all in one partition, so that one read tells of all of them. A row whose end has passed stays
+until the job is paused again: it tells a heartbeat that nothing was waited for meanwhile.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jobs.schedules import Schedule
-from scheduler.stores.port import LARGEST_PAGE, Delete, Put, Row, Store, StoreError
+from scheduler.stores.port import LARGEST_PAGE, Put, Row, Store, StoreError
 
 _log = logging.getLogger("scheduler.pauses")
 
@@ -55,7 +55,7 @@ class Pause:
 
 
 class Pauses:
-    """What holds now, remembered for a few seconds. `put` and `remove` raise StoreUnavailable."""
+    """What holds now, remembered for a few seconds. `put` and `end` raise StoreUnavailable."""
 
     def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._store = store
@@ -79,6 +79,11 @@ class Pauses:
         """The same as of the last look at the store, at once."""
         return {job: pause for job, pause in self._known.items() if pause.holds(now)} if self._known else {}
 
+    def over(self, job: str, now: datetime) -> Pause | None:
+        """The last pause of the job, if it is over; as of the last look at the store."""
+        pause = self._known.get(job)
+        return None if pause is None or pause.holds(now) else pause
+
     async def put(self, pause: Pause) -> None:
         """Pause the job, in place of a pause that it may have."""
         body = {"since": pause.since.isoformat(), "until": pause.until and pause.until.isoformat()}
@@ -88,11 +93,11 @@ class Pauses:
             await self._store.apply(Put(TABLE, _JOBS, pause.job, json.dumps(body)))
             self._known[pause.job] = pause
 
-    async def remove(self, job: str) -> None:
-        """Resume the job; nothing happens if it was not paused."""
-        async with self._reading:
-            await self._store.apply(Delete(TABLE, _JOBS, job))
-            self._known.pop(job, None)
+    async def end(self, job: str, now: datetime) -> None:
+        """Resume the job; nothing happens if it is not paused."""
+        row = await self._store.get(TABLE, _JOBS, job)
+        if row is not None and (pause := _pause(row)).holds(now):
+            await self.put(replace(pause, until=now))
 
     def _is_old(self) -> bool:
         return self._good_until is None or self._monotonic() >= self._good_until

@@ -32,6 +32,11 @@ class ScheduleMarks:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    async def since(self, job: str) -> datetime | None:
+        """Since when the job has the schedule that it has; None if it has none that is in force."""
+        row = await self._store.get(TABLE, _ALL, job)
+        return None if row is None else datetime.fromisoformat(json.loads(row.body)["since"])
+
     async def note(self, schedules: Iterable[tuple[str, Schedule]], now: datetime) -> Mapping[str, datetime]:
         """Remember these schedules, forget others. Returns since when each of them is in force."""
         noted = dict(schedules)

@@ -139,6 +139,72 @@ def test_a_start_does_not_mend_what_is_down() -> None:
     assert state_at(again, DAILY, at(6), with_started=True) is State.STARTED
 
 
+def test_a_run_that_is_overdue_stays_so_when_another_one_begins() -> None:
+    beat = after(Beat(), Ping(NOW, Signal.SUCCESS), DAILY)
+    beat = after(beat, Ping(at(10), Signal.START), DAILY)
+    again = after(beat, Ping(at(3610), Signal.START), DAILY)
+    assert state_at(again, DAILY, at(3620)) is State.DOWN
+    assert not again.failed
+    good = after(again, Ping(at(3630), Signal.SUCCESS), DAILY)
+    assert (state_at(good, DAILY, at(3630)), good.overran) == (State.UP, False)
+
+
+def test_a_run_that_is_tried_again_in_time_gets_the_whole_time_again() -> None:
+    beat = after(after(Beat(), Ping(NOW, Signal.START), DAILY), Ping(at(3599), Signal.START), DAILY)
+    assert (beat.state, down_at(beat, DAILY)) == (State.NEW, at(3599 + 3600))
+
+
+def test_a_text_changes_nothing_but_the_count() -> None:
+    beat = after(after(Beat(), Ping(NOW, Signal.START, run="a")), Ping(at(5), Signal.FAIL))
+    assert after(beat, Ping(at(9), Signal.LOG, run="b", body="x")) == replace(beat, number=3)
+
+
+# --- the first ping, and pauses ---
+
+
+@pytest.mark.parametrize(
+    ("beat", "goes_down"),
+    [
+        (Beat(), None),
+        (Beat(known_since=at(-5)), 7195),
+        (Beat(known_since=at(-5), paused=(at(-3), at(0))), 7195),
+        (Beat(known_since=at(-7205), paused=(at(-10), at(-1))), 7199),
+        (Beat(known_since=at(-9000), last_start=NOW), 3600),
+        (Beat(State.UP, NOW, known_since=at(-9000)), 86400 + 3600),
+        (Beat(State.DOWN, NOW, known_since=at(-9000)), None),
+    ],
+)
+def test_the_first_ping_may_be_given_a_time_from_when_the_job_is_there(beat: Beat, goes_down: float | None) -> None:
+    rhythm = Rhythm(period=86400.0, first_within=7200.0)
+    assert down_at(beat, rhythm) == (None if goes_down is None else at(goes_down))
+    if goes_down is not None:
+        assert state_at(beat, rhythm, at(goes_down - 0.001)) is not State.DOWN
+        assert state_at(beat, rhythm, at(goes_down)) is State.DOWN
+
+
+NIGHTLY = Rhythm(schedule=parse_schedule({"cron": "0 0 3 * * *"}), grace=3600.0)
+FRIDAY, MONDAY = datetime(2026, 2, 27, 18, tzinfo=UTC), datetime(2026, 3, 2, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("rhythm", "beat", "goes_down"),
+    [
+        (NIGHTLY, Beat(State.UP, datetime(2026, 2, 27, 3, 5, tzinfo=UTC)), datetime(2026, 3, 3, 4, tzinfo=UTC)),
+        (DAILY, Beat(State.UP, datetime(2026, 2, 27, 3, 5, tzinfo=UTC)), MONDAY + timedelta(hours=25)),
+        (NIGHTLY, Beat(State.UP, datetime(2026, 2, 26, 3, 5, tzinfo=UTC)), datetime(2026, 2, 27, 4, tzinfo=UTC)),
+        (NIGHTLY, Beat(State.UP, datetime(2026, 3, 2, 3, 5, tzinfo=UTC)), datetime(2026, 3, 3, 4, tzinfo=UTC)),
+        (NIGHTLY, Beat(State.NEW, last_start=FRIDAY - timedelta(minutes=5)), MONDAY + timedelta(hours=1)),
+        (NIGHTLY, Beat(State.NEW, last_start=FRIDAY - timedelta(hours=2)), FRIDAY - timedelta(hours=1)),
+        (NIGHTLY, Beat(State.DOWN, FRIDAY), None),
+    ],
+    ids=["nightly", "daily", "missed before", "pinged meanwhile", "a run goes on", "a run was overdue", "failed"],
+)
+def test_what_fell_due_in_a_pause_is_not_missing_when_it_is_over(
+    rhythm: Rhythm, beat: Beat, goes_down: datetime | None
+) -> None:
+    assert down_at(replace(beat, paused=(FRIDAY, MONDAY)), rhythm) == goes_down
+
+
 def test_a_ping_from_a_clock_that_is_behind_takes_nothing_back() -> None:
     beat = after(after(Beat(), Ping(at(5), Signal.SUCCESS)), Ping(NOW, Signal.SUCCESS))
     assert (beat.last_ping, beat.number) == (at(5), 2)
@@ -152,22 +218,30 @@ PINGS = st.lists(st.tuples(SECONDS, SIGNALS, st.sampled_from(["", "a", "b"])), m
     lambda pings: [Ping(at(s), signal, run=run) for s, signal, run in sorted(pings, key=lambda one: one[0])]
 )
 RHYTHMS = st.builds(
-    Rhythm, st.floats(1, 90_000), st.none(), st.floats(1, 9000), st.one_of(st.none(), st.floats(1, 9000))
+    Rhythm,
+    st.floats(1, 90_000),
+    st.none(),
+    st.floats(1, 9000),
+    st.one_of(st.none(), st.floats(1, 9000)),
+    st.one_of(st.none(), st.floats(1, 90_000)),
 )
+PAUSES = st.one_of(st.none(), st.tuples(SECONDS, SECONDS).map(lambda pair: (at(min(pair)), at(max(pair)))))
 
 
-def beat_after(pings: list[Ping]) -> Beat:
-    beat = Beat()
+def beat_after(
+    pings: list[Ping], rhythm: Rhythm | None = None, paused: tuple[datetime, datetime] | None = None
+) -> Beat:
+    beat = Beat(known_since=NOW, paused=paused)
     for ping in pings:
-        beat = after(beat, ping)
+        beat = after(beat, ping, rhythm)
     return beat
 
 
-@given(PINGS, RHYTHMS, SECONDS)
+@given(PINGS, RHYTHMS, PAUSES, SECONDS)
 def test_it_is_down_from_the_instant_at_which_it_goes_down_and_never_before(
-    pings: list[Ping], rhythm: Rhythm, later: float
+    pings: list[Ping], rhythm: Rhythm, paused: tuple[datetime, datetime] | None, later: float
 ) -> None:
-    beat = beat_after(pings)
+    beat = beat_after(pings, rhythm, paused)
     goes_down = down_at(beat, rhythm)
     now = (pings[-1].at if pings else NOW) + timedelta(seconds=later)
     if goes_down is not None:
@@ -178,7 +252,7 @@ def test_it_is_down_from_the_instant_at_which_it_goes_down_and_never_before(
 
 @given(PINGS, RHYTHMS, SECONDS, SECONDS)
 def test_without_a_ping_it_never_gets_better(pings: list[Ping], rhythm: Rhythm, first: float, second: float) -> None:
-    beat, begin = beat_after(pings), pings[-1].at if pings else NOW
+    beat, begin = beat_after(pings, rhythm), pings[-1].at if pings else NOW
     order = [State.NEW, State.UP, State.GRACE, State.DOWN]
     early, late = sorted((first, second))
     states = [state_at(beat, rhythm, begin + timedelta(seconds=s)) for s in (early, late)]
@@ -188,8 +262,17 @@ def test_without_a_ping_it_never_gets_better(pings: list[Ping], rhythm: Rhythm, 
 @given(PINGS, RHYTHMS)
 def test_a_success_that_says_no_run_makes_it_up_whatever_was(pings: list[Ping], rhythm: Rhythm) -> None:
     last = pings[-1].at if pings else NOW
-    beat = after(beat_after(pings), Ping(last, Signal.SUCCESS))
+    beat = after(beat_after(pings, rhythm), Ping(last, Signal.SUCCESS), rhythm)
     assert state_at(beat, rhythm, last, with_started=True) is State.UP
+
+
+@given(PINGS, RHYTHMS)
+def test_only_a_good_end_mends_what_is_down(pings: list[Ping], rhythm: Rhythm) -> None:
+    beat = Beat(known_since=NOW)
+    for ping in pings:
+        before, beat = state_at(beat, rhythm, ping.at), after(beat, ping, rhythm)
+        if ping.signal is not Signal.SUCCESS and before is State.DOWN:
+            assert state_at(beat, rhythm, ping.at) is State.DOWN
 
 
 @given(PINGS)

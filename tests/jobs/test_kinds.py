@@ -80,7 +80,7 @@ def test_a_wrong_or_missing_kind_is_told_with_those_that_there_are(check: Any, s
         ),
         (
             {"url": "https://checkout.internal/"},
-            "check.url: unknown key; known here: kind, token, period, schedule, grace, max_duration",
+            "check.url: unknown key; known here: kind, token, period, schedule, grace, max_duration, first_within",
         ),
     ],
     ids=str,

@@ -14,6 +14,7 @@ from jobs.redaction import Redactor
 from jobs.running.circuits import Circuits
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
+from scheduler.beats import Beats
 from scheduler.catalog import Catalog, Entry
 from scheduler.circuit_board import CircuitBoard
 from scheduler.dispatch.in_process import InProcessDispatch
@@ -172,13 +173,14 @@ class Shop:
         self.heard = Heard()
         self.catalog = Catalog([entry()] if jobs is None else jobs)
         self.tokens, self.redactor, self.heartbeats = MemorySecrets(), Redactor(), Heartbeats(store)
-        beats = HeartbeatCheck(self.heartbeats, self.tokens, self.clock, self.redactor)
-        checks = {"http": self.check, "heartbeat": beats}
+        self.pauses = Pauses(store, self.clock.monotonic)
+        self.beats = Beats(self.catalog, self.heartbeats, self.pauses, self.marks, self.clock)
+        beating = HeartbeatCheck(self.beats, self.tokens, self.clock, self.redactor)
+        checks = {"http": self.check, "heartbeat": beating}
         self.circuit_states = StoredCircuits(store)
         self.circuits = CircuitBoard(self.catalog, self.circuit_states, self.clock)
         runner = Runner(checks, Circuits(self.circuit_states), self.heard, self.clock, Redactor())
         self.cancellations = Cancellations(store)
-        self.pauses = Pauses(store, self.clock.monotonic)
         self.secrets, self.news = MemoryKept(), HeardOfSecrets()
         self.secret_watch = SecretWatch(store, self.secrets, self.catalog, self.news, self.clock)
         going = Going(self.cancellations, self.clock)
@@ -229,7 +231,7 @@ class Shop:
             circuits=CircuitSteering(self.circuits, self.circuit_states, self.clock),
             refreshing=Refreshing(self.secret_watch),
             pinging=Pinging(
-                self.catalog, self.tokens, self.heartbeats, self.pauses, running, self.redactor, self.clock
+                self.catalog, self.tokens, self.heartbeats, self.beats, self.pauses, running, self.redactor, self.clock
             ),
         )
 

@@ -21,7 +21,9 @@ from tests.jobs.checks.asking import MemorySecrets, MemoryTokens
 from tests.scheduler.fakes import VirtualClock
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-TARGET = HeartbeatTarget.model_validate({"kind": "heartbeat", "token": {"secret": "nightly"}, "period": "24h"})
+TARGET = HeartbeatTarget.model_validate(
+    {"kind": "heartbeat", "token": {"secret": "nightly"}, "period": "24h", "first_within": "24h"}
+)
 RUN = "nightly-backup@20260301T120000.000Z"
 
 
@@ -86,6 +88,16 @@ async def test_a_run_without_an_end_is_missing_its_ping() -> None:
     assert seen.message.startswith("The run that began at 2026-03-01 10:00:00Z has not told its end within 1h;")
 
 
+async def test_a_program_that_never_pinged_in_time_is_missing() -> None:
+    seen = await observed(Beat(known_since=ago(hours=24)))
+    assert (seen.error, seen.facts["state"]) == (ErrorClass.HEARTBEAT_MISSING, "down")
+
+
+async def test_an_overdue_run_is_missing_and_no_failure_when_another_one_began() -> None:
+    seen = await observed(Beat(State.DOWN, ago(hours=9), last_start=ago(minutes=1), overran=True))
+    assert seen.error is ErrorClass.HEARTBEAT_MISSING
+
+
 async def test_what_is_down_stays_so_while_it_is_tried_again() -> None:
     seen = await observed(Beat(State.DOWN, ago(minutes=9), last_start=ago(minutes=1)))
     assert (seen.error, seen.facts["state"]) == (ErrorClass.HEARTBEAT_FAILED, "down")
@@ -110,6 +122,22 @@ async def test_the_pings_of_its_own_job_are_looked_at() -> None:
         (Beat(State.UP, ago(hours=24.5)), "Late: the last ping came at 2026-02-28 11:30:00Z, it was due at"),
         (Beat(last_start=ago(minutes=1)), "A run began at 2026-03-01 11:59:00Z and must end by 2026-03-01 12:59:00Z."),
         (Beat(State.DOWN, None), "No ping has come."),
+        (
+            Beat(known_since=ago(hours=1)),
+            "No ping has come yet; one must by 2026-03-02 11:00:00Z.",
+        ),
+        (
+            Beat(known_since=ago(days=2)),
+            "No ping has ever come; the job is there since 2026-02-27 12:00:00Z, 1d are over.",
+        ),
+        (
+            Beat(State.DOWN, ago(hours=9), overran=True, source="::1"),
+            "No run has told of a good end since 2026-03-01 03:00:00Z, and one of them was overdue; the last",
+        ),
+        (
+            Beat(State.DOWN, overran=True, source="::1"),
+            "No run has told of a good end yet, and one of them was overdue",
+        ),
     ],
 )
 def test_every_state_is_said_in_words(beat: Beat, says: str) -> None:

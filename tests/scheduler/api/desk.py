@@ -50,7 +50,7 @@ class Desk:
             health=self.health,
             watchdog=self.watchdog,
             secrets=self.shop.secret_watch,
-            heartbeats=HeartbeatViews(catalog, self.shop.heartbeats, self.shop.pauses, clock),
+            heartbeats=HeartbeatViews(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
             uptimes=Uptimes(catalog, runs, clock),
             circuits=self.shop.circuits,
             clock=clock,

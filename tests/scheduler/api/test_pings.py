@@ -21,7 +21,7 @@ PING = f"/api/ping/{TOKEN}"
 
 def nightly(name: str = "nightly", secret: str = "nightly-token", **more: Any) -> Any:
     check = {"kind": "heartbeat", "token": {"secret": secret}, "period": "24h", "grace": "1h"}
-    return entry(name, None, check=check | more.pop("check", {}), **more)
+    return entry(name, more.pop("schedule", None), check=check | more.pop("check", {}), **more)
 
 
 def desk(*jobs: Any, token: str = TOKEN, keyed: bool = False) -> Desk:
@@ -70,6 +70,13 @@ async def test_a_ping_is_answered_shortly_and_shown() -> None:
         ("GET", f"{PING}/3", "down", "fail", 3),
         ("POST", f"{PING}/255", "down", "fail", 255),
         ("GET", f"{PING}?rid=a&cache=no", "up", "success", None),
+        ("GET", f"{PING}/", "up", "success", None),
+        ("HEAD", f"{PING}/", "up", "success", None),
+        ("POST", f"{PING}/", "up", "success", None),
+        ("GET", f"{PING}/log", "new", "log", None),
+        ("POST", f"{PING}?status=down", "down", "fail", None),
+        ("HEAD", f"{PING}/?status=down", "down", "fail", None),
+        ("POST", f"{PING}?status=up", "up", "success", None),
     ],
 )
 async def test_every_way_to_ping_means_what_it_says(
@@ -100,6 +107,19 @@ async def test_what_is_no_ping_gets_the_answer_of_no_address(method: str, path: 
 async def test_a_run_id_of_another_form_is_refused() -> None:
     async with desk() as at:
         assert (await at.get(PING, rid="a b")).status_code == 400
+
+
+async def test_a_status_that_is_neither_up_nor_down_is_refused_and_not_taken_for_a_success() -> None:
+    async with desk() as at:
+        answer, told = await at.get(PING, status="error"), await heartbeat(at)
+    assert (answer.status_code, told["number"]) == (400, 0)
+
+
+async def test_a_text_in_the_address_is_kept_if_nothing_is_posted() -> None:
+    async with desk() as at:
+        await at.get(PING, status="down", msg="disk full")
+        await at.ask("POST", PING, params={"msg": "in the address"}, content=b"posted")
+        assert [ping["body"] for ping in (await heartbeat(at))["pings"]] == ["posted", "disk full"]
 
 
 @virtual_time
@@ -166,6 +186,56 @@ async def test_pings_of_a_job_that_does_not_run_are_kept_and_not_judged(why: str
 
     assert found == []
     assert (told["number"], told["state"]) == (1, "paused" if why == "paused" else "down")
+
+
+@virtual_time
+async def test_what_fell_due_in_a_pause_is_not_missing_once_the_job_is_resumed() -> None:
+    async with desk() as at:
+        await at.get(PING)
+        await asyncio.sleep(3600)
+        await at.post("/api/jobs/nightly/pause")
+        await asyncio.sleep(10 * 3600)
+        await at.post("/api/jobs/nightly/pause")
+        await asyncio.sleep(50 * 3600)
+        await at.post("/api/jobs/nightly/resume")
+        told = await heartbeat(at)
+        await at.perform("nightly")
+        found = await outcomes(at)
+
+    assert (told["state"], told["due_at"]) == ("up", "2026-03-05T01:00:00Z")
+    assert found == [("succeeded", None)]
+
+
+@virtual_time
+async def test_a_program_that_never_pings_is_told_of_if_the_job_says_when_it_must() -> None:
+    job = nightly(check={"first_within": "48h"}, schedule={"every": "1m"})
+    async with desk(job) as at:
+        await at.shop.marks.note([("nightly", job.job.schedule)], at.shop.clock.now())
+        early = await heartbeat(at)
+        await asyncio.sleep(48 * 3600)
+        await at.perform("nightly")
+        late = await heartbeat(at)
+        await asyncio.sleep(1)
+        await at.get(PING)
+        found = await outcomes(at)
+
+    assert (early["state"], early["down_at"]) == ("new", "2026-03-03T12:00:00Z")
+    assert (late["state"], late["text"][:24]) == ("down", "No ping has ever come; t")
+    assert found == [("failed", "heartbeat_missing"), ("succeeded", None)]
+
+
+@virtual_time
+async def test_the_start_of_another_run_mends_none_that_is_overdue() -> None:
+    async with desk() as at:
+        for path in (PING, f"{PING}/start", f"{PING}/start"):
+            await at.get(path)
+            await asyncio.sleep(3600)
+            await at.perform("nightly")
+        await at.get(PING)
+        found = await outcomes(at)
+
+    missing = ("failed", "heartbeat_missing")
+    assert found == [("succeeded", None), missing, missing, ("succeeded", None)]
 
 
 async def test_two_jobs_may_wait_for_the_same_pings() -> None:
@@ -262,6 +332,24 @@ async def test_no_log_and_no_answer_shows_the_token(caplog: pytest.LogCaptureFix
 async def test_the_sender_is_who_the_front_end_says_and_only_there(keyed: bool, source: str) -> None:
     async with desk(keyed=keyed) as at:
         await at.ask("GET", PING, headers={"X-Forwarded-For": "10.9.9.9, 203.0.113.7:51000"})
+        (ping,) = (await heartbeat(at))["pings"]
+    assert ping["source"] == source
+
+
+@pytest.mark.parametrize(
+    ("said", "source"),
+    [
+        ("1.1.1.1", "1.1.1.1"),
+        ("1.1.1.1:1234", "1.1.1.1"),
+        ("2001::1", "2001::1"),
+        ("2001:db8::12:1", "2001:db8::12:1"),
+        ("[2001:db8::12]:443", "[2001:db8::12]"),
+        ("::ffff:1.1.1.1", "::ffff:1.1.1.1"),
+    ],
+)
+async def test_the_port_behind_the_sender_is_left_out_and_nothing_of_its_address(said: str, source: str) -> None:
+    async with desk(keyed=True) as at:
+        await at.ask("GET", PING, headers={"X-Forwarded-For": said})
         (ping,) = (await heartbeat(at))["pings"]
     assert ping["source"] == source
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -25,10 +25,10 @@ def _jobs(job_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCHEDULER_SECRET_NIGHTLY_TOKEN", TOKEN)
 
 
-def ping(folder: Path, signal: Signal, **more: object) -> None:
+def ping(folder: Path, signal: Signal, ago: timedelta = timedelta(), **more: object) -> None:
     async def put() -> None:
         store = await open_sqlite(folder.parent / "state.db", Access.SHARED)
-        at = datetime.now(UTC)
+        at = datetime.now(UTC) - ago
         await Heartbeats(store).add("nightly", lambda _: Ping(at, signal, **more))  # type: ignore[arg-type]
         await store.aclose()
 
@@ -82,3 +82,13 @@ def test_the_uptime_of_a_job_is_shown_in_each_form() -> None:
     assert rows.lines[1].split("\t")[:4] == ["24h", "1.000000", "1", "0"]
     assert (told["windows"][0]["ratio"], told["months"][0]["outages"]) == (1.0, 0)
     assert "100.000%" in shown
+
+
+def test_what_has_gone_down_is_not_said_to_go_down_some_day(job_folder: Path) -> None:
+    ping(job_folder, Signal.SUCCESS, ago=timedelta(days=2))
+
+    shown = invoke("heartbeat", "nightly", terminal=True).stdout
+
+    assert "nightly is down. No ping since" in shown
+    assert "It went down 23 h" in shown
+    assert "Without a ping" not in shown

@@ -35,7 +35,7 @@ async def test_a_pause_without_an_end_holds_until_the_job_is_resumed(store: Stor
     await pauses.put(Pause("checkout", NOON))
 
     assert "checkout" in await pauses.active(at(10**8))
-    await pauses.remove("checkout")
+    await pauses.end("checkout", at(10**8))
     assert await pauses.active(at(10**8)) == {}
 
 
@@ -48,7 +48,7 @@ async def test_a_job_is_paused_once_the_latest_time(store: Store) -> None:
 
 
 async def test_resuming_what_was_not_paused_changes_nothing(store: Store) -> None:
-    await Pauses(store).remove("checkout")
+    await Pauses(store).end("checkout", NOON)
 
     assert await Pauses(store).active(NOON) == {}
 
@@ -61,7 +61,7 @@ async def test_what_another_process_changed_is_seen_after_a_few_seconds(open_sto
 
     assert await ours.active(NOON) == {}
     assert await ours.active(NOON, fresh=True) == {"checkout": DEPLOYMENT}
-    await other.remove("checkout")
+    await other.end("checkout", NOON)
     time = REFRESHED_AFTER
     assert await ours.active(NOON) == {}
 
