@@ -7,7 +7,10 @@ from datetime import timedelta, timezone
 
 import pytest
 
+from jobs.policies import CircuitPolicy
 from jobs.ports import CircuitStates
+from jobs.running.circuit import Admission
+from jobs.running.circuits import Circuits
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import LONGEST_MESSAGE, DeadLetter, DeadLetters
@@ -35,6 +38,24 @@ async def test_a_circuit_that_changed_since_it_was_read_is_not_replaced(store: S
     assert await circuits.replace("checkout", "3", etag)
     assert not await circuits.replace("checkout", "4", etag)
     assert (await circuits.load("checkout"))[0] == "3"
+
+
+async def test_of_many_runs_at_half_open_as_many_are_let_through_as_there_are_probes(open_store: OpenStore) -> None:
+    policy = CircuitPolicy(consecutive_failures=1, open_for=60.0, probes=2)
+    # However slow a machine is: a store that is away lets everybody through.
+    processes = [Circuits(StoredCircuits(await open_store()), patience_s=60.0) for _ in range(3)]
+    admission = await processes[0].admit("checkout", policy, NOON, 30.0)
+    await processes[0].record("checkout", policy, NOON, admission, True)
+
+    async def let_through(second: float) -> list[Admission]:
+        asked = [process.admit("checkout", policy, at(second), 30.0) for process in processes for _ in range(4)]
+        return [admission for admission in await asyncio.gather(*asked) if admission.allowed]
+
+    assert await let_through(59) == []
+    first, _ = await let_through(61)
+    assert await let_through(90) == []
+    await processes[1].record("checkout", policy, at(90), first, False)
+    assert len(await let_through(91)) == 1
 
 
 async def test_a_cursor_moves_forward_only(store: Store) -> None:
