@@ -9,20 +9,23 @@ from typing import Any
 from urllib.parse import quote, urljoin
 
 import httpx
+from pydantic import ValidationError
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.http import HttpCheck
 from jobs.checks.port import Call
 from jobs.checks.saving import NothingToSave, saved
 from jobs.durations import format_duration
-from jobs.expectations import judge
+from jobs.expectations import Entry, Expectation, judge
+from jobs.expectations.fitting import key_of
+from jobs.expectations.saved_values import compared_with, with_values
 from jobs.expectations.sentences import unmet
 from jobs.model import SecretRef
-from jobs.problems import printable
+from jobs.problems import printable, problems_of
 from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Failure, Observation, Severity
 from jobs.targets.http import Body, FormBody, JsonBody, TextBody, unfit_for_header
-from jobs.targets.placeholders import filled, filled_json, text_of
+from jobs.targets.placeholders import filled, filled_json, is_filled, text_of
 from jobs.targets.steps import Step, StepsTarget
 from jobs.urls import http_url
 
@@ -135,14 +138,14 @@ class _Way:
 
     async def _judged(self, step: Step, call: Call) -> Observation:
         try:
-            target = self._target(step)
+            target, expect = self._target(step), tuple(map(self._expected, step.expect))
         except Unfit as unfit:
             return _step_failed(call, self._redactor.redact(f"{unfit}."))
         seen = await self._asked(step, target, call)
         if seen.error is not None:
             return seen
         self._last_url = str(seen.facts.get("url") or target.url)
-        failures = judge(seen, step.expect, self._redactor.redact)
+        failures = judge(seen, expect, self._redactor.redact)
         hard = tuple(failure for failure in failures if failure.severity is Severity.FAIL)
         if hard:
             error_class, message = unmet(seen, hard)
@@ -165,7 +168,7 @@ class _Way:
 
     def _target(self, step: Step) -> Step:
         """The step with its placeholders filled in. Raises Unfit."""
-        if not step.placeholders() and not step.url.startswith("/"):
+        if not is_filled(step.sent()) and not step.url.startswith("/"):
             return step
         changes: dict[str, Any] = {"url": self._url(step)}
         changes["headers"] = {name: self._header(name, value) for name, value in step.headers.items()}
@@ -173,6 +176,17 @@ class _Way:
         if step.body is not None:
             changes["body"] = self._body(step.body)
         return step.model_copy(update=changes)
+
+    def _expected(self, entry: Expectation) -> Entry:
+        """The entry with its placeholders filled in. Raises Unfit."""
+        if not any(map(is_filled, compared_with(entry))):
+            return entry
+        values = self._values
+        try:
+            return with_values(entry, lambda text: filled(text, values), lambda value: filled_json(value, values))
+        except ValidationError as error:
+            (problem, *_) = problems_of(error, type(entry))
+            raise Unfit(f"its {key_of(entry)} got a value that it cannot have: {problem.message}") from None
 
     def _url(self, step: Step) -> str:
         whole = step.url.startswith("${")

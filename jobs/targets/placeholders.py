@@ -17,15 +17,25 @@ _PLACEHOLDER = re.compile(r"\$(?:\$|\{([^{}]*)\})")
 
 def names_in(value: Any) -> Iterator[str]:
     """The names of all placeholders in a text, or in the texts of a JSON value."""
+    for text in _texts_in(value):
+        yield from (found[1] for found in _PLACEHOLDER.finditer(text) if found[1] is not None)
+
+
+def is_filled(value: Any) -> bool:
+    """Whether filling in changes anything of a text, or of the texts of a JSON value."""
+    return any("$" in text and _PLACEHOLDER.search(text) for text in _texts_in(value))
+
+
+def _texts_in(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        yield from (found[1] for found in _PLACEHOLDER.finditer(value) if found[1] is not None)
+        yield value
     elif isinstance(value, Mapping):
         for key, one in value.items():
-            yield from names_in(key)
-            yield from names_in(one)
+            yield from _texts_in(key)
+            yield from _texts_in(one)
     elif isinstance(value, (list, tuple)):
         for one in value:
-            yield from names_in(one)
+            yield from _texts_in(one)
 
 
 def filled(text: str, values: Mapping[str, Any], quote: Callable[[str], str] = str) -> str:

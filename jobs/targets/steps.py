@@ -12,6 +12,7 @@ from jobs.expectations import Expectation, refuse_unfit
 from jobs.expectations.errors import ErrorIs
 from jobs.expectations.patterns import Pattern
 from jobs.expectations.queries import Query
+from jobs.expectations.saved_values import compared_with
 from jobs.model import HEADER_NAME, Duration, Frozen, SecretRef, by_key
 from jobs.policies import Timeouts
 from jobs.problems import looks_secret
@@ -73,8 +74,8 @@ def _step_url(url: str) -> str:
 class Step(HttpTarget):
     """One request, what must hold of its answer, and what is kept of it for the steps behind it.
 
-    In `url`, `headers`, `query` and `body`, `${name}` is what an earlier step has saved under this name; `$$` is a
-    dollar sign. A `url` that begins with / belongs to the host of the step before.
+    In `url`, `headers`, `query`, `body` and what `expect` compares with, `${name}` is what an earlier step has saved
+    under this name; `$$` is a dollar sign. A `url` that begins with / belongs to the host of the step before.
     """
 
     name: str = Field(min_length=1, max_length=100)
@@ -98,6 +99,11 @@ class Step(HttpTarget):
 
     def placeholders(self) -> set[str]:
         """The names that it needs."""
+        expected = [value for entry in self.expect for value in compared_with(entry)]
+        return {name for value in (*self.sent(), *expected) for name in names_in(value)}
+
+    def sent(self) -> list[Any]:
+        """All of its request in which placeholders count: texts, and a JSON value."""
         texts: list[Any] = [self.url, *_texts(self.headers), *_texts(self.query)]
         match self.body:
             case TextBody(text=str() as text):
@@ -106,7 +112,7 @@ class Step(HttpTarget):
                 texts.append(document)
             case FormBody(form=form):
                 texts += _texts(form)
-        return {name for text in texts for name in names_in(text)}
+        return texts
 
 
 def _texts(values: dict[str, str | SecretRef]) -> Iterator[str]:

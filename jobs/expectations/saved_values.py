@@ -1,0 +1,56 @@
+"""Placeholders in what the entries of a step compare with: `{json: $.id, equals: "${order}"}`.
+
+Used by jobs.targets.steps to check them at load, and by jobs.checks.steps to fill them in. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from jobs.expectations.body import BodyIs
+from jobs.expectations.entry import Entry, Written
+
+E = TypeVar("E", bound=Written)
+
+_VALUES = frozenset({"equals", "not_equals", "contains", "not_contains", "one_of"})
+"""Keys with JSON values."""
+_TEXTS = frozenset(
+    {
+        "starts_with",
+        "not_starts_with",
+        "ends_with",
+        "not_ends_with",
+        "like",
+        "not_like",
+        "body_contains",
+        "body_not_contains",
+    }
+)
+
+
+def compared_with(entry: Entry) -> Iterator[Any]:
+    """The values in which placeholders count."""
+    part = _part(entry)
+    yield from (getattr(part, name) for name in part.model_fields_set & (_VALUES | _TEXTS))
+
+
+def with_values(entry: Entry, of_text: Callable[[str], str], of_value: Callable[[Any], Any]) -> Entry:
+    """The entry with these values filled in by the two. Raises ValidationError: it cannot be compared with them."""
+    if isinstance(entry, BodyIs):
+        return entry.model_copy(update={"body": _changed(entry.body, of_text, of_value)})
+    return _changed(entry, of_text, of_value)
+
+
+def _part(entry: Entry) -> Written:
+    return entry.body if isinstance(entry, BodyIs) else entry
+
+
+def _changed(part: E, of_text: Callable[[str], str], of_value: Callable[[Any], Any]) -> E:
+    changes: dict[str, Any] = {}
+    for name in part.model_fields_set:
+        if name in _VALUES:
+            changes[name] = of_value(getattr(part, name))
+        elif name in _TEXTS:
+            changes[name] = of_text(getattr(part, name))
+    return type(part).model_validate({**part.model_dump(by_alias=True), **changes}) if changes else part
