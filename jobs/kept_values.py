@@ -78,10 +78,13 @@ class KeptValues:
         clock: Clock,
         *,
         fetch_anew: Callable[[str], Awaitable[Fetched]] | None = None,
+        lasting: bool = False,
     ) -> None:
-        """`fetch_anew`: past what the source's own client keeps, for a value that a target refused."""
+        """`fetch_anew`: past what the source's own client keeps, for a value that a target refused. `lasting`: the
+        source gives the same value until somebody changes it, as a vault does and who issues tokens does not."""
         self._fetch = fetch
         self._fetch_anew = fetch_anew or fetch
+        self._lasting = lasting
         self._clock = clock
         self._kept: dict[str, _Kept] = {}
 
@@ -107,6 +110,8 @@ class KeptValues:
             await asyncio.wait({kept.fetching})
         if kept.value in (None, refused) and self._may_doubt(kept):
             await self._renewed(name, kept, None, anew=True)
+            if self._lasting and kept.value not in (None, refused):
+                kept.doubted_at = float("-inf")  # it was doubted rightly, so the next refusal is a new matter
         return kept.value is not None and kept.value != refused
 
     def drop(self, name: str) -> None:

@@ -47,7 +47,7 @@ class KeyVault:
         self._options = options
         self._client: SecretClient | None = None
         self._opening = asyncio.Lock()
-        self._values = KeptValues(self._fetch, clock)
+        self._values = KeptValues(self._fetch, clock, lasting=True)
 
     @property
     def url(self) -> str:

@@ -202,6 +202,20 @@ async def test_a_value_that_goes_on_being_refused_is_fetched_less_and_less_often
     assert asked == [0, 2, 6, 14, 30, 62, 122]
 
 
+@pytest.mark.parametrize(("lasting", "fetched"), [(True, 3), (False, 2)])
+async def test_a_value_that_was_changed_a_second_time_at_once_is_fetched_again_from_where_values_last(
+    lasting: bool, fetched: int, source: Source, clock: ManualClock
+) -> None:
+    """Tokens are others each time: that one is another one says nothing of the refusal."""
+    values = KeptValues(source.fetch, clock, lasting=lasting)
+    await values.get("a")
+    assert await values.another_than("a", "a-1")
+    clock.passed += 1
+
+    assert await values.another_than("a", "a-2") is lasting
+    assert source.asked == fetched
+
+
 async def test_a_dropped_value_is_fetched_at_the_next_use_and_used_on_while_the_source_is_away(
     values: KeptValues, source: Source
 ) -> None:
