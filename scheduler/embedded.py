@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -48,6 +49,8 @@ MARK_PAUSE = 0.5
 """Seconds after which changed schedules that could not be marked are tried again."""
 DATE_EVERY = 1.0
 """Seconds between two looks of the server at the date that its answers carry."""
+BEGUN_AGAIN_AFTER = 30.0
+"""Seconds after which a background task that broke is begun again."""
 CLOCK_PUT_BACK = timedelta(minutes=1)
 """A note that is ahead by more than this was made by a clock that was wrong; the next start would go on only there."""
 SWITCH_INTERVAL = 0.0005
@@ -156,12 +159,13 @@ async def _serve_program(program: Program, listener: socket.socket) -> None:
     with _stop_on_signal() as stopping:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         background = (
+            # Not begun again: health tells when it ends.
             ticker.run(),
-            recovery.run(),
-            _retention(program),
-            _progress(program, ticker),
-            program.watchdog.run(),
-            _reloading(program, ticker),
+            _again_and_again(recovery.run),
+            _again_and_again(partial(_retention, program)),
+            _again_and_again(partial(_progress, program, ticker)),
+            _again_and_again(program.watchdog.run),
+            _again_and_again(partial(_reloading, program, ticker)),
         )
         async with _running(*background):
             put_aside()
@@ -242,6 +246,16 @@ async def _running(*coroutines: Coroutine[None, None, None]) -> AsyncIterator[No
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+async def _again_and_again(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Begin what broke once more after a while: of what nobody sees in health, nobody would know that it is gone."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            _log.critical("a background task broke, and is begun again in %g s", BEGUN_AGAIN_AFTER, exc_info=error)
+        await asyncio.sleep(BEGUN_AGAIN_AFTER)
 
 
 def _say_if_broken(task: asyncio.Task[None]) -> None:

@@ -14,8 +14,10 @@ _YOUNG = 20_000
 
 
 def put_aside() -> None:
-    """Never look again at what is there now. Called once more, it takes what was put aside before into account, too:
-    after the jobs were replaced, or the API was made."""
+    """Never look again at what is there now. Called once more, it takes what was put aside before into account, too.
+
+    Not after a reload: 10,000 new jobs cost a full collection, of which there are few, 9 ms, and this four times that.
+    """
     gc.unfreeze()
     gc.collect()
     gc.freeze()

@@ -38,12 +38,15 @@ class Reloading:
         catalog: Catalog,
         clock: Clock,
         look_at: Callable[[Iterable[JobDefinition]], None] = lambda jobs: None,
+        load: Callable[[Iterable[str]], None] = lambda kinds: None,
     ) -> None:
-        """`source`: None if the settings name no place of jobs. `look_at`: told of the jobs that are new or changed."""
+        """`source`: None if the settings name no place of jobs. `look_at`: told of the jobs that are new or changed.
+        `load`: loads what checks of these kinds need, in a thread, before they are in force."""
         self._source = source
         self._catalog = catalog
         self._clock = clock
         self._look_at = look_at
+        self._load = load
         self._looked_at: float | None = None
         self._looking = asyncio.Lock()
         self._going_on: set[asyncio.Task[bool]] = set()
@@ -68,6 +71,10 @@ class Reloading:
                 return await self._take(await self._source.read())
             except ConfigurationError as error:
                 self._refuse(error.problems)
+            except Exception as error:
+                message = f"the program itself failed with {type(error).__name__} while it looked at them"
+                if self._refuse((Problem("", message, "the log has the details"),)):
+                    _log.error("looking for changed job files broke", exc_info=error)
         return False
 
     async def look_briefly(self, unless_within: float, patience: float) -> None:
@@ -79,13 +86,8 @@ class Reloading:
                 return
         look = asyncio.create_task(self.look(unless_within=unless_within))
         self._going_on.add(look)
-        look.add_done_callback(self._ended)
+        look.add_done_callback(self._going_on.discard)
         await asyncio.wait({look}, timeout=patience)
-
-    def _ended(self, look: asyncio.Task[bool]) -> None:
-        self._going_on.discard(look)
-        if not look.cancelled() and (error := look.exception()) is not None:
-            _log.error("looking for changed job files broke", exc_info=error)
 
     async def aclose(self) -> None:
         """End what goes on."""
@@ -123,6 +125,7 @@ class Reloading:
             return False
         view = await asyncio.to_thread(view_of, jobs, self._clock.now(), before)
         added, changed, removed = await asyncio.to_thread(_differences, before, view)
+        await asyncio.to_thread(self._load, {entry.job.check.kind for entry in view})
         self._catalog.replace(view)
         self._problems, self._since = (), None
         told = _told(added, changed, removed)
@@ -131,14 +134,16 @@ class Reloading:
         self._look_at(view.get(name).job for name in (*added, *changed))
         return True
 
-    def _refuse(self, problems: tuple[Problem, ...]) -> None:
+    def _refuse(self, problems: tuple[Problem, ...]) -> bool:
+        """Whether these are others than the last time."""
         if problems == self._problems:
-            return
+            return False
         self._problems, self._since = problems, self._since or self._clock.now()
         number = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         _log.warning(
             "the job files have %s, so the jobs from before stay in force:\n%s", number, "\n".join(map(str, problems))
         )
+        return True
 
     def _is_well(self) -> None:
         if self._problems:

@@ -14,7 +14,7 @@ from config.loading import Configuration
 from config.reload import open_source
 from config.secrets import SecretChain, build_secrets
 from config.targets import guard_of
-from jobs.checks import build_checks
+from jobs.checks import Checks, build_checks
 from jobs.events import Listeners, RunListener
 from jobs.ports import Clock
 from jobs.redaction import Redactor
@@ -130,10 +130,11 @@ class _Builder:
         secret_values = self._secrets(identity)
         secret_watch = SecretWatch(store, secret_values, self._catalog, telemetry, self._clock)
         self._health.add("secrets", secrets_health(secret_values, identity, secret_watch))
-        worker = self._worker(secret_values, identity, store, runs, pauses, told, noted, follow_up)
+        checks = self._checks(secret_values, identity, store)
+        worker = self._worker(checks, store, runs, pauses, told, noted, follow_up)
         taking = Taking(worker, noted)
         depths = await self._depths(identity, noted)
-        reloading = self._reloading(identity)
+        reloading = self._reloading(identity, checks)
         job_watch = JobWatch(self._catalog, runs, pauses, noted, self._clock)
         return Program(
             settings=self._settings,
@@ -192,17 +193,7 @@ class _Builder:
         self._stack.push_async_callback(secret_values.aclose)
         return secret_values
 
-    def _worker(
-        self,
-        secret_values: SecretChain,
-        identity: Identity,
-        store: Store,
-        runs: Runs,
-        pauses: Pauses,
-        told: RunListener,
-        noted: Noted,
-        follow_up: FollowUp,
-    ) -> Worker:
+    def _checks(self, secret_values: SecretChain, identity: Identity, store: Store) -> Checks:
         guard = guard_of(self._settings, os.environ)
         checks = build_checks(
             secret_values,
@@ -217,6 +208,18 @@ class _Builder:
         if self._role is not Role.TOOL:
             checks.load(entry.job.check.kind for entry in self._catalog)
             warn_of_denied_targets((entry.job for entry in self._catalog), guard)
+        return checks
+
+    def _worker(
+        self,
+        checks: Checks,
+        store: Store,
+        runs: Runs,
+        pauses: Pauses,
+        told: RunListener,
+        noted: Noted,
+        follow_up: FollowUp,
+    ) -> Worker:
         circuits = Circuits(StoredCircuits(store))
         going = Going(Cancellations(store), self._clock)
         self._health.add("circuits", circuits_health(circuits, self._clock))
@@ -308,14 +311,16 @@ class _Builder:
         self._stack.push_async_callback(depths.aclose)
         return depths
 
-    def _reloading(self, identity: Identity) -> Reloading | None:
+    def _reloading(self, identity: Identity, checks: Checks) -> Reloading | None:
         if self._role is Role.TOOL:
             return None
         source = open_source(self._place, identity)
         if source is not None:
             self._stack.push_async_callback(source.aclose)
         guard = guard_of(self._settings, os.environ)
-        reloading = Reloading(source, self._catalog, self._clock, lambda jobs: warn_of_denied_targets(jobs, guard))
+        reloading = Reloading(
+            source, self._catalog, self._clock, lambda jobs: warn_of_denied_targets(jobs, guard), checks.load
+        )
         self._stack.push_async_callback(reloading.aclose)
         self._health.add(PART, reloading.health)
         return reloading

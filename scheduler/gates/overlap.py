@@ -40,12 +40,16 @@ class OverlapGate:
         self._lines: dict[str, Line] = {}
 
     def concerns(self, ticket: Ticket, entry: Entry) -> bool:
-        return entry.job.overlap != "allow" or ticket.trigger is Trigger.REPLAY
+        # Also where runs may overlap: the job may be changed while they go on, and the next one must know of them.
+        return True
 
     async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
         line = self._lines.setdefault(ticket.job, Line())
         if self._elsewhere is None and not line:
             # The fast path: nobody is there to be overlapped.
+            line.inside[ticket.id] = Place.of(ticket)
+            return None
+        if entry.job.overlap == "allow" and ticket.trigger is not Trigger.REPLAY:
             line.inside[ticket.id] = Place.of(ticket)
             return None
         if ticket.id in line.inside:

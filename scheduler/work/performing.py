@@ -68,6 +68,10 @@ class _Ended:
     letter: DeadLetter | None = None
 
 
+class _Changed(Exception):
+    """The job's definition was replaced while the ticket waited."""
+
+
 class Performing:
     """`concurrency`: how many runs go on at once. `hold`: seconds for which a ticket waits here for what a gate names;
     None: as long as it takes. `alone`: no other process looks at the store to see whether a run goes on. `began` is
@@ -121,10 +125,18 @@ class Performing:
                 self._parts.claiming.let_go(claim)
 
     async def _perform(self, ticket: Ticket, claim: Claim | None) -> Held | Wait | None:
-        entry = self._parts.catalog.find(ticket.job)
-        if entry is None:
-            run = skipped_run(None, ticket, self._parts.clock, "there is no job of that name any more")
-            return await self._record(ticket, None, _Ended(run, claim))
+        while True:
+            entry = self._parts.catalog.find(ticket.job)
+            if entry is None:
+                run = skipped_run(None, ticket, self._parts.clock, "there is no job of that name any more")
+                return await self._record(ticket, None, _Ended(run, claim))
+            try:
+                return await self._perform_by(entry, ticket, claim)
+            except _Changed:
+                continue
+
+    async def _perform_by(self, entry: Entry, ticket: Ticket, claim: Claim | None) -> Held | Wait | None:
+        """Raises _Changed: another definition is in force by now, and it has not begun."""
         try:
             ended = await self._through_the_gates(ticket, entry, claim)
         except asyncio.CancelledError:
@@ -179,6 +191,9 @@ class Performing:
             parts.waiting.check()
             if asked := await self._take_place(ticket):
                 return self._cancelled(ticket, entry.job, asked)
+            if self._is_changed(entry):
+                self._places.release()
+                raise _Changed
             try:
                 verdict = await self._ask(ticket, entry, claim)
             except BaseException:
@@ -198,6 +213,11 @@ class Performing:
             asked = await parts.going.wait(ticket.id, parts.waiting.for_(waiting))
             if asked:
                 return self._cancelled(ticket, entry.job, asked)
+
+    def _is_changed(self, entry: Entry) -> bool:
+        """Whether its job is another one by now, or gone."""
+        found = self._parts.catalog.find(entry.job.name)
+        return found is not entry and (found is None or found.job != entry.job)
 
     async def _take_place(self, ticket: Ticket) -> str:
         """Returns how somebody asked meanwhile for the run to be ended; "" if it has a place."""

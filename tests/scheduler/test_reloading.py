@@ -29,7 +29,7 @@ def job_set(digest: str, *entries: Entry) -> JobSet:
 class Place:
     """Implements config.reload.Source: what a test puts there."""
 
-    def __init__(self, *then: JobSet | ConfigurationError) -> None:
+    def __init__(self, *then: JobSet | Exception) -> None:
         self.then = list(then)
         self.asked = 0
 
@@ -39,7 +39,7 @@ class Place:
 
     async def read(self) -> JobSet:
         found = self.then.pop(0)
-        if isinstance(found, ConfigurationError):
+        if isinstance(found, Exception):
             raise found
         return found
 
@@ -52,16 +52,20 @@ class Place:
 
 
 class Bench:
-    def __init__(self, *then: JobSet | ConfigurationError) -> None:
+    def __init__(self, *then: JobSet | Exception) -> None:
         self.clock = VirtualClock()
         self.a = entry("a")
         self.catalog = Catalog(view_of(job_set("one", self.a), START))
         self.place = Place(*then)
         self.looked_at: list[str] = []
-        self.reloading = Reloading(self.place, self.catalog, self.clock, self._look_at)
+        self.loaded: list[tuple[set[str], str]] = []
+        self.reloading = Reloading(self.place, self.catalog, self.clock, self._look_at, self._load)
 
     def _look_at(self, jobs: Iterable[JobDefinition]) -> None:
         self.looked_at += [job.name for job in jobs]
+
+    def _load(self, kinds: Iterable[str]) -> None:
+        self.loaded.append((set(kinds), self.catalog.view.digest))
 
 
 def wrong(*problems: Problem) -> ConfigurationError:
@@ -89,6 +93,31 @@ async def test_the_targets_of_new_and_changed_jobs_are_looked_at() -> None:
     assert bench.looked_at == ["b"]
     await bench.reloading.look()
     assert bench.looked_at == ["b", "b"]
+
+
+async def test_what_new_kinds_of_checks_need_is_loaded_before_they_are_in_force() -> None:
+    dns = entry("b", check={"kind": "dns", "name": "a.example"})
+    bench = Bench(job_set("two", entry("a"), dns))
+
+    await bench.reloading.look()
+
+    assert bench.loaded == [({"http", "dns"}, "one")]
+
+
+async def test_a_mistake_of_the_program_stays_in_health_and_ends_no_look_to_come(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    broken = ZeroDivisionError()
+    bench.place.then = [broken, broken, job_set("two", entry("a"), entry("b"))]
+
+    assert not await bench.reloading.look()
+    assert not await bench.reloading.look()
+    (health,) = await bench.reloading.health()
+    assert await bench.reloading.look()
+
+    assert (health.status, "ZeroDivisionError" in health.message) == (Status.DEGRADED, True)
+    assert len([record for record in caplog.records if record.exc_info]) == 1
 
 
 async def test_what_stays_the_same_keeps_its_entry() -> None:

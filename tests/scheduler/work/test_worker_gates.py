@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Run, Ticket, Trigger
-from scheduler.catalog import Entry
+from scheduler.catalog import Entry, View
 from scheduler.gates import Wait
 from scheduler.queue_work import SENT_AGAIN_AFTER
 from scheduler.stores.runs import RunState
@@ -254,3 +254,60 @@ async def test_a_ticket_that_comes_again_while_it_waits_here_waits_once_and_runs
     # So late that whoever gets it then tells of the run, in case this process dies before.
     assert ends[2].until - tickets[1].due_at > SENT_AGAIN_AFTER
     assert len(shop.check.calls) == 2
+
+
+@virtual_time
+@pytest.mark.parametrize("after", ["skip", "cancel_previous"])
+@HOSTS
+async def test_a_run_that_may_have_others_beside_it_is_known_when_its_job_does_not_let_it_any_more(
+    after: str, ways: Ways
+) -> None:
+    shop = shops(ways, entry(overlap="allow"))[0]
+    first, second = shop.ticket(1), shop.ticket(11 - 7)
+    shop.worker.submit_batch([first])
+    await asyncio.sleep(3)
+    shop.catalog.replace(View([entry("checkout", "every 1s", overlap=after)]))
+
+    shop.worker.submit_batch([second])
+    await shop.worker.settle()
+
+    runs = [await run_of(shop, ticket) for ticket in (first, second)]
+    assert outcomes(runs) == ([SUCCEEDED, SKIPPED] if after == "skip" else [CANCELLED, SUCCEEDED])
+
+
+@virtual_time
+@HOSTS
+async def test_a_run_that_waits_while_its_job_is_changed_begins_by_the_new_definition(ways: Ways) -> None:
+    shop = shops(ways, entry("checkout", "every 1s", overlap="buffer_all"))[0]
+    tickets = [shop.ticket(1), shop.ticket(2), shop.ticket(3)]
+    shop.worker.submit_batch(tickets)
+    await asyncio.sleep(4)
+    changed = entry(
+        "checkout", "every 2s", overlap="buffer_all", check={"kind": "http", "url": "http://127.0.0.1:9/new"}
+    )
+    shop.catalog.replace(View([changed]))
+
+    await shop.worker.settle()
+
+    first, second, third = [await run_of(shop, ticket) for ticket in tickets]
+    assert (second.outcome, second.endpoint, second.generation) == (
+        SUCCEEDED,
+        "http://127.0.0.1:9/new",
+        changed.generation,
+    )
+    assert (first.outcome, first.endpoint) == (SUCCEEDED, "http://127.0.0.1:9/")
+    assert (third.outcome, "changed" in third.message) == (SKIPPED, True)
+
+
+@virtual_time
+async def test_a_run_that_waits_for_a_place_while_its_job_is_taken_away_is_left_out() -> None:
+    shop = Shop(SLOW, jobs=[entry("a"), entry("b")], places=1)
+    shop.worker.submit(shop.ticket(-2, "a"))
+    shop.worker.submit(waiting := shop.ticket(-1, "b"))
+    await asyncio.sleep(1)
+    shop.catalog.replace(View([entry("a")]))
+
+    await shop.worker.settle()
+
+    run = await run_of(shop, waiting)
+    assert (run.outcome, run.message) == (SKIPPED, "there is no job of that name any more")
