@@ -130,7 +130,7 @@ class _Builder:
         secret_values = self._secrets(identity)
         secret_watch = SecretWatch(store, secret_values, self._catalog, telemetry, self._clock)
         self._health.add("secrets", secrets_health(secret_values, identity, secret_watch))
-        checks = self._checks(secret_values, identity, store)
+        checks = self._checks(secret_values, identity, store, pauses)
         worker = self._worker(checks, store, runs, pauses, told, noted, follow_up)
         taking = Taking(worker, noted)
         depths = await self._depths(identity, noted)
@@ -193,7 +193,7 @@ class _Builder:
         self._stack.push_async_callback(secret_values.aclose)
         return secret_values
 
-    def _checks(self, secret_values: SecretChain, identity: Identity, store: Store) -> Checks:
+    def _checks(self, secret_values: SecretChain, identity: Identity, store: Store, pauses: Pauses) -> Checks:
         guard = guard_of(self._settings, os.environ)
         checks = build_checks(
             secret_values,
