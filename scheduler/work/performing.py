@@ -192,7 +192,7 @@ class Performing:
             if asked := await self._take_place(ticket):
                 return self._cancelled(ticket, entry.job, asked)
             if self._is_changed(entry):
-                self._places.release()
+                self._places.leave()
                 raise _Changed
             try:
                 verdict = await self._ask(ticket, entry, claim)
