@@ -221,8 +221,9 @@ class Network:
     def check(self, host: str, port: int) -> None:
         """Whether it may be asked by way of somebody else, who looks its name up. Raises TargetDenied."""
         self._guard.check_place(host, port)
-        if _numeric_family(host) is not None:
-            self._guard.check(host, host, port)
+        address = _read_as_address(host)
+        if address is not None:
+            self._guard.check(host, address, port)
 
     def close(self) -> None:
         self._resolver.close()
@@ -263,6 +264,20 @@ def _numeric_family(host: str) -> int | None:
     except ValueError:
         return None
     return int(socket.AF_INET if version == 4 else socket.AF_INET6)
+
+
+def _read_as_address(host: str) -> str | None:
+    """The address that everybody takes this host for, whoever looks it up: `127.1`, `0x7f000001`, `10.0.0.1.`,
+    `localhost`. None for other names."""
+    text = host.rstrip(".").lower()
+    if text == "localhost" or text.endswith(".localhost"):  # RFC 6761, section 6.3
+        return "127.0.0.1"
+    if _numeric_family(text) is not None:
+        return text
+    try:
+        return socket.inet_ntoa(socket.inet_aton(text))
+    except OSError:
+        return None
 
 
 async def _connect_to_any(addresses: list[Address], clock: PhaseClock) -> Connection:

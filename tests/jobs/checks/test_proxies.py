@@ -81,6 +81,14 @@ async def test_behind_the_tunnel_the_target_is_the_one_that_is_blamed(ask: Askin
     [
         ("http://169.254.169.254/metadata", {}),
         ("https://168.63.129.16/", {}),
+        ("http://2852039166/metadata", {}),
+        ("http://0xa9fea9fe/metadata", {}),
+        ("http://169.254.43518/metadata", {}),
+        ("http://169.254.169.254./metadata", {}),
+        ("http://[::ffff:a9fe:a9fe]/metadata", {}),
+        ("http://localhost./", {"networks": ()}),
+        ("http://a.localhost/", {"networks": ()}),
+        ("http://127.1/", {"networks": ()}),
         ("http://checkout.internal/", {"hosts": ("*.example",)}),
     ],
 )
@@ -89,6 +97,7 @@ async def test_a_proxy_is_no_way_around_the_guard(url: str, rules: dict[str, Any
     async with Proxy() as proxy, asking(guard=guard) as ask:
         seen = await ask(url, proxy=proxy.url)
     assert (seen.error, proxy.asked) == (ErrorClass.TARGET_DENIED, [])
+    assert "proxy" not in seen.message
 
 
 async def test_a_proxy_that_may_not_be_asked_is_not(ask: Asking) -> None:
