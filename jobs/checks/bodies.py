@@ -5,6 +5,7 @@ Called by http.py.
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable
@@ -16,6 +17,9 @@ ACCEPTED = "gzip, deflate"
 
 _SLACK = 64 * 1024
 """Compressed bytes beyond the limit that are read at most: empty blocks unpack to nothing, for ever."""
+
+_BITE = 16 * 1024
+"""Compressed bytes that are unpacked at a time."""
 
 
 class BadEncoding(Exception):
@@ -41,12 +45,25 @@ async def read_body(parts: AsyncIterable[bytes], encoding: str, limit: int) -> B
     inflater = _inflater(encoding.strip().lower())
     async for part in parts:
         raw += len(part)
-        content += part if inflater is None else inflater.inflate(part, limit + 1 - len(content))
+        if inflater is None:
+            content += part
+        else:
+            await _inflate(inflater, part, content, limit + 1)
         if len(content) > limit or raw > limit + _SLACK:
             return Body(bytes(content[:limit]), truncated=True)
     if inflater is not None:
         inflater.end()
     return Body(bytes(content), truncated=False)
+
+
+async def _inflate(inflater: _Inflater, part: bytes, content: bytearray, most: int) -> None:
+    """Bit by bit, as zlib copies what follows each of a thousand tiny members; and others have their turn between."""
+    for begin in range(0, len(part), _BITE):
+        if begin:
+            await asyncio.sleep(0)
+        content += inflater.inflate(part[begin : begin + _BITE], most - len(content))
+        if len(content) >= most:
+            return
 
 
 def _inflater(encoding: str) -> _Inflater | None:

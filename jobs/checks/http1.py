@@ -89,9 +89,15 @@ def read_head(block: bytes) -> Head:
 def joined(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by name in lower case, repeated ones joined. httpx does the same ten times slower."""
     headers: dict[str, str] = {}
+    repeated: dict[str, list[str]] = {}
     for raw_name, raw_value in fields:
         name, value = raw_name.decode("latin-1").lower(), _text(raw_value)
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        if name in headers:
+            repeated.setdefault(name, [headers[name]]).append(value)
+        else:
+            headers[name] = value
+    for name, values in repeated.items():
+        headers[name] = ", ".join(values)
     return headers
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import tracemalloc
 import zlib
@@ -85,6 +86,21 @@ async def test_a_bomb_takes_no_more_memory_than_the_limit() -> None:
         tracemalloc.stop()
     assert body == Body(bytes(10_000), truncated=True)
     assert peak < 500_000
+
+
+async def test_others_have_their_turn_while_thousands_of_members_are_unpacked() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    await read(gzip.compress(b"") * 10_000, encoding="gzip")
+    task.cancel()
+    assert turns > 5
 
 
 async def test_a_body_that_unpacks_to_nothing_for_ever_is_left() -> None:
