@@ -94,6 +94,7 @@ _TUNNELS = {
 _NO_COMMON_PROTOCOL = ("TLSV1_ALERT_NO_APPLICATION_PROTOCOL", "SSLV3_ALERT_NO_APPLICATION_PROTOCOL")
 _TRY_HTTP2 = "if it speaks HTTP/2 alone, set http2: true"
 _NO_NAME = "{host} is no name that a host could have: look at the URL."
+_NO_SERVER_NAME = "No TLS session with {peer}: it was to be asked for a name that no host could have."
 _REFUSED = "{peer} refused the connection: nothing listens on this port, or a firewall rejects it."
 _SILENT = "{peer} did not answer the attempt to connect: the host is down, or a firewall drops the packets."
 _NO_HANDSHAKE = "{peer} closed the connection during the TLS handshake: look whether the port speaks TLS, for {host}."
@@ -120,6 +121,7 @@ _TABLE: tuple[_Row, ...] = (
     (None, httpx.InvalidURL, ErrorClass.DNS_FAILURE, _NO_NAME),
     ("dns", socket.gaierror, ErrorClass.DNS_FAILURE, no_address),
     ("dns", UnicodeError, ErrorClass.DNS_FAILURE, _NO_NAME),
+    ("tls", UnicodeError, ErrorClass.TLS_FAILURE, _NO_SERVER_NAME),
     ("connect", ConnectionRefusedError, ErrorClass.CONNECTION_REFUSED, _REFUSED),
     ("connect", TimeoutError, ErrorClass.CONNECT_TIMEOUT, _SILENT),
     ("connect", ConnectionResetError, ErrorClass.CONNECTION_RESET, _RESET),

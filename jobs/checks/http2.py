@@ -5,15 +5,20 @@ httpcore speaks HTTP/2 over whatever stream it is given: name, TCP, TLS, phases 
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
+import h2.events
 import httpcore
 import httpx
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.http1 import AnswerCutOff, BrokenHttp2
 from jobs.checks.network import Connection
+
+_STATUS = re.compile(rb"[2-9][0-9]{2}")
+"""Of an answer that is not informational."""
 
 _FRAME_HEAD, _SETTINGS = 9, 4
 """Bytes, and the type of the frame that comes first: RFC 9113, sections 3.4 and 4.1."""
@@ -46,6 +51,18 @@ class _Stream(httpcore.AsyncNetworkStream):
         return None
 
 
+class _Spoken(httpcore.AsyncHTTP2Connection):
+    """httpcore's takes an answer without a status for 200, and stumbles over one that is no number."""
+
+    async def _receive_stream_event(self, request: httpcore.Request, stream_id: int) -> Any:
+        event = await super()._receive_stream_event(request, stream_id)
+        if isinstance(event, h2.events.ResponseReceived):
+            said = [value for name, value in event.headers or () if name == b":status"]
+            if len(said) != 1 or _STATUS.fullmatch(said[0]) is None:
+                raise BrokenHttp2("answered with something that is not HTTP/2 (illegal status)")
+        return event
+
+
 class Answer(httpx.AsyncByteStream):
     """The answer to one request, whose body it is as a stream; closed early, it breaks the connection off."""
 
@@ -64,7 +81,7 @@ class Answer(httpx.AsyncByteStream):
             target=request.url.raw_path,
         )
         asked = httpcore.Request(request.method, url, headers=request.headers.raw, content=request.content)
-        spoken = httpcore.AsyncHTTP2Connection(url.origin, _Stream(self._connection))
+        spoken = _Spoken(url.origin, _Stream(self._connection))
         try:
             self._response = await spoken.handle_async_request(asked)
         except (httpcore.ProtocolError, httpcore.ConnectionNotAvailable):

@@ -24,6 +24,7 @@ from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import explain
 from jobs.checks.guard import Guard
 from jobs.checks.oauth_answers import NoToken, Token, read_token
+from jobs.checks.requests import parsed
 from jobs.checks.tls_contexts import CertificateUnusable, TlsContexts, unusable_certificate
 from jobs.checks.tunnels import Proxy
 from jobs.errors import TokenUnavailable
@@ -191,7 +192,8 @@ class OAuthTokens:
         if grant.auth.style == "header":
             # Each of the two URL-encoded first (RFC 6749, section 2.3.1): an id may have a colon in it.
             headers["Authorization"] = basic(quote_plus(grant.client_id), quote_plus(grant.secret), self._redactor)
-        return httpx.Request("POST", grant.auth.token_url, headers=headers, content=urlencode(grant.form()).encode())
+        url = parsed(grant.auth.token_url)
+        return httpx.Request("POST", url, headers=headers, content=urlencode(grant.form()).encode())
 
 
 class _Asked:

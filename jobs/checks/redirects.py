@@ -6,7 +6,7 @@ import re
 
 import httpx
 
-from jobs.checks.requests import Outgoing
+from jobs.checks.requests import Outgoing, with_a_name
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -47,7 +47,7 @@ def follow(sent: Outgoing, response: httpx.Response) -> Outgoing:
 def _place(base: httpx.URL, location: str) -> httpx.URL:
     try:
         # Credentials in a location are not the job's: nobody else may choose with whose name it knocks.
-        url = base.join(location).copy_with(fragment=None, userinfo=b"")
+        url = with_a_name(base.join(location).copy_with(fragment=None, userinfo=b""))
     except (httpx.InvalidURL, ValueError):
         raise BadRedirect("to something that is no URL") from None
     if url.port is not None and not 0 < url.port < 65536:

@@ -148,4 +148,18 @@ def _url(target: HttpTarget, credentials: Credentials) -> httpx.URL:
     url = target.url.partition("#")[0]
     if pairs:
         url += f"{'&' if '?' in url else '?'}{urlencode(pairs)}"
-    return httpx.URL(url)
+    return parsed(url)
+
+
+def parsed(url: str) -> httpx.URL:
+    """Raises httpx.InvalidURL, also for a name that is none by the rules of IDNA, which httpx looks at late."""
+    return with_a_name(httpx.URL(url))
+
+
+def with_a_name(url: httpx.URL) -> httpx.URL:
+    """The same URL. Raises httpx.InvalidURL, see `parsed`."""
+    try:
+        _ = url.host
+    except UnicodeError as error:
+        raise httpx.InvalidURL(str(error)) from None
+    return url

@@ -30,6 +30,6 @@ def retry_after_s(status: int, headers: Mapping[str, str], now: datetime) -> flo
 def _date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year of twenty digits
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)

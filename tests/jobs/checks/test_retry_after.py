@@ -30,7 +30,19 @@ def test_seconds_and_dates_are_understood(text: str, seconds: float) -> None:
     assert retry_after_s(503, {"retry-after": text}, NOW) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-5", "1.5", "\u0661", "Wed, 99 Nov 2026 12:00:30 GMT"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "soon",
+        "-5",
+        "1.5",
+        "\u0661",
+        "Wed, 99 Nov 2026 12:00:30 GMT",
+        f"Wed, 25 Nov {'9' * 20} 12:00:30 GMT",
+        f"Wed, 25 Nov 2026 12:00:30 +{'9' * 20}",
+    ],
+)
 def test_nonsense_is_ignored(text: str) -> None:
     assert retry_after_s(503, {"retry-after": text}, NOW) is None
 
