@@ -4,9 +4,13 @@ still read how far it came: that is how a time-out knows what it was waiting for
 from __future__ import annotations
 
 import time
-from typing import Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
 
-from jobs.runs import Phases
+from jobs.runs import ErrorClass, Phases
+
+if TYPE_CHECKING:
+    from jobs.checks.fault_sentences import Peer
 
 Phase = Literal["secrets", "token", "dns", "connect", "tls", "first_byte", "body"]
 """In the first two it is not the target that is waited for; they are told apart and not kept."""
@@ -15,7 +19,7 @@ Phase = Literal["secrets", "token", "dns", "connect", "tls", "first_byte", "body
 class PhaseClock:
     """Marks phases as they begin; a second visit of a phase (a redirect) adds to the first."""
 
-    __slots__ = ("_began", "_since", "_spent", "current")
+    __slots__ = ("_began", "_since", "_spent", "asked", "besides", "current", "found", "step")
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
@@ -23,6 +27,14 @@ class PhaseClock:
         self._spent: dict[str, float] = {}
         self.current: Phase | None = None
         """The phase that is going on; None before the first."""
+        self.asked: Peer | None = None
+        """Whom the phase is about, which the job's endpoint need not be: behind a redirect, at a proxy, in a step."""
+        self.besides: Callable[[], str] = str
+        """What there is to say about that besides: a sentence, or nothing."""
+        self.step = ""
+        """Which of several requests it is, as the beginning of a sentence: `Step 2 of 3 (order): `."""
+        self.found: tuple[ErrorClass, str] | None = None
+        """What is known to be wrong already, while the check tries to say more about it."""
 
     def enter(self, phase: Phase) -> None:
         """The phase before ends, this one begins."""

@@ -7,6 +7,7 @@ connections; the guard is asked all the same.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,14 @@ class NoServer(Exception):
     """This machine names no name server."""
 
 
+class NoName(Exception):
+    """What should be asked about is no name. The message is what the library calls that."""
+
+
+class NoWholeAnswer(Exception):
+    """The answer by UDP was cut short, and there was none by TCP; the cause is why."""
+
+
 class DnsCheck:
     """Observes name servers. `system_server`: gives the address of the one that this machine asks first."""
 
@@ -48,8 +57,9 @@ class DnsCheck:
             if server:
                 self._guard.allowed(server, target.port, [server])
             clock.enter("first_byte")
+            question = _question(target)
             server = server or await asyncio.to_thread(self._system_server)
-            answer = await _ask(target, server)
+            answer = await _ask(target, question, server)
         except Exception as error:
             explained = _explained(error, Peer(server, target.port), target)
             if explained is None:
@@ -62,15 +72,30 @@ class DnsCheck:
         """Nothing stays open between two observations."""
 
 
-async def _ask(target: DnsTarget, server: str) -> dns.message.Message:
-    question = dns.message.make_query(target.name, target.type, use_edns=0, payload=_PAYLOAD)
+def _question(target: DnsTarget) -> dns.message.Message:
+    """Raises NoName."""
+    try:
+        return dns.message.make_query(target.name, target.type, use_edns=0, payload=_PAYLOAD)
+    except dns.exception.DNSException as error:
+        raise NoName(type(error).__name__) from None
+
+
+async def _ask(target: DnsTarget, question: dns.message.Message, server: str) -> dns.message.Message:
     backend = dns.asyncbackend.get_backend("asyncio")
     if target.protocol == "tcp":
         return await dns.asyncquery.tcp(question, server, port=target.port, backend=backend)
-    answer, _ = await dns.asyncquery.udp_with_fallback(
-        question, server, port=target.port, ignore_unexpected=True, backend=backend
-    )
-    return answer
+    try:
+        return await dns.asyncquery.udp(
+            question, server, port=target.port, ignore_unexpected=True, raise_on_truncation=True, backend=backend
+        )
+    except dns.message.Truncated:
+        pass
+    try:
+        return await dns.asyncquery.tcp(question, server, port=target.port, backend=backend)
+    except (OSError, EOFError) as error:
+        if getattr(error, "errno", None) in OUT_OF_RESOURCES:
+            raise
+        raise NoWholeAnswer from error
 
 
 def _facts(target: DnsTarget, server: str, answer: dns.message.Message) -> dict[str, Any]:
@@ -101,8 +126,19 @@ def _explained(error: Exception, peer: Peer, target: DnsTarget) -> tuple[ErrorCl
             return ErrorClass.INTERNAL_ERROR, f"{error}"
         case OSError() if error.errno in OUT_OF_RESOURCES:
             return ErrorClass.INTERNAL_ERROR, out_of_resources(error, peer)
+        case NoName():
+            return ErrorClass.DNS_FAILURE, f"{target.name} is no name that can be asked about ({error}): look at name."
+        case NoWholeAnswer():
+            number = getattr(error.__cause__, "errno", None)
+            reason = os.strerror(number) if number else "it closed the connection"
+            return (
+                ErrorClass.CONNECTION_FAILED,
+                f"{peer} answered by UDP that its answer does not fit there, and gave none by TCP ({reason}).",
+            )
         case ConnectionRefusedError():
             return ErrorClass.CONNECTION_REFUSED, f"{peer} refused the question: no name server listens on this port."
+        case ConnectionError():
+            return ErrorClass.CONNECTION_RESET, f"{peer} reset the connection before its answer was whole."
         case OSError():
             reason = error.strerror or type(error).__name__
             return ErrorClass.CONNECTION_FAILED, f"No question came to {peer}: {reason}."

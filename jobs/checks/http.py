@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from jobs.checks.bodies import Body, read_body
+from jobs.checks.cookies import Cookies
 from jobs.checks.credentials import NOTHING
 from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import TooManyRedirects, explain
 from jobs.checks.fetching import Sources, credentials_of
-from jobs.checks.guard import LOCAL, Guard, TargetDenied
+from jobs.checks.guard import LOCAL, Guard
 from jobs.checks.http1 import joined
 from jobs.checks.network import Network
 from jobs.checks.oauth import OAuthTokens
@@ -29,7 +30,8 @@ from jobs.checks.requests import Outgoing, build, may_be_kept, proxy_of
 from jobs.checks.retry_after import retry_after_s
 from jobs.checks.tls_contexts import CertificateUnusable, TlsContexts, unusable_certificate
 from jobs.checks.transport import Transport
-from jobs.checks.tunnels import Proxy
+from jobs.checks.tunnels import NoTunnel, Proxy
+from jobs.checks.ways import Way
 from jobs.ports import Clock, Secrets, Tokens
 from jobs.redaction import Redactor
 from jobs.runs import Observation, Phases
@@ -66,9 +68,10 @@ class HttpCheck:
         """Ask the target once; its errors come back in the observation. Raises only what is a mistake of ours."""
         return await self.observe_with(target, call)
 
-    async def observe_with(self, target: HttpTarget, call: Call, cookies: httpx.Cookies | None = None) -> Observation:
+    async def observe_with(self, target: HttpTarget, call: Call, cookies: Cookies | None = None) -> Observation:
         """The same; sends the cookies that there are, and adds those that the answers set."""
         visit = _Visit(self._client, self._guard, self._contexts, target, call, cookies)
+        call.clock.besides = visit.way.besides
         try:
             prepared = self._prepared.get(target) if cookies is None else None
             first = prepared or await self._made(target, call, visit, keep=cookies is None)
@@ -78,9 +81,9 @@ class HttpCheck:
             if explained is None:
                 raise
             error_class, message = explained
-            return Observation(
-                call.clock.stop(), visit.status, error=error_class, message=self._redactor.redact(message)
-            )
+            besides = "" if isinstance(error, NoTunnel) else visit.way.besides()
+            told = self._redactor.redact(f"{message} {besides}".rstrip())
+            return Observation(call.clock.stop(), visit.status, error=error_class, message=told)
         return _seen(response, body, visit, call.clock.stop())
 
     async def _made(self, target: HttpTarget, call: Call, visit: _Visit, keep: bool) -> Outgoing | Prepared:
@@ -112,7 +115,7 @@ class _Visit:
         contexts: TlsContexts,
         target: HttpTarget,
         call: Call,
-        cookies: httpx.Cookies | None = None,
+        cookies: Cookies | None = None,
     ) -> None:
         self._client = client
         self._guard = guard
@@ -126,14 +129,14 @@ class _Visit:
         """With its key, PEM."""
         self.redirects = 0
         """How many were followed."""
-        self._peer: Peer | None = None
+        self.way = Way()
         self.status: int | None = None
         """The latest answer's."""
 
     @property
     def peer(self) -> Peer:
         """Whom the latest request was for."""
-        return self._peer or _peer(self._target.url)
+        return self.way.peer or peer_of(self._target.url)
 
     async def go(self, first: Outgoing | Prepared, whole: Callable[[], Outgoing]) -> tuple[httpx.Response, Body]:
         """The answer that is none of the redirects that the target allows, and its body.
@@ -142,7 +145,7 @@ class _Visit:
         """
         sent, allowed = first, self._target.redirects
         while True:
-            response = await self._hop(sent)
+            response = await self._send(sent)
             try:
                 if self._keeps_all:
                     self._keep_cookies(response)
@@ -158,20 +161,13 @@ class _Visit:
             finally:
                 await response.aclose()
 
-    async def _hop(self, outgoing: Outgoing | Prepared) -> httpx.Response:
-        redirected_by = self.peer if self.redirects else None
-        try:
-            return await self._send(outgoing)
-        except TargetDenied as denied:
-            if redirected_by is None:
-                raise
-            raise TargetDenied(f"{denied} {redirected_by} redirects there.") from None
-
     async def _send(self, outgoing: Outgoing | Prepared) -> httpx.Response:
         url = outgoing.place
         secure = url.scheme == "https"
-        peer = self._peer = self._peer_at(url.host, url.port or (443 if secure else 80))
-        self._guard.check_scheme(url.scheme, peer.host, peer.port)
+        host, port = url.host, url.port or (443 if secure else 80)
+        self.way.leads_to(self._peer_at(host, port))
+        self._call.clock.asked = self.way.peer
+        self._guard.check_scheme(url.scheme, host, port)
         extensions: dict[str, Any] = {"clock": self._call.clock, "timeout": {}}
         if secure:
             extensions["tls"] = await self._context()
@@ -200,16 +196,19 @@ class _Visit:
     def _peer_at(self, host: str, port: int) -> Peer:
         """The job's name for TLS belongs to the place that it asks, not to one that this redirects to."""
         name = self._target.server_name
-        return Peer(host, port, name) if name and Peer(host, port) == _peer(self._target.url) else Peer(host, port)
+        return Peer(host, port, name) if name and Peer(host, port) == peer_of(self._target.url) else Peer(host, port)
 
     def _asks(self, host: str, port: int) -> None:
-        self._peer = self._peer_at(host, port)
+        """Told by the transport: what follows is about this one, the proxy first."""
+        assert self.proxy is not None
+        self.way.proxy = Peer(self.proxy.host, self.proxy.port)
+        self.way.peer = self._call.clock.asked = self._peer_at(host, port)
 
     def _keep_cookies(self, response: httpx.Response) -> None:
         """Some pages send their visitors in a circle until these bring the cookie along."""
         if "set-cookie" in response.headers:
             if self._cookies is None:
-                self._cookies = httpx.Cookies()
+                self._cookies = Cookies()
             self._cookies.extract_cookies(response)
 
 
@@ -244,7 +243,8 @@ def _parts(response: httpx.Response) -> httpx.AsyncByteStream:
     return response.stream
 
 
-def _peer(url: str) -> Peer:
+def peer_of(url: str) -> Peer:
+    """Whom a request to this URL is for."""
     parts = urlsplit(url)
     return Peer(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 

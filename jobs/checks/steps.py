@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urljoin
 
-import httpx
 from pydantic import ValidationError
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.http import HttpCheck
+from jobs.checks.cookies import Cookies
+from jobs.checks.http import HttpCheck, peer_of
+from jobs.checks.late import given_up
 from jobs.checks.port import Call
 from jobs.checks.saving import NothingToSave, saved
-from jobs.durations import format_duration
 from jobs.expectations import Entry, Expectation, judge
 from jobs.expectations.fitting import key_of
 from jobs.expectations.saved_values import compared_with, with_values
@@ -94,7 +94,7 @@ class _Way:
         self._http = http
         self._redactor = redactor
         self._call = call
-        self._cookies = httpx.Cookies()
+        self._cookies = Cookies()
         self._values: dict[str, Any] = {}
         self._last_url = ""
         self.told: list[dict[str, Any]] = []
@@ -104,10 +104,10 @@ class _Way:
     async def go(self, steps: tuple[Step, ...]) -> Observation | None:
         """The first answer that is not as expected, with its error; None if all are."""
         for number, step in enumerate(steps, 1):
+            where = self._call.clock.step = f"Step {number} of {len(steps)} ({printable(step.name)}): "
             seen = await self._made(step, self._call)
             if seen.error is not None:
-                where = f"Step {number} of {len(steps)} ({printable(step.name)})"
-                return _with(seen, f"{where}: {seen.message}")
+                return _with(seen, f"{where}{seen.message}")
         return None
 
     async def clean_up(self, steps: tuple[Step, ...]) -> Failure | None:
@@ -154,17 +154,15 @@ class _Way:
         return self._save(step, seen)
 
     async def _asked(self, step: Step, target: Step, call: Call) -> Observation:
-        number = len(self.told) + 1
+        number, call.clock.asked = len(self.told) + 1, peer_of(target.url)
         # A key of its own: to the target it is another request than that of the step before.
         one = Call(f"{call.run_id}/{number}", call.attempt, call.clock, call.used)
         try:
             async with asyncio.timeout(step.timeout):
                 return await self._http.observe_with(target, one, self._cookies)
         except TimeoutError:
-            message = f"{target.endpoint} took longer than the step's timeout of {format_duration(step.timeout or 0)}."
-            return Observation(
-                call.clock.so_far(), error=ErrorClass.RESPONSE_TIMEOUT, message=self._redactor.redact(message)
-            )
+            error, message = given_up(call.clock, target.endpoint, step.timeout or 0)
+            return Observation(call.clock.so_far(), error=error, message=self._redactor.redact(message))
 
     def _target(self, step: Step) -> Step:
         """The step with its placeholders filled in. Raises Unfit."""

@@ -43,7 +43,7 @@ class TcpCheck:
             connection = await self._network.connect(target.host, target.port, clock, at_once, peer.name)
         except Exception as error:
             return self._failed(error, peer, call)
-        talk = _Talk(connection, target.read_limit, heard, self._redactor)
+        talk = _Talk(connection, target.read_limit, heard, self._redactor, clock)
         try:
             for line in target.dialogue:
                 match line:
@@ -64,6 +64,8 @@ class TcpCheck:
         except BaseException:
             connection.abort()
             raise
+        finally:
+            clock.besides = str  # no circle
         connection.finish()
         return Observation(clock.stop(), body=bytes(heard[: target.read_limit]), facts=facts, certificates=certificates)
 
@@ -99,16 +101,22 @@ def _starts_tls(target: TcpTarget) -> bool:
 class _Talk:
     """What is heard on a connection, kept in `heard`. Reading ends with the piece that reaches the limit."""
 
-    def __init__(self, connection: Connection, limit: int, heard: bytearray, redactor: Redactor) -> None:
+    def __init__(
+        self, connection: Connection, limit: int, heard: bytearray, redactor: Redactor, clock: PhaseClock
+    ) -> None:
         self._connection = connection
         self._limit = limit
         self._heard = heard
         self._redactor = redactor
+        self._clock = clock
         self._since = 0
 
     async def hear(self, pattern: str) -> None:
         """Read until the pattern is found in what came since the last one that was. Raises Unheard, and what reading
         raises."""
+        self._clock.besides = lambda: f"It sent no match of {pattern!r}: {self._shown()}."
+        if self._clock.current in ("connect", "tls"):
+            self._clock.enter("first_byte")
         while not self._finds(pattern):
             if len(self._heard) >= self._limit:
                 raise Unheard(f"sent {len(self._heard)} bytes and among them no match of {pattern!r}: {self._shown()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from jobs.certificates import Certificate
 from jobs.checks.clock import PhaseClock
 from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import explain
+from jobs.checks.guard import TargetDenied
 from jobs.checks.network import Network
 from jobs.checks.port import Call
 from jobs.checks.sessions import certificate_facts, certificates_of, first_of, session_facts
@@ -18,6 +20,9 @@ from jobs.problems import printable
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.http import Tls
 from jobs.targets.tls import TlsTarget
+
+_PATIENCE = 2.0
+"""Seconds for the second handshake, which only tells more about what the first has found."""
 
 
 class TlsCheck:
@@ -34,6 +39,7 @@ class TlsCheck:
             return await self._shaken(target, target.tls, call.clock)
         except ssl.SSLCertVerificationError as error:
             error_class, message = explain(error, "tls", peer) or (ErrorClass.TLS_CERTIFICATE, f"{error}")
+            call.clock.found = error_class, message
             shown = await self._shown(target)
             phases = call.clock.stop()
             if shown is None:
@@ -76,9 +82,10 @@ class TlsCheck:
         return Observation(clock.stop(), error=error, message=message, facts=facts, certificates=certificates)
 
     async def _shown(self, target: TlsTarget) -> Observation | None:
-        """What a target shows whose certificate was not accepted; None if it does not say it again."""
-        with suppress(OSError, ssl.SSLError):
-            return await self._shaken(target, Tls(verify=False), PhaseClock())
+        """What a target shows whose certificate was not accepted; None if it does not say it again, or elsewhere."""
+        with suppress(OSError, ssl.SSLError, TargetDenied):
+            async with asyncio.timeout(_PATIENCE):
+                return await self._shaken(target, Tls(verify=False), PhaseClock())
         return None
 
 

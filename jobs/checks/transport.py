@@ -233,9 +233,7 @@ class _Exchange(httpx.AsyncByteStream):
     async def _block(self) -> bytes:
         """The next head as bytes."""
         data, searched = self._rest, 0
-        while (end := end_of_head(data, searched)) is None:
-            if data and not begins_as_http(data[:8]):
-                raise NotHttp(self._connection.first)
+        while (end := self._end_of_head(data, searched)) is None:
             searched = len(data)
             more = await self._connection.read()
             if not more:
@@ -243,6 +241,12 @@ class _Exchange(httpx.AsyncByteStream):
             data = data + more if data else more
         self._rest = data[end:]
         return data[:end]
+
+    def _end_of_head(self, data: bytes, searched: int) -> int | None:
+        """Raises NotHttp before HeadTooLarge: it matters more what it is than how much there is of it."""
+        if data and not begins_as_http(data[:8]):
+            raise NotHttp(self._connection.first)
+        return end_of_head(data, searched)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         # No generator: the loop takes each of those in and out of a set, which costs more than a short body.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jobs.checks.http1 import AnswerCutOff, end_of_head, read_head
 from jobs.checks.network import Connection
+from jobs.checks.spoken import NotHttp, begins_as_http
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ async def open_tunnel(connection: Connection, proxy: Proxy, host: str, port: int
 
     Raises:
         NoTunnel: the proxy refuses.
-        BrokenRules, HeadTooLarge, AnswerCutOff: it is no proxy.
+        NotHttp, BrokenRules, HeadTooLarge, AnswerCutOff: it is no proxy.
         Exception: whatever reading raises.
     """
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -42,10 +43,14 @@ async def open_tunnel(connection: Connection, proxy: Proxy, host: str, port: int
     await connection.write("".join(f"{line}\r\n" for line in (*lines, "")).encode())
     data = b""
     while (end := end_of_head(data)) is None:
+        if data and not begins_as_http(data[:8]):
+            raise NotHttp(connection.first)
         more = await connection.read()
         if not more:
             raise AnswerCutOff
         data += more
+    if not begins_as_http(data[:8]):
+        raise NotHttp(connection.first)
     head = read_head(data[:end])
     if not 200 <= head.status < 300:
         raise NoTunnel(head.status, place)

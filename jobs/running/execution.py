@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from jobs.checks.clock import PhaseClock
+from jobs.checks.late import given_up
 from jobs.checks.port import Call, Check
 from jobs.definition import JobDefinition
 from jobs.events import AttemptRetried, RunListener, RunStarted
@@ -21,7 +22,7 @@ from jobs.running.deadlines import GRACE, bounded
 from jobs.running.kept_bodies import USUAL
 from jobs.running.refusals import look_again, was_refused
 from jobs.running.retrying import LEAST_ATTEMPT, Repeating, Tried, repeat, should_retry
-from jobs.running.sentences import no_time, over_budget, timed_out
+from jobs.running.sentences import no_time, over_budget
 from jobs.running.verdicts import (
     SAYS_NOTHING_OF_TARGET,
     attempt_of,
@@ -176,8 +177,8 @@ class Execution:
         job, stopwatch = self._job, call.clock
 
         def late() -> Observation:
-            error, message = timed_out(stopwatch.current, job.check.endpoint, limit_s)
-            return Observation(stopwatch.stop(), error=error, message=message)
+            error, message = given_up(stopwatch, job.check.endpoint, limit_s)
+            return Observation(stopwatch.stop(), error=error, message=f"{stopwatch.step}{message}")
 
         try:
             check = self._around.checks[job.check.kind]

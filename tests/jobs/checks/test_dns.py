@@ -13,7 +13,7 @@ from jobs.checks.guard import LOCAL, Guard, Rules
 from jobs.checks.port import Call
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.dns import DnsTarget
-from tests.parts.bad_servers import refused_port
+from tests.parts.bad_servers import refused_port, reset_on_connect
 from tests.parts.dns_server import DnsServer
 
 RECORDS = {
@@ -71,6 +71,31 @@ async def test_garbage_is_no_answer() -> None:
         seen = await ask(server.port)
     assert seen.error is ErrorClass.PROTOCOL_ERROR
     assert "no answer of a name server" in seen.message
+
+
+async def test_an_answer_that_fits_on_no_way_is_told() -> None:
+    class ByUdpAlone(DnsServer):
+        async def _by_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+    async with ByUdpAlone(RECORDS, large=["shop.test"]) as server:
+        seen = await ask(server.port)
+    assert seen.error is ErrorClass.CONNECTION_FAILED
+    assert "answered by UDP that its answer does not fit there, and gave none by TCP" in seen.message
+
+
+async def test_a_server_that_resets_the_connection_was_there() -> None:
+    async with reset_on_connect() as server:
+        seen = await ask(server.port, protocol="tcp")
+    assert seen.error is ErrorClass.CONNECTION_RESET
+
+
+@pytest.mark.parametrize("name", ["\\999.test", "shop\\", "\u2603.test"])
+async def test_what_is_no_name_is_not_blamed_on_the_server(name: str) -> None:
+    target = DnsTarget(kind="dns", name=name, server="127.0.0.1")
+    seen = await DnsCheck(LOCAL).observe(target, Call("j@1", 1, PhaseClock()))
+    assert seen.error is ErrorClass.DNS_FAILURE
+    assert "is no name that can be asked about" in seen.message
 
 
 async def test_a_port_without_server_refuses() -> None:

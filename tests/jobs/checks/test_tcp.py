@@ -42,11 +42,13 @@ async def serving(talk: Talk) -> AsyncIterator[int]:
         server.close()
 
 
-async def ask(port: int, *dialogue: dict[str, Any], guard: Guard | None = None, **target: Any) -> Observation:
+async def ask(
+    port: int, *dialogue: dict[str, Any], guard: Guard | None = None, clock: PhaseClock | None = None, **target: Any
+) -> Observation:
     network = Network() if guard is None else Network(guard)
     check = TcpCheck(MemorySecrets({"word": "open-sesame"}), Redactor(), network, TlsContexts())
     known = {"kind": "tcp", "host": "127.0.0.1", "port": port, "dialogue": dialogue}
-    return await check.observe(TcpTarget.model_validate({**known, **target}), Call("j@1", 1, PhaseClock()))
+    return await check.observe(TcpTarget.model_validate({**known, **target}), Call("j@1", 1, clock or PhaseClock()))
 
 
 async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -157,6 +159,15 @@ async def test_silence_lasts_until_the_deadline() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await ask(port, {"receive": "220"})
+
+
+async def test_a_silent_server_is_no_port_that_nobody_answers_at() -> None:
+    clock = PhaseClock()
+    async with serving(silent) as port:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await ask(port, {"receive": "220"}, clock=clock)
+    assert clock.current == "first_byte"
 
 
 async def test_a_secret_that_was_half_heard_is_not_shown() -> None:

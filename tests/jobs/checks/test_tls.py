@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from jobs.checks.clock import PhaseClock
+from jobs.checks.late import given_up
 from jobs.checks.network import Network
 from jobs.checks.port import Call
 from jobs.checks.tls import TlsCheck
@@ -34,10 +36,10 @@ async def shaking(context: ssl.SSLContext) -> AsyncIterator[int]:
         server.close()
 
 
-async def ask(port: int, **target: Any) -> Observation:
+async def ask(port: int, *, clock: PhaseClock | None = None, **target: Any) -> Observation:
     known = {"kind": "tls", "host": "127.0.0.1", "port": port, "tls": {"ca_file": ca_file()}}
     check = TlsCheck(Network(), TlsContexts())
-    return await check.observe(TlsTarget.model_validate({**known, **target}), Call("j@1", 1, PhaseClock()))
+    return await check.observe(TlsTarget.model_validate({**known, **target}), Call("j@1", 1, clock or PhaseClock()))
 
 
 async def test_a_good_certificate_is_told_with_its_days_and_names() -> None:
@@ -68,6 +70,44 @@ async def test_a_certificate_that_is_not_accepted_is_shown_all_the_same(kind: Tl
     assert words in seen.message
     assert "It is for " in seen.message
     assert seen.facts["not_after"]
+
+
+async def test_a_name_that_is_denied_at_the_second_look_was_not_accepted_at_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = iter(["127.0.0.1", "169.254.169.254"])
+
+    def look_up(host: str, port: int, **_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    async with shaking(server_context("expired")) as port:
+        seen = await ask(port, host="rebound.test")
+    assert seen.error is ErrorClass.TLS_CERTIFICATE
+
+
+async def test_what_is_wrong_with_a_certificate_is_known_while_more_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[tuple[ErrorClass, str] | None] = []
+
+    async def no_second_look(_: TlsCheck, __: TlsTarget) -> None:
+        found.append(clock.found)
+
+    monkeypatch.setattr(TlsCheck, "_shown", no_second_look)
+    clock = PhaseClock()
+    async with shaking(server_context("expired")) as port:
+        seen = await ask(port, clock=clock)
+    assert found == [(seen.error, seen.message)]
+    assert given_up(clock, "tls://127.0.0.1", 1.0) == found[0]
+
+
+@pytest.mark.parametrize("name", ["a..b", "a" * 64, "\u00ad"])
+async def test_a_server_name_that_no_host_could_have_is_told(name: str) -> None:
+    async with shaking(server_context("good")) as port:
+        seen = await ask(port, server_name=name)
+    assert seen.error is ErrorClass.TLS_FAILURE
+    assert "a name that no host could have" in seen.message
 
 
 async def test_a_certificate_without_names_is_told_with_its_subject() -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jobs.checks.clock import Phase
+from jobs.checks.late import timed_out
 from jobs.expectations.sentences import unmet
-from jobs.running.sentences import no_time, seconds, timed_out
+from jobs.running.sentences import no_time, seconds
 from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
 
 URL = "https://checkout.internal/health"
@@ -65,6 +68,15 @@ def test_a_time_out_says_what_it_was_waiting_for(phase: Phase | None, error: Err
 )
 def test_a_peer_is_a_host_with_its_port(endpoint: str, peer: str) -> None:
     assert f"No connection to {peer} within" in timed_out("connect", endpoint, 1.0)[1]
+
+
+def test_a_body_in_an_encoding_that_nobody_reads_is_told() -> None:
+    observation = replace(answer(200), headers={"content-encoding": "br"})
+    assert unmet(observation, [BODY])[1].endswith(
+        " The body is encoded as br, which is not unpacked: have it sent as gzip, or as it is."
+    )
+    assert "encoded" not in unmet(replace(observation, headers={"content-encoding": "GZIP"}), [BODY])[1]
+    assert "encoded" not in unmet(observation, [SLOW])[1]
 
 
 STATUS = Failure("status", "200-299", "503")
