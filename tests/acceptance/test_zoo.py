@@ -103,6 +103,10 @@ def named(name: str, host: str, error: str | None, *words: str, **job: Any) -> E
     return Exhibit(name, partial(bad.answering, answers.GOOD), error, words, {**BODY, **job}, f"http://{host}:{{port}}")
 
 
+def by_http_2(name: str, data: bytes, error: str | None, *words: str, **more: Any) -> Exhibit:
+    return raw(f"HTTP/2 {name}", data, error, *words, check={"http2": True}, **more)
+
+
 POST = {"method": "POST", "body": {"text": "x" * 8_000_000}}
 
 STATUS_LINES = [
@@ -121,6 +125,7 @@ STATUS_LINES = [
     raw("reason for terminals", answers.REASON_FOR_TERMINALS, "unexpected_status", "Answered 500 \\x1b[31mred", job={}),
     raw("line feeds alone", answers.LINE_FEEDS_ALONE, None),
     raw("empty lines first", answers.EMPTY_LINES_FIRST, "protocol_error", "not HTTP"),
+    Exhibit("zeros without end", bad.endless_zeros, "protocol_error", ("not HTTP",)),
     raw("empty lines without end", answers.EMPTY_LINES_WITHOUT_END, "protocol_error", "not HTTP"),
 ]
 HEADERS = [
@@ -164,6 +169,7 @@ LENGTHS = [
 ]
 CONTENT = [
     raw("plain as brotli", answers.PLAIN_AS_BROTLI, None),
+    raw("no brotli", answers.NO_BROTLI, "expectation_failed", "body_contains", "encoded as br, which is not unpacked"),
     raw("gzip twice", answers.GZIP_TWICE, "expectation_failed", "body_contains"),
     raw("gzip cut off", answers.GZIP_CUT_OFF, "protocol_error", "not the gzip that its header promises"),
     raw("gzip with padding", answers.GZIP_WITH_PADDING, None),
@@ -181,7 +187,14 @@ CONTENT = [
     raw("JSON in UTF-16", answers.JSON_IN_UTF_16, None, job=JSON),
     *(
         raw(f"Retry-After {text[:12]}", answers.unavailable(text), "unexpected_status", "Answered 503", job={})
-        for text in ("soon", "-5", "1.5", "Tue, 99 Foo 2026 99:99:99 GMT", "\xb2")
+        for text in (
+            "soon",
+            "-5",
+            "1.5",
+            "Tue, 99 Foo 2026 99:99:99 GMT",
+            "\xb2",
+            "Wed 25 Nov 99999999999999999999 12:00:00 GMT",
+        )
     ),
     raw(
         "Retry-After beyond all",
@@ -197,6 +210,8 @@ REDIRECTS = [
     redirect("without a place", None, "unexpected_status", "Answered 302"),
     redirect("to ftp", "ftp://127.0.0.1/x", "protocol_error", "to a ftp URL"),
     redirect("to a script", "javascript:alert(1)", "protocol_error", "to a javascript URL"),
+    redirect("to a name that is none", "http://xn--a/", "protocol_error", "to something that is no URL"),
+    raw("redirect with odd cookies", answers.ODD_COOKIES, "too_many_redirects", "circle", job={}),
     redirect("to nonsense", "http://[::1", "protocol_error", "to something that is no URL"),
     redirect("to port 0", "http://127.0.0.1:0/", "protocol_error", "to a port that there cannot be"),
     redirect("to no host", "http:///health", "protocol_error", "to a URL that names no host"),
@@ -219,6 +234,22 @@ BROKEN_OFF = [
     slow("silent after a byte", partial(bad.part_then, b"H", "silence"), "body_timeout", "began to answer"),
     slow("silent after the head", partial(bad.part_then, answers.head("Content-Length: 5"), "silence"), "body_timeout"),
     slow("endless events", bad.endless_events, "body_timeout", "began to answer"),
+]
+HTTP_2 = [
+    by_http_2("is well", answers.HTTP_2_GOOD, None),
+    by_http_2("no status", answers.HTTP_2_WITHOUT_STATUS, "protocol_error", "not HTTP/2", "status"),
+    by_http_2("two statuses", answers.HTTP_2_TWO_STATUSES, "protocol_error", "not HTTP/2", "status"),
+    by_http_2("status in words", answers.HTTP_2_STATUS_IN_WORDS, "protocol_error", "not HTTP/2", "status"),
+    by_http_2("status 20000", answers.HTTP_2_STATUS_TOO_LARGE, "protocol_error", "not HTTP/2", "status"),
+    by_http_2("bad compression", answers.HTTP_2_BAD_COMPRESSION, "protocol_error", "rules of HTTP/2"),
+    by_http_2("goodbye", answers.HTTP_2_GOODBYE, "protocol_error", "HTTP/2"),
+    by_http_2("stream refused", answers.HTTP_2_STREAM_REFUSED, "protocol_error", "HTTP/2"),
+    by_http_2("window overflow", answers.HTTP_2_WINDOW_OVERFLOW, "protocol_error", "rules of HTTP/2"),
+    by_http_2("frame too large", answers.HTTP_2_FRAME_TOO_LARGE, "protocol_error", "rules of HTTP/2"),
+    by_http_2("length is a lie", answers.HTTP_2_LENGTH_LIE, "protocol_error", "rules of HTTP/2"),
+    by_http_2("cut off", answers.HTTP_2_CUT_OFF, "protocol_error", "in the middle"),
+    by_http_2("HTTP/1", answers.GOOD, "protocol_error", "speaks HTTP/1.1, not HTTP/2"),
+    by_http_2("SSH", answers.SSH, "protocol_error", "not HTTP/2"),
 ]
 OTHERS = [
     raw("SSH", answers.SSH, "protocol_error", "not HTTP", "SSH"),
@@ -302,6 +333,7 @@ ZOO = [
     *CONTENT,
     *REDIRECTS,
     *BROKEN_OFF,
+    *HTTP_2,
     *OTHERS,
     *CERTIFICATES,
     *SESSIONS,
@@ -456,7 +488,13 @@ async def test_all_of_them_together_take_a_few_seconds(visited: Visit) -> None:
 async def test_a_server_is_as_bad_where_connections_are_kept(zoo: Zoo, visited: Visit) -> None:
     async with open_runner() as runner:
         keeping = Zoo(
-            {name_of(each): kept(zoo.jobs[name_of(each)]) for each in ZOO if each.kind == "http"}, runner, zoo.ports
+            {
+                name_of(each): kept(zoo.jobs[name_of(each)])
+                for each in ZOO
+                if each.kind == "http" and each not in HTTP_2
+            },
+            runner,
+            zoo.ports,
         )
         for runs in (await keeping.visit(), await keeping.visit()):
             errors = {name: run.error for name, run in runs.items()}

@@ -99,6 +99,7 @@ SWITCHES_UNASKED = head("Upgrade: websocket", "Connection: upgrade", status="HTT
 # --- encodings and content ---
 
 PLAIN_AS_BROTLI = answer(b"ready", "Content-Encoding: br")
+NO_BROTLI = answer(b"\x1b\x04\x00\xf8\x25\xe4\x8a\x90", "Content-Encoding: br")
 GZIP_TWICE = answer(gzip.compress(gzip.compress(b"ready")), "Content-Encoding: gzip, gzip")
 GZIP_CUT_OFF = answer(GZIPPED[:-9], "Content-Encoding: gzip")
 GZIP_WITH_PADDING = answer(GZIPPED + bytes(20), "Content-Encoding: gzip")
@@ -116,12 +117,54 @@ DEEP_JSON = answer(b"[" * 100_000, "Content-Type: application/json")
 NOT_A_NUMBER = answer(b'{"status": NaN}', "Content-Type: application/json")
 JSON_IN_UTF_16 = answer(json.dumps({"status": "ok"}).encode("utf-16"), "Content-Type: application/json")
 
+ODD_COOKIES = answer(
+    b"",
+    "Location: /",
+    "Set-Cookie: a=\xe4",
+    f"Set-Cookie: b=1; Max-Age={'9' * 400}",
+    "Set-Cookie: =; ;;=",
+    status="HTTP/1.1 302 Found",
+)
+
 # --- later, perhaps ---
 
 
 def unavailable(retry_after: str) -> bytes:
     return answer(b"", f"Retry-After: {retry_after}", status="HTTP/1.1 503 Service Unavailable")
 
+
+# --- HTTP/2, by its frames (RFC 9113) ---
+
+
+def frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0) -> bytes:
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+
+def field(name: bytes, value: bytes) -> bytes:
+    """A header as HPACK has it, without its tables."""
+    return bytes((0, len(name))) + name + bytes((len(value),)) + value
+
+
+def http_2(headers: bytes, *, ends: bool = True) -> bytes:
+    """The server's settings, and an answer of these headers."""
+    return frame(4) + frame(1, headers, flags=5 if ends else 4, stream=1)
+
+
+OK_BY_HTTP_2 = b"\x88"  # :status 200, the eighth of the static table
+HTTP_2_GOOD = http_2(OK_BY_HTTP_2, ends=False) + frame(0, b"ready", flags=1, stream=1)
+HTTP_2_WITHOUT_STATUS = http_2(field(b"x-a", b"b"))
+HTTP_2_TWO_STATUSES = http_2(OK_BY_HTTP_2 * 2)
+HTTP_2_STATUS_IN_WORDS = http_2(field(b":status", b"fine"))
+HTTP_2_STATUS_TOO_LARGE = http_2(field(b":status", b"20000"))
+HTTP_2_BAD_COMPRESSION = http_2(b"\xff" * 9)
+HTTP_2_GOODBYE = frame(4) + frame(7, bytes(8))
+HTTP_2_STREAM_REFUSED = frame(4) + frame(3, b"\0\0\0\7", stream=1)
+HTTP_2_WINDOW_OVERFLOW = frame(4) + frame(8, b"\x7f\xff\xff\xff") * 2
+HTTP_2_FRAME_TOO_LARGE = frame(4) + frame(0, bytes(20_000), stream=1)
+HTTP_2_LENGTH_LIE = http_2(OK_BY_HTTP_2 + field(b"content-length", b"99"), ends=False) + frame(
+    0, b"ready", flags=1, stream=1
+)
+HTTP_2_CUT_OFF = http_2(OK_BY_HTTP_2, ends=False) + frame(0, b"rea", stream=1)
 
 # --- services that are no web servers ---
 

@@ -296,6 +296,10 @@ def endless_continue(status: str = "100 Continue") -> BadServer:
     return _endless(b"", f"HTTP/1.1 {status}\r\n\r\n".encode() * 500)
 
 
+def endless_zeros() -> BadServer:
+    return _endless(b"", bytes(256 * 1024))
+
+
 def endless_events() -> BadServer:
     """A stream of events, as dashboards keep open."""
     head = OK_HEAD + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
