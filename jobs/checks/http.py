@@ -164,10 +164,10 @@ class _Visit:
     async def _send(self, outgoing: Outgoing | Prepared) -> httpx.Response:
         url = outgoing.place
         secure = url.scheme == "https"
-        host, port = url.host, url.port or (443 if secure else 80)
-        self.way.leads_to(self._peer_at(host, port))
-        self._call.clock.asked = self.way.peer
-        self._guard.check_scheme(url.scheme, host, port)
+        peer = self._peer_at(url.host, url.port or (443 if secure else 80))
+        self.way.leads_to(peer)
+        self._call.clock.asked = peer
+        self._guard.check_scheme(url.scheme, peer.host, peer.port)
         extensions: dict[str, Any] = {"clock": self._call.clock, "timeout": {}}
         if secure:
             extensions["tls"] = await self._context()
