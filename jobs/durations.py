@@ -11,6 +11,8 @@ import re
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
+LONGEST = 999_999_999 * 86400.0
+"""Seconds: what a timedelta can hold."""
 _EXAMPLES = "write it like 500ms, 10s, 2m or 1h30m"
 
 
@@ -18,7 +20,7 @@ def parse_duration(value: object) -> float:
     """Read a duration into seconds.
 
     Raises:
-        ValueError: not a text, no unit, an unknown unit, negative; the message says how to write it.
+        ValueError: not a text, no unit, an unknown unit, negative, too long; the message says what is wrong.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise ValueError(f"{value!r} has no unit: {_EXAMPLES}")
@@ -29,7 +31,10 @@ def parse_duration(value: object) -> float:
         raise ValueError(f"{value!r} is negative: {_EXAMPLES}")
     if not _WHOLE.fullmatch(text):
         raise ValueError(f"{value!r} is not a duration: {_EXAMPLES}")
-    return float(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
+    seconds = float(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
+    if seconds > LONGEST:
+        raise ValueError(f"{value[:20]!r} is longer than time goes on")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PlainSerializer, Tag, WithJsonSchema
 
-from jobs.durations import format_duration, parse_duration
+from jobs.durations import LONGEST, format_duration, parse_duration
 
 
 class Frozen(BaseModel):
@@ -114,7 +114,7 @@ def _read_duration(value: Any) -> Any:
 Duration = Annotated[
     float,
     BeforeValidator(_read_duration),
-    Field(ge=0.0),
+    Field(ge=0.0, le=LONGEST),
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["500ms", "10s", "2m"]}),
 ]

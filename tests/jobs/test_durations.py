@@ -2,12 +2,21 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.durations import parse_duration
+from jobs.durations import LONGEST, parse_duration
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("0s", 0), ("500ms", 0.5), (" 10S ", 10), ("1.5m", 90), ("1h30m", 5400), ("1d", 86400), ("2s500ms", 2.5)],
+    [
+        ("0s", 0),
+        ("500ms", 0.5),
+        (" 10S ", 10),
+        ("1.5m", 90),
+        ("1h30m", 5400),
+        ("1d", 86400),
+        ("2s500ms", 2.5),
+        ("999999999d", LONGEST),
+    ],
 )
 def test_a_duration_is_read_into_seconds(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)
@@ -22,6 +31,8 @@ def test_a_duration_is_read_into_seconds(text: str, seconds: float) -> None:
         ("-5", "'-5' is not a duration"),
         ("1m-5s", "'1m-5s' is not a duration"),
         ("", "'' is not a duration"),
+        ("9" * 400 + "s", "'9{20}' is longer than time goes on"),
+        ("1000000000d", "'1000000000d' is longer than time goes on"),
         ("5 parsecs", "'5 parsecs' is not a duration"),
         (5, "5 has no unit"),
         (-5, "-5 has no unit"),
