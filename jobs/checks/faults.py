@@ -22,7 +22,7 @@ from jobs.checks.fault_sentences import (
 )
 from jobs.checks.guard import TargetDenied
 from jobs.checks.http1 import LARGEST_HEAD, AnswerCutOff, BrokenHttp2, BrokenRules, HeadTooLarge
-from jobs.checks.network import ClosedWithoutAnswer
+from jobs.checks.network import ClosedWithoutAnswer, NoAddressOfVersion
 from jobs.checks.redirects import BadRedirect
 from jobs.checks.spoken import NotHttp
 from jobs.checks.tls_contexts import CaFileUnusable
@@ -52,6 +52,10 @@ def explain(error: Exception, phase: Phase | None, peer: Peer) -> tuple[ErrorCla
 def _own_words(error: Exception, peer: Peer) -> str:
     text = str(error)
     return text if text.endswith(".") else f"{text}."
+
+
+def _other_version(error: NoAddressOfVersion, peer: Peer) -> str:
+    return f"{peer.host} has no IPv{error} address: look at ip_version."
 
 
 def _not_http(error: BrokenRules, peer: Peer) -> str:
@@ -119,6 +123,7 @@ _TABLE: tuple[_Row, ...] = (
     (None, TargetDenied, ErrorClass.TARGET_DENIED, _own_words),
     (None, CaFileUnusable, ErrorClass.INTERNAL_ERROR, _own_words),
     (None, httpx.InvalidURL, ErrorClass.DNS_FAILURE, _NO_NAME),
+    (None, NoAddressOfVersion, ErrorClass.DNS_FAILURE, _other_version),
     ("dns", socket.gaierror, ErrorClass.DNS_FAILURE, no_address),
     ("dns", UnicodeError, ErrorClass.DNS_FAILURE, _NO_NAME),
     ("tls", UnicodeError, ErrorClass.TLS_FAILURE, _NO_SERVER_NAME),

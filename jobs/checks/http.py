@@ -177,6 +177,8 @@ class _Visit:
             extensions["kept"] = True
         if self._target.http2:
             extensions["http2"] = True
+        if self._target.ip_version is not None:
+            extensions["ip_version"] = self._target.ip_version
         if self.proxy is not None:
             extensions["proxy"], extensions["asks"] = self.proxy, self._asks
         request = outgoing.request(self._call.run_id, extensions)

@@ -38,6 +38,10 @@ _BUFFERED = 256 * 1024
 """Bytes that have arrived and that nobody has read; beyond, the other side is slowed down."""
 
 
+class NoAddressOfVersion(Exception):
+    """The host has no address of the version of IP that is asked for; the message is the version."""
+
+
 class ClosedWithoutAnswer(Exception):
     """The other side closed the connection before its first byte."""
 
@@ -203,14 +207,26 @@ class Network:
         self._numeric = lru_cache(_MOST_KEPT)(self._judged_numeric)
 
     async def connect(
-        self, host: str, port: int, clock: PhaseClock, tls: ssl.SSLContext | None, server_name: str = ""
+        self,
+        host: str,
+        port: int,
+        clock: PhaseClock,
+        tls: ssl.SSLContext | None,
+        *,
+        server_name: str = "",
+        ip_version: int | None = None,
     ) -> Connection:
         """A connection to the host; with `tls` its certificate is checked against the host's name, or `server_name`.
 
+        `ip_version`: 4 or 6, for addresses of it alone.
+
         Raises what went wrong, as the phase has it: socket.gaierror or UnicodeError in "dns", OSError in "connect",
-        ssl.SSLError or OSError in "tls"; and TargetDenied before "connect". When cancelled, nothing stays open.
+        ssl.SSLError or OSError in "tls"; and TargetDenied or NoAddressOfVersion before "connect". When cancelled,
+        nothing stays open.
         """
         addresses = await self._addresses(host, port, clock)
+        if ip_version is not None:
+            addresses = _of_version(addresses, ip_version)
         clock.enter("connect")
         connection = await _connect_to_any(addresses, clock)
         if tls is not None:
@@ -254,6 +270,14 @@ def certificates(session: ssl.SSLObject) -> tuple[bytes, ...]:
         return tuple(session.get_unverified_chain())
     chain = session._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
     return tuple(each.public_bytes(_DER) for each in chain or ())
+
+
+def _of_version(addresses: list[Address], version: int) -> list[Address]:
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    found = [address for address in addresses if address.family == family]
+    if not found:
+        raise NoAddressOfVersion(str(version))
+    return found
 
 
 @lru_cache(4096)

@@ -40,7 +40,9 @@ class TcpCheck:
             texts = await self._texts(target, clock)
             tls = await self._contexts.get(target.tls or Tls()) if target.tls or _starts_tls(target) else None
             at_once = tls if target.secure_at_once else None
-            connection = await self._network.connect(target.host, target.port, clock, at_once, peer.name)
+            connection = await self._network.connect(
+                target.host, target.port, clock, at_once, server_name=peer.name, ip_version=target.ip_version
+            )
         except Exception as error:
             return self._failed(error, peer, call)
         talk = _Talk(connection, target.read_limit, heard, self._redactor, clock)

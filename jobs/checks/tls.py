@@ -63,7 +63,7 @@ class TlsCheck:
 
     async def _shaken(self, target: TlsTarget, tls: Tls, clock: PhaseClock) -> Observation:
         context = await self._contexts.get(tls)
-        connection = await self._network.connect(target.host, target.port, clock, None)
+        connection = await self._network.connect(target.host, target.port, clock, None, ip_version=target.ip_version)
         try:
             clock.enter("tls")
             await connection.start_tls(context, (target.server_name or target.host).rstrip("."))

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ByteSize, Discriminator, Field, Tag, model_
 from jobs.auth import NO_AUTH, ApiKeyAuth, Auth
 from jobs.model import HEADER_NAME, Frozen, SecretRef, TextOrSecret, by_key
 from jobs.policies import Timeouts
-from jobs.targets.places import Host
+from jobs.targets.places import Host, IpVersion
 from jobs.urls import HttpUrl, http_url
 
 Method = Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH", "TRACE"]
@@ -121,6 +121,8 @@ class HttpTarget(Frozen):
     `keep_body`: bytes of an answer that are kept with an attempt that it failed; 0 keeps nothing.
     `http2`: where TLS agrees to it; without TLS, at once.
 
+    `ip_version`: addresses of it alone are asked, also where redirects lead.
+
     `server_name`: what TLS asks for, and the certificate must be for, if it is not the host of the URL.
 
     `redirects`: how many are followed; 0 takes a 3xx as the answer. `read_limit`: bytes of the body that are read
@@ -139,6 +141,7 @@ class HttpTarget(Frozen):
     redirects: int = Field(default=10, ge=0, le=30)
     tls: Tls = Tls()
     server_name: Host | None = None
+    ip_version: IpVersion | None = None
     connection: Literal["fresh", "kept"] = "fresh"
     http2: bool = False
     proxy: ProxyUrl | None = None
@@ -152,6 +155,8 @@ class HttpTarget(Frozen):
             raise ValueError("connection: kept goes with neither http2 nor proxy: leave one of them out")
         if self.connection == "kept" and self.server_name:
             raise ValueError("connection: kept does not go with server_name: leave one of them out")
+        if self.ip_version and (self.connection == "kept" or self.proxy):
+            raise ValueError("ip_version goes with neither connection: kept nor proxy: leave one of them out")
         if self.proxy_auth is not None and self.proxy is None:
             raise ValueError("proxy_auth needs a proxy")
         return self

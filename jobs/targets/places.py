@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -23,6 +23,8 @@ Host = Annotated[
     Field(min_length=1, max_length=253, description="a name or an address, such as db.internal"),
     AfterValidator(_host),
 ]
+IpVersion = Literal[4, 6]
+"""Which addresses of a name are asked, where only those of one version will do."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 

@@ -10,7 +10,7 @@ from jobs.expectations.patterns import Pattern
 from jobs.model import Frozen, TextOrSecret, by_key
 from jobs.policies import Timeouts
 from jobs.targets.http import Tls
-from jobs.targets.places import Host, Port, peer_text
+from jobs.targets.places import Host, IpVersion, Port, peer_text
 
 MOST_LINES = 50
 
@@ -55,6 +55,7 @@ class TcpTarget(Frozen):
     port: Port
     tls: Tls | None = None
     server_name: Host | None = None
+    ip_version: IpVersion | None = None
     dialogue: Annotated[tuple[Line, ...], Field(max_length=MOST_LINES)] = ()
     read_limit: ByteSize = Field(default=ByteSize(16 * 1024), ge=1, le=64 * 1024)
 

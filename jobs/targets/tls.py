@@ -9,7 +9,7 @@ from pydantic import Field
 from jobs.model import Frozen
 from jobs.policies import Timeouts
 from jobs.targets.http import Tls
-from jobs.targets.places import Host, Port, peer_text
+from jobs.targets.places import Host, IpVersion, Port, peer_text
 
 
 class TlsTarget(Frozen):
@@ -25,6 +25,7 @@ class TlsTarget(Frozen):
     host: Host
     port: Port = 443
     server_name: Host | None = None
+    ip_version: IpVersion | None = None
     minimum_version: Literal["1.2", "1.3"] = "1.2"
     tls: Tls = Field(default_factory=Tls)
 

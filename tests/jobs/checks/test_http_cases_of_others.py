@@ -23,6 +23,7 @@ from tests.jobs.checks.asking import asking
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import TICKET, Heard
 from tests.jobs.running.virtual_time import LoopClock
+from tests.parts.bad_servers import refused_port
 from tests.parts.http_target import HttpTarget
 
 _FILE = Path(__file__).parents[2] / "data" / "checks" / "visits.json"
@@ -52,10 +53,14 @@ def _script(server: HttpTarget, answers: dict[str, dict[str, Any]], secure: str)
 
 @asynccontextmanager
 async def _target(case: dict[str, Any]) -> AsyncIterator[HttpTarget]:
-    """Scripted; another one beside it speaks TLS, where the case has it redirect there."""
+    """Scripted; another one beside it speaks TLS, where the case has it redirect there. Or nobody is there at all."""
     host = case.get("host", "127.0.0.1").strip("[]")
     valid_for = timedelta(hours=case.get("hours", 24 * 90))
     async with AsyncExitStack() as stack:
+        if case.get("gone"):
+            nobody = await stack.enter_async_context(refused_port())
+            yield HttpTarget(port=nobody.port)
+            return
         tls = case.get("certificate")
         server = HttpTarget(tls=tls, host="127.0.0.1" if host == "localhost" else host, certificate_valid_for=valid_for)
         await stack.enter_async_context(server)
@@ -91,8 +96,6 @@ def _flat(case: dict[str, Any], server: HttpTarget) -> JobDefinition | None:
 
 
 async def _ends_as_it_should(job: JobDefinition, case: dict[str, Any], server: HttpTarget) -> None:
-    if case.get("gone"):
-        await server.__aexit__()
     async with asking(secrets=SECRETS) as ask:
         circuits = Circuits(MemoryStates())
         run = await Runner({"http": ask.check}, circuits, Heard(), LoopClock(), ask.redactor).run(job, TICKET)
