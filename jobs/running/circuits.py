@@ -121,7 +121,7 @@ class Circuits:
         self, key: str, policy: CircuitPolicy, now: datetime, permit: Permit, failed: bool | None, slow: bool
     ) -> None:
         since, successes = self._unwritten.pop(key, (UNCOUNTED, EMPTY))
-        stored = False
+        settled = False
         try:
             for _ in range(_TRIES):
                 text, etag = await self._states.load(key)
@@ -129,14 +129,17 @@ class Circuits:
                 counts = before.condition is Condition.CLOSED and since == before.period
                 known = add_successes(before, policy, now, successes) if counts else before
                 after = record(known, policy, now, permit, failed, slow)
-                stored = after == before or await self._replace(key, before, after, etag)
-                if stored:
+                # Where the answer to a write is lost, it may have been done: to count successes twice would be late.
+                settled = True
+                if after != before:
+                    settled = await self._replace(key, before, after, etag)
+                if settled:
                     self._failing.discard(key)
                     if after.consecutive:
                         self._failing.add(key)
                     return
         finally:
-            if not stored:
+            if not settled:
                 self._put_back(key, policy, now, since, successes)
         _log.warning("a result of %s is missing in its circuit: %d others were faster each time", key, _TRIES)
 

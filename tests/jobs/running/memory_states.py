@@ -13,6 +13,8 @@ class MemoryStates:
         self.writes = 0
         self.away: Exception | None = None
         self.hangs = False
+        self.answer_lost: Exception | None = None
+        """Raised by the next write, which is done all the same."""
         self.overtake: Callable[[], None] | None = None
         """Called once, between a read and the write after it."""
 
@@ -32,6 +34,9 @@ class MemoryStates:
             return False
         self.writes += 1
         self.stored[key] = (state, version + 1)
+        if self.answer_lost is not None:
+            lost, self.answer_lost = self.answer_lost, None
+            raise lost
         return True
 
     def put(self, key: str, state: str) -> None:

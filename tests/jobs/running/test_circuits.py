@@ -257,6 +257,18 @@ async def test_successes_are_kept_when_the_store_is_away_at_a_failure() -> None:
     assert (state(states).window.calls, state(states).window.failures) == (4, 0b1)
 
 
+async def test_successes_whose_write_may_have_been_done_are_not_counted_twice() -> None:
+    states = MemoryStates()
+    circuits = Circuits(states)
+    for _ in range(3):
+        await run(circuits, False, HALF)
+    admission = await circuits.admit("job", HALF, START, LEASE)
+    states.answer_lost = OSError()
+    await circuits.record("job", HALF, START, admission, True)
+    await run(circuits, True, HALF)
+    assert (state(states).window.calls, state(states).window.failures) == (5, 0b11)
+
+
 async def test_a_run_let_through_by_force_is_not_recorded() -> None:
     states = MemoryStates()
     circuits = Circuits(states)
