@@ -12,7 +12,7 @@ from jobs.expectations.entry import Entry
 from jobs.expectations.expressions import Expression, ExpressionFailed, evaluate
 from jobs.expectations.patterns import TooMuchWork
 from jobs.expectations.rounds import names_of
-from jobs.runs import Failure
+from jobs.runs import Failure, Severity
 
 _NAMES = re.compile(r"[A-Za-z_]\w*")
 
@@ -24,7 +24,9 @@ class Cel(Entry):
 
     @property
     def speaks_of(self) -> str:
-        return "status" if "status" in self.cel and "status" in names_of(self.cel) else ""
+        # One that only degrades says what is better than good enough: a 503 is not that.
+        decides = self.severity is Severity.FAIL and "status" in self.cel
+        return "status" if decides and "status" in names_of(self.cel) else ""
 
     def unmet(self, answer: Answer) -> Failure | None:
         variables = _Variables(answer, frozenset(_NAMES.findall(self.cel)))

@@ -66,6 +66,11 @@ def test_an_expression_that_names_the_status_takes_the_place_of_the_2xx(
     assert (failures(answer('{"status": "ok"}', status), {"cel": expression}) == ()) is holds
 
 
+def test_an_expression_that_only_degrades_leaves_the_2xx_in_force() -> None:
+    unmet = failures(answer(status=503), {"cel": "status == 200 && response_time < 500", "severity": "degraded"})
+    assert [failure.expectation for failure in unmet] == ["status", "cel"]
+
+
 @pytest.mark.parametrize(
     ("body", "expression", "observed"),
     [
