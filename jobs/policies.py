@@ -219,6 +219,7 @@ class CircuitPolicy(Frozen):
     slow_call: Annotated[Duration, Field(gt=0)] | None = None
     window: Window = 20
     minimum_calls: int = Field(default=10, ge=1, le=MOST_RUNS)
+    """Without it a shorter window of runs has to be full."""
     open_for: Annotated[Duration, Field(gt=0, le=LONGEST_WINDOW)] = 60.0
     probes: int = Field(default=1, ge=1, le=100)
     group: str | None = Field(
@@ -239,7 +240,15 @@ class CircuitPolicy(Frozen):
         if (self.slow_rate is None) != (self.slow_call is None):
             missing = "slow_call, from when on a run is slow" if self.slow_call is None else "slow_rate"
             raise ValueError(f"slow_rate and slow_call need each other: say {missing} too")
-        if self.counts_rates and isinstance(self.window, int) and self.minimum_calls > self.window:
+        return self
+
+    @model_validator(mode="after")
+    def _a_window_that_can_hold_the_minimum(self) -> Self:
+        if isinstance(self.window, float):
+            return self
+        if "minimum_calls" not in self.model_fields_set:
+            vars(self)["minimum_calls"] = min(self.minimum_calls, self.window)
+        elif self.counts_rates and self.minimum_calls > self.window:
             raise ValueError(f"minimum_calls ({self.minimum_calls}) must not be more than window ({self.window})")
         return self
 

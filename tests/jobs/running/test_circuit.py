@@ -92,6 +92,13 @@ def test_a_circuit_is_refused_that_other_breakers_refuse(case: dict[str, Any]) -
         CircuitPolicy.model_validate(case["circuit"])
 
 
+@pytest.mark.parametrize(("window", "calls"), [(5, 5), (10, 10), (20, 10), ("5s", 10)])
+def test_a_window_shorter_than_the_usual_minimum_of_calls_asks_for_as_many_as_it_has(
+    window: int | str, calls: int
+) -> None:
+    assert CircuitPolicy.model_validate({"failure_rate": 0.5, "window": window}).minimum_calls == calls
+
+
 def test_a_success_in_between_starts_the_count_of_failures_in_a_row_anew() -> None:
     state = ran(CLOSED, THREE, False, False, True, False, False)
     assert state.condition is Condition.CLOSED
