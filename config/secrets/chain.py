@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from jobs.errors import SecretUnavailable
 from jobs.kept_values import Trouble
 from jobs.ports import Clock, Renewal
 from jobs.redaction import Redactor
+
+_LONG = 4096
+"""Characters from which on a value is registered with the redactor in a thread: runs start meanwhile."""
 
 
 def build_secrets(
@@ -130,7 +134,10 @@ class SecretChain:
             value = await self._from_vault(name, refused)
         if self._nowhere:
             self._nowhere.pop(name, None)
-        self._redactor.add(value)
+        if len(value) > _LONG and not self._redactor.knows(value):
+            await asyncio.to_thread(self._redactor.add, value)
+        else:
+            self._redactor.add(value)
         return value
 
     def _missing(self, name: str, sentence: str) -> SecretUnavailable:

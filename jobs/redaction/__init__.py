@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -30,6 +30,13 @@ _FORMS_A_CHARACTER = 0.6
 _MOST_NESTED = 8
 """Values within values that are looked for at the end of a text that was cut."""
 
+_SHORTEST_BROKEN = 8
+"""Characters of a form that is looked for across the ends of lines."""
+
+_END = r"[ \t]*(?:\r?\n|(?:\\+r)?\\+n)\s*"
+"""Of a line, as it is or escaped, with what stands around it."""
+_LINE_END = re.compile(_END)
+
 _NEIGHBOUR = "[A-Za-z0-9+/_-]?"
 """Beside the inside of a Base64 text stand characters that hold some bits of the secret."""
 
@@ -47,7 +54,7 @@ class Redactor:
         self._lock = threading.Lock()
         self._forms_of: OrderedDict[str, Forms] = OrderedDict()
         # Replaced as a whole, so that readers need no lock.
-        self._known = _Known((), frozenset(), {})
+        self._known = _NOTHING
 
     def add(self, value: str) -> None:
         """Register a value. Does nothing if it is shorter than SHORTEST or known already."""
@@ -57,10 +64,18 @@ class Redactor:
             if value in self._forms_of:
                 self._forms_of.move_to_end(value)
                 return
-            self._forms_of[value] = forms_of(value)
+        forms = forms_of(value)  # of a long one that takes a while, which nobody else has to wait for
+        with self._lock:
+            self._forms_of[value] = forms
             if len(self._forms_of) > MOST_VALUES:
                 self._forms_of.popitem(last=False)
-            self._known = _known(self._forms_of.values())
+                self._known = _NOTHING.with_all(self._forms_of.values())
+            else:
+                self._known = self._known.with_all([forms])
+
+    def knows(self, value: str) -> bool:
+        """Whether it is registered, or need not be."""
+        return len(value) < SHORTEST or value in self._forms_of
 
     def redact(self, text: str, *, cut: bool = False) -> str:
         """The text with every registered value replaced.
@@ -78,7 +93,17 @@ class Redactor:
                 text = re.sub(f"{_NEIGHBOUR}{re.escape(form)}{_NEIGHBOUR}={{0,2}}", REDACTED, text)
             else:
                 text = text.replace(form, REDACTED)
-        return text
+        return _without_broken(text, known) if "\n" in text or "\\n" in text else text
+
+
+def _without_broken(text: str, known: _Known) -> str:
+    """The text of several lines without the values that are broken over some of them, wherever the lines end."""
+    joined = _LINE_END.sub("", text)
+    for form in known.by_their_begin(joined):
+        if len(form) >= _SHORTEST_BROKEN and form in joined:
+            broken = f"(?:{_END})?".join(map(re.escape, form))
+            text = re.sub(broken, REDACTED, text)
+    return text
 
 
 class _Known:
@@ -91,12 +116,31 @@ class _Known:
         self._by_gram = by_gram
         self.inside_base64 = inside_base64
 
+    def with_all(self, values: Iterable[Forms]) -> _Known:
+        """Those and these: what is there is not sorted again, as of long values that takes a while."""
+        there, inside, new = set(self._forms), set(self.inside_base64), set[str]()
+        for forms in values:
+            inside |= forms.inside_base64 - (there | new)
+            inside -= forms.plain
+            new |= (forms.plain | forms.inside_base64) - there
+        longest_first = tuple(sorted((*self._forms, *sorted(new, key=len, reverse=True)), key=len, reverse=True))
+        by_gram, more = dict(self._by_gram), defaultdict[str, list[str]](list)
+        for form in new:
+            more[form[:_GRAM]].append(form)
+        for gram, found in more.items():
+            by_gram[gram] = sorted((*by_gram.get(gram, ()), *found), key=len, reverse=True)
+        return _Known(longest_first, frozenset(inside), by_gram)
+
     def candidates(self, text: str) -> Iterable[str]:
         """The forms that may stand in the text, the longest first."""
         # Looking for a hundred forms one by one takes a tenth of what one expression of all of them takes. With more
         # of them, or in a short text, it is the text that is cut into pieces, and these are looked up.
         if len(self._forms) < len(text) * _FORMS_A_CHARACTER:
             return self._forms
+        return self.by_their_begin(text)
+
+    def by_their_begin(self, text: str) -> Iterable[str]:
+        """The same, always by pieces of the text."""
         grams = {text[at : at + _GRAM] for at in range(len(text) - _GRAM + 1)}
         found = grams & self._by_gram.keys()
         if not found:
@@ -129,14 +173,4 @@ class _Known:
         return None
 
 
-def _known(values: Iterable[Forms]) -> _Known:
-    plain: set[str] = set()
-    inside: set[str] = set()
-    for forms in values:
-        plain |= forms.plain
-        inside |= forms.inside_base64
-    longest_first = tuple(sorted(plain | inside, key=len, reverse=True))
-    by_gram: dict[str, list[str]] = {}
-    for form in longest_first:
-        by_gram.setdefault(form[:_GRAM], []).append(form)
-    return _Known(longest_first, frozenset(inside - plain), by_gram)
+_NOTHING = _Known((), frozenset(), {})

@@ -16,6 +16,9 @@ SHORTEST = 4
 _SHORTEST_LINE = 8
 """Characters of a line that is looked for without the others of its secret."""
 
+_SHORTEST_IN_ANOTHER_CASE = 8
+"""Characters of a text that is looked for in small letters and in capitals: shorter ones are ordinary words, then."""
+
 _LONGEST_LINE, _PIECE, _MOST_OF_A_LINE = 128, 64, 4096
 """Characters of a line that is looked for as a whole; of the pieces of a longer one; of these together."""
 
@@ -28,6 +31,7 @@ _SHORTEST_PIECE = 16
 _WRAPPED_AT = (64, 76)
 """Characters of a line, by PEM and by MIME."""
 
+_NEITHER_LETTER_NOR_DIGIT = re.compile("[^A-Za-z0-9]")
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
 _LEFT_BY_BROWSERS = "!'()*"
 _LEFT_IN_URLS = ";,/?:@&=+$#" + _LEFT_BY_BROWSERS
@@ -46,9 +50,10 @@ class Forms:
 def forms_of(value: str) -> Forms:
     """Every form of the value, none of them shorter than SHORTEST.
 
-    As it is and backwards; URL-encoded in the ways of several programs, once or twice; escaped as in JSON, HTML and
-    Python; hex; Base64 of both kinds, alone or within something longer. Of a value of several lines also each line, and
-    of a long one each piece: what is shown of a long text may end within it.
+    As it is, backwards, in small letters and in capitals; URL-encoded in the ways of several programs, once or twice;
+    escaped as in JSON (once or twice), HTML, Python, SQL and a shell; hex; Base64 of both kinds, alone or within
+    something longer. Of a value of several lines also each line, and of a long one each piece: what is shown of a long
+    text may end within it.
     """
     plain: set[str] = set()
     inside: set[str] = set()
@@ -70,12 +75,15 @@ def forms_of(value: str) -> Forms:
 def _add(text: str, plain: set[str], inside: set[str]) -> None:
     plain |= _escaped(text)
     plain.add(text[::-1])
+    if len(text) >= _SHORTEST_IN_ANOTHER_CASE:
+        plain.update((text.lower(), text.upper()))
     _add_encoded(text, plain, inside)
 
 
 def _add_encoded(text: str, plain: set[str], inside: set[str]) -> None:
     raw = text.encode("utf-8", "replace")
-    plain.update((raw.hex(), raw.hex().upper()))
+    for digits in (raw.hex(), raw.hex(" "), raw.hex(":")):
+        plain.update((digits, digits.upper()))
     for each in set(_inside_base64(raw)):
         inside.add(each)
         if not each.isalnum():
@@ -118,11 +126,22 @@ def _is_armour(line: str) -> bool:
 
 
 def _escaped(text: str) -> set[str]:
+    raw = text.encode("utf-8", "replace")
+    quoted = json.dumps(text)
     return {
         text,
         *_url_encoded(text),
-        json.dumps(text)[1:-1],
-        json.dumps(text)[1:-1].replace("/", "\\/"),
+        "".join(f"%{byte:02X}" for byte in raw),
+        "".join(f"%{byte:02x}" for byte in raw),
+        quoted[1:-1],
+        json.dumps(quoted)[3:-3],
+        json.dumps(quoted[1:-1], ensure_ascii=False)[1:-1],
+        repr(raw)[2:-1],
+        text.replace("'", "''"),
+        text.replace("'", "'\"'\"'"),
+        _NEITHER_LETTER_NOR_DIGIT.sub(lambda found: f"&#{ord(found[0])};", text),
+        _NEITHER_LETTER_NOR_DIGIT.sub(lambda found: f"&#x{ord(found[0]):x};", text),
+        quoted[1:-1].replace("/", "\\/"),
         json.dumps(text, ensure_ascii=False)[1:-1],
         _dotnet_json(text),
         repr(text)[1:-1],

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import base64
 import html
+import itertools
 import json
 import re
+import shlex
 import threading
 from urllib.parse import quote, quote_plus
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from jobs.redaction import MOST_VALUES, Redactor
 
+_TOKEN = "cAnArYt0k3nQ7vX2mZ9pL4"
 _AWKWARD = 'p@ss wörd/+&="\\\n'
 
 
@@ -49,6 +52,17 @@ def redactor(*values: str) -> Redactor:
         _AWKWARD.encode().decode("latin-1"),
         _AWKWARD.encode("ascii", "ignore").decode(),
         _AWKWARD.strip(),
+        _AWKWARD.upper(),
+        _AWKWARD.lower(),
+        json.dumps(json.dumps(_AWKWARD))[3:-3],
+        json.dumps(json.dumps(_AWKWARD)[1:-1])[1:-1],
+        repr(_AWKWARD.encode())[2:-1],
+        "".join(f"%{byte:02X}" for byte in _AWKWARD.encode()),
+        "".join(f"%{byte:02x}" for byte in _AWKWARD.encode()),
+        _AWKWARD.encode().hex(" "),
+        _AWKWARD.encode().hex(":").upper(),
+        "".join(each if each.isascii() and each.isalnum() else f"&#{ord(each)};" for each in _AWKWARD),
+        "".join(each if each.isascii() and each.isalnum() else f"&#x{ord(each):x};" for each in _AWKWARD),
     ],
 )
 def test_a_secret_is_found_in_every_form_it_may_take(form: str) -> None:
@@ -216,3 +230,52 @@ def test_values_may_be_registered_while_other_threads_redact() -> None:
     for thread in readers:
         thread.join()
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("program", "form"), [("SQL", "it''s a secret"), ("a shell", shlex.quote("it's a secret")[1:-1])]
+)
+def test_a_quote_is_found_as_other_programs_write_it(program: str, form: str) -> None:
+    assert redactor("it's a secret").redact(f"near '{form}'") == "near '***'"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n    ", " \n\t", "\\n", "\\r\\n  ", "\\\\n"])
+@pytest.mark.parametrize(
+    "form", ["cAnArYt0k3nQ7vX2mZ9pL4", base64.b64encode(b"Basic cAnArYt0k3nQ7vX2mZ9pL4 ").decode()]
+)
+def test_a_secret_that_is_broken_over_lines_is_found_wherever_they_end(form: str, end: str) -> None:
+    for width in range(1, len(form)):
+        lines = end.join(form[at : at + width] for at in range(0, len(form), width))
+
+        shown = redactor(_TOKEN).redact(f"one{end}: {lines};{end}two")
+
+        assert "***" in shown
+        assert shown.startswith(f"one{end}: ")
+        assert shown.endswith(f";{end}two")
+        assert not re.search("cAnArY|0k3nQ7v|Y0FuQXJ", "".join(shown.split()))
+
+
+def test_lines_without_a_secret_stay_as_they_are() -> None:
+    text = "a\n b\r\n\nc\n"
+    assert redactor("abcdefgh").redact(text) == text
+
+
+def test_short_secrets_are_not_looked_for_in_another_case_or_across_lines() -> None:
+    assert redactor("Monday").redact("on monday: MON\nday, Monday") == "on monday: MON\nday, ***"
+
+
+def test_values_are_added_to_those_that_are_there_as_if_all_came_at_once() -> None:
+    values = ["c2VjcmV0LXZhbHVl", "secret-value", "secret-value-2", "c2VjcmV0LXZhbHVlLTI", "terces"]
+    texts = [
+        form for value in values for form in (value, value[::-1], base64.b64encode(f"x {value} y".encode()).decode())
+    ]
+
+    shown = {tuple(map(redactor(*order).redact, texts)) for order in itertools.permutations(values)}
+
+    assert len(shown) == 1
+    assert not any("secret" in text or "c2Vj" in text for text in shown.pop())
+
+
+def test_what_is_registered_is_known() -> None:
+    made = redactor("swordfish")
+    assert (made.knows("swordfish"), made.knows("swordfishes"), made.knows("abc")) == (True, False, True)
