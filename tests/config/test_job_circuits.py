@@ -62,7 +62,10 @@ def test_a_window_is_a_number_of_runs_or_a_time_and_is_written_back_as_it_was(
             "circuit.window: the window is a number of runs, such as 20",
         ),
         ("{failure_rate: 0.5, window: true}", "circuit.window: the window is a number of runs"),
-        ("{failure_rate: 0.5, window: 5, minimum_calls: 10}", "circuit: minimum_calls (10) must not be more than window (5)"),
+        (
+            "{failure_rate: 0.5, window: 5, minimum_calls: 10}",
+            "circuit: minimum_calls (10) must not be more than window (5)",
+        ),
         ("{failure_rate: 1.5}", "circuit.failure_rate"),
         ("{slow_rate: 0.5}", "circuit: slow_rate and slow_call need each other: say slow_call"),
         ("{consecutive_failures: 2, slow_call: 1s}", "circuit: slow_rate and slow_call need each other: say slow_rate"),
