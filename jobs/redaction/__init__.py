@@ -33,8 +33,9 @@ _MOST_NESTED = 8
 _SHORTEST_BROKEN = 8
 """Characters of a form that is looked for across the ends of lines."""
 
-_END = r"[ \t]*(?:\r?\n|(?:\\+r)?\\+n)\s*"
-"""Of a line, as it is or escaped, with what stands around it."""
+_END = r"[ \t]{0,8}(?:\r?\n|(?:\\{1,4}r)?\\{1,4}n)\s{0,80}"
+"""Of a line, as it is or escaped, with what stands around it. Bounded: long runs of one character must not cost more
+than others."""
 _LINE_END = re.compile(_END)
 
 _NEIGHBOUR = "[A-Za-z0-9+/_-]?"

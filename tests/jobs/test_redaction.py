@@ -260,6 +260,13 @@ def test_lines_without_a_secret_stay_as_they_are() -> None:
     assert redactor("abcdefgh").redact(text) == text
 
 
+@pytest.mark.parametrize(
+    "text", [" " * 300_000 + "\n", "\\" * 300_000 + "n", "\n " * 100_000, "cAnA\n" + " " * 300_000]
+)
+def test_long_runs_of_what_ends_lines_take_no_time(text: str) -> None:
+    assert redactor(_TOKEN).redact(text) == text
+
+
 def test_short_secrets_are_not_looked_for_in_another_case_or_across_lines() -> None:
     assert redactor("Monday").redact("on monday: MON\nday, Monday") == "on monday: MON\nday, ***"
 
