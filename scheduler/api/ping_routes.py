@@ -19,13 +19,12 @@ from starlette.exceptions import HTTPException
 from jobs.heartbeat import Signal
 from scheduler.api.answer import RETRY_AFTER
 from scheduler.api.parameters import Uses
-from scheduler.api.problems import PROBLEM_RESPONSES, problem
+from scheduler.api.problems import PINGS, PROBLEM_RESPONSES, problem
 from scheduler.operations.ping_tokens import TokensUnavailable
 from scheduler.operations.pinging import LONGEST_BODY, Sent
 from scheduler.stores.port import StoreError
 
-PREFIX = "/api/ping/"
-HIDDEN = f"{PREFIX}***"
+HIDDEN = f"{PINGS}***"
 _READ = LONGEST_BODY + 4096
 """Bytes that are read of a body: a little more than is kept, for secrets at its end."""
 _DRAINED = 1024 * 1024

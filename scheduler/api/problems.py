@@ -61,6 +61,10 @@ class ApiProblem(Exception):
         self.detail = detail
 
 
+PINGS = "/api/ping/"
+"""How the paths begin that go on with a token."""
+
+
 class InvalidRequest(ApiProblem):
     """400: parts of the request cannot be used."""
 
@@ -100,8 +104,14 @@ def problem(
     errors: list[Invalid] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, instance=path, errors=errors)
+    title = HTTPStatus(status).phrase
+    body = Problem(title=title, status=status, detail=detail, instance=without_token(path), errors=errors)
     return JSONResponse(body.model_dump(exclude_none=True), status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def without_token(path: str) -> str:
+    """The path as it may be told. The redactor knows no token that a sender has mistyped, or that was rotated."""
+    return f"{PINGS}***" if path.startswith(PINGS) else path
 
 
 def add_problem_handlers(api: FastAPI) -> None:
@@ -128,7 +138,7 @@ def add_problem_handlers(api: FastAPI) -> None:
     @api.exception_handler(StoreError)
     @api.exception_handler(DispatchError)
     async def _part_away(request: Request, error: Exception) -> JSONResponse:
-        _log.error("%s %s: %s", request.method, request.url.path, error)
+        _log.error("%s %s: %s", request.method, without_token(request.url.path), error)
         headers = {"Retry-After": RETRY_AFTER}
         return problem(request.url.path, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=headers)
 
@@ -178,7 +188,7 @@ class UnexpectedErrors:
         try:
             await self._app(scope, receive, watched)
         except Exception:
-            _log.exception("%s %s failed", scope.get("method"), scope.get("path"))
+            _log.exception("%s %s failed", scope.get("method"), without_token(str(scope.get("path"))))
             if begun or scope["type"] != "http":
                 raise
             answer = problem(

@@ -89,6 +89,15 @@ async def test_every_way_to_ping_means_what_it_says(
     assert (told["state"], told["pings"][0]["signal"], told["pings"][0]["exit_code"]) == (state, signal, code)
 
 
+@pytest.mark.parametrize("rest", ["longer-than-any-result", "0?rid=1&rid=2", "0?rid=none"])
+async def test_no_answer_to_a_wrong_ping_repeats_the_token(rest: str) -> None:
+    async with desk() as at:
+        answer = await at.get(f"/api/ping/mistyped-token-1/{rest}")
+
+    assert answer.status_code >= 400
+    assert "mistyped" not in answer.text
+
+
 @pytest.mark.parametrize(
     "path", ["/api/ping/unknown-token-1234", f"{PING}/256", f"{PING}/-1", f"{PING}/done", f"{PING}/٣", f"{PING}/0/1"]
 )
