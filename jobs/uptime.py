@@ -1,13 +1,13 @@
 """How much of the time something was up: the share of good runs, their mean time, and the downtime of each month. Pure.
 
-Called by scheduler.queries.
+Called by scheduler.uptimes, and by scheduler.stores.run_hours, which sums up what is deleted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Literal
 
 Mark = Literal["up", "down", "pending", "maintenance"]
@@ -24,10 +24,17 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Uptime:
-    up: int
-    down: int
-    mean_ms: float | None
-    """Of those that were up; None if there was none with a time."""
+    """`timed`: of those that were up, how many say how long they took; `total_ms`: how long all of these took."""
+
+    up: int = 0
+    down: int = 0
+    timed: int = 0
+    total_ms: float = 0.0
+
+    def __add__(self, other: Uptime) -> Uptime:
+        return Uptime(
+            self.up + other.up, self.down + other.down, self.timed + other.timed, self.total_ms + other.total_ms
+        )
 
     @property
     def looks(self) -> int:
@@ -38,6 +45,11 @@ class Uptime:
     def ratio(self) -> float:
         """From 0 to 1. 0 also when nothing is known: see `looks`."""
         return self.up / self.looks if self.looks else 0.0
+
+    @property
+    def mean_ms(self) -> float | None:
+        """Of those that were up; None if there was none with a time."""
+        return self.total_ms / self.timed if self.timed else None
 
 
 def uptime_of(looks: Iterable[Look]) -> Uptime:
@@ -51,7 +63,51 @@ def uptime_of(looks: Iterable[Look]) -> Uptime:
                 timed, total = timed + 1, total + look.ms
         elif look.mark != "maintenance":
             down += 1
-    return Uptime(up, down, total / timed if timed else None)
+    return Uptime(up, down, timed, total)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Looks that came one after the other, summed up so that those before and after can be added.
+
+    It lies within one hour. What was seen last goes on until the next look.
+    """
+
+    first: datetime
+    last: datetime
+    began_down: bool
+    ended_down: bool
+    seconds: float
+    """Down between the first and the last look."""
+    outages: int
+    uptime: Uptime
+
+    @staticmethod
+    def of(looks: Sequence[tuple[datetime, Look]]) -> Stretch:
+        """Of one look at least, in order."""
+        seconds, outages = 0.0, 0
+        down, before = False, looks[0][0]
+        for at, look in looks:
+            if down:
+                seconds += (at - before).total_seconds()
+            was_down, down, before = down, look.mark in ("down", "pending"), at
+            outages += down and not was_down
+        began_down = looks[0][1].mark in ("down", "pending")
+        return Stretch(looks[0][0], before, began_down, down, seconds, outages, uptime_of(look for _, look in looks))
+
+    def __add__(self, other: Stretch) -> Stretch:
+        """Both, in whatever order they are given."""
+        one, two = (self, other) if self.first <= other.first else (other, self)
+        between = max(0.0, (two.first - one.last).total_seconds()) if one.ended_down else 0.0
+        return Stretch(
+            one.first,
+            max(one.last, two.last),
+            one.began_down,
+            (one if one.last > two.last else two).ended_down,
+            one.seconds + between + two.seconds,
+            one.outages + two.outages - (one.ended_down and two.began_down),
+            one.uptime + two.uptime,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,35 +147,40 @@ def monthly_downtime(
     `flips`: in order; before the first one it was the other way round. `down`: how it is, if there is no flip.
     `since`: when it was first looked at; of months that ended before nothing is known.
     """
-    outages = list(_outages(flips, now, down))
+    was_down = not flips[0].down if flips else down
+    all_flips = [Flip(datetime.min.replace(tzinfo=UTC), was_down), *(flip for flip in flips if flip.at < now)]
+    stretches = [Stretch.of([(flip.at, Look("down" if flip.down else "up"))]) for flip in all_flips]
+    return months_of(stretches, now, months, zone, since=since)
+
+
+def months_of(
+    stretches: Sequence[Stretch], now: datetime, months: int, zone: tzinfo = UTC, *, since: datetime | None = None
+) -> list[Month]:
+    """The same from what was looked at: stretches in order."""
     firsts = _firsts(now.astimezone(zone), months)
     ends = [now, *firsts[:-1]]
-    return [_month(first, end, outages, since) for first, end in zip(firsts, ends, strict=True)]
+    return [_month(first, end, stretches, now, since) for first, end in zip(firsts, ends, strict=True)]
 
 
 def _month(
-    first: datetime, end: datetime, outages: Iterable[tuple[datetime, datetime]], since: datetime | None
+    first: datetime, end: datetime, stretches: Sequence[Stretch], now: datetime, since: datetime | None
 ) -> Month:
     if since is not None and end <= since:
         return Month(first, None, None)
     begin, end = first.astimezone(UTC), end.astimezone(UTC)
-    parts = [(max(began, begin), min(ended, end)) for began, ended in outages if began < end and ended > begin]
-    total = sum((ended - began for began, ended in parts), timedelta())
-    return Month(first, total.total_seconds(), len(parts))
-
-
-def _outages(flips: Sequence[Flip], now: datetime, down: bool) -> Iterable[tuple[datetime, datetime]]:
-    """From when to when it was down, in order."""
-    is_down = not flips[0].down if flips else down
-    began = datetime.min.replace(tzinfo=UTC)
-    for flip in flips:
-        if flip.down == is_down or flip.at >= now:
-            continue
-        if is_down:
-            yield began, flip.at
-        is_down, began = flip.down, flip.at
-    if is_down:
-        yield began, now
+    seconds, outages, goes_on = 0.0, 0, False
+    for number, stretch in enumerate(stretches):
+        if begin <= stretch.first < end:
+            seconds += stretch.seconds
+            outages += stretch.outages - (goes_on and stretch.began_down)
+        goes_on = stretch.ended_down
+        if goes_on:
+            after = stretches[number + 1].first if number + 1 < len(stretches) else now
+            inside = (min(after, end) - max(stretch.last, begin)).total_seconds()
+            if inside > 0:
+                seconds += inside
+                outages += stretch.last < begin
+    return Month(first, seconds, outages)
 
 
 def _firsts(now: datetime, months: int) -> list[datetime]:

@@ -1,28 +1,27 @@
-"""How much of the time a job was up, from its kept runs: read by the API and the command line."""
+"""How much of the time a job was up, from its runs and what is left of older ones. Used by the API and the CLI."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 from jobs.ports import Clock
-from jobs.runs import Outcome, Run
-from jobs.uptime import Flip, Look, Month, Uptime, monthly_downtime, uptime_of
+from jobs.uptime import Look, Month, Stretch, Uptime, months_of, uptime_of
 from scheduler.catalog import Catalog
 from scheduler.stores.runs import Runs
 
-MOST = 3000
-"""Runs that are read, the newest ones: of a job of each ten seconds that is a third of a day."""
+MOST = 20_000
+"""Runs that are read, the newest ones. More are kept only where the settings say so."""
 MONTHS = 3
-_PAGE = 100
-"""Runs read at a time: reading more of them at once would keep others waiting."""
-_WINDOWS = {"24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
+_WINDOWS = {"24h": timedelta(days=1), **{f"{days}d": timedelta(days=days) for days in (7, 30, 90, 365)}}
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The time before now. `whole`: the runs that were read go back as far."""
+    """The time before now. `whole`: nothing that the job has said in it was missed."""
 
     name: str
     uptime: Uptime
@@ -31,7 +30,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class JobUptime:
-    """`since`: the first run that was read; None if there is none. `runs`: how many say something."""
+    """`since`: the first run that something is known of; None if there is none. `runs`: how many say something."""
 
     job: str
     since: datetime | None
@@ -41,13 +40,16 @@ class JobUptime:
 
 
 class Uptimes:
-    def __init__(self, catalog: Catalog, runs: Runs, clock: Clock) -> None:
+    """`age`: seconds for which runs are kept."""
+
+    def __init__(self, catalog: Catalog, runs: Runs, clock: Clock, age: float) -> None:
         self._catalog = catalog
         self._runs = runs
         self._clock = clock
+        self._age = age
 
-    async def of(self, job: str, zone: tzinfo = UTC) -> JobUptime:
-        """Runs that were skipped or cancelled say nothing. Months are those of `zone`.
+    async def of(self, job: str) -> JobUptime:
+        """Runs that were skipped or cancelled say nothing. Months are those of UTC.
 
         Raises:
             UnknownJob: no job has that name.
@@ -55,46 +57,43 @@ class Uptimes:
         """
         self._catalog.get(job)
         now = self._clock.now()
-        runs, is_all = await self._newest(job)
-        since = runs[0].started_at if runs else None
-        windows = [_window(name, now - span, runs, is_all) for name, span in _WINDOWS.items()]
-        flips = [Flip(run.started_at, run.outcome.down) for run in runs]
-        months = monthly_downtime(_changes(flips), now, MONTHS, zone, since=since or now)
-        return JobUptime(job, since, len(runs), windows, months)
+        hours, (looks, is_all) = await self._runs.hours(job), await self._runs.looks(job, MOST)
+        if not is_all:
+            hours = []  # between them and what was read is a gap
+        known = self._known_since(now, looks, is_all)
+        windows = []
+        for name, span in _WINDOWS.items():
+            windows.append(_window(name, now - span, hours, looks, known))
+            await asyncio.sleep(0)
+        stretches = sorted([*hours, *await _by_the_hour(looks)], key=lambda one: one.first)
+        since = stretches[0].first if stretches else None
+        months = months_of(stretches, now, MONTHS, UTC, since=since or now)
+        return JobUptime(job, since, sum(one.uptime.looks for one in stretches), windows, months)
 
-    async def _newest(self, job: str) -> tuple[list[Run], bool]:
-        """Those that say something, oldest first, and whether that is all that is kept."""
-        found: list[Run] = []
-        read, continuation = 0, None
-        while read < MOST:
-            page = await self._runs.list(job=job, limit=_PAGE, continuation=continuation)
-            read += len(page.records)
-            found += [record.run for record in page.records if record.run is not None and _says(record.run)]
-            continuation = page.continuation
-            if continuation is None:
-                break
-        return sorted(found, key=lambda run: run.started_at), continuation is None
-
-
-def _says(run: Run) -> bool:
-    return run.outcome is Outcome.SUCCEEDED or run.outcome.down
+    def _known_since(self, now: datetime, looks: Sequence[tuple[datetime, Look]], is_all: bool) -> datetime:
+        """From this instant on nothing was missed."""
+        if not is_all:
+            return looks[0][0] if looks else now
+        return now - timedelta(seconds=min(self._age, _WINDOWS["365d"].total_seconds()))
 
 
-def _window(name: str, begin: datetime, runs: Sequence[Run], is_all: bool) -> Window:
-    looks = (
-        Look("down") if run.outcome.down else Look("up", run.response_time_ms)
-        for run in runs
-        if run.started_at >= begin
-    )
-    return Window(name, uptime_of(looks), is_all or (bool(runs) and runs[0].started_at <= begin))
+async def _by_the_hour(looks: Sequence[tuple[datetime, Look]]) -> list[Stretch]:
+    """Summed up one hour after the other: thousands at once would keep others waiting."""
+    found: list[Stretch] = []
+    for _, some in groupby(looks, lambda look: (look[0].date(), look[0].hour)):
+        found.append(Stretch.of(list(some)))
+        await asyncio.sleep(0)
+    return found
 
 
-def _changes(flips: Sequence[Flip]) -> list[Flip]:
-    """Those looks that differ from the one before; before the first one nothing is known, which counts as up."""
-    changes: list[Flip] = []
-    down = False
-    for flip in flips:
-        if flip.down != down:
-            changes.append(flip)
-            down = flip.down
-    return changes
+def _window(
+    name: str,
+    begin: datetime,
+    hours: Sequence[Stretch],
+    looks: Sequence[tuple[datetime, Look]],
+    known: datetime,
+) -> Window:
+    """The hour in which it begins counts as a whole."""
+    kept = uptime_of(look for at, look in looks if at >= begin)
+    older = (hour.uptime for hour in hours if hour.last >= begin)
+    return Window(name, sum(older, kept), known <= begin)

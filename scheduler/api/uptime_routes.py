@@ -17,7 +17,7 @@ router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Dep
 class WindowModel(Answer):
     """The time before now. `ratio` (0 to 1) is null without a run, `mean_ms` of the runs that succeeded.
 
-    `whole`: the runs that are kept, and read, go back as far as that.
+    `whole`: runs are kept for as long, so that none of them was missed.
     """
 
     name: str
@@ -37,7 +37,10 @@ class MonthModel(Answer):
 
 
 class UptimeModel(Answer):
-    """From the newest 3,000 runs of the job; those that were skipped or cancelled say nothing."""
+    """From the runs of the job, and what is left of those that were too many; skipped and cancelled ones say nothing.
+
+    `since`: the first run that something is known of.
+    """
 
     job: str
     since: datetime | None
@@ -64,5 +67,5 @@ class UptimeModel(Answer):
 
 @router.get("/jobs/{name}/uptime", tags=["jobs"])
 async def get_uptime(uses: Uses, name: JobName) -> UptimeModel:
-    """The share of good runs and their mean time in the last day, week and month, and the downtime of three months."""
+    """The share of good runs and their mean time in the last 24 h to 365 days, and the downtime of three months."""
     return UptimeModel.of(await uses.uptimes.of(name))

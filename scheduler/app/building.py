@@ -155,7 +155,7 @@ class _Builder:
             heartbeats=HeartbeatViews(
                 self._catalog, Heartbeats(store), self._beats(store, pauses), pauses, self._clock
             ),
-            uptimes=Uptimes(self._catalog, runs, self._clock),
+            uptimes=Uptimes(self._catalog, runs, self._clock, self._settings.retention.age),
             taking=taking,
             telemetry=telemetry,
             reloading=reloading,

@@ -22,9 +22,9 @@ def uptime(
         bool, typer.Option("--json", help="JSON on any output, as in GET /api/jobs/JOB/uptime.")
     ] = False,
 ) -> None:
-    """Show how much of the time a job was up: in the last day, week and 30 days, and its downtime of three months.
+    """Show how much of the time a job was up, in the last 24 h to 365 days, and its downtime of three months.
 
-    From the newest 3,000 runs; those that were skipped or cancelled say nothing. Months are those of UTC.
+    Runs that were skipped or cancelled say nothing. Months are those of UTC.
 
     \b
     Examples:
@@ -50,9 +50,10 @@ def uptime(
         show_tabs(_FIELDS, [*_window_fields(found), *_month_fields(found)])
     if found.since is None:
         note(f"{job} has no run that says something")
-    elif not all(window.whole for window in found.windows):
+    else:
         since = local(found.since) if on_terminal() else iso(found.since)
-        note(f"the runs that were read go back to {since}")
+        parts = ", ".join(window.name for window in found.windows if not window.whole)
+        note(f"known since {since}" + (f"; runs are not kept for all of {parts}, see retention.age" if parts else ""))
 
 
 def _show(found: JobUptime) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger
+from jobs.uptime import Look
 from scheduler.stores.port import Row
 from scheduler.stores.run_keys import RunKey
 
@@ -87,6 +88,20 @@ def encode_unsettled(run: Run) -> str:
 def status_of(row: Row) -> str:
     """The state of an unfinished run, the outcome of a finished one; cheaper than the whole record."""
     return str(_load(row.body)["is"])
+
+
+def read_look(row: Row) -> tuple[datetime, Look] | None:
+    """When a finished run began, and what it says of its target; None if it says nothing. Cheaper than the record."""
+    body = _load(row.body)
+    status = body["is"]
+    if status in (RunState.QUEUED, RunState.RUNNING):
+        return None
+    if Outcome(status).down:
+        return _instant(body["start"]), Look("down")
+    if status != Outcome.SUCCEEDED:
+        return None
+    attempts = body.get("attempts")
+    return _instant(body["start"]), Look("up", attempts[-1]["ms"][4] if attempts else None)
 
 
 def decode(row: Row) -> Record:

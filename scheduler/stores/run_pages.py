@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobs.problems import shown_value
+from jobs.uptime import Look
 from scheduler.stores.port import LARGEST_PAGE, Row, Store
-from scheduler.stores.run_codec import Record, RunState, decode, status_of
+from scheduler.stores.run_codec import Record, RunState, decode, read_look, status_of
 from scheduler.stores.run_keys import (
     DONE,
     END,
@@ -81,6 +82,21 @@ class RunPages:
         after, end = first + reverse_ms(until + _MILLISECOND) + END, first + reverse_ms(since) + END
         rows = await rows_between(self._store, shard(job), after, end)
         return {RunKey.read(row.key).run_id: status_of(row) for row in rows}
+
+    async def looks(self, job: str, most: int) -> tuple[list[tuple[datetime, Look]], bool]:
+        """See Runs.looks."""
+        found: list[tuple[datetime, Look]] = []
+        first = of_job(RUN, job)
+        after, looked, is_all = first, 0, False
+        while looked < most and not is_all:
+            # More at a time would keep others waiting.
+            asked = min(_STEP, most - looked)
+            rows = await self._store.list(HISTORY, shard(job), after=after, until=first + END, limit=asked)
+            found += [look for row in rows if (look := read_look(row)) is not None]
+            looked += len(rows)
+            is_all = len(rows) < asked
+            after = rows[-1].key if rows else after
+        return sorted(found, key=lambda look: look[0]), is_all
 
     async def _of_job(self, job: str, status: str | None, limit: int, after: str) -> RunPage:
         records: list[Record] = []

@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from jobs.runs import Outcome, Run, Ticket
+from jobs.uptime import Look, Stretch
 from scheduler.stores.claims import Claim, ClaimLost, End, Held, OpenRun
 from scheduler.stores.port import Delete, Insert, Row, RowChanged, RowExists, Store, StoreError
 from scheduler.stores.run_codec import Record, RunState, decode, encode_finished, encode_open
+from scheduler.stores.run_hours import RunHours
 from scheduler.stores.run_keys import HISTORY, RunKey
 from scheduler.stores.run_latest import LatestRuns
 from scheduler.stores.run_open import (
@@ -62,6 +64,7 @@ class Runs:
         self._steps = RunSteps(store)
         self._pages = RunPages(store)
         self._latest = LatestRuns(store, monotonic)
+        self._hours = RunHours(store)
         self._retention = Retention(store)
 
     async def enqueue(self, ticket: Ticket) -> Record:
@@ -183,6 +186,17 @@ class Runs:
         """
         return await self._pages.states_between(job, since, until)
 
+    async def looks(self, job: str, most: int) -> tuple[Sequence[tuple[datetime, Look]], bool]:
+        """When the newest `most` runs of the job began and what they say, oldest first; and whether there are no more.
+
+        Those that are not finished, were skipped or cancelled say nothing.
+        """
+        return await self._pages.looks(job, most)
+
+    async def hours(self, job: str) -> Sequence[Stretch]:
+        """What those runs of the job have said that were deleted because there are newer ones; oldest first."""
+        return await self._hours.of(job)
+
     async def unfinished(self) -> Sequence[Record]:
         """Every run that is queued or running, newest first."""
         return unfinished_records(await open_rows(self._store))
@@ -220,7 +234,8 @@ class Runs:
         """Delete runs that were due more than `age_s` seconds ago, and those beyond the newest `runs_per_job` of a job.
 
         Returns how many. Works in small batches. The second rule is applied to jobs of which this process has finished
-        runs, and only after every `runs_per_job / 10` of them: a job may have a tenth more for a while.
+        runs, and only after every `runs_per_job / 10` of them: a job may have a tenth more for a while. What the runs
+        have said that were too many stays: see `hours`.
         """
         return await self._retention.prune(now, age_s, runs_per_job)
 

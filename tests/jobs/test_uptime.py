@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import reduce
+from itertools import groupby
+from operator import add, itemgetter
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.uptime import Flip, Look, monthly_downtime, uptime_of
+from jobs.uptime import Flip, Look, Stretch, Uptime, monthly_downtime, months_of, uptime_of
 
 DATA = Path(__file__).parents[1] / "data/heartbeats"
 NOW = datetime(2020, 1, 15, tzinfo=UTC)
@@ -87,3 +90,32 @@ def test_downtime_is_never_more_than_the_month_and_sums_up_to_all_of_it(
     firsts = [month.first for month in one]
     lengths = [(end - first).total_seconds() for first, end in zip(firsts, [NOW, *firsts], strict=False)]
     assert [(a.seconds or 0) + (b.seconds or 0) for a, b in zip(one, other, strict=True)] == lengths
+
+
+INSTANTS = st.tuples(st.integers(0, 3), st.integers(0, 150)).map(lambda at: at[0] * 20 * DAY + at[1] * 60)
+SEEN = st.lists(st.tuples(INSTANTS, st.booleans(), st.integers(0, 9)), min_size=1, max_size=40, unique_by=itemgetter(0))
+
+
+@given(SEEN, st.randoms())
+def test_what_is_summed_up_by_the_hour_in_any_order_says_the_same_as_each_look(
+    seen: list[tuple[int, bool, int]], random: Any
+) -> None:
+    begin = NOW - timedelta(days=101)
+    looks = [(begin + timedelta(seconds=s), Look("down" if down else "up", ms)) for s, down, ms in sorted(seen)]
+    hours: list[Stretch] = []
+    for _, group in groupby(looks, lambda look: look[0].strftime("%Y%m%d%H")):
+        some = list(group)
+        cut = random.randint(0, len(some))
+        hours.append(reduce(add, [Stretch.of(part) for part in (some[cut:], some[:cut]) if part]))
+        assert hours[-1] == Stretch.of(some)
+
+    assert months_of(hours, NOW, 5) == months_of([Stretch.of([look]) for look in looks], NOW, 5)
+    assert sum((hour.uptime for hour in hours), Uptime()) == uptime_of(look for _, look in looks)
+
+
+def test_an_outage_over_the_turn_of_a_month_counts_in_both() -> None:
+    at = datetime(2019, 12, 31, 23, 59, tzinfo=UTC)
+    stretches = [Stretch.of([(at, Look("down"))]), Stretch.of([(at + timedelta(minutes=2), Look("down"))])]
+    up = Stretch.of([(at + timedelta(minutes=3), Look("up"))])
+    january, december = months_of([*stretches, up], NOW, 2)
+    assert [(month.seconds, month.outages) for month in (january, december)] == [(120.0, 1), (60.0, 1)]

@@ -51,7 +51,7 @@ class Desk:
             watchdog=self.watchdog,
             secrets=self.shop.secret_watch,
             heartbeats=HeartbeatViews(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
-            uptimes=Uptimes(catalog, runs, clock),
+            uptimes=Uptimes(catalog, runs, clock, 30 * 86400.0),
             circuits=self.shop.circuits,
             clock=clock,
             environment="test",

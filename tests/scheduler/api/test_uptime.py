@@ -41,9 +41,10 @@ async def test_each_time_has_its_share_of_good_runs_and_each_month_its_downtime(
             await asyncio.sleep(seconds)
         found = await uptime(desk)
 
-    day, week, month = found["windows"]
+    day, week, month, *longer = found["windows"]
     assert (day["ratio"], day["up"], day["down"], day["mean_ms"], day["whole"]) == (0.666667, 2, 1, 12.0, True)
     assert (week["ratio"], month["name"], month["up"]) == (0.75, "30d", 3)
+    assert [(window["name"], window["whole"]) for window in longer] == [("90d", False), ("365d", False)]
     march, february, january = found["months"]
     assert (march["month"], march["outages"]) == ("2026-03", 1)
     assert march["down_seconds"] == pytest.approx(30.0, abs=0.2)
@@ -56,14 +57,13 @@ async def test_each_time_has_its_share_of_good_runs_and_each_month_its_downtime(
 @virtual_time
 async def test_it_says_when_the_runs_that_are_read_do_not_go_back_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uptimes, "MOST", 2)
-    monkeypatch.setattr(uptimes, "_PAGE", 1)
     async with Desk(jobs=[ONCE]) as desk:
         for _ in range(3):
             await desk.perform()
             await asyncio.sleep(13 * 3600)
         found = await uptime(desk)
 
-    assert (found["runs"], [window["whole"] for window in found["windows"]]) == (2, [True, False, False])
+    assert (found["runs"], [window["whole"] for window in found["windows"]]) == (2, [True, False, False, False, False])
 
 
 async def test_an_unknown_job_has_none() -> None:
