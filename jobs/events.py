@@ -6,21 +6,21 @@ listener that has to wait puts the event into its own queue.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from jobs.runs import Attempt, Run, Ticket
+from jobs.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RunStarted:
     ticket: Ticket
     endpoint: str
     started_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AttemptRetried:
     """An attempt failed and another one follows after `attempt.wait_ms`."""
 
@@ -29,7 +29,7 @@ class AttemptRetried:
     attempt: Attempt
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RunFinished:
     run: Run
 

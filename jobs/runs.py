@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
+
+from jobs.values import value
 
 
 class Trigger(StrEnum):
@@ -119,7 +121,7 @@ def read_instant(text: str) -> datetime:
     return datetime.strptime(text, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ticket:
     """Run this job for this cause at this instant. `id` is the run's id: `job@instant` or `job@instant.suffix`.
 
@@ -173,7 +175,7 @@ def split_run_id(run_id: str) -> tuple[str, datetime, str]:
     return job, read_instant(stamp), suffix.removeprefix(".")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Phases:
     """Milliseconds that each phase of one attempt took; None where it did not happen (or did not end)."""
 
@@ -189,7 +191,7 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Observation:
     """What a check saw once. It judges nothing: `error` is set only if no whole answer could be had."""
 
@@ -219,7 +221,7 @@ class Severity(StrEnum):
     DEGRADED = "degraded"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Failure:
     """An expectation that did not hold. `expectation` is its key, such as `status` or `json $.status`."""
 
@@ -232,7 +234,7 @@ class Failure:
         return f"{self.expectation}: expected {self.expected}, observed {self.observed}"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Attempt:
     """One try of a run, as history keeps it."""
 
@@ -255,7 +257,7 @@ class Attempt:
         return self.error is None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Run:
     """One finished execution of a job, as it is stored, shown and sent."""
 

@@ -14,8 +14,10 @@ from datetime import datetime
 from traceback import format_exception
 from types import TracebackType
 
+from jobs.durations import to_microsecond
 from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.runs import Outcome, Run, Ticket
+from jobs.values import value
 from observability import names
 
 Fields = dict[str, object]
@@ -38,7 +40,7 @@ class LogEvent(ABC):
     def __str__(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class JobStarted(LogEvent):
     """A run begins."""
 
@@ -51,7 +53,7 @@ class JobStarted(LogEvent):
         lateness = (self.event.started_at - ticket.due_at).total_seconds() * 1000
         return {
             **_of_ticket(ticket),
-            names.LATENESS: round(lateness, 3),
+            names.LATENESS: to_microsecond(lateness),
             names.ENDPOINT: self.event.endpoint,
         }
 
@@ -59,7 +61,7 @@ class JobStarted(LogEvent):
         return f"{self.event.ticket.job} started ({self.event.ticket.trigger})"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class JobPerformance(LogEvent):
     """A run is over, whatever its outcome."""
 
@@ -71,7 +73,7 @@ class JobPerformance(LogEvent):
         run = self.run
         return {
             **_of_run(run),
-            names.DURATION: round(run.duration_ms, 3),
+            names.DURATION: to_microsecond(run.duration_ms),
             names.SUCCESS: run.outcome is Outcome.SUCCEEDED,
             names.DEGRADED: run.degraded,
             names.RESPONSE_TIME: _rounded(run.response_time_ms),
@@ -108,7 +110,7 @@ class JobRetry(LogEvent):
             names.ATTEMPT_NUMBER: attempt.number,
             names.NEXT_RETRY_IN: _rounded(attempt.wait_ms and attempt.wait_ms / 1000),
             names.STATUS_CODE: attempt.status,
-            names.RESPONSE_TIME: round(attempt.phases.total_ms, 3),
+            names.RESPONSE_TIME: to_microsecond(attempt.phases.total_ms),
         }
 
     def __str__(self) -> str:
@@ -224,7 +226,7 @@ def failure_fields(run: Run) -> Fields:
 
 
 def _of_ticket(ticket: Ticket) -> Fields:
-    fields: Fields = {names.JOB_NAME: ticket.job, names.RUN_ID: ticket.id, names.TRIGGER: ticket.trigger}
+    fields: Fields = {names.JOB_NAME: ticket.job, names.RUN_ID: ticket.id, names.TRIGGER: str(ticket.trigger)}
     if ticket.correlation_id not in ("", ticket.id):
         fields[names.CORRELATION_ID] = ticket.correlation_id
     return fields
@@ -234,9 +236,9 @@ def _of_run(run: Run) -> Fields:
     fields: Fields = {
         names.JOB_NAME: run.job,
         names.RUN_ID: run.id,
-        names.TRIGGER: run.trigger,
-        names.OUTCOME: run.outcome,
-        names.LATENESS: round(run.lateness_ms, 3),
+        names.TRIGGER: str(run.trigger),
+        names.OUTCOME: str(run.outcome),  # as encoders are slow with members of enumerations
+        names.LATENESS: to_microsecond(run.lateness_ms),
     }
     if run.correlation_id not in ("", run.id):
         fields[names.CORRELATION_ID] = run.correlation_id
@@ -244,7 +246,7 @@ def _of_run(run: Run) -> Fields:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+    return None if value is None else to_microsecond(value)
 
 
 def _span(milliseconds: float) -> str:

@@ -10,6 +10,8 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from observability import names
 from observability.events import Fields, LogEvent
 from observability.redacting import redact_fields
@@ -29,7 +31,15 @@ _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 # What a target answered may stand in a sentence: it must not steer the terminal.
 _CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=str).encode
+_encode_anything = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+
+def _encode(line: Fields) -> str:
+    try:
+        return to_json(line, fallback=str).decode()
+    except PydanticSerializationError:
+        # Half of a surrogate pair, which no stream takes as it is, or bytes that are no text.
+        return _encode_anything(line)
 
 
 class JsonFormat(logging.Formatter):

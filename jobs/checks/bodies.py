@@ -9,8 +9,9 @@ import asyncio
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable
-from dataclasses import dataclass
 from typing import Any
+
+from jobs.values import value
 
 ACCEPTED = "gzip, deflate"
 """What a check says it understands. A body in any other encoding is taken as it comes."""
@@ -26,7 +27,7 @@ class BadEncoding(Exception):
     """The body is not in the encoding that its header names; the message is the encoding's name."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Body:
     """`truncated`: there was more than the limit."""
 

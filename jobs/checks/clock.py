@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from jobs.durations import to_microsecond
 from jobs.runs import ErrorClass, Phases
 
 if TYPE_CHECKING:
@@ -66,10 +67,10 @@ class PhaseClock:
             connect_ms=spent.get("connect"),
             tls_ms=spent.get("tls"),
             first_byte_ms=spent.get("first_byte"),
-            total_ms=round((now - self._began) * 1000, 3),
+            total_ms=to_microsecond((now - self._began) * 1000),
         )
 
     def _close(self, now: float) -> None:
         if self.current is not None:
             spent = (now - self._since) * 1000
-            self._spent[self.current] = round(self._spent.get(self.current, 0.0) + spent, 3)
+            self._spent[self.current] = to_microsecond(self._spent.get(self.current, 0.0) + spent)

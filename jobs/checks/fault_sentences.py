@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import errno
 import socket
-from dataclasses import dataclass
 from typing import Any
 
 from jobs.problems import printable
+from jobs.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Peer:
     """Whom a request was for."""
 

@@ -24,7 +24,7 @@ from jobs.checks.http1 import joined
 from jobs.checks.network import Network
 from jobs.checks.oauth import OAuthTokens
 from jobs.checks.port import Call
-from jobs.checks.prepared import MARK, Prepared, PreparedRequests
+from jobs.checks.prepared import MARK, Prepared, PreparedRequests, origin_of
 from jobs.checks.redirects import follow, is_redirect
 from jobs.checks.requests import Outgoing, build, may_be_kept, proxy_of
 from jobs.checks.retry_after import retry_after_s
@@ -276,11 +276,11 @@ def _headers(response: httpx.Response) -> dict[str, str]:
 def _facts(response: httpx.Response, redirects: int) -> dict[str, Any]:
     extensions, request = response.extensions, response.request
     # What is prepared has no whole URL: to make one takes as long as to send the request.
-    url: httpx.URL = request.extensions.get("place") or request.url
-    path: bytes = request.extensions.get("path") or url.raw_path
+    origin: str = request.extensions.get("origin") or origin_of(request.url)
+    path: bytes = request.extensions.get("path") or request.url.raw_path
     facts: dict[str, Any] = {
         "http_version": response.http_version,
-        "url": f"{url.scheme}://{(url.netloc + path.partition(b'?')[0]).decode('ascii')}",
+        "url": origin + path.partition(b"?")[0].decode("ascii"),
         "redirects": redirects,
     }
     for name in ("remote_address", "tls_version"):

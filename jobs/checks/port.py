@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from jobs.checks.clock import PhaseClock
 from jobs.ports import Renewal
 from jobs.runs import Observation
+from jobs.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Call:
     """One attempt's surroundings."""
 

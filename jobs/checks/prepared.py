@@ -24,10 +24,12 @@ MARK = "7c9e6679f7c84b2aa2d4e35f0c1b8d60"
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class _Alike:
-    """What many requests have in common. `place`: the URL without path and query; `before`, `after`: the head below its
-    first line, around the run's id; `after` is empty if that is not in it."""
+    """What many requests have in common. `place`: the URL without path and query; `origin`: the same without the slash,
+    as text; `before`, `after`: the head below its first line, around the run's id; `after` is empty if that is not in
+    it."""
 
     place: httpx.URL
+    origin: str
     before: bytes
     after: bytes
 
@@ -51,8 +53,13 @@ class Prepared:
         alike = self.alike
         first = b"%s %s HTTP/1.1\r\n%s" % (self.method.encode("ascii"), self.path, alike.before)
         extensions["head"] = first + run_id.encode() + alike.after if alike.after else first
-        extensions["place"], extensions["path"] = alike.place, self.path
+        extensions["place"], extensions["origin"], extensions["path"] = alike.place, alike.origin, self.path
         return _Request(self, extensions)
+
+
+def origin_of(url: httpx.URL) -> str:
+    """Scheme, host and port, such as `https://checkout.internal`."""
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
 class _Request(httpx.Request):
@@ -112,7 +119,7 @@ class PreparedRequests:
         key = (url.raw_scheme, url.netloc, before, after)
         alike = self._alike.get(key)
         if alike is None:
-            alike = self._alike[key] = _Alike(url.copy_with(raw_path=b"/"), before, after)
+            alike = self._alike[key] = _Alike(url.copy_with(raw_path=b"/"), origin_of(url), before, after)
         return Prepared(intern(request.method), url.raw_path, request.content, alike)
 
 

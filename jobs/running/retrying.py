@@ -14,12 +14,13 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from jobs.durations import parse_duration
 from jobs.policies import RetryPolicy, jitter_share
 from jobs.runs import Attempt, ErrorClass
+from jobs.values import value
 
 LEAST_ATTEMPT = 0.05
 """Seconds. A wait that leaves less of the run than this is not begun: the attempt after it could not succeed."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Tried:
     """An attempt, and how long the target asked to be left alone after it."""
 

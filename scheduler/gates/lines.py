@@ -8,10 +8,11 @@ from datetime import datetime
 
 from jobs.definition import Overlap
 from jobs.runs import Ticket, Trigger
+from jobs.values import value
 from scheduler.gates.overlap_rules import Others
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@value(frozen=True, slots=True, order=True)
 class Place:
     """Runs take their turns by due instant."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobs.runs import Run, Ticket
+from jobs.values import value
 from scheduler.stores.port import StoreError
 from scheduler.stores.run_codec import Record
 
@@ -17,7 +18,7 @@ class ClaimLost(StoreError):
         super().__init__(f"run {run_id} is no longer claimed by {owner}: its lease ended and somebody else has the run")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Claim:
     """The right to perform a run until the lease ends, and to finish it. `taken_over`: from an owner that died."""
 
@@ -45,7 +46,7 @@ class Held:
         return f"{self.record.owner} has claimed it until {self.until:%Y-%m-%d %H:%M:%S}Z"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class End:
     """How a claimed run ended. Not `settled`: something is still to follow from it, see Runs.settle."""
 

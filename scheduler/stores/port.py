@@ -13,8 +13,9 @@ StoreError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from jobs.values import value
 
 
 class StoreError(Exception):
@@ -39,7 +40,7 @@ class StoreUnavailable(StoreError):
     """The store cannot be used now. The message says why and what to look at."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Row:
     """A stored row. The etag is another one after every write of the row, also after a delete and a new insert."""
 
@@ -49,7 +50,7 @@ class Row:
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Insert:
     """A new row. RowExists if there is one of that key."""
 
@@ -59,7 +60,7 @@ class Insert:
     body: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Replace:
     """Another body for a row that still has this etag. RowChanged if it has another one or is gone."""
 
@@ -70,7 +71,7 @@ class Replace:
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Put:
     """This row, whether there was one or not."""
 
@@ -80,7 +81,7 @@ class Put:
     body: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Delete:
     """No row of this key; nothing happens if there was none."""
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from jobs.durations import to_microsecond
 from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger
 from jobs.uptime import Look
 from scheduler.stores.port import Row
@@ -82,7 +83,7 @@ def encode_finished(run: Run) -> str:
 
 def encode_unsettled(run: Run) -> str:
     """The body of the pointer to a finished run that is not settled."""
-    return _dump({"is": run.outcome.value})
+    return f'{{"is":"{run.outcome.value}"}}'
 
 
 def status_of(row: Row) -> str:
@@ -143,7 +144,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
             _short(phases.connect_ms),
             _short(phases.tls_ms),
             _short(phases.first_byte_ms),
-            round(phases.total_ms, 3),
+            to_microsecond(phases.total_ms),
         ],
     }
     if attempt.status is not None:
@@ -155,7 +156,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
     if attempt.failures:
         body["failures"] = [_failure(failure) for failure in attempt.failures]
     if attempt.wait_ms is not None:
-        body["wait"] = round(attempt.wait_ms, 3)
+        body["wait"] = to_microsecond(attempt.wait_ms)
     if attempt.body:
         body["body"] = attempt.body
     return body
@@ -214,7 +215,7 @@ def _error(name: str | None) -> ErrorClass | None:
 
 
 def _short(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else round(milliseconds, 3)
+    return None if milliseconds is None else to_microsecond(milliseconds)
 
 
 def _us(instant: datetime) -> int:

@@ -13,11 +13,11 @@ SHARDS and the shard of a job are part of what is stored: another value would ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zlib import crc32
 
 from jobs.runs import Run, Ticket, instant_text, split_run_id
+from jobs.values import value
 
 HISTORY = "history"
 SHARDS = 4
@@ -37,7 +37,7 @@ _LONGEST = 250
 """Characters of a stored key."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RunKey:
     """A run's place. `at` is its reverse instant and suffix: runs of one job are ordered by it."""
 

@@ -17,6 +17,7 @@ from jobs.ports import Clock
 from jobs.running.runner import Runner
 from jobs.running.verdicts import cancelled_run, interrupted_run, skipped_run
 from jobs.runs import Outcome, Run, Ticket, Trigger
+from jobs.values import value
 from scheduler.catalog import Catalog, Entry
 from scheduler.gates import Gates, Skip, Wait
 from scheduler.stores.dead_letters import DeadLetter
@@ -59,7 +60,7 @@ class Parts:
     waiting: Waiting
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Ended:
     """A run that is over. `claim` None: it was left out before it was claimed."""
 

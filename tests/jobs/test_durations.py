@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from jobs.durations import LONGEST, parse_duration
+from jobs.durations import LONGEST, parse_duration, to_microsecond
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,9 @@ def test_a_duration_is_read_into_seconds(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused_with_the_reason(value: object, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         parse_duration(value)
+
+
+@given(st.floats(min_value=-1e9, max_value=1e9, allow_nan=False))
+def test_milliseconds_are_rounded_to_the_microsecond_as_by_three_digits(milliseconds: float) -> None:
+    assert to_microsecond(milliseconds) == pytest.approx(round(milliseconds, 3), abs=0.0011)
+    assert to_microsecond(round(milliseconds, 3)) == round(milliseconds, 3)

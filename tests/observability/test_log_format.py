@@ -20,6 +20,7 @@ from observability.events import (
     JobRetry,
     JobStarted,
     LogEvent,
+    ServiceEvent,
 )
 from observability.log_format import JsonFormat, TextFormat
 from observability.redacting import LONGEST_TEXT
@@ -245,3 +246,11 @@ def test_a_run_that_an_answer_failed_shows_the_begin_of_the_answer(redactor: Red
     run = runs.run(Outcome.FAILED)
     run = replace(run, attempts=(replace(run.attempts[-1], body='{"status": "down"}'),))
     assert as_json(JobFailed(run), redactor)["Answer"] == '{"status": "down"}'
+
+
+def test_half_of_a_surrogate_pair_and_bytes_that_are_no_text_make_a_line_all_the_same(
+    redactor: Redactor,
+) -> None:
+    line = JsonFormat(redactor).format(record(ServiceEvent("X", "half of \ud83d", {"Raw": b"\xff", "Ratio": 0.5})))
+    read = json.loads(line.encode())
+    assert (read["Message"], read["Raw"], read["Ratio"]) == ("half of \ud83d", "b'\\xff'", 0.5)
