@@ -5,6 +5,7 @@ httpcore speaks HTTP/2 over whatever stream it is given: name, TCP, TLS, phases 
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,7 +15,7 @@ import httpcore
 import httpx
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.http1 import AnswerCutOff, BrokenHttp2
+from jobs.checks.http1 import LARGEST_HEAD, AnswerCutOff, BrokenHttp2
 from jobs.checks.network import Connection
 
 _STATUS = re.compile(rb"[2-9][0-9]{2}")
@@ -23,15 +24,23 @@ _STATUS = re.compile(rb"[2-9][0-9]{2}")
 _FRAME_HEAD, _SETTINGS = 9, 4
 """Bytes, and the type of the frame that comes first: RFC 9113, sections 3.4 and 4.1."""
 
+_BITE = 8 * 1024
+"""Bytes that are looked at in one go."""
+
 
 class _Stream(httpcore.AsyncNetworkStream):
     """A connection as httpcore wants it. Time-outs are the runner's."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._rest = b""
+        self.besides = 0
+        """Bytes that came since there was something of the answer."""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's
-        data = await self._connection.read()
+        if self._rest:
+            await asyncio.sleep(0)  # a thousand frames take their time: others have their turn between
+        data = self._rest or await self._connection.read()
         first = self._connection.first
         if first.startswith(b"HTTP/"):
             raise BrokenHttp2("speaks HTTP/1.1, not HTTP/2: leave http2 out, or write https if it speaks both there")
@@ -39,6 +48,10 @@ class _Stream(httpcore.AsyncNetworkStream):
             raise BrokenHttp2("answered with something that is not HTTP/2: look at the port")
         if not data:
             raise AnswerCutOff
+        data, self._rest = data[:_BITE], data[_BITE:]
+        self.besides += len(data)
+        if self.besides > LARGEST_HEAD:
+            raise BrokenHttp2("sends frames on end, and nothing of an answer: look at the service")
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's
@@ -68,6 +81,7 @@ class Answer(httpx.AsyncByteStream):
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._stream: _Stream | None = None
         self._response: httpcore.Response | None = None
 
     async def head(self, request: httpx.Request, clock: PhaseClock) -> httpcore.Response:
@@ -81,18 +95,23 @@ class Answer(httpx.AsyncByteStream):
             target=request.url.raw_path,
         )
         asked = httpcore.Request(request.method, url, headers=request.headers.raw, content=request.content)
-        spoken = _Spoken(url.origin, _Stream(self._connection))
+        stream = self._stream = _Stream(self._connection)
+        spoken = _Spoken(url.origin, stream)
         try:
             self._response = await spoken.handle_async_request(asked)
         except (httpcore.ProtocolError, httpcore.ConnectionNotAvailable):
             raise _broken() from None
         clock.enter("body")
+        stream.besides = 0
         return self._response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         assert self._response is not None
+        assert self._stream is not None
         try:
             async for part in self._response.aiter_stream():
+                if part:
+                    self._stream.besides = 0
                 yield part
         except httpcore.ProtocolError:
             raise _broken() from None

@@ -10,9 +10,12 @@ times as much.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 import httpx
@@ -26,6 +29,8 @@ from jobs.checks.tunnels import Proxy, open_tunnel
 
 MOST_INTERIM = 20
 """Informational answers (100 Continue, 103 Early Hints) before the final one."""
+
+_HTTP_2 = "jobs.checks.http2"
 
 _NO_ANSWER = (ClosedWithoutAnswer, ConnectionError, ssl.SSLError)
 
@@ -48,6 +53,9 @@ class Transport(httpx.AsyncBaseTransport):
         clock: PhaseClock = extensions["clock"]
         tls: ssl.SSLContext | None = extensions.get("tls")
         host, port = url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
+        if extensions.get("http2") and _HTTP_2 not in sys.modules:
+            # httpcore and h2, which few need: half a second, for which nobody else should have to wait.
+            await asyncio.to_thread(import_module, _HTTP_2)
         if extensions.get("kept"):
             return await self._ask_kept(request, (host, port, tls), clock)
         if "proxy" in extensions:
@@ -130,7 +138,7 @@ def _agrees_to_http2(connection: Connection, tls: ssl.SSLContext | None) -> bool
 
 
 async def _ask_by_http2(request: httpx.Request, connection: Connection, clock: PhaseClock) -> httpx.Response:
-    from jobs.checks.http2 import Answer  # httpcore and h2, which few need
+    from jobs.checks.http2 import Answer
 
     clock.enter("first_byte")
     answer = Answer(connection)

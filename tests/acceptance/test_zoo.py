@@ -248,6 +248,25 @@ HTTP_2 = [
     by_http_2("frame too large", answers.HTTP_2_FRAME_TOO_LARGE, "protocol_error", "rules of HTTP/2"),
     by_http_2("length is a lie", answers.HTTP_2_LENGTH_LIE, "protocol_error", "rules of HTTP/2"),
     by_http_2("cut off", answers.HTTP_2_CUT_OFF, "protocol_error", "in the middle"),
+    *(
+        Exhibit(
+            f"HTTP/2 {name}",
+            partial(bad.endless_frames, first, frame),
+            "protocol_error",
+            ("sends frames on end",),
+            check={"http2": True},
+        )
+        for name, first, frame in (
+            ("endless settings", b"", answers.frame(4)),
+            ("endless pings", answers.frame(4), answers.frame(6, bytes(8))),
+            ("endless empty data", answers.http_2(answers.OK_BY_HTTP_2, ends=False), answers.frame(0, stream=1)),
+            (
+                "endless padding",
+                answers.http_2(answers.OK_BY_HTTP_2, ends=False),
+                answers.frame(0, b"\xff" + bytes(255), flags=8, stream=1),
+            ),
+        )
+    ),
     by_http_2("HTTP/1", answers.GOOD, "protocol_error", "speaks HTTP/1.1, not HTTP/2"),
     by_http_2("SSH", answers.SSH, "protocol_error", "not HTTP/2"),
 ]

@@ -300,6 +300,11 @@ def endless_zeros() -> BadServer:
     return _endless(b"", bytes(256 * 1024))
 
 
+def endless_frames(first: bytes, frame: bytes) -> BadServer:
+    """Of HTTP/2."""
+    return _endless(first, frame * (64 * 1024 // len(frame)))
+
+
 def endless_events() -> BadServer:
     """A stream of events, as dashboards keep open."""
     head = OK_HEAD + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

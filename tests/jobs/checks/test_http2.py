@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 
+from jobs.checks import transport
 from jobs.runs import ErrorClass
 from tests.jobs.checks.asking import Asking, until
 from tests.parts import bad_servers as bad
@@ -34,6 +38,23 @@ async def test_http_2_is_spoken_where_tls_agrees_to_it(ask: Asking) -> None:
     )
     phases = seen.phases
     assert None not in (phases.dns_ms, phases.connect_ms, phases.tls_ms, phases.first_byte_ms)
+
+
+async def test_its_libraries_are_loaded_where_nobody_waits_for_them(
+    ask: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def load(name: str) -> Any:
+        threads.append(threading.current_thread())
+        return importlib.import_module(name)
+
+    monkeypatch.delitem(sys.modules, "jobs.checks.http2", raising=False)
+    monkeypatch.setattr(transport, "import_module", load)
+    async with Http2Server() as server:
+        assert (await ask(server.url, http2=True)).status == 200
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 async def test_without_tls_http_2_is_spoken_at_once(ask: Asking) -> None:
