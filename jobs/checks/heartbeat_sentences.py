@@ -59,7 +59,8 @@ def _never_came(beat: Beat, rhythm: Rhythm) -> str:
     if beat.known_since is None or rhythm.first_within is None:
         return "No ping has come."
     return (
-        f"No ping has ever come; the job is there since {_at(beat.known_since)}, {_long(rhythm.first_within)} are over."
+        f"No ping has ever come: the first one was due within {_long(rhythm.first_within)} "
+        f"after the job came into force at {_at(beat.known_since)}."
     )
 
 

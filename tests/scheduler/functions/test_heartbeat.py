@@ -29,6 +29,12 @@ async def test_a_ping_needs_no_key_and_is_kept(hosted: Hosted, method: str) -> N
     assert (await Heartbeats(hosted.store).beat("nightly")).number == 1
 
 
+@pytest.mark.parametrize(("rest", "state"), [("/", "up"), ("?status=down", "down"), ("/log", "new")])
+async def test_every_form_of_the_address_is_a_ping(hosted: Hosted, rest: str, state: str) -> None:
+    assert (await hosted.worker.http("GET", f"{PING}{rest}")).status == 200
+    assert (await Heartbeats(hosted.store).beat("nightly")).state == state
+
+
 async def test_a_failure_is_judged_by_a_run_on_the_queue(hosted: Hosted) -> None:
     await hosted.worker.http("POST", f"{PING}/3")
     await hosted.hand_over(await hosted.queue.take_when_visible())
