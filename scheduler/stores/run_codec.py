@@ -20,6 +20,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from jobs.durations import to_microsecond
 from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger
 from jobs.uptime import Look
+from scheduler.stores.pauses import PAUSED
 from scheduler.stores.port import Row
 from scheduler.stores.run_keys import RunKey
 
@@ -92,13 +93,18 @@ def status_of(row: Row) -> str:
 
 
 def read_look(row: Row) -> tuple[datetime, Look] | None:
-    """When a finished run began, and what it says of its target; None if it says nothing. Cheaper than the record."""
+    """When a finished run began, and what it says of its target; None if it says nothing. Cheaper than the record.
+
+    The one that tells of a pause says that from then on nothing is known, which is no downtime.
+    """
     body = _load(row.body)
     status = body["is"]
     if status in (RunState.QUEUED, RunState.RUNNING):
         return None
     if Outcome(status).down:
         return _instant(body["start"]), Look("down")
+    if status == Outcome.SKIPPED and body.get("message", "").startswith(PAUSED):
+        return _instant(body["start"]), Look("maintenance")
     if status != Outcome.SUCCEEDED:
         return None
     attempts = body.get("attempts")

@@ -66,6 +66,23 @@ async def test_it_says_when_the_runs_that_are_read_do_not_go_back_so_far(monkeyp
     assert (found["runs"], [window["whole"] for window in found["windows"]]) == (2, [True, False, False, False, False])
 
 
+@virtual_time
+async def test_a_pause_is_no_downtime() -> None:
+    async with Desk(REFUSED, answer(), jobs=[ONCE]) as desk:
+        await desk.perform()
+        assert (await desk.post("/api/jobs/checkout/pause")).status_code == 200
+        await asyncio.sleep(60)
+        assert (await desk.get(f"/api/runs/{await desk.perform()}")).json()["outcome"] == "skipped"
+        await asyncio.sleep(48 * 3600)
+        await desk.post("/api/jobs/checkout/resume")
+        await desk.perform()
+        found = await uptime(desk)
+
+    assert (found["windows"][1]["up"], found["windows"][1]["down"], found["runs"]) == (1, 1, 2)
+    assert found["months"][0]["down_seconds"] == pytest.approx(60.0, abs=0.2)
+    assert found["months"][0]["outages"] == 1
+
+
 async def test_an_unknown_job_has_none() -> None:
     async with Desk() as desk:
         assert (await desk.get("/api/jobs/chekout/uptime")).status_code == 404
