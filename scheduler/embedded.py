@@ -49,6 +49,8 @@ MARK_PAUSE = 0.5
 """Seconds after which changed schedules that could not be marked are tried again."""
 DATE_EVERY = 1.0
 """Seconds between two looks of the server at the date that its answers carry."""
+NOTED_WITHIN = 0.5
+"""Seconds at the end for the store to note how far the ticks are: a crash would not note it at all."""
 BEGUN_AGAIN_AFTER = 30.0
 """Seconds after which a background task that broke is begun again."""
 CLOCK_PUT_BACK = timedelta(minutes=1)
@@ -174,7 +176,9 @@ async def _serve_program(program: Program, listener: socket.socket) -> None:
             await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
         _log.info("stopping: %d runs in work get %g s", program.worker.in_work, program.settings.shutdown_grace)
         await program.worker.drain(program.settings.shutdown_grace)
-        await _note_progress(program, ticker)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NOTED_WITHIN):
+                await _note_progress(program, ticker)
         program.operations.running.end_waits()
         server.stop()
         await serving

@@ -54,14 +54,14 @@ class Lane(Generic[Item, Result]):
         self._gather((items, lambda answers: _settle(future, answers)))
         return future
 
-    async def aclose(self) -> None:
-        """Work off what was submitted, then end the thread."""
-        if self._closed:
-            return
-        self._closed = True
-        self._send()
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+    async def aclose(self, patience: float | None = None) -> bool:
+        """Work off what was submitted, then end the thread. Returns whether it has ended within `patience` seconds."""
+        if not self._closed:
+            self._closed = True
+            self._send()
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join, patience)
+        return not self._thread.is_alive()
 
     def _gather(self, request: _Request[Item, Result]) -> None:
         if self._closed:

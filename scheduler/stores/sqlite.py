@@ -9,7 +9,10 @@ checked again seconds later.
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +22,10 @@ from scheduler.stores.sqlite_connections import Access, Connections, connect
 from scheduler.stores.sqlite_reader import Checkpoint, Get, List, Question, Reader
 from scheduler.stores.sqlite_writer import Changes, Writer
 
+_log = logging.getLogger("scheduler.stores")
+
+CLOSED_WITHIN = 2.0
+"""Seconds at the end for what is asked of the store already. Somebody who locks the file must not hold up the end."""
 CHECKPOINT_AFTER = 1500
 """Changes, each about one page in the WAL."""
 
@@ -51,6 +58,7 @@ class SqliteStore:
     def __init__(self, path: Path, connections: Connections) -> None:
         self._path = path
         self._connections = connections
+        self._identity = _identity(path)
         self._closed = False
         self._unchecked = 0
         self._reading: Lane[Question, Sequence[Row]] = Lane("store-reader", Reader(path, connections.reading).work)
@@ -88,15 +96,21 @@ class SqliteStore:
         else:
             # A real write: a full or read-only disk shows here before a run is lost to it.
             await self.apply(Put("health", "ping", "ping", "{}"))
+            if await asyncio.to_thread(_identity, self._path) != self._identity:
+                raise StoreUnavailable(
+                    f"store {self._path}: the file was removed or replaced while it is open, so what is recorded now is "
+                    "lost with the process: restart it, and find out who did that"
+                )
 
     async def aclose(self) -> None:
         if self._closed:
             return
         self._closed = True
-        await self._reading.aclose()
-        if self._writing is not None:
-            await self._writing.aclose()
-        await asyncio.to_thread(self._connections.close)
+        lanes = [lane.aclose(CLOSED_WITHIN) for lane in (self._reading, self._writing) if lane is not None]
+        if all(await asyncio.gather(*lanes)):
+            await asyncio.to_thread(self._connections.close)
+        else:
+            _log.warning("store %s is busy and is left as after a crash, which loses nothing", self._path)
 
     async def _made(self, groups: Sequence[Sequence[Change]]) -> Sequence[Etags | StoreError]:
         try:
@@ -128,6 +142,14 @@ class SqliteStore:
             return lane.submit(item)
         except LaneClosed:
             raise self._is_closed() from None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is; None if there is none."""
+    with suppress(OSError):
+        found = os.stat(path)
+        return found.st_dev, found.st_ino
+    return None
 
 
 def _expected(answer: Exception) -> StoreError:

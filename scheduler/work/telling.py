@@ -71,11 +71,11 @@ class Telling:
         if letter is not None and letter.ticket is not None:
             self._listener.dead_lettered(letter.ticket, letter.reason)
 
-    async def aclose(self) -> None:
-        """Settle what is told."""
+    async def aclose(self, patience: float | None = None) -> None:
+        """Settle what is told, for `patience` seconds at most: the next start tells again of what is not."""
         self._settle_told()
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(self._tasks, timeout=patience)
 
     def _settle_told(self) -> None:
         told, self._told = self._told, []

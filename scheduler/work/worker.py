@@ -46,6 +46,9 @@ Begun = list[asyncio.Task[tuple[Ticket, End]]]
 Taken = tuple[Ticket, Claim | Held | StoreError | None]
 """A ticket and what claiming it ahead gave; None: it is claimed once it may start."""
 
+SETTLED_WITHIN = 0.5
+"""Seconds at the end for the store to note that runs are told of."""
+
 SLICE_US = 4000
 """Microseconds. What falls due within such a slice of a second begins together at its end, which costs one turn of the
 loop instead of several. A whole second ends a slice, so only jobs that are spread on purpose wait for it."""
@@ -203,7 +206,7 @@ class Worker:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
-        await self.telling.aclose()
+        await self.telling.aclose(SETTLED_WITHIN)
 
     async def settle(self) -> None:
         """Wait for everything that was submitted, also for what is due later."""

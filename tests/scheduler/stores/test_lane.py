@@ -81,6 +81,21 @@ async def test_closing_works_off_what_was_submitted_and_takes_nothing_more() -> 
         lane.submit(4)
 
 
+async def test_closing_waits_for_work_that_hangs_only_as_long_as_it_is_told_to() -> None:
+    free = threading.Event()
+
+    def work(group: Sequence[int]) -> Sequence[int]:
+        free.wait()
+        return group
+
+    lane: Lane[int, int] = Lane("test", work)
+    answer = lane.submit(1)
+    assert not await lane.aclose(0.01)
+    free.set()
+    assert await answer == 1
+    assert await lane.aclose()
+
+
 async def test_a_cancelled_item_does_not_disturb_the_others() -> None:
     lane: Lane[int, int] = Lane("test", lambda group: group)
     cancelled, other = lane.submit(1), lane.submit(2)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.stores import sqlite_schema
+from scheduler.stores import sqlite, sqlite_schema
 from scheduler.stores.port import Etags, Insert, Put, RowExists, StoreError, StoreUnavailable
 from scheduler.stores.run_keys import shard
 from scheduler.stores.runs import Runs
@@ -124,6 +124,40 @@ async def test_changes_under_way_are_made_before_it_closes(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM rows").fetchone() == (50,)
     assert sorted(os.listdir(path.parent)) == ["store.db", "store.db.lock"]
+
+
+async def test_a_file_that_another_program_keeps_locked_does_not_hold_up_the_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sqlite, "CLOSED_WITHIN", 0.05)
+    store = await open_sqlite(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        change = asyncio.ensure_future(store.apply(Insert("t", "p", "k", "{}")))
+        await asyncio.sleep(0)
+        await store.aclose()
+        assert not change.done()
+        other.execute("ROLLBACK")
+
+    assert len(await change) == 1
+    assert "is busy" in caplog.text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed")
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_file_that_is_removed_under_an_open_store_is_told(
+    replaced: bool, store: SqliteStore, path: Path
+) -> None:
+    await store.ping()
+    path.rename(path.with_suffix(".away"))
+    if replaced:
+        path.write_bytes(b"")
+
+    with pytest.raises(StoreUnavailable, match="removed or replaced"):
+        await store.ping()
+
+    path.with_suffix(".away").rename(path)
+    await store.ping()
 
 
 async def test_a_closed_store_says_so(path: Path) -> None:
