@@ -98,8 +98,8 @@ class SqliteStore:
             await self.apply(Put("health", "ping", "ping", "{}"))
             if await asyncio.to_thread(_identity, self._path) != self._identity:
                 raise StoreUnavailable(
-                    f"store {self._path}: the file was removed or replaced while it is open, so what is recorded now is "
-                    "lost with the process: restart it, and find out who did that"
+                    f"store {self._path}: the file was removed or replaced while it is open, so what is recorded now "
+                    "is lost with the process: restart it, and find out who did that"
                 )
 
     async def aclose(self) -> None:
