@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from config.shared_parts import SharedParts
 from jobs.definition import JobDefinition
 from jobs.flat import from_flat, is_flat, is_flat_key
+from jobs.model import AS_WRITTEN
 from jobs.problems import Finding, Path, findings_of, unknown_key
 from jobs.problems.suggestions import fold
 
@@ -201,7 +202,7 @@ def _placed(finding: Finding, entry: Entry, defaults: Mapping[str, Any] | None) 
 
 def _validated(written: Mapping[str, Any], shared: SharedParts) -> JobDefinition | tuple[Finding, ...]:
     try:
-        definition = JobDefinition.model_validate(shared.put_in(written))
+        definition = JobDefinition.model_validate(shared.put_in(written), context=AS_WRITTEN)
     except ValidationError as error:
         return findings_of(error.errors(include_url=False), JobDefinition)
     shared.learn(written, definition)

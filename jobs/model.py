@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PlainSerializer, Tag, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from jobs.durations import LONGEST, format_duration, parse_duration
 
@@ -106,14 +116,18 @@ TextOrSecret = Annotated[
 """A text written in the definition, or a reference to a secret."""
 
 
-def _read_duration(value: Any) -> Any:
-    # A model built by code hands over seconds as a float; text is what files and the API send.
-    return value if type(value) is float else parse_duration(value)
+AS_WRITTEN = {"as_written": True}
+"""The context of a validation of what somebody wrote in a file. Without it, code may hand over seconds as floats."""
+
+
+def read_seconds(value: Any, info: ValidationInfo) -> float:
+    """Of a duration, from a text with a unit. Raises ValueError."""
+    return value if type(value) is float and not info.context else parse_duration(value)
 
 
 Duration = Annotated[
     float,
-    BeforeValidator(_read_duration),
+    BeforeValidator(read_seconds),
     Field(ge=0.0, le=LONGEST),
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["500ms", "10s", "2m"]}),

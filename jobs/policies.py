@@ -16,12 +16,13 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
 
 from jobs.durations import format_duration, parse_duration
-from jobs.model import Duration, Frozen
+from jobs.model import Duration, Frozen, read_seconds
 
 LONGEST_RUN = 480.0
 """Seconds. The Functions host ends its worker after host.json's functionTimeout (10 minutes): a run must be over."""
@@ -166,14 +167,14 @@ SHORTEST_WINDOW = 0.1
 MOST_RUNS = 1000
 
 
-def _window(value: Any) -> int | float:
+def _window(value: Any, info: ValidationInfo) -> int | float:
     """Runs as a whole number, or seconds as a float."""
     if isinstance(value, int) and not isinstance(value, bool):
         if not 1 <= value <= MOST_RUNS:
             raise ValueError(f"{value} runs: from 1 to {MOST_RUNS} can be looked back on")
         return value
     try:
-        seconds = value if type(value) is float else parse_duration(value)
+        seconds = read_seconds(value, info)
     except ValueError:
         raise ValueError(
             "the window is a number of runs, such as 20, or the time in which they ended, such as 5m"

@@ -237,6 +237,15 @@ def test_every_problem_of_every_file_at_once_with_its_line(write: Write, reader:
     ]
 
 
+@pytest.mark.parametrize("written", ["timeout: {run: 7.5}", "timeout: {run: 7}", "retry: {initial: 0.5}"])
+def test_a_number_without_a_unit_is_no_duration(
+    write: Write, reader: JobFileReader, tmp_path: Path, written: str
+) -> None:
+    write("a.yaml", f"jobs: {{shop: {{check: {{url: 'https://a.example/'}}, {written}}}}}\n")
+    (told,) = problems(reader, tmp_path)
+    assert "has no unit: write it like 500ms, 10s, 2m or 1h30m" in told
+
+
 def test_a_job_that_two_files_define_is_told_with_both_places(
     write: Write, reader: JobFileReader, tmp_path: Path
 ) -> None:
