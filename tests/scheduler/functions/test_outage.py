@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scheduler import app
+from scheduler.app import building
 from scheduler.dispatch import azure_queue
 from scheduler.dispatch.port import DispatchError
 from scheduler.functions_host import opening
@@ -178,7 +178,7 @@ async def test_a_ticket_goes_back_to_the_queue_while_the_store_is_away_and_is_pe
     host: FunctionsHost, tables: CutLine, queue: RunQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not a failure of the message: an outage of some minutes must not bury what waits."""
-    monkeypatch.setattr(app, "FUNCTIONS", replace(FUNCTIONS, hold=0.1))
+    monkeypatch.setattr(building, "FUNCTIONS", replace(FUNCTIONS, hold=0.1))
     run_id = (await ask(host, "POST", "/api/jobs/onDemand/run")).json()["id"]
     (message,) = await queue.take()
     await tables.cut()
