@@ -95,7 +95,8 @@ class Connection(asyncio.Protocol):
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Put TLS between the connection and the network. Raises ssl.SSLError, OSError."""
         plain = self._transport
-        if plain is None:
+        # One that is closing has not told us yet; uvloop would fail in a callback of its own, and log that.
+        if plain is None or plain.is_closing():
             raise self._error or ConnectionResetError("closed before the handshake")
         try:
             self._transport = await asyncio.get_running_loop().start_tls(

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import uvloop
 
 from jobs.checks import network as network_module
 from jobs.checks.clock import PhaseClock
@@ -13,6 +14,7 @@ from jobs.checks.network import Network
 from tests.jobs.checks.asking import until
 from tests.parts.bad_servers import BadServer, refused_port, reset_on_connect
 from tests.parts.http_target import HttpTarget
+from tests.parts.tls import client_context
 
 
 @pytest.fixture
@@ -33,6 +35,26 @@ def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
         ]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+def test_a_connection_that_is_closing_begins_no_handshake() -> None:
+    """Where nobody has told us yet that it ended, uvloop would fail in a callback and log that."""
+    complaints: list[dict[str, Any]] = []
+
+    async def shake() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+        made = Network()
+        async with HttpTarget() as server:
+            connection = await made.connect("127.0.0.1", server.port, PhaseClock(), None)
+            connection.abort()
+            with pytest.raises(ConnectionResetError):
+                await connection.start_tls(client_context(), "localhost")
+            await asyncio.sleep(0)
+        made.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(shake())
+    assert complaints == []
 
 
 async def test_the_next_address_is_tried_when_one_refuses(
