@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 LONGEST_TEXT = 8192
 """Characters of one field; Application Insights keeps no more. Longer ones lose their middle."""
 
-_BETWEEN = "\n\x1f\n"
+_BETWEEN = "\x1f\x1f"
+"""No end of a line: texts of several lines are looked at for secrets that are broken over them, which takes a while."""
 _PLAIN = (int, float, type(None))
 
 

@@ -85,6 +85,8 @@ class Redactor:
         replaced there, too, from SHORTEST characters on.
         """
         known = self._known
+        if known is _NOTHING:
+            return text
         if cut and (whole := known.without_begun(text)) != text:
             return self.redact(whole) + REDACTED
         for form in known.candidates(text):

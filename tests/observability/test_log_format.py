@@ -254,3 +254,18 @@ def test_half_of_a_surrogate_pair_and_bytes_that_are_no_text_make_a_line_all_the
     line = JsonFormat(redactor).format(record(ServiceEvent("X", "half of \ud83d", {"Raw": b"\xff", "Ratio": 0.5})))
     read = json.loads(line.encode())
     assert (read["Message"], read["Raw"], read["Ratio"]) == ("half of \ud83d", "b'\\xff'", 0.5)
+
+
+def test_fields_of_one_line_each_are_not_looked_at_as_a_text_of_several_lines() -> None:
+    looked_at: list[str] = []
+
+    class Looking(Redactor):
+        def redact(self, text: str, *, cut: bool = False) -> str:
+            looked_at.append(text)
+            return super().redact(text, cut=cut)
+
+    looking = Looking()
+    looking.add(SECRET)
+    as_json(JobPerformance(runs.run()), looking)
+    assert looked_at
+    assert not any("\n" in text for text in looked_at)
