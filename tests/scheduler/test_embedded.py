@@ -13,8 +13,9 @@ import pytest
 
 from config.settings import Settings
 from jobs.runs import Ticket
+from scheduler import embedded as embedded_host
 from scheduler.app import TELEMETRY_PATIENCE
-from scheduler.embedded import PortTaken, listening
+from scheduler.embedded import PortTaken, _again_and_again, _running, listening
 from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
 from scheduler.stores.runs import Runs
 from scheduler.stores.sqlite import open_sqlite
@@ -184,6 +185,27 @@ def test_of_two_programs_that_start_at_once_the_second_one_fails_at_its_port() -
         port = first.getsockname()[1]
         with pytest.raises(PortTaken, match="--port"), listening("127.0.0.1", port):
             pass
+
+
+async def test_a_background_task_that_breaks_is_told_and_begun_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(embedded_host, "BEGUN_AGAIN_AFTER", 0.0)
+    begun, goes_on = 0, asyncio.Event()
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            raise ZeroDivisionError
+        goes_on.set()
+        await asyncio.sleep(60)
+
+    async with _running(_again_and_again(work)):
+        await goes_on.wait()
+
+    assert begun == 2
+    assert [record.levelname for record in caplog.records if record.exc_info] == ["CRITICAL"]
 
 
 async def test_bad_configuration_is_told_whole_and_nothing_starts(tmp_path: Path) -> None:
