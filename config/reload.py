@@ -214,9 +214,14 @@ class ContainerSource:
         """See Source.read."""
         container = await self._opened()
         etags = await container.etags()
-        files = await container.files(etags)
+        for _ in range(_TRIES):
+            seen, files = etags, await container.files(etags)
+            # Again if somebody wrote meanwhile: it would be half of the old set and half of the new one.
+            etags = await container.etags()
+            if etags == seen:
+                break
         jobs = await asyncio.to_thread(self._place.jobs, files)
-        self._seen = etags
+        self._seen = seen
         return jobs
 
     async def hints(self) -> AsyncIterator[None]:

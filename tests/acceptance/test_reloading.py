@@ -158,8 +158,8 @@ async def test_five_hundred_edits_under_load_lose_no_run_and_mix_no_versions(tmp
     assert {job["tags"].get("version") for job in jobs} == {None, *(f"v{EDITS + n}" for n in range(4))}
     reloads = [line for line in log if line["Logger"] == "scheduler.reloading"]
     levels = Counter(line["Level"] for line in reloads)
-    assert levels["INFO"] > 20, levels
-    assert levels["WARNING"] > 5, levels
+    assert levels["INFO"] > 10, levels
+    assert levels["WARNING"] > 1, levels
     # The same problem is told again only once the files were well in between.
     told = [(line["Level"], line["Message"]) for line in reloads]
     assert not [one for one, other in pairwise(told) if one == other and one[0] == "WARNING"]

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -206,6 +206,43 @@ def test_without_a_place_there_is_nothing_to_look_at(folder: Path) -> None:
 
 
 # --- Container --------------------------------------------------------------------------------------------------------
+
+
+class Uploading:
+    """A container whose blobs are replaced while they are read: each listing is of the next version."""
+
+    def __init__(self, *versions: str) -> None:
+        self._versions = list(versions)
+
+    async def etags(self) -> dict[str, str]:
+        version = self._versions.pop(0) if len(self._versions) > 1 else self._versions[0]
+        return {"a.json": version, "b.json": version}
+
+    async def files(self, etags: dict[str, str]) -> list[str]:
+        return [f"{name} {etag}" for name, etag in etags.items()]
+
+
+class Whole:
+    """A place that gives what was read."""
+
+    def jobs(self, files: list[str]) -> list[str]:
+        return files
+
+
+@pytest.mark.parametrize(
+    ("versions", "read", "again"),
+    [("11", "1", False), ("122", "2", False), ("1234555", "5", False), ("123456789", "5", True)],
+)
+async def test_blobs_that_are_replaced_while_they_are_read_are_read_again(
+    versions: str, read: str, again: bool, folder: Path
+) -> None:
+    source = ContainerSource(cast(Any, Whole()), Identity(configured(folder).settings))
+    source._container = cast(Any, Uploading(*versions))
+
+    jobs = await source.read()
+
+    assert jobs == [f"a.json {read}", f"b.json {read}"]
+    assert await source.changed() is again
 
 
 @pytest.fixture
