@@ -31,8 +31,9 @@ class HeartbeatCheck:
         beat, now, rhythm = await self._pings.beat(job), self._clock.now(), rhythm_of(target)
         facts = facts_of(beat, rhythm, now)
         state = state_at(beat, rhythm, now)
-        if state is State.NEW and (trouble := await self._trouble_of(target)):
-            # Nobody could ever ping it, and what was never pinged is never down.
+        is_new = beat.state is State.NEW and beat.last_start is None
+        if is_new and (trouble := await self._trouble_of(target)):
+            # Nobody could ever ping it, and what was never pinged may never be down.
             return Observation(call.clock.stop(), error=ErrorClass.SECRET_UNAVAILABLE, message=trouble, facts=facts)
         if state is not State.DOWN:
             return Observation(call.clock.stop(), facts=facts)

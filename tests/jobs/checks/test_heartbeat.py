@@ -152,7 +152,8 @@ def test_a_schedule_that_is_over_waits_for_nothing() -> None:
 
 @pytest.mark.parametrize(("token", "words"), [("", "There is no secret nightly."), ("short", "at least 16 characters")])
 async def test_a_heartbeat_that_nobody_can_ping_is_not_merely_new(token: str, words: str) -> None:
-    seen = await observed(Beat(), token=token)
-    assert seen.error is ErrorClass.SECRET_UNAVAILABLE
-    assert words in seen.message
+    for beat in (Beat(), Beat(known_since=ago(days=9))):
+        seen = await observed(beat, token=token)
+        assert seen.error is ErrorClass.SECRET_UNAVAILABLE
+        assert words in seen.message
     assert (await observed(Beat(State.UP, ago(hours=1)), token=token)).error is None
