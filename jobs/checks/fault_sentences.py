@@ -7,6 +7,7 @@ and port, nor bytes that a target sent.
 from __future__ import annotations
 
 import errno
+import re
 import socket
 from typing import Any
 
@@ -102,6 +103,7 @@ def bad_certificate(error: Any, peer: Peer) -> str:
 
 
 _NOT_TLS = "answered with something that is not TLS: the port seems to speak plain HTTP"
+_DAMAGED = "sent something that was damaged on its way: look at what stands between"
 _UNKNOWN_TO_SERVER = "does not know the name {host}"
 
 # By OpenSSL's name of the reason.
@@ -112,13 +114,21 @@ _HANDSHAKES = {
     "TLSV1_ALERT_PROTOCOL_VERSION": "and this program know no version of TLS in common",
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "refused: there is no common cipher, or it wants a client certificate",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "wants a client certificate",
+    "RECORD_LAYER_FAILURE": _DAMAGED,
+    "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": _DAMAGED,
     "TLSV1_UNRECOGNIZED_NAME": _UNKNOWN_TO_SERVER,
     "TLSV1_ALERT_UNRECOGNIZED_NAME": _UNKNOWN_TO_SERVER,
 }
 
 
+def _reason_in(text: str) -> str:
+    """OpenSSL's name of the reason, of an error that is newer than the names that Python knows."""
+    found = re.search(r"\] ([\w ]+) \(_ssl", text)
+    return found[1].replace(" ", "_").upper() if found else "UNKNOWN"
+
+
 def no_tls(error: Any, peer: Peer) -> str:
-    name = getattr(error, "reason", None) or "UNKNOWN"
+    name = getattr(error, "reason", None) or _reason_in(str(error))
     reason = _HANDSHAKES.get(name)
     if reason is None:
         return f"No TLS session: {peer} and this program could not agree ({name.replace('_', ' ').lower()})."

@@ -172,6 +172,13 @@ def _certificate(code: int) -> ssl.SSLCertVerificationError:
         (_tls("UNSUPPORTED_PROTOCOL"), "tls", "tls_failure", "too old to be safe"),
         (_tls("BAD_ECPOINT"), "tls", "tls_failure", "could not agree (bad ecpoint)"),
         (ssl.SSLError("nothing known"), "tls", "tls_failure", "could not agree (unknown)"),
+        (
+            ssl.SSLError(1, "[SSL] brand new fault (_ssl.c:1006)"),
+            "tls",
+            "tls_failure",
+            "could not agree (brand new fault)",
+        ),
+        (ssl.SSLError(1, "[SSL] record layer failure (_ssl.c:1006)"), "tls", "tls_failure", "damaged on its way"),
     ],
 )
 def test_an_error_is_explained(error: Exception, phase: Any, error_class: str, says: str) -> None:
