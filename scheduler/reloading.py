@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("scheduler.reloading")
 
 PART = "job_files"
+LONGEST_LOOK = 30.0
+"""Seconds after which a look at the files is taken to hang, as a share may."""
 _NAMED = 5
 """Jobs that a sentence names, and problems that health tells."""
 
@@ -106,6 +108,11 @@ class Reloading:
 
     async def health(self) -> Sequence[PartHealth]:
         """Degraded while other jobs are in force than the files have."""
+        if self._looking.locked() and self._looked_at is not None:
+            hangs_for = self._clock.monotonic() - self._looked_at
+            if hangs_for > LONGEST_LOOK:
+                message = f"the place of job files does not answer for {hangs_for:.0f} s, the jobs from before go on"
+                return (PartHealth(PART, Status.DEGRADED, f"{message}: look at how it is mounted"),)
         if not self._problems:
             return (PartHealth(PART, Status.OK),)
         told = "; ".join(map(str, self._problems[:_NAMED]))

@@ -14,7 +14,7 @@ from jobs.definition import JobDefinition
 from jobs.problems import Problem
 from scheduler.catalog import Catalog, Entry, View
 from scheduler.health import Status
-from scheduler.reloading import Reloading, view_of
+from scheduler.reloading import LONGEST_LOOK, Reloading, view_of
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, VirtualClock, entry
 
@@ -118,6 +118,27 @@ async def test_a_mistake_of_the_program_stays_in_health_and_ends_no_look_to_come
 
     assert (health.status, "ZeroDivisionError" in health.message) == (Status.DEGRADED, True)
     assert len([record for record in caplog.records if record.exc_info]) == 1
+
+
+async def test_a_place_that_hangs_is_told_until_it_answers() -> None:
+    bench, answers = Bench(), asyncio.Event()
+
+    async def changed() -> bool:
+        await answers.wait()
+        return False
+
+    bench.place.changed = changed  # type: ignore[method-assign]  # stands in for a share that hangs
+    look = asyncio.create_task(bench.reloading.look())
+    await asyncio.sleep(0)
+    (at_first,) = await bench.reloading.health()
+    bench.clock.move(LONGEST_LOOK + 1)
+    (meanwhile,) = await bench.reloading.health()
+    answers.set()
+    await look
+    (at_last,) = await bench.reloading.health()
+
+    assert [each.status for each in (at_first, meanwhile, at_last)] == [Status.OK, Status.DEGRADED, Status.OK]
+    assert "does not answer for 31 s" in meanwhile.message
 
 
 async def test_what_stays_the_same_keeps_its_entry() -> None:
