@@ -30,8 +30,8 @@ _FORMS_A_CHARACTER = 0.6
 _MOST_NESTED = 8
 """Values within values that are looked for at the end of a text that was cut."""
 
-_SHORTEST_BROKEN = 8
-"""Characters of a form that is looked for across the ends of lines."""
+_SHORTEST_BROKEN, _LONGEST_BROKEN = 8, 256
+"""Characters of a form that is looked for across the ends of lines. Of longer values the pieces are."""
 
 _END = r"[ \t]{0,8}(?:\r?\n|(?:\\{1,4}r)?\\{1,4}n)\s{0,80}"
 """Of a line, as it is or escaped, with what stands around it. Bounded: long runs of one character must not cost more
@@ -103,7 +103,7 @@ def _without_broken(text: str, known: _Known) -> str:
     """The text of several lines without the values that are broken over some of them, wherever the lines end."""
     joined = _LINE_END.sub("", text)
     for form in known.by_their_begin(joined):
-        if len(form) >= _SHORTEST_BROKEN and form in joined:
+        if _SHORTEST_BROKEN <= len(form) <= _LONGEST_BROKEN and form in joined:
             broken = f"(?:{_END})?".join(map(re.escape, form))
             text = re.sub(broken, REDACTED, text)
     return text
