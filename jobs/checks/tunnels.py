@@ -56,3 +56,5 @@ async def open_tunnel(connection: Connection, proxy: Proxy, host: str, port: int
         raise NoTunnel(head.status, place)
     connection.marks = True
     connection.expect()
+    if rest := data[end:]:
+        connection.data_received(rest)  # who is behind the tunnel speaks first, as HTTP/2 does

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -14,6 +15,7 @@ from jobs.checks.guard import LOCAL, Guard
 from jobs.runs import ErrorClass
 from tests.jobs.checks.asking import Asking, asking
 from tests.parts import bad_servers as bad
+from tests.parts.bad_answers import HTTP_2_GOOD
 from tests.parts.http_target import HttpTarget
 from tests.parts.proxy import Proxy
 from tests.parts.tls import ca_file
@@ -98,6 +100,14 @@ async def test_a_proxy_is_no_way_around_the_guard(url: str, rules: dict[str, Any
         seen = await ask(url, proxy=proxy.url)
     assert (seen.error, proxy.asked) == (ErrorClass.TARGET_DENIED, [])
     assert "proxy" not in seen.message
+
+
+async def test_what_comes_with_the_answer_of_the_proxy_is_said_by_the_target(ask: Asking) -> None:
+    tunnel = b"HTTP/1.1 200 Connection established\r\n\r\n" + HTTP_2_GOOD
+    async with bad.part_then(tunnel, "silence") as proxy:
+        async with asyncio.timeout(5):
+            seen = await ask("http://checkout.internal/", proxy=proxy.url, http2=True)
+    assert (seen.status, seen.body) == (200, b"ready")
 
 
 async def test_a_proxy_that_may_not_be_asked_is_not(ask: Asking) -> None:
