@@ -13,7 +13,9 @@ import socket
 import threading
 from dataclasses import dataclass
 
-MOST_THREADS = 32
+MOST_THREADS = 256
+"""As many names may be silent at a time before others wait for them, and seem to be silent, too: all of a zone that is
+down. A thread is made when it is needed, and takes some 20 KiB."""
 
 
 @dataclass(frozen=True, slots=True)

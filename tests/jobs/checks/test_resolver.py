@@ -103,3 +103,17 @@ async def test_an_error_that_nobody_waits_for_any_more_is_no_noise(resolver: Res
     await asyncio.wait((task,))
     await asyncio.sleep(0.005)
     assert noise == []
+
+
+async def test_a_hundred_silent_names_hold_up_no_other(monkeypatch: pytest.MonkeyPatch, slow: SlowNames) -> None:
+    def look_up(host: str, port: int, **options: Any) -> list[Any]:
+        return slow(host, port) if host != "well.test" else [(socket.AF_INET, 1, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    made = Resolver()
+    silent = [asyncio.ensure_future(made.addresses(f"{number}.test", 80)) for number in range(100)]
+    await until(lambda: len(slow.asked) == 100)
+    assert await made.addresses("well.test", 80) == [Address(socket.AF_INET, "127.0.0.1", 80)]
+    slow.answer.set()
+    await asyncio.gather(*silent)
+    made.close()
