@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from jobs.dependencies import Dependencies, Dependency, dependencies_text
+from jobs.durations import format_duration
 from jobs.expectations import Expectation, refuse_unfit
 from jobs.groups import Group
 from jobs.model import Frozen, share_what_is_alike
@@ -82,7 +83,8 @@ def _of_kind(value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInf
     usual = _TIMEOUTS if target is None else target.TIMEOUTS
     if isinstance(value, dict):
         # `run` is needed to judge `attempt`. An attempt that is not said may be the longer one: the run cuts it short.
-        value = {"run": usual.run, **value}
+        # As a text, as it would stand in a file, where seconds without a unit are refused.
+        value = {"run": format_duration(usual.run), **value}
     timeouts: Timeouts = read(value)
     left_out = type(timeouts).model_fields.keys() - timeouts.model_fields_set
     if not timeouts.model_fields_set:

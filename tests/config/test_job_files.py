@@ -347,3 +347,15 @@ def test_a_secret_in_a_file_is_never_repeated(write: Write, reader: JobFileReade
     told = problems(reader, tmp_path)
     assert len(told) == 6
     assert "hunter2" not in "\n".join(told).replace("hunter2://x", "")
+
+
+@pytest.mark.parametrize("check", ["{url: 'http://127.0.0.1/'}", "{kind: heartbeat, token: {secret: t}, period: 1h}"])
+def test_a_file_may_say_one_deadline_alone(
+    check: str, write: Callable[[str, str], Path], reader: JobFileReader, tmp_path: Path
+) -> None:
+    write("a.yaml", f"jobs: {{a: {{check: {check}, timeout: {{attempt: 300ms}}}}}}")
+
+    timeout = read(reader, tmp_path).jobs["a"].timeout
+
+    assert timeout.attempt == 0.3
+    assert timeout.run >= 10
