@@ -96,8 +96,15 @@ def findings_of(errors: Iterable[ErrorDetails], model: Any) -> tuple[Finding, ..
         error = _Error.of(detail, model)
         if detail["type"] == "missing" and error.place.path in misspelt:
             continue  # one slip, one problem: the misspelt key is told already
+        if detail["type"] == "too_short" and any(_is_below(other, detail) for other in details):
+            continue  # pydantic does not count the wrong entries, which are told
         findings.append(error.finding())
     return tuple(dict.fromkeys(findings))
+
+
+def _is_below(detail: ErrorDetails, other: ErrorDetails) -> bool:
+    depth = len(other["loc"])
+    return len(detail["loc"]) > depth and detail["loc"][:depth] == other["loc"]
 
 
 @dataclass(frozen=True, slots=True)

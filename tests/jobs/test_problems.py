@@ -15,7 +15,7 @@ from jobs.model import Frozen, SecretRef
 from jobs.policies import CircuitPolicy, RetryPolicy, Timeouts
 from jobs.problems import Problem, dotted, looks_secret, problems_of
 from jobs.problems.suggestions import suggest
-from jobs.targets import HttpTarget
+from jobs.targets import HttpTarget, StepsTarget
 
 
 class Sample(Frozen):
@@ -253,6 +253,12 @@ def test_what_is_wrong_in_a_list_of_models_is_told_with_its_index() -> None:
         "rows[1].longName: 'x' is not a whole number"
     ]
     assert others({"rows": [{"side": "left", "longName": 1}] * 3}) == ["rows: it has too many entries: at most 2"]
+
+
+def test_a_list_whose_only_entry_is_wrong_is_not_called_empty_as_well() -> None:
+    with pytest.raises(ValidationError) as caught:
+        StepsTarget.model_validate({"kind": "steps", "steps": [{"url": "http://127.0.0.1/"}]})
+    assert [str(problem) for problem in problems_of(caught.value, StepsTarget)] == ["steps[0].name: is missing"]
 
 
 def test_a_number_of_thousands_of_digits_is_not_written_out() -> None:
