@@ -28,8 +28,12 @@ AHEAD = timedelta(seconds=2)
 """How long before its instant a ticket is handed on at the earliest."""
 EVERY = 0.5
 """Seconds between two ticks at least, so that what falls due meanwhile is claimed together."""
-BATCH = 250
-"""Tickets that are claimed together at most."""
+BATCH = 50
+"""Tickets that are claimed together at most. To make so many claims takes a millisecond or two; nothing begins then."""
+APART = timedelta(milliseconds=25)
+"""Between the claims of two batches of one tick at most."""
+SOON = timedelta(seconds=1)
+"""What is due within it is claimed at once."""
 BACKWARDS = timedelta(seconds=2)
 """A wall clock set back by more than this is told; see planning.plan for what becomes of it."""
 
@@ -41,8 +45,8 @@ class TakesTickets(Protocol):
         """Perform the ticket; several one after the other."""
         ...
 
-    def submit_batch(self, tickets: Sequence[Ticket]) -> None:
-        """Claim the tickets together, and perform each at its instant."""
+    def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
+        """Claim the tickets together, at once or at an instant before theirs, and perform each at its own."""
         ...
 
     def submit_leaving_out(self, left_out: LeftOut) -> None:
@@ -125,10 +129,16 @@ class Ticker:
                 batch += tickets
             else:
                 self._worker.submit(*tickets)
-        for start in range(0, len(batch), BATCH):
-            self._worker.submit_batch(batch[start : start + BATCH])
+        self._submit_batches(batch, now)
         for left_out in made.left_out:
             self._worker.submit_leaving_out(left_out)
+
+    def _submit_batches(self, tickets: Sequence[Ticket], now: datetime) -> None:
+        batches = [tickets[start : start + BATCH] for start in range(0, len(tickets), BATCH)]
+        apart = min(APART, timedelta(seconds=EVERY) / max(1, len(batches)))
+        for number, batch in enumerate(batches):
+            is_soon = min(ticket.due_at for ticket in batch) < now + SOON
+            self._worker.submit_batch(batch, None if is_soon or not number else now + number * apart)
 
     def _begun(self, now: datetime) -> list[Found]:
         """Plan by the view that is in force. Returns what of new schedules is due already before where planning is.

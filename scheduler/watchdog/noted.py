@@ -69,10 +69,10 @@ class Taking:
         self._noted.taken(*tickets)
         self._worker.submit(*tickets)
 
-    def submit_batch(self, tickets: Sequence[Ticket]) -> None:
+    def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
         """See TakesTickets.submit_batch."""
         self._noted.taken(*tickets)
-        self._worker.submit_batch(tickets)
+        self._worker.submit_batch(tickets, claim_at)
 
     def submit_leaving_out(self, left_out: LeftOut) -> None:
         """See TakesTickets.submit_leaving_out."""

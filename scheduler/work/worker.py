@@ -164,9 +164,9 @@ class Worker:
             return
         self._take(tickets, self._turn(tickets, self._log_end))
 
-    def submit_batch(self, tickets: Sequence[Ticket]) -> None:
-        """Claim the tickets together, ahead of their instants, and perform each at its own."""
-        self._take(tickets, self._batch(tickets, self._log_end))
+    def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
+        """Claim the tickets together, at once or at an instant before theirs, and perform each at its own."""
+        self._take(tickets, self._batch_at(tickets, claim_at))
 
     def submit_claimed(self, *claims: Claim) -> None:
         """Perform a ticket that was claimed for this process already, at its instant; several one after the other."""
@@ -245,6 +245,11 @@ class Worker:
         return await self._leaving_out.end(claim, run)
 
     # --- batches ---
+
+    async def _batch_at(self, tickets: Sequence[Ticket], claim_at: datetime | None) -> None:
+        if claim_at is not None:
+            await self._parts.waiting.until(claim_at)
+        await self._batch(tickets, self._log_end)
 
     async def _batch(self, tickets: Sequence[Ticket], told: Told) -> Ends:
         together, turns = self._sorted(tickets)

@@ -12,7 +12,7 @@ from jobs.runs import Ticket
 from scheduler.catalog import Catalog, Entry, View
 from scheduler.planning.left_out import LeftOut
 from scheduler.stores.pauses import Pause
-from scheduler.ticker import AHEAD, LONGEST_SLEEP, Ticker
+from scheduler.ticker import AHEAD, APART, LONGEST_SLEEP, Ticker
 from tests.scheduler.fakes import START, VirtualClock, entry
 
 
@@ -24,6 +24,8 @@ class Ticking:
         self.started: list[Ticket] = []
         self.started_at: list[datetime] = []
         self.in_turn: list[tuple[Ticket, ...]] = []
+        self.batches: list[tuple[int, datetime | None]] = []
+        """How many, and when they are to be claimed."""
         self.skipped: list[tuple[Ticket, str]] = []
         self.catalog = Catalog(jobs)
         self.ticker = Ticker(self.catalog, self, self.clock, after=after, paused=lambda _: paused or {})
@@ -33,7 +35,8 @@ class Ticking:
         self.started_at += [self.clock.now()] * len(tickets)
         self.in_turn.append(tickets)
 
-    def submit_batch(self, tickets: Sequence[Ticket]) -> None:
+    def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
+        self.batches.append((len(tickets), claim_at))
         for ticket in tickets:
             self.submit(ticket)
 
@@ -74,6 +77,25 @@ async def test_each_due_instant_is_handed_on_a_little_ahead_once() -> None:
     assert timedelta() < min(ahead) <= max(ahead) <= AHEAD
     assert [ticket.due_at.second for ticket in ticking.started if ticket.job == "a"] == [20, 40, 0]
     assert sum(ticket.job == "b" for ticket in ticking.started) == 40
+
+
+def test_many_that_are_planned_at_a_time_are_claimed_bit_by_bit() -> None:
+    ticking = Ticking(*(entry(f"job-{number}", "every 10s") for number in range(120)))
+
+    ticking.clock.move(8)
+    ticking.ticker.tick()
+
+    now = ticking.clock.now()
+    assert ticking.batches == [(50, None), (50, now + APART), (20, now + 2 * APART)]
+
+
+def test_what_is_due_soon_is_claimed_at_once_however_many_they_are() -> None:
+    ticking = Ticking(*(entry(f"job-{number}", "every 10s") for number in range(120)))
+
+    ticking.clock.move(9.5)
+    ticking.ticker.tick()
+
+    assert ticking.batches == [(50, None), (50, None), (20, None)]
 
 
 async def test_disabled_jobs_and_jobs_without_a_schedule_do_not_start() -> None:

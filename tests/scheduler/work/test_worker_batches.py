@@ -58,6 +58,32 @@ async def test_a_batch_is_claimed_before_its_instants_and_each_starts_at_its_own
 
 
 @virtual_time
+async def test_a_batch_may_be_claimed_later_than_it_is_handed_over() -> None:
+    shop = Shop(jobs=JOBS)
+    ticket = shop.ticket(2, "a")
+    shop.worker.submit_batch([ticket], shop.clock.now() + timedelta(seconds=1))
+    await asyncio.sleep(0.9)
+    before = await state_of(shop, ticket)
+    await asyncio.sleep(0.2)
+
+    assert (before, await state_of(shop, ticket)) == (None, RunState.RUNNING)
+    await shop.worker.settle()
+    assert [event.run.lateness_ms for event in shop.heard.finished] == [0]
+
+
+@virtual_time
+async def test_a_batch_that_is_not_claimed_yet_at_the_end_is_left_to_be_planned_again() -> None:
+    shop = Shop(jobs=JOBS)
+    ticket = shop.ticket(2, "a")
+    shop.worker.submit_batch([ticket], shop.clock.now() + timedelta(seconds=1))
+    await asyncio.sleep(0.5)
+    await shop.worker.drain(grace=5)
+
+    assert await state_of(shop, ticket) is None
+    assert shop.worker.stored_until(ticket.due_at + timedelta(seconds=1)) < ticket.due_at
+
+
+@virtual_time
 async def test_what_falls_due_within_a_few_milliseconds_begins_together_and_never_before_its_instant() -> None:
     shop = Shop(jobs=JOBS)
     shop.worker.submit_batch([shop.ticket(2.001, "a"), shop.ticket(2.003, "b"), shop.ticket(2.005, "c")])
