@@ -72,7 +72,10 @@ _NOT_TRUSTED = (
 )
 _SIGNED_BY_A_LEAF = "is signed by one that may not sign others: look at the chain that the server sends"
 _WEAK = "has a key that is too weak: have it issued again for a longer one, such as RSA with 2048 bits"
-_OTHER_NAMES = "is for other names, not for {host}: look at this name and at those in the certificate"
+_OTHER_NAMES = (
+    "is for other names, not for {host}: look at this name and at those in the certificate, where the subject's does not "
+    "count"
+)
 
 # By OpenSSL's X509_V_ERR_* number.
 _CERTIFICATES = {

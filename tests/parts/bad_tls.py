@@ -169,8 +169,8 @@ def ip_not_named() -> TlsServer:
     return TlsServer(_context_of("no-ip", names=(x509.DNSName("localhost"),)))
 
 
-def name_in_subject_alone() -> TlsServer:
-    return TlsServer(_context_of("subject", names=()))
+def name_in_subject_alone(name: str = "127.0.0.1") -> TlsServer:
+    return TlsServer(_context_of(f"subject {name}", names=(), subject=name))
 
 
 def address_as_a_name() -> TlsServer:

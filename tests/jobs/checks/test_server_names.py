@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from jobs.runs import ErrorClass
 from jobs.targets import HttpTarget as Asked
 from tests.jobs.checks.asking import Asking
+from tests.parts import bad_tls
 from tests.parts.http_target import HttpTarget
 from tests.parts.proxy import Proxy
 from tests.parts.tls import ca_file
@@ -26,6 +27,14 @@ async def test_a_certificate_for_the_host_alone_is_not(ask: Asking) -> None:
         seen = await ask(server.url, **NAMED)
     assert seen.error is ErrorClass.TLS_CERTIFICATE
     assert f"of 127.0.0.1:{server.port} is for other names, not for other.example" in seen.message
+
+
+async def test_a_name_that_only_the_subject_says_counts_for_nobody_as_with_browsers(ask: Asking) -> None:
+    async with bad_tls.name_in_subject_alone("other.example") as server:
+        seen = await ask(server.url, **NAMED)
+    assert seen.error is ErrorClass.TLS_CERTIFICATE
+    assert "is for other names, not for other.example" in seen.message
+    assert "subject" in seen.message
 
 
 async def test_the_name_is_not_asked_for_where_a_redirect_leads(ask: Asking) -> None:
