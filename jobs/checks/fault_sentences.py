@@ -73,7 +73,7 @@ _NOT_TRUSTED = (
 _SIGNED_BY_A_LEAF = "is signed by one that may not sign others: look at the chain that the server sends"
 _WEAK = "has a key that is too weak: have it issued again for a longer one, such as RSA with 2048 bits"
 _OTHER_NAMES = (
-    "is for other names, not for {host}: look at this name and at those in the certificate, of which its subject is none"
+    "is for other names, not for {host}: look at it and at those in the certificate, of which its subject is none"
 )
 
 # By OpenSSL's X509_V_ERR_* number.
