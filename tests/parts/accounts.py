@@ -39,12 +39,17 @@ async def kept(store: Store, jobs: Sequence[str]) -> Kept:
     await runs.unfinished()  # puts right what the last crash left half finished, as each tick and start does
     of_jobs = {job: [record async for record in _records(runs, job)] for job in jobs}
     of_all = [record async for record in _records(runs, None)]
+    return Kept(of_jobs, of_all, await _letters(store))
+
+
+async def _letters(store: Store) -> frozenset[str]:
+    """The ids of the runs that are dead letters."""
     letters: list[str] = []
     after = ""
     while page := await DeadLetters(store).list(limit=_PAGE, after=after):
         letters += [letter.ticket.id for letter in page if letter.ticket is not None]
         after = page[-1].id
-    return Kept(of_jobs, of_all, frozenset(letters))
+    return frozenset(letters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class Account:
         runs = Runs(store)
         before: list[str] = []
         ends_at = 0.0
-        while missing := await self._missing(runs):
+        while missing := await self._missing(store, runs):
             now = asyncio.get_running_loop().time()
             if missing != before:
                 before, ends_at = missing, now + within
@@ -77,7 +82,7 @@ class Account:
                 raise TimeoutError(f"nothing has ended for {within} s: {', '.join(missing)}")
             await asyncio.sleep(0.25)
 
-    async def _missing(self, runs: Runs) -> list[str]:
+    async def _missing(self, store: Store, runs: Runs) -> list[str]:
         """Of the first job that is not complete."""
         try:
             for job in self.jobs:
@@ -86,6 +91,9 @@ class Account:
             for job, first in self.followers.items():
                 if missing := await self._not_followed(runs, job, first):
                     return missing
+            # Whoever recorded the run may have been killed before this: it then waits for its message to come again.
+            if self.lettered:
+                return await self._not_kept_as_letters(runs, await _letters(store))
         except StoreUnavailable as error:
             return [str(error)]  # on a machine that has too much to do
         return []
@@ -130,6 +138,15 @@ class Account:
         records = [record async for record in _records(runs, job)]
         ended = {record.ticket.correlation_id for record in records if record.run is not None}
         return [f"{job} after {run_id}" for run_id in self._runs_of(first) if run_id not in ended]
+
+    async def _not_kept_as_letters(self, runs: Runs, letters: frozenset[str]) -> list[str]:
+        down = [outcome for outcome in Outcome if outcome.down]
+        return [
+            f"{run_id}: no dead letter"
+            for job in sorted(self.lettered)
+            for run_id, state in (await runs.states_between(job, self.since, self.until)).items()
+            if state in down and run_id not in letters
+        ]
 
     def _runs_of(self, job: str) -> Iterator[str]:
         return (Ticket.scheduled(job, at, "").id for at in self._instants())

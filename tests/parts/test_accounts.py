@@ -74,6 +74,16 @@ async def test_a_second_request_for_a_run_of_one_effect_is_told(store: MemorySto
     ]
 
 
+async def test_it_is_complete_once_what_failed_is_a_dead_letter(store: MemoryStore) -> None:
+    await ran(store, AT)
+    await ran(store, AT + SECOND, Outcome.FAILED, error=ErrorClass.INTERRUPTED, message="given up")
+    lettered = Account(("a",), AT, AT + SECOND, lettered=frozenset({"a"}))
+    with pytest.raises(TimeoutError, match="no dead letter"):
+        await lettered.complete(store, within=0.01)
+    await DeadLetters(store).add(DeadLetter.of_ticket(ticket(AT + SECOND), "given up", AT + SECOND))
+    await lettered.complete(store, within=5)
+
+
 async def test_a_run_that_was_given_up_has_to_be_a_dead_letter(store: MemoryStore) -> None:
     await ran(store, AT)
     await ran(store, AT + SECOND, Outcome.FAILED, error=ErrorClass.DEAD_LETTERED, message="given up")
