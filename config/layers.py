@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import PydanticBaseSettingsSource
 
 from config.documents import Document, Unreadable, parse_document, read_bytes
+from config.identity_variables import AZURE_VARIABLE, HOST_VARIABLE, identity_problems, without_service_principal
 from config.settings import Settings
 from jobs.problems import Finding, Problem, dotted, unknown_key
 from jobs.problems import Path as KeyPath
@@ -32,6 +33,9 @@ WELL_KNOWN: Mapping[str, KeyPath] = {
     "AzureWebJobsStorage__accountName": ("storage", "account_name"),
     "AzureWebJobsStorage__tableServiceUri": ("storage", "table_url"),
     "AzureWebJobsStorage__queueServiceUri": ("storage", "queue_url"),
+    "AzureWebJobsStorage__credential": ("storage", "credential"),
+    HOST_VARIABLE: ("managed_identity_client_id",),
+    AZURE_VARIABLE: ("managed_identity_client_id",),
     "APPLICATIONINSIGHTS_CONNECTION_STRING": ("application_insights", "connection_string"),
     "DD_API_KEY": ("datadog", "api_key"),
     "DD_SITE": ("datadog", "site"),
@@ -39,8 +43,9 @@ WELL_KNOWN: Mapping[str, KeyPath] = {
     "DD_SERVICE": ("datadog", "service"),
     "DD_VERSION": ("datadog", "version"),
 }
-"""Names that Azure and Datadog give; a SCHEDULER_ variable for the same setting goes first."""
+"""Names that Azure and Datadog give. Of one setting, a SCHEDULER_ variable wins, then the name that is earlier here."""
 
+_RANKS = {name.upper(): rank for rank, name in enumerate(WELL_KNOWN)}
 _UNRESOLVED = "@microsoft.keyvault("
 
 
@@ -122,10 +127,10 @@ def variable_layer(environ: Mapping[str, str], environment: str, base: Path) -> 
     """The settings among the environment variables; a SCHEDULER_ variable that is none is a problem."""
     values: dict[str, Any] = {}
     names: dict[KeyPath, str] = {}
-    problems = []
+    environ = without_service_principal(environ)
+    problems = identity_problems(environ)
     well_known = {name.upper(): path for name, path in WELL_KNOWN.items()}
-    # Sorted so that SCHEDULER_ names come last and win.
-    for name in sorted(environ, key=lambda name: (name.upper().startswith(PREFIX), name)):
+    for name in sorted(environ, key=_strength):
         upper = name.upper()
         path = well_known.get(upper) or _setting_path(upper)
         if path is None and _should_be_setting(upper):
@@ -137,6 +142,12 @@ def variable_layer(environ: Mapping[str, str], environment: str, base: Path) -> 
     values["environment"] = environment
     names["environment",] = ENVIRONMENT_VARIABLE
     return VariableLayer(values, base, names), problems
+
+
+def _strength(name: str) -> tuple[bool, int, str]:
+    """A sort key: where several variables set the same, the last one wins."""
+    upper = name.upper()
+    return upper.startswith(PREFIX), -_RANKS.get(upper, len(_RANKS)), name
 
 
 def _put(values: dict[str, Any], path: KeyPath, value: str) -> None:

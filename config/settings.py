@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ByteSize, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from config.target_lists import Hosts, Networks, Ports, Schemes
@@ -48,6 +48,10 @@ def _service_url(text: str) -> str:
 
 ServiceUrl = Annotated[str, AfterValidator(_service_url)]
 """https; plain http on loopback only."""
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _without_query(url: str) -> str:
@@ -117,6 +121,8 @@ class StorageSettings(Frozen):
         default="scheduler", pattern=r"^[a-z][a-z0-9]{2,30}$", description="3 to 31 lower-case letters and digits"
     )
     """Begins the names of its tables. (The queues' names stand in function_app.py, where the host reads them.)"""
+    credential: Annotated[Literal["managedidentity"], BeforeValidator(_lower)] | None = None
+    """What the Functions host connects with; the scheduler uses its managed identity either way."""
 
 
 class ApplicationInsightsSettings(Frozen):

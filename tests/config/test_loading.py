@@ -96,6 +96,73 @@ def test_a_setting_of_our_own_name_goes_before_a_well_known_one(root: Path) -> N
     assert settings(root, DD_SERVICE="a", SCHEDULER_DATADOG__SERVICE="b").datadog.service == "b"
 
 
+IDENTITY = {
+    "SCHEDULER_MANAGED_IDENTITY_CLIENT_ID": "ours",
+    "AzureWebJobsStorage__clientId": "hosts",
+    "AZURE_CLIENT_ID": "azures",
+}
+
+
+@pytest.mark.parametrize("name", IDENTITY)
+def test_each_name_of_the_identity_is_enough(name: str, root: Path) -> None:
+    loaded = load_settings({name: "one-id"}, root=root)
+    assert loaded.settings.managed_identity_client_id == "one-id"
+    assert loaded.origin("managed_identity_client_id") == name
+
+
+def test_the_identity_of_our_own_name_goes_before_the_others_whatever_they_say(root: Path) -> None:
+    loaded = load_settings(IDENTITY, root=root)
+    assert loaded.settings.managed_identity_client_id == "ours"
+    assert loaded.origin("managed_identity_client_id") == "SCHEDULER_MANAGED_IDENTITY_CLIENT_ID"
+
+
+def test_an_identity_in_a_file_is_weaker_than_a_variable(root: Path) -> None:
+    write_layer(root, "base", "managed_identity_client_id: of-the-file\n")
+    assert settings(root, AZURE_CLIENT_ID="azures").managed_identity_client_id == "azures"
+
+
+def test_two_names_with_the_same_identity_agree(root: Path) -> None:
+    loaded = load_settings({"AzureWebJobsStorage__clientId": "ABC-1", "AZURE_CLIENT_ID": "abc-1"}, root=root)
+    assert loaded.settings.managed_identity_client_id == "ABC-1"
+    assert loaded.origin("managed_identity_client_id") == "AzureWebJobsStorage__clientId"
+
+
+def test_two_identities_without_one_of_our_own_name_are_refused(root: Path) -> None:
+    assert problems(root, AzureWebJobsStorage__clientId="hosts", AZURE_CLIENT_ID="azures") == [
+        "AzureWebJobsStorage__clientId: names another identity than AZURE_CLIENT_ID; give both the same client id, "
+        "or set SCHEDULER_MANAGED_IDENTITY_CLIENT_ID to the one that the scheduler uses"
+    ]
+
+
+@pytest.mark.parametrize(
+    "other", ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"]
+)
+def test_the_client_id_of_a_service_principal_names_no_managed_identity(other: str, root: Path) -> None:
+    environ = {"AZURE_CLIENT_ID": "principal", other: "x"}
+    assert settings(root, **environ).managed_identity_client_id is None
+    assert settings(root, AzureWebJobsStorage__clientId="hosts", **environ).managed_identity_client_id == "hosts"
+
+
+@pytest.mark.parametrize("value", ["managedidentity", "ManagedIdentity"])
+def test_the_hosts_credential_is_the_managed_identity(value: str, root: Path) -> None:
+    assert settings(root, AzureWebJobsStorage__credential=value).storage.credential == "managedidentity"
+
+
+def test_another_credential_of_the_host_is_refused(root: Path) -> None:
+    (problem,) = problems(root, AzureWebJobsStorage__credential="workloadidentity")
+    assert problem.startswith("AzureWebJobsStorage__credential: ")
+    assert problem.endswith("allowed: managedidentity")
+
+
+def test_an_identity_by_its_resource_id_is_refused_unless_its_client_id_is_set(root: Path) -> None:
+    environ = {"AzureWebJobsStorage__managedIdentityResourceId": "/subscriptions/1/x"}
+    assert problems(root, **environ) == [
+        "AzureWebJobsStorage__managedIdentityResourceId: the scheduler finds an identity by its client id; "
+        "set AzureWebJobsStorage__clientId in its place"
+    ]
+    assert settings(root, **environ, AZURE_CLIENT_ID="x").managed_identity_client_id == "x"
+
+
 def test_lists_are_written_with_commas_in_a_variable_and_as_lists_in_a_file(root: Path) -> None:
     write_layer(
         root, "base", "targets: {networks: [10.0.0.0/8, '::1'], ports: [443, 8000-8999], hosts: '*.internal'}\n"

@@ -63,7 +63,9 @@ def as_written(value: Any) -> str:
 
 
 def test_the_page_lists_every_variable_of_a_setting() -> None:
-    others = {".".join(map(str, path)): [variable] for variable, path in WELL_KNOWN.items()}
+    others: dict[str, list[str]] = {}
+    for variable, path in WELL_KNOWN.items():
+        others.setdefault(".".join(map(str, path)), []).append(variable)
     variables = {name: [f"SCHEDULER_{name.replace('.', '__').upper()}", *others.get(name, [])] for name in DEFAULTS}
 
     assert {name: found for name, (_, found) in settings_table().items()} == variables
