@@ -37,6 +37,7 @@ WELL_KNOWN: Mapping[str, KeyPath] = {
     HOST_VARIABLE: ("managed_identity_client_id",),
     AZURE_VARIABLE: ("managed_identity_client_id",),
     "APPLICATIONINSIGHTS_CONNECTION_STRING": ("application_insights", "connection_string"),
+    "OTEL_SERVICE_NAME": ("service_name",),
     "DD_API_KEY": ("datadog", "api_key"),
     "DD_SITE": ("datadog", "site"),
     "DD_ENV": ("datadog", "env"),

@@ -139,7 +139,8 @@ class DatadogSettings(Frozen):
     url: ServiceUrl | None = None
     env: str | None = None
     """None: the environment's name."""
-    service: str = Field(default="scheduler", min_length=1)
+    service: str | None = Field(default=None, min_length=1)
+    """None: `service_name`."""
     version: str | None = None
     """None: the program's version."""
 
@@ -176,6 +177,8 @@ class Settings(BaseSettings):
     key_vault_url: ServiceUrl | None = None
     managed_identity_client_id: str | None = Field(default=None, min_length=1)
     version: str | None = None
+    service_name: str | None = Field(default=None, min_length=1)
+    """Under which the program reports; see observability.service_name."""
     log: LogSettings = LogSettings()
     targets: TargetSettings = TargetSettings()
     retry_budget: RetryBudgetSettings = RetryBudgetSettings()

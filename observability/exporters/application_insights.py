@@ -28,6 +28,7 @@ from observability.exporters.background import BackgroundExporter, Closing, Tall
 from observability.exporters.measurements import measurements, tag_values
 from observability.exporters.port import APPLICATION_INSIGHTS
 from observability.redacting import redact_fields
+from observability.service_name import cloud_role
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Observation
@@ -77,6 +78,7 @@ def application_insights_exporter(
         connection_string,
         environment=settings.environment,
         version=settings.version or "unknown",
+        role=cloud_role(settings, os.environ),
         redactor=redactor,
     )
     return BackgroundExporter(APPLICATION_INSIGHTS, delivery, redactor, gather_s=gather_s, hurry_at=_HURRY_AT)
@@ -85,10 +87,13 @@ def application_insights_exporter(
 class ApplicationInsightsDelivery:
     """Blocking; see background.Delivery."""
 
-    def __init__(self, connection_string: str, *, environment: str, version: str, redactor: Redactor) -> None:
+    def __init__(
+        self, connection_string: str, *, environment: str, version: str, role: str, redactor: Redactor
+    ) -> None:
         self._connection_string = connection_string
         self._environment = environment
         self._version = version
+        self._role = role
         self._redactor = redactor
         self._location = os.environ.get("REGION_NAME") or environment
         self._pending = 0
@@ -99,8 +104,16 @@ class ApplicationInsightsDelivery:
         self._closing = closing
         self._ours = not configured_by_host()
         if self._ours:
-            _configure(self._connection_string, self._environment, self._version, tally, closing)
+            _configure(self._connection_string, self._resource(), tally, closing)
         self._bind()
+
+    def _resource(self) -> dict[str, str]:
+        return {
+            "service.name": self._role,
+            "service.version": self._version,
+            "service.instance.id": socket.gethostname(),
+            "deployment.environment.name": self._environment,
+        }
 
     def deliver(self, events: list[TelemetryEvent]) -> None:
         for event in events:
@@ -269,7 +282,7 @@ def _mark_failed(span: Any, message: str) -> None:
     span.set_status(Status(StatusCode.ERROR, message))
 
 
-def _configure(connection_string: str, environment: str, version: str, tally: Tally, closing: Closing) -> None:
+def _configure(connection_string: str, resource: dict[str, str], tally: Tally, closing: Closing) -> None:
     for key, value in _ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     if "OTEL_TRACES_SAMPLER" not in os.environ:
@@ -281,14 +294,7 @@ def _configure(connection_string: str, environment: str, version: str, tally: Ta
         connection_string=connection_string,
         # The distro hangs a handler on this logger; ours sends what it wants sent itself.
         logger_name="observability.unused",
-        resource=Resource(
-            {
-                "service.name": os.environ.get("WEBSITE_SITE_NAME") or _SCOPE,
-                "service.version": version,
-                "service.instance.id": socket.gethostname(),
-                "deployment.environment.name": environment,
-            }
-        ),
+        resource=Resource(resource),
         views=_views(),
         instrumentation_options={name: {"enabled": False} for name in INSTRUMENTATIONS},
         enable_live_metrics=False,

@@ -8,6 +8,7 @@ take more than a second).
 from __future__ import annotations
 
 import email.utils
+import os
 import random
 import socket
 import time
@@ -19,6 +20,7 @@ from observability.events import TelemetryEvent
 from observability.exporters.background import BackgroundExporter, Closing, Tally
 from observability.exporters.datadog_payloads import KEPT_FOR, Entry, Identity, Kind, Payload, payloads
 from observability.exporters.port import DATADOG
+from observability.service_name import datadog_service
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -41,7 +43,7 @@ def datadog_exporter(
     options = settings.datadog
     identity = Identity(
         env=settings.datadog_env,
-        service=options.service,
+        service=datadog_service(settings, os.environ),
         version=options.version or settings.version or "unknown",
         host=socket.gethostname(),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sys
 import threading
 import time
@@ -47,6 +48,7 @@ async def main(connection_string: str, scenario: str) -> dict[str, Any]:
     settings = Settings(
         environment="test",
         version="1.2.3",
+        service_name=os.environ.get("OTEL_SERVICE_NAME"),
         application_insights=ApplicationInsightsSettings.model_validate({"connection_string": connection_string}),
     )
     redactor = Redactor()

@@ -164,6 +164,21 @@ def _nothing_that_should_not_be_there(insights: ApplicationInsightsIngestion) ->
     assert {request.path.rpartition("/")[2] for request in insights.requests} == {"track"}
 
 
+@pytest.mark.parametrize(
+    ("environ", "role"),
+    [
+        ({"OTEL_SERVICE_NAME": "payments"}, "payments"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=orders"}, "orders"),
+        ({"WEBSITE_SITE_NAME": "my-site"}, "my-site"),
+    ],
+)
+async def test_the_cloud_role_is_the_services_name(
+    insights: ApplicationInsightsIngestion, environ: dict[str, str], role: str, tmp_path: Path
+) -> None:
+    await run_program(insights.connection_string, tmp_path, **environ)
+    assert {item["tags"]["ai.cloud.role"] for item in insights.items} == {role}
+
+
 @pytest.mark.parametrize("status", [500, 429, 400])
 async def test_an_endpoint_that_refuses_delays_nobody(
     insights: ApplicationInsightsIngestion, status: int, tmp_path: Path
