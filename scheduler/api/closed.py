@@ -11,14 +11,14 @@ from http import HTTPMethod, HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from jobs.problems import Problem
 from scheduler.api.answer import RETRY_AFTER
 from scheduler.api.head import HeadAsGet
 from scheduler.api.headers import add_security_headers
-from scheduler.api.models import LiveModel
+from scheduler.api.live import LIVE_BODY, LIVE_PATH
 from scheduler.api.problems import Invalid, problem
 
 MOST_ERRORS = 100
@@ -45,10 +45,10 @@ def create_closed_api(detail: str, problems: Sequence[Problem] = ()) -> Starlett
             return problem(path, HTTPStatus.SERVICE_UNAVAILABLE, _UNTOLD, headers=headers)
         return problem(path, HTTPStatus.SERVICE_UNAVAILABLE, detail, errors=errors, headers=headers)
 
-    async def live(request: Request) -> JSONResponse:
-        return JSONResponse(LiveModel().model_dump())
+    async def live(request: Request) -> Response:
+        return Response(LIVE_BODY, media_type="application/json")
 
-    routes = [Route("/api/health/live", live), Route("/{path:path}", closed, methods=list(HTTPMethod))]
+    routes = [Route(LIVE_PATH, live), Route("/{path:path}", closed, methods=list(HTTPMethod))]
     api = Starlette(routes=routes)
     api.add_middleware(HeadAsGet)
     add_security_headers(api)

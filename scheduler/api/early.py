@@ -19,14 +19,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scheduler.api.dress import add_dress
 from scheduler.api.health_answers import health_answer
-from scheduler.api.models import LiveModel
+from scheduler.api.live import LIVE_BODY, LIVE_PATH
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from scheduler.services import Services
 
-_ROUTES = frozenset({"/api/health", "/api/health/live", "/api/health/ready"})
+_ROUTES = frozenset({"/api/health", LIVE_PATH, "/api/health/ready"})
 
 
 class EarlyApi:
@@ -64,13 +64,13 @@ def _health_alone(services: Services, hosts: Sequence[str]) -> Starlette:
     """The routes of health_routes that probes ask, without keys."""
 
     async def live(_: Request) -> Response:
-        return _json(LiveModel())
+        return Response(LIVE_BODY, media_type="application/json")
 
     async def health(_: Request) -> Response:
         return _json(*await health_answer(services))
 
     answering: dict[str, Callable[[Request], Awaitable[Response]]] = dict.fromkeys(_ROUTES, health)
-    answering["/api/health/live"] = live
+    answering[LIVE_PATH] = live
     app = Starlette(routes=[Route(path, answer) for path, answer in answering.items()])
     add_dress(app, hosts)
     return app

@@ -1,6 +1,10 @@
-"""Security headers of every answer, by the `secure` package. Added by scheduler.api.app and closed."""
+"""Security headers of every answer, by the `secure` package. Added by scheduler.api.app, dress and closed, and used by
+scheduler.functions_host.live, which is why the middleware and Starlette are not imported here.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from secure import (
     CacheControl,
@@ -13,8 +17,9 @@ from secure import (
     XContentTypeOptions,
     XFrameOptions,
 )
-from secure.middleware import SecureASGIMiddleware
-from starlette.applications import Starlette
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 # The dashboard needs its own style sheet and script; nothing else is ever loaded, framed or sent elsewhere.
 _CSP = (
@@ -30,15 +35,20 @@ _CSP = (
 )
 
 
+_SECURE = Secure(
+    cache=CacheControl().no_store(),
+    coop=CrossOriginOpenerPolicy().same_origin(),
+    corp=CrossOriginResourcePolicy().same_origin(),
+    csp=_CSP,
+    hsts=StrictTransportSecurity().max_age(31_536_000),
+    referrer=ReferrerPolicy().no_referrer(),
+    xcto=XContentTypeOptions().nosniff(),
+    xfo=XFrameOptions().deny(),
+)
+SECURITY_HEADERS = dict(_SECURE.headers)
+
+
 def add_security_headers(api: Starlette) -> None:
-    headers = Secure(
-        cache=CacheControl().no_store(),
-        coop=CrossOriginOpenerPolicy().same_origin(),
-        corp=CrossOriginResourcePolicy().same_origin(),
-        csp=_CSP,
-        hsts=StrictTransportSecurity().max_age(31_536_000),
-        referrer=ReferrerPolicy().no_referrer(),
-        xcto=XContentTypeOptions().nosniff(),
-        xfo=XFrameOptions().deny(),
-    )
-    api.add_middleware(SecureASGIMiddleware, secure=headers)
+    from secure.middleware import SecureASGIMiddleware
+
+    api.add_middleware(SecureASGIMiddleware, secure=_SECURE)

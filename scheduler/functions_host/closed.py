@@ -10,11 +10,9 @@ from scheduler.dispatch.port import DispatchError
 from scheduler.stores.port import StoreError
 
 
-def closed_api(error: Exception | None) -> Starlette:
-    """`error`: why it cannot be opened; None if nobody has tried."""
+def closed_api(error: Exception) -> Starlette:
+    """`error`: why it cannot be opened."""
     match error:
-        case None:
-            return create_closed_api("The program is not open yet.")
         case ConfigurationError(problems=problems):
             number = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
             detail = f"The configuration has {number}, so nothing runs. It is read again once that is mended."

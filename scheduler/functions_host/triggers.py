@@ -80,7 +80,11 @@ class FunctionsHost:
         """Answer by the API, or with 503 and the reason while the program cannot be opened."""
         import azure.functions as func
 
-        api = await self._api_for(request)
+        from scheduler.functions_host.live import asks_whether_live, live_answer
+
+        if self._api is None and asks_whether_live(request):
+            return live_answer(request)
+        api = await self._api_for()
         response: func.HttpResponse = await func.AsgiMiddleware(api).handle_async(request, context)
         return response
 
@@ -90,14 +94,11 @@ class FunctionsHost:
             await self._opening.aclose()
         self._opening = self._api = None
 
-    async def _api_for(self, request: func.HttpRequest) -> Starlette:
+    async def _api_for(self) -> Starlette:
         if self._api is not None:
             return self._api
         from scheduler.functions_host.closed import closed_api
 
-        if request.url.partition("?")[0].endswith("/health/live"):
-            # Opening may take longer than a probe waits, and then the container would be restarted for nothing.
-            return closed_api(None)
         try:
             program = await self._opener().program()
         except Exception as error:
