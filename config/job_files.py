@@ -240,9 +240,10 @@ def _joined(files: Iterable[_FileJobs]) -> JobSet:
     problems += [_wrong_limit(disagreement, found) for disagreement in of_groups]
     of_circuits = circuit_disagreements((one.job.name, one.job.circuit) for one in found.values())
     problems += [_wrong_circuit(disagreement, found) for disagreement in of_circuits]
+    jobs = JobSet({name: one.job for name, one in found.items()}, {name: one.origin for name, one in found.items()})
     if problems:
-        raise ConfigurationError(problems)
-    return JobSet({name: one.job for name, one in found.items()}, {name: one.origin for name, one in found.items()})
+        raise ConfigurationError(problems, jobs)
+    return jobs
 
 
 def _defined_twice(first: _Found, second: _Found) -> Problem:

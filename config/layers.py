@@ -6,8 +6,8 @@ values stands, so that a problem names the file and line or the variable to mend
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -80,6 +80,14 @@ class FileLayer:
     def problem(self, finding: Finding) -> Problem:
         return self.document.problem(finding)
 
+    def without(self, problems: Iterable[Problem]) -> FileLayer:
+        """The layer without the values that have these problems."""
+        values = self.values
+        for problem in problems:
+            if problem.file == self.document.file:
+                values = _pruned(values, problem.where.partition("[")[0].split("."))
+        return replace(self, document=replace(self.document, value=values))
+
 
 @dataclass(frozen=True)
 class VariableLayer:
@@ -110,6 +118,15 @@ class LayerSource(PydanticBaseSettingsSource):
         return self._values
 
 
+def _pruned(values: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
+    """The values without the one at this path."""
+    first, *rest = path
+    inner = values.get(first)
+    if rest and isinstance(inner, Mapping):
+        return {**values, first: _pruned(inner, rest)}
+    return {key: value for key, value in values.items() if key != first}
+
+
 def environments(folder: Path) -> tuple[str, ...]:
     """The names that SCHEDULER_ENVIRONMENT may have."""
     return tuple(sorted(file.stem for file in folder.glob("*.yaml") if file.stem != "base"))
@@ -130,10 +147,9 @@ def variable_layer(environ: Mapping[str, str], environment: str, base: Path) -> 
     names: dict[KeyPath, str] = {}
     environ = without_service_principal(environ)
     problems = identity_problems(environ)
-    well_known = {name.upper(): path for name, path in WELL_KNOWN.items()}
     for name in sorted(environ, key=_strength):
         upper = name.upper()
-        path = well_known.get(upper) or _setting_path(upper)
+        path = variable_path(name)
         if path is None and _should_be_setting(upper):
             problems.append(Problem(name, *_unknown_variable(upper)))
         if path is None or not environ[name].strip():
@@ -161,8 +177,14 @@ def _should_be_setting(upper: str) -> bool:
     return upper.startswith(PREFIX) and not upper.startswith(SECRET_PREFIX) and upper != ENVIRONMENT_VARIABLE
 
 
-def _setting_path(upper: str) -> KeyPath | None:
-    return _variables().get(upper)
+def variable_path(name: str) -> KeyPath | None:
+    """The path of the setting that an environment variable gives; None for a variable that is not a setting."""
+    return _well_known().get(name.upper()) or _variables().get(name.upper())
+
+
+@cache
+def _well_known() -> dict[str, KeyPath]:
+    return {name.upper(): path for name, path in WELL_KNOWN.items()}
 
 
 def _unknown_variable(upper: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ Everything that is wrong, in settings and in job files, comes in one Configurati
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,8 @@ class Configuration:
     loaded: LoadedSettings = field(repr=False)
     place: JobPlace = field(repr=False)
     """To read the jobs again."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong; never anything but for config.usable, which leaves that out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +125,19 @@ def _job_problems(environ: Mapping[str, str], reader: JobFileReader) -> tuple[Pr
     return ()
 
 
-def load_settings(environ: Mapping[str, str], *, root: Path) -> LoadedSettings:
-    """Merge the layers. Raises ConfigurationError."""
+def load_settings(environ: Mapping[str, str], *, root: Path, ignored: Collection[Problem] = ()) -> LoadedSettings:
+    """Merge the layers. `ignored`: values with these problems are left out. Raises ConfigurationError."""
     problems: list[Problem] = []
+    left_out = {problem.where for problem in ignored if problem.file is None}
+    environ = {name: value for name, value in environ.items() if name not in left_out}
     environment = _environment(environ, root / "config" / "environments", problems)
     variables, unknown = variable_layer(environ, environment, Path.cwd())
     layers: list[Layer] = [variables]
     for name in (environment, "base"):
         try:
             layer = file_layer(root / "config" / "environments" / f"{name}.yaml", root)
-            problems += layer.document.duplicate_problems()
-            layers.append(layer)
+            problems += [problem for problem in layer.document.duplicate_problems() if problem not in ignored]
+            layers.append(layer.without(ignored))
         except Unreadable as error:
             problems.append(error.problem)
     settings, wrong = _built(tuple(layers), environ)

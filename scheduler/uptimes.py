@@ -48,14 +48,17 @@ class Uptimes:
         self._clock = clock
         self._age = age
 
-    async def of(self, job: str) -> JobUptime:
+    async def of(self, job: str, *, is_defined: bool = True) -> JobUptime:
         """Runs that were skipped or cancelled say nothing. Months are those of UTC.
+
+        `is_defined`: whether there must be a job of that name.
 
         Raises:
             UnknownJob: no job has that name.
             StoreError: history cannot be read.
         """
-        self._catalog.get(job)
+        if is_defined:
+            self._catalog.get(job)
         now = self._clock.now()
         hours, (looks, is_all) = await self._runs.hours(job), await self._runs.looks(job, MOST)
         if not is_all:

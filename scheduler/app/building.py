@@ -74,7 +74,7 @@ from scheduler.tick_work import TickWork
 from scheduler.uptimes import Uptimes
 from scheduler.version import VERSION
 from scheduler.watchdog import JobWatch, Noted, Taking, Watchdog, WatchedRuns
-from scheduler.work.following import FollowUp
+from scheduler.work.following import FollowedUpByOthers, FollowUp
 from scheduler.work.going import Going
 from scheduler.work.worker import EMBEDDED, FUNCTIONS, Worker
 
@@ -104,6 +104,7 @@ class _Builder:
             update={"version": configuration.settings.version or VERSION}
         )
         self._catalog = Catalog(view_of(configuration.jobs, clock.now()))
+        self._jobs_are_missing = bool(configuration.problems)
         self._place = configuration.place
         self._role = role
         self._clock = clock
@@ -126,7 +127,9 @@ class _Builder:
         runs, pauses = WatchedRuns(store, noted, queues_as=queues_as), Pauses(store, self._clock.monotonic)
         # What follows from a run goes back to the worker that has performed it, which is made below.
         dispatch = await self._dispatch(identity, lambda ticket: taking.submit(ticket))
-        follow_up = Dependents(self._catalog, runs, pauses, dispatch, told, self._clock)
+        follow_up: FollowUp = FollowedUpByOthers()
+        if not self._jobs_are_missing:
+            follow_up = Dependents(self._catalog, runs, pauses, dispatch, told, self._clock)
         secret_values = self._secrets(identity)
         secret_watch = SecretWatch(store, secret_values, self._catalog, telemetry, self._clock)
         self._health.add("secrets", secrets_health(secret_values, identity, secret_watch))

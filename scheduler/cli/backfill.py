@@ -61,7 +61,7 @@ def backfill(
         return done, [record for record in records if record is not None]
 
     with unlogged(), counted() as listener:
-        done, records = changed(work, job=job, listener=listener)
+        done, records = changed("backfill", work, job=job, listener=listener)
     _show(job, done, records, dry_run, as_json)
     note(_told(done, dry_run, leave_skipped))
     if any(record.run is None or record.run.outcome != "succeeded" for record in records):

@@ -36,7 +36,7 @@ def cancel(
     async def work(program: Program) -> Record:
         return await program.operations.cancelling.cancel(run, way=Way.COMMAND_LINE, wait=_PATIENCE)
 
-    record = changed(work, listed_by="`history JOB` shows the ids of its runs")
+    record = changed("cancel", work, listed_by="`history JOB` shows the ids of its runs")
     if as_json:
         from scheduler.api.models import RunModel
 

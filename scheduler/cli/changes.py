@@ -17,18 +17,22 @@ T = TypeVar("T")
 
 
 def changed(
+    command: str,
     work: Callable[[Program], Awaitable[T]],
     *,
     job: str | None = None,
     listed_by: str = "",
     listener: RunListener | None = None,
 ) -> T:
-    """Do the work in the program. A `job` nobody knows and bad input end the command with 2, all else that is refused
-    with 1. `listed_by`: the command that shows what there is, said beside what is not there."""
+    """Do the work of this command (see NEEDS) in the program.
+
+    A `job` nobody knows and bad input end the command with 2, all else that is refused with 1. `listed_by`: the command
+    that shows what there is, said beside what is not there.
+    """
     from scheduler.cli.configured import configured, in_program, known_job
     from scheduler.operations import NotDone, NotThere, Unusable
 
-    configuration = configured()
+    configuration = configured(command)
     if job is not None:
         known_job(configuration, job)
     try:

@@ -41,18 +41,20 @@ def list_circuits(context: typer.Context, as_json: AsJson = False) -> None:
     """See ABOUT."""
     if context.invoked_subcommand is not None:
         return
-    from scheduler.cli.configured import configured, in_program
+    from scheduler.cli.configured import configured, end_if_incomplete, in_program
 
-    views = in_program(configured(), _views)
+    configuration = configured("circuits")
+    views = in_program(configuration, _views)
     if as_json:
         from scheduler.api.circuit_models import CircuitList, CircuitModel
 
         listed = [CircuitModel.of(view) for view in views]
         print(CircuitList(circuits=listed, continuation=None).model_dump_json(indent=2))
-        return
-    if not views:
-        note("no job has a circuit")
-    _show(views)
+    else:
+        if not views:
+            note("no job has a circuit")
+        _show(views)
+    end_if_incomplete(configuration)
 
 
 @circuits.command("open")
@@ -65,7 +67,7 @@ def open_circuit(
     Examples:
       circuits open checkout-api --for 1h --reason "deployment"
     """
-    _hold(key, length, until, as_json, lambda program, end: _opened(program, key, end, reason.strip()))
+    _hold("open", key, length, until, as_json, lambda program, end: _opened(program, key, end, reason.strip()))
 
 
 @circuits.command("close")
@@ -78,7 +80,7 @@ def close_circuit(
     Examples:
       circuits close checkout-api --for 10m
     """
-    _hold(key, length, until, as_json, lambda program, end: _closed(program, key, end, reason.strip()))
+    _hold("close", key, length, until, as_json, lambda program, end: _closed(program, key, end, reason.strip()))
 
 
 @circuits.command("reset")
@@ -93,6 +95,7 @@ def reset_circuit(key: Key, reason: Reason = "", as_json: AsJson = False) -> Non
     from scheduler.operations import Way
 
     view = changed(
+        "circuits reset",
         lambda program: program.operations.circuits.reset(key, reason=reason.strip(), way=Way.COMMAND_LINE),
         listed_by=_LISTED_BY,
     )
@@ -100,6 +103,7 @@ def reset_circuit(key: Key, reason: Reason = "", as_json: AsJson = False) -> Non
 
 
 def _hold(
+    how: str,
     key: str,
     length: str | None,
     until: str | None,
@@ -116,6 +120,7 @@ def _hold(
         fail("--for: no time at all: write it like 30m or 2h")
     _tell(
         changed(
+            f"circuits {how}",
             lambda program: hold(program, end if seconds is None else _end(program.clock.now(), seconds)),
             listed_by=_LISTED_BY,
         ),

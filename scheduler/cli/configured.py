@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from scheduler.cli.output import FAILED, fail
+import typer
+
+from scheduler.cli.needs import NEEDS, Needs
+from scheduler.cli.output import BAD_INPUT, FAILED, error, fail, warning
 
 if TYPE_CHECKING:
     from config.loading import Configuration
@@ -20,31 +23,50 @@ ROOT = Path(__file__).resolve().parents[2]
 """The program's folder, where its own configuration lies."""
 
 
-def configured(sample_target: str | None = None) -> Configuration:
-    """Settings and jobs as the environment says; every problem is told, and ends the command with 2.
+def configured(command: str, sample_target: str | None = None) -> Configuration:
+    """Load settings and jobs as the environment says, and show every problem.
 
+    A problem ends a command with 2 if NEEDS says that it needs everything; so does a wrong setting of the store.
     `sample_target`: where the sample jobs point, else the usual address.
     """
     from config.errors import ConfigurationError, render
     from config.loading import SAMPLE_TARGET, load_configuration
+    from config.usable import load_usable_configuration
 
+    load = load_configuration if NEEDS[command] is Needs.EVERYTHING else load_usable_configuration
     try:
-        return load_configuration(os.environ, root=ROOT, sample_target=sample_target or SAMPLE_TARGET)
-    except ConfigurationError as error:
-        fail(render(error.problems))
+        found = load(os.environ, root=ROOT, sample_target=sample_target or SAMPLE_TARGET)
+    except ConfigurationError as wrong:
+        fail(render(wrong.problems))
+    if found.problems:
+        error(render(found.problems))
+        warning(_INCOMPLETE if NEEDS[command] is Needs.ALL_JOBS else _LEFT_OUT)
+    return found
+
+
+_INCOMPLETE = "the list is incomplete: jobs with problems are missing"
+_LEFT_OUT = "the command continues without the settings and jobs that have problems"
+
+
+def end_if_incomplete(configuration: Configuration) -> None:
+    """End a command that lists jobs with 2 after its output, if jobs are missing from the list."""
+    if configuration.problems:
+        raise typer.Exit(BAD_INPUT)
 
 
 def known_job(configuration: Configuration, name: str) -> None:
     """End the command with 2 if there is no job of that name."""
     if name not in configuration.jobs.jobs:
-        fail(no_such_job(name, configuration.jobs.jobs))
+        fail(no_such_job(name, configuration))
 
 
-def no_such_job(name: str, names: Iterable[str]) -> str:
+def no_such_job(name: str, configuration: Configuration) -> str:
     """The sentence about a name that is no job's."""
     from jobs.problems.suggestions import did_you_mean, suggest
 
-    known = list(names)
+    known = list(configuration.jobs.jobs)
+    if configuration.problems:
+        return f"there is no job named {name!r} among those without problems: mend the problems above, and try again"
     sentence = f"there is no job named {name!r}"
     if not known:
         return f"{sentence}: there are no jobs at all, see SCHEDULER_JOBS"

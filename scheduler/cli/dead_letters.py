@@ -50,7 +50,7 @@ def list_letters(
     """
     from scheduler.cli.configured import configured, in_program, known_job
 
-    configuration = configured()
+    configuration = configured("dead-letters list")
     letters = in_program(configuration, lambda program: _letters(program, job, limit))
     if job is not None and not letters:
         known_job(configuration, job)
@@ -78,7 +78,7 @@ def show_letter(
     """
     from scheduler.cli.configured import configured, in_program
 
-    found = in_program(configured(), lambda program: program.queries.dead_letter(letter))
+    found = in_program(configured("dead-letters show"), lambda program: program.queries.dead_letter(letter))
     if found is None:
         fail(f"there is no dead letter {letter!r}; {_LISTED_BY}", FAILED)
     if as_json:
@@ -138,7 +138,11 @@ def discard_letter(letter: Letter) -> None:
     from scheduler.cli.changes import changed
     from scheduler.operations import Way
 
-    changed(lambda program: program.operations.replaying.discard(letter, way=Way.COMMAND_LINE), listed_by=_LISTED_BY)
+    changed(
+        "dead-letters discard",
+        lambda program: program.operations.replaying.discard(letter, way=Way.COMMAND_LINE),
+        listed_by=_LISTED_BY,
+    )
     print(clean(f"{letter} is discarded"))
 
 
@@ -163,7 +167,7 @@ def _replay_one(letter: str, as_json: bool) -> None:
         return await program.queries.run(record.ticket.id)
 
     with unlogged():
-        record = changed(work, listed_by=_LISTED_BY)
+        record = changed("dead-letters replay", work, listed_by=_LISTED_BY)
     if record is None or record.run is None:
         fail(f"the replay of {letter} did not come to its end, see the log", FAILED)
     if as_json:
@@ -193,7 +197,7 @@ def _replay_many(wanted: Wanted, per_second: float, limit: int, dry_run: bool, a
         return replayed, [record for record in records if record is not None]
 
     with unlogged(), counted() as listener:
-        replayed, records = changed(work, job=wanted.job, listener=listener)
+        replayed, records = changed("dead-letters replay", work, job=wanted.job, listener=listener)
     if as_json:
         from scheduler.api.letter_models import ReplayModel
 

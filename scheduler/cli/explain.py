@@ -29,7 +29,7 @@ def explain(
       explain "0 30 2 * * MON-FRI" --timezone Europe/Berlin
       explain "{every: 5m, offset: 30s}"
     """
-    asked = subject_of(subject, ZoneOptions(timezone, gap, repeat))
+    asked = subject_of("explain", subject, ZoneOptions(timezone, gap, repeat))
     text = _told(asked)
     if as_json:
         _show_json(asked, text)

@@ -35,7 +35,7 @@ def heartbeat(
     from scheduler.cli.configured import configured, in_program, known_job
     from scheduler.operations import Conflict
 
-    configuration = configured()
+    configuration = configured("heartbeat")
     known_job(configuration, job)
 
     async def work(program: Program) -> tuple[HeartbeatView, datetime]:

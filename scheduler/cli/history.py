@@ -60,12 +60,11 @@ def history(
 def _show_many(job: str | None, outcome: str | None, limit: int, as_json: bool) -> None:
     from scheduler.cli.configured import configured, in_program, no_such_job
 
-    configuration = configured()
+    configuration = configured("history")
     records = in_program(configuration, lambda program: _records(program, job, outcome, limit))
     if not records:
-        names = configuration.jobs.jobs
-        if job is not None and job not in names:
-            fail(no_such_job(job, names))
+        if job is not None and job not in configuration.jobs.jobs:
+            fail(no_such_job(job, configuration))
         whose = "there are no runs" if job is None else f"{job} has no runs"
         note(f"{whose} yet" if outcome is None else f"{whose} that are {outcome}")
     _show(records, job, as_json)
@@ -75,7 +74,7 @@ def _show_one(run_id: str, as_json: bool) -> None:
     from scheduler.cli.configured import configured, in_program
     from scheduler.cli.outcomes import outcome_word
 
-    record = in_program(configured(), lambda program: program.queries.run(run_id))
+    record = in_program(configured("history"), lambda program: program.queries.run(run_id))
     if record is None:
         fail(f"there is no run {run_id!r}; it may not have begun, or be older than what is kept", FAILED)
     if as_json:

@@ -29,9 +29,10 @@ def jobs(
       jobs | cut -f 1,3
       jobs --json
     """
-    from scheduler.cli.configured import configured, in_program
+    from scheduler.cli.configured import configured, end_if_incomplete, in_program
 
-    views, now = in_program(configured(), _views)
+    configuration = configured("jobs")
+    views, now = in_program(configuration, _views)
     if as_json:
         from scheduler.api.models import JobList, JobSummary
 
@@ -40,6 +41,7 @@ def jobs(
         _show_table(views, now)
     else:
         show_tabs(_FIELDS, map(_fields, views))
+    end_if_incomplete(configuration)
 
 
 async def _views(program: Program) -> tuple[list[JobView], datetime]:

@@ -49,7 +49,7 @@ def next_instants(
       next "{every: 5m, offset: 30s}"
       next 00:10:00 --from 2026-11-25T02:50:30+01:00
     """
-    asked = subject_of(subject, ZoneOptions(timezone, gap, repeat))
+    asked = subject_of("next", subject, ZoneOptions(timezone, gap, repeat))
     schedule = _planned(asked)
     start = _start(since, asked.zone)
     instants = [] if schedule is None else _upcoming(schedule, start, count)

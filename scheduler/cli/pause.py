@@ -52,7 +52,7 @@ def pause(
         await program.operations.pausing.pause(job, until=ends, reason=reason.strip(), way=Way.COMMAND_LINE)
         return await program.queries.job(job), now
 
-    view, now = changed(work, job=job)
+    view, now = changed("pause", work, job=job)
     assert view.pause is not None
     show_job(view, f"{job} is {paused(view.pause, now)}", as_json)
     if view.entry.job.schedule is None:

@@ -30,5 +30,5 @@ def resume(
         was_paused = await program.operations.pausing.resume(job, way=Way.COMMAND_LINE)
         return await program.queries.job(job), was_paused
 
-    view, was_paused = changed(work, job=job)
+    view, was_paused = changed("resume", work, job=job)
     show_job(view, f"{job} is resumed" if was_paused else f"{job} was not paused", as_json)

@@ -31,7 +31,7 @@ def run(
     """
     from scheduler.cli.configured import configured, known_job
 
-    configuration = configured()
+    configuration = configured("run")
     known_job(configuration, job)
     record = _watched(configuration, job) if on_terminal() and not as_json else _run(configuration, job)
     if record is None or record.run is None:

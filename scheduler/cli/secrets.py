@@ -37,20 +37,22 @@ def list_secrets(
     """See ABOUT."""
     if context.invoked_subcommand is not None:
         return
-    from scheduler.cli.configured import configured, in_program
+    from scheduler.cli.configured import configured, end_if_incomplete, in_program
 
     async def work(program: Program) -> Sequence[SecretView]:
         return await program.secret_watch.views(read=True)
 
-    views = in_program(configured(), work)
+    configuration = configured("secrets")
+    views = in_program(configuration, work)
     if as_json:
         from scheduler.api.secret_routes import SecretList, SecretModel
 
         print(SecretList(secrets=[SecretModel.of(view) for view in views]).model_dump_json(indent=2))
-        return
-    if not views:
-        note("no job uses a secret")
-    _show(views)
+    else:
+        if not views:
+            note("no job uses a secret")
+        _show(views)
+    end_if_incomplete(configuration)
 
 
 @secrets.command("refresh")
@@ -70,6 +72,7 @@ def refresh(
     from scheduler.operations import Way
 
     view = changed(
+        "secrets refresh",
         lambda program: program.operations.refreshing.refresh(name, way=Way.COMMAND_LINE),
         listed_by="`secrets` lists those that jobs use",
     )

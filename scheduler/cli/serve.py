@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -35,6 +36,6 @@ def serve(
     from scheduler.stores.port import StoreError
 
     try:
-        serve_until_signal(configured, host=host, port=port)
+        serve_until_signal(partial(configured, "serve"), host=host, port=port)
     except (PortTaken, StoreError) as error:
         fail(str(error), FAILED)

@@ -70,14 +70,14 @@ class Subject:
     job: JobDefinition | None = None
 
 
-def subject_of(text: str, options: ZoneOptions) -> Subject:
-    """Read the command's argument; what is wrong ends the command with 2."""
+def subject_of(command: str, text: str, options: ZoneOptions) -> Subject:
+    """Read the argument of this command; what is wrong ends the command with 2."""
     try:
         schedule = parse_schedule(_written(text))
     except ScheduleError as error:
         if not JOB_NAME.fullmatch(text):
             fail(str(error))
-        return _job(text, error, options)
+        return _job(command, text, error, options)
     try:
         return _in_zone(schedule, options)
     except ScheduleError as error:
@@ -114,12 +114,13 @@ def _in_zone(schedule: Schedule, options: ZoneOptions) -> Subject:
     return Subject(schedule, None if where.name in UTC_NAMES else where)
 
 
-def _job(name: str, error: ScheduleError, options: ZoneOptions) -> Subject:
+def _job(command: str, name: str, error: ScheduleError, options: ZoneOptions) -> Subject:
     from scheduler.cli.configured import configured, no_such_job
 
-    jobs = configured().jobs.jobs
+    configuration = configured(command)
+    jobs = configuration.jobs.jobs
     if name not in jobs:
-        fail(f"{no_such_job(name, jobs)}\n{name} is no schedule either: {error}")
+        fail(f"{no_such_job(name, configuration)}\n{name} is no schedule either: {error}")
     job = jobs[name]
     if options.given:
         _refuse(options, f"{name} is a job, whose definition says so")

@@ -33,13 +33,17 @@ def uptime(
     """
     from scheduler.cli.configured import configured, in_program, known_job
 
-    configuration = configured()
-    known_job(configuration, job)
+    configuration = configured("uptime")
+    if not configuration.problems:
+        known_job(configuration, job)
 
     async def work(program: Program) -> JobUptime:
-        return await program.uptimes.of(job)
+        # Its definition may be what is wrong; its runs are there all the same.
+        return await program.uptimes.of(job, is_defined=not configuration.problems)
 
     found = in_program(configuration, work)
+    if found.since is None:
+        known_job(configuration, job)
     if as_json:
         from scheduler.api.uptime_routes import UptimeModel
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from jobs.runs import Run
+from scheduler.stores.port import StoreError
 
 
 class FollowUp(Protocol):
@@ -23,6 +24,18 @@ class FollowUp(Protocol):
             StoreError, DispatchError: the run stays unsettled, and is followed up later.
         """
         ...
+
+
+class FollowedUpByOthers:
+    """Follow-up of a process that does not know all jobs: a running server, which does, starts what follows."""
+
+    def follows(self, job: str) -> bool:
+        """Return True for every job, so that its runs are finished unsettled and the server finds them."""
+        return True
+
+    async def after(self, run: Run) -> None:
+        """Start nothing. Raises StoreError always, so that the run stays unsettled."""
+        raise StoreError("the job files have problems; a running server starts it")
 
 
 class NothingFollows:

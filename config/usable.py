@@ -1,0 +1,66 @@
+"""The part of a configuration that can be used although something else in it is wrong. Called by the command line.
+
+Commands that only read the store answer during an incident too, when a job file or a setting is broken. Settings that
+say where the store is, and how to sign in to it, must be right: another store would be read instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from config.errors import ConfigurationError
+from config.job_files import JobFileReader, JobSet
+from config.layers import PREFIX, variable_path
+from config.loading import SAMPLE_TARGET, Configuration, JobPlace, LoadedSettings, load_settings
+from config.settings import Settings
+from jobs.problems import Problem
+from jobs.problems.suggestions import suggest
+
+STORE_SETTINGS = frozenset({"environment", "store", "storage", "managed_identity_client_id", "unresolved"})
+"""Without these, or with a wrong value of one of them, the store is not the one that was meant."""
+
+
+def load_usable_configuration(
+    environ: Mapping[str, str], *, root: Path, sample_target: str | None = SAMPLE_TARGET
+) -> Configuration:
+    """Load settings and jobs; `problems` of the result holds everything that is wrong.
+
+    A wrong setting has the value of the next layer. Jobs of which something is wrong are left out.
+
+    Raises:
+        ConfigurationError: a setting of the store is wrong; with every problem of the settings.
+    """
+    loaded, problems = _usable_settings(environ, root)
+    place = JobPlace(loaded, JobFileReader(root), root, sample_target)
+    try:
+        jobs = place.jobs()
+    except ConfigurationError as error:
+        problems += error.problems
+        jobs = error.usable or JobSet()
+    return Configuration(loaded.settings, jobs, loaded, place, tuple(problems))
+
+
+def _usable_settings(environ: Mapping[str, str], root: Path) -> tuple[LoadedSettings, list[Problem]]:
+    ignored: list[Problem] = []
+    while True:
+        try:
+            return load_settings(environ, root=root, ignored=ignored), ignored
+        except ConfigurationError as error:
+            # The value of the next layer may be wrong too, so this takes one round for each layer at most.
+            found = list(dict.fromkeys([*ignored, *error.problems]))
+            if len(found) == len(ignored) or any(_setting(problem) in STORE_SETTINGS for problem in error.problems):
+                raise ConfigurationError(found) from None
+            ignored = found
+
+
+def _setting(problem: Problem) -> str:
+    """The first part of the setting's name, such as `storage`; of an unknown name, that of the nearest setting.
+
+    A file that cannot be read may hold the setting of the store.
+    """
+    if not problem.where or problem.where.startswith("AzureWebJobsStorage"):
+        return "store"
+    path = variable_path(problem.where)
+    name = str(path[0]) if path else problem.where.removeprefix(PREFIX).partition("__")[0].partition(".")[0].lower()
+    return name if name in Settings.model_fields else suggest(name, Settings.model_fields) or ""

@@ -1,0 +1,205 @@
+"""What a broken job file or setting does to each command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from jobs.heartbeat import Ping, Signal
+from jobs.running.verdicts import cancelled_run
+from jobs.runs import Ticket
+from scheduler.cli.main import app
+from scheduler.cli.needs import NEEDS
+from scheduler.stores.heartbeats import Heartbeats
+from scheduler.stores.runs import Runs, RunState
+from scheduler.stores.sqlite import Access, open_sqlite
+from tests.scheduler.cli.command import invoke
+from tests.scheduler.cli.job_files import write_jobs
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+PAST = Ticket.requested("checkout-api", NOW - timedelta(minutes=5), "past")
+WAITING = Ticket.requested("checkout-api", NOW, "waiting")
+CHECKOUT = {"schedule": {"every": "1m"}, "check": {"url": "http://127.0.0.1:9/"}, "circuit": {"consecutive_failures": 3}}
+NIGHTLY = {"check": {"kind": "heartbeat", "token": {"secret": "nightly-token"}, "period": "24h"}}
+PROBLEM = "broken.yaml:2: jobs.payments.retires: unknown key, did you mean retry?"
+
+
+@pytest.fixture
+def _runs(job_folder: Path) -> None:
+    """Jobs of a file that is right, with a run that is over, one that is queued, and a ping."""
+    write_jobs(job_folder, checkout_api=CHECKOUT, nightly=NIGHTLY)
+
+    async def put() -> None:
+        store = await open_sqlite(job_folder.parent / "state.db", Access.SHARED)
+        runs = Runs(store)
+        over = cancelled_run(None, PAST, PAST.due_at, PAST.due_at, asked="test")
+        await runs.record(PAST, over)
+        await runs.enqueue(WAITING)
+        await Heartbeats(store).add("nightly", lambda _: Ping(NOW, Signal.SUCCESS))
+        await store.aclose()
+
+    asyncio.run(put())
+
+
+@pytest.fixture
+def _broken_file(_runs: None, job_folder: Path) -> None:
+    (job_folder / "broken.yaml").write_text("jobs:\n  payments: {retires: 3, check: {url: 'http://127.0.0.1:9/'}}\n")
+
+
+def commands() -> set[str]:
+    """Every command, with the group that it is in."""
+    found = set()
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        if getattr(command, "invoke_without_command", True):
+            found.add(name)
+        found |= {f"{name} {inner}" for inner in getattr(command, "commands", ())}
+    return found
+
+
+def test_it_is_decided_for_every_command() -> None:
+    assert set(NEEDS) == commands() - {"validate"}
+
+
+@pytest.mark.usefixtures("_broken_file")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("history",), PAST.id),
+        (("history", "checkout-api"), PAST.id),
+        (("history", PAST.id), "checkout-api cancelled"),
+        (("uptime", "checkout-api"), "24h"),
+        (("heartbeat", "nightly"), "success"),
+        (("next", "checkout-api"), "Z"),
+        (("explain", "checkout-api"), "minute"),
+        (("dead-letters", "list"), "id\tat"),
+        (("pause", "checkout-api"), "checkout-api is paused"),
+        (("resume", "checkout-api"), "checkout-api was not paused"),
+        (("circuits", "open", "checkout-api"), "checkout-api is "),
+        (("secrets", "refresh", "nightly-token"), "nightly-token is read again"),
+        (("cancel", WAITING.id), f"{WAITING.id} is cancelled"),
+    ],
+)
+def test_a_broken_job_file_is_told_beside_the_answer_of_a_command_that_needs_the_store(
+    words: tuple[str, ...], told: str
+) -> None:
+    said = invoke(*words)
+
+    assert (said.code, PROBLEM in said.stderr) == (0, True)
+    assert told in said.stdout
+    assert "the command continues without" in said.stderr
+
+
+@pytest.mark.usefixtures("_broken_file")
+@pytest.mark.parametrize(
+    ("words", "listed"), [(["jobs"], "jobs"), (["circuits"], "circuits"), (["secrets"], "secrets")]
+)
+def test_a_list_of_jobs_shows_those_without_problems_and_ends_with_2(words: list[str], listed: str) -> None:
+    said = invoke(*words)
+    told = json.loads(invoke(*words, "--json").stdout)
+
+    assert said.code == 2
+    assert "checkout-api" in said.stdout or "nightly" in said.stdout
+    assert "the list is incomplete" in said.stderr
+    assert "payments" not in said.stdout
+    assert len(told[listed]) == len(said.lines) - 1
+
+
+@pytest.mark.usefixtures("_broken_file")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "checkout-api"],
+        ["serve"],
+        ["validate"],
+        ["backfill", "checkout-api", "--from", "2026-01-01"],
+        ["dead-letters", "replay", "--job", "checkout-api"],
+    ],
+)
+def test_a_command_that_runs_jobs_does_nothing(words: list[str]) -> None:
+    said = invoke(*words)
+
+    assert (said.code, said.stdout) == (2, "")
+    assert PROBLEM in said.stderr
+
+
+@pytest.mark.usefixtures("_runs")
+def test_history_and_uptime_of_a_job_are_there_although_its_own_definition_is_wrong(job_folder: Path) -> None:
+    (job_folder / "jobs.json").write_text('{"jobs": ')
+
+    assert PAST.id in invoke("history", "checkout-api").stdout
+    assert invoke("jobs").code == 2
+    said = invoke("heartbeat", "nightly")
+    assert (said.code, said.stdout) == (2, "")
+    assert "there is no job named 'nightly' among those without problems" in said.stderr
+
+
+@pytest.mark.usefixtures("_runs")
+def test_a_folder_of_jobs_that_is_not_there_leaves_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCHEDULER_JOBS", "/nowhere")
+
+    said = invoke("history")
+
+    assert (said.code, PAST.id in said.stdout) == (0, True)
+    assert "SCHEDULER_JOBS: /nowhere is not there" in said.stderr
+
+
+@pytest.mark.usefixtures("_runs")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SCHEDULER_PORT", "eighty"),
+        ("SCHEDULER_PRT", "80"),
+        ("SCHEDULER_LOG__LEVEL", "loud"),
+        ("SCHEDULER_TARGETS__NETWORKS", "300.1.1.1"),
+        ("SCHEDULER_JOBS_CONTAINER", "http://account.blob.core.windows.net/jobs"),
+    ],
+)
+def test_a_wrong_setting_that_has_nothing_to_do_with_the_store_is_told_beside_history(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    said = invoke("history")
+
+    assert (said.code, PAST.id in said.stdout) == (0, True)
+    assert f"{name}: " in said.stderr
+
+
+@pytest.mark.usefixtures("_runs")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SCHEDULER_STORE", "postgres://"),
+        ("SCHEDULER_STOER", "sqlite:///other.db"),
+        ("SCHEDULER_ENVIRONMENT", "prd"),
+        ("AzureWebJobsStorage", "AccountName"),
+    ],
+)
+def test_a_wrong_setting_of_the_store_ends_every_command(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an empty history of another store would be taken for the truth."""
+    monkeypatch.setenv(name, value)
+
+    said = invoke("history")
+
+    assert (said.code, said.stdout) == (2, "")
+    assert f"{name}: " in said.stderr
+
+
+@pytest.mark.usefixtures("_broken_file")
+async def test_what_follows_from_a_cancelled_run_is_left_to_a_server_that_knows_all_jobs(job_folder: Path) -> None:
+    said = await asyncio.to_thread(invoke, "cancel", WAITING.id)
+    store = await open_sqlite(job_folder.parent / "state.db", Access.SHARED)
+    record, untold = await Runs(store).get(WAITING.id), await Runs(store).untold()
+    await store.aclose()
+
+    assert said.code == 0
+    assert record is not None
+    assert record.state is RunState.FINISHED
+    assert WAITING.id in [run.id for run in untold]
