@@ -24,7 +24,11 @@ from tests.scheduler.cli.job_files import write_jobs
 NOW = datetime.now(UTC).replace(microsecond=0)
 PAST = Ticket.requested("checkout-api", NOW - timedelta(minutes=5), "past")
 WAITING = Ticket.requested("checkout-api", NOW, "waiting")
-CHECKOUT = {"schedule": {"every": "1m"}, "check": {"url": "http://127.0.0.1:9/"}, "circuit": {"consecutive_failures": 3}}
+CHECKOUT = {
+    "schedule": {"every": "1m"},
+    "check": {"url": "http://127.0.0.1:9/"},
+    "circuit": {"consecutive_failures": 3},
+}
 NIGHTLY = {"check": {"kind": "heartbeat", "token": {"secret": "nightly-token"}, "period": "24h"}}
 PROBLEM = "broken.yaml:2: jobs.payments.retires: unknown key, did you mean retry?"
 
