@@ -14,6 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from jobs.details import Details
 from jobs.values import value
 
 
@@ -251,6 +252,8 @@ class Attempt:
     """Waited before the next attempt; None if none followed."""
     body: str = ""
     """The begin of the answer, where that is why it failed: for people, without secrets."""
+    details: Details | None = None
+    """Steps, TLS session or DNS records that its check saw; None for other checks, and in rows of older versions."""
 
     @property
     def succeeded(self) -> bool:

@@ -4,8 +4,8 @@ still read how far it came: that is how a time-out knows what it was waiting for
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.durations import to_microsecond
 from jobs.runs import ErrorClass, Phases
@@ -20,7 +20,7 @@ Phase = Literal["secrets", "token", "dns", "connect", "tls", "first_byte", "body
 class PhaseClock:
     """Marks phases as they begin; a second visit of a phase (a redirect) adds to the first."""
 
-    __slots__ = ("_began", "_since", "_spent", "asked", "besides", "current", "found", "step")
+    __slots__ = ("_began", "_since", "_spent", "asked", "besides", "current", "facts", "found", "step")
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
@@ -34,6 +34,8 @@ class PhaseClock:
         """What there is to say about that besides: a sentence, or nothing."""
         self.step = ""
         """Which of several requests it is, as the beginning of a sentence: `Step 2 of 3 (order): `."""
+        self.facts: Callable[[], Mapping[str, Any]] = dict
+        """The facts that the check has so far, for an observation that is made at the deadline."""
         self.found: tuple[ErrorClass, str] | None = None
         """What is known to be wrong already, while the check tries to say more about it."""
 

@@ -16,6 +16,7 @@ from jobs.checks.http import HttpCheck, peer_of
 from jobs.checks.late import given_up
 from jobs.checks.port import Call
 from jobs.checks.saving import NothingToSave, saved
+from jobs.durations import to_microsecond
 from jobs.expectations import Entry, Expectation, judge
 from jobs.expectations.fitting import key_of
 from jobs.expectations.saved_values import compared_with, with_values
@@ -99,10 +100,13 @@ class _Way:
         self._last_url = ""
         self.told: list[dict[str, Any]] = []
         """What became of each step, as JSON."""
+        self._under_way: tuple[Step, float] | None = None
+        """The step that is not over, and when it began on the attempt's clock."""
         self.degraded: list[Failure] = []
 
     async def go(self, steps: tuple[Step, ...]) -> Observation | None:
         """The first answer that is not as expected, with its error; None if all are."""
+        self._call.clock.facts = self._facts_so_far
         for number, step in enumerate(steps, 1):
             where = self._call.clock.step = f"Step {number} of {len(steps)} ({printable(step.name)}): "
             seen = await self._made(step, self._call)
@@ -118,7 +122,7 @@ class _Way:
             async with asyncio.timeout(CLEANUP_SECONDS):
                 for step in steps:
                     if step.placeholders() <= self._values.keys():
-                        seen = await self._made(step, call)
+                        seen = await self._made(step, call, cleanup=True)
                         wrong = wrong or _left_over(step, seen.message if seen.error is not None else "")
         except TimeoutError:
             wrong = wrong or _left_over(steps[-1], f"it took longer than {CLEANUP_SECONDS:g} s")
@@ -127,14 +131,25 @@ class _Way:
             wrong = wrong or _left_over(steps[-1], f"the program itself failed with {type(error).__name__}")
         return wrong
 
-    async def _made(self, step: Step, call: Call) -> Observation:
+    async def _made(self, step: Step, call: Call, *, cleanup: bool = False) -> Observation:
         """One step, judged; what it saves is known from then on."""
         began = call.clock.elapsed_ms
+        if not cleanup:
+            self._under_way = step, began
         seen = await self._judged(step, call)
-        outcome = "succeeded" if seen.error is None else "failed"
-        took = round(call.clock.elapsed_ms - began, 3)
-        self.told.append({"name": step.name, "outcome": outcome, "status": seen.status, "ms": took})
+        self._under_way = None
+        self.told.append(_step_facts(step, seen.error, seen.status, call.clock.elapsed_ms - began, cleanup=cleanup))
         return seen
+
+    def _facts_so_far(self) -> dict[str, Any]:
+        """The steps at the attempt's deadline, which ends the one that is under way."""
+        told = list(self.told)
+        if self._under_way is not None:
+            step, began = self._under_way
+            clock = self._call.clock
+            error, _ = given_up(clock, step.endpoint, 0)
+            told.append(_step_facts(step, error, None, clock.elapsed_ms - began))
+        return {"steps": told}
 
     async def _judged(self, step: Step, call: Call) -> Observation:
         try:
@@ -224,6 +239,18 @@ class _Way:
                 self._redactor.add(text_of(value))
             self._values[name] = value
         return seen
+
+
+def _step_facts(
+    step: Step, error: ErrorClass | None, status: int | None, took_ms: float, *, cleanup: bool = False
+) -> dict[str, Any]:
+    outcome = "succeeded" if error is None else "timed_out" if error.is_timeout else "failed"
+    facts = {"name": step.name, "outcome": outcome, "status": status, "ms": to_microsecond(took_ms)}
+    if error is not None:
+        facts["error"] = error.value
+    if cleanup:
+        facts["cleanup"] = True
+    return facts
 
 
 def _with(seen: Observation, message: str, error: ErrorClass | None = None) -> Observation:

@@ -178,7 +178,8 @@ class Execution:
 
         def late() -> Observation:
             error, message = given_up(stopwatch, job.check.endpoint, limit_s)
-            return Observation(stopwatch.stop(), error=error, message=f"{stopwatch.step}{message}")
+            told, facts = f"{stopwatch.step}{message}", stopwatch.facts()
+            return Observation(stopwatch.stop(), error=error, message=told, facts=facts)
 
         try:
             check = self._around.checks[job.check.kind]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from jobs.expectations.sentences import degraded, unmet
 from jobs.running.kept_bodies import kept_body
+from jobs.running.seen_details import details_of
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Run, Severity, Ticket
 
 if TYPE_CHECKING:
@@ -43,14 +44,16 @@ def attempt_of(
 
     `keep_body`: bytes of the body that are kept where it is the answer that failed the attempt.
     """
+    details = details_of(seen, redactor.redact)
     if seen.error is not None:
         error: ErrorClass = seen.error
-        return Attempt(number, started_at, seen.phases, seen.status, error, redactor.redact(seen.message))
+        message = redactor.redact(seen.message)
+        return Attempt(number, started_at, seen.phases, seen.status, error, message, details=details)
     if not failures:
-        return Attempt(number, started_at, seen.phases, seen.status)
+        return Attempt(number, started_at, seen.phases, seen.status, details=details)
     if all(failure.severity is Severity.DEGRADED for failure in failures):
         message = redactor.redact(degraded(failures))
-        return Attempt(number, started_at, seen.phases, seen.status, None, message, failures)
+        return Attempt(number, started_at, seen.phases, seen.status, None, message, failures, details=details)
     # The reason is shortened, and a secret cut in two would not be found any more.
     error, message = unmet(replace(seen, reason=redactor.redact(seen.reason)), failures)
     return Attempt(
@@ -62,6 +65,7 @@ def attempt_of(
         redactor.redact(message),
         failures,
         body=kept_body(seen, keep_body, redactor.redact),
+        details=details,
     )
 
 

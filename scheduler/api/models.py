@@ -10,9 +10,11 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from jobs.dependencies import Dependency
+from jobs.details import Details
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger
 from scheduler.api.answer import Answer
 from scheduler.api.circuit_models import CircuitModel
+from scheduler.api.detail_models import DnsModel, StepModel, TlsModel
 from scheduler.catalog import View
 from scheduler.circuit_board import CircuitView
 from scheduler.health import HealthReport, PartHealth, Status
@@ -48,7 +50,8 @@ class FailureModel(Answer):
 class AttemptModel(Answer):
     """One try of a run. `wait_ms`: the wait before the next one; null if none followed.
 
-    `body`: the begin of the answer, where that is why it failed.
+    `body`: the begin of the answer, where that is why it failed. `steps`: of a check of kind steps; `tls`: of a check
+    that used TLS; `dns`: of a check of kind dns. Attempts of versions before 0.2 have none of them.
     """
 
     number: int
@@ -60,10 +63,13 @@ class AttemptModel(Answer):
     failures: list[FailureModel]
     wait_ms: float | None
     body: str
+    steps: list[StepModel]
+    tls: TlsModel | None
+    dns: DnsModel | None
 
     @classmethod
     def of(cls, attempt: Attempt) -> AttemptModel:
-        phases = attempt.phases
+        phases, details = attempt.phases, attempt.details or _NO_DETAILS
         return cls(
             number=attempt.number,
             started_at=attempt.started_at,
@@ -83,7 +89,13 @@ class AttemptModel(Answer):
             ],
             wait_ms=attempt.wait_ms,
             body=attempt.body,
+            steps=[StepModel.of(step) for step in details.steps],
+            tls=None if details.tls is None else TlsModel.of(details.tls, attempt.started_at),
+            dns=None if details.dns is None else DnsModel.of(details.dns),
         )
+
+
+_NO_DETAILS = Details()
 
 
 class RunModel(Answer):

@@ -1,9 +1,10 @@
-"""A finished run with its attempts and their phases, for `run`, `history` and replays."""
+"""A finished run with its attempts, their phases and their details, for `run`, `history` and replays."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scheduler.cli.details import print_details, show_details
 from scheduler.cli.outcomes import number, style_of
 from scheduler.cli.output import Cell, Column, clean, console, on_terminal, show_table, show_tabs
 from scheduler.cli.texts import iso, local, milliseconds
@@ -26,12 +27,14 @@ def show_run(run: Run) -> None:
             screen.print(Text(clean(run.message)))
         if run.attempts:
             _show_attempts(run.attempts)
+            show_details(run.attempts)
         screen.print(Text(_which(run), "dim"))
         return
     print(f"{run.job} {run.outcome}{_how(run)}")
     if run.message:
         print(clean(run.message))
     show_tabs(_FIELDS, map(_fields, run.attempts))
+    print_details(run.attempts)
 
 
 def _which(run: Run) -> str:

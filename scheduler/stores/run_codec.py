@@ -20,6 +20,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from jobs.durations import to_microsecond
 from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger
 from jobs.uptime import Look
+from scheduler.stores.details_codec import decode_details, encode_details
 from scheduler.stores.pauses import PAUSED
 from scheduler.stores.port import Row
 from scheduler.stores.run_keys import RunKey
@@ -165,6 +166,8 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         body["wait"] = to_microsecond(attempt.wait_ms)
     if attempt.body:
         body["body"] = attempt.body
+    if attempt.details is not None:
+        body |= encode_details(attempt.details)
     return body
 
 
@@ -208,6 +211,7 @@ def _read_attempt(number: int, body: Mapping[str, Any]) -> Attempt:
         failures=tuple(map(_read_failure, body.get("failures", ()))),
         wait_ms=body.get("wait"),
         body=body.get("body", ""),
+        details=decode_details(body),
     )
 
 

@@ -41,12 +41,12 @@ class Shop(HttpServer):
         return Answer(body=b"order <b>42</b> of " + request.target.encode())
 
 
-async def ask(target: dict[str, Any], redactor: Redactor | None = None) -> Observation:
+async def ask(target: dict[str, Any], redactor: Redactor | None = None, clock: PhaseClock | None = None) -> Observation:
     redactor = redactor or Redactor()
     http = HttpCheck(MemorySecrets(), MemoryTokens(), redactor)
     check = StepsCheck(http, redactor)
     try:
-        call = Call("j@1", 1, PhaseClock())
+        call = Call("j@1", 1, clock or PhaseClock())
         return await check.observe(StepsTarget.model_validate({"kind": "steps", **target}), call)
     finally:
         await check.aclose()
@@ -207,3 +207,42 @@ def test_steps_that_make_no_sense_are_refused(steps: list[dict[str, Any]], words
     with pytest.raises(ValidationError, match=r"(?s).*") as error:
         StepsTarget.model_validate({"kind": "steps", "steps": steps})
     assert words in str(error.value)
+
+
+async def test_each_step_is_told_with_its_status_its_time_and_how_it_ended() -> None:
+    async with Shop() as shop:
+        steps = [sign_in(shop.url), {"name": "see", "url": "/x", "expect": [{"status": 404}]}]
+        cleanup = [{"name": "remove", "method": "DELETE", "url": "/orders/${user}"}]
+        seen = await ask({"steps": steps, "cleanup": cleanup})
+    told = [{key: value for key, value in step.items() if key != "ms"} for step in seen.facts["steps"]]
+    assert told == [
+        {"name": "sign in", "outcome": "succeeded", "status": 200},
+        {"name": "see", "outcome": "failed", "status": 200, "error": "unexpected_status"},
+        {"name": "remove", "outcome": "succeeded", "status": 204, "cleanup": True},
+    ]
+    assert all(step["ms"] > 0 for step in seen.facts["steps"])
+
+
+async def test_the_clock_has_the_steps_of_an_attempt_that_is_given_up() -> None:
+    arrived = asyncio.Event()
+
+    class Stuck(Shop):
+        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
+            if connection == 2:
+                arrived.set()
+                await reader.read()
+            await super().serve(reader, writer, connection)
+
+    clock = PhaseClock()
+    async with Stuck() as shop:
+        asking = asyncio.create_task(ask({"steps": [sign_in(shop.url), {"name": "stuck", "url": "/s"}]}, clock=clock))
+        await arrived.wait()
+        facts = clock.facts()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    assert [(step["name"], step["outcome"], step["status"]) for step in facts["steps"]] == [
+        ("sign in", "succeeded", 200),
+        ("stuck", "timed_out", None),
+    ]
+    assert facts["steps"][1]["error"] == "response_timeout"

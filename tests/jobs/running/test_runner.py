@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.checks.clock import Phase
+from jobs.details import Details, StepDetail
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Failure, Observation, Outcome, Phases, Trigger
 from tests.jobs.running.run_parts import REFUSED, TICKET, URL, Hang, Stage, answer, broken, job
@@ -258,3 +259,19 @@ async def test_a_run_that_succeeds_at_once_says_nothing_in_the_log(caplog: pytes
     caplog.set_level(logging.DEBUG, "jobs")
     await Stage(answer()).run()
     assert caplog.messages == []
+
+
+@virtual_time
+async def test_an_attempt_that_is_given_up_keeps_what_its_check_has_seen_so_far() -> None:
+    stage = Stage(answer())
+
+    async def hang() -> None:
+        clock = stage.check.calls[-1].clock
+        told = {"name": "sign in", "outcome": "succeeded", "status": 200, "ms": 1.5}
+        clock.facts = lambda: {"steps": [told]}
+        await asyncio.sleep(1000)
+
+    stage.check.steps = [hang]
+    run = await stage.run(job(retry={"attempts": 1}))
+    assert run.outcome is Outcome.TIMED_OUT
+    assert run.attempts[0].details == Details(steps=(StepDetail("sign in", 200, 1.5),))

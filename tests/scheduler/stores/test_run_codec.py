@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
 from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger, instant_text
 from scheduler.stores.port import Row
 from scheduler.stores.run_codec import Record, RunState, decode, encode_finished, encode_open, status_of
@@ -30,6 +31,10 @@ PHASES = st.builds(
     st.none() | MILLISECONDS,
     MILLISECONDS,
 )
+DETAILS = (
+    Details(steps=(StepDetail("sign in", 200, 12.5), StepDetail("b", None, 1.0, StepOutcome.FAILED, "step_failed"))),
+    Details(tls=TlsDetail("TLSv1.2"), dns=DnsDetail("NXDOMAIN", (), 0, None, "10.0.0.53")),
+)
 ATTEMPTS = st.lists(
     st.builds(
         Attempt,
@@ -42,6 +47,7 @@ ATTEMPTS = st.lists(
         failures=st.lists(st.builds(Failure, TEXT, TEXT, TEXT, st.sampled_from(Severity)), max_size=3).map(tuple),
         wait_ms=st.none() | MILLISECONDS,
         body=TEXT,
+        details=st.none() | st.sampled_from(DETAILS),
     ),
     max_size=3,
 )
@@ -112,7 +118,12 @@ def test_every_claim_comes_back_as_it_was(made: Ticket, owner: str, lease: datet
             "id job trigger outcome due_at started_at finished_at attempts error message endpoint generation "
             "correlation_id tags",
         ),
-        (Attempt, "number started_at phases status error message failures wait_ms body"),
+        (Attempt, "number started_at phases status error message failures wait_ms body details"),
+        (Details, "steps tls dns"),
+        (StepDetail, "name status took_ms outcome error cleanup"),
+        (TlsDetail, "version certificate"),
+        (CertificateDetail, "subject issuer names name_count expires_at"),
+        (DnsDetail, "rcode records record_count ttl_s server"),
         (Phases, "dns_ms connect_ms tls_ms first_byte_ms total_ms"),
         (Failure, "expectation expected observed severity"),
         (Ticket, "id job trigger due_at generation correlation_id"),
@@ -125,6 +136,41 @@ def test_a_new_field_is_stored_too(model: Any, known: str) -> None:
 
 def test_a_health_checks_row_is_short() -> None:
     assert len(encode_finished(run_of(ticket()))) < 300
+
+
+def test_the_details_of_an_https_run_are_short() -> None:
+    expires = NOON + timedelta(days=60)
+    names = ("checkout.internal", "www.checkout.internal")
+    tls = TlsDetail("TLSv1.3", CertificateDetail("checkout.internal", "R11", names, 2, expires))
+    assert _added_by(Details(tls=tls)) < 100
+
+
+def test_a_successful_step_takes_little_more_than_its_name() -> None:
+    steps = tuple(StepDetail("sign in", 200, 12.345) for _ in range(10))
+    assert _added_by(Details(steps=steps)) < 10 * len('["sign in",200,12.345],') + 15
+
+
+def test_details_of_a_newer_version_are_read_as_far_as_they_are_known() -> None:
+    body = json.loads(encode_finished(run_of(ticket())))
+    body["attempts"][0] |= {
+        "steps": [["a", 200, 1.5, "paused", "clock_skew", 0, "new"]],
+        "tls": ["TLSv1.4", 0, "CA", ["a"], None, 1, "new"],
+        "dns": ["NOERROR", "10.0.0.1", 60, ["10.0.0.2"], 1, "new"],
+    }
+    record = stored(ticket(), json.dumps(body))
+    assert record.run is not None
+    assert record.run.attempts[0].details == Details(
+        steps=(StepDetail("a", 200, 1.5, StepOutcome.FAILED, "clock_skew"),),
+        tls=TlsDetail("TLSv1.4", CertificateDetail("a", "CA", ("a",), 1, datetime(1970, 1, 1, tzinfo=UTC))),
+        dns=DnsDetail("NOERROR", ("10.0.0.2",), 1, 60, "10.0.0.1"),
+    )
+
+
+def test_a_row_from_before_there_were_details_has_none() -> None:
+    assert "details" not in encode_finished(run_of(ticket()))
+    record = stored(ticket(), encode_finished(run_of(ticket())))
+    assert record.run is not None
+    assert record.run.attempts[0].details is None
 
 
 def test_durations_are_rounded_to_the_microsecond() -> None:
@@ -189,6 +235,15 @@ def test_the_newer_run_has_the_smaller_key(one: Ticket, other: Ticket) -> None:
 def test_a_due_instant_finer_than_a_millisecond_is_kept_to_the_millisecond() -> None:
     fine = Ticket.scheduled("a", NOON + timedelta(microseconds=1999), "")
     assert stored(fine, encode_open(fine, RunState.QUEUED)).ticket.due_at == NOON + timedelta(milliseconds=1)
+
+
+def _added_by(details: Details) -> int:
+    """Characters that a run's row has more for these details."""
+    plain = run_of(ticket())
+    (attempt,) = plain.attempts
+    return len(encode_finished(replace(plain, attempts=(replace(attempt, details=details),)))) - len(
+        encode_finished(plain)
+    )
 
 
 def _values(run: Run) -> dict[str, Any]:
