@@ -5,6 +5,7 @@ Also the door to the parts that are fixtures: `network_guard`, `azurite`, `stora
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 from collections.abc import Iterator
@@ -22,7 +23,10 @@ _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 
 def pytest_configure() -> None:
     """Who starts the tests in the background of a script or with nohup has signals ignored, and so would have all that
-    they start. A handler is not handed on."""
+    they start. A handler is not handed on. At SIGUSR1 the stacks of all threads are written, for tests/lanes.py."""
+    if hasattr(signal, "SIGUSR1"):
+        # A copy of the file descriptor: while a test runs, pytest puts a file of its own in its place.
+        faulthandler.register(signal.SIGUSR1, file=os.dup(2), all_threads=True)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
@@ -30,11 +34,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Who uses such a part is marked with its name. Properties are not measured: tracing hundreds of examples doubles
-    what they cost, and named examples cover the same code."""
+    """Mark the tests that use a part with its name."""
     for item in items:
-        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
-            item.add_marker("no_cover")
         fixtures = getattr(item, "fixturenames", ())
         for fixture, marker in _MARKED.items():
             if fixture in fixtures:

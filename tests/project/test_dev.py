@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests import lanes
 from tests.project import ROOT
 
 COMMANDS = ("run", "test", "check", "cli", "fmt", "lock", "bench")
@@ -82,11 +83,12 @@ def test_it_is_executable_and_asks_for_nothing_but_python() -> None:
     assert os.access(ROOT / "dev", os.X_OK)
     imported = {
         name.partition(".")[0]
-        for node in ast.walk(ast.parse((ROOT / "dev").read_text()))
+        for file in ("dev", "tests/lanes.py")
+        for node in ast.walk(ast.parse((ROOT / file).read_text()))
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
     }
-    assert imported <= sys.stdlib_module_names
+    assert imported - sys.stdlib_module_names == {"tests"}
 
 
 def test_an_old_python_can_read_far_enough_to_say_what_is_wrong() -> None:
@@ -250,22 +252,27 @@ def test_a_bench_is_listed_with_the_first_line_of_its_docstring(
 
 
 class Ending:
-    """Lets `./dev test` believe that pytest ended in this way, and tells what it makes of it."""
+    """Plays how each lane of `./dev test` ends, and gives the command's exit code."""
 
     def __init__(self, dev: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._dev, self._folder = dev, folder
+        self._dev, self._monkeypatch = dev, monkeypatch
         self.whole = False
+        self.lanes: list[lanes.Lane] = []
         monkeypatch.setattr(dev, "REPORTS", folder / "reports")
-        monkeypatch.setattr(dev, "WORKER_PYTHON", HERE)
         monkeypatch.setattr(dev, "environment", lambda *_: folder / "python")
+        monkeypatch.setattr(dev, "python_of_worker", lambda python: python)
         monkeypatch.setattr(dev, "missing_parts", lambda: [])
         monkeypatch.setattr(dev, "IN_CI", False)
-        monkeypatch.setattr(dev, "coverage_is_high_enough", lambda _: True)
+        monkeypatch.setattr(lanes, "coverage_is_high_enough", lambda *_: True)
 
-    def of(self, status: int, tests: int, *, failures: int = 0, skipped: int = 0) -> int:
-        report = f'<testsuite tests="{tests}" failures="{failures}" errors="0" skipped="{skipped}"/>'
-        write = f"case $word in --junit-xml=*) printf '%s' '{report}' > \"${{word#*=}}\";; esac"
-        script(self._folder, "python", f"for word; do {write}; done; exit {status}")
+    def of(self, *tallies: lanes.Tally) -> int:
+        """The first lane ends with the first tally, and so on; further lanes with the last one."""
+
+        def run(chosen: list[lanes.Lane], *_: object, **__: object) -> list[lanes.Tally]:
+            self.lanes = chosen
+            return [tallies[min(position, len(tallies) - 1)] for position in range(len(chosen))]
+
+        self._monkeypatch.setattr(lanes, "run", run)
         result: int = self._dev.test([] if self.whole else ["tests"])
         return result
 
@@ -276,55 +283,66 @@ def ending(dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_last_line_of_test_counts_what_happened(ending: Ending, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ending.of(status=0, tests=7, skipped=1) == 0
+    assert ending.of(lanes.Tally(0, passed=6, skipped=1)) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "total: 6 passed, 0 failed, 1 skipped"
 
 
 def test_a_failed_test_fails_the_command(ending: Ending, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ending.of(status=1, tests=7, failures=2) == 1
+    assert ending.of(lanes.Tally(1, passed=5, failed=2)) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "total: 5 passed, 2 failed, 0 skipped"
 
 
 def test_a_selection_that_finds_no_test_fails(ending: Ending) -> None:
-    assert ending.of(status=5, tests=0) == 1
+    assert ending.of(lanes.Tally(lanes.NOTHING_SELECTED)) == 1
+
+
+def test_a_selection_may_be_empty_on_the_worker_alone(
+    dev: ModuleType, ending: Ending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dev, "python_of_worker", lambda _: Path("another-python"))
+    assert ending.of(lanes.Tally(0, passed=3), lanes.Tally(lanes.NOTHING_SELECTED)) == 0
 
 
 def test_a_missing_part_is_told_and_let_pass_at_a_desk(
     dev: ModuleType, ending: Ending, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(dev, "missing_parts", lambda: ["groovy (packages groovy): Jenkinsfile"])
-    assert ending.of(status=0, tests=1) == 0
+    assert ending.of(lanes.Tally(0, passed=1)) == 0
     assert "MISSING on this machine, so tests were left out: groovy" in capsys.readouterr().err
 
 
 def test_a_missing_part_fails_in_ci(dev: ModuleType, ending: Ending, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dev, "missing_parts", lambda: ["groovy (packages groovy): Jenkinsfile"])
     monkeypatch.setattr(dev, "IN_CI", True)
-    assert ending.of(status=0, tests=1) == 1
+    assert ending.of(lanes.Tally(0, passed=1)) == 1
+
+
+def test_without_a_python_for_the_worker_ci_fails_and_a_desk_runs_the_rest(
+    dev: ModuleType, ending: Ending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dev, "python_of_worker", lambda _: None)
+    ending.whole = True
+    assert ending.of(lanes.Tally(0, passed=1)) == 0
+    monkeypatch.setattr(dev, "IN_CI", True)
+    assert ending.of(lanes.Tally(0, passed=1)) == 1
 
 
 def test_all_tests_are_those_of_all_lanes(ending: Ending, capsys: pytest.CaptureFixture[str]) -> None:
     ending.whole = True
-    assert ending.of(status=0, tests=7) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "total: 28 passed, 0 failed, 0 skipped"
+    assert ending.of(lanes.Tally(0, passed=7)) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"total: {7 * len(ending.lanes)} passed, 0 failed, 0 skipped"
 
 
-def test_each_test_is_in_one_lane(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    lanes: dict[str, list[str]] = {}
+def test_a_failed_test_among_all_fails_the_command(ending: Ending) -> None:
+    ending.whole = True
+    assert ending.of(lanes.Tally(0, passed=7), lanes.Tally(1, passed=6, failed=1), lanes.Tally(0, passed=1)) == 1
 
-    def pytest_process(python: Path, lane: Any, arguments: list[str]) -> Any:
-        lanes[lane.name] = arguments
-        return dev.Tally(0)
 
-    monkeypatch.setattr(dev, "pytest", pytest_process)
-    dev.all_tests(Path("python"), here=True)
-    apart = [argument.removeprefix("--ignore=") for argument in lanes.pop("suite")]
-    assert {arguments[0] for arguments in lanes.values()} == set(apart)
-    assert lanes == {
-        "simulation": ["tests/simulation"],
-        "acceptance": ["tests/acceptance", "-k", "not killed"],
-        "killed": ["tests/acceptance", "-k", "killed"],
-    }
+def test_a_low_coverage_fails_the_whole_suite_alone(ending: Ending, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "coverage_is_high_enough", lambda *_: False)
+    assert ending.of(lanes.Tally(0, passed=1)) == 0
+    ending.whole = True
+    assert ending.of(lanes.Tally(0, passed=1)) == 1
 
 
 def test_of_two_that_make_an_environment_one_waits(
@@ -343,8 +361,3 @@ def test_of_two_that_make_an_environment_one_waits(
         made = [pool.submit(dev.environment, ".venv", "requirements.txt") for _ in range(2)]
     assert made[0].result() == made[1].result()
     assert installs == [("requirements.txt", True)]
-
-
-def test_a_failed_test_among_all_fails_the_command(ending: Ending) -> None:
-    ending.whole = True
-    assert ending.of(status=1, tests=7, failures=1) == 1

@@ -1,45 +1,24 @@
-"""Seeds of the simulation. A seed that fails is replayed by `./dev bench simulation --seed N`."""
+"""Some seeds of the simulation; `./dev bench simulation` runs all. One that fails is replayed by its `--seed N`."""
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-
 import pytest
 
-from tests.simulation.simulate import Result, simulate, summary
+from tests.simulation.many import simulate_many
+from tests.simulation.simulate import simulate, summary
 
-# `./dev test` gives them what other tests leave: minutes, on a machine that has other work as well.
-pytestmark = pytest.mark.timeout(900)
+# Four seconds of CPU a seed, on a machine that has other work as well.
+pytestmark = pytest.mark.timeout(500)
 
-SEEDS = 200
-BLOCK = 20
-
-Seeds = Callable[..., list[Result]]
-
-
-@pytest.fixture(scope="module")
-def simulated() -> Iterator[Seeds]:
-    """Simulates seeds on all cores. In processes of their own, which are not slowed down by measuring coverage."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), context, _collect_garbage_seldom) as pool:
-        yield lambda seeds, **options: list(pool.map(partial(simulate, **options), seeds))
-
-
-def _collect_garbage_seldom() -> None:
-    """Looking for it costs a tenth of a simulation, which needs a hundred megabytes without."""
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 50)
+SEEDS = 32
+EMBEDDED_SEEDS = 10
+BLOCK = 16
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
-def test_every_due_instant_is_accounted_for_once_through_any_crash(first: int, simulated: Seeds) -> None:
-    results = simulated(range(first, first + BLOCK))
+def test_every_due_instant_is_accounted_for_once_through_any_crash(first: int) -> None:
+    results = list(simulate_many(range(first, first + BLOCK)))
 
     found = [f"seed {result.seed}: {sentence}" for result in results for sentence in result.violations]
     assert found == []
@@ -49,8 +28,8 @@ def test_every_due_instant_is_accounted_for_once_through_any_crash(first: int, s
 
 
 @pytest.mark.slow
-def test_an_embedded_process_that_is_killed_loses_and_doubles_nothing(simulated: Seeds) -> None:
-    results = simulated(range(30), embedded=True)
+def test_an_embedded_process_that_is_killed_loses_and_doubles_nothing() -> None:
+    results = list(simulate_many(range(EMBEDDED_SEEDS), embedded=True))
 
     assert [f"seed {result.seed}: {sentence}" for result in results for sentence in result.violations] == []
     total = summary(results)

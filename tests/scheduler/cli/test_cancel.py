@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import scheduler.cli.cancel as command
 from jobs.runs import Ticket
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.port import Store
@@ -52,13 +51,12 @@ async def test_a_cancelled_run_is_shown_as_json(store: Store) -> None:
     assert json.loads(said.stdout)["outcome"] == "cancelled"
 
 
-async def test_a_server_is_asked_to_end_its_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_PATIENCE", 0.05)
+async def test_a_server_is_asked_to_end_its_run(store: Store) -> None:
     now = datetime.now(UTC)
     ticket = Ticket.requested("checkout-api", now, "")
     await Runs(store).claim(ticket, "server", now + timedelta(minutes=1), now)
 
-    said = await invoke_beside("cancel", ticket.id)
+    said = await invoke_beside("cancel", ticket.id, patches={"scheduler.cli.cancel._PATIENCE": 0.05})
 
     assert (said.code, said.stdout) == (1, "")
     assert said.stderr == f"{ticket.id} still goes on; it is ended when its process sees it\n"

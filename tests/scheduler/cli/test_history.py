@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from jobs.runs import Ticket
-from scheduler.cli import history as command
 from scheduler.stores.runs import Runs
 from scheduler.stores.sqlite import Access, open_sqlite
 from tests.parts.http_target import HttpTarget
@@ -54,10 +53,10 @@ async def test_a_terminal_shows_a_table() -> None:
 
 
 @pytest.mark.usefixtures("_three_runs")
-async def test_a_limit_keeps_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_PAGE", 1)
+async def test_a_limit_keeps_the_newest() -> None:
+    patches = {"scheduler.cli.history._PAGE": 1}
 
-    lines = (await invoke_beside("history", "checkout-api", "--limit", "2")).lines
+    lines = (await invoke_beside("history", "checkout-api", "--limit", "2", patches=patches)).lines
 
     assert [line.split("\t")[1] for line in lines[1:]] == ["succeeded", "succeeded"]
 

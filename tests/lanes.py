@@ -1,0 +1,232 @@
+"""Runs the test suite: several pytest processes beside each other, each with a time limit. Called by `./dev test`.
+
+A lane is one pytest process. All lanes but the first write to a file in reports/; the file is printed when the lane
+ends. A lane that reaches its limit writes the stacks of all its threads and is killed, so the command always ends.
+Needs Python's standard library alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import IO, NamedTuple
+from xml.etree import ElementTree
+
+WHOLE_PROGRAM = "tests/acceptance"
+SIMULATION = "tests/simulation"
+COVERED = ("jobs", "scheduler")
+MINIMUM_COVERAGE = 90.0
+"""Percent of the lines of each covered package."""
+
+COVERAGE_DATA = ".coverage"
+"""Written by the one lane that is measured."""
+
+NOTHING_SELECTED = 5
+"""pytest's exit code when no test was selected."""
+LIMIT_REACHED = 124
+"""Exit code of a lane that was killed at its limit, as `timeout` has it."""
+
+_POLL = 0.1
+_GRACE = 5.0
+"""Seconds from one request to end to the next, stronger one."""
+_WRITING = 1.0
+"""Seconds in which a lane writes the stacks of its threads."""
+
+
+class Tally(NamedTuple):
+    """How a lane ended: its exit code and numbers of tests."""
+
+    status: int
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+class Lane(NamedTuple):
+    """One pytest process.
+
+    `limit`: seconds after which it is killed. `niceness`: how far other lanes go first, as `nice` takes it.
+    `measured`: whether it measures coverage. `live`: whether its output is shown while it runs.
+    """
+
+    name: str
+    python: str
+    arguments: tuple[str, ...]
+    limit: float = 1800.0
+    niceness: int = 0
+    measured: bool = False
+    live: bool = False
+
+
+def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
+    """Every test once on `python`, and on `measuring_python` those that run inside pytest's process.
+
+    `measuring_python` is the Python of Microsoft's worker, 3.13: it also runs the tests on the worker. It alone
+    measures coverage, by sys.monitoring: the tracer that older Pythons need can stop a thread from starting, and costs
+    a third of the time. None: this machine has no such Python. If it is `python` itself, no test runs twice.
+    """
+    inside = (f"--ignore={WHOLE_PROGRAM}", f"--ignore={SIMULATION}")
+    own, own_python = ("-m", "not worker"), str(python)
+    lanes = [
+        # The whole program waits more than it computes. Tests that kill it again and again are the longest.
+        Lane("acceptance", own_python, (WHOLE_PROGRAM, *own, "-k", "not killed")),
+        Lane("killed", own_python, (WHOLE_PROGRAM, *own, "-k", "killed")),
+        Lane("simulation", own_python, (SIMULATION, *own), niceness=2),
+    ]
+    if measuring_python is not None:
+        measured = Lane("measured", str(measuring_python), inside, niceness=1, measured=True)
+        lanes.insert(0, measured._replace(live=measuring_python == python))
+    if measuring_python != python:
+        lanes.insert(0, Lane("suite", own_python, (*inside, *own), niceness=1, live=True))
+    return lanes
+
+
+def chosen_tests(python: Path, worker_python: Path | None, arguments: Sequence[str]) -> list[Lane]:
+    """The tests that pytest's arguments name, on the worker too where that needs another Python."""
+    if worker_python == python:
+        return [Lane("suite", str(python), tuple(arguments), live=True)]
+    lanes = [Lane("suite", str(python), ("-m", "not worker", *arguments), live=True)]
+    if worker_python is not None:
+        lanes.append(Lane("worker", str(worker_python), (*arguments, "-m", "worker")))
+    return lanes
+
+
+def run(lanes: Sequence[Lane], root: Path, reports: Path, *, require_parts: bool = False) -> list[Tally]:
+    """Run the lanes beside each other in the folder `root`; one tally a lane, in their order.
+
+    `require_parts`: a part that this machine lacks fails its tests instead of skipping them.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    running: list[_Process] = []
+    try:
+        running.extend(_Process(lane, root, reports, require_parts) for lane in lanes)
+        while [process for process in running if not process.ended()]:
+            time.sleep(_POLL)
+    finally:  # after Ctrl-C or SIGTERM too: no lane is left behind
+        signal.signal(signal.SIGTERM, before)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            _end(running, number)
+    return [process.tally for process in running]
+
+
+def _end(running: Sequence[_Process], number: signal.Signals) -> None:
+    """Send the signal to those that still run, and give them some seconds to end."""
+    alive = [process for process in running if not process.has_ended()]
+    for process in alive:
+        process.kill(number)
+    until = time.monotonic() + _GRACE
+    while time.monotonic() < until and not all(process.has_ended() for process in alive):
+        time.sleep(_POLL)
+
+
+class _Process:
+    """A lane's process, from its start to its tally."""
+
+    def __init__(self, lane: Lane, root: Path, reports: Path, require_parts: bool) -> None:
+        self._lane = lane
+        self._report, self._log = reports / f"junit-{lane.name}.xml", reports / f"{lane.name}.txt"
+        self._env = dict(os.environ, COVERAGE_FILE=str(reports / COVERAGE_DATA))
+        if require_parts:
+            self._env["SCHEDULER_TEST_REQUIRE_PARTS"] = "1"
+        self._tally: Tally | None = None
+        coverage = ("--cov", "--cov-report=") if lane.measured else ()
+        command = [lane.python, "-m", "pytest", f"--junit-xml={self._report}", *coverage, *lane.arguments]
+        self._started = time.monotonic()
+        with self._output() as output:
+            # A session of its own, so that a signal reaches all that the tests have started.
+            self._process = subprocess.Popen(
+                command,
+                cwd=root,
+                env=self._env,
+                stdout=output,
+                stderr=output and subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=partial(os.nice, lane.niceness),
+            )
+
+    @property
+    def tally(self) -> Tally:
+        assert self._tally is not None, "the lane has not ended"
+        return self._tally
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def ended(self) -> bool:
+        """Whether the lane has ended. Print the result the first time; kill the lane once its limit is reached."""
+        if self._tally is not None:
+            return True
+        at_limit = not self.has_ended() and time.monotonic() - self._started > self._lane.limit
+        if at_limit:
+            self._process.send_signal(signal.SIGUSR1)  # tests/conftest.py writes the stacks
+            time.sleep(_WRITING)
+        elif not self.has_ended():
+            return False
+        self.kill(signal.SIGKILL)  # with what tests left running
+        self._process.wait()
+        self._tally = _tally(LIMIT_REACHED if at_limit else self._process.returncode, self._report)
+        self._print()
+        return True
+
+    def kill(self, number: signal.Signals) -> None:
+        """Send a signal to the lane and all that it has started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def _print(self) -> None:
+        lane, seconds = self._lane, time.monotonic() - self._started
+        if not lane.live:
+            print(self._log.read_text(errors="replace"), flush=True)
+        reached = f", killed at its limit of {lane.limit:g} s" if self.tally.status == LIMIT_REACHED else ""
+        result = "ok" if self.tally.status == 0 else "FAILED"
+        print(f"lane {lane.name}: {result}, {self.tally} in {seconds:.0f} s{reached}", flush=True)
+
+    @contextlib.contextmanager
+    def _output(self) -> Iterator[IO[bytes] | None]:
+        if self._lane.live:
+            yield None
+        else:
+            with open(self._log, "wb") as file:
+                yield file
+
+
+def _tally(status: int, report: Path) -> Tally:
+    try:
+        suite = next(ElementTree.parse(report).iter("testsuite"))
+    except (FileNotFoundError, ElementTree.ParseError):  # it was killed, or could not start
+        return Tally(status)
+    total, failures, errors, skipped = (int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped"))
+    return Tally(status, total - failures - errors - skipped, failures + errors, skipped)
+
+
+def coverage_is_high_enough(python: Path, root: Path, reports: Path) -> bool:
+    """Print the line coverage of each covered package; write the reports that CI collects. False: one is too low."""
+    data = reports / COVERAGE_DATA
+    if not data.exists():
+        print("line coverage: not measured, see the lane that measures it")
+        return False
+    for report in (
+        ["xml", "--quiet", "-o", str(reports / "coverage.xml")],
+        ["json", "--quiet", "-o", str(reports / "coverage.json")],
+        ["report"],
+    ):
+        subprocess.run([str(python), "-m", "coverage", *report, f"--data-file={data}"], cwd=root, check=True)
+    files = json.loads((reports / "coverage.json").read_text())["files"]
+    high = True
+    for package in COVERED:
+        summaries = [file["summary"] for path, file in files.items() if Path(path).parts[0] == package]
+        taken, lines = (sum(part[key] for part in summaries) for key in ("covered_lines", "num_statements"))
+        share = 100 * taken / max(lines, 1)
+        high = high and share >= MINIMUM_COVERAGE
+        print(f"line coverage of {package}: {share:.1f} % (minimum {MINIMUM_COVERAGE:g} %)")
+    return high

@@ -1,0 +1,144 @@
+"""The lanes of `./dev test`: which test is in which, how they end, and that they always do."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import lanes
+from tests.lanes import Lane, Tally
+from tests.project import ROOT
+
+OWN, WORKER = Path("own-python"), Path("worker-python")
+REPORT = '<testsuite tests="{}" failures="{}" errors="0" skipped="{}"/>'
+
+
+def python(folder: Path, body: str, report: str = "") -> str:
+    """A program that stands for a Python with pytest: it writes the report and does what the body says."""
+    path = folder / "python"
+    write = f"case $word in --junit-xml=*) printf '%s' '{report}' > \"${{word#*=}}\";; esac" if report else ":"
+    path.write_text(f"#!/bin/sh\nfor word; do {write}; done\n{body}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> Path:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    return folder
+
+
+def groups_of(chosen: list[Lane]) -> dict[str, set[str]]:
+    """Where each group of tests runs."""
+    found: dict[str, set[str]] = {}
+    for lane in chosen:
+        words = set(lane.arguments)
+        group = words & {lanes.WHOLE_PROGRAM, lanes.SIMULATION} or {"the rest"}
+        for name in group:
+            found.setdefault(name, set()).add(lane.name)
+    return found
+
+
+def test_each_group_of_tests_has_its_lane() -> None:
+    assert groups_of(lanes.whole_suite(OWN, WORKER)) == {
+        "tests/acceptance": {"acceptance", "killed"},
+        "tests/simulation": {"simulation"},
+        "the rest": {"suite", "measured"},
+    }
+
+
+def test_a_python_that_is_the_workers_runs_no_test_twice() -> None:
+    assert groups_of(lanes.whole_suite(WORKER, WORKER))["the rest"] == {"measured"}
+
+
+def test_one_lane_alone_is_measured_on_the_workers_python() -> None:
+    assert [(lane.name, lane.python) for lane in lanes.whole_suite(OWN, WORKER) if lane.measured] == [
+        ("measured", "worker-python")
+    ]
+
+
+def test_tests_on_the_worker_run_on_its_python_alone() -> None:
+    for lane in lanes.whole_suite(OWN, WORKER):
+        assert ("not worker" in lane.arguments) == (lane.python == "own-python")
+
+
+def test_without_a_python_of_the_worker_all_else_runs() -> None:
+    assert [lane.name for lane in lanes.whole_suite(OWN, None)] == ["suite", "acceptance", "killed", "simulation"]
+
+
+def test_chosen_tests_run_on_both_pythons() -> None:
+    own, worker = lanes.chosen_tests(OWN, WORKER, ["tests/jobs"])
+    assert own.arguments == ("-m", "not worker", "tests/jobs")
+    assert worker.arguments == ("tests/jobs", "-m", "worker")
+
+
+def test_a_lane_gives_the_numbers_of_its_report(tmp_path: Path, reports: Path) -> None:
+    lane = Lane("suite", python(tmp_path, "exit 1", REPORT.format(7, 2, 1)), ())
+    assert lanes.run([lane], ROOT, reports) == [Tally(1, passed=4, failed=2, skipped=1)]
+
+
+def test_a_lane_that_cannot_start_its_tests_fails(tmp_path: Path, reports: Path) -> None:
+    assert lanes.run([Lane("suite", python(tmp_path, "exit 4"), ())], ROOT, reports) == [Tally(4)]
+
+
+def test_a_lane_says_its_result_while_others_still_run(
+    tmp_path: Path, reports: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate = tmp_path / "gate"
+    (tmp_path / "slow").mkdir()
+    slow = python(tmp_path / "slow", f"until [ -e {gate} ]; do sleep 0.05; done", REPORT.format(1, 0, 0))
+    quick = python(tmp_path, "echo all is well", REPORT.format(2, 0, 0))
+    said = []
+
+    def open_the_gate() -> None:
+        while "lane quick: ok" not in (text := capsys.readouterr().out):
+            said.append(text)
+            time.sleep(0.02)
+        said.append(text)
+        gate.touch()
+
+    watching = threading.Thread(target=open_the_gate)
+    watching.start()
+    # The slow lane comes first: its place in the list must not hold up the other's result.
+    tallies = lanes.run([Lane("slow", slow, ()), Lane("quick", quick, ())], ROOT, reports)
+    watching.join()
+    assert tallies == [Tally(0, passed=1), Tally(0, passed=2)]
+    assert "all is well" in "".join(said)
+
+
+def test_a_lane_at_its_limit_writes_the_stacks_of_its_threads_and_is_killed(
+    tmp_path: Path, reports: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hanging = tmp_path / "test_hanging.py"
+    hanging.write_text("import threading\n\n\ndef test_that_hangs() -> None:\n    threading.Event().wait()\n")
+    lane = Lane("suite", sys.executable, (str(hanging), "-p", "tests.conftest", f"--rootdir={tmp_path}"), limit=8)
+    assert lanes.run([lane], ROOT, reports) == [Tally(lanes.LIMIT_REACHED)]
+    said = capsys.readouterr().out
+    assert "killed at its limit of 8 s" in said
+    assert "in test_that_hangs" in said
+
+
+def test_what_a_lane_leaves_running_ends_with_it(tmp_path: Path, reports: Path) -> None:
+    pipe = tmp_path / "pipe"
+    left_behind = f"(exec 3<>{pipe}; sleep 600) & exit 0"
+    lanes.run(
+        [Lane("suite", python(tmp_path, f"mkfifo {pipe}; {left_behind}", REPORT.format(1, 0, 0)), ())], ROOT, reports
+    )
+    assert processes_of(pipe) == []
+
+
+def processes_of(file: Path) -> list[str]:
+    """The command lines of the processes that have the file open."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if link.readlink() == file:
+                found.append((link.parents[1] / "cmdline").read_text().replace("\0", " ").strip())
+        except OSError:
+            continue
+    return found
