@@ -1,14 +1,13 @@
 """The embedded host: HTTP, ticks and work in one process. Called by the CLI's `serve`.
 
 Ends on SIGTERM or SIGINT: no new run starts, those in work get the grace of the settings, the rest is recorded as
-cancelled, and everything is closed.
+cancelled, and everything is closed. A second signal ends it at once, as a crash would.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
@@ -29,13 +28,13 @@ from scheduler.garbage import put_aside
 from scheduler.health import PartHealth, Probe, Status
 from scheduler.recovery import Recovery
 from scheduler.samples import SAMPLE_PORT, SampleTarget
+from scheduler.stop_signals import StopSignals, stopping_text
 from scheduler.stores.cursors import PLANNED_UNTIL
 from scheduler.stores.port import StoreError
 from scheduler.ticker import LONGEST_SLEEP, Ticker
 
 _log = logging.getLogger("scheduler.embedded")
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOOPBACK_NAMES = (*LOOPBACK, "[::1]")
 BACKLOG = 2048
 """Connections that wait to be accepted."""
@@ -95,8 +94,9 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(configuration: Configuration, listener: socket.socket, samples: socket.socket | None) -> None:
-    async with open_program(configuration, role=Role.EMBEDDED) as program, _sample_target(samples):
-        await _serve_program(program, listener)
+    with StopSignals() as signals:
+        async with open_program(configuration, role=Role.EMBEDDED) as program, _sample_target(samples):
+            await _serve_program(program, listener, signals)
 
 
 @contextmanager
@@ -151,38 +151,38 @@ async def _sample_target(listener: socket.socket | None) -> AsyncIterator[None]:
         await serving
 
 
-async def _serve_program(program: Program, listener: socket.socket) -> None:
+async def _serve_program(program: Program, listener: socket.socket, signals: StopSignals) -> None:
     recovery = Recovery(program.catalog, program.runs, program.worker, program.taking.submit, program.clock)
     await recovery.sweep()
     server = _server(EarlyApi(program.services(), hosts=LOOPBACK_NAMES, made=put_aside))
     ticker = await _ticker(program)
     program.health.add("ticker", _ticker_health(program, ticker))
     program.watchdog.ticks_from(_last_tick(ticker))
-    with _stop_on_signal() as stopping:
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        background = (
-            # Not begun again: health tells when it ends.
-            ticker.run(),
-            _again_and_again(recovery.run),
-            _again_and_again(partial(_retention, program)),
-            _again_and_again(partial(_progress, program, ticker)),
-            _again_and_again(program.watchdog.run),
-            _again_and_again(partial(_reloading, program, ticker)),
-        )
-        async with _running(*background):
-            put_aside()
-            program.telemetry.service_started(host="embedded", jobs=len(program.catalog))
-            _log.info("dashboard: %s/api/dashboard", address_of(listener))
-            await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
-        _log.info("stopping: %d runs in work get %g s", program.worker.in_work, program.settings.shutdown_grace)
-        await program.worker.drain(program.settings.shutdown_grace)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(NOTED_WITHIN):
-                await _note_progress(program, ticker)
-        program.operations.running.end_waits()
-        server.stop()
-        await serving
-        program.telemetry.service_stopped(host="embedded")
+    stopping = signals.listen()
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    background = (
+        # Not begun again: health tells when it ends.
+        ticker.run(),
+        _again_and_again(recovery.run),
+        _again_and_again(partial(_retention, program)),
+        _again_and_again(partial(_progress, program, ticker)),
+        _again_and_again(program.watchdog.run),
+        _again_and_again(partial(_reloading, program, ticker)),
+    )
+    async with _running(*background):
+        put_aside()
+        program.telemetry.service_started(host="embedded", jobs=len(program.catalog))
+        _log.info("dashboard: %s/api/dashboard", address_of(listener))
+        await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    _log.info("%s", stopping_text(program.worker.in_progress, program.settings.shutdown_grace))
+    await program.worker.drain(program.settings.shutdown_grace)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(NOTED_WITHIN):
+            await _note_progress(program, ticker)
+    program.operations.running.end_waits()
+    server.stop()
+    await serving
+    program.telemetry.service_stopped(host="embedded")
 
 
 class _Server(uvicorn.Server):
@@ -223,19 +223,6 @@ def _server(app: Callable[..., Any]) -> _Server:
         backlog=BACKLOG,
     )
     return _Server(config)
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[asyncio.Event]:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, stopping.set)
-    try:
-        yield stopping
-    finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
 
 
 @asynccontextmanager

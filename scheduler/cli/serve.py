@@ -18,7 +18,8 @@ def serve(
 ) -> None:
     """Serve API and dashboard, and run every job on its schedule.
 
-    SIGTERM or Ctrl-C ends it: runs under way get a few seconds to finish. Bad configuration starts nothing.
+    SIGTERM or Ctrl-C ends it: runs under way get a few seconds to finish. A second one ends it at once.
+    Bad configuration starts nothing.
 
     \b
     Examples:

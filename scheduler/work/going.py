@@ -42,6 +42,7 @@ class Going:
         self._clock = clock
         self._expected: set[str] = set()
         self._tasks: dict[str, asyncio.Task[object]] = {}
+        self._begun: set[str] = set()
         self._asked: dict[str, str] = {}
         self._watched_from: dict[str, float] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -70,12 +71,19 @@ class Going:
         The task that is ended goes on just long enough to record that.
         """
         task = self._enter(ticket.id, WATCHED_AFTER)
+        self._begun.add(ticket.id)
         try:
             return await execution.finish()
         except asyncio.CancelledError:
             return execution.cancelled(self._asked.get(ticket.id, ""))
         finally:
+            self._begun.discard(ticket.id)
             self._exit(ticket.id, task)
+
+    @property
+    def in_progress(self) -> list[str]:
+        """The ids of the runs that have begun here and are not over, sorted."""
+        return sorted(self._begun)
 
     async def wait(self, run_id: str, until: Awaitable[object]) -> str:
         """Until that is over, or somebody wants the run ended. Returns how that was asked for; "" if nobody did.

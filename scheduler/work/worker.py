@@ -192,6 +192,11 @@ class Worker:
         finally:
             self._in_work.difference_update([ticket.id for ticket in tickets])
 
+    @property
+    def in_progress(self) -> list[str]:
+        """The ids of the runs that have begun here and are not over."""
+        return self._parts.going.in_progress
+
     async def drain(self, grace: float) -> None:
         """Wait for what is in work, `grace` seconds at most; the rest is cancelled and recorded as such.
 
