@@ -21,14 +21,27 @@ _FIRST_LOOK_BACK = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class CaughtUp:
-    """`run`: missed instants that are run now, oldest first. `left_out`: the last one before them that is not."""
+    """`run`: missed instants that are run now, oldest first. `left_out`: the last one that is not run."""
 
     run: tuple[datetime, ...] = ()
     left_out: datetime | None = None
 
 
-def catch_up(schedule: Schedule, policy: CatchUp, first: datetime, before: datetime, now: datetime) -> CaughtUp:
-    """Decide about the missed instants of a job: `first`, and all after it that lie before `before`."""
+def catch_up(
+    schedule: Schedule,
+    policy: CatchUp,
+    first: datetime,
+    before: datetime,
+    now: datetime,
+    on_time: datetime | None = None,
+) -> CaughtUp:
+    """Decide about the missed instants of a job: `first`, and all after it that lie before `before`.
+
+    `on_time`: the latest instant until now, if it is not missed and will run. With policy `last` this run makes up for
+    the missed ones: none of them runs, and what lies before `on_time` is left out, whether it was missed or not.
+    """
+    if policy.policy == "last" and on_time is not None:
+        return CaughtUp((), latest(schedule, first, on_time))
     window = max(first, now - timedelta(seconds=policy.within))
     run: tuple[datetime, ...] = ()
     if policy.policy == "last" and (last := latest(schedule, window, before)) is not None:

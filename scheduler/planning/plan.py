@@ -84,7 +84,10 @@ def plan(
         _add_also(due, also, to_milliseconds(not_before))
     made = Plan(cursors.until)
     pauses = paused or {}
-    _add_missed(made, jobs, due.missed, not_before, now, pauses)
+    last_on_time = _last_on_time(jobs, due, now, pauses)
+    if last_on_time:
+        due.on_time[:] = [(at, job) for at, job in due.on_time if at >= last_on_time.get(job, at)]
+    _add_missed(made, jobs, due.missed, not_before, now, pauses, last_on_time)
     _add_on_time(made, jobs, due.on_time, pauses)
     return made
 
@@ -99,6 +102,26 @@ def _add_also(due: Due, also: Sequence[Found], on_time_from: int) -> None:
             missed[job] = min(at, missed.get(job, at))
     due.on_time.sort()
     due.missed[:] = [(at, job) for job, at in missed.items()]
+
+
+def _last_on_time(jobs: Catalog | View, due: Due, now: datetime, paused: Mapping[str, Paused]) -> dict[str, int]:
+    """Return the latest instant until now that is on time, in milliseconds, of each job that catches up by one run.
+
+    Only jobs that missed an instant are in it: without a missed one, all that is on time runs.
+    """
+    catching_up = {job for _, job in due.missed if jobs.get(job).job.catch_up.policy == "last"}
+    if not catching_up:
+        return {}
+    found: dict[str, int] = {}
+    last = to_milliseconds(now)
+    for at, job in due.on_time:
+        if at > last:
+            break
+        if job in catching_up and not (
+            job in paused and _leaves_out(paused[job], jobs.get(job), from_milliseconds(at))
+        ):
+            found[job] = at
+    return found
 
 
 def _add_on_time(made: Plan, jobs: Catalog | View, due: list[Found], paused: Mapping[str, Paused]) -> None:
@@ -116,18 +139,26 @@ def _add_on_time(made: Plan, jobs: Catalog | View, due: list[Found], paused: Map
 
 
 def _add_missed(
-    made: Plan, jobs: Catalog | View, due: list[Found], before: datetime, now: datetime, paused: Mapping[str, Paused]
+    made: Plan,
+    jobs: Catalog | View,
+    due: list[Found],
+    before: datetime,
+    now: datetime,
+    paused: Mapping[str, Paused],
+    last_on_time: Mapping[str, int],
 ) -> None:
     # Thousands of jobs that share schedule and policy were missed alike.
-    decided: dict[tuple[Schedule, str, float, int], CaughtUp] = {}
+    decided: dict[tuple[Schedule, str, float, int, int | None], CaughtUp] = {}
     for instant, job in due:
         entry, first = jobs.get(job), from_milliseconds(instant)
         schedule, policy = entry.job.schedule, entry.job.catch_up
         if schedule is None or (job in paused and _leaves_out(paused[job], entry, first)):
             continue
-        key = (schedule, policy.policy, policy.within, instant)
+        current = last_on_time.get(job)
+        key = (schedule, policy.policy, policy.within, instant, current)
         if key not in decided:
-            decided[key] = catch_up(schedule, policy, first, before, now)
+            on_time = None if current is None else from_milliseconds(current)
+            decided[key] = catch_up(schedule, policy, first, before, now, on_time)
         _add_caught_up(made, entry, first, decided[key])
 
 

@@ -133,6 +133,22 @@ async def test_after_a_long_silence_the_last_minute_is_made_up_for_and_the_rest_
 
 
 @virtual_time
+async def test_after_a_long_silence_a_minutely_job_that_catches_up_by_last_runs_once_until_now() -> None:
+    post = Post(Shop(jobs=[entry(schedule="every 1m", catch_up={"policy": "last"})]))
+    await post.ticks.plan_ahead()
+    await asyncio.sleep(3620)
+    post.dispatch.sent.clear()
+
+    await post.ticks.plan_ahead()
+
+    now = post.shop.clock.now()
+    assert seconds(post, "checkout") == [3600, 3660]
+    (skipped,) = [event.run for event in post.shop.heard.finished]
+    assert (skipped.outcome, skipped.due_at) == (Outcome.SKIPPED, now - timedelta(seconds=80))
+    assert "catch_up: last" in skipped.message
+
+
+@virtual_time
 async def test_what_fell_due_since_a_first_tick_that_was_cut_short_is_left_out_with_the_reason() -> None:
     post = Post(Shop(jobs=[entry(schedule="every 30s")]))
     start = post.shop.clock.now()

@@ -142,13 +142,25 @@ def test_what_fell_due_since_the_last_process_stopped_is_caught_up_in_turn() -> 
 
 
 def test_what_is_due_now_waits_for_what_its_job_catches_up() -> None:
-    job = entry("a", "0 */5 * * * *", catch_up={"policy": "last"})
+    job = entry("a", "0 */5 * * * *", catch_up={"policy": "all", "within": "6m"})
     ticking = Ticking(job, entry("b", "every 5s"), after=START - timedelta(minutes=6))
 
     ticking.ticker.tick()
 
     of_a = [[ticket.due_at for ticket in tickets] for tickets in ticking.in_turn if tickets[0].job == "a"]
     assert of_a == [[START - timedelta(minutes=5), START]]
+
+
+def test_a_job_that_catches_up_by_last_runs_once_where_an_instant_fell_due_just_before_the_start() -> None:
+    job = entry("a", "0 * * * * *", catch_up={"policy": "last"})
+    ticking = Ticking(job, after=START - timedelta(minutes=6, seconds=30))
+
+    ticking.clock.move(5)
+    ticking.ticker.tick()
+
+    assert [ticket.due_at for ticket in ticking.started] == [START]
+    ((left_out, _),) = ticking.skipped
+    assert left_out.due_at == START - timedelta(minutes=1)
 
 
 def test_a_plan_that_ended_in_the_future_begins_with_the_present() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,29 @@ def test_none_runs_nothing_and_names_the_last_missed_instant() -> None:
 
 def test_last_runs_the_latest_and_leaves_out_those_before_it() -> None:
     assert catch_up(MINUTELY, policy("last"), at(60), at(590), at(600)) == CaughtUp((at(540),), at(480))
+
+
+def test_with_last_the_run_that_is_on_time_makes_up_for_the_missed_ones() -> None:
+    caught_up = catch_up(MINUTELY, policy("last"), at(60), at(590), at(601), on_time=at(600))
+
+    assert caught_up == CaughtUp((), at(540))
+
+
+def test_with_last_an_on_time_run_leaves_out_what_is_on_time_before_it() -> None:
+    secondly = parse_schedule("* * * * * *")
+
+    caught_up = catch_up(secondly, policy("last"), at(1), at(590), at(600.5), on_time=at(600))
+
+    assert caught_up == CaughtUp((), at(599))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("none", CaughtUp((), at(540))), ("all", CaughtUp((at(480), at(540)), at(420)))]
+)
+def test_an_on_time_run_changes_nothing_for_other_policies(name: str, expected: CaughtUp) -> None:
+    caught_up = catch_up(MINUTELY, policy(name, within=150.0), at(60), at(590), at(601), on_time=at(600))
+
+    assert caught_up == expected
 
 
 def test_all_runs_each_of_them_in_order() -> None:

@@ -121,10 +121,50 @@ def test_jobs_of_one_schedule_are_caught_up_each_by_its_own_policy() -> None:
     made = planning.tick(305)
 
     late = {tickets[0].job: [ticket.due_at for ticket in tickets] for tickets in made.late}
-    assert late == {"last": [at(240)], "short": [at(240)], "long": [at(120), at(180), at(240)]}
+    assert late == {"short": [at(240)], "long": [at(120), at(180), at(240)]}
     left_out = {one.entry.job.name: one.last for one in made.left_out}
-    assert left_out == {"none": at(240), "last": at(180), "short": at(180), "long": at(60)}
+    assert left_out == {"none": at(240), "last": at(240), "short": at(180), "long": at(60)}
     assert sorted(on_time(made)) == [("last", 300), ("long", 300), ("none", 300), ("short", 300)]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "now", "horizon", "runs"),
+    [
+        pytest.param("0 * * * * *", 605, 0, [600], id="the instant that is on time"),
+        pytest.param("0 * * * * *", 611, 0, [600], id="the latest missed one where none is on time"),
+        pytest.param("* * * * * *", 600, 0, [600], id="the latest of several that are on time"),
+        pytest.param("0 * * * * *", 605, 75, [600, 660], id="what falls due later runs as well"),
+        pytest.param("0 */5 * * * *", 590, 75, [300, 600], id="what falls due later replaces no missed one"),
+        pytest.param("* * * * * *", 9, 2, [*range(1, 12)], id="without a missed one everything runs"),
+    ],
+)
+def test_last_makes_one_run_for_everything_that_fell_due_until_now(
+    schedule: str, now: float, horizon: float, runs: list[float]
+) -> None:
+    made = Planning(entry("a", schedule, catch_up={"policy": "last"})).tick(now, horizon)
+
+    late = [(ticket.due_at - START).total_seconds() for tickets in made.late for ticket in tickets]
+    assert [*late, *(due for _, due in on_time(made))] == runs
+
+
+def test_what_last_leaves_out_ends_right_before_its_run() -> None:
+    planning = Planning(entry("a", "* * * * * *", catch_up={"policy": "last"}), entry("b", "* * * * * *"))
+
+    made = planning.tick(30)
+
+    left_out = {one.entry.job.name: (one.first, one.last) for one in made.left_out}
+    assert left_out == {"a": (at(1), at(29)), "b": (at(1), at(19))}
+    assert on_time(made) == [*(("b", due) for due in range(20, 30)), ("a", 30), ("b", 30)]
+    assert all(one.reason.endswith(f"(catch_up: {one.entry.job.catch_up.policy})") for one in made.left_out)
+
+
+def test_an_on_time_instant_that_a_pause_leaves_out_replaces_no_missed_one() -> None:
+    planning = Planning(entry("a", "0 * * * * *", catch_up={"policy": "last"}))
+
+    made = planning.tick(605, paused={"a": Pause("a", at(500))})  # of the pause, 540 is planned, and 600 is not
+
+    assert on_time(made) == []
+    assert [[ticket.due_at for ticket in tickets] for tickets in made.late] == [[at(540)]]
 
 
 def test_of_a_paused_job_only_the_first_instant_is_planned_and_the_others_go_on() -> None:

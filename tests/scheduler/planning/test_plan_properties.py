@@ -152,10 +152,35 @@ def test_what_was_missed_is_caught_up_and_left_out_as_a_walk_over_all_of_it_says
         missed = [due for due in every if due < on_time_from]
         inside = [due for due in missed if due >= now - timedelta(seconds=policy.within)]
         run = {"none": [], "last": inside[-1:], "all": inside[-MOST_CAUGHT_UP:]}[policy.policy]
-        rest = missed[: len(missed) - len(run)]
+        rest, in_time = missed[: len(missed) - len(run)], every[len(missed) :]
+        until_now = [due for due in in_time if due <= now]
+        if policy.policy == "last" and missed and until_now:
+            run, rest, in_time = [], [*missed, *until_now[:-1]], in_time[len(until_now) - 1 :]
         assert late.get(name, []) == run
         assert left_out.get(name) == ((missed[0], rest[-1]) if rest else None)
-        assert [due for found, due in planned(made) if found == name] == every[len(missed) :]
+        assert [due for found, due in planned(made) if found == name] == in_time
+
+
+@quick
+@given(jobs=JOBS, down=st.integers(11_000, 3_000_000), horizon=st.integers(0, 100))
+def test_a_pass_that_catches_up_by_last_runs_at_most_one_instant_until_now_and_names_the_others(
+    jobs: list[Entry], down: int, horizon: int
+) -> None:
+    catalog, now = Catalog(jobs), START + timedelta(milliseconds=down)
+
+    made = plan(
+        catalog, DueHeap(catalog.schedules(), START), now, timedelta(seconds=horizon), still_on_time=STILL_ON_TIME
+    )
+
+    run = [*planned(made), *((ticket.job, ticket.due_at) for tickets in made.late for ticket in tickets)]
+    for job in jobs:
+        name = job.job.name
+        past = [due for found, due in run if found == name and due <= now]
+        spans = [(one.first, one.last) for one in made.left_out if one.entry.job.name == name]
+        if job.job.catch_up.policy == "last" and (spans or any(due < now - STILL_ON_TIME for due in past)):
+            assert len(past) <= 1
+        for due in instants(job, START, now):
+            assert (due in past) + any(first <= due <= last for first, last in spans) == 1
 
 
 @quick
