@@ -17,10 +17,14 @@ Phase = Literal["secrets", "token", "dns", "connect", "tls", "first_byte", "body
 """In the first two it is not the target that is waited for; they are told apart and not kept."""
 
 
+def _nothing(_: str) -> None:
+    """No answer has begun."""
+
+
 class PhaseClock:
     """Marks phases as they begin; a second visit of a phase (a redirect) adds to the first."""
 
-    __slots__ = ("_began", "_since", "_spent", "asked", "besides", "current", "facts", "found", "step")
+    __slots__ = ("_began", "_since", "_spent", "asked", "besides", "current", "facts", "found", "received", "step")
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
@@ -38,6 +42,8 @@ class PhaseClock:
         """The facts that the check has so far, for an observation that is made at the deadline."""
         self.found: tuple[ErrorClass, str] | None = None
         """What is known to be wrong already, while the check tries to say more about it."""
+        self.received: Callable[[str], tuple[ErrorClass, str] | None] = _nothing
+        """The verdict on an incomplete answer when the deadline passes, by the limit as a text; None: it timed out."""
 
     def enter(self, phase: Phase) -> None:
         """The phase before ends, this one begins."""

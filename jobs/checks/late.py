@@ -48,6 +48,8 @@ def given_up(clock: PhaseClock, endpoint: str, limit_s: float) -> tuple[ErrorCla
     """The error class and the sentences of an attempt whose deadline passed, by what its clock shows."""
     if clock.found is not None:
         return clock.found
+    if (verdict := clock.received(seconds(limit_s))) is not None:
+        return verdict
     peer = clock.asked
     error, sentence = timed_out(clock.current, endpoint, limit_s, (peer.host, str(peer)) if peer is not None else None)
     return error, f"{sentence} {clock.besides()}".rstrip()

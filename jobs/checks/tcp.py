@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
+
 from jobs.checks.clock import PhaseClock
 from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import explain
@@ -9,7 +11,7 @@ from jobs.checks.network import Connection, Network
 from jobs.checks.port import Call
 from jobs.checks.sessions import certificates_of, session_facts
 from jobs.checks.tls_contexts import TlsContexts
-from jobs.expectations.patterns import TooMuchWork, search
+from jobs.expectations.patterns import TooMuchWork, can_still_match, search
 from jobs.model import SecretRef
 from jobs.ports import Secrets
 from jobs.problems import printable
@@ -20,7 +22,7 @@ from jobs.targets.tcp import Receive, Send, StartTls, TcpTarget
 
 
 class Unheard(Exception):
-    """What should come did not; the message says what came instead."""
+    """The peer did not send what was expected; the message is a predicate: what it did, expected against received."""
 
 
 class TcpCheck:
@@ -45,7 +47,7 @@ class TcpCheck:
             )
         except Exception as error:
             return self._failed(error, peer, call)
-        talk = _Talk(connection, target.read_limit, heard, self._redactor, clock)
+        talk = _Talk(connection, target.read_limit, heard, self._redactor, clock, peer)
         try:
             for line in target.dialogue:
                 match line:
@@ -67,7 +69,7 @@ class TcpCheck:
             connection.abort()
             raise
         finally:
-            clock.besides = str  # no circle
+            talk.forget()  # the clock must not hold the connection
         connection.finish()
         return Observation(clock.stop(), body=bytes(heard[: target.read_limit]), facts=facts, certificates=certificates)
 
@@ -104,38 +106,69 @@ class _Talk:
     """What is heard on a connection, kept in `heard`. Reading ends with the piece that reaches the limit."""
 
     def __init__(
-        self, connection: Connection, limit: int, heard: bytearray, redactor: Redactor, clock: PhaseClock
+        self,
+        connection: Connection,
+        limit: int,
+        heard: bytearray,
+        redactor: Redactor,
+        clock: PhaseClock,
+        peer: Peer,
     ) -> None:
         self._connection = connection
         self._limit = limit
         self._heard = heard
         self._redactor = redactor
         self._clock = clock
+        self._peer = peer
         self._since = 0
+        self._besides, self._received = clock.besides, clock.received
 
     async def hear(self, pattern: str) -> None:
         """Read until the pattern is found in what came since the last one that was. Raises Unheard, and what reading
         raises."""
-        self._clock.besides = lambda: f"It sent no match of {pattern!r}: {self._shown()}."
+        self._clock.besides = lambda: f"Expected {self._comparison(pattern)}."
+        self._clock.received = lambda limit: self._at_deadline(pattern, limit)
         if self._clock.current in ("connect", "tls"):
             self._clock.enter("first_byte")
         while not self._finds(pattern):
             if len(self._heard) >= self._limit:
-                raise Unheard(f"sent {len(self._heard)} bytes and among them no match of {pattern!r}: {self._shown()}")
+                raise Unheard(
+                    f"sent {len(self._heard)} bytes, as many as are read: expected {self._comparison(pattern)}"
+                )
             data = await self._connection.read()
             if not data:
-                raise Unheard(f"closed the connection before it sent a match of {pattern!r}; it sent {self._shown()}")
+                raise Unheard(f"closed the connection too early: expected {self._comparison(pattern)}")
             self._heard += data
         self._since = len(self._heard)
+        self.forget()
+
+    def forget(self) -> None:
+        """Let the clock say nothing of the last line any more."""
+        self._clock.besides, self._clock.received = self._besides, self._received
 
     def _finds(self, pattern: str) -> bool:
+        """Raises Unheard: a match was not found, and nothing that follows can make one."""
         text = self._heard[self._since :].decode("utf-8", "replace")
         try:
-            return search(pattern, text)
+            found = search(pattern, text)
         except TooMuchWork as error:
             raise Unheard(f"sent a text on which {pattern!r} takes too long: {error}") from None
+        if not found and text and not can_still_match(pattern, self._whole_characters()):
+            raise Unheard(f"sent something else: expected {self._comparison(pattern)}")
+        return found
 
-    def _shown(self) -> str:
-        # What was heard may end anywhere, and so within a secret.
-        text = self._redactor.redact(self._heard[self._since :].decode("utf-8", "replace"), cut=True)
-        return f"'{printable(text, 120)}'" if text else "nothing"
+    def _whole_characters(self) -> str:
+        """Return the text without a character at its end of which bytes are still to come."""
+        return getincrementaldecoder("utf-8")("replace").decode(self._heard[self._since :])
+
+    def _at_deadline(self, pattern: str, limit: str) -> tuple[ErrorClass, str] | None:
+        if len(self._heard) == self._since:
+            return None
+        message = f"{self._peer} did not send what was expected within {limit}: expected {self._comparison(pattern)}."
+        return ErrorClass.EXPECTATION_FAILED, message
+
+    def _comparison(self, pattern: str) -> str:
+        # What was heard may end anywhere, and so within a secret. Bytes that are no text are shown as \xff.
+        text = self._redactor.redact(self._heard[self._since :].decode("utf-8", "backslashreplace"), cut=True)
+        shown = f"'{printable(text, 120)}'" if text else "nothing"
+        return f"a match of {pattern!r}, received {shown}"

@@ -5,6 +5,7 @@ Called by entries.py. The library is imported with its first use: most jobs need
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,10 @@ SEARCH_SECONDS = 0.1
 """A pattern that backtracks for ever is given up after this, for it holds everything else up."""
 
 _KEPT = 16_384
+
+# A partial match takes the end of the text for its end: a word's boundary, a lookaround, a fuzzy or a recursive pattern
+# fails there that could hold with more text. Groups, names and flags that change nothing of that are let through.
+_LOOKS_AROUND = re.compile(r"\\[bBmMGKX]|\(\?(?!:|P?<\w|[aimsux]+\))|\(\*|\{[^}]*[^\d,}]")
 
 
 class TooMuchWork(Exception):
@@ -39,6 +44,19 @@ def search(pattern: str, text: str) -> bool:
         return _compiled_pattern(pattern).search(text, timeout=SEARCH_SECONDS) is not None
     except TimeoutError:
         raise TooMuchWork(f"no decision within {SEARCH_SECONDS * 1000:.0f} ms: make the pattern simpler") from None
+
+
+def can_still_match(pattern: str, text: str) -> bool:
+    """Whether the pattern may be found once more text has come after this one, which has no match.
+
+    True also where that is not known: for patterns that look around, and where the search takes too long.
+    """
+    if _LOOKS_AROUND.search(pattern) is not None:
+        return True
+    try:
+        return _compiled_pattern(pattern).search(text, partial=True, timeout=SEARCH_SECONDS) is not None
+    except TimeoutError:
+        return True
 
 
 def find(pattern: str, text: str) -> str | None:

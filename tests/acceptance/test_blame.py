@@ -80,5 +80,13 @@ async def test_a_dialogue_that_stops_shows_what_came_instead() -> None:
     async with bad.part_then(b"554 go away\r\n", "silence", at_once=True) as server:
         check = {"kind": "tcp", "host": "127.0.0.1", "port": server.port, "dialogue": [{"receive": "^220"}]}
         seen = await run(check)
-    assert seen.error == "body_timeout"
-    assert seen.message.endswith(" It sent no match of '^220': '554 go away\\r\\n'.")
+    assert (seen.outcome, seen.error) == ("failed", "expectation_failed")
+    assert seen.message.endswith("sent something else: expected a match of '^220', received '554 go away\\r\\n'.")
+
+
+async def test_a_dialogue_of_which_a_part_came_has_failed_and_not_timed_out() -> None:
+    async with bad.part_then(b"22", "silence", at_once=True) as server:
+        check = {"kind": "tcp", "host": "127.0.0.1", "port": server.port, "dialogue": [{"receive": "^220"}]}
+        seen = await run(check)
+    assert (seen.outcome, seen.error) == ("failed", "expectation_failed")
+    assert seen.message.endswith(": expected a match of '^220', received '22'.")

@@ -11,6 +11,7 @@ import pytest
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.guard import Guard, Rules
+from jobs.checks.late import given_up
 from jobs.checks.network import Network
 from jobs.checks.port import Call
 from jobs.checks.tcp import TcpCheck
@@ -120,7 +121,7 @@ async def test_what_came_instead_is_told() -> None:
     async with serving(mail) as port:
         seen = await ask(port, {"receive": "^220 "}, {"send": "QUIT\r\n"}, {"receive": "nothing of it"}, read_limit=36)
     assert seen.error is ErrorClass.EXPECTATION_FAILED
-    assert "no match of 'nothing of it'" in seen.message
+    assert "expected a match of 'nothing of it', received" in seen.message
     assert "250 heard QUIT" in seen.message
 
 
@@ -129,8 +130,9 @@ async def test_an_end_before_the_match_is_told() -> None:
         writer.write(b"busy\r\n")
 
     async with serving(curt) as port:
-        seen = await ask(port, {"receive": "^220"})
-    assert "closed the connection before it sent a match of '^220'; it sent 'busy" in seen.message
+        seen = await ask(port, {"receive": r"22\d"})
+    assert seen.error is ErrorClass.EXPECTATION_FAILED
+    assert "closed the connection too early: expected a match of '22\\\\d', received 'busy" in seen.message
 
 
 async def test_a_secret_that_is_sent_is_not_told() -> None:
@@ -176,4 +178,98 @@ async def test_a_secret_that_was_half_heard_is_not_shown() -> None:
 
     async with serving(echo) as port:
         seen = await ask(port, {"send": {"secret": "word"}}, {"receive": "welcome"})
-    assert seen.message.endswith("it sent 'you said ***'.")
+    assert seen.message.endswith("received 'you said ***'.")
+
+
+def sends(*pieces: bytes) -> Talk:
+    """Send these pieces one after the other, each as a packet of its own, and keep the connection open."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        await reader.read()
+
+    return talk
+
+
+async def at_the_deadline(port: int, *dialogue: dict[str, Any], until: bytes, **target: Any) -> tuple[ErrorClass, str]:
+    """What the runner records where the deadline passes once these bytes have been received."""
+    clock = PhaseClock()
+    asking = asyncio.create_task(ask(port, *dialogue, clock=clock, **target))
+    async with asyncio.timeout(30):
+        while repr(until)[2:-1] not in given_up(clock, f"tcp://127.0.0.1:{port}", 5.0)[1]:
+            assert not asking.done(), asking.result()
+            await asyncio.sleep(0.001)
+    told = given_up(clock, f"tcp://127.0.0.1:{port}", 5.0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    return told
+
+
+@pytest.mark.parametrize("piece", [b"SSH-2.0-OpenSSH_9.6\r\n", b"221 bye\r\n", b"220-mail.test\r\n220 ready\r\n"])
+async def test_a_wrong_banner_fails_at_once_though_the_connection_stays_open(piece: bytes) -> None:
+    async with serving(sends(piece)) as port:
+        seen = await ask(port, {"receive": "^220 "})
+
+    shown = repr(piece)[2:-1]
+    assert seen.error is ErrorClass.EXPECTATION_FAILED
+    assert seen.message == f"127.0.0.1:{port} sent something else: expected a match of '^220 ', received '{shown}'."
+
+
+async def test_a_banner_that_comes_byte_by_byte_is_a_match() -> None:
+    async with serving(sends(*(bytes([byte]) for byte in "220 été\r\n".encode()))) as port:
+        seen = await ask(port, {"receive": "^220 été"})
+    assert seen.error is None, seen.message
+
+
+async def test_a_wrong_answer_to_starttls_fails_at_once() -> None:
+    async with serving(sends(b"454 TLS not available\r\n")) as port:
+        seen = await ask(port, {"send": "STARTTLS\r\n"}, {"receive": "^220 "}, {"starttls": True})
+    assert seen.error is ErrorClass.EXPECTATION_FAILED
+    assert "received '454 TLS not available" in seen.message
+
+
+async def test_a_binary_banner_is_shown_as_its_bytes() -> None:
+    async with serving(sends(b"\xff\xfd\x18\x00")) as port:
+        seen = await ask(port, {"receive": "^login:"})
+    assert seen.error is ErrorClass.EXPECTATION_FAILED
+    assert seen.message.endswith(r"received '\xff\xfd\x18\x00'.")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "piece"), [("^220 ", b"22"), ("ready", b"220 busy"), ("^220 .*ready$", b"220 mail, wait")]
+)
+async def test_what_may_still_become_a_match_has_failed_at_the_deadline(pattern: str, piece: bytes) -> None:
+    async with serving(sends(piece)) as port:
+        error, message = await at_the_deadline(port, {"receive": pattern}, until=piece)
+
+    assert error is ErrorClass.EXPECTATION_FAILED
+    assert message == (
+        f"127.0.0.1:{port} did not send what was expected within 5 s: "
+        f"expected a match of {pattern!r}, received '{piece.decode()}'."
+    )
+
+
+async def test_a_server_that_sends_nothing_has_timed_out_at_the_deadline() -> None:
+    async with serving(silent) as port:
+        error, message = await at_the_deadline(port, {"receive": "^220 "}, until=b"received nothing")
+    assert error is ErrorClass.RESPONSE_TIMEOUT
+    assert message.endswith("Expected a match of '^220 ', received nothing.")
+
+
+async def test_a_server_that_falls_silent_after_its_banner_has_timed_out_at_the_deadline() -> None:
+    async with serving(sends(b"220 ready\r\n")) as port:
+        error, _ = await at_the_deadline(
+            port, {"receive": "^220 "}, {"send": "NOOP\r\n"}, {"receive": "250"}, until=b"'250', received nothing"
+        )
+    assert error is ErrorClass.RESPONSE_TIMEOUT
+
+
+async def test_a_handshake_that_hangs_after_starttls_is_not_said_of_the_line_before() -> None:
+    dialogue = [{"receive": "^220 "}, {"starttls": True}]
+    async with serving(sends(b"220 go ahead\r\n")) as port:
+        error, message = await at_the_deadline(port, *dialogue, until=b"did not finish the handshake")
+    assert error is ErrorClass.TLS_TIMEOUT
+    assert "220" not in message
