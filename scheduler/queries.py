@@ -63,10 +63,10 @@ class Queries:
         self._letters = letters
         self._clock = clock
 
-    async def jobs(self, *, limit: int, after: str = "") -> JobPage:
-        """Jobs by name, a page at a time."""
+    async def jobs(self, *, limit: int, after: str = "", among: Sequence[str] | None = None) -> JobPage:
+        """Jobs by name, a page at a time. `among`: only these, which are in order."""
         jobs = self._catalog.view
-        names = jobs.names()
+        names = jobs.names() if among is None else [name for name in among if name in jobs]
         start = bisect_right(names, after) if after else 0
         chosen = names[start : start + limit]
         more = start + limit < len(names)

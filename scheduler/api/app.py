@@ -23,7 +23,6 @@ from scheduler.api import (
     watchdog_routes,
 )
 from scheduler.api.dress import add_dress
-from scheduler.api.overview import Overview
 from scheduler.api.problems import UnexpectedErrors, add_problem_handlers, describe_problems
 from scheduler.services import Services
 
@@ -58,8 +57,7 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), keyed: bool
     api.include_router(heartbeat_routes.router)
     api.include_router(uptime_routes.router)
     api.include_router(ping_routes.router)
-    overview = Overview(services.queries, services.heartbeats, services.circuits, services.clock)
-    dashboard.add_dashboard(api, overview)
+    dashboard.add_dashboard(api, services)
     api.add_api_route("/", _to_the_dashboard, include_in_schema=False)
     add_problem_handlers(api)
     describe_problems(api)

@@ -235,14 +235,18 @@ class JobDetail(JobSummary):
 
     @classmethod
     def of_job(cls, view: JobView, upcoming: list[datetime], circuit: CircuitView | None) -> JobDetail:
-        definition = view.entry.job.model_dump(mode="json", by_alias=True)
         return cls(
             **_job(view),
             generation=view.entry.generation,
-            definition=definition,
+            definition=cls.definition_of(view),
             upcoming=upcoming,
             circuit=None if circuit is None else CircuitModel.of(circuit),
         )
+
+    @staticmethod
+    def definition_of(view: JobView) -> dict[str, Any]:
+        """Everything that the job says, defaults included. It names secrets and never holds their values."""
+        return view.entry.job.model_dump(mode="json", by_alias=True)
 
 
 def _job(view: JobView) -> dict[str, Any]:

@@ -46,10 +46,14 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """Those that began last come first. `count` may be more than are told."""
+    """Those that began last come first: one that lasts for weeks must not hide what broke now.
+
+    `count` may be more than are described; `names` are those of all jobs that are down, in order.
+    """
 
     outages: tuple[Outage, ...] = ()
     count: int = 0
+    names: tuple[str, ...] = ()
 
 
 class Outages:
@@ -76,19 +80,23 @@ class Outages:
     async def _look(self) -> Down:
         names = self._queries.names()
         found: dict[str, Outage] = {}
-        more = 0
+        others: list[str] = []
         for start in range(0, len(names), _AT_ONCE):
             latest = await self._queries.latest_of(names[start : start + _AT_ONCE])
             for name, record in latest.items():
                 if record.run is None or record.run.outcome is Outcome.SUCCEEDED:
                     continue
                 if record.run.outcome.down and len(found) >= SHOWN:
-                    more += 1
+                    others.append(name)
                 elif (outage := await self._outage(name)) is not None:
                     found[name] = outage
         self._known = found
         newest_first = sorted(found.values(), key=lambda outage: outage.since, reverse=True)
-        return Down(tuple(newest_first[:SHOWN]), len(found) + more)
+        return Down(tuple(newest_first[:SHOWN]), len(found) + len(others), tuple(sorted([*found, *others])))
+
+    async def of(self, name: str) -> Outage | None:
+        """The outage of one job, as of now; None if it is not down. Raises StoreError."""
+        return await self._outage(name)
 
     async def _outage(self, name: str) -> Outage | None:
         """None if the job is not down."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from jobs.ports import Clock
 from jobs.runs import Run
 from scheduler.api.outages import Down, Outages
 from scheduler.catalog import UnknownJob
@@ -19,6 +18,8 @@ PAGE = 50
 """Jobs on a page."""
 STRIP = 20
 """Runs in a job's strip of recent ones, and in the list of the newest of all jobs."""
+CARDS = 4
+"""Outages described above the table of jobs; a link leads to the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,10 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`rows` are jobs `before + 1` to `before + len(rows)` of `total`."""
+    """`rows` are jobs `before + 1` to `before + len(rows)` of `total`, which are those that are down if `only_down`.
+
+    `jobs`: how many there are.
+    """
 
     down: Down
     rows: tuple[JobRow, ...]
@@ -42,25 +46,29 @@ class Page:
     total: int
     continuation: str | None
     newest: tuple[Record, ...]
+    jobs: int
+    only_down: bool = False
 
 
 class Overview:
     """Made once an app."""
 
-    def __init__(self, queries: Queries, heartbeats: HeartbeatViews, circuits: CircuitBoard, clock: Clock) -> None:
+    def __init__(self, queries: Queries, heartbeats: HeartbeatViews, circuits: CircuitBoard, outages: Outages) -> None:
         self._queries = queries
         self._heartbeats = heartbeats
         self._circuits = circuits
-        self._outages = Outages(queries, clock)
+        self._outages = outages
 
-    async def page(self, after: str) -> Page:
-        """With the jobs after this one. Raises StoreError."""
-        down, jobs, newest = await asyncio.gather(
-            self._outages.now(), self._queries.jobs(limit=PAGE, after=after), self._queries.runs(limit=STRIP)
-        )
+    async def page(self, after: str, *, only_down: bool = False) -> Page:
+        """With the jobs after this one; `only_down`: of those that are down. Raises StoreError."""
+        down, newest = await asyncio.gather(self._outages.now(), self._queries.runs(limit=STRIP))
+        jobs = await self._queries.jobs(limit=PAGE, after=after, among=down.names if only_down else None)
         circuits = await self._circuits.of_jobs([view.entry.job.name for view in jobs.jobs])
         rows = await asyncio.gather(*(self._row(view, circuits.get(view.entry.job.name)) for view in jobs.jobs))
-        return Page(down, tuple(rows), jobs.before, jobs.total, jobs.continuation, newest.records)
+        count = len(self._queries.names())
+        return Page(
+            down, tuple(rows), jobs.before, jobs.total, jobs.continuation, newest.records, count, only_down=only_down
+        )
 
     async def _row(self, view: JobView, circuit: CircuitView | None) -> JobRow:
         page = await self._queries.runs(job=view.entry.job.name, limit=STRIP)

@@ -15,11 +15,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.problems import dotted, findings_of
 from scheduler.api.answer import RETRY_AFTER, Answer
+from scheduler.api.error_page import error_page, wants_page
 from scheduler.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError
 from scheduler.operations import Conflict, NotDone, NotThere, Unusable
@@ -109,6 +110,21 @@ def problem(
     return JSONResponse(body.model_dump(exclude_none=True), status, media_type=MEDIA_TYPE, headers=headers)
 
 
+def answer_problem(
+    request: Request,
+    status: int,
+    detail: str,
+    *,
+    errors: list[Invalid] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The problem as JSON, or as a page for a browser. Who pings is no browser, whatever its header says."""
+    path = request.url.path
+    if not path.startswith(PINGS) and wants_page(request):
+        return error_page(request, status, detail, headers)
+    return problem(path, status, detail, errors=errors, headers={**(headers or {}), "Vary": "Accept"})
+
+
 def without_token(path: str) -> str:
     """The path as it may be told. The redactor knows no token that a sender has mistyped, or that was rotated."""
     return f"{PINGS}***" if path.startswith(PINGS) else path
@@ -118,32 +134,32 @@ def add_problem_handlers(api: FastAPI) -> None:
     """Every error that a route can end with."""
 
     @api.exception_handler(ApiProblem)
-    async def _api_problem(request: Request, error: ApiProblem) -> JSONResponse:
+    async def _api_problem(request: Request, error: ApiProblem) -> Response:
         errors = list(error.errors) if isinstance(error, InvalidRequest) else None
-        return problem(request.url.path, error.status, error.detail, errors=errors)
+        return answer_problem(request, error.status, error.detail, errors=errors)
 
     @api.exception_handler(UnknownJob)
-    async def _unknown_job(request: Request, error: UnknownJob) -> JSONResponse:
+    async def _unknown_job(request: Request, error: UnknownJob) -> Response:
         near = f" Did you mean {error.near}?" if error.near else ""
         detail = f"There is no job named {error.name!r}.{near} GET /api/jobs lists them."
-        return problem(request.url.path, HTTPStatus.NOT_FOUND, detail)
+        return answer_problem(request, HTTPStatus.NOT_FOUND, detail)
 
     @api.exception_handler(NotDone)
-    async def _not_done(request: Request, error: NotDone) -> JSONResponse:
+    async def _not_done(request: Request, error: NotDone) -> Response:
         if isinstance(error, Unusable):
             return await _api_problem(request, InvalidRequest(Invalid(where=f"body.{error.field}", message=str(error))))
         text = str(error)
-        return problem(request.url.path, _STATUS_OF[type(error)], f"{text[0].upper()}{text[1:]}.")
+        return answer_problem(request, _STATUS_OF[type(error)], f"{text[0].upper()}{text[1:]}.")
 
     @api.exception_handler(StoreError)
     @api.exception_handler(DispatchError)
-    async def _part_away(request: Request, error: Exception) -> JSONResponse:
+    async def _part_away(request: Request, error: Exception) -> Response:
         _log.error("%s %s: %s", request.method, without_token(request.url.path), error)
         headers = {"Retry-After": RETRY_AFTER}
-        return problem(request.url.path, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=headers)
+        return answer_problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=headers)
 
     @api.exception_handler(RequestValidationError)
-    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
         found = [
             Invalid(where=dotted(*finding.path), message=finding.message, hint=finding.hint or None)
             for finding in findings_of(error.errors(), Any)
@@ -151,9 +167,9 @@ def add_problem_handlers(api: FastAPI) -> None:
         return await _api_problem(request, InvalidRequest(*found))
 
     @api.exception_handler(HTTPException)
-    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+    async def _http(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
-        return problem(request.url.path, error.status_code, _http_detail(request, error, headers), headers=headers)
+        return answer_problem(request, error.status_code, _http_detail(request, error, headers), headers=headers)
 
 
 def _http_detail(request: Request, error: HTTPException, headers: Mapping[str, str]) -> str:

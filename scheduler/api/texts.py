@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from math import floor
 
 from jobs.runs import Outcome, Run
 
@@ -42,6 +43,21 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return NOTHING
     return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.1f} s"
+
+
+def measured(value: float | None) -> str:
+    """A measured time with a digit more where it is short: `0.4 ms`, `431 ms`, `12.3 s`."""
+    return f"{value:.1f} ms" if value is not None and value < 10 else milliseconds(value)
+
+
+def exact(instant: datetime) -> str:
+    """`2026-11-25 12:00:05.250 UTC`."""
+    return f"{instant:%Y-%m-%d %H:%M:%S}.{instant.microsecond // 1000:03} UTC"
+
+
+def percent(ratio: float) -> str:
+    """A share from 0 to 1, rounded down, so that only a share of 1 is written as 100: `99.997 %`."""
+    return f"{floor(ratio * 100_000 + 1e-6) / 1000:.3f}".rstrip("0").rstrip(".") + " %"
 
 
 def words(name: str) -> str:

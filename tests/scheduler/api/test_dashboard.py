@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from html import unescape
-
-from scheduler.api.texts import NOTHING
 from scheduler.health import Status
 from tests.jobs.running.run_parts import REFUSED, Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.parts.timing import computes_below
 from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.pages import addresses_in, has_inline_code, page_of, text_of
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.samples import run_of, ticket
 
 ONCE = {"retry": {"attempts": 1}}
-
-
-async def page_of(desk: Desk, path: str = "/api/dashboard", **query: str) -> str:
-    sent = await desk.get(path, **query)
-    assert sent.headers["content-type"] == "text/html; charset=utf-8"
-    return sent.text
-
-
-def text_of(page: str) -> str:
-    """What a reader sees, without line breaks; a hyphen where there is no value."""
-    body = re.sub(r"<title>.*?</title>", "", page, flags=re.DOTALL)
-    return " ".join(unescape(re.sub(r"<[^>]*>", "", re.sub(r"</(td|th|p|li|div|h\d)>", " ", body))).split()).replace(
-        NOTHING, "-"
-    )
-
-
-def addresses_in(page: str) -> list[str]:
-    return [unescape(address) for address in re.findall(r'(?:href|src)="([^"]*)"', page)]
 
 
 @virtual_time
@@ -242,7 +221,7 @@ async def test_nothing_runs_or_is_styled_inline() -> None:
         await desk.perform()
         page = await page_of(desk)
 
-    assert not re.search(r'style="|\son\w+="|<style|<script(?![^>]*\ssrc=)', page)
+    assert not has_inline_code(page)
 
 
 async def test_an_unknown_parameter_is_refused_here_too() -> None:
@@ -260,3 +239,58 @@ async def test_fifty_jobs_with_twenty_runs_each_are_quick() -> None:
 
         with computes_below(1):
             await page_of(desk)
+
+
+@virtual_time
+async def test_of_many_outages_the_newest_few_are_described_and_a_link_leads_to_all() -> None:
+    jobs = [entry(f"job-{number:03}", **ONCE) for number in range(70)]  # type: ignore[arg-type]
+    async with Desk(answer(500), jobs=jobs) as desk:
+        for number in range(30):
+            await desk.perform(f"job-{2 * number:03}")
+            await desk.shop.clock.sleep(1)
+
+        page = await page_of(desk)
+        filtered = await page_of(desk, "/api/dashboard?show=down")
+
+    assert "30 of 70 jobs are down" in text_of(page)
+    assert page.count('<li id="down-') == 4
+    assert "down-job-058" in page
+    assert "and 26 more" in text_of(page)
+    assert "/api/dashboard?show=down" in addresses_in(page)
+    assert "Jobs that are down" in text_of(filtered)
+    assert filtered.count('<tr id="job-') == 30
+    assert "Answered 500, expected 2xx." in text_of(filtered)
+    assert "All 70 jobs" in text_of(filtered)
+    assert '<li id="down-' not in filtered
+
+
+@virtual_time
+async def test_pages_of_jobs_that_are_down_lead_on_and_keep_the_filter() -> None:
+    jobs = [entry(f"job-{number:03}", **ONCE) for number in range(70)]  # type: ignore[arg-type]
+    async with Desk(answer(500), jobs=jobs) as desk:
+        for number in range(60):
+            await desk.perform(f"job-{number:03}")
+
+        first = await page_of(desk, "/api/dashboard?show=down")
+        (more,) = [address for address in addresses_in(first) if "continuation" in address]
+        second = await page_of(desk, more)
+
+    assert "Jobs that are down 1 to 50 of 60" in text_of(first)
+    assert "Jobs that are down 51 to 60 of 60" in text_of(second)
+    assert "/api/dashboard?show=down" in addresses_in(second)
+
+
+async def test_when_no_job_is_down_the_filter_says_so() -> None:
+    async with Desk() as desk:
+        assert "No job is down." in text_of(await page_of(desk, "/api/dashboard?show=down"))
+
+
+@virtual_time
+async def test_jobs_and_runs_lead_to_their_pages() -> None:
+    async with Desk() as desk:
+        run_id = await desk.perform()
+
+        addresses = addresses_in(await page_of(desk))
+
+    assert {"/api/dashboard/jobs/checkout", f"/api/dashboard/runs/{run_id}"} <= set(addresses)
+    assert "/api/jobs/checkout" not in addresses

@@ -212,6 +212,58 @@ async def test_nothing_is_wider_than_the_screen(browser: Browser) -> None:
             assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+async def test_thirty_outages_leave_the_table_of_jobs_in_sight(browser: Browser) -> None:
+    jobs = [entry(f"job-{number:02}", **ONCE) for number in range(60)]
+    async with site(browser, Desk(REFUSED, jobs=jobs)) as shown:
+        for number in range(30):
+            await shown.desk.perform(f"job-{number:02}", seconds=-number)
+        page = await shown.open(viewport={"width": 1280, "height": 800})
+
+        await expect(page.get_by_role("heading", name="Jobs", exact=False).first).to_be_in_viewport()
+        await expect(page.locator("#job-job-00")).to_be_in_viewport()
+        await page.get_by_role("link", name="and 26 more").click()
+        await expect(page.get_by_role("heading", name="Jobs that are down")).to_be_in_viewport()
+        await expect(page.locator("table.jobs tbody tr")).to_have_count(30)
+
+
+async def test_from_the_overview_to_a_job_to_a_run_and_back_without_a_script(browser: Browser) -> None:
+    async with site(browser, Desk(REFUSED, jobs=[entry(**ONCE)])) as shown:
+        run_id = await shown.desk.perform()
+        page = await shown.open(java_script_enabled=False)
+
+        await page.get_by_role("region", name="Down now").get_by_role("link", name="checkout").click()
+        await expect(page.get_by_role("status")).to_contain_text("checkout is down")
+        await page.get_by_role("region", name="Last runs").get_by_role("link").first.click()
+        await expect(page.get_by_text(run_id).first).to_be_visible()
+        await page.get_by_role("link", name="Back to all jobs").click()
+        await expect(page.get_by_role("status")).to_have_text("1 of 1 job is down")
+
+
+async def test_the_page_of_a_job_stays_up_to_date(browser: Browser) -> None:
+    async with site(browser, Desk(answer(), REFUSED, jobs=[entry(**ONCE)])) as shown:
+        await shown.desk.perform()
+        page = await shown.open("/api/dashboard/jobs/checkout")
+        await expect(page.get_by_role("status")).to_contain_text("checkout is up")
+        await page.get_by_text("With all defaults").click()
+
+        await shown.desk.perform(seconds=1)
+        await page.evaluate(REFRESH)
+
+        await expect(page.get_by_role("status")).to_contain_text("checkout is down")
+        assert await page.locator("details").get_attribute("open") is not None
+
+
+async def test_the_pages_of_a_job_and_a_run_are_not_wider_than_the_screen(browser: Browser) -> None:
+    long = "payments.settlement-reconciliation.export_to_the_data_warehouse_nightly_" + "x" * 25
+    async with site(browser, Desk(answer(500, body=b"y" * 500), jobs=[entry(long, **ONCE)])) as shown:
+        run_id = await shown.desk.perform(long)
+        for path in (f"/api/dashboard/jobs/{long}", f"/api/dashboard/runs/{run_id}"):
+            page = await shown.open(path)
+            for width in (360, 390, 800, 1280):
+                await page.set_viewport_size({"width": width, "height": 800})
+                assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 @pytest.mark.parametrize(("scheme", "ground"), [("light", "rgb(246, 247, 249)"), ("dark", "rgb(17, 21, 27)")])
 async def test_the_page_is_light_or_dark_as_people_have_set_it(browser: Browser, scheme: Any, ground: str) -> None:
     async with site(browser, Desk()) as shown:

@@ -53,6 +53,30 @@ def test_durations_are_short(value: float | None, text: str) -> None:
     assert texts.milliseconds(value) == text
 
 
+@pytest.mark.parametrize(("value", "text"), [(None, texts.NOTHING), (0.42, "0.4 ms"), (12.4, "12 ms")])
+def test_measured_times_have_a_digit_more_where_they_are_short(value: float | None, text: str) -> None:
+    assert texts.measured(value) == text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (1.0, "100 %"),
+        (0.0, "0 %"),
+        (0.9999999, "99.999 %"),
+        (0.29, "29 %"),
+        (0.987654321, "98.765 %"),
+        (2 / 3, "66.666 %"),
+    ],
+)
+def test_a_share_is_rounded_down_so_that_only_all_is_written_as_100(ratio: float, text: str) -> None:
+    assert texts.percent(ratio) == text
+
+
+def test_an_exact_instant_has_milliseconds_and_its_zone() -> None:
+    assert texts.exact(NOW.replace(microsecond=250_999)) == f"{NOW:%Y-%m-%d %H:%M:%S}.250 UTC"
+
+
 def test_counts_agree_with_their_noun() -> None:
     assert [texts.counted(count, "job") for count in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]
 

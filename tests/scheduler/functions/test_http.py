@@ -106,6 +106,28 @@ async def test_the_dashboard_comes_with_its_files_and_hands_the_key_on(hosted: H
     assert all(file.body for file in files)
 
 
+async def test_the_pages_of_a_job_and_a_run_take_the_key_of_read_and_hand_it_on(hosted: Hosted) -> None:
+    await hosted.worker.http("POST", "/api/jobs/checkout/run", key="operate")
+    await hosted.deliver()
+    (run,) = (await hosted.worker.http("GET", "/api/runs?job=checkout", key="read")).json()["runs"]
+
+    for path in ("/api/dashboard/jobs/checkout", f"/api/dashboard/runs/{run['id']}"):
+        page = await hosted.worker.http("GET", f"{path}?code=key-of-read", key="read")
+        assert (page.status, page.function) == (200, "read")
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        addresses = re.findall(r'(?:src|href)="(/[^"]+)"', page.body.decode())
+        assert all("code=key-of-read" in address for address in addresses)
+        assert (await hosted.worker.http("GET", path)).status == 401
+
+
+async def test_a_browser_gets_a_page_for_a_job_that_does_not_exist(hosted: Hosted) -> None:
+    reply = await hosted.worker.http(
+        "GET", "/api/dashboard/jobs/nothing", key="read", headers={"accept": "text/html,*/*;q=0.8"}
+    )
+
+    assert (reply.status, reply.headers["content-type"]) == (404, "text/html; charset=utf-8")
+
+
 async def test_the_api_describes_itself(hosted: Hosted) -> None:
     reply = await hosted.worker.http("GET", "/api/openapi.json", key="read")
 

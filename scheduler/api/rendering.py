@@ -1,0 +1,83 @@
+"""Renders the HTML pages from the templates in pages/. Used by dashboard, job_page, run_page and error_page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from fastapi import Request
+
+from scheduler.api import texts
+from scheduler.api.models import run_path
+from scheduler.api.parameters import FUNCTION_KEY
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_HERE = Path(__file__).parent
+
+DASHBOARD = "/api/dashboard"
+STATIC = _HERE / "static"
+
+
+def job_page_path(name: str) -> str:
+    """The page of a job."""
+    return f"{DASHBOARD}/jobs/{quote(name)}"
+
+
+def run_page_path(run_id: str) -> str:
+    """The page of a run."""
+    return f"{DASHBOARD}/runs/{quote(run_id, safe='@')}"
+
+
+def render(name: str, request: Request, **values: object) -> str:
+    """Fill in a template. Its links carry the function key of the request, as a browser sends no key header."""
+    return _templates().get_template(name).render(link=_linker(request.query_params.get(FUNCTION_KEY)), **values)
+
+
+def _linker(key: str | None) -> Callable[..., str]:
+    def link(path: str, **query: str) -> str:
+        pairs = query | ({FUNCTION_KEY: key} if key else {})
+        return f"{path}?{urlencode(pairs)}" if pairs else path
+
+    return link
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # for who looks at a page
+
+    templates = Environment(
+        loader=FileSystemLoader(_HERE / "pages"),
+        autoescape=select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    filters = (
+        texts.when,
+        texts.clock_time,
+        texts.exact,
+        texts.milliseconds,
+        texts.measured,
+        texts.percent,
+        texts.words,
+        texts.parts,
+        texts.counted,
+        texts.strip_text,
+    )
+    for text in filters:
+        templates.filters[text.__name__] = text
+    templates.filters["span"] = lambda span: texts.span_text(span.total_seconds())
+    templates.filters["seconds"] = texts.span_text
+    templates.globals.update(
+        dashboard=DASHBOARD,
+        job_page_path=job_page_path,
+        nothing=texts.NOTHING,
+        run_page_path=run_page_path,
+        run_path=run_path,
+    )
+    return templates
