@@ -3,9 +3,11 @@
 Called by jobs.schedules.mapping; everybody else sees only the `Schedule` protocol.
 
 A clock that is put forward leaves out some of its times (the gap), one that is put back shows some twice (the repeat).
-By default an expression does what the timer of Azure Functions does. One that is interval-like, because it repeats
-within the day, is due whenever the clock on the wall shows one of its times. Any other is due in the first pass of a
-repeat, and later by the gap's length if its time is left out. `Dst` says otherwise, and then for every expression.
+By default an expression does what the timer of Azure Functions does (CronSchedule.cs), which works each time out at the
+one before it. In a gap, the first time that is left out is due later by the gap's length, for every expression; the
+timer then goes on from there, so what else was due in the gap, or before that instant, is not due. In a repeat, an
+expression that is interval-like (see Ncrontab) is due in both passes, any other in the first one. `Dst` says otherwise,
+and then for every expression.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ class Dst:
     """What to do when the clock changes; None is what the Functions timer does with the expression's kind."""
 
     gap: Gap | None = None
-    """A time that is left out: `shift` moves it on by the gap's length, `end` to the first instant after the gap."""
+    """Times that are left out: `shift` moves each by the gap's length, `end` to the first instant after the gap."""
     repeat: Repeat | None = None
     """A time that is shown twice is due in the `first` pass or in `both`."""
 
@@ -56,14 +58,11 @@ class Zoned:
     cron: Ncrontab
     zone: Zone
     dst: Dst = FUNCTIONS
-    gap: Gap = field(init=False, repr=False)
-    """In force, for this kind of expression."""
     first_only: bool = field(init=False, repr=False)
+    """Whether a time that is shown twice is due in the first pass alone."""
 
     def __post_init__(self) -> None:
-        interval_like = self.cron.is_interval_like
-        object.__setattr__(self, "gap", self.dst.gap or ("skip" if interval_like else "shift"))
-        repeat = self.dst.repeat or ("both" if interval_like else "first")
+        repeat = self.dst.repeat or ("both" if self.cron.is_interval_like else "first")
         object.__setattr__(self, "first_only", repeat == "first")
 
     @property
@@ -111,9 +110,12 @@ class Zoned:
             due = None if wall is None else wall - span.offset
             if due is None or due >= span.end:
                 due = None
-            if span.before < span.offset and self.gap != "skip":
+            if span.before < span.offset and self.dst.gap != "skip":
                 left_out = self._left_out(span, second)
-                due = left_out if due is None else due if left_out is None else min(due, left_out)
+                if left_out is not None and self.dst.gap is None:
+                    due = left_out
+                elif left_out is not None:
+                    due = left_out if due is None else min(due, left_out)
             if due is not None:
                 return due if due <= _LAST else None
             if wall is None:
@@ -131,9 +133,13 @@ class Zoned:
 
     def _left_out(self, span: Span, second: int) -> int | None:
         """When a time is due that the change at the beginning of the span left out, if that is after `second`."""
-        if second >= (span.start if self.gap == "end" else span.start + span.offset - span.before - 1):
+        gap = self.dst.gap
+        if second >= (span.start if gap == "end" else span.start + span.offset - span.before - 1):
             return None  # for most of the year, without a search
-        wall = self.cron.next_second(max(second, span.start - 1) + span.before)
+        # Of the timer's alone: the first time, however late within the gap's length it is asked for.
+        earliest = span.start - 1 if gap is None else max(second, span.start - 1)
+        wall = self.cron.next_second(earliest + span.before)
         if wall is None or wall >= span.start + span.offset:
             return None
-        return span.start if self.gap == "end" else wall - span.before
+        due = span.start if gap == "end" else wall - span.before
+        return due if due > second else None

@@ -81,10 +81,14 @@ def test_what_the_job_says_of_a_change_holds_for_an_interval_like_expression_too
     assert due == ["2026-10-25T02:30:00+02:00", "2026-10-25T03:00:00+01:00", "2026-10-25T03:30:00+01:00"]
 
 
-def test_an_interval_like_expression_goes_by_the_clock_on_the_wall_unless_told_otherwise() -> None:
+def test_an_interval_like_expression_is_due_in_both_passes_and_once_for_all_times_of_a_gap() -> None:
     schedule = zoned("0 0-30/15 1-2 * * *", "Europe/Berlin")
 
-    assert local(schedule, "2026-03-29T00:20:00Z", 2) == ["2026-03-29T01:30:00+01:00", "2026-03-30T01:00:00+02:00"]
+    assert local(schedule, "2026-03-29T00:20:00Z", 3) == [
+        "2026-03-29T01:30:00+01:00",
+        "2026-03-29T03:00:00+02:00",
+        "2026-03-30T01:00:00+02:00",
+    ]
     assert local(schedule, "2026-10-25T00:20:00Z", 2) == ["2026-10-25T02:30:00+02:00", "2026-10-25T02:00:00+01:00"]
 
 

@@ -84,17 +84,21 @@ seconds_before = st.integers(-3 * 3600, 5 * 3600)
 
 def due_by_looking(expression: Fields, info: tzinfo, policy: Dst, after: datetime) -> datetime | None:
     """The first due second after `after`, tried one by one with what zoneinfo says of each."""
-    interval_like = expression.cron.is_interval_like
-    gap = policy.gap or ("skip" if interval_like else "shift")
-    repeat = policy.repeat or ("both" if interval_like else "first")
+    gap = policy.gap
+    repeat = policy.repeat or ("both" if expression.cron.is_interval_like else "first")
     # A change up to a day ago may still shift something to here.
     changed = _changes(info, after - timedelta(days=1, hours=2), after + timedelta(seconds=LOOKED_AT))
+    moved = [] if gap else [(change[0], one) for change in changed if (one := _first_left_out(expression, *change))]
     for step in range(1, LOOKED_AT):
         instant = after + timedelta(seconds=step)
         shown = instant.astimezone(info)
+        if any(one == instant for _, one in moved):
+            return instant
+        if any(at <= instant < one for at, one in moved):
+            continue  # the timer has gone on to the time that it moved
         if expression.hold(shown) and (repeat == "both" or not shown.fold):
             return instant
-        if gap != "skip" and any(_left_out(expression, gap, instant, *change) for change in changed):
+        if gap in ("shift", "end") and any(_left_out(expression, gap, instant, *change) for change in changed):
             return instant
     return None
 
@@ -116,6 +120,12 @@ def _changes(info: tzinfo, start: datetime, end: datetime) -> list[tuple[datetim
             before = offset
         instant = following
     return found
+
+
+def _first_left_out(expression: Fields, at: datetime, old: timedelta, new: timedelta) -> datetime | None:
+    """When the timer runs the first time that this change leaves out."""
+    length = int((new - old).total_seconds())
+    return next((one for one in (at + timedelta(seconds=n) for n in range(length)) if expression.hold(one + old)), None)
 
 
 def _left_out(expression: Fields, gap: str, instant: datetime, at: datetime, old: timedelta, new: timedelta) -> bool:
