@@ -19,30 +19,30 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 @app.function_name("tick")
 @app.timer_trigger(arg_name="timer", schedule="0 * * * * *", use_monitor=False)
-async def tick(timer: func.TimerRequest) -> None:
+async def tick(timer: func.TimerRequest, context: func.Context) -> None:
     """Plan the next minute and put its tickets on the queue."""
-    await host.tick()
+    await host.tick(context)
 
 
 @app.function_name("work")
 @app.queue_trigger(arg_name="message", queue_name=RUN_QUEUE, connection="AzureWebJobsStorage")
-async def work(message: func.QueueMessage) -> None:
+async def work(message: func.QueueMessage, context: func.Context) -> None:
     """Run a batch of tickets, each at its instant."""
-    await host.work(message.get_body(), message.dequeue_count or 1)
+    await host.work(message.get_body(), message.dequeue_count or 1, context)
 
 
 @app.function_name("bury")
 @app.queue_trigger(arg_name="message", queue_name=poison_queue(RUN_QUEUE), connection="AzureWebJobsStorage")
-async def bury(message: func.QueueMessage) -> None:
+async def bury(message: func.QueueMessage, context: func.Context) -> None:
     """Keep what was given up as dead letters."""
-    await host.bury(message.get_body(), message.insertion_time)
+    await host.bury(message.get_body(), message.insertion_time, context)
 
 
 @app.function_name("secrets_changed")
 @app.event_grid_trigger(arg_name="event")
-async def secrets_changed(event: func.EventGridEvent) -> None:
+async def secrets_changed(event: func.EventGridEvent, context: func.Context) -> None:
     """Hear of a vault's new versions and dates of expiry; subscribed to by Event Grid, see docs/deploying.md."""
-    await host.secrets_changed(event.event_type, event.get_json())
+    await host.secrets_changed(event.event_type, event.get_json(), context)
 
 
 @app.function_name("health")

@@ -160,6 +160,11 @@ def _environment(environ: Mapping[str, str], folder: Path, problems: list[Proble
     return chosen
 
 
+def environment_of(environ: Mapping[str, str], *, root: Path) -> str:
+    """Return the environment's name; `dev` for one that does not exist."""
+    return _environment(environ, root / "config" / "environments", [])
+
+
 def _built(layers: tuple[Layer, ...], environ: Mapping[str, str]) -> tuple[Settings | None, list[Problem]]:
     """The layers merged and validated, or what is wrong with them."""
     sources = []

@@ -7,8 +7,10 @@ import logging
 import os
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from observability.invocations import OnlyInInvocations
 from observability.log_format import JsonFormat, TextFormat
 from observability.log_writer import LogWriter
+from observability.own_handler import OwnHandler
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
@@ -62,7 +64,8 @@ def configure_logging(*, level: str | int, format: LogFormat, redactor: Redactor
 
     `auto` is text on a terminal and JSON elsewhere. Without a stream the records leave by the root handlers that the
     process already has (the Functions worker brings its own, which hands them to the host): these get the same
-    format, so what they pass on is redacted too. A second call replaces the first.
+    format, so what they pass on is redacted too. What the host would drop is held back until the next invocation (see
+    observability.invocations). A second call replaces the first.
     """
     root = logging.getLogger()
     for handler in list(root.handlers):
@@ -74,13 +77,21 @@ def configure_logging(*, level: str | int, format: LogFormat, redactor: Redactor
     formatter = _formatter(format, redactor, stream)
     if stream is None:
         for handler in root.handlers:
-            handler.setFormatter(formatter)
-            handler.filters = [each for each in handler.filters if not isinstance(each, _TracebackAsText)]
-            handler.addFilter(_TracebackAsText(redactor))
+            if not isinstance(handler, OwnHandler):
+                _dress(handler, formatter, redactor)
         return Logging(None)
     writer = LogWriter(stream, formatter)
     root.addHandler(writer)
     return Logging(writer)
+
+
+def _dress(handler: logging.Handler, formatter: logging.Formatter, redactor: Redactor) -> None:
+    """Make a handler of the Functions worker pass on what we would write, when the host takes it."""
+    handler.setFormatter(formatter)
+    ours = (_TracebackAsText, OnlyInInvocations)
+    handler.filters = [each for each in handler.filters if not isinstance(each, ours)]
+    handler.addFilter(_TracebackAsText(redactor))
+    handler.addFilter(OnlyInInvocations(handler))
 
 
 def _formatter(format: LogFormat, redactor: Redactor, stream: TextIO | None) -> logging.Formatter:

@@ -58,6 +58,7 @@ JOB_RETRY: Final = _event("JOB_RETRY", "An attempt failed and another one follow
 JOB_FAILED: Final = _event("JOB_FAILED", "A run is over and says that the target is not well.")
 JOB_DEAD_LETTERED: Final = _event("JOB_DEAD_LETTERED", "A run is given up and kept as a dead letter.")
 SERVICE_STARTED: Final = _event("SERVICE_STARTED", "The scheduler is ready and begins to plan.")
+SERVICE_FAILED: Final = _event("SERVICE_FAILED", "The scheduler cannot start, so nothing runs.")
 SERVICE_STOPPED: Final = _event("SERVICE_STOPPED", "The scheduler has ended its runs and closes.")
 WATCHDOG: Final = _event("WATCHDOG", "A part of the scheduler does not move as it should, or is well again.")
 

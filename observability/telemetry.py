@@ -34,6 +34,7 @@ from observability.events import (
     TelemetryEvent,
 )
 from observability.exporters.port import APPLICATION_INSIGHTS, DATADOG, Exporter, ExporterHealth
+from observability.own_handler import OwnHandler
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -90,6 +91,19 @@ class Telemetry:
         """The scheduler is ready. `host`: embedded or functions; `jobs`: how many are in force."""
         self._tell(names.SERVICE_STARTED, f"scheduler started with {jobs} jobs", {names.HOST: host, names.JOBS: jobs})
 
+    def start_failed(self, *, host: str, reason: str, error: Exception | None = None, to_log: bool = True) -> None:
+        """The scheduler cannot start. `reason`: sentences; `error`: to be reported with its traceback."""
+        values = self._service_values({names.HOST: host})
+        sentence = f"the scheduler cannot start, nothing runs:\n{reason}"
+        event = ServiceEvent(names.SERVICE_FAILED, sentence, values, logging.ERROR)
+        if to_log:
+            _service_log.error(event, exc_info=error)
+        exc_info = (type(error), error, error.__traceback__) if error is not None else None
+        now = datetime.now(UTC)
+        self._offer(
+            LogLine(now, event.level, _service_log.name, sentence, event.name, event.fields(), exc_info=exc_info)
+        )
+
     def service_stopped(self, *, host: str) -> None:
         """The scheduler has ended its runs."""
         self._tell(names.SERVICE_STOPPED, "scheduler stopped", {names.HOST: host})
@@ -123,12 +137,14 @@ class Telemetry:
         await asyncio.gather(*(exporter.aclose(timeout) for exporter in self._exporters), return_exceptions=True)
 
     def _tell(self, name: str, sentence: str, values: dict[str, object], level: int = logging.INFO) -> None:
-        values |= {names.ENVIRONMENT: self._environment, names.VERSION: self._version}
-        event = ServiceEvent(name, sentence, values, level)
+        event = ServiceEvent(name, sentence, self._service_values(values), level)
         self._write(event, _service_log)
         self._offer(
             LogLine(datetime.now(UTC), event.level, _service_log.name, event.sentence, event.name, event.fields())
         )
+
+    def _service_values(self, values: dict[str, object]) -> dict[str, object]:
+        return {**values, names.ENVIRONMENT: self._environment, names.VERSION: self._version}
 
     def _write(self, event: LogEvent, log: logging.Logger = _log) -> None:
         try:
@@ -157,7 +173,7 @@ class Telemetry:
         return ExporterHealth(report.exporter, "degraded", error, report.sent, report.dropped + broken)
 
 
-class _Tap(logging.Handler):
+class _Tap(OwnHandler):
     """Passes warnings and worse of the whole program on; run events are passed on by themselves, with more in them."""
 
     def __init__(self, offer: Callable[[TelemetryEvent], None]) -> None:

@@ -238,7 +238,8 @@ class ApplicationInsightsDelivery:
         return context
 
     def _emit_line(self, line: LogLine) -> None:
-        fields = {names.MESSAGE: line.message, **line.fields(), **rows.exception(line)}
+        named = {names.EVENT: line.name} if line.name else {}
+        fields = {names.MESSAGE: line.message, **named, **line.fields(), **rows.exception(line)}
         clean = redact_fields(fields, self._redactor)
         message = str(clean.pop(names.MESSAGE))
         self._emit_record(rows.attributes(clean), message, rows.nanoseconds(line.at), level=line.level)

@@ -5,5 +5,15 @@
 
 from scheduler.app.building import TELEMETRY_PATIENCE, open_program
 from scheduler.app.program import Program, Role
+from scheduler.app.start_telemetry import StartTelemetry, log_in_functions_host, report_failed_start, start_telemetry
 
-__all__ = ["TELEMETRY_PATIENCE", "Program", "Role", "open_program"]
+__all__ = [
+    "TELEMETRY_PATIENCE",
+    "Program",
+    "Role",
+    "StartTelemetry",
+    "log_in_functions_host",
+    "open_program",
+    "report_failed_start",
+    "start_telemetry",
+]

@@ -27,6 +27,7 @@ from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.app.adapters import open_depth, open_queue, open_store, place_of_store
 from scheduler.app.program import Program, Role
+from scheduler.app.start_telemetry import StartTelemetry
 from scheduler.beats import Beats
 from scheduler.catalog import Catalog
 from scheduler.circuit_board import CircuitBoard
@@ -84,22 +85,36 @@ TELEMETRY_PATIENCE = 1.0
 
 @asynccontextmanager
 async def open_program(
-    configuration: Configuration, *, role: Role, clock: Clock | None = None, listener: RunListener | None = None
+    configuration: Configuration,
+    *,
+    role: Role,
+    clock: Clock | None = None,
+    listener: RunListener | None = None,
+    telemetry: StartTelemetry | None = None,
 ) -> AsyncIterator[Program]:
     """Open every part in order; leaving closes them in reverse. `listener` hears of runs beside telemetry.
+
+    `telemetry`: what the host has started before; it stays open. Without it the program opens and closes its own.
 
     Raises:
         StoreError, DispatchError: state or queue cannot be opened; the message says what to look at.
     """
     async with AsyncExitStack() as stack:
-        builder = _Builder(configuration, role, clock or SystemClock(), stack)
+        builder = _Builder(configuration, role, clock or SystemClock(), stack, telemetry)
         yield await builder.program(listener)
 
 
 class _Builder:
     """Opens parts and registers their closing with the stack."""
 
-    def __init__(self, configuration: Configuration, role: Role, clock: Clock, stack: AsyncExitStack) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        role: Role,
+        clock: Clock,
+        stack: AsyncExitStack,
+        started: StartTelemetry | None,
+    ) -> None:
         self._settings = configuration.settings.model_copy(
             update={"version": configuration.settings.version or VERSION}
         )
@@ -109,7 +124,8 @@ class _Builder:
         self._role = role
         self._clock = clock
         self._stack = stack
-        self._redactor = Redactor()
+        self._started = started
+        self._redactor = Redactor() if started is None else started.redactor
         self._health = Health()
         # Marks the claims of this process, and of no other one that has the same pid on another day or host.
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -178,9 +194,12 @@ class _Builder:
         self._stack.push_async_callback(log.aclose)
 
     def _telemetry(self) -> Telemetry:
-        telemetry = build_telemetry(self._settings, self._redactor)
-        telemetry.start()
-        self._stack.push_async_callback(telemetry.aclose, TELEMETRY_PATIENCE)
+        if self._started is not None:
+            telemetry = self._started.telemetry
+        else:
+            telemetry = build_telemetry(self._settings, self._redactor)
+            telemetry.start()
+            self._stack.push_async_callback(telemetry.aclose, TELEMETRY_PATIENCE)
         self._health.add("telemetry", telemetry_health(telemetry))
         self._health.add("configuration", configuration_health(self._settings))
         return telemetry

@@ -23,11 +23,14 @@ ROOT = Path(__file__).resolve().parents[2]
 """The program's folder, where its own configuration lies."""
 
 
-def configured(command: str, sample_target: str | None = None) -> Configuration:
+def configured(
+    command: str, sample_target: str | None = None, *, on_failure: Callable[[str], None] | None = None
+) -> Configuration:
     """Load settings and jobs as the environment says, and show every problem.
 
     A problem ends a command with 2 if NEEDS says that it needs everything; so does a wrong setting of the store.
-    `sample_target`: where the sample jobs point, else the usual address.
+    `sample_target`: where the sample jobs point, else the usual address. `on_failure`: gets the problems as a text
+    before the command ends, once they are printed.
     """
     from config.errors import ConfigurationError, render
     from config.loading import SAMPLE_TARGET, load_configuration
@@ -37,7 +40,12 @@ def configured(command: str, sample_target: str | None = None) -> Configuration:
     try:
         found = load(os.environ, root=ROOT, sample_target=sample_target or SAMPLE_TARGET)
     except ConfigurationError as wrong:
-        fail(render(wrong.problems))
+        problems = render(wrong.problems)
+        try:
+            fail(problems)
+        finally:
+            if on_failure is not None:
+                on_failure(problems)
     if found.problems:
         error(render(found.problems))
         warning(_INCOMPLETE if NEEDS[command] is Needs.ALL_JOBS else _LEFT_OUT)

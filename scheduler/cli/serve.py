@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import Annotated
 
@@ -28,7 +29,7 @@ def serve(
       SCHEDULER_JOBS=/etc/jobs SCHEDULER_ENVIRONMENT=prod python -m scheduler serve
     """
     from config.settings import LOOPBACK
-    from scheduler.cli.configured import configured
+    from scheduler.cli.configured import ROOT, configured
 
     if host is not None and host not in LOOPBACK:
         fail(f"--host: {host} is none of {', '.join(LOOPBACK)}: the API has no identities, so it stays on loopback")
@@ -36,7 +37,12 @@ def serve(
     from scheduler.embedded import serve as serve_until_signal
     from scheduler.stores.port import StoreError
 
+    def report(reason: str) -> None:
+        from scheduler.app import report_failed_start
+
+        report_failed_start(os.environ, root=ROOT, host="embedded", reason=reason)
+
     try:
-        serve_until_signal(partial(configured, "serve"), host=host, port=port)
+        serve_until_signal(partial(configured, "serve", on_failure=report), host=host, port=port)
     except (PortTaken, StoreError) as error:
         fail(str(error), FAILED)

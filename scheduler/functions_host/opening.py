@@ -7,7 +7,6 @@ used by all functions on the worker's one event loop.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -16,7 +15,15 @@ from pathlib import Path
 from config.errors import ConfigurationError
 from config.loading import Configuration, load_configuration
 from jobs.problems import Problem
-from scheduler.app import Program, Role, open_program
+from scheduler.app import (
+    TELEMETRY_PATIENCE,
+    Program,
+    Role,
+    StartTelemetry,
+    log_in_functions_host,
+    open_program,
+    start_telemetry,
+)
 from scheduler.dispatch.port import DispatchError
 from scheduler.dispatch.queues import PREFIX_VARIABLE, run_queue, run_queue_of
 from scheduler.functions_host.ticks import last_tick_of, ticks_health
@@ -27,10 +34,11 @@ ROOT = Path(__file__).resolve().parents[2]
 CLOSED_FOR = 5.0
 """Seconds until opening is tried again: soon enough for who mends a file, and no storm on a store that is away."""
 
+REPORTED_EVERY = 60.0
+"""Seconds after which the same failure is reported again, so that alerts see that it lasts."""
+
 EXPECTED = (ConfigurationError, StoreError, DispatchError)
 """What may keep the program from opening; the message says what to mend. All else is a mistake of the program."""
-
-_log = logging.getLogger("scheduler.functions_host")
 
 
 class Opening:
@@ -42,6 +50,9 @@ class Opening:
         self._lock = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._program: Program | None = None
+        self._telemetry: StartTelemetry | None = None
+        self._reported = ""
+        self._reported_again_at = 0.0
         self._failure: Exception | None = None
         self._closed_until = 0.0
 
@@ -65,21 +76,43 @@ class Opening:
         async with self._lock:
             self._program = self._failure = None
             await self._stack.aclose()
+            if self._telemetry is not None:
+                await self._telemetry.telemetry.aclose(TELEMETRY_PATIENCE)
+                self._telemetry = None
 
     async def _open(self) -> Program:
+        # First, from what can be read of the settings: a configuration that is wrong is reported by it.
+        if self._telemetry is None:
+            self._telemetry = await asyncio.to_thread(self._start_telemetry)
+        telemetry = self._telemetry
         try:
             # Reading files is quick, yet a folder on a share may not be: keep it off the loop.
             configuration = await asyncio.to_thread(load_for_functions, self._environ)
-            program = await self._stack.enter_async_context(open_program(configuration, role=Role.FUNCTIONS))
+            program = await self._stack.enter_async_context(
+                open_program(configuration, role=Role.FUNCTIONS, telemetry=telemetry)
+            )
         except Exception as error:
-            trace = None if isinstance(error, EXPECTED) else error
-            _log.error("the program cannot be opened, nothing runs:\n%s", error, exc_info=trace)
+            self._report(telemetry, error)
             self._failure, self._closed_until = error, self._monotonic() + CLOSED_FOR
             raise
         if program.tick_work is not None:
             program.watchdog.ticks_from(last_tick_of(program.tick_work.planned_until))
             program.health.add("ticks", ticks_health(program.tick_work.planned_until, program.clock))
         return program
+
+    def _start_telemetry(self) -> StartTelemetry:
+        started = start_telemetry(self._environ, root=ROOT)
+        log_in_functions_host(started)
+        return started
+
+    def _report(self, started: StartTelemetry, error: Exception) -> None:
+        """To the log and to the exporters; the same failure again only after a while."""
+        reason, now = str(error), self._monotonic()
+        if reason == self._reported and now < self._reported_again_at:
+            return
+        self._reported, self._reported_again_at = reason, now + REPORTED_EVERY
+        trace = None if isinstance(error, EXPECTED) else error
+        started.telemetry.start_failed(host=Role.FUNCTIONS, reason=reason, error=trace)
 
 
 def load_for_functions(environ: Mapping[str, str]) -> Configuration:

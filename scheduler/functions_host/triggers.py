@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,8 +37,12 @@ class FunctionsHost:
         self._opening: Opening | None = None
         self._api: Starlette | None = None
 
-    async def tick(self) -> None:
+    async def tick(self, context: func.Context | None = None) -> None:
         """Plan what falls due until a little after the next tick; then do what is to be done now and then."""
+        with _running(context):
+            await self._tick()
+
+    async def _tick(self) -> None:
         from scheduler.dispatch.port import DispatchError
 
         program = await self._opener().program()
@@ -56,25 +61,28 @@ class FunctionsHost:
             raise
         await program.watchdog.look()
 
-    async def work(self, body: bytes, delivery: int = 1) -> None:
+    async def work(self, body: bytes, delivery: int = 1, context: func.Context | None = None) -> None:
         """Perform a batch. `delivery`: how often its message came, this time included.
 
         Raises BadMessage: the platform delivers it again, and at last to `bury`.
         """
-        program = await self._opener().program()
-        await program.secret_watch.look()
-        await _queue_work(program).perform_batch(body, delivery)
+        with _running(context):
+            program = await self._opener().program()
+            await program.secret_watch.look()
+            await _queue_work(program).perform_batch(body, delivery)
 
-    async def bury(self, body: bytes, given_up_at: datetime | None) -> None:
+    async def bury(self, body: bytes, given_up_at: datetime | None, context: func.Context | None = None) -> None:
         """Keep a poison message as dead letters. `given_up_at`: when it came into the poison queue."""
-        await _queue_work(await self._opener().program()).bury(body, given_up_at)
+        with _running(context):
+            await _queue_work(await self._opener().program()).bury(body, given_up_at)
 
-    async def secrets_changed(self, kind: str, data: Mapping[str, object]) -> None:
+    async def secrets_changed(self, kind: str, data: Mapping[str, object], context: func.Context | None = None) -> None:
         """Take an event of the vault. Raises StoreError: the platform delivers it again."""
         from scheduler.functions_host.secret_events import take
 
-        program = await self._opener().program()
-        await take(program.secret_watch, program.settings.key_vault_url, kind, data)
+        with _running(context):
+            program = await self._opener().program()
+            await take(program.secret_watch, program.settings.key_vault_url, kind, data)
 
     async def http(self, request: func.HttpRequest, context: func.Context | None) -> func.HttpResponse:
         """Answer by the API, or with 503 and the reason while the program cannot be opened."""
@@ -84,9 +92,10 @@ class FunctionsHost:
 
         if self._api is None and asks_whether_live(request):
             return live_answer(request)
-        api = await self._api_for()
-        response: func.HttpResponse = await func.AsgiMiddleware(api).handle_async(request, context)
-        return response
+        with _running(context):
+            api = await self._api_for()
+            response: func.HttpResponse = await func.AsgiMiddleware(api).handle_async(request, context)
+            return response
 
     async def aclose(self) -> None:
         """Close the program; for tests, as the platform only ever ends the process."""
@@ -114,6 +123,16 @@ class FunctionsHost:
 
             self._opening = Opening(self._environ)
         return self._opening
+
+
+def _running(context: func.Context | None) -> AbstractContextManager[None]:
+    """Mark what follows as part of this invocation; see observability.invocations."""
+    from observability.invocations import Invocation, running
+
+    if context is None:
+        return running(Invocation())
+    trace = context.trace_context
+    return running(Invocation(context.invocation_id or "", (trace.trace_parent if trace is not None else None) or ""))
 
 
 def _reloading(program: Program) -> Reloading:

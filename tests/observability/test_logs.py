@@ -11,6 +11,7 @@ import pytest
 
 from jobs.redaction import Redactor
 from observability.events import JobPerformance
+from observability.invocations import Invocation, running
 from observability.logs import LogFormat, Logging, configure_logging
 from tests.observability import runs
 
@@ -147,20 +148,24 @@ def workers() -> Workers:
     return handler
 
 
-def test_without_a_stream_the_hosts_handler_gets_our_format(workers: Workers, redactor: Redactor) -> None:
+async def test_without_a_stream_the_hosts_handler_gets_our_format(workers: Workers, redactor: Redactor) -> None:
     logs = configure_logging(level="info", format="auto", redactor=redactor, stream=None)
-    logging.getLogger("x").info(JobPerformance(runs.run()))
+    with running(Invocation()):
+        logging.getLogger("x").info(JobPerformance(runs.run()))
     assert json.loads(workers.lines[0])["JobName"] == "checkout"
     assert (logs.written, logs.dropped) == (0, 0)
     logs.close()
 
 
-def test_without_a_stream_no_handler_sees_an_exception_with_a_secret(workers: Workers, redactor: Redactor) -> None:
+async def test_without_a_stream_no_handler_sees_an_exception_with_a_secret(
+    workers: Workers, redactor: Redactor
+) -> None:
     configure_logging(level="info", format="json", redactor=redactor, stream=None)
     configure_logging(level="info", format="json", redactor=redactor, stream=None)
     try:
         raise RuntimeError("hunter-two")
     except RuntimeError:
-        logging.getLogger("x").exception("broken")
+        with running(Invocation()):
+            logging.getLogger("x").exception("broken")
     assert workers.errors == [None]
     assert "RuntimeError: ***" in json.loads(workers.lines[0])["Exception"]

@@ -1,0 +1,60 @@
+"""Telemetry before the program is open, so that a start that fails is reported. Used by the hosts and by building."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.settings import Settings
+from config.telemetry_settings import settings_for_telemetry
+from jobs.redaction import Redactor
+from observability.logs import configure_logging
+from observability.telemetry import Telemetry, build_telemetry
+from scheduler.version import VERSION
+
+REPORT_PATIENCE = 10.0
+"""Seconds for the report of a failed start to leave: the SDKs are imported and started within it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartTelemetry:
+    """Telemetry that is started already, with what it takes out of texts."""
+
+    settings: Settings
+    telemetry: Telemetry
+    redactor: Redactor
+
+
+def start_telemetry(environ: Mapping[str, str], *, root: Path) -> StartTelemetry:
+    """Start the exporters that the settings name, as far as these can be read."""
+    settings = settings_for_telemetry(environ, root=root)
+    settings = settings.model_copy(update={"version": settings.version or VERSION})
+    redactor = Redactor()
+    telemetry = build_telemetry(settings, redactor)
+    telemetry.start()
+    return StartTelemetry(settings, telemetry, redactor)
+
+
+def log_in_functions_host(started: StartTelemetry) -> None:
+    """Give the worker's log handlers our format before the program is open: exporters' threads may log by then."""
+    log = started.settings.log
+    configure_logging(level=log.level, format=log.format, redactor=started.redactor, stream=None)
+
+
+def report_failed_start(environ: Mapping[str, str], *, root: Path, host: str, reason: str) -> None:
+    """Send one record about a start that failed and wait until it has left. Without exporters it does nothing.
+
+    For a process that ends then. Nothing is written to the log: whoever started it reads the reason already.
+    """
+    settings = settings_for_telemetry(environ, root=root)
+    if settings.application_insights.connection_string is None and settings.datadog.api_key is None:
+        return
+    asyncio.run(_report(environ, root, host, reason))
+
+
+async def _report(environ: Mapping[str, str], root: Path, host: str, reason: str) -> None:
+    started = start_telemetry(environ, root=root)
+    started.telemetry.start_failed(host=host, reason=reason, to_log=False)
+    await started.telemetry.aclose(REPORT_PATIENCE)
