@@ -205,6 +205,8 @@ class Observation:
     body_truncated: bool = False
     error: ErrorClass | None = None
     message: str = ""
+    pending: str = ""
+    """Why nothing can be said of the target yet, a sentence: unless an expectation fails, the run is skipped."""
     retry_after_s: float | None = None
     """Seconds that the target asked to wait (Retry-After of a 429 or 503)."""
     facts: Mapping[str, Any] = field(default_factory=lambda: _NO_FACTS)

@@ -35,6 +35,8 @@ class HeartbeatCheck:
         if is_new and (trouble := await self._trouble_of(target)):
             # Nobody could ever ping it, and what was never pinged may never be down.
             return Observation(call.clock.stop(), error=ErrorClass.SECRET_UNAVAILABLE, message=trouble, facts=facts)
+        if state is State.NEW:
+            return Observation(call.clock.stop(), facts=facts, pending=sentence(beat, rhythm, now))
         if state is not State.DOWN:
             return Observation(call.clock.stop(), facts=facts)
         told = self._redactor.redact(sentence(beat, rhythm, now))

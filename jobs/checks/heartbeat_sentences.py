@@ -24,7 +24,9 @@ def sentence(beat: Beat, rhythm: Rhythm, now: datetime) -> str:
         return f"Paused: pings are kept and not judged.{begun}"
     if beat.last_ping is None:
         first = first_by(beat, rhythm)
-        return f"No ping has come yet.{begun}" if first is None else f"No ping has come yet; one must by {_at(first)}."
+        if begun:
+            return f"No run has ended yet.{begun}"
+        return "No ping has come yet." if first is None else f"No ping has come yet; one must by {_at(first)}."
     came, due = _came(beat), due_at(beat, rhythm)
     if due is None:
         return f"The last ping came {came}; no other one is due.{begun}"

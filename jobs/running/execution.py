@@ -30,8 +30,9 @@ from jobs.running.verdicts import (
     finished_run,
     overdue_run,
     rejected_run,
+    skipped_run,
 )
-from jobs.runs import Attempt, ErrorClass, Failure, Observation, Phases, Run, Ticket
+from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Phases, Run, Ticket
 
 _log = logging.getLogger("jobs.running")
 
@@ -62,6 +63,7 @@ class Execution:
         "_job",
         "_looked_again",
         "_note",
+        "_pending",
         "_started_at",
         "_ticket",
         "traceback",
@@ -75,6 +77,8 @@ class Execution:
         self._ends_at = 0.0
         self._attempts: list[Attempt] = []
         self._note = ""
+        self._pending = ""
+        """Why the last attempt, which did not fail, says nothing of the target."""
         self._looked_again = False
         self.traceback = ""
         """Of the last mistake of the program itself, redacted."""
@@ -111,7 +115,8 @@ class Execution:
     async def _record(self, admission: Admission, run: Run) -> None:
         policy, key = self._job.circuit, self._job.circuit_key
         if policy is not None and key is not None:
-            failed = None if run.error in SAYS_NOTHING_OF_TARGET else run.outcome.down
+            says_nothing = run.error in SAYS_NOTHING_OF_TARGET or run.outcome is Outcome.SKIPPED
+            failed = None if says_nothing else run.outcome.down
             slow = policy.slow_call is not None and (run.response_time_ms or 0.0) > policy.slow_call * 1000
             await self._around.circuits.record(key, policy, run.finished_at, admission, failed, slow)
 
@@ -147,6 +152,7 @@ class Execution:
         seen, failures = await self._ask(call, min(self._job.timeout.attempt, left))
         keep = getattr(self._job.check, "keep_body", USUAL)
         attempt = attempt_of(call.attempt, started_at, seen, failures, self._around.redactor, keep)
+        self._pending = self._around.redactor.redact(seen.pending) if seen.pending and attempt.succeeded else ""
         self._attempts.append(attempt)
         tried = Tried(attempt, seen.retry_after_s)
         if not call.used or self._looked_again or not was_refused(attempt):
@@ -221,6 +227,8 @@ class Execution:
 
     def _verdict(self, last: Tried | None) -> Run:
         now = self._around.clock.now()
+        if self._pending:
+            return skipped_run(self._job, self._ticket, self._around.clock, self._pending)
         if last is None:
             return overdue_run(self._job, self._ticket, self._started_at, now, self._attempts)
         return finished_run(self._job, self._ticket, self._started_at, now, self._attempts, self._note)

@@ -61,6 +61,26 @@ async def test_what_is_not_down_is_good_and_says_its_state(beat: Beat, state: st
     assert (seen.error, seen.facts["state"]) == (None, state)
 
 
+@pytest.mark.parametrize(
+    ("beat", "pending"),
+    [
+        (Beat(), "No ping has come yet."),
+        (Beat(known_since=ago(hours=1)), "No ping has come yet; one must by 2026-03-02 11:00:00Z."),
+        (
+            Beat(last_start=ago(minutes=1)),
+            "No run has ended yet. A run began at 2026-03-01 11:59:00Z and must end by 2026-03-01 12:59:00Z.",
+        ),
+        (Beat(State.UP, ago(hours=1)), ""),
+        (Beat(State.UP, ago(hours=24, minutes=30)), ""),
+        (Beat(State.UP, ago(hours=99)), ""),
+        (Beat(known_since=ago(hours=24)), ""),
+        (Beat(last_start=ago(hours=2)), ""),
+    ],
+)
+async def test_before_the_first_ping_nothing_is_known_unless_it_is_overdue(beat: Beat, pending: str) -> None:
+    assert (await observed(beat)).pending == pending
+
+
 async def test_a_missing_ping_says_since_when_and_where_the_last_one_came_from() -> None:
     seen = await observed(Beat(State.UP, ago(hours=26), source="10.1.2.3", agent="curl/8.5"))
     assert seen.error is ErrorClass.HEARTBEAT_MISSING

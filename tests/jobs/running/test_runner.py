@@ -275,3 +275,29 @@ async def test_an_attempt_that_is_given_up_keeps_what_its_check_has_seen_so_far(
     run = await stage.run(job(retry={"attempts": 1}))
     assert run.outcome is Outcome.TIMED_OUT
     assert run.attempts[0].details == Details(steps=(StepDetail("sign in", 200, 1.5),))
+
+
+PENDING = answer(pending="No ping has come yet.", facts={"state": "new"})
+STATE_UP = {"fact": "state", "equals": "up"}
+
+
+@virtual_time
+async def test_a_run_of_which_nothing_is_known_yet_is_skipped_with_the_reason() -> None:
+    stage = Stage(PENDING)
+    run = await stage.run(job(expect=[{"status": 200}]))
+    assert (run.outcome, run.error, run.attempts) == (Outcome.SKIPPED, None, ())
+    assert run.message == "No ping has come yet."
+
+
+@virtual_time
+async def test_a_run_of_which_nothing_is_known_yet_fails_if_its_expectations_say_so() -> None:
+    stage = Stage(PENDING)
+    run = await stage.run(job(expect=[STATE_UP], retry={"attempts": 1}))
+    assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.EXPECTATION_FAILED)
+
+
+@virtual_time
+async def test_a_run_of_which_nothing_is_known_yet_is_not_merely_degraded() -> None:
+    stage = Stage(PENDING)
+    run = await stage.run(job(expect=[{"status": 200}, STATE_UP | {"severity": "degraded"}]))
+    assert run.outcome is Outcome.SKIPPED

@@ -81,6 +81,14 @@ async def test_what_is_not_the_targets_fault_does_not_open_its_circuit(step: obj
 
 
 @virtual_time
+async def test_a_run_of_which_nothing_is_known_yet_does_not_close_a_circuit() -> None:
+    stage = Stage(answer(pending="No ping has come yet."), states=await opened())
+    await asyncio.sleep(61)
+    assert (await stage.run(GUARDED)).outcome is Outcome.SKIPPED
+    assert condition(stage.states) is not Condition.CLOSED
+
+
+@virtual_time
 async def test_a_time_out_counts_as_a_failure() -> None:
     stage = Stage(Hang("connect"))
     await stage.run(GUARDED)

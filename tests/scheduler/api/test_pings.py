@@ -156,6 +156,35 @@ async def test_a_body_without_end_is_cut_off() -> None:
         assert (await at.ask("POST", PING, content=b"x" * 5_000_000)).status_code == 200
 
 
+# --- before the first ping ---
+
+
+@virtual_time
+async def test_a_heartbeat_that_was_never_pinged_has_not_succeeded() -> None:
+    async with desk() as at:
+        await at.perform("nightly")
+        runs = (await at.get("/api/runs")).json()["runs"]
+        job = (await at.get("/api/jobs/nightly")).json()
+        uptime = (await at.get("/api/jobs/nightly/uptime")).json()
+        page = text_of(await page_of(at))
+
+    ((outcome, message),) = [(run["outcome"], run["message"]) for run in runs]
+    assert (outcome, message) == ("skipped", "No ping has come yet.")
+    assert job["latest"]["outcome"] == "skipped"
+    assert (uptime["runs"], uptime["since"]) == (0, None)
+    assert "new: No ping has come yet." in page
+
+
+@virtual_time
+async def test_the_first_run_after_the_first_ping_has_succeeded() -> None:
+    async with desk() as at:
+        await at.perform("nightly")
+        await asyncio.sleep(60)
+        await at.get(PING)
+        await at.perform("nightly")
+        assert await outcomes(at) == [("skipped", None), ("succeeded", None)]
+
+
 # --- runs at once ---
 
 
