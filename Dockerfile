@@ -1,10 +1,69 @@
-# The Azure Functions host with the program in it.
+# Two images. The last stage, which is built without --target: the Azure Functions host with the program in it.
 #
 #   docker build --build-arg BASE_DIGEST=sha256:... --build-arg REVISION="$(git rev-parse HEAD)" -t scheduler .
 #
-# BASE_DIGEST pins the base image exactly; without it the newest image of the tag is taken.
+# The embedded host on plain Python, with a volume for its data:
+#
+#   docker build --target embedded --build-arg PYTHON_DIGEST=sha256:... -t scheduler-embedded .
+#
+# BASE_DIGEST and PYTHON_DIGEST pin the base images exactly; without them the newest image of the tag is taken.
 ARG BASE_IMAGE=mcr.microsoft.com/azure-functions/python:4-python3.13
 ARG BASE_DIGEST=
+ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim
+ARG PYTHON_DIGEST=
+
+# --- The embedded host ---
+
+FROM ${PYTHON_IMAGE}${PYTHON_DIGEST:+@}${PYTHON_DIGEST} AS python
+
+FROM python AS embedded-build
+WORKDIR /opt/scheduler
+COPY requirements.txt ./
+RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --no-compile --only-binary=:all: \
+      --require-hashes --requirement requirements.txt --target packages
+COPY jobs jobs/
+COPY config config/
+COPY observability observability/
+COPY scheduler scheduler/
+# Byte code that does not look at file times, as the file system stays read-only.
+RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash .
+
+FROM python AS embedded
+ARG REVISION=unknown
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="scheduler-embedded" \
+      org.opencontainers.image.description="Scheduled jobs and health checks: the embedded host" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.version="${VERSION}"
+
+# Inside a container only its own network reaches the port. Who publishes it decides who else does: see docs/deploying.md.
+ENV PYTHONPATH=/opt/scheduler:/opt/scheduler/packages \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PYTHONSAFEPATH=1 \
+    SCHEDULER_ALLOW_REMOTE=true \
+    SCHEDULER_ENVIRONMENT=prod \
+    SCHEDULER_HOST=0.0.0.0 \
+    SCHEDULER_JOBS=/jobs \
+    SCHEDULER_PORT=8080 \
+    SCHEDULER_STORE=sqlite:////data/scheduler.db \
+    SCHEDULER_VERSION=${REVISION}
+
+# The program's files stay root's. It writes in /data and /tmp alone.
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin scheduler \
+    && install --directory --owner=scheduler --group=scheduler /data \
+    && install --directory /jobs
+COPY --from=embedded-build /opt/scheduler /opt/scheduler
+WORKDIR /data
+USER 10001:10001
+VOLUME ["/data"]
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 CMD ["python3", "-c", \
+  "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/api/health/live', timeout=4)"]
+ENTRYPOINT ["python3", "-m", "scheduler"]
+CMD ["serve"]
+
+# --- The Azure Functions host ---
 
 FROM ${BASE_IMAGE}${BASE_DIGEST:+@}${BASE_DIGEST} AS base
 

@@ -6,11 +6,12 @@ config/environments/base.yaml says what each one does and holds the same default
 from __future__ import annotations
 
 import base64
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from config.target_lists import Hosts, Networks, Ports, Schemes
@@ -25,10 +26,18 @@ def _store(text: str) -> str:
     raise ValueError(f"{text!r} is no store: write sqlite:///path/to/file.db or azure")
 
 
-def _loopback(host: str) -> str:
+def _address(host: str, info: ValidationInfo) -> str:
     if host in LOOPBACK:
         return host
-    raise ValueError("the API has no identities, so it is served on loopback only: 127.0.0.1, ::1 or localhost")
+    if not info.data.get("allow_remote"):
+        raise ValueError(
+            "the API has no identities, so it is served on loopback only: 127.0.0.1, ::1 or localhost; "
+            "in a container allow_remote allows other addresses"
+        )
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        raise ValueError(f"{host!r} is not an address: write an IP address such as 0.0.0.0, or localhost") from None
 
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -166,7 +175,9 @@ class Settings(BaseSettings):
     """In place of `jobs`: a blob container, or the blobs in it whose names begin with the rest of the URL's path."""
     samples: bool = False
     store: Annotated[str, AfterValidator(_store)] = "sqlite:///data/scheduler.db"
-    host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
+    allow_remote: bool = False
+    """Whether `host`, which is judged by it, may be another address than loopback."""
+    host: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
     port: int = Field(default=7071, ge=0, le=65535)
     concurrency: int = Field(default=200, ge=1, le=10_000)
     max_running: int | None = Field(default=None, ge=1, le=LARGEST_GROUP)

@@ -130,7 +130,9 @@ def sample_listener() -> Iterator[socket.socket]:
 
 
 def address_of(listener: socket.socket) -> str:
+    """Where it can be asked; on loopback if it listens on every address."""
     host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -249,6 +249,10 @@ def test_an_unknown_environment_is_told_with_those_present(root: Path) -> None:
         ({"SCHEDULER_STORE": "azure"}, "SCHEDULER_STORE: azure needs a storage account; set AzureWebJobsStorage"),
         ({"SCHEDULER_HOST": "0.0.0.0"}, "SCHEDULER_HOST: the API has no identities, so it is served on loopback only"),
         (
+            {"SCHEDULER_HOST": "example.com", "SCHEDULER_ALLOW_REMOTE": "true"},
+            "SCHEDULER_HOST: 'example.com' is not an address: write an IP address such as 0.0.0.0, or localhost",
+        ),
+        (
             {"SCHEDULER_KEY_VAULT_URL": "http://a.example"},
             "SCHEDULER_KEY_VAULT_URL: 'http://a.example' is not an https",
         ),
@@ -263,6 +267,11 @@ def test_an_unknown_environment_is_told_with_those_present(root: Path) -> None:
 def test_a_wrong_variable_is_told_by_its_name(environ: dict[str, str], sentence: str, root: Path) -> None:
     (told,) = problems(root, **environ)
     assert told.startswith(sentence)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "127.0.0.1", "localhost"])
+def test_another_address_than_loopback_is_served_where_that_is_allowed(host: str, root: Path) -> None:
+    assert settings(root, SCHEDULER_HOST=host, SCHEDULER_ALLOW_REMOTE="true").host == host
 
 
 def test_what_is_wrong_in_a_file_is_told_with_its_line(root: Path) -> None:

@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
+from config.loading import load_settings
 from tests.parts import missing
+from tests.parts.proc import Program, free_port
 from tests.project import ROOT
 
 PACKAGES = ("jobs", "config", "observability", "scheduler")
@@ -21,6 +24,17 @@ def dockerfile() -> str:
     """With continued lines joined and comments gone."""
     lines = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if not line.lstrip().startswith("#")]
     return re.sub(r"\\\n\s*", "", "\n".join(lines))
+
+
+@pytest.fixture(scope="module")
+def embedded_stage(dockerfile: str) -> str:
+    """What `docker build --target embedded` ends with."""
+    return dockerfile.partition(" AS embedded\n")[2].partition("\nFROM ")[0]
+
+
+def environment_of(stage: str) -> dict[str, str]:
+    """The variables that the stage sets."""
+    return dict(re.findall(r"(\w+)=(\S+)", re.search(r"^ENV (.+)$", stage, re.M)[1]))  # type: ignore[index]
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +55,18 @@ def test_the_base_image_can_be_pinned_by_digest(dockerfile: str) -> None:
     assert "FROM ${BASE_IMAGE}${BASE_DIGEST:+@}${BASE_DIGEST} AS base" in dockerfile
 
 
-def test_the_container_does_not_run_as_root(final_stage: str) -> None:
-    assert re.findall(r"^USER (.+)$", final_stage, re.M) == ["10001:10001"]
+def test_the_python_image_of_the_embedded_host_can_be_pinned_by_digest(dockerfile: str) -> None:
+    assert "ARG PYTHON_DIGEST" in dockerfile
+    assert "FROM ${PYTHON_IMAGE}${PYTHON_DIGEST:+@}${PYTHON_DIGEST} AS python" in dockerfile
+
+
+def test_a_build_without_a_target_makes_the_functions_image(dockerfile: str) -> None:
+    assert re.findall(r"^FROM (.+)$", dockerfile, re.M)[-1] == "base"
+
+
+@pytest.mark.parametrize("stage", ["final_stage", "embedded_stage"])
+def test_the_container_does_not_run_as_root(stage: str, request: pytest.FixtureRequest) -> None:
+    assert re.findall(r"^USER (.+)$", request.getfixturevalue(stage), re.M) == ["10001:10001"]
 
 
 def test_nothing_is_installed_whose_hash_is_unknown(dockerfile: str) -> None:
@@ -51,8 +75,9 @@ def test_nothing_is_installed_whose_hash_is_unknown(dockerfile: str) -> None:
     assert all("--require-hashes" in line for line in installs)
 
 
-def test_the_probe_asks_for_liveness_with_python_alone(final_stage: str) -> None:
-    probe = re.search(r"^HEALTHCHECK .*", final_stage, re.M)
+@pytest.mark.parametrize("stage", ["final_stage", "embedded_stage"])
+def test_the_probe_asks_for_liveness_with_python_alone(stage: str, request: pytest.FixtureRequest) -> None:
+    probe = re.search(r"^HEALTHCHECK .*", request.getfixturevalue(stage), re.M)
     assert probe
     assert "/api/health/live" in probe[0]
     assert '"python3"' in probe[0]
@@ -62,6 +87,41 @@ def test_the_probe_and_the_host_agree_on_the_port(final_stage: str) -> None:
     assert "ASPNETCORE_URLS=http://+:8080" in final_stage
     assert "127.0.0.1:8080" in final_stage
     assert "EXPOSE 8080" in final_stage
+
+
+def test_the_embedded_host_takes_its_settings_from_the_image(embedded_stage: str) -> None:
+    """The settings that the image sets are valid, and they agree with its port, its volume and its probe."""
+    variables = environment_of(embedded_stage)
+    ours = {name: value for name, value in variables.items() if name.startswith("SCHEDULER_")}
+    settings = load_settings(ours, root=ROOT).settings
+
+    assert (settings.host, settings.port, settings.environment) == ("0.0.0.0", 8080, "prod")
+    assert settings.sqlite_path == Path("/data/scheduler.db")
+    assert settings.jobs == Path("/jobs")
+    assert 'VOLUME ["/data"]' in embedded_stage
+    assert "EXPOSE 8080" in embedded_stage
+    assert "127.0.0.1:8080" in embedded_stage
+    assert 'ENTRYPOINT ["python3", "-m", "scheduler"]' in embedded_stage
+
+
+async def test_the_embedded_host_starts_as_the_image_starts_it(embedded_stage: str, tmp_path: Path) -> None:
+    """The image's environment and command, with its folders below another one: it listens beyond loopback, and an empty
+    folder of jobs is no reason to fail."""
+    port = free_port()
+    folders = {"SCHEDULER_STORE": f"sqlite:///{tmp_path}/data/scheduler.db", "SCHEDULER_JOBS": str(tmp_path / "jobs")}
+    (tmp_path / "jobs").mkdir()
+    variables = environment_of(embedded_stage) | folders | {"SCHEDULER_PORT": str(port)}
+    ours = {name: value for name, value in variables.items() if name.startswith("SCHEDULER_")}
+
+    async with Program("serve", env=ours) as program:
+        await program.ready(f"http://127.0.0.1:{port}/api/health/live")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            page = await client.get("/api/dashboard")
+            stranger = await client.get("/api/dashboard", headers={"host": "scheduler.example"})
+
+    assert "There are no jobs." in page.text
+    assert stranger.status_code == 400
+    assert f"http://127.0.0.1:{port}/api/dashboard" in program.stdout
 
 
 def test_packages_go_where_the_worker_looks_first(dockerfile: str) -> None:
@@ -86,6 +146,11 @@ def test_the_whole_program_is_copied_and_let_through_the_ignore_file(dockerfile:
     assert allowed == {"function_app.py", "host.json", "requirements.txt", *(f"{package}/" for package in PACKAGES)}
     copied = re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.M)
     assert {word for line in copied for word in line.split()} == {name.rstrip("/") for name in allowed}
+
+
+def test_both_images_hold_every_package_of_the_program(dockerfile: str) -> None:
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.M)
+    assert {package: copied.count(package) for package in PACKAGES} == dict.fromkeys(PACKAGES, 2)
 
 
 def test_everything_is_kept_out_of_the_build_unless_it_is_named() -> None:
