@@ -42,6 +42,11 @@ class Certificate:
         return int(self.seconds_left(now) // _DAY)
 
 
+def load_reader() -> None:
+    """Load the library that reads certificates."""
+    from cryptography import x509  # noqa: F401
+
+
 def read_certificate(der: bytes) -> Certificate:
     """Raises UnreadableCertificate."""
     from cryptography import x509

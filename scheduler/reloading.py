@@ -16,6 +16,7 @@ from config.errors import ConfigurationError
 from jobs.definition import JobDefinition
 from jobs.ports import Clock
 from jobs.problems import Problem
+from jobs.targets import Target
 from scheduler.catalog import Catalog, Entry, View
 from scheduler.health import PartHealth, Status
 from scheduler.operations.audit import Way, audit
@@ -40,15 +41,15 @@ class Reloading:
         catalog: Catalog,
         clock: Clock,
         look_at: Callable[[Iterable[JobDefinition]], None] = lambda jobs: None,
-        load: Callable[[Iterable[str]], None] = lambda kinds: None,
+        prepare: Callable[[Iterable[Target]], None] = lambda targets: None,
     ) -> None:
         """`source`: None if the settings name no place of jobs. `look_at`: told of the jobs that are new or changed.
-        `load`: loads what checks of these kinds need, in a thread, before they are in force."""
+        `prepare`: loads what checks of these targets need, in a thread, before they are in force."""
         self._source = source
         self._catalog = catalog
         self._clock = clock
         self._look_at = look_at
-        self._load = load
+        self._prepare = prepare
         self._looked_at: float | None = None
         self._looking = asyncio.Lock()
         self._going_on: set[asyncio.Task[bool]] = set()
@@ -132,7 +133,7 @@ class Reloading:
             return False
         view = await asyncio.to_thread(view_of, jobs, self._clock.now(), before)
         added, changed, removed = await asyncio.to_thread(_differences, before, view)
-        await asyncio.to_thread(self._load, {entry.job.check.kind for entry in view})
+        await asyncio.to_thread(self._prepare, [entry.job.check for entry in view])
         self._catalog.replace(view)
         self._problems, self._since = (), None
         told = _told(added, changed, removed)

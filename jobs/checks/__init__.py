@@ -36,10 +36,12 @@ class Checks(dict[str, Check]):
         check = self[kind] = self._makers[kind]()
         return check
 
-    def load(self, kinds: Iterable[str]) -> None:
-        """Make these now: loading a library takes a tenth of a second, which the first run should not wait for."""
-        for kind in self._makers.keys() & set(kinds):
-            _ = self[kind]
+    def prepare(self, targets: Iterable[Target]) -> None:
+        """Load what observations of these targets need: libraries take a tenth of a second and more, which would count
+        as the target's response time. A kind that there is no check of is left to the run, which says so."""
+        for target in targets:
+            if target.kind in self._makers:
+                self[target.kind].prepare(target)
 
     async def observe(self, target: Target, call: Call) -> Observation:
         """Ask the target by the check of its kind."""

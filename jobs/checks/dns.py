@@ -18,6 +18,8 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdata
+import dns.rdataclass
 import dns.rdatatype
 import dns.resolver
 
@@ -67,6 +69,12 @@ class DnsCheck:
             error_class, message = explained
             return Observation(clock.stop(), error=error_class, message=message)
         return Observation(clock.stop(), facts=_facts(target, server, answer))
+
+    def prepare(self, target: DnsTarget) -> None:
+        """See Check.prepare."""
+        dns.asyncbackend.get_backend("asyncio")
+        # Untyped; it loads the module of the record type.
+        dns.rdata.get_rdata_class(dns.rdataclass.IN, dns.rdatatype.from_text(target.type))  # type: ignore[no-untyped-call]
 
     async def aclose(self) -> None:
         """Nothing stays open between two observations."""

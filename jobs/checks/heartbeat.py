@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.checks.heartbeat_sentences import sentence
+from jobs.checks.loading import load_run_ids
 from jobs.checks.port import Call
 from jobs.errors import SecretUnavailable
 from jobs.heartbeat import Beat, Rhythm, State, due_at, ends_by, rhythm_of, state_at
@@ -41,6 +42,10 @@ class HeartbeatCheck:
             return Observation(call.clock.stop(), facts=facts)
         told = self._redactor.redact(sentence(beat, rhythm, now))
         return Observation(call.clock.stop(), error=_class(beat, rhythm, now), message=told, facts=facts)
+
+    def prepare(self, target: HeartbeatTarget) -> None:
+        """See Check.prepare."""
+        load_run_ids()
 
     async def aclose(self) -> None:
         """Holds nothing."""

@@ -21,6 +21,7 @@ from jobs.checks.faults import TooManyRedirects, explain
 from jobs.checks.fetching import Sources, credentials_of
 from jobs.checks.guard import LOCAL, Guard
 from jobs.checks.http1 import joined
+from jobs.checks.loading import load_http2, load_names, load_tls
 from jobs.checks.network import Network
 from jobs.checks.oauth import OAuthTokens
 from jobs.checks.port import Call
@@ -99,6 +100,16 @@ class HttpCheck:
     def _plain(self, target: HttpTarget, run_id: str) -> Outgoing:
         """The request of a target that needs nothing from outside."""
         return build(target, NOTHING, run_id, self._user_agent, self._redactor)
+
+    def prepare(self, target: HttpTarget) -> None:
+        """See Check.prepare."""
+        load_names()
+        if target.http2:
+            load_http2()
+        if target.url.startswith("https:"):
+            load_tls()
+            if target.tls.client_certificate is None:
+                self._contexts.prepare(target.tls, http2=target.http2)
 
     async def aclose(self) -> None:
         await self._oauth.aclose()

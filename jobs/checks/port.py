@@ -34,6 +34,11 @@ class Check(Protocol):
         """
         ...
 
+    def prepare(self, target: Any) -> None:
+        """Load what an observation of this target needs (modules, TLS contexts), so that no attempt is measured with
+        it. Called before the first run of the target, maybe in another thread, and maybe again; raises nothing."""
+        ...
+
     async def aclose(self) -> None:
         """Close connections and clients."""
         ...

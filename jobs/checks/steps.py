@@ -73,6 +73,11 @@ class StepsCheck:
             facts=facts,
         )
 
+    def prepare(self, target: StepsTarget) -> None:
+        """See Check.prepare."""
+        for step in (*target.steps, *target.cleanup):
+            self._http.prepare(step)
+
     async def aclose(self) -> None:
         """Let those that clean up end. The check of one request is closed by its owner."""
         if self._cleaning:

@@ -7,6 +7,7 @@ from codecs import getincrementaldecoder
 from jobs.checks.clock import PhaseClock
 from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import explain
+from jobs.checks.loading import load_names, load_tls
 from jobs.checks.network import Connection, Network
 from jobs.checks.port import Call
 from jobs.checks.sessions import certificates_of, session_facts
@@ -40,7 +41,7 @@ class TcpCheck:
         heard = bytearray()
         try:
             texts = await self._texts(target, clock)
-            tls = await self._contexts.get(target.tls or Tls()) if target.tls or _starts_tls(target) else None
+            tls = await self._contexts.get(target.tls or Tls()) if _has_tls(target) else None
             at_once = tls if target.secure_at_once else None
             connection = await self._network.connect(
                 target.host, target.port, clock, at_once, server_name=peer.name, ip_version=target.ip_version
@@ -73,6 +74,13 @@ class TcpCheck:
         connection.finish()
         return Observation(clock.stop(), body=bytes(heard[: target.read_limit]), facts=facts, certificates=certificates)
 
+    def prepare(self, target: TcpTarget) -> None:
+        """See Check.prepare."""
+        load_names()
+        if _has_tls(target):
+            load_tls()
+            self._contexts.prepare(target.tls or Tls())
+
     async def aclose(self) -> None:
         """Nothing stays open between two observations."""
 
@@ -96,6 +104,10 @@ class TcpCheck:
             raise error
         error_class, message = explained
         return Observation(call.clock.stop(), error=error_class, message=self._redactor.redact(message))
+
+
+def _has_tls(target: TcpTarget) -> bool:
+    return target.tls is not None or _starts_tls(target)
 
 
 def _starts_tls(target: TcpTarget) -> bool:

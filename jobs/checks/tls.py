@@ -12,6 +12,7 @@ from jobs.checks.clock import PhaseClock
 from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import explain
 from jobs.checks.guard import TargetDenied
+from jobs.checks.loading import load_tls
 from jobs.checks.network import Network
 from jobs.checks.port import Call
 from jobs.checks.sessions import certificate_facts, certificates_of, first_of, session_facts
@@ -57,6 +58,11 @@ class TlsCheck:
                 raise
             error_class, message = explained
             return Observation(call.clock.stop(), error=error_class, message=message)
+
+    def prepare(self, target: TlsTarget) -> None:
+        """See Check.prepare."""
+        load_tls()
+        self._contexts.prepare(target.tls)
 
     async def aclose(self) -> None:
         """Nothing stays open between two observations."""

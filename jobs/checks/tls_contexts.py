@@ -11,7 +11,7 @@ import os
 import ssl
 import tempfile
 from collections import OrderedDict
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from jobs.errors import SecretUnavailable
 from jobs.targets import Tls
@@ -64,6 +64,13 @@ class TlsContexts:
                         self._made.popitem(last=False)
                     context = self._made[key] = await asyncio.to_thread(_make, tls, http2, client_certificate)
         return context
+
+    def prepare(self, tls: Tls, *, http2: bool = False) -> None:
+        """Make the context for a target without a client certificate. What cannot be made is left to `get`."""
+        with suppress(CaFileUnusable):
+            key = (tls.verify, tls.ca_file, _changed_at(tls.ca_file), http2, b"")
+            if key not in self._made and len(self._made) < MOST:
+                self._made[key] = _make(tls, http2)
 
 
 def _changed_at(ca_file: str | None) -> int:

@@ -23,6 +23,7 @@ import httpx
 from jobs.checks.clock import PhaseClock
 from jobs.checks.http1 import AnswerCutOff, BrokenRules, Head, Incoming, body_of, end_of_head, read_head
 from jobs.checks.kept import KeptConnections, Place
+from jobs.checks.loading import HTTP_2
 from jobs.checks.network import ClosedWithoutAnswer, Connection, Network, certificates
 from jobs.checks.spoken import NotHttp, begins_as_http
 from jobs.checks.tunnels import Proxy, open_tunnel
@@ -30,7 +31,6 @@ from jobs.checks.tunnels import Proxy, open_tunnel
 MOST_INTERIM = 20
 """Informational answers (100 Continue, 103 Early Hints) before the final one."""
 
-_HTTP_2 = "jobs.checks.http2"
 
 _NO_ANSWER = (ClosedWithoutAnswer, ConnectionError, ssl.SSLError)
 
@@ -53,9 +53,9 @@ class Transport(httpx.AsyncBaseTransport):
         clock: PhaseClock = extensions["clock"]
         tls: ssl.SSLContext | None = extensions.get("tls")
         host, port = url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
-        if extensions.get("http2") and _HTTP_2 not in sys.modules:
+        if extensions.get("http2") and HTTP_2 not in sys.modules:
             # httpcore and h2, which few need: half a second, for which nobody else should have to wait.
-            await asyncio.to_thread(import_module, _HTTP_2)
+            await asyncio.to_thread(import_module, HTTP_2)
         if extensions.get("kept"):
             return await self._ask_kept(request, (host, port, tls), clock)
         if "proxy" in extensions:

@@ -17,6 +17,7 @@ from jobs.running.budget import RetryBudget
 from jobs.running.circuits import Circuits
 from jobs.running.execution import Execution, Surroundings
 from jobs.runs import Run, Ticket
+from jobs.targets import Target
 
 
 class Runner:
@@ -31,8 +32,11 @@ class Runner:
         redactor: Redactor,
         random: Callable[[], float] = _random,
         budget: RetryBudget | None = None,
+        prepare: Callable[[Target], None] = lambda target: None,
     ) -> None:
-        """`checks` by kind. `random` gives numbers from 0 to below 1, for the jitter of waits."""
+        """`checks` by kind. `random` gives numbers from 0 to below 1, for the jitter of waits. `prepare`: loads what
+        the check of a target needs, before its run begins; for a process that has not done so for all jobs."""
+        self._prepare = prepare
         self._around = Surroundings(checks, circuits, listener, clock, redactor, random, budget or RetryBudget())
 
     def start(self, job: JobDefinition, ticket: Ticket) -> Execution:
@@ -45,6 +49,7 @@ class Runner:
             await record(execution.cancelled())
             raise
         """
+        self._prepare(job.check)
         return Execution(self._around, job, ticket)
 
     async def run(self, job: JobDefinition, ticket: Ticket) -> Run:

@@ -23,6 +23,7 @@ from jobs.running.circuits import Circuits
 from jobs.running.clock import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
+from jobs.targets import Target
 from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.app.adapters import open_depth, open_queue, open_store, place_of_store
@@ -165,7 +166,7 @@ class _Builder:
             pauses=pauses,
             dead_letters=DeadLetters(store),
             worker=worker,
-            operations=self._operations(store, runs, pauses, worker, dispatch, secret_watch, secret_values),
+            operations=self._operations(store, runs, pauses, worker, dispatch, secret_watch, secret_values, checks),
             queries=Queries(self._catalog, runs, pauses, DeadLetters(store), self._clock),
             health=self._health,
             watchdog=self._watchdog(job_watch, depths, store, telemetry),
@@ -228,9 +229,16 @@ class _Builder:
         )
         self._stack.push_async_callback(checks.aclose)
         if self._role is not Role.TOOL:
-            checks.load(entry.job.check.kind for entry in self._catalog)
+            checks.prepare(entry.job.check for entry in self._catalog)
             warn_of_denied_targets((entry.job for entry in self._catalog), guard)
         return checks
+
+    def _preparing(self, checks: Checks) -> Callable[[Target], None]:
+        """How a run's check is prepared. Hosts have prepared those of all jobs; a command runs few of them, and nobody
+        else waits for its event loop."""
+        if self._role is not Role.TOOL:
+            return lambda target: None
+        return lambda target: checks.prepare((target,))
 
     def _worker(
         self,
@@ -250,7 +258,7 @@ class _Builder:
         return Worker(
             self._catalog,
             runs,
-            Runner(checks, circuits, told, self._clock, self._redactor, budget=budget),
+            Runner(checks, circuits, told, self._clock, self._redactor, budget=budget, prepare=self._preparing(checks)),
             told,
             self._clock,
             owner=self._owner,
@@ -272,8 +280,9 @@ class _Builder:
         dispatch: Dispatch,
         secret_watch: SecretWatch,
         secret_values: SecretChain,
+        checks: Checks,
     ) -> Operations:
-        running = Running(self._catalog, runs, dispatch, self._clock)
+        running = Running(self._catalog, runs, dispatch, self._clock, self._preparing(checks))
         pinging = Pinging(
             self._catalog,
             secret_values,
@@ -341,7 +350,7 @@ class _Builder:
             self._stack.push_async_callback(source.aclose)
         guard = guard_of(self._settings, os.environ)
         reloading = Reloading(
-            source, self._catalog, self._clock, lambda jobs: warn_of_denied_targets(jobs, guard), checks.load
+            source, self._catalog, self._clock, lambda jobs: warn_of_denied_targets(jobs, guard), checks.prepare
         )
         self._stack.push_async_callback(reloading.aclose)
         self._health.add(PART, reloading.health)

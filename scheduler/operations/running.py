@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 from jobs.ports import Clock
 from jobs.runs import Ticket
+from jobs.targets import Target
 from scheduler.catalog import Catalog
 from scheduler.dispatch.port import Dispatch
 from scheduler.operations.audit import Way, audit
@@ -18,7 +20,16 @@ _LONGEST_PAUSE = 0.5
 
 
 class Running:
-    def __init__(self, catalog: Catalog, runs: Runs, dispatch: Dispatch, clock: Clock) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        runs: Runs,
+        dispatch: Dispatch,
+        clock: Clock,
+        prepare: Callable[[Target], None] = lambda target: None,
+    ) -> None:
+        """`prepare`: loads what the check of a target needs before the run is due, so that it is not late."""
+        self._prepare = prepare
         self._catalog = catalog
         self._runs = runs
         self._dispatch = dispatch
@@ -34,6 +45,7 @@ class Running:
             DispatchError: it is stored as queued, but no worker could be told.
         """
         entry = self._catalog.get(name)
+        self._prepare(entry.job.check)
         ticket = Ticket.requested(name, self._clock.now(), entry.generation)
         record = await self._runs.enqueue(ticket)
         audit(f"run {ticket.id} was queued", way)

@@ -12,6 +12,7 @@ from config.errors import ConfigurationError
 from config.job_files import JobSet
 from jobs.definition import JobDefinition
 from jobs.problems import Problem
+from jobs.targets import Target
 from scheduler.catalog import Catalog, Entry, View
 from scheduler.health import Status
 from scheduler.reloading import LONGEST_LOOK, Reloading, view_of
@@ -64,8 +65,8 @@ class Bench:
     def _look_at(self, jobs: Iterable[JobDefinition]) -> None:
         self.looked_at += [job.name for job in jobs]
 
-    def _load(self, kinds: Iterable[str]) -> None:
-        self.loaded.append((set(kinds), self.catalog.view.digest))
+    def _load(self, targets: Iterable[Target]) -> None:
+        self.loaded.append(({target.kind for target in targets}, self.catalog.view.digest))
 
 
 def wrong(*problems: Problem) -> ConfigurationError:

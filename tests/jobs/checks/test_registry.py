@@ -25,7 +25,7 @@ async def test_a_target_is_asked_by_the_check_of_its_kind(target: HttpTarget) ->
 async def test_only_the_kinds_that_are_asked_are_made_and_closed() -> None:
     checks = build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL)
     assert not checks
-    checks.load(["http", "of another program"])
+    checks.prepare([Target(url="http://127.0.0.1:9/")])
     assert set(checks) == {"http"}
     await checks.aclose()
 

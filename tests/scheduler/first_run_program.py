@@ -1,0 +1,56 @@
+"""Runs one job in a fresh process, and prints which modules are imported during its first attempt, and how it went.
+
+    python first_run_program.py embedded|tool JOB      # {"imported": [...], "total_ms": [2.1], "outcome": ..., ...}
+
+From the instant at which the attempt's stop-watch begins to the run's end. Configuration: the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from config.loading import load_configuration
+from jobs.checks.clock import PhaseClock
+from jobs.running import execution
+from scheduler.app import Role, open_program
+from scheduler.operations import Way
+
+ROOT = Path(__file__).resolve().parents[2]
+before: list[set[str]] = []
+
+
+class WatchedClock(PhaseClock):
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        if not before:
+            before.append(set(sys.modules))
+        super().__init__()
+
+
+async def main(role: Role, job: str) -> dict[str, Any]:
+    async with open_program(load_configuration(os.environ, root=ROOT), role=role) as program:
+        execution.PhaseClock = WatchedClock  # type: ignore[misc]
+        record = await program.operations.running.run_now(job, way=Way.COMMAND_LINE)
+        await program.worker.settle()
+        imported = sorted(set(sys.modules) - before[0])
+        found = await program.queries.run(record.ticket.id)
+    assert found is not None
+    run = found.run
+    assert run is not None
+    return {
+        "imported": imported,
+        "outcome": run.outcome,
+        "message": run.message,
+        "total_ms": [attempt.phases.total_ms for attempt in run.attempts],
+        "duration_ms": run.duration_ms,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(main(Role(sys.argv[1]), sys.argv[2]))))
