@@ -41,9 +41,36 @@ _EXCLUSION = {
     "holidays": {"type": "string", "description": "a country's code", "examples": ["DE"]},
     "subdivision": {"type": "string", "description": "a part of that country", "examples": ["BE"]},
 }
+_MONTHLY = {
+    "type": "object",
+    "properties": {
+        "day": {
+            "anyOf": [
+                {"type": ["string", "integer"]},
+                {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 1},
+            ],
+            "examples": ["last", "last-weekday", "last-friday", "second-friday", "nearest-weekday-15", 31],
+        },
+        "at": {
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+            "examples": ["02:00"],
+        },
+        "months": {
+            "anyOf": [
+                {"type": ["string", "integer"]},
+                {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 1},
+            ],
+            "examples": ["MAR,JUN"],
+        },
+        "missing_day": {"enum": ["skip", "last"], "description": "what a month without the day has instead"},
+    },
+    "required": ["day"],
+    "additionalProperties": False,
+}
 _SCHEDULE_KEYS = {
     "cron": {"type": "string"},
     "every": {"type": "string", "examples": ["10s", "5m"]},
+    "monthly": _MONTHLY,
     "offset": {"type": "string", "description": "moves every instant of an interval", "examples": ["30s"]},
     "timezone": {"type": "string", "description": "IANA name; UTC if absent", "examples": ["Europe/Berlin"]},
     "dst": {

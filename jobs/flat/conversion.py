@@ -216,7 +216,9 @@ class _Conversion:
     def _expression(self, schedule: Any) -> Any:
         """The schedule on the clock of the zone that the job names, if it does."""
         zone = self._get("TimeZone", values.zone_name)
-        return schedule if zone is None else {"cron": schedule, "timezone": zone}
+        if zone is None:
+            return schedule
+        return {**schedule, "timezone": zone} if isinstance(schedule, dict) else {"cron": schedule, "timezone": zone}
 
     def _retries_and_deadlines(self) -> None:
         policy = RetryPolicy()

@@ -8,9 +8,10 @@ the CLI's `next`:
     due_ms = schedule.next_after_ms(now_ms)          # the same in whole milliseconds, for planning many jobs
     assert parse_schedule(schedule.spec) == schedule
 
-An expression is in UTC, or on the wall clock of the zone that its mapping names (see .zoned). Due instants are in UTC
-always. Around expressions and intervals stand, each a `Schedule` too: a jitter that is its job's (.jittered), start,
-end and exclusions (.limited), and a list of several (.several).
+Days of the month that NCRONTAB has no way to name are a mapping of their own (see .monthly). An expression is in UTC,
+or on the wall clock of the zone that its mapping names (see .zoned). Due instants are in UTC always. Around expressions
+and intervals stand, each a `Schedule` too: a jitter that is its job's (.jittered), start, end and exclusions
+(.limited), and a list of several (.several).
 """
 
 from jobs.schedules.binding import for_job, shift_of, zone_of
@@ -18,6 +19,7 @@ from jobs.schedules.instants import from_milliseconds, to_milliseconds
 from jobs.schedules.interval import Interval
 from jobs.schedules.jittered import Jittered
 from jobs.schedules.limited import Limited
+from jobs.schedules.monthly import Monthly
 from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.parsing import parse_schedule
 from jobs.schedules.protocol import Schedule
@@ -30,6 +32,7 @@ __all__ = [
     "Interval",
     "Jittered",
     "Limited",
+    "Monthly",
     "Ncrontab",
     "Schedule",
     "Several",

@@ -7,9 +7,11 @@ from datetime import date
 from jobs.schedules.english import listed
 from jobs.schedules.exclusions import Dates, Exclusion, Holidays, Weekly
 from jobs.schedules.explain_cron import explain_cron
+from jobs.schedules.explain_monthly import explain_monthly
 from jobs.schedules.interval import Interval
 from jobs.schedules.jittered import Jittered
 from jobs.schedules.limited import Limited
+from jobs.schedules.monthly import Monthly
 from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.protocol import Schedule
 from jobs.schedules.several import Several
@@ -31,6 +33,8 @@ def explain(schedule: Schedule) -> str:
     """`At 03:00 every day, Europe/Berlin time, except on public holidays in DE`."""
     if isinstance(schedule, Ncrontab):
         return explain_cron(schedule) + ("" if schedule.months else " (never: there is no such day)")
+    if isinstance(schedule, Monthly):
+        return explain_monthly(schedule)
     if isinstance(schedule, Interval):
         return _interval(schedule)
     if isinstance(schedule, Zoned):

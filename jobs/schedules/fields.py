@@ -20,8 +20,10 @@ _DIGITS = "0123456789"
 class FieldError(ValueError):
     """What is wrong with a field, and how to mend it. Becomes a ScheduleError that shows the whole expression."""
 
-    def __init__(self, problem: str, mend: str = "") -> None:
+    def __init__(self, problem: str, mend: str = "", *, is_foreign: bool = False) -> None:
         super().__init__(problem)
+        self.is_foreign = is_foreign
+        """Whether another scheduler knows what is written."""
         self.problem = problem
         self.mend = mend
 
@@ -100,7 +102,7 @@ class Field:
     def _not_a_value(self, text: str, item: str, mend: str) -> FieldError:
         foreign = explain_item(item, self.name)
         if foreign:
-            return FieldError(*foreign)
+            return FieldError(*foreign, is_foreign=True)
         where = "" if text == item else f" (in {item[:40]!r})"
         if not text:
             return FieldError(f"a value is missing{where}", mend)

@@ -1,6 +1,7 @@
-"""Recognises what people bring along from other schedulers, and says what NCRONTAB writes instead.
+"""Recognises what people bring along from other schedulers, and says what to write instead.
 
-Called by jobs.schedules.fields and .parsing while they make an error message; accepts nothing.
+Called by jobs.schedules.fields and .ncrontab while they make an error message; accepts nothing. What is said here of a
+single item is for expressions that have no exact form; .quartz offers that of the whole expression.
 """
 
 from __future__ import annotations
@@ -33,23 +34,28 @@ def _explain_weekday(item: str) -> tuple[str, str] | None:
             f"write {days} as day of month and {weekday} as day of week: in NCRONTAB both must hold",
         )
     if "#" in item:
-        return "# is Quartz, not NCRONTAB", "the second Monday is 8-14 as day of month and Mon as day of week"
+        return "# is Quartz, not NCRONTAB", "the second Monday is {monthly: {day: second-monday}}"
     if _LAST_WEEKDAY.fullmatch(item) or _LAST_DAY.fullmatch(item):
-        return f"{item} (the last one) is Quartz, not NCRONTAB", "the nearest is the fourth: 22-28 as day of month"
+        return f"{item} (the last one) is Quartz, not NCRONTAB", "write {monthly: {day: last-friday, at: '02:00'}}"
     return None
 
 
 def _explain_day(item: str) -> tuple[str, str] | None:
     if _LAST_DAY.fullmatch(item):
-        return f"{item} (the last day) is Quartz, not NCRONTAB", "name a day that every month has: 28, or 1"
+        return f"{item} (the last day) is Quartz, not NCRONTAB", "write {monthly: {day: last, at: '02:00'}}"
     if _WORKDAY.fullmatch(item):
-        return f"{item} (a workday) is Quartz, not NCRONTAB", "write 1-5 as day of week"
+        return (
+            f"{item} (a workday) is Quartz, not NCRONTAB",
+            "write {monthly: {day: last-weekday, at: '02:00'}}, or nearest-weekday-15",
+        )
     return None
 
 
-def explain_field_count(count: int) -> str:
-    """How to mend an expression that has neither five nor six fields."""
+def explain_field_count(count: int, offer: str | None = None) -> str:
+    """How to mend an expression that has neither five nor six fields; `offer` is what its other fields mean."""
     if count == 7:
+        if offer is not None:
+            return f"NCRONTAB has no year field, write {offer}"
         return "NCRONTAB has no year field, leave the last one out"
     return "minute hour day month weekday, with the second in front if there are six"
 

@@ -17,13 +17,17 @@ from jobs.schedules.interval import LONGEST, Interval
 from jobs.schedules.jittered import Jittered
 from jobs.schedules.keys import refuse_unknown
 from jobs.schedules.limited import Limited
+from jobs.schedules.monthly import Monthly
+from jobs.schedules.monthly_mapping import monthly_of
 from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.protocol import Schedule
 from jobs.schedules.zoned import Dst, Gap, Repeat, Zoned
 from jobs.schedules.zones import UTC_NAMES, Zone, zone
 
 _LIMITS = ("start", "end", "except")
-_KEYS = ("cron", "every", "offset", "timezone", "dst", "jitter", *_LIMITS)
+_KINDS = ("cron", "every", "monthly")
+_KEYS = (*_KINDS, "offset", "timezone", "dst", "jitter", *_LIMITS)
+_KEYS_OF_MONTHLY = ("day", "at", "months", "missing_day")
 _DST_KEYS = ("gap", "repeat")
 
 
@@ -33,10 +37,13 @@ def schedule_of(value: Mapping[Any, Any]) -> Schedule:
     Raises:
         ScheduleError: says which key is wrong, why, and how to mend it.
     """
+    misplaced = next((key for key in _KEYS_OF_MONTHLY if key in value), None)
+    if misplaced is not None:
+        raise ScheduleError(f"{misplaced}: belongs into monthly: write {{monthly: {{day: last, at: '02:00'}}}}")
     refuse_unknown(value, _KEYS, "a schedule")
-    kinds = [key for key in ("cron", "every") if key in value]
+    kinds = [key for key in _KINDS if key in value]
     if len(kinds) != 1:
-        raise ScheduleError(f"a schedule has one of cron and every, not {'both' if kinds else 'none'}")
+        raise ScheduleError(f"a schedule has one of cron, every and monthly, not {' and '.join(kinds) or 'none'}")
     where = _zone_of(value)
     schedule: Schedule = _interval(value) if "every" in value else _expression(value, where)
     if "jitter" in value:
@@ -64,14 +71,18 @@ def _interval(value: Mapping[Any, Any]) -> Interval:
     return interval_of(value["every"], value.get("offset"))
 
 
-def _expression(value: Mapping[Any, Any], where: Zone | None) -> Ncrontab | Zoned:
+def _expression(value: Mapping[Any, Any], where: Zone | None) -> Ncrontab | Monthly | Zoned:
     if "offset" in value:
-        raise ScheduleError("offset: belongs to every: write the times that you mean into cron")
-    cron = value["cron"]
+        raise ScheduleError("offset: belongs to every: write the times that you mean into cron, or into monthly.at")
+    expression = monthly_of(value["monthly"]) if "monthly" in value else _ncrontab(value["cron"])
+    dst = _dst(value.get("dst", {}))
+    return expression if where is None else Zoned(expression, where, dst)
+
+
+def _ncrontab(cron: object) -> Ncrontab:
     if not isinstance(cron, str):
         raise ScheduleError(f"cron: an NCRONTAB text is expected, like '0 */5 * * * *', not {type(cron).__name__}")
-    expression, dst = Ncrontab.parse(cron), _dst(value.get("dst", {}))
-    return expression if where is None else Zoned(expression, where, dst)
+    return Ncrontab.parse(cron)
 
 
 def _limited(schedule: Schedule, value: Mapping[Any, Any], where: Zone | None) -> Schedule:

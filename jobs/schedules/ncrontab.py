@@ -16,6 +16,7 @@ from jobs.schedules.fields import DAY, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, Fie
 from jobs.schedules.foreign import explain_field_count, explain_word
 from jobs.schedules.instants import from_milliseconds, to_milliseconds
 from jobs.schedules.macros import fields_of
+from jobs.schedules.quartz import offer_for
 
 FIELDS = (SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY)
 """In the order in which they are written; the first is left out of an expression of five fields."""
@@ -161,12 +162,18 @@ def _parse(text: str) -> Ncrontab:
         try:
             masks.append(place.parse(part))
         except FieldError as error:
-            mend = f": {error.mend}" if error.mend else ""
-            raise ScheduleError(f"{place.name}: {error.problem} in {_quoted(text)}{mend}") from None
+            raise ScheduleError(f"{place.name}: {error.problem} in {_quoted(text)}{_mend(error, parts)}") from None
     second, minute, hour, day, month, weekday = masks
     months = sum(1 << number for number in range(1, 13) if month >> number & 1 and day & _MONTH_LENGTHS[number])
     written = macro if macro.startswith("@") else " ".join(parts)
     return Ncrontab(written, second, minute, hour, _month_days(day, weekday), months)
+
+
+def _mend(error: FieldError, parts: list[str]) -> str:
+    offer = offer_for(parts) if error.is_foreign else None
+    if offer is not None:
+        return f": write {offer}"
+    return f": {error.mend}" if error.mend else ""
 
 
 def _split(text: str) -> list[str]:
@@ -178,7 +185,7 @@ def _split(text: str) -> list[str]:
         raise ScheduleError(f"fields are separated by spaces, not by {odd!r}, in {_quoted(text)}")
     parts = stripped.split()
     if len(parts) not in (5, 6):
-        mend = explain_word(stripped) if len(parts) == 1 else explain_field_count(len(parts))
+        mend = explain_word(stripped) if len(parts) == 1 else explain_field_count(len(parts), offer_for(parts))
         raise ScheduleError(f"5 or 6 fields expected, {len(parts)} given in {_quoted(text)}: {mend}")
     return parts
 

@@ -1,4 +1,4 @@
-"""An NCRONTAB expression on the wall clock of a time zone, and what becomes of it when that clock is changed.
+"""An NCRONTAB expression, or days of the month, on the wall clock of a time zone whose clock is sometimes changed.
 
 Called by jobs.schedules.mapping; everybody else sees only the `Schedule` protocol.
 
@@ -17,7 +17,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from jobs.schedules.instants import LAST_MS, from_milliseconds, to_milliseconds
+from jobs.schedules.monthly import Monthly
 from jobs.schedules.ncrontab import Ncrontab
+from jobs.schedules.protocol import as_mapping
 from jobs.schedules.zones import Span, Zone
 
 Gap = Literal["shift", "end", "skip"]
@@ -53,15 +55,20 @@ FUNCTIONS = Dst()
 
 @dataclass(frozen=True, slots=True)
 class Zoned:
-    """Due when the clock on the wall shows a time of `cron`."""
+    """Due when the clock on the wall shows a time of `cron`: an expression, or days of the month."""
 
-    cron: Ncrontab
+    cron: Ncrontab | Monthly
     zone: Zone
     dst: Dst = FUNCTIONS
+    gap: Gap | None = field(init=False, repr=False, compare=False)
+    """In force; None is what the timer does."""
     first_only: bool = field(init=False, repr=False)
     """Whether a time that is shown twice is due in the first pass alone."""
 
     def __post_init__(self) -> None:
+        # The timer has no days of the month by their place: each time that somebody named there is due.
+        usual: Gap | None = "shift" if isinstance(self.cron, Monthly) else None
+        object.__setattr__(self, "gap", self.dst.gap or usual)
         repeat = self.dst.repeat or ("both" if self.cron.is_interval_like else "first")
         object.__setattr__(self, "first_only", repeat == "first")
 
@@ -76,7 +83,7 @@ class Zoned:
     def spec(self) -> dict[str, Any]:
         """What a job file writes."""
         policy = {"dst": self.dst.spec} if self.dst.spec else {}
-        return {"cron": self.cron.spec, "timezone": self.zone.name, **policy}
+        return {**as_mapping(self.cron), "timezone": self.zone.name, **policy}
 
     @property
     def is_interval_like(self) -> bool:
@@ -110,9 +117,9 @@ class Zoned:
             due = None if wall is None else wall - span.offset
             if due is None or due >= span.end:
                 due = None
-            if span.before < span.offset and self.dst.gap != "skip":
+            if span.before < span.offset and self.gap != "skip":
                 left_out = self._left_out(span, second)
-                if left_out is not None and self.dst.gap is None:
+                if left_out is not None and self.gap is None:
                     due = left_out
                 elif left_out is not None:
                     due = left_out if due is None else min(due, left_out)
@@ -133,7 +140,7 @@ class Zoned:
 
     def _left_out(self, span: Span, second: int) -> int | None:
         """When a time is due that the change at the beginning of the span left out, if that is after `second`."""
-        gap = self.dst.gap
+        gap = self.gap
         if second >= (span.start if gap == "end" else span.start + span.offset - span.before - 1):
             return None  # for most of the year, without a search
         # Of the timer's alone: the first time, however late within the gap's length it is asked for.

@@ -14,7 +14,8 @@ import typer
 from typer.core import TyperCommand
 
 from jobs.errors import ScheduleError
-from jobs.schedules import Ncrontab, Schedule, Zone, parse_schedule, zone, zone_of
+from jobs.schedules import Monthly, Ncrontab, Schedule, Zone, parse_schedule, zone, zone_of
+from jobs.schedules.protocol import as_mapping
 from jobs.schedules.zones import UTC_NAMES
 from scheduler.cli.output import fail
 
@@ -100,11 +101,11 @@ def _written(text: str) -> object:
 def _in_zone(schedule: Schedule, options: ZoneOptions) -> Subject:
     if not options.given:
         return Subject(schedule, zone_of(schedule))
-    if isinstance(schedule, Ncrontab):
+    if isinstance(schedule, (Ncrontab, Monthly)):
         if options.timezone is None:
             fail(f"{options.given[0]} needs --timezone: the clock of UTC is never changed")
         dst = {key: value for key, value in (("gap", options.gap), ("repeat", options.repeat)) if value is not None}
-        zoned = parse_schedule({"cron": schedule.text, "timezone": options.timezone, "dst": dst})
+        zoned = parse_schedule({**as_mapping(schedule), "timezone": options.timezone, "dst": dst})
         return Subject(zoned, zone_of(zoned))
     if (known := zone_of(schedule)) is not None:
         _refuse(options, f"the schedule names its own zone, {known.name}")
