@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jobs.problems.limits import limit_text
 from jobs.problems.suggestions import did_you_mean, names_text, suggest
 from jobs.problems.type_paths import Place, descend, keys_of, union_tags
 
@@ -183,7 +184,8 @@ class _Error:
             return f"{self._shown()} has the wrong form", wanted
         if limit := _LIMITS.get(self.kind):
             value = "it" if self.kind.startswith(("string_too", "too_")) else self._shown()
-            return f"{value} {limit.format(**self.context)}", ""
+            context = {key: limit_text(one, self.place.type, self.value) for key, one in self.context.items()}
+            return f"{value} {limit.format(**context)}", ""
         if self.kind == "string_type" and isinstance(self.value, (int, float)):
             return f"{self._shown()} is not a text", self.place.description or "write it in quotes"
         if kind_of_value := _TYPES.get(self.kind):

@@ -9,6 +9,7 @@ import re
 from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from math import isfinite
 
 from jobs.durations import format_duration
 from jobs.errors import ScheduleError
@@ -44,7 +45,7 @@ class Interval:
     def __post_init__(self, every_seconds: float, offset_seconds: float) -> None:
         if not SHORTEST <= every_seconds <= LONGEST:
             raise ScheduleError(
-                f"an interval of {every_seconds:g}s is out of range: "
+                f"an interval of {_shown(every_seconds)} is out of range: "
                 f"{format_duration(SHORTEST)} to {format_duration(LONGEST)}"
             )
         if not 0 <= offset_seconds < every_seconds:
@@ -104,6 +105,12 @@ class Interval:
         """The first due instant strictly after this one, aware UTC; None after the year 9999."""
         due = self.next_after_ms(to_milliseconds(instant))
         return None if due is None else from_milliseconds(due)
+
+
+def _shown(seconds: float) -> str:
+    """Also what is finer than the milliseconds that format_duration writes."""
+    whole = isfinite(seconds) and abs(round(seconds * 1000) - seconds * 1000) < 1e-6
+    return format_duration(seconds) if whole else f"{seconds:g}s"
 
 
 @lru_cache(64)

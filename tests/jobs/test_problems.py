@@ -132,8 +132,8 @@ def test_a_missing_key_is_told() -> None:
         ({"share": "x"}, "jobs.x.share: 'x' is not a number"),
         ({"label": ""}, "jobs.x.label: it is too short: at least 1 characters"),
         ({"label": "x" * 500}, "jobs.x.label: it is too long: at most 5 characters"),
-        ({"timeout": {"run": "0s"}}, "jobs.x.timeout.run: '0s' must be more than 0"),
-        ({"retry": {"initial": math.inf}}, "jobs.x.retry.initial: inf is too much: at most 86399999913600.0"),
+        ({"timeout": {"run": "0s"}}, "jobs.x.timeout.run: '0s' must be more than 0s"),
+        ({"retry": {"initial": math.inf}}, "jobs.x.retry.initial: inf is too much: at most 999999999d"),
         ({"retry": {"on": "503"}}, "jobs.x.retry.on: '503' is not a list"),
         (
             {"retry": {"on": [503, "foo"]}},
