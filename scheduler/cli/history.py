@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from scheduler.cli.output import FAILED, Cell, Column, clean, fail, note, on_terminal, show_table, show_tabs
-from scheduler.cli.texts import local, milliseconds
+from scheduler.cli.texts import iso, local, milliseconds
 
 if TYPE_CHECKING:
     from scheduler.app import Program
+    from scheduler.intervals import Interval
     from scheduler.stores.runs import Record
 
 _PAGE = 500
@@ -28,11 +29,20 @@ def history(
     outcome: Annotated[
         str | None, typer.Option("--outcome", help="Only these: succeeded, failed, timed_out, skipped, running, ...")
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="WHEN", help="Only runs due then or later: ISO, without an offset UTC; or 24h ago."
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="WHEN", help="Only runs due then or earlier, written likewise.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="JSON on any output, as GET /api/runs, or GET /api/runs/ID.")
     ] = False,
 ) -> None:
-    """Runs of a job, or of all, newest first; or one run with its attempts.
+    """Runs of a job, or of all, newest first; or one run with its attempts and what its check saw.
 
     Due instant, outcome, attempts, duration, lateness, and what went wrong. One that is running is in the hands of a
     process: it goes on, or waits for its instant, for another run or for a free place.
@@ -43,31 +53,62 @@ def history(
       history checkout-api --outcome failed --limit 5
       history checkout-api | cut -f 1,2
       history --outcome running
+      history checkout-api --from 24h
+      history --outcome failed --from 2026-11-25T01:00:00Z --to 2026-11-25T02:00:00Z
       history checkout-api@20261125T015030.000Z
     """
     from scheduler.stores.runs import RUN_FILTERS
 
     if outcome is not None and outcome not in RUN_FILTERS:
         fail(f"--outcome: {outcome!r} is none of {', '.join(RUN_FILTERS)}")
+    from scheduler.cli.options import interval_options
+
+    due = interval_options(since, until)
     if subject is None or "@" not in subject:
-        _show_many(subject, outcome, limit, as_json)
-    elif outcome is None:
+        _show_many(_Wanted(subject, outcome, due), limit, as_json)
+    elif outcome is None and not due.is_bounded:
         _show_one(subject, as_json)
     else:
-        fail("--outcome chooses among the runs of a job, and this is one run")
+        given = "--outcome chooses" if outcome is not None else "--from and --to choose"
+        fail(f"{given} among the runs of a job, and this is one run")
 
 
-def _show_many(job: str | None, outcome: str | None, limit: int, as_json: bool) -> None:
+class _Wanted(NamedTuple):
+    """Which runs are listed; `job` None: of all jobs."""
+
+    job: str | None
+    outcome: str | None
+    due: Interval
+
+
+def _show_many(wanted: _Wanted, limit: int, as_json: bool) -> None:
     from scheduler.cli.configured import configured, in_program, no_such_job
 
-    configuration = configured("history")
-    records = in_program(configuration, lambda program: _records(program, job, outcome, limit))
+    configuration, job = configured("history"), wanted.job
+
+    async def read(program: Program) -> tuple[list[Record], Record | None]:
+        records = await _records(program, wanted, limit)
+        newest = () if records else (await program.queries.runs(job=job, limit=1)).records
+        return records, newest[0] if newest else None
+
+    records, newest = in_program(configuration, read)
     if not records:
-        if job is not None and job not in configuration.jobs.jobs:
+        if newest is None and job is not None and job not in configuration.jobs.jobs:
             fail(no_such_job(job, configuration))
-        whose = "there are no runs" if job is None else f"{job} has no runs"
-        note(f"{whose} yet" if outcome is None else f"{whose} that are {outcome}")
+        note(_nothing(wanted, newest))
     _show(records, job, as_json)
+
+
+def _nothing(wanted: _Wanted, newest: Record | None) -> str:
+    """`checkout-api has no runs that are failed and due from ...; its newest run: due ..., succeeded`."""
+    from scheduler.cli.outcomes import outcome_word
+
+    whose, its = ("there are no runs", "the") if wanted.job is None else (f"{wanted.job} has no runs", "its")
+    if newest is None:
+        return f"{whose} yet" if wanted.outcome is None else f"{whose} that are {wanted.outcome}"
+    filters = [wanted.outcome or "", f"due {wanted.due}" if wanted.due.is_bounded else ""]
+    excluded = " and ".join(filter(None, filters))
+    return f"{whose} that are {excluded}; {its} newest run: due {iso(newest.ticket.due_at)}, {outcome_word(newest)}"
 
 
 def _show_one(run_id: str, as_json: bool) -> None:
@@ -89,12 +130,14 @@ def _show_one(run_id: str, as_json: bool) -> None:
         show_run(record.run)
 
 
-async def _records(program: Program, job: str | None, outcome: str | None, limit: int) -> list[Record]:
+async def _records(program: Program, of: _Wanted, limit: int) -> list[Record]:
     records: list[Record] = []
     continuation: str | None = None
     while len(records) < limit:
         wanted = min(_PAGE, limit - len(records))
-        page = await program.queries.runs(job=job, outcome=outcome, limit=wanted, continuation=continuation)
+        page = await program.queries.runs(
+            job=of.job, outcome=of.outcome, due=of.due, limit=wanted, continuation=continuation
+        )
         records += page.records
         continuation = page.continuation
         if continuation is None:

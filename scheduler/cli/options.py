@@ -1,10 +1,14 @@
-"""Instants and lengths of time that commands take as options. What cannot be read ends the command with 2."""
+"""Instants, durations and intervals that commands take as options. One that cannot be read ends the command with 2."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from scheduler.cli.output import fail
+
+if TYPE_CHECKING:
+    from scheduler.intervals import Interval
 
 
 def instant_option(name: str, text: str | None) -> datetime | None:
@@ -16,6 +20,16 @@ def instant_option(name: str, text: str | None) -> datetime | None:
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
         fail(f"{name}: {text!r} is no instant in ISO 8601: write it like 2026-11-25T01:50:30Z")
+
+
+def interval_options(since: str | None, until: str | None) -> Interval:
+    """`--from` and `--to`: ISO 8601, without an offset UTC; or a time ago such as 24h."""
+    from scheduler.intervals import BadInterval, read_interval
+
+    try:
+        return read_interval(since, until, datetime.now(UTC))
+    except BadInterval as error:
+        fail(f"--{error.end}: {error}")
 
 
 def duration_option(name: str, text: str | None) -> float | None:

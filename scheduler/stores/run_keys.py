@@ -117,6 +117,36 @@ def reverse_ms(instant: datetime) -> str:
     return f"{_LAST - ms:0{_DIGITS}d}"
 
 
+@value(frozen=True, slots=True)
+class DueRange:
+    """Runs due in [since, until], as a range of keys. Aware instants; None: without this bound."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def after(self) -> str:
+        """`at` of their RunKey is greater than this."""
+        if self.until is None:
+            return ""
+        # Due instants have whole milliseconds, and the newest comes first: the last key of the next one is the bound.
+        too_late = (self.until - _EPOCH) // _MILLISECOND + 1
+        return "" if too_late > _LAST else f"{_LAST - max(too_late, 0):0{_DIGITS}d}{END}"
+
+    @property
+    def end(self) -> str:
+        """And it is less than this."""
+        if self.since is None:
+            return END
+        first = -((_EPOCH - self.since) // _MILLISECOND)  # rounded up
+        if first <= 0:
+            return END
+        return f"{_LAST - first:0{_DIGITS}d}{END}" if first <= _LAST else "0" * _DIGITS
+
+    def has(self, due_at: datetime) -> bool:
+        return (self.since is None or self.since <= due_at) and (self.until is None or due_at <= self.until)
+
+
 def before(now: datetime, age_s: float) -> datetime:
     """The instant `age_s` seconds ago, or 1970: a setting may ask for longer than there were runs."""
     return _EPOCH if age_s >= (now - _EPOCH).total_seconds() else now - timedelta(seconds=age_s)

@@ -24,6 +24,7 @@ from scheduler.stores.run_keys import (
     RUN,
     SHARD_NAMES,
     SHARDS,
+    DueRange,
     RunKey,
     of_job,
     reverse_ms,
@@ -37,6 +38,7 @@ _STEP = 200
 """Rows read at a time while filtering."""
 
 _MILLISECOND = timedelta(milliseconds=1)
+ANY_TIME = DueRange()
 _OF_JOB, _OPEN, _DONE = "job", "open", "done"
 """What a page is of."""
 _JOBS_CONTINUATION = re.compile(r"(job)/((?:\d{13}[^/\x00-\x1f]{0,240})?)")
@@ -66,14 +68,16 @@ class RunPages:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def page(self, job: str | None, status: str | None, limit: int, continuation: str | None) -> RunPage:
+    async def page(
+        self, job: str | None, status: str | None, limit: int, continuation: str | None, due: DueRange = ANY_TIME
+    ) -> RunPage:
         """See Runs.list. `status`: an outcome, or a state that is not finished. Raises ValueError."""
         if limit < 1:
             raise ValueError(f"a page of {limit} runs cannot be had")
         place = None if continuation is None else _read(continuation, of_job=job is not None)
         if job is not None:
-            return await self._of_job(job, status, limit, place.after if place is not None else "")
-        return await self._of_all(status, limit, place)
+            return await self._of_job(job, status, limit, place.after if place is not None else "", due)
+        return await self._of_all(status, limit, place, due)
 
     async def states_between(self, job: str, since: datetime, until: datetime) -> dict[str, str]:
         """See Runs.states_between."""
@@ -98,14 +102,15 @@ class RunPages:
             after = rows[-1].key if rows else after
         return sorted(found, key=lambda look: look[0]), is_all
 
-    async def _of_job(self, job: str, status: str | None, limit: int, after: str) -> RunPage:
+    async def _of_job(self, job: str, status: str | None, limit: int, after: str, due: DueRange) -> RunPage:
         records: list[Record] = []
         looked = 0
         first = of_job(RUN, job)
+        after, until = max(after, due.after), first + due.end
         while looked < LOOKED_AT:
             # One more than is wanted tells whether there is another page.
             asked = _STEP if status is not None else min(LARGEST_PAGE, limit - len(records) + 1)
-            rows = await self._store.list(HISTORY, shard(job), after=first + after, until=first + END, limit=asked)
+            rows = await self._store.list(HISTORY, shard(job), after=first + after, until=until, limit=asked)
             for row in rows:
                 if len(records) == limit:
                     return _page(records, _Place(_OF_JOB, after))
@@ -117,36 +122,39 @@ class RunPages:
             looked += len(rows)
         return _page(records, _Place(_OF_JOB, after))
 
-    async def _of_all(self, status: str | None, limit: int, place: _Place | None) -> RunPage:
+    async def _of_all(self, status: str | None, limit: int, place: _Place | None, due: DueRange) -> RunPage:
         is_open = status in (RunState.QUEUED, RunState.RUNNING)
         if place is None:
             place = _Place(_OPEN if status is None or is_open else _DONE)
         records: list[Record] = []
         if place.of == _OPEN:
-            records, after = await self._open(status, limit, place.after)
+            records, after = await self._open(status, limit, place.after, due)
             if after is not None or is_open:
                 return _page(records, None if after is None else _Place(_OPEN, after))
             place = _Place(_DONE)
-        done, after = await self._done(status, limit - len(records), place.after)
+        done, after = await self._done(status, limit - len(records), place.after, due)
         return _page([*records, *done], None if after is None else _Place(_DONE, after))
 
-    async def _open(self, status: str | None, limit: int, after: str) -> tuple[list[Record], str | None]:
+    async def _open(self, status: str | None, limit: int, after: str, due: DueRange) -> tuple[list[Record], str | None]:
         """Of the runs behind `after`, and the last one if there are more: all pointers are read for it."""
         records = [
             record
             for record in unfinished_records(await open_rows(self._store))
-            if status in (None, record.state) and RunKey.of(record.ticket).order > after
+            if status in (None, record.state)
+            and due.has(record.ticket.due_at)
+            and RunKey.of(record.ticket).order > after
         ]
         more = len(records) > limit
         return records[:limit], RunKey.of(records[limit - 1].ticket).order if more else None
 
-    async def _done(self, status: str | None, limit: int, after: str) -> tuple[list[Record], str | None]:
+    async def _done(self, status: str | None, limit: int, after: str, due: DueRange) -> tuple[list[Record], str | None]:
         chosen: list[RunKey] = []
         looked = 0
+        after = max(after, due.after)
         while looked < LOOKED_AT:
             # One more than is wanted tells whether there is another page.
             asked = _STEP if status is not None else min(LARGEST_PAGE, limit - len(chosen) + 1)
-            rows, is_all = await self._newest(after, asked)
+            rows, is_all = await self._newest(after, due.end, asked)
             for row in rows:
                 if len(chosen) == limit:
                     return await read_runs(self._store, chosen), after
@@ -158,15 +166,16 @@ class RunPages:
             looked += len(rows)
         return await read_runs(self._store, chosen), after
 
-    async def _newest(self, after: str, number: int) -> tuple[list[Row], bool]:
-        """Pointers to finished runs behind `after`, at least this many if there are as many; and whether that is all.
+    async def _newest(self, after: str, end: str, number: int) -> tuple[list[Row], bool]:
+        """Pointers to finished runs between `after` and `end`, at least this many if there are as many; and whether
+        that is all.
 
         Each shard is asked for its part and a little more; what lies behind the last one of a shard that may have more
         is left for the next time.
         """
         asked = min(LARGEST_PAGE, number // SHARDS + number // 8 + 5)
         reading = (
-            self._store.list(HISTORY, name, after=DONE + after, until=DONE + END, limit=asked) for name in SHARD_NAMES
+            self._store.list(HISTORY, name, after=DONE + after, until=DONE + end, limit=asked) for name in SHARD_NAMES
         )
         found = await asyncio.gather(*reading)
         ends = [rows[-1].key for rows in found if len(rows) == asked]

@@ -21,7 +21,7 @@ from scheduler.stores.claims import Claim, ClaimLost, End, Held, OpenRun
 from scheduler.stores.port import Delete, Insert, Row, RowChanged, RowExists, Store, StoreError
 from scheduler.stores.run_codec import Record, RunState, decode, encode_finished, encode_open
 from scheduler.stores.run_hours import RunHours
-from scheduler.stores.run_keys import HISTORY, RunKey
+from scheduler.stores.run_keys import HISTORY, DueRange, RunKey
 from scheduler.stores.run_latest import LatestRuns
 from scheduler.stores.run_open import (
     is_unfinished,
@@ -164,19 +164,27 @@ class Runs:
         return None if row is None else decode(row)
 
     async def list(
-        self, job: str | None = None, outcome: str | None = None, limit: int = 50, continuation: str | None = None
+        self,
+        job: str | None = None,
+        outcome: str | None = None,
+        limit: int = 50,
+        continuation: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> RunPage:
         """Runs, newest due instant first; over all jobs, those that are queued or running come before the others.
 
-        `outcome` is one of RUN_FILTERS. A call looks at a bounded number of rows, so a page may hold fewer than `limit`
-        (even none) and yet have a continuation.
+        `outcome` is one of RUN_FILTERS; `since` and `until` bound the due instant and belong to the interval. The next
+        page is asked for with the same ones. A call looks at a bounded number of rows, so a page may hold fewer than
+        `limit` (even none) and yet have a continuation.
 
         Raises:
             ValueError: an unknown outcome, a limit below 1, or a continuation that no such list has given.
         """
         if outcome is not None and outcome not in RUN_FILTERS:
             raise ValueError(f"{outcome!r} is none of {', '.join(RUN_FILTERS)}")
-        return await self._pages.page(job, outcome, limit, continuation)
+        return await self._pages.page(job, outcome, limit, continuation, DueRange(since, until))
 
     async def states_between(self, job: str, since: datetime, until: datetime) -> Mapping[str, str]:
         """The job's runs that were due in [since, until], by id: the outcome, or the state of one that is not finished.

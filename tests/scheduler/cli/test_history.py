@@ -81,7 +81,8 @@ async def test_a_job_without_runs_says_so_on_stderr() -> None:
 
     assert (said.code, said.stderr, len(said.lines)) == (0, "idle has no runs yet\n", 1)
     said = await invoke_beside("history", "checkout-api", "--outcome", "timed_out", terminal=True)
-    assert (said.stdout, said.stderr) == ("", "checkout-api has no runs that are timed_out\n")
+    assert said.stdout == ""
+    assert said.stderr.startswith("checkout-api has no runs that are timed_out; its newest run: due ")
 
 
 async def test_a_run_that_is_not_finished_shows_its_state(job_folder: Path) -> None:
@@ -124,7 +125,8 @@ async def test_without_a_job_the_runs_of_all_are_shown() -> None:
         "idle",
         *["checkout-api"] * 3,
     ]
-    assert (await invoke_beside("history", "--outcome", "queued")).stderr == "there are no runs that are queued\n"
+    nothing = (await invoke_beside("history", "--outcome", "queued")).stderr
+    assert nothing.startswith("there are no runs that are queued; the newest run: due ")
 
 
 @pytest.mark.usefixtures("_three_runs")
@@ -171,3 +173,48 @@ async def test_a_degraded_run_is_shown_as_such(job_folder: Path) -> None:
     assert "Degraded: header x-cache: expected 'HIT', observed no such header." in ran.stdout
     assert "succeeded, degraded" in shown.stdout
     assert json.loads(told.stdout)["runs"][0]["degraded"] is True
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_runs_are_chosen_by_when_they_were_due() -> None:
+    newest, _, oldest = [line.split("\t")[0] for line in (await invoke_beside("history", "checkout-api")).lines[1:]]
+
+    recent = await invoke_beside("history", "checkout-api", "--from", "1h")
+    first = await invoke_beside("history", "--to", oldest)
+    failed = await invoke_beside("history", "checkout-api", "--from", oldest, "--to", newest, "--outcome", "failed")
+
+    assert (len(recent.lines), len(first.lines), len(failed.lines)) == (4, 2, 2)
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_an_interval_without_runs_says_so_and_which_run_is_the_newest() -> None:
+    newest = (await invoke_beside("history", "checkout-api")).lines[1].split("\t")[0]
+    shown = f"{newest[:19]}Z"
+
+    early = await invoke_beside("history", "checkout-api", "--to", "2020-01-01T00:00:00Z")
+    both = await invoke_beside("history", "--outcome", "failed", "--to", "2020-01-01T00:00:00Z")
+    rejected = await invoke_beside("history", "checkout-api", "--outcome", "rejected")
+    idle = await invoke_beside("history", "idle", "--from", "1h")
+
+    due = "due up to 2020-01-01T00:00:00Z"
+    assert (early.code, len(early.lines)) == (0, 1)
+    assert early.stderr == f"checkout-api has no runs that are {due}; its newest run: due {shown}, succeeded\n"
+    assert both.stderr == f"there are no runs that are failed and {due}; the newest run: due {shown}, succeeded\n"
+    assert rejected.stderr == (f"checkout-api has no runs that are rejected; its newest run: due {shown}, succeeded\n")
+    assert idle.stderr == "idle has no runs yet\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--from", "yesterday"], "--from: 'yesterday' is neither an instant nor a duration: write an instant like"),
+        (["--from", "1h", "--to", "2h"], "--from: "),
+        (["checkout-api@20261125T015030.000Z", "--from", "1h"], "--from and --to choose among the runs of a job"),
+    ],
+)
+def test_an_interval_that_is_none_ends_with_2(job_folder: Path, options: list[str], says: str) -> None:
+    write_jobs(job_folder, checkout_api="http://127.0.0.1:9/")
+    said = invoke("history", *options)
+
+    assert (said.code, said.stdout) == (2, "")
+    assert said.stderr.startswith(says)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from jobs.runs import Outcome
 from scheduler.stores import run_pages
-from scheduler.stores.port import Store
+from scheduler.stores.port import Row, Store
 from scheduler.stores.run_keys import SHARD_NAMES
 from scheduler.stores.runs import RUN_FILTERS, Claim, RunPage, Runs
 from tests.scheduler.stores.memory import MemoryStore
-from tests.scheduler.stores.samples import LEASE, NOON, run_of, ticket
+from tests.scheduler.stores.samples import LEASE, NOON, at, run_of, ticket
 
 DAY = 86400
 
@@ -37,13 +40,13 @@ def shown(page: RunPage) -> list[tuple[str, float]]:
 
 
 async def every(
-    runs: Runs, job: str | None = None, outcome: str | None = None, limit: int = 2
+    runs: Runs, job: str | None = None, outcome: str | None = None, limit: int = 2, **between: datetime | None
 ) -> tuple[list[tuple[str, float]], int]:
     """All pages, and their number."""
     found: list[tuple[str, float]] = []
     continuation, pages = None, 0
     while pages < 100:
-        page = await runs.list(job=job, outcome=outcome, limit=limit, continuation=continuation)
+        page = await runs.list(job=job, outcome=outcome, limit=limit, continuation=continuation, **between)
         assert len(page.records) <= limit
         found += shown(page)
         pages += 1
@@ -181,3 +184,70 @@ async def test_an_unknown_outcome_is_refused_with_those_that_there_are(runs: Run
 async def test_an_empty_page_cannot_be_asked_for(runs: Runs) -> None:
     with pytest.raises(ValueError, match="page of 0 runs"):
         await runs.list(limit=0)
+
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "expected"),
+    [
+        (None, None, [9, 6, 3, 0]),
+        (at(3), None, [9, 6, 3]),
+        (None, at(6), [6, 3, 0]),
+        (at(3), at(6), [6, 3]),
+        (at(3) + MICROSECOND, at(6) - MICROSECOND, []),
+        (at(3) - MICROSECOND, at(3) + MICROSECOND, [3]),
+        (at(10), None, []),
+        (None, at(-1), []),
+        (at(-DAY), at(DAY), [9, 6, 3, 0]),
+        (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC), [9, 6, 3, 0]),
+        (datetime(2286, 12, 1, tzinfo=UTC), None, []),
+        (None, datetime(1969, 12, 31, tzinfo=UTC), []),
+    ],
+)
+async def test_runs_are_listed_by_when_they_were_due_both_ends_included(
+    runs: Runs, since: datetime | None, until: datetime | None, expected: list[int]
+) -> None:
+    for seconds in (0, 3, 6, 9):
+        await finish(runs, "a", seconds)
+    for job in ("a", None):
+        found, _ = await every(runs, job=job, since=since, until=until)
+        assert [seconds for _, seconds in found] == expected
+
+
+async def test_an_interval_goes_with_job_outcome_and_paging(runs: Runs) -> None:
+    for seconds in range(20):
+        await finish(runs, "a", seconds, Outcome.FAILED if seconds % 2 else Outcome.SUCCEEDED)
+        await finish(runs, "b", seconds)
+    await start(runs, "b", 11.5)
+    await start(runs, "b", 30)
+
+    failed = await every(runs, job="a", outcome="failed", since=at(5), until=at(12))
+    of_all = await every(runs, outcome="failed", limit=1, since=at(5), until=at(12))
+    running, _ = await every(runs, outcome="running", since=at(5), until=at(12))
+    both, _ = await every(runs, since=at(10), until=at(12))
+
+    assert failed[0] == of_all[0] == [("a", 11), ("a", 9), ("a", 7), ("a", 5)]
+    assert running == [("b", 11.5)]
+    assert both == [("b", 11.5), *((job, seconds) for seconds in (12, 11, 10) for job in ("a", "b"))]
+
+
+async def test_an_interval_is_read_as_a_range_of_keys() -> None:
+    """Whatever lies outside of it costs nothing."""
+    store = MemoryStore()
+    runs = Runs(store)
+    for seconds in range(50):
+        await finish(runs, "a", seconds)
+    read: list[int] = []
+    listed = store.list
+
+    async def counted(*arguments: str, **more: Any) -> Sequence[Row]:
+        rows = await listed(*arguments, **more)
+        read.append(len(rows))
+        return rows
+
+    store.list = counted  # type: ignore[method-assign]
+    await every(runs, job="a", since=at(10), until=at(12), limit=50)
+    await every(runs, since=at(10), until=at(12), limit=50)
+    assert sum(read) == 6
