@@ -11,10 +11,17 @@ from jobs.definition import JobDefinition
 from jobs.ports import Clock
 from jobs.schedules import Schedule
 from scheduler.catalog import Catalog, Entry, View
+from scheduler.intervals import ANY_TIME, Interval
+from scheduler.selection import EVERY_JOB, Selection
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters, LetterPage
 from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.runs import Record, RunPage, Runs
 
+JOBS_LOOKED_AT = 500
+"""Jobs of which one call reads the latest run: where there are 10,000, none may fit."""
+
+_AT_ONCE = 100
+"""Latest runs that are read together."""
 _MOMENT = timedelta(microseconds=1)
 
 
@@ -36,7 +43,7 @@ class JobView:
 class JobPage:
     """`continuation` is the name after which the next page begins; None on the last page.
 
-    `before`: jobs on earlier pages; `total`: on all pages.
+    `before`: jobs on earlier pages; `total`: on all pages. Both count the jobs of a selection, but not by outcome.
     """
 
     jobs: tuple[JobView, ...]
@@ -63,14 +70,24 @@ class Queries:
         self._letters = letters
         self._clock = clock
 
-    async def jobs(self, *, limit: int, after: str = "", among: Sequence[str] | None = None) -> JobPage:
-        """Jobs by name, a page at a time. `among`: only these, which are in order."""
+    async def jobs(
+        self, *, limit: int, after: str = "", among: Sequence[str] | None = None, selection: Selection = EVERY_JOB
+    ) -> JobPage:
+        """Jobs by name, a page at a time. `among`: only these, which are in order.
+
+        A call reads the latest runs of at most JOBS_LOOKED_AT jobs. So a page of a selection by outcome may hold fewer
+        than `limit` (even none) and yet have a continuation.
+        """
         jobs = self._catalog.view
-        names = jobs.names() if among is None else [name for name in among if name in jobs]
+        names = await self._selected(jobs, jobs.names() if among is None else among, selection)
         start = bisect_right(names, after) if after else 0
-        chosen = names[start : start + limit]
-        more = start + limit < len(names)
-        return JobPage(await self._views(jobs, chosen), chosen[-1] if more else None, start, len(names))
+        chosen, end = await self._with_latest(names, start, limit, selection)
+        return JobPage(await self._views(jobs, chosen), names[end - 1] if end < len(names) else None, start, len(names))
+
+    async def number_of_jobs(self, selection: Selection) -> int:
+        """How many jobs a selection takes, its outcomes aside."""
+        jobs = self._catalog.view
+        return len(await self._selected(jobs, jobs.names(), selection))
 
     async def job(self, name: str) -> JobView:
         """Raises UnknownJob."""
@@ -103,10 +120,18 @@ class Queries:
         return await self._runs.get(run_id)
 
     async def runs(
-        self, *, job: str | None = None, outcome: str | None = None, limit: int = 50, continuation: str | None = None
+        self,
+        *,
+        job: str | None = None,
+        outcome: str | None = None,
+        due: Interval = ANY_TIME,
+        limit: int = 50,
+        continuation: str | None = None,
     ) -> RunPage:
-        """Runs, newest first. Raises ValueError for a continuation that is not one of ours."""
-        return await self._runs.list(job=job, outcome=outcome, limit=limit, continuation=continuation)
+        """Runs, newest first; `due`: when they were due. Raises ValueError for a continuation of another list."""
+        return await self._runs.list(
+            job=job, outcome=outcome, limit=limit, continuation=continuation, since=due.since, until=due.until
+        )
 
     async def dead_letters(
         self, *, job: str | None = None, limit: int = 50, continuation: str | None = None
@@ -116,6 +141,38 @@ class Queries:
 
     async def dead_letter(self, letter_id: str) -> DeadLetter | None:
         return await self._letters.get(letter_id)
+
+    async def _selected(self, jobs: View, among: Sequence[str], selection: Selection) -> Sequence[str]:
+        """Those of the names whose job there is and the selection takes, its outcomes aside; in order."""
+        if selection.is_empty:
+            return among if among is jobs.names() else [name for name in among if name in jobs]
+        pauses = await self._pauses.active(self._clock.now())
+        return [
+            name
+            for name in among
+            if (entry := jobs.find(name)) is not None
+            and selection.takes_definition(entry.job)
+            and selection.takes_state(entry.job, is_paused=name in pauses)
+        ]
+
+    async def _with_latest(
+        self, names: Sequence[str], start: int, limit: int, selection: Selection
+    ) -> tuple[Sequence[str], int]:
+        """The first `limit` names from `start` on whose latest run the selection takes; and how far they were read."""
+        if not selection.outcomes:
+            end = min(start + limit, len(names))
+            return names[start:end], end
+        found: list[str] = []
+        last = min(start + JOBS_LOOKED_AT, len(names))
+        for end in range(start, last, _AT_ONCE):
+            some = names[end : min(end + _AT_ONCE, last)]
+            latest = await self._runs.latest_of(some)
+            for number, name in enumerate(some, end + 1):
+                if selection.takes_latest(latest.get(name)):
+                    found.append(name)
+                if len(found) == limit:
+                    return found, number
+        return found, last
 
     async def _views(self, jobs: View, names: Sequence[str]) -> tuple[JobView, ...]:
         latest = await self._runs.latest_of(names)

@@ -270,7 +270,7 @@ def _job(view: JobView) -> dict[str, Any]:
 
 
 class JobList(Answer):
-    """By name. `continuation` fetches the next page; null on the last one."""
+    """By name. `continuation` fetches the next page; null on the last one. A page may hold fewer than `limit`."""
 
     jobs: list[JobSummary]
     continuation: str | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, get_origin
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.routing import APIRoute
@@ -32,9 +32,11 @@ async def services(request: Request) -> Services:
 async def only_known_parameters(request: Request) -> None:
     """Refuse a query that the route does not read: a misspelt filter, silently left out, gives wrong answers."""
     route = request.scope["route"]
-    known = [parameter.alias for parameter in route.dependant.query_params] if isinstance(route, APIRoute) else []
+    parameters = route.dependant.query_params if isinstance(route, APIRoute) else []
+    known = [parameter.alias for parameter in parameters]
+    lists = {parameter.alias for parameter in parameters if get_origin(parameter.field_info.annotation) is list}
     given = Counter(name for name, _ in request.query_params.multi_items() if name != FUNCTION_KEY)
-    errors = [*_unknown(given, known), *(_repeated(name) for name in known if given[name] > 1)]
+    errors = [*_unknown(given, known), *(_repeated(name) for name in known if given[name] > 1 and name not in lists)]
     if errors:
         raise InvalidRequest(*errors)
 

@@ -7,6 +7,17 @@ from http import HTTPStatus
 from fastapi import APIRouter, Depends, Response
 
 from jobs.problems import printable
+from scheduler.api.filters import (
+    OfKinds,
+    OfLatestOutcomes,
+    OfNames,
+    OfStates,
+    OfTags,
+    Since,
+    Until,
+    chosen_interval,
+    chosen_jobs,
+)
 from scheduler.api.models import JobDetail, JobList, JobSummary, RunList, RunModel, run_path
 from scheduler.api.parameters import (
     Continuation,
@@ -36,9 +47,22 @@ router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Dep
 
 
 @router.get("/jobs", tags=["jobs"])
-async def list_jobs(uses: Uses, limit: Limit = 100, continuation: Continuation = None) -> JobList:
-    """Jobs by name, with their next due instant and their latest run."""
-    page = await uses.queries.jobs(limit=limit, after=continuation or "")
+async def list_jobs(
+    uses: Uses,
+    name: OfNames = [],  # noqa: B006 - FastAPI copies it for each request
+    kind: OfKinds = [],  # noqa: B006
+    tag: OfTags = [],  # noqa: B006
+    state: OfStates = [],  # noqa: B006
+    outcome: OfLatestOutcomes = [],  # noqa: B006
+    limit: Limit = 100,
+    continuation: Continuation = None,
+) -> JobList:
+    """Jobs by name, with their next due instant and their latest run. Filters are combined by and.
+
+    With `outcome` a page may hold fewer jobs than `limit`, even none; the last one has no continuation.
+    """
+    selection = chosen_jobs(name, kind, tag, state, outcome)
+    page = await uses.queries.jobs(limit=limit, after=continuation or "", selection=selection)
     return JobList(jobs=[JobSummary.of(view) for view in page.jobs], continuation=page.continuation)
 
 
@@ -82,11 +106,22 @@ async def run_job(uses: Uses, response: Response, name: JobName, wait: Wait = No
 
 @router.get("/runs", tags=["runs"])
 async def list_runs(
-    uses: Uses, job: OfJob = None, outcome: OfOutcome = None, limit: Limit = 50, continuation: Continuation = None
+    uses: Uses,
+    job: OfJob = None,
+    outcome: OfOutcome = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 50,
+    continuation: Continuation = None,
 ) -> RunList:
-    """Runs, newest due instant first; those that are queued or running come before all others."""
+    """Runs, newest due instant first; those that are queued or running come before all others.
+
+    Filters are combined by and. Ask for the next page with the same ones.
+    """
+    due = chosen_interval(since, until, uses.clock.now())
+    ended = known_outcome(outcome)
     try:
-        page = await uses.queries.runs(job=job, outcome=known_outcome(outcome), limit=limit, continuation=continuation)
+        page = await uses.queries.runs(job=job, outcome=ended, due=due, limit=limit, continuation=continuation)
     except ValueError as error:
         raise InvalidRequest(Invalid(where="query.continuation", message=printable(str(error), 200))) from None
     if job is not None and not page.records:

@@ -92,3 +92,76 @@ def test_a_job_shows_what_it_depends_on(job_folder: Path) -> None:
     assert "after database (failed)" in shown["report"]
     assert "on demand" not in shown["report"]
     assert "every 1m if database" in shown["mail"]
+
+
+@pytest.fixture
+def _tagged(job_folder: Path) -> None:
+    write_jobs(
+        job_folder,
+        checkout_api={"check": {"url": URL}, "tags": {"team": "payments"}},
+        checkout_page={"check": {"url": URL}, "tags": {"team": "web"}},
+        zone={"check": {"kind": "dns", "name": "a.example"}, "tags": {"team": "web"}, "enabled": False},
+    )
+
+
+@pytest.mark.usefixtures("_tagged")
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--name", "checkout-*"], ["checkout-api", "checkout-page"]),
+        (["--kind", "dns"], ["zone"]),
+        (["--tag", "team=web"], ["checkout-page", "zone"]),
+        (["--tag", "team", "--state", "enabled"], ["checkout-api", "checkout-page"]),
+        (["--state", "disabled", "--state", "paused"], ["zone"]),
+        (["--outcome", "none", "--kind", "http", "--name", "*page"], ["checkout-page"]),
+    ],
+)
+def test_jobs_are_chosen_by_options(options: list[str], names: list[str]) -> None:
+    said = invoke("jobs", *options)
+
+    assert (said.code, said.stderr) == (0, "")
+    assert [line.split("\t")[0] for line in said.lines[1:]] == names
+
+
+@pytest.mark.usefixtures("_tagged")
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            ["--tag", "team=web", "--kind", "tls"],
+            "no job fits kind tls and tag team=web; of 3 jobs: kind tls 0, tag team=web 2",
+        ),
+        (
+            ["--kind", "dns", "--outcome", "failed"],
+            "no job fits kind dns and outcome failed; of 3 jobs: kind dns 1, all but the outcome 1",
+        ),
+        (["--outcome", "failed"], "no job fits outcome failed; of 3 jobs, none"),
+    ],
+)
+def test_a_list_without_jobs_says_which_filter_left_them_out(options: list[str], says: str) -> None:
+    piped, shown = invoke("jobs", *options), invoke("jobs", *options, terminal=True)
+
+    assert (piped.code, len(piped.lines), piped.stderr) == (0, 1, f"{says}\n")
+    assert (shown.code, shown.stdout, shown.stderr) == (0, "", f"{says}\n")
+
+
+@pytest.mark.usefixtures("_tagged")
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--kind", "htp"], "--kind: 'htp' is not allowed, did you mean http?; allowed: http, steps"),
+        (["--state", "on"], "--state: 'on' is not allowed; allowed: enabled, paused, disabled"),
+        (["--tag", "=web"], "--tag: '=web' names no tag; write it like team or team=payments"),
+    ],
+)
+def test_an_unknown_value_of_an_option_ends_with_2(options: list[str], says: str) -> None:
+    said = invoke("jobs", *options)
+
+    assert (said.code, said.stdout) == (2, "")
+    assert said.stderr.startswith(says)
+
+
+def test_without_any_job_the_list_says_where_they_are_looked_for(job_folder: Path) -> None:
+    said = invoke("jobs")
+
+    assert (said.code, said.stderr) == (0, "there are no jobs: see SCHEDULER_JOBS\n")

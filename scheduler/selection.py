@@ -1,0 +1,174 @@
+"""Which jobs people mean: by name, kind, tag, state and latest outcome. Pure.
+
+Called by scheduler.queries for lists; scheduler.api and scheduler.cli read the values that people give.
+
+A filter with several values takes a job that fits one of them; only of tags a job must have all. Filters are combined
+by and.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from jobs.definition import JobDefinition
+from jobs.problems import printable, wrong_choice
+from jobs.runs import Outcome
+from jobs.targets import TARGETS
+from scheduler.stores.runs import Record
+
+KINDS: tuple[str, ...] = tuple(TARGETS)
+NO_OUTCOME = "none"
+"""As a latest outcome: the job has no finished run."""
+LATEST_OUTCOMES: tuple[str, ...] = (*Outcome, NO_OUTCOME)
+
+_PATTERN = re.compile(r"[A-Za-z0-9._*?-]{1,100}")
+
+
+class JobState(StrEnum):
+    """Whether a job runs by itself. One that is disabled counts as disabled, also while it is paused."""
+
+    ENABLED = "enabled"
+    PAUSED = "paused"
+    DISABLED = "disabled"
+
+    @staticmethod
+    def of(job: JobDefinition, *, is_paused: bool) -> JobState:
+        if not job.enabled:
+            return JobState.DISABLED
+        return JobState.PAUSED if is_paused else JobState.ENABLED
+
+
+JOB_STATES: tuple[str, ...] = tuple(JobState)
+
+
+class BadSelection(ValueError):
+    """A value of a filter cannot be used. `filter`: its name, such as `kind`."""
+
+    def __init__(self, filter: str, message: str, hint: str) -> None:
+        super().__init__(f"{message}; {hint}")
+        self.filter = filter
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class TagFilter:
+    """A tag that a job must have; `value` None: with any value."""
+
+    key: str
+    value: str | None = None
+
+    def takes(self, job: JobDefinition) -> bool:
+        found = job.tags.get(self.key)
+        return found is not None and self.value in (None, found)
+
+    def __str__(self) -> str:
+        return self.key if self.value is None else f"{self.key}={self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a job must be like. Names may have the wildcards `*` (any text) and `?` (one character)."""
+
+    names: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    tags: tuple[TagFilter, ...] = ()
+    states: tuple[JobState, ...] = ()
+    outcomes: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it takes every job."""
+        return not (self.names or self.kinds or self.tags or self.states or self.outcomes)
+
+    def takes_definition(self, job: JobDefinition) -> bool:
+        """By what its definition says: name, kind and tags."""
+        return (
+            (not self.kinds or job.check.kind in self.kinds)
+            and all(tag.takes(job) for tag in self.tags)
+            and (not self.names or any(fnmatchcase(job.name, pattern) for pattern in self.names))
+        )
+
+    def takes_state(self, job: JobDefinition, *, is_paused: bool) -> bool:
+        return not self.states or JobState.of(job, is_paused=is_paused) in self.states
+
+    def takes_latest(self, latest: Record | None) -> bool:
+        """By the job's newest finished run, None if there is none."""
+        if not self.outcomes:
+            return True
+        run = latest.run if latest is not None else None
+        return (NO_OUTCOME if run is None else run.outcome) in self.outcomes
+
+    def parts(self) -> Sequence[tuple[str, Selection]]:
+        """Each filter alone, with its text such as `kind dns`; each tag is one."""
+        found = [(f"name {_or(self.names)}", Selection(names=self.names))] if self.names else []
+        if self.kinds:
+            found.append((f"kind {_or(self.kinds)}", Selection(kinds=self.kinds)))
+        found += [(f"tag {tag}", Selection(tags=(tag,))) for tag in self.tags]
+        if self.states:
+            found.append((f"state {_or(self.states)}", Selection(states=self.states)))
+        if self.outcomes:
+            found.append((f"outcome {_or(self.outcomes)}", Selection(outcomes=self.outcomes)))
+        return found
+
+    def __str__(self) -> str:
+        """`kind dns and tag team=payments`; empty if it takes every job."""
+        return " and ".join(text for text, _ in self.parts())
+
+
+EVERY_JOB = Selection()
+
+
+def read_selection(
+    *,
+    names: Iterable[str] = (),
+    kinds: Iterable[str] = (),
+    tags: Iterable[str] = (),
+    states: Iterable[str] = (),
+    outcomes: Iterable[str] = (),
+) -> Selection:
+    """The selection that people have written. A tag is `key` or `key=value`.
+
+    Raises:
+        BadSelection: a pattern that no job's name can fit, a tag without a key, an unknown kind, state or outcome.
+    """
+    return Selection(
+        names=tuple(map(_name, names)),
+        kinds=_chosen("kind", kinds, KINDS),
+        tags=tuple(map(_tag, tags)),
+        states=tuple(map(JobState, _chosen("state", states, JOB_STATES))),
+        outcomes=_chosen("outcome", outcomes, LATEST_OUTCOMES),
+    )
+
+
+def _chosen(filter: str, values: Iterable[str], allowed: tuple[str, ...]) -> tuple[str, ...]:
+    found = tuple(values)
+    for value in found:
+        if value not in allowed:
+            message, hint = wrong_choice(value, allowed)
+            raise BadSelection(filter, message, hint)
+    return found
+
+
+def _name(pattern: str) -> str:
+    if _PATTERN.fullmatch(pattern) is None:
+        message = f"{printable(repr(pattern), 60)} fits no name of a job"
+        raise BadSelection(
+            "name", message, "use letters, digits, dot, - and _, with * for any text and ? for one character"
+        )
+    return pattern
+
+
+def _tag(text: str) -> TagFilter:
+    key, separator, value = text.partition("=")
+    if not key:
+        raise BadSelection("tag", f"{printable(repr(text), 60)} names no tag", "write it like team or team=payments")
+    return TagFilter(key, value if separator else None)
+
+
+def _or(values: Iterable[str]) -> str:
+    return " or ".join(values)
