@@ -35,7 +35,7 @@ def problem_of(answer: httpx.Response, status: int) -> dict[str, object]:
         ("/api/runs?job=a%20b", "query.job: 'a b' has the wrong form"),
         ("/api/runs?continuation=xyz", "query.continuation: 'xyz' is no continuation of this list: take it from"),
         ("/api/runs?outcom=failed", "query.outcom: unknown parameter, did you mean outcome?"),
-        ("/api/runs?since=today", "query.since: unknown parameter; known here: job, outcome, limit, continuation"),
+        ("/api/runs?since=today", "query.since: unknown parameter; known here: job, outcome, from, to, limit"),
         ("/api/jobs/checkout?limit=3", "query.limit: unknown parameter"),
         ("/api/runs?limit=3&limit=4", "query.limit: is given more than once"),
     ],
