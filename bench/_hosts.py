@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bench._operations import Operations
 from bench._parts import program, tail
 from scheduler.stores.azure_tables import open_azure_tables
 from scheduler.stores.port import Store
@@ -28,13 +29,16 @@ TICK = 60
 class Host:
     """`pids`: of each process, by what it is. `ready_at`: when it is in full swing, in Unix seconds.
 
-    `stop` ends it where reading the whole history would take the store from it.
+    `stop` ends it where reading the whole history would take the store from it. `operations`: of the storage account,
+    and `storage_pid` its process; None if there is none.
     """
 
     pids: Mapping[str, int]
     ready_at: float
     open_store: Callable[[], Awaitable[Store]]
     stop: Callable[[], None] = lambda: None
+    operations: Operations | None = None
+    storage_pid: int | None = None
 
 
 @contextmanager
@@ -52,14 +56,20 @@ def embedded(folder: Path, jobs: Mapping[str, Any]) -> Iterator[Host]:
 def functions_style(folder: Path, jobs: Mapping[str, Any], workers: int = 2) -> Iterator[Host]:
     """Workers and a ticker on Azurite. It begins with the first tick, so at most a minute later."""
     try:
-        with running_azurite() as azurite, _processes(azurite, folder, jobs, workers) as host:
+        operations = Operations()
+        with (
+            running_azurite(operations.read) as azurite,
+            _processes(azurite, operations, folder, jobs, workers) as host,
+        ):
             yield host
     except pytest.skip.Exception as reason:
         sys.exit(f"{reason}")
 
 
 @contextmanager
-def _processes(azurite: Azurite, folder: Path, jobs: Mapping[str, Any], workers: int) -> Iterator[Host]:
+def _processes(
+    azurite: Azurite, operations: Operations, folder: Path, jobs: Mapping[str, Any], workers: int
+) -> Iterator[Host]:
     (folder / "jobs.json").write_text(json.dumps({"jobs": jobs}))
     prefix = fresh_prefix()
     environ = environment(azurite.connection_string, prefix, folder)
@@ -82,15 +92,9 @@ def _processes(azurite: Azurite, folder: Path, jobs: Mapping[str, Any], workers:
 
     try:
         first_tick = (time.time() // TICK + 1) * TICK
-        yield Host({**pids, "Azurite": _azurite_pid()}, first_tick, open_store, stop)
+        yield Host({**pids, "Azurite": azurite.pid}, first_tick, open_store, stop, operations, azurite.pid)
     finally:
         stop()
         for name, log in logs.items():
             if said := tail(log):
                 print(f"--- {name} said at last:\n{said}", file=sys.stderr)
-
-
-def _azurite_pid() -> int:
-    """The child of this process that it is (Linux)."""
-    children = (int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split())
-    return next(pid for pid in children if b"azurite" in Path(f"/proc/{pid}/cmdline").read_bytes())

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bench._hosts import Host, embedded, functions_style
 from bench._lateness import Figures, Load, figures, finished_runs, summary
+from bench._operations import HOST
 from bench._parts import cpu_seconds, finish, get_json, show, target
 from jobs.runs import Run
 from scheduler.stores.runs import Runs
@@ -52,9 +53,10 @@ def main() -> None:
         due = load.due(since, seconds)
         cpu = measured(host.pids, since, seconds)
         arrivals = arrived(url, len(due), since)
+        operations = {} if host.operations is None else host.operations.counts(since, seconds)
         host.stop()
         rows = asyncio.run(stored(host))
-    report(figures(due, rows, arrivals), cpu)
+    report(figures(due, rows, arrivals), cpu, operations)
 
 
 def measured(pids: Mapping[str, int], since: float, seconds: int) -> Mapping[str, float]:
@@ -86,8 +88,8 @@ async def stored(host: Host) -> list[Run]:
         await store.aclose()
 
 
-def report(found: Figures, cpu: Mapping[str, float]) -> None:
-    """Lateness as the program recorded it, and as the target's own clock saw the requests come."""
+def report(found: Figures, cpu: Mapping[str, float], operations: Mapping[str, int]) -> None:
+    """Lateness as the program recorded it, and as the target's own clock saw the requests come; storage operations."""
     if not found.arrived:
         sys.exit("nothing was run: is the machine too busy to start the program?")
     print(f"{found.runs} runs, {sum(found.unsuccessful.values())} did not succeed")
@@ -97,6 +99,13 @@ def report(found: Figures, cpu: Mapping[str, float]) -> None:
     rows = [("start minus due", *recorded), ("arrival at the target minus due", *arrived)]
     show(("milliseconds", "p50", "p99", "max"), rows)
     show(("CPU", "ms a run"), [(name, spent / max(found.runs, 1) * 1000) for name, spent in cpu.items()])
+    program_operations = sum(number for kind, number in operations.items() if kind != HOST)
+    if operations:
+        show(
+            ("storage operations", "number", "a run"),
+            [(kind, number, number / max(found.runs, 1)) for kind, number in operations.items()],
+        )
+        print(f"{program_operations / max(found.runs, 1):.3f} operations a run are the program's")
     print(f"doubled: {found.doubled_arrivals} by the target's arrivals, {found.doubled_rows} by the rows of history")
     finish(
         p50_ms=recorded[0],
@@ -105,6 +114,7 @@ def report(found: Figures, cpu: Mapping[str, float]) -> None:
         runs=found.runs,
         doubled=max(found.doubled_rows, found.doubled_arrivals),
         missing=found.missing,
+        operations_a_run=program_operations / max(found.runs, 1),
     )
 
 

@@ -22,7 +22,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,7 @@ class Azurite:
     blob_url: str
     queue_url: str
     table_url: str
+    pid: int
 
     @property
     def connection_string(self) -> str:
@@ -62,12 +63,16 @@ def fresh_prefix() -> str:
 
 
 @contextmanager
-def running_azurite() -> Iterator[Azurite]:
-    """Start Azurite on free ports, and stop it. Calls `missing` when it cannot be had."""
+def running_azurite(read_access: Callable[[str], None] | None = None) -> Iterator[Azurite]:
+    """Start Azurite on free ports, and stop it. Calls `missing` when it cannot be had.
+
+    `read_access`: is called in a thread with each line of the access log; without it Azurite writes none.
+    """
     command = [_node(), str(_script())]
     account, key = "schedulertest", base64.b64encode(secrets.token_bytes(64)).decode()
     with tempfile.TemporaryDirectory(prefix="scheduler-azurite-", ignore_cleanup_errors=True) as directory:
-        command += ["--silent", "--disableTelemetry", "--skipApiVersionCheck", "--location", directory]
+        command += ["--disableTelemetry", "--skipApiVersionCheck", "--location", directory]
+        command += ["--silent"] if read_access is None else []
         command += ["--blobPort", "0", "--queuePort", "0", "--tablePort", "0"]
         environment = {**os.environ, "AZURITE_ACCOUNTS": f"{account}:{key}"}
         with subprocess.Popen(
@@ -75,7 +80,9 @@ def running_azurite() -> Iterator[Azurite]:
         ) as process:
             try:
                 urls = _read_urls(process)
-                yield Azurite(account, key, *(f"{urls[name]}/{account}" for name in ("Blob", "Queue", "Table")))
+                threading.Thread(target=_drain, args=[process.stdout, read_access], daemon=True).start()
+                blob, queue, table = (f"{urls[name]}/{account}" for name in ("Blob", "Queue", "Table"))
+                yield Azurite(account, key, blob, queue, table, process.pid)
             finally:
                 _stop(process)
 
@@ -107,17 +114,17 @@ def _read_urls(process: subprocess.Popen[str]) -> dict[str, str]:
             if match := _LISTENING.search(line):
                 urls[match[1]] = match[2]
             if len(urls) == 3:
-                threading.Thread(target=_drain, args=[process.stdout], daemon=True).start()
                 return urls
     finally:
         watchdog.cancel()
     raise RuntimeError(f"Azurite did not start: {''.join(said)}")
 
 
-def _drain(output: IO[str]) -> None:
-    """A full pipe would stop Azurite."""
-    for _ in output:
-        pass
+def _drain(output: IO[str], read_access: Callable[[str], None] | None) -> None:
+    """Read the output: a full pipe would stop Azurite."""
+    for line in output:
+        if read_access is not None:
+            read_access(line)
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
