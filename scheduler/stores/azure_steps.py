@@ -5,8 +5,8 @@ step is judged, the others are sent again in two halves, so that a batch in whic
 step, and one with a single refusal costs three.
 
 The client repeats a request whose answer was lost, so our own insert may come back as "exists already", our own replace
-as "changed". Every write therefore carries a mark of its own, and whatever error meets a step, a row is read again: if
-it bears the mark, the step was made.
+as "changed". Every write therefore carries a mark of its own, and whatever error meets a step, its rows are read again
+(azure_recovery): if they bear the marks, the step was made.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from scheduler.stores import azure_batch
 from scheduler.stores.azure_batch import Refusal
 from scheduler.stores.azure_entities import escape, to_entity
 from scheduler.stores.azure_errors import status_of, unavailable
+from scheduler.stores.azure_recovery import Recovery, Sought
 from scheduler.stores.port import (
     LARGEST_STEP,
     Change,
@@ -50,6 +51,10 @@ class _Write:
     mark: str
     entity: Entity
     etag: str | None = None
+
+    @property
+    def sought(self) -> Sought:
+        return Sought(self.entity["PartitionKey"], self.entity["RowKey"], self.mark)
 
     @staticmethod
     def of(change: Change, mark: str) -> _Write:
@@ -112,9 +117,10 @@ def packed(steps: Iterable[Step]) -> Iterator[Sequence[Step]]:
 class Transaction:
     """Makes steps of one table and one partition."""
 
-    def __init__(self, table: str, client: TableClient) -> None:
+    def __init__(self, table: str, client: TableClient, recovery: Recovery) -> None:
         self._table = table
         self._client = client
+        self._recovery = recovery
 
     async def make(self, steps: Sequence[Step], tries: int = 2) -> None:
         """Fills in what became of each step; raises nothing."""
@@ -127,6 +133,7 @@ class Transaction:
             if not await self._were_made(steps):
                 # The client repeats what did not get through, but not what may have. Here no second time does harm.
                 if tries > 1 and status_of(error) is None:
+                    await self._recovery.pause()
                     await self.make(steps, tries - 1)
                 else:
                     _fail(steps, unavailable(self._table, error))
@@ -174,30 +181,29 @@ class Transaction:
             return RowChanged(change.table, change.partition, change.key)
         return unavailable(self._table, status)
 
-    async def _were_made(self, steps: Sequence[Step], telling: _Write | None = None) -> bool:
-        """Whether the steps, sent together, were made by a try whose answer was lost. If so, notes their etags."""
+    async def _were_made(self, steps: Sequence[Step], refused: _Write | None = None) -> bool:
+        """Whether the steps, sent together, were made by a try whose answer was lost. If so, notes their etags.
+
+        `refused`: the write that the service named, which tells for all of them.
+        """
         writes = [write for step in steps for write in step.writes if not isinstance(write.change, Delete)]
-        telling = telling or next(iter(writes), None)
+        if not writes:
+            return False
+        sought = [write for write in writes if write.etag is None]
         try:
-            if telling is None or not await self._made(telling):
-                return False
-            await asyncio.gather(*(self._made(write) for write in writes if write.etag is None))
+            if refused is not None:
+                found = await self._recovery.find(self._client, [refused.sought])
+                if not found:
+                    return False
+                sought = [write for write in sought if write is not refused]
+                refused.etag = found[refused.mark]
+            found = await self._recovery.find(self._client, [write.sought for write in sought])
         except AzureError as error:
             _fail(steps, unavailable(self._table, error))
-        return True
-
-    async def _made(self, write: _Write) -> bool:
-        """Whether the row bears the mark of this write."""
-        try:
-            entity = await self._client.get_entity(write.entity["PartitionKey"], write.entity["RowKey"])
-        except AzureError as error:
-            if status_of(error) == 404:
-                return False
-            raise
-        if entity.get("Mark") != write.mark:
-            return False
-        write.etag = str(entity.metadata["etag"])
-        return True
+            return True
+        for write in sought:
+            write.etag = found.get(write.mark)
+        return bool(found) or refused is not None
 
 
 def _fail(steps: Sequence[Step], error: StoreError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -10,11 +11,13 @@ from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, ResourceExistsError
+from azure.core.pipeline.policies import AsyncRetryPolicy
 from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from scheduler.stores.azure_entities import escape, table_name, to_row
 from scheduler.stores.azure_errors import status_of, unavailable
+from scheduler.stores.azure_recovery import Recovery
 from scheduler.stores.azure_steps import Step, Transaction, packed
 from scheduler.stores.port import Change, Etags, Put, Row, StoreError, StoreUnavailable
 from scheduler.stores.steps import in_steps
@@ -32,8 +35,31 @@ _CLIENT_OPTIONS: dict[str, Any] = {
 def connect(account: str, credential: AsyncTokenCredential | None) -> TableServiceClient:
     """`account`: a connection string, or the account's URL with a credential."""
     if credential is None:
-        return TableServiceClient.from_connection_string(account, **_CLIENT_OPTIONS)
-    return TableServiceClient(account, credential=credential, **_CLIENT_OPTIONS)
+        service = TableServiceClient.from_connection_string(account, **_CLIENT_OPTIONS)
+    else:
+        service = TableServiceClient(account, credential=credential, **_CLIENT_OPTIONS)
+    spread_retries(service)
+    return service
+
+
+def spread_retries(service: TableServiceClient) -> None:
+    """Make the client's pauses between its tries random, also the first one, which is 0 otherwise.
+
+    Requests that failed together would be sent again together. The policy is the same object in the pipelines of all
+    tables of the service.
+    """
+    for policy in service._policies:
+        if isinstance(policy, AsyncRetryPolicy):
+            _spread(policy)
+
+
+def _spread(policy: AsyncRetryPolicy[Any, Any]) -> None:
+    backoff = policy.get_backoff_time
+
+    def get_backoff_time(settings: dict[str, Any]) -> float:
+        return max(backoff(settings), policy.backoff_factor) * random.uniform(0.5, 1.5)
+
+    setattr(policy, "get_backoff_time", get_backoff_time)  # noqa: B010  # mypy takes no method for an attribute
 
 
 class AzureTablesStore:
@@ -45,7 +71,9 @@ class AzureTablesStore:
         self._tables: dict[str, TableClient] = {}
         self._closed = False
         opening = secrets.token_hex(6)
-        self._marks: Iterator[str] = (f"{opening}-{number}" for number in count())
+        # All of one length, so that a query can ask for those of a transaction by their order.
+        self._marks: Iterator[str] = (f"{opening}-{number:012d}" for number in count())
+        self._recovery = Recovery()
 
     async def apply(self, *changes: Change) -> Etags:
         etags: list[str] = []
@@ -127,7 +155,7 @@ class AzureTablesStore:
             for step in steps:
                 step.error = error
             return
-        await Transaction(table, client).make(steps)
+        await Transaction(table, client, self._recovery).make(steps)
 
     async def _table(self, table: str) -> TableClient:
         """The client of a table that exists. Two first uses at a time may both try to make it."""

@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from itertools import count, islice
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
 from jobs.runs import Ticket
+from scheduler.stores import azure_recovery
 from scheduler.stores.azure_store import AzureTablesStore
+from scheduler.stores.run_keys import shard
 from scheduler.stores.runs import Claim, ClaimLost, End, Held, Runs
 from scheduler.work.worker import FUNCTIONS
 from tests.parts.azurite import Azurite
+from tests.parts.held_line import HeldLine
 from tests.scheduler.fakes import Shop, entry
 from tests.scheduler.stores.samples import LEASE, NOON, at, run_of, ticket
 
 
 class Counting(AioHttpTransport):  # type: ignore[misc]  # azure.core does not tell its type
-    """The real transport; counts what it sends."""
+    """The real transport; counts what it sends. Of as many transactions as `late` says no answer comes, and `unsent` do
+    not reach the service."""
 
     requests = 0
+    late = 0
+    unsent = 0
 
     async def send(self, request: Any, **config: Any) -> Any:
         self.requests += 1
-        return await super().send(request, **config)
+        if self.unsent and request.method == "POST":
+            self.unsent -= 1
+            raise ServiceResponseError("the connection broke before")
+        answer = await super().send(request, **config)
+        if self.late and request.method == "POST":
+            self.late -= 1
+            raise ServiceResponseError("no answer within 6 s")
+        return answer
 
 
 @pytest.fixture
@@ -46,6 +62,12 @@ async def store(azurite: Azurite, storage_prefix: str, wire: Counting) -> AsyncI
 
 def tickets(number: int) -> list[Ticket]:
     return [ticket(f"job-{place}") for place in range(number)]
+
+
+def same_part(number: int) -> list[Ticket]:
+    """Tickets whose runs share a part of the history."""
+    names = (f"job-{place}" for place in count())
+    return [ticket(name) for name in islice((name for name in names if shard(name) == "0"), number)]
 
 
 async def claimed(runs: Runs, wanted: list[Ticket]) -> list[Claim]:
@@ -114,6 +136,69 @@ async def test_a_queued_run_is_claimed_by_four_requests_and_recording_one_takes_
 
     # Refused, read for a mark of our own, read for what it is, and claimed.
     assert wire.requests == 2 + 4
+
+
+async def test_one_late_answer_of_a_full_transaction_costs_one_query_more(
+    store: AzureTablesStore, wire: Counting
+) -> None:
+    runs, together = Runs(store), same_part(50)
+    for one in same_part(8):
+        # History between the rows of the transaction.
+        await runs.record(ticket(one.job, -60.0), run_of(ticket(one.job, -60.0)))
+    wire.requests, wire.late = 0, 1
+
+    claims = await claimed(runs, together)
+
+    assert wire.requests == 2
+    wire.requests, wire.late = 0, 1
+    assert await runs.finish_all([End(claim, run_of(claim.ticket)) for claim in claims[:33]]) == [None] * 33
+    assert wire.requests == 2
+
+
+async def test_an_answer_that_is_held_back_on_the_wire_costs_one_query_more(
+    azurite: Azurite, storage_prefix: str
+) -> None:
+    """The same with all of the client's own policies, over a line that holds back the answer of one transaction."""
+    port = urlsplit(azurite.table_url).port
+    assert port is not None
+    async with HeldLine(port) as line:
+        string = azurite.connection_string.replace(f":{port}/", f":{line.port}/")
+        service = TableServiceClient.from_connection_string(string, read_timeout=1, retry_total=1)
+        store = AzureTablesStore(service, storage_prefix)
+        await store.get("history", "0", "none")
+        line.requests.clear()
+        line.hold("POST", 1)
+
+        await claimed(Runs(store), same_part(50))
+
+        await store.aclose()
+    methods = [request.partition(" ")[0] for request in line.requests]
+    assert methods == ["POST", "GET"]
+
+
+async def test_a_late_answer_of_a_transaction_that_was_not_made_costs_one_query_and_a_second_try(
+    store: AzureTablesStore, wire: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(azure_recovery, "LONGEST_PAUSE", 0.0)
+    wire.unsent = 1
+
+    await claimed(Runs(store), same_part(50))
+
+    assert wire.requests == 3
+
+
+async def test_rows_that_a_query_does_not_come_to_are_read_one_by_one(
+    store: AzureTablesStore, wire: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(azure_recovery, "MOST_PAGES", 0)
+    wire.late = 1
+
+    runs = Runs(store)
+
+    claims = await claimed(runs, same_part(20))
+
+    assert wire.requests == 1 + 2 * 20
+    assert await runs.finish_all([End(claim, run_of(claim.ticket)) for claim in claims]) == [None] * 20
 
 
 async def test_one_ticket_that_is_held_costs_its_batch_a_few_requests_more(

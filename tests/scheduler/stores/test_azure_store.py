@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ServiceResponseError
+from azure.core.pipeline.policies import AsyncRetryPolicy
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.stores.azure_entities import escape, table_name, to_entity, to_row, unescape
-from scheduler.stores.azure_store import AzureTablesStore
+from scheduler.stores.azure_store import AzureTablesStore, connect
 from scheduler.stores.azure_tables import open_azure_tables
 from scheduler.stores.port import Delete, Insert, Put, Replace, Row, RowChanged, RowExists, StoreError, StoreUnavailable
 from scheduler.stores.runs import Claim, Runs
@@ -208,6 +209,23 @@ async def test_a_table_that_another_process_made_is_used(azurite: Azurite, stora
 
 # Microsoft's client asks an XML element for its truth when it reads this error.
 @pytest.mark.filterwarnings("ignore:Testing an element's truth value:DeprecationWarning")
+async def test_the_pauses_between_tries_of_the_client_are_random_and_bounded() -> None:
+    service = connect(
+        "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;TableEndpoint=http://127.0.0.1:9/a;", None
+    )
+    (policy,) = (policy for policy in service._policies if isinstance(policy, AsyncRetryPolicy))
+    settings = policy.configure_retries({})
+
+    pauses = []
+    for failures in (1, 1, 2, 2, 3, 3):
+        settings["history"] = [None] * failures
+        pauses.append(policy.get_backoff_time(settings))
+
+    assert len(set(pauses)) == 6
+    assert all(0.1 <= pause <= 3 for pause in pauses)
+    await service.close()
+
+
 async def test_a_wrong_key_is_told_with_the_role_that_is_needed_and_without_the_key(azurite: Azurite) -> None:
     wrong = azurite.connection_string.replace(azurite.key, "d3Jvbmc=")
     with pytest.raises(StoreUnavailable, match="Storage Table Data Contributor") as raised:

@@ -1,0 +1,136 @@
+"""Finds out whether writes whose answer was lost were made, and spreads the requests for that. Used by azure_steps.
+
+A late answer mostly means that the partition is slow or busy. So the rows of a transaction are not read one by one but
+by one query between the first and the last key, few transactions ask at a time, and they wait for a random time before
+they are sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core.exceptions import AzureError, ServiceResponseError
+from azure.data.tables import TableEntity
+from azure.data.tables.aio import TableClient
+
+from scheduler.stores.azure_errors import status_of
+
+AT_ONCE = 4
+"""Transactions of a process that look for their rows at a time."""
+PATIENCE = 15.0
+"""Seconds that a transaction waits for its turn to look."""
+FEW = 2
+"""So many rows are read one by one: that costs the service less than a query."""
+MOST_PAGES = 2
+"""Answers of one query that are waited for. The service ends one after 5 s, however few rows it has found by then."""
+READS_AT_ONCE = 4
+"""Point reads at a time, of rows that the query did not come to."""
+LONGEST_PAUSE = 0.5
+"""Seconds before a transaction is sent again, at most."""
+
+# A second try is enough here: the transaction itself is tried again as well.
+_OPTIONS: Mapping[str, Any] = {"retry_total": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A row that may have been written; if it was, it bears the mark. Keys as the service has them."""
+
+    partition: str
+    key: str
+    mark: str
+
+
+class Recovery:
+    """Of one store: all its transactions share the turns."""
+
+    def __init__(self) -> None:
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def find(self, client: TableClient, rows: Sequence[Sought]) -> Mapping[str, str]:
+        """The etags of those rows of one transaction that bear their marks, by mark. None: it was not made.
+
+        Deleted or changed rows may be missing though the transaction was made, but then others are found.
+
+        Raises:
+            AzureError: the service does not say.
+        """
+        async with self._turn():
+            if len(rows) <= FEW:
+                return await self._read(client, rows)
+            found, is_all = await self._query(client, rows)
+            left = [] if is_all else [row for row in rows if row.mark not in found]
+            if left and not found:
+                # One row tells for all of the transaction.
+                found |= await self._read(client, left[:1])
+                left = left[1:] if found else []
+            return found | await self._read(client, left)
+
+    async def pause(self) -> None:
+        """Wait before a transaction is sent again, so that those that failed together do not come together."""
+        await asyncio.sleep(random.uniform(0.0, LONGEST_PAUSE))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise ServiceResponseError("too many transactions look for their rows", error=error) from error
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _query(self, client: TableClient, rows: Sequence[Sought]) -> tuple[dict[str, str], bool]:
+        """The etags by mark, and whether no row can be missing."""
+        wanted = {(row.key, row.mark) for row in rows}
+        first, last = min(row.key for row in rows), max(row.key for row in rows)
+        marks = sorted(row.mark for row in rows)
+        between = "RowKey ge @first and RowKey le @last and Mark ge @oldest and Mark le @newest"
+        values = {"first": first, "last": last, "oldest": marks[0], "newest": marks[-1]}
+        pages = client.query_entities(
+            f"PartitionKey eq @partition and {between}",
+            parameters={"partition": rows[0].partition, **values},
+            select=["RowKey", "Mark"],
+            **_OPTIONS,
+        ).by_page()
+        found: dict[str, str] = {}
+        for _ in range(MOST_PAGES):
+            try:
+                page = await anext(pages)
+            except StopAsyncIteration:
+                return found, True
+            found |= _etags([entity async for entity in page], wanted)
+        return found, len(found) == len(rows)
+
+    async def _read(self, client: TableClient, rows: Iterable[Sought]) -> dict[str, str]:
+        places = asyncio.Semaphore(READS_AT_ONCE)
+
+        async def read(row: Sought) -> dict[str, str]:
+            async with places:
+                try:
+                    entity = await client.get_entity(row.partition, row.key, select=["RowKey", "Mark"], **_OPTIONS)
+                except AzureError as error:
+                    if status_of(error) == 404:
+                        return {}
+                    raise
+            return _etags([entity], {(row.key, row.mark)})
+
+        found: dict[str, str] = {}
+        for one in await asyncio.gather(*map(read, rows)):
+            found |= one
+        return found
+
+
+def _etags(entities: Iterable[TableEntity], wanted: set[tuple[str, str]]) -> dict[str, str]:
+    return {
+        entity["Mark"]: str(entity.metadata["etag"])
+        for entity in entities
+        if (entity["RowKey"], entity.get("Mark")) in wanted
+    }
