@@ -14,9 +14,10 @@ from scheduler.gates.lines import Place
 from scheduler.gates.open_runs import OpenRuns
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.claims import OpenRun
+from scheduler.stores.run_keys import RunKey
 from scheduler.stores.runs import Runs
 
-RECORDED_WITHIN = timedelta(seconds=1.5)
+RECORDED_WITHIN = timedelta(seconds=4)
 """A run that is over may be open in the store for so long: its end is recorded together with that of others."""
 REMEMBERED = 60.0
 """Seconds for which a run that ended here is known as over, whatever the store says."""
@@ -53,14 +54,14 @@ class Elsewhere:
     async def look(self, ticket: Ticket, entry: Entry, here: Collection[str]) -> RunsElsewhere:
         """Other processes' open runs of the job that count for this one. `here`: runs that this process knows itself.
 
-        Where a run is left out at the most, a look that is a second old may say that nothing is in the way: what was
-        claimed since then is due later.
+        Where a run is skipped at the most, keys that are some seconds old may say that nothing is in the way: what
+        was claimed since then is due later.
         """
         job = entry.job
         if job.overlap == "skip" and job.effect == "repeatable":
-            found = self._count(await self._open.recent(job.name), ticket, entry, here)
-            if not found:
-                return found
+            keys = await self._open.recent_keys(job.name)
+            if not any(self._may_count(key, ticket, here) for key in keys):
+                return RunsElsewhere()
         return self._count(await self._open.fresh(job.name), ticket, entry, here)
 
     async def enter(self, ticket: Ticket, entry: Entry) -> str | None:
@@ -91,6 +92,13 @@ class Elsewhere:
             self._over = {run_id: at for run_id, at in self._over.items() if now - at < REMEMBERED}
             self._over[ticket.id] = now
         await self._slots.release(_turn(ticket.job), ticket.id)
+
+    def _may_count(self, key: RunKey, ticket: Ticket, here: Collection[str]) -> bool:
+        """Whether the body of this open run has to be read."""
+        if key.due_at > self._clock.now():
+            return False
+        run_id = key.run_id
+        return run_id != ticket.id and run_id not in here and run_id not in self._over
 
     def _count(self, found: Iterable[OpenRun], ticket: Ticket, entry: Entry, here: Collection[str]) -> RunsElsewhere:
         now, place = self._clock.now(), Place.of(ticket)

@@ -1,19 +1,33 @@
-"""Which runs of a job are open, over all processes. Used by the overlap gate where a job's runs may be anywhere."""
+"""Which runs of a job are open, over all processes. Used by the overlap gate where a job's runs may be anywhere.
+
+Nearly always the answer is that no other run of the job is open. So the keys of the open runs are read for all jobs of
+a shard at once, without bodies, and are good for a moment. Bodies are read of one job, when its keys show another run.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from jobs.ports import Clock
 from scheduler.stores.claims import OpenRun
+from scheduler.stores.run_keys import RunKey, shard
 from scheduler.stores.runs import Runs
 
-KNOWN_FOR = 1.0
-"""Seconds that a look at the open runs of all jobs is good for."""
-FEW = 3
-"""Jobs that are looked at one by one within that time; for more of them it is cheaper to look at all."""
+KNOWN_FOR = 2.5
+"""Seconds for which the keys of a shard's open runs are good, from the moment when they are asked for."""
+
+_ByJob = Mapping[str, Sequence[RunKey]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The open runs of a shard. `good_until`: on the monotonic clock."""
+
+    by_job: _ByJob
+    good_until: float
 
 
 class OpenRuns:
@@ -22,49 +36,44 @@ class OpenRuns:
     def __init__(self, runs: Runs, clock: Clock) -> None:
         self._runs = runs
         self._clock = clock
-        self._by_job: Mapping[str, Sequence[OpenRun]] = {}
-        self._good_until = 0.0
-        self._asked: set[str] = set()
-        self._looking: asyncio.Task[Mapping[str, Sequence[OpenRun]]] | None = None
-        self._single: list[float] = []
-        """When single jobs were looked at."""
+        self._looks: dict[str, _Look] = {}
+        self._looking: dict[str, asyncio.Task[_Look]] = {}
+        """By shard: all who ask meanwhile share the look."""
 
     async def fresh(self, job: str) -> Sequence[OpenRun]:
         """The job's open runs as of now."""
         return await self._runs.open_runs_of(job)
 
-    async def recent(self, job: str) -> Sequence[OpenRun]:
-        """The same, or as of a second ago, if many jobs are asked for."""
-        if self._clock.monotonic() < self._good_until:
-            return self._by_job.get(job, ())
-        self._asked.add(job)
-        if self._looking is None:
-            self._looking = asyncio.ensure_future(self._look())
-            self._looking.add_done_callback(_note_its_error)
-        found = await asyncio.shield(self._looking)
-        return found.get(job, ())
+    async def recent_keys(self, job: str) -> Sequence[RunKey]:
+        """The keys of the job's open runs as of KNOWN_FOR seconds ago or later.
 
-    async def _look(self) -> Mapping[str, Sequence[OpenRun]]:
-        # Those that are due at the same instant come in.
-        await asyncio.sleep(0)
-        asked, self._asked = self._asked, set()
-        now = self._clock.monotonic()
-        self._single = [at for at in self._single if now - at < KNOWN_FOR]
-        if len(self._single) + len(asked) <= FEW:
-            self._single += [now] * len(asked)
-            self._looking = None
-            return dict(zip(asked, await asyncio.gather(*map(self._runs.open_runs_of, asked)), strict=True))
+        Those of finished runs that are not settled are among them.
+        """
+        name = shard(job)
+        look = self._looks.get(name)
+        if look is None or self._clock.monotonic() >= look.good_until:
+            look = await asyncio.shield(self._looking.get(name) or self._begin(name))
+        return look.by_job.get(job, ())
+
+    def _begin(self, name: str) -> asyncio.Task[_Look]:
+        task = asyncio.ensure_future(self._look(name))
+        self._looking[name] = task
+        task.add_done_callback(_retrieve_error)
+        return task
+
+    async def _look(self, name: str) -> _Look:
+        good_until = self._clock.monotonic() + KNOWN_FOR
         try:
-            by_job: dict[str, list[OpenRun]] = defaultdict(list)
-            for run in await self._runs.open_runs():
-                by_job[run.job].append(run)
+            by_job: defaultdict[str, list[RunKey]] = defaultdict(list)
+            for key in await self._runs.open_keys(name):
+                by_job[key.job].append(key)
         finally:
-            self._looking = None
-        self._by_job, self._good_until = by_job, now + KNOWN_FOR
-        return by_job
+            del self._looking[name]
+        look = self._looks[name] = _Look(by_job, good_until)
+        return look
 
 
-def _note_its_error(task: asyncio.Task[Mapping[str, Sequence[OpenRun]]]) -> None:
+def _retrieve_error(task: asyncio.Task[_Look]) -> None:
     """Whoever asked may be gone by now."""
     if not task.cancelled():
         task.exception()

@@ -28,6 +28,11 @@ async def open_rows_of(store: Store, job: str, *, bodies: bool = True) -> Sequen
     return await rows_between(store, shard(job), first, first + END, bodies=bodies)
 
 
+async def open_keys(store: Store, shard: str) -> Sequence[RunKey]:
+    """The open runs of a shard's jobs, by job, each job's newest due instant first."""
+    return [RunKey.read(row.key) for row in await rows_between(store, shard, OPEN, OPEN + END, bodies=False)]
+
+
 async def rows_between(store: Store, partition: str, after: str, until: str, *, bodies: bool = True) -> Sequence[Row]:
     """All rows of HISTORY with such keys, however many."""
     found: list[Row] = []

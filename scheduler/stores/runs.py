@@ -25,6 +25,7 @@ from scheduler.stores.run_keys import HISTORY, DueRange, RunKey
 from scheduler.stores.run_latest import LatestRuns
 from scheduler.stores.run_open import (
     is_unfinished,
+    open_keys,
     open_rows,
     open_rows_of,
     open_run,
@@ -222,6 +223,13 @@ class Runs:
     async def open_runs_of(self, job: str) -> Sequence[OpenRun]:
         """The job's runs that are queued or running, newest due instant first."""
         return [open_run(record) for record in unfinished_records(await open_rows_of(self._store, job))]
+
+    async def open_keys(self, shard: str) -> Sequence[RunKey]:
+        """The keys of the runs of a shard's jobs that are queued, running, or finished and not settled.
+
+        No bodies are read, so this costs little, however many there are.
+        """
+        return await open_keys(self._store, shard)
 
     async def running(self, job: str) -> Sequence[Record]:
         """The job's runs that are claimed, newest first; the lease of some may have ended."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from jobs.runs import Outcome, Run, Ticket, Trigger
 from jobs.values import value
 from scheduler.catalog import Catalog, Entry
 from scheduler.gates import Gates, Skip, Wait
+from scheduler.gates.open_runs import KNOWN_FOR
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, ClaimLost, End, Held, Runs
@@ -35,6 +37,9 @@ _log = logging.getLogger("scheduler.worker")
 
 LEASE_TRIED_AGAIN = timedelta(seconds=1)
 """After which a lease that could not be renewed before the start is tried again."""
+
+WRITTEN_WITHIN = 0.5
+"""Seconds for the store to take results."""
 
 TURN_AFTER = timedelta(seconds=5)
 """After which a replay that found another one of its job is performed again, where it does not wait here."""
@@ -289,7 +294,7 @@ class Performing:
                 run, letter = interrupted.run, interrupted.letter
         try:
             end = End(parts.leases.newest(claim), run, settled)
-            if not await parts.recorder.record(end, letter, soon=self._is_awaited(run, entry)):
+            if not await parts.recorder.record(end, letter, within=self._linger(run, entry)):
                 return None
         finally:
             parts.claiming.let_go(claim)
@@ -297,19 +302,22 @@ class Performing:
         await parts.going.recorded(run.id)
         return None
 
-    def _is_awaited(self, run: Run, entry: Entry | None) -> bool:
-        """Whether the result does not linger: somebody waits for it, or could not run it again if this process died."""
-        if entry is None:
-            return False
-        if not self._alone:
-            return self._next_is_close(run, entry)
-        asked_for = run.trigger is not Trigger.SCHEDULE or run.outcome is Outcome.CANCELLED
-        return asked_for or entry.job.effect == "once" or self._parts.telling.follows(run.job)
-
-    def _next_is_close(self, run: Run, entry: Entry) -> bool:
-        """Whether the job's next run is due before a result that lingers is written: it would find this one open."""
+    def _linger(self, run: Run, entry: Entry | None) -> float:
+        """Seconds for which the result may wait for others: none if somebody waits for it, or if the run could not be
+        repeated should this process die."""
         linger = self._parts.recorder.linger
+        if entry is None:
+            return linger
+        asked_for = run.trigger is not Trigger.SCHEDULE or run.outcome is Outcome.CANCELLED
+        if asked_for or entry.job.effect == "once" or self._parts.telling.follows(run.job):
+            return 0.0
+        return linger if self._alone else min(linger, self._until_next_looks(run, entry))
+
+    def _until_next_looks(self, run: Run, entry: Entry) -> float:
+        """Seconds until the job's next run, in another process, may read that this one is open."""
         if entry.job.schedule is None or entry.job.overlap == "allow":
-            return False
+            return math.inf
         following = entry.job.schedule.next_after(run.due_at)
-        return following is not None and following <= self._parts.clock.now() + timedelta(seconds=2 * linger)
+        if following is None:
+            return math.inf
+        return (following - self._parts.clock.now()).total_seconds() - KNOWN_FOR - WRITTEN_WITHIN

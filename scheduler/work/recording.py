@@ -21,8 +21,8 @@ _log = logging.getLogger("scheduler.worker")
 
 PATIENCE = (0.2, 1.0, 3.0)
 """Seconds between tries to record a finished run while the store is away."""
-LARGEST_GROUP = 50
-"""Results that do not linger any longer: enough to share a request."""
+LARGEST_GROUP = 120
+"""Results that do not linger any longer: as many as fill a request for each part of the history."""
 
 
 class NotRecorded(StoreError):
@@ -37,7 +37,7 @@ Waiting = tuple[End, asyncio.Future[None]]
 
 
 class Recorder:
-    """`linger`: seconds for which a result waits for others."""
+    """`linger`: seconds for which a result waits for others at the most."""
 
     def __init__(self, runs: Runs, dead_letters: DeadLetters, clock: Clock, *, linger: float) -> None:
         self._runs = runs
@@ -48,10 +48,11 @@ class Recorder:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def record(self, end: End, letter: DeadLetter | None = None, *, soon: bool = False) -> bool:
+    async def record(self, end: End, letter: DeadLetter | None = None, *, within: float | None = None) -> bool:
         """Write the finished run, over a short absence of the store; its letter first, so that no crash loses it.
 
-        `soon`: it does not linger. Returns False if the run was taken over by somebody else: the result is dropped.
+        `within`: seconds for which it waits for others (None: `linger`; 0: not at all). Returns False if the run was
+        taken over by somebody else: the result is dropped.
 
         Raises:
             NotRecorded: the store stayed away.
@@ -60,7 +61,7 @@ class Recorder:
             try:
                 if letter is not None:
                     await self._dead_letters.add(letter)
-                await self._in_a_group(end, soon)
+                await self._in_a_group(end, self.linger if within is None else within)
                 return True
             except ClaimLost:
                 if letter is not None:
@@ -80,14 +81,17 @@ class Recorder:
         except StoreError as error:
             _log.warning("dead letter %s stays, though its run was taken over: %s", letter.id, error)
 
-    async def _in_a_group(self, end: End, soon: bool) -> None:
+    async def _in_a_group(self, end: End, within: float) -> None:
         """Raises what finishing it raises."""
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
         self._waiting.append((end, written))
-        if soon or len(self._waiting) >= LARGEST_GROUP:
+        if within <= 0 or len(self._waiting) >= LARGEST_GROUP:
             self._no_longer()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self.linger, self._no_longer)
+        elif self._timer is None or loop.time() + within < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_later(within, self._no_longer)
         await written
 
     def _no_longer(self) -> None:

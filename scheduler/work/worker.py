@@ -63,7 +63,7 @@ class Ways:
     """What differs between the hosts.
 
     `hold`: seconds for which a ticket waits in the process for what a gate names; None: as long as it takes.
-    `linger`: seconds for which a result waits for others, to be written together with them.
+    `linger`: seconds for which a result waits for others at the most, to be written together with them.
     `alone`: no other process looks at the store to see whether a run goes on.
     `retries`: claims are tried again while the store is away, as nobody delivers the ticket again.
     `settles`: see Telling.
@@ -77,7 +77,7 @@ class Ways:
 
 
 EMBEDDED = Ways()
-FUNCTIONS = Ways(hold=30.0, linger=0.75, alone=False, retries=False, settles=False)
+FUNCTIONS = Ways(hold=30.0, linger=3.0, alone=False, retries=False, settles=False)
 """Each request of its store costs, and the queue delivers again what is not performed to its end."""
 
 

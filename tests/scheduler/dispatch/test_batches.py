@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.runs import Ticket
-from scheduler.dispatch.batches import LARGEST_MESSAGE, LEAD, BadMessage, Batch, decode, encode, in_batches
+from scheduler.dispatch.batches import (
+    LARGEST_MESSAGE,
+    LEAD,
+    MOST_TICKETS,
+    MOST_WRITTEN_OUT,
+    BadMessage,
+    Batch,
+    decode,
+    encode,
+    in_batches,
+)
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -23,6 +34,52 @@ def test_a_batch_comes_out_of_its_message_as_it_went_in() -> None:
 
     assert decode(encode(batch)) == batch
     assert decode(encode(batch).encode()) == batch
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "b-2", "c"]), st.integers(0, 10_000_000), st.sampled_from(["g1", "g2"])),
+        min_size=MOST_WRITTEN_OUT + 1,
+        max_size=MOST_WRITTEN_OUT + 50,
+    )
+)
+def test_many_scheduled_tickets_come_out_of_their_message_as_they_went_in(
+    planned: list[tuple[str, int, str]],
+) -> None:
+    batch = Batch(tuple(Ticket.scheduled(job, START + timedelta(microseconds=us), of) for job, us, of in planned))
+
+    assert decode(encode(batch)) == batch
+
+
+def test_a_ticket_of_many_scheduled_ones_takes_a_fifth_of_the_room() -> None:
+    tickets = [ticket(number / 50, f"checkout-api-health-{number:03d}") for number in range(MOST_TICKETS)]
+
+    assert len(encode(Batch(tuple(tickets)))) / len(tickets) < 50
+    assert len(encode(Batch(tuple(tickets[:100])))) / 100 > 200
+
+
+def test_few_tickets_are_written_as_earlier_versions_read_them() -> None:
+    few = Batch(tuple(ticket(1, f"job-{number}") for number in range(MOST_WRITTEN_OUT)))
+    asked_for = Batch(tuple(Ticket.requested(f"job-{number}", START, "def456") for number in range(150)))
+
+    for batch in (few, asked_for):
+        assert json.loads(encode(batch))["version"] == 1
+        assert decode(encode(batch)) == batch
+
+
+@pytest.mark.parametrize(
+    ("jobs", "every", "messages"), [(300, 10, 8), (1000, 10, 16), (10_000, 10, 160), (10_000, 60, 32)]
+)
+def test_a_tick_puts_so_many_messages_on_the_queue(jobs: int, every: int, messages: int) -> None:
+    """The figures of docs/deploying.md: 80 s, spread evenly."""
+    planned = [
+        ticket(start + every * number / jobs, f"checkout-api-health-{number:05d}")
+        for number in range(jobs)
+        for start in range(0, 80, every)
+        if start + every * number / jobs < 80
+    ]
+
+    assert len(list(in_batches(planned, START))) == messages
 
 
 def test_tickets_of_one_slice_travel_together_and_others_apart() -> None:
@@ -57,13 +114,13 @@ def test_a_slice_with_many_tickets_is_cut_into_messages_that_fit() -> None:
 
 
 def test_many_tickets_of_one_instant_are_shared_out_evenly_over_messages() -> None:
-    batches = list(in_batches([ticket(1, f"job-{number}") for number in range(250)], START))
+    batches = list(in_batches([ticket(1, f"job-{number}") for number in range(1250)], START))
 
-    assert [len(batch.tickets) for batch in batches] == [83, 83, 84]
+    assert [len(batch.tickets) for batch in batches] == [416, 417, 417]
 
 
 def test_a_message_of_a_busy_slice_becomes_visible_shortly_before_its_own_first_instant() -> None:
-    batches = list(in_batches([ticket(10 + number / 20, f"job-{number}") for number in range(200)], START))
+    batches = list(in_batches([ticket(10 + number / 100, f"job-{number}") for number in range(1000)], START))
 
     assert [batch.delay(START) for batch in batches] == [5, 10]
 
@@ -74,7 +131,12 @@ def test_a_message_of_a_busy_slice_becomes_visible_shortly_before_its_own_first_
         ("", "message"),
         ("nonsense", "message"),
         ("[]", "message"),
-        ('{"version": 2, "tickets": []}', "version"),
+        ('{"version": 3, "tickets": []}', "version"),
+        ('{"version": 2, "tickets": []}', "start"),
+        ('{"version": 2, "start": 1, "generations": [], "tickets": []}', "without tickets"),
+        ('{"version": 2, "start": 1, "generations": [], "tickets": [["a", 1, 0]]}', "index"),
+        ('{"version": 2, "start": 1, "generations": ["g"], "tickets": [["a", 1]]}', "tickets.0"),
+        ('{"version": 2, "start": 1e30, "generations": ["g"], "tickets": [["a", 1, 0]]}', "start"),
         ('{"version": 1}', "tickets"),
         ('{"version": 1, "tickets": []}', "without tickets"),
         ('{"version": 1, "tickets": [{"id": "x"}]}', "tickets.0"),

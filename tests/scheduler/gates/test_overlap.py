@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from itertools import pairwise
+from itertools import count, islice, pairwise
 
 import pytest
 
 from jobs.runs import Outcome, Ticket, Trigger
+from scheduler.catalog import Entry
+from scheduler.gates import Wait
+from scheduler.gates.open_runs import KNOWN_FOR
+from scheduler.stores.port import Row
+from scheduler.stores.run_keys import HISTORY, shard
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import entry
 from tests.scheduler.gates.performer import Performer, due, outcomes, times
@@ -270,3 +276,63 @@ async def test_many_jobs_that_are_due_together_look_at_the_open_runs_once() -> N
 
     assert verdicts == [None] * 50
     assert store.reads - before <= once + 2
+
+
+class Listed(MemoryStore):
+    """Notes each list of runs: partition, and whether bodies were read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lists: list[tuple[str, bool]] = []
+
+    async def list(
+        self, table: str, partition: str, *, after: str = "", until: str = "", limit: int, bodies: bool = True
+    ) -> Sequence[Row]:
+        self.lists += [(partition, bodies)] if table == HISTORY else []
+        return await super().list(table, partition, after=after, until=until, limit=limit, bodies=bodies)
+
+
+def of_shard(name: str, number: int) -> list[Entry]:
+    """Jobs whose runs are in one shard."""
+    names = (f"j{place}" for place in count())
+    return [entry(job) for job in islice((job for job in names if shard(job) == name), number)]
+
+
+@virtual_time
+async def test_jobs_of_one_shard_look_at_the_keys_of_that_shard_alone_and_once() -> None:
+    store = Listed()
+    one = Performer(store, shared=True)
+    jobs = of_shard("2", 20)
+
+    await asyncio.gather(*(one.gates.ask(due(job, 0), job) for job in jobs))
+    await asyncio.sleep(KNOWN_FOR - 0.1)
+    await asyncio.gather(*(one.gates.ask(due(job, 0), job) for job in of_shard("2", 30)[20:]))
+
+    assert store.lists == [("2", False)]
+
+
+@virtual_time
+async def test_bodies_are_read_of_the_one_job_that_has_another_open_run() -> None:
+    store = Listed()
+    one, other = Performer(store, "me", shared=True), Performer(store, "other", shared=True)
+    jobs = of_shard("1", 5)
+    now = one.clock.now()
+    await other.runs.claim(due(jobs[3], 0), "other", now + timedelta(minutes=1), now)
+    await asyncio.sleep(10)
+
+    verdicts = await asyncio.gather(*(one.gates.ask(due(job, 0), job) for job in jobs))
+
+    assert [verdict is None for verdict in verdicts] == [True, True, True, False, True]
+    assert store.lists == [("1", False), ("1", True)]
+
+
+@virtual_time
+async def test_a_look_that_failed_is_made_again_by_the_next_who_asks() -> None:
+    store = MemoryStore()
+    one = Performer(store, shared=True)
+    first, second = of_shard("0", 2)
+    store.breaks_after = 0
+    assert isinstance(await one.gates.ask(due(first, 0), first), Wait)
+    store.breaks_after = None
+
+    assert await one.gates.ask(due(second, 0), second) is None
