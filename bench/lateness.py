@@ -3,7 +3,8 @@
 By default the embedded host runs them and they are spread over their interval. `--burst` puts all of them on one
 instant; `--azure` has two Functions-style workers and a ticker run them on Azurite. The last line is JSON: milliseconds
 of start minus due instant, runs, `doubled` (a due instant that asked the target twice or has two runs) and `missing`
-(due instants without a finished run).
+(due instants without a finished run), `operations_a_run` (of storage, by the program). `--stall 30` stops Azurite for
+30 s: `recovered_s` is how long after that the last due instant lay that was run late or skipped.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from bench._hosts import Host, embedded, functions_style
 from bench._lateness import Figures, Load, figures, finished_runs, summary
 from bench._operations import HOST
 from bench._parts import cpu_seconds, finish, get_json, show, target
+from bench._stall import Stall, after_stall
 from jobs.runs import Run
 from scheduler.stores.runs import Runs
 
+STALL_AFTER = 25.0
+"""Seconds of normal load before the storage stands still."""
 SHOWN = 5
 """Reasons of unsuccessful runs that are printed."""
 AFTERWARDS = 3.0
@@ -39,7 +44,10 @@ def main() -> None:
     options.add_argument("--seconds", type=int, default=180, help="how long it is measured")
     options.add_argument("--burst", action="store_true", help="all jobs on one instant instead of spread over it")
     options.add_argument("--azure", action="store_true", help="two Functions-style workers and a ticker on Azurite")
+    options.add_argument("--stall", type=int, default=0, help="with --azure: seconds for which storage stands still")
     chosen = options.parse_args()
+    if chosen.stall and not chosen.azure:
+        options.error("--stall stops Azurite: give --azure, too")
     load = Load(chosen.jobs, chosen.every, chosen.burst)
     seconds = math.ceil(chosen.seconds / load.every) * load.every
 
@@ -51,12 +59,16 @@ def main() -> None:
     ):
         since = (host.ready_at // load.every + 2) * load.every
         due = load.due(since, seconds)
-        cpu = measured(host.pids, since, seconds)
+        stall = (
+            Stall(host.storage_pid, since + STALL_AFTER, chosen.stall) if host.storage_pid and chosen.stall else None
+        )
+        with nullcontext() if stall is None else stall.made():
+            cpu = measured(host.pids, since, seconds)
         arrivals = arrived(url, len(due), since)
         operations = {} if host.operations is None else host.operations.counts(since, seconds)
         host.stop()
         rows = asyncio.run(stored(host))
-    report(figures(due, rows, arrivals), cpu, operations)
+    report(figures(due, rows, arrivals), cpu, operations, {} if stall is None else after_stall(stall, due, rows))
 
 
 def measured(pids: Mapping[str, int], since: float, seconds: int) -> Mapping[str, float]:
@@ -88,7 +100,7 @@ async def stored(host: Host) -> list[Run]:
         await store.aclose()
 
 
-def report(found: Figures, cpu: Mapping[str, float], operations: Mapping[str, int]) -> None:
+def report(found: Figures, cpu: Mapping[str, float], operations: Mapping[str, int], after: Mapping[str, float]) -> None:
     """Lateness as the program recorded it, and as the target's own clock saw the requests come; storage operations."""
     if not found.arrived:
         sys.exit("nothing was run: is the machine too busy to start the program?")
@@ -107,6 +119,8 @@ def report(found: Figures, cpu: Mapping[str, float], operations: Mapping[str, in
         )
         print(f"{program_operations / max(found.runs, 1):.3f} operations a run are the program's")
     print(f"doubled: {found.doubled_arrivals} by the target's arrivals, {found.doubled_rows} by the rows of history")
+    if after:
+        print("after the stall: " + ", ".join(f"{name} {value:g}" for name, value in after.items()))
     finish(
         p50_ms=recorded[0],
         p99_ms=recorded[1],
@@ -115,6 +129,7 @@ def report(found: Figures, cpu: Mapping[str, float], operations: Mapping[str, in
         doubled=max(found.doubled_rows, found.doubled_arrivals),
         missing=found.missing,
         operations_a_run=program_operations / max(found.runs, 1),
+        **after,
     )
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from zlib import crc32
 
 from jobs.ports import Clock
 from jobs.running.verdicts import dead_lettered_run
 from jobs.runs import Run, Ticket
 from scheduler.catalog import Catalog
 from scheduler.dispatch.batches import BadMessage, decode
-from scheduler.dispatch.port import Dispatch
+from scheduler.dispatch.port import Dispatch, DispatchError
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
+from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.runs import Held, Runs
 from scheduler.work.telling import NotFollowedUp
 from scheduler.work.worker import Worker
@@ -29,6 +31,12 @@ TOGETHER_S = 10.0
 """Seconds: tickets that are sent again for the same slice of time share a message."""
 SENT_AGAIN_AFTER = timedelta(seconds=30)
 """A ticket that another owner held is sent again for the end of that lease, so it is late by more than this."""
+MANY = 20
+"""Tickets of a message that came to their end: from so many on, the others are sent again without them."""
+SENT_AGAIN_FOR = timedelta(minutes=5)
+"""From the due instant on. What fails for longer fails its whole message, which ends among the dead letters."""
+UNCLAIMED_PAUSE = (2.0, 8.0)
+"""Seconds after which tickets that were not claimed are sent again, spread: many messages fail together."""
 TOO_EARLY = timedelta(minutes=2)
 """A message is visible some seconds before its tickets are due. Earlier than this, the clock of the tick that planned
 it was ahead, and nobody is to wait here until then: the platform would give the message up."""
@@ -39,6 +47,23 @@ LOOK_AGAIN_AFTER = 0.0
 LOOK_PATIENCE, LOOK_AGAIN_PATIENCE = 1.0, 10.0
 """Seconds that a batch waits for such a look: runs are known that are not to be late, or cannot be run without it."""
 GIVEN_UP = "it was delivered as often as the platform allows and never performed to its end"
+
+
+def _by_pause(failures: Sequence[tuple[Ticket, Exception]]) -> Iterator[tuple[list[Ticket], float]]:
+    """Tickets that were not claimed, and those that were run, each with the seconds until they are sent again."""
+    unclaimed = [ticket for ticket, error in failures if type(error) is StoreUnavailable]
+    begun = [ticket for ticket, error in failures if type(error) is not StoreUnavailable]
+    if unclaimed:
+        yield unclaimed, _pause(unclaimed[0])
+    if begun:
+        # So late that whoever gets them looks whether their runs were told of.
+        yield begun, SENT_AGAIN_AFTER.total_seconds() + _pause(begun[0])
+
+
+def _pause(ticket: Ticket) -> float:
+    """Another one for each ticket, and the same for the same one."""
+    shortest, longest = UNCLAIMED_PAUSE
+    return shortest + (longest - shortest) * crc32(ticket.id.encode()) / 2**32
 
 
 class StillHeld(Exception):
@@ -78,9 +103,9 @@ class QueueWork:
         Raises:
             BadMessage: the body is not a batch.
             StoreError, DispatchError: a ticket could not be claimed, recorded or followed up; the whole message comes
-                again.
+                again. If many others came to their end, those that did not are sent again by themselves instead.
         """
-        failures: list[Exception] = []
+        failures: list[tuple[Ticket, Exception]] = []
         again: defaultdict[int, list[tuple[datetime, Ticket]]] = defaultdict(list)
         tickets = decode(body).tickets
         if self._look is not None:
@@ -90,18 +115,34 @@ class QueueWork:
         if early := [ticket for ticket in tickets if ticket.due_at > last]:
             _log.warning("%d runs are due only later, %s first: sent again for then", len(early), early[0].id)
             await self._dispatch.send(early)
-        for ticket, end in await self._worker.perform_batch([ticket for ticket in tickets if ticket.due_at <= last]):
+        ends = await self._worker.perform_batch([ticket for ticket in tickets if ticket.due_at <= last])
+        for ticket, end in ends:
             if isinstance(end, Exception):
-                failures.append(end)
+                failures.append((ticket, end))
             elif end is not None and end.until is not None:
                 again[int(end.until.timestamp() // TOGETHER_S)].append((end.until, ticket))
             elif isinstance(end, Held) and self._may_be_untold(ticket, delivery):
-                await self._tell(end.record.run, failures)
-        if failures:
+                untold: list[Exception] = []
+                await self._tell_of(ticket, end, untold)
+                failures += [(ticket, error) for error in untold]
+        if failures and not self._may_send_failed(failures, len(ends)):
             # The others come again with the whole message: sent on their own as well, they would be more each time.
-            raise failures[0]
+            raise failures[0][1]
+        for failed, seconds in _by_pause(failures):
+            _log.warning("%d of %d runs are sent again, as the store was away", len(failed), len(ends))
+            await self._dispatch.send(failed, not_before=self._clock.now() + timedelta(seconds=seconds))
         for later in again.values():
             await self._dispatch.send([ticket for _, ticket in later], not_before=max(until for until, _ in later))
+
+    def _may_send_failed(self, failures: Sequence[tuple[Ticket, Exception]], performed: int) -> bool:
+        """Whether what failed is sent again without the rest of its message, which would be claimed in vain, ticket by
+        ticket, from a store that is just coming back.
+
+        Not for ever: the platform counts how often it delivers a message, and gives it up at last.
+        """
+        oldest = min(ticket.due_at for ticket, _ in failures)
+        is_passing = all(isinstance(error, StoreError | DispatchError) for _, error in failures)
+        return is_passing and performed - len(failures) >= MANY and self._clock.now() - oldest < SENT_AGAIN_FOR
 
     def _are_known(self, tickets: Sequence[Ticket]) -> bool:
         """False if another instance has planned some of them, by job files that this one has not read."""
@@ -114,6 +155,18 @@ class QueueWork:
         The ticket then comes again: in the same message, or in another one once the lease is over.
         """
         return delivery > 1 or self._clock.now() - ticket.due_at > SENT_AGAIN_AFTER
+
+    async def _tell_of(self, ticket: Ticket, held: Held, failures: list[Exception]) -> None:
+        """Tell of a finished run, which is read if only its key is known."""
+        run = held.record.run
+        if run is None:
+            try:
+                found = await self._runs.get(ticket.id)
+            except StoreError as error:
+                failures.append(error)
+                return
+            run = None if found is None else found.run
+        await self._tell(run, failures)
 
     async def bury(self, body: str | bytes, given_up_at: datetime | None = None) -> None:
         """Keep what was given up: a dead letter, and a failed run for each ticket of the message that is not finished.

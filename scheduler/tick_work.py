@@ -14,14 +14,16 @@ from datetime import datetime, timedelta
 from jobs.ports import Clock
 from jobs.schedules import Schedule
 from scheduler.catalog import Catalog, View
-from scheduler.dispatch.port import Dispatch
+from scheduler.dispatch.port import Dispatch, DispatchError
 from scheduler.planning.heap import DueHeap, Found
 from scheduler.planning.plan import plan
 from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.pauses import Pauses
+from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Runs, RunState
 from scheduler.stores.schedule_marks import ScheduleMarks
+from scheduler.work.claiming import STALLED
 from scheduler.work.telling import NotFollowedUp
 from scheduler.work.worker import Worker
 
@@ -102,6 +104,19 @@ class TickWork:
             await self._cursors.advance(PLANNED_UNTIL, made.until)
         _log.debug("planned %d tickets until %s", len(tickets), made.until.isoformat())
         return len(tickets)
+
+    async def plan_ahead_over_a_stall(self) -> int:
+        """`plan_ahead`, and once more if it failed only after a while: the store or the queue stands still, rather than
+        to refuse, and the next tick would come too late for what falls due within the minute. Raises as `plan_ahead`.
+        """
+        began = self._clock.monotonic()
+        try:
+            return await self.plan_ahead()
+        except (StoreError, DispatchError) as error:
+            if self._clock.monotonic() - began < STALLED:
+                raise
+            _log.warning("could not plan ahead: %s; trying once more", error)
+        return await self.plan_ahead()
 
     async def _note(self, jobs: View, now: datetime) -> None:
         """Mark since when schedules are in force that are new to this process."""

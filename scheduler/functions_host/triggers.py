@@ -50,7 +50,7 @@ class FunctionsHost:
         await _reloading(program).look_briefly(0.0, FILES_PATIENCE)
         await program.secret_watch.look()
         try:
-            await work.plan_ahead()
+            await work.plan_ahead_over_a_stall()
             await work.send_stranded()
             await work.tell_untold()
             await work.prune(retention.age, retention.runs_per_job)

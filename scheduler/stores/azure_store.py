@@ -32,6 +32,11 @@ _CLIENT_OPTIONS: dict[str, Any] = {
 }
 
 
+READS_AT_ONCE = 32
+"""Rows that a process reads one by one at a time. Who claims hundreds of runs that others have must not flood a
+partition with reads; a read takes some milliseconds, so this is more than 3,000 a second."""
+
+
 def connect(account: str, credential: AsyncTokenCredential | None) -> TableServiceClient:
     """`account`: a connection string, or the account's URL with a credential."""
     if credential is None:
@@ -74,6 +79,7 @@ class AzureTablesStore:
         # All of one length, so that a query can ask for those of a transaction by their order.
         self._marks: Iterator[str] = (f"{opening}-{number:012d}" for number in count())
         self._recovery = Recovery()
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
 
     async def apply(self, *changes: Change) -> Etags:
         etags: list[str] = []
@@ -105,7 +111,8 @@ class AzureTablesStore:
     async def get(self, table: str, partition: str, key: str) -> Row | None:
         client = await self._table(table)
         try:
-            entity = await client.get_entity(escape(partition), escape(key))
+            async with self._reads:
+                entity = await client.get_entity(escape(partition), escape(key))
         except AzureError as error:
             if status_of(error) == 404:
                 return None

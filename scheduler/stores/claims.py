@@ -43,6 +43,8 @@ class Held:
     def __str__(self) -> str:
         if self.record.run is not None:
             return f"it is finished ({self.record.run.outcome})"
+        if self.until is None:
+            return "it is finished"
         return f"{self.record.owner} has claimed it until {self.until:%Y-%m-%d %H:%M:%S}Z"
 
 

@@ -36,7 +36,8 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A run as the store has it. `owner` and `lease_until` while it is running, `run` once it is finished.
+    """A run as the store has it. `owner` and `lease_until` while it is running, `run` once it is finished (None if only
+    its key was read, see run_there).
 
     The owner of a queued run is the process that means to perform it; empty if whoever comes first does.
 
@@ -81,6 +82,12 @@ def encode_finished(run: Run) -> str:
     if run.tags:
         body["tags"] = dict(run.tags)
     return _dump(body)
+
+
+def finished_elsewhere(key: RunKey) -> Record:
+    """The record of a finished run of which only the key is known: `run` is None."""
+    ticket = Ticket(key.run_id, key.job, Trigger.SCHEDULE, key.due_at)
+    return Record(ticket, RunState.FINISHED, "", None, None, "")
 
 
 def encode_unsettled(run: Run) -> str:

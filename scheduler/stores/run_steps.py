@@ -13,10 +13,25 @@ from datetime import datetime
 
 from jobs.runs import Run, Ticket
 from scheduler.stores.claims import Claim, ClaimLost, End, Held
-from scheduler.stores.port import Change, Delete, Insert, Put, Replace, Row, RowChanged, RowExists, Store, StoreError
+from scheduler.stores.port import (
+    LARGEST_STEP,
+    Change,
+    Delete,
+    Insert,
+    Put,
+    Replace,
+    Row,
+    RowChanged,
+    RowExists,
+    Store,
+    StoreError,
+)
 from scheduler.stores.run_codec import Record, RunState, decode, encode_finished, encode_open, encode_unsettled
 from scheduler.stores.run_keys import HISTORY, RunKey
+from scheduler.stores.run_there import find_there
 
+MANY = LARGEST_STEP // 2
+"""Runs that one transaction claims. Of more than these it is found out first whether they are there."""
 _TRIES = 4
 """Of one step, when others change the run between reading and writing."""
 
@@ -76,6 +91,14 @@ class RunSteps:
             else:
                 body = encode_open(ticket, RunState.RUNNING, owner, lease_until)
                 trying[number] = _Wanted(ticket, lease_until, key, body)
+        if len(trying) > MANY:
+            trying = await self._unless_there(trying, owner, now, answers)
+        await self._claim(trying, owner, now, answers)
+        return [answers[number] for number in range(len(wanted))]
+
+    async def _claim(
+        self, trying: Mapping[int, _Wanted], owner: str, now: datetime, answers: dict[int, Claim | Held | StoreError]
+    ) -> None:
         tries = 0
         while trying and tries < _TRIES:
             tries += 1
@@ -89,7 +112,33 @@ class RunSteps:
                 else:
                     answers[number] = result
             trying = await self._claimable(refused, now, answers) if refused else {}
-        return [answers[number] for number in range(len(wanted))]
+
+    async def _unless_there(
+        self, wanted: Mapping[int, _Wanted], owner: str, now: datetime, answers: dict[int, Claim | Held | StoreError]
+    ) -> dict[int, _Wanted]:
+        """Those that are still to be claimed; the others are answered.
+
+        A message may be delivered twice: then the first and the last of its runs are there, and most others, too. To
+        find that out by claiming each would cost requests for each.
+        """
+        first, last = min(wanted), max(wanted)
+        await self._claim({number: wanted[number] for number in (first, last)}, owner, now, answers)
+        rest = {number: one for number, one in wanted.items() if number not in (first, last)}
+        if not (isinstance(answers[first], Held) or isinstance(answers[last], Held)):
+            return rest
+        try:
+            there = await find_there(self._store, [one.key for one in rest.values()])
+        except StoreError as error:
+            answers |= dict.fromkeys(rest, error)
+            return {}
+        claimable: dict[int, _Wanted] = {}
+        for number, one in rest.items():
+            record = there.get(one.key)
+            if record is None or (record.state is not RunState.FINISHED and _may_be_claimed(record, now)):
+                claimable[number] = one
+            else:
+                answers[number] = Held(record)
+        return claimable
 
     async def renew_all(self, claims: Sequence[Claim], lease_until: datetime) -> Sequence[Claim | StoreError]:
         """See Runs.renew_all."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from jobs.definition import JobDefinition
@@ -32,6 +33,9 @@ RENEWED_BEFORE = timedelta(seconds=30)
 """A lease that ends within this time is renewed."""
 
 
+_Covering = tuple[Claim, asyncio.Future[Claim | StoreError]]
+
+
 def lease_of(job: JobDefinition | None) -> timedelta:
     """How long a claim of the job lasts. None: there is no such job now, and nothing will be run."""
     return timedelta(seconds=max(LEASE, _longest(job) + MARGIN))
@@ -50,6 +54,9 @@ class Leases:
         self._held: dict[str, tuple[Claim, timedelta]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._renewing: asyncio.Task[None] | None = None
+        self._covering: defaultdict[timedelta, list[_Covering]] = defaultdict(list)
+        """Claims of runs that wait to begin, by the lease that they need."""
+        self._coverer: asyncio.Task[None] | None = None
 
     def until(self, ticket: Ticket, job: JobDefinition | None) -> datetime:
         """The end of the lease of a claim that is made now."""
@@ -82,9 +89,35 @@ class Leases:
         claim, now = self.newest(claim), self._clock.now()
         if (claim.lease_until - now).total_seconds() >= job.timeout.run + NEEDED:
             return
-        (answer,) = await self._renew([claim], now + lease_of(job))
+        answer = await self._renew_together(claim, lease_of(job))
         if isinstance(answer, StoreError):
             raise answer
+
+    async def _renew_together(self, claim: Claim, lease: timedelta) -> Claim | StoreError:
+        """One request at a time for all claims that come meanwhile: after a stall of the store hundreds of runs begin
+        late at once."""
+        answered: asyncio.Future[Claim | StoreError] = asyncio.get_running_loop().create_future()
+        self._covering[lease].append((claim, answered))
+        if self._coverer is None or self._coverer.done():
+            self._coverer = asyncio.get_running_loop().create_task(self._cover_all())
+        return await answered
+
+    async def _cover_all(self) -> None:
+        while self._covering:
+            lease, waiting = self._covering.popitem()
+            answers: Sequence[Claim | StoreError | BaseException]
+            try:
+                answers = await self._renew([claim for claim, _ in waiting], self._clock.now() + lease)
+            except BaseException as error:
+                # Whatever it is, nobody must wait for ever.
+                answers = [error] * len(waiting)
+            for (_, answered), answer in zip(waiting, answers, strict=True):
+                if answered.done():
+                    continue  # nobody waits for it any more
+                if isinstance(answer, Claim | StoreError):
+                    answered.set_result(answer)
+                else:
+                    answered.set_exception(answer)
 
     def _look_later(self) -> None:
         if self._timer is None:

@@ -311,7 +311,7 @@ class Worker:
     async def _claims(self, tickets: Sequence[Ticket]) -> dict[str, Claim | Held | StoreError]:
         if not tickets:
             return {}
-        answers = await self._parts.claiming.ahead(tickets)
+        answers = await self._parts.claiming.ahead_over_a_stall(tickets)
         for ticket, answer in zip(tickets, answers, strict=True):
             if not isinstance(answer, StoreError):
                 self._unstored.stored(ticket)

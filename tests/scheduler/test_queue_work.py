@@ -11,7 +11,15 @@ import pytest
 from jobs.runs import ErrorClass, Outcome, Ticket
 from scheduler.catalog import View
 from scheduler.dispatch.batches import BadMessage, Batch, encode
-from scheduler.queue_work import LOOK_AFTER, LOOK_AGAIN_AFTER, QueueWork, StillHeld
+from scheduler.queue_work import (
+    LOOK_AFTER,
+    LOOK_AGAIN_AFTER,
+    MANY,
+    SENT_AGAIN_AFTER,
+    SENT_AGAIN_FOR,
+    QueueWork,
+    StillHeld,
+)
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
@@ -122,6 +130,38 @@ async def test_one_ticket_that_cannot_be_claimed_stops_no_other_and_fails_the_me
         await post.work.perform_batch(encode(Batch((first, second))))
 
     assert [event.run.job for event in shop.heard.finished] == ["b"]
+
+
+@virtual_time
+async def test_a_few_failures_among_many_are_sent_again_without_the_rest() -> None:
+    """With the whole message, every ticket that is done would be claimed in vain."""
+    jobs = [entry(f"j{number}") for number in range(MANY + 2)]
+    shop = Shop(jobs=jobs)
+    post = Post(shop)
+    tickets = [shop.ticket(0.5, job.job.name) for job in jobs]
+    is_away_for(shop, tickets[0])
+
+    await post.work.perform_batch(encode(Batch(tuple(tickets))))
+
+    ((again, not_before),) = post.dispatch.sent
+    assert again == (tickets[0],)
+    assert not_before is not None
+    assert 0 < (not_before - tickets[0].due_at).total_seconds() < SENT_AGAIN_AFTER.total_seconds()
+    assert len(shop.heard.finished) == MANY + 1
+
+
+@virtual_time
+async def test_what_fails_for_minutes_fails_its_message_which_the_platform_counts() -> None:
+    jobs = [entry(f"j{number}") for number in range(MANY + 2)]
+    shop = Shop(jobs=jobs)
+    post = Post(shop)
+    late = shop.ticket(-SENT_AGAIN_FOR.total_seconds(), "j0")
+    is_away_for(shop, late)
+
+    with pytest.raises(StoreUnavailable):
+        await post.work.perform_batch(encode(Batch((late, *(shop.ticket(0.5, job.job.name) for job in jobs[1:])))))
+
+    assert post.dispatch.sent == []
 
 
 @virtual_time

@@ -240,6 +240,22 @@ async def test_a_batch_that_comes_again_costs_no_more_than_a_few_requests_for_ea
     assert wire.requests <= 3 * 20
 
 
+async def test_a_full_message_that_comes_twice_costs_a_few_lists_instead_of_requests_for_each_ticket(
+    store: AzureTablesStore, wire: Counting
+) -> None:
+    """As it does if the queue's answer to the tick was late, and the client sent it again."""
+    runs = Runs(store)
+    claims = await claimed(runs, tickets(200))
+    await runs.finish_all([End(claim, run_of(claim.ticket)) for claim in claims[:120]])
+    wire.requests = 0
+
+    again = await runs.claim_all([(one, NOON + LEASE) for one in tickets(230)], "other", NOON)
+
+    assert [isinstance(answer, Claim) for answer in again] == [False] * 200 + [True] * 30
+    assert [answer.until for answer in again[120:200]] == [NOON + LEASE] * 80  # type: ignore[union-attr]
+    assert wire.requests <= 25
+
+
 async def test_a_worker_makes_less_than_one_request_a_run_for_a_batch_of_repeatable_runs(
     store: AzureTablesStore, wire: Counting
 ) -> None:
