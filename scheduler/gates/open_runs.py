@@ -19,6 +19,11 @@ from scheduler.stores.runs import Runs
 KNOWN_FOR = 2.5
 """Seconds for which the keys of a shard's open runs are good, from the moment when they are asked for."""
 
+FEW = 4
+"""Jobs of which bodies are read by a request each; of more of them by one request, which also reads those between."""
+
+_Waiting = tuple[str, asyncio.Future[Sequence[OpenRun]]]
+"""A job, and who waits for its open runs."""
 _ByJob = Mapping[str, Sequence[RunKey]]
 
 
@@ -39,10 +44,50 @@ class OpenRuns:
         self._looks: dict[str, _Look] = {}
         self._looking: dict[str, asyncio.Task[_Look]] = {}
         """By shard: all who ask meanwhile share the look."""
+        self._waiting: defaultdict[str, list[_Waiting]] = defaultdict(list)
+        self._readers: dict[str, asyncio.Task[None]] = {}
+        """By shard: who asks for bodies."""
 
     async def fresh(self, job: str) -> Sequence[OpenRun]:
-        """The job's open runs as of now."""
-        return await self._runs.open_runs_of(job)
+        """The job's open runs as of now.
+
+        One request of a shard at a time: all who ask while it is under way share the next one.
+        """
+        name = shard(job)
+        answered: asyncio.Future[Sequence[OpenRun]] = asyncio.get_running_loop().create_future()
+        self._waiting[name].append((job, answered))
+        if name not in self._readers:
+            self._readers[name] = asyncio.ensure_future(self._read_waiting(name))
+        return await answered
+
+    async def _read_waiting(self, name: str) -> None:
+        try:
+            while waiting := self._waiting.pop(name, None):
+                await self._answer(waiting)
+        finally:
+            del self._readers[name]
+
+    async def _answer(self, waiting: Sequence[_Waiting]) -> None:
+        by_job: defaultdict[str, list[OpenRun]] = defaultdict(list)
+        error: BaseException | None = None
+        try:
+            for run in await self._read({job for job, _ in waiting}):
+                by_job[run.job].append(run)
+        except BaseException as raised:
+            # Whatever it is, nobody must wait for ever.
+            error = raised
+        for job, answered in waiting:
+            if answered.done():
+                continue  # nobody waits for it any more
+            if error is not None:
+                answered.set_exception(error)
+            else:
+                answered.set_result(by_job[job])
+
+    async def _read(self, jobs: set[str]) -> Sequence[OpenRun]:
+        if len(jobs) > FEW:
+            return await self._runs.open_runs_of(*jobs)
+        return [run for some in await asyncio.gather(*map(self._runs.open_runs_of, jobs)) for run in some]
 
     async def recent_keys(self, job: str) -> Sequence[RunKey]:
         """The keys of the job's open runs as of KNOWN_FOR seconds ago or later.

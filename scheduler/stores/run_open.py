@@ -22,10 +22,10 @@ async def open_rows(store: Store, *, bodies: bool = True) -> Sequence[Row]:
     return sorted((row for rows in found for row in rows), key=lambda row: RunKey.read(row.key).order)
 
 
-async def open_rows_of(store: Store, job: str, *, bodies: bool = True) -> Sequence[Row]:
-    """Pointers to the open runs of a job, newest due instant first."""
-    first = of_job(OPEN, job)
-    return await rows_between(store, shard(job), first, first + END, bodies=bodies)
+async def open_rows_of(store: Store, *jobs: str, bodies: bool = True) -> Sequence[Row]:
+    """Pointers to the open runs of jobs of one shard, and of those between them; of each newest due instant first."""
+    keys = [of_job(OPEN, job) for job in jobs]
+    return await rows_between(store, shard(jobs[0]), min(keys), max(keys) + END, bodies=bodies)
 
 
 async def open_keys(store: Store, shard: str) -> Sequence[RunKey]:

@@ -220,9 +220,10 @@ class Runs:
         """Every run that is queued or running, newest due instant first."""
         return [open_run(record) for record in await self.unfinished()]
 
-    async def open_runs_of(self, job: str) -> Sequence[OpenRun]:
-        """The job's runs that are queued or running, newest due instant first."""
-        return [open_run(record) for record in unfinished_records(await open_rows_of(self._store, job))]
+    async def open_runs_of(self, *jobs: str) -> Sequence[OpenRun]:
+        """The runs of jobs of one shard that are queued or running; of each job newest due instant first."""
+        found = unfinished_records(await open_rows_of(self._store, *jobs))
+        return [open_run(record) for record in found if record.ticket.job in jobs]
 
     async def open_keys(self, shard: str) -> Sequence[RunKey]:
         """The keys of the runs of a shard's jobs that are queued, running, or finished and not settled.

@@ -41,6 +41,9 @@ LEASE_TRIED_AGAIN = timedelta(seconds=1)
 WRITTEN_WITHIN = 0.5
 """Seconds for the store to take results."""
 
+LEAST_LINGER = 0.1
+"""Seconds that a result waits for others also where the next run looks soon: late runs of many jobs end together."""
+
 TURN_AFTER = timedelta(seconds=5)
 """After which a replay that found another one of its job is performed again, where it does not wait here."""
 HERE_AGAIN = timedelta(seconds=LEASE)
@@ -311,7 +314,7 @@ class Performing:
         asked_for = run.trigger is not Trigger.SCHEDULE or run.outcome is Outcome.CANCELLED
         if asked_for or entry.job.effect == "once" or self._parts.telling.follows(run.job):
             return 0.0
-        return linger if self._alone else min(linger, self._until_next_looks(run, entry))
+        return linger if self._alone else min(linger, max(LEAST_LINGER, self._until_next_looks(run, entry)))
 
     def _until_next_looks(self, run: Run, entry: Entry) -> float:
         """Seconds until the job's next run, in another process, may read that this one is open."""

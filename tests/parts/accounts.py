@@ -63,6 +63,8 @@ class Account:
     """Jobs whose failed runs become dead letters."""
     followers: Mapping[str, str] = field(default_factory=dict)
     """Jobs without a schedule, each with the job whose every run leads to one of its own."""
+    every: timedelta = _SECOND
+    """Between two due instants of a job."""
 
     @property
     def all_jobs(self) -> tuple[str, ...]:
@@ -155,7 +157,7 @@ class Account:
         at = self.since
         while at <= self.until:
             yield at
-            at += _SECOND
+            at += self.every
 
     def _of_job(self, job: str, records: Sequence[Record]) -> Iterator[str]:
         found = Counter(record.ticket.due_at for record in records)

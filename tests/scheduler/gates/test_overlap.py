@@ -336,3 +336,19 @@ async def test_a_look_that_failed_is_made_again_by_the_next_who_asks() -> None:
     store.breaks_after = None
 
     assert await one.gates.ask(due(second, 0), second) is None
+
+
+@virtual_time
+async def test_many_jobs_with_other_open_runs_share_the_requests_for_bodies() -> None:
+    store = Listed()
+    one, other = Performer(store, "me", shared=True), Performer(store, "other", shared=True)
+    jobs = of_shard("1", 30)
+    now = one.clock.now()
+    wanted = [(due(job, 0), now + timedelta(minutes=1)) for job in jobs]
+    await other.runs.claim_all(wanted, "other", now)
+    await asyncio.sleep(10)
+
+    verdicts = await asyncio.gather(*(one.gates.ask(due(job, 0), job) for job in jobs))
+
+    assert all(verdict is not None for verdict in verdicts)
+    assert len(store.lists) <= 3
