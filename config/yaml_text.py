@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -67,10 +68,31 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> TextError:
         return too_deep(line)
     if "\t" in row[: len(row) - len(row.lstrip())]:
         return TextError("is not valid YAML: this line is indented by a tab", line, "indent by blanks")
+    if (found := _quoted(row)) is not None:
+        sign, quoted = found
+        return TextError(f"is not valid YAML: a text that begins with {sign} must be in quotes", line, quoted)
     for part, hint in _HINTS:
         if part in words:
             return TextError(f"is not valid YAML: {printable(words)}", line, hint)
     return TextError(f"is not valid YAML: {printable(words)}", line)
+
+
+_UNQUOTED = re.compile(r"(?P<key>[\w.-]+:|-)[ ]+(?P<value>[*%@`].*|\[[A-Z_]+\][^,\]]*[=<>].*)$")
+_ALIAS = re.compile(r"\*[\w-]+")
+
+
+def _quoted(row: str) -> tuple[str, str] | None:
+    """The first sign of a text that YAML reads in quotes alone, and the hint `write schedule: "*/5 * * * *"`."""
+    found = _UNQUOTED.search(row)
+    if found is None:
+        return None
+    value = re.split(r"[ ]#", found["value"], maxsplit=1)[0]
+    if "{" in row[: found.start()]:
+        value = re.split(r"[,}]", value, maxsplit=1)[0]
+    value = value.strip()
+    if _ALIAS.fullmatch(value) or '"' in value or "\\" in value:
+        return None
+    return value[0], f'write {found["key"]} "{printable(value)}"'
 
 
 _HINTS = (

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jobs.problems.limits import limit_text
+from jobs.problems.slips import form_of, form_of_unknown
 from jobs.problems.suggestions import did_you_mean, names_text, suggest
 from jobs.problems.type_paths import Place, descend, keys_of, union_tags
 
@@ -95,12 +96,22 @@ def findings_of(errors: Iterable[ErrorDetails], model: Any) -> tuple[Finding, ..
     findings = []
     for detail in details:
         error = _Error.of(detail, model)
-        if detail["type"] == "missing" and error.place.path in misspelt:
+        if detail["type"] == "missing" and (error.place.path in misspelt or _is_held_above(error.place.path, misspelt)):
             continue  # one slip, one problem: the misspelt key is told already
         if detail["type"] == "too_short" and any(_is_below(other, detail) for other in details):
             continue  # pydantic does not count the wrong entries, which are told
         findings.append(error.finding())
     return tuple(dict.fromkeys(findings))
+
+
+def _is_held_above(path: Path, misspelt: set[tuple[str | int | None, ...]]) -> bool:
+    """Whether a key of this missing mapping was written beside it, as `url` without `check`."""
+    depth = len(path) - 1
+    return any(
+        one[:depth] == path[:depth] and isinstance(one[-1], str) and one[-1].startswith(f"{path[-1]}.")
+        for one in misspelt
+        if path and len(one) == depth + 1
+    )
 
 
 def _is_below(detail: ErrorDetails, other: ErrorDetails) -> bool:
@@ -122,6 +133,8 @@ class _Error:
     context: Mapping[str, Any]
     text: str
     suggestion: str | None
+    keys_above: tuple[str, ...] = ()
+    """Of an unknown key in a job's `check`: the job's own keys."""
 
     @staticmethod
     def of(detail: ErrorDetails, model: Any) -> _Error:
@@ -130,11 +143,12 @@ class _Error:
         place = descend(model, loc[:-1] if unknown else loc)
         key = str(loc[-1]) if loc else ""
         suggestion = suggest(key, keys_of(place.type)) if unknown else None
-        return _Error(kind, place, key, detail.get("input"), detail.get("ctx", {}), detail["msg"], suggestion)
+        above = tuple(one for one in keys_of(model) if "." not in one) if unknown and place.path == ("check",) else ()
+        return _Error(kind, place, key, detail.get("input"), detail.get("ctx", {}), detail["msg"], suggestion, above)
 
     def finding(self) -> Finding:
         if self.kind == "extra_forbidden":
-            return Finding((*self.place.path, self.key), *unknown_key(self.key, keys_of(self.place.type)))
+            return Finding((*self.place.path, self.key), *self._unknown_key())
         if self.kind in ("union_tag_invalid", "union_tag_not_found"):
             return self._wrong_kind()
         if self.kind == "missing":
@@ -143,11 +157,25 @@ class _Error:
             return self._literal_secret()
         return Finding(self.place.path, *self._sentence())
 
+    def _unknown_key(self) -> tuple[str, str]:
+        keys = keys_of(self.place.type)
+        if self.key in self.keys_above:
+            return "unknown key in check", f"write {self.key} beside check, one level up"
+        is_job = "check" in keys or self.keys_above
+        if is_job and suggest(self.key, keys) != self.key and not looks_secret(self.key):
+            offer = form_of_unknown(self.key, self.value)
+            if offer is not None:
+                return "unknown key", f"write {offer}" + (", beside check" if self.keys_above else "")
+        message, hint = unknown_key(self.key, keys)
+        if self.suggestion == "check.url" and (text := shown_value(self.value).strip("'")).startswith("http"):
+            return message, f"write check: {{url: {text}}}"
+        return message, hint
+
     def _wrong_kind(self) -> Finding:
         """No member of a discriminated union fits: the kind is wrong or missing, or no known key is there."""
         tags, discriminator = union_tags(self.place.type)
         if not isinstance(self.value, dict):
-            return Finding(self.place.path, f"{self._shown()} is not a mapping of keys to values")
+            return Finding(self.place.path, f"{self._shown()} is not a mapping of keys to values", self._offer())
         given = self.value
         if discriminator is None:
             keys = tuple(key for tag in tags.values() for key in keys_of(tag))
@@ -189,8 +217,20 @@ class _Error:
         if self.kind == "string_type" and isinstance(self.value, (int, float)):
             return f"{self._shown()} is not a text", self.place.description or "write it in quotes"
         if kind_of_value := _TYPES.get(self.kind):
-            return f"{self._shown()} is not {kind_of_value}", self.place.description
+            return f"{self._shown()} is not {kind_of_value}", self._offer() or self.place.description
         return self.text.replace("Input should be", "must be").replace("Value error, ", ""), self.place.description
+
+    def _offer(self) -> str:
+        """The form that was meant, if the value has the wrong one; empty if it is not known."""
+        path = self.place.path
+        if self.kind not in _WRONG_FORM or not path or not self._may_show():
+            return ""
+        offer = form_of(path[-1], self.value, path[-2] if len(path) > 1 else "")
+        if offer is not None:
+            return f"write {offer}"
+        if path[-2:-1] == ("expect",):
+            return "an entry is a mapping, such as {status: 200}"
+        return ""
 
     def _own_words(self) -> str:
         """A validator of ours wrote the sentence; what it quotes is taken out where it could be secret."""
@@ -224,6 +264,12 @@ _LIMITS = {
     "too_short": "has too few entries: at least {min_length}",
     "too_long": "has too many entries: at most {max_length}",
 }
+
+_WRONG_FORM = frozenset(
+    {"dict_type", "mapping_type", "model_type", "model_attributes_type", "list_type", "tuple_type"}
+    | {"union_tag_not_found", "union_tag_invalid"}
+)
+"""Kinds of errors about a value that is no mapping or no list, where one is needed."""
 
 _TYPES = {
     "string_type": "a text",

@@ -10,6 +10,7 @@ from jobs.schedules.mapping import interval_of, schedule_of
 from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.protocol import Schedule
 from jobs.schedules.several import Several
+from jobs.schedules.words import offer_for_words
 
 MOST = 50
 """Schedules of one job."""
@@ -49,6 +50,8 @@ def _one(value: object) -> Schedule:
         return schedule_of(value)
     if isinstance(value, Schedule):
         return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        raise ScheduleError(f"{value!r:.40} has no unit: write {{every: {value!r:.40}s}} if seconds are meant")
     raise ScheduleError(
         f"a schedule is a text or a mapping, not {type(value).__name__}: "
         "write '0 */5 * * * *', '00:05:00' (in quotes) or {every: 5m}"
@@ -56,6 +59,15 @@ def _one(value: object) -> Schedule:
 
 
 def _from_text(text: str) -> Schedule:
+    try:
+        return _read_text(text)
+    except ScheduleError:
+        if offer := offer_for_words(text):
+            raise ScheduleError(f"{text.strip()!r:.60} is not a form that is read here: write {offer}") from None
+        raise
+
+
+def _read_text(text: str) -> Schedule:
     stripped = text.strip()
     if not stripped:
         raise ScheduleError("a schedule is empty: write '0 */5 * * * *', '00:05:00' or {every: 5m}")

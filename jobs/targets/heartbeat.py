@@ -57,8 +57,13 @@ class HeartbeatTarget(Frozen):
 
     @model_validator(mode="after")
     def _says_when(self) -> Self:
-        if (self.period is None) == (self.schedule is None):
+        if self.period is None and self.schedule is None:
             raise ValueError("say when pings are due: period (such as 24h) or schedule, one of them")
+        if self.period is not None and self.schedule is not None:
+            raise ValueError(
+                "has both period and schedule: keep period if a ping is due so long after the one before it, or "
+                "schedule if pings are due at fixed times"
+            )
         return self
 
     @property

@@ -101,7 +101,9 @@ def test_a_union_by_keys_with_nothing_known_says_so() -> None:
 
 
 def test_a_union_by_keys_that_is_no_mapping_says_so() -> None:
-    assert only(http(body=[1])) == "jobs.x.check.body: a list is not a mapping of keys to values"
+    assert only(http(body=[1])) == (
+        "jobs.x.check.body: a list is not a mapping of keys to values; write body: {json: [1]}"
+    )
 
 
 def test_a_wrong_choice_lists_the_choices() -> None:

@@ -82,7 +82,7 @@ def test_each_form_of_an_expression_is_read(value: object) -> None:
         ({"every": "9" * 400 + "d"}, "every: '99999999999999999999' is longer than time goes on"),
         ({"cron": 5}, "cron: an NCRONTAB text is expected"),
         ({"cron": "00:00:10"}, "5 or 6 fields expected, 1 given"),
-        (43_200, "not int: write"),
+        (43_200, "43200 has no unit: write {every: 43200s} if seconds are meant"),
         (None, "not NoneType: write"),
         (True, "not bool: write"),
         ([], "a list of schedules has 1 to 50 entries, not 0"),

@@ -1,0 +1,33 @@
+"""Writes a value as it stands in a job file, on one line: `{attempts: 3}`, `[{status: 200}]`.
+
+Used by the modules of jobs.problems that offer the form which was meant.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_PLAIN = re.compile(r"[A-Za-z$/_][A-Za-z0-9$_./ -]*")
+_NUMBER_WITH_UNIT = re.compile(r"\d+(?:ms|s|m|h|d|xx|-\d+)", re.IGNORECASE)
+_CONSTANTS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "~"})
+
+
+def form(value: Any) -> str:
+    """The value in YAML's one-line form; texts in quotes where YAML needs them."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {form(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(form, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if not isinstance(value, str):
+        return str(value)
+    plain = _PLAIN.fullmatch(value) or _NUMBER_WITH_UNIT.fullmatch(value) or _is_url(value)
+    if plain and value.strip() == value and value.lower() not in _CONSTANTS:
+        return value
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _is_url(value: str) -> bool:
+    return re.fullmatch(r"https?://[^\s{}\[\],#\"']+", value) is not None

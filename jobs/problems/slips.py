@@ -1,0 +1,251 @@
+"""The form that was meant, for the commonest slips in a job: `retry: 3` becomes `retry: {attempts: 3}`.
+
+Called by jobs.problems.sentences while it makes a message; accepts nothing. A form is offered only where the value
+shows what was meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jobs.problems.conditions import entry_for
+from jobs.problems.forms import form
+from jobs.problems.suggestions import fold
+
+_DURATION = re.compile(r"\s*\d+(?:\.\d+)?(?:ms|s|m|h|d)\s*", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_HOST = re.compile(r"([A-Za-z0-9._-]+):(\d{1,5})")
+_LONGEST = 200
+"""Characters of an offer: a longer one says less than the message alone."""
+_COMPARISONS = ("equals", "contains", "starts_with", "ends_with", "matches", "like", "one_of", "below", "above")
+_WITH_OTHERS = frozenset(
+    {*_COMPARISONS, *(f"not_{one}" for one in _COMPARISONS), "at_least", "at_most", "length", "age_below", "exists"}
+    | {"severity", "missing"}
+)
+"""Keys of an entry of `expect` that stand beside the one by which it is known."""
+
+
+def form_of(key: str | int, value: Any, parent: str | int = "") -> str | None:
+    """What to write for the value of this key, as `retry: {attempts: 3}`; None if nobody can say.
+
+    `parent`: of an entry in a list, the key of the list.
+    """
+    if isinstance(key, int):
+        text = _entry(value) if parent == "expect" else None
+        return _short(text)
+    read = _FORMS.get(key)
+    text = read(value) if read is not None else None
+    return _short(None if text is None else f"{key}: {text}")
+
+
+def form_of_unknown(key: str, value: Any) -> str | None:
+    """What to write for a key that other programs have, such as `interval`; None if it is not known from there."""
+    read = _ELSEWHERE.get(fold(key))
+    return _short(read(value)) if read is not None else None
+
+
+def _short(text: str | None) -> str | None:
+    return text if text is not None and len(text) <= _LONGEST and text.isprintable() else None
+
+
+# --- Values of the wrong form
+
+
+def _retry(value: Any) -> str | None:
+    count = _whole(value)
+    if count is not None and count > 0:
+        return form({"attempts": count})
+    if isinstance(value, list) and value and all(map(_is_duration, value)):
+        return form({"delays": value})
+    return form({"attempts": 1}) if value is False or count == 0 else None
+
+
+def _timeout(value: Any) -> str | None:
+    length = _length(value)
+    return form({"attempt": length}) if length else None
+
+
+def _circuit(value: Any) -> str | None:
+    count = _whole(value)
+    if count is not None and count > 0:
+        return form({"consecutive_failures": count})
+    return form({"consecutive_failures": 5}) if value is True else None
+
+
+def _catch_up(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return form({"policy": "last" if value else "none"})
+    if value in ("none", "last", "all"):
+        return form({"policy": value})
+    return form({"policy": "last", "within": value.strip()}) if _is_duration(value) else None
+
+
+def _group(value: Any) -> str | None:
+    count = _whole(value)
+    return None if count is None else f"{{name: NAME, limit: {max(count, 1)}}}"
+
+
+def _tags(value: Any) -> str | None:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list) or not items or not all(isinstance(one, str) for one in items):
+        return None
+    pairs = [re.split(r"[:=]", one, maxsplit=1) for one in items]
+    return form({name[0].strip(): name[1].strip() if len(name) > 1 else "true" for name in pairs})
+
+
+def _depends_on(value: Any) -> str | None:
+    if isinstance(value, str):
+        names = [one.strip() for one in value.split(",")]
+        return form(names) if all(map(_NAME.fullmatch, names)) else None
+    if not isinstance(value, dict) or not value:
+        return None
+    if "job" in value:
+        return form([value])
+    conditions = ("succeeded", "failed", "finished")
+    if all(isinstance(one, dict) for one in value.values()):
+        return form([{"job": name, **one} for name, one in value.items()])
+    if all(one in conditions for one in value.values()):
+        return form([{"job": name, "condition": one} for name, one in value.items()])
+    return None
+
+
+def _expect(value: Any) -> str | None:
+    if isinstance(value, dict):
+        if not value:
+            return None
+        alone = [value] if _WITH_OTHERS & value.keys() else [{key: one} for key, one in value.items()]
+        return form(alone)
+    if isinstance(value, list):
+        entries = [_entry(one) for one in value]
+        return f"[{', '.join(map(str, entries))}]" if entries and all(entries) else None
+    entry = _entry(value)
+    return None if entry is None else f"[{entry}]"
+
+
+def _entry(value: Any) -> str | None:
+    if isinstance(value, str):
+        return entry_for(value)
+    if isinstance(value, dict):
+        return form(value)
+    count = _whole(value)
+    return form({"status": count}) if count is not None and 100 <= count <= 599 else None
+
+
+def _check(value: Any) -> str | None:
+    if not isinstance(value, str):
+        return None
+    if re.match(r"https?://", value, re.IGNORECASE) and "@" not in value and "?" not in value:
+        return form({"url": value})
+    place = _HOST.fullmatch(value)
+    return form({"kind": "tcp", "host": place[1], "port": int(place[2])}) if place else None
+
+
+def _auth(value: Any) -> str | None:
+    kinds = {
+        "none": "{kind: none}",
+        "bearer": "{kind: bearer, token: {secret: NAME}}",
+        "basic": "{kind: basic, username: USER, password: {secret: NAME}}",
+        "api_key": "{kind: api_key, key: {secret: NAME}, name: X-API-Key}",
+        "apikey": "{kind: api_key, key: {secret: NAME}, name: X-API-Key}",
+    }
+    return kinds.get(value.lower()) if isinstance(value, str) else None
+
+
+def _body(value: Any) -> str | None:
+    return form({"text": value}) if isinstance(value, str) else form({"json": value}) if value else None
+
+
+def _tls(value: Any) -> str | None:
+    return form({"verify": value}) if isinstance(value, bool) else None
+
+
+_FORMS: Mapping[str, Callable[[Any], str | None]] = {
+    "retry": _retry,
+    "timeout": _timeout,
+    "circuit": _circuit,
+    "catch_up": _catch_up,
+    "concurrency_group": _group,
+    "tags": _tags,
+    "depends_on": _depends_on,
+    "expect": _expect,
+    "check": _check,
+    "auth": _auth,
+    "body": _body,
+    "tls": _tls,
+}
+
+
+# --- Keys of other programs
+
+
+def _interval(value: Any) -> str | None:
+    length = _length(value)
+    return f"schedule: {form({'every': length})}" if length else None
+
+
+def _cron(value: Any) -> str | None:
+    return f"schedule: {form(value)}" if isinstance(value, str) else None
+
+
+def _retries(value: Any) -> str | None:
+    count = _whole(value)
+    return None if count is None or count < 0 else f"retry: {{attempts: {count + 1}}}, as the first attempt counts"
+
+
+def _conditions(value: Any) -> str:
+    return f"expect: {_expect(value) or '[{status: 200}]'}"
+
+
+def _status(value: Any) -> str | None:
+    plain = isinstance(value, (str, int, list)) and not isinstance(value, bool)
+    return f"expect: {form([{'status': value}])}" if plain else None
+
+
+def _disabled(value: Any) -> str | None:
+    return f"enabled: {form(not value)}" if isinstance(value, bool) else None
+
+
+def _timeout_key(value: Any) -> str | None:
+    text = _timeout(value)
+    return None if text is None else f"timeout: {text}"
+
+
+def _in_schedule(key: str) -> Callable[[Any], str]:
+    return lambda value: f'it into the schedule: {{cron: "0 */5 * * * *", {key}: {form(value)}}}'
+
+
+_ELSEWHERE: Mapping[str, Callable[[Any], str | None]] = {
+    **dict.fromkeys(("interval", "every", "frequency", "intervalseconds", "runevery"), _interval),
+    "period": lambda value: (text := _interval(value)) and f"{text}, or check.period in a heartbeat",
+    **dict.fromkeys(("cron", "crontab", "cronexpression", "scheduleexpression"), _cron),
+    **dict.fromkeys(("retries", "maxretries", "retrycount"), _retries),
+    **dict.fromkeys(("conditions", "condition", "assertions", "assert", "expectations", "expected"), _conditions),
+    **dict.fromkeys(("status", "statuscode", "expectedstatus", "expectstatus", "expectedstatuscode"), _status),
+    **dict.fromkeys(("timeoutseconds", "timeoutms"), _timeout_key),
+    "disabled": _disabled,
+    **dict.fromkeys(("timezone", "tz"), _in_schedule("timezone")),
+    **{key: _in_schedule(key) for key in ("jitter", "dst", "start", "end")},
+}
+
+
+# --- Values
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 10:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**9 else None
+
+
+def _length(value: Any) -> str | None:
+    """A duration; a number alone counts seconds, as it does in most programs."""
+    if _is_duration(value):
+        return str(value.strip())
+    count = _whole(value)
+    return f"{count}s" if count is not None and count > 0 else None
+
+
+def _is_duration(value: Any) -> bool:
+    return isinstance(value, str) and _DURATION.fullmatch(value) is not None

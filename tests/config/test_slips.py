@@ -1,0 +1,189 @@
+"""The commonest slips in a job file get the form that was meant: file, line, key, what is wrong, what to write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import ConfigurationError
+from config.job_files import JobFileReader
+from config.yaml_text import parse
+
+URL = "https://shop.internal/health"
+
+
+def problems(folder: Path, text: str, name: str = "shop.yaml") -> list[str]:
+    (folder / name).write_text(text)
+    with pytest.raises(ConfigurationError) as refused:
+        JobFileReader(folder).read(folder / name)
+    return str(refused.value).splitlines()
+
+
+def of_job(folder: Path, line: str) -> str:
+    (problem,) = problems(folder, f"jobs:\n  shop:\n    check: {{url: {URL}}}\n    {line}\n")
+    assert problem.startswith("shop.yaml:4: ")
+    return problem.removeprefix("shop.yaml:4: ")
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("retry: 3", "jobs.shop.retry: 3 is not a mapping of keys to values; write retry: {attempts: 3}"),
+        ("retry: false", "write retry: {attempts: 1}"),
+        ("retry: [1s, 5s]", "write retry: {delays: [1s, 5s]}"),
+        ("timeout: 10", "jobs.shop.timeout: 10 is not a mapping of keys to values; write timeout: {attempt: 10s}"),
+        ("timeout: 5s", "write timeout: {attempt: 5s}"),
+        ("circuit: 5", "write circuit: {consecutive_failures: 5}"),
+        ("catch_up: last", "write catch_up: {policy: last}"),
+        ("concurrency_group: 3", "write concurrency_group: {name: NAME, limit: 3}"),
+        ("tags: [a, 'team:payments']", 'write tags: {a: "true", team: payments}'),
+        ("tags: payments", 'write tags: {payments: "true"}'),
+        ("depends_on: database", "jobs.shop.depends_on: 'database' is not a list; write depends_on: [database]"),
+        ("depends_on: {a: failed}", "write depends_on: [{job: a, condition: failed}]"),
+        ("expect: {status: 200}", "jobs.shop.expect: a mapping is not a list; write expect: [{status: 200}]"),
+        ("expect: {status: 200, body_contains: ok}", "write expect: [{status: 200}, {body_contains: ok}]"),
+        ("expect: {json: $.status, equals: ok}", "write expect: [{json: $.status, equals: ok}]"),
+        ("expect: 200", "write expect: [{status: 200}]"),
+        ("expect: status == 200", "write expect: [{status: 200}]"),
+        (
+            "expect: [status == 200]",
+            "jobs.shop.expect[0]: 'status == 200' is not a mapping of keys to values; write {st",
+        ),
+        ("expect: ['[STATUS] == 200']", "write {status: 200}"),
+        ("expect: ['[STATUS] < 300']", "write {status: 100-299}"),
+        ("expect: ['[STATUS] == any(200, 429)']", "write {status: [200, 429]}"),
+        ("expect: ['[RESPONSE_TIME] < 300']", "write {response_time_below: 300ms}"),
+        ("expect: ['[BODY].status == UP']", "write {json: $.status, equals: UP}"),
+        ("expect: ['[CERTIFICATE_EXPIRATION] > 48h']", "write {certificate_valid_for: 48h}"),
+        ("expect: [something else]", "an entry is a mapping, such as {status: 200}"),
+        ("schedule: 60", "jobs.shop.schedule: 60 has no unit: write {every: 60s} if seconds are meant"),
+        ("schedule: 5m", "jobs.shop.schedule: '5m' is not a form that is read here: write {every: 5m}"),
+        ("schedule: every 5 minutes", "write {every: 5m}"),
+        ("schedule: every five minutes", "write {every: 5m}"),
+        ("schedule: hourly", "write '@hourly' (in quotes)"),
+        ("schedule: daily at 3:30am", "write '0 30 3 * * *'"),
+        ("schedule: every monday at 9", "write '0 0 9 * * MON'"),
+        ("schedule: {every: 5 minutes}", "every: '5 minutes' is not a duration"),
+        ("interval: 60", "jobs.shop.interval: unknown key; write schedule: {every: 60s}"),
+        ("every: 5m", "jobs.shop.every: unknown key; write schedule: {every: 5m}"),
+        ("cron: 0 */5 * * * *", 'jobs.shop.cron: unknown key; write schedule: "0 */5 * * * *"'),
+        ("retries: 3", "jobs.shop.retries: unknown key; write retry: {attempts: 4}, as the first attempt counts"),
+        ("conditions: ['[STATUS] == 200']", "jobs.shop.conditions: unknown key; write expect: [{status: 200}]"),
+        ("expected_status: 204", "write expect: [{status: 204}]"),
+        ("disabled: true", "jobs.shop.disabled: unknown key; write enabled: false"),
+        ("timezone: Europe/Berlin", 'write it into the schedule: {cron: "0 */5 * * * *", timezone: Europe/Berlin}'),
+        ("timeouts: {attempt: 5s}", "jobs.shop.timeouts: unknown key, did you mean timeout?"),
+    ],
+)
+def test_a_slip_gets_the_form_that_was_meant(line: str, problem: str, tmp_path: Path) -> None:
+    assert problem in of_job(tmp_path, line)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("schedule: */5 * * * *", 'a text that begins with * must be in quotes; write schedule: "*/5 * * * *"'),
+        ("schedule: * * * * *  # each minute", 'must be in quotes; write schedule: "* * * * *"'),
+        ("schedule: {cron: */5 * * * *, timezone: Europe/Berlin}", 'must be in quotes; write cron: "*/5 * * * *"'),
+        ("schedule: @hourly", 'a text that begins with @ must be in quotes; write schedule: "@hourly"'),
+        ("schedule: %HealthSchedule%", 'must be in quotes; write schedule: "%HealthSchedule%"'),
+        ("- */5 * * * *", 'must be in quotes; write - "*/5 * * * *"'),
+        ("expect: [STATUS] == 200", 'a text that begins with [ must be in quotes; write expect: "[STATUS] == 200"'),
+    ],
+)
+def test_a_text_that_yaml_reads_in_quotes_alone_is_shown_so(line: str, problem: str, tmp_path: Path) -> None:
+    assert problem in of_job(tmp_path, line)
+
+
+def test_an_alias_that_is_not_defined_is_not_taken_for_a_text_without_quotes(tmp_path: Path) -> None:
+    assert "*usual names no anchor &usual" in of_job(tmp_path, "retry: *usual")
+
+
+def test_a_cron_that_begins_with_a_number_needs_no_quotes(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"jobs: {{a: {{schedule: 0 */5 * * * *, check: {{url: '{URL}'}}}}}}")
+
+    assert len(JobFileReader(tmp_path).read(tmp_path)) == 1
+
+
+def test_a_check_that_is_a_url_alone_gets_its_mapping(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, f"jobs:\n  shop:\n    check: {URL}\n")
+
+    assert problem.endswith(f"write check: {{url: {URL}}}")
+    assert problem.startswith("shop.yaml:3: jobs.shop.check: ")
+
+
+def test_a_url_beside_keys_of_the_full_form_is_one_problem(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, f"jobs:\n  shop:\n    url: {URL}\n    timeout: {{attempt: 5s}}\n")
+
+    assert problem == (f"shop.yaml:3: jobs.shop.url: unknown key, did you mean check.url? write check: {{url: {URL}}}")
+
+
+def test_a_key_of_the_job_inside_of_its_check_is_sent_one_level_up(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, f"jobs:\n  shop:\n    check:\n      url: {URL}\n      timeout: 5s\n")
+
+    assert (
+        problem
+        == "shop.yaml:5: jobs.shop.check.timeout: unknown key in check; write timeout beside check, one level up"
+    )
+
+
+def test_a_heartbeat_with_both_period_and_schedule_says_so(tmp_path: Path) -> None:
+    check = '{kind: heartbeat, token: {secret: backup}, period: 5m, schedule: "0 0 * * * *"}'
+    (problem,) = problems(tmp_path, f"jobs:\n  backup:\n    check: {check}\n")
+
+    assert problem.startswith("shop.yaml:3: jobs.backup.check: has both period and schedule: keep period if ")
+
+
+def test_slips_in_json_are_answered_alike(tmp_path: Path) -> None:
+    job: dict[str, Any] = {"check": {"url": URL}, "retry": 3, "timeout": 10, "expect": {"status": 200}}
+    found = problems(tmp_path, json.dumps({"jobs": {"shop": job}}, indent=1), "shop.json")
+
+    assert [one.rpartition("; ")[2] for one in found] == [
+        "write retry: {attempts: 3}",
+        "write timeout: {attempt: 10s}",
+        "write expect: [{status: 200}]",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["retry: nope", "timeout: soon", "tags: 5", "depends_on: 5", "expect: true", "circuit: x", "interval: soon"],
+)
+def test_nothing_is_offered_for_what_nobody_can_tell(line: str, tmp_path: Path) -> None:
+    assert "write" not in of_job(tmp_path, line)
+
+
+@pytest.mark.parametrize("line", ["auth: hunter2", "token: [hunter2]", "password: hunter2"])
+def test_an_offer_never_repeats_what_may_be_secret(line: str, tmp_path: Path) -> None:
+    found = problems(tmp_path, f"jobs:\n  shop:\n    check:\n      url: {URL}\n      {line}\n")
+
+    assert "hunter2" not in str([one for one in found if "auth" not in line or "write" in one])
+
+
+CLEAR = [
+    "retry: 3",
+    "timeout: 10",
+    "circuit: 5",
+    "catch_up: last",
+    "tags: [a]",
+    "expect: {status: 200}",
+    "expect: status == 200",
+    "interval: 60",
+    "conditions: ['[RESPONSE_TIME] < 300', '[BODY].a.b == 5']",
+    "schedule: 5m",
+]
+
+
+def test_what_is_offered_can_be_read(tmp_path: Path) -> None:
+    """Each offer, put in the place of the slip, makes a file that loads."""
+    for number, line in enumerate(CLEAR):
+        offer = of_job(tmp_path, line).rpartition("write ")[2]
+        written = f"schedule: {offer}" if offer.startswith("{every") else offer
+        file = tmp_path / "good" / f"{number}.yaml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"jobs:\n  shop:\n    check: {{url: {URL}}}\n    {written}\n")
+        assert parse(file.read_text()).value is not None
+        assert len(JobFileReader(tmp_path).read(file)) == 1
