@@ -34,8 +34,10 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use a part with its name."""
+    """Mark the tests that use a part with its name, and property tests."""
     for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("property")
         fixtures = getattr(item, "fixturenames", ())
         for fixture, marker in _MARKED.items():
             if fixture in fixtures:

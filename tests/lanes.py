@@ -69,7 +69,7 @@ class Lane(NamedTuple):
 
 
 def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
-    """Every test once on `python`, and on `measuring_python` those that run inside pytest's process.
+    """Every test once on `python`, and on `measuring_python` again the quick ones that run inside pytest's process.
 
     `measuring_python` is the Python of Microsoft's worker, 3.13: it also runs the tests on the worker. It alone
     measures coverage, by sys.monitoring: the tracer that older Pythons need can stop a thread from starting, and costs
@@ -84,8 +84,10 @@ def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
         Lane("simulation", own_python, (SIMULATION, *own), niceness=2),
     ]
     if measuring_python is not None:
-        measured = Lane("measured", str(measuring_python), inside, niceness=1, measured=True)
-        lanes.insert(0, measured._replace(live=measuring_python == python))
+        again = measuring_python != python
+        left_out = ("-m", "not property and not slow") if again else ()
+        measured = Lane("measured", str(measuring_python), (*inside, *left_out), niceness=1, measured=True)
+        lanes.insert(0, measured._replace(live=not again))
     if measuring_python != python:
         lanes.insert(0, Lane("suite", own_python, (*inside, *own), niceness=1, live=True))
     return lanes

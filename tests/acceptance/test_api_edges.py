@@ -60,7 +60,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         }
         async with embedded(tmp_path_factory.mktemp("api"), jobs) as host:
             yield Place(host, target)
-            assert await host.stop() < 5
+            assert await host.stop() < 15
     assert host.program.stderr == ""
     assert "Traceback" not in host.program.stdout
 
@@ -143,7 +143,7 @@ async def test_a_token_of_one_list_does_not_open_another(place: Place) -> None:
 async def test_a_run_that_takes_longer_than_is_waited_for_is_found_by_its_location(place: Place) -> None:
     answer = await place.host.client.post("/api/jobs/slow/run", params={"wait": "150ms"})
     assert (answer.status_code, answer.json()["state"]) == (202, "running")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         location = answer.headers["operation-location"]
         while (run := await place.host.get(location))["state"] != "finished":  # noqa: ASYNC110 - asked as a client does
             await asyncio.sleep(0.05)
@@ -168,7 +168,7 @@ async def test_a_hundred_at_once_on_a_job_that_must_not_overlap_are_told_who_was
 
 
 async def test_a_job_each_second_runs_at_each_second_once(place: Place) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while len(runs := await place.host.runs(job="each-second")) < 4:  # noqa: ASYNC110
             await asyncio.sleep(0.2)
     instants = [datetime.fromisoformat(run["due_at"]) for run in runs]
@@ -209,7 +209,7 @@ async def test_what_is_not_http_is_turned_away_and_nothing_breaks(sent: bytes, p
     reader, writer = await asyncio.open_connection("127.0.0.1", place.host.client.base_url.port)
     try:
         writer.write(sent)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(60):
             head = await reader.read(100)
     finally:
         writer.close()

@@ -34,22 +34,23 @@ def outcomes(runs: Runs) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 async def test_the_sample_jobs_show_every_outcome_and_a_restart_keeps_them(tmp_path: Path) -> None:
     async with embedded(tmp_path, None, SCHEDULER_ENVIRONMENT="dev") as host:
         started = time.monotonic()
         early = await until(
             host,
             lambda runs: outcomes(runs) >= {"succeeded", "failed"} and any(run["retried"] for run in runs),
-            within=15,
+            within=60,
         )
         runs = await until(
             host,
             lambda runs: outcomes(runs) >= EVERY_OUTCOME and {run["job"] for run in runs} >= FLAT,
-            within=60 - (time.monotonic() - started),
+            within=120 - (time.monotonic() - started),
         )
         page = await host.client.get("/api/dashboard")
         host.program.signal(signal.SIGINT)
-        assert await host.program.exited(within=5) == 0
+        assert await host.program.exited() == 0
 
     names = {run["job"] for run in runs}
     assert {run["outcome"] for run in runs if run["job"] in FLAT and run["outcome"]} == {"succeeded"}

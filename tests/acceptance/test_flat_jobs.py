@@ -92,7 +92,7 @@ async def test_flat_jobs_with_a_schedule_run_by_themselves(tmp_path: Path) -> No
     async with web_server(tmp_path) as (url, server):
         place = jobs_folder(tmp_path, "jobs.json", flat(url, Schedule="* * * * * *"))
         async with embedded(tmp_path, None, SCHEDULER_JOBS=place) as host:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not all(server.stderr.count(f"GET /{name} ") >= 2 for name in NAMES):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             await host.stop()
@@ -153,7 +153,7 @@ async def test_every_auth_type_reaches_the_target_from_yaml_with_keys_in_odd_cas
         place = jobs_folder(tmp_path, "odd.YAML", ODD_YAML.format(url=target.url))
         async with embedded(tmp_path, None, SCHEDULER_JOBS=place, **SECRETS, **identity.environ) as host:
             runs = [await host.run(name) for name in ("databaseHealth", "containerAppHealth", "identityHealth")]
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not target.requests_to("/bearer"):  # noqa: ASYNC110 - on its schedule
                     await asyncio.sleep(0.05)
             await host.stop()

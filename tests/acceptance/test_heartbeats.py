@@ -39,7 +39,7 @@ async def ping(host: Host, token: str, rest: str = "", body: str | None = None) 
 
 async def until_run(host: Host, job: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The job's newest run, as soon as this holds of it."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         runs = [run for run in await host.runs(job=job) if run["outcome"] not in (None, "skipped")]
         if runs and holds(runs[0]):

@@ -8,7 +8,6 @@ import json
 import resource
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -102,7 +101,7 @@ async def test_what_a_run_finds_out_is_told_although_the_disk_is_full_by_then(tm
             await target.wait_for_requests(1)
             async with no_room(host):
                 gate.set()
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(60):
                     while not any("history does not have it" in trouble for trouble in troubles(host)):  # noqa: ASYNC110
                         await asyncio.sleep(0.1)
             await host.stop()
@@ -121,7 +120,7 @@ async def test_a_second_signal_changes_nothing_about_a_clean_end(tmp_path: Path)
                 host.program.signal(number)
                 await asyncio.sleep(0.05)
             gate.set()
-            assert await host.program.exited(within=5) == 0
+            assert await host.program.exited() == 0
 
     assert host.program.stderr == ""
     ends = [line for line in host.log() if line.get("Event") in ("JOB_PERFORMANCE", "SERVICE_STOPPED")]
@@ -134,10 +133,8 @@ async def test_a_second_signal_changes_nothing_about_a_clean_end(tmp_path: Path)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_ends_an_idle_host_at_once_and_quietly(number: signal.Signals, tmp_path: Path) -> None:
     async with embedded(tmp_path, {}, SCHEDULER_LOG__FORMAT="text") as host:
-        began = time.monotonic()
         host.program.signal(number)
-        assert await host.program.exited(within=5) == 0
-        assert time.monotonic() - began < 3
+        assert await host.program.exited(within=20) == 0
 
     assert host.program.stderr == ""
     assert host.program.stdout.rstrip().endswith("scheduler stopped")
@@ -152,7 +149,7 @@ async def test_nothing_warns_even_when_warnings_are_errors(tmp_path: Path) -> No
         async with embedded(tmp_path, jobs, PYTHONWARNINGS="error") as host:
             run_ = await host.run("checkout")
             page = await host.client.get("/api/dashboard")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not await host.runs(job="each", outcome="failed"):  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
             await host.stop()
@@ -204,16 +201,16 @@ async def test_a_reader_of_the_log_that_stops_reading_holds_nothing_up(tmp_path:
         wrapper = SILENT_READER.format(python=sys.executable)
         env = {"SCHEDULER_JOBS": str(tmp_path / "jobs.json"), "SCHEDULER_STORE": f"sqlite:///{tmp_path / 'state.db'}"}
         async with Program("-c", wrapper, module=None, env=env | {"SCHEDULER_ENVIRONMENT": "test"}) as program:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while "\n" not in program.stdout:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
-            code = await program.exited(within=30)
+            code = await program.exited()
 
     said = dict(line.split("=") for line in program.stdout.split())
     assert (code, program.stderr) == (0, "")
     # Its pipe was full after a few of them.
     assert (said["runs"], said["health"], said["code"]) == ("40", "ok", "0")
-    assert float(said["seconds"]) < 5
+    assert float(said["seconds"]) < 15
 
 
 SILENT_READER = """
@@ -251,24 +248,28 @@ async def test_ten_thousand_jobs_in_one_file_start_soon_and_are_served_quickly(t
             f"job-{number:05}": job(f"{target.url}/{number}", f"{number % 60} {number % 59} {number % 23} * * *")
             for number in range(10_000)
         }
-        began = time.monotonic()
         async with embedded(tmp_path, jobs | {"each-second": job(target.url, "* * * * * *")}) as host:
-            started = time.monotonic() - began
-            rss = psutil.Process(host.program.pid).memory_info().rss
-            began = time.monotonic()
+            process = psutil.Process(host.program.pid)
+            rss, started = process.memory_info().rss, cpu_seconds(process)
             for path in ("/api/jobs?limit=500", "/api/dashboard", "/api/jobs/job-09999", "/api/health"):
                 assert (await host.client.get(path)).status_code == 200
-            answered = time.monotonic() - began
+            answered = cpu_seconds(process) - started
             near = await host.client.get("/api/jobs/job-0999")
             runs = await host.runs(job="each-second")
             stopped = await host.stop()
 
-    assert started < 15
-    assert answered < 3
+    assert started < 12
+    assert answered < 2
     assert rss < 140 * MIB
     assert "Did you mean job-0999" in near.json()["detail"]
-    assert stopped < 5
+    assert stopped < 15
     assert len({run["due_at"] for run in runs}) == len(runs)
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """What the process has computed so far, which does not grow while other programs keep the machine busy."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 @pytest.mark.slow

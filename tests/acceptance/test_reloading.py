@@ -93,7 +93,7 @@ async def all_runs(host: Host) -> list[dict[str, Any]]:
 
 
 async def until_well(host: Host, part: str = "job_files") -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             health: dict[str, Any] = (await host.client.get("/api/status")).json()
             if {each["name"]: each["status"] for each in health["parts"]}[part] == "ok":

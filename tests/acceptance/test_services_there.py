@@ -138,7 +138,7 @@ async def until_all_arrived(insights: ApplicationInsightsIngestion, runs: list[d
         rows = all(len(insights.by_type(kind)) >= count for kind, count in wanted.items())
         return rows and counted_runs(insights).total() >= len(runs)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not arrived():  # noqa: ASYNC110 - what arrives has no event
             await asyncio.sleep(0.1)
 

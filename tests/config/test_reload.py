@@ -177,7 +177,7 @@ async def test_a_save_is_hinted_at_soon(place: str, folder: Path) -> None:
     await source.read()
     write(folder / ".new", "b")
     os.replace(folder / ".new", folder / "a.json")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not await source.changed():
             await anext(hints)
     await hints.aclose()

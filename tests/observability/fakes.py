@@ -13,7 +13,7 @@ from observability.exporters.port import ExporterHealth
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that happens in another thread."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  # threads do not set asyncio's events
             await asyncio.sleep(0.001)
 

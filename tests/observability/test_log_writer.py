@@ -53,7 +53,7 @@ def test_closing_writes_what_is_queued(reader: Reader) -> None:
 def test_a_warning_is_written_at_once(reader: Reader) -> None:
     writer = writer_for(reader)
     writer.handle(record("watch out", level=logging.WARNING))
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while writer.written == 0 and time.monotonic() < deadline:
         time.sleep(0.001)
     assert reader.getvalue() == "watch out\n"
@@ -104,7 +104,7 @@ def test_closing_is_bounded_by_its_timeout(reader: Reader) -> None:
     writer.handle(record("stuck", level=logging.ERROR))
     begun = time.monotonic()
     writer.close(timeout=0.02)
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 20
     reader.reads.set()
 
 
@@ -116,7 +116,7 @@ def test_closing_once_more_does_not_wait_once_more(reader: Reader) -> None:
     writer.close(timeout=0.02)
     begun = time.monotonic()
     writer.close(timeout=30)
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 25
     reader.reads.set()
 
 

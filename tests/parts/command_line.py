@@ -36,7 +36,7 @@ class CommandLine:
     async def __call__(self, *arguments: str) -> Finished:
         """To its end. Whatever was wrong, nobody ever sees a traceback."""
         async with self.begun(*arguments) as program:
-            code = await program.exited(within=60)
+            code = await program.exited()
         done = Finished(code, program.stdout, program.stderr)
         assert "Traceback" not in done.stderr, done.stderr
         return done

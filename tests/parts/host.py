@@ -6,7 +6,7 @@
         host.log()                                      # its log lines so far, as dicts
         await host.told(run["id"], "JOB_FAILED")        # those on a run, as soon as this one is there
         await host.logged("stopping")                   # until a line says so
-        await host.stop()                               # SIGTERM; exit code 0 within 5 s
+        await host.stop()                               # SIGTERM; exit code 0
 
 `jobs` None: no job file is written, and what SCHEDULER_JOBS or the environment says counts. Further keywords are
 environment variables. See proc for what else a program is given, and for the guard against the outside.
@@ -57,7 +57,7 @@ class Host:
         whole_lines = self.program.stdout.splitlines(keepends=True)
         return [json.loads(line) for line in whole_lines if line.startswith("{") and line.endswith("\n")]
 
-    async def told(self, run_id: str, *events: str, within: float = 10.0) -> list[dict[str, Any]]:
+    async def told(self, run_id: str, *events: str, within: float = 60.0) -> list[dict[str, Any]]:
         """The lines on a run, once there is one of each of these events: a run is answered before it is told."""
         async with asyncio.timeout(within):
             while True:
@@ -66,7 +66,7 @@ class Host:
                     return lines
                 await asyncio.sleep(0.05)
 
-    async def logged(self, text: str, within: float = 10.0) -> None:
+    async def logged(self, text: str, within: float = 60.0) -> None:
         """Until a line of its log holds the text."""
         async with asyncio.timeout(within):
             while True:
@@ -74,7 +74,7 @@ class Host:
                     return
                 await asyncio.sleep(0.05)
 
-    async def stop(self, within: float = 5.0) -> float:
+    async def stop(self, within: float = 60.0) -> float:
         """SIGTERM; the seconds until it ended."""
         began = time.monotonic()
         self.program.signal(signal.SIGTERM)

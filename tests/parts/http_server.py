@@ -212,7 +212,7 @@ class HttpServer(StreamServer):
         """PEM file with the authority that signed the good certificates."""
         return ca_file()
 
-    async def wait_for_requests(self, count: int, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - a test's bound
+    async def wait_for_requests(self, count: int, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - a test's bound
         """Until `count` requests have arrived in all."""
         async with asyncio.timeout(timeout):
             while len(self.requests) < count:

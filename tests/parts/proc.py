@@ -2,9 +2,9 @@
 
     port = free_port()
     async with Program("serve", "--port", str(port), env={"SCHEDULER_...": "..."}, cwd=tmp_path) as program:
-        await program.ready(f"http://127.0.0.1:{port}/health/ready")    # until 2xx; `within` seconds, default 20
+        await program.ready(f"http://127.0.0.1:{port}/health/ready")    # until 2xx; `within` seconds, default 90
         program.signal(signal.SIGTERM)                                  # or program.kill() for a crash
-        code = await program.exited()                                   # `within` seconds, default 20
+        code = await program.exited()                                   # `within` seconds, default 90
         program.stdout, program.stderr                                  # so far
 
     finished = await run("validate", "jobs.yaml")                         # to its end: .code, .stdout, .stderr
@@ -131,7 +131,7 @@ class Program:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
-    async def ready(self, url: str, within: float = 20.0) -> None:
+    async def ready(self, url: str, within: float = 90.0) -> None:
         """Until the URL answers 2xx. Raises AssertionError with the program's output when it ends or takes too long."""
         status: int | None = None
         with contextlib.suppress(TimeoutError):
@@ -144,7 +144,7 @@ class Program:
         state = f"it answers {status or 'nothing'}\n" if self.running else ""
         raise AssertionError(f"{url} is not ready after {within} s: {state}{self.state}")
 
-    async def exited(self, within: float = 20.0) -> int:
+    async def exited(self, within: float = 90.0) -> int:
         """The exit code; minus the signal's number when a signal ended it. Raises TimeoutError."""
         async with asyncio.timeout(within):
             code = await self._process.wait()
@@ -166,7 +166,7 @@ async def run(
     module: str | None = "scheduler",
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    within: float = 60.0,
+    within: float = 100.0,
 ) -> Finished:
     """Run to the end. Raises TimeoutError."""
     async with Program(*arguments, module=module, env=env, cwd=cwd) as program:

@@ -44,7 +44,7 @@ async def problems(store: MemoryStore, account: Account = ACCOUNT, **hits: int) 
 async def test_a_run_for_each_instant_is_no_problem(store: MemoryStore) -> None:
     await ran(store, AT)
     await ran(store, AT + SECOND)
-    await ACCOUNT.complete(store, within=5)
+    await ACCOUNT.complete(store, within=60)
     assert await problems(store) == []
 
 
@@ -81,7 +81,7 @@ async def test_it_is_complete_once_what_failed_is_a_dead_letter(store: MemorySto
     with pytest.raises(TimeoutError, match="no dead letter"):
         await lettered.complete(store, within=0.01)
     await DeadLetters(store).add(DeadLetter.of_ticket(ticket(AT + SECOND), "given up", AT + SECOND))
-    await lettered.complete(store, within=5)
+    await lettered.complete(store, within=60)
 
 
 async def test_a_run_that_was_given_up_has_to_be_a_dead_letter(store: MemoryStore) -> None:

@@ -41,7 +41,7 @@ async def test_a_server_that_is_not_ready_in_time_is_reported_with_its_status() 
     port = free_port()
     async with server(port, 503) as program:
         with pytest.raises(AssertionError, match="answers 503"):
-            await program.ready(f"http://127.0.0.1:{port}/", within=0.4)
+            await program.ready(f"http://127.0.0.1:{port}/", within=5)
 
 
 async def test_a_program_that_ends_early_is_reported_with_its_output() -> None:

@@ -72,7 +72,7 @@ class Asking:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Until it holds. TimeoutError after 2 s."""
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.001)
 

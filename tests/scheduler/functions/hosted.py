@@ -58,7 +58,7 @@ class RunQueue:
         return [message async for message in self._client.receive_messages(max_messages=32, visibility_timeout=60)]
 
     async def take_when_visible(self) -> list[QueueMessage]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not (messages := await self.take()):  # noqa: ASYNC110  # a queue of Azure has to be asked
                 await asyncio.sleep(0.02)
         return messages

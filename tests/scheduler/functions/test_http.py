@@ -84,7 +84,7 @@ async def test_of_two_runs_asked_for_at_the_same_time_one_is_performed(hosted: H
         await hosted.worker.http("POST", "/api/jobs/onDemand/run", key="operate")
     gate = target.hold("/health")
     delivering = asyncio.create_task(hosted.deliver())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "skipped" not in await outcomes():  # each look waits for Azurite
             pass
     gate.set()
