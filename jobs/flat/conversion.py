@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from jobs.durations import format_duration
 from jobs.flat import values
 from jobs.flat.keys import ALL_SPELLINGS, LITERAL_SECRETS, NAMES, SPELLINGS
+from jobs.flat.secret_names import secret_name, secret_variable
 from jobs.flat.values import AUTH_TYPES, BACKOFFS, Wrong
 from jobs.policies import LONGEST_RUN, RetryPolicy, Timeouts
 from jobs.problems import Finding, Path, unknown_key
@@ -24,6 +25,8 @@ class FlatJob:
     definition: dict[str, Any]
     findings: tuple[Finding, ...]
     keys: Mapping[Path, str] = field(default_factory=dict)
+    warnings: tuple[Finding, ...] = ()
+    """What the job may not mean, by flat keys; it can be used all the same."""
 
     def flat_path(self, path: Path) -> Path:
         """Where a path of the full form stands in the flat form."""
@@ -49,6 +52,7 @@ def from_flat(name: str, mapping: Mapping[str, Any]) -> FlatJob:
 class _Conversion:
     def __init__(self, mapping: Mapping[str, Any]) -> None:
         self._findings: list[Finding] = []
+        self._warnings: list[Finding] = []
         self._paths: dict[Path, str] = {}
         self._definition: dict[str, Any] = {}
         self._written: dict[str, str] = {}
@@ -70,7 +74,7 @@ class _Conversion:
         self._retries_and_deadlines()
         self._expectations()
         self._circuit()
-        return FlatJob(self._definition, tuple(self._findings), self._paths)
+        return FlatJob(self._definition, tuple(self._findings), self._paths, tuple(self._warnings))
 
     # --- Keys
 
@@ -136,6 +140,7 @@ class _Conversion:
         self._put(("check", "headers"), "Headers", values.texts)
         self._put(("check", "query"), "QueryParameters", values.texts)
         self._put(("check", "tls", "verify"), "VerifySsl", values.flag)
+        self._put(("check", "allow_plain_http"), "AllowPlainHttp", values.flag)
         if self._get("FollowRedirects", values.flag) is False:
             self._set(("check", "redirects"), 0, "FollowRedirects")
 
@@ -158,9 +163,9 @@ class _Conversion:
         if kind == "basic":
             self._basic()
         elif kind == "bearer":
-            self._secret(("check", "auth", "token"), "TokenSecretName", kind)
+            self._secret(("check", "auth", "token"), "TokenSecretName", "token")
         elif kind == "api_key":
-            self._secret(("check", "auth", "key"), "ApiKeySecretName", "apikey")
+            self._secret(("check", "auth", "key"), "ApiKeySecretName", "api-key")
             self._put(("check", "auth", "name"), "ApiKeyHeader", values.text)
         elif kind == "managed_identity":
             self._scope()
@@ -170,20 +175,34 @@ class _Conversion:
             self._set(("check", "auth", "kind"), kind, "AuthType")
 
     def _basic(self) -> None:
-        self._secret(("check", "auth", "password"), "PasswordSecretName", "basic")
+        path = ("check", "auth", "username")
         if "UsernameSecretName" in self._values:
-            self._put(("check", "auth", "username"), "UsernameSecretName", lambda value: {"secret": values.text(value)})
+            self._put(path, "UsernameSecretName", lambda value: {"secret": values.text(value)})
         elif "Username" in self._values:
-            self._put(("check", "auth", "username"), "Username", values.text)
+            self._put(path, "Username", values.text)
         else:
-            self._find("Username", "is missing", "AuthType basic needs Username or UsernameSecretName")
+            self._secret_of_the_job(path, "UsernameSecretName", "username", " for the user name")
+        self._secret(("check", "auth", "password"), "PasswordSecretName", "password")
 
-    def _secret(self, path: Path, name: str, kind: str) -> None:
-        """The secret's reference: by its own key, or by the general SecretName."""
+    def _secret(self, path: Path, name: str, purpose: str) -> None:
+        """The secret's reference: by its own key, by the general SecretName, or named after the job."""
         source = name if name in self._values else "SecretName"
-        if source not in self._values:
-            self._find(name, "is missing", f"AuthType {kind} needs the name of its secret: {name} or SecretName")
-        self._put(path, source, lambda value: {"secret": values.text(value)})
+        if source in self._values:
+            self._put(path, source, lambda value: {"secret": values.text(value)})
+        else:
+            self._secret_of_the_job(path, name, purpose)
+
+    def _secret_of_the_job(self, path: Path, key: str, purpose: str, what: str = "") -> None:
+        """Name the secret after the job, and warn of it."""
+        name = secret_name(str(self._definition["name"]), purpose)
+        self._set(path, {"secret": name}, key, "AuthType")
+        kind = values.text(self._values["AuthType"]).lower()
+        message = (
+            f"{kind} names no secret{what}, so the job uses the secret {name}: "
+            f"the variable {secret_variable(name)}, else the file {name} in secrets_folder, "
+            "else that secret in the Key Vault"
+        )
+        self._warnings.append(Finding((self._spelt("AuthType"),), message, f"write {key}: {name} to keep this name"))
 
     def _scope(self) -> None:
         path = ("check", "auth", "scope")

@@ -20,6 +20,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "ContentType": (),
     "VerifySsl": ("SslVerify", "VerifyTls"),
     "FollowRedirects": (),
+    "AllowPlainHttp": (),
     "AuthType": ("AuthenticationType",),
     "SecretName": ("AuthSecretName", "KeyVaultSecretName"),
     "TokenSecretName": ("BearerTokenSecretName",),

@@ -160,10 +160,6 @@ def test_each_kind_of_auth(keys: dict[str, Any], auth: dict[str, Any] | None) ->
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
-        ({"AuthType": "bearer"}, "TokenSecretName: is missing"),
-        ({"AuthType": "apikey"}, "ApiKeySecretName: is missing"),
-        ({"AuthType": "basic", "Username": "u"}, "PasswordSecretName: is missing"),
-        ({"AuthType": "basic", "SecretName": "p"}, "Username: is missing"),
         ({"AuthType": "managedidentity"}, "Scope: is missing"),
         ({"TokenSecretName": "t"}, "AuthType: is missing, and TokenSecretName is given; one of none, basic, bearer"),
         ({"AuthType": "oauth"}, "AuthType: 'oauth' is not allowed"),
