@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Discriminator, Field
 
 from jobs.model import HEADER_NAME, Frozen, SecretRef, TextOrSecret
-from jobs.urls import http_url
+from jobs.urls import complete_http_url
 
 
 class NoAuth(Frozen):
@@ -48,12 +48,11 @@ class ManagedIdentityAuth(Frozen):
 
 
 def _token_url(url: str) -> str:
-    # Without a scheme a target is asked by http: a secret must not go there unless somebody says so.
     if not url.startswith(("https://", "http://")):
         raise ValueError(f"{url!r} is not an http URL: write it like https://login.example/oauth2/token")
     if "#" in url:
         raise ValueError("the URL of a token endpoint has no fragment: leave out the # and what follows")
-    return http_url(url)
+    return complete_http_url(url)
 
 
 _SCOPES = r"^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$"

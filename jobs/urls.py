@@ -11,19 +11,44 @@ from pydantic import AfterValidator, Field
 _UNFIT_IN_URL = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
 _BLANK = re.compile(r"\s")
 
-
 _WITHOUT_SCHEME = re.compile(
     r"(?:localhost|[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:\d)|\[[0-9a-f:.]+\])(?::\d+)?(?:[/?#].*)?", re.IGNORECASE
 )
+_SHELL = r"\$\{[A-Za-z_][\w.:-]*\}"
+_PLACEHOLDER = re.compile(
+    # The last one: only where it is not a percent-encoded text, such as %E4ABC%20.
+    _SHELL + r"|\{\{[^{}]*\}\}|#\{[^{}]*\}#?|\$\([A-Za-z_][\w.]*\)|%(?![0-9A-Fa-f]{2})[A-Za-z_]\w+%"
+)
+_PLACEHOLDER_IN_HOST = re.compile(r"\$\{[^{}]*\}|\{+[^{}]*\}+|\$\([^()]*\)|%\w+%|\$\w+|<[^<>]*>")
+_SHELL_PLACEHOLDER = re.compile(_SHELL)
+
+
+def placeholder_in_url(url: str) -> str | None:
+    """Return the first placeholder of another program in a URL, such as `${HOST}`, `{{ host }}` or `%HOST%`."""
+    found = _PLACEHOLDER_IN_HOST.search(_authority(url)) or _PLACEHOLDER.search(url)
+    return None if found is None else found[0]
+
+
+def placeholder_in_text(text: str) -> str | None:
+    """Return the first `${NAME}` in a text. Other forms may be what the text is about."""
+    found = _SHELL_PLACEHOLDER.search(text) if "$" in text else None
+    return None if found is None else found[0]
+
+
+def _authority(url: str) -> str:
+    """The host and port, also of what is hardly a URL."""
+    return re.split(r"[/?#]", url.partition("://")[2] or url, maxsplit=1)[0] if not url.startswith("/") else ""
 
 
 def http_url(url: str) -> str:
-    """The URL, if a request can be made to it; without a scheme it is one of http.
+    """Return the URL, if a request can be made to it.
 
     Raises ValueError, which says what is wrong.
     """
     if _WITHOUT_SCHEME.fullmatch(url):
-        url = f"http://{url}"
+        # Without the query, which may hold a secret.
+        shown = re.split(r"[?#]", url, maxsplit=1)[0]
+        raise ValueError(f"{shown!r} has no scheme: write https://{shown}, or http://{shown} where there is no TLS")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -40,4 +65,22 @@ def http_url(url: str) -> str:
     return url
 
 
-HttpUrl = Annotated[str, Field(max_length=2048), AfterValidator(http_url)]
+def complete_http_url(url: str) -> str:
+    """Return the URL, if a request can be made to it as it stands, without a value of an earlier answer.
+
+    Raises ValueError, which says what is wrong.
+    """
+    refuse_placeholder(_authority(url))
+    return http_url(url)
+
+
+def refuse_placeholder(host: str) -> None:
+    """Raise ValueError if a host holds a placeholder of another program, such as `${HOST}`."""
+    if (found := _PLACEHOLDER_IN_HOST.search(host)) is not None:
+        raise ValueError(
+            f"nothing fills in the placeholder {found[0]}: write the host itself, such as checkout.internal, "
+            "or have your pipeline fill it in before the file is read"
+        )
+
+
+HttpUrl = Annotated[str, Field(max_length=2048), AfterValidator(complete_http_url)]

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from jobs.model import Frozen
 from jobs.policies import Timeouts
 from jobs.targets.places import Port, peer_text
+from jobs.urls import refuse_placeholder
 
 RecordType = Literal[
     "A", "AAAA", "CAA", "CNAME", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SRV", "SVCB", "TXT"
@@ -17,6 +18,7 @@ RecordType = Literal[
 
 
 def _name(name: str) -> str:
+    refuse_placeholder(name)
     labels = name.rstrip(".").split(".")
     if name != "." and any(not label or len(label.encode()) > 63 for label in labels):
         raise ValueError(f"{name!r} is no name: its parts have 1 to 63 characters, with dots between")

@@ -7,10 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from jobs.urls import refuse_placeholder
+
 _UNFIT = re.compile(r"[\s/@?#\x00-\x1f\x7f]")
 
 
 def _host(host: str) -> str:
+    refuse_placeholder(host)
     if "://" in host or _UNFIT.search(host):
         raise ValueError(f"{host!r} is no host: write the name or the address alone, like db.internal or 10.1.2.3")
     if host.startswith("[") or (host.count(":") == 1 and not host.startswith(":")):

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from jobs.definition import JobDefinition
 from jobs.problems import problems_of
 from jobs.targets import HttpTarget, JsonBody, TextBody, unfit_for_header
 
@@ -111,18 +113,56 @@ def test_a_url_that_cannot_be_asked_is_refused_with_a_remedy(url: str, says: str
 
 
 @pytest.mark.parametrize(
-    ("url", "taken"),
+    "url",
+    ["checkout.internal", "checkout:8080/health", "127.0.0.1:8080", "[::1]:8080/health", "localhost"],
+)
+def test_a_url_without_a_scheme_is_refused_with_both_that_may_be_meant(url: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(f"write https://{url}, or http://{url} where")):
+        HttpTarget(url=url)
+
+
+def test_a_url_without_a_scheme_is_refused_without_repeating_its_query() -> None:
+    said = problem(url="checkout.internal/health?key=hidden")
+    assert "write https://checkout.internal/health, or" in said
+    assert "hidden" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "placeholder"),
     [
-        ("checkout.internal", "http://checkout.internal"),
-        ("checkout.internal/health?probe=1", "http://checkout.internal/health?probe=1"),
-        ("checkout:8080/health", "http://checkout:8080/health"),
-        ("127.0.0.1:8080", "http://127.0.0.1:8080"),
-        ("[::1]:8080/health", "http://[::1]:8080/health"),
-        ("localhost", "http://localhost"),
+        ("https://${HOST}/health", "${HOST}"),
+        ("https://${HOST}:8443/health", "${HOST}"),
+        ("https://checkout.internal:${PORT}/health", "${PORT}"),
+        ("${BASE_URL}/health", "${BASE_URL}"),
+        ("https://$HOST/health", "$HOST"),
+        ("https://%HOST%/health", "%HOST%"),
+        ("https://{{ host }}/health", "{{ host }}"),
+        ("https://$(HOST)/health", "$(HOST)"),
+        ("https://<host>/health", "<host>"),
     ],
 )
-def test_a_url_without_a_scheme_is_one_of_http(url: str, taken: str) -> None:
-    assert HttpTarget(url=url).url == taken
+def test_a_placeholder_in_a_host_is_refused_as_nothing_fills_it_in(url: str, placeholder: str) -> None:
+    assert f"nothing fills in the placeholder {placeholder}: write the host itself" in problem(url=url)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[fe80::1%25eth0]/", "https://a.example/?$filter=a%20eq%20(b)", "https://a.example/%E4ABC%20"]
+)
+def test_what_only_looks_like_a_placeholder_is_a_url(url: str) -> None:
+    assert HttpTarget(url=url).url == url
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        {"kind": "tcp", "host": "${HOST}", "port": 1},
+        {"kind": "tls", "host": "%HOST%"},
+        {"kind": "dns", "name": "$HOST"},
+    ],
+)
+def test_a_placeholder_in_the_host_of_another_kind_is_refused(check: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="nothing fills in the placeholder"):
+        JobDefinition.model_validate({"name": "a", "check": check})
 
 
 def test_the_endpoint_is_the_url_without_what_may_be_secret() -> None:
