@@ -27,6 +27,7 @@ from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Failure, Observation, Severity
 from jobs.targets.http import Body, FormBody, JsonBody, TextBody, unfit_for_header
 from jobs.targets.placeholders import filled, filled_json, is_filled, text_of
+from jobs.targets.plain_http import exposes_secrets
 from jobs.targets.steps import Step, StepsTarget
 from jobs.urls import http_url
 
@@ -102,6 +103,7 @@ class _Way:
         self._call = call
         self._cookies = Cookies()
         self._values: dict[str, Any] = {}
+        self._saved_secrets: set[str] = set()
         self._last_url = ""
         self.told: list[dict[str, Any]] = []
         """What became of each step, as JSON."""
@@ -189,6 +191,8 @@ class _Way:
         if not is_filled(step.sent()) and not step.url.startswith("/"):
             return step
         changes: dict[str, Any] = {"url": self._url(step)}
+        if exposes_secrets(step, changes["url"], self._saved_secrets):
+            raise Unfit("it would send secrets over plain http; if that is meant, say so: allow_plain_http: true")
         changes["headers"] = {name: self._header(name, value) for name, value in step.headers.items()}
         changes["query"] = {name: self._text(value) for name, value in step.query.items()}
         if step.body is not None:
@@ -242,6 +246,7 @@ class _Way:
                 return _with(seen, f"Nothing to save as {name}: {error}.", ErrorClass.STEP_FAILED)
             if step.hides(name):
                 self._redactor.add(text_of(value))
+                self._saved_secrets.add(name)
             self._values[name] = value
         return seen
 

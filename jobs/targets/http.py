@@ -12,7 +12,7 @@ from jobs.auth import NO_AUTH, ApiKeyAuth, Auth
 from jobs.model import HEADER_NAME, Frozen, SecretRef, TextOrSecret, by_key
 from jobs.policies import Timeouts
 from jobs.targets.places import Host, IpVersion
-from jobs.urls import HttpUrl, http_url
+from jobs.urls import HttpUrl, complete_http_url
 
 Method = Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH", "TRACE"]
 
@@ -96,7 +96,7 @@ class Tls(Frozen):
 
 
 def _proxy_url(url: str) -> str:
-    parts = urlsplit(http_url(url))
+    parts = urlsplit(complete_http_url(url))
     if parts.scheme != "http" or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError(
             "a proxy is written as http://proxy.internal:3128, without a path; https targets go through it, too"
@@ -125,6 +125,8 @@ class HttpTarget(Frozen):
 
     `server_name`: what TLS asks for, and the certificate must be for, if it is not the host of the URL.
 
+    `allow_plain_http`: whether secrets may go over plain http, where everybody on the way can read them.
+
     `redirects`: how many are followed; 0 takes a 3xx as the answer. `read_limit`: bytes of the body that are read
     and judged at most; the rest is not fetched.
     """
@@ -138,6 +140,7 @@ class HttpTarget(Frozen):
     query: dict[str, TextOrSecret] = {}
     body: Body | None = None
     auth: Annotated[Auth, AfterValidator(_auth)] = NO_AUTH
+    allow_plain_http: bool = False
     redirects: int = Field(default=10, ge=0, le=30)
     tls: Tls = Tls()
     server_name: Host | None = None

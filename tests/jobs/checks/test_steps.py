@@ -246,3 +246,25 @@ async def test_the_clock_has_the_steps_of_an_attempt_that_is_given_up() -> None:
         ("stuck", "timed_out", None),
     ]
     assert facts["steps"][1]["error"] == "response_timeout"
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_a_secret_does_not_go_to_a_plain_http_url_that_an_answer_gave(allowed: bool) -> None:
+    """The host is not asked: its name leads nowhere."""
+    async with Shop() as shop:
+        first = {"name": "a", "url": f"{shop.url}/sign-in", "save": {"token": {"json": "$.token"}}}
+        second = {
+            "name": "b",
+            "url": "${token}",
+            "headers": {"Authorization": "Bearer ${token}"},
+            "allow_plain_http": allowed,
+        }
+        shop.answer = lambda request: Answer(body=b'{"token": "http://shop.invalid/"}')  # type: ignore[method-assign]
+        seen = await ask({"steps": [first, second]})
+    if allowed:
+        assert seen.error is not ErrorClass.STEP_FAILED
+    else:
+        assert seen.error is ErrorClass.STEP_FAILED
+        assert seen.message == (
+            "Step 2 of 2 (b): It would send secrets over plain http; if that is meant, say so: allow_plain_http: true."
+        )

@@ -1,0 +1,55 @@
+"""Placeholders of other programs, which nothing fills in here: `${HOST}`, `%HOST%`, `{{ host }}`.
+
+Used by jobs.warnings. In steps `${name}` is a value that an earlier answer gave; jobs.targets.steps checks these names.
+A URL with a placeholder in its host is refused by jobs.urls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jobs.definition import JobDefinition
+from jobs.problems import Finding, Path
+from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody
+from jobs.targets.steps import Step
+from jobs.urls import placeholder_in_text, placeholder_in_url
+
+_HINT = "write the value itself; a secret is referenced by its name: {secret: NAME}; ${name} is for the kind steps"
+
+
+def unknown_placeholders(job: JobDefinition) -> Iterator[Finding]:
+    """Warn of placeholders in the request of an HTTP check."""
+    check = job.check
+    if not isinstance(check, HttpTarget) or isinstance(check, Step):
+        return
+    found: list[tuple[Path, str | None]] = [(("check", "url"), placeholder_in_url(check.url))]
+    found += [(path, placeholder_in_text(text)) for path, text in _texts(check)]
+    for path, placeholder in found:
+        if placeholder is not None:
+            message = f"holds the placeholder {placeholder}, which nothing fills in: it is sent as it is"
+            yield Finding(path, message, _HINT)
+
+
+def _texts(check: HttpTarget) -> Iterator[tuple[Path, str]]:
+    for key, values in (("headers", check.headers), ("query", check.query)):
+        yield from ((("check", key, name), value) for name, value in values.items() if isinstance(value, str))
+    match check.body:
+        case TextBody(text=str() as text):
+            yield ("check", "body", "text"), text
+        case FormBody(form=form):
+            yield from (
+                (("check", "body", "form", name), value) for name, value in form.items() if isinstance(value, str)
+            )
+        case JsonBody(json_=document):
+            yield from _texts_in(document, ("check", "body", "json"))
+
+
+def _texts_in(document: object, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(document, str):
+        yield path, document
+    elif isinstance(document, dict):
+        for key, value in document.items():
+            yield from _texts_in(value, (*path, key))
+    elif isinstance(document, (list, tuple)):
+        for index, value in enumerate(document):
+            yield from _texts_in(value, (*path, index))

@@ -1,0 +1,19 @@
+"""The requests of a job's check, one for the kind http and several for steps. Used by the rules beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jobs.definition import JobDefinition
+from jobs.problems import Path
+from jobs.targets import HttpTarget, StepsTarget
+
+
+def requests_of(job: JobDefinition) -> Iterator[tuple[Path, HttpTarget]]:
+    """Yield each request with its path in the definition."""
+    check = job.check
+    if isinstance(check, HttpTarget):
+        yield ("check",), check
+    elif isinstance(check, StepsTarget):
+        for key, steps in (("steps", check.steps), ("cleanup", check.cleanup)):
+            yield from ((("check", key, number), step) for number, step in enumerate(steps))

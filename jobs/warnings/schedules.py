@@ -1,0 +1,139 @@
+"""Schedules that are never due, and fields that NCRONTAB reads otherwise than they look. Used by jobs.warnings.
+
+The rules of a field are in jobs.schedules.fields: a range may be written backwards (`22-2` is 2 to 22), a step below
+one counts as one, a name may be shortened to its first letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jobs.definition import JobDefinition
+from jobs.problems import Finding, Path
+from jobs.schedules import Jittered, Limited, Ncrontab, Schedule, Several, Zoned
+from jobs.schedules.fields import Field
+from jobs.schedules.ncrontab import FIELDS
+from jobs.targets import HeartbeatTarget
+
+
+def schedules_of(job: JobDefinition) -> Iterator[tuple[Path, Schedule]]:
+    """Yield the job's own schedule, and that of the pings it waits for."""
+    if job.schedule is not None:
+        yield ("schedule",), job.schedule
+    if isinstance(job.check, HeartbeatTarget) and job.check.schedule is not None:
+        yield ("check", "schedule"), job.check.schedule
+
+
+def never_due(job: JobDefinition, now_ms: int) -> Iterator[Finding]:
+    """Warn of a schedule that has no instant after now."""
+    for path, schedule in schedules_of(job):
+        if schedule.next_after_ms(now_ms) is not None:
+            continue
+        hint = "correct it, or remove the schedule of a job that runs on demand"
+        if isinstance(schedule, Limited) and schedule.end is not None and schedule.end.milliseconds <= now_ms:
+            yield Finding(
+                path, f"is not due any more: it ended at {schedule.end.text}", "move its end, or remove the job"
+            )
+        else:
+            yield Finding(path, f"is never due: no date matches {schedule.text!r}", hint)
+
+
+def odd_fields(job: JobDefinition) -> Iterator[Finding]:
+    """Warn of fields that mean something else than they seem to."""
+    for path, schedule in schedules_of(job):
+        for expression in _expressions(schedule):
+            for message, hint in odd_fields_of(expression):
+                yield Finding(path, message, hint)
+
+
+def _expressions(schedule: Schedule) -> Iterator[Ncrontab]:
+    """Yield the NCRONTAB expressions in a schedule."""
+    match schedule:
+        case Ncrontab():
+            yield schedule
+        case Zoned(cron=expression):
+            yield expression
+        case Jittered(schedule=inner) | Limited(schedule=inner):
+            yield from _expressions(inner)
+        case Several(schedules=parts):
+            for part in parts:
+                yield from _expressions(part)
+
+
+def odd_fields_of(expression: Ncrontab) -> Iterator[tuple[str, str]]:
+    """Yield message and hint for each item of each field that NCRONTAB reads otherwise than it looks."""
+    if expression.text.startswith("@"):
+        return
+    parts = expression.text.split()
+    for place, part in zip(FIELDS[-len(parts) :], parts, strict=True):
+        for item in part.split(","):
+            yield from _odd_item(place, item)
+
+
+def _odd_item(place: Field, item: str) -> Iterator[tuple[str, str]]:
+    base, slash, step = item.partition("/")
+    first, dash, last = base.partition("-")
+    start, stop = _number(place, first), _number(place, last)
+    head = f"{place.name}: {item!r}"
+    if dash and start > stop:
+        meaning = f"NCRONTAB swaps its ends: it means {_text(place, stop)}-{_text(place, start)}"
+        yield f"{head} is a range written backwards, and {meaning}", _around(place, start, stop, slash + step)
+    if slash:
+        yield from _odd_step(place, head, _bounds(place, base, dash, start, stop), int(step))
+    for name in (first, last):
+        if name.isalpha() and (others := _other_names(place, name)):
+            known = _full_name(place, name)
+            yield f"{head} means {known}, though {name!r} also begins {others}", f"write {known[:3]}"
+
+
+def _odd_step(place: Field, head: str, bounds: tuple[int, int], step: int) -> Iterator[tuple[str, str]]:
+    low, high = bounds
+    if step < 1:
+        yield f"{head} has a step of {step}, which NCRONTAB reads as 1", "write the step that is meant, such as */5"
+    elif step > high - low:
+        message = f"{head} has a step larger than its range {low}-{high}, so it means {_text(place, low)} alone"
+        yield message, f"write {_text(place, low)}, or {{every: ...}} for an interval that is longer than the field"
+
+
+def _bounds(place: Field, base: str, dash: str, start: int, stop: int) -> tuple[int, int]:
+    if base == "*":
+        return place.lowest, place.highest
+    return (min(start, stop), max(start, stop)) if dash else (start, place.highest)
+
+
+def _number(place: Field, text: str) -> int:
+    """The value of a number or a name in a field that was accepted; -1 for anything else."""
+    if text.isdecimal():
+        return int(text)
+    names = [number for number, name in enumerate(place.names, place.lowest) if text and name.startswith(text.lower())]
+    return names[0] if names else -1
+
+
+def _text(place: Field, number: int) -> str:
+    return place.names[number - place.lowest][:3] if place.names else str(number)
+
+
+def _around(place: Field, start: int, stop: int, step: str) -> str:
+    """Say how to write a range that goes over the field's end, such as 22-23,0-2."""
+    if step:
+        return "list the values, or write two ranges"
+    if place.names:
+        values = [*range(start, place.highest + 1), *range(place.lowest, stop + 1)]
+        return (
+            f"for {_text(place, start)} to {_text(place, stop)} write {','.join(_text(place, one) for one in values)}"
+        )
+    parts = [_range(start, place.highest), _range(place.lowest, stop)]
+    return f"for {start} to {stop} over the field's end write {','.join(parts)}"
+
+
+def _range(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def _full_name(place: Field, text: str) -> str:
+    return next(name for name in place.names if name.startswith(text.lower()))
+
+
+def _other_names(place: Field, text: str) -> str:
+    """The other names that a shortened name may mean."""
+    return ", ".join([name for name in place.names if name.startswith(text.lower())][1:])
