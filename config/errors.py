@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobs.problems import Problem
 
 if TYPE_CHECKING:
-    from config.job_files import JobSet
+    from config.job_set import JobSet
 
 
 class ConfigurationError(Exception):
@@ -21,6 +22,16 @@ class ConfigurationError(Exception):
         self.problems = tuple(problems)
         self.usable = usable
         super().__init__(render(self.problems))
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is hardly meant in the jobs without a problem of their own."""
+        return self.usable.warnings if self.usable is not None else ()
+
+
+def render_warning(warning: Problem) -> str:
+    """Return the text of a warning: as that of a problem, with the word behind the place."""
+    return str(replace(warning, where=": ".join(filter(None, ("warning", warning.where)))))
 
 
 def render(problems: Iterable[Problem]) -> str:

@@ -17,7 +17,8 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from config.documents import LARGEST_FILE
 from config.errors import ConfigurationError
 from config.identity import Identity
-from config.job_files import JobFile, is_job_file
+from config.job_place import is_job_path
+from config.job_set import JobFile
 from config.settings import Settings
 from jobs.problems import Problem, printable
 
@@ -37,7 +38,10 @@ class JobContainer:
         self._kept: dict[str, tuple[str, bytes]] = {}
 
     async def etags(self) -> Mapping[str, str]:
-        """The job files there, in order of their names. Raises ConfigurationError: it cannot be listed."""
+        """The job files there, in order of their names, also those in sub-folders, which are not read.
+
+        Raises ConfigurationError: it cannot be listed.
+        """
         try:
             async with asyncio.timeout(PATIENCE):
                 found = {
@@ -48,14 +52,17 @@ class JobContainer:
             hint = "does it exist, and has the app's identity the role Storage Blob Data Reader there?"
             raise ConfigurationError([Problem("", f"cannot be listed: {_reason(error)}", hint, self.url)]) from None
         names = {name: name.removeprefix(self._prefix) for name in found}
-        return {name: found[name] for name, rest in sorted(names.items()) if is_job_file(rest) and "/" not in rest}
+        return {name: found[name] for name, rest in sorted(names.items()) if is_job_path(rest)}
 
     async def files(self, etags: Mapping[str, str]) -> list[JobFile]:
         """Their contents. Only what has another ETag than the last time is fetched."""
         places = asyncio.Semaphore(_AT_ONCE)
 
         async def file(name: str, etag: str) -> JobFile:
-            shown = f"{self.url}/{name.removeprefix(self._prefix)}"
+            rest = name.removeprefix(self._prefix)
+            shown = f"{self.url}/{rest}"
+            if "/" in rest:
+                return JobFile(name, shown, None)
             async with places:
                 return JobFile(name, shown, await self._content(name, etag, shown))
 

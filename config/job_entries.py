@@ -6,18 +6,22 @@ flat form (see jobs.flat). `defaults:` beside `jobs:` stands under every job in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
+from config.job_set import Use
+from config.job_uses import uses_of
 from config.shared_parts import SharedParts
 from jobs.definition import JobDefinition
 from jobs.flat import from_flat, is_flat, is_flat_key
 from jobs.model import AS_WRITTEN
 from jobs.problems import Finding, Path, findings_of, unknown_key
 from jobs.problems.suggestions import fold
+from jobs.schedules import DefaultSchedule, Schedule
+from jobs.warnings import refusals_of, warnings_of
 
 _MERGED: frozenset[Path] = frozenset(
     {
@@ -153,51 +157,92 @@ def name_of(entry: Entry) -> tuple[str, ...]:
     return (written,) if isinstance(written, str) else ()
 
 
-def define(
-    entry: Entry, defaults: Mapping[str, Any] | None, shared: SharedParts
-) -> JobDefinition | tuple[Finding, ...]:
-    """The entry's definition, or everything that is wrong with it."""
+@dataclass(frozen=True, slots=True)
+class Defined:
+    """A job, what it hardly means, and what it needs from outside; keys as they stand in the file."""
+
+    job: JobDefinition
+    warnings: tuple[Finding, ...] = ()
+    uses: tuple[Use, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a job takes from around it. `defaults`: those of its file, for the full form."""
+
+    defaults: Mapping[str, Any] | None
+    shared: SharedParts
+    now_ms: int
+    default_schedule: Schedule | None = None
+    """For the flat form."""
+
+
+def define(entry: Entry, context: Context) -> Defined | tuple[Finding, ...]:
+    """Return the entry's definition, or everything that is wrong with it."""
     if not isinstance(entry.value, dict):
         what = "has nothing below it" if entry.value is None else "is not a mapping of keys to values"
         return (Finding(entry.path, what, "a job has at least a check"),)
-    return _from_flat(entry, shared) if is_flat(entry.value) else _from_full(entry, defaults, shared)
+    return _from_flat(entry, context) if is_flat(entry.value) else _from_full(entry, context)
 
 
-def _from_flat(entry: Entry, shared: SharedParts) -> JobDefinition | tuple[Finding, ...]:
+def _from_flat(entry: Entry, context: Context) -> Defined | tuple[Finding, ...]:
     job = from_flat(entry.name or "", entry.value)
-    found = [Finding((*entry.path, *finding.path), finding.message, finding.hint) for finding in job.findings]
-    definition = _validated(job.definition, shared)
+
+    def in_file(path: Path) -> Path:
+        return (*entry.path, *job.flat_path(path))
+
+    found = [_moved(finding, (*entry.path, *finding.path)) for finding in job.findings]
+    written = job.definition
+    if "schedule" not in written and context.default_schedule is not None:
+        written = {**written, "schedule": DefaultSchedule(context.default_schedule)}
+    definition = _validated(written, context.shared)
     if isinstance(definition, JobDefinition) and not found:
-        return definition
+        warnings = [_moved(finding, (*entry.path, *finding.path)) for finding in job.warnings]
+        return _reviewed(definition, context, in_file, warnings)
     told = {finding.path for finding in found}
     for finding in definition if isinstance(definition, tuple) else ():
-        path = (*entry.path, *job.flat_path(finding.path))
+        path = in_file(finding.path)
         if path not in told and not (finding.message == "is missing" and found):
-            found.append(Finding(path, finding.message, finding.hint))
+            found.append(_moved(finding, path))
     return tuple(found)
 
 
-def _from_full(
-    entry: Entry, defaults: Mapping[str, Any] | None, shared: SharedParts
-) -> JobDefinition | tuple[Finding, ...]:
+def _from_full(entry: Entry, context: Context) -> Defined | tuple[Finding, ...]:
     job: Mapping[str, Any] = entry.value
+    defaults = context.defaults
     named = {"name": entry.name} if entry.name is not None else {}
     if named and job.get("name", entry.name) != entry.name:
         return (Finding((*entry.path, "name"), "differs from the key above it", "remove it: the key names the job"),)
-    definition = _validated(named | (_merged(defaults, job) if defaults else dict(job)), shared)
+    definition = _validated(named | (_merged(defaults, job) if defaults else dict(job)), context.shared)
     if isinstance(definition, JobDefinition):
-        return definition
+        return _reviewed(definition, context, lambda path: _path_in_file(path, entry, defaults))
     return tuple(_placed(finding, entry, defaults) for finding in definition)
+
+
+def _reviewed(
+    job: JobDefinition, context: Context, in_file: Callable[[Path], Path], warnings: Iterable[Finding] = ()
+) -> Defined | tuple[Finding, ...]:
+    """The valid definition with its warnings, or why it must not be used. `in_file`: turns keys of the full form."""
+    if refusals := refusals_of(job):
+        return tuple(_moved(finding, in_file(finding.path)) for finding in refusals)
+    found = (*warnings, *(_moved(finding, in_file(finding.path)) for finding in warnings_of(job, context.now_ms)))
+    return Defined(job, found, tuple(use._replace(path=in_file(use.path)) for use in uses_of(job)))
+
+
+def _moved(finding: Finding, path: Path) -> Finding:
+    return Finding(path, finding.message, finding.hint)
 
 
 def _placed(finding: Finding, entry: Entry, defaults: Mapping[str, Any] | None) -> Finding:
     """Where the wrong value stands: in the job, or in the defaults that it took it from."""
-    path = finding.path
-    if path == ("name",) and "name" not in entry.value and entry.name is not None:
+    if finding.path == ("name",) and "name" not in entry.value and entry.name is not None:
         return Finding(entry.path, f"as a name {finding.message}", finding.hint)
-    if defaults and _holds(defaults, path) and not _holds(entry.value, path):
-        return Finding(("defaults", *path), finding.message, finding.hint)
-    return Finding((*entry.path, *path), finding.message, finding.hint)
+    return _moved(finding, _path_in_file(finding.path, entry, defaults))
+
+
+def _path_in_file(path: Path, entry: Entry, defaults: Mapping[str, Any] | None) -> Path:
+    from_defaults = defaults and _holds(defaults, path) and not _holds(entry.value, path)
+    return ("defaults", *path) if from_defaults else (*entry.path, *path)
 
 
 def _validated(written: Mapping[str, Any], shared: SharedParts) -> JobDefinition | tuple[Finding, ...]:

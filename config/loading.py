@@ -241,7 +241,13 @@ def load_jobs(
     wanted = _SAMPLES_VARIABLE in variables or (len(own) == 0 and not named)
     if sample_target is None or not (settings.samples and wanted):
         return own
-    samples = reader.read(root / "config" / "jobs" / "samples", substitutions={"SAMPLE_TARGET": sample_target})
+    samples = reader.read(
+        root / "config" / "jobs" / "samples",
+        substitutions={"SAMPLE_TARGET": sample_target},
+        default_schedule=settings.default_schedule,
+    )
+    # A place without jobs is what the samples are for: no warning.
+    own = own if len(own) else replace(own, warnings=())
     return replace(samples, samples=frozenset(samples.jobs)).below(own)
 
 
@@ -252,10 +258,10 @@ def _own_jobs(loaded: LoadedSettings, reader: JobFileReader, files: Sequence[Job
             from config.job_container import fetch_once
 
             files = fetch_once(loaded.settings)
-        return reader.parse(container, files)
+        return reader.parse(container, files, default_schedule=loaded.settings.default_schedule)
     place = loaded.settings.jobs
     if place is None:
         return JobSet()
     if not os.path.exists(place):
         raise ConfigurationError([loaded.problem(("jobs",), f"{place} is not there", _PLACE_HINT)])
-    return reader.read(place)
+    return reader.read(place, default_schedule=loaded.settings.default_schedule)

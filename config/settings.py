@@ -6,18 +6,29 @@ config/environments/base.yaml says what each one does and holds the same default
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ByteSize,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SecretStr,
+    ValidationInfo,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from config.target_lists import Hosts, Networks, Ports, Schemes
 from jobs.groups import LARGEST_GROUP
 from jobs.model import Duration, Frozen
 from jobs.running.budget import PER_MINUTE, SHARE
+from jobs.schedules import Schedule, parse_schedule
 
 
 def _store(text: str) -> str:
@@ -92,6 +103,22 @@ def _is_base64(text: str) -> bool:
     except ValueError:
         return False
 
+
+def _default_schedule(value: Any) -> Schedule | None:
+    if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
+        return None
+    schedule = parse_schedule(value)
+    if schedule.next_after(datetime.now(UTC)) is None:
+        raise ValueError(f"{schedule.text!r} is never due: write another schedule, or none")
+    return schedule
+
+
+DefaultScheduleField = Annotated[
+    Schedule | None,
+    PlainValidator(_default_schedule),
+    PlainSerializer(lambda schedule: schedule and schedule.spec, return_type=Any),
+]
+"""Any schedule that a job may have; None, or the text `none`, for none."""
 
 PositiveDuration = Annotated[Duration, Field(gt=0)]
 
@@ -174,6 +201,8 @@ class Settings(BaseSettings):
     jobs_container: Annotated[ServiceUrl, AfterValidator(_without_query)] | None = None
     """In place of `jobs`: a blob container, or the blobs in it whose names begin with the rest of the URL's path."""
     samples: bool = False
+    default_schedule: DefaultScheduleField = parse_schedule("0 * * * * *")
+    """Of flat jobs that have none; None: they run on demand."""
     store: Annotated[str, AfterValidator(_store)] = "sqlite:///data/scheduler.db"
     allow_remote: bool = False
     """Whether `host`, which is judged by it, may be another address than loopback."""

@@ -8,7 +8,7 @@ is asked; then the run says so.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from jobs.auth import OAuth2Auth
@@ -30,16 +30,21 @@ def warn_of_denied_targets(jobs: Iterable[JobDefinition], guard: Guard) -> None:
 
 def denied_targets(jobs: Iterable[JobDefinition], guard: Guard) -> str:
     """One line for all of them, with the reason of the first; empty if there are none."""
-    denied = {
-        job.name: reason
-        for job in jobs
-        if job.enabled and (reason := next(filter(None, _denials(job.check, guard)), ""))
-    }
+    denied = reasons_of_denied(jobs, guard)
     if not denied:
         return ""
     names = ", ".join(list(denied)[:_NAMED]) + (" and others" if len(denied) > _NAMED else "")
     who = "1 job has a target" if len(denied) == 1 else f"{len(denied)} jobs have targets"
     return f"{who} that may not be asked: {names}. {next(iter(denied.values()))}"
+
+
+def reasons_of_denied(jobs: Iterable[JobDefinition], guard: Guard) -> Mapping[str, str]:
+    """Return, by name, why the target of an enabled job may not be asked."""
+    return {
+        job.name: reason
+        for job in jobs
+        if job.enabled and (reason := next(filter(None, _denials(job.check, guard)), ""))
+    }
 
 
 def _denials(target: Target, guard: Guard) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -42,14 +42,17 @@ class Reloading:
         clock: Clock,
         look_at: Callable[[Iterable[JobDefinition]], None] = lambda jobs: None,
         prepare: Callable[[Iterable[Target]], None] = lambda targets: None,
+        warn: Callable[[JobSet], Awaitable[None]] | None = None,
     ) -> None:
         """`source`: None if the settings name no place of jobs. `look_at`: told of the jobs that are new or changed.
-        `prepare`: loads what checks of these targets need, in a thread, before they are in force."""
+        `prepare`: loads what checks of these targets need, in a thread, before they are in force. `warn`: logs what is
+        hardly meant in a set that is taken."""
         self._source = source
         self._catalog = catalog
         self._clock = clock
         self._look_at = look_at
         self._prepare = prepare
+        self._warn = warn
         self._looked_at: float | None = None
         self._looking = asyncio.Lock()
         self._going_on: set[asyncio.Task[bool]] = set()
@@ -128,6 +131,8 @@ class Reloading:
             hint = "if that is meant, restart the program; otherwise look whether the place is mounted"
             self._refuse((Problem("", "there are no job files any more", hint),))
             return False
+        if self._warn is not None:
+            await self._warn(jobs)
         if jobs.digest == before.digest:
             self._is_well()
             return False

@@ -15,6 +15,7 @@ and intervals stand, each a `Schedule` too: a jitter that is its job's (.jittere
 """
 
 from jobs.schedules.binding import for_job, shift_of, zone_of
+from jobs.schedules.default import DefaultSchedule
 from jobs.schedules.instants import from_milliseconds, to_milliseconds
 from jobs.schedules.interval import Interval
 from jobs.schedules.jittered import Jittered
@@ -28,6 +29,7 @@ from jobs.schedules.zoned import Dst, Zoned
 from jobs.schedules.zones import Zone, zone
 
 __all__ = [
+    "DefaultSchedule",
     "Dst",
     "Interval",
     "Jittered",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from jobs.schedules.default import DefaultSchedule
 from jobs.schedules.interval import Interval
 from jobs.schedules.jittered import Jittered
 from jobs.schedules.limited import Limited
@@ -17,6 +18,9 @@ def for_job(schedule: Schedule, job: str) -> Schedule:
     """The schedule with the jitter that is this job's; the same one if it has none."""
     if isinstance(schedule, Jittered):
         return replace(schedule, job=job)
+    if isinstance(schedule, DefaultSchedule):
+        inner = for_job(schedule.schedule, job)
+        return schedule if inner is schedule.schedule else DefaultSchedule(inner)
     if isinstance(schedule, Limited):
         inner = for_job(schedule.schedule, job)
         return schedule if inner is schedule.schedule else replace(schedule, schedule=inner)
@@ -34,7 +38,7 @@ def zone_of(schedule: Schedule) -> Zone | None:
     """The zone on whose clock people think of the schedule; None for UTC, or when its parts have several."""
     if isinstance(schedule, Zoned):
         return schedule.zone
-    if isinstance(schedule, Jittered):
+    if isinstance(schedule, (Jittered, DefaultSchedule)):
         return zone_of(schedule.schedule)
     if isinstance(schedule, Limited):
         return schedule.zone
@@ -46,6 +50,8 @@ def zone_of(schedule: Schedule) -> Zone | None:
 
 def shift_of(schedule: Schedule) -> tuple[Schedule, int]:
     """A schedule that many jobs may share, and by how many milliseconds all instants of this one are later than its."""
+    if isinstance(schedule, DefaultSchedule):
+        return shift_of(schedule.schedule)
     if isinstance(schedule, Jittered):
         inner, shift = shift_of(schedule.schedule)
         return inner, shift + schedule.shift_ms

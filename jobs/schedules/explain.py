@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from jobs.schedules.default import DefaultSchedule
 from jobs.schedules.english import listed
 from jobs.schedules.exclusions import Dates, Exclusion, Holidays, Weekly
 from jobs.schedules.explain_cron import explain_cron
@@ -31,6 +32,8 @@ _REPEATS = {
 
 def explain(schedule: Schedule) -> str:
     """`At 03:00 every day, Europe/Berlin time, except on public holidays in DE`."""
+    if isinstance(schedule, DefaultSchedule):
+        return f"{explain(schedule.schedule)} (by the setting default_schedule)"
     if isinstance(schedule, Ncrontab):
         return explain_cron(schedule) + ("" if schedule.months else " (never: there is no such day)")
     if isinstance(schedule, Monthly):

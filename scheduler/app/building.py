@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from config.identity import Identity
+from config.job_set import JobSet
+from config.job_warnings import unusable_files
 from config.loading import Configuration
+from config.own_thread import in_own_thread
 from config.reload import open_source
 from config.secrets import SecretChain, build_secrets
 from config.targets import guard_of
 from jobs.checks import Checks, build_checks
 from jobs.events import Listeners, RunListener
 from jobs.ports import Clock
+from jobs.problems import Problem
 from jobs.redaction import Redactor
 from jobs.running.budget import RetryBudget
 from jobs.running.circuits import Circuits
@@ -39,6 +44,7 @@ from scheduler.follow_up import Dependents
 from scheduler.gates import Elsewhere, Gates, HeldSlots, gates_in_order
 from scheduler.health import Health
 from scheduler.heartbeats import HeartbeatViews
+from scheduler.job_warnings import WarningLog
 from scheduler.operations import (
     Backfilling,
     Cancelling,
@@ -82,6 +88,8 @@ from scheduler.work.worker import EMBEDDED, FUNCTIONS, Worker
 
 TELEMETRY_PATIENCE = 1.0
 """Seconds for the last telemetry to leave at the end."""
+FILES_PATIENCE = 2.0
+"""Seconds for the files that jobs name: a share that hangs must not keep the program from starting."""
 
 
 @asynccontextmanager
@@ -121,6 +129,8 @@ class _Builder:
         )
         self._catalog = Catalog(view_of(configuration.jobs, clock.now()))
         self._jobs_are_missing = bool(configuration.problems)
+        self._jobs = configuration.jobs
+        self._warning_log = WarningLog()
         self._place = configuration.place
         self._role = role
         self._clock = clock
@@ -150,7 +160,7 @@ class _Builder:
         secret_values = self._secrets(identity)
         secret_watch = SecretWatch(store, secret_values, self._catalog, telemetry, self._clock)
         self._health.add("secrets", secrets_health(secret_values, identity, secret_watch))
-        checks = self._checks(secret_values, identity, store, pauses)
+        checks = await self._checks(secret_values, identity, store, pauses)
         worker = self._worker(checks, store, runs, pauses, told, noted, follow_up)
         taking = Taking(worker, noted)
         depths = await self._depths(identity, noted)
@@ -216,7 +226,17 @@ class _Builder:
         self._stack.push_async_callback(secret_values.aclose)
         return secret_values
 
-    def _checks(self, secret_values: SecretChain, identity: Identity, store: Store, pauses: Pauses) -> Checks:
+    async def _warn(self, jobs: JobSet) -> None:
+        """Log what is hardly meant in these jobs, and was not before."""
+
+        def found() -> list[Problem]:
+            return [*jobs.warnings, *unusable_files(jobs)]
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FILES_PATIENCE):
+                self._warning_log.log(await in_own_thread(found))
+
+    async def _checks(self, secret_values: SecretChain, identity: Identity, store: Store, pauses: Pauses) -> Checks:
         guard = guard_of(self._settings, os.environ)
         checks = build_checks(
             secret_values,
@@ -229,6 +249,7 @@ class _Builder:
         )
         self._stack.push_async_callback(checks.aclose)
         if self._role is not Role.TOOL:
+            await self._warn(self._jobs)
             checks.prepare(entry.job.check for entry in self._catalog)
             warn_of_denied_targets((entry.job for entry in self._catalog), guard)
         return checks
@@ -350,7 +371,12 @@ class _Builder:
             self._stack.push_async_callback(source.aclose)
         guard = guard_of(self._settings, os.environ)
         reloading = Reloading(
-            source, self._catalog, self._clock, lambda jobs: warn_of_denied_targets(jobs, guard), checks.prepare
+            source,
+            self._catalog,
+            self._clock,
+            lambda jobs: warn_of_denied_targets(jobs, guard),
+            checks.prepare,
+            self._warn,
         )
         self._stack.push_async_callback(reloading.aclose)
         self._health.add(PART, reloading.health)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,35 +18,47 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from jobs.definition import JobDefinition
     from jobs.problems import Problem
+    from jobs.schedules import Schedule
 
 
 def validate(
     path: Annotated[
         Path | None, typer.Argument(metavar="[PATH]", help="A job file or a folder of them; else what is configured.")
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings, too.")] = False,
+    no_secrets: Annotated[
+        bool, typer.Option("--no-secrets", help="Do not look whether secrets can be read, where there are none.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on any output.")] = False,
 ) -> None:
     """Check job files, without running anything.
 
     Shows the jobs, or every problem with file, line, key and how to mend it; then the exit code is 2.
-    Without PATH the settings are checked too. Warns of targets that they do not let be asked.
+    Warns of what is hardly meant: schedules that are never due, credentials in files, secrets that cannot be read,
+    targets that the settings deny. Without PATH the settings are checked too.
 
     \b
     Examples:
       validate
       validate jobs/checkout.yaml
+      validate jobs/ --strict --no-secrets
       validate jobs/ --json
     """
     from config.errors import ConfigurationError
 
     try:
         found, settings = _load(path)
-    except ConfigurationError as problem:
-        _show_problems(problem.problems, as_json)
+    except ConfigurationError as wrong:
+        _show_problems(wrong.problems, wrong.warnings, as_json)
         raise typer.Exit(BAD_INPUT) from None
-    _show_jobs(found, as_json)
-    if settings is not None:
-        _warn(found, settings)
+    warnings = _warnings(found, settings, with_secrets=not no_secrets)
+    fails = strict and bool(warnings)
+    _show_jobs(found, warnings, as_json, valid=not fails)
+    if settings is None:
+        note("targets and secrets were not checked, as the settings are wrong: `validate` without a path says why")
+    if fails:
+        error("warnings are problems with --strict")
+        raise typer.Exit(BAD_INPUT)
 
 
 def _load(path: Path | None) -> tuple[JobSet, Settings | None]:
@@ -61,41 +74,72 @@ def _load(path: Path | None) -> tuple[JobSet, Settings | None]:
         return configuration.jobs, configuration.settings
     from config.job_files import JobFileReader
 
-    found = JobFileReader(Path.cwd()).read(path)
     try:
-        return found, load_settings(os.environ, root=ROOT).settings
+        settings = load_settings(os.environ, root=ROOT).settings
     except ConfigurationError:
-        return found, None
+        settings = None
+    default_schedule = _usual_default_schedule() if settings is None else settings.default_schedule
+    return JobFileReader(Path.cwd()).read(path, default_schedule=default_schedule), settings
 
 
-def _warn(found: JobSet, settings: Settings) -> None:
+def _usual_default_schedule() -> Schedule | None:
+    from config.settings import Settings
+
+    return Settings().default_schedule
+
+
+def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -> tuple[Problem, ...]:
+    import os
+
+    from config.job_warnings import unavailable_secrets, unusable_files
+
+    warnings = [*found.warnings, *unusable_files(found)]
+    if settings is not None:
+        warnings += _denied(found, settings)
+        if with_secrets:
+            warnings += unavailable_secrets(found, settings, os.environ)
+    return tuple(sorted(warnings, key=lambda one: (one.file or "", one.line or 0)))
+
+
+def _denied(found: JobSet, settings: Settings) -> Iterator[Problem]:
     import os
 
     from config.targets import guard_of
-    from scheduler.denied_targets import denied_targets
+    from jobs.problems import Problem
+    from scheduler.denied_targets import reasons_of_denied
 
-    if told := denied_targets(found, guard_of(settings, os.environ)):
-        warning(told)
+    for name, reason in reasons_of_denied(found, guard_of(settings, os.environ)).items():
+        file, _, line = found.origins[name].rpartition(":")
+        yield Problem(name, reason, file=file, line=int(line))
 
 
-def _show_problems(problems: Iterable[Problem], as_json: bool) -> None:
+def _show_problems(problems: Sequence[Problem], warnings: Sequence[Problem], as_json: bool) -> None:
     from config.errors import render
 
     if as_json:
         import json
-        from dataclasses import asdict
 
-        print(json.dumps({"valid": False, "problems": [asdict(problem) for problem in problems]}, indent=2))
+        told = {"valid": False, "problems": [asdict(problem) for problem in problems]}
+        print(json.dumps({**told, "warnings": [asdict(warning) for warning in warnings]}, indent=2))
     else:
         error(render(problems))
+        _show_warnings(warnings)
 
 
-def _show_jobs(found: JobSet, as_json: bool) -> None:
+def _show_warnings(warnings: Iterable[Problem]) -> None:
+    from config.errors import render_warning
+
+    for one in warnings:
+        warning(render_warning(one))
+
+
+def _show_jobs(found: JobSet, warnings: Sequence[Problem], as_json: bool, *, valid: bool) -> None:
     jobs, now = list(found.jobs.values()), datetime.now(UTC)
     if as_json:
         import json
 
-        print(json.dumps({"valid": True, "jobs": [_told(job, now) for job in jobs]}, indent=2))
+        told = {"valid": valid, "jobs": [_told(job, now) for job in jobs]}
+        print(json.dumps({**told, "warnings": [asdict(warning) for warning in warnings]}, indent=2))
     elif on_terminal():
         columns = (
             Column("job", "bold"),
@@ -106,7 +150,15 @@ def _show_jobs(found: JobSet, as_json: bool) -> None:
         show_table(columns, (_cells(job, now) for job in jobs))
     else:
         show_tabs(_FIELDS, (_fields(job, now) for job in jobs))
-    note(f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}, no problem")
+    if not as_json:
+        _show_warnings(warnings)
+    counted = f", {count_text(len(warnings), 'warning')}" if warnings else ""
+    note(f"{count_text(len(jobs), 'job')}, no problem{counted}")
+
+
+def count_text(number: int, noun: str) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 _FIELDS = ("name", "schedule", "check", "next_at", "depends_on")

@@ -76,13 +76,15 @@ async def test_each_flat_job_runs_from_the_command_line(tmp_path: Path) -> None:
 async def test_each_flat_job_runs_over_the_api(tmp_path: Path) -> None:
     async with web_server(tmp_path) as (url, server):
         place = jobs_folder(tmp_path, "jobs.json", flat(url))
-        async with embedded(tmp_path, None, SCHEDULER_JOBS=place) as host:
+        # Not each minute, which might be just now.
+        schedule = {"SCHEDULER_DEFAULT_SCHEDULE": "0 0 0 29 2 *"}
+        async with embedded(tmp_path, None, SCHEDULER_JOBS=place, **schedule) as host:
             listed = (await host.get("/api/jobs"))["jobs"]
             runs = [await host.run(name) for name in NAMES]
             await host.stop()
 
     assert {job["name"]: (job["endpoint"], job["schedule"]) for job in listed} == {
-        name: (f"{url}/{name}", None) for name in NAMES
+        name: (f"{url}/{name}", "0 0 0 29 2 *") for name in NAMES
     }
     assert [run["outcome"] for run in runs] == ["succeeded"] * 3
     assert all(f'"GET /{name} HTTP/1.1" 200' in server.stderr for name in NAMES)
@@ -100,6 +102,16 @@ async def test_flat_jobs_with_a_schedule_run_by_themselves(tmp_path: Path) -> No
     starts = [line for line in host.log() if line.get("Event") == "JOB_STARTED"]
     assert {line["Trigger"] for line in starts} == {"schedule"}
     assert {line["JobName"] for line in starts} == set(NAMES)
+
+
+async def test_flat_jobs_without_a_schedule_run_by_the_default_one(tmp_path: Path) -> None:
+    async with web_server(tmp_path) as (url, server):
+        place = jobs_folder(tmp_path, "jobs.json", flat(url))
+        async with embedded(tmp_path, None, SCHEDULER_JOBS=place, SCHEDULER_DEFAULT_SCHEDULE="* * * * * *") as host:
+            async with asyncio.timeout(10):
+                while not all(server.stderr.count(f"GET /{name} ") >= 2 for name in NAMES):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            await host.stop()
 
 
 async def test_a_flat_job_whose_file_is_gone_says_what_came_instead(tmp_path: Path) -> None:
@@ -151,7 +163,8 @@ SECRETS = {
 async def test_every_auth_type_reaches_the_target_from_yaml_with_keys_in_odd_cases(tmp_path: Path) -> None:
     async with HttpTarget() as target, ManagedIdentityServer() as identity:
         place = jobs_folder(tmp_path, "odd.YAML", ODD_YAML.format(url=target.url))
-        async with embedded(tmp_path, None, SCHEDULER_JOBS=place, **SECRETS, **identity.environ) as host:
+        variables = {"SCHEDULER_DEFAULT_SCHEDULE": "none", **SECRETS, **identity.environ}
+        async with embedded(tmp_path, None, SCHEDULER_JOBS=place, **variables) as host:
             runs = [await host.run(name) for name in ("databaseHealth", "containerAppHealth", "identityHealth")]
             async with asyncio.timeout(60):
                 while not target.requests_to("/bearer"):  # noqa: ASYNC110 - on its schedule
@@ -171,7 +184,7 @@ async def test_every_auth_type_reaches_the_target_from_yaml_with_keys_in_odd_cas
 
 MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "oauth": ({"AuthType": "oauth"}, ("AuthType", "'oauth'", "managedidentity")),
-    "no-secret": ({"AuthType": "bearer"}, ("TokenSecretName", "is missing")),
+    "no-scope": ({"AuthType": "managedidentity"}, ("Scope", "is missing")),
     "no-url": ({"Endpoint": "db-probe/health"}, ("Endpoint", "https://checkout.internal/health")),
     "misspelt": ({"TimeoutSecond": 3}, ("TimeoutSecond: unknown key, did you mean TimeoutSeconds?",)),
     "secret": ({"AuthType": "bearer", "Token": "abc-secret"}, ("Token: ", "must not stand in a file")),

@@ -480,3 +480,63 @@ def test_the_example_of_local_settings_is_right() -> None:
     assert read.on_azure_storage
     assert read.storage.connection_string is not None
     assert values["FUNCTIONS_WORKER_RUNTIME"] == "python"
+
+
+# --- The schedule of flat jobs ----------------------------------------------------------------------------------------
+
+
+def flat_schedule(root: Path, tmp_path: Path, **environ: str) -> str | None:
+    jobs = tmp_path / "own"
+    jobs.mkdir(exist_ok=True)
+    (jobs / "a.json").write_text('{"a": {"Endpoint": "https://a.example/"}}')
+    place = load_configuration({"SCHEDULER_JOBS": str(jobs), **environ}, root=root).place
+    schedule = place.jobs().jobs["a"].schedule  # as a reload reads them
+    return None if schedule is None else schedule.text
+
+
+def test_flat_jobs_without_a_schedule_run_each_minute(root: Path, tmp_path: Path) -> None:
+    assert flat_schedule(root, tmp_path) == "0 * * * * * (default_schedule)"
+
+
+@pytest.mark.parametrize(
+    ("value", "schedule"),
+    [
+        ("every 5m", "every 5m (default_schedule)"),
+        ("*/10 * * * * *", "*/10 * * * * * (default_schedule)"),
+        ("00:05:00", "every 5m (default_schedule)"),
+        ("@hourly", "@hourly (default_schedule)"),
+        ("none", None),
+        (" None ", None),
+    ],
+)
+def test_the_setting_names_another_schedule_or_none(
+    value: str, schedule: str | None, root: Path, tmp_path: Path
+) -> None:
+    assert flat_schedule(root, tmp_path, SCHEDULER_DEFAULT_SCHEDULE=value) == schedule
+
+
+def test_a_file_may_write_null_or_a_mapping(root: Path, tmp_path: Path) -> None:
+    write_layer(root, "base", "default_schedule: null\n")
+    assert flat_schedule(root, tmp_path) is None
+    write_layer(root, "base", "default_schedule: {every: 1m, offset: 10s}\n")
+    assert flat_schedule(root, tmp_path) == "every 1m offset 10s (default_schedule)"
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("0 99 * * * *", "SCHEDULER_DEFAULT_SCHEDULE: minute: 99 is out of range 0-59"),
+        ("0 0 0 30 2 *", "SCHEDULER_DEFAULT_SCHEDULE: '0 0 0 30 2 *' is never due: write another schedule, or none"),
+        ("off", "SCHEDULER_DEFAULT_SCHEDULE: "),
+    ],
+)
+def test_a_default_schedule_that_cannot_be_used_ends_the_start(value: str, problem: str, root: Path) -> None:
+    (told,) = problems(root, SCHEDULER_DEFAULT_SCHEDULE=value)
+    assert told.startswith(problem)
+
+
+def test_a_place_without_jobs_is_no_warning_where_the_samples_come_along(root: Path) -> None:
+    (root / "config" / "jobs" / "samples" / "a.yaml").write_text("jobs: {a: {check: {url: 'https://a.example/'}}}")
+    write_layer(root, "base", "jobs: config/jobs\nsamples: true\n")
+    assert load_configuration({}, root=root).jobs.warnings == ()
+    assert len(load_configuration({}, root=root, sample_target=None).jobs.warnings) == 1

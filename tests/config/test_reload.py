@@ -286,6 +286,8 @@ async def test_jobs_come_from_a_container_and_only_changed_blobs_are_fetched(
     changed, second = await source.changed(), await source.read()
     await source.aclose()
 
+    (nested,) = started.jobs.warnings
+    assert nested.message.startswith(f"{azurite.blob_url}/{storage_prefix}/folder/c.json is not read, as it is in a")
     assert list(started.jobs.jobs) == list(first.jobs) == ["a", "b"]
     assert started.jobs.digest == first.digest
     assert (same, changed) == (False, True)

@@ -60,10 +60,14 @@ class Bench:
         self.place = Place(*then)
         self.looked_at: list[str] = []
         self.loaded: list[tuple[set[str], str]] = []
-        self.reloading = Reloading(self.place, self.catalog, self.clock, self._look_at, self._load)
+        self.warned: list[str] = []
+        self.reloading = Reloading(self.place, self.catalog, self.clock, self._look_at, self._load, self._warn)
 
     def _look_at(self, jobs: Iterable[JobDefinition]) -> None:
         self.looked_at += [job.name for job in jobs]
+
+    async def _warn(self, jobs: JobSet) -> None:
+        self.warned.append(jobs.digest)
 
     def _load(self, targets: Iterable[Target]) -> None:
         self.loaded.append(({target.kind for target in targets}, self.catalog.view.digest))
@@ -287,3 +291,10 @@ async def test_a_look_that_nobody_waits_for_any_more_ends_with_the_program() -> 
     await bench.reloading.aclose()
 
     assert not bench.reloading._looking.locked()
+
+
+async def test_warnings_are_looked_for_in_each_set_that_is_read_and_can_be_used() -> None:
+    bench = Bench(job_set("two", entry("a"), entry("b")), wrong(), job_set("two", entry("a"), entry("b")), JobSet())
+    for _ in range(4):
+        await bench.reloading.look()
+    assert bench.warned == ["two", "two"]

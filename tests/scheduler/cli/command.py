@@ -53,13 +53,13 @@ class Terminal(io.StringIO):
         return True
 
 
-def invoke(*arguments: str, terminal: bool = False) -> Said:
-    """To its end."""
+def invoke(*arguments: str, terminal: bool = False, colours: bool = False) -> Said:
+    """To its end. `colours`: leave the control sequences of a terminal in the texts."""
     stdout, stderr = (Terminal(), Terminal()) if terminal else (io.StringIO(), io.StringIO())
     with redirect_stdout(stdout), redirect_stderr(stderr), _arguments(arguments):
         code = main()
     texts = (stdout.getvalue(), stderr.getvalue())
-    return Said(code, *(_CONTROL.sub("", text) if terminal else text for text in texts))
+    return Said(code, *(_CONTROL.sub("", text) if terminal and not colours else text for text in texts))
 
 
 async def invoke_beside(*arguments: str, terminal: bool = False, patches: Mapping[str, object] | None = None) -> Said:

@@ -1,0 +1,40 @@
+"""Finds the secrets and files that a definition names, with the keys that name them. Called by config.job_entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pydantic import BaseModel
+
+from config.job_set import Use
+from jobs.definition import JobDefinition
+from jobs.model import SecretRef
+from jobs.problems import Path
+from jobs.targets import Tls
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+"""What most of a model is; left out first, as there may be ten thousand jobs."""
+
+
+def uses_of(job: JobDefinition) -> tuple[Use, ...]:
+    """Return what the job's check needs, by keys of the full form."""
+    return tuple(_uses_in(job.check, ("check",)))
+
+
+def _uses_in(value: object, path: Path) -> Iterator[Use]:
+    if isinstance(value, SecretRef):
+        yield Use("secret", value.secret, path)
+    elif isinstance(value, BaseModel):
+        if isinstance(value, Tls) and value.ca_file is not None:
+            yield Use("ca_file", value.ca_file, (*path, "ca_file"))
+        for key, one in vars(value).items():
+            if type(one) not in _PLAIN:
+                yield from _uses_in(one, (*path, key))
+    elif isinstance(value, (tuple, list)):
+        for index, one in enumerate(value):
+            if type(one) not in _PLAIN:
+                yield from _uses_in(one, (*path, index))
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            if type(one) not in _PLAIN:
+                yield from _uses_in(one, (*path, str(key)))
