@@ -51,7 +51,7 @@ def _expressions(schedule: Schedule) -> Iterator[Ncrontab]:
     match schedule:
         case Ncrontab():
             yield schedule
-        case Zoned(cron=expression):
+        case Zoned(cron=Ncrontab() as expression):
             yield expression
         case Jittered(schedule=inner) | Limited(schedule=inner):
             yield from _expressions(inner)
