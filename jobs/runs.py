@@ -25,6 +25,14 @@ class Trigger(StrEnum):
     MANUAL = "manual"
     DEPENDENCY = "dependency"
     REPLAY = "replay"
+    """A run that was given up is performed again."""
+    BACKFILL = "backfill"
+    """A due instant of the past is made up for. What the run finds out is of now and not of that instant."""
+
+    @property
+    def is_rerun(self) -> bool:
+        """Whether people asked for a run that was due in the past: it waits for others and is never skipped."""
+        return self is Trigger.REPLAY or self is Trigger.BACKFILL
 
 
 class Outcome(StrEnum):
@@ -309,6 +317,12 @@ class Run:
     @property
     def retried(self) -> bool:
         return len(self.attempts) > 1
+
+    @property
+    def tells_availability(self) -> bool:
+        """Whether it says that the target was up or down when it was due: what was skipped, cancelled or made up for
+        later does not."""
+        return self.trigger is not Trigger.BACKFILL and (self.outcome is Outcome.SUCCEEDED or self.outcome.down)
 
 
 _MILLISECOND = timedelta(milliseconds=1)

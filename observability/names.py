@@ -75,7 +75,7 @@ EXCEPTION: Final = _field("Exception", "The traceback, if there is one.")
 
 JOB_NAME: Final = _field("JobName", "The job.")
 RUN_ID: Final = _field("RunId", "The run: job@instant, with a suffix unless scheduled.")
-TRIGGER: Final = _field("Trigger", "Why it ran: schedule, manual, dependency or replay.")
+TRIGGER: Final = _field("Trigger", "Why it ran: schedule, manual, dependency, replay or backfill.")
 OUTCOME: Final = _field("Outcome", "How it ended: succeeded, failed, timed_out, rejected, skipped or cancelled.")
 CORRELATION_ID: Final = _field("CorrelationId", "What links it to its cause; left out when it is the RunId.")
 LATENESS: Final = _field("Lateness", "Start minus due instant.", "ms")

@@ -18,7 +18,7 @@ from jobs.dependencies import Dependency
 from jobs.events import RunFinished, RunListener
 from jobs.ports import Clock
 from jobs.running.verdicts import skipped_run
-from jobs.runs import Outcome, Run, Ticket, Trigger
+from jobs.runs import Outcome, Run, Ticket
 from scheduler.catalog import Catalog, Entry, View
 from scheduler.chains import Chain, Chains
 from scheduler.dispatch.port import Dispatch
@@ -198,7 +198,7 @@ class _FollowUp:
         for job in sorted(self._jobs.graph.above(run.job)):
             async for record in self._newest_first(job, began):
                 ticket = record.ticket
-                if ticket.trigger is Trigger.REPLAY and ticket.correlation_id == run.correlation_id:
+                if ticket.trigger.is_rerun and ticket.correlation_id == run.correlation_id:
                     chain = self._chains.begun_by(ticket.id, ticket.correlation_id)
                     if self._chains.has(run.id, chain):
                         return chain

@@ -49,7 +49,7 @@ class Uptimes:
         self._age = age
 
     async def of(self, job: str, *, is_defined: bool = True) -> JobUptime:
-        """Runs that were skipped or cancelled say nothing. Months are those of UTC.
+        """Runs that were skipped or cancelled, and backfills, say nothing. Months are those of UTC.
 
         `is_defined`: whether there must be a job of that name.
 

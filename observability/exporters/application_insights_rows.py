@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from jobs.runs import Attempt, Outcome, Run
+from jobs.runs import Attempt, Run
 from observability import names
 from observability.events import DeadLettered, Fields, JobPerformance, LogLine, failure_fields
 from observability.redacting import redact_fields
@@ -48,8 +48,8 @@ def dead_letter_event(event: DeadLettered, redactor: Redactor) -> Attributes:
 
 
 def availability(run: Run, fields: Fields, location: str) -> Attributes | None:
-    """The availability row. None for a run that says nothing about its target: left out, or cancelled."""
-    if run.outcome is not Outcome.SUCCEEDED and not run.outcome.down:
+    """The availability row. None for a run that says nothing about its target: left out, cancelled, or a backfill."""
+    if not run.tells_availability:
         return None
     of_run = (names.JOB_NAME, names.RUN_ID, names.TRIGGER, names.OUTCOME, names.DEGRADED)
     told = (*of_run, names.STATUS_CODE, names.ENDPOINT)

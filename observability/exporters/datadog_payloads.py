@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.events import AttemptRetried, RunFinished
-from jobs.runs import Attempt, Outcome, Run
+from jobs.runs import Attempt, Run
 from observability import names
 from observability.events import (
     DeadLettered,
@@ -180,11 +180,10 @@ def _tag(name: str, value: str) -> str:
 
 
 def _checks(runs: Sequence[Run], identity: Identity, at: int, redactor: Redactor) -> Iterator[Entry]:
-    """The latest of each job. A run that was left out or cancelled says nothing about its target."""
+    """The latest of each job. A run that was left out or cancelled, or a backfill, says nothing about its target."""
     latest: dict[str, Run] = {}
     for run in runs:
-        said = run.outcome is Outcome.SUCCEEDED or run.outcome.down
-        if said and (run.job not in latest or run.finished_at >= latest[run.job].finished_at):
+        if run.tells_availability and (run.job not in latest or run.finished_at >= latest[run.job].finished_at):
             latest[run.job] = run
     for run in latest.values():
         yield {

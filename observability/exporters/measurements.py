@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from jobs.runs import Outcome, Run, Trigger
+from jobs.runs import Outcome, Run
 from observability import names
 
 _TAG_VALUES: dict[str, Callable[[Run], str]] = {
@@ -20,7 +20,7 @@ def measurements(run: Run) -> Iterator[tuple[names.Metric, float]]:
     if run.outcome is Outcome.SKIPPED:
         return
     yield names.DURATIONS, round(run.duration_ms, 3)
-    if run.trigger is not Trigger.REPLAY:
+    if not run.trigger.is_rerun:
         # A backfilled run keeps its due instant of long ago: that is no lateness.
         yield names.LATENESSES, round(run.lateness_ms, 3)
     if run.response_time_ms is not None:

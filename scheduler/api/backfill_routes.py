@@ -27,13 +27,15 @@ router = APIRouter(
 class BackfillRequest(Body):
     """The interval, its ends included; `to` null: until now. An instant without an offset is UTC.
 
-    `leave_skipped`: instants of which history says that they were skipped are left so.
+    `leave_skipped`: instants of which history says that they were skipped are left so. `before_first_version`: instants
+    at which the job did not exist yet are run as well; without it, a request with such instants is refused.
     """
 
     since: Instant = Field(alias="from")
     until: Instant | None = Field(default=None, alias="to")
     limit: int = Field(default=100, ge=1, le=1000)
     leave_skipped: bool = False
+    before_first_version: bool = False
     dry_run: bool = False
 
 
@@ -69,6 +71,7 @@ class BackfillModel(Answer):
 async def backfill_job(uses: Uses, name: JobName, body: BackfillRequest) -> BackfillModel:
     """Run what fell due in a past interval and has not run, one after the other; also what was skipped.
 
+    The target is asked now: the runs have the trigger `backfill`, and count neither in uptime nor as the job's latest.
     What ran is left as it is, so asking again does no harm. 400 with the number if more than `limit` runs are to be
     made.
     """
@@ -78,6 +81,7 @@ async def backfill_job(uses: Uses, name: JobName, body: BackfillRequest) -> Back
         body.until,
         limit=body.limit,
         leave_skipped=body.leave_skipped,
+        before_first_version=body.before_first_version,
         dry_run=body.dry_run,
         way=Way.API,
     )

@@ -1,6 +1,6 @@
 """Which of all jobs are down, since when and why. Called by scheduler.api.overview.
 
-A job is down if the newest of its runs that tells (skipped and cancelled ones do not) says so.
+A job is down if the newest of its runs that tells (skipped and cancelled ones and backfills do not) says so.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _extended(outage: Outage | None, records: Iterable[Record]) -> Outage | None
     """The outage with older runs, newest first, up to the one that succeeded."""
     for record in records:
         run = record.run
-        if run is None or run.outcome in (Outcome.SKIPPED, Outcome.CANCELLED):
+        if run is None or not run.tells_availability:
             continue
         if not run.outcome.down:
             return outage if outage is None else replace(outage, whole=True)

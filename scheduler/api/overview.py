@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from jobs.runs import Run
+from jobs.runs import Run, Trigger
 from scheduler.api.outages import Down, Outages
 from scheduler.catalog import UnknownJob
 from scheduler.circuit_board import CircuitBoard, CircuitView
@@ -24,8 +24,8 @@ CARDS = 4
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A job of the page. `recent`: its finished runs, oldest first. `heartbeat`, `circuit`: how they are, if it has
-    one."""
+    """A job of the page. `recent`: its finished runs without backfills, oldest first. `heartbeat`, `circuit`: how they
+    are, if it has one."""
 
     view: JobView
     recent: tuple[Run, ...]
@@ -72,7 +72,8 @@ class Overview:
 
     async def _row(self, view: JobView, circuit: CircuitView | None) -> JobRow:
         page = await self._queries.runs(job=view.entry.job.name, limit=STRIP)
-        recent = tuple(record.run for record in reversed(page.records) if record.run is not None)
+        runs = (record.run for record in reversed(page.records))
+        recent = tuple(run for run in runs if run is not None and run.trigger is not Trigger.BACKFILL)
         return JobRow(view, recent, await self._heartbeat(view), circuit)
 
     async def _heartbeat(self, view: JobView) -> HeartbeatView | None:

@@ -37,7 +37,8 @@ class MonthModel(Answer):
 
 
 class UptimeModel(Answer):
-    """From the runs of the job, and what is left of those that were too many; skipped and cancelled ones say nothing.
+    """From the runs of the job, and what is left of those that were too many. Those that were skipped or cancelled, and
+    backfills, say nothing.
 
     `since`: the first run that something is known of.
     """

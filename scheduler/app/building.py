@@ -323,7 +323,7 @@ class _Builder:
                 self._catalog, runs, running, cancellations, worker.cancel, worker.telling, self._clock
             ),
             replaying=Replaying(self._catalog, letters, runs, dispatch, self._clock),
-            backfilling=Backfilling(self._catalog, runs, dispatch, self._clock),
+            backfilling=Backfilling(self._catalog, runs, ScheduleMarks(store), dispatch, self._clock),
             circuits=CircuitSteering(self._circuit_board(store), StoredCircuits(store), self._clock),
             refreshing=Refreshing(secret_watch),
             pinging=pinging,

@@ -26,12 +26,18 @@ def backfill(
     leave_skipped: Annotated[
         bool, typer.Option("--leave-skipped", help="Leave what history says was skipped as it is.")
     ] = False,
+    before_first_version: Annotated[
+        bool, typer.Option("--before-first-version", help="Also instants at which the job did not exist yet.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="JSON on any output, as POST /api/jobs/JOB/backfill.")
     ] = False,
 ) -> None:
     """Run what fell due in a past interval and has not run, one after the other, and wait for the end.
+
+    The target is asked now, so these runs have the trigger `backfill`: they count neither in uptime nor as the job's
+    latest run. Instants before the job's first version are refused; not with --before-first-version.
 
     What ran, however it went, is left as it is, so asking again does no harm. What was skipped (a pause, an overlap, no
     server) is run, beside the skipped run that history keeps; not with --leave-skipped. Exit code 1: a run did not
@@ -51,7 +57,14 @@ def backfill(
 
     async def work(program: Program) -> tuple[Backfill, list[Record]]:
         done = await program.operations.backfilling.backfill(
-            job, start, end, limit=limit, leave_skipped=leave_skipped, dry_run=dry_run, way=Way.COMMAND_LINE
+            job,
+            start,
+            end,
+            limit=limit,
+            leave_skipped=leave_skipped,
+            before_first_version=before_first_version,
+            dry_run=dry_run,
+            way=Way.COMMAND_LINE,
         )
         if dry_run:
             return done, []

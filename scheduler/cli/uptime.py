@@ -24,7 +24,7 @@ def uptime(
 ) -> None:
     """Show how much of the time a job was up, in the last 24 h to 365 days, and its downtime of three months.
 
-    Runs that were skipped or cancelled say nothing. Months are those of UTC.
+    Runs that were skipped or cancelled, and backfills, say nothing. Months are those of UTC.
 
     \b
     Examples:

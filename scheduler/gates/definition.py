@@ -13,7 +13,7 @@ class DefinitionGate:
 
     def concerns(self, ticket: Ticket, entry: Entry) -> bool:
         # Replays are by the definition in force, whichever that is when they run.
-        return ticket.trigger is not Trigger.REPLAY
+        return not ticket.trigger.is_rerun
 
     async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
         if ticket.trigger is not Trigger.MANUAL and not entry.job.enabled:

@@ -121,7 +121,7 @@ class Elsewhere:
 def _may_go_on(other: Place, ticket: Ticket, entry: Entry, now: datetime) -> bool:
     """Whether a replay waits for one that was due after it. If that one is open for longer than it may run, it waits
     for the replay."""
-    if ticket.trigger is not Trigger.REPLAY or entry.job.overlap != "skip":
+    if not ticket.trigger.is_rerun or entry.job.overlap != "skip":
         return False
     return now < other.due_at + timedelta(seconds=entry.job.timeout.run) + RECORDED_WITHIN
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from jobs.definition import Overlap
-from jobs.runs import Ticket, Trigger
+from jobs.runs import Ticket
 from jobs.values import value
 from scheduler.gates.overlap_rules import Others
 
@@ -22,7 +22,7 @@ class Place:
 
     @staticmethod
     def of(ticket: Ticket) -> Place:
-        return Place(ticket.due_at, ticket.id, ticket.trigger is Trigger.REPLAY)
+        return Place(ticket.due_at, ticket.id, ticket.trigger.is_rerun)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from jobs.ports import Clock
-from jobs.runs import Ticket, Trigger
+from jobs.runs import Ticket
 from scheduler.catalog import Entry
 from scheduler.gates.calls import LATEST, Calls, next_look
 from scheduler.gates.elsewhere import Elsewhere, RunsElsewhere
@@ -49,7 +49,7 @@ class OverlapGate:
             # The fast path: nobody is there to be overlapped.
             line.inside[ticket.id] = Place.of(ticket)
             return None
-        if entry.job.overlap == "allow" and ticket.trigger is not Trigger.REPLAY:
+        if entry.job.overlap == "allow" and not ticket.trigger.is_rerun:
             line.inside[ticket.id] = Place.of(ticket)
             return None
         if ticket.id in line.inside:
@@ -97,7 +97,7 @@ class OverlapGate:
             waiting=_merged(here.waiting, elsewhere.queued),
             newer=_merged(here.newer, elsewhere.newer),
         )
-        return decide(mode, others, is_replay=ticket.trigger is Trigger.REPLAY, accepted=accepted)
+        return decide(mode, others, is_replay=ticket.trigger.is_rerun, accepted=accepted)
 
     async def _still_in(self, line: Line, ticket: Ticket, entry: Entry) -> Verdict:
         """One that was let in, and waits at another gate: a newer one may have taken its place, or its turn be lost."""
@@ -110,7 +110,7 @@ class OverlapGate:
         return None
 
     def _replaced(self, line: Line, ticket: Ticket, entry: Entry) -> Skip | None:
-        if entry.job.overlap != "cancel_previous" or ticket.trigger is Trigger.REPLAY:
+        if entry.job.overlap != "cancel_previous" or ticket.trigger.is_rerun:
             return None
         newer = replace(line.others(Place.of(ticket), entry.job.overlap), going=(), ahead=())
         decision = decide(entry.job.overlap, newer, is_replay=False)
@@ -147,7 +147,7 @@ class OverlapGate:
             await self._elsewhere.show(ticket, entry)
         if decision.cancel:
             await self._end(line, ticket, decision.cancel)
-        is_replay = ticket.trigger is Trigger.REPLAY
+        is_replay = ticket.trigger.is_rerun
         until = now + REPLAY_LOOKS_AGAIN if is_replay else next_look(since, now, is_first=first == ticket.id)
         return Wait(until, decision.reason)
 

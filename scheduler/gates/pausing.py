@@ -16,7 +16,7 @@ class PauseGate:
 
     def concerns(self, ticket: Ticket, entry: Entry) -> bool:
         # What people ask for is run though the job is paused, so the store is not asked for it.
-        return ticket.trigger not in (Trigger.MANUAL, Trigger.REPLAY)
+        return ticket.trigger is not Trigger.MANUAL and not ticket.trigger.is_rerun
 
     async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
         pause = (await self._pauses.active(self._clock.now())).get(ticket.job)

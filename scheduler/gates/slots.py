@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from jobs.durations import format_duration
 from jobs.ports import Clock
-from jobs.runs import Ticket, Trigger
+from jobs.runs import Ticket
 from scheduler.catalog import Entry
 from scheduler.gates.calls import Calls, next_look
 from scheduler.gates.held_slots import HeldSlots
@@ -128,7 +128,7 @@ class SlotGate:
 
 def _deadline(ticket: Ticket, room: Room, since: datetime) -> datetime | None:
     """When its patience ends; None: never, as a replay that is left out would be lost."""
-    if ticket.trigger is Trigger.REPLAY:
+    if ticket.trigger.is_rerun:
         return None
     wait = timedelta(seconds=room.wait)
     # From its due instant, however often it was put back and came again meanwhile.

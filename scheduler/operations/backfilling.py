@@ -4,6 +4,7 @@ skipped. Called by the API and the CLI."""
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from scheduler.dispatch.port import Dispatch
 from scheduler.operations.audit import Way, audit
 from scheduler.operations.errors import Conflict, Unusable
 from scheduler.stores.runs import Runs, RunState
+from scheduler.stores.schedule_marks import ScheduleMarks
 
 MOST = 1000
 """Runs of one call."""
@@ -49,9 +51,10 @@ class Backfill:
 
 
 class Backfilling:
-    def __init__(self, catalog: Catalog, runs: Runs, dispatch: Dispatch, clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, runs: Runs, marks: ScheduleMarks, dispatch: Dispatch, clock: Clock) -> None:
         self._catalog = catalog
         self._runs = runs
+        self._marks = marks
         self._dispatch = dispatch
         self._clock = clock
 
@@ -63,10 +66,14 @@ class Backfilling:
         *,
         limit: int,
         leave_skipped: bool = False,
+        before_first_version: bool = False,
         dry_run: bool = False,
         way: Way,
     ) -> Backfill:
         """Queue a run for each due instant in [since, until] that has not run, `until` now if it is not given.
+
+        The target is asked now, so the runs have the trigger `backfill`, and say nothing of its availability then.
+        `before_first_version`: also instants at which no host knew the job yet, which are refused otherwise.
 
         They have the ids that the schedule would have given them, so none runs twice; what is queued already is handed
         over again. An instant that was skipped keeps that run in history, and gets another one beside it, whose
@@ -76,7 +83,8 @@ class Backfilling:
         Raises:
             UnknownJob: no job has that name.
             Conflict: the job has no schedule.
-            Unusable: the interval or the limit cannot be used, or there are more than `limit` such instants.
+            Unusable: the interval or the limit cannot be used, there are more than `limit` such instants, or some lie
+                before the job's first version.
             StoreError, DispatchError: some may be queued; ask again, none runs twice.
         """
         entry = self._catalog.get(name)
@@ -86,6 +94,8 @@ class Backfilling:
         end = self._clock.now() if until is None else until
         self._check(since, end, limit)
         due = await _due(schedule, since, end)
+        if not before_first_version:
+            await self._check_first_version(name, due)
         found = _sorted(entry, due, await self._runs.states_between(name, since, end), leave_skipped)
         tickets = found.tickets
         if len(tickets) > limit:
@@ -110,6 +120,23 @@ class Backfilling:
         if until < since:
             raise Unusable("from", f"{since:%Y-%m-%d %H:%M:%S}Z lies after the end of the interval")
 
+    async def _check_first_version(self, name: str, due: Sequence[datetime]) -> None:
+        """Raises Unusable: the job did not exist at some of these instants."""
+        if not due:
+            return
+        first = await self._marks.first(name)
+        # A schedule that comes into force is due strictly after that.
+        number = len(due) if first is None else bisect_right(due, first)
+        if not number:
+            return
+        known = "which no host has had in force yet" if first is None else f"in force since {_at(first)}"
+        later = "" if first is None else f"begin after {_at(first)}, or "
+        raise Unusable(
+            "from",
+            f"{number} of {len(due)} due instants, the first at {_at(due[0])}, lie before the first version of job "
+            f"{name}, {known}: {later}set before_first_version (--before-first-version) to run them as well",
+        )
+
     async def _queue(self, job: JobDefinition, tickets: Sequence[Ticket]) -> None:
         """Store all of them before any is handed over, so that a crash loses none that a worker does not have yet."""
         for start in range(0, len(tickets), _BREATH):
@@ -119,6 +146,10 @@ class Backfilling:
         for start in range(0, len(tickets), together):
             later = now + timedelta(seconds=start * _USUAL_S)
             await self._dispatch.send(tickets[start : start + together], not_before=later if start else None)
+
+
+def _at(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S}Z"
 
 
 async def _due(schedule: Schedule, since: datetime, until: datetime) -> list[datetime]:
@@ -155,4 +186,4 @@ def _sorted(entry: Entry, due: Sequence[datetime], states: Mapping[str, str], le
 
 
 def _ticket(entry: Entry, at: datetime) -> Ticket:
-    return replace(Ticket.scheduled(entry.job.name, at, entry.generation), trigger=Trigger.REPLAY)
+    return replace(Ticket.scheduled(entry.job.name, at, entry.generation), trigger=Trigger.BACKFILL)

@@ -9,6 +9,7 @@ microsecond. Keys that a newer version has added are passed over, and an error c
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -53,6 +54,8 @@ class Record:
     etag: str = field(compare=False)
 
 
+_STORED_TRIGGERS = {Trigger.BACKFILL: Trigger.REPLAY.value}
+_BACKFILLED = re.compile(r"(\.again\d+)?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -103,11 +106,12 @@ def status_of(row: Row) -> str:
 def read_look(row: Row) -> tuple[datetime, Look] | None:
     """When a finished run began, and what it says of its target; None if it says nothing. Cheaper than the record.
 
-    The one that tells of a pause says that from then on nothing is known, which is no downtime.
+    The one that tells of a pause says that from then on nothing is known, which is no downtime. A backfill says how
+    the target was when it was asked, which is not the instant that it stands at.
     """
     body = _load(row.body)
     status = body["is"]
-    if status in (RunState.QUEUED, RunState.RUNNING):
+    if status in (RunState.QUEUED, RunState.RUNNING) or _is_backfill(body, row):
         return None
     if Outcome(status).down:
         return _instant(body["start"]), Look("down")
@@ -119,6 +123,12 @@ def read_look(row: Row) -> tuple[datetime, Look] | None:
     return _instant(body["start"]), Look("up", attempts[-1]["ms"][4] if attempts else None)
 
 
+def tells_latest(row: Row) -> bool:
+    """Whether a run's row can be the newest one of its job: it is finished, and no backfill."""
+    body = _load(row.body)
+    return body["is"] not in (RunState.QUEUED, RunState.RUNNING) and not _is_backfill(body, row)
+
+
 def decode(row: Row) -> Record:
     """The record in a run's row, or in the pointer to one that is queued or running."""
     body = _load(row.body)
@@ -127,7 +137,7 @@ def decode(row: Row) -> Record:
     ticket = Ticket(
         run_id,
         place.job,
-        Trigger(body["trigger"]),
+        Trigger.BACKFILL if _is_backfill(body, row) else Trigger(body["trigger"]),
         place.due_at,
         body.get("generation", ""),
         body.get("correlation", run_id),
@@ -140,8 +150,16 @@ def decode(row: Row) -> Record:
     return Record(ticket, RunState.FINISHED, "", None, _run(ticket, Outcome(status), body), row.etag)
 
 
+def _is_backfill(body: Mapping[str, Any], row: Row) -> bool:
+    """By its id, which is that of the scheduled run or ends in `.again1`; every other replay has a suffix of its own.
+
+    Versions that did not tell them apart stored backfills as replays, and read them as such after a rollback.
+    """
+    return body["trigger"] == Trigger.REPLAY and _BACKFILLED.fullmatch(RunKey.read(row.key).suffix) is not None
+
+
 def _ticket(status: str, trigger: Trigger, generation: str, correlation_id: str, run_id: str) -> dict[str, Any]:
-    body: dict[str, Any] = {"is": status, "trigger": trigger.value}
+    body: dict[str, Any] = {"is": status, "trigger": _STORED_TRIGGERS.get(trigger, trigger.value)}
     if generation:
         body["generation"] = generation
     if correlation_id != run_id:

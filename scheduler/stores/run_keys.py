@@ -95,8 +95,13 @@ class RunKey:
         return _EPOCH + (_LAST - int(self.at[:_DIGITS])) * _MILLISECOND
 
     @property
+    def suffix(self) -> str:
+        """Of the run's id, with its dot; empty for the run that a schedule gives an instant."""
+        return self.at[_DIGITS:]
+
+    @property
     def run_id(self) -> str:
-        return f"{self.job}@{instant_text(self.due_at)}{self.at[_DIGITS:]}"
+        return f"{self.job}@{instant_text(self.due_at)}{self.suffix}"
 
 
 def shard(job: str) -> str:

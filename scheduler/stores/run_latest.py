@@ -1,4 +1,6 @@
-"""The newest finished run of each job, for overview pages. Used by runs.
+"""The newest finished run of each job, for overview pages and dependencies. Used by runs.
+
+A backfill is none: it stands at an instant of the past, and says how its target is now.
 
 It is read from the job's own runs, where it is among the first rows, so there is no second truth that a crash could
 leave behind. What was asked for once is kept for a moment, and is renewed by the runs that this process finishes.
@@ -12,15 +14,15 @@ from dataclasses import dataclass
 from itertools import islice
 
 from scheduler.stores.port import Row, Store
-from scheduler.stores.run_codec import Record, RunState, decode, status_of
+from scheduler.stores.run_codec import Record, decode, tells_latest
 from scheduler.stores.run_keys import END, HISTORY, RUN, of_job, shard
 
 KEPT = 5.0
 """Seconds for which another process's newer run may go unseen."""
 _AT_ONCE = 100
 """Jobs that are asked for together."""
-_LOOKS = (3, 50, 200)
-"""Rows read in a row until one is finished: the newest ones may be queued or running."""
+_LOOKS = (3, 50, 200, 1000)
+"""Rows read in a row until one tells: the newest ones may be queued or running, or a backfill of up to 1000 runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class LatestRuns:
     def note(self, job: str, row: Row) -> None:
         """A run of this process was finished. Jobs that nobody has asked for are not kept."""
         kept = self._kept.get(job)
-        if kept is not None and (kept.row is None or row.key <= kept.row.key):
+        if kept is not None and tells_latest(row) and (kept.row is None or row.key <= kept.row.key):
             self._kept[job] = _Kept(row, self._monotonic() + KEPT)
 
     def _is_stale(self, job: str, now: float) -> bool:
@@ -76,7 +78,7 @@ class LatestRuns:
         for limit in _LOOKS:
             rows = await self._store.list(HISTORY, shard(job), after=after, until=until, limit=limit)
             for row in rows:
-                if status_of(row) not in (RunState.QUEUED, RunState.RUNNING):
+                if tells_latest(row):
                     return row
             if len(rows) < limit:
                 return None

@@ -198,7 +198,7 @@ class Runs:
     async def looks(self, job: str, most: int) -> tuple[Sequence[tuple[datetime, Look]], bool]:
         """When the newest `most` runs of the job began and what they say, oldest first; and whether there are no more.
 
-        Those that are not finished, were skipped or cancelled say nothing.
+        Those that are not finished, were skipped or cancelled, and backfills, say nothing.
         """
         return await self._pages.looks(job, most)
 
@@ -238,13 +238,14 @@ class Runs:
         return [record for record in records if record.state is RunState.RUNNING]
 
     async def latest(self, job: str, *, fresh: bool = False) -> Record | None:
-        """The job's newest finished run; `fresh`: as the store has it now, whoever finished it."""
+        """The job's newest finished run that is no backfill; `fresh`: as the store has it now, whoever finished it."""
         if fresh:
             return await self._latest.read(job)
         return (await self.latest_of([job])).get(job)
 
     async def latest_of(self, jobs: Iterable[str]) -> dict[str, Record]:
-        """The newest finished run of each job that has one. What other processes finished may be missed for 5 s."""
+        """The newest finished run, no backfill, of each job that has one. What other processes finished may be
+        missed for 5 s."""
         return await self._latest.of(jobs)
 
     async def prune(self, now: datetime, age_s: float, runs_per_job: int) -> int:

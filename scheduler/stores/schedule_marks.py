@@ -1,7 +1,10 @@
 """Since when each job has the schedule that it has: a changed one must not fire for the past. Used by the ticks.
 
-One row a job, in one partition, written only when a schedule is new or another one. Disabled jobs have none, so that
-enabling one again begins at that moment.
+One row a job, in one partition, written only when a schedule is new or another one. The row of a job that is disabled
+or removed has no schedule, so that enabling it again begins at that moment. It still has the beginning of the job's
+first version, which a backfill does not go back beyond.
+
+    {"schedule": hash, "since": instant, "first": instant}    "first" only if it is another instant than "since"
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from datetime import datetime
 
 from jobs.schedules import Schedule
-from scheduler.stores.port import LARGEST_PAGE, Delete, Insert, Put, Row, RowExists, Store
+from scheduler.stores.port import LARGEST_PAGE, Insert, Put, Row, RowExists, Store
 
 TABLE = "schedules"
 _ALL = "all"
@@ -35,10 +38,16 @@ class ScheduleMarks:
     async def since(self, job: str) -> datetime | None:
         """Since when the job has the schedule that it has; None if it has none that is in force."""
         row = await self._store.get(TABLE, _ALL, job)
-        return None if row is None else datetime.fromisoformat(json.loads(row.body)["since"])
+        kept = {} if row is None else json.loads(row.body)
+        return datetime.fromisoformat(kept["since"]) if "schedule" in kept else None
+
+    async def first(self, job: str) -> datetime | None:
+        """Return the instant at which a host first had a schedule of the job in force; None if none ever had."""
+        row = await self._store.get(TABLE, _ALL, job)
+        return None if row is None else _first(json.loads(row.body))
 
     async def note(self, schedules: Iterable[tuple[str, Schedule]], now: datetime) -> Mapping[str, datetime]:
-        """Remember these schedules, forget others. Returns since when each of them is in force."""
+        """Remember these schedules and no others. Returns since when each of them is in force."""
         noted = dict(schedules)
 
         async def read() -> tuple[Mapping[str, Schedule | None], Mapping[str, Row]]:
@@ -69,21 +78,22 @@ class ScheduleMarks:
         self, schedules: Mapping[str, Schedule | None], known: Mapping[str, Row], now: datetime
     ) -> Mapping[str, datetime]:
         since: dict[str, datetime] = {}
-        changes: list[Insert | Put | Delete] = []
+        changes: list[Insert | Put] = []
         for job, schedule in schedules.items():
             row = known.get(job)
+            kept = json.loads(row.body) if row is not None else {}
             if schedule is None:
-                changes += [Delete(TABLE, _ALL, job)] if row is not None else []
+                if "schedule" in kept:
+                    changes.append(Put(TABLE, _ALL, job, _body(None, datetime.fromisoformat(kept["since"]), kept)))
                 continue
             mark = _mark(schedule)
-            kept = json.loads(row.body) if row is not None else {}
             if kept.get("schedule") == mark:
                 # A mark from the future is of a clock that was wrong.
                 since[job] = min(datetime.fromisoformat(kept["since"]), now)
             else:
                 since[job] = now
                 write = Insert if row is None else Put
-                changes.append(write(TABLE, _ALL, job, json.dumps({"schedule": mark, "since": now.isoformat()})))
+                changes.append(write(TABLE, _ALL, job, _body(mark, now, kept)))
         for start in range(0, len(changes), _AT_ONCE):
             await self._store.apply(*changes[start : start + _AT_ONCE])
         return since
@@ -94,6 +104,19 @@ class ScheduleMarks:
             for row in rows:
                 yield row
             after = rows[-1].key
+
+
+def _body(mark: str | None, since: datetime, before: Mapping[str, str]) -> str:
+    """A row's body, `before` being the one that it had. Older versions need "since" in each of them."""
+    body = {} if mark is None else {"schedule": mark}
+    body["since"] = since.isoformat()
+    if before and (first := min(_first(before), since)) != since:
+        body["first"] = first.isoformat()
+    return json.dumps(body)
+
+
+def _first(body: Mapping[str, str]) -> datetime:
+    return min(datetime.fromisoformat(body[key]) for key in ("first", "since") if key in body)
 
 
 def _mark(schedule: Schedule) -> str:

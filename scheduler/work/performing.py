@@ -119,7 +119,7 @@ class Performing:
             return Wait(self._parts.clock.now() + HERE_AGAIN, "it is being performed in this process already")
         self._here.add(ticket.id)
         try:
-            if ticket.trigger is not Trigger.REPLAY:
+            if not ticket.trigger.is_rerun:
                 return await self._perform(ticket, claim)
             # Replays of a job take their turn, so that only one of them looks for when the job is free.
             turn = self._replays[ticket.job]

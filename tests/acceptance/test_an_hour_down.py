@@ -32,6 +32,8 @@ POLICIES: Mapping[str, dict[str, str]] = {
     "all": {"policy": "all", "within": "20m"},
 }
 
+OLD = ("--before-first-version",)
+"""For a backfill of an hour in which the job did not exist yet."""
 ROWS = {"none": 1, "last": 2, "last-soon": 1, "all": 3}
 """How many runs history has of each in the end; the tests say which."""
 
@@ -160,18 +162,21 @@ async def test_a_backfill_runs_exactly_what_fell_due_after_a_look(tmp_path: Path
         }
         async with embedded(tmp_path, jobs) as host:
             due = (await line("next", "booking", "--from", since, "--count", "6")).stdout.split()
-            look = await line("backfill", "booking", "--from", since, "--dry-run")
-            told = await line.json("backfill", "booking", "--from", since, "--dry-run")
+            before = await line("backfill", "booking", "--from", since)
+            look = await line("backfill", "booking", *OLD, "--from", since, "--dry-run")
+            told = await line.json("backfill", "booking", *OLD, "--from", since, "--dry-run")
             looked = len(target.requests), len(await line.rows("history", "booking"))
-            refused = await line("backfill", "booking", "--from", since, "--limit", "5")
+            refused = await line("backfill", "booking", *OLD, "--from", since, "--limit", "5")
             never = await line("backfill", "asked", "--from", since)
-            done = await line("backfill", "booking", "--from", since, "--limit", "6")
-            again = await line("backfill", "booking", "--from", since)
-            history = await line.rows("history", "booking")
+            done = await line("backfill", "booking", *OLD, "--from", since, "--limit", "6")
+            again = await line("backfill", "booking", *OLD, "--from", since)
+            history, uptime = await line.rows("history", "booking"), await line("uptime", "booking")
             sent = [request.headers["idempotency-key"] for request in target.requests]
             await host.stop()
 
     ids = look.stdout.split()
+    assert (before.code, before.stdout) == (2, "")
+    assert "lie before the first version of job booking, in force since " in before.stderr
     assert (look.code, look.stderr, looked) == (0, "6 due instants to be run; 0 ran already\n", (0, 0))
     assert [run["due_at"] for run in told["runs"]] == due
     assert [run["id"] for run in told["runs"]] == ids
@@ -184,6 +189,7 @@ async def test_a_backfill_runs_exactly_what_fell_due_after_a_look(tmp_path: Path
     assert [line.split("\t")[-1] for line in done.stdout.splitlines()[1:]] == ids == sent
     assert (again.code, again.stderr) == (0, "0 due instants run; 6 ran already\n")
     assert [(run["id"], run["outcome"]) for run in history] == [(run_id, "succeeded") for run_id in reversed(ids)]
+    assert "booking has no run that says something" in uptime.stderr
 
 
 async def test_a_backfill_after_an_hour_down_runs_the_whole_hour(tmp_path: Path) -> None:
@@ -211,7 +217,7 @@ async def test_a_backfill_after_an_hour_down_runs_the_whole_hour(tmp_path: Path)
 async def test_a_backfill_that_is_interrupted_says_how_to_go_on_and_does(tmp_path: Path) -> None:
     line = CommandLine(tmp_path)
     now = datetime.now(UTC)
-    backfill = ("backfill", "booking", "--from", (now - HOUR).isoformat())
+    backfill = ("backfill", "booking", *OLD, "--from", (now - HOUR).isoformat())
     async with HttpTarget() as target:
         gate = target.hold("/book")
         jobs = {"booking": job(f"{target.url}/book") | {"schedule": every_ten_minutes(now)}}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from jobs.redaction import Redactor
-from jobs.runs import Outcome
+from jobs.runs import Outcome, Trigger
 from observability.events import DeadLettered, LogLine
 from observability.exporters import application_insights_rows as rows
 from tests.observability import runs
@@ -61,6 +61,13 @@ def test_availability_counts_what_says_something_about_the_target(
     run = runs.run(outcome)
     row = rows.availability(run, rows.run_fields(run, redactor), "West Europe")
     assert (None if row is None else row["microsoft.availability.success"]) is success
+
+
+def test_a_backfill_claims_no_availability(redactor: Redactor) -> None:
+    run = runs.run(trigger=Trigger.BACKFILL)
+    fields = rows.run_fields(run, redactor)
+    assert rows.availability(run, fields, "West Europe") is None
+    assert rows.run_event(fields)["Trigger"] == "backfill"
 
 
 def test_an_availability_row_tells_where_it_was_measured_and_why_it_failed(redactor: Redactor) -> None:

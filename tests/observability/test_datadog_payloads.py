@@ -150,6 +150,10 @@ def test_a_run_that_says_nothing_about_its_target_leaves_the_check_alone(outcome
     assert entries("checks", *finished(outcome)) == []
 
 
+def test_a_backfill_leaves_the_check_alone() -> None:
+    assert entries("checks", runs.finished(runs.run(trigger=Trigger.BACKFILL))) == []
+
+
 def test_of_several_runs_the_latest_is_the_check() -> None:
     later = runs.run(due_at=runs.DUE + timedelta(seconds=10))
     events = [runs.finished(later), *finished(Outcome.FAILED)]

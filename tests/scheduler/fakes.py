@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 from jobs.checks.heartbeat import HeartbeatCheck
 from jobs.definition import JobDefinition
@@ -39,9 +41,9 @@ from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.heartbeats import Heartbeats
 from scheduler.stores.pauses import Pauses
-from scheduler.stores.port import Store
+from scheduler.stores.port import Row, Store
 from scheduler.stores.runs import Runs
-from scheduler.stores.schedule_marks import ScheduleMarks
+from scheduler.stores.schedule_marks import TABLE, ScheduleMarks
 from scheduler.stores.slots import Slots
 from scheduler.work.following import FollowUp
 from scheduler.work.going import Going
@@ -212,6 +214,13 @@ class Shop:
             began=began,
         )
 
+    def in_force(self, since: datetime, *jobs: str) -> Self:
+        """Let these jobs (all of them, if none is named) have been in force since then, as a host would have noted."""
+        for job in jobs or self.catalog.names():
+            body = json.dumps({"schedule": "of then", "since": since.isoformat()})
+            self.store.data.rows[TABLE, "all", job] = Row("all", job, body, f"since-{job}")
+        return self
+
     def operations(self, dispatch: Dispatch) -> Operations:
         running = Running(self.catalog, self.runs, dispatch, self.clock)
         return Operations(
@@ -227,7 +236,7 @@ class Shop:
                 self.clock,
             ),
             replaying=Replaying(self.catalog, self.dead_letters, self.runs, dispatch, self.clock),
-            backfilling=Backfilling(self.catalog, self.runs, dispatch, self.clock),
+            backfilling=Backfilling(self.catalog, self.runs, self.marks, dispatch, self.clock),
             circuits=CircuitSteering(self.circuits, self.circuit_states, self.clock),
             refreshing=Refreshing(self.secret_watch),
             pinging=Pinging(

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Self
+
 import pytest
 
+from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.api.desk import Desk
-from tests.scheduler.fakes import entry
+from tests.scheduler.api.desk import Desk as NewDesk
+from tests.scheduler.api.test_dashboard import page_of, text_of
+from tests.scheduler.fakes import START, entry
+
+
+class Desk(NewDesk):
+    """Its jobs have been in force for long."""
+
+    async def __aenter__(self) -> Self:
+        desk = await super().__aenter__()
+        desk.shop.in_force(START - timedelta(days=30_000))
+        return desk
+
 
 BACKFILL = "/api/jobs/checkout/backfill"
 HALF_A_MINUTE = {"from": "2026-03-01T11:59:30Z", "to": "2026-03-01T12:00:00Z"}
@@ -26,6 +41,7 @@ async def test_what_never_ran_is_queued_and_listed() -> None:
     assert [run["due_at"][11:19] for run in told["runs"]] == ["11:59:30", "11:59:50", "12:00:00"]
     assert {run["id"] for run in runs} == {ran, *(run["id"] for run in told["runs"])}
     assert {run["outcome"] for run in runs} == {"succeeded"}
+    assert [run["trigger"] for run in runs] == ["backfill", "backfill", "schedule", "backfill"]
 
 
 @virtual_time
@@ -85,3 +101,29 @@ async def test_what_is_refused_everywhere_is_refused_here() -> None:
         ]
 
     assert [answer.status_code for answer in refused] == [404, 409, 400, 403]
+
+
+@virtual_time
+async def test_instants_before_the_first_version_need_a_field_of_their_own() -> None:
+    async with NewDesk() as desk:
+        refused = await desk.tell(BACKFILL, HALF_A_MINUTE)
+        accepted = await desk.tell(BACKFILL, HALF_A_MINUTE | {"before_first_version": True})
+
+    assert refused.status_code == 400
+    assert refused.json()["detail"].startswith("body.from: 4 of 4 due instants, the first at 2026-03-01 11:59:30Z")
+    assert (accepted.status_code, len(accepted.json()["runs"])) == (202, 4)
+
+
+@virtual_time
+async def test_a_backfill_is_no_uptime_no_latest_run_and_no_outage() -> None:
+    async with Desk(answer(500)) as desk:
+        await desk.tell(BACKFILL, HALF_A_MINUTE)
+        await desk.shop.worker.settle()
+        runs = (await desk.get("/api/runs")).json()["runs"]
+        uptime = (await desk.get("/api/jobs/checkout/uptime")).json()
+        job = (await desk.get("/api/jobs/checkout")).json()
+        page = text_of(await page_of(desk))
+
+    assert {(run["trigger"], run["outcome"]) for run in runs} == {("backfill", "failed")}
+    assert (uptime["runs"], uptime["since"], job["latest"]) == (0, None, None)
+    assert "Nothing is down" in page

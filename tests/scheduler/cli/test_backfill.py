@@ -13,12 +13,16 @@ import pytest
 from jobs.running.clock import SystemClock
 from jobs.running.verdicts import skipped_run
 from jobs.runs import Ticket
+from jobs.schedules import parse_schedule
 from scheduler.stores.runs import Runs
+from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.stores.sqlite import Access, open_sqlite, sqlite_path
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.cli.command import Said, invoke_beside
 from tests.scheduler.cli.job_files import write_jobs
 
+FIRST = datetime(2025, 12, 31, tzinfo=UTC)
+"""Since when the job is in force."""
 FROM, TO = "2026-01-01T00:00:00Z", "2026-01-01T00:02:00Z"
 
 
@@ -29,6 +33,9 @@ async def target(job_folder: Path) -> AsyncIterator[HttpTarget]:
         target.sequence("/book", 200)
         check = {"check": {"url": f"{target.url}/book"}, "retry": {"attempts": 1}}
         write_jobs(job_folder, booking={"schedule": "0 * * * * *", **check}, asked=check)
+        store = await open_sqlite(job_folder.parent / "state.db", Access.SHARED)
+        await ScheduleMarks(store).note([("booking", parse_schedule("0 * * * * *"))], FIRST)
+        await store.aclose()
         yield target
 
 
@@ -87,6 +94,18 @@ async def test_a_terminal_shows_a_table_and_what_fails_ends_with_1(target: HttpT
 
     assert said.code == 1
     assert "Answered 500" in said.stdout
+
+
+async def test_instants_before_the_first_version_are_run_by_a_flag_alone(target: HttpTarget) -> None:
+    interval = ("booking", "--from", "2025-12-30T23:59:00Z", "--to", "2025-12-31T00:01:00Z")
+    refused = await backfill(*interval)
+    done = await backfill(*interval, "--before-first-version")
+    uptime = await invoke_beside("uptime", "booking")
+
+    assert (refused.code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("--from: 2 of 3 due instants, the first at 2025-12-30 23:59:00Z, lie before")
+    assert (done.code, done.stderr) == (0, "3 due instants run; 0 ran already\n")
+    assert "booking has no run that says something" in uptime.stderr
 
 
 @pytest.mark.usefixtures("target")

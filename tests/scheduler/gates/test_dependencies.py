@@ -114,7 +114,7 @@ async def test_the_first_dependency_whose_time_is_over_decides() -> None:
     assert await line.asks() == Skip("cache, on which it depends, has not run yet; it waited 10s for that")
 
 
-@pytest.mark.parametrize("trigger", [Trigger.MANUAL, Trigger.REPLAY, Trigger.DEPENDENCY])
+@pytest.mark.parametrize("trigger", [Trigger.MANUAL, Trigger.REPLAY, Trigger.BACKFILL, Trigger.DEPENDENCY])
 def test_only_what_the_schedule_asks_for_is_gated(trigger: Trigger) -> None:
     job = gated("database")
     ticket = Ticket.scheduled("report", START, job.generation)

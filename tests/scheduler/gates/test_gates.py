@@ -171,8 +171,9 @@ async def test_what_another_job_started_is_left_out_if_it_does_not_start_the_cha
     assert verdicts == [Skip(CHANGED), None]
 
 
-async def test_a_replay_is_run_by_whichever_definition_is_in_force() -> None:
-    assert await by_definition(ticket_of(entry(), Trigger.REPLAY), entry(schedule="every 20s")) is None
+@pytest.mark.parametrize("trigger", [Trigger.REPLAY, Trigger.BACKFILL])
+async def test_a_replay_is_run_by_whichever_definition_is_in_force(trigger: Trigger) -> None:
+    assert await by_definition(ticket_of(entry(), trigger), entry(schedule="every 20s")) is None
 
 
 @pytest.mark.parametrize("trigger", Trigger)
@@ -181,7 +182,7 @@ async def test_a_disabled_job_runs_if_people_ask_for_it(trigger: Trigger) -> Non
 
     verdict = await by_definition(ticket_of(job, trigger), job)
 
-    assert verdict == (None if trigger in (Trigger.MANUAL, Trigger.REPLAY) else Skip("the job is disabled"))
+    assert verdict == (None if trigger is Trigger.MANUAL or trigger.is_rerun else Skip("the job is disabled"))
 
 
 async def of_a_paused_job(triggers: Sequence[Trigger]) -> list[Verdict]:
@@ -198,4 +199,4 @@ async def test_what_a_paused_jobs_schedule_or_parents_ask_for_is_left_out() -> N
 
 
 async def test_what_people_ask_of_a_paused_job_runs() -> None:
-    assert await of_a_paused_job([Trigger.MANUAL, Trigger.REPLAY]) == [None, None]
+    assert await of_a_paused_job([Trigger.MANUAL, Trigger.REPLAY, Trigger.BACKFILL]) == [None] * 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -14,10 +15,19 @@ from scheduler.dispatch.port import DispatchError
 from scheduler.operations import Backfill, Backfilling, Conflict, Unusable, Way
 from scheduler.operations import backfilling as module
 from scheduler.stores.port import StoreUnavailable
-from tests.jobs.running.run_parts import Hang
+from tests.jobs.running.run_parts import Hang, Step
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.fakes import START, Sent, Shop, entry
+from tests.scheduler.fakes import START, Sent, entry
+from tests.scheduler.fakes import Shop as NewShop
 from tests.scheduler.stores.memory import MemoryData
+
+
+class Shop(NewShop):
+    """Its jobs have been in force for long."""
+
+    def __init__(self, *steps: Step, **more: Any) -> None:
+        super().__init__(*steps, **more)
+        self.in_force(START - timedelta(days=30_000))
 
 
 def ago(seconds: float) -> datetime:
@@ -45,7 +55,7 @@ async def test_what_fell_due_and_has_no_run_is_run_oldest_first_with_its_natural
     assert done.ran == 1
     runs = [event.run for event in shop.heard.finished[1:]]
     assert [run.id for run in runs] == [ticket.id for ticket in done.tickets]
-    assert {(run.trigger, run.outcome) for run in runs} == {(Trigger.REPLAY, Outcome.SUCCEEDED)}
+    assert {(run.trigger, run.outcome) for run in runs} == {(Trigger.BACKFILL, Outcome.SUCCEEDED)}
 
 
 @virtual_time
@@ -122,6 +132,64 @@ async def test_runs_of_a_job_that_may_not_overlap_take_their_turn() -> None:
 
     assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SUCCEEDED] * 6
     assert shop.clock.monotonic() == pytest.approx(12.0, abs=0.5)
+
+
+@pytest.mark.parametrize("since", [ago(15), ago(20), ago(30)])
+@virtual_time
+async def test_instants_before_the_first_version_are_refused_unless_asked_for(since: datetime) -> None:
+    shop, sent = NewShop().in_force(since), Sent()
+    backfilling = backfilling_of(shop, sent)
+    with pytest.raises(Unusable, match="before the first version of job checkout") as refused:
+        await backfilling.backfill("checkout", ago(30), limit=10, way=Way.API)
+    assert (refused.value.field, sent.sent) == ("from", [])
+
+    done = await backfilling.backfill("checkout", ago(30), limit=10, before_first_version=True, way=Way.API)
+
+    assert len(done.tickets) == 4
+
+
+@virtual_time
+async def test_the_refusal_says_how_many_instants_lie_before_the_first_version() -> None:
+    with pytest.raises(Unusable) as refused:
+        await backfilling_of(NewShop().in_force(ago(15))).backfill("checkout", ago(30), limit=10, way=Way.API)
+
+    assert str(refused.value) == (
+        "2 of 4 due instants, the first at 2026-03-01 11:59:30Z, lie before the first version of job checkout, in "
+        "force since 2026-03-01 11:59:45Z: begin after 2026-03-01 11:59:45Z, or set before_first_version "
+        "(--before-first-version) to run them as well"
+    )
+
+
+@virtual_time
+async def test_a_job_that_no_host_ever_had_in_force_has_no_instants_of_the_past() -> None:
+    with pytest.raises(Unusable, match="which no host has had in force yet: set before_first_version"):
+        await backfilling_of(NewShop()).backfill("checkout", ago(30), limit=10, dry_run=True, way=Way.API)
+
+
+@virtual_time
+async def test_an_interval_that_begins_before_the_first_version_is_run_if_nothing_was_due_then() -> None:
+    shop = NewShop().in_force(ago(15))
+
+    done = await backfilling_of(shop).backfill("checkout", ago(19), limit=10, way=Way.API)
+
+    assert [ticket.due_at for ticket in done.tickets] == [ago(10), ago(0)]
+
+
+@virtual_time
+async def test_a_backfill_counts_neither_in_uptime_nor_as_the_latest_run() -> None:
+    shop = Shop()
+    scheduled = shop.ticket(-60)
+    await shop.worker.perform(scheduled)
+
+    await in_process(shop).backfill("checkout", ago(50), limit=10, way=Way.API)
+    await shop.worker.settle()
+
+    looks, _ = await shop.runs.looks("checkout", 100)
+    latest = await shop.runs.latest("checkout", fresh=True)
+    assert len(looks) == 1
+    assert latest is not None
+    assert latest.ticket.id == scheduled.id
+    assert (await shop.runs.latest_of(["checkout"]))["checkout"] == latest
 
 
 @virtual_time

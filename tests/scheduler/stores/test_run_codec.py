@@ -59,8 +59,13 @@ def tickets(draw: st.DrawFn) -> Ticket:
     due_at = draw(INSTANTS)
     due_at = due_at.replace(microsecond=due_at.microsecond // 1000 * 1000)
     suffix = draw(st.just("") | st.from_regex(r"\.[a-z0-9]{1,8}", fullmatch=True))
+    trigger = draw(st.sampled_from(Trigger))
+    if trigger is Trigger.BACKFILL:
+        suffix = draw(st.sampled_from(["", ".again1", ".again12"]))
+    elif trigger is Trigger.REPLAY:
+        suffix = draw(st.from_regex(r"\.[0-9a-f]{8}", fullmatch=True))
     run_id = f"{job}@{instant_text(due_at)}{suffix}"
-    return Ticket(run_id, job, draw(st.sampled_from(Trigger)), due_at, draw(TEXT), draw(TEXT | st.just(run_id)))
+    return Ticket(run_id, job, trigger, due_at, draw(TEXT), draw(TEXT | st.just(run_id)))
 
 
 @st.composite
@@ -248,3 +253,29 @@ def _added_by(details: Details) -> int:
 
 def _values(run: Run) -> dict[str, Any]:
     return {field.name: getattr(run, field.name) for field in fields(run)}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "trigger"),
+    [
+        ("", Trigger.BACKFILL),
+        (".again1", Trigger.BACKFILL),
+        (".again23", Trigger.BACKFILL),
+        (".0badcafe", Trigger.REPLAY),
+        (".again", Trigger.REPLAY),
+    ],
+)
+def test_a_replay_that_an_older_version_stored_is_a_backfill_by_its_id(suffix: str, trigger: Trigger) -> None:
+    run_id = f"a@20260301T120000.000Z{suffix}"
+    ticket = Ticket(run_id, "a", Trigger.REPLAY, datetime(2026, 3, 1, 12, tzinfo=UTC))
+    body = '{"is":"succeeded","trigger":"replay","start":1,"end":2}'
+
+    record = stored(ticket, body)
+
+    assert record.run is not None
+    assert (record.ticket.trigger, record.run.trigger) == (trigger, trigger)
+
+
+def test_an_older_version_reads_a_backfill_as_a_replay() -> None:
+    ticket = Ticket("a@20260301T120000.000Z", "a", Trigger.BACKFILL, datetime(2026, 3, 1, 12, tzinfo=UTC))
+    assert '"trigger":"replay"' in encode_open(ticket, RunState.QUEUED)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.runs import Outcome
+from jobs.runs import Outcome, Trigger
 from jobs.uptime import Stretch, Uptime
 from scheduler.stores.port import Store, StoreUnavailable
 from scheduler.stores.run_keys import HISTORY, shard
@@ -27,6 +27,18 @@ async def finish(runs: Runs, job: str, seconds: Sequence[float], outcome: Outcom
         claim = await runs.claim(one, "one", NOON + LEASE, NOON)
         assert isinstance(claim, Claim)
         await runs.finish(claim, replace(run_of(one), outcome=outcome, started_at=one.due_at))
+
+
+async def test_backfills_are_not_summed_up(store: Store) -> None:
+    runs = Runs(store)
+    for second in (0, 60, 120):
+        made = replace(ticket("a", second), trigger=Trigger.BACKFILL)
+        claim = await runs.claim(made, "one", NOON + LEASE, NOON)
+        assert isinstance(claim, Claim)
+        await runs.finish(claim, replace(run_of(made), trigger=Trigger.BACKFILL))
+
+    assert await runs.prune(NOON, AGE, 1) == 2
+    assert await runs.hours("a") == []
 
 
 def total(hours: Sequence[Stretch]) -> Uptime:

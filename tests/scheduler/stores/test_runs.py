@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -234,6 +235,31 @@ async def test_the_latest_run_is_found_behind_many_that_are_going_on(runs: Runs)
     latest = await runs.latest("a")
     assert latest is not None
     assert latest.run == run_of(ticket("a"))
+
+
+async def backfilled(runs: Runs, seconds: float) -> None:
+    made = replace(ticket("a", seconds), trigger=Trigger.BACKFILL)
+    run = replace(run_of(made), trigger=Trigger.BACKFILL)
+    await runs.finish(await claimed(runs, made), run)
+    record = await runs.get(made.id)
+    assert record is not None
+    assert (record.ticket.trigger, record.run) == (Trigger.BACKFILL, run)
+
+
+async def test_a_backfill_is_not_the_latest_run_and_no_uptime(runs: Runs) -> None:
+    await runs.finish(await claimed(runs, ticket("a")), run_of(ticket("a")))
+    before = await runs.latest("a")
+    for seconds in (10, 20, 30, 40):
+        await backfilled(runs, seconds)
+
+    assert await runs.latest("a") == await runs.latest("a", fresh=True) == before
+    looks, is_all = await runs.looks("a", 100)
+    assert (len(looks), is_all) == (1, True)
+
+
+async def test_a_job_with_backfills_alone_has_no_latest_run(runs: Runs) -> None:
+    await backfilled(runs, 10)
+    assert await runs.latest("a") is None
 
 
 async def test_a_lease_may_be_longer_than_a_day(runs: Runs) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.schedules import Schedule, parse_schedule
 from scheduler.stores.port import Row, Store
-from scheduler.stores.schedule_marks import ScheduleMarks
+from scheduler.stores.schedule_marks import TABLE, ScheduleMarks
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LATER = START + timedelta(hours=1)
@@ -94,3 +94,47 @@ async def test_a_change_of_many_jobs_is_remembered(store: Store) -> None:
 
     assert set((await marks.change(many, START)).values()) == {START}
     assert set((await marks.change(many, LATER)).values()) == {START}
+
+
+async def first_of(store: Store, *notes: tuple[list[tuple[str, Schedule]], datetime]) -> datetime | None:
+    """The beginning of job a's first version, after these notes."""
+    marks = ScheduleMarks(store)
+    for noted, now in notes:
+        await marks.note(noted, now)
+    return await marks.first("a")
+
+
+async def test_a_job_that_was_never_noted_has_no_first_version(store: Store) -> None:
+    assert await first_of(store) is None
+
+
+async def test_the_first_version_of_a_job_begins_with_its_first_schedule(store: Store) -> None:
+    assert await first_of(store, (schedules(a="every 10s"), START)) == START
+
+
+async def test_the_first_version_stays_when_the_schedule_changes(store: Store) -> None:
+    notes = [(schedules(a=f"every {seconds}s"), START + timedelta(hours=seconds)) for seconds in (1, 2, 3)]
+    assert await first_of(store, *notes) == START + timedelta(hours=1)
+    assert await ScheduleMarks(store).since("a") == START + timedelta(hours=3)
+
+
+async def test_the_first_version_stays_while_a_job_is_disabled_and_when_it_comes_back(store: Store) -> None:
+    marks = ScheduleMarks(store)
+    assert await first_of(store, (schedules(a="every 10s"), START), ([], LATER)) == START
+    assert await marks.since("a") is None
+    await marks.change({"a": None}, LATER)
+    await marks.change(dict(schedules(a="every 10s")), LATER)
+    assert (await marks.since("a"), await marks.first("a")) == (LATER, START)
+
+
+async def test_a_job_that_was_disabled_twice_is_forgotten_at_no_cost(store: Store) -> None:
+    marks = ScheduleMarks(store)
+    await marks.note(schedules(a="every 10s"), START)
+    assert await marks.note([], LATER) == {}
+    row = await store.get(TABLE, "all", "a")
+    assert await marks.note([], LATER) == {}
+    assert await store.get(TABLE, "all", "a") == row
+
+
+async def test_a_first_version_by_a_clock_that_was_ahead_begins_with_the_next_one(store: Store) -> None:
+    assert await first_of(store, (schedules(a="every 1s"), LATER), (schedules(a="every 2s"), START)) == START
