@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 
 from jobs.definition import JobDefinition
 from jobs.problems import printable, wrong_choice
+from jobs.problems.suggestions import suggest, suggest_among
 from jobs.runs import Outcome
 from jobs.targets import TARGETS
 from scheduler.stores.runs import Record
@@ -143,6 +144,21 @@ def read_selection(
         states=tuple(map(JobState, _chosen("state", states, JOB_STATES))),
         outcomes=_chosen("outcome", outcomes, LATEST_OUTCOMES),
     )
+
+
+def nearest(part: Selection, jobs: Iterable[JobDefinition]) -> str | None:
+    """What a filter that takes no job probably meant: a tag or a name that some job has. `part`: one of `parts()`."""
+    defined = tuple(jobs)
+    if part.tags:
+        (tag,) = part.tags
+        tags = {(key, value) for job in defined for key, value in job.tags.items()}
+        if tag.value is None or tag.key not in {key for key, _ in tags}:
+            return suggest(tag.key, sorted({key for key, _ in tags}))
+        value = suggest(tag.value, sorted(value for key, value in tags if key == tag.key))
+        return None if value is None else str(TagFilter(tag.key, value))
+    if len(part.names) == 1:
+        return suggest_among(part.names[0], sorted(job.name for job in defined))
+    return None
 
 
 def _chosen(filter: str, values: Iterable[str], allowed: tuple[str, ...]) -> tuple[str, ...]:

@@ -90,16 +90,23 @@ def _selection(*filters: list[str] | None) -> Selection:
 
 
 async def _nothing(program: Program, selection: Selection) -> str:
-    """`no job fits kind dns and tag team=shop; of 12 jobs: kind dns 3, tag team=shop 0`.
+    """`no job fits kind dns and tag team=shp; of 12 jobs: kind dns 3, tag team=shp 0 (did you mean team=shop?)`.
 
     An outcome is not counted alone, which would read the latest run of every job.
     """
     from dataclasses import replace
 
+    from scheduler.selection import nearest
+
     number, total = program.queries.number_of_jobs, len(program.queries.names())
     if not total:
         return "there are no jobs: see SCHEDULER_JOBS"
-    counts = [f"{text} {await number(part)}" for text, part in selection.parts() if not part.outcomes]
+    counts = []
+    for text, part in selection.parts():
+        if not part.outcomes:
+            count = await number(part)
+            meant = None if count else nearest(part, (entry.job for entry in program.queries.in_force()))
+            counts.append(f"{text} {count} (did you mean {meant}?)" if meant else f"{text} {count}")
     if selection.outcomes and counts:
         counts.append(f"all but the outcome {await number(replace(selection, outcomes=()))}")
     jobs_text = "1 job" if total == 1 else f"{total} jobs"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.runs import Outcome
-from scheduler.selection import BadSelection, JobState, Selection, TagFilter, read_selection
+from scheduler.selection import BadSelection, JobState, Selection, TagFilter, nearest, read_selection
 from scheduler.stores.run_codec import Record, RunState
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.samples import run_of, ticket
@@ -115,6 +115,23 @@ def test_a_value_that_can_choose_nothing_is_refused(filters: dict[str, list[str]
     with pytest.raises(BadSelection) as caught:
         read_selection(**filters)  # type: ignore[arg-type]
     assert (caught.value.filter, str(caught.value)) == (filter, message)
+
+
+@pytest.mark.parametrize(
+    ("filters", "meant"),
+    [
+        ({"tags": ["taem"]}, "team"),
+        ({"tags": ["taem=web"]}, "team"),
+        ({"tags": ["team=wep"]}, "team=web"),
+        ({"tags": ["team=finance-department"]}, None),
+        ({"names": ["zones"]}, "zone"),
+        ({"names": ["x*"]}, None),
+        ({"kinds": ["tls"]}, None),
+    ],
+)
+def test_a_filter_that_takes_no_job_has_a_suggestion(filters: dict[str, list[str]], meant: str | None) -> None:
+    ((_, part),) = read_selection(**filters).parts()  # type: ignore[arg-type]
+    assert nearest(part, JOBS) == meant
 
 
 def test_a_selection_is_shown_in_words() -> None:

@@ -136,6 +136,15 @@ def test_jobs_are_chosen_by_options(options: list[str], names: list[str]) -> Non
             "no job fits kind dns and outcome failed; of 3 jobs: kind dns 1, all but the outcome 1",
         ),
         (["--outcome", "failed"], "no job fits outcome failed; of 3 jobs, none"),
+        (
+            ["--tag", "team=wev"],
+            "no job fits tag team=wev; of 3 jobs: tag team=wev 0 (did you mean team=web?)",
+        ),
+        (
+            ["--name", "checkout-apy", "--kind", "http"],
+            "no job fits name checkout-apy and kind http; of 3 jobs: name checkout-apy 0 (did you mean checkout-api?), "
+            "kind http 2",
+        ),
     ],
 )
 def test_a_list_without_jobs_says_which_filter_left_them_out(options: list[str], says: str) -> None:
