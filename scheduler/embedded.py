@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -30,6 +31,7 @@ from scheduler.recovery import Recovery
 from scheduler.samples import SAMPLE_PORT, SampleTarget
 from scheduler.stop_signals import StopSignals, stopping_text
 from scheduler.stores.cursors import PLANNED_UNTIL
+from scheduler.stores.file_lock import note_address
 from scheduler.stores.port import StoreError
 from scheduler.ticker import LONGEST_SLEEP, Ticker
 
@@ -175,6 +177,7 @@ async def _serve_program(program: Program, listener: socket.socket, signals: Sto
         put_aside()
         program.telemetry.service_started(host="embedded", jobs=len(program.catalog))
         _log.info("dashboard: %s/api/dashboard", address_of(listener))
+        await asyncio.to_thread(_note_address, program.settings.sqlite_path, address_of(listener))
         await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     _log.info("%s", stopping_text(program.worker.in_progress, program.settings.shutdown_grace))
     await program.worker.drain(program.settings.shutdown_grace)
@@ -254,6 +257,12 @@ async def _again_and_again(work: Callable[[], Coroutine[None, None, None]]) -> N
 def _say_if_broken(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.critical("a background task ended", exc_info=error)
+
+
+def _note_address(store: Path | None, address: str) -> None:
+    if store is not None:
+        with suppress(OSError):  # then commands name the address of the settings
+            note_address(store, address)
 
 
 async def _ticker(program: Program) -> Ticker:

@@ -20,7 +20,7 @@ def backfill(
         str, typer.Option("--from", metavar="ISO", help="The interval's start; without an offset it is UTC.")
     ],
     until: Annotated[
-        str | None, typer.Option("--to", metavar="ISO", help="Its end, which belongs to it. [now]")
+        str | None, typer.Option("--to", metavar="ISO", help="Its end, which belongs to it. (default: now)")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="More runs than these are refused.")] = 100,
     leave_skipped: Annotated[

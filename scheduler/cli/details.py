@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scheduler.cli.outcomes import number, style_of
-from scheduler.cli.output import Column, clean, console, show_table, show_tabs
+from scheduler.cli.output import Column, clean, show_table, show_tabs, show_text
 from scheduler.cli.texts import iso, local, milliseconds
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def show_details(attempts: tuple[Attempt, ...]) -> None:
     for label, text in _lines(attempt):
         from rich.text import Text
 
-        console().print(Text.assemble((f"{label}  ", "bold"), clean(text)))
+        show_text(Text.assemble((f"{label}  ", "bold"), clean(text)))
 
 
 def print_details(attempts: tuple[Attempt, ...]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ from scheduler.cli.output import Column, fail, note, on_terminal, show_table, sh
 from scheduler.cli.texts import iso, span, when
 
 if TYPE_CHECKING:
+    from config.settings import Settings
     from jobs.heartbeat import Ping
     from scheduler.app import Program
     from scheduler.heartbeats import HeartbeatView
@@ -53,13 +56,25 @@ def heartbeat(
         _show(view, now)
     else:
         show_tabs(_FIELDS, map(_fields, view.pings))
-    settings = configuration.settings
-    note(curl_line(f"http://{settings.host}:{settings.port}", view.secret))
+    note(f"to send a ping when a command has ended, with the secret {view.secret} in the variable TOKEN:")
+    note(curl_line(base_url(configuration.settings, os.environ)))
 
 
-def curl_line(base: str, secret: str) -> str:
-    """How a shell sends a ping after a command. The token stays hidden: who calls knows where it is."""
-    return f"TOKEN: the secret {secret}. After the command: curl -fsS -m 10 --retry 5 {base}/api/ping/$TOKEN/$?"
+def base_url(settings: Settings, environ: Mapping[str, str]) -> str:
+    """Return where the API is: at the running server, at this Functions app, or else at the address of the settings."""
+    from scheduler.stores.file_lock import noted_address
+
+    if settings.sqlite_path is not None and (noted := noted_address(settings.sqlite_path)) is not None:
+        return noted
+    if name := environ.get("WEBSITE_HOSTNAME"):
+        return f"https://{name}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"
+
+
+def curl_line(base: str) -> str:
+    """Return the line for a shell that sends a ping with the exit code of the command before it, to be copied."""
+    return f'curl -fsS -m 10 --retry 5 "{base}/api/ping/$TOKEN/$?"'
 
 
 def _show(view: HeartbeatView, now: datetime) -> None:

@@ -22,7 +22,7 @@ def history(
     subject: Annotated[
         str | None,
         typer.Argument(
-            metavar="JOB|RUN", help="A job's name, also of one that is gone; or the id of one run. [all jobs]"
+            metavar="JOB|RUN", help="A job's name, also of one that is gone; or the id of one run. (default: all jobs)"
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="How many at most.")] = 20,

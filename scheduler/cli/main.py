@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 from typing import Annotated
 
@@ -22,15 +23,20 @@ test or prod. Output is for people on a terminal and for programs in a pipe; --j
 
 Exit codes: 0 done, 1 it went wrong, 2 bad input or configuration, 130 interrupted."""
 
+BOXES_FROM = 80
+"""Columns of a terminal that shows help in boxes."""
+COLUMNS = max(shutil.get_terminal_size().columns, 20)
+
 app = typer.Typer(
     help=ABOUT,
     no_args_is_help=True,
     add_completion=False,
     # A traceback is for us: short, and without the values of variables.
     pretty_exceptions_enable=False,
-    # Boxes and colours are for people, and cost 0.1 s.
-    rich_markup_mode="rich" if sys.stdout.isatty() else None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    # Boxes and colours are for people, and cost 0.1 s. In a narrow terminal they cut words.
+    rich_markup_mode="rich" if sys.stdout.isatty() and COLUMNS >= BOXES_FROM else None,
+    # Without its width, help takes 50 columns at least.
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": min(COLUMNS, BOXES_FROM) - 2},
 )
 app.command("serve")(serve)
 if sys.argv[1:2] != ["serve"]:  # which stays in memory, and needs nothing of them

@@ -24,7 +24,7 @@ def next_instants(
         typer.Option(
             "--from",
             metavar="ISO",
-            help="Strictly after this instant; without an offset, on the schedule's clock. [now]",
+            help="Strictly after this instant; without an offset, on the schedule's clock. (default: now)",
         ),
     ] = None,
     timezone: Timezone = None,

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from scheduler.cli.widths import Column, fitted
+from scheduler.cli.widths import Column, breaks, fitted
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 __all__ = [
     "BAD_INPUT",
@@ -30,6 +31,7 @@ __all__ = [
     "on_terminal",
     "show_table",
     "show_tabs",
+    "show_text",
 ]
 
 FAILED = 1
@@ -55,7 +57,8 @@ def console() -> Console:
 
 
 def show_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, title: str = "") -> None:
-    """A table for a person, as wide as the terminal at most."""
+    """A table for a person, as wide as the terminal at most. Where words would have to be broken, each row is a record:
+    its first cell, and below it a line for each other one."""
     from rich import box
     from rich.cells import cell_len
     from rich.table import Table
@@ -65,7 +68,11 @@ def show_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, tit
     cells = [[_styled(cell) for cell in row] for row in rows]
     texts = [[clean(text) for text, _ in row] for row in cells]
     natural = [max(map(cell_len, (column.title, *shown))) for column, *shown in zip(columns, *texts, strict=True)]
-    widths = fitted(columns, natural, screen.width - _EDGES, _GAP)
+    words = [max(map(_longest_word, (column.title, *shown))) for column, *shown in zip(columns, *texts, strict=True)]
+    widths = fitted(columns, natural, words, screen.width - _EDGES, _GAP)
+    if widths is None:
+        _show_records(columns, cells, title)
+        return
     table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left", pad_edge=False)
     for column, width in zip(columns, widths, strict=True):
         justify = "right" if column.right else "left"
@@ -81,6 +88,43 @@ def show_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, tit
         kept = zip(shown, row, widths, strict=True)
         table.add_row(*(Text(text, style) for text, (_, style), width in kept if width is not None))
     screen.print(table)
+
+
+def _longest_word(text: str) -> int:
+    from rich.cells import cell_len
+
+    return max(map(cell_len, text.split()), default=0)
+
+
+def _show_records(columns: Sequence[Column], rows: Iterable[Sequence[tuple[str, str]]], title: str) -> None:
+    from rich.text import Text
+
+    if title:
+        show_text(Text(title, "italic"))
+    shown = [place for place, column in enumerate(columns) if not column.spare or place == 0]
+    width = max((len(columns[place].title) for place in shown[1:]), default=0)
+    for row in rows:
+        first, *others = shown
+        name = f"{columns[first].title} {row[first][0]}" if columns[first].right else row[first][0]
+        show_text(Text(clean(name), row[first][1] or columns[first].style))
+        for place in others:
+            text, style = row[place]
+            if text:
+                head = f"  {columns[place].title.ljust(width)}  "
+                show_text(Text(clean(text), style or columns[place].style), head)
+
+
+def show_text(text: Text, head: str = "") -> None:
+    """A text for a person, wrapped at blanks; a word that is longer than a line stays whole, so that it can be copied.
+
+    `head`: stands before the first line; the others are indented by its width.
+    """
+    from rich.text import Text
+
+    screen = console()
+    for number, line in enumerate(text.divide(breaks(text.plain, screen.width - len(head)))):
+        line.rstrip()
+        screen.print(Text(" " * len(head) if number else head) + line, soft_wrap=True)
 
 
 def _styled(cell: Cell) -> tuple[str, str]:

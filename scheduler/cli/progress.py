@@ -61,7 +61,8 @@ class Progress(_Shown):
             return
         tried, wait = event.attempt, (event.attempt.wait_ms or 0.0) / 1000
         took = milliseconds(tried.phases.total_ms)
-        self._console.print(_text(f"attempt {tried.number} of {self._attempts} ({took}): {tried.message}", "yellow"))
+        line = _text(f"attempt {tried.number} of {self._attempts} ({took}): {tried.message}", "yellow")
+        self._console.print(line, overflow="ignore", crop=False)
         following = tried.number + 1
         self._status.update(_text(f"waiting {span(wait)} before attempt {following} of {self._attempts}"))
         asyncio.get_running_loop().call_later(wait, self._asking, following, event.endpoint)

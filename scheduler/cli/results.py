@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scheduler.cli.details import print_details, show_details
 from scheduler.cli.outcomes import number, style_of
-from scheduler.cli.output import Cell, Column, clean, console, on_terminal, show_table, show_tabs
+from scheduler.cli.output import Cell, Column, clean, on_terminal, show_table, show_tabs, show_text
 from scheduler.cli.texts import iso, local, milliseconds
 
 if TYPE_CHECKING:
@@ -21,14 +21,13 @@ def show_run(run: Run) -> None:
     if on_terminal():
         from rich.text import Text
 
-        screen = console()
-        screen.print(Text.assemble((run.job, "bold"), " ", (str(run.outcome), style_of(run.outcome)), _how(run)))
+        show_text(Text.assemble((run.job, "bold"), " ", (str(run.outcome), style_of(run.outcome)), _how(run)))
         if run.message:
-            screen.print(Text(clean(run.message)))
+            show_text(Text(clean(run.message)))
         if run.attempts:
             _show_attempts(run.attempts)
             show_details(run.attempts)
-        screen.print(Text(_which(run), "dim"))
+        show_text(Text(_which(run), "dim"))
         return
     print(f"{run.job} {run.outcome}{_how(run)}")
     if run.message:

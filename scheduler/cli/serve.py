@@ -12,9 +12,9 @@ from scheduler.cli.output import FAILED, fail
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.  [setting host: 127.0.0.1]")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  (default: setting host, 127.0.0.1)")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="0 takes a free one.  [setting port: 7071]")
+        int | None, typer.Option(min=0, max=65535, help="0 takes a free one.  (default: setting port, 7071)")
     ] = None,
 ) -> None:
     """Serve API and dashboard, and run every job on its schedule.

@@ -28,7 +28,8 @@ JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 SubjectName = Annotated[str, typer.Argument(metavar="JOB|EXPRESSION", help="A job's name, or a schedule in quotes.")]
 Timezone = Annotated[
-    str | None, typer.Option("--timezone", metavar="ZONE", help="On this zone's clock, like Europe/Berlin. [UTC]")
+    str | None,
+    typer.Option("--timezone", metavar="ZONE", help="On this zone's clock, like Europe/Berlin. (default: UTC)"),
 ]
 Gap = Annotated[
     str | None, typer.Option("--gap", metavar="shift|end|skip", help="What is due when the clock leaves a time out.")

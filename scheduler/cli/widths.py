@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Of a table on a terminal. A `whole` one is broken into lines only when there is no other way, any other one down
-    to `least` characters; a `spare` one is left out of a narrow terminal."""
+    """Of a table on a terminal. A `whole` one is wrapped only when there is no other way, any other one down to `least`
+    characters; a `spare` one is left out of a narrow terminal. Words are never broken."""
 
     title: str
     style: str = ""
@@ -19,11 +20,17 @@ class Column:
     spare: bool = False
 
 
-def fitted(columns: Sequence[Column], natural: Sequence[int], room: int, gap: int) -> list[int | None]:
-    """The width of each column, None for one that is left out. `natural`: what each would take, `room`: what all of
-    them may take together, with a `gap` between each two."""
+def fitted(
+    columns: Sequence[Column], natural: Sequence[int], words: Sequence[int], room: int, gap: int
+) -> list[int | None] | None:
+    """Return the width of each column, None for one that is left out; None if they do not fit without breaking a word.
+
+    `natural`: the width that each would take; `words`: that of the longest word in it; `room`: the width of all of them
+    together, with a `gap` between each two.
+    """
     widths: list[int | None] = [
-        width if column.whole else min(width, column.least) for column, width in zip(columns, natural, strict=True)
+        width if column.whole else min(width, max(column.least, word))
+        for column, width, word in zip(columns, natural, words, strict=True)
     ]
     for place in reversed(range(len(columns))):
         if columns[place].spare and _taken(widths, gap) > room:
@@ -33,10 +40,24 @@ def fitted(columns: Sequence[Column], natural: Sequence[int], room: int, gap: in
     while left > 0 and (narrow := [place for place in sizes if sizes[place] < natural[place]]):
         sizes[max(narrow, key=lambda place: natural[place] - sizes[place])] += 1
         left -= 1
-    while left < 0 and max(sizes.values()) > 1:
-        sizes[max(sizes, key=sizes.__getitem__)] -= 1
+    while left < 0 and (wide := [place for place in sizes if sizes[place] > words[place]]):
+        sizes[max(wide, key=sizes.__getitem__)] -= 1
         left += 1
-    return [sizes.get(place) for place in range(len(columns))]
+    return None if left < 0 else [sizes.get(place) for place in range(len(columns))]
+
+
+def breaks(text: str, width: int) -> list[int]:
+    """Return where each line of the text but the first begins, so that lines are as wide as this at most.
+
+    Lines end at blanks, which do not count. A word that is wider is a line of its own.
+    """
+    begins: list[int] = []
+    begin = 0
+    for word in re.finditer(r"\S+", text):
+        if word.end() - begin > width and word.start() > begin:
+            begin = word.start()
+            begins.append(begin)
+    return begins
 
 
 def _taken(widths: Sequence[int | None], gap: int) -> int:

@@ -1,4 +1,7 @@
-"""Keeps a second scheduler away from the same file. Taken when the SQLite store is opened for writing."""
+"""Keeps a second scheduler away from the same file. Taken when the SQLite store is opened for writing.
+
+Beside its process id the owner notes where it serves its API, for commands that name the address.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ class FileLock:
     """A lock on `<file>.lock`, which holds the owner's process id. The system frees it when the owner dies."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(f"{path.name}.lock")
+        self._path = _lock_of(path)
         self._file = -1
 
     def take(self, patience: float) -> bool:
@@ -34,13 +37,34 @@ class FileLock:
 
     def owner(self) -> str:
         """The process id of who has it."""
-        return self._path.read_text(encoding="ascii", errors="replace").strip() or "unknown"
+        return self._path.read_text(encoding="ascii", errors="replace").partition("\n")[0].strip() or "unknown"
 
     def release(self) -> None:
         """The file stays: removing it would let two processes lock two different files of one name."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
+def note_address(path: Path, address: str) -> None:
+    """Note where this process, which has the lock of the file at `path`, serves its API. Raises OSError."""
+    _lock_of(path).write_text(f"{os.getpid()}\n{address}\n", encoding="ascii")
+
+
+def noted_address(path: Path) -> str | None:
+    """Return where the owner of the lock serves its API; None if there is no owner, or it has not said so."""
+    try:
+        owner, address = _lock_of(path).read_text(encoding="ascii").splitlines()[:2]
+        os.kill(int(owner), 0)
+    except PermissionError:
+        pass  # it lives, and is somebody else's
+    except (OSError, ValueError):
+        return None
+    return address
 
 
 if sys.platform == "win32":

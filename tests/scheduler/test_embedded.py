@@ -17,6 +17,7 @@ from scheduler import embedded as embedded_host
 from scheduler.app import TELEMETRY_PATIENCE
 from scheduler.embedded import PortTaken, _again_and_again, _running, listening
 from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
+from scheduler.stores.file_lock import noted_address
 from scheduler.stores.runs import Runs
 from scheduler.stores.sqlite import open_sqlite
 from tests.parts.host import Host, embedded, job
@@ -161,6 +162,20 @@ async def test_a_second_host_on_the_same_state_is_refused(tmp_path: Path) -> Non
 
     assert second.code == 1
     assert str(host.program.pid) in second.stderr
+
+
+async def test_commands_can_read_where_a_running_host_serves_its_api(tmp_path: Path) -> None:
+    async with embedded(tmp_path, {}) as host:
+        await host.logged("dashboard: ")
+        for _ in range(500):
+            if noted_address(tmp_path / "state.db") is not None:
+                break
+            await asyncio.sleep(0.02)
+        base = str(host.client.base_url).rstrip("/")
+        assert noted_address(tmp_path / "state.db") == base
+        await host.stop()
+
+    assert noted_address(tmp_path / "state.db") is None
 
 
 async def test_a_taken_port_is_named_and_nothing_starts(tmp_path: Path) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from jobs.heartbeat import Ping, Signal
+from scheduler.stores.file_lock import FileLock, note_address
 from scheduler.stores.heartbeats import Heartbeats
 from scheduler.stores.sqlite import Access, open_sqlite
 from tests.scheduler.cli.command import invoke
 from tests.scheduler.cli.job_files import write_jobs
 
+CAPTURED = {"capture_output": True, "text": True, "check": True}
 TOKEN = "2fd4e1c67a2d28fced849ee1bb76e739"
+CURL = 'curl -fsS -m 10 --retry 5 "http://127.0.0.1:7071/api/ping/$TOKEN/$?"'
 CHECK = {"kind": "heartbeat", "token": {"secret": "nightly-token"}, "period": "24h"}
 
 
@@ -44,8 +48,64 @@ def test_a_heartbeat_is_shown_with_its_pings_and_how_to_send_one(job_folder: Pat
     told = dict(zip(names, row, strict=True))
     assert (told["number"], told["signal"], told["exit_code"], told["source"]) == ("1", "fail", "3", "10.0.0.1")
     assert told["body"] == r"disk\tfull\n"
-    assert shown.stderr.strip().endswith("curl -fsS -m 10 --retry 5 http://127.0.0.1:7071/api/ping/$TOKEN/$?")
+    assert shown.stderr.splitlines()[-1] == CURL
+    assert "the secret nightly-token in the variable TOKEN" in shown.stderr
     assert TOKEN not in shown.stdout + shown.stderr
+
+
+@pytest.mark.parametrize("columns", ["30", "60", "200"])
+def test_the_line_that_sends_a_ping_can_be_copied_from_any_terminal(
+    columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+
+    assert CURL in invoke("heartbeat", "nightly", terminal=True).stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("variables", "base"),
+    [
+        ({"SCHEDULER_PORT": "8080"}, "http://127.0.0.1:8080"),
+        ({"SCHEDULER_HOST": "::1"}, "http://[::1]:7071"),
+        ({"WEBSITE_HOSTNAME": "my-app.azurewebsites.net"}, "https://my-app.azurewebsites.net"),
+    ],
+)
+def test_the_line_names_the_address_of_the_settings(
+    variables: dict[str, str], base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert f'"{base}/api/ping/$TOKEN/$?"' in invoke("heartbeat", "nightly").stderr
+
+
+def test_the_line_names_the_server_that_runs_on_the_same_state(job_folder: Path) -> None:
+    ping(job_folder, Signal.SUCCESS)  # so that there is a state
+    lock = FileLock(job_folder.parent / "state.db")
+    assert lock.take(0)
+    note_address(job_folder.parent / "state.db", "http://127.0.0.1:7171")
+
+    said = invoke("heartbeat", "nightly")
+    lock.release()
+
+    assert '"http://127.0.0.1:7171/api/ping/$TOKEN/$?"' in said.stderr
+
+
+def test_a_server_that_is_gone_is_not_named(job_folder: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    ping(job_folder, Signal.SUCCESS)
+    (job_folder.parent / "state.db.lock").write_text(f"{gone.pid}\nhttp://127.0.0.1:7171\n")
+
+    assert CURL in invoke("heartbeat", "nightly").stderr
+
+
+def test_the_line_sends_the_exit_code_of_the_command_before_it() -> None:
+    command = CURL.replace("curl", "echo")
+
+    said = subprocess.run(["sh", "-c", f"exit_with() {{ return 3; }}; TOKEN=abc; exit_with; {command}"], **CAPTURED)
+
+    assert said.stdout == "-fsS -m 10 --retry 5 http://127.0.0.1:7071/api/ping/abc/3\n"
 
 
 def test_a_person_reads_its_state_in_words(job_folder: Path) -> None:

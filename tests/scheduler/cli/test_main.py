@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -128,3 +130,35 @@ async def test_a_character_that_the_output_cannot_show_is_escaped() -> None:
 
 def _command(*words: str) -> list[str]:
     return [sys.executable, "-m", "scheduler", *words]
+
+
+@pytest.mark.parametrize("columns", [60, 79, 80, 120])
+@pytest.mark.parametrize("words", [(), ("history",), ("backfill",), ("dead-letters", "replay")])
+def test_help_breaks_no_word_whatever_the_terminals_width(columns: int, words: tuple[str, ...]) -> None:
+    """In a process of its own, on a terminal: the width is looked at as the program starts."""
+    wide, narrow = (_help_on_terminal(words, width) for width in (200, columns))
+
+    assert "…" not in narrow
+    assert _words(narrow) <= _words(wide)
+    if words:  # the list of commands has their sentences cut, between words
+        assert _words(narrow) == _words(wide)
+    examples = [line.strip() for line in wide.splitlines()]
+    assert all(len(line.rstrip()) <= columns or line.strip() in examples for line in narrow.splitlines())
+
+
+def _words(text: str) -> set[str]:
+    """Without boxes and the types of options, which a wide terminal shows alone."""
+    return set(re.findall(r"[\w./@-]*\w", re.sub(r"<[a-z ]+>", "", text)))
+
+
+def _help_on_terminal(words: tuple[str, ...], columns: int) -> str:
+    ours, theirs = os.openpty()
+    environment = {**clean_environment(), "COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}
+    with subprocess.Popen(_command(*words, "--help"), env=environment, stdout=theirs, stderr=theirs):
+        os.close(theirs)
+        text = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while piece := os.read(ours, 65536):
+                text += piece
+    os.close(ours)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text.decode())

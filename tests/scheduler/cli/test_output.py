@@ -33,15 +33,38 @@ def test_a_table_shows_texts_as_they_are() -> None:
     assert "[x]" in out.getvalue()
 
 
-def test_a_long_text_is_folded_and_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_text_is_wrapped_between_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    text = "".join(f"{number:03}" for number in range(40))
+    text = " ".join(f"word{number:02}" for number in range(20))
 
     with redirect_stdout(Terminal()) as out:
         show_table((Column("name"), Column("what", whole=False)), [("a", text)])
 
     rows = out.getvalue().splitlines()[3:]
-    assert "".join(row.strip().removeprefix("a").strip() for row in rows) == text
+    assert " ".join(row.strip().removeprefix("a ").strip() for row in rows).split() == text.split()
+    assert all(len(row.rstrip()) <= 40 for row in rows)
+
+
+def test_a_word_that_is_wider_than_the_terminal_stays_whole_in_a_list_of_records(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "dumb")
+    columns = (Column("job", "bold"), Column("endpoint", whole=False), Column("latest"), Column("late", spare=True))
+    url = "https://checkout.example.com/" + "health/" * 10
+
+    with redirect_stdout(Terminal()) as out:
+        show_table(columns, [("checkout", f"GET {url}", "ok", "1 s"), ("other", "-", "", "2 s")], title="jobs")
+
+    assert out.getvalue().splitlines() == [
+        "jobs",
+        "checkout",
+        "  endpoint  GET",
+        f"            {url}",
+        "  latest    ok",
+        "other",
+        "  endpoint  -",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -2,45 +2,70 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.cli.widths import Column, fitted
+from scheduler.cli.widths import Column, breaks, fitted
 
 NAME, TEXT, SPARE = Column("name"), Column("text", whole=False, least=10), Column("spare", spare=True)
 
 
 def test_what_fits_is_as_wide_as_it_is() -> None:
-    assert fitted((NAME, TEXT, SPARE), (5, 30, 7), 48, 3) == [5, 30, 7]
+    assert fitted((NAME, TEXT, SPARE), (5, 30, 7), (5, 6, 7), 48, 3) == [5, 30, 7]
 
 
-def test_texts_are_folded_before_anything_is_left_out() -> None:
-    assert fitted((NAME, TEXT, SPARE), (5, 30, 7), 40, 3) == [5, 22, 7]
+def test_texts_are_wrapped_before_anything_is_left_out() -> None:
+    assert fitted((NAME, TEXT, SPARE), (5, 30, 7), (5, 6, 7), 40, 3) == [5, 22, 7]
 
 
 def test_spare_columns_are_left_out_from_the_last_one_on_before_a_text_gets_too_narrow() -> None:
     columns = (NAME, SPARE, TEXT, SPARE)
 
-    assert fitted(columns, (5, 7, 30, 7), 35, 3) == [5, 7, 17, None]
-    assert fitted(columns, (5, 7, 30, 7), 25, 3) == [5, None, 17, None]
+    assert fitted(columns, (5, 7, 30, 7), (5, 7, 6, 7), 35, 3) == [5, 7, 17, None]
+    assert fitted(columns, (5, 7, 30, 7), (5, 7, 6, 7), 25, 3) == [5, None, 17, None]
 
 
-def test_names_are_broken_only_when_there_is_no_other_way() -> None:
-    assert fitted((NAME, TEXT), (20, 30), 33, 3) == [20, 10]
-    assert fitted((NAME, TEXT), (20, 30), 23, 3) == [10, 10]
+def test_other_columns_are_wrapped_only_when_there_is_no_other_way() -> None:
+    assert fitted((NAME, TEXT), (20, 30), (9, 6), 33, 3) == [20, 10]
+    assert fitted((NAME, TEXT), (20, 30), (9, 6), 23, 3) == [10, 10]
+
+
+def test_a_word_is_never_broken_for_a_table() -> None:
+    assert fitted((NAME, TEXT), (20, 30), (20, 6), 33, 3) == [20, 10]
+    assert fitted((NAME, TEXT), (20, 30), (20, 6), 28, 3) is None
+    assert fitted((NAME, TEXT), (5, 60), (5, 40), 50, 3) == [5, 42]
 
 
 @given(
-    st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(1, 60)), min_size=1, max_size=8), st.integers(30, 200)
+    st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(1, 60), st.floats(0, 1)), min_size=1, max_size=8),
+    st.integers(30, 200),
 )
-def test_every_table_fits_and_no_column_vanishes_unless_it_is_spare(
-    drawn: list[tuple[bool, bool, int]], room: int
+def test_every_table_fits_without_breaking_a_word_and_no_column_vanishes_unless_it_is_spare(
+    drawn: list[tuple[bool, bool, int, float]], room: int
 ) -> None:
-    columns = [Column("", whole=whole, spare=spare) for whole, spare, _ in drawn]
+    columns = [Column("", whole=whole, spare=spare) for whole, spare, _, _ in drawn]
+    natural = [width for _, _, width, _ in drawn]
+    words = [max(1, int(width * share)) for _, _, width, share in drawn]
 
-    widths = fitted(columns, [natural for *_, natural in drawn], room, 3)
+    widths = fitted(columns, natural, words, room, 3)
 
-    kept = [width for width in widths if width is not None]
-    assert sum(kept) + 3 * (len(kept) - 1) <= room or set(kept) == {1}
-    assert all(width is None or 1 <= width <= natural for width, (*_, natural) in zip(widths, drawn, strict=True))
-    assert all(width is not None or column.spare for width, column in zip(widths, columns, strict=True))
+    if widths is None:
+        needed = [word for column, word in zip(columns, words, strict=True) if not column.spare]
+        assert sum(needed) + 3 * (len(needed) - 1) > room
+        return
+    shown = [width for width in widths if width is not None]
+    assert sum(shown) + 3 * (len(shown) - 1) <= room
+    for column, width, most, least in zip(columns, widths, natural, words, strict=True):
+        assert column.spare if width is None else least <= width <= most
+
+
+@given(st.text(alphabet="ab -/\u00e9", max_size=200), st.integers(1, 40))
+def test_a_text_is_broken_at_blanks_alone_and_no_line_is_too_wide_unless_it_is_one_word(text: str, width: int) -> None:
+    ends = [0, *breaks(text, width), len(text)]
+    lines = [text[begin:end] for begin, end in pairwise(ends)]
+
+    assert "".join(lines) == text
+    assert [word for line in lines for word in line.split()] == text.split()
+    assert all(len(line.rstrip()) <= width or len(line.split()) == 1 for line in lines)
