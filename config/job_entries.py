@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from config.app_settings import resolve_schedules
 from config.job_set import Use
 from config.job_uses import uses_of
 from config.shared_parts import SharedParts
@@ -144,7 +145,9 @@ def _defaults(value: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, tuple
 
 def _wrong_defaults(defaults: Mapping[str, Any]) -> Iterator[Finding]:
     """What is wrong with defaults even if every job replaces them."""
-    definition = _validated({"name": "defaults", "check": {}, **defaults}, SharedParts())
+    # Without app settings, the schedule is a valid stand-in: what is wrong with them is found in the jobs.
+    written = resolve_schedules({"name": "defaults", "check": {}, **defaults}, {}, flat=False).job
+    definition = _validated(written, SharedParts())
     for finding in definition if isinstance(definition, tuple) else ():
         if finding.message != "is missing":
             yield Finding(("defaults", *finding.path), finding.message, finding.hint)
@@ -173,6 +176,8 @@ class Context:
     defaults: Mapping[str, Any] | None
     shared: SharedParts
     now_ms: int
+    environ: Mapping[str, str]
+    """The app settings that schedules may name."""
     default_schedule: Schedule | None = None
     """For the flat form."""
 
@@ -186,7 +191,17 @@ def define(entry: Entry, context: Context) -> Defined | tuple[Finding, ...]:
 
 
 def _from_flat(entry: Entry, context: Context) -> Defined | tuple[Finding, ...]:
-    job = from_flat(entry.name or "", entry.value)
+    settings = resolve_schedules(entry.value, context.environ, flat=True)
+    unresolved = [_moved(finding, (*entry.path, *finding.path)) for finding in settings.findings]
+    defined = _of_flat(entry, settings.job, context)
+    if isinstance(defined, Defined):
+        return tuple(unresolved) or defined
+    depth = len(entry.path)
+    return (*unresolved, *(settings.with_origin(finding, depth) for finding in defined))
+
+
+def _of_flat(entry: Entry, mapping: Mapping[str, Any], context: Context) -> Defined | tuple[Finding, ...]:
+    job = from_flat(entry.name or "", mapping)
 
     def in_file(path: Path) -> Path:
         return (*entry.path, *job.flat_path(path))
@@ -213,10 +228,16 @@ def _from_full(entry: Entry, context: Context) -> Defined | tuple[Finding, ...]:
     named = {"name": entry.name} if entry.name is not None else {}
     if named and job.get("name", entry.name) != entry.name:
         return (Finding((*entry.path, "name"), "differs from the key above it", "remove it: the key names the job"),)
-    definition = _validated(named | (_merged(defaults, job) if defaults else dict(job)), context.shared)
+    settings = resolve_schedules(
+        named | (_merged(defaults, job) if defaults else dict(job)), context.environ, flat=False
+    )
+    definition = _validated(settings.job, context.shared)
+    if settings.findings:
+        others = definition if isinstance(definition, tuple) else ()
+        return tuple(_placed(finding, entry, defaults) for finding in (*settings.findings, *others))
     if isinstance(definition, JobDefinition):
         return _reviewed(definition, context, lambda path: _path_in_file(path, entry, defaults))
-    return tuple(_placed(finding, entry, defaults) for finding in definition)
+    return tuple(_placed(settings.with_origin(finding), entry, defaults) for finding in definition)
 
 
 def _reviewed(

@@ -31,8 +31,10 @@ __all__ = ["ENDINGS", "JobFile", "JobFileReader", "JobSet", "is_job_file"]
 class JobFileReader:
     """Reads folders of job files, again and again. Not to be used by two threads at once."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, environ: Mapping[str, str] | None = None) -> None:
+        """`environ`: the app settings that schedules may name; those of the process if it is left out."""
         self._root = root
+        self._environ = os.environ if environ is None else environ
         self._kept: dict[Path | str, dict[str, FileJobs]] = {}
 
     def read(
@@ -80,7 +82,7 @@ class JobFileReader:
             schedule = default_schedule.text if default_schedule is not None else "none"
             key = f"{name} {hashlib.sha256(content).hexdigest()} {sorted((substitutions or {}).items())} {schedule}"
             now[key] = before.get(key) or _parse(
-                content, shown, PurePath(name).stem, substitutions, shared, default_schedule
+                content, shown, PurePath(name).stem, substitutions, shared, default_schedule, self._environ
             )
             read.append(now[key])
         self._kept[place] = now  # what is not there any more is forgotten
@@ -127,6 +129,7 @@ def _parse(
     substitutions: Mapping[str, str] | None,
     shared: SharedParts,
     default_schedule: Schedule | None,
+    environ: Mapping[str, str],
 ) -> FileJobs:
     try:
         document = parse_document(content, shown, substitutions=substitutions)
@@ -135,7 +138,7 @@ def _parse(
     entries = entries_of(document.value, stem)
     findings = list(entries.findings)
     warnings: list[Finding] = []
-    context = Context(entries.defaults, shared, time.time_ns() // 1_000_000, default_schedule)
+    context = Context(entries.defaults, shared, time.time_ns() // 1_000_000, environ, default_schedule)
     lines = replace(document, value=None)
     jobs: list[Found] = []
     broken: list[str] = []

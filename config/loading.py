@@ -102,7 +102,7 @@ def load_configuration(
     Raises:
         ConfigurationError: with every problem of the settings and of the job files.
     """
-    reader = reader or JobFileReader(root)
+    reader = reader or JobFileReader(root, environ)
     try:
         loaded = load_settings(environ, root=root)
     except ConfigurationError as error:

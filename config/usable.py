@@ -32,7 +32,7 @@ def load_usable_configuration(
         ConfigurationError: a setting of the store is wrong; with every problem of the settings.
     """
     loaded, problems = _usable_settings(environ, root)
-    place = JobPlace(loaded, JobFileReader(root), root, sample_target)
+    place = JobPlace(loaded, JobFileReader(root, environ), root, sample_target)
     try:
         jobs = place.jobs()
     except ConfigurationError as error:

@@ -10,77 +10,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jobs.problems.findings import Finding, Path, Problem, looks_secret, printable
 from jobs.problems.limits import limit_text
 from jobs.problems.slips import form_of, form_of_unknown
-from jobs.problems.suggestions import did_you_mean, names_text, suggest
+from jobs.problems.suggestions import names_text, suggest
 from jobs.problems.type_paths import Place, descend, keys_of, union_tags
+from jobs.problems.values import plain_url, shown_value, unknown_key, wrong_choice
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
-
-Path = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing to mend. `where` is a key such as `jobs.checkout-api.retry.attempts`, or empty for a whole file."""
-
-    where: str
-    message: str
-    hint: str = ""
-    file: str | None = None
-    line: int | None = None
-
-    def __str__(self) -> str:
-        place = self.file or ""
-        if self.file and self.line is not None:
-            place = f"{self.file}:{self.line}"
-        head = ": ".join(part for part in (place, self.where, self.message) if part)
-        if not self.hint:
-            return head
-        return f"{head} {self.hint}" if head.endswith("?") else f"{head}; {self.hint}"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A problem whose key is still a path, so that its line can be looked up."""
-
-    path: Path
-    message: str
-    hint: str = ""
-
-    def problem(self, base: str = "", file: str | None = None, line: int | None = None) -> Problem:
-        return Problem(dotted(base, *self.path), self.message, self.hint, file, line)
-
-
-def dotted(*path: str | int) -> str:
-    """A path as people read it: `jobs.checkout.expect[0].status`. Control characters are shown escaped."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif part:
-            text += f".{printable(part)}" if text else printable(part)
-    return text
-
-
-def printable(text: str, longest: int = 80) -> str:
-    """The text on one line, shortened; what a terminal would act upon is escaped."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
-    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
-
-
-_SECRET_KEY = re.compile(
-    r"secret|passw|pwd|token|api_?-?key|access_?-?key|account_?-?key|credential|authorization|cookie|signature|"
-    r"connection_?-?string|^key$|^sas$|^code$",
-    re.IGNORECASE,
-)
-
-
-def looks_secret(key: str | int) -> bool:
-    """Whether a value under this key may be one that nobody should see."""
-    return isinstance(key, str) and _SECRET_KEY.search(key) is not None
 
 
 def problems_of(error: ValidationError, model: Any, base: str = "") -> tuple[Problem, ...]:
@@ -241,7 +180,7 @@ class _Error:
             words = words.replace(repr(self.value), "the value")
             return "has the wrong form" if self.value in words else words
         if "://" in self.value:
-            return words.replace(self.value, _plain_url(self.value))
+            return words.replace(self.value, plain_url(self.value))
         return words
 
     def _may_show(self) -> bool:
@@ -296,48 +235,3 @@ _TYPES = {
     "path_type": "a path",
     "none_required": "empty",
 }
-
-
-def unknown_key(key: str, known: Iterable[str]) -> tuple[str, str]:
-    """Message and hint for a key that is not among the known ones."""
-    names = tuple(known)
-    near = suggest(key, names)
-    return f"unknown key{did_you_mean(near)}", "" if near or not names else f"known here: {names_text(names)}"
-
-
-def wrong_choice(value: Any, allowed: tuple[str, ...], *, show: bool = True) -> tuple[str, str]:
-    """Message and hint for a value that is none of the allowed ones; `show` repeats it."""
-    near = suggest(value, allowed) if isinstance(value, str) else None
-    shown = shown_value(value) if show else "the value"
-    return f"{shown} is not allowed{did_you_mean(near)}", f"allowed: {names_text(allowed)}"
-
-
-def shown_value(value: Any) -> str:
-    """A value as a sentence may repeat it: short, on one line, URLs without password and query."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return printable(_number_text(value))
-    if isinstance(value, str):
-        return repr(printable(_plain_url(value), 60))
-    if isinstance(value, dict):
-        return "a mapping"
-    return "a list" if isinstance(value, (list, tuple)) else "the value"
-
-
-def _number_text(value: int | float) -> str:
-    try:
-        return repr(value)
-    except ValueError:  # Python refuses to write integers of thousands of digits
-        return "a number of thousands of digits"
-
-
-def _plain_url(text: str) -> str:
-    """A URL without what may be secret in it: user, password, query and fragment."""
-    if "://" not in text:
-        return text
-    scheme, _, rest = text.partition("://")
-    plain = re.split(r"[?#]", rest, maxsplit=1)[0]
-    return f"{scheme}://{plain.rpartition('@')[2]}"

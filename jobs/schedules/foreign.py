@@ -64,4 +64,6 @@ def explain_word(word: str) -> str:
     """How to mend a schedule that is a single word."""
     if word.isascii() and word.isdigit():
         return f"Azure Functions would read {word} days, write {{every: {word}d}}, or {{every: {word}s}} for seconds"
+    if len(word) > 2 and word.startswith("%") and word.endswith("%"):
+        return "an app setting is resolved where it stands in a job file; write its value here"
     return "write fields like '0 */5 * * * *', a TimeSpan like 00:05:00, or {every: 5m}"

@@ -1,0 +1,128 @@
+"""Resolves `%NAME%` in a job's schedule from the app settings, as the Functions host does for a timer's schedule.
+
+Called by config.job_entries before a job is validated. App settings are environment variables, on Azure and, by way of
+local.settings.json, in the Functions tools; `Section:Name` is the variable `Section__Name`. What was resolved is not
+looked through again. A value that does not look like a schedule is never repeated in a message, as it may be anything
+that the environment holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobs.problems import Finding, Path, looks_secret, printable
+from jobs.problems.suggestions import fold, suggest
+
+_REFERENCE = re.compile(r"%([^%\s]{1,200})%")
+_SCHEDULES: tuple[Path, ...] = (("schedule",), ("check", "schedule"))
+_FLAT_SCHEDULES = frozenset({"schedule", "cronexpression", "cron", "scheduleexpression", "timezone", "timezoneid"})
+_SCHEDULE = re.compile(r"[0-9A-Za-z*/,#?@:.%_ +-]{1,200}")
+_WORD = re.compile(r"[0-9.:]+|@[a-z_]+|[0-9.]+(?:ms|s|m|h|d)|[*0-9,/-]+|[A-Za-z]+/[A-Za-z_/]+|UTC", re.IGNORECASE)
+_LONGEST_WORD = 40
+"""Characters: a longer word may be a key."""
+
+
+@dataclass(slots=True)
+class Resolved:
+    """A job with its schedules resolved, and what came from where."""
+
+    job: Mapping[str, Any]
+    findings: list[Finding] = field(default_factory=list)
+    names: dict[Path, str] = field(default_factory=dict)
+    """Path of a schedule -> the app settings in it."""
+
+    def with_origin(self, finding: Finding, depth: int = 0) -> Finding:
+        """The finding, with the app setting from which its value came. `depth`: keys of its path above the job's."""
+        for path, names in self.names.items():
+            if finding.path[depth : depth + len(path)] == path:
+                origin = f"the value comes from the app setting {names}"
+                hint = f"{finding.hint}; {origin}" if finding.hint else origin
+                return Finding(finding.path, finding.message, hint)
+        return finding
+
+
+def resolve_schedules(job: Mapping[str, Any], environ: Mapping[str, str], *, flat: bool) -> Resolved:
+    """The job with each `%NAME%` in its schedules replaced; what cannot be resolved is in `findings`."""
+    resolved = Resolved(job)
+    paths = tuple((key,) for key in job if fold(key) in _FLAT_SCHEDULES) if flat else _SCHEDULES
+    for path in paths:
+        _resolve(resolved, path, environ)
+    return resolved
+
+
+def _resolve(resolved: Resolved, path: Path, environ: Mapping[str, str]) -> None:
+    *above, key = path
+    holder: Any = resolved.job
+    for step in above:
+        holder = holder.get(step) if isinstance(holder, Mapping) else None
+    if not isinstance(holder, Mapping) or not _has_reference(holder.get(str(key))):
+        return
+    names: dict[str, None] = {}
+    findings: list[Finding] = []
+    value = _replaced(holder[str(key)], path, environ, names, findings)
+    if findings:
+        resolved.findings += findings
+        # Something valid, so that what else is wrong with the job is found too.
+        value = "UTC" if fold(str(key)).startswith("timezone") else "@daily"
+    resolved.names[path] = ", ".join(names)
+    changed = {str(above[0]): {**holder, key: value}} if above else {str(key): value}
+    resolved.job = {**resolved.job, **changed}
+
+
+def _has_reference(value: Any) -> bool:
+    if isinstance(value, str):
+        return "%" in value and _REFERENCE.search(value) is not None
+    if isinstance(value, dict):
+        return any(map(_has_reference, value.values()))
+    return isinstance(value, list) and any(map(_has_reference, value))
+
+
+def _replaced(
+    value: Any, path: Path, environ: Mapping[str, str], names: dict[str, None], findings: list[Finding]
+) -> Any:
+    if isinstance(value, dict):
+        return {key: _replaced(one, (*path, key), environ, names, findings) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_replaced(one, (*path, index), environ, names, findings) for index, one in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def setting(reference: re.Match[str]) -> str:
+        name = reference[1]
+        found, problem = _setting(name, environ)
+        names[printable(name)] = None
+        if problem is not None:
+            findings.append(Finding(path, *problem))
+        return found
+
+    return _REFERENCE.sub(setting, value)
+
+
+def _setting(name: str, environ: Mapping[str, str]) -> tuple[str, tuple[str, str] | None]:
+    """The value of the app setting, or a message and a hint."""
+    shown = printable(name)
+    if looks_secret(name) or name.upper().startswith("SCHEDULER_SECRET_"):
+        return "", (f"%{shown}% names an app setting that may be a secret", "a schedule takes no secrets")
+    wanted = name.replace(":", "__")
+    value = environ.get(wanted)
+    if value is None:  # names of app settings have no case on Azure
+        value = next((one for key, one in environ.items() if key.upper() == wanted.upper()), None)
+    if value is None:
+        near = suggest(wanted, [key for key in environ if not looks_secret(key)])
+        meant = f", or write the name of the one that is set: {near}" if near else ""
+        return "", (f"the app setting {shown} is not set", f"set the variable {printable(wanted)}{meant}")
+    if not _looks_like_schedule(value.strip()):
+        what = "is empty" if not value.strip() else f"holds {len(value)} characters that are not a schedule"
+        return "", (f"the app setting {shown} {what}", "it holds a text such as 0 */5 * * * * or 00:05:00")
+    return value.strip(), None
+
+
+def _looks_like_schedule(value: str) -> bool:
+    if not _SCHEDULE.fullmatch(value) or any(len(word) > _LONGEST_WORD for word in value.split()):
+        return False
+    if " " in value:
+        return value[0] in "0123456789*@" or value.startswith("every ")
+    return _WORD.fullmatch(value) is not None

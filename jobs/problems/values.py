@@ -1,0 +1,55 @@
+"""Keys, choices and values as a sentence may repeat them. Used by the modules of jobs.problems."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from jobs.problems.findings import printable
+from jobs.problems.suggestions import did_you_mean, names_text, suggest
+
+
+def unknown_key(key: str, known: Iterable[str]) -> tuple[str, str]:
+    """Message and hint for a key that is not among the known ones."""
+    names = tuple(known)
+    near = suggest(key, names)
+    return f"unknown key{did_you_mean(near)}", "" if near or not names else f"known here: {names_text(names)}"
+
+
+def wrong_choice(value: Any, allowed: tuple[str, ...], *, show: bool = True) -> tuple[str, str]:
+    """Message and hint for a value that is none of the allowed ones; `show` repeats it."""
+    near = suggest(value, allowed) if isinstance(value, str) else None
+    shown = shown_value(value) if show else "the value"
+    return f"{shown} is not allowed{did_you_mean(near)}", f"allowed: {names_text(allowed)}"
+
+
+def shown_value(value: Any) -> str:
+    """A value as a sentence may repeat it: short, on one line, URLs without password and query."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return printable(_number_text(value))
+    if isinstance(value, str):
+        return repr(printable(plain_url(value), 60))
+    if isinstance(value, dict):
+        return "a mapping"
+    return "a list" if isinstance(value, (list, tuple)) else "the value"
+
+
+def _number_text(value: int | float) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python refuses to write integers of thousands of digits
+        return "a number of thousands of digits"
+
+
+def plain_url(text: str) -> str:
+    """A URL without what may be secret in it: user, password, query and fragment."""
+    if "://" not in text:
+        return text
+    scheme, _, rest = text.partition("://")
+    plain = re.split(r"[?#]", rest, maxsplit=1)[0]
+    return f"{scheme}://{plain.rpartition('@')[2]}"
