@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from config import yaml_text
+from config.text_errors import TextError
 from jobs.problems import Finding, Path, looks_secret, printable
 from jobs.problems.suggestions import fold, suggest
 
@@ -21,6 +23,9 @@ _SCHEDULES: tuple[Path, ...] = (("schedule",), ("check", "schedule"))
 _FLAT_SCHEDULES = frozenset({"schedule", "cronexpression", "cron", "scheduleexpression", "timezone", "timezoneid"})
 _SCHEDULE = re.compile(r"[0-9A-Za-z*/,#?@:.%_ +-]{1,200}")
 _WORD = re.compile(r"[0-9.:]+|@[a-z_]+|[0-9.]+(?:ms|s|m|h|d)|[*0-9,/-]+|[A-Za-z]+/[A-Za-z_/]+|UTC", re.IGNORECASE)
+_KINDS = frozenset({"cron", "every", "monthly"})
+_KEYS = _KINDS | {"offset", "timezone", "dst", "jitter", "start", "end", "except"}
+_LONGEST_MAPPING = 1000
 _LONGEST_WORD = 40
 """Characters: a longer word may be a key."""
 
@@ -90,6 +95,11 @@ def _replaced(
     if not isinstance(value, str):
         return value
 
+    whole = _REFERENCE.fullmatch(value.strip())
+    if whole is not None and (mapping := _mapping(whole[1], environ)) is not None:
+        names[printable(whole[1])] = None
+        return mapping
+
     def setting(reference: re.Match[str]) -> str:
         name = reference[1]
         found, problem = _setting(name, environ)
@@ -104,12 +114,9 @@ def _replaced(
 def _setting(name: str, environ: Mapping[str, str]) -> tuple[str, tuple[str, str] | None]:
     """The value of the app setting, or a message and a hint."""
     shown = printable(name)
-    if looks_secret(name) or name.upper().startswith("SCHEDULER_SECRET_"):
+    if _may_be_secret(name):
         return "", (f"%{shown}% names an app setting that may be a secret", "a schedule takes no secrets")
-    wanted = name.replace(":", "__")
-    value = environ.get(wanted)
-    if value is None:  # names of app settings have no case on Azure
-        value = next((one for key, one in environ.items() if key.upper() == wanted.upper()), None)
+    value, wanted = _found(name, environ), _variable(name)
     if value is None:
         near = suggest(wanted, [key for key in environ if not looks_secret(key)])
         meant = f", or write the name of the one that is set: {near}" if near else ""
@@ -118,6 +125,35 @@ def _setting(name: str, environ: Mapping[str, str]) -> tuple[str, tuple[str, str
         what = "is empty" if not value.strip() else f"holds {len(value)} characters that are not a schedule"
         return "", (f"the app setting {shown} {what}", "it holds a text such as 0 */5 * * * * or 00:05:00")
     return value.strip(), None
+
+
+def _may_be_secret(name: str) -> bool:
+    return looks_secret(name) or name.upper().startswith("SCHEDULER_SECRET_")
+
+
+def _variable(name: str) -> str:
+    return name.replace(":", "__")
+
+
+def _found(name: str, environ: Mapping[str, str]) -> str | None:
+    """Names of app settings have no case on Azure."""
+    wanted = _variable(name)
+    value = environ.get(wanted)
+    return (
+        value if value is not None else next((environ[key] for key in environ if key.upper() == wanted.upper()), None)
+    )
+
+
+def _mapping(name: str, environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """The value of the app setting as a mapping of a schedule, such as `{monthly: {day: last}}`; None if it is none."""
+    value = (_found(name, environ) or "").strip()
+    if not value.startswith("{") or len(value) > _LONGEST_MAPPING or _may_be_secret(name):
+        return None
+    try:
+        read = yaml_text.parse(value).value
+    except TextError:
+        return None
+    return read if isinstance(read, dict) and _KINDS & read.keys() and read.keys() <= _KEYS else None
 
 
 def _looks_like_schedule(value: str) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from config import json_text, yaml_text
+from config.json_offers import offers_as_json
 from config.text_errors import TextError
 from jobs.problems import Finding, Problem
 from jobs.problems import Path as KeyPath
@@ -53,6 +54,9 @@ class Document:
         return _nearest(self.entry_lines, path)
 
     def problem(self, finding: Finding) -> Problem:
+        if self.is_json:
+            message, hint = offers_as_json(finding.message), offers_as_json(finding.hint)
+            finding = Finding(finding.path, message, hint)
         return finding.problem(file=self.file, line=self.line(finding.path))
 
     def duplicate_problems(self) -> list[Problem]:

@@ -237,7 +237,13 @@ class _Conversion:
         zone = self._get("TimeZone", values.zone_name)
         if zone is None:
             return schedule
-        return {**schedule, "timezone": zone} if isinstance(schedule, dict) else {"cron": schedule, "timezone": zone}
+        if isinstance(schedule, list):
+            return [self._in_zone(one, zone) for one in schedule]
+        return self._in_zone(schedule, zone)
+
+    @staticmethod
+    def _in_zone(schedule: Any, zone: str) -> Any:
+        return {"timezone": zone, **schedule} if isinstance(schedule, dict) else {"cron": schedule, "timezone": zone}
 
     def _retries_and_deadlines(self) -> None:
         policy = RetryPolicy()

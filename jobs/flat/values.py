@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -101,7 +102,10 @@ def number(value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         read = math.nan
     if not math.isfinite(read):
-        raise Wrong(f"{shown_value(value)} is not a number")
+        has_unit = isinstance(value, str) and re.fullmatch(r"\s*\d+(?:\.\d+)?\s*[a-zA-Z]+\s*", value) is not None
+        raise Wrong(
+            f"{shown_value(value)} is not a number", "write the number alone, without a unit" if has_unit else ""
+        )
     return read
 
 

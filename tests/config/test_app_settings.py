@@ -44,6 +44,11 @@ def problem(folder: Path, text: str, environ: Mapping[str, str], name: str = "sh
         ('"0 */%Minutes% * * * *"', {"Minutes": "5"}, "0 */5 * * * *"),
         ('{every: "%Every%"}', {"Every": "5m"}, "every 5m"),
         ('{cron: "%S%", timezone: "%Z%"}', {"S": "0 0 3 * * *", "Z": "Europe/Berlin"}, "0 0 3 * * * Europe/Berlin"),
+        (
+            '"%S%"',
+            {"S": '{monthly: {day: last, at: "02:00"}, timezone: Europe/Berlin}'},
+            "monthly last at 02:00 Europe/Berlin",
+        ),
         ('["%S%", {every: 6h}]', {"S": "0 0 9 * * *"}, "0 0 9 * * *; every 6h"),
     ],
 )
@@ -111,6 +116,8 @@ def test_a_wrong_value_is_told_with_the_setting_from_which_it_comes(tmp_path: Pa
         ("ApiToken", "0 0 hunter2 * * *"),
         ("Plain", "hunter2"),
         ("Plain", "hunter2hunter2 hunter2"),
+        ("Plain", '{"password": "hunter2"}'),
+        ("Plain", '{"cron": "0 0 * * *", "password": "hunter2"}'),
         ("Plain", ""),
     ],
 )

@@ -141,10 +141,10 @@ def test_slips_in_json_are_answered_alike(tmp_path: Path) -> None:
     job: dict[str, Any] = {"check": {"url": URL}, "retry": 3, "timeout": 10, "expect": {"status": 200}}
     found = problems(tmp_path, json.dumps({"jobs": {"shop": job}}, indent=1), "shop.json")
 
-    assert [one.rpartition("; ")[2] for one in found] == [
-        "write retry: {attempts: 3}",
-        "write timeout: {attempt: 10s}",
-        "write expect: [{status: 200}]",
+    assert sorted(one.rpartition("; ")[2] for one in found) == [
+        'write "expect": [{"status": 200}]',
+        'write "retry": {"attempts": 3}',
+        'write "timeout": {"attempt": "10s"}',
     ]
 
 

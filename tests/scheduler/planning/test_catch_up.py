@@ -39,6 +39,14 @@ def test_last_runs_the_latest_and_leaves_out_those_before_it() -> None:
     assert catch_up(MINUTELY, policy("last"), at(60), at(590), at(600)) == CaughtUp((at(540),), at(480))
 
 
+def test_a_missed_month_end_is_caught_up() -> None:
+    schedule = parse_schedule({"monthly": {"day": "last", "at": "02:00"}, "timezone": "Europe/Berlin"})
+    missed = [datetime(2026, 3, 31, 0, tzinfo=UTC), datetime(2026, 4, 30, 0, tzinfo=UTC)]
+    now = datetime(2026, 4, 30, 0, 30, tzinfo=UTC)
+
+    assert catch_up(schedule, policy("last"), missed[0], now, now) == CaughtUp((missed[1],), missed[0])
+
+
 def test_with_last_the_run_that_is_on_time_makes_up_for_the_missed_ones() -> None:
     caught_up = catch_up(MINUTELY, policy("last"), at(60), at(590), at(601), on_time=at(600))
 

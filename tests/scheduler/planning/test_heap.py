@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.schedules import Schedule, parse_schedule, to_milliseconds
+from jobs.schedules import Schedule, for_job, parse_schedule, shift_of, to_milliseconds
 from scheduler.planning.heap import DueHeap, Found
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -39,6 +39,21 @@ def test_everything_due_comes_in_order_of_its_instants() -> None:
     heap = DueHeap(schedules(a="*/20 * * * * *", b="30 * * * * *"), START)
 
     assert passed(heap, at(60)) == [(20, "a"), (30, "b"), (40, "a"), (60, "a")]
+
+
+def test_jobs_at_a_month_end_are_found_with_their_jitter() -> None:
+    form = {"monthly": {"day": "last-tuesday", "at": ["12:01", "12:02"]}}
+    spread = for_job(parse_schedule({**form, "jitter": "1m"}), "b")
+    shift = shift_of(spread)[1] / 1000
+    start = START.replace(day=31)
+    heap = DueHeap([*schedules(a=form), ("b", spread)], start)
+
+    found = heap.pop_until(start + timedelta(minutes=5), not_before=start).on_time
+
+    begin = to_milliseconds(start)
+    assert [((instant - begin) / 1000, job) for instant, job in found] == sorted(
+        [(60, "a"), (60 + shift, "b"), (120, "a"), (120 + shift, "b")]
+    )
 
 
 def test_several_instants_in_one_second_come_in_order_too() -> None:
