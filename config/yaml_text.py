@@ -78,12 +78,14 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> TextError:
 
 
 _UNQUOTED = re.compile(r"(?P<key>[\w.-]+:|-)[ ]+(?P<value>[*%@`].*|\[[A-Z_]+\][^,\]]*[=<>].*)$")
+_LONGEST_ROW = 1000
+"""Characters: a longer row is not looked through, as that could take long."""
 _ALIAS = re.compile(r"\*[\w-]+")
 
 
 def _quoted(row: str) -> tuple[str, str] | None:
     """The first sign of a text that YAML reads in quotes alone, and the hint `write schedule: "*/5 * * * *"`."""
-    found = _UNQUOTED.search(row)
+    found = _UNQUOTED.search(row) if len(row) <= _LONGEST_ROW else None
     if found is None:
         return None
     value = re.split(r"[ ]#", found["value"], maxsplit=1)[0]

@@ -11,6 +11,11 @@ import re
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
+_WORDS = re.compile(
+    r"(?P<number>\d+(?:\.\d+)?)\s*"
+    r"(?P<unit>ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)"
+)
+_ISO = re.compile(r"p(?:(\d+)d)?(?:t(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?)?")
 LONGEST = 999_999_999 * 86400.0
 """Seconds: what a timedelta can hold."""
 _EXAMPLES = "write it like 500ms, 10s, 2m or 1h30m"
@@ -30,11 +35,23 @@ def parse_duration(value: object) -> float:
     if text.startswith("-") and _WHOLE.fullmatch(text[1:]):
         raise ValueError(f"{value!r} is negative: {_EXAMPLES}")
     if not _WHOLE.fullmatch(text):
-        raise ValueError(f"{value!r} is not a duration: {_EXAMPLES}")
+        meant = duration_in_words(text)
+        raise ValueError(f"{value!r} is not a duration: {f'write {meant}' if meant else _EXAMPLES}")
     seconds = float(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
     if seconds > LONGEST:
         raise ValueError(f"{value[:20]!r} is longer than time goes on")
     return seconds
+
+
+def duration_in_words(text: str) -> str | None:
+    """`10 seconds` or `PT10S` as `10s`; None if it is neither."""
+    found = _WORDS.fullmatch(text) or _ISO.fullmatch(text)
+    if found is None or not any(found.groups()):
+        return None
+    if "number" in found.groupdict():
+        unit = found["unit"]
+        return f"{found['number']}{'ms' if unit.startswith(('ms', 'milli')) else unit[0]}"
+    return "".join(f"{number}{unit}" for number, unit in zip(found.groups(), "dhms", strict=True) if number)
 
 
 def format_duration(seconds: float) -> str:

@@ -24,12 +24,16 @@ _RCODE = re.compile(r"\[?(?:dns_)?rcode\]?", re.IGNORECASE)
 _ANY = re.compile(r"any\((.+)\)", re.IGNORECASE)
 _PATTERN = re.compile(r"pat\((.+)\)", re.IGNORECASE)
 _HOLDS = re.compile(r"pat\(\*([^*?]+)\*\)", re.IGNORECASE)
+_LONGEST = 300
+"""Characters of a condition."""
 _EQUALS = ("==", "=", ":")
 _HIGHEST, _LOWEST = 599, 100
 
 
 def entry_for(text: str) -> str | None:
     """The entry to write, as it stands in a file; None if the condition is not understood."""
+    if len(text) > _LONGEST:
+        return None
     bare = status_entry(text)
     if bare is not None:
         return bare

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.problems.findings import Finding, Path, Problem, looks_secret, printable
 from jobs.problems.limits import limit_text
-from jobs.problems.slips import form_of, form_of_unknown
+from jobs.problems.slips import form_of, form_of_unknown, form_of_unknown_in_check
 from jobs.problems.suggestions import names_text, suggest
 from jobs.problems.type_paths import Place, descend, keys_of, union_tags
 from jobs.problems.values import plain_url, shown_value, unknown_key, wrong_choice
@@ -105,6 +105,10 @@ class _Error:
             offer = form_of_unknown(self.key, self.value)
             if offer is not None:
                 return "unknown key", f"write {offer}" + (", beside check" if self.keys_above else "")
+        if self.keys_above and "url" in keys and self.key not in keys and not looks_secret(self.key):
+            offer = form_of_unknown_in_check(self.key, self.value)
+            if offer is not None:
+                return "unknown key", f"write {offer}"
         message, hint = unknown_key(self.key, keys)
         if self.suggestion == "check.url" and (text := shown_value(self.value).strip("'")).startswith("http"):
             return message, f"write check: {{url: {text}}}"

@@ -37,12 +37,20 @@ def form_of(key: str | int, value: Any, parent: str | int = "") -> str | None:
         return _short(text)
     read = _FORMS.get(key)
     text = read(value) if read is not None else None
+    if key == "body" and isinstance(parent, int):  # of an entry of `expect`
+        text = form({"equals": value}) if isinstance(value, str) else None
     return _short(None if text is None else f"{key}: {text}")
 
 
 def form_of_unknown(key: str, value: Any) -> str | None:
-    """What to write for a key that other programs have, such as `interval`; None if it is not known from there."""
+    """What to write in a job for a key that other programs have, such as `interval`; None if it is not known there."""
     read = _ELSEWHERE.get(fold(key))
+    return _short(read(value)) if read is not None else None
+
+
+def form_of_unknown_in_check(key: str, value: Any) -> str | None:
+    """What to write in an http check for a key that other programs have, such as `verify_ssl`; None if not known."""
+    read = _ELSEWHERE_IN_CHECK.get(fold(key))
     return _short(read(value)) if read is not None else None
 
 
@@ -212,6 +220,22 @@ def _timeout_key(value: Any) -> str | None:
     return None if text is None else f"timeout: {text}"
 
 
+def _verify(value: Any) -> str | None:
+    return f"tls: {form({'verify': value})}" if isinstance(value, bool) else None
+
+
+def _insecure(value: Any) -> str | None:
+    return f"tls: {form({'verify': not value})}" if isinstance(value, bool) else None
+
+
+def _redirects(value: Any) -> str | None:
+    return f"redirects: {10 if value else 0}" if isinstance(value, bool) else None
+
+
+def _as_body(kind: str) -> Callable[[Any], str]:
+    return lambda value: f"body: {form({kind: value})}"
+
+
 def _in_schedule(key: str) -> Callable[[Any], str]:
     return lambda value: f'it into the schedule: {{cron: "0 */5 * * * *", {key}: {form(value)}}}'
 
@@ -227,6 +251,18 @@ _ELSEWHERE: Mapping[str, Callable[[Any], str | None]] = {
     "disabled": _disabled,
     **dict.fromkeys(("timezone", "tz"), _in_schedule("timezone")),
     **{key: _in_schedule(key) for key in ("jitter", "dst", "start", "end")},
+}
+
+
+_ELSEWHERE_IN_CHECK: Mapping[str, Callable[[Any], str | None]] = {
+    "type": lambda value: f"kind: {form(value)}" if isinstance(value, str) else None,
+    **dict.fromkeys(("verifyssl", "sslverify", "verifytls", "verify"), _verify),
+    **dict.fromkeys(("insecure", "skipverify", "insecureskipverify", "ignoressl"), _insecure),
+    **dict.fromkeys(("followredirects", "followredirect", "allowredirects"), _redirects),
+    **dict.fromkeys(("params", "queryparams", "queryparameters"), lambda value: f"query: {form(value)}"),
+    "json": _as_body("json"),
+    "data": _as_body("text"),
+    "form": _as_body("form"),
 }
 
 

@@ -28,6 +28,13 @@ _LIMITS = ("start", "end", "except")
 _KINDS = ("cron", "every", "monthly")
 _KEYS = (*_KINDS, "offset", "timezone", "dst", "jitter", *_LIMITS)
 _KEYS_OF_MONTHLY = ("day", "at", "months", "missing_day")
+_UNITS = {"seconds": "s", "minutes": "m", "hours": "h", "days": "d"}
+_MEANT = {
+    **dict.fromkeys(("interval", "period", "frequency"), "every"),
+    **dict.fromkeys(("expression", "crontab", "cronexpression"), "cron"),
+    **dict.fromkeys(("tz", "zone", "timezoneid"), "timezone"),
+}
+"""Keys of other programs, folded."""
 _DST_KEYS = ("gap", "repeat")
 
 
@@ -40,6 +47,7 @@ def schedule_of(value: Mapping[Any, Any]) -> Schedule:
     misplaced = next((key for key in _KEYS_OF_MONTHLY if key in value), None)
     if misplaced is not None:
         raise ScheduleError(f"{misplaced}: belongs into monthly: write {{monthly: {{day: last, at: '02:00'}}}}")
+    _refuse_foreign(value)
     refuse_unknown(value, _KEYS, "a schedule")
     kinds = [key for key in _KINDS if key in value]
     if len(kinds) != 1:
@@ -49,6 +57,17 @@ def schedule_of(value: Mapping[Any, Any]) -> Schedule:
     if "jitter" in value:
         schedule = Jittered(schedule, _jitter(value["jitter"]))
     return _limited(schedule, value, where)
+
+
+def _refuse_foreign(value: Mapping[Any, Any]) -> None:
+    """Raises ScheduleError for a key of other programs, with what it is here."""
+    for key, one in value.items():
+        if isinstance(key, str) and key not in _KEYS:
+            unit = _UNITS.get(key.lower())
+            if unit is not None and isinstance(one, int) and not isinstance(one, bool):
+                raise ScheduleError(f"{key}: unknown key: write {{every: {one}{unit}}}")
+            if meant := _MEANT.get(key.lower().replace("_", "")):
+                raise ScheduleError(f"{key}: unknown key, did you mean {meant}?")
 
 
 def interval_of(every: object, offset: object | None = None) -> Interval:

@@ -22,7 +22,7 @@ MOST = 100
 def monthly_of(value: object) -> Monthly:
     """Read the mapping. Raises ScheduleError, which names the key and says how to write it."""
     if not isinstance(value, Mapping):
-        raise ScheduleError(f"monthly: a mapping is expected, like {_EXAMPLE}, not {value!r:.40}")
+        raise ScheduleError(f"monthly: a mapping is expected, like {_example(value)}, not {value!r:.40}")
     refuse_unknown(value, _KEYS, "monthly", "monthly.")
     if "day" not in value:
         raise ScheduleError(f"monthly.day: is missing: write {_EXAMPLE}")
@@ -34,6 +34,14 @@ def monthly_of(value: object) -> Monthly:
         _months(value["months"]) if "months" in value else MONTH.everything,
         _is_last(value.get("missing_day", "skip"), days),
     )
+
+
+def _example(day: object) -> str:
+    """A mapping with this day, if it is one."""
+    try:
+        return _EXAMPLE.replace("last", month_day_of(day, "day").text)
+    except ScheduleError:
+        return _EXAMPLE
 
 
 def _entries(value: object, path: str) -> list[tuple[object, str]]:

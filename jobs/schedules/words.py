@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import re
 
+from jobs.durations import duration_in_words
+from jobs.errors import ScheduleError
+from jobs.schedules.month_days import month_day_of
+
 _UNITS = {
     "ms": ("ms", "millisecond", "milliseconds", "msec"),
     "s": ("s", "sec", "secs", "second", "seconds"),
@@ -36,19 +40,38 @@ _MACROS = {
 }
 _DISTANCE = re.compile(r"(?:@?every\s+)?(\d+(?:\.\d+)?|[a-z]+)?\s*([a-z]+)", re.IGNORECASE)
 _DAY_AT = re.compile(r"(?:every\s+|on\s+)?([a-z]+)(?:\s+at\s+|\s+)(\d{1,2})(?::(\d{2}))?\s*(am|pm)?", re.IGNORECASE)
+_MONTH_DAY = re.compile(r"(?:every\s+|on\s+)?(?:the\s+)?(.+?)(?:\s+day)?\s+of\s+(?:the\s+|each\s+|every\s+)?month")
+_RATE = re.compile(r"rate\((.+)\)")
+_LONGEST = 100
+"""Characters: more are no plain words."""
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
 def offer_for_words(text: str) -> str | None:
     """What to write; None if the words are not understood."""
+    if len(text) > _LONGEST:
+        return None
     words = " ".join(text.split()).lower()
     if macro := _MACROS.get(words):
         return f"'{macro}' (in quotes)"
+    if rate := _RATE.fullmatch(words):
+        words = rate[1]
+    if words.startswith("p") and (length := duration_in_words(words)):
+        return f"{{every: {length}}}"
+    if (month_day := _MONTH_DAY.fullmatch(words)) and (day_name := _month_day(month_day[1])):
+        return f"{{monthly: {{day: {day_name}, at: '00:00'}}}}"
     distance = _DISTANCE.fullmatch(words)
     if distance is not None and (length := _length(distance[1] or "a", distance[2])):
         return f"{{every: {length}}}"
     day = _DAY_AT.fullmatch(words)
     return None if day is None else _daily(day[1], int(day[2]), int(day[3] or 0), day[4] or "")
+
+
+def _month_day(text: str) -> str | None:
+    try:
+        return month_day_of({"first": "1", "1st": "1"}.get(text, text), "day").text
+    except ScheduleError:
+        return None
 
 
 def _length(count: str, unit: str) -> str | None:

@@ -11,6 +11,7 @@ import pytest
 from config.errors import ConfigurationError
 from config.job_files import JobFileReader
 from config.yaml_text import parse
+from tests.parts.timing import computes_below
 
 URL = "https://shop.internal/health"
 
@@ -66,7 +67,18 @@ def of_job(folder: Path, line: str) -> str:
         ("schedule: hourly", "write '@hourly' (in quotes)"),
         ("schedule: daily at 3:30am", "write '0 30 3 * * *'"),
         ("schedule: every monday at 9", "write '0 0 9 * * MON'"),
-        ("schedule: {every: 5 minutes}", "every: '5 minutes' is not a duration"),
+        ("schedule: {every: 5 minutes}", "every: '5 minutes' is not a duration: write 5m"),
+        ("schedule: PT1H30M", "write {every: 1h30m}"),
+        ("schedule: rate(5 minutes)", "write {every: 5m}"),
+        ("schedule: last friday of the month", "write {monthly: {day: last-friday, at: '00:00'}}"),
+        ("schedule: last day of month", "write {monthly: {day: last, at: '00:00'}}"),
+        ("schedule: {interval: 5m}", "jobs.shop.schedule: interval: unknown key, did you mean every?"),
+        ("schedule: {minutes: 5}", "jobs.shop.schedule: minutes: unknown key: write {every: 5m}"),
+        ("schedule: {expression: 0 0 3 * * *}", "expression: unknown key, did you mean cron?"),
+        ("schedule: {cron: 0 0 3 * * *, tz: Europe/Berlin}", "tz: unknown key, did you mean timezone?"),
+        ("schedule: {monthly: last-fri}", "monthly: a mapping is expected, like {day: last-friday, at: '02:00'}"),
+        ("timeout: {attempt: 10 seconds}", "jobs.shop.timeout.attempt: '10 seconds' is not a duration: write 10s"),
+        ("expect: [{body: pong}]", "write body: {equals: pong}"),
         ("interval: 60", "jobs.shop.interval: unknown key; write schedule: {every: 60s}"),
         ("every: 5m", "jobs.shop.every: unknown key; write schedule: {every: 5m}"),
         ("cron: 0 */5 * * * *", 'jobs.shop.cron: unknown key; write schedule: "0 */5 * * * *"'),
@@ -80,6 +92,30 @@ def of_job(folder: Path, line: str) -> str:
 )
 def test_a_slip_gets_the_form_that_was_meant(line: str, problem: str, tmp_path: Path) -> None:
     assert problem in of_job(tmp_path, line)
+
+
+@pytest.mark.parametrize(
+    ("key", "offer"),
+    [
+        ("type: http", "write kind: http"),
+        ("verify_ssl: false", "write tls: {verify: false}"),
+        ("insecure: true", "write tls: {verify: false}"),
+        ("follow_redirects: false", "write redirects: 0"),
+        ("params: {a: b}", "write query: {a: b}"),
+        ("json: {a: 1}", "write body: {json: {a: 1}}"),
+        ("interval: 60", "write schedule: {every: 60s}, beside check"),
+    ],
+)
+def test_a_key_of_another_program_in_a_check_gets_its_place(key: str, offer: str, tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, f"jobs:\n  shop:\n    check:\n      url: {URL}\n      {key}\n")
+
+    assert problem.startswith("shop.yaml:5: jobs.shop.check.")
+    assert problem.endswith(offer)
+
+
+def test_a_long_row_costs_no_more_than_its_length(tmp_path: Path) -> None:
+    with computes_below(2):
+        problems(tmp_path, f"jobs: *{'a' * 300_000} {'b' * 300_000}")
 
 
 @pytest.mark.parametrize(
