@@ -59,10 +59,10 @@ class StepsCheck:
             raise
         task = self._clean(way, target)
         left = await asyncio.shield(task) if task is not None else None
-        phases, facts = call.clock.stop(), {"steps": way.told}
+        phases, facts = call.clock.stop(), {"steps": way.told, **way.session}
         failures = (*way.degraded, *([left] if left is not None else []))
         if failed is None:
-            return Observation(phases, facts=facts, failures=failures)
+            return Observation(phases, facts=facts, failures=failures, certificates=way.certificates)
         return Observation(
             phases,
             failed.status,
@@ -72,6 +72,7 @@ class StepsCheck:
             body_truncated=failed.body_truncated,
             retry_after_s=failed.retry_after_s,
             facts=facts,
+            certificates=way.certificates,
         )
 
     def prepare(self, target: StepsTarget) -> None:
@@ -107,6 +108,10 @@ class _Way:
         self._last_url = ""
         self.told: list[dict[str, Any]] = []
         """What became of each step, as JSON."""
+        self.session: dict[str, Any] = {}
+        """The TLS version of the last step over TLS."""
+        self.certificates: tuple[bytes, ...] = ()
+        """What it was shown."""
         self._under_way: tuple[Step, float] | None = None
         """The step that is not over, and when it began on the attempt's clock."""
         self.degraded: list[Failure] = []
@@ -145,6 +150,8 @@ class _Way:
             self._under_way = step, began
         seen = await self._judged(step, call)
         self._under_way = None
+        if seen.certificates:
+            self.session, self.certificates = {"tls_version": seen.facts.get("tls_version")}, seen.certificates
         self.told.append(_step_facts(step, seen.error, seen.status, call.clock.elapsed_ms - began, cleanup=cleanup))
         return seen
 

@@ -19,6 +19,8 @@ from jobs.runs import ErrorClass, Observation
 from jobs.targets.steps import StepsTarget
 from tests.jobs.checks.asking import MemorySecrets, MemoryTokens
 from tests.parts.http_server import Answer, HttpServer, Request
+from tests.parts.http_target import HttpTarget
+from tests.parts.tls import ca_file
 
 
 class Shop(HttpServer):
@@ -268,3 +270,13 @@ async def test_a_secret_does_not_go_to_a_plain_http_url_that_an_answer_gave(allo
         assert seen.message == (
             "Step 2 of 2 (b): It would send secrets over plain http; if that is meant, say so: allow_plain_http: true."
         )
+
+
+async def test_the_certificate_of_the_last_step_over_tls_is_told() -> None:
+    async with HttpTarget(tls="good") as secure, Shop() as plain:
+        tls = {"ca_file": ca_file()}
+        steps = [{"name": "a", "url": f"{secure.url}/health", "tls": tls}, {"name": "b", "url": f"{plain.url}/sign-in"}]
+        seen = await ask({"steps": steps})
+        failed = await ask({"steps": [{**steps[0], "expect": [{"status": 404}]}]})
+    assert (seen.error, seen.facts["tls_version"], len(seen.certificates)) == (None, "TLSv1.3", 1)
+    assert (failed.error, failed.certificates) == (ErrorClass.UNEXPECTED_STATUS, seen.certificates)
