@@ -29,6 +29,7 @@ from jobs.groups import LARGEST_GROUP
 from jobs.model import Duration, Frozen
 from jobs.running.budget import PER_MINUTE, SHARE
 from jobs.schedules import Schedule, parse_schedule
+from jobs.telemetry import Reporting
 
 
 def _store(text: str) -> str:
@@ -224,6 +225,8 @@ class Settings(BaseSettings):
     retry_budget: RetryBudgetSettings = RetryBudgetSettings()
     retention: RetentionSettings = RetentionSettings()
     storage: StorageSettings = StorageSettings()
+    telemetry: Reporting = Reporting()
+    """A job may say otherwise for its own runs."""
     application_insights: ApplicationInsightsSettings = ApplicationInsightsSettings()
     datadog: DatadogSettings = DatadogSettings()
     unresolved: tuple[str, ...] = ()

@@ -25,6 +25,7 @@ from jobs.model import Frozen, share_what_is_alike
 from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
 from jobs.schedules import Schedule, for_job, parse_schedule
 from jobs.targets import TARGETS, Target, kind_of
+from jobs.telemetry import TelemetryPolicy
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """A job's name stands in run ids, URLs, table keys and tags, so it is kept plain."""
@@ -167,6 +168,8 @@ class JobDefinition(Frozen):
     Not for a check of health, which is simply asked again.
     """
     tags: dict[str, str] = Field(default_factory=dict)
+    telemetry: TelemetryPolicy | None = None
+    """How much is reported of its runs; what it does not say is as in the settings."""
 
     @model_validator(mode="before")
     @classmethod
@@ -228,5 +231,6 @@ class JobDefinition(Frozen):
         return self.name if self.circuit.group is None else f"group:{self.circuit.group}"
 
     def generation(self) -> str:
-        """A short hash of the whole definition: a ticket made for another one is not run."""
-        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()[:12]
+        """A short hash of what the job does, not of how it is reported: a ticket made for another one is not run."""
+        definition = self.model_dump_json(by_alias=True, exclude={"telemetry"})
+        return hashlib.sha256(definition.encode()).hexdigest()[:12]

@@ -15,10 +15,11 @@ from traceback import format_exception
 from types import TracebackType
 
 from jobs.durations import to_microsecond
-from jobs.events import AttemptRetried, RunFinished, RunStarted
+from jobs.events import AttemptRetried, RunStarted
 from jobs.runs import Outcome, Run, Ticket
 from jobs.values import value
 from observability import names
+from observability.sampling import RunReport
 
 Fields = dict[str, object]
 """Texts, numbers, booleans, None, and for `Tags` an object of texts."""
@@ -68,6 +69,8 @@ class JobPerformance(LogEvent):
     run: Run
     name: str = names.JOB_PERFORMANCE
     level: int = logging.INFO
+    represents: int = 1
+    """For how many runs it stands, where lines of ordinary runs are sampled."""
 
     def fields(self) -> Fields:
         run = self.run
@@ -79,6 +82,7 @@ class JobPerformance(LogEvent):
             names.RESPONSE_TIME: _rounded(run.response_time_ms),
             names.STATUS_CODE: run.status,
             names.ATTEMPTS: len(run.attempts),
+            **({names.RUNS_REPRESENTED: self.represents} if self.represents > 1 else {}),
             **({names.TAGS: dict(run.tags)} if run.tags else {}),
         }
 
@@ -212,7 +216,7 @@ class Measured:
     values: Mapping[names.Metric, float]
 
 
-TelemetryEvent = RunFinished | AttemptRetried | DeadLettered | LogLine | Measured
+TelemetryEvent = RunReport | AttemptRetried | DeadLettered | LogLine | Measured
 """What an exporter is offered."""
 
 

@@ -92,6 +92,7 @@ ERROR_TYPE: Final = _field("ErrorType", "What went wrong, as one word: connectio
 ERROR_MESSAGE: Final = _field("ErrorMessage", "What went wrong, as a sentence.")
 ANSWER: Final = _field("Answer", "The begin of the answer, where that is why the last attempt failed.")
 TAGS: Final = _field("Tags", "The job's own tags, as an object.")
+RUNS_REPRESENTED: Final = _field("Runs", "For how many runs the entry stands, if for more than one (Datadog).")
 ENVIRONMENT: Final = _field("Environment", "The environment's name: dev, test, prod, ...")
 VERSION: Final = _field("Version", "The program's version.")
 JOBS: Final = _field("Jobs", "How many jobs are in force.")
@@ -110,7 +111,9 @@ TAG_DEGRADED: Final = _tag("degraded", "As Degraded: true or false.")
 TAG_TRIGGER: Final = _tag("trigger", "As Trigger.")
 TAG_ENV: Final = _tag("env", "The environment (Datadog).")
 TAG_SERVICE: Final = _tag("service", "The service's name (Datadog).")
-TAG_VERSION: Final = _tag("version", "The program's version (Datadog).")
+TAG_VERSION: Final = _tag(
+    "version", "The program's version (Datadog, without metrics: each release would make all of them anew)."
+)
 
 # --- Metrics ----------------------------------------------------------------------------------------------------------
 

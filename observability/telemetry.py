@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.runs import Ticket
+from jobs.telemetry import EVERYTHING, Reporting, TelemetryPolicy, reporting_of
 from observability import names
 from observability.event_records import record_of
 from observability.events import (
@@ -35,6 +36,7 @@ from observability.events import (
 )
 from observability.exporters.port import APPLICATION_INSIGHTS, DATADOG, Exporter, ExporterHealth
 from observability.own_handler import OwnHandler
+from observability.sampling import RunReport, Sampler
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -51,13 +53,24 @@ class Telemetry:
     """Implements jobs.events.RunListener."""
 
     def __init__(
-        self, exporters: Sequence[Exporter], *, off: Sequence[str] = (), environment: str = "", version: str = ""
+        self,
+        exporters: Sequence[Exporter],
+        *,
+        off: Sequence[str] = (),
+        environment: str = "",
+        version: str = "",
+        reporting: Reporting = EVERYTHING,
+        start_level: int = logging.INFO,
     ) -> None:
-        """`off`: the names of exporters that have no settings, for `health`."""
+        """`off`: the names of exporters that have no settings, for `health`. `start_level`: of JOB_STARTED."""
         self._exporters = tuple(exporters)
         self._off = tuple(off)
         self._environment = environment
         self._version = version
+        self._usual = reporting
+        self._policy_of: Callable[[str], TelemetryPolicy | None] = _no_policy
+        self._sampler = Sampler()
+        self._start_level = start_level
         self._broken: dict[str, int] = {}
         self._tap = _Tap(self._offer)
 
@@ -68,18 +81,25 @@ class Telemetry:
         if self._exporters:
             logging.getLogger().addHandler(self._tap)
 
+    def use_policies(self, policy_of: Callable[[str], TelemetryPolicy | None]) -> None:
+        """From now on, ask this how much a job wants to be reported. None: as the settings say."""
+        self._policy_of = policy_of
+
     def run_started(self, event: RunStarted) -> None:
-        self._write(JobStarted(event))
+        if _log.isEnabledFor(self._start_level):
+            self._write(JobStarted(event, level=self._start_level))
 
     def attempt_retried(self, event: AttemptRetried) -> None:
         self._write(JobRetry(event))
-        self._offer(event)
+        if self._exporters and self._reporting(event.ticket.job).events != "none":
+            self._offer(event)
 
     def run_finished(self, event: RunFinished) -> None:
         self._write(JobPerformance(event.run))
         if event.run.outcome.down:
             self._write(JobFailed(event.run))
-        self._offer(event)
+        if self._exporters:
+            self._offer_report(self._sampler.report(event.run, self._reporting(event.run.job)))
 
     def dead_lettered(self, ticket: Ticket, reason: str) -> None:
         """The run is given up; `reason` is a sentence."""
@@ -133,6 +153,8 @@ class Telemetry:
 
     async def aclose(self, timeout: float = 3.0) -> None:  # noqa: ASYNC109  # the exporters bound their threads by it
         """Deliver what is queued, all exporters at the same time, for at most `timeout` seconds."""
+        for report in self._sampler.rest():
+            self._offer(report)
         logging.getLogger().removeHandler(self._tap)
         await asyncio.gather(*(exporter.aclose(timeout) for exporter in self._exporters), return_exceptions=True)
 
@@ -153,6 +175,13 @@ class Telemetry:
         except Exception:
             # A log handler of somebody else fails: the run must not know.
             self._count_broken("log")
+
+    def _reporting(self, job: str) -> Reporting:
+        return reporting_of(self._policy_of(job), self._usual)
+
+    def _offer_report(self, report: RunReport) -> None:
+        if not report.is_empty:
+            self._offer(report)
 
     def _offer(self, event: TelemetryEvent) -> None:
         for exporter in self._exporters:
@@ -197,7 +226,11 @@ class _Tap(OwnHandler):
         self._pass_on(line)
 
 
-def build_telemetry(settings: Settings, redactor: Redactor) -> Telemetry:
+def _no_policy(job: str) -> TelemetryPolicy | None:
+    return None
+
+
+def build_telemetry(settings: Settings, redactor: Redactor, *, start_level: int = logging.INFO) -> Telemetry:
     """Telemetry with the exporters that have their setting; nothing of any other is even imported."""
     exporters: list[Exporter] = []
     off = []
@@ -217,4 +250,11 @@ def build_telemetry(settings: Settings, redactor: Redactor) -> Telemetry:
         exporters.append(datadog_exporter(settings, text, redactor))
     else:
         off.append(DATADOG)
-    return Telemetry(exporters, off=off, environment=settings.environment, version=settings.version or "unknown")
+    return Telemetry(
+        exporters,
+        off=off,
+        environment=settings.environment,
+        version=settings.version or "unknown",
+        reporting=settings.telemetry,
+        start_level=start_level,
+    )

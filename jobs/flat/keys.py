@@ -61,7 +61,9 @@ LITERAL_SECRETS = {
 }
 """Keys, folded, that would hold a secret itself -> the key that names it instead."""
 
-_FULL_FORM_ONLY = frozenset({"check", "expect", "timeout", "retry", "circuit", "overlap", "concurrency_group"})
+_FULL_FORM_ONLY = frozenset(
+    {"check", "expect", "timeout", "retry", "circuit", "overlap", "concurrency_group", "telemetry"}
+)
 _FULL_FORM = _FULL_FORM_ONLY | {"name", "description", "enabled", "schedule", "tags"}
 
 

@@ -19,15 +19,18 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from jobs.events import AttemptRetried, RunFinished
+from jobs.events import AttemptRetried
 from jobs.runs import Run
 from observability import names
 from observability.events import DeadLettered, Fields, LogLine, Measured, TelemetryEvent
 from observability.exporters import application_insights_rows as rows
+from observability.exporters.application_insights_envelopes import SAMPLE_RATE, sample_rate, trim_envelopes
 from observability.exporters.background import BackgroundExporter, Closing, Tally
-from observability.exporters.measurements import measurements, tag_values
+from observability.exporters.measurements import is_by_job, measurements, tag_values
+from observability.exporters.metric_windows import MetricWindow
 from observability.exporters.port import APPLICATION_INSIGHTS
 from observability.redacting import redact_fields
+from observability.sampling import RunReport
 from observability.service_name import cloud_role
 
 if TYPE_CHECKING:
@@ -88,7 +91,14 @@ class ApplicationInsightsDelivery:
     """Blocking; see background.Delivery."""
 
     def __init__(
-        self, connection_string: str, *, environment: str, version: str, role: str, redactor: Redactor
+        self,
+        connection_string: str,
+        *,
+        environment: str,
+        version: str,
+        role: str,
+        redactor: Redactor,
+        window: MetricWindow | None = None,
     ) -> None:
         self._connection_string = connection_string
         self._environment = environment
@@ -97,6 +107,7 @@ class ApplicationInsightsDelivery:
         self._redactor = redactor
         self._location = os.environ.get("REGION_NAME") or environment
         self._pending = 0
+        self._window = window or MetricWindow()
         self._measured: dict[names.Metric, float] = {}
 
     def open(self, tally: Tally, closing: Closing) -> None:
@@ -122,11 +133,19 @@ class ApplicationInsightsDelivery:
                 self._flush()
         if self._pending:
             self._flush()
+        if self._window.ends_in() == 0:
+            self._end_window()
+            self.export_metrics()
+
+    def export_metrics(self) -> None:
+        """Send what the instruments have measured, without waiting for the SDK's next minute."""
+        self._meters.force_flush()
 
     def again_in(self) -> float | None:
-        return None
+        return self._window.ends_in()
 
     def close(self) -> None:
+        self._end_window()
         self._meters.force_flush(timeout_millis=self._closing.remaining(_REQUEST_TIMEOUT_S) * 1000)
         if self._ours:
             for provider in (self._meters, self._tracers, self._loggers):
@@ -184,8 +203,8 @@ class ApplicationInsightsDelivery:
 
     def _emit(self, event: TelemetryEvent) -> None:
         match event:
-            case RunFinished():
-                self._emit_run(event.run)
+            case RunReport():
+                self._emit_run(event)
             case DeadLettered():
                 self._emit_record(rows.dead_letter_event(event, self._redactor), str(event), time.time_ns())
                 self._counts[names.DEAD_LETTERS].add(1, {names.TAG_JOB: event.ticket.job})
@@ -197,16 +216,40 @@ class ApplicationInsightsDelivery:
                 # A host that configured OpenTelemetry collects the log itself; an attempt is a span of its run.
                 pass
 
-    def _emit_run(self, run: Run) -> None:
+    def _emit_run(self, report: RunReport) -> None:
+        if report.events or report.availability or report.spans:
+            self._emit_rows(report)
+        if report.metrics == "none":
+            return
+        run, detail = report.run, report.metrics
+        for metric, value in ((names.RUNS, 1.0), *measurements(run)):
+            tags = tag_values(metric, run, detail)
+            # What went wrong is not held back.
+            if detail == "job" and is_by_job(metric, detail) and not run.outcome.down:
+                self._window.add(metric, value, tags)
+            else:
+                self._measure(metric, value, tags)
+
+    def _emit_rows(self, report: RunReport) -> None:
+        run = report.run
         fields = rows.run_fields(run, self._redactor)
-        context = self._emit_trace(run, fields)
+        context = self._emit_trace(run, fields) if report.spans else None
         at = rows.nanoseconds(run.finished_at)
-        self._emit_record(rows.run_event(fields), run.outcome, at, context)
-        if (row := rows.availability(run, fields, self._location)) is not None:
-            self._emit_record(row, run.outcome, at, context)
-        self._counts[names.RUNS].add(1, tag_values(names.RUNS, run))
-        for metric, value in measurements(run):
-            self._histograms[metric].record(value, tag_values(metric, run))
+        if report.events:
+            self._emit_record({**rows.run_event(fields), **_standing_for(report.events)}, run.outcome, at, context)
+        row = rows.availability(run, fields, self._location) if report.availability else None
+        if row is not None:
+            self._emit_record({**row, **_standing_for(report.availability)}, run.outcome, at, context)
+
+    def _measure(self, metric: names.Metric, value: float, tags: dict[str, str]) -> None:
+        if metric.kind == "count":
+            self._counts[metric].add(int(value), tags)
+        else:
+            self._histograms[metric].record(value, tags)
+
+    def _end_window(self) -> None:
+        for metric, value, tags in self._window.take():
+            self._measure(metric, value, tags)
 
     def _emit_trace(self, run: Run, fields: Fields) -> Any:
         """A span of the run and one of each attempt, as they happened. Returns the context of the run's span."""
@@ -277,6 +320,10 @@ def configured_by_host() -> bool:
     return isinstance(trace.get_tracer_provider(), TracerProvider)
 
 
+def _standing_for(runs: int) -> rows.Attributes:
+    return {SAMPLE_RATE: sample_rate(runs)} if runs > 1 else {}
+
+
 def _mark_failed(span: Any, message: str) -> None:
     from opentelemetry.trace import Status, StatusCode
 
@@ -289,6 +336,7 @@ def _configure(connection_string: str, resource: dict[str, str], tally: Tally, c
     if "OTEL_TRACES_SAMPLER" not in os.environ:
         os.environ.update(_SAMPLER)
     from azure.monitor.opentelemetry import configure_azure_monitor
+    from opentelemetry import _logs, metrics, trace
     from opentelemetry.sdk.resources import Resource
 
     configure_azure_monitor(
@@ -306,18 +354,17 @@ def _configure(connection_string: str, resource: dict[str, str], tally: Tally, c
         timeout=_REQUEST_TIMEOUT_S,
         read_timeout=_REQUEST_TIMEOUT_S,
     )
-    _end_on_our_terms()
-
-
-def _end_on_our_terms() -> None:
-    """Without what the SDK would do when the process exits: wait for the network, for longer than anybody allowed."""
-    from opentelemetry import _logs, metrics, trace
-
     providers: tuple[Any, ...] = (
         _logs.get_logger_provider(),
         trace.get_tracer_provider(),
         metrics.get_meter_provider(),
     )
+    trim_envelopes(*providers)
+    _end_on_our_terms(providers)
+
+
+def _end_on_our_terms(providers: tuple[Any, ...]) -> None:
+    """Without what the SDK would do when the process exits: wait for the network, for longer than anybody allowed."""
     for provider in providers:
         atexit.unregister(provider.shutdown)
     logging.getLogger("observability.unused").handlers.clear()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from jobs.events import AttemptRetried, RunFinished
+from jobs.events import AttemptRetried
 from jobs.runs import Attempt, Run
 from observability import names
 from observability.events import (
@@ -28,8 +28,9 @@ from observability.events import (
     Measured,
     TelemetryEvent,
 )
-from observability.exporters.measurements import measurements, tag_values
+from observability.exporters.measurements import is_by_job, measurements, tag_values
 from observability.redacting import redact_fields, shortened
+from observability.sampling import RunReport
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
@@ -70,12 +71,13 @@ class Identity:
     host: str
 
     @property
+    def metric_tags(self) -> tuple[str, ...]:
+        """Without the version: each release would make every custom metric anew."""
+        return (f"{names.TAG_ENV}:{self.env}", f"{names.TAG_SERVICE}:{self.service}")
+
+    @property
     def tags(self) -> tuple[str, ...]:
-        return (
-            f"{names.TAG_ENV}:{self.env}",
-            f"{names.TAG_SERVICE}:{self.service}",
-            f"{names.TAG_VERSION}:{self.version}",
-        )
+        return (*self.metric_tags, f"{names.TAG_VERSION}:{self.version}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +98,14 @@ class Payload:
 
 def payloads(events: Sequence[TelemetryEvent], identity: Identity, at: int, redactor: Redactor) -> list[Payload]:
     """Everything to send about the events. `at`: seconds since the epoch, another for each call."""
-    runs = [event.run for event in events if isinstance(event, RunFinished)]
+    reports = [event for event in events if isinstance(event, RunReport)]
+    measured = [report for report in reports if report.metrics != "none"]
     dead = [event for event in events if isinstance(event, DeadLettered)]
     return [
-        *_chunks("series", _series(runs, dead, identity, at), at),
+        *_chunks("series", _series(measured, dead, identity, at), at),
         *_chunks("series", _gauges(events, identity, at), at),
-        *_chunks("distributions", _distributions(runs, identity, at), at),
-        *_chunks("checks", _checks(runs, identity, at, redactor), at),
+        *_chunks("distributions", _distributions(measured, identity, at), at),
+        *_chunks("checks", _checks([report.run for report in reports if report.check], identity, at, redactor), at),
         *_chunks("logs", (_log_entry(line, identity, redactor) for line in _lines(events, at)), at),
     ]
 
@@ -124,10 +127,10 @@ def _chunks(kind: Kind, entries: Iterable[Entry], at: float) -> Iterator[Payload
 # --- Metrics ----------------------------------------------------------------------------------------------------------
 
 
-def _series(runs: Sequence[Run], dead: Sequence[DeadLettered], identity: Identity, at: int) -> Iterator[Entry]:
+def _series(reports: Sequence[RunReport], dead: Sequence[DeadLettered], identity: Identity, at: int) -> Iterator[Entry]:
     counts: dict[tuple[names.Metric, tuple[str, ...]], int] = defaultdict(int)
-    for run in runs:
-        counts[names.RUNS, _metric_tags(names.RUNS, run)] += 1
+    for report in reports:
+        counts[names.RUNS, _metric_tags(names.RUNS, report)] += 1
     for letter in dead:
         counts[names.DEAD_LETTERS, (_tag(names.TAG_JOB, letter.ticket.job),)] += 1
     for (metric, tags), count in counts.items():
@@ -136,7 +139,7 @@ def _series(runs: Sequence[Run], dead: Sequence[DeadLettered], identity: Identit
             "type": _COUNT,
             "interval": _INTERVAL,
             "points": [{"timestamp": at, "value": float(count)}],
-            "tags": [*identity.tags, *tags],
+            "tags": [*identity.metric_tags, *tags],
             "resources": [{"type": "host", "name": identity.host}],
         }
 
@@ -150,22 +153,24 @@ def _gauges(events: Iterable[TelemetryEvent], identity: Identity, at: int) -> It
             "metric": metric.name,
             "type": _GAUGE,
             "points": [{"timestamp": at, "value": value}],
-            "tags": list(identity.tags),
+            "tags": list(identity.metric_tags),
             "resources": [{"type": "host", "name": identity.host}],
         }
 
 
-def _distributions(runs: Sequence[Run], identity: Identity, at: int) -> Iterator[Entry]:
+def _distributions(reports: Sequence[RunReport], identity: Identity, at: int) -> Iterator[Entry]:
     values: dict[tuple[names.Metric, tuple[str, ...]], list[float]] = defaultdict(list)
-    for run in runs:
-        for metric, value in measurements(run):
-            values[metric, _metric_tags(metric, run)].append(value)
+    for report in reports:
+        for metric, value in measurements(report.run):
+            values[metric, _metric_tags(metric, report)].append(value)
     for (metric, tags), points in values.items():
-        yield {"metric": metric.name, "points": [[at, points]], "tags": [*identity.tags, *tags]}
+        yield {"metric": metric.name, "points": [[at, points]], "tags": [*identity.metric_tags, *tags]}
 
 
-def _metric_tags(metric: names.Metric, run: Run) -> tuple[str, ...]:
-    return tuple(_tag(name, value) for name, value in tag_values(metric, run).items()) + _job_tags(run)
+def _metric_tags(metric: names.Metric, report: RunReport) -> tuple[str, ...]:
+    run, detail = report.run, report.metrics
+    tags = tuple(_tag(name, value) for name, value in tag_values(metric, run, detail).items())
+    return tags + _job_tags(run) if is_by_job(metric, detail) else tags
 
 
 def _job_tags(run: Run) -> tuple[str, ...]:
@@ -202,10 +207,12 @@ def _checks(runs: Sequence[Run], identity: Identity, at: int, redactor: Redactor
 def _lines(events: Iterable[TelemetryEvent], at: float) -> Iterator[tuple[datetime, LogEvent | LogLine, str]]:
     """The lines of the log, as it has them, with their time and the job's tags."""
     for event in events:
-        if isinstance(event, RunFinished):
+        if isinstance(event, RunReport):
+            if not event.events:
+                continue
             run = event.run
             tags = ",".join((_tag(names.TAG_JOB, run.job), *_job_tags(run)))
-            yield run.finished_at, JobPerformance(run), tags
+            yield run.finished_at, JobPerformance(run, represents=event.events), tags
             if run.outcome.down:
                 yield run.finished_at, JobFailed(run), tags
         elif isinstance(event, AttemptRetried):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from jobs.runs import Outcome, Run
+from jobs.telemetry import MetricDetail
 from observability import names
 
 _TAG_VALUES: dict[str, Callable[[Run], str]] = {
@@ -28,6 +29,16 @@ def measurements(run: Run) -> Iterator[tuple[names.Metric, float]]:
         yield names.ATTEMPT_COUNTS, float(len(run.attempts))
 
 
-def tag_values(metric: names.Metric, run: Run) -> dict[str, str]:
-    """The metric's tags with the run's values."""
-    return {tag: _TAG_VALUES[tag](run) for tag in metric.tags}
+def tag_values(metric: names.Metric, run: Run, detail: MetricDetail = "all") -> dict[str, str]:
+    """The metric's tags with the run's values; without the job where `detail` asks for a total."""
+    by_job = is_by_job(metric, detail)
+    return {tag: _TAG_VALUES[tag](run) for tag in metric.tags if by_job or tag != names.TAG_JOB}
+
+
+def is_by_job(metric: names.Metric, detail: MetricDetail) -> bool:
+    """Whether the metric is split by job."""
+    return detail == "all" or (detail == "job" and metric in _BY_JOB)
+
+
+_BY_JOB = (names.RUNS, names.DURATIONS)
+"""What `metrics: job` splits by job: how often, how long, and how it ended."""

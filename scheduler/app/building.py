@@ -29,6 +29,7 @@ from jobs.running.clock import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from jobs.targets import Target
+from jobs.telemetry import TelemetryPolicy
 from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.app.adapters import open_depth, open_queue, open_store, place_of_store
@@ -211,9 +212,14 @@ class _Builder:
             telemetry = build_telemetry(self._settings, self._redactor)
             telemetry.start()
             self._stack.push_async_callback(telemetry.aclose, TELEMETRY_PATIENCE)
+        telemetry.use_policies(self._telemetry_policy)
         self._health.add("telemetry", telemetry_health(telemetry))
         self._health.add("configuration", configuration_health(self._settings))
         return telemetry
+
+    def _telemetry_policy(self, job: str) -> TelemetryPolicy | None:
+        entry = self._catalog.find(job)
+        return None if entry is None else entry.job.telemetry
 
     async def _store(self, identity: Identity) -> Store:
         store = await open_store(self._settings, identity, self._role)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +28,12 @@ class StartTelemetry:
     redactor: Redactor
 
 
-def start_telemetry(environ: Mapping[str, str], *, root: Path) -> StartTelemetry:
-    """Start the exporters that the settings name, as far as these can be read."""
+def start_telemetry(environ: Mapping[str, str], *, root: Path, start_level: int = logging.INFO) -> StartTelemetry:
+    """Start the exporters that the settings name, as far as these can be read. `start_level`: of JOB_STARTED."""
     settings = settings_for_telemetry(environ, root=root)
     settings = settings.model_copy(update={"version": settings.version or VERSION})
     redactor = Redactor()
-    telemetry = build_telemetry(settings, redactor)
+    telemetry = build_telemetry(settings, redactor, start_level=start_level)
     telemetry.start()
     return StartTelemetry(settings, telemetry, redactor)
 

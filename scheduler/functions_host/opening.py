@@ -7,6 +7,7 @@ used by all functions on the worker's one event loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -101,7 +102,7 @@ class Opening:
         return program
 
     def _start_telemetry(self) -> StartTelemetry:
-        started = start_telemetry(self._environ, root=ROOT)
+        started = start_telemetry(self._environ, root=ROOT, start_level=logging.DEBUG)
         log_in_functions_host(started)
         return started
 

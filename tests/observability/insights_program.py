@@ -18,6 +18,7 @@ from typing import Any
 from config.settings import ApplicationInsightsSettings, Settings
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run
+from jobs.telemetry import EVERYTHING, Reporting
 from observability.exporters.application_insights import application_insights_exporter
 from observability.telemetry import Telemetry
 from tests.observability import runs
@@ -54,7 +55,8 @@ async def main(connection_string: str, scenario: str) -> dict[str, Any]:
     redactor = Redactor()
     redactor.add(CANARY)
     exporter = application_insights_exporter(settings, connection_string, redactor, gather_s=0.0)
-    telemetry = Telemetry([exporter], environment="test", version="1.2.3")
+    reporting = Reporting() if scenario == "usual" else EVERYTHING
+    telemetry = Telemetry([exporter], environment="test", version="1.2.3", reporting=reporting)
     telemetry.start()
     begun = time.thread_time()
     for run in two_hundred():

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger
+from observability.sampling import RunReport
 
 DUE = datetime(2031, 1, 1, 12, 0, 0, tzinfo=UTC)
 ENDPOINT = "https://checkout.internal:8443/health"
@@ -77,6 +78,10 @@ def started(job: str = "checkout") -> RunStarted:
 
 def retried(job: str = "checkout", *, message: str = REFUSED) -> AttemptRetried:
     return AttemptRetried(ticket(job), ENDPOINT, failed_attempt(message=message))
+
+
+def reported(made: Run | None = None) -> RunReport:
+    return RunReport(made or run())
 
 
 def finished(made: Run | None = None) -> RunFinished:

@@ -55,6 +55,11 @@ def elsewhere(url: str) -> str:
     return f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint={url}"
 
 
+def of_type(insights: ApplicationInsightsIngestion, base_type: str) -> list[dict[str, Any]]:
+    """The whole envelopes."""
+    return [item for item in insights.items if item["data"]["baseType"] == base_type]
+
+
 def by_trace(items: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """The spans of each trace."""
     traces: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -107,7 +112,7 @@ def _availability_rows(insights: ApplicationInsightsIngestion) -> None:
     }
 
 
-def _metrics(insights: ApplicationInsightsIngestion) -> None:
+def _metrics(insights: ApplicationInsightsIngestion, *, by_default: bool = False) -> None:
     sums: dict[str, float] = defaultdict(float)
     counts: dict[str, int] = defaultdict(int)
     tags: dict[str, set[str]] = defaultdict(set)
@@ -128,14 +133,14 @@ def _metrics(insights: ApplicationInsightsIngestion) -> None:
     }
     assert counts["scheduler.job.duration"] == 190
     assert tags["scheduler.job.runs"] == {"job", "outcome", "degraded", "trigger"}
-    assert tags["scheduler.job.lateness"] == {"job"}
+    assert tags["scheduler.job.lateness"] == (set() if by_default else {"job"})
 
 
 def _traces(insights: ApplicationInsightsIngestion) -> None:
     traces = by_trace(insights.items)
     assert len(traces) == 200
     assert Counter(len(spans) for spans in traces.values()) == {1: 10, 2: 180, 3: 10}
-    events = [item["tags"]["ai.operation.id"] for item in insights.items if item["data"]["baseType"] == "EventData"]
+    events = [item["tags"].get("ai.operation.id") for item in of_type(insights, "EventData")]
     assert set(traces) <= set(events)
     data = [span["data"]["baseData"] for span in next(each for each in traces.values() if len(each) == 3)]
     assert {(span["name"], span["type"], span["success"]) for span in data} == {
@@ -158,10 +163,38 @@ def _the_programs_own_lines(insights: ApplicationInsightsIngestion) -> None:
 
 
 def _nothing_that_should_not_be_there(insights: ApplicationInsightsIngestion) -> None:
+    for item in insights.items:
+        assert not any(value.strip("0") == "" for key, value in item["tags"].items() if key.startswith("ai.operation"))
+        assert not any(key.startswith("ai.device") for key in item["tags"])
+        assert item.get("sampleRate", 100.0) == 100.0
     assert CANARY not in json.dumps(insights.items)
     roles = {(item["tags"]["ai.cloud.role"], item["tags"]["ai.application.ver"]) for item in insights.items}
     assert roles == {("scheduler", "1.2.3")}
     assert {request.path.rpartition("/")[2] for request in insights.requests} == {"track"}
+
+
+async def test_by_default_ordinary_runs_have_few_rows_that_stand_for_all(
+    insights: ApplicationInsightsIngestion, tmp_path: Path
+) -> None:
+    """Of ten jobs 17 ordinary runs each, one after a retry, one failed, one left out."""
+    seen = await run_program(insights.connection_string, tmp_path, "usual")
+
+    events, rows = of_type(insights, "EventData"), of_type(insights, "AvailabilityData")
+    told = [each for each in events if each["data"]["baseData"]["name"] == "JobRun"]
+    assert _item_counts(told, "Outcome") == {"succeeded": 180, "failed": 10, "skipped": 10}
+    assert _item_counts(rows, "Outcome") == {"succeeded": 180, "failed": 10}
+    assert (len(told), len(rows)) == (50, 40)
+    assert len(by_trace(insights.items)) == 20
+    _metrics(insights, by_default=True)
+    assert seen["health"]["dropped"] == 0
+
+
+def _item_counts(items: list[dict[str, Any]], key: str) -> dict[str, int]:
+    """As Azure does it: a row stands for 100 / sampleRate."""
+    counts: Counter[str] = Counter()
+    for item in items:
+        counts[item["data"]["baseData"]["properties"][key]] += round(100 / item.get("sampleRate", 100.0))
+    return counts
 
 
 @pytest.mark.parametrize(

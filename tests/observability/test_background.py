@@ -26,7 +26,7 @@ async def test_what_is_offered_is_delivered_in_order() -> None:
     delivery = NotingDelivery()
     made = exporter(delivery)
     made.start()
-    events = [runs.finished(runs.run(job=f"job-{number}")) for number in range(30)]
+    events = [runs.reported(runs.run(job=f"job-{number}")) for number in range(30)]
     for event in events:
         made.offer(event)
     await made.aclose(5)
@@ -38,7 +38,7 @@ async def test_what_is_offered_is_delivered_in_order() -> None:
 async def test_what_is_offered_before_the_start_is_delivered_too() -> None:
     delivery = NotingDelivery()
     made = exporter(delivery)
-    made.offer(runs.finished())
+    made.offer(runs.reported())
     made.start()
     await made.aclose(5)
     assert len(delivery.events) == 1
@@ -49,7 +49,7 @@ async def test_events_are_gathered_until_there_are_many() -> None:
     made = exporter(delivery, gather_s=60, hurry_at=5)
     made.start()
     for _ in range(6):
-        made.offer(runs.finished())
+        made.offer(runs.reported())
     await until(lambda: len(delivery.events) == 6)
     await made.aclose(5)
 
@@ -59,9 +59,9 @@ async def test_a_slow_other_end_delays_no_offer_and_what_does_not_fit_is_counted
     made = exporter(delivery, capacity=10)
     made.start()
     delivery.gate.clear()
-    made.offer(runs.finished())
+    made.offer(runs.reported())
     await until(delivery.delivering.is_set)
-    event = runs.finished()
+    event = runs.reported()
     for _ in range(1000):  # one that waited would wait for ever: the gate is opened below
         made.offer(event)
     assert (made.health().state, made.health().dropped) == ("degraded", 990)
@@ -79,11 +79,11 @@ async def test_a_delivery_that_fails_costs_its_events_only(caplog: pytest.LogCap
     delivery = NotingDelivery(fails=fails)
     made = exporter(delivery)
     made.start()
-    made.offer(runs.finished())
+    made.offer(runs.reported())
     await until(lambda: made.health().dropped == 1)
     assert (made.health().state, made.health().last_error) == ("degraded", "RuntimeError: *** refused")
     delivery._fails = None
-    made.offer(runs.finished())
+    made.offer(runs.reported())
     await until(lambda: made.health().sent == 1)
     assert made.health().state == "on"
     await made.aclose(5)
@@ -94,10 +94,10 @@ async def test_a_delivery_that_fails_costs_its_events_only(caplog: pytest.LogCap
 async def test_an_sdk_that_cannot_be_set_up_is_told_and_its_events_are_counted() -> None:
     delivery = NotingDelivery(cannot_open=ImportError("no module named sdk"))
     made = exporter(delivery)
-    made.offer(runs.finished())
+    made.offer(runs.reported())
     made.start()
     await until(lambda: made.health().dropped == 1)
-    made.offer(runs.finished())
+    made.offer(runs.reported())
     health = made.health()
     assert (health.state, health.dropped) == ("degraded", 2)
     assert health.last_error == "cannot be set up: ImportError: no module named sdk"
@@ -109,14 +109,14 @@ async def test_closing_is_bounded_and_what_is_left_is_counted() -> None:
     made = exporter(delivery)
     made.start()
     delivery.gate.clear()
-    made.offer(runs.finished())
+    made.offer(runs.reported())
     await until(delivery.delivering.is_set)
-    made.offer(runs.finished())
+    made.offer(runs.reported())
     begun = time.monotonic()
     await made.aclose(0.05)
     assert time.monotonic() - begun < 20
     assert made.health().dropped == 1
-    made.offer(runs.finished())
+    made.offer(runs.reported())
     assert made.health().dropped == 2
     delivery.gate.set()
 

@@ -45,7 +45,7 @@ def two_hundred() -> list[Any]:
     now = datetime.now(UTC)
     outcomes = [Outcome.SUCCEEDED] * 19 + [Outcome.FAILED]
     return [
-        runs.finished(runs.run(outcome, job=f"job-{number}", due_at=now, message=f"refused {CANARY}"))
+        runs.reported(runs.run(outcome, job=f"job-{number}", due_at=now, message=f"refused {CANARY}"))
         for outcome in outcomes
         for number in range(10)
     ]
@@ -59,8 +59,8 @@ async def test_two_hundred_runs_arrive_as_counts_lines_and_checks(intake: Datado
     await exporter.aclose(10)
     counted: Counter[str] = Counter()
     for series in intake.series:
-        assert {"env:test", "service:scheduler", "version:1.2.3"} <= set(series["tags"])
-        counted[series["tags"][4]] += int(sum(point["value"] for point in series["points"]))
+        assert series["tags"][:2] == ["env:test", "service:scheduler"]
+        counted[series["tags"][3]] += int(sum(point["value"] for point in series["points"]))
     assert counted == {"outcome:succeeded": 190, "outcome:failed": 10}
     durations = [
         value
@@ -80,7 +80,7 @@ async def test_two_hundred_runs_arrive_as_counts_lines_and_checks(intake: Datado
 async def test_no_secret_reaches_the_intake(intake: DatadogIntake) -> None:
     exporter = exporter_for(intake)
     exporter.start()
-    exporter.offer(runs.finished(runs.run(Outcome.FAILED, due_at=datetime.now(UTC), message=f"refused {CANARY}")))
+    exporter.offer(runs.reported(runs.run(Outcome.FAILED, due_at=datetime.now(UTC), message=f"refused {CANARY}")))
     exporter.offer(runs.retried(message=CANARY))
     await exporter.aclose(10)
     sent = json.dumps([intake.logs, intake.checks, intake.series, intake.distributions])
@@ -92,7 +92,7 @@ async def test_points_of_two_deliveries_do_not_replace_each_other(intake: Datado
     exporter = exporter_for(intake)
     exporter.start()
     for sent in (1, 2, 3):
-        exporter.offer(runs.finished())
+        exporter.offer(runs.reported())
         await until(lambda sent=sent: len(intake.series) == sent)  # type: ignore[misc]
     await exporter.aclose(10)
     instants = [series["points"][0]["timestamp"] for series in intake.series]
@@ -102,7 +102,7 @@ async def test_points_of_two_deliveries_do_not_replace_each_other(intake: Datado
 async def test_bodies_are_compressed_where_the_intake_takes_it(intake: DatadogIntake) -> None:
     exporter = exporter_for(intake)
     exporter.start()
-    exporter.offer(runs.finished())
+    exporter.offer(runs.reported())
     await exporter.aclose(10)
     encodings = {request.path: request.headers.get("content-encoding") for request in intake.requests}
     assert encodings == {
@@ -137,7 +137,7 @@ async def test_an_intake_that_is_down_makes_the_exporter_degraded(intake: Datado
     intake.down = True
     exporter = exporter_for(intake)
     exporter.start()
-    exporter.offer(runs.finished())
+    exporter.offer(runs.reported())
     await until(lambda: exporter.health().state == "degraded")
     await exporter.aclose(2)
     assert exporter.health().dropped > 0
@@ -147,7 +147,7 @@ async def test_what_was_refused_for_a_moment_is_sent_again_as_it_was(intake: Dat
     intake.refuse_with(429, times=4, headers={"X-RateLimit-Reset": "0.01"})
     exporter = exporter_for(intake)
     exporter.start()
-    exporter.offer(runs.finished())
+    exporter.offer(runs.reported())
     await until(lambda: bool(intake.series and intake.logs and intake.checks and intake.distributions))
     await until(lambda: exporter.health().state == "on")
     bodies = [request.body for request in intake.requests if request.path == "/api/v2/series"]
@@ -159,7 +159,7 @@ async def test_what_was_refused_for_a_moment_is_sent_again_as_it_was(intake: Dat
 async def test_a_wrong_key_is_told_without_showing_it(intake: DatadogIntake) -> None:
     exporter = exporter_for(intake, api_key="a-wrong-key-of-mine")
     exporter.start()
-    exporter.offer(runs.finished())
+    exporter.offer(runs.reported())
     await exporter.aclose(10)
     health = exporter.health()
     assert (health.state, health.sent) == ("degraded", 0)
@@ -172,7 +172,7 @@ async def test_a_black_hole_is_left_in_time() -> None:
         settings = Settings(datadog=DatadogSettings.model_validate({"api_key": "key-of-mine", "url": hole.url}))
         exporter = datadog_exporter(settings, "key-of-mine", Redactor(), gather_s=60)
         exporter.start()
-        exporter.offer(runs.finished())
+        exporter.offer(runs.reported())
         begun = time.monotonic()
         await exporter.aclose(0.3)
         assert time.monotonic() - begun < 20

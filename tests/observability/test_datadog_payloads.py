@@ -21,10 +21,13 @@ from jobs.runs import Outcome, Run, Trigger
 from observability import names
 from observability.events import DeadLettered, LogLine, Measured, TelemetryEvent
 from observability.exporters.datadog_payloads import Identity, Kind, Payload, payloads
+from observability.sampling import RunReport
 from tests.observability import runs
 
 AT = 1_925_035_300
 IDENTITY = Identity("prod", "scheduler", "1.2.3", "machine-1")
+OF_METRICS = ["env:prod", "service:scheduler"]
+"""Without the version, which would make each metric anew with each release."""
 OURS = ["env:prod", "service:scheduler", "version:1.2.3"]
 
 
@@ -37,7 +40,7 @@ def entries(kind: Kind, *events: TelemetryEvent, redactor: Redactor | None = Non
 
 
 def finished(*outcomes: Outcome, **fields: Any) -> list[TelemetryEvent]:
-    return [runs.finished(runs.run(outcome, **fields)) for outcome in outcomes]
+    return [runs.reported(runs.run(outcome, **fields)) for outcome in outcomes]
 
 
 def values(found: Sequence[dict[str, Any]], metric: str) -> list[float]:
@@ -52,7 +55,7 @@ def test_runs_are_counted_by_job_outcome_and_trigger() -> None:
     events = finished(Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.FAILED)
     events += finished(Outcome.SUCCEEDED, job="other", trigger=Trigger.MANUAL)
     found = entries("series", *events)
-    assert [(each["tags"][3:], each["points"]) for each in found] == [
+    assert [(each["tags"][2:], each["points"]) for each in found] == [
         (
             ["job:checkout", "outcome:succeeded", "degraded:false", "trigger:schedule"],
             [{"timestamp": AT, "value": 2.0}],
@@ -65,14 +68,14 @@ def test_runs_are_counted_by_job_outcome_and_trigger() -> None:
         "type": 1,
         "interval": 10,
         "points": [{"timestamp": AT, "value": 2.0}],
-        "tags": [*OURS, "job:checkout", "outcome:succeeded", "degraded:false", "trigger:schedule"],
+        "tags": [*OF_METRICS, "job:checkout", "outcome:succeeded", "degraded:false", "trigger:schedule"],
         "resources": [{"type": "host", "name": "machine-1"}],
     }
 
 
 def test_dead_letters_are_counted_by_job() -> None:
     (found,) = entries("series", DeadLettered(runs.ticket(), "delivered 5 times"))
-    assert (found["metric"], found["tags"][3:]) == ("scheduler.job.dead_letters", ["job:checkout"])
+    assert (found["metric"], found["tags"][2:]) == ("scheduler.job.dead_letters", ["job:checkout"])
 
 
 def test_of_a_gauge_the_newest_value_is_sent_and_no_line_is_logged() -> None:
@@ -84,7 +87,7 @@ def test_of_a_gauge_the_newest_value_is_sent_and_no_line_is_logged() -> None:
             "metric": f"scheduler.watchdog.{name}",
             "type": 3,
             "points": [{"timestamp": AT, "value": value}],
-            "tags": OURS,
+            "tags": OF_METRICS,
             "resources": [{"type": "host", "name": "machine-1"}],
         }
         for name, value in (("tick_gap", 2.5), ("queue_depth", 7.0))
@@ -93,7 +96,7 @@ def test_of_a_gauge_the_newest_value_is_sent_and_no_line_is_logged() -> None:
 
 
 def test_durations_and_lateness_keep_every_value() -> None:
-    events = [runs.finished(runs.run(duration_ms=each)) for each in (10.0, 30.0, 20.0)]
+    events = [runs.reported(runs.run(duration_ms=each)) for each in (10.0, 30.0, 20.0)]
     found = entries("distributions", *events)
     assert values(found, "scheduler.job.duration") == [10.0, 30.0, 20.0]
     assert values(found, "scheduler.job.lateness") == [2.0, 2.0, 2.0]
@@ -113,8 +116,13 @@ def test_a_rejected_run_asked_nothing_and_has_no_response_time() -> None:
 
 
 def test_a_degraded_run_is_counted_as_such() -> None:
-    (count,) = entries("series", runs.finished(runs.degraded()))
-    assert count["tags"][len(OURS) :] == ["job:checkout", "outcome:succeeded", "degraded:true", "trigger:schedule"]
+    (count,) = entries("series", runs.reported(runs.degraded()))
+    assert count["tags"][len(OF_METRICS) :] == [
+        "job:checkout",
+        "outcome:succeeded",
+        "degraded:true",
+        "trigger:schedule",
+    ]
 
 
 RETRIED = (runs.failed_attempt(1), runs.good_attempt(2))
@@ -140,7 +148,7 @@ RETRIED = (runs.failed_attempt(1), runs.good_attempt(2))
     ],
 )
 def test_a_service_check_tells_how_the_target_is(run: Run, status: int) -> None:
-    (check,) = entries("checks", runs.finished(run))
+    (check,) = entries("checks", runs.reported(run))
     assert (check["check"], check["status"], check["tags"]) == ("scheduler.job.status", status, [*OURS, "job:checkout"])
     assert (check["timestamp"], check["host_name"]) == (AT, "scheduler")
 
@@ -156,7 +164,7 @@ def test_a_backfill_leaves_the_check_alone() -> None:
 
 def test_of_several_runs_the_latest_is_the_check() -> None:
     later = runs.run(due_at=runs.DUE + timedelta(seconds=10))
-    events = [runs.finished(later), *finished(Outcome.FAILED)]
+    events = [runs.reported(later), *finished(Outcome.FAILED)]
     assert [check["status"] for check in entries("checks", *events)] == [0]
 
 
@@ -239,7 +247,7 @@ def test_no_body_holds_a_secret() -> None:
 
 
 def test_lines_are_split_by_number_and_by_size() -> None:
-    many = [runs.finished() for _ in range(2500)]
+    many = [runs.reported() for _ in range(2500)]
     assert [len(each.entries) for each in made(*many) if each.kind == "logs"] == [1000, 1000, 500]
     large = finished(*[Outcome.FAILED] * 400, message="ü" * 8000)
     sizes = [len(json.dumps(list(each.entries))) for each in made(*large) if each.kind == "logs"]
@@ -248,7 +256,7 @@ def test_lines_are_split_by_number_and_by_size() -> None:
 
 
 def test_halves_hold_what_the_whole_held() -> None:
-    (payload,) = [each for each in made(*[runs.finished() for _ in range(5)]) if each.kind == "logs"]
+    (payload,) = [each for each in made(*[runs.reported() for _ in range(5)]) if each.kind == "logs"]
     first, second = payload.halves()
     assert [*first.entries, *second.entries] == list(payload.entries)
     assert (first.made_at, first.kind) == (payload.made_at, payload.kind)
@@ -276,3 +284,41 @@ def test_datadogs_own_models_know_every_body(kind: Kind, model: Any) -> None:
     read = client.deserialize(json.dumps(entries(kind, *events)), (model,), True)
     assert read
     assert not unparsed(read)
+
+
+def test_a_total_has_neither_the_job_nor_its_tags() -> None:
+    report = RunReport(runs.run(tags={"team": "payments"}), metrics="total")
+    (count,) = entries("series", report)
+    assert count["tags"] == [*OF_METRICS, "outcome:succeeded", "degraded:false", "trigger:schedule"]
+    assert {tuple(each["tags"][2:]) for each in entries("distributions", report)} == {("outcome:succeeded",), ()}
+
+
+def test_by_job_are_the_runs_and_their_duration_alone() -> None:
+    report = RunReport(runs.run(), metrics="job")
+    by_job = {
+        entry["metric"]
+        for kind in ("series", "distributions")
+        for entry in entries(kind, report)
+        if "job:checkout" in entry["tags"]
+    }
+    assert by_job == {"scheduler.job.runs", "scheduler.job.duration"}
+
+
+def test_a_run_without_rows_is_counted_and_keeps_the_status_of_its_job_without_a_line() -> None:
+    report = RunReport(runs.run(), events=0, availability=0, spans=False, metrics="job")
+    assert entries("logs", report) == []
+    assert len(entries("series", report)) == 1
+    assert len(entries("checks", report)) == 1
+
+
+def test_a_run_that_is_not_measured_has_its_line_alone() -> None:
+    report = RunReport(runs.run(), check=False, metrics="none")
+    assert [entries(kind, report) for kind in ("series", "distributions", "checks")] == [[], [], []]
+    assert len(entries("logs", report)) == 1
+
+
+def test_a_line_that_stands_for_several_runs_says_for_how_many() -> None:
+    (one,) = entries("logs", RunReport(runs.run()))
+    (several,) = entries("logs", RunReport(runs.run(), events=15))
+    assert "Runs" not in one
+    assert several["Runs"] == 15

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from config.settings import ApplicationInsightsSettings, DatadogSettings, Settings
-from jobs.events import AttemptRetried, RunFinished, RunListener
+from jobs.events import AttemptRetried, RunListener
 from jobs.redaction import Redactor
 from jobs.runs import Outcome
+from jobs.telemetry import Reporting, TelemetryPolicy
 from observability import names
 from observability.events import DeadLettered, LogEvent, LogLine, Measured
+from observability.sampling import RunReport
 from observability.telemetry import Telemetry, build_telemetry
 from tests.observability import runs
 from tests.observability.fakes import NotingExporter
@@ -73,7 +75,7 @@ def test_every_exporter_is_offered_what_happened() -> None:
     telemetry.run_finished(runs.finished())
     telemetry.dead_lettered(runs.ticket(), "delivered 5 times")
     for exporter in exporters:
-        assert [type(event) for event in exporter.events] == [AttemptRetried, RunFinished, DeadLettered]
+        assert [type(event) for event in exporter.events] == [AttemptRetried, RunReport, DeadLettered]
 
 
 def test_a_broken_exporter_is_counted_and_costs_the_others_nothing() -> None:
@@ -167,7 +169,7 @@ async def test_what_exporters_warn_about_is_not_passed_on_to_them_again() -> Non
         logging.getLogger(name).error("cannot send")
     telemetry.run_finished(runs.finished(runs.run(Outcome.FAILED)))
     await telemetry.aclose(1)
-    assert [type(event) for event in exporter.events] == [RunFinished]
+    assert [type(event) for event in exporter.events] == [RunReport]
 
 
 async def test_an_exporter_that_fails_to_close_does_not_keep_the_others_open() -> None:
@@ -209,3 +211,50 @@ print(sorted(heavy & {name.split(".")[0] for name in sys.modules}))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_job_says_itself_how_much_is_reported_of_it() -> None:
+    exporter = NotingExporter()
+    telemetry = Telemetry([exporter], reporting=Reporting(events="none", availability="none", spans="none"))
+    policies = {"checkout": TelemetryPolicy(events="all", metrics="none")}
+    telemetry.use_policies(policies.get)
+    for job in ("checkout", "search"):
+        telemetry.run_finished(runs.finished(runs.run(job=job)))
+        telemetry.run_finished(runs.finished(runs.run(job=job)))
+    told = [event for event in exporter.events if isinstance(event, RunReport)]
+    assert [(each.run.job, each.events, each.metrics) for each in told] == [
+        ("checkout", 1, "none"),
+        ("checkout", 1, "none"),
+        ("search", 0, "job"),
+        ("search", 0, "job"),
+    ]
+
+
+def test_a_job_without_any_signal_is_not_even_offered() -> None:
+    exporter = NotingExporter()
+    nothing = Reporting(events="none", availability="none", spans="none", metrics="none")
+    telemetry = Telemetry([exporter], reporting=nothing)
+    telemetry.attempt_retried(runs.retried())
+    telemetry.run_finished(runs.finished(runs.run(Outcome.FAILED)))
+    assert exporter.events == []
+
+
+async def test_at_the_end_a_row_stands_for_the_runs_that_had_none() -> None:
+    exporter = NotingExporter()
+    telemetry = Telemetry([exporter], reporting=Reporting())
+    for _ in range(4):
+        telemetry.run_finished(runs.finished())
+    await telemetry.aclose(1)
+    told = [event.events for event in exporter.events if isinstance(event, RunReport)]
+    assert told == [1, 0, 0, 0, 3]
+
+
+def test_the_start_of_a_run_is_logged_at_the_level_of_the_host(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    Telemetry([], start_level=logging.DEBUG).run_started(runs.started())
+    assert logged(caplog) == [(logging.DEBUG, "JOB_STARTED")]
+
+
+def test_the_start_of_a_run_at_a_level_that_is_off_costs_nothing(listening: pytest.LogCaptureFixture) -> None:
+    Telemetry([], start_level=logging.DEBUG).run_started(runs.started())
+    assert logged(listening) == []

@@ -1,0 +1,93 @@
+"""Makes what the Azure Monitor SDK sends smaller and truer. Called by application_insights once the SDK is set up.
+
+Each row of the SDK repeats what Application Insights does not show, or what says nothing (a trace id of zeros); and a
+row of the log cannot say for how many runs it stands. The SDK offers no way to change either, so the conversion of its
+exporters is wrapped: where a new version has other names, rows are as the SDK makes them. Tests look at the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+SAMPLE_RATE: Final = "_MS.sampleRate"
+"""The attribute with the percentage of a row that stands for several; the SDK knows it for spans alone."""
+
+_CONVERSIONS = ("_log_to_envelope", "_span_to_envelope", "_point_to_envelope")
+_UNUSED_TAGS = ("ai.device.id", "ai.device.locale", "ai.device.type", "ai.device.osVersion", "ai.internal.nodeName")
+_IDS = ("ai.operation.id", "ai.operation.parentId")
+_UNUSED_PROPERTIES = ("logger_name",)
+
+
+def sample_rate(runs: int) -> float:
+    """Return the percentage from which Application Insights makes an itemCount of so many runs."""
+    return 100.0 / runs
+
+
+def trim_envelopes(*providers: Any) -> None:
+    """Trim all that the exporters of these OpenTelemetry providers convert from now on."""
+    for exporter in _exporters(providers):
+        for name in _CONVERSIONS:
+            convert = getattr(exporter, name, None)
+            if convert is not None:
+                setattr(exporter, name, _trimming(convert))
+
+
+def _trimming(convert: Callable[..., Any]) -> Callable[..., Any]:
+    def converted(*args: Any, **options: Any) -> Any:
+        envelope = convert(*args, **options)
+        if envelope is not None:
+            trim(envelope)
+        return envelope
+
+    return converted
+
+
+def trim(envelope: Any) -> None:
+    """Trim one TelemetryItem in place."""
+    tags = dict(envelope.tags or {})
+    for name in _UNUSED_TAGS:
+        tags.pop(name, None)
+    for name in _IDS:
+        if not str(tags.get(name, "")).strip("0"):
+            tags.pop(name, None)
+    envelope.tags = tags
+    data = envelope.data.base_data
+    properties = dict(getattr(data, "properties", None) or {})
+    for name in _UNUSED_PROPERTIES:
+        properties.pop(name, None)
+    if (rate := properties.pop(SAMPLE_RATE, None)) is not None:
+        envelope.sample_rate = float(rate)
+    if hasattr(data, "properties"):
+        data.properties = properties
+
+
+def _exporters(providers: Iterable[Any]) -> list[Any]:
+    """Find the exporters of Azure Monitor behind the SDK's processors and readers."""
+    found: list[Any] = []
+    waiting, seen = list(providers), set[int]()
+    while waiting:
+        at = waiting.pop()
+        if id(at) in seen:
+            continue
+        seen.add(id(at))
+        if any(hasattr(at, name) for name in _CONVERSIONS):
+            found.append(at)
+            continue
+        for name in _WAYS:
+            value = getattr(at, name, None)
+            waiting += value if isinstance(value, (list, tuple)) else [] if value is None else [value]
+    return found
+
+
+_WAYS = (
+    "_multi_log_record_processor",
+    "_log_record_processors",
+    "_active_span_processor",
+    "_span_processors",
+    "_metric_readers",
+    "_batch_processor",
+    "_exporter",
+    "span_exporter",
+)
+"""Attributes that lead from a provider to its exporters."""

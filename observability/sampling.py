@@ -1,0 +1,130 @@
+"""Decides which rows a run gets. Called by telemetry for each run that is over, on the loop.
+
+A row of a run that stands for others carries their number (Application Insights: itemCount), so sums stay exact.
+Time is taken from the runs, so nothing here waits. State is of this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from jobs.runs import Outcome, Run, Trigger
+from jobs.telemetry import MetricDetail, Reporting, Rows
+
+SAMPLED_EVERY: Final = timedelta(minutes=15)
+"""Of the ordinary runs of a job, one has rows this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """A run and the rows that it gets. `events` and `availability`: for how many runs its row stands; 0: no row."""
+
+    run: Run
+    events: int = 1
+    availability: int = 1
+    spans: bool = True
+    metrics: MetricDetail = "all"
+    check: bool = True
+    """Whether the job's status follows from it (Datadog's service check)."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.events or self.availability or self.spans or self.check) and self.metrics == "none"
+
+
+@dataclass(slots=True)
+class _Sample:
+    """The ordinary runs of a job with one outcome since the last one that had rows."""
+
+    sent_at: datetime
+    waiting: int = 0
+    latest: RunReport | None = None
+
+
+class Sampler:
+    """Gives each run its report."""
+
+    def __init__(self, every: timedelta = SAMPLED_EVERY) -> None:
+        self._every = every
+        self._samples: dict[tuple[str, Outcome, bool], _Sample] = {}
+        self._down: set[str] = set()
+
+    def report(self, run: Run, reporting: Reporting) -> RunReport:
+        notable = self._is_notable(run)
+        if not notable and "failures" in (reporting.events, reporting.availability):
+            return self._sampled(run, reporting)
+        weight = 1 if notable else 0
+        return RunReport(
+            run,
+            events=_weight(reporting.events, weight),
+            availability=_weight(reporting.availability, weight),
+            spans=reporting.spans == "all" or (reporting.spans == "failures" and notable),
+            metrics=reporting.metrics,
+            check=reporting.availability != "none",
+        )
+
+    def rest(self) -> Iterator[RunReport]:
+        """Give, at the end, a report for the ordinary runs that no row stands for yet. Their metrics have been sent."""
+        for sample in self._samples.values():
+            if sample.waiting and sample.latest is not None:
+                yield _standing_for(sample.latest, sample.waiting)
+                sample.waiting, sample.latest = 0, None
+
+    def _is_notable(self, run: Run) -> bool:
+        """Whether somebody wants to see this very run: the target is down, slow, flapping or well again, or a person
+        asked for it."""
+        if run.trigger is Trigger.BACKFILL:
+            return run.outcome.down
+        was_down = run.job in self._down
+        if run.outcome.down:
+            self._down.add(run.job)
+            return True
+        if run.outcome is not Outcome.SUCCEEDED:
+            return run.trigger is Trigger.MANUAL
+        self._down.discard(run.job)
+        return was_down or run.degraded or run.retried or run.trigger is Trigger.MANUAL
+
+    def _sampled(self, run: Run, reporting: Reporting) -> RunReport:
+        # What has no availability row must not stand for what has one.
+        key = (run.job, run.outcome, run.trigger is Trigger.BACKFILL)
+        sample = self._samples.get(key)
+        is_first = sample is None
+        if sample is None:
+            sample = self._samples[key] = _Sample(run.finished_at)
+        sample.waiting += 1
+        due = is_first or run.finished_at - sample.sent_at >= self._every
+        weight = sample.waiting if due else 0
+        report = RunReport(
+            run,
+            events=_weight(reporting.events, weight),
+            availability=_weight(reporting.availability, weight),
+            spans=reporting.spans == "all",
+            metrics=reporting.metrics,
+            check=reporting.availability != "none",
+        )
+        if due:
+            sample.sent_at, sample.waiting, sample.latest = run.finished_at, 0, None
+        else:
+            sample.latest = RunReport(
+                run,
+                events=int(reporting.events == "failures"),
+                availability=int(reporting.availability == "failures"),
+                spans=False,
+                metrics="none",
+                check=False,
+            )
+        return report
+
+
+def _weight(rows: Rows, weight: int) -> int:
+    """`weight`: of the row that a run has under `failures`."""
+    return {"all": 1, "none": 0}.get(rows, weight)
+
+
+def _standing_for(report: RunReport, number: int) -> RunReport:
+    return RunReport(
+        report.run, report.events * number, report.availability * number, spans=False, metrics="none", check=False
+    )
