@@ -27,8 +27,9 @@ def _uses_in(value: object, path: Path) -> Iterator[Use]:
     elif isinstance(value, BaseModel):
         if isinstance(value, Tls) and value.ca_file is not None:
             yield Use("ca_file", value.ca_file, (*path, "ca_file"))
-        for key, one in vars(value).items():
-            if type(one) not in _PLAIN:
+        # What was not given has its default, and none of these names anything.
+        for key in value.model_fields_set:
+            if type(one := getattr(value, key)) not in _PLAIN:
                 yield from _uses_in(one, (*path, key))
     elif isinstance(value, (tuple, list)):
         for index, one in enumerate(value):

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from config.target_lists import Hosts, Networks, Ports, Schemes
+from jobs.errors import ScheduleError
 from jobs.groups import LARGEST_GROUP
 from jobs.model import Duration, Frozen
 from jobs.running.budget import PER_MINUTE, SHARE
@@ -108,7 +109,10 @@ def _is_base64(text: str) -> bool:
 def _default_schedule(value: Any) -> Schedule | None:
     if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
         return None
-    schedule = parse_schedule(value)
+    try:
+        schedule = parse_schedule(value)
+    except ScheduleError as error:
+        raise ValueError(f"{error}; or none, for flat jobs that run on demand") from None
     if schedule.next_after(datetime.now(UTC)) is None:
         raise ValueError(f"{schedule.text!r} is never due: write another schedule, or none")
     return schedule

@@ -23,7 +23,7 @@ from jobs.expectations import Expectation, refuse_unfit
 from jobs.groups import Group
 from jobs.model import Frozen, share_what_is_alike
 from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
-from jobs.schedules import Schedule, for_job, parse_schedule
+from jobs.schedules import DefaultSchedule, Schedule, for_job, parse_schedule
 from jobs.targets import TARGETS, Target, kind_of
 from jobs.telemetry import TelemetryPolicy
 
@@ -213,6 +213,11 @@ class JobDefinition(Frozen):
         if self.schedule is None:
             return f"after {others}" if others else ""
         return f"{self.schedule.text} if {others}" if others else self.schedule.text
+
+    @property
+    def has_default_schedule(self) -> bool:
+        """Whether its schedule comes from the setting `default_schedule`."""
+        return isinstance(self.schedule, DefaultSchedule)
 
     @property
     def longest_wait(self) -> float:

@@ -25,6 +25,8 @@ _SHELL_PLACEHOLDER = re.compile(_SHELL)
 
 def placeholder_in_url(url: str) -> str | None:
     """Return the first placeholder of another program in a URL, such as `${HOST}`, `{{ host }}` or `%HOST%`."""
+    if "{" not in url and "%" not in url and "$" not in url:  # as nearly all
+        return None
     found = _PLACEHOLDER_IN_HOST.search(_authority(url)) or _PLACEHOLDER.search(url)
     return None if found is None else found[0]
 
@@ -56,10 +58,12 @@ def http_url(url: str) -> str:
         raise ValueError(f"{url!r} is not a URL: {error}") from None
     if _UNFIT_IN_URL.search(url) or _BLANK.search(parts.netloc):
         raise ValueError("it has a line break, a control character or a blank where a URL has none")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is not an http URL: write it like https://checkout.internal/health")
     if parts.username is not None or parts.password is not None:
         raise ValueError("a URL must not carry credentials: use auth {kind: basic} with a secret")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        # Without what stands before an @, which may be a password; and without the query.
+        shown = re.sub(r"^[^/?#]*@", "...@", re.split(r"[?#]", url, maxsplit=1)[0])
+        raise ValueError(f"{shown!r} is not an http URL: write it like https://checkout.internal/health")
     if port == 0:
         raise ValueError("port 0 cannot be connected to")
     return url

@@ -25,6 +25,8 @@ def exposes_secrets(request: HttpTarget, url: str, saved_secrets: Set[str] = fro
 
 def is_plain_http(url: str) -> bool:
     """Return whether what is sent to this URL goes over a network without TLS. Loopback is no network."""
+    if url.startswith("https://"):
+        return False
     parts = urlsplit(url)
     return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 from jobs.definition import JobDefinition
 from jobs.model import SecretRef
-from jobs.problems import Finding, Path
-from jobs.targets import FormBody, HttpTarget, JsonBody
+from jobs.problems import Finding, Path, printable
+from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody
+from jobs.targets.http import Body
 from jobs.warnings.requests import requests_of
 
 SHORTEST = 6
@@ -25,62 +29,84 @@ _FUNCTION_KEY = re.compile(r"^code$", re.IGNORECASE)
 """The query parameter in which Azure Functions take their key."""
 _SHORTEST_FUNCTION_KEY = 20
 """Characters. Other parameters of that name are codes of countries, currencies and the like."""
+_LONGEST_TEXT = 64 * 1024
+"""Characters of a body that is a text. A longer one is not read as JSON."""
+_AUTH_FORMS = {
+    "bearer": "{kind: bearer, token: {secret: NAME}}",
+    "basic": "{kind: basic, username: NAME, password: {secret: NAME}}",
+}
+"""What to write in place of a header Authorization, by its scheme."""
 
 
 def credentials_in_the_file(job: JobDefinition) -> Iterator[Finding]:
     """Warn of headers, parameters, form fields and JSON values that hold a credential."""
     for path, request in requests_of(job):
-        yield from _in_headers(path, request)
+        yield from _in_headers((*path, "headers"), request.headers)
         yield from _in_query(path, request)
-        match request.body:
-            case FormBody(form=form):
-                yield from _in_values((*path, "body", "form"), form)
-            case JsonBody(json_=dict() as document):
-                yield from _in_values((*path, "body", "json"), document)
+        if request.body is not None:
+            yield from _in_body((*path, "body"), request.body)
 
 
-def _in_headers(path: Path, request: HttpTarget) -> Iterator[Finding]:
-    for name, value in request.headers.items():
-        if not _is_credential(name, value):
-            continue
-        where, kind = (*path, "headers", name), name.lower()
-        scheme = str(value).partition(" ")[0].lower()
-        if kind == "authorization" and scheme in ("bearer", "basic"):
-            form = (
-                "bearer, token: {secret: NAME}"
-                if scheme == "bearer"
-                else "basic, username: NAME, password: {secret: NAME}"
+def _in_headers(path: Path, headers: Mapping[str, object]) -> Iterator[Finding]:
+    for name, value in headers.items():
+        if _is_credential(name, value):
+            scheme = str(value).partition(" ")[0].lower()
+            named = name.lower() == "authorization" and scheme in _AUTH_FORMS
+            hint = (
+                f"write auth: {_AUTH_FORMS[scheme]}; in the flat form AuthType: {scheme}" if named else _by_name(name)
             )
-            hint = f"write auth: {{kind: {form}}}; in the flat form AuthType: {scheme}"
-        else:
-            hint = f"store the value as a secret and write {name}: {{secret: NAME}}"
-        yield Finding(where, "holds a credential as plain text, which everybody who reads the file can use", hint)
+            yield _finding((*path, name), name, hint)
 
 
 def _in_query(path: Path, request: HttpTarget) -> Iterator[Finding]:
-    yield from _in_values((*path, "query"), request.query)
+    for name, value in request.query.items():
+        if _is_credential(name, value) or _is_function_key(name, value):
+            yield _finding((*path, "query", name), name, _by_name(name))
+    if "?" not in request.url:
+        return
     try:
         pairs = parse_qsl(urlsplit(request.url).query)
-    except ValueError:  # too many fields; a URL that long was refused
+    except ValueError:  # of a step, whose URL is known only later
         return
     for name, value in pairs:
         if _is_credential(name, value) or _is_function_key(name, value):
-            message = f"holds a credential as plain text in the parameter {name}"
-            yield Finding((*path, "url"), message, f"move it to query: {{{name}: {{secret: NAME}}}}")
+            yield _finding((*path, "url"), name, f"move it to query: {{{name}: {{secret: NAME}}}}")
             return
 
 
-def _in_values(path: Path, values: Mapping[str, object]) -> Iterator[Finding]:
-    for name, value in values.items():
-        if _is_credential(name, value) or (path[-1] == "query" and _is_function_key(name, value)):
-            message = "holds a credential as plain text, which everybody who reads the file can use"
-            # A JSON document has no references.
-            hint = (
-                "send it as a form, a header or auth with a secret"
-                if path[-1] == "json"
-                else (f"store the value as a secret and write {name}: {{secret: NAME}}")
-            )
-            yield Finding((*path, name), message, hint)
+def _in_body(path: Path, body: Body) -> Iterator[Finding]:
+    match body:
+        case FormBody(form=form):
+            for name, value in form.items():
+                if _is_credential(name, value):
+                    yield _finding((*path, "form", name), name, _by_name(name))
+        case JsonBody(json_=document):
+            yield from _in_json((*path, "json"), document)
+        case TextBody(text=str() as text) if text.lstrip().startswith(("{", "[")) and len(text) <= _LONGEST_TEXT:
+            with suppress(ValueError, RecursionError):
+                # The places inside a text have no keys of their own.
+                yield from (replace(one, path=(*path, "text")) for one in _in_json((), json.loads(text)))
+
+
+def _in_json(path: Path, value: object) -> Iterator[Finding]:
+    if isinstance(value, dict):
+        for name, one in value.items():
+            if _is_credential(name, one):
+                yield _finding((*path, name), name, "send it as a form, a header or auth, which may name a secret")
+            else:
+                yield from _in_json((*path, name), one)
+    elif isinstance(value, (list, tuple)):
+        for index, one in enumerate(value):
+            yield from _in_json((*path, index), one)
+
+
+def _finding(path: Path, name: str, hint: str) -> Finding:
+    message = f"holds the credential {printable(name)} as plain text, which everybody who reads the file can use"
+    return Finding(path, message, hint)
+
+
+def _by_name(name: str) -> str:
+    return f"store the value as a secret and write {printable(name)}: {{secret: NAME}}"
 
 
 def _is_credential(name: str, value: object) -> bool:

@@ -22,12 +22,15 @@ def unknown_placeholders(job: JobDefinition) -> Iterator[Finding]:
     check = job.check
     if not isinstance(check, HttpTarget) or isinstance(check, Step):
         return
-    found: list[tuple[Path, str | None]] = [(("check", "url"), placeholder_in_url(check.url))]
-    found += [(path, placeholder_in_text(text)) for path, text in _texts(check)]
-    for path, placeholder in found:
-        if placeholder is not None:
-            message = f"holds the placeholder {placeholder}, which nothing fills in: it is sent as it is"
-            yield Finding(path, message, _HINT)
+    if (placeholder := placeholder_in_url(check.url)) is not None:
+        yield _finding(("check", "url"), placeholder)
+    for path, text in _texts(check):
+        if (placeholder := placeholder_in_text(text)) is not None:
+            yield _finding(path, placeholder)
+
+
+def _finding(path: Path, placeholder: str) -> Finding:
+    return Finding(path, f"holds the placeholder {placeholder}, which nothing fills in: it is sent as it is", _HINT)
 
 
 def _texts(check: HttpTarget) -> Iterator[tuple[Path, str]]:

@@ -32,9 +32,14 @@ def secrets_without_tls(job: JobDefinition) -> Iterator[Finding]:
 
 def _url_after(last_url: str, request: HttpTarget) -> str:
     """The URL that the request is made to, as far as the definition shows it; empty if an earlier answer gives it."""
+    if request.url.startswith("https://"):
+        return request.url
     if request.url.startswith("${") or (request.url.startswith("/") and not last_url):
         return ""
-    return urljoin(last_url, request.url)
+    try:
+        return urljoin(last_url, request.url)
+    except ValueError:  # such as //[x: the run says what is wrong with it
+        return ""
 
 
 def _token_endpoint(path: Path, request: HttpTarget) -> Iterator[Finding]:

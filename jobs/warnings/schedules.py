@@ -7,6 +7,7 @@ one counts as one, a name may be shortened to its first letter.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from jobs.definition import JobDefinition
 from jobs.problems import Finding, Path
@@ -42,7 +43,7 @@ def odd_fields(job: JobDefinition) -> Iterator[Finding]:
     """Warn of fields that mean something else than they seem to."""
     for path, schedule in schedules_of(job):
         for expression in _expressions(schedule):
-            for message, hint in odd_fields_of(expression):
+            for message, hint in odd_fields_of(expression.text):
                 yield Finding(path, message, hint)
 
 
@@ -60,14 +61,20 @@ def _expressions(schedule: Schedule) -> Iterator[Ncrontab]:
                 yield from _expressions(part)
 
 
-def odd_fields_of(expression: Ncrontab) -> Iterator[tuple[str, str]]:
-    """Yield message and hint for each item of each field that NCRONTAB reads otherwise than it looks."""
-    if expression.text.startswith("@"):
-        return
-    parts = expression.text.split()
-    for place, part in zip(FIELDS[-len(parts) :], parts, strict=True):
-        for item in part.split(","):
-            yield from _odd_item(place, item)
+# Thousands of jobs write the same few expressions.
+@lru_cache(maxsize=1024)
+def odd_fields_of(expression: str) -> tuple[tuple[str, str], ...]:
+    """Return message and hint for each item of each field that NCRONTAB reads otherwise than it looks.
+
+    `expression`: the text of one that was accepted.
+    """
+    if expression.startswith("@"):
+        return ()
+    parts = expression.split()
+    places = zip(FIELDS[-len(parts) :], parts, strict=True)
+    items = ((place, item) for place, part in places for item in part.split(","))
+    # Most items are plain: they mean what they say.
+    return tuple(odd for place, item in items if item != "*" and not item.isdecimal() for odd in _odd_item(place, item))
 
 
 def _odd_item(place: Field, item: str) -> Iterator[tuple[str, str]]:

@@ -202,7 +202,8 @@ class JobSummary(Answer):
     """A job in a list. `schedule` is null for a job without one, `pause` for one that is not paused.
 
     A job without a schedule runs after those in `depends_on`; if there are none, on demand only. `dependents` are the
-    jobs that depend on it. `next_at` of a paused job lies behind the end of its pause.
+    jobs that depend on it. `has_default_schedule`: the schedule is that of the setting `default_schedule`, as a flat
+    job has none. `next_at` of a paused job lies behind the end of its pause.
     """
 
     name: str
@@ -211,6 +212,7 @@ class JobSummary(Answer):
     kind: str
     endpoint: str
     schedule: str | dict[str, Any] | list[str | dict[str, Any]] | None
+    has_default_schedule: bool
     depends_on: list[DependencyModel]
     dependents: list[str]
     next_at: datetime | None
@@ -258,6 +260,7 @@ def _job(view: JobView) -> dict[str, Any]:
         "kind": job.check.kind,
         "endpoint": job.check.endpoint,
         "schedule": job.schedule.spec if job.schedule is not None else None,
+        "has_default_schedule": job.has_default_schedule,
         "depends_on": [DependencyModel.of(dependency) for dependency in job.depends_on],
         "dependents": list(view.dependents),
         "next_at": view.next_at,

@@ -179,6 +179,7 @@ def _told(job: JobDefinition, now: datetime) -> dict[str, object]:
         "name": job.name,
         "enabled": job.enabled,
         "schedule": job.schedule.spec if job.schedule is not None else None,
+        "has_default_schedule": job.has_default_schedule,
         "depends_on": [dependency.model_dump(mode="json") for dependency in job.depends_on],
         "check": _check(job),
         "next_at": iso(at, precise=True) if at is not None else None,

@@ -50,7 +50,9 @@ def test_a_warning_stands_at_the_key_in_the_flat_form(folder: Path) -> None:
     (folder / "a.json").write_text(json.dumps({"a": job}, indent=1))
     schedule, header = texts(read(folder))
     assert schedule.startswith("jobs/a.json:4: warning: a.CronExpression: is never due")
-    assert header.startswith("jobs/a.json:6: warning: a.Headers.X-Api-Key: holds a credential as plain text")
+    assert header.startswith(
+        "jobs/a.json:6: warning: a.Headers.X-Api-Key: holds the credential X-Api-Key as plain text"
+    )
 
 
 def test_a_warning_about_a_default_stands_there_once(folder: Path) -> None:

@@ -527,11 +527,12 @@ def test_a_file_may_write_null_or_a_mapping(root: Path, tmp_path: Path) -> None:
     [
         ("0 99 * * * *", "SCHEDULER_DEFAULT_SCHEDULE: minute: 99 is out of range 0-59"),
         ("0 0 0 30 2 *", "SCHEDULER_DEFAULT_SCHEDULE: '0 0 0 30 2 *' is never due: write another schedule, or none"),
-        ("off", "SCHEDULER_DEFAULT_SCHEDULE: "),
+        ("null", "SCHEDULER_DEFAULT_SCHEDULE: 5 or 6 fields expected, 1 given in 'null': "),
     ],
 )
 def test_a_default_schedule_that_cannot_be_used_ends_the_start(value: str, problem: str, root: Path) -> None:
     (told,) = problems(root, SCHEDULER_DEFAULT_SCHEDULE=value)
+    assert "none" in told
     assert told.startswith(problem)
 
 

@@ -106,6 +106,7 @@ def test_a_virtual_host_may_be_named(host: str) -> None:
         ("http://checkout.internal:99999/", "is not a URL"),
         ("http://checkout.internal:0/", "port 0 cannot be connected to"),
         ("http://user:pass@checkout.internal/", "a URL must not carry credentials"),
+        ("user:pass@checkout.internal/?key=hidden", "'...@checkout.internal/' is not an http URL"),
     ],
 )
 def test_a_url_that_cannot_be_asked_is_refused_with_a_remedy(url: str, says: str) -> None:

@@ -91,6 +91,10 @@ def test_a_url_that_an_answer_gives_is_left_to_the_run() -> None:
     assert refused(check=steps(first, {"url": "${next}", "auth": BEARER}, {"url": "/c", "auth": BEARER})) == []
 
 
+def test_a_url_of_a_step_that_cannot_be_read_is_left_to_the_run() -> None:
+    assert refused(check=steps({"url": "https://a.example/"}, {"url": "//[x", "auth": BEARER})) == []
+
+
 def test_a_proxy_gets_its_password_over_plain_http_which_is_a_warning() -> None:
     proxy = {"proxy": "http://proxy.example:3128", "proxy_auth": {"username": "u", "password": SECRET}}
     (warning,) = warned(check=check("https://a.example/", **proxy))

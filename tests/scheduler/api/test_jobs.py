@@ -25,6 +25,7 @@ async def test_a_job_is_listed_with_its_schedule_its_next_instant_and_its_latest
         "kind": "http",
         "endpoint": "http://127.0.0.1:9/",
         "schedule": {"every": "10s"},
+        "has_default_schedule": False,
         "depends_on": [],
         "dependents": [],
         "next_at": "2026-03-01T12:00:10Z",

@@ -89,6 +89,7 @@ def test_json_holds_the_jobs(good: str) -> None:
         "name": "off",
         "enabled": False,
         "schedule": {"every": "1m"},
+        "has_default_schedule": False,
         "depends_on": [],
         "check": "http GET http://127.0.0.1:9/",
         "next_at": None,
