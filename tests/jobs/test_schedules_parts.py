@@ -11,7 +11,19 @@ import pytest
 from config.shared_parts import SharedParts
 from jobs.definition import JobDefinition
 from jobs.errors import ScheduleError
-from jobs.schedules import Interval, Jittered, Limited, Schedule, Several, for_job, parse_schedule, shift_of, zone_of
+from jobs.schedules import (
+    DefaultSchedule,
+    Interval,
+    Jittered,
+    Limited,
+    Schedule,
+    Several,
+    for_job,
+    parse_schedule,
+    shift_of,
+    zone_of,
+)
+from jobs.schedules.explain import explain
 from tests.jobs.schedule_cases import cases
 
 NAMES = [f"job-{number}" for number in range(500)]
@@ -258,3 +270,33 @@ def test_what_many_jobs_share_of_a_schedule_is_told_from_what_each_adds() -> Non
         due = plain.next_after_ms(instant - shift)
         assert due is not None
         assert moved.next_after_ms(instant) == due + shift
+
+
+# --- The default schedule ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("written", ["0 * * * * *", {"every": "5m", "offset": "30s"}, ["0 0 9 * * *", {"every": "6h"}]])
+def test_a_default_schedule_differs_in_its_text_alone(written: Any) -> None:
+    schedule = parse_schedule(written)
+    default = DefaultSchedule(schedule)
+    assert default.text == f"{schedule.text} (default_schedule)"
+    assert default.spec == schedule.spec
+    assert (default.is_interval_like, default.monitor_disabled) == (
+        schedule.is_interval_like,
+        schedule.monitor_disabled,
+    )
+    assert default.next_after_ms(0) == schedule.next_after_ms(0)
+    assert shift_of(default) == shift_of(schedule)
+
+
+def test_a_default_schedule_is_explained_with_where_it_comes_from() -> None:
+    assert explain(DefaultSchedule(parse_schedule("0 * * * * *"))) == "Every minute (by the setting default_schedule)"
+
+
+def test_a_default_schedule_has_the_zone_and_the_jitter_of_its_own() -> None:
+    default = DefaultSchedule(parse_schedule({"cron": "0 0 3 * * *", "timezone": "Europe/Berlin", "jitter": "50s"}))
+    found = zone_of(default)
+    assert found is not None
+    assert found.name == "Europe/Berlin"
+    assert for_job(default, "a") != for_job(default, "b")
+    assert for_job(DefaultSchedule(parse_schedule("every 5m")), "a") == DefaultSchedule(parse_schedule("every 5m"))
