@@ -45,7 +45,7 @@ def backfill(
 
     \b
     Examples:
-      backfill checkout-api --from 2026-11-25T01:00:00Z --to 2026-11-25T02:00:00Z --dry-run
+      backfill checkout-api --from 2026-11-25T01:00:00Z --to 2026-11-25T01:10:00Z --dry-run
       backfill checkout-api --from 2026-11-25T01:00:00Z --limit 500
     """
     from scheduler.cli.changes import changed, counted, settled, unlogged

@@ -26,7 +26,7 @@ def pause(
 ) -> None:
     """Leave out a job's scheduled runs, for a time or until it is resumed.
 
-    A running server follows within 5 seconds. What it leaves out then is recorded as skipped with the reason: one run,
+    A running server follows within 6 seconds. What it leaves out then is recorded as skipped with the reason: one run,
     which stands for those after it. What people ask for runs all the same. A job that is paused already gets the new
     end and reason.
 

@@ -37,3 +37,9 @@ def test_a_decision_begins_with_the_number_of_its_file(page: str) -> None:
 
 def test_the_readme_is_short() -> None:
     assert len(TEXTS["README.md"].splitlines()) <= 30
+
+
+def test_the_picture_of_the_readme_is_small() -> None:
+    """./dev bench screenshot takes it."""
+    (picture,) = re.findall(r"!\[[^]]+\]\(([^)]+)\)", TEXTS["README.md"])
+    assert (ROOT / picture).stat().st_size < 150_000

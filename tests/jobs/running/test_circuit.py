@@ -240,6 +240,18 @@ def test_slow_probes_open_a_circuit_with_a_slow_rate_again() -> None:
     assert ended(state, SLOW, at(60), False, True).condition is Condition.OPEN
 
 
+def test_slow_probes_open_it_again_by_the_rate_beside_consecutive_failures_too() -> None:
+    both = SLOW.model_copy(update={"consecutive_failures": 3})
+    state = ended(ended(CLOSED, both, NOON, True, True), both, NOON, True, True)
+    assert ended(state, both, at(60), False, True).condition is Condition.OPEN
+    assert ended(state, both, at(60), False, False).condition is Condition.CLOSED
+
+
+def test_without_a_slow_rate_a_slow_probe_closes_the_circuit() -> None:
+    state = ran(CLOSED, THREE, False, False, False)
+    assert ended(state, THREE, at(60), False, True).condition is Condition.CLOSED
+
+
 def test_a_circuit_that_is_held_open_says_how_it_came_and_until_when() -> None:
     wanted = Forced(True, NOON, at(3600), "deployment", "over the API")
     admission = admit(forced(CLOSED, wanted), THREE, at(60), LEASE)

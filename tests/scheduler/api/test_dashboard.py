@@ -70,7 +70,7 @@ async def test_a_new_installation_is_told_what_to_do() -> None:
         text = text_of(await page_of(desk))
 
     assert "Nothing has run yet" in text
-    assert "There are no jobs. Put a file into the folder that SCHEDULER_JOBS names" in text
+    assert "There are no jobs. Put a job file into the folder that the setting jobs (SCHEDULER_JOBS) names" in text
     assert "No run yet." in text
 
 

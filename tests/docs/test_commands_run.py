@@ -1,0 +1,234 @@
+"""Every printed command of README.md and docs/*.md does what a reader expects: it is run, beside a server.
+
+The server has the job of README.md, the sample jobs, and those jobs that docs/operating.md speaks of. What cannot be
+run here stands in NOT_RUN, each with its reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+import uvicorn
+
+from scheduler.samples import SampleTarget
+from tests.docs.pages import ROOT, TEXTS, Printed, printed_commands
+from tests.parts import missing
+from tests.parts.proc import Program, free_port
+from tests.scheduler.cli.command import Said, invoke_beside
+
+PAGES = ("README.md", *(page for page in TEXTS if re.fullmatch(r"docs/[\w-]+\.md", page)))
+
+NOT_RUN = (
+    (r"az ", "needs a subscription of Azure"),
+    (r"(docker|npm|node|func) ", "a program that this project does not bring"),
+    (r"sqlite3 ", "SQLite's own shell"),
+    (r"\.ci/smoke ", "needs an app that was deployed; tests/project/test_smoke runs it"),
+    (r"(cp|export) ", "changes the reader's folder or console"),
+    (r"\./dev test\b", "runs all tests"),
+    (
+        r"(\w+=\S+ )*(\./dev run|python -m scheduler serve)\b",
+        "serves until it is ended, as the server of this test does",
+    ),
+    (r"(\./dev cli|python -m scheduler) ARGS", "ARGS stands for other words"),
+)
+
+EXIT_CODES = (
+    (r"SCHEDULER_ENVIRONMENT=prd ", 2),
+    (r"SCHEDULER_ENVIRONMENT=prod \./dev cli run ", 1),
+    (r"\./dev cli run failing-api", 1),
+    (r"python -m scheduler cancel ", 1),  # its run ended long ago
+)
+"""Of commands that do not end with 0, as their page says."""
+
+UNDONE_BY = (
+    ("pause checkout-api", ("resume", "checkout-api")),
+    ("circuits open checkout-api", ("circuits", "reset", "checkout-api")),
+    ("circuits close checkout-api", ("circuits", "reset", "checkout-api")),
+)
+"""What the others must not see."""
+
+SAME_OUTPUT = (r"\./dev cli next '", r"SCHEDULER_ENVIRONMENT=prd ")
+"""Commands whose output follows from their words alone: it is as printed."""
+
+PLACEHOLDERS = {"JOB": "checkout-api", "NAME": "checkout-token"}
+
+JOBS = """
+jobs:
+  nightly-backup:
+    check: {kind: heartbeat, token: {secret: nightly-backup-token}, period: 24h}
+  payments-api:
+    check: {url: "http://127.0.0.1:7071/api/health/live", auth: {kind: bearer, token: {secret: checkout-token}}}
+    circuit: {consecutive_failures: 5, group: payments}
+"""
+TOKEN = "a-token-of-nightly-backup-0123456789"
+PRINTED_SERVER = "127.0.0.1:7071"
+
+
+def all_commands() -> list[Printed]:
+    """Each command once, where it stands first."""
+    found: dict[str, Printed] = {}
+    for page in PAGES:
+        for printed in printed_commands(page):
+            found.setdefault(printed.command.partition("  #")[0].strip(), printed)
+    return list(found.values())
+
+
+def is_left_out(printed: Printed) -> bool:
+    return any(re.match(pattern, printed.command) for pattern, _ in NOT_RUN)
+
+
+def of_this_program(words: list[str]) -> list[str] | None:
+    """The arguments of a command of ours; None for another program's."""
+    for start in (["./dev", "cli"], ["python", "-m", "scheduler"]):
+        if words[: len(start)] == start:
+            return words[len(start) :]
+    return None
+
+
+class Host:
+    """A server with jobs, and what commands need to find it."""
+
+    def __init__(self, port: int, environment: dict[str, str]) -> None:
+        self.server = f"127.0.0.1:{port}"
+        self.environment = environment
+        self.placeholders = {**PLACEHOLDERS, "PATH": environment["SCHEDULER_JOBS"]}
+        self._client = httpx.AsyncClient(base_url=f"http://{self.server}", timeout=30)
+
+    async def here(self, text: str) -> str:
+        """The text with what is different here: the server, run ids, and intervals, which end now."""
+        text = text.replace(PRINTED_SERVER, self.server)
+        for job, run_id in re.findall(r"\b([a-z-]+)@(\d{8}T\d{6}\.\d{3}Z(?:\.\w+)?)", text):
+            text = text.replace(f"{job}@{run_id}", await self.finished_run(job))
+        now = datetime.now(UTC)
+        for option, instant in (("--from", now - timedelta(seconds=1)), ("--to", now)):
+            if " backfill " in text:
+                text = re.sub(rf"{option} \S+", f"{option} {instant:%Y-%m-%dT%H:%M:%SZ}", text)
+        return text
+
+    async def finished_run(self, job: str) -> str:
+        run = (await self._client.post(f"/api/jobs/{job}/run", params={"wait": "20s"})).json()
+        return str(run["id"])
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+@asynccontextmanager
+async def sample_target() -> AsyncIterator[str]:
+    """The target of the sample jobs, on this test's loop."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        target = SampleTarget()
+        server = uvicorn.Server(uvicorn.Config(target.app(), log_config=None, lifespan="off"))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        target.close()
+        server.should_exit = server.force_exit = True
+        await serving
+
+
+def write_jobs(folder: Path, server: str, target: str) -> None:
+    folder.mkdir()
+    for sample in (ROOT / "config/jobs/samples").iterdir():
+        (folder / sample.name).write_text(sample.read_text().replace("${SAMPLE_TARGET}", target))
+    readme = re.findall(r"^```yaml\n(.*?)^```", TEXTS["README.md"], re.DOTALL | re.MULTILINE)
+    for name, text in (("readme.yaml", readme[0]), ("operating.yaml", JOBS)):
+        (folder / name).write_text(text.replace(PRINTED_SERVER, server))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
+    folder, port = tmp_path_factory.mktemp("host"), free_port()
+    environment = {
+        "SCHEDULER_ENVIRONMENT": "dev",
+        "SCHEDULER_JOBS": str(folder / "jobs"),
+        "SCHEDULER_STORE": f"sqlite:///{folder / 'state.db'}",
+        "SCHEDULER_SECRET_CHECKOUT_TOKEN": "a-token-of-checkout",
+        "SCHEDULER_SECRET_NIGHTLY_BACKUP_TOKEN": TOKEN,
+    }
+    host = Host(port, environment)
+    async with sample_target() as target:
+        write_jobs(folder / "jobs", host.server, target)
+        async with Program("serve", "--port", str(port), env=environment) as program:
+            await program.ready(f"http://{host.server}/api/health/ready")
+            yield host
+            await host.aclose()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("printed", [one for one in all_commands() if not is_left_out(one)], ids=str)
+async def test_a_printed_command_does_what_it_is_printed_for(
+    printed: Printed, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    for name, value in {**host.environment, "TOKEN": TOKEN, "TZ": "UTC"}.items():
+        monkeypatch.setenv(name, value)
+    line = await host.here(printed.command)
+    if re.match(r"curl ", line):
+        await ask(printed, line, host)
+        return
+    words = shlex.split(line, comments=True)
+    while words and re.match(r"[A-Z_]+=", words[0]):
+        monkeypatch.setenv(*words.pop(0).split("=", 1))
+    words = words[: next((at for at, word in enumerate(words) if word == "|"), len(words))]
+    arguments = of_this_program(words)
+    assert arguments is not None, (
+        f"{printed}\nis no command that this test can run: add it, or to NOT_RUN with a reason"
+    )
+    said = await invoke_beside(*(host.placeholders.get(word, word) for word in arguments))
+    for begin, undoing in UNDONE_BY:
+        if " ".join(arguments).startswith(begin):
+            await invoke_beside(*undoing)
+    judge(printed, line, said)
+
+
+def judge(printed: Printed, line: str, said: Said) -> None:
+    expected = next((code for pattern, code in EXIT_CODES if re.match(pattern, printed.command)), 0)
+    told = f"{printed}\nwas run as: {line}\nended with {said.code}, expected {expected}\n{said.stdout}\n{said.stderr}"
+    assert said.code == expected, told
+    assert "Traceback" not in said.stderr, told
+    if printed.output and any(re.match(pattern, printed.command) for pattern in SAME_OUTPUT):
+        assert (said.stdout + said.stderr).splitlines() == list(printed.output), told
+
+
+async def ask(printed: Printed, line: str, host: Host) -> None:
+    """curl, with the status behind what it writes; 4xx only where the page shows such an answer."""
+    if shutil.which("curl") is None:
+        missing("curl is not installed")
+    assert re.findall(r"https?://([^/'\s]+)", line) == [host.server], (
+        f"{printed}\nasks another server than the documents"
+    )
+    asked = await asyncio.create_subprocess_shell(
+        line.partition("  #")[0] + " -w '\n%{http_code}'",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output = (await asked.communicate())[0].decode()
+    told = f"{printed}\nwas run as: {line}\nended with {asked.returncode}\n{output}"
+    expected = "4" if any('"status":4' in one for one in printed.output) else "2"
+    assert asked.returncode == 0, told
+    assert output.splitlines()[-1].startswith(expected), told
+
+
+def test_every_reason_not_to_run_a_command_is_needed() -> None:
+    commands = [printed.command for page in PAGES for printed in printed_commands(page)]
+    assert [
+        pattern for pattern, _ in (*NOT_RUN, *EXIT_CODES) if not any(re.match(pattern, one) for one in commands)
+    ] == []
+
+
+def test_commands_are_found_with_their_place_and_their_output() -> None:
+    (found,) = [one for one in all_commands() if one.command.startswith("./dev cli next '0 */5 * * * *' --count 2")]
+
+    assert TEXTS[found.page].splitlines()[found.line - 1] == f"$ {found.command}"
+    assert found.output == ("2026-11-25T03:05:00Z", "2026-11-25T03:10:00Z")
