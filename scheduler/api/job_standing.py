@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from jobs.ports import Clock
-from jobs.runs import Outcome, Run
+from jobs.runs import Run
 from scheduler.api.outages import Outage, Outages
 from scheduler.queries import Queries
 from scheduler.uptimes import JobUptime, Uptimes
@@ -81,10 +81,9 @@ def _oldest_up(runs: list[Run | None]) -> tuple[Run | None, bool]:
     """The oldest of the runs, newest first, that succeeded after the last one that was down; whether there is such."""
     oldest: Run | None = None
     for run in runs:
-        if run is None:
+        if run is None or not run.tells_availability:
             continue
-        if run.outcome is Outcome.SUCCEEDED:
-            oldest = run
-        elif run.outcome.down:
+        if run.outcome.down:
             return oldest, True
+        oldest = run
     return oldest, False

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from jobs.runs import Trigger
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.parts.timing import computes_below
@@ -54,6 +56,15 @@ async def test_a_job_that_never_was_down_is_up_for_as_long_as_is_known() -> None
         await desk.shop.clock.sleep(30)
 
         assert "checkout is up for 30 s at least" in text_of(await page_of(desk, PAGE))
+
+
+@virtual_time
+async def test_a_backfill_does_not_say_how_a_job_is() -> None:
+    async with Desk(jobs=[entry()]) as desk:
+        due = desk.shop.ticket(-60)
+        await desk.keep(due, replace(run_of(due), trigger=Trigger.BACKFILL))
+
+        assert "checkout has not run yet" in text_of(await page_of(desk, PAGE))
 
 
 @virtual_time
