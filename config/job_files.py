@@ -95,7 +95,7 @@ class JobFileReader:
         """The job files in folders inside the place, but for the samples that the program brings."""
         samples = self._root / "config" / "jobs" / "samples"
         for file in nested_job_files(place):
-            if file.parent != samples:
+            if file.parent.resolve() != samples.resolve():
                 yield JobFile(file.name, self._shown(file), None)
 
     def _file(self, file: Path) -> JobFile:

@@ -205,6 +205,19 @@ def test_the_samples_of_the_program_are_no_files_that_somebody_forgot(tmp_path: 
     assert only.message.startswith("has no job")
 
 
+def test_the_samples_are_recognized_when_the_place_is_a_relative_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = tmp_path / "config" / "jobs" / "samples"
+    samples.mkdir(parents=True)
+    (samples / "a.yaml").write_text("jobs: {}")
+    monkeypatch.chdir(tmp_path)
+
+    (only,) = JobFileReader(tmp_path).read(Path("config/jobs")).warnings
+
+    assert only.message.startswith("has no job")
+
+
 # --- Files that jobs name ---------------------------------------------------------------------------------------------
 
 

@@ -102,7 +102,8 @@ class Host:
     def __init__(self, port: int, environment: dict[str, str]) -> None:
         self.server = f"127.0.0.1:{port}"
         self.environment = environment
-        self.placeholders = {**PLACEHOLDERS, "PATH": environment["SCHEDULER_JOBS"]}
+        jobs = environment["SCHEDULER_JOBS"]
+        self.placeholders = {**PLACEHOLDERS, "PATH": jobs, "config/jobs": jobs}
         self._client = httpx.AsyncClient(base_url=f"http://{self.server}", timeout=30)
 
     async def here(self, text: str) -> str:
