@@ -1,10 +1,12 @@
 """How late do runs start, are any doubled or lost? Jobs each 10 s on loopback; the machine should be idle.
 
 By default the embedded host runs them and they are spread over their interval. `--burst` puts all of them on one
-instant; `--azure` has two Functions-style workers and a ticker run them on Azurite. The last line is JSON: milliseconds
-of start minus due instant, runs, `doubled` (a due instant that asked the target twice or has two runs) and `missing`
-(due instants without a finished run), `operations_a_run` (of storage, by the program). `--stall 30` stops Azurite for
-30 s: `recovered_s` is how long after that the last due instant lay that was run late or skipped.
+instant; `--azure` has two Functions-style workers and a ticker run them on Azurite, which takes ever longer for a
+transaction as its tables grow: give 1,000 jobs `--seconds 30`. `--stall 30` stops Azurite for 30 s.
+
+The last line is JSON: milliseconds of start minus due instant, runs, `doubled` (a due instant that asked the target
+twice or has two runs), `missing` (due instants without a finished run) and `operations_a_run` (of storage, by the
+program). With a stall, `recovered_s` is how long after it the last due instant lay that was run late or skipped.
 """
 
 from __future__ import annotations
@@ -25,8 +27,11 @@ from bench._operations import HOST
 from bench._parts import cpu_seconds, finish, get_json, show, target
 from bench._stall import Stall, after_stall
 from jobs.runs import Run
+from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs import Runs
 
+TRIES = 5
+"""Of reading the history, before the bench fails."""
 STALL_AFTER = 25.0
 """Seconds of normal load before the storage stands still."""
 SHOWN = 5
@@ -92,7 +97,16 @@ def arrived(url: str, expected: int, since: float) -> Mapping[str, list[float]]:
 
 
 async def stored(host: Host) -> list[Run]:
-    """Every finished run."""
+    """Every finished run; Azurite may have a backlog of requests for a while."""
+    for _ in range(TRIES):
+        try:
+            return await _stored(host)
+        except StoreUnavailable as error:
+            print(f"the store does not answer yet: {error}", file=sys.stderr)
+    return await _stored(host)
+
+
+async def _stored(host: Host) -> list[Run]:
     store = await host.open_store()
     try:
         return await finished_runs(Runs(store))

@@ -17,6 +17,7 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 
 from scheduler.stores.azure_entities import escape, table_name, to_row
 from scheduler.stores.azure_errors import status_of, unavailable
+from scheduler.stores.azure_lanes import Lanes
 from scheduler.stores.azure_recovery import Recovery
 from scheduler.stores.azure_steps import Step, Transaction, packed
 from scheduler.stores.port import Change, Etags, Put, Row, StoreError, StoreUnavailable
@@ -79,13 +80,14 @@ class AzureTablesStore:
         # All of one length, so that a query can ask for those of a transaction by their order.
         self._marks: Iterator[str] = (f"{opening}-{number:012d}" for number in count())
         self._recovery = Recovery()
+        self._lanes = Lanes(self._make)
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
 
     async def apply(self, *changes: Change) -> Etags:
         etags: list[str] = []
         for some in in_steps(changes):
             step = Step.of(some, self._marks)
-            await self._make([step])
+            await self._lanes.make([step])
             if isinstance(step.answer, StoreError):
                 raise step.answer
             etags += step.answer
@@ -104,7 +106,7 @@ class AzureTablesStore:
             else:
                 others[number] = changes
         alone = asyncio.gather(*(self._apply(changes) for changes in others.values()))
-        await asyncio.gather(*(self._make(pack) for pack in packed(steps.values())))
+        await asyncio.gather(*(self._lanes.make(pack) for pack in packed(steps.values())))
         made = {number: step.answer for number, step in steps.items()} | dict(zip(others, await alone, strict=True))
         return [answer if answer is not None else made[number] for number, answer in enumerate(answers)]
 
@@ -145,6 +147,7 @@ class AzureTablesStore:
 
     async def aclose(self) -> None:
         self._closed = True
+        await self._lanes.aclose()
         await self._service.close()
 
     async def _apply(self, changes: Sequence[Change]) -> Etags | StoreError:
