@@ -20,7 +20,13 @@ from scheduler.api.problems import ApiProblem
 from scheduler.api.rendering import DASHBOARD, render
 from scheduler.catalog import View
 
-_PHASES = ("dns_ms", "connect_ms", "tls_ms", "first_byte_ms", "total_ms")
+_PHASES = {
+    "dns_ms": "DNS",
+    "connect_ms": "Connect",
+    "tls_ms": "TLS",
+    "first_byte_ms": "First byte",
+    "total_ms": "Total",
+}
 _SHOWN = frozenset({"number", "started_at", "status_code", "error", "message", "phases", "failures", "wait_ms", "body"})
 """Fields of an attempt that have their place on the page."""
 
@@ -78,10 +84,14 @@ def _cause(ticket: Ticket, jobs: View) -> str | None:
     return other if other != ticket.id and other.rpartition("@")[0] in jobs else None
 
 
-def _phases(run: Run | None) -> list[str]:
-    """Those that an attempt of the run had."""
+def _phases(run: Run | None) -> dict[str, str]:
+    """Those that an attempt of the run had, with their headings."""
     attempts = run.attempts if run is not None else ()
-    return [name for name in _PHASES if any(getattr(attempt.phases, name) is not None for attempt in attempts)]
+    return {
+        name: heading
+        for name, heading in _PHASES.items()
+        if any(getattr(attempt.phases, name) is not None for attempt in attempts)
+    }
 
 
 def _details(run: Run | None) -> list[tuple[int, dict[str, Any]]]:

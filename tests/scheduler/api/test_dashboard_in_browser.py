@@ -8,6 +8,7 @@ import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -16,11 +17,13 @@ import pytest_asyncio
 import uvicorn
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from jobs.details import CertificateDetail, Details, TlsDetail
 from scheduler.api import outages
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.parts import missing
 from tests.scheduler.api.desk import Desk
-from tests.scheduler.fakes import entry
+from tests.scheduler.fakes import START, entry
+from tests.scheduler.stores.samples import run_of, ticket
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -262,6 +265,22 @@ async def test_the_pages_of_a_job_and_a_run_are_not_wider_than_the_screen(browse
             for width in (360, 390, 800, 1280):
                 await page.set_viewport_size({"width": width, "height": 800})
                 assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_each_value_of_a_certificate_stands_beside_its_name(browser: Browser) -> None:
+    certificate = CertificateDetail("checkout.example", "R11", ("a.example", "b.example"), 2, START)
+    due = ticket()
+    run = run_of(due)
+    (attempt,) = run.attempts
+    async with site(browser, Desk(jobs=[entry()])) as shown:
+        details = Details(tls=TlsDetail("TLSv1.3", certificate))
+        await shown.desk.keep(due, replace(run, attempts=(replace(attempt, details=details),)))
+        page = await shown.open(f"/api/dashboard/runs/{due.id}", viewport={"width": 390, "height": 800})
+
+        top = "name => name.getBoundingClientRect().top - name.nextElementSibling.getBoundingClientRect().top"
+        for name in ("version", "certificate", "subject", "issuer", "names", "days left"):
+            row = page.locator("dl.values > dt").get_by_text(name, exact=True)
+            assert abs(await row.evaluate(top)) < 2
 
 
 @pytest.mark.parametrize(("scheme", "ground"), [("light", "rgb(246, 247, 249)"), ("dark", "rgb(17, 21, 27)")])

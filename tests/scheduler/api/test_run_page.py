@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from jobs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
 from jobs.runs import Phases
 from scheduler.api.run_page import other_values
 from tests.jobs.running.run_parts import REFUSED, Hang, answer
@@ -12,7 +13,7 @@ from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.desk import Desk
 from tests.scheduler.api.pages import addresses_in, has_inline_code, page_of, text_of
 from tests.scheduler.fakes import entry
-from tests.scheduler.stores.samples import run_of, ticket
+from tests.scheduler.stores.samples import NOON, run_of, ticket
 
 ONCE: dict[str, Any] = {"retry": {"attempts": 1}}
 
@@ -48,7 +49,7 @@ async def test_each_attempt_stands_with_its_phases() -> None:
         await desk.keep(due, replace(run, attempts=(replace(first, wait_ms=500.0), second)))
         text = text_of(await page_of(desk, page_at(due.id)))
 
-    assert "Attempt Status dns connect first byte total What happened Then waited" in text
+    assert "Attempt Status DNS Connect First byte Total What happened Then waited" in text
     assert "1 200 0.5 ms 1.2 ms 30 ms 32 ms ok 500 ms" in text
     assert "2 200 0.2 ms 0.4 ms 12 ms 13 ms ok -" in text
 
@@ -123,6 +124,25 @@ async def test_a_run_of_a_job_that_is_gone_is_still_shown() -> None:
 
     assert "gone succeeded" in text_of(page)
     assert "/api/dashboard/jobs/gone" not in addresses_in(page)
+
+
+@virtual_time
+async def test_the_details_of_an_attempt_are_shown() -> None:
+    certificate = CertificateDetail("checkout.example", "R11", ("checkout.example", "www.checkout.example"), 2, NOON)
+    details = Details(
+        steps=(StepDetail("login", 200, 34.2), StepDetail("pay", None, 12.0, StepOutcome.TIMED_OUT, "run_timeout")),
+        tls=TlsDetail("TLSv1.3", certificate),
+        dns=DnsDetail("NOERROR", ("10.2.0.4", "10.2.0.5"), 2, 60, "10.0.0.53"),
+    )
+    due = ticket()
+    run = run_of(due)
+    async with Desk(jobs=[entry()]) as desk:
+        await desk.keep(due, replace(run, attempts=(replace(run.attempts[0], details=details),)))
+        text = text_of(await page_of(desk, page_at(due.id)))
+
+    assert "login succeeded 200 34 ms - pay timed_out - 12 ms run_timeout" in text
+    assert "subject checkout.example issuer R11 names checkout.example, www.checkout.example" in text
+    assert "rcode NOERROR records 10.2.0.4, 10.2.0.5" in text
 
 
 def test_what_a_later_version_stores_of_a_run_is_shown_by_its_name() -> None:
