@@ -26,7 +26,8 @@ def sentence(beat: Beat, rhythm: Rhythm, now: datetime) -> str:
         first = first_by(beat, rhythm)
         if begun:
             return f"No run has ended yet.{begun}"
-        return "No ping has come yet." if first is None else f"No ping has come yet; one must by {_at(first)}."
+        news = "Only log texts have come yet, no ping says how a run went" if beat.number else "No ping has come yet"
+        return f"{news}." if first is None else f"{news}; one must by {_at(first)}."
     came, due = _came(beat), due_at(beat, rhythm)
     if due is None:
         return f"The last ping came {came}; no other one is due.{begun}"

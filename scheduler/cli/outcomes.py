@@ -46,7 +46,7 @@ def number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-RUN_FIELDS = ("due_at", "outcome", "attempts", "duration_ms", "lateness_ms", "error", "message", "id")
+RUN_FIELDS = ("due_at", "outcome", "attempts", "duration_ms", "lateness_ms", "error", "message", "trigger", "id")
 
 
 def run_fields(record: Record) -> tuple[str, ...]:
@@ -54,9 +54,9 @@ def run_fields(record: Record) -> tuple[str, ...]:
     ticket, run = record.ticket, record.run
     head = (iso(ticket.due_at, precise=True), outcome_word(record))
     if run is None:
-        return (*head, "", "", "", "", "", ticket.id)
+        return (*head, "", "", "", "", "", str(ticket.trigger), ticket.id)
     times = (number(run.duration_ms), number(run.lateness_ms))
-    return (*head, str(len(run.attempts)), *times, run.error or "", run.message, run.id)
+    return (*head, str(len(run.attempts)), *times, run.error or "", run.message, str(run.trigger), run.id)
 
 
 def show_runs(records: Sequence[Record]) -> None:

@@ -65,6 +65,7 @@ async def test_what_is_not_down_is_good_and_says_its_state(beat: Beat, state: st
     ("beat", "pending"),
     [
         (Beat(), "No ping has come yet."),
+        (Beat(number=2), "Only log texts have come yet, no ping says how a run went."),
         (Beat(known_since=ago(hours=1)), "No ping has come yet; one must by 2026-03-02 11:00:00Z."),
         (
             Beat(last_start=ago(minutes=1)),

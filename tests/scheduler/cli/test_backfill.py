@@ -53,6 +53,7 @@ async def test_what_never_ran_is_run_and_asking_again_runs_nothing(target: HttpT
     assert [(row[0], row[1]) for row in rows[1:]] == [
         (f"2026-01-01T00:0{minute}:00.000Z", "succeeded") for minute in range(3)
     ]
+    assert [row[-2] for row in rows] == ["trigger", "backfill", "backfill", "backfill"]
     assert len(target.requests) == 3
     assert (again.code, len(again.lines)) == (0, 1)
     assert again.stderr == "0 due instants run; 3 ran already\n"

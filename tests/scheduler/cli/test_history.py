@@ -34,14 +34,25 @@ async def test_runs_are_lines_of_tabs_in_a_pipe_newest_first() -> None:
 
     rows = [line.split("\t") for line in said.lines]
     assert (said.code, said.stderr) == (0, "")
-    assert rows[0] == ["due_at", "outcome", "attempts", "duration_ms", "lateness_ms", "error", "message", "id"]
+    assert rows[0] == [
+        "due_at",
+        "outcome",
+        "attempts",
+        "duration_ms",
+        "lateness_ms",
+        "error",
+        "message",
+        "trigger",
+        "id",
+    ]
     assert [row[1] for row in rows[1:]] == ["succeeded", "succeeded", "failed"]
     assert [row[0] for row in rows[1:]] == sorted((row[0] for row in rows[1:]), reverse=True)
     assert rows[3][2] == "1"
     assert float(rows[3][3]) > 0
     assert rows[3][5] == "unexpected_status"
     assert rows[3][6].startswith("Answered 500 Internal Server Error")
-    assert rows[3][7].startswith("checkout-api@")
+    assert rows[3][7] == "manual"
+    assert rows[3][8].startswith("checkout-api@")
 
 
 @pytest.mark.usefixtures("_three_runs")
@@ -93,7 +104,7 @@ async def test_a_run_that_is_not_finished_shows_its_state(job_folder: Path) -> N
 
     said = await invoke_beside("history", "checkout-api")
 
-    assert said.lines[1].split("\t")[1:-1] == ["queued", "", "", "", "", ""]
+    assert said.lines[1].split("\t")[1:-1] == ["queued", "", "", "", "", "", "manual"]
     assert "queued" in (await invoke_beside("history", "checkout-api", terminal=True)).stdout
 
 
