@@ -11,13 +11,12 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from config.documents import Unreadable
 from config.errors import ConfigurationError
-from config.job_files import JobFile, JobFileReader, JobSet
 from config.layers import (
     ENVIRONMENT_VARIABLE,
     SECRET_PREFIX,
@@ -35,6 +34,9 @@ from config.layers import (
 from config.settings import Settings
 from jobs.problems import Finding, Problem, findings_of, wrong_choice
 from jobs.problems import Path as KeyPath
+
+if TYPE_CHECKING:
+    from config.job_files import JobFile, JobFileReader, JobSet
 
 SAMPLE_TARGET = "http://127.0.0.1:7072"
 """Where the sample jobs point unless the caller knows better."""
@@ -102,6 +104,8 @@ def load_configuration(
     Raises:
         ConfigurationError: with every problem of the settings and of the job files.
     """
+    from config.job_files import JobFileReader
+
     reader = reader or JobFileReader(root, environ)
     try:
         loaded = load_settings(environ, root=root)
@@ -261,6 +265,8 @@ def _own_jobs(loaded: LoadedSettings, reader: JobFileReader, files: Sequence[Job
         return reader.parse(container, files, default_schedule=loaded.settings.default_schedule)
     place = loaded.settings.jobs
     if place is None:
+        from config.job_files import JobSet
+
         return JobSet()
     if not os.path.exists(place):
         raise ConfigurationError([loaded.problem(("jobs",), f"{place} is not there", _PLACE_HINT)])

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from config.errors import ConfigurationError
-from config.job_files import JobFileReader, JobSet
 from config.layers import PREFIX, variable_path
 from config.loading import SAMPLE_TARGET, Configuration, JobPlace, LoadedSettings, load_settings
 from config.settings import Settings
@@ -31,7 +30,9 @@ def load_usable_configuration(
     Raises:
         ConfigurationError: a setting of the store is wrong; with every problem of the settings.
     """
-    loaded, problems = _usable_settings(environ, root)
+    from config.job_files import JobFileReader, JobSet
+
+    loaded, problems = load_usable_settings(environ, root=root)
     place = JobPlace(loaded, JobFileReader(root, environ), root, sample_target)
     try:
         jobs = place.jobs()
@@ -41,7 +42,8 @@ def load_usable_configuration(
     return Configuration(loaded.settings, jobs, loaded, place, tuple(problems))
 
 
-def _usable_settings(environ: Mapping[str, str], root: Path) -> tuple[LoadedSettings, list[Problem]]:
+def load_usable_settings(environ: Mapping[str, str], *, root: Path) -> tuple[LoadedSettings, list[Problem]]:
+    """Load the settings alone, and everything that is wrong with them. Raises as load_usable_configuration."""
     ignored: list[Problem] = []
     while True:
         try:

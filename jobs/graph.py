@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from jobs.definition import JobDefinition
 from jobs.problems.suggestions import did_you_mean, suggest_among
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from jobs.definition import JobDefinition
 from jobs.graph import Graph
 from jobs.problems.suggestions import did_you_mean, suggest_among
-from jobs.schedules import Schedule, to_milliseconds
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
+    from jobs.schedules import Schedule
 
 
 class UnknownJob(LookupError):
@@ -42,6 +45,8 @@ class Entry:
 
     def is_due(self, at: datetime) -> bool:
         """Whether the job's schedule has this instant, to the millisecond, and is planned at all."""
+        from jobs.schedules import to_milliseconds
+
         schedule = self.job.schedule
         if schedule is None or not self.job.enabled:
             return False

@@ -7,13 +7,16 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from jobs.policies import CircuitPolicy
 from jobs.ports import CircuitStates, Clock
 from jobs.running.circuit import CircuitState, Condition, Forced, tried_again_at
 from jobs.running.circuit_json import from_json
 from jobs.running.windows import Tally, tally
 from scheduler.catalog import Catalog
+
+if TYPE_CHECKING:
+    from jobs.policies import CircuitPolicy
 
 
 @dataclass(frozen=True, slots=True)

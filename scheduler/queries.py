@@ -6,16 +6,19 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from jobs.definition import JobDefinition
 from jobs.ports import Clock
-from jobs.schedules import Schedule
 from scheduler.catalog import Catalog, Entry, View
 from scheduler.intervals import ANY_TIME, Interval
 from scheduler.selection import EVERY_JOB, Selection
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters, LetterPage
 from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.runs import Record, RunPage, Runs
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
+    from jobs.schedules import Schedule
 
 JOBS_LOOKED_AT = 500
 """Jobs of which one call reads the latest run: where there are 10,000, none may fit."""

@@ -13,10 +13,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from config.errors import ConfigurationError
-from jobs.definition import JobDefinition
 from jobs.ports import Clock
 from jobs.problems import Problem
-from jobs.targets import Target
 from scheduler.catalog import Catalog, Entry, View
 from scheduler.health import PartHealth, Status
 from scheduler.operations.audit import Way, audit
@@ -24,6 +22,8 @@ from scheduler.operations.audit import Way, audit
 if TYPE_CHECKING:
     from config.job_files import JobSet
     from config.reload import Source
+    from jobs.definition import JobDefinition
+    from jobs.targets import Target
 
 _log = logging.getLogger("scheduler.reloading")
 

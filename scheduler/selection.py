@@ -13,15 +13,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
-from jobs.definition import JobDefinition
 from jobs.problems import printable, wrong_choice
 from jobs.problems.suggestions import suggest, suggest_among
 from jobs.runs import Outcome
-from jobs.targets import TARGETS
 from scheduler.stores.runs import Record
 
-KINDS: tuple[str, ...] = tuple(TARGETS)
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
+
+
+def kinds_of_checks() -> tuple[str, ...]:
+    """The values of the filter `kind`. Their models are loaded when they are needed: history is read without them."""
+    from jobs.targets import TARGETS
+
+    return tuple(TARGETS)
+
+
 NO_OUTCOME = "none"
 """As a latest outcome: the job has no finished run."""
 LATEST_OUTCOMES: tuple[str, ...] = (*Outcome, NO_OUTCOME)
@@ -139,7 +148,7 @@ def read_selection(
     """
     return Selection(
         names=tuple(map(_name, names)),
-        kinds=_chosen("kind", kinds, KINDS),
+        kinds=_chosen("kind", kinds, kinds_of_checks()),
         tags=tuple(map(_tag, tags)),
         states=tuple(map(JobState, _chosen("state", states, JOB_STATES))),
         outcomes=_chosen("outcome", outcomes, LATEST_OUTCOMES),

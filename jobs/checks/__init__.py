@@ -7,22 +7,21 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from jobs.checks.guard import Guard
-from jobs.checks.port import Call, Check
-from jobs.ports import Clock, Pings, Secrets, Tokens
-from jobs.redaction import Redactor
-from jobs.runs import Observation
-from jobs.targets import Target
-
 if TYPE_CHECKING:
+    from jobs.checks.guard import Guard
     from jobs.checks.network import Network
+    from jobs.checks.port import Call, Check
     from jobs.checks.tls_contexts import TlsContexts
+    from jobs.ports import Clock, Pings, Secrets, Tokens
+    from jobs.redaction import Redactor
+    from jobs.runs import Observation
+    from jobs.targets import Target
 
 # httpx goes without its command line, which would load rich and pygments: 3 MiB that nothing here needs.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None: there is no such module
 
 
-class Checks(dict[str, Check]):
+class Checks(dict[str, "Check"]):
     """Every check by its kind; together they are one. Each is made, and its libraries loaded, when it is asked for."""
 
     def __init__(self, makers: Mapping[str, Callable[[], Check]], close: Callable[[], None] = lambda: None) -> None:

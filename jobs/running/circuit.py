@@ -11,9 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from jobs.policies import CircuitPolicy
 from jobs.running.windows import EMPTY, Window, counted, tally, with_successes
+
+if TYPE_CHECKING:
+    from jobs.policies import CircuitPolicy
 
 
 class Condition(StrEnum):

@@ -9,7 +9,7 @@ from fastapi import Query
 
 from scheduler.api.problems import Invalid, InvalidRequest
 from scheduler.intervals import BadInterval, Interval, read_interval
-from scheduler.selection import JOB_STATES, KINDS, LATEST_OUTCOMES, BadSelection, Selection, read_selection
+from scheduler.selection import JOB_STATES, LATEST_OUTCOMES, BadSelection, Selection, kinds_of_checks, read_selection
 
 _MOST = 20
 """Values of one filter."""
@@ -44,7 +44,7 @@ OfKinds = Annotated[
     Query(
         max_length=_MOST,
         description="Only jobs of this kind; repeated: any of them",
-        json_schema_extra={"items": {"type": "string", "enum": list(KINDS)}},
+        json_schema_extra={"items": {"type": "string", "enum": list(kinds_of_checks())}},
     ),
 ]
 OfTags = Annotated[

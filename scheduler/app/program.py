@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from config.settings import Settings
-from jobs.ports import Clock
-from observability.telemetry import Telemetry
-from scheduler.catalog import Catalog
-from scheduler.circuit_board import CircuitBoard
-from scheduler.health import Health
-from scheduler.heartbeats import HeartbeatViews
-from scheduler.operations import Operations
-from scheduler.queries import Queries
-from scheduler.queue_work import QueueWork
-from scheduler.reloading import Reloading
-from scheduler.secret_watch import SecretWatch
-from scheduler.services import Services
-from scheduler.stores.cursors import Cursors
-from scheduler.stores.dead_letters import DeadLetters
-from scheduler.stores.pauses import Pauses
-from scheduler.stores.runs import Runs
-from scheduler.stores.schedule_marks import ScheduleMarks
-from scheduler.tick_work import TickWork
-from scheduler.uptimes import Uptimes
-from scheduler.version import VERSION
-from scheduler.watchdog import Taking, Watchdog
-from scheduler.work.worker import Worker
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from jobs.ports import Clock
+    from observability.telemetry import Telemetry
+    from scheduler.catalog import Catalog
+    from scheduler.circuit_board import CircuitBoard
+    from scheduler.health import Health
+    from scheduler.heartbeats import HeartbeatViews
+    from scheduler.operations import Operations
+    from scheduler.queries import Queries
+    from scheduler.queue_work import QueueWork
+    from scheduler.reloading import Reloading
+    from scheduler.secret_watch import SecretWatch
+    from scheduler.services import Services
+    from scheduler.stores.cursors import Cursors
+    from scheduler.stores.dead_letters import DeadLetters
+    from scheduler.stores.pauses import Pauses
+    from scheduler.stores.runs import Runs
+    from scheduler.stores.schedule_marks import ScheduleMarks
+    from scheduler.tick_work import TickWork
+    from scheduler.uptimes import Uptimes
+    from scheduler.watchdog import Taking, Watchdog
+    from scheduler.work.worker import Worker
 
 
 class Role(StrEnum):
@@ -70,6 +71,9 @@ class Program:
 
     def services(self) -> Services:
         """What the API gets of it."""
+        from scheduler.services import Services
+        from scheduler.version import VERSION
+
         return Services(
             operations=self.operations,
             queries=self.queries,

@@ -12,7 +12,7 @@ from scheduler.cli.output import Column, clean, fail, note, on_terminal, show_ta
 from scheduler.cli.texts import iso
 
 if TYPE_CHECKING:
-    from scheduler.app import Program
+    from scheduler.app import Program, Reading
     from scheduler.circuit_board import CircuitView
 
 _PAGE = 500
@@ -41,10 +41,10 @@ def list_circuits(context: typer.Context, as_json: AsJson = False) -> None:
     """See ABOUT."""
     if context.invoked_subcommand is not None:
         return
-    from scheduler.cli.configured import configured, end_if_incomplete, in_program
+    from scheduler.cli.configured import configured, end_if_incomplete, in_store
 
     configuration = configured("circuits")
-    views = in_program(configuration, _views)
+    views = in_store(configuration, _views)
     if as_json:
         from scheduler.api.circuit_models import CircuitList, CircuitModel
 
@@ -156,7 +156,7 @@ def _tell(view: CircuitView, as_json: bool) -> None:
     print(clean(f"{view.key} is {view}"))
 
 
-async def _views(program: Program) -> list[CircuitView]:
+async def _views(program: Reading) -> list[CircuitView]:
     views: list[CircuitView] = []
     after: str | None = ""
     while after is not None:

@@ -11,7 +11,7 @@ from scheduler.cli.output import FAILED, Column, clean, fail, note, on_terminal,
 from scheduler.cli.texts import iso, local
 
 if TYPE_CHECKING:
-    from scheduler.app import Program
+    from scheduler.app import Program, Reading
     from scheduler.operations import Replayed, Wanted
     from scheduler.stores.dead_letters import DeadLetter
     from scheduler.stores.runs import Record
@@ -48,12 +48,11 @@ def list_letters(
       dead-letters list
       dead-letters list --job checkout-api | cut -f 1,8
     """
-    from scheduler.cli.configured import configured, in_program, known_job
+    from scheduler.cli.configured import configured, in_history, known_job
 
-    configuration = configured("dead-letters list")
-    letters = in_program(configuration, lambda program: _letters(program, job, limit))
+    letters = in_history("dead-letters list", lambda program: _letters(program, job, limit))
     if job is not None and not letters:
-        known_job(configuration, job)
+        known_job(configured("dead-letters list"), job)
     if as_json:
         from scheduler.api.letter_models import LetterList, LetterSummary
 
@@ -76,9 +75,9 @@ def show_letter(
     Examples:
       dead-letters show 20261125T015030.000Z.0123456789ab
     """
-    from scheduler.cli.configured import configured, in_program
+    from scheduler.cli.configured import in_history
 
-    found = in_program(configured("dead-letters show"), lambda program: program.queries.dead_letter(letter))
+    found = in_history("dead-letters show", lambda program: program.queries.dead_letter(letter))
     if found is None:
         fail(f"there is no dead letter {letter!r}; {_LISTED_BY}", FAILED)
     if as_json:
@@ -146,7 +145,7 @@ def discard_letter(letter: Letter) -> None:
     print(clean(f"{letter} is discarded"))
 
 
-async def _letters(program: Program, job: str | None, limit: int) -> list[DeadLetter]:
+async def _letters(program: Reading, job: str | None, limit: int) -> list[DeadLetter]:
     letters: list[DeadLetter] = []
     continuation: str | None = ""
     while continuation is not None and len(letters) < limit:

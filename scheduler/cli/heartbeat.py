@@ -15,7 +15,7 @@ from scheduler.cli.texts import iso, span, when
 if TYPE_CHECKING:
     from config.settings import Settings
     from jobs.heartbeat import Ping
-    from scheduler.app import Program
+    from scheduler.app import Reading
     from scheduler.heartbeats import HeartbeatView
 
 _FIELDS = ("number", "at", "signal", "exit_code", "run", "source", "agent", "body")
@@ -35,17 +35,17 @@ def heartbeat(
       heartbeat nightly-backup
       heartbeat nightly-backup --limit 100 --json
     """
-    from scheduler.cli.configured import configured, in_program, known_job
+    from scheduler.cli.configured import configured, in_store, known_job
     from scheduler.operations import Conflict
 
     configuration = configured("heartbeat")
     known_job(configuration, job)
 
-    async def work(program: Program) -> tuple[HeartbeatView, datetime]:
+    async def work(program: Reading) -> tuple[HeartbeatView, datetime]:
         return await program.heartbeats.view(job, limit), program.clock.now()
 
     try:
-        view, now = in_program(configuration, work)
+        view, now = in_store(configuration, work)
     except Conflict as error:
         fail(str(error))
     if as_json:

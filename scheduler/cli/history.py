@@ -10,7 +10,7 @@ from scheduler.cli.output import FAILED, Cell, Column, clean, fail, note, on_ter
 from scheduler.cli.texts import iso, local, milliseconds
 
 if TYPE_CHECKING:
-    from scheduler.app import Program
+    from scheduler.app import Reading
     from scheduler.intervals import Interval
     from scheduler.stores.runs import Record
 
@@ -82,19 +82,19 @@ class _Wanted(NamedTuple):
 
 
 def _show_many(wanted: _Wanted, limit: int, as_json: bool) -> None:
-    from scheduler.cli.configured import configured, in_program, no_such_job
+    from scheduler.cli.configured import configured, in_history, known_job
 
-    configuration, job = configured("history"), wanted.job
+    job = wanted.job
 
-    async def read(program: Program) -> tuple[list[Record], Record | None]:
+    async def read(program: Reading) -> tuple[list[Record], Record | None]:
         records = await _records(program, wanted, limit)
         newest = () if records else (await program.queries.runs(job=job, limit=1)).records
         return records, newest[0] if newest else None
 
-    records, newest = in_program(configuration, read)
+    records, newest = in_history("history", read)
     if not records:
-        if newest is None and job is not None and job not in configuration.jobs.jobs:
-            fail(no_such_job(job, configuration))
+        if newest is None and job is not None:
+            known_job(configured("history"), job)
         note(_nothing(wanted, newest))
     _show(records, job, as_json)
 
@@ -112,10 +112,10 @@ def _nothing(wanted: _Wanted, newest: Record | None) -> str:
 
 
 def _show_one(run_id: str, as_json: bool) -> None:
-    from scheduler.cli.configured import configured, in_program
+    from scheduler.cli.configured import in_history
     from scheduler.cli.outcomes import outcome_word
 
-    record = in_program(configured("history"), lambda program: program.queries.run(run_id))
+    record = in_history("history", lambda program: program.queries.run(run_id))
     if record is None:
         fail(f"there is no run {run_id!r}; it may not have begun, or be older than what is kept", FAILED)
     if as_json:
@@ -130,7 +130,7 @@ def _show_one(run_id: str, as_json: bool) -> None:
         show_run(record.run)
 
 
-async def _records(program: Program, of: _Wanted, limit: int) -> list[Record]:
+async def _records(program: Reading, of: _Wanted, limit: int) -> list[Record]:
     records: list[Record] = []
     continuation: str | None = None
     while len(records) < limit:

@@ -11,7 +11,7 @@ from scheduler.cli.output import Cell, Column, fail, note, on_terminal, show_tab
 from scheduler.cli.texts import iso, no_next, paused, relative, when
 
 if TYPE_CHECKING:
-    from scheduler.app import Program
+    from scheduler.app import Reading
     from scheduler.queries import JobView
     from scheduler.selection import Selection
     from scheduler.stores.runs import Record
@@ -54,16 +54,16 @@ def jobs(
       jobs | cut -f 1,3
       jobs --json
     """
-    from scheduler.cli.configured import configured, end_if_incomplete, in_program
+    from scheduler.cli.configured import configured, end_if_incomplete, in_store
 
     selection = _selection(names, kinds, tags, states, outcomes)
     configuration = configured("jobs")
 
-    async def read(program: Program) -> tuple[list[JobView], datetime, str]:
+    async def read(program: Reading) -> tuple[list[JobView], datetime, str]:
         views = await _views(program, selection)
         return views, program.clock.now(), "" if views else await _nothing(program, selection)
 
-    views, now, why_empty = in_program(configuration, read)
+    views, now, why_empty = in_store(configuration, read)
     if why_empty:
         note(why_empty)
     if as_json:
@@ -89,7 +89,7 @@ def _selection(*filters: list[str] | None) -> Selection:
         fail(f"--{error.filter}: {error}")
 
 
-async def _nothing(program: Program, selection: Selection) -> str:
+async def _nothing(program: Reading, selection: Selection) -> str:
     """`no job fits kind dns and tag team=shp; of 12 jobs: kind dns 3, tag team=shp 0 (did you mean team=shop?)`.
 
     An outcome is not counted alone, which would read the latest run of every job.
@@ -113,7 +113,7 @@ async def _nothing(program: Program, selection: Selection) -> str:
     return f"no job fits {selection}; of {jobs_text}" + (f": {', '.join(counts)}" if counts else ", none")
 
 
-async def _views(program: Program, selection: Selection) -> list[JobView]:
+async def _views(program: Reading, selection: Selection) -> list[JobView]:
     views: list[JobView] = []
     after: str | None = ""
     while after is not None:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from scheduler.cli.serve import serve
+from scheduler.cli.commands import add_commands
 from scheduler.version import VERSION
 
 ABOUT = """Runs scheduled jobs and health checks, keeps their results, and reports them.
@@ -38,11 +38,8 @@ app = typer.Typer(
     # Without its width, help takes 50 columns at least.
     context_settings={"help_option_names": ["-h", "--help"], "terminal_width": min(COLUMNS, BOXES_FROM) - 2},
 )
-app.command("serve")(serve)
-if sys.argv[1:2] != ["serve"]:  # which stays in memory, and needs nothing of them
-    from scheduler.cli.others import add_others
-
-    add_others(app)
+# As a program there is one command line in a process; tests have many.
+add_commands(app, next(iter(sys.argv[1:]), None) if sys.argv[0].endswith("__main__.py") else None)
 
 
 def _print_version(wanted: bool) -> None:

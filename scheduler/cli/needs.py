@@ -16,6 +16,8 @@ class Needs(Enum):
     """It runs jobs, so it needs all of them: what depends on a run must be known. A problem ends it with 2."""
     ALL_JOBS = "all jobs"
     """It lists jobs: it shows those that can be read and the problems, and ends with 2 as its list is incomplete."""
+    STORE = "store"
+    """It reads the store alone, and job files only to say whether a job is known. It shows problems of settings."""
     USABLE = "usable"
     """Its answer is complete without the rest: it shows the problems and ends as it does without them."""
 
@@ -30,9 +32,9 @@ NEEDS: Mapping[str, Needs] = {
     "secrets": Needs.ALL_JOBS,
     "next": Needs.USABLE,
     "explain": Needs.USABLE,
-    "history": Needs.USABLE,
+    "history": Needs.STORE,
     "heartbeat": Needs.USABLE,
-    "uptime": Needs.USABLE,
+    "uptime": Needs.STORE,
     "pause": Needs.USABLE,
     "resume": Needs.USABLE,
     "cancel": Needs.USABLE,
@@ -40,8 +42,8 @@ NEEDS: Mapping[str, Needs] = {
     "circuits close": Needs.USABLE,
     "circuits reset": Needs.USABLE,
     "secrets refresh": Needs.USABLE,
-    "dead-letters list": Needs.USABLE,
-    "dead-letters show": Needs.USABLE,
+    "dead-letters list": Needs.STORE,
+    "dead-letters show": Needs.STORE,
     "dead-letters discard": Needs.USABLE,
 }
 """By command. `validate` is not here: it judges the configuration itself."""

@@ -10,7 +10,7 @@ from scheduler.cli.output import Column, note, on_terminal, show_table, show_tab
 from scheduler.cli.texts import iso, local, milliseconds, span
 
 if TYPE_CHECKING:
-    from scheduler.app import Program
+    from scheduler.app import Reading
     from scheduler.uptimes import JobUptime
 
 _FIELDS = ("period", "ratio", "up", "down", "mean_ms", "down_seconds", "outages")
@@ -31,19 +31,14 @@ def uptime(
       uptime checkout-api
       uptime checkout-api --json
     """
-    from scheduler.cli.configured import configured, in_program, known_job
+    from scheduler.cli.configured import configured, in_history, known_job
 
-    configuration = configured("uptime")
-    if not configuration.problems:
-        known_job(configuration, job)
+    async def work(program: Reading) -> JobUptime:
+        return await program.uptimes.of(job, is_defined=False)
 
-    async def work(program: Program) -> JobUptime:
-        # Its definition may be what is wrong; its runs are there all the same.
-        return await program.uptimes.of(job, is_defined=not configuration.problems)
-
-    found = in_program(configuration, work)
+    found = in_history("uptime", work)
     if found.since is None:
-        known_job(configuration, job)
+        known_job(configured("uptime"), job)
     if as_json:
         from scheduler.api.uptime_routes import UptimeModel
 

@@ -6,17 +6,20 @@ A file a group of changes; scheduler.app puts them together.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from scheduler.operations.audit import Way
-from scheduler.operations.backfilling import Backfill, Backfilling
-from scheduler.operations.cancelling import Cancelling
-from scheduler.operations.circuits import CircuitSteering
-from scheduler.operations.errors import Conflict, NotDone, NotThere, Unusable
-from scheduler.operations.pausing import Pausing
-from scheduler.operations.pinging import Pinging
-from scheduler.operations.refreshing import Refreshing
-from scheduler.operations.replaying import Replayed, Replaying, Wanted
-from scheduler.operations.running import Running
+if TYPE_CHECKING:
+    from scheduler.operations.audit import Way
+    from scheduler.operations.backfilling import Backfill, Backfilling
+    from scheduler.operations.cancelling import Cancelling
+    from scheduler.operations.circuits import CircuitSteering
+    from scheduler.operations.errors import Conflict, NotDone, NotThere, Unusable
+    from scheduler.operations.pausing import Pausing
+    from scheduler.operations.pinging import Pinging
+    from scheduler.operations.refreshing import Refreshing
+    from scheduler.operations.replaying import Replayed, Replaying, Wanted
+    from scheduler.operations.running import Running
 
 __all__ = [
     "Backfill",
@@ -37,6 +40,34 @@ __all__ = [
     "Wanted",
     "Way",
 ]
+
+_PLACES = {
+    "Way": "audit",
+    "Backfill": "backfilling",
+    "Backfilling": "backfilling",
+    "Cancelling": "cancelling",
+    "CircuitSteering": "circuits",
+    "Conflict": "errors",
+    "NotDone": "errors",
+    "NotThere": "errors",
+    "Unusable": "errors",
+    "Pausing": "pausing",
+    "Pinging": "pinging",
+    "Refreshing": "refreshing",
+    "Replayed": "replaying",
+    "Replaying": "replaying",
+    "Wanted": "replaying",
+    "Running": "running",
+}
+"""The file of each name."""
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for: a command that reads needs the errors alone."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
-from jobs.definition import JobDefinition
 from jobs.runs import Attempt, ErrorClass, Run, Ticket, instant_text, read_instant
 from scheduler.stores.port import Delete, Insert, Replace, RowChanged, RowExists, Store
 from scheduler.stores.run_keys import before, reverse_ms
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
 
 TABLE = "dead_letters"
 _PARTITION = "letters"

@@ -13,9 +13,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from jobs.schedules import Schedule
 from scheduler.stores.port import LARGEST_PAGE, Put, Row, Store, StoreError
+
+if TYPE_CHECKING:
+    from jobs.schedules import Schedule
 
 _log = logging.getLogger("scheduler.pauses")
 

@@ -73,14 +73,9 @@ def test_it_is_decided_for_every_command() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("history",), PAST.id),
-        (("history", "checkout-api"), PAST.id),
-        (("history", PAST.id), "checkout-api cancelled"),
-        (("uptime", "checkout-api"), "24h"),
         (("heartbeat", "nightly"), "success"),
         (("next", "checkout-api"), "Z"),
         (("explain", "checkout-api"), "minute"),
-        (("dead-letters", "list"), "id\tat"),
         (("pause", "checkout-api"), "checkout-api is paused"),
         (("resume", "checkout-api"), "checkout-api was not paused"),
         (("circuits", "open", "checkout-api"), "checkout-api is "),
@@ -96,6 +91,35 @@ def test_a_broken_job_file_is_told_beside_the_answer_of_a_command_that_needs_the
     assert (said.code, PROBLEM in said.stderr) == (0, True)
     assert told in said.stdout
     assert "the command continues without" in said.stderr
+
+
+@pytest.mark.usefixtures("_broken_file")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("history",), PAST.id),
+        (("history", "checkout-api"), PAST.id),
+        (("history", PAST.id), "checkout-api cancelled"),
+        (("dead-letters", "list"), "id\tat"),
+    ],
+)
+def test_a_command_that_needs_the_store_alone_reads_no_job_files(words: tuple[str, ...], told: str) -> None:
+    said = invoke(*words)
+
+    assert (said.code, told in said.stdout) == (0, True)
+    assert "broken.yaml" not in said.stderr
+
+
+@pytest.mark.usefixtures("_broken_file")
+@pytest.mark.parametrize(
+    "words", [("history", "payments"), ("uptime", "payments"), ("dead-letters", "list", "--job", "payments")]
+)
+def test_of_a_job_without_runs_it_reads_whether_there_is_such_a_job(words: tuple[str, ...]) -> None:
+    said = invoke(*words)
+
+    assert said.code == 2
+    assert PROBLEM in said.stderr
+    assert "there is no job named 'payments' among those without problems" in said.stderr
 
 
 @pytest.mark.usefixtures("_broken_file")
@@ -149,7 +173,7 @@ def test_a_folder_of_jobs_that_is_not_there_leaves_history(monkeypatch: pytest.M
     said = invoke("history")
 
     assert (said.code, PAST.id in said.stdout) == (0, True)
-    assert "SCHEDULER_JOBS: /nowhere is not there" in said.stderr
+    assert "SCHEDULER_JOBS: /nowhere is not there" in invoke("jobs").stderr
 
 
 @pytest.mark.usefixtures("_runs")

@@ -1,0 +1,83 @@
+"""What commands open that only read: the store and views of it, without worker, checks and telemetry.
+
+That takes a fifth of the time of a whole program, as each view is loaded when it is used. Called by scheduler.cli.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from config.identity import Identity
+from config.settings import Settings
+from jobs.ports import Clock
+from jobs.running.clock import SystemClock
+from scheduler.app.adapters import open_store
+from scheduler.app.program import Role
+from scheduler.catalog import Catalog, Entry
+from scheduler.stores.pauses import Pauses
+from scheduler.stores.port import Store
+from scheduler.stores.runs import Runs
+
+if TYPE_CHECKING:
+    from scheduler.circuit_board import CircuitBoard
+    from scheduler.heartbeats import HeartbeatViews
+    from scheduler.queries import Queries
+    from scheduler.uptimes import Uptimes
+
+
+class Reading:
+    """The views of an open store. They are named as in Program."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, store: Store, clock: Clock) -> None:
+        self.clock = clock
+        self._settings = settings
+        self._catalog = catalog
+        self._store = store
+        self._runs = Runs(store)
+        self._pauses = Pauses(store, clock.monotonic)
+
+    @cached_property
+    def queries(self) -> Queries:
+        from scheduler.queries import Queries
+        from scheduler.stores.dead_letters import DeadLetters
+
+        return Queries(self._catalog, self._runs, self._pauses, DeadLetters(self._store), self.clock)
+
+    @cached_property
+    def heartbeats(self) -> HeartbeatViews:
+        from scheduler.beats import Beats
+        from scheduler.heartbeats import HeartbeatViews
+        from scheduler.stores.heartbeats import Heartbeats
+        from scheduler.stores.schedule_marks import ScheduleMarks
+
+        heartbeats = Heartbeats(self._store)
+        beats = Beats(self._catalog, heartbeats, self._pauses, ScheduleMarks(self._store), self.clock)
+        return HeartbeatViews(self._catalog, heartbeats, beats, self._pauses, self.clock)
+
+    @cached_property
+    def uptimes(self) -> Uptimes:
+        from scheduler.uptimes import Uptimes
+
+        return Uptimes(self._catalog, self._runs, self.clock, self._settings.retention.age)
+
+    @cached_property
+    def circuits(self) -> CircuitBoard:
+        from scheduler.circuit_board import CircuitBoard
+        from scheduler.stores.circuits import StoredCircuits
+
+        return CircuitBoard(self._catalog, StoredCircuits(self._store), self.clock)
+
+
+@asynccontextmanager
+async def open_reading(settings: Settings, jobs: Iterable[Entry]) -> AsyncIterator[Reading]:
+    """Open the store beside a running server. `jobs`: those that views of jobs are of. Raises StoreError."""
+    async with AsyncExitStack() as stack:
+        clock = SystemClock()
+        identity = Identity(settings, clock=clock)
+        stack.push_async_callback(identity.aclose)
+        store = await open_store(settings, identity, Role.TOOL)
+        stack.push_async_callback(store.aclose)
+        yield Reading(settings, Catalog(jobs), store, clock)
