@@ -1,7 +1,7 @@
 """The layers of settings: environments/base.yaml, environments/<environment>.yaml, environment variables.
 
-Called by config.loading. Each layer is a source for pydantic-settings, which merges them, and knows where each of its
-values stands, so that a problem names the file and line or the variable to mend.
+Called by config.loading. Each layer knows where each of its values stands, so that a problem names the file and line or
+the variable to mend.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-from pydantic_settings import PydanticBaseSettingsSource
 
 from config.documents import Document, Unreadable, parse_document, read_bytes
 from config.identity_variables import AZURE_VARIABLE, HOST_VARIABLE, identity_problems, without_service_principal
@@ -104,18 +102,16 @@ class VariableLayer:
         return finding.problem()
 
 
-class LayerSource(PydanticBaseSettingsSource):
-    """A layer as pydantic-settings takes it."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        super().__init__(Settings)
-        self._values = dict(values)
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        return self._values.get(field_name), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        return self._values
+def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Merge the values of layers, the strongest first. Groups of settings are merged, and lists are not."""
+    found: dict[str, Any] = {}
+    for values in layers:
+        for key, value in values.items():
+            if key not in found:
+                found[key] = value
+            elif isinstance(found[key], Mapping) and isinstance(value, Mapping):
+                found[key] = merged((found[key], value))
+    return found
 
 
 def _pruned(values: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:

@@ -21,11 +21,11 @@ from config.layers import (
     ENVIRONMENT_VARIABLE,
     SECRET_PREFIX,
     Layer,
-    LayerSource,
     environments,
     file_layer,
     is_unresolved,
     layer_of,
+    merged,
     origin_of,
     unresolved_sentence,
     variable_layer,
@@ -171,15 +171,15 @@ def environment_of(environ: Mapping[str, str], *, root: Path) -> str:
 
 def _built(layers: tuple[Layer, ...], environ: Mapping[str, str]) -> tuple[Settings | None, list[Problem]]:
     """The layers merged and validated, or what is wrong with them."""
-    sources = []
+    sources: list[dict[str, Any]] = []
     unresolved = [unresolved_sentence(name) for name in sorted(environ) if _is_unresolved_secret(name, environ[name])]
     for layer in layers:
         values, sentences = without_unresolved(layer)
-        sources.append(LayerSource(values))
+        sources.append(values)
         unresolved += sentences
-    sources.insert(0, LayerSource({"unresolved": tuple(unresolved)}))
+    values = {**merged(sources), "unresolved": tuple(unresolved)}
     try:
-        settings = Settings(_build_sources=(tuple(sources), {}))  # type: ignore[call-arg]  # mypy sees fields alone
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         findings = findings_of(error.errors(include_url=False), Settings)
         return None, [_problem(layers, finding) for finding in findings]

@@ -14,15 +14,16 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
     ByteSize,
+    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
     SecretStr,
     ValidationInfo,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from config.target_lists import Hosts, Networks, Ports, Schemes
 from jobs.errors import ScheduleError
@@ -196,10 +197,12 @@ class TargetSettings(Frozen):
     largest_body: Annotated[ByteSize, Field(ge=1)] = ByteSize(16 * 1024 * 1024)
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Immutable, unknown keys refused. Made from what is handed over alone: os.environ is not read behind its back."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True, arbitrary_types_allowed=True
+    )
 
     environment: str = Field(default="dev", min_length=1)
     jobs: Path | None = None
@@ -249,15 +252,3 @@ class Settings(BaseSettings):
     def datadog_env(self) -> str:
         """The `env` tag."""
         return self.datadog.env or self.environment
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Config.loading hands over the layers as sources; `Settings(port=1)` in a test is only that."""
-        return (init_settings,)

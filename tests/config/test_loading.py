@@ -13,7 +13,7 @@ import pytest
 from config.documents import parse_document, read_bytes
 from config.errors import ConfigurationError, render
 from config.job_files import JobFileReader
-from config.layers import LayerSource, environments
+from config.layers import environments, merged
 from config.loading import load_configuration, load_settings
 from config.settings import Settings
 
@@ -357,9 +357,14 @@ def test_settings_read_no_environment_behind_ones_back(monkeypatch: pytest.Monke
     assert Settings().port == 7071
 
 
-def test_a_layer_gives_single_values_too() -> None:
-    source = LayerSource({"port": 5})
-    assert source.get_field_value(Settings.model_fields["port"], "port") == (5, "port", False)
+def test_the_strongest_layer_wins_in_each_setting_of_a_group() -> None:
+    strong, weak = (
+        {"log": {"level": "info"}, "list": [1]},
+        {"log": {"level": "debug", "format": "json"}, "list": [2, 3]},
+    )
+
+    assert merged((strong, weak, {"port": 1})) == {"log": {"level": "info", "format": "json"}, "list": [1], "port": 1}
+    assert merged(({"log": None}, weak))["log"] is None
 
 
 # --- Jobs
