@@ -23,8 +23,8 @@ test or prod. Output is for people on a terminal and for programs in a pipe; --j
 
 Exit codes: 0 done, 1 it went wrong, 2 bad input or configuration, 130 interrupted."""
 
-BOXES_FROM = 80
-"""Columns of a terminal that shows help in boxes."""
+BOXES_FROM = 100
+"""Columns of a terminal that shows help in boxes: in fewer of them, long options are cut."""
 COLUMNS = max(shutil.get_terminal_size().columns, 20)
 
 app = typer.Typer(
@@ -36,7 +36,7 @@ app = typer.Typer(
     # Boxes and colours are for people, and cost 0.1 s. In a narrow terminal they cut words.
     rich_markup_mode="rich" if sys.stdout.isatty() and COLUMNS >= BOXES_FROM else None,
     # Without its width, help takes 50 columns at least.
-    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": min(COLUMNS, BOXES_FROM) - 2},
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": min(COLUMNS, 80) - 2},
 )
 # As a program there is one command line in a process; tests have many.
 add_commands(app, next(iter(sys.argv[1:]), None) if sys.argv[0].endswith("__main__.py") else None)

@@ -198,7 +198,7 @@ def _command(*words: str) -> list[str]:
     return [sys.executable, "-m", "scheduler", *words]
 
 
-@pytest.mark.parametrize("columns", [60, 79, 80, 120])
+@pytest.mark.parametrize("columns", [60, 80, 99, 100])
 @pytest.mark.parametrize("words", [(), ("history",), ("backfill",), ("dead-letters", "replay")])
 def test_help_breaks_no_word_whatever_the_terminals_width(columns: int, words: tuple[str, ...]) -> None:
     """In a process of its own, on a terminal: the width is looked at as the program starts."""
