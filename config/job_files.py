@@ -28,6 +28,10 @@ from jobs.schedules import Schedule
 __all__ = ["ENDINGS", "JobFile", "JobFileReader", "JobSet", "is_job_file"]
 
 
+_PROGRAM = Path(__file__).resolve().parents[1]
+"""The program's folder: the command `validate` reads with paths shown from the working folder instead."""
+
+
 class JobFileReader:
     """Reads folders of job files, again and again. Not to be used by two threads at once."""
 
@@ -93,9 +97,9 @@ class JobFileReader:
 
     def _nested(self, place: Path) -> Iterator[JobFile]:
         """The job files in folders inside the place, but for the samples that the program brings."""
-        samples = self._root / "config" / "jobs" / "samples"
+        samples = {(root / "config" / "jobs" / "samples").resolve() for root in (self._root, _PROGRAM)}
         for file in nested_job_files(place):
-            if file.parent.resolve() != samples.resolve():
+            if file.parent.resolve() not in samples:
                 yield JobFile(file.name, self._shown(file), None)
 
     def _file(self, file: Path) -> JobFile:

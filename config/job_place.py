@@ -47,4 +47,7 @@ def place_warnings(place: str, job_count: int, nested: Sequence[str]) -> Iterato
         yield Problem("", f"{names}{more} {verb} in a folder inside", hint, place)
     if job_count == 0:
         kinds = ", ".join(f"*{ending}" for ending in ENDINGS)
-        yield Problem("", "has no job, so nothing is checked", f"jobs are defined in files {kinds} there", place)
+        hint = (
+            "write jobs: with the jobs below it" if is_job_file(place) else f"jobs are defined in files {kinds} there"
+        )
+        yield Problem("", "has no job, so nothing is checked", hint, place)

@@ -15,10 +15,13 @@ from config.identity import Identity
 from config.job_set import JobSet, LocatedUse
 from config.secrets import SecretChain, build_secrets
 from config.settings import Settings
+from jobs.checks.tls_contexts import is_client_certificate
 from jobs.errors import SecretUnavailable
 from jobs.problems import Problem
 from jobs.redaction import Redactor
 from jobs.running.clock import SystemClock
+from jobs.targets import HeartbeatTarget
+from jobs.targets.heartbeat import SHORTEST_TOKEN
 
 SECRETS_DEADLINE = 20.0
 """Seconds for all secrets together: a pipeline must not wait for a vault that does not answer."""
@@ -50,49 +53,62 @@ def _why_unusable(path: str) -> str:
     return ""
 
 
-def unavailable_secrets(jobs: JobSet, settings: Settings, environ: Mapping[str, str]) -> tuple[Problem, ...]:
-    """Return a warning for each secret that cannot be read from where the settings say, within SECRETS_DEADLINE.
+def unusable_secrets(jobs: JobSet, settings: Settings, environ: Mapping[str, str]) -> tuple[Problem, ...]:
+    """Return a warning for each secret that cannot be read from where the settings say, within SECRETS_DEADLINE, or
+    that is not what a job needs.
 
     For a thread without an event loop.
     """
-    first_uses: dict[str, LocatedUse] = {}
+    uses: dict[str, list[LocatedUse]] = {}
     for use in jobs.uses:
-        # Samples are for a desk; a disabled job needs nothing.
-        if use.use.kind == "secret" and use.job.enabled:
-            first_uses.setdefault(use.use.name, use)
-    if not first_uses:
+        if use.use.kind == "secret" and use.job.enabled:  # a disabled job needs nothing
+            uses.setdefault(use.use.name, []).append(use)
+    if not uses:
         return ()
-    reasons = asyncio.run(_reasons(list(first_uses), settings, environ))
-    warned = [(name, use) for name, use in first_uses.items() if reasons[name]]
-    # The chain's sentences begin with the name, as they are also shown without the key.
-    return tuple(
-        use.problem(f"secret {name}: {reasons[name].removeprefix(f'secret {name}: ')}") for name, use in warned
-    )
+    return tuple(filter(None, asyncio.run(_warnings(uses, settings, environ)).values()))
 
 
-async def _reasons(names: list[str], settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """Why each secret cannot be read; empty texts for those that can."""
+async def _warnings(
+    uses: Mapping[str, list[LocatedUse]], settings: Settings, environ: Mapping[str, str]
+) -> dict[str, Problem | None]:
+    """A warning for each secret, by its name; None if it is well."""
     clock = SystemClock()
     identity = Identity(settings, clock=clock)
     chain = build_secrets(settings, identity, Redactor(), clock, environ=environ)
     try:
         places = asyncio.Semaphore(_MAX_CONCURRENT)
-        tasks = {name: asyncio.create_task(_reason(name, chain, places)) for name in names}
+        tasks = {name: asyncio.create_task(_warning(name, uses[name], chain, places)) for name in uses}
         _, late = await asyncio.wait(tasks.values(), timeout=SECRETS_DEADLINE)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        late_reason = f"could not be looked up within {SECRETS_DEADLINE:g} s"
-        return {name: late_reason if task in late else task.result() for name, task in tasks.items()}
+        late_message = f"could not be looked up within {SECRETS_DEADLINE:g} s"
+        return {
+            name: uses[name][0].problem(f"secret {name}: {late_message}") if task in late else task.result()
+            for name, task in tasks.items()
+        }
     finally:
         await chain.aclose()
         await identity.aclose()
 
 
-async def _reason(name: str, chain: SecretChain, places: asyncio.Semaphore) -> str:
+async def _warning(name: str, uses: list[LocatedUse], chain: SecretChain, places: asyncio.Semaphore) -> Problem | None:
     async with places:
         try:
-            await chain.get(name)
+            value = await chain.get(name)
         except SecretUnavailable as error:
-            return str(error)
-        return ""
+            # Some of the chain's sentences begin with the name.
+            return uses[0].problem(f"secret {name}: {str(error).removeprefix(f'secret {name}: ')}")
+    for use in uses:
+        if (message := _why_unfit(use, value)) is not None:
+            return use.problem(f"secret {name}: {message}")
+    return None
+
+
+def _why_unfit(use: LocatedUse, value: str) -> str | None:
+    """Why a secret's value cannot be what the job needs; never the value."""
+    if isinstance(use.job.check, HeartbeatTarget) and len(value) < SHORTEST_TOKEN:
+        return f"it is too short for a token: at least {SHORTEST_TOKEN} characters"
+    if use.use.path[-1] == "client_certificate" and not is_client_certificate(value):
+        return "it holds no client certificate with its key, both in PEM form and the key not encrypted"
+    return None

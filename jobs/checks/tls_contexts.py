@@ -107,6 +107,15 @@ def _make(tls: Tls, http2: bool = False, client_certificate: str = "") -> ssl.SS
     return context
 
 
+def is_client_certificate(text: str) -> bool:
+    """Return whether a text is a certificate with its key, PEM, that a target can be shown."""
+    try:
+        _show(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), text)
+    except CertificateUnusable:
+        return False
+    return True
+
+
 def _show(context: ssl.SSLContext, client_certificate: str) -> None:
     """Have the context show it. OpenSSL takes a certificate from files alone: this one has no name, if it can."""
     with ExitStack() as stack:

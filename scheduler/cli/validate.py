@@ -91,13 +91,13 @@ def _usual_default_schedule() -> Schedule | None:
 def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -> tuple[Problem, ...]:
     import os
 
-    from config.job_warnings import unavailable_secrets, unusable_files
+    from config.job_warnings import unusable_files, unusable_secrets
 
     warnings = [*found.warnings, *unusable_files(found)]
     if settings is not None:
         warnings += _denied(found, settings)
         if with_secrets:
-            warnings += unavailable_secrets(found, settings, os.environ)
+            warnings += unusable_secrets(found, settings, os.environ)
     return tuple(sorted(warnings, key=lambda one: (one.file or "", one.line or 0)))
 
 

@@ -12,7 +12,7 @@ import trustme
 from config import job_warnings
 from config.errors import ConfigurationError, render_warning
 from config.job_files import JobFile, JobFileReader, JobSet
-from config.job_warnings import unavailable_secrets, unusable_files
+from config.job_warnings import unusable_files, unusable_secrets
 from config.settings import Settings
 from jobs.schedules import parse_schedule
 
@@ -175,6 +175,9 @@ def test_a_folder_without_any_job_is_warned_of(folder: Path) -> None:
 def test_files_without_any_job_are_warned_of(folder: Path) -> None:
     (folder / "a.yaml").write_text("jobs: {}\n")
     assert len(texts(read(folder))) == 1
+    assert texts(JobFileReader(folder).read(folder / "a.yaml")) == [
+        "a.yaml: warning: has no job, so nothing is checked; write jobs: with the jobs below it"
+    ]
 
 
 def test_job_files_in_folders_inside_are_named_as_they_are_not_read(folder: Path) -> None:
@@ -268,13 +271,13 @@ jobs:
 """
 
 
-def unavailable(folder: Path, settings: Settings | None = None, **environ: str) -> list[str]:
+def secrets_of(folder: Path, settings: Settings | None = None, **environ: str) -> list[str]:
     (folder / "a.yaml").write_text(SECRETS)
-    return [str(warning) for warning in unavailable_secrets(read(folder), settings or Settings(), environ)]
+    return [str(warning) for warning in unusable_secrets(read(folder), settings or Settings(), environ)]
 
 
 def test_each_secret_that_cannot_be_read_is_told_once_where_it_is_named_first(folder: Path) -> None:
-    token, key, beat = unavailable(folder)
+    token, key, beat = secrets_of(folder)
     assert token == (
         "jobs/a.yaml:4: jobs.a.check.auth.token: secret a-token: the variable SCHEDULER_SECRET_A_TOKEN is not set, "
         "and there is no Key Vault to ask; set the variable, or SCHEDULER_KEY_VAULT_URL"
@@ -289,7 +292,7 @@ def test_secrets_of_variables_and_files_can_be_read(folder: Path, tmp_path: Path
     (mounted / "b-key").write_text("from-a-file")
     (mounted / "beat-token").write_text("")
     settings = Settings(secrets_folder=mounted)
-    (beat,) = unavailable(folder, settings, SCHEDULER_SECRET_A_TOKEN="from-a-variable")
+    (beat,) = secrets_of(folder, settings, SCHEDULER_SECRET_A_TOKEN="from-a-variable")
     assert beat.endswith(f"secret beat-token: {mounted / 'beat-token'} is empty")
 
 
@@ -307,13 +310,39 @@ def test_a_vault_that_does_not_answer_is_waited_for_within_one_limit(
     monkeypatch.setattr(KeyVault, "get", hang)
     monkeypatch.setattr(job_warnings, "SECRETS_DEADLINE", 0.05)
     settings = Settings(key_vault_url="https://my-vault.vault.azure.net")
-    found = unavailable(folder, settings, SCHEDULER_SECRET_A_TOKEN="x")
+    found = secrets_of(folder, settings, SCHEDULER_SECRET_A_TOKEN="x")
     assert [one.partition(": secret ")[2] for one in found] == [
         "b-key: could not be looked up within 0.05 s",
         "beat-token: could not be looked up within 0.05 s",
     ]
 
 
+def test_a_token_of_a_heartbeat_that_is_too_short_is_told_and_never_shown(folder: Path) -> None:
+    variables = {"SCHEDULER_SECRET_A_TOKEN": "x", "SCHEDULER_SECRET_B_KEY": "x"}
+    (beat,) = secrets_of(folder, **variables, SCHEDULER_SECRET_BEAT_TOKEN="hunter2")
+    assert beat.endswith(
+        "jobs.beat.check.token: secret beat-token: it is too short for a token: at least 16 characters"
+    )
+    assert secrets_of(folder, **variables, SCHEDULER_SECRET_BEAT_TOKEN="x" * 16) == []
+
+
+def test_a_client_certificate_is_one_with_its_key(folder: Path) -> None:
+    leaf = trustme.CA().issue_cert("client.example")
+    certificate = leaf.cert_chain_pems[0].bytes().decode()
+    (folder / "a.yaml").write_text(
+        "jobs:\n  a:\n    check: {url: https://a.example/, tls: {client_certificate: {secret: client}}}\n"
+    )
+
+    def told(value: str) -> list[str]:
+        return [str(one) for one in unusable_secrets(read(folder), Settings(), {"SCHEDULER_SECRET_CLIENT": value})]
+
+    assert told(certificate) == [
+        "jobs/a.yaml:3: jobs.a.check.tls.client_certificate: secret client: it holds no client certificate with its "
+        "key, both in PEM form and the key not encrypted"
+    ]
+    assert told(leaf.private_key_pem.bytes().decode() + certificate) == []
+
+
 def test_jobs_without_secrets_have_none_to_look_for(folder: Path) -> None:
     (folder / "a.yaml").write_text("jobs: {a: {check: {url: 'https://a.example/'}}}")
-    assert unavailable_secrets(read(folder), Settings(), {}) == ()
+    assert unusable_secrets(read(folder), Settings(), {}) == ()
