@@ -141,6 +141,7 @@ async def test_a_file_that_another_program_keeps_locked_does_not_hold_up_the_end
 
     assert len(await change) == 1
     assert "is busy" in caplog.text
+    store._connections.close()  # what the end of a process does
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed")
