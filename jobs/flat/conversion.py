@@ -211,7 +211,19 @@ class _Conversion:
         elif "Resource" in self._values:
             self._put(path, "Resource", values.scope_of)
         else:
+            self._scope_of_the_endpoint(path)
+
+    def _scope_of_the_endpoint(self, path: Path) -> None:
+        """Ask for a token for the endpoint's own origin, and warn of it; without one the scope is missing."""
+        endpoint = self._values.get("Endpoint")
+        origin = values.origin(endpoint) if isinstance(endpoint, str) else None
+        if origin is None:
             self._find("Scope", "is missing", "AuthType managedidentity needs Scope, such as api://checkout/.default")
+            return
+        scope = values.scope_of(origin)
+        self._set(path, scope, "Scope", "AuthType")
+        message = f"managedidentity names no scope, so the token is for the endpoint itself: {scope}"
+        self._warnings.append(Finding((self._spelt("AuthType"),), message, f"write Scope: {scope} to keep it"))
 
     def _forgotten_auth_type(self) -> None:
         given = [name for name in self._values if name.endswith("SecretName") or name in ("Scope", "Resource")]

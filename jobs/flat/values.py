@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from jobs.durations import format_duration
 from jobs.errors import ScheduleError
@@ -166,3 +167,15 @@ def choice(value: Any, choices: Mapping[str, str]) -> str:
     if found is None:
         raise Wrong(*wrong_choice(value, tuple(choices)))
     return found
+
+
+def origin(url: str) -> str | None:
+    """Return scheme, host and port of a URL, without a user name; None if it has no host."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not host:
+        return None
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"

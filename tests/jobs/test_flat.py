@@ -160,7 +160,6 @@ def test_each_kind_of_auth(keys: dict[str, Any], auth: dict[str, Any] | None) ->
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
-        ({"AuthType": "managedidentity"}, "Scope: is missing"),
         ({"TokenSecretName": "t"}, "AuthType: is missing, and TokenSecretName is given; one of none, basic, bearer"),
         ({"AuthType": "oauth"}, "AuthType: 'oauth' is not allowed"),
         ({"AuthType": "bear", "SecretName": "t"}, "AuthType: 'bear' is not allowed, did you mean bearer?"),
@@ -308,3 +307,27 @@ _keys = st.sampled_from([*SPELLINGS, "Password", "Other"])
 def test_whatever_a_flat_job_holds_it_is_turned_or_told(mapping: dict[str, Any]) -> None:
     result = from_flat("job", mapping)
     assert result.findings or result.definition["check"]["url"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "scope"),
+    [
+        ("https://svc.internal/health?deep=1", "https://svc.internal/.default"),
+        ("https://user@svc.internal:8443/", "https://svc.internal:8443/.default"),
+        ("https://[2001:db8::1]/", "https://[2001:db8::1]/.default"),
+    ],
+)
+def test_an_identity_without_a_scope_asks_for_a_token_for_the_endpoint_itself(endpoint: str, scope: str) -> None:
+    result = flat(AuthType="ManagedIdentity", Endpoint=endpoint)
+    assert not result.findings
+    assert result.definition["check"]["auth"] == {"kind": "managed_identity", "scope": scope}
+    assert [str(warning.problem()) for warning in result.warnings] == [
+        f"AuthType: managedidentity names no scope, so the token is for the endpoint itself: {scope}; "
+        f"write Scope: {scope} to keep it"
+    ]
+
+
+@pytest.mark.parametrize("endpoint", ["svc.internal/health", "ftp://svc.internal/", "https://svc.internal:x/", 7])
+def test_an_identity_without_a_scope_needs_one_where_the_endpoint_is_no_url(endpoint: object) -> None:
+    found = [str(finding.problem()) for finding in flat(AuthType="managedidentity", Endpoint=endpoint).findings]
+    assert any(text.startswith("Scope: is missing; AuthType managedidentity needs Scope") for text in found)
