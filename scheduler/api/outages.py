@@ -96,7 +96,10 @@ class Outages:
 
     async def of(self, name: str) -> Outage | None:
         """The outage of one job, as of now; None if it is not down. Raises StoreError."""
-        return await self._outage(name)
+        outage = await self._outage(name)
+        if outage is not None:
+            self._known[name] = outage  # the next look need not go back to its beginning again
+        return outage
 
     async def _outage(self, name: str) -> Outage | None:
         """None if the job is not down."""

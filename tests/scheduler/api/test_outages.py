@@ -225,3 +225,26 @@ async def test_a_store_that_is_away_is_told_and_asked_again_the_next_time() -> N
     board.shop.store.breaks_after = None
 
     assert (await board.down()).count == 1
+
+
+@virtual_time
+async def test_the_beginning_of_a_long_outage_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = Board()
+    await board.ran(S, *[F] * 300)
+    first = await board.outages.of("a")
+    await board.ran(F)
+    asked: list[dict[str, object]] = []
+    read = Queries.runs
+
+    async def counted(self: Queries, **query: object) -> object:
+        asked.append(query)
+        return await read(self, **query)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Queries, "runs", counted)
+    second = await board.outages.of("a")
+
+    assert first is not None
+    assert second is not None
+    assert (second.since, second.whole) == (first.since, True)
+    assert second.newest.due_at > first.newest.due_at
+    assert len(asked) == 1
