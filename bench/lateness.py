@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench._hosts import Host, embedded, functions_style
@@ -26,18 +27,19 @@ from bench._lateness import Figures, Load, figures, finished_runs, summary
 from bench._operations import HOST
 from bench._parts import cpu_seconds, finish, get_json, show, target
 from bench._stall import Stall, after_stall
-from jobs.runs import Run
+from jobs.runs import Run, instant_text
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs import Runs
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TRIES = 5
 """Of reading the history, before the bench fails."""
 STALL_AFTER = 25.0
 """Seconds of normal load before the storage stands still."""
 SHOWN = 5
 """Reasons of unsuccessful runs that are printed."""
-AFTERWARDS = 3.0
-"""Seconds after the last request, for its run to end and to be recorded."""
+AFTERWARDS = 6.0
+"""Seconds after the last request, for its run to end and to be recorded: results wait up to 3 s for others on Azure."""
 PATIENCE = 60.0
 """Seconds for requests that are late."""
 
@@ -69,7 +71,7 @@ def main() -> None:
         )
         with nullcontext() if stall is None else stall.made():
             cpu = measured(host.pids, since, seconds)
-        arrivals = arrived(url, len(due), since)
+        arrivals = arrived(url, due)
         operations = {} if host.operations is None else host.operations.counts(since, seconds)
         host.stop()
         rows = asyncio.run(stored(host))
@@ -84,16 +86,19 @@ def measured(pids: Mapping[str, int], since: float, seconds: int) -> Mapping[str
     return {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
 
 
-def arrived(url: str, expected: int, since: float) -> Mapping[str, list[float]]:
-    """When the target was asked (Unix seconds), by run id; once the expected number of runs or everybody's patience is
+def arrived(url: str, due: set[tuple[str, int]]) -> Mapping[str, list[float]]:
+    """When the target was asked (Unix seconds), by run id; once it was for all that was due, or everybody's patience is
     over."""
+    wanted = {f"{job}@{instant_text(EPOCH + timedelta(milliseconds=ms))}" for job, ms in due}
     end = time.monotonic() + PATIENCE
     while True:
-        time.sleep(AFTERWARDS)
         arrivals: dict[str, list[float]] = get_json(f"{url}/arrivals/runs")
-        seen = sum(times[0] >= since for times in arrivals.values())
-        if seen >= expected or time.monotonic() > end:
-            return arrivals
+        if wanted <= arrivals.keys() or time.monotonic() > end:
+            break
+        time.sleep(AFTERWARDS)
+    time.sleep(AFTERWARDS)
+    last: dict[str, list[float]] = get_json(f"{url}/arrivals/runs")
+    return last
 
 
 async def stored(host: Host) -> list[Run]:
