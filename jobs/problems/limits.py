@@ -46,7 +46,7 @@ def _size(limit: int, value: Any) -> str:
     if written is not None and limit % _BYTES[written] == 0:
         return f"{limit // _BYTES[written]}{written}"
     binary = [unit for unit in _BYTES if unit.endswith("iB") and limit and limit % _BYTES[unit] == 0]
-    return f"{limit // _BYTES[binary[-1]]}{binary[-1]}" if binary else f"{limit} bytes"
+    return f"{limit // _BYTES[binary[-1]]}{binary[-1]}" if binary else f"{limit} byte{'' if limit == 1 else 's'}"
 
 
 def _is_duration(at: Any) -> bool:
