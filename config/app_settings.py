@@ -52,7 +52,9 @@ class Resolved:
 def resolve_schedules(job: Mapping[str, Any], environ: Mapping[str, str], *, flat: bool) -> Resolved:
     """The job with each `%NAME%` in its schedules replaced; what cannot be resolved is in `findings`."""
     resolved = Resolved(job)
-    paths = tuple((key,) for key in job if fold(key) in _FLAT_SCHEDULES) if flat else _SCHEDULES
+    paths = _SCHEDULES
+    if flat:
+        paths = tuple((key,) for key, value in job.items() if _has_reference(value) and fold(key) in _FLAT_SCHEDULES)
     for path in paths:
         _resolve(resolved, path, environ)
     return resolved

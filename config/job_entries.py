@@ -15,31 +15,22 @@ from pydantic import ValidationError
 from config.app_settings import resolve_schedules
 from config.job_set import Use
 from config.job_uses import uses_of
+from config.merged_defaults import holds, merged
 from config.shared_parts import SharedParts
 from jobs.definition import JobDefinition
 from jobs.flat import from_flat, is_flat, is_flat_key
 from jobs.model import AS_WRITTEN
 from jobs.problems import Finding, Path, findings_of, unknown_key
+from jobs.problems.slips import form_of_unknown
 from jobs.problems.suggestions import fold
 from jobs.schedules import DefaultSchedule, Schedule
 from jobs.warnings import refusals_of, warnings_of
 
-_MERGED: frozenset[Path] = frozenset(
-    {
-        (),
-        ("check",),
-        ("check", "headers"),
-        ("check", "query"),
-        ("check", "tls"),
-        ("timeout",),
-        ("retry",),
-        ("circuit",),
-        ("tags",),
-    }
-)
-"""Where a default and a job's own mapping are merged; everywhere else the job's value replaces the default."""
-
 _TOP = ("jobs", "defaults")
+_CALLED_ELSEWHERE = frozenset(
+    {"endpoints", "monitors", "checks", "targets", "services", "tests", "healthchecks", "tasks"}
+)
+"""What other programs call the jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +119,16 @@ def _is_one_flat_job(value: Any) -> bool:
 
 
 def _unknown(key: str) -> Finding:
+    if fold(key) in _CALLED_ELSEWHERE:
+        return Finding((key,), "unknown key", "write jobs: in its place, and a check in each job")
     return Finding((key,), *unknown_key(key, _TOP))
+
+
+def _unknown_default(key: str, value: Any, known: list[str]) -> Finding:
+    offer = form_of_unknown(key, value)
+    return Finding(
+        ("defaults", key), *(unknown_key(key, known) if offer is None else ("unknown key", f"write {offer}"))
+    )
 
 
 def _defaults(value: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, tuple[Finding, ...]]:
@@ -138,7 +138,7 @@ def _defaults(value: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, tuple
     if not isinstance(defaults, dict):
         return None, (Finding(("defaults",), "is not a mapping of keys to values"),)
     known = [key for key in JobDefinition.model_fields if key != "name"]
-    wrong = tuple(Finding(("defaults", key), *unknown_key(key, known)) for key in defaults if key not in known)
+    wrong = tuple(_unknown_default(key, one, known) for key, one in defaults.items() if key not in known)
     kept = {key: one for key, one in defaults.items() if key in known}
     return kept, (*wrong, *_wrong_defaults(kept))
 
@@ -229,7 +229,7 @@ def _from_full(entry: Entry, context: Context) -> Defined | tuple[Finding, ...]:
     if named and job.get("name", entry.name) != entry.name:
         return (Finding((*entry.path, "name"), "differs from the key above it", "remove it: the key names the job"),)
     settings = resolve_schedules(
-        named | (_merged(defaults, job) if defaults else dict(job)), context.environ, flat=False
+        named | (merged(defaults, job) if defaults else dict(job)), context.environ, flat=False
     )
     definition = _validated(settings.job, context.shared)
     if settings.findings:
@@ -262,7 +262,7 @@ def _placed(finding: Finding, entry: Entry, defaults: Mapping[str, Any] | None) 
 
 
 def _path_in_file(path: Path, entry: Entry, defaults: Mapping[str, Any] | None) -> Path:
-    from_defaults = defaults and _holds(defaults, path) and not _holds(entry.value, path)
+    from_defaults = defaults and holds(defaults, path) and not holds(entry.value, path)
     return ("defaults", *path) if from_defaults else (*entry.path, *path)
 
 
@@ -273,29 +273,3 @@ def _validated(written: Mapping[str, Any], shared: SharedParts) -> JobDefinition
         return findings_of(error.errors(include_url=False), JobDefinition)
     shared.learn(written, definition)
     return definition
-
-
-def _merged(defaults: Mapping[str, Any], job: Mapping[str, Any], path: Path = ()) -> dict[str, Any]:
-    merged = dict(defaults)
-    for key, value in job.items():
-        below = (*path, key)
-        default = merged.get(key)
-        if below in _MERGED and isinstance(value, dict) and isinstance(default, dict):
-            merged[key] = _merged(default, value, below)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _holds(value: Any, path: Path) -> bool:
-    """Whether something stands at this path."""
-    for step in path:
-        inside = step in value if isinstance(value, dict) else _is_index(step, value)
-        if not inside:
-            return False
-        value = value[step]
-    return True
-
-
-def _is_index(step: str | int, value: Any) -> bool:
-    return isinstance(value, list) and isinstance(step, int) and step < len(value)

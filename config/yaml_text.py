@@ -77,7 +77,7 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> TextError:
     return TextError(f"is not valid YAML: {printable(words)}", line)
 
 
-_UNQUOTED = re.compile(r"(?P<key>[\w.-]+:|-)[ ]+(?P<value>[*%@`].*|\[[A-Z_]+\][^,\]]*[=<>].*)$")
+_UNQUOTED = re.compile(r"(?:(?P<key>[\w.-]+:|-)[ ]+|[\[,][ ]*)(?P<value>[*%@`].*|(?<=[: ])\[[A-Z_]+\][^,\]]*[=<>].*)$")
 _LONGEST_ROW = 1000
 """Characters: a longer row is not looked through, as that could take long."""
 _ALIAS = re.compile(r"\*[\w-]+")
@@ -89,12 +89,13 @@ def _quoted(row: str) -> tuple[str, str] | None:
     if found is None:
         return None
     value = re.split(r"[ ]#", found["value"], maxsplit=1)[0]
-    if "{" in row[: found.start()]:
-        value = re.split(r"[,}]", value, maxsplit=1)[0]
+    if "{" in row[: found.start("value")] or "[" in row[: found.start("value")]:
+        value = re.split(r"[,}\]]", value, maxsplit=1)[0]
     value = value.strip()
     if _ALIAS.fullmatch(value) or '"' in value or "\\" in value:
         return None
-    return value[0], f'write {found["key"]} "{printable(value)}"'
+    key = f"{found['key']} " if found["key"] else ""
+    return value[0], f'write {key}"{printable(value)}"'
 
 
 _HINTS = (

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 from jobs.durations import format_duration
 from jobs.flat import values
-from jobs.flat.keys import ALL_SPELLINGS, LITERAL_SECRETS, NAMES, SPELLINGS
+from jobs.flat.keys import LITERAL_SECRETS, NAMES, unknown_flat_key
 from jobs.flat.secret_names import secret_name, secret_variable
 from jobs.flat.values import AUTH_TYPES, BACKOFFS, Wrong
 from jobs.policies import LONGEST_RUN, RetryPolicy, Timeouts
-from jobs.problems import Finding, Path, unknown_key
-from jobs.problems.suggestions import fold, names_text, suggest
+from jobs.problems import Finding, Path
+from jobs.problems.suggestions import fold, names_text
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ class _Conversion:
     def _refuse(self, key: str, value: Any) -> None:
         instead = LITERAL_SECRETS.get(fold(key))
         if instead is None:
-            self._find(key, *unknown_key(key, ALL_SPELLINGS if suggest(key, ALL_SPELLINGS) else SPELLINGS))
+            self._find(key, *unknown_flat_key(key))
         elif value not in (None, ""):
             self._find(
                 key,
@@ -249,13 +249,7 @@ class _Conversion:
         zone = self._get("TimeZone", values.zone_name)
         if zone is None:
             return schedule
-        if isinstance(schedule, list):
-            return [self._in_zone(one, zone) for one in schedule]
-        return self._in_zone(schedule, zone)
-
-    @staticmethod
-    def _in_zone(schedule: Any, zone: str) -> Any:
-        return {"timezone": zone, **schedule} if isinstance(schedule, dict) else {"cron": schedule, "timezone": zone}
+        return values.on_clock(schedule, zone)
 
     def _retries_and_deadlines(self) -> None:
         policy = RetryPolicy()

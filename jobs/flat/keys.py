@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.problems.suggestions import fold
+from jobs.problems import unknown_key
+from jobs.problems.suggestions import fold, suggest
 
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "JobName": ("Name",),
@@ -61,17 +62,23 @@ LITERAL_SECRETS = {
 }
 """Keys, folded, that would hold a secret itself -> the key that names it instead."""
 
+_FULL_FORM_EXPECTATIONS = frozenset({"expect", "conditions", "assertions", "expectations"})
+"""Keys, folded, that say in other forms what the answer must be."""
 _FULL_FORM_ONLY = frozenset(
     {"check", "expect", "timeout", "retry", "circuit", "overlap", "concurrency_group", "telemetry"}
 )
+_UNMISTAKABLE = frozenset({"jobname", "endpoint", "endpointurl", "httpmethod", "authtype"})
 _FULL_FORM = _FULL_FORM_ONLY | {"name", "description", "enabled", "schedule", "tags"}
 
 
 def is_flat(mapping: Mapping[str, Any]) -> bool:
     """Whether a job is written in the flat form: it has a key that only this form knows, and none of only the other.
 
-    A key with a mapping says nothing: it may be a job that is called `body` or `query`.
+    A key with a mapping says nothing: it may be a job that is called `body` or `query`. A key that nobody writes in the
+    full form, such as Endpoint, decides as long as there is no check.
     """
+    if "check" not in mapping and any(fold(key) in _UNMISTAKABLE and isinstance(mapping[key], str) for key in mapping):
+        return True
     if any(key in _FULL_FORM_ONLY for key in mapping):
         return False
     return any(key not in _FULL_FORM and not isinstance(mapping[key], dict) and is_flat_key(key) for key in mapping)
@@ -80,3 +87,10 @@ def is_flat(mapping: Mapping[str, Any]) -> bool:
 def is_flat_key(key: str) -> bool:
     """Whether the flat form knows this key, in whatever spelling."""
     return fold(key) in NAMES
+
+
+def unknown_flat_key(key: str) -> tuple[str, str]:
+    """Message and hint for a key that the flat form does not know."""
+    if fold(key) in _FULL_FORM_EXPECTATIONS:
+        return "unknown key", "write ExpectedStatus, BodyContains or MaxResponseTimeMs"
+    return unknown_key(key, ALL_SPELLINGS if suggest(key, ALL_SPELLINGS) else SPELLINGS)

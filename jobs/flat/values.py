@@ -49,6 +49,13 @@ def zone_name(value: Any) -> str:
         raise Wrong(str(error).removeprefix("timezone: ")) from None
 
 
+def on_clock(schedule: Any, zone: str) -> Any:
+    """The schedule on the clock of this zone; of several schedules, each that names no zone itself."""
+    if isinstance(schedule, list):
+        return [on_clock(one, zone) for one in schedule]
+    return {"timezone": zone, **schedule} if isinstance(schedule, dict) else {"cron": schedule, "timezone": zone}
+
+
 def texts(value: Any) -> dict[str, Any]:
     """A mapping of texts; numbers and booleans are written out, references to secrets stay."""
     if not isinstance(value, dict):

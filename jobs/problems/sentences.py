@@ -43,6 +43,11 @@ def findings_of(errors: Iterable[ErrorDetails], model: Any) -> tuple[Finding, ..
     return tuple(dict.fromkeys(findings))
 
 
+def _is_in_check(path: Path) -> bool:
+    """Whether this is a job's check, or one of its steps."""
+    return path == ("check",) or path[:2] in (("check", "steps"), ("check", "cleanup"))
+
+
 def _is_held_above(path: Path, misspelt: set[tuple[str | int | None, ...]]) -> bool:
     """Whether a key of this missing mapping was written beside it, as `url` without `check`."""
     depth = len(path) - 1
@@ -82,7 +87,7 @@ class _Error:
         place = descend(model, loc[:-1] if unknown else loc)
         key = str(loc[-1]) if loc else ""
         suggestion = suggest(key, keys_of(place.type)) if unknown else None
-        above = tuple(one for one in keys_of(model) if "." not in one) if unknown and place.path == ("check",) else ()
+        above = tuple(one for one in keys_of(model) if "." not in one) if unknown and _is_in_check(place.path) else ()
         return _Error(kind, place, key, detail.get("input"), detail.get("ctx", {}), detail["msg"], suggestion, above)
 
     def finding(self) -> Finding:
@@ -99,7 +104,7 @@ class _Error:
     def _unknown_key(self) -> tuple[str, str]:
         keys = keys_of(self.place.type)
         if self.key in self.keys_above:
-            return "unknown key in check", f"write {self.key} beside check, one level up"
+            return "unknown key in check", f"write {self.key} beside check, as a key of the job"
         is_job = "check" in keys or self.keys_above
         if is_job and suggest(self.key, keys) != self.key and not looks_secret(self.key):
             offer = form_of_unknown(self.key, self.value)

@@ -126,6 +126,8 @@ def test_a_long_row_costs_no_more_than_its_length(tmp_path: Path) -> None:
         ("schedule: {cron: */5 * * * *, timezone: Europe/Berlin}", 'must be in quotes; write cron: "*/5 * * * *"'),
         ("schedule: @hourly", 'a text that begins with @ must be in quotes; write schedule: "@hourly"'),
         ("schedule: %HealthSchedule%", 'must be in quotes; write schedule: "%HealthSchedule%"'),
+        ("schedule: [*/5 * * * *, '@hourly']", 'must be in quotes; write "*/5 * * * *"'),
+        ("schedule: ['@hourly', */5 * * * *]", 'must be in quotes; write "*/5 * * * *"'),
         ("- */5 * * * *", 'must be in quotes; write - "*/5 * * * *"'),
         ("expect: [STATUS] == 200", 'a text that begins with [ must be in quotes; write expect: "[STATUS] == 200"'),
     ],
@@ -162,8 +164,49 @@ def test_a_key_of_the_job_inside_of_its_check_is_sent_one_level_up(tmp_path: Pat
 
     assert (
         problem
-        == "shop.yaml:5: jobs.shop.check.timeout: unknown key in check; write timeout beside check, one level up"
+        == "shop.yaml:5: jobs.shop.check.timeout: unknown key in check; write timeout beside check, as a key of the job"
     )
+
+
+def test_a_key_of_the_job_inside_of_a_step_is_sent_to_the_job(tmp_path: Path) -> None:
+    step = f"{{name: a, url: '{URL}', retry: {{attempts: 2}}}}"
+    (problem,) = problems(tmp_path, f"jobs:\n  shop:\n    check: {{kind: steps, steps: [{step}]}}\n")
+
+    assert problem.endswith("steps[0].retry: unknown key in check; write retry beside check, as a key of the job")
+
+
+def test_slips_in_the_defaults_are_answered_there(tmp_path: Path) -> None:
+    text = f"defaults:\n  retry: 3\n  interval: 60\njobs:\n  shop:\n    check: {{url: {URL}}}\n"
+
+    assert problems(tmp_path, text) == [
+        "shop.yaml:2: defaults.retry: 3 is not a mapping of keys to values; write retry: {attempts: 3}",
+        "shop.yaml:3: defaults.interval: unknown key; write schedule: {every: 60s}",
+    ]
+
+
+def test_a_list_of_jobs_under_the_name_of_another_program_is_told_its_own(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, f"endpoints:\n  - name: shop\n    url: {URL}\n")
+
+    assert problem == "shop.yaml:1: endpoints: unknown key; write jobs: in its place, and a check in each job"
+
+
+def test_slips_in_the_flat_form_keep_the_job_in_the_flat_form(tmp_path: Path) -> None:
+    job = {"JobName": "shop", "Endpoint": URL, "retry": 3, "expect": [{"status": 200}], "timeout": "10s"}
+    found = problems(tmp_path, json.dumps({"shop": job}, indent=1), "shop.json")
+
+    assert found == [
+        "shop.json:5: shop.retry: unknown key, did you mean RetryCount?",
+        "shop.json:6: shop.expect: unknown key; write ExpectedStatus, BodyContains or MaxResponseTimeMs",
+        "shop.json:11: shop.timeout: '10s' is not a number; write the number alone, without a unit",
+    ]
+
+
+def test_a_flat_job_in_lower_case_may_have_a_timeout_in_seconds(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"shop": {"jobname": "shop", "endpoint": URL, "timeout": 7}}))
+
+    (job,) = JobFileReader(tmp_path).read(tmp_path)
+
+    assert job.timeout.attempt == 7
 
 
 def test_a_heartbeat_with_both_period_and_schedule_says_so(tmp_path: Path) -> None:
