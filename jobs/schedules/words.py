@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 
-from jobs.durations import duration_in_words
+from jobs.durations import duration_in_words, parse_duration
 from jobs.errors import ScheduleError
+from jobs.schedules.interval import Interval
 from jobs.schedules.month_days import month_day_of
 
 _UNITS = {
@@ -79,9 +80,12 @@ def _length(count: str, unit: str) -> str | None:
     number = str(max(_NUMBERS.index(count), 1)) if count in _NUMBERS else count
     if short is None or not number[0].isdigit():
         return None
-    if short == "w":
-        return f"{float(number) * 7:g}d"
-    return f"{number}{short}"
+    length = f"{float(number) * 7:g}d" if short == "w" else f"{number}{short}"
+    try:
+        Interval(parse_duration(length))
+    except ValueError:
+        return None  # its own message says why
+    return length
 
 
 def _daily(day: str, hour: int, minute: int, half: str) -> str | None:

@@ -308,7 +308,7 @@ def test_a_mapping_is_read_as_in_a_job_file() -> None:
         ),
         (("{cron: 0 3 * * *, timezon: Asia/Tokyo}",), "timezon: unknown key, did you mean timezone?"),
         (("{cron: 0 3",), "cannot be read"),
-        (("{}",), "one of cron and every, not none"),
+        (("{}",), "one of cron, every and monthly, not none"),
     ],
 )
 def test_a_zone_that_cannot_be_meant_ends_with_2(words: tuple[str, ...], told: str) -> None:
