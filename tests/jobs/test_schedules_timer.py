@@ -54,6 +54,8 @@ ZONES = [
     "Pacific/Chatham",
     "Antarctica/Troll",
 ]
+OF_AN_HOUR = [name for name in ZONES if name not in ("Australia/Lord_Howe", "Antarctica/Troll")]
+"""Where a repeat is no hour, the timer can also pass over times in it, by the same mistake as above."""
 quick = settings(deadline=None, max_examples=100)
 
 
@@ -121,7 +123,7 @@ minutes = st.one_of(values, st.sampled_from(["*", "*/5", "*/7", "*/20", "0", "30
 
 
 @quick
-@given(st.sampled_from(["0", "30", "15,45"]), minutes, hours, st.sampled_from(ZONES), st.integers(0, 1), st.data())
+@given(st.sampled_from(["0", "30", "15,45"]), minutes, hours, st.sampled_from(OF_AN_HOUR), st.integers(0, 1), st.data())
 def test_any_expression_is_due_when_the_functions_timer_runs_it(
     second: str, minute: str, hour: str, name: str, which: int, data: st.DataObject
 ) -> None:
