@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scheduler.app.building import TELEMETRY_PATIENCE, open_program
-    from scheduler.app.program import Program, Role
-    from scheduler.app.reading import Reading, open_reading
-    from scheduler.app.start_telemetry import (
+    from scheduler.app.early_telemetry import (
         StartTelemetry,
         log_in_functions_host,
         report_failed_start,
         start_telemetry,
     )
+    from scheduler.app.program import Program, Role
+    from scheduler.app.reading import Reading, open_reading
 
 __all__ = [
     "TELEMETRY_PATIENCE",
@@ -36,10 +36,10 @@ _PLACES = {
     "open_program": "building",
     "Program": "program",
     "Role": "program",
-    "StartTelemetry": "start_telemetry",
-    "log_in_functions_host": "start_telemetry",
-    "report_failed_start": "start_telemetry",
-    "start_telemetry": "start_telemetry",
+    "StartTelemetry": "early_telemetry",
+    "log_in_functions_host": "early_telemetry",
+    "report_failed_start": "early_telemetry",
+    "start_telemetry": "early_telemetry",
     "Reading": "reading",
     "open_reading": "reading",
 }

@@ -33,8 +33,8 @@ from jobs.telemetry import TelemetryPolicy
 from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.app.adapters import open_depth, open_queue, open_store, place_of_store
+from scheduler.app.early_telemetry import StartTelemetry
 from scheduler.app.program import Program, Role
-from scheduler.app.start_telemetry import StartTelemetry
 from scheduler.beats import Beats
 from scheduler.catalog import Catalog
 from scheduler.circuit_board import CircuitBoard
