@@ -195,6 +195,8 @@ class TargetSettings(Frozen):
     ports: Ports = ("1-65535",)
     schemes: Schemes = ("http", "https")
     largest_body: Annotated[ByteSize, Field(ge=1)] = ByteSize(16 * 1024 * 1024)
+    traceparent: bool = True
+    """Whether HTTP requests of checks carry the ids of the run's trace."""
 
 
 class Settings(BaseModel):

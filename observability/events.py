@@ -216,7 +216,17 @@ class Measured:
     values: Mapping[names.Metric, float]
 
 
-TelemetryEvent = RunReport | AttemptRetried | DeadLettered | LogLine | Measured
+@dataclass(frozen=True, slots=True)
+class RunRequested:
+    """Somebody asked for a run, within a trace. `caller`: the ids of trace and span. No line of the log."""
+
+    run_id: str
+    job: str
+    caller: tuple[int, int]
+    at: datetime
+
+
+TelemetryEvent = RunReport | RunRequested | AttemptRetried | DeadLettered | LogLine | Measured
 """What an exporter is offered."""
 
 

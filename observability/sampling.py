@@ -13,6 +13,7 @@ from typing import Final
 
 from jobs.runs import Outcome, Run, Trigger
 from jobs.telemetry import MetricDetail, Reporting, Rows
+from observability.invocations import Invocation
 
 SAMPLED_EVERY: Final = timedelta(minutes=15)
 """Of the ordinary runs of a job, one has rows this often."""
@@ -29,6 +30,8 @@ class RunReport:
     metrics: MetricDetail = "all"
     check: bool = True
     """Whether the job's status follows from it (Datadog's service check)."""
+    invocation: Invocation | None = None
+    """Of the Functions host, in which it was performed."""
 
     @property
     def is_empty(self) -> bool:

@@ -14,12 +14,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.runs import Ticket
 from jobs.telemetry import EVERYTHING, Reporting, TelemetryPolicy, reporting_of
+from jobs.trace_ids import read_trace_parent
 from observability import names
 from observability.event_records import record_of
 from observability.events import (
@@ -31,10 +33,12 @@ from observability.events import (
     LogEvent,
     LogLine,
     Measured,
+    RunRequested,
     ServiceEvent,
     TelemetryEvent,
 )
 from observability.exporters.port import APPLICATION_INSIGHTS, DATADOG, Exporter, ExporterHealth
+from observability.invocations import current_invocation
 from observability.own_handler import OwnHandler
 from observability.sampling import RunReport, Sampler
 
@@ -99,7 +103,16 @@ class Telemetry:
         if event.run.outcome.down:
             self._write(JobFailed(event.run))
         if self._exporters:
-            self._offer_report(self._sampler.report(event.run, self._reporting(event.run.job)))
+            report = self._sampler.report(event.run, self._reporting(event.run.job))
+            self._offer_report(
+                replace(report, invocation=invocation) if (invocation := current_invocation()) else report
+            )
+
+    def run_requested(self, ticket: Ticket, trace_parent: str) -> None:
+        """Somebody asked for a run. `trace_parent`: the header of the request; anything else is ignored."""
+        caller = read_trace_parent(trace_parent)
+        if caller is not None and self._reporting(ticket.job).spans != "none":
+            self._offer(RunRequested(ticket.id, ticket.job, caller, datetime.now(UTC)))
 
     def dead_lettered(self, ticket: Ticket, reason: str) -> None:
         """The run is given up; `reason` is a sentence."""

@@ -62,16 +62,18 @@ def build_checks(
     user_agent: str = "scheduler",
     pings: Pings | None = None,
     clock: Clock | None = None,
+    traces: bool = False,
 ) -> Checks:
     """All checks. `guard`: where they may connect to. `user_agent`: how HTTP targets see this program, such as
-    `scheduler/1.2.3`. `pings` and `clock`: without them there are no heartbeats."""
+    `scheduler/1.2.3`. `pings` and `clock`: without them there are no heartbeats. `traces`: whether HTTP targets get
+    the ids of the run's trace."""
 
     shared = _Shared(guard)
 
     def http() -> Check:
         from jobs.checks.http import HttpCheck
 
-        return HttpCheck(secrets, tokens, redactor, guard=guard, user_agent=user_agent)
+        return HttpCheck(secrets, tokens, redactor, guard=guard, user_agent=user_agent, traces=traces)
 
     def steps() -> Check:
         from jobs.checks.http import HttpCheck

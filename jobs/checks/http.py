@@ -37,6 +37,7 @@ from jobs.ports import Clock, Secrets, Tokens
 from jobs.redaction import Redactor
 from jobs.runs import Observation, Phases
 from jobs.targets import HttpTarget
+from jobs.trace_ids import HEADER, trace_parent
 
 USER_AGENT = "scheduler"
 
@@ -54,12 +55,15 @@ class HttpCheck:
         guard: Guard = LOCAL,
         client: httpx.AsyncClient | None = None,
         clock: Clock | None = None,
+        traces: bool = False,
     ) -> None:
-        """`guard`: where targets may be. `client`, `clock`: other ones for tests; the client is closed with this."""
+        """`guard`: where targets may be. `client`, `clock`: other ones for tests; the client is closed with this.
+        `traces`: whether requests carry the ids of the run's trace."""
         self._redactor = redactor
         self._user_agent = user_agent
         self._contexts = TlsContexts()
         self._guard = guard
+        self._traces = traces
         self._prepared = PreparedRequests()
         self._client = client or _Client(guard)
         self._oauth = OAuthTokens(self._client, guard, self._contexts, redactor, user_agent, clock)
@@ -75,8 +79,9 @@ class HttpCheck:
         call.clock.besides = visit.way.besides
         try:
             prepared = self._prepared.get(target) if cookies is None else None
+            visit.trace_parent = self._trace_parent(target, call)
             first = prepared or await self._made(target, call, visit, keep=cookies is None)
-            response, body = await visit.go(first, lambda: self._plain(target, call.run_id))
+            response, body = await visit.go(first, lambda: self._plain(target, call.run_id, visit.trace_parent))
         except Exception as error:
             explained = explain(error, call.clock.current, visit.peer)
             if explained is None:
@@ -94,12 +99,18 @@ class HttpCheck:
         if (shown := target.tls.client_certificate) is not None:
             visit.client_certificate = credentials.text(shown)
         if keep and credentials is NOTHING and visit.proxy is None:
-            return self._prepared.add(target, self._plain(target, MARK).request("", {}))
-        return build(target, credentials, call.run_id, self._user_agent, self._redactor)
+            return self._prepared.add(target, self._plain(target, MARK).request("", "", {}))
+        return build(target, credentials, call.run_id, self._user_agent, self._redactor, visit.trace_parent)
 
-    def _plain(self, target: HttpTarget, run_id: str) -> Outgoing:
+    def _plain(self, target: HttpTarget, run_id: str, trace_parent: str = "") -> Outgoing:
         """The request of a target that needs nothing from outside."""
-        return build(target, NOTHING, run_id, self._user_agent, self._redactor)
+        return build(target, NOTHING, run_id, self._user_agent, self._redactor, trace_parent)
+
+    def _trace_parent(self, target: HttpTarget, call: Call) -> str:
+        """Return the header that ties the target's own telemetry to this attempt; empty if it is not to be sent."""
+        if not self._traces or any(name.lower() == HEADER for name in target.headers):
+            return ""
+        return trace_parent(call.run_id, call.attempt)
 
     def prepare(self, target: HttpTarget) -> None:
         """See Check.prepare."""
@@ -136,6 +147,7 @@ class _Visit:
         self._cookies = cookies
         self._keeps_all = cookies is not None
         self.proxy: Proxy | None = None
+        self.trace_parent = ""
         self.client_certificate = ""
         """With its key, PEM."""
         self.redirects = 0
@@ -192,7 +204,7 @@ class _Visit:
             extensions["ip_version"] = self._target.ip_version
         if self.proxy is not None:
             extensions["proxy"], extensions["asks"] = self.proxy, self._asks
-        request = outgoing.request(self._call.run_id, extensions)
+        request = outgoing.request(self._call.run_id, self.trace_parent, extensions)
         if self._cookies is not None:
             self._cookies.set_cookie_header(request)
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)

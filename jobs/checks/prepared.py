@@ -48,11 +48,15 @@ class Prepared:
         """The URL without path and query."""
         return self.alike.place
 
-    def request(self, run_id: str, extensions: dict[str, Any]) -> httpx.Request:
-        """For one run."""
+    def request(self, run_id: str, trace_parent: str, extensions: dict[str, Any]) -> httpx.Request:
+        """For one attempt of a run. `trace_parent`: the header, if it is to be sent."""
         alike = self.alike
         first = b"%s %s HTTP/1.1\r\n%s" % (self.method.encode("ascii"), self.path, alike.before)
-        extensions["head"] = first + run_id.encode() + alike.after if alike.after else first
+        head = first + run_id.encode() + alike.after if alike.after else first
+        if trace_parent:
+            # Before the empty line at the end.
+            head = b"%straceparent: %s\r\n\r\n" % (head[:-2], trace_parent.encode("ascii"))
+        extensions["head"] = head
         extensions["place"], extensions["origin"], extensions["path"] = alike.place, alike.origin, self.path
         return _Request(self, extensions)
 

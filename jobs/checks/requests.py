@@ -19,6 +19,7 @@ from jobs.model import SecretRef
 from jobs.problems import looks_secret
 from jobs.redaction import Redactor
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody, unfit_for_header
+from jobs.trace_ids import HEADER as TRACE_PARENT
 
 _KEY_HEADER = re.compile(r"(^|[-_])(key|session|sid)$")
 _NO_CREDENTIALS = frozenset({"idempotency-key"})
@@ -58,14 +59,23 @@ class Outgoing:
         if name.lower() not in self.headers:
             self.set(name, value)
 
-    def request(self, _run_id: str, extensions: dict[str, Any]) -> httpx.Request:
+    def request(self, _run_id: str, _trace_parent: str, extensions: dict[str, Any]) -> httpx.Request:
         return httpx.Request(
             self.method, self.url, headers=list(self.headers.values()), content=self.content, extensions=extensions
         )
 
 
-def build(target: HttpTarget, credentials: Credentials, run_id: str, user_agent: str, redactor: Redactor) -> Outgoing:
+def build(
+    target: HttpTarget,
+    credentials: Credentials,
+    run_id: str,
+    user_agent: str,
+    redactor: Redactor,
+    trace_parent: str = "",
+) -> Outgoing:
     """The target's request.
+
+    `trace_parent`: the header, if it is to be sent; other origins do not see it.
 
     The job's query follows the one that its URL has. A header of the job replaces the one that would be sent of
     itself; `auth` wins over both.
@@ -82,6 +92,8 @@ def build(target: HttpTarget, credentials: Credentials, run_id: str, user_agent:
     if not (may_be_kept(target) or target.http2):
         outgoing.set("Connection", "close")
     outgoing.set("Idempotency-Key", run_id)
+    if trace_parent:
+        outgoing.set(TRACE_PARENT, trace_parent, private=True)
     for name, value in target.headers.items():
         outgoing.set(name, _header_text(value, credentials), private=isinstance(value, SecretRef))
     _add_body(outgoing, target, credentials)

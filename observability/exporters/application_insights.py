@@ -21,14 +21,17 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.events import AttemptRetried
 from jobs.runs import Run
+from jobs.trace_ids import read_trace_parent, span_id_of, trace_id_of
 from observability import names
-from observability.events import DeadLettered, Fields, LogLine, Measured, TelemetryEvent
+from observability.events import DeadLettered, Fields, LogLine, Measured, RunRequested, TelemetryEvent
 from observability.exporters import application_insights_rows as rows
 from observability.exporters.application_insights_envelopes import SAMPLE_RATE, sample_rate, trim_envelopes
 from observability.exporters.background import BackgroundExporter, Closing, Tally
 from observability.exporters.measurements import is_by_job, measurements, tag_values
 from observability.exporters.metric_windows import MetricWindow
 from observability.exporters.port import APPLICATION_INSIGHTS
+from observability.exporters.run_ids import RunIds, with_ids
+from observability.invocations import Invocation
 from observability.redacting import redact_fields
 from observability.sampling import RunReport
 from observability.service_name import cloud_role
@@ -160,6 +163,8 @@ class ApplicationInsightsDelivery:
         self._meters: Any = metrics.get_meter_provider()
         self._logger = self._loggers.get_logger(_SCOPE, self._version)
         self._tracer = self._tracers.get_tracer(_SCOPE, self._version)
+        self._run_ids = RunIds()
+        self._run_tracer = with_ids(self._tracers.get_tracer(f"{_SCOPE}.runs", self._version), self._run_ids)
         meter = self._meters.get_meter(_SCOPE, self._version)
         self._counts = {
             metric: meter.create_counter(metric.name, metric.unit, metric.description)
@@ -208,6 +213,8 @@ class ApplicationInsightsDelivery:
             case DeadLettered():
                 self._emit_record(rows.dead_letter_event(event, self._redactor), str(event), time.time_ns())
                 self._counts[names.DEAD_LETTERS].add(1, {names.TAG_JOB: event.ticket.job})
+            case RunRequested():
+                self._emit_request(event)
             case Measured():
                 self._measured.update(event.values)
             case LogLine() if self._ours:
@@ -233,7 +240,9 @@ class ApplicationInsightsDelivery:
     def _emit_rows(self, report: RunReport) -> None:
         run = report.run
         fields = rows.run_fields(run, self._redactor)
-        context = self._emit_trace(run, fields) if report.spans else None
+        if report.invocation is not None and report.invocation.id:
+            fields[names.INVOCATION_ID] = report.invocation.id
+        context = self._emit_trace(run, fields, report.invocation) if report.spans else None
         at = rows.nanoseconds(run.finished_at)
         if report.events:
             self._emit_record({**rows.run_event(fields), **_standing_for(report.events)}, run.outcome, at, context)
@@ -251,20 +260,24 @@ class ApplicationInsightsDelivery:
         for metric, value, tags in self._window.take():
             self._measure(metric, value, tags)
 
-    def _emit_trace(self, run: Run, fields: Fields) -> Any:
+    def _emit_trace(self, run: Run, fields: Fields, invocation: Invocation | None) -> Any:
         """A span of the run and one of each attempt, as they happened. Returns the context of the run's span."""
         from opentelemetry.context import Context
         from opentelemetry.trace import SpanKind, set_span_in_context
 
-        span = self._tracer.start_span(
+        performed_in = read_trace_parent(invocation.trace_parent) if invocation is not None else None
+        self._run_ids.use(run.id)
+        span = self._run_tracer.start_span(
             f"run {run.job}",
             Context(),
+            links=[_link(performed_in)] if performed_in is not None else None,
             attributes=rows.run_span(fields),
             start_time=rows.nanoseconds(run.started_at),
         )
         context = set_span_in_context(span, Context())
         for attempt in run.attempts:
-            child = self._tracer.start_span(
+            self._run_ids.use(run.id, attempt.number)
+            child = self._run_tracer.start_span(
                 f"attempt {attempt.number}",
                 context,
                 SpanKind.CLIENT,
@@ -279,6 +292,23 @@ class ApplicationInsightsDelivery:
         span.end(rows.nanoseconds(run.finished_at))
         self._pending += 1 + len(run.attempts)
         return context
+
+    def _emit_request(self, event: RunRequested) -> None:
+        """A span in the caller's trace, with a link to the run's, which begins later and maybe elsewhere."""
+        from opentelemetry.context import Context
+        from opentelemetry.trace import NonRecordingSpan, set_span_in_context
+
+        caller = set_span_in_context(NonRecordingSpan(_span_context(*event.caller)), Context())
+        at = rows.nanoseconds(event.at)
+        span = self._tracer.start_span(
+            f"queue run {event.job}",
+            caller,
+            attributes={names.JOB_NAME: event.job, names.RUN_ID: event.run_id},
+            links=[_link((trace_id_of(event.run_id), span_id_of(event.run_id)))],
+            start_time=at,
+        )
+        span.end(at)
+        self._pending += 1
 
     def _emit_line(self, line: LogLine) -> None:
         named = {names.EVENT: line.name} if line.name else {}
@@ -322,6 +352,19 @@ def configured_by_host() -> bool:
 
 def _standing_for(runs: int) -> rows.Attributes:
     return {SAMPLE_RATE: sample_rate(runs)} if runs > 1 else {}
+
+
+def _link(ids: tuple[int, int]) -> Any:
+    from opentelemetry.trace import Link
+
+    return Link(_span_context(*ids))
+
+
+def _span_context(trace_id: int, span_id: int) -> Any:
+    """Sampled: whether we keep our own span does not depend on what others keep."""
+    from opentelemetry.trace import SpanContext, TraceFlags
+
+    return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
 
 def _mark_failed(span: Any, message: str) -> None:

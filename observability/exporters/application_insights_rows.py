@@ -66,8 +66,8 @@ def availability(run: Run, fields: Fields, location: str) -> Attributes | None:
 
 def run_span(fields: Fields) -> Attributes:
     """The attributes of a run's span."""
-    told = (names.JOB_NAME, names.RUN_ID, names.TRIGGER, names.OUTCOME, names.ERROR_TYPE)
-    return attributes({key: fields[key] for key in told})
+    told = (names.JOB_NAME, names.RUN_ID, names.TRIGGER, names.OUTCOME, names.ERROR_TYPE, names.INVOCATION_ID)
+    return attributes({key: fields[key] for key in told if key in fields})
 
 
 def attempt_span(run: Run, attempt: Attempt, endpoint: str) -> Attributes:

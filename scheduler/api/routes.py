@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from jobs.problems import printable
+from jobs.trace_ids import HEADER as TRACE_PARENT
 from scheduler.api.filters import (
     OfKinds,
     OfLatestOutcomes,
@@ -90,10 +91,12 @@ async def get_job(uses: Uses, name: JobName) -> JobDetail:
     },
     dependencies=[Depends(only_from_here)],
 )
-async def run_job(uses: Uses, response: Response, name: JobName, wait: Wait = None) -> RunModel:
+async def run_job(uses: Uses, request: Request, response: Response, name: JobName, wait: Wait = None) -> RunModel:
     """Run a job now, also a disabled one. 202 with `Operation-Location`; with `wait` 200 and the finished run."""
     seconds = seconds_to_wait(wait)
-    record = await uses.operations.running.run_now(name, way=Way.API)
+    record = await uses.operations.running.run_now(
+        name, way=Way.API, trace_parent=request.headers.get(TRACE_PARENT, "")
+    )
     if seconds > 0:
         record = await uses.operations.running.wait_finished(record.ticket.id, seconds) or record
     response.headers["Operation-Location"] = run_path(record.ticket.id)

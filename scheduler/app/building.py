@@ -177,7 +177,9 @@ class _Builder:
             pauses=pauses,
             dead_letters=DeadLetters(store),
             worker=worker,
-            operations=self._operations(store, runs, pauses, worker, dispatch, secret_watch, secret_values, checks),
+            operations=self._operations(
+                store, runs, pauses, worker, dispatch, secret_watch, secret_values, checks, telemetry.run_requested
+            ),
             queries=Queries(self._catalog, runs, pauses, DeadLetters(store), self._clock),
             health=self._health,
             watchdog=self._watchdog(job_watch, depths, store, telemetry),
@@ -252,6 +254,7 @@ class _Builder:
             user_agent=f"scheduler/{VERSION}",
             pings=self._beats(store, pauses),
             clock=self._clock,
+            traces=self._settings.targets.traceparent,
         )
         self._stack.push_async_callback(checks.aclose)
         if self._role is not Role.TOOL:
@@ -308,8 +311,9 @@ class _Builder:
         secret_watch: SecretWatch,
         secret_values: SecretChain,
         checks: Checks,
+        requested: Callable[[Ticket, str], None],
     ) -> Operations:
-        running = Running(self._catalog, runs, dispatch, self._clock, self._preparing(checks))
+        running = Running(self._catalog, runs, dispatch, self._clock, self._preparing(checks), requested)
         pinging = Pinging(
             self._catalog,
             secret_values,

@@ -89,12 +89,14 @@ class FunctionsHost:
         import azure.functions as func
 
         from scheduler.functions_host.live import asks_whether_live, live_answer
+        from scheduler.functions_host.tracing import within_trace
 
         if self._api is None and asks_whether_live(request):
             return live_answer(request)
         with _running(context):
             api = await self._api_for()
-            response: func.HttpResponse = await func.AsgiMiddleware(api).handle_async(request, context)
+            traced = within_trace(api, context.trace_context.trace_parent if context and context.trace_context else "")
+            response: func.HttpResponse = await func.AsgiMiddleware(traced).handle_async(request, context)
             return response
 
     async def aclose(self) -> None:

@@ -27,17 +27,23 @@ class Running:
         dispatch: Dispatch,
         clock: Clock,
         prepare: Callable[[Target], None] = lambda target: None,
+        requested: Callable[[Ticket, str], None] = lambda ticket, trace_parent: None,
     ) -> None:
-        """`prepare`: loads what the check of a target needs before the run is due, so that it is not late."""
+        """`requested`: is called with the ticket and the header `traceparent` of a request that is part of a trace.
+
+        `prepare`: loads what the check of a target needs before the run is due, so that it is not late."""
         self._prepare = prepare
+        self._requested = requested
         self._catalog = catalog
         self._runs = runs
         self._dispatch = dispatch
         self._clock = clock
         self._ends = asyncio.Event()
 
-    async def run_now(self, name: str, *, way: Way) -> Record:
+    async def run_now(self, name: str, *, way: Way, trace_parent: str = "") -> Record:
         """Queue a run of a job, enabled or not. It is stored before it is handed over, so a crash does not lose it.
+
+        `trace_parent`: the header of the request that asks for it.
 
         Raises:
             UnknownJob: no job has that name.
@@ -49,6 +55,8 @@ class Running:
         ticket = Ticket.requested(name, self._clock.now(), entry.generation)
         record = await self._runs.enqueue(ticket)
         audit(f"run {ticket.id} was queued", way)
+        if trace_parent:
+            self._requested(ticket, trace_parent)
         await self._dispatch.send([ticket])
         return record
 

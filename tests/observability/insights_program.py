@@ -12,7 +12,8 @@ import os
 import sys
 import threading
 import time
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from config.settings import ApplicationInsightsSettings, Settings
@@ -20,27 +21,39 @@ from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run
 from jobs.telemetry import EVERYTHING, Reporting
 from observability.exporters.application_insights import application_insights_exporter
+from observability.invocations import Invocation, running
 from observability.telemetry import Telemetry
 from tests.observability import runs
 from tests.observability.fakes import until
 
 CANARY = "canary-secret-value"
+CALLER = f"00-{'c' * 32}-{'d' * 16}-00"
+HOST = f"00-{'a' * 32}-{'b' * 16}-01"
 CLOSE_WITHIN = 3.0
 
 
 def two_hundred() -> list[Run]:
     """Of ten jobs twenty runs each: 170 good ones, 10 after a retry, 10 failed, 10 left out."""
     now = datetime.now(UTC)
+    # Two runs have never the same id, nor the same trace.
+    due = [now - timedelta(milliseconds=number) for number in range(20)]
     retried = (runs.failed_attempt(1, message=f"refused {CANARY}"), runs.good_attempt(2))
     made = []
     for number in range(10):
         job = f"job-{number}"
-        good = [runs.run(job=job, due_at=now, duration_ms=20.0) for _ in range(17)]
-        again = runs.run(job=job, due_at=now, duration_ms=40.0, attempts=retried)
-        bad = runs.run(Outcome.FAILED, job=job, due_at=now, duration_ms=60.0, message=f"refused {CANARY}")
-        left_out = runs.run(Outcome.SKIPPED, job=job, due_at=now, message="the last run is still going")
+        good = [runs.run(job=job, due_at=at, duration_ms=20.0) for at in due[:17]]
+        again = runs.run(job=job, due_at=due[17], duration_ms=40.0, attempts=retried)
+        bad = runs.run(Outcome.FAILED, job=job, due_at=due[18], duration_ms=60.0, message=f"refused {CANARY}")
+        left_out = runs.run(Outcome.SKIPPED, job=job, due_at=due[19], message="the last run is still going")
         made += [*good, again, bad, left_out]
     return made
+
+
+def traced(telemetry: Telemetry) -> Iterator[Run]:
+    """One run that a caller asked for in its trace, and that an invocation of the Functions host performed."""
+    telemetry.run_requested(runs.ticket(), CALLER)
+    with running(Invocation("invocation-1", HOST)):
+        yield runs.run(Outcome.FAILED)
 
 
 async def main(connection_string: str, scenario: str) -> dict[str, Any]:
@@ -59,7 +72,7 @@ async def main(connection_string: str, scenario: str) -> dict[str, Any]:
     telemetry = Telemetry([exporter], environment="test", version="1.2.3", reporting=reporting)
     telemetry.start()
     begun = time.thread_time()
-    for run in two_hundred():
+    for run in traced(telemetry) if scenario == "traced" else two_hundred():
         telemetry.run_finished(runs.finished(run))
     offered_s = time.thread_time() - begun
     telemetry.dead_lettered(runs.ticket(), f"refused {CANARY}")

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from jobs.redaction import Redactor
+from jobs.trace_ids import span_id_of, trace_id_of
 from observability.exporters import application_insights
 from observability.exporters.background import Tally
+from tests.observability import runs
 from tests.observability.insights_program import CANARY, CLOSE_WITHIN
 from tests.parts.application_insights import INSTRUMENTATION_KEY
 from tests.parts.bad_servers import black_hole, refused_port
@@ -171,6 +173,37 @@ def _nothing_that_should_not_be_there(insights: ApplicationInsightsIngestion) ->
     roles = {(item["tags"]["ai.cloud.role"], item["tags"]["ai.application.ver"]) for item in insights.items}
     assert roles == {("scheduler", "1.2.3")}
     assert {request.path.rpartition("/")[2] for request in insights.requests} == {"track"}
+
+
+async def test_a_run_is_linked_with_its_caller_its_invocation_and_its_target(
+    insights: ApplicationInsightsIngestion, tmp_path: Path
+) -> None:
+    await run_program(insights.connection_string, tmp_path, "traced")
+
+    trace = f"{trace_id_of(RUN):032x}"
+    spans = {item["data"]["baseData"]["name"]: item for item in of_type(insights, "RemoteDependencyData")}
+    run, attempt, asked = (spans[name] for name in ("run checkout", "HTTP /health", "queue run checkout"))
+    assert (run["tags"]["ai.operation.id"], run["data"]["baseData"]["id"]) == (trace, f"{span_id_of(RUN):016x}")
+    assert attempt["data"]["baseData"]["id"] == f"{span_id_of(RUN, 1):016x}"
+    assert (attempt["tags"]["ai.operation.id"], attempt["tags"]["ai.operation.parentId"]) == (
+        trace,
+        run["data"]["baseData"]["id"],
+    )
+    assert links(run) == [("a" * 32, "b" * 16)]
+    assert run["data"]["baseData"]["properties"]["InvocationId"] == "invocation-1"
+    assert (asked["tags"]["ai.operation.id"], asked["tags"]["ai.operation.parentId"]) == ("c" * 32, "d" * 16)
+    assert links(asked) == [(trace, run["data"]["baseData"]["id"])]
+    (event,) = (item for item in of_type(insights, "EventData") if item["data"]["baseData"]["name"] == "JobRun")
+    assert event["tags"]["ai.operation.id"] == trace
+    assert event["data"]["baseData"]["properties"]["InvocationId"] == "invocation-1"
+
+
+RUN = runs.ticket().id
+
+
+def links(item: dict[str, Any]) -> list[tuple[str, str]]:
+    found = json.loads(item["data"]["baseData"]["properties"]["_MS.links"])
+    return [(link["operation_Id"], link["id"]) for link in found]
 
 
 async def test_by_default_ordinary_runs_have_few_rows_that_stand_for_all(

@@ -15,7 +15,7 @@ from jobs.redaction import Redactor
 from jobs.runs import Outcome
 from jobs.telemetry import Reporting, TelemetryPolicy
 from observability import names
-from observability.events import DeadLettered, LogEvent, LogLine, Measured
+from observability.events import DeadLettered, LogEvent, LogLine, Measured, RunRequested
 from observability.sampling import RunReport
 from observability.telemetry import Telemetry, build_telemetry
 from tests.observability import runs
@@ -258,3 +258,20 @@ def test_the_start_of_a_run_is_logged_at_the_level_of_the_host(caplog: pytest.Lo
 def test_the_start_of_a_run_at_a_level_that_is_off_costs_nothing(listening: pytest.LogCaptureFixture) -> None:
     Telemetry([], start_level=logging.DEBUG).run_started(runs.started())
     assert logged(listening) == []
+
+
+def test_a_run_that_a_caller_asks_for_within_a_trace_is_offered() -> None:
+    exporter = NotingExporter()
+    telemetry = Telemetry([exporter])
+    telemetry.run_requested(runs.ticket(), f"00-{'c' * 32}-{'d' * 16}-01")
+    telemetry.run_requested(runs.ticket(), "nonsense")
+    assert [event.caller for event in exporter.events if isinstance(event, RunRequested)] == [
+        (int("c" * 32, 16), int("d" * 16, 16))
+    ]
+
+
+def test_a_job_without_traces_has_none_for_its_callers() -> None:
+    exporter = NotingExporter()
+    telemetry = Telemetry([exporter], reporting=Reporting(spans="none"))
+    telemetry.run_requested(runs.ticket(), f"00-{'c' * 32}-{'d' * 16}-01")
+    assert exporter.events == []

@@ -31,6 +31,19 @@ async def test_a_run_that_is_asked_for_is_stored_and_handed_over() -> None:
 
 
 @virtual_time
+async def test_the_trace_of_a_request_is_reported_with_the_ticket() -> None:
+    shop, asked = Shop(), list[tuple[str, str]]()
+    running = Running(
+        shop.catalog, shop.runs, Sent(), shop.clock, requested=lambda ticket, trace: asked.append((ticket.id, trace))
+    )
+
+    record = await running.run_now("checkout", way=Way.API, trace_parent="00-1-2-01")
+    await running.run_now("checkout", way=Way.API)
+
+    assert asked == [(record.ticket.id, "00-1-2-01")]
+
+
+@virtual_time
 async def test_a_run_that_cannot_be_stored_is_not_handed_over() -> None:
     shop, sent = Shop(), Sent()
     shop.store.breaks_after = 0

@@ -1,0 +1,37 @@
+"""The trace of an invocation takes the place of the caller's in its request."""
+
+from __future__ import annotations
+
+from starlette.types import Message, Receive, Scope, Send
+
+from scheduler.functions_host.tracing import within_trace
+
+OURS = f"00-{'a' * 32}-{'b' * 16}-01"
+
+
+async def headers_seen(trace_parent: str, *headers: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.extend(scope["headers"])
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        """Nobody listens."""
+
+    await within_trace(app, trace_parent)({"type": "http", "headers": list(headers)}, receive, send)
+    return seen
+
+
+async def test_a_request_without_a_trace_gets_that_of_the_invocation() -> None:
+    assert await headers_seen(OURS, (b"host", b"x")) == [(b"host", b"x"), (b"traceparent", OURS.encode())]
+
+
+async def test_the_hosts_own_span_takes_the_place_of_the_callers() -> None:
+    assert await headers_seen(OURS, (b"Traceparent", b"of the caller")) == [(b"traceparent", OURS.encode())]
+
+
+async def test_without_an_invocations_trace_the_callers_is_left() -> None:
+    assert await headers_seen("", (b"traceparent", b"of the caller")) == [(b"traceparent", b"of the caller")]
