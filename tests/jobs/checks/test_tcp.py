@@ -243,7 +243,7 @@ async def test_a_binary_banner_is_shown_as_its_bytes() -> None:
 )
 async def test_what_may_still_become_a_match_has_failed_at_the_deadline(pattern: str, piece: bytes) -> None:
     async with serving(sends(piece)) as port:
-        error, message = await at_the_deadline(port, {"receive": pattern}, until=piece)
+        error, message = await at_the_deadline(port, {"receive": pattern}, until=b"received '" + piece)
 
     assert error is ErrorClass.EXPECTATION_FAILED
     assert message == (
