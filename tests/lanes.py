@@ -188,7 +188,7 @@ class _Process:
     def _print(self) -> None:
         lane, seconds = self._lane, time.monotonic() - self._started
         if not lane.live:
-            print(self._log.read_text(errors="replace"), flush=True)
+            print("", self._log.read_text(errors="replace"), sep="\n", flush=True)  # the live lane may be within a line
         reached = f", killed at its limit of {lane.limit:g} s" if self.tally.status == LIMIT_REACHED else ""
         result = "ok" if self.tally.status == 0 else "FAILED"
         print(f"lane {lane.name}: {result}, {self.tally} in {seconds:.0f} s{reached}", flush=True)
