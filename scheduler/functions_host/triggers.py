@@ -89,10 +89,12 @@ class FunctionsHost:
         import azure.functions as func
 
         from scheduler.functions_host.live import asks_whether_live, live_answer
-        from scheduler.functions_host.tracing import within_trace
 
         if self._api is None and asks_whether_live(request):
             return live_answer(request)
+        # Only now: it imports Starlette, which a liveness answer does without.
+        from scheduler.functions_host.tracing import within_trace
+
         with _running(context):
             api = await self._api_for()
             traced = within_trace(api, context.trace_context.trace_parent if context and context.trace_context else "")
