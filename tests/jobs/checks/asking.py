@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.checks.clock import PhaseClock
+from jobs.checks.clock import Phase, PhaseClock
 from jobs.checks.http import HttpCheck
 from jobs.checks.port import Call
 from jobs.errors import SecretUnavailable, TokenUnavailable
@@ -59,19 +59,23 @@ class Asking:
         call = Call("job@1", 1, clock or PhaseClock())
         return await self.check.observe(HttpTarget.model_validate({"url": url, **target}), call)
 
-    async def until(self, seconds: float, url: str, **target: Any) -> PhaseClock:
-        """Ask, but give up after these seconds; the clock tells how far it came."""
+    async def until(self, phase: Phase, url: str, **target: Any) -> PhaseClock:
+        """Ask, but give up a moment after this phase has begun; the clock tells how far it came."""
         clock = PhaseClock()
-        try:
-            async with asyncio.timeout(seconds):
-                seen = await self(url, clock, **target)
-        except TimeoutError:
-            return clock
-        raise AssertionError(f"it was over in time: {seen}")
+        asking = asyncio.ensure_future(self(url, clock, **target))
+        async with asyncio.timeout(60):
+            while clock.current != phase:
+                assert not asking.done(), f"it was over in time: {asking.result()}"
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.02)
+        asking.cancel()
+        with suppress(asyncio.CancelledError):
+            raise AssertionError(f"it was over in time: {await asking}")
+        return clock
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Until it holds. TimeoutError after 2 s."""
+    """Until it holds. TimeoutError after a minute."""
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.001)

@@ -159,7 +159,7 @@ async def test_faults_below_http_2_are_the_same_as_ever(ask: Asking, server: Ser
 async def test_a_silent_server_is_waited_for_in_the_first_byte(ask: Asking) -> None:
     async with Http2Server() as server:
         server.delay = 60
-        assert (await ask.until(0.1, server.url, http2=True)).current == "first_byte"
+        assert (await ask.until("first_byte", server.url, http2=True)).current == "first_byte"
 
 
 async def test_http_2_goes_through_a_proxy(ask: Asking) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from jobs.checks.clock import Phase
 from tests.jobs.checks.asking import Asking, until
 from tests.parts import bad_servers as bad
 from tests.parts.http_target import HttpTarget
@@ -58,7 +59,7 @@ async def test_the_phases_of_all_hops_are_added(ask: Asking, target: HttpTarget)
     ],
 )
 async def test_the_clock_knows_that_it_was_no_target_that_was_waited_for(
-    auth: dict[str, Any], phase: str, ask: Asking, target: HttpTarget
+    auth: dict[str, Any], phase: Phase, ask: Asking, target: HttpTarget
 ) -> None:
     class Slow:
         async def get(self, _: str) -> str:
@@ -66,7 +67,7 @@ async def test_the_clock_knows_that_it_was_no_target_that_was_waited_for(
             return ""
 
     ask.check._sources = replace(ask.check._sources, secrets=Slow(), tokens=Slow())
-    clock = await ask.until(0.01, target.url, auth=auth)
+    clock = await ask.until(phase, target.url, auth=auth)
     assert clock.current == phase
     assert target.requests == []
 
@@ -90,9 +91,9 @@ async def test_a_failed_connection_has_the_phases_up_to_it(ask: Asking) -> None:
     ],
     ids=["never accepting", "no handshake", "black hole", "dripping headers", "dripping body"],
 )
-async def test_the_clock_tells_what_a_request_was_waiting_for(ask: Asking, server: Server, phase: str) -> None:
+async def test_the_clock_tells_what_a_request_was_waiting_for(ask: Asking, server: Server, phase: Phase) -> None:
     async with server() as running:
-        clock = await ask.until(0.1, running.url)
+        clock = await ask.until(phase, running.url)
     assert clock.current == phase
 
 
@@ -103,7 +104,7 @@ async def test_a_dns_that_stays_silent_is_seen_as_such(ask: Asking, monkeypatch:
         await silence.wait()
 
     monkeypatch.setattr("jobs.checks.resolver.Resolver.addresses", silent)
-    clock = await ask.until(0.02, "http://checkout.internal/")
+    clock = await ask.until("dns", "http://checkout.internal/")
     assert clock.current == "dns"
 
 
@@ -111,7 +112,7 @@ async def test_a_dns_that_stays_silent_is_seen_as_such(ask: Asking, monkeypatch:
 async def test_a_request_that_is_given_up_leaves_no_connection_open(ask: Asking, tls: bool) -> None:
     async with HttpTarget(tls="good" if tls else None) as server:
         gate = server.hold("/")
-        await ask.until(0.1, server.url, tls={"ca_file": server.ca_file})
+        await ask.until("first_byte", server.url, tls={"ca_file": server.ca_file})
         gate.set()
         await until(lambda: not server.open_connections)
 

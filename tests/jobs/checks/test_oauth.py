@@ -169,8 +169,8 @@ async def test_the_token_is_left_behind_at_another_origin(
 async def test_waiting_for_the_token_is_the_phase_token(
     ask: Asking, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
-    endpoint.delay = 0.2
-    clock = await ask.until(0.05, target.url, auth=auth(endpoint))
+    endpoint.delay = 0.5
+    clock = await ask.until("token", target.url, auth=auth(endpoint))
     assert clock.current == "token"
     await until(lambda: endpoint.given == ["token-1"])
 
@@ -190,8 +190,8 @@ async def test_thirty_runs_at_once_make_one_token_request(
 async def test_runs_whose_attempt_is_over_leave_the_request_to_the_next(
     ask: Asking, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
-    endpoint.delay = 0.1
-    await ask.until(0.03, target.url, auth=auth(endpoint))
+    endpoint.delay = 0.3
+    await ask.until("token", target.url, auth=auth(endpoint))
     await ask(target.url, auth=auth(endpoint))
     assert (sent(target), len(endpoint.requests)) == (["Bearer token-1"], 1)
 

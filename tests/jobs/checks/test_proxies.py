@@ -116,7 +116,7 @@ async def test_a_proxy_that_may_not_be_asked_is_not(ask: Asking) -> None:
 
 async def test_a_proxy_that_is_given_up_leaves_nothing_open(ask: Asking) -> None:
     async with bad.black_hole() as silent:
-        clock = await ask.until(0.5, "https://checkout.internal/", proxy=silent.url)
+        clock = await ask.until("connect", "https://checkout.internal/", proxy=silent.url)
     assert clock.current == "connect"
 
 
