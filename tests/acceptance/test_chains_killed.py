@@ -57,7 +57,7 @@ class Target(HttpTarget):
 async def chains(store: Store) -> dict[str, dict[str, list[Run]]]:
     """The runs by correlation id and job, once all have ended."""
     runs = Runs(store)
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(240):
         while under_way := [*await runs.unfinished(), *await runs.untold()]:
             print(f"{len(under_way)} runs are under way")
             await asyncio.sleep(1)
@@ -101,7 +101,7 @@ def check(found: dict[str, dict[str, list[Run]]], target: Target) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(700)
 async def test_a_server_that_is_killed_again_and_again_runs_each_chain_to_its_end(tmp_path: Path) -> None:
     luck = random.Random(2)
     async with Target() as target:
@@ -113,7 +113,7 @@ async def test_a_server_that_is_killed_again_and_again_runs_each_chain_to_its_en
         }
         for _ in range(KILLS):
             async with Program("serve", "--port", str(free_port()), env=env, cwd=tmp_path):
-                await target.wait_for_requests(len(target.requests) + luck.choice((1, 3, 8)), timeout=60)
+                await target.wait_for_requests(len(target.requests) + luck.choice((1, 3, 8)), timeout=120)
                 await asyncio.sleep(luck.uniform(0, 0.5))
         # The root is not due any more, so that the chains come to their end.
         jobs = definitions(target.url)
@@ -148,7 +148,7 @@ PLATFORM = Platform(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(700)
 async def test_functions_processes_that_are_killed_again_and_again_run_each_chain_to_its_end(
     azurite: Azurite, storage_prefix: str, tmp_path: Path
 ) -> None:
@@ -173,7 +173,7 @@ async def test_functions_processes_that_are_killed_again_and_again_run_each_chai
             for number in range(len(kinds)):
                 stack.callback(end, number)
             for _ in range(KILLS):
-                await target.wait_for_requests(len(target.requests) + luck.choice((1, 5, 10)), timeout=60)
+                await target.wait_for_requests(len(target.requests) + luck.choice((1, 5, 10)), timeout=120)
                 await asyncio.sleep(luck.uniform(0, 1))
                 again(luck.randrange(len(kinds)))
             jobs["root"]["enabled"] = False

@@ -134,7 +134,7 @@ async def test_a_server_that_is_killed_fifty_times_accounts_for_every_due_instan
             await target.is_asked(len(JOBS))
             account = Account(JOBS, since, second(datetime.now(UTC)), ONCE, LETTERED, FOLLOWERS)
             store = await open_sqlite(store_file, Access.SHARED)
-            await account.complete(store, within=60)
+            await account.complete(store, within=200)
         found = await kept(store, account.all_jobs)
         await store.aclose()
 
@@ -191,7 +191,7 @@ async def test_functions_processes_that_are_killed_fifty_times_account_for_every
             # Nothing more is planned from then on, so that a slow machine comes to an end, too.
             await planned(store, account.until)
             processes.stop("ticker")
-            await account.complete(store, within=120)
+            await account.complete(store, within=300)
         found = await kept(store, account.all_jobs)
         await store.aclose()
 
@@ -201,7 +201,7 @@ async def test_functions_processes_that_are_killed_fifty_times_account_for_every
 
 async def planned(store: Store, until: datetime) -> None:
     """Until the ticks have planned so far."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while (await Cursors(store).get(PLANNED_UNTIL) or until) <= until:  # noqa: ASYNC110 - it is in a store
             await asyncio.sleep(0.25)
 
