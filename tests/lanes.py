@@ -21,6 +21,14 @@ from xml.etree import ElementTree
 
 WHOLE_PROGRAM = "tests/acceptance"
 SIMULATION = "tests/simulation"
+AGAIN = (
+    "tests/jobs",
+    "tests/parts",
+    "tests/scheduler",
+    "--ignore=tests/scheduler/test_embedded.py",
+    "--ignore=tests/scheduler/test_first_run.py",
+)
+"""Where the tests are that run on a second Python. Those left out start processes, whose coverage is not measured."""
 COVERED = ("jobs", "scheduler")
 MINIMUM_COVERAGE = 90.0
 """Percent of the lines of each covered package."""
@@ -69,7 +77,7 @@ class Lane(NamedTuple):
 
 
 def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
-    """Every test once on `python`, and on `measuring_python` again the quick ones that run inside pytest's process.
+    """Every test once on `python`, and on `measuring_python` a part again: enough for the coverage, and quick.
 
     `measuring_python` is the Python of Microsoft's worker, 3.13: it also runs the tests on the worker. It alone
     measures coverage, by sys.monitoring: the tracer that older Pythons need can stop a thread from starting, and costs
@@ -85,8 +93,8 @@ def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
     ]
     if measuring_python is not None:
         again = measuring_python != python
-        left_out = ("-m", "not property and not slow") if again else ()
-        measured = Lane("measured", str(measuring_python), (*inside, *left_out), niceness=1, measured=True)
+        chosen = (*AGAIN, "-m", "worker or not (property or slow or azurite or browser)") if again else inside
+        measured = Lane("measured", str(measuring_python), chosen, niceness=1, measured=True)
         lanes.insert(0, measured._replace(live=not again))
     if measuring_python != python:
         lanes.insert(0, Lane("suite", own_python, (*inside, *own), niceness=1, live=True))

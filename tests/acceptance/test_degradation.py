@@ -345,7 +345,8 @@ async def test_application_insights_that_is_back_gets_the_runs_from_then_on_and_
     async with HttpTarget() as target, ApplicationInsightsIngestion() as insights:
         insights.down = True
         env = {"APPLICATIONINSIGHTS_CONNECTION_STRING": insights.connection_string, "TMPDIR": str(tmp_path), **OFTEN}
-        async with embedded(tmp_path, {"each": job(target.url, "every 1s")}, **env) as host:
+        jobs = {"each": job(target.url, "every 1s", telemetry={"availability": "all"})}
+        async with embedded(tmp_path, jobs, **env) as host:
             part = partial(told, host, "application_insights")
             away = await until(part, "degraded")
             insights.recover()

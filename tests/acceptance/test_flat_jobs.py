@@ -184,7 +184,6 @@ async def test_every_auth_type_reaches_the_target_from_yaml_with_keys_in_odd_cas
 
 MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "oauth": ({"AuthType": "oauth"}, ("AuthType", "'oauth'", "managedidentity")),
-    "no-scope": ({"AuthType": "managedidentity"}, ("Scope", "is missing")),
     "no-url": ({"Endpoint": "db-probe/health"}, ("Endpoint", "https://checkout.internal/health")),
     "misspelt": ({"TimeoutSecond": 3}, ("TimeoutSecond: unknown key, did you mean TimeoutSeconds?",)),
     "secret": ({"AuthType": "bearer", "Token": "abc-secret"}, ("Token: ", "must not stand in a file")),

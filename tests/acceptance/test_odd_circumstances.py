@@ -110,15 +110,14 @@ async def test_what_a_run_finds_out_is_told_although_the_disk_is_full_by_then(tm
     assert [line["StatusCode"] for line in failed] == [500]
 
 
-async def test_a_second_signal_changes_nothing_about_a_clean_end(tmp_path: Path) -> None:
+async def test_a_run_in_work_ends_as_it_would_and_the_end_is_said_last(tmp_path: Path) -> None:
     async with HttpTarget() as target:
         gate = target.hold("/")
         async with embedded(tmp_path, {"checkout": job(f"{target.url}/")}) as host:
             await host.client.post("/api/jobs/checkout/run")
             await target.wait_for_requests(1)
-            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
-                host.program.signal(number)
-                await asyncio.sleep(0.05)
+            host.program.signal(signal.SIGTERM)
+            await host.logged("waiting up to")
             gate.set()
             assert await host.program.exited() == 0
 

@@ -10,9 +10,9 @@ from tests.simulation.simulate import simulate, summary
 # Four seconds of CPU a seed, on a machine that has other work as well.
 pytestmark = pytest.mark.timeout(500)
 
-SEEDS = 32
-EMBEDDED_SEEDS = 10
-BLOCK = 16
+SEEDS = 20
+EMBEDDED_SEEDS = 6
+BLOCK = 10
 
 
 @pytest.mark.slow

@@ -26,7 +26,21 @@ from tests.parts.network_guard import GUARD
 
 _FORKS = multiprocessing.get_context("forkserver")
 """A command starts a fork of a process that has imported the program, which takes milliseconds."""
-_FORKS.set_forkserver_preload([__name__, "scheduler.app", "scheduler.app.building", "jobs.checks.http", "rich.console"])
+_FORKS.set_forkserver_preload(
+    [
+        __name__,
+        "config.usable",
+        "jobs.checks.http",
+        "rich.status",
+        "rich.table",
+        "scheduler.app.building",
+        "scheduler.app.reading",
+        "scheduler.cli.changes",
+        "scheduler.cli.progress",
+        "scheduler.cli.results",
+        "scheduler.stores.sqlite",
+    ]
+)
 _LIMIT = 60.0
 """Seconds after which a command that hangs fails its test."""
 

@@ -226,6 +226,7 @@ async def test_the_pauses_between_tries_of_the_client_are_random_and_bounded() -
     await service.close()
 
 
+@pytest.mark.filterwarnings("ignore:Testing an element's truth value:DeprecationWarning")  # by azure-data-tables
 async def test_a_wrong_key_is_told_with_the_role_that_is_needed_and_without_the_key(azurite: Azurite) -> None:
     wrong = azurite.connection_string.replace(azurite.key, "d3Jvbmc=")
     with pytest.raises(StoreUnavailable, match="Storage Table Data Contributor") as raised:
