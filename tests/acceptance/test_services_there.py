@@ -111,6 +111,7 @@ async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Told]:
             **insights.environ,
             **identity.environ,
             **SOON,
+            "SCHEDULER_TELEMETRY__METRICS": "all",  # else what is by job waits for up to five minutes
             "DD_API_KEY": datadog.api_key,
             "SCHEDULER_DATADOG__URL": datadog.url,
             "SCHEDULER_KEY_VAULT_URL": vault.url,
