@@ -8,12 +8,9 @@ SDK's queues never fill; what the other end does not take for a while, the SDK k
 
 from __future__ import annotations
 
-import atexit
-import json
 import logging
 import os
 import socket
-import sys
 import time
 from datetime import timedelta
 from functools import partial
@@ -25,7 +22,8 @@ from jobs.trace_ids import read_trace_parent, span_id_of, trace_id_of
 from observability import names
 from observability.events import DeadLettered, Fields, LogLine, Measured, RunRequested, TelemetryEvent
 from observability.exporters import application_insights_rows as rows
-from observability.exporters.application_insights_envelopes import SAMPLE_RATE, sample_rate, trim_envelopes
+from observability.exporters.application_insights_envelopes import SAMPLE_RATE, sample_rate
+from observability.exporters.application_insights_setup import REQUEST_TIMEOUT_S, configure_sdk, configured_by_host
 from observability.exporters.background import BackgroundExporter, Closing, Tally
 from observability.exporters.measurements import is_by_job, measurements, tag_values
 from observability.exporters.metric_windows import MetricWindow
@@ -45,35 +43,8 @@ if TYPE_CHECKING:
 _SCOPE = "scheduler"
 _GATHER_S = 5.0
 _HURRY_AT = 500
-_REQUEST_TIMEOUT_S = 5.0
 _FLUSH_AT = 400
 """Records and spans that are flushed together; the SDK's own threads would begin at 512."""
-
-# Calls elsewhere off (usage statistics of the SDK, its remote control, the metadata address of virtual machines),
-# every trace kept, and only our own spans: instrumentations would record URLs with their query.
-_ENVIRONMENT = {
-    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
-    "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
-    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
-    "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED": "true",
-    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "azure_app_service",
-}
-_SAMPLER = {"OTEL_TRACES_SAMPLER": "microsoft.fixed_percentage", "OTEL_TRACES_SAMPLER_ARG": "1.0"}
-INSTRUMENTATIONS = (
-    "azure_sdk",
-    "django",
-    "fastapi",
-    "flask",
-    "httpx",
-    "httpx2",
-    "psycopg2",
-    "requests",
-    "urllib",
-    "urllib3",
-)
-
-_KEPT_ON_DISK = frozenset({401, 403, 408, 429, 500, 502, 503, 504})
-"""Answers after which the SDK repeats by itself."""
 
 
 def application_insights_exporter(
@@ -118,7 +89,7 @@ class ApplicationInsightsDelivery:
         self._closing = closing
         self._ours = not configured_by_host()
         if self._ours:
-            _configure(self._connection_string, self._resource(), tally, closing)
+            configure_sdk(self._connection_string, self._resource(), tally, closing)
         self._bind()
 
     def _resource(self) -> dict[str, str]:
@@ -149,7 +120,7 @@ class ApplicationInsightsDelivery:
 
     def close(self) -> None:
         self._end_window()
-        self._meters.force_flush(timeout_millis=self._closing.remaining(_REQUEST_TIMEOUT_S) * 1000)
+        self._meters.force_flush(timeout_millis=self._closing.remaining(REQUEST_TIMEOUT_S) * 1000)
         if self._ours:
             for provider in (self._meters, self._tracers, self._loggers):
                 provider.shutdown()
@@ -338,18 +309,6 @@ class ApplicationInsightsDelivery:
         self._pending += 1
 
 
-def configured_by_host() -> bool:
-    """Whether OpenTelemetry is configured in this process already, as the Functions worker does when told to."""
-    if os.environ.get("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "").lower() in ("true", "1"):
-        return True
-    if "opentelemetry.sdk.trace" not in sys.modules:
-        return False
-    from opentelemetry import trace
-    from opentelemetry.sdk.trace import TracerProvider
-
-    return isinstance(trace.get_tracer_provider(), TracerProvider)
-
-
 def _standing_for(runs: int) -> rows.Attributes:
     return {SAMPLE_RATE: sample_rate(runs)} if runs > 1 else {}
 
@@ -371,98 +330,3 @@ def _mark_failed(span: Any, message: str) -> None:
     from opentelemetry.trace import Status, StatusCode
 
     span.set_status(Status(StatusCode.ERROR, message))
-
-
-def _configure(connection_string: str, resource: dict[str, str], tally: Tally, closing: Closing) -> None:
-    for key, value in _ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
-    if "OTEL_TRACES_SAMPLER" not in os.environ:
-        os.environ.update(_SAMPLER)
-    from azure.monitor.opentelemetry import configure_azure_monitor
-    from opentelemetry import _logs, metrics, trace
-    from opentelemetry.sdk.resources import Resource
-
-    configure_azure_monitor(
-        connection_string=connection_string,
-        # The distro hangs a handler on this logger; ours sends what it wants sent itself.
-        logger_name="observability.unused",
-        resource=Resource(resource),
-        views=_views(),
-        instrumentation_options={name: {"enabled": False} for name in INSTRUMENTATIONS},
-        enable_live_metrics=False,
-        enable_performance_counters=False,
-        custom_hook_policy=_watch(tally, closing),
-        # What fails goes to disk at once instead of holding up the thread with repetitions.
-        retry_total=0,
-        timeout=_REQUEST_TIMEOUT_S,
-        read_timeout=_REQUEST_TIMEOUT_S,
-    )
-    providers: tuple[Any, ...] = (
-        _logs.get_logger_provider(),
-        trace.get_tracer_provider(),
-        metrics.get_meter_provider(),
-    )
-    trim_envelopes(*providers)
-    _end_on_our_terms(providers)
-
-
-def _end_on_our_terms(providers: tuple[Any, ...]) -> None:
-    """Without what the SDK would do when the process exits: wait for the network, for longer than anybody allowed."""
-    for provider in providers:
-        atexit.unregister(provider.shutdown)
-    logging.getLogger("observability.unused").handlers.clear()
-
-
-def _views() -> list[Any]:
-    """Each instrument with its tags only, and without buckets, which Application Insights does not keep."""
-    from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
-
-    return [
-        View(
-            instrument_name=metric.name,
-            attribute_keys=set(metric.tags),
-            aggregation=ExplicitBucketHistogramAggregation(()) if metric.kind == "distribution" else None,
-        )
-        for metric in names.METRICS
-    ]
-
-
-def _watch(tally: Tally, closing: Closing) -> Any:
-    """A policy in the pipeline of the SDK's clients, which tell nobody else how their calls ended."""
-    from azure.core.exceptions import ServiceRequestError
-    from azure.core.pipeline import PipelineRequest, PipelineResponse
-    from azure.core.pipeline.policies import SansIOHTTPPolicy
-
-    class Watch(SansIOHTTPPolicy[Any, Any]):
-        def on_request(self, request: PipelineRequest[Any]) -> None:
-            left = closing.remaining(_REQUEST_TIMEOUT_S)
-            if left <= 0:
-                raise ServiceRequestError("the program ends, kept on disk")
-            request.context.options.update(connection_timeout=left, read_timeout=left)
-
-        def on_response(self, request: PipelineRequest[Any], response: PipelineResponse[Any, Any]) -> None:
-            _count(tally, response.http_response.status_code, response.http_response.text())
-
-        def on_exception(self, request: PipelineRequest[Any]) -> None:
-            tally.failed(f"cannot be reached: {sys.exc_info()[1]}")
-
-    return Watch()
-
-
-def _count(tally: Tally, status: int, body: str) -> None:
-    received, accepted = _receipt(body)
-    if status in (200, 206):
-        tally.succeeded(accepted)
-        tally.dropped(received - accepted)
-    elif status not in (307, 308):
-        tally.failed(f"answered {status}")
-        if status not in _KEPT_ON_DISK:
-            tally.dropped(max(received, 1))
-
-
-def _receipt(body: str) -> tuple[int, int]:
-    try:
-        reply = json.loads(body)
-        return int(reply["itemsReceived"]), int(reply["itemsAccepted"])
-    except (ValueError, KeyError, TypeError):
-        return 0, 0

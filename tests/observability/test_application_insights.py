@@ -15,7 +15,7 @@ import pytest
 
 from jobs.redaction import Redactor
 from jobs.trace_ids import span_id_of, trace_id_of
-from observability.exporters import application_insights
+from observability.exporters import application_insights_setup
 from observability.exporters.background import Tally
 from tests.observability import runs
 from tests.observability.insights_program import CANARY, CLOSE_WITHIN
@@ -296,7 +296,7 @@ async def test_where_the_host_has_configured_opentelemetry_it_is_used_as_it_is(
 def test_every_instrumentation_of_the_distro_is_named() -> None:
     from azure.monitor.opentelemetry._constants import _ALL_SUPPORTED_INSTRUMENTED_LIBRARIES
 
-    assert set(_ALL_SUPPORTED_INSTRUMENTED_LIBRARIES) <= set(application_insights.INSTRUMENTATIONS)
+    assert set(_ALL_SUPPORTED_INSTRUMENTED_LIBRARIES) <= set(application_insights_setup.INSTRUMENTATIONS)
 
 
 @pytest.mark.parametrize(
@@ -311,6 +311,6 @@ def test_every_instrumentation_of_the_distro_is_named() -> None:
 )
 def test_answers_are_counted(status: int, body: str, state: str, sent: int, dropped: int) -> None:
     tally = Tally("x", Redactor())
-    application_insights._count(tally, status, body)
+    application_insights_setup._count(tally, status, body)
     health = tally.health()
     assert (health.state, health.sent, health.dropped) == (state, sent, dropped)
