@@ -21,6 +21,8 @@ from xml.etree import ElementTree
 
 WHOLE_PROGRAM = "tests/acceptance"
 SIMULATION = "tests/simulation"
+SCHEDULER = "tests/scheduler"
+"""Half of all other tests."""
 AGAIN = (
     "tests/jobs",
     "tests/parts",
@@ -97,7 +99,8 @@ def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
         measured = Lane("measured", str(measuring_python), chosen, niceness=1, measured=True)
         lanes.insert(0, measured._replace(live=not again))
     if measuring_python != python:
-        lanes.insert(0, Lane("suite", own_python, (*inside, *own), niceness=1, live=True))
+        lanes.insert(0, Lane("scheduler", own_python, (SCHEDULER, *own), niceness=1))
+        lanes.insert(0, Lane("suite", own_python, (*inside, f"--ignore={SCHEDULER}", *own), niceness=1, live=True))
     return lanes
 
 

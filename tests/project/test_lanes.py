@@ -38,7 +38,7 @@ def groups_of(chosen: list[Lane]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for lane in chosen:
         words = set(lane.arguments)
-        group = words & {lanes.WHOLE_PROGRAM, lanes.SIMULATION} or {"the rest"}
+        group = words & {lanes.WHOLE_PROGRAM, lanes.SIMULATION, lanes.SCHEDULER} or {"the rest"}
         for name in group:
             found.setdefault(name, set()).add(lane.name)
     return found
@@ -48,7 +48,8 @@ def test_each_group_of_tests_has_its_lane() -> None:
     assert groups_of(lanes.whole_suite(OWN, WORKER)) == {
         "tests/acceptance": {"acceptance", "killed"},
         "tests/simulation": {"simulation"},
-        "the rest": {"suite", "measured"},
+        "tests/scheduler": {"scheduler", "measured"},
+        "the rest": {"suite"},
     }
 
 
@@ -68,7 +69,8 @@ def test_tests_on_the_worker_run_on_its_python_alone() -> None:
 
 
 def test_without_a_python_of_the_worker_all_else_runs() -> None:
-    assert [lane.name for lane in lanes.whole_suite(OWN, None)] == ["suite", "acceptance", "killed", "simulation"]
+    named = [lane.name for lane in lanes.whole_suite(OWN, None)]
+    assert named == ["suite", "scheduler", "acceptance", "killed", "simulation"]
 
 
 def test_chosen_tests_run_on_both_pythons() -> None:
