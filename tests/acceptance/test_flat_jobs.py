@@ -108,7 +108,7 @@ async def test_flat_jobs_without_a_schedule_run_by_the_default_one(tmp_path: Pat
     async with web_server(tmp_path) as (url, server):
         place = jobs_folder(tmp_path, "jobs.json", flat(url))
         async with embedded(tmp_path, None, SCHEDULER_JOBS=place, SCHEDULER_DEFAULT_SCHEDULE="* * * * * *") as host:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not all(server.stderr.count(f"GET /{name} ") >= 2 for name in NAMES):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             await host.stop()
