@@ -30,7 +30,7 @@ class Stall:
 
     @contextmanager
     def made(self) -> Iterator[None]:
-        """Within the block the process is stopped at `since` and goes on at `end`, by a thread."""
+        """Stop the process at `since` and resume it at `end`, from a thread, within the block."""
         over = threading.Event()
 
         def stop_and_go_on() -> None:

@@ -12,7 +12,7 @@ from jobs.problems import Problem
 ENDINGS = (".yaml", ".yml", ".json")
 
 MAX_FOLDERS = 1000
-"""Folders inside a place that are looked at: it may have been given by mistake, such as a home folder."""
+"""Folders searched inside a place, at most: the place may be a mistake, such as a home folder."""
 _MAX_NAMED = 3
 """Files that a warning names."""
 

@@ -1,4 +1,4 @@
-"""What job files hold, as one value. Made by config.job_files, used by whoever runs or checks the jobs."""
+"""The content of all job files as one value. Made by config.job_files; read by the hosts and the commands."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The settings that telemetry needs, also while others are wrong. Called by scheduler.app before anything else is read.
 
-Without it, a configuration that cannot be used would be told on the console alone.
+Without it, a configuration that cannot be used would be reported on the console alone.
 """
 
 from __future__ import annotations
