@@ -72,8 +72,7 @@ class DeadLetter:
     def of_run(run: Run, ticket: Ticket, job: JobDefinition, traceback: str = "") -> DeadLetter:
         """A run that is down after its last attempt."""
         return DeadLetter(
-            # The same again when a crash comes between the letter and the recorded run.
-            _id(run.due_at, run.id),
+            DeadLetter.id_of(run),
             run.message,
             run.finished_at,
             ticket=ticket,
@@ -83,6 +82,11 @@ class DeadLetter:
             definition=_definition(job),
             traceback=traceback[-LONGEST_MESSAGE:],
         )
+
+    @staticmethod
+    def id_of(run: Run) -> str:
+        """Return the id of the letter that `of_run` makes: the same again for whoever takes the run over."""
+        return _id(run.due_at, run.id)
 
     @staticmethod
     def of_ticket(

@@ -299,6 +299,8 @@ class Performing:
             end = End(parts.leases.newest(claim), run, settled)
             if not await parts.recorder.record(end, letter, within=self._linger(run, entry)):
                 return None
+            if claim.taken_over and letter is None and entry is not None and entry.job.dead_letter:
+                await parts.recorder.discard_letter(DeadLetter.id_of(run))
         finally:
             parts.claiming.let_go(claim)
         await parts.telling.tell(run, letter)

@@ -65,7 +65,7 @@ class Recorder:
                 return True
             except ClaimLost:
                 if letter is not None:
-                    await self._discard(letter)
+                    await self._discard_unless_down(letter, end.run.id)
                 _log.warning("run %s outlasted its lease and was taken over; its result is dropped", end.run.id)
                 return False
             except StoreError as error:
@@ -75,11 +75,26 @@ class Recorder:
                 await self._clock.sleep(pause)
         raise AssertionError("the last pause is None")
 
-    async def _discard(self, letter: DeadLetter) -> None:
+    async def discard_letter(self, letter_id: str) -> None:
+        """Discard the letter that an owner that died may have kept of a run that has now succeeded."""
         try:
-            await self._dead_letters.discard(letter.id)
+            await self._dead_letters.discard(letter_id)
         except StoreError as error:
-            _log.warning("dead letter %s stays, though its run was taken over: %s", letter.id, error)
+            _log.warning("dead letter %s stays, though its run was taken over: %s", letter_id, error)
+
+    async def _discard_unless_down(self, letter: DeadLetter, run_id: str) -> None:
+        """Discard the letter of a run that was taken over, once the new owner's run has succeeded.
+
+        Letters of one run share an id, and the new owner writes its own before it finishes the run: as long as the
+        run is open, the letter is the new owner's to keep or to discard.
+        """
+        try:
+            found = await self._runs.get(run_id)
+        except StoreError as error:
+            _log.warning("dead letter %s stays, as its run cannot be read: %s", letter.id, error)
+            return
+        if found is not None and found.run is not None and not found.run.outcome.down:
+            await self.discard_letter(letter.id)
 
     async def _in_a_group(self, end: End, within: float) -> None:
         """Raises what finishing it raises."""

@@ -13,13 +13,14 @@ import pytest
 from jobs.runs import ErrorClass, Outcome, Ticket
 from scheduler.gates import Wait
 from scheduler.stores.dead_letters import DeadLetter
-from scheduler.stores.runs import RunState
+from scheduler.stores.runs import Claim, RunState
 from scheduler.work.recording import NotRecorded
 from scheduler.work.worker import FUNCTIONS
-from tests.jobs.running.run_parts import REFUSED, Hang, answer
+from tests.jobs.running.run_parts import REFUSED, Hang, Step, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry
 from tests.scheduler.stores.memory import MemoryData
+from tests.scheduler.stores.samples import run_of
 
 KEPT = entry(dead_letter=True, retry={"attempts": 2, "jitter": "none"})
 
@@ -100,21 +101,76 @@ async def test_a_process_that_dies_before_the_run_is_recorded_has_kept_the_lette
     assert [record.state for record in await shop.runs.unfinished()] == [RunState.RUNNING]
 
 
-@virtual_time
-async def test_a_run_that_was_taken_over_leaves_no_letter_of_its_own() -> None:
-    data = MemoryData()
-    slow, other = Shop(Hang("body", 20.0), jobs=[KEPT], data=data, owner="slow"), Shop(data=data, owner="other")
-    ticket = slow.ticket()
+async def taken_over(slow: Shop, ticket: Ticket, other: Shop) -> Claim:
+    """Begin the run in `slow`, and let `other` take it over an hour later, as if `slow` had stood still."""
     slow.worker.submit(ticket)
     await asyncio.sleep(1)
     far = slow.clock.now() + timedelta(hours=1)
-    await other.runs.claim(ticket, "other", far + timedelta(hours=1), far)
+    claim = await other.runs.claim(ticket, "other", far + timedelta(hours=1), far)
+    assert isinstance(claim, Claim)
+    return claim
+
+
+def two_processes(*steps: Step) -> tuple[Shop, Shop]:
+    """Over the same store: the first one's run takes 20 s and fails, the other's goes as `steps` say."""
+    data = MemoryData()
+    slow = Shop(Hang("body", 20.0), jobs=[KEPT], data=data, owner="slow")
+    return slow, Shop(*steps, jobs=[KEPT], data=data, owner="other")
+
+
+@virtual_time
+async def test_a_run_that_was_taken_over_and_succeeded_leaves_no_letter() -> None:
+    slow, other = two_processes()
+    ticket = slow.ticket()
+    claim = await taken_over(slow, ticket, other)
+    await other.runs.finish(claim, run_of(ticket, Outcome.SUCCEEDED))
 
     await slow.worker.drain(60)
 
     assert slow.heard.finished == []  # the other owner tells how it went
     assert slow.heard.given_up == []
     assert await letters_of(slow) == []
+
+
+@virtual_time
+async def test_a_run_that_was_taken_over_and_failed_keeps_the_letter_of_its_new_owner() -> None:
+    slow, other = two_processes()
+    ticket = slow.ticket()
+    claim = await taken_over(slow, ticket, other)
+    failed = run_of(ticket, Outcome.FAILED)
+    await other.dead_letters.add(DeadLetter.of_run(failed, ticket, KEPT.job))
+    await other.runs.finish(claim, failed)
+
+    await slow.worker.drain(60)
+
+    assert [letter.ticket for letter in await letters_of(slow)] == [ticket]
+
+
+@virtual_time
+async def test_a_new_owner_that_has_kept_the_letter_but_not_finished_the_run_does_not_lose_it() -> None:
+    slow, other = two_processes()
+    ticket = slow.ticket()
+    claim = await taken_over(slow, ticket, other)
+    failed = run_of(ticket, Outcome.FAILED)
+    await other.dead_letters.add(DeadLetter.of_run(failed, ticket, KEPT.job))
+
+    await slow.worker.drain(60)
+    await other.runs.finish(claim, failed)
+
+    assert [letter.ticket for letter in await letters_of(slow)] == [ticket]
+
+
+@virtual_time
+async def test_a_run_that_succeeds_after_its_owner_died_discards_the_letter_of_that_owner() -> None:
+    slow, other = two_processes()
+    ticket = slow.ticket()
+    await slow.runs.claim(ticket, "slow", slow.clock.now() - timedelta(seconds=1), slow.clock.now())
+    await slow.dead_letters.add(DeadLetter.of_run(run_of(ticket, Outcome.FAILED), ticket, KEPT.job))
+
+    await other.worker.perform(ticket)
+
+    assert [event.run.outcome for event in other.heard.finished] == [Outcome.SUCCEEDED]
+    assert await letters_of(other) == []
 
 
 @virtual_time
