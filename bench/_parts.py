@@ -106,7 +106,9 @@ def program(folder: Path, jobs: Mapping[str, Any], **environ: str) -> Iterator[t
     }
     command = [sys.executable, "-m", "scheduler", "serve"]
     with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=_foreign() | settings | environ, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=settings_removed(os.environ) | settings | environ, stdout=log, stderr=log
+        )
     try:
         url = f"http://127.0.0.1:{port}"
         try:
@@ -122,9 +124,9 @@ def program(folder: Path, jobs: Mapping[str, Any], **environ: str) -> Iterator[t
             process.kill()
 
 
-def _foreign() -> dict[str, str]:
-    """The environment without settings of the program that happen to be there."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("SCHEDULER_")}
+def settings_removed(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without settings of the program that happen to be there."""
+    return {name: value for name, value in environ.items() if not name.startswith("SCHEDULER_")}
 
 
 def tail(log: Path) -> str:

@@ -1,0 +1,181 @@
+"""Does an attack harm others? Attacks on the embedded host beside 20 healthy jobs each second.
+
+    ./dev bench attack                    # all of them, one after the other
+    ./dev bench attack NAME [NAME ...]    # these
+    ./dev bench attack --list
+
+For each: healthy runs that were due, those that have no finished run or did not succeed (`lost`), milliseconds of
+lateness at the 50th and 99th percentile, memory of the program and its child processes in MiB, and how often
+/api/health/ready answered otherwise than 200. A line below says what is wrong. Exits with 1 if anything is. The last
+line is JSON. On a busy machine compare with `baseline`, and give `--slack 5` to allow five times the lateness.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import json
+import math
+import pkgutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench import _attacks
+from bench._attacks.harness import Attack, Scene, Scheduler
+from bench._attacks.watch import Watch
+from bench._lateness import Figures, Load, figures
+from bench._parts import get_json, percentile, show, target
+from jobs.runs import Run
+from scheduler.stores.port import StoreError
+from scheduler.stores.runs import Runs
+from scheduler.stores.sqlite import Access, open_sqlite
+
+HEALTHY = Load(count=20, every=1, burst=False)
+"""Named late-00000 and so on: 20 runs each second, spread over it."""
+SETTLED_AFTER = 3.0
+"""Seconds after the last due instant, for its run to end and to be recorded."""
+LED_BY = 2
+"""Seconds of healthy runs before the attack begins."""
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What the table shows of one attack."""
+
+    attack: str
+    due: int
+    lost: int
+    p50_ms: float | None
+    p99_ms: float | None
+    memory_mib: float
+    not_ready: str
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    options.add_argument("names", nargs="*", metavar="NAME", help="attacks (default: all)")
+    options.add_argument("--list", action="store_true", help="say what attacks there are")
+    options.add_argument("--slack", type=float, default=1.0, help="allow so many times the lateness")
+    chosen = options.parse_args()
+    attacks = {attack.name: attack for attack in _found()}
+    if chosen.list:
+        for name, attack in attacks.items():
+            print(f"  {name:<22}{attack.about}")
+        return
+    if unknown := [name for name in chosen.names if name not in attacks]:
+        options.error(f"no attack is named {', '.join(unknown)}; --list shows them")
+    lines, wrong = [], {}
+    for name in chosen.names or attacks:
+        print(f"{name}: {attacks[name].about}", file=sys.stderr)
+        line, problems = _run(attacks[name], chosen.slack)
+        lines.append(line)
+        if problems:
+            wrong[name] = problems
+    show([*Line.__dataclass_fields__], [[*asdict(line).values()] for line in lines])
+    for name, problems in wrong.items():
+        print(*(f"{name}: {problem}" for problem in problems), sep="\n")
+    print(json.dumps([asdict(line) for line in lines]))
+    sys.exit(1 if wrong else 0)
+
+
+def _found() -> Iterator[Attack]:
+    for module in sorted(pkgutil.iter_modules(_attacks.__path__), key=lambda found: found.name):
+        yield from getattr(importlib.import_module(f"bench._attacks.{module.name}"), "ATTACKS", ())
+
+
+def _run(attack: Attack, slack: float) -> tuple[Line, list[str]]:
+    with tempfile.TemporaryDirectory() as name, target() as healthy, attack.server() as hostile:
+        folder = Path(name)
+        environ = {key: value.format(folder=folder) for key, value in attack.environ.items()}
+        scheduler = Scheduler(folder, environ, type(attack).limits)
+        scheduler.write_jobs(HEALTHY.definitions(healthy), "healthy.json")
+        scheduler.write_jobs(attack.jobs(hostile), "attack.json")
+        attack.prepare(scheduler)
+        try:
+            return _struck(attack, scheduler, healthy, hostile, slack)
+        finally:
+            scheduler.kill()
+
+
+def _struck(attack: Attack, scheduler: Scheduler, healthy: str, hostile: str, slack: float) -> tuple[Line, list[str]]:
+    scheduler.start()
+    since = math.ceil(time.time()) + 1
+    time.sleep(since + LED_BY - time.time())
+    scene = Scene(scheduler, hostile, time.time())
+    with Watch(scene) as watch:
+        count_from = attack.strike(scene)
+        until = max(math.ceil(time.time()), since + LED_BY + attack.seconds)
+        time.sleep(until - time.time())
+    since = since if count_from is None else math.ceil(count_from)
+    time.sleep(SETTLED_AFTER)
+    problems = [*attack.problems(scene)]
+    arrivals = get_json(f"{healthy}/arrivals/runs")
+    if not scheduler.stop():
+        problems.append("SIGTERM did not end it within 15 s")
+    due = HEALTHY.due(since, until - since)
+    found = figures(due, asyncio.run(_healthy_runs(scheduler.database)), arrivals)
+    line = _line(attack, len(due), found, watch, scene)
+    problems += _judged(attack, line, found, slack)
+    if problems:
+        print(scheduler.last_lines(), file=sys.stderr)
+    return line, problems
+
+
+async def _healthy_runs(database: Path) -> list[Run]:
+    try:
+        store = await open_sqlite(database, Access.READ_ONLY)
+    except StoreError as error:
+        print(f"the history cannot be read: {error}", file=sys.stderr)
+        return []
+    runs, found = Runs(store), []
+    try:
+        for job in HEALTHY.definitions(""):
+            continuation = None
+            while True:
+                page = await runs.list(job, limit=_PAGE, continuation=continuation)
+                found += [record.run for record in page.records if record.run is not None]
+                continuation = page.continuation
+                if continuation is None:
+                    break
+    finally:
+        await store.aclose()
+    return found
+
+
+def _line(attack: Attack, due: int, found: Figures, watch: Watch, scene: Scene) -> Line:
+    others = Counter(status for _, status in scene.ready if status != 200)
+    return Line(
+        attack=attack.name,
+        due=due,
+        lost=found.missing + sum(found.unsuccessful.values()),
+        p50_ms=percentile(found.recorded, 0.5) if found.recorded else None,
+        p99_ms=percentile(found.recorded, 0.99) if found.recorded else None,
+        memory_mib=round(watch.most_memory),
+        not_ready=", ".join(f"{count} x {status or 'no answer'}" for status, count in others.items()) or "-",
+    )
+
+
+def _judged(attack: Attack, line: Line, found: Figures, slack: float) -> Iterator[str]:
+    if found.missing:
+        yield f"{found.missing} healthy runs are not in history"
+    for reason, count in found.unsuccessful.items():
+        yield f"{count} healthy runs {reason}"
+    if found.doubled_rows or found.doubled_arrivals:
+        yield f"{found.doubled_rows} instants have two runs, {found.doubled_arrivals} runs asked the target twice"
+    if line.p99_ms is not None and line.p99_ms > attack.most_late * slack:
+        yield f"lateness is {line.p99_ms:.0f} ms at the 99th percentile, at most {attack.most_late * slack:.0f} wanted"
+    if line.memory_mib > attack.most_memory:
+        yield f"memory reached {line.memory_mib:.0f} MiB, at most {attack.most_memory} wanted"
+    if attack.always_ready and line.not_ready != "-":
+        yield f"/api/health/ready was to answer 200 throughout: {line.not_ready}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""The bench of attacks finds harm, and finds none where there is none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from bench._attacks.harness import Attack, Scene
+from bench.attack import _found, _run
+
+BUSY = 50.0
+"""Times the lateness that is wanted: other tests run beside this one."""
+
+
+class Alone(Attack):
+    """No attack."""
+
+    name = "alone"
+    seconds = 2
+
+
+class Standstill(Attack):
+    """The program stands still."""
+
+    name = "standstill"
+    seconds = 2
+
+    def strike(self, scene: Scene) -> None:
+        pid = scene.scheduler.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(8)
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_healthy_jobs_alone_have_no_problem() -> None:
+    line, problems = _run(Alone(), BUSY)
+
+    assert problems == []
+    assert (line.due, line.lost, line.not_ready) == (20 * (Alone.seconds + 2), 0, "-")
+
+
+def test_a_program_that_stands_still_is_found_to_be_late_and_not_ready() -> None:
+    _, problems = _run(Standstill(), BUSY)
+
+    assert any(problem.startswith("lateness is ") or "not in history" in problem for problem in problems)
+    assert any(problem.startswith("/api/health/ready was to answer 200") for problem in problems)
+
+
+def test_attacks_have_names_of_their_own_and_say_what_they_do() -> None:
+    attacks = list(_found())
+
+    assert len({attack.name for attack in attacks}) == len(attacks)
+    assert [attack.name for attack in attacks if not attack.about] == []
