@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from jobs.dependencies import Dependencies, Dependency, dependencies_text
+from jobs.display_text import DisplayText, DisplayTexts
 from jobs.durations import format_duration
 from jobs.expectations import Expectation, refuse_unfit
 from jobs.groups import Group
@@ -143,7 +144,7 @@ class JobDefinition(Frozen):
     name: str = Field(
         pattern=NAME_PATTERN, description="letters, digits, dot, - and _, at most 100, the first a letter or a digit"
     )
-    description: str = Field(default="", max_length=500)
+    description: DisplayText = Field(default="", max_length=500)
     enabled: bool = True
     schedule: ScheduleField = None
     check: Target
@@ -167,7 +168,7 @@ class JobDefinition(Frozen):
 
     Not for a check of health, which is simply asked again.
     """
-    tags: dict[str, str] = Field(default_factory=dict)
+    tags: DisplayTexts = Field(default_factory=dict)
     telemetry: TelemetryPolicy | None = None
     """How much is reported of its runs; what it does not say is as in the settings."""
 

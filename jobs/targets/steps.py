@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
+from jobs.display_text import DisplayText
 from jobs.expectations import Expectation, refuse_unfit
 from jobs.expectations.errors import ErrorIs
 from jobs.expectations.patterns import Pattern
@@ -78,7 +79,7 @@ class Step(HttpTarget):
     under this name; `$$` is a dollar sign. A `url` that begins with / belongs to the host of the step before.
     """
 
-    name: str = Field(min_length=1, max_length=100)
+    name: DisplayText = Field(min_length=1, max_length=100)
     url: Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_step_url)]
     expect: tuple[Expectation, ...] = ()
     save: dict[ValueName, Source] = {}

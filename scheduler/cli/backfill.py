@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import FAILED, note
+from scheduler.cli.output import FAILED, note, show_json
 
 if TYPE_CHECKING:
     from scheduler.app import Program
@@ -95,7 +95,7 @@ def _show(job: str, done: Backfill, records: list[Record], dry_run: bool, as_jso
     if as_json:
         from scheduler.api.backfill_routes import BackfillModel
 
-        print(BackfillModel.of(job, done, dry_run=dry_run).model_dump_json(indent=2))
+        show_json(BackfillModel.of(job, done, dry_run=dry_run).model_dump_json(indent=2))
     elif dry_run:
         print("".join(f"{ticket.id}\n" for ticket in done.tickets), end="")
     else:

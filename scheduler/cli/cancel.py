@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import clean
+from scheduler.cli.output import clean, show_json
 
 if TYPE_CHECKING:
     from scheduler.app import Program
@@ -40,7 +40,7 @@ def cancel(
     if as_json:
         from scheduler.api.models import RunModel
 
-        print(RunModel.of(record).model_dump_json(indent=2))
+        show_json(RunModel.of(record).model_dump_json(indent=2))
     elif record.run is not None:
         print(clean(f"{run} is cancelled"))
     if record.run is None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from scheduler.cli.output import BAD_INPUT, FAILED, clean, console, fail, note, on_terminal
+from scheduler.cli.output import BAD_INPUT, FAILED, clean, console, fail, note, on_terminal, show_json
 
 if TYPE_CHECKING:
     from jobs.events import RunListener
@@ -96,6 +96,6 @@ def show_job(view: JobView, sentence: str, as_json: bool) -> None:
     if as_json:
         from scheduler.api.models import JobSummary
 
-        print(JobSummary.of(view).model_dump_json(indent=2))
+        show_json(JobSummary.of(view).model_dump_json(indent=2))
         return
     print(clean(sentence))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import Column, clean, fail, note, on_terminal, show_table, show_tabs
+from scheduler.cli.output import Column, clean, fail, note, on_terminal, show_json, show_table, show_tabs
 from scheduler.cli.texts import iso
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def list_circuits(context: typer.Context, as_json: AsJson = False) -> None:
         from scheduler.api.circuit_models import CircuitList, CircuitModel
 
         listed = [CircuitModel.of(view) for view in views]
-        print(CircuitList(circuits=listed, continuation=None).model_dump_json(indent=2))
+        show_json(CircuitList(circuits=listed, continuation=None).model_dump_json(indent=2))
     else:
         if not views:
             note("no job has a circuit")
@@ -151,7 +151,7 @@ def _tell(view: CircuitView, as_json: bool) -> None:
     if as_json:
         from scheduler.api.circuit_models import CircuitModel
 
-        print(CircuitModel.of(view).model_dump_json(indent=2))
+        show_json(CircuitModel.of(view).model_dump_json(indent=2))
         return
     print(clean(f"{view.key} is {view}"))
 

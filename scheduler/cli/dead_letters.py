@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import FAILED, Column, clean, fail, note, on_terminal, show_table, show_tabs
+from scheduler.cli.output import FAILED, Column, clean, fail, note, on_terminal, show_json, show_table, show_tabs
 from scheduler.cli.texts import iso, local
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def list_letters(
         from scheduler.api.letter_models import LetterList, LetterSummary
 
         listed = [LetterSummary.of(letter) for letter in letters]
-        print(LetterList(dead_letters=listed, continuation=None).model_dump_json(indent=2))
+        show_json(LetterList(dead_letters=listed, continuation=None).model_dump_json(indent=2))
         return
     if not letters:
         note("there are no dead letters" if job is None else f"{job} has no dead letters")
@@ -83,7 +83,7 @@ def show_letter(
     if as_json:
         from scheduler.api.letter_models import LetterDetail
 
-        print(LetterDetail.of_letter(found).model_dump_json(indent=2))
+        show_json(LetterDetail.of_letter(found).model_dump_json(indent=2))
         return
     _show_one(found)
 
@@ -172,7 +172,7 @@ def _replay_one(letter: str, as_json: bool) -> None:
     if as_json:
         from scheduler.api.models import RunModel
 
-        print(RunModel.of(record).model_dump_json(indent=2))
+        show_json(RunModel.of(record).model_dump_json(indent=2))
     else:
         from scheduler.cli.results import show_run
 
@@ -200,7 +200,7 @@ def _replay_many(wanted: Wanted, per_second: float, limit: int, dry_run: bool, a
     if as_json:
         from scheduler.api.letter_models import ReplayModel
 
-        print(ReplayModel.of(replayed, dry_run=dry_run).model_dump_json(indent=2))
+        show_json(ReplayModel.of(replayed, dry_run=dry_run).model_dump_json(indent=2))
     elif dry_run:
         _show(replayed.letters)
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import Column, fail, note, on_terminal, show_table, show_tabs
+from scheduler.cli.output import Column, clean, fail, note, on_terminal, show_json, show_table, show_tabs
 from scheduler.cli.texts import iso, span, when
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def heartbeat(
     if as_json:
         from scheduler.api.heartbeat_routes import HeartbeatModel
 
-        print(HeartbeatModel.of(view).model_dump_json(indent=2))
+        show_json(HeartbeatModel.of(view).model_dump_json(indent=2))
     elif on_terminal():
         _show(view, now)
     else:
@@ -78,7 +78,7 @@ def curl_line(base: str) -> str:
 
 
 def _show(view: HeartbeatView, now: datetime) -> None:
-    print(f"{view.job} is {view.state}. {view.text}")
+    print(clean(f"{view.job} is {view.state}. {view.text}"))
     if view.down_at is not None:
         is_down = view.down_at <= now
         print(f"{'It went down' if is_down else 'Without a ping it goes down'} {when(view.down_at, now)}.")

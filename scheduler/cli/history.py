@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from scheduler.cli.output import FAILED, Cell, Column, clean, fail, note, on_terminal, show_table, show_tabs
+from scheduler.cli.output import FAILED, Cell, Column, clean, fail, note, on_terminal, show_json, show_table, show_tabs
 from scheduler.cli.texts import iso, local, milliseconds
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _show_one(run_id: str, as_json: bool) -> None:
     if as_json:
         from scheduler.api.models import RunModel
 
-        print(RunModel.of(record).model_dump_json(indent=2))
+        show_json(RunModel.of(record).model_dump_json(indent=2))
     elif record.run is None:
         print(clean(f"{record.ticket.job} {outcome_word(record)}"))
     else:
@@ -150,7 +150,7 @@ def _show(records: list[Record], job: str | None, as_json: bool) -> None:
         from scheduler.api.models import RunList, RunModel
 
         runs = [RunModel.of(record) for record in records]
-        print(RunList(runs=runs, continuation=None).model_dump_json(indent=2))
+        show_json(RunList(runs=runs, continuation=None).model_dump_json(indent=2))
     elif not on_terminal():
         from scheduler.cli.outcomes import RUN_FIELDS, run_fields
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import Cell, Column, fail, note, on_terminal, show_table, show_tabs
+from scheduler.cli.output import Cell, Column, fail, note, on_terminal, show_json, show_table, show_tabs
 from scheduler.cli.texts import iso, no_next, paused, relative, when
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def jobs(
     if as_json:
         from scheduler.api.models import JobList, JobSummary
 
-        print(JobList(jobs=[JobSummary.of(view) for view in views], continuation=None).model_dump_json(indent=2))
+        show_json(JobList(jobs=[JobSummary.of(view) for view in views], continuation=None).model_dump_json(indent=2))
     elif on_terminal():
         if views:
             _show_table(views, now)

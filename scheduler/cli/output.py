@@ -5,6 +5,7 @@ rich is imported only where a terminal shows it.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -29,6 +30,7 @@ __all__ = [
     "fail",
     "note",
     "on_terminal",
+    "show_json",
     "show_table",
     "show_tabs",
     "show_text",
@@ -73,7 +75,9 @@ def show_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, tit
     if widths is None:
         _show_records(columns, cells, title)
         return
-    table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left", pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD, title=Text(clean(title)) if title else None, title_justify="left", pad_edge=False
+    )
     for column, width in zip(columns, widths, strict=True):
         justify = "right" if column.right else "left"
         if width is not None:
@@ -100,7 +104,7 @@ def _show_records(columns: Sequence[Column], rows: Iterable[Sequence[tuple[str, 
     from rich.text import Text
 
     if title:
-        show_text(Text(title, "italic"))
+        show_text(Text(clean(title), "italic"))
     shown = [place for place, column in enumerate(columns) if not column.spare or place == 0]
     width = max((len(columns[place].title) for place in shown[1:]), default=0)
     for row in rows:
@@ -145,9 +149,22 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
+def show_json(text: str) -> None:
+    """Print a JSON text. Control characters inside its strings are JSON escapes, so that a terminal shows them."""
+    print("".join(c if c == "\n" or c.isprintable() else _json_escape(c) for c in text))
+
+
+def _json_escape(character: str) -> str:
+    return json.dumps(character)[1:-1]
+
+
+def _clean_lines(text: str) -> str:
+    return "\n".join(map(clean, text.split("\n")))
+
+
 def note(text: str) -> None:
     """Something to know beside the result, on stderr."""
-    _to_stderr(text, "2")
+    _to_stderr(_clean_lines(text), "2")
 
 
 def warning(text: str) -> None:
@@ -157,7 +174,7 @@ def warning(text: str) -> None:
 
 def error(text: str) -> None:
     """What is wrong, on stderr. Several lines are several errors."""
-    _to_stderr("\n".join(map(clean, text.splitlines())), "31")
+    _to_stderr(_clean_lines(text), "31")
 
 
 def fail(text: str, code: int = BAD_INPUT) -> NoReturn:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import FAILED, fail, note, on_terminal
+from scheduler.cli.output import FAILED, fail, note, on_terminal, show_json
 
 if TYPE_CHECKING:
     from config.loading import Configuration
@@ -86,7 +86,7 @@ def _show(record: Record, as_json: bool) -> None:
     if as_json:
         from scheduler.api.models import RunModel
 
-        print(RunModel.of(record).model_dump_json(indent=2))
+        show_json(RunModel.of(record).model_dump_json(indent=2))
         return
     from scheduler.cli.results import show_run
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import Column, clean, note, on_terminal, show_table, show_tabs
+from scheduler.cli.output import Column, clean, note, on_terminal, show_json, show_table, show_tabs
 from scheduler.cli.texts import iso, local
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def list_secrets(
     if as_json:
         from scheduler.api.secret_routes import SecretList, SecretModel
 
-        print(SecretList(secrets=[SecretModel.of(view) for view in views]).model_dump_json(indent=2))
+        show_json(SecretList(secrets=[SecretModel.of(view) for view in views]).model_dump_json(indent=2))
     else:
         if not views:
             note("no job uses a secret")
@@ -79,7 +79,7 @@ def refresh(
     if as_json:
         from scheduler.api.secret_routes import SecretModel
 
-        print(SecretModel.of(view).model_dump_json(indent=2))
+        show_json(SecretModel.of(view).model_dump_json(indent=2))
         return
     print(clean(f"{view.name} is read again within 15 seconds; {_state(view)} here"))
 

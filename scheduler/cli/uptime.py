@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import Column, note, on_terminal, show_table, show_tabs
+from scheduler.cli.output import Column, note, on_terminal, show_json, show_table, show_tabs
 from scheduler.cli.texts import iso, local, milliseconds, span
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def uptime(
     if as_json:
         from scheduler.api.uptime_routes import UptimeModel
 
-        print(UptimeModel.of(found).model_dump_json(indent=2))
+        show_json(UptimeModel.of(found).model_dump_json(indent=2))
     elif on_terminal():
         _show(found)
     else:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 import typer
 
-from scheduler.cli.output import Column, clean, error, fail, note, show_table, show_tabs
+from scheduler.cli.output import Column, clean, error, fail, note, show_json, show_table, show_tabs
 from tests.scheduler.cli.command import Terminal
 
 
@@ -93,3 +94,28 @@ def test_errors_and_notes_in_a_pipe_are_plain_text_on_stderr() -> None:
 
     assert end.value.exit_code == 2
     assert err.getvalue() == "to know\nfirst\nsecond\\x1b[31m\n"
+
+
+def test_json_keeps_its_meaning_and_escapes_what_a_terminal_would_act_upon() -> None:
+    value = {"text": "\x1b[31m \x9b31m \u202e \ufeff سلام 🙂", "nested": ["\u2066"]}
+
+    with redirect_stdout(io.StringIO()) as out:
+        show_json(json.dumps(value, ensure_ascii=False, indent=2))
+
+    assert json.loads(out.getvalue()) == value
+    assert "سلام 🙂" in out.getvalue()
+    assert out.getvalue().replace("\n", "").isprintable()
+
+
+def test_notes_errors_and_titles_escape_what_a_terminal_would_act_upon() -> None:
+    hostile = "a\x1b]0;owned\x07\u202eb\x85c\u2028d"
+
+    with redirect_stderr(io.StringIO()) as errors, redirect_stdout(Terminal()) as out:
+        note(hostile)
+        error(hostile)
+        show_table((Column("name"),), [("a",)], title=hostile)
+
+    assert errors.getvalue().count("\\u202e") == 2
+    assert errors.getvalue().replace("\n", "").isprintable()
+    assert "\\x1b" in out.getvalue()
+    assert not set("\x07\u202e\x85\u2028") & set(out.getvalue())
