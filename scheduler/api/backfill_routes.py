@@ -12,7 +12,7 @@ from jobs.runs import Ticket
 from scheduler.api.answer import Answer
 from scheduler.api.bodies import Body, Instant
 from scheduler.api.models import run_path
-from scheduler.api.parameters import JobName, Uses, only_from_here, only_known_parameters
+from scheduler.api.parameters import JobName, Uses, only_known_parameters
 from scheduler.api.problems import PROBLEM_RESPONSES
 from scheduler.operations import Backfill, Way
 
@@ -20,7 +20,7 @@ router = APIRouter(
     prefix="/api/jobs/{name}",
     tags=["jobs"],
     responses=PROBLEM_RESPONSES,
-    dependencies=[Depends(only_known_parameters), Depends(only_from_here)],
+    dependencies=[Depends(only_known_parameters)],
 )
 
 

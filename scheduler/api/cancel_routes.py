@@ -7,7 +7,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, Depends, Response
 
 from scheduler.api.models import RunModel, run_path
-from scheduler.api.parameters import RunId, Uses, Wait, only_from_here, only_known_parameters, seconds_to_wait
+from scheduler.api.parameters import RunId, Uses, Wait, only_known_parameters, seconds_to_wait
 from scheduler.api.problems import PROBLEM_RESPONSES
 from scheduler.api.routes import POLL_AFTER
 from scheduler.operations import Way
@@ -20,7 +20,7 @@ router = APIRouter(
     prefix="/api/runs/{run_id}",
     tags=["runs"],
     responses=PROBLEM_RESPONSES,
-    dependencies=[Depends(only_known_parameters), Depends(only_from_here)],
+    dependencies=[Depends(only_known_parameters)],
 )
 
 

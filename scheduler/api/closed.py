@@ -16,10 +16,10 @@ from starlette.routing import Route
 
 from jobs.problems import Problem
 from scheduler.api.answer import RETRY_AFTER
-from scheduler.api.head import HeadAsGet
-from scheduler.api.headers import add_security_headers
+from scheduler.api.dress import add_dress
 from scheduler.api.live import LIVE_BODY, LIVE_PATH
 from scheduler.api.problems import Invalid, problem
+from scheduler.api.requests import ANY_HOST
 
 MOST_ERRORS = 100
 """Of a folder of broken files; the detail says how many there are."""
@@ -50,8 +50,7 @@ def create_closed_api(detail: str, problems: Sequence[Problem] = ()) -> Starlett
 
     routes = [Route(LIVE_PATH, live), Route("/{path:path}", closed, methods=list(HTTPMethod))]
     api = Starlette(routes=routes)
-    api.add_middleware(HeadAsGet)
-    add_security_headers(api)
+    add_dress(api, hosts=(ANY_HOST,))
     return api
 
 

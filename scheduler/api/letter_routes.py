@@ -13,7 +13,7 @@ from jobs.problems import printable
 from scheduler.api.bodies import Body, Instant, Reason
 from scheduler.api.letter_models import LetterDetail, LetterList, ReplayModel
 from scheduler.api.models import RunModel, run_path
-from scheduler.api.parameters import Continuation, Limit, OfJob, Uses, only_from_here, only_known_parameters
+from scheduler.api.parameters import Continuation, Limit, OfJob, Uses, only_known_parameters
 from scheduler.api.problems import PROBLEM_RESPONSES, ApiProblem, Invalid, InvalidRequest
 from scheduler.api.routes import POLL_AFTER
 from scheduler.operations import Wanted, Way
@@ -70,7 +70,7 @@ async def get_dead_letter(uses: Uses, letter_id: LetterId) -> LetterDetail:
     return LetterDetail.of_letter(letter)
 
 
-@router.post("/replay", status_code=HTTPStatus.ACCEPTED, dependencies=[Depends(only_from_here)])
+@router.post("/replay", status_code=HTTPStatus.ACCEPTED)
 async def replay_dead_letters(uses: Uses, body: ReplayRequest) -> ReplayModel:
     """Run again what was given up, oldest first and paced. Letters that are replayed already do not fit.
 
@@ -83,7 +83,7 @@ async def replay_dead_letters(uses: Uses, body: ReplayRequest) -> ReplayModel:
     return ReplayModel.of(replayed, dry_run=body.dry_run)
 
 
-@router.post("/{letter_id}/replay", status_code=HTTPStatus.ACCEPTED, dependencies=[Depends(only_from_here)])
+@router.post("/{letter_id}/replay", status_code=HTTPStatus.ACCEPTED)
 async def replay_dead_letter(uses: Uses, response: Response, letter_id: LetterId) -> RunModel:
     """Run again what was given up, by the definition in force now. 409 if that was done already.
 
@@ -95,7 +95,7 @@ async def replay_dead_letter(uses: Uses, response: Response, letter_id: LetterId
     return RunModel.of(record)
 
 
-@router.delete("/{letter_id}", status_code=HTTPStatus.NO_CONTENT, dependencies=[Depends(only_from_here)])
+@router.delete("/{letter_id}", status_code=HTTPStatus.NO_CONTENT)
 async def discard_dead_letter(uses: Uses, letter_id: LetterId) -> None:
     """Delete a dead letter for good."""
     await uses.operations.replaying.discard(letter_id, way=Way.API)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from http import HTTPStatus
 from typing import Annotated, get_origin
 
 from fastapi import Depends, Path, Query, Request
@@ -13,7 +12,7 @@ from fastapi.routing import APIRoute
 from jobs.definition import NAME_PATTERN
 from jobs.durations import format_duration, parse_duration
 from jobs.problems import printable, unknown_key, wrong_choice
-from scheduler.api.problems import ApiProblem, Invalid, InvalidRequest
+from scheduler.api.problems import Invalid, InvalidRequest
 from scheduler.services import Services
 from scheduler.stores.runs import RUN_FILTERS
 
@@ -51,12 +50,6 @@ def _unknown(given: Iterable[str], known: list[str]) -> Iterable[Invalid]:
 
 def _repeated(name: str) -> Invalid:
     return Invalid(where=f"query.{name}", message="is given more than once")
-
-
-async def only_from_here(request: Request) -> None:
-    """Refuse what a page of another site sends: loopback is no shelter from the browser of who sits there."""
-    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        raise ApiProblem(HTTPStatus.FORBIDDEN, "A page of another site may change nothing here.")
 
 
 def seconds_to_wait(wait: str | None) -> float:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 
 from scheduler.api.bodies import Body, Instant, Reason
 from scheduler.api.models import JobDetail
-from scheduler.api.parameters import JobName, Uses, only_from_here, only_known_parameters
+from scheduler.api.parameters import JobName, Uses, only_known_parameters
 from scheduler.api.problems import PROBLEM_RESPONSES
 from scheduler.api.routes import get_job
 from scheduler.operations import Way
@@ -15,7 +15,7 @@ router = APIRouter(
     prefix="/api/jobs/{name}",
     tags=["jobs"],
     responses=PROBLEM_RESPONSES,
-    dependencies=[Depends(only_known_parameters), Depends(only_from_here)],
+    dependencies=[Depends(only_known_parameters)],
 )
 
 

@@ -30,7 +30,6 @@ from scheduler.api.parameters import (
     Uses,
     Wait,
     known_outcome,
-    only_from_here,
     only_known_parameters,
     seconds_to_wait,
 )
@@ -89,7 +88,6 @@ async def get_job(uses: Uses, name: JobName) -> JobDetail:
             },
         },
     },
-    dependencies=[Depends(only_from_here)],
 )
 async def run_job(uses: Uses, request: Request, response: Response, name: JobName, wait: Wait = None) -> RunModel:
     """Run a job now, also a disabled one. 202 with `Operation-Location`; with `wait` 200 and the finished run."""

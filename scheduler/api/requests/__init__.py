@@ -1,0 +1,6 @@
+"""What is judged of a request before a route sees it. Added to every app by scheduler.api.dress."""
+
+from scheduler.api.requests.guard import RequestGuard
+from scheduler.api.requests.hosts import ANY_HOST
+
+__all__ = ["ANY_HOST", "RequestGuard"]

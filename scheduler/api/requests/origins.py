@@ -1,0 +1,49 @@
+"""Whether a page of another site sends a request: loopback and a function key in an address protect from no browser.
+
+Browsers say it in Sec-Fetch-Site; those that do not (Safari before 16.4, plain HTTP to another host) name the page's
+origin in Origin, or its address in Referer. Command lines and programs send none of the three, and are let through.
+Pure; used by guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from jobs.problems import printable
+from scheduler.api.requests.hosts import is_same_place, read_authority, read_origin
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_OWN_SITES = frozenset({"same-origin", "none"})
+_HOST_HEADERS = ("host", "x-forwarded-host", "x-original-host")
+"""A proxy may rewrite Host and pass on the name that the browser used. A page of another site cannot set such a header:
+the browser would have to ask first (CORS), and is refused."""
+
+
+def site_complaint(headers: Callable[[str], Sequence[str]], server: str = "") -> str:
+    """Return why a request that changes something is refused; empty if it is not.
+
+    `headers`: all values of a header by its lowercase name. `server`: the authority to compare with when there is no
+    Host header, as behind the adapter of the Functions host.
+    """
+    if sites := headers("sec-fetch-site"):
+        foreign = next((site for site in sites if site.strip().lower() not in _OWN_SITES), None)
+        return "" if foreign is None else _refused("Sec-Fetch-Site", foreign, "same-origin")
+    hosts = [name for header in _HOST_HEADERS for value in headers(header) for name in value.split(",")] or [server]
+    for header in ("origin", "referer"):
+        if given := headers(header):
+            foreign = next((value for value in given if not _belongs(value, hosts)), None)
+            return "" if foreign is None else _refused(header.capitalize(), foreign, " or ".join(hosts))
+    return ""
+
+
+def _belongs(value: str, hosts: Sequence[str]) -> bool:
+    origin = read_origin(value)
+    places = (read_authority(host) for host in hosts)
+    return origin is not None and any(place is not None and is_same_place(origin, place) for place in places)
+
+
+def _refused(header: str, found: str, expected: str) -> str:
+    return (
+        f"A page of another site may change nothing here: {header} is {printable(found, 100)!r}, "
+        f"expected {printable(expected, 200)}."
+    )

@@ -1,0 +1,31 @@
+"""Problem details (RFC 9457) without FastAPI and pydantic, for requests that are refused before any route sees them.
+
+Used by this package, which writes them to the connection, and by scheduler.api.requests.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem_body(status: HTTPStatus, detail: str, path: str = "") -> bytes:
+    """Return the JSON. `path`: without a token; empty when the request's target is not known."""
+    problem = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}
+    return json.dumps(problem | ({"instance": path} if path else {}), ensure_ascii=False).encode()
+
+
+def raw_answer(status: HTTPStatus, detail: str) -> bytes:
+    """Return a whole HTTP/1.1 response that ends its connection."""
+    body = problem_body(status, detail)
+    head = (
+        f"HTTP/1.1 {int(status)} {status.phrase}\r\n"
+        f"content-type: {MEDIA_TYPE}\r\n"
+        f"content-length: {len(body)}\r\n"
+        "cache-control: no-store\r\n"
+        "x-content-type-options: nosniff\r\n"
+        "connection: close\r\n\r\n"
+    )
+    return head.encode("ascii") + body
