@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from config.settings import Settings
 from config.target_lists import port_range
 from jobs.checks.guard import Guard, Rules
+from jobs.checks.own_places import OwnPlace
 
-_TOKEN_ENDPOINTS = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT", "IMDS_ENDPOINT")
+_TOKEN_ENDPOINTS = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT", "IMDS_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
 """Variables in which the platform says where it hands out the app's tokens."""
 
+_OWN_HOSTS = ("WEBSITE_HOSTNAME", "CONTAINER_APP_HOSTNAME")
+"""Variables in which the platform says by which name the app is reached."""
 
-def guard_of(settings: Settings, environ: Mapping[str, str]) -> Guard:
-    """The guard by these settings."""
+
+def guard_of(settings: Settings, environ: Mapping[str, str], own_places: Collection[OwnPlace] | None = None) -> Guard:
+    """Return the guard by these settings.
+
+    `own_places`: where the program serves its API; None: where the settings say.
+    """
     targets = settings.targets
+    if own_places is None:
+        own_places = (OwnPlace(settings.host, settings.port),) if settings.port else ()
     return Guard(
         Rules(
             networks=targets.networks,
@@ -23,5 +32,17 @@ def guard_of(settings: Settings, environ: Mapping[str, str]) -> Guard:
             schemes=frozenset(targets.schemes),
             largest_body=targets.largest_body,
             identity_endpoints=tuple(filter(None, map(environ.get, _TOKEN_ENDPOINTS))),
+            own_places=tuple(own_places),
+            own_hosts=tuple(_own_hosts(environ)),
         )
     )
+
+
+def _own_hosts(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield the names by which the platform reaches the app."""
+    for variable in _OWN_HOSTS:
+        if host := environ.get(variable, "").partition(":")[0].strip():
+            yield host
+    app, suffix = (environ.get(f"CONTAINER_APP_{name}", "").strip() for name in ("NAME", "ENV_DNS_SUFFIX"))
+    if app and suffix:
+        yield f"{app}.{suffix}"

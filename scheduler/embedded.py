@@ -21,6 +21,7 @@ import uvicorn
 
 from config.loading import Configuration
 from config.settings import LOOPBACK
+from jobs.checks.own_places import OwnPlace
 from jobs.schedules import Schedule
 from scheduler.api.early import EarlyApi
 from scheduler.app import Program, Role, open_program
@@ -97,7 +98,11 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def _serve(configuration: Configuration, listener: socket.socket, samples: socket.socket | None) -> None:
     with StopSignals() as signals:
-        async with open_program(configuration, role=Role.EMBEDDED) as program, _sample_target(samples):
+        served_at = OwnPlace(*listener.getsockname()[:2])
+        async with (
+            open_program(configuration, role=Role.EMBEDDED, served_at=served_at) as program,
+            _sample_target(samples),
+        ):
             await _serve_program(program, listener, signals)
 
 

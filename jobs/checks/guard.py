@@ -16,9 +16,11 @@ from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from jobs.checks.addresses import Found, IPNetwork, Reach, natures
+from jobs.checks.own_places import OwnPlace
 from jobs.problems import printable
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_OWN_API = "is where this program serves its own API"
 
 
 class TargetDenied(Exception):
@@ -30,7 +32,8 @@ class Rules:
     """What may be asked. `hosts`: patterns such as `*.internal`, none means all. `ports`: both ends belong to it.
 
     `largest_body`: bytes of an answer that are read at most, whatever a job says. `identity_endpoints`: URLs at which
-    the platform hands out the app's tokens; no setting makes them a target.
+    the platform hands out the app's tokens; `own_places`, `own_hosts`: where the program itself, or the host that runs
+    it, serves its API, by port and by name. No setting makes these a target.
     """
 
     networks: tuple[IPNetwork, ...] = ()
@@ -39,6 +42,8 @@ class Rules:
     schemes: frozenset[str] = frozenset({"http", "https"})
     largest_body: int = 16 * 1024 * 1024
     identity_endpoints: tuple[str, ...] = ()
+    own_places: tuple[OwnPlace, ...] = ()
+    own_hosts: tuple[str, ...] = ()
 
 
 class Guard:
@@ -48,6 +53,7 @@ class Guard:
         self._rules = rules
         self._hosts = tuple(re.compile(translate(_plain(pattern))) for pattern in rules.hosts)
         self._identity = tuple(filter(None, map(_Endpoint.of, rules.identity_endpoints)))
+        self._own_hosts = frozenset(map(_plain, rules.own_hosts))
 
     def check_scheme(self, scheme: str, host: str, port: int) -> None:
         """Whether URLs of this scheme may be asked."""
@@ -60,6 +66,7 @@ class Guard:
             raise _denied(f"port {port} of {printable(host)} is not one that may be asked", "ports")
         if self._hosts and not any(pattern.fullmatch(_plain(host)) for pattern in self._hosts):
             raise _denied(f"{printable(host)} is not among the hosts that may be asked", "hosts")
+        self._check_own_names(_plain(host), host, port)
 
     def check(self, host: str, address: str, port: int) -> None:
         """Whether this one address of a host may be connected to."""
@@ -109,12 +116,20 @@ class Guard:
         """Bytes of an answer that may be read, of those that a job wants."""
         return min(wanted, self._rules.largest_body)
 
+    def _check_own_names(self, name: str, host: str, port: int) -> None:
+        if name in self._own_hosts or any(place.is_named(name, port) for place in self._rules.own_places):
+            raise _denied(f"{_peer(host, port)} {_OWN_API}")
+        if any(endpoint.is_named(name, port) for endpoint in self._identity):
+            raise _denied(f"{_peer(host, port)} is where the platform hands out this app's tokens")
+
     def _check_never(self, host: str, port: int, address: str, found: Iterable[Found]) -> None:
         for each in found:
             if each.nature.reach is Reach.NEVER:
                 raise _denied(f"{_shown(host, port, address, each)} is {each.nature.words}")
             if any(endpoint.is_at(each, port) for endpoint in self._identity):
                 raise _denied(f"{_shown(host, port, address, each)} is where the platform hands out this app's tokens")
+            if any(place.is_at(each.address, port) for place in self._rules.own_places):
+                raise _denied(f"port {port} of {_shown(host, port, address, each)} {_OWN_API}")
 
     def _problem(self, host: str, port: int, address: str, found: Iterable[Found]) -> TargetDenied | None:
         for each in found:
@@ -141,7 +156,10 @@ class _Endpoint:
             port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 80)
         except ValueError:
             return None
-        return _Endpoint(parts.hostname, port) if parts.hostname else None
+        return _Endpoint(_plain(parts.hostname), port) if parts.hostname else None
+
+    def is_named(self, host: str, port: int) -> bool:
+        return port == self.port and host == self.host
 
     def is_at(self, found: Found, port: int) -> bool:
         return port == self.port and (found.address.is_loopback or str(found.address) == self.host)

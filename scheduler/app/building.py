@@ -19,6 +19,7 @@ from config.reload import open_source
 from config.secrets import SecretChain, build_secrets
 from config.targets import guard_of
 from jobs.checks import Checks, build_checks
+from jobs.checks.own_places import OwnPlace
 from jobs.events import Listeners, RunListener
 from jobs.ports import Clock
 from jobs.problems import Problem
@@ -34,6 +35,7 @@ from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.app.adapters import open_depth, open_queue, open_store, place_of_store
 from scheduler.app.early_telemetry import StartTelemetry
+from scheduler.app.own_places import own_places
 from scheduler.app.program import Program, Role
 from scheduler.beats import Beats
 from scheduler.catalog import Catalog
@@ -101,16 +103,18 @@ async def open_program(
     clock: Clock | None = None,
     listener: RunListener | None = None,
     telemetry: StartTelemetry | None = None,
+    served_at: OwnPlace | None = None,
 ) -> AsyncIterator[Program]:
     """Open every part in order; leaving closes them in reverse. `listener` hears of runs beside telemetry.
 
     `telemetry`: what the host has started before; it stays open. Without it the program opens and closes its own.
+    `served_at`: where the embedded host serves the API, which no check may ask.
 
     Raises:
         StoreError, DispatchError: state or queue cannot be opened; the message says what to look at.
     """
     async with AsyncExitStack() as stack:
-        builder = _Builder(configuration, role, clock or SystemClock(), stack, telemetry)
+        builder = _Builder(configuration, role, clock or SystemClock(), stack, telemetry, served_at)
         yield await builder.program(listener)
 
 
@@ -124,6 +128,7 @@ class _Builder:
         clock: Clock,
         stack: AsyncExitStack,
         started: StartTelemetry | None,
+        served_at: OwnPlace | None = None,
     ) -> None:
         self._settings = configuration.settings.model_copy(
             update={"version": configuration.settings.version or VERSION}
@@ -137,6 +142,8 @@ class _Builder:
         self._clock = clock
         self._stack = stack
         self._started = started
+        own = own_places(role, configuration.settings, os.environ, sys.argv, served_at)
+        self._guard = guard_of(configuration.settings, os.environ, own)
         self._redactor = Redactor() if started is None else started.redactor
         self._health = Health()
         # Marks the claims of this process, and of no other one that has the same pid on another day or host.
@@ -245,7 +252,7 @@ class _Builder:
                 self._warning_log.log(await in_own_thread(found))
 
     async def _checks(self, secret_values: SecretChain, identity: Identity, store: Store, pauses: Pauses) -> Checks:
-        guard = guard_of(self._settings, os.environ)
+        guard = self._guard
         checks = build_checks(
             secret_values,
             identity,
@@ -379,7 +386,7 @@ class _Builder:
         source = open_source(self._place, identity)
         if source is not None:
             self._stack.push_async_callback(source.aclose)
-        guard = guard_of(self._settings, os.environ)
+        guard = self._guard
         reloading = Reloading(
             source,
             self._catalog,

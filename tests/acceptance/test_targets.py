@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +79,19 @@ async def test_the_apps_own_token_endpoint_is_not_asked(tmp_path: Path, target: 
     assert run["error"] == "target_denied"
     assert "hands out this app's tokens" in run["message"]
     assert target.connections == 0
+
+
+async def test_a_job_cannot_pause_the_job_of_another_team(tmp_path: Path, target: HttpTarget) -> None:
+    async with embedded(tmp_path, {"checkout": job(target.url)}) as host:
+        check = {"url": f"{host.client.base_url}/api/jobs/checkout/pause", "method": "POST", "body": {"json": {}}}
+        steer = {"check": check, "retry": {"attempts": 1}}
+        (tmp_path / "jobs" / "steer.json").write_text(json.dumps({"jobs": {"steer": steer}}))
+        async with asyncio.timeout(60):
+            while (await host.client.get("/api/jobs/steer")).status_code != 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        run = await host.run("steer")
+        checkout = await host.get("/api/jobs/checkout")
+
+    assert run["error"] == "target_denied"
+    assert "is where this program serves its own API. No setting allows that." in run["message"]
+    assert checkout["pause"] is None

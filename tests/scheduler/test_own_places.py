@@ -1,0 +1,79 @@
+"""Which places the guard takes for the program's own, in each host and for commands beside a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config.settings import Settings
+from config.targets import guard_of
+from jobs.checks.guard import TargetDenied
+from jobs.checks.own_places import OwnPlace
+from scheduler.app.own_places import own_places
+from scheduler.app.program import Role
+from scheduler.stores.file_lock import note_address
+
+SETTINGS = Settings()
+
+
+def ports(environ: dict[str, str], *arguments: str) -> list[int]:
+    return [place.port for place in own_places(Role.FUNCTIONS, SETTINGS, environ, arguments, None)]
+
+
+def test_the_embedded_host_has_the_port_that_it_really_listens_on() -> None:
+    bound = OwnPlace("127.0.0.1", 50123)
+    assert own_places(Role.EMBEDDED, SETTINGS, {}, (), bound) == (bound,)
+
+
+def test_a_command_has_the_ports_of_the_settings_and_of_the_server_that_has_the_store(tmp_path: Path) -> None:
+    database = tmp_path / "state.db"
+    settings = Settings(store=f"sqlite:///{database}", port=7171)
+    assert own_places(Role.TOOL, settings, {}, (), None) == (OwnPlace("127.0.0.1", 7171),)
+    note_address(database, "http://127.0.0.1:50123")
+    assert own_places(Role.TOOL, settings, {}, (), None) == (
+        OwnPlace("127.0.0.1", 50123),
+        OwnPlace("127.0.0.1", 7171),
+    )
+
+
+def test_the_functions_host_has_the_ports_of_its_variables() -> None:
+    environ = {"WEBSITES_PORT": "8081", "ASPNETCORE_URLS": "http://+:5000/;https://[::]:5001"}
+    assert ports(environ) == [5000, 5001, 8081]
+    assert ports({"ASPNETCORE_HTTP_PORTS": "8080;8082", "WEBSITES_PORT": "x"}) == [8080, 8082]
+
+
+def test_the_functions_host_has_the_usual_ports_where_no_variable_says_others() -> None:
+    assert ports({}) == [80, 8080]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("worker.py", "--host", "127.0.0.1", "--port", "50051", "--workerId", "1"),
+        ("worker.py", "--functions-uri", "http://127.0.0.1:50051/"),
+        ("worker.py", "--functions-uri=http://127.0.0.1:50051"),
+    ],
+)
+def test_the_channel_between_functions_host_and_worker_is_its_own(arguments: tuple[str, ...]) -> None:
+    assert 50051 in ports({}, *arguments)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"WEBSITE_HOSTNAME": "mine.azurewebsites.net"},
+        {"WEBSITE_HOSTNAME": "mine.azurewebsites.net:443"},
+        {"CONTAINER_APP_NAME": "mine", "CONTAINER_APP_ENV_DNS_SUFFIX": "azurewebsites.net"},
+    ],
+)
+def test_the_name_of_the_site_is_its_own(environ: dict[str, str]) -> None:
+    with pytest.raises(TargetDenied, match="its own API"):
+        guard_of(SETTINGS, environ).check_place("mine.azurewebsites.net", 443)
+
+
+def test_validate_knows_the_port_of_the_settings() -> None:
+    settings = Settings(port=7171, targets={"networks": ["127.0.0.0/8"]})
+    assert "its own API" in guard_of(settings, {}).denial("http://127.0.0.1:7171/api/jobs")
+    assert guard_of(settings, {}).denial("http://127.0.0.1:7172/") == ""
+    assert guard_of(Settings(port=0, targets={"networks": ["127.0.0.0/8"]}), {}).denial("http://127.0.0.1:7071/") == ""
