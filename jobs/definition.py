@@ -20,7 +20,7 @@ from pydantic import (
 from jobs.dependencies import Dependencies, Dependency, dependencies_text
 from jobs.display_text import DisplayText, DisplayTexts
 from jobs.durations import format_duration
-from jobs.expectations import Expectation, refuse_unfit
+from jobs.expectations import Expectation, Expectations, refuse_unfit
 from jobs.groups import Group
 from jobs.model import Frozen, share_what_is_alike
 from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
@@ -150,7 +150,7 @@ class JobDefinition(Frozen):
     check: Target
     depends_on: Dependencies = ()
     """Without a schedule, it runs when all of these did; with one, it is run only if they are as is asked."""
-    expect: tuple[Expectation, ...] = ()
+    expect: Expectations = ()
     timeout: Annotated[Timeouts, WrapValidator(_of_kind)] = Field(default=_TIMEOUTS, validate_default=True)
     """What is not said is as usual for the kind of check."""
     retry: RetryPolicy = Field(default_factory=lambda: _RETRY)

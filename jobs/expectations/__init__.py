@@ -8,6 +8,6 @@ from jobs.expectations.entry import Entry
 from jobs.expectations.errors import is_awaited
 from jobs.expectations.fitting import refuse_unfit
 from jobs.expectations.judging import judge
-from jobs.expectations.union import Expectation
+from jobs.expectations.union import Expectation, Expectations
 
-__all__ = ["Entry", "Expectation", "is_awaited", "judge", "refuse_unfit"]
+__all__ = ["Entry", "Expectation", "Expectations", "is_awaited", "judge", "refuse_unfit"]

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from jobs.expectations.iregexp import NotIRegexp, translate
 from jobs.expectations.patterns import LONGEST, SEARCH_SECONDS, TooMuchWork
+from jobs.expectations.query_literals import patterns_in
 
 if TYPE_CHECKING:
     import regex
@@ -123,30 +125,26 @@ def _plain(value: Any) -> Any:
 
 @lru_cache(_KEPT_PATTERNS)
 def _compiled_pattern(pattern: str) -> regex.Pattern[str] | None:
-    """None: it is no I-Regexp (RFC 9485), and so finds nothing. Raises TooMuchWork."""
-    import iregexp_check
-    import regex
-
+    """None: it is not an I-Regexp (RFC 9485), and so finds nothing. Raises TooMuchWork."""
     if len(pattern) > LONGEST:
         raise TooMuchWork(f"a pattern in it has more than {LONGEST} characters")
-    if not iregexp_check.check(pattern):
-        return None
     try:
-        return regex.compile(_as_regex(pattern), regex.VERSION1)
-    except regex.error:
+        return _compile(pattern)
+    except NotIRegexp:
         return None
 
 
-def _as_regex(pattern: str) -> str:
-    """The one thing that an I-Regexp writes in the same way and means in another: the dot."""
-    parts: list[str] = []
-    escaped = in_class = False
-    for sign in pattern:
-        parts.append(r"[^\n\r]" if sign == "." and not (escaped or in_class) else sign)
-        if not escaped:
-            in_class = sign == "[" or (in_class and sign != "]")
-        escaped = sign == "\\" and not escaped
-    return "".join(parts)
+def _compile(pattern: str) -> regex.Pattern[str]:
+    """Raises NotIRegexp, TooMuchWork."""
+    import regex
+
+    translated = translate(pattern)
+    try:
+        return regex.compile(translated, regex.VERSION1)
+    except RecursionError:
+        raise TooMuchWork("a pattern in it is nested too deeply") from None
+    except (regex.error, OverflowError) as error:
+        raise NotIRegexp(str(error)) from None
 
 
 def _finds(text: object, pattern: object, *, whole: bool) -> bool:
@@ -219,6 +217,15 @@ def _valid_query(query: str) -> str:
         reason = str(error.args[0]) if error.args else "it cannot be read"
         hint = "" if query.startswith("$") else "; it starts with $, as in $.status"
         raise ValueError(f"{query!r} is not a JSONPath (RFC 9535): {reason}{hint}") from None
+    for pattern in patterns_in(query):
+        try:
+            _compile(pattern)
+        except NotIRegexp as error:
+            raise ValueError(
+                f"the pattern {pattern!r} in {query!r} is not an I-Regexp (RFC 9485) and would match nothing: {error}"
+            ) from None
+        except TooMuchWork as error:
+            raise ValueError(f"{query!r} cannot be used: {error}") from None
     return query
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Discriminator, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from jobs.expectations.body import BodyContains, BodyContainsNot, BodyIs, BodyMatches, BodyMatchesNot
 from jobs.expectations.cel import Cel
@@ -72,3 +72,20 @@ Expectation = Annotated[
     ),
 ]
 """One entry of `expect`."""
+
+MOST_ENTRIES = 50
+"""Of one `expect`. Together they have the time of one judgement; see budget.py."""
+
+
+def _not_too_many(value: Any) -> Any:
+    # Before the entries themselves are read: there may be any number of them.
+    if isinstance(value, (list, tuple)) and len(value) > MOST_ENTRIES:
+        raise ValueError(
+            f"has {len(value)} entries; at most {MOST_ENTRIES} are allowed: "
+            "join some in one entry (cel, or a pattern with |), or make two jobs of it"
+        )
+    return value
+
+
+Expectations = Annotated[tuple[Expectation, ...], Field(max_length=MOST_ENTRIES), BeforeValidator(_not_too_many)]
+"""A field `expect`."""

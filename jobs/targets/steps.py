@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from jobs.display_text import DisplayText
-from jobs.expectations import Expectation, refuse_unfit
+from jobs.expectations import Expectation, Expectations, refuse_unfit
 from jobs.expectations.errors import ErrorIs
 from jobs.expectations.patterns import Pattern
 from jobs.expectations.queries import Query
@@ -22,6 +22,8 @@ from jobs.targets.placeholders import VALUE_NAME, names_in
 from jobs.urls import http_url
 
 MOST_STEPS = 50
+MOST_ENTRIES = 300
+"""Entries of `expect` in all steps together, those of `cleanup` included."""
 
 
 class Saved(Frozen):
@@ -81,7 +83,7 @@ class Step(HttpTarget):
 
     name: DisplayText = Field(min_length=1, max_length=100)
     url: Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_step_url)]
-    expect: tuple[Expectation, ...] = ()
+    expect: Expectations = ()
     save: dict[ValueName, Source] = {}
     timeout: Annotated[Duration, Field(gt=0)] | None = None
 
@@ -137,6 +139,12 @@ class StepsTarget(Frozen):
     def _makes_sense(self) -> Self:
         if self.steps[0].url.startswith("/"):
             raise ValueError(f"steps[0].url: {self.steps[0].url!r} has no host: only a later step may leave it out")
+        entries = sum(len(step.expect) for _, step in self._placed())
+        if entries > MOST_ENTRIES:
+            raise ValueError(
+                f"has {entries} entries of expect in all steps together; at most {MOST_ENTRIES} are allowed: "
+                "join some in one entry (cel, or a pattern with |), or make two jobs of it"
+            )
         known: set[str] = set()
         seen: set[str] = set()
         for place, step in self._placed():

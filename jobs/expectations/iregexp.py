@@ -1,0 +1,80 @@
+"""I-Regexp (RFC 9485), the regular expressions of JSONPath: its grammar, and what `regex` calls the same. Pure.
+
+Called by queries.py, at load for the patterns that stand in a query, and at run time for those out of a document.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ESCAPED = r"\\[()*+.?\[\\\]^nrt{|}-]"
+_CATEGORY = r"\\[pP]\{(?:L[lmotu]?|M[cen]?|N[dlo]?|P[c-fios]?|Z[lps]?|S[ckmo]?|C[cfno]?)\}"
+_IN_CLASS = rf"(?:[^\[\\\]\-\ud800-\udfff]|{_ESCAPED})"
+_MEMBER = rf"(?:{_IN_CLASS}(?:-{_IN_CLASS})?|{_CATEGORY})"
+
+_TOKEN = re.compile(
+    rf"""
+      (?P<atom>    [^()*+.?\[\\\]{{|}}\ud800-\udfff] | {_ESCAPED} | {_CATEGORY})
+    | (?P<dot>     \.)
+    | (?P<set>     \[(?!\^\])\^?(?:-|{_MEMBER}){_MEMBER}*-?\])
+    | (?P<count>   [*+?] | \{{[0-9]+(?:,[0-9]*)?\}})
+    | (?P<open>    \()
+    | (?P<close>   \))
+    | (?P<branch>  \|)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+_INSTEAD = {
+    "\\d": "write [0-9]",
+    "\\w": "write [A-Za-z0-9_]",
+    "\\s": r"write [ \t\n\r]",
+    "\\D": "write [^0-9]",
+    "\\W": "write [^A-Za-z0-9_]",
+    "\\S": r"write [^ \t\n\r]",
+    "\\b": "there are no word boundaries",
+    "(?": "write a group as (...), without anything behind the bracket",
+}
+
+
+class NotIRegexp(ValueError):
+    """The pattern is not an I-Regexp; the message says what in it is not, and what to write."""
+
+
+def translate(pattern: str) -> str:
+    """Write an I-Regexp as an expression of `regex` (VERSION1) that finds the same. Raises NotIRegexp."""
+    parts: list[str] = []
+    at = depth = 0
+    may_repeat = False
+    while at < len(pattern):
+        found = _TOKEN.match(pattern, at)
+        if found is None:
+            raise _refused(pattern, at)
+        kind, text = found.lastgroup, found[0]
+        depth += {"open": 1, "close": -1}.get(str(kind), 0)
+        if depth < 0 or (kind == "count" and not may_repeat):
+            raise _refused(pattern, at)
+        may_repeat = kind in ("atom", "dot", "set", "close")
+        parts.append(_written(str(kind), text))
+        at = found.end()
+    if depth:
+        raise NotIRegexp("a group is not closed: add )")
+    return "".join(parts)
+
+
+def _written(kind: str, text: str) -> str:
+    if kind == "dot":
+        return r"[^\n\r]"
+    # Two of these signs in a set are operators to `regex`: [a&&b] is an intersection there.
+    return re.sub(r"(?<!\\)[&|~]", r"\\\g<0>", text) if kind == "set" else text
+
+
+def _refused(pattern: str, at: int) -> NotIRegexp:
+    two = pattern[at : at + 2] if pattern[at] != "?" or at == 0 else pattern[at - 1 : at + 1]
+    shown = two if two in _INSTEAD or two.startswith("\\") else pattern[at]
+    hint = _INSTEAD.get(two)
+    if shown == "[":
+        hint = r"in a set, write [ ] \ and - with a backslash, and no \d, \w or \s"
+    elif hint is None:
+        hint = f"write \\{shown} for the character itself" if shown in "(){}]*+?" else "RFC 9485 does not have it"
+    return NotIRegexp(f"{shown!r} at character {at + 1} is not valid there: {hint}")
