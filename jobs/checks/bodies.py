@@ -22,9 +22,19 @@ _SLACK = 64 * 1024
 _BITE = 16 * 1024
 """Compressed bytes that are unpacked at a time."""
 
+_UNPACKED_BITE = 1024 * 1024
+"""Bytes that are made of them at a time."""
+
+MOST_MEMBERS = 1000
+"""Members of a gzip body: each costs as much as ten thousand bytes of one member."""
+
 
 class BadEncoding(Exception):
     """The body is not in the encoding that its header names; the message is the encoding's name."""
+
+
+class TooManyMembers(Exception):
+    """The body has more than MOST_MEMBERS gzip members."""
 
 
 @value(frozen=True, slots=True)
@@ -40,6 +50,7 @@ async def read_body(parts: AsyncIterable[bytes], encoding: str, limit: int) -> B
 
     Raises:
         BadEncoding: it cannot be decompressed, or ends in the middle.
+        TooManyMembers
         Exception: whatever reading the parts raises.
     """
     content, raw = bytearray(), 0
@@ -62,9 +73,14 @@ async def _inflate(inflater: _Inflater, part: bytes, content: bytearray, most: i
     for begin in range(0, len(part), _BITE):
         if begin:
             await asyncio.sleep(0)
-        content += inflater.inflate(part[begin : begin + _BITE], most - len(content))
-        if len(content) >= most:
-            return
+        rest = part[begin : begin + _BITE]
+        while rest or inflater.has_more:
+            found, rest = inflater.inflate(rest, min(most - len(content), _UNPACKED_BITE))
+            content += found
+            if len(content) >= most:
+                return
+            if inflater.has_more:
+                await asyncio.sleep(0)
 
 
 def _inflater(encoding: str) -> _Inflater | None:
@@ -81,23 +97,34 @@ class _Inflater(ABC):
         # None before the first byte and after the end.
         self._zlib: Any = None
         self._ended = False
+        self._members = 0
+        self.has_more = False
+        """Whether there may be more content in what it was given."""
 
-    def inflate(self, data: bytes, room: int) -> bytes:
-        """The content of the next piece, at most `room` bytes. When that is not enough, no more may be asked for."""
+    def inflate(self, data: bytes, room: int) -> tuple[bytes, bytes]:
+        """The content of the next piece, at most `room` bytes, and what of the piece is left for the next call."""
         content = b""
-        while data and len(content) < room:
+        while (data or self.has_more) and len(content) < room:
             if self._zlib is None:
                 self._zlib, data = self._begin(data)
                 if self._zlib is None:
-                    break
+                    self.has_more = False
+                    return content, b""
+                self._count_member()
             try:
                 content += self._zlib.decompress(data, room - len(content))
             except zlib.error:
                 raise BadEncoding(self._name) from None
             data = self._zlib.unused_data or self._zlib.unconsumed_tail
+            self.has_more = len(content) == room
             if self._zlib.eof:
-                self._zlib, self._ended = None, True
-        return content
+                self._zlib, self._ended, self.has_more = None, True, False
+        return content, data
+
+    def _count_member(self) -> None:
+        self._members += 1
+        if self._members > MOST_MEMBERS:
+            raise TooManyMembers
 
     def end(self) -> None:
         """There is no more. Raises BadEncoding if there should be."""

@@ -5,27 +5,71 @@ httpx's jar is the standard library's, which takes what a server sends to be wel
 
 from __future__ import annotations
 
+import asyncio
+import urllib.request
 import warnings
+from email.message import Message
+from typing import TYPE_CHECKING, cast
 
 import httpx
 
-MOST = 200
-"""Cookies of one answer; browsers keep less of a host."""
+from jobs.checks.http1 import header_text
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
+
+MOST = 100
+"""Cookies that a visit keeps, and Set-Cookie lines that it reads; browsers keep less of a host."""
+
+LONGEST = 8192
+"""Bytes of a Set-Cookie line that is read; browsers keep 4096 bytes of a cookie."""
+
+_BITE = 25
+"""Lines that are read in one step: about a millisecond."""
 
 
 class Cookies(httpx.Cookies):
     """A jar that no cookie breaks, and none that is broken costs the others."""
 
-    def extract_cookies(self, response: httpx.Response) -> None:
-        """Add those that the answer sets."""
-        lines = [(name, value) for name, value in response.headers.raw if name.lower() == b"set-cookie"]
-        with warnings.catch_warnings():
-            # A lifetime of four hundred digits: the library gives up all cookies of the answer, and warns of itself.
-            warnings.simplefilter("ignore")
-            for line in lines[:MOST]:
-                super().extract_cookies(httpx.Response(200, headers=[line], request=response.request))
+    async def read_from(self, response: httpx.Response, most: int = MOST) -> int:
+        """Add those that the answer sets, of its first `most` lines about them; return how many lines were read."""
+        lines = [value for name, value in response.headers.raw if name.lower() == b"set-cookie"][:most]
+        if not lines:
+            return 0
+        request = urllib.request.Request(str(response.request.url))
+        for begin in range(0, len(lines), _BITE):
+            if begin:
+                await asyncio.sleep(0)  # other tasks run between two bites
+            self._read(lines[begin : begin + _BITE], request)
+        for cookie in list(self.jar)[:-MOST]:
+            self.jar.clear(cookie.domain, cookie.path, cookie.name)
+        return len(lines)
 
     def set_cookie_header(self, request: httpx.Request) -> None:
         """Add the header to the request. Signs that are not ASCII go back as they came, in UTF-8."""
         request.headers.encoding = "utf-8"
         super().set_cookie_header(request)
+
+    def _read(self, lines: list[bytes], request: urllib.request.Request) -> None:
+        with warnings.catch_warnings():
+            # A lifetime of four hundred digits: the library gives up all cookies of the answer, and warns of itself.
+            warnings.simplefilter("ignore")
+            for line in lines:
+                # One by one: a cookie that the library gives up costs none of the others.
+                if len(line) <= LONGEST:
+                    self.jar.extract_cookies(_answer_with(line), request)
+
+
+class _Answer:
+    """As much of a response as the library's jar looks at."""
+
+    def __init__(self, line: str) -> None:
+        self._headers = Message()
+        self._headers["Set-Cookie"] = line
+
+    def info(self) -> Message:
+        return self._headers
+
+
+def _answer_with(line: bytes) -> HTTPResponse:
+    return cast("HTTPResponse", _Answer(header_text(line)))

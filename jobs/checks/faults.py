@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from jobs.checks.bodies import BadEncoding
+from jobs.checks.bodies import MOST_MEMBERS, BadEncoding, TooManyMembers
 from jobs.checks.clock import Phase
 from jobs.checks.fault_sentences import (
     OUT_OF_RESOURCES,
@@ -21,7 +21,17 @@ from jobs.checks.fault_sentences import (
     out_of_resources,
 )
 from jobs.checks.guard import TargetDenied
-from jobs.checks.http1 import LARGEST_HEAD, AnswerCutOff, BrokenHttp2, BrokenRules, HeadTooLarge
+from jobs.checks.http1 import (
+    LARGEST_HEAD,
+    MOST_CHUNKS,
+    SMALL_CHUNK,
+    AnswerCutOff,
+    BrokenHttp2,
+    BrokenRules,
+    HeadTooLarge,
+    TooManyChunks,
+    TooManyLines,
+)
 from jobs.checks.network import ClosedWithoutAnswer, NoAddressOfVersion
 from jobs.checks.redirects import BadRedirect
 from jobs.checks.spoken import NotHttp
@@ -60,6 +70,10 @@ def _other_version(error: NoAddressOfVersion, peer: Peer) -> str:
 
 def _not_http(error: BrokenRules, peer: Peer) -> str:
     return f"{peer} answered with something that is not HTTP/1.1 ({error})."
+
+
+def _too_many_lines(error: TooManyLines, peer: Peer) -> str:
+    return f"{peer} answered {error}: look at the service, and at what stands before it."
 
 
 def _other_protocol(error: NotHttp, peer: Peer) -> str:
@@ -111,7 +125,17 @@ _CLOSED_LATE = (
     "{peer} closed the connection in the middle of its answer: look at the service, and what stands before it."
 )
 
-_HEAD_TOO_LARGE = f"{{peer}} sent more than {LARGEST_HEAD // 1024} KiB of headers."
+_HEAD_TOO_LARGE = (
+    f"{{peer}} sent more than {LARGEST_HEAD // 1024} KiB of headers, informational answers and trailers included: "
+    "have the service send less."
+)
+_TOO_MANY_MEMBERS = (
+    f"{{peer}} sent a body of more than {MOST_MEMBERS:,} gzip members: have the service compress it as one."
+)
+_TOO_MANY_CHUNKS = (
+    f"{{peer}} sent its body in more than {MOST_CHUNKS:,} chunks of less than {SMALL_CHUNK} bytes on average: "
+    "have the service buffer what it writes."
+)
 _INTERIM = f"{{peer}} sent more than {MOST_INTERIM} informational answers (such as 100 Continue) before its answer."
 
 _Row = tuple[Phase | None, type[Exception], ErrorClass, str | Callable[[Any, Peer], str]]
@@ -141,10 +165,13 @@ _TABLE: tuple[_Row, ...] = (
     (None, TooManyInterim, ErrorClass.PROTOCOL_ERROR, _INTERIM),
     (None, AnswerCutOff, ErrorClass.PROTOCOL_ERROR, _CLOSED_LATE),
     (None, HeadTooLarge, ErrorClass.PROTOCOL_ERROR, _HEAD_TOO_LARGE),
+    (None, TooManyLines, ErrorClass.PROTOCOL_ERROR, _too_many_lines),
+    (None, TooManyChunks, ErrorClass.PROTOCOL_ERROR, _TOO_MANY_CHUNKS),
     (None, BrokenHttp2, ErrorClass.PROTOCOL_ERROR, _broken_http2),
     (None, NoTunnel, ErrorClass.CONNECTION_FAILED, _no_tunnel),
     (None, BrokenRules, ErrorClass.PROTOCOL_ERROR, _not_http),
     (None, BadEncoding, ErrorClass.PROTOCOL_ERROR, _bad_encoding),
+    (None, TooManyMembers, ErrorClass.PROTOCOL_ERROR, _TOO_MANY_MEMBERS),
     (None, BadRedirect, ErrorClass.PROTOCOL_ERROR, _bad_redirect),
     (None, TooManyRedirects, ErrorClass.TOO_MANY_REDIRECTS, _too_many_redirects),
     # What other transports raise: tests hand over clients of their own.

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from jobs.checks.bodies import Body, read_body
+from jobs.checks.cookies import MOST as MOST_COOKIES
 from jobs.checks.cookies import Cookies
 from jobs.checks.credentials import NOTHING
 from jobs.checks.fault_sentences import Peer
@@ -150,6 +151,8 @@ class _Visit:
         self.trace_parent = ""
         self.client_certificate = ""
         """With its key, PEM."""
+        self._cookie_lines = 0
+        """How many of them were read, of all answers."""
         self.redirects = 0
         """How many were followed."""
         self.way = Way()
@@ -171,7 +174,7 @@ class _Visit:
             response = await self._send(sent)
             try:
                 if self._keeps_all:
-                    self._keep_cookies(response)
+                    await self._keep_cookies(response)
                 if not allowed or not is_redirect(response):
                     encoding = _headers(response).get("content-encoding", "")
                     limit = self._guard.body_limit(self._target.read_limit)
@@ -180,7 +183,7 @@ class _Visit:
                     raise TooManyRedirects(allowed)
                 sent = follow(whole() if isinstance(sent, Prepared) else sent, response)
                 self.redirects += 1
-                self._keep_cookies(response)
+                await self._keep_cookies(response)
             finally:
                 await response.aclose()
 
@@ -229,12 +232,12 @@ class _Visit:
         self.way.proxy = Peer(self.proxy.host, self.proxy.port)
         self.way.peer = self._call.clock.asked = self._peer_at(host, port)
 
-    def _keep_cookies(self, response: httpx.Response) -> None:
+    async def _keep_cookies(self, response: httpx.Response) -> None:
         """Some pages send their visitors in a circle until these bring the cookie along."""
-        if "set-cookie" in response.headers:
+        if "set-cookie" in _headers(response):
             if self._cookies is None:
                 self._cookies = Cookies()
-            self._cookies.extract_cookies(response)
+            self._cookie_lines += await self._cookies.read_from(response, MOST_COOKIES - self._cookie_lines)
 
 
 class _NoCookies(httpx.Cookies):

@@ -12,7 +12,26 @@ from dataclasses import dataclass
 import httptools
 
 LARGEST_HEAD = 100 * 1024
-"""Bytes of an answer's status line and headers; also of what chunks carry besides the body, in one piece."""
+"""Bytes of all heads of an answer together, the informational ones included; also of what its chunks carry beside the
+content, beyond what framing needs."""
+
+MOST_LINES = 1000
+"""Header lines of the final answer. Reading more of them takes the event loop longer than the request itself."""
+
+MOST_INTERIM_LINES = 100
+"""Header lines of an informational answer, which nobody looks at."""
+
+MOST_CHUNKS = 20_000
+"""Chunks of a body, and one more for each SMALL_CHUNK bytes of its content."""
+
+SMALL_CHUNK = 32
+"""Bytes."""
+
+CHUNKED_BITE = 32 * 1024
+"""Bytes of a chunked body that are parsed in one step: the parser calls back for each chunk."""
+
+_FRAMING = 16
+"""Bytes around the content of a chunk: its size in hexadecimal digits, and two line ends."""
 
 
 class AnswerCutOff(Exception):
@@ -21,6 +40,17 @@ class AnswerCutOff(Exception):
 
 class HeadTooLarge(Exception):
     """There are more than LARGEST_HEAD bytes of headers or trailers."""
+
+
+class TooManyLines(Exception):
+    """A head has more header lines than are read. The message ends the sentence "it answered ..."."""
+
+    def __init__(self, status: int, most: int) -> None:
+        super().__init__(f"{status} with more than {most:,} header lines")
+
+
+class TooManyChunks(Exception):
+    """The body comes in more chunks than MOST_CHUNKS and SMALL_CHUNK allow."""
 
 
 class BrokenRules(Exception):
@@ -33,7 +63,8 @@ class BrokenHttp2(Exception):
 
 @dataclass(slots=True)
 class Head:
-    """The begin of an answer. `fields` as sent; `headers` by name in lower case, repeated ones joined by a comma."""
+    """The begin of an answer. `fields` as sent; `headers` by name in lower case, repeated ones joined by a comma; both
+    are empty for an informational answer."""
 
     version: bytes
     status: int
@@ -58,30 +89,39 @@ _FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([^\r\n]*)")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 
 
-def end_of_head(data: bytes | bytearray, searched: int = 0) -> int | None:
+def end_of_head(data: bytes | bytearray, searched: int = 0, room: int = LARGEST_HEAD) -> int | None:
     """Where the head of an answer ends; None when more bytes are needed. `searched`: bytes of an earlier search.
 
     Raises:
-        HeadTooLarge: it does not end within LARGEST_HEAD.
+        HeadTooLarge: it does not end within `room` bytes.
     """
     found = _END.search(data, max(searched - 2, 0))
     end = found.end() if found else None
-    if (end or len(data)) > LARGEST_HEAD:
+    if (end or len(data)) > room:
         raise HeadTooLarge
     return end
 
 
 def read_head(block: bytes) -> Head:
-    """The head that this block is, to its end. Raises BrokenRules."""
+    """The head that this block is, to its end; without the headers of an informational one.
+
+    Raises:
+        BrokenRules, TooManyLines
+    """
     line = _STATUS_LINE.match(block)
     if line is None:
         raise BrokenRules("illegal status line")
     version, status, reason = line.groups()
-    lines = block[line.end() :]
+    is_interim = status[:1] == b"1"
+    lines, most = block[line.end() :], MOST_INTERIM_LINES if is_interim else MOST_LINES
+    if lines.count(b"\n") > most + 1:  # the empty line at the end is none of them
+        raise TooManyLines(int(status), most)
     if b"\n " in lines or b"\n\t" in lines:
         lines = _FOLD.sub(b" ", lines)
     if _HEADERS.fullmatch(lines) is None:
         raise BrokenRules("illegal header line")
+    if is_interim:
+        return Head(version, int(status), reason or b"", [], {})
     fields = [(name, value.rstrip(b" \t")) for name, value in _FIELD.findall(lines)]
     return Head(version, int(status), reason or b"", fields, joined(fields))
 
@@ -91,7 +131,7 @@ def joined(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
     headers: dict[str, str] = {}
     repeated: dict[str, list[str]] = {}
     for raw_name, raw_value in fields:
-        name, value = raw_name.decode("latin-1").lower(), _text(raw_value)
+        name, value = raw_name.decode("latin-1").lower(), header_text(raw_value)
         if name in headers:
             repeated.setdefault(name, [headers[name]]).append(value)
         else:
@@ -101,7 +141,8 @@ def joined(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def _text(value: bytes) -> str:
+def header_text(value: bytes) -> str:
+    """A header's value as text: UTF-8, or else ISO 8859-1."""
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -114,12 +155,14 @@ def _text(value: bytes) -> str:
 class Incoming:
     """How the body of one answer comes in. `ended`: it is whole; what follows is not part of it."""
 
+    bite: int | None = None
+    """The most bytes to feed in one step; None: as many as there are."""
     ended = False
     extra = False
     """Whether bytes came after its end."""
 
     def feed(self, data: bytes) -> bytes:
-        """What of these bytes belongs to the content. Raises BrokenRules, HeadTooLarge."""
+        """What of these bytes belongs to the content. Raises BrokenRules, HeadTooLarge, TooManyChunks."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -177,9 +220,13 @@ class _UntilTheEnd(Incoming):
 class _Chunked(Incoming):
     """llhttp gets a head of ours, then the chunks."""
 
+    bite = CHUNKED_BITE
+
     def __init__(self) -> None:
         self._parts: list[bytes] = []
-        self._besides = 0
+        self._pieces = 0
+        self._length = 0
+        self._overhead = 0
         self._parser = httptools.HttpResponseParser(self)
         self._parser.feed_data(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
 
@@ -195,12 +242,11 @@ class _Chunked(Incoming):
                 raise BrokenRules("illegal chunk header") from None
             self.extra = True
         content = b"".join(self._parts)
+        if not self.ended:
+            self._check_framing(data, content)
         self._parts.clear()
         if self.ended:
             del self._parser  # which refers to us
-        self._besides = 0 if content else self._besides + len(data)
-        if self._besides > LARGEST_HEAD:
-            raise HeadTooLarge
         return content
 
     def on_body(self, data: bytes) -> None:
@@ -212,3 +258,13 @@ class _Chunked(Incoming):
 
     def on_message_complete(self) -> None:
         self.ended = True
+
+    def _check_framing(self, data: bytes, content: bytes) -> None:
+        """Raises TooManyChunks, HeadTooLarge."""
+        self._pieces += len(self._parts)
+        self._length += len(content)
+        self._overhead += len(data) - len(content)
+        if self._pieces > MOST_CHUNKS + self._length // SMALL_CHUNK:
+            raise TooManyChunks
+        if self._overhead > LARGEST_HEAD + _FRAMING * self._pieces + self._length:
+            raise HeadTooLarge

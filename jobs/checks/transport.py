@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.http1 import AnswerCutOff, BrokenRules, Head, Incoming, body_of, end_of_head, read_head
+from jobs.checks.http1 import LARGEST_HEAD, AnswerCutOff, BrokenRules, Head, Incoming, body_of, end_of_head, read_head
 from jobs.checks.kept import KeptConnections, Place
 from jobs.checks.loading import HTTP_2
 from jobs.checks.network import ClosedWithoutAnswer, Connection, Network, certificates
@@ -41,7 +41,8 @@ class TooManyInterim(Exception):
 
 class Transport(httpx.AsyncBaseTransport):
     """Raises what Network.connect raises; then OSError, ssl.SSLError, BrokenRules, HeadTooLarge, ClosedWithoutAnswer
-    and AnswerCutOff, while the body is read, too; NotHttp and TooManyInterim before."""
+    and AnswerCutOff, while the body is read, too; NotHttp, TooManyInterim and TooManyLines before, TooManyChunks
+    then."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -230,9 +231,12 @@ class _Exchange(httpx.AsyncByteStream):
 
     async def head(self) -> Head:
         """The final answer's head, whatever informational ones come before it."""
+        room = LARGEST_HEAD
         try:
             for _ in range(MOST_INTERIM + 1):
-                head = read_head(await self._block())
+                block = await self._block(room)
+                room -= len(block)
+                head = read_head(block)
                 if head.version[:1] != b"1":
                     raise NotHttp(self._connection.first)
                 if head.status == 101:
@@ -246,10 +250,10 @@ class _Exchange(httpx.AsyncByteStream):
             raise NotHttp(self._connection.first) from error
         raise TooManyInterim
 
-    async def _block(self) -> bytes:
-        """The next head as bytes."""
+    async def _block(self, room: int) -> bytes:
+        """The next head as bytes, at most `room` of them."""
         data, searched = self._rest, 0
-        while (end := self._end_of_head(data, searched)) is None:
+        while (end := self._end_of_head(data, searched, room)) is None:
             searched = len(data)
             more = await self._connection.read()
             if not more:
@@ -258,11 +262,11 @@ class _Exchange(httpx.AsyncByteStream):
         self._rest = data[end:]
         return data[:end]
 
-    def _end_of_head(self, data: bytes, searched: int) -> int | None:
+    def _end_of_head(self, data: bytes, searched: int, room: int) -> int | None:
         """Raises NotHttp before HeadTooLarge: it matters more what it is than how much there is of it."""
         if data and not begins_as_http(data[:8]):
             raise NotHttp(self._connection.first)
-        return end_of_head(data, searched)
+        return end_of_head(data, searched, room)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         # No generator: the loop takes each of those in and out of a set, which costs more than a short body.
@@ -273,6 +277,9 @@ class _Exchange(httpx.AsyncByteStream):
         assert body is not None
         while self._rest or not body.ended:
             data, self._rest = self._rest or await self._connection.read(), b""
+            if body.bite is not None and len(data) > body.bite:
+                data, self._rest = data[: body.bite], data[body.bite :]
+                await asyncio.sleep(0)  # other tasks run between two bites
             if not data:
                 body.close()  # ends it, or raises
             elif content := body.feed(data):

@@ -136,6 +136,7 @@ HEADERS = [
     raw("folded", answers.FOLDED, None),
     raw("one huge header", answers.ONE_HUGE_HEADER, "protocol_error", "more than 100 KiB of headers"),
     raw("many small headers", answers.MANY_SMALL_HEADERS, "protocol_error", "more than 100 KiB of headers"),
+    raw("many header lines", answers.MANY_LINES, "protocol_error", "200 with more than 1,000 header lines"),
     raw("cookie flood", answers.COOKIE_FLOOD, None),
     raw("eight bits", answers.EIGHT_BIT_HEADER, None),
 ]
@@ -162,6 +163,9 @@ LENGTHS = [
     raw("chunks with trailers", answers.CHUNKS_WITH_TRAILERS, None),
     raw("trailers too long", answers.TRAILERS_TOO_LONG, "protocol_error", "headers"),
     raw("hints first", answers.HINTS_FIRST, None),
+    raw("long hints", answers.HINTS_OF_MANY_LINES, "protocol_error", "103 with more than 100 header lines"),
+    raw("tiny chunks", answers.TINY_CHUNKS, "protocol_error", "more than 20,000 chunks"),
+    raw("many members", answers.GZIP_OF_MANY_MEMBERS, "protocol_error", "more than 1,000 gzip members"),
     raw("continue first", answers.CONTINUE_FIRST, None),
     raw("switches unasked", answers.SWITCHES_UNASKED, "protocol_error", "not HTTP"),
     Exhibit("endless continue", bad.endless_continue, "protocol_error", ("before its answer",)),

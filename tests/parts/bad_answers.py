@@ -64,7 +64,8 @@ BLANK_BEFORE_COLON = answer(b"ready", "X-Blank : a")
 FOLDED = answer(b"ready", "X-Folded: a", " b", "\tc")
 ONE_HUGE_HEADER = answer(b"ready", "X-Huge: " + "x" * 200_000)
 MANY_SMALL_HEADERS = answer(b"ready", *(f"X-{number}: x" for number in range(30_000)))
-COOKIE_FLOOD = answer(b"ready", *(f"Set-Cookie: c{number}={'x' * 20}; Path=/" for number in range(1500)))
+MANY_LINES = answer(b"ready", *["a:"] * 24_000)
+COOKIE_FLOOD = answer(b"ready", *(f"Set-Cookie: c{number}={'x' * 20}; Path=/" for number in range(990)))
 EIGHT_BIT_HEADER = answer(b"ready", "X-Name: \xe4\xf6\xfc")
 
 # --- how long the body is ---
@@ -88,12 +89,16 @@ CHUNK_LONGER_THAN_ITS_SIZE = chunks(b"3\r\nready\r\n0\r\n\r\n")
 CHUNKS_WITHOUT_LAST = chunks(OK_CHUNK)
 CHUNK_EXTENSION_TOO_LONG = chunks(b"5;" + b"x" * 1_000_000 + b"\r\nready\r\n0\r\n\r\n")
 CHUNKS_WITH_TRAILERS = chunks(OK_CHUNK + b"0\r\nX-Checksum: 1\r\n\r\n")
+TINY_CHUNKS = chunks(b"1\r\nx\r\n" * 1_000_000 + b"0\r\n\r\n")
+FAT_CHUNKS = chunks((b"1;" + b"e" * 30_000 + b"\r\nx\r\n") * 100 + b"0\r\n\r\n")
 TRAILERS_TOO_LONG = chunks(OK_CHUNK + b"0\r\n" + b"X-More: x\r\n" * 100_000)
 
 # --- informational answers ---
 
 HINTS_FIRST = head("Link: </a.css>", status="HTTP/1.1 103 Early Hints") * 3 + GOOD
 CONTINUE_FIRST = head(status="HTTP/1.1 100 Continue") + GOOD
+HINTS_OF_MANY_LINES = head(*["a:"] * 24_000, status="HTTP/1.1 103 Early Hints") * 20 + GOOD
+HINTS_TOO_LARGE = head(f"Link: {'x' * 60_000}", status="HTTP/1.1 103 Early Hints") * 2 + GOOD
 SWITCHES_UNASKED = head("Upgrade: websocket", "Connection: upgrade", status="HTTP/1.1 101 Switching Protocols")
 
 # --- encodings and content ---
@@ -102,6 +107,7 @@ PLAIN_AS_BROTLI = answer(b"ready", "Content-Encoding: br")
 NO_BROTLI = answer(b"\x1b\x04\x00\xf8\x25\xe4\x8a\x90", "Content-Encoding: br")
 GZIP_TWICE = answer(gzip.compress(gzip.compress(b"ready")), "Content-Encoding: gzip, gzip")
 GZIP_CUT_OFF = answer(GZIPPED[:-9], "Content-Encoding: gzip")
+GZIP_OF_MANY_MEMBERS = answer(gzip.compress(b"") * 60_000, "Content-Encoding: gzip")
 GZIP_WITH_PADDING = answer(GZIPPED + bytes(20), "Content-Encoding: gzip")
 GZIP_UNDER_DEFLATE = answer(GZIPPED, "Content-Encoding: deflate")
 DEFLATE_BOMB = answer(zlib.compress(bytes(30_000_000), 9), "Content-Encoding: deflate")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.checks.bodies import BadEncoding, Body, read_body
+from jobs.checks.bodies import MOST_MEMBERS, BadEncoding, Body, TooManyMembers, read_body
 
 MANY = 10_000_000
 
@@ -98,15 +99,38 @@ async def test_others_have_their_turn_while_thousands_of_members_are_unpacked() 
             await asyncio.sleep(0)
 
     task = asyncio.create_task(others())
-    await read(gzip.compress(b"") * 10_000, encoding="gzip")
+    await read(gzip.compress(os.urandom(200)) * 900, encoding="gzip")
     task.cancel()
     assert turns > 5
 
 
 async def test_a_body_that_unpacks_to_nothing_for_ever_is_left() -> None:
-    async def members() -> AsyncIterator[bytes]:
+    async def empty_blocks() -> AsyncIterator[bytes]:
         while True:
-            yield gzip.compress(b"") * 100
+            yield b"\0\0\0\xff\xff" * 1000
 
-    body = await read_body(members(), "gzip", 1000)
+    body = await read_body(empty_blocks(), "deflate", 1000)
     assert body == Body(b"", truncated=True)
+
+
+async def test_a_body_of_too_many_gzip_members_is_refused() -> None:
+    assert (await read(gzip.compress(b"x") * MOST_MEMBERS, encoding="gzip")).content == b"x" * MOST_MEMBERS
+    with pytest.raises(TooManyMembers):
+        await read(gzip.compress(b"x") * (MOST_MEMBERS + 1), encoding="gzip")
+
+
+async def test_others_have_their_turn_while_a_bomb_is_unpacked() -> None:
+    """In steps of a mebibyte."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    body = await read(zlib.compress(bytes(8 * 1024 * 1024)), encoding="deflate", limit=16 * 1024 * 1024)
+    task.cancel()
+    assert (len(body.content), body.truncated) == (8 * 1024 * 1024, False)
+    assert turns >= 8

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 
-from jobs.checks.cookies import MOST, Cookies
+from jobs.checks.cookies import LONGEST, MOST, Cookies
 
 URL = "http://checkout.internal/"
 
 
-def sent_after(*cookies: bytes) -> bytes:
+async def sent_after(*cookies: bytes) -> bytes:
     """The header of the request that follows an answer with these."""
-    jar, first, second = Cookies(), httpx.Request("GET", URL), httpx.Request("GET", URL)
-    jar.extract_cookies(httpx.Response(302, headers=[(b"Set-Cookie", each) for each in cookies], request=first))
+    jar, second = Cookies(), httpx.Request("GET", URL)
+    await jar.read_from(answer(*cookies))
     jar.set_cookie_header(second)
     return next((value for name, value in second.headers.raw if name.lower() == b"cookie"), b"")
+
+
+def answer(*cookies: bytes) -> httpx.Response:
+    return httpx.Response(302, headers=[(b"Set-Cookie", each) for each in cookies], request=httpx.Request("GET", URL))
 
 
 @pytest.mark.parametrize(
@@ -29,13 +35,46 @@ def sent_after(*cookies: bytes) -> bytes:
         b"bad=1; Max-Age; Version=1; Domain",
     ],
 )
-def test_a_broken_cookie_costs_none_of_the_others(bad: bytes) -> None:
-    assert b"session=1" in sent_after(bad, b"session=1")
+async def test_a_broken_cookie_costs_none_of_the_others(bad: bytes) -> None:
+    assert b"session=1" in await sent_after(bad, b"session=1")
 
 
-def test_a_cookie_that_is_not_ascii_goes_back_as_it_came() -> None:
-    assert sent_after("name=Gr\u00fc\u00dfe".encode()) == "name=Gr\u00fc\u00dfe".encode()
+async def test_a_cookie_that_is_not_ascii_goes_back_as_it_came() -> None:
+    assert await sent_after("name=Gr\u00fc\u00dfe".encode()) == "name=Gr\u00fc\u00dfe".encode()
 
 
-def test_no_more_are_kept_of_an_answer_than_browsers_keep() -> None:
-    assert sent_after(*(b"c%d=1" % number for number in range(2 * MOST))).count(b"=") == MOST
+async def test_no_more_are_kept_of_an_answer_than_browsers_keep() -> None:
+    assert (await sent_after(*(b"c%d=1" % number for number in range(2 * MOST)))).count(b"=") == MOST
+
+
+async def test_the_oldest_cookies_make_room_for_those_of_later_answers() -> None:
+    jar = Cookies()
+    await jar.read_from(answer(*(b"c%d=1" % number for number in range(MOST))))
+    await jar.read_from(answer(b"session=1", b"session=2"))
+    names = [cookie.name for cookie in jar.jar]
+    assert (len(names), names[-1], "c0" in names, jar["session"]) == (MOST, "session", False, "2")
+
+
+async def test_no_more_lines_are_read_than_are_left_to_the_visit() -> None:
+    jar = Cookies()
+    assert await jar.read_from(answer(*(b"c%d=1" % number for number in range(50))), 30) == 30
+    assert len(jar.jar) == 30
+
+
+async def test_a_line_that_is_longer_than_any_cookie_is_not_read() -> None:
+    assert await sent_after(b"long=" + b"x" * LONGEST, b"session=1") == b"session=1"
+
+
+async def test_others_have_their_turn_between_the_cookies_of_an_answer() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    await sent_after(*(b"c%d=1" % number for number in range(MOST)))
+    task.cancel()
+    assert turns >= 5

@@ -1,0 +1,103 @@
+"""Answers that are made to cost much: each is refused with a sentence, or read in small steps."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from jobs.checks.http1 import MOST_CHUNKS, MOST_INTERIM_LINES, MOST_LINES, SMALL_CHUNK, TooManyLines, read_head
+from jobs.runs import ErrorClass
+from tests.jobs.checks.asking import Asking
+from tests.parts import bad_answers as answers
+from tests.parts import bad_servers as bad
+from tests.parts.http_server import Answer, HttpServer, Request
+
+FEW_MS = 0.1
+"""Seconds of CPU that an answer may cost, the server's share included: each of these took 0.2 to 0.4 s before."""
+
+
+@pytest.mark.parametrize(
+    ("wire", "status", "says"),
+    [
+        (answers.MANY_LINES, None, "answered 200 with more than 1,000 header lines: look at the service"),
+        (answers.HINTS_OF_MANY_LINES, None, "answered 103 with more than 100 header lines: look at the service"),
+        (answers.HINTS_TOO_LARGE, None, "sent more than 100 KiB of headers, informational answers and trailers inc"),
+        (answers.TINY_CHUNKS, 200, "in more than 20,000 chunks of less than 32 bytes on average: have the service"),
+        (answers.FAT_CHUNKS, 200, "sent more than 100 KiB of headers, informational answers and trailers included"),
+        (answers.GZIP_OF_MANY_MEMBERS, 200, "a body of more than 1,000 gzip members: have the service compress it"),
+    ],
+    ids=["lines", "interim lines", "interim bytes", "tiny chunks", "chunk extensions", "gzip members"],
+)
+@pytest.mark.parametrize("connection", ["fresh", "kept"])
+async def test_an_answer_that_costs_too_much_is_refused_early(
+    ask: Asking, wire: bytes, status: int | None, says: str, connection: str
+) -> None:
+    async with bad.answering(wire) as server:
+        began = time.thread_time()
+        seen = await ask(server.url, connection=connection)
+        cost = time.thread_time() - began
+    assert (seen.error, seen.status) == (ErrorClass.PROTOCOL_ERROR, status)
+    assert f"127.0.0.1:{server.port} " in seen.message
+    assert says in seen.message
+    assert cost < FEW_MS
+
+
+def test_a_head_may_have_as_many_lines_as_the_bound_says() -> None:
+    lines = ["a: b"] * MOST_LINES
+    assert len(read_head(answers.head(*lines)).fields) == MOST_LINES
+    with pytest.raises(TooManyLines, match="200 with more than 1,000 header lines"):
+        read_head(answers.head("a: b", *lines))
+    with pytest.raises(TooManyLines, match="103 with more than 100 header lines"):
+        read_head(answers.head(*["a: b"] * (MOST_INTERIM_LINES + 1), status="HTTP/1.1 103 Early Hints"))
+
+
+def test_the_headers_of_an_informational_answer_are_not_built() -> None:
+    head = read_head(answers.head("Link: </a.css>", status="HTTP/1.1 103 Early Hints"))
+    assert (head.status, head.fields, head.headers) == (103, [], {})
+
+
+async def test_a_body_in_chunks_of_some_twenty_bytes_is_read(ask: Asking) -> None:
+    """As servers send that flush each line of a log."""
+    chunk = b"14\r\n" + b"x" * 20 + b"\r\n"
+    async with bad.answering(answers.chunks(chunk * 50_000 + b"0\r\n\r\n")) as server:
+        seen = await ask(server.url)
+    assert (seen.error, len(seen.body)) == (None, 1_000_000)
+    assert MOST_CHUNKS + 1_000_000 // SMALL_CHUNK > 50_000
+
+
+async def test_others_have_their_turn_while_chunks_are_parsed(ask: Asking) -> None:
+    turns = _Turns()
+    async with bad.answering(answers.chunks(b"5\r\nready\r\n" * 15_000 + b"0\r\n\r\n")) as server:
+        watching = asyncio.create_task(turns.watch())
+        seen = await ask(server.url)
+        watching.cancel()
+    assert (seen.error, len(seen.body)) == (None, 75_000)
+    assert turns.count > 150_000 // 32_768
+
+
+async def test_a_redirect_in_a_circle_with_many_cookies_costs_little(ask: Asking) -> None:
+    """Each of eleven answers set 200 cookies before, each of which took 0.1 ms."""
+
+    class Circle(HttpServer):
+        def answer(self, request: Request) -> Answer:
+            cookies = [f"c{len(self.requests)}-{number}=1" for number in range(900)]
+            return Answer(302, {"location": "/", "set-cookie": cookies})
+
+    async with Circle() as server:
+        seen = await ask(server.url)
+    assert seen.error is ErrorClass.TOO_MANY_REDIRECTS
+    sent = server.requests[-1].headers["cookie"].split("; ")
+    assert len(sent) == 100
+    assert all(cookie.startswith("c1-") for cookie in sent)
+
+
+class _Turns:
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def watch(self) -> None:
+        while True:
+            self.count += 1
+            await asyncio.sleep(0)
