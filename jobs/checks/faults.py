@@ -24,19 +24,20 @@ from jobs.checks.guard import TargetDenied
 from jobs.checks.http1 import (
     LARGEST_HEAD,
     MOST_CHUNKS,
+    MOST_INTERIM,
     SMALL_CHUNK,
     AnswerCutOff,
     BrokenHttp2,
     BrokenRules,
     HeadTooLarge,
     TooManyChunks,
+    TooManyInterim,
     TooManyLines,
 )
 from jobs.checks.network import ClosedWithoutAnswer, NoAddressOfVersion
 from jobs.checks.redirects import BadRedirect
 from jobs.checks.spoken import NotHttp
 from jobs.checks.tls_contexts import CaFileUnusable
-from jobs.checks.transport import MOST_INTERIM, TooManyInterim
 from jobs.checks.tunnels import NoTunnel
 from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.runs import ErrorClass

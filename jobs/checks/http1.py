@@ -18,6 +18,9 @@ content, beyond what framing needs."""
 MOST_LINES = 1000
 """Header lines of the final answer. Reading more of them takes the event loop longer than the request itself."""
 
+MOST_INTERIM = 20
+"""Informational answers (100 Continue, 103 Early Hints) before the final one."""
+
 MOST_INTERIM_LINES = 100
 """Header lines of an informational answer, which nobody looks at."""
 
@@ -45,8 +48,12 @@ class HeadTooLarge(Exception):
 class TooManyLines(Exception):
     """A head has more header lines than are read. The message ends the sentence "it answered ..."."""
 
-    def __init__(self, status: int, most: int) -> None:
-        super().__init__(f"{status} with more than {most:,} header lines")
+    def __init__(self, status: int | str, most: int) -> None:
+        super().__init__(f"{status} with more than {most:,} header lines".lstrip())
+
+
+class TooManyInterim(Exception):
+    """There are more than MOST_INTERIM informational answers."""
 
 
 class TooManyChunks(Exception):

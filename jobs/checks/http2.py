@@ -7,25 +7,80 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import h2.events
+import h2.exceptions
 import httpcore
 import httpx
+from hpack.hpack import DEFAULT_MAX_HEADER_LIST_SIZE
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.http1 import LARGEST_HEAD, AnswerCutOff, BrokenHttp2
+from jobs.checks.http1 import (
+    LARGEST_HEAD,
+    MOST_INTERIM,
+    MOST_INTERIM_LINES,
+    MOST_LINES,
+    AnswerCutOff,
+    BrokenHttp2,
+    TooManyInterim,
+    TooManyLines,
+)
 from jobs.checks.network import Connection
 
 _STATUS = re.compile(rb"[2-9][0-9]{2}")
 """Of an answer that is not informational."""
 
+_IN_DIGITS = re.compile(rb"[1-9][0-9]{2}")
+
 _FRAME_HEAD, _SETTINGS = 9, 4
 """Bytes, and the type of the frame that comes first: RFC 9113, sections 3.4 and 4.1."""
 
+_WITH_HEADERS = frozenset({1, 5, 9})
+"""Types of frames with headers: HEADERS, PUSH_PROMISE, CONTINUATION."""
+
 _BITE = 8 * 1024
 """Bytes that are looked at in one go."""
+
+_BITE_FRAMES = 100
+"""Frames that are looked at in one go, which takes 25 microseconds each; of those with headers, one."""
+
+MOST_FRAMES = 1000
+"""Frames of an answer, and one more for each SMALL_FRAME bytes of its content."""
+
+SMALL_FRAME = 1024
+"""Bytes."""
+
+
+class Frames:
+    """Counts the frames in the bytes of a connection, and says where to cut these."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._head = b""
+        """As much of a frame's head as has come."""
+        self._left = 0
+        """Bytes of a frame's payload that are still to come."""
+
+    def cut(self, data: bytes) -> int:
+        """How many of these bytes to look at in one go. They are counted."""
+        at, weight, size = 0, 0, min(len(data), _BITE)
+        while at < size:
+            if self._left:
+                step = min(self._left, size - at)
+                at, self._left = at + step, self._left - step
+                continue
+            if weight >= _BITE_FRAMES:
+                return at
+            step = min(_FRAME_HEAD - len(self._head), size - at)
+            self._head += data[at : at + step]
+            at += step
+            if len(self._head) == _FRAME_HEAD:
+                weight += _BITE_FRAMES if self._head[3] in _WITH_HEADERS else 1
+                self._left, self._head = int.from_bytes(self._head[:3], "big"), b""
+                self.count += 1
+        return at
 
 
 class _Stream(httpcore.AsyncNetworkStream):
@@ -36,6 +91,9 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._rest = b""
         self.besides = 0
         """Bytes that came since there was something of the answer."""
+        self.length = 0
+        """Bytes of the content that came."""
+        self._frames = Frames()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's
         if self._rest:
@@ -48,10 +106,17 @@ class _Stream(httpcore.AsyncNetworkStream):
             raise BrokenHttp2("answered with something that is not HTTP/2: look at the port")
         if not data:
             raise AnswerCutOff
-        data, self._rest = data[:_BITE], data[_BITE:]
+        end = self._frames.cut(data)
+        data, self._rest = data[:end], data[end:]
         self.besides += len(data)
-        if self.besides > LARGEST_HEAD:
+        is_flooded = self._frames.count > MOST_FRAMES + self.length // SMALL_FRAME
+        if self.besides > LARGEST_HEAD or (is_flooded and not self.length):
             raise BrokenHttp2("sends frames on end, and nothing of an answer: look at the service")
+        if is_flooded:
+            raise BrokenHttp2(
+                f"sent more than {MOST_FRAMES:,} frames with less than {SMALL_FRAME} bytes of its answer in each on "
+                "average: have the service buffer what it writes"
+            )
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's
@@ -65,7 +130,22 @@ class _Stream(httpcore.AsyncNetworkStream):
 
 
 class _Spoken(httpcore.AsyncHTTP2Connection):
-    """httpcore's takes an answer without a status for 200, and stumbles over one that is no number."""
+    """httpcore's takes an answer without a status for 200, stumbles over one that is no number, and reads as many
+    informational answers and header lines as are sent."""
+
+    _interim = 0
+
+    async def _read_incoming_data(self, request: httpcore.Request) -> list[h2.events.Event]:
+        events = await super()._read_incoming_data(request)
+        for event in events:
+            if isinstance(event, h2.events.InformationalResponseReceived):
+                self._interim += 1
+                if self._interim > MOST_INTERIM:
+                    raise TooManyInterim
+                _check_lines(event.headers, MOST_INTERIM_LINES)
+            elif isinstance(event, (h2.events.ResponseReceived, h2.events.TrailersReceived)):
+                _check_lines(event.headers, MOST_LINES)
+        return events
 
     async def _receive_stream_event(self, request: httpcore.Request, stream_id: int) -> Any:
         event = await super()._receive_stream_event(request, stream_id)
@@ -74,6 +154,13 @@ class _Spoken(httpcore.AsyncHTTP2Connection):
             if len(said) != 1 or _STATUS.fullmatch(said[0]) is None:
                 raise BrokenHttp2("answered with something that is not HTTP/2 (illegal status)")
         return event
+
+
+def _check_lines(headers: Sequence[tuple[bytes, bytes]] | None, most: int) -> None:
+    """Raises TooManyLines."""
+    if headers is not None and len(headers) > most:
+        status = next((value for name, value in headers if name == b":status"), b"")
+        raise TooManyLines(status.decode("ascii", "replace") if _IN_DIGITS.fullmatch(status) else "", most)
 
 
 class Answer(httpx.AsyncByteStream):
@@ -99,8 +186,8 @@ class Answer(httpx.AsyncByteStream):
         spoken = _Spoken(url.origin, stream)
         try:
             self._response = await spoken.handle_async_request(asked)
-        except (httpcore.ProtocolError, httpcore.ConnectionNotAvailable):
-            raise _broken() from None
+        except (httpcore.ProtocolError, httpcore.ConnectionNotAvailable) as error:
+            raise _broken(error) from None
         clock.enter("body")
         stream.besides = 0
         return self._response
@@ -112,13 +199,17 @@ class Answer(httpx.AsyncByteStream):
             async for part in self._response.aiter_stream():
                 if part:
                     self._stream.besides = 0
+                    self._stream.length += len(part)
                 yield part
-        except httpcore.ProtocolError:
-            raise _broken() from None
+        except (httpcore.ProtocolError, h2.exceptions.ProtocolError) as error:
+            raise _broken(error) from None
 
     async def aclose(self) -> None:
         self._connection.abort()
 
 
-def _broken() -> BrokenHttp2:
+def _broken(error: Exception) -> BrokenHttp2:
+    """What was wrong, by the exception of httpcore, which has that of h2 in it."""
+    if any(isinstance(each, h2.exceptions.DenialOfServiceError) for each in (error, *error.args)):
+        return BrokenHttp2(f"sent more than {DEFAULT_MAX_HEADER_LIST_SIZE // 1024} KiB of headers: have it send less")
     return BrokenHttp2("broke the answer off, or the rules of HTTP/2: look at the service, and what stands before it")

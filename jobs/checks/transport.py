@@ -21,22 +21,25 @@ from typing import Any
 import httpx
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.http1 import LARGEST_HEAD, AnswerCutOff, BrokenRules, Head, Incoming, body_of, end_of_head, read_head
+from jobs.checks.http1 import (
+    LARGEST_HEAD,
+    MOST_INTERIM,
+    AnswerCutOff,
+    BrokenRules,
+    Head,
+    Incoming,
+    TooManyInterim,
+    body_of,
+    end_of_head,
+    read_head,
+)
 from jobs.checks.kept import KeptConnections, Place
 from jobs.checks.loading import HTTP_2
 from jobs.checks.network import ClosedWithoutAnswer, Connection, Network, certificates
 from jobs.checks.spoken import NotHttp, begins_as_http
 from jobs.checks.tunnels import Proxy, open_tunnel
 
-MOST_INTERIM = 20
-"""Informational answers (100 Continue, 103 Early Hints) before the final one."""
-
-
 _NO_ANSWER = (ClosedWithoutAnswer, ConnectionError, ssl.SSLError)
-
-
-class TooManyInterim(Exception):
-    """There are more than MOST_INTERIM informational answers."""
 
 
 class Transport(httpx.AsyncBaseTransport):

@@ -170,6 +170,17 @@ HTTP_2_FRAME_TOO_LARGE = frame(4) + frame(0, bytes(20_000), stream=1)
 HTTP_2_LENGTH_LIE = http_2(OK_BY_HTTP_2 + field(b"content-length", b"99"), ends=False) + frame(
     0, b"ready", flags=1, stream=1
 )
+HINT_BY_HTTP_2 = field(b":status", b"103")
+INDEXED_FIELD = b"\x90"  # accept-encoding: gzip, deflate, the sixteenth of the static table
+HTTP_2_MANY_LINES = http_2(OK_BY_HTTP_2 + INDEXED_FIELD * 1050)
+HTTP_2_TOO_MANY_FIELDS = http_2(OK_BY_HTTP_2 + INDEXED_FIELD * 15_000)
+HTTP_2_LONG_HINTS = frame(4) + frame(1, HINT_BY_HTTP_2 + INDEXED_FIELD * 900, flags=4, stream=1) * 20 + HTTP_2_GOOD[9:]
+HTTP_2_MANY_HINTS = frame(4) + frame(1, HINT_BY_HTTP_2, flags=4, stream=1) * 1000 + HTTP_2_GOOD[9:]
+HTTP_2_LONG_TRAILERS = (
+    HTTP_2_GOOD[:-14] + frame(0, b"ready", stream=1) + frame(1, INDEXED_FIELD * 1050, flags=5, stream=1)
+)
+HTTP_2_TINY_DATA = http_2(OK_BY_HTTP_2, ends=False) + frame(0, b"x", stream=1) * 20_000 + frame(0, flags=1, stream=1)
+HTTP_2_PINGS = frame(4) + (frame(6, bytes(8)) * 5000) + HTTP_2_GOOD[9:]
 HTTP_2_CUT_OFF = http_2(OK_BY_HTTP_2, ends=False) + frame(0, b"rea", stream=1)
 
 # --- services that are no web servers ---

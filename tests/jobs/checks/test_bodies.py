@@ -133,4 +133,4 @@ async def test_others_have_their_turn_while_a_bomb_is_unpacked() -> None:
     body = await read(zlib.compress(bytes(8 * 1024 * 1024)), encoding="deflate", limit=16 * 1024 * 1024)
     task.cancel()
     assert (len(body.content), body.truncated) == (8 * 1024 * 1024, False)
-    assert turns >= 8
+    assert turns >= 6

@@ -6,8 +6,11 @@ import asyncio
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.checks.http1 import MOST_CHUNKS, MOST_INTERIM_LINES, MOST_LINES, SMALL_CHUNK, TooManyLines, read_head
+from jobs.checks.http2 import Frames
 from jobs.runs import ErrorClass
 from tests.jobs.checks.asking import Asking
 from tests.parts import bad_answers as answers
@@ -75,6 +78,49 @@ async def test_others_have_their_turn_while_chunks_are_parsed(ask: Asking) -> No
         watching.cancel()
     assert (seen.error, len(seen.body)) == (None, 75_000)
     assert turns.count > 150_000 // 32_768
+
+
+@pytest.mark.parametrize(
+    ("wire", "status", "says"),
+    [
+        (answers.HTTP_2_MANY_LINES, None, "answered 200 with more than 1,000 header lines: look at the service"),
+        (answers.HTTP_2_TOO_MANY_FIELDS, None, "sent more than 64 KiB of headers: have it send less"),
+        (answers.HTTP_2_LONG_HINTS, None, "answered 103 with more than 100 header lines: look at the service"),
+        (answers.HTTP_2_MANY_HINTS, None, "sent more than 20 informational answers"),
+        (answers.HTTP_2_LONG_TRAILERS, 200, "answered with more than 1,000 header lines: look at the service"),
+        (answers.HTTP_2_TINY_DATA, 200, "more than 1,000 frames with less than 1024 bytes of its answer in each"),
+        (answers.HTTP_2_PINGS, None, "sends frames on end, and nothing of an answer: look at the service"),
+    ],
+    ids=["lines", "fields", "interim lines", "interim heads", "trailers", "tiny data", "pings"],
+)
+async def test_an_answer_by_http_2_that_costs_too_much_is_refused_early(
+    ask: Asking, wire: bytes, status: int | None, says: str
+) -> None:
+    async with bad.answering(wire) as server:
+        began = time.thread_time()
+        seen = await ask(server.url, http2=True)
+        cost = time.thread_time() - began
+    assert (seen.error, seen.status) == (ErrorClass.PROTOCOL_ERROR, status)
+    assert f"127.0.0.1:{server.port} " in seen.message
+    assert says in seen.message
+    assert cost < FEW_MS
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 50)), max_size=40), st.integers(1, 60))
+def test_frames_are_counted_however_they_arrive(frames: list[tuple[int, int]], size: int) -> None:
+    wire = b"".join(answers.frame(kind, bytes(length)) for kind, length in frames)
+    counted, at = Frames(), 0
+    while at < len(wire):
+        end = counted.cut(wire[at : at + size])
+        assert 0 < end <= size
+        at += end
+    assert counted.count == len(frames)
+
+
+def test_no_more_frames_are_looked_at_in_one_go_than_take_a_few_milliseconds() -> None:
+    pings, heads = Frames(), Frames()
+    assert pings.cut(answers.frame(6, bytes(8)) * 400) == 100 * 17
+    assert heads.cut(answers.frame(1, bytes(8)) * 400) == 17
 
 
 async def test_a_redirect_in_a_circle_with_many_cookies_costs_little(ask: Asking) -> None:
