@@ -11,6 +11,7 @@ from observability.invocations import OnlyInInvocations
 from observability.log_format import JsonFormat, TextFormat
 from observability.log_writer import LogWriter
 from observability.own_handler import OwnHandler
+from observability.redacting import RedactedAtOnce
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
@@ -81,6 +82,7 @@ def configure_logging(*, level: str | int, format: LogFormat, redactor: Redactor
                 _dress(handler, formatter, redactor)
         return Logging(None)
     writer = LogWriter(stream, formatter)
+    writer.addFilter(RedactedAtOnce(redactor))
     root.addHandler(writer)
     return Logging(writer)
 
@@ -88,9 +90,9 @@ def configure_logging(*, level: str | int, format: LogFormat, redactor: Redactor
 def _dress(handler: logging.Handler, formatter: logging.Formatter, redactor: Redactor) -> None:
     """Make a handler of the Functions worker pass on what we would write, when the host takes it."""
     handler.setFormatter(formatter)
-    ours = (_TracebackAsText, OnlyInInvocations)
+    ours = (RedactedAtOnce, OnlyInInvocations)
     handler.filters = [each for each in handler.filters if not isinstance(each, ours)]
-    handler.addFilter(_TracebackAsText(redactor))
+    handler.addFilter(RedactedAtOnce(redactor))
     handler.addFilter(OnlyInInvocations(handler))
 
 
@@ -106,17 +108,3 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in _ERRORS_ONLY:
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-class _TracebackAsText(logging.Filter):
-    """Some handlers read a record's exception past the formatter: leave them its redacted text only."""
-
-    def __init__(self, redactor: Redactor) -> None:
-        super().__init__()
-        self._redactor = redactor
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and record.exc_info[0] is not None:
-            trace = logging.Formatter().formatException(record.exc_info)
-            record.exc_text, record.exc_info = self._redactor.redact(trace), None
-        return True

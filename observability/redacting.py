@@ -1,11 +1,15 @@
-"""Takes secrets out of fields, by value. Used by the log formats and by every exporter, each in its own thread."""
+"""Takes secrets out of fields and log records, by value.
+
+Fields: used by the log formats and by every exporter, each in its own thread. Records: by the handlers, at once.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from observability.events import Fields
+from observability.events import Fields, LogEvent
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
@@ -16,6 +20,42 @@ LONGEST_TEXT = 8192
 _BETWEEN = "\x1f\x1f"
 """No end of a line: texts of several lines are looked at for secrets that are broken over them, which takes a while."""
 _PLAIN = (int, float, type(None))
+
+
+class RedactedAtOnce(logging.Filter):
+    """Redacts a record when it is logged: what a run saves is known to the redactor only for as long as the run goes
+    on, and the record may be written much later. Lines about runs need no more, as their texts are redacted already.
+
+    Of an exception its text is left, which handlers of others do not read past the formatter.
+    """
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "redacted_at_once", False):
+            return True
+        if record.exc_info and record.exc_info[0] is not None:
+            trace = record.exc_text or _traceback.formatException(record.exc_info)
+            record.exc_text, record.exc_info = self._redactor.redact(trace), None
+        if record.stack_info:
+            record.stack_info = self._redactor.redact(record.stack_info)
+        if not isinstance(record.msg, LogEvent):
+            record.msg, record.args = self._redactor.redact(_message(record)), None
+        record.redacted_at_once = True
+        return True
+
+
+_traceback = logging.Formatter()
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as error:
+        # Whoever logs must not fail by it, and what does not fit into its own text was not redacted.
+        return f"a record of {record.name} cannot be written: {type(error).__name__}"
 
 
 def redact_fields(fields: Fields, redactor: Redactor) -> Fields:

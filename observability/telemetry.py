@@ -40,6 +40,7 @@ from observability.events import (
 from observability.exporters.port import APPLICATION_INSIGHTS, DATADOG, Exporter, ExporterHealth
 from observability.invocations import current_invocation
 from observability.own_handler import OwnHandler
+from observability.redacting import RedactedAtOnce
 from observability.sampling import RunReport, Sampler
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Telemetry:
         version: str = "",
         reporting: Reporting = EVERYTHING,
         start_level: int = logging.INFO,
+        redactor: Redactor | None = None,
     ) -> None:
         """`off`: the names of exporters that have no settings, for `health`. `start_level`: of JOB_STARTED."""
         self._exporters = tuple(exporters)
@@ -77,6 +79,8 @@ class Telemetry:
         self._start_level = start_level
         self._broken: dict[str, int] = {}
         self._tap = _Tap(self._offer)
+        if redactor is not None:
+            self._tap.addFilter(RedactedAtOnce(redactor))
 
     def start(self) -> None:
         """Begin to deliver, in the background, and to pass the log's warnings on."""
@@ -270,4 +274,5 @@ def build_telemetry(settings: Settings, redactor: Redactor, *, start_level: int 
         version=settings.version or "unknown",
         reporting=settings.telemetry,
         start_level=start_level,
+        redactor=redactor,
     )

@@ -19,9 +19,7 @@ from jobs.errors import SecretUnavailable
 from jobs.kept_values import Trouble
 from jobs.ports import Clock, Renewal
 from jobs.redaction import Redactor
-
-_LONG = 4096
-"""Characters from which on a value is registered with the redactor in a thread: runs start meanwhile."""
+from jobs.redaction.holding import LONG_VALUE, CurrentValues
 
 
 def build_secrets(
@@ -71,6 +69,7 @@ class SecretChain:
         self._files = files
         self._vault = vault
         self._redactor = redactor
+        self._in_use = CurrentValues(redactor)
         self._clock = clock
         self._started_at = clock.now()
         self._origins: dict[str, Origin] = {}
@@ -134,10 +133,10 @@ class SecretChain:
             value = await self._from_vault(name, refused)
         if self._nowhere:
             self._nowhere.pop(name, None)
-        if len(value) > _LONG and not self._redactor.knows(value):
-            await asyncio.to_thread(self._redactor.add, value)
+        if len(value) > LONG_VALUE and not self._redactor.knows(value):
+            await asyncio.to_thread(self._in_use.set, name, value)
         else:
-            self._redactor.add(value)
+            self._in_use.set(name, value)
         return value
 
     def _missing(self, name: str, sentence: str) -> SecretUnavailable:

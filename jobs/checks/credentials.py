@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jobs.model import SecretRef
-from jobs.redaction import Redactor
+from jobs.redaction.holding import CurrentValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Credentials:
 NOTHING = Credentials({})
 
 
-def basic(user: str, password: str, redactor: Redactor) -> str:
+def basic(user: str, password: str, derived: CurrentValues) -> str:
     """The value of a Basic Authorization header; registered, as it tells the password to whoever decodes it."""
     encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
-    redactor.add(encoded)
+    derived.use(encoded)
     return f"Basic {encoded}"

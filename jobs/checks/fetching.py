@@ -14,6 +14,7 @@ from jobs.checks.requests import proxy_of
 from jobs.model import SecretRef
 from jobs.ports import Renewal, Secrets, Tokens
 from jobs.redaction import Redactor
+from jobs.redaction.holding import CurrentValues
 from jobs.targets import FormBody, HttpTarget, TextBody
 
 
@@ -25,10 +26,14 @@ class Sources:
     tokens: Tokens
     oauth: OAuthTokens
     redactor: Redactor
+    tokens_in_use: CurrentValues
+    """Of the identity, by scope."""
+    derived: CurrentValues
+    """What is made of secrets, such as the value of a header."""
 
 
 async def credentials_of(target: HttpTarget, sources: Sources, call: Call) -> Credentials:
-    """Fetch all of them at the same time, register them with the redactor, and note them as used by the call.
+    """Fetch all of them at the same time, register them for the run, and note them as used by the call.
 
     A token endpoint is asked after that, as what proves us to it is among them.
 
@@ -46,7 +51,9 @@ async def credentials_of(target: HttpTarget, sources: Sources, call: Call) -> Cr
         fetched.append(tokens.get(scope))
     values = [await fetched[0]] if len(fetched) == 1 else await asyncio.gather(*fetched)
     for value in values:
-        sources.redactor.add(value)
+        call.values.add(value, sources.redactor)
+    if scope is not None:
+        sources.tokens_in_use.set(scope, values[-1])
     call.used.extend(renewing(secrets, name, value) for name, value in zip(names, values, strict=False))
     if scope is not None:
         call.used.append(renewing(tokens, scope, values[-1]))
@@ -66,7 +73,7 @@ async def _granted(target: HttpTarget, auth: OAuth2Auth, known: Credentials, sou
         known.text(auth.client_secret),
         target.tls,
         known.text(shown) if shown is not None else "",
-        proxy_of(target, known, sources.redactor),
+        proxy_of(target, known, sources.derived),
     )
     try:
         token = await oauth.get(grant)
@@ -76,9 +83,9 @@ async def _granted(target: HttpTarget, auth: OAuth2Auth, known: Credentials, sou
         if not renewal.changed:
             raise ClientRefused(f"{refused}; {renewal.sentence}") from None
         grant = replace(grant, secret=await sources.secrets.get(name))
-        sources.redactor.add(grant.secret)
+        call.values.add(grant.secret, sources.redactor)
         token = await oauth.get(grant)
-    sources.redactor.add(token)
+    call.values.add(token, sources.redactor)
     call.used.append(lambda: oauth.renewed(grant, token))
     return token
 

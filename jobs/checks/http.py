@@ -36,11 +36,15 @@ from jobs.checks.tunnels import NoTunnel, Proxy
 from jobs.checks.ways import Way
 from jobs.ports import Clock, Secrets, Tokens
 from jobs.redaction import Redactor
+from jobs.redaction.holding import CurrentValues
 from jobs.runs import Observation, Phases
 from jobs.targets import HttpTarget
 from jobs.trace_ids import HEADER, trace_parent
 
 USER_AGENT = "scheduler"
+
+MOST_DERIVED = 1000
+"""Values made of secrets, and tokens of the identity, that are registered: those that were used last."""
 
 
 class HttpCheck:
@@ -67,8 +71,10 @@ class HttpCheck:
         self._traces = traces
         self._prepared = PreparedRequests()
         self._client = client or _Client(guard)
-        self._oauth = OAuthTokens(self._client, guard, self._contexts, redactor, user_agent, clock)
-        self._sources = Sources(secrets, tokens, self._oauth, redactor)
+        self._derived = CurrentValues(redactor, MOST_DERIVED)
+        self._oauth = OAuthTokens(self._client, guard, self._contexts, redactor, self._derived, user_agent, clock)
+        in_use = CurrentValues(redactor, MOST_DERIVED)
+        self._sources = Sources(secrets, tokens, self._oauth, redactor, in_use, self._derived)
 
     async def observe(self, target: HttpTarget, call: Call) -> Observation:
         """Ask the target once; its errors come back in the observation. Raises only what is a mistake of ours."""
@@ -96,16 +102,16 @@ class HttpCheck:
     async def _made(self, target: HttpTarget, call: Call, visit: _Visit, keep: bool) -> Outgoing | Prepared:
         """The request of this target; `keep`: for its later runs, unless something of it comes from outside."""
         credentials = await credentials_of(target, self._sources, call)
-        visit.proxy = proxy_of(target, credentials, self._redactor)
+        visit.proxy = proxy_of(target, credentials, self._derived)
         if (shown := target.tls.client_certificate) is not None:
             visit.client_certificate = credentials.text(shown)
         if keep and credentials is NOTHING and visit.proxy is None:
             return self._prepared.add(target, self._plain(target, MARK).request("", "", {}))
-        return build(target, credentials, call.run_id, self._user_agent, self._redactor, visit.trace_parent)
+        return build(target, credentials, call.run_id, self._user_agent, self._derived, visit.trace_parent)
 
     def _plain(self, target: HttpTarget, run_id: str, trace_parent: str = "") -> Outgoing:
         """The request of a target that needs nothing from outside."""
-        return build(target, NOTHING, run_id, self._user_agent, self._redactor, trace_parent)
+        return build(target, NOTHING, run_id, self._user_agent, self._derived, trace_parent)
 
     def _trace_parent(self, target: HttpTarget, call: Call) -> str:
         """Return the header that ties the target's own telemetry to this attempt; empty if it is not to be sent."""

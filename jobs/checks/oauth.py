@@ -31,6 +31,7 @@ from jobs.errors import TokenUnavailable
 from jobs.kept_values import Fetched, KeptValues
 from jobs.ports import Clock, Renewal
 from jobs.redaction import Redactor
+from jobs.redaction.holding import LONG_VALUE, CurrentValues
 from jobs.targets import Tls
 
 LONGEST_FETCH = 20.0
@@ -96,13 +97,15 @@ class OAuthTokens:
         guard: Guard,
         contexts: TlsContexts,
         redactor: Redactor,
+        derived: CurrentValues,
         user_agent: str,
         clock: Clock | None = None,
     ) -> None:
         self._client = client
         self._guard = guard
         self._contexts = contexts
-        self._redactor = redactor
+        self._derived = derived
+        self._in_use = CurrentValues(redactor)
         self._user_agent = user_agent
         self._grants: OrderedDict[str, Grant] = OrderedDict()
         self._kept = KeptValues(self._fetch, clock or _SystemTime())
@@ -130,15 +133,23 @@ class OAuthTokens:
         self._grants.move_to_end(key)
         if len(self._grants) > MOST_KEPT and self._kept.forget(oldest := next(iter(self._grants))):
             del self._grants[oldest]
+            self._in_use.drop(oldest)
         return key
 
     async def _fetch(self, key: str) -> Fetched:
         grant = self._grants[key]
         token = await self._asked_in_time(grant)
-        self._redactor.add(token.value)
+        await self._register(key, token.value)
         before = min(_RENEWED_BEFORE * token.lives, _MOST_RENEWED_BEFORE)
         until = min(_USED_UNTIL * token.lives, _MOST_USED_UNTIL)
         return Fetched(token.value, token.lives - before, token.lives - until)
+
+    async def _register(self, key: str, token: str) -> None:
+        """In the place of the token that this one renews."""
+        if len(token) > LONG_VALUE:
+            await asyncio.to_thread(self._in_use.set, key, token)
+        else:
+            self._in_use.set(key, token)
 
     async def _asked_in_time(self, grant: Grant) -> Token:
         # A clock of its own: the attempts that wait for the token, each in the phase `token`, may be many, or gone.
@@ -191,7 +202,7 @@ class OAuthTokens:
         }
         if grant.auth.style == "header":
             # Each of the two URL-encoded first (RFC 6749, section 2.3.1): an id may have a colon in it.
-            headers["Authorization"] = basic(quote_plus(grant.client_id), quote_plus(grant.secret), self._redactor)
+            headers["Authorization"] = basic(quote_plus(grant.client_id), quote_plus(grant.secret), self._derived)
         url = parsed(grant.auth.token_url)
         return httpx.Request("POST", url, headers=headers, content=urlencode(grant.form()).encode())
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from jobs.checks.clock import PhaseClock
 from jobs.ports import Renewal
+from jobs.redaction.holding import RunValues
 from jobs.runs import Observation
 from jobs.values import value
 
@@ -23,6 +24,8 @@ class Call:
     used: list[Callable[[], Awaitable[Renewal]]] = field(default_factory=list, repr=False)
     """One for each secret and token that the check sends: looks for another value, should the target refuse this one.
     The check adds them, see fetching.py."""
+    values: RunValues = field(default_factory=RunValues, repr=False)
+    """Holds what must not be shown as long as the run goes on: what the check gets and saves."""
 
 
 class Check(Protocol):

@@ -17,7 +17,7 @@ from jobs.checks.tunnels import Proxy
 from jobs.errors import SecretUnavailable
 from jobs.model import SecretRef
 from jobs.problems import looks_secret
-from jobs.redaction import Redactor
+from jobs.redaction.holding import CurrentValues
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody, unfit_for_header
 from jobs.trace_ids import HEADER as TRACE_PARENT
 
@@ -70,12 +70,13 @@ def build(
     credentials: Credentials,
     run_id: str,
     user_agent: str,
-    redactor: Redactor,
+    derived: CurrentValues,
     trace_parent: str = "",
 ) -> Outgoing:
     """The target's request.
 
-    `trace_parent`: the header, if it is to be sent; other origins do not see it.
+    `derived`: registers what is made of a secret. `trace_parent`: the header, if it is to be sent; other origins do
+    not see it.
 
     The job's query follows the one that its URL has. A header of the job replaces the one that would be sent of
     itself; `auth` wins over both.
@@ -97,16 +98,16 @@ def build(
     for name, value in target.headers.items():
         outgoing.set(name, _header_text(value, credentials), private=isinstance(value, SecretRef))
     _add_body(outgoing, target, credentials)
-    _add_auth(outgoing, target, credentials, redactor)
+    _add_auth(outgoing, target, credentials, derived)
     return outgoing
 
 
-def proxy_of(target: HttpTarget, credentials: Credentials, redactor: Redactor) -> Proxy | None:
+def proxy_of(target: HttpTarget, credentials: Credentials, derived: CurrentValues) -> Proxy | None:
     """The proxy that this target is asked by way of."""
     if target.proxy is None:
         return None
     parts, auth = urlsplit(target.proxy), target.proxy_auth
-    proof = "" if auth is None else basic(credentials.text(auth.username), credentials.text(auth.password), redactor)
+    proof = "" if auth is None else basic(credentials.text(auth.username), credentials.text(auth.password), derived)
     return Proxy(parts.hostname or "", parts.port or 80, proof)
 
 
@@ -130,10 +131,10 @@ def _add_body(outgoing: Outgoing, target: HttpTarget, credentials: Credentials) 
             outgoing.set_default("Content-Type", "application/x-www-form-urlencoded")
 
 
-def _add_auth(outgoing: Outgoing, target: HttpTarget, credentials: Credentials, redactor: Redactor) -> None:
+def _add_auth(outgoing: Outgoing, target: HttpTarget, credentials: Credentials, derived: CurrentValues) -> None:
     match target.auth:
         case BasicAuth(username=username, password=password):
-            value = basic(credentials.text(username), credentials.text(password), redactor)
+            value = basic(credentials.text(username), credentials.text(password), derived)
             outgoing.set("Authorization", value)
         case BearerAuth(token=token):
             outgoing.set("Authorization", f"Bearer {_header_text(token, credentials)}")

@@ -14,11 +14,54 @@ from jobs.runs import Observation
 from jobs.targets.steps import FromBody, FromCookie, FromHeader, FromJson, Source
 
 LONGEST = 64 * 1024
-"""Characters of a value."""
+"""Characters of a value, a JSON one as text."""
+
+MOST_CHARACTERS = 1024 * 1024
+"""Of all values that an attempt saves."""
+
+MOST_SECRET_CHARACTERS = 16 * 1024
+"""Of all secret values that an attempt saves: each is looked for in texts in some hundred forms."""
+
+MOST_SECRET_LINES = 200
+"""Of the same: each line is looked for on its own, too."""
+
+_INSTEAD = (
+    "save less of the answer (by a narrower JSONPath or a regex), or write `secret: false` if the value may be shown"
+)
 
 
 class NothingToSave(Exception):
     """The answer has no such value; the message says what there is instead."""
+
+
+class SavedSizes:
+    """How much an attempt has saved so far."""
+
+    def __init__(self) -> None:
+        self._characters = self._secret_characters = self._secret_lines = 0
+
+    def add(self, text: str, *, hides: bool) -> None:
+        """Count a value, as text. Raises NothingToSave if it is one too many."""
+        self._characters += len(text)
+        if self._characters > MOST_CHARACTERS:
+            raise NothingToSave(
+                f"with it the saved values would have {self._characters} characters; "
+                f"at most {MOST_CHARACTERS} are kept: save less of the answers"
+            )
+        if not hides:
+            return
+        self._secret_characters += len(text)
+        if self._secret_characters > MOST_SECRET_CHARACTERS:
+            raise NothingToSave(
+                f"with it the saved secrets would have {self._secret_characters} characters; "
+                f"at most {MOST_SECRET_CHARACTERS} are kept: {_INSTEAD}"
+            )
+        self._secret_lines += len(text.splitlines())
+        if self._secret_lines > MOST_SECRET_LINES:
+            raise NothingToSave(
+                f"with it the saved secrets would have {self._secret_lines} lines; "
+                f"at most {MOST_SECRET_LINES} are kept: {_INSTEAD}"
+            )
 
 
 def saved(source: Source, seen: Observation, cookies: httpx.Cookies, redact: Redact) -> Any:
@@ -28,9 +71,27 @@ def saved(source: Source, seen: Observation, cookies: httpx.Cookies, redact: Red
         value = _value(source, seen, cookies, answer)
     except (NotJson, TooMuchWork) as error:
         raise NothingToSave(f"{error}") from None
-    if isinstance(value, str) and len(value) > LONGEST:
+    if _is_longer(value, LONGEST):
         raise NothingToSave(f"the value has more than {LONGEST} characters")
     return value
+
+
+def _is_longer(value: Any, most: int) -> bool:
+    """Whether a JSON value has more characters as text, more or less; looks at no more of it than that."""
+    left = [value]
+    while left and most >= 0:
+        match left.pop():
+            case str() as text:
+                most -= len(text)
+            case list() as items:
+                most -= 2 + len(items)
+                left += items if most >= 0 else ()
+            case dict() as entries:
+                most -= 2 + 4 * len(entries)
+                left += (*entries.keys(), *entries.values()) if most >= 0 else ()
+            case number:
+                most -= len(str(number))
+    return most < 0
 
 
 def _value(source: Source, seen: Observation, cookies: httpx.Cookies, answer: Answer) -> Any:

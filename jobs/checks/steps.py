@@ -15,7 +15,7 @@ from jobs.checks.cookies import Cookies
 from jobs.checks.http import HttpCheck, peer_of
 from jobs.checks.late import given_up
 from jobs.checks.port import Call
-from jobs.checks.saving import NothingToSave, saved
+from jobs.checks.saving import NothingToSave, SavedSizes, saved
 from jobs.durations import to_microsecond
 from jobs.expectations import Entry, Expectation, judge
 from jobs.expectations.fitting import key_of
@@ -24,6 +24,8 @@ from jobs.expectations.sentences import unmet
 from jobs.model import SecretRef
 from jobs.problems import printable, problems_of
 from jobs.redaction import Redactor
+from jobs.redaction.forms import forms_of
+from jobs.redaction.holding import LONG_VALUE
 from jobs.runs import ErrorClass, Failure, Observation, Severity
 from jobs.targets.http import Body, FormBody, JsonBody, TextBody, unfit_for_header
 from jobs.targets.placeholders import filled, filled_json, is_filled, text_of
@@ -89,10 +91,15 @@ class StepsCheck:
         """In a task of its own, which outlives an attempt that is given up."""
         if not target.cleanup:
             return None
+        way.call.values.share()
         task = asyncio.create_task(way.clean_up(target.cleanup))
         self._cleaning.add(task)
-        task.add_done_callback(self._cleaning.discard)
+        task.add_done_callback(lambda task: self._cleaned(task, way))
         return task
+
+    def _cleaned(self, task: asyncio.Task[Failure | None], way: _Way) -> None:
+        self._cleaning.discard(task)
+        way.call.values.close()
 
 
 class _Way:
@@ -101,10 +108,11 @@ class _Way:
     def __init__(self, http: HttpCheck, redactor: Redactor, call: Call) -> None:
         self._http = http
         self._redactor = redactor
-        self._call = call
+        self.call = call
         self._cookies = Cookies()
         self._values: dict[str, Any] = {}
         self._saved_secrets: set[str] = set()
+        self._sizes = SavedSizes()
         self._last_url = ""
         self.told: list[dict[str, Any]] = []
         """What became of each step, as JSON."""
@@ -118,17 +126,17 @@ class _Way:
 
     async def go(self, steps: tuple[Step, ...]) -> Observation | None:
         """The first answer that is not as expected, with its error; None if all are."""
-        self._call.clock.facts = self._facts_so_far
+        self.call.clock.facts = self._facts_so_far
         for number, step in enumerate(steps, 1):
-            where = self._call.clock.step = f"Step {number} of {len(steps)} ({printable(step.name)}): "
-            seen = await self._made(step, self._call)
+            where = self.call.clock.step = f"Step {number} of {len(steps)} ({printable(step.name)}): "
+            seen = await self._made(step, self.call)
             if seen.error is not None:
                 return _with(seen, f"{where}{seen.message}")
         return None
 
     async def clean_up(self, steps: tuple[Step, ...]) -> Failure | None:
         """Make those steps that have what they need; tells of the first that went wrong. Never raises."""
-        call = Call(self._call.run_id, self._call.attempt, PhaseClock(), self._call.used)
+        call = Call(self.call.run_id, self.call.attempt, PhaseClock(), self.call.used, self.call.values)
         wrong: Failure | None = None
         try:
             async with asyncio.timeout(CLEANUP_SECONDS):
@@ -139,7 +147,7 @@ class _Way:
         except TimeoutError:
             wrong = wrong or _left_over(steps[-1], f"it took longer than {CLEANUP_SECONDS:g} s")
         except Exception as error:
-            _log.exception("cleaning up after %s failed inside the program", self._call.run_id)
+            _log.exception("cleaning up after %s failed inside the program", self.call.run_id)
             wrong = wrong or _left_over(steps[-1], f"the program itself failed with {type(error).__name__}")
         return wrong
 
@@ -160,7 +168,7 @@ class _Way:
         told = list(self.told)
         if self._under_way is not None:
             step, began = self._under_way
-            clock = self._call.clock
+            clock = self.call.clock
             error, _ = given_up(clock, step.endpoint, 0)
             told.append(_step_facts(step, error, None, clock.elapsed_ms - began))
         return {"steps": told}
@@ -180,12 +188,12 @@ class _Way:
             error_class, message = unmet(seen, hard)
             return _with(seen, self._redactor.redact(message), error_class)
         self.degraded += [_named(step, failure) for failure in failures]
-        return self._save(step, seen)
+        return await self._save(step, seen)
 
     async def _asked(self, step: Step, target: Step, call: Call) -> Observation:
         number, call.clock.asked = len(self.told) + 1, peer_of(target.url)
         # A key of its own: to the target it is another request than that of the step before.
-        one = Call(f"{call.run_id}/{number}", call.attempt, call.clock, call.used)
+        one = Call(f"{call.run_id}/{number}", call.attempt, call.clock, call.used, call.values)
         try:
             async with asyncio.timeout(step.timeout):
                 return await self._http.observe_with(target, one, self._cookies)
@@ -245,17 +253,26 @@ class _Way:
             case FormBody(form=form):
                 return body.model_copy(update={"form": {name: self._text(value) for name, value in form.items()}})
 
-    def _save(self, step: Step, seen: Observation) -> Observation:
+    async def _save(self, step: Step, seen: Observation) -> Observation:
         for name, source in step.save.items():
+            hides = step.hides(name)
             try:
                 value = saved(source, seen, self._cookies, self._redactor.redact)
+                self._sizes.add(text_of(value), hides=hides)
             except NothingToSave as error:
                 return _with(seen, f"Nothing to save as {name}: {error}.", ErrorClass.STEP_FAILED)
-            if step.hides(name):
-                self._redactor.add(text_of(value))
+            if hides:
+                await self._hide(text_of(value))
                 self._saved_secrets.add(name)
             self._values[name] = value
         return seen
+
+    async def _hide(self, text: str) -> None:
+        """Keep a value out of all texts as long as the run goes on."""
+        if len(text) <= LONG_VALUE or self._redactor.knows(text):
+            self.call.values.add(text, self._redactor)
+        else:
+            self.call.values.add(text, self._redactor, await asyncio.to_thread(forms_of, text))
 
 
 def _step_facts(

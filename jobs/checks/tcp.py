@@ -40,7 +40,7 @@ class TcpCheck:
         peer, clock = Peer(target.host, target.port, target.server_name or ""), call.clock
         heard = bytearray()
         try:
-            texts = await self._texts(target, clock)
+            texts = await self._texts(target, call)
             tls = await self._contexts.get(target.tls or Tls()) if _has_tls(target) else None
             at_once = tls if target.secure_at_once else None
             connection = await self._network.connect(
@@ -84,15 +84,15 @@ class TcpCheck:
     async def aclose(self) -> None:
         """Nothing stays open between two observations."""
 
-    async def _texts(self, target: TcpTarget, clock: PhaseClock) -> dict[str, str]:
+    async def _texts(self, target: TcpTarget, call: Call) -> dict[str, str]:
         """The secrets that are sent. Raises SecretUnavailable."""
         sent = [line.send for line in target.dialogue if isinstance(line, Send)]
         names = [text.secret for text in sent if isinstance(text, SecretRef)]
         if names:
-            clock.enter("secrets")
+            call.clock.enter("secrets")
         texts = {name: await self._secrets.get(name) for name in names}
         for text in texts.values():
-            self._redactor.add(text)
+            call.values.add(text, self._redactor)
         return texts
 
     def _failed(self, error: Exception, peer: Peer, call: Call) -> Observation:

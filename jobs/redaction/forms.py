@@ -31,6 +31,8 @@ _SHORTEST_PIECE = 16
 _WRAPPED_AT = (64, 76)
 """Characters of a line, by PEM and by MIME."""
 
+_NEVER_ESCAPED = re.compile("[A-Za-z0-9._-]*")
+"""What no program escapes but those that escape all but letters and digits."""
 _NEITHER_LETTER_NOR_DIGIT = re.compile("[^A-Za-z0-9]")
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
 _LEFT_BY_BROWSERS = "!'()*"
@@ -127,20 +129,25 @@ def _is_armour(line: str) -> bool:
 
 def _escaped(text: str) -> set[str]:
     raw = text.encode("utf-8", "replace")
+    bytewise = {f"%{raw.hex('%').upper()}", f"%{raw.hex('%')}"} if raw else {""}
+    entities = {
+        _NEITHER_LETTER_NOR_DIGIT.sub(lambda found: f"&#{ord(found[0])};", text),
+        _NEITHER_LETTER_NOR_DIGIT.sub(lambda found: f"&#x{ord(found[0]):x};", text),
+    }
+    if _NEVER_ESCAPED.fullmatch(text):  # most tokens
+        return {text, *bytewise, *entities}
     quoted = json.dumps(text)
     return {
         text,
+        *bytewise,
+        *entities,
         *_url_encoded(text),
-        "".join(f"%{byte:02X}" for byte in raw),
-        "".join(f"%{byte:02x}" for byte in raw),
         quoted[1:-1],
         json.dumps(quoted)[3:-3],
         json.dumps(quoted[1:-1], ensure_ascii=False)[1:-1],
         repr(raw)[2:-1],
         text.replace("'", "''"),
         text.replace("'", "'\"'\"'"),
-        _NEITHER_LETTER_NOR_DIGIT.sub(lambda found: f"&#{ord(found[0])};", text),
-        _NEITHER_LETTER_NOR_DIGIT.sub(lambda found: f"&#x{ord(found[0]):x};", text),
         quoted[1:-1].replace("/", "\\/"),
         json.dumps(text, ensure_ascii=False)[1:-1],
         _dotnet_json(text),
@@ -169,6 +176,8 @@ def _dotnet_json(text: str) -> str:
 
 
 def _url_encoded(text: str) -> set[str]:
+    if _NEVER_ESCAPED.fullmatch(text):
+        return {text}
     encoded = {
         quote(text, errors="replace"),
         quote(text, "", errors="replace"),

@@ -15,6 +15,7 @@ from jobs.events import AttemptRetried, RunListener, RunStarted
 from jobs.expectations import is_awaited, judge
 from jobs.ports import Clock
 from jobs.redaction import Redactor
+from jobs.redaction.holding import RunValues
 from jobs.running.budget import RetryBudget
 from jobs.running.circuit import Admission
 from jobs.running.circuits import Circuits
@@ -66,6 +67,7 @@ class Execution:
         "_pending",
         "_started_at",
         "_ticket",
+        "_values",
         "traceback",
     )
 
@@ -80,11 +82,18 @@ class Execution:
         self._pending = ""
         """Why the last attempt, which did not fail, says nothing of the target."""
         self._looked_again = False
+        self._values = RunValues()
         self.traceback = ""
         """Of the last mistake of the program itself, redacted."""
 
     async def finish(self) -> Run:
         """Run the job to its end. Whatever goes wrong is in the run; only a cancellation gets out."""
+        try:
+            return await self._finish()
+        finally:
+            self._values.close()  # all that others get of this run is redacted by now
+
+    async def _finish(self) -> Run:
         admission = await self._admit()
         if admission is not None and not admission.allowed:
             return rejected_run(self._job, self._ticket, self._started_at, self._around.clock.now(), admission.reason)
@@ -148,7 +157,7 @@ class Execution:
         if left <= 0:
             return None
         started_at = self._around.clock.now()
-        call = Call(self._ticket.id, len(self._attempts) + 1, PhaseClock())
+        call = Call(self._ticket.id, len(self._attempts) + 1, PhaseClock(), values=self._values)
         seen, failures = await self._ask(call, min(self._job.timeout.attempt, left))
         keep = getattr(self._job.check, "keep_body", USUAL)
         attempt = attempt_of(call.attempt, started_at, seen, failures, self._around.redactor, keep)

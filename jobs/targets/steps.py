@@ -25,6 +25,12 @@ MOST_STEPS = 50
 MOST_ENTRIES = 300
 """Entries of `expect` in all steps together, those of `cleanup` included."""
 
+MOST_SAVED = 200
+"""Values that all steps of a check save."""
+
+MOST_SECRETS_SAVED = 50
+"""Those of them that must not be shown: each is looked for in texts in some hundred forms."""
+
 
 class Saved(Frozen):
     """`secret`: whether the value must never be shown; it is not if its name sounds like one, such as `token`."""
@@ -154,7 +160,22 @@ class StepsTarget(Frozen):
             for name in sorted(step.placeholders() - known):
                 raise ValueError(f"{place}: ${{{name}}} is saved by no step before it{_known_text(known, name)}")
             known |= step.save.keys()
+        self._saves_not_too_much()
         return self
+
+    def _saves_not_too_much(self) -> None:
+        """Raises ValueError."""
+        hidden = [step.hides(name) for _, step in self._placed() for name in step.save]
+        if len(hidden) > MOST_SAVED:
+            raise ValueError(
+                f"the steps save {len(hidden)} values; at most {MOST_SAVED} are allowed: "
+                "save only those that later steps need"
+            )
+        if sum(hidden) > MOST_SECRETS_SAVED:
+            raise ValueError(
+                f"the steps save {sum(hidden)} secret values; at most {MOST_SECRETS_SAVED} are allowed: "
+                "write `secret: false` at those that may be shown (names such as token count as secret)"
+            )
 
     def _placed(self) -> Iterator[tuple[str, Step]]:
         for key, steps in (("steps", self.steps), ("cleanup", self.cleanup)):

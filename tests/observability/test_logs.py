@@ -57,6 +57,22 @@ def test_json_where_nobody_looks(redactor: Redactor) -> None:
     assert json.loads(stream.getvalue())["Event"] == "JOB_PERFORMANCE"
 
 
+def test_a_line_has_no_value_that_was_released_before_it_is_written() -> None:
+    redactor, stream = Redactor(most_released=0), io.StringIO()
+    logs = configured(stream, redactor)
+    redactor.hold("saved-token")
+    try:
+        raise ValueError("no url: http://h/saved-token")
+    except ValueError:
+        logging.getLogger("x").exception("it failed with %s", "saved-token", stack_info=True)
+    redactor.release("saved-token")
+    logs.close()
+    assert "saved-token" not in stream.getvalue()
+    line = json.loads(stream.getvalue())
+    assert line["Message"] == "it failed with ***"
+    assert "ValueError: no url: http://h/***" in line["Exception"]
+
+
 def test_a_coloured_line_on_a_terminal(redactor: Redactor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     stream = Terminal()

@@ -248,6 +248,20 @@ async def test_tokens_that_nobody_used_for_long_are_let_go(
     assert sent(target)[3:] == ["Bearer token-2", "Bearer token-4"]
 
 
+async def test_a_renewed_token_takes_the_place_of_the_former_one_in_the_redactor(
+    ask: Asking, endpoint: TokenEndpoint, target: HttpTarget, clock: ManualClock
+) -> None:
+    held = []
+    for _ in range(5):
+        call = Call("job@1", 1, PhaseClock())
+        await ask.check.observe(Target.model_validate({"url": target.url, "auth": auth(endpoint)}), call)
+        call.values.close()
+        held.append(ask.redactor.held)
+        await clock.sleep(7200)
+    assert len(set(sent(target))) == 5
+    assert len(set(held)) == 1
+
+
 # --- another one ---
 
 

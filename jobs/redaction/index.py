@@ -1,0 +1,212 @@
+"""Finds the registered forms in a text. Used by the redactor, which changes it under its lock. Pure.
+
+Adding and removing a value cost what its own forms cost, however many others there are. Readers take no lock: whatever
+they read is one operation on a dictionary, which the interpreter does not interrupt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Set
+from typing import TypeVar
+
+from jobs.redaction.forms import SHORTEST, Forms
+
+_T = TypeVar("_T")
+
+NEIGHBOUR = "[A-Za-z0-9+/_-]?"
+"""Beside the inside of a Base64 text stand characters that hold some bits of the secret."""
+
+_GRAM = SHORTEST
+"""Characters by which forms are looked up: as many as the shortest form has."""
+
+_FORMS_A_CHARACTER = 0.6
+"""Searching for one form costs as much as cutting this many characters of a text: which way is the cheaper one."""
+
+_MOST_SEARCHED = 1000
+"""Forms that are searched for one by one: their order is computed anew after each change."""
+
+_FULL_BUCKET = 8
+"""Forms with the same first characters, such as those of a thousand tokens, from which on others are looked up by."""
+
+_MOST_NESTED = 8
+"""Values within values that are looked for at the end of a text that was cut."""
+
+
+class FormIndex:
+    """Every form of every registered value, with the number of values that have it."""
+
+    def __init__(self) -> None:
+        self._plain: dict[str, int] = {}
+        self._inside_base64: dict[str, int] = {}
+        self._by_begin = _Buckets()
+        self._by_gram = _Buckets()
+        self._lengths: dict[int, int] = {}
+        self._version = 0
+        self._ordered: tuple[int, tuple[str, ...]] = (0, ())
+        """The version and all forms of it, the longest first."""
+
+    def __len__(self) -> int:
+        """About how many forms there are: one that has two meanings counts twice."""
+        return len(self._plain) + len(self._inside_base64)
+
+    def add(self, forms: Forms) -> None:
+        for counts, other, new in self._kinds(forms):
+            for form in new:
+                count = counts.get(form, 0)
+                counts[form] = count + 1
+                if not count and form not in other:
+                    self._enter(form)
+        self._version += 1
+
+    def remove(self, forms: Forms) -> None:
+        """Of a value that was added."""
+        for counts, other, old in self._kinds(forms):
+            for form in old:
+                count = counts[form] - 1
+                if count:
+                    counts[form] = count
+                    continue
+                del counts[form]
+                if form not in other:
+                    self._leave(form)
+        self._version += 1
+
+    def is_inside_base64(self, form: str) -> bool:
+        """Whether a text may have it only where it was encoded with what stands around it."""
+        return form in self._inside_base64 and form not in self._plain
+
+    def candidates(self, text: str) -> Iterable[str]:
+        """The forms that may stand in the text, the longest first: of a value that begins like another one the end
+        must not stay."""
+        # Searching for a hundred forms one by one takes a tenth of what one expression of all of them takes. With more
+        # of them, or in a short text, it is the text that is cut into pieces, and these are looked up.
+        count = len(self)
+        if count <= _MOST_SEARCHED and count < len(text) * _FORMS_A_CHARACTER:
+            return self._longest_first()
+        return self.by_pieces(text)
+
+    def by_pieces(self, text: str) -> list[str]:
+        """The same, always by pieces of the text."""
+        grams = {text[at : at + _GRAM] for at in range(len(text) - _GRAM + 1)}
+        return sorted(self._by_gram.of_all(grams), key=len, reverse=True)
+
+    def without_begun(self, text: str) -> str:
+        """The text without the begin of a form, or several one within the other, at its end."""
+        # The cut may have gone through a character of several bytes.
+        whole = left = text.rstrip("\ufffd")
+        for _ in range(_MOST_NESTED):
+            at = self._begun_at(left)
+            if at is None:
+                break
+            left = left[:at]
+        return text if left is whole else left
+
+    def _begun_at(self, text: str) -> int | None:
+        longest = max(_snapshot(self._lengths), default=0)
+        for at in range(max(len(text) - longest, 0), len(text) - _GRAM + 1):
+            size, found = len(text) - at, False
+            for form in self._by_begin.of(text[at : at + _GRAM]):
+                # Who sends the same begin a thousand times must not have each of them compared.
+                if len(form) >= size and form[size - 1] == text[-1] and form.startswith(text[at:]):
+                    found = True
+                    if self.is_inside_base64(form) and re.fullmatch(NEIGHBOUR, text[max(at - 1, 0) : at]):
+                        return max(at - 1, 0)
+            if found:
+                return at
+        return None
+
+    def _kinds(self, forms: Forms) -> tuple[tuple[dict[str, int], dict[str, int], Set[str]], ...]:
+        """Of each kind: its counts, those of the other kind, and the forms."""
+        plain, inside = self._plain, self._inside_base64
+        return (plain, inside, forms.plain), (inside, plain, forms.inside_base64)
+
+    def _enter(self, form: str) -> None:
+        self._by_begin.add(form[:_GRAM], form)
+        self._by_gram.add(self._gram_for(form), form)
+        self._lengths[len(form)] = self._lengths.get(len(form), 0) + 1
+
+    def _leave(self, form: str) -> None:
+        self._by_begin.discard(form[:_GRAM], form)
+        for gram in _grams(form):
+            if self._by_gram.discard(gram, form):
+                break
+        left = self._lengths[len(form)] - 1
+        if left:
+            self._lengths[len(form)] = left
+        else:
+            del self._lengths[len(form)]
+
+    def _gram_for(self, form: str) -> str:
+        """Its first characters, or others of it that fewer forms have."""
+        first, *others = _grams(form)
+        size = self._by_gram.size(first)
+        return first if size < _FULL_BUCKET else min((first, *others), key=self._by_gram.size)
+
+    def _longest_first(self) -> tuple[str, ...]:
+        version, ordered = self._ordered
+        if version != self._version:
+            # Read before the forms: what changes meanwhile makes this order an old one.
+            version = self._version
+            forms = {*_snapshot(self._plain), *_snapshot(self._inside_base64)}
+            ordered = tuple(sorted(forms, key=len, reverse=True))
+            self._ordered = version, ordered
+        return ordered
+
+
+def _grams(form: str) -> tuple[str, str, str]:
+    middle = (len(form) - _GRAM) // 2
+    return form[:_GRAM], form[middle : middle + _GRAM], form[-_GRAM:]
+
+
+class _Buckets:
+    """Forms by a few characters of them. A single one stands alone, as a dictionary takes as much as ten forms."""
+
+    def __init__(self) -> None:
+        self._by_gram: dict[str, str | dict[str, None]] = {}
+
+    def add(self, gram: str, form: str) -> None:
+        there = self._by_gram.get(gram)
+        if there is None:
+            self._by_gram[gram] = form
+        elif isinstance(there, str):
+            self._by_gram[gram] = {there: None, form: None}
+        else:
+            there[form] = None
+
+    def discard(self, gram: str, form: str) -> bool:
+        """Whether it was there."""
+        there = self._by_gram.get(gram)
+        if there is None or (isinstance(there, str) and there != form) or form not in there:
+            return False
+        if isinstance(there, dict) and len(there) > 1:
+            del there[form]
+        else:
+            del self._by_gram[gram]
+        return True
+
+    def size(self, gram: str) -> int:
+        there = self._by_gram.get(gram)
+        return 0 if there is None else 1 if isinstance(there, str) else len(there)
+
+    def of(self, gram: str) -> tuple[str, ...]:
+        there = self._by_gram.get(gram)
+        return () if there is None else (there,) if isinstance(there, str) else _snapshot(there)
+
+    def of_all(self, grams: set[str]) -> list[str]:
+        while True:
+            try:
+                found = self._by_gram.keys() & grams
+            except RuntimeError:  # see _snapshot
+                continue
+            return [form for gram in found for form in self.of(gram)]
+
+
+def _snapshot(entries: Mapping[_T, object]) -> tuple[_T, ...]:
+    """The keys of a dictionary that another thread may be changing."""
+    while True:
+        try:
+            return tuple(entries)
+        except RuntimeError:
+            # A garbage collection in between let another thread change it.
+            continue
