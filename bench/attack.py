@@ -1,7 +1,8 @@
-"""Does an attack harm others? Attacks on the embedded host beside 20 healthy jobs each second.
+"""Does an attack harm others? Attacks on the program beside 20 healthy runs each second.
 
     ./dev bench attack                    # all of them, one after the other
     ./dev bench attack NAME [NAME ...]    # these
+    ./dev bench attack --azure [NAME ...] # jobs and targets against two Functions-style workers on Azurite
     ./dev bench attack --list
 
 For each: healthy runs that were due, those that have no finished run or did not succeed (`lost`), milliseconds of
@@ -22,11 +23,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 from bench import _attacks
+from bench._attacks.functions import FunctionsProcesses, can_run_on_functions, functions_processes
 from bench._attacks.harness import Attack, Scene, Scheduler
 from bench._attacks.watch import Watch
 from bench._lateness import Figures, Load, figures
@@ -34,14 +38,14 @@ from bench._parts import get_json, percentile, show, target
 from jobs.runs import Run
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Runs
-from scheduler.stores.sqlite import Access, open_sqlite
 
-HEALTHY = Load(count=20, every=1, burst=False)
+HEALTHY = {Scheduler: Load(count=20, every=1, burst=False), FunctionsProcesses: Load(count=200, every=10, burst=False)}
 """Named late-00000 and so on: 20 runs each second, spread over it."""
-SETTLED_AFTER = 3.0
-"""Seconds after the last due instant, for its run to end and to be recorded."""
-LED_BY = 2
+SETTLED_AFTER = {Scheduler: 3.0, FunctionsProcesses: 10.0}
+"""Seconds after the last due instant, for its run to end and to be recorded: up to 3 s later on Azure."""
+LED_BY = {Scheduler: 2, FunctionsProcesses: 0}
 """Seconds of healthy runs before the attack begins."""
+FIRST_RUN_WITHIN = 150.0
 _PAGE = 500
 
 
@@ -63,18 +67,21 @@ def main() -> None:
     options.add_argument("names", nargs="*", metavar="NAME", help="attacks (default: all)")
     options.add_argument("--list", action="store_true", help="say what attacks there are")
     options.add_argument("--slack", type=float, default=1.0, help="allow so many times the lateness")
+    options.add_argument("--azure", action="store_true", help="two Functions-style workers and a ticker on Azurite")
     chosen = options.parse_args()
-    attacks = {attack.name: attack for attack in _found()}
+    attacks = {attack.name: attack for attack in _found() if not chosen.azure or can_run_on_functions(attack)}
     if chosen.list:
         for name, attack in attacks.items():
             print(f"  {name:<22}{attack.about}")
         return
     if unknown := [name for name in chosen.names if name not in attacks]:
-        options.error(f"no attack is named {', '.join(unknown)}; --list shows them")
+        options.error(
+            f"no attack is named {', '.join(unknown)} (with --azure: of jobs and targets alone); --list shows all"
+        )
     lines, wrong = [], {}
     for name in chosen.names or attacks:
         print(f"{name}: {attacks[name].about}", file=sys.stderr)
-        line, problems = _run(attacks[name], chosen.slack)
+        line, problems = _run(attacks[name], chosen.slack, functions_processes if chosen.azure else embedded_process)
         lines.append(line)
         if problems:
             wrong[name] = problems
@@ -90,37 +97,58 @@ def _found() -> Iterator[Attack]:
         yield from getattr(importlib.import_module(f"bench._attacks.{module.name}"), "ATTACKS", ())
 
 
-def _run(attack: Attack, slack: float) -> tuple[Line, list[str]]:
+Host = Callable[[Path, Mapping[str, str]], AbstractContextManager[Scheduler | FunctionsProcesses]]
+
+
+@contextmanager
+def embedded_process(
+    folder: Path, environ: Mapping[str, str], limits: Callable[[], None] | None = None
+) -> Iterator[Scheduler]:
+    """The embedded host, not started yet."""
+    scheduler = Scheduler(folder, environ, limits)
+    try:
+        yield scheduler
+    finally:
+        scheduler.kill()
+
+
+def _run(attack: Attack, slack: float, host: Host = embedded_process) -> tuple[Line, list[str]]:
     with tempfile.TemporaryDirectory() as name, target() as healthy, attack.server() as hostile:
         folder = Path(name)
         environ = {key: value.format(folder=folder) for key, value in attack.environ.items()}
-        scheduler = Scheduler(folder, environ, type(attack).limits)
-        scheduler.write_jobs(HEALTHY.definitions(healthy), "healthy.json")
-        scheduler.write_jobs(attack.jobs(hostile), "attack.json")
-        attack.prepare(scheduler)
-        try:
+        limits = type(attack).limits
+        with host(folder, environ) if limits is None else embedded_process(folder, environ, limits) as scheduler:
+            scheduler.write_jobs(HEALTHY[type(scheduler)].definitions(healthy), "healthy.json")
+            scheduler.write_jobs(attack.jobs(hostile), "attack.json")
+            if isinstance(scheduler, Scheduler):
+                attack.prepare(scheduler)
             return _struck(attack, scheduler, healthy, hostile, slack)
-        finally:
-            scheduler.kill()
 
 
-def _struck(attack: Attack, scheduler: Scheduler, healthy: str, hostile: str, slack: float) -> tuple[Line, list[str]]:
+def _struck(
+    attack: Attack, scheduler: Scheduler | FunctionsProcesses, healthy: str, hostile: str, slack: float
+) -> tuple[Line, list[str]]:
+    kind = type(scheduler)
+    load, led_by = HEALTHY[kind], LED_BY[kind]
     scheduler.start()
-    since = math.ceil(time.time()) + 1
-    time.sleep(since + LED_BY - time.time())
-    scene = Scene(scheduler, hostile, time.time())
+    _await_runs(healthy)
+    since = _round(time.time() + 1, load)
+    time.sleep(since + led_by - time.time())
+    # An attack that does more with the program than its jobs do never meets another one than Scheduler.
+    scene = Scene(cast(Scheduler, scheduler), hostile, time.time())
     with Watch(scene) as watch:
         count_from = attack.strike(scene)
-        until = max(math.ceil(time.time()), since + LED_BY + attack.seconds)
+        until = _round(max(time.time(), since + led_by + attack.seconds), load)
         time.sleep(until - time.time())
-    since = since if count_from is None else math.ceil(count_from)
-    time.sleep(SETTLED_AFTER)
+    since = since if count_from is None else _round(count_from, load)
+    time.sleep(SETTLED_AFTER[kind])
     problems = [*attack.problems(scene)]
     arrivals = get_json(f"{healthy}/arrivals/runs")
     if not scheduler.stop():
         problems.append("SIGTERM did not end it within 15 s")
-    due = HEALTHY.due(since, until - since)
-    found = figures(due, asyncio.run(_healthy_runs(scheduler.database)), arrivals)
+    runs = asyncio.run(_healthy_runs(scheduler))
+    due = load.due(since, until - since)
+    found = figures(due, runs, arrivals)
     line = _line(attack, len(due), found, watch, scene)
     problems += _judged(attack, line, found, slack)
     if problems:
@@ -128,15 +156,29 @@ def _struck(attack: Attack, scheduler: Scheduler, healthy: str, hostile: str, sl
     return line, problems
 
 
-async def _healthy_runs(database: Path) -> list[Run]:
+def _await_runs(healthy: str) -> None:
+    """Wait for the first healthy run: the first tick of the Functions host is up to two minutes away."""
+    end = time.monotonic() + FIRST_RUN_WITHIN
+    while not get_json(f"{healthy}/arrivals/runs"):
+        if time.monotonic() > end:
+            sys.exit(f"no healthy job has run within {FIRST_RUN_WITHIN:g} s")
+        time.sleep(0.2)
+
+
+def _round(instant: float, load: Load) -> int:
+    """Return the next multiple of the load's interval, in Unix seconds."""
+    return math.ceil(instant / load.every) * load.every
+
+
+async def _healthy_runs(scheduler: Scheduler | FunctionsProcesses) -> list[Run]:
     try:
-        store = await open_sqlite(database, Access.READ_ONLY)
+        store = await scheduler.open_store()
     except StoreError as error:
         print(f"the history cannot be read: {error}", file=sys.stderr)
         return []
     runs, found = Runs(store), []
     try:
-        for job in HEALTHY.definitions(""):
+        for job in HEALTHY[type(scheduler)].definitions(""):
             continuation = None
             while True:
                 page = await runs.list(job, limit=_PAGE, continuation=continuation)

@@ -44,6 +44,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bench._parts import ROOT, await_answer, free_port, settings_removed, tail
+from scheduler.stores.port import Store
+from scheduler.stores.sqlite import Access, open_sqlite
 
 StreamServer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -64,6 +66,11 @@ class Scheduler:
         self._environ = environ
         self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pids(self) -> list[int]:
+        """The process id, as a list; empty while it does not run."""
+        return [] if self.pid is None else [self.pid]
 
     @property
     def pid(self) -> int | None:
@@ -127,6 +134,10 @@ class Scheduler:
             return error.code
         except OSError:
             return 0
+
+    async def open_store(self) -> Store:
+        """Open the history. Raises StoreError."""
+        return await open_sqlite(self.database, Access.READ_ONLY)
 
     def last_lines(self) -> str:
         """Return the last lines of the log that are warnings or worse."""

@@ -21,7 +21,7 @@ class Watch:
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._look, args=(look,)) for look in (self._memory, self._ready)]
         self.most_memory = 0.0
-        """MiB of the process and its child processes, pages that they share counted once."""
+        """MiB of a process and its child processes, pages that they share counted once; of several the largest."""
 
     def __enter__(self) -> Watch:
         for thread in self._threads:
@@ -39,8 +39,7 @@ class Watch:
             look()
 
     def _memory(self) -> None:
-        pid = self._scene.scheduler.pid
-        if pid is not None:
+        for pid in self._scene.scheduler.pids:
             self.most_memory = max(self.most_memory, sum(_mib(each) for each in _family(pid)))
 
     def _ready(self) -> None:
