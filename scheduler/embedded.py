@@ -15,7 +15,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
@@ -26,8 +26,12 @@ from jobs.schedules import Schedule
 from scheduler.api.early import EarlyApi
 from scheduler.app import Program, Role, open_program
 from scheduler.catalog import View
+from scheduler.connections.limits import most_connections, raise_file_limit
+from scheduler.connections.protocol import BoundedProtocol
+from scheduler.connections.register import Register
 from scheduler.garbage import put_aside
 from scheduler.health import PartHealth, Probe, Status
+from scheduler.probes import connections_health
 from scheduler.recovery import Recovery
 from scheduler.samples import SAMPLE_PORT, SampleTarget
 from scheduler.stop_signals import StopSignals, stopping_text
@@ -39,8 +43,10 @@ from scheduler.ticker import LONGEST_SLEEP, Ticker
 _log = logging.getLogger("scheduler.embedded")
 
 LOOPBACK_NAMES = (*LOOPBACK, "[::1]")
-BACKLOG = 2048
-"""Connections that wait to be accepted."""
+BACKLOG = 256
+"""Connections that wait to be accepted. They are accepted all together, before any can be closed for want of room."""
+SAMPLE_CONNECTIONS = 50
+"""Connections of the sample target."""
 HTTP_PATIENCE = 1
 """Seconds for answers under way when the server ends."""
 RETENTION_PAUSE = 30.0
@@ -50,7 +56,7 @@ PROGRESS_PAUSE = 2.0
 MARK_PAUSE = 0.5
 """Seconds after which changed schedules that could not be marked are tried again."""
 DATE_EVERY = 1.0
-"""Seconds between two looks of the server at the date that its answers carry."""
+"""Seconds between two looks of the server at its connections, and at the date that its answers carry."""
 NOTED_WITHIN = 0.5
 """Seconds at the end for the store to note how far the ticks are: a crash would not note it at all."""
 BEGUN_AGAIN_AFTER = 30.0
@@ -75,6 +81,7 @@ def serve(load: Callable[[str], Configuration], *, host: str | None = None, port
         ConfigurationError, PortTaken, StoreError: nothing was started.
     """
     sys.setswitchinterval(SWITCH_INTERVAL)
+    open_files = raise_file_limit()
     with sample_listener() as samples:
         configuration = load(address_of(samples))
         settings = configuration.settings
@@ -84,7 +91,8 @@ def serve(load: Callable[[str], Configuration], *, host: str | None = None, port
             listening(host or settings.host, settings.port if port is None else port) as listener,
             asyncio.Runner(loop_factory=_fast_loop()) as runner,
         ):
-            runner.run(_serve(configuration, listener, samples if configuration.jobs.has_samples else None))
+            register = Register(most_connections(open_files, settings.concurrency))
+            runner.run(_serve(configuration, listener, samples if configuration.jobs.has_samples else None, register))
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -96,14 +104,16 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return None
 
 
-async def _serve(configuration: Configuration, listener: socket.socket, samples: socket.socket | None) -> None:
+async def _serve(
+    configuration: Configuration, listener: socket.socket, samples: socket.socket | None, register: Register
+) -> None:
     with StopSignals() as signals:
         served_at = OwnPlace(*listener.getsockname()[:2])
         async with (
             open_program(configuration, role=Role.EMBEDDED, served_at=served_at) as program,
             _sample_target(samples),
         ):
-            await _serve_program(program, listener, signals)
+            await _serve_program(program, listener, signals, register)
 
 
 @contextmanager
@@ -150,7 +160,7 @@ async def _sample_target(listener: socket.socket | None) -> AsyncIterator[None]:
         yield
         return
     target = SampleTarget()
-    server = _server(target.app())
+    server = _server(target.app(), Register(SAMPLE_CONNECTIONS))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield
@@ -160,10 +170,11 @@ async def _sample_target(listener: socket.socket | None) -> AsyncIterator[None]:
         await serving
 
 
-async def _serve_program(program: Program, listener: socket.socket, signals: StopSignals) -> None:
+async def _serve_program(program: Program, listener: socket.socket, signals: StopSignals, register: Register) -> None:
     recovery = Recovery(program.catalog, program.runs, program.worker, program.taking.submit, program.clock)
     await recovery.sweep()
-    server = _server(EarlyApi(program.services(), hosts=LOOPBACK_NAMES, made=put_aside))
+    server = _server(EarlyApi(program.services(), hosts=LOOPBACK_NAMES, made=put_aside), register)
+    program.health.add("connections", connections_health(register))
     ticker = await _ticker(program)
     program.health.add("ticker", _ticker_health(program, ticker))
     program.watchdog.ticks_from(_last_tick(ticker))
@@ -198,12 +209,13 @@ async def _serve_program(program: Program, listener: socket.socket, signals: Sto
 class _Server(uvicorn.Server):
     """Signals are ours: work is drained before the server goes, so that health and runs can be asked meanwhile.
 
-    It sleeps until it is told to stop, but for the date. uvicorn's own looks ten times a second whether it is to stop,
-    which was most of what an idle program cost.
+    It sleeps until it is told to stop, but for the date and for connections that take too long. uvicorn's own looks ten
+    times a second whether it is to stop, which was most of what an idle program cost.
     """
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, register: Register) -> None:
         super().__init__(config)
+        self._register = register
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -213,6 +225,7 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         while not await self.on_tick(0):  # 0: the date is made anew
+            self._register.sweep()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), DATE_EVERY)
 
@@ -221,9 +234,12 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(app: Callable[..., Any]) -> _Server:
+def _server(app: Callable[..., Any], register: Register) -> _Server:
+    protocol = cast("type[asyncio.Protocol]", partial(BoundedProtocol, register=register))
     config = uvicorn.Config(
         app,
+        http=protocol,
+        ws="none",
         log_config=None,
         log_level="warning",
         access_log=False,
@@ -232,7 +248,7 @@ def _server(app: Callable[..., Any]) -> _Server:
         timeout_graceful_shutdown=HTTP_PATIENCE,
         backlog=BACKLOG,
     )
-    return _Server(config)
+    return _Server(config, register)
 
 
 @asynccontextmanager

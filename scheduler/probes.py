@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from jobs.kept_values import Trouble
     from observability.telemetry import Telemetry
+    from scheduler.connections.register import Register
 
 
 FOLDER_PATIENCE = 0.5
@@ -63,6 +64,17 @@ def telemetry_health(telemetry: Telemetry) -> Probe:
             )
             for report in telemetry.health()
         ]
+
+    return probe
+
+
+def connections_health(register: Register) -> Probe:
+    """Degraded while connections of the API are refused or closed for want of room."""
+
+    async def probe() -> Sequence[PartHealth]:
+        if shortage := register.shortage():
+            return (PartHealth("connections", Status.DEGRADED, shortage),)
+        return (PartHealth("connections", Status.OK),)
 
     return probe
 

@@ -1,0 +1,264 @@
+"""uvicorn's HTTP/1.1 protocol with bounds on what a client may hold: the head of a request in bytes and seconds, its
+body in seconds, requests in line, an answer that it does not read. Made by the server of scheduler.embedded.
+
+Time is looked at once a second by the register (`check`), so that a request costs no timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+import httptools
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from scheduler.connections.refusals import MEDIA_TYPE, problem_body, raw_answer
+from scheduler.connections.register import Reason, Register, Room
+
+LARGEST_HEAD: Final = 32 * 1024
+"""Bytes of a request's line and headers; trailers count as well."""
+MOST_HEADERS: Final = 100
+HEAD_PATIENCE: Final = 10.0
+"""Seconds for the head of a request."""
+BODY_PATIENCE: Final = 10.0
+"""Seconds for the body of a request, once its head is there."""
+WRITE_PATIENCE: Final = 20.0
+"""Seconds in which a client has to read LEAST_READ bytes of what waits for it, or all of it."""
+LEAST_READ: Final = 64 * 1024
+MOST_PIPELINED: Final = 16
+"""Requests that wait on one connection for the answer to the one before."""
+LINGER_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of a body that are thrown away once its request is answered. A connection that is closed while its client still
+sends is reset, and the client may never see the answer."""
+LINGER_PATIENCE: Final = 5.0
+"""Seconds for the same."""
+PROBES: Final = "/api/health"
+
+_BUSY = "All connections of this API are in use: try again soon. /api/health/ready is always answered."
+_HEAD_TOO_LARGE = f"The head of the request is too large: at most {LARGEST_HEAD} bytes and {MOST_HEADERS} headers."
+_TOO_MANY = f"Too many requests wait on this connection: at most {MOST_PIPELINED}, send the next one after an answer."
+_MALFORMED = "The request is not valid HTTP/1.1."
+
+
+class _Refused(Exception):
+    """Raised in a callback of the parser, which ends."""
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.detail = status, detail
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. See the module for its bounds."""
+
+    def __init__(self, *args: Any, register: Register, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.peer = ""
+        self._register = register
+        self._since = 0.0
+        """When the request, or its body, or the time after an early answer began."""
+        self._head_bytes = 0
+        self._in_head = self._in_body = self._closes_after_body = False
+        self._refused: _Refused | None = None
+        self._left_to_discard = LINGER_BYTES
+        self._unsent_since: float | None = None
+        self._unsent = 0
+
+    # --- what the event loop calls ---
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._since = self._register.clock()
+        self.peer = self.client[0] if self.client else "unknown"
+        self._answer_transport = _AnswerTransport(self)
+        match self._register.admit(self):
+            case Room.RESERVE:
+                self.app = _ProbesOnly(self.app)
+            case Room.NONE:
+                transport.write(raw_answer(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY))
+                transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._register.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if self.timeout_keep_alive_task is not None and not self._in_body:
+            self._since = self._register.clock()
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # answered as if the request did not ask for it
+        except httptools.HttpParserError:
+            refused = self._refused or _Refused(HTTPStatus.BAD_REQUEST, _MALFORMED)
+            self._refuse(refused.status, refused.detail, Reason.MALFORMED)
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > LARGEST_HEAD:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _HEAD_TOO_LARGE, Reason.MALFORMED)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._register.wait(self)
+        self._register.limit_unsent()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._is_answering and not self._in_body:
+            self._register.work(self)
+
+    # --- what the parser calls ---
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._bound_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:
+            super().on_header(name, value)
+        self._bound_head(len(name) + len(value) + 4)
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._head_bytes = False, 0
+        if len(self.pipeline) >= MOST_PIPELINED:
+            raise self._stop(HTTPStatus.TOO_MANY_REQUESTS, _TOO_MANY)
+        super().on_headers_complete()
+        self.cycle.transport = self._answer_transport  # type: ignore[assignment]
+        self._in_body, self._since = True, self._register.clock()
+        self._left_to_discard = LINGER_BYTES
+
+    def on_body(self, body: bytes) -> None:
+        if self.cycle.response_complete:
+            self._left_to_discard -= len(body)
+            if self._left_to_discard < 0:
+                self.transport.close()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
+        if self._closes_after_body:
+            self.transport.close()
+        elif not self.cycle.response_complete:
+            self._register.work(self)
+
+    # --- what the answer calls ---
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._in_body:
+            self._since = self._register.clock()
+        if not self.pipeline:
+            self._register.wait(self)
+
+    def close_after_answer(self) -> None:
+        """Close the connection, but not before the rest of the body came, within bounds."""
+        if not self._in_body or self.pipeline:
+            self.transport.close()
+            return
+        self._closes_after_body = True
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()
+
+    # --- what the register calls ---
+
+    def make_room(self) -> None:
+        self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY)
+
+    def unsent(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def drop(self) -> None:
+        self.transport.abort()
+
+    def check(self, now: float) -> None:
+        if self.unsent() or self.transport.is_closing():
+            self._check_reader(now)
+            return
+        self._unsent_since = None
+        waited = now - self._since
+        if self._in_body and not self._is_answering:
+            if waited >= LINGER_PATIENCE:
+                self.transport.close()
+        elif self._in_body:
+            # While requests are in line nothing is read, so the body of the last one cannot come.
+            if not self.pipeline and waited >= BODY_PATIENCE:
+                detail = f"The body of the request was not complete within {BODY_PATIENCE:g} s."
+                self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail, Reason.SLOW_REQUEST)
+        elif not self._is_answering and self.timeout_keep_alive_task is None and waited >= HEAD_PATIENCE:
+            detail = f"The head of the request was not complete within {HEAD_PATIENCE:g} s."
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail, Reason.SLOW_REQUEST)
+
+    # --- its own ---
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _check_reader(self, now: float) -> None:
+        unsent = self.unsent()
+        if self._unsent_since is None or self._unsent - unsent >= LEAST_READ:
+            self._unsent_since, self._unsent = now, unsent
+        elif now - self._unsent_since >= WRITE_PATIENCE:
+            self._register.count(Reason.SLOW_READER)
+            self.transport.abort()
+
+    def _bound_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > LARGEST_HEAD or len(self.headers) > MOST_HEADERS:
+            raise self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _HEAD_TOO_LARGE)
+
+    def _stop(self, status: HTTPStatus, detail: str) -> _Refused:
+        self._refused = _Refused(status, detail)
+        return self._refused
+
+    def _refuse(self, status: HTTPStatus, detail: str, reason: Reason | None = None) -> None:
+        """Answer with a problem where the client waits for an answer and none has begun, and close."""
+        if reason is not None:
+            self._register.count(reason)
+        answering, cycle = self._is_answering, self.cycle
+        if self.unsent() or (answering and cycle.response_started):
+            self.transport.abort()
+            return
+        if answering:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if answering or self._in_head or self._head_bytes or status == HTTPStatus.BAD_REQUEST:
+            self.transport.write(raw_answer(status, detail))
+        self.transport.close()
+
+
+class _AnswerTransport:
+    """What an answer sees of the transport: closing it lets the client finish its body."""
+
+    def __init__(self, protocol: BoundedProtocol) -> None:
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
+        self.close = protocol.close_after_answer
+
+
+class _ProbesOnly:
+    """The app for a connection of the reserve."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == PROBES or scope["path"].startswith(f"{PROBES}/"):
+            await self._app(scope, receive, send)
+            return
+        body = problem_body(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY)
+        headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+        headers += [(b"retry-after", b"5"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": int(HTTPStatus.SERVICE_UNAVAILABLE), "headers": headers})
+        await send({"type": "http.response.body", "body": body})
