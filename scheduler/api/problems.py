@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.problems import dotted, findings_of
+from scheduler.api.allowed_methods import allowed_methods
 from scheduler.api.answer import RETRY_AFTER, Answer
 from scheduler.api.error_page import error_page, wants_page
 from scheduler.catalog import UnknownJob
@@ -169,6 +170,8 @@ def add_problem_handlers(api: FastAPI) -> None:
     @api.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = allowed_methods(request, headers.get("Allow", "GET"))
         return answer_problem(request, error.status_code, _http_detail(request, error, headers), headers=headers)
 
 
@@ -176,7 +179,7 @@ def _http_detail(request: Request, error: HTTPException, headers: Mapping[str, s
     if error.status_code == HTTPStatus.NOT_FOUND:
         return "Nothing is found at this address. GET /api/openapi.json describes what there is."
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return f"{request.method} is not possible here: use {headers.get('Allow', 'GET')}."
+        return f"{request.method} is not possible here: use {headers['Allow']}."
     return str(error.detail)
 
 

@@ -91,17 +91,25 @@ async def test_only_static_files_are_served(address: str) -> None:
 @pytest.mark.parametrize(
     ("method", "address", "allowed"),
     [
-        ("DELETE", "/api/jobs/checkout", "GET"),
+        ("DELETE", "/api/jobs/checkout", "GET, HEAD"),
         ("GET", "/api/jobs/checkout/run", "POST"),
-        ("POST", "/api/runs", "GET"),
-        ("PUT", "/api/health", "GET"),
+        ("POST", "/api/runs", "GET, HEAD"),
+        ("PUT", "/api/health", "GET, HEAD"),
+        ("OPTIONS", "/api/dead-letters/x", "GET, HEAD, DELETE"),
+        ("PUT", "/api/dead-letters/replay", "GET, HEAD, POST, DELETE"),
+        ("DELETE", "/api/ping/x", "GET, HEAD, POST"),
+        ("OPTIONS", "/", "GET, HEAD"),
+        ("POST", "/api/openapi.json", "GET, HEAD"),
+        ("POST", "/api/dashboard", "GET, HEAD"),
     ],
 )
 async def test_a_method_that_is_not_possible_is_refused_with_what_is(method: str, address: str, allowed: str) -> None:
     async with Desk() as desk:
         answer = await desk.ask(method, address)
 
-    assert problem_of(answer, 405)["detail"] == f"{method} is not possible here: use {allowed}."
+    problem = answer.json()
+    assert problem["detail"] == f"{method} is not possible here: use {allowed}."
+    assert answer.status_code == 405
     assert answer.headers["Allow"] == allowed
 
 
