@@ -35,7 +35,11 @@ NO_OUTCOME = "none"
 """As a latest outcome: the job has no finished run."""
 LATEST_OUTCOMES: tuple[str, ...] = (*Outcome, NO_OUTCOME)
 
-_PATTERN = re.compile(r"[A-Za-z0-9._*?-]{1,100}")
+NAME_FILTER = r"^[A-Za-z0-9._*?-]{1,100}$"
+TAG_FILTER = r"^[^=]"
+"""How these filters are written, for the API's schema."""
+
+_PATTERN = re.compile(NAME_FILTER)
 
 
 class JobState(StrEnum):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 from jobs.problems import printable
 
 
 class Body(BaseModel):
-    """Base of all of them."""
+    """Base of all of them. Strict: what the schema calls a number or a boolean is not taken as a text."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, strict=True)
 
 
 def read_instant(value: object) -> datetime:
@@ -29,4 +29,4 @@ def read_instant(value: object) -> datetime:
 
 
 Instant = Annotated[datetime, BeforeValidator(read_instant)]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+Reason = Annotated[str, StringConstraints(max_length=500), AfterValidator(str.strip)]

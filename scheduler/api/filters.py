@@ -9,7 +9,16 @@ from fastapi import Query
 
 from scheduler.api.problems import Invalid, InvalidRequest
 from scheduler.intervals import BadInterval, Interval, read_interval
-from scheduler.selection import JOB_STATES, LATEST_OUTCOMES, BadSelection, Selection, kinds_of_checks, read_selection
+from scheduler.selection import (
+    JOB_STATES,
+    LATEST_OUTCOMES,
+    NAME_FILTER,
+    TAG_FILTER,
+    BadSelection,
+    Selection,
+    kinds_of_checks,
+    read_selection,
+)
 
 _MOST = 20
 """Values of one filter."""
@@ -37,6 +46,7 @@ OfNames = Annotated[
         max_length=_MOST,
         description="Only jobs of this name: * is any text, ? any character; repeated: any of them",
         examples=[["checkout-*"]],
+        json_schema_extra={"items": {"type": "string", "pattern": NAME_FILTER}},
     ),
 ]
 OfKinds = Annotated[
@@ -53,6 +63,7 @@ OfTags = Annotated[
         max_length=_MOST,
         description="Only jobs with this tag, `key` or `key=value`; repeated: with all of them",
         examples=[["team=payments"]],
+        json_schema_extra={"items": {"type": "string", "pattern": TAG_FILTER}},
     ),
 ]
 OfStates = Annotated[

@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict, JsonValue
 
 from jobs.definition import NAME_PATTERN
 from jobs.problems import printable
@@ -28,9 +29,20 @@ router = APIRouter(
 LetterId = Annotated[str, Path(max_length=100, description="The dead letter's id")]
 
 
+def _needed(name: str, **form: JsonValue) -> JsonDict:
+    return {"required": [name], "properties": {name: {"type": "string", **form}}}
+
+
 class ReplayRequest(Body):
     """Which letters, all that fit what is given: of this job, with this text in their reason, given up from `after` on
     and before `before`. At least one of these is needed. `per_second`: runs that begin in a second."""
+
+    # Nothing of JSON Schema follows from a check of the whole, so it is written here; operations refuses it.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [_needed("job"), _needed("reason", pattern=r"\S"), _needed("after"), _needed("before")]
+        }
+    )
 
     job: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
     reason: Reason = ""

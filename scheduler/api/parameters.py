@@ -19,6 +19,10 @@ from scheduler.stores.runs import RUN_FILTERS
 LONGEST_WAIT = 200.0
 """Seconds. The Functions front end cuts an answer off at 230."""
 
+_LONGEST_WAIT_TEXT = format_duration(LONGEST_WAIT)
+DURATION_FORM = r"^\s*(?:[0-9]+(?:\.[0-9]+)?(?:[mM]?[sS]|[mMhHdD]))+\s*$"
+"""How a duration is written, for the schema; jobs.durations reads it."""
+
 FUNCTION_KEY = "code"
 """The Functions host takes its key from this parameter (or from a header) and hands it on."""
 
@@ -57,11 +61,13 @@ def seconds_to_wait(wait: str | None) -> float:
     if wait is None:
         return 0.0
     try:
+        if not wait.isascii():
+            raise ValueError(f"{wait!r} is not a duration: write it in ASCII, like 10s")
         seconds = parse_duration(wait)
     except ValueError as error:
         raise InvalidRequest(Invalid(where="query.wait", message=printable(str(error), 200))) from None
     if seconds > LONGEST_WAIT:
-        message = f"{printable(wait)} is too long: at most {format_duration(LONGEST_WAIT)}"
+        message = f"{printable(wait)} is too long: at most {_LONGEST_WAIT_TEXT}"
         raise InvalidRequest(Invalid(where="query.wait", message=message, hint="then ask for the run by its id"))
     return seconds
 
@@ -82,5 +88,10 @@ RunId = Annotated[str, Path(max_length=200, description="The run's id, `job@inst
 OfJob = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only this job's")]
 OfOutcome = Annotated[str | None, Query(description="Only these runs", json_schema_extra={"enum": list(RUN_FILTERS)})]
 Wait = Annotated[
-    str | None, Query(description="Answer with the finished run, if it ends within this time: 10s", examples=["10s"])
+    str | None,
+    Query(
+        description=f"Answer with the finished run, if it ends within this time: 10s; at most {_LONGEST_WAIT_TEXT}",
+        examples=["10s"],
+        json_schema_extra={"type": ["string", "null"], "pattern": DURATION_FORM},
+    ),
 ]

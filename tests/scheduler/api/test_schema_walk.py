@@ -1,0 +1,307 @@
+"""The API takes what its OpenAPI document allows, refuses what it forbids, and answers as it says: every operation is
+asked with generated values, good ones and bad ones."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from jobs.durations import parse_duration
+from scheduler.api.parameters import LONGEST_WAIT
+from tests.jobs.running.run_parts import REFUSED
+from tests.scheduler.api.desk import Desk
+from tests.scheduler.fakes import entry
+
+EXAMPLES = 20
+"""For each operation, of good and of bad requests."""
+SEMANTIC = {"query.from", "query.to", "query.continuation", "body.from", "body.to", "body.until", "body.limit"}
+"""What a schema cannot say: an instant that is past or future, an order of two, a mark of the page before."""
+KNOWN = {
+    "name": ["checkout", "other", "nightly-token"],
+    "key": ["checkout", "other", "group:none"],
+    "run_id": ["checkout@20260301T120000.000Z"],
+    "letter_id": ["nothing"],
+    "token": ["2fd4e1c67a2d28fced849ee1bb76e739"],
+    "result": ["start", "0", "255", "256"],
+}
+INSTANTS = ["2026-02-28T00:00:00Z", "2026-03-01T11:59:00+01:00", "2026-03-01T12:00:00", "2030-01-01T00:00:00Z"]
+WAITS = ["0s", "1ms", " 0.5MS ", "0m0s", "0h", "0.001S"]
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+class Walked:
+    """The API and its document, in an event loop of its own, as Hypothesis calls a plain function."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        jobs = [entry(timeout={"attempt": "1s", "run": "2s"}), entry("other", schedule=None)]
+        self._desk = self._runner.run(self._open(jobs))
+        self.document: dict[str, Any] = self.ask("GET", "/api/openapi.json").json()
+
+    async def _open(self, jobs: Any) -> Desk:
+        return Desk(REFUSED, jobs=jobs)
+
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self._runner.run(self._desk.ask(method, path, **options))
+
+    def close(self) -> None:
+        self._runner.run(self._desk.__aexit__(None, None, None))
+        self._runner.close()
+
+    def operation(self, method: str, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.document["paths"][path][method]
+        return found
+
+    def resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
+        name = schema.get("$ref", "").rpartition("/")[2]
+        return self.document["components"]["schemas"][name] if name else schema
+
+
+@pytest.fixture(scope="module")
+def walked() -> Iterator[Walked]:
+    found = Walked()
+    yield found
+    found.close()
+
+
+def operations() -> list[tuple[str, str]]:
+    async def described() -> dict[str, Any]:
+        async with Desk() as desk:
+            found: dict[str, Any] = (await desk.get("/api/openapi.json")).json()["paths"]
+            return found
+
+    return [(method, path) for path, methods in asyncio.run(described()).items() for method in methods]
+
+
+OPERATIONS = operations()
+WALK = settings(
+    max_examples=EXAMPLES,
+    phases=[Phase.generate],
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    database=None,
+)
+
+
+def good(schema: dict[str, Any], name: str, walked: Walked) -> st.SearchStrategy[Any]:
+    """Values that the schema allows."""
+    schema = walked.resolved(schema)
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    if name == "wait":
+        return st.sampled_from(WAITS)
+    if "anyOf" in schema and schema.get("type") != "object":
+        return st.one_of([good(one, name, walked) for one in schema["anyOf"]])
+    match schema["type"]:
+        case "null":
+            return st.none()
+        case "boolean":
+            return st.booleans()
+        case "integer":
+            return st.integers(schema["minimum"], schema["maximum"])
+        case "number":
+            return st.floats(schema["exclusiveMinimum"], schema["maximum"], exclude_min=True)
+        case "array":
+            return st.lists(good(schema["items"], name, walked), max_size=schema["maxItems"])
+        case "object":
+            return good_object(schema, walked)
+        case "string":
+            return good_text(schema, name)
+    raise AssertionError(f"the walker knows no {schema}")
+
+
+def good_text(schema: dict[str, Any], name: str) -> st.SearchStrategy[str]:
+    if schema.get("format") == "date-time" or name in ("from", "to"):
+        return st.sampled_from(INSTANTS)
+    if "pattern" in schema:
+        return st.from_regex(re.compile(schema["pattern"], re.ASCII), fullmatch=True)
+    return st.sampled_from(KNOWN.get(name, ["x"])) | ANY_TEXT.filter(
+        lambda text: len(text) <= schema.get("maxLength", 60)
+    )
+
+
+def good_object(schema: dict[str, Any], walked: Walked) -> st.SearchStrategy[dict[str, Any]]:
+    properties = schema["properties"]
+    strategies = {name: good(one, name, walked) for name, one in properties.items()}
+    required = set(schema.get("required", ()))
+    optional = {name: one for name, one in strategies.items() if name not in required}
+    objects = st.fixed_dictionaries({name: strategies[name] for name in required}, optional=optional)
+    return objects.filter(lambda found: fits_one(found, schema.get("anyOf")))
+
+
+def fits_one(found: dict[str, Any], variants: list[dict[str, Any]] | None) -> bool:
+    """Whether one of these variants of an object holds: a member that is needed, in its form."""
+    return variants is None or any(
+        isinstance(found.get(name), str) and re.search(form.get("pattern", ""), found[name])
+        for variant in variants
+        for name, form in variant["properties"].items()
+    )
+
+
+def bad_values(schema: dict[str, Any], name: str, walked: Walked, *, in_text: bool) -> list[Any]:
+    """Values that the schema forbids; `in_text`: of a query, where all is text."""
+    schema = walked.resolved(schema)
+    variants = [walked.resolved(one) for one in schema.get("anyOf", ())] or [schema]
+    kinds = {one.get("type") for one in variants} | set(schema["type"] if isinstance(schema.get("type"), list) else ())
+    found: list[Any] = []
+    for one in (schema, *variants):
+        if "minimum" in one:
+            found += [one["minimum"] - 1, one["maximum"] + 1, -(10**30), 10**30]
+        if "exclusiveMinimum" in one:
+            found += [one["exclusiveMinimum"], one["maximum"] * 1.001, -1.5]
+        if "maxLength" in one:
+            found += ["x" * (one["maxLength"] + 1), " " * (one["maxLength"] + 1)]
+        if "enum" in one or "pattern" in one:
+            found += ["", "nothing like it", "\x00", "%", "\u0661s"]
+        if one.get("format") == "date-time":
+            found += ["yesterday", "2026-13-01T00:00:00Z", ""]
+    if "integer" in kinds or "number" in kinds:
+        found += ["x", "", "1e400"] if in_text else ["1", True, [1], {}]
+    if not any("enum" in one for one in (schema, *variants)) and "string" in kinds:
+        found = [one for one in found if not (isinstance(one, str) and allowed(one, [schema, *variants]))]
+    if not in_text:
+        found += [one for one in (1.5, "text", [], {"a": 1}) if "object" not in kinds and "number" not in kinds]
+        found = [one for one in found if not ("string" in kinds and isinstance(one, str) and allowed(one, variants))]
+        if "boolean" in kinds:
+            found += [0, 1, "true"]
+        if "null" not in kinds:
+            found.append(None)
+    return found
+
+
+def allowed(text: str, variants: list[dict[str, Any]]) -> bool:
+    """Whether a text fits one of the variants that are strings."""
+    return any(
+        "string" in (one.get("type") or ())
+        and len(text) <= one.get("maxLength", 10**9)
+        and re.search(one.get("pattern", ""), text)
+        and one.get("format") is None
+        for one in variants
+    )
+
+
+def request(draw: Any, walked: Walked, method: str, path: str) -> tuple[str, list[tuple[str, str]], Any]:
+    """A request that the document allows: address, query, body."""
+    operation = walked.operation(method, path)
+    query: list[tuple[str, str]] = []
+    for parameter in operation.get("parameters", ()):
+        name = parameter["name"]
+        if parameter["in"] == "path":
+            schema = {"maxLength": 60, **parameter["schema"]}
+            value = draw(
+                good(schema, name, walked).filter(lambda text: "/" not in text and text not in ("", ".", ".."))
+            )
+            path = path.replace(f"{{{name}}}", quote(value, safe=""))
+        elif draw(st.booleans()):
+            value = draw(good(parameter["schema"], name, walked))
+            values = value if isinstance(value, list) else [value]
+            query += [(name, str(one)) for one in values if one is not None]
+    content = operation.get("requestBody", {}).get("content")
+    body = draw(good(content["application/json"]["schema"], "body", walked)) if content else None
+    return path, query, body
+
+
+def judged(answer: httpx.Response, operation: dict[str, Any]) -> None:
+    """Nothing is answered that the document does not describe."""
+    status = str(answer.status_code)
+    assert status in operation["responses"] or status.startswith("4"), (status, answer.text)
+    if status.startswith("4"):
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == answer.status_code
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_what_the_document_allows_is_not_refused_for_its_form(method: str, path: str, walked: Walked) -> None:
+    @WALK
+    @given(st.data())
+    def asked(data: st.DataObject) -> None:
+        address, query, body = request(data.draw, walked, method, path)
+        answer = walked.ask(method.upper(), address, params=query, **({} if body is None else {"json": body}))
+        judged(answer, walked.operation(method, path))
+        if answer.status_code == 400:
+            wrong = {error["where"] for error in answer.json().get("errors", [])}
+            assert wrong
+            assert wrong <= SEMANTIC, answer.text
+
+    asked()
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_what_the_document_forbids_is_refused(method: str, path: str, walked: Walked) -> None:
+    operation = walked.operation(method, path)
+    wrong_queries = [
+        (parameter["name"], value)
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "query"
+        for value in bad_parameters(parameter, walked)
+    ]
+    content = operation.get("requestBody", {}).get("content")
+    wrong_bodies = list(bad_bodies(content["application/json"]["schema"], walked)) if content else []
+    if not path.startswith(("/api/ping/", "/api/health", "/api/status")):  # these let senders add parameters
+        wrong_queries.append(("nothing-known", "1"))
+
+    @WALK
+    @given(st.data())
+    def asked(data: st.DataObject) -> None:
+        address, query, body = request(data.draw, walked, method, path)
+        spoilt = data.draw(st.sampled_from([*wrong_queries, *(("", one) for one in wrong_bodies)]))
+        if spoilt[0]:
+            query = [(name, value) for name, value in query if name != spoilt[0]] + [spoilt]
+        else:
+            body = spoilt[1]
+        answer = walked.ask(method.upper(), address, params=query, **({} if body is None else {"json": body}))
+        judged(answer, operation)
+        # What is not there is refused first where the route looks for it first.
+        assert 400 <= answer.status_code < 500, (spoilt, answer.text)
+
+    if wrong_queries or wrong_bodies:
+        asked()
+
+
+def bad_parameters(parameter: dict[str, Any], walked: Walked) -> Iterator[str]:
+    schema = parameter["schema"]
+    name = parameter["name"]
+    for value in bad_values(schema.get("items", schema), name, walked, in_text=True):
+        yield str(value)
+    if name == "wait":
+        yield from ("5", "-1s", "10 s s", "1h", "200.1s", "s")
+
+
+def bad_bodies(schema: dict[str, Any], walked: Walked) -> Iterator[Any]:
+    variants = [walked.resolved(one) for one in schema.get("anyOf", (schema,))]
+    (model,) = (one for one in variants if one["type"] == "object")
+    base = dict.fromkeys(model.get("required", ()), INSTANTS[0]) or {"reason": "x"}
+    yield from ([], "text", 1, True, {**base, "nothing_known": 1})
+    if model.get("required") or model.get("anyOf"):
+        yield {}
+    if "anyOf" in model:
+        yield from ({"limit": 5}, {"reason": ""}, {"reason": "  "}, {"job": None}, {"after": None, "before": None})
+    for name, one in model["properties"].items():
+        for value in bad_values(one, name, walked, in_text=False):
+            yield {**base, name: value}
+
+
+def test_a_wait_of_the_schema_is_one_of_the_code() -> None:
+    assert all(parse_duration(wait) <= LONGEST_WAIT for wait in WAITS)
+
+
+@WALK
+@given(st.text(st.sampled_from("0123456789.smhdMSHD \t-"), max_size=8))
+def test_the_form_of_waits_in_the_schema_is_that_of_the_code(text: str) -> None:
+    from scheduler.api.parameters import DURATION_FORM
+
+    try:
+        parse_duration(text)
+        readable = True
+    except ValueError:
+        readable = False
+
+    assert bool(re.fullmatch(DURATION_FORM, text)) is readable
