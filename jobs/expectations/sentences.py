@@ -17,6 +17,10 @@ _READ = ("", "identity", "gzip", "x-gzip", "deflate")
 """Encodings of bodies that checks unpack."""
 
 
+MOST_FAILURES = 50
+"""Failures that a sentence repeats, and that history keeps of an attempt."""
+
+
 def unmet(observation: Observation, failures: Sequence[Failure]) -> tuple[ErrorClass, str]:
     """The error class and the sentence of an answer that was not as expected."""
     # What decides comes first, what would only have been degraded after it.
@@ -54,4 +58,5 @@ def degraded(failures: Sequence[Failure]) -> str:
 
 
 def _joined(failures: Sequence[Failure]) -> str:
-    return "; ".join(map(str, failures))
+    more = len(failures) - MOST_FAILURES
+    return "; ".join([*map(str, failures[:MOST_FAILURES]), *([f"and {more} more"] if more > 0 else [])])

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jobs.expectations.sentences import degraded, unmet
+from jobs.expectations.sentences import MOST_FAILURES, degraded, unmet
 from jobs.running.kept_bodies import kept_body
 from jobs.running.seen_details import details_of
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Run, Severity, Ticket
@@ -53,7 +53,7 @@ def attempt_of(
         return Attempt(number, started_at, seen.phases, seen.status, details=details)
     if all(failure.severity is Severity.DEGRADED for failure in failures):
         message = redactor.redact(degraded(failures))
-        return Attempt(number, started_at, seen.phases, seen.status, None, message, failures, details=details)
+        return Attempt(number, started_at, seen.phases, seen.status, None, message, _most(failures), details=details)
     # The reason is shortened, and a secret cut in two would not be found any more.
     error, message = unmet(replace(seen, reason=redactor.redact(seen.reason)), failures)
     return Attempt(
@@ -63,10 +63,19 @@ def attempt_of(
         seen.status,
         error,
         redactor.redact(message),
-        failures,
+        _most(failures),
         body=kept_body(seen, keep_body, redactor.redact),
         details=details,
     )
+
+
+def _most(failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
+    """Those that history keeps, in their order: what decides rather than what only degrades. The message says how many
+    more there were."""
+    if len(failures) <= MOST_FAILURES:
+        return failures
+    ranked = sorted(range(len(failures)), key=lambda at: failures[at].severity is Severity.DEGRADED)
+    return tuple(failures[at] for at in sorted(ranked[:MOST_FAILURES]))
 
 
 def finished_run(

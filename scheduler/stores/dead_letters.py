@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,11 +20,14 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 from jobs.runs import Attempt, ErrorClass, Run, Ticket, instant_text, read_instant
+from scheduler.stores.fitting import letter_that_fits
 from scheduler.stores.port import Delete, Insert, Replace, RowChanged, RowExists, Store
 from scheduler.stores.run_keys import before, reverse_ms
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
+
+_log = logging.getLogger("scheduler.stores")
 
 TABLE = "dead_letters"
 _PARTITION = "letters"
@@ -129,9 +133,12 @@ class DeadLetters:
         self._store = store
 
     async def add(self, letter: DeadLetter) -> None:
-        """Keep it; adding the same one again changes nothing."""
+        """Keep it; adding the same one again changes nothing. Of one that is too large for a row a part is left out."""
+        text, cut = letter_that_fits(letter, self._text)
+        if cut:
+            _log.warning("dead letter %s is too large for the store: %s", letter.id, cut)
         try:
-            await self._store.apply(Insert(TABLE, _PARTITION, _key(letter.id), self._text(letter)))
+            await self._store.apply(Insert(TABLE, _PARTITION, _key(letter.id), text))
         except RowExists:
             return
 

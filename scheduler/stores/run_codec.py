@@ -81,7 +81,7 @@ def encode_finished(run: Run) -> str:
     if run.message:
         body["message"] = run.message
     if run.attempts:
-        body["attempts"] = [_attempt(attempt) for attempt in run.attempts]
+        body["attempts"] = [_attempt(attempt, run) for attempt in run.attempts]
     if run.tags:
         body["tags"] = dict(run.tags)
     return _dump(body)
@@ -167,8 +167,9 @@ def _ticket(status: str, trigger: Trigger, generation: str, correlation_id: str,
     return body
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
-    phases = attempt.phases
+def _attempt(attempt: Attempt, run: Run) -> dict[str, Any]:
+    """What it has in common with its run or the last attempt is stored there alone: most attempts fail alike."""
+    phases, last = attempt.phases, run.attempts[-1]
     body: dict[str, Any] = {
         "at": _us(attempt.started_at),
         "ms": [
@@ -183,17 +184,25 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         body["status"] = attempt.status
     if attempt.error is not None:
         body["error"] = attempt.error.value
-    if attempt.message:
+    if attempt.message and run.message.startswith(attempt.message):
+        body["said"] = len(attempt.message)
+    elif attempt.message:
         body["message"] = attempt.message
-    if attempt.failures:
+    if attempt is not last and attempt.failures and _failed_alike(attempt, last):
+        body["like_last"] = 1
+    elif attempt.failures:
         body["failures"] = [_failure(failure) for failure in attempt.failures]
     if attempt.wait_ms is not None:
         body["wait"] = to_microsecond(attempt.wait_ms)
-    if attempt.body:
+    if attempt.body and "like_last" not in body:
         body["body"] = attempt.body
     if attempt.details is not None:
         body |= encode_details(attempt.details)
     return body
+
+
+def _failed_alike(one: Attempt, other: Attempt) -> bool:
+    return (one.failures, one.body) == (other.failures, other.body)
 
 
 def _failure(failure: Failure) -> list[str]:
@@ -207,6 +216,7 @@ def _read_failure(parts: Sequence[str]) -> Failure:
 
 
 def _run(ticket: Ticket, outcome: Outcome, body: Mapping[str, Any]) -> Run:
+    attempts, message = body.get("attempts", ()), body.get("message", "")
     return Run(
         id=ticket.id,
         job=ticket.job,
@@ -215,9 +225,11 @@ def _run(ticket: Ticket, outcome: Outcome, body: Mapping[str, Any]) -> Run:
         due_at=ticket.due_at,
         started_at=_instant(body["start"]),
         finished_at=_instant(body["end"]),
-        attempts=tuple(_read_attempt(number, read) for number, read in enumerate(body.get("attempts", ()), start=1)),
+        attempts=tuple(
+            _read_attempt(number, read, attempts[-1], message) for number, read in enumerate(attempts, start=1)
+        ),
         error=_error(body.get("error")),
-        message=body.get("message", ""),
+        message=message,
         endpoint=body.get("endpoint", ""),
         generation=ticket.generation,
         correlation_id=ticket.correlation_id,
@@ -225,17 +237,19 @@ def _run(ticket: Ticket, outcome: Outcome, body: Mapping[str, Any]) -> Run:
     )
 
 
-def _read_attempt(number: int, body: Mapping[str, Any]) -> Attempt:
+def _read_attempt(number: int, body: Mapping[str, Any], last: Mapping[str, Any], message: str) -> Attempt:
+    """`message`: the run's."""
+    failed = last if body.get("like_last") else body
     return Attempt(
         number=number,
         started_at=_instant(body["at"]),
         phases=Phases(*body["ms"][:5]),
         status=body.get("status"),
         error=_error(body.get("error")),
-        message=body.get("message", ""),
-        failures=tuple(map(_read_failure, body.get("failures", ()))),
+        message=message[: body["said"]] if "said" in body else body.get("message", ""),
+        failures=tuple(map(_read_failure, failed.get("failures", ()))),
         wait_ms=body.get("wait"),
-        body=body.get("body", ""),
+        body=failed.get("body", ""),
         details=decode_details(body),
     )
 

@@ -7,12 +7,14 @@ pointers to it. So a crash leaves nothing half done, and a batch of steps is a f
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jobs.runs import Run, Ticket
 from scheduler.stores.claims import Claim, ClaimLost, End, Held
+from scheduler.stores.fitting import run_that_fits
 from scheduler.stores.port import (
     LARGEST_STEP,
     Change,
@@ -29,6 +31,8 @@ from scheduler.stores.port import (
 from scheduler.stores.run_codec import Record, RunState, decode, encode_finished, encode_open, encode_unsettled
 from scheduler.stores.run_keys import HISTORY, RunKey
 from scheduler.stores.run_there import find_there
+
+_log = logging.getLogger("scheduler.stores")
 
 MANY = LARGEST_STEP // 2
 """Runs that one transaction claims. Of more than these it is found out first whether they are there."""
@@ -238,6 +242,14 @@ def begun(key: RunKey, body: str) -> Sequence[Change]:
     return [Insert(HISTORY, shard, key.run, body), Put(HISTORY, shard, key.open, body)]
 
 
+def finished_body(run: Run) -> str:
+    """The body of a finished run's row. Of a run that is too large for one a part is left out, which it says."""
+    text, cut = run_that_fits(run, encode_finished)
+    if cut:
+        _log.warning("run %s is too large for the store: %s", run.id, cut)
+    return text
+
+
 def done(key: RunKey, run: Run) -> Change:
     """What lists a finished run among those of all jobs."""
     return Put(HISTORY, key.shard, key.done, f'"{run.outcome}"')
@@ -258,7 +270,7 @@ def _ended(end: End) -> _Step:
         pointer: Change = Delete(HISTORY, key.shard, key.open)
     else:
         pointer = Put(HISTORY, key.shard, key.open, encode_unsettled(end.run))
-    return _Step(end.claim, key, encode_finished(end.run), [done(key, end.run), pointer], end.claim.etag)
+    return _Step(end.claim, key, finished_body(end.run), [done(key, end.run), pointer], end.claim.etag)
 
 
 def _may_be_claimed(record: Record, now: datetime) -> bool:

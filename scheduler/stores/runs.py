@@ -19,7 +19,7 @@ from jobs.runs import Outcome, Run, Ticket
 from jobs.uptime import Look, Stretch
 from scheduler.stores.claims import Claim, ClaimLost, End, Held, OpenRun
 from scheduler.stores.port import Delete, Insert, Row, RowChanged, RowExists, Store, StoreError
-from scheduler.stores.run_codec import Record, RunState, decode, encode_finished, encode_open
+from scheduler.stores.run_codec import Record, RunState, decode, encode_open
 from scheduler.stores.run_hours import RunHours
 from scheduler.stores.run_keys import HISTORY, DueRange, RunKey
 from scheduler.stores.run_latest import LatestRuns
@@ -34,7 +34,7 @@ from scheduler.stores.run_open import (
 )
 from scheduler.stores.run_pages import RunPage, RunPages
 from scheduler.stores.run_retention import Retention
-from scheduler.stores.run_steps import RunSteps, begun, done
+from scheduler.stores.run_steps import RunSteps, begun, done, finished_body
 
 __all__ = [
     "RUN_FILTERS",
@@ -150,7 +150,7 @@ class Runs:
         So no crash leaves a claim behind. Returns None, or the record that is there already, in whatever state.
         """
         key = RunKey.of(ticket)
-        body = encode_finished(run)
+        body = finished_body(run)
         try:
             etag, _ = await self._store.apply(Insert(HISTORY, key.shard, key.run, body), done(key, run))
         except RowExists:

@@ -139,6 +139,36 @@ def test_a_new_field_is_stored_too(model: Any, known: str) -> None:
     assert " ".join(field.name for field in fields(model)) == known
 
 
+def failed_three_times(body: str = "") -> Run:
+    run = run_of(ticket(), Outcome.FAILED)
+    message = "Answered 503 Service Unavailable, expected 2xx."
+    failed = replace(run.attempts[0], message=message, failures=(Failure("status", "2xx", "503"),), body=body)
+    attempts = tuple(replace(failed, number=number, wait_ms=1234.567) for number in (1, 2))
+    last = replace(failed, number=3)
+    return replace(run, attempts=(*attempts, last), message=f"{message} No further attempt: the time is over.")
+
+
+def test_what_attempts_have_in_common_is_stored_once() -> None:
+    answer = "<html>upstream connect error</html>" * 20
+    text = encode_finished(failed_three_times(answer))
+    assert text.count("Answered 503") == 1
+    assert text.count(answer) == 1
+    assert text.count('"2xx"') == 1
+    assert stored(ticket(), text).run == failed_three_times(answer)
+
+
+def test_attempts_that_failed_in_other_ways_come_back_as_they_were() -> None:
+    run = failed_three_times("the answer")
+    first = replace(run.attempts[0], message="It refused the connection.", failures=(), body="")
+    second = replace(run.attempts[1], body="another answer")
+    run = replace(run, attempts=(first, second, run.attempts[2]))
+    assert stored(ticket(), encode_finished(run)).run == run
+
+
+def test_the_row_of_a_run_that_failed_three_times_alike_is_short() -> None:
+    assert len(encode_finished(failed_three_times())) < 760
+
+
 def test_a_health_checks_row_is_short() -> None:
     assert len(encode_finished(run_of(ticket()))) < 300
 
