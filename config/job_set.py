@@ -11,11 +11,12 @@ from config.documents import Document
 from jobs.definition import JobDefinition
 from jobs.problems import Finding, Path, Problem
 
-UseKind = Literal["secret", "ca_file"]
+UseKind = Literal["secret", "scope", "ca_file"]
 
 
 class Use(NamedTuple):
-    """Something outside the file that a job needs: a secret by its name, or a file by its path."""
+    """Something outside the file that a job needs: a secret by its name, an access token of the app's identity by its
+    scope, or a file by its path."""
 
     kind: UseKind
     name: str

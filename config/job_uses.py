@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pydantic import BaseModel
 
 from config.job_set import Use
+from jobs.auth import ManagedIdentityAuth
 from jobs.definition import JobDefinition
 from jobs.model import SecretRef
 from jobs.problems import Path
@@ -27,6 +28,8 @@ def _uses_in(value: object, path: Path) -> Iterator[Use]:
     elif isinstance(value, BaseModel):
         if isinstance(value, Tls) and value.ca_file is not None:
             yield Use("ca_file", value.ca_file, (*path, "ca_file"))
+        if isinstance(value, ManagedIdentityAuth):
+            yield Use("scope", value.scope, (*path, "scope"))
         # What was not given has its default, and none of these names anything.
         for key in value.model_fields_set:
             if type(one := getattr(value, key)) not in _PLAIN:

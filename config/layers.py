@@ -170,7 +170,9 @@ def _put(values: dict[str, Any], path: KeyPath, value: str) -> None:
 
 
 def _should_be_setting(upper: str) -> bool:
-    return upper.startswith(PREFIX) and not upper.startswith(SECRET_PREFIX) and upper != ENVIRONMENT_VARIABLE
+    # A secret's name begins with a letter or a digit: SCHEDULER_SECRET__ALLOW is a slip of SCHEDULER_SECRETS__ALLOW.
+    is_secret = upper.startswith(SECRET_PREFIX) and not upper.startswith(f"{SECRET_PREFIX}_")
+    return upper.startswith(PREFIX) and not is_secret and upper != ENVIRONMENT_VARIABLE
 
 
 def variable_path(name: str) -> KeyPath | None:
@@ -262,6 +264,8 @@ def _holds(values: Any, path: KeyPath) -> bool:
     for step in path:
         if isinstance(step, int):
             return True  # lists are not merged: who has the list has its items
+        if isinstance(values, str):
+            return True  # a variable that holds a whole mapping as JSON
         if not isinstance(values, Mapping) or step not in values:
             return False
         values = values[step]

@@ -25,6 +25,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from config.binding_settings import IdentitySettings, SecretSettings
 from config.target_lists import Hosts, Networks, Ports, Schemes
 from jobs.errors import ScheduleError
 from jobs.groups import LARGEST_GROUP
@@ -231,6 +232,8 @@ class Settings(BaseModel):
     """Under which the program reports; see observability.service_name."""
     log: LogSettings = LogSettings()
     targets: TargetSettings = TargetSettings()
+    secrets: SecretSettings = SecretSettings()
+    identity: IdentitySettings = IdentitySettings()
     retry_budget: RetryBudgetSettings = RetryBudgetSettings()
     retention: RetentionSettings = RetentionSettings()
     storage: StorageSettings = StorageSettings()

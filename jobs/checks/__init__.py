@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jobs.checks.binding.rules import Bindings
     from jobs.checks.guard import Guard
     from jobs.checks.network import Network
     from jobs.checks.port import Call, Check
@@ -63,17 +64,25 @@ def build_checks(
     pings: Pings | None = None,
     clock: Clock | None = None,
     traces: bool = False,
+    bindings: Bindings | None = None,
 ) -> Checks:
     """All checks. `guard`: where they may connect to. `user_agent`: how HTTP targets see this program, such as
     `scheduler/1.2.3`. `pings` and `clock`: without them there are no heartbeats. `traces`: whether HTTP targets get
-    the ids of the run's trace."""
+    the ids of the run's trace. `bindings`: which targets get which secret; None: all get each."""
 
     shared = _Shared(guard)
+
+    def allowed() -> Bindings:
+        from jobs.checks.binding.rules import ANYTHING
+
+        return ANYTHING if bindings is None else bindings
 
     def http() -> Check:
         from jobs.checks.http import HttpCheck
 
-        return HttpCheck(secrets, tokens, redactor, guard=guard, user_agent=user_agent, traces=traces)
+        return HttpCheck(
+            secrets, tokens, redactor, guard=guard, user_agent=user_agent, traces=traces, bindings=allowed()
+        )
 
     def steps() -> Check:
         from jobs.checks.http import HttpCheck
@@ -86,7 +95,7 @@ def build_checks(
     def tcp() -> Check:
         from jobs.checks.tcp import TcpCheck
 
-        return TcpCheck(secrets, redactor, shared.network, shared.contexts)
+        return TcpCheck(secrets, redactor, shared.network, shared.contexts, allowed())
 
     def dns() -> Check:
         from jobs.checks.dns import DnsCheck

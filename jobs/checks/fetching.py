@@ -6,11 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+import httpx
+
 from jobs.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
+from jobs.checks.binding.hosts import Place
+from jobs.checks.binding.recipients import carried_to, sendings_of_request
+from jobs.checks.binding.rules import ANYTHING, Bindings
 from jobs.checks.credentials import NOTHING, Credentials
 from jobs.checks.oauth import ClientRefused, Grant, OAuthTokens
 from jobs.checks.port import Call
-from jobs.checks.requests import proxy_of
+from jobs.checks.requests import parsed, proxy_of
 from jobs.model import SecretRef
 from jobs.ports import Renewal, Secrets, Tokens
 from jobs.redaction import Redactor
@@ -30,6 +35,16 @@ class Sources:
     """Of the identity, by scope."""
     derived: CurrentValues
     """What is made of secrets, such as the value of a header."""
+    bindings: Bindings = ANYTHING
+
+
+def check_bindings(target: HttpTarget, url: httpx.URL, bindings: Bindings, call: Call) -> None:
+    """Raise SecretDenied if something that a request to this URL carries may not go there."""
+    at = Place.of(url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80))
+    for sending in sendings_of_request(target, url.scheme, at):
+        bindings.check(sending.credential, sending.places, call.tags)
+    for credential in call.carried:
+        bindings.check(credential, carried_to(target, url.scheme, at), call.tags, "what was got with ")
 
 
 async def credentials_of(target: HttpTarget, sources: Sources, call: Call) -> Credentials:
@@ -38,11 +53,14 @@ async def credentials_of(target: HttpTarget, sources: Sources, call: Call) -> Cr
     A token endpoint is asked after that, as what proves us to it is among them.
 
     Raises:
+        SecretDenied: one of them may not be sent there; none is fetched then.
         SecretUnavailable, TokenUnavailable: one of them cannot be had.
     """
     secrets, tokens = sources.secrets, sources.tokens
     names = sorted({reference.secret for reference in _references(target)})
     scope = target.auth.scope if isinstance(target.auth, ManagedIdentityAuth) else None
+    if names or scope is not None or call.carried:
+        check_bindings(target, parsed(target.url), sources.bindings, call)
     if not names and scope is None:
         return NOTHING
     call.clock.enter("secrets" if names else "token")

@@ -16,7 +16,7 @@ from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from jobs.checks.addresses import Found, IPNetwork, Reach, natures
-from jobs.checks.own_places import OwnPlace
+from jobs.checks.own_places import LIVE_PATH, OwnPlace
 from jobs.problems import printable
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -60,30 +60,35 @@ class Guard:
         if scheme not in self._rules.schemes:
             raise _denied(f"{_peer(host, port)} is asked by {scheme}, which is not allowed", "schemes")
 
-    def check_place(self, host: str, port: int) -> None:
-        """Whether this host and port may be asked, whatever addresses the host has."""
+    def check_place(self, host: str, port: int, *, only_live: bool = False) -> None:
+        """Whether this host and port may be asked, whatever addresses the host has.
+
+        `only_live`: what is asked for is LIVE_PATH and nothing else, so the program's own API may be asked, too.
+        """
         if not any(low <= port <= high for low, high in self._rules.ports):
             raise _denied(f"port {port} of {printable(host)} is not one that may be asked", "ports")
         if self._hosts and not any(pattern.fullmatch(_plain(host)) for pattern in self._hosts):
             raise _denied(f"{printable(host)} is not among the hosts that may be asked", "hosts")
-        self._check_own_names(_plain(host), host, port)
+        self._check_own_names(_plain(host), host, port, only_live)
 
-    def check(self, host: str, address: str, port: int) -> None:
+    def check(self, host: str, address: str, port: int, *, only_live: bool = False) -> None:
         """Whether this one address of a host may be connected to."""
-        self.allowed(host, port, (address,))
+        self.allowed(host, port, (address,), only_live=only_live)
 
-    def allowed(self, host: str, port: int, addresses: Sequence[str]) -> list[str]:
+    def allowed(self, host: str, port: int, addresses: Sequence[str], *, only_live: bool = False) -> list[str]:
         """Those of a host's addresses that may be connected to, in the same order; one at least.
 
         One that nobody may ever ask denies the name as a whole: no honest name has it beside others. One of a network
         that the settings do not name is left out, as long as another one remains.
         """
-        self.check_place(host, port)
+        self.check_place(host, port, only_live=only_live)
         left: list[str] = []
         denied: TargetDenied | None = None
         for address in addresses:
             found = natures(address)
             self._check_never(host, port, address, found)
+            if not only_live:
+                self._check_own_places(host, port, address, found)
             problem = self._problem(host, port, address, found)
             if problem is None:
                 left.append(address)
@@ -100,14 +105,14 @@ class Guard:
             self.check_scheme(parts.scheme, host, port)
         except TargetDenied as denied:
             return str(denied)
-        return self.denial_at(host, port)
+        return self.denial_at(host, port, only_live=(parts.path, parts.query) == (LIVE_PATH, ""))
 
-    def denial_at(self, host: str, port: int) -> str:
+    def denial_at(self, host: str, port: int, *, only_live: bool = False) -> str:
         """The same of a host and a port."""
         try:
-            self.check_place(host, port)
+            self.check_place(host, port, only_live=only_live)
             with suppress(ValueError):  # a name
-                self.check(host, host, port)
+                self.check(host, host, port, only_live=only_live)
         except TargetDenied as denied:
             return str(denied)
         return ""
@@ -116,8 +121,9 @@ class Guard:
         """Bytes of an answer that may be read, of those that a job wants."""
         return min(wanted, self._rules.largest_body)
 
-    def _check_own_names(self, name: str, host: str, port: int) -> None:
-        if name in self._own_hosts or any(place.is_named(name, port) for place in self._rules.own_places):
+    def _check_own_names(self, name: str, host: str, port: int, only_live: bool) -> None:
+        own = name in self._own_hosts or any(place.is_named(name, port) for place in self._rules.own_places)
+        if own and not only_live:
             raise _denied(f"{_peer(host, port)} {_OWN_API}")
         if any(endpoint.is_named(name, port) for endpoint in self._identity):
             raise _denied(f"{_peer(host, port)} is where the platform hands out this app's tokens")
@@ -128,6 +134,9 @@ class Guard:
                 raise _denied(f"{_shown(host, port, address, each)} is {each.nature.words}")
             if any(endpoint.is_at(each, port) for endpoint in self._identity):
                 raise _denied(f"{_shown(host, port, address, each)} is where the platform hands out this app's tokens")
+
+    def _check_own_places(self, host: str, port: int, address: str, found: Iterable[Found]) -> None:
+        for each in found:
             if any(place.is_at(each.address, port) for place in self._rules.own_places):
                 raise _denied(f"port {port} of {_shown(host, port, address, each)} {_OWN_API}")
 

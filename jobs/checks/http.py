@@ -13,21 +13,23 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from jobs.checks.binding.rules import ANYTHING, Bindings
 from jobs.checks.bodies import Body, read_body
 from jobs.checks.cookies import MOST as MOST_COOKIES
 from jobs.checks.cookies import Cookies
 from jobs.checks.credentials import NOTHING
 from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import TooManyRedirects, explain
-from jobs.checks.fetching import Sources, credentials_of
+from jobs.checks.fetching import Sources, check_bindings, credentials_of
 from jobs.checks.guard import LOCAL, Guard
 from jobs.checks.http1 import joined
 from jobs.checks.loading import load_http2, load_names, load_tls
 from jobs.checks.network import Network
 from jobs.checks.oauth import OAuthTokens
+from jobs.checks.own_places import LIVE_PATH
 from jobs.checks.port import Call
 from jobs.checks.prepared import MARK, Prepared, PreparedRequests, origin_of
-from jobs.checks.redirects import follow, is_redirect
+from jobs.checks.redirects import follow, is_redirect, may_see_credentials
 from jobs.checks.requests import Outgoing, build, may_be_kept, proxy_of
 from jobs.checks.retry_after import retry_after_s
 from jobs.checks.tls_contexts import CertificateUnusable, TlsContexts, unusable_certificate
@@ -42,6 +44,7 @@ from jobs.targets import HttpTarget
 from jobs.trace_ids import HEADER, trace_parent
 
 USER_AGENT = "scheduler"
+_LIVE = LIVE_PATH.encode()
 
 MOST_DERIVED = 1000
 """Values made of secrets, and tokens of the identity, that are registered: those that were used last."""
@@ -61,9 +64,10 @@ class HttpCheck:
         client: httpx.AsyncClient | None = None,
         clock: Clock | None = None,
         traces: bool = False,
+        bindings: Bindings = ANYTHING,
     ) -> None:
-        """`guard`: where targets may be. `client`, `clock`: other ones for tests; the client is closed with this.
-        `traces`: whether requests carry the ids of the run's trace."""
+        """`guard`: where targets may be. `bindings`: which of them get which secret. `client`, `clock`: other ones for
+        tests; the client is closed with this. `traces`: whether requests carry the ids of the run's trace."""
         self._redactor = redactor
         self._user_agent = user_agent
         self._contexts = TlsContexts()
@@ -74,7 +78,7 @@ class HttpCheck:
         self._derived = CurrentValues(redactor, MOST_DERIVED)
         self._oauth = OAuthTokens(self._client, guard, self._contexts, redactor, self._derived, user_agent, clock)
         in_use = CurrentValues(redactor, MOST_DERIVED)
-        self._sources = Sources(secrets, tokens, self._oauth, redactor, in_use, self._derived)
+        self._sources = Sources(secrets, tokens, self._oauth, redactor, in_use, self._derived, bindings)
 
     async def observe(self, target: HttpTarget, call: Call) -> Observation:
         """Ask the target once; its errors come back in the observation. Raises only what is a mistake of ours."""
@@ -102,12 +106,15 @@ class HttpCheck:
     async def _made(self, target: HttpTarget, call: Call, visit: _Visit, keep: bool) -> Outgoing | Prepared:
         """The request of this target; `keep`: for its later runs, unless something of it comes from outside."""
         credentials = await credentials_of(target, self._sources, call)
+        visit.bindings = self._sources.bindings
         visit.proxy = proxy_of(target, credentials, self._derived)
         if (shown := target.tls.client_certificate) is not None:
             visit.client_certificate = credentials.text(shown)
         if keep and credentials is NOTHING and visit.proxy is None:
             return self._prepared.add(target, self._plain(target, MARK).request("", "", {}))
-        return build(target, credentials, call.run_id, self._user_agent, self._derived, visit.trace_parent)
+        carries = bool(call.carried)
+        agent, trace = self._user_agent, visit.trace_parent
+        return build(target, credentials, call.run_id, agent, self._derived, trace, carries_secrets=carries)
 
     def _plain(self, target: HttpTarget, run_id: str, trace_parent: str = "") -> Outgoing:
         """The request of a target that needs nothing from outside."""
@@ -153,12 +160,15 @@ class _Visit:
         self._call = call
         self._cookies = cookies
         self._keeps_all = cookies is not None
+        self.bindings = ANYTHING
         self.proxy: Proxy | None = None
         self.trace_parent = ""
         self.client_certificate = ""
         """With its key, PEM."""
         self._cookie_lines = 0
         """How many of them were read, of all answers."""
+        self._has_left = False
+        """Whether a redirect has led to another origin, which gets nothing that came from a secret."""
         self.redirects = 0
         """How many were followed."""
         self.way = Way()
@@ -187,11 +197,24 @@ class _Visit:
                     return response, await read_body(_parts(response), encoding, limit)
                 if self.redirects == allowed:
                     raise TooManyRedirects(allowed)
-                sent = follow(whole() if isinstance(sent, Prepared) else sent, response)
+                before = whole() if isinstance(sent, Prepared) else sent
+                sent = follow(before, response)
+                self._keep_to_origin(before.url, sent.url)
                 self.redirects += 1
                 await self._keep_cookies(response)
             finally:
                 await response.aclose()
+
+    def _keep_to_origin(self, before: httpx.URL, after: httpx.URL) -> None:
+        """Leave the client certificate behind with everything else that came from a secret (see `follow`).
+
+        Raises:
+            SecretDenied: the same host goes on at a port that the rules do not name.
+        """
+        if not may_see_credentials(before, after):
+            self._has_left, self.client_certificate = True, ""
+        if not self._has_left:
+            check_bindings(self._target, after, self.bindings, self._call)
 
     async def _send(self, outgoing: Outgoing | Prepared) -> httpx.Response:
         url = outgoing.place
@@ -213,6 +236,8 @@ class _Visit:
             extensions["ip_version"] = self._target.ip_version
         if self.proxy is not None:
             extensions["proxy"], extensions["asks"] = self.proxy, self._asks
+        elif _is_only_live(outgoing) and not (self._target.http2 or may_be_kept(self._target)):
+            extensions["only_live"] = True
         request = outgoing.request(self._call.run_id, self.trace_parent, extensions)
         if self._cookies is not None:
             self._cookies.set_cookie_header(request)
@@ -244,6 +269,12 @@ class _Visit:
             if self._cookies is None:
                 self._cookies = Cookies()
             self._cookie_lines += await self._cookies.read_from(response, MOST_COOKIES - self._cookie_lines)
+
+
+def _is_only_live(outgoing: Outgoing | Prepared) -> bool:
+    """Whether it asks for LIVE_PATH and does nothing else. A connection for it must not serve another request."""
+    path = outgoing.path if isinstance(outgoing, Prepared) else outgoing.url.raw_path
+    return path == _LIVE and outgoing.method in ("GET", "HEAD") and not outgoing.content
 
 
 class _NoCookies(httpx.Cookies):

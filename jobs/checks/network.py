@@ -216,16 +216,17 @@ class Network:
         *,
         server_name: str = "",
         ip_version: int | None = None,
+        only_live: bool = False,
     ) -> Connection:
         """A connection to the host; with `tls` its certificate is checked against the host's name, or `server_name`.
 
-        `ip_version`: 4 or 6, for addresses of it alone.
+        `ip_version`: 4 or 6, for addresses of it alone. `only_live`: see Guard.check_place.
 
         Raises what went wrong, as the phase has it: socket.gaierror or UnicodeError in "dns", OSError in "connect",
         ssl.SSLError or OSError in "tls"; and TargetDenied or NoAddressOfVersion before "connect". When cancelled,
         nothing stays open.
         """
-        addresses = await self._addresses(host, port, clock)
+        addresses = await self._addresses(host, port, clock, only_live)
         if ip_version is not None:
             addresses = _of_version(addresses, ip_version)
         clock.enter("connect")
@@ -245,23 +246,23 @@ class Network:
     def close(self) -> None:
         self._resolver.close()
 
-    async def _addresses(self, host: str, port: int, clock: PhaseClock) -> list[Address]:
+    async def _addresses(self, host: str, port: int, clock: PhaseClock, only_live: bool) -> list[Address]:
         """Those that may be connected to. Nobody looks the name up again: it might have other addresses by then."""
-        numeric = self._numeric(host, port)
+        numeric = self._numeric(host, port, only_live)
         if numeric is not None:
             return numeric
-        self._guard.check_place(host, port)
+        self._guard.check_place(host, port, only_live=only_live)
         clock.enter("dns")
         found = await self._resolver.addresses(host, port)
-        allowed = self._guard.allowed(host, port, [address.host for address in found])
+        allowed = self._guard.allowed(host, port, [address.host for address in found], only_live=only_live)
         return [address for address in found if address.host in allowed]
 
-    def _judged_numeric(self, host: str, port: int) -> list[Address] | None:
+    def _judged_numeric(self, host: str, port: int, only_live: bool) -> list[Address] | None:
         """Of a numeric address, which stays the same, as do the rules: itself. None for a name."""
         family = _numeric_family(host)
         if family is None:
             return None
-        self._guard.allowed(host, port, [host])
+        self._guard.allowed(host, port, [host], only_live=only_live)
         return [Address(family, host, port)]
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from jobs.checks.clock import PhaseClock
 from jobs.ports import Renewal
 from jobs.redaction.holding import RunValues
 from jobs.runs import Observation
 from jobs.values import value
+
+
+class Credential(NamedTuple):
+    """A secret by its name, or an access token of the app's identity by its scope."""
+
+    kind: Literal["secret", "scope"]
+    name: str
 
 
 @value(frozen=True, slots=True)
@@ -26,6 +33,10 @@ class Call:
     The check adds them, see fetching.py."""
     values: RunValues = field(default_factory=RunValues, repr=False)
     """Holds what must not be shown as long as the run goes on: what the check gets and saves."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Those of the job: a secret may be for jobs with certain tags alone."""
+    carried: frozenset[Credential] = frozenset()
+    """With what earlier steps got the values that this request sends: they may go only where that may."""
 
 
 class Check(Protocol):

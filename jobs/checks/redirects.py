@@ -39,7 +39,7 @@ def follow(sent: Outgoing, response: httpx.Response) -> Outgoing:
         following.content, following.private_content = b"", False
         for name in [name for name in following.headers if name.startswith("content-")]:
             del following.headers[name]
-    if not _may_see_credentials(sent.url, url):
+    if not may_see_credentials(sent.url, url):
         _leave_behind(following)
     return following
 
@@ -70,8 +70,8 @@ def _leave_behind(following: Outgoing) -> None:
         following.headers.pop(name, None)
 
 
-def _may_see_credentials(before: httpx.URL, after: httpx.URL) -> bool:
-    """The same origin, or the same host gone from http to https on their usual ports."""
+def may_see_credentials(before: httpx.URL, after: httpx.URL) -> bool:
+    """Return whether it is the same origin, or the same host gone from http to https on their usual ports."""
     if before.host != after.host:
         return False
     ports = tuple(url.port or _PORTS[url.scheme] for url in (before, after))

@@ -72,11 +72,14 @@ def build(
     user_agent: str,
     derived: CurrentValues,
     trace_parent: str = "",
+    *,
+    carries_secrets: bool = False,
 ) -> Outgoing:
     """The target's request.
 
     `derived`: registers what is made of a secret. `trace_parent`: the header, if it is to be sent; other origins do
-    not see it.
+    not see it. `carries_secrets`: whether texts of
+    the job may hold what was got with a secret; then other origins see none of them.
 
     The job's query follows the one that its URL has. A header of the job replaces the one that would be sent of
     itself; `auth` wins over both.
@@ -96,8 +99,9 @@ def build(
     if trace_parent:
         outgoing.set(TRACE_PARENT, trace_parent, private=True)
     for name, value in target.headers.items():
-        outgoing.set(name, _header_text(value, credentials), private=isinstance(value, SecretRef))
+        outgoing.set(name, _header_text(value, credentials), private=carries_secrets or isinstance(value, SecretRef))
     _add_body(outgoing, target, credentials)
+    outgoing.private_content |= carries_secrets and bool(outgoing.content)
     _add_auth(outgoing, target, credentials, derived)
     return outgoing
 

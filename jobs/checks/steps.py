@@ -10,11 +10,12 @@ from urllib.parse import quote, urljoin
 
 from pydantic import ValidationError
 
+from jobs.checks.binding.recipients import credentials_in
 from jobs.checks.clock import PhaseClock
 from jobs.checks.cookies import Cookies
 from jobs.checks.http import HttpCheck, peer_of
 from jobs.checks.late import given_up
-from jobs.checks.port import Call
+from jobs.checks.port import Call, Credential
 from jobs.checks.saving import NothingToSave, SavedSizes, saved
 from jobs.durations import to_microsecond
 from jobs.expectations import Entry, Expectation, judge
@@ -28,7 +29,7 @@ from jobs.redaction.forms import forms_of
 from jobs.redaction.holding import LONG_VALUE
 from jobs.runs import ErrorClass, Failure, Observation, Severity
 from jobs.targets.http import Body, FormBody, JsonBody, TextBody, unfit_for_header
-from jobs.targets.placeholders import filled, filled_json, is_filled, text_of
+from jobs.targets.placeholders import filled, filled_json, is_filled, names_in, text_of
 from jobs.targets.plain_http import exposes_secrets
 from jobs.targets.steps import Step, StepsTarget
 from jobs.urls import http_url
@@ -113,6 +114,10 @@ class _Way:
         self._values: dict[str, Any] = {}
         self._saved_secrets: set[str] = set()
         self._sizes = SavedSizes()
+        self._sent: frozenset[Credential] = frozenset()
+        """What was sent so far: whatever answers give from then on may have been got with it."""
+        self._got_with: dict[str, frozenset[Credential]] = {}
+        """The same by saved value."""
         self._last_url = ""
         self.told: list[dict[str, Any]] = []
         """What became of each step, as JSON."""
@@ -136,7 +141,7 @@ class _Way:
 
     async def clean_up(self, steps: tuple[Step, ...]) -> Failure | None:
         """Make those steps that have what they need; tells of the first that went wrong. Never raises."""
-        call = Call(self.call.run_id, self.call.attempt, PhaseClock(), self.call.used, self.call.values)
+        call = replace(self.call, clock=PhaseClock())
         wrong: Failure | None = None
         try:
             async with asyncio.timeout(CLEANUP_SECONDS):
@@ -193,13 +198,19 @@ class _Way:
     async def _asked(self, step: Step, target: Step, call: Call) -> Observation:
         number, call.clock.asked = len(self.told) + 1, peer_of(target.url)
         # A key of its own: to the target it is another request than that of the step before.
-        one = Call(f"{call.run_id}/{number}", call.attempt, call.clock, call.used, call.values)
+        one = replace(call, run_id=f"{call.run_id}/{number}", carried=self._carried(step))
+        self._sent |= frozenset(credentials_in(step))
         try:
             async with asyncio.timeout(step.timeout):
                 return await self._http.observe_with(target, one, self._cookies)
         except TimeoutError:
             error, message = given_up(call.clock, target.endpoint, step.timeout or 0)
             return Observation(call.clock.so_far(), error=error, message=self._redactor.redact(message))
+
+    def _carried(self, step: Step) -> frozenset[Credential]:
+        """With what the values were got that stand in this request."""
+        names = {name for value in step.sent() for name in names_in(value)}
+        return frozenset[Credential]().union(*(self._got_with.get(name, frozenset()) for name in names))
 
     def _target(self, step: Step) -> Step:
         """The step with its placeholders filled in. Raises Unfit."""
@@ -264,7 +275,7 @@ class _Way:
             if hides:
                 await self._hide(text_of(value))
                 self._saved_secrets.add(name)
-            self._values[name] = value
+            self._values[name], self._got_with[name] = value, self._sent
         return seen
 
     async def _hide(self, text: str) -> None:

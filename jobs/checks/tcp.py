@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from codecs import getincrementaldecoder
 
+from jobs.checks.binding.recipients import sendings_of_tcp
+from jobs.checks.binding.rules import ANYTHING, Bindings
 from jobs.checks.clock import PhaseClock
 from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import explain
@@ -29,17 +31,27 @@ class Unheard(Exception):
 class TcpCheck:
     """Observes TCP targets, for one event loop. The network and the contexts are shared, and closed by their owner."""
 
-    def __init__(self, secrets: Secrets, redactor: Redactor, network: Network, contexts: TlsContexts) -> None:
+    def __init__(
+        self,
+        secrets: Secrets,
+        redactor: Redactor,
+        network: Network,
+        contexts: TlsContexts,
+        bindings: Bindings = ANYTHING,
+    ) -> None:
         self._secrets = secrets
         self._redactor = redactor
         self._network = network
         self._contexts = contexts
+        self._bindings = bindings
 
     async def observe(self, target: TcpTarget, call: Call) -> Observation:
         """Connect and go through the dialogue; what came is the observation's body."""
         peer, clock = Peer(target.host, target.port, target.server_name or ""), call.clock
         heard = bytearray()
         try:
+            for sending in sendings_of_tcp(target):
+                self._bindings.check(sending.credential, sending.places, call.tags)
             texts = await self._texts(target, call)
             tls = await self._contexts.get(target.tls or Tls()) if _has_tls(target) else None
             at_once = tls if target.secure_at_once else None

@@ -4,7 +4,7 @@ Used by http.py below its httpx client. A request says what it needs in its exte
 https, "tls" (an ssl.SSLContext); "kept", if it may use a connection that an earlier one has left; "head", its head as
 bytes, and "place", its URL but for the path, where somebody has them already; "http2", if that is wanted; "proxy"
 (tunnels.Proxy), with "asks", which is told whom the errors that follow are about; "server_name", if TLS asks for
-another name than the host; "ip_version", if only one will do. httpx's own transport hides the phases, and costs several
+another name than the host; "ip_version", if only one will do; "only_live", if nothing but the own health is asked for. httpx's own transport hides the phases, and costs several
 times as much.
 """
 
@@ -72,6 +72,7 @@ class Transport(httpx.AsyncBaseTransport):
                 tls,
                 server_name=extensions.get("server_name", ""),
                 ip_version=extensions.get("ip_version"),
+                only_live=extensions.get("only_live", False),
             )
         if extensions.get("http2") and _agrees_to_http2(connection, tls):
             return await _ask_by_http2(request, connection, clock)

@@ -18,8 +18,8 @@ from jobs.expectations.instants import age_of
 from jobs.expectations.numbers import Number, number_of
 from jobs.expectations.patterns import Pattern, search
 from jobs.expectations.values import JsonField, json_text, same
-from jobs.expectations.wildcards import is_like
 from jobs.model import Duration
+from jobs.wildcards import is_like
 
 Like = Annotated[str, Field(max_length=1000, description="a text in which * stands for anything")]
 

@@ -157,7 +157,7 @@ class Execution:
         if left <= 0:
             return None
         started_at = self._around.clock.now()
-        call = Call(self._ticket.id, len(self._attempts) + 1, PhaseClock(), values=self._values)
+        call = Call(self._ticket.id, len(self._attempts) + 1, PhaseClock(), values=self._values, tags=self._job.tags)
         seen, failures = await self._ask(call, min(self._job.timeout.attempt, left))
         keep = getattr(self._job.check, "keep_body", USUAL)
         attempt = attempt_of(call.attempt, started_at, seen, failures, self._around.redactor, keep)

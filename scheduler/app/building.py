@@ -10,6 +10,8 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
+from config.binding_warnings import denied_sendings
+from config.bindings import bindings_of
 from config.identity import Identity
 from config.job_set import JobSet
 from config.job_warnings import unusable_files
@@ -144,6 +146,7 @@ class _Builder:
         self._started = started
         own = own_places(role, configuration.settings, os.environ, sys.argv, served_at)
         self._guard = guard_of(configuration.settings, os.environ, own)
+        self._bindings = bindings_of(configuration.settings)
         self._redactor = Redactor() if started is None else started.redactor
         self._health = Health()
         # Marks the claims of this process, and of no other one that has the same pid on another day or host.
@@ -245,7 +248,7 @@ class _Builder:
         """Log what is hardly meant in these jobs, and was not before."""
 
         def found() -> list[Problem]:
-            return [*jobs.warnings, *unusable_files(jobs)]
+            return [*jobs.warnings, *unusable_files(jobs), *denied_sendings(jobs, self._bindings)]
 
         with suppress(TimeoutError):
             async with asyncio.timeout(FILES_PATIENCE):
@@ -262,6 +265,7 @@ class _Builder:
             pings=self._beats(store, pauses),
             clock=self._clock,
             traces=self._settings.targets.traceparent,
+            bindings=self._bindings,
         )
         self._stack.push_async_callback(checks.aclose)
         if self._role is not Role.TOOL:

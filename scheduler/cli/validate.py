@@ -91,11 +91,13 @@ def _usual_default_schedule() -> Schedule | None:
 def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -> tuple[Problem, ...]:
     import os
 
+    from config.binding_warnings import denied_sendings
+    from config.bindings import bindings_of
     from config.job_warnings import unusable_files, unusable_secrets
 
     warnings = [*found.warnings, *unusable_files(found)]
     if settings is not None:
-        warnings += _denied(found, settings)
+        warnings += [*_denied(found, settings), *denied_sendings(found, bindings_of(settings))]
         if with_secrets:
             warnings += unusable_secrets(found, settings, os.environ)
     return tuple(sorted(warnings, key=lambda one: (one.file or "", one.line or 0)))

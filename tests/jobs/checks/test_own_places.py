@@ -12,6 +12,7 @@ from jobs.checks import own_places
 from jobs.checks.guard import Guard, Rules, TargetDenied
 from jobs.checks.own_places import OwnPlace, is_of_this_machine
 from jobs.runs import ErrorClass
+from scheduler.api import live
 from tests.jobs.checks.asking import asking
 from tests.jobs.checks.test_guard import Resolve, resolve, seen_by, seen_by_kind
 from tests.parts.http_target import HttpTarget
@@ -112,3 +113,46 @@ async def test_an_identity_endpoint_with_a_name_is_never_asked(resolve: Resolve)
     seen = await seen_by(guard(1, identity_endpoints=("http://Tokens.internal:8081/",)), "http://tokens.internal:8081/")
     assert (seen.error, asked) == (ErrorClass.TARGET_DENIED, [])
     assert "hands out this app's tokens" in seen.message
+
+
+# --- the one path that may be asked ---
+
+
+def test_the_path_is_the_one_that_the_api_serves() -> None:
+    assert own_places.LIVE_PATH == live.LIVE_PATH
+
+
+@pytest.mark.parametrize("more", [{}, {"method": "HEAD"}, {"headers": {"X-A": "b"}}])
+async def test_whether_the_process_answers_may_be_asked(more: dict[str, Any], target: HttpTarget) -> None:
+    assert (await seen_by(guard(target.port), f"{target.url}/api/health/live", **more)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("/api/health/live", {"method": "POST"}),
+        ("/api/health/live", {"body": {"text": "a"}}),
+        ("/api/health/live", {"query": {"a": "b"}}),
+        ("/api/health/live", {"http2": True}),
+        ("/api/health/live", {"connection": "kept"}),
+        ("/api/health/live?a", {}),
+        ("/api/health/live/", {}),
+        ("/api/health/live/../../jobs", {}),
+        ("/api/health/%6cive", {}),
+        ("/api/health", {}),
+    ],
+)
+async def test_nothing_else_may_be_asked(path: str, more: dict[str, Any], target: HttpTarget) -> None:
+    seen = await seen_by(guard(target.port), f"{target.url}{path}", **more)
+    assert (seen.error, target.connections) == (ErrorClass.TARGET_DENIED, 0)
+
+
+async def test_from_there_no_redirect_leads_to_another_path(target: HttpTarget) -> None:
+    target.on("/api/health/live", 302, headers={"location": "/api/jobs"})
+    seen = await seen_by(guard(target.port), f"{target.url}/api/health/live")
+    assert (seen.error, target.connections) == (ErrorClass.TARGET_DENIED, 1)
+
+
+def test_validate_does_not_warn_of_it() -> None:
+    assert guard(7071).denial("http://127.0.0.1:7071/api/health/live") == ""
+    assert guard(7071).denial("http://127.0.0.1:7071/api/jobs") != ""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.expectations.numbers import number_of
-from jobs.expectations.wildcards import is_like
+from jobs.wildcards import is_like
 from tests.jobs.expectations.judged import answer, entries, failure, failures
 
 

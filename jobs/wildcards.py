@@ -1,4 +1,4 @@
-"""Texts with `*` for anything in them, compared without going back. Called by comparisons.py. Pure."""
+"""Texts with `*` for anything in them, compared without going back. For expectations and rules about hosts. Pure."""
 
 from __future__ import annotations
 

@@ -1,0 +1,155 @@
+"""Who gets a secret or a token of a job: every name that its request is addressed to, and who can read it on the way.
+
+The one place that decides it, for the checks before a request and for `validate`. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+from jobs.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
+from jobs.checks.binding.hosts import Place
+from jobs.checks.port import Credential
+from jobs.model import SecretRef
+from jobs.targets import FormBody, HttpTarget, StepsTarget, Target, TcpTarget, TextBody
+from jobs.targets.tcp import Send
+
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A secret or a token, and everybody who gets it."""
+
+    credential: Credential
+    places: tuple[Place, ...]
+
+
+def sendings(target: Target) -> Iterator[Sending]:
+    """Yield what a check sends, as far as its definition shows where to: a step's URL may come from an answer."""
+    match target:
+        case HttpTarget():
+            yield from _of_url(target, target.url)
+        case StepsTarget(steps=steps, cleanup=cleanup):
+            last_url = ""
+            for step in (*steps, *cleanup):
+                last_url = _joined(last_url, step.url)
+                yield from _of_url(step, last_url)
+        case TcpTarget():
+            yield from sendings_of_tcp(target)
+
+
+def sendings_of_tcp(target: TcpTarget) -> Iterator[Sending]:
+    """Yield what a dialogue sends."""
+    places = [_tcp_place(target.host, target.port)]
+    if target.server_name is not None:
+        places.append(_tcp_place(target.server_name, target.port))
+    for line in target.dialogue:
+        if isinstance(line, Send) and isinstance(line.send, SecretRef):
+            yield Sending(Credential("secret", line.send.secret), tuple(places))
+
+
+def sendings_of_request(request: HttpTarget, scheme: str, at: Place) -> Iterator[Sending]:
+    """Yield what one request to this place sends. `scheme`: of its URL."""
+    seen_by = _seen_by(request, scheme, at)
+    for credential in credentials_in(request):
+        yield Sending(credential, seen_by)
+    if isinstance(request.auth, OAuth2Auth):
+        yield from _of_token_endpoint(request, request.auth)
+    if request.proxy is not None and request.proxy_auth is not None:
+        for value in (request.proxy_auth.username, request.proxy_auth.password):
+            if isinstance(value, SecretRef):
+                yield Sending(Credential("secret", value.secret), (_proxy_place(request.proxy),))
+
+
+def carried_to(request: HttpTarget, scheme: str, at: Place) -> tuple[Place, ...]:
+    """Return who gets what stands in this request."""
+    return _seen_by(request, scheme, at)
+
+
+def _seen_by(request: HttpTarget, scheme: str, at: Place) -> tuple[Place, ...]:
+    """The host, and those whom a shared entrance (a gateway, a front door) may hand the request to by other names."""
+    places = [at]
+    for name, value in request.headers.items():
+        if name.lower() == "host" and isinstance(value, str):
+            parts = urlsplit(f"//{value}")
+            places.append(Place.of(parts.hostname or value, at.port))
+    if request.server_name is not None:
+        places.append(Place.of(request.server_name, at.port))
+    if request.proxy is not None and not _is_sealed(request, scheme):
+        places.append(_proxy_place(request.proxy))
+    return tuple(dict.fromkeys(places))
+
+
+def _is_sealed(request: HttpTarget, scheme: str) -> bool:
+    """Whether nobody between here and the host of the URL can read the request."""
+    return scheme == "https" and request.tls.verify and request.server_name is None
+
+
+def credentials_in(request: HttpTarget) -> Iterator[Credential]:
+    """Yield what the target gets, or what proves to it who asks; also with what its token is got."""
+    values: list[object] = [*request.headers.values(), *request.query.values(), request.tls.client_certificate]
+    match request.body:
+        case TextBody(text=text):
+            values.append(text)
+        case FormBody(form=form):
+            values += form.values()
+    match request.auth:
+        case BasicAuth(username=username, password=password):
+            values += (username, password)
+        case BearerAuth(token=token):
+            values.append(token)
+        case ApiKeyAuth(key=key):
+            values.append(key)
+        case OAuth2Auth(client_id=client_id, client_secret=client_secret):
+            values += (client_id, client_secret)
+        case ManagedIdentityAuth(scope=scope):
+            yield Credential("scope", scope)
+    yield from (Credential("secret", value.secret) for value in values if isinstance(value, SecretRef))
+
+
+def _of_token_endpoint(request: HttpTarget, auth: OAuth2Auth) -> Iterator[Sending]:
+    parts = urlsplit(auth.token_url)
+    places = [Place.of(parts.hostname or "", parts.port or _PORTS[parts.scheme])]
+    if request.proxy is not None and not (parts.scheme == "https" and request.tls.verify):
+        places.append(_proxy_place(request.proxy))
+    for value in (auth.client_id, auth.client_secret, request.tls.client_certificate):
+        if isinstance(value, SecretRef):
+            yield Sending(Credential("secret", value.secret), tuple(places))
+
+
+def _proxy_place(proxy: str) -> Place:
+    parts = urlsplit(proxy)
+    return Place.of(parts.hostname or "", parts.port or 80)
+
+
+def _tcp_place(host: str, port: int) -> Place:
+    """As the resolver reads names that are not ASCII, which is not quite how httpx does."""
+    try:
+        return Place.of(host if host.isascii() else host.encode("idna").decode(), port)
+    except UnicodeError:
+        return Place.of(host, port)
+
+
+def _of_url(request: HttpTarget, url: str) -> Iterator[Sending]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError:  # of a step: the run says what is wrong with it
+        return
+    if parts.hostname and "$" not in parts.netloc:
+        yield from sendings_of_request(request, parts.scheme, Place.of(parts.hostname, port))
+    elif isinstance(request.auth, OAuth2Auth):
+        yield from _of_token_endpoint(request, request.auth)
+
+
+def _joined(last_url: str, url: str) -> str:
+    """The URL of a step behind this one; empty if an earlier answer gives it."""
+    if url.startswith("${"):
+        return ""
+    try:
+        return urljoin(last_url, url)
+    except ValueError:
+        return ""

@@ -1,0 +1,119 @@
+"""Which access tokens open more than a target: those of vaults, storage, management and directories. Pure.
+
+Of every cloud of Azure, by URL and by the id of the application. A scope is judged by what it contains, not by what it
+begins with, so that no spelling leads past: `https://VAULT.azure.net//.default`, a path or a port.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from functools import lru_cache
+from urllib.parse import unquote, urlsplit
+
+from jobs.checks.binding.hosts import plain_host
+
+_DEFAULT = "/.default"
+_PLAIN = re.compile(r"[\x21-\x7e]+")
+
+
+class Protection(Enum):
+    """What a token opens, in the words of a message."""
+
+    NONE = ""
+    VAULT = "key vaults"
+    STORAGE = "storage accounts"
+    MANAGEMENT = "the management of Azure resources"
+    DIRECTORY = "the directory and Microsoft Graph"
+    REGISTRY = "container registries"
+    UNCLEAR = "something that its text does not show"
+
+
+_CONTAINS: tuple[tuple[Protection, tuple[str, ...]], ...] = (
+    (
+        Protection.VAULT,
+        (
+            "vault.azure.net",
+            "vault.azure.cn",
+            "vault.usgovcloudapi.net",
+            "vault.microsoftazure.de",
+            "managedhsm.azure.net",
+            "managedhsm.azure.cn",
+            "managedhsm.usgovcloudapi.net",
+            "cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
+            "589d5083-6f11-4d30-a62a-a4b316a14abf",
+        ),
+    ),
+    (
+        Protection.MANAGEMENT,
+        (
+            "management.azure.com",
+            "management.core.windows.net",
+            "management.usgovcloudapi.net",
+            "management.core.usgovcloudapi.net",
+            "management.chinacloudapi.cn",
+            "management.core.chinacloudapi.cn",
+            "management.microsoftazure.de",
+            "management.core.cloudapi.de",
+            "797f4846-ba00-4fd7-ba43-dac1f8f63013",
+        ),
+    ),
+    (
+        Protection.STORAGE,
+        (
+            "storage.azure.com",
+            "storage.azure.net",
+            "storage.azure.us",
+            "storage.azure.cn",
+            "core.windows.net",
+            "core.usgovcloudapi.net",
+            "core.chinacloudapi.cn",
+            "core.cloudapi.de",
+            "disk.azure.com",
+            "cosmos.azure.com",
+            "table.cosmos.azure",
+            "e406a681-f3d4-42a8-90b6-c2b029497af1",
+        ),
+    ),
+    (
+        Protection.DIRECTORY,
+        (
+            "graph.microsoft.com",
+            "graph.microsoft.us",
+            "graph.microsoft.de",
+            "microsoftgraph.chinacloudapi.cn",
+            "graph.windows.net",
+            "graph.microsoftazure.us",
+            "graph.chinacloudapi.cn",
+            "graph.cloudapi.de",
+            "00000003-0000-0000-c000-000000000000",
+            "00000002-0000-0000-c000-000000000000",
+        ),
+    ),
+    (Protection.REGISTRY, ("containerregistry.azure.", "azurecr.io", "azurecr.us", "azurecr.cn")),
+)
+
+
+def resource_of(scope: str) -> str:
+    """Return what a scope asks for as rules are compared with it: in lower case, without `/.default`."""
+    return scope.strip().lower().removesuffix(_DEFAULT).rstrip("/")
+
+
+@lru_cache(1024)
+def protection_of(scope: str) -> Protection:
+    """Return what a token of this scope opens besides a target; NONE for an API of one's own."""
+    if not _PLAIN.fullmatch(scope):
+        return Protection.UNCLEAR
+    text = unquote(scope).lower()
+    return next((kind for kind, parts in _CONTAINS if any(part in text for part in parts)), Protection.NONE)
+
+
+def scope_host(scope: str) -> str:
+    """Return the host of a scope that is a URL, such as `https://api.example/.default`; empty for any other."""
+    try:
+        parts = urlsplit(scope)
+        if parts.scheme != "https" or not parts.hostname or parts.username is not None:
+            return ""
+        return plain_host(parts.hostname) if parts.port in (None, 443) else ""
+    except ValueError:
+        return ""
