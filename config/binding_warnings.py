@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from config.job_set import JobSet
 from jobs.checks.binding.recipients import Sending, sendings
 from jobs.checks.binding.rules import Bindings, SecretDenied, plain_secret, rule_text
+from jobs.checks.binding.scopes import scope_host
 from jobs.checks.port import Credential
 from jobs.definition import JobDefinition
 from jobs.problems import Problem
@@ -22,8 +23,11 @@ def denied_sendings(jobs: JobSet, bindings: Bindings) -> Iterator[Problem]:
             yield use.problem(reason.removeprefix("Not asked: "))
 
 
-def needed_rules(jobs: Iterable[JobDefinition]) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
-    """Return the rules by which all of these jobs may send what they do: by group, then by name, the hosts."""
+def needed_rules(jobs: Iterable[JobDefinition]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return the rules by which all of these jobs may send what they do: by group, then by name, the hosts.
+
+    A token for the very host that gets it needs none.
+    """
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for job in jobs:
         for sending in sendings(job.check):
@@ -31,6 +35,9 @@ def needed_rules(jobs: Iterable[JobDefinition]) -> Mapping[str, Mapping[str, tup
             group, key = ("secrets", plain_secret(name)) if kind == "secret" else ("identity", name)
             hosts = (*found.setdefault(group, {}).get(key, ()), *(str(place) for place in sending.places))
             found[group][key] = tuple(dict.fromkeys(hosts))
+    scopes = found.get("identity", {})
+    for scope in [scope for scope, hosts in scopes.items() if hosts == (scope_host(scope),)]:
+        del scopes[scope]
     return found
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from jobs.checks.binding.rules import ANYTHING, Bindings
 from jobs.definition import JobDefinition
 from jobs.errors import SecretUnavailable
 from jobs.model import secret_names
@@ -76,10 +77,25 @@ class SecretView:
     trouble: str
     """Why it cannot be had; empty if it can, or if nobody has tried."""
     expiry: Expiry | None
+    hosts: tuple[str, ...] | None = None
+    """Which hosts may get it, by the settings; None: all."""
+    tags: tuple[str, ...] = ()
+    """It is for jobs with one of these tags alone, if there are any."""
 
 
 class SecretWatch:
-    def __init__(self, store: Store, kept: Kept, catalog: Catalog, listener: Listener, clock: Clock) -> None:
+    """`bindings`: which hosts may get which secret."""
+
+    def __init__(
+        self,
+        store: Store,
+        kept: Kept,
+        catalog: Catalog,
+        listener: Listener,
+        clock: Clock,
+        bindings: Bindings = ANYTHING,
+    ) -> None:
+        self._bindings = bindings
         self._news = SecretNews(store)
         self._kept = kept
         self._catalog = catalog
@@ -164,7 +180,7 @@ class SecretWatch:
         return ""
 
     def _view(self, name: str, jobs: tuple[str, ...], trouble: str) -> SecretView:
-        origin = self._kept.origin(name)
+        origin, rule = self._kept.origin(name), self._bindings.of_secret(name)
         return SecretView(
             name=name,
             jobs=jobs,
@@ -172,6 +188,8 @@ class SecretWatch:
             read_at=None if origin is None else origin.read_at,
             trouble=trouble,
             expiry=self._known.expiring.get(plain_name(name)),
+            hosts=None if rule is None else tuple(map(str, rule.hosts)),
+            tags=() if rule is None else tuple(map(str, rule.tags)),
         )
 
     def _take(self, news: News) -> None:

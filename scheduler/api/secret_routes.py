@@ -25,7 +25,8 @@ SecretName = Annotated[str, Path(max_length=127, description="The secret's name,
 
 class SecretModel(Answer):
     """A secret that jobs use. `source` and `read_at`: null until this process has read it. `trouble`: why it cannot be
-    had; empty if it can. `expires_at` and `expired`: what the vault's events say of its newest version."""
+    had; empty if it can. `expires_at` and `expired`: what the vault's events say of its newest version. `hosts`: which
+    hosts may get it, null for all; `tags`: for jobs with one of these tags alone, if there are any."""
 
     name: str
     jobs: list[str]
@@ -34,6 +35,8 @@ class SecretModel(Answer):
     trouble: str
     expires_at: datetime | None
     expired: bool
+    hosts: list[str] | None
+    tags: list[str]
 
     @classmethod
     def of(cls, view: SecretView) -> SecretModel:
@@ -45,6 +48,8 @@ class SecretModel(Answer):
             trouble=view.trouble,
             expires_at=None if view.expiry is None else view.expiry.at,
             expired=view.expiry is not None and view.expiry.past,
+            hosts=None if view.hosts is None else list(view.hosts),
+            tags=list(view.tags),
         )
 
 

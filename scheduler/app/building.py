@@ -169,7 +169,7 @@ class _Builder:
         if not self._jobs_are_missing:
             follow_up = Dependents(self._catalog, runs, pauses, dispatch, told, self._clock)
         secret_values = self._secrets(identity)
-        secret_watch = SecretWatch(store, secret_values, self._catalog, telemetry, self._clock)
+        secret_watch = SecretWatch(store, secret_values, self._catalog, telemetry, self._clock, self._bindings)
         self._health.add("secrets", secrets_health(secret_values, identity, secret_watch))
         checks = await self._checks(secret_values, identity, store, pauses)
         worker = self._worker(checks, store, runs, pauses, told, noted, follow_up)

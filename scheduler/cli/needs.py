@@ -30,6 +30,7 @@ NEEDS: Mapping[str, Needs] = {
     "jobs": Needs.ALL_JOBS,
     "circuits": Needs.ALL_JOBS,
     "secrets": Needs.ALL_JOBS,
+    "secrets rules": Needs.ALL_JOBS,
     "next": Needs.USABLE,
     "explain": Needs.USABLE,
     "history": Needs.STORE,

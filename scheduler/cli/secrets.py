@@ -10,21 +10,25 @@ from scheduler.cli.output import Column, clean, note, on_terminal, show_json, sh
 from scheduler.cli.texts import iso, local
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from scheduler.app import Program
     from scheduler.secret_watch import SecretView
 
-_FIELDS = ("name", "source", "read_at", "state", "jobs")
+_FIELDS = ("name", "source", "read_at", "state", "jobs", "hosts")
 
-ABOUT = """The secrets that jobs use: where each comes from, and whether it can be had. Values are never shown.
+ABOUT = """The secrets that jobs use: where each comes from, whether it can be had, and which hosts may get it.
+
+Values are never shown.
 
 They are read as this process may read them: with its variables, its mounted files and its identity.
 
 \b
 Examples:
   secrets
-  secrets refresh checkout-token"""
+  secrets refresh checkout-token
+  secrets rules"""
 
 secrets = typer.Typer(help=ABOUT)
 
@@ -84,22 +88,80 @@ def refresh(
     print(clean(f"{view.name} is read again within 15 seconds; {_state(view)} here"))
 
 
+@secrets.command("rules")
+def show_rules(
+    as_variables: Annotated[
+        bool, typer.Option("--variables", help="As environment variables, in place of lines of a settings file.")
+    ] = False,
+) -> None:
+    """Print rules by which all jobs may send their secrets and tokens to where they send them now.
+
+    Read them before you add them to the settings: a rule lets a host have a secret.
+
+    \b
+    Examples:
+      secrets rules
+      secrets rules --variables
+    """
+    import json
+    import shlex
+
+    from config.binding_warnings import needed_rules, rules_text
+    from jobs.checks.binding.scopes import Protection, protection_of
+    from scheduler.cli.configured import configured, end_if_incomplete
+
+    configuration = configured("secrets rules")
+    rules = needed_rules(job for job in configuration.jobs if job.enabled)
+    scopes = rules.get("identity", {})
+    for scope in [scope for scope in scopes if protection_of(scope) is not Protection.NONE]:
+        note(f"left out: {scope}, as its token opens {protection_of(scope).value}")
+        del scopes[scope]
+    rules = {group: names for group, names in rules.items() if names}
+    if not rules:
+        note("no job sends a secret or a token")
+    elif as_variables:
+        for group, names in rules.items():
+            listed = {name: list(hosts) for name, hosts in sorted(names.items())}
+            print(clean(f"SCHEDULER_{group.upper()}__ALLOW={shlex.quote(json.dumps(listed))}"))
+    else:
+        print(*map(clean, rules_text(rules).splitlines()), sep="\n")
+    end_if_incomplete(configuration)
+
+
 def _show(views: Sequence[SecretView]) -> None:
     if not on_terminal():
         rows = [
-            (view.name, view.source or "", iso(view.read_at) if view.read_at else "", _state(view), " ".join(view.jobs))
+            (
+                view.name,
+                view.source or "",
+                _read(view, iso),
+                _state(view),
+                " ".join(view.jobs),
+                _hosts(view),
+            )
             for view in views
         ]
         show_tabs(_FIELDS, rows)
         return
-    columns = (Column("SECRET"), Column("FROM"), Column("READ"), Column("STATE"), Column("JOBS"))
+    columns = (Column("SECRET"), Column("FROM"), Column("READ"), Column("STATE"), Column("JOBS"), Column("HOSTS"))
     show_table(
         columns,
         [
-            (view.name, view.source or "-", local(view.read_at) if view.read_at else "-", _state(view), _jobs(view))
+            (
+                view.name,
+                view.source or "-",
+                _read(view, local) or "-",
+                _state(view),
+                _jobs(view),
+                _hosts(view),
+            )
             for view in views
         ],
     )
+
+
+def _read(view: SecretView, text: Callable[[datetime], str]) -> str:
+    return "" if view.read_at is None else text(view.read_at)
 
 
 def _state(view: SecretView) -> str:
@@ -114,3 +176,11 @@ def _state(view: SecretView) -> str:
 def _jobs(view: SecretView) -> str:
     first = ", ".join(view.jobs[:3])
     return first if len(view.jobs) <= 3 else f"{first} and {len(view.jobs) - 3} more"
+
+
+def _hosts(view: SecretView) -> str:
+    """Which hosts may get it, and for jobs with which tags."""
+    if view.hosts is None:
+        return "any (no rule)"
+    tags = f" (jobs with {' or '.join(view.tags)})" if view.tags else ""
+    return f"{', '.join(view.hosts) or 'none'}{tags}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -30,6 +30,13 @@ class Rule:
 
     hosts: tuple[HostPattern, ...]
     tags: tuple[TagOf, ...] = ()
+
+
+NOBODY = Rule(())
+
+
+def _in_all(first: Rule, others: Iterable[Rule]) -> tuple[HostPattern, ...]:
+    return tuple(host for host in first.hosts if all(host in other.hosts for other in others))
 
 
 class Rules:
@@ -132,9 +139,13 @@ class Bindings:
             raise _unbound(thing, places)
         _check(thing, rules, places, tags)
 
-    def secret_rules(self, name: str) -> tuple[Rule, ...]:
-        """Return the rules that count for a secret."""
-        return self.secrets.get(plain_secret(name))
+    def of_secret(self, name: str) -> Rule | None:
+        """Return who may get a secret; None: everybody."""
+        rules = self.secrets.get(plain_secret(name))
+        if not rules:
+            return None if self.unbound_secrets else NOBODY
+        first, *others = rules
+        return first if not others else replace(first, hosts=_in_all(first, others))
 
 
 def _is_its_own(scope: str, places: Sequence[Place]) -> bool:

@@ -114,6 +114,6 @@ def scope_host(scope: str) -> str:
         parts = urlsplit(scope)
         if parts.scheme != "https" or not parts.hostname or parts.username is not None:
             return ""
-        return plain_host(parts.hostname) if parts.port in (None, 443) else ""
+        return plain_host(parts.hostname)
     except ValueError:
         return ""

@@ -53,3 +53,27 @@ def test_a_secret_that_no_job_uses_is_not_there() -> None:
 def test_without_secrets_there_are_none_to_list(job_folder: Path) -> None:
     write_jobs(job_folder, checkout_api={"schedule": "every 1m", "check": {"url": "http://127.0.0.1:9/"}})
     assert "no job uses a secret" in invoke("secrets").stderr
+
+
+def test_the_hosts_that_may_get_a_secret_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert invoke("secrets").lines[1].endswith("\tany (no rule)")
+    monkeypatch.setenv("SCHEDULER_SECRETS__UNBOUND", "deny")
+    assert invoke("secrets").lines[1].endswith("\tnone")
+    rule = {"hosts": ["*.internal", "127.0.0.1"], "tags": ["team:checkout"]}
+    monkeypatch.setenv("SCHEDULER_SECRETS__ALLOW", json.dumps({"Checkout_*": rule}))
+    assert invoke("secrets").lines[1].endswith("\t*.internal, 127.0.0.1 (jobs with team:checkout)")
+    (told,) = json.loads(invoke("secrets", "--json").stdout)["secrets"]
+    assert (told["hosts"], told["tags"]) == (["*.internal", "127.0.0.1"], ["team:checkout"])
+
+
+def test_rules_for_the_jobs_as_they_are_are_printed(job_folder: Path) -> None:
+    assert invoke("secrets", "rules").lines == ["secrets:", "  allow:", "    checkout-token: [127.0.0.1]"]
+    assert invoke("secrets", "rules", "--variables").lines == [
+        """SCHEDULER_SECRETS__ALLOW='{"checkout-token": ["127.0.0.1"]}'"""
+    ]
+    vault = {"kind": "managed_identity", "scope": "https://vault.azure.net/.default"}
+    write_jobs(job_folder, vault={"check": {"url": "https://a.vault.azure.net/", "auth": vault}})
+    said = invoke("secrets", "rules")
+    assert (said.code, said.stdout) == (0, "")
+    assert "left out: https://vault.azure.net/.default, as its token opens key vaults" in said.stderr
+    assert "no job sends a secret or a token" in said.stderr
