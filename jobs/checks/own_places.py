@@ -14,8 +14,10 @@ from ipaddress import ip_address
 from jobs.checks.addresses import IPAddress
 
 LIVE_PATH = "/api/health/live"
-"""The one path of its own that a job may ask, by GET or HEAD: whether the process answers. The answer is always the same,
-and a first job often asks it. scheduler.api.live serves it."""
+"""The one path of its own that a job may ask, by GET or HEAD: whether the process answers.
+
+The answer is always the same, and people's first job often asks for it. scheduler.api.live serves it.
+"""
 
 
 @dataclass(frozen=True)

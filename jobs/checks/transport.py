@@ -4,8 +4,8 @@ Used by http.py below its httpx client. A request says what it needs in its exte
 https, "tls" (an ssl.SSLContext); "kept", if it may use a connection that an earlier one has left; "head", its head as
 bytes, and "place", its URL but for the path, where somebody has them already; "http2", if that is wanted; "proxy"
 (tunnels.Proxy), with "asks", which is told whom the errors that follow are about; "server_name", if TLS asks for
-another name than the host; "ip_version", if only one will do; "only_live", if nothing but the own health is asked for. httpx's own transport hides the phases, and costs several
-times as much.
+another name than the host; "ip_version", if only one will do; "only_live", if it asks for nothing but LIVE_PATH.
+httpx's own transport hides the phases, and costs several times as much.
 """
 
 from __future__ import annotations
