@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from fastapi import Request
 
+from jobs.display_text import escape_controls
 from scheduler.api import texts
 from scheduler.api.models import run_path
 from scheduler.api.parameters import FUNCTION_KEY
@@ -46,6 +47,12 @@ def _linker(key: str | None) -> Callable[..., str]:
     return link
 
 
+def _escaped(value: object) -> object:
+    """What a template writes, with control and direction characters shown as escapes: names, messages and bodies come
+    from job files, callers and targets. Markup is put together of values that went through here."""
+    return escape_controls(value) if type(value) is str else value
+
+
 @cache
 def _templates() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # for who looks at a page
@@ -56,6 +63,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
+        finalize=_escaped,
     )
     filters = (
         texts.when,
