@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 
 from jobs.errors import SecretUnavailable
@@ -24,8 +24,9 @@ PAUSE = 5.0
 """Seconds between two readings, when unknown tokens come."""
 OLD_FOR = 86400.0
 """Seconds for which a token is taken after it was replaced by another one."""
-_MOST_DOUBTED = 200
-"""Secrets that an unknown token makes to be read past what is kept of them."""
+DOUBTS_PER_MINUTE = 100
+"""Secrets that unknown tokens make to be read past what is kept of them, however many come and heartbeats there are: a
+stranger needs no key to send one, and each read may be a request of the vault."""
 
 _log = logging.getLogger("scheduler.heartbeats")
 
@@ -45,6 +46,10 @@ class PingTokens:
         self._read_at = float("-inf")
         self._troubles: dict[str, str] = {}
         self._reading = asyncio.Lock()
+        self._turns: list[str] = []
+        """Secrets by when they were last read for an unknown token, the longest ago first."""
+        self._doubts: deque[float] = deque(maxlen=DOUBTS_PER_MINUTE)
+        """When secrets were read so."""
 
     @property
     def troubles(self) -> Mapping[str, str]:
@@ -94,14 +99,26 @@ class PingTokens:
             if self._age() <= older_than:
                 return  # somebody else has done it meanwhile
             names = list(self._jobs())
-            if doubt and len(names) <= _MOST_DOUBTED:
-                known = [name for name in names if name in self._current]
-                await asyncio.gather(*(self._secrets.renewed(name, self._current[name]) for name in known))
+            if doubt:
+                doubted = self._to_doubt([name for name in names if name in self._current])
+                await asyncio.gather(*(self._secrets.renewed(name, self._current[name]) for name in doubted))
             troubles = await asyncio.gather(*map(self._read_one, names))
             self._troubles = {name: trouble for name, trouble in zip(names, troubles, strict=True) if trouble}
             self._current = {name: token for name, token in self._current.items() if name in names}
             self._forget()
             self._read_at = self._clock.monotonic()
+
+    def _to_doubt(self, known: Sequence[str]) -> Sequence[str]:
+        """Return those of them that may be read again now, and note it: each in its turn."""
+        now = self._clock.monotonic()
+        in_turn = [
+            *(name for name in known if name not in self._turns),
+            *(name for name in self._turns if name in known),
+        ]
+        left = DOUBTS_PER_MINUTE - sum(now - at < 60 for at in self._doubts)
+        chosen, self._turns = in_turn[:left], [*in_turn[left:], *in_turn[:left]]
+        self._doubts.extend([now] * len(chosen))
+        return chosen
 
     async def _read_one(self, name: str) -> str:
         """What is wrong with it."""

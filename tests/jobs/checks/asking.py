@@ -22,6 +22,7 @@ from jobs.targets import HttpTarget
 class MemorySecrets:
     values: Mapping[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    doubted: list[str] = field(default_factory=list)
 
     async def get(self, name: str) -> str:
         self.asked.append(name)
@@ -30,6 +31,7 @@ class MemorySecrets:
         return self.values[name]
 
     async def renewed(self, name: str, refused: str) -> Renewal:
+        self.doubted.append(name)
         return Renewal(self.values.get(name) != refused, f"{name} was looked at again")
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from scheduler.operations.ping_tokens import OLD_FOR, PAUSE, REREAD_AFTER
+from scheduler.operations.ping_tokens import DOUBTS_PER_MINUTE, OLD_FOR, PAUSE, REREAD_AFTER
 from scheduler.operations.pinging import LONGEST_BODY, PER_MINUTE
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.desk import Desk
@@ -325,6 +326,26 @@ async def test_strangers_do_not_make_the_secrets_be_read_again_and_again() -> No
         for number in range(20):
             await at.get(f"/api/ping/unknown-token-{number:04}")
         assert at.shop.tokens.asked == ["nightly-token"]
+
+
+@virtual_time
+@pytest.mark.parametrize("heartbeats", [60, 300])
+async def test_strangers_make_a_bounded_number_of_reads_past_what_is_kept_and_of_all_secrets_in_turn(
+    heartbeats: int,
+) -> None:
+    names = [f"token-{number}" for number in range(heartbeats)]
+    async with desk(*(nightly(f"job-{name}", name) for name in names)) as at:
+        at.shop.tokens.values = {name: f"{name:x>32}" for name in names}
+        await at.get("/api/ping/unknown-token-0000")
+        minutes = 5
+        for number in range(60 * minutes):
+            await at.get(f"/api/ping/unknown-token-{number:04}")
+            await asyncio.sleep(1)
+
+    reads = Counter(at.shop.tokens.doubted)
+    assert reads.total() <= DOUBTS_PER_MINUTE * (minutes + 1)
+    assert set(reads) == set(names)
+    assert max(reads.values()) - min(reads.values()) <= 1
 
 
 async def test_while_a_token_cannot_be_read_a_ping_may_be_sent_again() -> None:
