@@ -14,7 +14,7 @@ MEDIA_TYPE = "application/problem+json"
 def problem_body(status: HTTPStatus, detail: str, path: str = "") -> bytes:
     """Return the JSON. `path`: without a token; empty when the request's target is not known."""
     problem = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}
-    return json.dumps(problem | ({"instance": path} if path else {})).encode()
+    return json.dumps(problem | ({"instance": path} if path else {}), separators=(",", ":")).encode()
 
 
 def raw_answer(status: HTTPStatus, detail: str) -> bytes:
