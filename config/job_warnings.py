@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
+import time
 from collections.abc import Iterator, Mapping
 
 from config.identity import Identity
 from config.job_set import JobSet, LocatedUse
 from config.secrets import SecretChain, build_secrets
 from config.settings import Settings
+from jobs.checks.files.authorities import PATIENCE, CaFiles
 from jobs.checks.tls_contexts import is_client_certificate
 from jobs.errors import SecretUnavailable
 from jobs.problems import Problem
@@ -25,32 +26,25 @@ from jobs.targets.heartbeat import SHORTEST_TOKEN
 
 SECRETS_DEADLINE = 20.0
 """Seconds for all secrets together: a pipeline must not wait for a vault that does not answer."""
+FILES_DEADLINE = 10.0
+"""Seconds for all CA files together."""
 _MAX_CONCURRENT = 8
 """Secrets that are looked up at a time."""
 
 
-def unusable_files(jobs: JobSet) -> Iterator[Problem]:
-    """Yield a warning for each `ca_file` that cannot be used."""
+def unusable_files(jobs: JobSet, files: CaFiles) -> Iterator[Problem]:
+    """Yield a warning for each `ca_file` that cannot be used. Blocks, for FILES_DEADLINE at most."""
     reasons: dict[str, str] = {}
+    deadline = time.monotonic() + FILES_DEADLINE
     for use in jobs.uses:
         if use.use.kind != "ca_file":
             continue
         path = use.use.name
         if path not in reasons:
-            reasons[path] = _why_unusable(path)
+            reasons[path] = files.why_unusable(path, min(PATIENCE, deadline - time.monotonic()))
         if reasons[path]:
             hint = "correct the path" if os.path.isabs(path) else f"relative paths start from {os.getcwd()}"
             yield use.problem(f"the CA file {path} cannot be used: {reasons[path]}", hint)
-
-
-def _why_unusable(path: str) -> str:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
-    except ssl.SSLError:
-        return "it holds no certificate in PEM form"
-    except OSError as error:
-        return (error.strerror or "it cannot be read").lower()
-    return ""
 
 
 def unusable_secrets(jobs: JobSet, settings: Settings, environ: Mapping[str, str]) -> tuple[Problem, ...]:

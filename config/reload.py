@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from config.errors import ConfigurationError
 from config.job_files import JobSet, is_job_file
 from config.loading import JobPlace
-from config.own_thread import in_own_thread
+from jobs.checks.files.own_thread import in_own_thread
 
 if TYPE_CHECKING:
     from config.identity import Identity

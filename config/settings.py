@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from config.binding_settings import IdentitySettings, SecretSettings
-from config.target_lists import Hosts, Networks, Ports, Schemes
+from config.target_lists import Folders, Hosts, Networks, Ports, Schemes
 from jobs.errors import ScheduleError
 from jobs.groups import LARGEST_GROUP
 from jobs.model import Duration, Frozen
@@ -196,6 +196,8 @@ class TargetSettings(Frozen):
     ports: Ports = ("1-65535",)
     schemes: Schemes = ("http", "https")
     largest_body: Annotated[ByteSize, Field(ge=1)] = ByteSize(16 * 1024 * 1024)
+    ca_folders: Folders = ()
+    """Where the `ca_file` of a target has to be; none: anywhere."""
     traceparent: bool = True
     """Whether HTTP requests of checks carry the ids of the run's trace."""
 

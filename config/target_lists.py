@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
@@ -41,6 +42,12 @@ def _host(text: str) -> str:
     return text
 
 
+def _folder(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError(f"{str(path)!r} is not an absolute path: write it like /etc/ssl/certs")
+    return path
+
+
 def _port_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -64,7 +71,10 @@ _Network = Annotated[
 _Host = Annotated[str, AfterValidator(_host)]
 _Port = Annotated[str, BeforeValidator(_port_text), AfterValidator(_port)]
 
+_Folder = Annotated[Path, AfterValidator(_folder)]
+
 Networks = Annotated[tuple[_Network, ...], BeforeValidator(_split)]
 Hosts = Annotated[tuple[_Host, ...], BeforeValidator(_split)]
 Ports = Annotated[tuple[_Port, ...], BeforeValidator(_split)]
+Folders = Annotated[tuple[_Folder, ...], BeforeValidator(_split)]
 Schemes = Annotated[tuple[Literal["http", "https"], ...], BeforeValidator(_split)]

@@ -1,11 +1,16 @@
-"""Where checks may connect to, of the settings group `targets`. Called by scheduler.app and by `validate`."""
+"""Where checks may connect to and which files they may read, by the settings group `targets`.
+
+Called by scheduler.app and by `validate`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from config.job_files import is_job_file
 from config.settings import Settings
 from config.target_lists import port_range
+from jobs.checks.files.authorities import CaFiles
 from jobs.checks.guard import Guard, Rules
 from jobs.checks.own_places import OwnPlace
 
@@ -36,6 +41,14 @@ def guard_of(settings: Settings, environ: Mapping[str, str], own_places: Collect
             own_hosts=tuple(_own_hosts(environ)),
         )
     )
+
+
+def ca_files_of(settings: Settings) -> CaFiles:
+    """Return what reads the `ca_file` of targets by these settings."""
+    place = settings.jobs
+    if place is not None and is_job_file(place.name):
+        place = place.parent
+    return CaFiles(settings.targets.ca_folders, () if place is None else (place,))
 
 
 def _own_hosts(environ: Mapping[str, str]) -> Iterator[str]:

@@ -178,7 +178,7 @@ async def _serve_program(program: Program, listener: socket.socket, signals: Sto
     ticker = await _ticker(program)
     program.health.add("ticker", _ticker_health(program, ticker))
     program.watchdog.ticks_from(_last_tick(ticker))
-    stopping = signals.listen()
+    stopping = signals.listen(program.settings.shutdown_grace)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     background = (
         # Not begun again: health tells when it ends.

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from config.layers import is_unresolved, unresolved_sentence
-from config.own_thread import in_own_thread
+from jobs.checks.files.own_thread import in_own_thread
 from jobs.errors import SecretUnavailable
 from jobs.kept_values import Trouble
 from jobs.ports import Clock

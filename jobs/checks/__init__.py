@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jobs.checks.binding.rules import Bindings
+    from jobs.checks.files.authorities import CaFiles
     from jobs.checks.guard import Guard
     from jobs.checks.network import Network
     from jobs.checks.port import Call, Check
@@ -65,12 +66,14 @@ def build_checks(
     clock: Clock | None = None,
     traces: bool = False,
     bindings: Bindings | None = None,
+    ca_files: CaFiles | None = None,
 ) -> Checks:
     """All checks. `guard`: where they may connect to. `user_agent`: how HTTP targets see this program, such as
     `scheduler/1.2.3`. `pings` and `clock`: without them there are no heartbeats. `traces`: whether HTTP targets get
-    the ids of the run's trace. `bindings`: which targets get which secret; None: all get each."""
+    the ids of the run's trace. `bindings`: which targets get which secret; None: all get each. `ca_files`: reads those
+    of targets."""
 
-    shared = _Shared(guard)
+    shared = _Shared(guard, ca_files)
 
     def allowed() -> Bindings:
         from jobs.checks.binding.rules import ANYTHING
@@ -81,7 +84,14 @@ def build_checks(
         from jobs.checks.http import HttpCheck
 
         return HttpCheck(
-            secrets, tokens, redactor, guard=guard, user_agent=user_agent, traces=traces, bindings=allowed()
+            secrets,
+            tokens,
+            redactor,
+            guard=guard,
+            user_agent=user_agent,
+            traces=traces,
+            bindings=allowed(),
+            contexts=shared.contexts,
         )
 
     def steps() -> Check:
@@ -122,8 +132,9 @@ def build_checks(
 class _Shared:
     """What several kinds use, made when the first of them is."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, ca_files: CaFiles | None) -> None:
         self._guard = guard
+        self._ca_files = ca_files
 
     @cached_property
     def network(self) -> Network:
@@ -135,7 +146,7 @@ class _Shared:
     def contexts(self) -> TlsContexts:
         from jobs.checks.tls_contexts import TlsContexts
 
-        return TlsContexts()
+        return TlsContexts(self._ca_files)
 
     def close(self) -> None:
         if "network" in self.__dict__:

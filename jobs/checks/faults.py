@@ -20,6 +20,7 @@ from jobs.checks.fault_sentences import (
     no_tls,
     out_of_resources,
 )
+from jobs.checks.files.authorities import CaFileUnusable
 from jobs.checks.guard import TargetDenied
 from jobs.checks.http1 import (
     LARGEST_HEAD,
@@ -37,7 +38,6 @@ from jobs.checks.http1 import (
 from jobs.checks.network import ClosedWithoutAnswer, NoAddressOfVersion
 from jobs.checks.redirects import BadRedirect
 from jobs.checks.spoken import NotHttp
-from jobs.checks.tls_contexts import CaFileUnusable
 from jobs.checks.tunnels import NoTunnel
 from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.runs import ErrorClass

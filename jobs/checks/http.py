@@ -65,12 +65,14 @@ class HttpCheck:
         clock: Clock | None = None,
         traces: bool = False,
         bindings: Bindings = ANYTHING,
+        contexts: TlsContexts | None = None,
     ) -> None:
         """`guard`: where targets may be. `bindings`: which of them get which secret. `client`, `clock`: other ones for
-        tests; the client is closed with this. `traces`: whether requests carry the ids of the run's trace."""
+        tests; the client is closed with this. `traces`: whether requests carry the ids of the run's trace. `contexts`:
+        shared with other checks."""
         self._redactor = redactor
         self._user_agent = user_agent
-        self._contexts = TlsContexts()
+        self._contexts = contexts or TlsContexts()
         self._guard = guard
         self._traces = traces
         self._prepared = PreparedRequests()

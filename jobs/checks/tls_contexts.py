@@ -1,4 +1,4 @@
-"""TLS contexts, made once for each way in which jobs have certificates checked. Called by http.py.
+"""TLS contexts, made once for each way in which jobs have certificates checked. Used by the checks.
 
 Making one reads some hundred authorities from a file: that takes milliseconds, so a thread does it, and once.
 """
@@ -11,8 +11,9 @@ import os
 import ssl
 import tempfile
 from collections import OrderedDict
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
+from jobs.checks.files.authorities import CaFile, CaFiles, add_certificates
 from jobs.errors import SecretUnavailable
 from jobs.targets import Tls
 
@@ -20,15 +21,11 @@ MOST = 1000
 """Contexts that are remembered; each takes some 100 KiB. Those of rotated certificates fall out."""
 
 
-class CaFileUnusable(Exception):
-    """The file of a target's authorities cannot be read. The message names it and the reason."""
-
-
 class CertificateUnusable(Exception):
     """What should be a client certificate with its key is none."""
 
 
-_Key = tuple[bool, str | None, int, bool, bytes]
+_Key = tuple[bool, bytes, bool, bytes]
 
 
 def unusable_certificate(tls: Tls) -> SecretUnavailable:
@@ -43,7 +40,9 @@ def unusable_certificate(tls: Tls) -> SecretUnavailable:
 class TlsContexts:
     """For one event loop. A CA file that has changed is read again."""
 
-    def __init__(self) -> None:
+    def __init__(self, ca_files: CaFiles | None = None) -> None:
+        """`ca_files`: reads those of targets; without it, from anywhere."""
+        self._ca_files = ca_files or CaFiles()
         self._made: OrderedDict[_Key, ssl.SSLContext] = OrderedDict()
         self._making = asyncio.Lock()
 
@@ -54,7 +53,8 @@ class TlsContexts:
             CaFileUnusable, CertificateUnusable
         """
         shown = hashlib.sha256(client_certificate.encode()).digest() if client_certificate else b""
-        key = (tls.verify, tls.ca_file, _changed_at(tls.ca_file), http2, shown)
+        trusted = None if tls.ca_file is None else await self._ca_files.get(tls.ca_file)
+        key = (tls.verify, b"" if trusted is None else trusted.digest, http2, shown)
         context = self._made.get(key)
         if context is None:
             async with self._making:
@@ -62,37 +62,29 @@ class TlsContexts:
                 if context is None:
                     if len(self._made) >= MOST:
                         self._made.popitem(last=False)
-                    context = self._made[key] = await asyncio.to_thread(_make, tls, http2, client_certificate)
+                    made = await asyncio.to_thread(_make, tls, http2, client_certificate, trusted)
+                    context = self._made[key] = made
         return context
 
     def prepare(self, tls: Tls, *, http2: bool = False) -> None:
-        """Make the context for a target without a client certificate. What cannot be made is left to `get`."""
-        with suppress(CaFileUnusable):
-            key = (tls.verify, tls.ca_file, _changed_at(tls.ca_file), http2, b"")
-            if key not in self._made and len(self._made) < MOST:
-                self._made[key] = _make(tls, http2)
+        """Make the context for a target without a client certificate. One with a CA file is left to `get`: it is made
+        quickly, and its file may be on a share that hangs."""
+        key = (tls.verify, b"", http2, b"")
+        if tls.ca_file is None and key not in self._made and len(self._made) < MOST:
+            self._made[key] = _make(tls, http2)
 
 
-def _changed_at(ca_file: str | None) -> int:
-    if ca_file is None:
-        return 0
-    try:
-        return os.stat(ca_file).st_mtime_ns
-    except OSError as error:
-        raise CaFileUnusable(_unusable(ca_file, error.strerror or "it cannot be read")) from None
+def _make(tls: Tls, http2: bool = False, client_certificate: str = "", trusted: CaFile | None = None) -> ssl.SSLContext:
+    if trusted is not None:
+        # Without certificates of ours the function would load those of the system.
+        context = ssl.create_default_context(cadata=trusted.certificates[0])
+        add_certificates(context, trusted.certificates[1:])
+    else:
+        context = ssl.create_default_context()
+        if not _system_has_authorities():
+            import certifi
 
-
-def _make(tls: Tls, http2: bool = False, client_certificate: str = "") -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=tls.ca_file)
-    except ssl.SSLError:
-        raise CaFileUnusable(_unusable(tls.ca_file, "it holds no certificate in PEM form")) from None
-    except OSError as error:
-        raise CaFileUnusable(_unusable(tls.ca_file, error.strerror or "it cannot be read")) from None
-    if tls.ca_file is None and not _system_has_authorities():
-        import certifi
-
-        context.load_verify_locations(certifi.where())
+            context.load_verify_locations(certifi.where())
     # Judged as browsers judge: they read no name in the subject, which OpenSSL does where the certificate has no other.
     # Python 3.13 adds a strictness that many authorities of companies fail.
     context.hostname_checks_common_name = False
@@ -138,7 +130,3 @@ def _show(context: ssl.SSLContext, client_certificate: str) -> None:
 def _system_has_authorities() -> bool:
     paths = ssl.get_default_verify_paths()
     return paths.cafile is not None or (paths.capath is not None and bool(os.listdir(paths.capath)))
-
-
-def _unusable(ca_file: str | None, reason: str) -> str:
-    return f"The CA file {ca_file} of this target cannot be used: {reason}."

@@ -16,11 +16,11 @@ from config.identity import Identity
 from config.job_set import JobSet
 from config.job_warnings import unusable_files
 from config.loading import Configuration
-from config.own_thread import in_own_thread
 from config.reload import open_source
 from config.secrets import SecretChain, build_secrets
-from config.targets import guard_of
+from config.targets import ca_files_of, guard_of
 from jobs.checks import Checks, build_checks
+from jobs.checks.files.own_thread import in_own_thread
 from jobs.checks.own_places import OwnPlace
 from jobs.events import Listeners, RunListener
 from jobs.ports import Clock
@@ -248,7 +248,8 @@ class _Builder:
         """Log what is hardly meant in these jobs, and was not before."""
 
         def found() -> list[Problem]:
-            return [*jobs.warnings, *unusable_files(jobs), *denied_sendings(jobs, self._bindings)]
+            files = unusable_files(jobs, ca_files_of(self._settings))
+            return [*jobs.warnings, *files, *denied_sendings(jobs, self._bindings)]
 
         with suppress(TimeoutError):
             async with asyncio.timeout(FILES_PATIENCE):
@@ -266,6 +267,7 @@ class _Builder:
             clock=self._clock,
             traces=self._settings.targets.traceparent,
             bindings=self._bindings,
+            ca_files=ca_files_of(self._settings),
         )
         self._stack.push_async_callback(checks.aclose)
         if self._role is not Role.TOOL:

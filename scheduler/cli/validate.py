@@ -94,8 +94,10 @@ def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -
     from config.binding_warnings import denied_sendings
     from config.bindings import bindings_of
     from config.job_warnings import unusable_files, unusable_secrets
+    from config.settings import Settings
+    from config.targets import ca_files_of
 
-    warnings = [*found.warnings, *unusable_files(found)]
+    warnings = [*found.warnings, *unusable_files(found, ca_files_of(settings or Settings()))]
     if settings is not None:
         warnings += [*_denied(found, settings), *denied_sendings(found, bindings_of(settings))]
         if with_secrets:

@@ -14,6 +14,8 @@ from config.errors import ConfigurationError, render_warning
 from config.job_files import JobFile, JobFileReader, JobSet
 from config.job_warnings import unusable_files, unusable_secrets
 from config.settings import Settings
+from jobs.checks.files.authorities import CaFiles
+from jobs.problems import Problem
 from jobs.schedules import parse_schedule
 
 
@@ -230,10 +232,15 @@ def with_ca(folder: Path, ca_file: str) -> JobSet:
     return read(folder)
 
 
+def unusable(jobs: JobSet) -> list[Problem]:
+    """Of jobs that may be told everything about the disk."""
+    return list(unusable_files(jobs, CaFiles(known=[Path("/")])))
+
+
 def test_a_ca_file_that_is_missing_is_told_at_each_key_that_names_it(folder: Path) -> None:
-    first, second = map(str, unusable_files(with_ca(folder, "/nowhere/ca.pem")))
+    first, second = map(str, unusable(with_ca(folder, f"{folder}/ca.pem")))
     assert first == (
-        "jobs/a.yaml:3: jobs.a.check.tls.ca_file: the CA file /nowhere/ca.pem cannot be used: "
+        f"jobs/a.yaml:3: jobs.a.check.tls.ca_file: the CA file {folder}/ca.pem cannot be used: "
         "no such file or directory; correct the path"
     )
     assert second.startswith("jobs/a.yaml:4: jobs.b.")
@@ -241,18 +248,18 @@ def test_a_ca_file_that_is_missing_is_told_at_each_key_that_names_it(folder: Pat
 
 def test_a_ca_file_without_a_certificate_is_told(folder: Path) -> None:
     (folder / "ca.pem").write_text("not a certificate")
-    (first, *_) = unusable_files(with_ca(folder, str(folder / "ca.pem")))
+    (first, *_) = unusable(with_ca(folder, str(folder / "ca.pem")))
     assert "it holds no certificate in PEM form" in first.message
 
 
 def test_a_relative_path_is_told_with_the_folder_that_it_starts_from(folder: Path) -> None:
-    (first, *_) = unusable_files(with_ca(folder, "nowhere/ca.pem"))
+    (first, *_) = unusable(with_ca(folder, "nowhere/ca.pem"))
     assert first.hint == f"relative paths start from {Path.cwd()}"
 
 
 def test_a_ca_file_that_can_be_used_has_no_warning(folder: Path) -> None:
     trustme.CA().cert_pem.write_to_path(folder / "ca.pem")
-    assert list(unusable_files(with_ca(folder, str(folder / "ca.pem")))) == []
+    assert list(unusable(with_ca(folder, str(folder / "ca.pem")))) == []
 
 
 # --- Secrets ----------------------------------------------------------------------------------------------------------

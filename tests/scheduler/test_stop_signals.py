@@ -12,6 +12,7 @@ import pytest
 from scheduler.stop_signals import SIGNALS, StopSignals, stopping_text
 from tests.parts.host import embedded, job
 from tests.parts.http_target import HttpTarget
+from tests.parts.proc import run
 
 LONG = {"attempt": "60s", "run": "60s"}
 
@@ -57,7 +58,7 @@ async def test_an_idle_host_that_is_stopped_says_that_it_waits_for_nothing(tmp_p
 
 async def test_another_signal_is_a_second_one_too_though_the_loop_is_stuck() -> None:
     ended: list[int] = []
-    with StopSignals(ended.append) as signals:
+    with StopSignals(ended.append, patience=3600) as signals:
         stopping = signals.listen()
         os.kill(os.getpid(), signal.SIGINT)
         await asyncio.wait_for(stopping.wait(), 10)
@@ -65,6 +66,27 @@ async def test_another_signal_is_a_second_one_too_though_the_loop_is_stuck() -> 
         os.kill(os.getpid(), signal.SIGTERM)  # nothing is awaited from here on
 
     assert ended == [128 + signal.SIGTERM]
+
+
+HANGS = """
+import asyncio, os, signal, time
+from scheduler.stop_signals import StopSignals
+async def main():
+    with StopSignals(patience=0.1) as signals:
+        stopping = signals.listen(0.1)
+        asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stopping.wait()
+asyncio.run(main())
+"""
+
+
+async def test_a_process_ends_though_a_thread_hangs_that_python_waits_for() -> None:
+    ended = await run("-c", HANGS, module=None)
+
+    assert ended.code == 128 + signal.SIGTERM
+    assert "not stopped within 0.2 s, as something hangs: ended at once; the threads at this moment:" in ended.stderr
+    assert "concurrent/futures/thread.py" in ended.stderr
 
 
 async def test_the_handlers_before_are_there_again_afterwards() -> None:

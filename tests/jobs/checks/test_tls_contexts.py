@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from cryptography.hazmat.primitives import serialization
 
 from jobs.checks import tls_contexts as tls_module
-from jobs.checks.tls_contexts import CaFileUnusable, CertificateUnusable, TlsContexts
+from jobs.checks.files.authorities import CaFiles, CaFileUnusable
+from jobs.checks.tls_contexts import CertificateUnusable, TlsContexts
 from jobs.runs import ErrorClass
 from jobs.targets import Tls
 from tests.jobs.checks.asking import Asking, asking
@@ -50,12 +52,13 @@ async def test_a_context_is_made_once_for_all_who_ask_alike(monkeypatch: pytest.
 
 
 async def test_a_ca_file_that_has_changed_is_read_again(tmp_path: Path) -> None:
-    file = tmp_path / "ca.pem"
+    file, now = tmp_path / "ca.pem", 0.0
     shutil.copy(ca_file(), file)
-    contexts, tls = TlsContexts(), Tls(ca_file=str(file))
+    contexts, tls = TlsContexts(CaFiles(monotonic=lambda: now)), Tls(ca_file=str(file))
     first = await contexts.get(tls)
     assert await contexts.get(tls) is first
-    os.utime(file, (1, 1))
+    trustme.CA().cert_pem.write_to_path(file)
+    now = 1.0
     assert await contexts.get(tls) is not first
 
 
@@ -74,7 +77,7 @@ async def test_without_authorities_of_the_system_those_of_certifi_are_trusted(
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(None, "Is a directory"), (b"no PEM", "it holds no certificate in PEM form")]
+    ("content", "says"), [(None, "it is a directory"), (b"no PEM", "it holds no certificate in PEM form")]
 )
 async def test_an_unusable_ca_file_is_named_with_the_reason(tmp_path: Path, content: bytes | None, says: str) -> None:
     file = tmp_path / "ca.pem"
@@ -83,7 +86,7 @@ async def test_an_unusable_ca_file_is_named_with_the_reason(tmp_path: Path, cont
     else:
         file.write_bytes(content)
     with pytest.raises(CaFileUnusable) as caught:
-        await TlsContexts().get(Tls(ca_file=str(file)))
+        await TlsContexts(CaFiles(known=[tmp_path])).get(Tls(ca_file=str(file)))
     assert str(caught.value) == f"The CA file {file} of this target cannot be used: {says}."
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from config.own_thread import in_own_thread
+from jobs.checks.files.own_thread import in_own_thread
 from tests.parts.proc import run
 
 HANGS = """
 import asyncio, time
-from config.own_thread import in_own_thread
+from jobs.checks.files.own_thread import in_own_thread
 async def main():
     for _ in range(40):
         try:

@@ -1,4 +1,4 @@
-"""Work on a file system that may hang, in a thread of its own. Used by config.secrets and config.reload."""
+"""Work on a file system that may hang, in a thread of its own. Used by the checks, config and scheduler.app."""
 
 from __future__ import annotations
 

@@ -1,0 +1,240 @@
+"""Reads the `ca_file` of targets. Called by tls_contexts.py, and by config.job_warnings for `validate`.
+
+Who writes a job chooses the path, so nothing about a file is taken for granted: it is opened only if it is a regular
+one, read up to a limit, in a thread that nobody waits for longer than a moment. Outside of the folders that are known
+to hold certificates, all reasons why a file cannot be used have the same sentence: it would tell what is on the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import ssl
+import stat
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.checks.files.own_thread import in_own_thread
+
+LARGEST = 1024 * 1024
+"""Bytes of a file. All authorities of an operating system together take some 250 KiB."""
+
+LOOK_EVERY = 1.0
+"""Seconds for which a look at a file is good."""
+
+PATIENCE = 2.0
+"""Seconds for a look. A file on a share that hangs is not waited for any longer."""
+
+MOST_LOOKS = 16
+"""Files that are looked at at a time; each takes a thread, for as long as its share hangs."""
+
+MOST_KEPT = 1000
+"""Files whose content is remembered."""
+
+SYSTEM_FOLDERS = tuple(
+    map(
+        Path,
+        (
+            "/etc/ssl",
+            "/etc/pki",
+            "/etc/ca-certificates",
+            "/usr/share/ca-certificates",
+            "/usr/local/share/ca-certificates",
+        ),
+    )
+)
+"""Where operating systems keep authorities. What is there is no secret."""
+
+_CERTIFICATE = re.compile(
+    rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END (?:TRUSTED |X509 )?CERTIFICATE-----"
+)
+
+_Signature = tuple[int, ...]
+
+
+class CaFileUnusable(Exception):
+    """The file of a target's authorities cannot be used. The message names it and the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaFile:
+    """`certificates`: each in PEM form. `digest` tells one content from another."""
+
+    certificates: tuple[str, ...]
+    digest: bytes
+
+
+@dataclass(slots=True)
+class _Seen:
+    file: CaFile | None = None
+    signature: _Signature = ()
+    problem: str = ""
+    looked_at: float | None = None
+    look: asyncio.Task[None] | None = None
+    looking_since: float = 0.0
+
+
+class CaFiles:
+    """For one event loop; `read` and `why_unusable` are for threads without one."""
+
+    def __init__(
+        self,
+        folders: Sequence[Path] = (),
+        known: Sequence[Path] = (),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`folders`: where CA files have to be; none means anywhere. `known`: folders beside these and those of the
+        system about whose files a reason may be given."""
+        self._folders = tuple(folders)
+        self._own = (*folders, *known)
+        self._known = (*self._own, *SYSTEM_FOLDERS)
+        self._monotonic = monotonic
+        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._places = asyncio.Semaphore(MOST_LOOKS)
+
+    async def get(self, path: str) -> CaFile:
+        """The file as it was within the last second; as it was before, while its share hangs. Raises CaFileUnusable."""
+        seen, now = self._entry(path), self._monotonic()
+        if seen.look is None and (seen.looked_at is None or now - seen.looked_at >= LOOK_EVERY):
+            seen.look, seen.looking_since = asyncio.create_task(self._look(path, seen)), now
+        if seen.look is not None and (left := PATIENCE - (now - seen.looking_since)) > 0:
+            await asyncio.wait({seen.look}, timeout=left)
+        if seen.file is not None:
+            return seen.file
+        raise CaFileUnusable(self._sentence(path, seen.problem or self._hanging(path)))
+
+    def why_unusable(self, path: str, patience: float = PATIENCE) -> str:
+        """Why the file cannot be used, by a look that takes no longer than so many seconds; empty if it can."""
+        told: list[str] = []
+
+        def look() -> None:
+            told.append(self._read(path, ())[2])
+
+        thread = threading.Thread(target=look, name="own-look", daemon=True)
+        thread.start()
+        thread.join(max(patience, 0.0))
+        return told[0] if told else self._hanging(path)
+
+    def _entry(self, path: str) -> _Seen:
+        seen = self._seen.setdefault(path, _Seen())
+        self._seen.move_to_end(path)
+        if len(self._seen) > MOST_KEPT:
+            self._seen.popitem(last=False)
+        return seen
+
+    async def _look(self, path: str, seen: _Seen) -> None:
+        try:
+            async with self._places:
+                found, signature, problem = await in_own_thread(self._read, path, seen.signature)
+            if problem or found is not None:
+                seen.file, seen.signature, seen.problem = found, signature, problem
+            seen.looked_at = self._monotonic()
+        finally:
+            seen.look = None
+
+    def _read(self, path: str, known: _Signature) -> tuple[CaFile | None, _Signature, str]:
+        """The file, None if its signature is the known one; and the problem with it, or an empty text."""
+        if not self._may_be_read(path):
+            return None, (), f"it is outside of the folders of targets.ca_folders ({_listed(self._folders)})"
+        try:
+            content, signature = _read_regular(path, known)
+            found = None if content is None else CaFile(_certificates(content), hashlib.sha256(content).digest())
+        except (OSError, ValueError, _Unfit) as error:
+            return None, (), self._reason(path, error)
+        return found, signature, ""
+
+    def _may_be_read(self, path: str) -> bool:
+        # Judged by the text first: of what is outside, not even a link is looked at.
+        return not self._folders or (
+            _is_in(os.path.abspath(path), self._folders) and _is_in(os.path.realpath(path), _real(self._folders))
+        )
+
+    def _reason(self, path: str, error: Exception) -> str:
+        if not self._is_known(path):
+            return self._any_reason()
+        if isinstance(error, OSError) and error.strerror:
+            return error.strerror.lower()
+        return str(error) if isinstance(error, _Unfit) else "it cannot be read"
+
+    def _is_known(self, path: str) -> bool:
+        """Whether a reason may be given. A link in a known folder may lead anywhere."""
+        return _is_in(os.path.abspath(path), self._known) and _is_in(os.path.realpath(path), _real(self._known))
+
+    def _any_reason(self) -> str:
+        own = f"{_listed(self._own)} and " if self._own else ""
+        return (
+            f"it has to be a regular file of at most {LARGEST // 1024 // 1024} MiB that the program may read, with "
+            f"certificates in PEM form; what is wrong is said only of files in {own}the system's folders for them"
+        )
+
+    def _hanging(self, path: str) -> str:
+        if not _is_in(os.path.abspath(path), self._known):
+            return self._any_reason()
+        return f"it could not be read within {PATIENCE:g} s; look at how its folder is mounted"
+
+    def _sentence(self, path: str, reason: str) -> str:
+        return f"The CA file {path} of this target cannot be used: {reason}."
+
+
+class _Unfit(Exception):
+    """Why what could be read is no CA file."""
+
+
+def _read_regular(path: str, known: _Signature) -> tuple[bytes | None, _Signature]:
+    """The content, None if it is that of the known signature. Raises OSError, ValueError, _Unfit."""
+    _check_regular(os.stat(path))  # before it is opened: that alone has effects with some devices
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    with open(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        _check_regular(found)
+        signature = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if signature == known:
+            return None, known
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise _Unfit(f"it is larger than {LARGEST // 1024 // 1024} MiB")
+    return content, signature
+
+
+def _check_regular(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise _Unfit("it is a directory" if stat.S_ISDIR(found.st_mode) else "it is not a regular file")
+
+
+def _certificates(content: bytes) -> tuple[str, ...]:
+    """Each certificate in PEM form. Raises _Unfit."""
+    found = tuple(
+        f"-----BEGIN CERTIFICATE-----{match[1].decode('ascii')}-----END CERTIFICATE-----\n"
+        for match in _CERTIFICATE.finditer(content)
+    )
+    if not found:
+        raise _Unfit("it holds no certificate in PEM form")
+    try:
+        add_certificates(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), found)
+    except ssl.SSLError:
+        raise _Unfit("it holds a certificate that is damaged") from None
+    return found
+
+
+def add_certificates(context: ssl.SSLContext, certificates: Sequence[str]) -> None:
+    """Have the context trust them. One by one: each call holds up the other threads. Raises ssl.SSLError."""
+    for certificate in certificates:
+        context.load_verify_locations(cadata=certificate)
+
+
+def _real(folders: Sequence[Path]) -> tuple[Path, ...]:
+    return tuple(Path(os.path.realpath(folder)) for folder in folders)
+
+
+def _is_in(path: str, folders: Sequence[Path]) -> bool:
+    return any(Path(path).is_relative_to(os.path.abspath(folder)) for folder in folders)
+
+
+def _listed(folders: Sequence[Path]) -> str:
+    return ", ".join(map(str, folders))
