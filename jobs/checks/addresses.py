@@ -97,6 +97,21 @@ _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")
 _TEREDO = ipaddress.IPv6Network("2001::/32")
 
+_GLOBAL = ipaddress.IPv6Network("2000::/3")
+
+_ISATAP, _UNIVERSAL_AND_GROUP = 0x00005EFE, 0x03000000
+"""The upper half of an interface id that carries an IPv4 address (RFC 5214, section 6.1), and the bits of it that may
+be set."""
+
+_AT_GATEWAYS = tuple(
+    map(
+        ipaddress.IPv4Network,
+        ("169.254.0.0/16", "168.63.129.16/32", "100.100.100.200/32", "192.0.0.192/32"),
+    )
+)
+"""What is never asked through a NAT64 whose prefix nobody knows. An IPv6 address that ends like one of these is
+hardly ever a host's own; one that ends like a private IPv4 address may well be."""
+
 _LOW_32 = 0xFFFFFFFF
 
 
@@ -150,6 +165,10 @@ def _inside(address: ipaddress.IPv6Address) -> Iterator[IPAddress]:
     elif address in _TEREDO:
         yield _ipv4(number >> 64)
         yield _ipv4(~number)
+    if (number >> 32) & _LOW_32 & ~_UNIVERSAL_AND_GROUP == _ISATAP:
+        yield _ipv4(number)
+    if address in _GLOBAL:
+        yield from (inner for inner in _behind_gateway(number) if any(inner in network for network in _AT_GATEWAYS))
 
 
 def _inside_local_nat64(number: int) -> Iterator[IPAddress]:
@@ -157,9 +176,23 @@ def _inside_local_nat64(number: int) -> Iterator[IPAddress]:
     56 or 64, and then nothing follows it. The eight bits in the middle are left out."""
     yield _ipv4(number)
     if number & 0xFFFFFF == 0:
-        for above in (16, 8, 0):  # bits of it that stand above the middle
-            high, low = (number >> 64) & ((1 << above) - 1), (number >> (24 + above)) & ((1 << (32 - above)) - 1)
-            yield _ipv4((high << (32 - above)) | low)
+        for above in (16, 8, 0):
+            yield _around_middle(number, above)
+
+
+def _behind_gateway(number: int) -> Iterator[ipaddress.IPv4Address]:
+    """The same for any prefix: of 32, 40, 48, 56, 64 or 96 bits, where all around it is zero."""
+    if (number >> 32) & _LOW_32 == 0:
+        yield _ipv4(number)
+    for above in (32, 24, 16, 8, 0):
+        if number & ((1 << (24 + above)) - 1) == 0 and (number >> 56) & 0xFF == 0:
+            yield _around_middle(number, above)
+
+
+def _around_middle(number: int, above: int) -> ipaddress.IPv4Address:
+    """The IPv4 address around the eight bits in the middle; `above`: how many bits of it stand above them."""
+    high, low = (number >> 64) & ((1 << above) - 1), (number >> (24 + above)) & ((1 << (32 - above)) - 1)
+    return _ipv4((high << (32 - above)) | low)
 
 
 def _ipv4(number: int) -> ipaddress.IPv4Address:

@@ -57,6 +57,10 @@ def carriers(draw: st.DrawFn) -> IPv6Address:
                 0x2002 << 112 | inner << 80 | other,
                 0x20010000 << 96 | inner << 64 | other,
                 0x20010000 << 96 | other << 64 | (~inner & 0xFFFFFFFF),
+                # ISATAP, below any prefix; the universal and the group bit may be set.
+                0x2A010111 << 96 | other << 64 | 0x00005EFE << 32 | inner,
+                0x2A010111 << 96 | other << 64 | 0x02005EFE << 32 | inner,
+                0xFD000000 << 96 | other << 64 | 0x03005EFE << 32 | inner,
             ]
         )
     )
@@ -87,6 +91,33 @@ def test_what_nobody_may_ask_is_denied_whatever_the_settings(
     for answers in ([*beside, text], [text, *beside]):
         with pytest.raises(TargetDenied, match="No setting allows that"):
             guard.allowed("any.example", 443, answers)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2a01:111:a9fe:a9fe::",  # a prefix of 32 bits
+        "2a01:111:1a9:fea9:fe::",
+        "2a01:111:1:a9fe:a9:fe00::",
+        "2a01:111:1:1a9:fe:a9fe::",
+        "2a01:111:1:1:a9:fea9:fe00:0",
+        "2a01:111::a9fe:a9fe",  # of 96
+        "2a01:111:1:2::a83f:8110",
+        "2603:1030::6464:64c8",
+    ],
+)
+def test_a_metadata_service_behind_a_gateway_of_ones_own_is_never_asked(text: str) -> None:
+    """RFC 6052 lets a network choose its own prefix for NAT64; nothing in an address tells it."""
+    with pytest.raises(TargetDenied, match="No setting allows that"):
+        Guard(Rules(networks=(ip_network("::/0"),))).allowed("any.example", 443, [text])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2a01:111::a00:1", "2a01:111:a00:1::1", "2a01:111::c0a8:101", "2a01:111::1:a9fe:a9fe", "2a01:111::5efe:808:808"],
+)
+def test_other_public_addresses_stay_public(text: str) -> None:
+    assert Guard(Rules()).allowed("any.example", 443, [text]) == [text]
 
 
 @given(st.one_of(numbers_32.map(IPv4Address), st.integers(0, 2**128 - 1).map(IPv6Address)))
