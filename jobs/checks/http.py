@@ -200,7 +200,7 @@ class _Visit:
                 if self.redirects == allowed:
                     raise TooManyRedirects(allowed)
                 before = whole() if isinstance(sent, Prepared) else sent
-                sent = follow(before, response)
+                sent = follow(before, response, self._call.values)
                 self._keep_to_origin(before.url, sent.url)
                 self.redirects += 1
                 await self._keep_cookies(response)

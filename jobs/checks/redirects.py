@@ -7,6 +7,7 @@ import re
 import httpx
 
 from jobs.checks.requests import Outgoing, with_a_name
+from jobs.redaction.holding import RunValues
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -23,14 +24,15 @@ def is_redirect(response: httpx.Response) -> bool:
     return response.status_code in _REDIRECTS and "location" in response.headers
 
 
-def follow(sent: Outgoing, response: httpx.Response) -> Outgoing:
+def follow(sent: Outgoing, response: httpx.Response, values: RunValues) -> Outgoing:
     """The next request, by RFC 9110, section 15.4, and as browsers do: 303 becomes a GET, and so do 301 and 302 to
     a POST.
 
-    Credentials, and whatever came from a secret, are not sent to another origin, nor from https to http.
+    Credentials, and whatever came from a secret, are not sent to another origin, nor from https to http. `values`: the
+    run's own, which the target knows, and may have written into the place that it redirects to.
 
     Raises:
-        BadRedirect: no usable place, or the body must not go there.
+        BadRedirect: no usable place, or the body or a value must not go there.
     """
     url = _place(sent.url, response.headers["location"])
     following = Outgoing(sent.method, url, dict(sent.headers), sent.content, set(sent.private), sent.private_content)
@@ -40,6 +42,11 @@ def follow(sent: Outgoing, response: httpx.Response) -> Outgoing:
         for name in [name for name in following.headers if name.startswith("content-")]:
             del following.headers[name]
     if not may_see_credentials(sent.url, url):
+        if values.are_in(str(url)):
+            raise BadRedirect(
+                "to another origin with a secret of the job in the URL, where it must not go; "
+                "to have it sent there, write that place as the job's own URL"
+            )
         _leave_behind(following)
     return following
 

@@ -32,6 +32,9 @@ MOST_RELEASED = 1000
 MOST_RELEASED_CHARACTERS = 8_000_000
 """Characters of all forms of these: a hundred tokens of 1,200 characters, in 20 MiB of memory."""
 
+SHORTEST_INSIDE = 8
+"""Characters of a Base64 form that is looked for without a look at what stands around it."""
+
 _SHORTEST_BROKEN, _LONGEST_BROKEN = 8, 256
 """Characters of a form that is looked for across the ends of lines. Of longer values the pieces are."""
 
@@ -113,6 +116,14 @@ class Redactor:
     def knows(self, value: str) -> bool:
         """Whether it is registered, or need not be."""
         return len(value) < SHORTEST or value in self._values
+
+    def is_in(self, value: str, text: str) -> bool:
+        """Whether a text holds this registered value, in one of its forms."""
+        registered = self._values.get(value)
+        if registered is None:
+            return False
+        inside = (form for form in registered.forms.inside_base64 if len(form) >= SHORTEST_INSIDE)
+        return any(form in text for form in (*registered.forms.plain, *inside))
 
     @property
     def held(self) -> int:

@@ -47,6 +47,10 @@ class RunValues:
         while self._characters > MOST_CHARACTERS and len(self._held) > 1:
             self._release(next(iter(self._held)))
 
+    def are_in(self, text: str) -> bool:
+        """Whether a text holds one of the values, in one of its forms."""
+        return self._held is not None and any(redactor.is_in(value, text) for value, redactor in self._held.items())
+
     def share(self) -> None:
         """Something works for the run that may outlive it, such as its cleanup. It calls `close` as well."""
         self._users += 1

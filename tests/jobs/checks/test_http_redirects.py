@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -190,6 +192,41 @@ async def test_a_body_with_a_secret_does_not_go_to_another_origin(target: HttpTa
         assert other.requests == []
     assert seen.error is ErrorClass.PROTOCOL_ERROR
     assert "the secret in the request's body must not go" in seen.message
+
+
+def as_base64(value: str) -> str:
+    return base64.b64encode(f"user:{value}".encode()).decode()
+
+
+IN_LOCATIONS: dict[str, Callable[[str], str]] = {
+    "query": lambda value: f"/new?code={value}",
+    "path": lambda value: f"/{value}/new",
+    "encoded": lambda value: "/new?next=" + "".join(f"%{ord(sign):02x}" for sign in value),
+    "base64": lambda value: f"/new?state={as_base64(value)}",
+}
+
+
+@pytest.mark.parametrize("way", IN_LOCATIONS)
+async def test_a_secret_does_not_go_to_another_origin_in_the_url_that_the_target_gives(
+    target: HttpTarget, way: str
+) -> None:
+    """As a server does that leads http to https under another name."""
+    auth = {"kind": "api_key", "key": {"secret": "key"}, "name": "code", "place": "query"}
+    async with HttpTarget() as other, asking(SECRETS) as ask:
+        redirect(target, "/old", other.url + IN_LOCATIONS[way]("k3y-value"))
+        seen = await ask(target.url + "/old", auth=auth)
+        assert (other.requests, target.last.query) == ([], {"code": "k3y-value"})
+    assert seen.error is ErrorClass.PROTOCOL_ERROR
+    assert "it redirects to another origin with a secret of the job in the URL, where it must not go" in seen.message
+    assert "k3y" not in seen.message
+
+
+async def test_a_secret_in_the_url_stays_there_within_the_origin(target: HttpTarget) -> None:
+    auth = {"kind": "api_key", "key": {"secret": "key"}, "name": "code", "place": "query"}
+    redirect(target, "/old", "/new?code=k3y-value")
+    async with asking(SECRETS) as ask:
+        assert (await ask(target.url + "/old", auth=auth)).status == 200
+    assert target.last.query == {"code": "k3y-value"}
 
 
 async def test_a_location_cannot_choose_credentials(ask: Asking, target: HttpTarget) -> None:

@@ -119,6 +119,20 @@ async def test_a_saved_secret_is_not_told() -> None:
     assert "open-sesame-1" not in repr(seen.message)
 
 
+async def test_a_saved_secret_does_not_go_to_another_origin_in_the_url_that_the_target_gives() -> None:
+    async with HttpTarget() as shop, HttpTarget() as other:
+        shop.on("/in", body='{"token": "open-sesame-1"}')
+        shop.on("/see", 302, headers={"location": f"{other.url}/?next=open-sesame-1"})
+        steps = [
+            {"name": "in", "url": f"{shop.url}/in", "save": {"token": {"json": "$.token"}}},
+            {"name": "see", "url": "/see"},
+        ]
+        seen = await ask({"steps": steps})
+        assert other.requests == []
+    assert seen.error is ErrorClass.PROTOCOL_ERROR
+    assert "redirects to another origin with a secret of the job in the URL" in seen.message
+
+
 async def test_what_only_degrades_is_told_with_its_step() -> None:
     async with Shop() as shop:
         expect = [{"body_contains": "nothing", "severity": "degraded"}]
