@@ -82,6 +82,8 @@ class ErrorClass(StrEnum):
     RUN_TIMEOUT = "run_timeout"
     INTERRUPTED = "interrupted"
     DEAD_LETTERED = "dead_lettered"
+    OUT_OF_RESOURCES = "out_of_resources"
+    """This machine lacked what a connection needs, such as a file descriptor. The target was not asked."""
     INTERNAL_ERROR = "internal_error"
 
     @property

@@ -133,7 +133,7 @@ def _explained(error: Exception, peer: Peer, target: DnsTarget) -> tuple[ErrorCl
         case NoServer():
             return ErrorClass.INTERNAL_ERROR, f"{error}"
         case OSError() if error.errno in OUT_OF_RESOURCES:
-            return ErrorClass.INTERNAL_ERROR, out_of_resources(error, peer)
+            return ErrorClass.OUT_OF_RESOURCES, out_of_resources(error, peer)
         case NoName():
             return ErrorClass.DNS_FAILURE, f"{target.name} is no name that can be asked about ({error}): look at name."
         case NoWholeAnswer():

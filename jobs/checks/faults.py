@@ -50,7 +50,7 @@ class TooManyRedirects(Exception):
 def explain(error: Exception, phase: Phase | None, peer: Peer) -> tuple[ErrorClass, str] | None:
     """The error class and the sentence of what went wrong in this phase; None for what nobody foresaw."""
     if isinstance(error, OSError) and error.errno in OUT_OF_RESOURCES:
-        return ErrorClass.INTERNAL_ERROR, out_of_resources(error, peer)
+        return ErrorClass.OUT_OF_RESOURCES, out_of_resources(error, peer)
     if isinstance(error, ssl.SSLError) and getattr(error, "reason", None) in _NO_COMMON_PROTOCOL:
         return ErrorClass.PROTOCOL_ERROR, f"{peer} agrees to no version of HTTP that it was offered: {_TRY_HTTP2}."
     for when, kind, error_class, sentence in _TABLE:

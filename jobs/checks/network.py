@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import cast
 
 from jobs.checks.clock import PhaseClock
+from jobs.checks.files.descriptors import check_descriptors
 from jobs.checks.guard import LOCAL, Guard
 from jobs.checks.resolver import Address, Resolver
 from jobs.checks.spoken import ENOUGH
@@ -107,6 +108,10 @@ class Connection(asyncio.Protocol):
                 ssl_handshake_timeout=_HANDSHAKE,
                 ssl_shutdown_timeout=_GOODBYE,
             )
+        except ssl.SSLCertVerificationError:
+            plain.abort()
+            check_descriptors()  # the authorities of the system may be files, read as they are needed
+            raise
         except BaseException:
             plain.abort()
             raise

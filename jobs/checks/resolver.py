@@ -13,6 +13,8 @@ import socket
 import threading
 from dataclasses import dataclass
 
+from jobs.checks.files.descriptors import check_descriptors
+
 MOST_THREADS = 256
 """As many names may be silent at a time before others wait for them, and seem to be silent, too: all of a zone that is
 down. A thread is made when it is needed, and takes some 20 KiB."""
@@ -45,6 +47,7 @@ class Resolver:
 
         Raises:
             socket.gaierror: the name is unknown, or nobody could say.
+        OSError: there was no file descriptor to look it up with.
             UnicodeError: no name at all.
         """
         key = (host, port)
@@ -88,7 +91,11 @@ class Resolver:
 
 
 def _look_up(host: str, port: int) -> list[Address]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror:
+        check_descriptors()
+        raise
     return [Address(int(family), str(address[0]), port) for family, _, _, _, address in found]
 
 

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from contextlib import ExitStack
 
 from jobs.checks.files.authorities import CaFile, CaFiles, add_certificates
+from jobs.checks.files.descriptors import check_descriptors
 from jobs.errors import SecretUnavailable
 from jobs.targets import Tls
 
@@ -81,6 +82,7 @@ def _make(tls: Tls, http2: bool = False, client_certificate: str = "", trusted: 
         add_certificates(context, trusted.certificates[1:])
     else:
         context = ssl.create_default_context()
+        check_descriptors()  # without one, OpenSSL has read no authorities, and says nothing
         if not _system_has_authorities():
             import certifi
 

@@ -25,6 +25,7 @@ SAYS_NOTHING_OF_TARGET = frozenset(
         ErrorClass.SECRET_UNAVAILABLE,
         ErrorClass.TOKEN_UNAVAILABLE,
         ErrorClass.TARGET_DENIED,
+        ErrorClass.OUT_OF_RESOURCES,
         ErrorClass.INTERNAL_ERROR,
         ErrorClass.INTERRUPTED,
     }
@@ -81,11 +82,17 @@ def _most(failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
 def finished_run(
     job: JobDefinition, ticket: Ticket, started_at: datetime, now: datetime, attempts: Sequence[Attempt], note: str
 ) -> Run:
-    """The run that its last attempt decided. `note` says why no further one was made."""
+    """The run that its last attempt decided. `note` says why no further one was made.
+
+    One that this machine had no resources for was left out: it says nothing of the target. But where a run must not be
+    executed again, nobody makes it later: it has failed.
+    """
     last = attempts[-1]
     if last.error is None:
         return _run(job, ticket, Outcome.SUCCEEDED, started_at, now, attempts, message=last.message)
     outcome = Outcome.TIMED_OUT if last.error.is_timeout else Outcome.FAILED
+    if last.error is ErrorClass.OUT_OF_RESOURCES and job.effect != "once":
+        outcome = Outcome.SKIPPED
     return _run(job, ticket, outcome, started_at, now, attempts, last.error, f"{last.message} {note}".rstrip())
 
 

@@ -161,7 +161,7 @@ def _certificate(code: int) -> ssl.SSLCertVerificationError:
         (
             OSError(24, "Too many open files"),
             "connect",
-            "internal_error",
+            "out_of_resources",
             "this machine lacks something for it (Too many",
         ),
         (OSError(22, "Invalid argument"), "connect", "connection_failed", "Invalid argument."),

@@ -10,6 +10,7 @@ import pytest
 from jobs.checks.clock import Phase
 from jobs.details import Details, StepDetail
 from jobs.running.runner import Runner
+from jobs.running.verdicts import SAYS_NOTHING_OF_TARGET
 from jobs.runs import ErrorClass, Failure, Observation, Outcome, Phases, Trigger
 from tests.jobs.running.run_parts import REFUSED, TICKET, URL, Hang, Stage, answer, broken, job
 from tests.jobs.running.virtual_time import START, virtual_time
@@ -174,6 +175,23 @@ async def test_a_mistake_inside_a_check_is_an_internal_error_and_no_lost_run(
     assert "The program itself failed with " in run.message
     assert "Traceback" in caplog.text
     assert TICKET.id in caplog.text
+
+
+LACKING = Observation(Phases(), error=ErrorClass.OUT_OF_RESOURCES, message="It could not be asked.")
+
+
+@virtual_time
+async def test_a_run_that_this_machine_has_no_resources_for_is_left_out_and_counts_nowhere() -> None:
+    run = await Stage(LACKING).run()
+    assert (run.outcome, run.outcome.down, run.error) == (Outcome.SKIPPED, False, ErrorClass.OUT_OF_RESOURCES)
+    assert run.message == "It could not be asked."
+    assert ErrorClass.OUT_OF_RESOURCES in SAYS_NOTHING_OF_TARGET
+
+
+@virtual_time
+async def test_one_that_may_not_be_made_again_has_failed_so_that_somebody_sees_it() -> None:
+    run = await Stage(LACKING).run(job(effect="once", retry={"attempts": 1}))
+    assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.OUT_OF_RESOURCES)
 
 
 @virtual_time
