@@ -66,6 +66,8 @@ CLOCK_PUT_BACK = timedelta(minutes=1)
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a busy thread lets another one go on. The store's threads do work of microseconds that runs wait
 for; with Python's usual 5 ms each of them would wait that long for the loop's thread."""
+PLACES_PER_RECOVERED = 4
+"""Of so many places, one is for runs that an earlier process left open: the others are for those that fall due."""
 TICK_GAP = 5 * LONGEST_SLEEP
 """Seconds without a tick after which health says so."""
 
@@ -171,8 +173,16 @@ async def _sample_target(listener: socket.socket | None) -> AsyncIterator[None]:
 
 
 async def _serve_program(program: Program, listener: socket.socket, signals: StopSignals, register: Register) -> None:
-    recovery = Recovery(program.catalog, program.runs, program.worker, program.taking.submit, program.clock)
-    await recovery.sweep()
+    recovery = Recovery(
+        program.catalog,
+        program.runs,
+        program.dead_letters,
+        program.worker,
+        program.taking.submit,
+        program.clock,
+        at_once=max(1, program.settings.concurrency // PLACES_PER_RECOVERED),
+    )
+    program.health.add("recovery", recovery.health)
     server = _server(EarlyApi(program.services(), hosts=LOOPBACK_NAMES, made=put_aside), register)
     program.health.add("connections", connections_health(register))
     ticker = await _ticker(program)

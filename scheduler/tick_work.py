@@ -24,7 +24,6 @@ from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Runs, RunState
 from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.work.claiming import STALLED
-from scheduler.work.telling import NotFollowedUp
 from scheduler.work.worker import Worker
 
 _log = logging.getLogger("scheduler.tick_work")
@@ -188,16 +187,11 @@ class TickWork:
         could not be started. Returns how many are settled now. Raises StoreError: the next tick does it.
         """
         until = self._clock.now() - UNTOLD_FOR
-        told = 0
-        for run in await self._runs.untold():
-            if run.finished_at > until:
-                continue
-            try:
-                await self._worker.telling.tell(run)
-                told += 1
-            except NotFollowedUp as error:
-                _log.warning("%s", error)
-        return told
+        untold = [(run, None) for run in await self._runs.untold() if run.finished_at <= until]
+        errors = await self._worker.telling.tell_all(untold)
+        for error in errors:
+            _log.warning("%s", error)
+        return len(untold) - len(errors)
 
     async def prune(self, age_s: float, runs_per_job: int) -> None:
         """Delete old runs and dead letters, each hour. Raises StoreError."""

@@ -5,6 +5,7 @@ One due-heap for the life of the process. Started by scheduler.embedded.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -41,8 +42,8 @@ BACKWARDS = timedelta(seconds=2)
 class TakesTickets(Protocol):
     """The worker, as the ticker sees it; all return at once."""
 
-    def submit(self, *tickets: Ticket) -> None:
-        """Perform the ticket; several one after the other."""
+    def submit(self, *tickets: Ticket) -> asyncio.Task[None] | None:
+        """Perform the ticket; several one after the other. Returns the task that does it, if it is taken."""
         ...
 
     def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:

@@ -371,7 +371,7 @@ class _Builder:
             max_running=self._settings.max_running,
         )
 
-    async def _dispatch(self, identity: Identity, submit: Callable[[Ticket], None]) -> Dispatch:
+    async def _dispatch(self, identity: Identity, submit: Callable[[Ticket], object]) -> Dispatch:
         """`submit`: to the worker of this process."""
         if self._role is not Role.FUNCTIONS:
             return InProcessDispatch(submit)

@@ -21,7 +21,7 @@ from pydantic_core import PydanticSerializationError
 
 from jobs.runs import Attempt, ErrorClass, Run, Ticket, instant_text, read_instant
 from scheduler.stores.fitting import letter_that_fits
-from scheduler.stores.port import Delete, Insert, Replace, RowChanged, RowExists, Store
+from scheduler.stores.port import Delete, Insert, Replace, RowChanged, RowExists, Store, StoreError
 from scheduler.stores.run_keys import before, reverse_ms
 
 if TYPE_CHECKING:
@@ -141,6 +141,13 @@ class DeadLetters:
             await self._store.apply(Insert(TABLE, _PARTITION, _key(letter.id), text))
         except RowExists:
             return
+
+    async def add_all(self, letters: Sequence[DeadLetter]) -> None:
+        """`add` for each of them, many together."""
+        inserts = [[Insert(TABLE, _PARTITION, _key(letter.id), self._text(letter))] for letter in letters]
+        for answer in await self._store.apply_each(inserts) if inserts else ():
+            if isinstance(answer, StoreError) and not isinstance(answer, RowExists):
+                raise answer
 
     async def list(self, *, limit: int = 50, after: str = "") -> Sequence[DeadLetter]:
         """Newest first, those older than the letter with the id `after`. Raises ValueError if that is no such id."""

@@ -12,7 +12,7 @@ Each of these is all or none on every store (run_steps); what is open is found b
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from jobs.runs import Outcome, Run, Ticket
@@ -35,6 +35,7 @@ from scheduler.stores.run_open import (
 from scheduler.stores.run_pages import RunPage, RunPages
 from scheduler.stores.run_retention import Retention
 from scheduler.stores.run_steps import RunSteps, begun, done, finished_body
+from scheduler.stores.run_takeover import end_all, open_pages, take_over_all
 
 __all__ = [
     "RUN_FILTERS",
@@ -51,6 +52,8 @@ __all__ = [
 
 RUN_FILTERS: tuple[str, ...] = (*Outcome, RunState.RUNNING, RunState.QUEUED)
 """What `Runs.list` takes as `outcome`."""
+READ_AT_ONCE = 200
+"""Rows that are read side by side: of more of them, other readers would wait for all."""
 
 
 class Runs:
@@ -213,8 +216,39 @@ class Runs:
     async def untold(self) -> Sequence[Run]:
         """Finished runs that were never settled, newest first: what was to follow from them may not have happened."""
         pointers = [row for row in await open_rows(self._store) if not is_unfinished(row)]
-        records = await read_runs(self._store, [RunKey.read(row.key) for row in pointers])
-        return [record.run for record in records if record.run is not None]
+        return await self.finished([RunKey.read(row.key) for row in pointers])
+
+    async def finished(self, keys: Sequence[RunKey]) -> Sequence[Run]:
+        """Those of these runs that are finished, in the same order."""
+        found: list[Record] = []
+        for start in range(0, len(keys), READ_AT_ONCE):
+            found += await read_runs(self._store, keys[start : start + READ_AT_ONCE])
+        return [record.run for record in found if record.run is not None]
+
+    def open_pages(self) -> AsyncIterator[Sequence[Row]]:
+        """The pointers of all open runs, see run_takeover.open_pages; `decode` reads one that is queued or running."""
+        return open_pages(self._store)
+
+    async def take_over_all(
+        self, wanted: Sequence[tuple[Record, datetime]], owner: str
+    ) -> Sequence[Claim | StoreError | None]:
+        """Claim runs that are listed as open, whoever has them, each with its lease; answers in the same order.
+
+        None: the run has changed since it was listed, and is left alone. One's failure is its own.
+        """
+        return await take_over_all(self._store, wanted, owner)
+
+    async def end_all(self, ended: Sequence[tuple[Record, Run]]) -> Sequence[StoreError | bool]:
+        """Finish runs that are listed as open, whoever has them, not settled; answers in the same order.
+
+        True: it is finished; False: it has changed since it was listed, and is left alone. One's failure is its own.
+        """
+        answers: list[StoreError | bool] = []
+        for (record, _), row in zip(ended, await end_all(self._store, ended), strict=True):
+            if isinstance(row, Row):
+                self._note(record.ticket.job, row)
+            answers.append(row if isinstance(row, StoreError) else row is not None)
+        return answers
 
     async def open_runs(self) -> Sequence[OpenRun]:
         """Every run that is queued or running, newest due instant first."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -64,10 +65,10 @@ class Taking:
         self._worker = worker
         self._noted = noted
 
-    def submit(self, *tickets: Ticket) -> None:
+    def submit(self, *tickets: Ticket) -> asyncio.Task[None] | None:
         """See TakesTickets.submit."""
         self._noted.taken(*tickets)
-        self._worker.submit(*tickets)
+        return self._worker.submit(*tickets)
 
     def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
         """See TakesTickets.submit_batch."""

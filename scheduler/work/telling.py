@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from jobs.events import RunFinished, RunListener
 from jobs.runs import Run
@@ -20,6 +21,8 @@ _log = logging.getLogger("scheduler.worker")
 
 SETTLED_AFTER = 0.5
 """Seconds for which runs of which only telemetry was to be told wait to be settled together."""
+FOLLOWED_UP_AT_ONCE = 16
+"""Runs of a batch that are followed up side by side: each takes several requests of the store, one after the other."""
 
 
 class NotFollowedUp(StoreError):
@@ -64,6 +67,26 @@ class Telling:
             if not self._told:
                 asyncio.get_running_loop().call_later(SETTLED_AFTER, self._settle_told)
             self._told.append(run)
+
+    async def tell_all(self, runs: Sequence[tuple[Run, DeadLetter | None]]) -> Sequence[NotFollowedUp]:
+        """`tell` for each run with its letter. Returns what went wrong: those runs stay unsettled."""
+        places, errors = asyncio.Semaphore(FOLLOWED_UP_AT_ONCE), []
+
+        async def tell(run: Run, letter: DeadLetter | None) -> None:
+            async with places:
+                try:
+                    await self.tell(run, letter)
+                except NotFollowedUp as error:
+                    errors.append(error)
+
+        following = []
+        for run, letter in runs:
+            if self.follows(run.job):
+                following.append(tell(run, letter))
+            else:
+                await self.tell(run, letter)
+        await asyncio.gather(*following)
+        return errors
 
     def tell_telemetry(self, run: Run, letter: DeadLetter | None = None) -> None:
         """Nothing else: for a run that is not recorded, so that nothing may follow from it."""

@@ -155,36 +155,46 @@ class Worker:
 
     # --- in the background ---
 
-    def submit(self, *tickets: Ticket) -> None:
-        """Perform the ticket at its instant; several one after the other.
+    def submit(self, *tickets: Ticket) -> asyncio.Task[None] | None:
+        """Perform the ticket at its instant; several one after the other. Returns the task that does it.
 
         After `drain` has begun it is left to the next start, which finds it queued: what follows from the last runs.
         """
         if self._drains:
-            return
-        self._take(tickets, self._turn(tickets, self._log_end))
+            return None
+        return self._take(tickets, self._turn(tickets, self._log_end))
 
     def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
         """Claim the tickets together, at once or at an instant before theirs, and perform each at its own."""
         self._take(tickets, self._batch_at(tickets, claim_at))
 
-    def submit_claimed(self, *claims: Claim) -> None:
-        """Perform a ticket that was claimed for this process already, at its instant; several one after the other."""
+    def submit_claimed(self, *claims: Claim) -> asyncio.Task[None] | None:
+        """Perform a ticket that was claimed for this process already, at its instant; several one after the other.
+
+        Returns the task that does it. After `drain` has begun the claims are left to the next start.
+        """
+        if self._drains:
+            return None
+        self.hold(*(claim for claim in claims if not self._parts.leases.holds(claim.ticket.id)))
+        return self._take([claim.ticket for claim in claims], self._claimed_turn(claims))
+
+    def hold(self, *claims: Claim) -> None:
+        """Renew the leases of claims that were made for this process and are submitted later."""
         for claim in claims:
             entry = self._parts.catalog.find(claim.ticket.job)
             self._parts.claiming.holds(claim, entry.job if entry else None)
-        self._take([claim.ticket for claim in claims], self._claimed_turn(claims))
 
     def submit_leaving_out(self, left_out: LeftOut) -> None:
         """See LeavingOut.leave_out."""
         self._take([left_out.ticket], self._leave_out_logged(left_out))
 
-    def _take(self, tickets: Sequence[Ticket], work: Coroutine[Any, Any, object]) -> None:
+    def _take(self, tickets: Sequence[Ticket], work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
         self._unstored.hold(tickets)
         self._in_work |= {ticket.id for ticket in tickets}
         task = asyncio.get_running_loop().create_task(self._worked(tickets, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _worked(self, tickets: Sequence[Ticket], work: Coroutine[Any, Any, object]) -> None:
         try:

@@ -7,22 +7,34 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Run, Ticket, Trigger
-from scheduler.recovery import EVERY, QUEUED_FOR, Recovery, has_died
-from scheduler.stores.runs import Claim, Runs, RunState
+from scheduler.health import Status
+from scheduler.recovery import AGAIN_AFTER, BATCH, EVERY, QUEUED_FOR, Recovery, has_died
+from scheduler.stores.port import StoreError
+from scheduler.stores.runs import Claim, Record, Runs, RunState
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry
 
 
-def recovery_of(shop: Shop, *, died: bool | None = True) -> Recovery:
+def recovery_of(shop: Shop, *, died: bool | None = True, at_once: int = 50) -> Recovery:
     """In a world in which every other process has died, or lives, or cannot be seen."""
-    return Recovery(shop.catalog, shop.runs, shop.worker, shop.worker.submit, shop.clock, has_died=lambda owner: died)
+    return Recovery(
+        shop.catalog,
+        shop.runs,
+        shop.dead_letters,
+        shop.worker,
+        shop.worker.submit,
+        shop.clock,
+        at_once=at_once,
+        has_died=lambda owner: died,
+    )
 
 
 async def claimed(shop: Shop, ticket: Ticket, lease: float = 60.0, owner: str = "other") -> Claim:
@@ -250,3 +262,191 @@ async def test_what_a_command_queued_is_left_to_it_while_it_lives(died: bool | N
     await shop.worker.settle()
 
     assert len(shop.check.calls) == runs
+
+
+async def left_open(shop: Shop, count: int, seconds: float, owner: str = "other") -> list[Ticket]:
+    """So many runs of one job that another process had in work, due so long after now."""
+    tickets = [shop.ticket(seconds + number / 1000) for number in range(count)]
+    now = shop.clock.now()
+    claims = await shop.runs.claim_all([(ticket, now + timedelta(minutes=1)) for ticket in tickets], owner, now)
+    assert all(isinstance(claim, Claim) for claim in claims)
+    return tickets
+
+
+@virtual_time
+async def test_a_thousand_interrupted_runs_are_recorded_without_waiting_for_each() -> None:
+    shop = Shop()
+    tickets = await left_open(shop, 1000, -3600)
+    began = shop.clock.monotonic()
+
+    await recovery_of(shop).sweep()
+
+    assert shop.clock.monotonic() == began
+    assert len(shop.heard.finished) == 1000
+    assert not [record for record in await shop.runs.unfinished() if record.ticket in tickets]
+
+
+@virtual_time
+async def test_recovered_runs_begin_a_few_at_a_time() -> None:
+    jobs = [entry(f"j{number}") for number in range(10)]
+    shop = Shop(Hang("body", 1.0), jobs=jobs, places=100)
+    for job in jobs:
+        await claimed(shop, shop.ticket(-1, job.job.name))
+    recovery = recovery_of(shop, at_once=4)
+
+    recovering = asyncio.create_task(recovery.run())
+    await asyncio.sleep(0.5)
+    begun, (part,) = len(shop.check.calls), await recovery.health()
+    await asyncio.sleep(3)
+    recovering.cancel()
+
+    assert begun == 4
+    assert (part.status, part.message) == (Status.DEGRADED, "6 recovered runs wait to run again, 4 at a time")
+    assert len(shop.check.calls) == 10
+
+
+@virtual_time
+async def test_health_says_how_many_open_runs_are_left() -> None:
+    shop = Shop()
+    await left_open(shop, 3 * BATCH, -3600)
+    recovery = recovery_of(shop)
+    end_all, seen = shop.runs.end_all, []
+
+    async def watched(ended: Sequence[tuple[Record, Run]]) -> Sequence[StoreError | bool]:
+        seen.extend(await recovery.health())
+        return await end_all(ended)
+
+    shop.runs.end_all = watched  # type: ignore[method-assign]  # watches the real one
+    recovering = asyncio.create_task(recovery.run())
+    await asyncio.sleep(1)
+    recovering.cancel()
+
+    assert [part.message for part in seen] == [
+        f"{left * BATCH} of {3 * BATCH} runs that were open at the start are not recovered yet" for left in (3, 2, 1)
+    ]
+    assert [part.status for part in await recovery.health()] == [Status.OK]
+
+
+@virtual_time
+async def test_jobs_whose_runs_may_still_be_on_time_are_recovered_first() -> None:
+    shop = Shop(jobs=[entry("old"), entry("recent"), entry("older")])
+    for job, seconds in (("old", -3600), ("recent", -900), ("recent", -2), ("older", -7200)):
+        await claimed(shop, shop.ticket(seconds, job))
+
+    await recovery_of(shop).sweep()
+    await shop.worker.settle()
+
+    assert [event.run.job for event in shop.heard.finished][:1] == ["recent"]
+    assert len(shop.heard.finished) == 4
+
+
+@virtual_time
+async def test_the_runs_of_a_job_are_recovered_oldest_first_and_one_after_the_other() -> None:
+    shop = Shop(Hang("body", 1.0), jobs=[entry(catch_up={"policy": "all"}, overlap="skip")])
+    tickets = await left_open(shop, 2 * BATCH + 1, -600)
+
+    await recovery_of(shop).sweep()
+    await shop.worker.settle()
+
+    assert [event.run.id for event in shop.heard.finished] == [ticket.id for ticket in tickets]
+    assert {event.run.outcome for event in shop.heard.finished} == {Outcome.SUCCEEDED}
+
+
+@virtual_time
+async def test_a_ticket_that_the_ticks_have_just_taken_does_not_hide_the_run_that_died() -> None:
+    """They find it claimed, and leave it to its owner."""
+    shop = Shop()
+    ticket = shop.ticket(-1)
+    await claimed(shop, ticket)
+    shop.worker.submit_batch([ticket])
+
+    run = await swept(shop, ticket)
+
+    assert run is not None
+    assert (run.outcome, len(shop.check.calls)) == (Outcome.SUCCEEDED, 1)
+
+
+@virtual_time
+async def test_a_run_that_changes_while_it_is_recovered_is_left_alone() -> None:
+    shop = Shop()
+    ticket = shop.ticket(-3600)
+    claim = await claimed(shop, ticket)
+    take_over_all, end_all = shop.runs.take_over_all, shop.runs.end_all
+
+    async def late(ended: Sequence[tuple[Record, Run]]) -> Sequence[StoreError | bool]:
+        await shop.runs.renew_all([claim], claim.lease_until + timedelta(hours=1))
+        return await end_all(ended)
+
+    shop.runs.end_all = late  # type: ignore[method-assign]  # somebody else is a little quicker
+    await recovery_of(shop).sweep()
+
+    record = await shop.runs.get(ticket.id)
+    assert record is not None
+    assert (record.state, record.owner, shop.heard.finished) == (RunState.RUNNING, "other", [])
+    assert await take_over_all([(record, claim.lease_until)], "me") == [None]
+
+
+@virtual_time
+async def test_what_ends_while_recovery_goes_on_is_not_told_twice() -> None:
+    shop = Shop()
+    recovery = recovery_of(shop)
+    await asyncio.sleep(1)
+    shop.worker.submit(shop.ticket())
+    await asyncio.sleep(0.1)  # told, and not settled yet
+
+    await recovery.sweep()
+    await shop.worker.settle()
+
+    assert len(shop.heard.finished) == 1
+
+
+@virtual_time
+async def test_one_damaged_row_keeps_no_other_run_from_being_recovered() -> None:
+    shop = Shop(jobs=[entry("good"), entry("bad")])
+    good, bad = shop.ticket(-3600, "good"), shop.ticket(-3600, "bad")
+    for ticket in (good, bad):
+        await claimed(shop, ticket)
+    for place, row in list(shop.store.data.rows.items()):
+        if "bad" in row.key:
+            shop.store.data.rows[place] = replace(row, body="\x00\x00")
+
+    assert await swept(shop, good) is not None
+
+
+@virtual_time
+async def test_the_first_sweep_is_tried_again_soon_if_the_store_was_away() -> None:
+    shop = Shop()
+    ticket = shop.ticket(-1)
+    await claimed(shop, ticket)
+    recovery = recovery_of(shop)
+    shop.store.breaks_after = 0
+    recovering = asyncio.create_task(recovery.run())
+    await asyncio.sleep(1)
+    (part,) = await recovery.health()
+    shop.store.breaks_after = None
+    await asyncio.sleep(AGAIN_AFTER)
+    recovering.cancel()
+
+    assert part.status is Status.DEGRADED
+    assert "the store did not let it go on" in part.message
+    assert (await run_of(shop, ticket)) is not None
+
+
+@virtual_time
+async def test_a_program_that_ends_leaves_what_waits_to_the_next_one() -> None:
+    jobs = [entry(f"j{number}") for number in range(3)]
+    shop = Shop(Hang("body", 60.0), jobs=jobs)
+    tickets = [shop.ticket(-1, job.job.name) for job in jobs]
+    for ticket in tickets:
+        await claimed(shop, ticket)
+    recovery = recovery_of(shop, at_once=1)
+    await recovery.sweep()
+    await asyncio.sleep(1)
+
+    await shop.worker.drain(1.0)
+
+    assert len(shop.check.calls) == 1
+    again = Shop(data=shop.store.data, jobs=jobs, owner="next")
+    await recovery_of(again).sweep()
+    await again.worker.settle()
+    assert len(again.check.calls) == 2

@@ -76,9 +76,10 @@ class Embedded:
         listener = ListenerOf(process, self._outside)
         runs, cursors = Runs(store, process.monotonic), Cursors(store)
         worker = self._worker(process, store, runs, listener)
-        recovery = Recovery(self._catalog, runs, worker, worker.submit, process, has_died=lambda owner: True)
+        recovery = Recovery(
+            self._catalog, runs, DeadLetters(store), worker, worker.submit, process, has_died=lambda owner: True
+        )
         try:
-            await recovery.sweep()
             in_force_since = await ScheduleMarks(store).note(self._catalog.schedules(), process.now())
             planned_until = await cursors.get(PLANNED_UNTIL)
         except StoreError:
