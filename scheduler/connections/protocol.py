@@ -18,7 +18,7 @@ from scheduler.connections.refusals import MEDIA_TYPE, problem_body, raw_answer
 from scheduler.connections.register import Reason, Register, Room
 
 LARGEST_HEAD: Final = 32 * 1024
-"""Bytes of a request's line and headers; trailers count as well."""
+"""Bytes of a request's line and headers."""
 MOST_HEADERS: Final = 100
 HEAD_PATIENCE: Final = 10.0
 """Seconds for the head of a request."""
@@ -38,6 +38,7 @@ PROBES: Final = "/api/health"
 
 _BUSY = "All connections of this API are in use: try again soon. /api/health/ready is always answered."
 _HEAD_TOO_LARGE = f"The head of the request is too large: at most {LARGEST_HEAD} bytes and {MOST_HEADERS} headers."
+_FRAMING_TOO_LARGE = "The trailers or the chunk sizes of the body are too large: send chunks of at least 64 bytes."
 _TOO_MANY = f"Too many requests wait on this connection: at most {MOST_PIPELINED}, send the next one after an answer."
 _MALFORMED = "The request is not valid HTTP/1.1."
 
@@ -62,7 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = self._in_body = self._closes_after_body = False
         self._refused: _Refused | None = None
-        self._left_to_discard = LINGER_BYTES
+        self._body_bytes = self._framing_bytes = 0
         self._unsent_since: float | None = None
         self._unsent = 0
 
@@ -90,6 +91,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.timeout_keep_alive_task is not None and not self._in_body:
             self._since = self._register.clock()
         self._unset_keepalive_if_required()
+        cycle, in_body, body = self.cycle, self._in_body, self._body_bytes
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -99,9 +101,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(refused.status, refused.detail, Reason.MALFORMED)
             return
         if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > LARGEST_HEAD:
-                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _HEAD_TOO_LARGE, Reason.MALFORMED)
+            self._bound_head(len(data))
+        elif in_body and self._in_body and self.cycle is cycle:
+            self._bound_framing(len(data) - (self._body_bytes - body))
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -119,29 +121,22 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head, self._head_bytes = True, 0
 
-    def on_url(self, url: bytes) -> None:
-        super().on_url(url)
-        self._bound_head(len(url))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:
-            super().on_header(name, value)
-        self._bound_head(len(name) + len(value) + 4)
-
     def on_headers_complete(self) -> None:
         self._in_head, self._head_bytes = False, 0
+        if len(self.headers) > MOST_HEADERS or self._size_of_head() > LARGEST_HEAD:
+            raise self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _HEAD_TOO_LARGE)
         if len(self.pipeline) >= MOST_PIPELINED:
             raise self._stop(HTTPStatus.TOO_MANY_REQUESTS, _TOO_MANY)
         super().on_headers_complete()
         self.cycle.transport = self._answer_transport  # type: ignore[assignment]
+        self.headers = []  # trailers go here: the request has its own list, which they must not change
         self._in_body, self._since = True, self._register.clock()
-        self._left_to_discard = LINGER_BYTES
+        self._body_bytes = self._framing_bytes = 0
 
     def on_body(self, body: bytes) -> None:
-        if self.cycle.response_complete:
-            self._left_to_discard -= len(body)
-            if self._left_to_discard < 0:
-                self.transport.close()
+        self._body_bytes += len(body)
+        if self.cycle.response_complete and self._body_bytes > LINGER_BYTES:
+            self.transport.close()
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -213,10 +208,20 @@ class BoundedProtocol(HttpToolsProtocol):
             self._register.count(Reason.SLOW_READER)
             self.transport.abort()
 
+    def _size_of_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
     def _bound_head(self, size: int) -> None:
+        """Refuse a head that is too large before it is complete: the parser keeps what came of it."""
         self._head_bytes += size
-        if self._head_bytes > LARGEST_HEAD or len(self.headers) > MOST_HEADERS:
-            raise self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _HEAD_TOO_LARGE)
+        if self._head_bytes > LARGEST_HEAD:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _HEAD_TOO_LARGE, Reason.MALFORMED)
+
+    def _bound_framing(self, size: int) -> None:
+        """Refuse trailers and chunk sizes that are too large: the parser keeps what came of a trailer."""
+        self._framing_bytes += size
+        if self._framing_bytes > LARGEST_HEAD + self._body_bytes // 8:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _FRAMING_TOO_LARGE, Reason.MALFORMED)
 
     def _stop(self, status: HTTPStatus, detail: str) -> _Refused:
         self._refused = _Refused(status, detail)
@@ -233,7 +238,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if answering:
             cycle.disconnected = True
             cycle.message_event.set()
-        if answering or self._in_head or self._head_bytes or status == HTTPStatus.BAD_REQUEST:
+        if answering or self._in_head or reason is Reason.MALFORMED:
             self.transport.write(raw_answer(status, detail))
         self.transport.close()
 

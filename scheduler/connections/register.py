@@ -174,7 +174,7 @@ class Register:
             return ""
         peer, number = next(iter(self._peers.most_common(1)), ("none", 0))
         return (
-            f"{len(self._recent)} connections were refused, or closed to make room, within {RECENT:g} s: "
+            f"the API refused a connection, or closed one to make room, {len(self._recent)} times in {RECENT:g} s: "
             f"{len(self._open)} of at most {self.most} are open, {number} of them from {peer}; end the program that "
             "opens them, or raise the limit of open files (ulimit -n)"
         )

@@ -111,6 +111,48 @@ async def test_a_page_of_another_site_starts_no_run(place: Place) -> None:
     assert "another site" in detail
 
 
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
+async def test_an_old_browser_starts_no_run_from_a_page_of_another_site(origin: str, place: Place) -> None:
+    status, detail = await place.refused("POST", "/api/jobs/checkout/run", headers={"Origin": origin})
+    assert status == 403
+    assert f"Origin is {origin!r}" in detail
+
+
+async def test_a_page_of_this_host_starts_a_run_in_an_old_browser(place: Place) -> None:
+    origin = str(place.host.client.base_url).rstrip("/")
+    answer = await place.host.client.post("/api/jobs/checkout/run", headers={"Origin": origin})
+    assert answer.status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"POST /api/jobs/paged/pause HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 600000000\r\n\r\n", 413),
+        (b"POST /api/jobs/paged/pause HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site: cross-site\r\n"
+         b"Content-Length: 600000000\r\n\r\n", 403),
+        (b"GET /api/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n", 400),
+        (b"GET /api/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", 431),
+    ],
+)  # fmt: skip
+async def test_what_is_refused_by_its_head_is_answered_before_its_body_comes(
+    sent: bytes, status: int, place: Place
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", place.host.client.base_url.port)
+    try:
+        writer.write(sent)
+        async with asyncio.timeout(60):
+            head = await reader.readuntil(b"\r\n\r\n")
+    finally:
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"application/problem+json" in head
+
+
+async def test_health_speaks_of_the_connections_of_the_api(place: Place) -> None:
+    parts = (await place.host.get("/api/status"))["parts"]
+    assert {"name": "connections", "status": "ok", "message": ""} in parts
+
+
 async def test_pages_hold_every_run_once_and_a_changed_token_is_refused(place: Place) -> None:
     made = [(await place.host.run("paged"))["id"] for _ in range(7)]
     seen: list[str] = []

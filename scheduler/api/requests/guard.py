@@ -70,7 +70,7 @@ class RequestGuard:
 def _reader(scope: Scope) -> _Headers:
     def values(name: str) -> list[str]:
         wanted = name.encode("ascii")
-        return [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == wanted]
+        return [value.decode("latin-1") for key, value in scope["headers"] if key == wanted]
 
     return values
 

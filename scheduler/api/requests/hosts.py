@@ -54,13 +54,13 @@ def host_complaint(given: Sequence[str], allowed: Collection[str]) -> str:
         return f"The request has {len(given)} Host headers: send exactly one."
     if ANY_HOST in allowed:
         return ""
+    place = read_authority(given[0]) if given else None
+    if place is not None and place.name in allowed:
+        return ""
     names = ", ".join(allowed)
     if not given:
         return f"The request has no Host header: send one of {names}."
-    place = read_authority(given[0])
-    if place is None or place.name not in allowed:
-        return (
-            f"Host {printable(given[0], 100)!r} is not a name of this API: send one of {names} "
-            "(a proxy in front of it has to set it)."
-        )
-    return ""
+    return (
+        f"Host {printable(given[0], 100)!r} is not a name of this API: send one of {names} "
+        "(a proxy in front of it has to set it)."
+    )

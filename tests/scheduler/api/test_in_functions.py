@@ -13,9 +13,11 @@ from tests.scheduler.api.desk import Desk
 HOST = "https://scheduler.azurewebsites.net"
 
 
-async def ask(desk: Desk, method: str, path: str) -> func.HttpResponse:
+async def ask(
+    desk: Desk, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
+) -> func.HttpResponse:
     url = HOST + path
-    request = func.HttpRequest(method, url, params=dict(parse_qsl(urlsplit(url).query)), body=b"")
+    request = func.HttpRequest(method, url, params=dict(parse_qsl(urlsplit(url).query)), headers=headers, body=body)
     answer: func.HttpResponse = await func.AsgiMiddleware(desk.app).handle_async(request)
     return answer
 
@@ -61,3 +63,45 @@ async def test_the_dashboard_and_its_files_are_served() -> None:
     assert b"/api/runs?code=KEY" in page.get_body()
     assert (style.status_code, style.mimetype) == (200, "text/css; charset=utf-8")
     assert b".outages" in style.get_body()
+
+
+RUN = "/api/jobs/checkout/run?code=KEY"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "https://evil.example"},
+        {"Host": "scheduler.azurewebsites.net", "Origin": "https://other.azurewebsites.net"},
+        {"Referer": "https://evil.example/page"},
+    ],
+)
+async def test_a_page_of_another_site_may_change_nothing(headers: dict[str, str]) -> None:
+    async with Desk() as desk:
+        answer = await ask(desk, "POST", RUN, headers)
+
+    assert (answer.status_code, answer.mimetype) == (403, "application/problem+json")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": HOST},
+        {"Host": "scheduler.azurewebsites.net", "Origin": HOST},
+        {"Host": "10.0.0.4:8080", "X-Forwarded-Host": "scheduler.azurewebsites.net", "Origin": HOST},
+        {"Host": "10.0.0.4:8080", "X-Original-Host": "health.example", "Referer": "https://health.example/x"},
+    ],
+)
+async def test_a_page_of_this_app_may_start_a_run_also_behind_a_gateway(headers: dict[str, str]) -> None:
+    async with Desk() as desk:
+        assert (await ask(desk, "POST", RUN, headers)).status_code == 202
+
+
+@pytest.mark.parametrize("headers", [None, {"Content-Length": "70000"}, {"Transfer-Encoding": "chunked"}])
+async def test_a_body_that_is_too_large_is_refused(headers: dict[str, str] | None) -> None:
+    async with Desk() as desk:
+        answer = await ask(desk, "POST", "/api/jobs/checkout/pause", headers, b"x" * 70_000)
+
+    assert (answer.status_code, answer.mimetype) == (413, "application/problem+json")

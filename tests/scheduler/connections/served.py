@@ -33,11 +33,13 @@ class App:
     def __init__(self) -> None:
         self.release = asyncio.Event()
         self.began = 0
+        self.headers: list[tuple[bytes, bytes]] = []
         self.ended: list[str] = []
         self.large = b"x" * 12_000_000
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.began += 1
+        self.headers = scope["headers"]
         body = b""
         if scope["path"] != "/early":
             more = True

@@ -112,7 +112,7 @@ def test_health_speaks_of_a_shortage_for_a_minute_and_names_who_holds_the_connec
     register.admit(Held("10.0.0.9"))
 
     assert register.shortage().startswith(
-        "1 connections were refused, or closed to make room, within 60 s: "
+        "the API refused a connection, or closed one to make room, 1 times in 60 s: "
         "3 of at most 3 are open, 2 of them from 10.0.0.9; end the program"
     )
     clock.now = RECENT + 1
