@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from jobs.expectations.compiled_cache import CompiledCache
 from jobs.expectations.patterns import LONGEST, TooMuchWork
 from jobs.expectations.plain_values import TooDeep, plain
 from jobs.expectations.rounds import LOOK, with_looks
@@ -40,6 +41,9 @@ LARGEST = 4 * 1024 * 1024
 """Characters of a body that an expression may look at: without any comprehension it goes over it, too."""
 
 _KEPT = 4096
+_MOST_BYTES_HELD = 64 * 1024 * 1024
+"""Of all compiled expressions that are held, as estimated by the two below."""
+_BYTES_OF_A_CHARACTER, _BYTES_OF_A_MACRO = 150, 6000
 
 
 class ExpressionFailed(Exception):
@@ -67,9 +71,12 @@ def _environment() -> cel.Env:
     return cel.NewEnv(variables=types, functions=[cel.FunctionDecl(LOOK, [look])])
 
 
-@lru_cache(_KEPT)
-def _compiled(expression: str) -> cel.Expression:
-    return _environment().compile(with_looks(expression))
+def _compile(expression: str) -> tuple[cel.Expression, int]:
+    size = _BYTES_OF_A_CHARACTER * len(expression) + _BYTES_OF_A_MACRO * expression.count("(")
+    return _environment().compile(with_looks(expression)), size
+
+
+_expressions = CompiledCache(_compile, _MOST_BYTES_HELD)
 
 
 def evaluate(expression: str, variables: dict[str, Any]) -> Any:
@@ -83,7 +90,7 @@ def evaluate(expression: str, variables: dict[str, Any]) -> Any:
         raise TooMuchWork(f"the body is larger than {LARGEST // 1024 // 1024} MiB: read less of it (read_limit)")
     token = _end.set(time.perf_counter() + EVALUATE_SECONDS)
     try:
-        value = _compiled(expression).eval(data={name: plain(value) for name, value in variables.items()})
+        value = _expressions.get(expression).eval(data={name: plain(value) for name, value in variables.items()})
         late = time.perf_counter() > _end.get()
     except TooDeep:
         raise TooMuchWork("the document is nested too deeply for it") from None
@@ -120,7 +127,7 @@ def _result(value: cel.Value) -> Any:
 def _kind_of(expression: str) -> str:
     """Of its value, as it stands and with the looks at the clock, which nest it deeper."""
     kind: str = _environment().compile(expression).return_type().name()
-    _compiled(expression)
+    _expressions.get(expression)
     return kind
 
 

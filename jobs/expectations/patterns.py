@@ -6,10 +6,12 @@ Called by entries.py. The library is imported with its first use: most jobs need
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field
+
+from jobs.expectations.compiled_cache import CompiledCache
+from jobs.expectations.pattern_size import PatternTooLarge, size_of
 
 if TYPE_CHECKING:
     import regex
@@ -20,7 +22,11 @@ LONGEST = 1000
 SEARCH_SECONDS = 0.1
 """A pattern that backtracks for ever is given up after this, for it holds everything else up."""
 
-_KEPT = 16_384
+_LONGEST_SHOWN = 100
+"""Characters of a pattern that an error repeats."""
+
+_MOST_ELEMENTS_HELD = 250_000
+"""Elements of all compiled patterns that are held: some 70 MiB; those of an honest pattern are ten to a hundred."""
 
 # A partial match takes the end of the text for its end: a word's boundary, a lookaround, a fuzzy or a recursive pattern
 # fails there that could hold with more text. Groups, names and flags that change nothing of that are let through.
@@ -31,17 +37,47 @@ class TooMuchWork(Exception):
     """A pattern or a query did not come to its end within its bounds."""
 
 
-@lru_cache(_KEPT)
-def _compiled_pattern(pattern: str) -> regex.Pattern[str]:
+class BadPattern(ValueError):
+    """A text is not a regular expression; the message is the reason."""
+
+    def __init__(self, reason: str, *, is_too_deep: bool = False) -> None:
+        super().__init__(reason)
+        self.is_too_deep = is_too_deep
+
+
+def compile_pattern(pattern: str, flags: int = 0) -> tuple[regex.Pattern[str], int]:
+    """Compile a pattern that somebody else wrote; every one of these goes through here.
+
+    Returns it with its size, in elements (see pattern_size).
+
+    Raises:
+        PatternTooLarge: it would take too much memory.
+        BadPattern: it is not valid; the message is the reason.
+    """
     import regex
 
-    return regex.compile(pattern)
+    try:
+        size = size_of(pattern, flags)
+        # Not in the library's own cache, which counts patterns and not their sizes.
+        return regex.compile(pattern, flags, cache_pattern=False), size
+    except PatternTooLarge:
+        raise
+    except RecursionError:
+        raise BadPattern("it is nested too deeply", is_too_deep=True) from None
+    except MemoryError:
+        raise BadPattern("there is not enough memory to compile it: make it simpler") from None
+    except (regex.error, ValueError, LookupError, OverflowError, TypeError, AttributeError) as error:
+        # The library checks little of what its parser is given, such as `(?L)` or a name that does not exist.
+        raise BadPattern(str(error) or type(error).__name__) from None
+
+
+_patterns = CompiledCache(compile_pattern, _MOST_ELEMENTS_HELD)
 
 
 def search(pattern: str, text: str) -> bool:
     """Whether the pattern is found anywhere in the text. Raises TooMuchWork."""
     try:
-        return _compiled_pattern(pattern).search(text, timeout=SEARCH_SECONDS) is not None
+        return _patterns.get(pattern).search(text, timeout=SEARCH_SECONDS) is not None
     except TimeoutError:
         raise TooMuchWork(f"no decision within {SEARCH_SECONDS * 1000:.0f} ms: make the pattern simpler") from None
 
@@ -54,7 +90,7 @@ def can_still_match(pattern: str, text: str) -> bool:
     if _LOOKS_AROUND.search(pattern) is not None:
         return True
     try:
-        return _compiled_pattern(pattern).search(text, partial=True, timeout=SEARCH_SECONDS) is not None
+        return _patterns.get(pattern).search(text, partial=True, timeout=SEARCH_SECONDS) is not None
     except TimeoutError:
         return True
 
@@ -62,7 +98,7 @@ def can_still_match(pattern: str, text: str) -> bool:
 def find(pattern: str, text: str) -> str | None:
     """What the pattern finds first in the text: its first group, or the whole match. Raises TooMuchWork."""
     try:
-        found = _compiled_pattern(pattern).search(text, timeout=SEARCH_SECONDS)
+        found = _patterns.get(pattern).search(text, timeout=SEARCH_SECONDS)
     except TimeoutError:
         raise TooMuchWork(f"no decision within {SEARCH_SECONDS * 1000:.0f} ms: make the pattern simpler") from None
     if found is None:
@@ -71,13 +107,14 @@ def find(pattern: str, text: str) -> str | None:
 
 
 def _valid_pattern(pattern: str) -> str:
-    import regex
-
+    # The whole of a long pattern would leave no room for the reason.
+    shown = repr(pattern) if len(pattern) <= _LONGEST_SHOWN else "the pattern"
     try:
-        _compiled_pattern(pattern)
-    except (regex.error, RecursionError, OverflowError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ValueError(f"{pattern!r} is not a regular expression: {reason}") from None
+        _patterns.get(pattern)
+    except PatternTooLarge as error:
+        raise ValueError(f"{shown} is too large: {error}") from None
+    except BadPattern as error:
+        raise ValueError(f"{shown} is not a regular expression: {error}") from None
     return pattern
 
 

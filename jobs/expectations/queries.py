@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from jobs.expectations.compiled_cache import CompiledCache
 from jobs.expectations.iregexp import NotIRegexp, translate
-from jobs.expectations.patterns import LONGEST, SEARCH_SECONDS, TooMuchWork
+from jobs.expectations.pattern_size import PatternTooLarge
+from jobs.expectations.patterns import LONGEST, SEARCH_SECONDS, BadPattern, TooMuchWork, compile_pattern
 from jobs.expectations.query_literals import patterns_in
 
 if TYPE_CHECKING:
@@ -30,8 +32,10 @@ SELECT_SECONDS = 0.25
 
 _STEPS = 256
 """Steps through a document between two looks at the clock."""
-_KEPT = 16_384
-_KEPT_PATTERNS = 256
+_MOST_CHARACTERS_HELD = 400_000
+"""Characters of all compiled queries that are held, at some 160 bytes each."""
+_MOST_ELEMENTS_HELD = 50_000
+"""Elements of the compiled patterns in their filters, which may come from documents; see pattern_size."""
 
 _GOING_THROUGH = ("?", "..", "*", ":")
 """A query without any of these takes one way through the document, and ends soon."""
@@ -123,34 +127,37 @@ def _plain(value: Any) -> Any:
     return value.plain if isinstance(value, (_WatchedDict, _WatchedList)) else value
 
 
-@lru_cache(_KEPT_PATTERNS)
-def _compiled_pattern(pattern: str) -> regex.Pattern[str] | None:
+def _compile_or_none(pattern: str) -> tuple[regex.Pattern[str] | None, int]:
     """None: it is not an I-Regexp (RFC 9485), and so finds nothing. Raises TooMuchWork."""
     if len(pattern) > LONGEST:
         raise TooMuchWork(f"a pattern in it has more than {LONGEST} characters")
     try:
         return _compile(pattern)
     except NotIRegexp:
-        return None
+        return None, 1
 
 
-def _compile(pattern: str) -> regex.Pattern[str]:
-    """Raises NotIRegexp, TooMuchWork."""
+_patterns: CompiledCache[regex.Pattern[str] | None] = CompiledCache(_compile_or_none, _MOST_ELEMENTS_HELD)
+
+
+def _compile(pattern: str) -> tuple[regex.Pattern[str], int]:
+    """Returns the pattern and its size. Raises NotIRegexp, TooMuchWork."""
     import regex
 
-    translated = translate(pattern)
     try:
-        return regex.compile(translated, regex.VERSION1)
-    except RecursionError:
-        raise TooMuchWork("a pattern in it is nested too deeply") from None
-    except (regex.error, OverflowError) as error:
+        return compile_pattern(translate(pattern), regex.VERSION1)
+    except PatternTooLarge as error:
+        raise TooMuchWork(f"a pattern in it is too large: {error}") from None
+    except BadPattern as error:
+        if error.is_too_deep:
+            raise TooMuchWork("a pattern in it is nested too deeply") from None
         raise NotIRegexp(str(error)) from None
 
 
 def _finds(text: object, pattern: object, *, whole: bool) -> bool:
     watch = _watch.get()
     watch.step(_STEPS)
-    if not isinstance(text, str) or not isinstance(pattern, str) or (compiled := _compiled_pattern(pattern)) is None:
+    if not isinstance(text, str) or not isinstance(pattern, str) or (compiled := _patterns.get(pattern)) is None:
         return False
     find = compiled.fullmatch if whole else compiled.search
     try:
@@ -180,10 +187,12 @@ def _bounded(function: type, whole: bool) -> type:
     return type(f"Bounded{function.__name__}", (function,), {"__call__": find})
 
 
-@lru_cache(_KEPT)
-def _compiled_query(query: str) -> JSONPathQuery:
+def _compile_query(query: str) -> tuple[JSONPathQuery, int]:
     compiled: JSONPathQuery = _environment().compile(query)
-    return compiled
+    return compiled, len(query)
+
+
+_queries = CompiledCache(_compile_query, _MOST_CHARACTERS_HELD)
 
 
 def select(query: str, document: Any) -> list[Any]:
@@ -196,7 +205,7 @@ def select(query: str, document: Any) -> list[Any]:
         document = _watched(document, watch)
     found: list[Any] = []
     try:
-        for node in _compiled_query(query).finditer(document):
+        for node in _queries.get(query).finditer(document):
             watch.step()
             found.append(_plain(node.value))
             if len(found) > MOST_NODES:
@@ -212,7 +221,7 @@ def _valid_query(query: str) -> str:
     import jsonpath_rfc9535
 
     try:
-        _compiled_query(query)
+        _queries.get(query)
     except (jsonpath_rfc9535.JSONPathError, RecursionError) as error:
         reason = str(error.args[0]) if error.args else "it cannot be read"
         hint = "" if query.startswith("$") else "; it starts with $, as in $.status"
