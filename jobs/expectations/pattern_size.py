@@ -46,7 +46,7 @@ def size_of(pattern: str, flags: int = 0) -> int:
         if total > MOST_ELEMENTS:
             raise PatternTooLarge(_explanation(counts))
         if (written := _written_out(node)) != 1:
-            copies, counts = copies * written, (*counts, written)
+            copies, counts = copies * written, (*counts, max(2, written - 1))
         elif calls_groups and type(node).__name__ == "Group":
             copies *= _COPIES_OF_CALLED
         elif _is_set(node):
@@ -106,10 +106,8 @@ def _is_set(node: Any) -> bool:
 def _written_out(node: Any) -> int:
     """How often what this element repeats stands in the compiled pattern."""
     least: int | None = getattr(node, "min_count", None)
-    if least is None:
-        return 1
-    # What is repeated no times is written out once before it is left out again.
-    return max(least, 1) if least == node.max_count else least + 1
+    # Its least number of copies, and one that loops; the latter is dropped, if it is not needed, after it was written.
+    return 1 if least is None else least + 1
 
 
 def _explanation(counts: tuple[int, ...]) -> str:
