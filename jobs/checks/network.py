@@ -39,6 +39,14 @@ _BUFFERED = 256 * 1024
 """Bytes that have arrived and that nobody has read; beyond, the other side is slowed down."""
 
 
+_SMALL, _MANY_SMALL = 512, 200
+"""Bytes that a read gives at least, on average, once there were so many of them: beyond, the other side dribbles."""
+
+_PACE = 0.01
+"""Seconds between two reads of who dribbles. The kernel collects meanwhile what would wake the event loop byte by byte;
+nothing gets slower by it that comes in larger pieces."""
+
+
 class NoAddressOfVersion(Exception):
     """The host has no address of the version of IP that is asked for; the message is the version."""
 
@@ -60,6 +68,8 @@ class Connection(asyncio.Protocol):
         self._secure = False
         self._arrived: deque[bytes] = deque()
         self._size = 0
+        self._reads = 0
+        self._read_bytes = 0
         self._answered = False
         self.first = b""
         """What the other side said first, if anything: enough of it to see what it speaks."""
@@ -81,6 +91,8 @@ class Connection(asyncio.Protocol):
 
     async def read(self) -> bytes:
         """What has arrived; b"" at the end. Raises OSError, ssl.SSLError, ClosedWithoutAnswer."""
+        if self._reads >= _MANY_SMALL and self._read_bytes < self._reads * _SMALL:
+            await self._wait_for_more()
         while not (self._arrived or self._ended):
             await self._change()
         if self._arrived:
@@ -122,6 +134,7 @@ class Connection(asyncio.Protocol):
         """What arrives from now on is another answer; with a clock, one that another attempt waits for."""
         self._clock = clock or self._clock
         self._answered, self.first = False, b""
+        self._reads = self._read_bytes = 0
 
     @property
     def is_quiet(self) -> bool:
@@ -187,9 +200,24 @@ class Connection(asyncio.Protocol):
         self._may_write = True
         self._changed()
 
+    async def _wait_for_more(self) -> None:
+        """Leave what arrives to the kernel for a moment."""
+        if self._ended or self._transport is None or self._transport.is_closing():
+            return
+        if self._reading:
+            self._reading = False
+            self._transport.pause_reading()
+        await asyncio.sleep(_PACE)
+        if self._transport is not None and not self._transport.is_closing() and self._size < _BUFFERED:
+            self._reading = True
+            self._transport.resume_reading()
+
     def _take(self) -> bytes:
-        data = self._arrived.popleft()
-        self._size -= len(data)
+        data = self._arrived.popleft() if len(self._arrived) == 1 else b"".join(self._arrived)
+        self._arrived.clear()
+        self._size = 0
+        self._reads += 1
+        self._read_bytes += len(data)
         if not self._reading and self._size < _BUFFERED and self._transport is not None:
             self._reading = True
             self._transport.resume_reading()

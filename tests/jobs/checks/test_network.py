@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from jobs.checks.clock import PhaseClock
 from jobs.checks.network import Network
 from tests.jobs.checks.asking import until
 from tests.parts.bad_servers import BadServer, refused_port, reset_on_connect
+from tests.parts.http_server import StreamServer
 from tests.parts.http_target import HttpTarget
 from tests.parts.tls import client_context
 
@@ -167,3 +168,56 @@ async def test_writing_to_a_connection_that_is_lost_leaves_the_error_to_the_read
             await connection.read()
         connection.abort()
         connection.finish()
+
+
+# --- who dribbles ---
+
+
+class Dribbling(StreamServer):
+    """Sends so many bytes one by one, each as soon as the one before was sent."""
+
+    count = 3000
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
+        for _ in range(self.count):
+            writer.write(b"x")
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_who_sends_byte_by_byte_wakes_the_event_loop_a_bounded_number_of_times(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """With a pause between two reads from the two hundredth on."""
+    reads = 0
+
+    async def read_all() -> None:
+        nonlocal reads
+        made = Network()
+        async with Dribbling() as server:
+            connection = await made.connect("127.0.0.1", server.port, PhaseClock(), None)
+            received = b""
+            while data := await connection.read():
+                reads += 1
+                received += data
+            assert received == b"x" * server.count
+            connection.finish()
+        made.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(read_all())
+    assert reads < 1000
+
+
+async def test_a_connection_that_is_kept_is_not_slowed_down_by_many_small_answers(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Dribbling() as server:
+        server.count = 0
+        connection = await network.connect("127.0.0.1", server.port, PhaseClock(), None)
+        monkeypatch.setattr(connection, "_wait_for_more", None)  # would fail if it was called
+        for _ in range(500):
+            connection.expect()
+            connection.data_received(b"x")
+            assert await connection.read() == b"x"
+        connection.abort()
