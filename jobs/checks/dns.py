@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 import dns.asyncbackend
-import dns.asyncquery
 import dns.exception
 import dns.flags
 import dns.message
@@ -23,6 +22,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.resolver
 
+from jobs.checks.dns_exchange import MOST_RECORDS, TooManyRecords, ask_by_tcp, ask_by_udp
 from jobs.checks.fault_sentences import OUT_OF_RESOURCES, Peer, out_of_resources
 from jobs.checks.guard import Guard, TargetDenied
 from jobs.checks.port import Call
@@ -31,6 +31,9 @@ from jobs.targets.dns import DnsTarget
 
 _PAYLOAD = 1232
 """Bytes of an answer that fit into one packet on every way (the figure of DNS flag day 2020)."""
+
+_FEW = 100
+"""Records whose texts are made on the event loop."""
 
 
 class NoServer(Exception):
@@ -68,7 +71,12 @@ class DnsCheck:
                 raise
             error_class, message = explained
             return Observation(clock.stop(), error=error_class, message=message)
-        return Observation(clock.stop(), facts=_facts(target, server, answer))
+        phases = clock.stop()
+        # The texts of many records take as long as parsing them did.
+        records = sum(map(len, answer.answer))
+        known = (target, server, answer)
+        facts = _facts(*known) if records <= _FEW else await asyncio.to_thread(_facts, *known)
+        return Observation(phases, facts=facts)
 
     def prepare(self, target: DnsTarget) -> None:
         """See Check.prepare."""
@@ -89,17 +97,14 @@ def _question(target: DnsTarget) -> dns.message.Message:
 
 
 async def _ask(target: DnsTarget, question: dns.message.Message, server: str) -> dns.message.Message:
-    backend = dns.asyncbackend.get_backend("asyncio")
     if target.protocol == "tcp":
-        return await dns.asyncquery.tcp(question, server, port=target.port, backend=backend)
+        return await ask_by_tcp(question, server, target.port)
     try:
-        return await dns.asyncquery.udp(
-            question, server, port=target.port, ignore_unexpected=True, raise_on_truncation=True, backend=backend
-        )
+        return await ask_by_udp(question, server, target.port)
     except dns.message.Truncated:
         pass
     try:
-        return await dns.asyncquery.tcp(question, server, port=target.port, backend=backend)
+        return await ask_by_tcp(question, server, target.port)
     except (OSError, EOFError) as error:
         if getattr(error, "errno", None) in OUT_OF_RESOURCES:
             raise
@@ -136,6 +141,12 @@ def _explained(error: Exception, peer: Peer, target: DnsTarget) -> tuple[ErrorCl
             return ErrorClass.OUT_OF_RESOURCES, out_of_resources(error, peer)
         case NoName():
             return ErrorClass.DNS_FAILURE, f"{target.name} is no name that can be asked about ({error}): look at name."
+        case TooManyRecords():
+            return (
+                ErrorClass.PROTOCOL_ERROR,
+                f"{peer} answered about {target.name} with more than {MOST_RECORDS:,} records: ask for a name or a "
+                "type that has fewer.",
+            )
         case NoWholeAnswer():
             number = getattr(error.__cause__, "errno", None)
             reason = os.strerror(number) if number else "it closed the connection"

@@ -10,6 +10,7 @@ say by UDP that they do not fit.
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -38,6 +39,8 @@ class DnsServer:
         self.asked: list[tuple[str, str, str]] = []
         """Protocol, name and type of each question."""
         self.port = 0
+        self.stray = False
+        """Whether a packet from another port comes before each answer by UDP."""
 
     async def __aenter__(self) -> DnsServer:
         self._tcp = await asyncio.start_server(self._by_tcp, "127.0.0.1", 0)
@@ -85,7 +88,7 @@ class DnsServer:
             answer.answer.append(dns.rrset.from_text_list(asked.name, 300, "IN", kind, list(values)))
         elif not any(known == name for known, _ in self._records):
             answer.set_rcode(dns.rcode.NXDOMAIN)
-        return answer.to_wire()
+        return answer.to_wire(max_size=65_000)
 
 
 class _Udp(asyncio.DatagramProtocol):
@@ -97,5 +100,8 @@ class _Udp(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         answer = self._server.answer(data, "udp")
+        if self._server.stray:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stray:
+                stray.sendto(b"from another port", addr)
         if answer is not None:
             self._transport.sendto(answer, addr)

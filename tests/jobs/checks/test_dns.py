@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from jobs.checks import dns_exchange
 from jobs.checks.clock import PhaseClock
 from jobs.checks.dns import DnsCheck, NoServer
+from jobs.checks.dns_exchange import MOST_RECORDS
 from jobs.checks.guard import LOCAL, Guard, Rules
 from jobs.checks.port import Call
 from jobs.runs import ErrorClass, Observation
@@ -51,6 +53,43 @@ async def test_an_error_of_the_server_is_an_answer(name: str, rcode: str) -> Non
     async with DnsServer(RECORDS, rcodes={"ill.test": "SERVFAIL"}) as server:
         seen = await ask(server.port, name=name)
     assert (seen.error, seen.facts["rcode"], seen.facts["answers"]) == (None, rcode, [])
+
+
+def addresses(count: int) -> list[str]:
+    return [f"10.1.{number // 256}.{number % 256}" for number in range(count)]
+
+
+async def test_as_many_records_are_told_as_the_bound_says() -> None:
+    async with DnsServer({("many.test", "A"): addresses(MOST_RECORDS)}) as server:
+        seen = await ask(server.port, name="many.test", protocol="tcp")
+    assert (seen.error, len(seen.facts["answers"])) == (None, MOST_RECORDS)
+
+
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+async def test_an_answer_of_more_records_is_refused_before_it_is_parsed(
+    protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with DnsServer({("many.test", "A"): addresses(MOST_RECORDS + 1)}) as server:
+        monkeypatch.setattr(dns_exchange.dns.message, "from_wire", _only_small(dns_exchange.dns.message.from_wire))
+        seen = await ask(server.port, name="many.test", protocol=protocol)
+    assert seen.error is ErrorClass.PROTOCOL_ERROR
+    assert "answered about many.test with more than 1,000 records: ask for a name or a type that has" in seen.message
+
+
+def _only_small(parse: Any) -> Any:
+    """The server parses its questions with the same function."""
+
+    def from_wire(wire: bytes, **options: Any) -> Any:
+        assert len(wire) < 1000
+        return parse(wire, **options)
+
+    return from_wire
+
+
+async def test_a_packet_from_elsewhere_is_not_taken_for_the_answer() -> None:
+    async with DnsServer(RECORDS) as server:
+        server.stray = True
+        assert (await ask(server.port)).facts["answers"] == ["10.0.0.1", "10.0.0.2"]
 
 
 async def test_an_answer_that_does_not_fit_is_asked_for_by_tcp() -> None:

@@ -1,0 +1,96 @@
+"""One question to a name server and its answer, by UDP or TCP. Called by dns.py.
+
+dnspython's own functions parse whatever comes, on the event loop: 64 KiB of records take it a quarter of a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import Any
+
+import dns.asyncbackend
+import dns.inet
+import dns.message
+import dns.query
+
+MOST_RECORDS = 1000
+"""Records of an answer, in all its sections. The answer is parsed in a thread, in some 60 microseconds each."""
+
+_SMALL = 1500
+"""Bytes of an answer that is parsed on the event loop, as nearly all are: that takes less than a thread does."""
+
+_LARGEST = 65_535
+"""Bytes of an answer."""
+
+_HEADER = struct.Struct("!6H")
+"""Of a message: id, flags, and how many questions and records its sections have."""
+
+
+class TooManyRecords(Exception):
+    """The answer has more than MOST_RECORDS records."""
+
+
+async def ask_by_udp(question: dns.message.Message, server: str, port: int) -> dns.message.Message:
+    """The first packet of the server that answers the question.
+
+    Raises:
+        TooManyRecords
+        dns.message.Truncated: the answer does not fit, and is to be asked for by TCP.
+        dns.exception.DNSException: it is none.
+        OSError
+    """
+    family = dns.inet.af_for_address(server)
+    place = dns.inet.low_level_address_tuple((server, port), family)
+    backend = dns.asyncbackend.get_backend("asyncio")
+    packets = await backend.make_socket(family, socket.SOCK_DGRAM)  # type: ignore[no-untyped-call]
+    async with packets:
+        await packets.sendto(question.to_wire(), place, None)
+        while True:
+            wire, sender = await packets.recvfrom(_LARGEST, None)
+            if _is_from(sender, place, family):
+                return await _read(wire, question, raise_on_truncation=True)
+
+
+async def ask_by_tcp(question: dns.message.Message, server: str, port: int) -> dns.message.Message:
+    """The same by TCP. Raises EOFError: the server closed the connection before its answer was whole."""
+    backend = dns.asyncbackend.get_backend("asyncio")
+    family = dns.inet.af_for_address(server)
+    stream = await backend.make_socket(family, socket.SOCK_STREAM, destination=(server, port))  # type: ignore[no-untyped-call]
+    async with stream:
+        wire = question.to_wire()
+        await stream.sendall(struct.pack("!H", len(wire)) + wire, None)
+        (length,) = struct.unpack("!H", await _exactly(stream, 2))
+        return await _read(await _exactly(stream, length), question)
+
+
+def _is_from(sender: Any, place: Any, family: int) -> bool:
+    """Whether a packet comes from where the question was sent to."""
+    known = (dns.inet.inet_pton(family, str(host).partition("%")[0]) for host in (sender[0], place[0]))
+    return sender[1] == place[1] and len(set(known)) == 1
+
+
+async def _exactly(stream: Any, count: int) -> bytes:
+    found = bytearray()
+    while len(found) < count:
+        more = await stream.recv(count - len(found), None)
+        if not more:
+            raise EOFError
+        found += more
+    return bytes(found)
+
+
+async def _read(
+    wire: bytes, question: dns.message.Message, *, raise_on_truncation: bool = False
+) -> dns.message.Message:
+    # EDNS adds a record of its own.
+    if len(wire) >= _HEADER.size and sum(_HEADER.unpack_from(wire)[3:]) > MOST_RECORDS + 1:
+        raise TooManyRecords
+    if len(wire) <= _SMALL:
+        answer = dns.message.from_wire(wire, raise_on_truncation=raise_on_truncation)
+    else:
+        answer = await asyncio.to_thread(dns.message.from_wire, wire, raise_on_truncation=raise_on_truncation)
+    if not question.is_response(answer):
+        raise dns.query.BadResponse
+    return answer
