@@ -144,6 +144,16 @@ class RetentionSettings(Frozen):
     runs_per_job: int = Field(default=10_000, ge=1)
 
 
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class ShareSettings(Frozen):
+    """Parts of the places of `concurrency`; see scheduler.work.places."""
+
+    job: Share = 0.1
+    host: Share = 0.25
+
+
 class RetryBudgetSettings(Frozen):
     """How many retries the jobs of a host have together in a process; see jobs.running.budget."""
 
@@ -224,6 +234,7 @@ class Settings(BaseModel):
     concurrency: int = Field(default=200, ge=1, le=10_000)
     max_running: int | None = Field(default=None, ge=1, le=LARGEST_GROUP)
     """Over all instances together; None: as many as there are places."""
+    shares: ShareSettings = ShareSettings()
     shutdown_grace: Duration = 3.0
     secrets_folder: Path | None = None
     """Mounted secrets, a file each."""

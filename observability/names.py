@@ -147,6 +147,8 @@ GAUGES: Final = {
     "open_runs": _gauge("open_runs", "Runs that are queued or running."),
     "oldest_run": _gauge("oldest_run", "Time since the due instant of the oldest of them.", "s"),
     "store_time": _gauge("store_time", "How long the store takes to write a row.", "ms"),
+    "places_used": _gauge("places_used", "Places of `concurrency` that runs hold, in the process that looks."),
+    "places_full": _gauge("places_full", "For how long none of them was free.", "s"),
 }
 """What the watchdog tells, by the names that it uses (scheduler.watchdog.report)."""
 

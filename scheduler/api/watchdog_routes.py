@@ -12,9 +12,13 @@ from scheduler.api.problems import PROBLEM_RESPONSES
 from scheduler.dispatch.port import Depth
 from scheduler.stores.counts import OpenRuns
 from scheduler.watchdog import JobsFound, JobTrouble, Report, Trouble
+from scheduler.work.places import PlacesReport
 
 TOLD = 200
 """Jobs in trouble that are listed; of all others only their number."""
+
+MOST_HOLDERS = 20
+"""Jobs with places that are listed."""
 
 router = APIRouter(
     prefix="/api/watchdog",
@@ -77,6 +81,44 @@ class QueueModel(Answer):
         return cls(waiting=found.waiting, oldest_s=found.oldest_s, poison=found.poison)
 
 
+class HolderModel(Answer):
+    """A job that holds places, and for how many seconds it has held the oldest of them."""
+
+    job: str
+    host: str
+    places: int
+    held_s: float
+
+
+class PlacesModel(Answer):
+    """The places of the setting `concurrency` in the process that answers. `waiting`: runs that wait for one.
+
+    `full_s`: seconds for which none was free. `holders`: the jobs with the most places, at most 20. `held_back`: how
+    many runs wait for a job or a host that has as many places as its share, such as `job slow`.
+    """
+
+    total: int
+    used: int
+    waiting: int
+    full_s: float
+    holders: list[HolderModel]
+    held_back: dict[str, int]
+
+    @classmethod
+    def of(cls, found: PlacesReport) -> PlacesModel:
+        return cls(
+            total=found.total,
+            used=found.used,
+            waiting=found.waiting,
+            full_s=round(found.full_s, 3),
+            holders=[
+                HolderModel(job=one.job, host=one.host, places=one.places, held_s=round(one.held_s, 3))
+                for one in found.holders[:MOST_HOLDERS]
+            ],
+            held_back=dict(found.held_back[:MOST_HOLDERS]),
+        )
+
+
 class OpenRunsModel(Answer):
     """Runs that are queued or running. `oldest`: the earliest due instant among them; null if there are none."""
 
@@ -91,7 +133,8 @@ class OpenRunsModel(Answer):
 class WatchdogModel(Answer):
     """What a look found. A part that could not be asked is null, and `unknown` has a sentence about it.
 
-    `at`: when the look was made. `last_tick` is as of now, null before the first tick; `tick_gap_s`: seconds since.
+    `at`: when the look was made. `places` and `last_tick` are as of now, the latter null before the first tick;
+    `tick_gap_s`: seconds since.
     """
 
     at: datetime
@@ -102,6 +145,7 @@ class WatchdogModel(Answer):
     open_runs: OpenRunsModel | None
     dead_letters: int | None
     store_ms: float | None
+    places: PlacesModel | None
     unknown: list[str]
 
     @classmethod
@@ -116,6 +160,7 @@ class WatchdogModel(Answer):
             open_runs=None if report.open_runs is None else OpenRunsModel.of(report.open_runs),
             dead_letters=report.dead_letters,
             store_ms=report.store_ms,
+            places=None if report.places is None else PlacesModel.of(report.places),
             unknown=list(report.unknown),
         )
 

@@ -89,6 +89,7 @@ from scheduler.version import VERSION
 from scheduler.watchdog import JobWatch, Noted, Taking, Watchdog, WatchedRuns
 from scheduler.work.following import FollowedUpByOthers, FollowUp
 from scheduler.work.going import Going
+from scheduler.work.places import Shares
 from scheduler.work.worker import EMBEDDED, FUNCTIONS, Worker
 
 TELEMETRY_PATIENCE = 1.0
@@ -192,7 +193,7 @@ class _Builder:
             ),
             queries=Queries(self._catalog, runs, pauses, DeadLetters(store), self._clock),
             health=self._health,
-            watchdog=self._watchdog(job_watch, depths, store, telemetry),
+            watchdog=self._watchdog(job_watch, depths, store, telemetry, worker),
             secret_watch=secret_watch,
             circuits=self._circuit_board(store),
             heartbeats=HeartbeatViews(
@@ -306,6 +307,7 @@ class _Builder:
             self._clock,
             owner=self._owner,
             concurrency=self._settings.concurrency,
+            shares=Shares(self._settings.shares.job, self._settings.shares.host),
             going=going,
             gates=self._gates(store, runs, pauses, going),
             dead_letters=DeadLetters(store),
@@ -405,8 +407,9 @@ class _Builder:
         self._health.add(PART, reloading.health)
         return reloading
 
-    def _watchdog(self, jobs: JobWatch, queue: Depths, store: Store, telemetry: Telemetry) -> Watchdog:
-        watchdog = Watchdog(jobs, queue, store, telemetry, self._clock, shared=self._role is Role.FUNCTIONS)
+    def _watchdog(self, jobs: JobWatch, queue: Depths, store: Store, telemetry: Telemetry, worker: Worker) -> Watchdog:
+        shared = self._role is Role.FUNCTIONS
+        watchdog = Watchdog(jobs, queue, store, telemetry, self._clock, shared=shared, places=worker.places)
         self._health.add("watchdog", watchdog.health)
         return watchdog
 

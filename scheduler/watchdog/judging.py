@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from jobs.schedules import Schedule
 from scheduler.dispatch.port import Depth
 from scheduler.health import PartHealth, Status
+from scheduler.watchdog.places import about_places, about_shares
 from scheduler.watchdog.report import JobsFound, JobTrouble, Report, Trouble
 
 LATE_AFTER = timedelta(seconds=90)
@@ -57,13 +58,13 @@ def parts_of(report: Report) -> tuple[PartHealth, ...]:
     """`jobs` and `queue`. At worst degraded: while anything runs, a load balancer must not turn away."""
     return (
         _part(JOBS, _not_known(report, JOBS) if report.jobs is None else _about_jobs(report.jobs)),
-        _part(QUEUE, _not_known(report, QUEUE) if report.queue is None else _about_queue(report.queue)),
+        _part(QUEUE, _about_work(report)),
     )
 
 
 def known_parts_of(report: Report) -> tuple[PartHealth, ...]:
     """Those of which something can be said."""
-    asked = {JOBS: report.jobs is not None, QUEUE: report.queue is not None}
+    asked = {JOBS: report.jobs is not None, QUEUE: report.queue is not None or bool(about_places(report.places))}
     return tuple(part for part in parts_of(report) if asked[part.name])
 
 
@@ -88,6 +89,13 @@ def _named(troubles: Sequence[JobTrouble], trouble: Trouble) -> str:
     number = "1 job is" if len(troubles) == 1 else f"{len(troubles)} jobs are"
     named = [f"{each.job} (due {each.since:%Y-%m-%d %H:%M:%S}Z)" for each in troubles[:_NAMED]]
     return f"{number} {trouble}: {', '.join(named)}{', ...' if len(troubles) > _NAMED else ''}"
+
+
+def _about_work(report: Report) -> str:
+    """The queue and the places that its runs wait for."""
+    queue = _not_known(report, QUEUE) if report.queue is None else _about_queue(report.queue)
+    held_back = about_shares(report.places) if queue else ""
+    return "; ".join(filter(None, (queue, held_back, about_places(report.places))))
 
 
 def _about_queue(queue: Depth) -> str:

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from scheduler.dispatch.port import Depth
 from scheduler.stores.counts import OpenRuns
+from scheduler.work.places import PlacesReport
 
 
 class Trouble(StrEnum):
@@ -52,7 +53,7 @@ class Report:
     """Of the parts that could not be asked there is None, and a sentence in `unknown`.
 
     `at`: when the look was made; `last_tick`: of whichever instance, None before the first one. `store_ms`: how long
-    the store took to write a row.
+    the store took to write a row. `places`: of the process that was asked.
     """
 
     at: datetime
@@ -62,6 +63,7 @@ class Report:
     open_runs: OpenRuns | None = None
     dead_letters: int | None = None
     store_ms: float | None = None
+    places: PlacesReport | None = None
     unknown: tuple[str, ...] = ()
 
     def gauges(self) -> Mapping[str, float]:
@@ -78,6 +80,9 @@ class Report:
         if self.open_runs is not None:
             found["open_runs"] = self.open_runs.number
             found["oldest_run"] = _seconds(self.open_runs.oldest, self.at) or 0.0
+        if self.places is not None:
+            found["places_used"] = self.places.used
+            found["places_full"] = self.places.full_s
         return {name: float(value) for name, value in found.items() if value is not None}
 
 
@@ -92,6 +97,8 @@ GAUGES = (
     "open_runs",
     "oldest_run",
     "store_time",
+    "places_used",
+    "places_full",
 )
 
 

@@ -21,6 +21,7 @@ from scheduler.stores.watch_reports import WatchReports
 from scheduler.watchdog.jobs import JobWatch
 from scheduler.watchdog.judging import JOBS, known_parts_of, parts_of
 from scheduler.watchdog.report import Report
+from scheduler.work.places import PlacesReport
 
 _log = logging.getLogger("scheduler.watchdog")
 
@@ -58,14 +59,24 @@ async def _no_tick() -> datetime | None:
 
 
 class Watchdog:
-    """`shared`: looks are made by one instance and read by all, so the newest report is in the store."""
+    """`shared`: looks are made by one instance and read by all, so the newest report is in the store. `places`: asks
+    this process who holds the places."""
 
     def __init__(
-        self, jobs: JobWatch, queue: Depths, store: Store, listener: Listener, clock: Clock, *, shared: bool = False
+        self,
+        jobs: JobWatch,
+        queue: Depths,
+        store: Store,
+        listener: Listener,
+        clock: Clock,
+        *,
+        shared: bool = False,
+        places: Callable[[], PlacesReport | None] = lambda: None,
     ) -> None:
         self._jobs = jobs
         self._queue = queue
         self._store = store
+        self._places = places
         self._reports = WatchReports(store) if shared else None
         self._listener = listener
         self._clock = clock
@@ -96,7 +107,7 @@ class Watchdog:
         return report
 
     async def report(self) -> Report:
-        """The newest look, with the last tick as of now; the first one is made when it is asked for.
+        """The newest look, with the last tick and the places as of now; the first one is made when it is asked for.
 
         Raises:
             StoreError: the report, or the last tick, is in a store that is away.
@@ -104,7 +115,7 @@ class Watchdog:
         found = self._newest if self._reports is None else await self._kept(self._reports)
         if found is None:
             return await self.look()
-        return replace(found, last_tick=await self._last_tick())
+        return replace(found, last_tick=await self._last_tick(), places=self._places())
 
     async def health(self) -> Sequence[PartHealth]:
         """The parts jobs and queue, at worst degraded."""
@@ -143,7 +154,8 @@ class Watchdog:
             known("runs", open_runs(self._store)),
             known("dead letters", dead_letters(self._store)),
         )
-        return Report(self._clock.now(), last_tick, jobs, queue, runs, letters, store_ms, tuple(unknown))
+        places = self._places()
+        return Report(self._clock.now(), last_tick, jobs, queue, runs, letters, store_ms, places, tuple(unknown))
 
     async def _time_of_store(self) -> float:
         began = self._clock.monotonic()

@@ -28,7 +28,8 @@ from scheduler.stores.runs import Claim, ClaimLost, End, Held, Runs
 from scheduler.work.claiming import Claiming
 from scheduler.work.going import Going
 from scheduler.work.leases import LEASE, Leases
-from scheduler.work.places import Places
+from scheduler.work.places import Place, Places, Shares
+from scheduler.work.placing import Placing
 from scheduler.work.recording import Recorder
 from scheduler.work.telling import Telling
 from scheduler.work.waiting import Waiting
@@ -82,22 +83,25 @@ class _Changed(Exception):
 
 
 class Performing:
-    """`concurrency`: how many runs go on at once. `hold`: seconds for which a ticket waits here for what a gate names;
-    None: as long as it takes. `alone`: no other process looks at the store to see whether a run goes on. `began` is
-    told when a ticket does not wait for its turn any more."""
+    """`concurrency`: how many runs go on at once; `shares`: how many of those one job and one host may have. `hold`:
+    seconds for which a ticket waits here for a place, and for what a gate names; None: as long as it takes. `alone`: no
+    other process looks at the store to see whether a run goes on. `began` is told when a ticket does not wait for its
+    turn any more."""
 
     def __init__(
         self,
         parts: Parts,
         *,
         concurrency: int,
+        shares: Shares | None = None,
         hold: float | None,
         alone: bool,
         began: Callable[[Ticket], None] = lambda _: None,
     ) -> None:
         self._parts = parts
-        self._places = Places(concurrency)
+        self.places = Places(concurrency, shares, parts.clock.monotonic)
         self._hold = None if hold is None else timedelta(seconds=hold)
+        self._placing = Placing(self.places, parts.going, parts.waiting, parts.clock, self._hold)
         self._alone = alone
         self._began = began
         self._here: set[str] = set()
@@ -168,7 +172,7 @@ class Performing:
         if claim is not None and (interrupted := self._interrupted(claim, entry)) is not None:
             return interrupted
         verdict = await self._let_in(ticket, entry, claim)
-        if verdict is not None:
+        if not isinstance(verdict, Place):
             return _Ended(verdict, claim) if isinstance(verdict, Run) else verdict
         self._began(ticket)
         try:
@@ -182,7 +186,7 @@ class Performing:
             await self._unless_the_end_has_come(claim)
             return await self._run(ticket, entry, claim)
         finally:
-            self._places.leave()
+            self.places.leave(verdict)
 
     async def _unless_the_end_has_come(self, claim: Claim) -> None:
         """Raises asyncio.CancelledError if the program ends: the next one performs it."""
@@ -192,25 +196,27 @@ class Performing:
             await self._parts.claiming.give_back(claim)
             raise
 
-    async def _let_in(self, ticket: Ticket, entry: Entry, claim: Claim | None) -> Run | Wait | None:
-        """None: it has a place, and may begin. A run: it is over without having begun."""
+    async def _let_in(self, ticket: Ticket, entry: Entry, claim: Claim | None) -> Place | Run | Wait:
+        """A place: it may begin. A run: it is over without having begun."""
         parts = self._parts
         give_up_at: datetime | None = None
+        is_first = True
         while True:
             parts.waiting.check()
-            if asked := await self._take_place(ticket):
-                return self._cancelled(ticket, entry.job, asked)
-            if self._is_changed(entry):
-                self._places.leave()
-                raise _Changed
+            place = await self._placing.place(ticket, entry.job, is_first=is_first)
+            if not isinstance(place, Place):
+                return self._left_out(ticket, entry.job, place) if isinstance(place, Skip) else place
+            is_first = False
             try:
+                if self._is_changed(entry):
+                    raise _Changed
                 verdict = await self._ask(ticket, entry, claim)
             except BaseException:
-                self._places.leave()
+                self.places.leave(place)
                 raise
             if verdict is None:
-                return None
-            self._places.leave()
+                return place
+            self.places.leave(place)
             if isinstance(verdict, Run):
                 return verdict
             self._began(ticket)  # from now on it waits for what its definition names, not for its turn
@@ -228,22 +234,13 @@ class Performing:
         found = self._parts.catalog.find(entry.job.name)
         return found is not entry and (found is None or found.job != entry.job)
 
-    async def _take_place(self, ticket: Ticket) -> str:
-        """Returns how somebody asked meanwhile for the run to be ended; "" if it has a place."""
-        if self._places.full:
-            return await self._parts.going.wait(ticket.id, self._parts.waiting.for_(self._places.take()))
-        await self._places.take()
-        return ""
-
     async def _ask(self, ticket: Ticket, entry: Entry, claim: Claim | None) -> Run | Wait | None:
         parts = self._parts
         if asked := parts.going.begins(ticket.id):
             return self._cancelled(ticket, entry.job, asked)
         verdict = await parts.gates.ask(ticket, entry)
-        if isinstance(verdict, Skip) and verdict.asked:
-            return self._cancelled(ticket, entry.job, verdict.asked)
         if isinstance(verdict, Skip):
-            return skipped_run(entry.job, ticket, parts.clock, verdict.reason)
+            return self._left_out(ticket, entry.job, verdict)
         if verdict is None and claim is not None:
             try:
                 await parts.leases.cover(claim, entry.job)
@@ -273,6 +270,11 @@ class Performing:
         ticket, job = claim.ticket, entry.job
         run = interrupted_run(ticket, ticket.due_at, self._parts.clock.now(), job)
         return _Ended(run, claim, DeadLetter.of_run(run, ticket, job) if job.dead_letter else None)
+
+    def _left_out(self, ticket: Ticket, job: JobDefinition, skip: Skip) -> Run:
+        if skip.asked:
+            return self._cancelled(ticket, job, skip.asked)
+        return skipped_run(job, ticket, self._parts.clock, skip.reason)
 
     def _cancelled(self, ticket: Ticket, job: JobDefinition, asked: str) -> Run:
         now = self._parts.clock.now()

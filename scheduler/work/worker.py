@@ -30,6 +30,7 @@ from scheduler.work.going import Going
 from scheduler.work.leases import Leases
 from scheduler.work.leaving_out import LeavingOut
 from scheduler.work.performing import Parts, Performing
+from scheduler.work.places import PlacesReport, Shares
 from scheduler.work.recording import NotRecorded, Recorder
 from scheduler.work.telling import NotFollowedUp, Telling
 from scheduler.work.unclaimed import Unclaimed
@@ -94,6 +95,7 @@ class Worker:
         *,
         owner: str,
         concurrency: int,
+        shares: Shares | None = None,
         going: Going,
         gates: Gates,
         dead_letters: DeadLetters,
@@ -101,7 +103,8 @@ class Worker:
         ways: Ways = EMBEDDED,
         began: Callable[[Ticket], None] = lambda _: None,
     ) -> None:
-        """`owner` marks this process's claims. `began` is told when a ticket does not wait for its turn any more."""
+        """`owner` marks this process's claims. `shares`: how many places one job and one host may have. `began` is told
+        when a ticket does not wait for its turn any more."""
         leases = Leases(runs, clock, owner)
         patience = STILL_ON_TIME if ways.retries else timedelta()
         self.telling = Telling(listener, follow_up or NothingFollows(), runs, settles=ways.settles)
@@ -120,7 +123,7 @@ class Worker:
             waiting=Waiting(clock),
         )
         self._performing = Performing(
-            self._parts, concurrency=concurrency, hold=ways.hold, alone=ways.alone, began=began
+            self._parts, concurrency=concurrency, shares=shares, hold=ways.hold, alone=ways.alone, began=began
         )
         self._leaving_out = LeavingOut(catalog, runs, self._parts.claiming, self._parts.recorder, self.telling, clock)
         self._retries = ways.retries
@@ -139,6 +142,10 @@ class Worker:
     def in_work(self) -> int:
         """Tickets that are taken and not finished."""
         return len(self._in_work)
+
+    def places(self) -> PlacesReport:
+        """Return who holds the places, and how many runs wait for one."""
+        return self._performing.places.report()
 
     def holds(self, run_id: str) -> bool:
         """Whether the run is taken here, or claimed."""

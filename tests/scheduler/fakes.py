@@ -47,6 +47,7 @@ from scheduler.stores.schedule_marks import TABLE, ScheduleMarks
 from scheduler.stores.slots import Slots
 from scheduler.work.following import FollowUp
 from scheduler.work.going import Going
+from scheduler.work.places import Shares
 from scheduler.work.worker import EMBEDDED, Ways, Worker
 from tests.jobs.checks.asking import MemorySecrets
 from tests.jobs.running.run_parts import Heard, ScriptedCheck, Step, answer
@@ -157,6 +158,7 @@ class Shop:
         data: MemoryData | None = None,
         owner: str = "me",
         places: int = 9,
+        shares: Shares | None = None,
         ways: Ways = EMBEDDED,
         follow_up: FollowUp | None = None,
         began: Callable[[Ticket], None] = lambda _: None,
@@ -206,6 +208,7 @@ class Shop:
             self.clock,
             owner=owner,
             concurrency=places,
+            shares=shares,
             going=going,
             gates=self.gates,
             dead_letters=self.dead_letters,

@@ -33,7 +33,9 @@ from scheduler.watchdog import (
     WatchedRuns,
 )
 from scheduler.watchdog.judging import LATE_AFTER, LONG_QUEUE, OLD_AFTER, judge, known_parts_of, parts_of
+from scheduler.watchdog.places import about_places
 from scheduler.watchdog.watching import AGAIN_AFTER, LOOK_EVERY, MOST_JOBS
+from scheduler.work.places import Holder, PlacesReport
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import LoopClock, virtual_time
 from tests.scheduler.fakes import START, Shop, VirtualClock, entry
@@ -361,7 +363,49 @@ async def test_a_look_tells_of_everything() -> None:
 
 
 async def test_telemetry_knows_every_number_that_is_told() -> None:
-    assert set((await Yard().dog.look()).gauges()) | {"tick_gap"} == set(GAUGES) == set(names.GAUGES)
+    yard = Yard()
+    dog = Watchdog(yard.jobs, yard.noted, yard.store, yard.told, yard.clock, places=lambda: PlacesReport(200, 3, 0))
+    assert set((await dog.look()).gauges()) | {"tick_gap"} == set(GAUGES) == set(names.GAUGES)
+
+
+def full(seconds: float) -> PlacesReport:
+    slow = Holder("slow", "one.internal:80", 20, 25.2)
+    others = [Holder(f"j{number}", "two.internal:80", 1, 3.0) for number in range(180)]
+    return PlacesReport(200, 200, 48, seconds, (slow, *others))
+
+
+async def test_the_queue_is_degraded_at_once_when_no_place_was_free_for_ten_seconds_and_names_who_holds_them() -> None:
+    yard, places = Yard(), full(9.9)
+    dog = Watchdog(yard.jobs, yard.noted, yard.store, yard.told, yard.clock, places=lambda: places)
+    assert {part.status for part in await dog.health()} == {Status.OK}
+
+    places = full(10.0)
+
+    (queue,) = [part for part in await dog.health() if part.name == "queue"]
+    assert queue.status is Status.DEGRADED
+    assert queue.message == (
+        "none of 200 places was free for 10 s, 48 runs wait: job slow has 20 of them at one.internal:80 for 25 s, "
+        "180 jobs at two.internal:80 have 180; lower the timeout of these jobs, or raise the setting concurrency"
+    )
+
+
+async def test_places_that_many_jobs_hold_are_named_by_the_oldest_of_them() -> None:
+    holders = tuple(Holder(f"j{n}", f"host{n}.internal:80", 1, 30.0 - n) for n in range(4))
+    message = about_places(PlacesReport(4, 4, 0, 12.0, holders))
+    assert message.startswith(
+        "none of 4 places was free for 12 s: job j0 has one of them at host0.internal:80 for 30 s"
+    )
+    assert "j3" not in message
+
+
+async def test_a_queue_that_is_old_says_whose_share_it_waits_for() -> None:
+    yard = Yard()
+    held_back = PlacesReport(200, 20, 48, held_back=(("job slow", 48),))
+    dog = Watchdog(yard.jobs, yard.noted, yard.store, yard.told, yard.clock, places=lambda: held_back)
+    yard.noted.taken(Ticket.scheduled("slow", START, "g"))
+    yard.clock.move(61)
+    (queue,) = [part for part in await dog.health() if part.name == "queue"]
+    assert "as many places as their share (settings shares.job, shares.host) have job slow (48 wait)" in queue.message
 
 
 async def test_what_is_away_is_told_as_not_known_and_stops_nothing() -> None:

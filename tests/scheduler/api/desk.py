@@ -43,7 +43,9 @@ class Desk:
         clock, catalog, runs = self.shop.clock, self.shop.catalog, self.shop.runs
         self.noted = Noted(clock)
         job_watch = JobWatch(catalog, runs, self.shop.pauses, self.noted, clock)
-        self.watchdog = Watchdog(job_watch, self.noted, self.shop.store, Telemetry([]), clock)
+        self.watchdog = Watchdog(
+            job_watch, self.noted, self.shop.store, Telemetry([]), clock, places=self.shop.worker.places
+        )
         self.services = Services(
             operations=self.shop.operations(self.dispatch),
             queries=Queries(catalog, runs, self.shop.pauses, self.shop.dead_letters, clock),

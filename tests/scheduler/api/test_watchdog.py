@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.desk import Desk
 from tests.scheduler.fakes import entry
@@ -37,6 +38,7 @@ async def test_it_tells_of_jobs_queue_runs_and_letters() -> None:
         "open_runs": {"number": 1, "oldest": "2026-03-01T12:00:00Z"},
         "dead_letters": 0,
         "store_ms": 0.0,
+        "places": {"total": 9, "used": 0, "waiting": 0, "full_s": 0.0, "holders": [], "held_back": {}},
         "unknown": [],
     }
 
@@ -77,6 +79,17 @@ async def test_a_last_tick_that_cannot_be_asked_for_is_a_problem() -> None:
 
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
     assert answer.json()["detail"] == "the store is away"
+
+
+@virtual_time
+async def test_it_names_the_jobs_that_hold_the_places() -> None:
+    async with Desk(Hang("body", 20.0), jobs=[entry(timeout={"attempt": "30s"})]) as desk:
+        desk.shop.worker.submit(desk.shop.ticket(1))
+        await desk.shop.clock.sleep(4)
+        places = (await desk.get("/api/watchdog")).json()["places"]
+
+    assert (places["used"], places["waiting"]) == (1, 0)
+    assert places["holders"] == [{"job": "checkout", "host": "127.0.0.1:9", "places": 1, "held_s": 3.0}]
 
 
 async def test_a_parameter_that_it_does_not_know_is_refused() -> None:

@@ -1,0 +1,114 @@
+"""Runs that get no place because of the share of their job or host, through a whole worker."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from jobs.runs import Outcome, Ticket
+from scheduler.catalog import Entry
+from scheduler.gates import Wait
+from scheduler.work.places import Shares
+from scheduler.work.placing import MOST_WAITING
+from scheduler.work.worker import FUNCTIONS
+from tests.jobs.running.run_parts import Hang
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.fakes import START, Shop, entry
+from tests.scheduler.work.test_worker_gates import run_of
+
+SHARES = Shares(0.1, 0.25)
+LONG = {"attempt": "300s", "run": "300s"}
+
+
+def slow(name: str = "slow", **more: object) -> Entry:
+    """A job whose runs take as long as they may."""
+    return entry(name, "every 1s", overlap="allow", timeout=LONG, **more)
+
+
+def other() -> Entry:
+    return entry("other", check={"kind": "http", "url": "http://127.0.0.2:9/"})
+
+
+def tickets(shop: Shop, job: str, number: int, *, after_ms: int = 0) -> list[Ticket]:
+    return [shop.ticket(after_ms / 1000 + each / 1000, job) for each in range(number)]
+
+
+@virtual_time
+async def test_a_slow_job_that_takes_its_share_leaves_the_places_to_others() -> None:
+    shop = Shop(Hang("body", 250.0), jobs=[slow(), other()], places=20, shares=SHARES)
+    for ticket in tickets(shop, "slow", 30, after_ms=1000):
+        shop.worker.submit(ticket)
+    await shop.clock.sleep(5)
+    (ticket,) = tickets(shop, "other", 1, after_ms=1000)
+    shop.worker.submit(ticket)
+    await shop.clock.sleep(3)
+    assert shop.worker.places().used == 3
+    assert ticket.id in shop.worker.in_progress
+    await shop.worker.drain(0)
+
+
+@virtual_time
+async def test_a_run_beyond_those_that_may_wait_for_a_place_is_skipped_with_the_reason() -> None:
+    shop = Shop(Hang("body", 250.0), jobs=[slow()], places=20, shares=SHARES)
+    all_of_them = tickets(shop, "slow", 2 + MOST_WAITING + 1, after_ms=1000)
+    for ticket in all_of_them:
+        shop.worker.submit(ticket)
+    await shop.clock.sleep(5)
+    run = await run_of(shop, all_of_them[-1])
+    assert run.outcome is Outcome.SKIPPED
+    assert run.message == "50 runs of its job wait for a place already: its job has 2 of 20 places, the share of a job"
+    assert (shop.worker.places().used, shop.worker.places().waiting) == (2, MOST_WAITING)
+    await shop.worker.drain(0)
+
+
+@virtual_time
+async def test_a_job_that_buffers_all_of_its_runs_has_none_of_them_skipped() -> None:
+    jobs = [entry("patient", "every 1s", overlap="buffer_all"), *(slow(f"slow-{number}") for number in range(2))]
+    shop = Shop(Hang("body", 2.0), jobs=jobs, places=2, shares=SHARES)
+    all_of_them = tickets(shop, "patient", MOST_WAITING + 10, after_ms=1000)
+    for ticket in (*tickets(shop, "slow-0", 1), *tickets(shop, "slow-1", 1), *all_of_them):
+        shop.worker.submit(ticket)
+    await shop.worker.settle()
+    assert {(await run_of(shop, ticket)).outcome for ticket in all_of_them} == {Outcome.SUCCEEDED}
+
+
+@virtual_time
+async def test_in_the_functions_host_a_run_without_a_place_is_skipped_before_its_message_takes_too_long() -> None:
+    shop = Shop(Hang("body", 250.0), jobs=[slow()], places=20, shares=SHARES, ways=FUNCTIONS)
+    first, second, third = tickets(shop, "slow", 3)
+    going = [asyncio.create_task(shop.worker.perform(ticket)) for ticket in (first, second)]
+    await shop.clock.sleep(1)
+    assert await shop.worker.perform(third) is None
+    run = await run_of(shop, third)
+    assert run.outcome is Outcome.SKIPPED
+    assert run.message == "no place was free within 30s: its job has 2 of 20 places, the share of a job"
+    assert shop.clock.now() - START < timedelta(seconds=40)
+    await asyncio.gather(*going)
+
+
+@virtual_time
+async def test_in_the_functions_host_a_run_is_sent_again_where_all_places_are_taken() -> None:
+    shop = Shop(Hang("body", 250.0), jobs=[slow("a"), slow("b"), other()], places=2, shares=SHARES, ways=FUNCTIONS)
+    going = [asyncio.create_task(shop.worker.perform(*tickets(shop, job, 1))) for job in "ab"]
+    await shop.clock.sleep(1)
+    (ticket,) = tickets(shop, "other", 1)
+    end = await shop.worker.perform(ticket)
+    assert isinstance(end, Wait)
+    assert end.reason == "no place was free within 30s: all 2 places are taken"
+    await asyncio.gather(*going)
+
+
+@virtual_time
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_run_that_is_cancelled_while_it_waits_for_a_place_takes_none(waits: bool) -> None:
+    shop = Shop(Hang("body", 20.0), jobs=[slow()], places=2, shares=SHARES)
+    first, second, third = tickets(shop, "slow", 3, after_ms=1000)
+    for ticket in (first, second, third):
+        shop.worker.submit(ticket)
+    await shop.clock.sleep(2)
+    assert shop.worker.cancel(third.id if waits else first.id, "by a test")
+    await shop.worker.settle()
+    assert (await run_of(shop, third)).outcome is (Outcome.CANCELLED if waits else Outcome.SUCCEEDED)
+    assert shop.worker.places().used == 0
