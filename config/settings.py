@@ -27,6 +27,7 @@ from pydantic import (
 
 from config.binding_settings import IdentitySettings, SecretSettings
 from config.target_lists import Folders, Hosts, Networks, Ports, Schemes
+from jobs.checks.body_memory import MOST_BYTES
 from jobs.errors import ScheduleError
 from jobs.groups import LARGEST_GROUP
 from jobs.model import Duration, Frozen
@@ -208,6 +209,8 @@ class TargetSettings(Frozen):
     largest_body: Annotated[ByteSize, Field(ge=1)] = ByteSize(16 * 1024 * 1024)
     ca_folders: Folders = ()
     """Where the `ca_file` of a target has to be; none: anywhere."""
+    body_memory: Annotated[ByteSize, Field(ge=1024 * 1024)] = ByteSize(MOST_BYTES)
+    """Bytes of all bodies that are held at a time; see jobs.checks.body_memory."""
     traceparent: bool = True
     """Whether HTTP requests of checks carry the ids of the run's trace."""
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any
 
+from jobs.checks.body_memory import FREE_BYTES
 from jobs.values import value
 
 ACCEPTED = "gzip, deflate"
@@ -45,15 +46,23 @@ class Body:
     truncated: bool
 
 
-async def read_body(parts: AsyncIterable[bytes], encoding: str, limit: int) -> Body:
+async def _no_room_needed() -> None:
+    """The limit is so small that the body is not counted."""
+
+
+async def read_body(
+    parts: AsyncIterable[bytes], encoding: str, limit: int, make_room: Callable[[], Awaitable[None]] = _no_room_needed
+) -> Body:
     """The body, at most `limit` bytes of it. `encoding`: the answer's Content-Encoding, or empty.
+
+    `make_room`: called once before more than FREE_BYTES of it are held, see body_memory.
 
     Raises:
         BadEncoding: it cannot be decompressed, or ends in the middle.
         TooManyMembers
         Exception: whatever reading the parts raises.
     """
-    content, raw = bytearray(), 0
+    content, raw, has_room = bytearray(), 0, False
     inflater = _inflater(encoding.strip().lower())
     async for part in parts:
         raw += len(part)
@@ -62,7 +71,11 @@ async def read_body(parts: AsyncIterable[bytes], encoding: str, limit: int) -> B
         else:
             await _inflate(inflater, part, content, limit + 1)
         if len(content) > limit or raw > limit + _SLACK:
-            return Body(bytes(content[:limit]), truncated=True)
+            del content[limit:]
+            return Body(bytes(content), truncated=True)
+        if not has_room and len(content) > FREE_BYTES:
+            await make_room()
+            has_room = True
     if inflater is not None:
         inflater.end()
     return Body(bytes(content), truncated=False)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from jobs.checks.bodies import MOST_MEMBERS, BadEncoding, TooManyMembers
+from jobs.checks.body_memory import BodyMemoryExhausted
 from jobs.checks.clock import Phase
 from jobs.checks.fault_sentences import (
     OUT_OF_RESOURCES,
@@ -146,6 +147,7 @@ _TABLE: tuple[_Row, ...] = (
     (None, SecretUnavailable, ErrorClass.SECRET_UNAVAILABLE, _own_words),
     (None, TokenUnavailable, ErrorClass.TOKEN_UNAVAILABLE, _own_words),
     (None, TargetDenied, ErrorClass.TARGET_DENIED, _own_words),
+    (None, BodyMemoryExhausted, ErrorClass.INTERNAL_ERROR, _own_words),
     (None, CaFileUnusable, ErrorClass.INTERNAL_ERROR, _own_words),
     (None, httpx.InvalidURL, ErrorClass.DNS_FAILURE, _NO_NAME),
     (None, NoAddressOfVersion, ErrorClass.DNS_FAILURE, _other_version),

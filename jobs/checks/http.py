@@ -8,6 +8,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,7 +40,7 @@ from jobs.checks.ways import Way
 from jobs.ports import Clock, Secrets, Tokens
 from jobs.redaction import Redactor
 from jobs.redaction.holding import CurrentValues
-from jobs.runs import Observation, Phases
+from jobs.runs import ErrorClass, Observation, Phases
 from jobs.targets import HttpTarget
 from jobs.trace_ids import HEADER, trace_parent
 
@@ -196,7 +197,10 @@ class _Visit:
                 if not allowed or not is_redirect(response):
                     encoding = _headers(response).get("content-encoding", "")
                     limit = self._guard.body_limit(self._target.read_limit)
-                    return response, await read_body(_parts(response), encoding, limit)
+                    size = _announced_size(response, limit) if not encoding else limit
+                    body = await read_body(_parts(response), encoding, limit, partial(self._make_room, size))
+                    self._call.room.shrink(len(body.content))
+                    return response, body
                 if self.redirects == allowed:
                     raise TooManyRedirects(allowed)
                 before = whole() if isinstance(sent, Prepared) else sent
@@ -217,6 +221,13 @@ class _Visit:
             self._has_left, self.client_certificate = True, ""
         if not self._has_left:
             check_bindings(self._target, after, self.bindings, self._call)
+
+    async def _make_room(self, size: int) -> None:
+        """Wait until a body of so many bytes may be held. Raises BodyMemoryExhausted."""
+        room, clock = self._call.room, self._call.clock
+        clock.found = ErrorClass.INTERNAL_ERROR, room.exhausted(size)  # should the attempt's time be over before
+        await room.reserve(size)
+        clock.found = None
 
     async def _send(self, outgoing: Outgoing | Prepared) -> httpx.Response:
         url = outgoing.place
@@ -330,6 +341,12 @@ def _seen(response: httpx.Response, body: Body, visit: _Visit, phases: Phases) -
         facts=_facts(response, visit.redirects),
         certificates=extensions.get("certificates", ()),
     )
+
+
+def _announced_size(response: httpx.Response, limit: int) -> int:
+    """Return how many bytes of the body will be read at most."""
+    length = _headers(response).get("content-length", "")
+    return min(int(length), limit) if length.isascii() and length.isdigit() else limit
 
 
 def _headers(response: httpx.Response) -> dict[str, str]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
 from typing import Any, Literal, NamedTuple, Protocol
 
+from jobs.checks.body_memory import BodyMemory, BodyRoom
 from jobs.checks.clock import PhaseClock
 from jobs.ports import Renewal
 from jobs.redaction.holding import RunValues
 from jobs.runs import Observation
 from jobs.values import value
+
+UNLIMITED = BodyMemory(sys.maxsize)
+"""Of calls that are made without a memory of their own."""
 
 
 class Credential(NamedTuple):
@@ -37,6 +42,8 @@ class Call:
     """Those of the job: a secret may be for jobs with certain tags alone."""
     carried: frozenset[Credential] = frozenset()
     """With what earlier steps got the values that this request sends: they may go only where that may."""
+    room: BodyRoom = field(default_factory=lambda: UNLIMITED.room("", ""), repr=False)
+    """The memory that bodies of this attempt may take."""
 
 
 class Check(Protocol):

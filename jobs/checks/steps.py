@@ -137,11 +137,13 @@ class _Way:
             seen = await self._made(step, self.call)
             if seen.error is not None:
                 return _with(seen, f"{where}{seen.message}")
+            del seen  # its body makes room for that of the next step
         return None
 
     async def clean_up(self, steps: tuple[Step, ...]) -> Failure | None:
         """Make those steps that have what they need; tells of the first that went wrong. Never raises."""
-        call = replace(self.call, clock=PhaseClock())
+        room = self.call.room.another()
+        call = replace(self.call, clock=PhaseClock(), room=room)
         wrong: Failure | None = None
         try:
             async with asyncio.timeout(CLEANUP_SECONDS):
@@ -154,6 +156,8 @@ class _Way:
         except Exception as error:
             _log.exception("cleaning up after %s failed inside the program", self.call.run_id)
             wrong = wrong or _left_over(steps[-1], f"the program itself failed with {type(error).__name__}")
+        finally:
+            room.close()
         return wrong
 
     async def _made(self, step: Step, call: Call, *, cleanup: bool = False) -> Observation:

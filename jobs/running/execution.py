@@ -6,7 +6,9 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
+from jobs.checks.body_memory import BodyMemory
 from jobs.checks.clock import PhaseClock
 from jobs.checks.late import given_up
 from jobs.checks.port import Call, Check
@@ -20,6 +22,7 @@ from jobs.running.budget import RetryBudget
 from jobs.running.circuit import Admission
 from jobs.running.circuits import Circuits
 from jobs.running.deadlines import GRACE, bounded
+from jobs.running.hosts import host_of_endpoint
 from jobs.running.kept_bodies import USUAL
 from jobs.running.refusals import look_again, was_refused
 from jobs.running.retrying import LEAST_ATTEMPT, Repeating, Tried, repeat, should_retry
@@ -52,6 +55,7 @@ class Surroundings:
     redactor: Redactor
     random: Callable[[], float]
     budget: RetryBudget
+    bodies: BodyMemory
 
 
 class Execution:
@@ -157,16 +161,25 @@ class Execution:
         if left <= 0:
             return None
         started_at = self._around.clock.now()
-        call = Call(self._ticket.id, len(self._attempts) + 1, PhaseClock(), values=self._values, tags=self._job.tags)
+        room = self._around.bodies.room(self._job.name, host_of_endpoint(self._job.check.endpoint))
+        number, tags = len(self._attempts) + 1, self._job.tags
+        call = Call(self._ticket.id, number, PhaseClock(), values=self._values, tags=tags, room=room)
+        try:
+            tried = await self._tried(call, started_at, left)
+        finally:
+            room.close()
+        if not call.used or self._looked_again or not was_refused(tried.attempt):
+            return tried
+        return await self._with_other_credentials(tried, call)
+
+    async def _tried(self, call: Call, started_at: datetime, left: float) -> Tried:
+        """One attempt, as it is recorded: nothing holds the body of its answer any more."""
         seen, failures = await self._ask(call, min(self._job.timeout.attempt, left))
         keep = getattr(self._job.check, "keep_body", USUAL)
         attempt = attempt_of(call.attempt, started_at, seen, failures, self._around.redactor, keep)
         self._pending = self._around.redactor.redact(seen.pending) if seen.pending and attempt.succeeded else ""
         self._attempts.append(attempt)
-        tried = Tried(attempt, seen.retry_after_s)
-        if not call.used or self._looked_again or not was_refused(attempt):
-            return tried
-        return await self._with_other_credentials(tried, call)
+        return Tried(attempt, seen.retry_after_s)
 
     async def _with_other_credentials(self, tried: Tried, call: Call) -> Tried | None:
         """Once a run, whatever the policy says: a target that refused a request has not acted upon it.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from random import random as _random
 
+from jobs.checks.body_memory import BodyMemory
 from jobs.checks.port import Check
 from jobs.definition import JobDefinition
 from jobs.events import RunListener
@@ -32,12 +33,15 @@ class Runner:
         redactor: Redactor,
         random: Callable[[], float] = _random,
         budget: RetryBudget | None = None,
+        bodies: BodyMemory | None = None,
         prepare: Callable[[Target], None] = lambda target: None,
     ) -> None:
         """`checks` by kind. `random` gives numbers from 0 to below 1, for the jitter of waits. `prepare`: loads what
         the check of a target needs, before its run begins; for a process that has not done so for all jobs."""
         self._prepare = prepare
-        self._around = Surroundings(checks, circuits, listener, clock, redactor, random, budget or RetryBudget())
+        self._around = Surroundings(
+            checks, circuits, listener, clock, redactor, random, budget or RetryBudget(), bodies or BodyMemory()
+        )
 
     def start(self, job: JobDefinition, ticket: Ticket) -> Execution:
         """A run from now on. For callers that record it even when they are cancelled:

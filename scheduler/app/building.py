@@ -20,6 +20,7 @@ from config.reload import open_source
 from config.secrets import SecretChain, build_secrets
 from config.targets import ca_files_of, guard_of
 from jobs.checks import Checks, build_checks
+from jobs.checks.body_memory import BodyMemory
 from jobs.checks.files.own_thread import in_own_thread
 from jobs.checks.own_places import OwnPlace
 from jobs.events import Listeners, RunListener
@@ -302,7 +303,16 @@ class _Builder:
         return Worker(
             self._catalog,
             runs,
-            Runner(checks, circuits, told, self._clock, self._redactor, budget=budget, prepare=self._preparing(checks)),
+            Runner(
+                checks,
+                circuits,
+                told,
+                self._clock,
+                self._redactor,
+                budget=budget,
+                bodies=BodyMemory(self._settings.targets.body_memory),
+                prepare=self._preparing(checks),
+            ),
             told,
             self._clock,
             owner=self._owner,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from jobs.checks.body_memory import BodyMemory
 from jobs.checks.clock import PhaseClock
 from jobs.checks.http import HttpCheck
 from jobs.checks.port import Call
@@ -17,7 +18,7 @@ from jobs.checks.steps import StepsCheck
 from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.steps import StepsTarget
-from tests.jobs.checks.asking import MemorySecrets, MemoryTokens
+from tests.jobs.checks.asking import Asking, MemorySecrets, MemoryTokens
 from tests.parts.http_server import Answer, HttpServer, Request
 from tests.parts.http_target import HttpTarget
 from tests.parts.tls import ca_file
@@ -294,3 +295,19 @@ async def test_the_certificate_of_the_last_step_over_tls_is_told() -> None:
         failed = await ask({"steps": [{**steps[0], "expect": [{"status": 404}]}]})
     assert (seen.error, seen.facts["tls_version"], len(seen.certificates)) == (None, "TLSv1.3", 1)
     assert (failed.error, failed.certificates) == (ErrorClass.UNEXPECTED_STATUS, seen.certificates)
+
+
+async def test_each_step_reads_its_body_into_the_memory_of_the_one_before_it(ask: Asking, target: HttpTarget) -> None:
+    large = "x" * 1024 * 1024
+    for path in ("/a", "/b", "/undo"):
+        target.on(path, 200, body=large)
+    memory = BodyMemory(8 * 1024 * 1024)
+    room = memory.room("job", "host")
+    steps = [{"name": name, "url": target.url + path} for name, path in (("a", "/a"), ("b", "/b"))]
+    cleanup = [{"name": "undo", "url": target.url + "/undo"}]
+    definition = StepsTarget.model_validate({"kind": "steps", "steps": steps, "cleanup": cleanup})
+    check = StepsCheck(ask.check, ask.redactor)
+    seen = await check.observe(definition, Call("job@1", 1, PhaseClock(), room=room))
+    await check.aclose()
+    assert seen.error is None
+    assert room.held == memory.held == 1024 * 1024
