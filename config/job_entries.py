@@ -1,24 +1,27 @@
 """Finds the jobs in one file's value, and turns each into a definition or into findings. Called by config.job_files.
 
 A file holds `jobs:` (a mapping by name, or a list), or the jobs themselves at its top; each job in the full or in the
-flat form (see jobs.flat). `defaults:` beside `jobs:` stands under every job in the full form.
+flat form (see jobs.flat). `defaults:` beside `jobs:` stands under every job in the full form; `groups:` says which jobs
+may share a group.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from config.app_settings import resolve_schedules
+from config.job_groups import SECTION, groups_of
 from config.job_set import Use
 from config.job_uses import uses_of
 from config.merged_defaults import holds, merged
 from config.shared_parts import SharedParts
 from jobs.definition import JobDefinition
 from jobs.flat import from_flat, is_flat, is_flat_key
+from jobs.groups import GroupMembers
 from jobs.model import AS_WRITTEN
 from jobs.problems import Finding, Path, findings_of, unknown_key
 from jobs.problems.slips import form_of_unknown
@@ -26,7 +29,8 @@ from jobs.problems.suggestions import fold
 from jobs.schedules import DefaultSchedule, Schedule
 from jobs.warnings import refusals_of, warnings_of
 
-_TOP = ("jobs", "defaults")
+_TOP = ("jobs", "defaults", SECTION)
+_BESIDE_JOBS = ("defaults", SECTION, "$schema")
 _CALLED_ELSEWHERE = frozenset(
     {"endpoints", "monitors", "checks", "targets", "services", "tests", "healthchecks", "tasks"}
 )
@@ -47,6 +51,7 @@ class Entry:
 class Entries:
     jobs: tuple[Entry, ...] = ()
     defaults: Mapping[str, Any] | None = None
+    groups: Mapping[str, GroupMembers] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
 
@@ -65,7 +70,7 @@ def entries_of(value: Any, stem: str) -> Entries:
 
 
 def _with_container(value: dict[str, Any], containers: list[str], stem: str) -> Entries:
-    findings = [_unknown(key) for key in value if key not in (*containers, "defaults", "$schema")]
+    findings = [_unknown(key) for key in value if key not in (*containers, *_BESIDE_JOBS)]
     jobs: list[Entry] = []
     for key in containers:
         held = value[key]
@@ -73,8 +78,15 @@ def _with_container(value: dict[str, Any], containers: list[str], stem: str) -> 
             jobs += _in_container(held, (key,), stem)
         elif held is not None:
             findings.append(Finding((key,), "is neither a mapping of jobs by name nor a list of jobs"))
+    return _with_sections(value, jobs, findings)
+
+
+def _with_sections(value: Mapping[str, Any], jobs: Sequence[Entry], findings: Iterable[Finding]) -> Entries:
+    """The jobs, and what stands beside them."""
     defaults, wrong = _defaults(value)
-    return Entries(tuple(jobs), defaults, (*findings, *wrong))
+    is_a_job = any(entry.path == (SECTION,) for entry in jobs)
+    groups, wrong_groups = groups_of(None if is_a_job else value.get(SECTION))
+    return Entries(tuple(jobs), defaults, groups, (*findings, *wrong, *wrong_groups))
 
 
 def _at_top(value: dict[str, Any]) -> Entries:
@@ -82,12 +94,11 @@ def _at_top(value: dict[str, Any]) -> Entries:
     jobs, findings = [], []
     some_are_jobs = any(_is_job(one) for one in value.values())
     for key, one in value.items():
-        if _is_job(one) or (some_are_jobs and isinstance(one, dict) and key != "defaults"):
+        if _is_job(one) or (some_are_jobs and isinstance(one, dict) and key not in _BESIDE_JOBS):
             jobs.append(Entry(key, one, (key,)))
-        elif key not in ("defaults", "$schema"):
+        elif key not in _BESIDE_JOBS:
             findings.append(_unknown(key))
-    defaults, wrong = _defaults(value)
-    return Entries(tuple(jobs), defaults, (*findings, *wrong))
+    return _with_sections(value, jobs, findings)
 
 
 def _in_container(held: Any, path: Path, stem: str) -> Iterator[Entry]:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 from config.documents import Document, Unreadable, parse_document, read_bytes
 from config.errors import ConfigurationError
 from config.job_entries import Context, Defined, define, entries_of, name_of
+from config.job_groups import SECTION, DeclaredGroup
 from config.job_joining import FileJobs, Found, joined
 from config.job_place import ENDINGS, is_job_file, nested_job_files, place_warnings
 from config.job_set import JobFile, JobSet, digest_of
@@ -162,7 +163,11 @@ def _parse(
     problems = document.duplicate_problems()
     problems += [document.problem(finding) for finding in dict.fromkeys(findings)]
     problems.sort(key=lambda problem: problem.line or 1)
-    return FileJobs(tuple(jobs), tuple(problems), _in_order(document, warnings), tuple(broken))
+    groups = tuple(
+        DeclaredGroup(name, members, shown, document.entry_line((SECTION, name)))
+        for name, members in entries.groups.items()
+    )
+    return FileJobs(tuple(jobs), tuple(problems), _in_order(document, warnings), groups, tuple(broken))
 
 
 def _in_order(document: Document, warnings: Iterable[Finding]) -> tuple[Problem, ...]:

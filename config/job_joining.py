@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from config.documents import Document
 from config.errors import ConfigurationError
+from config.job_groups import DeclaredGroup, strangers_of
 from config.job_set import JobSet, LocatedUse, Use
 from jobs.definition import JobDefinition
 from jobs.graph import Graph, Wrong
@@ -38,6 +39,11 @@ class Found:
     def origin(self) -> str:
         return f"{self.file}:{self.line}"
 
+    def problem(self, key: str, message: str, hint: str) -> Problem:
+        """Return a problem at this key of a job that has to do with others."""
+        assert self.document is not None, "it shares something with others"
+        return self.document.problem(Finding((*self.key, key), message, hint))
+
     @property
     def key(self) -> KeyPath:
         return self.container if self.step is None else (*self.container, self.step)
@@ -50,6 +56,7 @@ class FileJobs:
     jobs: tuple[Found, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    groups: tuple[DeclaredGroup, ...] = ()
     broken: tuple[str, ...] = ()
     """Names of the jobs of which something is wrong."""
     is_readable: bool = True
@@ -61,16 +68,18 @@ def joined(files: Iterable[FileJobs]) -> JobSet:
     Raises:
         ConfigurationError: anything is wrong in one of them, a name is there twice, or a job depends on none that is
             there, or on itself in the end, or two jobs give a concurrency group different limits, or a group's circuit
-            different policies.
+            different policies, or a job joins a group whose declaration does not admit it.
     """
     found: dict[str, Found] = {}
     problems: list[Problem] = []
     warnings: list[Problem] = []
+    groups: list[DeclaredGroup] = []
     broken: set[str] = set()
     are_readable = True
     for file in files:
         problems += file.problems
         warnings += file.warnings
+        groups += file.groups
         broken.update(file.broken)
         are_readable = are_readable and file.is_readable
         for one in file.jobs:
@@ -85,11 +94,14 @@ def joined(files: Iterable[FileJobs]) -> JobSet:
     problems += [_wrong_limit(disagreement, found) for disagreement in of_groups]
     of_circuits = circuit_disagreements((one.job.name, one.job.circuit) for one in found.values())
     problems += [_wrong_circuit(disagreement, found) for disagreement in of_circuits]
+    strangers = strangers_of(found.values(), groups)
+    problems += strangers.problems
+    members = [one for name, one in found.items() if name not in strangers.refused]
     jobs = JobSet(
-        {name: one.job for name, one in found.items()},
-        {name: one.origin for name, one in found.items()},
-        warnings=tuple(warnings),
-        uses=tuple(_located(found.values())),
+        {one.job.name: one.job for one in members},
+        {one.job.name: one.origin for one in members},
+        warnings=(*warnings, *strangers.warnings),
+        uses=tuple(_located(members)),
     )
     if problems:
         raise ConfigurationError(problems, jobs)
@@ -123,7 +135,7 @@ def _wrong_limit(wrong: Disagreement, found: Mapping[str, Found]) -> Problem:
         f"{wrong.job} lets {wrong.limit} runs of the group {wrong.group} go on at a time, "
         f"and {wrong.first} ({first.origin}) {wrong.first_limit}"
     )
-    return _group_problem(job, "concurrency_group", message, "give the group one limit in all of its jobs")
+    return job.problem("concurrency_group", message, "give the group one limit in all of its jobs")
 
 
 def _wrong_circuit(wrong: CircuitDisagreement, found: Mapping[str, Found]) -> Problem:
@@ -132,13 +144,7 @@ def _wrong_circuit(wrong: CircuitDisagreement, found: Mapping[str, Found]) -> Pr
         f"{wrong.job} and {wrong.first} ({first.origin}) share the circuit of the group {wrong.group}, "
         f"but differ in its {wrong.field}"
     )
-    return _group_problem(job, "circuit", message, "give the group one circuit in all of its jobs")
-
-
-def _group_problem(job: Found, key: str, message: str, hint: str) -> Problem:
-    """At the place where the job names the group."""
-    assert job.document is not None, "it shares something with others"
-    return job.document.problem(Finding((*job.key, key), message, hint))
+    return job.problem("circuit", message, "give the group one circuit in all of its jobs")
 
 
 def _circle_text(circle: tuple[str, ...], found: Mapping[str, Found]) -> str:

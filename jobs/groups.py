@@ -5,13 +5,17 @@ Two jobs that give one group different limits are found here, and refused by con
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from jobs.model import Duration, Frozen
+
+GROUP_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 
 LARGEST_GROUP = 1000
 """Runs at a time. The slots of a group are looked through in one page of the store."""
@@ -25,7 +29,7 @@ class ConcurrencyGroup(Frozen):
     """At most `limit` runs of all jobs of the group go on at a time; another one waits for up to `wait` seconds."""
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        pattern=GROUP_NAME.pattern,
         description="letters, digits, dot, - and _, at most 100, the first a letter or a digit",
     )
     limit: int = Field(default=1, ge=1, le=LARGEST_GROUP)
@@ -62,3 +66,56 @@ def disagreements(groups: Iterable[tuple[str, ConcurrencyGroup | None]]) -> list
         if limit != group.limit:
             found.append(Disagreement(job, name, group.name, group.limit, limit))
     return found
+
+
+# --- who may join: the section `groups` of job files, read and applied by config.job_groups ---
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+_NAMES = "letters, digits, dot, - and _, and * for any of these"
+JobPattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9._*-]{1,100}$", description=_NAMES)]
+FilePattern = Annotated[str, Field(pattern=r"^[^/\\\[\]?]{1,200}$", description="a file's name; * stands for any part")]
+
+
+class GroupMembers(Frozen):
+    """Which jobs may join a group, of concurrency or of a circuit: those for which all given conditions hold.
+
+    `jobs`: the name is one of these, or matches a pattern such as `checkout-*`. `tags`: the job has all of these.
+    `files`: the job stands in a file of such a name.
+    """
+
+    jobs: Annotated[tuple[JobPattern, ...], BeforeValidator(_as_list), Field(max_length=1000)] = ()
+    tags: Mapping[str, str] = Field(default_factory=dict)
+    files: Annotated[tuple[FilePattern, ...], BeforeValidator(_as_list), Field(max_length=100)] = ()
+
+    @model_validator(mode="after")
+    def _says_who(self) -> Self:
+        if not (self.jobs or self.tags or self.files):
+            raise ValueError("says nothing of who may join: write jobs (names or patterns), tags or files")
+        return self
+
+    def admits(self, job: str, tags: Mapping[str, str], file: str) -> bool:
+        """Whether a job of this name, with these tags, in the file of this name, may join."""
+        return (
+            (not self.jobs or any(fnmatchcase(job, pattern) for pattern in self.jobs))
+            and all(tags.get(name) == value for name, value in self.tags.items())
+            and (not self.files or any(fnmatchcase(file, pattern) for pattern in self.files))
+        )
+
+    def __str__(self) -> str:
+        """For example `jobs checkout-*, tags team: checkout`."""
+        said = []
+        if self.jobs:
+            said.append(f"jobs {_some(self.jobs)}")
+        if self.tags:
+            said.append(f"tags {_some([f'{name}: {value}' for name, value in self.tags.items()])}")
+        if self.files:
+            said.append(f"files {_some(self.files)}")
+        return ", ".join(said)
+
+
+def _some(names: Sequence[str]) -> str:
+    return " ".join(names[:3]) + (" ..." if len(names) > 3 else "")
