@@ -102,7 +102,7 @@ class Execution:
         if admission is not None and not admission.allowed:
             return rejected_run(self._job, self._ticket, self._started_at, self._around.clock.now(), admission.reason)
         around = self._around
-        around.budget.first_attempt(self._job.check.endpoint, around.clock.monotonic())
+        around.budget.first_attempt(self._job.check.endpoint, self._job.name, around.clock.monotonic())
         around.listener.run_started(RunStarted(self._ticket, self._job.check.endpoint, self._started_at))
         self._ends_at = around.clock.monotonic() + self._job.timeout.run
         run = self._verdict(await self._attempts_until_decided())
@@ -242,7 +242,7 @@ class Execution:
 
     def _affordable(self) -> bool:
         endpoint, budget = self._job.check.endpoint, self._around.budget
-        if budget.take(endpoint, self._around.clock.monotonic()):
+        if budget.take(endpoint, self._job.name, self._around.clock.monotonic()):
             return True
         self._note = over_budget(endpoint, budget.per_minute)
         return False
