@@ -26,8 +26,8 @@ _FORMS_A_CHARACTER = 0.6
 _MOST_SEARCHED = 1000
 """Forms that are searched for one by one: their order is computed anew after each change."""
 
-_FULL_BUCKET = 8
-"""Forms with the same first characters, such as those of a thousand tokens, from which on others are looked up by."""
+_SHORT = 16
+"""Characters of a form below which it is looked up by its first ones."""
 
 _MOST_NESTED = 8
 """Values within values that are looked for at the end of a text that was cut."""
@@ -39,9 +39,10 @@ class FormIndex:
     def __init__(self) -> None:
         self._plain: dict[str, int] = {}
         self._inside_base64: dict[str, int] = {}
-        self._by_begin = _Buckets()
-        self._by_gram = _Buckets()
+        self._by_begin: _Buckets = {}
+        self._by_gram: _Buckets = {}
         self._lengths: dict[int, int] = {}
+        """Of the longest form of each value."""
         self._version = 0
         self._ordered: tuple[int, tuple[str, ...]] = (0, ())
         """The version and all forms of it, the longest first."""
@@ -51,25 +52,36 @@ class FormIndex:
         return len(self._plain) + len(self._inside_base64)
 
     def add(self, forms: Forms) -> None:
+        by_begin, by_gram = self._by_begin, self._by_gram
         for counts, other, new in self._kinds(forms):
             for form in new:
-                count = counts.get(form, 0)
-                counts[form] = count + 1
-                if not count and form not in other:
-                    self._enter(form)
+                if form in counts:
+                    counts[form] += 1
+                    continue
+                counts[form] = 1
+                if form not in other:
+                    _put(by_begin, form[:_GRAM], form)
+                    _put(by_gram, _gram_of(form), form)
+        longest = _longest(forms)
+        self._lengths[longest] = self._lengths.get(longest, 0) + 1
         self._version += 1
 
     def remove(self, forms: Forms) -> None:
         """Of a value that was added."""
+        by_begin, by_gram = self._by_begin, self._by_gram
         for counts, other, old in self._kinds(forms):
             for form in old:
-                count = counts[form] - 1
-                if count:
-                    counts[form] = count
+                if counts[form] > 1:
+                    counts[form] -= 1
                     continue
                 del counts[form]
                 if form not in other:
-                    self._leave(form)
+                    _discard(by_begin, form[:_GRAM], form)
+                    _discard(by_gram, _gram_of(form), form)
+        longest = _longest(forms)
+        self._lengths[longest] -= 1
+        if not self._lengths[longest]:
+            del self._lengths[longest]
         self._version += 1
 
     def is_inside_base64(self, form: str) -> bool:
@@ -89,7 +101,7 @@ class FormIndex:
     def by_pieces(self, text: str) -> list[str]:
         """The same, always by pieces of the text."""
         grams = {text[at : at + _GRAM] for at in range(len(text) - _GRAM + 1)}
-        return sorted(self._by_gram.of_all(grams), key=len, reverse=True)
+        return sorted(_forms_of_all(self._by_gram, grams), key=len, reverse=True)
 
     def without_begun(self, text: str) -> str:
         """The text without the begin of a form, or several one within the other, at its end."""
@@ -106,7 +118,7 @@ class FormIndex:
         longest = max(_snapshot(self._lengths), default=0)
         for at in range(max(len(text) - longest, 0), len(text) - _GRAM + 1):
             size, found = len(text) - at, False
-            for form in self._by_begin.of(text[at : at + _GRAM]):
+            for form in _forms_in(self._by_begin, text[at : at + _GRAM]):
                 # Who sends the same begin a thousand times must not have each of them compared.
                 if len(form) >= size and form[size - 1] == text[-1] and form.startswith(text[at:]):
                     found = True
@@ -121,28 +133,6 @@ class FormIndex:
         plain, inside = self._plain, self._inside_base64
         return (plain, inside, forms.plain), (inside, plain, forms.inside_base64)
 
-    def _enter(self, form: str) -> None:
-        self._by_begin.add(form[:_GRAM], form)
-        self._by_gram.add(self._gram_for(form), form)
-        self._lengths[len(form)] = self._lengths.get(len(form), 0) + 1
-
-    def _leave(self, form: str) -> None:
-        self._by_begin.discard(form[:_GRAM], form)
-        for gram in _grams(form):
-            if self._by_gram.discard(gram, form):
-                break
-        left = self._lengths[len(form)] - 1
-        if left:
-            self._lengths[len(form)] = left
-        else:
-            del self._lengths[len(form)]
-
-    def _gram_for(self, form: str) -> str:
-        """Its first characters, or others of it that fewer forms have."""
-        first, *others = _grams(form)
-        size = self._by_gram.size(first)
-        return first if size < _FULL_BUCKET else min((first, *others), key=self._by_gram.size)
-
     def _longest_first(self) -> tuple[str, ...]:
         version, ordered = self._ordered
         if version != self._version:
@@ -154,52 +144,49 @@ class FormIndex:
         return ordered
 
 
-def _grams(form: str) -> tuple[str, str, str]:
-    middle = (len(form) - _GRAM) // 2
-    return form[:_GRAM], form[middle : middle + _GRAM], form[-_GRAM:]
+def _longest(forms: Forms) -> int:
+    return max((len(form) for kind in (forms.plain, forms.inside_base64) for form in kind), default=0)
 
 
-class _Buckets:
-    """Forms by a few characters of them. A single one stands alone, as a dictionary takes as much as ten forms."""
+def _gram_of(form: str) -> str:
+    """What a whole form is looked up by: the last characters of a long one, as all tokens of an issuer begin alike."""
+    return form[:_GRAM] if len(form) < _SHORT else form[-_GRAM:]
 
-    def __init__(self) -> None:
-        self._by_gram: dict[str, str | dict[str, None]] = {}
 
-    def add(self, gram: str, form: str) -> None:
-        there = self._by_gram.get(gram)
-        if there is None:
-            self._by_gram[gram] = form
-        elif isinstance(there, str):
-            self._by_gram[gram] = {there: None, form: None}
-        else:
-            there[form] = None
+_Buckets = dict[str, str | dict[str, None]]
+"""Forms by a few characters of them. A single one stands alone, as a dictionary takes as much as ten forms."""
 
-    def discard(self, gram: str, form: str) -> bool:
-        """Whether it was there."""
-        there = self._by_gram.get(gram)
-        if there is None or (isinstance(there, str) and there != form) or form not in there:
-            return False
-        if isinstance(there, dict) and len(there) > 1:
-            del there[form]
-        else:
-            del self._by_gram[gram]
-        return True
 
-    def size(self, gram: str) -> int:
-        there = self._by_gram.get(gram)
-        return 0 if there is None else 1 if isinstance(there, str) else len(there)
+def _put(buckets: _Buckets, gram: str, form: str) -> None:
+    """Add a form that is not there."""
+    there = buckets.setdefault(gram, form)
+    if isinstance(there, dict):
+        there[form] = None
+    elif there is not form:
+        buckets[gram] = {there: None, form: None}
 
-    def of(self, gram: str) -> tuple[str, ...]:
-        there = self._by_gram.get(gram)
-        return () if there is None else (there,) if isinstance(there, str) else _snapshot(there)
 
-    def of_all(self, grams: set[str]) -> list[str]:
-        while True:
-            try:
-                found = self._by_gram.keys() & grams
-            except RuntimeError:  # see _snapshot
-                continue
-            return [form for gram in found for form in self.of(gram)]
+def _discard(buckets: _Buckets, gram: str, form: str) -> None:
+    """Remove a form that is there."""
+    there = buckets[gram]
+    if isinstance(there, dict) and len(there) > 1:
+        del there[form]
+    else:
+        del buckets[gram]
+
+
+def _forms_in(buckets: _Buckets, gram: str) -> tuple[str, ...]:
+    there = buckets.get(gram)
+    return () if there is None else (there,) if isinstance(there, str) else _snapshot(there)
+
+
+def _forms_of_all(buckets: _Buckets, grams: set[str]) -> list[str]:
+    while True:
+        try:
+            found = buckets.keys() & grams
+        except RuntimeError:  # see _snapshot
+            continue
+        return [form for gram in found for form in _forms_in(buckets, gram)]
 
 
 def _snapshot(entries: Mapping[_T, object]) -> tuple[_T, ...]:
