@@ -9,7 +9,6 @@ import httpx
 from jobs.expectations.answer import Answer, NotJson
 from jobs.expectations.patterns import TooMuchWork, find
 from jobs.expectations.queries import select
-from jobs.redaction import Redact
 from jobs.runs import Observation
 from jobs.targets.steps import FromBody, FromCookie, FromHeader, FromJson, Source
 
@@ -64,9 +63,8 @@ class SavedSizes:
             )
 
 
-def saved(source: Source, seen: Observation, cookies: httpx.Cookies, redact: Redact) -> Any:
+def saved(source: Source, seen: Observation, cookies: httpx.Cookies, answer: Answer) -> Any:
     """The value, a JSON one. Raises NothingToSave."""
-    answer = Answer(seen, redact)
     try:
         value = _value(source, seen, cookies, answer)
     except (NotJson, TooMuchWork) as error:

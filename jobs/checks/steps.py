@@ -19,6 +19,7 @@ from jobs.checks.port import Call, Credential
 from jobs.checks.saving import NothingToSave, SavedSizes, saved
 from jobs.durations import to_microsecond
 from jobs.expectations import Entry, Expectation, judge
+from jobs.expectations.answer import Answer
 from jobs.expectations.fitting import key_of
 from jobs.expectations.saved_values import compared_with, with_values
 from jobs.expectations.sentences import unmet
@@ -114,6 +115,7 @@ class _Way:
         self._values: dict[str, Any] = {}
         self._saved_secrets: set[str] = set()
         self._sizes = SavedSizes()
+        self._hidden_at_once = 0
         self._sent: frozenset[Credential] = frozenset()
         """What was sent so far: whatever answers give from then on may have been got with it."""
         self._got_with: dict[str, frozenset[Credential]] = {}
@@ -269,10 +271,11 @@ class _Way:
                 return body.model_copy(update={"form": {name: self._text(value) for name, value in form.items()}})
 
     async def _save(self, step: Step, seen: Observation) -> Observation:
+        answer = Answer(seen, self._redactor.redact)  # a body that many values come from is read once
         for name, source in step.save.items():
             hides = step.hides(name)
             try:
-                value = saved(source, seen, self._cookies, self._redactor.redact)
+                value = saved(source, seen, self._cookies, answer)
                 self._sizes.add(text_of(value), hides=hides)
             except NothingToSave as error:
                 return _with(seen, f"Nothing to save as {name}: {error}.", ErrorClass.STEP_FAILED)
@@ -286,6 +289,10 @@ class _Way:
         """Keep a value out of all texts as long as the run goes on."""
         if len(text) <= LONG_VALUE or self._redactor.knows(text):
             self.call.values.add(text, self._redactor)
+            self._hidden_at_once += len(text)
+            if self._hidden_at_once > LONG_VALUE:  # many short ones take as long as a long one
+                self._hidden_at_once = 0
+                await asyncio.sleep(0)
         else:
             self.call.values.add(text, self._redactor, await asyncio.to_thread(forms_of, text))
 

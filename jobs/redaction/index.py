@@ -26,9 +26,6 @@ _FORMS_A_CHARACTER = 0.6
 _MOST_SEARCHED = 1000
 """Forms that are searched for one by one: their order is computed anew after each change."""
 
-_SHORT = 16
-"""Characters of a form below which it is looked up by its first ones."""
-
 _MOST_NESTED = 8
 """Values within values that are looked for at the end of a text that was cut."""
 
@@ -39,8 +36,7 @@ class FormIndex:
     def __init__(self) -> None:
         self._plain: dict[str, int] = {}
         self._inside_base64: dict[str, int] = {}
-        self._by_begin: _Buckets = {}
-        self._by_gram: _Buckets = {}
+        self._buckets: _Buckets = {}
         self._lengths: dict[int, int] = {}
         """Of the longest form of each value."""
         self._version = 0
@@ -52,7 +48,7 @@ class FormIndex:
         return len(self._plain) + len(self._inside_base64)
 
     def add(self, forms: Forms) -> None:
-        by_begin, by_gram = self._by_begin, self._by_gram
+        buckets = self._buckets
         for counts, other, new in self._kinds(forms):
             for form in new:
                 if form in counts:
@@ -60,15 +56,14 @@ class FormIndex:
                     continue
                 counts[form] = 1
                 if form not in other:
-                    _put(by_begin, form[:_GRAM], form)
-                    _put(by_gram, _gram_of(form), form)
+                    _put(buckets, form[:_GRAM], form)
         longest = _longest(forms)
         self._lengths[longest] = self._lengths.get(longest, 0) + 1
         self._version += 1
 
     def remove(self, forms: Forms) -> None:
         """Of a value that was added."""
-        by_begin, by_gram = self._by_begin, self._by_gram
+        buckets = self._buckets
         for counts, other, old in self._kinds(forms):
             for form in old:
                 if counts[form] > 1:
@@ -76,8 +71,7 @@ class FormIndex:
                     continue
                 del counts[form]
                 if form not in other:
-                    _discard(by_begin, form[:_GRAM], form)
-                    _discard(by_gram, _gram_of(form), form)
+                    _discard(buckets, form[:_GRAM], form)
         longest = _longest(forms)
         self._lengths[longest] -= 1
         if not self._lengths[longest]:
@@ -101,7 +95,7 @@ class FormIndex:
     def by_pieces(self, text: str) -> list[str]:
         """The same, always by pieces of the text."""
         grams = {text[at : at + _GRAM] for at in range(len(text) - _GRAM + 1)}
-        return sorted(_forms_of_all(self._by_gram, grams), key=len, reverse=True)
+        return sorted(_forms_of_all(self._buckets, grams), key=len, reverse=True)
 
     def without_begun(self, text: str) -> str:
         """The text without the begin of a form, or several one within the other, at its end."""
@@ -118,7 +112,7 @@ class FormIndex:
         longest = max(_snapshot(self._lengths), default=0)
         for at in range(max(len(text) - longest, 0), len(text) - _GRAM + 1):
             size, found = len(text) - at, False
-            for form in _forms_in(self._by_begin, text[at : at + _GRAM]):
+            for form in _forms_in(self._buckets, text[at : at + _GRAM]):
                 # Who sends the same begin a thousand times must not have each of them compared.
                 if len(form) >= size and form[size - 1] == text[-1] and form.startswith(text[at:]):
                     found = True
@@ -148,13 +142,8 @@ def _longest(forms: Forms) -> int:
     return max((len(form) for kind in (forms.plain, forms.inside_base64) for form in kind), default=0)
 
 
-def _gram_of(form: str) -> str:
-    """What a whole form is looked up by: the last characters of a long one, as all tokens of an issuer begin alike."""
-    return form[:_GRAM] if len(form) < _SHORT else form[-_GRAM:]
-
-
 _Buckets = dict[str, str | dict[str, None]]
-"""Forms by a few characters of them. A single one stands alone, as a dictionary takes as much as ten forms."""
+"""Forms by their first characters. A single one stands alone, as a dictionary takes as much as ten forms."""
 
 
 def _put(buckets: _Buckets, gram: str, form: str) -> None:
