@@ -53,7 +53,7 @@ def _outcomes(scene: Scene, job: str) -> set[str]:
 
 
 class StepsTokens(Attack):
-    """Thirty jobs of steps sign in each second: each run saves another token of 1,200 characters."""
+    """Twenty jobs of steps sign in each second: each run saves another token of 1,200 characters."""
 
     name = "steps-tokens"
     seconds = 60
@@ -63,8 +63,8 @@ class StepsTokens(Attack):
         return serving(_answer)
 
     def jobs(self, url: str) -> Mapping[str, Any]:
-        """More than a thousand tokens in the first 40 seconds."""
-        return {f"steps-{number:02}": _job(url, "sign-in", {"token": {"json": "$.token"}}) for number in range(30)}
+        """More than a thousand tokens in the first 50 seconds."""
+        return {f"steps-{number:02}": _job(url, "sign-in", {"token": {"json": "$.token"}}) for number in range(20)}
 
     def problems(self, scene: Scene) -> Iterator[str]:
         """Yield what the attack's own jobs did not do: they are honest."""

@@ -51,11 +51,12 @@ class StepsCheck:
     def __init__(self, http: HttpCheck, redactor: Redactor) -> None:
         self._http = http
         self._redactor = redactor
+        self._hiding = asyncio.Lock()
         self._cleaning: set[asyncio.Task[Failure | None]] = set()
 
     async def observe(self, target: StepsTarget, call: Call) -> Observation:
         """Make the requests in order, then clean up; says which of them was not as expected."""
-        way = _Way(self._http, self._redactor, call)
+        way = _Way(self._http, self._redactor, call, self._hiding)
         try:
             failed = await way.go(target.steps)
         except BaseException:
@@ -107,7 +108,9 @@ class StepsCheck:
 class _Way:
     """One sequence while it happens."""
 
-    def __init__(self, http: HttpCheck, redactor: Redactor, call: Call) -> None:
+    def __init__(self, http: HttpCheck, redactor: Redactor, call: Call, hiding: asyncio.Lock) -> None:
+        """`hiding`: held by the run that registers more secrets than a few short ones."""
+        self._hiding = hiding
         self._http = http
         self._redactor = redactor
         self.call = call
@@ -115,7 +118,8 @@ class _Way:
         self._values: dict[str, Any] = {}
         self._saved_secrets: set[str] = set()
         self._sizes = SavedSizes()
-        self._hidden_at_once = 0
+        self._hidden = 0
+        """Characters of what was hidden so far."""
         self._sent: frozenset[Credential] = frozenset()
         """What was sent so far: whatever answers give from then on may have been got with it."""
         self._got_with: dict[str, frozenset[Credential]] = {}
@@ -287,14 +291,15 @@ class _Way:
 
     async def _hide(self, text: str) -> None:
         """Keep a value out of all texts as long as the run goes on."""
-        if len(text) <= LONG_VALUE or self._redactor.knows(text):
+        self._hidden += len(text)
+        if self._hidden <= LONG_VALUE or self._redactor.knows(text):
             self.call.values.add(text, self._redactor)
-            self._hidden_at_once += len(text)
-            if self._hidden_at_once > LONG_VALUE:  # many short ones take as long as a long one
-                self._hidden_at_once = 0
-                await asyncio.sleep(0)
-        else:
-            self.call.values.add(text, self._redactor, await asyncio.to_thread(forms_of, text))
+            return
+        # One at a time: other runs, which need several turns of the loop each, would wait for all of them in each.
+        async with self._hiding:
+            forms = await asyncio.to_thread(forms_of, text) if len(text) > LONG_VALUE else None
+            self.call.values.add(text, self._redactor, forms)
+            await asyncio.sleep(0)
 
 
 def _step_facts(
