@@ -123,6 +123,13 @@ def test_no_more_frames_are_looked_at_in_one_go_than_take_a_few_milliseconds() -
     assert heads.cut(answers.frame(1, bytes(8)) * 400) == 17
 
 
+async def test_a_redirect_to_a_url_that_takes_long_to_read_is_refused(ask: Asking) -> None:
+    async with bad.answering(answers.redirect("/" + "%zz" * 20_000)) as server:
+        seen = await ask(server.url)
+    assert seen.error is ErrorClass.PROTOCOL_ERROR
+    assert "it redirects to a URL of more than 16 KiB" in seen.message
+
+
 async def test_a_redirect_in_a_circle_with_many_cookies_costs_little(ask: Asking) -> None:
     """Each of eleven answers set 200 cookies before, each of which took 0.1 ms."""
 
