@@ -39,6 +39,7 @@ from jobs.checks.http1 import (
 from jobs.checks.network import ClosedWithoutAnswer, NoAddressOfVersion
 from jobs.checks.redirects import BadRedirect
 from jobs.checks.spoken import NotHttp
+from jobs.checks.tls_records import MOST_RECORDS, SMALL_RECORD, TooManyRecords
 from jobs.checks.tunnels import NoTunnel
 from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.runs import ErrorClass
@@ -134,6 +135,10 @@ _HEAD_TOO_LARGE = (
 _TOO_MANY_MEMBERS = (
     f"{{peer}} sent a body of more than {MOST_MEMBERS:,} gzip members: have the service compress it as one."
 )
+_TOO_MANY_RECORDS = (
+    f"{{peer}} sent more than {MOST_RECORDS:,} TLS records of less than {SMALL_RECORD} bytes on average: "
+    "have the service buffer what it writes."
+)
 _TOO_MANY_CHUNKS = (
     f"{{peer}} sent its body in more than {MOST_CHUNKS:,} chunks of less than {SMALL_CHUNK} bytes on average: "
     "have the service buffer what it writes."
@@ -158,6 +163,7 @@ _TABLE: tuple[_Row, ...] = (
     ("connect", TimeoutError, ErrorClass.CONNECT_TIMEOUT, _SILENT),
     ("connect", ConnectionResetError, ErrorClass.CONNECTION_RESET, _RESET),
     (None, ssl.SSLCertVerificationError, ErrorClass.TLS_CERTIFICATE, bad_certificate),
+    (None, TooManyRecords, ErrorClass.PROTOCOL_ERROR, _TOO_MANY_RECORDS),
     (None, ssl.SSLError, ErrorClass.TLS_FAILURE, no_tls),
     ("tls", OSError, ErrorClass.TLS_FAILURE, _NO_HANDSHAKE),
     (None, ClosedWithoutAnswer, ErrorClass.CONNECTION_RESET, _CLOSED),

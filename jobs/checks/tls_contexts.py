@@ -15,6 +15,7 @@ from contextlib import ExitStack
 
 from jobs.checks.files.authorities import CaFile, CaFiles, add_certificates
 from jobs.checks.files.descriptors import check_descriptors
+from jobs.checks.tls_records import CountedTls
 from jobs.errors import SecretUnavailable
 from jobs.targets import Tls
 
@@ -91,6 +92,7 @@ def _make(tls: Tls, http2: bool = False, client_certificate: str = "", trusted: 
     # Python 3.13 adds a strictness that many authorities of companies fail.
     context.hostname_checks_common_name = False
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.sslobject_class = CountedTls
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
     if client_certificate:

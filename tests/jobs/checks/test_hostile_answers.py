@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.checks.http1 import MOST_CHUNKS, MOST_INTERIM_LINES, MOST_LINES, SMALL_CHUNK, TooManyLines, read_head
 from jobs.checks.http2 import Frames
 from jobs.runs import ErrorClass
-from tests.jobs.checks.asking import Asking
+from tests.jobs.checks.asking import Asking, asking
 from tests.parts import bad_answers as answers
 from tests.parts import bad_servers as bad
-from tests.parts.http_server import Answer, HttpServer, Request
+from tests.parts.http_server import Answer, HttpServer, Request, StreamServer
+from tests.parts.tls import ca_file, server_context
 
 FEW_MS = 0.1
 """Seconds of CPU that an answer may cost, the server's share included: each of these took 0.2 to 0.4 s before."""
@@ -121,6 +124,41 @@ def test_no_more_frames_are_looked_at_in_one_go_than_take_a_few_milliseconds() -
     pings, heads = Frames(), Frames()
     assert pings.cut(answers.frame(6, bytes(8)) * 400) == 100 * 17
     assert heads.cut(answers.frame(1, bytes(8)) * 400) == 17
+
+
+class _Records(StreamServer):
+    """Each write is a TLS record."""
+
+    def __init__(self, count: int, size: int) -> None:
+        super().__init__(scheme="https", context=server_context())
+        self._count, self._size = count, size
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (self._count * self._size))
+        for _ in range(self._count):
+            writer.write(b"x" * self._size)
+        await writer.drain()
+        await reader.read()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize(("count", "size", "refused"), [(3000, 1, True), (1500, 1, False), (3000, 64, False)])
+def test_an_answer_in_too_many_tls_records_is_refused(
+    loop: Callable[[], asyncio.AbstractEventLoop], count: int, size: int, refused: bool
+) -> None:
+    async def asked() -> tuple[ErrorClass | None, str, int]:
+        async with _Records(count, size) as server, asking() as ask:
+            seen = await ask(server.url, tls={"ca_file": ca_file()})
+            return seen.error, seen.message, len(seen.body)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        error, message, length = runner.run(asked())
+    if refused:
+        assert error is ErrorClass.PROTOCOL_ERROR
+        assert "sent more than 2,000 TLS records of less than 64 bytes on average: have the service buffer" in message
+    else:
+        assert (error, length) == (None, count * size)
 
 
 async def test_a_redirect_to_a_url_that_takes_long_to_read_is_refused(ask: Asking) -> None:

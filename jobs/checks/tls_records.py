@@ -1,0 +1,36 @@
+"""Counts what a TLS session gives, piece by piece. Used by tls_contexts.py; its error is explained by faults.py.
+
+The event loop takes a session's records out of its buffer in one go, each in some two microseconds: 1 MiB in records of
+one byte would take it two seconds.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+MOST_RECORDS = 2000
+"""Pieces that a session gives, and one more for each SMALL_RECORD bytes."""
+
+SMALL_RECORD = 64
+"""Bytes."""
+
+
+class TooManyRecords(ssl.SSLError):
+    """The other side sends more records than MOST_RECORDS and SMALL_RECORD allow."""
+
+
+class CountedTls(ssl.SSLObject):
+    """A session that gives up such a peer. Contexts make it by their `sslobject_class`."""
+
+    _records = 0
+    _bytes = 0
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:
+        """See ssl.SSLObject.read; gives what is in one record at most. Raises TooManyRecords."""
+        found = super().read(len, buffer)
+        self._records += 1
+        self._bytes += found if isinstance(found, int) else found.__len__()
+        if self._records > MOST_RECORDS + self._bytes // SMALL_RECORD:
+            raise TooManyRecords("too many records")
+        return found
