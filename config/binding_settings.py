@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
 from jobs.checks.binding.hosts import read_host_pattern
+from jobs.checks.binding.names import plain_secret
 from jobs.checks.binding.scopes import resource_of
 from jobs.checks.binding.tags import read_tag
 from jobs.model import Frozen
@@ -61,6 +62,7 @@ def _rules(value: Any) -> Any:
 
 
 def _secret_names(rules: Mapping[str, HostRule] | None) -> Mapping[str, HostRule] | None:
+    _refuse_twins(rules, plain_secret)
     for name in rules or ():
         if not _SECRET_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not a secret's name: letters, digits, - and _; * stands for any text")
@@ -68,10 +70,20 @@ def _secret_names(rules: Mapping[str, HostRule] | None) -> Mapping[str, HostRule
 
 
 def _scopes(rules: Mapping[str, HostRule] | None) -> Mapping[str, HostRule] | None:
+    _refuse_twins(rules, resource_of)
     for scope in rules or ():
         if not resource_of(scope) or re.search(r"\s", scope):
             raise ValueError(f"{scope!r} is not a scope: write it as jobs do, such as api://checkout/.default")
     return rules
+
+
+def _refuse_twins(rules: Mapping[str, HostRule] | None, plain: Callable[[str], str]) -> None:
+    """Two rules for one thing, by two spellings: it would not be clear which of them counts."""
+    spelt: dict[str, str] = {}
+    for name in rules or ():
+        other = spelt.setdefault(plain(name), name)
+        if other != name:
+            raise ValueError(f"{name!r} and {other!r} name the same: keep one of them")
 
 
 _Rules = Mapping[str, Annotated[HostRule, BeforeValidator(_rule)]]

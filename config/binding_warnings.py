@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from config.job_set import JobSet
+from jobs.checks.binding.names import plain_secret
 from jobs.checks.binding.recipients import Sending, sendings
-from jobs.checks.binding.rules import Bindings, SecretDenied, plain_secret, rule_text
+from jobs.checks.binding.rules import Bindings, SecretDenied, rule_text
 from jobs.checks.binding.scopes import scope_host
 from jobs.checks.port import Credential
 from jobs.definition import JobDefinition

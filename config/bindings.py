@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from config.binding_settings import HostRule
 from config.settings import Settings
 from jobs.checks.binding.hosts import read_host_pattern
-from jobs.checks.binding.rules import Bindings, Rule, Rules, plain_secret
+from jobs.checks.binding.names import plain_secret
+from jobs.checks.binding.rules import Bindings, Rule, Rules
 from jobs.checks.binding.scopes import Protection, resource_of
 from jobs.checks.binding.tags import read_tag
 

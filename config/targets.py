@@ -29,6 +29,7 @@ def guard_of(settings: Settings, environ: Mapping[str, str], own_places: Collect
     targets = settings.targets
     if own_places is None:
         own_places = (OwnPlace(settings.host, settings.port),) if settings.port else ()
+    sites = tuple(_own_sites(environ))
     return Guard(
         Rules(
             networks=targets.networks,
@@ -37,8 +38,8 @@ def guard_of(settings: Settings, environ: Mapping[str, str], own_places: Collect
             schemes=frozenset(targets.schemes),
             largest_body=targets.largest_body,
             identity_endpoints=tuple(filter(None, map(environ.get, _TOKEN_ENDPOINTS))),
-            own_places=tuple(own_places),
-            own_hosts=tuple(_own_hosts(environ)),
+            own_places=(*own_places, *(OwnPlace(host, port) for host, port in sites if port is not None)),
+            own_hosts=tuple(host for host, port in sites if port is None),
         )
     )
 
@@ -51,11 +52,15 @@ def ca_files_of(settings: Settings) -> CaFiles:
     return CaFiles(settings.targets.ca_folders, () if place is None else (place,))
 
 
-def _own_hosts(environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield the names by which the platform reaches the app."""
+def _own_sites(environ: Mapping[str, str]) -> Iterator[tuple[str, int | None]]:
+    """Yield the names by which the platform reaches the app, by which all of its ports are its own.
+
+    With a port for the Functions tools on a desk, which say localhost:7071: other ports are those of others.
+    """
     for variable in _OWN_HOSTS:
-        if host := environ.get(variable, "").partition(":")[0].strip():
-            yield host
+        host, _, port = environ.get(variable, "").strip().partition(":")
+        if host:
+            yield host, int(port) if port.isdecimal() and port not in ("80", "443") else None
     app, suffix = (environ.get(f"CONTAINER_APP_{name}", "").strip() for name in ("NAME", "ENV_DNS_SUFFIX"))
     if app and suffix:
-        yield f"{app}.{suffix}"
+        yield f"{app}.{suffix}", None

@@ -118,6 +118,7 @@ jobs:
         ({"a": {"hosts": ["x.internal"], "tags": [":"]}}, "is not a tag"),
         ({"a": {"tags": ["team:a"]}}, "hosts"),
         ({"a": {"hosts": ["x.internal"], "host": ["y"]}}, "host"),
+        ({"a-b": ["x.internal"], "A_B": ["y.internal"]}, "name the same"),
         ("[]", "is not a JSON object"),
         ("{", "is not JSON"),
     ],

@@ -72,6 +72,13 @@ def test_the_name_of_the_site_is_its_own(environ: dict[str, str]) -> None:
         guard_of(SETTINGS, environ).check_place("mine.azurewebsites.net", 443)
 
 
+def test_the_functions_tools_on_a_desk_own_one_port_of_localhost() -> None:
+    guard = guard_of(Settings(targets={"networks": ["127.0.0.0/8"]}), {"WEBSITE_HOSTNAME": "localhost:7075"}, ())
+    guard.check("localhost", "127.0.0.1", 8080)
+    with pytest.raises(TargetDenied, match="its own API"):
+        guard.check("localhost", "127.0.0.1", 7075)
+
+
 def test_validate_knows_the_port_of_the_settings() -> None:
     settings = Settings(port=7171, targets={"networks": ["127.0.0.0/8"]})
     assert "its own API" in guard_of(settings, {}).denial("http://127.0.0.1:7171/api/jobs")

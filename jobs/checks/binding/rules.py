@@ -12,6 +12,7 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from jobs.checks.binding.hosts import HostPattern, Place
+from jobs.checks.binding.names import plain_secret
 from jobs.checks.binding.scopes import Protection, protection_of, resource_of, scope_host
 from jobs.checks.binding.tags import TagOf
 from jobs.checks.guard import TargetDenied
@@ -63,11 +64,6 @@ class Rules:
 
 def _literals(pattern: str) -> int:
     return len(pattern) - pattern.count("*")
-
-
-def plain_secret(name: str) -> str:
-    """Return a secret's name as variables, files and the vault compare it: `Checkout_Token` is `checkout-token`."""
-    return name.lower().replace("_", "-")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,79 @@
+"""Nothing of a definition that names a secret is forgotten by those who decide who gets it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobs.checks.binding.hosts import Place
+from jobs.checks.binding.recipients import Sending, sendings
+from jobs.definition import JobDefinition
+from jobs.model import secret_names
+
+
+def secret(name: str) -> dict[str, str]:
+    return {"secret": name}
+
+
+EVERYTHING: dict[str, Any] = {
+    "url": "https://api.internal/",
+    "headers": {"X-A": secret("header")},
+    "query": {"a": secret("query")},
+    "body": {"form": {"a": secret("form")}},
+    "auth": {
+        "kind": "oauth2",
+        "token_url": "https://login.example/token",
+        "client_id": secret("id"),
+        "client_secret": secret("client"),
+    },
+    "tls": {"client_certificate": secret("certificate")},
+    "proxy": "http://proxy.internal:3128",
+    "proxy_auth": {"username": secret("proxy-user"), "password": secret("proxy-password")},
+}
+API, LOGIN = Place("api.internal", 443), Place("login.example", 443)
+PROXY = Place("proxy.internal", 3128)
+
+
+def sent(check: dict[str, Any]) -> list[Sending]:
+    return list(sendings(JobDefinition.model_validate({"name": "a", "check": check}).check))
+
+
+def test_every_secret_of_a_definition_has_somebody_who_gets_it() -> None:
+    steps = {"kind": "steps", "steps": [{"name": "one", **EVERYTHING}], "cleanup": [{"name": "two", **EVERYTHING}]}
+    tcp = {"kind": "tcp", "host": "mail.internal", "port": 25, "dialogue": [{"send": secret("line")}]}
+    for check in (EVERYTHING, steps, tcp):
+        target = JobDefinition.model_validate({"name": "a", "check": check}).check
+        assert {sending.credential.name for sending in sendings(target)} == secret_names(target)
+
+
+def test_everybody_gets_what_is_meant_for_him() -> None:
+    found: dict[str, set[Place]] = {}
+    for sending in sent(EVERYTHING):
+        found.setdefault(sending.credential.name, set()).update(sending.places)
+    assert found == {
+        "header": {API},
+        "query": {API},
+        "form": {API},
+        "id": {API, LOGIN},
+        "client": {API, LOGIN},
+        "certificate": {API, LOGIN},
+        "proxy-user": {PROXY},
+        "proxy-password": {PROXY},
+    }
+
+
+def test_a_proxy_gets_what_it_can_read() -> None:
+    plain = {**EVERYTHING, "url": "http://api.internal/", "allow_plain_http": True, "auth": {"kind": "none"}}
+    unchecked = {**EVERYTHING, "tls": {"verify": False}}
+    for check in (plain, unchecked):
+        for sending in sent(check):
+            assert PROXY in sending.places
+
+
+def test_a_step_belongs_to_the_host_of_the_one_before_unless_an_answer_says_where() -> None:
+    steps = [
+        {"name": "one", "url": "https://api.internal/", "save": {"next": {"header": "location"}}},
+        {"name": "two", "url": "/two", "headers": {"X-A": secret("two")}},
+        {"name": "three", "url": "${next}", "headers": {"X-A": secret("three")}},
+        {"name": "four", "url": "/four", "headers": {"X-A": secret("four")}},
+    ]
+    assert [(one.credential.name, one.places) for one in sent({"kind": "steps", "steps": steps})] == [("two", (API,))]
