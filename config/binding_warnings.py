@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from config.job_set import JobSet
+from config.job_set import JobSet, LocatedUse
+from jobs.checks.binding.hosts import Place
 from jobs.checks.binding.names import plain_secret
-from jobs.checks.binding.recipients import Sending, sendings
+from jobs.checks.binding.recipients import sendings
 from jobs.checks.binding.rules import Bindings, SecretDenied, rule_text
 from jobs.checks.binding.scopes import scope_host
 from jobs.checks.port import Credential
@@ -15,13 +16,22 @@ from jobs.problems import Problem
 
 
 def denied_sendings(jobs: JobSet, bindings: Bindings) -> Iterator[Problem]:
-    """Yield a warning for each secret and each token that a job would not be let send, at the key that names it."""
+    """Yield a warning for each secret and each token that jobs would not be let send, and for each place.
+
+    It stands at the key of the first job; of ten thousand jobs, many may send the same to the same place.
+    """
+    found: dict[str, list[LocatedUse]] = {}
+    denials = _Denials(bindings)
     for use in jobs.uses:
         credential = _credential(use.use.kind, use.use.name)
         if credential is None or not use.job.enabled:
             continue
-        if reason := _denial(_of(use.job, credential), bindings, use.job.tags):
-            yield use.problem(reason.removeprefix("Not asked: "))
+        if reason := denials.of(credential, use.job):
+            found.setdefault(reason, []).append(use)
+    for reason, uses in found.items():
+        others = len({use.job.name for use in uses}) - 1
+        more = f" {others} more {'job' if others == 1 else 'jobs'} would send it there." if others else ""
+        yield uses[0].problem(f"{reason.removeprefix('Not asked: ')}{more}")
 
 
 def needed_rules(jobs: Iterable[JobDefinition]) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -57,16 +67,27 @@ def _credential(kind: str, name: str) -> Credential | None:
     return Credential("scope", name) if kind == "scope" else None
 
 
-def _of(job: JobDefinition, credential: Credential) -> list[Sending]:
-    return [sending for sending in sendings(job.check) if sending.credential == credential]
+class _Denials:
+    """Why a job may not send something; remembered, as many jobs send the same to the same places."""
 
+    def __init__(self, bindings: Bindings) -> None:
+        self._bindings = bindings
+        self._known: dict[object, str] = {}
 
-def _denial(found: Iterable[Sending], bindings: Bindings, tags: Mapping[str, str]) -> str:
-    """Why one of these may not be sent; of all of them together, so that one change of the settings mends it."""
-    places = tuple(dict.fromkeys(place for sending in found for place in sending.places))
-    for sending in found:
+    def of(self, credential: Credential, job: JobDefinition) -> str:
+        """Return the reason, for all places together, so that one change of the settings is enough; empty if it may."""
+        found = [sending for sending in sendings(job.check) if sending.credential == credential]
+        places = tuple(dict.fromkeys(place for sending in found for place in sending.places))
+        if not places:  # a heartbeat's token is not sent, and of a step an answer may say where to
+            return ""
+        key = (credential, places, tuple(job.tags.items()))
+        if key not in self._known:
+            self._known[key] = self._judged(credential, places, job)
+        return self._known[key]
+
+    def _judged(self, credential: Credential, places: tuple[Place, ...], job: JobDefinition) -> str:
         try:
-            bindings.check(sending.credential, places, tags)
+            self._bindings.check(credential, places, job.tags)
         except SecretDenied as denied:
             return str(denied)
-    return ""
+        return ""

@@ -49,6 +49,18 @@ def test_each_secret_without_a_rule_is_told_with_the_line_to_add(tmp_path: Path)
     assert client.endswith("shop-client: [shop.internal, login.example].")
 
 
+def test_jobs_that_send_the_same_to_the_same_place_have_one_warning(tmp_path: Path) -> None:
+    check = '{url: "https://a.internal/", headers: {X: {secret: key}}}'
+    other = check.replace("a.internal", "evil.example")
+    jobs = {"a": check, "b": other, "c": check, "d": check}
+    text = "".join(f"  {name}: {{check: {one}}}\n" for name, one in jobs.items())
+    first, second = told(read(tmp_path, f"jobs:\n{text}"))
+    assert first.startswith("a.yaml:2: warning: jobs.a.check.headers.X: the secret key has no rule")
+    assert first.endswith("key: [a.internal]. 2 more jobs would send it there.")
+    assert second.startswith("a.yaml:3: ")
+    assert second.endswith("key: [evil.example].")
+
+
 def test_the_rules_that_are_proposed_let_the_jobs_run(tmp_path: Path) -> None:
     steps = """
   order:
