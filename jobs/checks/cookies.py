@@ -50,6 +50,14 @@ class Cookies(httpx.Cookies):
         request.headers.encoding = "utf-8"
         super().set_cookie_header(request)
 
+    def has_any_for(self, url: str) -> bool:
+        """Return whether a request to this URL takes any of them along."""
+        if not self.jar:
+            return False
+        request = urllib.request.Request(url)
+        self.jar.add_cookie_header(request)
+        return request.has_header("Cookie")
+
     def _read(self, lines: list[bytes], request: urllib.request.Request) -> None:
         with warnings.catch_warnings():
             # A lifetime of four hundred digits: the library gives up all cookies of the answer, and warns of itself.

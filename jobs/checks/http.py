@@ -115,9 +115,8 @@ class HttpCheck:
             visit.client_certificate = credentials.text(shown)
         if keep and credentials is NOTHING and visit.proxy is None:
             return self._prepared.add(target, self._plain(target, MARK).request("", "", {}))
-        carries = bool(call.carried)
         agent, trace = self._user_agent, visit.trace_parent
-        return build(target, credentials, call.run_id, agent, self._derived, trace, carries_secrets=carries)
+        return build(target, credentials, call.run_id, agent, self._derived, trace, carried=call.carried_texts)
 
     def _plain(self, target: HttpTarget, run_id: str, trace_parent: str = "") -> Outgoing:
         """The request of a target that needs nothing from outside."""

@@ -41,7 +41,9 @@ class Call:
     tags: Mapping[str, str] = field(default_factory=dict)
     """Those of the job: a secret may be for jobs with certain tags alone."""
     carried: frozenset[Credential] = frozenset()
-    """With what earlier steps got the values that this request sends: they may go only where that may."""
+    """With what earlier steps got the values and the session that this request sends, which bind these, too."""
+    carried_texts: tuple[str, ...] = field(default=(), repr=False)
+    """These values: another origin to which it is redirected does not get them."""
     room: BodyRoom = field(default_factory=lambda: UNLIMITED.room("", ""), repr=False)
     """The memory that bodies of this attempt may take."""
 

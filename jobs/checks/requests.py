@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -73,13 +74,12 @@ def build(
     derived: CurrentValues,
     trace_parent: str = "",
     *,
-    carries_secrets: bool = False,
+    carried: Sequence[str] = (),
 ) -> Outgoing:
     """The target's request.
 
     `derived`: registers what is made of a secret. `trace_parent`: the header, if it is to be sent; other origins do
-    not see it. `carries_secrets`: whether texts of
-    the job may hold what was got with a secret; then other origins see none of them.
+    not see it. `carried`: values that were got with a secret; other origins see no header and no body with them.
 
     The job's query follows the one that its URL has. A header of the job replaces the one that would be sent of
     itself; `auth` wins over both.
@@ -99,11 +99,15 @@ def build(
     if trace_parent:
         outgoing.set(TRACE_PARENT, trace_parent, private=True)
     for name, value in target.headers.items():
-        outgoing.set(name, _header_text(value, credentials), private=carries_secrets or isinstance(value, SecretRef))
+        outgoing.set(name, _header_text(value, credentials), private=_is_private(value, carried))
     _add_body(outgoing, target, credentials)
-    outgoing.private_content |= carries_secrets and bool(outgoing.content)
+    outgoing.private_content |= bool(carried and outgoing.content)
     _add_auth(outgoing, target, credentials, derived)
     return outgoing
+
+
+def _is_private(value: str | SecretRef, carried: Sequence[str]) -> bool:
+    return isinstance(value, SecretRef) or any(text in value for text in carried)
 
 
 def proxy_of(target: HttpTarget, credentials: Credentials, derived: CurrentValues) -> Proxy | None:

@@ -208,7 +208,13 @@ class _Way:
     async def _asked(self, step: Step, target: Step, call: Call) -> Observation:
         number, call.clock.asked = len(self.told) + 1, peer_of(target.url)
         # A key of its own: to the target it is another request than that of the step before.
-        one = replace(call, run_id=f"{call.run_id}/{number}", carried=self._carried(step))
+        names = {name for value in step.sent() for name in names_in(value) if self._got_with.get(name)}
+        one = replace(
+            call,
+            run_id=f"{call.run_id}/{number}",
+            carried=self._carried(names, target),
+            carried_texts=tuple(filter(None, (text_of(self._values[name]) for name in names))),
+        )
         self._sent |= frozenset(credentials_in(step))
         try:
             async with asyncio.timeout(step.timeout):
@@ -217,10 +223,11 @@ class _Way:
             error, message = given_up(call.clock, target.endpoint, step.timeout or 0)
             return Observation(call.clock.so_far(), error=error, message=self._redactor.redact(message))
 
-    def _carried(self, step: Step) -> frozenset[Credential]:
-        """With what the values were got that stand in this request."""
-        names = {name for value in step.sent() for name in names_in(value)}
-        return frozenset[Credential]().union(*(self._got_with.get(name, frozenset()) for name in names))
+    def _carried(self, names: set[str], target: Step) -> frozenset[Credential]:
+        """With what these values were got, and the session whose cookies go along."""
+        if self._sent and self._cookies.has_any_for(target.url):
+            return self._sent
+        return frozenset[Credential]().union(*(self._got_with[name] for name in names))
 
     def _target(self, step: Step) -> Step:
         """The step with its placeholders filled in. Raises Unfit."""

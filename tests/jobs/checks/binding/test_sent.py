@@ -242,6 +242,34 @@ async def test_what_a_session_gives_that_began_with_a_secret_goes_only_where_the
     assert (seen.error, target.connections) == (ErrorClass.TARGET_DENIED, 0)
 
 
+async def test_the_session_that_began_with_a_secret_goes_only_where_the_secret_may(target: HttpTarget) -> None:
+    class Session(HttpServer):
+        def answer(self, request: Request) -> Answer:
+            return Answer(headers={"set-cookie": "sid=s3ssion; Path=/"})
+
+    async with Session() as login:
+        bindings = bound(team=[f"{HERE}:{login.port}"])
+        sign_in = {"url": on(HERE, login), "headers": {"X-A": SECRET}}
+        assert (await ask(steps(sign_in, {"url": "/account"}), bindings)).error is None
+        assert login.requests[-1].headers["cookie"] == "sid=s3ssion"
+        stolen = await ask(steps(sign_in, {"url": on(HERE, target)}), bindings)
+        other = await ask(steps(sign_in, {"url": on(ELSEWHERE, target)}), bindings)
+    assert (stolen.error, target.connections) == (ErrorClass.TARGET_DENIED, 1)
+    # The cookie does not go there.
+    assert (other.error, "cookie" in target.last.headers) == (None, False)
+
+
+async def test_other_headers_follow_a_redirect(target: HttpTarget) -> None:
+    target.on("/", 302, headers={"location": on(ELSEWHERE, target, "/file")})
+    async with Login() as login:
+        sign_in = {"url": on(HERE, login), "headers": {"X-A": SECRET}, "save": {"token": {"json": "$.token"}}}
+        headers = {"X-B": "id=${token}", "Accept": "application/pdf"}
+        seen = await ask(steps(sign_in, {"url": on(HERE, target), "headers": headers}))
+    assert seen.error is None, seen.message
+    assert (target.last.path, target.last.headers["accept"]) == ("/file", "application/pdf")
+    assert "x-b" not in target.last.headers
+
+
 async def test_what_was_got_with_a_secret_does_not_follow_a_redirect(target: HttpTarget) -> None:
     target.on("/", 302, headers={"location": on(ELSEWHERE, target, "/stolen")})
     async with Login() as login:
