@@ -51,11 +51,11 @@ def plain_host(host: str) -> str:
 
 def _ascii(text: str) -> str:
     """By the rules that httpx goes by. A name that is none by these rules stays as it is, and fits no pattern."""
-    import idna
+    import httpx
 
     try:
-        return idna.encode(text).decode()
-    except UnicodeError:
+        return httpx.URL(scheme="https", host=text).raw_host.decode("ascii")
+    except (httpx.InvalidURL, UnicodeError):
         return text
 
 
