@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from jobs.ports import Clock
@@ -13,6 +14,8 @@ from scheduler.health import PartHealth, Probe, Status
 from scheduler.operations import Pinging
 from scheduler.secret_watch import SecretWatch
 from scheduler.stores.port import Store, StoreError
+from scheduler.watchdog import StoreTrouble
+from scheduler.work.worker import Worker
 
 if TYPE_CHECKING:
     from config.identity import Identity
@@ -33,8 +36,16 @@ LOOK_PATIENCE = 0.7
 """Seconds to see whether what was away is back. What takes longer goes on to count as away."""
 
 
-def store_health(store: Store, where: str) -> Probe:
-    """Down when rows cannot be written: no run can be claimed then. `where` it is, and what to look at."""
+DROPPED_SAID_FOR = timedelta(hours=1)
+"""For so long health says that results were dropped."""
+
+
+def store_health(store: Store, where: str, trouble: StoreTrouble, damage: Callable[[], str] = lambda: "") -> Probe:
+    """Down when rows cannot be written: no run can be claimed then. `where` it is, and what to look at.
+
+    `trouble`: what claims and results have met. `damage`: what a check of the file has found; as long as claims and
+    results succeed, the store is only degraded by it.
+    """
 
     async def probe() -> Sequence[PartHealth]:
         try:
@@ -44,7 +55,31 @@ def store_health(store: Store, where: str) -> Probe:
             return (PartHealth("store", Status.DOWN, str(error)),)
         except TimeoutError:
             return (PartHealth("store", Status.DOWN, f"no answer within {STORE_PATIENCE:g} s: look at {where}"),)
+        if (met := trouble.error) is not None:
+            return (PartHealth("store", Status.DOWN, damage() or str(met)),)
+        if found := damage():
+            return (PartHealth("store", Status.DEGRADED, found),)
         return (PartHealth("store", Status.OK),)
+
+    return probe
+
+
+def results_health(worker: Worker, clock: Clock) -> Probe:
+    """Degraded while results wait until the store takes them, and for a while after some were dropped."""
+
+    async def probe() -> Sequence[PartHealth]:
+        backlog, sentences = worker.backlog, []
+        if backlog.number and backlog.since is not None:
+            sentences.append(
+                f"{backlog.number} results ({backlog.size / 2**20:.1f} MiB) wait since "
+                f"{backlog.since:%Y-%m-%d %H:%M:%S}Z until the store takes them: {backlog.error}"
+            )
+        if backlog.dropped_at is not None and clock.now() - backlog.dropped_at < DROPPED_SAID_FOR:
+            sentences.append(
+                f"{backlog.dropped} results were dropped until {backlog.dropped_at:%Y-%m-%d %H:%M:%S}Z, as too many "
+                "waited: the log has them, and their runs will be recorded as interrupted"
+            )
+        return (PartHealth("results", Status.DEGRADED if sentences else Status.OK, "; ".join(sentences)),)
 
     return probe
 

@@ -17,6 +17,7 @@ from scheduler.stores.port import Store
 if TYPE_CHECKING:
     from scheduler.dispatch.azure_depth import AzureQueueDepth
     from scheduler.dispatch.azure_queue import AzureQueueDispatch
+    from scheduler.stores.sqlite_check import FileCheck
 
 
 def place_of_store(settings: Settings) -> str:
@@ -45,6 +46,13 @@ async def open_store(settings: Settings, identity: Identity, role: Role) -> Stor
         credential=await identity.credential(),
         prefix=storage.prefix,
     )
+
+
+def file_check(store: Store) -> FileCheck | None:
+    """What looks whether the store's file is damaged; None if it has no file."""
+    from scheduler.stores.sqlite import SqliteStore
+
+    return store.check if isinstance(store, SqliteStore) else None
 
 
 async def open_queue(settings: Settings, identity: Identity, clock: Clock) -> AzureQueueDispatch:

@@ -36,7 +36,7 @@ from jobs.targets import Target
 from jobs.telemetry import TelemetryPolicy
 from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
-from scheduler.app.adapters import open_depth, open_queue, open_store, place_of_store
+from scheduler.app.adapters import file_check, open_depth, open_queue, open_store, place_of_store
 from scheduler.app.early_telemetry import StartTelemetry
 from scheduler.app.own_places import own_places
 from scheduler.app.program import Program, Role
@@ -66,6 +66,7 @@ from scheduler.probes import (
     circuits_health,
     configuration_health,
     heartbeats_health,
+    results_health,
     secrets_health,
     store_health,
     telemetry_health,
@@ -87,11 +88,11 @@ from scheduler.stores.slots import Slots
 from scheduler.tick_work import TickWork
 from scheduler.uptimes import Uptimes
 from scheduler.version import VERSION
-from scheduler.watchdog import JobWatch, Noted, Taking, Watchdog, WatchedRuns
+from scheduler.watchdog import JobWatch, Noted, StoreTrouble, Taking, Watchdog, WatchedRuns
 from scheduler.work.following import FollowedUpByOthers, FollowUp
 from scheduler.work.going import Going
 from scheduler.work.places import Shares
-from scheduler.work.worker import EMBEDDED, FUNCTIONS, Worker
+from scheduler.work.worker import COMMAND, EMBEDDED, FUNCTIONS, Worker
 
 TELEMETRY_PATIENCE = 1.0
 """Seconds for the last telemetry to leave at the end."""
@@ -151,6 +152,7 @@ class _Builder:
         self._bindings = bindings_of(configuration.settings)
         self._redactor = Redactor() if started is None else started.redactor
         self._health = Health()
+        self._trouble = StoreTrouble(clock.monotonic)
         # Marks the claims of this process, and of no other one that has the same pid on another day or host.
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
@@ -162,9 +164,7 @@ class _Builder:
         self._stack.push_async_callback(identity.aclose)
         store = await self._store(identity)
         noted = Noted(self._clock)
-        # Of what a Functions instance queues, any instance gets the message.
-        queues_as = "" if self._role is Role.FUNCTIONS else self._owner
-        runs, pauses = WatchedRuns(store, noted, queues_as=queues_as), Pauses(store, self._clock.monotonic)
+        runs, pauses = self._runs(store, noted), Pauses(store, self._clock.monotonic)
         # What follows from a run goes back to the worker that has performed it, which is made below.
         dispatch = await self._dispatch(identity, lambda ticket: taking.submit(ticket))
         follow_up: FollowUp = FollowedUpByOthers()
@@ -175,6 +175,8 @@ class _Builder:
         self._health.add("secrets", secrets_health(secret_values, identity, secret_watch))
         checks = await self._checks(secret_values, identity, store, pauses)
         worker = self._worker(checks, store, runs, pauses, told, noted, follow_up)
+        if self._role is Role.EMBEDDED:
+            self._health.add("results", results_health(worker, self._clock))
         taking = Taking(worker, noted)
         depths = await self._depths(identity, noted)
         reloading = self._reloading(identity, checks)
@@ -235,10 +237,19 @@ class _Builder:
         entry = self._catalog.find(job)
         return None if entry is None else entry.job.telemetry
 
+    def _runs(self, store: Store, noted: Noted) -> Runs:
+        # Of what a Functions instance queues, any instance gets the message.
+        queues_as = "" if self._role is Role.FUNCTIONS else self._owner
+        return WatchedRuns(store, noted, queues_as=queues_as, trouble=self._trouble)
+
     async def _store(self, identity: Identity) -> Store:
         store = await open_store(self._settings, identity, self._role)
         self._stack.push_async_callback(store.aclose)
-        self._health.add("store", store_health(store, place_of_store(self._settings)))
+        check = file_check(store) if self._role is Role.EMBEDDED else None
+        if check is not None:
+            self._stack.push_async_callback(_cancelled, asyncio.create_task(check.run()))
+        damage = (lambda: "") if check is None else lambda: check.damage
+        self._health.add("store", store_health(store, place_of_store(self._settings), self._trouble, damage))
         return store
 
     def _secrets(self, identity: Identity) -> SecretChain:
@@ -322,7 +333,7 @@ class _Builder:
             gates=self._gates(store, runs, pauses, going),
             dead_letters=DeadLetters(store),
             follow_up=follow_up,
-            ways=FUNCTIONS if self._role is Role.FUNCTIONS else EMBEDDED,
+            ways=_WAYS[self._role],
             began=noted.begins,
         )
 
@@ -419,7 +430,16 @@ class _Builder:
 
     def _watchdog(self, jobs: JobWatch, queue: Depths, store: Store, telemetry: Telemetry, worker: Worker) -> Watchdog:
         shared = self._role is Role.FUNCTIONS
-        watchdog = Watchdog(jobs, queue, store, telemetry, self._clock, shared=shared, places=worker.places)
+        watchdog = Watchdog(
+            jobs,
+            queue,
+            store,
+            telemetry,
+            self._clock,
+            shared=shared,
+            places=worker.places,
+            trouble=self._trouble,
+        )
         self._health.add("watchdog", watchdog.health)
         return watchdog
 
@@ -455,3 +475,11 @@ class _Builder:
             owner=self._owner,
             look=reloading.look_briefly,
         )
+
+
+_WAYS = {Role.EMBEDDED: EMBEDDED, Role.TOOL: COMMAND, Role.FUNCTIONS: FUNCTIONS}
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])

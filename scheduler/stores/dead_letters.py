@@ -142,6 +142,10 @@ class DeadLetters:
         except RowExists:
             return
 
+    def size(self, letter: DeadLetter) -> int:
+        """Characters of its row."""
+        return len(self._text(letter))
+
     async def add_all(self, letters: Sequence[DeadLetter]) -> None:
         """`add` for each of them, many together."""
         inserts = [[Insert(TABLE, _PARTITION, _key(letter.id), self._text(letter))] for letter in letters]

@@ -7,6 +7,7 @@ StoreError
  ├─ RowExists         insert: there is a row of that key already
  ├─ RowChanged        replace: the row is another one by now, or gone
  ├─ StoreUnavailable  the store cannot be used now: away, locked, full, damaged, or made by a newer version
+ │   └─ StoreDamaged  what it holds is damaged: other rows may be well, and waiting mends nothing
  └─ ClaimLost         (in runs) a run is not its owner's any more
 """
 
@@ -38,6 +39,10 @@ class RowChanged(StoreError):
 
 class StoreUnavailable(StoreError):
     """The store cannot be used now. The message says why and what to look at."""
+
+
+class StoreDamaged(StoreUnavailable):
+    """A part of the store is damaged. Other rows may be read and written."""
 
 
 @value(frozen=True, slots=True)

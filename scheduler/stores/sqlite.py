@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from scheduler.stores.lane import LARGEST_GROUP, Lane, LaneClosed
 from scheduler.stores.port import Change, Etags, Put, Row, StoreError, StoreUnavailable
+from scheduler.stores.sqlite_check import FileCheck
 from scheduler.stores.sqlite_connections import Access, Connections, connect
 from scheduler.stores.sqlite_reader import Checkpoint, Get, List, Question, Reader
 from scheduler.stores.sqlite_writer import Changes, Writer
@@ -58,7 +59,11 @@ class SqliteStore:
     def __init__(self, path: Path, connections: Connections) -> None:
         self._path = path
         self._connections = connections
-        self._identity = _identity(path)
+        self._files = (path, path.with_name(f"{path.name}-wal"))
+        """The second one holds what is not in the first one yet; it is there as long as a connection that writes is."""
+        self._identities = [*map(_identity, self._files)]
+        self.check = FileCheck(path)
+        """For the owner of the file to run."""
         self._closed = False
         self._unchecked = 0
         self._reading: Lane[Question, Sequence[Row]] = Lane("store-reader", Reader(path, connections.reading).work)
@@ -96,9 +101,14 @@ class SqliteStore:
         else:
             # A real write: a full or read-only disk shows here before a run is lost to it.
             await self.apply(Put("health", "ping", "ping", "{}"))
-            if await asyncio.to_thread(_identity, self._path) != self._identity:
+            await self._require_files()
+
+    async def _require_files(self) -> None:
+        now = await asyncio.to_thread(lambda: [*map(_identity, self._files)])
+        for path, identity, before in zip(self._files, now, self._identities, strict=True):
+            if identity != before:
                 raise StoreUnavailable(
-                    f"store {self._path}: the file was removed or replaced while it is open, so what is recorded now "
+                    f"store {path}: the file was removed or replaced while it is open, so what is recorded now "
                     "is lost with the process: restart it, and find out who did that"
                 )
 

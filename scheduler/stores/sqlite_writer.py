@@ -17,6 +17,7 @@ from scheduler.stores.port import (
     Replace,
     RowChanged,
     RowExists,
+    StoreDamaged,
     StoreError,
 )
 from scheduler.stores.sqlite_errors import unavailable
@@ -49,7 +50,11 @@ class Writer:
                 # Most applies succeed, so the savepoints that keep them apart are paid for only when one has not.
                 return self._transaction(self._apply_or_undo, group)
         except sqlite3.Error as error:
-            return [unavailable(self._path, error) for _ in group]
+            found = unavailable(self._path, error)
+            if isinstance(found, StoreDamaged) and len(group) > 1:
+                # The damaged page of one apply must not keep the others from being made.
+                return [answer for changes in group for answer in self.work([changes])]
+            return [found for _ in group]
 
     def _transaction(
         self, apply: Callable[[Changes], Etags | Exception], group: Sequence[Changes]

@@ -2,6 +2,7 @@
 
     Noted, Taking, ...   what this process takes and begins, noted in passing            noted.py
     JobWatch             every scheduled job against its due instants, a look at a time   jobs.py
+    StoreTrouble         what claims and results met in the store last                    trouble.py
     judge, parts_of      the rules, pure                                                  judging.py
     Report               what a look found, as data                                       report.py
     Watchdog             a look each half minute, told to health, API and telemetry       watching.py
@@ -12,6 +13,7 @@ Built by scheduler.app; the embedded host lets it run in the background, the Fun
 from scheduler.watchdog.jobs import JobWatch
 from scheduler.watchdog.noted import Noted, Taking, WatchedRuns
 from scheduler.watchdog.report import GAUGES, JobsFound, JobTrouble, Report, Trouble
+from scheduler.watchdog.trouble import StoreTrouble
 from scheduler.watchdog.watching import Watchdog
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "JobsFound",
     "Noted",
     "Report",
+    "StoreTrouble",
     "Taking",
     "Trouble",
     "Watchdog",

@@ -15,8 +15,9 @@ from jobs.runs import Run, Ticket, Trigger
 from scheduler.dispatch.port import Depth
 from scheduler.planning.left_out import LeftOut
 from scheduler.stores.port import Store, StoreError
-from scheduler.stores.runs import Claim, Held, Record, Runs
+from scheduler.stores.runs import Claim, End, Held, Record, Runs
 from scheduler.ticker import TakesTickets
+from scheduler.watchdog.trouble import StoreTrouble
 
 
 class Noted:
@@ -81,13 +82,20 @@ class Taking:
 
 
 class WatchedRuns(Runs):
-    """Runs whose claims, and those that are recorded without one, are noted."""
+    """Runs whose claims, and those that are recorded without one, are noted; and what the store answers to claims and
+    results."""
 
     def __init__(
-        self, store: Store, noted: Noted, monotonic: Callable[[], float] = time.monotonic, queues_as: str = ""
+        self,
+        store: Store,
+        noted: Noted,
+        monotonic: Callable[[], float] = time.monotonic,
+        queues_as: str = "",
+        trouble: StoreTrouble | None = None,
     ) -> None:
         super().__init__(store, monotonic, queues_as)
         self._noted = noted
+        self._trouble = trouble or StoreTrouble(monotonic)
 
     async def claim(self, ticket: Ticket, owner: str, lease_until: datetime, now: datetime) -> Claim | Held:
         """See Runs.claim."""
@@ -100,9 +108,16 @@ class WatchedRuns(Runs):
     ) -> Sequence[Claim | Held | StoreError]:
         """See Runs.claim_all."""
         answers = await super().claim_all(wanted, owner, now)
+        self._trouble.note(answers)
         for (ticket, _), answer in zip(wanted, answers, strict=True):
             if not isinstance(answer, StoreError):
                 self._noted.is_stored(ticket)
+        return answers
+
+    async def finish_all(self, ends: Sequence[End]) -> Sequence[StoreError | None]:
+        """See Runs.finish_all."""
+        answers = await super().finish_all(ends)
+        self._trouble.note(answers)
         return answers
 
     async def record(self, ticket: Ticket, run: Run) -> Record | None:

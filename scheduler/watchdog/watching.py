@@ -19,8 +19,9 @@ from scheduler.stores.counts import dead_letters, open_runs
 from scheduler.stores.port import Store, StoreError
 from scheduler.stores.watch_reports import WatchReports
 from scheduler.watchdog.jobs import JobWatch
-from scheduler.watchdog.judging import JOBS, known_parts_of, parts_of
+from scheduler.watchdog.judging import JOBS, QUEUE, known_parts_of, parts_of
 from scheduler.watchdog.report import Report
+from scheduler.watchdog.trouble import StoreTrouble
 from scheduler.work.places import PlacesReport
 
 _log = logging.getLogger("scheduler.watchdog")
@@ -35,6 +36,7 @@ TELL_EVERY = 60.0
 """Seconds between two tellings of the numbers to telemetry."""
 PATIENCE = 10.0
 """Seconds for the store, and then for all other parts of a look: a tick must not wait for it much longer."""
+STORE_IS_DOWN = "runs wait, as the store takes no claims or no results: look at the part store"
 HEALTH_PATIENCE = 1.5
 """Seconds for health to get the report, less than a part of health is given before it counts as down."""
 
@@ -72,8 +74,10 @@ class Watchdog:
         *,
         shared: bool = False,
         places: Callable[[], PlacesReport | None] = lambda: None,
+        trouble: StoreTrouble | None = None,
     ) -> None:
         self._jobs = jobs
+        self._trouble = trouble
         self._queue = queue
         self._store = store
         self._places = places
@@ -123,7 +127,7 @@ class Watchdog:
             async with asyncio.timeout(HEALTH_PATIENCE):
                 if self._is_to_be_made_again():
                     await self.look()
-                return parts_of(await self.report())
+                return self._advised(parts_of(await self.report()))
         except (StoreError, TimeoutError):
             return (PartHealth(JOBS, Status.DEGRADED, "whether jobs run is not known while the store is away"),)
 
@@ -187,8 +191,17 @@ class Watchdog:
         if now - self._told_at >= TELL_EVERY - 1:
             self._told_at = now
             self._listener.gauges(report.gauges())
-        for part in known_parts_of(report):
+        for part in self._advised(known_parts_of(report)):
             self._tell_of(part)
+
+    def _advised(self, parts: Sequence[PartHealth]) -> Sequence[PartHealth]:
+        """While the store takes no claims, tickets wait for that reason, whatever the targets do."""
+        if self._trouble is None or self._trouble.error is None:
+            return parts
+        return [
+            replace(part, message=STORE_IS_DOWN) if part.name == QUEUE and part.status is not Status.OK else part
+            for part in parts
+        ]
 
     def _tell_of(self, part: PartHealth) -> None:
         """Only when it becomes unwell, and when it is well again: a long trouble is no long log."""

@@ -31,6 +31,10 @@ RENEWED_EVERY = 10.0
 """Seconds between two looks at what is held."""
 RENEWED_BEFORE = timedelta(seconds=30)
 """A lease that ends within this time is renewed."""
+RENEWED_TOGETHER = 200
+"""Leases: the texts of so many take a few milliseconds of the event loop."""
+NAMED = 5
+"""Runs that are named where many leases are not renewed."""
 
 
 _Covering = tuple[Claim, asyncio.Future[Claim | StoreError]]
@@ -138,10 +142,18 @@ class Leases:
         by_lease: defaultdict[timedelta, list[Claim]] = defaultdict(list)
         for claim, lease in ending:
             by_lease[lease].append(claim)
+        failed: list[tuple[str, StoreError]] = []
         for lease, claims in by_lease.items():
-            for claim, answer in zip(claims, await self._renew(claims, self._clock.now() + lease), strict=True):
-                if isinstance(answer, StoreError):
-                    _log.warning("the lease of run %s is not renewed: %s", claim.ticket.id, answer)
+            for start in range(0, len(claims), RENEWED_TOGETHER):
+                some = claims[start : start + RENEWED_TOGETHER]
+                answers = await self._renew(some, self._clock.now() + lease)
+                for claim, answer in zip(some, answers, strict=True):
+                    if isinstance(answer, StoreError):
+                        failed.append((claim.ticket.id, answer))
+        for run_id, error in failed[:NAMED]:
+            _log.warning("the lease of run %s is not renewed: %s", run_id, error)
+        if len(failed) > NAMED:
+            _log.warning("nor are the leases of %d more runs", len(failed) - NAMED)
 
     async def _renew(self, claims: list[Claim], until: datetime) -> list[Claim | StoreError]:
         try:

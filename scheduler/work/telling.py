@@ -40,6 +40,8 @@ class Telling:
         self._runs = runs
         self._settles = settles
         self._told: list[Run] = []
+        self._ahead: set[str] = set()
+        """Runs that telemetry was told of before they were recorded."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def finishes_settled(self, job: str) -> bool:
@@ -88,9 +90,17 @@ class Telling:
         await asyncio.gather(*following)
         return errors
 
+    def tell_ahead(self, run: Run) -> None:
+        """Telemetry is told now, as the run is recorded only once the store is back; `tell` does the rest then."""
+        self._listener.run_finished(RunFinished(run))
+        self._ahead.add(run.id)
+
     def tell_telemetry(self, run: Run, letter: DeadLetter | None = None) -> None:
         """Nothing else: for a run that is not recorded, so that nothing may follow from it."""
-        self._listener.run_finished(RunFinished(run))
+        if run.id in self._ahead:
+            self._ahead.discard(run.id)
+        else:
+            self._listener.run_finished(RunFinished(run))
         if letter is not None and letter.ticket is not None:
             self._listener.dead_lettered(letter.ticket, letter.reason)
 

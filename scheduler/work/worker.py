@@ -24,6 +24,7 @@ from scheduler.planning.left_out import LeftOut
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, Held, Runs
+from scheduler.work.backlog import BacklogState
 from scheduler.work.claiming import STILL_ON_TIME, Claiming
 from scheduler.work.following import FollowUp, NothingFollows
 from scheduler.work.going import Going
@@ -31,7 +32,7 @@ from scheduler.work.leases import Leases
 from scheduler.work.leaving_out import LeavingOut
 from scheduler.work.performing import Parts, Performing
 from scheduler.work.places import PlacesReport, Shares
-from scheduler.work.recording import NotRecorded, Recorder
+from scheduler.work.recording import LARGEST_BACKLOG, NotRecorded, Recorder
 from scheduler.work.telling import NotFollowedUp, Telling
 from scheduler.work.unclaimed import Unclaimed
 from scheduler.work.unstored import Unstored
@@ -67,7 +68,7 @@ class Ways:
     `linger`: seconds for which a result waits for others at the most, to be written together with them.
     `alone`: no other process looks at the store to see whether a run goes on.
     `retries`: claims are tried again while the store is away, as nobody delivers the ticket again.
-    `settles`: see Telling.
+    `settles`: see Telling. `backlog`: see Recorder.
     """
 
     hold: float | None = None
@@ -75,9 +76,12 @@ class Ways:
     alone: bool = True
     retries: bool = True
     settles: bool = True
+    backlog: int = 0
 
 
-EMBEDDED = Ways()
+COMMAND = Ways()
+"""A command waits for its runs, and ends soon."""
+EMBEDDED = Ways(backlog=LARGEST_BACKLOG)
 FUNCTIONS = Ways(hold=30.0, linger=3.0, alone=False, retries=False, settles=False)
 """Each request of its store costs, and the queue delivers again what is not performed to its end."""
 
@@ -118,7 +122,9 @@ class Worker:
             going=going,
             leases=leases,
             claiming=Claiming(catalog, runs, leases, going, clock, patience=patience),
-            recorder=Recorder(runs, dead_letters, clock, linger=ways.linger),
+            recorder=Recorder(
+                runs, dead_letters, clock, linger=ways.linger, backlog=ways.backlog, waits=self.telling.tell_ahead
+            ),
             telling=self.telling,
             waiting=Waiting(clock),
         )
@@ -155,6 +161,11 @@ class Worker:
         """The end of the lease of a claim that is made for this process now."""
         entry = self._parts.catalog.find(ticket.job)
         return self._parts.leases.until(ticket, entry.job if entry else None)
+
+    @property
+    def backlog(self) -> BacklogState:
+        """The results that wait until the store takes them."""
+        return self._parts.recorder.backlog
 
     def stored_until(self, instant: datetime) -> datetime:
         """See Unstored.until."""
@@ -224,6 +235,7 @@ class Worker:
         self._parts.waiting.interrupt()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
+        self._parts.recorder.log_losses()
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -94,7 +94,9 @@ async def test_a_full_disk_is_said_everywhere_and_all_is_well_once_there_is_room
 
 
 @pytest.mark.slow
-async def test_what_a_run_finds_out_is_told_although_the_disk_is_full_by_then(tmp_path: Path) -> None:
+async def test_what_a_run_finds_out_is_told_while_the_disk_is_full_and_recorded_once_there_is_room(
+    tmp_path: Path,
+) -> None:
     async with HttpTarget() as target:
         gate = target.hold("/", Answer(500))
         async with embedded(tmp_path, {"checkout": job(f"{target.url}/")}) as host:
@@ -103,12 +105,26 @@ async def test_what_a_run_finds_out_is_told_although_the_disk_is_full_by_then(tm
             async with no_room(host):
                 gate.set()
                 async with asyncio.timeout(60):
-                    while not any("history does not have it" in trouble for trouble in troubles(host)):  # noqa: ASYNC110
+                    while not any("its result waits until the store" in trouble for trouble in troubles(host)):  # noqa: ASYNC110
                         await asyncio.sleep(0.1)
+                health = await host.client.get("/api/health")
+            (recorded,) = await finished(host)
             await host.stop()
+
+    results = {part["name"]: part for part in health.json()["parts"]}["results"]
+    assert (results["status"], results["message"].startswith("1 results (0.0 MiB) wait since ")) == ("degraded", True)
+    assert (recorded["outcome"], recorded["status_code"]) == ("failed", 500)
 
     failed = [line for line in host.log() if line.get("Event") == "JOB_FAILED"]
     assert [line["StatusCode"] for line in failed] == [500]
+
+
+async def finished(host: Host) -> list[dict[str, Any]]:
+    """The finished runs, as soon as there is one."""
+    async with asyncio.timeout(60):
+        while not (runs := await host.runs(outcome="failed")):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    return runs
 
 
 async def test_a_run_in_work_ends_as_it_would_and_the_end_is_said_last(tmp_path: Path) -> None:

@@ -343,9 +343,9 @@ async def test_a_damaged_file_is_told_apart_from_an_empty_one(path: Path) -> Non
     content = read(path)
     write(path, content[: 2 * PAGE] + b"\x55" * (len(content) - 2 * PAGE))
     store = await open_sqlite(path)
-    with pytest.raises(StoreUnavailable, match="is damaged; restore a copy"):
+    with pytest.raises(StoreUnavailable, match="is damaged: stop the scheduler, and restore a backup"):
         await store.list("a", "p", limit=1000)
-    with pytest.raises(StoreUnavailable, match="is damaged; restore a copy"):
+    with pytest.raises(StoreUnavailable, match="is damaged: stop the scheduler, and restore a backup"):
         await store.apply(*(Put("a", "p", f"{number:04}", "y") for number in range(900)))
     await store.aclose()
 

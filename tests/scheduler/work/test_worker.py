@@ -16,6 +16,7 @@ from scheduler.catalog import View
 from scheduler.stores.port import Change, StoreError, StoreUnavailable
 from scheduler.stores.runs import End, Held, RunState
 from scheduler.work.recording import NotRecorded
+from scheduler.work.worker import COMMAND, FUNCTIONS
 from tests.jobs.running.run_parts import REFUSED, Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry
@@ -337,7 +338,7 @@ async def test_a_finished_run_is_recorded_over_a_short_absence_of_the_store() ->
 
 @virtual_time
 async def test_a_store_that_stays_away_fails_the_delivery_and_nobody_is_told_of_a_run() -> None:
-    shop = Shop()
+    shop = Shop(ways=FUNCTIONS)
     AwayFor(shop, after=1, times=99)
 
     with pytest.raises(NotRecorded, match="the store is away"):
@@ -365,7 +366,7 @@ async def test_a_background_ticket_that_cannot_be_claimed_is_not_run_and_the_log
 async def test_what_a_background_run_found_out_is_told_although_the_store_stays_away(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    shop = Shop(REFUSED, jobs=[entry(retry={"attempts": 1})])
+    shop = Shop(REFUSED, jobs=[entry(retry={"attempts": 1})], ways=COMMAND)
     AwayFor(shop, after=1, times=99)
 
     shop.worker.submit(shop.ticket())

@@ -15,7 +15,7 @@ from scheduler.gates import Wait
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.runs import Claim, RunState
 from scheduler.work.recording import NotRecorded
-from scheduler.work.worker import FUNCTIONS
+from scheduler.work.worker import COMMAND, FUNCTIONS
 from tests.jobs.running.run_parts import REFUSED, Hang, Step, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry
@@ -90,7 +90,7 @@ async def test_a_mistake_of_the_program_is_kept_with_its_traceback() -> None:
 
 @virtual_time
 async def test_a_process_that_dies_before_the_run_is_recorded_has_kept_the_letter() -> None:
-    shop = Shop(REFUSED, jobs=[KEPT])
+    shop = Shop(REFUSED, jobs=[KEPT], ways=COMMAND)
     shop.store.breaks_after = 2  # the claim and the letter
 
     with pytest.raises(NotRecorded):

@@ -1,0 +1,208 @@
+"""Results of an embedded host whose store is away, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from jobs.runs import Outcome, Run
+from scheduler.health import PartHealth, Status
+from scheduler.probes import results_health
+from scheduler.stores.port import StoreDamaged, StoreError, StoreUnavailable
+from scheduler.stores.runs import End, RunState
+from scheduler.work.backlog import EVERY, GROUP, OVERHEAD
+from scheduler.work.recording import PATIENCE
+from scheduler.work.worker import EMBEDDED
+from tests.jobs.running.run_parts import Hang
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.fakes import Shop, entry
+
+GIVEN_UP = sum(PATIENCE) + 1
+"""Seconds after which a result waits."""
+
+
+async def results_wait(shop: Shop, count: int = 1) -> list[str]:
+    """Let so many runs come to their end while the store is away. Returns their ids."""
+    names = list(shop.catalog.names())[:count]
+    tickets = [shop.ticket(1, name) for name in names]
+    shop.worker.submit_batch(tickets)
+    await asyncio.sleep(1.5)
+    shop.store.breaks_after = 0
+    await asyncio.sleep(GIVEN_UP + 1)
+    return [ticket.id for ticket in tickets]
+
+
+def shop_of(count: int = 1, **more: object) -> Shop:
+    """Jobs whose runs take a second."""
+    names = [f"j{number:03}" for number in range(count)]
+    return Shop(Hang("body", 1.0), jobs=[entry(name, **more) for name in names], places=count + 9)
+
+
+async def run_of(shop: Shop, run_id: str) -> Run | None:
+    record = await shop.runs.get(run_id)
+    return None if record is None else record.run
+
+
+async def part_of(shop: Shop) -> PartHealth:
+    (part,) = await results_health(shop.worker, shop.clock)()
+    return part
+
+
+@virtual_time
+async def test_a_result_waits_until_the_store_is_back_however_long() -> None:
+    shop = shop_of(effect="once", dead_letter=True)
+    (run_id,) = await results_wait(shop)
+
+    await asyncio.sleep(3600)
+    shop.store.breaks_after = None
+    await asyncio.sleep(2 * EVERY)
+
+    run = await run_of(shop, run_id)
+    assert run is not None
+    assert run.outcome is Outcome.SUCCEEDED
+    assert await shop.dead_letters.list() == []
+
+
+@virtual_time
+async def test_what_a_run_found_out_is_told_while_its_result_waits_and_not_again() -> None:
+    shop = shop_of()
+    await results_wait(shop)
+    told = [event.run.id for event in shop.heard.finished]
+
+    shop.store.breaks_after = None
+    await shop.worker.settle()
+
+    assert len(told) == 1
+    assert [event.run.id for event in shop.heard.finished] == told
+    assert await shop.runs.untold() == []
+
+
+@virtual_time
+async def test_many_results_are_written_together_in_their_order() -> None:
+    shop = shop_of(2 * GROUP)
+    await results_wait(shop, 2 * GROUP)
+    waited = [event.run.id for event in shop.heard.finished]
+    finish_all, groups = shop.runs.finish_all, []
+
+    async def watched(ends: Sequence[End]) -> Sequence[StoreError | None]:
+        groups.append([end.run.id for end in ends])
+        return await finish_all(ends)
+
+    shop.runs.finish_all = watched  # type: ignore[method-assign]  # watches the real one
+    shop.store.breaks_after = None
+    await asyncio.sleep(2 * EVERY)
+
+    assert [run_id for group in groups for run_id in group] == waited
+    assert len(groups) <= 4
+    assert await shop.runs.unfinished() == []
+
+
+@virtual_time
+async def test_results_that_wait_hold_no_place() -> None:
+    shop = Shop(Hang("body", 1.0), jobs=[entry("first"), entry("second")], places=1)
+    finish_all = shop.runs.finish_all
+
+    async def refuse(ends: Sequence[End]) -> Sequence[StoreError | None]:
+        answers = iter(await finish_all([end for end in ends if end.run.job != "first"]))
+        damaged = StoreDamaged("the page of first is damaged")
+        return [damaged if end.run.job == "first" else next(answers) for end in ends]
+
+    shop.runs.finish_all = refuse  # type: ignore[method-assign]  # a part of the store is damaged
+    shop.worker.submit_batch([shop.ticket(1, "first")])
+    await asyncio.sleep(GIVEN_UP + 3)
+    second = shop.ticket(1, "second")
+    shop.worker.submit_batch([second])
+    await asyncio.sleep(3)
+
+    run = await run_of(shop, second.id)
+    assert run is not None
+    assert run.outcome is Outcome.SUCCEEDED
+    assert (await part_of(shop)).status is Status.DEGRADED
+
+
+@virtual_time
+async def test_health_says_how_many_results_wait_since_when() -> None:
+    shop = shop_of(3)
+    await results_wait(shop, 3)
+
+    part = await part_of(shop)
+    shop.store.breaks_after = None
+    await asyncio.sleep(2 * EVERY)
+
+    assert part.status is Status.DEGRADED
+    assert part.message.startswith("3 results (0.0 MiB) wait since ")
+    assert part.message.endswith("Z until the store takes them: the store is away")
+    assert (await part_of(shop)).status is Status.OK
+
+
+@virtual_time
+async def test_what_exceeds_the_bound_is_dropped_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    jobs = [entry(f"j{number:03}") for number in range(3)]
+    shop = Shop(Hang("body", 1.0), jobs=jobs, ways=replace(EMBEDDED, backlog=2 * OVERHEAD + 1500))
+    ids = await results_wait(shop, 3)
+
+    part = await part_of(shop)
+    shop.store.breaks_after = None
+    await asyncio.sleep(2 * EVERY)
+
+    assert "1 results were dropped until" in part.message
+    assert "history does not have it" in caplog.text
+    assert [await run_of(shop, run_id) is not None for run_id in ids].count(True) == 2
+    assert len(shop.heard.finished) == 3
+
+
+@virtual_time
+async def test_the_store_is_not_tried_for_each_new_result_while_it_is_away() -> None:
+    shop = shop_of(2)
+    first, second = shop.catalog.names()
+    shop.worker.submit_batch([shop.ticket(1, first)])
+    later = shop.ticket(8, second)
+    shop.worker.submit_batch([later])
+    await asyncio.sleep(1.5)
+    # Claims are possible, results are not.
+    shop.runs.finish_all = _refuse  # type: ignore[method-assign]  # a full disk
+    await asyncio.sleep(8)
+
+    assert shop.worker.backlog.number == 2
+    assert len(shop.heard.finished) == 2
+
+
+async def _refuse(ends: Sequence[End]) -> Sequence[StoreError | None]:
+    return [StoreUnavailable("disk is full")] * len(ends)
+
+
+@virtual_time
+async def test_at_the_end_the_log_says_what_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    shop = shop_of(2)
+    ids = await results_wait(shop, 2)
+    began = shop.clock.monotonic()
+    caplog.clear()
+
+    with caplog.at_level(logging.ERROR):
+        await shop.worker.drain(3.0)
+
+    (line,) = caplog.messages
+    assert line.startswith("could not record 2 results before the end: the store is away; they are lost")
+    assert line.endswith(", ".join(ids))
+    assert shop.clock.monotonic() - began <= 5
+
+
+@virtual_time
+async def test_a_result_whose_run_was_taken_over_meanwhile_is_dropped() -> None:
+    shop = shop_of()
+    (run_id,) = await results_wait(shop)
+    shop.store.breaks_after = None
+    record = await shop.runs.get(run_id)
+    assert record is not None
+    assert record.lease_until is not None
+    await shop.runs.claim(record.ticket, "other", record.lease_until.replace(year=2099), record.lease_until)
+
+    await shop.worker.settle()
+
+    record = await shop.runs.get(run_id)
+    assert record is not None
+    assert (record.state, record.owner, shop.worker.backlog.number) == (RunState.RUNNING, "other", 0)
