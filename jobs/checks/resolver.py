@@ -20,6 +20,10 @@ MOST_THREADS = 256
 down. A thread is made when it is needed, and takes some 20 KiB."""
 
 
+MOST_ADDRESSES = 100
+"""Addresses of a name that are looked at, and so tried; an answer of the DNS may have thousands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """One address of a host, numeric."""
@@ -96,6 +100,7 @@ def _look_up(host: str, port: int) -> list[Address]:
     except socket.gaierror:
         check_descriptors()
         raise
+    found = found[:MOST_ADDRESSES]
     return [Address(int(family), str(address[0]), port) for family, _, _, _, address in found]
 
 

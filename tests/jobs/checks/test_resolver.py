@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs.checks.resolver import Address, Resolver
+from jobs.checks.resolver import MOST_ADDRESSES, Address, Resolver
 from tests.jobs.checks.asking import until
 
 
@@ -117,3 +117,15 @@ async def test_a_hundred_silent_names_hold_up_no_other(monkeypatch: pytest.Monke
     slow.answer.set()
     await asyncio.gather(*silent)
     made.close()
+
+
+async def test_of_a_name_with_thousands_of_addresses_some_are_looked_at(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"10.1.{number // 256}.{number % 256}", 80))
+        for number in range(4000)
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: many)
+    found = await resolver.addresses("many.test", 80)
+    assert [address.host for address in found] == [place[0] for *_, place in many[:MOST_ADDRESSES]]
