@@ -31,7 +31,7 @@ class CaFilePipe(Attack):
     def problems(self, scene: Scene) -> Iterator[str]:
         """Yield what the runs ended with, if that is not the fault of the file."""
         runs = get_json(f"{scene.scheduler.url}/api/runs?job=pipe-00&limit=20")["runs"]
-        errors = {run["error"] for run in runs}
+        errors = {run["error"] for run in runs if run["finished_at"]}
         if errors != {"internal_error"}:
             yield f"runs with the pipe ended with {errors or 'nothing'}"
 

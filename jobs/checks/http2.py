@@ -46,7 +46,7 @@ _BITE = 8 * 1024
 _BITE_FRAMES = 100
 """Frames that are looked at in one go, which takes 25 microseconds each; of those with headers, one."""
 
-MOST_FRAMES = 1000
+MOST_FRAMES = 500
 """Frames of an answer, and one more for each SMALL_FRAME bytes of its content."""
 
 SMALL_FRAME = 1024

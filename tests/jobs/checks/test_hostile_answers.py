@@ -91,7 +91,7 @@ async def test_others_have_their_turn_while_chunks_are_parsed(ask: Asking) -> No
         (answers.HTTP_2_LONG_HINTS, None, "answered 103 with more than 100 header lines: look at the service"),
         (answers.HTTP_2_MANY_HINTS, None, "sent more than 20 informational answers"),
         (answers.HTTP_2_LONG_TRAILERS, 200, "answered with more than 1,000 header lines: look at the service"),
-        (answers.HTTP_2_TINY_DATA, 200, "more than 1,000 frames with less than 1024 bytes of its answer in each"),
+        (answers.HTTP_2_TINY_DATA, 200, "more than 500 frames with less than 1024 bytes of its answer in each"),
         (answers.HTTP_2_PINGS, None, "sends frames on end, and nothing of an answer: look at the service"),
     ],
     ids=["lines", "fields", "interim lines", "interim heads", "trailers", "tiny data", "pings"],
