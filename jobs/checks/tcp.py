@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
+from time import thread_time
 
 from jobs.checks.binding.recipients import sendings_of_tcp
 from jobs.checks.binding.rules import ANYTHING, Bindings
@@ -22,6 +23,9 @@ from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.http import Tls
 from jobs.targets.tcp import Receive, Send, StartTls, TcpTarget
+
+PATTERN_SECONDS = 0.25
+"""Of CPU for all searches of one dialogue. Each piece that arrives is one: the other side may send a byte at a time."""
 
 
 class Unheard(Exception):
@@ -145,6 +149,7 @@ class _Talk:
         self._clock = clock
         self._peer = peer
         self._since = 0
+        self._searched_s = 0.0
         self._besides, self._received = clock.besides, clock.received
 
     async def hear(self, pattern: str) -> None:
@@ -171,7 +176,18 @@ class _Talk:
         self._clock.besides, self._clock.received = self._besides, self._received
 
     def _finds(self, pattern: str) -> bool:
-        """Raises Unheard: a match was not found, and nothing that follows can make one."""
+        """Raises Unheard: a match was not found, and nothing that follows can make one, or looking takes too long."""
+        began = thread_time()
+        found = self._searched(pattern)
+        self._searched_s += thread_time() - began
+        if not found and self._searched_s > PATTERN_SECONDS:
+            raise Unheard(
+                f"sent its text in so many pieces that {pattern!r} took more than {PATTERN_SECONDS * 1000:.0f} ms in "
+                "all: make the pattern simpler"
+            )
+        return found
+
+    def _searched(self, pattern: str) -> bool:
         text = self._heard[self._since :].decode("utf-8", "replace")
         try:
             found = search(pattern, text)
