@@ -13,7 +13,7 @@ from jobs.running.circuits import Circuits
 from scheduler.health import PartHealth, Probe, Status
 from scheduler.operations import Pinging
 from scheduler.secret_watch import SecretWatch
-from scheduler.stores.port import Store, StoreError
+from scheduler.stores.port import Store, StoreDamaged, StoreError
 from scheduler.watchdog import StoreTrouble
 from scheduler.work.worker import Worker
 
@@ -56,7 +56,8 @@ def store_health(store: Store, where: str, trouble: StoreTrouble, damage: Callab
         except TimeoutError:
             return (PartHealth("store", Status.DOWN, f"no answer within {STORE_PATIENCE:g} s: look at {where}"),)
         if (met := trouble.error) is not None:
-            return (PartHealth("store", Status.DOWN, damage() or str(met)),)
+            sentence = damage() if isinstance(met, StoreDamaged) else ""
+            return (PartHealth("store", Status.DOWN, sentence or str(met)),)
         if found := damage():
             return (PartHealth("store", Status.DEGRADED, found),)
         return (PartHealth("store", Status.OK),)

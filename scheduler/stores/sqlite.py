@@ -66,10 +66,11 @@ class SqliteStore:
         """For the owner of the file to run."""
         self._closed = False
         self._unchecked = 0
-        self._reading: Lane[Question, Sequence[Row]] = Lane("store-reader", Reader(path, connections.reading).work)
+        reader = Reader(path, connections.reading, self.check.met)
+        self._reading: Lane[Question, Sequence[Row]] = Lane("store-reader", reader.work)
         self._writing: Lane[Changes, Etags] | None = None
         if connections.writing is not None:
-            writer = Writer(path, connections.writing, connections.opening)
+            writer = Writer(path, connections.writing, connections.opening, self.check.met)
             self._writing = Lane("store-writer", writer.work)
 
     async def apply(self, *changes: Change) -> Etags:

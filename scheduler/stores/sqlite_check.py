@@ -15,6 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from threading import Thread
 
+from scheduler.stores.port import StoreDamaged, StoreUnavailable
 from scheduler.stores.sqlite_errors import MEND
 
 _log = logging.getLogger("scheduler.stores")
@@ -24,7 +25,7 @@ PATIENCE = 60.0
 
 
 class FileCheck:
-    """`damage`: what health says of the file; "" as long as nothing was found."""
+    """`damage`: what health says of the file; "" as long as neither the check nor anybody else has met damage."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -49,6 +50,11 @@ class FileCheck:
         if finding:
             self.damage = f"store {self._path}: the file is damaged ({finding}): {MEND}"
             _log.error("%s", self.damage)
+
+    def met(self, error: StoreUnavailable) -> None:
+        """Somebody has read or written the file in vain. Called in any thread."""
+        if isinstance(error, StoreDamaged) and not self.damage:
+            self.damage = str(error)
 
     def _stop(self) -> None:
         self._stopped = True

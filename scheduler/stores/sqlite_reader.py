@@ -5,11 +5,11 @@ beside the writer: WAL keeps neither waiting for the other.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scheduler.stores.port import Row
+from scheduler.stores.port import Row, StoreUnavailable
 from scheduler.stores.sqlite_errors import unavailable
 
 _GET = "SELECT etag, body FROM rows WHERE table_name = ? AND partition_key = ? AND row_key = ?"
@@ -50,8 +50,12 @@ Question = Get | List | Checkpoint
 
 
 class Reader:
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, met: Callable[[StoreUnavailable], None] = lambda _: None
+    ) -> None:
+        """`met` is told each error."""
         self._path = path
+        self._met = met
         self._cursor = connection.cursor()
 
     def work(self, group: Sequence[Question]) -> Sequence[Sequence[Row] | Exception]:
@@ -67,7 +71,9 @@ class Reader:
             self._cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             return ()
         except sqlite3.Error as error:
-            return unavailable(self._path, error)
+            found = unavailable(self._path, error)
+            self._met(found)
+            return found
 
     def _get(self, question: Get) -> list[Row]:
         partition, key = question.partition, question.key

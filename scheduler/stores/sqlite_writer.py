@@ -19,6 +19,7 @@ from scheduler.stores.port import (
     RowExists,
     StoreDamaged,
     StoreError,
+    StoreUnavailable,
 )
 from scheduler.stores.sqlite_errors import unavailable
 
@@ -33,8 +34,16 @@ Changes = tuple[Change, ...]
 class Writer:
     """`opening` is the number of this opening of the file: etags begin with it, so none is ever used again."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, opening: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        opening: int,
+        met: Callable[[StoreUnavailable], None] = lambda _: None,
+    ) -> None:
+        """`met` is told each error of the file."""
         self._path = path
+        self._met = met
         self._connection = connection
         self._cursor = connection.cursor()
         self._etags: Iterator[int] = count(opening << 40)
@@ -54,6 +63,7 @@ class Writer:
             if isinstance(found, StoreDamaged) and len(group) > 1:
                 # The damaged page of one apply must not keep the others from being made.
                 return [answer for changes in group for answer in self.work([changes])]
+            self._met(found)
             return [found for _ in group]
 
     def _transaction(

@@ -107,6 +107,18 @@ async def test_a_text_that_is_not_utf8_is_said_with_advice_and_not_shown(filled:
         await store.aclose()
 
 
+async def test_damage_that_anybody_meets_is_remembered(filled: Path) -> None:
+    zero(filled, leaf_of(filled, "0500"))
+    store = await open_sqlite(filled)
+    try:
+        before = store.check.damage
+        with pytest.raises(StoreDamaged):
+            await store.get("a", "p", "0500")
+        assert (before, "the file is damaged: stop the scheduler" in store.check.damage) == ("", True)
+    finally:
+        await store.aclose()
+
+
 @pytest.mark.parametrize("suffix", ["", "-wal"])
 async def test_a_file_that_is_removed_while_it_is_open_is_noticed(suffix: str, path: Path, store: SqliteStore) -> None:
     await store.ping()
