@@ -24,6 +24,10 @@ LARGEST_FILE = 20 * 1024 * 1024
 """Bytes. Some 40,000 jobs; what is larger was not meant as a job file."""
 
 
+_MOST_DUPLICATES = 100
+"""Keys that stand twice and are told: a file may have a hundred thousand of them."""
+
+
 class Unreadable(Exception):
     """A file that gives no value at all; `problem` says why."""
 
@@ -60,11 +64,11 @@ class Document:
         return finding.problem(file=self.file, line=self.line(finding.path))
 
     def duplicate_problems(self) -> list[Problem]:
-        """Each key that stands twice, with both lines."""
-        problems = []
+        """Each key that stands twice, with both lines; those after the first hundred are left out."""
+        problems: list[Problem] = []
         for path in dict.fromkeys(self.duplicates):
             first, *others = self._lines.get(path, [None])
-            for line in others:
+            for line in others[: _MOST_DUPLICATES - len(problems)]:
                 finding = Finding(path, f"stands twice: first in line {first}", "keep one of them")
                 problems.append(finding.problem(file=self.file, line=line))
         return problems

@@ -23,7 +23,7 @@ from jobs.definition import JobDefinition
 from jobs.flat import from_flat, is_flat, is_flat_key
 from jobs.groups import GroupMembers
 from jobs.model import AS_WRITTEN
-from jobs.problems import Finding, Path, findings_of, unknown_key
+from jobs.problems import Finding, Path, findings_of, findings_of_keys, unknown_key
 from jobs.problems.slips import form_of_unknown
 from jobs.problems.suggestions import fold
 from jobs.schedules import DefaultSchedule, Schedule
@@ -70,7 +70,7 @@ def entries_of(value: Any, stem: str) -> Entries:
 
 
 def _with_container(value: dict[str, Any], containers: list[str], stem: str) -> Entries:
-    findings = [_unknown(key) for key in value if key not in (*containers, *_BESIDE_JOBS)]
+    findings = [*findings_of_keys([key for key in value if key not in (*containers, *_BESIDE_JOBS)], _unknown)]
     jobs: list[Entry] = []
     for key in containers:
         held = value[key]
@@ -91,14 +91,15 @@ def _with_sections(value: Mapping[str, Any], jobs: Sequence[Entry], findings: It
 
 def _at_top(value: dict[str, Any]) -> Entries:
     """Jobs without `jobs:` around them. What is no job there is an unknown key, not a broken job."""
-    jobs, findings = [], []
+    jobs: list[Entry] = []
+    others: list[str] = []
     some_are_jobs = any(_is_job(one) for one in value.values())
     for key, one in value.items():
         if _is_job(one) or (some_are_jobs and isinstance(one, dict) and key not in _BESIDE_JOBS):
             jobs.append(Entry(key, one, (key,)))
         elif key not in _BESIDE_JOBS:
-            findings.append(_unknown(key))
-    return _with_sections(value, jobs, findings)
+            others.append(key)
+    return _with_sections(value, jobs, findings_of_keys(others, _unknown))
 
 
 def _in_container(held: Any, path: Path, stem: str) -> Iterator[Entry]:
@@ -149,7 +150,8 @@ def _defaults(value: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, tuple
     if not isinstance(defaults, dict):
         return None, (Finding(("defaults",), "is not a mapping of keys to values"),)
     known = [key for key in JobDefinition.model_fields if key != "name"]
-    wrong = tuple(_unknown_default(key, one, known) for key, one in defaults.items() if key not in known)
+    others = [key for key in defaults if key not in known]
+    wrong = findings_of_keys(others, lambda key: _unknown_default(key, defaults[key], known), ("defaults",))
     kept = {key: one for key, one in defaults.items() if key in known}
     return kept, (*wrong, *_wrong_defaults(kept))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from jobs.groups import GROUP_NAME, GroupMembers
-from jobs.problems import Finding, Problem, dotted, findings_of
+from jobs.problems import MOST_LISTED, Finding, Problem, dotted, findings_of
 
 if TYPE_CHECKING:
     from config.job_joining import Found
@@ -52,6 +52,9 @@ def groups_of(value: Any) -> tuple[Mapping[str, GroupMembers], tuple[Finding, ..
         except ValidationError as error:
             found = findings_of(error.errors(include_url=False), GroupMembers)
             findings += [Finding((SECTION, name, *one.path), one.message, one.hint) for one in found]
+    if len(findings) > MOST_LISTED:
+        more = f"has {len(findings) - MOST_LISTED} more problems, which are not listed"
+        findings[MOST_LISTED:] = [Finding((SECTION,), more)]
     return groups, tuple(findings)
 
 

@@ -35,6 +35,8 @@ _INTEGER = re.compile(r"[-+]?[0-9]+")
 _OCTAL_OR_HEX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
+_MOST_DIGITS = 1000
+
 _TAG = "tag:yaml.org,2002:"
 _SCALAR_TAGS: dict[str, tuple[type, ...]] = {
     f"{_TAG}int": (int,),
@@ -237,9 +239,7 @@ def _core(text: str, event: Any) -> Any:
 
 
 def _integer(text: str, base: int, event: Any) -> int:
-    try:
-        return int(text, base)
-    except ValueError:  # Python refuses thousands of digits
-        raise TextError(
-            "a number has thousands of digits", _line(event), "put a long text of digits in quotes"
-        ) from None
+    # Python refuses thousands of decimal digits, but not of hexadecimal ones, and then cannot write the number.
+    if len(text) > _MOST_DIGITS:
+        raise TextError("a number has thousands of digits", _line(event), "put a long text of digits in quotes")
+    return int(text, base)

@@ -13,6 +13,7 @@ from jobs.flat.secret_names import secret_name, secret_variable
 from jobs.flat.values import AUTH_TYPES, BACKOFFS, Wrong
 from jobs.policies import LONGEST_RUN, RetryPolicy, Timeouts
 from jobs.problems import Finding, Path
+from jobs.problems.findings import MOST_LISTED
 from jobs.problems.suggestions import fold, names_text
 
 T = TypeVar("T")
@@ -58,6 +59,7 @@ class _Conversion:
         self._written: dict[str, str] = {}
         """Name of a flat key -> how it is spelt in this file."""
         self._values: dict[str, Any] = {}
+        self._left_out = 0
         for key, value in mapping.items():
             self._take(key, value)
 
@@ -74,6 +76,8 @@ class _Conversion:
         self._retries_and_deadlines()
         self._expectations()
         self._circuit()
+        if self._left_out:
+            self._findings.append(Finding((), f"has {self._left_out} more unknown keys, which are not listed"))
         return FlatJob(self._definition, tuple(self._findings), self._paths, tuple(self._warnings))
 
     # --- Keys
@@ -90,6 +94,9 @@ class _Conversion:
             self._values[name], self._written[name] = value, key
 
     def _refuse(self, key: str, value: Any) -> None:
+        if len(self._findings) >= MOST_LISTED:
+            self._left_out += 1
+            return
         instead = LITERAL_SECRETS.get(fold(key))
         if instead is None:
             self._find(key, *unknown_flat_key(key))

@@ -23,6 +23,8 @@ AUTH_TYPES = {
     "apikey": "api_key",
     "managedidentity": "managed_identity",
 }
+_LARGEST = 1e15
+"""Of any number: what is reckoned with it stays finite."""
 _MOST_RETRIES = 19
 """One attempt less than RetryPolicy allows."""
 
@@ -114,6 +116,8 @@ def number(value: Any) -> float:
         raise Wrong(
             f"{shown_value(value)} is not a number", "write the number alone, without a unit" if has_unit else ""
         )
+    if abs(read) > _LARGEST:
+        raise Wrong(f"{read:g} is too large a number")
     return read
 
 

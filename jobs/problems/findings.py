@@ -6,6 +6,7 @@ Used by the modules of jobs.problems; everybody else imports them from there.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 Path = tuple[str | int, ...]
@@ -41,6 +42,18 @@ class Finding:
 
     def problem(self, base: str = "", file: str | None = None, line: int | None = None) -> Problem:
         return Problem(dotted(base, *self.path), self.message, self.hint, file, line)
+
+
+MOST_LISTED = 100
+"""Problems of one kind at one place that are listed: a file may have a hundred thousand keys that nobody knows."""
+
+
+def findings_of_keys(keys: Sequence[str], explain: Callable[[str], Finding], path: Path = ()) -> tuple[Finding, ...]:
+    """Return what is wrong with each of these keys below `path`; those after the first hundred are only counted."""
+    found = [explain(key) for key in keys[:MOST_LISTED]]
+    if len(keys) > MOST_LISTED:
+        found.append(Finding(path, f"has {len(keys) - MOST_LISTED} more problems, which are not listed"))
+    return tuple(found)
 
 
 def dotted(*path: str | int) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from jobs.problems.findings import Finding, Path, Problem, looks_secret, printable
+from jobs.problems.findings import MOST_LISTED, Finding, Path, Problem, looks_secret, printable
 from jobs.problems.limits import limit_text
 from jobs.problems.slips import form_of, form_of_unknown, form_of_unknown_in_check
 from jobs.problems.suggestions import names_text, suggest
@@ -28,8 +29,10 @@ def problems_of(error: ValidationError, model: Any, base: str = "") -> tuple[Pro
 
 
 def findings_of(errors: Iterable[ErrorDetails], model: Any) -> tuple[Finding, ...]:
-    """The same from pydantic's list of errors, with paths: `error.errors()`."""
+    """The same from pydantic's list of errors, with paths: `error.errors()`. After a hundred they are only counted."""
     details = list(errors)
+    left_out = len(details) - MOST_LISTED
+    details = details[:MOST_LISTED]
     unknown = [_Error.of(detail, model) for detail in details if detail["type"] == "extra_forbidden"]
     misspelt = {(*error.place.path, error.suggestion) for error in unknown}
     findings = []
@@ -40,6 +43,8 @@ def findings_of(errors: Iterable[ErrorDetails], model: Any) -> tuple[Finding, ..
         if detail["type"] == "too_short" and any(_is_below(other, detail) for other in details):
             continue  # pydantic does not count the wrong entries, which are told
         findings.append(error.finding())
+    if left_out > 0:
+        findings.append(Finding((), f"has {left_out} more problems, which are not listed"))
     return tuple(dict.fromkeys(findings))
 
 
@@ -128,14 +133,14 @@ class _Error:
         if discriminator is None:
             keys = tuple(key for tag in tags.values() for key in keys_of(tag))
             choices = f"it needs one of the keys {names_text(tuple(tags))}"
-            for key in given:
+            for key in islice(given, MOST_LISTED):
                 if near := suggest(str(key), keys):
                     return Finding((*self.place.path, str(key)), f"unknown key, did you mean {near}?", choices)
             return Finding(self.place.path, "says nothing that is known here", choices)
         path = (*self.place.path, discriminator)
         if discriminator in given:
             return Finding(path, *wrong_choice(given[discriminator], tuple(tags)))
-        for key in given:
+        for key in islice(given, MOST_LISTED):
             if suggest(str(key), (discriminator,)):
                 return Finding((*self.place.path, str(key)), f"unknown key, did you mean {discriminator}?")
         return Finding(path, "is missing", f"one of {names_text(tuple(tags))}")
