@@ -91,7 +91,7 @@ def finished_run(
     if last.error is None:
         return _run(job, ticket, Outcome.SUCCEEDED, started_at, now, attempts, message=last.message)
     outcome = Outcome.TIMED_OUT if last.error.is_timeout else Outcome.FAILED
-    if last.error is ErrorClass.OUT_OF_RESOURCES and job.effect != "once":
+    if job.effect != "once" and all(each.error is ErrorClass.OUT_OF_RESOURCES for each in attempts):
         outcome = Outcome.SKIPPED
     return _run(job, ticket, outcome, started_at, now, attempts, last.error, f"{last.message} {note}".rstrip())
 

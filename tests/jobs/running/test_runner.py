@@ -189,6 +189,12 @@ async def test_a_run_that_this_machine_has_no_resources_for_is_left_out_and_coun
 
 
 @virtual_time
+async def test_a_run_whose_target_had_failed_before_that_has_failed() -> None:
+    run = await Stage(REFUSED, LACKING).run()
+    assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.OUT_OF_RESOURCES)
+
+
+@virtual_time
 async def test_one_that_may_not_be_made_again_has_failed_so_that_somebody_sees_it() -> None:
     run = await Stage(LACKING).run(job(effect="once", retry={"attempts": 1}))
     assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.OUT_OF_RESOURCES)
