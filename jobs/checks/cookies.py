@@ -33,6 +33,8 @@ class Cookies(httpx.Cookies):
 
     async def read_from(self, response: httpx.Response, most: int = MOST) -> int:
         """Add those that the answer sets, of its first `most` lines about them; return how many lines were read."""
+        if most <= 0:
+            return 0
         lines = [value for name, value in response.headers.raw if name.lower() == b"set-cookie"][:most]
         if not lines:
             return 0

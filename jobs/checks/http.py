@@ -23,14 +23,13 @@ from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import TooManyRedirects, explain
 from jobs.checks.fetching import Sources, check_bindings, credentials_of
 from jobs.checks.guard import LOCAL, Guard
-from jobs.checks.http1 import joined
 from jobs.checks.loading import load_http2, load_names, load_tls
 from jobs.checks.network import Network
 from jobs.checks.oauth import OAuthTokens
 from jobs.checks.own_places import LIVE_PATH
 from jobs.checks.port import Call
 from jobs.checks.prepared import MARK, Prepared, PreparedRequests, origin_of
-from jobs.checks.redirects import follow, is_redirect, may_see_credentials
+from jobs.checks.redirects import follow, headers_of, is_redirect, may_see_credentials
 from jobs.checks.requests import Outgoing, build, may_be_kept, proxy_of
 from jobs.checks.retry_after import retry_after_s
 from jobs.checks.tls_contexts import CertificateUnusable, TlsContexts, unusable_certificate
@@ -194,7 +193,7 @@ class _Visit:
                 if self._keeps_all:
                     await self._keep_cookies(response)
                 if not allowed or not is_redirect(response):
-                    encoding = _headers(response).get("content-encoding", "")
+                    encoding = headers_of(response).get("content-encoding", "")
                     limit = self._guard.body_limit(self._target.read_limit)
                     size = _announced_size(response, limit) if not encoding else limit
                     body = await read_body(_parts(response), encoding, limit, partial(self._make_room, size))
@@ -277,7 +276,7 @@ class _Visit:
 
     async def _keep_cookies(self, response: httpx.Response) -> None:
         """Some pages send their visitors in a circle until these bring the cookie along."""
-        if "set-cookie" in _headers(response):
+        if "set-cookie" in headers_of(response):
             if self._cookies is None:
                 self._cookies = Cookies()
             self._cookie_lines += await self._cookies.read_from(response, MOST_COOKIES - self._cookie_lines)
@@ -328,7 +327,7 @@ def peer_of(url: str) -> Peer:
 
 def _seen(response: httpx.Response, body: Body, visit: _Visit, phases: Phases) -> Observation:
     extensions, status = response.extensions, response.status_code
-    headers = _headers(response)
+    headers = headers_of(response)
     return Observation(
         phases,
         status,
@@ -344,14 +343,8 @@ def _seen(response: httpx.Response, body: Body, visit: _Visit, phases: Phases) -
 
 def _announced_size(response: httpx.Response, limit: int) -> int:
     """Return how many bytes of the body will be read at most."""
-    length = _headers(response).get("content-length", "")
+    length = headers_of(response).get("content-length", "")
     return min(int(length), limit) if length.isascii() and length.isdigit() else limit
-
-
-def _headers(response: httpx.Response) -> dict[str, str]:
-    """By name in lower case; our transport has them so already."""
-    headers: dict[str, str] | None = response.extensions.get("headers")
-    return joined(response.headers.raw) if headers is None else headers
 
 
 def _facts(response: httpx.Response, redirects: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 
 import httpx
 
+from jobs.checks.http1 import joined
 from jobs.checks.requests import Outgoing, with_a_name
 from jobs.redaction.holding import RunValues
 
@@ -23,8 +24,14 @@ class BadRedirect(Exception):
     """The answer redirects to where nobody can follow. The message ends the sentence "it redirects ..."."""
 
 
+def headers_of(response: httpx.Response) -> dict[str, str]:
+    """By name in lower case. Our transport has them so already; httpx's own take as long to make as to read."""
+    headers: dict[str, str] | None = response.extensions.get("headers")
+    return joined(response.headers.raw) if headers is None else headers
+
+
 def is_redirect(response: httpx.Response) -> bool:
-    return response.status_code in _REDIRECTS and "location" in response.headers
+    return response.status_code in _REDIRECTS and "location" in headers_of(response)
 
 
 def follow(sent: Outgoing, response: httpx.Response, values: RunValues) -> Outgoing:
@@ -37,7 +44,7 @@ def follow(sent: Outgoing, response: httpx.Response, values: RunValues) -> Outgo
     Raises:
         BadRedirect: no usable place, or the body or a value must not go there.
     """
-    url = _place(sent.url, response.headers["location"])
+    url = _place(sent.url, headers_of(response)["location"])
     following = Outgoing(sent.method, url, dict(sent.headers), sent.content, set(sent.private), sent.private_content)
     if _becomes_get(sent.method, response.status_code):
         following.method = "GET"
