@@ -23,6 +23,7 @@ from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import TooManyRedirects, explain
 from jobs.checks.fetching import Sources, check_bindings, credentials_of
 from jobs.checks.guard import LOCAL, Guard
+from jobs.checks.http1 import MOST_LINES, TooManyLines
 from jobs.checks.loading import load_http2, load_names, load_tls
 from jobs.checks.network import Network
 from jobs.checks.oauth import OAuthTokens
@@ -166,6 +167,8 @@ class _Visit:
         self.trace_parent = ""
         self.client_certificate = ""
         """With its key, PEM."""
+        self._lines = 0
+        """Of the headers of all answers."""
         self._cookie_lines = 0
         """How many of them were read, of all answers."""
         self._has_left = False
@@ -254,7 +257,15 @@ class _Visit:
             self._cookies.set_cookie_header(request)
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
         self.status = response.status_code
+        await self._count_lines(response)
         return response
+
+    async def _count_lines(self, response: httpx.Response) -> None:
+        """Raises TooManyLines."""
+        self._lines += response.extensions.get("lines", 0)
+        if self._lines > MOST_LINES:
+            await response.aclose()
+            raise TooManyLines(response.status_code, MOST_LINES, redirected=True)
 
     async def _context(self) -> ssl.SSLContext:
         target, shown = self._target, self.client_certificate

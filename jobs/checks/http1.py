@@ -16,7 +16,8 @@ LARGEST_HEAD = 100 * 1024
 content, beyond what framing needs."""
 
 MOST_LINES = 1000
-"""Header lines of the final answer. Reading more of them takes the event loop longer than the request itself."""
+"""Header lines of an answer, and of a request's redirects and its answer together. Reading more of them takes the event
+loop longer than the request itself."""
 
 MOST_INTERIM = 20
 """Informational answers (100 Continue, 103 Early Hints) before the final one."""
@@ -48,8 +49,9 @@ class HeadTooLarge(Exception):
 class TooManyLines(Exception):
     """A head has more header lines than are read. The message ends the sentence "it answered ..."."""
 
-    def __init__(self, status: int | str, most: int) -> None:
-        super().__init__(f"{status} with more than {most:,} header lines".lstrip())
+    def __init__(self, status: int | str, most: int, *, redirected: bool = False) -> None:
+        among = ", those of its redirects included" if redirected else ""
+        super().__init__(f"{status} with more than {most:,} header lines{among}".lstrip())
 
 
 class TooManyInterim(Exception):

@@ -156,7 +156,7 @@ async def _ask_by_http2(request: httpx.Request, connection: Connection, clock: P
         head.status,
         headers=head.headers,
         stream=answer,
-        extensions={"http_version": b"HTTP/2", **_connected(connection)},
+        extensions={"http_version": b"HTTP/2", "lines": len(head.headers), **_connected(connection)},
     )
 
 
@@ -188,6 +188,7 @@ def _extensions(head: Head, connection: Connection) -> dict[str, Any]:
         "reason_phrase": head.reason,
         "http_version": b"HTTP/" + head.version,
         "headers": head.headers,
+        "lines": len(head.fields),
     }
     extensions.update(_connected(connection))
     return extensions

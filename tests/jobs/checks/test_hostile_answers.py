@@ -126,6 +126,22 @@ def test_no_more_frames_are_looked_at_in_one_go_than_take_a_few_milliseconds() -
     assert heads.cut(answers.frame(1, bytes(8)) * 400) == 17
 
 
+async def test_a_token_endpoint_and_a_proxy_are_held_to_the_same_bounds() -> None:
+    secrets = {"id": "client", "key": "secret-value"}
+    async with asking(secrets) as ask, bad.answering(answers.MANY_LINES) as server:
+        auth = {
+            "kind": "oauth2",
+            "token_url": f"{server.url}/token",
+            "client_id": {"secret": "id"},
+            "client_secret": {"secret": "key"},
+        }
+        no_token = await ask("http://127.0.0.1:9/", auth=auth, allow_plain_http=True)
+        no_tunnel = await ask("https://127.0.0.1:9/", proxy=server.url)
+    says = "answered 200 with more than 1,000 header lines"
+    assert (no_token.error, says in no_token.message) == (ErrorClass.TOKEN_UNAVAILABLE, True)
+    assert (no_tunnel.error, says in no_tunnel.message) == (ErrorClass.PROTOCOL_ERROR, True)
+
+
 class _Records(StreamServer):
     """Each write is a TLS record."""
 
@@ -173,15 +189,25 @@ async def test_a_redirect_in_a_circle_with_many_cookies_costs_little(ask: Asking
 
     class Circle(HttpServer):
         def answer(self, request: Request) -> Answer:
-            cookies = [f"c{len(self.requests)}-{number}=1" for number in range(900)]
+            cookies = [f"c{len(self.requests)}-{number}=1" for number in range(80)]
             return Answer(302, {"location": "/", "set-cookie": cookies})
 
     async with Circle() as server:
         seen = await ask(server.url)
     assert seen.error is ErrorClass.TOO_MANY_REDIRECTS
     sent = server.requests[-1].headers["cookie"].split("; ")
-    assert len(sent) == 100
-    assert all(cookie.startswith("c1-") for cookie in sent)
+    assert [cookie.partition("-")[0] for cookie in sent] == ["c1"] * 80 + ["c2"] * 20
+
+
+async def test_the_header_lines_of_all_redirects_are_counted_together(ask: Asking) -> None:
+    class Circle(HttpServer):
+        def answer(self, request: Request) -> Answer:
+            return Answer(302, {"location": "/", "x-more": ["x"] * 600})
+
+    async with Circle() as server:
+        seen = await ask(server.url)
+    assert (seen.error, len(server.requests)) == (ErrorClass.PROTOCOL_ERROR, 2)
+    assert "answered 302 with more than 1,000 header lines, those of its redirects included: look at" in seen.message
 
 
 class _Turns:
