@@ -2,5 +2,6 @@
 
 from scheduler.api.requests.guard import RequestGuard
 from scheduler.api.requests.hosts import ANY_HOST
+from scheduler.api.requests.turns import ReadTurns
 
-__all__ = ["ANY_HOST", "RequestGuard"]
+__all__ = ["ANY_HOST", "ReadTurns", "RequestGuard"]

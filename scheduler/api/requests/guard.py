@@ -15,14 +15,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from scheduler.api.requests.bodies import BodyTooLarge, ClientGone, read_body, replay
 from scheduler.api.requests.hosts import host_complaint
 from scheduler.api.requests.origins import SAFE_METHODS, site_complaint
-from scheduler.connections.refusals import MEDIA_TYPE, problem_body
+from scheduler.api.requests.refusing import PINGS, refuse
 
 LARGEST_BODY = 64 * 1024
 """Bytes. The largest body that a route uses is far below 1 KiB."""
-
-PINGS = "/api/ping/"
-"""Pings read their bodies themselves, a megabyte at most: a long text must not cost a heartbeat. Any site may send
-them; the token in the address is the key."""
 
 _Headers = Callable[[str], Sequence[str]]
 
@@ -40,19 +36,21 @@ class RequestGuard:
             await self._app(scope, receive, send)
             return
         headers = _reader(scope)
+        # Pings read their bodies themselves, a megabyte at most: a long text must not cost a heartbeat. Any site may
+        # send them; the token in the address is the key.
         is_ping = scope["path"].startswith(PINGS)
         if complaint := host_complaint(headers("host"), self._hosts):
-            await _refuse(scope, send, HTTPStatus.BAD_REQUEST, complaint)
+            await refuse(scope, send, HTTPStatus.BAD_REQUEST, complaint)
         elif (
             not is_ping
             and scope["method"] not in SAFE_METHODS
             and (complaint := site_complaint(headers, _server(scope)))
         ):
-            await _refuse(scope, send, HTTPStatus.FORBIDDEN, complaint)
+            await refuse(scope, send, HTTPStatus.FORBIDDEN, complaint)
         elif is_ping or not _may_have_body(scope["method"], headers):
             await self._app(scope, receive, send)
         elif complaint := _length_complaint(headers("content-length")):
-            await _refuse(scope, send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, complaint)
+            await refuse(scope, send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, complaint)
         else:
             await self._with_body(scope, receive, send)
 
@@ -60,7 +58,7 @@ class RequestGuard:
         try:
             body = await read_body(receive, LARGEST_BODY)
         except BodyTooLarge:
-            await _refuse(scope, send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large("more"))
+            await refuse(scope, send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large("more"))
         except ClientGone:
             return
         else:
@@ -98,11 +96,3 @@ def _server(scope: Scope) -> str:
         return ""
     name, port = server
     return f"{name}:{port}" if port and port not in (80, 443) else str(name)
-
-
-async def _refuse(scope: Scope, send: Send, status: HTTPStatus, detail: str) -> None:
-    path = f"{PINGS}***" if scope["path"].startswith(PINGS) else scope["path"]
-    body = problem_body(status, detail, path)
-    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": int(status), "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
