@@ -46,6 +46,10 @@ class ReadTurns:
         self._waiting += 1
         try:
             await self._places.acquire()
+        except asyncio.CancelledError:
+            # uvicorn cancels what is open when it ends, and would log each of these as an error with its traceback.
+            await refuse(scope, send, HTTPStatus.SERVICE_UNAVAILABLE, "The program is stopping.", retry_after="5")
+            return
         finally:
             self._waiting -= 1
         await self._take_turn(scope, receive, send)

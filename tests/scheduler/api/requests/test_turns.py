@@ -128,3 +128,16 @@ async def test_reads_that_break_or_whose_client_leaves_give_their_places_back() 
     await asyncio.sleep(LONGEST_REST)
 
     assert (turns._places._value, turns._waiting) == (AT_ONCE, 0)
+
+
+@virtual_time
+async def test_a_read_that_waits_when_the_program_ends_is_told_so() -> None:
+    turns = ReadTurns(Slow(1.0))
+    reads = [asyncio.create_task(asked(turns)) for _ in range(AT_ONCE + 1)]
+    await asyncio.sleep(0)
+    reads[-1].cancel()
+    start, body = await reads[-1]
+
+    assert start["status"] == 503
+    assert json.loads(body["body"])["detail"] == "The program is stopping."
+    await asyncio.gather(*reads)
