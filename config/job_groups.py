@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from config.job_joining import Found
 
 SECTION = "groups"
+MOST_GROUPS = 1000
+"""In a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,9 @@ def groups_of(value: Any) -> tuple[Mapping[str, GroupMembers], tuple[Finding, ..
     if not isinstance(value, dict):
         hint = "write groups: {checkout: {jobs: [checkout-*]}}"
         return {}, (Finding((SECTION,), "is not a mapping of groups by name", hint),)
+    if len(value) > MOST_GROUPS:
+        message = f"declares {len(value)} groups; at most {MOST_GROUPS} may stand in a file"
+        return {}, (Finding((SECTION,), message, "split the file"),)
     groups: dict[str, GroupMembers] = {}
     findings: list[Finding] = []
     for name, written in value.items():

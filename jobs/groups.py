@@ -87,9 +87,9 @@ class GroupMembers(Frozen):
     `files`: the job stands in a file of such a name.
     """
 
-    jobs: Annotated[tuple[JobPattern, ...], BeforeValidator(_as_list), Field(max_length=1000)] = ()
+    jobs: Annotated[tuple[JobPattern, ...], BeforeValidator(_as_list), Field(max_length=50)] = ()
     tags: Mapping[str, str] = Field(default_factory=dict)
-    files: Annotated[tuple[FilePattern, ...], BeforeValidator(_as_list), Field(max_length=100)] = ()
+    files: Annotated[tuple[FilePattern, ...], BeforeValidator(_as_list), Field(max_length=20)] = ()
 
     @model_validator(mode="after")
     def _says_who(self) -> Self:

@@ -121,6 +121,11 @@ def test_a_group_of_one_file_gets_no_warning(tmp_path: Path) -> None:
         ("groups: {checkout: {}}", "jobs.yaml:1: groups.checkout: says nothing of who may join"),
         ("groups: {checkout: {job: a}}", "jobs.yaml:1: groups.checkout.job: unknown key, did you mean jobs?"),
         ("groups: {checkout: {jobs: ['a[b]']}}", "jobs.yaml:1: groups.checkout.jobs[0]: "),
+        (
+            f"groups: {{{', '.join(f'g{n}: {{jobs: a}}' for n in range(1001))}}}",
+            "jobs.yaml:1: groups: declares 1001 groups",
+        ),
+        (f"groups: {{checkout: {{jobs: [{', '.join(['a*'] * 51)}]}}}}", "jobs.yaml:1: groups.checkout.jobs: "),
         ("groups: {checkout: checkout-*}", "jobs.yaml:1: groups.checkout: "),
     ],
 )
