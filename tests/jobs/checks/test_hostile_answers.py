@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 import uvloop
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jobs.checks.http1 import MOST_CHUNKS, MOST_INTERIM_LINES, MOST_LINES, SMALL_CHUNK, TooManyLines, read_head
 from jobs.checks.http2 import Frames
-from jobs.runs import ErrorClass
+from jobs.runs import ErrorClass, Observation
 from tests.jobs.checks.asking import Asking, asking
 from tests.parts import bad_answers as answers
 from tests.parts import bad_servers as bad
@@ -22,6 +22,16 @@ from tests.parts.tls import ca_file, server_context
 
 FEW_MS = 0.1
 """Seconds of CPU that an answer may cost, the server's share included: each of these took 0.2 to 0.4 s before."""
+
+
+async def cheapest(observe: Callable[[], Awaitable[Observation]]) -> tuple[Observation, float]:
+    """An observation, and the least CPU of three in seconds: one of them may meet the garbage collector."""
+    costs = []
+    for _ in range(3):
+        began = time.thread_time()
+        seen = await observe()
+        costs.append(time.thread_time() - began)
+    return seen, min(costs)
 
 
 @pytest.mark.parametrize(
@@ -41,9 +51,7 @@ async def test_an_answer_that_costs_too_much_is_refused_early(
     ask: Asking, wire: bytes, status: int | None, says: str, connection: str
 ) -> None:
     async with bad.answering(wire) as server:
-        began = time.thread_time()
-        seen = await ask(server.url, connection=connection)
-        cost = time.thread_time() - began
+        seen, cost = await cheapest(lambda: ask(server.url, connection=connection))
     assert (seen.error, seen.status) == (ErrorClass.PROTOCOL_ERROR, status)
     assert f"127.0.0.1:{server.port} " in seen.message
     assert says in seen.message
@@ -100,9 +108,7 @@ async def test_an_answer_by_http_2_that_costs_too_much_is_refused_early(
     ask: Asking, wire: bytes, status: int | None, says: str
 ) -> None:
     async with bad.answering(wire) as server:
-        began = time.thread_time()
-        seen = await ask(server.url, http2=True)
-        cost = time.thread_time() - began
+        seen, cost = await cheapest(lambda: ask(server.url, http2=True))
     assert (seen.error, seen.status) == (ErrorClass.PROTOCOL_ERROR, status)
     assert f"127.0.0.1:{server.port} " in seen.message
     assert says in seen.message
