@@ -74,13 +74,19 @@ def _seen_by(request: HttpTarget, scheme: str, at: Place) -> tuple[Place, ...]:
     places = [at]
     for name, value in request.headers.items():
         if name.lower() == "host" and isinstance(value, str):
-            parts = urlsplit(f"//{value}")
-            places.append(Place.of(parts.hostname or value, at.port))
+            places.append(Place.of(_without_port(value), at.port))
     if request.server_name is not None:
         places.append(Place.of(request.server_name, at.port))
     if request.proxy is not None and not _is_sealed(request, scheme):
         places.append(_proxy_place(request.proxy))
     return tuple(dict.fromkeys(places))
+
+
+def _without_port(host: str) -> str:
+    """The host of a header `Host`, which may have a port behind it."""
+    if host.startswith("["):
+        return host.partition("]")[0]
+    return host.partition(":")[0]
 
 
 def _is_sealed(request: HttpTarget, scheme: str) -> bool:

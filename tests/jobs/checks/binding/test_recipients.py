@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from jobs.checks.binding.hosts import Place
 from jobs.checks.binding.recipients import Sending, sendings
@@ -77,3 +83,36 @@ def test_a_step_belongs_to_the_host_of_the_one_before_unless_an_answer_says_wher
         {"name": "four", "url": "/four", "headers": {"X-A": secret("four")}},
     ]
     assert [(one.credential.name, one.places) for one in sent({"kind": "steps", "steps": steps})] == [("two", (API,))]
+
+
+@pytest.mark.parametrize(
+    ("host", "place"),
+    [
+        ("other.internal", "other.internal"),
+        ("Other.Internal.:8443", "other.internal"),
+        ("[::1]:8443", "::1"),
+        ("[.]", ""),
+        ("[1.2]", "1.0.0.2"),
+    ],
+)
+def test_a_header_host_is_read_however_odd_it_is(host: str, place: str) -> None:
+    (one,) = sent({"url": "https://api.internal/", "headers": {"Host": host, "X-A": secret("a")}})
+    assert [str(place.host) for place in one.places] == ["api.internal", place]
+
+
+_ODD = st.text(alphabet="ab.:/@[]%0x\u3002\u00df\ud800 -_1{$}#?\\", max_size=20)
+
+
+@pytest.mark.property
+@given(_ODD, _ODD, _ODD)
+def test_no_definition_that_loads_breaks_the_look(url: str, host: str, name: str) -> None:
+    check = {"headers": {"Host": host, "X-A": secret("a")}, "server_name": name or None}
+    for odd in (f"https://{url}", f"https://a/{url}"):
+        with suppress(ValidationError):
+            list(sent({"url": odd, **check}))
+        with suppress(ValidationError):
+            list(
+                sent({"kind": "steps", "steps": [{"name": "a", "url": odd, **check}, {"name": "b", "url": f"/{url}"}]})
+            )
+    with suppress(ValidationError):
+        list(sent({"kind": "tcp", "host": name, "port": 1, "dialogue": [{"send": secret("a")}]}))
