@@ -49,12 +49,19 @@ def _rule(value: Any) -> Any:
     return value if isinstance(value, Mapping | HostRule) else {"hosts": value}
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
 def _rules(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        found = json.loads(value)
-    except ValueError as error:
+        found = json.loads(value, object_pairs_hook=_object)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"is not JSON ({error}): write {_EXAMPLE}") from None
     if not isinstance(found, dict):
         raise ValueError(f"is not a JSON object: write {_EXAMPLE}")

@@ -133,6 +133,8 @@ jobs:
         ({"a-b": ["x.internal"], "A_B": ["y.internal"]}, "name the same"),
         ("[]", "is not a JSON object"),
         ("{", "is not JSON"),
+        ('{"a": ["*"], "a": []}', "a key stands twice"),
+        ("[" * 100_000, "is not JSON"),
     ],
 )
 def test_a_rule_that_cannot_be_meant_is_refused(allow: Any, says: str) -> None:
