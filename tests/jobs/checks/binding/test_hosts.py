@@ -85,6 +85,12 @@ def test_no_text_but_the_star_alone_lets_a_stranger_have_it(text: str) -> None:
 
 
 @pytest.mark.property
-@given(st.text(max_size=40))
+@given(st.text(alphabet="abcXYZ019-_.x", max_size=40))
 def test_a_host_in_its_plain_form_stays_as_it_is(text: str) -> None:
-    assert plain_host(plain_host(text)) == plain_host(text) or plain_host(text).endswith((".", "]")) or "[" in text
+    assert plain_host(plain_host(text)) == plain_host(text)
+
+
+@pytest.mark.property
+@given(st.text(max_size=40))
+def test_no_text_breaks_the_reading_of_a_host(text: str) -> None:
+    assert isinstance(plain_host(text), str)
