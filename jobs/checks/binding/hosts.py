@@ -44,7 +44,7 @@ def plain_host(host: str) -> str:
         address = ip_address(text.partition("%")[0])
         return str(getattr(address, "ipv4_mapped", None) or address)
     if text[:1].isdecimal() and not re.search(r"\s", text):
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             return socket.inet_ntoa(socket.inet_aton(text))
     return text
 
