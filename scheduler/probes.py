@@ -72,17 +72,22 @@ def results_health(worker: Worker, clock: Clock) -> Probe:
         backlog, sentences = worker.backlog, []
         if backlog.number and backlog.since is not None:
             sentences.append(
-                f"{backlog.number} results ({backlog.size / 2**20:.1f} MiB) wait since "
+                f"{_counted(backlog.number, 'result waits', 'results wait')} ({backlog.size / 2**20:.1f} MiB) since "
                 f"{backlog.since:%Y-%m-%d %H:%M:%S}Z until the store takes them: {backlog.error}"
             )
         if backlog.dropped_at is not None and clock.now() - backlog.dropped_at < DROPPED_SAID_FOR:
+            dropped = _counted(backlog.dropped, "result was", "results were")
             sentences.append(
-                f"{backlog.dropped} results were dropped until {backlog.dropped_at:%Y-%m-%d %H:%M:%S}Z, as too many "
-                "waited: the log has them, and their runs will be recorded as interrupted"
+                f"{dropped} dropped until {backlog.dropped_at:%Y-%m-%d %H:%M:%S}Z, as too many waited: the log has "
+                "them, and their runs will be recorded as interrupted"
             )
         return (PartHealth("results", Status.DEGRADED if sentences else Status.OK, "; ".join(sentences)),)
 
     return probe
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def telemetry_health(telemetry: Telemetry) -> Probe:

@@ -112,7 +112,7 @@ async def test_what_a_run_finds_out_is_told_while_the_disk_is_full_and_recorded_
             await host.stop()
 
     results = {part["name"]: part for part in health.json()["parts"]}["results"]
-    assert (results["status"], results["message"].startswith("1 results (0.0 MiB) wait since ")) == ("degraded", True)
+    assert (results["status"], results["message"].startswith("1 result waits (0.0 MiB) since ")) == ("degraded", True)
     assert (recorded["outcome"], recorded["status_code"]) == ("failed", 500)
 
     failed = [line for line in host.log() if line.get("Event") == "JOB_FAILED"]

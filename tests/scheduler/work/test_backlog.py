@@ -134,7 +134,7 @@ async def test_health_says_how_many_results_wait_since_when() -> None:
     await asyncio.sleep(2 * EVERY)
 
     assert part.status is Status.DEGRADED
-    assert part.message.startswith("3 results (0.0 MiB) wait since ")
+    assert part.message.startswith("3 results wait (0.0 MiB) since ")
     assert part.message.endswith("Z until the store takes them: the store is away")
     assert (await part_of(shop)).status is Status.OK
 
@@ -149,7 +149,7 @@ async def test_what_exceeds_the_bound_is_dropped_and_said(caplog: pytest.LogCapt
     shop.store.breaks_after = None
     await asyncio.sleep(2 * EVERY)
 
-    assert "1 results were dropped until" in part.message
+    assert "1 result was dropped until" in part.message
     assert "history does not have it" in caplog.text
     assert [await run_of(shop, run_id) is not None for run_id in ids].count(True) == 2
     assert len(shop.heard.finished) == 3
