@@ -10,8 +10,8 @@ import asyncio
 import json
 import logging
 import random
-import string
 import time
+from base64 import urlsafe_b64encode
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -46,14 +46,14 @@ from tests.jobs.checks.asking import MemorySecrets, MemoryTokens
 from tests.jobs.running.virtual_time import LoopClock, VirtualTimeLoop
 from tests.scheduler.stores.memory import MemoryStore
 
-TOKEN_CHARACTERS = 1200
+TOKEN_BYTES = 870
+"""Of the part of a token that is another one each time: it has about 1,200 characters."""
 ONE_FAILS_IN = 5
 EDITED_EVERY = 10.0
 """Seconds of virtual time between two edits, each of one job."""
 HISTORY = 60.0
 """Seconds for which finished runs stay in memory."""
 _HEAD = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9."
-_LETTERS = string.ascii_letters + string.digits + "-_"
 _HOST = "http://shop.internal"
 
 
@@ -121,7 +121,7 @@ async def _simulate(seconds: float, window: float, rate: int, seen: Callable[[Wi
 async def _windowed(seconds: float, hour: Hour, runs: Runs, redactor: Redactor, clock: LoopClock) -> Window:
     before, began, cpu = hour.outcomes.total(), clock.monotonic(), time.process_time()
     while clock.monotonic() < began + seconds:
-        await asyncio.sleep(min(HISTORY, seconds))
+        await asyncio.sleep(min(HISTORY, began + seconds - clock.monotonic()))
         await runs.prune(clock.now(), HISTORY, 1_000_000)
     return Window(hour.outcomes.total() - before, time.process_time() - cpu, rss_mib("self"), redactor.held)
 
@@ -218,7 +218,7 @@ class _Shop(httpx.AsyncClient):
         await asyncio.sleep(0.01)
         match request.url.path:
             case "/sign-in":
-                token = _HEAD + "".join(self._random.choices(_LETTERS, k=TOKEN_CHARACTERS - len(_HEAD)))
+                token = _HEAD + urlsafe_b64encode(self._random.randbytes(TOKEN_BYTES)).decode()
                 return httpx.Response(200, content=json.dumps({"access_token": token}).encode(), request=request)
             case "/fail":
                 said = f"no access with {request.headers['authorization']}"

@@ -15,6 +15,7 @@ from jobs.checks.binding.rules import ANYTHING, Bindings
 from jobs.checks.credentials import NOTHING, Credentials
 from jobs.checks.oauth import ClientRefused, Grant, OAuthTokens
 from jobs.checks.port import Call
+from jobs.checks.registering import register
 from jobs.checks.requests import parsed, proxy_of
 from jobs.model import SecretRef
 from jobs.ports import Renewal, Secrets, Tokens
@@ -69,7 +70,7 @@ async def credentials_of(target: HttpTarget, sources: Sources, call: Call) -> Cr
         fetched.append(tokens.get(scope))
     values = [await fetched[0]] if len(fetched) == 1 else await asyncio.gather(*fetched)
     for value in values:
-        call.values.add(value, sources.redactor)
+        await register(value, call, sources.redactor)
     if scope is not None:
         sources.tokens_in_use.set(scope, values[-1])
     call.used.extend(renewing(secrets, name, value) for name, value in zip(names, values, strict=False))
@@ -101,9 +102,9 @@ async def _granted(target: HttpTarget, auth: OAuth2Auth, known: Credentials, sou
         if not renewal.changed:
             raise ClientRefused(f"{refused}; {renewal.sentence}") from None
         grant = replace(grant, secret=await sources.secrets.get(name))
-        call.values.add(grant.secret, sources.redactor)
+        await register(grant.secret, call, sources.redactor)
         token = await oauth.get(grant)
-    call.values.add(token, sources.redactor)
+    await register(token, call, sources.redactor)
     call.used.append(lambda: oauth.renewed(grant, token))
     return token
 

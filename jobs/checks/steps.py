@@ -16,6 +16,7 @@ from jobs.checks.cookies import Cookies
 from jobs.checks.http import HttpCheck, peer_of
 from jobs.checks.late import given_up
 from jobs.checks.port import Call, Credential
+from jobs.checks.registering import register
 from jobs.checks.saving import NothingToSave, SavedSizes, saved
 from jobs.durations import to_microsecond
 from jobs.expectations import Entry, Expectation, judge
@@ -26,7 +27,6 @@ from jobs.expectations.sentences import unmet
 from jobs.model import SecretRef
 from jobs.problems import printable, problems_of
 from jobs.redaction import Redactor
-from jobs.redaction.forms import forms_of
 from jobs.redaction.holding import LONG_VALUE
 from jobs.runs import ErrorClass, Failure, Observation, Severity
 from jobs.targets.http import Body, FormBody, JsonBody, TextBody, unfit_for_header
@@ -304,8 +304,7 @@ class _Way:
             return
         # One at a time: other runs, which need several turns of the loop each, would wait for all of them in each.
         async with self._hiding:
-            forms = await asyncio.to_thread(forms_of, text) if len(text) > LONG_VALUE else None
-            self.call.values.add(text, self._redactor, forms)
+            await register(text, self.call, self._redactor)
             await asyncio.sleep(0)
 
 

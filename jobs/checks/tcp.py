@@ -13,6 +13,7 @@ from jobs.checks.faults import explain
 from jobs.checks.loading import load_names, load_tls
 from jobs.checks.network import Connection, Network
 from jobs.checks.port import Call
+from jobs.checks.registering import register
 from jobs.checks.sessions import certificates_of, session_facts
 from jobs.checks.tls_contexts import TlsContexts
 from jobs.expectations.patterns import TooMuchWork, can_still_match, search
@@ -108,7 +109,7 @@ class TcpCheck:
             call.clock.enter("secrets")
         texts = {name: await self._secrets.get(name) for name in names}
         for text in texts.values():
-            call.values.add(text, self._redactor)
+            await register(text, call, self._redactor)
         return texts
 
     def _failed(self, error: Exception, peer: Peer, call: Call) -> Observation:

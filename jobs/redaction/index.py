@@ -111,8 +111,10 @@ class FormIndex:
     def _begun_at(self, text: str) -> int | None:
         longest = max(_snapshot(self._lengths), default=0)
         for at in range(max(len(text) - longest, 0), len(text) - _GRAM + 1):
+            if (gram := text[at : at + _GRAM]) not in self._buckets:
+                continue
             size, found = len(text) - at, False
-            for form in _forms_in(self._buckets, text[at : at + _GRAM]):
+            for form in _forms_in(self._buckets, gram):
                 # Who sends the same begin a thousand times must not have each of them compared.
                 if len(form) >= size and form[size - 1] == text[-1] and form.startswith(text[at:]):
                     found = True
