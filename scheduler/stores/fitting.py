@@ -22,6 +22,8 @@ _KEPT_FAILURES, _KEPT_PART = 5, 200
 _KEPT_MESSAGE, _KEPT_SENTENCES = 1000, 10_000
 """Characters of an attempt's message, and of the run's, that are kept of such a row."""
 _KEPT_TRACEBACK = 10_000
+_LARGE_TAGS = 50_000
+"""Characters of tags that are cut first."""
 
 Attempts = tuple[Attempt, ...]
 
@@ -144,7 +146,14 @@ def _of_letter(cut: Callable[[Attempts], Attempts]) -> Callable[[Any], Any]:
     return lambda letter: replace(letter, tried=cut(letter.tried))
 
 
+def _without_large_tags(run: Run) -> Run:
+    """Each run of the job has them, and each would be encoded several times until they are cut last."""
+    size = sum(len(key) + len(text) for key, text in run.tags.items())
+    return replace(run, tags={}) if size > _LARGE_TAGS else run
+
+
 _CUTS_OF_RUN: tuple[_Cut, ...] = (
+    ("its tags", _without_large_tags),
     *((what, _of_run(cut)) for what, cut in _CUTS_OF_ATTEMPTS),
     (
         f"more than {_KEPT_SENTENCES} characters of its message",

@@ -90,6 +90,19 @@ def test_a_run_that_fits_is_stored_whole() -> None:
     assert run_that_fits(run, encode_finished) == (encode_finished(run), "")
 
 
+def test_tags_that_make_each_run_too_large_are_cut_first() -> None:
+    run = replace(large(body="x" * 2000), tags={f"tag-{number}": "v" * 1000 for number in range(2000)})
+    encoded: list[Run] = []
+
+    def encode(run: Run) -> str:
+        encoded.append(run)
+        return encode_finished(run)
+
+    _, cut = run_that_fits(run, encode)
+    assert cut.startswith("(Stored without its tags: it has ")
+    assert len(encoded) == 2
+
+
 def test_no_more_is_cut_than_has_to_be() -> None:
     run = large(body=letters(16_000), failures=50)
     text, cut = run_that_fits(run, encode_finished)
