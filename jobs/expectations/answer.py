@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NoReturn
 
+from jobs.expectations.document_size import MOST_VALUES, has_more_values
 from jobs.expectations.values import json_text
 from jobs.problems import printable
 from jobs.redaction import Redact
@@ -62,6 +63,8 @@ class Answer:
     def _document(self) -> tuple[Any, str]:
         if not self.seen.body.strip():
             return None, "an empty body"
+        if has_more_values(self.seen.body, MOST_VALUES):
+            return None, f"JSON of more than {MOST_VALUES} values: have the target send less"
         try:
             return json.loads(self.seen.body, parse_constant=_no_constant), ""
         except RecursionError:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from jobs.expectations.answer import SHOWN, Answer
 from jobs.expectations.comparisons import Comparison
-from jobs.expectations.entry import Entry
+from jobs.expectations.entry import READ_AS_TEXT, SEARCHED, Entry
 from jobs.expectations.patterns import SomePattern, TooMuchWork, search
 from jobs.runs import Failure
 
@@ -25,6 +25,10 @@ class BodyContains(Entry):
 
     body_contains: Text
 
+    @property
+    def largest_at_once(self) -> int:
+        return READ_AS_TEXT
+
     def unmet(self, answer: Answer) -> Failure | None:
         if self.body_contains in answer.text:
             return None
@@ -37,6 +41,10 @@ class BodyContainsNot(Entry):
     kinds: ClassVar = WITH_BODY
 
     body_not_contains: Text
+
+    @property
+    def largest_at_once(self) -> int:
+        return READ_AS_TEXT
 
     def unmet(self, answer: Answer) -> Failure | None:
         at = answer.text.find(self.body_not_contains)
@@ -54,6 +62,10 @@ class BodyMatches(Entry):
 
     body_matches: SomePattern
 
+    @property
+    def largest_at_once(self) -> int:
+        return SEARCHED
+
     def unmet(self, answer: Answer) -> Failure | None:
         expected = f"a match of {answer.shown(self.body_matches)}"
         try:
@@ -69,6 +81,10 @@ class BodyMatchesNot(Entry):
     kinds: ClassVar = WITH_BODY
 
     body_not_matches: SomePattern
+
+    @property
+    def largest_at_once(self) -> int:
+        return SEARCHED
 
     def unmet(self, answer: Answer) -> Failure | None:
         expected = f"no match of {answer.shown(self.body_not_matches)}"
@@ -90,6 +106,10 @@ class BodyIs(Entry):
     kinds: ClassVar = WITH_BODY
 
     body: _OfText
+
+    @property
+    def largest_at_once(self) -> int:
+        return SEARCHED
 
     def unmet(self, answer: Answer) -> Failure | None:
         compared, text = self.body, answer.text.strip()

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.certificates import UnreadableCertificate, read_certificate
 from jobs.expectations.answer import Answer, NotJson
-from jobs.expectations.entry import Entry
+from jobs.expectations.entry import CONVERTED, SEARCHED, Entry
 from jobs.expectations.expressions import Expression, ExpressionFailed, evaluate
 from jobs.expectations.patterns import TooMuchWork
 from jobs.expectations.rounds import names_of
@@ -21,6 +21,13 @@ class Cel(Entry):
     """The expression is true. What it may name is in `jobs.expectations.expressions.VARIABLES`."""
 
     cel: Expression
+
+    @property
+    def largest_at_once(self) -> int | None:
+        names = names_of(self.cel)
+        if "json" in names:
+            return CONVERTED
+        return SEARCHED if "body" in names else None
 
     @property
     def speaks_of(self) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from jobs.expectations.answer import Answer, size_text
 from jobs.expectations.body import WITH_BODY
-from jobs.expectations.entry import Entry
+from jobs.expectations.entry import READ_AS_TEXT, Entry
 from jobs.model import Frozen
 from jobs.runs import Failure
 
@@ -29,6 +29,10 @@ class BodyHash(Entry):
     kinds: ClassVar = WITH_BODY
 
     body_hash: Digest
+
+    @property
+    def largest_at_once(self) -> int:
+        return READ_AS_TEXT
 
     def unmet(self, answer: Answer) -> Failure | None:
         wanted, seen = self.body_hash.sha256.lower(), answer.seen

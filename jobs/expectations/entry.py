@@ -42,13 +42,26 @@ class Entry(Written):
     severity: Severity = Severity.FAIL
 
     @property
+    def largest_at_once(self) -> int | None:
+        """Bytes of a body on which this is surely decided within a few milliseconds; None: of any."""
+        return None
+
+    @property
     def speaks_of(self) -> str:
         """`about`, or what this one entry speaks of."""
         return self.about
 
     def unmet(self, answer: Answer) -> Failure | None:
-        """What does not hold; None if it holds. Returns soon, and raises nothing, whatever the answer is."""
+        """What does not hold; None if it holds. Raises OutOfTime alone, whatever the answer is."""
         raise NotImplementedError
 
     def _left_out(self) -> set[str]:
         return super()._left_out() | ({"severity"} if self.severity is Severity.FAIL else set())
+
+
+READ_AS_TEXT = 256 * 1024
+"""Bytes of a body that is read as a text and looked through once."""
+SEARCHED = 32 * 1024
+"""Bytes of a body that is parsed as JSON, or searched for a pattern."""
+CONVERTED = 4 * 1024
+"""Bytes of a body that an expression gets as JSON."""

@@ -8,7 +8,6 @@ rounds.py. The library is imported with the first expression: most jobs need non
 from __future__ import annotations
 
 import re
-import time
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field
 
 from jobs.expectations.compiled_cache import CompiledCache
+from jobs.expectations.budget import Allowance
 from jobs.expectations.patterns import LONGEST, TooMuchWork
-from jobs.expectations.plain_values import TooDeep, plain
+from jobs.expectations.plain_values import MOST_VALUES, Copy, TooDeep, TooLarge
 from jobs.expectations.rounds import LOOK, with_looks
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ class ExpressionFailed(Exception):
     """The expression came to no value; the message says why."""
 
 
-_end: ContextVar[float] = ContextVar("end")
-"""When the evaluation that is going on has to be done: the compiled expression serves all of them."""
+_allowance: ContextVar[Allowance] = ContextVar("allowance")
+"""The time of the evaluation that is going on: the compiled expression serves all of them."""
 
 
 def _in_time() -> bool:
-    if time.perf_counter() > _end.get():
+    if _allowance.get().left <= 0:
         raise TimeoutError
     return True
 
@@ -85,22 +85,37 @@ def evaluate(expression: str, variables: dict[str, Any]) -> Any:
     Raises:
         ExpressionFailed: it came to none, such as for a key that is not there.
         TooMuchWork: it was not done in time, or the answer is too large for it.
+        OutOfTime: the time of the judgement is over.
     """
     if len(variables.get("body", "")) > LARGEST:
         raise TooMuchWork(f"the body is larger than {LARGEST // 1024 // 1024} MiB: read less of it (read_limit)")
-    token = _end.set(time.perf_counter() + EVALUATE_SECONDS)
+    allowance = Allowance(EVALUATE_SECONDS)
+    token = _allowance.set(allowance)
+    too_long = TooMuchWork(_TOO_LONG)
     try:
-        value = _expressions.get(expression).eval(data={name: plain(value) for name, value in variables.items()})
-        late = time.perf_counter() > _end.get()
+        value = _expressions.get(expression).eval(data=_converted(variables, allowance, too_long))
     except TooDeep:
         raise TooMuchWork("the document is nested too deeply for it") from None
+    except TooLarge:
+        raise TooMuchWork(f"the document has more than {MOST_VALUES} values: read less of it (read_limit)") from None
     except RuntimeError as error:
         raise _failed(str(error)) from None
     finally:
-        _end.reset(token)
-    if late:
-        raise TooMuchWork(_TOO_LONG)
+        _allowance.reset(token)
+    if allowance.left <= 0:
+        raise allowance.exceeded(too_long)
     return _result(value)
+
+
+def _converted(variables: dict[str, Any], allowance: Allowance, too_long: Exception) -> dict[str, Any]:
+    """The variables as the library takes them; it takes them over without a look at the clock."""
+
+    def check() -> None:
+        if allowance.left <= 0:
+            raise allowance.exceeded(too_long)
+
+    copy = Copy(check)
+    return {name: copy.of(value) for name, value in variables.items()}
 
 
 _TOO_LONG = "it takes too long: make the expression simpler"

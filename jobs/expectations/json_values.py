@@ -8,6 +8,7 @@ from pydantic import Field
 
 from jobs.expectations.answer import Answer, NotJson
 from jobs.expectations.comparisons import MayBeMissing
+from jobs.expectations.entry import SEARCHED
 from jobs.expectations.patterns import TooMuchWork
 from jobs.expectations.queries import Query, select
 from jobs.runs import Failure
@@ -23,6 +24,10 @@ class JsonIs(MayBeMissing):
     kinds: ClassVar = ("http",)
 
     json_: Query = Field(alias="json")
+
+    @property
+    def largest_at_once(self) -> int:
+        return SEARCHED
 
     def unmet(self, answer: Answer) -> Failure | None:
         key, expected = f"json {self.json_}", self.expected(answer)

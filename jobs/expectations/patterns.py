@@ -6,12 +6,16 @@ Called by entries.py. The library is imported with its first use: most jobs need
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field
 
 from jobs.expectations.compiled_cache import CompiledCache
 from jobs.expectations.pattern_size import PatternTooLarge, size_of
+from jobs.expectations.budget import Allowance
 
 if TYPE_CHECKING:
     import regex
@@ -21,6 +25,7 @@ LONGEST = 1000
 
 SEARCH_SECONDS = 0.1
 """A pattern that backtracks for ever is given up after this, for it holds everything else up."""
+_NO_DECISION = f"no decision within {SEARCH_SECONDS * 1000:.0f} ms: make the pattern simpler"
 
 _LONGEST_SHOWN = 100
 """Characters of a pattern that an error repeats."""
@@ -75,32 +80,49 @@ _patterns = CompiledCache(compile_pattern, _MOST_ELEMENTS_HELD)
 
 
 def search(pattern: str, text: str) -> bool:
-    """Whether the pattern is found anywhere in the text. Raises TooMuchWork."""
+    """Whether the pattern is found anywhere in the text. Raises TooMuchWork, OutOfTime."""
+    return _search(pattern, text) is not None
+
+
+def _search(pattern: str, text: str) -> regex.Match[str] | None:
+    return in_time(_patterns.get(pattern).search, text, TooMuchWork(_NO_DECISION))
+
+
+def in_time(find: Callable[..., regex.Match[str] | None], text: str, too_long: Exception) -> regex.Match[str] | None:
+    """Call a pattern's method within its time. Raises `too_long`, OutOfTime.
+
+    `regex` measures the time of the day: where others kept the machine busy, the search is done again with more of it.
+    """
+    allowance = Allowance(SEARCH_SECONDS)
     try:
-        return _patterns.get(pattern).search(text, timeout=SEARCH_SECONDS) is not None
+        return find(text, timeout=allowance.seconds)
     except TimeoutError:
-        raise TooMuchWork(f"no decision within {SEARCH_SECONDS * 1000:.0f} ms: make the pattern simpler") from None
+        left = allowance.left
+    if left > allowance.seconds / 2:
+        share = max(1 - left / allowance.seconds, 0.1)
+        with suppress(TimeoutError):
+            return find(text, timeout=allowance.seconds / share)
+    raise allowance.exceeded(too_long)
 
 
 def can_still_match(pattern: str, text: str) -> bool:
     """Whether the pattern may be found once more text has come after this one, which has no match.
 
-    True also where that is not known: for patterns that look around, and where the search takes too long.
+    True also where that is not known: for patterns that look around, and where the search takes too long. Raises
+    OutOfTime.
     """
     if _LOOKS_AROUND.search(pattern) is not None:
         return True
     try:
-        return _patterns.get(pattern).search(text, partial=True, timeout=SEARCH_SECONDS) is not None
-    except TimeoutError:
+        find = partial(_patterns.get(pattern).search, partial=True)
+        return in_time(find, text, TooMuchWork(_NO_DECISION)) is not None
+    except TooMuchWork:
         return True
 
 
 def find(pattern: str, text: str) -> str | None:
-    """What the pattern finds first in the text: its first group, or the whole match. Raises TooMuchWork."""
-    try:
-        found = _patterns.get(pattern).search(text, timeout=SEARCH_SECONDS)
-    except TimeoutError:
-        raise TooMuchWork(f"no decision within {SEARCH_SECONDS * 1000:.0f} ms: make the pattern simpler") from None
+    """What the pattern finds first in the text: its first group, or the whole match. Raises TooMuchWork, OutOfTime."""
+    found = _search(pattern, text)
     if found is None:
         return None
     return found[1] if found.re.groups and found[1] is not None else str(found[0])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+MOST_VALUES = 200_000
+"""Values of all variables of an expression together. The library needs about a microsecond for each."""
+
+_VALUES_A_CHECK = 1024
 _DEEPEST = 200
 _LARGEST = 2**63
 
@@ -13,25 +17,41 @@ class TooDeep(Exception):
     """The value is nested too deeply."""
 
 
-def plain(value: Any, depth: int = 0) -> Any:
-    """The value without what has no counterpart: half a surrogate pair, an integer of more than 64 bits.
-
-    Raises TooDeep.
-    """
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
-    if isinstance(value, (list, tuple)):
-        _check(depth)
-        return [plain(one, depth + 1) for one in value]
-    if isinstance(value, Mapping):
-        _check(depth)
-        return {plain(key, depth + 1): plain(one, depth + 1) for key, one in value.items()}
-    if type(value) is int and not -_LARGEST <= value < _LARGEST:
-        return _as_float(value)
-    return value
+class TooLarge(Exception):
+    """There are more values than MOST_VALUES."""
 
 
-def _check(depth: int) -> None:
+class Copy:
+    """Copies values for one expression. `check` is called every few values, and may raise."""
+
+    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
+        self._check = check
+        self._count = 0
+
+    def of(self, value: Any, depth: int = 0) -> Any:
+        """The value without what has no counterpart: half a surrogate pair, an integer of more than 64 bits.
+
+        Raises TooDeep, TooLarge.
+        """
+        self._count += 1
+        if self._count % _VALUES_A_CHECK == 0:
+            self._check()
+            if self._count > MOST_VALUES:
+                raise TooLarge
+        if isinstance(value, str):
+            return value if value.isascii() else value.encode("utf-8", "replace").decode()
+        if isinstance(value, (list, tuple)):
+            _check_depth(depth)
+            return [self.of(one, depth + 1) for one in value]
+        if isinstance(value, Mapping):
+            _check_depth(depth)
+            return {self.of(key, depth + 1): self.of(one, depth + 1) for key, one in value.items()}
+        if type(value) is int and not -_LARGEST <= value < _LARGEST:
+            return _as_float(value)
+        return value
+
+
+def _check_depth(depth: int) -> None:
     if depth > _DEEPEST:
         raise TooDeep
 

@@ -8,7 +8,6 @@ patterns. Both work with the library's 1.0 and 2.0, which have nothing in common
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import lru_cache
@@ -16,10 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from jobs.expectations.budget import Allowance
 from jobs.expectations.compiled_cache import CompiledCache
 from jobs.expectations.iregexp import NotIRegexp, translate
 from jobs.expectations.pattern_size import PatternTooLarge
-from jobs.expectations.patterns import LONGEST, SEARCH_SECONDS, BadPattern, TooMuchWork, compile_pattern
+from jobs.expectations.patterns import LONGEST, BadPattern, TooMuchWork, compile_pattern, in_time
 from jobs.expectations.query_literals import patterns_in
 
 if TYPE_CHECKING:
@@ -44,24 +44,19 @@ _GOING_THROUGH = ("?", "..", "*", ":")
 class _Watch:
     """The time that one selection has."""
 
-    __slots__ = ("_end", "_steps")
+    __slots__ = ("_allowance", "_steps")
 
     def __init__(self) -> None:
-        self._end = time.perf_counter() + SELECT_SECONDS
+        self._allowance = Allowance(SELECT_SECONDS)
         self._steps = _STEPS
 
     def step(self, number: int = 1) -> None:
-        """Raises TooMuchWork."""
+        """Raises TooMuchWork, OutOfTime."""
         self._steps -= number
         if self._steps <= 0:
             self._steps = _STEPS
-            if self.left <= 0:
-                raise TooMuchWork("it takes too long: make the path more exact")
-
-    @property
-    def left(self) -> float:
-        """Seconds."""
-        return self._end - time.perf_counter()
+            if self._allowance.left <= 0:
+                raise self._allowance.exceeded(TooMuchWork("it takes too long: make the path more exact"))
 
 
 _watch: ContextVar[_Watch] = ContextVar("watch")
@@ -160,10 +155,7 @@ def _finds(text: object, pattern: object, *, whole: bool) -> bool:
     if not isinstance(text, str) or not isinstance(pattern, str) or (compiled := _patterns.get(pattern)) is None:
         return False
     find = compiled.fullmatch if whole else compiled.search
-    try:
-        return find(text, timeout=min(SEARCH_SECONDS, watch.left)) is not None
-    except TimeoutError:
-        raise TooMuchWork("a pattern in it takes too long: make it simpler") from None
+    return in_time(find, text, TooMuchWork("a pattern in it takes too long: make it simpler")) is not None
 
 
 @lru_cache(1)
@@ -196,7 +188,7 @@ _queries = CompiledCache(_compile_query, _MOST_CHARACTERS_HELD)
 
 
 def select(query: str, document: Any) -> list[Any]:
-    """The values that the query selects in a JSON document. Raises TooMuchWork."""
+    """The values that the query selects in a JSON document. Raises TooMuchWork, OutOfTime."""
     import jsonpath_rfc9535
 
     watch = _Watch()
