@@ -101,7 +101,12 @@ class Answer:
         return self._redact(text[:most], cut=cut)
 
     def _short(self, text: str) -> str:
-        return printable(self.redacted(text, _REDACTED_AHEAD)[: SHOWN + 1], SHOWN)
+        return shortened(self.redacted(text, _REDACTED_AHEAD))
+
+
+def shortened(redacted: str) -> str:
+    """A text without secrets as a failure repeats it: short and printable."""
+    return printable(redacted[: SHOWN + 1], SHOWN)
 
 
 def size_text(size: int) -> str:

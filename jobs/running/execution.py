@@ -15,6 +15,8 @@ from jobs.checks.port import Call, Check
 from jobs.definition import JobDefinition
 from jobs.events import AttemptRetried, RunListener, RunStarted
 from jobs.expectations import is_awaited, judge
+from jobs.judging import Judgement, Judges, NotJudged
+from jobs.judging.port import PATIENCE_SECONDS
 from jobs.ports import Clock
 from jobs.redaction import Redactor
 from jobs.redaction.holding import RunValues
@@ -40,6 +42,8 @@ from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Phases
 
 _log = logging.getLogger("jobs.running")
 
+_LEAST_PATIENCE = 2.0
+"""Seconds that a judgement waits for those of other jobs, also where the time of the run is over."""
 _LEASE_MARGIN = 10.0
 """Seconds on top of a run's time after which a probe counts as lost: the circuit's store may take its time, too."""
 
@@ -56,6 +60,7 @@ class Surroundings:
     random: Callable[[], float]
     budget: RetryBudget
     bodies: BodyMemory
+    judges: Judges
 
 
 class Execution:
@@ -214,10 +219,22 @@ class Execution:
             seen = await bounded(check.observe(job.check, call), limit_s, late)
             if seen.error is not None and not is_awaited(seen.error, job.expect):
                 return seen, ()
-            failures = (*seen.failures, *judge(seen, job.expect, self._around.redactor.redact))
+            failures = (*seen.failures, *await self._judged(seen))
             return seen if seen.error is None else replace(seen, error=None, message=""), failures
+        except NotJudged as error:
+            return replace(seen, error=ErrorClass.INTERNAL_ERROR, message=str(error)), ()
         except Exception as error:
             return self._internal_error(error, stopwatch.stop()), ()
+
+    async def _judged(self, seen: Observation) -> tuple[Failure, ...]:
+        """What does not hold of an answer. Raises NotJudged."""
+        job, redact = self._job, self._around.redactor.redact
+        if not job.expect:
+            return judge(seen, (), redact)
+        # The target has had its time already; that of the run is not to be passed by much.
+        patience = min(max(self._time_left(), _LEAST_PATIENCE), PATIENCE_SECONDS)
+        judged = await self._around.judges.perform(job.name, Judgement(seen, job.expect), redact, patience=patience)
+        return judged.result
 
     def _internal_error(self, error: Exception, phases: Phases) -> Observation:
         """A mistake of ours (or of a check's author) must not lose the run."""

@@ -12,6 +12,7 @@ from jobs.checks.body_memory import BodyMemory
 from jobs.checks.port import Check
 from jobs.definition import JobDefinition
 from jobs.events import RunListener
+from jobs.judging import InlineJudges, Judges
 from jobs.ports import Clock
 from jobs.redaction import Redactor
 from jobs.running.budget import RetryBudget
@@ -35,12 +36,22 @@ class Runner:
         budget: RetryBudget | None = None,
         bodies: BodyMemory | None = None,
         prepare: Callable[[Target], None] = lambda target: None,
+        judges: Judges | None = None,
     ) -> None:
         """`checks` by kind. `random` gives numbers from 0 to below 1, for the jitter of waits. `prepare`: loads what
-        the check of a target needs, before its run begins; for a process that has not done so for all jobs."""
+        the check of a target needs, before its run begins; for a process that has not done so for all jobs. `judges`: who judges the
+        answers; without them it is done inline."""
         self._prepare = prepare
         self._around = Surroundings(
-            checks, circuits, listener, clock, redactor, random, budget or RetryBudget(), bodies or BodyMemory()
+            checks,
+            circuits,
+            listener,
+            clock,
+            redactor,
+            random,
+            budget or RetryBudget(),
+            bodies or BodyMemory(),
+            judges or InlineJudges(),
         )
 
     def start(self, job: JobDefinition, ticket: Ticket) -> Execution:

@@ -24,6 +24,7 @@ from jobs.checks.body_memory import BodyMemory
 from jobs.checks.files.own_thread import in_own_thread
 from jobs.checks.own_places import OwnPlace
 from jobs.events import Listeners, RunListener
+from jobs.judging.service import JudgingService
 from jobs.ports import Clock
 from jobs.problems import Problem
 from jobs.redaction import Redactor
@@ -150,6 +151,7 @@ class _Builder:
         own = own_places(role, configuration.settings, os.environ, sys.argv, served_at)
         self._guard = guard_of(configuration.settings, os.environ, own)
         self._bindings = bindings_of(configuration.settings)
+        self._judges = JudgingService()
         self._redactor = Redactor() if started is None else started.redactor
         self._health = Health()
         self._trouble = StoreTrouble(clock.monotonic)
@@ -270,6 +272,7 @@ class _Builder:
 
     async def _checks(self, secret_values: SecretChain, identity: Identity, store: Store, pauses: Pauses) -> Checks:
         guard = self._guard
+        self._stack.push_async_callback(self._judges.aclose)
         checks = build_checks(
             secret_values,
             identity,
@@ -281,6 +284,7 @@ class _Builder:
             traces=self._settings.targets.traceparent,
             bindings=self._bindings,
             ca_files=ca_files_of(self._settings),
+            judges=self._judges,
         )
         self._stack.push_async_callback(checks.aclose)
         if self._role is not Role.TOOL:
@@ -323,6 +327,7 @@ class _Builder:
                 budget=budget,
                 bodies=BodyMemory(self._settings.targets.body_memory),
                 prepare=self._preparing(checks),
+                judges=self._judges,
             ),
             told,
             self._clock,

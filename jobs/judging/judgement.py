@@ -1,0 +1,56 @@
+"""The judgement of one answer by the entries of an `expect`, as a task. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jobs.expectations import Entry, judge
+from jobs.expectations.fitting import key_of
+from jobs.expectations.judging import is_brief
+from jobs.expectations.undecided import undecided
+from jobs.judging.port import Begins
+from jobs.redaction import Redact
+from jobs.runs import Failure, Observation, Severity
+
+Failures = tuple[Failure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """See Task. `seen`: what is judged; its values may be read-only views, which cannot be pickled as they are."""
+
+    seen: Observation
+    expect: tuple[Entry, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.seen.body)
+
+    def is_brief(self) -> bool:
+        return is_brief(self.seen, self.expect)
+
+    def perform(self, redact: Redact, begins: Begins) -> Failures:
+        return judge(self.seen, self.expect, redact, begins)
+
+    def pack(self, result: Failures) -> Any:
+        return [[one.expectation, one.expected, one.observed, one.severity.value] for one in result]
+
+    def unpack(self, packed: Any, complete: Callable[[str], str]) -> Failures:
+        return tuple(
+            Failure(expectation, complete(expected), complete(observed), Severity(severity))
+            for expectation, expected, observed, severity in packed
+        )
+
+    def undecided(self, place: int, why: str) -> Failures:
+        return (undecided(self.keys, place, why),)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Of its entries, in their order."""
+        return tuple(map(key_of, self.expect))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        seen = self.seen
+        return Judgement, (replace(seen, headers=dict(seen.headers), facts=dict(seen.facts), failures=()), self.expect)
