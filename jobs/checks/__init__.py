@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jobs.checks.network import Network
     from jobs.checks.port import Call, Check
     from jobs.checks.tls_contexts import TlsContexts
+    from jobs.judging import Judges
     from jobs.ports import Clock, Pings, Secrets, Tokens
     from jobs.redaction import Redactor
     from jobs.runs import Observation
@@ -67,11 +68,12 @@ def build_checks(
     traces: bool = False,
     bindings: Bindings | None = None,
     ca_files: CaFiles | None = None,
+    judges: Judges | None = None,
 ) -> Checks:
     """All checks. `guard`: where they may connect to. `user_agent`: how HTTP targets see this program, such as
     `scheduler/1.2.3`. `pings` and `clock`: without them there are no heartbeats. `traces`: whether HTTP targets get
     the ids of the run's trace. `bindings`: which targets get which secret; None: all get each. `ca_files`: reads those
-    of targets."""
+    of targets. `judges`: who judges answers that are judged on the way; without them it is done inline."""
 
     shared = _Shared(guard, ca_files)
 
@@ -100,12 +102,12 @@ def build_checks(
 
         one = checks["http"]
         assert isinstance(one, HttpCheck)
-        return StepsCheck(one, redactor)
+        return StepsCheck(one, redactor, judges)
 
     def tcp() -> Check:
         from jobs.checks.tcp import TcpCheck
 
-        return TcpCheck(secrets, redactor, shared.network, shared.contexts, allowed())
+        return TcpCheck(secrets, redactor, shared.network, shared.contexts, allowed(), judges)
 
     def dns() -> Check:
         from jobs.checks.dns import DnsCheck

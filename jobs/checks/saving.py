@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from jobs.expectations.answer import Answer, NotJson
 from jobs.expectations.patterns import TooMuchWork, find
 from jobs.expectations.queries import select
-from jobs.runs import Observation
 from jobs.targets.steps import FromBody, FromCookie, FromHeader, FromJson, Source
+
+if TYPE_CHECKING:
+    import httpx
 
 LONGEST = 64 * 1024
 """Characters of a value, a JSON one as text."""
@@ -63,10 +63,10 @@ class SavedSizes:
             )
 
 
-def saved(source: Source, seen: Observation, cookies: httpx.Cookies, answer: Answer) -> Any:
-    """The value, a JSON one. Raises NothingToSave."""
+def saved(source: Source, answer: Answer, cookies: httpx.Cookies | None = None) -> Any:
+    """The value, a JSON one. Raises NothingToSave, OutOfTime. `cookies`: those of the sequence, for a FromCookie."""
     try:
-        value = _value(source, seen, cookies, answer)
+        value = _value(source, answer, cookies)
     except (NotJson, TooMuchWork) as error:
         raise NothingToSave(f"{error}") from None
     if _is_longer(value, LONGEST):
@@ -92,7 +92,7 @@ def _is_longer(value: Any, most: int) -> bool:
     return most < 0
 
 
-def _value(source: Source, seen: Observation, cookies: httpx.Cookies, answer: Answer) -> Any:
+def _value(source: Source, answer: Answer, cookies: httpx.Cookies | None) -> Any:
     match source:
         case FromJson(json_=query):
             found = select(query, answer.json())
@@ -100,13 +100,13 @@ def _value(source: Source, seen: Observation, cookies: httpx.Cookies, answer: An
                 raise NothingToSave(f"{query} selects nothing in the body")
             return found[0]
         case FromHeader(header=name, regex=pattern):
-            value = seen.headers.get(name.lower())
+            value = answer.seen.headers.get(name.lower())
             if value is None:
                 raise NothingToSave(f"the answer has no header {name}")
             return value if pattern is None else _found(pattern, value, f"the header {name}", answer)
         case FromCookie(cookie=name):
             # The same name may be set for several paths: the newest counts.
-            values = [cookie.value for cookie in cookies.jar if cookie.name == name]
+            values = [cookie.value for cookie in (cookies.jar if cookies is not None else ()) if cookie.name == name]
             if not values or values[-1] is None:
                 raise NothingToSave(f"no answer has set the cookie {name}")
             return values[-1]

@@ -18,25 +18,31 @@ from jobs.checks.late import given_up
 from jobs.checks.port import Call, Credential
 from jobs.checks.registering import register
 from jobs.checks.saving import NothingToSave, SavedSizes, saved
+from jobs.checks.step_judgement import StepJudgement, StepResult
 from jobs.durations import to_microsecond
 from jobs.expectations import Entry, Expectation, judge
 from jobs.expectations.answer import Answer
+from jobs.expectations.budget import JUDGEMENT_SECONDS
 from jobs.expectations.fitting import key_of
 from jobs.expectations.saved_values import compared_with, with_values
 from jobs.expectations.sentences import unmet
+from jobs.judging import InlineJudges, Judgement, Judges, NotJudged
 from jobs.model import SecretRef
 from jobs.problems import printable, problems_of
 from jobs.redaction import Redactor
 from jobs.redaction.holding import LONG_VALUE
-from jobs.runs import ErrorClass, Failure, Observation, Severity
+from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
 from jobs.targets.http import Body, FormBody, JsonBody, TextBody, unfit_for_header
 from jobs.targets.placeholders import filled, filled_json, is_filled, names_in, text_of
 from jobs.targets.plain_http import exposes_secrets
-from jobs.targets.steps import Step, StepsTarget
+from jobs.targets.steps import FromCookie, Step, StepsTarget
 from jobs.urls import http_url
 
 CLEANUP_SECONDS = 10.0
 """For all steps of `cleanup` together; they go on when the attempt is given up."""
+
+JUDGING_SECONDS = 3.0
+"""Of computing, for the judgements of all steps of an attempt together, and the same again for those of `cleanup`."""
 
 _log = logging.getLogger("jobs.checks")
 
@@ -48,15 +54,17 @@ class Unfit(Exception):
 class StepsCheck:
     """Observes sequences, for one event loop."""
 
-    def __init__(self, http: HttpCheck, redactor: Redactor) -> None:
+    def __init__(self, http: HttpCheck, redactor: Redactor, judges: Judges | None = None) -> None:
+        """`judges`: who judges the answers; without them it is done inline."""
         self._http = http
         self._redactor = redactor
         self._hiding = asyncio.Lock()
+        self._judges = judges or InlineJudges()
         self._cleaning: set[asyncio.Task[Failure | None]] = set()
 
     async def observe(self, target: StepsTarget, call: Call) -> Observation:
         """Make the requests in order, then clean up; says which of them was not as expected."""
-        way = _Way(self._http, self._redactor, call, self._hiding)
+        way = _Way(self._http, self._redactor, self._judges, call, self._hiding)
         try:
             failed = await way.go(target.steps)
         except BaseException:
@@ -64,7 +72,7 @@ class StepsCheck:
             raise
         task = self._clean(way, target)
         left = await asyncio.shield(task) if task is not None else None
-        phases, facts = call.clock.stop(), {"steps": way.told, **way.session}
+        phases, facts = way.phases(), {"steps": way.told, **way.session}
         failures = (*way.degraded, *([left] if left is not None else []))
         if failed is None:
             return Observation(phases, facts=facts, failures=failures, certificates=way.certificates)
@@ -108,11 +116,17 @@ class StepsCheck:
 class _Way:
     """One sequence while it happens."""
 
-    def __init__(self, http: HttpCheck, redactor: Redactor, call: Call, hiding: asyncio.Lock) -> None:
+    def __init__(
+        self, http: HttpCheck, redactor: Redactor, judges: Judges, call: Call, hiding: asyncio.Lock
+    ) -> None:
         """`hiding`: held by the run that registers more secrets than a few short ones."""
         self._hiding = hiding
         self._http = http
         self._redactor = redactor
+        self._judges = judges
+        self._judging_left = JUDGING_SECONDS
+        self._judging_ms = 0.0
+        """Spent on judgements so far, waiting included: the target is not to blame for it."""
         self.call = call
         self._cookies = Cookies()
         self._values: dict[str, Any] = {}
@@ -151,6 +165,7 @@ class _Way:
         room = self.call.room.another()
         call = replace(self.call, clock=PhaseClock(), room=room)
         wrong: Failure | None = None
+        self._judging_left = JUDGING_SECONDS
         try:
             async with asyncio.timeout(CLEANUP_SECONDS):
                 for step in steps:
@@ -168,14 +183,15 @@ class _Way:
 
     async def _made(self, step: Step, call: Call, *, cleanup: bool = False) -> Observation:
         """One step, judged; what it saves is known from then on."""
-        began = call.clock.elapsed_ms
+        began, judging_ms = call.clock.elapsed_ms, self._judging_ms
         if not cleanup:
             self._under_way = step, began
         seen = await self._judged(step, call)
         self._under_way = None
         if seen.certificates:
             self.session, self.certificates = {"tls_version": seen.facts.get("tls_version")}, seen.certificates
-        self.told.append(_step_facts(step, seen.error, seen.status, call.clock.elapsed_ms - began, cleanup=cleanup))
+        took_ms = call.clock.elapsed_ms - began - (self._judging_ms - judging_ms)
+        self.told.append(_step_facts(step, seen.error, seen.status, took_ms, cleanup=cleanup))
         return seen
 
     def _facts_so_far(self) -> dict[str, Any]:
@@ -197,13 +213,37 @@ class _Way:
         if seen.error is not None:
             return seen
         self._last_url = str(seen.facts.get("url") or target.url)
-        failures = judge(seen, expect, self._redactor.redact)
-        hard = tuple(failure for failure in failures if failure.severity is Severity.FAIL)
-        if hard:
-            error_class, message = unmet(seen, hard)
+        try:
+            result = await self._result(step, expect, seen, call)
+        except NotJudged as error:
+            return _with(seen, str(error), ErrorClass.INTERNAL_ERROR)
+        if result.hard:
+            error_class, message = unmet(seen, result.hard)
             return _with(seen, self._redactor.redact(message), error_class)
-        self.degraded += [_named(step, failure) for failure in failures]
-        return await self._save(step, seen)
+        self.degraded += [_named(step, failure) for failure in result.failures]
+        return await self._save(step, seen, result)
+
+    async def _result(self, step: Step, expect: tuple[Entry, ...], seen: Observation, call: Call) -> StepResult:
+        """Judge the answer. Raises NotJudged."""
+        save = tuple((name, source) for name, source in step.save.items() if not isinstance(source, FromCookie))
+        if not expect and not save:
+            return StepResult(judge(seen, (), self._redactor.redact))
+        task = StepJudgement(Judgement(seen, expect), save)
+        if self._judging_left <= 0:
+            return task.undecided(0, f"all steps of an attempt have {JUDGING_SECONDS:g} s of computing, which are over")
+        began, call.clock.found = call.clock.elapsed_ms, (ErrorClass.INTERNAL_ERROR, _NOT_JUDGED_IN_TIME)
+        seconds = min(JUDGEMENT_SECONDS, self._judging_left)
+        job = self.call.run_id.rpartition("@")[0]
+        judged = await self._judges.perform(job, task, self._redactor.redact, seconds=seconds)
+        call.clock.found = None
+        self._judging_ms += call.clock.elapsed_ms - began
+        self._judging_left -= judged.seconds
+        return judged.result
+
+    def phases(self) -> Phases:
+        """The phases of the attempt, without what judging took."""
+        phases = self.call.clock.stop()
+        return replace(phases, total_ms=to_microsecond(max(phases.total_ms - self._judging_ms, 0.0)))
 
     async def _asked(self, step: Step, target: Step, call: Call) -> Observation:
         number, call.clock.asked = len(self.told) + 1, peer_of(target.url)
@@ -281,12 +321,16 @@ class _Way:
             case FormBody(form=form):
                 return body.model_copy(update={"form": {name: self._text(value) for name, value in form.items()}})
 
-    async def _save(self, step: Step, seen: Observation) -> Observation:
-        answer = Answer(seen, self._redactor.redact)  # a body that many values come from is read once
+    async def _save(self, step: Step, seen: Observation, result: StepResult) -> Observation:
         for name, source in step.save.items():
             hides = step.hides(name)
             try:
-                value = saved(source, seen, self._cookies, answer)
+                if result.missing is not None and result.missing.name == name:
+                    raise NothingToSave(result.missing.why)
+                if isinstance(source, FromCookie):
+                    value = saved(source, Answer(seen, self._redactor.redact), self._cookies)
+                else:
+                    value = result.values[name]
                 self._sizes.add(text_of(value), hides=hides)
             except NothingToSave as error:
                 return _with(seen, f"Nothing to save as {name}: {error}.", ErrorClass.STEP_FAILED)
@@ -306,6 +350,9 @@ class _Way:
         async with self._hiding:
             await register(text, self.call, self._redactor)
             await asyncio.sleep(0)
+
+
+_NOT_JUDGED_IN_TIME = "The answer had come, and time was up before it was judged."
 
 
 def _step_facts(

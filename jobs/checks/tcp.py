@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from codecs import getincrementaldecoder
-from time import thread_time
+import time
+from dataclasses import replace
 
 from jobs.checks.binding.recipients import sendings_of_tcp
 from jobs.checks.binding.rules import ANYTHING, Bindings
 from jobs.checks.clock import PhaseClock
 from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import explain
+from jobs.checks.hearing import Heard, Hearing
 from jobs.checks.loading import load_names, load_tls
 from jobs.checks.network import Connection, Network
 from jobs.checks.port import Call
 from jobs.checks.registering import register
 from jobs.checks.sessions import certificates_of, session_facts
 from jobs.checks.tls_contexts import TlsContexts
-from jobs.expectations.patterns import TooMuchWork, can_still_match, search
+from jobs.durations import to_microsecond
+from jobs.judging import InlineJudges, Judges
 from jobs.model import SecretRef
 from jobs.ports import Secrets
 from jobs.problems import printable
@@ -43,12 +45,15 @@ class TcpCheck:
         network: Network,
         contexts: TlsContexts,
         bindings: Bindings = ANYTHING,
+        judges: Judges | None = None,
     ) -> None:
+        """`judges`: who looks for patterns in what is heard; without them it is done inline."""
         self._secrets = secrets
         self._redactor = redactor
         self._network = network
         self._contexts = contexts
         self._bindings = bindings
+        self._judges = judges or InlineJudges()
 
     async def observe(self, target: TcpTarget, call: Call) -> Observation:
         """Connect and go through the dialogue; what came is the observation's body."""
@@ -65,7 +70,8 @@ class TcpCheck:
             )
         except Exception as error:
             return self._failed(error, peer, call)
-        talk = _Talk(connection, target.read_limit, heard, self._redactor, clock, peer)
+        patterns = _Patterns(self._judges, call.run_id.rpartition("@")[0], self._redactor)
+        talk = _Talk(connection, target.read_limit, heard, self._redactor, clock, peer, patterns)
         try:
             for line in target.dialogue:
                 match line:
@@ -89,7 +95,9 @@ class TcpCheck:
         finally:
             talk.forget()  # the clock must not hold the connection
         connection.finish()
-        return Observation(clock.stop(), body=bytes(heard[: target.read_limit]), facts=facts, certificates=certificates)
+        phases = clock.stop()
+        phases = replace(phases, total_ms=to_microsecond(max(phases.total_ms - patterns.took_s * 1000, 0.0)))
+        return Observation(phases, body=bytes(heard[: target.read_limit]), facts=facts, certificates=certificates)
 
     def prepare(self, target: TcpTarget) -> None:
         """See Check.prepare."""
@@ -131,6 +139,34 @@ def _starts_tls(target: TcpTarget) -> bool:
     return any(isinstance(line, StartTls) for line in target.dialogue)
 
 
+class _Patterns:
+    """Looks for the patterns of one attempt, which have PATTERN_SECONDS together."""
+
+    def __init__(self, judges: Judges, job: str, redactor: Redactor) -> None:
+        self._judges = judges
+        self._job = job
+        self._redactor = redactor
+        self._left = PATTERN_SECONDS
+        self.took_s = 0.0
+        """On the wall clock, waiting included: the target is not to blame for it."""
+
+    @property
+    def are_out_of_time(self) -> bool:
+        """Whether no other text is searched."""
+        return self._left <= 0
+
+    async def look_for(self, pattern: str, heard: bytes) -> Heard:
+        """Raises NotJudged."""
+        task = Hearing(pattern, heard)
+        if self._left <= 0:
+            return task.undecided(0, f"all of an attempt have {PATTERN_SECONDS * 1000:.0f} ms of computing")
+        began = time.perf_counter()
+        judged = await self._judges.perform(self._job, task, self._redactor.redact, seconds=self._left)
+        self.took_s += time.perf_counter() - began
+        self._left -= judged.seconds
+        return judged.result
+
+
 class _Talk:
     """What is heard on a connection, kept in `heard`. Reading ends with the piece that reaches the limit."""
 
@@ -142,7 +178,9 @@ class _Talk:
         redactor: Redactor,
         clock: PhaseClock,
         peer: Peer,
+        patterns: _Patterns,
     ) -> None:
+        self._patterns = patterns
         self._connection = connection
         self._limit = limit
         self._heard = heard
@@ -150,7 +188,6 @@ class _Talk:
         self._clock = clock
         self._peer = peer
         self._since = 0
-        self._searched_s = 0.0
         self._besides, self._received = clock.besides, clock.received
 
     async def hear(self, pattern: str) -> None:
@@ -160,7 +197,7 @@ class _Talk:
         self._clock.received = lambda limit: self._at_deadline(pattern, limit)
         if self._clock.current in ("connect", "tls"):
             self._clock.enter("first_byte")
-        while not self._finds(pattern):
+        while not await self._finds(pattern):
             if len(self._heard) >= self._limit:
                 raise Unheard(
                     f"sent {len(self._heard)} bytes, as many as are read: expected {self._comparison(pattern)}"
@@ -176,31 +213,19 @@ class _Talk:
         """Let the clock say nothing of the last line any more."""
         self._clock.besides, self._clock.received = self._besides, self._received
 
-    def _finds(self, pattern: str) -> bool:
+    async def _finds(self, pattern: str) -> bool:
         """Raises Unheard: a match was not found, and nothing that follows can make one, or looking takes too long."""
-        began = thread_time()
-        found = self._searched(pattern)
-        self._searched_s += thread_time() - began
-        if not found and self._searched_s > PATTERN_SECONDS:
+        heard = await self._patterns.look_for(pattern, bytes(self._heard[self._since :]))
+        if heard.undecided:
+            raise Unheard(f"sent a text on which {pattern!r} takes too long: {heard.undecided}")
+        if not heard.found and self._patterns.are_out_of_time:
             raise Unheard(
                 f"sent its text in so many pieces that {pattern!r} took more than {PATTERN_SECONDS * 1000:.0f} ms in "
                 "all: make the pattern simpler"
             )
-        return found
-
-    def _searched(self, pattern: str) -> bool:
-        text = self._heard[self._since :].decode("utf-8", "replace")
-        try:
-            found = search(pattern, text)
-        except TooMuchWork as error:
-            raise Unheard(f"sent a text on which {pattern!r} takes too long: {error}") from None
-        if not found and text and not can_still_match(pattern, self._whole_characters()):
+        if heard.is_hopeless:
             raise Unheard(f"sent something else: expected {self._comparison(pattern)}")
-        return found
-
-    def _whole_characters(self) -> str:
-        """Return the text without a character at its end of which bytes are still to come."""
-        return getincrementaldecoder("utf-8")("replace").decode(self._heard[self._since :])
+        return heard.found
 
     def _at_deadline(self, pattern: str, limit: str) -> tuple[ErrorClass, str] | None:
         if len(self._heard) == self._since:

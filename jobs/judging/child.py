@@ -53,10 +53,10 @@ def main() -> None:
 
 
 def _import_what_tasks_need() -> None:
+    """Before memory is limited. What else a task needs is imported as it is read."""
     import jsonpath_rfc9535  # noqa: F401
     import regex  # noqa: F401
 
-    import jobs.checks.saving
     import jobs.judging.judgement  # noqa: F401
 
 

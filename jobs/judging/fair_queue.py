@@ -50,8 +50,8 @@ class FairQueue:
                 self._waiting.remove(one[0])
                 refused.append(one)
             self._changed.notify()
-        for one, why in refused:
-            one.refuse(why)
+        for dropped, why in refused:
+            dropped.refuse(why)
 
     def discard(self, waiting: Waiting) -> None:
         """Nobody waits for it any more."""

@@ -102,8 +102,8 @@ class JudgingService:
                 return await settled
         except TimeoutError:
             raise NotJudged(
-                f"The answer was not judged within {patience:.2g} s, as judgements of other jobs went on: look for jobs "
-                "whose judgements take long, and raise the timeout."
+                f"The answer was not judged within {patience:.2g} s, as the judgements of other jobs took that long: "
+                "look for jobs with large answers, many entries of expect or costly patterns."
             ) from None
         finally:
             self._queue.discard(order)

@@ -214,6 +214,7 @@ class Execution:
             told, facts = f"{stopwatch.step}{message}", stopwatch.facts()
             return Observation(stopwatch.stop(), error=error, message=told, facts=facts)
 
+        seen: Observation | None = None
         try:
             check = self._around.checks[job.check.kind]
             seen = await bounded(check.observe(job.check, call), limit_s, late)
@@ -222,7 +223,8 @@ class Execution:
             failures = (*seen.failures, *await self._judged(seen))
             return seen if seen.error is None else replace(seen, error=None, message=""), failures
         except NotJudged as error:
-            return replace(seen, error=ErrorClass.INTERNAL_ERROR, message=str(error)), ()
+            phases = stopwatch.stop() if seen is None else seen.phases
+            return Observation(phases, error=ErrorClass.INTERNAL_ERROR, message=str(error)), ()
         except Exception as error:
             return self._internal_error(error, stopwatch.stop()), ()
 

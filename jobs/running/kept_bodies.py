@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jobs.expectations.answer import Answer
 from jobs.redaction import Redact
 from jobs.runs import Observation
@@ -12,6 +14,8 @@ USUAL = 2048
 _REDACTED_AHEAD = 4096
 """Characters beyond what is kept that are looked at for secrets: the text gets shorter by each."""
 
+_LONGEST_CHARACTER = 4
+"""Bytes."""
 _AS_THEY_ARE = "\n\t"
 
 
@@ -19,6 +23,10 @@ def kept_body(seen: Observation, limit: int, redact: Redact) -> str:
     """The begin of the answer's body as text: at most `limit` bytes of UTF-8, without secrets, printable."""
     if not (limit and seen.body):
         return ""
+    # All that is kept of it, however many bytes a character has: a long one is not decoded as a whole.
+    begin = (limit + _REDACTED_AHEAD) * _LONGEST_CHARACTER
+    if len(seen.body) > begin:
+        seen = replace(seen, body=seen.body[:begin], body_truncated=True)
     answer = Answer(seen, redact)
     text = answer.redacted(answer.text, limit + _REDACTED_AHEAD)[:limit]
     text = "".join(each if each.isprintable() or each in _AS_THEY_ARE else _escaped(each) for each in text)

@@ -39,8 +39,8 @@ class Runner:
         judges: Judges | None = None,
     ) -> None:
         """`checks` by kind. `random` gives numbers from 0 to below 1, for the jitter of waits. `prepare`: loads what
-        the check of a target needs, before its run begins; for a process that has not done so for all jobs. `judges`: who judges the
-        answers; without them it is done inline."""
+        the check of a target needs, before its run begins; for a process that has not done so for all jobs. `judges`:
+        who judges the answers; without them it is done inline."""
         self._prepare = prepare
         self._around = Surroundings(
             checks,

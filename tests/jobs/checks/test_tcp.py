@@ -275,13 +275,3 @@ async def test_a_handshake_that_hangs_after_starttls_is_not_said_of_the_line_bef
         error, message = await at_the_deadline(port, *dialogue, until=b"did not finish the handshake")
     assert error is ErrorClass.TLS_TIMEOUT
     assert "220" not in message
-
-
-async def test_a_text_in_many_pieces_is_not_searched_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of them is a search of all that came."""
-    spent = itertools.count(step=0.3)
-    monkeypatch.setattr(tcp_module, "thread_time", lambda: next(spent))
-    async with serving(sends(b"x")) as port:
-        seen = await ask(port, {"receive": "(?=x).*y"})
-    assert seen.error is ErrorClass.EXPECTATION_FAILED
-    assert "sent its text in so many pieces that '(?=x).*y' took more than 250 ms in all: make the" in seen.message

@@ -9,6 +9,7 @@ import pytest
 
 from jobs.checks.clock import Phase
 from jobs.details import Details, StepDetail
+from jobs.judging import NotJudged
 from jobs.running.runner import Runner
 from jobs.running.verdicts import SAYS_NOTHING_OF_TARGET
 from jobs.runs import ErrorClass, Failure, Observation, Outcome, Phases, Trigger
@@ -325,3 +326,16 @@ async def test_a_run_of_which_nothing_is_known_yet_is_not_merely_degraded() -> N
     stage = Stage(PENDING)
     run = await stage.run(job(expect=[{"status": 200}, STATE_UP | {"severity": "degraded"}]))
     assert run.outcome is Outcome.SKIPPED
+
+
+@virtual_time
+async def test_an_answer_that_nobody_could_judge_is_not_the_fault_of_its_target() -> None:
+    class Away:
+        async def perform(self, *_: Any, **__: Any) -> Any:
+            raise NotJudged("The answer was not judged: others were.")
+
+    stage = Stage(answer(body=b"up"))
+    runner = Runner({"http": stage.check}, stage.circuits, stage.heard, stage.clock, stage.redactor, judges=Away())
+    run = await runner.run(job(**ONCE, expect=[{"body_contains": "up"}]), TICKET)
+    assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.INTERNAL_ERROR)
+    assert run.message == "The answer was not judged: others were."

@@ -1,0 +1,96 @@
+"""Whose judgement comes next, and which do not wait at all."""
+
+from __future__ import annotations
+
+from jobs.judging.fair_queue import MOST_BYTES, MOST_OF_A_JOB, FairQueue, Waiting
+
+
+class Watch:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make() -> tuple[FairQueue, Watch, list[str]]:
+    watch = Watch()
+    return FairQueue(watch), watch, []
+
+
+def waiting(job: str, size: int = 1, refused: list[str] | None = None) -> Waiting:
+    return Waiting(job, size, lambda why: None if refused is None else refused.append(f"{job}: {why}"))
+
+
+def taken(queue: FairQueue, count: int) -> list[str]:
+    return [one.job for _ in range(count) if (one := queue.take(0)) is not None]
+
+
+def test_jobs_that_have_used_nothing_come_in_their_order() -> None:
+    queue, _, _ = make()
+    for job in "abc":
+        queue.add(waiting(job))
+    assert taken(queue, 4) == ["a", "b", "c"]
+
+
+def test_the_job_that_has_used_least_comes_first() -> None:
+    queue, _, _ = make()
+    queue.charge("greedy", 5)
+    queue.charge("modest", 0.1)
+    for job in ("greedy", "modest", "new"):
+        queue.add(waiting(job))
+    assert taken(queue, 3) == ["new", "modest", "greedy"]
+
+
+def test_what_was_used_is_forgotten_by_and_by() -> None:
+    queue, watch, _ = make()
+    queue.charge("once", 5)
+    watch.now = 600
+    queue.charge("lately", 0.1)
+    queue.add(waiting("lately"))
+    queue.add(waiting("once"))
+    assert taken(queue, 2) == ["once", "lately"]
+
+
+def test_a_job_has_a_few_judgements_that_wait_and_no_more() -> None:
+    queue, _, refused = make()
+    for _ in range(MOST_OF_A_JOB + 1):
+        queue.add(waiting("a", refused=refused))
+    queue.add(waiting("b", refused=refused))
+    assert refused == ["a: 4 earlier answers of the job still wait to be judged"]
+    assert taken(queue, 9) == ["a"] * MOST_OF_A_JOB + ["b"]
+
+
+def test_where_large_answers_take_all_the_room_a_small_one_gets_some_of_it() -> None:
+    queue, _, refused = make()
+    half = MOST_BYTES // 2
+    queue.add(waiting("large", half, refused))
+    queue.add(waiting("large", half, refused))
+    queue.add(waiting("small", 10, refused))
+    assert [one.split(":")[0] for one in refused] == ["large"]
+    assert "more than 48 MiB of answers wait" in refused[0]
+    assert taken(queue, 3) == ["large", "small"]
+
+
+def test_the_newest_goes_if_none_takes_up_more_than_it() -> None:
+    queue, _, refused = make()
+    third = MOST_BYTES // 3
+    for job in ("a", "b", "c", "d"):
+        queue.add(waiting(job, third, refused))
+    assert [one.split(":")[0] for one in refused] == ["d"]
+
+
+def test_what_nobody_waits_for_is_not_taken() -> None:
+    queue, _, _ = make()
+    one = waiting("a")
+    queue.add(one)
+    queue.discard(one)
+    queue.discard(one)
+    assert queue.take(0) is None
+
+
+def test_a_closed_queue_gives_nothing() -> None:
+    queue, _, _ = make()
+    queue.add(waiting("a"))
+    queue.close()
+    assert queue.is_closed
+    assert queue.take(60) is None
