@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from jobs.expectations.compiled_cache import CompiledCache
 from jobs.expectations.budget import Allowance
+from jobs.expectations.compiled_cache import CompiledCache
 from jobs.expectations.patterns import LONGEST, TooMuchWork
 from jobs.expectations.plain_values import MOST_VALUES, Copy, TooDeep, TooLarge
 from jobs.expectations.rounds import LOOK, with_looks

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field
 
+from jobs.expectations.budget import Allowance
 from jobs.expectations.compiled_cache import CompiledCache
 from jobs.expectations.pattern_size import PatternTooLarge, size_of
-from jobs.expectations.budget import Allowance
 
 if TYPE_CHECKING:
     import regex
