@@ -116,9 +116,7 @@ class StepsCheck:
 class _Way:
     """One sequence while it happens."""
 
-    def __init__(
-        self, http: HttpCheck, redactor: Redactor, judges: Judges, call: Call, hiding: asyncio.Lock
-    ) -> None:
+    def __init__(self, http: HttpCheck, redactor: Redactor, judges: Judges, call: Call, hiding: asyncio.Lock) -> None:
         """`hiding`: held by the run that registers more secrets than a few short ones."""
         self._hiding = hiding
         self._http = http
