@@ -93,18 +93,18 @@ def test_texts_are_redacted_by_the_parent(process: JudgingProcess) -> None:
 
 
 @pytest.mark.parametrize(
-    ("does", "why"),
+    ("does", "seconds", "why"),
     [
-        ("computes for ever", "stopped after 0.1 s of computing"),
-        ("takes all memory", "it needed more memory than a judgement may have"),
-        ("crashes", "its process ended with code -6"),
+        ("computes for ever", 0.1, "stopped after 0.1 s of computing"),
+        ("takes all memory", 60, "it needed more memory than a judgement may have"),
+        ("crashes", 60, "its process ended with code -6"),
     ],
 )
 def test_what_cannot_be_interrupted_is_stopped_and_the_next_task_gets_another_process(
-    process: JudgingProcess, does: str, why: str
+    process: JudgingProcess, does: str, seconds: float, why: str
 ) -> None:
     before = pid(process)
-    stopped = process.perform(Sample(does), 0.1)
+    stopped = process.perform(Sample(does), seconds)
     assert isinstance(stopped, Stopped)
     assert (stopped.place, stopped.why) == (1, why)
     assert pid(process) != before
