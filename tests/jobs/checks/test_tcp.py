@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from jobs.checks import tcp as tcp_module
 from jobs.checks.clock import PhaseClock
 from jobs.checks.guard import Guard, Rules
 from jobs.checks.late import given_up
