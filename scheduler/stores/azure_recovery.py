@@ -30,6 +30,11 @@ MOST_PAGES = 2
 """Answers of one query that are waited for. The service ends one after 5 s, however few rows it has found by then."""
 READS_AT_ONCE = 4
 """Point reads at a time, of rows that the query did not come to."""
+PAUSES = (0.3, 1.0, 2.0)
+"""Seconds between tries to find out, spread. While it is not known whether a claim was made, nobody performs its run:
+with `effect: once` it would never be performed."""
+QUICK = 3.0
+"""Seconds: a failure that takes longer than this is a service that stands still."""
 LONGEST_PAUSE = 0.5
 """Seconds before a transaction is sent again, at most."""
 
@@ -60,6 +65,19 @@ class Recovery:
         Raises:
             AzureError: the service does not say.
         """
+        loop = asyncio.get_running_loop()
+        for pause in (*PAUSES, None):
+            began = loop.time()
+            try:
+                return await self._find(client, rows)
+            except AzureError:
+                # A service that stands still gets no more requests; one that refuses some answers another one.
+                if pause is None or loop.time() - began > QUICK:
+                    raise
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+        raise AssertionError("the last pause is None")
+
+    async def _find(self, client: TableClient, rows: Sequence[Sought]) -> Mapping[str, str]:
         async with self._turn():
             if len(rows) <= FEW:
                 return await self._read(client, rows)

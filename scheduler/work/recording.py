@@ -48,8 +48,9 @@ NAMED = 20
 class Recorder:
     """`linger`: seconds for which a result waits for others at the most.
 
-    `backlog`: bytes of results that wait while the store is away; 0: they are given up after some seconds. `waits` is
-    told once of each run whose result has to wait.
+    `backlog`: bytes of results that wait while the store is away; 0: they are given up after some seconds.
+    `backlog_for`: seconds after which one that waits is given up; None: never, and then `waits` is called once with
+    each run whose result has to wait.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Recorder:
         *,
         linger: float,
         backlog: int = 0,
+        backlog_for: float | None = None,
         waits: Callable[[Run], None] = lambda run: None,
     ) -> None:
         self._runs = runs
@@ -70,6 +72,7 @@ class Recorder:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._backlog = Backlog(self._write_backlog, clock, backlog)
+        self._backlog_for = backlog_for
         self._waits = waits
         self._unwritten: dict[str, StoreError] = {}
         """Why results are not recorded yet, by run; of those that were tried."""
@@ -145,11 +148,15 @@ class Recorder:
             raise NotRecorded(run, StoreError(message)) from error
         self._unwritten[run.id] = error
         _log.error("could not record run %s: %s; its result waits until the store takes it", run.id, error)
-        self._waits(run)
+        if self._backlog_for is None:  # otherwise another process may yet run it again, and tell of that
+            self._waits(run)
         try:
-            await self._backlog.add(end, letter, size, error)
+            async with asyncio.timeout(self._backlog_for):
+                await self._backlog.add(end, letter, size, error)
         except ClaimLost:
             raise
+        except TimeoutError:
+            raise NotRecorded(run, error) from error
         except StoreError as final:
             raise NotRecorded(run, final) from final
 

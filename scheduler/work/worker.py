@@ -68,7 +68,7 @@ class Ways:
     `linger`: seconds for which a result waits for others at the most, to be written together with them.
     `alone`: no other process looks at the store to see whether a run goes on.
     `retries`: claims are tried again while the store is away, as nobody delivers the ticket again.
-    `settles`: see Telling. `backlog`: see Recorder.
+    `settles`: see Telling. `backlog`, `backlog_for`: see Recorder.
     """
 
     hold: float | None = None
@@ -77,13 +77,24 @@ class Ways:
     retries: bool = True
     settles: bool = True
     backlog: int = 0
+    backlog_for: float | None = None
 
 
 COMMAND = Ways()
 """A command waits for its runs, and ends soon."""
 EMBEDDED = Ways(backlog=LARGEST_BACKLOG)
-FUNCTIONS = Ways(hold=30.0, linger=3.0, alone=False, retries=False, settles=False)
-"""Each request of its store costs, and the queue delivers again what is not performed to its end."""
+FUNCTIONS = Ways(
+    hold=30.0,
+    linger=3.0,
+    alone=False,
+    retries=False,
+    settles=False,
+    backlog=LARGEST_BACKLOG,
+    backlog_for=120.0,
+)
+"""Each request of its store costs, and the queue delivers again what is not performed to its end. A result waits for as
+long as the function may take beside its runs (host.json: functionTimeout): a run that is delivered again is run again,
+or, with `effect: once`, recorded as interrupted, though its target has answered."""
 
 
 class Worker:
@@ -123,7 +134,13 @@ class Worker:
             leases=leases,
             claiming=Claiming(catalog, runs, leases, going, clock, patience=patience),
             recorder=Recorder(
-                runs, dead_letters, clock, linger=ways.linger, backlog=ways.backlog, waits=self.telling.tell_ahead
+                runs,
+                dead_letters,
+                clock,
+                linger=ways.linger,
+                backlog=ways.backlog,
+                backlog_for=ways.backlog_for,
+                waits=self.telling.tell_ahead,
             ),
             telling=self.telling,
             waiting=Waiting(clock),

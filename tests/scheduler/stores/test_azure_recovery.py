@@ -10,15 +10,17 @@ from azure.core.exceptions import ServiceResponseError
 from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient
 
-from scheduler.stores.azure_recovery import AT_ONCE, PATIENCE, READS_AT_ONCE, Recovery, Sought
+from scheduler.stores.azure_recovery import AT_ONCE, PATIENCE, PAUSES, QUICK, READS_AT_ONCE, Recovery, Sought
 from tests.jobs.running.virtual_time import virtual_time
 
 
 class SlowTable:
     """Takes so many seconds for a row, and bears the mark "m". A query finds nothing and does not come to its end."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, failures: int = 0) -> None:
+        """`failures`: reads that fail after that time, before others succeed."""
         self._seconds = seconds
+        self.failures = failures
         self.reading = self.most = 0
 
     async def get_entity(self, partition: str, key: str, **_: Any) -> TableEntity:
@@ -26,6 +28,9 @@ class SlowTable:
         self.most = max(self.most, self.reading)
         await asyncio.sleep(self._seconds)
         self.reading -= 1
+        if self.failures:
+            self.failures -= 1
+            raise ServiceResponseError("the answer was cut")
         entity = TableEntity(RowKey=key, Mark="m")
         entity._metadata = {"etag": "e"}  # type: ignore[typeddict-item]  # as the client fills it in
         return entity
@@ -71,3 +76,20 @@ async def test_rows_that_have_to_be_read_by_themselves_are_read_a_few_at_a_time(
     await recovery.find(cast(TableClient, table), rows(30))
 
     assert table.most == READS_AT_ONCE
+
+
+@virtual_time
+async def test_a_service_that_loses_answers_is_looked_up_again() -> None:
+    table = SlowTable(0.1, failures=len(PAUSES))
+
+    assert await Recovery().find(cast(TableClient, table), rows(1)) == {"m": "e"}
+
+
+@virtual_time
+async def test_a_service_that_stands_still_gets_no_more_look_ups() -> None:
+    table = SlowTable(QUICK + 1, failures=2)
+
+    with pytest.raises(ServiceResponseError):
+        await Recovery().find(cast(TableClient, table), rows(1))
+
+    assert table.failures == 1

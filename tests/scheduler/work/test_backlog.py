@@ -15,8 +15,8 @@ from scheduler.probes import results_health
 from scheduler.stores.port import StoreDamaged, StoreError, StoreUnavailable
 from scheduler.stores.runs import End, RunState
 from scheduler.work.backlog import EVERY, GROUP, OVERHEAD
-from scheduler.work.recording import PATIENCE
-from scheduler.work.worker import EMBEDDED
+from scheduler.work.recording import PATIENCE, NotRecorded
+from scheduler.work.worker import EMBEDDED, FUNCTIONS
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry
@@ -65,6 +65,34 @@ async def test_a_result_waits_until_the_store_is_back_however_long() -> None:
     assert run is not None
     assert run.outcome is Outcome.SUCCEEDED
     assert await shop.dead_letters.list() == []
+
+
+@virtual_time
+async def test_a_function_waits_for_the_store_so_that_a_run_with_one_effect_is_not_recorded_as_interrupted() -> None:
+    shop = Shop(Hang("body", 1.0), jobs=[entry("j000", effect="once", dead_letter=True)], ways=FUNCTIONS)
+    (run_id,) = await results_wait(shop)
+
+    await asyncio.sleep(60)
+    shop.store.breaks_after = None
+    await asyncio.sleep(2 * EVERY)
+
+    run = await run_of(shop, run_id)
+    assert run is not None
+    assert run.outcome is Outcome.SUCCEEDED
+
+
+@virtual_time
+async def test_a_function_gives_a_result_up_before_the_platform_ends_the_process() -> None:
+    shop = Shop(Hang("body", 1.0), ways=FUNCTIONS)
+    ticket = shop.ticket()
+    performing = asyncio.ensure_future(shop.worker.perform(ticket))
+    await asyncio.sleep(1)
+    shop.store.breaks_after = 0
+
+    with pytest.raises(NotRecorded):
+        await performing
+
+    assert shop.clock.monotonic() < 300
 
 
 @virtual_time

@@ -339,7 +339,7 @@ async def test_a_finished_run_is_recorded_over_a_short_absence_of_the_store() ->
 @virtual_time
 async def test_a_store_that_stays_away_fails_the_delivery_and_nobody_is_told_of_a_run() -> None:
     shop = Shop(ways=FUNCTIONS)
-    AwayFor(shop, after=1, times=99)
+    AwayFor(shop, after=1, times=999)
 
     with pytest.raises(NotRecorded, match="the store is away"):
         await shop.worker.perform(shop.ticket())
