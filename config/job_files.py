@@ -29,6 +29,9 @@ from jobs.schedules import Schedule
 __all__ = ["ENDINGS", "JobFile", "JobFileReader", "JobSet", "is_job_file"]
 
 
+_MOST_FINDINGS = 500
+"""Problems of one file after which no more of its jobs are checked: each takes a while to explain."""
+
 _PROGRAM = Path(__file__).resolve().parents[1]
 """The program's folder: the command `validate` reads with paths shown from the working folder instead."""
 
@@ -148,7 +151,14 @@ def _parse(
     jobs: list[Found] = []
     broken: list[str] = []
     containers: dict[KeyPath, KeyPath] = {}
-    for entry in entries.jobs:
+    for number, entry in enumerate(entries.jobs):
+        if len(findings) >= _MOST_FINDINGS:
+            left_out = entries.jobs[number:]
+            findings.append(
+                Finding((), f"has {len(left_out)} more jobs, which are not checked before these are mended")
+            )
+            broken += [name for one in left_out for name in name_of(one)]
+            break
         defined = define(entry, context)
         if isinstance(defined, Defined):
             line = document.entry_line(entry.path)

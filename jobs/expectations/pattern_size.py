@@ -115,4 +115,4 @@ def _explanation(counts: tuple[int, ...]) -> str:
     if counts:
         text += f", which are nested here: {' times '.join(f'{count:,}' for count in counts[:6])} copies"
         text += " and more" if len(counts) > 6 else ""
-    return f"{text}; lower the counts, or write {{0,n}} or *, which are not written out"
+    return f"{text}; lower the counts, or let them begin at 0, as in a* or a{{0,9}}, which are not written out"

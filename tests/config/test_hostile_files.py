@@ -90,6 +90,20 @@ def test_thousands_of_problems_at_one_place_are_counted_after_the_first_hundred(
     assert any("has 4900 more" in problem.message for problem in found)
 
 
+def test_a_file_with_thousands_of_broken_jobs_is_checked_up_to_five_hundred_problems(tmp_path: Path) -> None:
+    found = problems(tmp_path, {"jobs": {f"j{number}": {"check": {}} for number in range(5_000)}})
+
+    assert len(found) == 501
+    assert found[-1].message == "has 4500 more jobs, which are not checked before these are mended"
+
+
+def test_jobs_that_are_not_checked_are_no_unknown_jobs_to_those_that_depend_on_them(tmp_path: Path) -> None:
+    broken = {f"j{number}": {"check": {}} for number in range(600)}
+    (tmp_path / "other.json").write_text(json.dumps({"jobs": {"a": {"check": HTTP, "depends_on": ["j599"]}}}))
+
+    assert not [problem for problem in problems(tmp_path, {"jobs": broken}) if "j599" in problem.message]
+
+
 def test_thousands_of_duplicates_are_listed_up_to_a_hundred(tmp_path: Path) -> None:
     jobs = ", ".join(['"a": {"check": {"url": "http://a.test"}}'] * 5_000)
 
@@ -103,3 +117,13 @@ def test_an_entry_with_thousands_of_keys_is_compared_with_few(tmp_path: Path) ->
     (problem,) = problems(tmp_path, {"jobs": {"a": {"check": HTTP, "expect": [UNKNOWN]}}})
 
     assert problem.message == "says nothing that is known here"
+
+
+@pytest.mark.parametrize("name", ["jobs.json", "jobs.yaml"])
+def test_a_pattern_that_would_take_gigabytes_is_refused_with_its_place(tmp_path: Path, name: str) -> None:
+    job = {"check": HTTP, "expect": [{"body_matches": "(?:a{3000}){3000}"}]}
+
+    (problem,) = problems(tmp_path, {"jobs": {"bomb": job}}, name)
+
+    assert problem.where == "jobs.bomb.expect[0].body_matches"
+    assert problem.message.endswith("or let them begin at 0, as in a* or a{0,9}, which are not written out")

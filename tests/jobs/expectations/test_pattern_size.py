@@ -117,8 +117,8 @@ def test_the_error_says_what_is_too_large_and_what_to_change() -> None:
     (finding,) = findings_of(caught.value.errors(include_url=False), Pattern)
     assert finding.message == (
         "'(?:a{3000}){3000}' is too large: it becomes larger than 20,000 elements when its repeats are written out, "
-        "which are nested here: 3,000 times 3,000 copies; lower the counts, or write {0,n} or *, which are not "
-        "written out"
+        "which are nested here: 3,000 times 3,000 copies; lower the counts, or let them begin at 0, as in a* or "
+        "a{0,9}, which are not written out"
     )
 
 

@@ -2,7 +2,7 @@
 
     file = hostile_file(seed)      # HostileFile(name, content, kind): the same for the same seed
 
-`files` puts them together from `values` (scalars for every kind of key), `patterns` (regular expressions, CEL and
-JSONPath), `definitions` (jobs) and `texts` (what only YAML or JSON as a text can do). `runner` validates them in a
-process with limits.
+`files` puts them together from `values` (scalars), `schedules`, `places` (URLs, hosts, paths), `bodies`, `patterns`
+(regular expressions, CEL and JSONPath), `definitions` (jobs) and `texts` (what only YAML or JSON as a text can do).
+`runner` validates them in a process with limits.
 """

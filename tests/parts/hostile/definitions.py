@@ -6,24 +6,11 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from tests.parts.hostile import values
+from tests.parts.hostile.bodies import ANYTHING, BODIES, SIZES, broad, deep
 from tests.parts.hostile.patterns import CEL, JSONPATHS, REGEXES
-from tests.parts.hostile.values import (
-    ANYTHING,
-    BODIES,
-    DURATIONS,
-    HEADERS,
-    HOSTS,
-    NUMBERS,
-    PATHS,
-    PORTS,
-    SECRETS,
-    SIZES,
-    TEXTS,
-    URLS,
-    Maker,
-    one_of,
-)
+from tests.parts.hostile.places import HEADERS, HOSTS, PATHS, PORTS, SECRETS, URLS
+from tests.parts.hostile.schedules import CRONS, ZONES, schedule
+from tests.parts.hostile.values import DURATIONS, NUMBERS, TEXTS, Maker, one_of
 
 _NAMES = one_of(
     "a",
@@ -62,7 +49,7 @@ def _comparison(rng: Random) -> dict[str, Any]:
         "matches": REGEXES,
         "not_matches": REGEXES,
         "like": one_of("*" * 900, TEXTS),
-        "one_of": one_of([], values.broad, [[]], TEXTS),
+        "one_of": one_of([], broad, [[]], TEXTS),
         "below": NUMBERS,
         "length": one_of({"at_least": 1}, NUMBERS, TEXTS),
         "age_below": DURATIONS,
@@ -196,7 +183,7 @@ def check(rng: Random) -> Any:
         case "tls":
             return {"kind": "tls", "host": HOSTS(rng), "port": PORTS(rng), "tls": _tls(rng), "server_name": HOSTS(rng)}
         case "heartbeat":
-            when = {"period": DURATIONS(rng)} if rng.random() < 0.5 else {"schedule": values.schedule(rng)}
+            when = {"period": DURATIONS(rng)} if rng.random() < 0.5 else {"schedule": schedule(rng)}
             return {"kind": "heartbeat", "token": SECRETS(rng), "grace": DURATIONS(rng), **when}
         case "none":
             return ANYTHING(rng)
@@ -213,7 +200,7 @@ def _tags(rng: Random) -> Any:
 JOB: dict[str, Maker] = {
     "description": TEXTS,
     "enabled": NUMBERS,
-    "schedule": values.schedule,
+    "schedule": schedule,
     "depends_on": one_of(
         "a", ["a"], ["a"] * 60, [{"job": "b", "within": "1s"}], {"job": "a"}, ["missing", TEXTS], TEXTS
     ),
@@ -276,12 +263,12 @@ _FLAT: dict[str, Maker] = {
     "HttpMethod": TEXTS,
     "Headers": HEADERS,
     "QueryParameters": HEADERS,
-    "Body": one_of(values.deep, values.broad, TEXTS),
+    "Body": one_of(deep, broad, TEXTS),
     "AuthType": one_of("Basic", "Bearer", "ManagedIdentity", TEXTS),
     "SecretName": TEXTS,
     "Password": TEXTS,
-    "Schedule": one_of(values.schedule, values.CRONS),
-    "TimeZone": values.ZONES,
+    "Schedule": one_of(schedule, CRONS),
+    "TimeZone": ZONES,
     "IntervalSeconds": NUMBERS,
     "TimeoutSeconds": NUMBERS,
     "MaxRetries": NUMBERS,
