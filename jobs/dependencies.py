@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -17,6 +18,7 @@ from jobs.runs import Outcome, Run
 
 LONGEST_WAIT = 3600.0
 """Seconds that a run may wait for what it depends on."""
+LONGEST_NAME = 100
 _LONGEST_REASON = 400
 """Characters: a reason that is handed on through many jobs ends somewhere."""
 
@@ -28,7 +30,7 @@ class Dependency(Frozen):
     skipped, and not cancelled.
     """
 
-    job: str = Field(min_length=1, max_length=100, description="the name of another job")
+    job: str = Field(min_length=1, max_length=LONGEST_NAME, description="the name of another job")
     condition: Literal["succeeded", "failed", "finished"] = "succeeded"
     within: Annotated[Duration, Field(gt=0)] | None = None
     """Seconds: the run must not have ended longer ago. None: however long ago."""
@@ -79,7 +81,15 @@ def _shortened(text: str) -> str:
 
 
 def _from_name(value: Any) -> Any:
-    return {"job": value} if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return _of_name(value) if 1 <= len(value) <= LONGEST_NAME and value.isascii() else {"job": value}
+
+
+@lru_cache(maxsize=10_000)
+def _of_name(name: str) -> Dependency:
+    """Jobs that name the same job alone share one value."""
+    return Dependency(job=name)
 
 
 def _each_once(dependencies: tuple[Dependency, ...]) -> tuple[Dependency, ...]:

@@ -134,3 +134,13 @@ def test_only_a_scheduled_job_waits() -> None:
 
 def test_a_wrong_schedule_is_told_alone() -> None:
     assert "wait" not in problem({"job": "database", "wait": "2m"}, schedule="nonsense")
+
+
+def test_jobs_that_depend_on_the_same_job_share_what_is_said_of_it() -> None:
+    """A thousand jobs with fifty of them each would take fifty megabytes more."""
+    check = {"kind": "http", "url": "http://a.test"}
+    one, other = (
+        JobDefinition.model_validate({"name": name, "check": check, "depends_on": ["database"]}) for name in "ab"
+    )
+
+    assert one.depends_on[0] is other.depends_on[0]
