@@ -168,6 +168,9 @@ def count_text(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+_LONGEST_CELL = 160
+"""Characters of when a job runs in a table: it may name fifty jobs of a hundred characters. A pipe has all of it."""
+
 _FIELDS = ("name", "schedule", "check", "next_at", "depends_on")
 
 
@@ -201,7 +204,10 @@ def _cells(job: JobDefinition, now: datetime) -> tuple[Cell, ...]:
         next_run = no_next(job), "dim"
     else:
         next_run = when(at, now), "cyan"
-    return job.name, job.runs_when or "-", _check(job), next_run
+    when_text = job.runs_when or "-"
+    if len(when_text) > _LONGEST_CELL:
+        when_text = when_text[: _LONGEST_CELL - 1] + "…"
+    return job.name, when_text, _check(job), next_run
 
 
 def _check(job: JobDefinition) -> str:

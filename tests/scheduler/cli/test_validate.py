@@ -73,6 +73,19 @@ def test_a_terminal_says_why_a_job_has_no_next_run(good: str) -> None:
     assert "UTC" in ends["checkout-api"]
 
 
+def test_a_terminal_shows_the_first_of_many_jobs_that_a_job_depends_on(tmp_path: Path) -> None:
+    names = [f"a-job-with-a-rather-long-name-{number}" for number in range(50)]
+    jobs = {name: {"check": {"url": "http://a.test"}} for name in names}
+    file = tmp_path / "jobs.json"
+    file.write_text(json.dumps({"jobs": {**jobs, "last": {"check": {"url": "http://a.test"}, "depends_on": names}}}))
+
+    shown = invoke("validate", str(file), terminal=True).stdout
+
+    assert "after a-job-with-a-rather-long-name-0," in " ".join(shown.split())
+    assert "…" in shown
+    assert names[49] in invoke("validate", str(file)).stdout.splitlines()[-1]
+
+
 def test_every_problem_is_told_with_its_place(bad: str) -> None:
     said = invoke("validate", bad)
 
