@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 _LONGEST = 100
 """Characters of a number; Python takes its time with those of thousands of digits."""
+_LARGEST = 1e300
+
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _WITH_BASE = re.compile(r"[+-]?0(?:x[0-9a-f]+|o[0-7]+|b[01]+)", re.ASCII | re.IGNORECASE)
 
@@ -37,8 +39,10 @@ def _read(text: str) -> int | float | None:
 
 def _number(value: Any) -> int | float:
     number = number_of(value)
-    if number is None or not math.isfinite(number):
+    if number is None or number != number:
         raise ValueError(f"{str(value)[:40]!r} is not a number")
+    if abs(number) > _LARGEST:  # also infinity; a whole number may be beyond all that a float can be
+        raise ValueError(f"{str(value)[:40]!r} is too large a number: at most {_LARGEST:g}")
     return number
 
 

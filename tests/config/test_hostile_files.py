@@ -104,6 +104,15 @@ def test_jobs_that_are_not_checked_are_no_unknown_jobs_to_those_that_depend_on_t
     assert not [problem for problem in problems(tmp_path, {"jobs": broken}) if "j599" in problem.message]
 
 
+@pytest.mark.parametrize("key", ["below", "above", "at_least", "at_most"])
+@pytest.mark.parametrize("value", [10**400, -(10**400), "0x" + "f" * 300, "1e999"])
+def test_a_bound_that_is_no_sensible_number_is_refused(tmp_path: Path, key: str, value: object) -> None:
+    (problem,) = problems(tmp_path, {"jobs": {"a": {"check": HTTP, "expect": [{"json": "$.a", key: value}]}}})
+
+    assert problem.where == f"jobs.a.expect[0].{key}"
+    assert "number" in problem.message
+
+
 def test_thousands_of_duplicates_are_listed_up_to_a_hundred(tmp_path: Path) -> None:
     jobs = ", ".join(['"a": {"check": {"url": "http://a.test"}}'] * 5_000)
 
