@@ -77,7 +77,6 @@ def test_a_flat_job_with_a_number_beyond_all_measure_is_refused(tmp_path: Path, 
         {"jobs": {"a": {"check": HTTP, "expect": [{"status": 200, **UNKNOWN}]}}},
         {"jobs": {"a": {"check": HTTP, "tags": {key: [] for key in UNKNOWN}}}},
         {"jobs": {"a": {"check": HTTP}}, "defaults": UNKNOWN},
-        {"jobs": {"a": {"check": HTTP}}, "groups": UNKNOWN},
         {"JobName": "a", "Endpoint": "http://a.test", **UNKNOWN},
     ],
 )
