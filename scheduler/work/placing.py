@@ -13,14 +13,16 @@ from jobs.definition import JobDefinition
 from jobs.durations import format_duration
 from jobs.ports import Clock
 from jobs.running.hosts import host_of_endpoint
-from jobs.runs import Ticket
+from jobs.runs import Ticket, Trigger
 from scheduler.gates import Skip, Wait
 from scheduler.work.going import Going
 from scheduler.work.places import Place, Places
 from scheduler.work.waiting import Waiting
 
 MOST_WAITING = 50
-"""Runs of one job. Not counted where the job (`overlap: buffer_all`) or a person wants that each of them waits."""
+"""Scheduled runs of one job. Each of them waits where the job says so by `overlap: buffer_all`, or catches it up."""
+CAUGHT_UP_AFTER = timedelta(seconds=10)
+"""A run of a job with `catch_up: all` that comes so late is one that it catches up."""
 
 
 class Placing:
@@ -41,7 +43,7 @@ class Placing:
         host = host_of_endpoint(job.check.endpoint)
         if (place := self._places.try_take(job.name, host)) is not None:
             return place
-        may_skip = not ticket.trigger.is_rerun
+        may_skip = self._may_skip(ticket, job)
         if is_first and may_skip and job.overlap != "buffer_all" and self._places.waiting(job.name) >= MOST_WAITING:
             why = self._places.why_none(job.name, host)
             return Skip(f"{MOST_WAITING} runs of its job wait for a place already: {why}")
@@ -55,6 +57,12 @@ class Placing:
         why = self._places.why_none(job.name, host)
         reason = f"no place was free within {format_duration(self._hold.total_seconds())}: {why}"
         return Skip(reason) if may_skip and not self._places.full else Wait(self._clock.now(), reason)
+
+    def _may_skip(self, ticket: Ticket, job: JobDefinition) -> bool:
+        """Whether nobody waits for this very run: it is not asked for, follows from no other one and is on time."""
+        if ticket.trigger is not Trigger.SCHEDULE:
+            return False
+        return job.catch_up.policy != "all" or self._clock.now() - ticket.due_at < CAUGHT_UP_AFTER
 
 
 class _Taking:

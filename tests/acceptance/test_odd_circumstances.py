@@ -301,7 +301,7 @@ async def test_three_thousand_runs_asked_for_at_once_all_happen_within_the_bound
     async with HttpTarget() as target:
         target.on("/slow", delay=0.05)
         jobs = {"slow": job(f"{target.url}/slow", overlap="allow"), "each-second": job(target.url, "* * * * * *")}
-        async with embedded(tmp_path, jobs, SCHEDULER_CONCURRENCY="50") as host:
+        async with embedded(tmp_path, jobs, SCHEDULER_CONCURRENCY="50", SCHEDULER_SHARES__JOB="1") as host:
             places = asyncio.Semaphore(40)
 
             async def ask() -> int:

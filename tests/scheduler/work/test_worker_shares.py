@@ -75,6 +75,27 @@ async def test_a_job_that_buffers_all_of_its_runs_has_none_of_them_skipped() -> 
 
 
 @virtual_time
+async def test_every_run_that_people_ask_for_waits_for_its_place() -> None:
+    shop = Shop(Hang("body", 1.0), jobs=[slow()], places=20, shares=SHARES)
+    generation = shop.catalog.get("slow").generation
+    all_of_them = [Ticket.requested("slow", START + timedelta(milliseconds=ms), generation) for ms in range(70)]
+    for ticket in all_of_them:
+        shop.worker.submit(ticket)
+    await shop.worker.settle()
+    assert {(await run_of(shop, ticket)).outcome for ticket in all_of_them} == {Outcome.SUCCEEDED}
+
+
+@virtual_time
+async def test_every_run_that_a_job_catches_up_waits_for_its_place() -> None:
+    shop = Shop(Hang("body", 1.0), jobs=[slow(catch_up={"policy": "all"})], places=20, shares=SHARES)
+    all_of_them = tickets(shop, "slow", 70, after_ms=-3_600_000)
+    for ticket in all_of_them:
+        shop.worker.submit(ticket)
+    await shop.worker.settle()
+    assert {(await run_of(shop, ticket)).outcome for ticket in all_of_them} == {Outcome.SUCCEEDED}
+
+
+@virtual_time
 async def test_in_the_functions_host_a_run_without_a_place_is_skipped_before_its_message_takes_too_long() -> None:
     shop = Shop(Hang("body", 250.0), jobs=[slow()], places=20, shares=SHARES, ways=FUNCTIONS)
     first, second, third = tickets(shop, "slow", 3)
