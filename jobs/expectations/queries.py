@@ -180,7 +180,12 @@ def _bounded(function: type, whole: bool) -> type:
 
 
 def _compile_query(query: str) -> tuple[JSONPathQuery, int]:
-    compiled: JSONPathQuery = _environment().compile(query)
+    import jsonpath_rfc9535
+
+    try:
+        compiled: JSONPathQuery = _environment().compile(query)
+    except OverflowError:  # the library reads an integer such as 1e400 as a float
+        raise jsonpath_rfc9535.JSONPathError("a number in it is too large") from None
     return compiled, len(query)
 
 

@@ -55,6 +55,7 @@ def test_entries_that_are_models_already_are_taken_as_they_are() -> None:
         ({"header": "etag"}, "at_most, length, age_below, exists"),
         ({"json": "$.a", "equals": 1, "exists": True}, "equals and exists in one entry: make an entry of each"),
         ({"json": "$[", "exists": True}, "is not a JSONPath"),
+        ({"json": "$[?@.a < 1e400]", "exists": True}, "a number in it is too large"),
         ({"json": "status", "exists": True}, "it starts with $"),
         ({"json": "$" * 1001, "exists": True}, "too long"),
         ({"json": "$.a", "equals": float("nan")}, "is not a JSON value"),
