@@ -6,6 +6,7 @@ Every method may be repeated: claims keep a ticket from running twice.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -27,6 +28,8 @@ from scheduler.work.worker import Worker
 _log = logging.getLogger("scheduler.queue_work")
 
 BURIAL_LEASE = timedelta(seconds=60)
+BURIED_AT_ONCE = 8
+"""Tickets of a message, so that it does not show up again while it is being buried: each takes several requests."""
 TOGETHER_S = 10.0
 """Seconds: tickets that are sent again for the same slice of time share a message."""
 SENT_AGAIN_AFTER = timedelta(seconds=30)
@@ -186,9 +189,16 @@ class QueueWork:
             _log.error("a message is a dead letter: %s", error)
             return
         failures: list[Exception] = []
-        held = [ticket.id for ticket in tickets if not await self._bury_ticket(ticket, at, failures)]
-        if failures:
-            raise failures[0]
+        places = asyncio.Semaphore(BURIED_AT_ONCE)
+
+        async def bury(ticket: Ticket) -> bool:
+            async with places:
+                return await self._bury_ticket(ticket, at, failures)
+
+        ends = await asyncio.gather(*map(bury, tickets), return_exceptions=True)
+        for failure in (*(end for end in ends if isinstance(end, BaseException)), *failures):
+            raise failure
+        held = [ticket.id for ticket, is_buried in zip(tickets, ends, strict=True) if not is_buried]
         if held:
             raise StillHeld(f"these runs are claimed for some time yet, and are buried after it: {', '.join(held)}")
 

@@ -20,6 +20,8 @@ from typing import IO, NamedTuple
 from xml.etree import ElementTree
 
 WHOLE_PROGRAM = "tests/acceptance"
+FAILING = "killed or storage_stall or storage_faults"
+"""Names of tests and modules of a lane of their own."""
 SIMULATION = "tests/simulation"
 SCHEDULER = "tests/scheduler"
 """Half of all other tests."""
@@ -88,9 +90,9 @@ def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
     inside = (f"--ignore={WHOLE_PROGRAM}", f"--ignore={SIMULATION}")
     own, own_python = ("-m", "not worker"), str(python)
     lanes = [
-        # The whole program waits more than it computes. Tests that kill it again and again are the longest.
-        Lane("acceptance", own_python, (WHOLE_PROGRAM, *own, "-k", "not killed")),
-        Lane("killed", own_python, (WHOLE_PROGRAM, *own, "-k", "killed")),
+        # The whole program waits more than it computes. Tests that kill it, or make its storage fail, are the longest.
+        Lane("acceptance", own_python, (WHOLE_PROGRAM, *own, "-k", f"not ({FAILING})")),
+        Lane("killed", own_python, (WHOLE_PROGRAM, *own, "-k", FAILING)),
         Lane("simulation", own_python, (SIMULATION, *own), niceness=2),
     ]
     if measuring_python is not None:

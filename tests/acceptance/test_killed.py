@@ -144,6 +144,7 @@ async def test_a_server_that_is_killed_fifty_times_accounts_for_every_due_instan
 
 PLATFORM = Platform(
     hidden=8,
+    hidden_poison=30,
     most_deliveries=3,
     hidden_after_failure=1,
     longest_pause=0.2,

@@ -28,7 +28,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Literal
@@ -60,6 +60,8 @@ class Platform:
 
     hidden: float = 600.0
     """For how long a message in work is hidden at a time. A crash shows it again only then."""
+    hidden_poison: float | None = None
+    """The same for messages of the poison queue, which take longer; None: `hidden`."""
     hidden_after_failure: float = _seconds(_QUEUES["visibilityTimeout"])
     most_deliveries: int = _QUEUES["maxDequeueCount"]
     batch_size: int = _QUEUES["batchSize"]
@@ -208,7 +210,8 @@ async def _work(environ: Mapping[str, str], platform: Platform) -> None:
             await stack.enter_async_context(await _queue(environ, each)) for each in (name, poison_queue(name))
         ]
         print("listening", flush=True)
-        await asyncio.gather(Listener(queue, work, platform, poison).run(), Listener(poison, bury, platform).run())
+        burying = replace(platform, hidden=platform.hidden_poison or platform.hidden)
+        await asyncio.gather(Listener(queue, work, platform, poison).run(), Listener(poison, bury, burying).run())
 
 
 async def _queue(environ: Mapping[str, str], name: str) -> QueueClient:

@@ -31,6 +31,8 @@ async def test_the_secrets_that_jobs_use_are_listed_without_their_values() -> No
                 "trouble": "",
                 "expires_at": None,
                 "expired": False,
+                "hosts": None,
+                "tags": [],
             }
         ]
     }
