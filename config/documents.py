@@ -6,8 +6,6 @@ depth, aliases and encoding are bounded and checked before a value is built.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +15,7 @@ from typing import Any
 from config import json_text, yaml_text
 from config.json_offers import offers_as_json
 from config.text_errors import TextError
+from jobs.checks.files.regular import NotRegular, TooLarge, read_regular
 from jobs.problems import Finding, Problem
 from jobs.problems import Path as KeyPath
 
@@ -86,22 +85,17 @@ def _nearest(lines: Mapping[KeyPath, list[int]], path: KeyPath) -> int:
 def read_bytes(path: Path, shown: str) -> bytes:
     """A file's content. Raises Unreadable."""
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Unreadable(Problem("", "is no file", "remove it, or give it another name", shown))
-            content = file.read(LARGEST_FILE + 1)
+        content, _ = read_regular(path, LARGEST_FILE)
+    except NotRegular:
+        raise Unreadable(Problem("", "is no file", "remove it, or give it another name", shown)) from None
+    except TooLarge:
+        hint = "split it into several files"
+        raise Unreadable(Problem("", f"is larger than {LARGEST_FILE // 1024 // 1024} MiB", hint, shown)) from None
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise Unreadable(Problem("", f"cannot be read: {reason}", file=shown)) from None
-    if len(content) > LARGEST_FILE:
-        hint = "split it into several files"
-        raise Unreadable(Problem("", f"is larger than {LARGEST_FILE // 1024 // 1024} MiB", hint, shown))
+    assert content is not None, "no signature is known"
     return content
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """A named pipe would wait for its writer."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def parse_document(content: bytes, shown: str, *, substitutions: Mapping[str, str] | None = None) -> Document:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from config.layers import is_unresolved, unresolved_sentence
 from jobs.checks.files.own_thread import in_own_thread
+from jobs.checks.files.regular import NotRegular, Signature, TooLarge, read_regular
 from jobs.errors import SecretUnavailable
 from jobs.kept_values import Trouble
 from jobs.ports import Clock
@@ -29,8 +29,6 @@ PATIENCE = 1.0
 
 LARGEST = 64 * 1024
 """Bytes. A vault's secrets have 25 KiB at most."""
-
-_Signature = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class FileSecret:
 @dataclass(slots=True)
 class _Seen:
     found: FileSecret | None = None
-    signature: _Signature = ()
+    signature: Signature = ()
     failure: str = ""
     failing_since: datetime | None = None
     looked_at: float | None = None
@@ -165,37 +163,26 @@ class _Unusable(Exception):
     """Why a file is no secret; says what to do, and nothing of its content."""
 
 
-def _content(path: Path, folder: Path, known: _Signature) -> tuple[bytes | None, _Signature]:
+def _content(path: Path, folder: Path, known: Signature) -> tuple[bytes | None, Signature]:
     """What is in the file; None if it is the one whose signature is known."""
     try:
         real = os.path.realpath(path, strict=True)  # a link that is put there from now on is not followed
         if not Path(real).is_relative_to(os.path.realpath(folder)):
             raise _Unusable(f"{path} leads out of the folder, to where no secrets are read from")
-        with open(real, "rb", opener=_opened) as file:
-            found = os.fstat(file.fileno())
-            signature = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-            if signature == known:
-                return None, known
-            if not stat.S_ISREG(found.st_mode):
-                raise _Unusable(f"{path} is no file")
-            content = file.read(LARGEST + 1)
+        return read_regular(real, LARGEST, known, flags=os.O_NOFOLLOW)
+    except NotRegular:
+        raise _Unusable(f"{path} is no file") from None
+    except TooLarge:
+        raise _Unusable(f"{path} has more than {LARGEST // 1024} KiB, which is no secret") from None
     except PermissionError:
         raise _Unusable(f"{path} may not be read by the program's user; let it, by owner, group or mode") from None
     except FileNotFoundError:
         raise
     except OSError as error:
         raise _Unusable(f"{path} cannot be read ({error.strerror})") from None
-    if len(content) > LARGEST:
-        raise _Unusable(f"{path} has more than {LARGEST // 1024} KiB, which is no secret")
-    return content, signature
 
 
-def _opened(path: str, flags: int) -> int:
-    """Without O_NONBLOCK a named pipe would wait for its writer."""
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
-
-
-def _content_or_why(path: Path, folder: Path, known: _Signature) -> tuple[bytes | None, _Signature]:
+def _content_or_why(path: Path, folder: Path, known: Signature) -> tuple[bytes | None, Signature]:
     try:
         return _content(path, folder, known)
     except FileNotFoundError:
@@ -213,6 +200,11 @@ def _text(content: bytes, path: Path) -> str:
     if is_unresolved(text):
         raise _Unusable(unresolved_sentence(str(path)))
     return text
+
+
+def _opened(path: str, flags: int) -> int:
+    """Without O_NONBLOCK a named pipe would wait for its writer."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
 def _holds_reference(path: Path) -> bool:

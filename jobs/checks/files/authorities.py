@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import ssl
-import stat
 import threading
 import time
 from collections import OrderedDict
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.checks.files.own_thread import in_own_thread
+from jobs.checks.files.regular import NotRegular, Signature, TooLarge, check_regular, read_regular
 
 LARGEST = 1024 * 1024
 """Bytes of a file. All authorities of an operating system together take some 250 KiB."""
@@ -55,8 +55,6 @@ _CERTIFICATE = re.compile(
     rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END (?:TRUSTED |X509 )?CERTIFICATE-----"
 )
 
-_Signature = tuple[int, ...]
-
 
 class CaFileUnusable(Exception):
     """The file of a target's authorities cannot be used. The message names it and the reason."""
@@ -73,7 +71,7 @@ class CaFile:
 @dataclass(slots=True)
 class _Seen:
     file: CaFile | None = None
-    signature: _Signature = ()
+    signature: Signature = ()
     problem: str = ""
     looked_at: float | None = None
     look: asyncio.Task[None] | None = None
@@ -138,12 +136,12 @@ class CaFiles:
         finally:
             seen.look = None
 
-    def _read(self, path: str, known: _Signature) -> tuple[CaFile | None, _Signature, str]:
+    def _read(self, path: str, known: Signature) -> tuple[CaFile | None, Signature, str]:
         """The file, None if its signature is the known one; and the problem with it, or an empty text."""
         if not self._may_be_read(path):
             return None, (), f"it is outside of the folders of targets.ca_folders ({_listed(self._folders)})"
         try:
-            content, signature = _read_regular(path, known)
+            content, signature = _read(path, known)
             found = None if content is None else CaFile(_certificates(content), hashlib.sha256(content).digest())
         except (OSError, ValueError, _Unfit) as error:
             return None, (), self._reason(path, error)
@@ -186,25 +184,15 @@ class _Unfit(Exception):
     """Why what could be read is no CA file."""
 
 
-def _read_regular(path: str, known: _Signature) -> tuple[bytes | None, _Signature]:
+def _read(path: str, known: Signature) -> tuple[bytes | None, Signature]:
     """The content, None if it is that of the known signature. Raises OSError, ValueError, _Unfit."""
-    _check_regular(os.stat(path))  # before it is opened: that alone has effects with some devices
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
-    with open(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        _check_regular(found)
-        signature = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-        if signature == known:
-            return None, known
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise _Unfit(f"it is larger than {LARGEST // 1024 // 1024} MiB")
-    return content, signature
-
-
-def _check_regular(found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise _Unfit("it is a directory" if stat.S_ISDIR(found.st_mode) else "it is not a regular file")
+    try:
+        check_regular(os.stat(path))  # before it is opened: that alone has effects with some devices
+        return read_regular(path, LARGEST, known)
+    except NotRegular as error:
+        raise _Unfit(str(error)) from None
+    except TooLarge:
+        raise _Unfit(f"it is larger than {LARGEST // 1024 // 1024} MiB") from None
 
 
 def _certificates(content: bytes) -> tuple[str, ...]:

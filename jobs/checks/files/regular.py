@@ -1,0 +1,54 @@
+"""Reads regular files of a bounded size. Called where a path comes from a job, a setting or a mounted folder.
+
+Blocking: call it in a thread. A named pipe is not waited for, and a device is not read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+Signature = tuple[int, ...]
+"""Of a file's state; another one says that it may have changed."""
+
+
+class NotRegular(Exception):
+    """It is a folder, a pipe, a device or the like."""
+
+    def __init__(self, *, is_folder: bool) -> None:
+        super().__init__("it is a directory" if is_folder else "it is not a regular file")
+
+
+class TooLarge(Exception):
+    """It has more bytes than are read."""
+
+
+def check_regular(found: os.stat_result) -> None:
+    """Raises NotRegular."""
+    if not stat.S_ISREG(found.st_mode):
+        raise NotRegular(is_folder=stat.S_ISDIR(found.st_mode))
+
+
+def read_regular(
+    path: str | Path, most: int, known: Signature = (), *, flags: int = 0
+) -> tuple[bytes | None, Signature]:
+    """Return a file's content and signature; None as its content if that is the known signature.
+
+    `most`: bytes. `flags`: of os.open, beside those that are needed.
+
+    Raises:
+        OSError, ValueError: it cannot be opened or read.
+        NotRegular, TooLarge: it is not read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | flags)
+    with open(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        check_regular(found)
+        signature = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if signature == known:
+            return None, known
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise TooLarge
+    return content, signature
