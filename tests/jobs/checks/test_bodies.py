@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import gzip
 import os
 import tracemalloc
@@ -12,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.checks.bodies import MOST_MEMBERS, BadEncoding, Body, TooManyMembers, read_body
+from tests.parts.turns import counted_turns
 
 MANY = 10_000_000
 
@@ -90,18 +90,9 @@ async def test_a_bomb_takes_no_more_memory_than_the_limit() -> None:
 
 
 async def test_others_have_their_turn_while_thousands_of_members_are_unpacked() -> None:
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(others())
-    await read(gzip.compress(os.urandom(200)) * 900, encoding="gzip")
-    task.cancel()
-    assert turns > 5
+    async with counted_turns() as turns:
+        await read(gzip.compress(os.urandom(200)) * 900, encoding="gzip")
+    assert turns.number > 5
 
 
 async def test_a_body_that_unpacks_to_nothing_for_ever_is_left() -> None:
@@ -121,16 +112,7 @@ async def test_a_body_of_too_many_gzip_members_is_refused() -> None:
 
 async def test_others_have_their_turn_while_a_bomb_is_unpacked() -> None:
     """In steps of a mebibyte."""
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(others())
-    body = await read(zlib.compress(bytes(8 * 1024 * 1024)), encoding="deflate", limit=16 * 1024 * 1024)
-    task.cancel()
+    async with counted_turns() as turns:
+        body = await read(zlib.compress(bytes(8 * 1024 * 1024)), encoding="deflate", limit=16 * 1024 * 1024)
     assert (len(body.content), body.truncated) == (8 * 1024 * 1024, False)
-    assert turns >= 6
+    assert turns.number >= 6

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import httpx
 import pytest
 
 from jobs.checks.cookies import LONGEST, MOST, Cookies
+from tests.parts.turns import counted_turns
 
 URL = "http://checkout.internal/"
 
@@ -66,15 +65,6 @@ async def test_a_line_that_is_longer_than_any_cookie_is_not_read() -> None:
 
 
 async def test_others_have_their_turn_between_the_cookies_of_an_answer() -> None:
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(others())
-    await sent_after(*(b"c%d=1" % number for number in range(MOST)))
-    task.cancel()
-    assert turns >= 3
+    async with counted_turns() as turns:
+        await sent_after(*(b"c%d=1" % number for number in range(MOST)))
+    assert turns.number >= 3
