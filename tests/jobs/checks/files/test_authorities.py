@@ -14,6 +14,7 @@ import trustme
 
 from jobs.checks.files import authorities
 from jobs.checks.files.authorities import LARGEST, MOST_LOOKS, CaFiles, CaFileUnusable
+from jobs.checks.files.regular import Signature
 from jobs.checks.tls_contexts import TlsContexts
 from jobs.targets.http import Tls
 from tests.parts.tls import authority
@@ -134,13 +135,13 @@ async def test_a_file_is_read_again_only_when_it_has_changed(
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Every file hangs until the event is set."""
-    answers, read = threading.Event(), authorities._read_regular
+    answers, read = threading.Event(), authorities.read_regular
 
-    def read_late(path: str, known: tuple[int, ...]) -> tuple[bytes | None, tuple[int, ...]]:
+    def read_late(path: str, most: int, known: Signature = ()) -> tuple[bytes | None, Signature]:
         answers.wait(60)
-        return read(path, known)
+        return read(path, most, known)
 
-    monkeypatch.setattr(authorities, "_read_regular", read_late)
+    monkeypatch.setattr(authorities, "read_regular", read_late)
     monkeypatch.setattr(authorities, "PATIENCE", 0.02)
     yield answers
     answers.set()
@@ -172,5 +173,5 @@ async def test_what_was_read_before_is_used_while_the_share_hangs(
     first = await files.get(str(certificate))
     monkeypatch.setattr(authorities, "LOOK_EVERY", 0.0)
     monkeypatch.setattr(authorities, "PATIENCE", 0.02)
-    monkeypatch.setattr(authorities, "_read_regular", lambda *_: time.sleep(0.5))
+    monkeypatch.setattr(authorities, "read_regular", lambda *_: time.sleep(0.5))
     assert await files.get(str(certificate)) is first
