@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jobs.ports import Clock
 from jobs.running.circuits import Circuits
 from scheduler.health import PartHealth, Probe, Status
-from scheduler.operations import Pinging
+from scheduler.operations.pinging import Pinging
 from scheduler.secret_watch import SecretWatch
 from scheduler.stores.port import Store, StoreDamaged, StoreError
 from scheduler.watchdog import StoreTrouble

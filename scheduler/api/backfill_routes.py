@@ -14,7 +14,8 @@ from scheduler.api.bodies import Body, Instant
 from scheduler.api.models import run_path
 from scheduler.api.parameters import JobName, Uses, only_known_parameters
 from scheduler.api.problems import PROBLEM_RESPONSES
-from scheduler.operations import Backfill, Way
+from scheduler.operations.audit import Way
+from scheduler.operations.backfilling import Backfill
 
 router = APIRouter(
     prefix="/api/jobs/{name}",

@@ -10,7 +10,7 @@ from scheduler.api.models import RunModel, run_path
 from scheduler.api.parameters import RunId, Uses, Wait, only_known_parameters, seconds_to_wait
 from scheduler.api.problems import PROBLEM_RESPONSES
 from scheduler.api.routes import POLL_AFTER
-from scheduler.operations import Way
+from scheduler.operations.audit import Way
 from scheduler.stores.runs import RunState
 
 USUAL_WAIT = 1.0

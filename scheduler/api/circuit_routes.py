@@ -10,7 +10,7 @@ from scheduler.api.bodies import Body, Instant, Reason
 from scheduler.api.circuit_models import CircuitList, CircuitModel
 from scheduler.api.parameters import Continuation, Limit, Uses, only_known_parameters
 from scheduler.api.problems import PROBLEM_RESPONSES
-from scheduler.operations import Way
+from scheduler.operations.audit import Way
 
 router = APIRouter(
     prefix="/api/circuits",

@@ -23,7 +23,7 @@ from scheduler.api.problems import Invalid, InvalidRequest
 from scheduler.api.rendering import DASHBOARD, render
 from scheduler.catalog import UnknownJob
 from scheduler.heartbeats import HeartbeatView
-from scheduler.operations import NotDone
+from scheduler.operations.errors import NotDone
 from scheduler.queries import JobView, Queries
 from scheduler.services import Services
 from scheduler.stores.runs import RunPage

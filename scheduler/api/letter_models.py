@@ -9,7 +9,7 @@ from typing import Any
 from jobs.runs import ErrorClass, Trigger
 from scheduler.api.answer import Answer
 from scheduler.api.models import AttemptModel
-from scheduler.operations import Replayed
+from scheduler.operations.replaying import Replayed
 from scheduler.stores.dead_letters import DeadLetter, LetterPage
 
 

@@ -17,7 +17,8 @@ from scheduler.api.models import RunModel, run_path
 from scheduler.api.parameters import Continuation, Limit, OfJob, Uses, only_known_parameters
 from scheduler.api.problems import PROBLEM_RESPONSES, ApiProblem, Invalid, InvalidRequest
 from scheduler.api.routes import POLL_AFTER
-from scheduler.operations import Wanted, Way
+from scheduler.operations.audit import Way
+from scheduler.operations.replaying import Wanted
 
 router = APIRouter(
     prefix="/api/dead-letters",

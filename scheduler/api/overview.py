@@ -10,7 +10,7 @@ from scheduler.api.outages import Down, Outages
 from scheduler.catalog import UnknownJob
 from scheduler.circuit_board import CircuitBoard, CircuitView
 from scheduler.heartbeats import HeartbeatView, HeartbeatViews
-from scheduler.operations import NotDone
+from scheduler.operations.errors import NotDone
 from scheduler.queries import JobView, Queries
 from scheduler.stores.runs import Record
 

@@ -9,7 +9,7 @@ from scheduler.api.models import JobDetail
 from scheduler.api.parameters import JobName, Uses, only_known_parameters
 from scheduler.api.problems import PROBLEM_RESPONSES
 from scheduler.api.routes import get_job
-from scheduler.operations import Way
+from scheduler.operations.audit import Way
 
 router = APIRouter(
     prefix="/api/jobs/{name}",

@@ -24,7 +24,7 @@ from scheduler.api.answer import RETRY_AFTER, Answer
 from scheduler.api.error_page import error_page, wants_page
 from scheduler.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError
-from scheduler.operations import Conflict, NotDone, NotThere, Unusable
+from scheduler.operations.errors import Conflict, NotDone, NotThere, Unusable
 from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.api")

@@ -34,7 +34,7 @@ from scheduler.api.parameters import (
     seconds_to_wait,
 )
 from scheduler.api.problems import PROBLEM_RESPONSES, ApiProblem, Invalid, InvalidRequest
-from scheduler.operations import Way
+from scheduler.operations.audit import Way
 from scheduler.stores.runs import RunState
 
 POLL_AFTER = "1"

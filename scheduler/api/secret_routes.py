@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path
 from scheduler.api.answer import Answer
 from scheduler.api.parameters import Uses, only_known_parameters
 from scheduler.api.problems import PROBLEM_RESPONSES
-from scheduler.operations import Way
+from scheduler.operations.audit import Way
 from scheduler.secret_watch import SecretView
 
 router = APIRouter(

@@ -52,17 +52,15 @@ from scheduler.gates import Elsewhere, Gates, HeldSlots, gates_in_order
 from scheduler.health import Health
 from scheduler.heartbeats import HeartbeatViews
 from scheduler.job_warnings import WarningLog
-from scheduler.operations import (
-    Backfilling,
-    Cancelling,
-    CircuitSteering,
-    Operations,
-    Pausing,
-    Pinging,
-    Refreshing,
-    Replaying,
-    Running,
-)
+from scheduler.operations import Operations
+from scheduler.operations.backfilling import Backfilling
+from scheduler.operations.cancelling import Cancelling
+from scheduler.operations.circuits import CircuitSteering
+from scheduler.operations.pausing import Pausing
+from scheduler.operations.pinging import Pinging
+from scheduler.operations.refreshing import Refreshing
+from scheduler.operations.replaying import Replaying
+from scheduler.operations.running import Running
 from scheduler.probes import (
     circuits_health,
     configuration_health,

@@ -10,7 +10,7 @@ from scheduler.cli.output import FAILED, note, show_json
 
 if TYPE_CHECKING:
     from scheduler.app import Program
-    from scheduler.operations import Backfill
+    from scheduler.operations.backfilling import Backfill
     from scheduler.stores.runs import Record
 
 
@@ -50,7 +50,7 @@ def backfill(
     """
     from scheduler.cli.changes import changed, counted, settled, unlogged
     from scheduler.cli.options import instant_option
-    from scheduler.operations import Way
+    from scheduler.operations.audit import Way
 
     start, end = instant_option("--from", since), instant_option("--to", until)
     assert start is not None

@@ -31,7 +31,7 @@ def cancel(
     """
     from scheduler.cli.changes import changed
     from scheduler.cli.output import FAILED, error
-    from scheduler.operations import Way
+    from scheduler.operations.audit import Way
 
     async def work(program: Program) -> Record:
         return await program.operations.cancelling.cancel(run, way=Way.COMMAND_LINE, wait=_PATIENCE)

@@ -30,7 +30,7 @@ def changed(
     that shows what there is, said beside what is not there.
     """
     from scheduler.cli.configured import configured, in_program, known_job
-    from scheduler.operations import NotDone, NotThere, Unusable
+    from scheduler.operations.errors import NotDone, NotThere, Unusable
 
     configuration = configured(command)
     if job is not None:

@@ -92,7 +92,7 @@ def reset_circuit(key: Key, reason: Reason = "", as_json: AsJson = False) -> Non
       circuits reset checkout-api
     """
     from scheduler.cli.changes import changed
-    from scheduler.operations import Way
+    from scheduler.operations.audit import Way
 
     view = changed(
         "circuits reset",
@@ -129,13 +129,13 @@ def _hold(
 
 
 async def _opened(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
-    from scheduler.operations import Way
+    from scheduler.operations.audit import Way
 
     return await program.operations.circuits.open(key, until=end, reason=reason, way=Way.COMMAND_LINE)
 
 
 async def _closed(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
-    from scheduler.operations import Way
+    from scheduler.operations.audit import Way
 
     return await program.operations.circuits.close(key, until=end, reason=reason, way=Way.COMMAND_LINE)
 

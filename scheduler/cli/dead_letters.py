@@ -12,7 +12,7 @@ from scheduler.cli.texts import iso, local
 
 if TYPE_CHECKING:
     from scheduler.app import Program, Reading
-    from scheduler.operations import Replayed, Wanted
+    from scheduler.operations.replaying import Replayed, Wanted
     from scheduler.stores.dead_letters import DeadLetter
     from scheduler.stores.runs import Record
 
@@ -113,7 +113,7 @@ def replay_letters(
       dead-letters replay --after 2026-11-25T00:00:00Z --per-second 2
     """
     from scheduler.cli.options import instant_option
-    from scheduler.operations import Wanted
+    from scheduler.operations.replaying import Wanted
 
     wanted = Wanted(job, reason, instant_option("--after", after), instant_option("--before", before))
     if letter is None and wanted == Wanted():
@@ -135,7 +135,7 @@ def discard_letter(letter: Letter) -> None:
       dead-letters discard 20261125T015030.000Z.0123456789ab
     """
     from scheduler.cli.changes import changed
-    from scheduler.operations import Way
+    from scheduler.operations.audit import Way
 
     changed(
         "dead-letters discard",
@@ -158,7 +158,7 @@ async def _letters(program: Reading, job: str | None, limit: int) -> list[DeadLe
 
 def _replay_one(letter: str, as_json: bool) -> None:
     from scheduler.cli.changes import changed, settled, unlogged
-    from scheduler.operations import Way
+    from scheduler.operations.audit import Way
 
     async def work(program: Program) -> Record | None:
         record = await program.operations.replaying.replay(letter, way=Way.COMMAND_LINE)
@@ -184,7 +184,7 @@ def _replay_one(letter: str, as_json: bool) -> None:
 def _replay_many(wanted: Wanted, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
     from scheduler.cli.changes import changed, counted, settled, unlogged
     from scheduler.cli.outcomes import show_runs
-    from scheduler.operations import Way
+    from scheduler.operations.audit import Way
 
     async def work(program: Program) -> tuple[Replayed, list[Record]]:
         replayed = await program.operations.replaying.replay_all(

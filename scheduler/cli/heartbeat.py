@@ -36,7 +36,7 @@ def heartbeat(
       heartbeat nightly-backup --limit 100 --json
     """
     from scheduler.cli.configured import configured, in_store, known_job
-    from scheduler.operations import Conflict
+    from scheduler.operations.errors import Conflict
 
     configuration = configured("heartbeat")
     known_job(configuration, job)

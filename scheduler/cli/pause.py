@@ -38,7 +38,7 @@ def pause(
     """
     from scheduler.cli.changes import changed, show_job
     from scheduler.cli.options import duration_option, instant_option
-    from scheduler.operations import Way
+    from scheduler.operations.audit import Way
 
     if length is not None and until is not None:
         fail("--for and --until say the same thing: give one of them")

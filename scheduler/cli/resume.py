@@ -24,7 +24,7 @@ def resume(
       resume checkout-api
     """
     from scheduler.cli.changes import changed, show_job
-    from scheduler.operations import Way
+    from scheduler.operations.audit import Way
 
     async def work(program: Program) -> tuple[JobView, bool]:
         was_paused = await program.operations.pausing.resume(job, way=Way.COMMAND_LINE)

@@ -69,7 +69,7 @@ def _run(configuration: Configuration, job: str, listener: RunListener | None = 
 async def _to_its_end(program: Program, job: str) -> Record | None:
     import asyncio
 
-    from scheduler.operations import Way
+    from scheduler.operations.audit import Way
 
     record = await program.operations.running.run_now(job, way=Way.COMMAND_LINE)
     try:

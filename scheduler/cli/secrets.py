@@ -73,7 +73,7 @@ def refresh(
       secrets refresh checkout-token
     """
     from scheduler.cli.changes import changed
-    from scheduler.operations import Way
+    from scheduler.operations.audit import Way
 
     view = changed(
         "secrets refresh",

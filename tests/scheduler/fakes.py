@@ -23,17 +23,15 @@ from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
 from scheduler.follow_up import Dependents
 from scheduler.gates import Elsewhere, HeldSlots, gates_in_order
-from scheduler.operations import (
-    Backfilling,
-    Cancelling,
-    CircuitSteering,
-    Operations,
-    Pausing,
-    Pinging,
-    Refreshing,
-    Replaying,
-    Running,
-)
+from scheduler.operations import Operations
+from scheduler.operations.backfilling import Backfilling
+from scheduler.operations.cancelling import Cancelling
+from scheduler.operations.circuits import CircuitSteering
+from scheduler.operations.pausing import Pausing
+from scheduler.operations.pinging import Pinging
+from scheduler.operations.refreshing import Refreshing
+from scheduler.operations.replaying import Replaying
+from scheduler.operations.running import Running
 from scheduler.secret_watch import SecretWatch
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits

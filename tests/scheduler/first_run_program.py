@@ -18,7 +18,7 @@ from config.loading import load_configuration
 from jobs.checks.clock import PhaseClock
 from jobs.running import execution
 from scheduler.app import Role, open_program
-from scheduler.operations import Way
+from scheduler.operations.audit import Way
 
 ROOT = Path(__file__).resolve().parents[2]
 before: list[set[str]] = []

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.runs import Outcome, Run, Trigger
 from scheduler.catalog import Entry
-from scheduler.operations import Way
+from scheduler.operations.audit import Way
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs import RunState
 from tests.jobs.running.run_parts import answer

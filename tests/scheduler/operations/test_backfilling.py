@@ -12,8 +12,10 @@ from jobs.runs import Outcome, Ticket, Trigger
 from scheduler.catalog import UnknownJob
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import DispatchError
-from scheduler.operations import Backfill, Backfilling, Conflict, Unusable, Way
 from scheduler.operations import backfilling as module
+from scheduler.operations.audit import Way
+from scheduler.operations.backfilling import Backfill, Backfilling
+from scheduler.operations.errors import Conflict, Unusable
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.run_parts import Hang, Step
 from tests.jobs.running.virtual_time import virtual_time

@@ -9,7 +9,9 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import Outcome, Run
-from scheduler.operations import Cancelling, Conflict, NotThere, Way
+from scheduler.operations.audit import Way
+from scheduler.operations.cancelling import Cancelling
+from scheduler.operations.errors import Conflict, NotThere
 from scheduler.stores.cancellations import TABLE
 from scheduler.stores.runs import Claim, RunState
 from tests.jobs.running.run_parts import REFUSED, Hang

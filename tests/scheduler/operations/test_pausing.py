@@ -9,7 +9,9 @@ import pytest
 
 from jobs.runs import Outcome, Ticket
 from scheduler.catalog import UnknownJob
-from scheduler.operations import Pausing, Unusable, Way
+from scheduler.operations.audit import Way
+from scheduler.operations.errors import Unusable
+from scheduler.operations.pausing import Pausing
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, Shop

@@ -11,7 +11,9 @@ from jobs.runs import Outcome, Trigger
 from scheduler.catalog import UnknownJob
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import DispatchError
-from scheduler.operations import Conflict, NotThere, Replaying, Unusable, Wanted, Way
+from scheduler.operations.audit import Way
+from scheduler.operations.errors import Conflict, NotThere, Unusable
+from scheduler.operations.replaying import Replaying, Wanted
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import RunState

@@ -7,7 +7,8 @@ import pytest
 from jobs.runs import Trigger
 from scheduler.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError
-from scheduler.operations import Running, Way
+from scheduler.operations.audit import Way
+from scheduler.operations.running import Running
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs import RunState
 from tests.jobs.running.run_parts import Hang
