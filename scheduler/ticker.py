@@ -5,19 +5,17 @@ One due-heap for the life of the process. Started by scheduler.embedded.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from jobs.ports import Clock
 from jobs.runs import Ticket
 from jobs.schedules import from_milliseconds
 from scheduler.catalog import Catalog
 from scheduler.planning.heap import DueHeap, Found
-from scheduler.planning.left_out import LeftOut
 from scheduler.planning.plan import Paused, plan
+from scheduler.work.port import TakesTickets
 
 _log = logging.getLogger("scheduler.ticker")
 
@@ -37,22 +35,6 @@ SOON = timedelta(seconds=1)
 """What is due within it is claimed at once."""
 BACKWARDS = timedelta(seconds=2)
 """A wall clock set back by more than this is told; see planning.plan for what becomes of it."""
-
-
-class TakesTickets(Protocol):
-    """The worker, as the ticker sees it; all return at once."""
-
-    def submit(self, *tickets: Ticket) -> asyncio.Task[None] | None:
-        """Perform the ticket; several one after the other. Returns the task that does it, if it is taken."""
-        ...
-
-    def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
-        """Claim the tickets together, at once or at an instant before theirs, and perform each at its own."""
-        ...
-
-    def submit_leaving_out(self, left_out: LeftOut) -> None:
-        """Record missed instants as one skipped run."""
-        ...
 
 
 class Ticker:

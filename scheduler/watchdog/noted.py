@@ -16,8 +16,8 @@ from scheduler.dispatch.port import Depth
 from scheduler.planning.left_out import LeftOut
 from scheduler.stores.port import Store, StoreError
 from scheduler.stores.runs import Claim, End, Held, Record, Runs
-from scheduler.ticker import TakesTickets
 from scheduler.watchdog.trouble import StoreTrouble
+from scheduler.work.port import TakesTickets
 
 
 class Noted:
@@ -60,7 +60,7 @@ class Noted:
 
 
 class Taking:
-    """Implements ticker.TakesTickets: the worker, and what it takes is noted."""
+    """Implements work.port.TakesTickets: the worker, and what it takes is noted."""
 
     def __init__(self, worker: TakesTickets, noted: Noted) -> None:
         self._worker = worker
