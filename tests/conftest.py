@@ -1,6 +1,7 @@
 """What holds for every test: nothing leaves this machine, and the caller's environment does not leak in.
 
-Also the door to the parts that are fixtures: `network_guard`, `azurite`, `storage_prefix`, `functions_worker`.
+Also the door to the parts that are fixtures: `network_guard`, `azurite`, `storage_prefix`, `functions_worker`,
+`text_snapshot`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from tests.parts.azurite import Azurite, fresh_prefix, running_azurite
 from tests.parts.functions_worker import WorkerFactory, worker_factory
 from tests.parts.network_guard import GUARD, NetworkGuard
+from tests.parts.snapshots import TextSnapshot
 
 _OURS = ("SCHEDULER_", "DD_", "APPLICATIONINSIGHTS_", "Azure", "AZURE_", "IDENTITY_", "MSI_", "OTEL_", "WEBSITE_")
 _MARKED = {"azurite": "azurite", "functions_worker": "worker"}
@@ -85,3 +88,9 @@ def storage_prefix() -> str:
 def functions_worker() -> WorkerFactory:
     """Starts Microsoft's Python worker on a folder: `async with functions_worker(directory) as worker`."""
     return worker_factory()
+
+
+@pytest.fixture
+def text_snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    """Compares a text with its file below __snapshots__; see tests/parts/snapshots.py."""
+    return snapshot.use_extension(TextSnapshot)

@@ -22,10 +22,11 @@ SOMEBODYS_FOLDER = re.compile(r"(?<![\w./~}-])/(work|root|Users|home/(?!site\b|d
 
 @cache
 def files() -> tuple[Path, ...]:
-    """What git tracks, or everything that is no cache where the project was copied without git."""
+    """What git tracks or would add, or everything except caches where the project was copied without git."""
     git = shutil.which("git")
     if git and (ROOT / ".git").exists():
-        names = subprocess.check_output([git, "ls-files", "-z"], cwd=ROOT, text=True).split("\0")
+        command = [git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        names = subprocess.check_output(command, cwd=ROOT, text=True).split("\0")
         return tuple(path for name in names if name and (path := ROOT / name).is_file())
     found = (path for path in ROOT.rglob("*") if path.is_file() and path.relative_to(ROOT).parts[0][0] != ".")
     return tuple(path for path in found if "__pycache__" not in path.parts)

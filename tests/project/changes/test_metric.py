@@ -1,0 +1,38 @@
+"""Adding a metric of runs touches its declaration, its value and its row for operators; the exporters follow."""
+
+from __future__ import annotations
+
+from tests.project.changes.sample_change import SampleChangeFactory
+
+MEASURE = """
+from observability.exporters.measurements import measurements
+from tests.observability.runs import run
+
+print({metric.name: value for metric, value in measurements(run())}["scheduler.job.retries"])
+"""
+
+
+def test_a_metric(sample_change: SampleChangeFactory) -> None:
+    change = sample_change("a metric")
+    change.insert(
+        "observability/names.py",
+        after="ATTEMPT_COUNTS: Final",
+        text='RETRIES: Final = Metric("scheduler.job.retries", "Retries of a run.", "", "distribution", (TAG_JOB,))',
+    )
+    change.replace(
+        "observability/names.py", "ATTEMPT_COUNTS, DEAD_LETTERS, *", "ATTEMPT_COUNTS, RETRIES, DEAD_LETTERS, *"
+    )
+    change.insert(
+        "observability/exporters/measurements.py",
+        after="yield names.ATTEMPT_COUNTS",
+        text="        yield names.RETRIES, len(run.attempts) - 1.0",
+    )
+    change.insert(
+        "docs/telemetry.md",
+        after="| `scheduler.job.attempts` |",
+        text="| `scheduler.job.retries` | | distribution | job | Retries of a run. |",
+    )
+
+    assert change.python(MEASURE) == "0.0\n"
+    change.pytest("tests/observability/test_names.py")
+    change.assert_touches_documented_files()
