@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path, PurePath
 
+import config
 from config.documents import Document, Unreadable, parse_document, read_bytes
 from config.errors import ConfigurationError
 from config.job_entries import Context, Defined, define, entries_of, name_of
@@ -32,7 +33,7 @@ __all__ = ["ENDINGS", "JobFile", "JobFileReader", "JobSet", "is_job_file"]
 _MOST_FINDINGS = 500
 """Problems of one file after which no more of its jobs are checked: each takes a while to explain."""
 
-_PROGRAM = Path(__file__).resolve().parents[1]
+_PROGRAM = Path(config.__path__[0]).resolve().parent
 """The program's folder: the command `validate` reads with paths shown from the working folder instead."""
 
 

@@ -13,8 +13,8 @@ from config.job_files import JobFileReader
 from config.loading import load_configuration
 from jobs.definition import JobDefinition
 from jobs.targets import HeartbeatTarget
+from tests.project import ROOT
 
-ROOT = Path(__file__).parents[2]
 URL = "https://shop.internal/health"
 
 

@@ -16,8 +16,9 @@ from config.job_files import JobFileReader
 from config.layers import environments, merged
 from config.loading import load_configuration, load_settings
 from config.settings import Settings
+from tests.project import ROOT
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = ROOT
 REFERENCE = "@Microsoft.KeyVault(SecretUri=https://my.vault.azure.net/secrets/x)"
 
 Write = Callable[..., Path]

@@ -15,8 +15,9 @@ import yaml
 from config.errors import ConfigurationError
 from config.job_files import JobFileReader
 from jobs.problems import Problem
+from tests.project import ROOT
 
-SAMPLES = Path(__file__).parents[2] / "config" / "jobs" / "samples"
+SAMPLES = ROOT / "config" / "jobs" / "samples"
 SEED = 20261125
 PIECES = [
     b"\0", b"\t", b"\xff", b"\xef\xbb\xbf", b"{", b"}", b"[", b"]", b":", b": ", b"- ", b"*a", b"&a ", b"!!python/x ",

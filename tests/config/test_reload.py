@@ -19,8 +19,8 @@ from config.loading import Configuration, load_configuration
 from config.reload import ContainerSource, FolderSource, open_source
 from config.settings import Settings
 from tests.parts.azurite import Azurite
+from tests.project import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 OLD = 1_700_000_000
 
 

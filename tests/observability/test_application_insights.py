@@ -22,8 +22,7 @@ from tests.observability.insights_program import CANARY, CLOSE_WITHIN
 from tests.parts.application_insights import INSTRUMENTATION_KEY
 from tests.parts.bad_servers import black_hole, refused_port
 from tests.parts.ingestion import ApplicationInsightsIngestion
-
-ROOT = Path(__file__).parents[2]
+from tests.project import ROOT
 
 
 async def run_program(connection_string: str, tmp_path: Path, scenario: str = "", **environ: str) -> dict[str, Any]:

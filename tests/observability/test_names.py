@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from observability import names
 from observability.exporters.measurements import tag_values
 from tests.observability import runs
+from tests.project import ROOT
 
-PAGE = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8")
 
 
 def rows(*titles: str) -> list[list[str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -20,8 +19,7 @@ from observability.sampling import RunReport
 from observability.telemetry import Telemetry, build_telemetry
 from tests.observability import runs
 from tests.observability.fakes import NotingExporter
-
-ROOT = Path(__file__).parents[2]
+from tests.project import ROOT
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
