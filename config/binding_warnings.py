@@ -8,8 +8,9 @@ from config.job_set import JobSet, LocatedUse
 from jobs.checks.binding.hosts import Place
 from jobs.checks.binding.names import plain_secret
 from jobs.checks.binding.recipients import sendings
-from jobs.checks.binding.rules import Bindings, SecretDenied, rule_text
+from jobs.checks.binding.rules import Bindings, rule_text
 from jobs.checks.binding.scopes import scope_host
+from jobs.checks.errors import CredentialDenied
 from jobs.checks.port import Credential
 from jobs.definition import JobDefinition
 from jobs.problems import Problem
@@ -88,6 +89,6 @@ class _Denials:
     def _judged(self, credential: Credential, places: tuple[Place, ...], job: JobDefinition) -> str:
         try:
             self._bindings.check(credential, places, job.tags)
-        except SecretDenied as denied:
+        except CredentialDenied as denied:
             return str(denied)
         return ""

@@ -15,7 +15,8 @@ from typing import Any
 from config import json_text, yaml_text
 from config.json_offers import offers_as_json
 from config.text_errors import TextError
-from jobs.checks.files.regular import NotRegular, TooLarge, read_regular
+from jobs.checks.errors import FileTooLarge, NotRegularFile
+from jobs.checks.files.regular import read_regular
 from jobs.problems import Finding, Problem
 from jobs.problems import Path as KeyPath
 
@@ -86,9 +87,9 @@ def read_bytes(path: Path, shown: str) -> bytes:
     """A file's content. Raises Unreadable."""
     try:
         content, _ = read_regular(path, LARGEST_FILE)
-    except NotRegular:
+    except NotRegularFile:
         raise Unreadable(Problem("", "is no file", "remove it, or give it another name", shown)) from None
-    except TooLarge:
+    except FileTooLarge:
         hint = "split it into several files"
         raise Unreadable(Problem("", f"is larger than {LARGEST_FILE // 1024 // 1024} MiB", hint, shown)) from None
     except OSError as error:

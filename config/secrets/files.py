@@ -15,8 +15,9 @@ from datetime import datetime
 from pathlib import Path
 
 from config.layers import is_unresolved, unresolved_sentence
+from jobs.checks.errors import FileTooLarge, NotRegularFile
 from jobs.checks.files.own_thread import in_own_thread
-from jobs.checks.files.regular import NotRegular, Signature, TooLarge, read_regular
+from jobs.checks.files.regular import Signature, read_regular
 from jobs.errors import SecretUnavailable
 from jobs.kept_values import Trouble
 from jobs.ports import Clock
@@ -170,9 +171,9 @@ def _content(path: Path, folder: Path, known: Signature) -> tuple[bytes | None, 
         if not Path(real).is_relative_to(os.path.realpath(folder)):
             raise _Unusable(f"{path} leads out of the folder, to where no secrets are read from")
         return read_regular(real, LARGEST, known, flags=os.O_NOFOLLOW)
-    except NotRegular:
+    except NotRegularFile:
         raise _Unusable(f"{path} is no file") from None
-    except TooLarge:
+    except FileTooLarge:
         raise _Unusable(f"{path} has more than {LARGEST // 1024} KiB, which is no secret") from None
     except PermissionError:
         raise _Unusable(f"{path} may not be read by the program's user; let it, by owner, group or mode") from None

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any
 
 from jobs.checks.body_memory import FREE_BYTES
+from jobs.checks.errors import BadContentEncoding, TooManyGzipMembers
 from jobs.values import value
 
 ACCEPTED = "gzip, deflate"
@@ -28,14 +29,6 @@ _UNPACKED_BITE = 1024 * 1024
 
 MOST_MEMBERS = 1000
 """Members of a gzip body: each costs as much as ten thousand bytes of one member."""
-
-
-class BadEncoding(Exception):
-    """The body is not in the encoding that its header names; the message is the encoding's name."""
-
-
-class TooManyMembers(Exception):
-    """The body has more than MOST_MEMBERS gzip members."""
 
 
 @value(frozen=True, slots=True)
@@ -58,8 +51,8 @@ async def read_body(
     `make_room`: called once before more than FREE_BYTES of it are held, see body_memory.
 
     Raises:
-        BadEncoding: it cannot be decompressed, or ends in the middle.
-        TooManyMembers
+        BadContentEncoding: it cannot be decompressed, or ends in the middle.
+        TooManyGzipMembers
         Exception: whatever reading the parts raises.
     """
     content, raw, has_room = bytearray(), 0, False
@@ -127,7 +120,7 @@ class _Inflater(ABC):
             try:
                 content += self._zlib.decompress(data, room - len(content))
             except zlib.error:
-                raise BadEncoding(self._name) from None
+                raise BadContentEncoding(self._name) from None
             data = self._zlib.unused_data or self._zlib.unconsumed_tail
             self.has_more = len(content) == room
             if self._zlib.eof:
@@ -137,12 +130,12 @@ class _Inflater(ABC):
     def _count_member(self) -> None:
         self._members += 1
         if self._members > MOST_MEMBERS:
-            raise TooManyMembers
+            raise TooManyGzipMembers(MOST_MEMBERS)
 
     def end(self) -> None:
-        """There is no more. Raises BadEncoding if there should be."""
+        """There is no more. Raises BadContentEncoding if there should be."""
         if self._zlib is not None:
-            raise BadEncoding(self._name)
+            raise BadContentEncoding(self._name)
 
     @abstractmethod
     def _begin(self, data: bytes) -> tuple[Any, bytes]:

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from jobs.checks.errors import BodyMemoryExhausted
+
 MOST_BYTES = 64 * 1024 * 1024
 FREE_BYTES = 64 * 1024
 """Of each body: these are not counted, so that usual answers never wait. The places bound how many there are."""
@@ -18,10 +20,6 @@ PATIENCE = 5.0
 """Seconds for which a body waits for others to be released."""
 _JOB_SHARE, _HOST_SHARE = 4, 2
 """One job has at most a quarter of the bytes, one host half of them."""
-
-
-class BodyMemoryExhausted(Exception):
-    """A body cannot be read now, as others take all of the memory that bodies may take. The message is a sentence."""
 
 
 @dataclass(eq=False, slots=True)

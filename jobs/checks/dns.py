@@ -22,9 +22,10 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.resolver
 
-from jobs.checks.dns_exchange import MOST_RECORDS, TooManyRecords, ask_by_tcp, ask_by_udp
+from jobs.checks.dns_exchange import MOST_DNS_RECORDS, ask_by_tcp, ask_by_udp
+from jobs.checks.errors import IncompleteDnsAnswer, InvalidDnsName, NoNameServer, TargetDenied, TooManyDnsRecords
 from jobs.checks.fault_sentences import OUT_OF_RESOURCES, Peer, out_of_resources
-from jobs.checks.guard import Guard, TargetDenied
+from jobs.checks.guard import Guard
 from jobs.checks.port import Call
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.dns import DnsTarget
@@ -34,18 +35,6 @@ _PAYLOAD = 1232
 
 _FEW = 100
 """Records whose texts are made on the event loop."""
-
-
-class NoServer(Exception):
-    """This machine names no name server."""
-
-
-class NoName(Exception):
-    """What should be asked about is no name. The message is what the library calls that."""
-
-
-class NoWholeAnswer(Exception):
-    """The answer by UDP was cut short, and there was none by TCP; the cause is why."""
 
 
 class DnsCheck:
@@ -89,11 +78,11 @@ class DnsCheck:
 
 
 def _question(target: DnsTarget) -> dns.message.Message:
-    """Raises NoName."""
+    """Raises InvalidDnsName."""
     try:
         return dns.message.make_query(target.name, target.type, use_edns=0, payload=_PAYLOAD)
     except dns.exception.DNSException as error:
-        raise NoName(type(error).__name__) from None
+        raise InvalidDnsName(type(error).__name__) from None
 
 
 async def _ask(target: DnsTarget, question: dns.message.Message, server: str) -> dns.message.Message:
@@ -108,7 +97,7 @@ async def _ask(target: DnsTarget, question: dns.message.Message, server: str) ->
     except (OSError, EOFError) as error:
         if getattr(error, "errno", None) in OUT_OF_RESOURCES:
             raise
-        raise NoWholeAnswer from error
+        raise IncompleteDnsAnswer from error
 
 
 def _facts(target: DnsTarget, server: str, answer: dns.message.Message) -> dict[str, Any]:
@@ -135,19 +124,19 @@ def _explained(error: Exception, peer: Peer, target: DnsTarget) -> tuple[ErrorCl
     match error:
         case TargetDenied():
             return ErrorClass.TARGET_DENIED, f"{error}".rstrip(".") + "."
-        case NoServer():
+        case NoNameServer():
             return ErrorClass.INTERNAL_ERROR, f"{error}"
         case OSError() if error.errno in OUT_OF_RESOURCES:
             return ErrorClass.OUT_OF_RESOURCES, out_of_resources(error, peer)
-        case NoName():
+        case InvalidDnsName():
             return ErrorClass.DNS_FAILURE, f"{target.name} is no name that can be asked about ({error}): look at name."
-        case TooManyRecords():
+        case TooManyDnsRecords():
             return (
                 ErrorClass.PROTOCOL_ERROR,
-                f"{peer} answered about {target.name} with more than {MOST_RECORDS:,} records: ask for a name or a "
+                f"{peer} answered about {target.name} with more than {MOST_DNS_RECORDS:,} records: ask for a name or a "
                 "type that has fewer.",
             )
-        case NoWholeAnswer():
+        case IncompleteDnsAnswer():
             number = getattr(error.__cause__, "errno", None)
             reason = os.strerror(number) if number else "it closed the connection"
             return (
@@ -173,11 +162,11 @@ def _explained(error: Exception, peer: Peer, target: DnsTarget) -> tuple[ErrorCl
 
 
 def _first_of_system() -> str:
-    """Raises NoServer."""
+    """Raises NoNameServer."""
     try:
         servers = dns.resolver.Resolver().nameservers
     except dns.resolver.NoResolverConfiguration:
         servers = []
     if not servers:
-        raise NoServer("This machine names no name server (/etc/resolv.conf): say which one by check.server.")
+        raise NoNameServer("This machine names no name server (/etc/resolv.conf): say which one by check.server.")
     return str(servers[0])

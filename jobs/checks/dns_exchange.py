@@ -15,7 +15,9 @@ import dns.inet
 import dns.message
 import dns.query
 
-MOST_RECORDS = 1000
+from jobs.checks.errors import TooManyDnsRecords
+
+MOST_DNS_RECORDS = 1000
 """Records of an answer, in all its sections. The answer is parsed in a thread, in some 60 microseconds each."""
 
 _SMALL = 1500
@@ -28,15 +30,11 @@ _HEADER = struct.Struct("!6H")
 """Of a message: id, flags, and how many questions and records its sections have."""
 
 
-class TooManyRecords(Exception):
-    """The answer has more than MOST_RECORDS records."""
-
-
 async def ask_by_udp(question: dns.message.Message, server: str, port: int) -> dns.message.Message:
     """The first packet of the server that answers the question.
 
     Raises:
-        TooManyRecords
+        TooManyDnsRecords
         dns.message.Truncated: the answer does not fit, and is to be asked for by TCP.
         dns.exception.DNSException: it is none.
         OSError
@@ -85,8 +83,8 @@ async def _read(
     wire: bytes, question: dns.message.Message, *, raise_on_truncation: bool = False
 ) -> dns.message.Message:
     # EDNS adds a record of its own.
-    if len(wire) >= _HEADER.size and sum(_HEADER.unpack_from(wire)[3:]) > MOST_RECORDS + 1:
-        raise TooManyRecords
+    if len(wire) >= _HEADER.size and sum(_HEADER.unpack_from(wire)[3:]) > MOST_DNS_RECORDS + 1:
+        raise TooManyDnsRecords
     if len(wire) <= _SMALL:
         answer = dns.message.from_wire(wire, raise_on_truncation=raise_on_truncation)
     else:

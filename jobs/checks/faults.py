@@ -9,9 +9,18 @@ from typing import Any
 
 import httpx
 
-from jobs.checks.bodies import MOST_MEMBERS, BadEncoding, TooManyMembers
-from jobs.checks.body_memory import BodyMemoryExhausted
 from jobs.checks.clock import Phase
+from jobs.checks.errors import (
+    BodyMemoryExhausted,
+    CaFileUnusable,
+    NoAddressOfVersion,
+    NoResponse,
+    PeerError,
+    ProtocolViolation,
+    TargetDenied,
+    TooManyRedirects,
+    TunnelRefused,
+)
 from jobs.checks.fault_sentences import (
     OUT_OF_RESOURCES,
     Peer,
@@ -21,32 +30,8 @@ from jobs.checks.fault_sentences import (
     no_tls,
     out_of_resources,
 )
-from jobs.checks.files.authorities import CaFileUnusable
-from jobs.checks.guard import TargetDenied
-from jobs.checks.http1 import (
-    LARGEST_HEAD,
-    MOST_CHUNKS,
-    MOST_INTERIM,
-    SMALL_CHUNK,
-    AnswerCutOff,
-    BrokenHttp2,
-    BrokenRules,
-    HeadTooLarge,
-    TooManyChunks,
-    TooManyInterim,
-    TooManyLines,
-)
-from jobs.checks.network import ClosedWithoutAnswer, NoAddressOfVersion
-from jobs.checks.redirects import BadRedirect
-from jobs.checks.spoken import NotHttp
-from jobs.checks.tls_records import MOST_RECORDS, SMALL_RECORD, TooManyRecords
-from jobs.checks.tunnels import NoTunnel
 from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.runs import ErrorClass
-
-
-class TooManyRedirects(Exception):
-    """The answer redirects once more than the target allows; the message is that number."""
 
 
 def explain(error: Exception, phase: Phase | None, peer: Peer) -> tuple[ErrorClass, str] | None:
@@ -62,6 +47,10 @@ def explain(error: Exception, phase: Phase | None, peer: Peer) -> tuple[ErrorCla
     return None
 
 
+def _predicate(error: PeerError, peer: Peer) -> str:
+    return f"{peer} {error}."
+
+
 def _own_words(error: Exception, peer: Peer) -> str:
     text = str(error)
     return text if text.endswith(".") else f"{text}."
@@ -71,35 +60,7 @@ def _other_version(error: NoAddressOfVersion, peer: Peer) -> str:
     return f"{peer.host} has no IPv{error} address: look at ip_version."
 
 
-def _not_http(error: BrokenRules, peer: Peer) -> str:
-    return f"{peer} answered with something that is not HTTP/1.1 ({error})."
-
-
-def _too_many_lines(error: TooManyLines, peer: Peer) -> str:
-    return f"{peer} answered {error}: look at the service, and at what stands before it."
-
-
-def _other_protocol(error: NotHttp, peer: Peer) -> str:
-    return f"{peer} answered with {error}."
-
-
-def _bad_encoding(error: BadEncoding, peer: Peer) -> str:
-    return f"{peer} sent a body that is not the {error} that its header promises."
-
-
-def _bad_redirect(error: BadRedirect, peer: Peer) -> str:
-    return f"The answer of {peer} cannot be followed: it redirects {error}."
-
-
-def _too_many_redirects(error: TooManyRedirects, peer: Peer) -> str:
-    return f"{peer} redirects again after {error} redirects, the most that are followed: they may be a circle."
-
-
-def _broken_http2(error: BrokenHttp2, peer: Peer) -> str:
-    return f"{peer} {error}."
-
-
-def _no_tunnel(error: NoTunnel, peer: Peer) -> str:
+def _no_tunnel(error: TunnelRefused, peer: Peer) -> str:
     return (
         f"The proxy {peer} made no tunnel to {error.place}: it answered {error.status}{_TUNNELS.get(error.status, '')}."
     )
@@ -123,28 +84,6 @@ _RESET = (
     "{peer} reset the connection before it answered: the service, or something before it, crashed or turned us away."
 )
 _RESET_LATE = "{peer} reset the connection in the middle of its answer: the service, or something before it, crashed."
-_CLOSED = "{peer} closed the connection without an answer: look at the service, and at what stands before it."
-_CLOSED_LATE = (
-    "{peer} closed the connection in the middle of its answer: look at the service, and what stands before it."
-)
-
-_HEAD_TOO_LARGE = (
-    f"{{peer}} sent more than {LARGEST_HEAD // 1024} KiB of headers, informational answers and trailers included: "
-    "have the service send less."
-)
-_TOO_MANY_MEMBERS = (
-    f"{{peer}} sent a body of more than {MOST_MEMBERS:,} gzip members: have the service compress it as one."
-)
-_TOO_MANY_RECORDS = (
-    f"{{peer}} sent more than {MOST_RECORDS:,} TLS records of less than {SMALL_RECORD} bytes on average: "
-    "have the service buffer what it writes."
-)
-_TOO_MANY_CHUNKS = (
-    f"{{peer}} sent its body in more than {MOST_CHUNKS:,} chunks of less than {SMALL_CHUNK} bytes on average: "
-    "have the service buffer what it writes."
-)
-_INTERIM = f"{{peer}} sent more than {MOST_INTERIM} informational answers (such as 100 Continue) before its answer."
-
 _Row = tuple[Phase | None, type[Exception], ErrorClass, str | Callable[[Any, Peer], str]]
 
 # The first row that fits counts: special ones stand before general ones.
@@ -163,26 +102,15 @@ _TABLE: tuple[_Row, ...] = (
     ("connect", TimeoutError, ErrorClass.CONNECT_TIMEOUT, _SILENT),
     ("connect", ConnectionResetError, ErrorClass.CONNECTION_RESET, _RESET),
     (None, ssl.SSLCertVerificationError, ErrorClass.TLS_CERTIFICATE, bad_certificate),
-    (None, TooManyRecords, ErrorClass.PROTOCOL_ERROR, _TOO_MANY_RECORDS),
+    (None, ProtocolViolation, ErrorClass.PROTOCOL_ERROR, _predicate),  # before ssl.SSLError: some are both
     (None, ssl.SSLError, ErrorClass.TLS_FAILURE, no_tls),
     ("tls", OSError, ErrorClass.TLS_FAILURE, _NO_HANDSHAKE),
-    (None, ClosedWithoutAnswer, ErrorClass.CONNECTION_RESET, _CLOSED),
+    (None, NoResponse, ErrorClass.CONNECTION_RESET, _predicate),
     ("body", ConnectionError, ErrorClass.CONNECTION_RESET, _RESET_LATE),
     (None, ConnectionError, ErrorClass.CONNECTION_RESET, _RESET),
     (None, OSError, ErrorClass.CONNECTION_FAILED, no_connection),
-    (None, NotHttp, ErrorClass.PROTOCOL_ERROR, _other_protocol),
-    (None, TooManyInterim, ErrorClass.PROTOCOL_ERROR, _INTERIM),
-    (None, AnswerCutOff, ErrorClass.PROTOCOL_ERROR, _CLOSED_LATE),
-    (None, HeadTooLarge, ErrorClass.PROTOCOL_ERROR, _HEAD_TOO_LARGE),
-    (None, TooManyLines, ErrorClass.PROTOCOL_ERROR, _too_many_lines),
-    (None, TooManyChunks, ErrorClass.PROTOCOL_ERROR, _TOO_MANY_CHUNKS),
-    (None, BrokenHttp2, ErrorClass.PROTOCOL_ERROR, _broken_http2),
-    (None, NoTunnel, ErrorClass.CONNECTION_FAILED, _no_tunnel),
-    (None, BrokenRules, ErrorClass.PROTOCOL_ERROR, _not_http),
-    (None, BadEncoding, ErrorClass.PROTOCOL_ERROR, _bad_encoding),
-    (None, TooManyMembers, ErrorClass.PROTOCOL_ERROR, _TOO_MANY_MEMBERS),
-    (None, BadRedirect, ErrorClass.PROTOCOL_ERROR, _bad_redirect),
-    (None, TooManyRedirects, ErrorClass.TOO_MANY_REDIRECTS, _too_many_redirects),
+    (None, TunnelRefused, ErrorClass.CONNECTION_FAILED, _no_tunnel),
+    (None, TooManyRedirects, ErrorClass.TOO_MANY_REDIRECTS, _predicate),
     # What other transports raise: tests hand over clients of their own.
     (None, httpx.ConnectError, ErrorClass.CONNECTION_FAILED, "No connection to {peer}."),
     (None, httpx.NetworkError, ErrorClass.CONNECTION_RESET, _RESET),

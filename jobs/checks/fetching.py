@@ -13,7 +13,8 @@ from jobs.checks.binding.hosts import Place
 from jobs.checks.binding.recipients import carried_to, sendings_of_request
 from jobs.checks.binding.rules import ANYTHING, Bindings
 from jobs.checks.credentials import NOTHING, Credentials
-from jobs.checks.oauth import ClientRefused, Grant, OAuthTokens
+from jobs.checks.errors import ClientRejected
+from jobs.checks.oauth import Grant, OAuthTokens
 from jobs.checks.port import Call
 from jobs.checks.registering import register
 from jobs.checks.requests import parsed, proxy_of
@@ -40,7 +41,7 @@ class Sources:
 
 
 def check_bindings(target: HttpTarget, url: httpx.URL, bindings: Bindings, call: Call) -> None:
-    """Raise SecretDenied if something that a request to this URL carries may not go there."""
+    """Raise CredentialDenied if something that a request to this URL carries may not go there."""
     at = Place.of(url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80))
     for sending in sendings_of_request(target, url.scheme, at):
         bindings.check(sending.credential, sending.places, call.tags)
@@ -54,7 +55,7 @@ async def credentials_of(target: HttpTarget, sources: Sources, call: Call) -> Cr
     A token endpoint is asked after that, as what proves us to it is among them.
 
     Raises:
-        SecretDenied: one of them may not be sent there; none is fetched then.
+        CredentialDenied: one of them may not be sent there; none is fetched then.
         SecretUnavailable, TokenUnavailable: one of them cannot be had.
     """
     secrets, tokens = sources.secrets, sources.tokens
@@ -96,11 +97,11 @@ async def _granted(target: HttpTarget, auth: OAuth2Auth, known: Credentials, sou
     )
     try:
         token = await oauth.get(grant)
-    except ClientRefused as refused:
+    except ClientRejected as refused:
         name = auth.client_secret.secret
         renewal = await sources.secrets.renewed(name, grant.secret)
         if not renewal.changed:
-            raise ClientRefused(f"{refused}; {renewal.sentence}") from None
+            raise ClientRejected(f"{refused}; {renewal.sentence}") from None
         grant = replace(grant, secret=await sources.secrets.get(name))
         await register(grant.secret, call, sources.redactor)
         token = await oauth.get(grant)

@@ -16,15 +16,12 @@ from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from jobs.checks.addresses import Found, IPNetwork, Reach, natures
+from jobs.checks.errors import TargetDenied
 from jobs.checks.own_places import LIVE_PATH, OwnPlace
 from jobs.problems import printable
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _OWN_API = "is where this program serves its own API"
-
-
-class TargetDenied(Exception):
-    """The program may not connect there. The message says where, why, and which setting to change, if one would do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,12 @@ from jobs.checks.bodies import Body, read_body
 from jobs.checks.cookies import MOST as MOST_COOKIES
 from jobs.checks.cookies import Cookies
 from jobs.checks.credentials import NOTHING
+from jobs.checks.errors import ClientCertificateUnusable, TooManyHeaderLines, TooManyRedirects, TunnelRefused
 from jobs.checks.fault_sentences import Peer
-from jobs.checks.faults import TooManyRedirects, explain
+from jobs.checks.faults import explain
 from jobs.checks.fetching import Sources, check_bindings, credentials_of
 from jobs.checks.guard import LOCAL, Guard
-from jobs.checks.http1 import MOST_LINES, TooManyLines
+from jobs.checks.http1 import MOST_LINES
 from jobs.checks.loading import load_http2, load_names, load_tls
 from jobs.checks.network import Network
 from jobs.checks.oauth import OAuthTokens
@@ -33,9 +34,9 @@ from jobs.checks.prepared import MARK, Prepared, PreparedRequests, origin_of
 from jobs.checks.redirects import follow, headers_of, is_redirect, may_see_credentials
 from jobs.checks.requests import Outgoing, build, may_be_kept, proxy_of
 from jobs.checks.retry_after import retry_after_s
-from jobs.checks.tls_contexts import CertificateUnusable, TlsContexts, unusable_certificate
+from jobs.checks.tls_contexts import TlsContexts, unusable_certificate
 from jobs.checks.transport import Transport
-from jobs.checks.tunnels import NoTunnel, Proxy
+from jobs.checks.tunnels import Proxy
 from jobs.checks.ways import Way
 from jobs.ports import Clock, Secrets, Tokens
 from jobs.redaction import Redactor
@@ -101,7 +102,7 @@ class HttpCheck:
             if explained is None:
                 raise
             error_class, message = explained
-            besides = "" if isinstance(error, NoTunnel) else visit.way.besides()
+            besides = "" if isinstance(error, TunnelRefused) else visit.way.besides()
             told = self._redactor.redact(f"{message} {besides}".rstrip())
             return Observation(call.clock.stop(), visit.status, error=error_class, message=told)
         return _seen(response, body, visit, call.clock.stop())
@@ -216,7 +217,7 @@ class _Visit:
         """Leave the client certificate behind with everything else that came from a secret (see `follow`).
 
         Raises:
-            SecretDenied: the same host goes on at a port that the rules do not name.
+            CredentialDenied: the same host goes on at a port that the rules do not name.
         """
         if not may_see_credentials(before, after):
             self._has_left, self.client_certificate = True, ""
@@ -261,17 +262,17 @@ class _Visit:
         return response
 
     async def _count_lines(self, response: httpx.Response) -> None:
-        """Raises TooManyLines."""
+        """Raises TooManyHeaderLines."""
         self._lines += response.extensions.get("lines", 0)
         if self._lines > MOST_LINES:
             await response.aclose()
-            raise TooManyLines(response.status_code, MOST_LINES, redirected=True)
+            raise TooManyHeaderLines(response.status_code, MOST_LINES, redirected=True)
 
     async def _context(self) -> ssl.SSLContext:
         target, shown = self._target, self.client_certificate
         try:
             return await self._contexts.get(target.tls, http2=target.http2, client_certificate=shown)
-        except CertificateUnusable:
+        except ClientCertificateUnusable:
             raise unusable_certificate(target.tls) from None
 
     def _peer_at(self, host: str, port: int) -> Peer:

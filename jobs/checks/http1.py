@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import httptools
 
+from jobs.checks.errors import HeadTooLarge, IncompleteResponse, MalformedResponse, TooManyChunks, TooManyHeaderLines
+
 LARGEST_HEAD = 100 * 1024
 """Bytes of all heads of an answer together, the informational ones included; also of what its chunks carry beside the
 content, beyond what framing needs."""
@@ -36,38 +38,6 @@ CHUNKED_BITE = 32 * 1024
 
 _FRAMING = 16
 """Bytes around the content of a chunk: its size in hexadecimal digits, and two line ends."""
-
-
-class AnswerCutOff(Exception):
-    """The other side closed the connection before its answer was whole."""
-
-
-class HeadTooLarge(Exception):
-    """There are more than LARGEST_HEAD bytes of headers or trailers."""
-
-
-class TooManyLines(Exception):
-    """A head has more header lines than are read. The message ends the sentence "it answered ..."."""
-
-    def __init__(self, status: int | str, most: int, *, redirected: bool = False) -> None:
-        among = ", those of its redirects included" if redirected else ""
-        super().__init__(f"{status} with more than {most:,} header lines{among}".lstrip())
-
-
-class TooManyInterim(Exception):
-    """There are more than MOST_INTERIM informational answers."""
-
-
-class TooManyChunks(Exception):
-    """The body comes in more chunks than MOST_CHUNKS and SMALL_CHUNK allow."""
-
-
-class BrokenRules(Exception):
-    """The answer is none by the rules of HTTP/1. The message names the rule, and no byte of the answer."""
-
-
-class BrokenHttp2(Exception):
-    """The answer is none by the rules of HTTP/2; the message ends the sentence "it ...". See http2.py."""
 
 
 @dataclass(slots=True)
@@ -107,7 +77,7 @@ def end_of_head(data: bytes | bytearray, searched: int = 0, room: int = LARGEST_
     found = _END.search(data, max(searched - 2, 0))
     end = found.end() if found else None
     if (end or len(data)) > room:
-        raise HeadTooLarge
+        raise HeadTooLarge(LARGEST_HEAD)
     return end
 
 
@@ -115,20 +85,20 @@ def read_head(block: bytes) -> Head:
     """The head that this block is, to its end; without the headers of an informational one.
 
     Raises:
-        BrokenRules, TooManyLines
+        MalformedResponse, TooManyHeaderLines
     """
     line = _STATUS_LINE.match(block)
     if line is None:
-        raise BrokenRules("illegal status line")
+        raise MalformedResponse("illegal status line")
     version, status, reason = line.groups()
     is_interim = status[:1] == b"1"
     lines, most = block[line.end() :], MOST_INTERIM_LINES if is_interim else MOST_LINES
     if lines.count(b"\n") > most + 1:  # the empty line at the end is none of them
-        raise TooManyLines(int(status), most)
+        raise TooManyHeaderLines(int(status), most)
     if b"\n " in lines or b"\n\t" in lines:
         lines = _FOLD.sub(b" ", lines)
     if _HEADERS.fullmatch(lines) is None:
-        raise BrokenRules("illegal header line")
+        raise MalformedResponse("illegal header line")
     if is_interim:
         return Head(version, int(status), reason or b"", [], {})
     fields = [(name, value.rstrip(b" \t")) for name, value in _FIELD.findall(lines)]
@@ -171,25 +141,25 @@ class Incoming:
     """Whether bytes came after its end."""
 
     def feed(self, data: bytes) -> bytes:
-        """What of these bytes belongs to the content. Raises BrokenRules, HeadTooLarge, TooManyChunks."""
+        """What of these bytes belongs to the content. Raises MalformedResponse, HeadTooLarge, TooManyChunks."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """The connection has ended before the body had. Raises AnswerCutOff unless that is its end."""
-        raise AnswerCutOff
+        """The connection has ended before the body had. Raises IncompleteResponse unless that is its end."""
+        raise IncompleteResponse
 
 
 def body_of(method: str, head: Head) -> Incoming:
     """The body that follows the head of the answer to such a request: RFC 9112, section 6.3.
 
-    Chunks win over a length, as browsers have it. Raises BrokenRules.
+    Chunks win over a length, as browsers have it. Raises MalformedResponse.
     """
     if method == "HEAD" or head.status in (204, 304):
         return _Counted(0)
     coding = head.headers.get("transfer-encoding")
     if coding is not None:
         if coding.lower() != "chunked":
-            raise BrokenRules("a transfer encoding other than chunked")
+            raise MalformedResponse("a transfer encoding other than chunked")
         return _Chunked()
     length = head.headers.get("content-length")
     return _UntilTheEnd() if length is None else _Counted(_length(length))
@@ -200,7 +170,7 @@ def _length(text: str) -> int:
     value = values.pop()
     # At most what 64 bits hold, nearly: no body is longer.
     if values or not (value.isascii() and value.isdigit() and len(value) < 19):
-        raise BrokenRules("illegal Content-Length")
+        raise MalformedResponse("illegal Content-Length")
     return int(value)
 
 
@@ -248,7 +218,7 @@ class _Chunked(Incoming):
         except httptools.HttpParserError:
             # After the end llhttp expects another answer: what comes there is not of this one.
             if not self.ended:
-                raise BrokenRules("illegal chunk header") from None
+                raise MalformedResponse("illegal chunk header") from None
             self.extra = True
         content = b"".join(self._parts)
         if not self.ended:
@@ -274,6 +244,6 @@ class _Chunked(Incoming):
         self._length += len(content)
         self._overhead += len(data) - len(content)
         if self._pieces > MOST_CHUNKS + self._length // SMALL_CHUNK:
-            raise TooManyChunks
+            raise TooManyChunks(MOST_CHUNKS, SMALL_CHUNK)
         if self._overhead > LARGEST_HEAD + _FRAMING * self._pieces + self._length:
-            raise HeadTooLarge
+            raise HeadTooLarge(LARGEST_HEAD)

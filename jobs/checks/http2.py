@@ -17,16 +17,8 @@ import httpx
 from hpack.hpack import DEFAULT_MAX_HEADER_LIST_SIZE
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.http1 import (
-    LARGEST_HEAD,
-    MOST_INTERIM,
-    MOST_INTERIM_LINES,
-    MOST_LINES,
-    AnswerCutOff,
-    BrokenHttp2,
-    TooManyInterim,
-    TooManyLines,
-)
+from jobs.checks.errors import IncompleteResponse, MalformedHttp2, TooManyHeaderLines, TooManyInterimResponses
+from jobs.checks.http1 import LARGEST_HEAD, MOST_INTERIM, MOST_INTERIM_LINES, MOST_LINES
 from jobs.checks.network import Connection
 
 _STATUS = re.compile(rb"[2-9][0-9]{2}")
@@ -101,19 +93,19 @@ class _Stream(httpcore.AsyncNetworkStream):
         data = self._rest or await self._connection.read()
         first = self._connection.first
         if first.startswith(b"HTTP/"):
-            raise BrokenHttp2("speaks HTTP/1.1, not HTTP/2: leave http2 out, or write https if it speaks both there")
+            raise MalformedHttp2("speaks HTTP/1.1, not HTTP/2: leave http2 out, or write https if it speaks both there")
         if len(first) >= _FRAME_HEAD and first[3] != _SETTINGS:
-            raise BrokenHttp2("answered with something that is not HTTP/2: look at the port")
+            raise MalformedHttp2("answered with something that is not HTTP/2: look at the port")
         if not data:
-            raise AnswerCutOff
+            raise IncompleteResponse
         end = self._frames.cut(data)
         data, self._rest = data[:end], data[end:]
         self.besides += len(data)
         is_flooded = self._frames.count > MOST_FRAMES + self.length // SMALL_FRAME
         if self.besides > LARGEST_HEAD or (is_flooded and not self.length):
-            raise BrokenHttp2("sends frames on end, and nothing of an answer: look at the service")
+            raise MalformedHttp2("sends frames on end, and nothing of an answer: look at the service")
         if is_flooded:
-            raise BrokenHttp2(
+            raise MalformedHttp2(
                 f"sent more than {MOST_FRAMES:,} frames with less than {SMALL_FRAME} bytes of its answer in each on "
                 "average: have the service buffer what it writes"
             )
@@ -141,7 +133,7 @@ class _Spoken(httpcore.AsyncHTTP2Connection):
             if isinstance(event, h2.events.InformationalResponseReceived):
                 self._interim += 1
                 if self._interim > MOST_INTERIM:
-                    raise TooManyInterim
+                    raise TooManyInterimResponses(MOST_INTERIM)
                 _check_lines(event.headers, MOST_INTERIM_LINES)
             elif isinstance(event, (h2.events.ResponseReceived, h2.events.TrailersReceived)):
                 _check_lines(event.headers, MOST_LINES)
@@ -152,15 +144,15 @@ class _Spoken(httpcore.AsyncHTTP2Connection):
         if isinstance(event, h2.events.ResponseReceived):
             said = [value for name, value in event.headers or () if name == b":status"]
             if len(said) != 1 or _STATUS.fullmatch(said[0]) is None:
-                raise BrokenHttp2("answered with something that is not HTTP/2 (illegal status)")
+                raise MalformedHttp2("answered with something that is not HTTP/2 (illegal status)")
         return event
 
 
 def _check_lines(headers: Sequence[tuple[bytes, bytes]] | None, most: int) -> None:
-    """Raises TooManyLines."""
+    """Raises TooManyHeaderLines."""
     if headers is not None and len(headers) > most:
         status = next((value for name, value in headers if name == b":status"), b"")
-        raise TooManyLines(status.decode("ascii", "replace") if _IN_DIGITS.fullmatch(status) else "", most)
+        raise TooManyHeaderLines(status.decode("ascii", "replace") if _IN_DIGITS.fullmatch(status) else "", most)
 
 
 class Answer(httpx.AsyncByteStream):
@@ -172,7 +164,7 @@ class Answer(httpx.AsyncByteStream):
         self._response: httpcore.Response | None = None
 
     async def head(self, request: httpx.Request, clock: PhaseClock) -> httpcore.Response:
-        """Send the request; the final answer's head. Raises BrokenHttp2, AnswerCutOff, and whatever reading raises."""
+        """Send the request and return the final response's head. Raises ProtocolViolation, and what reading raises."""
         # Settings come before the answer, and say nothing about how long it takes.
         self._connection.marks = False
         url = httpcore.URL(
@@ -208,8 +200,12 @@ class Answer(httpx.AsyncByteStream):
         self._connection.abort()
 
 
-def _broken(error: Exception) -> BrokenHttp2:
+def _broken(error: Exception) -> MalformedHttp2:
     """What was wrong, by the exception of httpcore, which has that of h2 in it."""
     if any(isinstance(each, h2.exceptions.DenialOfServiceError) for each in (error, *error.args)):
-        return BrokenHttp2(f"sent more than {DEFAULT_MAX_HEADER_LIST_SIZE // 1024} KiB of headers: have it send less")
-    return BrokenHttp2("broke the answer off, or the rules of HTTP/2: look at the service, and what stands before it")
+        return MalformedHttp2(
+            f"sent more than {DEFAULT_MAX_HEADER_LIST_SIZE // 1024} KiB of headers: have it send less"
+        )
+    return MalformedHttp2(
+        "broke the answer off, or the rules of HTTP/2: look at the service, and what stands before it"
+    )

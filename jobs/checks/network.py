@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import cast
 
 from jobs.checks.clock import PhaseClock
+from jobs.checks.errors import NoAddressOfVersion, NoResponse
 from jobs.checks.files.descriptors import check_descriptors
 from jobs.checks.guard import LOCAL, Guard
 from jobs.checks.resolver import Address, Resolver
@@ -45,14 +46,6 @@ _SMALL, _MANY_SMALL = 512, 200
 _PACE = 0.01
 """Seconds between two reads of who dribbles. The kernel collects meanwhile what would wake the event loop byte by byte;
 nothing gets slower by it that comes in larger pieces."""
-
-
-class NoAddressOfVersion(Exception):
-    """The host has no address of the version of IP that is asked for; the message is the version."""
-
-
-class ClosedWithoutAnswer(Exception):
-    """The other side closed the connection before its first byte."""
 
 
 class Connection(asyncio.Protocol):
@@ -90,7 +83,7 @@ class Connection(asyncio.Protocol):
             await self._change()
 
     async def read(self) -> bytes:
-        """What has arrived; b"" at the end. Raises OSError, ssl.SSLError, ClosedWithoutAnswer."""
+        """What has arrived; b"" at the end. Raises OSError, ssl.SSLError, NoResponse."""
         if self._reads >= _MANY_SMALL and self._read_bytes < self._reads * _SMALL:
             await self._wait_for_more()
         while not (self._arrived or self._ended):
@@ -102,7 +95,7 @@ class Connection(asyncio.Protocol):
             error, self._error = self._error, None
             raise error
         if not self._answered:
-            raise ClosedWithoutAnswer
+            raise NoResponse
         return b""
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:

@@ -20,12 +20,13 @@ from jobs.auth import OAuth2Auth
 from jobs.checks.bodies import ACCEPTED, read_body
 from jobs.checks.clock import PhaseClock
 from jobs.checks.credentials import basic
+from jobs.checks.errors import ClientCertificateUnusable, ClientRejected, TokenResponseError
 from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import explain
 from jobs.checks.guard import Guard
-from jobs.checks.oauth_answers import NoToken, Token, read_token
+from jobs.checks.oauth_answers import Token, read_token
 from jobs.checks.requests import parsed
-from jobs.checks.tls_contexts import CertificateUnusable, TlsContexts, unusable_certificate
+from jobs.checks.tls_contexts import TlsContexts, unusable_certificate
 from jobs.checks.tunnels import Proxy
 from jobs.errors import TokenUnavailable
 from jobs.kept_values import Fetched, KeptValues
@@ -48,10 +49,6 @@ _RENEWED_BEFORE, _USED_UNTIL = 0.2, 0.05
 
 _MOST_RENEWED_BEFORE, _MOST_USED_UNTIL = 300.0, 30.0
 """Seconds: the same, of a token that lives for long."""
-
-
-class ClientRefused(TokenUnavailable):
-    """The token endpoint did not accept the client's id and secret: the secret may have been rotated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,7 @@ class OAuthTokens:
         self._kept = KeptValues(self._fetch, clock or _SystemTime())
 
     async def get(self, grant: Grant) -> str:
-        """A token; one request for all who ask at the same time. Raises TokenUnavailable, ClientRefused."""
+        """A token; one request for all who ask at the same time. Raises TokenUnavailable, ClientRejected."""
         return await self._kept.get(self._noted(grant))
 
     async def renewed(self, grant: Grant, refused: str) -> Renewal:
@@ -157,10 +154,10 @@ class OAuthTokens:
         try:
             async with limit:
                 return await self._ask(grant, clock, asked)
-        except NoToken as error:
-            kind = ClientRefused if error.refused else TokenUnavailable
+        except TokenResponseError as error:
+            kind = ClientRejected if error.is_client_rejected else TokenUnavailable
             raise kind(_sentence(grant, str(error))) from None
-        except CertificateUnusable:
+        except ClientCertificateUnusable:
             raise unusable_certificate(grant.tls) from None
         except Exception as error:
             if limit.expired():
@@ -189,7 +186,7 @@ class OAuthTokens:
         finally:
             await response.aclose()
         if body.truncated:
-            raise NoToken(f"its answer has more than {LARGEST_ANSWER // 1024} KiB: look at token_url")
+            raise TokenResponseError(f"its answer has more than {LARGEST_ANSWER // 1024} KiB: look at token_url")
         return read_token(response.status_code, body.content)
 
     def _request(self, grant: Grant) -> httpx.Request:

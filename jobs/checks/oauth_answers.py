@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from jobs.checks.errors import TokenResponseError
+
 UNKNOWN_LIFE = 300.0
 """Seconds that a token is used whose answer does not say how long it is good."""
 
@@ -33,15 +35,6 @@ _HINTS = {
 }
 
 
-class NoToken(Exception):
-    """There is no token in the answer. The message says why, about the endpoint as `it`. `refused`: it did not accept
-    the client's id and secret."""
-
-    def __init__(self, reason: str, *, refused: bool = False) -> None:
-        super().__init__(reason)
-        self.refused = refused
-
-
 @dataclass(frozen=True, slots=True)
 class Token:
     """`lives`: seconds from now."""
@@ -51,27 +44,27 @@ class Token:
 
 
 def read_token(status: int, body: bytes) -> Token:
-    """The token in an answer. Raises NoToken."""
+    """The token in an answer. Raises TokenResponseError."""
     document = _document(body)
     if status != 200:
         raise _refusal(status, document)
     if document is None:
-        raise NoToken("it answered 200 with something that is no JSON object: look at token_url")
+        raise TokenResponseError("it answered 200 with something that is no JSON object: look at token_url")
     # Some answer 200 also with an error.
     if "access_token" not in document and "error" in document:
         raise _refusal(status, document)
     value = document.get("access_token")
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise NoToken("it answered 200 without an access_token that a header can carry")
+        raise TokenResponseError("it answered 200 without an access_token that a header can carry")
     kind = document.get("token_type", "Bearer")
     if not isinstance(kind, str) or kind.lower() != "bearer":
-        raise NoToken(f"its token is of {_type_text(kind)}, and only Bearer can be used")
+        raise TokenResponseError(f"its token is of {_type_text(kind)}, and only Bearer can be used")
     return Token(value, _life(document.get("expires_in")))
 
 
-def _refusal(status: int, document: dict[str, Any] | None) -> NoToken:
+def _refusal(status: int, document: dict[str, Any] | None) -> TokenResponseError:
     if 300 <= status < 400:
-        return NoToken(
+        return TokenResponseError(
             f"it answered {status}: a redirect, which the client's secret does not follow; "
             "write its final place as token_url"
         )
@@ -79,11 +72,13 @@ def _refusal(status: int, document: dict[str, Any] | None) -> NoToken:
     code = _code(document.get("error"))
     if not code:
         hint = "it is down, or has too much to do" if status >= 500 or status == 429 else "look at token_url"
-        return NoToken(f"it answered {status} without an error code of OAuth 2: {hint}", refused=refused)
+        return TokenResponseError(
+            f"it answered {status} without an error code of OAuth 2: {hint}", is_client_rejected=refused
+        )
     entra = _ENTRA_CODE.search(str(document.get("error_description", ""))[:2000])
     told = f"it answered {status} {code}{f' ({entra[0]})' if entra else ''}"
     told += f"; {_HINTS[code]}" if code in _HINTS else ""
-    return NoToken(told, refused=refused or code == "invalid_client")
+    return TokenResponseError(told, is_client_rejected=refused or code == "invalid_client")
 
 
 def _document(body: bytes) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ import re
 
 import httpx
 
+from jobs.checks.errors import InvalidRedirect
 from jobs.checks.http1 import joined
 from jobs.checks.requests import Outgoing, with_a_name
 from jobs.redaction.holding import RunValues
@@ -18,10 +19,6 @@ LONGEST = 16 * 1024
 _NO_HOST = re.compile(r"https?:///", re.IGNORECASE)
 
 _PORTS = {"http": 80, "https": 443}
-
-
-class BadRedirect(Exception):
-    """The answer redirects to where nobody can follow. The message ends the sentence "it redirects ..."."""
 
 
 def headers_of(response: httpx.Response) -> dict[str, str]:
@@ -42,7 +39,7 @@ def follow(sent: Outgoing, response: httpx.Response, values: RunValues) -> Outgo
     run's own, which the target knows, and may have written into the place that it redirects to.
 
     Raises:
-        BadRedirect: no usable place, or the body or a value must not go there.
+        InvalidRedirect: no usable place, or the body or a value must not go there.
     """
     url = _place(sent.url, headers_of(response)["location"])
     following = Outgoing(sent.method, url, dict(sent.headers), sent.content, set(sent.private), sent.private_content)
@@ -53,7 +50,7 @@ def follow(sent: Outgoing, response: httpx.Response, values: RunValues) -> Outgo
             del following.headers[name]
     if not may_see_credentials(sent.url, url):
         if values.are_in(str(url)):
-            raise BadRedirect(
+            raise InvalidRedirect(
                 "to another origin with a secret of the job in the URL, where it must not go; "
                 "to have it sent there, write that place as the job's own URL"
             )
@@ -63,18 +60,18 @@ def follow(sent: Outgoing, response: httpx.Response, values: RunValues) -> Outgo
 
 def _place(base: httpx.URL, location: str) -> httpx.URL:
     if len(location) > LONGEST:
-        raise BadRedirect(f"to a URL of more than {LONGEST // 1024} KiB")
+        raise InvalidRedirect(f"to a URL of more than {LONGEST // 1024} KiB")
     try:
         # Credentials in a location are not the job's: nobody else may choose with whose name it knocks.
         url = with_a_name(base.join(location).copy_with(fragment=None, userinfo=b""))
     except (httpx.InvalidURL, ValueError):
-        raise BadRedirect("to something that is no URL") from None
+        raise InvalidRedirect("to something that is no URL") from None
     if url.port is not None and not 0 < url.port < 65536:
-        raise BadRedirect("to a port that there cannot be")
+        raise InvalidRedirect("to a port that there cannot be")
     if url.scheme not in _PORTS:
-        raise BadRedirect(f"to a {url.scheme} URL, not to an http one")
+        raise InvalidRedirect(f"to a {url.scheme} URL, not to an http one")
     if not url.host or _NO_HOST.match(location):
-        raise BadRedirect("to a URL that names no host")
+        raise InvalidRedirect("to a URL that names no host")
     return url
 
 
@@ -84,7 +81,7 @@ def _becomes_get(method: str, status: int) -> bool:
 
 def _leave_behind(following: Outgoing) -> None:
     if following.private_content:
-        raise BadRedirect("to another origin, where the secret in the request's body must not go")
+        raise InvalidRedirect("to another origin, where the secret in the request's body must not go")
     for name in following.private | {"host"}:
         following.headers.pop(name, None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jobs.checks.errors import ExtractionError
 from jobs.expectations.answer import Answer, NotJson
 from jobs.expectations.patterns import TooMuchWork, find
 from jobs.expectations.queries import select
@@ -29,10 +30,6 @@ _INSTEAD = (
 )
 
 
-class NothingToSave(Exception):
-    """The answer has no such value; the message says what there is instead."""
-
-
 class SavedSizes:
     """How much an attempt has saved so far."""
 
@@ -40,10 +37,10 @@ class SavedSizes:
         self._characters = self._secret_characters = self._secret_lines = 0
 
     def add(self, text: str, *, hides: bool) -> None:
-        """Count a value, as text. Raises NothingToSave if it is one too many."""
+        """Count a value, as text. Raises ExtractionError if it is one too many."""
         self._characters += len(text)
         if self._characters > MOST_CHARACTERS:
-            raise NothingToSave(
+            raise ExtractionError(
                 f"with it the saved values would have {self._characters} characters; "
                 f"at most {MOST_CHARACTERS} are kept: save less of the answers"
             )
@@ -51,26 +48,26 @@ class SavedSizes:
             return
         self._secret_characters += len(text)
         if self._secret_characters > MOST_SECRET_CHARACTERS:
-            raise NothingToSave(
+            raise ExtractionError(
                 f"with it the saved secrets would have {self._secret_characters} characters; "
                 f"at most {MOST_SECRET_CHARACTERS} are kept: {_INSTEAD}"
             )
         self._secret_lines += len(text.splitlines())
         if self._secret_lines > MOST_SECRET_LINES:
-            raise NothingToSave(
+            raise ExtractionError(
                 f"with it the saved secrets would have {self._secret_lines} lines; "
                 f"at most {MOST_SECRET_LINES} are kept: {_INSTEAD}"
             )
 
 
 def saved(source: Source, answer: Answer, cookies: httpx.Cookies | None = None) -> Any:
-    """The value, a JSON one. Raises NothingToSave, OutOfTime. `cookies`: those of the sequence, for a FromCookie."""
+    """The value, a JSON one. Raises ExtractionError, OutOfTime. `cookies`: those of the sequence, for a FromCookie."""
     try:
         value = _value(source, answer, cookies)
     except (NotJson, TooMuchWork) as error:
-        raise NothingToSave(f"{error}") from None
+        raise ExtractionError(f"{error}") from None
     if _is_longer(value, LONGEST):
-        raise NothingToSave(f"the value has more than {LONGEST} characters")
+        raise ExtractionError(f"the value has more than {LONGEST} characters")
     return value
 
 
@@ -97,18 +94,18 @@ def _value(source: Source, answer: Answer, cookies: httpx.Cookies | None) -> Any
         case FromJson(json_=query):
             found = select(query, answer.json())
             if not found:
-                raise NothingToSave(f"{query} selects nothing in the body")
+                raise ExtractionError(f"{query} selects nothing in the body")
             return found[0]
         case FromHeader(header=name, regex=pattern):
             value = answer.seen.headers.get(name.lower())
             if value is None:
-                raise NothingToSave(f"the answer has no header {name}")
+                raise ExtractionError(f"the answer has no header {name}")
             return value if pattern is None else _found(pattern, value, f"the header {name}", answer)
         case FromCookie(cookie=name):
             # The same name may be set for several paths: the newest counts.
             values = [cookie.value for cookie in (cookies.jar if cookies is not None else ()) if cookie.name == name]
             if not values or values[-1] is None:
-                raise NothingToSave(f"no answer has set the cookie {name}")
+                raise ExtractionError(f"no answer has set the cookie {name}")
             return values[-1]
         case FromBody(regex=pattern):
             return _found(pattern, answer.text, "the body", answer)
@@ -117,5 +114,5 @@ def _value(source: Source, answer: Answer, cookies: httpx.Cookies | None) -> Any
 def _found(pattern: str, text: str, where: str, answer: Answer) -> str:
     found = find(pattern, text)
     if found is None:
-        raise NothingToSave(f"{answer.shown(pattern)} is not found in {where}, {answer.shown(text)}")
+        raise ExtractionError(f"{answer.shown(pattern)} is not found in {where}, {answer.shown(text)}")
     return found

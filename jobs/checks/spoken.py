@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 
+from jobs.checks.errors import NotHttp
+
 BEGIN = b"HTTP/1."
 
 ENOUGH = 16
 """Bytes that tell."""
 
-_NOTHING = "something that is not HTTP/1.1"
-
-# The first pattern that fits counts. The words follow "answered with".
+# The first pattern that fits counts.
 _SPOKEN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
-    (re.compile(pattern, re.DOTALL), f"{_NOTHING}, but {words}")
+    (re.compile(pattern, re.DOTALL), words)
     for pattern, words in (
         (rb"[\x14-\x17]\x03[\x00-\x04]", "TLS: write https in the URL"),
         (rb"\x00..\x04", "HTTP/2, and nothing else: set http2: true"),
@@ -29,11 +29,9 @@ _SPOKEN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
 )
 
 
-class NotHttp(Exception):
-    """The answer does not begin as one of HTTP/1 does. The message ends the sentence "it answered with ..."."""
-
-    def __init__(self, first: bytes) -> None:
-        super().__init__(next((words for pattern, words in _SPOKEN if pattern.match(first)), _NOTHING))
+def not_http(first: bytes) -> NotHttp:
+    """Return the error of a response that begins with these bytes."""
+    return NotHttp(next((words for pattern, words in _SPOKEN if pattern.match(first)), ""))
 
 
 def begins_as_http(first: bytes) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.checks.saving import NothingToSave, saved
+from jobs.checks.errors import ExtractionError
+from jobs.checks.saving import saved
 from jobs.expectations.answer import Answer
 from jobs.expectations.budget import OutOfTime, current
 from jobs.expectations.entry import SEARCHED
@@ -63,7 +64,7 @@ class StepJudgement:
             begins(place)
             try:
                 values[name] = saved(source, answer)
-            except NothingToSave as error:
+            except ExtractionError as error:
                 return StepResult(result.failures, values, Missing(name, str(error)))
             except OutOfTime:
                 budget = current()

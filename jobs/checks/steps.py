@@ -13,11 +13,12 @@ from pydantic import ValidationError
 from jobs.checks.binding.recipients import credentials_in
 from jobs.checks.clock import PhaseClock
 from jobs.checks.cookies import Cookies
+from jobs.checks.errors import BadSubstitution, ExtractionError
 from jobs.checks.http import HttpCheck, peer_of
 from jobs.checks.late import given_up
 from jobs.checks.port import Call, Credential
 from jobs.checks.registering import register
-from jobs.checks.saving import NothingToSave, SavedSizes, saved
+from jobs.checks.saving import SavedSizes, saved
 from jobs.checks.step_judgement import StepJudgement, StepResult
 from jobs.durations import to_microsecond
 from jobs.expectations import Entry, Expectation, judge
@@ -45,10 +46,6 @@ JUDGING_SECONDS = 3.0
 """Of computing, for the judgements of all steps of an attempt together, and the same again for those of `cleanup`."""
 
 _log = logging.getLogger("jobs.checks")
-
-
-class Unfit(Exception):
-    """What an earlier answer gave cannot stand where the step puts it; the message says which and where."""
 
 
 class StepsCheck:
@@ -205,7 +202,7 @@ class _Way:
     async def _judged(self, step: Step, call: Call) -> Observation:
         try:
             target, expect = self._target(step), tuple(map(self._expected, step.expect))
-        except Unfit as unfit:
+        except BadSubstitution as unfit:
             return _step_failed(call, self._redactor.redact(f"{unfit}."))
         seen = await self._asked(step, target, call)
         if seen.error is not None:
@@ -268,12 +265,14 @@ class _Way:
         return frozenset[Credential]().union(*(self._got_with[name] for name in names))
 
     def _target(self, step: Step) -> Step:
-        """The step with its placeholders filled in. Raises Unfit."""
+        """The step with its placeholders filled in. Raises BadSubstitution."""
         if not is_filled(step.sent()) and not step.url.startswith("/"):
             return step
         changes: dict[str, Any] = {"url": self._url(step)}
         if exposes_secrets(step, changes["url"], self._saved_secrets):
-            raise Unfit("it would send secrets over plain http; if that is meant, say so: allow_plain_http: true")
+            raise BadSubstitution(
+                "it would send secrets over plain http; if that is meant, say so: allow_plain_http: true"
+            )
         changes["headers"] = {name: self._header(name, value) for name, value in step.headers.items()}
         changes["query"] = {name: self._text(value) for name, value in step.query.items()}
         if step.body is not None:
@@ -281,7 +280,7 @@ class _Way:
         return step.model_copy(update=changes)
 
     def _expected(self, entry: Expectation) -> Entry:
-        """The entry with its placeholders filled in. Raises Unfit."""
+        """The entry with its placeholders filled in. Raises BadSubstitution."""
         if not any(map(is_filled, compared_with(entry))):
             return entry
         values = self._values
@@ -289,7 +288,7 @@ class _Way:
             return with_values(entry, lambda text: filled(text, values), lambda value: filled_json(value, values))
         except ValidationError as error:
             (problem, *_) = problems_of(error, type(entry))
-            raise Unfit(f"its {key_of(entry)} got a value that it cannot have: {problem.message}") from None
+            raise BadSubstitution(f"its {key_of(entry)} got a value that it cannot have: {problem.message}") from None
 
     def _url(self, step: Step) -> str:
         whole = step.url.startswith("${")
@@ -299,12 +298,14 @@ class _Way:
         try:
             return http_url(urljoin(self._last_url, url))
         except ValueError as error:
-            raise Unfit(f"its url cannot be asked: {error}") from None
+            raise BadSubstitution(f"its url cannot be asked: {error}") from None
 
     def _header(self, name: str, value: str | SecretRef) -> str | SecretRef:
         text = self._text(value)
         if isinstance(text, str) and unfit_for_header(text):
-            raise Unfit(f"what was saved cannot stand in the header {name}: it has a line break or a control character")
+            raise BadSubstitution(
+                f"what was saved cannot stand in the header {name}: it has a line break or a control character"
+            )
         return text
 
     def _text(self, value: str | SecretRef) -> str | SecretRef:
@@ -324,13 +325,13 @@ class _Way:
             hides = step.hides(name)
             try:
                 if result.missing is not None and result.missing.name == name:
-                    raise NothingToSave(result.missing.why)
+                    raise ExtractionError(result.missing.why)
                 if isinstance(source, FromCookie):
                     value = saved(source, Answer(seen, self._redactor.redact), self._cookies)
                 else:
                     value = result.values[name]
                 self._sizes.add(text_of(value), hides=hides)
-            except NothingToSave as error:
+            except ExtractionError as error:
                 return _with(seen, f"Nothing to save as {name}: {error}.", ErrorClass.STEP_FAILED)
             if hides:
                 await self._hide(text_of(value))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from jobs.checks.binding.recipients import sendings_of_tcp
 from jobs.checks.binding.rules import ANYTHING, Bindings
 from jobs.checks.clock import PhaseClock
+from jobs.checks.errors import ExpectedDataMissing
 from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import explain
 from jobs.checks.hearing import Heard, Hearing
@@ -29,10 +30,6 @@ from jobs.targets.tcp import Receive, Send, StartTls, TcpTarget
 
 PATTERN_SECONDS = 0.25
 """Of CPU for all searches of one dialogue. Each piece that arrives is one: the other side may send a byte at a time."""
-
-
-class Unheard(Exception):
-    """The peer did not send what was expected; the message is a predicate: what it did, expected against received."""
 
 
 class TcpCheck:
@@ -121,7 +118,7 @@ class TcpCheck:
         return texts
 
     def _failed(self, error: Exception, peer: Peer, call: Call) -> Observation:
-        if isinstance(error, Unheard):
+        if isinstance(error, ExpectedDataMissing):
             explained: tuple[ErrorClass, str] | None = (ErrorClass.EXPECTATION_FAILED, f"{peer} {error}.")
         else:
             explained = explain(error, call.clock.current, peer)
@@ -191,20 +188,22 @@ class _Talk:
         self._besides, self._received = clock.besides, clock.received
 
     async def hear(self, pattern: str) -> None:
-        """Read until the pattern is found in what came since the last one that was. Raises Unheard, and what reading
-        raises."""
+        """Read until the pattern is found in what came since the last match.
+
+        Raises ExpectedDataMissing, and what reading raises.
+        """
         self._clock.besides = lambda: f"Expected {self._comparison(pattern)}."
         self._clock.received = lambda limit: self._at_deadline(pattern, limit)
         if self._clock.current in ("connect", "tls"):
             self._clock.enter("first_byte")
         while not await self._finds(pattern):
             if len(self._heard) >= self._limit:
-                raise Unheard(
+                raise ExpectedDataMissing(
                     f"sent {len(self._heard)} bytes, as many as are read: expected {self._comparison(pattern)}"
                 )
             data = await self._connection.read()
             if not data:
-                raise Unheard(f"closed the connection too early: expected {self._comparison(pattern)}")
+                raise ExpectedDataMissing(f"closed the connection too early: expected {self._comparison(pattern)}")
             self._heard += data
         self._since = len(self._heard)
         self.forget()
@@ -214,17 +213,17 @@ class _Talk:
         self._clock.besides, self._clock.received = self._besides, self._received
 
     async def _finds(self, pattern: str) -> bool:
-        """Raises Unheard: a match was not found, and nothing that follows can make one, or looking takes too long."""
+        """Raises ExpectedDataMissing: there is no match, and none is possible, or the search takes too long."""
         heard = await self._patterns.look_for(pattern, bytes(self._heard[self._since :]))
         if heard.undecided:
-            raise Unheard(f"sent a text on which {pattern!r} takes too long: {heard.undecided}")
+            raise ExpectedDataMissing(f"sent a text on which {pattern!r} takes too long: {heard.undecided}")
         if not heard.found and self._patterns.are_out_of_time:
-            raise Unheard(
+            raise ExpectedDataMissing(
                 f"sent its text in so many pieces that {pattern!r} took more than {PATTERN_SECONDS * 1000:.0f} ms in "
                 "all: make the pattern simpler"
             )
         if heard.is_hopeless:
-            raise Unheard(f"sent something else: expected {self._comparison(pattern)}")
+            raise ExpectedDataMissing(f"sent something else: expected {self._comparison(pattern)}")
         return heard.found
 
     def _at_deadline(self, pattern: str, limit: str) -> tuple[ErrorClass, str] | None:

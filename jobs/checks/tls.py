@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from jobs.certificates import Certificate
 from jobs.checks.clock import PhaseClock
+from jobs.checks.errors import TargetDenied
 from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import explain
-from jobs.checks.guard import TargetDenied
 from jobs.checks.loading import load_tls
 from jobs.checks.network import Network
 from jobs.checks.port import Call

@@ -13,6 +13,7 @@ import tempfile
 from collections import OrderedDict
 from contextlib import ExitStack
 
+from jobs.checks.errors import ClientCertificateUnusable
 from jobs.checks.files.authorities import CaFile, CaFiles, add_certificates
 from jobs.checks.files.descriptors import check_descriptors
 from jobs.checks.tls_records import CountedTls
@@ -23,15 +24,11 @@ MOST = 1000
 """Contexts that are remembered; each takes some 100 KiB. Those of rotated certificates fall out."""
 
 
-class CertificateUnusable(Exception):
-    """What should be a client certificate with its key is none."""
-
-
 _Key = tuple[bool, bytes, bool, bytes]
 
 
 def unusable_certificate(tls: Tls) -> SecretUnavailable:
-    """CertificateUnusable in words, by the secret that a target names."""
+    """ClientCertificateUnusable in words, by the secret that a target names."""
     name = tls.client_certificate.secret if tls.client_certificate else ""
     return SecretUnavailable(
         f"The secret {name} holds no client certificate that can be used: store the certificate and its key "
@@ -52,7 +49,7 @@ class TlsContexts:
         """The context for this target. `client_certificate`: the one that it names, with its key, PEM.
 
         Raises:
-            CaFileUnusable, CertificateUnusable
+            CaFileUnusable, ClientCertificateUnusable
         """
         shown = hashlib.sha256(client_certificate.encode()).digest() if client_certificate else b""
         trusted = None if tls.ca_file is None else await self._ca_files.get(tls.ca_file)
@@ -107,7 +104,7 @@ def is_client_certificate(text: str) -> bool:
     """Return whether a text is a certificate with its key, PEM, that a target can be shown."""
     try:
         _show(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), text)
-    except CertificateUnusable:
+    except ClientCertificateUnusable:
         return False
     return True
 
@@ -128,7 +125,7 @@ def _show(context: ssl.SSLContext, client_certificate: str) -> None:
             # Without a password of ours OpenSSL would ask at the terminal for that of an encrypted key.
             context.load_cert_chain(path, password="")
         except (OSError, ValueError):  # ssl.SSLError is an OSError
-            raise CertificateUnusable from None
+            raise ClientCertificateUnusable from None
 
 
 def _system_has_authorities() -> bool:

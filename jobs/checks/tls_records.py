@@ -9,15 +9,13 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
+from jobs.checks.errors import TooManyTlsRecords
+
 MOST_RECORDS = 2000
 """Pieces that a session gives, and one more for each SMALL_RECORD bytes."""
 
 SMALL_RECORD = 64
 """Bytes."""
-
-
-class TooManyRecords(ssl.SSLError):
-    """The other side sends more records than MOST_RECORDS and SMALL_RECORD allow."""
 
 
 class CountedTls(ssl.SSLObject):
@@ -27,10 +25,10 @@ class CountedTls(ssl.SSLObject):
     _bytes = 0
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
-        """See ssl.SSLObject.read; gives what is in one record at most. Raises TooManyRecords."""
+        """See ssl.SSLObject.read; gives what is in one record at most. Raises TooManyTlsRecords."""
         found = super().read(len, buffer)
         self._records += 1
         self._bytes += found if isinstance(found, int) else found.__len__()
         if self._records > MOST_RECORDS + self._bytes // SMALL_RECORD:
-            raise TooManyRecords("too many records")
+            raise TooManyTlsRecords(MOST_RECORDS, SMALL_RECORD)
         return found

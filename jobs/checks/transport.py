@@ -21,31 +21,20 @@ from typing import Any
 import httpx
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.http1 import (
-    LARGEST_HEAD,
-    MOST_INTERIM,
-    AnswerCutOff,
-    BrokenRules,
-    Head,
-    Incoming,
-    TooManyInterim,
-    body_of,
-    end_of_head,
-    read_head,
-)
+from jobs.checks.errors import IncompleteResponse, MalformedResponse, NoResponse, TooManyInterimResponses
+from jobs.checks.http1 import LARGEST_HEAD, MOST_INTERIM, Head, Incoming, body_of, end_of_head, read_head
 from jobs.checks.kept import KeptConnections, Place
 from jobs.checks.loading import HTTP_2
-from jobs.checks.network import ClosedWithoutAnswer, Connection, Network, certificates
-from jobs.checks.spoken import NotHttp, begins_as_http
+from jobs.checks.network import Connection, Network, certificates
+from jobs.checks.spoken import begins_as_http, not_http
 from jobs.checks.tunnels import Proxy, open_tunnel
 
-_NO_ANSWER = (ClosedWithoutAnswer, ConnectionError, ssl.SSLError)
+_NO_ANSWER = (NoResponse, ConnectionError, ssl.SSLError)
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """Raises what Network.connect raises; then OSError, ssl.SSLError, BrokenRules, HeadTooLarge, ClosedWithoutAnswer
-    and AnswerCutOff, while the body is read, too; NotHttp, TooManyInterim and TooManyLines before, TooManyChunks
-    then."""
+    """Raises what Network.connect raises, then OSError, ssl.SSLError, NoResponse and ProtocolViolation, also while the
+    body is read."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -243,17 +232,17 @@ class _Exchange(httpx.AsyncByteStream):
                 room -= len(block)
                 head = read_head(block)
                 if head.version[:1] != b"1":
-                    raise NotHttp(self._connection.first)
+                    raise not_http(self._connection.first)
                 if head.status == 101:
-                    raise BrokenRules("a switch to another protocol that nobody asked for")
+                    raise MalformedResponse("a switch to another protocol that nobody asked for")
                 if head.status >= 200:
                     self._head, self._body = head, body_of(self._method, head)
                     return head
-        except BrokenRules as error:
+        except MalformedResponse as error:
             if begins_as_http(self._connection.first):
                 raise
-            raise NotHttp(self._connection.first) from error
-        raise TooManyInterim
+            raise not_http(self._connection.first) from error
+        raise TooManyInterimResponses(MOST_INTERIM)
 
     async def _block(self, room: int) -> bytes:
         """The next head as bytes, at most `room` of them."""
@@ -262,7 +251,7 @@ class _Exchange(httpx.AsyncByteStream):
             searched = len(data)
             more = await self._connection.read()
             if not more:
-                raise AnswerCutOff
+                raise IncompleteResponse
             data = data + more if data else more
         self._rest = data[end:]
         return data[:end]
@@ -270,7 +259,7 @@ class _Exchange(httpx.AsyncByteStream):
     def _end_of_head(self, data: bytes, searched: int, room: int) -> int | None:
         """Raises NotHttp before HeadTooLarge: it matters more what it is than how much there is of it."""
         if data and not begins_as_http(data[:8]):
-            raise NotHttp(self._connection.first)
+            raise not_http(self._connection.first)
         return end_of_head(data, searched, room)
 
     def __aiter__(self) -> AsyncIterator[bytes]:

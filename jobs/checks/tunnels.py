@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobs.checks.http1 import AnswerCutOff, end_of_head, read_head
+from jobs.checks.errors import IncompleteResponse, TunnelRefused
+from jobs.checks.http1 import end_of_head, read_head
 from jobs.checks.network import Connection
-from jobs.checks.spoken import NotHttp, begins_as_http
+from jobs.checks.spoken import begins_as_http, not_http
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,21 +19,12 @@ class Proxy:
     authorization: str = ""
 
 
-class NoTunnel(Exception):
-    """The proxy does not let us through to this place."""
-
-    def __init__(self, status: int, place: str) -> None:
-        super().__init__(status, place)
-        self.status = status
-        self.place = place
-
-
 async def open_tunnel(connection: Connection, proxy: Proxy, host: str, port: int) -> None:
     """Have the proxy at the other end of this connection lead it on to there.
 
     Raises:
-        NoTunnel: the proxy refuses.
-        NotHttp, BrokenRules, HeadTooLarge, AnswerCutOff: it is no proxy.
+        TunnelRefused: the proxy refuses.
+        NotHttp, MalformedResponse, HeadTooLarge, IncompleteResponse: it is no proxy.
         Exception: whatever reading raises.
     """
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -44,16 +36,16 @@ async def open_tunnel(connection: Connection, proxy: Proxy, host: str, port: int
     data = b""
     while (end := end_of_head(data)) is None:
         if data and not begins_as_http(data[:8]):
-            raise NotHttp(connection.first)
+            raise not_http(connection.first)
         more = await connection.read()
         if not more:
-            raise AnswerCutOff
+            raise IncompleteResponse
         data += more
     if not begins_as_http(data[:8]):
-        raise NotHttp(connection.first)
+        raise not_http(connection.first)
     head = read_head(data[:end])
     if not 200 <= head.status < 300:
-        raise NoTunnel(head.status, place)
+        raise TunnelRefused(head.status, place)
     connection.marks = True
     connection.expect()
     if rest := data[end:]:

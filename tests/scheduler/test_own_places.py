@@ -8,7 +8,7 @@ import pytest
 
 from config.settings import Settings
 from config.targets import guard_of
-from jobs.checks.guard import TargetDenied
+from jobs.checks.errors import TargetDenied
 from jobs.checks.own_places import OwnPlace
 from scheduler.app.own_places import own_places
 from scheduler.app.program import Role

@@ -15,14 +15,10 @@ from jobs.checks.binding.hosts import HostPattern, Place
 from jobs.checks.binding.names import plain_secret
 from jobs.checks.binding.scopes import Protection, protection_of, resource_of, scope_host
 from jobs.checks.binding.tags import TagOf
-from jobs.checks.guard import TargetDenied
+from jobs.checks.errors import CredentialDenied
 from jobs.checks.port import Credential
 from jobs.problems import printable
 from jobs.wildcards import is_like
-
-
-class SecretDenied(TargetDenied):
-    """A secret or a token may not go there. The message says which, where to, and what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +90,7 @@ class Bindings:
     own_services: frozenset[Protection] = frozenset()
 
     def check(self, credential: Credential, places: Sequence[Place], tags: Mapping[str, str], got: str = "") -> None:
-        """Raise SecretDenied unless it may be sent to all of these places by a job with these tags.
+        """Raise CredentialDenied unless it may be sent to all of these places by a job with these tags.
 
         `got`: "what was got with " for a value of an answer, which may go only where the credential may.
         """
@@ -116,7 +112,7 @@ class Bindings:
         thing = _Thing(f"{got}an access token for {printable(scope)}", "identity", scope)
         protection = protection_of(scope)
         if protection in self.own_services or any(host in unquote(resource) for host in self.own_resources):
-            raise SecretDenied(
+            raise CredentialDenied(
                 f"Not asked: {thing.words} would open the store or the vault of this program, so no job gets it. "
                 "No setting allows that."
             )
@@ -124,7 +120,7 @@ class Bindings:
         if protection is not Protection.NONE:
             rule = self.scopes.exact(resource)
             if rule is None:
-                raise SecretDenied(
+                raise CredentialDenied(
                     f"Not asked: {thing.words} opens {protection.value}, so a job gets it only by a rule that names "
                     f"this very scope. {_remedy(thing, places)}"
                 )
@@ -154,22 +150,22 @@ def _check(thing: _Thing, rules: Iterable[Rule], places: Sequence[Place], tags: 
     for rule in rules:
         if rule.tags and not any(tag.is_on(tags) for tag in rule.tags):
             needed = " or ".join(map(str, rule.tags))
-            raise SecretDenied(
+            raise CredentialDenied(
                 f"Not asked: {thing.words} is for jobs with the tag {needed} alone. "
                 f"To allow it, change its rule in the setting {_setting(thing)}."
             )
         for place in places:
             if not any(pattern.takes(place) for pattern in rule.hosts):
                 allowed = ", ".join(map(str, rule.hosts)) or "no host"
-                raise SecretDenied(
+                raise CredentialDenied(
                     f"Not asked: {thing.words} may go to {allowed}, and {_shown(place)} would get it. "
                     f"{_remedy(thing, (place,))}"
                 )
 
 
-def _unbound(thing: _Thing, places: Sequence[Place]) -> SecretDenied:
+def _unbound(thing: _Thing, places: Sequence[Place]) -> CredentialDenied:
     who = " and ".join(map(_shown, places))
-    return SecretDenied(
+    return CredentialDenied(
         f"Not asked: {thing.words} has no rule that says which hosts may get it, and {who} would. "
         f"{_remedy(thing, places)}"
     )

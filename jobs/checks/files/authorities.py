@@ -19,8 +19,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.checks.errors import CaFileUnusable, FileError, FileTooLarge, InvalidCaFile, NotRegularFile
 from jobs.checks.files.own_thread import in_own_thread
-from jobs.checks.files.regular import NotRegular, Signature, TooLarge, check_regular, read_regular
+from jobs.checks.files.regular import Signature, check_regular, read_regular
 
 LARGEST = 1024 * 1024
 """Bytes of a file. All authorities of an operating system together take some 250 KiB."""
@@ -54,10 +55,6 @@ SYSTEM_FOLDERS = tuple(
 _CERTIFICATE = re.compile(
     rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END (?:TRUSTED |X509 )?CERTIFICATE-----"
 )
-
-
-class CaFileUnusable(Exception):
-    """The file of a target's authorities cannot be used. The message names it and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +140,7 @@ class CaFiles:
         try:
             content, signature = _read(path, known)
             found = None if content is None else CaFile(_certificates(content), hashlib.sha256(content).digest())
-        except (OSError, ValueError, _Unfit) as error:
+        except (OSError, ValueError, FileError) as error:
             return None, (), self._reason(path, error)
         return found, signature, ""
 
@@ -158,7 +155,7 @@ class CaFiles:
             return self._any_reason()
         if isinstance(error, OSError) and error.strerror:
             return error.strerror.lower()
-        return str(error) if isinstance(error, _Unfit) else "it cannot be read"
+        return str(error) if isinstance(error, FileError) else "it cannot be read"
 
     def _is_known(self, path: str) -> bool:
         """Whether a reason may be given. A link in a known folder may lead anywhere."""
@@ -180,33 +177,29 @@ class CaFiles:
         return f"The CA file {path} of this target cannot be used: {reason}."
 
 
-class _Unfit(Exception):
-    """Why what could be read is no CA file."""
-
-
 def _read(path: str, known: Signature) -> tuple[bytes | None, Signature]:
-    """The content, None if it is that of the known signature. Raises OSError, ValueError, _Unfit."""
+    """The content, None if it is that of the known signature. Raises OSError, ValueError, InvalidCaFile."""
     try:
         check_regular(os.stat(path))  # before it is opened: that alone has effects with some devices
         return read_regular(path, LARGEST, known)
-    except NotRegular as error:
-        raise _Unfit(str(error)) from None
-    except TooLarge:
-        raise _Unfit(f"it is larger than {LARGEST // 1024 // 1024} MiB") from None
+    except NotRegularFile as error:
+        raise InvalidCaFile(str(error)) from None
+    except FileTooLarge:
+        raise InvalidCaFile(f"it is larger than {LARGEST // 1024 // 1024} MiB") from None
 
 
 def _certificates(content: bytes) -> tuple[str, ...]:
-    """Each certificate in PEM form. Raises _Unfit."""
+    """Each certificate in PEM form. Raises InvalidCaFile."""
     found = tuple(
         f"-----BEGIN CERTIFICATE-----{match[1].decode('ascii')}-----END CERTIFICATE-----\n"
         for match in _CERTIFICATE.finditer(content)
     )
     if not found:
-        raise _Unfit("it holds no certificate in PEM form")
+        raise InvalidCaFile("it holds no certificate in PEM form")
     try:
         add_certificates(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), found)
     except ssl.SSLError:
-        raise _Unfit("it holds a certificate that is damaged") from None
+        raise InvalidCaFile("it holds a certificate that is damaged") from None
     return found
 
 

@@ -9,25 +9,16 @@ import os
 import stat
 from pathlib import Path
 
+from jobs.checks.errors import FileTooLarge, NotRegularFile
+
 Signature = tuple[int, ...]
 """Of a file's state; another one says that it may have changed."""
 
 
-class NotRegular(Exception):
-    """It is a folder, a pipe, a device or the like."""
-
-    def __init__(self, *, is_folder: bool) -> None:
-        super().__init__("it is a directory" if is_folder else "it is not a regular file")
-
-
-class TooLarge(Exception):
-    """It has more bytes than are read."""
-
-
 def check_regular(found: os.stat_result) -> None:
-    """Raises NotRegular."""
+    """Raises NotRegularFile."""
     if not stat.S_ISREG(found.st_mode):
-        raise NotRegular(is_folder=stat.S_ISDIR(found.st_mode))
+        raise NotRegularFile(is_folder=stat.S_ISDIR(found.st_mode))
 
 
 def read_regular(
@@ -39,7 +30,7 @@ def read_regular(
 
     Raises:
         OSError, ValueError: it cannot be opened or read.
-        NotRegular, TooLarge: it is not read.
+        NotRegularFile, FileTooLarge: it is not read.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | flags)
     with open(descriptor, "rb") as file:
@@ -50,5 +41,5 @@ def read_regular(
             return None, known
         content = file.read(most + 1)
     if len(content) > most:
-        raise TooLarge
+        raise FileTooLarge
     return content, signature

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.checks.addresses import Reach, natures, never_allowed
-from jobs.checks.guard import Guard, Rules, TargetDenied
+from jobs.checks.errors import TargetDenied
+from jobs.checks.guard import Guard, Rules
 
 # Written here once more, so that a change of the table is noticed.
 FORBIDDEN_4 = [

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.checks.bodies import MOST_MEMBERS, BadEncoding, Body, TooManyMembers, read_body
+from jobs.checks.bodies import MOST_MEMBERS, Body, read_body
+from jobs.checks.errors import BadContentEncoding, TooManyGzipMembers
 from tests.parts.turns import counted_turns
 
 MANY = 10_000_000
@@ -73,7 +74,7 @@ async def test_an_empty_body_needs_no_encoding(encoding: str) -> None:
     ],
 )
 async def test_a_body_that_is_not_what_its_header_says_is_refused(encoding: str, packed: bytes) -> None:
-    with pytest.raises(BadEncoding, match=encoding):
+    with pytest.raises(BadContentEncoding, match=encoding):
         await read(packed, encoding=encoding)
 
 
@@ -106,7 +107,7 @@ async def test_a_body_that_unpacks_to_nothing_for_ever_is_left() -> None:
 
 async def test_a_body_of_too_many_gzip_members_is_refused() -> None:
     assert (await read(gzip.compress(b"x") * MOST_MEMBERS, encoding="gzip")).content == b"x" * MOST_MEMBERS
-    with pytest.raises(TooManyMembers):
+    with pytest.raises(TooManyGzipMembers):
         await read(gzip.compress(b"x") * (MOST_MEMBERS + 1), encoding="gzip")
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from jobs.checks import body_memory
 from jobs.checks.bodies import read_body
-from jobs.checks.body_memory import FREE_BYTES, PATIENCE, BodyMemory, BodyMemoryExhausted, BodyRoom
+from jobs.checks.body_memory import FREE_BYTES, PATIENCE, BodyMemory, BodyRoom
 from jobs.checks.clock import PhaseClock
+from jobs.checks.errors import BodyMemoryExhausted
 from jobs.checks.http import HttpCheck
 from jobs.checks.late import given_up
 from jobs.checks.port import Call

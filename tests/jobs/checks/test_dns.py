@@ -9,8 +9,9 @@ import pytest
 
 from jobs.checks import dns_exchange
 from jobs.checks.clock import PhaseClock
-from jobs.checks.dns import DnsCheck, NoServer
-from jobs.checks.dns_exchange import MOST_RECORDS
+from jobs.checks.dns import DnsCheck
+from jobs.checks.dns_exchange import MOST_DNS_RECORDS
+from jobs.checks.errors import NoNameServer
 from jobs.checks.guard import LOCAL, Guard, Rules
 from jobs.checks.port import Call
 from jobs.runs import ErrorClass, Observation
@@ -60,16 +61,16 @@ def addresses(count: int) -> list[str]:
 
 
 async def test_as_many_records_are_told_as_the_bound_says() -> None:
-    async with DnsServer({("many.test", "A"): addresses(MOST_RECORDS)}) as server:
+    async with DnsServer({("many.test", "A"): addresses(MOST_DNS_RECORDS)}) as server:
         seen = await ask(server.port, name="many.test", protocol="tcp")
-    assert (seen.error, len(seen.facts["answers"])) == (None, MOST_RECORDS)
+    assert (seen.error, len(seen.facts["answers"])) == (None, MOST_DNS_RECORDS)
 
 
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
 async def test_an_answer_of_more_records_is_refused_before_it_is_parsed(
     protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with DnsServer({("many.test", "A"): addresses(MOST_RECORDS + 1)}) as server:
+    async with DnsServer({("many.test", "A"): addresses(MOST_DNS_RECORDS + 1)}) as server:
         monkeypatch.setattr(dns_exchange.dns.message, "from_wire", _only_small(dns_exchange.dns.message.from_wire))
         seen = await ask(server.port, name="many.test", protocol=protocol)
     assert seen.error is ErrorClass.PROTOCOL_ERROR
@@ -166,7 +167,7 @@ async def test_the_server_of_this_machine_is_asked_where_the_job_names_none() ->
 
 async def test_a_machine_without_name_server_is_told() -> None:
     def none() -> str:
-        raise NoServer("This machine names no name server.")
+        raise NoNameServer("This machine names no name server.")
 
     seen = await DnsCheck(LOCAL, none).observe(DnsTarget(kind="dns", name="a.test"), Call("j@1", 1, PhaseClock()))
     assert seen.error is ErrorClass.INTERNAL_ERROR

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from jobs.checks import build_checks
 from jobs.checks.clock import PhaseClock
-from jobs.checks.guard import Guard, Rules, TargetDenied
+from jobs.checks.errors import TargetDenied
+from jobs.checks.guard import Guard, Rules
 from jobs.checks.port import Call
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor

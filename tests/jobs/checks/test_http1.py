@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.checks.http1 import (
-    LARGEST_HEAD,
-    AnswerCutOff,
-    BrokenRules,
-    HeadTooLarge,
-    body_of,
-    end_of_head,
-    read_head,
-)
+from jobs.checks.errors import HeadTooLarge, IncompleteResponse, MalformedResponse
+from jobs.checks.http1 import LARGEST_HEAD, body_of, end_of_head, read_head
 from tests.parts import bad_answers as answers
 
 
@@ -85,13 +78,13 @@ def test_an_answer_to_head_has_no_content() -> None:
     ],
 )
 def test_a_broken_rule_is_named(wire: bytes, says: str) -> None:
-    with pytest.raises(BrokenRules, match=says):
+    with pytest.raises(MalformedResponse, match=says):
         content(wire)
 
 
 @pytest.mark.parametrize("wire", [answers.SHORTER_THAN_PROMISED, answers.CHUNKS_WITHOUT_LAST])
 def test_an_answer_that_ends_too_early_is_cut_off(wire: bytes) -> None:
-    with pytest.raises(AnswerCutOff):
+    with pytest.raises(IncompleteResponse):
         content(wire)
 
 

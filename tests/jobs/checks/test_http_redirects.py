@@ -105,7 +105,7 @@ async def test_a_location_that_cannot_be_asked_is_reported_as_protocol_error(
     redirect(target, "/", location)
     seen = await ask(target.url)
     assert seen.error is ErrorClass.PROTOCOL_ERROR
-    assert seen.message.startswith(f"The answer of 127.0.0.1:{target.port} cannot be followed: it redirects ")
+    assert seen.message.startswith(f"127.0.0.1:{target.port} redirects ")
     assert says in seen.message
 
 
@@ -217,7 +217,7 @@ async def test_a_secret_does_not_go_to_another_origin_in_the_url_that_the_target
         seen = await ask(target.url + "/old", auth=auth)
         assert (other.requests, target.last.query) == ([], {"code": "k3y-value"})
     assert seen.error is ErrorClass.PROTOCOL_ERROR
-    assert "it redirects to another origin with a secret of the job in the URL, where it must not go" in seen.message
+    assert "redirects to another origin with a secret of the job in the URL, where it must not go" in seen.message
     assert "k3y" not in seen.message
 
 

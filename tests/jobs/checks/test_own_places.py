@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from jobs.checks import own_places
-from jobs.checks.guard import Guard, Rules, TargetDenied
+from jobs.checks.errors import TargetDenied
+from jobs.checks.guard import Guard, Rules
 from jobs.checks.own_places import OwnPlace, is_of_this_machine
 from jobs.runs import ErrorClass
 from scheduler.api import live

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.checks.spoken import BEGIN, ENOUGH, NotHttp, begins_as_http
+from jobs.checks.spoken import BEGIN, ENOUGH, begins_as_http, not_http
 from tests.parts import bad_answers as answers
 
 
@@ -28,7 +28,7 @@ from tests.parts import bad_answers as answers
     ],
 )
 def test_a_server_is_recognised_by_what_it_says_first(data: bytes, says: str) -> None:
-    assert says in str(NotHttp(data[:ENOUGH]))
+    assert says in str(not_http(data[:ENOUGH]))
 
 
 @pytest.mark.parametrize(

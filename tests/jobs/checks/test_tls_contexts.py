@@ -15,8 +15,9 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from jobs.checks import tls_contexts as tls_module
-from jobs.checks.files.authorities import CaFiles, CaFileUnusable
-from jobs.checks.tls_contexts import CertificateUnusable, TlsContexts
+from jobs.checks.errors import CaFileUnusable, ClientCertificateUnusable
+from jobs.checks.files.authorities import CaFiles
+from jobs.checks.tls_contexts import TlsContexts
 from jobs.runs import ErrorClass
 from jobs.targets import Tls
 from tests.jobs.checks.asking import Asking, asking
@@ -162,7 +163,7 @@ async def test_a_client_certificate_leaves_no_file(
     if not memory:
         monkeypatch.delattr(os, "memfd_create")
     await TlsContexts().get(Tls(), client_certificate=shown())
-    with pytest.raises(CertificateUnusable):
+    with pytest.raises(ClientCertificateUnusable):
         await TlsContexts().get(Tls(), client_certificate="no PEM")
     assert os.listdir(tmp_path) == []
 

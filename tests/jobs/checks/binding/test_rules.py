@@ -10,9 +10,10 @@ import pytest
 from config.bindings import bindings_of
 from config.settings import Settings
 from jobs.checks.binding.hosts import Place
-from jobs.checks.binding.rules import Bindings, SecretDenied
+from jobs.checks.binding.rules import Bindings
 from jobs.checks.binding.scopes import Protection, protection_of
 from jobs.checks.binding.tags import read_tag
+from jobs.checks.errors import CredentialDenied
 from jobs.checks.port import Credential
 
 
@@ -29,7 +30,7 @@ def denial(
 ) -> str:
     try:
         bindings.check(Credential(kind, name), [Place.of(host, 443) for host in hosts], tags or {})
-    except SecretDenied as denied:
+    except CredentialDenied as denied:
         return str(denied)
     return ""
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from jobs.checks.errors import CaFileUnusable
 from jobs.checks.files import authorities
-from jobs.checks.files.authorities import LARGEST, MOST_LOOKS, CaFiles, CaFileUnusable
+from jobs.checks.files.authorities import LARGEST, MOST_LOOKS, CaFiles
 from jobs.checks.files.regular import Signature
 from jobs.checks.tls_contexts import TlsContexts
 from jobs.targets.http import Tls

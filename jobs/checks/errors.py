@@ -1,0 +1,257 @@
+"""Every error that checks raise.
+
+CheckError                        base; a JobsError
+ ├─ TargetDenied                  the guard does not allow a connection; the message is a whole sentence
+ │   └─ CredentialDenied          a secret or token must not be sent to a host
+ ├─ BodyMemoryExhausted           other bodies use all of the memory; the message is a whole sentence
+ ├─ CaFileUnusable                the `ca_file` of a target; the message is a whole sentence
+ ├─ ClientCertificateUnusable     a secret is not a certificate with its key
+ ├─ FileError                     a file is not read; the message is a clause about the file
+ │   └─ NotRegularFile, FileTooLarge, InvalidCaFile
+ ├─ NoAddressOfVersion            the host has no address of the requested version of IP; the message is the version
+ ├─ TunnelRefused                 the proxy opens no tunnel
+ ├─ NoNameServer                  this machine has no DNS server configured; the message is a whole sentence
+ ├─ InvalidDnsName                the name cannot be queried; the message is the library's word for it
+ ├─ IncompleteDnsAnswer           a DNS answer was truncated, and not available over TCP; `__cause__` is the reason
+ ├─ BadSubstitution               a saved value cannot be inserted into a step; the message is a clause about the step
+ ├─ ExtractionError               a step's response lacks a value to save; the message is a clause
+ ├─ TokenResponseError            a token endpoint returned no token; the message is a clause about the endpoint as `it`
+ └─ PeerError                     what the peer did; the message is the predicate of a sentence about the peer
+     ├─ NoResponse
+     ├─ ExpectedDataMissing
+     ├─ TooManyRedirects
+     └─ ProtocolViolation         the rules of its protocol, or a limit of this program
+         ├─ IncompleteResponse, MalformedResponse, MalformedHttp2, NotHttp, InvalidRedirect, BadContentEncoding
+         └─ HeadTooLarge, TooManyHeaderLines, TooManyInterimResponses, TooManyChunks, TooManyGzipMembers,
+            TooManyTlsRecords (an ssl.SSLError, too), TooManyDnsRecords
+
+`ClientRejected` is a TokenUnavailable of jobs.errors. jobs.checks.messages turns all
+of them into messages.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+from jobs.errors import JobsError, TokenUnavailable
+
+
+class CheckError(JobsError):
+    """Base of the errors of checks."""
+
+
+class TargetDenied(CheckError):
+    """The program may not connect there. The message says where, why, and which setting to change, if one would do."""
+
+
+class CredentialDenied(TargetDenied):
+    """A secret or a token may not go there. The message says which, where to, and what to change."""
+
+
+class BodyMemoryExhausted(CheckError):
+    """A body cannot be read now, as others take all of the memory that bodies may take."""
+
+
+class CaFileUnusable(CheckError):
+    """The file of a target's authorities cannot be used. The message names it and the reason."""
+
+
+class ClientCertificateUnusable(CheckError):
+    """A text is not a client certificate with its key."""
+
+
+class FileError(CheckError):
+    """A file is not read."""
+
+
+class NotRegularFile(FileError):
+    """It is a folder, a pipe, a device or the like."""
+
+    def __init__(self, *, is_folder: bool) -> None:
+        super().__init__("it is a directory" if is_folder else "it is not a regular file")
+
+
+class FileTooLarge(FileError):
+    """It has more bytes than the caller reads."""
+
+
+class InvalidCaFile(FileError):
+    """It has no certificates that can be used."""
+
+
+class NoAddressOfVersion(CheckError):
+    """The host has no address of the requested version of IP; the message is the version."""
+
+
+class TunnelRefused(CheckError):
+    """The proxy does not open a tunnel to this host and port."""
+
+    def __init__(self, status: int, place: str) -> None:
+        super().__init__(status, place)
+        self.status = status
+        self.place = place
+
+
+class NoNameServer(CheckError):
+    """This machine has no DNS server configured."""
+
+
+class InvalidDnsName(CheckError):
+    """The name cannot be queried. The message is the library's word for the reason."""
+
+
+class IncompleteDnsAnswer(CheckError):
+    """The answer over UDP was truncated, and there was none over TCP; `__cause__` is the reason."""
+
+
+class BadSubstitution(CheckError):
+    """A value of an earlier response cannot be inserted into the step; the message says which and where."""
+
+
+class ExtractionError(CheckError):
+    """The response has no such value; the message says what it has instead."""
+
+
+class TokenResponseError(CheckError):
+    """The response of a token endpoint has no token.
+
+    `is_client_rejected`: the endpoint did not accept the client's id and secret.
+    """
+
+    def __init__(self, reason: str, *, is_client_rejected: bool = False) -> None:
+        super().__init__(reason)
+        self.is_client_rejected = is_client_rejected
+
+
+class ClientRejected(TokenUnavailable):
+    """The token endpoint did not accept the client's id and secret: the secret may have been rotated."""
+
+
+class PeerError(CheckError):
+    """What the peer did: the message is the predicate of a sentence about the peer."""
+
+
+class NoResponse(PeerError):
+    """The peer closed the connection before its first byte."""
+
+    def __init__(self) -> None:
+        super().__init__("closed the connection without an answer: look at the service, and at what stands before it")
+
+
+class ExpectedDataMissing(PeerError):
+    """The peer did not send what a TCP dialogue expects: expected against received."""
+
+
+class TooManyRedirects(PeerError):
+    """The response redirects once more than the target allows."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"redirects again after {most} redirects, the most that are followed: they may be a circle")
+
+
+class ProtocolViolation(PeerError):
+    """The peer broke the rules of its protocol, or exceeded a limit of this program."""
+
+
+class IncompleteResponse(ProtocolViolation):
+    """The peer closed the connection before its response was complete."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "closed the connection in the middle of its answer: look at the service, and what stands before it"
+        )
+
+
+class MalformedResponse(ProtocolViolation):
+    """The response does not follow HTTP/1. `rule` never contains bytes of the response."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(f"answered with something that is not HTTP/1.1 ({rule})")
+
+
+class MalformedHttp2(ProtocolViolation):
+    """The response does not follow HTTP/2, or exceeds a limit of its frames."""
+
+
+class NotHttp(ProtocolViolation):
+    """The response does not begin like HTTP/1. `instead`: what it is, if its first bytes show it."""
+
+    def __init__(self, instead: str = "") -> None:
+        super().__init__(f"answered with something that is not HTTP/1.1{f', but {instead}' if instead else ''}")
+
+
+class InvalidRedirect(ProtocolViolation):
+    """The response redirects to a URL that cannot be requested. `url`: where to."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"redirects {url}")
+
+
+class BadContentEncoding(ProtocolViolation):
+    """The body is not in the encoding that its header names."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f"sent a body that is not the {encoding} that its header promises")
+
+
+class HeadTooLarge(ProtocolViolation):
+    """The headers or trailers have more bytes than `most`."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"sent more than {most // 1024} KiB of headers, informational answers and trailers included: "
+            "have the service send less"
+        )
+
+
+class TooManyHeaderLines(ProtocolViolation):
+    """A head has more lines than `most`. `status`: of the response, if known."""
+
+    def __init__(self, status: int | str, most: int, *, redirected: bool = False) -> None:
+        among = ", those of its redirects included" if redirected else ""
+        super().__init__(
+            f"answered {f'{status} ' if status else ''}with more than {most:,} header lines{among}: "
+            "look at the service, and at what stands before it"
+        )
+
+
+class TooManyInterimResponses(ProtocolViolation):
+    """There are more informational responses than `most`."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"sent more than {most} informational answers (such as 100 Continue) before its answer")
+
+
+class TooManyChunks(ProtocolViolation):
+    """The body has more chunks than `most`, of fewer bytes than `small` on average."""
+
+    def __init__(self, most: int, small: int) -> None:
+        super().__init__(
+            f"sent its body in more than {most:,} chunks of less than {small} bytes on average: "
+            "have the service buffer what it writes"
+        )
+
+
+class TooManyGzipMembers(ProtocolViolation):
+    """The body has more gzip members than `most`."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"sent a body of more than {most:,} gzip members: have the service compress it as one")
+
+
+class TooManyTlsRecords(ProtocolViolation, ssl.SSLError):
+    """The peer sends more TLS records than `most`, of fewer bytes than `small` on average."""
+
+    def __init__(self, most: int, small: int) -> None:
+        super().__init__(
+            f"sent more than {most:,} TLS records of less than {small} bytes on average: "
+            "have the service buffer what it writes"
+        )
+
+    def __str__(self) -> str:
+        """Return the message: that of an ssl.SSLError is the representation of its arguments."""
+        return str(self.args[0])
+
+
+class TooManyDnsRecords(ProtocolViolation):
+    """The answer has more records than `most`."""
