@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
 _UNFIT_IN_URL = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
 _BLANK = re.compile(r"\s")
 
@@ -21,6 +23,17 @@ _PLACEHOLDER = re.compile(
 )
 _PLACEHOLDER_IN_HOST = re.compile(r"\$\{[^{}]*\}|\{+[^{}]*\}+|\$\([^()]*\)|%\w+%|\$\w+|<[^<>]*>")
 _SHELL_PLACEHOLDER = re.compile(_SHELL)
+
+
+def effective_port(scheme: str, port: int | None) -> int:
+    """Return the port of a URL, or else the default one of its scheme."""
+    return port or DEFAULT_PORTS.get(scheme, 80)
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """Return the host (empty if the URL has none) and the effective port of a URL. Raises ValueError."""
+    parts = urlsplit(url)
+    return parts.hostname or "", effective_port(parts.scheme, parts.port)
 
 
 def placeholder_in_url(url: str) -> str | None:

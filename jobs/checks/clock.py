@@ -11,7 +11,7 @@ from jobs.durations import to_microsecond
 from jobs.runs import ErrorClass, Phases
 
 if TYPE_CHECKING:
-    from jobs.checks.fault_sentences import Peer
+    from jobs.checks.peer import Peer
 
 Phase = Literal["secrets", "token", "dns", "connect", "tls", "first_byte", "body"]
 """In the first two it is not the target that is waited for; they are told apart and not kept."""

@@ -24,8 +24,9 @@ import dns.resolver
 
 from jobs.checks.dns_exchange import MOST_DNS_RECORDS, ask_by_tcp, ask_by_udp
 from jobs.checks.errors import IncompleteDnsAnswer, InvalidDnsName, NoNameServer, TargetDenied, TooManyDnsRecords
-from jobs.checks.fault_sentences import OUT_OF_RESOURCES, Peer, out_of_resources
+from jobs.checks.fault_sentences import OUT_OF_RESOURCES, out_of_resources
 from jobs.checks.guard import Guard
+from jobs.checks.peer import Peer
 from jobs.checks.port import Call
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.dns import DnsTarget

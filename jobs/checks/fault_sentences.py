@@ -11,27 +11,8 @@ import re
 import socket
 from typing import Any
 
+from jobs.checks.peer import Peer
 from jobs.problems import printable
-from jobs.values import value
-
-
-@value(frozen=True, slots=True)
-class Peer:
-    """Whom a request was for."""
-
-    host: str
-    port: int
-    server_name: str = ""
-    """What TLS asks for, if that is not the host."""
-
-    @property
-    def name(self) -> str:
-        """Whom its certificate must be for."""
-        return self.server_name or self.host
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """Errors that say nothing about the target."""

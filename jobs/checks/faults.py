@@ -23,13 +23,13 @@ from jobs.checks.errors import (
 )
 from jobs.checks.fault_sentences import (
     OUT_OF_RESOURCES,
-    Peer,
     bad_certificate,
     no_address,
     no_connection,
     no_tls,
     out_of_resources,
 )
+from jobs.checks.peer import Peer
 from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.runs import ErrorClass
 

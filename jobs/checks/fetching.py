@@ -23,6 +23,7 @@ from jobs.ports import Renewal, Secrets, Tokens
 from jobs.redaction import Redactor
 from jobs.redaction.holding import CurrentValues
 from jobs.targets import FormBody, HttpTarget, TextBody
+from jobs.urls import effective_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Sources:
 
 def check_bindings(target: HttpTarget, url: httpx.URL, bindings: Bindings, call: Call) -> None:
     """Raise CredentialDenied if something that a request to this URL carries may not go there."""
-    at = Place.of(url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80))
+    at = Place.of(url.raw_host.decode("ascii"), effective_port(url.scheme, url.port))
     for sending in sendings_of_request(target, url.scheme, at):
         bindings.check(sending.credential, sending.places, call.tags)
     for credential in call.carried:

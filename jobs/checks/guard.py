@@ -19,8 +19,9 @@ from jobs.checks.addresses import Found, IPNetwork, Reach, natures
 from jobs.checks.errors import TargetDenied
 from jobs.checks.own_places import LIVE_PATH, OwnPlace
 from jobs.problems import printable
+from jobs.targets.places import peer_text
+from jobs.urls import effective_port, host_and_port
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _OWN_API = "is where this program serves its own API"
 
 
@@ -97,7 +98,7 @@ class Guard:
     def denial(self, url: str) -> str:
         """Why this URL may not be asked, as far as its text tells without the DNS; empty if it may."""
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+        host, port = parts.hostname or "", effective_port(parts.scheme, parts.port)
         try:
             self.check_scheme(parts.scheme, host, port)
         except TargetDenied as denied:
@@ -158,11 +159,10 @@ class _Endpoint:
     @staticmethod
     def of(url: str) -> _Endpoint | None:
         try:
-            parts = urlsplit(url)
-            port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 80)
+            host, port = host_and_port(url)
         except ValueError:
             return None
-        return _Endpoint(_plain(parts.hostname), port) if parts.hostname else None
+        return _Endpoint(_plain(host), port) if host else None
 
     def is_named(self, host: str, port: int) -> bool:
         return port == self.port and host == self.host
@@ -187,7 +187,7 @@ def _shown(host: str, port: int, address: str, found: Found) -> str:
 
 
 def _peer(host: str, port: int) -> str:
-    return f"[{printable(host)}]:{port}" if ":" in host else f"{printable(host)}:{port}"
+    return peer_text(printable(host), port)
 
 
 def _plain(name: str) -> str:

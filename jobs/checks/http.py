@@ -10,7 +10,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -20,7 +19,6 @@ from jobs.checks.cookies import MOST as MOST_COOKIES
 from jobs.checks.cookies import Cookies
 from jobs.checks.credentials import NOTHING
 from jobs.checks.errors import ClientCertificateUnusable, TooManyHeaderLines, TooManyRedirects, TunnelRefused
-from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import explain
 from jobs.checks.fetching import Sources, check_bindings, credentials_of
 from jobs.checks.guard import LOCAL, Guard
@@ -29,6 +27,7 @@ from jobs.checks.loading import load_http2, load_names, load_tls
 from jobs.checks.network import Network
 from jobs.checks.oauth import OAuthTokens
 from jobs.checks.own_places import LIVE_PATH
+from jobs.checks.peer import Peer, peer_of
 from jobs.checks.port import Call
 from jobs.checks.prepared import MARK, Prepared, PreparedRequests, origin_of
 from jobs.checks.redirects import follow, headers_of, is_redirect, may_see_credentials
@@ -44,6 +43,7 @@ from jobs.redaction.holding import CurrentValues
 from jobs.runs import ErrorClass, Observation, Phases
 from jobs.targets import HttpTarget
 from jobs.trace_ids import HEADER, trace_parent
+from jobs.urls import effective_port
 
 USER_AGENT = "scheduler"
 _LIVE = LIVE_PATH.encode()
@@ -234,7 +234,7 @@ class _Visit:
     async def _send(self, outgoing: Outgoing | Prepared) -> httpx.Response:
         url = outgoing.place
         secure = url.scheme == "https"
-        peer = self._peer_at(url.host, url.port or (443 if secure else 80))
+        peer = self._peer_at(url.host, effective_port(url.scheme, url.port))
         self.way.leads_to(peer)
         self._call.clock.asked = peer
         self._guard.check_scheme(url.scheme, peer.host, peer.port)
@@ -329,12 +329,6 @@ class _Client(httpx.AsyncClient):
 def _parts(response: httpx.Response) -> httpx.AsyncByteStream:
     assert isinstance(response.stream, httpx.AsyncByteStream)
     return response.stream
-
-
-def peer_of(url: str) -> Peer:
-    """Whom a request to this URL is for."""
-    parts = urlsplit(url)
-    return Peer(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 
 
 def _seen(response: httpx.Response, body: Body, visit: _Visit, phases: Phases) -> Observation:

@@ -5,11 +5,11 @@ Called by the runner for an attempt, and by the check of several steps for one o
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from jobs.checks.clock import Phase, PhaseClock
 from jobs.durations import seconds_text as seconds
 from jobs.runs import ErrorClass
+from jobs.targets.places import peer_text
+from jobs.urls import host_and_port
 
 _TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {
     # Not the target's fault: these classes do not count against it, nor against its circuit.
@@ -71,8 +71,5 @@ def timed_out(
 
 def host_and_place(endpoint: str) -> tuple[str, str]:
     """An endpoint's host, and its host with the port."""
-    parts = urlsplit(endpoint)
-    if not parts.hostname:
-        return endpoint, endpoint
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return parts.hostname, f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    host, port = host_and_port(endpoint)
+    return (host, peer_text(host, port)) if host else (endpoint, endpoint)

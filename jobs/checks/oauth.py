@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode
 
 import httpx
 
@@ -21,10 +21,10 @@ from jobs.checks.bodies import ACCEPTED, read_body
 from jobs.checks.clock import PhaseClock
 from jobs.checks.credentials import basic
 from jobs.checks.errors import ClientCertificateUnusable, ClientRejected, TokenResponseError
-from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import explain
 from jobs.checks.guard import Guard
 from jobs.checks.oauth_answers import Token, read_token
+from jobs.checks.peer import Peer, peer_of
 from jobs.checks.requests import parsed
 from jobs.checks.tls_contexts import TlsContexts, unusable_certificate
 from jobs.checks.tunnels import Proxy
@@ -150,7 +150,7 @@ class OAuthTokens:
 
     async def _asked_in_time(self, grant: Grant) -> Token:
         # A clock of its own: the attempts that wait for the token, each in the phase `token`, may be many, or gone.
-        clock, limit, asked = PhaseClock(), asyncio.timeout(LONGEST_FETCH), _Asked(_peer(grant.auth.token_url))
+        clock, limit, asked = PhaseClock(), asyncio.timeout(LONGEST_FETCH), _Asked(peer_of(grant.auth.token_url))
         try:
             async with limit:
                 return await self._ask(grant, clock, asked)
@@ -212,11 +212,6 @@ class _Asked:
 
     def __call__(self, host: str, port: int) -> None:
         self.peer = Peer(host, port)
-
-
-def _peer(url: str) -> Peer:
-    parts = urlsplit(url)
-    return Peer(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 
 
 def _sentence(grant: Grant, reason: str) -> str:

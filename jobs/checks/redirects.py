@@ -10,6 +10,7 @@ from jobs.checks.errors import InvalidRedirect
 from jobs.checks.http1 import joined
 from jobs.checks.requests import Outgoing, with_a_name
 from jobs.redaction.holding import RunValues
+from jobs.urls import DEFAULT_PORTS, effective_port
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -17,8 +18,6 @@ LONGEST = 16 * 1024
 """Characters of a place. Servers take 8 to 16 KiB; reading a URL of 64 KiB holds up the event loop for 20 ms."""
 
 _NO_HOST = re.compile(r"https?:///", re.IGNORECASE)
-
-_PORTS = {"http": 80, "https": 443}
 
 
 def headers_of(response: httpx.Response) -> dict[str, str]:
@@ -68,7 +67,7 @@ def _place(base: httpx.URL, location: str) -> httpx.URL:
         raise InvalidRedirect("to something that is no URL") from None
     if url.port is not None and not 0 < url.port < 65536:
         raise InvalidRedirect("to a port that there cannot be")
-    if url.scheme not in _PORTS:
+    if url.scheme not in DEFAULT_PORTS:
         raise InvalidRedirect(f"to a {url.scheme} URL, not to an http one")
     if not url.host or _NO_HOST.match(location):
         raise InvalidRedirect("to a URL that names no host")
@@ -90,5 +89,5 @@ def may_see_credentials(before: httpx.URL, after: httpx.URL) -> bool:
     """Return whether it is the same origin, or the same host gone from http to https on their usual ports."""
     if before.host != after.host:
         return False
-    ports = tuple(url.port or _PORTS[url.scheme] for url in (before, after))
+    ports = tuple(effective_port(url.scheme, url.port) for url in (before, after))
     return (before.scheme == after.scheme and ports[0] == ports[1]) or ports == (80, 443)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import httpx
 
@@ -21,6 +21,7 @@ from jobs.problems import looks_secret
 from jobs.redaction.holding import CurrentValues
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody, unfit_for_header
 from jobs.trace_ids import HEADER as TRACE_PARENT
+from jobs.urls import host_and_port
 
 _KEY_HEADER = re.compile(r"(^|[-_])(key|session|sid)$")
 _NO_CREDENTIALS = frozenset({"idempotency-key"})
@@ -114,9 +115,9 @@ def proxy_of(target: HttpTarget, credentials: Credentials, derived: CurrentValue
     """The proxy that this target is asked by way of."""
     if target.proxy is None:
         return None
-    parts, auth = urlsplit(target.proxy), target.proxy_auth
+    auth = target.proxy_auth
     proof = "" if auth is None else basic(credentials.text(auth.username), credentials.text(auth.password), derived)
-    return Proxy(parts.hostname or "", parts.port or 80, proof)
+    return Proxy(*host_and_port(target.proxy), proof)
 
 
 def may_be_kept(target: HttpTarget) -> bool:

@@ -14,8 +14,9 @@ from jobs.checks.binding.recipients import credentials_in
 from jobs.checks.clock import PhaseClock
 from jobs.checks.cookies import Cookies
 from jobs.checks.errors import BadSubstitution, ExtractionError
-from jobs.checks.http import HttpCheck, peer_of
+from jobs.checks.http import HttpCheck
 from jobs.checks.late import given_up
+from jobs.checks.peer import peer_of
 from jobs.checks.port import Call, Credential
 from jobs.checks.registering import register
 from jobs.checks.saving import SavedSizes, saved

@@ -9,11 +9,11 @@ from jobs.checks.binding.recipients import sendings_of_tcp
 from jobs.checks.binding.rules import ANYTHING, Bindings
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import ExpectedDataMissing
-from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import explain
 from jobs.checks.hearing import Heard, Hearing
 from jobs.checks.loading import load_names, load_tls
 from jobs.checks.network import Connection, Network
+from jobs.checks.peer import Peer
 from jobs.checks.port import Call
 from jobs.checks.registering import register
 from jobs.checks.sessions import certificates_of, session_facts

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from jobs.certificates import Certificate
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import TargetDenied
-from jobs.checks.fault_sentences import Peer
 from jobs.checks.faults import explain
 from jobs.checks.loading import load_tls
 from jobs.checks.network import Network
+from jobs.checks.peer import Peer
 from jobs.checks.port import Call
 from jobs.checks.sessions import certificate_facts, certificates_of, first_of, session_facts
 from jobs.checks.tls_contexts import TlsContexts

@@ -28,6 +28,7 @@ from jobs.checks.loading import HTTP_2
 from jobs.checks.network import Connection, Network, certificates
 from jobs.checks.spoken import begins_as_http, not_http
 from jobs.checks.tunnels import Proxy, open_tunnel
+from jobs.urls import effective_port
 
 _NO_ANSWER = (NoResponse, ConnectionError, ssl.SSLError)
 
@@ -45,7 +46,7 @@ class Transport(httpx.AsyncBaseTransport):
         url: httpx.URL = extensions.get("place") or request.url
         clock: PhaseClock = extensions["clock"]
         tls: ssl.SSLContext | None = extensions.get("tls")
-        host, port = url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
+        host, port = url.raw_host.decode("ascii"), effective_port(url.scheme, url.port)
         if extensions.get("http2") and HTTP_2 not in sys.modules:
             # httpcore and h2, which few need: half a second, for which nobody else should have to wait.
             await asyncio.to_thread(import_module, HTTP_2)

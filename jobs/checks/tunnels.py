@@ -8,6 +8,7 @@ from jobs.checks.errors import IncompleteResponse, TunnelRefused
 from jobs.checks.http1 import end_of_head, read_head
 from jobs.checks.network import Connection
 from jobs.checks.spoken import begins_as_http, not_http
+from jobs.targets.places import peer_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ async def open_tunnel(connection: Connection, proxy: Proxy, host: str, port: int
         NotHttp, MalformedResponse, HeadTooLarge, IncompleteResponse: it is no proxy.
         Exception: whatever reading raises.
     """
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    place = peer_text(host, port)
     lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
     if proxy.authorization:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobs.checks.fault_sentences import Peer
+from jobs.checks.peer import Peer
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from jobs.runs import Attempt, Run
+from jobs.urls import effective_port
 from observability import names
 from observability.events import DeadLettered, Fields, JobPerformance, LogLine, failure_fields
 from observability.redacting import redact_fields
@@ -124,7 +125,7 @@ def _http(endpoint: str, status: int | None) -> Attributes:
     """What names the target. A query never gets here; should one, it is cut off."""
     try:
         parts = urlsplit(endpoint)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        port = effective_port(parts.scheme, parts.port)
     except ValueError:
         return {}
     if parts.scheme not in ("http", "https") or parts.hostname is None:

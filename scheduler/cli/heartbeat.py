@@ -62,14 +62,14 @@ def heartbeat(
 
 def base_url(settings: Settings, environ: Mapping[str, str]) -> str:
     """Return where the API is: at the running server, at this Functions app, or else at the address of the settings."""
+    from jobs.targets.places import peer_text
     from scheduler.stores.file_lock import noted_address
 
     if settings.sqlite_path is not None and (noted := noted_address(settings.sqlite_path)) is not None:
         return noted
     if name := environ.get("WEBSITE_HOSTNAME"):
         return f"https://{name}"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{settings.port}"
+    return f"http://{peer_text(settings.host, settings.port)}"
 
 
 def curl_line(base: str) -> str:

@@ -15,8 +15,7 @@ from jobs.checks.port import Credential
 from jobs.model import SecretRef
 from jobs.targets import FormBody, HttpTarget, StepsTarget, Target, TcpTarget, TextBody
 from jobs.targets.tcp import Send
-
-_PORTS = {"http": 80, "https": 443}
+from jobs.urls import effective_port, host_and_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +116,8 @@ def credentials_in(request: HttpTarget) -> Iterator[Credential]:
 
 
 def _of_token_endpoint(request: HttpTarget, auth: OAuth2Auth) -> Iterator[Sending]:
-    parts = urlsplit(auth.token_url)
-    places = [Place.of(parts.hostname or "", parts.port or _PORTS[parts.scheme])]
-    if request.proxy is not None and not (parts.scheme == "https" and request.tls.verify):
+    places = [Place.of(*host_and_port(auth.token_url))]
+    if request.proxy is not None and not (urlsplit(auth.token_url).scheme == "https" and request.tls.verify):
         places.append(_proxy_place(request.proxy))
     for value in (auth.client_id, auth.client_secret, request.tls.client_certificate):
         if isinstance(value, SecretRef):
@@ -127,8 +125,7 @@ def _of_token_endpoint(request: HttpTarget, auth: OAuth2Auth) -> Iterator[Sendin
 
 
 def _proxy_place(proxy: str) -> Place:
-    parts = urlsplit(proxy)
-    return Place.of(parts.hostname or "", parts.port or 80)
+    return Place.of(*host_and_port(proxy))
 
 
 def _tcp_place(host: str, port: int) -> Place:
@@ -142,7 +139,7 @@ def _tcp_place(host: str, port: int) -> Place:
 def _of_url(request: HttpTarget, url: str) -> Iterator[Sending]:
     try:
         parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme, 0)
+        port = effective_port(parts.scheme, parts.port)
     except ValueError:  # of a step: the run says what is wrong with it
         return
     if parts.hostname and "$" not in parts.netloc:

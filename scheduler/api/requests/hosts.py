@@ -8,9 +8,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from jobs.problems import printable
+from jobs.urls import DEFAULT_PORTS
 
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@,\[\]\\]+)(?::([0-9]{0,5}))?")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 ANY_HOST = "*"
 
 
@@ -36,15 +36,15 @@ def read_origin(text: str) -> Place | None:
     except ValueError:
         return None
     place = read_authority(parts.netloc)
-    if place is None or parts.scheme not in _DEFAULT_PORTS:
+    if place is None or parts.scheme not in DEFAULT_PORTS:
         return None
-    return Place(place.name, place.port or _DEFAULT_PORTS[parts.scheme])
+    return Place(place.name, place.port or DEFAULT_PORTS[parts.scheme])
 
 
 def is_same_place(origin: Place, host: Place) -> bool:
     """Whether a page of this origin belongs to the host. A host without a port has both default ports: a proxy may
     terminate TLS, so the scheme that the browser used is not known here."""
-    ports = (host.port,) if host.port else _DEFAULT_PORTS.values()
+    ports = (host.port,) if host.port else DEFAULT_PORTS.values()
     return origin.name == host.name and origin.port in ports
 
 

@@ -1,0 +1,30 @@
+"""The host and port that a request is for. Used by all of jobs.checks that connects or words messages."""
+
+from __future__ import annotations
+
+from jobs.targets.places import peer_text
+from jobs.urls import host_and_port
+from jobs.values import value
+
+
+@value(frozen=True, slots=True)
+class Peer:
+    """Who a connection is for; as text `db.internal:5432` or `[::1]:5432`."""
+
+    host: str
+    port: int
+    server_name: str = ""
+    """The name in the TLS handshake, if it is not the host."""
+
+    @property
+    def name(self) -> str:
+        """The name that its certificate must be valid for."""
+        return self.server_name or self.host
+
+    def __str__(self) -> str:
+        return peer_text(self.host, self.port)
+
+
+def peer_of(url: str) -> Peer:
+    """Return the host and port of a URL."""
+    return Peer(*host_and_port(url))
