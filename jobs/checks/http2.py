@@ -17,9 +17,9 @@ import httpx
 from hpack.hpack import DEFAULT_MAX_HEADER_LIST_SIZE
 
 from jobs.checks.clock import PhaseClock
+from jobs.checks.connection import Connection
 from jobs.checks.errors import IncompleteResponse, MalformedHttp2, TooManyHeaderLines, TooManyInterimResponses
 from jobs.checks.http1 import LARGEST_HEAD, MOST_INTERIM, MOST_INTERIM_LINES, MOST_LINES
-from jobs.checks.network import Connection
 
 _STATUS = re.compile(rb"[2-9][0-9]{2}")
 """Of an answer that is not informational."""

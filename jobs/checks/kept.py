@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections import deque
 
-from jobs.checks.network import Connection
+from jobs.checks.connection import Connection
 
 IDLE = 30.0
 """Seconds after which a connection that nobody has used is closed."""

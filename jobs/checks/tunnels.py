@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jobs.checks.connection import Connection
 from jobs.checks.errors import IncompleteResponse, TunnelRefused
 from jobs.checks.http1 import end_of_head, read_head
-from jobs.checks.network import Connection
 from jobs.checks.spoken import begins_as_http, not_http
 from jobs.targets.places import peer_text
 

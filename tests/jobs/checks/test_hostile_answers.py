@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.checks.errors import TooManyHeaderLines
-from jobs.checks.http1 import MOST_CHUNKS, MOST_INTERIM_LINES, MOST_LINES, SMALL_CHUNK, read_head
+from jobs.checks.http1 import MOST_INTERIM_LINES, MOST_LINES, read_head
+from jobs.checks.http1_bodies import MOST_CHUNKS, SMALL_CHUNK
 from jobs.checks.http2 import Frames
 from jobs.runs import ErrorClass, Observation
 from tests.jobs.checks.asking import Asking, asking

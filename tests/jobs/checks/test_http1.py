@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.checks.errors import HeadTooLarge, IncompleteResponse, MalformedResponse
-from jobs.checks.http1 import LARGEST_HEAD, body_of, end_of_head, read_head
+from jobs.checks.http1 import LARGEST_HEAD, end_of_head, read_head
+from jobs.checks.http1_bodies import body_of
 from tests.parts import bad_answers as answers
 
 

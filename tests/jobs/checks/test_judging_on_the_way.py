@@ -15,7 +15,8 @@ from jobs.checks.http import HttpCheck
 from jobs.checks.network import Network
 from jobs.checks.port import Call
 from jobs.checks.step_judgement import StepJudgement
-from jobs.checks.steps import JUDGING_SECONDS, StepsCheck
+from jobs.checks.step_sequence import JUDGING_SECONDS
+from jobs.checks.steps import StepsCheck
 from jobs.checks.tcp import TcpCheck
 from jobs.checks.tls_contexts import TlsContexts
 from jobs.judging import InlineJudges, Judged, Judgement, Judges, NotJudged, Task
