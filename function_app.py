@@ -10,7 +10,7 @@ import os
 import azure.functions as func
 
 from scheduler.dispatch.queues import poison_queue, run_queue_of
-from scheduler.functions_host import host
+from scheduler.hosts.functions import host
 
 RUN_QUEUE = run_queue_of(os.environ)
 

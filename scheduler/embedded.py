@@ -24,13 +24,14 @@ from config.settings import LOOPBACK
 from jobs.checks.own_places import OwnPlace
 from jobs.schedules import Schedule
 from scheduler.api.early import EarlyApi
-from scheduler.app import Program, Role, open_program
+from scheduler.app import Program
 from scheduler.catalog import View
 from scheduler.connections.limits import most_connections, raise_file_limit
 from scheduler.connections.protocol import BoundedProtocol
 from scheduler.connections.register import Register
 from scheduler.garbage import put_aside
 from scheduler.health import PartHealth, Probe, Status
+from scheduler.hosts.embedded.program import EmbeddedProgram, open_embedded_program
 from scheduler.probes import connections_health
 from scheduler.recovery import Recovery
 from scheduler.samples import SAMPLE_PORT, SampleTarget
@@ -111,11 +112,8 @@ async def _serve(
 ) -> None:
     with StopSignals() as signals:
         served_at = OwnPlace(*listener.getsockname()[:2])
-        async with (
-            open_program(configuration, role=Role.EMBEDDED, served_at=served_at) as program,
-            _sample_target(samples),
-        ):
-            await _serve_program(program, listener, signals, register)
+        async with open_embedded_program(configuration, served_at) as opened, _sample_target(samples):
+            await _serve_program(opened, listener, signals, register)
 
 
 @contextmanager
@@ -172,7 +170,10 @@ async def _sample_target(listener: socket.socket | None) -> AsyncIterator[None]:
         await serving
 
 
-async def _serve_program(program: Program, listener: socket.socket, signals: StopSignals, register: Register) -> None:
+async def _serve_program(
+    opened: EmbeddedProgram, listener: socket.socket, signals: StopSignals, register: Register
+) -> None:
+    program = opened.program
     recovery = Recovery(
         program.catalog,
         program.runs,
@@ -197,7 +198,7 @@ async def _serve_program(program: Program, listener: socket.socket, signals: Sto
         _again_and_again(partial(_retention, program)),
         _again_and_again(partial(_progress, program, ticker)),
         _again_and_again(program.watchdog.run),
-        _again_and_again(partial(_reloading, program, ticker)),
+        _again_and_again(partial(_reloading, opened, ticker)),
     )
     async with _running(*background):
         put_aside()
@@ -311,9 +312,9 @@ async def _ticker(program: Program) -> Ticker:
     )
 
 
-async def _reloading(program: Program, ticker: Ticker) -> None:
+async def _reloading(opened: EmbeddedProgram, ticker: Ticker) -> None:
     """Put changed job files in force, and let the ticker plan by them at once."""
-    assert program.reloading is not None, "the host opens the program with it"
+    program = opened.program
     unmarked: asyncio.Queue[tuple[dict[str, Schedule | None], datetime]] = asyncio.Queue()
 
     def changed(before: View) -> None:
@@ -328,7 +329,7 @@ async def _reloading(program: Program, ticker: Ticker) -> None:
                 await program.clock.sleep(MARK_PAUSE)
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(program.reloading.run(changed))
+        group.create_task(opened.reloading.run(changed))
         group.create_task(mark())
 
 

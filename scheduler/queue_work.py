@@ -1,5 +1,5 @@
 """What the Functions host's queue triggers do: perform a batch, bury what was given up. Called by
-scheduler.functions_host.
+scheduler.hosts.functions.
 
 Every method may be repeated: claims keep a ticket from running twice.
 """

@@ -1,5 +1,5 @@
 """What the Functions host's timer does: plan ahead, send what may have been lost, tidy up. Called by
-scheduler.functions_host.
+scheduler.hosts.functions.
 
 Every method may be repeated: a ticket's id is its job and instant, and claims keep it from running twice.
 """

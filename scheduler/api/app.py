@@ -1,4 +1,4 @@
-"""Puts the ASGI app together. Called by scheduler.api.early and scheduler.functions_host once the program is open."""
+"""Puts the ASGI app together. Called by scheduler.api.early and scheduler.hosts.functions once the program is open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is answered while the program cannot be opened, in place of the whole API. Made by scheduler.functions_host.
+"""What is answered while the program cannot be opened, in place of the whole API. Made by scheduler.hosts.functions.
 
 The process lives and says so: restarting it would mend nothing. Everything else is a problem that says what to mend,
 except at the routes of health and pings, which need no key: what is wrong may name files, hosts and accounts.

@@ -1,5 +1,5 @@
 """Security headers of every answer, by the `secure` package. Added by scheduler.api.app, dress and closed, and used by
-scheduler.functions_host.live, which is why the middleware and Starlette are not imported here.
+scheduler.hosts.functions.liveness, which is why the middleware and Starlette are not imported here.
 """
 
 from __future__ import annotations

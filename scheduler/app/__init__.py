@@ -1,6 +1,6 @@
 """Builds the program: the only place that chooses adapters, opens them and closes them.
 
-`open_program` serves the embedded host, the CLI and the Functions host alike; the role says what differs.
+`open_program` serves the embedded host, the CLI and the Functions host alike; a profile has what differs.
 `open_reading` opens the part that commands need which only read.
 """
 
@@ -8,21 +8,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scheduler.app.building import TELEMETRY_PATIENCE, open_program
+    from scheduler.app.building import open_program
     from scheduler.app.early_telemetry import (
         StartTelemetry,
         log_in_functions_host,
         report_failed_start,
         start_telemetry,
     )
-    from scheduler.app.program import Program, Role
+    from scheduler.app.foundation import TELEMETRY_PATIENCE
+    from scheduler.app.program import Program
     from scheduler.app.reading import Reading, open_reading
 
 __all__ = [
     "TELEMETRY_PATIENCE",
     "Program",
     "Reading",
-    "Role",
     "StartTelemetry",
     "log_in_functions_host",
     "open_program",
@@ -32,10 +32,9 @@ __all__ = [
 ]
 
 _PLACES = {
-    "TELEMETRY_PATIENCE": "building",
+    "TELEMETRY_PATIENCE": "foundation",
     "open_program": "building",
     "Program": "program",
-    "Role": "program",
     "StartTelemetry": "early_telemetry",
     "log_in_functions_host": "early_telemetry",
     "report_failed_start": "early_telemetry",

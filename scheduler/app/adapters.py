@@ -1,22 +1,17 @@
-"""Which store and which queue the settings ask for, and how they are opened. Called by building, which closes them.
+"""Opens the store that the settings name. Called by foundation and reading, which close it.
 
-What only one of them needs is imported where it is opened.
+What only one kind of store needs is imported where it is opened.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from config.identity import Identity
 from config.settings import Settings
-from jobs.ports import Clock
-from scheduler.app.program import Role
-from scheduler.dispatch.queues import run_queue
 from scheduler.stores.port import Store
 
 if TYPE_CHECKING:
-    from scheduler.dispatch.azure_depth import AzureQueueDepth
-    from scheduler.dispatch.azure_queue import AzureQueueDispatch
     from scheduler.stores.sqlite_check import FileCheck
 
 
@@ -27,13 +22,13 @@ def place_of_store(settings: Settings) -> str:
     return f"the disk of {settings.store}, and at who else uses the file"
 
 
-async def open_store(settings: Settings, identity: Identity, role: Role) -> Store:
-    """Raises StoreUnavailable."""
+async def open_store(settings: Settings, identity: Identity, *, owns_file: bool) -> Store:
+    """Open the store. `owns_file`: a SQLite file is for this process alone. Raises StoreUnavailable."""
     storage = settings.storage
     if not settings.on_azure_storage:
         from scheduler.stores.sqlite import Access, open_sqlite, sqlite_path
 
-        return await open_sqlite(sqlite_path(settings.store), Access.SHARED if role is Role.TOOL else Access.OWN)
+        return await open_sqlite(sqlite_path(settings.store), Access.OWN if owns_file else Access.SHARED)
     from scheduler.stores.azure_tables import open_azure_tables
 
     if storage.connection_string is not None:
@@ -53,28 +48,3 @@ def file_check(store: Store) -> FileCheck | None:
     from scheduler.stores.sqlite import SqliteStore
 
     return store.check if isinstance(store, SqliteStore) else None
-
-
-async def open_queue(settings: Settings, identity: Identity, clock: Clock) -> AzureQueueDispatch:
-    """Where tickets go to. Raises DispatchError."""
-    from scheduler.dispatch.azure_queue import open_azure_queue
-
-    return await open_azure_queue(**await _address_of_queue(settings, identity, clock))
-
-
-async def open_depth(settings: Settings, identity: Identity, clock: Clock) -> AzureQueueDepth:
-    """How much waits there. Raises DispatchError."""
-    from scheduler.dispatch.azure_depth import open_azure_depth
-
-    return open_azure_depth(**await _address_of_queue(settings, identity, clock))
-
-
-async def _address_of_queue(settings: Settings, identity: Identity, clock: Clock) -> dict[str, Any]:
-    storage = settings.storage
-    return {
-        "queue_name": run_queue(storage.prefix),
-        "connection_string": storage.connection_string.get_secret_value() if storage.connection_string else None,
-        "url": storage.queue_url or f"https://{storage.account_name}.queue.core.windows.net",
-        "credential": None if storage.connection_string else await identity.credential(),
-        "now": clock.now,
-    }

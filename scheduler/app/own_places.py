@@ -1,43 +1,20 @@
-"""Where this process, the host that runs it, or the server beside it serves the API: never a target of a check.
-
-Called by building, which hands them to the guard of the checks.
-"""
+"""Where a server that runs next to this command serves the API: never a target of a check. Used by commands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from itertools import pairwise
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from config.settings import Settings
 from jobs.checks.own_places import OwnPlace
-from scheduler.app.program import Role
-
-ANY_ADDRESS = "0.0.0.0"
-_PORT_VARIABLES = ("WEBSITES_PORT", "PORT", "ASPNETCORE_HTTP_PORTS", "FUNCTIONS_CUSTOMHANDLER_PORT")
-"""Variables with a port of the Functions host, or several with semicolons between them."""
-_IMAGE_PORTS = (80, 8080)
-"""Ports on which the images of the Functions host listen if no variable says another one."""
 
 
-def own_places(
-    role: Role, settings: Settings, environ: Mapping[str, str], arguments: Sequence[str], served_at: OwnPlace | None
-) -> tuple[OwnPlace, ...]:
-    """Return the places.
-
-    `served_at`: where the embedded host listens. `arguments`: the command line of the process, in which the Functions
-    host names the port of its channel to the worker.
-    """
-    if role is Role.FUNCTIONS:
-        return tuple(OwnPlace(ANY_ADDRESS, port) for port in sorted(_functions_ports(environ, arguments)))
-    if role is Role.EMBEDDED:
-        return () if served_at is None else (served_at,)
+def server_places(settings: Settings) -> tuple[OwnPlace, ...]:
+    """Return the address that the server has recorded beside its store, and that of the settings."""
     return tuple(dict.fromkeys(_of_the_server(settings)))
 
 
 def _of_the_server(settings: Settings) -> Iterator[OwnPlace]:
-    """Yield where a server beside this command is: where it says, and where the settings say."""
     from scheduler.stores.file_lock import noted_address
 
     if settings.sqlite_path is not None and (address := noted_address(settings.sqlite_path)):
@@ -45,33 +22,3 @@ def _of_the_server(settings: Settings) -> Iterator[OwnPlace]:
         yield OwnPlace(parts.hostname or "", parts.port or 80)
     if settings.port:
         yield OwnPlace(settings.host, settings.port)
-
-
-def _functions_ports(environ: Mapping[str, str], arguments: Sequence[str]) -> set[int]:
-    texts = [text for variable in _PORT_VARIABLES for text in environ.get(variable, "").split(";")]
-    texts += [_port_of(url) for url in environ.get("ASPNETCORE_URLS", "").split(";")]
-    served = _numbers(texts) or set(_IMAGE_PORTS)
-    return served | _numbers(_channel_ports(arguments))
-
-
-def _channel_ports(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the port of the host's channel: `--port 50051`, or `--functions-uri http://127.0.0.1:50051/`."""
-    words = [word for argument in arguments for word in argument.split("=", 1)]
-    for name, value in pairwise(words):
-        if name == "--port":
-            yield value
-        elif name == "--functions-uri":
-            yield _port_of(value)
-
-
-def _port_of(url: str) -> str:
-    """Return the port of a URL such as `http://+:8080`, whose host need not be one."""
-    return url.rstrip("/").rpartition(":")[2]
-
-
-def _numbers(texts: Sequence[str] | Iterator[str]) -> set[int]:
-    found = set()
-    for text in texts:
-        with suppress(ValueError):
-            found.add(int(text))
-    return {port for port in found if 0 < port < 65536}

@@ -1,57 +1,54 @@
-"""What is open while the program runs, and what a process is for. Made by building, used by hosts and commands."""
+"""What is open while the program runs. Made by building, used by hosts and commands."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from config.identity import Identity
     from config.settings import Settings
     from jobs.ports import Clock
     from observability.telemetry import Telemetry
+    from scheduler.app.check_setup import CheckSetup
     from scheduler.catalog import Catalog
     from scheduler.circuit_board import CircuitBoard
+    from scheduler.dispatch.port import Dispatch
     from scheduler.health import Health
     from scheduler.heartbeats import HeartbeatViews
     from scheduler.operations import Operations
     from scheduler.queries import Queries
-    from scheduler.queue_work import QueueWork
-    from scheduler.reloading import Reloading
     from scheduler.secret_watch import SecretWatch
     from scheduler.services import Services
     from scheduler.stores.cursors import Cursors
     from scheduler.stores.dead_letters import DeadLetters
     from scheduler.stores.pauses import Pauses
+    from scheduler.stores.port import Store
     from scheduler.stores.runs import Runs
     from scheduler.stores.schedule_marks import ScheduleMarks
-    from scheduler.tick_work import TickWork
     from scheduler.uptimes import Uptimes
     from scheduler.watchdog import Taking, Watchdog
     from scheduler.work.worker import Worker
 
 
-class Role(StrEnum):
-    """What the process is for."""
-
-    EMBEDDED = "embedded"
-    TOOL = "tool"
-    """A command beside a running server: it takes nothing that the server needs for itself."""
-    FUNCTIONS = "functions"
-
-
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Everything that is open. `tick_work` and `queue_work` are there in the Functions host only."""
+    """Everything that every process opens. Each host has its own parts in addition."""
 
     settings: Settings
     catalog: Catalog
     clock: Clock
+    identity: Identity
+    store: Store
+    owner: str
+    """Marks the claims of this process."""
     runs: Runs
     cursors: Cursors
     marks: ScheduleMarks
     pauses: Pauses
     dead_letters: DeadLetters
+    check_setup: CheckSetup
+    dispatch: Dispatch
     worker: Worker
     operations: Operations
     queries: Queries
@@ -64,10 +61,6 @@ class Program:
     taking: Taking
     """The worker for those who hand it tickets, so that the watchdog knows what waits."""
     telemetry: Telemetry
-    reloading: Reloading | None
-    """None for a command, which is over soon."""
-    tick_work: TickWork | None
-    queue_work: QueueWork | None
 
     def services(self) -> Services:
         """What the API gets of it."""

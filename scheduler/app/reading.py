@@ -15,7 +15,6 @@ from config.settings import Settings
 from jobs.ports import Clock
 from jobs.running.clock import SystemClock
 from scheduler.app.adapters import open_store
-from scheduler.app.program import Role
 from scheduler.catalog import Catalog, Entry
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Store
@@ -78,6 +77,6 @@ async def open_reading(settings: Settings, jobs: Iterable[Entry]) -> AsyncIterat
         clock = SystemClock()
         identity = Identity(settings, clock=clock)
         stack.push_async_callback(identity.aclose)
-        store = await open_store(settings, identity, Role.TOOL)
+        store = await open_store(settings, identity, owns_file=False)
         stack.push_async_callback(store.aclose)
         yield Reading(settings, Catalog(jobs), store, clock)

@@ -87,9 +87,10 @@ def in_program(
     configuration: Configuration, work: Callable[[Program], Awaitable[T]], listener: RunListener | None = None
 ) -> T:
     """Open the program beside a running server, do the work, close it; a store that fails ends the command with 1."""
-    from scheduler.app import Role, open_program
+    from scheduler.app import open_program
+    from scheduler.cli.profile import CommandProfile
 
-    return _inside(open_program(configuration, role=Role.TOOL, listener=listener), work)
+    return _inside(open_program(configuration, CommandProfile(), listener=listener), work)
 
 
 def in_store(configuration: Configuration, work: Callable[[Reading], Awaitable[T]]) -> T:

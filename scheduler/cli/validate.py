@@ -110,11 +110,10 @@ def _denied(found: JobSet, settings: Settings) -> Iterator[Problem]:
 
     from config.targets import guard_of
     from jobs.problems import Problem
-    from scheduler.app.own_places import own_places
-    from scheduler.app.program import Role
+    from scheduler.app.own_places import server_places
     from scheduler.denied_targets import reasons_of_denied
 
-    guard = guard_of(settings, os.environ, own_places(Role.TOOL, settings, os.environ, (), None))
+    guard = guard_of(settings, os.environ, server_places(settings))
     for name, reason in reasons_of_denied(found, guard).items():
         file, _, line = found.origins[name].rpartition(":")
         yield Problem(name, reason, file=file, line=int(line))

@@ -34,8 +34,9 @@ from jobs.checks.resolver import Address
 from jobs.running.clock import SystemClock
 from observability.exporters import datadog
 from scheduler.api.app import create_api
-from scheduler.app import Program, Role, building, open_program
+from scheduler.app import check_setup, foundation
 from scheduler.embedded import _ticker, _ticker_health
+from scheduler.hosts.embedded.program import EmbeddedProgram, open_embedded_program
 from scheduler.operations import ping_tokens
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.port import StoreUnavailable
@@ -68,8 +69,8 @@ class MovedClock(SystemClock):
 class Running:
     """The embedded program in this process, and its API."""
 
-    def __init__(self, program: Program, client: httpx.AsyncClient) -> None:
-        self.program, self.client = program, client
+    def __init__(self, opened: EmbeddedProgram, client: httpx.AsyncClient) -> None:
+        self.program, self.reloading, self.client = opened.program, opened.reloading, client
 
     async def run(self, name: str) -> dict[str, Any]:
         answer = await self.client.post(f"/api/jobs/{name}/run", params={"wait": "20s"})
@@ -92,7 +93,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_values, "FAILURE_KEPT", 0.2)
     monkeypatch.setattr(ping_tokens, "PAUSE", 0.2)
     monkeypatch.setattr(files, "LOOK_EVERY", 0.1)
-    monkeypatch.setattr(building._Builder, "_logging", lambda _: None)
+    monkeypatch.setattr(foundation, "open_log", lambda *_: None)
 
 
 @asynccontextmanager
@@ -106,10 +107,11 @@ async def running(
         settings["SCHEDULER_JOBS"] = str(file)
     # A container is read by a loop of its own.
     configuration = await asyncio.to_thread(load_configuration, settings | env, root=ROOT, sample_target=None)
-    async with open_program(configuration, role=Role.EMBEDDED, clock=clock) as program:
+    async with open_embedded_program(configuration, clock=clock) as opened:
+        program = opened.program
         transport = httpx.ASGITransport(create_api(program.services()))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            yield Running(program, client)
+            yield Running(opened, client)
         await program.worker.drain(1.0)
 
 
@@ -125,7 +127,7 @@ async def vault(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KeyVaultServer
         for name, value in identity.environ.items():
             monkeypatch.setenv(name, value)
         options = {**vault.client_options, "retry_total": 0}
-        monkeypatch.setattr(building, "build_secrets", partial(build_secrets, vault_options=options))
+        monkeypatch.setattr(check_setup, "build_secrets", partial(build_secrets, vault_options=options))
         yield vault
 
 
@@ -381,13 +383,12 @@ async def test_a_container_of_jobs_that_is_away_leaves_those_from_before_in_forc
             f"AccountKey={azurite.key};BlobEndpoint={account};",
         }
         async with running(tmp_path, None, **env) as host:
-            assert host.program.reloading is not None
             await line.cut()
-            await host.program.reloading.look()
+            await host.reloading.look()
             away = await host.part("job_files")
             run = await host.run("checkout")
             await line.mend()
-            await host.program.reloading.look()
+            await host.reloading.look()
             well = await host.part("job_files")
 
     assert run["outcome"] == "succeeded"

@@ -30,7 +30,7 @@ _USED = (
     "azure.storage.queue.aio",
     "scheduler.dispatch.azure_depth",
     "scheduler.dispatch.azure_queue",
-    "scheduler.functions_host.opening",
+    "scheduler.hosts.functions.program_loader",
     "scheduler.stores.azure_store",
     "scheduler.stores.azure_tables",
 )

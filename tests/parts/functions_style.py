@@ -8,7 +8,7 @@ What a `worker` does with a message follows the WebJobs SDK's QueueListener and 
 received at once, and again as soon as no more than `new_batch_threshold` are in work; each is hidden for `hidden`
 seconds, renewed at half of them, and deleted after the function; a failure shows it again after `hidden_after_failure`
 seconds; what was delivered `most_deliveries` times moves to the poison queue, which every worker reads as well. A
-`ticker` ticks at each multiple of `tick` seconds, as the timer does. Both hand everything to scheduler.functions_host,
+`ticker` ticks at each multiple of `tick` seconds, as the timer does. Both hand everything to scheduler.hosts.functions,
 as function_app does. Not here: HTTP, scaling, the timer's lock (start one ticker, or two for a lock that was lost).
 
 `Platform()` has the values of host.json and of function_app's timer. `shortened` sets constants of the program, in
@@ -196,7 +196,7 @@ class Listener:
 
 async def _work(environ: Mapping[str, str], platform: Platform) -> None:
     from scheduler.dispatch.queues import poison_queue, run_queue_of
-    from scheduler.functions_host import host
+    from scheduler.hosts.functions import host
 
     async def work(message: QueueMessage) -> None:
         await host.work(_body(message), message.dequeue_count or 1)
@@ -227,7 +227,7 @@ def _body(message: QueueMessage) -> bytes:
 
 
 async def _tick(platform: Platform) -> None:
-    from scheduler.functions_host import host
+    from scheduler.hosts.functions import host
 
     print("ticking", flush=True)
     while True:

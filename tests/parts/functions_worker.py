@@ -14,7 +14,7 @@
             done.outputs                            # {binding: text or bytes}
 
 - Indexing that fails raises IndexingFailed with the worker's reason.
-- `fresh=("scheduler.functions_host",)`: further modules to import anew, for state that lives in modules.
+- `fresh=("scheduler.hosts.functions",)`: further modules to import anew, for state that lives in modules.
 - Everything runs on the test's own event loop, as in a worker process. Messages are type-strict (worker_messages);
   routing, keys and refusals are played (functions_host). Retries and poison queues are the host's part: not here.
 """

@@ -11,13 +11,17 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from config.loading import load_configuration
 from jobs.checks.clock import PhaseClock
 from jobs.running import execution
-from scheduler.app import Role, open_program
+from scheduler.app import Program, open_program
+from scheduler.cli.profile import CommandProfile
+from scheduler.hosts.embedded.program import open_embedded_program
 from scheduler.operations.audit import Way
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,8 +37,19 @@ class WatchedClock(PhaseClock):
         super().__init__()
 
 
-async def main(role: Role, job: str) -> dict[str, Any]:
-    async with open_program(load_configuration(os.environ, root=ROOT), role=role) as program:
+@asynccontextmanager
+async def opened(role: str) -> AsyncIterator[Program]:
+    configuration = load_configuration(os.environ, root=ROOT)
+    if role == "embedded":
+        async with open_embedded_program(configuration) as embedded:
+            yield embedded.program
+    else:
+        async with open_program(configuration, CommandProfile()) as program:
+            yield program
+
+
+async def main(role: str, job: str) -> dict[str, Any]:
+    async with opened(role) as program:
         execution.PhaseClock = WatchedClock  # type: ignore[misc]
         record = await program.operations.running.run_now(job, way=Way.COMMAND_LINE)
         await program.worker.settle()
@@ -53,4 +68,4 @@ async def main(role: Role, job: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(main(Role(sys.argv[1]), sys.argv[2]))))
+    print(json.dumps(asyncio.run(main(sys.argv[1], sys.argv[2]))))

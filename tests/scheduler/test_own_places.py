@@ -10,28 +10,29 @@ from config.settings import Settings
 from config.targets import guard_of
 from jobs.checks.errors import TargetDenied
 from jobs.checks.own_places import OwnPlace
-from scheduler.app.own_places import own_places
-from scheduler.app.program import Role
+from scheduler.app.own_places import server_places
+from scheduler.hosts.embedded.program import EmbeddedProfile
+from scheduler.hosts.functions.own_places import functions_places
 from scheduler.stores.file_lock import note_address
 
 SETTINGS = Settings()
 
 
 def ports(environ: dict[str, str], *arguments: str) -> list[int]:
-    return [place.port for place in own_places(Role.FUNCTIONS, SETTINGS, environ, arguments, None)]
+    return [place.port for place in functions_places(environ, arguments)]
 
 
 def test_the_embedded_host_has_the_port_that_it_really_listens_on() -> None:
     bound = OwnPlace("127.0.0.1", 50123)
-    assert own_places(Role.EMBEDDED, SETTINGS, {}, (), bound) == (bound,)
+    assert EmbeddedProfile((bound,)).own_places(SETTINGS) == (bound,)
 
 
 def test_a_command_has_the_ports_of_the_settings_and_of_the_server_that_has_the_store(tmp_path: Path) -> None:
     database = tmp_path / "state.db"
     settings = Settings(store=f"sqlite:///{database}", port=7171)
-    assert own_places(Role.TOOL, settings, {}, (), None) == (OwnPlace("127.0.0.1", 7171),)
+    assert server_places(settings) == (OwnPlace("127.0.0.1", 7171),)
     note_address(database, "http://127.0.0.1:50123")
-    assert own_places(Role.TOOL, settings, {}, (), None) == (
+    assert server_places(settings) == (
         OwnPlace("127.0.0.1", 50123),
         OwnPlace("127.0.0.1", 7171),
     )

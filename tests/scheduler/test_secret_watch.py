@@ -8,7 +8,7 @@ import pytest
 
 from jobs.model import secret_names
 from scheduler.catalog import Catalog
-from scheduler.functions_host.secret_events import EXPIRED, NEAR_EXPIRY, NEW_VERSION, take
+from scheduler.hosts.functions.secret_events import EXPIRED, NEAR_EXPIRY, NEW_VERSION, take
 from scheduler.secret_watch import LOOK_EVERY, SecretWatch
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.secret_news import Expiry

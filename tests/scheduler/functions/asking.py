@@ -8,7 +8,7 @@ from typing import Any
 
 import azure.functions as func
 
-from scheduler.functions_host.triggers import FunctionsHost
+from scheduler.hosts.functions.triggers import FunctionsHost
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ async def hosted(
     for name, value in environment(azurite.connection_string, storage_prefix, jobs).items():
         monkeypatch.setenv(name, value)
     store = await open_azure_tables(connection_string=azurite.connection_string, prefix=storage_prefix)
-    async with functions_worker(ROOT, fresh=("scheduler.functions_host",)) as worker:
+    async with functions_worker(ROOT, fresh=("scheduler.hosts.functions",)) as worker:
         yield Hosted(worker, queue, store)
-        await sys.modules["scheduler.functions_host"].host.aclose()
+        await sys.modules["scheduler.hosts.functions"].host.aclose()
     await store.aclose()

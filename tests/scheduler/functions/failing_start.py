@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 
-from scheduler.functions_host import opening
-from scheduler.functions_host.triggers import FunctionsHost
+from scheduler.hosts.functions import program_loader
+from scheduler.hosts.functions.triggers import FunctionsHost
 from tests.scheduler.functions.asking import ask
 
 
 async def main() -> int:
-    opening.TELEMETRY_PATIENCE = 20.0  # the platform goes on; this process ends once all has been sent
+    program_loader.TELEMETRY_PATIENCE = 20.0  # the platform goes on; this process ends once all has been sent
     host = FunctionsHost(os.environ)
     try:
         await host.tick()

@@ -54,7 +54,7 @@ async def worker(
     """With job files that are not there: how far the program opens does not matter here."""
     for name, value in environment("UseDevelopmentStorage=true", "scheduler", tmp_path / "jobs").items():
         monkeypatch.setenv(name, value)
-    async with functions_worker(ROOT, fresh=("scheduler.functions_host",)) as worker:
+    async with functions_worker(ROOT, fresh=("scheduler.hosts.functions",)) as worker:
         yield worker
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from config.errors import ConfigurationError
 from scheduler.app import Program
-from scheduler.functions_host import opening
-from scheduler.functions_host.opening import CLOSED_FOR, Opening
-from scheduler.functions_host.triggers import FunctionsHost
+from scheduler.hosts.functions import program_loader
+from scheduler.hosts.functions.program_loader import CLOSED_FOR, Opening
+from scheduler.hosts.functions.triggers import FunctionsHost
 from tests.parts.azurite import Azurite
 from tests.parts.functions_worker import WorkerFactory
 from tests.scheduler.functions.asking import ask
@@ -120,7 +120,7 @@ async def test_whether_the_process_lives_is_told_without_opening_the_program(
     host: FunctionsHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Opening may take longer than the probe waits."""
-    monkeypatch.setattr(opening, "load_for_functions", lambda _: pytest.fail("opened"))
+    monkeypatch.setattr(program_loader, "load_for_functions", lambda _: pytest.fail("opened"))
 
     assert (await ask(host, "HEAD", "/api/health/live")).status == 200
 
@@ -140,7 +140,7 @@ async def test_on_the_worker_nothing_but_the_invocation_fails(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
 
-    async with functions_worker(ROOT, fresh=("scheduler.functions_host",)) as worker:
+    async with functions_worker(ROOT, fresh=("scheduler.hosts.functions",)) as worker:
         ticked = await worker.timer("tick")
         worked = await worker.queue("work", "{}")
         ready = await worker.http("GET", "/api/health/ready")
@@ -202,13 +202,13 @@ class Door:
     def __init__(self, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.read = 100.0, 0
         self.opening = Opening(environ, lambda: self.now)
-        load = opening.load_for_functions
+        load = program_loader.load_for_functions
 
         def counted(environ: dict[str, str]) -> object:
             self.read += 1
             return load(environ)
 
-        monkeypatch.setattr(opening, "load_for_functions", counted)
+        monkeypatch.setattr(program_loader, "load_for_functions", counted)
 
     async def fails(self) -> Exception:
         with pytest.raises(ConfigurationError) as caught:
@@ -240,8 +240,8 @@ async def test_what_was_mended_is_picked_up_without_a_restart(
     write_jobs(tmp_path / "jobs", checkout={"check": CHECK})
     door.now += CLOSED_FOR
 
-    program = await door.opening.program()
-    assert "checkout" in program.catalog
+    opened = await door.opening.program()
+    assert "checkout" in opened.program.catalog
     await door.opening.aclose()
 
 
@@ -267,7 +267,7 @@ async def test_a_mistake_of_the_program_is_told_in_the_log_alone(
         yield
 
     write_jobs(tmp_path / "jobs")
-    monkeypatch.setattr(opening, "open_program", broken)
+    monkeypatch.setattr(program_loader, "open_program", broken)
     host = FunctionsHost(environment("UseDevelopmentStorage=true", "scheduler", tmp_path / "jobs"))
 
     answer = await ask(host, "GET", "/api/status")

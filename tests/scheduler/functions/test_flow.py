@@ -11,7 +11,7 @@ import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket
 from scheduler.dispatch.batches import Batch, decode, encode
-from scheduler.functions_host.opening import load_for_functions
+from scheduler.hosts.functions.program_loader import load_for_functions
 from scheduler.stores.cursors import PLANNED_UNTIL
 from scheduler.stores.runs import Claim
 from scheduler.tick_work import HORIZON

@@ -75,6 +75,8 @@ async def test_nothing_heavy_is_imported_before_the_first_trigger() -> None:
     assert len(found.modules) - found.modules_before < 30
 
 
-@pytest.mark.parametrize("name", ["scheduler.queue_work", "scheduler.tick_work", "scheduler.functions_host.opening"])
+@pytest.mark.parametrize(
+    "name", ["scheduler.queue_work", "scheduler.tick_work", "scheduler.hosts.functions.program_loader"]
+)
 async def test_the_program_itself_is_not_imported_before_the_first_trigger(name: str) -> None:
     assert name not in (await imported()).modules

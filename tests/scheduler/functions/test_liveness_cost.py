@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from scheduler.api.closed import create_closed_api
-from scheduler.functions_host.triggers import FunctionsHost
+from scheduler.hosts.functions.triggers import FunctionsHost
 from tests.parts.proc import run
 from tests.scheduler.functions.asking import ask
 from tests.scheduler.functions.hosted import ROOT
@@ -20,7 +20,7 @@ import asyncio, json, sys, time
 begin = time.process_time()
 import azure.functions as func
 between = time.process_time()
-from scheduler.functions_host import host
+from scheduler.hosts.functions import host
 request = func.HttpRequest(method="GET", url="http://localhost/api/health/live", body=b"")
 answer = asyncio.run(host.http(request, None))
 print(json.dumps([between - begin, time.process_time() - between, answer.status_code, sorted(sys.modules)]))

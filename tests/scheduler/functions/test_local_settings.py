@@ -11,7 +11,7 @@ import pytest
 
 from config.layers import PREFIX, WELL_KNOWN
 from config.loading import load_settings
-from scheduler.functions_host.opening import load_for_functions
+from scheduler.hosts.functions.program_loader import load_for_functions
 from tests.parts.azurite import Azurite
 from tests.parts.functions_worker import WorkerFactory
 from tests.scheduler.functions.hosted import ROOT
@@ -74,10 +74,10 @@ async def test_the_app_works_with_it(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
 
-    async with functions_worker(ROOT, fresh=("scheduler.functions_host",)) as worker:
+    async with functions_worker(ROOT, fresh=("scheduler.hosts.functions",)) as worker:
         ticked = await worker.timer("tick")
         ready = await worker.http("GET", "/api/health/ready")
-        await sys.modules["scheduler.functions_host"].host.aclose()
+        await sys.modules["scheduler.hosts.functions"].host.aclose()
 
     assert ticked.failure is None
     assert (ready.status, ready.json()["environment"]) == (200, "dev")

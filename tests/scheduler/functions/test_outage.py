@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scheduler.app import building
 from scheduler.dispatch import azure_queue
 from scheduler.dispatch.port import DispatchError
-from scheduler.functions_host import opening
-from scheduler.functions_host.triggers import FunctionsHost
+from scheduler.hosts.functions import program_loader
+from scheduler.hosts.functions.program import FunctionsProfile
+from scheduler.hosts.functions.triggers import FunctionsHost
 from scheduler.stores import azure_store
 from scheduler.stores.port import StoreUnavailable
 from scheduler.work.worker import FUNCTIONS
@@ -28,7 +28,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No second tries by Microsoft's clients, and none of the pause before the program is opened again."""
     monkeypatch.setitem(azure_queue._CLIENT_OPTIONS, "retry_total", 0)
     monkeypatch.setitem(azure_store._CLIENT_OPTIONS, "retry_total", 0)
-    monkeypatch.setattr(opening, "CLOSED_FOR", 0.0)
+    monkeypatch.setattr(program_loader, "CLOSED_FOR", 0.0)
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ async def test_a_ticket_goes_back_to_the_queue_while_the_store_is_away_and_is_pe
     host: FunctionsHost, tables: CutLine, queue: RunQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not a failure of the message: an outage of some minutes must not bury what waits."""
-    monkeypatch.setattr(building, "FUNCTIONS", replace(FUNCTIONS, hold=0.1))
+    monkeypatch.setattr(FunctionsProfile, "worker_options", replace(FUNCTIONS, hold=0.1))
     run_id = (await ask(host, "POST", "/api/jobs/onDemand/run")).json()["id"]
     (message,) = await queue.take()
     await tables.cut()

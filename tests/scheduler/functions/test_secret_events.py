@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.functions_host.secret_events import NEAR_EXPIRY, NEW_VERSION
+from scheduler.hosts.functions.secret_events import NEAR_EXPIRY, NEW_VERSION
 from scheduler.stores.secret_news import Expiry, SecretNews
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.functions.hosted import Hosted, write_jobs

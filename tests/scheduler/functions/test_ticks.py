@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from scheduler.functions_host.ticks import TICK_GAP, last_tick_of, ticks_health
 from scheduler.health import Status
+from scheduler.hosts.functions.tick_health import TICK_GAP, last_tick_of, ticks_health
 from scheduler.tick_work import HORIZON
 from tests.scheduler.fakes import START, VirtualClock
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import Message, Receive, Scope, Send
 
-from scheduler.functions_host.tracing import within_trace
+from scheduler.hosts.functions.trace_context import within_trace
 
 OURS = f"00-{'a' * 32}-{'b' * 16}-01"
 

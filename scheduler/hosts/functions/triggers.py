@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     import azure.functions as func
     from starlette.applications import Starlette
 
-    from scheduler.app import Program
-    from scheduler.functions_host.opening import Opening
-    from scheduler.queue_work import QueueWork
-    from scheduler.reloading import Reloading
-    from scheduler.tick_work import TickWork
+    from scheduler.hosts.functions.program_loader import Opening
 
 
 FILES_PATIENCE = 5.0
@@ -45,9 +41,10 @@ class FunctionsHost:
     async def _tick(self) -> None:
         from scheduler.dispatch.port import DispatchError
 
-        program = await self._opener().program()
-        work, retention = _tick_work(program), program.settings.retention
-        await _reloading(program).look_briefly(0.0, FILES_PATIENCE)
+        opened = await self._opener().program()
+        program, work = opened.program, opened.tick_work
+        retention = program.settings.retention
+        await opened.reloading.look_briefly(0.0, FILES_PATIENCE)
         await program.secret_watch.look()
         try:
             await work.plan_ahead_over_a_stall()
@@ -67,33 +64,33 @@ class FunctionsHost:
         Raises BadMessage: the platform delivers it again, and at last to `bury`.
         """
         with _running(context):
-            program = await self._opener().program()
-            await program.secret_watch.look()
-            await _queue_work(program).perform_batch(body, delivery)
+            opened = await self._opener().program()
+            await opened.program.secret_watch.look()
+            await opened.queue_work.perform_batch(body, delivery)
 
     async def bury(self, body: bytes, given_up_at: datetime | None, context: func.Context | None = None) -> None:
         """Keep a poison message as dead letters. `given_up_at`: when it came into the poison queue."""
         with _running(context):
-            await _queue_work(await self._opener().program()).bury(body, given_up_at)
+            await (await self._opener().program()).queue_work.bury(body, given_up_at)
 
     async def secrets_changed(self, kind: str, data: Mapping[str, object], context: func.Context | None = None) -> None:
         """Take an event of the vault. Raises StoreError: the platform delivers it again."""
-        from scheduler.functions_host.secret_events import take
+        from scheduler.hosts.functions.secret_events import take
 
         with _running(context):
-            program = await self._opener().program()
+            program = (await self._opener().program()).program
             await take(program.secret_watch, program.settings.key_vault_url, kind, data)
 
     async def http(self, request: func.HttpRequest, context: func.Context | None) -> func.HttpResponse:
         """Answer by the API, or with 503 and the reason while the program cannot be opened."""
         import azure.functions as func
 
-        from scheduler.functions_host.live import asks_whether_live, live_answer
+        from scheduler.hosts.functions.liveness import asks_whether_live, live_answer
 
         if self._api is None and asks_whether_live(request):
             return live_answer(request)
         # Only now: it imports Starlette, which a liveness answer does without.
-        from scheduler.functions_host.tracing import within_trace
+        from scheduler.hosts.functions.trace_context import within_trace
 
         with _running(context):
             api = await self._api_for()
@@ -110,10 +107,10 @@ class FunctionsHost:
     async def _api_for(self) -> Starlette:
         if self._api is not None:
             return self._api
-        from scheduler.functions_host.closed import closed_api
+        from scheduler.hosts.functions.unavailable import closed_api
 
         try:
-            program = await self._opener().program()
+            program = (await self._opener().program()).program
         except Exception as error:
             return closed_api(error)
         from scheduler.api.app import create_api
@@ -123,7 +120,7 @@ class FunctionsHost:
 
     def _opener(self) -> Opening:
         if self._opening is None:
-            from scheduler.functions_host.opening import Opening
+            from scheduler.hosts.functions.program_loader import Opening
 
             self._opening = Opening(self._environ)
         return self._opening
@@ -137,18 +134,3 @@ def _running(context: func.Context | None) -> AbstractContextManager[None]:
         return running(Invocation())
     trace = context.trace_context
     return running(Invocation(context.invocation_id or "", (trace.trace_parent if trace is not None else None) or ""))
-
-
-def _reloading(program: Program) -> Reloading:
-    assert program.reloading is not None, "the Functions host opens the program with it"
-    return program.reloading
-
-
-def _tick_work(program: Program) -> TickWork:
-    assert program.tick_work is not None, "the Functions host opens the program with its timer's work"
-    return program.tick_work
-
-
-def _queue_work(program: Program) -> QueueWork:
-    assert program.queue_work is not None, "the Functions host opens the program with its queue"
-    return program.queue_work

@@ -3,6 +3,6 @@
 Importing this costs next to nothing: whatever is heavy is imported with the first trigger.
 """
 
-from scheduler.functions_host.triggers import FunctionsHost
+from scheduler.hosts.functions.triggers import FunctionsHost
 
 host = FunctionsHost()

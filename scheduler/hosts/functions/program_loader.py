@@ -18,19 +18,16 @@ from config.loading import Configuration, load_configuration
 from jobs.problems import Problem
 from scheduler.app import (
     TELEMETRY_PATIENCE,
-    Program,
-    Role,
     StartTelemetry,
     log_in_functions_host,
-    open_program,
     start_telemetry,
 )
 from scheduler.dispatch.port import DispatchError
 from scheduler.dispatch.queues import PREFIX_VARIABLE, run_queue, run_queue_of
-from scheduler.functions_host.ticks import last_tick_of, ticks_health
+from scheduler.hosts.functions.program import FunctionsProgram, open_functions_program
 from scheduler.stores.port import StoreError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 CLOSED_FOR = 5.0
 """Seconds until opening is tried again: soon enough for who mends a file, and no storm on a store that is away."""
@@ -50,14 +47,14 @@ class Opening:
         self._monotonic = monotonic
         self._lock = asyncio.Lock()
         self._stack = AsyncExitStack()
-        self._program: Program | None = None
+        self._program: FunctionsProgram | None = None
         self._telemetry: StartTelemetry | None = None
         self._reported = ""
         self._reported_again_at = 0.0
         self._failure: Exception | None = None
         self._closed_until = 0.0
 
-    async def program(self) -> Program:
+    async def program(self) -> FunctionsProgram:
         """The program, opened if it is not. A failure is raised again to all who ask within the next seconds.
 
         Raises:
@@ -81,7 +78,7 @@ class Opening:
                 await self._telemetry.telemetry.aclose(TELEMETRY_PATIENCE)
                 self._telemetry = None
 
-    async def _open(self) -> Program:
+    async def _open(self) -> FunctionsProgram:
         # First, from what can be read of the settings: a configuration that is wrong is reported by it.
         if self._telemetry is None:
             self._telemetry = await asyncio.to_thread(self._start_telemetry)
@@ -89,17 +86,11 @@ class Opening:
         try:
             # Reading files is quick, yet a folder on a share may not be: keep it off the loop.
             configuration = await asyncio.to_thread(load_for_functions, self._environ)
-            program = await self._stack.enter_async_context(
-                open_program(configuration, role=Role.FUNCTIONS, telemetry=telemetry)
-            )
+            return await self._stack.enter_async_context(open_functions_program(configuration, telemetry))
         except Exception as error:
             self._report(telemetry, error)
             self._failure, self._closed_until = error, self._monotonic() + CLOSED_FOR
             raise
-        if program.tick_work is not None:
-            program.watchdog.ticks_from(last_tick_of(program.tick_work.planned_until))
-            program.health.add("ticks", ticks_health(program.tick_work.planned_until, program.clock))
-        return program
 
     def _start_telemetry(self) -> StartTelemetry:
         started = start_telemetry(self._environ, root=ROOT, start_level=logging.DEBUG)
@@ -113,7 +104,7 @@ class Opening:
             return
         self._reported, self._reported_again_at = reason, now + REPORTED_EVERY
         trace = None if isinstance(error, EXPECTED) else error
-        started.telemetry.start_failed(host=Role.FUNCTIONS, reason=reason, error=trace)
+        started.telemetry.start_failed(host="functions", reason=reason, error=trace)
 
 
 def load_for_functions(environ: Mapping[str, str]) -> Configuration:

@@ -15,7 +15,7 @@ NEW_VERSION = "Microsoft.KeyVault.SecretNewVersionCreated"
 NEAR_EXPIRY = "Microsoft.KeyVault.SecretNearExpiry"
 EXPIRED = "Microsoft.KeyVault.SecretExpired"
 
-_log = logging.getLogger("scheduler.functions_host")
+_log = logging.getLogger("scheduler.hosts.functions")
 
 
 async def take(watch: SecretWatch, vault_url: str | None, kind: str, data: Mapping[str, Any]) -> None:

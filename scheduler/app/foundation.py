@@ -1,0 +1,148 @@
+"""The parts that all others are built on: log, telemetry, identity, store and the jobs in force. Opened by building."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from config.identity import Identity
+from config.loading import Configuration
+from config.settings import Settings
+from jobs.ports import Clock
+from jobs.redaction import Redactor
+from jobs.telemetry import TelemetryPolicy
+from observability.logs import configure_logging
+from observability.telemetry import Telemetry, build_telemetry
+from scheduler.app.adapters import file_check, open_store, place_of_store
+from scheduler.app.early_telemetry import StartTelemetry
+from scheduler.app.profile import HostProfile
+from scheduler.catalog import Catalog
+from scheduler.health import Health
+from scheduler.probes import configuration_health, store_health, telemetry_health
+from scheduler.reloading import view_of
+from scheduler.stores.pauses import Pauses
+from scheduler.stores.port import Store
+from scheduler.stores.runs import Runs
+from scheduler.version import VERSION
+from scheduler.watchdog import Noted, StoreTrouble, WatchedRuns
+
+TELEMETRY_PATIENCE = 1.0
+"""Seconds for the last telemetry to leave at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    profile: HostProfile
+    configuration: Configuration
+    settings: Settings
+    """With the program's version, unless the configuration has another one."""
+    stack: AsyncExitStack
+    """Closes in reverse whatever is pushed on it."""
+    clock: Clock
+    redactor: Redactor
+    health: Health
+    telemetry: Telemetry
+    catalog: Catalog
+    identity: Identity
+    store: Store
+    trouble: StoreTrouble
+    noted: Noted
+    owner: str
+    """Marks the claims of this process, and of no other one that has the same pid on another day or host."""
+    runs: Runs
+    pauses: Pauses
+
+
+async def open_foundation(
+    configuration: Configuration,
+    profile: HostProfile,
+    clock: Clock,
+    stack: AsyncExitStack,
+    started: StartTelemetry | None,
+) -> Foundation:
+    """Open the parts and register their closing with the stack. `started`: telemetry of the host, which stays open.
+
+    Raises StoreError.
+    """
+    settings = with_version(configuration.settings)
+    redactor = Redactor() if started is None else started.redactor
+    open_log(profile, settings, redactor, stack)
+    catalog = Catalog(view_of(configuration.jobs, clock.now()))
+    health = Health()
+    telemetry = _open_telemetry(settings, redactor, stack) if started is None else started.telemetry
+    telemetry.use_policies(lambda job: _telemetry_policy(catalog, job))
+    health.add("telemetry", telemetry_health(telemetry))
+    health.add("configuration", configuration_health(settings))
+    identity = Identity(settings, clock=clock)
+    stack.push_async_callback(identity.aclose)
+    trouble = StoreTrouble(clock.monotonic)
+    store = await _open_store(settings, profile, identity, stack, health, trouble)
+    noted = Noted(clock)
+    owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    # Any process that shares the queue may get the message of what this one queues.
+    runs = WatchedRuns(store, noted, queues_as="" if profile.shares_queue else owner, trouble=trouble)
+    return Foundation(
+        profile=profile,
+        configuration=configuration,
+        settings=settings,
+        stack=stack,
+        clock=clock,
+        redactor=redactor,
+        health=health,
+        telemetry=telemetry,
+        catalog=catalog,
+        identity=identity,
+        store=store,
+        trouble=trouble,
+        noted=noted,
+        owner=owner,
+        runs=runs,
+        pauses=Pauses(store, clock.monotonic),
+    )
+
+
+def with_version(settings: Settings) -> Settings:
+    """Return the settings with the program's version, unless they have another one."""
+    return settings.model_copy(update={"version": settings.version or VERSION})
+
+
+def open_log(profile: HostProfile, settings: Settings, redactor: Redactor, stack: AsyncExitStack) -> None:
+    """Set up logging, before anything logs."""
+    log = configure_logging(
+        level=profile.log_level(settings),
+        format=settings.log.format,
+        redactor=redactor,
+        stream=profile.log_stream(),
+    )
+    stack.push_async_callback(log.aclose)
+
+
+def _open_telemetry(settings: Settings, redactor: Redactor, stack: AsyncExitStack) -> Telemetry:
+    telemetry = build_telemetry(settings, redactor)
+    telemetry.start()
+    stack.push_async_callback(telemetry.aclose, TELEMETRY_PATIENCE)
+    return telemetry
+
+
+def _telemetry_policy(catalog: Catalog, job: str) -> TelemetryPolicy | None:
+    entry = catalog.find(job)
+    return None if entry is None else entry.job.telemetry
+
+
+async def _open_store(
+    settings: Settings,
+    profile: HostProfile,
+    identity: Identity,
+    stack: AsyncExitStack,
+    health: Health,
+    trouble: StoreTrouble,
+) -> Store:
+    store = await open_store(settings, identity, owns_file=profile.owns_store_file)
+    stack.push_async_callback(store.aclose)
+    check = file_check(store)
+    damage = (lambda: "") if check is None else lambda: check.damage
+    health.add("store", store_health(store, place_of_store(settings), trouble, damage))
+    return store

@@ -1,0 +1,53 @@
+"""What differs between the processes that open the program. Called by scheduler.app.building.
+
+Each host and the command line has a profile of its own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, TextIO
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from jobs.checks.own_places import OwnPlace
+    from jobs.runs import Ticket
+    from scheduler.app.foundation import Foundation
+    from scheduler.dispatch.port import Depths, Dispatch
+    from scheduler.work.worker import Ways
+
+
+class HostProfile(ABC):
+    """The choices of one kind of process."""
+
+    worker_options: ClassVar[Ways]
+    owns_store_file: ClassVar[bool] = True
+    """Whether a SQLite file is opened for this process alone."""
+    is_only_worker: ClassVar[bool] = False
+    """Whether no other process runs jobs of the same store."""
+    shares_queue: ClassVar[bool] = False
+    """Whether other processes take the tickets that this one queues, and publish the same watchdog report."""
+    prepares_each_run: ClassVar[bool] = False
+    """Whether a check is prepared with its run. A host prepares the checks of all jobs when it starts."""
+
+    @abstractmethod
+    def own_places(self, settings: Settings) -> tuple[OwnPlace, ...]:
+        """Return where the scheduler's API is served, which no check may request."""
+
+    @abstractmethod
+    def log_stream(self) -> TextIO | None:
+        """Return where log lines go; None: to the handlers that the process already has."""
+
+    def log_level(self, settings: Settings) -> str:
+        """Return the lowest level that is logged."""
+        return settings.log.level
+
+    async def open_queue(self, foundation: Foundation, submit: Callable[[Ticket], object]) -> tuple[Dispatch, Depths]:
+        """Open the queue of tickets, and what reports its depth. `submit` hands a ticket to this process's worker.
+
+        Raises DispatchError.
+        """
+        from scheduler.dispatch.in_process import InProcessDispatch
+
+        return InProcessDispatch(submit), foundation.noted

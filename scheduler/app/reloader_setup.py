@@ -1,0 +1,32 @@
+"""Opens what puts changed job files in force. Called by both hosts; a command ends before files change."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from config.loading import Configuration
+from config.reload import open_source
+from scheduler.app.program import Program
+from scheduler.reloading import PART, Reloading
+
+
+@asynccontextmanager
+async def open_reloader(configuration: Configuration, program: Program) -> AsyncIterator[Reloading]:
+    """Open the place of the job files while the block runs."""
+    setup = program.check_setup
+    async with AsyncExitStack() as stack:
+        source = open_source(configuration.place, program.identity)
+        if source is not None:
+            stack.push_async_callback(source.aclose)
+        reloading = Reloading(
+            source,
+            program.catalog,
+            program.clock,
+            setup.warn_of_denied_targets,
+            setup.checks.prepare,
+            setup.log_warnings,
+        )
+        stack.push_async_callback(reloading.aclose)
+        program.health.add(PART, reloading.health)
+        yield reloading

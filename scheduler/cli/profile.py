@@ -1,0 +1,33 @@
+"""How a command opens the program. Used by configured."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from config.settings import Settings
+from jobs.checks.own_places import OwnPlace
+from scheduler.app.own_places import server_places
+from scheduler.app.profile import HostProfile
+from scheduler.work.worker import COMMAND
+
+
+class CommandProfile(HostProfile):
+    """A process that runs next to a server: it takes nothing that the server needs for itself."""
+
+    worker_options = COMMAND
+    owns_store_file = False
+    # It runs few of the jobs, and nothing else waits for its event loop.
+    prepares_each_run = True
+
+    def own_places(self, settings: Settings) -> tuple[OwnPlace, ...]:
+        """See HostProfile.own_places."""
+        return server_places(settings)
+
+    def log_stream(self) -> TextIO:
+        """Return stderr: the command's output is on stdout."""
+        return sys.stderr
+
+    def log_level(self, settings: Settings) -> str:
+        """Return `warning`: the log of a command reports trouble only."""
+        return "warning"

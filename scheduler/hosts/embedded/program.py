@@ -1,0 +1,65 @@
+"""The program of the embedded host, with what only it has. Opened by scheduler.embedded."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TextIO
+
+from config.loading import Configuration
+from config.settings import Settings
+from jobs.checks.own_places import OwnPlace
+from jobs.ports import Clock
+from scheduler.app import Program, open_program
+from scheduler.app.adapters import file_check
+from scheduler.app.profile import HostProfile
+from scheduler.app.reloader_setup import open_reloader
+from scheduler.probes import results_health
+from scheduler.reloading import Reloading
+from scheduler.work.worker import EMBEDDED
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedProfile(HostProfile):
+    """The only process that runs the jobs of its store. `served_at`: where it serves the API."""
+
+    served_at: tuple[OwnPlace, ...] = ()
+
+    worker_options = EMBEDDED
+    is_only_worker = True
+
+    def own_places(self, settings: Settings) -> tuple[OwnPlace, ...]:
+        """See HostProfile.own_places."""
+        return self.served_at
+
+    def log_stream(self) -> TextIO:
+        """See HostProfile.log_stream."""
+        return sys.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedProgram:
+    program: Program
+    reloading: Reloading
+
+
+@asynccontextmanager
+async def open_embedded_program(
+    configuration: Configuration, *served_at: OwnPlace, clock: Clock | None = None
+) -> AsyncIterator[EmbeddedProgram]:
+    """Open the program and the host's own parts; leaving closes them. Raises StoreError."""
+    async with AsyncExitStack() as stack:
+        program = await stack.enter_async_context(open_program(configuration, EmbeddedProfile(served_at), clock=clock))
+        if (check := file_check(program.store)) is not None:
+            stack.push_async_callback(_cancelled, asyncio.create_task(check.run()))
+        await program.check_setup.prepare_jobs()
+        program.health.add("results", results_health(program.worker, program.clock))
+        yield EmbeddedProgram(program, await stack.enter_async_context(open_reloader(configuration, program)))
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
