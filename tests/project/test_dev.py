@@ -234,12 +234,13 @@ def test_check_runs_everything_even_after_a_failure(
     dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tools = tmp_path / "tools"
-    for tool in ("ruff", "mypy", "lint-imports", "hadolint"):
+    for tool in ("ruff", "mypy", "lint-imports", "hadolint", "python"):
         script(tools, tool, "exit 1" if tool == "mypy" else "exit 0")
     monkeypatch.setattr(dev, "environment", lambda *_: tools / "python")
+    monkeypatch.setattr(dev.shutil, "which", lambda _: None)
     assert dev.check([]) == 1
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [line[-1] for line in lines] == ["ok", "ok", "FAILED", "ok", "ok"]
+    assert [line[-1] for line in lines] == ["ok", "ok", "FAILED", "ok", "ok", "ok"]
 
 
 def test_a_bench_is_listed_with_the_first_line_of_its_docstring(
