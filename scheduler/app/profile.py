@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jobs.runs import Ticket
     from scheduler.app.foundation import Foundation
     from scheduler.dispatch.port import Depths, Dispatch
-    from scheduler.work.worker import Ways
+    from scheduler.work.options import Ways
 
 
 class HostProfile(ABC):

@@ -9,7 +9,7 @@ from config.settings import Settings
 from jobs.checks.own_places import OwnPlace
 from scheduler.app.own_places import server_places
 from scheduler.app.profile import HostProfile
-from scheduler.work.worker import COMMAND
+from scheduler.work.options import COMMAND
 
 
 class CommandProfile(HostProfile):

@@ -1,16 +1,14 @@
 """Performs tickets: claim -> gates -> run -> record -> follow up. Used by both hosts and by the commands that run jobs.
 
 Here is the front door: batches, turns, and what is submitted to be done in the background. What happens to one ticket
-is in performing.
+is in performing, what happens to a batch in batches.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,14 +23,17 @@ from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, Held, Runs
 from scheduler.work.backlog import BacklogState
+from scheduler.work.batches import TicketBatches, TicketEnd, TicketEnds
 from scheduler.work.claiming import STILL_ON_TIME, Claiming
 from scheduler.work.following import FollowUp, NothingFollows
 from scheduler.work.going import Going
 from scheduler.work.leases import Leases
 from scheduler.work.leaving_out import LeavingOut
-from scheduler.work.performing import Parts, Performing
+from scheduler.work.options import EMBEDDED, Ways
+from scheduler.work.parts import Parts
+from scheduler.work.performing import Performing
 from scheduler.work.places import PlacesReport, Shares
-from scheduler.work.recording import LARGEST_BACKLOG, NotRecorded, Recorder
+from scheduler.work.recording import NotRecorded, Recorder
 from scheduler.work.telling import NotFollowedUp, Telling
 from scheduler.work.unclaimed import Unclaimed
 from scheduler.work.unstored import Unstored
@@ -40,61 +41,12 @@ from scheduler.work.waiting import Waiting
 
 _log = logging.getLogger("scheduler.worker")
 
-End = Held | Wait | Exception | None
-"""What became of a ticket: see Performing.perform."""
-Ends = list[tuple[Ticket, End]]
-Told = Callable[[Ticket, End], Awaitable[None]]
-Begun = list[asyncio.Task[tuple[Ticket, End]]]
-Taken = tuple[Ticket, Claim | Held | StoreError | None]
-"""A ticket and what claiming it ahead gave; None: it is claimed once it may start."""
-
 SETTLED_WITHIN = 0.5
 """Seconds at the end for the store to note that runs are told of."""
 
-SLICE_US = 4000
-"""Microseconds. What falls due within such a slice of a second begins together at its end, which costs one turn of the
-loop instead of several. A whole second ends a slice, so only jobs that are spread on purpose wait for it."""
 
-
-async def _untold(ticket: Ticket, end: End) -> None:
+async def _untold(ticket: Ticket, end: TicketEnd) -> None:
     """Somebody waits for the ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """What differs between the hosts.
-
-    `hold`: seconds for which a ticket waits in the process for what a gate names; None: as long as it takes.
-    `linger`: seconds for which a result waits for others at the most, to be written together with them.
-    `alone`: no other process looks at the store to see whether a run goes on.
-    `retries`: claims are tried again while the store is away, as nobody delivers the ticket again.
-    `settles`: see Telling. `backlog`, `backlog_for`: see Recorder.
-    """
-
-    hold: float | None = None
-    linger: float = 0.05
-    alone: bool = True
-    retries: bool = True
-    settles: bool = True
-    backlog: int = 0
-    backlog_for: float | None = None
-
-
-COMMAND = Ways()
-"""A command waits for its runs, and ends soon."""
-EMBEDDED = Ways(backlog=LARGEST_BACKLOG)
-FUNCTIONS = Ways(
-    hold=30.0,
-    linger=3.0,
-    alone=False,
-    retries=False,
-    settles=False,
-    backlog=LARGEST_BACKLOG,
-    backlog_for=120.0,
-)
-"""Each request of its store costs, and the queue delivers again what is not performed to its end. A result waits for as
-long as the function may take beside its runs (host.json: functionTimeout): a run that is delivered again is run again,
-or, with `effect: once`, recorded as interrupted, though its target has answered."""
 
 
 class Worker:
@@ -149,8 +101,15 @@ class Worker:
             self._parts, concurrency=concurrency, shares=shares, hold=ways.hold, alone=ways.alone, began=began
         )
         self._leaving_out = LeavingOut(catalog, runs, self._parts.claiming, self._parts.recorder, self.telling, clock)
-        self._retries = ways.retries
         self._unstored = Unstored()
+        self._batches = TicketBatches(
+            self._performing,
+            self._parts.claiming,
+            self._unstored,
+            self._parts.waiting,
+            clock,
+            retries=ways.retries,
+        )
         self._unclaimed = Unclaimed(catalog, self._leaving_out, self._unstored, clock)
         self._drains = False
         self._in_work: set[str] = set()
@@ -197,11 +156,11 @@ class Worker:
         """
         if self._drains:
             return None
-        return self._take(tickets, self._turn(tickets, self._log_end))
+        return self._take(tickets, self._batches.run_in_order(tickets, self._log_end))
 
     def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
         """Claim the tickets together, at once or at an instant before theirs, and perform each at its own."""
-        self._take(tickets, self._batch_at(tickets, claim_at))
+        self._take(tickets, self._batches.run(tickets, self._log_end, claim_at))
 
     def submit_claimed(self, *claims: Claim) -> asyncio.Task[None] | None:
         """Perform a ticket that was claimed for this process already, at its instant; several one after the other.
@@ -211,7 +170,7 @@ class Worker:
         if self._drains:
             return None
         self.hold(*(claim for claim in claims if not self._parts.leases.holds(claim.ticket.id)))
-        return self._take([claim.ticket for claim in claims], self._claimed_turn(claims))
+        return self._take([claim.ticket for claim in claims], self._batches.run_claimed(claims, self._log_end))
 
     def hold(self, *claims: Claim) -> None:
         """Renew the leases of claims that were made for this process and are submitted later."""
@@ -278,10 +237,10 @@ class Worker:
             raise end
         return end
 
-    async def perform_batch(self, tickets: Sequence[Ticket]) -> Ends:
+    async def perform_batch(self, tickets: Sequence[Ticket]) -> TicketEnds:
         """Perform each ticket at its instant; of one job, those that are due already one after the other: what a job
         catches up must not overlap itself. One's failure stops no other; it is given as its end."""
-        return await self._batch(tickets, _untold)
+        return await self._batches.run(tickets, _untold)
 
     async def skip(self, ticket: Ticket, reason: str) -> bool:
         """See LeavingOut.skip."""
@@ -295,111 +254,9 @@ class Worker:
         """See LeavingOut.end."""
         return await self._leaving_out.end(claim, run)
 
-    # --- batches ---
-
-    async def _batch_at(self, tickets: Sequence[Ticket], claim_at: datetime | None) -> None:
-        if claim_at is not None:
-            await self._parts.waiting.until(claim_at)
-        await self._batch(tickets, self._log_end)
-
-    async def _batch(self, tickets: Sequence[Ticket], told: Told) -> Ends:
-        together, turns = self._sorted(tickets)
-        parts = await _all([self._together(together, told), *(self._turn(turn, told) for turn in turns)])
-        return [end for ends in parts for end in ends]
-
-    def _sorted(self, tickets: Sequence[Ticket]) -> tuple[list[Ticket], list[list[Ticket]]]:
-        """Those that go beside each other, and those whose turn comes one after the other."""
-        now = self._parts.clock.now()
-        late: defaultdict[str, list[Ticket]] = defaultdict(list)
-        together = []
-        for ticket in tickets:
-            if ticket.due_at <= now:
-                late[ticket.job].append(ticket)
-            else:
-                together.append(ticket)
-        together += [turn[0] for turn in late.values() if len(turn) == 1]
-        return together, [turn for turn in late.values() if len(turn) > 1]
-
-    async def _together(self, tickets: Sequence[Ticket], told: Told) -> Ends:
-        """Each at its instant, claimed together before it."""
-        ahead = [ticket for ticket in tickets if self._parts.claiming.is_ahead(ticket)]
-        claims = await self._claims(ahead)
-        taken: list[Taken] = [(ticket, claims.get(ticket.id)) for ticket in tickets]
-        taken.sort(key=lambda one: one[0].due_at, reverse=True)
-        begun: Begun = []
-        try:
-            await self._begin_each(taken, begun, told)
-        except asyncio.CancelledError:
-            if not self._parts.waiting.interrupted:
-                for task in begun:
-                    task.cancel()
-            await _all([*map(self._withdraw, taken), *begun])
-            raise
-        return list(await _all(begun))
-
-    async def _begin_each(self, waiting: list[Taken], begun: Begun, told: Told) -> None:
-        """Begin each at its instant, and take it from those that wait, the last of which is the first that is due.
-
-        One timer for all of them, and one task each only from its instant on.
-        """
-        loop, clock = asyncio.get_running_loop(), self._parts.clock
-        while waiting:
-            await self._parts.waiting.until(_slice_end(waiting[-1][0].due_at))
-            # The first one also where the clock was set back meanwhile.
-            until = max(clock.now(), waiting[-1][0].due_at)
-            while waiting and waiting[-1][0].due_at <= until:
-                begun.append(loop.create_task(self._one(*waiting.pop(), told)))
-
-    async def _withdraw(self, taken: Taken) -> None:
-        if isinstance(taken[1], Claim):
-            await self._parts.claiming.withdraw(taken[1])
-
-    async def _claims(self, tickets: Sequence[Ticket]) -> dict[str, Claim | Held | StoreError]:
-        if not tickets:
-            return {}
-        answers = await self._parts.claiming.ahead_over_a_stall(tickets)
-        for ticket, answer in zip(tickets, answers, strict=True):
-            if not isinstance(answer, StoreError):
-                self._unstored.stored(ticket)
-        return {ticket.id: answer for ticket, answer in zip(tickets, answers, strict=True)}
-
-    async def _turn(self, tickets: Sequence[Ticket], told: Told) -> Ends:
-        """One after the other, each claimed when its turn comes."""
-        ends = []
-        for ticket in tickets:
-            await self._parts.waiting.until(ticket.due_at)
-            claim = (await self._claims([ticket])).get(ticket.id) if self._parts.claiming.is_ahead(ticket) else None
-            ends.append(await self._one(ticket, claim, told))
-        return ends
-
-    async def _claimed_turn(self, claims: Sequence[Claim]) -> None:
-        for number, claim in enumerate(claims):
-            try:
-                # A process that died may have claimed it ahead of its instant.
-                await self._parts.waiting.until(claim.ticket.due_at)
-            except asyncio.CancelledError:
-                await _all(self._parts.claiming.give_back(left) for left in claims[number:])
-                raise
-            await self._one(claim.ticket, claim, self._log_end)
-
-    async def _one(self, ticket: Ticket, claim: Claim | Held | StoreError | None, told: Told) -> tuple[Ticket, End]:
-        end: End
-        try:
-            if isinstance(claim, StoreError):
-                if not self._retries:
-                    raise claim
-                claim = await self._parts.claiming.one(ticket)
-            end = claim if isinstance(claim, Held) else await self._performing.perform(ticket, claim)
-        except Exception as error:
-            end = error
-        # Not after a cancellation: a ticket that only waited is left to the next process.
-        self._unstored.stored(ticket)
-        await told(ticket, end)
-        return ticket, end
-
     # --- logging ---
 
-    async def _log_end(self, ticket: Ticket, end: End) -> None:
+    async def _log_end(self, ticket: Ticket, end: TicketEnd) -> None:
         if isinstance(end, NotRecorded):
             # Nobody delivers this ticket again: what the run found out is told, though it is not kept.
             self.telling.tell_telemetry(end.run)
@@ -420,17 +277,3 @@ class Worker:
         except StoreError as error:
             _log.error("run %s was left out, but history does not have it: %s", left_out.ticket.id, error)
         self._unstored.stored(left_out.ticket)
-
-
-def _slice_end(instant: datetime) -> datetime:
-    """The instant, or the next multiple of SLICE_US after it."""
-    return instant + timedelta(microseconds=-instant.microsecond % SLICE_US)
-
-
-async def _all(works: Iterable[Awaitable[Any]]) -> Sequence[Any]:
-    """The results. One's failure must not stop the others, as a task group would; it is raised at the end."""
-    results = await asyncio.gather(*works, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return results

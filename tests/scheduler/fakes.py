@@ -45,8 +45,9 @@ from scheduler.stores.schedule_marks import TABLE, ScheduleMarks
 from scheduler.stores.slots import Slots
 from scheduler.work.following import FollowUp
 from scheduler.work.going import Going
+from scheduler.work.options import EMBEDDED, Ways
 from scheduler.work.places import Shares
-from scheduler.work.worker import EMBEDDED, Ways, Worker
+from scheduler.work.worker import Worker
 from tests.jobs.checks.asking import MemorySecrets
 from tests.jobs.running.run_parts import Heard, ScriptedCheck, Step, answer
 from tests.jobs.running.virtual_time import LoopClock

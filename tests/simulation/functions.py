@@ -26,7 +26,8 @@ from scheduler.stores.schedule_marks import ScheduleMarks
 from scheduler.stores.slots import Slots
 from scheduler.tick_work import TickWork
 from scheduler.work.going import Going
-from scheduler.work.worker import FUNCTIONS, Worker
+from scheduler.work.options import FUNCTIONS
+from scheduler.work.worker import Worker
 from tests.simulation.loop import NOBODY
 from tests.simulation.outside import Outside
 from tests.simulation.process import Killed, Process, World

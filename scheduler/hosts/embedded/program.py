@@ -19,7 +19,7 @@ from scheduler.app.profile import HostProfile
 from scheduler.app.reloader_setup import open_reloader
 from scheduler.probes import results_health
 from scheduler.reloading import Reloading
-from scheduler.work.worker import EMBEDDED
+from scheduler.work.options import EMBEDDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from scheduler.hosts.functions.tick_health import last_tick_of, ticks_health
 from scheduler.queue_work import QueueWork
 from scheduler.reloading import Reloading
 from scheduler.tick_work import TickWork
-from scheduler.work.worker import FUNCTIONS
+from scheduler.work.options import FUNCTIONS
 
 
 class FunctionsProfile(HostProfile):

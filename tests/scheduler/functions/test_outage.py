@@ -16,7 +16,7 @@ from scheduler.hosts.functions.program import FunctionsProfile
 from scheduler.hosts.functions.triggers import FunctionsHost
 from scheduler.stores import azure_store
 from scheduler.stores.port import StoreUnavailable
-from scheduler.work.worker import FUNCTIONS
+from scheduler.work.options import FUNCTIONS
 from tests.parts.azurite import Azurite
 from tests.scheduler.functions.asking import Answered, ask
 from tests.scheduler.functions.cut_line import CutLine

@@ -17,7 +17,7 @@ from scheduler.stores import azure_recovery
 from scheduler.stores.azure_store import AzureTablesStore
 from scheduler.stores.run_keys import shard
 from scheduler.stores.runs import Claim, ClaimLost, End, Held, Runs
-from scheduler.work.worker import FUNCTIONS
+from scheduler.work.options import FUNCTIONS
 from tests.parts.azurite import Azurite
 from tests.parts.held_line import HeldLine
 from tests.scheduler.fakes import Shop, entry

@@ -15,8 +15,8 @@ from scheduler.probes import results_health
 from scheduler.stores.port import StoreDamaged, StoreError, StoreUnavailable
 from scheduler.stores.runs import End, RunState
 from scheduler.work.backlog import EVERY, GROUP, OVERHEAD
+from scheduler.work.options import EMBEDDED, FUNCTIONS
 from scheduler.work.recording import PATIENCE, NotRecorded
-from scheduler.work.worker import EMBEDDED, FUNCTIONS
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry

@@ -12,9 +12,9 @@ from jobs.runs import Outcome, Ticket
 from scheduler.catalog import Entry
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import End
-from scheduler.work.performing import LEAST_LINGER
+from scheduler.work.finishing import LEAST_LINGER
+from scheduler.work.options import EMBEDDED, FUNCTIONS, Ways
 from scheduler.work.recording import LARGEST_GROUP
-from scheduler.work.worker import EMBEDDED, FUNCTIONS, Ways
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry

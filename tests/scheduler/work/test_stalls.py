@@ -12,7 +12,7 @@ from jobs.runs import Outcome, Ticket
 from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.runs import Claim, Held
 from scheduler.work.claiming import STALLED
-from scheduler.work.worker import FUNCTIONS
+from scheduler.work.options import FUNCTIONS
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry
 from tests.scheduler.post import Post

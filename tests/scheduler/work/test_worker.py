@@ -15,8 +15,8 @@ from jobs.runs import ErrorClass, Outcome, Ticket
 from scheduler.catalog import View
 from scheduler.stores.port import Change, StoreError, StoreUnavailable
 from scheduler.stores.runs import End, Held, RunState
+from scheduler.work.options import COMMAND, FUNCTIONS
 from scheduler.work.recording import NotRecorded
-from scheduler.work.worker import COMMAND, FUNCTIONS
 from tests.jobs.running.run_parts import REFUSED, Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry

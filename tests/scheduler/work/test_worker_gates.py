@@ -15,7 +15,7 @@ from scheduler.catalog import Entry, View
 from scheduler.gates import Wait
 from scheduler.queue_work import SENT_AGAIN_AFTER
 from scheduler.stores.runs import RunState
-from scheduler.work.worker import EMBEDDED, FUNCTIONS, Ways
+from scheduler.work.options import EMBEDDED, FUNCTIONS, Ways
 from tests.jobs.running.run_parts import Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, Shop, entry

@@ -14,8 +14,8 @@ from jobs.runs import ErrorClass, Outcome, Ticket
 from scheduler.gates import Wait
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.runs import Claim, RunState
+from scheduler.work.options import COMMAND, FUNCTIONS
 from scheduler.work.recording import NotRecorded
-from scheduler.work.worker import COMMAND, FUNCTIONS
 from tests.jobs.running.run_parts import REFUSED, Hang, Step, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry

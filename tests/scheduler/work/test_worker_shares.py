@@ -10,9 +10,9 @@ import pytest
 from jobs.runs import Outcome, Ticket
 from scheduler.catalog import Entry
 from scheduler.gates import Wait
+from scheduler.work.options import FUNCTIONS
 from scheduler.work.places import Shares
 from scheduler.work.placing import MOST_WAITING
-from scheduler.work.worker import FUNCTIONS
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, Shop, entry
