@@ -15,12 +15,17 @@ SOONEST, LATEST = timedelta(seconds=0.5), timedelta(seconds=2)
 FURTHER_BEHIND = timedelta(seconds=10)
 
 
+def recheck_backoff(waited: timedelta, longest: timedelta = LATEST) -> timedelta:
+    """Return the pause before the next check: a quarter of the time that the ticket has waited, within bounds."""
+    return min(max(waited / 4, SOONEST), longest)
+
+
 def next_look(since: datetime, now: datetime, *, is_first: bool) -> datetime:
-    """When a ticket that waits since then looks again: often at first, then after a quarter of the time it has waited.
+    """Return when a ticket that waits since then is checked again.
 
     Only the first one of a line may find what it waits for; the others are called when it is their turn.
     """
-    return now + (min(max((now - since) / 4, SOONEST), LATEST) if is_first else FURTHER_BEHIND)
+    return now + (recheck_backoff(now - since) if is_first else FURTHER_BEHIND)
 
 
 class Calls:

@@ -13,11 +13,12 @@ from jobs.durations import format_duration
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog import Entry
+from scheduler.gates.calls import recheck_backoff
 from scheduler.gates.port import Skip, Verdict, Wait
 from scheduler.stores.runs import Runs
 
-SOONEST, LATEST = timedelta(seconds=0.5), timedelta(seconds=5)
-"""After which a run that waits looks again: often at first, then after a quarter of the time it has waited."""
+MAX_DEPENDENCY_BACKOFF = timedelta(seconds=5)
+"""Between two checks of a run that waits."""
 
 
 class DependencyGate:
@@ -41,7 +42,7 @@ class DependencyGate:
         if until <= now:
             waited = f"; it waited {format_duration(dependency.wait)} for that" if dependency.wait else ""
             return Skip(reason + waited)
-        pause = min(max((now - ticket.due_at) / 4, SOONEST), LATEST)
+        pause = recheck_backoff(now - ticket.due_at, MAX_DEPENDENCY_BACKOFF)
         return Wait(min(until, now + pause), reason)
 
     async def _unmet(self, dependency: Dependency, now: datetime) -> str | None:

@@ -6,21 +6,15 @@ also if the store goes away. What a process held that died is free when that tim
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from datetime import timedelta
 
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog import Entry
+from scheduler.leasing import RenewalTimer, lease_duration, required_lease
 from scheduler.stores.slots import Full, Slots
 
-LEASE = 60.0
-"""Seconds that a slot is taken for at least."""
-MARGIN = 30.0
-"""Seconds by which it outlives the run's own deadline."""
-NEEDED = 10.0
-"""Seconds of those that must be left when the run is let in."""
 RENEWED_EVERY = 20.0
 """Seconds between two renewals of all slots that are held."""
 
@@ -31,8 +25,7 @@ class HeldSlots:
         self._clock = clock
         self._held: defaultdict[timedelta, set[tuple[str, str]]] = defaultdict(set)
         """Groups and runs that hold a slot of them, by how long it lasts."""
-        self._timer: asyncio.TimerHandle | None = None
-        self._renewing: asyncio.Task[None] | None = None
+        self._timer = RenewalTimer(RENEWED_EVERY, self._needs_renewal, self._renew_all)
 
     async def acquire(self, group: str, limit: int, ticket: Ticket, entry: Entry) -> Full | None:
         """A slot for the longest that the run may take, until it is released; None: it has one.
@@ -40,15 +33,14 @@ class HeldSlots:
         To be asked again before the run begins if time has passed. Raises StoreUnavailable.
         """
         run_id, longest = ticket.id, entry.job.timeout.run
-        now, lease = self._clock.now(), timedelta(seconds=max(LEASE, longest + MARGIN))
-        needed = timedelta(seconds=longest + NEEDED)
+        now, lease, needed = self._clock.now(), lease_duration(longest), required_lease(longest)
         full = await self._slots.acquire(
             group, limit, run_id, now + lease, now, now + needed, claimed=_is_claimed(ticket, entry)
         )
         if full is not None:
             return full
         self._held[lease].add((group, run_id))
-        self._renew_later()
+        self._timer.start()
         # An answer may take so long that not enough of it is left.
         return None if self._clock.now() + needed <= now + lease else Full(())
 
@@ -58,18 +50,9 @@ class HeldSlots:
             held.discard((group, run_id))
         await self._slots.release(group, run_id)
 
-    def _renew_later(self) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(RENEWED_EVERY, self._renew)
-
-    def _renew(self) -> None:
-        self._timer = None
+    def _needs_renewal(self) -> bool:
         self._held = defaultdict(set, {lease: held for lease, held in self._held.items() if held})
-        if not self._held and not self._slots.has_stuck:
-            return
-        self._renew_later()
-        if self._renewing is None or self._renewing.done():
-            self._renewing = asyncio.get_running_loop().create_task(self._renew_all())
+        return bool(self._held) or self._slots.has_stuck
 
     async def _renew_all(self) -> None:
         for lease, held in tuple(self._held.items()):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain, repeat
 
 from jobs.definition import JobDefinition
 from jobs.ports import Clock
@@ -18,6 +20,7 @@ from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.runs import Claim, ClaimLost, Held, Runs, RunState
 from scheduler.work.going import Going
 from scheduler.work.leases import Leases
+from scheduler.work.store_retry import retry_store
 
 _log = logging.getLogger("scheduler.worker")
 
@@ -109,15 +112,21 @@ class Claiming:
         Raises:
             StoreError: it stayed away, or can never take this run.
         """
-        tries, since = 0, max(ticket.due_at, self._clock.now())
-        while True:
-            (answer,) = await self.ahead([ticket])
-            if not isinstance(answer, StoreError):
-                return answer
-            if self._clock.now() - since >= self._patience:
-                raise answer
-            await self._clock.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
-            tries += 1
+        return await retry_store(
+            partial(self._claim_one, ticket), self._backoff(max(ticket.due_at, self._clock.now())), self._clock
+        )
+
+    async def _claim_one(self, ticket: Ticket) -> Claim | Held:
+        (answer,) = await self.ahead([ticket])
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
+
+    def _backoff(self, since: datetime) -> Iterator[float]:
+        """The pauses between two tries, as long as the ticket may be tried again."""
+        pauses = chain(_PAUSES, repeat(_PAUSES[-1]))
+        while self._clock.now() - since < self._patience:
+            yield next(pauses)
 
     def holds(self, claim: Claim, job: JobDefinition | None) -> None:
         """Keep alive a claim that was made for this process."""

@@ -16,17 +16,12 @@ from jobs.definition import JobDefinition
 from jobs.policies import LONGEST_RUN
 from jobs.ports import Clock
 from jobs.runs import Ticket
+from scheduler.leasing import RenewalTimer, lease_duration, required_lease
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, ClaimLost, Runs
 
 _log = logging.getLogger("scheduler.worker")
 
-LEASE = 60.0
-"""Seconds that a claim lasts at least, from the due instant on."""
-MARGIN = 30.0
-"""Seconds that a claim outlives the run's own deadline, for recording it and for clocks that differ."""
-NEEDED = 10.0
-"""Seconds of those that must be left when the run begins."""
 RENEWED_EVERY = 10.0
 """Seconds between two looks at what is held."""
 RENEWED_BEFORE = timedelta(seconds=30)
@@ -42,11 +37,7 @@ _Covering = tuple[Claim, asyncio.Future[Claim | StoreError]]
 
 def lease_of(job: JobDefinition | None) -> timedelta:
     """How long a claim of the job lasts. None: there is no such job now, and nothing will be run."""
-    return timedelta(seconds=max(LEASE, _longest(job) + MARGIN))
-
-
-def _longest(job: JobDefinition | None) -> float:
-    return LONGEST_RUN if job is None else job.timeout.run
+    return lease_duration(LONGEST_RUN if job is None else job.timeout.run)
 
 
 class Leases:
@@ -56,8 +47,7 @@ class Leases:
         self._runs = runs
         self._clock = clock
         self._held: dict[str, tuple[Claim, timedelta]] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._renewing: asyncio.Task[None] | None = None
+        self._timer = RenewalTimer(RENEWED_EVERY, lambda: bool(self._held), self._renew_ending)
         self._covering: defaultdict[timedelta, list[_Covering]] = defaultdict(list)
         """Claims of runs that wait to begin, by the lease that they need."""
         self._coverer: asyncio.Task[None] | None = None
@@ -69,7 +59,7 @@ class Leases:
     def hold(self, claim: Claim, job: JobDefinition | None) -> None:
         """Keep this claim alive until it is let go."""
         self._held[claim.ticket.id] = (claim, lease_of(job))
-        self._look_later()
+        self._timer.start()
 
     def holds(self, run_id: str) -> bool:
         return run_id in self._held
@@ -91,7 +81,7 @@ class Leases:
             StoreError: it could not be renewed now.
         """
         claim, now = self.newest(claim), self._clock.now()
-        if (claim.lease_until - now).total_seconds() >= job.timeout.run + NEEDED:
+        if claim.lease_until - now >= required_lease(job.timeout.run):
             return
         answer = await self._renew_together(claim, lease_of(job))
         if isinstance(answer, StoreError):
@@ -123,25 +113,12 @@ class Leases:
                 else:
                     answered.set_exception(answer)
 
-    def _look_later(self) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(RENEWED_EVERY, self._look)
-
-    def _look(self) -> None:
-        self._timer = None
-        if not self._held:
-            return
-        self._look_later()
-        if self._renewing is None or self._renewing.done():
-            soon = self._clock.now() + RENEWED_BEFORE
-            ending = [(claim, lease) for claim, lease in self._held.values() if claim.lease_until < soon]
-            if ending:
-                self._renewing = asyncio.get_running_loop().create_task(self._renew_ending(ending))
-
-    async def _renew_ending(self, ending: list[tuple[Claim, timedelta]]) -> None:
+    async def _renew_ending(self) -> None:
+        soon = self._clock.now() + RENEWED_BEFORE
         by_lease: defaultdict[timedelta, list[Claim]] = defaultdict(list)
-        for claim, lease in ending:
-            by_lease[lease].append(claim)
+        for claim, lease in self._held.values():
+            if claim.lease_until < soon:
+                by_lease[lease].append(claim)
         failed: list[tuple[str, StoreError]] = []
         for lease, claims in by_lease.items():
             for start in range(0, len(claims), RENEWED_TOGETHER):

@@ -10,10 +10,10 @@ from jobs.running.verdicts import skipped_run
 from jobs.runs import Run, Ticket
 from scheduler.catalog import Catalog
 from scheduler.planning.left_out import LeftOut
-from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, End, Record, Runs, RunState
 from scheduler.work.claiming import Claiming
 from scheduler.work.recording import PATIENCE, Recorder
+from scheduler.work.store_retry import retry_store
 from scheduler.work.telling import Telling
 
 _log = logging.getLogger("scheduler.worker")
@@ -58,13 +58,12 @@ class LeavingOut:
 
     async def _recorded(self, ticket: Ticket, run: Run) -> Record | None:
         """See Runs.record; over a short absence of the store."""
-        for pause in PATIENCE:
-            try:
-                return await self._runs.record(ticket, run)
-            except StoreError as error:
-                _log.warning("run %s is not recorded yet: %s", run.id, error)
-                await self._clock.sleep(pause)
-        return await self._runs.record(ticket, run)
+        return await retry_store(
+            lambda: self._runs.record(ticket, run),
+            PATIENCE,
+            self._clock,
+            lambda error: _log.warning("run %s is not recorded yet: %s", run.id, error),
+        )
 
     async def _skip_queued(self, ticket: Ticket, run: Run) -> bool:
         """One that was given back by a process that was told to stop."""

@@ -15,10 +15,10 @@ from datetime import timedelta
 from jobs.runs import Ticket
 from scheduler.catalog import Entry
 from scheduler.gates import Skip, Wait
+from scheduler.leasing import MIN_LEASE_S
 from scheduler.stores.runs import Claim, ClaimLost, Held
 from scheduler.work.admission import Admission
 from scheduler.work.finishing import Finishing
-from scheduler.work.leases import LEASE
 from scheduler.work.parts import Parts
 from scheduler.work.places import Place, Places, Shares
 from scheduler.work.ticket_claim import TicketClaim
@@ -28,7 +28,7 @@ _log = logging.getLogger("scheduler.worker")
 
 TURN_AFTER = timedelta(seconds=5)
 """After which a replay that found another one of its job is performed again, where it does not wait here."""
-HERE_AGAIN = timedelta(seconds=LEASE)
+HERE_AGAIN = timedelta(seconds=MIN_LEASE_S)
 """After which a ticket that is here already is performed again: so late that its run is either recorded and published
 by then, or this process has died."""
 

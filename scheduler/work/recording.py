@@ -18,6 +18,7 @@ from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.run_codec import encode_finished
 from scheduler.stores.runs import Runs
 from scheduler.work.backlog import Backlog, BacklogState, Unwritten
+from scheduler.work.store_retry import retry_store
 
 _log = logging.getLogger("scheduler.worker")
 
@@ -121,21 +122,26 @@ class Recorder:
 
     async def _try(self, end: End, letter: DeadLetter | None, within: float) -> StoreError | None:
         """Write it, over a short absence of the store. Returns why it is not written. Raises ClaimLost."""
-        for pause in (*PATIENCE, None):
+
+        async def write() -> None:
             try:
                 if letter is not None:
                     await self._dead_letters.add(letter)
                 await self._in_a_group(end, within)
-                return None
-            except ClaimLost:
-                raise
             except StoreError as error:
                 self._unwritten[end.run.id] = error
-                if pause is None:
-                    return error
-                _log.warning("run %s is not recorded yet: %s", end.run.id, error)
-                await self._clock.sleep(pause)
-        raise AssertionError("the last pause is None")
+                raise
+
+        def log_retry(error: StoreError) -> None:
+            _log.warning("run %s is not recorded yet: %s", end.run.id, error)
+
+        try:
+            await retry_store(write, PATIENCE, self._clock, log_retry)
+        except ClaimLost:
+            raise
+        except StoreError as error:
+            return error
+        return None
 
     async def _wait(self, end: End, letter: DeadLetter | None, error: StoreError) -> None:
         """Wait until it is written, however long. Raises ClaimLost, NotRecorded."""

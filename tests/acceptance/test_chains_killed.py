@@ -135,9 +135,9 @@ PLATFORM = Platform(
     shortened={
         "scheduler.dispatch.batches.SLICE": 1,
         "scheduler.dispatch.batches.LEAD": 1,
-        "scheduler.work.leases.LEASE": 4,
-        "scheduler.work.leases.NEEDED": 1,
-        "scheduler.work.leases.MARGIN": 1,
+        "scheduler.leasing.MIN_LEASE_S": 4,
+        "scheduler.leasing.MIN_LEASE_LEFT_S": 1,
+        "scheduler.leasing.LEASE_MARGIN_S": 1,
         "scheduler.work.leases.RENEWED_EVERY": 1,
         "scheduler.work.leases.RENEWED_BEFORE": 2,
         "scheduler.tick_work.HORIZON": 6,

@@ -152,9 +152,9 @@ PLATFORM = Platform(
     shortened={
         "scheduler.dispatch.batches.SLICE": 1,
         "scheduler.dispatch.batches.LEAD": 1,
-        "scheduler.work.leases.LEASE": 5,
-        "scheduler.work.leases.MARGIN": 2,
-        "scheduler.work.leases.NEEDED": 0.5,
+        "scheduler.leasing.MIN_LEASE_S": 5,
+        "scheduler.leasing.LEASE_MARGIN_S": 2,
+        "scheduler.leasing.MIN_LEASE_LEFT_S": 0.5,
         "scheduler.work.leases.RENEWED_EVERY": 0.5,
         "scheduler.work.leases.RENEWED_BEFORE": 3,
         "scheduler.queue_work.BURIAL_LEASE": 2,

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket, Trigger
+from scheduler.leasing import MIN_LEASE_S
 from scheduler.stores.runs import Claim, Held, Record, RunState
-from scheduler.work.leases import LEASE
 from scheduler.work.unclaimed import CAUSE
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
@@ -242,7 +242,7 @@ async def test_a_lease_outlasts_the_longest_that_the_run_may_take() -> None:
     await asyncio.sleep(0.1)
 
     leases = [(await record_of(shop, ticket)).lease_until for ticket in tickets]
-    assert leases[0] == tickets[0].due_at + timedelta(seconds=LEASE)
+    assert leases[0] == tickets[0].due_at + timedelta(seconds=MIN_LEASE_S)
     assert leases[1] is not None
     assert leases[1] > tickets[1].due_at + timedelta(seconds=400)
     await shop.worker.settle()
