@@ -1,7 +1,7 @@
-"""What must hold of an answer: the entries of a job's `expect`, and their judgement.
+"""The expectations of a job: the entries of `expect`, and the judgement of an answer by them.
 
-jobs.definition holds `Expectation`s; the runner calls `judge` with what the check saw. A file a topic: a new entry is
-its class there and its line in union.py.
+jobs.definition validates `Expectation`s; the runner calls `judge` with the observation of the check. Each entry is a
+class, listed in union.py.
 """
 
 from jobs.expectations.entry import Entry

@@ -1,4 +1,7 @@
-"""An observation as expectations look at it: text and JSON read once, and values shown short. Made by judging.py."""
+"""An observation, prepared for expectations: body decoded and parsed once, values shortened and redacted for messages.
+
+Made by judging.py; also used by jobs.checks for values that steps save, and by jobs.running for excerpts.
+"""
 
 from __future__ import annotations
 
@@ -16,24 +19,24 @@ from jobs.redaction import Redact
 from jobs.runs import Observation
 
 SHOWN = 120
-"""Characters of a value that a failure repeats."""
+"""Characters of a value that a failure contains."""
 
 _REDACTED_AHEAD = 4096
-"""Characters of a value that are looked at for secrets: more than are shown, as each gets shorter by it."""
+"""Characters of a value that are redacted: more than are shown, because redaction shortens the text."""
 
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
 _CHARSETS = re.compile(
     r"ascii|utf-(?:8|16|32)(?:-[a-z]+)?|iso8859-\d+|cp\d+|koi8-[ru]|euc_\w+|shift_jis\w*|gb\w+|big5\w*"
 )
-"""Codecs of texts by Python's names. Others (idna, unicode_escape, ...) are slow or no encodings of a text at all."""
+"""Text codecs by Python's names. Others (idna, unicode_escape, ...) are slow or are not charsets."""
 
 
 class NotJson(Exception):
-    """The body is no JSON; the message says why."""
+    """The body is not a JSON document; the message is a clause with the reason."""
 
 
 class Answer:
-    """One answer that is being judged."""
+    """One answer and its redaction."""
 
     def __init__(self, seen: Observation, redact: Redact) -> None:
         self.seen = seen
@@ -41,7 +44,7 @@ class Answer:
 
     @cached_property
     def text(self) -> str:
-        """The body, by its charset or UTF-8; what does not fit is replaced. Of a TCP check, what was received."""
+        """The body, decoded by its charset or as UTF-8 with replacements; of a TCP check, the received text."""
         received = self.seen.facts.get("received")
         if not self.seen.body and isinstance(received, str):
             return received
@@ -49,11 +52,11 @@ class Answer:
 
     @cached_property
     def now(self) -> datetime:
-        """When it is judged."""
+        """The time of the judgement."""
         return datetime.now(UTC)
 
     def json(self) -> Any:
-        """The body's document. Raises NotJson."""
+        """Return the parsed body. Raises NotJson."""
         document, problem = self._document
         if problem:
             raise NotJson(problem)
@@ -64,30 +67,30 @@ class Answer:
         if not self.seen.body.strip():
             return None, "an empty body"
         if has_more_values(self.seen.body, MOST_VALUES):
-            return None, f"JSON of more than {MOST_VALUES} values: have the target send less"
+            return None, f"JSON with more than {MOST_VALUES} values: reduce the answer of the target"
         try:
             return json.loads(self.seen.body, parse_constant=_no_constant), ""
         except RecursionError:
             return None, "JSON that is nested too deeply"
         except ValueError:
             if self.seen.body_truncated:
-                return None, f"no whole JSON: reading stopped after {size_text(len(self.seen.body))} (read_limit)"
-            return None, f"no JSON: {self.shown(self.text)}"
+                return None, f"incomplete JSON: reading stopped after {size_text(len(self.seen.body))} (read_limit)"
+            return None, f"not JSON: {self.shown(self.text)}"
 
     def shown(self, text: str) -> str:
-        """A text as a failure may repeat it: quoted, on one line, short, without secrets."""
+        """Quote a text for a failure: on one line, short, without secrets."""
         return f"'{self._short(text)}'"
 
     def shown_json(self, value: Any) -> str:
-        """A JSON value likewise, as JSON writes it."""
+        """Write a value for a failure as JSON: on one line, short, without secrets."""
         return self._short(json_text(value))
 
     def plain(self, text: str) -> str:
-        """A text of ours with values of the target in it: on one line, short, without secrets."""
+        """Prepare a message that contains values of the target: on one line, short, without secrets."""
         return self._short(text)
 
     def not_found_in_body(self) -> str:
-        """What was observed when the body does not hold what it should."""
+        """Describe the body for an entry whose text or pattern was not found."""
         if not self.text:
             return "an empty body"
         if self.seen.body_truncated:
@@ -95,8 +98,8 @@ class Answer:
         return self.shown(self.text)
 
     def redacted(self, text: str, most: int) -> str:
-        """At most so many characters of a text of the answer, without secrets, also where it ends within one."""
-        # A body ends where reading stopped, and what a TCP check has heard may end anywhere.
+        """Cut a text of the answer and redact it, including a secret that the cut leaves incomplete."""
+        # A truncated body, and the text that a TCP check received, can end within a secret.
         cut = len(text) > most or self.seen.body_truncated or "connected" in self.seen.facts
         return self._redact(text[:most], cut=cut)
 
@@ -105,12 +108,12 @@ class Answer:
 
 
 def shortened(redacted: str) -> str:
-    """A text without secrets as a failure repeats it: short and printable."""
+    """Shorten a redacted text for a failure, and escape control characters."""
     return printable(redacted[: SHOWN + 1], SHOWN)
 
 
 def size_text(size: int) -> str:
-    """`300 bytes`, `64 KiB`, `1.5 MiB`."""
+    """Format a number of bytes: `300 bytes`, `64 KiB`, `1.5 MiB`."""
     for unit, name in ((1024 * 1024, "MiB"), (1024, "KiB")):
         if size >= unit:
             return f"{size / unit:.1f}".removesuffix(".0") + f" {name}"

@@ -1,4 +1,4 @@
-"""Entries about the body as a text."""
+"""Entries about the body as text."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from jobs.expectations.patterns import SomePattern, TooMuchWork, search
 from jobs.runs import Failure
 
 WITH_BODY = ("http", "tcp")
-"""What a TCP check receives is its body."""
+"""The body of a TCP check is the text that it received."""
 
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
 class BodyContains(Entry):
-    """The body holds this text, upper and lower case as written."""
+    """The body contains this text, case-sensitive."""
 
     kinds: ClassVar = WITH_BODY
 
@@ -36,7 +36,7 @@ class BodyContains(Entry):
 
 
 class BodyContainsNot(Entry):
-    """The body does not hold this text, as far as it was read."""
+    """The part of the body that was read does not contain this text."""
 
     kinds: ClassVar = WITH_BODY
 
@@ -50,13 +50,13 @@ class BodyContainsNot(Entry):
         at = answer.text.find(self.body_not_contains)
         if at < 0:
             return None
-        # What stands around it is not repeated: a secret that is cut is not recognised any more.
-        observed = answer.shown(answer.text) if at < SHOWN else f"it, after {at} characters"
+        # The text around it is not shown: a cut secret would not be recognised.
+        observed = answer.shown(answer.text) if at < SHOWN else f"this text at character {at}"
         return Failure("body_not_contains", f"not {answer.shown(self.body_not_contains)}", observed)
 
 
 class BodyMatches(Entry):
-    """This regular expression is found somewhere in the body (`^` and `$` tie it to both ends)."""
+    """The regular expression matches somewhere in the body (`^` and `$` anchor it)."""
 
     kinds: ClassVar = WITH_BODY
 
@@ -76,7 +76,7 @@ class BodyMatches(Entry):
 
 
 class BodyMatchesNot(Entry):
-    """This regular expression is found nowhere in the body, as far as it was read."""
+    """The regular expression does not match anywhere in the part of the body that was read."""
 
     kinds: ClassVar = WITH_BODY
 
@@ -101,7 +101,7 @@ class _OfText(Comparison):
 
 
 class BodyIs(Entry):
-    """The body as one text, white space at its ends left out, compared: `{body: {equals: pong}}`."""
+    """The comparison holds for the body as one text, stripped of white space: `{body: {equals: pong}}`."""
 
     kinds: ClassVar = WITH_BODY
 

@@ -1,7 +1,6 @@
-"""The computing time that one judgement has, all of its entries together. Used by judging.py and everything that an
-entry may take long in: patterns.py, queries.py, expressions.py.
+"""The CPU time that all entries of one judgement share. Used by judging.py and the engines.
 
-It is CPU time of the thread, so that a busy machine changes no verdict.
+It is CPU time of the thread, so that the load of the machine does not change a verdict.
 """
 
 from __future__ import annotations
@@ -12,15 +11,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 JUDGEMENT_SECONDS = 1.0
-"""Of a judgement that may take its time: outside of the event loop."""
+"""The budget of a judgement outside of the event loop."""
 
 
 class OutOfTime(Exception):
-    """The time of the judgement is over. Not a TooMuchWork, which is the failure of one entry."""
+    """The budget of the judgement is used up. Not a TooMuchWork, which is the failure of one entry."""
 
 
 class Budget:
-    """Seconds from now on. `is_final`: what is not decided in them is not decided; otherwise somebody tries again."""
+    """CPU seconds from now on. `is_final`: undecided entries fail; otherwise the caller judges again elsewhere."""
 
     __slots__ = ("_clock", "_end", "is_final", "seconds")
 
@@ -32,7 +31,7 @@ class Budget:
 
     @property
     def left(self) -> float:
-        """Seconds; not more than zero if they are over."""
+        """Remaining seconds; zero or negative when used up."""
         return self._end - self._clock()
 
     def check(self) -> None:
@@ -45,13 +44,13 @@ _current: ContextVar[Budget | None] = ContextVar("budget", default=None)
 
 
 def current() -> Budget | None:
-    """The budget of the judgement that is going on."""
+    """Return the budget of the current judgement, if there is one."""
     return _current.get()
 
 
 @contextmanager
 def limited(budget: Budget) -> Iterator[Budget]:
-    """Give what is done inside this budget."""
+    """Use this budget for judgements inside the context."""
     token = _current.set(budget)
     try:
         yield budget
@@ -60,9 +59,9 @@ def limited(budget: Budget) -> Iterator[Budget]:
 
 
 class Allowance:
-    """What one pattern, query or expression has: its own bound, or what is left of the judgement if that is less.
+    """The time of one pattern, query or expression: its own limit, or the rest of the budget if that is less.
 
-    Raises OutOfTime if nothing is left.
+    Raises OutOfTime if the budget is used up.
     """
 
     __slots__ = ("_budget", "_end", "seconds")
@@ -78,9 +77,9 @@ class Allowance:
 
     @property
     def left(self) -> float:
-        """Seconds of computing."""
+        """Remaining CPU seconds."""
         return self._end - time.thread_time()
 
     def exceeded(self, reason: Exception) -> Exception:
-        """The error of who has used it up: `reason`, unless it was the judgement's end."""
+        """Return the error to raise: `reason`, or OutOfTime if the budget was the tighter limit."""
         return reason if self._budget is None else OutOfTime()

@@ -1,4 +1,4 @@
-"""The entry `cel`, for what no other entry says: an expression that is true (Common Expression Language)."""
+"""The entry `cel`: an expression of the Common Expression Language that must be true."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMES = re.compile(r"[A-Za-z_]\w*")
 
 
 class Cel(Entry):
-    """The expression is true. What it may name is in `jobs.expectations.expressions.VARIABLES`."""
+    """The expression is true."""
 
     cel: Expression
 
@@ -31,7 +31,7 @@ class Cel(Entry):
 
     @property
     def speaks_of(self) -> str:
-        # One that only degrades says what is better than good enough: a 503 is not that.
+        # An expression that only degrades does not replace the implicit expectation of a 2xx.
         decides = self.severity is Severity.FAIL and "status" in self.cel
         return "status" if decides and "status" in names_of(self.cel) else ""
 
@@ -50,13 +50,13 @@ class Cel(Entry):
 
 
 class _Variables:
-    """What an expression gets of an answer: only what it may name, as each is made for it."""
+    """The values of the variables that the expression names; others are not computed."""
 
     def __init__(self, answer: Answer, named: frozenset[str]) -> None:
         self._answer = answer
         self._named = named
         self.problem = ""
-        """Why there is no `json`, if it is asked for and the body has none."""
+        """Why `json` is missing, if the expression names it."""
 
     def given(self) -> dict[str, Any]:
         seen = self._answer.seen
@@ -82,7 +82,7 @@ class _Variables:
             self.problem = str(error)
 
     def _certificate(self) -> Mapping[str, Any]:
-        """Empty without a certificate: `has(certificate.days_left)` tells."""
+        """Empty without a certificate: test it by `has(certificate.days_left)`."""
         shown = self._answer.seen.certificates
         if not shown:
             return {}

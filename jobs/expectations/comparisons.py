@@ -1,6 +1,6 @@
-"""The comparisons that entries about values share: one of them stands beside the key, `{json: $.status, equals: ok}`.
+"""The comparisons of entries about values: exactly one next to the key, `{json: $.status, equals: ok}`.
 
-A value is a JSON value (json, fact, answers) or a text (body, header). How each comparison reads both is in `_HOLDS`.
+A value is a JSON value (json, fact, answers) or a text (body, header). `_HOLDS` defines each comparison.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from jobs.expectations.values import JsonField, json_text, same
 from jobs.model import Duration
 from jobs.wildcards import is_like
 
-Like = Annotated[str, Field(max_length=1000, description="a text in which * stands for anything")]
+Like = Annotated[str, Field(max_length=1000, description="a text in which * matches any text")]
 
 
 class Comparison(Written):
-    """Exactly one comparison. An entry is one itself (json, header, fact), or holds one (body, answers)."""
+    """Exactly one comparison: base of an entry (json, header, fact), or the value of its key (body, answers)."""
 
     of_texts: ClassVar[bool] = False
-    """Whether its values are texts: then `equals: 5` means the text `5`."""
+    """Whether it compares texts: `equals: 5` then means the text `5`."""
 
     equals: JsonField = None
     not_equals: JsonField = None
@@ -52,16 +52,16 @@ class Comparison(Written):
     exists: bool = True
 
     _name: str = PrivateAttr("")
-    """The comparison that was given."""
+    """The key of the comparison."""
     _wanted: Any = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         given = [name for name in COMPARISONS if name in self.model_fields_set]
         if not given:
-            raise ValueError(f"says not what must hold: add one of {', '.join(COMPARISONS)}")
+            raise ValueError(f"has no comparison: add one of {', '.join(COMPARISONS)}")
         if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} in one entry: make an entry of each")
+            raise ValueError(f"has {' and '.join(given)} in one entry: write one entry for each")
         (name,) = given
         wanted = getattr(self, name)
         if wanted is None and (self.of_texts or name not in _MAY_BE_NULL):
@@ -74,27 +74,27 @@ class Comparison(Written):
         return self._name == "exists"
 
     def holds_for(self, found: Sequence[Any]) -> bool:
-        """Whether something was found, and all of it is as it should be. Raises TooMuchWork."""
+        """Whether there is a value, and the comparison holds for all of them. Raises TooMuchWork."""
         if self.about_existence:
             return bool(found) is self._wanted
         return bool(found) and all(map(self.holds, found))
 
     def holds(self, value: Any) -> bool:
-        """Whether one value, which is there, is as it should be. Raises TooMuchWork."""
+        """Whether the comparison holds for this value. Raises TooMuchWork."""
         if self._name.startswith("not_"):
             return not _HOLDS[self._name[4:]](value, self._wanted)
         return _HOLDS[self._name](value, self._wanted)
 
     def expected(self, answer: Answer) -> str:
-        """What must hold, for people."""
+        """Describe the expected value for a failure."""
         if self.about_existence:
-            return "something" if self._wanted else "nothing"
+            return "a value" if self._wanted else "no value"
         name = self._name.removeprefix("not_")
         said = _PHRASES.get(name, "{}").format(self._said(name, answer))
         return said if name == self._name else f"not {said}"
 
     def shown(self, value: Any, answer: Answer) -> str:
-        """A value beside it."""
+        """Write a value for a failure as this comparison reads it."""
         return answer.shown(value) if self.of_texts else answer.shown_json(value)
 
     def _said(self, name: str, answer: Answer) -> str:
@@ -111,7 +111,7 @@ class Comparison(Written):
 
 
 class MayBeMissing(Comparison, Entry):
-    """An entry that compares what may be missing; `missing: ok` lets it hold then."""
+    """An entry about a value that can be missing; `missing: ok` lets it hold then."""
 
     missing: Literal["fail", "ok"] = "fail"
 
@@ -128,16 +128,16 @@ COMPARISONS = tuple(Comparison.model_fields)
 
 _MAY_BE_NULL = frozenset({"equals", "not_equals"})
 _OF_VALUES = frozenset({"equals", "contains"})
-"""Comparisons with a JSON value."""
+"""Comparisons whose operand is a JSON value."""
 _SAID = 10
-"""Values of a list that a sentence repeats."""
+"""Values of `one_of` that a failure lists."""
 
 _PHRASES = {
-    "contains": "a value with {} in it",
-    "starts_with": "a value that begins with {}",
+    "contains": "a value that contains {}",
+    "starts_with": "a value that starts with {}",
     "ends_with": "a value that ends with {}",
     "matches": "a match of {}",
-    "like": "a value like {}",
+    "like": "a value that matches {}",
     "one_of": "one of {}",
     "below": "less than {}",
     "above": "more than {}",
@@ -149,12 +149,12 @@ _PHRASES = {
 
 
 def text_of(value: Any) -> str:
-    """A text as it is, every other value as JSON writes it."""
+    """Return a text unchanged, and every other value as JSON."""
     return value if isinstance(value, str) else json_text(value)
 
 
 def length_of(value: Any) -> int:
-    """Items of an array, keys of an object, characters of a text, and of any other value as JSON writes it."""
+    """Count the items of an array, the keys of an object, or the characters of a text or of any other value's JSON."""
     return len(value) if isinstance(value, (list, dict, str)) else len(json_text(value))
 
 

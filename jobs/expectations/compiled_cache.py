@@ -1,7 +1,6 @@
-"""A cache of what is compiled from texts, bounded by their sizes. Called by patterns.py, queries.py and expressions.py.
+"""A cache of objects that are compiled from texts, with a limit of their total size. Used by the engines beside it.
 
-A bound of the number alone is not enough: the texts come from job files, and what a text of 1,000 characters becomes
-may take megabytes.
+A limit of their number is not enough: a text of 1,000 characters from a job file can compile to megabytes.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ T = TypeVar("T")
 
 
 class CompiledCache(Generic[T]):
-    """Compiles each text once, and forgets what was not used for longest. May be used by several threads."""
+    """Compiles each text once, and evicts the least recently used. Thread-safe."""
 
     def __init__(self, compile_text: Callable[[str], tuple[T, int]], capacity: int) -> None:
-        """`compile_text`: returns what a text is compiled to, and its size in the unit of `capacity`.
+        """`compile_text`: returns the compiled object, and its size in the unit of `capacity`.
 
-        `capacity`: the most that is held altogether; the latest is held whatever its size.
+        `capacity`: the largest total size; the latest object is cached whatever its size.
         """
         self._compile = compile_text
         self._capacity = capacity
         self._held: OrderedDict[str, tuple[T, int]] = OrderedDict()
         self._lock = threading.Lock()
         self.size = 0
-        """Of all that is held."""
+        """The total size of the cached objects."""
 
     def get(self, text: str) -> T:
-        """Return what the text is compiled to. Raises what compiling it raises."""
+        """Return the compiled object of a text. Raises the errors of `compile_text`."""
         with self._lock:
             held = self._held.get(text)
             if held is not None:

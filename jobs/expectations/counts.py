@@ -1,4 +1,4 @@
-"""How many: lengths and counts, as one number or as bounds. Used by comparisons and by the entry `redirects`. Pure."""
+"""Lengths and counts, as one number or as bounds. Used by the comparison `length` and the entry `redirects`. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jobs.model import Frozen
 
 
 class Count(Frozen):
-    """`3`, or `{at_least: 1, below: 10}`, of which all must hold."""
+    """One number, `3`, or bounds that must all hold: `{at_least: 1, below: 10}`."""
 
     equals: int | None = Field(default=None, ge=0)
     below: int | None = Field(default=None, ge=0)
@@ -26,7 +26,7 @@ class Count(Frozen):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self._bounds():
-            raise ValueError("says not how many: write a number, or one of " + ", ".join(type(self).model_fields))
+            raise ValueError("has no bound: write a number, or one of " + ", ".join(type(self).model_fields))
         return self
 
     @model_serializer(mode="wrap")

@@ -1,4 +1,4 @@
-"""The entry about the body's digest."""
+"""The entry about the digest of the body."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from jobs.model import Frozen
 from jobs.runs import Failure
 
 _SHOWN = 16
-"""Digits that a failure repeats."""
+"""Digits that a failure shows."""
 
 
 class Digest(Frozen):
-    """A digest, hexadecimal."""
+    """A hexadecimal digest."""
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$", description="64 hexadecimal digits")]
 
 
 class BodyHash(Entry):
-    """The body, decompressed and read to its end, has this digest: `{body_hash: {sha256: ...}}`."""
+    """The complete, decompressed body has this digest: `{body_hash: {sha256: ...}}`."""
 
     kinds: ClassVar = WITH_BODY
 
@@ -39,7 +39,7 @@ class BodyHash(Entry):
         expected = f"sha256 {wanted[:_SHOWN]}…"
         if seen.body_truncated:
             size = size_text(len(seen.body))
-            return Failure("body_hash", expected, f"no whole body: reading stopped after {size} (read_limit)")
+            return Failure("body_hash", expected, f"an incomplete body: reading stopped after {size} (read_limit)")
         digest = hashlib.sha256(seen.body).hexdigest()
         if digest == wanted:
             return None

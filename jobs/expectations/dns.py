@@ -1,4 +1,4 @@
-"""Entries about what the DNS answered."""
+"""Entries about the answer of a name server."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from jobs.expectations.values import same
 from jobs.runs import Failure, Observation
 
 _OF_ALL = frozenset({"equals", "not_equals", "contains", "not_contains", "length", "exists"})
-"""Comparisons of the answers together; every other one is of each answer."""
+"""Comparisons with all answers together; every other one is with each answer."""
 
 
 class _OfAnswers(Comparison):
-    """`equals` takes a list in any order, or the only answer; `contains` one of the answers."""
+    """`equals` compares with a list in any order or the only answer, `contains` with one of the answers."""
 
     def holds(self, value: Any) -> bool:
         wanted = self._wanted
@@ -36,7 +36,7 @@ class _OfAnswers(Comparison):
 
 
 class AnswersAre(Entry):
-    """The answers of the DNS, compared: `{answers: {contains: 10.0.0.7}}`, `{answers: {like: "10.*"}}`."""
+    """The comparison holds for the answers: `{answers: {contains: 10.0.0.7}}`, `{answers: {like: "10.*"}}`."""
 
     kinds: ClassVar = ("dns",)
     about: ClassVar = "rcode"
@@ -62,7 +62,7 @@ _Rcode = Annotated[str, StringConstraints(to_upper=True, pattern=r"^[A-Z0-9]{1,2
 
 
 class RcodeIs(Entry):
-    """The code that the DNS answered with is one of these: `NOERROR`, or `[NOERROR, NXDOMAIN]`."""
+    """The code of the DNS answer is one of these: `NOERROR`, or `[NOERROR, NXDOMAIN]`."""
 
     kinds: ClassVar = ("dns",)
     about: ClassVar = "rcode"
@@ -77,6 +77,6 @@ class RcodeIs(Entry):
 
 
 def not_resolved(seen: Observation) -> Failure | None:
-    """The failure if the DNS answered with an error, and nothing else is said; None also if it was not asked."""
+    """Return the failure of a DNS answer with an error code; None also for other kinds of check."""
     rcode = seen.facts.get("rcode", "NOERROR")
     return None if rcode == "NOERROR" else Failure("rcode", "NOERROR", str(rcode))

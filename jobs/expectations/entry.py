@@ -1,4 +1,4 @@
-"""What every entry of `expect` is: a frozen model that tells what does not hold of an answer. Base of the topics."""
+"""The base class of all entries of `expect`: a frozen model that compares an answer with its own fields."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVERY_KIND = ("http", "steps", "tcp", "dns", "tls", "heartbeat")
 
 
 class Written(Frozen):
-    """A model that writes out only what was said."""
+    """A model that serializes only the fields that were set."""
 
     @model_serializer(mode="wrap")
     def _without_what_was_left_out(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -23,36 +23,35 @@ class Written(Frozen):
         return {key: value for key, value in write(self).items() if key not in left_out}
 
     def _left_out(self) -> set[str]:
-        """The keys that are not written out, as they say nothing."""
+        """Return the keys to omit, because they have their default."""
         return set()
 
 
 class Entry(Written):
-    """One entry, known by its key.
+    """One entry, identified by its key.
 
-    `severity: degraded` lets the attempt succeed, and the run be degraded, where this does not hold.
+    With `severity: degraded`, an entry that does not hold degrades the run and lets the attempt succeed.
     """
 
     kinds: ClassVar[tuple[str, ...]] = EVERY_KIND
-    """The kinds of check whose answers have what it looks at."""
+    """The kinds of check whose answers have the value that it compares."""
     about: ClassVar[str] = ""
-    """What it speaks of: `status` and `rcode` take the place of what is expected otherwise; `certificate` is nothing
-    that an http:// URL has."""
+    """`status` or `rcode`: replaces the implicit expectation of that name; `certificate`: does not fit an http URL."""
 
     severity: Severity = Severity.FAIL
 
     @property
     def largest_at_once(self) -> int | None:
-        """Bytes of a body on which this is surely decided within a few milliseconds; None: of any."""
+        """The largest body, in bytes, that it surely decides within a few milliseconds; None: any."""
         return None
 
     @property
     def speaks_of(self) -> str:
-        """`about`, or what this one entry speaks of."""
+        """`about`, unless it depends on the values of this entry."""
         return self.about
 
     def unmet(self, answer: Answer) -> Failure | None:
-        """What does not hold; None if it holds. Raises OutOfTime alone, whatever the answer is."""
+        """Return the failure, or None if the entry holds. Raises only OutOfTime, for any answer."""
         raise NotImplementedError
 
     def _left_out(self) -> set[str]:
@@ -60,8 +59,8 @@ class Entry(Written):
 
 
 READ_AS_TEXT = 256 * 1024
-"""Bytes of a body that is read as a text and looked through once."""
+"""Bytes of a body that is decoded and searched for a plain text."""
 SEARCHED = 32 * 1024
-"""Bytes of a body that is parsed as JSON, or searched for a pattern."""
+"""Bytes of a body that is parsed as JSON, or searched with a pattern."""
 CONVERTED = 4 * 1024
-"""Bytes of a body that an expression gets as JSON."""
+"""Bytes of a body that is converted for a CEL expression."""

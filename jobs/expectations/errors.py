@@ -1,4 +1,4 @@
-"""The entry about a target that must not answer: a port that has to be closed, a certificate that has to be refused."""
+"""The entry about a target that must not answer: a closed port, a certificate that must be rejected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Reason = Literal[
     "protocol_error",
     "too_many_redirects",
 ]
-"""Those of ErrorClass that say something about the target."""
+"""The values of ErrorClass that depend on the target."""
 
 
 def _listed(value: Any) -> Any:
@@ -34,7 +34,7 @@ def _listed(value: Any) -> Any:
 
 
 class ErrorIs(Entry):
-    """No answer comes, for one of these reasons: `connection_refused`, or `[connection_refused, connect_timeout]`."""
+    """The attempt ends with one of these errors: `connection_refused`, or `[connection_refused, connect_timeout]`."""
 
     kinds: ClassVar = ("http", "tcp", "tls")
     about: ClassVar = "status"
@@ -54,6 +54,6 @@ class ErrorIs(Entry):
 
 
 def is_awaited(error: ErrorClass, expectations: Iterable[Entry]) -> bool:
-    """Whether an attempt that ends like this is one that the expectations speak of."""
+    """Whether the expectations require an attempt to end with this error."""
     entries = [entry for entry in expectations if isinstance(entry, ErrorIs)]
     return bool(entries) and all(error.value in entry.error for entry in entries)

@@ -1,8 +1,8 @@
-"""CEL expressions: checked at load, compiled once for each text, bounded when used. Called by cel.py.
+"""CEL expressions: validated at load, compiled once for each text, with limits of rounds and time. Called by cel.py.
 
-The library (cel-expr-python, over Google's cel-cpp) ends after 10,000 rounds of comprehensions; but a round may be
-long, and nothing stops it from outside. So each expression is compiled with a look at the clock in every round, see
-rounds.py. The library is imported with the first expression: most jobs need none.
+The library (cel-expr-python, over Google's cel-cpp) stops after 10,000 rounds of comprehensions, but a round can be
+long and cannot be interrupted. So each expression is compiled with a deadline check in every round, see rounds.py. The
+library is imported with the first expression, as most jobs have none.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ VARIABLES = {
     "facts": "DYN",
     "certificate": "DYN",
 }
-"""What an expression may name, with its type; `headers`, `facts` and `certificate` are maps of such."""
+"""The variables of an expression with their types; `headers`, `facts` and `certificate` are maps of that type."""
 _MAPS = ("headers", "facts", "certificate")
 
 EVALUATE_SECONDS = 0.25
-"""An expression that is not done after this is given up, for it holds everything else up."""
+"""Timeout of one evaluation: it blocks the thread."""
 LARGEST = 4 * 1024 * 1024
-"""Characters of a body that an expression may look at: without any comprehension it goes over it, too."""
+"""Characters of a body that an expression can read: each function reads all of it."""
 
 _KEPT = 4096
 _MOST_BYTES_HELD = 64 * 1024 * 1024
-"""Of all compiled expressions that are held, as estimated by the two below."""
+"""Bytes of all cached expressions, as estimated by the two below."""
 _BYTES_OF_A_CHARACTER, _BYTES_OF_A_MACRO = 150, 6000
 
 
 class ExpressionFailed(Exception):
-    """The expression came to no value; the message says why."""
+    """The evaluation failed; the message is the reason."""
 
 
 _allowance: ContextVar[Allowance] = ContextVar("allowance")
-"""The time of the evaluation that is going on: the compiled expression serves all of them."""
+"""The time of the current evaluation, for the deadline check, which all evaluations share."""
 
 
 def _in_time() -> bool:
@@ -80,24 +80,24 @@ _expressions = CompiledCache(_compile, _MOST_BYTES_HELD)
 
 
 def evaluate(expression: str, variables: dict[str, Any]) -> Any:
-    """The value of an expression that was checked: a JSON value, or a text of what it is.
+    """Return the value of a validated expression: a JSON value, or a description of another type.
 
     Raises:
-        ExpressionFailed: it came to none, such as for a key that is not there.
-        TooMuchWork: it was not done in time, or the answer is too large for it.
-        OutOfTime: the time of the judgement is over.
+        ExpressionFailed: the evaluation failed, such as for a missing key.
+        TooMuchWork: the evaluation timed out, or the answer is too large for it.
+        OutOfTime: the budget of the judgement is used up.
     """
     if len(variables.get("body", "")) > LARGEST:
-        raise TooMuchWork(f"the body is larger than {LARGEST // 1024 // 1024} MiB: read less of it (read_limit)")
+        raise TooMuchWork(f"the body is larger than {LARGEST // 1024 // 1024} MiB: lower read_limit")
     allowance = Allowance(EVALUATE_SECONDS)
     token = _allowance.set(allowance)
     too_long = TooMuchWork(_TOO_LONG)
     try:
         value = _expressions.get(expression).eval(data=_converted(variables, allowance, too_long))
     except TooDeep:
-        raise TooMuchWork("the document is nested too deeply for it") from None
+        raise TooMuchWork("the document is nested too deeply") from None
     except TooLarge:
-        raise TooMuchWork(f"the document has more than {MOST_VALUES} values: read less of it (read_limit)") from None
+        raise TooMuchWork(f"the document has more than {MOST_VALUES} values: lower read_limit") from None
     except RuntimeError as error:
         raise _failed(str(error)) from None
     finally:
@@ -108,7 +108,7 @@ def evaluate(expression: str, variables: dict[str, Any]) -> Any:
 
 
 def _converted(variables: dict[str, Any], allowance: Allowance, too_long: Exception) -> dict[str, Any]:
-    """The variables as the library takes them; it takes them over without a look at the clock."""
+    """Convert the variables for the library, which converts them itself without a deadline."""
 
     def check() -> None:
         if allowance.left <= 0:
@@ -118,14 +118,14 @@ def _converted(variables: dict[str, Any], allowance: Allowance, too_long: Except
     return {name: copy.of(value) for name, value in variables.items()}
 
 
-_TOO_LONG = "it takes too long: make the expression simpler"
+_TOO_LONG = "it takes too long: simplify the expression"
 _STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 _PLACE = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 
 
 def _failed(message: str) -> Exception:
     if "budget exceeded" in message:
-        return TooMuchWork("it takes more than 10,000 rounds: make the expression simpler")
+        return TooMuchWork("it has more than 10,000 rounds: simplify the expression")
     return ExpressionFailed(_STATUS.sub("", message))
 
 
@@ -140,7 +140,7 @@ def _result(value: cel.Value) -> Any:
 
 @lru_cache(_KEPT)
 def _kind_of(expression: str) -> str:
-    """Of its value, as it stands and with the looks at the clock, which nest it deeper."""
+    """Return the type of its value, after compiling it also with its deadline checks, which nest it deeper."""
     kind: str = _environment().compile(expression).return_type().name()
     _expressions.get(expression)
     return kind
@@ -152,12 +152,12 @@ def _valid_expression(expression: str) -> str:
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"{expression!r} is not a CEL expression: {_problem(str(error))}") from None
     if kind not in ("BOOL", "DYN"):
-        raise ValueError(f"{expression!r} is a CEL expression of type {kind}: it must be true or false")
+        raise ValueError(f"{expression!r} is a CEL expression of type {kind}; expected true or false")
     return expression
 
 
 def _problem(message: str) -> str:
-    """What is wrong and where, as one line; the library draws the place below the line."""
+    """Return message and position on one line; the library draws the position below the line."""
     found = _PLACE.search(message)
     if found is None or found[1] == "-1":
         return "it is nested too deeply" if "recursion" in message else _STATUS.sub("", message).split("\n", 1)[0]

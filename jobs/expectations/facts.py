@@ -1,4 +1,4 @@
-"""The entry about what a check has seen besides its answer, such as the address that it reached."""
+"""The entry about facts that a check records in addition to the answer, such as the address of the target."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NOTHING = object()
 
 
 class FactIs(MayBeMissing):
-    """A fact of the check by its name, such as `remote_address`; `values.order` is the one inside another."""
+    """The comparison holds for the fact of this name, such as `remote_address`; `values.order` is a nested one."""
 
     kinds: ClassVar = ("http", "steps", "tcp", "dns", "tls", "heartbeat")
 
@@ -33,4 +33,4 @@ class FactIs(MayBeMissing):
                 return None
         except TooMuchWork as error:
             return Failure(key, expected, str(error))
-        return Failure(key, expected, "nothing" if value is _NOTHING else answer.shown_json(value))
+        return Failure(key, expected, "no value" if value is _NOTHING else answer.shown_json(value))

@@ -1,4 +1,4 @@
-"""The entry about a header of the answer."""
+"""The entry about a response header."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.runs import Failure
 
 
 class HeaderIs(MayBeMissing):
-    """A header of the answer; its values joined by a comma if it is repeated. Values are compared as written."""
+    """The comparison holds for a response header, case-sensitive; repeated ones are joined by a comma."""
 
     kinds: ClassVar = ("http",)
     of_texts: ClassVar = True

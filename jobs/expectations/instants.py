@@ -1,4 +1,4 @@
-"""Instants of an answer, as targets write them, and how long ago they are. Used by comparisons."""
+"""Reads instants of answers and computes their age. Used by comparisons.py."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _LONGEST = 64
 """Characters of an instant."""
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}.*)?", re.ASCII)
 _MILLISECONDS = 1e11
-"""From here on a number counts milliseconds: as seconds it would be the year 5138."""
+"""Numbers from here on are milliseconds: as seconds they would be after the year 5138."""
 
 
 def age_of(value: Any) -> float | None:
-    """Seconds since an instant, negative of one to come; None: it is none."""
+    """Return the seconds since an instant, negative for the future; None: not an instant."""
     instant = _instant_of(value)
     return None if instant is None else (datetime.now(UTC) - instant).total_seconds()
 
 
 def _instant_of(value: Any) -> datetime | None:
-    """ISO 8601, a date as HTTP writes it, or Unix time; without an offset it is UTC."""
+    """Read ISO 8601, an HTTP date, or Unix time; UTC without an offset."""
     text = value.strip() if isinstance(value, str) else ""
     if len(text) > _LONGEST:
         return None

@@ -1,6 +1,6 @@
-"""I-Regexp (RFC 9485), the regular expressions of JSONPath: its grammar, and what `regex` calls the same. Pure.
+"""I-Regexp (RFC 9485), the regular expressions of JSONPath: checks its grammar and translates it for `regex`. Pure.
 
-Called by queries.py, at load for the patterns that stand in a query, and at run time for those out of a document.
+Called by queries.py, at load for literal patterns of a query, and at run time for patterns from a document.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ _INSTEAD = {
     "\\D": "write [^0-9]",
     "\\W": "write [^A-Za-z0-9_]",
     "\\S": r"write [^ \t\n\r]",
-    "\\b": "there are no word boundaries",
-    "(?": "write a group as (...), without anything behind the bracket",
+    "\\b": "word boundaries are not supported",
+    "(?": "write a group as (...)",
 }
 
 
 class NotIRegexp(ValueError):
-    """The pattern is not an I-Regexp; the message says what in it is not, and what to write."""
+    """The pattern is not an I-Regexp; the message shows the invalid part and the replacement."""
 
 
 def translate(pattern: str) -> str:
-    """Write an I-Regexp as an expression of `regex` (VERSION1) that finds the same. Raises NotIRegexp."""
+    """Translate an I-Regexp to an equivalent pattern of `regex` (VERSION1). Raises NotIRegexp."""
     parts: list[str] = []
     at = depth = 0
     may_repeat = False
@@ -65,7 +65,7 @@ def translate(pattern: str) -> str:
 def _written(kind: str, text: str) -> str:
     if kind == "dot":
         return r"[^\n\r]"
-    # Two of these signs in a set are operators to `regex`: [a&&b] is an intersection there.
+    # Two of these characters in a set are an operator of `regex`: [a&&b] is an intersection.
     return re.sub(r"(?<!\\)[&|~]", r"\\\g<0>", text) if kind == "set" else text
 
 
@@ -74,7 +74,7 @@ def _refused(pattern: str, at: int) -> NotIRegexp:
     shown = two if two in _INSTEAD or two.startswith("\\") else pattern[at]
     hint = _INSTEAD.get(two)
     if shown == "[":
-        hint = r"in a set, write [ ] \ and - with a backslash, and no \d, \w or \s"
+        hint = r"in a set, escape [ ] \ and - with a backslash; \d, \w and \s are not supported"
     elif hint is None:
-        hint = f"write \\{shown} for the character itself" if shown in "(){}]*+?" else "RFC 9485 does not have it"
+        hint = f"write \\{shown} for the character itself" if shown in "(){}]*+?" else "RFC 9485 does not support it"
     return NotIRegexp(f"{shown!r} at character {at + 1} is not valid there: {hint}")

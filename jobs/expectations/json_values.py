@@ -1,4 +1,4 @@
-"""The entry about values in the body's JSON document."""
+"""The entry about values in a JSON body."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from jobs.runs import Failure
 
 
 class JsonIs(MayBeMissing):
-    """What a JSONPath selects in the body: at least one value, and the comparison holds for every one of them.
+    """A JSONPath selects at least one value in the body, and the comparison holds for all of them.
 
-    `equals` compares as JSON does: 1 is 1.0, but neither true nor "1". Comparisons of texts take texts as they are and
-    other values as JSON text. `exists: false` holds when nothing is selected.
+    `equals` compares by the rules of JSON: 1 is 1.0, but neither true nor "1". Comparisons of texts read other values
+    as JSON text. `exists: false` holds when no value is selected.
     """
 
     kinds: ClassVar = ("http",)
@@ -41,7 +41,7 @@ class JsonIs(MayBeMissing):
 
     def _observed(self, found: list[Any], answer: Answer) -> str:
         if not found:
-            return "nothing"
+            return "no value"
         wrong = found[0] if self.about_existence else next(one for one in found if not self.holds(one))
         among = f" (one of {len(found)} values)" if len(found) > 1 else ""
         return answer.shown_json(wrong) + among

@@ -1,4 +1,4 @@
-"""The judgement of an answer. Pure; called by the runner once for each attempt that got one."""
+"""Judges an answer by the entries of `expect`. Called by jobs.judging.judgement and jobs.running.execution. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _unchanged(text: str, *, cut: bool = False) -> str:
 
 
 def _nothing(place: int) -> None:
-    """Nobody wants to know which entry it is."""
+    """Ignore which entry is judged next."""
 
 
 def judge(
@@ -30,16 +30,16 @@ def judge(
     redact: Redact = _unchanged,
     begins: Callable[[int], None] = _nothing,
 ) -> tuple[Failure, ...]:
-    """Every expectation that does not hold, in the order of the definition; empty when all do.
+    """Return a failure for each expectation that does not hold, in the order of the definition.
 
-    Unless one of them is about it, a status must be a 2xx, and the code of a DNS answer NOERROR, if the answer has one
-    at all. `redact` takes secrets out of a text; values pass through it before they are shortened, because half a
-    secret is not recognised any more. `begins` is called with the place of each entry before it is looked at.
+    Without an entry about it, a status must be a 2xx and the code of a DNS answer NOERROR, if the answer has one.
+    `redact` removes secrets from texts, before they are shortened: a cut secret would not be recognised. `begins` gets
+    the index of each entry before it is judged.
 
-    All entries share one budget: that of the caller (see budget.py), or JUDGEMENT_SECONDS. Where it is over, the rest
-    is not decided, and the last failure says so. Raises OutOfTime instead if the caller's budget is not final.
+    All entries share one budget: that of the caller (budget.py), or JUDGEMENT_SECONDS. When it is used up, the last
+    failure reports the undecided entries. If the budget is not final, OutOfTime is raised instead.
     """
-    if not expectations and observation.status is not None:  # of most jobs
+    if not expectations and observation.status is not None:  # most jobs
         failure = not_a_success(observation.status)
         return () if failure is None else (failure,)
     budget = current()
@@ -50,7 +50,7 @@ def judge(
 
 
 def is_brief(observation: Observation, expectations: tuple[Entry, ...]) -> bool:
-    """Whether the answer is small enough for each of the expectations to be decided within a few milliseconds."""
+    """Whether the answer is small enough to decide each expectation within a few milliseconds."""
     size = len(observation.body)
     if size <= CONVERTED:
         return True

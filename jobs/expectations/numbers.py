@@ -1,4 +1,4 @@
-"""Numbers of an answer: texts that are numbers count, too. Used by comparisons, lengths and counts. Pure."""
+"""Reads numbers of answers and definitions, also from texts. Used by comparisons.py and instants.py. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, WithJsonSchema
 
 _LONGEST = 100
-"""Characters of a number; Python takes its time with those of thousands of digits."""
+"""Characters of a number; Python is slow with thousands of digits."""
 _LARGEST = 1e300
 
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -17,7 +17,7 @@ _WITH_BASE = re.compile(r"[+-]?0(?:x[0-9a-f]+|o[0-7]+|b[01]+)", re.ASCII | re.IG
 
 
 def number_of(value: Any) -> int | float | None:
-    """The number that a value is, or that it writes: `12`, `-0.5`, `1e3`, `0x1f`. None: it is no number."""
+    """Return a number, or the number in a text: `12`, `-0.5`, `1e3`, `0x1f`. None: not a number."""
     if isinstance(value, bool):
         return None
     if isinstance(value, (int, float)):
@@ -41,10 +41,10 @@ def _number(value: Any) -> int | float:
     number = number_of(value)
     if number is None or number != number:
         raise ValueError(f"{str(value)[:40]!r} is not a number")
-    if abs(number) > _LARGEST:  # also infinity; a whole number may be beyond all that a float can be
-        raise ValueError(f"{str(value)[:40]!r} is too large a number: at most {_LARGEST:g}")
+    if abs(number) > _LARGEST:  # also infinity, and integers beyond the range of a float
+        raise ValueError(f"{str(value)[:40]!r} is too large: at most {_LARGEST:g}")
     return number
 
 
 Number = Annotated[Any, BeforeValidator(_number), WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]})]
-"""A field of a number, which may be written as a text."""
+"""A field of a number, or of a text that is one."""

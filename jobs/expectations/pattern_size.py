@@ -1,9 +1,9 @@
-"""How large a regular expression becomes when it is compiled, before that is done. Called by patterns.py.
+"""Measures a regular expression before it is compiled. Called by patterns.py.
 
-The library `regex` writes counted repeats out: `a{3}` becomes three elements and `(?:a{3000}){3000}` nine million, at
-some 270 bytes each, while it holds the interpreter's lock. `+` and `{1,}` are one written out and one that loops, so
-that they double what they nest. The size is taken from the tree that the library's own parser builds, because only that
-is right for all of its syntax: comments, sets, inline flags, fuzzy constraints, calls of groups.
+The library `regex` expands counted repeats: `a{3}` becomes three elements and `(?:a{3000}){3000}` nine million, at
+about 270 bytes each, while it holds the interpreter lock. `+` and `{1,}` are one copy and a loop, so they double their
+content. The size is computed from the tree of the library's own parser, because only that is correct for its whole
+syntax: comments, sets, inline flags, fuzzy constraints, calls of groups.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from collections.abc import Iterator
 from typing import Any
 
 MOST_ELEMENTS = 20_000
-"""Elements that a pattern may have when its repeats are written out: some 5 MiB and 10 to 20 ms."""
+"""Elements of a pattern with its repeats expanded: about 5 MiB, compiled in 10 to 20 ms."""
 
 _FOLDED = 4
-"""Elements of a character that is compared by full case folding (`(?fi)`): `ﬃ` is `ffi` as well."""
+"""Elements of a character with full case folding (`(?fi)`): `ﬃ` also matches `ffi`."""
 _FOLDED_SET = 160
-"""Elements of a set that is: it may become one of a hundred texts."""
+"""Elements of a set with full case folding: it can match a hundred texts."""
 _COPIES_OF_CALLED = 4
-"""A group that is called, such as by `(?1)`, is compiled once more for each way to go through it: backwards, fuzzy."""
+"""A called group, such as by `(?1)`, is compiled once more for each mode: backwards, fuzzy."""
 _EMPTY = 8
-"""Elements of nothing, such as in `()`: many empty groups in a row take time by the square of their number."""
+"""Elements of an empty sequence, as in `()`: the time for many empty groups in a row is quadratic."""
 _ELEMENTS = {"Grapheme": 6, "CallGroup": 2, "Conditional": 2, "LookAroundConditional": 2}
-"""Kinds of elements that are more than one."""
+"""Kinds of nodes that are more than one element."""
 
 
 class PatternTooLarge(ValueError):
-    """The pattern becomes larger than is allowed; the message says what to change."""
+    """The pattern has more elements than allowed; the message contains the remedy."""
 
 
 def size_of(pattern: str, flags: int = 0) -> int:
-    """Return how many elements the pattern has when its repeats are written out.
+    """Return the number of elements of the pattern with its repeats expanded.
 
     Raises:
-        PatternTooLarge: it becomes larger than MOST_ELEMENTS.
+        PatternTooLarge: it has more than MOST_ELEMENTS.
         regex.error: it is not valid.
     """
     tree, calls_groups = _parsed(pattern, flags)
@@ -50,20 +50,20 @@ def size_of(pattern: str, flags: int = 0) -> int:
         elif calls_groups and type(node).__name__ == "Group":
             copies *= _COPIES_OF_CALLED
         elif _is_set(node):
-            copies = 1  # its copies share what is in it
+            copies = 1  # the copies of a set share its content
         below += [(child, copies, counts) for child in _children(node)]
     return total
 
 
 def _library() -> Any:
-    """The module with the parser, which the library does not declare public: a test notices when it changes."""
+    """The module of the parser, which is not public: a test fails when it changes."""
     from regex import _regex_core
 
     return _regex_core
 
 
 def _parsed(pattern: str, flags: int) -> tuple[Any, bool]:
-    """The parser's tree, and whether it calls groups. As `regex.compile` does it: a flag may need a second attempt."""
+    """Return the parser's tree, and whether it calls groups. Like `regex.compile`: a flag can need a second pass."""
     core = _library()
     while True:
         source = core.Source(pattern)
@@ -104,15 +104,15 @@ def _is_set(node: Any) -> bool:
 
 
 def _written_out(node: Any) -> int:
-    """How often what this element repeats stands in the compiled pattern."""
+    """How many copies of its content this node has in the compiled pattern."""
     least: int | None = getattr(node, "min_count", None)
-    # Its least number of copies, and one that loops; the latter is dropped, if it is not needed, after it was written.
+    # The minimum number of copies and one loop; an unnecessary loop is removed only after it was compiled.
     return 1 if least is None else least + 1
 
 
 def _explanation(counts: tuple[int, ...]) -> str:
-    text = f"it becomes larger than {MOST_ELEMENTS:,} elements when its repeats are written out"
+    text = f"it has more than {MOST_ELEMENTS:,} elements when its repeats are expanded"
     if counts:
-        text += f", which are nested here: {' times '.join(f'{count:,}' for count in counts[:6])} copies"
-        text += " and more" if len(counts) > 6 else ""
-    return f"{text}; lower the counts, or let them begin at 0, as in a* or a{{0,9}}, which are not written out"
+        text += f" (nested repeats: {' times '.join(f'{count:,}' for count in counts[:6])} copies"
+        text += " and more)" if len(counts) > 6 else ")"
+    return f"{text}; lower the counts, or start them at 0, as in a* or a{{0,9}}, which are not expanded"

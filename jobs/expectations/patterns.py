@@ -1,6 +1,7 @@
-"""Regular expressions: checked at load, compiled once for each text, bounded when used.
+"""Regular expressions: validated at load, compiled once for each text, with a timeout for each search.
 
-Called by entries.py. The library is imported with its first use: most jobs need none.
+Used by the entries and comparisons, and by jobs.targets and jobs.checks. The library is imported with its first use, as
+most jobs have no pattern.
 """
 
 from __future__ import annotations
@@ -21,29 +22,29 @@ if TYPE_CHECKING:
     import regex
 
 LONGEST = 1000
-"""Characters of a pattern, and of a JSONPath query."""
+"""Characters of a pattern, of a JSONPath and of an expression."""
 
 SEARCH_SECONDS = 0.1
-"""A pattern that backtracks for ever is given up after this, for it holds everything else up."""
-_NO_DECISION = f"no decision within {SEARCH_SECONDS * 1000:.0f} ms: make the pattern simpler"
+"""Timeout of one search: catastrophic backtracking blocks the thread."""
+_NO_DECISION = f"no decision within {SEARCH_SECONDS * 1000:.0f} ms: simplify the pattern"
 
 _LONGEST_SHOWN = 100
-"""Characters of a pattern that an error repeats."""
+"""Characters of a pattern that an error shows."""
 
 _MOST_ELEMENTS_HELD = 250_000
-"""Elements of all compiled patterns that are held: some 70 MiB; those of an honest pattern are ten to a hundred."""
+"""Elements of all cached patterns: about 70 MiB. A usual pattern has ten to a hundred."""
 
-# A partial match takes the end of the text for its end: a word's boundary, a lookaround, a fuzzy or a recursive pattern
-# fails there that could hold with more text. Groups, names and flags that change nothing of that are let through.
+# A partial match treats the end of the text as its end: a word boundary, a lookaround, a fuzzy or a recursive pattern
+# fails there although more text could match. Groups, names and flags without that effect are excluded.
 _LOOKS_AROUND = re.compile(r"\\[bBmMGKX]|\(\?(?!:|P?<\w|[aimsux]+\))|\(\*|\{[^}]*[^\d,}]")
 
 
 class TooMuchWork(Exception):
-    """A pattern or a query did not come to its end within its bounds."""
+    """A pattern, a JSONPath or an expression reached its limit; the message is a clause."""
 
 
 class BadPattern(ValueError):
-    """A text is not a regular expression; the message is the reason."""
+    """The text is not a regular expression; the message is the reason."""
 
     def __init__(self, reason: str, *, is_too_deep: bool = False) -> None:
         super().__init__(reason)
@@ -51,28 +52,28 @@ class BadPattern(ValueError):
 
 
 def compile_pattern(pattern: str, flags: int = 0) -> tuple[regex.Pattern[str], int]:
-    """Compile a pattern that somebody else wrote; every one of these goes through here.
+    """Measure and compile a pattern from a job file or a document. The only place that compiles such patterns.
 
-    Returns it with its size, in elements (see pattern_size).
+    Returns the compiled pattern and its size in elements (see pattern_size).
 
     Raises:
-        PatternTooLarge: it would take too much memory.
+        PatternTooLarge: it would need too much memory.
         BadPattern: it is not valid; the message is the reason.
     """
     import regex
 
     try:
         size = size_of(pattern, flags)
-        # Not in the library's own cache, which counts patterns and not their sizes.
+        # Bypass the library's own cache, which has no limit of size.
         return regex.compile(pattern, flags, cache_pattern=False), size
     except PatternTooLarge:
         raise
     except RecursionError:
         raise BadPattern("it is nested too deeply", is_too_deep=True) from None
     except MemoryError:
-        raise BadPattern("there is not enough memory to compile it: make it simpler") from None
+        raise BadPattern("not enough memory to compile it: simplify it") from None
     except (regex.error, ValueError, LookupError, OverflowError, TypeError, AttributeError) as error:
-        # The library checks little of what its parser is given, such as `(?L)` or a name that does not exist.
+        # The parser raises any of these for invalid input, such as `(?L)` or an unknown name.
         raise BadPattern(str(error) or type(error).__name__) from None
 
 
@@ -80,7 +81,7 @@ _patterns = CompiledCache(compile_pattern, _MOST_ELEMENTS_HELD)
 
 
 def search(pattern: str, text: str) -> bool:
-    """Whether the pattern is found anywhere in the text. Raises TooMuchWork, OutOfTime."""
+    """Whether the pattern matches anywhere in the text. Raises TooMuchWork, OutOfTime."""
     return _search(pattern, text) is not None
 
 
@@ -89,9 +90,9 @@ def _search(pattern: str, text: str) -> regex.Match[str] | None:
 
 
 def in_time(find: Callable[..., regex.Match[str] | None], text: str, too_long: Exception) -> regex.Match[str] | None:
-    """Call a pattern's method within its time. Raises `too_long`, OutOfTime.
+    """Call a method of a compiled pattern with a timeout of CPU time. Raises `too_long`, OutOfTime.
 
-    `regex` measures the time of the day: where others kept the machine busy, the search is done again with more of it.
+    `regex` measures wall-clock time: if the thread got too little CPU time, the search is repeated with more.
     """
     allowance = Allowance(SEARCH_SECONDS)
     try:
@@ -106,10 +107,9 @@ def in_time(find: Callable[..., regex.Match[str] | None], text: str, too_long: E
 
 
 def can_still_match(pattern: str, text: str) -> bool:
-    """Whether the pattern may be found once more text has come after this one, which has no match.
+    """Whether the pattern, which does not match this text, could match with more text after it.
 
-    True also where that is not known: for patterns that look around, and where the search takes too long. Raises
-    OutOfTime.
+    True also if that is unknown: for patterns with lookarounds, and when the search times out. Raises OutOfTime.
     """
     if _LOOKS_AROUND.search(pattern) is not None:
         return True
@@ -121,7 +121,7 @@ def can_still_match(pattern: str, text: str) -> bool:
 
 
 def find(pattern: str, text: str) -> str | None:
-    """What the pattern finds first in the text: its first group, or the whole match. Raises TooMuchWork, OutOfTime."""
+    """Return the first match: its first group, or all of it. Raises TooMuchWork, OutOfTime."""
     found = _search(pattern, text)
     if found is None:
         return None
@@ -129,7 +129,7 @@ def find(pattern: str, text: str) -> str | None:
 
 
 def _valid_pattern(pattern: str) -> str:
-    # The whole of a long pattern would leave no room for the reason.
+    # A long pattern would leave no room for the reason.
     shown = repr(pattern) if len(pattern) <= _LONGEST_SHOWN else "the pattern"
     try:
         _patterns.get(pattern)
@@ -144,4 +144,4 @@ Pattern = Annotated[str, Field(max_length=LONGEST), AfterValidator(_valid_patter
 """A field of a regular expression."""
 
 SomePattern = Annotated[str, Field(min_length=1, max_length=LONGEST), AfterValidator(_valid_pattern)]
-"""The same, where an empty one would say nothing: it is found in every text."""
+"""A field of a regular expression that is not empty: the empty one matches every text."""

@@ -1,4 +1,4 @@
-"""JSON values as a library in C++ can take them over. Called by expressions.py. Pure."""
+"""Converts JSON values for CEL, whose library cannot hold all of them. Called by expressions.py. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 MOST_VALUES = 200_000
-"""Values of all variables of an expression together. The library needs about a microsecond for each."""
+"""Values of all variables of an expression together; the library needs about a microsecond for each."""
 
 _VALUES_A_CHECK = 1024
 _DEEPEST = 200
@@ -22,14 +22,14 @@ class TooLarge(Exception):
 
 
 class Copy:
-    """Copies values for one expression. `check` is called every few values, and may raise."""
+    """Copies values for one expression. `check`: called every few values, and can raise."""
 
     def __init__(self, check: Callable[[], None] = lambda: None) -> None:
         self._check = check
         self._count = 0
 
     def of(self, value: Any, depth: int = 0) -> Any:
-        """The value without what has no counterpart: half a surrogate pair, an integer of more than 64 bits.
+        """Copy a value, replacing unpaired surrogates and integers of more than 64 bits.
 
         Raises TooDeep, TooLarge.
         """

@@ -1,9 +1,9 @@
-"""JSONPath queries (RFC 9535): checked at load, compiled once for each text, bounded when used.
+"""JSONPath queries (RFC 9535): validated at load, compiled once for each text, with limits of time and nodes.
 
-Called by entries.py. Query and document come from two sides, so neither may hold up the process: a query that goes
-over the document again and again (`$[?$..a]`), and a pattern in a filter, which may even come out of the document. So
-the library is given a document that watches the clock while it is gone through, and filter functions of our own for
-patterns. Both work with the library's 1.0 and 2.0, which have nothing in common but their surface.
+Used by the entry `json` and by jobs.checks for values that steps save. Neither the query nor the document is trusted:
+a query can traverse the document many times (`$[?$..a]`), and a pattern in a filter can come from the document. So the
+library gets a document that checks the deadline while it is traversed, and our filter functions for patterns. Both work
+with versions 1.0 and 2.0 of the library, which share only their public interface.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 MOST_NODES = 10_000
 SELECT_SECONDS = 0.25
-"""A query that is not done after this is given up, for it holds everything else up."""
+"""Timeout of one query: it blocks the thread."""
 
 _STEPS = 256
-"""Steps through a document between two looks at the clock."""
+"""Steps through a document between two checks of the clock."""
 _MOST_CHARACTERS_HELD = 400_000
-"""Characters of all compiled queries that are held, at some 160 bytes each."""
+"""Characters of all cached queries, at about 160 bytes each."""
 _MOST_ELEMENTS_HELD = 50_000
-"""Elements of the compiled patterns in their filters, which may come from documents; see pattern_size."""
+"""Elements of the cached patterns in filters, which can come from documents; see pattern_size."""
 
 _GOING_THROUGH = ("?", "..", "*", ":")
-"""A query without any of these takes one way through the document, and ends soon."""
+"""A query without any of these follows one path through the document, and is fast."""
 
 
 class _Watch:
-    """The time that one selection has."""
+    """The deadline of one selection."""
 
     __slots__ = ("_allowance", "_steps")
 
@@ -56,15 +56,15 @@ class _Watch:
         if self._steps <= 0:
             self._steps = _STEPS
             if self._allowance.left <= 0:
-                raise self._allowance.exceeded(TooMuchWork("it takes too long: make the path more exact"))
+                raise self._allowance.exceeded(TooMuchWork("it takes too long: make the path more specific"))
 
 
 _watch: ContextVar[_Watch] = ContextVar("watch")
-"""For the filter functions: the compiled query, and they with it, serve all selections."""
+"""For the filter functions, because all selections share them."""
 
 
 class _WatchedDict(dict[str, Any]):
-    """An object of the document. What it holds is watched as soon as it is taken out."""
+    """An object of the document. Its values are wrapped when they are read."""
 
     __slots__ = ("plain", "watch")
 
@@ -88,7 +88,7 @@ class _WatchedDict(dict[str, Any]):
 
 
 class _WatchedList(list[Any]):
-    """An array of the document, likewise."""
+    """An array of the document. Its items are wrapped when they are read."""
 
     __slots__ = ("plain", "watch")
 
@@ -123,7 +123,7 @@ def _plain(value: Any) -> Any:
 
 
 def _compile_or_none(pattern: str) -> tuple[regex.Pattern[str] | None, int]:
-    """None: it is not an I-Regexp (RFC 9485), and so finds nothing. Raises TooMuchWork."""
+    """Return the pattern and its size; None if it is not an I-Regexp and so matches nothing. Raises TooMuchWork."""
     if len(pattern) > LONGEST:
         raise TooMuchWork(f"a pattern in it has more than {LONGEST} characters")
     try:
@@ -155,7 +155,7 @@ def _finds(text: object, pattern: object, *, whole: bool) -> bool:
     if not isinstance(text, str) or not isinstance(pattern, str) or (compiled := _patterns.get(pattern)) is None:
         return False
     find = compiled.fullmatch if whole else compiled.search
-    return in_time(find, text, TooMuchWork("a pattern in it takes too long: make it simpler")) is not None
+    return in_time(find, text, TooMuchWork("a pattern in it takes too long: simplify it")) is not None
 
 
 @lru_cache(1)
@@ -163,7 +163,7 @@ def _environment() -> Any:
     import jsonpath_rfc9535
 
     environment: Any = jsonpath_rfc9535.JSONPathEnvironment()
-    # 2.0 and 1.0
+    # Versions 2.0 and 1.0
     functions = environment.functions if hasattr(environment, "functions") else environment.function_extensions
     for name, whole in (("match", True), ("search", False)):
         functions[name] = _bounded(type(functions[name]), whole)()
@@ -171,7 +171,7 @@ def _environment() -> Any:
 
 
 def _bounded(function: type, whole: bool) -> type:
-    """The library's function with its types of arguments and result, and our way to find."""
+    """Make a subclass of the library's function, for its types, with our bounded search."""
 
     def find(_: object, text: object, pattern: object) -> bool:
         return _finds(text, pattern, whole=whole)
@@ -184,7 +184,7 @@ def _compile_query(query: str) -> tuple[JSONPathQuery, int]:
 
     try:
         compiled: JSONPathQuery = _environment().compile(query)
-    except OverflowError:  # the library reads an integer such as 1e400 as a float
+    except OverflowError:  # the library parses an integer such as 1e400 as a float
         raise jsonpath_rfc9535.JSONPathError("a number in it is too large") from None
     return compiled, len(query)
 
@@ -193,7 +193,7 @@ _queries = CompiledCache(_compile_query, _MOST_CHARACTERS_HELD)
 
 
 def select(query: str, document: Any) -> list[Any]:
-    """The values that the query selects in a JSON document. Raises TooMuchWork, OutOfTime."""
+    """Return the values that the query selects in a JSON document. Raises TooMuchWork, OutOfTime."""
     import jsonpath_rfc9535
 
     watch = _Watch()
@@ -206,9 +206,9 @@ def select(query: str, document: Any) -> list[Any]:
             watch.step()
             found.append(_plain(node.value))
             if len(found) > MOST_NODES:
-                raise TooMuchWork("it selects too much: make the path more exact")
+                raise TooMuchWork(f"it selects more than {MOST_NODES} values: make the path more specific")
     except (jsonpath_rfc9535.JSONPathError, RecursionError):
-        raise TooMuchWork("the document is nested too deeply for it") from None
+        raise TooMuchWork("the document is nested too deeply") from None
     finally:
         _watch.reset(token)
     return found
@@ -220,16 +220,14 @@ def _valid_query(query: str) -> str:
     try:
         _queries.get(query)
     except (jsonpath_rfc9535.JSONPathError, RecursionError) as error:
-        reason = str(error.args[0]) if error.args else "it cannot be read"
-        hint = "" if query.startswith("$") else "; it starts with $, as in $.status"
+        reason = str(error.args[0]) if error.args else "invalid syntax"
+        hint = "" if query.startswith("$") else "; start it with $, as in $.status"
         raise ValueError(f"{query!r} is not a JSONPath (RFC 9535): {reason}{hint}") from None
     for pattern in patterns_in(query):
         try:
             _compile(pattern)
         except NotIRegexp as error:
-            raise ValueError(
-                f"the pattern {pattern!r} in {query!r} is not an I-Regexp (RFC 9485) and would match nothing: {error}"
-            ) from None
+            raise ValueError(f"the pattern {pattern!r} in {query!r} is not an I-Regexp (RFC 9485): {error}") from None
         except TooMuchWork as error:
             raise ValueError(f"{query!r} cannot be used: {error}") from None
     return query

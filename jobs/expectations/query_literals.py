@@ -1,7 +1,7 @@
-"""The patterns that stand in a JSONPath query as texts: the second arguments of `match` and `search`. Pure.
+"""Finds the literal patterns of a JSONPath query: the second arguments of `match` and `search`. Pure.
 
-Called by queries.py at load. It reads the text of the query, which is valid: the library's versions share no syntax
-tree.
+Called by queries.py at load. It reads the text of a valid query, because the versions of the library have different
+syntax trees.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _OPEN, _CLOSE = frozenset("([{"), frozenset(")]}")
 
 
 def patterns_in(query: str) -> Iterator[str]:
-    """The patterns, in their order, as the library reads them."""
+    """Yield the patterns in their order, unescaped."""
     tokens = [token for token in _TOKEN.findall(query) if not token.isspace()]
     for place in range(len(tokens) - 1):
         if tokens[place] in _FUNCTIONS and tokens[place + 1] == "(":
@@ -48,7 +48,7 @@ _OTHER_QUOTES = {"\\'": "'", '"': '\\"'}
 def _read(literal: str) -> str:
     inner = literal[1:-1]
     if literal[0] == "'":
-        # JSON knows double quotes alone.
+        # JSON allows only double quotes.
         inner = re.sub(r"\\.|\"", lambda found: _OTHER_QUOTES.get(found[0], found[0]), inner, flags=re.DOTALL)
     text: str = json.loads(f'"{inner}"', strict=False)
     return text

@@ -1,8 +1,9 @@
-"""Reads CEL expressions sign by sign. Called by expressions.py and cel.py. Pure.
+"""Splits CEL expressions into tokens, finds their variables and inserts deadline checks. Called by expressions.py and
+cel.py. Pure.
 
-Puts a look at the clock into every round of an expression's comprehensions:
-`items.all(i, i.ok)` becomes `items.all(i, _in_time() ? (i.ok) : false)`: a look that fails makes the round an error
-without anything of it being evaluated, so that what is left of the rounds is soon over.
+Every round of a comprehension gets a deadline check: `items.all(i, i.ok)` becomes
+`items.all(i, _in_time() ? (i.ok) : false)`. A failed check makes the round an error without evaluating it, so the
+remaining rounds end quickly.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ _OPEN, _CLOSE = frozenset("([{"), frozenset(")]}")
 
 
 def with_looks(expression: str) -> str:
-    """The expression, which has no syntax errors, with its looks at the clock."""
+    """Insert the deadline checks into a valid expression."""
     tokens = [token for token in _TOKEN.findall(expression) if not token.startswith("//")]
     return "".join(_written(iter(tokens)))
 
 
 @lru_cache(_KEPT)
 def names_of(expression: str) -> frozenset[str]:
-    """The names that it takes from outside: none of a field, of a text, or that a macro gives to its items."""
+    """Return the names of its variables, without fields, texts and the loop variables of macros."""
     tokens = [token for token in _TOKEN.findall(expression) if not (token.startswith("//") or token.isspace())]
     names, given = set(), set()
     for number, token in enumerate(tokens):
@@ -53,7 +54,7 @@ def names_of(expression: str) -> frozenset[str]:
 
 
 def _written(tokens: Iterator[str]) -> Iterator[str]:
-    """The tokens up to the end; a macro's arguments are written anew."""
+    """Yield the tokens up to the end, with the rewritten arguments of macros."""
     before: list[str] = ["", ""]
     for token in tokens:
         yield token
@@ -64,7 +65,7 @@ def _written(tokens: Iterator[str]) -> Iterator[str]:
 
 
 def _arguments(tokens: Iterator[str]) -> list[list[str]]:
-    """The tokens of each argument, up to the bracket that closes them."""
+    """Return the tokens of each argument, up to the closing bracket."""
     arguments: list[list[str]] = [[]]
     depth = 0
     for token in tokens:

@@ -1,6 +1,6 @@
-"""Placeholders in what the entries of a step compare with: `{json: $.id, equals: "${order}"}`.
+"""Placeholders in the values that entries compare with: `{json: $.id, equals: "${order}"}`.
 
-Used by jobs.targets.steps to check them at load, and by jobs.checks.steps to fill them in. Pure.
+Called by jobs.targets.steps to validate them, and by jobs.checks.steps to replace them. Pure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from jobs.expectations.entry import Entry, Written
 E = TypeVar("E", bound=Written)
 
 _VALUES = frozenset({"equals", "not_equals", "contains", "not_contains", "one_of"})
-"""Keys with JSON values."""
+"""Keys whose values are JSON values."""
 _TEXTS = frozenset(
     {
         "starts_with",
@@ -30,13 +30,13 @@ _TEXTS = frozenset(
 
 
 def compared_with(entry: Entry) -> Iterator[Any]:
-    """The values in which placeholders count."""
+    """Yield the values that can contain placeholders."""
     part = _part(entry)
     yield from (getattr(part, name) for name in part.model_fields_set & (_VALUES | _TEXTS))
 
 
 def with_values(entry: Entry, of_text: Callable[[str], str], of_value: Callable[[Any], Any]) -> Entry:
-    """The entry with these values filled in by the two. Raises ValidationError: it cannot be compared with them."""
+    """Return a copy with these values replaced by the two functions. Raises ValidationError for unsuitable values."""
     if isinstance(entry, BodyIs):
         return entry.model_copy(update={"body": _changed(entry.body, of_text, of_value)})
     return _changed(entry, of_text, of_value)

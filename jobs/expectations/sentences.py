@@ -1,6 +1,6 @@
-"""What is said of an answer that was not as expected: one sentence an operator understands. Pure.
+"""Messages about answers whose expectations do not hold. Pure.
 
-Called by jobs.running.verdicts, and by the check of several steps for each of them.
+Called by jobs.running.verdicts, and by jobs.checks.steps for each step.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from jobs.runs import ErrorClass, Failure, Observation, Severity
 _OF_STATUS = ("status", "status_not")
 
 _READ = ("", "identity", "gzip", "x-gzip", "deflate")
-"""Encodings of bodies that checks unpack."""
+"""Content encodings that checks decode."""
 
 
 MOST_FAILURES = 50
-"""Failures that a sentence repeats, and that history keeps of an attempt."""
+"""Failures that a message lists, and that history stores of an attempt."""
 
 
 def unmet(observation: Observation, failures: Sequence[Failure]) -> tuple[ErrorClass, str]:
-    """The error class and the sentence of an answer that was not as expected."""
-    # What decides comes first, what would only have been degraded after it.
+    """Return the error class and the message of an answer with failures."""
+    # Failures that only degrade come last.
     failures = sorted(failures, key=lambda failure: failure.severity is Severity.DEGRADED)
     decisive = (failure for failure in failures if failure.severity is Severity.FAIL)
     status = next((failure for failure in decisive if failure.expectation in _OF_STATUS), None)
@@ -31,29 +31,29 @@ def unmet(observation: Observation, failures: Sequence[Failure]) -> tuple[ErrorC
         of_dns = any(failure.expectation == "rcode" and failure.severity is Severity.FAIL for failure in failures)
         error = ErrorClass.DNS_ANSWER if of_dns else ErrorClass.EXPECTATION_FAILED
         return error, f"Not as expected: {_joined(failures)}.{_unread(observation, failures)}"
-    # The reason is the target's text: a terminal must not act upon it.
+    # The reason is a text of the target: escape control characters.
     answered = f"Answered {observation.status} {printable(observation.reason)}".rstrip()
+    if observation.retry_after_s is not None:
+        answered += f" (Retry-After: {seconds_text(observation.retry_after_s)})"
     sentence = f"{answered}, expected {status.expected}"
     others = [failure for failure in failures if failure is not status]
-    if observation.retry_after_s is not None:
-        sentence += f", and asked to wait {seconds_text(observation.retry_after_s)} (Retry-After)"
     told = f"; also {_joined(others)}.{_unread(observation, others)}" if others else "."
     return ErrorClass.UNEXPECTED_STATUS, sentence + told
 
 
 def _unread(observation: Observation, failures: Sequence[Failure]) -> str:
-    """Why an expectation of the body cannot hold: it is in an encoding that nobody has asked for."""
+    """Explain failures of a body whose content encoding the check did not request."""
     encoding = observation.headers.get("content-encoding", "").strip()
     of_body = any(failure.expectation.startswith(("body", "json")) for failure in failures)
     if not of_body or encoding.lower() in _READ:
         return ""
     return (
-        f" The body is encoded as {printable(encoding, 40)}, which is not unpacked: have it sent as gzip, or as it is."
+        f" The body has the content encoding {printable(encoding, 40)}, which is not supported: send gzip or identity."
     )
 
 
 def degraded(failures: Sequence[Failure]) -> str:
-    """The sentence of an answer that is good enough, and not as good as it should be."""
+    """Return the message of an answer whose failures only degrade it."""
     return f"Degraded: {_joined(failures)}."
 
 

@@ -1,4 +1,4 @@
-"""Entries about time and size: the response time, how large the body is, how many redirects were followed."""
+"""Entries about the response time, the size of the body and the number of redirects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobs.runs import Failure
 
 
 class ResponseTimeBelow(Entry):
-    """The whole attempt, from the name's resolution to the body's end, took less than this."""
+    """The whole attempt, from DNS to the end of the body, took less than this."""
 
     kinds: ClassVar = ("http", "steps", "tcp", "dns", "tls")
 
@@ -25,13 +25,13 @@ class ResponseTimeBelow(Entry):
         limit, took = self.response_time_below * 1000, answer.seen.phases.total_ms
         if took < limit:
             return None
-        # Close to the limit a rounded figure would contradict the verdict.
+        # Close to the limit a rounded number would contradict the verdict.
         observed = f"{took:.0f} ms" if took >= limit + 1 else f"{took:g} ms"
         return Failure("response_time_below", f"less than {limit:g} ms", observed)
 
 
 class MaxBody(Entry):
-    """The body, decompressed, is not larger than this. One that was not read to its end does not hold."""
+    """The decompressed body is not larger than this. An incomplete body fails."""
 
     kinds: ClassVar = WITH_BODY
 
@@ -46,7 +46,7 @@ class MaxBody(Entry):
 
 
 class MinBody(Entry):
-    """The body, decompressed, is not smaller than this."""
+    """The decompressed body is not smaller than this."""
 
     kinds: ClassVar = WITH_BODY
 
@@ -61,7 +61,7 @@ class MinBody(Entry):
 
 
 class Redirects(Entry):
-    """So many redirects were followed before the answer: `0`, or `{at_most: 2}`."""
+    """The number of followed redirects: `0`, or `{at_most: 2}`."""
 
     kinds: ClassVar = ("http",)
 

@@ -1,4 +1,4 @@
-"""Entries about the HTTP status, and the 2xx that is expected without them."""
+"""Entries about the HTTP status, and the implicit expectation of a 2xx."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StatusIs(Entry):
 
 
 class StatusIsNot(Entry):
-    """The HTTP status is none of these, whatever a `status` beside it allows; alone, it allows all others."""
+    """The HTTP status is not one of these, whatever a `status` entry allows; alone, it allows all others."""
 
     kinds: ClassVar = ("http",)
     about: ClassVar = "status"
@@ -41,14 +41,14 @@ _SUCCESS = ((200, 299),)
 
 
 def not_a_success(status: int | None) -> Failure | None:
-    """The failure if an HTTP status is not the 2xx that is expected where nothing else is said; None is no status."""
+    """Return the failure of a status that is not a 2xx, or None. `status`: None if the answer has no status."""
     if status is None or 200 <= status <= 299:
         return None
     return unexpected_status(status, _SUCCESS, "2xx")
 
 
 def unexpected_status(status: int | None, allowed: Ranges, allowed_text: str) -> Failure | None:
-    """The failure if the status is not among the allowed ones."""
+    """Return the failure of a status that is not allowed, or None."""
     if status is not None and _among(status, allowed):
         return None
     return Failure("status", allowed_text, _shown(status))

@@ -1,4 +1,4 @@
-"""Sets of HTTP statuses as people write them: `200`, `200-299`, `2xx`, `200-204,301`, or a list of these."""
+"""Reads sets of HTTP statuses: `200`, `200-299`, `2xx`, `200-204,301`, or a list of these. Used by status.py."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, SkipValidation, WithJsonSchema
 
 Ranges = tuple[tuple[int, int], ...]
-"""First and last status of each range, in the order they were written."""
+"""First and last status of each range, in the order of the definition."""
 
 _ONE = re.compile(r"([1-5])xx|(\d{3})(?:\s*-\s*(\d{3}))?", re.ASCII | re.IGNORECASE)
 _EXAMPLES = "write it like 200, 200-299, 2xx or 200-204,301"
 
 
 def parse_statuses(value: object) -> Ranges:
-    """Read statuses. Raises ValueError; the message says how to write them."""
+    """Read statuses. Raises ValueError with examples."""
     parts = value if isinstance(value, list) else [value]
     if not parts:
-        raise ValueError(f"no status is named: {_EXAMPLES}")
+        raise ValueError(f"has no status: {_EXAMPLES}")
     return tuple(one for part in parts for one in _ranges(part))
 
 
@@ -29,7 +29,7 @@ def format_statuses(ranges: Ranges) -> str:
 
 def _ranges(part: object) -> Ranges:
     if isinstance(part, bool) or not isinstance(part, (int, str)):
-        raise ValueError(f"a status is a number or a text: {_EXAMPLES}")
+        raise ValueError(f"a status must be a number or a text: {_EXAMPLES}")
     return tuple(_read(piece.strip()) for piece in str(part).split(","))
 
 
@@ -45,9 +45,9 @@ def _read(text: str) -> tuple[int, int]:
 
 def _range(first: int, last: int) -> tuple[int, int]:
     if not (100 <= first <= 599 and 100 <= last <= 599):
-        raise ValueError(f"{format_statuses(((first, last),))} is outside of 100-599")
+        raise ValueError(f"{format_statuses(((first, last),))} is out of range: 100 to 599")
     if first > last:
-        raise ValueError(f"{first}-{last} runs backwards: write {last}-{first}")
+        raise ValueError(f"{first}-{last} is a reversed range: write {last}-{first}")
     return first, last
 
 

@@ -1,4 +1,4 @@
-"""Entries about the connection: HTTP's version, TLS and its version, and how long the certificate is valid."""
+"""Entries about the connection: version of HTTP, TLS and its version, validity of the certificate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAME = re.compile(r"(?:HTTP/|TLSV?)?([0-9])(?:\.([0-9]))?", re.IGNORECASE)
 
 
 def _version(value: Any) -> str:
-    """`HTTP/2.0`, `http/2` and `2` are one; so are `TLSv1.3`, `TLS1.3` and `1.3`."""
+    """Normalize a version: `HTTP/2.0`, `http/2` and `2` are equal; so are `TLSv1.3`, `TLS1.3` and `1.3`."""
     found = _NAME.fullmatch(str(value).strip())
     if found is None or isinstance(value, bool):
         raise ValueError(f"{str(value)[:20]!r} is not a version: write it like HTTP/1.1, HTTP/2 or TLSv1.3")
@@ -42,7 +42,7 @@ def _unmet(key: str, prefix: str, allowed: tuple[str, ...], fact: Any, answer: A
 
 
 class HttpVersionIs(Entry):
-    """The answer came in one of these versions of HTTP: `HTTP/2`, or `[HTTP/1.1, HTTP/2]`."""
+    """The answer has one of these versions of HTTP: `HTTP/2`, or `[HTTP/1.1, HTTP/2]`."""
 
     kinds: ClassVar = ("http",)
 
@@ -53,7 +53,7 @@ class HttpVersionIs(Entry):
 
 
 class TlsVersionIs(Entry):
-    """The connection is by one of these versions of TLS: `TLSv1.3`, or `[TLSv1.2, TLSv1.3]`."""
+    """The connection uses one of these versions of TLS: `TLSv1.3`, or `[TLSv1.2, TLSv1.3]`."""
 
     kinds: ClassVar = _WITH_TLS
 
@@ -104,6 +104,6 @@ class CertificateValidFor(Entry):
 
 def _left(seconds: float, end: str) -> str:
     if seconds < 0:
-        return f"it ended on {end}"
+        return f"expired on {end}"
     days, hours = divmod(int(seconds) // 3600, 24)
     return f"{days}d {hours}h (until {end})" if days else f"{hours}h {int(seconds) % 3600 // 60}m (until {end})"

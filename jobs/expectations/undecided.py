@@ -1,6 +1,6 @@
-"""The failure of a judgement that ended before all of its entries were decided. Pure.
+"""The failure of a judgement that stopped before it decided all entries. Pure.
 
-Called by judging.py where its time is over, and by jobs.judging where its process ended.
+Called by judging.py when the budget is used up, and by jobs.judging when its process ended.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from jobs.runs import Failure
 
 KEY = "judgement"
-"""Stands where a failure has the key of its entry."""
+"""The key of this failure, in place of an entry's key."""
 
 
 def undecided(keys: Sequence[str], place: int, why: str) -> Failure:
-    """The failure. `keys`: of all entries; `place`: of the one that was not decided, from 0; `why`: a clause."""
+    """Return the failure. `keys`: of all entries; `place`: index of the first undecided one; `why`: a clause."""
     count = len(keys)
     expected = f"a decision on {count} {'entry' if count == 1 else 'entries'}"
     return Failure(KEY, expected, f"none {_from(keys, place)}: {why}; {WHAT_TO_CHANGE}")
@@ -24,8 +24,8 @@ WHAT_TO_CHANGE = "simplify that entry, use fewer entries, or read less of the an
 
 
 def time_over(seconds: float) -> str:
-    """Why it ended: its time is over."""
-    return f"stopped after {seconds:.2g} s of computing"
+    """Return the clause for a judgement that used up its budget."""
+    return f"stopped after {seconds:.2g} s of CPU time"
 
 
 def _from(keys: Sequence[str], place: int) -> str:

@@ -1,4 +1,4 @@
-"""Every entry of `expect`, chosen by its key."""
+"""The union of all entries of `expect`, discriminated by key. Used by jobs.definition and jobs.targets.steps."""
 
 from __future__ import annotations
 
@@ -74,15 +74,15 @@ Expectation = Annotated[
 """One entry of `expect`."""
 
 MOST_ENTRIES = 50
-"""Of one `expect`. Together they have the time of one judgement; see budget.py."""
+"""Entries of one `expect`. They share one budget (budget.py)."""
 
 
 def _not_too_many(value: Any) -> Any:
-    # Before the entries themselves are read: there may be any number of them.
+    # Before the entries are validated, as that takes time for each of them.
     if isinstance(value, (list, tuple)) and len(value) > MOST_ENTRIES:
         raise ValueError(
             f"has {len(value)} entries; at most {MOST_ENTRIES} are allowed: "
-            "join some in one entry (cel, or a pattern with |), or make two jobs of it"
+            "combine some in one entry (cel, or a pattern with |), or split the job"
         )
     return value
 

@@ -1,4 +1,4 @@
-"""JSON values: equality as JSON has it, and the check that a value of a definition is one. Called by entries.py."""
+"""JSON values: equality, compact text, and validation of values in a definition. Used by the comparisons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST = 10_000
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equality of two JSON values: numbers by value (1 is 1.0), but true is not 1."""
+    """Whether two JSON values are equal: 1 equals 1.0, but true does not equal 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):
@@ -24,19 +24,19 @@ def same(one: Any, other: Any) -> bool:
 
 
 def json_text(value: Any) -> str:
-    """The value as compact JSON."""
+    """Return the value as compact JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _json_value(value: Any) -> Any:
-    """Refuse what JSON cannot hold, and what holds itself (YAML can write both)."""
+    """Refuse values that JSON cannot express, and cyclic ones (YAML can write both)."""
     open_values = [(value, 0)]
     seen = 0
     while open_values:
         one, depth = open_values.pop()
         seen += 1
         if depth > _DEEPEST or seen > _MOST:
-            raise ValueError("is nested too deeply or too large to compare with")
+            raise ValueError("is too large or nested too deeply")
         open_values.extend((child, depth + 1) for child in _children(one))
     return value
 
@@ -44,13 +44,13 @@ def _json_value(value: Any) -> Any:
 def _children(value: Any) -> list[Any]:
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
-            raise ValueError("has a key that is not a text: put it into quotes")
+            raise ValueError("has a key that is not a text: write the key in quotes")
         return list(value.values())
     if isinstance(value, list):
         return value
     if value is None or isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value)):
         return []
-    raise ValueError(f"{str(value)[:40]} is not a JSON value: put it into quotes to compare with the text")
+    raise ValueError(f"{str(value)[:40]} is not a JSON value: write it in quotes to compare with the text")
 
 
 JsonField = Annotated[Any, AfterValidator(_json_value)]

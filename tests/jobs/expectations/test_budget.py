@@ -39,7 +39,7 @@ def test_what_is_not_decided_in_time_fails_with_the_entry_the_budget_and_a_remed
     assert (told.expectation, told.severity) == ("judgement", Severity.FAIL)
     assert str(told) == (
         "judgement: expected a decision on 4 entries, observed none on entry 3 (body_contains) and the 1 after it: "
-        "stopped after 2.5 s of computing; simplify that entry, use fewer entries, or read less of the answer "
+        "stopped after 2.5 s of CPU time; simplify that entry, use fewer entries, or read less of the answer "
         "(read_limit)"
     )
 
@@ -116,7 +116,7 @@ def test_values_of_a_document_in_utf_16_are_counted() -> None:
 def test_a_document_of_too_many_values_is_not_read() -> None:
     body = b"[" + b"[]," * MOST_VALUES + b"[]]"
     told = failure(answer(body), {"json": "$[0]", "exists": False})
-    assert told.observed == "JSON of more than 1000000 values: have the target send less"
+    assert told.observed == "JSON with more than 1000000 values: reduce the answer of the target"
 
 
 def test_a_document_of_too_many_values_for_an_expression_is_not_handed_over() -> None:

@@ -120,12 +120,12 @@ _OLD = {"header": "Last-Modified", "age_below": "1h"}
     ("comparison", "expected"),
     [
         ({"not_equals": "ok"}, 'not "ok"'),
-        ({"starts_with": "v2"}, "a value that begins with 'v2'"),
+        ({"starts_with": "v2"}, "a value that starts with 'v2'"),
         ({"one_of": ["a", 1]}, 'one of "a", 1'),
         ({"above": 5}, "more than 5"),
         ({"length": {"at_least": 9}}, "a length of at least 9"),
-        ({"like": "a*"}, "a value like 'a*'"),
-        ({"exists": False}, "nothing"),
+        ({"like": "a*"}, "a value that matches 'a*'"),
+        ({"exists": False}, "no value"),
     ],
     ids=str,
 )
@@ -136,7 +136,7 @@ def test_what_was_expected_is_told_in_words(comparison: dict[str, Any], expected
 @pytest.mark.parametrize("name", ["equals", "not_equals", "not_contains", "not_matches", "below", "length"])
 def test_what_is_not_there_fails_unless_that_is_ok(name: str) -> None:
     entry = {"json": "$.nosuch", name: "1" if name.endswith("matches") else 1}
-    assert failure(answer("{}"), entry).observed == "nothing"
+    assert failure(answer("{}"), entry).observed == "no value"
     assert failures(answer("{}"), entry | {"missing": "ok"}) == ()
 
 

@@ -58,7 +58,7 @@ def test_a_certificate_that_ends_too_soon_is_told_with_what_is_left() -> None:
     [
         ((), "no certificate"),
         ((b"nonsense",), "a certificate that cannot be read"),
-        ((certificate(datetime(2020, 1, 2, tzinfo=UTC)),), "it ended on 2020-01-02 00:00 UTC"),
+        ((certificate(datetime(2020, 1, 2, tzinfo=UTC)),), "expired on 2020-01-02 00:00 UTC"),
     ],
     ids=["none", "unreadable", "ended"],
 )
@@ -100,13 +100,15 @@ def test_a_body_is_held_to_its_digest_and_its_sizes() -> None:
     assert failure(seen, {"body_hash": {"sha256": pong}}).observed.startswith("sha256 ")
     assert failures(seen, {"min_body": 4}, {"max_body": 4}) == ()
     assert failure(seen, {"min_body": 5}).observed == "4 bytes"
-    assert "no whole body" in failure(answer("pong", body_truncated=True), {"body_hash": {"sha256": pong}}).observed
+    assert (
+        "an incomplete body" in failure(answer("pong", body_truncated=True), {"body_hash": {"sha256": pong}}).observed
+    )
 
 
 def test_what_must_not_be_in_a_body_is_told_with_where_it_is() -> None:
     assert failures(answer("all is well"), {"body_not_contains": "error"}, {"body_not_matches": "err|warn"}) == ()
     assert failure(answer("error 5"), {"body_not_contains": "error"}).observed == "'error 5'"
-    assert failure(answer("x" * 300 + "error"), {"body_not_contains": "error"}).observed == "it, after 300 characters"
+    assert failure(answer("x" * 300 + "error"), {"body_not_contains": "error"}).observed == "this text at character 300"
     assert failure(answer("error 5"), {"body_not_matches": r"\d"}).expected == r"no match of '\d'"
 
 

@@ -53,13 +53,13 @@ REFUSED = [
     ("]", "write \\] for the character itself"),
     (r"\d{10}", "write [0-9]"),
     (r"\w", "write [A-Za-z0-9_]"),
-    (r"\p{Lx}", "RFC 9485 does not have it"),
-    (r"\/", "RFC 9485 does not have it"),
-    ("[]", "in a set, write"),
-    ("[^]", "in a set, write"),
-    (r"[\d]", "in a set, write"),
-    ("[a-b-c]", "in a set, write"),
-    ("\ud800", "RFC 9485 does not have it"),
+    (r"\p{Lx}", "RFC 9485 does not support it"),
+    (r"\/", "RFC 9485 does not support it"),
+    ("[]", "in a set, escape"),
+    ("[^]", "in a set, escape"),
+    (r"[\d]", "in a set, escape"),
+    ("[a-b-c]", "in a set, escape"),
+    ("\ud800", "RFC 9485 does not support it"),
 ]
 
 
@@ -127,5 +127,5 @@ def test_a_query_with_a_pattern_that_would_match_nothing_is_refused(pattern: str
     with pytest.raises(ValidationError) as caught:
         entries({"json": f"$[?match(@.id, '{pattern}')]", "exists": True})
     (problem,) = problems_of(caught.value, ENTRIES._type)
-    assert "is not an I-Regexp (RFC 9485) and would match nothing" in str(problem)
+    assert "is not an I-Regexp (RFC 9485)" in str(problem)
     assert says in str(problem)

@@ -62,7 +62,7 @@ def test_every_selected_value_must_hold() -> None:
 
 def test_at_least_one_value_must_be_selected() -> None:
     told = failure(answer('{"nodes": []}'), {"json": "$.nodes[*].state", "equals": "up"})
-    assert told.observed == "nothing"
+    assert told.observed == "no value"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_value_may_have_to_exist_or_not(path: str, exists: bool, expected: boo
 
 def test_a_value_that_must_not_exist_is_told() -> None:
     told = failure(answer('{"error": "disk full"}'), {"json": "$.error", "exists": False})
-    assert str(told) == 'json $.error: expected nothing, observed "disk full"'
+    assert str(told) == 'json $.error: expected no value, observed "disk full"'
 
 
 @pytest.mark.parametrize(
@@ -93,12 +93,12 @@ def test_a_value_that_must_not_exist_is_told() -> None:
     [
         (b"", "an empty body"),
         (b"  \n", "an empty body"),
-        (b"<html>", "no JSON: '<html>'"),
-        (b'{"a": NaN}', "no JSON: '{\"a\": NaN}'"),
-        (b"{'a': 'b',}", "no JSON: '{'a': 'b',}'"),
+        (b"<html>", "not JSON: '<html>'"),
+        (b'{"a": NaN}', "not JSON: '{\"a\": NaN}'"),
+        (b"{'a': 'b',}", "not JSON: '{'a': 'b',}'"),
         (b"[" * 100_000, "JSON that is nested too deeply"),
-        (b"\xff\xfe", "no JSON"),
-        (b"9" * 5000, "no JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"9" * 5000, "not JSON"),
     ],
     ids=["empty", "blank", "html", "nan", "python", "deep", "bytes", "digits"],
 )
@@ -109,7 +109,7 @@ def test_a_body_that_is_no_json_never_holds(body: bytes, observed: str) -> None:
 
 def test_json_that_was_not_read_whole_is_told_as_such() -> None:
     told = failure(answer('{"a": [1, 2', body_truncated=True), {"json": "$.a", "exists": True})
-    assert told.observed == "no whole JSON: reading stopped after 11 bytes (read_limit)"
+    assert told.observed == "incomplete JSON: reading stopped after 11 bytes (read_limit)"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -120,14 +120,14 @@ def test_json_may_come_in_any_unicode_encoding(encoding: str) -> None:
 def test_a_path_that_selects_too_much_is_given_up() -> None:
     document = [[[0] * 30] * 30] * 30
     told = failure(answer(json.dumps(document)), {"json": "$..*", "equals": 0})
-    assert told.observed == "it selects too much: make the path more exact"
+    assert told.observed == "it selects more than 10000 values: make the path more specific"
 
 
 def test_a_document_that_is_too_deep_for_a_path_is_told_as_such() -> None:
     told = failure(answer("[" * 300 + "]" * 300), {"json": "$..a", "exists": False})
-    assert told.observed == "the document is nested too deeply for it"
+    assert told.observed == "the document is nested too deeply"
 
 
 def test_a_pattern_that_backtracks_for_ever_is_given_up_in_json_too() -> None:
     told = failure(answer(json.dumps({"a": "a" * 40 + "!"})), {"json": "$.a", "matches": "^(a|aa)+$"})
-    assert "make the pattern simpler" in told.observed
+    assert "simplify the pattern" in told.observed

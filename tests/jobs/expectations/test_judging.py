@@ -71,7 +71,7 @@ def test_a_pattern_is_searched_anywhere_in_the_body() -> None:
 def test_a_pattern_that_backtracks_for_ever_is_given_up_soon() -> None:
     with computes_below(1):
         told = failure(answer("a" * 40 + "!"), {"body_matches": "^(a|aa)+$"})
-    assert "make the pattern simpler" in told.observed
+    assert "simplify the pattern" in told.observed
 
 
 @pytest.mark.parametrize(("size", "holds"), [(1023, True), (1024, True), (1025, False)])
@@ -123,7 +123,7 @@ def test_a_header_that_must_not_be_there_is_told_with_its_value() -> None:
 
 def test_a_pattern_that_backtracks_for_ever_is_given_up_in_headers_too() -> None:
     told = failure(answer(headers={"x": "a" * 40 + "!"}), {"header": "x", "matches": "^(a|aa)+$"})
-    assert "make the pattern simpler" in told.observed
+    assert "simplify the pattern" in told.observed
 
 
 # --- what is shown ---

@@ -34,7 +34,7 @@ def test_as_many_entries_as_are_allowed_are_taken() -> None:
 
 def test_more_entries_are_refused_with_a_remedy() -> None:
     told = problem({"check": {"url": "http://a.test/"}, "expect": expect(63)})
-    assert "has 63 entries; at most 50 are allowed: join some in one entry" in told
+    assert "has 63 entries; at most 50 are allowed: combine some in one entry" in told
 
 
 def test_more_entries_are_refused_before_they_are_read() -> None:

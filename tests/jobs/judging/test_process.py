@@ -71,7 +71,7 @@ def test_a_judgement_comes_out_as_it_would_here(process: JudgingProcess) -> None
 
 def test_what_is_not_json_is_shown_without_secrets(process: JudgingProcess) -> None:
     task = Judgement(answer("my correct-horse-battery"), entries({"cel": "json.a"}, {"json": "$.a", "equals": 1}))
-    assert [failure.observed for failure in result(process, task)] == ["no JSON: 'my ***'"] * 2
+    assert [failure.observed for failure in result(process, task)] == ["not JSON: 'my ***'"] * 2
 
 
 def test_it_gets_no_variable_of_the_environment_that_may_hold_a_secret(
@@ -95,7 +95,7 @@ def test_texts_are_redacted_by_the_parent(process: JudgingProcess) -> None:
 @pytest.mark.parametrize(
     ("does", "seconds", "why"),
     [
-        ("computes for ever", 0.1, "stopped after 0.1 s of computing"),
+        ("computes for ever", 0.1, "stopped after 0.1 s of CPU time"),
         ("takes all memory", 60, "it needed more memory than a judgement may have"),
         ("crashes", 60, "its process ended with code -6"),
     ],

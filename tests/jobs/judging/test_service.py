@@ -99,10 +99,10 @@ async def test_a_judgement_that_takes_longer_than_a_try_goes_to_the_process_and_
 
 
 async def test_what_was_stopped_is_not_decided() -> None:
-    process = FakeProcess(Stopped(1, "stopped after 1 s of computing", 1.5))
+    process = FakeProcess(Stopped(1, "stopped after 1 s of CPU time", 1.5))
     (failure,) = await judged(process, Judgement(answer(b"x" * 300_000), entries(*[{"body_contains": "x"}] * 2)))
     assert failure.expectation == "judgement"
-    assert failure.observed.startswith("none on entry 2 (body_contains): stopped after 1 s of computing")
+    assert failure.observed.startswith("none on entry 2 (body_contains): stopped after 1 s of CPU time")
 
 
 async def test_an_error_of_the_program_is_one_of_the_program() -> None:

@@ -104,7 +104,7 @@ async def test_a_retry_after_is_waited_for() -> None:
     run = await Stage(answer(503, retry_after_s=7.0), answer()).run()
     assert run.outcome is Outcome.SUCCEEDED
     assert run.attempts[0].wait_ms == 7000
-    assert "and asked to wait 7 s (Retry-After)" in run.attempts[0].message
+    assert "(Retry-After: 7 s)" in run.attempts[0].message
 
 
 @virtual_time
@@ -113,7 +113,7 @@ async def test_a_retry_after_that_does_not_fit_into_the_run_ends_it_at_once() ->
     run = await stage.run(job(timeout={"attempt": "5s", "run": "17.5s"}))
     assert (run.outcome, run.error, len(run.attempts)) == (Outcome.FAILED, ErrorClass.UNEXPECTED_STATUS, 2)
     assert run.message == (
-        "Answered 503, expected 2xx, and asked to wait 120 s (Retry-After). "
+        "Answered 503 (Retry-After: 120 s), expected 2xx. "
         "Not tried again: the target asked to wait 120 s, only 12 s of the run are left."
     )
     assert elapsed() == pytest.approx(5.5)

@@ -73,7 +73,7 @@ def test_a_peer_is_a_host_with_its_port(endpoint: str, peer: str) -> None:
 def test_a_body_in_an_encoding_that_nobody_reads_is_told() -> None:
     observation = replace(answer(200), headers={"content-encoding": "br"})
     assert unmet(observation, [BODY])[1].endswith(
-        " The body is encoded as br, which is not unpacked: have it sent as gzip, or as it is."
+        " The body has the content encoding br, which is not supported: send gzip or identity."
     )
     assert "encoded" not in unmet(replace(observation, headers={"content-encoding": "GZIP"}), [BODY])[1]
     assert "encoded" not in unmet(observation, [SLOW])[1]
@@ -109,7 +109,7 @@ def answer(status: int, reason: str = "", retry_after_s: float | None = None) ->
         (
             answer(503, "Busy", 120.0),
             [STATUS],
-            "Answered 503 Busy, expected 200-299, and asked to wait 120 s (Retry-After).",
+            "Answered 503 Busy (Retry-After: 120 s), expected 200-299.",
         ),
         (
             answer(503),
