@@ -1,9 +1,9 @@
-"""Where judgements are made: at once on the event loop if they are short, otherwise in a process of their own.
+"""Runs judgements: short ones on the event loop, all others in a child process.
 
-What a judgement computes is up to the job and to its target, and Python cannot interrupt a library in the middle. So
-what is not surely short is done by a process that can be killed (process.py, child.py), one after the other, that of
-the job which has used least first (fair_queue.py). scheduler.app opens the service (service.py) and hands it to the
-runner and to the checks that judge on the way; without one they judge inline (inline.py).
+Jobs and targets determine the cost of a judgement, and Python cannot interrupt a library call. So a judgement that can
+be long runs in a process that can be killed (process.py, child.py), one at a time, the job with the least recent use
+first (fair_queue.py). scheduler.app opens the service (service.py) and passes it to the runner and to the checks that
+judge during an attempt; without it they judge inline (inline.py).
 """
 
 from jobs.judging.inline import InlineJudges

@@ -1,4 +1,4 @@
-"""Which judgements are tried on the event loop: those that are short, and only as long as all of them together are.
+"""Decides which judgements run on the event loop: short ones, within a share of the loop's time.
 
 Called by service.py. Pure.
 """
@@ -9,31 +9,31 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 TRY_SECONDS = 0.005
-"""Of computing, that a judgement gets on the event loop."""
+"""CPU seconds of one judgement on the event loop."""
 SHORT_SECONDS = 0.002
-"""A job whose judgement took longer does not get a try there for a while."""
+"""A job whose judgement took longer uses the process for LOOP_RETRY_SECONDS."""
 RETRY_SECONDS = 600.0
-"""That while."""
+"""How long such a job uses the process."""
 SHARE = 0.1
-"""Of the time of the event loop, for all tries together."""
+"""Share of the event loop's time for all judgements on it."""
 BURST_SECONDS = 0.1
-"""The share of a second: so much may be used at once."""
+"""Seconds that can be used in one burst: the share of one second."""
 
 _MOST_REMEMBERED = 10_000
 
 
 class AtOnce:
-    """`clock`: monotonic seconds."""
+    """The time share of judgements on the event loop. `clock`: monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._left = BURST_SECONDS
         self._at = clock()
         self._elsewhere: OrderedDict[str, float] = OrderedDict()
-        """Until when the judgements of a job go to the process at once."""
+        """Until when the judgements of a job run in the process."""
 
     def allows(self, job: str) -> bool:
-        """Whether a judgement of this job is tried on the event loop now."""
+        """Whether a judgement of this job can run on the event loop now."""
         now = self._clock()
         until = self._elsewhere.get(job)
         if until is not None and now < until:
@@ -43,13 +43,13 @@ class AtOnce:
         return self._left > 0
 
     def took(self, job: str, seconds: float) -> None:
-        """Note what a try took."""
+        """Record the time of a judgement on the event loop."""
         self._left -= seconds
         if seconds > SHORT_SECONDS:
             self._remember(job)
 
     def took_elsewhere(self, job: str, seconds: float) -> None:
-        """Note what the process needed: the next one is tried here again if that was little."""
+        """Record the time of a judgement in the process: a short one returns the job to the event loop."""
         if seconds > SHORT_SECONDS:
             self._remember(job)
         else:

@@ -1,10 +1,10 @@
-"""The judging process: reads tasks from its parent, one after the other, and writes their results.
+"""The judging process: reads tasks from its parent, one at a time, and writes their results.
 
-Started by process.py. It knows no secret and opens nothing; it ends with its parent, whose end of the socket closes
-then. The kernel kills it when a task computes for too long, whatever library that is in.
+Started by process.py. It gets no secret and opens no file or connection. It ends when the parent closes the socket. The
+kernel kills it when a task uses too much CPU time, in any library.
 
-A task comes as a pickle of itself and its seconds. Back goes a line of JSON for each part that begins (its place), and
-one with the result.
+A task is a pickle of itself and its seconds. The response is a line of JSON with the index of each part that starts,
+and one with the result.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from jobs.judging.deferred_redaction import Recorder
 from jobs.judging.port import Task
 
 KILLED_AFTER = 1.5
-"""Of the seconds of a task: those within which it should have noticed that they are over."""
+"""The kernel kills the process after this multiple of a task's seconds."""
 MEMORY = 160 * 1024 * 1024
-"""Bytes for what a task needs, on top of the program itself."""
+"""Bytes for a task, in addition to the program itself."""
 LEAVES_AT = 96 * 1024 * 1024
-"""Bytes that it may still have after a task; with more it ends, and another one begins."""
+"""Resident bytes after a task; with more the process ends, and the parent starts a new one."""
 
 _NICE = 5
 
 
 def main() -> None:
     """Serve the socket whose descriptor is the only argument, until the other end closes."""
-    # A signal for the whole group is for the parent, which still wants the results of what goes on.
+    # A signal to the process group is for the parent, which still needs the result of the current task.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICE)
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _import_what_tasks_need() -> None:
-    """Before memory is limited. What else a task needs is imported as it is read."""
+    """Import the large libraries before memory is limited; unpickling a task imports the rest."""
     import jsonpath_rfc9535  # noqa: F401
     import regex  # noqa: F401
 
@@ -67,7 +67,7 @@ def _limit_memory() -> None:
 
 
 def _bytes_of(what: str) -> int:
-    """`resident` or `data`, which is what RLIMIT_DATA counts. Linux only; 0 elsewhere."""
+    """Return the `resident` or the `data` size, which RLIMIT_DATA limits. Linux only; 0 elsewhere."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             pages = file.read().split()
@@ -77,7 +77,7 @@ def _bytes_of(what: str) -> int:
 
 
 def _read(tasks: BinaryIO) -> tuple[Task[Any], float] | None:
-    """The next task and its seconds; None: there are no more."""
+    """Read the next task and its seconds; None at the end."""
     try:
         task, seconds = pickle.load(tasks)
     except EOFError:
@@ -86,7 +86,7 @@ def _read(tasks: BinaryIO) -> tuple[Task[Any], float] | None:
 
 
 def _serve(task: Task[Any], seconds: float, results: BinaryIO) -> bool:
-    """Judge, and write the result. Returns whether this was the last task."""
+    """Perform a task and write its result. Return whether the process must end."""
     recorder, began, place = Recorder(), time.process_time(), 0
 
     def begins(at: int) -> None:
@@ -103,7 +103,7 @@ def _serve(task: Task[Any], seconds: float, results: BinaryIO) -> bool:
     except MemoryError:
         answer = {"memory": place}
     except Exception as error:
-        # Its text may hold a value of the target or of the job; the type says where to look.
+        # The message can contain a value of the target or of the job.
         answer = {"failed": type(error).__name__}
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)

@@ -1,7 +1,7 @@
-"""Takes secrets out of the texts of a judgement that another process makes, without telling it a secret. Pure.
+"""Redacts the texts of a judgement from the judging process, which has no secrets. Pure.
 
-There each text that would be redacted and shortened is put aside, and a mark stands for it; here, where the secrets
-are known, the marks are replaced.
+The child stores each text to redact and writes a mark instead (child.py). The parent, which has the secrets, replaces
+the marks by the redacted texts (service.py).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from jobs.redaction import Redact
 
 
 class Recorder:
-    """A `Redact` that puts texts aside. No target can write a mark, as it does not know the random part of it."""
+    """A `Redact` that stores texts and returns marks. A random nonce prevents a target from writing a mark."""
 
     def __init__(self) -> None:
         self.nonce = secrets.token_hex(8)
         self.texts: list[tuple[str, bool]] = []
-        """With each, whether it is the begin of a longer one."""
+        """Each text, and whether it is truncated."""
 
     def __call__(self, text: str, *, cut: bool = False) -> str:
         self.texts.append((text, cut))
@@ -28,7 +28,7 @@ class Recorder:
 
 
 def completing(nonce: str, texts: Sequence[tuple[str, bool]], redact: Redact) -> Callable[[str], str]:
-    """A function that puts the recorded texts into a text with marks, redacted and shortened."""
+    """Return a function that replaces the marks in a text by the redacted and shortened texts."""
     mark = re.compile(rf"<{re.escape(nonce)}:(\d+)>")
 
     def shown(found: re.Match[str]) -> str:
@@ -36,7 +36,7 @@ def completing(nonce: str, texts: Sequence[tuple[str, bool]], redact: Redact) ->
         return shortened(redact(complete(text), cut=cut))
 
     def complete(text: str) -> str:
-        # A text that was put aside may have marks of earlier ones in it.
+        # A stored text can contain marks of earlier ones.
         return mark.sub(shown, text)
 
     return complete

@@ -1,6 +1,7 @@
-"""The judgements that wait for the process: that of the job which has used least of it lately comes first.
+"""The queue of judgements for the process: the job with the least recent use is first.
 
-Filled by the event loop, emptied by the thread of worker.py. Bounded a job in number, and all together in bytes.
+The event loop adds judgements, the thread of worker.py removes them. Limited in number for each job, and in bytes for
+all jobs.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 MOST_OF_A_JOB = 4
-"""Judgements of one job that wait."""
+"""Queued judgements of one job."""
 MOST_BYTES = 48 * 1024 * 1024
-"""Of all answers that wait."""
+"""Bytes of all queued answers."""
 
 _HALF_LIFE = 30.0
-"""Seconds after which half of what a job has used is forgotten."""
+"""Half-life of the recorded use of a job."""
 _FORGOTTEN = 0.001
-"""Seconds of computing that are not worth remembering."""
+"""CPU seconds below which the use of a job is dropped."""
 
 
 @dataclass(eq=False, slots=True)
 class Waiting:
-    """A judgement that waits. `refuse` is called, with a clause that says why, if it is dropped for another one."""
+    """A queued judgement. `refuse`: called with the reason, a clause, if it is dropped for another one."""
 
     job: str
     size: int
@@ -32,7 +33,7 @@ class Waiting:
 
 
 class FairQueue:
-    """For one thread that takes. `clock`: monotonic seconds."""
+    """A queue with one consumer thread. `clock`: monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -42,7 +43,7 @@ class FairQueue:
         self._closed = False
 
     def add(self, waiting: Waiting) -> None:
-        """Let it wait; or refuse it, or some of a job that takes up more room than its own."""
+        """Add a judgement. Drop it, or some of the job with the most bytes, if the queue is over its limits."""
         refused: list[tuple[Waiting, str]] = []
         with self._changed:
             self._waiting.append(waiting)
@@ -54,24 +55,24 @@ class FairQueue:
             dropped.refuse(why)
 
     def discard(self, waiting: Waiting) -> None:
-        """Nobody waits for it any more."""
+        """Remove a judgement whose caller no longer waits."""
         with self._changed:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
 
     def take(self, seconds: float) -> Waiting | None:
-        """The next one; None: none came for so many seconds, or the queue is closed."""
+        """Return the next judgement; None after so many seconds, or when the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed, seconds)
             if self._closed or not self._waiting:
                 return None
-            # The first of those that have used the same: min() keeps the order.
+            # With equal use, min() returns the first.
             one = min(self._waiting, key=lambda waiting: self._used_by(waiting.job))
             self._waiting.remove(one)
             return one
 
     def charge(self, job: str, seconds: float) -> None:
-        """Note what a judgement of the job has used."""
+        """Record the CPU seconds of a judgement of the job."""
         with self._changed:
             used = {name: self._used_by(name) for name in self._used}
             used[job] = used.get(job, 0.0) + seconds
@@ -79,7 +80,7 @@ class FairQueue:
             self._used = {name: (amount, now) for name, amount in used.items() if amount > _FORGOTTEN}
 
     def close(self) -> None:
-        """Let whoever takes go, and take nothing any more."""
+        """Wake the consumer, and drop all judgements."""
         with self._changed:
             self._closed = True
             self._waiting.clear()
@@ -94,14 +95,14 @@ class FairQueue:
         return amount * math.pow(0.5, (self._clock() - at) / _HALF_LIFE) if amount else 0.0
 
     def _too_many(self, new: Waiting) -> tuple[Waiting, str] | None:
-        """Who has to go because of the new one, and why; None: there is room for all."""
+        """Return the judgement to drop and the reason; None: the queue is within its limits."""
         if sum(one.job == new.job for one in self._waiting) > MOST_OF_A_JOB:
-            return new, f"{MOST_OF_A_JOB} earlier answers of the job still wait to be judged"
+            return new, f"{MOST_OF_A_JOB} earlier answers of the job are still queued"
         sizes: dict[str, int] = {}
         for one in self._waiting:
             sizes[one.job] = sizes.get(one.job, 0) + one.size
         if sum(sizes.values()) <= MOST_BYTES:
             return None
         largest = max(sizes, key=lambda job: (sizes[job], job == new.job))
-        why = f"more than {MOST_BYTES // 1024**2} MiB of answers wait to be judged, and this job has most of them"
+        why = f"more than {MOST_BYTES // 1024**2} MiB of answers are queued, most of them of this job"
         return next(one for one in reversed(self._waiting) if one.job == largest), why

@@ -1,4 +1,4 @@
-"""Judges where it is called, within the budget but without a hard end. For tests, and for programs of few runs."""
+"""Judges in the calling thread, within the budget but without a hard limit. For tests and short-lived programs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class InlineJudges:
         seconds: float = JUDGEMENT_SECONDS,
         patience: float = PATIENCE_SECONDS,
     ) -> Judged[R]:
-        """See Judges.perform; it never waits."""
+        """See Judges.perform; never waits."""
         began = time.thread_time()
         with limited(Budget(seconds)):
             result = task.perform(redact, nothing_begins)

@@ -1,4 +1,4 @@
-"""The judgement of one answer by the entries of an `expect`, as a task. Pure."""
+"""The task of judging one answer by the entries of an `expect`. Made by jobs.running and jobs.checks. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Failures = tuple[Failure, ...]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """See Task. `seen`: what is judged; its values may be read-only views, which cannot be pickled as they are."""
+    """See Task. `seen`: the answer. Its mappings can be read-only views, which `__reduce__` copies for pickling."""
 
     seen: Observation
     expect: tuple[Entry, ...]
@@ -48,7 +48,7 @@ class Judgement:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Of its entries, in their order."""
+        """The keys of its entries, in their order."""
         return tuple(map(key_of, self.expect))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""What can be judged, and by whom: the protocols between those who judge and those who have something judged."""
+"""The protocols of judging: tasks, and the service that performs them. Used by the runner, checks and this package."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ from jobs.redaction import Redact
 
 R = TypeVar("R")
 Begins = Callable[[int], None]
-"""Called with the place of each part of a task before it begins."""
+"""Called with the index of each part of a task before it starts."""
 
 PATIENCE_SECONDS = 10.0
-"""For which a judgement waits for those of other jobs."""
+"""Longest wait for the judgements of other jobs."""
 
 
 class NotJudged(Exception):
-    """Nothing could be decided, and neither the job nor its target is to blame; the message is a sentence."""
+    """There is no result, for a reason outside of the job and its target; the message is a sentence."""
 
 
 class Task(Protocol[R]):
-    """A judgement, as it is handed to another process: it can be pickled, and its result is packed as JSON."""
+    """A judgement for another process: it can be pickled, and its result is packed as JSON."""
 
     @property
     def size(self) -> int:
-        """Bytes, about."""
+        """Approximate bytes."""
         ...
 
     def is_brief(self) -> bool:
-        """Whether each part of it surely takes a few milliseconds at most."""
+        """Whether each part surely takes at most a few milliseconds."""
         ...
 
     def perform(self, redact: Redact, begins: Begins) -> R:
-        """Judge, within the current budget. Raises OutOfTime if that is not final."""
+        """Judge within the current budget. Raises OutOfTime if the budget is not final."""
         ...
 
     def pack(self, result: R) -> Any:
-        """The result as a JSON value."""
+        """Return the result as a JSON value."""
         ...
 
     def unpack(self, packed: Any, complete: Callable[[str], str]) -> R:
-        """The inverse. `complete`: puts what was redacted into a text of the result."""
+        """Return the result of a JSON value. `complete`: replaces the marks in a text (see deferred_redaction.py)."""
         ...
 
     def undecided(self, place: int, why: str) -> R:
-        """The result if it was stopped at the part of this place."""
+        """Return the result of a task that was stopped in the part of this index."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Judged(Generic[R]):
-    """A result, and the seconds of computing that it took."""
+    """A result and its CPU seconds."""
 
     result: R
     seconds: float
@@ -68,9 +68,9 @@ class Judges(Protocol):
         seconds: float = JUDGEMENT_SECONDS,
         patience: float = PATIENCE_SECONDS,
     ) -> Judged[R]:
-        """Judge for a job in at most `seconds` of computing, after at most `patience` of waiting. Raises NotJudged."""
+        """Judge for a job within `seconds` of CPU time, after waiting for at most `patience`. Raises NotJudged."""
         ...
 
 
 def nothing_begins(place: int) -> None:
-    """For those who do not want to know."""
+    """Ignore the start of a part."""

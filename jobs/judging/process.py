@@ -1,6 +1,6 @@
-"""The parent's side of the judging process: starts it with its first task, and again when it has ended.
+"""The parent's side of the judging process: starts it with the first task, and again after it ended.
 
-Called by the thread of worker.py, and by no other one: it blocks.
+Called only by the thread of worker.py, because it blocks.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from jobs.judging.child import KILLED_AFTER
 from jobs.judging.port import Task
 
 START_SECONDS = 30.0
-"""For the process to be ready."""
+"""Timeout for the start of the process."""
 WALL_SECONDS = 20.0
-"""For a task, whatever it does; the kernel ends those that compute much sooner."""
+"""Wall-clock timeout of a task; the kernel ends a task that computes much earlier."""
 
 _LONGEST_LINE = 64 * 1024 * 1024
 _TAKEN_OVER = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT", "PYTHONDONTWRITEBYTECODE")
-"""Variables of the environment that it gets. No other one: they hold secrets."""
+"""The only environment variables that the child gets: others contain secrets."""
 
 
 class CannotStart(Exception):
-    """The process cannot be started; the message says why."""
+    """The process cannot be started; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A packed result, and the texts in it that wait for redaction."""
+    """A packed result, and its texts to redact."""
 
     packed: Any
     nonce: str
@@ -47,7 +47,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """It was stopped at the part of this place; `why`: a clause."""
+    """The task was stopped in the part of this index; `why`: a clause."""
 
     place: int
     why: str
@@ -56,7 +56,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The program itself failed with this error."""
+    """The program itself failed with an error of this type."""
 
     error: str
     seconds: float = 0.0
@@ -66,23 +66,23 @@ Outcome = Done | Stopped | Failed
 
 
 class Performer(Protocol):
-    """Where the tasks of the queue are performed."""
+    """Performs the tasks of the queue."""
 
     def perform(self, task: Task[Any], seconds: float) -> Outcome:
-        """Perform one. Raises CannotStart."""
+        """Perform a task. Raises CannotStart."""
         ...
 
     def stop(self) -> None:
-        """Give back what it holds; the next task starts it again."""
+        """Release its resources; the next task starts it again."""
         ...
 
     def close(self) -> None:
-        """End the task that goes on, and perform no other one. Called from another thread than the rest."""
+        """End the current task and accept no other. Called from another thread."""
         ...
 
 
 class _Ended(Exception):
-    """The process has ended, or was killed as it did not answer. `code`: see Popen.returncode."""
+    """The process ended, or was killed after the timeout (`silent`). `code`: see Popen.returncode."""
 
     def __init__(self, code: int, place: int, *, silent: bool = False) -> None:
         self.code, self.place, self.silent = code, place, silent
@@ -96,7 +96,7 @@ class JudgingProcess:
         self._closed = False
 
     def perform(self, task: Task[Any], seconds: float) -> Outcome:
-        """Perform a task. It is given to a second process if somebody else ended the first one. Raises CannotStart."""
+        """Perform a task, again in a second process if something else killed the first one. Raises CannotStart."""
         try:
             return self._once(task, seconds)
         except _Ended as ended:
@@ -115,14 +115,14 @@ class JudgingProcess:
             child.kill()
 
     def stop(self) -> None:
-        """End the process, if it runs."""
+        """End the process if it runs."""
         child, self._child = self._child, None
         if child is not None:
             child.end()
 
     @property
     def pid(self) -> int | None:
-        """Of the process; None while there is none."""
+        """Of the process; None while it does not run."""
         return None if self._child is None else self._child.pid
 
     def _once(self, task: Task[Any], seconds: float) -> Outcome:
@@ -143,7 +143,7 @@ class JudgingProcess:
 def _outcome(answer: Mapping[str, Any]) -> Outcome:
     seconds = answer["seconds"]
     if "memory" in answer:
-        return Stopped(answer["memory"], "it needed more memory than a judgement may have", seconds)
+        return Stopped(answer["memory"], "it needed too much memory", seconds)
     if "failed" in answer:
         return Failed(answer["failed"], seconds)
     return Done(answer["result"], answer["nonce"], answer["texts"], seconds)
@@ -158,7 +158,7 @@ def _stopped(ended: _Ended, seconds: float) -> Stopped:
 
 
 class _Child:
-    """One process."""
+    """One child process and its socket."""
 
     def __init__(self) -> None:
         """Raises CannotStart."""
@@ -171,7 +171,7 @@ class _Child:
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,  # an error may quote an answer, and this is not redacted
+                    stderr=subprocess.DEVNULL,  # an error can contain a part of an answer, not redacted
                 )
         except (OSError, ValueError) as error:
             ours.close()
@@ -190,7 +190,7 @@ class _Child:
         return self._process.pid
 
     def ask(self, task: Task[Any], seconds: float) -> Mapping[str, Any]:
-        """The answer to a task. Raises _Ended."""
+        """Send a task and return the result. Raises _Ended."""
         self._socket.settimeout(WALL_SECONDS)
         place = 0
         try:
@@ -207,14 +207,14 @@ class _Child:
         return line
 
     def end(self) -> None:
-        """Kill it: nobody waits for what it does."""
+        """Kill the process and close the socket."""
         self._killed()
         for stream in (self._tasks, self._results, self._socket):
             with suppress(OSError):
                 stream.close()
 
     def kill(self) -> None:
-        """Let the one who waits for an answer go on."""
+        """Kill the process, so that a waiting `ask` ends."""
         self._process.kill()
 
     def _killed(self) -> int:
@@ -228,17 +228,17 @@ class _Child:
         except OSError as error:
             raise CannotStart(f"it is not ready: {error}") from None
         if ready is None:
-            raise CannotStart(f"it ended at once, with code {self._process.wait()}")
+            raise CannotStart(f"it ended at once with code {self._process.wait()}")
 
 
 def _dump(value: Any, file: BinaryIO) -> None:
-    # Long bytes are written as they are, without a copy.
+    # Protocol 5 writes long bytes without a copy.
     pickle.dump(value, file, 5)
     file.flush()
 
 
 def _line(file: BinaryIO) -> Any:
-    """The value of the next line; None at the end."""
+    """Read the value of the next line; None at the end."""
     line = file.readline(_LONGEST_LINE)
     return json.loads(line) if line.endswith(b"\n") else None
 

@@ -1,9 +1,9 @@
-"""Judges: at once on the event loop what is short, and in the judging process everything else. Opened by scheduler.app.
+"""Judges short tasks on the event loop and all others in the judging process. Opened by scheduler.app.
 
     async with JudgingService() as judges:
         judged = await judges.perform("checkout", Judgement(seen, job.expect), redactor.redact)
 
-Neither the thread nor the process starts before the first judgement that needs them.
+The thread and the process start with the first judgement that needs them.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ R = TypeVar("R")
 
 
 class JudgingFailed(Exception):
-    """The program itself failed while it judged; the message is the type of the error."""
+    """The judgement failed with an internal error; the message is its type."""
 
 
 class JudgingService:
-    """See Judges. May be used from one event loop at a time."""
+    """See Judges. For one event loop at a time."""
 
     def __init__(self, process: Performer | None = None) -> None:
-        """`process`: where long judgements are made, if not in a JudgingProcess."""
+        """`process`: performs long judgements; default: a JudgingProcess."""
         self._at_once = AtOnce(time.monotonic)
         self._queue = FairQueue()
         self._process = process or JudgingProcess()
@@ -51,9 +51,9 @@ class JudgingService:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End the thread and the process. What still waits is not judged any more."""
+        """End the thread and the process. Queued judgements are dropped."""
         self._queue.close()
-        # Ends a task that goes on, as its process does.
+        # Ends the current task with its process.
         self._process.close()
         await asyncio.to_thread(self._worker.join, CLOSE_SECONDS)
 
@@ -90,7 +90,7 @@ class JudgingService:
         settled: asyncio.Future[Outcome] = loop.create_future()
 
         def settle(outcome: Outcome) -> None:
-            # The loop may be closed by now: then nobody waits.
+            # The loop can be closed by now, without a waiting caller.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_set, settled, outcome)
 
@@ -102,8 +102,8 @@ class JudgingService:
                 return await settled
         except TimeoutError:
             raise NotJudged(
-                f"The answer was not judged within {patience:.2g} s, as the judgements of other jobs took that long: "
-                "look for jobs with large answers, many entries of expect or costly patterns."
+                f"The answer was not judged within {patience:.2g} s, because judgements of other jobs took too long: "
+                "check jobs with large answers, many entries of expect or expensive patterns."
             ) from None
         finally:
             self._queue.discard(order)

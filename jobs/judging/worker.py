@@ -1,4 +1,4 @@
-"""The thread that hands the tasks of the queue to the process, one after the other. Started by service.py."""
+"""The thread that passes the queued tasks to the process, one at a time. Started by service.py."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from jobs.judging.port import Task, nothing_begins
 from jobs.judging.process import CannotStart, Done, Failed, Outcome, Performer
 
 IDLE_SECONDS = 300.0
-"""After which the process is ended: it holds 50 MiB."""
+"""Seconds without a task after which the process ends, as it uses 50 MiB."""
 START_AGAIN_SECONDS = 60.0
-"""After which a process that could not be started is tried again."""
+"""Seconds until the next attempt to start the process."""
 
 _log = logging.getLogger("jobs.judging")
 
 
 @dataclass(eq=False, slots=True)
 class Order(Waiting):
-    """A waiting task. `settle`: called with its outcome, from the thread."""
+    """A queued task. `settle`: called with the outcome, from the thread."""
 
     task: Task[Any]
     seconds: float
@@ -33,7 +33,7 @@ class Order(Waiting):
 
 
 class Worker:
-    """Its thread starts with the first order, and ends when the queue is closed."""
+    """The thread starts with the first task, and ends when the queue is closed."""
 
     def __init__(
         self, queue: FairQueue, process: Performer, *, idle: float = IDLE_SECONDS, clock: Callable[[], float]
@@ -46,9 +46,9 @@ class Worker:
         self._try_again_at = -1.0
 
     def start(self) -> None:
-        """Start the thread, unless it runs."""
+        """Start the thread unless it runs."""
         if self._thread is None:
-            # A daemon: nothing at the end of the program waits for a judgement.
+            # A daemon thread, so that the program can end during a judgement.
             self._thread = threading.Thread(target=self._work, name="judging", daemon=True)
             self._thread.start()
 
@@ -84,8 +84,8 @@ class Worker:
             except CannotStart as error:
                 self._try_again_at = self._clock() + START_AGAIN_SECONDS
                 _log.warning(
-                    "could not start the judging process: %s; long judgements are made in a thread of this process, "
-                    "where they delay other runs; it is tried again in %g s",
+                    "could not start the judging process: %s; long judgements run in a thread and delay other runs, "
+                    "retrying in %g s",
                     error,
                     START_AGAIN_SECONDS,
                 )
@@ -93,7 +93,7 @@ class Worker:
 
 
 def perform_here(task: Task[Any], seconds: float) -> Outcome:
-    """Perform a task in this thread: within its budget, and without a hard end."""
+    """Perform a task in this thread, within its budget but without a hard limit."""
     recorder, began = Recorder(), time.thread_time()
     with limited(Budget(seconds)):
         packed = task.pack(task.perform(recorder, nothing_begins))

@@ -56,7 +56,7 @@ def test_a_job_has_a_few_judgements_that_wait_and_no_more() -> None:
     for _ in range(MOST_OF_A_JOB + 1):
         queue.add(waiting("a", refused=refused))
     queue.add(waiting("b", refused=refused))
-    assert refused == ["a: 4 earlier answers of the job still wait to be judged"]
+    assert refused == ["a: 4 earlier answers of the job are still queued"]
     assert taken(queue, 9) == ["a"] * MOST_OF_A_JOB + ["b"]
 
 

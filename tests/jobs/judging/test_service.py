@@ -112,7 +112,7 @@ async def test_an_error_of_the_program_is_one_of_the_program() -> None:
 
 async def test_who_waits_too_long_for_others_is_told_so() -> None:
     with pytest.raises(
-        NotJudged, match=r"was not judged within 0\.05 s, as the judgements of other jobs took that long"
+        NotJudged, match=r"was not judged within 0\.05 s, because judgements of other jobs took too long"
     ):
         await judged(FakeProcess(), Sample("pid"), patience=0.05)
 
@@ -137,7 +137,7 @@ async def test_a_job_with_too_many_judgements_that_wait_is_told_so() -> None:
         for task in tasks:
             task.cancel()
     assert {task.result().result for task in done} == {
-        "undecided at 0: 4 earlier answers of the job still wait to be judged"
+        "undecided at 0: 4 earlier answers of the job are still queued"
     }
 
 
