@@ -67,7 +67,7 @@ def test_where_large_answers_take_all_the_room_a_small_one_gets_some_of_it() -> 
     queue.add(waiting("large", half, refused))
     queue.add(waiting("small", 10, refused))
     assert [one.split(":")[0] for one in refused] == ["large"]
-    assert "more than 48 MiB of answers wait" in refused[0]
+    assert "more than 48 MiB of answers are queued" in refused[0]
     assert taken(queue, 3) == ["large", "small"]
 
 

@@ -153,7 +153,7 @@ async def test_without_a_process_it_is_done_in_a_thread_and_that_is_logged_once(
                 assert len(judged.result) == 1
     (record,) = caplog.records
     assert (
-        "could not start the judging process: no such program; long judgements are made in a thread" in record.message
+        "could not start the judging process: no such program; long judgements run in a thread" in record.message
     )
 
 
