@@ -136,9 +136,7 @@ async def test_a_job_with_too_many_judgements_that_wait_is_told_so() -> None:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
-    assert {task.result().result for task in done} == {
-        "undecided at 0: 4 earlier answers of the job are still queued"
-    }
+    assert {task.result().result for task in done} == {"undecided at 0: 4 earlier answers of the job are still queued"}
 
 
 async def test_without_a_process_it_is_done_in_a_thread_and_that_is_logged_once(
@@ -152,9 +150,7 @@ async def test_without_a_process_it_is_done_in_a_thread_and_that_is_logged_once(
                 judged = await service.perform("a", task, REDACT)
                 assert len(judged.result) == 1
     (record,) = caplog.records
-    assert (
-        "could not start the judging process: no such program; long judgements run in a thread" in record.message
-    )
+    assert "could not start the judging process: no such program; long judgements run in a thread" in record.message
 
 
 async def test_nothing_starts_before_it_is_needed_and_nothing_is_left(service: JudgingService) -> None:
