@@ -161,7 +161,7 @@ class WatchdogModel(Answer):
             dead_letters=report.dead_letters,
             store_ms=report.store_ms,
             places=None if report.places is None else PlacesModel.of(report.places),
-            unknown=list(report.unknown),
+            unknown=[f"{part}: {cause}" for part, cause in report.unknown.items()],
         )
 
 

@@ -69,9 +69,7 @@ def known_parts_of(report: Report) -> tuple[PartHealth, ...]:
 
 
 def _not_known(report: Report, name: str) -> str:
-    """Whose sentence begins with its name, see watching."""
-    why = [sentence for sentence in report.unknown if sentence.startswith(f"{name}: ")]
-    return f"not known: {why[0].removeprefix(f'{name}: ')}" if why else "not known: look at GET /api/watchdog"
+    return f"not known: {report.unknown.get(name, 'look at GET /api/watchdog')}"
 
 
 def _part(name: str, message: str) -> PartHealth:

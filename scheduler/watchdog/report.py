@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -50,7 +50,7 @@ class JobsFound:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Of the parts that could not be asked there is None, and a sentence in `unknown`.
+    """A part that could not be read is None; `unknown` has the cause by part, such as `queue`.
 
     `at`: when the look was made; `last_tick`: of whichever instance, None before the first one. `store_ms`: how long
     the store took to write a row. `places`: of the process that was asked.
@@ -64,7 +64,7 @@ class Report:
     dead_letters: int | None = None
     store_ms: float | None = None
     places: PlacesReport | None = None
-    unknown: tuple[str, ...] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
     def gauges(self) -> Mapping[str, float]:
         """What is known as numbers by the names in GAUGES: seconds, milliseconds and counts."""

@@ -138,28 +138,28 @@ class Watchdog:
         return self._clock.now() - newest.at >= AGAIN_AFTER
 
     async def _look(self) -> Report:
-        unknown: list[str] = []
+        unknown: dict[str, str] = {}
 
         async def known(name: str, asked: Awaitable[T]) -> T | None:
             try:
                 async with asyncio.timeout(PATIENCE):
                     return await asked
             except (StoreError, DispatchError) as error:
-                unknown.append(f"{name}: {error}")
+                unknown[name] = str(error)
             except TimeoutError:
-                unknown.append(f"{name}: no answer within {PATIENCE:g} s")
+                unknown[name] = f"no answer within {PATIENCE:g} s"
             return None
 
         store_ms = await known("store", self._time_of_store())
         last_tick, jobs, queue, runs, letters = await asyncio.gather(
             known("ticks", self._last_tick()),
-            known("jobs", self._jobs.look(self._most)),
-            known("queue", self._queue.depth()),
+            known(JOBS, self._jobs.look(self._most)),
+            known(QUEUE, self._queue.depth()),
             known("runs", open_runs(self._store)),
             known("dead letters", dead_letters(self._store)),
         )
         places = self._places()
-        return Report(self._clock.now(), last_tick, jobs, queue, runs, letters, store_ms, places, tuple(unknown))
+        return Report(self._clock.now(), last_tick, jobs, queue, runs, letters, store_ms, places, unknown)
 
     async def _time_of_store(self) -> float:
         began = self._clock.monotonic()

@@ -342,7 +342,7 @@ async def test_a_look_tells_of_everything() -> None:
 
     report = await yard.dog.look()
 
-    assert (report.at, report.last_tick, report.unknown) == (yard.clock.now(), last_tick, ())
+    assert (report.at, report.last_tick, report.unknown) == (yard.clock.now(), last_tick, {})
     assert report.jobs is not None
     assert [each.trouble for each in report.jobs.troubles] == [Trouble.SILENT]
     assert report.open_runs is not None
@@ -414,7 +414,7 @@ async def test_what_is_away_is_told_as_not_known_and_stops_nothing() -> None:
 
     report = await yard.dog.look()
 
-    assert (report.queue, report.unknown) == (None, ("queue: the queue is away",))
+    assert (report.queue, report.unknown) == (None, {"queue": "the queue is away"})
     assert [(part.name, part.status) for part in parts_of(report)] == [
         ("jobs", Status.OK),
         ("queue", Status.DEGRADED),
