@@ -9,10 +9,10 @@ import os
 
 import azure.functions as func
 
-from scheduler.dispatch.queues import poison_queue, run_queue_of
+from scheduler.dispatch.queues import poison_queue_name, run_queue_name_from
 from scheduler.hosts.functions import host
 
-RUN_QUEUE = run_queue_of(os.environ)
+RUN_QUEUE = run_queue_name_from(os.environ)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -28,14 +28,14 @@ async def tick(timer: func.TimerRequest, context: func.Context) -> None:
 @app.queue_trigger(arg_name="message", queue_name=RUN_QUEUE, connection="AzureWebJobsStorage")
 async def work(message: func.QueueMessage, context: func.Context) -> None:
     """Run a batch of tickets, each at its instant."""
-    await host.work(message.get_body(), message.dequeue_count or 1, context)
+    await host.perform_batch(message.get_body(), message.dequeue_count or 1, context)
 
 
 @app.function_name("bury")
-@app.queue_trigger(arg_name="message", queue_name=poison_queue(RUN_QUEUE), connection="AzureWebJobsStorage")
+@app.queue_trigger(arg_name="message", queue_name=poison_queue_name(RUN_QUEUE), connection="AzureWebJobsStorage")
 async def bury(message: func.QueueMessage, context: func.Context) -> None:
     """Keep what was given up as dead letters."""
-    await host.bury(message.get_body(), message.insertion_time, context)
+    await host.dead_letter_poison(message.get_body(), message.insertion_time, context)
 
 
 @app.function_name("secrets_changed")
@@ -49,32 +49,32 @@ async def secrets_changed(event: func.EventGridEvent, context: func.Context) -> 
 @app.route(route="health/{*rest}", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Health, live and ready, for probes without a key."""
-    return await host.http(req, context)
+    return await host.handle_http(req, context)
 
 
 @app.function_name("heartbeat")
 @app.route(route="ping/{*rest}", methods=["GET", "HEAD", "POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def heartbeat(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Pings of programs elsewhere: the token in the address is their key."""
-    return await host.http(req, context)
+    return await host.handle_http(req, context)
 
 
 @app.function_name("manage")
 @app.route(route="{*path}", methods=["PUT", "PATCH", "DELETE"])
 async def manage(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Changes of definitions: a key of its own."""
-    return await host.http(req, context)
+    return await host.handle_http(req, context)
 
 
 @app.function_name("operate")
 @app.route(route="{*path}", methods=["POST"])
 async def operate(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Actions on jobs, runs and dead letters, all of them POST: a key of its own."""
-    return await host.http(req, context)
+    return await host.handle_http(req, context)
 
 
 @app.function_name("read")
 @app.route(route="{*path}", methods=["GET", "HEAD"])
 async def read(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Everything that only reads, the dashboard too."""
-    return await host.http(req, context)
+    return await host.handle_http(req, context)

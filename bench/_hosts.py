@@ -17,7 +17,7 @@ from bench._operations import Operations
 from bench._parts import program, tail
 from scheduler.stores.azure_tables import open_azure_tables
 from scheduler.stores.port import Store
-from scheduler.stores.sqlite import Access, open_sqlite
+from scheduler.stores.sqlite import StoreAccess, open_sqlite
 from tests.parts.azurite import Azurite, fresh_prefix, running_azurite
 from tests.parts.functions_style import environment, spawn
 
@@ -46,7 +46,7 @@ def embedded(folder: Path, jobs: Mapping[str, Any]) -> Iterator[Host]:
     """One process on a SQLite file."""
 
     async def open_store() -> Store:
-        return await open_sqlite(folder / "bench.db", Access.READ_ONLY)
+        return await open_sqlite(folder / "bench.db", StoreAccess.READ_ONLY)
 
     with program(folder, jobs) as (process, _):
         yield Host({"scheduler": process.pid}, time.time(), open_store)

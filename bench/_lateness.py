@@ -89,7 +89,7 @@ async def finished_runs(runs: Runs) -> list[Run]:
     found: list[Run] = []
     continuation = None
     while True:
-        page = await runs.list(limit=_PAGE, continuation=continuation)
+        page = await runs.list_page(limit=_PAGE, continuation=continuation)
         found += [record.run for record in page.records if record.run is not None]
         continuation = page.continuation
         if continuation is None:

@@ -27,12 +27,12 @@ from jobs.checks.http import HttpCheck
 from jobs.checks.steps import StepsCheck
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
-from jobs.running.circuits import Circuits
+from jobs.running.circuits import CircuitBreakers
 from jobs.running.runner import Runner
 from observability.logs import configure_logging
 from observability.telemetry import Telemetry
-from scheduler.catalog import Catalog, Entry, View
-from scheduler.gates import HeldSlots, gates_in_order
+from scheduler.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.gates import SlotLeases, gates_in_order
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.dead_letters import DeadLetters
@@ -40,7 +40,7 @@ from scheduler.stores.pauses import Pauses
 from scheduler.stores.runs import Runs
 from scheduler.stores.slots import Slots
 from scheduler.ticker import Ticker
-from scheduler.work.going import Going
+from scheduler.work.going import RunRegistry
 from scheduler.work.worker import Worker
 from tests.jobs.checks.asking import MemorySecrets, MemoryTokens
 from tests.jobs.running.virtual_time import LoopClock, VirtualTimeLoop
@@ -92,7 +92,7 @@ def simulate(seconds: float, window: float, rate: int, seen: Callable[[Window], 
 async def _simulate(seconds: float, window: float, rate: int, seen: Callable[[Window], None]) -> Hour:
     hour, clock = Hour(), LoopClock()
     redactor = Redactor()
-    redactor.add("an-api-key-of-the-settings")
+    redactor.add_permanent("an-api-key-of-the-settings")
     client = _Shop()
     http = HttpCheck(MemorySecrets(), MemoryTokens(), redactor, client=client)
     jobs = [_job(number) for number in range(rate)]
@@ -123,7 +123,7 @@ async def _windowed(seconds: float, hour: Hour, runs: Runs, redactor: Redactor, 
     while clock.monotonic() < began + seconds:
         await asyncio.sleep(min(HISTORY, began + seconds - clock.monotonic()))
         await runs.prune(clock.now(), HISTORY, 1_000_000)
-    return Window(hour.outcomes.total() - before, time.process_time() - cpu, rss_mib("self"), redactor.held)
+    return Window(hour.outcomes.total() - before, time.process_time() - cpu, rss_mib("self"), redactor.held_count)
 
 
 def _worker(
@@ -135,9 +135,9 @@ def _worker(
     telemetry: Telemetry,
     clock: LoopClock,
 ) -> Worker:
-    circuits = Circuits(StoredCircuits(store))
-    going, pauses = Going(Cancellations(store), clock), Pauses(store, clock.monotonic)
-    slots = HeldSlots(Slots(store, "bench"), clock)
+    circuits = CircuitBreakers(StoredCircuits(store))
+    going, pauses = RunRegistry(Cancellations(store), clock), Pauses(store, clock.monotonic)
+    slots = SlotLeases(Slots(store, "bench"), clock)
     return Worker(
         catalog,
         runs,
@@ -146,8 +146,8 @@ def _worker(
         clock,
         owner="bench",
         concurrency=200,
-        going=going,
-        gates=gates_in_order(clock=clock, pauses=pauses, runs=runs, cancel=going.cancel, slots=slots),
+        registry=going,
+        gates=gates_in_order(clock=clock, pauses=pauses, runs=runs, cancel_local=going.cancel, slots=slots),
         dead_letters=DeadLetters(store),
     )
 
@@ -177,11 +177,11 @@ async def _edit(catalog: Catalog, jobs: list[JobDefinition]) -> None:
         jobs[at] = _job(at, edits)
         kept = {entry.job.name: entry for entry in catalog}
         kept[jobs[at].name] = _entry(jobs[at])
-        catalog.replace(View(kept.values()))
+        catalog.replace(JobSnapshot(kept.values()))
 
 
-def _entry(job: JobDefinition) -> Entry:
-    return Entry(job, "bench")
+def _entry(job: JobDefinition) -> CatalogJob:
+    return CatalogJob(job, "bench")
 
 
 def _job(number: int, edit: int = 0) -> JobDefinition:

@@ -182,7 +182,7 @@ async def _healthy_runs(scheduler: Scheduler | FunctionsProcesses) -> list[Run]:
         for job in HEALTHY[type(scheduler)].definitions(""):
             continuation = None
             while True:
-                page = await runs.list(job, limit=_PAGE, continuation=continuation)
+                page = await runs.list_page(job, limit=_PAGE, continuation=continuation)
                 found += [record.run for record in page.records if record.run is not None]
                 continuation = page.continuation
                 if continuation is None:

@@ -27,7 +27,7 @@ from bench._lateness import Figures, Load, figures, finished_runs, summary
 from bench._operations import HOST
 from bench._parts import cpu_seconds, finish, get_json, show, target
 from bench._stall import Stall, after_stall
-from jobs.runs import Run, instant_text
+from jobs.runs import Run, format_run_instant
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs import Runs
 
@@ -89,7 +89,7 @@ def measured(pids: Mapping[str, int], since: float, seconds: int) -> Mapping[str
 def arrived(url: str, due: set[tuple[str, int]]) -> Mapping[str, list[float]]:
     """When the target was asked (Unix seconds), by run id; once it was for all that was due, or everybody's patience is
     over."""
-    wanted = {f"{job}@{instant_text(EPOCH + timedelta(milliseconds=ms))}" for job, ms in due}
+    wanted = {f"{job}@{format_run_instant(EPOCH + timedelta(milliseconds=ms))}" for job, ms in due}
     end = time.monotonic() + PATIENCE
     while True:
         arrivals: dict[str, list[float]] = get_json(f"{url}/arrivals/runs")

@@ -27,10 +27,10 @@ from datetime import UTC, datetime, timedelta
 
 from bench._parts import ROOT, finish, rss_mib, show
 from jobs.definition import JobDefinition
-from jobs.runs import Ticket, instant_text
-from scheduler.catalog import Catalog, Entry
+from jobs.runs import Ticket, format_run_instant
+from scheduler.catalog import Catalog, CatalogJob
 from scheduler.planning.heap import DueHeap
-from scheduler.planning.plan import plan
+from scheduler.planning.plan import plan_due
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 A_TICK = timedelta(minutes=1)
@@ -114,7 +114,7 @@ def _beyond_tickets(fleet: Fleet, count: int, ticks: int) -> tuple[float, float,
     for cpu, tickets in _ticks(_catalog(fleet, count), ticks):
         if len(tickets) != count:
             raise RuntimeError(f"{len(tickets)} tickets instead of {count}")
-        parts = [(one.job, one.due_at, instant_text(one.due_at), one.generation) for one in tickets]
+        parts = [(one.job, one.due_at, format_run_instant(one.due_at), one.generation) for one in tickets]
         begin = time.process_time()
         again = [Ticket.stamped(job, due_at, stamp, generation) for job, due_at, stamp, generation in parts]
         alone = time.process_time() - begin
@@ -144,7 +144,7 @@ def _growth(ticks: int) -> tuple[float, float]:
 def _catalog(fleet: Fleet, count: int) -> Catalog:
     check = {"kind": "http", "url": "https://checkout.internal/health"}
     jobs = ({"name": f"job-{number:06}", "schedule": fleet(number), "check": check} for number in range(count))
-    return Catalog(Entry(JobDefinition.model_validate(job), "bench.json:1") for job in jobs)
+    return Catalog(CatalogJob(JobDefinition.model_validate(job), "bench.json:1") for job in jobs)
 
 
 def _ticks(jobs: Catalog, count: int) -> Iterator[tuple[float, list[Ticket]]]:
@@ -153,7 +153,7 @@ def _ticks(jobs: Catalog, count: int) -> Iterator[tuple[float, list[Ticket]]]:
     for number in range(count + 2):
         now = START + number * A_TICK
         begin = time.process_time()
-        made = plan(jobs, cursors, now, HORIZON, still_on_time=STILL_ON_TIME, paused={})
+        made = plan_due(jobs, cursors, now, HORIZON, still_on_time=STILL_ON_TIME, pauses={})
         cpu = time.process_time() - begin
         if number > 1:
             yield cpu, made.on_time
@@ -171,7 +171,7 @@ def _memory_here(fleet: Fleet, count: int) -> str:
     jobs = _catalog(fleet, count)
     defined = rss_mib(os.getpid())
     cursors = DueHeap(jobs.schedules(), START)
-    made = plan(jobs, cursors, START, timedelta(), still_on_time=STILL_ON_TIME)
+    made = plan_due(jobs, cursors, START, timedelta(), still_on_time=STILL_ON_TIME)
     assert made.on_time == []
     return f"{defined - before} {rss_mib(os.getpid()) - defined}"
 

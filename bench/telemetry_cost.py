@@ -29,10 +29,10 @@ from typing import Any
 from bench._parts import ROOT, show
 from jobs.redaction import Redactor
 from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run, Ticket
-from jobs.telemetry import EVERYTHING, Reporting
+from jobs.telemetry import REPORT_EVERYTHING, Reporting
 from observability.events import TelemetryEvent
-from observability.exporters.background import Closing, Tally
-from observability.exporters.datadog_payloads import Identity, payloads
+from observability.exporters.background import DeliveryCounts, ShutdownSignal
+from observability.exporters.datadog_payloads import DatadogSource, build_payloads
 from observability.exporters.metric_windows import MetricWindow
 from observability.sampling import Sampler
 
@@ -43,8 +43,8 @@ KEY = "00000000-1111-2222-3333-444444444444"
 NOTHING = Reporting(events="none", availability="none", spans="none", metrics="none")
 
 VARIANTS: dict[str, Reporting] = {
-    "everything, as the SDK sends it (0.1.0)": EVERYTHING,
-    "everything": EVERYTHING,
+    "everything, as the SDK sends it (0.1.0)": REPORT_EVERYTHING,
+    "everything": REPORT_EVERYTHING,
     "default": Reporting(),
     "default, metrics: total": Reporting(metrics="total"),
     **{
@@ -129,28 +129,28 @@ def report_all(variant: str, endpoint: str, jobs: int, every: int) -> None:
         redactor=redactor,
         window=MetricWindow(now=lambda: now.timestamp()),
     )
-    closing = Closing()
-    delivery.open(Tally("application_insights", redactor), closing)
+    closing = ShutdownSignal()
+    delivery.open(DeliveryCounts("application_insights", redactor), closing)
     sampler = Sampler()
     for minute in range(MINUTES):
         events = list(_reports(sampler, VARIANTS[variant], minute, jobs, every))
         now = START + timedelta(minutes=minute + 1)
         delivery.deliver(events)
         delivery.export_metrics()
-    delivery.deliver(list(sampler.rest()))
-    closing.begin(60.0)
+    delivery.deliver(list(sampler.remaining_reports()))
+    closing.start(60.0)
     delivery.close()
 
 
 def _datadog(choice: Reporting, jobs: int, every: int) -> tuple[float, float, float, float]:
     """Payloads each ten seconds would only be more; each minute is what its compression likes better."""
-    identity = Identity(env="prod", service="scheduler", version="0.1.0", host="machine-1")
+    identity = DatadogSource(env="prod", service="scheduler", version="0.1.0", host="machine-1")
     sampler, redactor = Sampler(), Redactor()
     size = packed = entries = 0
     metrics: set[tuple[str, str, tuple[str, ...]]] = set()
     for minute in range(MINUTES):
         events = list(_reports(sampler, choice, minute, jobs, every))
-        for payload in payloads(events, identity, minute, redactor):
+        for payload in build_payloads(events, identity, minute, redactor):
             text = json.dumps(payload.entries).encode()
             size, packed = size + len(text), packed + len(gzip.compress(text))
             entries += len(payload.entries) if payload.kind == "logs" else 0
@@ -167,7 +167,9 @@ def _reports(sampler: Sampler, choice: Reporting, minute: int, jobs: int, every:
         if second % every == 0:
             for job in range(jobs):
                 number = second // every * jobs + job
-                report = sampler.report(_run(job, second, fails=number % ONE_FAILS_IN == ONE_FAILS_IN // 2), choice)
+                report = sampler.make_report(
+                    _run(job, second, fails=number % ONE_FAILS_IN == ONE_FAILS_IN // 2), choice
+                )
                 if not report.is_empty:
                     yield report
 

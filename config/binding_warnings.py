@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from config.job_set import JobSet, LocatedUse
-from jobs.checks.binding.hosts import Place
-from jobs.checks.binding.names import plain_secret
-from jobs.checks.binding.recipients import sendings
-from jobs.checks.binding.rules import Bindings, rule_text
+from config.job_set import JobSet, LocatedExternalUse
+from jobs.checks.binding.hosts import Recipient
+from jobs.checks.binding.names import normalize_secret_name
+from jobs.checks.binding.recipients import find_deliveries
+from jobs.checks.binding.rules import Bindings, format_rule
 from jobs.checks.binding.scopes import scope_host
 from jobs.checks.errors import CredentialDenied
 from jobs.checks.port import Credential
@@ -16,18 +16,18 @@ from jobs.definition import JobDefinition
 from jobs.problems import Problem
 
 
-def denied_sendings(jobs: JobSet, bindings: Bindings) -> Iterator[Problem]:
+def warnings_of_denied_credentials(jobs: JobSet, bindings: Bindings) -> Iterator[Problem]:
     """Yield a warning for each secret and each token that jobs would not be let send, and for each place.
 
     It stands at the key of the first job; of ten thousand jobs, many may send the same to the same place.
     """
-    found: dict[str, list[LocatedUse]] = {}
-    denials = _Denials(bindings)
+    found: dict[str, list[LocatedExternalUse]] = {}
+    denials = _DenialReasons(bindings)
     for use in jobs.uses:
-        credential = _credential(use.use.kind, use.use.name)
+        credential = _credential_of(use.use.kind, use.use.name)
         if credential is None or not use.job.enabled:
             continue
-        if reason := denials.of(credential, use.job):
+        if reason := denials.find_reason(credential, use.job):
             found.setdefault(reason, []).append(use)
     for reason, uses in found.items():
         others = len({use.job.name for use in uses}) - 1
@@ -35,17 +35,17 @@ def denied_sendings(jobs: JobSet, bindings: Bindings) -> Iterator[Problem]:
         yield uses[0].problem(f"{reason.removeprefix('Not asked: ')}{more}")
 
 
-def needed_rules(jobs: Iterable[JobDefinition]) -> dict[str, dict[str, tuple[str, ...]]]:
+def find_required_rules(jobs: Iterable[JobDefinition]) -> dict[str, dict[str, tuple[str, ...]]]:
     """Return the rules by which all of these jobs may send what they do: by group, then by name, the hosts.
 
     A token for the very host that gets it needs none.
     """
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for job in jobs:
-        for sending in sendings(job.check):
+        for sending in find_deliveries(job.check):
             kind, name = sending.credential
-            group, key = ("secrets", plain_secret(name)) if kind == "secret" else ("identity", name)
-            hosts = (*found.setdefault(group, {}).get(key, ()), *(str(place) for place in sending.places))
+            group, key = ("secrets", normalize_secret_name(name)) if kind == "secret" else ("identity", name)
+            hosts = (*found.setdefault(group, {}).get(key, ()), *(str(place) for place in sending.recipients))
             found[group][key] = tuple(dict.fromkeys(hosts))
     scopes = found.get("identity", {})
     for scope in [scope for scope, hosts in scopes.items() if hosts == (scope_host(scope),)]:
@@ -53,40 +53,40 @@ def needed_rules(jobs: Iterable[JobDefinition]) -> dict[str, dict[str, tuple[str
     return found
 
 
-def rules_text(rules: Mapping[str, Mapping[str, Iterable[str]]]) -> str:
+def format_rules(rules: Mapping[str, Mapping[str, Iterable[str]]]) -> str:
     """Return rules as lines of a settings file."""
     lines: list[str] = []
     for group in sorted(rules, reverse=True):
         lines += [f"{group}:", "  allow:"]
-        lines += [f"    {rule_text(name, hosts)}" for name, hosts in sorted(rules[group].items())]
+        lines += [f"    {format_rule(name, hosts)}" for name, hosts in sorted(rules[group].items())]
     return "\n".join(lines)
 
 
-def _credential(kind: str, name: str) -> Credential | None:
+def _credential_of(kind: str, name: str) -> Credential | None:
     if kind == "secret":
         return Credential("secret", name)
     return Credential("scope", name) if kind == "scope" else None
 
 
-class _Denials:
+class _DenialReasons:
     """Why a job may not send something; remembered, as many jobs send the same to the same places."""
 
     def __init__(self, bindings: Bindings) -> None:
         self._bindings = bindings
-        self._known: dict[object, str] = {}
+        self._reasons: dict[object, str] = {}
 
-    def of(self, credential: Credential, job: JobDefinition) -> str:
+    def find_reason(self, credential: Credential, job: JobDefinition) -> str:
         """Return the reason, for all places together, so that one change of the settings is enough; empty if it may."""
-        found = [sending for sending in sendings(job.check) if sending.credential == credential]
-        places = tuple(dict.fromkeys(place for sending in found for place in sending.places))
+        found = [sending for sending in find_deliveries(job.check) if sending.credential == credential]
+        places = tuple(dict.fromkeys(place for sending in found for place in sending.recipients))
         if not places:  # a heartbeat's token is not sent, and of a step an answer may say where to
             return ""
         key = (credential, places, tuple(job.tags.items()))
-        if key not in self._known:
-            self._known[key] = self._judged(credential, places, job)
-        return self._known[key]
+        if key not in self._reasons:
+            self._reasons[key] = self._check_places(credential, places, job)
+        return self._reasons[key]
 
-    def _judged(self, credential: Credential, places: tuple[Place, ...], job: JobDefinition) -> str:
+    def _check_places(self, credential: Credential, places: tuple[Recipient, ...], job: JobDefinition) -> str:
         try:
             self._bindings.check(credential, places, job.tags)
         except CredentialDenied as denied:

@@ -7,36 +7,36 @@ from urllib.parse import urlsplit
 
 from config.binding_settings import HostRule
 from config.settings import Settings
-from jobs.checks.binding.hosts import read_host_pattern
-from jobs.checks.binding.names import plain_secret
-from jobs.checks.binding.rules import Bindings, Rule, Rules
-from jobs.checks.binding.scopes import Protection, resource_of
-from jobs.checks.binding.tags import read_tag
+from jobs.checks.binding.hosts import parse_host_pattern
+from jobs.checks.binding.names import normalize_secret_name
+from jobs.checks.binding.rules import BindingRule, BindingRules, Bindings
+from jobs.checks.binding.scopes import ProtectedResource, normalize_scope
+from jobs.checks.binding.tags import parse_tag
 
 
-def bindings_of(settings: Settings) -> Bindings:
+def build_bindings(settings: Settings) -> Bindings:
     """Return the rules."""
     secrets, identity = settings.secrets, settings.identity
     return Bindings(
-        secrets=_rules(secrets.allow, plain_secret),
-        scopes=_rules(identity.allow, resource_of),
+        secrets=_build_rules(secrets.allow, normalize_secret_name),
+        scopes=_build_rules(identity.allow, normalize_scope),
         unbound_secrets=secrets.unbound == "allow",
         unbound_scopes=identity.unbound == "allow",
-        own_resources=tuple(_own_resources(settings)),
-        own_services=frozenset(_own_services(settings)),
+        own_resources=tuple(_find_own_resources(settings)),
+        own_services=frozenset(_find_own_services(settings)),
     )
 
 
-def _rules(rules: Mapping[str, HostRule] | None, plain: Callable[[str], str]) -> Rules:
-    return Rules(
+def _build_rules(rules: Mapping[str, HostRule] | None, plain: Callable[[str], str]) -> BindingRules:
+    return BindingRules(
         {
-            plain(name): Rule(tuple(map(read_host_pattern, rule.hosts)), tuple(map(read_tag, rule.tags)))
+            plain(name): BindingRule(tuple(map(parse_host_pattern, rule.hosts)), tuple(map(parse_tag, rule.tags)))
             for name, rule in (rules or {}).items()
         }
     )
 
 
-def _own_resources(settings: Settings) -> Iterator[str]:
+def _find_own_resources(settings: Settings) -> Iterator[str]:
     """Yield the hosts of the program's own store, job files and vault."""
     storage = settings.storage
     for url in (settings.key_vault_url, settings.jobs_container, storage.table_url, storage.queue_url):
@@ -44,9 +44,9 @@ def _own_resources(settings: Settings) -> Iterator[str]:
             yield host
 
 
-def _own_services(settings: Settings) -> Iterator[Protection]:
+def _find_own_services(settings: Settings) -> Iterator[ProtectedResource]:
     """Yield what the program's own identity opens for itself: a token for one account is one for all of them."""
     if settings.key_vault_url is not None:
-        yield Protection.VAULT
-    if settings.on_azure_storage or settings.jobs_container is not None:
-        yield Protection.STORAGE
+        yield ProtectedResource.VAULT
+    if settings.uses_azure_storage or settings.jobs_container is not None:
+        yield ProtectedResource.STORAGE

@@ -21,7 +21,7 @@ class ConfigurationError(Exception):
     def __init__(self, problems: Iterable[Problem], usable: JobSet | None = None) -> None:
         self.problems = tuple(problems)
         self.usable = usable
-        super().__init__(render(self.problems))
+        super().__init__(format_problems(self.problems))
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
@@ -29,11 +29,11 @@ class ConfigurationError(Exception):
         return self.usable.warnings if self.usable is not None else ()
 
 
-def render_warning(warning: Problem) -> str:
+def format_warning(warning: Problem) -> str:
     """Return the text of a warning: as that of a problem, with the word behind the place."""
-    return str(replace(warning, where=": ".join(filter(None, ("warning", warning.where)))))
+    return str(replace(warning, key=": ".join(filter(None, ("warning", warning.key)))))
 
 
-def render(problems: Iterable[Problem]) -> str:
+def format_problems(problems: Iterable[Problem]) -> str:
     """Plain text for a terminal: one problem a line, each place first, so that an editor can jump to it."""
     return "\n".join(str(problem) for problem in problems)

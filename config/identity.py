@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING
 
 from config.settings import Settings
 from jobs.errors import TokenUnavailable
-from jobs.kept_values import Fetched, KeptValues, Trouble
-from jobs.ports import Clock, Renewal
-from jobs.problems import printable
+from jobs.kept_values import FetchedValue, FetchFailure, RefreshingCache
+from jobs.ports import Clock, CredentialRefresh
+from jobs.problems import make_printable
 from jobs.running.clock import SystemClock
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
-RENEWED_BEFORE = 300.0
+TOKEN_RENEWED_BEFORE_EXPIRY = 300.0
 """Seconds before its end that a token is renewed."""
 
-USED_UNTIL = 30.0
+TOKEN_USED_UNTIL_BEFORE_EXPIRY = 30.0
 """Seconds before its end until which it is used if renewing fails."""
 
-LONGEST_FETCH = 20.0
+TOKEN_TIMEOUT = 20.0
 """Seconds for one token."""
 
 
-class Identity:
+class AppIdentity:
     """Nothing is imported or opened before the first use.
 
     In environment `dev` it is whoever is signed in (environment variables, managed identity, Azure CLI, ...); anywhere
@@ -43,32 +43,34 @@ class Identity:
         self._settings = settings
         self._wall_time = wall_time
         self._credential: AsyncTokenCredential | None = None
-        self._opening = asyncio.Lock()
-        self._tokens = KeptValues(self._fetch, clock or SystemClock(), fetch_anew=self._fetch_anew)
+        self._open_lock = asyncio.Lock()
+        self._tokens = RefreshingCache(
+            self._fetch_token, clock or SystemClock(), fetch_uncached=self._fetch_uncached_token
+        )
 
-    async def credential(self) -> AsyncTokenCredential:
+    async def open_credential(self) -> AsyncTokenCredential:
         """The one credential, for clients of Azure services. Not to be closed by who gets it."""
-        async with self._opening:
+        async with self._open_lock:
             if self._credential is None:
                 # The import takes a fifth of a second, which runs in work would feel.
                 self._credential = await asyncio.to_thread(_new_credential, self._settings)
             return self._credential
 
-    async def get(self, scope: str) -> str:
+    async def get_token(self, scope: str) -> str:
         """An access token for this scope. Raises TokenUnavailable."""
         return await self._tokens.get(scope)
 
-    async def renewed(self, scope: str, refused: str) -> Renewal:
+    async def refresh_rejected(self, scope: str, rejected: str) -> CredentialRefresh:
         """See jobs.ports.Tokens."""
-        if await self._tokens.another_than(scope, refused):
-            return Renewal(changed=True, sentence=f"another access token for {scope} was got")
+        if await self._tokens.refresh_if_equal(scope, rejected):
+            return CredentialRefresh(is_changed=True, message=f"another access token for {scope} was got")
         at = self._tokens.read_at(scope)
         got = f"the one got at {at:%Y-%m-%d %H:%M:%S}Z" if at is not None else "none"
-        return Renewal(changed=False, sentence=f"the access token for {scope} is still {got}")
+        return CredentialRefresh(is_changed=False, message=f"the access token for {scope} is still {got}")
 
-    def health(self) -> tuple[Trouble, ...]:
+    def health(self) -> tuple[FetchFailure, ...]:
         """The scopes that no token could be had for when last asked."""
-        return self._tokens.troubles()
+        return self._tokens.fetch_failures()
 
     async def aclose(self) -> None:
         """Close the credential."""
@@ -77,30 +79,30 @@ class Identity:
             await self._credential.close()
             self._credential = None
 
-    async def _fetch(self, scope: str) -> Fetched:
-        return await self._fetched(scope, await self.credential())
+    async def _fetch_token(self, scope: str) -> FetchedValue:
+        return await self._request_token(scope, await self.open_credential())
 
-    async def _fetch_anew(self, scope: str) -> Fetched:
+    async def _fetch_uncached_token(self, scope: str) -> FetchedValue:
         """By a credential of its own: the usual one keeps its tokens until shortly before their end."""
         async with await asyncio.to_thread(_new_credential, self._settings) as credential:
-            return await self._fetched(scope, credential)
+            return await self._request_token(scope, credential)
 
-    async def _fetched(self, scope: str, credential: AsyncTokenCredential) -> Fetched:
+    async def _request_token(self, scope: str, credential: AsyncTokenCredential) -> FetchedValue:
         from azure.core.exceptions import AzureError
 
         try:
-            async with asyncio.timeout(LONGEST_FETCH):
+            async with asyncio.timeout(TOKEN_TIMEOUT):
                 token = await credential.get_token(scope)
         except TimeoutError:
-            raise TokenUnavailable(f"no token for {scope}: no answer within {LONGEST_FETCH:g} s") from None
+            raise TokenUnavailable(f"no token for {scope}: no answer within {TOKEN_TIMEOUT:g} s") from None
         except (AzureError, ValueError) as error:
-            raise TokenUnavailable(f"no token for {scope}: {self._reason(error)}") from None
+            raise TokenUnavailable(f"no token for {scope}: {self._error_message(error)}") from None
         rest = token.expires_on - self._wall_time()
-        return Fetched(token.token, rest - RENEWED_BEFORE, rest - USED_UNTIL)
+        return FetchedValue(token.token, rest - TOKEN_RENEWED_BEFORE_EXPIRY, rest - TOKEN_USED_UNTIL_BEFORE_EXPIRY)
 
-    def _reason(self, error: Exception) -> str:
+    def _error_message(self, error: Exception) -> str:
         """The library's first line, and where to look."""
-        first = printable(str(error).strip().split("\n", 1)[0], 200).rstrip(".")
+        first = make_printable(str(error).strip().split("\n", 1)[0], 200).rstrip(".")
         if self._settings.environment == "dev":
             return f"{first}; sign in with `az login`, or set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET"
         return f"{first}; check that the app has a managed identity and that it was granted this scope"

@@ -14,107 +14,109 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.app_settings import resolve_schedules
-from config.job_groups import SECTION, groups_of
-from config.job_set import Use
-from config.job_uses import uses_of
-from config.merged_defaults import holds, merged
-from config.shared_parts import SharedParts
+from config.job_groups import GROUPS_KEY, read_groups
+from config.job_set import ExternalUse
+from config.job_uses import find_external_uses
+from config.merged_defaults import has_value, merge_defaults
+from config.shared_parts import PartInterner
 from jobs.definition import JobDefinition
-from jobs.flat import from_flat, is_flat, is_flat_key
+from jobs.flat import convert_flat_job, is_flat_job, is_flat_key
 from jobs.groups import GroupMembers
-from jobs.model import AS_WRITTEN
-from jobs.problems import Finding, Path, findings_of, findings_of_keys, unknown_key
-from jobs.problems.slips import form_of_unknown
-from jobs.problems.suggestions import fold
+from jobs.model import FILE_CONTEXT
+from jobs.problems import Finding, KeyPath, describe_unknown_key, list_key_findings, validation_findings
+from jobs.problems.slips import correct_job_key
+from jobs.problems.suggestions import fold_name
 from jobs.schedules import DefaultSchedule, Schedule
-from jobs.warnings import refusals_of, warnings_of
+from jobs.warnings import find_refusals, find_warnings
 
-_TOP = ("jobs", "defaults", SECTION)
-_BESIDE_JOBS = ("defaults", SECTION, "$schema")
-_CALLED_ELSEWHERE = frozenset(
+_TOP_LEVEL_KEYS = ("jobs", "defaults", GROUPS_KEY)
+_SECTION_KEYS = ("defaults", GROUPS_KEY, "$schema")
+_JOBS_KEYS_OF_OTHER_PROGRAMS = frozenset(
     {"endpoints", "monitors", "checks", "targets", "services", "tests", "healthchecks", "tasks"}
 )
 """What other programs call the jobs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JobEntry:
     """One job as it stands in a file."""
 
     name: str | None
     """Its key; None in a list."""
     value: Any
-    path: Path
+    path: KeyPath
 
 
 @dataclass(frozen=True, slots=True)
-class Entries:
-    jobs: tuple[Entry, ...] = ()
+class FileEntries:
+    jobs: tuple[JobEntry, ...] = ()
     defaults: Mapping[str, Any] | None = None
     groups: Mapping[str, GroupMembers] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
 
-def entries_of(value: Any, stem: str) -> Entries:
+def find_entries(value: Any, stem: str) -> FileEntries:
     """The jobs in a file's value. `stem`, the file's name without ending, names a single flat job without a JobName."""
     if value is None:
-        return Entries(findings=(Finding((), "is empty", "write jobs: with the jobs below it, or remove the file"),))
+        return FileEntries(
+            findings=(Finding((), "is empty", "write jobs: with the jobs below it, or remove the file"),)
+        )
     if isinstance(value, list) or _is_one_flat_job(value):
-        return Entries(tuple(_in_container(value, (), stem)))
+        return FileEntries(tuple(_entries_in(value, (), stem)))
     if not isinstance(value, dict):
-        return Entries(
+        return FileEntries(
             findings=(Finding((), "holds no jobs but a single value", "write jobs: with the jobs below it"),)
         )
     containers = [key for key in value if key.lower() == "jobs" and not _is_job(value[key])]
-    return _with_container(value, containers, stem) if containers else _at_top(value)
+    return _read_containers(value, containers, stem) if containers else _read_top_level(value)
 
 
-def _with_container(value: dict[str, Any], containers: list[str], stem: str) -> Entries:
-    findings = [*findings_of_keys([key for key in value if key not in (*containers, *_BESIDE_JOBS)], _unknown)]
-    jobs: list[Entry] = []
+def _read_containers(value: dict[str, Any], containers: list[str], stem: str) -> FileEntries:
+    findings = [*list_key_findings([key for key in value if key not in (*containers, *_SECTION_KEYS)], _unknown_key)]
+    jobs: list[JobEntry] = []
     for key in containers:
         held = value[key]
         if isinstance(held, (dict, list)):
-            jobs += _in_container(held, (key,), stem)
+            jobs += _entries_in(held, (key,), stem)
         elif held is not None:
             findings.append(Finding((key,), "is neither a mapping of jobs by name nor a list of jobs"))
-    return _with_sections(value, jobs, findings)
+    return _add_sections(value, jobs, findings)
 
 
-def _with_sections(value: Mapping[str, Any], jobs: Sequence[Entry], findings: Iterable[Finding]) -> Entries:
+def _add_sections(value: Mapping[str, Any], jobs: Sequence[JobEntry], findings: Iterable[Finding]) -> FileEntries:
     """The jobs, and what stands beside them."""
-    defaults, wrong = _defaults(value)
-    is_a_job = any(entry.path == (SECTION,) for entry in jobs)
-    groups, wrong_groups = groups_of(None if is_a_job else value.get(SECTION))
-    return Entries(tuple(jobs), defaults, groups, (*findings, *wrong, *wrong_groups))
+    defaults, wrong = _read_defaults(value)
+    is_a_job = any(entry.path == (GROUPS_KEY,) for entry in jobs)
+    groups, wrong_groups = read_groups(None if is_a_job else value.get(GROUPS_KEY))
+    return FileEntries(tuple(jobs), defaults, groups, (*findings, *wrong, *wrong_groups))
 
 
-def _at_top(value: dict[str, Any]) -> Entries:
+def _read_top_level(value: dict[str, Any]) -> FileEntries:
     """Jobs without `jobs:` around them. What is no job there is an unknown key, not a broken job."""
-    jobs: list[Entry] = []
+    jobs: list[JobEntry] = []
     others: list[str] = []
     some_are_jobs = any(_is_job(one) for one in value.values())
     for key, one in value.items():
-        if _is_job(one) or (some_are_jobs and isinstance(one, dict) and key not in _BESIDE_JOBS):
-            jobs.append(Entry(key, one, (key,)))
-        elif key not in _BESIDE_JOBS:
+        if _is_job(one) or (some_are_jobs and isinstance(one, dict) and key not in _SECTION_KEYS):
+            jobs.append(JobEntry(key, one, (key,)))
+        elif key not in _SECTION_KEYS:
             others.append(key)
-    return _with_sections(value, jobs, findings_of_keys(others, _unknown))
+    return _add_sections(value, jobs, list_key_findings(others, _unknown_key))
 
 
-def _in_container(held: Any, path: Path, stem: str) -> Iterator[Entry]:
+def _entries_in(held: Any, path: KeyPath, stem: str) -> Iterator[JobEntry]:
     if isinstance(held, list):
         for index, one in enumerate(held):
-            yield Entry(None, one, (*path, index))
+            yield JobEntry(None, one, (*path, index))
     elif _is_one_flat_job(held):
-        yield Entry(stem, held, path)
+        yield JobEntry(stem, held, path)
     else:
         for key, one in held.items():
-            yield Entry(key, one, (*path, key))
+            yield JobEntry(key, one, (*path, key))
 
 
 def _is_job(value: Any) -> bool:
-    return isinstance(value, dict) and (is_flat(value) or _has_check(value))
+    return isinstance(value, dict) and (is_flat_job(value) or _has_check(value))
 
 
 def _has_check(value: dict[str, Any]) -> bool:
@@ -125,25 +127,25 @@ def _has_check(value: dict[str, Any]) -> bool:
 
 def _is_one_flat_job(value: Any) -> bool:
     """A key of the form may hold what looks like a job: the body of a request, such as {"query": ...}."""
-    if not isinstance(value, dict) or not is_flat(value):
+    if not isinstance(value, dict) or not is_flat_job(value):
         return False
     return not any(_is_job(one) for key, one in value.items() if not is_flat_key(key))
 
 
-def _unknown(key: str) -> Finding:
-    if fold(key) in _CALLED_ELSEWHERE:
+def _unknown_key(key: str) -> Finding:
+    if fold_name(key) in _JOBS_KEYS_OF_OTHER_PROGRAMS:
         return Finding((key,), "unknown key", "write jobs: in its place, and a check in each job")
-    return Finding((key,), *unknown_key(key, _TOP))
+    return Finding((key,), *describe_unknown_key(key, _TOP_LEVEL_KEYS))
 
 
 def _unknown_default(key: str, value: Any, known: list[str]) -> Finding:
-    offer = form_of_unknown(key, value)
+    offer = correct_job_key(key, value)
     return Finding(
-        ("defaults", key), *(unknown_key(key, known) if offer is None else ("unknown key", f"write {offer}"))
+        ("defaults", key), *(describe_unknown_key(key, known) if offer is None else ("unknown key", f"write {offer}"))
     )
 
 
-def _defaults(value: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, tuple[Finding, ...]]:
+def _read_defaults(value: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, tuple[Finding, ...]]:
     defaults = value.get("defaults")
     if defaults is None:
         return None, ()
@@ -151,43 +153,43 @@ def _defaults(value: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, tuple
         return None, (Finding(("defaults",), "is not a mapping of keys to values"),)
     known = [key for key in JobDefinition.model_fields if key != "name"]
     others = [key for key in defaults if key not in known]
-    wrong = findings_of_keys(others, lambda key: _unknown_default(key, defaults[key], known), ("defaults",))
+    wrong = list_key_findings(others, lambda key: _unknown_default(key, defaults[key], known), ("defaults",))
     kept = {key: one for key, one in defaults.items() if key in known}
-    return kept, (*wrong, *_wrong_defaults(kept))
+    return kept, (*wrong, *_check_defaults(kept))
 
 
-def _wrong_defaults(defaults: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_defaults(defaults: Mapping[str, Any]) -> Iterator[Finding]:
     """What is wrong with defaults even if every job replaces them."""
     # Without app settings, the schedule is a valid stand-in: what is wrong with them is found in the jobs.
     written = resolve_schedules({"name": "defaults", "check": {}, **defaults}, {}, flat=False).job
-    definition = _validated(written, SharedParts())
+    definition = _validate(written, PartInterner())
     for finding in definition if isinstance(definition, tuple) else ():
         if finding.message != "is missing":
             yield Finding(("defaults", *finding.path), finding.message, finding.hint)
 
 
-def name_of(entry: Entry) -> tuple[str, ...]:
+def find_job_name(entry: JobEntry) -> tuple[str, ...]:
     """The name of a job whose definition is wrong, if it can be told: others may depend on it."""
     given = entry.value if isinstance(entry.value, dict) else {}
-    written = next((value for key, value in given.items() if fold(key) in ("name", "jobname")), entry.name)
+    written = next((value for key, value in given.items() if fold_name(key) in ("name", "jobname")), entry.name)
     return (written,) if isinstance(written, str) else ()
 
 
 @dataclass(frozen=True, slots=True)
-class Defined:
+class DefinedJob:
     """A job, what it hardly means, and what it needs from outside; keys as they stand in the file."""
 
     job: JobDefinition
     warnings: tuple[Finding, ...] = ()
-    uses: tuple[Use, ...] = ()
+    uses: tuple[ExternalUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class DefinitionContext:
     """What a job takes from around it. `defaults`: those of its file, for the full form."""
 
     defaults: Mapping[str, Any] | None
-    shared: SharedParts
+    interner: PartInterner
     now_ms: int
     environ: Mapping[str, str]
     """The app settings that schedules may name."""
@@ -195,94 +197,99 @@ class Context:
     """For the flat form."""
 
 
-def define(entry: Entry, context: Context) -> Defined | tuple[Finding, ...]:
+def define_job(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tuple[Finding, ...]:
     """Return the entry's definition, or everything that is wrong with it."""
     if not isinstance(entry.value, dict):
         what = "has nothing below it" if entry.value is None else "is not a mapping of keys to values"
         return (Finding(entry.path, what, "a job has at least a check"),)
-    return _from_flat(entry, context) if is_flat(entry.value) else _from_full(entry, context)
+    return _define_flat(entry, context) if is_flat_job(entry.value) else _define_full(entry, context)
 
 
-def _from_flat(entry: Entry, context: Context) -> Defined | tuple[Finding, ...]:
+def _define_flat(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tuple[Finding, ...]:
     settings = resolve_schedules(entry.value, context.environ, flat=True)
-    unresolved = [_moved(finding, (*entry.path, *finding.path)) for finding in settings.findings]
-    defined = _of_flat(entry, settings.job, context)
-    if isinstance(defined, Defined):
+    unresolved = [_move(finding, (*entry.path, *finding.path)) for finding in settings.findings]
+    defined = _define_translated(entry, settings.job, context)
+    if isinstance(defined, DefinedJob):
         return tuple(unresolved) or defined
     depth = len(entry.path)
     return (*unresolved, *(settings.with_origin(finding, depth) for finding in defined))
 
 
-def _of_flat(entry: Entry, mapping: Mapping[str, Any], context: Context) -> Defined | tuple[Finding, ...]:
-    job = from_flat(entry.name or "", mapping)
+def _define_translated(
+    entry: JobEntry, mapping: Mapping[str, Any], context: DefinitionContext
+) -> DefinedJob | tuple[Finding, ...]:
+    job = convert_flat_job(entry.name or "", mapping)
 
-    def in_file(path: Path) -> Path:
-        return (*entry.path, *job.flat_path(path))
+    def in_file(path: KeyPath) -> KeyPath:
+        return (*entry.path, *job.to_flat_path(path))
 
-    found = [_moved(finding, (*entry.path, *finding.path)) for finding in job.findings]
+    found = [_move(finding, (*entry.path, *finding.path)) for finding in job.findings]
     written = job.definition
     if "schedule" not in written and context.default_schedule is not None:
         written = {**written, "schedule": DefaultSchedule(context.default_schedule)}
-    definition = _validated(written, context.shared)
+    definition = _validate(written, context.interner)
     if isinstance(definition, JobDefinition) and not found:
-        warnings = [_moved(finding, (*entry.path, *finding.path)) for finding in job.warnings]
-        return _reviewed(definition, context, in_file, warnings)
+        warnings = [_move(finding, (*entry.path, *finding.path)) for finding in job.warnings]
+        return _review(definition, context, in_file, warnings)
     told = {finding.path for finding in found}
     for finding in definition if isinstance(definition, tuple) else ():
         path = in_file(finding.path)
         if path not in told and not (finding.message == "is missing" and found):
-            found.append(_moved(finding, path))
+            found.append(_move(finding, path))
     return tuple(found)
 
 
-def _from_full(entry: Entry, context: Context) -> Defined | tuple[Finding, ...]:
+def _define_full(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tuple[Finding, ...]:
     job: Mapping[str, Any] = entry.value
     defaults = context.defaults
     named = {"name": entry.name} if entry.name is not None else {}
     if named and job.get("name", entry.name) != entry.name:
         return (Finding((*entry.path, "name"), "differs from the key above it", "remove it: the key names the job"),)
     settings = resolve_schedules(
-        named | (merged(defaults, job) if defaults else dict(job)), context.environ, flat=False
+        named | (merge_defaults(defaults, job) if defaults else dict(job)), context.environ, flat=False
     )
-    definition = _validated(settings.job, context.shared)
+    definition = _validate(settings.job, context.interner)
     if settings.findings:
         others = definition if isinstance(definition, tuple) else ()
-        return tuple(_placed(finding, entry, defaults) for finding in (*settings.findings, *others))
+        return tuple(_locate(finding, entry, defaults) for finding in (*settings.findings, *others))
     if isinstance(definition, JobDefinition):
-        return _reviewed(definition, context, lambda path: _path_in_file(path, entry, defaults))
-    return tuple(_placed(settings.with_origin(finding), entry, defaults) for finding in definition)
+        return _review(definition, context, lambda path: _path_in_file(path, entry, defaults))
+    return tuple(_locate(settings.with_origin(finding), entry, defaults) for finding in definition)
 
 
-def _reviewed(
-    job: JobDefinition, context: Context, in_file: Callable[[Path], Path], warnings: Iterable[Finding] = ()
-) -> Defined | tuple[Finding, ...]:
+def _review(
+    job: JobDefinition,
+    context: DefinitionContext,
+    in_file: Callable[[KeyPath], KeyPath],
+    warnings: Iterable[Finding] = (),
+) -> DefinedJob | tuple[Finding, ...]:
     """The valid definition with its warnings, or why it must not be used. `in_file`: turns keys of the full form."""
-    if refusals := refusals_of(job):
-        return tuple(_moved(finding, in_file(finding.path)) for finding in refusals)
-    found = (*warnings, *(_moved(finding, in_file(finding.path)) for finding in warnings_of(job, context.now_ms)))
-    return Defined(job, found, tuple(use._replace(path=in_file(use.path)) for use in uses_of(job)))
+    if refusals := find_refusals(job):
+        return tuple(_move(finding, in_file(finding.path)) for finding in refusals)
+    found = (*warnings, *(_move(finding, in_file(finding.path)) for finding in find_warnings(job, context.now_ms)))
+    return DefinedJob(job, found, tuple(use._replace(path=in_file(use.path)) for use in find_external_uses(job)))
 
 
-def _moved(finding: Finding, path: Path) -> Finding:
+def _move(finding: Finding, path: KeyPath) -> Finding:
     return Finding(path, finding.message, finding.hint)
 
 
-def _placed(finding: Finding, entry: Entry, defaults: Mapping[str, Any] | None) -> Finding:
+def _locate(finding: Finding, entry: JobEntry, defaults: Mapping[str, Any] | None) -> Finding:
     """Where the wrong value stands: in the job, or in the defaults that it took it from."""
     if finding.path == ("name",) and "name" not in entry.value and entry.name is not None:
         return Finding(entry.path, f"as a name {finding.message}", finding.hint)
-    return _moved(finding, _path_in_file(finding.path, entry, defaults))
+    return _move(finding, _path_in_file(finding.path, entry, defaults))
 
 
-def _path_in_file(path: Path, entry: Entry, defaults: Mapping[str, Any] | None) -> Path:
-    from_defaults = defaults and holds(defaults, path) and not holds(entry.value, path)
+def _path_in_file(path: KeyPath, entry: JobEntry, defaults: Mapping[str, Any] | None) -> KeyPath:
+    from_defaults = defaults and has_value(defaults, path) and not has_value(entry.value, path)
     return ("defaults", *path) if from_defaults else (*entry.path, *path)
 
 
-def _validated(written: Mapping[str, Any], shared: SharedParts) -> JobDefinition | tuple[Finding, ...]:
+def _validate(written: Mapping[str, Any], interner: PartInterner) -> JobDefinition | tuple[Finding, ...]:
     try:
-        definition = JobDefinition.model_validate(shared.put_in(written), context=AS_WRITTEN)
+        definition = JobDefinition.model_validate(interner.reuse(written), context=FILE_CONTEXT)
     except ValidationError as error:
-        return findings_of(error.errors(include_url=False), JobDefinition)
-    shared.learn(written, definition)
+        return validation_findings(error.errors(include_url=False), JobDefinition)
+    interner.remember(written, definition)
     return definition

@@ -14,26 +14,26 @@ from itertools import chain
 from pathlib import Path, PurePath
 
 import config
-from config.documents import Document, Unreadable, parse_document, read_bytes
+from config.documents import Document, UnreadableFile, parse_document, read_file
 from config.errors import ConfigurationError
-from config.job_entries import Context, Defined, define, entries_of, name_of
-from config.job_groups import SECTION, DeclaredGroup
-from config.job_joining import FileJobs, Found, joined
-from config.job_place import ENDINGS, is_job_file, nested_job_files, place_warnings
-from config.job_set import JobFile, JobSet, digest_of
-from config.shared_parts import SharedParts
+from config.job_entries import DefinedJob, DefinitionContext, define_job, find_entries, find_job_name
+from config.job_groups import GROUPS_KEY, DeclaredGroup
+from config.job_joining import FileJobs, LocatedJob, join_files
+from config.job_place import JOB_FILE_SUFFIXES, find_nested_job_files, is_job_file, location_warnings
+from config.job_set import JobFile, JobSet, make_digest
+from config.shared_parts import PartInterner
 from jobs.definition import JobDefinition
 from jobs.problems import Finding, Problem
-from jobs.problems import Path as KeyPath
+from jobs.problems import KeyPath as KeyPath
 from jobs.schedules import Schedule
 
-__all__ = ["ENDINGS", "JobFile", "JobFileReader", "JobSet", "is_job_file"]
+__all__ = ["JOB_FILE_SUFFIXES", "JobFile", "JobFileReader", "JobSet", "is_job_file"]
 
 
-_MOST_FINDINGS = 500
+_MAX_FINDINGS_PER_FILE = 500
 """Problems of one file after which no more of its jobs are checked: each takes a while to explain."""
 
-_PROGRAM = Path(config.__path__[0]).resolve().parent
+_PROGRAM_FOLDER = Path(config.__path__[0]).resolve().parent
 """The program's folder: the command `validate` reads with paths shown from the working folder instead."""
 
 
@@ -44,7 +44,7 @@ class JobFileReader:
         """`environ`: the app settings that schedules may name; those of the process if it is left out."""
         self._root = root
         self._environ = os.environ if environ is None else environ
-        self._kept: dict[Path | str, dict[str, FileJobs]] = {}
+        self._cache: dict[Path | str, dict[str, FileJobs]] = {}
 
     def read(
         self,
@@ -60,7 +60,7 @@ class JobFileReader:
         Raises:
             ConfigurationError: with every problem of every file; also if `place` is not there.
         """
-        files = chain(map(self._file, self.files(place)), self._nested(place))
+        files = chain(map(self._read_file, self.list_files(place)), self._find_nested(place))
         return self.parse(place, files, substitutions=substitutions, default_schedule=default_schedule)
 
     def parse(
@@ -76,11 +76,11 @@ class JobFileReader:
         Raises:
             ConfigurationError: as `read`.
         """
-        before = self._kept.get(place, {})
+        before = self._cache.get(place, {})
         now: dict[str, FileJobs] = {}
         read: list[FileJobs] = []
         nested: list[str] = []
-        shared = SharedParts()
+        shared = PartInterner()
         for name, shown, content in files:
             if content is None:
                 nested.append(shown)
@@ -90,107 +90,109 @@ class JobFileReader:
                 continue
             schedule = default_schedule.text if default_schedule is not None else "none"
             key = f"{name} {hashlib.sha256(content).hexdigest()} {sorted((substitutions or {}).items())} {schedule}"
-            now[key] = before.get(key) or _parse(
+            now[key] = before.get(key) or _parse_file(
                 content, shown, PurePath(name).stem, substitutions, shared, default_schedule, self._environ
             )
             read.append(now[key])
-        self._kept[place] = now  # what is not there any more is forgotten
-        jobs = joined(read)
-        shown_place = place if isinstance(place, str) else self._shown(place)
-        warnings = (*place_warnings(shown_place, len(jobs), nested), *jobs.warnings)
-        return replace(jobs, digest=digest_of(now), warnings=warnings)
+        self._cache[place] = now  # what is not there any more is forgotten
+        jobs = join_files(read)
+        shown_place = place if isinstance(place, str) else self._display_name(place)
+        warnings = (*location_warnings(shown_place, len(jobs), nested), *jobs.warnings)
+        return replace(jobs, digest=make_digest(now), warnings=warnings)
 
-    def _nested(self, place: Path) -> Iterator[JobFile]:
+    def _find_nested(self, place: Path) -> Iterator[JobFile]:
         """The job files in folders inside the place, but for the samples that the program brings."""
-        samples = {(root / "config" / "jobs" / "samples").resolve() for root in (self._root, _PROGRAM)}
-        for file in nested_job_files(place):
+        samples = {(root / "config" / "jobs" / "samples").resolve() for root in (self._root, _PROGRAM_FOLDER)}
+        for file in find_nested_job_files(place):
             if file.parent.resolve() not in samples:
-                yield JobFile(file.name, self._shown(file), None)
+                yield JobFile(file.name, self._display_name(file), None)
 
-    def _file(self, file: Path) -> JobFile:
-        shown = self._shown(file)
+    def _read_file(self, file: Path) -> JobFile:
+        shown = self._display_name(file)
         try:
-            return JobFile(file.name, shown, read_bytes(file, shown))
-        except Unreadable as error:
+            return JobFile(file.name, shown, read_file(file, shown))
+        except UnreadableFile as error:
             return JobFile(file.name, shown, error.problem)
 
-    def files(self, place: Path) -> list[Path]:
+    def list_files(self, place: Path) -> list[Path]:
         """The job files there, in order. Raises ConfigurationError."""
         try:
             if os.path.isdir(place):
                 return sorted(file for file in place.iterdir() if is_job_file(file.name) and not file.is_dir())
         except OSError as error:
             reason = (error.strerror or type(error).__name__).lower()
-            raise ConfigurationError([Problem("", f"cannot be listed: {reason}", file=self._shown(place))]) from None
-        if place.suffix.lower() not in ENDINGS and os.path.exists(place):
-            message = f"is no job file: its name ends in none of {' '.join(ENDINGS)}"
-            raise ConfigurationError([Problem("", message, file=self._shown(place))])
+            raise ConfigurationError(
+                [Problem("", f"cannot be listed: {reason}", file=self._display_name(place))]
+            ) from None
+        if place.suffix.lower() not in JOB_FILE_SUFFIXES and os.path.exists(place):
+            message = f"is no job file: its name ends in none of {' '.join(JOB_FILE_SUFFIXES)}"
+            raise ConfigurationError([Problem("", message, file=self._display_name(place))])
         return [place]
 
-    def _shown(self, file: Path) -> str:
+    def _display_name(self, file: Path) -> str:
         return str(file.relative_to(self._root) if file.is_relative_to(self._root) else file)
 
 
-def _parse(
+def _parse_file(
     content: bytes,
     shown: str,
     stem: str,
     substitutions: Mapping[str, str] | None,
-    shared: SharedParts,
+    interner: PartInterner,
     default_schedule: Schedule | None,
     environ: Mapping[str, str],
 ) -> FileJobs:
     try:
         document = parse_document(content, shown, substitutions=substitutions)
-    except Unreadable as error:
-        return _unreadable(error)
-    entries = entries_of(document.value, stem)
+    except UnreadableFile as error:
+        return _unreadable_file(error)
+    entries = find_entries(document.value, stem)
     findings = list(entries.findings)
     warnings: list[Finding] = []
-    context = Context(entries.defaults, shared, time.time_ns() // 1_000_000, environ, default_schedule)
+    context = DefinitionContext(entries.defaults, interner, time.time_ns() // 1_000_000, environ, default_schedule)
     lines = replace(document, value=None)
-    jobs: list[Found] = []
+    jobs: list[LocatedJob] = []
     broken: list[str] = []
     containers: dict[KeyPath, KeyPath] = {}
     for number, entry in enumerate(entries.jobs):
-        if len(findings) >= _MOST_FINDINGS:
+        if len(findings) >= _MAX_FINDINGS_PER_FILE:
             left_out = entries.jobs[number:]
             findings.append(
                 Finding((), f"has {len(left_out)} more jobs, which are not checked before these are mended")
             )
-            broken += [name for one in left_out for name in name_of(one)]
+            broken += [name for one in left_out for name in find_job_name(one)]
             break
-        defined = define(entry, context)
-        if isinstance(defined, Defined):
-            line = document.entry_line(entry.path)
+        defined = define_job(entry, context)
+        if isinstance(defined, DefinedJob):
+            line = document.entry_line_of(entry.path)
             container, step = (entry.path[:-1], entry.path[-1]) if entry.path else ((), None)
             container = containers.setdefault(container, container)
-            places = lines if defined.uses or _looks_at_others(defined.job) else None
-            jobs.append(Found(defined.job, shown, line, container, step, places, defined.uses))
+            places = lines if defined.uses or _refers_to_others(defined.job) else None
+            jobs.append(LocatedJob(defined.job, shown, line, container, step, places, defined.uses))
             warnings += defined.warnings
         else:
             findings += defined
-            broken += name_of(entry)
+            broken += find_job_name(entry)
     problems = document.duplicate_problems()
     problems += [document.problem(finding) for finding in dict.fromkeys(findings)]
     problems.sort(key=lambda problem: problem.line or 1)
     groups = tuple(
-        DeclaredGroup(name, members, shown, document.entry_line((SECTION, name)))
+        DeclaredGroup(name, members, shown, document.entry_line_of((GROUPS_KEY, name)))
         for name, members in entries.groups.items()
     )
-    return FileJobs(tuple(jobs), tuple(problems), _in_order(document, warnings), groups, tuple(broken))
+    return FileJobs(tuple(jobs), tuple(problems), _sort_problems(document, warnings), groups, tuple(broken))
 
 
-def _in_order(document: Document, warnings: Iterable[Finding]) -> tuple[Problem, ...]:
+def _sort_problems(document: Document, warnings: Iterable[Finding]) -> tuple[Problem, ...]:
     """Several jobs may take what is warned of from the same defaults: it is said once."""
     problems = [document.problem(finding) for finding in dict.fromkeys(warnings)]
     return tuple(sorted(problems, key=lambda problem: problem.line or 1))
 
 
-def _looks_at_others(job: JobDefinition) -> bool:
+def _refers_to_others(job: JobDefinition) -> bool:
     shares_circuit = job.circuit is not None and job.circuit.group is not None
     return bool(job.depends_on) or job.concurrency_group is not None or shares_circuit
 
 
-def _unreadable(error: Unreadable) -> FileJobs:
+def _unreadable_file(error: UnreadableFile) -> FileJobs:
     return FileJobs(problems=(error.problem,), is_readable=False)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from jobs.groups import GROUP_NAME, GroupMembers
-from jobs.problems import MOST_LISTED, Finding, Problem, dotted, findings_of
+from jobs.groups import GROUP_NAME_PATTERN, GroupMembers
+from jobs.problems import MOST_LISTED_PROBLEMS, Finding, Problem, dotted_path, validation_findings
 
 if TYPE_CHECKING:
-    from config.job_joining import Found
+    from config.job_joining import LocatedJob
 
-SECTION = "groups"
-MOST_GROUPS = 1000
+GROUPS_KEY = "groups"
+MAX_GROUPS_PER_FILE = 1000
 """In a file."""
 
 
@@ -36,43 +36,43 @@ class DeclaredGroup:
         return f"{self.file}:{self.line}"
 
 
-def groups_of(value: Any) -> tuple[Mapping[str, GroupMembers], tuple[Finding, ...]]:
+def read_groups(value: Any) -> tuple[Mapping[str, GroupMembers], tuple[Finding, ...]]:
     """Read the section of one file. Returns what it declares, and what is wrong with it."""
     if value is None:
         return {}, ()
     if not isinstance(value, dict):
         hint = "write groups: {checkout: {jobs: [checkout-*]}}"
-        return {}, (Finding((SECTION,), "is not a mapping of groups by name", hint),)
-    if len(value) > MOST_GROUPS:
-        message = f"declares {len(value)} groups; at most {MOST_GROUPS} may stand in a file"
-        return {}, (Finding((SECTION,), message, "split the file"),)
+        return {}, (Finding((GROUPS_KEY,), "is not a mapping of groups by name", hint),)
+    if len(value) > MAX_GROUPS_PER_FILE:
+        message = f"declares {len(value)} groups; at most {MAX_GROUPS_PER_FILE} may stand in a file"
+        return {}, (Finding((GROUPS_KEY,), message, "split the file"),)
     groups: dict[str, GroupMembers] = {}
     findings: list[Finding] = []
     for name, written in value.items():
-        if not GROUP_NAME.fullmatch(name):
-            findings.append(Finding((SECTION, name), "as the name of a group has a character that it cannot have"))
+        if not GROUP_NAME_PATTERN.fullmatch(name):
+            findings.append(Finding((GROUPS_KEY, name), "as the name of a group has a character that it cannot have"))
             continue
         try:
             groups[name] = GroupMembers.model_validate({} if written is None else written)
         except ValidationError as error:
-            found = findings_of(error.errors(include_url=False), GroupMembers)
-            findings += [Finding((SECTION, name, *one.path), one.message, one.hint) for one in found]
-    if len(findings) > MOST_LISTED:
-        more = f"has {len(findings) - MOST_LISTED} more problems, which are not listed"
-        findings[MOST_LISTED:] = [Finding((SECTION,), more)]
+            found = validation_findings(error.errors(include_url=False), GroupMembers)
+            findings += [Finding((GROUPS_KEY, name, *one.path), one.message, one.hint) for one in found]
+    if len(findings) > MOST_LISTED_PROBLEMS:
+        more = f"has {len(findings) - MOST_LISTED_PROBLEMS} more problems, which are not listed"
+        findings[MOST_LISTED_PROBLEMS:] = [Finding((GROUPS_KEY,), more)]
     return groups, tuple(findings)
 
 
 @dataclass(frozen=True, slots=True)
-class Strangers:
+class MembershipProblems:
     """`problems`: what is wrong. `refused`: names of jobs that may not join their group."""
 
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
-    refused: frozenset[str] = frozenset()
+    rejected_jobs: frozenset[str] = frozenset()
 
 
-def strangers_of(jobs: Iterable[Found], declared: Iterable[DeclaredGroup]) -> Strangers:
+def check_membership(jobs: Iterable[LocatedJob], declared: Iterable[DeclaredGroup]) -> MembershipProblems:
     """Find the jobs that join a group whose declaration does not admit them, and shared groups that none declares."""
     groups: dict[str, DeclaredGroup] = {}
     problems: list[Problem] = []
@@ -80,25 +80,25 @@ def strangers_of(jobs: Iterable[Found], declared: Iterable[DeclaredGroup]) -> St
         first = groups.setdefault(group.name, group)
         if first is not group:
             message = f"the group {group.name} is declared twice: first in {first.origin}"
-            where = dotted(SECTION, group.name)
+            where = dotted_path(GROUPS_KEY, group.name)
             problems.append(Problem(where, message, "declare it in one file alone", group.file, group.line))
     refused: set[str] = set()
-    undeclared: dict[tuple[str, str], Found] = {}
+    undeclared: dict[tuple[str, str], LocatedJob] = {}
     warnings: dict[tuple[str, str], Problem] = {}
     for one in jobs:
-        for key, name in _joined_by(one):
+        for key, name in _groups_joined_by(one):
             group_or_none = groups.get(name)
             if group_or_none is None:
                 first_job = undeclared.setdefault((key, name), one)
                 if first_job.file != one.file and (key, name) not in warnings:
-                    warnings[key, name] = _undeclared(first_job, one, key, name)
-            elif not group_or_none.members.admits(one.job.name, one.job.tags, PurePath(one.file).name):
+                    warnings[key, name] = _undeclared_group(first_job, one, key, name)
+            elif not group_or_none.members.admits_job(one.job.name, one.job.tags, PurePath(one.file).name):
                 refused.add(one.job.name)
-                problems.append(_refused(one, key, group_or_none))
-    return Strangers(tuple(problems), tuple(warnings.values()), frozenset(refused))
+                problems.append(_rejected_member(one, key, group_or_none))
+    return MembershipProblems(tuple(problems), tuple(warnings.values()), frozenset(refused))
 
 
-def _joined_by(one: Found) -> Iterator[tuple[str, str]]:
+def _groups_joined_by(one: LocatedJob) -> Iterator[tuple[str, str]]:
     """The key by which the job joins a group, and the group's name."""
     if one.job.concurrency_group is not None:
         yield "concurrency_group", one.job.concurrency_group.name
@@ -106,12 +106,12 @@ def _joined_by(one: Found) -> Iterator[tuple[str, str]]:
         yield "circuit", one.job.circuit.group
 
 
-def _refused(one: Found, key: str, group: DeclaredGroup) -> Problem:
+def _rejected_member(one: LocatedJob, key: str, group: DeclaredGroup) -> Problem:
     message = f"{one.job.name} may not join the group {group.name}: {group.origin} declares it for {group.members}"
     return one.problem(key, message, f"name another group, or let its owner add {one.job.name} there")
 
 
-def _undeclared(first: Found, one: Found, key: str, name: str) -> Problem:
+def _undeclared_group(first: LocatedJob, one: LocatedJob, key: str, name: str) -> Problem:
     message = (
         f"jobs of several files share the group {name} (first {first.job.name} in {first.origin}), and no file says "
         "who may join it: any job can make theirs wait"

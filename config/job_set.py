@@ -9,27 +9,27 @@ from typing import Literal, NamedTuple
 
 from config.documents import Document
 from jobs.definition import JobDefinition
-from jobs.problems import Finding, Path, Problem
+from jobs.problems import Finding, KeyPath, Problem
 
-UseKind = Literal["secret", "scope", "ca_file"]
+ExternalUseKind = Literal["secret", "scope", "ca_file"]
 
 
-class Use(NamedTuple):
+class ExternalUse(NamedTuple):
     """Something outside the file that a job needs: a secret by its name, an access token of the app's identity by its
     scope, or a file by its path."""
 
-    kind: UseKind
+    kind: ExternalUseKind
     name: str
-    path: Path
+    path: KeyPath
     """The key that names it, as it stands in the file."""
 
 
 @dataclass(frozen=True, slots=True)
-class LocatedUse:
+class LocatedExternalUse:
     """A use, and where it stands."""
 
     job: JobDefinition
-    use: Use
+    use: ExternalUse
     document: Document
 
     def problem(self, message: str, hint: str = "") -> Problem:
@@ -50,7 +50,7 @@ class JobSet:
     """Tells these files' contents from others."""
     warnings: tuple[Problem, ...] = ()
     """What is hardly meant, although the set can be used; without what needs files, secrets or the network to see."""
-    uses: tuple[LocatedUse, ...] = ()
+    uses: tuple[LocatedExternalUse, ...] = ()
     """What the jobs need from outside."""
 
     def __iter__(self) -> Iterator[JobDefinition]:
@@ -63,13 +63,13 @@ class JobSet:
     def has_samples(self) -> bool:
         return bool(self.samples)
 
-    def below(self, other: JobSet) -> JobSet:
+    def overridden_by(self, other: JobSet) -> JobSet:
         """Both sets; where both have a job of one name, the other's."""
         return JobSet(
             {**self.jobs, **other.jobs},
             {**self.origins, **other.origins},
             (self.samples - other.jobs.keys()) | other.samples,
-            digest_of([self.digest, other.digest]),
+            make_digest([self.digest, other.digest]),
             (*self.warnings, *other.warnings),
             (*self.uses, *other.uses),
         )
@@ -79,12 +79,12 @@ class JobFile(NamedTuple):
     """A file of jobs, from wherever."""
 
     name: str
-    shown: str
+    display_name: str
     """The name as problems and origins tell it, such as `config/jobs/checkout.yaml`."""
     content: bytes | Problem | None
     """Or why it cannot be read; None for a file in a sub-folder, which is not read."""
 
 
-def digest_of(parts: Iterable[str]) -> str:
+def make_digest(parts: Iterable[str]) -> str:
     """Return a short text that tells these parts from others."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]

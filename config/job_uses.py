@@ -6,39 +6,39 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel
 
-from config.job_set import Use
+from config.job_set import ExternalUse
 from jobs.auth import ManagedIdentityAuth
 from jobs.definition import JobDefinition
 from jobs.model import SecretRef
-from jobs.problems import Path
-from jobs.targets import Tls
+from jobs.problems import KeyPath
+from jobs.targets import TlsOptions
 
-_PLAIN = frozenset({str, int, float, bool, type(None)})
+_PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
 """What most of a model is; left out first, as there may be ten thousand jobs."""
 
 
-def uses_of(job: JobDefinition) -> tuple[Use, ...]:
+def find_external_uses(job: JobDefinition) -> tuple[ExternalUse, ...]:
     """Return what the job's check needs, by keys of the full form."""
-    return tuple(_uses_in(job.check, ("check",)))
+    return tuple(_find_uses_in(job.check, ("check",)))
 
 
-def _uses_in(value: object, path: Path) -> Iterator[Use]:
+def _find_uses_in(value: object, path: KeyPath) -> Iterator[ExternalUse]:
     if isinstance(value, SecretRef):
-        yield Use("secret", value.secret, path)
+        yield ExternalUse("secret", value.secret, path)
     elif isinstance(value, BaseModel):
-        if isinstance(value, Tls) and value.ca_file is not None:
-            yield Use("ca_file", value.ca_file, (*path, "ca_file"))
+        if isinstance(value, TlsOptions) and value.ca_file is not None:
+            yield ExternalUse("ca_file", value.ca_file, (*path, "ca_file"))
         if isinstance(value, ManagedIdentityAuth):
-            yield Use("scope", value.scope, (*path, "scope"))
+            yield ExternalUse("scope", value.scope, (*path, "scope"))
         # What was not given has its default, and none of these names anything.
         for key in value.model_fields_set:
-            if type(one := getattr(value, key)) not in _PLAIN:
-                yield from _uses_in(one, (*path, key))
+            if type(one := getattr(value, key)) not in _PLAIN_TYPES:
+                yield from _find_uses_in(one, (*path, key))
     elif isinstance(value, (tuple, list)):
         for index, one in enumerate(value):
-            if type(one) not in _PLAIN:
-                yield from _uses_in(one, (*path, index))
+            if type(one) not in _PLAIN_TYPES:
+                yield from _find_uses_in(one, (*path, index))
     elif isinstance(value, Mapping):
         for key, one in value.items():
-            if type(one) not in _PLAIN:
-                yield from _uses_in(one, (*path, str(key)))
+            if type(one) not in _PLAIN_TYPES:
+                yield from _find_uses_in(one, (*path, str(key)))

@@ -10,32 +10,32 @@ import re
 from typing import Any
 
 from config import yaml_text
-from config.text_errors import TextError
+from config.text_errors import ParseError
 
-_OFFER = re.compile(r"(?P<word>\bwrite |\(or )(?:(?P<key>[a-z_]+): )?(?P<form>[\[{\"'].*)", re.DOTALL)
-_CLOSING = {"{": "}", "[": "]", '"': '"', "'": "'"}
+_EXAMPLE = re.compile(r"(?P<word>\bwrite |\(or )(?:(?P<key>[a-z_]+): )?(?P<form>[\[{\"'].*)", re.DOTALL)
+_CLOSING_SIGNS = {"{": "}", "[": "]", '"': '"', "'": "'"}
 
 
-def offers_as_json(text: str) -> str:
+def rewrite_examples_as_json(text: str) -> str:
     """The message or hint with each form that it offers as JSON; unchanged without one that YAML can read."""
-    found = _OFFER.search(text)
+    found = _EXAMPLE.search(text)
     if found is None:
         return text
     form = found["form"]
-    closing = _CLOSING[form[0]]
+    closing = _CLOSING_SIGNS[form[0]]
     ends = [place + 1 for place, sign in enumerate(form) if sign == closing and place]
     for end in ends if form[0] in "\"'" else reversed(ends):
-        value = _value(form[:end])
+        value = _parse_example(form[:end])
         if value is not None:
             key = f"{json.dumps(found['key'])}: " if found["key"] else ""
             rest = form[end:].removeprefix(" (in quotes)")
             written = f"{found['word']}{key}{json.dumps(value, ensure_ascii=False)}"
-            return f"{text[: found.start()]}{written}{offers_as_json(rest)}"
+            return f"{text[: found.start()]}{written}{rewrite_examples_as_json(rest)}"
     return text
 
 
-def _value(form: str) -> Any:
+def _parse_example(form: str) -> Any:
     try:
-        return yaml_text.parse(form).value
-    except TextError:
+        return yaml_text.parse_yaml(form).value
+    except ParseError:
         return None

@@ -14,19 +14,19 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from config.documents import Document, Unreadable, parse_document, read_bytes
+from config.documents import Document, UnreadableFile, parse_document, read_file
 from config.identity_variables import AZURE_VARIABLE, HOST_VARIABLE, identity_problems, without_service_principal
 from config.settings import Settings
-from jobs.problems import Finding, Problem, dotted, unknown_key
-from jobs.problems import Path as KeyPath
+from jobs.problems import Finding, Problem, describe_unknown_key, dotted_path
+from jobs.problems import KeyPath as KeyPath
 
-PREFIX = "SCHEDULER_"
+VARIABLE_PREFIX = "SCHEDULER_"
 SECRET_PREFIX = "SCHEDULER_SECRET_"
 """Variables that are secrets, read by config.secrets; no settings."""
 
 ENVIRONMENT_VARIABLE = "SCHEDULER_ENVIRONMENT"
 
-WELL_KNOWN: Mapping[str, KeyPath] = {
+WELL_KNOWN_VARIABLES: Mapping[str, KeyPath] = {
     "AzureWebJobsStorage": ("storage", "connection_string"),
     "AzureWebJobsStorage__accountName": ("storage", "account_name"),
     "AzureWebJobsStorage__tableServiceUri": ("storage", "table_url"),
@@ -44,11 +44,11 @@ WELL_KNOWN: Mapping[str, KeyPath] = {
 }
 """Names that Azure and Datadog give. Of one setting, a SCHEDULER_ variable wins, then the name that is earlier here."""
 
-_RANKS = {name.upper(): rank for rank, name in enumerate(WELL_KNOWN)}
-_UNRESOLVED = "@microsoft.keyvault("
+_VARIABLE_RANKS = {name.upper(): rank for rank, name in enumerate(WELL_KNOWN_VARIABLES)}
+_REFERENCE_PREFIX = "@microsoft.keyvault("
 
 
-class Layer(Protocol):
+class SettingsLayer(Protocol):
     """Some settings, and where each one stands."""
 
     @property
@@ -78,12 +78,12 @@ class FileLayer:
     def problem(self, finding: Finding) -> Problem:
         return self.document.problem(finding)
 
-    def without(self, problems: Iterable[Problem]) -> FileLayer:
+    def without_problems(self, problems: Iterable[Problem]) -> FileLayer:
         """The layer without the values that have these problems."""
         values = self.values
         for problem in problems:
             if problem.file == self.document.file:
-                values = _pruned(values, problem.where.partition("[")[0].split("."))
+                values = _prune(values, problem.key.partition("[")[0].split("."))
         return replace(self, document=replace(self.document, value=values))
 
 
@@ -99,10 +99,10 @@ class VariableLayer:
         for end in range(len(finding.path), 0, -1):
             if (name := self.names.get(finding.path[:end])) is not None:
                 return Problem(name, finding.message, finding.hint)
-        return finding.problem()
+        return finding.to_problem()
 
 
-def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def merge_layers(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge the values of layers, the strongest first. Groups of settings are merged, and lists are not."""
     found: dict[str, Any] = {}
     for values in layers:
@@ -110,60 +110,62 @@ def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             if key not in found:
                 found[key] = value
             elif isinstance(found[key], Mapping) and isinstance(value, Mapping):
-                found[key] = merged((found[key], value))
+                found[key] = merge_layers((found[key], value))
     return found
 
 
-def _pruned(values: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
+def _prune(values: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
     """The values without the one at this path."""
     first, *rest = path
     inner = values.get(first)
     if rest and isinstance(inner, Mapping):
-        return {**values, first: _pruned(inner, rest)}
+        return {**values, first: _prune(inner, rest)}
     return {key: value for key, value in values.items() if key != first}
 
 
-def environments(folder: Path) -> tuple[str, ...]:
+def list_environments(folder: Path) -> tuple[str, ...]:
     """The names that SCHEDULER_ENVIRONMENT may have."""
     return tuple(sorted(file.stem for file in folder.glob("*.yaml") if file.stem != "base"))
 
 
-def file_layer(file: Path, root: Path) -> FileLayer:
+def read_file_layer(file: Path, root: Path) -> FileLayer:
     """Read one of the YAML files. Raises Unreadable."""
     shown = str(file.relative_to(root) if file.is_relative_to(root) else file)
-    document = parse_document(read_bytes(file, shown), shown)
+    document = parse_document(read_file(file, shown), shown)
     if document.value is not None and not isinstance(document.value, dict):
-        raise Unreadable(Problem("", "is not a mapping of settings", file=shown, line=1))
+        raise UnreadableFile(Problem("", "is not a mapping of settings", file=shown, line=1))
     return FileLayer(document, root)
 
 
-def variable_layer(environ: Mapping[str, str], environment: str, base: Path) -> tuple[VariableLayer, list[Problem]]:
+def read_variable_layer(
+    environ: Mapping[str, str], environment: str, base: Path
+) -> tuple[VariableLayer, list[Problem]]:
     """The settings among the environment variables; a SCHEDULER_ variable that is none is a problem."""
     values: dict[str, Any] = {}
     names: dict[KeyPath, str] = {}
     environ = without_service_principal(environ)
     problems = identity_problems(environ)
-    for name in sorted(environ, key=_strength):
+    for name in sorted(environ, key=_precedence):
         upper = name.upper()
         path = variable_path(name)
         if path is None and _should_be_setting(upper):
-            problems.append(Problem(name, *_unknown_variable(upper)))
+            problems.append(Problem(name, *_explain_unknown_variable(upper)))
         if path is None or not environ[name].strip():
             continue
-        _put(values, path, environ[name])
+        _set_value(values, path, environ[name])
         names[path] = name
     values["environment"] = environment
     names["environment",] = ENVIRONMENT_VARIABLE
     return VariableLayer(values, base, names), problems
 
 
-def _strength(name: str) -> tuple[bool, int, str]:
+def _precedence(name: str) -> tuple[bool, int, str]:
     """A sort key: where several variables set the same, the last one wins."""
     upper = name.upper()
-    return upper.startswith(PREFIX), -_RANKS.get(upper, len(_RANKS)), name
+    return upper.startswith(VARIABLE_PREFIX), -_VARIABLE_RANKS.get(upper, len(_VARIABLE_RANKS)), name
 
 
-def _put(values: dict[str, Any], path: KeyPath, value: str) -> None:
+def _set_value(values: dict[str, Any], path: KeyPath, value: str) -> None:
     for part in path[:-1]:
         values = values.setdefault(str(part), {})
     values[str(path[-1])] = value
@@ -172,23 +174,23 @@ def _put(values: dict[str, Any], path: KeyPath, value: str) -> None:
 def _should_be_setting(upper: str) -> bool:
     # A secret's name begins with a letter or a digit: SCHEDULER_SECRET__ALLOW is a slip of SCHEDULER_SECRETS__ALLOW.
     is_secret = upper.startswith(SECRET_PREFIX) and not upper.startswith(f"{SECRET_PREFIX}_")
-    return upper.startswith(PREFIX) and not is_secret and upper != ENVIRONMENT_VARIABLE
+    return upper.startswith(VARIABLE_PREFIX) and not is_secret and upper != ENVIRONMENT_VARIABLE
 
 
 def variable_path(name: str) -> KeyPath | None:
     """The path of the setting that an environment variable gives; None for a variable that is not a setting."""
-    return _well_known().get(name.upper()) or _variables().get(name.upper())
+    return _well_known_paths().get(name.upper()) or _setting_variables().get(name.upper())
 
 
 @cache
-def _well_known() -> dict[str, KeyPath]:
-    return {name.upper(): path for name, path in WELL_KNOWN.items()}
+def _well_known_paths() -> dict[str, KeyPath]:
+    return {name.upper(): path for name, path in WELL_KNOWN_VARIABLES.items()}
 
 
-def _unknown_variable(upper: str) -> tuple[str, str]:
+def _explain_unknown_variable(upper: str) -> tuple[str, str]:
     """Compared without the common prefix, which would make every name look near."""
-    known = {name.removeprefix(PREFIX): name for name in _variables()}
-    message, hint = unknown_key(upper.removeprefix(PREFIX), known)
+    known = {name.removeprefix(VARIABLE_PREFIX): name for name in _setting_variables()}
+    message, hint = describe_unknown_key(upper.removeprefix(VARIABLE_PREFIX), known)
     for short, name in known.items():
         if message.endswith(f"mean {short}?"):
             message = message.replace(f"mean {short}?", f"mean {name}?")
@@ -198,24 +200,26 @@ def _unknown_variable(upper: str) -> tuple[str, str]:
 
 
 @cache
-def _variables() -> dict[str, KeyPath]:
+def _setting_variables() -> dict[str, KeyPath]:
     """Every setting's variable: `SCHEDULER_LOG__LEVEL` -> log.level."""
-    return {PREFIX + "__".join(path).upper(): path for path in _leaves(Settings) if path not in _NOT_SETTABLE}
+    return {
+        VARIABLE_PREFIX + "__".join(path).upper(): path for path in _leaf_paths(Settings) if path not in _NOT_SETTABLE
+    }
 
 
 _NOT_SETTABLE: frozenset[KeyPath] = frozenset({("environment",), ("unresolved",)})
 
 
-def _leaves(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+def _leaf_paths(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
     for name, info in model.model_fields.items():
         inner = info.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from ((name, *rest) for rest in _leaves(inner))
+            yield from ((name, *rest) for rest in _leaf_paths(inner))
         else:
             yield (name,)
 
 
-def without_unresolved(layer: Layer) -> tuple[dict[str, Any], list[str]]:
+def split_unresolved(layer: SettingsLayer) -> tuple[dict[str, Any], list[str]]:
     """The layer's values without Key Vault references that the platform left as text, and a sentence about each."""
     sentences: list[str] = []
 
@@ -225,7 +229,7 @@ def without_unresolved(layer: Layer) -> tuple[dict[str, Any], list[str]]:
             if isinstance(value, dict):
                 kept[key] = resolved(value, (*path, key))
             elif is_unresolved(value):
-                sentences.append(unresolved_sentence(layer.problem(Finding((*path, key), "")).where))
+                sentences.append(unresolved_message(layer.problem(Finding((*path, key), "")).key))
             else:
                 kept[key] = value
         return kept
@@ -235,10 +239,10 @@ def without_unresolved(layer: Layer) -> tuple[dict[str, Any], list[str]]:
 
 def is_unresolved(value: object) -> bool:
     """Whether a value is the text of a Key Vault reference, which the platform should have replaced."""
-    return isinstance(value, str) and value.strip().lower().startswith(_UNRESOLVED)
+    return isinstance(value, str) and value.strip().lower().startswith(_REFERENCE_PREFIX)
 
 
-def unresolved_sentence(name: str) -> str:
+def unresolved_message(name: str) -> str:
     """What to tell about it; never the value."""
     return (
         f"{name}: its Key Vault reference is not resolved; check that the secret exists "
@@ -246,21 +250,21 @@ def unresolved_sentence(name: str) -> str:
     )
 
 
-def layer_of(path: KeyPath, layers: tuple[Layer, ...]) -> Layer | None:
+def find_layer(path: KeyPath, layers: tuple[SettingsLayer, ...]) -> SettingsLayer | None:
     """The strongest layer that holds something at this path. `layers`: the strongest first."""
-    return next((layer for layer in layers if _holds(layer.values, path)), None)
+    return next((layer for layer in layers if _has_value(layer.values, path)), None)
 
 
-def origin_of(path: KeyPath, layers: tuple[Layer, ...]) -> str:
+def find_origin(path: KeyPath, layers: tuple[SettingsLayer, ...]) -> str:
     """Where a setting's value comes from: a variable, or file and line."""
-    layer = layer_of(path, layers)
+    layer = find_layer(path, layers)
     if layer is None:
-        return f"default of {dotted(*path)}"
+        return f"default of {dotted_path(*path)}"
     place = layer.problem(Finding(path, ""))
-    return f"{place.file}:{place.line}" if place.file else place.where
+    return f"{place.file}:{place.line}" if place.file else place.key
 
 
-def _holds(values: Any, path: KeyPath) -> bool:
+def _has_value(values: Any, path: KeyPath) -> bool:
     for step in path:
         if isinstance(step, int):
             return True  # lists are not merged: who has the list has its items

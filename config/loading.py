@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from config.documents import Unreadable
+from config.documents import UnreadableFile
 from config.errors import ConfigurationError
 from config.layers import (
     ENVIRONMENT_VARIABLE,
     SECRET_PREFIX,
-    Layer,
-    environments,
-    file_layer,
+    SettingsLayer,
+    find_layer,
+    find_origin,
     is_unresolved,
-    layer_of,
-    merged,
-    origin_of,
-    unresolved_sentence,
-    variable_layer,
-    without_unresolved,
+    list_environments,
+    merge_layers,
+    read_file_layer,
+    read_variable_layer,
+    split_unresolved,
+    unresolved_message,
 )
 from config.settings import Settings
-from jobs.problems import Finding, Problem, findings_of, wrong_choice
-from jobs.problems import Path as KeyPath
+from jobs.problems import Finding, Problem, describe_wrong_choice, validation_findings
+from jobs.problems import KeyPath as KeyPath
 
 if TYPE_CHECKING:
     from config.job_files import JobFile, JobFileReader, JobSet
@@ -43,9 +43,9 @@ SAMPLE_TARGET = "http://127.0.0.1:7072"
 
 _JOBS_VARIABLE = "SCHEDULER_JOBS"
 _SAMPLES_VARIABLE = "SCHEDULER_SAMPLES"
-_PLACE_HINT = "it is a folder with .yaml, .yml or .json files, or one such file"
+_LOCATION_HINT = "it is a folder with .yaml, .yml or .json files, or one such file"
 
-_ON_AZURE = ("WEBSITE_INSTANCE_ID", "CONTAINER_APP_NAME")
+_AZURE_VARIABLES = ("WEBSITE_INSTANCE_ID", "CONTAINER_APP_NAME")
 """Variables that App Service (and Functions) or Container Apps set: nobody develops there."""
 
 
@@ -54,15 +54,15 @@ class LoadedSettings:
     """The settings, and where each value comes from."""
 
     settings: Settings
-    layers: tuple[Layer, ...] = field(repr=False)
+    layers: tuple[SettingsLayer, ...] = field(repr=False)
 
-    def origin(self, *path: str) -> str:
+    def find_origin(self, *path: str) -> str:
         """Where a value stands: for ("log", "level") `SCHEDULER_LOG__LEVEL` or `config/environments/dev.yaml:3`."""
-        return origin_of(path, self.layers)
+        return find_origin(path, self.layers)
 
     def problem(self, path: KeyPath, message: str, hint: str = "") -> Problem:
         """A problem with a setting, at the place where its value stands."""
-        return _problem(self.layers, Finding(path, message, hint))
+        return _locate_problem(self.layers, Finding(path, message, hint))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,14 @@ class Configuration:
     settings: Settings
     jobs: JobSet
     loaded: LoadedSettings = field(repr=False)
-    place: JobPlace = field(repr=False)
+    job_loader: JobLoader = field(repr=False)
     """To read the jobs again."""
     problems: tuple[Problem, ...] = ()
     """What is wrong; never anything but for config.usable, which leaves that out."""
 
 
 @dataclass(frozen=True, slots=True)
-class JobPlace:
+class JobLoader:
     """Where the jobs come from, and how they are read."""
 
     loaded: LoadedSettings
@@ -85,7 +85,7 @@ class JobPlace:
     root: Path
     sample_target: str | None
 
-    def jobs(self, files: Sequence[JobFile] | None = None) -> JobSet:
+    def load(self, files: Sequence[JobFile] | None = None) -> JobSet:
         """See load_jobs. `files`: of the container, if the settings name one; fetched if they are not handed in."""
         return load_jobs(self.loaded, self.reader, root=self.root, sample_target=self.sample_target, files=files)
 
@@ -110,18 +110,18 @@ def load_configuration(
     try:
         loaded = load_settings(environ, root=root)
     except ConfigurationError as error:
-        raise ConfigurationError([*error.problems, *_job_problems(environ, reader)]) from None
-    place = JobPlace(loaded, reader, root, sample_target)
-    return Configuration(loaded.settings, place.jobs(), loaded, place)
+        raise ConfigurationError([*error.problems, *_check_job_files(environ, reader)]) from None
+    place = JobLoader(loaded, reader, root, sample_target)
+    return Configuration(loaded.settings, place.load(), loaded, place)
 
 
-def _job_problems(environ: Mapping[str, str], reader: JobFileReader) -> tuple[Problem, ...]:
+def _check_job_files(environ: Mapping[str, str], reader: JobFileReader) -> tuple[Problem, ...]:
     """What is wrong with the job files while the settings are wrong too, so that all of it is told at once."""
     place = environ.get(_JOBS_VARIABLE, "").strip()
     if not place:
         return ()
     if not os.path.exists(place):
-        return (Problem(_JOBS_VARIABLE, f"{place} is not there", _PLACE_HINT),)
+        return (Problem(_JOBS_VARIABLE, f"{place} is not there", _LOCATION_HINT),)
     try:
         reader.read(Path(place).absolute())
     except ConfigurationError as error:
@@ -132,92 +132,96 @@ def _job_problems(environ: Mapping[str, str], reader: JobFileReader) -> tuple[Pr
 def load_settings(environ: Mapping[str, str], *, root: Path, ignored: Collection[Problem] = ()) -> LoadedSettings:
     """Merge the layers. `ignored`: values with these problems are left out. Raises ConfigurationError."""
     problems: list[Problem] = []
-    left_out = {problem.where for problem in ignored if problem.file is None}
+    left_out = {problem.key for problem in ignored if problem.file is None}
     environ = {name: value for name, value in environ.items() if name not in left_out}
-    environment = _environment(environ, root / "config" / "environments", problems)
-    variables, unknown = variable_layer(environ, environment, Path.cwd())
-    layers: list[Layer] = [variables]
+    environment = _choose_environment(environ, root / "config" / "environments", problems)
+    variables, unknown = read_variable_layer(environ, environment, Path.cwd())
+    layers: list[SettingsLayer] = [variables]
     for name in (environment, "base"):
         try:
-            layer = file_layer(root / "config" / "environments" / f"{name}.yaml", root)
+            layer = read_file_layer(root / "config" / "environments" / f"{name}.yaml", root)
             problems += [problem for problem in layer.document.duplicate_problems() if problem not in ignored]
-            layers.append(layer.without(ignored))
-        except Unreadable as error:
+            layers.append(layer.without_problems(ignored))
+        except UnreadableFile as error:
             problems.append(error.problem)
-    settings, wrong = _built(tuple(layers), environ)
+    settings, wrong = _build_settings(tuple(layers), environ)
     problems += [*wrong, *unknown]
     if settings is None or problems:
         raise ConfigurationError(problems)
     return LoadedSettings(settings, tuple(layers))
 
 
-def _environment(environ: Mapping[str, str], folder: Path, problems: list[Problem]) -> str:
+def _choose_environment(environ: Mapping[str, str], folder: Path, problems: list[Problem]) -> str:
     """The environment's name; prod on Azure and dev elsewhere if nobody says."""
     chosen = environ.get(ENVIRONMENT_VARIABLE, "").strip()
     if not chosen:
-        return "prod" if any(environ.get(name) for name in _ON_AZURE) else "dev"
-    present = environments(folder)
+        return "prod" if any(environ.get(name) for name in _AZURE_VARIABLES) else "dev"
+    present = list_environments(folder)
     if chosen not in present:
-        message, hint = wrong_choice(chosen, present)
+        message, hint = describe_wrong_choice(chosen, present)
         problems.append(Problem(ENVIRONMENT_VARIABLE, message, f"{hint} (the files in config/environments)"))
         return "dev"
     return chosen
 
 
-def environment_of(environ: Mapping[str, str], *, root: Path) -> str:
+def find_environment(environ: Mapping[str, str], *, root: Path) -> str:
     """Return the environment's name; `dev` for one that does not exist."""
-    return _environment(environ, root / "config" / "environments", [])
+    return _choose_environment(environ, root / "config" / "environments", [])
 
 
-def _built(layers: tuple[Layer, ...], environ: Mapping[str, str]) -> tuple[Settings | None, list[Problem]]:
+def _build_settings(
+    layers: tuple[SettingsLayer, ...], environ: Mapping[str, str]
+) -> tuple[Settings | None, list[Problem]]:
     """The layers merged and validated, or what is wrong with them."""
     sources: list[dict[str, Any]] = []
-    unresolved = [unresolved_sentence(name) for name in sorted(environ) if _is_unresolved_secret(name, environ[name])]
+    unresolved = [unresolved_message(name) for name in sorted(environ) if _is_unresolved_secret(name, environ[name])]
     for layer in layers:
-        values, sentences = without_unresolved(layer)
+        values, sentences = split_unresolved(layer)
         sources.append(values)
         unresolved += sentences
-    values = {**merged(sources), "unresolved": tuple(unresolved)}
+    values = {**merge_layers(sources), "unresolved": tuple(unresolved)}
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        findings = findings_of(error.errors(include_url=False), Settings)
-        return None, [_problem(layers, finding) for finding in findings]
-    return _with_absolute_paths(settings, layers), _contradictions(settings, layers)
+        findings = validation_findings(error.errors(include_url=False), Settings)
+        return None, [_locate_problem(layers, finding) for finding in findings]
+    return _with_absolute_paths(settings, layers), _find_contradictions(settings, layers)
 
 
 def _is_unresolved_secret(name: str, value: str) -> bool:
     return name.upper().startswith(SECRET_PREFIX) and is_unresolved(value)
 
 
-def _problem(layers: tuple[Layer, ...], finding: Finding) -> Problem:
+def _locate_problem(layers: tuple[SettingsLayer, ...], finding: Finding) -> Problem:
     """The finding at the place of the strongest layer that has the value."""
-    layer = layer_of(finding.path, layers)
-    return layer.problem(finding) if layer is not None else finding.problem()
+    layer = find_layer(finding.path, layers)
+    return layer.problem(finding) if layer is not None else finding.to_problem()
 
 
-def _with_absolute_paths(settings: Settings, layers: tuple[Layer, ...]) -> Settings:
+def _with_absolute_paths(settings: Settings, layers: tuple[SettingsLayer, ...]) -> Settings:
     """Relative paths start from the working folder in a variable, and from the root in a file."""
     changes: dict[str, Any] = {}
-    if settings.jobs is not None and (layer := layer_of(("jobs",), layers)) is not None:
+    if settings.jobs is not None and (layer := find_layer(("jobs",), layers)) is not None:
         changes["jobs"] = layer.base / settings.jobs
-    if settings.secrets_folder is not None and (layer := layer_of(("secrets_folder",), layers)) is not None:
+    if settings.secrets_folder is not None and (layer := find_layer(("secrets_folder",), layers)) is not None:
         changes["secrets_folder"] = layer.base / settings.secrets_folder
-    if settings.sqlite_path is not None and (layer := layer_of(("store",), layers)) is not None:
+    if settings.sqlite_path is not None and (layer := find_layer(("store",), layers)) is not None:
         changes["store"] = f"sqlite:///{layer.base / settings.sqlite_path}"
     return settings.model_copy(update=changes)
 
 
-def _contradictions(settings: Settings, layers: tuple[Layer, ...]) -> list[Problem]:
+def _find_contradictions(settings: Settings, layers: tuple[SettingsLayer, ...]) -> list[Problem]:
     """What no single setting shows."""
     storage = settings.storage
     reachable = storage.connection_string or storage.account_name or (storage.table_url and storage.queue_url)
-    if settings.on_azure_storage and not reachable and not settings.unresolved:
+    if settings.uses_azure_storage and not reachable and not settings.unresolved:
         hint = "set AzureWebJobsStorage (a connection string) or AzureWebJobsStorage__accountName"
-        return [_problem(layers, Finding(("store",), "azure needs a storage account", hint))]
-    if settings.jobs_container is not None and origin_of(("jobs",), layers) == _JOBS_VARIABLE:
+        return [_locate_problem(layers, Finding(("store",), "azure needs a storage account", hint))]
+    if settings.jobs_container is not None and find_origin(("jobs",), layers) == _JOBS_VARIABLE:
         hint = f"set {_JOBS_VARIABLE} or the container, not both"
-        return [_problem(layers, Finding(("jobs_container",), f"{_JOBS_VARIABLE} names another place of jobs", hint))]
+        return [
+            _locate_problem(layers, Finding(("jobs_container",), f"{_JOBS_VARIABLE} names another place of jobs", hint))
+        ]
     return []
 
 
@@ -239,8 +243,8 @@ def load_jobs(
         ConfigurationError: with every problem of every file.
     """
     settings = loaded.settings
-    own = _own_jobs(loaded, reader, files)
-    variables = {_JOBS_VARIABLE, _SAMPLES_VARIABLE} & {loaded.origin("jobs"), loaded.origin("samples")}
+    own = _load_own_jobs(loaded, reader, files)
+    variables = {_JOBS_VARIABLE, _SAMPLES_VARIABLE} & {loaded.find_origin("jobs"), loaded.find_origin("samples")}
     named = variables or settings.jobs_container is not None
     wanted = _SAMPLES_VARIABLE in variables or (len(own) == 0 and not named)
     if sample_target is None or not (settings.samples and wanted):
@@ -252,16 +256,16 @@ def load_jobs(
     )
     # A place without jobs is what the samples are for: no warning.
     own = own if len(own) else replace(own, warnings=())
-    return replace(samples, samples=frozenset(samples.jobs)).below(own)
+    return replace(samples, samples=frozenset(samples.jobs)).overridden_by(own)
 
 
-def _own_jobs(loaded: LoadedSettings, reader: JobFileReader, files: Sequence[JobFile] | None) -> JobSet:
+def _load_own_jobs(loaded: LoadedSettings, reader: JobFileReader, files: Sequence[JobFile] | None) -> JobSet:
     container = loaded.settings.jobs_container
     if container is not None:
         if files is None:
-            from config.job_container import fetch_once
+            from config.job_container import fetch_job_files
 
-            files = fetch_once(loaded.settings)
+            files = fetch_job_files(loaded.settings)
         return reader.parse(container, files, default_schedule=loaded.settings.default_schedule)
     place = loaded.settings.jobs
     if place is None:
@@ -269,5 +273,5 @@ def _own_jobs(loaded: LoadedSettings, reader: JobFileReader, files: Sequence[Job
 
         return JobSet()
     if not os.path.exists(place):
-        raise ConfigurationError([loaded.problem(("jobs",), f"{place} is not there", _PLACE_HINT)])
+        raise ConfigurationError([loaded.problem(("jobs",), f"{place} is not there", _LOCATION_HINT)])
     return reader.read(place, default_schedule=loaded.settings.default_schedule)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.problems import Path
+from jobs.problems import KeyPath
 
-_MERGED: frozenset[Path] = frozenset(
+_MERGED_PATHS: frozenset[KeyPath] = frozenset(
     {
         (),
         ("check",),
@@ -23,20 +23,20 @@ _MERGED: frozenset[Path] = frozenset(
 """Where a default and a job's own mapping are merged; everywhere else the job's value replaces the default."""
 
 
-def merged(defaults: Mapping[str, Any], job: Mapping[str, Any], path: Path = ()) -> dict[str, Any]:
+def merge_defaults(defaults: Mapping[str, Any], job: Mapping[str, Any], path: KeyPath = ()) -> dict[str, Any]:
     """The job over the defaults."""
     result = dict(defaults)
     for key, value in job.items():
         below = (*path, key)
         default = result.get(key)
-        if below in _MERGED and isinstance(value, dict) and isinstance(default, dict):
-            result[key] = merged(default, value, below)
+        if below in _MERGED_PATHS and isinstance(value, dict) and isinstance(default, dict):
+            result[key] = merge_defaults(default, value, below)
         else:
             result[key] = value
     return result
 
 
-def holds(value: Any, path: Path) -> bool:
+def has_value(value: Any, path: KeyPath) -> bool:
     """Whether something stands at this path."""
     for step in path:
         inside = step in value if isinstance(value, dict) else _is_index(step, value)

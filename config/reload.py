@@ -16,33 +16,33 @@ from typing import TYPE_CHECKING, Protocol
 
 from config.errors import ConfigurationError
 from config.job_files import JobSet, is_job_file
-from config.loading import JobPlace
-from jobs.checks.files.own_thread import in_own_thread
+from config.loading import JobLoader
+from jobs.checks.files.own_thread import run_in_daemon_thread
 
 if TYPE_CHECKING:
-    from config.identity import Identity
+    from config.identity import AppIdentity
     from config.job_container import JobContainer
 
-POLL = 2.0
+FOLDER_POLL_INTERVAL = 2.0
 """Seconds between two looks at a folder, for file systems that tell of no changes."""
-POLL_CONTAINER = 15.0
+CONTAINER_POLL_INTERVAL = 15.0
 """The same for a container, each look of which is a request."""
-SETTLED = 2.0
+TIME_STAMP_RESOLUTION = 2.0
 """Seconds after which a file that is written again has another time stamp, on every file system."""
-SKEW = 3600.0
+MAX_CLOCK_SKEW = 3600.0
 """Seconds by which the clock of a share may be ahead. What is further in the future was not written just now."""
-QUIET_MS = 100
+SAVE_QUIET_MS = 100
 """Milliseconds without a change after which a save is taken to be over."""
-_TRIES = 5
+_MAX_READS = 5
 
-Seen = Mapping[str, object]
+FileStamps = Mapping[str, object]
 """What tells the files at a place from those of another time, by name."""
 
 
-class Source(Protocol):
+class JobFileSource(Protocol):
     """Where job files are. Raises ConfigurationError from `changed` and `read`."""
 
-    async def changed(self) -> bool:
+    async def has_changed(self) -> bool:
         """Whether `read` may give something else than the last time."""
         ...
 
@@ -50,14 +50,14 @@ class Source(Protocol):
         """All jobs."""
         ...
 
-    def hints(self) -> AsyncIterator[None]:
+    def change_hints(self) -> AsyncIterator[None]:
         """Something each time that it is worth asking `changed`, without an end."""
         ...
 
     async def aclose(self) -> None: ...
 
 
-def open_source(place: JobPlace, identity: Identity) -> Source | None:
+def open_job_file_source(place: JobLoader, identity: AppIdentity) -> JobFileSource | None:
     """The place of the settings; None if they name none."""
     settings = place.loaded.settings
     if settings.jobs_container is not None:
@@ -68,51 +68,53 @@ def open_source(place: JobPlace, identity: Identity) -> Source | None:
 class FolderSource:
     """A folder of job files, or one of them."""
 
-    def __init__(self, place: JobPlace, path: Path) -> None:
-        self._place = place
+    def __init__(self, place: JobLoader, path: Path) -> None:
+        self._loader = place
         self._path = path
-        self._seen: Seen | None = None
+        self._stamps: FileStamps | None = None
         self._is_settled = False
 
-    async def changed(self) -> bool:
+    async def has_changed(self) -> bool:
         """See Source.changed."""
-        return not self._is_settled or await in_own_thread(_seen, self._path) != self._seen
+        return not self._is_settled or await run_in_daemon_thread(_read_stamps, self._path) != self._stamps
 
     async def read(self) -> JobSet:
         """See Source.read."""
-        return await in_own_thread(self._read)
+        return await run_in_daemon_thread(self._read)
 
     def _read(self) -> JobSet:
         try:
-            for _ in range(_TRIES):
-                before, at = _seen(self._path), time.time()
+            for _ in range(_MAX_READS):
+                before, at = _read_stamps(self._path), time.time()
                 # Again if somebody wrote meanwhile: it would be half of the old set and half of the new one.
-                with suppress(_Torn):
+                with suppress(_ChangedWhileReading):
                     return self._read_whole(before)
-            return self._place.jobs()
+            return self._loader.load()
         finally:
-            self._seen = before
-            self._is_settled = not any(-SKEW <= at - written <= SETTLED for written in _written(before))
+            self._stamps = before
+            self._is_settled = not any(
+                -MAX_CLOCK_SKEW <= at - written <= TIME_STAMP_RESOLUTION for written in _modification_times(before)
+            )
 
-    def _read_whole(self, before: Seen) -> JobSet:
+    def _read_whole(self, before: FileStamps) -> JobSet:
         try:
-            jobs = self._place.jobs()
+            jobs = self._loader.load()
         except ConfigurationError:
-            if _seen(self._path) != before:
-                raise _Torn from None
+            if _read_stamps(self._path) != before:
+                raise _ChangedWhileReading from None
             raise
-        if _seen(self._path) != before:
-            raise _Torn
+        if _read_stamps(self._path) != before:
+            raise _ChangedWhileReading
         return jobs
 
-    async def hints(self) -> AsyncIterator[None]:
+    async def change_hints(self) -> AsyncIterator[None]:
         """See Source.hints. At once where the system tells of changes, and each POLL seconds anyway."""
         told = asyncio.Event()
         watching = asyncio.create_task(self._watch(told))
         try:
             while True:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(POLL):
+                    async with asyncio.timeout(FOLDER_POLL_INTERVAL):
                         await told.wait()
                 if told.is_set():
                     told.clear()
@@ -122,7 +124,7 @@ class FolderSource:
             watching.cancel()
             await asyncio.wait([watching])
 
-    async def _watch(self, told: asyncio.Event) -> None:
+    async def _watch(self, change_event: asyncio.Event) -> None:
         # Here, as the Functions host has no use for it, and each import makes its first start slower.
         from watchfiles import awatch
 
@@ -130,27 +132,27 @@ class FolderSource:
         while True:
             # Not the folder above, though it alone tells at once that this one was put in place of another: with a
             # database in it, it tells of hundreds of changes a second.
-            watched = await in_own_thread(_identity, folder)
+            watched = await run_in_daemon_thread(_folder_identity, folder)
             if watched is not None:
                 with suppress(OSError, RuntimeError):
                     changes = awatch(
                         folder,
-                        watch_filter=lambda _, path: self._is_meant(Path(path), folder),
-                        step=QUIET_MS,
-                        debounce=5 * QUIET_MS,
-                        rust_timeout=int(POLL * 1000),
+                        watch_filter=lambda _, path: self._is_job_change(Path(path), folder),
+                        step=SAVE_QUIET_MS,
+                        debounce=5 * SAVE_QUIET_MS,
+                        rust_timeout=int(FOLDER_POLL_INTERVAL * 1000),
                         yield_on_timeout=True,
                         recursive=False,
                     )
                     async with aclosing(changes):
                         async for found in changes:
                             if found:
-                                told.set()
-                            if await in_own_thread(_identity, folder) != watched:
+                                change_event.set()
+                            if await run_in_daemon_thread(_folder_identity, folder) != watched:
                                 break
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(FOLDER_POLL_INTERVAL)
 
-    def _is_meant(self, path: Path, folder: Path) -> bool:
+    def _is_job_change(self, path: Path, folder: Path) -> bool:
         """Whether a change there may be one of the jobs: a log beside them changes all the time."""
         if path.parent != folder:
             return False
@@ -162,7 +164,7 @@ class FolderSource:
         """Nothing is open."""
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
+def _folder_identity(folder: Path) -> tuple[int, int] | None:
     """Which folder it is; None if there is none."""
     with suppress(OSError):
         found = os.stat(folder)
@@ -170,27 +172,27 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return None
 
 
-class _Torn(Exception):
+class _ChangedWhileReading(Exception):
     """Somebody wrote while it was read."""
 
 
-def _seen(path: Path) -> Seen:
+def _read_stamps(path: Path) -> FileStamps:
     """Times, size and inode of each job file; {} if there is nothing."""
     try:
         if not path.is_dir():
-            return {path.name: _stamp(os.stat(path))}
+            return {path.name: _stamp_of(os.stat(path))}
         with os.scandir(path) as entries:
-            return {entry.name: _stamp(os.stat(entry.path)) for entry in entries if is_job_file(entry.name)}
+            return {entry.name: _stamp_of(os.stat(entry.path)) for entry in entries if is_job_file(entry.name)}
     except OSError as error:
         return {"": (0, error.errno)}
 
 
-def _stamp(stat: os.stat_result) -> tuple[int, int, int, int]:
+def _stamp_of(stat: os.stat_result) -> tuple[int, int, int, int]:
     # Who keeps the time of a file's content (cp -p, rsync) does not keep that of the file.
     return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
-def _written(seen: Seen) -> Iterator[float]:
+def _modification_times(seen: FileStamps) -> Iterator[float]:
     """When each of them was written, in seconds since the epoch."""
     for stamp in seen.values():
         if isinstance(stamp, tuple):
@@ -200,34 +202,34 @@ def _written(seen: Seen) -> Iterator[float]:
 class ContainerSource:
     """The blob container of the settings."""
 
-    def __init__(self, place: JobPlace, identity: Identity) -> None:
-        self._place = place
+    def __init__(self, place: JobLoader, identity: AppIdentity) -> None:
+        self._loader = place
         self._identity = identity
         self._container: JobContainer | None = None
-        self._seen: Seen | None = None
+        self._etags: FileStamps | None = None
 
-    async def changed(self) -> bool:
+    async def has_changed(self) -> bool:
         """See Source.changed."""
-        return await (await self._opened()).etags() != self._seen
+        return await (await self._open()).list_etags() != self._etags
 
     async def read(self) -> JobSet:
         """See Source.read."""
-        container = await self._opened()
-        etags = await container.etags()
-        for _ in range(_TRIES):
-            seen, files = etags, await container.files(etags)
+        container = await self._open()
+        etags = await container.list_etags()
+        for _ in range(_MAX_READS):
+            seen, files = etags, await container.fetch_files(etags)
             # Again if somebody wrote meanwhile: it would be half of the old set and half of the new one.
-            etags = await container.etags()
+            etags = await container.list_etags()
             if etags == seen:
                 break
-        jobs = await asyncio.to_thread(self._place.jobs, files)
-        self._seen = seen
+        jobs = await asyncio.to_thread(self._loader.load, files)
+        self._etags = seen
         return jobs
 
-    async def hints(self) -> AsyncIterator[None]:
+    async def change_hints(self) -> AsyncIterator[None]:
         """See Source.hints."""
         while True:
-            await asyncio.sleep(POLL_CONTAINER)
+            await asyncio.sleep(CONTAINER_POLL_INTERVAL)
             yield
 
     async def aclose(self) -> None:
@@ -235,9 +237,9 @@ class ContainerSource:
         if self._container is not None:
             await self._container.aclose()
 
-    async def _opened(self) -> JobContainer:
+    async def _open(self) -> JobContainer:
         if self._container is None:
             from config.job_container import open_container
 
-            self._container = await open_container(self._place.loaded.settings, self._identity)
+            self._container = await open_container(self._loader.loaded.settings, self._identity)
         return self._container

@@ -27,23 +27,23 @@ from pydantic import (
 
 from config.binding_settings import IdentitySettings, SecretSettings
 from config.target_lists import Folders, Hosts, Networks, Ports, Schemes
-from jobs.checks.body_memory import MOST_BYTES
+from jobs.checks.body_memory import MOST_BODY_BYTES
 from jobs.errors import ScheduleError
-from jobs.groups import LARGEST_GROUP
-from jobs.model import Duration, Frozen
-from jobs.running.budget import PER_MINUTE, SHARE
+from jobs.groups import LARGEST_CONCURRENCY_GROUP
+from jobs.model import Duration, FrozenModel
+from jobs.running.budget import RETRIES_PER_MINUTE, RETRY_SHARE
 from jobs.schedules import Schedule, parse_schedule
 from jobs.telemetry import Reporting
 
 
-def _store(text: str) -> str:
+def _check_store(text: str) -> str:
     if text == "azure" or (text.startswith("sqlite:///") and text != "sqlite:///"):
         return text
     raise ValueError(f"{text!r} is no store: write sqlite:///path/to/file.db or azure")
 
 
-def _address(host: str, info: ValidationInfo) -> str:
-    if host in LOOPBACK:
+def _check_address(host: str, info: ValidationInfo) -> str:
+    if host in LOOPBACK_HOSTS:
         return host
     if not info.data.get("allow_remote"):
         raise ValueError(
@@ -56,37 +56,37 @@ def _address(host: str, info: ValidationInfo) -> str:
         raise ValueError(f"{host!r} is not an address: write an IP address such as 0.0.0.0, or localhost") from None
 
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
-def _service_url(text: str) -> str:
+def _check_service_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError as error:
         raise ValueError(f"{text!r} is not a URL: {error}") from None
-    loopback = parts.hostname in LOOPBACK
+    loopback = parts.hostname in LOOPBACK_HOSTS
     if not parts.hostname or parts.scheme not in (("https", "http") if loopback else ("https",)):
         raise ValueError(f"{text!r} is not an https URL")
     return text
 
 
-ServiceUrl = Annotated[str, AfterValidator(_service_url)]
+ServiceUrl = Annotated[str, AfterValidator(_check_service_url)]
 """https; plain http on loopback only."""
 
 
-def _lower(value: object) -> object:
+def _to_lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _without_query(url: str) -> str:
+def _reject_query(url: str) -> str:
     """A signature in a setting would be shown wherever the place of a job is."""
     if urlsplit(url).query or urlsplit(url).fragment:
         raise ValueError("has a query: it is read with the app's identity or the storage connection string")
     return url
 
 
-def _storage_connection(value: SecretStr) -> SecretStr:
+def _check_storage_connection(value: SecretStr) -> SecretStr:
     """Microsoft's client would only refuse it when it is opened, or when it first signs a request."""
     text = value.get_secret_value().strip().rstrip(";")
     parts = {key.strip().lower(): rest for key, _, rest in (part.partition("=") for part in text.split(";"))}
@@ -109,7 +109,7 @@ def _is_base64(text: str) -> bool:
         return False
 
 
-def _default_schedule(value: Any) -> Schedule | None:
+def _parse_default_schedule(value: Any) -> Schedule | None:
     if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
         return None
     try:
@@ -123,7 +123,7 @@ def _default_schedule(value: Any) -> Schedule | None:
 
 DefaultScheduleField = Annotated[
     Schedule | None,
-    PlainValidator(_default_schedule),
+    PlainValidator(_parse_default_schedule),
     PlainSerializer(lambda schedule: schedule and schedule.spec, return_type=Any),
 ]
 """Any schedule that a job may have; None, or the text `none`, for none."""
@@ -131,14 +131,14 @@ DefaultScheduleField = Annotated[
 PositiveDuration = Annotated[Duration, Field(gt=0)]
 
 
-class LogSettings(Frozen):
+class LogSettings(FrozenModel):
     """`auto` writes for people on a terminal, and JSON otherwise."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "text"] = "auto"
 
 
-class RetentionSettings(Frozen):
+class RetentionSettings(FrozenModel):
     """A run is kept until it is older than `age`, or its job has more than `runs_per_job` newer ones."""
 
     age: PositiveDuration = 30 * 86400.0
@@ -148,24 +148,24 @@ class RetentionSettings(Frozen):
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-class ShareSettings(Frozen):
+class ShareSettings(FrozenModel):
     """Parts of the places of `concurrency`; see scheduler.work.places."""
 
     job: Share = 0.1
     host: Share = 0.25
 
 
-class RetryBudgetSettings(Frozen):
+class RetryBudgetSettings(FrozenModel):
     """How many retries the jobs of a host have together in a process; see jobs.running.budget."""
 
-    per_minute: float = Field(default=PER_MINUTE, ge=0, le=1_000_000)
-    share: float = Field(default=SHARE, ge=0, le=100)
+    per_minute: float = Field(default=RETRIES_PER_MINUTE, ge=0, le=1_000_000)
+    share: float = Field(default=RETRY_SHARE, ge=0, le=100)
 
 
-class StorageSettings(Frozen):
+class StorageSettings(FrozenModel):
     """The storage account of store `azure`: by connection string, or by name (or URLs) with the app's identity."""
 
-    connection_string: Annotated[SecretStr, AfterValidator(_storage_connection)] | None = None
+    connection_string: Annotated[SecretStr, AfterValidator(_check_storage_connection)] | None = None
     account_name: str | None = Field(
         default=None, pattern=r"^[a-z0-9]{3,24}$", description="3 to 24 lower-case letters and digits"
     )
@@ -175,17 +175,17 @@ class StorageSettings(Frozen):
         default="scheduler", pattern=r"^[a-z][a-z0-9]{2,30}$", description="3 to 31 lower-case letters and digits"
     )
     """Begins the names of its tables. (The queues' names stand in function_app.py, where the host reads them.)"""
-    credential: Annotated[Literal["managedidentity"], BeforeValidator(_lower)] | None = None
+    credential: Annotated[Literal["managedidentity"], BeforeValidator(_to_lower)] | None = None
     """What the Functions host connects with; the scheduler uses its managed identity either way."""
 
 
-class ApplicationInsightsSettings(Frozen):
+class ApplicationInsightsSettings(FrozenModel):
     """Off without a connection string."""
 
     connection_string: SecretStr | None = None
 
 
-class DatadogSettings(Frozen):
+class DatadogSettings(FrozenModel):
     """Off without an API key. `url` replaces the address made of `site`."""
 
     api_key: SecretStr | None = None
@@ -199,7 +199,7 @@ class DatadogSettings(Frozen):
     """None: the program's version."""
 
 
-class TargetSettings(Frozen):
+class TargetSettings(FrozenModel):
     """Where checks may connect to, and how much of an answer they read; see jobs.checks.guard."""
 
     networks: Networks = ()
@@ -209,7 +209,7 @@ class TargetSettings(Frozen):
     largest_body: Annotated[ByteSize, Field(ge=1)] = ByteSize(16 * 1024 * 1024)
     ca_folders: Folders = ()
     """Where the `ca_file` of a target has to be; none: anywhere."""
-    body_memory: Annotated[ByteSize, Field(ge=1024 * 1024)] = ByteSize(MOST_BYTES)
+    body_memory: Annotated[ByteSize, Field(ge=1024 * 1024)] = ByteSize(MOST_BODY_BYTES)
     """Bytes of all bodies that are held at a time; see jobs.checks.body_memory."""
     traceparent: bool = True
     """Whether HTTP requests of checks carry the ids of the run's trace."""
@@ -224,18 +224,18 @@ class Settings(BaseModel):
 
     environment: str = Field(default="dev", min_length=1)
     jobs: Path | None = None
-    jobs_container: Annotated[ServiceUrl, AfterValidator(_without_query)] | None = None
+    jobs_container: Annotated[ServiceUrl, AfterValidator(_reject_query)] | None = None
     """In place of `jobs`: a blob container, or the blobs in it whose names begin with the rest of the URL's path."""
     samples: bool = False
     default_schedule: DefaultScheduleField = parse_schedule("0 * * * * *")
     """Of flat jobs that have none; None: they run on demand."""
-    store: Annotated[str, AfterValidator(_store)] = "sqlite:///data/scheduler.db"
+    store: Annotated[str, AfterValidator(_check_store)] = "sqlite:///data/scheduler.db"
     allow_remote: bool = False
     """Whether `host`, which is judged by it, may be another address than loopback."""
-    host: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
+    host: Annotated[str, AfterValidator(_check_address)] = "127.0.0.1"
     port: int = Field(default=7071, ge=0, le=65535)
     concurrency: int = Field(default=200, ge=1, le=10_000)
-    max_running: int | None = Field(default=None, ge=1, le=LARGEST_GROUP)
+    max_running: int | None = Field(default=None, ge=1, le=LARGEST_CONCURRENCY_GROUP)
     """Over all instances together; None: as many as there are places."""
     shares: ShareSettings = ShareSettings()
     shutdown_grace: Duration = 3.0
@@ -266,7 +266,7 @@ class Settings(BaseModel):
         return Path(self.store.removeprefix("sqlite:///")) if self.store.startswith("sqlite:///") else None
 
     @property
-    def on_azure_storage(self) -> bool:
+    def uses_azure_storage(self) -> bool:
         return self.store == "azure"
 
     @property

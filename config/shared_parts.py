@@ -11,47 +11,47 @@ from typing import Any
 
 from jobs.definition import JobDefinition
 
-_OF_JOB = ("schedule", "timeout", "retry", "circuit")
-_OF_CHECK = ("auth", "tls")
+_JOB_PARTS = ("schedule", "timeout", "retry", "circuit")
+_CHECK_PARTS = ("auth", "tls")
 
 
-class SharedParts:
+class PartInterner:
     """Validated parts by what was written for them."""
 
     def __init__(self) -> None:
         self._parts: dict[tuple[str, str], Any] = {}
 
-    def put_in(self, definition: Mapping[str, Any]) -> dict[str, Any]:
+    def reuse(self, definition: Mapping[str, Any]) -> dict[str, Any]:
         """The definition as it was written, with the parts that are known in place of what was written for them."""
-        filled = self._filled(definition, _OF_JOB)
+        filled = self._reuse_parts(definition, _JOB_PARTS)
         if isinstance(check := filled.get("check"), dict):
-            filled["check"] = self._filled(check, _OF_CHECK)
+            filled["check"] = self._reuse_parts(check, _CHECK_PARTS)
         if isinstance(expect := filled.get("expect"), list):
             filled["expect"] = [self._parts.get(("expect", repr(one)), one) for one in expect]
         return filled
 
-    def learn(self, written: Mapping[str, Any], definition: JobDefinition) -> None:
+    def remember(self, written: Mapping[str, Any], definition: JobDefinition) -> None:
         """Keep the parts of a definition that came out of `written`."""
-        self._keep(written, definition, _OF_JOB)
+        self._remember_parts(written, definition, _JOB_PARTS)
         if isinstance(check := written.get("check"), dict):
-            self._keep(check, definition.check, _OF_CHECK)
+            self._remember_parts(check, definition.check, _CHECK_PARTS)
         for raw, one in zip(written.get("expect") or (), definition.expect, strict=True):
             self._parts.setdefault(("expect", repr(raw)), one)
 
-    def _filled(self, written: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    def _reuse_parts(self, written: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
         filled = dict(written)
         for name in names:
             if (raw := filled.get(name)) is not None:
-                filled[name] = self._parts.get(_key(name, raw, written), raw)
+                filled[name] = self._parts.get(_part_key(name, raw, written), raw)
         return filled
 
-    def _keep(self, written: Mapping[str, Any], model: Any, names: tuple[str, ...]) -> None:
+    def _remember_parts(self, written: Mapping[str, Any], model: Any, names: tuple[str, ...]) -> None:
         for name in names:
             if (raw := written.get(name)) is not None:
-                self._parts.setdefault(_key(name, raw, written), getattr(model, name))
+                self._parts.setdefault(_part_key(name, raw, written), getattr(model, name))
 
 
-def _key(name: str, raw: Any, written: Mapping[str, Any]) -> tuple[str, str]:
+def _part_key(name: str, raw: Any, written: Mapping[str, Any]) -> tuple[str, str]:
     if name == "timeout" and isinstance(check := written.get("check"), dict):
         # What it does not say depends on the check's kind.
         return f"timeout of {check.get('kind')!r}", repr(raw)

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterator, Mapping
 
 from config.job_files import is_job_file
 from config.settings import Settings
-from config.target_lists import port_range
+from config.target_lists import parse_port_range
 from jobs.checks.files.authorities import CaFiles
-from jobs.checks.guard import Guard, Rules
-from jobs.checks.own_places import OwnPlace
+from jobs.checks.guard import Guard, TargetRules
+from jobs.checks.own_places import OwnEndpoint
 
 _TOKEN_ENDPOINTS = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT", "IMDS_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
 """Variables in which the platform says where it hands out the app's tokens."""
@@ -21,30 +21,32 @@ _OWN_HOSTS = ("WEBSITE_HOSTNAME", "CONTAINER_APP_HOSTNAME")
 """Variables in which the platform says by which name the app is reached."""
 
 
-def guard_of(settings: Settings, environ: Mapping[str, str], own_places: Collection[OwnPlace] | None = None) -> Guard:
+def build_guard(
+    settings: Settings, environ: Mapping[str, str], own_places: Collection[OwnEndpoint] | None = None
+) -> Guard:
     """Return the guard by these settings.
 
-    `own_places`: where the program serves its API; None: where the settings say.
+    `own_endpoints`: where the program serves its API; None: where the settings say.
     """
     targets = settings.targets
     if own_places is None:
-        own_places = (OwnPlace(settings.host, settings.port),) if settings.port else ()
-    sites = tuple(_own_sites(environ))
+        own_places = (OwnEndpoint(settings.host, settings.port),) if settings.port else ()
+    sites = tuple(_find_own_addresses(environ))
     return Guard(
-        Rules(
+        TargetRules(
             networks=targets.networks,
             hosts=targets.hosts,
-            ports=tuple(map(port_range, targets.ports)),
+            ports=tuple(map(parse_port_range, targets.ports)),
             schemes=frozenset(targets.schemes),
             largest_body=targets.largest_body,
             identity_endpoints=tuple(filter(None, map(environ.get, _TOKEN_ENDPOINTS))),
-            own_places=(*own_places, *(OwnPlace(host, port) for host, port in sites if port is not None)),
+            own_endpoints=(*own_places, *(OwnEndpoint(host, port) for host, port in sites if port is not None)),
             own_hosts=tuple(host for host, port in sites if port is None),
         )
     )
 
 
-def ca_files_of(settings: Settings) -> CaFiles:
+def build_ca_files(settings: Settings) -> CaFiles:
     """Return what reads the `ca_file` of targets by these settings."""
     place = settings.jobs
     if place is not None and is_job_file(place.name):
@@ -52,7 +54,7 @@ def ca_files_of(settings: Settings) -> CaFiles:
     return CaFiles(settings.targets.ca_folders, () if place is None else (place,))
 
 
-def _own_sites(environ: Mapping[str, str]) -> Iterator[tuple[str, int | None]]:
+def _find_own_addresses(environ: Mapping[str, str]) -> Iterator[tuple[str, int | None]]:
     """Yield the names by which the platform reaches the app, by which all of its ports are its own.
 
     With a port for the Functions tools on a desk, which say localhost:7071: other ports are those of others.

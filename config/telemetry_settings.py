@@ -12,25 +12,25 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from config.errors import ConfigurationError
-from config.layers import variable_layer, without_unresolved
-from config.loading import environment_of, load_settings
+from config.layers import read_variable_layer, split_unresolved
+from config.loading import find_environment, load_settings
 from config.settings import Settings
 
-_NEEDED = ("environment", "version", "service_name", "log", "application_insights", "datadog", "telemetry")
+_TELEMETRY_GROUPS = ("environment", "version", "service_name", "log", "application_insights", "datadog", "telemetry")
 
 
-def settings_for_telemetry(environ: Mapping[str, str], *, root: Path) -> Settings:
+def load_telemetry_settings(environ: Mapping[str, str], *, root: Path) -> Settings:
     """Return the settings, or, if they are wrong, those of telemetry that the environment variables hold.
 
     A group of these that is wrong itself has its defaults. Never raises ConfigurationError.
     """
     with suppress(ConfigurationError):
         return load_settings(environ, root=root).settings
-    environment = environment_of(environ, root=root)
-    layer, _ = variable_layer(environ, environment, Path.cwd())
-    values, _ = without_unresolved(layer)
+    environment = find_environment(environ, root=root)
+    layer, _ = read_variable_layer(environ, environment, Path.cwd())
+    values, _ = split_unresolved(layer)
     usable: dict[str, object] = {}
-    for name in _NEEDED:
+    for name in _TELEMETRY_GROUPS:
         if name in values:
             with suppress(ValidationError):
                 Settings.model_validate({name: values[name]})

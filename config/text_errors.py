@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.problems import Path
+from jobs.problems import KeyPath
 
 ENTRY_LEVELS = 2
 
-DEEPEST = 100
+MAX_NESTING = 100
 """Levels of nesting that a file may have."""
 
 
-class TextError(Exception):
+class ParseError(Exception):
     """The text cannot be understood. `line` counts from 1."""
 
     def __init__(self, message: str, line: int | None = None, hint: str = "") -> None:
@@ -25,13 +25,13 @@ class TextError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class ParsedText:
     value: Any
-    duplicates: list[Path] = field(default_factory=list)
+    duplicates: list[KeyPath] = field(default_factory=list)
     """Paths of keys that stand twice in their mapping."""
-    entry_lines: Mapping[Path, list[int]] = field(default_factory=dict)
+    entry_lines: Mapping[KeyPath, list[int]] = field(default_factory=dict)
     """Lines of the keys and list entries of the two outermost levels, where jobs stand."""
 
 
-def too_deep(line: int | None = None) -> TextError:
-    return TextError(f"is nested deeper than {DEEPEST} levels", line)
+def too_deep_error(line: int | None = None) -> ParseError:
+    return ParseError(f"is nested deeper than {MAX_NESTING} levels", line)

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from config.errors import ConfigurationError
-from config.layers import PREFIX, variable_path
-from config.loading import SAMPLE_TARGET, Configuration, JobPlace, LoadedSettings, load_settings
+from config.layers import VARIABLE_PREFIX, variable_path
+from config.loading import SAMPLE_TARGET, Configuration, JobLoader, LoadedSettings, load_settings
 from config.settings import Settings
 from jobs.problems import Problem
-from jobs.problems.suggestions import suggest
+from jobs.problems.suggestions import suggest_name
 
 STORE_SETTINGS = frozenset({"environment", "store", "storage", "managed_identity_client_id", "unresolved"})
 """Without these, or with a wrong value of one of them, the store is not the one that was meant."""
@@ -33,9 +33,9 @@ def load_usable_configuration(
     from config.job_files import JobFileReader, JobSet
 
     loaded, problems = load_usable_settings(environ, root=root)
-    place = JobPlace(loaded, JobFileReader(root, environ), root, sample_target)
+    place = JobLoader(loaded, JobFileReader(root, environ), root, sample_target)
     try:
-        jobs = place.jobs()
+        jobs = place.load()
     except ConfigurationError as error:
         problems += error.problems
         jobs = error.usable or JobSet()
@@ -51,18 +51,20 @@ def load_usable_settings(environ: Mapping[str, str], *, root: Path) -> tuple[Loa
         except ConfigurationError as error:
             # The value of the next layer may be wrong too, so this takes one round for each layer at most.
             found = list(dict.fromkeys([*ignored, *error.problems]))
-            if len(found) == len(ignored) or any(_setting(problem) in STORE_SETTINGS for problem in error.problems):
+            if len(found) == len(ignored) or any(_setting_of(problem) in STORE_SETTINGS for problem in error.problems):
                 raise ConfigurationError(found) from None
             ignored = found
 
 
-def _setting(problem: Problem) -> str:
+def _setting_of(problem: Problem) -> str:
     """The first part of the setting's name, such as `storage`; of an unknown name, that of the nearest setting.
 
     A file that cannot be read may hold the setting of the store.
     """
-    if not problem.where or problem.where.startswith("AzureWebJobsStorage"):
+    if not problem.key or problem.key.startswith("AzureWebJobsStorage"):
         return "store"
-    path = variable_path(problem.where)
-    name = str(path[0]) if path else problem.where.removeprefix(PREFIX).partition("__")[0].partition(".")[0].lower()
-    return name if name in Settings.model_fields else suggest(name, Settings.model_fields) or ""
+    path = variable_path(problem.key)
+    name = (
+        str(path[0]) if path else problem.key.removeprefix(VARIABLE_PREFIX).partition("__")[0].partition(".")[0].lower()
+    )
+    return name if name in Settings.model_fields else suggest_name(name, Settings.model_fields) or ""

@@ -12,18 +12,18 @@ from typing import Any
 
 import yaml
 
-from config.text_errors import DEEPEST, TextError, too_deep
-from jobs.problems import Path, printable
+from config.text_errors import MAX_NESTING, ParseError, too_deep_error
+from jobs.problems import KeyPath, make_printable
 
-MOST_ALIASED = 200_000
+MAX_ALIASED_VALUES = 200_000
 """Values that aliases may stand for in one file, all together: a few lines can name billions."""
 
-_SHORT = 24
+_MAX_INTERNED_LENGTH = 24
 """Characters up to which equal texts are kept as one object."""
 
-QUOTE_A_STAR = 'put a text that begins with * in quotes, such as "*/10 * * * * *"'
+STAR_HINT = 'put a text that begins with * in quotes, such as "*/10 * * * * *"'
 
-_CONSTANTS: dict[str, Any] = {
+_CORE_CONSTANTS: dict[str, Any] = {
     "": None,
     "~": None,
     **dict.fromkeys(("null", "Null", "NULL")),
@@ -35,20 +35,20 @@ _INTEGER = re.compile(r"[-+]?[0-9]+")
 _OCTAL_OR_HEX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
-_MOST_DIGITS = 1000
+_MAX_DIGITS = 1000
 
-_TAG = "tag:yaml.org,2002:"
+_TAG_PREFIX = "tag:yaml.org,2002:"
 _SCALAR_TAGS: dict[str, tuple[type, ...]] = {
-    f"{_TAG}int": (int,),
-    f"{_TAG}float": (float, int),
-    f"{_TAG}bool": (bool,),
-    f"{_TAG}null": (type(None),),
+    f"{_TAG_PREFIX}int": (int,),
+    f"{_TAG_PREFIX}float": (float, int),
+    f"{_TAG_PREFIX}bool": (bool,),
+    f"{_TAG_PREFIX}null": (type(None),),
 }
-_TEXT_TAGS = frozenset({"!", f"{_TAG}str"})
-_CONTAINER_TAGS = frozenset({None, "!", f"{_TAG}map", f"{_TAG}seq"})
+_TEXT_TAGS = frozenset({"!", f"{_TAG_PREFIX}str"})
+_CONTAINER_TAGS = frozenset({None, "!", f"{_TAG_PREFIX}map", f"{_TAG_PREFIX}seq"})
 
 
-class _Frame:
+class _OpenContainer:
     """A mapping or list that is being built."""
 
     __slots__ = ("anchor", "container", "key", "merges", "merging", "size")
@@ -64,7 +64,7 @@ class _Frame:
         self.size = 1
 
     @property
-    def wants_key(self) -> bool:
+    def expects_key(self) -> bool:
         return self.key is None and type(self.container) is dict
 
 
@@ -73,45 +73,45 @@ class YamlBuilder:
 
     def __init__(self, levels_with_lines: int) -> None:
         self.value: Any = None
-        self.duplicates: list[Path] = []
-        self.lines: dict[Path, list[int]] = defaultdict(list)
+        self.duplicates: list[KeyPath] = []
+        self.lines: dict[KeyPath, list[int]] = defaultdict(list)
         self._levels_with_lines = levels_with_lines
-        self._stack: list[_Frame] = []
+        self._stack: list[_OpenContainer] = []
         self._anchors: dict[str, tuple[Any, int]] = {}
-        self._texts: dict[str, str] = {}
-        self._aliased = 0
-        self._documents = 0
+        self._interned: dict[str, str] = {}
+        self._aliased_values = 0
+        self._document_count = 0
 
-    def take(self, event: Any) -> None:
+    def handle_event(self, event: Any) -> None:
         kind = type(event)
         if kind is yaml.ScalarEvent:
-            self._scalar(event)
+            self._handle_scalar(event)
         elif kind is yaml.MappingStartEvent:
-            self._open({}, event)
+            self._open_container({}, event)
         elif kind is yaml.SequenceStartEvent:
-            self._open([], event)
+            self._open_container([], event)
         elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-            self._close(event)
+            self._close_container(event)
         elif kind is yaml.AliasEvent:
-            self._alias(event)
+            self._handle_alias(event)
         elif kind is yaml.DocumentStartEvent:
-            self._documents += 1
-            if self._documents > 1:
-                raise TextError("holds more than one document", _line(event), "remove the --- or split the file")
+            self._document_count += 1
+            if self._document_count > 1:
+                raise ParseError("holds more than one document", _line_of(event), "remove the --- or split the file")
 
-    def _scalar(self, event: Any) -> None:
+    def _handle_scalar(self, event: Any) -> None:
         frame = self._stack[-1] if self._stack else None
-        if frame is not None and frame.wants_key:
-            self._take_key(frame, event)
+        if frame is not None and frame.expects_key:
+            self._handle_key(frame, event)
             return
-        value = self._resolved(event)
+        value = self._resolve_scalar(event)
         if event.anchor is not None:
             self._anchors[event.anchor] = (value, 1)
-        self._place(value, 1, event)
+        self._add_value(value, 1, event)
 
-    def _take_key(self, frame: _Frame, event: Any) -> None:
+    def _handle_key(self, frame: _OpenContainer, event: Any) -> None:
         """Keys are texts as they are written: `on`, `200` and `true` stay so."""
-        key = self._one(event.value)
+        key = self._intern(event.value)
         self._check_tag(event)
         if event.anchor is not None:
             self._anchors[event.anchor] = (key, 1)
@@ -119,21 +119,21 @@ class YamlBuilder:
         frame.merging = key == "<<" and event.implicit[0]
         if not frame.merging and key in frame.container:
             self.duplicates.append(self._path())
-        self._note(event)
+        self._record_line(event)
 
-    def _open(self, container: dict[str, Any] | list[Any], event: Any) -> None:
-        if len(self._stack) >= DEEPEST:
-            raise too_deep(_line(event))
+    def _open_container(self, container: dict[str, Any] | list[Any], event: Any) -> None:
+        if len(self._stack) >= MAX_NESTING:
+            raise too_deep_error(_line_of(event))
         if event.tag not in _CONTAINER_TAGS:
-            raise _bad_tag(event)
+            raise _unknown_tag(event)
         frame = self._stack[-1] if self._stack else None
-        if frame is not None and frame.wants_key:
-            raise TextError("a key is a text, not a mapping or a list", _line(event), "put {{ }} texts in quotes")
+        if frame is not None and frame.expects_key:
+            raise ParseError("a key is a text, not a mapping or a list", _line_of(event), "put {{ }} texts in quotes")
         if frame is None or type(frame.container) is list:
-            self._note(event)
-        self._stack.append(_Frame(container, event.anchor))
+            self._record_line(event)
+        self._stack.append(_OpenContainer(container, event.anchor))
 
-    def _close(self, event: Any) -> None:
+    def _close_container(self, event: Any) -> None:
         frame = self._stack.pop()
         value = frame.container
         if frame.merges and isinstance(value, dict):
@@ -143,25 +143,27 @@ class YamlBuilder:
             value = merged | value
         if frame.anchor is not None:
             self._anchors[frame.anchor] = (value, frame.size)
-        self._place(value, frame.size, event, noted=True)
+        self._add_value(value, frame.size, event, is_line_recorded=True)
 
-    def _alias(self, event: Any) -> None:
+    def _handle_alias(self, event: Any) -> None:
         found = self._anchors.get(event.anchor)
         if found is None:
-            name = printable(str(event.anchor))
-            raise TextError(
-                f"is not valid YAML: *{name} names no anchor &{name} that ends before it", _line(event), QUOTE_A_STAR
+            name = make_printable(str(event.anchor))
+            raise ParseError(
+                f"is not valid YAML: *{name} names no anchor &{name} that ends before it", _line_of(event), STAR_HINT
             )
         value, size = found
-        self._aliased += size
-        if self._aliased > MOST_ALIASED:
-            raise TextError(f"its aliases stand for more than {MOST_ALIASED} values", _line(event), "write them out")
+        self._aliased_values += size
+        if self._aliased_values > MAX_ALIASED_VALUES:
+            raise ParseError(
+                f"its aliases stand for more than {MAX_ALIASED_VALUES} values", _line_of(event), "write them out"
+            )
         frame = self._stack[-1] if self._stack else None
-        if frame is not None and frame.wants_key:
-            raise TextError("an alias cannot be a key", _line(event))
-        self._place(value, size, event)
+        if frame is not None and frame.expects_key:
+            raise ParseError("an alias cannot be a key", _line_of(event))
+        self._add_value(value, size, event)
 
-    def _place(self, value: Any, size: int, event: Any, *, noted: bool = False) -> None:
+    def _add_value(self, value: Any, size: int, event: Any, *, is_line_recorded: bool = False) -> None:
         """Put a whole value where it belongs."""
         if not self._stack:
             self.value = value
@@ -170,76 +172,78 @@ class YamlBuilder:
         frame.size += size
         container = frame.container
         if isinstance(container, list):
-            if not noted:
-                self._note(event)
+            if not is_line_recorded:
+                self._record_line(event)
             container.append(value)
         elif frame.merging:
-            frame.merges += _mappings(value, event)
+            frame.merges += _merged_mappings(value, event)
         else:
             container[str(frame.key)] = value
         frame.key = None
 
-    def _resolved(self, event: Any) -> Any:
-        text = self._one(event.value)
+    def _resolve_scalar(self, event: Any) -> Any:
+        text = self._intern(event.value)
         tag = event.tag
         if tag is None:
-            return _core(text, event) if event.implicit[0] else text
+            return _core_schema_value(text, event) if event.implicit[0] else text
         if tag in _TEXT_TAGS:
             return text
         self._check_tag(event)
-        value = _core(text, event)
+        value = _core_schema_value(text, event)
         if type(value) not in _SCALAR_TAGS[tag]:
-            raise TextError(f"the value does not fit its tag {printable(tag.replace(_TAG, '!!'))}", _line(event))
+            raise ParseError(
+                f"the value does not fit its tag {make_printable(tag.replace(_TAG_PREFIX, '!!'))}", _line_of(event)
+            )
         return value
 
-    def _one(self, text: str) -> str:
+    def _intern(self, text: str) -> str:
         """Equal short texts as one object: files repeat them thousands of times."""
-        return self._texts.setdefault(text, text) if len(text) <= _SHORT else text
+        return self._interned.setdefault(text, text) if len(text) <= _MAX_INTERNED_LENGTH else text
 
     def _check_tag(self, event: Any) -> None:
         if event.tag is not None and event.tag not in _TEXT_TAGS and event.tag not in _SCALAR_TAGS:
-            raise _bad_tag(event)
+            raise _unknown_tag(event)
 
-    def _path(self) -> Path:
+    def _path(self) -> KeyPath:
         return tuple(len(frame.container) if type(frame.container) is list else str(frame.key) for frame in self._stack)
 
-    def _note(self, event: Any) -> None:
+    def _record_line(self, event: Any) -> None:
         if len(self._stack) <= self._levels_with_lines:
-            self.lines[self._path()].append(_line(event))
+            self.lines[self._path()].append(_line_of(event))
 
 
-def _mappings(value: Any, event: Any) -> list[dict[str, Any]]:
+def _merged_mappings(value: Any, event: Any) -> list[dict[str, Any]]:
     """What a `<<` takes in."""
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(one, dict) for one in values):
-        raise TextError("<< takes a mapping, or a list of mappings", _line(event))
+        raise ParseError("<< takes a mapping, or a list of mappings", _line_of(event))
     return values
 
 
-def _line(event: Any) -> int:
+def _line_of(event: Any) -> int:
     return int(event.start_mark.line) + 1
 
 
-def _bad_tag(event: Any) -> TextError:
-    tag = printable(str(event.tag).replace(_TAG, "!!"))
-    return TextError(f"the tag {tag} is not known here", _line(event), "remove it, or put a text with ! in quotes")
+def _unknown_tag(event: Any) -> ParseError:
+    tag = make_printable(str(event.tag).replace(_TAG_PREFIX, "!!"))
+    return ParseError(f"the tag {tag} is not known here", _line_of(event), "remove it, or put a text with ! in quotes")
 
 
-def _core(text: str, event: Any) -> Any:
+def _core_schema_value(text: str, event: Any) -> Any:
     """A plain scalar's value by YAML 1.2's core schema (without .inf and .nan, which are texts here)."""
-    if text in _CONSTANTS:
-        return _CONSTANTS[text]
+    if text in _CORE_CONSTANTS:
+        return _CORE_CONSTANTS[text]
     if text[0] not in _NUMBER_BEGINS:
         return text
     if _INTEGER.fullmatch(text):
-        return _integer(text, 10, event)
+        return _parse_integer(text, 10, event)
     if _OCTAL_OR_HEX.fullmatch(text):
-        return _integer(text, 0, event)
+        return _parse_integer(text, 0, event)
     return float(text) if _FLOAT.fullmatch(text) else text
 
 
-def _integer(text: str, base: int, event: Any) -> int:
+def _parse_integer(text: str, base: int, event: Any) -> int:
     # Python refuses thousands of decimal digits, but not of hexadecimal ones, and then cannot write the number.
-    if len(text) > _MOST_DIGITS:
-        raise TextError("a number has thousands of digits", _line(event), "put a long text of digits in quotes")
+    if len(text) > _MAX_DIGITS:
+        raise ParseError("a number has thousands of digits", _line_of(event), "put a long text of digits in quotes")
     return int(text, base)

@@ -9,83 +9,85 @@ from typing import Any
 
 import yaml
 
-from config.text_errors import DEEPEST, ENTRY_LEVELS, Parsed, TextError, too_deep
-from config.yaml_builder import QUOTE_A_STAR, YamlBuilder
-from jobs.problems import Path, printable
+from config.text_errors import ENTRY_LEVELS, MAX_NESTING, ParsedText, ParseError, too_deep_error
+from config.yaml_builder import STAR_HINT, YamlBuilder
+from jobs.problems import KeyPath, make_printable
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def parse(text: str) -> Parsed:
+def parse_yaml(text: str) -> ParsedText:
     """The only document's value. Raises TextError."""
     builder = YamlBuilder(ENTRY_LEVELS)
-    _feed(builder, text)
-    return Parsed(builder.value, builder.duplicates, builder.lines)
+    _build(builder, text)
+    return ParsedText(builder.value, builder.duplicates, builder.lines)
 
 
-def lines(text: str) -> dict[Path, list[int]]:
+def find_yaml_lines(text: str) -> dict[KeyPath, list[int]]:
     """Where each key and list entry stands: lines from 1, several if a key stands twice.
 
     Of a text that cannot be parsed: what came before the error.
     """
-    builder = YamlBuilder(DEEPEST)
-    with contextlib.suppress(TextError):
-        _feed(builder, text)
+    builder = YamlBuilder(MAX_NESTING)
+    with contextlib.suppress(ParseError):
+        _build(builder, text)
     return builder.lines
 
 
-def _feed(builder: YamlBuilder, text: str) -> None:
+def _build(builder: YamlBuilder, text: str) -> None:
     try:
-        for event in _events(text):
-            builder.take(event)
+        for event in _parse_events(text):
+            builder.handle_event(event)
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, _offset(text, error)) + 1
-        raise TextError("holds a control character: it is not a text file", line) from None
+        line = text.count("\n", 0, _error_offset(text, error)) + 1
+        raise ParseError("holds a control character: it is not a text file", line) from None
     except yaml.MarkedYAMLError as error:
-        raise _explained(error, text) from None
+        raise _explain(error, text) from None
 
 
-def _events(text: str) -> Iterator[Any]:
-    return iter(yaml.parse(text, Loader=_LOADER))
+def _parse_events(text: str) -> Iterator[Any]:
+    return iter(yaml.parse(text, Loader=_YAML_LOADER))
 
 
-def _offset(text: str, error: yaml.reader.ReaderError) -> int:
+def _error_offset(text: str, error: yaml.reader.ReaderError) -> int:
     # The C parser counts bytes, the Python one characters; both are near enough for a line unless text is mostly
     # multi-byte, so the bytes are counted back.
     position = int(error.position)
-    if error.encoding is None or _LOADER is yaml.SafeLoader:
+    if error.encoding is None or _YAML_LOADER is yaml.SafeLoader:
         return position
     return len(text.encode()[:position].decode(errors="ignore"))
 
 
-def _explained(error: yaml.MarkedYAMLError, text: str) -> TextError:
+def _explain(error: yaml.MarkedYAMLError, text: str) -> ParseError:
     words = " ".join(part for part in (error.context, error.problem) if part)
     rows = text.rstrip().split("\n")
     mark = error.problem_mark or error.context_mark
     line = min(mark.line + 1, len(rows)) if mark is not None else len(rows)
     row = rows[line - 1]
     if "maximum nesting depth" in words:
-        return too_deep(line)
+        return too_deep_error(line)
     if "\t" in row[: len(row) - len(row.lstrip())]:
-        return TextError("is not valid YAML: this line is indented by a tab", line, "indent by blanks")
-    if (found := _quoted(row)) is not None:
+        return ParseError("is not valid YAML: this line is indented by a tab", line, "indent by blanks")
+    if (found := _quoting_hint(row)) is not None:
         sign, quoted = found
-        return TextError(f"is not valid YAML: a text that begins with {sign} must be in quotes", line, quoted)
-    for part, hint in _HINTS:
+        return ParseError(f"is not valid YAML: a text that begins with {sign} must be in quotes", line, quoted)
+    for part, hint in _PARSER_HINTS:
         if part in words:
-            return TextError(f"is not valid YAML: {printable(words)}", line, hint)
-    return TextError(f"is not valid YAML: {printable(words)}", line)
+            return ParseError(f"is not valid YAML: {make_printable(words)}", line, hint)
+    return ParseError(f"is not valid YAML: {make_printable(words)}", line)
 
 
-_UNQUOTED = re.compile(r"(?:(?P<key>[\w.-]+:|-)[ ]+|[\[,][ ]*)(?P<value>[*%@`].*|(?<=[: ])\[[A-Z_]+\][^,\]]*[=<>].*)$")
-_LONGEST_ROW = 1000
+_UNQUOTED_VALUE = re.compile(
+    r"(?:(?P<key>[\w.-]+:|-)[ ]+|[\[,][ ]*)(?P<value>[*%@`].*|(?<=[: ])\[[A-Z_]+\][^,\]]*[=<>].*)$"
+)
+_MAX_ROW_LENGTH = 1000
 """Characters: a longer row is not looked through, as that could take long."""
 _ALIAS = re.compile(r"\*[\w-]+")
 
 
-def _quoted(row: str) -> tuple[str, str] | None:
+def _quoting_hint(row: str) -> tuple[str, str] | None:
     """The first sign of a text that YAML reads in quotes alone, and the hint `write schedule: "*/5 * * * *"`."""
-    found = _UNQUOTED.search(row) if len(row) <= _LONGEST_ROW else None
+    found = _UNQUOTED_VALUE.search(row) if len(row) <= _MAX_ROW_LENGTH else None
     if found is None:
         return None
     value = re.split(r"[ ]#", found["value"], maxsplit=1)[0]
@@ -95,11 +97,11 @@ def _quoted(row: str) -> tuple[str, str] | None:
     if _ALIAS.fullmatch(value) or '"' in value or "\\" in value:
         return None
     key = f"{found['key']} " if found["key"] else ""
-    return value[0], f'write {key}"{printable(value)}"'
+    return value[0], f'write {key}"{make_printable(value)}"'
 
 
-_HINTS = (
-    ("an alias", QUOTE_A_STAR),
+_PARSER_HINTS = (
+    ("an alias", STAR_HINT),
     ("an anchor", "put a text that begins with & in quotes"),
     ("mapping values are not allowed", "put a text that holds ': ' in quotes, and check the indentation"),
     ("could not find expected ':'", "a key is followed by a colon and a blank"),

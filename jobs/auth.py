@@ -6,15 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Discriminator, Field
 
-from jobs.model import HEADER_NAME, Frozen, SecretRef, TextOrSecret
-from jobs.urls import complete_http_url
+from jobs.model import HEADER_NAME_PATTERN, FrozenModel, SecretRef, TextOrSecret
+from jobs.urls import validate_complete_http_url
 
 
-class NoAuth(Frozen):
+class NoAuth(FrozenModel):
     kind: Literal["none"] = "none"
 
 
-class BasicAuth(Frozen):
+class BasicAuth(FrozenModel):
     """RFC 7617."""
 
     kind: Literal["basic"]
@@ -22,25 +22,27 @@ class BasicAuth(Frozen):
     password: SecretRef
 
 
-class BearerAuth(Frozen):
+class BearerAuth(FrozenModel):
     """`Authorization: Bearer <token>` (RFC 6750)."""
 
     kind: Literal["bearer"]
     token: SecretRef
 
 
-class ApiKeyAuth(Frozen):
+class ApiKeyAuth(FrozenModel):
     """A key in a header, or in a query parameter."""
 
     kind: Literal["api_key"]
     key: SecretRef
     name: str = Field(
-        default="X-API-Key", pattern=HEADER_NAME, description="the name of the header or parameter, such as X-API-Key"
+        default="X-API-Key",
+        pattern=HEADER_NAME_PATTERN,
+        description="the name of the header or parameter, such as X-API-Key",
     )
     place: Literal["header", "query"] = "header"
 
 
-class ManagedIdentityAuth(Frozen):
+class ManagedIdentityAuth(FrozenModel):
     """An access token of the app's own identity. `scope` as Entra ID names it: `api://checkout/.default`."""
 
     kind: Literal["managed_identity"]
@@ -52,14 +54,14 @@ def _token_url(url: str) -> str:
         raise ValueError(f"{url!r} is not an http URL: write it like https://login.example/oauth2/token")
     if "#" in url:
         raise ValueError("the URL of a token endpoint has no fragment: leave out the # and what follows")
-    return complete_http_url(url)
+    return validate_complete_http_url(url)
 
 
 _SCOPES = r"^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$"
 """RFC 6749, section 3.3."""
 
 
-class OAuth2Auth(Frozen):
+class OAuth2Auth(FrozenModel):
     """A token that a token endpoint gives for the client's id and secret (RFC 6749, section 4.4).
 
     `style`: where the token request has id and secret, `header` (Basic) or `body`. `audience`: for which service the

@@ -42,7 +42,7 @@ class Certificate:
         return int(self.seconds_left(now) // _DAY)
 
 
-def load_reader() -> None:
+def preload_certificate_reader() -> None:
     """Load the library that reads certificates."""
     from cryptography import x509  # noqa: F401
 

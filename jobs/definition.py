@@ -17,15 +17,15 @@ from pydantic import (
     model_validator,
 )
 
-from jobs.dependencies import Dependencies, Dependency, dependencies_text
+from jobs.dependencies import Dependencies, Dependency, format_dependencies
 from jobs.display_text import DisplayText, DisplayTexts
 from jobs.durations import format_duration
-from jobs.expectations import Expectation, Expectations, refuse_unfit
-from jobs.groups import Group
-from jobs.model import Frozen, share_what_is_alike
+from jobs.expectations import Expectation, Expectations, check_applicable
+from jobs.groups import ConcurrencyGroupField
+from jobs.model import FrozenModel, intern_state
 from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
-from jobs.schedules import DefaultSchedule, Schedule, for_job, parse_schedule
-from jobs.targets import TARGETS, Target, kind_of
+from jobs.schedules import DefaultSchedule, Schedule, bind_to_job, parse_schedule
+from jobs.targets import TARGETS_BY_KIND, Target, target_kind
 from jobs.telemetry import TelemetryPolicy
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -33,7 +33,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
 def _read_schedule(value: Any, info: ValidationInfo) -> Schedule | None:
-    return None if value is None else for_job(parse_schedule(value), info.data.get("name", ""))
+    return None if value is None else bind_to_job(parse_schedule(value), info.data.get("name", ""))
 
 
 _WINDOW = {"days": {"type": "string"}, "from": {"type": "string"}, "to": {"type": "string"}}
@@ -127,7 +127,7 @@ _RETRY = RetryPolicy()
 _CATCH_UP = CatchUp()
 
 
-Overlap = Literal["skip", "allow", "buffer_one", "buffer_all", "cancel_previous"]
+OverlapMode = Literal["skip", "allow", "buffer_one", "buffer_all", "cancel_previous"]
 """What becomes of a run that falls due while the one before it goes on.
 
 It is left out, or started beside the other; or it waits (if another one waits already, it is left out; or all wait and
@@ -135,7 +135,7 @@ run in their order); or the other one is cancelled for it.
 """
 
 
-class JobDefinition(Frozen):
+class JobDefinition(FrozenModel):
     """A named definition. Without a schedule it runs when the jobs did that it depends on, or on demand only.
 
     (A kind of check may have a schedule for jobs that say neither: see jobs.targets.)
@@ -156,8 +156,8 @@ class JobDefinition(Frozen):
     retry: RetryPolicy = Field(default_factory=lambda: _RETRY)
     circuit: CircuitPolicy | None = None
     catch_up: CatchUp = Field(default_factory=lambda: _CATCH_UP)
-    overlap: Overlap = "skip"
-    concurrency_group: Group = None
+    overlap: OverlapMode = "skip"
+    concurrency_group: ConcurrencyGroupField = None
     effect: Literal["repeatable", "once"] = "repeatable"
     """What a second execution of one run would do: no harm (after a crash the run is executed again), or harm.
 
@@ -178,8 +178,8 @@ class JobDefinition(Frozen):
         """Some kinds have a schedule of their own for a job that says nothing about when it runs."""
         if not isinstance(value, dict) or "schedule" in value or "depends_on" in value:
             return value
-        kind = kind_of(value.get("check"))
-        schedule = getattr(TARGETS.get(kind), "SCHEDULE", None) if isinstance(kind, str) else None
+        kind = target_kind(value.get("check"))
+        schedule = getattr(TARGETS_BY_KIND.get(kind), "SCHEDULE", None) if isinstance(kind, str) else None
         return value if schedule is None else {**value, "schedule": schedule}
 
     @field_validator("depends_on")
@@ -198,19 +198,19 @@ class JobDefinition(Frozen):
     def _only_what_fits(cls, value: tuple[Expectation, ...], info: ValidationInfo) -> tuple[Expectation, ...]:
         check = info.data.get("check")
         if check is not None and value:
-            refuse_unfit(value, check.kind, getattr(check, "url", ""))
+            check_applicable(value, check.kind, getattr(check, "url", ""))
         return value
 
     @model_validator(mode="after")
     def _without_copies(self) -> Self:
-        share_what_is_alike(self)
-        share_what_is_alike(self.check)
+        intern_state(self)
+        intern_state(self.check)
         return self
 
     @property
     def runs_when(self) -> str:
         """When it runs by itself: `every 10s`, `every 10s if database`, `after database`; empty: on demand only."""
-        others = dependencies_text(self.depends_on)
+        others = format_dependencies(self.depends_on)
         if self.schedule is None:
             return f"after {others}" if others else ""
         return f"{self.schedule.text} if {others}" if others else self.schedule.text

@@ -13,28 +13,28 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from jobs.durations import format_duration
-from jobs.model import Duration, Frozen
+from jobs.model import Duration, FrozenModel
 from jobs.runs import Outcome, Run
 
-LONGEST_WAIT = 3600.0
+LONGEST_DEPENDENCY_WAIT = 3600.0
 """Seconds that a run may wait for what it depends on."""
-LONGEST_NAME = 100
+LONGEST_DEPENDENCY_NAME = 100
 _LONGEST_REASON = 400
 """Characters: a reason that is handed on through many jobs ends somewhere."""
 
 
-class Dependency(Frozen):
+class Dependency(FrozenModel):
     """Another job, and how its run must have ended.
 
     `failed` is every way of being down: failed, timed out, rejected. `finished`: one of these, or succeeded; not
     skipped, and not cancelled.
     """
 
-    job: str = Field(min_length=1, max_length=LONGEST_NAME, description="the name of another job")
+    job: str = Field(min_length=1, max_length=LONGEST_DEPENDENCY_NAME, description="the name of another job")
     condition: Literal["succeeded", "failed", "finished"] = "succeeded"
     within: Annotated[Duration, Field(gt=0)] | None = None
     """Seconds: the run must not have ended longer ago. None: however long ago."""
-    wait: Annotated[Duration, Field(le=LONGEST_WAIT)] = 0.0
+    wait: Annotated[Duration, Field(le=LONGEST_DEPENDENCY_WAIT)] = 0.0
     """Seconds after its due instant for which a scheduled run waits for this, before it is left out."""
 
     def __str__(self) -> str:
@@ -44,10 +44,10 @@ class Dependency(Frozen):
             more.append(f"within {format_duration(self.within)}")
         return f"{self.job} ({', '.join(more)})" if more else self.job
 
-    def unmet_by(self, run: Run | None, at: datetime, *, any_age: bool = False) -> str | None:
+    def explain_unmet(self, run: Run | None, at: datetime, *, ignore_age: bool = False) -> str | None:
         """Why this run (None: the job has none) is not what is asked for, one sentence; None if it is.
 
-        `at`: the instant from which `within` counts back, unless the run may be of `any_age`.
+        `at`: the instant from which `within` counts back, unless the run may be of `ignore_age`.
         """
         if run is None:
             return f"{self.job}, on which it depends, has not run yet"
@@ -55,7 +55,7 @@ class Dependency(Frozen):
         if not self._takes(run.outcome):
             asked = f" (condition: {self.condition})" if run.outcome is not Outcome.SKIPPED else f": {run.message}"
             return _shortened(f"{about} {_ENDED[run.outcome]}{asked}")
-        if any_age or self.within is None or (at - run.finished_at).total_seconds() <= self.within:
+        if ignore_age or self.within is None or (at - run.finished_at).total_seconds() <= self.within:
             return None
         age = format_duration(round((at - run.finished_at).total_seconds()))
         return f"{about} ended {age} ago (within: {format_duration(self.within)})"
@@ -83,7 +83,7 @@ def _shortened(text: str) -> str:
 def _from_name(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    return _of_name(value) if 1 <= len(value) <= LONGEST_NAME and value.isascii() else {"job": value}
+    return _of_name(value) if 1 <= len(value) <= LONGEST_DEPENDENCY_NAME and value.isascii() else {"job": value}
 
 
 @lru_cache(maxsize=10_000)
@@ -108,6 +108,6 @@ Dependencies = Annotated[
 """A job's name alone asks that its run succeeded."""
 
 
-def dependencies_text(dependencies: Sequence[Dependency]) -> str:
+def format_dependencies(dependencies: Sequence[Dependency]) -> str:
     """`database, cache (failed, within 5m)`."""
     return ", ".join(map(str, dependencies))

@@ -1,7 +1,7 @@
 """Texts that are shown to people: control characters are refused in a job, and escaped in what comes from elsewhere.
 
-jobs.definition and jobs.targets check descriptions, tags and names with `DisplayText` and `refuse_controls`. The edges
-(pages, the command line, messages) call `escape_controls` for texts that targets or callers have sent.
+jobs.definition and jobs.targets check descriptions, tags and names with `DisplayText` and `refuse_control_characters`. The edges
+(pages, the command line, messages) call `escape_control_characters` for texts that targets or callers have sent.
 
 A control character here is one that a terminal obeys or that changes the order in which a line is read: C0 except tab
 and line breaks, DEL, C1, the separators U+2028 and U+2029, and the bidirectional embeddings, overrides and isolates.
@@ -22,12 +22,12 @@ _ORDER = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 """The characters that change the direction of text."""
 
 
-def escape_controls(text: str) -> str:
+def escape_control_characters(text: str) -> str:
     """Return the text with each control character as an escape such as `\\x1b`; tabs and line breaks stay."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def refuse_controls(text: str) -> str:
+def refuse_control_characters(text: str) -> str:
     """Return the text. Raises ValueError: it contains a control character."""
     found = _CONTROL.search(text)
     if found is None:
@@ -43,13 +43,13 @@ def _refuse_controls_in_mapping(texts: dict[str, str]) -> dict[str, str]:
     for name, value in texts.items():
         for what, text in (("name", name), ("value", value)):
             try:
-                refuse_controls(text)
+                refuse_control_characters(text)
             except ValueError as error:
                 raise ValueError(f"the {what} of {name[:40]!r} {error}") from None
     return texts
 
 
-DisplayText = Annotated[str, AfterValidator(refuse_controls)]
+DisplayText = Annotated[str, AfterValidator(refuse_control_characters)]
 """A field of a text that people read."""
 
 DisplayTexts = Annotated[dict[str, str], AfterValidator(_refuse_controls_in_mapping)]

@@ -16,7 +16,7 @@ _WORDS = re.compile(
     r"(?P<unit>ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)"
 )
 _ISO = re.compile(r"p(?:(\d+)d)?(?:t(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?)?")
-LONGEST = 999_999_999 * 86400.0
+LONGEST_DURATION = 999_999_999 * 86400.0
 """Seconds: what a timedelta can hold."""
 _EXAMPLES = "write it like 500ms, 10s, 2m or 1h30m"
 
@@ -35,15 +35,15 @@ def parse_duration(value: object) -> float:
     if text.startswith("-") and _WHOLE.fullmatch(text[1:]):
         raise ValueError(f"{value!r} is negative: {_EXAMPLES}")
     if not _WHOLE.fullmatch(text):
-        meant = duration_in_words(text)
+        meant = suggest_duration(text)
         raise ValueError(f"{value!r} is not a duration: {f'write {meant}' if meant else _EXAMPLES}")
     seconds = float(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
-    if seconds > LONGEST:
+    if seconds > LONGEST_DURATION:
         raise ValueError(f"{value[:20]!r} is longer than time goes on")
     return seconds
 
 
-def duration_in_words(text: str) -> str | None:
+def suggest_duration(text: str) -> str | None:
     """`10 seconds` or `PT10S` as `10s`; None if it is neither."""
     found = _WORDS.fullmatch(text) or _ISO.fullmatch(text)
     if found is None or not any(found.groups()):
@@ -70,13 +70,13 @@ def format_duration(seconds: float) -> str:
     return "".join(parts)
 
 
-def seconds_text(value: float) -> str:
+def describe_seconds(value: float) -> str:
     """A time as people say it: `350 ms`, `2.5 s`, `120 s`."""
     if value < 1:
         return f"{max(value, 0) * 1000:.0f} ms"
     return f"{value:.1f}".removesuffix(".0") + " s"
 
 
-def to_microsecond(milliseconds: float) -> float:
+def round_to_microsecond(milliseconds: float) -> float:
     """Rounded to the microsecond. `round(..., 3)` goes by way of a text, and takes four times as long."""
     return round(milliseconds * 1000) / 1000

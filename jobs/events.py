@@ -46,7 +46,7 @@ class RunListener(Protocol):
         ...
 
 
-class Listeners:
+class ListenerGroup:
     """Tells several listeners, in this order."""
 
     def __init__(self, *listeners: RunListener) -> None:
@@ -69,7 +69,7 @@ class Listeners:
             listener.dead_lettered(ticket, reason)
 
 
-class Silent:
+class NullListener:
     """Listens to nothing; for tools and tests."""
 
     def run_started(self, event: RunStarted) -> None:

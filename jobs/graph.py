@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from jobs.problems.suggestions import did_you_mean, suggest_among
+from jobs.problems.suggestions import did_you_mean, suggest_sorted_name
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class DependencyProblem:
     """Something wrong with entry `index` of the job's `depends_on`. `circle`: the jobs of one, in order."""
 
     job: str
@@ -28,7 +28,7 @@ class Wrong:
     circle: tuple[str, ...] = ()
 
 
-class Graph:
+class DependencyGraph:
     """The jobs by their dependencies. Names that are no job count for nothing."""
 
     def __init__(self, jobs: Iterable[JobDefinition]) -> None:
@@ -44,42 +44,44 @@ class Graph:
         """The jobs that depend on this one themselves."""
         return tuple(self._dependents.get(job, ()))
 
-    def is_started(self, job: str) -> bool:
+    def is_started_by_others(self, job: str) -> bool:
         """Whether it runs because those it depends on did."""
         definition = self._all.get(job)
         return definition is not None and definition.schedule is None and bool(definition.depends_on)
 
-    def started_by(self, job: str) -> tuple[str, ...]:
+    def started_jobs(self, job: str) -> tuple[str, ...]:
         """The jobs without a schedule that a run of this one may start, in the order of the definitions."""
         return self._started.get(job, ())
 
-    def members(self, root: str) -> frozenset[str]:
+    def all_started_jobs(self, root: str) -> frozenset[str]:
         """All the jobs that a run of `root` may start, one by way of the other."""
         found = self._members.get(root)
         if found is None:
             found = self._members[root] = frozenset(self._reached(root, self._started))
         return found
 
-    def above(self, job: str) -> frozenset[str]:
+    def all_starting_jobs(self, job: str) -> frozenset[str]:
         """All the jobs whose runs may start this one, one by way of the other."""
         return frozenset(self._reached(job, self._above))
 
-    def roots(self, job: str) -> tuple[str, ...]:
+    def root_jobs(self, job: str) -> tuple[str, ...]:
         """Those of them that nothing starts, in order of their names."""
         found = self._roots.get(job)
         if found is None:
-            found = self._roots[job] = tuple(sorted(name for name in self.above(job) if name not in self._above))
+            found = self._roots[job] = tuple(
+                sorted(name for name in self.all_starting_jobs(job) if name not in self._above)
+            )
         return found
 
     @cached_property
     def _started(self) -> Mapping[str, tuple[str, ...]]:
-        started = {job: tuple(filter(self.is_started, names)) for job, names in self._dependents.items()}
+        started = {job: tuple(filter(self.is_started_by_others, names)) for job, names in self._dependents.items()}
         return {job: names for job, names in started.items() if names}
 
     @cached_property
     def _above(self) -> Mapping[str, tuple[str, ...]]:
         """What the jobs that are started depend on."""
-        started = filter(self.is_started, self._all)
+        started = filter(self.is_started_by_others, self._all)
         return {job: tuple(one.job for one in self._all[job].depends_on) for job in started}
 
     def _reached(self, job: str, edges: Mapping[str, Iterable[str]]) -> set[str]:
@@ -92,31 +94,33 @@ class Graph:
                     rest.append(name)
         return found
 
-    def wrong(self, also_there: Iterable[str] = ()) -> list[Wrong]:
+    def find_problems(self, unreadable_jobs: Iterable[str] = ()) -> list[DependencyProblem]:
         """Everything that is wrong: names that are no job, and circles. Empty if runs can follow from one another.
 
-        `also_there`: names of jobs whose definitions could not be read.
+        `unreadable_jobs`: names of jobs whose definitions could not be read.
         """
-        return [*self._unknown(frozenset(also_there)), *self._circles()]
+        return [*self._unknown(frozenset(unreadable_jobs)), *self._circles()]
 
-    def _unknown(self, also_there: frozenset[str]) -> Iterator[Wrong]:
+    def _unknown(self, also_there: frozenset[str]) -> Iterator[DependencyProblem]:
         names = None
         for job in self._all.values():
             for index, dependency in enumerate(job.depends_on):
                 if dependency.job in self._all or dependency.job in also_there:
                     continue
                 names = names or sorted(self._all.keys() | also_there)
-                near = suggest_among(dependency.job, [name for name in names if name != job.name])
-                yield Wrong(job.name, index, f"there is no job named {dependency.job!r}{did_you_mean(near)}")
+                near = suggest_sorted_name(dependency.job, [name for name in names if name != job.name])
+                yield DependencyProblem(
+                    job.name, index, f"there is no job named {dependency.job!r}{did_you_mean(near)}"
+                )
 
-    def _circles(self) -> Iterator[Wrong]:
+    def _circles(self) -> Iterator[DependencyProblem]:
         """One for each dependency that leads back to a job above it; without those entries there is no circle."""
         done: set[str] = set()
         for start in self._all:
             if start not in done:
                 yield from self._circles_from(start, done)
 
-    def _circles_from(self, start: str, done: set[str]) -> Iterator[Wrong]:
+    def _circles_from(self, start: str, done: set[str]) -> Iterator[DependencyProblem]:
         way = {start: 0}
         rest = [iter(enumerate(self._all[start].depends_on))]
         while rest:
@@ -132,8 +136,10 @@ class Graph:
                 rest.append(iter(enumerate(self._all[dependency.job].depends_on)))
 
 
-def _circle(job: str, index: int, names: list[str]) -> Wrong:
+def _circle(job: str, index: int, names: list[str]) -> DependencyProblem:
     if len(names) == 1:
-        return Wrong(job, index, "the job depends on itself", "remove this entry", tuple(names))
+        return DependencyProblem(job, index, "the job depends on itself", "remove this entry", tuple(names))
     circle = (names[-1], *names[:-1])
-    return Wrong(job, index, "the jobs depend on each other in a circle", "remove one of these entries", circle)
+    return DependencyProblem(
+        job, index, "the jobs depend on each other in a circle", "remove one of these entries", circle
+    )

@@ -13,39 +13,39 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from jobs.model import Duration, Frozen
+from jobs.model import Duration, FrozenModel
 
-GROUP_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+GROUP_NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 
-LARGEST_GROUP = 1000
+LARGEST_CONCURRENCY_GROUP = 1000
 """Runs at a time. The slots of a group are looked through in one page of the store."""
 
 
-LONGEST_WAIT = 3600.0
+LONGEST_GROUP_WAIT = 3600.0
 """Seconds."""
 
 
-class ConcurrencyGroup(Frozen):
+class ConcurrencyGroup(FrozenModel):
     """At most `limit` runs of all jobs of the group go on at a time; another one waits for up to `wait` seconds."""
 
     name: str = Field(
-        pattern=GROUP_NAME.pattern,
+        pattern=GROUP_NAME_PATTERN.pattern,
         description="letters, digits, dot, - and _, at most 100, the first a letter or a digit",
     )
-    limit: int = Field(default=1, ge=1, le=LARGEST_GROUP)
-    wait: Annotated[Duration, Field(le=LONGEST_WAIT)] = 30.0
+    limit: int = Field(default=1, ge=1, le=LARGEST_CONCURRENCY_GROUP)
+    wait: Annotated[Duration, Field(le=LONGEST_GROUP_WAIT)] = 30.0
 
 
 def _by_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-Group = Annotated[ConcurrencyGroup | None, BeforeValidator(_by_name)]
+ConcurrencyGroupField = Annotated[ConcurrencyGroup | None, BeforeValidator(_by_name)]
 """A name alone is a group whose runs take their turns one at a time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Disagreement:
+class GroupConflict:
     """`job` gives its group another limit than `first` does."""
 
     job: str
@@ -55,7 +55,7 @@ class Disagreement:
     first_limit: int
 
 
-def disagreements(groups: Iterable[tuple[str, ConcurrencyGroup | None]]) -> list[Disagreement]:
+def find_group_conflicts(groups: Iterable[tuple[str, ConcurrencyGroup | None]]) -> list[GroupConflict]:
     """Of jobs with their groups: each one that disagrees with the first job of its group."""
     first: dict[str, tuple[str, int]] = {}
     found = []
@@ -64,7 +64,7 @@ def disagreements(groups: Iterable[tuple[str, ConcurrencyGroup | None]]) -> list
             continue
         name, limit = first.setdefault(group.name, (job, group.limit))
         if limit != group.limit:
-            found.append(Disagreement(job, name, group.name, group.limit, limit))
+            found.append(GroupConflict(job, name, group.name, group.limit, limit))
     return found
 
 
@@ -80,7 +80,7 @@ JobPattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9._*-]{1,100}$", descripti
 FilePattern = Annotated[str, Field(pattern=r"^[^/\\\[\]?]{1,200}$", description="a file's name; * stands for any part")]
 
 
-class GroupMembers(Frozen):
+class GroupMembers(FrozenModel):
     """Which jobs may join a group, of concurrency or of a circuit: those for which all given conditions hold.
 
     `jobs`: the name is one of these, or matches a pattern such as `checkout-*`. `tags`: the job has all of these.
@@ -97,7 +97,7 @@ class GroupMembers(Frozen):
             raise ValueError("says nothing of who may join: write jobs (names or patterns), tags or files")
         return self
 
-    def admits(self, job: str, tags: Mapping[str, str], file: str) -> bool:
+    def admits_job(self, job: str, tags: Mapping[str, str], file: str) -> bool:
         """Whether a job of this name, with these tags, in the file of this name, may join."""
         return (
             (not self.jobs or any(fnmatchcase(job, pattern) for pattern in self.jobs))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jobs.targets import HeartbeatTarget
 
 
-class Signal(StrEnum):
+class PingSignal(StrEnum):
     """What a ping tells."""
 
     SUCCESS = "success"
@@ -30,7 +30,7 @@ class Signal(StrEnum):
     """Nothing but a text, to be kept with the others."""
 
 
-class State(StrEnum):
+class HeartbeatState(StrEnum):
     """How a heartbeat is. `new`: no ping yet. `grace`: late, and not yet too late. `started`: a run goes on."""
 
     NEW = "new"
@@ -46,7 +46,7 @@ class Ping:
     """One ping as it came. `run` pairs a start with its end; the sender chose it."""
 
     at: datetime
-    signal: Signal
+    signal: PingSignal
     exit_code: int | None = None
     run: str = ""
     source: str = ""
@@ -59,10 +59,10 @@ class Ping:
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class HeartbeatRecord:
     """What is remembered of all pings of a job. `state` is what the last end made of it: new, up, down (or paused)."""
 
-    state: State = State.NEW
+    state: HeartbeatState = HeartbeatState.NEW
     last_ping: datetime | None = None
     """The last end: a success or a failure."""
     last_success: datetime | None = None
@@ -91,11 +91,11 @@ class Beat:
     @property
     def failed(self) -> bool:
         """Whether it is down because a ping said so."""
-        return self.state is State.DOWN and not self.overran
+        return self.state is HeartbeatState.DOWN and not self.overran
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class PingSchedule:
     """When pings are due: seconds after the one before, or by a schedule. All others in seconds.
 
     `first_within`: from when the job came into force to its first ping; None: that is waited for as long as it takes.
@@ -107,23 +107,23 @@ class Rhythm:
     max_duration: float | None = None
     first_within: float | None = None
 
-    def after(self, ping: datetime) -> datetime | None:
+    def next_ping_due(self, ping: datetime) -> datetime | None:
         """The instant at which the ping after this one is due; None if none is due any more."""
         if self.schedule is not None:
             return self.schedule.next_after(ping)
         return None if self.period is None else _later(ping, self.period)
 
     @property
-    def longest(self) -> float:
+    def longest_run(self) -> float:
         """Seconds from a start to its end."""
         return self.grace if self.max_duration is None else self.max_duration
 
 
-def rhythm_of(target: HeartbeatTarget) -> Rhythm:
-    return Rhythm(target.period, target.schedule, target.grace, target.max_duration, target.first_within)
+def ping_schedule_of(target: HeartbeatTarget) -> PingSchedule:
+    return PingSchedule(target.period, target.schedule, target.grace, target.max_duration, target.first_within)
 
 
-def after(beat: Beat, ping: Ping, rhythm: Rhythm | None = None) -> Beat:
+def apply_ping(beat: HeartbeatRecord, ping: Ping, rhythm: PingSchedule | None = None) -> HeartbeatRecord:
     """What the ping makes of it. A success or failure ends what was started, if it is the same run or says none.
 
     A start takes the place of one whose end is overdue, and by the `rhythm` it is down nevertheless until something
@@ -131,17 +131,17 @@ def after(beat: Beat, ping: Ping, rhythm: Rhythm | None = None) -> Beat:
     """
     counted = replace(beat, number=max(beat.number + 1, ping.number), source=ping.source, agent=ping.agent)
     at = max(ping.at, beat.last_ping) if beat.last_ping is not None else ping.at
-    if ping.signal is Signal.LOG:
+    if ping.signal is PingSignal.LOG:
         return counted
-    if ping.signal is Signal.START:
+    if ping.signal is PingSignal.START:
         started = replace(counted, last_start=at, run=ping.run)
-        if rhythm is None or beat.state is State.DOWN or state_at(beat, rhythm, at) is not State.DOWN:
+        if rhythm is None or beat.state is HeartbeatState.DOWN or state_at(beat, rhythm, at) is not HeartbeatState.DOWN:
             return started
-        return replace(started, state=State.DOWN, overran=True)
-    failed = ping.signal is Signal.FAIL
+        return replace(started, state=HeartbeatState.DOWN, overran=True)
+    failed = ping.signal is PingSignal.FAIL
     ended = replace(
         counted,
-        state=State.DOWN if failed else State.UP,
+        state=HeartbeatState.DOWN if failed else HeartbeatState.UP,
         last_ping=at,
         last_fail=at if failed else beat.last_fail,
         last_success=beat.last_success if failed else at,
@@ -157,65 +157,73 @@ def after(beat: Beat, ping: Ping, rhythm: Rhythm | None = None) -> Beat:
     return replace(ended, last_start=None, run="") if failed or not ping.run else ended
 
 
-def due_at(beat: Beat, rhythm: Rhythm) -> datetime | None:
+def due_at(beat: HeartbeatRecord, rhythm: PingSchedule) -> datetime | None:
     """When the next ping is expected; None while nothing is: before the first one, after a failure, in a pause."""
-    if beat.state is not State.UP or beat.last_ping is None:
+    if beat.state is not HeartbeatState.UP or beat.last_ping is None:
         return None
-    return _unless_paused(beat, rhythm.after(beat.last_ping), rhythm.after)
+    return _unless_paused(beat, rhythm.next_ping_due(beat.last_ping), rhythm.next_ping_due)
 
 
-def ends_by(beat: Beat, rhythm: Rhythm) -> datetime | None:
+def run_end_deadline(beat: HeartbeatRecord, rhythm: PingSchedule) -> datetime | None:
     """When what was started must have ended; None if nothing goes on."""
     if beat.last_start is None:
         return None
     return _unless_paused(
-        beat, _later(beat.last_start, rhythm.longest), lambda resumed: _later(resumed, rhythm.longest)
+        beat, _later(beat.last_start, rhythm.longest_run), lambda resumed: _later(resumed, rhythm.longest_run)
     )
 
 
-def first_by(beat: Beat, rhythm: Rhythm) -> datetime | None:
+def first_ping_deadline(beat: HeartbeatRecord, rhythm: PingSchedule) -> datetime | None:
     """When the first ping must have come; None if it has, or is waited for as long as it takes."""
     wait = rhythm.first_within
-    if beat.state is not State.NEW or beat.last_start is not None:
+    if beat.state is not HeartbeatState.NEW or beat.last_start is not None:
         return None
     if wait is None or beat.known_since is None:
         return None
     return _unless_paused(beat, _later(beat.known_since, wait), lambda resumed: _later(resumed, wait))
 
 
-def down_at(beat: Beat, rhythm: Rhythm) -> datetime | None:
+def down_at(beat: HeartbeatRecord, rhythm: PingSchedule) -> datetime | None:
     """When it goes down unless a ping comes before; None if it is down already, or nothing is expected."""
-    if beat.state is State.DOWN:
+    if beat.state is HeartbeatState.DOWN:
         return None
     due = due_at(beat, rhythm)
-    limits = (ends_by(beat, rhythm), first_by(beat, rhythm), None if due is None else _later(due, rhythm.grace))
+    limits = (
+        run_end_deadline(beat, rhythm),
+        first_ping_deadline(beat, rhythm),
+        None if due is None else _later(due, rhythm.grace),
+    )
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def state_at(beat: Beat, rhythm: Rhythm, now: datetime, *, with_started: bool = False) -> State:
+def state_at(
+    beat: HeartbeatRecord, rhythm: PingSchedule, now: datetime, *, include_started: bool = False
+) -> HeartbeatState:
     """How it is at this instant.
 
-    `with_started`: tell that a run goes on, for people. Otherwise a start changes nothing until it has ended, or
+    `include_started`: tell that a run goes on, for people. Otherwise a start changes nothing until it has ended, or
     should have: what is down stays down while it is tried again.
     """
-    ends = ends_by(beat, rhythm)
+    ends = run_end_deadline(beat, rhythm)
     if ends is not None:
         if now >= ends:
-            return State.DOWN
-        if with_started:
-            return State.STARTED
-    first = first_by(beat, rhythm)
+            return HeartbeatState.DOWN
+        if include_started:
+            return HeartbeatState.STARTED
+    first = first_ping_deadline(beat, rhythm)
     if first is not None and now >= first:
-        return State.DOWN
-    if beat.state is not State.UP:
+        return HeartbeatState.DOWN
+    if beat.state is not HeartbeatState.UP:
         return beat.state
     due = due_at(beat, rhythm)
     if due is None or now < due:
-        return State.UP
-    return State.DOWN if now >= _later(due, rhythm.grace) else State.GRACE
+        return HeartbeatState.UP
+    return HeartbeatState.DOWN if now >= _later(due, rhythm.grace) else HeartbeatState.GRACE
 
 
-def _unless_paused(beat: Beat, limit: datetime | None, again: Callable[[datetime], datetime | None]) -> datetime | None:
+def _unless_paused(
+    beat: HeartbeatRecord, limit: datetime | None, again: Callable[[datetime], datetime | None]
+) -> datetime | None:
     """The limit; or, if it fell into the pause that is over, what it is `again` from the end of that."""
     if limit is None or beat.paused is None:
         return limit

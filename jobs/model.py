@@ -18,10 +18,10 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from jobs.durations import LONGEST, format_duration, parse_duration
+from jobs.durations import LONGEST_DURATION, format_duration, parse_duration
 
 
-class Frozen(BaseModel):
+class FrozenModel(BaseModel):
     """An immutable model that refuses keys it does not know."""
 
     model_config = ConfigDict(
@@ -40,7 +40,7 @@ _MOST_SHARED_NAMES = 30
 """Instances of a class of which Python keeps names and values apart: at first it leaves room for so many names."""
 
 
-def share_what_is_alike(model: BaseModel) -> None:
+def intern_state(model: BaseModel) -> None:
     """Let a frozen model have the names of its fields, of those that were given, and its empty mappings in common with
     others of its kind.
 
@@ -70,17 +70,17 @@ def _names_of(model: type[BaseModel]) -> dict[str, Any]:
     return values
 
 
-HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$"
+HEADER_NAME_PATTERN = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$"
 """A name that an HTTP header may have (RFC 9110, section 5.6.2)."""
 
 
-class SecretRef(Frozen):
+class SecretRef(FrozenModel):
     """Where a secret is found, never the secret: `{secret: checkout-token}`."""
 
     secret: str = Field(min_length=1, max_length=127, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 
 
-def secret_names(value: object) -> frozenset[str]:
+def find_secret_names(value: object) -> frozenset[str]:
     """The secrets that a model refers to, wherever they stand in it."""
     found: set[str] = set()
     _add_secret_names(value, found)
@@ -116,7 +116,7 @@ TextOrSecret = Annotated[
 """A text written in the definition, or a reference to a secret."""
 
 
-AS_WRITTEN = {"as_written": True}
+FILE_CONTEXT = {"as_written": True}
 """The context of a validation of what somebody wrote in a file. Without it, code may hand over seconds as floats."""
 
 
@@ -128,14 +128,14 @@ def read_seconds(value: Any, info: ValidationInfo) -> float:
 Duration = Annotated[
     float,
     BeforeValidator(read_seconds),
-    Field(ge=0.0, le=LONGEST),
+    Field(ge=0.0, le=LONGEST_DURATION),
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["500ms", "10s", "2m"]}),
 ]
 """A field of seconds, read from and written as a text with a unit."""
 
 
-def by_key(*keys: str) -> Callable[[Any], str | None]:
+def discriminate_by_key(*keys: str) -> Callable[[Any], str | None]:
     """A discriminator that chooses a union's member by the key that is present in the mapping.
 
     Serves models without a `kind`, such as expectations: `{status: 200}`. A model instance is chosen by the same names.

@@ -22,20 +22,20 @@ from pydantic import (
 )
 
 from jobs.durations import format_duration, parse_duration
-from jobs.model import Duration, Frozen, read_seconds
+from jobs.model import Duration, FrozenModel, read_seconds
 
-LONGEST_RUN = 480.0
+LONGEST_RUN_TIMEOUT = 480.0
 """Seconds. The Functions host ends its worker after host.json's functionTimeout (10 minutes): a run must be over."""
 
 
-class Timeouts(Frozen):
+class Timeouts(FrozenModel):
     """Seconds for one attempt and for the whole run, waits between attempts included.
 
     An attempt never gets more than what is left of the run, so `run: 5s` alone shortens both.
     """
 
     attempt: Annotated[Duration, Field(gt=0)] = 10.0
-    run: Annotated[Duration, Field(gt=0, le=LONGEST_RUN)] = 30.0
+    run: Annotated[Duration, Field(gt=0, le=LONGEST_RUN_TIMEOUT)] = 30.0
 
     @model_validator(mode="after")
     def _attempt_within_run(self) -> Self:
@@ -102,7 +102,7 @@ def _attempts(value: object) -> object:
     return value
 
 
-class RetryPolicy(Frozen):
+class RetryPolicy(FrozenModel):
     """How often a failed attempt is repeated, and how long is waited before it.
 
     The wait before attempt n+1: constant `initial`; linear `initial + increment * (n-1)`; exponential
@@ -150,7 +150,7 @@ class RetryPolicy(Frozen):
         return self
 
 
-class CatchUp(Frozen):
+class CatchUp(FrozenModel):
     """What of the due instants that were missed (the scheduler was down, or stood still) is still run.
 
     `none`: nothing. `last`: the latest one. `all`: each of them, one after the other. Only those that are not older
@@ -161,17 +161,17 @@ class CatchUp(Frozen):
     within: Annotated[Duration, Field(gt=0, le=7 * 86400.0)] = 3600.0
 
 
-LONGEST_WINDOW = 86400.0
-SHORTEST_WINDOW = 0.1
+LONGEST_CIRCUIT_WINDOW = 86400.0
+SHORTEST_CIRCUIT_WINDOW = 0.1
 """Seconds."""
-MOST_RUNS = 1000
+MOST_WINDOW_RUNS = 1000
 
 
 def _window(value: Any, info: ValidationInfo) -> int | float:
     """Runs as a whole number, or seconds as a float."""
     if isinstance(value, int) and not isinstance(value, bool):
-        if not 1 <= value <= MOST_RUNS:
-            raise ValueError(f"{value} runs: from 1 to {MOST_RUNS} can be looked back on")
+        if not 1 <= value <= MOST_WINDOW_RUNS:
+            raise ValueError(f"{value} runs: from 1 to {MOST_WINDOW_RUNS} can be looked back on")
         return value
     try:
         seconds = read_seconds(value, info)
@@ -179,7 +179,7 @@ def _window(value: Any, info: ValidationInfo) -> int | float:
         raise ValueError(
             "the window is a number of runs, such as 20, or the time in which they ended, such as 5m"
         ) from None
-    if not SHORTEST_WINDOW <= seconds <= LONGEST_WINDOW:
+    if not SHORTEST_CIRCUIT_WINDOW <= seconds <= LONGEST_CIRCUIT_WINDOW:
         raise ValueError(f"{format_duration(seconds)}: from 100ms to 1d can be looked back on")
     return seconds
 
@@ -188,14 +188,14 @@ def _written_window(window: int | float) -> int | str:
     return window if isinstance(window, int) else format_duration(window)
 
 
-Window = Annotated[
+WindowLength = Annotated[
     int | float,
     PlainValidator(_window),
     PlainSerializer(_written_window, return_type=int | str),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "integer", "minimum": 1, "maximum": MOST_RUNS},
+                {"type": "integer", "minimum": 1, "maximum": MOST_WINDOW_RUNS},
                 {"type": "string", "examples": ["5m"]},
             ]
         }
@@ -204,7 +204,7 @@ Window = Annotated[
 """An int counts runs, a float seconds."""
 
 
-class CircuitPolicy(Frozen):
+class CircuitPolicy(FrozenModel):
     """When a target is left alone for a while.
 
     Opens after `consecutive_failures` in a row; or when among the runs of the `window` (the last so many, or those of
@@ -218,10 +218,10 @@ class CircuitPolicy(Frozen):
     failure_rate: float | None = Field(default=None, gt=0.0, le=1.0)
     slow_rate: float | None = Field(default=None, gt=0.0, le=1.0)
     slow_call: Annotated[Duration, Field(gt=0)] | None = None
-    window: Window = 20
-    minimum_calls: int = Field(default=10, ge=1, le=MOST_RUNS)
+    window: WindowLength = 20
+    minimum_calls: int = Field(default=10, ge=1, le=MOST_WINDOW_RUNS)
     """Without it a shorter window of runs has to be full."""
-    open_for: Annotated[Duration, Field(gt=0, le=LONGEST_WINDOW)] = 60.0
+    open_for: Annotated[Duration, Field(gt=0, le=LONGEST_CIRCUIT_WINDOW)] = 60.0
     probes: int = Field(default=1, ge=1, le=100)
     group: str | None = Field(
         default=None,
@@ -230,13 +230,13 @@ class CircuitPolicy(Frozen):
     )
 
     @property
-    def counts_rates(self) -> bool:
+    def uses_rates(self) -> bool:
         """Whether it looks at a window at all."""
         return self.failure_rate is not None or self.slow_rate is not None
 
     @model_validator(mode="after")
     def _needs_a_trigger(self) -> Self:
-        if self.consecutive_failures is None and not self.counts_rates:
+        if self.consecutive_failures is None and not self.uses_rates:
             raise ValueError("say when it opens: consecutive_failures, failure_rate, slow_rate, or several of them")
         if (self.slow_rate is None) != (self.slow_call is None):
             missing = "slow_call, from when on a run is slow" if self.slow_call is None else "slow_rate"
@@ -249,13 +249,13 @@ class CircuitPolicy(Frozen):
             return self
         if "minimum_calls" not in self.model_fields_set:
             vars(self)["minimum_calls"] = min(self.minimum_calls, self.window)
-        elif self.counts_rates and self.minimum_calls > self.window:
+        elif self.uses_rates and self.minimum_calls > self.window:
             raise ValueError(f"minimum_calls ({self.minimum_calls}) must not be more than window ({self.window})")
         return self
 
 
 @dataclass(frozen=True, slots=True)
-class CircuitDisagreement:
+class CircuitConflict:
     """`job` gives the circuit of its group another policy than `first` does; `field` is the first that differs."""
 
     job: str
@@ -264,7 +264,7 @@ class CircuitDisagreement:
     field: str
 
 
-def circuit_disagreements(circuits: Iterable[tuple[str, CircuitPolicy | None]]) -> list[CircuitDisagreement]:
+def find_circuit_conflicts(circuits: Iterable[tuple[str, CircuitPolicy | None]]) -> list[CircuitConflict]:
     """Of jobs with their circuits: each one that disagrees with the first job of its group."""
     first: dict[str, tuple[str, CircuitPolicy]] = {}
     found = []
@@ -275,5 +275,5 @@ def circuit_disagreements(circuits: Iterable[tuple[str, CircuitPolicy | None]]) 
         if policy != agreed:
             fields = type(policy).model_fields
             differs = next(field for field in fields if getattr(policy, field) != getattr(agreed, field))
-            found.append(CircuitDisagreement(job, name, policy.group, differs))
+            found.append(CircuitConflict(job, name, policy.group, differs))
     return found

@@ -6,36 +6,36 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from jobs.heartbeat import Beat
+from jobs.heartbeat import HeartbeatRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Renewal:
+class CredentialRefresh:
     """What came of looking for another value than the one that a target refused.
 
     `sentence` names the credential, never a value: `the secret a had been changed and was read again`.
     """
 
-    changed: bool
-    sentence: str
+    is_changed: bool
+    message: str
 
 
 class Secrets(Protocol):
-    async def get(self, name: str) -> str:
+    async def get_secret(self, name: str) -> str:
         """The secret's value now. Registers it with the redactor. Raises SecretUnavailable."""
         ...
 
-    async def renewed(self, name: str, refused: str) -> Renewal:
+    async def refresh_rejected(self, name: str, rejected: str) -> CredentialRefresh:
         """Whether `get` has another value by now than the one that a target refused; reads it again, if not lately."""
         ...
 
 
 class Tokens(Protocol):
-    async def get(self, scope: str) -> str:
+    async def get_token(self, scope: str) -> str:
         """An access token of the app's own identity for this scope. Raises TokenUnavailable."""
         ...
 
-    async def renewed(self, scope: str, refused: str) -> Renewal:
+    async def refresh_rejected(self, scope: str, rejected: str) -> CredentialRefresh:
         """The same as of a secret."""
         ...
 
@@ -54,13 +54,13 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None: ...
 
 
-class Pings(Protocol):
-    async def beat(self, job: str) -> Beat:
+class HeartbeatSource(Protocol):
+    async def beat(self, job: str) -> HeartbeatRecord:
         """What is remembered of the pings of this job. May raise anything when the store is away."""
         ...
 
 
-class CircuitStates(Protocol):
+class CircuitStateStore(Protocol):
     """Where the circuits' states are kept: one small text a key, replaced only by who has seen the latest.
 
     Both methods may raise anything when the store is away; a run is then let through.

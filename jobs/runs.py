@@ -119,7 +119,7 @@ _TIMEOUT = frozenset(
 )
 
 
-def instant_text(instant: datetime) -> str:
+def format_run_instant(instant: datetime) -> str:
     """An instant as run ids carry it: `20261125T015030.000Z`, UTC, milliseconds."""
     at = instant.astimezone(UTC)
     # One is made for each ticket: strftime takes three times as long, format and f-strings half as long again.
@@ -127,8 +127,8 @@ def instant_text(instant: datetime) -> str:
     return "%04d%02d%02dT%02d%02d%02d.%03dZ" % parts  # noqa: UP031
 
 
-def read_instant(text: str) -> datetime:
-    """The inverse of `instant_text`. Raises ValueError."""
+def parse_run_instant(text: str) -> datetime:
+    """The inverse of `format_run_instant`. Raises ValueError."""
     return datetime.strptime(text, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
 
 
@@ -149,11 +149,11 @@ class Ticket:
     @staticmethod
     def scheduled(job: str, due_at: datetime, generation: str) -> Ticket:
         """The one ticket of this job for this due instant."""
-        return Ticket.stamped(job, due_at, instant_text(due_at), generation)
+        return Ticket.stamped(job, due_at, format_run_instant(due_at), generation)
 
     @staticmethod
     def stamped(job: str, due_at: datetime, stamp: str, generation: str) -> Ticket:
-        """The same for who has the `instant_text` of many tickets at hand."""
+        """The same for who has the `format_run_instant` of many tickets at hand."""
         run_id = f"{job}@{stamp}"
         return Ticket(run_id, job, Trigger.SCHEDULE, due_at, generation, run_id)
 
@@ -161,7 +161,7 @@ class Ticket:
     def requested(job: str, now: datetime, generation: str) -> Ticket:
         """A ticket that somebody asked for; each one is another run."""
         due_at = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        run_id = f"{job}@{instant_text(due_at)}.{secrets.token_hex(4)}"
+        run_id = f"{job}@{format_run_instant(due_at)}.{secrets.token_hex(4)}"
         return Ticket(run_id, job, Trigger.MANUAL, due_at, generation, run_id)
 
     @staticmethod
@@ -173,7 +173,7 @@ class Ticket:
     @staticmethod
     def following(job: str, due_at: datetime, generation: str, suffix: str, correlation_id: str) -> Ticket:
         """The one ticket of this job in a chain of runs: the suffix says in which (see scheduler.chains)."""
-        run_id = f"{job}@{instant_text(due_at)}.{suffix}"
+        run_id = f"{job}@{format_run_instant(due_at)}.{suffix}"
         return Ticket(run_id, job, Trigger.DEPENDENCY, due_at, generation, correlation_id)
 
 
@@ -183,7 +183,7 @@ def split_run_id(run_id: str) -> tuple[str, datetime, str]:
     stamp, suffix = rest[:20], rest[20:]
     if not at or not job or (suffix and not suffix.startswith(".")):
         raise ValueError(f"{run_id!r} is not a run id")
-    return job, read_instant(stamp), suffix.removeprefix(".")
+    return job, parse_run_instant(stamp), suffix.removeprefix(".")
 
 
 @value(frozen=True, slots=True)
@@ -321,7 +321,7 @@ class Run:
         return len(self.attempts) > 1
 
     @property
-    def tells_availability(self) -> bool:
+    def counts_for_availability(self) -> bool:
         """Whether it says that the target was up or down when it was due: what was skipped, cancelled or made up for
         later does not."""
         return self.trigger is not Trigger.BACKFILL and (self.outcome is Outcome.SUCCEEDED or self.outcome.down)

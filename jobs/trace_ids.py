@@ -10,7 +10,7 @@ import re
 from hashlib import sha256
 from typing import Final
 
-HEADER: Final = "traceparent"
+TRACE_HEADER: Final = "traceparent"
 
 _STEP = "/"
 """Stands between a run's id and the number of a step; no run's id has one."""
@@ -27,12 +27,12 @@ def span_id_of(run_id: str, attempt: int = 0) -> int:
     return int.from_bytes(_digest(f"{run_id.partition(_STEP)[0]} {attempt}")[:8]) or 1
 
 
-def trace_parent(run_id: str, attempt: int) -> str:
+def format_trace_parent(run_id: str, attempt: int) -> str:
     """Return the header of a request that an attempt makes; of a step as well, whose id has the run's id in it."""
     return f"00-{trace_id_of(run_id):032x}-{span_id_of(run_id, attempt):016x}-01"
 
 
-def read_trace_parent(text: str) -> tuple[int, int] | None:
+def parse_trace_parent(text: str) -> tuple[int, int] | None:
     """Return the trace's and the span's id of a header; None if it is not one."""
     found = _FORM.match(text.strip().lower())
     if found is None:

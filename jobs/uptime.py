@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Literal
 
-Mark = Literal["up", "down", "pending", "maintenance"]
+UptimeMark = Literal["up", "down", "pending", "maintenance"]
 """What one look says. `pending` (being tried again) counts as down, `maintenance` says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class UptimeSample:
     """One look at it. `ms`: milliseconds that the answer took, of those that are up."""
 
-    mark: Mark
+    mark: UptimeMark
     ms: float | None = None
 
 
@@ -37,14 +37,14 @@ class Uptime:
         )
 
     @property
-    def looks(self) -> int:
+    def sample_count(self) -> int:
         """How many there were that say something."""
         return self.up + self.down
 
     @property
     def ratio(self) -> float:
         """From 0 to 1. 0 also when nothing is known: see `looks`."""
-        return self.up / self.looks if self.looks else 0.0
+        return self.up / self.sample_count if self.sample_count else 0.0
 
     @property
     def mean_ms(self) -> float | None:
@@ -52,11 +52,11 @@ class Uptime:
         return self.total_ms / self.timed if self.timed else None
 
 
-def uptime_of(looks: Iterable[Look]) -> Uptime:
+def sum_samples(samples: Iterable[UptimeSample]) -> Uptime:
     """All of them together."""
     up = down = timed = 0
     total = 0.0
-    for look in looks:
+    for look in samples:
         if look.mark == "up":
             up += 1
             if look.ms is not None:
@@ -67,7 +67,7 @@ def uptime_of(looks: Iterable[Look]) -> Uptime:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class UptimeSegment:
     """Looks that came one after the other, summed up so that those before and after can be added.
 
     It lies within one hour. What was seen last goes on until the next look.
@@ -75,37 +75,39 @@ class Stretch:
 
     first: datetime
     last: datetime
-    began_down: bool
-    ended_down: bool
+    starts_down: bool
+    ends_down: bool
     seconds: float
     """Down between the first and the last look."""
     outages: int
     uptime: Uptime
 
     @staticmethod
-    def of(looks: Sequence[tuple[datetime, Look]]) -> Stretch:
+    def from_samples(samples: Sequence[tuple[datetime, UptimeSample]]) -> UptimeSegment:
         """Of one look at least, in order."""
         seconds, outages = 0.0, 0
-        down, before = False, looks[0][0]
-        for at, look in looks:
+        down, before = False, samples[0][0]
+        for at, look in samples:
             if down:
                 seconds += (at - before).total_seconds()
             was_down, down, before = down, look.mark in ("down", "pending"), at
             outages += down and not was_down
-        began_down = looks[0][1].mark in ("down", "pending")
-        return Stretch(looks[0][0], before, began_down, down, seconds, outages, uptime_of(look for _, look in looks))
+        began_down = samples[0][1].mark in ("down", "pending")
+        return UptimeSegment(
+            samples[0][0], before, began_down, down, seconds, outages, sum_samples(look for _, look in samples)
+        )
 
-    def __add__(self, other: Stretch) -> Stretch:
+    def __add__(self, other: UptimeSegment) -> UptimeSegment:
         """Both, in whatever order they are given."""
         one, two = (self, other) if self.first <= other.first else (other, self)
-        between = max(0.0, (two.first - one.last).total_seconds()) if one.ended_down else 0.0
-        return Stretch(
+        between = max(0.0, (two.first - one.last).total_seconds()) if one.ends_down else 0.0
+        return UptimeSegment(
             one.first,
             max(one.last, two.last),
-            one.began_down,
-            (one if one.last > two.last else two).ended_down,
+            one.starts_down,
+            (one if one.last > two.last else two).ends_down,
             one.seconds + between + two.seconds,
-            one.outages + two.outages - (one.ended_down and two.began_down),
+            one.outages + two.outages - (one.ends_down and two.starts_down),
             one.uptime + two.uptime,
         )
 
@@ -119,7 +121,7 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
-class Month:
+class MonthlyDowntime:
     """`seconds` down and `outages` that touch the month (one over two months counts in both); None: nothing known."""
 
     first: datetime
@@ -141,7 +143,7 @@ def monthly_downtime(
     *,
     down: bool = False,
     since: datetime | None = None,
-) -> list[Month]:
+) -> list[MonthlyDowntime]:
     """The current month and those before it, newest first.
 
     `flips`: in order; before the first one it was the other way round. `down`: how it is, if there is no flip.
@@ -149,38 +151,40 @@ def monthly_downtime(
     """
     was_down = not flips[0].down if flips else down
     all_flips = [Flip(datetime.min.replace(tzinfo=UTC), was_down), *(flip for flip in flips if flip.at < now)]
-    stretches = [Stretch.of([(flip.at, Look("down" if flip.down else "up"))]) for flip in all_flips]
-    return months_of(stretches, now, months, zone, since=since)
+    stretches = [
+        UptimeSegment.from_samples([(flip.at, UptimeSample("down" if flip.down else "up"))]) for flip in all_flips
+    ]
+    return downtime_by_month(stretches, now, months, zone, since=since)
 
 
-def months_of(
-    stretches: Sequence[Stretch], now: datetime, months: int, zone: tzinfo = UTC, *, since: datetime | None = None
-) -> list[Month]:
+def downtime_by_month(
+    segments: Sequence[UptimeSegment], now: datetime, months: int, zone: tzinfo = UTC, *, since: datetime | None = None
+) -> list[MonthlyDowntime]:
     """The same from what was looked at: stretches in order."""
     firsts = _firsts(now.astimezone(zone), months)
     ends = [now, *firsts[:-1]]
-    return [_month(first, end, stretches, now, since) for first, end in zip(firsts, ends, strict=True)]
+    return [_month(first, end, segments, now, since) for first, end in zip(firsts, ends, strict=True)]
 
 
 def _month(
-    first: datetime, end: datetime, stretches: Sequence[Stretch], now: datetime, since: datetime | None
-) -> Month:
+    first: datetime, end: datetime, stretches: Sequence[UptimeSegment], now: datetime, since: datetime | None
+) -> MonthlyDowntime:
     if since is not None and end <= since:
-        return Month(first, None, None)
+        return MonthlyDowntime(first, None, None)
     begin, end = first.astimezone(UTC), end.astimezone(UTC)
     seconds, outages, goes_on = 0.0, 0, False
     for number, stretch in enumerate(stretches):
         if begin <= stretch.first < end:
             seconds += stretch.seconds
-            outages += stretch.outages - (goes_on and stretch.began_down)
-        goes_on = stretch.ended_down
+            outages += stretch.outages - (goes_on and stretch.starts_down)
+        goes_on = stretch.ends_down
         if goes_on:
             after = stretches[number + 1].first if number + 1 < len(stretches) else now
             inside = (min(after, end) - max(stretch.last, begin)).total_seconds()
             if inside > 0:
                 seconds += inside
                 outages += stretch.last < begin
-    return Month(first, seconds, outages)
+    return MonthlyDowntime(first, seconds, outages)
 
 
 def _firsts(now: datetime, months: int) -> list[datetime]:

@@ -36,7 +36,7 @@ def host_and_port(url: str) -> tuple[str, int]:
     return parts.hostname or "", effective_port(parts.scheme, parts.port)
 
 
-def placeholder_in_url(url: str) -> str | None:
+def find_placeholder_in_url(url: str) -> str | None:
     """Return the first placeholder of another program in a URL, such as `${HOST}`, `{{ host }}` or `%HOST%`."""
     if "{" not in url and "%" not in url and "$" not in url:  # as nearly all
         return None
@@ -44,7 +44,7 @@ def placeholder_in_url(url: str) -> str | None:
     return None if found is None else found[0]
 
 
-def placeholder_in_text(text: str) -> str | None:
+def find_placeholder_in_text(text: str) -> str | None:
     """Return the first `${NAME}` in a text. Other forms may be what the text is about."""
     found = _SHELL_PLACEHOLDER.search(text) if "$" in text else None
     return None if found is None else found[0]
@@ -55,7 +55,7 @@ def _authority(url: str) -> str:
     return re.split(r"[/?#]", url.partition("://")[2] or url, maxsplit=1)[0] if not url.startswith("/") else ""
 
 
-def http_url(url: str) -> str:
+def validate_http_url(url: str) -> str:
     """Return the URL, if a request can be made to it.
 
     Raises ValueError, which says what is wrong.
@@ -82,13 +82,13 @@ def http_url(url: str) -> str:
     return url
 
 
-def complete_http_url(url: str) -> str:
+def validate_complete_http_url(url: str) -> str:
     """Return the URL, if a request can be made to it as it stands, without a value of an earlier answer.
 
     Raises ValueError, which says what is wrong.
     """
     refuse_placeholder(_authority(url))
-    return http_url(url)
+    return validate_http_url(url)
 
 
 def refuse_placeholder(host: str) -> None:
@@ -100,4 +100,4 @@ def refuse_placeholder(host: str) -> None:
         )
 
 
-HttpUrl = Annotated[str, Field(max_length=2048), AfterValidator(complete_http_url)]
+HttpUrl = Annotated[str, Field(max_length=2048), AfterValidator(validate_complete_http_url)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def is_like(text: str, pattern: str) -> bool:
+def matches_wildcard(text: str, pattern: str) -> bool:
     """Whether the whole text is as the pattern says, in which each `*` stands for any text, an empty one, too."""
     first, *parts = pattern.split("*")
     if not parts:

@@ -11,16 +11,16 @@ import time
 
 from observability.events import LogEvent
 
-_SAME = vars(logging.LogRecord("", logging.INFO, __file__, 0, "", None, None, "telemetry"))
-_STARTED = _SAME["created"] - _SAME["relativeCreated"] / 1000
+_SHARED_ATTRIBUTES = vars(logging.LogRecord("", logging.INFO, __file__, 0, "", None, None, "telemetry"))
+_STARTED = _SHARED_ATTRIBUTES["created"] - _SHARED_ATTRIBUTES["relativeCreated"] / 1000
 
 
-def record_of(event: LogEvent, logger: str) -> logging.LogRecord:
+def make_record(event: LogEvent, logger: str) -> logging.LogRecord:
     """What `logging.getLogger(logger).log(event.level, event)` would make, but for where it was called."""
     now = time.time()
     record = logging.LogRecord.__new__(logging.LogRecord)
     vars(record).update(
-        _SAME,
+        _SHARED_ATTRIBUTES,
         name=logger,
         msg=event,
         levelno=event.level,

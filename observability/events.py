@@ -14,7 +14,7 @@ from datetime import datetime
 from traceback import format_exception
 from types import TracebackType
 
-from jobs.durations import to_microsecond
+from jobs.durations import round_to_microsecond
 from jobs.events import AttemptRetried, RunStarted
 from jobs.runs import Outcome, Run, Ticket
 from jobs.values import value
@@ -24,7 +24,7 @@ from observability.sampling import RunReport
 Fields = dict[str, object]
 """Texts, numbers, booleans, None, and for `Tags` an object of texts."""
 
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 class LogEvent(ABC):
@@ -53,8 +53,8 @@ class JobStarted(LogEvent):
         ticket = self.event.ticket
         lateness = (self.event.started_at - ticket.due_at).total_seconds() * 1000
         return {
-            **_of_ticket(ticket),
-            names.LATENESS: to_microsecond(lateness),
+            **_ticket_fields(ticket),
+            names.LATENESS: round_to_microsecond(lateness),
             names.ENDPOINT: self.event.endpoint,
         }
 
@@ -75,11 +75,11 @@ class JobPerformance(LogEvent):
     def fields(self) -> Fields:
         run = self.run
         return {
-            **_of_run(run),
-            names.DURATION: to_microsecond(run.duration_ms),
+            **_run_fields(run),
+            names.DURATION: round_to_microsecond(run.duration_ms),
             names.SUCCESS: run.outcome is Outcome.SUCCEEDED,
             names.DEGRADED: run.degraded,
-            names.RESPONSE_TIME: _rounded(run.response_time_ms),
+            names.RESPONSE_TIME: _round_optional(run.response_time_ms),
             names.STATUS_CODE: run.status,
             names.ATTEMPTS: len(run.attempts),
             **({names.RUNS_REPRESENTED: self.represents} if self.represents > 1 else {}),
@@ -93,7 +93,7 @@ class JobPerformance(LogEvent):
         status = f", status {run.status}" if run.status is not None else ""
         attempts = f", {len(run.attempts)} attempts" if run.retried else ""
         degraded = f". {run.message}" if run.degraded else ""
-        return f"{run.job} {run.outcome} in {_span(run.duration_ms)}{status}{attempts}{degraded}"
+        return f"{run.job} {run.outcome} in {_format_duration(run.duration_ms)}{status}{attempts}{degraded}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +107,19 @@ class JobRetry(LogEvent):
     def fields(self) -> Fields:
         attempt = self.event.attempt
         return {
-            **_of_ticket(self.event.ticket),
+            **_ticket_fields(self.event.ticket),
             names.ERROR_TYPE: attempt.error,
             names.ERROR_MESSAGE: attempt.message,
             names.ENDPOINT: self.event.endpoint,
             names.ATTEMPT_NUMBER: attempt.number,
-            names.NEXT_RETRY_IN: _rounded(attempt.wait_ms and attempt.wait_ms / 1000),
+            names.NEXT_RETRY_IN: _round_optional(attempt.wait_ms and attempt.wait_ms / 1000),
             names.STATUS_CODE: attempt.status,
-            names.RESPONSE_TIME: to_microsecond(attempt.phases.total_ms),
+            names.RESPONSE_TIME: round_to_microsecond(attempt.phases.total_ms),
         }
 
     def __str__(self) -> str:
         attempt = self.event.attempt
-        again = _span(attempt.wait_ms or 0.0)
+        again = _format_duration(attempt.wait_ms or 0.0)
         return f"{self.event.ticket.job} attempt {attempt.number} failed, again in {again}: {attempt.message}"
 
 
@@ -133,15 +133,15 @@ class JobFailed(LogEvent):
 
     def fields(self) -> Fields:
         return {
-            **_of_run(self.run),
+            **_run_fields(self.run),
             **failure_fields(self.run),
             names.ATTEMPT_NUMBER: len(self.run.attempts),
             names.NEXT_RETRY_IN: None,
             names.STATUS_CODE: self.run.status,
-            **({names.ANSWER: answer} if (answer := self._answer()) else {}),
+            **({names.ANSWER: answer} if (answer := self._answer_excerpt()) else {}),
         }
 
-    def _answer(self) -> str:
+    def _answer_excerpt(self) -> str:
         return self.run.attempts[-1].body if self.run.attempts else ""
 
     def __str__(self) -> str:
@@ -159,7 +159,7 @@ class DeadLettered(LogEvent):
 
     def fields(self) -> Fields:
         return {
-            **_of_ticket(self.ticket),
+            **_ticket_fields(self.ticket),
             names.ERROR_TYPE: "dead_lettered",
             names.ERROR_MESSAGE: self.reason,
         }
@@ -194,7 +194,7 @@ class LogLine(LogEvent):
     message: str
     name: str = ""
     values: Mapping[str, object] = field(default_factory=dict)
-    exc_info: ExcInfo | None = None
+    exc_info: ExceptionInfo | None = None
     exc_text: str = ""
     """The traceback, if somebody has made a text of it already."""
 
@@ -210,7 +210,7 @@ class LogLine(LogEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredGauges:
     """What the watchdog measured: a value of each gauge that is known. No line of the log."""
 
     values: Mapping[names.Metric, float]
@@ -226,7 +226,7 @@ class RunRequested:
     at: datetime
 
 
-TelemetryEvent = RunReport | RunRequested | AttemptRetried | DeadLettered | LogLine | Measured
+TelemetryEvent = RunReport | RunRequested | AttemptRetried | DeadLettered | LogLine | MeasuredGauges
 """What an exporter is offered."""
 
 
@@ -239,30 +239,30 @@ def failure_fields(run: Run) -> Fields:
     }
 
 
-def _of_ticket(ticket: Ticket) -> Fields:
+def _ticket_fields(ticket: Ticket) -> Fields:
     fields: Fields = {names.JOB_NAME: ticket.job, names.RUN_ID: ticket.id, names.TRIGGER: str(ticket.trigger)}
     if ticket.correlation_id not in ("", ticket.id):
         fields[names.CORRELATION_ID] = ticket.correlation_id
     return fields
 
 
-def _of_run(run: Run) -> Fields:
+def _run_fields(run: Run) -> Fields:
     fields: Fields = {
         names.JOB_NAME: run.job,
         names.RUN_ID: run.id,
         names.TRIGGER: str(run.trigger),
         names.OUTCOME: str(run.outcome),  # as encoders are slow with members of enumerations
-        names.LATENESS: to_microsecond(run.lateness_ms),
+        names.LATENESS: round_to_microsecond(run.lateness_ms),
     }
     if run.correlation_id not in ("", run.id):
         fields[names.CORRELATION_ID] = run.correlation_id
     return fields
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else to_microsecond(value)
+def _round_optional(value: float | None) -> float | None:
+    return None if value is None else round_to_microsecond(value)
 
 
-def _span(milliseconds: float) -> str:
+def _format_duration(milliseconds: float) -> str:
     """As people read it: `23 ms`, `1.96 s`."""
     return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.3g} s"

@@ -15,17 +15,17 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
 
-MOST_HELD: Final = 200
+MAX_HELD_RECORDS: Final = 200
 """Records that are held back at most; the oldest give way. The timer releases them each minute."""
 
 
 @dataclass
 class Invocation:
-    """One call of a function. `id` and `trace_parent` (W3C) are empty if the caller did not hand them over."""
+    """One call of a function. `id` and `format_trace_parent` (W3C) are empty if the caller did not hand them over."""
 
     id: str = ""
     trace_parent: str = ""
-    running: bool = field(default=True, init=False)
+    is_running: bool = field(default=True, init=False)
 
 
 _current: ContextVar[Invocation | None] = ContextVar("functions_invocation", default=None)
@@ -37,22 +37,22 @@ def current_invocation() -> Invocation | None:
 
 
 @contextmanager
-def running(invocation: Invocation) -> Iterator[None]:
+def run_in_invocation(invocation: Invocation) -> Iterator[None]:
     """Mark the block, and the tasks that it starts, as part of the invocation; log first what was held back."""
     token = _current.set(invocation)
     try:
-        HELD.release()
+        HELD_RECORDS.release()
         yield
     finally:
-        invocation.running = False
+        invocation.is_running = False
         _current.reset(token)
 
 
 class HeldRecords:
     """Log records that wait for the next invocation, with the handler that is to pass each on. Thread-safe."""
 
-    def __init__(self, most: int = MOST_HELD) -> None:
-        self._most = most
+    def __init__(self, capacity: int = MAX_HELD_RECORDS) -> None:
+        self._capacity = capacity
         self._records: deque[tuple[logging.Handler, logging.LogRecord]] = deque()
         self._dropped = 0
 
@@ -61,7 +61,7 @@ class HeldRecords:
             # The arguments may change until then.
             record.msg, record.args = record.getMessage(), None
         self._records.append((handler, record))
-        while len(self._records) > self._most:
+        while len(self._records) > self._capacity:
             self._records.popleft()
             self._dropped += 1
 
@@ -80,13 +80,13 @@ class HeldRecords:
             _log.warning("%d log records of background work were dropped: no invocation took them in time", dropped)
 
 
-class OnlyInInvocations(logging.Filter):
+class InvocationFilter(logging.Filter):
     """Holds back what the Functions host would drop. A filter of the Functions worker's handler."""
 
     def __init__(self, handler: logging.Handler, held: HeldRecords | None = None) -> None:
         super().__init__()
         self._handler = handler
-        self._held = held or HELD
+        self._held = held or HELD_RECORDS
 
     def filter(self, record: logging.LogRecord) -> bool:
         if _is_attributed():
@@ -98,7 +98,7 @@ class OnlyInInvocations(logging.Filter):
 def _is_attributed() -> bool:
     """Whether the worker knows the invocation here: it looks at the loop's current task, so never in other threads."""
     invocation = _current.get()
-    if invocation is None or not invocation.running:
+    if invocation is None or not invocation.is_running:
         return False
     try:
         return asyncio.current_task() is not None
@@ -106,5 +106,5 @@ def _is_attributed() -> bool:
         return False
 
 
-HELD: Final = HeldRecords()
+HELD_RECORDS: Final = HeldRecords()
 _log = logging.getLogger("observability.invocations")

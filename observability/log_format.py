@@ -19,22 +19,24 @@ from observability.redacting import redact_fields
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
 
-_COLOURS = {
+_LEVEL_COLOURS = {
     logging.DEBUG: "\x1b[2m",
     logging.INFO: "\x1b[32m",
     logging.WARNING: "\x1b[33m",
     logging.ERROR: "\x1b[31m",
     logging.CRITICAL: "\x1b[1;31m",
 }
-_DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
+_DIM_TEXT, _PLAIN_TEXT = "\x1b[2m", "\x1b[0m"
 
 # What a target answered may stand in a sentence: it must not steer the terminal.
-_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_CONTROL_CHARACTERS = {
+    code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
+}
 
 _encode_anything = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
-def _encode(line: Fields) -> str:
+def _encode_line(line: Fields) -> str:
     try:
         return to_json(line, fallback=str).decode()
     except PydanticSerializationError:
@@ -63,9 +65,9 @@ class JsonFormat(logging.Formatter):
             line.update(event.fields())
         else:
             line[names.MESSAGE] = record.getMessage()
-        if trace := traceback_of(record):
+        if trace := format_traceback(record):
             line[names.EXCEPTION] = trace
-        return _encode(redact_fields(line, self._redactor))
+        return _encode_line(redact_fields(line, self._redactor))
 
     def _timestamp(self, record: logging.LogRecord) -> str:
         second, text = self._second
@@ -91,16 +93,16 @@ class TextFormat(logging.Formatter):
             what, message = event.name, str(event)
         else:
             what, message = record.name, record.getMessage()
-        message = message.translate(_CONTROLS)
+        message = message.translate(_CONTROL_CHARACTERS)
         level = record.levelname.ljust(7)
         if self._colour:
-            level = f"{_COLOURS.get(record.levelno, '')}{level}{_PLAIN}"
-            clock, what = f"{_DIM}{clock}{_PLAIN}", f"{_DIM}{what}{_PLAIN}"
-        trace = traceback_of(record)
+            level = f"{_LEVEL_COLOURS.get(record.levelno, '')}{level}{_PLAIN_TEXT}"
+            clock, what = f"{_DIM_TEXT}{clock}{_PLAIN_TEXT}", f"{_DIM_TEXT}{what}{_PLAIN_TEXT}"
+        trace = format_traceback(record)
         return self._redactor.redact(f"{clock} {level} {what} {message}" + (f"\n{trace}" if trace else ""))
 
 
-def traceback_of(record: logging.LogRecord) -> str:
+def format_traceback(record: logging.LogRecord) -> str:
     """The record's traceback and stack as text, or empty. Not redacted."""
     parts = []
     if record.exc_text:

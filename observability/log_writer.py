@@ -11,35 +11,35 @@ import threading
 from collections import deque
 from typing import TextIO
 
-_GATHER_S = 0.05
-_CHUNK = 500
-CAPACITY = 10_000
+_GATHER_SECONDS = 0.05
+_MAX_LINES_PER_WRITE = 500
+LOG_QUEUE_CAPACITY = 10_000
 """Records that wait at most; beyond that the reader of the log has stopped reading."""
 
 
 class LogWriter(logging.Handler):
     """A handler whose `emit` appends to a queue. `written` counts lines."""
 
-    def __init__(self, stream: TextIO, formatter: logging.Formatter, *, capacity: int = CAPACITY) -> None:
+    def __init__(self, stream: TextIO, formatter: logging.Formatter, *, capacity: int = LOG_QUEUE_CAPACITY) -> None:
         super().__init__()
         self.setFormatter(formatter)
         self.written = 0
-        self._refused = 0
+        self._rejected = 0
         self._lost = 0
         self._stream = stream
         self._capacity = capacity
         self._queue: deque[logging.LogRecord] = deque()
-        self._told = 0
+        self._reported_drops = 0
         self._wake = threading.Event()
-        self._hurry = threading.Event()
+        self._urgent = threading.Event()
         self._closing = False
-        self._thread = threading.Thread(target=self._work, name="log-writer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
     @property
     def dropped(self) -> int:
         """Records that did not fit into the queue or could not be written."""
-        return self._refused + self._lost
+        return self._rejected + self._lost
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Without the handler's lock, which appending to a deque does not need."""
@@ -51,14 +51,14 @@ class LogWriter(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take the record, or count it as dropped."""
         if len(self._queue) >= self._capacity or self._closing:
-            self._refused += 1
+            self._rejected += 1
             return
         if record.args:
             # The arguments may change before the thread gets to them.
             record.msg, record.args = record.getMessage(), None
         self._queue.append(record)
         if record.levelno >= logging.WARNING:
-            self._hurry.set()
+            self._urgent.set()
         if not self._wake.is_set():
             self._wake.set()
 
@@ -70,39 +70,41 @@ class LogWriter(logging.Handler):
         if self._closing:
             return
         self._closing = True
-        self._hurry.set()
+        self._urgent.set()
         self._wake.set()
         super().close()
         if self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         while not self._closing:
             self._wake.wait()
-            self._hurry.wait(_GATHER_S)
+            self._urgent.wait(_GATHER_SECONDS)
             self._wake.clear()
-            self._hurry.clear()
+            self._urgent.clear()
             self._write_queued()
         self._write_queued()
 
     def _write_queued(self) -> None:
         while self._queue:
-            records = [self._queue.popleft() for _ in range(min(_CHUNK, len(self._queue)))]
-            self._write([self._line(record) for record in records])
-        if self._refused > self._told:
-            lost, self._told = self._refused - self._told, self._refused
-            self._write([self.format(_own_record(f"{lost} log records were dropped: the log is read too slowly"))])
+            records = [self._queue.popleft() for _ in range(min(_MAX_LINES_PER_WRITE, len(self._queue)))]
+            self._write_lines([self._format_line(record) for record in records])
+        if self._rejected > self._reported_drops:
+            lost, self._reported_drops = self._rejected - self._reported_drops, self._rejected
+            self._write_lines(
+                [self.format(_make_record(f"{lost} log records were dropped: the log is read too slowly"))]
+            )
 
-    def _line(self, record: logging.LogRecord) -> str:
+    def _format_line(self, record: logging.LogRecord) -> str:
         try:
             return self.format(record)
         except Exception as error:
             # One record that cannot be written must not take the others with it. Only its place is told: its text
             # has not been redacted.
             self._lost += 1
-            return self.format(_own_record(f"a record of {record.name} cannot be written: {type(error).__name__}"))
+            return self.format(_make_record(f"a record of {record.name} cannot be written: {type(error).__name__}"))
 
-    def _write(self, lines: list[str]) -> None:
+    def _write_lines(self, lines: list[str]) -> None:
         try:
             self._stream.write("\n".join(lines) + "\n")
             self._stream.flush()
@@ -112,5 +114,5 @@ class LogWriter(logging.Handler):
             self._lost += len(lines)
 
 
-def _own_record(message: str) -> logging.LogRecord:
+def _make_record(message: str) -> logging.LogRecord:
     return logging.LogRecord(__name__, logging.WARNING, "", 0, message, None, None)

@@ -7,11 +7,11 @@ import logging
 import os
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from observability.invocations import OnlyInInvocations
+from observability.invocations import InvocationFilter
 from observability.log_format import JsonFormat, TextFormat
 from observability.log_writer import LogWriter
 from observability.own_handler import OwnHandler
-from observability.redacting import RedactedAtOnce
+from observability.redacting import RedactionFilter
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LogFormat = Literal["auto", "json", "text"]
 
 # Chatty, or (the HTTP clients and the access log) showing URLs with their query, where secrets may be.
-_WARNINGS_ONLY = (
+_WARNING_LEVEL_LOGGERS = (
     "aiohttp",
     "asyncio",
     "azure",
@@ -32,10 +32,10 @@ _WARNINGS_ONLY = (
     "watchfiles",
 )
 # These repeat themselves with every batch while the other end is away; the exporter tells it once.
-_ERRORS_ONLY = ("azure.monitor.opentelemetry", "opentelemetry.sdk")
+_ERROR_LEVEL_LOGGERS = ("azure.monitor.opentelemetry", "opentelemetry.sdk")
 
 
-class Logging:
+class ConfiguredLogging:
     """What `configure_logging` set up. `written` and `dropped` count log records."""
 
     def __init__(self, writer: LogWriter | None) -> None:
@@ -60,7 +60,9 @@ class Logging:
         await asyncio.to_thread(self.close, timeout)
 
 
-def configure_logging(*, level: str | int, format: LogFormat, redactor: Redactor, stream: TextIO | None) -> Logging:
+def configure_logging(
+    *, level: str | int, format: LogFormat, redactor: Redactor, stream: TextIO | None
+) -> ConfiguredLogging:
     """Send all log records to `stream`, redacted, from a thread of its own.
 
     `auto` is text on a terminal and JSON elsewhere. Without a stream the records leave by the root handlers that the
@@ -74,37 +76,37 @@ def configure_logging(*, level: str | int, format: LogFormat, redactor: Redactor
             root.removeHandler(handler)
             handler.close()
     root.setLevel(level.upper() if isinstance(level, str) else level)
-    _quieten()
-    formatter = _formatter(format, redactor, stream)
+    _limit_library_loggers()
+    formatter = _make_formatter(format, redactor, stream)
     if stream is None:
         for handler in root.handlers:
             if not isinstance(handler, OwnHandler):
-                _dress(handler, formatter, redactor)
-        return Logging(None)
+                _configure_worker_handler(handler, formatter, redactor)
+        return ConfiguredLogging(None)
     writer = LogWriter(stream, formatter)
-    writer.addFilter(RedactedAtOnce(redactor))
+    writer.addFilter(RedactionFilter(redactor))
     root.addHandler(writer)
-    return Logging(writer)
+    return ConfiguredLogging(writer)
 
 
-def _dress(handler: logging.Handler, formatter: logging.Formatter, redactor: Redactor) -> None:
+def _configure_worker_handler(handler: logging.Handler, formatter: logging.Formatter, redactor: Redactor) -> None:
     """Make a handler of the Functions worker pass on what we would write, when the host takes it."""
     handler.setFormatter(formatter)
-    ours = (RedactedAtOnce, OnlyInInvocations)
+    ours = (RedactionFilter, InvocationFilter)
     handler.filters = [each for each in handler.filters if not isinstance(each, ours)]
-    handler.addFilter(RedactedAtOnce(redactor))
-    handler.addFilter(OnlyInInvocations(handler))
+    handler.addFilter(RedactionFilter(redactor))
+    handler.addFilter(InvocationFilter(handler))
 
 
-def _formatter(format: LogFormat, redactor: Redactor, stream: TextIO | None) -> logging.Formatter:
+def _make_formatter(format: LogFormat, redactor: Redactor, stream: TextIO | None) -> logging.Formatter:
     terminal = stream is not None and stream.isatty()
     if format == "json" or (format == "auto" and not terminal):
         return JsonFormat(redactor)
     return TextFormat(redactor, colour=terminal and not os.environ.get("NO_COLOR"))
 
 
-def _quieten() -> None:
-    for name in _WARNINGS_ONLY:
+def _limit_library_loggers() -> None:
+    for name in _WARNING_LEVEL_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in _ERRORS_ONLY:
+    for name in _ERROR_LEVEL_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -14,15 +14,15 @@ from observability.events import Fields, LogEvent
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
 
-LONGEST_TEXT = 8192
+MAX_FIELD_LENGTH = 8192
 """Characters of one field; Application Insights keeps no more. Longer ones lose their middle."""
 
-_BETWEEN = "\x1f\x1f"
+_FIELD_SEPARATOR = "\x1f\x1f"
 """No end of a line: texts of several lines are looked at for secrets that are broken over them, which takes a while."""
-_PLAIN = (int, float, type(None))
+_PLAIN_TYPES = (int, float, type(None))
 
 
-class RedactedAtOnce(logging.Filter):
+class RedactionFilter(logging.Filter):
     """Redacts a record when it is logged: what a run saves is known to the redactor only for as long as the run goes
     on, and the record may be written much later. Lines about runs need no more, as their texts are redacted already.
 
@@ -42,7 +42,7 @@ class RedactedAtOnce(logging.Filter):
         if record.stack_info:
             record.stack_info = self._redactor.redact(record.stack_info)
         if not isinstance(record.msg, LogEvent):
-            record.msg, record.args = self._redactor.redact(_message(record)), None
+            record.msg, record.args = self._redactor.redact(_format_message(record)), None
         record.redacted_at_once = True
         return True
 
@@ -50,7 +50,7 @@ class RedactedAtOnce(logging.Filter):
 _traceback = logging.Formatter()
 
 
-def _message(record: logging.LogRecord) -> str:
+def _format_message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception as error:
@@ -60,13 +60,13 @@ def _message(record: logging.LogRecord) -> str:
 
 def redact_fields(fields: Fields, redactor: Redactor) -> Fields:
     """The same fields without secrets and overlong texts. Most have none of these: all are looked at together first."""
-    together = _BETWEEN.join(_texts(fields))
-    if len(together) <= LONGEST_TEXT and redactor.redact(together) == together:
+    together = _FIELD_SEPARATOR.join(_find_texts(fields))
+    if len(together) <= MAX_FIELD_LENGTH and redactor.redact(together) == together:
         return fields
-    return {key: _redacted(value, redactor) for key, value in fields.items()}
+    return {key: _redact_value(value, redactor) for key, value in fields.items()}
 
 
-def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
+def shorten_middle(text: str, longest: int = MAX_FIELD_LENGTH) -> str:
     """Without its middle if it is too long. Only for redacted text: a secret cut in two would not be found again."""
     if len(text) <= longest:
         return text
@@ -74,19 +74,19 @@ def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
     return f"{text[:half]} … {text[-half:]}"
 
 
-def _texts(fields: Mapping[str, object]) -> Iterator[str]:
+def _find_texts(fields: Mapping[str, object]) -> Iterator[str]:
     for value in fields.values():
         if isinstance(value, str):
             yield value
         # Whether a number is a mapping takes longer to ask than all else here.
-        elif not isinstance(value, _PLAIN) and isinstance(value, Mapping):
+        elif not isinstance(value, _PLAIN_TYPES) and isinstance(value, Mapping):
             yield from value
-            yield from _texts(value)
+            yield from _find_texts(value)
 
 
-def _redacted(value: object, redactor: Redactor) -> object:
+def _redact_value(value: object, redactor: Redactor) -> object:
     if isinstance(value, str):
-        return shortened(redactor.redact(value))
+        return shorten_middle(redactor.redact(value))
     if isinstance(value, Mapping):
-        return {redactor.redact(str(key)): _redacted(each, redactor) for key, each in value.items()}
+        return {redactor.redact(str(key)): _redact_value(each, redactor) for key, each in value.items()}
     return value

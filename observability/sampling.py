@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from jobs.runs import Outcome, Run, Trigger
-from jobs.telemetry import MetricDetail, Reporting, Rows
+from jobs.telemetry import MetricDetail, Reporting, RowSelection
 from observability.invocations import Invocation
 
-SAMPLED_EVERY: Final = timedelta(minutes=15)
+SAMPLE_INTERVAL: Final = timedelta(minutes=15)
 """Of the ordinary runs of a job, one has rows this often."""
 
 
@@ -43,38 +43,38 @@ class _Sample:
     """The ordinary runs of a job with one outcome since the last one that had rows."""
 
     sent_at: datetime
-    waiting: int = 0
+    pending_runs: int = 0
     latest: RunReport | None = None
 
 
 class Sampler:
     """Gives each run its report."""
 
-    def __init__(self, every: timedelta = SAMPLED_EVERY) -> None:
-        self._every = every
+    def __init__(self, every: timedelta = SAMPLE_INTERVAL) -> None:
+        self._interval = every
         self._samples: dict[tuple[str, Outcome, bool], _Sample] = {}
         self._down: set[str] = set()
 
-    def report(self, run: Run, reporting: Reporting) -> RunReport:
+    def make_report(self, run: Run, reporting: Reporting) -> RunReport:
         notable = self._is_notable(run)
         if not notable and "failures" in (reporting.events, reporting.availability):
-            return self._sampled(run, reporting)
+            return self._make_sampled_report(run, reporting)
         weight = 1 if notable else 0
         return RunReport(
             run,
-            events=_weight(reporting.events, weight),
-            availability=_weight(reporting.availability, weight),
+            events=_row_weight(reporting.events, weight),
+            availability=_row_weight(reporting.availability, weight),
             spans=reporting.spans == "all" or (reporting.spans == "failures" and notable),
             metrics=reporting.metrics,
             check=reporting.availability != "none",
         )
 
-    def rest(self) -> Iterator[RunReport]:
+    def remaining_reports(self) -> Iterator[RunReport]:
         """Give, at the end, a report for the ordinary runs that no row stands for yet. Their metrics have been sent."""
         for sample in self._samples.values():
-            if sample.waiting and sample.latest is not None:
-                yield _standing_for(sample.latest, sample.waiting)
-                sample.waiting, sample.latest = 0, None
+            if sample.pending_runs and sample.latest is not None:
+                yield _scale_report(sample.latest, sample.pending_runs)
+                sample.pending_runs, sample.latest = 0, None
 
     def _is_notable(self, run: Run) -> bool:
         """Whether somebody wants to see this very run: the target is down, slow, flapping or well again, or a person
@@ -90,26 +90,26 @@ class Sampler:
         self._down.discard(run.job)
         return was_down or run.degraded or run.retried or run.trigger is Trigger.MANUAL
 
-    def _sampled(self, run: Run, reporting: Reporting) -> RunReport:
+    def _make_sampled_report(self, run: Run, reporting: Reporting) -> RunReport:
         # What has no availability row must not stand for what has one.
         key = (run.job, run.outcome, run.trigger is Trigger.BACKFILL)
         sample = self._samples.get(key)
         is_first = sample is None
         if sample is None:
             sample = self._samples[key] = _Sample(run.finished_at)
-        sample.waiting += 1
-        due = is_first or run.finished_at - sample.sent_at >= self._every
-        weight = sample.waiting if due else 0
+        sample.pending_runs += 1
+        due = is_first or run.finished_at - sample.sent_at >= self._interval
+        weight = sample.pending_runs if due else 0
         report = RunReport(
             run,
-            events=_weight(reporting.events, weight),
-            availability=_weight(reporting.availability, weight),
+            events=_row_weight(reporting.events, weight),
+            availability=_row_weight(reporting.availability, weight),
             spans=reporting.spans == "all",
             metrics=reporting.metrics,
             check=reporting.availability != "none",
         )
         if due:
-            sample.sent_at, sample.waiting, sample.latest = run.finished_at, 0, None
+            sample.sent_at, sample.pending_runs, sample.latest = run.finished_at, 0, None
         else:
             sample.latest = RunReport(
                 run,
@@ -122,12 +122,12 @@ class Sampler:
         return report
 
 
-def _weight(rows: Rows, weight: int) -> int:
+def _row_weight(rows: RowSelection, weight: int) -> int:
     """`weight`: of the row that a run has under `failures`."""
     return {"all": 1, "none": 0}.get(rows, weight)
 
 
-def _standing_for(report: RunReport, number: int) -> RunReport:
+def _scale_report(report: RunReport, number: int) -> RunReport:
     return RunReport(
         report.run, report.events * number, report.availability * number, spans=False, metrics="none", check=False
     )

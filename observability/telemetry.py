@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 
 from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.runs import Ticket
-from jobs.telemetry import EVERYTHING, Reporting, TelemetryPolicy, reporting_of
-from jobs.trace_ids import read_trace_parent
+from jobs.telemetry import REPORT_EVERYTHING, Reporting, TelemetryPolicy, resolve_reporting
+from jobs.trace_ids import parse_trace_parent
 from observability import names
-from observability.event_records import record_of
+from observability.event_records import make_record
 from observability.events import (
     DeadLettered,
     JobFailed,
@@ -32,7 +32,7 @@ from observability.events import (
     JobStarted,
     LogEvent,
     LogLine,
-    Measured,
+    MeasuredGauges,
     RunRequested,
     ServiceEvent,
     TelemetryEvent,
@@ -40,7 +40,7 @@ from observability.events import (
 from observability.exporters.port import APPLICATION_INSIGHTS, DATADOG, Exporter, ExporterHealth
 from observability.invocations import current_invocation
 from observability.own_handler import OwnHandler
-from observability.redacting import RedactedAtOnce
+from observability.redacting import RedactionFilter
 from observability.sampling import RunReport, Sampler
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ _log = logging.getLogger("scheduler.runs")
 _service_log = logging.getLogger("scheduler.service")
 
 # Their warnings are about sending telemetry, which must not become telemetry again.
-_NOT_PASSED_ON = ("observability", "azure", "opentelemetry", "urllib3", "datadog_api_client")
+_UNFORWARDED_LOGGERS = ("observability", "azure", "opentelemetry", "urllib3", "datadog_api_client")
 
 
 class Telemetry:
@@ -61,33 +61,33 @@ class Telemetry:
         self,
         exporters: Sequence[Exporter],
         *,
-        off: Sequence[str] = (),
+        disabled: Sequence[str] = (),
         environment: str = "",
         version: str = "",
-        reporting: Reporting = EVERYTHING,
+        reporting: Reporting = REPORT_EVERYTHING,
         start_level: int = logging.INFO,
         redactor: Redactor | None = None,
     ) -> None:
         """`off`: the names of exporters that have no settings, for `health`. `start_level`: of JOB_STARTED."""
         self._exporters = tuple(exporters)
-        self._off = tuple(off)
+        self._disabled = tuple(disabled)
         self._environment = environment
         self._version = version
-        self._usual = reporting
+        self._default_reporting = reporting
         self._policy_of: Callable[[str], TelemetryPolicy | None] = _no_policy
         self._sampler = Sampler()
         self._start_level = start_level
-        self._broken: dict[str, int] = {}
-        self._tap = _Tap(self._offer)
+        self._failed_events: dict[str, int] = {}
+        self._forwarder = _WarningForwarder(self._offer)
         if redactor is not None:
-            self._tap.addFilter(RedactedAtOnce(redactor))
+            self._forwarder.addFilter(RedactionFilter(redactor))
 
     def start(self) -> None:
         """Begin to deliver, in the background, and to pass the log's warnings on."""
         for exporter in self._exporters:
             exporter.start()
         if self._exporters:
-            logging.getLogger().addHandler(self._tap)
+            logging.getLogger().addHandler(self._forwarder)
 
     def use_policies(self, policy_of: Callable[[str], TelemetryPolicy | None]) -> None:
         """From now on, ask this how much a job wants to be reported. None: as the settings say."""
@@ -95,38 +95,40 @@ class Telemetry:
 
     def run_started(self, event: RunStarted) -> None:
         if _log.isEnabledFor(self._start_level):
-            self._write(JobStarted(event, level=self._start_level))
+            self._log_event(JobStarted(event, level=self._start_level))
 
     def attempt_retried(self, event: AttemptRetried) -> None:
-        self._write(JobRetry(event))
-        if self._exporters and self._reporting(event.ticket.job).events != "none":
+        self._log_event(JobRetry(event))
+        if self._exporters and self._reporting_of(event.ticket.job).events != "none":
             self._offer(event)
 
     def run_finished(self, event: RunFinished) -> None:
-        self._write(JobPerformance(event.run))
+        self._log_event(JobPerformance(event.run))
         if event.run.outcome.down:
-            self._write(JobFailed(event.run))
+            self._log_event(JobFailed(event.run))
         if self._exporters:
-            report = self._sampler.report(event.run, self._reporting(event.run.job))
+            report = self._sampler.make_report(event.run, self._reporting_of(event.run.job))
             self._offer_report(
                 replace(report, invocation=invocation) if (invocation := current_invocation()) else report
             )
 
     def run_requested(self, ticket: Ticket, trace_parent: str) -> None:
-        """Somebody asked for a run. `trace_parent`: the header of the request; anything else is ignored."""
-        caller = read_trace_parent(trace_parent)
-        if caller is not None and self._reporting(ticket.job).spans != "none":
+        """Somebody asked for a run. `format_trace_parent`: the header of the request; anything else is ignored."""
+        caller = parse_trace_parent(trace_parent)
+        if caller is not None and self._reporting_of(ticket.job).spans != "none":
             self._offer(RunRequested(ticket.id, ticket.job, caller, datetime.now(UTC)))
 
     def dead_lettered(self, ticket: Ticket, reason: str) -> None:
         """The run is given up; `reason` is a sentence."""
         event = DeadLettered(ticket, reason)
-        self._write(event)
+        self._log_event(event)
         self._offer(event)
 
     def service_started(self, *, host: str, jobs: int) -> None:
         """The scheduler is ready. `host`: embedded or functions; `jobs`: how many are in force."""
-        self._tell(names.SERVICE_STARTED, f"scheduler started with {jobs} jobs", {names.HOST: host, names.JOBS: jobs})
+        self._publish_service_event(
+            names.SERVICE_STARTED, f"scheduler started with {jobs} jobs", {names.HOST: host, names.JOBS: jobs}
+        )
 
     def start_failed(self, *, host: str, reason: str, error: Exception | None = None, to_log: bool = True) -> None:
         """The scheduler cannot start. `reason`: sentences; `error`: to be reported with its traceback."""
@@ -143,20 +145,22 @@ class Telemetry:
 
     def service_stopped(self, *, host: str) -> None:
         """The scheduler has ended its runs."""
-        self._tell(names.SERVICE_STOPPED, "scheduler stopped", {names.HOST: host})
+        self._publish_service_event(names.SERVICE_STOPPED, "scheduler stopped", {names.HOST: host})
 
     def watchdog(self, part: str, message: str, *, well: bool) -> None:
         """A part of health (`jobs`, `queue`, `secrets`) is no longer well, or is well again."""
-        self._tell(names.WATCHDOG, message, {names.PART: part}, logging.INFO if well else logging.WARNING)
+        self._publish_service_event(
+            names.WATCHDOG, message, {names.PART: part}, logging.INFO if well else logging.WARNING
+        )
 
     def gauges(self, values: Mapping[str, float]) -> None:
         """What the watchdog measured, by the keys of names.GAUGES."""
-        self._offer(Measured({names.GAUGES[key]: value for key, value in values.items()}))
+        self._offer(MeasuredGauges({names.GAUGES[key]: value for key, value in values.items()}))
 
     def health(self) -> list[dict[str, object]]:
         """Of each exporter: `exporter`, `state` (off, on, degraded), `last_error`, `sent`, `dropped`."""
         reports = [self._health_of(exporter) for exporter in self._exporters]
-        reports += [ExporterHealth(name, "off") for name in self._off]
+        reports += [ExporterHealth(name, "off") for name in self._disabled]
         return [
             {
                 "exporter": report.exporter,
@@ -170,14 +174,16 @@ class Telemetry:
 
     async def aclose(self, timeout: float = 3.0) -> None:  # noqa: ASYNC109  # the exporters bound their threads by it
         """Deliver what is queued, all exporters at the same time, for at most `timeout` seconds."""
-        for report in self._sampler.rest():
+        for report in self._sampler.remaining_reports():
             self._offer(report)
-        logging.getLogger().removeHandler(self._tap)
+        logging.getLogger().removeHandler(self._forwarder)
         await asyncio.gather(*(exporter.aclose(timeout) for exporter in self._exporters), return_exceptions=True)
 
-    def _tell(self, name: str, sentence: str, values: dict[str, object], level: int = logging.INFO) -> None:
+    def _publish_service_event(
+        self, name: str, sentence: str, values: dict[str, object], level: int = logging.INFO
+    ) -> None:
         event = ServiceEvent(name, sentence, self._service_values(values), level)
-        self._write(event, _service_log)
+        self._log_event(event, _service_log)
         self._offer(
             LogLine(datetime.now(UTC), event.level, _service_log.name, event.sentence, event.name, event.fields())
         )
@@ -185,16 +191,16 @@ class Telemetry:
     def _service_values(self, values: dict[str, object]) -> dict[str, object]:
         return {**values, names.ENVIRONMENT: self._environment, names.VERSION: self._version}
 
-    def _write(self, event: LogEvent, log: logging.Logger = _log) -> None:
+    def _log_event(self, event: LogEvent, log: logging.Logger = _log) -> None:
         try:
             if log.isEnabledFor(event.level):
-                log.handle(record_of(event, log.name))
+                log.handle(make_record(event, log.name))
         except Exception:
             # A log handler of somebody else fails: the run must not know.
-            self._count_broken("log")
+            self._count_failure("log")
 
-    def _reporting(self, job: str) -> Reporting:
-        return reporting_of(self._policy_of(job), self._usual)
+    def _reporting_of(self, job: str) -> Reporting:
+        return resolve_reporting(self._policy_of(job), self._default_reporting)
 
     def _offer_report(self, report: RunReport) -> None:
         if not report.is_empty:
@@ -205,29 +211,29 @@ class Telemetry:
             try:
                 exporter.offer(event)
             except Exception:
-                self._count_broken(exporter.name)
+                self._count_failure(exporter.name)
 
-    def _count_broken(self, name: str) -> None:
-        self._broken[name] = self._broken.get(name, 0) + 1
+    def _count_failure(self, name: str) -> None:
+        self._failed_events[name] = self._failed_events.get(name, 0) + 1
 
     def _health_of(self, exporter: Exporter) -> ExporterHealth:
         report = exporter.health()
-        broken = self._broken.get(exporter.name, 0)
+        broken = self._failed_events.get(exporter.name, 0)
         if not broken:
             return report
         error = report.last_error or f"raised on {broken} events"
         return ExporterHealth(report.exporter, "degraded", error, report.sent, report.dropped + broken)
 
 
-class _Tap(OwnHandler):
+class _WarningForwarder(OwnHandler):
     """Passes warnings and worse of the whole program on; run events are passed on by themselves, with more in them."""
 
     def __init__(self, offer: Callable[[TelemetryEvent], None]) -> None:
         super().__init__(logging.WARNING)
-        self._pass_on = offer
+        self._forward = offer
 
     def emit(self, record: logging.LogRecord) -> None:
-        if isinstance(record.msg, LogEvent) or record.name.split(".", 1)[0] in _NOT_PASSED_ON:
+        if isinstance(record.msg, LogEvent) or record.name.split(".", 1)[0] in _UNFORWARDED_LOGGERS:
             return
         info = record.exc_info
         exc_info = (info[0], info[1], info[2]) if info is not None and info[0] is not None else None
@@ -240,7 +246,7 @@ class _Tap(OwnHandler):
             exc_info=exc_info,
             exc_text=record.exc_text or "",
         )
-        self._pass_on(line)
+        self._forward(line)
 
 
 def _no_policy(job: str) -> TelemetryPolicy | None:
@@ -252,24 +258,24 @@ def build_telemetry(settings: Settings, redactor: Redactor, *, start_level: int 
     exporters: list[Exporter] = []
     off = []
     if (secret := settings.application_insights.connection_string) is not None:
-        from observability.exporters.application_insights import application_insights_exporter
+        from observability.exporters.application_insights import build_application_insights_exporter
 
         text = secret.get_secret_value()
-        redactor.add(text)
-        exporters.append(application_insights_exporter(settings, text, redactor))
+        redactor.add_permanent(text)
+        exporters.append(build_application_insights_exporter(settings, text, redactor))
     else:
         off.append(APPLICATION_INSIGHTS)
     if (secret := settings.datadog.api_key) is not None:
-        from observability.exporters.datadog import datadog_exporter
+        from observability.exporters.datadog import build_datadog_exporter
 
         text = secret.get_secret_value()
-        redactor.add(text)
-        exporters.append(datadog_exporter(settings, text, redactor))
+        redactor.add_permanent(text)
+        exporters.append(build_datadog_exporter(settings, text, redactor))
     else:
         off.append(DATADOG)
     return Telemetry(
         exporters,
-        off=off,
+        disabled=off,
         environment=settings.environment,
         version=settings.version or "unknown",
         reporting=settings.telemetry,

@@ -13,37 +13,37 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import typing  # noqa: F401  # in comments
 
-SUPPORTED = ((3, 11), (3, 12), (3, 13))
+SUPPORTED_VERSIONS = ((3, 11), (3, 12), (3, 13))
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-OURS = ("scheduler", "observability", "config", "jobs")
+OWN_PACKAGES = ("scheduler", "observability", "config", "jobs")
 
 
-def wrong_version(version):
+def find_version_problem(version):
     # type: (typing.Sequence[typing.Any]) -> str | None
     """Return what is wrong with a Python of this version, or None."""
-    if tuple(version[:2]) in SUPPORTED:
+    if tuple(version[:2]) in SUPPORTED_VERSIONS:
         return None
     text = "this is Python %d.%d (%s), and the scheduler needs 3.11, 3.12 or 3.13"
     return text % (version[0], version[1], sys.executable)
 
 
-def say_what_is_missing(package, arguments, folder):
+def describe_missing_package(package, arguments, folder):
     # type: (str, list[str], str) -> str
     """Return two lines: the package that is not installed, and what to type instead. `folder`: the working folder."""
     problem = "the package %s is not installed in this Python (%s)" % (package, sys.executable)
-    install = "%s -m pip install -r %s" % (sys.executable, path_from(folder, "requirements.txt"))
-    return "%s\n%s, or install the packages: %s" % (problem, instead(arguments, folder), install)
+    install = "%s -m pip install -r %s" % (sys.executable, project_path(folder, "requirements.txt"))
+    return "%s\n%s, or install the packages: %s" % (problem, suggest_dev_command(arguments, folder), install)
 
 
-def instead(arguments, folder):
+def suggest_dev_command(arguments, folder):
     # type: (list[str], str) -> str
     """Return the command that uses the project's own environment."""
     words = ["run"] + arguments[1:] if arguments[:1] == ["serve"] else ["cli"] + arguments
-    command = " ".join([path_from(folder, "dev")] + [quoted(word) for word in words])
+    command = " ".join([project_path(folder, "dev")] + [quote_word(word) for word in words])
     return "type `%s`, which uses the project's own environment" % command
 
 
-def path_from(folder, name):
+def project_path(folder, name):
     # type: (str, str) -> str
     """Return the path of a file of the project, as short as the working folder allows."""
     if os.path.realpath(folder) != os.path.realpath(ROOT):
@@ -51,7 +51,7 @@ def path_from(folder, name):
     return "./dev" if name == "dev" else name
 
 
-def quoted(word):
+def quote_word(word):
     # type: (str) -> str
     """Return the word for a shell."""
     if word and all(character.isalnum() or character in "-_./:@%+=," for character in word):
@@ -62,9 +62,9 @@ def quoted(word):
 def main():
     # type: () -> int
     """Run the command of sys.argv; gives the exit code."""
-    wrong = wrong_version(sys.version_info)
+    wrong = find_version_problem(sys.version_info)
     if wrong is not None:
-        sys.stderr.write("%s\n%s\n" % (wrong, instead(sys.argv[1:], os.getcwd())))
+        sys.stderr.write("%s\n%s\n" % (wrong, suggest_dev_command(sys.argv[1:], os.getcwd())))
         return 2
     try:
         from scheduler.cli.main import main as run_command
@@ -72,9 +72,9 @@ def main():
         return run_command()
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if not package or package in OURS or package in sys.stdlib_module_names:
+        if not package or package in OWN_PACKAGES or package in sys.stdlib_module_names:
             raise
-        sys.stderr.write(say_what_is_missing(package, sys.argv[1:], os.getcwd()) + "\n")
+        sys.stderr.write(describe_missing_package(package, sys.argv[1:], os.getcwd()) + "\n")
         return 2
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from jobs.graph import Graph
-from jobs.problems.suggestions import did_you_mean, suggest_among
+from jobs.graph import DependencyGraph
+from jobs.problems.suggestions import did_you_mean, suggest_sorted_name
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
@@ -25,11 +25,11 @@ class UnknownJob(LookupError):
     def __init__(self, name: str, near: str | None = None) -> None:
         super().__init__(f"there is no job named {name!r}{did_you_mean(near)}")
         self.name = name
-        self.near = near
+        self.suggestion = near
 
 
 @dataclass(slots=True)
-class Entry:
+class CatalogJob:
     """A job and where it comes from, such as `config/jobs/checkout.yaml:12`."""
 
     job: JobDefinition
@@ -53,10 +53,10 @@ class Entry:
         return schedule.next_after_ms(to_milliseconds(at) - 1) == to_milliseconds(at)
 
 
-class _Generations(dict[str, str]):
+class _LazyGenerations(dict[str, str]):
     """The generations that were asked for, by job."""
 
-    def __init__(self, entries: Mapping[str, Entry]) -> None:
+    def __init__(self, entries: Mapping[str, CatalogJob]) -> None:
         super().__init__()
         self._entries = entries
 
@@ -65,37 +65,37 @@ class _Generations(dict[str, str]):
         return generation
 
 
-class View:
+class JobSnapshot:
     """Jobs by name: one set, which never changes."""
 
-    def __init__(self, entries: Iterable[Entry], loaded_at: datetime | None = None, digest: str = "") -> None:
+    def __init__(self, entries: Iterable[CatalogJob], loaded_at: datetime | None = None, digest: str = "") -> None:
         """`loaded_at`: since when the set is in force; `digest`: what tells it from others."""
         self.loaded_at = loaded_at or datetime.now(UTC)
         self.digest = digest
         self._entries = {entry.job.name: entry for entry in entries}
-        self.generations: Mapping[str, str] = _Generations(self._entries)
+        self.generations: Mapping[str, str] = _LazyGenerations(self._entries)
         """That of each job, for who makes thousands of tickets at once. Raises KeyError for a job that is not there."""
         self._names = sorted(self._entries)
-        self.graph = Graph(entry.job for entry in self._entries.values())
+        self.graph = DependencyGraph(entry.job for entry in self._entries.values())
         """Which of them depends on which."""
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[CatalogJob]:
         return iter(self._entries.values())
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
-    def find(self, name: str) -> Entry | None:
+    def find_job(self, name: str) -> CatalogJob | None:
         return self._entries.get(name)
 
-    def get(self, name: str) -> Entry:
+    def get_job(self, name: str) -> CatalogJob:
         """Raises UnknownJob."""
         entry = self._entries.get(name)
         if entry is None:
-            raise UnknownJob(name, suggest_among(name, self._names))
+            raise UnknownJob(name, suggest_sorted_name(name, self._names))
         return entry
 
     def names(self) -> Sequence[str]:
@@ -113,17 +113,17 @@ class View:
         entry = self._entries.get(name)
         return entry.job.schedule if entry is not None and entry.job.enabled else None
 
-    def new_schedules(self, before: View) -> dict[str, Schedule | None]:
+    def changed_schedules(self, previous: JobSnapshot) -> dict[str, Schedule | None]:
         """Of each job that is to be planned otherwise than before: how; None: not any more.
 
         Entries that both views share cost next to nothing.
         """
         changed: dict[str, Schedule | None] = {}
         for name, entry in self._entries.items():
-            if before.find(name) is not entry and before.schedule(name) != (schedule := self.schedule(name)):
+            if previous.find_job(name) is not entry and previous.schedule(name) != (schedule := self.schedule(name)):
                 changed[name] = schedule
-        for name in before.names():
-            if name not in self._entries and before.schedule(name) is not None:
+        for name in previous.names():
+            if name not in self._entries and previous.schedule(name) is not None:
                 changed[name] = None
         return changed
 
@@ -131,48 +131,48 @@ class View:
 class Catalog:
     """The view in force, by way of one object that lasts as long as the program."""
 
-    def __init__(self, jobs: Iterable[Entry] | View) -> None:
-        self._view = jobs if isinstance(jobs, View) else View(jobs)
+    def __init__(self, jobs: Iterable[CatalogJob] | JobSnapshot) -> None:
+        self._snapshot = jobs if isinstance(jobs, JobSnapshot) else JobSnapshot(jobs)
 
     @property
-    def view(self) -> View:
+    def snapshot(self) -> JobSnapshot:
         """All that is in force now, as one."""
-        return self._view
+        return self._snapshot
 
-    def replace(self, view: View) -> None:
+    def replace(self, snapshot: JobSnapshot) -> None:
         """From now on these jobs are in force, and no others. Runs that have begun end as they began."""
-        self._view = view
+        self._snapshot = snapshot
 
     @property
-    def graph(self) -> Graph:
+    def graph(self) -> DependencyGraph:
         """See View.graph."""
-        return self._view.graph
+        return self._snapshot.graph
 
     @property
     def generations(self) -> Mapping[str, str]:
         """See View.generations."""
-        return self._view.generations
+        return self._snapshot.generations
 
     def __len__(self) -> int:
-        return len(self._view)
+        return len(self._snapshot)
 
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self._view)
+    def __iter__(self) -> Iterator[CatalogJob]:
+        return iter(self._snapshot)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._view
+        return name in self._snapshot
 
-    def find(self, name: str) -> Entry | None:
-        return self._view.find(name)
+    def find_job(self, name: str) -> CatalogJob | None:
+        return self._snapshot.find_job(name)
 
-    def get(self, name: str) -> Entry:
+    def get_job(self, name: str) -> CatalogJob:
         """Raises UnknownJob."""
-        return self._view.get(name)
+        return self._snapshot.get_job(name)
 
     def names(self) -> Sequence[str]:
         """All names in order."""
-        return self._view.names()
+        return self._snapshot.names()
 
     def schedules(self) -> Iterator[tuple[str, Schedule]]:
         """See View.schedules."""
-        return self._view.schedules()
+        return self._snapshot.schedules()

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from jobs.runs import Run, Trigger, instant_text, split_run_id
-from scheduler.catalog import View
+from jobs.runs import Run, Trigger, format_run_instant, split_run_id
+from scheduler.catalog import JobSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,55 +24,55 @@ class Chain:
     root: str
     run_id: str
     correlation_id: str
-    began: datetime
+    started_at: datetime
     by_schedule: bool
 
 
 class Chains:
-    def __init__(self, jobs: View) -> None:
+    def __init__(self, jobs: JobSnapshot) -> None:
         self._jobs = jobs
         self._graph = jobs.graph
 
-    def begun_by(self, run_id: str, correlation_id: str = "") -> Chain:
+    def chain_started_by(self, run_id: str, correlation_id: str = "") -> Chain:
         """The chain that begins with this run."""
         job, due_at, suffix = split_run_id(run_id)
         return Chain(job, run_id, correlation_id or run_id, due_at, not suffix)
 
-    def of(self, run: Run) -> Chain | None:
+    def chain_of(self, run: Run) -> Chain | None:
         """The run's chain; None if it was begun by the replay of a run, whose id its own runs do not carry."""
         if run.trigger is not Trigger.DEPENDENCY:
-            return self.begun_by(run.id, run.correlation_id)
-        chain = self.begun_by(run.correlation_id)
-        return chain if self.has(run.id, chain) else None
+            return self.chain_started_by(run.id, run.correlation_id)
+        chain = self.chain_started_by(run.correlation_id)
+        return chain if self.contains(run.id, chain) else None
 
-    def has(self, run_id: str, chain: Chain) -> bool:
+    def contains(self, run_id: str, chain: Chain) -> bool:
         """Whether the chain started this run."""
         job, _, suffix = split_run_id(run_id)
-        return suffix == self.suffix(job, chain)
+        return suffix == self.run_id_suffix(job, chain)
 
-    def suffix(self, job: str, chain: Chain) -> str:
+    def run_id_suffix(self, job: str, chain: Chain) -> str:
         """Of the id of the job's run in this chain, if it is started; the same whichever of its roots it is."""
         began = chain.run_id
         if chain.by_schedule:
-            began = f"{min(self.roots(job, chain), default=chain.root)}@{instant_text(chain.began)}"
+            began = f"{min(self.roots_of(job, chain), default=chain.root)}@{format_run_instant(chain.started_at)}"
         return sha256(began.encode()).hexdigest()[:8]
 
-    def roots(self, job: str, chain: Chain) -> frozenset[str]:
+    def roots_of(self, job: str, chain: Chain) -> frozenset[str]:
         """The jobs whose runs begin this chain and may start the job; empty if the chain does not lead to it."""
-        begun = {chain.root} if job in self._graph.members(chain.root) else set()
+        begun = {chain.root} if job in self._graph.all_started_jobs(chain.root) else set()
         if chain.by_schedule:
-            others = (root for root in self._graph.roots(job) if root != chain.root)
-            begun.update(root for root in others if self._is_due(root, chain.began))
+            others = (root for root in self._graph.root_jobs(job) if root != chain.root)
+            begun.update(root for root in others if self._is_due(root, chain.started_at))
         return frozenset(begun)
 
-    def first_run(self, job: str, chain: Chain) -> str | None:
+    def first_run_id(self, job: str, chain: Chain) -> str | None:
         """The id of the run with which this job, which nothing starts, begins the chain; None if it does not."""
         if job == chain.root:
             return chain.run_id
-        if chain.by_schedule and self._is_due(job, chain.began):
-            return f"{job}@{instant_text(chain.began)}"
+        if chain.by_schedule and self._is_due(job, chain.started_at):
+            return f"{job}@{format_run_instant(chain.started_at)}"
         return None
 
     def _is_due(self, job: str, at: datetime) -> bool:
-        entry = self._jobs.find(job)
+        entry = self._jobs.find_job(job)
         return entry is not None and entry.is_due(at)

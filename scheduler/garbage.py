@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import gc
 
-_YOUNG = 20_000
+_YOUNG_THRESHOLD = 20_000
 """New objects after which they are looked at. Runs make few cycles: Python's 700 look too often."""
 
 
-def put_aside() -> None:
+def freeze_long_lived_objects() -> None:
     """Never look again at what is there now. Called once more, it takes what was put aside before into account, too.
 
     Not after a reload: 10,000 new jobs cost a full collection, of which there are few, 9 ms, and this four times that.
@@ -21,4 +21,4 @@ def put_aside() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
+    gc.set_threshold(_YOUNG_THRESHOLD, *gc.get_threshold()[1:])

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-PATIENCE = 2.0
+PROBE_TIMEOUT = 2.0
 """Seconds for a part to answer; a health page that hangs is worse than one that says so."""
 
 
-class Status(StrEnum):
+class HealthStatus(StrEnum):
     """In rising order of badness. Only `down` makes the app not ready."""
 
     OK = "ok"
@@ -24,53 +24,53 @@ class PartHealth:
     """A part, how it is, and, unless it is ok, what to look at."""
 
     name: str
-    status: Status
+    status: HealthStatus
     message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    status: Status
+    status: HealthStatus
     parts: tuple[PartHealth, ...]
 
     @property
-    def ready(self) -> bool:
-        return self.status is not Status.DOWN
+    def is_ready(self) -> bool:
+        return self.status is not HealthStatus.DOWN
 
 
-Probe = Callable[[], Awaitable[Sequence[PartHealth]]]
+HealthProbe = Callable[[], Awaitable[Sequence[PartHealth]]]
 
 
 class Health:
     """Asks every part at the same time. Parts are added by scheduler.app as it opens them."""
 
     def __init__(self) -> None:
-        self._probes: list[tuple[str, Probe]] = []
+        self._probes: list[tuple[str, HealthProbe]] = []
 
-    def add(self, name: str, probe: Probe) -> None:
+    def add_probe(self, name: str, probe: HealthProbe) -> None:
         """`name` speaks for the probe when it fails or does not answer."""
         self._probes.append((name, probe))
 
     async def report(self) -> HealthReport:
-        answers = await asyncio.gather(*(_ask(name, probe) for name, probe in self._probes))
+        answers = await asyncio.gather(*(_run_probe(name, probe) for name, probe in self._probes))
         parts = tuple(part for answer in answers for part in answer)
-        order = list(Status)
-        worst = max((part.status for part in parts), key=order.index, default=Status.OK)
+        order = list(HealthStatus)
+        worst = max((part.status for part in parts), key=order.index, default=HealthStatus.OK)
         return HealthReport(worst, parts)
 
 
-async def _ask(name: str, probe: Probe) -> Sequence[PartHealth]:
+async def _run_probe(name: str, probe: HealthProbe) -> Sequence[PartHealth]:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PROBE_TIMEOUT):
             return await probe()
     except TimeoutError:
         return (
             PartHealth(
                 name,
-                Status.DOWN,
-                f"no answer within {PATIENCE:g} s: look at the log, and at the disk or network that it needs",
+                HealthStatus.DOWN,
+                f"no answer within {PROBE_TIMEOUT:g} s: look at the log, and at the disk or network that it needs",
             ),
         )
     except Exception as error:
         # A probe that breaks is the part's answer, whatever it raised.
-        return (PartHealth(name, Status.DOWN, f"{type(error).__name__}: {error}"),)
+        return (PartHealth(name, HealthStatus.DOWN, f"{type(error).__name__}: {error}"),)

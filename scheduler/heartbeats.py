@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jobs.checks.heartbeat_sentences import sentence
-from jobs.heartbeat import Beat, Ping, State, down_at, due_at, rhythm_of, state_at
+from jobs.checks.heartbeat_sentences import describe_heartbeat
+from jobs.heartbeat import HeartbeatRecord, HeartbeatState, Ping, down_at, due_at, ping_schedule_of, state_at
 from jobs.ports import Clock
 from jobs.targets import HeartbeatTarget
-from scheduler.beats import Beats
+from scheduler.beats import HeartbeatReader
 from scheduler.catalog import Catalog
 from scheduler.operations.errors import Conflict
 from scheduler.stores.heartbeats import Heartbeats
@@ -23,47 +23,49 @@ class HeartbeatView:
 
     job: str
     secret: str
-    state: State
-    text: str
+    state: HeartbeatState
+    summary: str
     due_at: datetime | None
     down_at: datetime | None
-    beat: Beat
+    beat: HeartbeatRecord
     pings: Sequence[Ping] = ()
 
 
-class HeartbeatViews:
+class HeartbeatQueries:
     """All methods raise StoreError."""
 
-    def __init__(self, catalog: Catalog, heartbeats: Heartbeats, beats: Beats, pauses: Pauses, clock: Clock) -> None:
+    def __init__(
+        self, catalog: Catalog, heartbeats: Heartbeats, reader: HeartbeatReader, pauses: Pauses, clock: Clock
+    ) -> None:
         self._catalog = catalog
         self._heartbeats = heartbeats
-        self._beats = beats
+        self._reader = reader
         self._pauses = pauses
         self._clock = clock
 
-    async def view(self, job: str, pings: int = 0) -> HeartbeatView:
+    async def view_heartbeat(self, job: str, ping_limit: int = 0) -> HeartbeatView:
         """How it is now, with so many of its last pings, newest first.
 
         Raises:
             UnknownJob: no job has that name.
             Conflict: its check is no heartbeat.
         """
-        target = self._catalog.get(job).job.check
+        target = self._catalog.get_job(job).job.check
         if not isinstance(target, HeartbeatTarget):
             raise Conflict(f"job {job} has no heartbeat: its check is of kind {target.kind}")
-        beat, now, rhythm = await self._beats.beat(job), self._clock.now(), rhythm_of(target)
-        if job in await self._pauses.active(now):
-            beat = replace(beat, state=State.PAUSED)
+        beat, now, rhythm = await self._reader.beat(job), self._clock.now(), ping_schedule_of(target)
+        if job in await self._pauses.list_active(now):
+            beat = replace(beat, state=HeartbeatState.PAUSED)
         state = state_at(beat, rhythm, now)
-        if state is not State.DOWN:
-            state = state_at(beat, rhythm, now, with_started=True)
+        if state is not HeartbeatState.DOWN:
+            state = state_at(beat, rhythm, now, include_started=True)
         return HeartbeatView(
             job,
             target.token.secret,
             state,
-            sentence(beat, rhythm, now),
+            describe_heartbeat(beat, rhythm, now),
             due_at(beat, rhythm),
             down_at(beat, rhythm),
             beat,
-            await self._heartbeats.pings(job, pings) if pings else (),
+            await self._heartbeats.list_pings(job, ping_limit) if ping_limit else (),
         )

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 SAMPLE_PORT = 7072
-LONGEST_NAP = 30.0
+MAX_SLEEP = 30.0
 """Seconds that /slow sleeps at most."""
 
 
@@ -24,17 +24,17 @@ class SampleTarget:
     """The routes, and how often each flaky caller has asked."""
 
     def __init__(self) -> None:
-        self._asked: Counter[str] = Counter()
+        self._request_counts: Counter[str] = Counter()
         self._closed = asyncio.Event()
 
     def app(self) -> Starlette:
         return Starlette(
             routes=[
-                Route("/healthy", self._after(0.0, {"status": "ok"})),
-                Route("/database", self._after(0.02, {"status": "ok", "connections": 12})),
-                Route("/external", self._after(0.12, {"status": "ok", "region": "westeurope"})),
-                Route("/container", self._after(0.05, {"status": "ok", "replicas": 3})),
-                Route("/json", self._after(0.01, {"status": "degraded", "queue": {"depth": 42}})),
+                Route("/healthy", self._delayed_response(0.0, {"status": "ok"})),
+                Route("/database", self._delayed_response(0.02, {"status": "ok", "connections": 12})),
+                Route("/external", self._delayed_response(0.12, {"status": "ok", "region": "westeurope"})),
+                Route("/container", self._delayed_response(0.05, {"status": "ok", "replicas": 3})),
+                Route("/json", self._delayed_response(0.01, {"status": "degraded", "queue": {"depth": 42}})),
                 Route("/failing", self._failing),
                 Route("/flaky", self._flaky),
                 Route("/slow", self._slow),
@@ -46,7 +46,7 @@ class SampleTarget:
         self._closed.set()
 
     @staticmethod
-    def _after(seconds: float, body: dict[str, object]) -> Callable[[Request], Awaitable[JSONResponse]]:
+    def _delayed_response(seconds: float, body: dict[str, object]) -> Callable[[Request], Awaitable[JSONResponse]]:
         async def answer(_: Request) -> JSONResponse:
             await asyncio.sleep(seconds)
             return JSONResponse(body)
@@ -59,8 +59,8 @@ class SampleTarget:
     async def _flaky(self, request: Request) -> JSONResponse:
         """Twice 503, then 200, for each `job` in the query."""
         job = request.query_params.get("job", "")
-        self._asked[job] += 1
-        if self._asked[job] % 3:
+        self._request_counts[job] += 1
+        if self._request_counts[job] % 3:
             return JSONResponse({"status": "starting"}, 503)
         return JSONResponse({"status": "ok"})
 
@@ -70,5 +70,5 @@ class SampleTarget:
         except ValueError:
             return JSONResponse({"error": "seconds is a number"}, 400)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._closed.wait(), min(max(0.0, seconds), LONGEST_NAP))
+            await asyncio.wait_for(self._closed.wait(), min(max(0.0, seconds), MAX_SLEEP))
         return JSONResponse({"status": "ok"})

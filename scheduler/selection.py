@@ -15,20 +15,20 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from jobs.problems import printable, wrong_choice
-from jobs.problems.suggestions import suggest, suggest_among
+from jobs.problems import describe_wrong_choice, make_printable
+from jobs.problems.suggestions import suggest_name, suggest_sorted_name
 from jobs.runs import Outcome
-from scheduler.stores.runs import Record
+from scheduler.stores.runs import RunRecord
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
 
 
-def kinds_of_checks() -> tuple[str, ...]:
+def check_kinds() -> tuple[str, ...]:
     """The values of the filter `kind`. Their models are loaded when they are needed: history is read without them."""
-    from jobs.targets import TARGETS
+    from jobs.targets import TARGETS_BY_KIND
 
-    return tuple(TARGETS)
+    return tuple(TARGETS_BY_KIND)
 
 
 NO_OUTCOME = "none"
@@ -50,7 +50,7 @@ class JobState(StrEnum):
     DISABLED = "disabled"
 
     @staticmethod
-    def of(job: JobDefinition, *, is_paused: bool) -> JobState:
+    def from_job(job: JobDefinition, *, is_paused: bool) -> JobState:
         if not job.enabled:
             return JobState.DISABLED
         return JobState.PAUSED if is_paused else JobState.ENABLED
@@ -59,7 +59,7 @@ class JobState(StrEnum):
 JOB_STATES: tuple[str, ...] = tuple(JobState)
 
 
-class BadSelection(ValueError):
+class InvalidFilter(ValueError):
     """A value of a filter cannot be used. `filter`: its name, such as `kind`."""
 
     def __init__(self, filter: str, message: str, hint: str) -> None:
@@ -76,7 +76,7 @@ class TagFilter:
     key: str
     value: str | None = None
 
-    def takes(self, job: JobDefinition) -> bool:
+    def matches(self, job: JobDefinition) -> bool:
         found = job.tags.get(self.key)
         return found is not None and self.value in (None, found)
 
@@ -85,7 +85,7 @@ class TagFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class JobSelection:
     """What a job must be like. Names may have the wildcards `*` (any text) and `?` (one character)."""
 
     names: tuple[str, ...] = ()
@@ -99,105 +99,107 @@ class Selection:
         """Whether it takes every job."""
         return not (self.names or self.kinds or self.tags or self.states or self.outcomes)
 
-    def takes_definition(self, job: JobDefinition) -> bool:
+    def matches_definition(self, job: JobDefinition) -> bool:
         """By what its definition says: name, kind and tags."""
         return (
             (not self.kinds or job.check.kind in self.kinds)
-            and all(tag.takes(job) for tag in self.tags)
+            and all(tag.matches(job) for tag in self.tags)
             and (not self.names or any(fnmatchcase(job.name, pattern) for pattern in self.names))
         )
 
-    def takes_state(self, job: JobDefinition, *, is_paused: bool) -> bool:
-        return not self.states or JobState.of(job, is_paused=is_paused) in self.states
+    def matches_state(self, job: JobDefinition, *, is_paused: bool) -> bool:
+        return not self.states or JobState.from_job(job, is_paused=is_paused) in self.states
 
-    def takes_latest(self, latest: Record | None) -> bool:
+    def matches_latest(self, latest: RunRecord | None) -> bool:
         """By the job's newest finished run, None if there is none."""
         if not self.outcomes:
             return True
         run = latest.run if latest is not None else None
         return (NO_OUTCOME if run is None else run.outcome) in self.outcomes
 
-    def parts(self) -> Sequence[tuple[str, Selection]]:
+    def single_filters(self) -> Sequence[tuple[str, JobSelection]]:
         """Each filter alone, with its text such as `kind dns`; each tag is one."""
-        found = [(f"name {_or(self.names)}", Selection(names=self.names))] if self.names else []
+        found = [(f"name {_join_or(self.names)}", JobSelection(names=self.names))] if self.names else []
         if self.kinds:
-            found.append((f"kind {_or(self.kinds)}", Selection(kinds=self.kinds)))
-        found += [(f"tag {tag}", Selection(tags=(tag,))) for tag in self.tags]
+            found.append((f"kind {_join_or(self.kinds)}", JobSelection(kinds=self.kinds)))
+        found += [(f"tag {tag}", JobSelection(tags=(tag,))) for tag in self.tags]
         if self.states:
-            found.append((f"state {_or(self.states)}", Selection(states=self.states)))
+            found.append((f"state {_join_or(self.states)}", JobSelection(states=self.states)))
         if self.outcomes:
-            found.append((f"outcome {_or(self.outcomes)}", Selection(outcomes=self.outcomes)))
+            found.append((f"outcome {_join_or(self.outcomes)}", JobSelection(outcomes=self.outcomes)))
         return found
 
     def __str__(self) -> str:
         """`kind dns and tag team=payments`; empty if it takes every job."""
-        return " and ".join(text for text, _ in self.parts())
+        return " and ".join(text for text, _ in self.single_filters())
 
 
-EVERY_JOB = Selection()
+EVERY_JOB = JobSelection()
 
 
-def read_selection(
+def parse_selection(
     *,
     names: Iterable[str] = (),
     kinds: Iterable[str] = (),
     tags: Iterable[str] = (),
     states: Iterable[str] = (),
     outcomes: Iterable[str] = (),
-) -> Selection:
+) -> JobSelection:
     """The selection that people have written. A tag is `key` or `key=value`.
 
     Raises:
         BadSelection: a pattern that no job's name can fit, a tag without a key, an unknown kind, state or outcome.
     """
-    return Selection(
-        names=tuple(map(_name, names)),
-        kinds=_chosen("kind", kinds, kinds_of_checks()),
-        tags=tuple(map(_tag, tags)),
-        states=tuple(map(JobState, _chosen("state", states, JOB_STATES))),
-        outcomes=_chosen("outcome", outcomes, LATEST_OUTCOMES),
+    return JobSelection(
+        names=tuple(map(_check_name_pattern, names)),
+        kinds=_check_choices("kind", kinds, check_kinds()),
+        tags=tuple(map(_parse_tag, tags)),
+        states=tuple(map(JobState, _check_choices("state", states, JOB_STATES))),
+        outcomes=_check_choices("outcome", outcomes, LATEST_OUTCOMES),
     )
 
 
-def nearest(part: Selection, jobs: Iterable[JobDefinition]) -> str | None:
+def suggest_filter(part: JobSelection, jobs: Iterable[JobDefinition]) -> str | None:
     """What a filter that takes no job probably meant: a tag or a name that some job has. `part`: one of `parts()`."""
     defined = tuple(jobs)
     if part.tags:
         (tag,) = part.tags
         tags = {(key, value) for job in defined for key, value in job.tags.items()}
         if tag.value is None or tag.key not in {key for key, _ in tags}:
-            return suggest(tag.key, sorted({key for key, _ in tags}))
-        value = suggest(tag.value, sorted(value for key, value in tags if key == tag.key))
+            return suggest_name(tag.key, sorted({key for key, _ in tags}))
+        value = suggest_name(tag.value, sorted(value for key, value in tags if key == tag.key))
         return None if value is None else str(TagFilter(tag.key, value))
     if len(part.names) == 1:
-        return suggest_among(part.names[0], sorted(job.name for job in defined))
+        return suggest_sorted_name(part.names[0], sorted(job.name for job in defined))
     return None
 
 
-def _chosen(filter: str, values: Iterable[str], allowed: tuple[str, ...]) -> tuple[str, ...]:
+def _check_choices(filter: str, values: Iterable[str], allowed: tuple[str, ...]) -> tuple[str, ...]:
     found = tuple(values)
     for value in found:
         if value not in allowed:
-            message, hint = wrong_choice(value, allowed)
-            raise BadSelection(filter, message, hint)
+            message, hint = describe_wrong_choice(value, allowed)
+            raise InvalidFilter(filter, message, hint)
     return found
 
 
-def _name(pattern: str) -> str:
+def _check_name_pattern(pattern: str) -> str:
     if _PATTERN.fullmatch(pattern) is None:
-        message = f"{printable(repr(pattern), 60)} fits no name of a job"
-        raise BadSelection(
+        message = f"{make_printable(repr(pattern), 60)} fits no name of a job"
+        raise InvalidFilter(
             "name", message, "use letters, digits, dot, - and _, with * for any text and ? for one character"
         )
     return pattern
 
 
-def _tag(text: str) -> TagFilter:
+def _parse_tag(text: str) -> TagFilter:
     key, separator, value = text.partition("=")
     if not key:
-        raise BadSelection("tag", f"{printable(repr(text), 60)} names no tag", "write it like team or team=payments")
+        raise InvalidFilter(
+            "tag", f"{make_printable(repr(text), 60)} names no tag", "write it like team or team=payments"
+        )
     return TagFilter(key, value if separator else None)
 
 
-def _or(values: Iterable[str]) -> str:
+def _join_or(values: Iterable[str]) -> str:
     return " or ".join(values)

@@ -45,7 +45,7 @@ from typing import Any, ClassVar
 
 from bench._parts import ROOT, await_answer, free_port, settings_removed, tail
 from scheduler.stores.port import Store
-from scheduler.stores.sqlite import Access, open_sqlite
+from scheduler.stores.sqlite import StoreAccess, open_sqlite
 
 StreamServer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -137,7 +137,7 @@ class Scheduler:
 
     async def open_store(self) -> Store:
         """Open the history. Raises StoreError."""
-        return await open_sqlite(self.database, Access.READ_ONLY)
+        return await open_sqlite(self.database, StoreAccess.READ_ONLY)
 
     def last_lines(self) -> str:
         """Return the last lines of the log that are warnings or worse."""

@@ -21,8 +21,8 @@ from typing import Any
 
 from bench._attacks.harness import Attack, Scene, Scheduler, serving
 from jobs.runs import Outcome, Run, Ticket
-from scheduler.stores.runs import Claim, End, Runs
-from scheduler.stores.sqlite import Access, open_sqlite
+from scheduler.stores.runs import Claim, RunResult, Runs
+from scheduler.stores.sqlite import StoreAccess, open_sqlite
 
 SECONDS = 15.0
 """For so long the store is away."""
@@ -46,7 +46,7 @@ async def _answer_late(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 class FullDisk(Attack):
-    """15 s without room for the file, while 20 jobs with `effect: once` and `dead_letter` are in work."""
+    """15 s without room for the file, while 20 jobs with `effect: once` and `find_dead_letter` are in work."""
 
     name = "full-disk"
     seconds = 45
@@ -153,9 +153,9 @@ def _number(database: Path, query: str) -> int:
 
 
 async def _succeeded(database: Path, since: datetime, until: datetime) -> int:
-    store = await open_sqlite(database, Access.READ_ONLY)
+    store = await open_sqlite(database, StoreAccess.READ_ONLY)
     try:
-        page = await Runs(store).list(outcome=Outcome.SUCCEEDED, since=since, until=until, limit=500)
+        page = await Runs(store).list_page(outcome=Outcome.SUCCEEDED, since=since, until=until, limit=500)
         return len([record for record in page.records if record.ticket.job.startswith("once-")])
     finally:
         await store.aclose()
@@ -187,7 +187,7 @@ async def _fill(database: Path) -> None:
                 for number in range(start, start + 500)
             ]
             claims = await runs.claim_all([(each, each.due_at + timedelta(minutes=1)) for each in tickets], "x", began)
-            ends = [End(claim, _run(claim.ticket)) for claim in claims if isinstance(claim, Claim)]
+            ends = [RunResult(claim, _run(claim.ticket)) for claim in claims if isinstance(claim, Claim)]
             await runs.finish_all(ends)
     finally:
         await store.aclose()

@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from config.identity import Identity
-from config.layers import SECRET_PREFIX, is_unresolved, unresolved_sentence
+from config.identity import AppIdentity
+from config.layers import SECRET_PREFIX, is_unresolved, unresolved_message
 from config.secrets.files import SecretFiles
 from config.secrets.key_vault import KeyVault
-from config.secrets.known import secret_values
+from config.secrets.known import find_settings_secrets
 from config.settings import Settings
 from jobs.errors import SecretUnavailable
-from jobs.kept_values import Trouble
-from jobs.ports import Clock, Renewal
+from jobs.kept_values import FetchFailure
+from jobs.ports import Clock, CredentialRefresh
 from jobs.redaction import Redactor
-from jobs.redaction.holding import LONG_VALUE, CurrentValues
+from jobs.redaction.holding import LONG_SECRET, CurrentSecrets
 
 
 def build_secrets(
     settings: Settings,
-    identity: Identity,
+    identity: AppIdentity,
     redactor: Redactor,
     clock: Clock,
     *,
@@ -35,8 +35,8 @@ def build_secrets(
 
     `vault_options` go to the vault's SecretClient: tests hand over the authority of their own vault.
     """
-    for value in secret_values(settings):
-        redactor.add(value)
+    for value in find_settings_secrets(settings):
+        redactor.add_permanent(value)
     files = vault = None
     if settings.secrets_folder is not None:
         files = SecretFiles(settings.secrets_folder, clock)
@@ -46,7 +46,7 @@ def build_secrets(
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class SecretSource:
     """Where a value comes from, in words, and when it was read."""
 
     source: str
@@ -69,13 +69,13 @@ class SecretChain:
         self._files = files
         self._vault = vault
         self._redactor = redactor
-        self._in_use = CurrentValues(redactor)
+        self._current_values = CurrentSecrets(redactor)
         self._clock = clock
         self._started_at = clock.now()
-        self._origins: dict[str, Origin] = {}
-        self._nowhere: dict[str, Trouble] = {}
+        self._origins: dict[str, SecretSource] = {}
+        self._missing_secrets: dict[str, FetchFailure] = {}
 
-    async def get(self, name: str) -> str:
+    async def get_secret(self, name: str) -> str:
         """The value now, registered with the redactor.
 
         Raises:
@@ -83,33 +83,33 @@ class SecretChain:
         """
         return await self._read(name)
 
-    async def renewed(self, name: str, refused: str) -> Renewal:
+    async def refresh_rejected(self, name: str, rejected: str) -> CredentialRefresh:
         """See jobs.ports.Secrets. What a file or the vault holds is looked at again; a variable cannot change."""
         why = ""
         try:
-            value = await self._read(name, refused)
+            value = await self._read(name, rejected)
         except SecretUnavailable as error:
-            value, why = refused, f", and cannot be read now: {error}"
-        if value != refused:
-            return Renewal(changed=True, sentence=f"the secret {name} had been changed and was read again")
+            value, why = rejected, f", and cannot be read now: {error}"
+        if value != rejected:
+            return CredentialRefresh(is_changed=True, message=f"the secret {name} had been changed and was read again")
         origin = self._origins.get(name)
         still = f"is still what {origin.source} held at {origin.read_at:%Y-%m-%d %H:%M:%S}Z" if origin else "was read"
-        return Renewal(changed=False, sentence=f"the secret {name} {still}{why}")
+        return CredentialRefresh(is_changed=False, message=f"the secret {name} {still}{why}")
 
     def drop(self, name: str) -> None:
         """There is a new version in the vault: it is read at the next use."""
         if self._vault is not None:
-            self._vault.drop(name)
+            self._vault.mark_stale(name)
 
-    def origin(self, name: str) -> Origin | None:
+    def origin(self, name: str) -> SecretSource | None:
         """Where its value was read last; None before the first use."""
         return self._origins.get(name)
 
-    def health(self) -> tuple[Trouble, ...]:
+    def health(self) -> tuple[FetchFailure, ...]:
         """The secrets that could not be had when last asked for; with `stale` their kept value is used."""
-        files = self._files.troubles() if self._files is not None else ()
-        vault = self._vault.troubles() if self._vault is not None else ()
-        return (*self._nowhere.values(), *files, *vault)
+        files = self._files.fetch_failures() if self._files is not None else ()
+        vault = self._vault.fetch_failures() if self._vault is not None else ()
+        return (*self._missing_secrets.values(), *files, *vault)
 
     async def unresolved(self) -> tuple[str, ...]:
         """A sentence about each mounted file that holds the text of a Key Vault reference: the app is not ready."""
@@ -131,50 +131,50 @@ class SecretChain:
             value = await self._from_files(name, now=refused is not None)
         if value is None:
             value = await self._from_vault(name, refused)
-        if self._nowhere:
-            self._nowhere.pop(name, None)
-        if len(value) > LONG_VALUE and not self._redactor.knows(value):
-            await asyncio.to_thread(self._in_use.set, name, value)
+        if self._missing_secrets:
+            self._missing_secrets.pop(name, None)
+        if len(value) > LONG_SECRET and not self._redactor.is_registered(value):
+            await asyncio.to_thread(self._current_values.set, name, value)
         else:
-            self._in_use.set(name, value)
+            self._current_values.set(name, value)
         return value
 
-    def _missing(self, name: str, sentence: str) -> SecretUnavailable:
+    def _record_missing(self, name: str, sentence: str) -> SecretUnavailable:
         """What neither files nor vault know of, so that health does."""
-        before = self._nowhere.get(name)
+        before = self._missing_secrets.get(name)
         since = self._clock.now() if before is None else before.since
-        self._nowhere[name] = Trouble(name, since, sentence, stale=False)
+        self._missing_secrets[name] = FetchFailure(name, since, sentence, is_stale_value_used=False)
         return SecretUnavailable(sentence)
 
     def _from_environment(self, name: str) -> str | None:
-        variable = variable_of(name)
+        variable = secret_variable_name(name)
         value = self._environ.get(variable)
         if not value:
             return None
         if is_unresolved(value):
-            raise self._missing(name, f"secret {name}: {unresolved_sentence(variable)}")
-        self._origins[name] = Origin(f"the variable {variable}", self._started_at)
+            raise self._record_missing(name, f"secret {name}: {unresolved_message(variable)}")
+        self._origins[name] = SecretSource(f"the variable {variable}", self._started_at)
         return value
 
     async def _from_files(self, name: str, *, now: bool) -> str | None:
-        found = await self._files.get(name, now=now) if self._files is not None else None
+        found = await self._files.read_secret(name, now=now) if self._files is not None else None
         if found is None:
             return None
-        self._origins[name] = Origin(f"the file {found.path}", found.read_at)
+        self._origins[name] = SecretSource(f"the file {found.path}", found.read_at)
         return found.value
 
     async def _from_vault(self, name: str, refused: str | None) -> str:
         if self._vault is None:
-            raise self._missing(name, self._nowhere_sentence(name))
+            raise self._record_missing(name, self._missing_message(name))
         if refused is not None:
-            await self._vault.another_than(name, refused)
-        value = await self._vault.get(name)
+            await self._vault.refresh_if_equal(name, refused)
+        value = await self._vault.read_secret(name)
         if (at := self._vault.read_at(name)) is not None:
-            self._origins[name] = Origin(self._vault.url, at)
+            self._origins[name] = SecretSource(self._vault.url, at)
         return value
 
-    def _nowhere_sentence(self, name: str) -> str:
-        variable = variable_of(name)
+    def _missing_message(self, name: str) -> str:
+        variable = secret_variable_name(name)
         if self._files is None:
             return (
                 f"secret {name}: the variable {variable} is not set, and there is no Key Vault to ask; "
@@ -186,6 +186,6 @@ class SecretChain:
         )
 
 
-def variable_of(name: str) -> str:
+def secret_variable_name(name: str) -> str:
     """The variable that may hold this secret."""
     return SECRET_PREFIX + name.upper().replace("-", "_")

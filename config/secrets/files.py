@@ -14,21 +14,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from config.layers import is_unresolved, unresolved_sentence
+from config.layers import is_unresolved, unresolved_message
 from jobs.checks.errors import FileTooLarge, NotRegularFile
-from jobs.checks.files.own_thread import in_own_thread
-from jobs.checks.files.regular import Signature, read_regular
+from jobs.checks.files.own_thread import run_in_daemon_thread
+from jobs.checks.files.regular import FileSignature, read_regular_file
 from jobs.errors import SecretUnavailable
-from jobs.kept_values import Trouble
+from jobs.kept_values import FetchFailure
 from jobs.ports import Clock
 
-LOOK_EVERY = 1.0
+FILE_CHECK_INTERVAL = 1.0
 """Seconds for which a look at a file is good."""
 
-PATIENCE = 1.0
+FILE_CHECK_TIMEOUT = 1.0
 """Seconds for a look. Who comes while one takes longer does not wait for it."""
 
-LARGEST = 64 * 1024
+MAX_SECRET_BYTES = 64 * 1024
 """Bytes. A vault's secrets have 25 KiB at most."""
 
 
@@ -42,15 +42,15 @@ class FileSecret:
 
 
 @dataclass(slots=True)
-class _Seen:
-    found: FileSecret | None = None
-    signature: Signature = ()
+class _CachedFile:
+    secret: FileSecret | None = None
+    signature: FileSignature = ()
     failure: str = ""
     failing_since: datetime | None = None
-    looked_at: float | None = None
+    checked_at: float | None = None
     """None: its first look is not over."""
-    looking: asyncio.Task[None] | None = None
-    looking_since: float = 0.0
+    check: asyncio.Task[None] | None = None
+    check_started_at: float = 0.0
 
 
 class SecretFiles:
@@ -59,99 +59,102 @@ class SecretFiles:
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
         self._clock = clock
-        self._seen: dict[str, _Seen] = {}
-        self._resolving: asyncio.Task[tuple[str, ...]] | None = None
+        self._cache: dict[str, _CachedFile] = {}
+        self._reference_search: asyncio.Task[tuple[str, ...]] | None = None
 
     @property
     def folder(self) -> Path:
         return self._folder
 
-    async def get(self, name: str, *, now: bool = False) -> FileSecret | None:
+    async def read_secret(self, name: str, *, now: bool = False) -> FileSecret | None:
         """The secret's value; None if it has no file. `now`: look at the file in any case.
 
         Raises:
             SecretUnavailable: there is a file, and it cannot be used.
         """
-        seen = self._seen.setdefault(name, _Seen())
-        if now and seen.looking is not None:
-            await self._looked(seen)  # it may have seen what was there before
-        if seen.looking is None and (now or self._is_old(seen)):
-            seen.looking, seen.looking_since = asyncio.create_task(self._look(name, seen)), self._clock.monotonic()
-        if seen.looking is not None:
-            await self._looked(seen)
-        if seen.looked_at is None:
+        seen = self._cache.setdefault(name, _CachedFile())
+        if now and seen.check is not None:
+            await self._wait_for_check(seen)  # it may have seen what was there before
+        if seen.check is None and (now or self._is_stale(seen)):
+            seen.check, seen.check_started_at = (
+                asyncio.create_task(self._run_check(name, seen)),
+                self._clock.monotonic(),
+            )
+        if seen.check is not None:
+            await self._wait_for_check(seen)
+        if seen.checked_at is None:
             raise SecretUnavailable(f"secret {name}: {self._folder} does not answer; look at how it is mounted")
         if seen.failure:
             raise SecretUnavailable(f"secret {name}: {seen.failure}")
-        return seen.found
+        return seen.secret
 
-    def troubles(self) -> tuple[Trouble, ...]:
+    def fetch_failures(self) -> tuple[FetchFailure, ...]:
         """The secrets whose file cannot be used."""
         return tuple(
-            Trouble(name, seen.failing_since, f"secret {name}: {seen.failure}", stale=False)
-            for name, seen in self._seen.items()
+            FetchFailure(name, seen.failing_since, f"secret {name}: {seen.failure}", is_stale_value_used=False)
+            for name, seen in self._cache.items()
             if seen.failing_since is not None
         )
 
     async def unresolved(self) -> tuple[str, ...]:
         """A sentence about each file that holds a Key Vault reference instead of a secret."""
-        if self._resolving is None:
-            self._resolving = asyncio.create_task(in_own_thread(self._unresolved))
-            self._resolving.add_done_callback(self._resolved)
+        if self._reference_search is None:
+            self._reference_search = asyncio.create_task(run_in_daemon_thread(self._find_references))
+            self._reference_search.add_done_callback(self._on_references_found)
         # Who loses patience does not end it: the next one would hang in another thread.
-        return await asyncio.shield(self._resolving)
+        return await asyncio.shield(self._reference_search)
 
-    def _resolved(self, _: object) -> None:
-        self._resolving = None
+    def _on_references_found(self, _: object) -> None:
+        self._reference_search = None
 
-    def _unresolved(self) -> tuple[str, ...]:
-        return tuple(unresolved_sentence(str(path)) for path in self._files() if _holds_reference(path))
+    def _find_references(self) -> tuple[str, ...]:
+        return tuple(unresolved_message(str(path)) for path in self._list_files() if _holds_reference(path))
 
-    def _is_old(self, seen: _Seen) -> bool:
-        return seen.looked_at is None or self._clock.monotonic() - seen.looked_at >= LOOK_EVERY
+    def _is_stale(self, seen: _CachedFile) -> bool:
+        return seen.checked_at is None or self._clock.monotonic() - seen.checked_at >= FILE_CHECK_INTERVAL
 
-    async def _looked(self, seen: _Seen) -> None:
+    async def _wait_for_check(self, seen: _CachedFile) -> None:
         """Wait for the look that goes on, as long as patience lasts."""
-        left = PATIENCE - (self._clock.monotonic() - seen.looking_since)
-        if seen.looking is not None and left > 0:
-            await asyncio.wait({seen.looking}, timeout=left)
+        left = FILE_CHECK_TIMEOUT - (self._clock.monotonic() - seen.check_started_at)
+        if seen.check is not None and left > 0:
+            await asyncio.wait({seen.check}, timeout=left)
 
-    async def _look(self, name: str, seen: _Seen) -> None:
+    async def _run_check(self, name: str, seen: _CachedFile) -> None:
         try:
-            await in_own_thread(self._look_at_file, name, seen)
-            seen.looked_at = self._clock.monotonic()
+            await run_in_daemon_thread(self._check_file, name, seen)
+            seen.checked_at = self._clock.monotonic()
         finally:
-            seen.looking = None
+            seen.check = None
 
-    def _files(self) -> Iterator[Path]:
+    def _list_files(self) -> Iterator[Path]:
         try:
             yield from (path for path in self._folder.iterdir() if not path.name.startswith("."))
         except OSError:
             return
 
-    def _look_at_file(self, name: str, seen: _Seen) -> None:
+    def _check_file(self, name: str, seen: _CachedFile) -> None:
         try:
             self._read(name, seen)
             seen.failure, seen.failing_since = "", None
-        except _Unusable as error:
-            seen.found, seen.signature, seen.failure = None, (), str(error)
+        except _UnusableFile as error:
+            seen.secret, seen.signature, seen.failure = None, (), str(error)
             seen.failing_since = seen.failing_since or self._clock.now()
 
-    def _read(self, name: str, seen: _Seen) -> None:
-        path = self._path(name)
+    def _read(self, name: str, seen: _CachedFile) -> None:
+        path = self._find_path(name)
         if path is None:
-            seen.found, seen.signature = None, ()
+            seen.secret, seen.signature = None, ()
             return
         try:
-            content, signature = _content(path, self._folder, seen.signature)
+            content, signature = _read_content(path, self._folder, seen.signature)
         except FileNotFoundError:
             # The folder that a link led to was replaced between two looks at it.
-            content, signature = _content_or_why(path, self._folder, seen.signature)
+            content, signature = _read_content_or_explain(path, self._folder, seen.signature)
         if content is not None:
-            seen.found = FileSecret(_text(content, path), str(path), self._clock.now())
+            seen.secret = FileSecret(_decode(content, path), str(path), self._clock.now())
             seen.signature = signature
 
-    def _path(self, name: str) -> Path | None:
+    def _find_path(self, name: str) -> Path | None:
         """The file of that name, `-` and `_` being alike."""
         for spelling in dict.fromkeys((name, name.replace("_", "-"), name.replace("-", "_"))):
             path = self._folder / spelling
@@ -160,57 +163,57 @@ class SecretFiles:
         return None
 
 
-class _Unusable(Exception):
+class _UnusableFile(Exception):
     """Why a file is no secret; says what to do, and nothing of its content."""
 
 
-def _content(path: Path, folder: Path, known: Signature) -> tuple[bytes | None, Signature]:
+def _read_content(path: Path, folder: Path, known: FileSignature) -> tuple[bytes | None, FileSignature]:
     """What is in the file; None if it is the one whose signature is known."""
     try:
         real = os.path.realpath(path, strict=True)  # a link that is put there from now on is not followed
         if not Path(real).is_relative_to(os.path.realpath(folder)):
-            raise _Unusable(f"{path} leads out of the folder, to where no secrets are read from")
-        return read_regular(real, LARGEST, known, flags=os.O_NOFOLLOW)
+            raise _UnusableFile(f"{path} leads out of the folder, to where no secrets are read from")
+        return read_regular_file(real, MAX_SECRET_BYTES, known, flags=os.O_NOFOLLOW)
     except NotRegularFile:
-        raise _Unusable(f"{path} is no file") from None
+        raise _UnusableFile(f"{path} is no file") from None
     except FileTooLarge:
-        raise _Unusable(f"{path} has more than {LARGEST // 1024} KiB, which is no secret") from None
+        raise _UnusableFile(f"{path} has more than {MAX_SECRET_BYTES // 1024} KiB, which is no secret") from None
     except PermissionError:
-        raise _Unusable(f"{path} may not be read by the program's user; let it, by owner, group or mode") from None
+        raise _UnusableFile(f"{path} may not be read by the program's user; let it, by owner, group or mode") from None
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise _Unusable(f"{path} cannot be read ({error.strerror})") from None
+        raise _UnusableFile(f"{path} cannot be read ({error.strerror})") from None
 
 
-def _content_or_why(path: Path, folder: Path, known: Signature) -> tuple[bytes | None, Signature]:
+def _read_content_or_explain(path: Path, folder: Path, known: FileSignature) -> tuple[bytes | None, FileSignature]:
     try:
-        return _content(path, folder, known)
+        return _read_content(path, folder, known)
     except FileNotFoundError:
-        raise _Unusable(f"{path} leads to a file that is not there") from None
+        raise _UnusableFile(f"{path} leads to a file that is not there") from None
 
 
-def _text(content: bytes, path: Path) -> str:
+def _decode(content: bytes, path: Path) -> str:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _Unusable(f"{path} is not UTF-8 text; write it so") from None
+        raise _UnusableFile(f"{path} is not UTF-8 text; write it so") from None
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
-        raise _Unusable(f"{path} is empty")
+        raise _UnusableFile(f"{path} is empty")
     if is_unresolved(text):
-        raise _Unusable(unresolved_sentence(str(path)))
+        raise _UnusableFile(unresolved_message(str(path)))
     return text
 
 
-def _opened(path: str, flags: int) -> int:
+def _open_nonblocking(path: str, flags: int) -> int:
     """Without O_NONBLOCK a named pipe would wait for its writer."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
 def _holds_reference(path: Path) -> bool:
     try:
-        with open(os.path.realpath(path), "rb", opener=_opened) as file:
+        with open(os.path.realpath(path), "rb", opener=_open_nonblocking) as file:
             return is_unresolved(file.read(200).decode("utf-8-sig", "replace"))
     except OSError:
         return False

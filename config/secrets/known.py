@@ -9,7 +9,7 @@ from config.settings import Settings
 _SECRET_PARTS = ("accountkey", "sharedaccesssignature")
 
 
-def secret_values(settings: Settings) -> Iterator[str]:
+def find_settings_secrets(settings: Settings) -> Iterator[str]:
     """API keys and connection strings, and the keys inside these, which may turn up alone."""
     held = (
         settings.datadog.api_key,
@@ -20,10 +20,10 @@ def secret_values(settings: Settings) -> Iterator[str]:
         if one is not None:
             value = one.get_secret_value()
             yield value
-            yield from _keys_inside(value)
+            yield from _find_account_keys(value)
 
 
-def _keys_inside(connection_string: str) -> Iterator[str]:
+def _find_account_keys(connection_string: str) -> Iterator[str]:
     for part in connection_string.split(";"):
         name, _, value = part.partition("=")
         if name.strip().lower() in _SECRET_PARTS and value:

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from jobs.checks.files.authorities import CaFiles
     from jobs.checks.guard import Guard
     from jobs.checks.network import Network
-    from jobs.checks.port import Call, Check
+    from jobs.checks.port import AttemptContext, Check
     from jobs.checks.tls_contexts import TlsContexts
-    from jobs.judging import Judges
-    from jobs.ports import Clock, Pings, Secrets, Tokens
+    from jobs.judging import Judge
+    from jobs.ports import Clock, HeartbeatSource, Secrets, Tokens
     from jobs.redaction import Redactor
     from jobs.runs import Observation
     from jobs.targets import Target
@@ -45,7 +45,7 @@ class Checks(dict[str, "Check"]):
             if target.kind in self._makers:
                 self[target.kind].prepare(target)
 
-    async def observe(self, target: Target, call: Call) -> Observation:
+    async def observe(self, target: Target, call: AttemptContext) -> Observation:
         """Ask the target by the check of its kind."""
         return await self[target.kind].observe(target, call)
 
@@ -63,12 +63,12 @@ def build_checks(
     *,
     guard: Guard,
     user_agent: str = "scheduler",
-    pings: Pings | None = None,
+    pings: HeartbeatSource | None = None,
     clock: Clock | None = None,
     traces: bool = False,
     bindings: Bindings | None = None,
     ca_files: CaFiles | None = None,
-    judges: Judges | None = None,
+    judges: Judge | None = None,
 ) -> Checks:
     """All checks. `guard`: where they may connect to. `user_agent`: how HTTP targets see this program, such as
     `scheduler/1.2.3`. `pings` and `clock`: without them there are no heartbeats. `traces`: whether HTTP targets get
@@ -78,9 +78,9 @@ def build_checks(
     shared = _Shared(guard, ca_files)
 
     def allowed() -> Bindings:
-        from jobs.checks.binding.rules import ANYTHING
+        from jobs.checks.binding.rules import UNRESTRICTED
 
-        return ANYTHING if bindings is None else bindings
+        return UNRESTRICTED if bindings is None else bindings
 
     def http() -> Check:
         from jobs.checks.http import HttpCheck

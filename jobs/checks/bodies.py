@@ -11,41 +11,44 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any
 
-from jobs.checks.body_memory import FREE_BYTES
+from jobs.checks.body_memory import UNCOUNTED_BYTES
 from jobs.checks.errors import BadContentEncoding, TooManyGzipMembers
 from jobs.values import value
 
-ACCEPTED = "gzip, deflate"
+ACCEPTED_ENCODINGS = "gzip, deflate"
 """What a check says it understands. A body in any other encoding is taken as it comes."""
 
-_SLACK = 64 * 1024
+_COMPRESSED_SLACK = 64 * 1024
 """Compressed bytes beyond the limit that are read at most: empty blocks unpack to nothing, for ever."""
 
-_BITE = 16 * 1024
+_COMPRESSED_STEP = 16 * 1024
 """Compressed bytes that are unpacked at a time."""
 
-_UNPACKED_BITE = 1024 * 1024
+_DECOMPRESSED_STEP = 1024 * 1024
 """Bytes that are made of them at a time."""
 
-MOST_MEMBERS = 1000
+MOST_GZIP_MEMBERS = 1000
 """Members of a gzip body: each costs as much as ten thousand bytes of one member."""
 
 
 @value(frozen=True, slots=True)
-class Body:
+class ResponseBody:
     """`truncated`: there was more than the limit."""
 
     content: bytes
     truncated: bool
 
 
-async def _no_room_needed() -> None:
+async def _no_reservation() -> None:
     """The limit is so small that the body is not counted."""
 
 
 async def read_body(
-    parts: AsyncIterable[bytes], encoding: str, limit: int, make_room: Callable[[], Awaitable[None]] = _no_room_needed
-) -> Body:
+    parts: AsyncIterable[bytes],
+    encoding: str,
+    limit: int,
+    reserve_memory: Callable[[], Awaitable[None]] = _no_reservation,
+) -> ResponseBody:
     """The body, at most `limit` bytes of it. `encoding`: the answer's Content-Encoding, or empty.
 
     `make_room`: called once before more than FREE_BYTES of it are held, see body_memory.
@@ -56,46 +59,46 @@ async def read_body(
         Exception: whatever reading the parts raises.
     """
     content, raw, has_room = bytearray(), 0, False
-    inflater = _inflater(encoding.strip().lower())
+    inflater = _decompressor_for(encoding.strip().lower())
     async for part in parts:
         raw += len(part)
         if inflater is None:
             content += part
         else:
-            await _inflate(inflater, part, content, limit + 1)
-        if len(content) > limit or raw > limit + _SLACK:
+            await _decompress(inflater, part, content, limit + 1)
+        if len(content) > limit or raw > limit + _COMPRESSED_SLACK:
             del content[limit:]
-            return Body(bytes(content), truncated=True)
-        if not has_room and len(content) > FREE_BYTES:
-            await make_room()
+            return ResponseBody(bytes(content), truncated=True)
+        if not has_room and len(content) > UNCOUNTED_BYTES:
+            await reserve_memory()
             has_room = True
     if inflater is not None:
-        inflater.end()
-    return Body(bytes(content), truncated=False)
+        inflater.finish()
+    return ResponseBody(bytes(content), truncated=False)
 
 
-async def _inflate(inflater: _Inflater, part: bytes, content: bytearray, most: int) -> None:
+async def _decompress(inflater: _Decompressor, part: bytes, content: bytearray, most: int) -> None:
     """Bit by bit, as zlib copies what follows each of a thousand tiny members; and others have their turn between."""
-    for begin in range(0, len(part), _BITE):
+    for begin in range(0, len(part), _COMPRESSED_STEP):
         if begin:
             await asyncio.sleep(0)
-        rest = part[begin : begin + _BITE]
-        while rest or inflater.has_more:
-            found, rest = inflater.inflate(rest, min(most - len(content), _UNPACKED_BITE))
+        rest = part[begin : begin + _COMPRESSED_STEP]
+        while rest or inflater.has_pending:
+            found, rest = inflater.decompress(rest, min(most - len(content), _DECOMPRESSED_STEP))
             content += found
             if len(content) >= most:
                 return
-            if inflater.has_more:
+            if inflater.has_pending:
                 await asyncio.sleep(0)
 
 
-def _inflater(encoding: str) -> _Inflater | None:
+def _decompressor_for(encoding: str) -> _Decompressor | None:
     if encoding in ("gzip", "x-gzip"):
-        return _Gzip(encoding)
-    return _Deflate(encoding) if encoding == "deflate" else None
+        return _GzipDecompressor(encoding)
+    return _DeflateDecompressor(encoding) if encoding == "deflate" else None
 
 
-class _Inflater(ABC):
+class _Decompressor(ABC):
     """Bounded decompression of one body."""
 
     def __init__(self, name: str) -> None:
@@ -104,17 +107,17 @@ class _Inflater(ABC):
         self._zlib: Any = None
         self._ended = False
         self._members = 0
-        self.has_more = False
+        self.has_pending = False
         """Whether there may be more content in what it was given."""
 
-    def inflate(self, data: bytes, room: int) -> tuple[bytes, bytes]:
+    def decompress(self, data: bytes, room: int) -> tuple[bytes, bytes]:
         """The content of the next piece, at most `room` bytes, and what of the piece is left for the next call."""
         content = b""
-        while (data or self.has_more) and len(content) < room:
+        while (data or self.has_pending) and len(content) < room:
             if self._zlib is None:
-                self._zlib, data = self._begin(data)
+                self._zlib, data = self._start_member(data)
                 if self._zlib is None:
-                    self.has_more = False
+                    self.has_pending = False
                     return content, b""
                 self._count_member()
             try:
@@ -122,43 +125,43 @@ class _Inflater(ABC):
             except zlib.error:
                 raise BadContentEncoding(self._name) from None
             data = self._zlib.unused_data or self._zlib.unconsumed_tail
-            self.has_more = len(content) == room
+            self.has_pending = len(content) == room
             if self._zlib.eof:
-                self._zlib, self._ended, self.has_more = None, True, False
+                self._zlib, self._ended, self.has_pending = None, True, False
         return content, data
 
     def _count_member(self) -> None:
         self._members += 1
-        if self._members > MOST_MEMBERS:
-            raise TooManyGzipMembers(MOST_MEMBERS)
+        if self._members > MOST_GZIP_MEMBERS:
+            raise TooManyGzipMembers(MOST_GZIP_MEMBERS)
 
-    def end(self) -> None:
+    def finish(self) -> None:
         """There is no more. Raises BadContentEncoding if there should be."""
         if self._zlib is not None:
             raise BadContentEncoding(self._name)
 
     @abstractmethod
-    def _begin(self, data: bytes) -> tuple[Any, bytes]:
+    def _start_member(self, data: bytes) -> tuple[Any, bytes]:
         """A decompressor for what begins with `data`, and the data for it. None: it says nothing (yet)."""
 
 
-class _Gzip(_Inflater):
+class _GzipDecompressor(_Decompressor):
     """Also several members in a row."""
 
-    def _begin(self, data: bytes) -> tuple[Any, bytes]:
+    def _start_member(self, data: bytes) -> tuple[Any, bytes]:
         if self._ended and not data.startswith(b"\x1f"):
             return None, data  # padding after the end
         return zlib.decompressobj(zlib.MAX_WBITS | 16), data
 
 
-class _Deflate(_Inflater):
+class _DeflateDecompressor(_Decompressor):
     """zlib as the standard has it, or the bare deflate that some servers send instead."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._first = b""
 
-    def _begin(self, data: bytes) -> tuple[Any, bytes]:
+    def _start_member(self, data: bytes) -> tuple[Any, bytes]:
         if self._ended:
             return None, data
         self._first += data

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from jobs.durations import to_microsecond
+from jobs.durations import round_to_microsecond
 from jobs.runs import ErrorClass, Phases
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ Phase = Literal["secrets", "token", "dns", "connect", "tls", "first_byte", "body
 """In the first two it is not the target that is waited for; they are told apart and not kept."""
 
 
-def _nothing(_: str) -> None:
+def _no_verdict(_: str) -> None:
     """No answer has begun."""
 
 
@@ -42,7 +42,7 @@ class PhaseClock:
         """The facts that the check has so far, for an observation that is made at the deadline."""
         self.found: tuple[ErrorClass, str] | None = None
         """What is known to be wrong already, while the check tries to say more about it."""
-        self.received: Callable[[str], tuple[ErrorClass, str] | None] = _nothing
+        self.received: Callable[[str], tuple[ErrorClass, str] | None] = _no_verdict
         """The verdict on an incomplete answer when the deadline passes, by the limit as a text; None: it timed out."""
 
     def enter(self, phase: Phase) -> None:
@@ -57,7 +57,7 @@ class PhaseClock:
         """Since the beginning."""
         return (time.perf_counter() - self._began) * 1000
 
-    def so_far(self) -> Phases:
+    def snapshot(self) -> Phases:
         """The phases as they are now; the one that is going on goes on."""
         current = self.current
         phases = self.stop()
@@ -75,10 +75,10 @@ class PhaseClock:
             connect_ms=spent.get("connect"),
             tls_ms=spent.get("tls"),
             first_byte_ms=spent.get("first_byte"),
-            total_ms=to_microsecond((now - self._began) * 1000),
+            total_ms=round_to_microsecond((now - self._began) * 1000),
         )
 
     def _close(self, now: float) -> None:
         if self.current is not None:
             spent = (now - self._since) * 1000
-            self._spent[self.current] = to_microsecond(self._spent.get(self.current, 0.0) + spent)
+            self._spent[self.current] = round_to_microsecond(self._spent.get(self.current, 0.0) + spent)

@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING, cast
 
 import httpx
 
-from jobs.checks.http1 import header_text
+from jobs.checks.http1 import decode_header
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
 
-MOST = 100
+MOST_COOKIES = 100
 """Cookies that a visit keeps, and Set-Cookie lines that it reads; browsers keep less of a host."""
 
-LONGEST = 8192
+LONGEST_COOKIE_LINE = 8192
 """Bytes of a Set-Cookie line that is read; browsers keep 4096 bytes of a cookie."""
 
-_BITE = 25
+_LINES_PER_STEP = 25
 """Lines that are read in one step: about a millisecond."""
 
 
-class Cookies(httpx.Cookies):
+class CookieJar(httpx.Cookies):
     """A jar that no cookie breaks, and none that is broken costs the others."""
 
-    async def read_from(self, response: httpx.Response, most: int = MOST) -> int:
+    async def store_from(self, response: httpx.Response, most: int = MOST_COOKIES) -> int:
         """Add those that the answer sets, of its first `most` lines about them; return how many lines were read."""
         if most <= 0:
             return 0
@@ -39,11 +39,11 @@ class Cookies(httpx.Cookies):
         if not lines:
             return 0
         request = urllib.request.Request(str(response.request.url))
-        for begin in range(0, len(lines), _BITE):
+        for begin in range(0, len(lines), _LINES_PER_STEP):
             if begin:
                 await asyncio.sleep(0)  # other tasks run between two bites
-            self._read(lines[begin : begin + _BITE], request)
-        for cookie in list(self.jar)[:-MOST]:
+            self._store(lines[begin : begin + _LINES_PER_STEP], request)
+        for cookie in list(self.jar)[:-MOST_COOKIES]:
             self.jar.clear(cookie.domain, cookie.path, cookie.name)
         return len(lines)
 
@@ -52,7 +52,7 @@ class Cookies(httpx.Cookies):
         request.headers.encoding = "utf-8"
         super().set_cookie_header(request)
 
-    def has_any_for(self, url: str) -> bool:
+    def has_cookies_for(self, url: str) -> bool:
         """Return whether a request to this URL takes any of them along."""
         if not self.jar:
             return False
@@ -60,17 +60,17 @@ class Cookies(httpx.Cookies):
         self.jar.add_cookie_header(request)
         return request.has_header("Cookie")
 
-    def _read(self, lines: list[bytes], request: urllib.request.Request) -> None:
+    def _store(self, lines: list[bytes], request: urllib.request.Request) -> None:
         with warnings.catch_warnings():
             # A lifetime of four hundred digits: the library gives up all cookies of the answer, and warns of itself.
             warnings.simplefilter("ignore")
             for line in lines:
                 # One by one: a cookie that the library gives up costs none of the others.
-                if len(line) <= LONGEST:
-                    self.jar.extract_cookies(_answer_with(line), request)
+                if len(line) <= LONGEST_COOKIE_LINE:
+                    self.jar.extract_cookies(_response_with(line), request)
 
 
-class _Answer:
+class _SetCookieResponse:
     """As much of a response as the library's jar looks at."""
 
     def __init__(self, line: str) -> None:
@@ -81,5 +81,5 @@ class _Answer:
         return self._headers
 
 
-def _answer_with(line: bytes) -> HTTPResponse:
-    return cast("HTTPResponse", _Answer(header_text(line)))
+def _response_with(line: bytes) -> HTTPResponse:
+    return cast("HTTPResponse", _SetCookieResponse(decode_header(line)))

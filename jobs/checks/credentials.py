@@ -7,26 +7,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jobs.model import SecretRef
-from jobs.redaction.holding import CurrentValues
+from jobs.redaction.holding import CurrentSecrets
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class ResolvedCredentials:
     """Everything that one request needs from outside."""
 
     secrets: Mapping[str, str]
     token: str = ""
 
-    def text(self, value: str | SecretRef) -> str:
+    def resolve(self, value: str | SecretRef) -> str:
         """A text of the definition, or the secret that it refers to."""
         return self.secrets[value.secret] if isinstance(value, SecretRef) else value
 
 
-NOTHING = Credentials({})
+NO_CREDENTIALS = ResolvedCredentials({})
 
 
-def basic(user: str, password: str, derived: CurrentValues) -> str:
+def basic_authorization(user: str, password: str, derived: CurrentSecrets) -> str:
     """The value of a Basic Authorization header; registered, as it tells the password to whoever decodes it."""
     encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
-    derived.use(encoded)
+    derived.set_unnamed(encoded)
     return f"Basic {encoded}"

@@ -22,19 +22,19 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.resolver
 
-from jobs.checks.dns_exchange import MOST_DNS_RECORDS, ask_by_tcp, ask_by_udp
+from jobs.checks.dns_exchange import MOST_DNS_RECORDS, query_over_tcp, query_over_udp
 from jobs.checks.errors import IncompleteDnsAnswer, InvalidDnsName, NoNameServer, TargetDenied, TooManyDnsRecords
-from jobs.checks.fault_sentences import OUT_OF_RESOURCES, out_of_resources
+from jobs.checks.fault_sentences import OUT_OF_RESOURCES, describe_resource_shortage
 from jobs.checks.guard import Guard
 from jobs.checks.peer import Peer
-from jobs.checks.port import Call
+from jobs.checks.port import AttemptContext
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.dns import DnsTarget
 
-_PAYLOAD = 1232
+_UDP_PAYLOAD = 1232
 """Bytes of an answer that fit into one packet on every way (the figure of DNS flag day 2020)."""
 
-_FEW = 100
+_INLINE_RECORDS = 100
 """Records whose texts are made on the event loop."""
 
 
@@ -43,20 +43,20 @@ class DnsCheck:
 
     def __init__(self, guard: Guard, system_server: Callable[[], str] | None = None) -> None:
         self._guard = guard
-        self._system_server = system_server or _first_of_system
+        self._system_server = system_server or _system_name_server
 
-    async def observe(self, target: DnsTarget, call: Call) -> Observation:
+    async def observe(self, target: DnsTarget, call: AttemptContext) -> Observation:
         """Ask once. An answer with an error, such as NXDOMAIN, is an answer."""
         clock, server = call.clock, target.server or ""
         try:
             if server:
-                self._guard.allowed(server, target.port, [server])
+                self._guard.filter_allowed(server, target.port, [server])
             clock.enter("first_byte")
-            question = _question(target)
+            question = _build_query(target)
             server = server or await asyncio.to_thread(self._system_server)
-            answer = await _ask(target, question, server)
+            answer = await _query(target, question, server)
         except Exception as error:
-            explained = _explained(error, Peer(server, target.port), target)
+            explained = _classify_dns_error(error, Peer(server, target.port), target)
             if explained is None:
                 raise
             error_class, message = explained
@@ -65,7 +65,7 @@ class DnsCheck:
         # The texts of many records take as long as parsing them did.
         records = sum(map(len, answer.answer))
         known = (target, server, answer)
-        facts = _facts(*known) if records <= _FEW else await asyncio.to_thread(_facts, *known)
+        facts = _answer_facts(*known) if records <= _INLINE_RECORDS else await asyncio.to_thread(_answer_facts, *known)
         return Observation(phases, facts=facts)
 
     def prepare(self, target: DnsTarget) -> None:
@@ -78,42 +78,42 @@ class DnsCheck:
         """Nothing stays open between two observations."""
 
 
-def _question(target: DnsTarget) -> dns.message.Message:
+def _build_query(target: DnsTarget) -> dns.message.Message:
     """Raises InvalidDnsName."""
     try:
-        return dns.message.make_query(target.name, target.type, use_edns=0, payload=_PAYLOAD)
+        return dns.message.make_query(target.name, target.type, use_edns=0, payload=_UDP_PAYLOAD)
     except dns.exception.DNSException as error:
         raise InvalidDnsName(type(error).__name__) from None
 
 
-async def _ask(target: DnsTarget, question: dns.message.Message, server: str) -> dns.message.Message:
+async def _query(target: DnsTarget, question: dns.message.Message, server: str) -> dns.message.Message:
     if target.protocol == "tcp":
-        return await ask_by_tcp(question, server, target.port)
+        return await query_over_tcp(question, server, target.port)
     try:
-        return await ask_by_udp(question, server, target.port)
+        return await query_over_udp(question, server, target.port)
     except dns.message.Truncated:
         pass
     try:
-        return await ask_by_tcp(question, server, target.port)
+        return await query_over_tcp(question, server, target.port)
     except (OSError, EOFError) as error:
         if getattr(error, "errno", None) in OUT_OF_RESOURCES:
             raise
         raise IncompleteDnsAnswer from error
 
 
-def _facts(target: DnsTarget, server: str, answer: dns.message.Message) -> dict[str, Any]:
+def _answer_facts(target: DnsTarget, server: str, answer: dns.message.Message) -> dict[str, Any]:
     wanted = dns.rdatatype.from_text(target.type)
     sets = [one for one in answer.answer if one.rdtype == wanted]
     return {
         "rcode": dns.rcode.to_text(answer.rcode()),
-        "answers": sorted(_text(record) for one in sets for record in one),
+        "answers": sorted(_record_text(record) for one in sets for record in one),
         "ttl": min((one.ttl for one in sets), default=None),
         "authoritative": bool(answer.flags & dns.flags.AA),
         "server": server,
     }
 
 
-def _text(record: Any) -> str:
+def _record_text(record: Any) -> str:
     """As people write it: names without the dot at their end, texts without quotes."""
     if record.rdtype == dns.rdatatype.TXT:
         return b"".join(record.strings).decode("utf-8", "replace")
@@ -121,14 +121,14 @@ def _text(record: Any) -> str:
     return text.rstrip(".") if text != "." else text
 
 
-def _explained(error: Exception, peer: Peer, target: DnsTarget) -> tuple[ErrorClass, str] | None:
+def _classify_dns_error(error: Exception, peer: Peer, target: DnsTarget) -> tuple[ErrorClass, str] | None:
     match error:
         case TargetDenied():
             return ErrorClass.TARGET_DENIED, f"{error}".rstrip(".") + "."
         case NoNameServer():
             return ErrorClass.INTERNAL_ERROR, f"{error}"
         case OSError() if error.errno in OUT_OF_RESOURCES:
-            return ErrorClass.OUT_OF_RESOURCES, out_of_resources(error, peer)
+            return ErrorClass.OUT_OF_RESOURCES, describe_resource_shortage(error, peer)
         case InvalidDnsName():
             return ErrorClass.DNS_FAILURE, f"{target.name} is no name that can be asked about ({error}): look at name."
         case TooManyDnsRecords():
@@ -162,7 +162,7 @@ def _explained(error: Exception, peer: Peer, target: DnsTarget) -> tuple[ErrorCl
     return None
 
 
-def _first_of_system() -> str:
+def _system_name_server() -> str:
     """Raises NoNameServer."""
     try:
         servers = dns.resolver.Resolver().nameservers

@@ -20,17 +20,17 @@ from jobs.checks.errors import TooManyDnsRecords
 MOST_DNS_RECORDS = 1000
 """Records of an answer, in all its sections. The answer is parsed in a thread, in some 60 microseconds each."""
 
-_SMALL = 1500
+_INLINE_BYTES = 1500
 """Bytes of an answer that is parsed on the event loop, as nearly all are: that takes less than a thread does."""
 
-_LARGEST = 65_535
+_LARGEST_MESSAGE = 65_535
 """Bytes of an answer."""
 
 _HEADER = struct.Struct("!6H")
 """Of a message: id, flags, and how many questions and records its sections have."""
 
 
-async def ask_by_udp(question: dns.message.Message, server: str, port: int) -> dns.message.Message:
+async def query_over_udp(question: dns.message.Message, server: str, port: int) -> dns.message.Message:
     """The first packet of the server that answers the question.
 
     Raises:
@@ -46,12 +46,12 @@ async def ask_by_udp(question: dns.message.Message, server: str, port: int) -> d
     async with packets:
         await packets.sendto(question.to_wire(), place, None)
         while True:
-            wire, sender = await packets.recvfrom(_LARGEST, None)
+            wire, sender = await packets.recvfrom(_LARGEST_MESSAGE, None)
             if _is_from(sender, place, family):
-                return await _read(wire, question, raise_on_truncation=True)
+                return await _parse_answer(wire, question, raise_on_truncation=True)
 
 
-async def ask_by_tcp(question: dns.message.Message, server: str, port: int) -> dns.message.Message:
+async def query_over_tcp(question: dns.message.Message, server: str, port: int) -> dns.message.Message:
     """The same by TCP. Raises EOFError: the server closed the connection before its answer was whole."""
     backend = dns.asyncbackend.get_backend("asyncio")
     family = dns.inet.af_for_address(server)
@@ -59,8 +59,8 @@ async def ask_by_tcp(question: dns.message.Message, server: str, port: int) -> d
     async with stream:
         wire = question.to_wire()
         await stream.sendall(struct.pack("!H", len(wire)) + wire, None)
-        (length,) = struct.unpack("!H", await _exactly(stream, 2))
-        return await _read(await _exactly(stream, length), question)
+        (length,) = struct.unpack("!H", await _read_exactly(stream, 2))
+        return await _parse_answer(await _read_exactly(stream, length), question)
 
 
 def _is_from(sender: Any, place: Any, family: int) -> bool:
@@ -69,7 +69,7 @@ def _is_from(sender: Any, place: Any, family: int) -> bool:
     return sender[1] == place[1] and len(set(known)) == 1
 
 
-async def _exactly(stream: Any, count: int) -> bytes:
+async def _read_exactly(stream: Any, count: int) -> bytes:
     found = bytearray()
     while len(found) < count:
         more = await stream.recv(count - len(found), None)
@@ -79,13 +79,13 @@ async def _exactly(stream: Any, count: int) -> bytes:
     return bytes(found)
 
 
-async def _read(
+async def _parse_answer(
     wire: bytes, question: dns.message.Message, *, raise_on_truncation: bool = False
 ) -> dns.message.Message:
     # EDNS adds a record of its own.
     if len(wire) >= _HEADER.size and sum(_HEADER.unpack_from(wire)[3:]) > MOST_DNS_RECORDS + 1:
         raise TooManyDnsRecords
-    if len(wire) <= _SMALL:
+    if len(wire) <= _INLINE_BYTES:
         answer = dns.message.from_wire(wire, raise_on_truncation=raise_on_truncation)
     else:
         answer = await asyncio.to_thread(dns.message.from_wire, wire, raise_on_truncation=raise_on_truncation)

@@ -86,10 +86,10 @@ class NoAddressOfVersion(CheckError):
 class TunnelRefused(CheckError):
     """The proxy does not open a tunnel to this host and port."""
 
-    def __init__(self, status: int, place: str) -> None:
-        super().__init__(status, place)
+    def __init__(self, status: int, endpoint: str) -> None:
+        super().__init__(status, endpoint)
         self.status = status
-        self.place = place
+        self.endpoint = endpoint
 
 
 class NoNameServer(CheckError):

@@ -12,7 +12,7 @@ import socket
 from typing import Any
 
 from jobs.checks.peer import Peer
-from jobs.problems import printable
+from jobs.problems import make_printable
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """Errors that say nothing about the target."""
@@ -24,27 +24,27 @@ _UNKNOWN_NAME = frozenset(
 )
 
 
-def out_of_resources(error: Any, peer: Peer) -> str:
+def describe_resource_shortage(error: Any, peer: Peer) -> str:
     return (
-        f"{peer} could not be asked, because this machine lacks something for it ({printable(str(error.strerror))}): "
+        f"{peer} could not be asked, because this machine lacks something for it ({make_printable(str(error.strerror))}): "
         "look at its open files, connections, addresses and memory."
     )
 
 
-def no_address(error: Any, peer: Peer) -> str:
+def describe_dns_failure(error: Any, peer: Peer) -> str:
     host = peer.host
     if error.errno == socket.EAI_AGAIN:
         return f"The DNS gave no answer about {host}: look at the app's DNS servers and at the way to them."
     if error.errno in _UNKNOWN_NAME:
         return f"The DNS knows no address of {host}: look at the spelling, the DNS zone and the app's DNS servers."
-    reason = printable(str(error.strerror))
+    reason = make_printable(str(error.strerror))
     return f"{host} could not be resolved ({reason}): look at the DNS zone and at the app's DNS servers."
 
 
-def no_connection(error: Any, peer: Peer) -> str:
+def describe_connect_failure(error: Any, peer: Peer) -> str:
     if error.errno in _UNREACHABLE:
         return f"There is no way to {peer}: look at the routes, the VNet peering and the firewalls between."
-    return f"No connection to {peer}: {printable(error.strerror or type(error).__name__)}."
+    return f"No connection to {peer}: {make_printable(error.strerror or type(error).__name__)}."
 
 
 _NOT_TRUSTED = (
@@ -58,7 +58,7 @@ _OTHER_NAMES = (
 )
 
 # By OpenSSL's X509_V_ERR_* number.
-_CERTIFICATES = {
+_CERTIFICATE_REASONS = {
     2: _NOT_TRUSTED,
     9: "is not valid yet: look at its first day, and at the clocks",
     10: "has expired, or one that signed it has: renew it",
@@ -78,11 +78,11 @@ _CERTIFICATES = {
 }
 
 
-def bad_certificate(error: Any, peer: Peer) -> str:
-    reason = _CERTIFICATES.get(error.verify_code)
+def describe_bad_certificate(error: Any, peer: Peer) -> str:
+    reason = _CERTIFICATE_REASONS.get(error.verify_code)
     if reason is None:
-        return f"The certificate of {peer} was not accepted: {printable(error.verify_message)}."
-    return f"The certificate of {peer} {reason.format(host=peer.name)}."
+        return f"The certificate of {peer} was not accepted: {make_printable(error.verify_message)}."
+    return f"The certificate of {peer} {reason.format(host=peer.tls_name)}."
 
 
 _NOT_TLS = "answered with something that is not TLS: the port seems to speak plain HTTP"
@@ -90,7 +90,7 @@ _DAMAGED = "sent something that was damaged on its way: look at what stands betw
 _UNKNOWN_TO_SERVER = "does not know the name {host}"
 
 # By OpenSSL's name of the reason.
-_HANDSHAKES = {
+_HANDSHAKE_REASONS = {
     "WRONG_VERSION_NUMBER": _NOT_TLS,
     "HTTP_REQUEST": _NOT_TLS,
     "UNSUPPORTED_PROTOCOL": "knows only versions of TLS that are too old to be safe",
@@ -104,15 +104,15 @@ _HANDSHAKES = {
 }
 
 
-def _reason_in(text: str) -> str:
+def _openssl_reason(text: str) -> str:
     """OpenSSL's name of the reason, of an error that is newer than the names that Python knows."""
     found = re.search(r"\] ([\w ]+) \(_ssl", text)
     return found[1].replace(" ", "_").upper() if found else "UNKNOWN"
 
 
-def no_tls(error: Any, peer: Peer) -> str:
-    name = getattr(error, "reason", None) or _reason_in(str(error))
-    reason = _HANDSHAKES.get(name)
+def describe_tls_failure(error: Any, peer: Peer) -> str:
+    name = getattr(error, "reason", None) or _openssl_reason(str(error))
+    reason = _HANDSHAKE_REASONS.get(name)
     if reason is None:
         return f"No TLS session: {peer} and this program could not agree ({name.replace('_', ' ').lower()})."
-    return f"No TLS session: {peer} {reason.format(host=peer.name)}."
+    return f"No TLS session: {peer} {reason.format(host=peer.tls_name)}."

@@ -23,24 +23,24 @@ from jobs.checks.errors import (
 )
 from jobs.checks.fault_sentences import (
     OUT_OF_RESOURCES,
-    bad_certificate,
-    no_address,
-    no_connection,
-    no_tls,
-    out_of_resources,
+    describe_bad_certificate,
+    describe_connect_failure,
+    describe_dns_failure,
+    describe_resource_shortage,
+    describe_tls_failure,
 )
 from jobs.checks.peer import Peer
 from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.runs import ErrorClass
 
 
-def explain(error: Exception, phase: Phase | None, peer: Peer) -> tuple[ErrorClass, str] | None:
+def classify_error(error: Exception, phase: Phase | None, peer: Peer) -> tuple[ErrorClass, str] | None:
     """The error class and the sentence of what went wrong in this phase; None for what nobody foresaw."""
     if isinstance(error, OSError) and error.errno in OUT_OF_RESOURCES:
-        return ErrorClass.OUT_OF_RESOURCES, out_of_resources(error, peer)
+        return ErrorClass.OUT_OF_RESOURCES, describe_resource_shortage(error, peer)
     if isinstance(error, ssl.SSLError) and getattr(error, "reason", None) in _NO_COMMON_PROTOCOL:
         return ErrorClass.PROTOCOL_ERROR, f"{peer} agrees to no version of HTTP that it was offered: {_TRY_HTTP2}."
-    for when, kind, error_class, sentence in _TABLE:
+    for when, kind, error_class, sentence in _MAPPINGS:
         if (when is None or when == phase) and isinstance(error, kind):
             text = sentence(error, peer) if callable(sentence) else sentence.format(peer=peer, host=peer.host)
             return error_class, text
@@ -51,7 +51,7 @@ def _predicate(error: PeerError, peer: Peer) -> str:
     return f"{peer} {error}."
 
 
-def _own_words(error: Exception, peer: Peer) -> str:
+def _error_text(error: Exception, peer: Peer) -> str:
     text = str(error)
     return text if text.endswith(".") else f"{text}."
 
@@ -61,9 +61,7 @@ def _other_version(error: NoAddressOfVersion, peer: Peer) -> str:
 
 
 def _no_tunnel(error: TunnelRefused, peer: Peer) -> str:
-    return (
-        f"The proxy {peer} made no tunnel to {error.place}: it answered {error.status}{_TUNNELS.get(error.status, '')}."
-    )
+    return f"The proxy {peer} made no tunnel to {error.endpoint}: it answered {error.status}{_TUNNELS.get(error.status, '')}."
 
 
 _TUNNELS = {
@@ -87,28 +85,28 @@ _RESET_LATE = "{peer} reset the connection in the middle of its answer: the serv
 _Row = tuple[Phase | None, type[Exception], ErrorClass, str | Callable[[Any, Peer], str]]
 
 # The first row that fits counts: special ones stand before general ones.
-_TABLE: tuple[_Row, ...] = (
-    (None, SecretUnavailable, ErrorClass.SECRET_UNAVAILABLE, _own_words),
-    (None, TokenUnavailable, ErrorClass.TOKEN_UNAVAILABLE, _own_words),
-    (None, TargetDenied, ErrorClass.TARGET_DENIED, _own_words),
-    (None, BodyMemoryExhausted, ErrorClass.INTERNAL_ERROR, _own_words),
-    (None, CaFileUnusable, ErrorClass.INTERNAL_ERROR, _own_words),
+_MAPPINGS: tuple[_Row, ...] = (
+    (None, SecretUnavailable, ErrorClass.SECRET_UNAVAILABLE, _error_text),
+    (None, TokenUnavailable, ErrorClass.TOKEN_UNAVAILABLE, _error_text),
+    (None, TargetDenied, ErrorClass.TARGET_DENIED, _error_text),
+    (None, BodyMemoryExhausted, ErrorClass.INTERNAL_ERROR, _error_text),
+    (None, CaFileUnusable, ErrorClass.INTERNAL_ERROR, _error_text),
     (None, httpx.InvalidURL, ErrorClass.DNS_FAILURE, _NO_NAME),
     (None, NoAddressOfVersion, ErrorClass.DNS_FAILURE, _other_version),
-    ("dns", socket.gaierror, ErrorClass.DNS_FAILURE, no_address),
+    ("dns", socket.gaierror, ErrorClass.DNS_FAILURE, describe_dns_failure),
     ("dns", UnicodeError, ErrorClass.DNS_FAILURE, _NO_NAME),
     ("tls", UnicodeError, ErrorClass.TLS_FAILURE, _NO_SERVER_NAME),
     ("connect", ConnectionRefusedError, ErrorClass.CONNECTION_REFUSED, _REFUSED),
     ("connect", TimeoutError, ErrorClass.CONNECT_TIMEOUT, _SILENT),
     ("connect", ConnectionResetError, ErrorClass.CONNECTION_RESET, _RESET),
-    (None, ssl.SSLCertVerificationError, ErrorClass.TLS_CERTIFICATE, bad_certificate),
+    (None, ssl.SSLCertVerificationError, ErrorClass.TLS_CERTIFICATE, describe_bad_certificate),
     (None, ProtocolViolation, ErrorClass.PROTOCOL_ERROR, _predicate),  # before ssl.SSLError: some are both
-    (None, ssl.SSLError, ErrorClass.TLS_FAILURE, no_tls),
+    (None, ssl.SSLError, ErrorClass.TLS_FAILURE, describe_tls_failure),
     ("tls", OSError, ErrorClass.TLS_FAILURE, _NO_HANDSHAKE),
     (None, NoResponse, ErrorClass.CONNECTION_RESET, _predicate),
     ("body", ConnectionError, ErrorClass.CONNECTION_RESET, _RESET_LATE),
     (None, ConnectionError, ErrorClass.CONNECTION_RESET, _RESET),
-    (None, OSError, ErrorClass.CONNECTION_FAILED, no_connection),
+    (None, OSError, ErrorClass.CONNECTION_FAILED, describe_connect_failure),
     (None, TunnelRefused, ErrorClass.CONNECTION_FAILED, _no_tunnel),
     (None, TooManyRedirects, ErrorClass.TOO_MANY_REDIRECTS, _predicate),
     # What other transports raise: tests hand over clients of their own.

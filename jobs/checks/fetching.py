@@ -9,48 +9,50 @@ from dataclasses import dataclass, replace
 import httpx
 
 from jobs.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
-from jobs.checks.binding.hosts import Place
-from jobs.checks.binding.recipients import carried_to, sendings_of_request
-from jobs.checks.binding.rules import ANYTHING, Bindings
-from jobs.checks.credentials import NOTHING, Credentials
+from jobs.checks.binding.hosts import Recipient
+from jobs.checks.binding.recipients import deliveries_of_request, recipients_of_request
+from jobs.checks.binding.rules import UNRESTRICTED, Bindings
+from jobs.checks.credentials import NO_CREDENTIALS, ResolvedCredentials
 from jobs.checks.errors import ClientRejected
-from jobs.checks.oauth import Grant, OAuthTokens
-from jobs.checks.port import Call
-from jobs.checks.registering import register
-from jobs.checks.requests import parsed, proxy_of
+from jobs.checks.oauth import OAuthGrant, OAuthTokens
+from jobs.checks.port import AttemptContext
+from jobs.checks.registering import register_value
+from jobs.checks.requests import parse_url, resolve_proxy
 from jobs.model import SecretRef
-from jobs.ports import Renewal, Secrets, Tokens
+from jobs.ports import CredentialRefresh, Secrets, Tokens
 from jobs.redaction import Redactor
-from jobs.redaction.holding import CurrentValues
+from jobs.redaction.holding import CurrentSecrets
 from jobs.targets import FormBody, HttpTarget, TextBody
 from jobs.urls import effective_port
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class CredentialSources:
     """Whom to ask for them."""
 
     secrets: Secrets
     tokens: Tokens
     oauth: OAuthTokens
     redactor: Redactor
-    tokens_in_use: CurrentValues
+    tokens_in_use: CurrentSecrets
     """Of the identity, by scope."""
-    derived: CurrentValues
+    derived: CurrentSecrets
     """What is made of secrets, such as the value of a header."""
-    bindings: Bindings = ANYTHING
+    bindings: Bindings = UNRESTRICTED
 
 
-def check_bindings(target: HttpTarget, url: httpx.URL, bindings: Bindings, call: Call) -> None:
+def check_bindings(target: HttpTarget, url: httpx.URL, bindings: Bindings, call: AttemptContext) -> None:
     """Raise CredentialDenied if something that a request to this URL carries may not go there."""
-    at = Place.of(url.raw_host.decode("ascii"), effective_port(url.scheme, url.port))
-    for sending in sendings_of_request(target, url.scheme, at):
-        bindings.check(sending.credential, sending.places, call.tags)
-    for credential in call.carried:
-        bindings.check(credential, carried_to(target, url.scheme, at), call.tags, "what was got with ")
+    at = Recipient.from_host(url.raw_host.decode("ascii"), effective_port(url.scheme, url.port))
+    for sending in deliveries_of_request(target, url.scheme, at):
+        bindings.check(sending.credential, sending.recipients, call.tags)
+    for credential in call.inherited_credentials:
+        bindings.check(credential, recipients_of_request(target, url.scheme, at), call.tags, "what was got with ")
 
 
-async def credentials_of(target: HttpTarget, sources: Sources, call: Call) -> Credentials:
+async def resolve_credentials(
+    target: HttpTarget, sources: CredentialSources, call: AttemptContext
+) -> ResolvedCredentials:
     """Fetch all of them at the same time, register them for the run, and note them as used by the call.
 
     A token endpoint is asked after that, as what proves us to it is among them.
@@ -60,63 +62,67 @@ async def credentials_of(target: HttpTarget, sources: Sources, call: Call) -> Cr
         SecretUnavailable, TokenUnavailable: one of them cannot be had.
     """
     secrets, tokens = sources.secrets, sources.tokens
-    names = sorted({reference.secret for reference in _references(target)})
+    names = sorted({reference.secret for reference in _secret_references(target)})
     scope = target.auth.scope if isinstance(target.auth, ManagedIdentityAuth) else None
-    if names or scope is not None or call.carried:
-        check_bindings(target, parsed(target.url), sources.bindings, call)
+    if names or scope is not None or call.inherited_credentials:
+        check_bindings(target, parse_url(target.url), sources.bindings, call)
     if not names and scope is None:
-        return NOTHING
+        return NO_CREDENTIALS
     call.clock.enter("secrets" if names else "token")
-    fetched = [secrets.get(name) for name in names]
+    fetched = [secrets.get_secret(name) for name in names]
     if scope is not None:
-        fetched.append(tokens.get(scope))
+        fetched.append(tokens.get_token(scope))
     values = [await fetched[0]] if len(fetched) == 1 else await asyncio.gather(*fetched)
     for value in values:
-        await register(value, call, sources.redactor)
+        await register_value(value, call, sources.redactor)
     if scope is not None:
         sources.tokens_in_use.set(scope, values[-1])
-    call.used.extend(renewing(secrets, name, value) for name, value in zip(names, values, strict=False))
+    call.credential_refreshes.extend(
+        make_refresh(secrets, name, value) for name, value in zip(names, values, strict=False)
+    )
     if scope is not None:
-        call.used.append(renewing(tokens, scope, values[-1]))
-    known = Credentials(dict(zip(names, values, strict=False)), values[-1] if scope is not None else "")
+        call.credential_refreshes.append(make_refresh(tokens, scope, values[-1]))
+    known = ResolvedCredentials(dict(zip(names, values, strict=False)), values[-1] if scope is not None else "")
     if isinstance(target.auth, OAuth2Auth):
         call.clock.enter("token")
-        return replace(known, token=await _granted(target, target.auth, known, sources, call))
+        return replace(known, token=await _fetch_oauth_token(target, target.auth, known, sources, call))
     return known
 
 
-async def _granted(target: HttpTarget, auth: OAuth2Auth, known: Credentials, sources: Sources, call: Call) -> str:
+async def _fetch_oauth_token(
+    target: HttpTarget, auth: OAuth2Auth, known: ResolvedCredentials, sources: CredentialSources, call: AttemptContext
+) -> str:
     """The token of a token endpoint; asked once more if it refuses the secret, and there is another one by now."""
     oauth, shown = sources.oauth, target.tls.client_certificate
-    grant = Grant(
+    grant = OAuthGrant(
         auth,
-        known.text(auth.client_id),
-        known.text(auth.client_secret),
+        known.resolve(auth.client_id),
+        known.resolve(auth.client_secret),
         target.tls,
-        known.text(shown) if shown is not None else "",
-        proxy_of(target, known, sources.derived),
+        known.resolve(shown) if shown is not None else "",
+        resolve_proxy(target, known, sources.derived),
     )
     try:
-        token = await oauth.get(grant)
+        token = await oauth.get_token(grant)
     except ClientRejected as refused:
         name = auth.client_secret.secret
-        renewal = await sources.secrets.renewed(name, grant.secret)
-        if not renewal.changed:
-            raise ClientRejected(f"{refused}; {renewal.sentence}") from None
-        grant = replace(grant, secret=await sources.secrets.get(name))
-        await register(grant.secret, call, sources.redactor)
-        token = await oauth.get(grant)
-    await register(token, call, sources.redactor)
-    call.used.append(lambda: oauth.renewed(grant, token))
+        renewal = await sources.secrets.refresh_rejected(name, grant.secret)
+        if not renewal.is_changed:
+            raise ClientRejected(f"{refused}; {renewal.message}") from None
+        grant = replace(grant, secret=await sources.secrets.get_secret(name))
+        await register_value(grant.secret, call, sources.redactor)
+        token = await oauth.get_token(grant)
+    await register_value(token, call, sources.redactor)
+    call.credential_refreshes.append(lambda: oauth.refresh_rejected(grant, token))
     return token
 
 
-def renewing(source: Secrets | Tokens, name: str, value: str) -> Callable[[], Awaitable[Renewal]]:
-    """For `Call.used`. Not a partial, which would show the value to whoever prints it."""
-    return lambda: source.renewed(name, value)
+def make_refresh(source: Secrets | Tokens, name: str, value: str) -> Callable[[], Awaitable[CredentialRefresh]]:
+    """For `Call.credential_refreshes`. Not a partial, which would show the value to whoever prints it."""
+    return lambda: source.refresh_rejected(name, value)
 
 
-def _references(target: HttpTarget) -> Iterator[SecretRef]:
+def _secret_references(target: HttpTarget) -> Iterator[SecretRef]:
     values: list[Iterable[str | SecretRef]] = [target.headers.values(), target.query.values()]
     if target.tls.client_certificate is not None:
         values.append((target.tls.client_certificate,))

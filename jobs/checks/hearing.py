@@ -7,62 +7,62 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.expectations.budget import OutOfTime, current
-from jobs.expectations.entry import SEARCHED
-from jobs.expectations.patterns import TooMuchWork, can_still_match, search
-from jobs.expectations.undecided import time_over
-from jobs.judging import Begins
+from jobs.expectations.budget import BudgetExceeded, current_budget
+from jobs.expectations.entry import BRIEF_SEARCH_BYTES
+from jobs.expectations.patterns import LimitExceeded, can_still_match, search
+from jobs.expectations.undecided import describe_exceeded_budget
+from jobs.judging import OnPartStarted
 from jobs.redaction import Redact
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """`is_hopeless`: nothing that follows can make a match. `undecided`: why nothing is known, a clause, or nothing."""
+class PatternSearchResult:
+    """`cannot_match`: nothing that follows can make a match. `undecided`: why nothing is known, a clause, or nothing."""
 
     found: bool = False
-    is_hopeless: bool = False
+    cannot_match: bool = False
     undecided: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class PatternSearch:
     """See Task."""
 
     pattern: str
-    heard: bytes
+    received: bytes
 
     @property
     def size(self) -> int:
-        return len(self.heard)
+        return len(self.received)
 
     def is_brief(self) -> bool:
-        return self.size <= SEARCHED
+        return self.size <= BRIEF_SEARCH_BYTES
 
-    def perform(self, redact: Redact, begins: Begins) -> Heard:
-        begins(0)
-        text = self.heard.decode("utf-8", "replace")
+    def perform(self, redact: Redact, on_part_started: OnPartStarted) -> PatternSearchResult:
+        on_part_started(0)
+        text = self.received.decode("utf-8", "replace")
         try:
             found = search(self.pattern, text)
-            return Heard(
-                found, not found and bool(text) and not can_still_match(self.pattern, self._whole_characters())
+            return PatternSearchResult(
+                found, not found and bool(text) and not can_still_match(self.pattern, self._complete_characters())
             )
-        except TooMuchWork as error:
-            return Heard(undecided=str(error))
-        except OutOfTime:
-            budget = current()
+        except LimitExceeded as error:
+            return PatternSearchResult(undecided=str(error))
+        except BudgetExceeded:
+            budget = current_budget()
             if budget is None or not budget.is_final:
                 raise
-            return Heard(undecided=time_over(budget.seconds))
+            return PatternSearchResult(undecided=describe_exceeded_budget(budget.seconds))
 
-    def pack(self, result: Heard) -> Any:
-        return [result.found, result.is_hopeless, result.undecided]
+    def pack(self, result: PatternSearchResult) -> Any:
+        return [result.found, result.cannot_match, result.undecided]
 
-    def unpack(self, packed: Any, complete: Callable[[str], str]) -> Heard:
-        return Heard(*packed)
+    def unpack(self, packed: Any, complete: Callable[[str], str]) -> PatternSearchResult:
+        return PatternSearchResult(*packed)
 
-    def undecided(self, place: int, why: str) -> Heard:
-        return Heard(undecided=why)
+    def undecided(self, place: int, why: str) -> PatternSearchResult:
+        return PatternSearchResult(undecided=why)
 
-    def _whole_characters(self) -> str:
+    def _complete_characters(self) -> str:
         """The text without a character at its end of which bytes are still to come."""
-        return getincrementaldecoder("utf-8")("replace").decode(self.heard)
+        return getincrementaldecoder("utf-8")("replace").decode(self.received)

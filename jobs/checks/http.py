@@ -10,32 +10,32 @@ from typing import Any
 
 import httpx
 
-from jobs.checks.binding.rules import ANYTHING, Bindings
-from jobs.checks.bodies import Body
-from jobs.checks.cookies import Cookies
-from jobs.checks.credentials import NOTHING
+from jobs.checks.binding.rules import UNRESTRICTED, Bindings
+from jobs.checks.bodies import ResponseBody
+from jobs.checks.cookies import CookieJar
+from jobs.checks.credentials import NO_CREDENTIALS
 from jobs.checks.errors import TunnelRefused
-from jobs.checks.faults import explain
-from jobs.checks.fetching import Sources, credentials_of
-from jobs.checks.guard import LOCAL, Guard
-from jobs.checks.http_exchange import _Client, _Visit
-from jobs.checks.loading import load_http2, load_names, load_tls
+from jobs.checks.faults import classify_error
+from jobs.checks.fetching import CredentialSources, resolve_credentials
+from jobs.checks.guard import LOCAL_GUARD, Guard
+from jobs.checks.http_exchange import HttpExchange, StatelessClient
+from jobs.checks.loading import preload_http2, preload_idna, preload_tls
 from jobs.checks.oauth import OAuthTokens
-from jobs.checks.port import Call
-from jobs.checks.prepared import MARK, Prepared, PreparedRequests, origin_of
-from jobs.checks.redirects import headers_of
-from jobs.checks.requests import Outgoing, build, proxy_of
-from jobs.checks.retry_after import retry_after_s
+from jobs.checks.port import AttemptContext
+from jobs.checks.prepared import RUN_ID_PLACEHOLDER, CachedRequest, RequestCache, origin_text
+from jobs.checks.redirects import headers_by_name
+from jobs.checks.requests import RequestDraft, build_request, resolve_proxy
+from jobs.checks.retry_after import parse_retry_after
 from jobs.checks.tls_contexts import TlsContexts
 from jobs.ports import Clock, Secrets, Tokens
 from jobs.redaction import Redactor
-from jobs.redaction.holding import CurrentValues
+from jobs.redaction.holding import CurrentSecrets
 from jobs.runs import Observation, Phases
 from jobs.targets import HttpTarget
-from jobs.trace_ids import HEADER, trace_parent
+from jobs.trace_ids import TRACE_HEADER, format_trace_parent
 
 USER_AGENT = "scheduler"
-MOST_DERIVED = 1000
+MOST_DERIVED_SECRETS = 1000
 """Values made of secrets, and tokens of the identity, that are registered: those that were used last."""
 
 
@@ -49,11 +49,11 @@ class HttpCheck:
         redactor: Redactor,
         *,
         user_agent: str = USER_AGENT,
-        guard: Guard = LOCAL,
+        guard: Guard = LOCAL_GUARD,
         client: httpx.AsyncClient | None = None,
         clock: Clock | None = None,
         traces: bool = False,
-        bindings: Bindings = ANYTHING,
+        bindings: Bindings = UNRESTRICTED,
         contexts: TlsContexts | None = None,
     ) -> None:
         """`guard`: where targets may be. `bindings`: which of them get which secret. `client`, `clock`: other ones for
@@ -64,65 +64,75 @@ class HttpCheck:
         self._contexts = contexts or TlsContexts()
         self._guard = guard
         self._traces = traces
-        self._prepared = PreparedRequests()
-        self._client = client or _Client(guard)
-        self._derived = CurrentValues(redactor, MOST_DERIVED)
+        self._request_cache = RequestCache()
+        self._client = client or StatelessClient(guard)
+        self._derived = CurrentSecrets(redactor, MOST_DERIVED_SECRETS)
         self._oauth = OAuthTokens(self._client, guard, self._contexts, redactor, self._derived, user_agent, clock)
-        in_use = CurrentValues(redactor, MOST_DERIVED)
-        self._sources = Sources(secrets, tokens, self._oauth, redactor, in_use, self._derived, bindings)
+        in_use = CurrentSecrets(redactor, MOST_DERIVED_SECRETS)
+        self._sources = CredentialSources(secrets, tokens, self._oauth, redactor, in_use, self._derived, bindings)
 
-    async def observe(self, target: HttpTarget, call: Call) -> Observation:
+    async def observe(self, target: HttpTarget, call: AttemptContext) -> Observation:
         """Ask the target once; its errors come back in the observation. Raises only what is a mistake of ours."""
-        return await self.observe_with(target, call)
+        return await self.observe_with_cookies(target, call)
 
-    async def observe_with(self, target: HttpTarget, call: Call, cookies: Cookies | None = None) -> Observation:
+    async def observe_with_cookies(
+        self, target: HttpTarget, call: AttemptContext, cookies: CookieJar | None = None
+    ) -> Observation:
         """The same; sends the cookies that there are, and adds those that the answers set."""
-        visit = _Visit(self._client, self._guard, self._contexts, target, call, cookies)
-        call.clock.besides = visit.way.besides
+        visit = HttpExchange(self._client, self._guard, self._contexts, target, call, cookies)
+        call.clock.besides = visit.route.describe
         try:
-            prepared = self._prepared.get(target) if cookies is None else None
+            prepared = self._request_cache.find(target) if cookies is None else None
             visit.trace_parent = self._trace_parent(target, call)
-            first = prepared or await self._made(target, call, visit, keep=cookies is None)
-            response, body = await visit.go(first, lambda: self._plain(target, call.run_id, visit.trace_parent))
+            first = prepared or await self._build_request(target, call, visit, keep=cookies is None)
+            response, body = await visit.run(
+                first, lambda: self._build_plain_request(target, call.run_id, visit.trace_parent)
+            )
         except Exception as error:
-            explained = explain(error, call.clock.current, visit.peer)
+            explained = classify_error(error, call.clock.current, visit.peer)
             if explained is None:
                 raise
             error_class, message = explained
-            besides = "" if isinstance(error, TunnelRefused) else visit.way.besides()
+            besides = "" if isinstance(error, TunnelRefused) else visit.route.describe()
             told = self._redactor.redact(f"{message} {besides}".rstrip())
             return Observation(call.clock.stop(), visit.status, error=error_class, message=told)
-        return _seen(response, body, visit, call.clock.stop())
+        return _observation(response, body, visit, call.clock.stop())
 
-    async def _made(self, target: HttpTarget, call: Call, visit: _Visit, keep: bool) -> Outgoing | Prepared:
+    async def _build_request(
+        self, target: HttpTarget, call: AttemptContext, visit: HttpExchange, keep: bool
+    ) -> RequestDraft | CachedRequest:
         """The request of this target; `keep`: for its later runs, unless something of it comes from outside."""
-        credentials = await credentials_of(target, self._sources, call)
+        credentials = await resolve_credentials(target, self._sources, call)
         visit.bindings = self._sources.bindings
-        visit.proxy = proxy_of(target, credentials, self._derived)
+        visit.proxy = resolve_proxy(target, credentials, self._derived)
         if (shown := target.tls.client_certificate) is not None:
-            visit.client_certificate = credentials.text(shown)
-        if keep and credentials is NOTHING and visit.proxy is None:
-            return self._prepared.add(target, self._plain(target, MARK).request("", "", {}))
+            visit.client_certificate = credentials.resolve(shown)
+        if keep and credentials is NO_CREDENTIALS and visit.proxy is None:
+            return self._request_cache.store(
+                target, self._build_plain_request(target, RUN_ID_PLACEHOLDER).build("", "", {})
+            )
         agent, trace = self._user_agent, visit.trace_parent
-        return build(target, credentials, call.run_id, agent, self._derived, trace, carried=call.carried_texts)
+        return build_request(
+            target, credentials, call.run_id, agent, self._derived, trace, inherited_texts=call.inherited_texts
+        )
 
-    def _plain(self, target: HttpTarget, run_id: str, trace_parent: str = "") -> Outgoing:
+    def _build_plain_request(self, target: HttpTarget, run_id: str, trace_parent: str = "") -> RequestDraft:
         """The request of a target that needs nothing from outside."""
-        return build(target, NOTHING, run_id, self._user_agent, self._derived, trace_parent)
+        return build_request(target, NO_CREDENTIALS, run_id, self._user_agent, self._derived, trace_parent)
 
-    def _trace_parent(self, target: HttpTarget, call: Call) -> str:
+    def _trace_parent(self, target: HttpTarget, call: AttemptContext) -> str:
         """Return the header that ties the target's own telemetry to this attempt; empty if it is not to be sent."""
-        if not self._traces or any(name.lower() == HEADER for name in target.headers):
+        if not self._traces or any(name.lower() == TRACE_HEADER for name in target.headers):
             return ""
-        return trace_parent(call.run_id, call.attempt)
+        return format_trace_parent(call.run_id, call.attempt)
 
     def prepare(self, target: HttpTarget) -> None:
         """See Check.prepare."""
-        load_names()
+        preload_idna()
         if target.http2:
-            load_http2()
+            preload_http2()
         if target.url.startswith("https:"):
-            load_tls()
+            preload_tls()
             if target.tls.client_certificate is None:
                 self._contexts.prepare(target.tls, http2=target.http2)
 
@@ -131,9 +141,9 @@ class HttpCheck:
         await self._client.aclose()
 
 
-def _seen(response: httpx.Response, body: Body, visit: _Visit, phases: Phases) -> Observation:
+def _observation(response: httpx.Response, body: ResponseBody, visit: HttpExchange, phases: Phases) -> Observation:
     extensions, status = response.extensions, response.status_code
-    headers = headers_of(response)
+    headers = headers_by_name(response)
     return Observation(
         phases,
         status,
@@ -141,7 +151,7 @@ def _seen(response: httpx.Response, body: Body, visit: _Visit, phases: Phases) -
         headers,
         body.content,
         body.truncated,
-        retry_after_s=retry_after_s(status, headers, datetime.now(UTC)) if "retry-after" in headers else None,
+        retry_after_s=parse_retry_after(status, headers, datetime.now(UTC)) if "retry-after" in headers else None,
         facts=_facts(response, visit.redirects),
         certificates=extensions.get("certificates", ()),
     )
@@ -150,7 +160,7 @@ def _seen(response: httpx.Response, body: Body, visit: _Visit, phases: Phases) -
 def _facts(response: httpx.Response, redirects: int) -> dict[str, Any]:
     extensions, request = response.extensions, response.request
     # What is prepared has no whole URL: to make one takes as long as to send the request.
-    origin: str = request.extensions.get("origin") or origin_of(request.url)
+    origin: str = request.extensions.get("origin") or origin_text(request.url)
     path: bytes = request.extensions.get("path") or request.url.raw_path
     facts: dict[str, Any] = {
         "http_version": response.http_version,

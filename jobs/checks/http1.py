@@ -15,19 +15,19 @@ LARGEST_HEAD = 100 * 1024
 """Bytes of all heads of an answer together, the informational ones included; also of what its chunks carry beside the
 content, beyond what framing needs."""
 
-MOST_LINES = 1000
+MOST_HEADER_LINES = 1000
 """Header lines of an answer, and of a request's redirects and its answer together. Reading more of them takes the event
 loop longer than the request itself."""
 
-MOST_INTERIM = 20
+MOST_INTERIM_RESPONSES = 20
 """Informational answers (100 Continue, 103 Early Hints) before the final one."""
 
-MOST_INTERIM_LINES = 100
+MOST_INTERIM_HEADER_LINES = 100
 """Header lines of an informational answer, which nobody looks at."""
 
 
 @dataclass(slots=True)
-class Head:
+class ResponseHead:
     """The begin of an answer. `fields` as sent; `headers` by name in lower case, repeated ones joined by a comma; both
     are empty for an informational answer."""
 
@@ -38,7 +38,7 @@ class Head:
     headers: dict[str, str]
 
     @property
-    def closes(self) -> bool:
+    def closes_connection(self) -> bool:
         """Whether the other side says that it closes the connection after this answer."""
         said = self.headers.get("connection", "").lower()
         return "close" in said or (self.version != b"1.1" and "keep-alive" not in said)
@@ -54,7 +54,7 @@ _FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([^\r\n]*)")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 
 
-def end_of_head(data: bytes | bytearray, searched: int = 0, room: int = LARGEST_HEAD) -> int | None:
+def find_head_end(data: bytes | bytearray, searched: int = 0, room: int = LARGEST_HEAD) -> int | None:
     """Where the head of an answer ends; None when more bytes are needed. `searched`: bytes of an earlier search.
 
     Raises:
@@ -67,7 +67,7 @@ def end_of_head(data: bytes | bytearray, searched: int = 0, room: int = LARGEST_
     return end
 
 
-def read_head(block: bytes) -> Head:
+def parse_head(block: bytes) -> ResponseHead:
     """The head that this block is, to its end; without the headers of an informational one.
 
     Raises:
@@ -78,7 +78,7 @@ def read_head(block: bytes) -> Head:
         raise MalformedResponse("illegal status line")
     version, status, reason = line.groups()
     is_interim = status[:1] == b"1"
-    lines, most = block[line.end() :], MOST_INTERIM_LINES if is_interim else MOST_LINES
+    lines, most = block[line.end() :], MOST_INTERIM_HEADER_LINES if is_interim else MOST_HEADER_LINES
     if lines.count(b"\n") > most + 1:  # the empty line at the end is none of them
         raise TooManyHeaderLines(int(status), most)
     if b"\n " in lines or b"\n\t" in lines:
@@ -86,17 +86,17 @@ def read_head(block: bytes) -> Head:
     if _HEADERS.fullmatch(lines) is None:
         raise MalformedResponse("illegal header line")
     if is_interim:
-        return Head(version, int(status), reason or b"", [], {})
+        return ResponseHead(version, int(status), reason or b"", [], {})
     fields = [(name, value.rstrip(b" \t")) for name, value in _FIELD.findall(lines)]
-    return Head(version, int(status), reason or b"", fields, joined(fields))
+    return ResponseHead(version, int(status), reason or b"", fields, join_fields(fields))
 
 
-def joined(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
+def join_fields(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by name in lower case, repeated ones joined. httpx does the same ten times slower."""
     headers: dict[str, str] = {}
     repeated: dict[str, list[str]] = {}
     for raw_name, raw_value in fields:
-        name, value = raw_name.decode("latin-1").lower(), header_text(raw_value)
+        name, value = raw_name.decode("latin-1").lower(), decode_header(raw_value)
         if name in headers:
             repeated.setdefault(name, [headers[name]]).append(value)
         else:
@@ -106,7 +106,7 @@ def joined(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def header_text(value: bytes) -> str:
+def decode_header(value: bytes) -> str:
     """A header's value as text: UTF-8, or else ISO 8859-1."""
     try:
         return value.decode()

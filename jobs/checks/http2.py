@@ -17,9 +17,9 @@ import httpx
 from hpack.hpack import DEFAULT_MAX_HEADER_LIST_SIZE
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.connection import Connection
+from jobs.checks.connection import TargetConnection
 from jobs.checks.errors import IncompleteResponse, MalformedHttp2, TooManyHeaderLines, TooManyInterimResponses
-from jobs.checks.http1 import LARGEST_HEAD, MOST_INTERIM, MOST_INTERIM_LINES, MOST_LINES
+from jobs.checks.http1 import LARGEST_HEAD, MOST_HEADER_LINES, MOST_INTERIM_HEADER_LINES, MOST_INTERIM_RESPONSES
 
 _STATUS = re.compile(rb"[2-9][0-9]{2}")
 """Of an answer that is not informational."""
@@ -32,10 +32,10 @@ _FRAME_HEAD, _SETTINGS = 9, 4
 _WITH_HEADERS = frozenset({1, 5, 9})
 """Types of frames with headers: HEADERS, PUSH_PROMISE, CONTINUATION."""
 
-_BITE = 8 * 1024
+_STEP_BYTES = 8 * 1024
 """Bytes that are looked at in one go."""
 
-_BITE_FRAMES = 100
+_STEP_FRAMES = 100
 """Frames that are looked at in one go, which takes 25 microseconds each; of those with headers, one."""
 
 MOST_FRAMES = 500
@@ -45,7 +45,7 @@ SMALL_FRAME = 1024
 """Bytes."""
 
 
-class Frames:
+class FrameCounter:
     """Counts the frames in the bytes of a connection, and says where to cut these."""
 
     def __init__(self) -> None:
@@ -55,54 +55,54 @@ class Frames:
         self._left = 0
         """Bytes of a frame's payload that are still to come."""
 
-    def cut(self, data: bytes) -> int:
+    def split_step(self, data: bytes) -> int:
         """How many of these bytes to look at in one go. They are counted."""
-        at, weight, size = 0, 0, min(len(data), _BITE)
+        at, weight, size = 0, 0, min(len(data), _STEP_BYTES)
         while at < size:
             if self._left:
                 step = min(self._left, size - at)
                 at, self._left = at + step, self._left - step
                 continue
-            if weight >= _BITE_FRAMES:
+            if weight >= _STEP_FRAMES:
                 return at
             step = min(_FRAME_HEAD - len(self._head), size - at)
             self._head += data[at : at + step]
             at += step
             if len(self._head) == _FRAME_HEAD:
-                weight += _BITE_FRAMES if self._head[3] in _WITH_HEADERS else 1
+                weight += _STEP_FRAMES if self._head[3] in _WITH_HEADERS else 1
                 self._left, self._head = int.from_bytes(self._head[:3], "big"), b""
                 self.count += 1
         return at
 
 
-class _Stream(httpcore.AsyncNetworkStream):
+class _ConnectionStream(httpcore.AsyncNetworkStream):
     """A connection as httpcore wants it. Time-outs are the runner's."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: TargetConnection) -> None:
         self._connection = connection
         self._rest = b""
-        self.besides = 0
+        self.overhead_bytes = 0
         """Bytes that came since there was something of the answer."""
-        self.length = 0
+        self.content_bytes = 0
         """Bytes of the content that came."""
-        self._frames = Frames()
+        self._frames = FrameCounter()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's
         if self._rest:
             await asyncio.sleep(0)  # a thousand frames take their time: others have their turn between
         data = self._rest or await self._connection.read()
-        first = self._connection.first
+        first = self._connection.first_bytes
         if first.startswith(b"HTTP/"):
             raise MalformedHttp2("speaks HTTP/1.1, not HTTP/2: leave http2 out, or write https if it speaks both there")
         if len(first) >= _FRAME_HEAD and first[3] != _SETTINGS:
             raise MalformedHttp2("answered with something that is not HTTP/2: look at the port")
         if not data:
             raise IncompleteResponse
-        end = self._frames.cut(data)
+        end = self._frames.split_step(data)
         data, self._rest = data[:end], data[end:]
-        self.besides += len(data)
-        is_flooded = self._frames.count > MOST_FRAMES + self.length // SMALL_FRAME
-        if self.besides > LARGEST_HEAD or (is_flooded and not self.length):
+        self.overhead_bytes += len(data)
+        is_flooded = self._frames.count > MOST_FRAMES + self.content_bytes // SMALL_FRAME
+        if self.overhead_bytes > LARGEST_HEAD or (is_flooded and not self.content_bytes):
             raise MalformedHttp2("sends frames on end, and nothing of an answer: look at the service")
         if is_flooded:
             raise MalformedHttp2(
@@ -115,13 +115,13 @@ class _Stream(httpcore.AsyncNetworkStream):
         await self._connection.write(buffer)
 
     async def aclose(self) -> None:
-        self._connection.finish()
+        self._connection.close()
 
     def get_extra_info(self, info: str) -> Any:
         return None
 
 
-class _Spoken(httpcore.AsyncHTTP2Connection):
+class _StrictHttp2Connection(httpcore.AsyncHTTP2Connection):
     """httpcore's takes an answer without a status for 200, stumbles over one that is no number, and reads as many
     informational answers and header lines as are sent."""
 
@@ -132,11 +132,11 @@ class _Spoken(httpcore.AsyncHTTP2Connection):
         for event in events:
             if isinstance(event, h2.events.InformationalResponseReceived):
                 self._interim += 1
-                if self._interim > MOST_INTERIM:
-                    raise TooManyInterimResponses(MOST_INTERIM)
-                _check_lines(event.headers, MOST_INTERIM_LINES)
+                if self._interim > MOST_INTERIM_RESPONSES:
+                    raise TooManyInterimResponses(MOST_INTERIM_RESPONSES)
+                _check_lines(event.headers, MOST_INTERIM_HEADER_LINES)
             elif isinstance(event, (h2.events.ResponseReceived, h2.events.TrailersReceived)):
-                _check_lines(event.headers, MOST_LINES)
+                _check_lines(event.headers, MOST_HEADER_LINES)
         return events
 
     async def _receive_stream_event(self, request: httpcore.Request, stream_id: int) -> Any:
@@ -155,18 +155,18 @@ def _check_lines(headers: Sequence[tuple[bytes, bytes]] | None, most: int) -> No
         raise TooManyHeaderLines(status.decode("ascii", "replace") if _IN_DIGITS.fullmatch(status) else "", most)
 
 
-class Answer(httpx.AsyncByteStream):
+class Http2Exchange(httpx.AsyncByteStream):
     """The answer to one request, whose body it is as a stream; closed early, it breaks the connection off."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: TargetConnection) -> None:
         self._connection = connection
-        self._stream: _Stream | None = None
+        self._stream: _ConnectionStream | None = None
         self._response: httpcore.Response | None = None
 
-    async def head(self, request: httpx.Request, clock: PhaseClock) -> httpcore.Response:
+    async def send_request(self, request: httpx.Request, clock: PhaseClock) -> httpcore.Response:
         """Send the request and return the final response's head. Raises ProtocolViolation, and what reading raises."""
         # Settings come before the answer, and say nothing about how long it takes.
-        self._connection.marks = False
+        self._connection.marks_first_byte = False
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
             host=request.url.raw_host,
@@ -174,14 +174,14 @@ class Answer(httpx.AsyncByteStream):
             target=request.url.raw_path,
         )
         asked = httpcore.Request(request.method, url, headers=request.headers.raw, content=request.content)
-        stream = self._stream = _Stream(self._connection)
-        spoken = _Spoken(url.origin, stream)
+        stream = self._stream = _ConnectionStream(self._connection)
+        spoken = _StrictHttp2Connection(url.origin, stream)
         try:
             self._response = await spoken.handle_async_request(asked)
         except (httpcore.ProtocolError, httpcore.ConnectionNotAvailable) as error:
-            raise _broken(error) from None
+            raise _malformed(error) from None
         clock.enter("body")
-        stream.besides = 0
+        stream.overhead_bytes = 0
         return self._response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -190,17 +190,17 @@ class Answer(httpx.AsyncByteStream):
         try:
             async for part in self._response.aiter_stream():
                 if part:
-                    self._stream.besides = 0
-                    self._stream.length += len(part)
+                    self._stream.overhead_bytes = 0
+                    self._stream.content_bytes += len(part)
                 yield part
         except (httpcore.ProtocolError, h2.exceptions.ProtocolError) as error:
-            raise _broken(error) from None
+            raise _malformed(error) from None
 
     async def aclose(self) -> None:
         self._connection.abort()
 
 
-def _broken(error: Exception) -> MalformedHttp2:
+def _malformed(error: Exception) -> MalformedHttp2:
     """What was wrong, by the exception of httpcore, which has that of h2 in it."""
     if any(isinstance(each, h2.exceptions.DenialOfServiceError) for each in (error, *error.args)):
         return MalformedHttp2(

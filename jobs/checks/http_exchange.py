@@ -9,25 +9,25 @@ from typing import Any
 
 import httpx
 
-from jobs.checks.binding.rules import ANYTHING
-from jobs.checks.bodies import Body, read_body
-from jobs.checks.cookies import MOST as MOST_COOKIES
-from jobs.checks.cookies import Cookies
+from jobs.checks.binding.rules import UNRESTRICTED
+from jobs.checks.bodies import ResponseBody, read_body
+from jobs.checks.cookies import MOST_COOKIES as MOST_COOKIES
+from jobs.checks.cookies import CookieJar
 from jobs.checks.errors import ClientCertificateUnusable, TooManyHeaderLines, TooManyRedirects
 from jobs.checks.fetching import check_bindings
 from jobs.checks.guard import Guard
-from jobs.checks.http1 import MOST_LINES
+from jobs.checks.http1 import MOST_HEADER_LINES
 from jobs.checks.network import Network
 from jobs.checks.own_places import LIVE_PATH
-from jobs.checks.peer import Peer, peer_of
-from jobs.checks.port import Call
-from jobs.checks.prepared import Prepared
-from jobs.checks.redirects import follow, headers_of, is_redirect, may_see_credentials
-from jobs.checks.requests import Outgoing, may_be_kept
-from jobs.checks.tls_contexts import TlsContexts, unusable_certificate
-from jobs.checks.transport import Transport
-from jobs.checks.tunnels import Proxy
-from jobs.checks.ways import Way
+from jobs.checks.peer import Peer, peer_of_url
+from jobs.checks.port import AttemptContext
+from jobs.checks.prepared import CachedRequest
+from jobs.checks.redirects import build_redirected_request, headers_by_name, is_redirect, may_share_credentials
+from jobs.checks.requests import RequestDraft, may_reuse_connection
+from jobs.checks.tls_contexts import TlsContexts, client_certificate_error
+from jobs.checks.transport import CheckTransport
+from jobs.checks.tunnels import ProxyEndpoint
+from jobs.checks.ways import RequestRoute
 from jobs.runs import ErrorClass
 from jobs.targets import HttpTarget
 from jobs.urls import effective_port
@@ -35,7 +35,7 @@ from jobs.urls import effective_port
 _LIVE = LIVE_PATH.encode()
 
 
-class _Visit:
+class HttpExchange:
     """One observation while it happens: the request, and the ones that it is redirected to."""
 
     def __init__(
@@ -44,8 +44,8 @@ class _Visit:
         guard: Guard,
         contexts: TlsContexts,
         target: HttpTarget,
-        call: Call,
-        cookies: Cookies | None = None,
+        call: AttemptContext,
+        cookies: CookieJar | None = None,
     ) -> None:
         self._client = client
         self._guard = guard
@@ -53,9 +53,9 @@ class _Visit:
         self._target = target
         self._call = call
         self._cookies = cookies
-        self._keeps_all = cookies is not None
-        self.bindings = ANYTHING
-        self.proxy: Proxy | None = None
+        self._stores_all_cookies = cookies is not None
+        self.bindings = UNRESTRICTED
+        self.proxy: ProxyEndpoint | None = None
         self.trace_parent = ""
         self.client_certificate = ""
         """With its key, PEM."""
@@ -63,20 +63,22 @@ class _Visit:
         """Of the headers of all answers."""
         self._cookie_lines = 0
         """How many of them were read, of all answers."""
-        self._has_left = False
+        self._left_origin = False
         """Whether a redirect has led to another origin, which gets nothing that came from a secret."""
         self.redirects = 0
         """How many were followed."""
-        self.way = Way()
+        self.route = RequestRoute()
         self.status: int | None = None
         """The latest answer's."""
 
     @property
     def peer(self) -> Peer:
         """Whom the latest request was for."""
-        return self.way.peer or peer_of(self._target.url)
+        return self.route.peer or peer_of_url(self._target.url)
 
-    async def go(self, first: Outgoing | Prepared, whole: Callable[[], Outgoing]) -> tuple[httpx.Response, Body]:
+    async def run(
+        self, first: RequestDraft | CachedRequest, whole: Callable[[], RequestDraft]
+    ) -> tuple[httpx.Response, ResponseBody]:
         """The answer that is none of the redirects that the target allows, and its body.
 
         `whole`: what was prepared, as a request that another one can be made of.
@@ -85,66 +87,69 @@ class _Visit:
         while True:
             response = await self._send(sent)
             try:
-                if self._keeps_all:
-                    await self._keep_cookies(response)
+                if self._stores_all_cookies:
+                    await self._store_cookies(response)
                 if not allowed or not is_redirect(response):
-                    encoding = headers_of(response).get("content-encoding", "")
-                    limit = self._guard.body_limit(self._target.read_limit)
+                    encoding = headers_by_name(response).get("content-encoding", "")
+                    limit = self._guard.cap_body_limit(self._target.read_limit)
                     size = _announced_size(response, limit) if not encoding else limit
-                    body = await read_body(_parts(response), encoding, limit, partial(self._make_room, size))
-                    self._call.room.shrink(len(body.content))
+                    body = await read_body(_body_stream(response), encoding, limit, partial(self._reserve_body, size))
+                    self._call.body_reservation.shrink(len(body.content))
                     return response, body
                 if self.redirects == allowed:
                     raise TooManyRedirects(allowed)
-                before = whole() if isinstance(sent, Prepared) else sent
-                sent = follow(before, response, self._call.values)
-                self._keep_to_origin(before.url, sent.url)
+                before = whole() if isinstance(sent, CachedRequest) else sent
+                sent = build_redirected_request(before, response, self._call.values)
+                self._drop_foreign_credentials(before.url, sent.url)
                 self.redirects += 1
-                await self._keep_cookies(response)
+                await self._store_cookies(response)
             finally:
                 await response.aclose()
 
-    def _keep_to_origin(self, before: httpx.URL, after: httpx.URL) -> None:
+    def _drop_foreign_credentials(self, before: httpx.URL, after: httpx.URL) -> None:
         """Leave the client certificate behind with everything else that came from a secret (see `follow`).
 
         Raises:
             CredentialDenied: the same host goes on at a port that the rules do not name.
         """
-        if not may_see_credentials(before, after):
-            self._has_left, self.client_certificate = True, ""
-        if not self._has_left:
+        if not may_share_credentials(before, after):
+            self._left_origin, self.client_certificate = True, ""
+        if not self._left_origin:
             check_bindings(self._target, after, self.bindings, self._call)
 
-    async def _make_room(self, size: int) -> None:
+    async def _reserve_body(self, size: int) -> None:
         """Wait until a body of so many bytes may be held. Raises BodyMemoryExhausted."""
-        room, clock = self._call.room, self._call.clock
-        clock.found = ErrorClass.INTERNAL_ERROR, room.exhausted(size)  # should the attempt's time be over before
+        room, clock = self._call.body_reservation, self._call.clock
+        clock.found = (
+            ErrorClass.INTERNAL_ERROR,
+            room.describe_exhaustion(size),
+        )  # should the attempt's time be over before
         await room.reserve(size)
         clock.found = None
 
-    async def _send(self, outgoing: Outgoing | Prepared) -> httpx.Response:
-        url = outgoing.place
+    async def _send(self, outgoing: RequestDraft | CachedRequest) -> httpx.Response:
+        url = outgoing.base_url
         secure = url.scheme == "https"
         peer = self._peer_at(url.host, effective_port(url.scheme, url.port))
-        self.way.leads_to(peer)
+        self.route.move_to(peer)
         self._call.clock.asked = peer
         self._guard.check_scheme(url.scheme, peer.host, peer.port)
         extensions: dict[str, Any] = {"clock": self._call.clock, "timeout": {}}
         if secure:
-            extensions["tls"] = await self._context()
+            extensions["tls"] = await self._tls_context()
             if peer.server_name:
                 extensions["server_name"] = peer.server_name
-        if may_be_kept(self._target):
+        if may_reuse_connection(self._target):
             extensions["kept"] = True
         if self._target.http2:
             extensions["http2"] = True
         if self._target.ip_version is not None:
             extensions["ip_version"] = self._target.ip_version
         if self.proxy is not None:
-            extensions["proxy"], extensions["asks"] = self.proxy, self._asks
-        elif _is_only_live(outgoing) and not (self._target.http2 or may_be_kept(self._target)):
+            extensions["proxy"], extensions["asks"] = self.proxy, self._on_peer_change
+        elif _is_only_live(outgoing) and not (self._target.http2 or may_reuse_connection(self._target)):
             extensions["only_live"] = True
-        request = outgoing.request(self._call.run_id, self.trace_parent, extensions)
+        request = outgoing.build(self._call.run_id, self.trace_parent, extensions)
         if self._cookies is not None:
             self._cookies.set_cookie_header(request)
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
@@ -155,39 +160,41 @@ class _Visit:
     async def _count_lines(self, response: httpx.Response) -> None:
         """Raises TooManyHeaderLines."""
         self._lines += response.extensions.get("lines", 0)
-        if self._lines > MOST_LINES:
+        if self._lines > MOST_HEADER_LINES:
             await response.aclose()
-            raise TooManyHeaderLines(response.status_code, MOST_LINES, redirected=True)
+            raise TooManyHeaderLines(response.status_code, MOST_HEADER_LINES, redirected=True)
 
-    async def _context(self) -> ssl.SSLContext:
+    async def _tls_context(self) -> ssl.SSLContext:
         target, shown = self._target, self.client_certificate
         try:
-            return await self._contexts.get(target.tls, http2=target.http2, client_certificate=shown)
+            return await self._contexts.get_context(target.tls, http2=target.http2, client_certificate=shown)
         except ClientCertificateUnusable:
-            raise unusable_certificate(target.tls) from None
+            raise client_certificate_error(target.tls) from None
 
     def _peer_at(self, host: str, port: int) -> Peer:
         """The job's name for TLS belongs to the place that it asks, not to one that this redirects to."""
         name = self._target.server_name
-        return Peer(host, port, name) if name and Peer(host, port) == peer_of(self._target.url) else Peer(host, port)
+        return (
+            Peer(host, port, name) if name and Peer(host, port) == peer_of_url(self._target.url) else Peer(host, port)
+        )
 
-    def _asks(self, host: str, port: int) -> None:
+    def _on_peer_change(self, host: str, port: int) -> None:
         """Told by the transport: what follows is about this one, the proxy first."""
         assert self.proxy is not None
-        self.way.proxy = Peer(self.proxy.host, self.proxy.port)
-        self.way.peer = self._call.clock.asked = self._peer_at(host, port)
+        self.route.proxy = Peer(self.proxy.host, self.proxy.port)
+        self.route.peer = self._call.clock.asked = self._peer_at(host, port)
 
-    async def _keep_cookies(self, response: httpx.Response) -> None:
+    async def _store_cookies(self, response: httpx.Response) -> None:
         """Some pages send their visitors in a circle until these bring the cookie along."""
-        if "set-cookie" in headers_of(response):
+        if "set-cookie" in headers_by_name(response):
             if self._cookies is None:
-                self._cookies = Cookies()
-            self._cookie_lines += await self._cookies.read_from(response, MOST_COOKIES - self._cookie_lines)
+                self._cookies = CookieJar()
+            self._cookie_lines += await self._cookies.store_from(response, MOST_COOKIES - self._cookie_lines)
 
 
-def _is_only_live(outgoing: Outgoing | Prepared) -> bool:
+def _is_only_live(outgoing: RequestDraft | CachedRequest) -> bool:
     """Whether it asks for LIVE_PATH and does nothing else. A connection for it must not serve another request."""
-    path = outgoing.path if isinstance(outgoing, Prepared) else outgoing.url.raw_path
+    path = outgoing.path if isinstance(outgoing, CachedRequest) else outgoing.url.raw_path
     return path == _LIVE and outgoing.method in ("GET", "HEAD") and not outgoing.content
 
 
@@ -198,7 +205,7 @@ class _NoCookies(httpx.Cookies):
         """Ignore them."""
 
 
-class _Client(httpx.AsyncClient):
+class StatelessClient(httpx.AsyncClient):
     """An httpx client without memory, that sends a request and does nothing besides."""
 
     cookies: Any = _NoCookies()
@@ -206,7 +213,7 @@ class _Client(httpx.AsyncClient):
 
     def __init__(self, guard: Guard) -> None:
         # Deadlines are the runner's; a proxy of the environment would hide where a connection fails.
-        super().__init__(transport=Transport(Network(guard)), trust_env=False, timeout=None)
+        super().__init__(transport=CheckTransport(Network(guard)), trust_env=False, timeout=None)
 
     async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
         """httpx's own costs as much as the connection: hooks, auth flows, a log record. It also makes up the next
@@ -217,12 +224,12 @@ class _Client(httpx.AsyncClient):
         return response
 
 
-def _parts(response: httpx.Response) -> httpx.AsyncByteStream:
+def _body_stream(response: httpx.Response) -> httpx.AsyncByteStream:
     assert isinstance(response.stream, httpx.AsyncByteStream)
     return response.stream
 
 
 def _announced_size(response: httpx.Response, limit: int) -> int:
     """Return how many bytes of the body will be read at most."""
-    length = headers_of(response).get("content-length", "")
+    length = headers_by_name(response).get("content-length", "")
     return min(int(length), limit) if length.isascii() and length.isdigit() else limit

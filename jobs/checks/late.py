@@ -6,9 +6,9 @@ Called by the runner for an attempt, and by the check of several steps for one o
 from __future__ import annotations
 
 from jobs.checks.clock import Phase, PhaseClock
-from jobs.durations import seconds_text as seconds
+from jobs.durations import describe_seconds as seconds
 from jobs.runs import ErrorClass
-from jobs.targets.places import peer_text
+from jobs.targets.places import format_host_port
 from jobs.urls import host_and_port
 
 _TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {
@@ -44,18 +44,20 @@ _TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {
 }
 
 
-def given_up(clock: PhaseClock, endpoint: str, limit_s: float) -> tuple[ErrorClass, str]:
+def describe_deadline(clock: PhaseClock, endpoint: str, limit_s: float) -> tuple[ErrorClass, str]:
     """The error class and the sentences of an attempt whose deadline passed, by what its clock shows."""
     if clock.found is not None:
         return clock.found
     if (verdict := clock.received(seconds(limit_s))) is not None:
         return verdict
     peer = clock.asked
-    error, sentence = timed_out(clock.current, endpoint, limit_s, (peer.host, str(peer)) if peer is not None else None)
+    error, sentence = describe_timeout(
+        clock.current, endpoint, limit_s, (peer.host, str(peer)) if peer is not None else None
+    )
     return error, f"{sentence} {clock.besides()}".rstrip()
 
 
-def timed_out(
+def describe_timeout(
     phase: Phase | None, endpoint: str, limit_s: float, peer: tuple[str, str] | None = None
 ) -> tuple[ErrorClass, str]:
     """The error class and the sentence of an attempt whose deadline passed during `phase` (None: outside of any).
@@ -65,11 +67,11 @@ def timed_out(
     if endpoint.startswith("dns:"):
         return ErrorClass.DNS_TIMEOUT, f"No answer to {endpoint} within {seconds(limit_s)}: the name server is silent."
     error, sentence = _TIMED_OUT[phase]
-    host, place = peer or host_and_place(endpoint)
+    host, place = peer or host_and_endpoint(endpoint)
     return error, sentence.format(host=host, peer=place, limit=seconds(limit_s))
 
 
-def host_and_place(endpoint: str) -> tuple[str, str]:
+def host_and_endpoint(endpoint: str) -> tuple[str, str]:
     """An endpoint's host, and its host with the port."""
     host, port = host_and_port(endpoint)
-    return (host, peer_text(host, port)) if host else (endpoint, endpoint)
+    return (host, format_host_port(host, port)) if host else (endpoint, endpoint)

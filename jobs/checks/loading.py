@@ -7,29 +7,29 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from jobs.certificates import load_reader
+from jobs.certificates import preload_certificate_reader
 
-HTTP_2 = "jobs.checks.http2"
+HTTP2_MODULE = "jobs.checks.http2"
 
 
-def load_names() -> None:
+def preload_idna() -> None:
     """What looking up a host or naming one in a handshake needs: Python loads its codec when it first meets a name."""
     import_module("encodings.idna")
 
 
-def load_run_ids() -> None:
+def preload_run_ids() -> None:
     """What reading the instant in a run's id needs: `datetime.strptime` loads its module on its first call."""
     import_module("_strptime")
 
 
-def load_tls() -> None:
+def preload_tls() -> None:
     """What reading the certificate of a target needs."""
-    load_names()
-    load_reader()
+    preload_idna()
+    preload_certificate_reader()
 
 
-def load_http2() -> None:
+def preload_http2() -> None:
     """httpcore and h2: half a second, and few targets need them."""
-    import_module(HTTP_2)
+    import_module(HTTP2_MODULE)
     # httpcore takes its locks from anyio, which loads the part for asyncio as the first of them is made.
     import_module("anyio._backends._asyncio")

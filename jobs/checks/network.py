@@ -13,28 +13,28 @@ import ssl
 from functools import lru_cache
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.connection import Connection
+from jobs.checks.connection import TargetConnection
 from jobs.checks.errors import NoAddressOfVersion
-from jobs.checks.guard import LOCAL, Guard
-from jobs.checks.resolver import Address, Resolver
+from jobs.checks.guard import LOCAL_GUARD, Guard
+from jobs.checks.resolver import ResolvedAddress, Resolver
 
-PATIENCE = 2.0
+CONNECT_TIMEOUT_PER_ADDRESS = 2.0
 """Seconds for one of several addresses: a dead one must not take the time of those that follow."""
 
 _DER = 2
 """As the ssl module's private part numbers it."""
 
-_MOST_KEPT = 1000
+_MOST_CACHED_ADDRESSES = 1000
 """Numeric addresses of which it is known whether they may be asked."""
 
 
 class Network:
     """Makes connections, for one event loop. `guard`: where they may lead."""
 
-    def __init__(self, guard: Guard = LOCAL) -> None:
+    def __init__(self, guard: Guard = LOCAL_GUARD) -> None:
         self._guard = guard
         self._resolver = Resolver()
-        self._numeric = lru_cache(_MOST_KEPT)(self._judged_numeric)
+        self._numeric = lru_cache(_MOST_CACHED_ADDRESSES)(self._check_numeric)
 
     async def connect(
         self,
@@ -46,7 +46,7 @@ class Network:
         server_name: str = "",
         ip_version: int | None = None,
         only_live: bool = False,
-    ) -> Connection:
+    ) -> TargetConnection:
         """A connection to the host; with `tls` its certificate is checked against the host's name, or `server_name`.
 
         `ip_version`: 4 or 6, for addresses of it alone. `only_live`: see Guard.check_place.
@@ -55,9 +55,9 @@ class Network:
         ssl.SSLError or OSError in "tls"; and TargetDenied or NoAddressOfVersion before "connect". When cancelled,
         nothing stays open.
         """
-        addresses = await self._addresses(host, port, clock, only_live)
+        addresses = await self._resolve_allowed(host, port, clock, only_live)
         if ip_version is not None:
-            addresses = _of_version(addresses, ip_version)
+            addresses = _filter_version(addresses, ip_version)
         clock.enter("connect")
         connection = await _connect_to_any(addresses, clock)
         if tls is not None:
@@ -65,37 +65,37 @@ class Network:
             await connection.start_tls(tls, (server_name or host).rstrip("."))
         return connection
 
-    def check(self, host: str, port: int) -> None:
+    def check_proxied(self, host: str, port: int) -> None:
         """Whether it may be asked by way of somebody else, who looks its name up. Raises TargetDenied."""
-        self._guard.check_place(host, port)
-        address = _read_as_address(host)
+        self._guard.check_endpoint(host, port)
+        address = _implied_address(host)
         if address is not None:
-            self._guard.check(host, address, port)
+            self._guard.check_address(host, address, port)
 
     def close(self) -> None:
         self._resolver.close()
 
-    async def _addresses(self, host: str, port: int, clock: PhaseClock, only_live: bool) -> list[Address]:
+    async def _resolve_allowed(self, host: str, port: int, clock: PhaseClock, only_live: bool) -> list[ResolvedAddress]:
         """Those that may be connected to. Nobody looks the name up again: it might have other addresses by then."""
         numeric = self._numeric(host, port, only_live)
         if numeric is not None:
             return numeric
-        self._guard.check_place(host, port, only_live=only_live)
+        self._guard.check_endpoint(host, port, only_live=only_live)
         clock.enter("dns")
-        found = await self._resolver.addresses(host, port)
-        allowed = self._guard.allowed(host, port, [address.host for address in found], only_live=only_live)
+        found = await self._resolver.resolve(host, port)
+        allowed = self._guard.filter_allowed(host, port, [address.host for address in found], only_live=only_live)
         return [address for address in found if address.host in allowed]
 
-    def _judged_numeric(self, host: str, port: int, only_live: bool) -> list[Address] | None:
+    def _check_numeric(self, host: str, port: int, only_live: bool) -> list[ResolvedAddress] | None:
         """Of a numeric address, which stays the same, as do the rules: itself. None for a name."""
         family = _numeric_family(host)
         if family is None:
             return None
-        self._guard.allowed(host, port, [host], only_live=only_live)
-        return [Address(family, host, port)]
+        self._guard.filter_allowed(host, port, [host], only_live=only_live)
+        return [ResolvedAddress(family, host, port)]
 
 
-def certificates(session: ssl.SSLObject) -> tuple[bytes, ...]:
+def peer_certificates(session: ssl.SSLObject) -> tuple[bytes, ...]:
     """What the other side has shown, DER, its own certificate first; also when it is not checked."""
     if hasattr(session, "get_unverified_chain"):  # Python 3.13
         return tuple(session.get_unverified_chain())
@@ -103,7 +103,7 @@ def certificates(session: ssl.SSLObject) -> tuple[bytes, ...]:
     return tuple(each.public_bytes(_DER) for each in chain or ())
 
 
-def _of_version(addresses: list[Address], version: int) -> list[Address]:
+def _filter_version(addresses: list[ResolvedAddress], version: int) -> list[ResolvedAddress]:
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     found = [address for address in addresses if address.family == family]
     if not found:
@@ -121,7 +121,7 @@ def _numeric_family(host: str) -> int | None:
     return int(socket.AF_INET if version == 4 else socket.AF_INET6)
 
 
-def _read_as_address(host: str) -> str | None:
+def _implied_address(host: str) -> str | None:
     """The address that everybody takes this host for, whoever looks it up: `127.1`, `0x7f000001`, `10.0.0.1.`,
     `localhost`. None for other names."""
     text = host.rstrip(".").lower()
@@ -135,12 +135,12 @@ def _read_as_address(host: str) -> str | None:
         return None
 
 
-async def _connect_to_any(addresses: list[Address], clock: PhaseClock) -> Connection:
+async def _connect_to_any(addresses: list[ResolvedAddress], clock: PhaseClock) -> TargetConnection:
     """The first of the addresses that answers."""
     refusal: ConnectionRefusedError | None = None
     for address in addresses[:-1]:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(CONNECT_TIMEOUT_PER_ADDRESS):
                 return await _connect_to(address, clock)
         except ConnectionRefusedError as error:
             refusal = error
@@ -153,8 +153,8 @@ async def _connect_to_any(addresses: list[Address], clock: PhaseClock) -> Connec
         raise refusal or error from None
 
 
-async def _connect_to(address: Address, clock: PhaseClock) -> Connection:
-    connection = Connection(clock)
+async def _connect_to(address: ResolvedAddress, clock: PhaseClock) -> TargetConnection:
+    connection = TargetConnection(clock)
     await asyncio.get_running_loop().create_connection(
         lambda: connection, address.host, address.port, family=address.family
     )

@@ -17,31 +17,31 @@ from urllib.parse import quote_plus, urlencode
 import httpx
 
 from jobs.auth import OAuth2Auth
-from jobs.checks.bodies import ACCEPTED, read_body
+from jobs.checks.bodies import ACCEPTED_ENCODINGS, read_body
 from jobs.checks.clock import PhaseClock
-from jobs.checks.credentials import basic
+from jobs.checks.credentials import basic_authorization
 from jobs.checks.errors import ClientCertificateUnusable, ClientRejected, TokenResponseError
-from jobs.checks.faults import explain
+from jobs.checks.faults import classify_error
 from jobs.checks.guard import Guard
-from jobs.checks.oauth_answers import Token, read_token
-from jobs.checks.peer import Peer, peer_of
-from jobs.checks.requests import parsed
-from jobs.checks.tls_contexts import TlsContexts, unusable_certificate
-from jobs.checks.tunnels import Proxy
+from jobs.checks.oauth_answers import AccessToken, parse_token_response
+from jobs.checks.peer import Peer, peer_of_url
+from jobs.checks.requests import parse_url
+from jobs.checks.tls_contexts import TlsContexts, client_certificate_error
+from jobs.checks.tunnels import ProxyEndpoint
 from jobs.errors import TokenUnavailable
-from jobs.kept_values import Fetched, KeptValues
-from jobs.ports import Clock, Renewal
+from jobs.kept_values import FetchedValue, RefreshingCache
+from jobs.ports import Clock, CredentialRefresh
 from jobs.redaction import Redactor
-from jobs.redaction.holding import LONG_VALUE, CurrentValues
-from jobs.targets import Tls
+from jobs.redaction.holding import LONG_SECRET, CurrentSecrets
+from jobs.targets import TlsOptions
 
-LONGEST_FETCH = 20.0
+TOKEN_FETCH_TIMEOUT = 20.0
 """Seconds for one token."""
 
-LARGEST_ANSWER = 64 * 1024
+LARGEST_TOKEN_RESPONSE = 64 * 1024
 """Bytes."""
 
-MOST_KEPT = 1000
+MOST_CACHED_TOKENS = 1000
 """Tokens. More push out those that were used longest ago, such as those of a secret that was rotated."""
 
 _RENEWED_BEFORE, _USED_UNTIL = 0.2, 0.05
@@ -52,16 +52,16 @@ _MOST_RENEWED_BEFORE, _MOST_USED_UNTIL = 300.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class OAuthGrant:
     """What a token is asked with, and by which way: that to the target. Equal ones share a token."""
 
     auth: OAuth2Auth
     client_id: str = field(repr=False)
     secret: str = field(repr=False)
-    tls: Tls
+    tls: TlsOptions
     client_certificate: str = field(default="", repr=False)
     """With its key, PEM."""
-    proxy: Proxy | None = field(default=None, repr=False)
+    proxy: ProxyEndpoint | None = field(default=None, repr=False)
 
     @property
     def endpoint(self) -> str:
@@ -94,7 +94,7 @@ class OAuthTokens:
         guard: Guard,
         contexts: TlsContexts,
         redactor: Redactor,
-        derived: CurrentValues,
+        derived: CurrentSecrets,
         user_agent: str,
         clock: Clock | None = None,
     ) -> None:
@@ -102,79 +102,83 @@ class OAuthTokens:
         self._guard = guard
         self._contexts = contexts
         self._derived = derived
-        self._in_use = CurrentValues(redactor)
+        self._in_use = CurrentSecrets(redactor)
         self._user_agent = user_agent
-        self._grants: OrderedDict[str, Grant] = OrderedDict()
-        self._kept = KeptValues(self._fetch, clock or _SystemTime())
+        self._grants: OrderedDict[str, OAuthGrant] = OrderedDict()
+        self._cache = RefreshingCache(self._fetch, clock or _SystemTimeClock())
 
-    async def get(self, grant: Grant) -> str:
+    async def get_token(self, grant: OAuthGrant) -> str:
         """A token; one request for all who ask at the same time. Raises TokenUnavailable, ClientRejected."""
-        return await self._kept.get(self._noted(grant))
+        return await self._cache.get(self._remember(grant))
 
-    async def renewed(self, grant: Grant, refused: str) -> Renewal:
+    async def refresh_rejected(self, grant: OAuthGrant, rejected: str) -> CredentialRefresh:
         """Whether there is another token by now than the one that a target refused: asks for one, if not lately."""
-        key = self._noted(grant)
-        if await self._kept.another_than(key, refused):
-            return Renewal(changed=True, sentence=f"another access token from {grant.endpoint} was got")
-        at = self._kept.read_at(key)
+        key = self._remember(grant)
+        if await self._cache.refresh_if_equal(key, rejected):
+            return CredentialRefresh(is_changed=True, message=f"another access token from {grant.endpoint} was got")
+        at = self._cache.read_at(key)
         got = f"the one got at {at:%Y-%m-%d %H:%M:%S}Z" if at is not None else "none"
-        return Renewal(changed=False, sentence=f"the access token from {grant.endpoint} is still {got}")
+        return CredentialRefresh(is_changed=False, message=f"the access token from {grant.endpoint} is still {got}")
 
     async def aclose(self) -> None:
         """End what is being fetched."""
-        await self._kept.aclose()
+        await self._cache.aclose()
 
-    def _noted(self, grant: Grant) -> str:
+    def _remember(self, grant: OAuthGrant) -> str:
         key = grant.key
         self._grants[key] = grant
         self._grants.move_to_end(key)
-        if len(self._grants) > MOST_KEPT and self._kept.forget(oldest := next(iter(self._grants))):
+        if len(self._grants) > MOST_CACHED_TOKENS and self._cache.evict(oldest := next(iter(self._grants))):
             del self._grants[oldest]
-            self._in_use.drop(oldest)
+            self._in_use.remove(oldest)
         return key
 
-    async def _fetch(self, key: str) -> Fetched:
+    async def _fetch(self, key: str) -> FetchedValue:
         grant = self._grants[key]
-        token = await self._asked_in_time(grant)
+        token = await self._request_token_in_time(grant)
         await self._register(key, token.value)
-        before = min(_RENEWED_BEFORE * token.lives, _MOST_RENEWED_BEFORE)
-        until = min(_USED_UNTIL * token.lives, _MOST_USED_UNTIL)
-        return Fetched(token.value, token.lives - before, token.lives - until)
+        before = min(_RENEWED_BEFORE * token.lifetime_s, _MOST_RENEWED_BEFORE)
+        until = min(_USED_UNTIL * token.lifetime_s, _MOST_USED_UNTIL)
+        return FetchedValue(token.value, token.lifetime_s - before, token.lifetime_s - until)
 
     async def _register(self, key: str, token: str) -> None:
         """In the place of the token that this one renews."""
-        if len(token) > LONG_VALUE:
+        if len(token) > LONG_SECRET:
             await asyncio.to_thread(self._in_use.set, key, token)
         else:
             self._in_use.set(key, token)
 
-    async def _asked_in_time(self, grant: Grant) -> Token:
+    async def _request_token_in_time(self, grant: OAuthGrant) -> AccessToken:
         # A clock of its own: the attempts that wait for the token, each in the phase `token`, may be many, or gone.
-        clock, limit, asked = PhaseClock(), asyncio.timeout(LONGEST_FETCH), _Asked(peer_of(grant.auth.token_url))
+        clock, limit, asked = (
+            PhaseClock(),
+            asyncio.timeout(TOKEN_FETCH_TIMEOUT),
+            _PeerTracker(peer_of_url(grant.auth.token_url)),
+        )
         try:
             async with limit:
-                return await self._ask(grant, clock, asked)
+                return await self._request_token(grant, clock, asked)
         except TokenResponseError as error:
             kind = ClientRejected if error.is_client_rejected else TokenUnavailable
-            raise kind(_sentence(grant, str(error))) from None
+            raise kind(_failure_text(grant, str(error))) from None
         except ClientCertificateUnusable:
-            raise unusable_certificate(grant.tls) from None
+            raise client_certificate_error(grant.tls) from None
         except Exception as error:
             if limit.expired():
-                reason = f"no answer within {LONGEST_FETCH:g} s"
-                raise TokenUnavailable(_sentence(grant, reason)) from None
-            explained = explain(error, clock.current, asked.peer)
+                reason = f"no answer within {TOKEN_FETCH_TIMEOUT:g} s"
+                raise TokenUnavailable(_failure_text(grant, reason)) from None
+            explained = classify_error(error, clock.current, asked.peer)
             if explained is None:
                 raise
-            raise TokenUnavailable(_sentence(grant, explained[1])) from None
+            raise TokenUnavailable(_failure_text(grant, explained[1])) from None
 
-    async def _ask(self, grant: Grant, clock: PhaseClock, asked: _Asked) -> Token:
-        request = self._request(grant)
+    async def _request_token(self, grant: OAuthGrant, clock: PhaseClock, asked: _PeerTracker) -> AccessToken:
+        request = self._build_request(grant)
         secure = request.url.scheme == "https"
         self._guard.check_scheme(request.url.scheme, asked.peer.host, asked.peer.port)
         request.extensions = {"clock": clock, "timeout": {}}
         if secure:
-            context = await self._contexts.get(grant.tls, client_certificate=grant.client_certificate)
+            context = await self._contexts.get_context(grant.tls, client_certificate=grant.client_certificate)
             request.extensions["tls"] = context
         if grant.proxy is not None:
             request.extensions |= {"proxy": grant.proxy, "asks": asked}
@@ -182,29 +186,33 @@ class OAuthTokens:
         try:
             assert isinstance(response.stream, httpx.AsyncByteStream)
             encoding = response.headers.get("content-encoding", "")
-            body = await read_body(response.stream, encoding, LARGEST_ANSWER)
+            body = await read_body(response.stream, encoding, LARGEST_TOKEN_RESPONSE)
         finally:
             await response.aclose()
         if body.truncated:
-            raise TokenResponseError(f"its answer has more than {LARGEST_ANSWER // 1024} KiB: look at token_url")
-        return read_token(response.status_code, body.content)
+            raise TokenResponseError(
+                f"its answer has more than {LARGEST_TOKEN_RESPONSE // 1024} KiB: look at token_url"
+            )
+        return parse_token_response(response.status_code, body.content)
 
-    def _request(self, grant: Grant) -> httpx.Request:
+    def _build_request(self, grant: OAuthGrant) -> httpx.Request:
         headers = {
             "User-Agent": self._user_agent,
             "Accept": "application/json",
-            "Accept-Encoding": ACCEPTED,
+            "Accept-Encoding": ACCEPTED_ENCODINGS,
             "Connection": "close",
             "Content-Type": "application/x-www-form-urlencoded",
         }
         if grant.auth.style == "header":
             # Each of the two URL-encoded first (RFC 6749, section 2.3.1): an id may have a colon in it.
-            headers["Authorization"] = basic(quote_plus(grant.client_id), quote_plus(grant.secret), self._derived)
-        url = parsed(grant.auth.token_url)
+            headers["Authorization"] = basic_authorization(
+                quote_plus(grant.client_id), quote_plus(grant.secret), self._derived
+            )
+        url = parse_url(grant.auth.token_url)
         return httpx.Request("POST", url, headers=headers, content=urlencode(grant.form()).encode())
 
 
-class _Asked:
+class _PeerTracker:
     """Whom the latest part of a token request was for: a proxy, or the endpoint."""
 
     def __init__(self, peer: Peer) -> None:
@@ -214,11 +222,11 @@ class _Asked:
         self.peer = Peer(host, port)
 
 
-def _sentence(grant: Grant, reason: str) -> str:
+def _failure_text(grant: OAuthGrant, reason: str) -> str:
     return f"No access token from {grant.endpoint}: {reason}"
 
 
-class _SystemTime:
+class _SystemTimeClock:
     """As the runner's, which stands above the checks."""
 
     def now(self) -> datetime:

@@ -13,10 +13,10 @@ from typing import Any
 
 from jobs.checks.errors import TokenResponseError
 
-UNKNOWN_LIFE = 300.0
+DEFAULT_TOKEN_LIFETIME = 300.0
 """Seconds that a token is used whose answer does not say how long it is good."""
 
-LONGEST_LIFE = 24 * 3600.0
+LONGEST_TOKEN_LIFETIME = 24 * 3600.0
 """Seconds that a token is used at most, whatever the answer says."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -36,33 +36,33 @@ _HINTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class AccessToken:
     """`lives`: seconds from now."""
 
     value: str
-    lives: float
+    lifetime_s: float
 
 
-def read_token(status: int, body: bytes) -> Token:
+def parse_token_response(status: int, body: bytes) -> AccessToken:
     """The token in an answer. Raises TokenResponseError."""
-    document = _document(body)
+    document = _parse_object(body)
     if status != 200:
-        raise _refusal(status, document)
+        raise _response_error(status, document)
     if document is None:
         raise TokenResponseError("it answered 200 with something that is no JSON object: look at token_url")
     # Some answer 200 also with an error.
     if "access_token" not in document and "error" in document:
-        raise _refusal(status, document)
+        raise _response_error(status, document)
     value = document.get("access_token")
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise TokenResponseError("it answered 200 without an access_token that a header can carry")
     kind = document.get("token_type", "Bearer")
     if not isinstance(kind, str) or kind.lower() != "bearer":
         raise TokenResponseError(f"its token is of {_type_text(kind)}, and only Bearer can be used")
-    return Token(value, _life(document.get("expires_in")))
+    return AccessToken(value, _lifetime(document.get("expires_in")))
 
 
-def _refusal(status: int, document: dict[str, Any] | None) -> TokenResponseError:
+def _response_error(status: int, document: dict[str, Any] | None) -> TokenResponseError:
     if 300 <= status < 400:
         return TokenResponseError(
             f"it answered {status}: a redirect, which the client's secret does not follow; "
@@ -81,7 +81,7 @@ def _refusal(status: int, document: dict[str, Any] | None) -> TokenResponseError
     return TokenResponseError(told, is_client_rejected=refused or code == "invalid_client")
 
 
-def _document(body: bytes) -> dict[str, Any] | None:
+def _parse_object(body: bytes) -> dict[str, Any] | None:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -99,12 +99,12 @@ def _type_text(value: Any) -> str:
     return f"the type {code}" if code else "an unknown type"
 
 
-def _life(value: Any) -> float:
+def _lifetime(value: Any) -> float:
     """Some write the number as a text; and what is no time at all counts as if it were left out."""
     try:
         seconds = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
     except (ValueError, OverflowError):
         seconds = 0.0
     if math.isnan(seconds) or seconds <= 0:
-        return UNKNOWN_LIFE
-    return min(seconds, LONGEST_LIFE)
+        return DEFAULT_TOKEN_LIFETIME
+    return min(seconds, LONGEST_TOKEN_LIFETIME)

@@ -21,7 +21,7 @@ The answer is always the same, and people's first job often asks for it. schedul
 
 
 @dataclass(frozen=True)
-class OwnPlace:
+class OwnEndpoint:
     """A port on which the program listens.
 
     `host`: the address or name that it listens on; `0.0.0.0` and `::` mean every address of the machine.
@@ -30,16 +30,16 @@ class OwnPlace:
     host: str
     port: int
 
-    def is_at(self, address: IPAddress, port: int) -> bool:
+    def matches_address(self, address: IPAddress, port: int) -> bool:
         """Return whether a connection to this address and port may reach it."""
         if port != self.port:
             return False
         own = self._address
         if own is None or own.is_loopback:
             return address.is_loopback
-        return address == own or (own.is_unspecified and (address.is_loopback or is_of_this_machine(address)))
+        return address == own or (own.is_unspecified and (address.is_loopback or is_local_address(address)))
 
-    def is_named(self, host: str, port: int) -> bool:
+    def matches_name(self, host: str, port: int) -> bool:
         """Return whether this name (lower case, no dot at its end) and port mean it, whatever the DNS says."""
         return port == self.port and host == machine_name()
 
@@ -56,7 +56,7 @@ def machine_name() -> str:
     return socket.gethostname().lower().rstrip(".")
 
 
-def is_of_this_machine(address: IPAddress) -> bool:
+def is_local_address(address: IPAddress) -> bool:
     """Return whether the machine has this address: only then can a socket be bound to it. Nothing is sent."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:

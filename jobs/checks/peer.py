@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.targets.places import peer_text
+from jobs.targets.places import format_host_port
 from jobs.urls import host_and_port
 from jobs.values import value
 
@@ -17,14 +17,14 @@ class Peer:
     """The name in the TLS handshake, if it is not the host."""
 
     @property
-    def name(self) -> str:
+    def tls_name(self) -> str:
         """The name that its certificate must be valid for."""
         return self.server_name or self.host
 
     def __str__(self) -> str:
-        return peer_text(self.host, self.port)
+        return format_host_port(self.host, self.port)
 
 
-def peer_of(url: str) -> Peer:
+def peer_of_url(url: str) -> Peer:
     """Return the host and port of a URL."""
     return Peer(*host_and_port(url))

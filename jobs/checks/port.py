@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
 from typing import Any, Literal, NamedTuple, Protocol
 
-from jobs.checks.body_memory import BodyMemory, BodyRoom
+from jobs.checks.body_memory import BodyMemory, BodyReservation
 from jobs.checks.clock import PhaseClock
-from jobs.ports import Renewal
-from jobs.redaction.holding import RunValues
+from jobs.ports import CredentialRefresh
+from jobs.redaction.holding import RunSecrets
 from jobs.runs import Observation
 from jobs.values import value
 
-UNLIMITED = BodyMemory(sys.maxsize)
+UNLIMITED_BODY_MEMORY = BodyMemory(sys.maxsize)
 """Of calls that are made without a memory of their own."""
 
 
@@ -26,30 +26,32 @@ class Credential(NamedTuple):
 
 
 @value(frozen=True, slots=True)
-class Call:
+class AttemptContext:
     """One attempt's surroundings."""
 
     run_id: str
     """Sent as Idempotency-Key."""
     attempt: int
     clock: PhaseClock
-    used: list[Callable[[], Awaitable[Renewal]]] = field(default_factory=list, repr=False)
+    credential_refreshes: list[Callable[[], Awaitable[CredentialRefresh]]] = field(default_factory=list, repr=False)
     """One for each secret and token that the check sends: looks for another value, should the target refuse this one.
     The check adds them, see fetching.py."""
-    values: RunValues = field(default_factory=RunValues, repr=False)
+    values: RunSecrets = field(default_factory=RunSecrets, repr=False)
     """Holds what must not be shown as long as the run goes on: what the check gets and saves."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Those of the job: a secret may be for jobs with certain tags alone."""
-    carried: frozenset[Credential] = frozenset()
+    inherited_credentials: frozenset[Credential] = frozenset()
     """With what earlier steps got the values and the session that this request sends, which bind these, too."""
-    carried_texts: tuple[str, ...] = field(default=(), repr=False)
+    inherited_texts: tuple[str, ...] = field(default=(), repr=False)
     """These values: another origin to which it is redirected does not get them."""
-    room: BodyRoom = field(default_factory=lambda: UNLIMITED.room("", ""), repr=False)
+    body_reservation: BodyReservation = field(
+        default_factory=lambda: UNLIMITED_BODY_MEMORY.open_reservation("", ""), repr=False
+    )
     """The memory that bodies of this attempt may take."""
 
 
 class Check(Protocol):
-    async def observe(self, target: Any, call: Call) -> Observation:
+    async def observe(self, target: Any, call: AttemptContext) -> Observation:
         """Ask the target, one of its kind, once.
 
         What the target (or a secret, or a token) does wrong comes back as the observation's `error` and `message`.

@@ -7,30 +7,30 @@ import re
 import httpx
 
 from jobs.checks.errors import InvalidRedirect
-from jobs.checks.http1 import joined
-from jobs.checks.requests import Outgoing, with_a_name
-from jobs.redaction.holding import RunValues
+from jobs.checks.http1 import join_fields
+from jobs.checks.requests import RequestDraft, check_host_name
+from jobs.redaction.holding import RunSecrets
 from jobs.urls import DEFAULT_PORTS, effective_port
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
-LONGEST = 16 * 1024
+LONGEST_LOCATION = 16 * 1024
 """Characters of a place. Servers take 8 to 16 KiB; reading a URL of 64 KiB holds up the event loop for 20 ms."""
 
 _NO_HOST = re.compile(r"https?:///", re.IGNORECASE)
 
 
-def headers_of(response: httpx.Response) -> dict[str, str]:
+def headers_by_name(response: httpx.Response) -> dict[str, str]:
     """By name in lower case. Our transport has them so already; httpx's own take as long to make as to read."""
     headers: dict[str, str] | None = response.extensions.get("headers")
-    return joined(response.headers.raw) if headers is None else headers
+    return join_fields(response.headers.raw) if headers is None else headers
 
 
 def is_redirect(response: httpx.Response) -> bool:
-    return response.status_code in _REDIRECTS and "location" in headers_of(response)
+    return response.status_code in _REDIRECTS and "location" in headers_by_name(response)
 
 
-def follow(sent: Outgoing, response: httpx.Response, values: RunValues) -> Outgoing:
+def build_redirected_request(sent: RequestDraft, response: httpx.Response, values: RunSecrets) -> RequestDraft:
     """The next request, by RFC 9110, section 15.4, and as browsers do: 303 becomes a GET, and so do 301 and 302 to
     a POST.
 
@@ -40,29 +40,31 @@ def follow(sent: Outgoing, response: httpx.Response, values: RunValues) -> Outgo
     Raises:
         InvalidRedirect: no usable place, or the body or a value must not go there.
     """
-    url = _place(sent.url, headers_of(response)["location"])
-    following = Outgoing(sent.method, url, dict(sent.headers), sent.content, set(sent.private), sent.private_content)
+    url = _target_url(sent.url, headers_by_name(response)["location"])
+    following = RequestDraft(
+        sent.method, url, dict(sent.headers), sent.content, set(sent.private_headers), sent.has_private_content
+    )
     if _becomes_get(sent.method, response.status_code):
         following.method = "GET"
-        following.content, following.private_content = b"", False
+        following.content, following.has_private_content = b"", False
         for name in [name for name in following.headers if name.startswith("content-")]:
             del following.headers[name]
-    if not may_see_credentials(sent.url, url):
-        if values.are_in(str(url)):
+    if not may_share_credentials(sent.url, url):
+        if values.occur_in(str(url)):
             raise InvalidRedirect(
                 "to another origin with a secret of the job in the URL, where it must not go; "
                 "to have it sent there, write that place as the job's own URL"
             )
-        _leave_behind(following)
+        _remove_private(following)
     return following
 
 
-def _place(base: httpx.URL, location: str) -> httpx.URL:
-    if len(location) > LONGEST:
-        raise InvalidRedirect(f"to a URL of more than {LONGEST // 1024} KiB")
+def _target_url(base: httpx.URL, location: str) -> httpx.URL:
+    if len(location) > LONGEST_LOCATION:
+        raise InvalidRedirect(f"to a URL of more than {LONGEST_LOCATION // 1024} KiB")
     try:
         # Credentials in a location are not the job's: nobody else may choose with whose name it knocks.
-        url = with_a_name(base.join(location).copy_with(fragment=None, userinfo=b""))
+        url = check_host_name(base.join(location).copy_with(fragment=None, userinfo=b""))
     except (httpx.InvalidURL, ValueError):
         raise InvalidRedirect("to something that is no URL") from None
     if url.port is not None and not 0 < url.port < 65536:
@@ -78,14 +80,14 @@ def _becomes_get(method: str, status: int) -> bool:
     return (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST")
 
 
-def _leave_behind(following: Outgoing) -> None:
-    if following.private_content:
+def _remove_private(following: RequestDraft) -> None:
+    if following.has_private_content:
         raise InvalidRedirect("to another origin, where the secret in the request's body must not go")
-    for name in following.private | {"host"}:
+    for name in following.private_headers | {"host"}:
         following.headers.pop(name, None)
 
 
-def may_see_credentials(before: httpx.URL, after: httpx.URL) -> bool:
+def may_share_credentials(before: httpx.URL, after: httpx.URL) -> bool:
     """Return whether it is the same origin, or the same host gone from http to https on their usual ports."""
     if before.host != after.host:
         return False

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-from jobs.checks.port import Call
+from jobs.checks.port import AttemptContext
 from jobs.redaction import Redactor
-from jobs.redaction.forms import forms_of
-from jobs.redaction.holding import LONG_VALUE
+from jobs.redaction.forms import secret_forms
+from jobs.redaction.holding import LONG_SECRET
 
 
-async def register(value: str, call: Call, redactor: Redactor) -> None:
+async def register_value(value: str, call: AttemptContext, redactor: Redactor) -> None:
     """Keep a value out of all texts as long as the run goes on. The forms of a long one are computed in a thread."""
     forms = None
-    if len(value) > LONG_VALUE and not redactor.knows(value):
-        forms = await asyncio.to_thread(forms_of, value)
+    if len(value) > LONG_SECRET and not redactor.is_registered(value):
+        forms = await asyncio.to_thread(secret_forms, value)
     call.values.add(value, redactor, forms)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from jobs.checks.files.descriptors import check_descriptors
 
-MOST_THREADS = 256
+MOST_RESOLVER_THREADS = 256
 """As many names may be silent at a time before others wait for them, and seem to be silent, too: all of a zone that is
 down. A thread is made when it is needed, and takes some 20 KiB."""
 
@@ -25,7 +25,7 @@ MOST_ADDRESSES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ResolvedAddress:
     """One address of a host, numeric."""
 
     family: int
@@ -34,19 +34,19 @@ class Address:
 
 
 _Key = tuple[str, int]
-_Job = tuple[_Key, asyncio.AbstractEventLoop, "asyncio.Future[list[Address]]"]
+_Job = tuple[_Key, asyncio.AbstractEventLoop, "asyncio.Future[list[ResolvedAddress]]"]
 
 
 class Resolver:
     """For one event loop. Look-ups of the same name at the same time are one: so a bad name takes one thread."""
 
-    def __init__(self, threads: int = MOST_THREADS) -> None:
+    def __init__(self, threads: int = MOST_RESOLVER_THREADS) -> None:
         self._most = threads
         self._threads = 0
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._going: dict[_Key, asyncio.Future[list[Address]]] = {}
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._pending: dict[_Key, asyncio.Future[list[ResolvedAddress]]] = {}
 
-    async def addresses(self, host: str, port: int) -> list[Address]:
+    async def resolve(self, host: str, port: int) -> list[ResolvedAddress]:
         """The addresses of a host in the order in which to try them; never empty.
 
         Raises:
@@ -55,56 +55,56 @@ class Resolver:
             UnicodeError: no name at all.
         """
         key = (host, port)
-        going = self._going.get(key)
+        going = self._pending.get(key)
         if going is None:
-            going = self._begin(key)
+            going = self._start(key)
         # Whoever gives up must not end the look-up for the others.
         return await asyncio.shield(going)
 
     def close(self) -> None:
         """Let the threads end once they have nothing to do."""
         for _ in range(self._threads):
-            self._jobs.put(None)
+            self._queue.put(None)
 
-    def _begin(self, key: _Key) -> asyncio.Future[list[Address]]:
+    def _start(self, key: _Key) -> asyncio.Future[list[ResolvedAddress]]:
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[list[Address]] = loop.create_future()
-        self._going[key] = future
-        future.add_done_callback(lambda done: self._ended(key, done))
-        self._jobs.put((key, loop, future))
-        if self._threads < min(self._most, len(self._going)):
+        future: asyncio.Future[list[ResolvedAddress]] = loop.create_future()
+        self._pending[key] = future
+        future.add_done_callback(lambda done: self._on_done(key, done))
+        self._queue.put((key, loop, future))
+        if self._threads < min(self._most, len(self._pending)):
             self._threads += 1
-            threading.Thread(target=self._work, name="resolver", daemon=True).start()
+            threading.Thread(target=self._run_thread, name="resolver", daemon=True).start()
         return future
 
-    def _ended(self, key: _Key, done: asyncio.Future[list[Address]]) -> None:
-        self._going.pop(key, None)
+    def _on_done(self, key: _Key, done: asyncio.Future[list[ResolvedAddress]]) -> None:
+        self._pending.pop(key, None)
         if not done.cancelled():
             done.exception()  # nobody may be waiting any more, and asyncio would complain
 
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+    def _run_thread(self) -> None:
+        while (job := self._queue.get()) is not None:
             key, loop, future = job
             try:
-                found: list[Address] | Exception = _look_up(*key)
+                found: list[ResolvedAddress] | Exception = _look_up(*key)
             except Exception as error:
                 found = error
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-                loop.call_soon_threadsafe(_settle, future, found)
+                loop.call_soon_threadsafe(_set_outcome, future, found)
             del job, future, found
 
 
-def _look_up(host: str, port: int) -> list[Address]:
+def _look_up(host: str, port: int) -> list[ResolvedAddress]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror:
         check_descriptors()
         raise
     found = found[:MOST_ADDRESSES]
-    return [Address(int(family), str(address[0]), port) for family, _, _, _, address in found]
+    return [ResolvedAddress(int(family), str(address[0]), port) for family, _, _, _, address in found]
 
 
-def _settle(future: asyncio.Future[list[Address]], found: list[Address] | Exception) -> None:
+def _set_outcome(future: asyncio.Future[list[ResolvedAddress]], found: list[ResolvedAddress] | Exception) -> None:
     if future.done():
         return
     if isinstance(found, Exception):

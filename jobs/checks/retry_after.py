@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-_LONGEST = 365 * 86400.0
+_LONGEST_WAIT = 365 * 86400.0
 
 
-def retry_after_s(status: int, headers: Mapping[str, str], now: datetime) -> float | None:
+def parse_retry_after(status: int, headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds to wait, never negative; None if the answer says nothing that can be understood.
 
     A date is compared with the answer's own Date: the other clock may be wrong, but it is one clock. `now` (aware) is
@@ -19,15 +19,15 @@ def retry_after_s(status: int, headers: Mapping[str, str], now: datetime) -> flo
     if status < 300 or not text:
         return None
     if text.isascii() and text.isdigit():
-        return min(float(text[:12]), _LONGEST)
-    until = _date(text)
+        return min(float(text[:12]), _LONGEST_WAIT)
+    until = _parse_date(text)
     if until is None:
         return None
-    since = _date(headers.get("date", "")) or now
-    return min(max((until - since).total_seconds(), 0.0), _LONGEST)
+    since = _parse_date(headers.get("date", "")) or now
+    return min(max((until - since).total_seconds(), 0.0), _LONGEST_WAIT)
 
 
-def _date(text: str) -> datetime | None:
+def _parse_date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):  # a year of twenty digits

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jobs.checks.errors import ExtractionError
-from jobs.expectations.answer import Answer, NotJson
-from jobs.expectations.patterns import TooMuchWork, find
-from jobs.expectations.queries import select
-from jobs.targets.steps import FromBody, FromCookie, FromHeader, FromJson, Source
+from jobs.expectations.answer import JudgedAnswer, NotJson
+from jobs.expectations.patterns import LimitExceeded, find_first
+from jobs.expectations.queries import select_values
+from jobs.targets.steps import BodySource, CookieSource, HeaderSource, JsonSource, ValueSource
 
 if TYPE_CHECKING:
     import httpx
 
-LONGEST = 64 * 1024
+LONGEST_SAVED_VALUE = 64 * 1024
 """Characters of a value, a JSON one as text."""
 
-MOST_CHARACTERS = 1024 * 1024
+MOST_SAVED_CHARACTERS = 1024 * 1024
 """Of all values that an attempt saves."""
 
 MOST_SECRET_CHARACTERS = 16 * 1024
@@ -30,19 +30,19 @@ _INSTEAD = (
 )
 
 
-class SavedSizes:
+class SavedValueLimits:
     """How much an attempt has saved so far."""
 
     def __init__(self) -> None:
         self._characters = self._secret_characters = self._secret_lines = 0
 
-    def add(self, text: str, *, hides: bool) -> None:
+    def count_value(self, text: str, *, hides: bool) -> None:
         """Count a value, as text. Raises ExtractionError if it is one too many."""
         self._characters += len(text)
-        if self._characters > MOST_CHARACTERS:
+        if self._characters > MOST_SAVED_CHARACTERS:
             raise ExtractionError(
                 f"with it the saved values would have {self._characters} characters; "
-                f"at most {MOST_CHARACTERS} are kept: save less of the answers"
+                f"at most {MOST_SAVED_CHARACTERS} are kept: save less of the answers"
             )
         if not hides:
             return
@@ -60,14 +60,14 @@ class SavedSizes:
             )
 
 
-def saved(source: Source, answer: Answer, cookies: httpx.Cookies | None = None) -> Any:
+def extract_value(source: ValueSource, answer: JudgedAnswer, cookies: httpx.Cookies | None = None) -> Any:
     """The value, a JSON one. Raises ExtractionError, OutOfTime. `cookies`: those of the sequence, for a FromCookie."""
     try:
-        value = _value(source, answer, cookies)
-    except (NotJson, TooMuchWork) as error:
+        value = _select_value(source, answer, cookies)
+    except (NotJson, LimitExceeded) as error:
         raise ExtractionError(f"{error}") from None
-    if _is_longer(value, LONGEST):
-        raise ExtractionError(f"the value has more than {LONGEST} characters")
+    if _is_longer(value, LONGEST_SAVED_VALUE):
+        raise ExtractionError(f"the value has more than {LONGEST_SAVED_VALUE} characters")
     return value
 
 
@@ -89,30 +89,30 @@ def _is_longer(value: Any, most: int) -> bool:
     return most < 0
 
 
-def _value(source: Source, answer: Answer, cookies: httpx.Cookies | None) -> Any:
+def _select_value(source: ValueSource, answer: JudgedAnswer, cookies: httpx.Cookies | None) -> Any:
     match source:
-        case FromJson(json_=query):
-            found = select(query, answer.json())
+        case JsonSource(json_=query):
+            found = select_values(query, answer.parse_json())
             if not found:
                 raise ExtractionError(f"{query} selects nothing in the body")
             return found[0]
-        case FromHeader(header=name, regex=pattern):
-            value = answer.seen.headers.get(name.lower())
+        case HeaderSource(header=name, regex=pattern):
+            value = answer.observation.headers.get(name.lower())
             if value is None:
                 raise ExtractionError(f"the answer has no header {name}")
-            return value if pattern is None else _found(pattern, value, f"the header {name}", answer)
-        case FromCookie(cookie=name):
+            return value if pattern is None else _first_match(pattern, value, f"the header {name}", answer)
+        case CookieSource(cookie=name):
             # The same name may be set for several paths: the newest counts.
             values = [cookie.value for cookie in (cookies.jar if cookies is not None else ()) if cookie.name == name]
             if not values or values[-1] is None:
                 raise ExtractionError(f"no answer has set the cookie {name}")
             return values[-1]
-        case FromBody(regex=pattern):
-            return _found(pattern, answer.text, "the body", answer)
+        case BodySource(regex=pattern):
+            return _first_match(pattern, answer.text, "the body", answer)
 
 
-def _found(pattern: str, text: str, where: str, answer: Answer) -> str:
-    found = find(pattern, text)
+def _first_match(pattern: str, text: str, where: str, answer: JudgedAnswer) -> str:
+    found = find_first(pattern, text)
     if found is None:
-        raise ExtractionError(f"{answer.shown(pattern)} is not found in {where}, {answer.shown(text)}")
+        raise ExtractionError(f"{answer.quote_text(pattern)} is not found in {where}, {answer.quote_text(text)}")
     return found

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from jobs.certificates import Certificate, UnreadableCertificate, read_certificate
-from jobs.checks.network import certificates
+from jobs.checks.network import peer_certificates
 
 
-def certificates_of(session: ssl.SSLObject | None) -> tuple[bytes, ...]:
+def shown_certificates(session: ssl.SSLObject | None) -> tuple[bytes, ...]:
     """What the other side showed, DER, its own certificate first; empty without a session."""
-    return () if session is None else certificates(session)
+    return () if session is None else peer_certificates(session)
 
 
 def session_facts(session: ssl.SSLObject | None) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def session_facts(session: ssl.SSLObject | None) -> dict[str, Any]:
 
 def certificate_facts(shown: Sequence[bytes], now: datetime) -> dict[str, Any]:
     """Whom the first of them is for, who has signed it, and how long it is good."""
-    certificate = first_of(shown)
+    certificate = read_first_certificate(shown)
     if certificate is None:
         return {"chain": len(shown)}
     return {
@@ -40,7 +40,7 @@ def certificate_facts(shown: Sequence[bytes], now: datetime) -> dict[str, Any]:
     }
 
 
-def first_of(shown: Sequence[bytes]) -> Certificate | None:
+def read_first_certificate(shown: Sequence[bytes]) -> Certificate | None:
     """The other side's own one; None if there is none, or if it cannot be read."""
     if not shown:
         return None

@@ -6,13 +6,13 @@ import re
 
 from jobs.checks.errors import NotHttp
 
-BEGIN = b"HTTP/1."
+HTTP1_PREFIX = b"HTTP/1."
 
-ENOUGH = 16
+DETECTION_BYTES = 16
 """Bytes that tell."""
 
 # The first pattern that fits counts.
-_SPOKEN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
+_PROTOCOLS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(pattern, re.DOTALL), words)
     for pattern, words in (
         (rb"[\x14-\x17]\x03[\x00-\x04]", "TLS: write https in the URL"),
@@ -29,11 +29,11 @@ _SPOKEN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
 )
 
 
-def not_http(first: bytes) -> NotHttp:
+def not_http_error(first: bytes) -> NotHttp:
     """Return the error of a response that begins with these bytes."""
-    return NotHttp(next((words for pattern, words in _SPOKEN if pattern.match(first)), ""))
+    return NotHttp(next((words for pattern, words in _PROTOCOLS if pattern.match(first)), ""))
 
 
-def begins_as_http(first: bytes) -> bool:
+def may_be_http1(first: bytes) -> bool:
     """Whether an answer that begins with these bytes may be one of HTTP/1: they may be fewer than it takes to say."""
-    return first.startswith(BEGIN) or (len(first) < len(BEGIN) and BEGIN.startswith(first))
+    return first.startswith(HTTP1_PREFIX) or (len(first) < len(HTTP1_PREFIX) and HTTP1_PREFIX.startswith(first))

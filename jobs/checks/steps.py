@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from jobs.checks.http import HttpCheck
-from jobs.checks.port import Call
-from jobs.checks.step_sequence import CLEANUP_SECONDS, _Way
-from jobs.judging import InlineJudges, Judges
+from jobs.checks.port import AttemptContext
+from jobs.checks.step_sequence import CLEANUP_SECONDS, StepSequence
+from jobs.judging import InlineJudge, Judge
 from jobs.redaction import Redactor
 from jobs.runs import Failure, Observation
 from jobs.targets.steps import StepsTarget
@@ -16,25 +16,25 @@ from jobs.targets.steps import StepsTarget
 class StepsCheck:
     """Observes sequences, for one event loop."""
 
-    def __init__(self, http: HttpCheck, redactor: Redactor, judges: Judges | None = None) -> None:
+    def __init__(self, http: HttpCheck, redactor: Redactor, judges: Judge | None = None) -> None:
         """`judges`: who judges the answers; without them it is done inline."""
         self._http = http
         self._redactor = redactor
         self._hiding = asyncio.Lock()
-        self._judges = judges or InlineJudges()
-        self._cleaning: set[asyncio.Task[Failure | None]] = set()
+        self._judges = judges or InlineJudge()
+        self._cleanups: set[asyncio.Task[Failure | None]] = set()
 
-    async def observe(self, target: StepsTarget, call: Call) -> Observation:
+    async def observe(self, target: StepsTarget, call: AttemptContext) -> Observation:
         """Make the requests in order, then clean up; says which of them was not as expected."""
-        way = _Way(self._http, self._redactor, self._judges, call, self._hiding)
+        way = StepSequence(self._http, self._redactor, self._judges, call, self._hiding)
         try:
-            failed = await way.go(target.steps)
+            failed = await way.run_steps(target.steps)
         except BaseException:
-            self._clean(way, target)
+            self._start_cleanup(way, target)
             raise
-        task = self._clean(way, target)
+        task = self._start_cleanup(way, target)
         left = await asyncio.shield(task) if task is not None else None
-        phases, facts = way.phases(), {"steps": way.told, **way.session}
+        phases, facts = way.phases(), {"steps": way.step_facts, **way.tls_facts}
         failures = (*way.degraded, *([left] if left is not None else []))
         if failed is None:
             return Observation(phases, facts=facts, failures=failures, certificates=way.certificates)
@@ -57,19 +57,19 @@ class StepsCheck:
 
     async def aclose(self) -> None:
         """Let those that clean up end. The check of one request is closed by its owner."""
-        if self._cleaning:
-            await asyncio.wait(self._cleaning, timeout=CLEANUP_SECONDS)
+        if self._cleanups:
+            await asyncio.wait(self._cleanups, timeout=CLEANUP_SECONDS)
 
-    def _clean(self, way: _Way, target: StepsTarget) -> asyncio.Task[Failure | None] | None:
+    def _start_cleanup(self, way: StepSequence, target: StepsTarget) -> asyncio.Task[Failure | None] | None:
         """In a task of its own, which outlives an attempt that is given up."""
         if not target.cleanup:
             return None
-        way.call.values.share()
+        way.call.values.add_user()
         task = asyncio.create_task(way.clean_up(target.cleanup))
-        self._cleaning.add(task)
-        task.add_done_callback(lambda task: self._cleaned(task, way))
+        self._cleanups.add(task)
+        task.add_done_callback(lambda task: self._on_cleanup_done(task, way))
         return task
 
-    def _cleaned(self, task: asyncio.Task[Failure | None], way: _Way) -> None:
-        self._cleaning.discard(task)
+    def _on_cleanup_done(self, task: asyncio.Task[Failure | None], way: StepSequence) -> None:
+        self._cleanups.discard(task)
         way.call.values.close()

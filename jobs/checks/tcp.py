@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.checks.binding.recipients import sendings_of_tcp
-from jobs.checks.binding.rules import ANYTHING, Bindings
+from jobs.checks.binding.recipients import deliveries_of_dialogue
+from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.checks.errors import ExpectedDataMissing
-from jobs.checks.faults import explain
-from jobs.checks.loading import load_names, load_tls
+from jobs.checks.faults import classify_error
+from jobs.checks.loading import preload_idna, preload_tls
 from jobs.checks.network import Network
 from jobs.checks.peer import Peer
-from jobs.checks.port import Call
-from jobs.checks.registering import register
-from jobs.checks.sessions import certificates_of, session_facts
-from jobs.checks.tcp_dialogue import _Patterns, _Talk
+from jobs.checks.port import AttemptContext
+from jobs.checks.registering import register_value
+from jobs.checks.sessions import session_facts, shown_certificates
+from jobs.checks.tcp_dialogue import PatternBudget, TcpDialogue
 from jobs.checks.tls_contexts import TlsContexts
-from jobs.durations import to_microsecond
-from jobs.judging import InlineJudges, Judges
+from jobs.durations import round_to_microsecond
+from jobs.judging import InlineJudge, Judge
 from jobs.model import SecretRef
 from jobs.ports import Secrets
 from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation
-from jobs.targets.http import Tls
-from jobs.targets.tcp import Receive, Send, StartTls, TcpTarget
+from jobs.targets.http import TlsOptions
+from jobs.targets.tcp import ReceiveLine, SendLine, StartTlsLine, TcpTarget
 
 
 class TcpCheck:
@@ -35,8 +35,8 @@ class TcpCheck:
         redactor: Redactor,
         network: Network,
         contexts: TlsContexts,
-        bindings: Bindings = ANYTHING,
-        judges: Judges | None = None,
+        bindings: Bindings = UNRESTRICTED,
+        judges: Judge | None = None,
     ) -> None:
         """`judges`: who looks for patterns in what is heard; without them it is done inline."""
         self._secrets = secrets
@@ -44,39 +44,39 @@ class TcpCheck:
         self._network = network
         self._contexts = contexts
         self._bindings = bindings
-        self._judges = judges or InlineJudges()
+        self._judges = judges or InlineJudge()
 
-    async def observe(self, target: TcpTarget, call: Call) -> Observation:
+    async def observe(self, target: TcpTarget, call: AttemptContext) -> Observation:
         """Connect and go through the dialogue; what came is the observation's body."""
         peer, clock = Peer(target.host, target.port, target.server_name or ""), call.clock
         heard = bytearray()
         try:
-            for sending in sendings_of_tcp(target):
-                self._bindings.check(sending.credential, sending.places, call.tags)
+            for sending in deliveries_of_dialogue(target):
+                self._bindings.check(sending.credential, sending.recipients, call.tags)
             texts = await self._texts(target, call)
-            tls = await self._contexts.get(target.tls or Tls()) if _has_tls(target) else None
-            at_once = tls if target.secure_at_once else None
+            tls = await self._contexts.get_context(target.tls or TlsOptions()) if _has_tls(target) else None
+            at_once = tls if target.starts_with_tls else None
             connection = await self._network.connect(
-                target.host, target.port, clock, at_once, server_name=peer.name, ip_version=target.ip_version
+                target.host, target.port, clock, at_once, server_name=peer.tls_name, ip_version=target.ip_version
             )
         except Exception as error:
             return self._failed(error, peer, call)
-        patterns = _Patterns(self._judges, call.run_id.rpartition("@")[0], self._redactor)
-        talk = _Talk(connection, target.read_limit, heard, self._redactor, clock, peer, patterns)
+        patterns = PatternBudget(self._judges, call.run_id.rpartition("@")[0], self._redactor)
+        talk = TcpDialogue(connection, target.read_limit, heard, self._redactor, clock, peer, patterns)
         try:
             for line in target.dialogue:
                 match line:
-                    case Send(send=text):
+                    case SendLine(send=text):
                         clock.enter("first_byte")
                         await connection.write((texts[text.secret] if isinstance(text, SecretRef) else text).encode())
-                    case Receive(receive=pattern):
-                        await talk.hear(pattern)
-                    case StartTls() if tls is not None:
+                    case ReceiveLine(receive=pattern):
+                        await talk.receive(pattern)
+                    case StartTlsLine() if tls is not None:
                         clock.enter("tls")
-                        await connection.start_tls(tls, peer.name.rstrip("."))
+                        await connection.start_tls(tls, peer.tls_name.rstrip("."))
             session = connection.tls
             facts = {"connected": True, "remote_address": connection.remote_address, **session_facts(session)}
-            certificates = certificates_of(session)
+            certificates = shown_certificates(session)
         except Exception as error:
             connection.abort()
             return self._failed(error, peer, call)
@@ -84,38 +84,38 @@ class TcpCheck:
             connection.abort()
             raise
         finally:
-            talk.forget()  # the clock must not hold the connection
-        connection.finish()
+            talk.clear_deadline_texts()  # the clock must not hold the connection
+        connection.close()
         phases = clock.stop()
-        phases = replace(phases, total_ms=to_microsecond(max(phases.total_ms - patterns.took_s * 1000, 0.0)))
+        phases = replace(phases, total_ms=round_to_microsecond(max(phases.total_ms - patterns.took_s * 1000, 0.0)))
         return Observation(phases, body=bytes(heard[: target.read_limit]), facts=facts, certificates=certificates)
 
     def prepare(self, target: TcpTarget) -> None:
         """See Check.prepare."""
-        load_names()
+        preload_idna()
         if _has_tls(target):
-            load_tls()
-            self._contexts.prepare(target.tls or Tls())
+            preload_tls()
+            self._contexts.prepare(target.tls or TlsOptions())
 
     async def aclose(self) -> None:
         """Nothing stays open between two observations."""
 
-    async def _texts(self, target: TcpTarget, call: Call) -> dict[str, str]:
+    async def _texts(self, target: TcpTarget, call: AttemptContext) -> dict[str, str]:
         """The secrets that are sent. Raises SecretUnavailable."""
-        sent = [line.send for line in target.dialogue if isinstance(line, Send)]
+        sent = [line.send for line in target.dialogue if isinstance(line, SendLine)]
         names = [text.secret for text in sent if isinstance(text, SecretRef)]
         if names:
             call.clock.enter("secrets")
-        texts = {name: await self._secrets.get(name) for name in names}
+        texts = {name: await self._secrets.get_secret(name) for name in names}
         for text in texts.values():
-            await register(text, call, self._redactor)
+            await register_value(text, call, self._redactor)
         return texts
 
-    def _failed(self, error: Exception, peer: Peer, call: Call) -> Observation:
+    def _failed(self, error: Exception, peer: Peer, call: AttemptContext) -> Observation:
         if isinstance(error, ExpectedDataMissing):
             explained: tuple[ErrorClass, str] | None = (ErrorClass.EXPECTATION_FAILED, f"{peer} {error}.")
         else:
-            explained = explain(error, call.clock.current, peer)
+            explained = classify_error(error, call.clock.current, peer)
         if explained is None:
             raise error
         error_class, message = explained
@@ -127,4 +127,4 @@ def _has_tls(target: TcpTarget) -> bool:
 
 
 def _starts_tls(target: TcpTarget) -> bool:
-    return any(isinstance(line, StartTls) for line in target.dialogue)
+    return any(isinstance(line, StartTlsLine) for line in target.dialogue)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.connection import Connection
+from jobs.checks.connection import TargetConnection
 from jobs.checks.errors import ExpectedDataMissing
-from jobs.checks.hearing import Heard, Hearing
+from jobs.checks.hearing import PatternSearch, PatternSearchResult
 from jobs.checks.peer import Peer
-from jobs.judging import Judges
-from jobs.problems import printable
+from jobs.judging import Judge
+from jobs.problems import make_printable
 from jobs.redaction import Redactor
 from jobs.runs import ErrorClass
 
@@ -18,10 +18,10 @@ PATTERN_SECONDS = 0.25
 """Of CPU for all searches of one dialogue. Each piece that arrives is one: the other side may send a byte at a time."""
 
 
-class _Patterns:
+class PatternBudget:
     """Looks for the patterns of one attempt, which have PATTERN_SECONDS together."""
 
-    def __init__(self, judges: Judges, job: str, redactor: Redactor) -> None:
+    def __init__(self, judges: Judge, job: str, redactor: Redactor) -> None:
         self._judges = judges
         self._job = job
         self._redactor = redactor
@@ -30,13 +30,13 @@ class _Patterns:
         """On the wall clock, waiting included: the target is not to blame for it."""
 
     @property
-    def are_out_of_time(self) -> bool:
+    def is_exhausted(self) -> bool:
         """Whether no other text is searched."""
         return self._left <= 0
 
-    async def look_for(self, pattern: str, heard: bytes) -> Heard:
+    async def search(self, pattern: str, heard: bytes) -> PatternSearchResult:
         """Raises NotJudged."""
-        task = Hearing(pattern, heard)
+        task = PatternSearch(pattern, heard)
         if self._left <= 0:
             return task.undecided(0, f"all of an attempt have {PATTERN_SECONDS * 1000:.0f} ms of computing")
         began = time.perf_counter()
@@ -46,18 +46,18 @@ class _Patterns:
         return judged.result
 
 
-class _Talk:
+class TcpDialogue:
     """What is heard on a connection, kept in `heard`. Reading ends with the piece that reaches the limit."""
 
     def __init__(
         self,
-        connection: Connection,
+        connection: TargetConnection,
         limit: int,
         heard: bytearray,
         redactor: Redactor,
         clock: PhaseClock,
         peer: Peer,
-        patterns: _Patterns,
+        patterns: PatternBudget,
     ) -> None:
         self._patterns = patterns
         self._connection = connection
@@ -69,7 +69,7 @@ class _Talk:
         self._since = 0
         self._besides, self._received = clock.besides, clock.received
 
-    async def hear(self, pattern: str) -> None:
+    async def receive(self, pattern: str) -> None:
         """Read until the pattern is found in what came since the last match.
 
         Raises ExpectedDataMissing, and what reading raises.
@@ -88,23 +88,23 @@ class _Talk:
                 raise ExpectedDataMissing(f"closed the connection too early: expected {self._comparison(pattern)}")
             self._heard += data
         self._since = len(self._heard)
-        self.forget()
+        self.clear_deadline_texts()
 
-    def forget(self) -> None:
+    def clear_deadline_texts(self) -> None:
         """Let the clock say nothing of the last line any more."""
         self._clock.besides, self._clock.received = self._besides, self._received
 
     async def _finds(self, pattern: str) -> bool:
         """Raises ExpectedDataMissing: there is no match, and none is possible, or the search takes too long."""
-        heard = await self._patterns.look_for(pattern, bytes(self._heard[self._since :]))
+        heard = await self._patterns.search(pattern, bytes(self._heard[self._since :]))
         if heard.undecided:
             raise ExpectedDataMissing(f"sent a text on which {pattern!r} takes too long: {heard.undecided}")
-        if not heard.found and self._patterns.are_out_of_time:
+        if not heard.found and self._patterns.is_exhausted:
             raise ExpectedDataMissing(
                 f"sent its text in so many pieces that {pattern!r} took more than {PATTERN_SECONDS * 1000:.0f} ms in "
                 "all: make the pattern simpler"
             )
-        if heard.is_hopeless:
+        if heard.cannot_match:
             raise ExpectedDataMissing(f"sent something else: expected {self._comparison(pattern)}")
         return heard.found
 
@@ -117,5 +117,5 @@ class _Talk:
     def _comparison(self, pattern: str) -> str:
         # What was heard may end anywhere, and so within a secret. Bytes that are no text are shown as \xff.
         text = self._redactor.redact(self._heard[self._since :].decode("utf-8", "backslashreplace"), cut=True)
-        shown = f"'{printable(text, 120)}'" if text else "nothing"
+        shown = f"'{make_printable(text, 120)}'" if text else "nothing"
         return f"a match of {pattern!r}, received {shown}"

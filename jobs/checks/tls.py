@@ -10,19 +10,19 @@ from datetime import UTC, datetime
 from jobs.certificates import Certificate
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import TargetDenied
-from jobs.checks.faults import explain
-from jobs.checks.loading import load_tls
+from jobs.checks.faults import classify_error
+from jobs.checks.loading import preload_tls
 from jobs.checks.network import Network
 from jobs.checks.peer import Peer
-from jobs.checks.port import Call
-from jobs.checks.sessions import certificate_facts, certificates_of, first_of, session_facts
+from jobs.checks.port import AttemptContext
+from jobs.checks.sessions import certificate_facts, read_first_certificate, session_facts, shown_certificates
 from jobs.checks.tls_contexts import TlsContexts
-from jobs.problems import printable
+from jobs.problems import make_printable
 from jobs.runs import ErrorClass, Observation
-from jobs.targets.http import Tls
+from jobs.targets.http import TlsOptions
 from jobs.targets.tls import TlsTarget
 
-_PATIENCE = 2.0
+_SECOND_HANDSHAKE_TIMEOUT = 2.0
 """Seconds for the second handshake, which only tells more about what the first has found."""
 
 
@@ -33,27 +33,27 @@ class TlsCheck:
         self._network = network
         self._contexts = contexts
 
-    async def observe(self, target: TlsTarget, call: Call) -> Observation:
+    async def observe(self, target: TlsTarget, call: AttemptContext) -> Observation:
         """Shake hands once; a certificate that is not accepted is looked at by a second handshake."""
         peer = Peer(target.host, target.port, target.server_name or "")
         try:
-            return await self._shaken(target, target.tls, call.clock)
+            return await self._handshake(target, target.tls, call.clock)
         except ssl.SSLCertVerificationError as error:
-            error_class, message = explain(error, "tls", peer) or (ErrorClass.TLS_CERTIFICATE, f"{error}")
+            error_class, message = classify_error(error, "tls", peer) or (ErrorClass.TLS_CERTIFICATE, f"{error}")
             call.clock.found = error_class, message
-            shown = await self._shown(target)
+            shown = await self._inspect_rejected(target)
             phases = call.clock.stop()
             if shown is None:
                 return Observation(phases, error=error_class, message=message)
             return Observation(
                 phases,
                 error=error_class,
-                message=f"{message} {_description(shown)}".rstrip(),
+                message=f"{message} {_describe_certificate(shown)}".rstrip(),
                 facts=shown.facts,
                 certificates=shown.certificates,
             )
         except Exception as error:
-            explained = explain(error, call.clock.current, peer)
+            explained = classify_error(error, call.clock.current, peer)
             if explained is None:
                 raise
             error_class, message = explained
@@ -61,20 +61,20 @@ class TlsCheck:
 
     def prepare(self, target: TlsTarget) -> None:
         """See Check.prepare."""
-        load_tls()
+        preload_tls()
         self._contexts.prepare(target.tls)
 
     async def aclose(self) -> None:
         """Nothing stays open between two observations."""
 
-    async def _shaken(self, target: TlsTarget, tls: Tls, clock: PhaseClock) -> Observation:
-        context = await self._contexts.get(tls)
+    async def _handshake(self, target: TlsTarget, tls: TlsOptions, clock: PhaseClock) -> Observation:
+        context = await self._contexts.get_context(tls)
         connection = await self._network.connect(target.host, target.port, clock, None, ip_version=target.ip_version)
         try:
             clock.enter("tls")
             await connection.start_tls(context, (target.server_name or target.host).rstrip("."))
             session = connection.tls
-            certificates = certificates_of(session)
+            certificates = shown_certificates(session)
             facts = {
                 "remote_address": connection.remote_address,
                 **session_facts(session),
@@ -83,19 +83,19 @@ class TlsCheck:
         except BaseException:
             connection.abort()
             raise
-        connection.finish()
-        error, message = _too_old(target, str(facts.get("tls_version")))
+        connection.close()
+        error, message = _version_error(target, str(facts.get("tls_version")))
         return Observation(clock.stop(), error=error, message=message, facts=facts, certificates=certificates)
 
-    async def _shown(self, target: TlsTarget) -> Observation | None:
+    async def _inspect_rejected(self, target: TlsTarget) -> Observation | None:
         """What a target shows whose certificate was not accepted; None if it does not say it again, or elsewhere."""
         with suppress(OSError, ssl.SSLError, TargetDenied):
-            async with asyncio.timeout(_PATIENCE):
-                return await self._shaken(target, Tls(verify=False), PhaseClock())
+            async with asyncio.timeout(_SECOND_HANDSHAKE_TIMEOUT):
+                return await self._handshake(target, TlsOptions(verify=False), PhaseClock())
         return None
 
 
-def _too_old(target: TlsTarget, version: str) -> tuple[ErrorClass | None, str]:
+def _version_error(target: TlsTarget, version: str) -> tuple[ErrorClass | None, str]:
     wanted = f"TLSv{target.minimum_version}"
     if version >= wanted:
         return None, ""
@@ -103,17 +103,17 @@ def _too_old(target: TlsTarget, version: str) -> tuple[ErrorClass | None, str]:
     return ErrorClass.TLS_FAILURE, f"{peer} agreed on {version}, and at least {wanted} is wanted (minimum_version)."
 
 
-def _description(shown: Observation) -> str:
+def _describe_certificate(shown: Observation) -> str:
     """Of the certificate: for whom, by whom, and from when to when."""
-    certificate = first_of(shown.certificates)
+    certificate = read_first_certificate(shown.certificates)
     if certificate is None:
         return ""
     days = f"good from {certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
-    return f"{_whom(certificate)}, issued by {printable(certificate.issuer)}, {days}."
+    return f"{_describe_names(certificate)}, issued by {make_printable(certificate.issuer)}, {days}."
 
 
-def _whom(certificate: Certificate) -> str:
+def _describe_names(certificate: Certificate) -> str:
     if not certificate.names:
-        return f"It names no host (its subject is {printable(certificate.subject)})"
+        return f"It names no host (its subject is {make_printable(certificate.subject)})"
     more = f" and {len(certificate.names) - 3} more" if len(certificate.names) > 3 else ""
-    return f"It is for {printable(', '.join(certificate.names[:3]))}{more}"
+    return f"It is for {make_printable(', '.join(certificate.names[:3]))}{more}"

@@ -11,14 +11,14 @@ from typing import Any
 
 from jobs.checks.errors import TooManyTlsRecords
 
-MOST_RECORDS = 2000
+MOST_TLS_RECORDS = 2000
 """Pieces that a session gives, and one more for each SMALL_RECORD bytes."""
 
-SMALL_RECORD = 64
+SMALL_TLS_RECORD = 64
 """Bytes."""
 
 
-class CountedTls(ssl.SSLObject):
+class CountingTlsObject(ssl.SSLObject):
     """A session that gives up such a peer. Contexts make it by their `sslobject_class`."""
 
     _records = 0
@@ -29,6 +29,6 @@ class CountedTls(ssl.SSLObject):
         found = super().read(len, buffer)
         self._records += 1
         self._bytes += found if isinstance(found, int) else found.__len__()
-        if self._records > MOST_RECORDS + self._bytes // SMALL_RECORD:
-            raise TooManyTlsRecords(MOST_RECORDS, SMALL_RECORD)
+        if self._records > MOST_TLS_RECORDS + self._bytes // SMALL_TLS_RECORD:
+            raise TooManyTlsRecords(MOST_TLS_RECORDS, SMALL_TLS_RECORD)
         return found

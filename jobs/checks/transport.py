@@ -21,26 +21,26 @@ from typing import Any
 import httpx
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.connection import Connection
+from jobs.checks.connection import TargetConnection
 from jobs.checks.errors import NoResponse
-from jobs.checks.http1 import Head
-from jobs.checks.http1_exchange import _Exchange
-from jobs.checks.kept import KeptConnections, Place
-from jobs.checks.loading import HTTP_2
-from jobs.checks.network import Network, certificates
-from jobs.checks.tunnels import Proxy, open_tunnel
+from jobs.checks.http1 import ResponseHead
+from jobs.checks.http1_exchange import Http1Exchange
+from jobs.checks.kept import ConnectionPool, PoolKey
+from jobs.checks.loading import HTTP2_MODULE
+from jobs.checks.network import Network, peer_certificates
+from jobs.checks.tunnels import ProxyEndpoint, open_tunnel
 from jobs.urls import effective_port
 
 _NO_ANSWER = (NoResponse, ConnectionError, ssl.SSLError)
 
 
-class Transport(httpx.AsyncBaseTransport):
+class CheckTransport(httpx.AsyncBaseTransport):
     """Raises what Network.connect raises, then OSError, ssl.SSLError, NoResponse and ProtocolViolation, also while the
     body is read."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._kept = KeptConnections()
+        self._pool = ConnectionPool()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         extensions = request.extensions
@@ -48,13 +48,13 @@ class Transport(httpx.AsyncBaseTransport):
         clock: PhaseClock = extensions["clock"]
         tls: ssl.SSLContext | None = extensions.get("tls")
         host, port = url.raw_host.decode("ascii"), effective_port(url.scheme, url.port)
-        if extensions.get("http2") and HTTP_2 not in sys.modules:
+        if extensions.get("http2") and HTTP2_MODULE not in sys.modules:
             # httpcore and h2, which few need: half a second, for which nobody else should have to wait.
-            await asyncio.to_thread(import_module, HTTP_2)
+            await asyncio.to_thread(import_module, HTTP2_MODULE)
         if extensions.get("kept"):
-            return await self._ask_kept(request, (host, port, tls), clock)
+            return await self._send_pooled(request, (host, port, tls), clock)
         if "proxy" in extensions:
-            connection = await self._connect_through(extensions, host, port, clock)
+            connection = await self._connect_via_proxy(extensions, host, port, clock)
         else:
             connection = await self._network.connect(
                 host,
@@ -65,31 +65,31 @@ class Transport(httpx.AsyncBaseTransport):
                 ip_version=extensions.get("ip_version"),
                 only_live=extensions.get("only_live", False),
             )
-        if extensions.get("http2") and _agrees_to_http2(connection, tls):
-            return await _ask_by_http2(request, connection, clock)
-        return await self._ask(request, connection, clock)
+        if extensions.get("http2") and _negotiated_http2(connection, tls):
+            return await _send_http2(request, connection, clock)
+        return await self._send(request, connection, clock)
 
-    async def _ask_kept(self, request: httpx.Request, place: Place, clock: PhaseClock) -> httpx.Response:
+    async def _send_pooled(self, request: httpx.Request, place: PoolKey, clock: PhaseClock) -> httpx.Response:
         host, port, tls = place
-        connection = self._kept.take(place)
+        connection = self._pool.acquire(place)
         if connection is not None:
-            connection.expect(clock)
+            connection.expect_response(clock)
             try:
-                return await self._ask(request, connection, clock, place)
+                return await self._send(request, connection, clock, place)
             except _NO_ANSWER:
-                if connection.first:
+                if connection.first_bytes:
                     raise
                 # The other side closed it while nobody used it: that says nothing about how it is.
-        return await self._ask(request, await self._network.connect(host, port, clock, tls), clock, place)
+        return await self._send(request, await self._network.connect(host, port, clock, tls), clock, place)
 
-    async def _connect_through(
+    async def _connect_via_proxy(
         self, extensions: MutableMapping[str, Any], host: str, port: int, clock: PhaseClock
-    ) -> Connection:
+    ) -> TargetConnection:
         """By way of the proxy; the time that a tunnel takes is part of the connect phase."""
-        proxy: Proxy = extensions["proxy"]
+        proxy: ProxyEndpoint = extensions["proxy"]
         tls: ssl.SSLContext | None = extensions.get("tls")
         asks: Callable[[str, int], None] = extensions["asks"]
-        self._network.check(host, port)
+        self._network.check_proxied(host, port)
         asks(proxy.host, proxy.port)
         connection = await self._network.connect(proxy.host, proxy.port, clock, None)
         try:
@@ -105,41 +105,41 @@ class Transport(httpx.AsyncBaseTransport):
         return connection
 
     async def aclose(self) -> None:
-        self._kept.close()
+        self._pool.close()
         self._network.close()
 
-    async def _ask(
+    async def _send(
         self,
         request: httpx.Request,
-        connection: Connection,
+        connection: TargetConnection,
         clock: PhaseClock,
-        place: Place | None = None,
+        place: PoolKey | None = None,
     ) -> httpx.Response:
         clock.enter("first_byte")
-        exchange = _Exchange(connection, request.method)
+        exchange = Http1Exchange(connection, request.method)
         if place is not None:
-            exchange.keep_in(self._kept, place)
+            exchange.keep_in(self._pool, place)
         try:
             await connection.write(_head_of(request) + request.content)
-            head = await exchange.head()
+            head = await exchange.read_head()
         except BaseException:
             connection.abort()
             raise
-        return _Response(head, exchange, _extensions(head, connection))
+        return _LazyResponse(head, exchange, _extensions(head, connection))
 
 
-def _agrees_to_http2(connection: Connection, tls: ssl.SSLContext | None) -> bool:
+def _negotiated_http2(connection: TargetConnection, tls: ssl.SSLContext | None) -> bool:
     """Without TLS there is nobody to ask: then who wants HTTP/2 knows that it is spoken there."""
     return tls is None or (connection.tls is not None and connection.tls.selected_alpn_protocol() == "h2")
 
 
-async def _ask_by_http2(request: httpx.Request, connection: Connection, clock: PhaseClock) -> httpx.Response:
-    from jobs.checks.http2 import Answer
+async def _send_http2(request: httpx.Request, connection: TargetConnection, clock: PhaseClock) -> httpx.Response:
+    from jobs.checks.http2 import Http2Exchange
 
     clock.enter("first_byte")
-    answer = Answer(connection)
+    answer = Http2Exchange(connection)
     try:
-        head = await answer.head(request, clock)
+        head = await answer.send_request(request, clock)
     except BaseException:
         connection.abort()
         raise
@@ -165,16 +165,16 @@ def _head_of(request: httpx.Request) -> bytes:
         target = b"http://" + url.netloc + target
         if authorization := extensions["proxy"].authorization:
             headers.append((b"Proxy-Authorization", authorization.encode()))
-    return head_bytes(request.method, target, headers)
+    return encode_head(request.method, target, headers)
 
 
-def head_bytes(method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def encode_head(method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """A request's head as it is sent."""
     lines = [b"%s %s HTTP/1.1" % (method.encode("ascii"), target), *(b"%s: %s" % field for field in headers)]
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
-def _extensions(head: Head, connection: Connection) -> dict[str, Any]:
+def _extensions(head: ResponseHead, connection: TargetConnection) -> dict[str, Any]:
     extensions: dict[str, Any] = {
         "reason_phrase": head.reason,
         "http_version": b"HTTP/" + head.version,
@@ -185,19 +185,19 @@ def _extensions(head: Head, connection: Connection) -> dict[str, Any]:
     return extensions
 
 
-def _connected(connection: Connection) -> dict[str, Any]:
+def _connected(connection: TargetConnection) -> dict[str, Any]:
     extensions: dict[str, Any] = {"remote_address": connection.remote_address}
     session = connection.tls
     if session is not None:
         extensions["tls_version"] = session.version()
-        extensions["certificates"] = certificates(session)
+        extensions["certificates"] = peer_certificates(session)
     return extensions
 
 
-class _Response(httpx.Response):
+class _LazyResponse(httpx.Response):
     """An httpx response whose headers are made for who looks at them: checks read those of its extensions."""
 
-    def __init__(self, head: Head, stream: httpx.AsyncByteStream, extensions: dict[str, Any]) -> None:
+    def __init__(self, head: ResponseHead, stream: httpx.AsyncByteStream, extensions: dict[str, Any]) -> None:
         super().__init__(head.status, stream=stream, extensions=extensions)
         self._fields = head.fields
         del self.headers  # httpx's own, which are none

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobs.checks.connection import Connection
+from jobs.checks.connection import TargetConnection
 from jobs.checks.errors import IncompleteResponse, TunnelRefused
-from jobs.checks.http1 import end_of_head, read_head
-from jobs.checks.spoken import begins_as_http, not_http
-from jobs.targets.places import peer_text
+from jobs.checks.http1 import find_head_end, parse_head
+from jobs.checks.spoken import may_be_http1, not_http_error
+from jobs.targets.places import format_host_port
 
 
 @dataclass(frozen=True, slots=True)
-class Proxy:
+class ProxyEndpoint:
     """Whom to ask in a target's place. `authorization`: the value of Proxy-Authorization, or empty."""
 
     host: str
@@ -20,7 +20,7 @@ class Proxy:
     authorization: str = ""
 
 
-async def open_tunnel(connection: Connection, proxy: Proxy, host: str, port: int) -> None:
+async def open_tunnel(connection: TargetConnection, proxy: ProxyEndpoint, host: str, port: int) -> None:
     """Have the proxy at the other end of this connection lead it on to there.
 
     Raises:
@@ -28,26 +28,26 @@ async def open_tunnel(connection: Connection, proxy: Proxy, host: str, port: int
         NotHttp, MalformedResponse, HeadTooLarge, IncompleteResponse: it is no proxy.
         Exception: whatever reading raises.
     """
-    place = peer_text(host, port)
+    place = format_host_port(host, port)
     lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
     if proxy.authorization:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
-    connection.marks = False
+    connection.marks_first_byte = False
     await connection.write("".join(f"{line}\r\n" for line in (*lines, "")).encode())
     data = b""
-    while (end := end_of_head(data)) is None:
-        if data and not begins_as_http(data[:8]):
-            raise not_http(connection.first)
+    while (end := find_head_end(data)) is None:
+        if data and not may_be_http1(data[:8]):
+            raise not_http_error(connection.first_bytes)
         more = await connection.read()
         if not more:
             raise IncompleteResponse
         data += more
-    if not begins_as_http(data[:8]):
-        raise not_http(connection.first)
-    head = read_head(data[:end])
+    if not may_be_http1(data[:8]):
+        raise not_http_error(connection.first_bytes)
+    head = parse_head(data[:end])
     if not 200 <= head.status < 300:
         raise TunnelRefused(head.status, place)
-    connection.marks = True
-    connection.expect()
+    connection.marks_first_byte = True
+    connection.expect_response()
     if rest := data[end:]:
         connection.data_received(rest)  # who is behind the tunnel speaks first, as HTTP/2 does

@@ -4,10 +4,10 @@ jobs.definition validates `Expectation`s; the runner calls `judge` with the obse
 class, listed in union.py.
 """
 
-from jobs.expectations.entry import Entry
-from jobs.expectations.errors import is_awaited
-from jobs.expectations.fitting import refuse_unfit
+from jobs.expectations.entry import ExpectationEntry
+from jobs.expectations.errors import is_expected_error
+from jobs.expectations.fitting import check_applicable
 from jobs.expectations.judging import judge
 from jobs.expectations.union import Expectation, Expectations
 
-__all__ = ["Entry", "Expectation", "Expectations", "is_awaited", "judge", "refuse_unfit"]
+__all__ = ["Expectation", "ExpectationEntry", "Expectations", "check_applicable", "is_expected_error", "judge"]

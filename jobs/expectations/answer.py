@@ -12,20 +12,20 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NoReturn
 
-from jobs.expectations.document_size import MOST_VALUES, has_more_values
-from jobs.expectations.values import json_text
-from jobs.problems import printable
+from jobs.expectations.document_size import MOST_JSON_VALUES, has_more_values
+from jobs.expectations.values import to_json_text
+from jobs.problems import make_printable
 from jobs.redaction import Redact
 from jobs.runs import Observation
 
-SHOWN = 120
+MOST_SHOWN_CHARACTERS = 120
 """Characters of a value that a failure contains."""
 
-_REDACTED_AHEAD = 4096
+_MOST_REDACTED_CHARACTERS = 4096
 """Characters of a value that are redacted: more than are shown, because redaction shortens the text."""
 
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
-_CHARSETS = re.compile(
+_ALLOWED_CODECS = re.compile(
     r"ascii|utf-(?:8|16|32)(?:-[a-z]+)?|iso8859-\d+|cp\d+|koi8-[ru]|euc_\w+|shift_jis\w*|gb\w+|big5\w*"
 )
 """Text codecs by Python's names. Others (idna, unicode_escape, ...) are slow or are not charsets."""
@@ -35,27 +35,27 @@ class NotJson(Exception):
     """The body is not a JSON document; the message is a clause with the reason."""
 
 
-class Answer:
+class JudgedAnswer:
     """One answer and its redaction."""
 
-    def __init__(self, seen: Observation, redact: Redact) -> None:
-        self.seen = seen
+    def __init__(self, observation: Observation, redact: Redact) -> None:
+        self.observation = observation
         self._redact = redact
 
     @cached_property
     def text(self) -> str:
         """The body, decoded by its charset or as UTF-8 with replacements; of a TCP check, the received text."""
-        received = self.seen.facts.get("received")
-        if not self.seen.body and isinstance(received, str):
+        received = self.observation.facts.get("received")
+        if not self.observation.body and isinstance(received, str):
             return received
-        return self.seen.body.decode(_charset(self.seen.headers.get("content-type", "")), "replace")
+        return self.observation.body.decode(_codec_name(self.observation.headers.get("content-type", "")), "replace")
 
     @cached_property
     def now(self) -> datetime:
         """The time of the judgement."""
         return datetime.now(UTC)
 
-    def json(self) -> Any:
+    def parse_json(self) -> Any:
         """Return the parsed body. Raises NotJson."""
         document, problem = self._document
         if problem:
@@ -64,55 +64,58 @@ class Answer:
 
     @cached_property
     def _document(self) -> tuple[Any, str]:
-        if not self.seen.body.strip():
+        if not self.observation.body.strip():
             return None, "an empty body"
-        if has_more_values(self.seen.body, MOST_VALUES):
-            return None, f"JSON with more than {MOST_VALUES} values: reduce the answer of the target"
+        if has_more_values(self.observation.body, MOST_JSON_VALUES):
+            return None, f"JSON with more than {MOST_JSON_VALUES} values: reduce the answer of the target"
         try:
-            return json.loads(self.seen.body, parse_constant=_no_constant), ""
+            return json.loads(self.observation.body, parse_constant=_refuse_constant), ""
         except RecursionError:
             return None, "JSON that is nested too deeply"
         except ValueError:
-            if self.seen.body_truncated:
-                return None, f"incomplete JSON: reading stopped after {size_text(len(self.seen.body))} (read_limit)"
-            return None, f"not JSON: {self.shown(self.text)}"
+            if self.observation.body_truncated:
+                return (
+                    None,
+                    f"incomplete JSON: reading stopped after {format_size(len(self.observation.body))} (read_limit)",
+                )
+            return None, f"not JSON: {self.quote_text(self.text)}"
 
-    def shown(self, text: str) -> str:
+    def quote_text(self, text: str) -> str:
         """Quote a text for a failure: on one line, short, without secrets."""
-        return f"'{self._short(text)}'"
+        return f"'{self._shorten(text)}'"
 
-    def shown_json(self, value: Any) -> str:
+    def format_json(self, value: Any) -> str:
         """Write a value for a failure as JSON: on one line, short, without secrets."""
-        return self._short(json_text(value))
+        return self._shorten(to_json_text(value))
 
-    def plain(self, text: str) -> str:
+    def shorten(self, text: str) -> str:
         """Prepare a message that contains values of the target: on one line, short, without secrets."""
-        return self._short(text)
+        return self._shorten(text)
 
-    def not_found_in_body(self) -> str:
+    def describe_missing_text(self) -> str:
         """Describe the body for an entry whose text or pattern was not found."""
         if not self.text:
             return "an empty body"
-        if self.seen.body_truncated:
-            return f"not in the first {size_text(len(self.seen.body))}, where reading stopped (read_limit)"
-        return self.shown(self.text)
+        if self.observation.body_truncated:
+            return f"not in the first {format_size(len(self.observation.body))}, where reading stopped (read_limit)"
+        return self.quote_text(self.text)
 
-    def redacted(self, text: str, most: int) -> str:
+    def redact(self, text: str, max_characters: int) -> str:
         """Cut a text of the answer and redact it, including a secret that the cut leaves incomplete."""
         # A truncated body, and the text that a TCP check received, can end within a secret.
-        cut = len(text) > most or self.seen.body_truncated or "connected" in self.seen.facts
-        return self._redact(text[:most], cut=cut)
+        cut = len(text) > max_characters or self.observation.body_truncated or "connected" in self.observation.facts
+        return self._redact(text[:max_characters], cut=cut)
 
-    def _short(self, text: str) -> str:
-        return shortened(self.redacted(text, _REDACTED_AHEAD))
+    def _shorten(self, text: str) -> str:
+        return shorten_redacted(self.redact(text, _MOST_REDACTED_CHARACTERS))
 
 
-def shortened(redacted: str) -> str:
+def shorten_redacted(redacted: str) -> str:
     """Shorten a redacted text for a failure, and escape control characters."""
-    return printable(redacted[: SHOWN + 1], SHOWN)
+    return make_printable(redacted[: MOST_SHOWN_CHARACTERS + 1], MOST_SHOWN_CHARACTERS)
 
 
-def size_text(size: int) -> str:
+def format_size(size: int) -> str:
     """Format a number of bytes: `300 bytes`, `64 KiB`, `1.5 MiB`."""
     for unit, name in ((1024 * 1024, "MiB"), (1024, "KiB")):
         if size >= unit:
@@ -120,7 +123,7 @@ def size_text(size: int) -> str:
     return f"{size} bytes"
 
 
-def _charset(content_type: str) -> str:
+def _codec_name(content_type: str) -> str:
     found = _CHARSET.search(content_type)
     if found is None:
         return "utf-8"
@@ -128,8 +131,8 @@ def _charset(content_type: str) -> str:
         name = codecs.lookup(found[1]).name
     except LookupError:
         return "utf-8"
-    return name if _CHARSETS.fullmatch(name) else "utf-8"
+    return name if _ALLOWED_CODECS.fullmatch(name) else "utf-8"
 
 
-def _no_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")

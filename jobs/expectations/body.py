@@ -6,117 +6,117 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from jobs.expectations.answer import SHOWN, Answer
+from jobs.expectations.answer import MOST_SHOWN_CHARACTERS, JudgedAnswer
 from jobs.expectations.comparisons import Comparison
-from jobs.expectations.entry import READ_AS_TEXT, SEARCHED, Entry
-from jobs.expectations.patterns import SomePattern, TooMuchWork, search
+from jobs.expectations.entry import BRIEF_SEARCH_BYTES, BRIEF_TEXT_BYTES, ExpectationEntry
+from jobs.expectations.patterns import LimitExceeded, NonEmptyPatternField, search
 from jobs.runs import Failure
 
 WITH_BODY = ("http", "tcp")
 """The body of a TCP check is the text that it received."""
 
-Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+NonEmptyText = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
-class BodyContains(Entry):
+class BodyContainsEntry(ExpectationEntry):
     """The body contains this text, case-sensitive."""
 
     kinds: ClassVar = WITH_BODY
 
-    body_contains: Text
+    body_contains: NonEmptyText
 
     @property
     def largest_at_once(self) -> int:
-        return READ_AS_TEXT
+        return BRIEF_TEXT_BYTES
 
-    def unmet(self, answer: Answer) -> Failure | None:
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
         if self.body_contains in answer.text:
             return None
-        return Failure("body_contains", answer.shown(self.body_contains), answer.not_found_in_body())
+        return Failure("body_contains", answer.quote_text(self.body_contains), answer.describe_missing_text())
 
 
-class BodyContainsNot(Entry):
+class BodyNotContainsEntry(ExpectationEntry):
     """The part of the body that was read does not contain this text."""
 
     kinds: ClassVar = WITH_BODY
 
-    body_not_contains: Text
+    body_not_contains: NonEmptyText
 
     @property
     def largest_at_once(self) -> int:
-        return READ_AS_TEXT
+        return BRIEF_TEXT_BYTES
 
-    def unmet(self, answer: Answer) -> Failure | None:
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
         at = answer.text.find(self.body_not_contains)
         if at < 0:
             return None
         # The text around it is not shown: a cut secret would not be recognised.
-        observed = answer.shown(answer.text) if at < SHOWN else f"this text at character {at}"
-        return Failure("body_not_contains", f"not {answer.shown(self.body_not_contains)}", observed)
+        observed = answer.quote_text(answer.text) if at < MOST_SHOWN_CHARACTERS else f"this text at character {at}"
+        return Failure("body_not_contains", f"not {answer.quote_text(self.body_not_contains)}", observed)
 
 
-class BodyMatches(Entry):
+class BodyMatchesEntry(ExpectationEntry):
     """The regular expression matches somewhere in the body (`^` and `$` anchor it)."""
 
     kinds: ClassVar = WITH_BODY
 
-    body_matches: SomePattern
+    body_matches: NonEmptyPatternField
 
     @property
     def largest_at_once(self) -> int:
-        return SEARCHED
+        return BRIEF_SEARCH_BYTES
 
-    def unmet(self, answer: Answer) -> Failure | None:
-        expected = f"a match of {answer.shown(self.body_matches)}"
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        expected = f"a match of {answer.quote_text(self.body_matches)}"
         try:
             found = search(self.body_matches, answer.text)
-        except TooMuchWork as error:
+        except LimitExceeded as error:
             return Failure("body_matches", expected, str(error))
-        return None if found else Failure("body_matches", expected, answer.not_found_in_body())
+        return None if found else Failure("body_matches", expected, answer.describe_missing_text())
 
 
-class BodyMatchesNot(Entry):
+class BodyNotMatchesEntry(ExpectationEntry):
     """The regular expression does not match anywhere in the part of the body that was read."""
 
     kinds: ClassVar = WITH_BODY
 
-    body_not_matches: SomePattern
+    body_not_matches: NonEmptyPatternField
 
     @property
     def largest_at_once(self) -> int:
-        return SEARCHED
+        return BRIEF_SEARCH_BYTES
 
-    def unmet(self, answer: Answer) -> Failure | None:
-        expected = f"no match of {answer.shown(self.body_not_matches)}"
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        expected = f"no match of {answer.quote_text(self.body_not_matches)}"
         try:
             if not search(self.body_not_matches, answer.text):
                 return None
-        except TooMuchWork as error:
+        except LimitExceeded as error:
             return Failure("body_not_matches", expected, str(error))
-        return Failure("body_not_matches", expected, answer.shown(answer.text))
+        return Failure("body_not_matches", expected, answer.quote_text(answer.text))
 
 
-class _OfText(Comparison):
+class _TextComparison(Comparison):
     of_texts: ClassVar = True
 
 
-class BodyIs(Entry):
+class BodyEntry(ExpectationEntry):
     """The comparison holds for the body as one text, stripped of white space: `{body: {equals: pong}}`."""
 
     kinds: ClassVar = WITH_BODY
 
-    body: _OfText
+    body: _TextComparison
 
     @property
     def largest_at_once(self) -> int:
-        return SEARCHED
+        return BRIEF_SEARCH_BYTES
 
-    def unmet(self, answer: Answer) -> Failure | None:
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
         compared, text = self.body, answer.text.strip()
         expected = f"{compared.expected(answer)} as the body" if compared.about_existence else compared.expected(answer)
         try:
             if compared.holds_for([text] if text or not compared.about_existence else []):
                 return None
-        except TooMuchWork as error:
+        except LimitExceeded as error:
             return Failure("body", expected, str(error))
-        return Failure("body", expected, answer.shown(text) if text else "an empty body")
+        return Failure("body", expected, answer.quote_text(text) if text else "an empty body")

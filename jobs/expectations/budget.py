@@ -14,11 +14,11 @@ JUDGEMENT_SECONDS = 1.0
 """The budget of a judgement outside of the event loop."""
 
 
-class OutOfTime(Exception):
+class BudgetExceeded(Exception):
     """The budget of the judgement is used up. Not a TooMuchWork, which is the failure of one entry."""
 
 
-class Budget:
+class JudgementBudget:
     """CPU seconds from now on. `is_final`: undecided entries fail; otherwise the caller judges again elsewhere."""
 
     __slots__ = ("_clock", "_end", "is_final", "seconds")
@@ -30,26 +30,26 @@ class Budget:
         self._end = clock() + seconds
 
     @property
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Remaining seconds; zero or negative when used up."""
         return self._end - self._clock()
 
     def check(self) -> None:
         """Raises OutOfTime."""
-        if self.left <= 0:
-            raise OutOfTime
+        if self.remaining <= 0:
+            raise BudgetExceeded
 
 
-_current: ContextVar[Budget | None] = ContextVar("budget", default=None)
+_current: ContextVar[JudgementBudget | None] = ContextVar("budget", default=None)
 
 
-def current() -> Budget | None:
+def current_budget() -> JudgementBudget | None:
     """Return the budget of the current judgement, if there is one."""
     return _current.get()
 
 
 @contextmanager
-def limited(budget: Budget) -> Iterator[Budget]:
+def use_budget(budget: JudgementBudget) -> Iterator[JudgementBudget]:
     """Use this budget for judgements inside the context."""
     token = _current.set(budget)
     try:
@@ -58,7 +58,7 @@ def limited(budget: Budget) -> Iterator[Budget]:
         _current.reset(token)
 
 
-class Allowance:
+class ComputeAllowance:
     """The time of one pattern, query or expression: its own limit, or the rest of the budget if that is less.
 
     Raises OutOfTime if the budget is used up.
@@ -66,20 +66,20 @@ class Allowance:
 
     __slots__ = ("_budget", "_end", "seconds")
 
-    def __init__(self, bound: float) -> None:
+    def __init__(self, max_seconds: float) -> None:
         budget = _current.get()
-        left = bound if budget is None else budget.left
+        left = max_seconds if budget is None else budget.remaining
         if left <= 0:
-            raise OutOfTime
-        self._budget = budget if left < bound else None
-        self.seconds = min(bound, left)
+            raise BudgetExceeded
+        self._budget = budget if left < max_seconds else None
+        self.seconds = min(max_seconds, left)
         self._end = time.thread_time() + self.seconds
 
     @property
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Remaining CPU seconds."""
         return self._end - time.thread_time()
 
-    def exceeded(self, reason: Exception) -> Exception:
+    def timeout_error(self, reason: Exception) -> Exception:
         """Return the error to raise: `reason`, or OutOfTime if the budget was the tighter limit."""
-        return reason if self._budget is None else OutOfTime()
+        return reason if self._budget is None else BudgetExceeded()

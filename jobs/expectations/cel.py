@@ -7,59 +7,59 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.certificates import UnreadableCertificate, read_certificate
-from jobs.expectations.answer import Answer, NotJson
-from jobs.expectations.entry import CONVERTED, SEARCHED, Entry
-from jobs.expectations.expressions import Expression, ExpressionFailed, evaluate
-from jobs.expectations.patterns import TooMuchWork
-from jobs.expectations.rounds import names_of
+from jobs.expectations.answer import JudgedAnswer, NotJson
+from jobs.expectations.entry import BRIEF_CEL_BYTES, BRIEF_SEARCH_BYTES, ExpectationEntry
+from jobs.expectations.expressions import CelField, ExpressionError, evaluate_expression
+from jobs.expectations.patterns import LimitExceeded
+from jobs.expectations.rounds import free_names
 from jobs.runs import Failure, Severity
 
 _NAMES = re.compile(r"[A-Za-z_]\w*")
 
 
-class Cel(Entry):
+class CelEntry(ExpectationEntry):
     """The expression is true."""
 
-    cel: Expression
+    cel: CelField
 
     @property
     def largest_at_once(self) -> int | None:
-        names = names_of(self.cel)
+        names = free_names(self.cel)
         if "json" in names:
-            return CONVERTED
-        return SEARCHED if "body" in names else None
+            return BRIEF_CEL_BYTES
+        return BRIEF_SEARCH_BYTES if "body" in names else None
 
     @property
     def speaks_of(self) -> str:
         # An expression that only degrades does not replace the implicit expectation of a 2xx.
         decides = self.severity is Severity.FAIL and "status" in self.cel
-        return "status" if decides and "status" in names_of(self.cel) else ""
+        return "status" if decides and "status" in free_names(self.cel) else ""
 
-    def unmet(self, answer: Answer) -> Failure | None:
-        variables = _Variables(answer, frozenset(_NAMES.findall(self.cel)))
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        variables = _CelVariables(answer, frozenset(_NAMES.findall(self.cel)))
         try:
-            result = evaluate(self.cel, variables.given())
-        except (ExpressionFailed, TooMuchWork) as error:
+            result = evaluate_expression(self.cel, variables.given())
+        except (ExpressionError, LimitExceeded) as error:
             return self._failure(answer, variables.problem or str(error))
         if result is True:
             return None
-        return self._failure(answer, "false" if result is False else f"{answer.shown_json(result)}, not true or false")
+        return self._failure(answer, "false" if result is False else f"{answer.format_json(result)}, not true or false")
 
-    def _failure(self, answer: Answer, observed: str) -> Failure:
-        return Failure("cel", answer.shown(self.cel), answer.plain(observed))
+    def _failure(self, answer: JudgedAnswer, observed: str) -> Failure:
+        return Failure("cel", answer.quote_text(self.cel), answer.shorten(observed))
 
 
-class _Variables:
+class _CelVariables:
     """The values of the variables that the expression names; others are not computed."""
 
-    def __init__(self, answer: Answer, named: frozenset[str]) -> None:
+    def __init__(self, answer: JudgedAnswer, named: frozenset[str]) -> None:
         self._answer = answer
         self._named = named
         self.problem = ""
         """Why `json` is missing, if the expression names it."""
 
     def given(self) -> dict[str, Any]:
-        seen = self._answer.seen
+        seen = self._answer.observation
         values: dict[str, Any] = {
             "response_time": int(seen.phases.total_ms),
             "headers": dict(seen.headers),
@@ -77,13 +77,13 @@ class _Variables:
 
     def _add_json(self, values: dict[str, Any]) -> None:
         try:
-            values["json"] = self._answer.json()
+            values["json"] = self._answer.parse_json()
         except NotJson as error:
             self.problem = str(error)
 
     def _certificate(self) -> Mapping[str, Any]:
         """Empty without a certificate: test it by `has(certificate.days_left)`."""
-        shown = self._answer.seen.certificates
+        shown = self._answer.observation.certificates
         if not shown:
             return {}
         try:

@@ -1,6 +1,6 @@
 """The comparisons of entries about values: exactly one next to the key, `{json: $.status, equals: ok}`.
 
-A value is a JSON value (json, fact, answers) or a text (body, header). `_HOLDS` defines each comparison.
+A value is a JSON value (json, fact, answers) or a text (body, header). `_PREDICATES` defines each comparison.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from jobs.durations import format_duration
-from jobs.expectations.answer import Answer
-from jobs.expectations.counts import Count
-from jobs.expectations.entry import Entry, Written
-from jobs.expectations.instants import age_of
-from jobs.expectations.numbers import Number, number_of
-from jobs.expectations.patterns import Pattern, search
-from jobs.expectations.values import JsonField, json_text, same
+from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.counts import CountBounds
+from jobs.expectations.entry import ExpectationEntry, SparseModel
+from jobs.expectations.instants import age_seconds
+from jobs.expectations.numbers import NumberField, read_number
+from jobs.expectations.patterns import PatternField, search
+from jobs.expectations.values import JsonField, is_json_equal, to_json_text
 from jobs.model import Duration
-from jobs.wildcards import is_like
+from jobs.wildcards import matches_wildcard
 
 Like = Annotated[str, Field(max_length=1000, description="a text in which * matches any text")]
 
 
-class Comparison(Written):
+class Comparison(SparseModel):
     """Exactly one comparison: base of an entry (json, header, fact), or the value of its key (body, answers)."""
 
     of_texts: ClassVar[bool] = False
@@ -38,16 +38,16 @@ class Comparison(Written):
     not_starts_with: str = ""
     ends_with: str = ""
     not_ends_with: str = ""
-    matches: Pattern = ""
-    not_matches: Pattern = ""
+    matches: PatternField = ""
+    not_matches: PatternField = ""
     like: Like = ""
     not_like: Like = ""
     one_of: tuple[JsonField, ...] = Field(default=(), min_length=1, max_length=1000)
-    below: Number = None
-    above: Number = None
-    at_least: Number = None
-    at_most: Number = None
-    length: Count | None = None
+    below: NumberField = None
+    above: NumberField = None
+    at_least: NumberField = None
+    at_most: NumberField = None
+    length: CountBounds | None = None
     age_below: Annotated[Duration, Field(gt=0)] | None = None
     exists: bool = True
 
@@ -64,7 +64,7 @@ class Comparison(Written):
             raise ValueError(f"has {' and '.join(given)} in one entry: write one entry for each")
         (name,) = given
         wanted = getattr(self, name)
-        if wanted is None and (self.of_texts or name not in _MAY_BE_NULL):
+        if wanted is None and (self.of_texts or name not in _NULLABLE_COMPARISONS):
             raise ValueError(f"{name} has no value")
         self._name, self._wanted = name, _as_texts(name, wanted) if self.of_texts else wanted
         return self
@@ -82,10 +82,10 @@ class Comparison(Written):
     def holds(self, value: Any) -> bool:
         """Whether the comparison holds for this value. Raises TooMuchWork."""
         if self._name.startswith("not_"):
-            return not _HOLDS[self._name[4:]](value, self._wanted)
-        return _HOLDS[self._name](value, self._wanted)
+            return not _PREDICATES[self._name[4:]](value, self._wanted)
+        return _PREDICATES[self._name](value, self._wanted)
 
-    def expected(self, answer: Answer) -> str:
+    def expected(self, answer: JudgedAnswer) -> str:
         """Describe the expected value for a failure."""
         if self.about_existence:
             return "a value" if self._wanted else "no value"
@@ -93,24 +93,24 @@ class Comparison(Written):
         said = _PHRASES.get(name, "{}").format(self._said(name, answer))
         return said if name == self._name else f"not {said}"
 
-    def shown(self, value: Any, answer: Answer) -> str:
+    def shown(self, value: Any, answer: JudgedAnswer) -> str:
         """Write a value for a failure as this comparison reads it."""
-        return answer.shown(value) if self.of_texts else answer.shown_json(value)
+        return answer.quote_text(value) if self.of_texts else answer.format_json(value)
 
-    def _said(self, name: str, answer: Answer) -> str:
+    def _said(self, name: str, answer: JudgedAnswer) -> str:
         if name == "one_of":
-            return ", ".join(self.shown(one, answer) for one in self._wanted[:_SAID])
-        if name in _OF_VALUES:
+            return ", ".join(self.shown(one, answer) for one in self._wanted[:_MOST_LISTED_VALUES])
+        if name in _JSON_COMPARISONS:
             return self.shown(self._wanted, answer)
         if name == "age_below":
             return format_duration(self._wanted)
-        return answer.shown(self._wanted) if isinstance(self._wanted, str) else str(self._wanted)
+        return answer.quote_text(self._wanted) if isinstance(self._wanted, str) else str(self._wanted)
 
     def _left_out(self) -> set[str]:
         return super()._left_out() | {name for name in COMPARISONS if name != self._name}
 
 
-class MayBeMissing(Comparison, Entry):
+class OptionalValueEntry(Comparison, ExpectationEntry):
     """An entry about a value that can be missing; `missing: ok` lets it hold then."""
 
     missing: Literal["fail", "ok"] = "fail"
@@ -126,10 +126,10 @@ class MayBeMissing(Comparison, Entry):
 
 COMPARISONS = tuple(Comparison.model_fields)
 
-_MAY_BE_NULL = frozenset({"equals", "not_equals"})
-_OF_VALUES = frozenset({"equals", "contains"})
+_NULLABLE_COMPARISONS = frozenset({"equals", "not_equals"})
+_JSON_COMPARISONS = frozenset({"equals", "contains"})
 """Comparisons whose operand is a JSON value."""
-_SAID = 10
+_MOST_LISTED_VALUES = 10
 """Values of `one_of` that a failure lists."""
 
 _PHRASES = {
@@ -148,53 +148,53 @@ _PHRASES = {
 }
 
 
-def text_of(value: Any) -> str:
+def comparison_text(value: Any) -> str:
     """Return a text unchanged, and every other value as JSON."""
-    return value if isinstance(value, str) else json_text(value)
+    return value if isinstance(value, str) else to_json_text(value)
 
 
-def length_of(value: Any) -> int:
+def measure_length(value: Any) -> int:
     """Count the items of an array, the keys of an object, or the characters of a text or of any other value's JSON."""
-    return len(value) if isinstance(value, (list, dict, str)) else len(json_text(value))
+    return len(value) if isinstance(value, (list, dict, str)) else len(to_json_text(value))
 
 
 def _as_texts(name: str, wanted: Any) -> Any:
     if name == "one_of":
-        return [text_of(one) for one in wanted]
-    return text_of(wanted) if name.removeprefix("not_") in _OF_VALUES else wanted
+        return [comparison_text(one) for one in wanted]
+    return comparison_text(wanted) if name.removeprefix("not_") in _JSON_COMPARISONS else wanted
 
 
 def _contains(value: Any, wanted: Any) -> bool:
     if isinstance(value, list):
-        return any(same(one, wanted) for one in value)
-    return text_of(wanted) in text_of(value)
+        return any(is_json_equal(one, wanted) for one in value)
+    return comparison_text(wanted) in comparison_text(value)
 
 
 def _by_number(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
     def holds(value: Any, bound: Any) -> bool:
-        number = number_of(value)
+        number = read_number(value)
         return number is not None and compare(number, bound)
 
     return holds
 
 
 def _is_newer(value: Any, longest: float) -> bool:
-    age = age_of(value)
+    age = age_seconds(value)
     return age is not None and age < longest
 
 
-_HOLDS: dict[str, Callable[[Any, Any], bool]] = {
-    "equals": same,
+_PREDICATES: dict[str, Callable[[Any, Any], bool]] = {
+    "equals": is_json_equal,
     "contains": _contains,
-    "starts_with": lambda value, wanted: text_of(value).startswith(wanted),
-    "ends_with": lambda value, wanted: text_of(value).endswith(wanted),
-    "matches": lambda value, wanted: search(wanted, text_of(value)),
-    "like": lambda value, wanted: is_like(text_of(value), wanted),
-    "one_of": lambda value, wanted: any(same(value, one) for one in wanted),
+    "starts_with": lambda value, wanted: comparison_text(value).startswith(wanted),
+    "ends_with": lambda value, wanted: comparison_text(value).endswith(wanted),
+    "matches": lambda value, wanted: search(wanted, comparison_text(value)),
+    "like": lambda value, wanted: matches_wildcard(comparison_text(value), wanted),
+    "one_of": lambda value, wanted: any(is_json_equal(value, one) for one in wanted),
     "below": _by_number(lambda number, bound: number < bound),
     "above": _by_number(lambda number, bound: number > bound),
     "at_least": _by_number(lambda number, bound: number >= bound),
     "at_most": _by_number(lambda number, bound: number <= bound),
-    "length": lambda value, wanted: wanted.holds(length_of(value)),
+    "length": lambda value, wanted: wanted.holds(measure_length(value)),
     "age_below": _is_newer,
 }

@@ -28,7 +28,7 @@ class CompiledCache(Generic[T]):
         self.size = 0
         """The total size of the cached objects."""
 
-    def get(self, text: str) -> T:
+    def get_compiled(self, text: str) -> T:
         """Return the compiled object of a text. Raises the errors of `compile_text`."""
         with self._lock:
             held = self._held.get(text)

@@ -6,10 +6,10 @@ from typing import Any, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from jobs.model import Frozen
+from jobs.model import FrozenModel
 
 
-class Count(Frozen):
+class CountBounds(FrozenModel):
     """One number, `3`, or bounds that must all hold: `{at_least: 1, below: 10}`."""
 
     equals: int | None = Field(default=None, ge=0)

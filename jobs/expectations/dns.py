@@ -6,25 +6,25 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from jobs.expectations.answer import Answer
+from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.comparisons import Comparison
-from jobs.expectations.entry import Entry
-from jobs.expectations.patterns import TooMuchWork
-from jobs.expectations.values import same
+from jobs.expectations.entry import ExpectationEntry
+from jobs.expectations.patterns import LimitExceeded
+from jobs.expectations.values import is_json_equal
 from jobs.runs import Failure, Observation
 
 _OF_ALL = frozenset({"equals", "not_equals", "contains", "not_contains", "length", "exists"})
 """Comparisons with all answers together; every other one is with each answer."""
 
 
-class _OfAnswers(Comparison):
+class _AnswersComparison(Comparison):
     """`equals` compares with a list in any order or the only answer, `contains` with one of the answers."""
 
     def holds(self, value: Any) -> bool:
         wanted = self._wanted
         if self._name in ("equals", "not_equals"):
             wanted = wanted if isinstance(wanted, list) else [wanted]
-            equal = same(sorted(map(str, value)), sorted(map(str, wanted)))
+            equal = is_json_equal(sorted(map(str, value)), sorted(map(str, wanted)))
             return equal is (self._name == "equals")
         return super().holds(value)
 
@@ -35,23 +35,23 @@ class _OfAnswers(Comparison):
         return self.holds(answers) if self._name in _OF_ALL else self.holds_for(answers)
 
 
-class AnswersAre(Entry):
+class AnswersEntry(ExpectationEntry):
     """The comparison holds for the answers: `{answers: {contains: 10.0.0.7}}`, `{answers: {like: "10.*"}}`."""
 
     kinds: ClassVar = ("dns",)
     about: ClassVar = "rcode"
 
-    answers: _OfAnswers
+    answers: _AnswersComparison
 
-    def unmet(self, answer: Answer) -> Failure | None:
-        answers, expected = answer.seen.facts.get("answers"), self.answers.expected(answer)
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        answers, expected = answer.observation.facts.get("answers"), self.answers.expected(answer)
         answers = list(answers) if isinstance(answers, (list, tuple)) else []
         try:
             if self.answers.holds_for_answers(answers):
                 return None
-        except TooMuchWork as error:
+        except LimitExceeded as error:
             return Failure("answers", expected, str(error))
-        return Failure("answers", expected, answer.shown_json(answers) if answers else "no answers")
+        return Failure("answers", expected, answer.format_json(answers) if answers else "no answers")
 
 
 def _listed(value: Any) -> Any:
@@ -61,7 +61,7 @@ def _listed(value: Any) -> Any:
 _Rcode = Annotated[str, StringConstraints(to_upper=True, pattern=r"^[A-Z0-9]{1,20}$")]
 
 
-class RcodeIs(Entry):
+class RcodeEntry(ExpectationEntry):
     """The code of the DNS answer is one of these: `NOERROR`, or `[NOERROR, NXDOMAIN]`."""
 
     kinds: ClassVar = ("dns",)
@@ -71,12 +71,12 @@ class RcodeIs(Entry):
         tuple[_Rcode, ...], BeforeValidator(_listed), Field(min_length=1, max_length=20, description="such as NXDOMAIN")
     ]
 
-    def unmet(self, answer: Answer) -> Failure | None:
-        rcode = answer.seen.facts.get("rcode")
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        rcode = answer.observation.facts.get("rcode")
         return None if rcode in self.rcode else Failure("rcode", " or ".join(self.rcode), str(rcode or "unknown"))
 
 
-def not_resolved(seen: Observation) -> Failure | None:
+def default_rcode_failure(seen: Observation) -> Failure | None:
     """Return the failure of a DNS answer with an error code; None also for other kinds of check."""
     rcode = seen.facts.get("rcode", "NOERROR")
     return None if rcode == "NOERROR" else Failure("rcode", "NOERROR", str(rcode))

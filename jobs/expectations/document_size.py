@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-MOST_VALUES = 1_000_000
+MOST_JSON_VALUES = 1_000_000
 """Values of a document, without keys."""
 
 _SIGNS = b",[{"

@@ -6,15 +6,15 @@ from typing import Any, ClassVar
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
-from jobs.expectations.answer import Answer
-from jobs.model import Frozen
+from jobs.expectations.answer import JudgedAnswer
+from jobs.model import FrozenModel
 from jobs.runs import Failure, Severity
 
 EVERY_KIND = ("http", "steps", "tcp", "dns", "tls", "heartbeat")
 """The kinds of check."""
 
 
-class Written(Frozen):
+class SparseModel(FrozenModel):
     """A model that serializes only the fields that were set."""
 
     @model_serializer(mode="wrap")
@@ -27,7 +27,7 @@ class Written(Frozen):
         return set()
 
 
-class Entry(Written):
+class ExpectationEntry(SparseModel):
     """One entry, identified by its key.
 
     With `severity: degraded`, an entry that does not hold degrades the run and lets the attempt succeed.
@@ -50,7 +50,7 @@ class Entry(Written):
         """`about`, unless it depends on the values of this entry."""
         return self.about
 
-    def unmet(self, answer: Answer) -> Failure | None:
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
         """Return the failure, or None if the entry holds. Raises only OutOfTime, for any answer."""
         raise NotImplementedError
 
@@ -58,9 +58,9 @@ class Entry(Written):
         return super()._left_out() | ({"severity"} if self.severity is Severity.FAIL else set())
 
 
-READ_AS_TEXT = 256 * 1024
+BRIEF_TEXT_BYTES = 256 * 1024
 """Bytes of a body that is decoded and searched for a plain text."""
-SEARCHED = 32 * 1024
+BRIEF_SEARCH_BYTES = 32 * 1024
 """Bytes of a body that is parsed as JSON, or searched with a pattern."""
-CONVERTED = 4 * 1024
+BRIEF_CEL_BYTES = 4 * 1024
 """Bytes of a body that is converted for a CEL expression."""

@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from jobs.expectations.answer import Answer
-from jobs.expectations.entry import Entry
+from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.entry import ExpectationEntry
 from jobs.runs import ErrorClass, Failure
 
-Reason = Literal[
+ExpectedError = Literal[
     "dns_failure",
     "dns_timeout",
     "connection_refused",
@@ -33,27 +33,27 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class ErrorIs(Entry):
+class ErrorEntry(ExpectationEntry):
     """The attempt ends with one of these errors: `connection_refused`, or `[connection_refused, connect_timeout]`."""
 
     kinds: ClassVar = ("http", "tcp", "tls")
     about: ClassVar = "status"
 
     error: Annotated[
-        tuple[Reason, ...],
+        tuple[ExpectedError, ...],
         BeforeValidator(_listed),
         Field(min_length=1, max_length=20, description="such as dns_failure"),
     ]
 
-    def unmet(self, answer: Answer) -> Failure | None:
-        seen = answer.seen
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        seen = answer.observation
         if seen.error is not None and seen.error.value in self.error:
             return None
         observed = seen.error or ("an answer" if seen.status is None else f"an answer, {seen.status}")
         return Failure("error", " or ".join(self.error), observed)
 
 
-def is_awaited(error: ErrorClass, expectations: Iterable[Entry]) -> bool:
+def is_expected_error(error: ErrorClass, expectations: Iterable[ExpectationEntry]) -> bool:
     """Whether the expectations require an attempt to end with this error."""
-    entries = [entry for entry in expectations if isinstance(entry, ErrorIs)]
+    entries = [entry for entry in expectations if isinstance(entry, ErrorEntry)]
     return bool(entries) and all(error.value in entry.error for entry in entries)

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from jobs.expectations.budget import Allowance
+from jobs.expectations.budget import ComputeAllowance
 from jobs.expectations.compiled_cache import CompiledCache
-from jobs.expectations.patterns import LONGEST, TooMuchWork
-from jobs.expectations.plain_values import MOST_VALUES, Copy, TooDeep, TooLarge
-from jobs.expectations.rounds import LOOK, with_looks
+from jobs.expectations.patterns import LONGEST_PATTERN, LimitExceeded
+from jobs.expectations.plain_values import MOST_CEL_VALUES, CelInputCopier, CelInputTooDeep, CelInputTooLarge
+from jobs.expectations.rounds import DEADLINE_FUNCTION, inject_deadline_checks
 
 if TYPE_CHECKING:
     from cel_expr_python import cel
 
-VARIABLES = {
+CEL_VARIABLES = {
     "status": "INT",
     "body": "STRING",
     "json": "DYN",
@@ -37,7 +37,7 @@ _MAPS = ("headers", "facts", "certificate")
 
 EVALUATE_SECONDS = 0.25
 """Timeout of one evaluation: it blocks the thread."""
-LARGEST = 4 * 1024 * 1024
+MOST_BODY_CHARACTERS = 4 * 1024 * 1024
 """Characters of a body that an expression can read: each function reads all of it."""
 
 _KEPT = 4096
@@ -46,16 +46,16 @@ _MOST_BYTES_HELD = 64 * 1024 * 1024
 _BYTES_OF_A_CHARACTER, _BYTES_OF_A_MACRO = 150, 6000
 
 
-class ExpressionFailed(Exception):
+class ExpressionError(Exception):
     """The evaluation failed; the message is the reason."""
 
 
-_allowance: ContextVar[Allowance] = ContextVar("allowance")
+_allowance: ContextVar[ComputeAllowance] = ContextVar("allowance")
 """The time of the current evaluation, for the deadline check, which all evaluations share."""
 
 
 def _in_time() -> bool:
-    if _allowance.get().left <= 0:
+    if _allowance.get().remaining <= 0:
         raise TimeoutError
     return True
 
@@ -64,22 +64,22 @@ def _in_time() -> bool:
 def _environment() -> cel.Env:
     from cel_expr_python import cel
 
-    types = {name: getattr(cel.Type, kind) for name, kind in VARIABLES.items()}
+    types = {name: getattr(cel.Type, kind) for name, kind in CEL_VARIABLES.items()}
     for name in _MAPS:
         types[name] = cel.Type.Map(cel.Type.STRING, types[name])
-    look = cel.Overload(LOOK, cel.Type.BOOL, [], False, _in_time)
-    return cel.NewEnv(variables=types, functions=[cel.FunctionDecl(LOOK, [look])])
+    look = cel.Overload(DEADLINE_FUNCTION, cel.Type.BOOL, [], False, _in_time)
+    return cel.NewEnv(variables=types, functions=[cel.FunctionDecl(DEADLINE_FUNCTION, [look])])
 
 
 def _compile(expression: str) -> tuple[cel.Expression, int]:
     size = _BYTES_OF_A_CHARACTER * len(expression) + _BYTES_OF_A_MACRO * expression.count("(")
-    return _environment().compile(with_looks(expression)), size
+    return _environment().compile(inject_deadline_checks(expression)), size
 
 
 _expressions = CompiledCache(_compile, _MOST_BYTES_HELD)
 
 
-def evaluate(expression: str, variables: dict[str, Any]) -> Any:
+def evaluate_expression(expression: str, variables: dict[str, Any]) -> Any:
     """Return the value of a validated expression: a JSON value, or a description of another type.
 
     Raises:
@@ -87,35 +87,35 @@ def evaluate(expression: str, variables: dict[str, Any]) -> Any:
         TooMuchWork: the evaluation timed out, or the answer is too large for it.
         OutOfTime: the budget of the judgement is used up.
     """
-    if len(variables.get("body", "")) > LARGEST:
-        raise TooMuchWork(f"the body is larger than {LARGEST // 1024 // 1024} MiB: lower read_limit")
-    allowance = Allowance(EVALUATE_SECONDS)
+    if len(variables.get("body", "")) > MOST_BODY_CHARACTERS:
+        raise LimitExceeded(f"the body is larger than {MOST_BODY_CHARACTERS // 1024 // 1024} MiB: lower read_limit")
+    allowance = ComputeAllowance(EVALUATE_SECONDS)
     token = _allowance.set(allowance)
-    too_long = TooMuchWork(_TOO_LONG)
+    too_long = LimitExceeded(_TOO_LONG)
     try:
-        value = _expressions.get(expression).eval(data=_converted(variables, allowance, too_long))
-    except TooDeep:
-        raise TooMuchWork("the document is nested too deeply") from None
-    except TooLarge:
-        raise TooMuchWork(f"the document has more than {MOST_VALUES} values: lower read_limit") from None
+        value = _expressions.get_compiled(expression).eval(data=_converted(variables, allowance, too_long))
+    except CelInputTooDeep:
+        raise LimitExceeded("the document is nested too deeply") from None
+    except CelInputTooLarge:
+        raise LimitExceeded(f"the document has more than {MOST_CEL_VALUES} values: lower read_limit") from None
     except RuntimeError as error:
         raise _failed(str(error)) from None
     finally:
         _allowance.reset(token)
-    if allowance.left <= 0:
-        raise allowance.exceeded(too_long)
+    if allowance.remaining <= 0:
+        raise allowance.timeout_error(too_long)
     return _result(value)
 
 
-def _converted(variables: dict[str, Any], allowance: Allowance, too_long: Exception) -> dict[str, Any]:
+def _converted(variables: dict[str, Any], allowance: ComputeAllowance, too_long: Exception) -> dict[str, Any]:
     """Convert the variables for the library, which converts them itself without a deadline."""
 
     def check() -> None:
-        if allowance.left <= 0:
-            raise allowance.exceeded(too_long)
+        if allowance.remaining <= 0:
+            raise allowance.timeout_error(too_long)
 
-    copy = Copy(check)
-    return {name: copy.of(value) for name, value in variables.items()}
+    copy = CelInputCopier(check)
+    return {name: copy.copy_value(value) for name, value in variables.items()}
 
 
 _TOO_LONG = "it takes too long: simplify the expression"
@@ -125,8 +125,8 @@ _PLACE = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 
 def _failed(message: str) -> Exception:
     if "budget exceeded" in message:
-        return TooMuchWork("it has more than 10,000 rounds: simplify the expression")
-    return ExpressionFailed(_STATUS.sub("", message))
+        return LimitExceeded("it has more than 10,000 rounds: simplify the expression")
+    return ExpressionError(_STATUS.sub("", message))
 
 
 def _result(value: cel.Value) -> Any:
@@ -142,7 +142,7 @@ def _result(value: cel.Value) -> Any:
 def _kind_of(expression: str) -> str:
     """Return the type of its value, after compiling it also with its deadline checks, which nest it deeper."""
     kind: str = _environment().compile(expression).return_type().name()
-    _expressions.get(expression)
+    _expressions.get_compiled(expression)
     return kind
 
 
@@ -164,9 +164,9 @@ def _problem(message: str) -> str:
     line, column, what = found.groups()
     what = what.removesuffix(" (in container '')").partition(" expecting {")[0]
     place = f"column {column}" if line == "1" else f"line {line}, column {column}"
-    names = f"; known: {', '.join(VARIABLES)}" if what.startswith("undeclared reference") else ""
+    names = f"; known: {', '.join(CEL_VARIABLES)}" if what.startswith("undeclared reference") else ""
     return f"at {place}: {what}{names}"
 
 
-Expression = Annotated[str, Field(min_length=1, max_length=LONGEST), AfterValidator(_valid_expression)]
+CelField = Annotated[str, Field(min_length=1, max_length=LONGEST_PATTERN), AfterValidator(_valid_expression)]
 """A field of an expression that is true or false."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jobs.expectations.entry import Entry
+from jobs.expectations.entry import ExpectationEntry
 
 
-def refuse_unfit(entries: Iterable[Entry], kind: str, url: str = "") -> None:
+def check_applicable(entries: Iterable[ExpectationEntry], kind: str, url: str = "") -> None:
     """Raise ValueError for an entry that does not fit; the message lists the kinds that do. `url`: of an HTTP check."""
     for place, entry in enumerate(entries):
-        key = key_of(entry)
+        key = entry_key(entry)
         if kind not in entry.kinds:
             fits = ", ".join(entry.kinds)
             raise ValueError(f"{key} (entry {place + 1}) does not fit a check of kind {kind}; it fits {fits}")
@@ -20,7 +20,7 @@ def refuse_unfit(entries: Iterable[Entry], kind: str, url: str = "") -> None:
             )
 
 
-def key_of(entry: Entry) -> str:
+def entry_key(entry: ExpectationEntry) -> str:
     """Return the key that identifies the entry: its first required field."""
     name, field = next((name, field) for name, field in type(entry).model_fields.items() if field.is_required())
     return field.alias or name

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from jobs.expectations.numbers import number_of
+from jobs.expectations.numbers import read_number
 
 _LONGEST = 64
 """Characters of an instant."""
@@ -16,7 +16,7 @@ _MILLISECONDS = 1e11
 """Numbers from here on are milliseconds: as seconds they would be after the year 5138."""
 
 
-def age_of(value: Any) -> float | None:
+def age_seconds(value: Any) -> float | None:
     """Return the seconds since an instant, negative for the future; None: not an instant."""
     instant = _instant_of(value)
     return None if instant is None else (datetime.now(UTC) - instant).total_seconds()
@@ -28,7 +28,7 @@ def _instant_of(value: Any) -> datetime | None:
     if len(text) > _LONGEST:
         return None
     try:
-        if (number := number_of(value)) is not None:
+        if (number := read_number(value)) is not None:
             return datetime.fromtimestamp(number / 1000 if abs(number) >= _MILLISECONDS else number, UTC)
         instant = datetime.fromisoformat(text.upper()) if _ISO.fullmatch(text) else parsedate_to_datetime(text)
     except (ValueError, OverflowError, OSError):

@@ -37,11 +37,11 @@ _INSTEAD = {
 }
 
 
-class NotIRegexp(ValueError):
+class InvalidIRegexp(ValueError):
     """The pattern is not an I-Regexp; the message shows the invalid part and the replacement."""
 
 
-def translate(pattern: str) -> str:
+def translate_iregexp(pattern: str) -> str:
     """Translate an I-Regexp to an equivalent pattern of `regex` (VERSION1). Raises NotIRegexp."""
     parts: list[str] = []
     at = depth = 0
@@ -58,7 +58,7 @@ def translate(pattern: str) -> str:
         parts.append(_written(str(kind), text))
         at = found.end()
     if depth:
-        raise NotIRegexp("a group is not closed: add )")
+        raise InvalidIRegexp("a group is not closed: add )")
     return "".join(parts)
 
 
@@ -69,7 +69,7 @@ def _written(kind: str, text: str) -> str:
     return re.sub(r"(?<!\\)[&|~]", r"\\\g<0>", text) if kind == "set" else text
 
 
-def _refused(pattern: str, at: int) -> NotIRegexp:
+def _refused(pattern: str, at: int) -> InvalidIRegexp:
     two = pattern[at : at + 2] if pattern[at] != "?" or at == 0 else pattern[at - 1 : at + 1]
     shown = two if two in _INSTEAD or two.startswith("\\") else pattern[at]
     hint = _INSTEAD.get(two)
@@ -77,4 +77,4 @@ def _refused(pattern: str, at: int) -> NotIRegexp:
         hint = r"in a set, escape [ ] \ and - with a backslash; \d, \w and \s are not supported"
     elif hint is None:
         hint = f"write \\{shown} for the character itself" if shown in "(){}]*+?" else "RFC 9485 does not support it"
-    return NotIRegexp(f"{shown!r} at character {at + 1} is not valid there: {hint}")
+    return InvalidIRegexp(f"{shown!r} at character {at + 1} is not valid there: {hint}")

@@ -6,15 +6,15 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from jobs.expectations.answer import Answer, NotJson
-from jobs.expectations.comparisons import MayBeMissing
-from jobs.expectations.entry import SEARCHED
-from jobs.expectations.patterns import TooMuchWork
-from jobs.expectations.queries import Query, select
+from jobs.expectations.answer import JudgedAnswer, NotJson
+from jobs.expectations.comparisons import OptionalValueEntry
+from jobs.expectations.entry import BRIEF_SEARCH_BYTES
+from jobs.expectations.patterns import LimitExceeded
+from jobs.expectations.queries import JsonPathField, select_values
 from jobs.runs import Failure
 
 
-class JsonIs(MayBeMissing):
+class JsonEntry(OptionalValueEntry):
     """A JSONPath selects at least one value in the body, and the comparison holds for all of them.
 
     `equals` compares by the rules of JSON: 1 is 1.0, but neither true nor "1". Comparisons of texts read other values
@@ -23,25 +23,25 @@ class JsonIs(MayBeMissing):
 
     kinds: ClassVar = ("http",)
 
-    json_: Query = Field(alias="json")
+    json_: JsonPathField = Field(alias="json")
 
     @property
     def largest_at_once(self) -> int:
-        return SEARCHED
+        return BRIEF_SEARCH_BYTES
 
-    def unmet(self, answer: Answer) -> Failure | None:
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
         key, expected = f"json {self.json_}", self.expected(answer)
         try:
-            found = select(self.json_, answer.json())
+            found = select_values(self.json_, answer.parse_json())
             if self.holds_for(found):
                 return None
-        except (NotJson, TooMuchWork) as error:
+        except (NotJson, LimitExceeded) as error:
             return Failure(key, expected, str(error))
         return Failure(key, expected, self._observed(found, answer))
 
-    def _observed(self, found: list[Any], answer: Answer) -> str:
+    def _observed(self, found: list[Any], answer: JudgedAnswer) -> str:
         if not found:
             return "no value"
         wrong = found[0] if self.about_existence else next(one for one in found if not self.holds(one))
         among = f" (one of {len(found)} values)" if len(found) > 1 else ""
-        return answer.shown_json(wrong) + among
+        return answer.format_json(wrong) + among

@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from jobs.expectations.answer import Answer
-from jobs.expectations.budget import JUDGEMENT_SECONDS, Budget, OutOfTime, current, limited
-from jobs.expectations.dns import not_resolved
-from jobs.expectations.entry import CONVERTED, Entry
-from jobs.expectations.fitting import key_of
-from jobs.expectations.status import not_a_success
-from jobs.expectations.undecided import time_over, undecided
+from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.budget import JUDGEMENT_SECONDS, BudgetExceeded, JudgementBudget, current_budget, use_budget
+from jobs.expectations.dns import default_rcode_failure
+from jobs.expectations.entry import BRIEF_CEL_BYTES, ExpectationEntry
+from jobs.expectations.fitting import entry_key
+from jobs.expectations.status import default_status_failure
+from jobs.expectations.undecided import describe_exceeded_budget, undecided_failure
 from jobs.redaction import Redact
 from jobs.runs import Failure, Observation, Severity
 
 
-def _unchanged(text: str, *, cut: bool = False) -> str:
+def _redact_nothing(text: str, *, cut: bool = False) -> str:
     return text
 
 
-def _nothing(place: int) -> None:
+def _ignore_entry(place: int) -> None:
     """Ignore which entry is judged next."""
 
 
 def judge(
     observation: Observation,
-    expectations: tuple[Entry, ...],
-    redact: Redact = _unchanged,
-    begins: Callable[[int], None] = _nothing,
+    expectations: tuple[ExpectationEntry, ...],
+    redact: Redact = _redact_nothing,
+    on_entry_started: Callable[[int], None] = _ignore_entry,
 ) -> tuple[Failure, ...]:
     """Return a failure for each expectation that does not hold, in the order of the definition.
 
@@ -40,45 +40,47 @@ def judge(
     failure reports the undecided entries. If the budget is not final, OutOfTime is raised instead.
     """
     if not expectations and observation.status is not None:  # most jobs
-        failure = not_a_success(observation.status)
+        failure = default_status_failure(observation.status)
         return () if failure is None else (failure,)
-    budget = current()
+    budget = current_budget()
     if budget is not None:
-        return tuple(_failures(observation, expectations, redact, budget, begins))
-    with limited(Budget(JUDGEMENT_SECONDS)) as own:
-        return tuple(_failures(observation, expectations, redact, own, begins))
+        return tuple(_find_failures(observation, expectations, redact, budget, on_entry_started))
+    with use_budget(JudgementBudget(JUDGEMENT_SECONDS)) as own:
+        return tuple(_find_failures(observation, expectations, redact, own, on_entry_started))
 
 
-def is_brief(observation: Observation, expectations: tuple[Entry, ...]) -> bool:
+def is_brief(observation: Observation, expectations: tuple[ExpectationEntry, ...]) -> bool:
     """Whether the answer is small enough to decide each expectation within a few milliseconds."""
     size = len(observation.body)
-    if size <= CONVERTED:
+    if size <= BRIEF_CEL_BYTES:
         return True
     return not any(entry.largest_at_once is not None and size > entry.largest_at_once for entry in expectations)
 
 
-def _failures(
+def _find_failures(
     observation: Observation,
-    expectations: tuple[Entry, ...],
+    expectations: tuple[ExpectationEntry, ...],
     redact: Redact,
-    budget: Budget,
-    begins: Callable[[int], None],
+    budget: JudgementBudget,
+    on_entry_started: Callable[[int], None],
 ) -> Iterator[Failure]:
     about = {entry.speaks_of for entry in expectations}
-    if "status" not in about and (failure := not_a_success(observation.status)) is not None:
+    if "status" not in about and (failure := default_status_failure(observation.status)) is not None:
         yield failure
-    if "rcode" not in about and (failure := not_resolved(observation)) is not None:
+    if "rcode" not in about and (failure := default_rcode_failure(observation)) is not None:
         yield failure
-    answer = Answer(observation, redact)
+    answer = JudgedAnswer(observation, redact)
     for place, entry in enumerate(expectations):
-        begins(place)
+        on_entry_started(place)
         try:
             budget.check()
             failure = entry.unmet(answer)
-        except OutOfTime:
+        except BudgetExceeded:
             if not budget.is_final:
                 raise
-            yield undecided(tuple(map(key_of, expectations)), place, time_over(budget.seconds))
+            yield undecided_failure(
+                tuple(map(entry_key, expectations)), place, describe_exceeded_budget(budget.seconds)
+            )
             return
         if failure is not None:
             yield failure if entry.severity is Severity.FAIL else replace(failure, severity=entry.severity)

@@ -16,7 +16,7 @@ _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.I
 _WITH_BASE = re.compile(r"[+-]?0(?:x[0-9a-f]+|o[0-7]+|b[01]+)", re.ASCII | re.IGNORECASE)
 
 
-def number_of(value: Any) -> int | float | None:
+def read_number(value: Any) -> int | float | None:
     """Return a number, or the number in a text: `12`, `-0.5`, `1e3`, `0x1f`. None: not a number."""
     if isinstance(value, bool):
         return None
@@ -38,7 +38,7 @@ def _read(text: str) -> int | float | None:
 
 
 def _number(value: Any) -> int | float:
-    number = number_of(value)
+    number = read_number(value)
     if number is None or number != number:
         raise ValueError(f"{str(value)[:40]!r} is not a number")
     if abs(number) > _LARGEST:  # also infinity, and integers beyond the range of a float
@@ -46,5 +46,7 @@ def _number(value: Any) -> int | float:
     return number
 
 
-Number = Annotated[Any, BeforeValidator(_number), WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]})]
+NumberField = Annotated[
+    Any, BeforeValidator(_number), WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]})
+]
 """A field of a number, or of a text that is one."""

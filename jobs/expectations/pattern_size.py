@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-MOST_ELEMENTS = 20_000
+MOST_PATTERN_ELEMENTS = 20_000
 """Elements of a pattern with its repeats expanded: about 5 MiB, compiled in 10 to 20 ms."""
 
 _FOLDED = 4
@@ -30,7 +30,7 @@ class PatternTooLarge(ValueError):
     """The pattern has more elements than allowed; the message contains the remedy."""
 
 
-def size_of(pattern: str, flags: int = 0) -> int:
+def pattern_size(pattern: str, flags: int = 0) -> int:
     """Return the number of elements of the pattern with its repeats expanded.
 
     Raises:
@@ -43,7 +43,7 @@ def size_of(pattern: str, flags: int = 0) -> int:
     while below:
         node, copies, counts = below.pop()
         total += copies * _elements(node)
-        if total > MOST_ELEMENTS:
+        if total > MOST_PATTERN_ELEMENTS:
             raise PatternTooLarge(_explanation(counts))
         if (written := _written_out(node)) != 1:
             copies, counts = copies * written, (*counts, max(2, written - 1))
@@ -111,7 +111,7 @@ def _written_out(node: Any) -> int:
 
 
 def _explanation(counts: tuple[int, ...]) -> str:
-    text = f"it has more than {MOST_ELEMENTS:,} elements when its repeats are expanded"
+    text = f"it has more than {MOST_PATTERN_ELEMENTS:,} elements when its repeats are expanded"
     if counts:
         text += f" (nested repeats: {' times '.join(f'{count:,}' for count in counts[:6])} copies"
         text += " and more)" if len(counts) > 6 else ")"

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field
 
-from jobs.expectations.budget import Allowance
+from jobs.expectations.budget import ComputeAllowance
 from jobs.expectations.compiled_cache import CompiledCache
-from jobs.expectations.pattern_size import PatternTooLarge, size_of
+from jobs.expectations.pattern_size import PatternTooLarge, pattern_size
 
 if TYPE_CHECKING:
     import regex
 
-LONGEST = 1000
+LONGEST_PATTERN = 1000
 """Characters of a pattern, of a JSONPath and of an expression."""
 
 SEARCH_SECONDS = 0.1
@@ -39,11 +39,11 @@ _MOST_ELEMENTS_HELD = 250_000
 _LOOKS_AROUND = re.compile(r"\\[bBmMGKX]|\(\?(?!:|P?<\w|[aimsux]+\))|\(\*|\{[^}]*[^\d,}]")
 
 
-class TooMuchWork(Exception):
+class LimitExceeded(Exception):
     """A pattern, a JSONPath or an expression reached its limit; the message is a clause."""
 
 
-class BadPattern(ValueError):
+class InvalidPattern(ValueError):
     """The text is not a regular expression; the message is the reason."""
 
     def __init__(self, reason: str, *, is_too_deep: bool = False) -> None:
@@ -63,18 +63,18 @@ def compile_pattern(pattern: str, flags: int = 0) -> tuple[regex.Pattern[str], i
     import regex
 
     try:
-        size = size_of(pattern, flags)
+        size = pattern_size(pattern, flags)
         # Bypass the library's own cache, which has no limit of size.
         return regex.compile(pattern, flags, cache_pattern=False), size
     except PatternTooLarge:
         raise
     except RecursionError:
-        raise BadPattern("it is nested too deeply", is_too_deep=True) from None
+        raise InvalidPattern("it is nested too deeply", is_too_deep=True) from None
     except MemoryError:
-        raise BadPattern("not enough memory to compile it: simplify it") from None
+        raise InvalidPattern("not enough memory to compile it: simplify it") from None
     except (regex.error, ValueError, LookupError, OverflowError, TypeError, AttributeError) as error:
         # The parser raises any of these for invalid input, such as `(?L)` or an unknown name.
-        raise BadPattern(str(error) or type(error).__name__) from None
+        raise InvalidPattern(str(error) or type(error).__name__) from None
 
 
 _patterns = CompiledCache(compile_pattern, _MOST_ELEMENTS_HELD)
@@ -86,24 +86,26 @@ def search(pattern: str, text: str) -> bool:
 
 
 def _search(pattern: str, text: str) -> regex.Match[str] | None:
-    return in_time(_patterns.get(pattern).search, text, TooMuchWork(_NO_DECISION))
+    return search_within_limit(_patterns.get_compiled(pattern).search, text, LimitExceeded(_NO_DECISION))
 
 
-def in_time(find: Callable[..., regex.Match[str] | None], text: str, too_long: Exception) -> regex.Match[str] | None:
+def search_within_limit(
+    find: Callable[..., regex.Match[str] | None], text: str, too_long: Exception
+) -> regex.Match[str] | None:
     """Call a method of a compiled pattern with a timeout of CPU time. Raises `too_long`, OutOfTime.
 
     `regex` measures wall-clock time: if the thread got too little CPU time, the search is repeated with more.
     """
-    allowance = Allowance(SEARCH_SECONDS)
+    allowance = ComputeAllowance(SEARCH_SECONDS)
     try:
         return find(text, timeout=allowance.seconds)
     except TimeoutError:
-        left = allowance.left
+        left = allowance.remaining
     if left > allowance.seconds / 2:
         share = max(1 - left / allowance.seconds, 0.1)
         with suppress(TimeoutError):
             return find(text, timeout=allowance.seconds / share)
-    raise allowance.exceeded(too_long)
+    raise allowance.timeout_error(too_long)
 
 
 def can_still_match(pattern: str, text: str) -> bool:
@@ -114,13 +116,13 @@ def can_still_match(pattern: str, text: str) -> bool:
     if _LOOKS_AROUND.search(pattern) is not None:
         return True
     try:
-        find = partial(_patterns.get(pattern).search, partial=True)
-        return in_time(find, text, TooMuchWork(_NO_DECISION)) is not None
-    except TooMuchWork:
+        find = partial(_patterns.get_compiled(pattern).search, partial=True)
+        return search_within_limit(find, text, LimitExceeded(_NO_DECISION)) is not None
+    except LimitExceeded:
         return True
 
 
-def find(pattern: str, text: str) -> str | None:
+def find_first(pattern: str, text: str) -> str | None:
     """Return the first match: its first group, or all of it. Raises TooMuchWork, OutOfTime."""
     found = _search(pattern, text)
     if found is None:
@@ -132,16 +134,16 @@ def _valid_pattern(pattern: str) -> str:
     # A long pattern would leave no room for the reason.
     shown = repr(pattern) if len(pattern) <= _LONGEST_SHOWN else "the pattern"
     try:
-        _patterns.get(pattern)
+        _patterns.get_compiled(pattern)
     except PatternTooLarge as error:
         raise ValueError(f"{shown} is too large: {error}") from None
-    except BadPattern as error:
+    except InvalidPattern as error:
         raise ValueError(f"{shown} is not a regular expression: {error}") from None
     return pattern
 
 
-Pattern = Annotated[str, Field(max_length=LONGEST), AfterValidator(_valid_pattern)]
+PatternField = Annotated[str, Field(max_length=LONGEST_PATTERN), AfterValidator(_valid_pattern)]
 """A field of a regular expression."""
 
-SomePattern = Annotated[str, Field(min_length=1, max_length=LONGEST), AfterValidator(_valid_pattern)]
+NonEmptyPatternField = Annotated[str, Field(min_length=1, max_length=LONGEST_PATTERN), AfterValidator(_valid_pattern)]
 """A field of a regular expression that is not empty: the empty one matches every text."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-MOST_VALUES = 200_000
+MOST_CEL_VALUES = 200_000
 """Values of all variables of an expression together; the library needs about a microsecond for each."""
 
 _VALUES_A_CHECK = 1024
@@ -13,22 +13,22 @@ _DEEPEST = 200
 _LARGEST = 2**63
 
 
-class TooDeep(Exception):
+class CelInputTooDeep(Exception):
     """The value is nested too deeply."""
 
 
-class TooLarge(Exception):
+class CelInputTooLarge(Exception):
     """There are more values than MOST_VALUES."""
 
 
-class Copy:
+class CelInputCopier:
     """Copies values for one expression. `check`: called every few values, and can raise."""
 
     def __init__(self, check: Callable[[], None] = lambda: None) -> None:
         self._check = check
         self._count = 0
 
-    def of(self, value: Any, depth: int = 0) -> Any:
+    def copy_value(self, value: Any, depth: int = 0) -> Any:
         """Copy a value, replacing unpaired surrogates and integers of more than 64 bits.
 
         Raises TooDeep, TooLarge.
@@ -36,16 +36,16 @@ class Copy:
         self._count += 1
         if self._count % _VALUES_A_CHECK == 0:
             self._check()
-            if self._count > MOST_VALUES:
-                raise TooLarge
+            if self._count > MOST_CEL_VALUES:
+                raise CelInputTooLarge
         if isinstance(value, str):
             return value if value.isascii() else value.encode("utf-8", "replace").decode()
         if isinstance(value, (list, tuple)):
             _check_depth(depth)
-            return [self.of(one, depth + 1) for one in value]
+            return [self.copy_value(one, depth + 1) for one in value]
         if isinstance(value, Mapping):
             _check_depth(depth)
-            return {self.of(key, depth + 1): self.of(one, depth + 1) for key, one in value.items()}
+            return {self.copy_value(key, depth + 1): self.copy_value(one, depth + 1) for key, one in value.items()}
         if type(value) is int and not -_LARGEST <= value < _LARGEST:
             return _as_float(value)
         return value
@@ -53,7 +53,7 @@ class Copy:
 
 def _check_depth(depth: int) -> None:
     if depth > _DEEPEST:
-        raise TooDeep
+        raise CelInputTooDeep
 
 
 def _as_float(value: int) -> float:

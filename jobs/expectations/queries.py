@@ -15,18 +15,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from jobs.expectations.budget import Allowance
+from jobs.expectations.budget import ComputeAllowance
 from jobs.expectations.compiled_cache import CompiledCache
-from jobs.expectations.iregexp import NotIRegexp, translate
+from jobs.expectations.iregexp import InvalidIRegexp, translate_iregexp
 from jobs.expectations.pattern_size import PatternTooLarge
-from jobs.expectations.patterns import LONGEST, BadPattern, TooMuchWork, compile_pattern, in_time
-from jobs.expectations.query_literals import patterns_in
+from jobs.expectations.patterns import (
+    LONGEST_PATTERN,
+    InvalidPattern,
+    LimitExceeded,
+    compile_pattern,
+    search_within_limit,
+)
+from jobs.expectations.query_literals import literal_patterns
 
 if TYPE_CHECKING:
     import regex
     from jsonpath_rfc9535 import JSONPathQuery
 
-MOST_NODES = 10_000
+MOST_SELECTED_NODES = 10_000
 SELECT_SECONDS = 0.25
 """Timeout of one query: it blocks the thread."""
 
@@ -41,13 +47,13 @@ _GOING_THROUGH = ("?", "..", "*", ":")
 """A query without any of these follows one path through the document, and is fast."""
 
 
-class _Watch:
+class _SelectionDeadline:
     """The deadline of one selection."""
 
     __slots__ = ("_allowance", "_steps")
 
     def __init__(self) -> None:
-        self._allowance = Allowance(SELECT_SECONDS)
+        self._allowance = ComputeAllowance(SELECT_SECONDS)
         self._steps = _STEPS
 
     def step(self, number: int = 1) -> None:
@@ -55,11 +61,11 @@ class _Watch:
         self._steps -= number
         if self._steps <= 0:
             self._steps = _STEPS
-            if self._allowance.left <= 0:
-                raise self._allowance.exceeded(TooMuchWork("it takes too long: make the path more specific"))
+            if self._allowance.remaining <= 0:
+                raise self._allowance.timeout_error(LimitExceeded("it takes too long: make the path more specific"))
 
 
-_watch: ContextVar[_Watch] = ContextVar("watch")
+_watch: ContextVar[_SelectionDeadline] = ContextVar("watch")
 """For the filter functions, because all selections share them."""
 
 
@@ -68,7 +74,7 @@ class _WatchedDict(dict[str, Any]):
 
     __slots__ = ("plain", "watch")
 
-    def __init__(self, plain: dict[str, Any], watch: _Watch) -> None:
+    def __init__(self, plain: dict[str, Any], watch: _SelectionDeadline) -> None:
         super().__init__(plain)
         self.plain, self.watch = plain, watch
 
@@ -92,7 +98,7 @@ class _WatchedList(list[Any]):
 
     __slots__ = ("plain", "watch")
 
-    def __init__(self, plain: list[Any], watch: _Watch) -> None:
+    def __init__(self, plain: list[Any], watch: _SelectionDeadline) -> None:
         super().__init__(plain)
         self.plain, self.watch = plain, watch
 
@@ -112,7 +118,7 @@ class _WatchedList(list[Any]):
     __hash__ = None
 
 
-def _watched(value: Any, watch: _Watch) -> Any:
+def _watched(value: Any, watch: _SelectionDeadline) -> Any:
     if isinstance(value, dict):
         return _WatchedDict(value, watch)
     return _WatchedList(value, watch) if isinstance(value, list) else value
@@ -124,11 +130,11 @@ def _plain(value: Any) -> Any:
 
 def _compile_or_none(pattern: str) -> tuple[regex.Pattern[str] | None, int]:
     """Return the pattern and its size; None if it is not an I-Regexp and so matches nothing. Raises TooMuchWork."""
-    if len(pattern) > LONGEST:
-        raise TooMuchWork(f"a pattern in it has more than {LONGEST} characters")
+    if len(pattern) > LONGEST_PATTERN:
+        raise LimitExceeded(f"a pattern in it has more than {LONGEST_PATTERN} characters")
     try:
         return _compile(pattern)
-    except NotIRegexp:
+    except InvalidIRegexp:
         return None, 1
 
 
@@ -140,22 +146,26 @@ def _compile(pattern: str) -> tuple[regex.Pattern[str], int]:
     import regex
 
     try:
-        return compile_pattern(translate(pattern), regex.VERSION1)
+        return compile_pattern(translate_iregexp(pattern), regex.VERSION1)
     except PatternTooLarge as error:
-        raise TooMuchWork(f"a pattern in it is too large: {error}") from None
-    except BadPattern as error:
+        raise LimitExceeded(f"a pattern in it is too large: {error}") from None
+    except InvalidPattern as error:
         if error.is_too_deep:
-            raise TooMuchWork("a pattern in it is nested too deeply") from None
-        raise NotIRegexp(str(error)) from None
+            raise LimitExceeded("a pattern in it is nested too deeply") from None
+        raise InvalidIRegexp(str(error)) from None
 
 
 def _finds(text: object, pattern: object, *, whole: bool) -> bool:
     watch = _watch.get()
     watch.step(_STEPS)
-    if not isinstance(text, str) or not isinstance(pattern, str) or (compiled := _patterns.get(pattern)) is None:
+    if (
+        not isinstance(text, str)
+        or not isinstance(pattern, str)
+        or (compiled := _patterns.get_compiled(pattern)) is None
+    ):
         return False
     find = compiled.fullmatch if whole else compiled.search
-    return in_time(find, text, TooMuchWork("a pattern in it takes too long: simplify it")) is not None
+    return search_within_limit(find, text, LimitExceeded("a pattern in it takes too long: simplify it")) is not None
 
 
 @lru_cache(1)
@@ -192,23 +202,23 @@ def _compile_query(query: str) -> tuple[JSONPathQuery, int]:
 _queries = CompiledCache(_compile_query, _MOST_CHARACTERS_HELD)
 
 
-def select(query: str, document: Any) -> list[Any]:
+def select_values(query: str, document: Any) -> list[Any]:
     """Return the values that the query selects in a JSON document. Raises TooMuchWork, OutOfTime."""
     import jsonpath_rfc9535
 
-    watch = _Watch()
+    watch = _SelectionDeadline()
     token = _watch.set(watch)
     if any(sign in query for sign in _GOING_THROUGH):
         document = _watched(document, watch)
     found: list[Any] = []
     try:
-        for node in _queries.get(query).finditer(document):
+        for node in _queries.get_compiled(query).finditer(document):
             watch.step()
             found.append(_plain(node.value))
-            if len(found) > MOST_NODES:
-                raise TooMuchWork(f"it selects more than {MOST_NODES} values: make the path more specific")
+            if len(found) > MOST_SELECTED_NODES:
+                raise LimitExceeded(f"it selects more than {MOST_SELECTED_NODES} values: make the path more specific")
     except (jsonpath_rfc9535.JSONPathError, RecursionError):
-        raise TooMuchWork("the document is nested too deeply") from None
+        raise LimitExceeded("the document is nested too deeply") from None
     finally:
         _watch.reset(token)
     return found
@@ -218,20 +228,20 @@ def _valid_query(query: str) -> str:
     import jsonpath_rfc9535
 
     try:
-        _queries.get(query)
+        _queries.get_compiled(query)
     except (jsonpath_rfc9535.JSONPathError, RecursionError) as error:
         reason = str(error.args[0]) if error.args else "invalid syntax"
         hint = "" if query.startswith("$") else "; start it with $, as in $.status"
         raise ValueError(f"{query!r} is not a JSONPath (RFC 9535): {reason}{hint}") from None
-    for pattern in patterns_in(query):
+    for pattern in literal_patterns(query):
         try:
             _compile(pattern)
-        except NotIRegexp as error:
+        except InvalidIRegexp as error:
             raise ValueError(f"the pattern {pattern!r} in {query!r} is not an I-Regexp (RFC 9485): {error}") from None
-        except TooMuchWork as error:
+        except LimitExceeded as error:
             raise ValueError(f"{query!r} cannot be used: {error}") from None
     return query
 
 
-Query = Annotated[str, Field(max_length=LONGEST), AfterValidator(_valid_query)]
+JsonPathField = Annotated[str, Field(max_length=LONGEST_PATTERN), AfterValidator(_valid_query)]
 """A field of a JSONPath query."""

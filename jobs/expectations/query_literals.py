@@ -15,7 +15,7 @@ _FUNCTIONS = frozenset({"match", "search"})
 _OPEN, _CLOSE = frozenset("([{"), frozenset(")]}")
 
 
-def patterns_in(query: str) -> Iterator[str]:
+def literal_patterns(query: str) -> Iterator[str]:
     """Yield the patterns in their order, unescaped."""
     tokens = [token for token in _TOKEN.findall(query) if not token.isspace()]
     for place in range(len(tokens) - 1):

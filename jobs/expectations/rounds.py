@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-LOOK = "_in_time"
+DEADLINE_FUNCTION = "_in_time"
 
 _KEPT = 4096
 
@@ -32,14 +32,14 @@ _MACROS = frozenset({"all", "exists", "exists_one", "existsOne", "filter", "map"
 _OPEN, _CLOSE = frozenset("([{"), frozenset(")]}")
 
 
-def with_looks(expression: str) -> str:
+def inject_deadline_checks(expression: str) -> str:
     """Insert the deadline checks into a valid expression."""
     tokens = [token for token in _TOKEN.findall(expression) if not token.startswith("//")]
     return "".join(_written(iter(tokens)))
 
 
 @lru_cache(_KEPT)
-def names_of(expression: str) -> frozenset[str]:
+def free_names(expression: str) -> frozenset[str]:
     """Return the names of its variables, without fields, texts and the loop variables of macros."""
     tokens = [token for token in _TOKEN.findall(expression) if not (token.startswith("//") or token.isspace())]
     names, given = set(), set()
@@ -87,5 +87,5 @@ def _guarded(macro: str, arguments: list[list[str]]) -> Iterator[str]:
     if macro == "map" and len(texts) == 2:
         texts.insert(1, "true")
     if len(texts) > 1:
-        texts[1] = f"{LOOK}() ? ({texts[1]}) : false"
+        texts[1] = f"{DEADLINE_FUNCTION}() ? ({texts[1]}) : false"
     yield ", ".join(texts) + ")"

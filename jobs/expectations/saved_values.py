@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from jobs.expectations.body import BodyIs
-from jobs.expectations.entry import Entry, Written
+from jobs.expectations.body import BodyEntry
+from jobs.expectations.entry import ExpectationEntry, SparseModel
 
-E = TypeVar("E", bound=Written)
+E = TypeVar("E", bound=SparseModel)
 
 _VALUES = frozenset({"equals", "not_equals", "contains", "not_contains", "one_of"})
 """Keys whose values are JSON values."""
@@ -29,21 +29,23 @@ _TEXTS = frozenset(
 )
 
 
-def compared_with(entry: Entry) -> Iterator[Any]:
+def compared_values(entry: ExpectationEntry) -> Iterator[Any]:
     """Yield the values that can contain placeholders."""
     part = _part(entry)
     yield from (getattr(part, name) for name in part.model_fields_set & (_VALUES | _TEXTS))
 
 
-def with_values(entry: Entry, of_text: Callable[[str], str], of_value: Callable[[Any], Any]) -> Entry:
+def fill_compared_values(
+    entry: ExpectationEntry, of_text: Callable[[str], str], of_value: Callable[[Any], Any]
+) -> ExpectationEntry:
     """Return a copy with these values replaced by the two functions. Raises ValidationError for unsuitable values."""
-    if isinstance(entry, BodyIs):
+    if isinstance(entry, BodyEntry):
         return entry.model_copy(update={"body": _changed(entry.body, of_text, of_value)})
     return _changed(entry, of_text, of_value)
 
 
-def _part(entry: Entry) -> Written:
-    return entry.body if isinstance(entry, BodyIs) else entry
+def _part(entry: ExpectationEntry) -> SparseModel:
+    return entry.body if isinstance(entry, BodyEntry) else entry
 
 
 def _changed(part: E, of_text: Callable[[str], str], of_value: Callable[[Any], Any]) -> E:

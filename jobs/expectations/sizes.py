@@ -6,23 +6,23 @@ from typing import Annotated, ClassVar
 
 from pydantic import ByteSize, Field
 
-from jobs.expectations.answer import Answer, size_text
+from jobs.expectations.answer import JudgedAnswer, format_size
 from jobs.expectations.body import WITH_BODY
-from jobs.expectations.counts import Count
-from jobs.expectations.entry import Entry
+from jobs.expectations.counts import CountBounds
+from jobs.expectations.entry import ExpectationEntry
 from jobs.model import Duration
 from jobs.runs import Failure
 
 
-class ResponseTimeBelow(Entry):
+class ResponseTimeBelowEntry(ExpectationEntry):
     """The whole attempt, from DNS to the end of the body, took less than this."""
 
     kinds: ClassVar = ("http", "steps", "tcp", "dns", "tls")
 
     response_time_below: Annotated[Duration, Field(gt=0)]
 
-    def unmet(self, answer: Answer) -> Failure | None:
-        limit, took = self.response_time_below * 1000, answer.seen.phases.total_ms
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        limit, took = self.response_time_below * 1000, answer.observation.phases.total_ms
         if took < limit:
             return None
         # Close to the limit a rounded number would contradict the verdict.
@@ -30,45 +30,47 @@ class ResponseTimeBelow(Entry):
         return Failure("response_time_below", f"less than {limit:g} ms", observed)
 
 
-class MaxBody(Entry):
+class MaxBodyEntry(ExpectationEntry):
     """The decompressed body is not larger than this. An incomplete body fails."""
 
     kinds: ClassVar = WITH_BODY
 
     max_body: ByteSize
 
-    def unmet(self, answer: Answer) -> Failure | None:
-        size, truncated = len(answer.seen.body), answer.seen.body_truncated
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        size, truncated = len(answer.observation.body), answer.observation.body_truncated
         if size <= self.max_body and not truncated:
             return None
-        observed = f"more than {size_text(size)}, where reading stopped (read_limit)" if truncated else size_text(size)
-        return Failure("max_body", f"at most {size_text(self.max_body)}", observed)
+        observed = (
+            f"more than {format_size(size)}, where reading stopped (read_limit)" if truncated else format_size(size)
+        )
+        return Failure("max_body", f"at most {format_size(self.max_body)}", observed)
 
 
-class MinBody(Entry):
+class MinBodyEntry(ExpectationEntry):
     """The decompressed body is not smaller than this."""
 
     kinds: ClassVar = WITH_BODY
 
     min_body: ByteSize
 
-    def unmet(self, answer: Answer) -> Failure | None:
-        size = len(answer.seen.body)
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        size = len(answer.observation.body)
         if size >= self.min_body:
             return None
-        cut = ", where reading stopped (read_limit)" if answer.seen.body_truncated else ""
-        return Failure("min_body", f"at least {size_text(self.min_body)}", size_text(size) + cut)
+        cut = ", where reading stopped (read_limit)" if answer.observation.body_truncated else ""
+        return Failure("min_body", f"at least {format_size(self.min_body)}", format_size(size) + cut)
 
 
-class Redirects(Entry):
+class RedirectsEntry(ExpectationEntry):
     """The number of followed redirects: `0`, or `{at_most: 2}`."""
 
     kinds: ClassVar = ("http",)
 
-    redirects: Count
+    redirects: CountBounds
 
-    def unmet(self, answer: Answer) -> Failure | None:
-        followed = answer.seen.facts.get("redirects")
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        followed = answer.observation.facts.get("redirects")
         if isinstance(followed, int) and self.redirects.holds(followed):
             return None
         return Failure("redirects", str(self.redirects), "unknown" if followed is None else str(followed))

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from jobs.expectations.answer import Answer
-from jobs.expectations.entry import Entry
-from jobs.expectations.statuses import Ranges, Statuses, format_statuses
+from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.entry import ExpectationEntry
+from jobs.expectations.statuses import StatusesField, StatusRanges, format_statuses
 from jobs.runs import Failure
 
 
-class StatusIs(Entry):
+class StatusEntry(ExpectationEntry):
     """The HTTP status is one of these."""
 
     kinds: ClassVar = ("http",)
     about: ClassVar = "status"
 
-    status: Statuses
+    status: StatusesField
 
-    def unmet(self, answer: Answer) -> Failure | None:
-        return unexpected_status(answer.seen.status, self.status, format_statuses(self.status))
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        return status_failure(answer.observation.status, self.status, format_statuses(self.status))
 
 
-class StatusIsNot(Entry):
+class StatusNotEntry(ExpectationEntry):
     """The HTTP status is not one of these, whatever a `status` entry allows; alone, it allows all others."""
 
     kinds: ClassVar = ("http",)
     about: ClassVar = "status"
 
-    status_not: Statuses
+    status_not: StatusesField
 
-    def unmet(self, answer: Answer) -> Failure | None:
-        status = answer.seen.status
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        status = answer.observation.status
         if status is not None and not _among(status, self.status_not):
             return None
         return Failure("status_not", f"not {format_statuses(self.status_not)}", _shown(status))
@@ -40,21 +40,21 @@ class StatusIsNot(Entry):
 _SUCCESS = ((200, 299),)
 
 
-def not_a_success(status: int | None) -> Failure | None:
+def default_status_failure(status: int | None) -> Failure | None:
     """Return the failure of a status that is not a 2xx, or None. `status`: None if the answer has no status."""
     if status is None or 200 <= status <= 299:
         return None
-    return unexpected_status(status, _SUCCESS, "2xx")
+    return status_failure(status, _SUCCESS, "2xx")
 
 
-def unexpected_status(status: int | None, allowed: Ranges, allowed_text: str) -> Failure | None:
+def status_failure(status: int | None, allowed: StatusRanges, allowed_text: str) -> Failure | None:
     """Return the failure of a status that is not allowed, or None."""
     if status is not None and _among(status, allowed):
         return None
     return Failure("status", allowed_text, _shown(status))
 
 
-def _among(status: int, ranges: Ranges) -> bool:
+def _among(status: int, ranges: StatusRanges) -> bool:
     return any(first <= status <= last for first, last in ranges)
 
 

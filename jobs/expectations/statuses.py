@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, SkipValidation, WithJsonSchema
 
-Ranges = tuple[tuple[int, int], ...]
+StatusRanges = tuple[tuple[int, int], ...]
 """First and last status of each range, in the order of the definition."""
 
 _ONE = re.compile(r"([1-5])xx|(\d{3})(?:\s*-\s*(\d{3}))?", re.ASCII | re.IGNORECASE)
 _EXAMPLES = "write it like 200, 200-299, 2xx or 200-204,301"
 
 
-def parse_statuses(value: object) -> Ranges:
+def parse_statuses(value: object) -> StatusRanges:
     """Read statuses. Raises ValueError with examples."""
     parts = value if isinstance(value, list) else [value]
     if not parts:
@@ -22,12 +22,12 @@ def parse_statuses(value: object) -> Ranges:
     return tuple(one for part in parts for one in _ranges(part))
 
 
-def format_statuses(ranges: Ranges) -> str:
+def format_statuses(ranges: StatusRanges) -> str:
     """The inverse of `parse_statuses`, as one text."""
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
 
 
-def _ranges(part: object) -> Ranges:
+def _ranges(part: object) -> StatusRanges:
     if isinstance(part, bool) or not isinstance(part, (int, str)):
         raise ValueError(f"a status must be a number or a text: {_EXAMPLES}")
     return tuple(_read(piece.strip()) for piece in str(part).split(","))
@@ -51,7 +51,7 @@ def _range(first: int, last: int) -> tuple[int, int]:
     return first, last
 
 
-Statuses = Annotated[
+StatusesField = Annotated[
     SkipValidation[Any],
     BeforeValidator(parse_statuses),
     PlainSerializer(format_statuses, return_type=str),
@@ -62,4 +62,4 @@ Statuses = Annotated[
         }
     ),
 ]
-"""A field of statuses: a `Ranges` inside, one text outside."""
+"""A field of statuses: a `StatusRanges` inside, one text outside."""

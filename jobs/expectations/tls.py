@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field
 
 from jobs.certificates import UnreadableCertificate, read_certificate
 from jobs.durations import format_duration
-from jobs.expectations.answer import Answer
-from jobs.expectations.entry import Entry
+from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.entry import ExpectationEntry
 from jobs.model import Duration
 from jobs.runs import Failure
 
@@ -34,53 +34,53 @@ def _versions(value: Any) -> Any:
 _Versions = Annotated[tuple[str, ...], BeforeValidator(_versions), Field(min_length=1, max_length=10)]
 
 
-def _unmet(key: str, prefix: str, allowed: tuple[str, ...], fact: Any, answer: Answer) -> Failure | None:
+def _unmet(key: str, prefix: str, allowed: tuple[str, ...], fact: Any, answer: JudgedAnswer) -> Failure | None:
     if isinstance(fact, str) and _NAME.fullmatch(fact) and _version(fact) in allowed:
         return None
     expected = " or ".join(prefix + version for version in allowed)
-    return Failure(key, expected, "unknown" if fact is None else answer.shown(str(fact)))
+    return Failure(key, expected, "unknown" if fact is None else answer.quote_text(str(fact)))
 
 
-class HttpVersionIs(Entry):
+class HttpVersionEntry(ExpectationEntry):
     """The answer has one of these versions of HTTP: `HTTP/2`, or `[HTTP/1.1, HTTP/2]`."""
 
     kinds: ClassVar = ("http",)
 
     http_version: _Versions
 
-    def unmet(self, answer: Answer) -> Failure | None:
-        return _unmet("http_version", "HTTP/", self.http_version, answer.seen.facts.get("http_version"), answer)
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        return _unmet("http_version", "HTTP/", self.http_version, answer.observation.facts.get("http_version"), answer)
 
 
-class TlsVersionIs(Entry):
+class TlsVersionEntry(ExpectationEntry):
     """The connection uses one of these versions of TLS: `TLSv1.3`, or `[TLSv1.2, TLSv1.3]`."""
 
     kinds: ClassVar = _WITH_TLS
 
     tls_version: _Versions
 
-    def unmet(self, answer: Answer) -> Failure | None:
-        seen = answer.seen.facts.get("tls_version")
-        if seen is None and not answer.seen.certificates:
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        seen = answer.observation.facts.get("tls_version")
+        if seen is None and not answer.observation.certificates:
             return Failure("tls_version", " or ".join(f"TLSv{one}" for one in self.tls_version), "no TLS")
         return _unmet("tls_version", "TLSv", self.tls_version, seen, answer)
 
 
-class TlsIs(Entry):
+class TlsEntry(ExpectationEntry):
     """Whether the connection of the answer, after redirects, is encrypted: `{tls: required}` or `{tls: absent}`."""
 
     kinds: ClassVar = ("http", "tcp")
 
     tls: Literal["required", "absent"]
 
-    def unmet(self, answer: Answer) -> Failure | None:
-        encrypted = bool(answer.seen.certificates) or answer.seen.facts.get("tls_version") is not None
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        encrypted = bool(answer.observation.certificates) or answer.observation.facts.get("tls_version") is not None
         if encrypted is (self.tls == "required"):
             return None
         return Failure("tls", "TLS" if self.tls == "required" else "no TLS", "TLS" if encrypted else "no TLS")
 
 
-class CertificateValidFor(Entry):
+class CertificateValidForEntry(ExpectationEntry):
     """The certificate is valid for at least this long from now."""
 
     kinds: ClassVar = _WITH_TLS
@@ -88,12 +88,12 @@ class CertificateValidFor(Entry):
 
     certificate_valid_for: Annotated[Duration, Field(gt=0)]
 
-    def unmet(self, answer: Answer) -> Failure | None:
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
         expected = f"at least {format_duration(self.certificate_valid_for)}"
-        if not answer.seen.certificates:
+        if not answer.observation.certificates:
             return Failure("certificate_valid_for", expected, "no certificate")
         try:
-            certificate = read_certificate(answer.seen.certificates[0])
+            certificate = read_certificate(answer.observation.certificates[0])
         except UnreadableCertificate:
             return Failure("certificate_valid_for", expected, "a certificate that cannot be read")
         left = certificate.seconds_left(answer.now)

@@ -9,21 +9,21 @@ from collections.abc import Sequence
 
 from jobs.runs import Failure
 
-KEY = "judgement"
+UNDECIDED_KEY = "judgement"
 """The key of this failure, in place of an entry's key."""
 
 
-def undecided(keys: Sequence[str], place: int, why: str) -> Failure:
+def undecided_failure(keys: Sequence[str], place: int, why: str) -> Failure:
     """Return the failure. `keys`: of all entries; `place`: index of the first undecided one; `why`: a clause."""
     count = len(keys)
     expected = f"a decision on {count} {'entry' if count == 1 else 'entries'}"
-    return Failure(KEY, expected, f"none {_from(keys, place)}: {why}; {WHAT_TO_CHANGE}")
+    return Failure(UNDECIDED_KEY, expected, f"none {_from(keys, place)}: {why}; {UNDECIDED_REMEDY}")
 
 
-WHAT_TO_CHANGE = "simplify that entry, use fewer entries, or read less of the answer (read_limit)"
+UNDECIDED_REMEDY = "simplify that entry, use fewer entries, or read less of the answer (read_limit)"
 
 
-def time_over(seconds: float) -> str:
+def describe_exceeded_budget(seconds: float) -> str:
     """Return the clause for a judgement that used up its budget."""
     return f"stopped after {seconds:.2g} s of CPU time"
 

@@ -6,45 +6,51 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from jobs.expectations.body import BodyContains, BodyContainsNot, BodyIs, BodyMatches, BodyMatchesNot
-from jobs.expectations.cel import Cel
-from jobs.expectations.digests import BodyHash
-from jobs.expectations.dns import AnswersAre, RcodeIs
-from jobs.expectations.errors import ErrorIs
-from jobs.expectations.facts import FactIs
-from jobs.expectations.headers import HeaderIs
-from jobs.expectations.json_values import JsonIs
-from jobs.expectations.sizes import MaxBody, MinBody, Redirects, ResponseTimeBelow
-from jobs.expectations.status import StatusIs, StatusIsNot
-from jobs.expectations.tls import CertificateValidFor, HttpVersionIs, TlsIs, TlsVersionIs
-from jobs.model import by_key
+from jobs.expectations.body import (
+    BodyContainsEntry,
+    BodyEntry,
+    BodyMatchesEntry,
+    BodyNotContainsEntry,
+    BodyNotMatchesEntry,
+)
+from jobs.expectations.cel import CelEntry
+from jobs.expectations.digests import BodyHashEntry
+from jobs.expectations.dns import AnswersEntry, RcodeEntry
+from jobs.expectations.errors import ErrorEntry
+from jobs.expectations.facts import FactEntry
+from jobs.expectations.headers import HeaderEntry
+from jobs.expectations.json_values import JsonEntry
+from jobs.expectations.sizes import MaxBodyEntry, MinBodyEntry, RedirectsEntry, ResponseTimeBelowEntry
+from jobs.expectations.status import StatusEntry, StatusNotEntry
+from jobs.expectations.tls import CertificateValidForEntry, HttpVersionEntry, TlsEntry, TlsVersionEntry
+from jobs.model import discriminate_by_key
 
 Expectation = Annotated[
-    Annotated[StatusIs, Tag("status")]
-    | Annotated[StatusIsNot, Tag("status_not")]
-    | Annotated[ResponseTimeBelow, Tag("response_time_below")]
-    | Annotated[BodyIs, Tag("body")]
-    | Annotated[BodyContains, Tag("body_contains")]
-    | Annotated[BodyContainsNot, Tag("body_not_contains")]
-    | Annotated[BodyMatches, Tag("body_matches")]
-    | Annotated[BodyMatchesNot, Tag("body_not_matches")]
-    | Annotated[BodyHash, Tag("body_hash")]
-    | Annotated[JsonIs, Tag("json")]
-    | Annotated[HeaderIs, Tag("header")]
-    | Annotated[MaxBody, Tag("max_body")]
-    | Annotated[MinBody, Tag("min_body")]
-    | Annotated[Redirects, Tag("redirects")]
-    | Annotated[HttpVersionIs, Tag("http_version")]
-    | Annotated[TlsIs, Tag("tls")]
-    | Annotated[TlsVersionIs, Tag("tls_version")]
-    | Annotated[CertificateValidFor, Tag("certificate_valid_for")]
-    | Annotated[AnswersAre, Tag("answers")]
-    | Annotated[RcodeIs, Tag("rcode")]
-    | Annotated[ErrorIs, Tag("error")]
-    | Annotated[FactIs, Tag("fact")]
-    | Annotated[Cel, Tag("cel")],
+    Annotated[StatusEntry, Tag("status")]
+    | Annotated[StatusNotEntry, Tag("status_not")]
+    | Annotated[ResponseTimeBelowEntry, Tag("response_time_below")]
+    | Annotated[BodyEntry, Tag("body")]
+    | Annotated[BodyContainsEntry, Tag("body_contains")]
+    | Annotated[BodyNotContainsEntry, Tag("body_not_contains")]
+    | Annotated[BodyMatchesEntry, Tag("body_matches")]
+    | Annotated[BodyNotMatchesEntry, Tag("body_not_matches")]
+    | Annotated[BodyHashEntry, Tag("body_hash")]
+    | Annotated[JsonEntry, Tag("json")]
+    | Annotated[HeaderEntry, Tag("header")]
+    | Annotated[MaxBodyEntry, Tag("max_body")]
+    | Annotated[MinBodyEntry, Tag("min_body")]
+    | Annotated[RedirectsEntry, Tag("redirects")]
+    | Annotated[HttpVersionEntry, Tag("http_version")]
+    | Annotated[TlsEntry, Tag("tls")]
+    | Annotated[TlsVersionEntry, Tag("tls_version")]
+    | Annotated[CertificateValidForEntry, Tag("certificate_valid_for")]
+    | Annotated[AnswersEntry, Tag("answers")]
+    | Annotated[RcodeEntry, Tag("rcode")]
+    | Annotated[ErrorEntry, Tag("error")]
+    | Annotated[FactEntry, Tag("fact")]
+    | Annotated[CelEntry, Tag("cel")],
     Discriminator(
-        by_key(
+        discriminate_by_key(
             "status",
             "status_not",
             "response_time_below",
@@ -73,19 +79,19 @@ Expectation = Annotated[
 ]
 """One entry of `expect`."""
 
-MOST_ENTRIES = 50
+MOST_EXPECTATIONS = 50
 """Entries of one `expect`. They share one budget (budget.py)."""
 
 
 def _not_too_many(value: Any) -> Any:
     # Before the entries are validated, as that takes time for each of them.
-    if isinstance(value, (list, tuple)) and len(value) > MOST_ENTRIES:
+    if isinstance(value, (list, tuple)) and len(value) > MOST_EXPECTATIONS:
         raise ValueError(
-            f"has {len(value)} entries; at most {MOST_ENTRIES} are allowed: "
+            f"has {len(value)} entries; at most {MOST_EXPECTATIONS} are allowed: "
             "combine some in one entry (cel, or a pattern with |), or split the job"
         )
     return value
 
 
-Expectations = Annotated[tuple[Expectation, ...], Field(max_length=MOST_ENTRIES), BeforeValidator(_not_too_many)]
+Expectations = Annotated[tuple[Expectation, ...], Field(max_length=MOST_EXPECTATIONS), BeforeValidator(_not_too_many)]
 """A field `expect`."""

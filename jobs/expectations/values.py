@@ -12,18 +12,18 @@ _DEEPEST = 64
 _MOST = 10_000
 
 
-def same(one: Any, other: Any) -> bool:
+def is_json_equal(one: Any, other: Any) -> bool:
     """Whether two JSON values are equal: 1 equals 1.0, but true does not equal 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+        return one.keys() == other.keys() and all(is_json_equal(value, other[key]) for key, value in one.items())
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(is_json_equal, one, other))
     return bool(one == other)
 
 
-def json_text(value: Any) -> str:
+def to_json_text(value: Any) -> str:
     """Return the value as compact JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 

@@ -7,7 +7,7 @@ Keys count in any case, with or without underscores and hyphens; what is null or
 `JobName` names the job; without it the key in the file does.
 """
 
-from jobs.flat.conversion import FlatJob, from_flat
-from jobs.flat.keys import is_flat, is_flat_key
+from jobs.flat.conversion import FlatJob, convert_flat_job
+from jobs.flat.keys import is_flat_job, is_flat_key
 
-__all__ = ["FlatJob", "from_flat", "is_flat", "is_flat_key"]
+__all__ = ["FlatJob", "convert_flat_job", "is_flat_job", "is_flat_key"]

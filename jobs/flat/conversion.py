@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 from jobs.durations import format_duration
 from jobs.flat import values
-from jobs.flat.keys import LITERAL_SECRETS, NAMES, unknown_flat_key
-from jobs.flat.secret_names import secret_name, secret_variable
-from jobs.flat.values import AUTH_TYPES, BACKOFFS, Wrong
-from jobs.policies import LONGEST_RUN, RetryPolicy, Timeouts
-from jobs.problems import Finding, Path
-from jobs.problems.findings import MOST_LISTED
-from jobs.problems.suggestions import fold, names_text
+from jobs.flat.keys import FLAT_KEY_BY_FOLDED_SPELLING, LITERAL_SECRET_KEYS, describe_unknown_flat_key
+from jobs.flat.secret_names import default_secret_name, secret_variable
+from jobs.flat.values import AUTH_TYPES, BACKOFFS, InvalidFlatValue
+from jobs.policies import LONGEST_RUN_TIMEOUT, RetryPolicy, Timeouts
+from jobs.problems import Finding, KeyPath
+from jobs.problems.findings import MOST_LISTED_PROBLEMS
+from jobs.problems.suggestions import fold_name, join_names
 
 T = TypeVar("T")
 
@@ -25,24 +25,24 @@ class FlatJob:
 
     definition: dict[str, Any]
     findings: tuple[Finding, ...]
-    keys: Mapping[Path, str] = field(default_factory=dict)
+    flat_keys: Mapping[KeyPath, str] = field(default_factory=dict)
     warnings: tuple[Finding, ...] = ()
     """What the job may not mean, by flat keys; it can be used all the same."""
 
-    def flat_path(self, path: Path) -> Path:
+    def to_flat_path(self, path: KeyPath) -> KeyPath:
         """Where a path of the full form stands in the flat form."""
         for end in range(len(path), 0, -1):
-            if (key := self.keys.get(path[:end])) is not None:
+            if (key := self.flat_keys.get(path[:end])) is not None:
                 return (key, *path[end:]) if path[:end] in _MAPPINGS else (key,)
         return ()
 
 
 _JSON = "application/json"
 
-_MAPPINGS: frozenset[Path] = frozenset({("check", "headers"), ("check", "query"), ("tags",)})
+_MAPPINGS: frozenset[KeyPath] = frozenset({("check", "headers"), ("check", "query"), ("tags",)})
 
 
-def from_flat(name: str, mapping: Mapping[str, Any]) -> FlatJob:
+def convert_flat_job(name: str, mapping: Mapping[str, Any]) -> FlatJob:
     """Turn one flat job into the full form. Everything wrong is in `findings`; the definition is then incomplete.
 
     `name` is the job's key in the file, and its name unless JobName says another.
@@ -54,7 +54,7 @@ class _Conversion:
     def __init__(self, mapping: Mapping[str, Any]) -> None:
         self._findings: list[Finding] = []
         self._warnings: list[Finding] = []
-        self._paths: dict[Path, str] = {}
+        self._paths: dict[KeyPath, str] = {}
         self._definition: dict[str, Any] = {}
         self._written: dict[str, str] = {}
         """Name of a flat key -> how it is spelt in this file."""
@@ -64,11 +64,11 @@ class _Conversion:
             self._take(key, value)
 
     def run(self, name: str) -> FlatJob:
-        self._put(("name",), "JobName", values.text)
+        self._put(("name",), "JobName", values.read_text)
         self._definition.setdefault("name", name)
-        self._put(("description",), "Description", values.text)
-        self._put(("enabled",), "Enabled", values.flag)
-        self._put(("tags",), "Tags", values.tags)
+        self._put(("description",), "Description", values.read_text)
+        self._put(("enabled",), "Enabled", values.read_flag)
+        self._put(("tags",), "Tags", values.read_tags)
         self._request()
         self._body()
         self._auth()
@@ -83,7 +83,7 @@ class _Conversion:
     # --- Keys
 
     def _take(self, key: str, value: Any) -> None:
-        name = NAMES.get(fold(key))
+        name = FLAT_KEY_BY_FOLDED_SPELLING.get(fold_name(key))
         if name is None:
             self._refuse(key, value)
         elif value is None or value == "":
@@ -94,12 +94,12 @@ class _Conversion:
             self._values[name], self._written[name] = value, key
 
     def _refuse(self, key: str, value: Any) -> None:
-        if len(self._findings) >= MOST_LISTED:
+        if len(self._findings) >= MOST_LISTED_PROBLEMS:
             self._left_out += 1
             return
-        instead = LITERAL_SECRETS.get(fold(key))
+        instead = LITERAL_SECRET_KEYS.get(fold_name(key))
         if instead is None:
-            self._find(key, *unknown_flat_key(key))
+            self._find(key, *describe_unknown_flat_key(key))
         elif value not in (None, ""):
             self._find(
                 key,
@@ -119,16 +119,16 @@ class _Conversion:
             return None
         try:
             return read(self._values[name])
-        except Wrong as wrong:
+        except InvalidFlatValue as wrong:
             self._find(self._spelt(name), wrong.message, wrong.hint)
             return None
 
-    def _put(self, path: Path, name: str, read: Callable[[Any], Any]) -> None:
+    def _put(self, path: KeyPath, name: str, read: Callable[[Any], Any]) -> None:
         value = self._get(name, read)
         if value is not None:
             self._set(path, value, name)
 
-    def _set(self, path: Path, value: Any, *names: str) -> None:
+    def _set(self, path: KeyPath, value: Any, *names: str) -> None:
         """Put a value into the full form; errors at `path` will be told at the first of `names` that is there."""
         at = self._definition
         for part in path[:-1]:
@@ -142,20 +142,20 @@ class _Conversion:
         self._definition["check"] = {"kind": "http"}
         if "Endpoint" not in self._values:
             self._find("Endpoint", "is missing", "the URL to call")
-        self._put(("check", "url"), "Endpoint", values.text)
-        self._put(("check", "method"), "HttpMethod", lambda value: values.text(value).upper())
-        self._put(("check", "headers"), "Headers", values.texts)
-        self._put(("check", "query"), "QueryParameters", values.texts)
-        self._put(("check", "tls", "verify"), "VerifySsl", values.flag)
-        self._put(("check", "allow_plain_http"), "AllowPlainHttp", values.flag)
-        if self._get("FollowRedirects", values.flag) is False:
+        self._put(("check", "url"), "Endpoint", values.read_text)
+        self._put(("check", "method"), "HttpMethod", lambda value: values.read_text(value).upper())
+        self._put(("check", "headers"), "Headers", values.read_texts)
+        self._put(("check", "query"), "QueryParameters", values.read_texts)
+        self._put(("check", "tls", "verify"), "VerifySsl", values.read_flag)
+        self._put(("check", "allow_plain_http"), "AllowPlainHttp", values.read_flag)
+        if self._get("FollowRedirects", values.read_flag) is False:
             self._set(("check", "redirects"), 0, "FollowRedirects")
 
     def _body(self) -> None:
-        content_type = self._get("ContentType", values.text)
+        content_type = self._get("ContentType", values.read_text)
         body = self._values.get("Body")
         if isinstance(body, str):
-            content_type = content_type or (_JSON if values.is_document(body) else None)
+            content_type = content_type or (_JSON if values.is_json_document(body) else None)
             content = {"text": body} | ({"content_type": content_type} if content_type else {})
             self._set(("check", "body"), content, "Body")
             return
@@ -166,14 +166,14 @@ class _Conversion:
             self._set(("check", "headers"), headers | {"Content-Type": content_type}, "Headers", "ContentType")
 
     def _auth(self) -> None:
-        kind = self._get("AuthType", lambda value: values.choice(value, AUTH_TYPES))
+        kind = self._get("AuthType", lambda value: values.read_choice(value, AUTH_TYPES))
         if kind == "basic":
             self._basic()
         elif kind == "bearer":
             self._secret(("check", "auth", "token"), "TokenSecretName", "token")
         elif kind == "api_key":
             self._secret(("check", "auth", "key"), "ApiKeySecretName", "api-key")
-            self._put(("check", "auth", "name"), "ApiKeyHeader", values.text)
+            self._put(("check", "auth", "name"), "ApiKeyHeader", values.read_text)
         elif kind == "managed_identity":
             self._scope()
         elif kind is None and "AuthType" not in self._values:
@@ -184,26 +184,26 @@ class _Conversion:
     def _basic(self) -> None:
         path = ("check", "auth", "username")
         if "UsernameSecretName" in self._values:
-            self._put(path, "UsernameSecretName", lambda value: {"secret": values.text(value)})
+            self._put(path, "UsernameSecretName", lambda value: {"secret": values.read_text(value)})
         elif "Username" in self._values:
-            self._put(path, "Username", values.text)
+            self._put(path, "Username", values.read_text)
         else:
             self._secret_of_the_job(path, "UsernameSecretName", "username", " for the user name")
         self._secret(("check", "auth", "password"), "PasswordSecretName", "password")
 
-    def _secret(self, path: Path, name: str, purpose: str) -> None:
+    def _secret(self, path: KeyPath, name: str, purpose: str) -> None:
         """The secret's reference: by its own key, by the general SecretName, or named after the job."""
         source = name if name in self._values else "SecretName"
         if source in self._values:
-            self._put(path, source, lambda value: {"secret": values.text(value)})
+            self._put(path, source, lambda value: {"secret": values.read_text(value)})
         else:
             self._secret_of_the_job(path, name, purpose)
 
-    def _secret_of_the_job(self, path: Path, key: str, purpose: str, what: str = "") -> None:
+    def _secret_of_the_job(self, path: KeyPath, key: str, purpose: str, what: str = "") -> None:
         """Name the secret after the job, and warn of it."""
-        name = secret_name(str(self._definition["name"]), purpose)
+        name = default_secret_name(str(self._definition["name"]), purpose)
         self._set(path, {"secret": name}, key, "AuthType")
-        kind = values.text(self._values["AuthType"]).lower()
+        kind = values.read_text(self._values["AuthType"]).lower()
         message = (
             f"{kind} names no secret{what}, so the job uses the secret {name}: "
             f"the variable {secret_variable(name)}, else the file {name} in secrets_folder, "
@@ -214,20 +214,20 @@ class _Conversion:
     def _scope(self) -> None:
         path = ("check", "auth", "scope")
         if "Scope" in self._values:
-            self._put(path, "Scope", values.text)
+            self._put(path, "Scope", values.read_text)
         elif "Resource" in self._values:
-            self._put(path, "Resource", values.scope_of)
+            self._put(path, "Resource", values.resource_scope)
         else:
             self._scope_of_the_endpoint(path)
 
-    def _scope_of_the_endpoint(self, path: Path) -> None:
+    def _scope_of_the_endpoint(self, path: KeyPath) -> None:
         """Ask for a token for the endpoint's own origin, and warn of it; without one the scope is missing."""
         endpoint = self._values.get("Endpoint")
-        origin = values.origin(endpoint) if isinstance(endpoint, str) else None
+        origin = values.url_origin(endpoint) if isinstance(endpoint, str) else None
         if origin is None:
             self._find("Scope", "is missing", "AuthType managedidentity needs Scope, such as api://checkout/.default")
             return
-        scope = values.scope_of(origin)
+        scope = values.resource_scope(origin)
         self._set(path, scope, "Scope", "AuthType")
         message = f"managedidentity names no scope, so the token is for the endpoint itself: {scope}"
         self._warnings.append(Finding((self._spelt("AuthType"),), message, f"write Scope: {scope} to keep it"))
@@ -236,7 +236,7 @@ class _Conversion:
         given = [name for name in self._values if name.endswith("SecretName") or name in ("Scope", "Resource")]
         if given:
             self._find(
-                "AuthType", f"is missing, and {self._spelt(given[0])} is given", f"one of {names_text(AUTH_TYPES)}"
+                "AuthType", f"is missing, and {self._spelt(given[0])} is given", f"one of {join_names(AUTH_TYPES)}"
             )
 
     def _schedule(self) -> None:
@@ -248,21 +248,21 @@ class _Conversion:
             self._set(("schedule",), self._expression(self._values["Schedule"]), "Schedule")
         elif "TimeZone" in self._values:
             self._find(self._spelt("TimeZone"), "belongs to Schedule", "an interval is the same in every zone")
-        elif (interval := self._get("IntervalSeconds", values.positive)) is not None:
+        elif (interval := self._get("IntervalSeconds", values.read_positive)) is not None:
             self._set(("schedule",), {"every": format_duration(interval)}, "IntervalSeconds")
 
     def _expression(self, schedule: Any) -> Any:
         """The schedule on the clock of the zone that the job names, if it does."""
-        zone = self._get("TimeZone", values.zone_name)
+        zone = self._get("TimeZone", values.read_zone_name)
         if zone is None:
             return schedule
-        return values.on_clock(schedule, zone)
+        return values.apply_time_zone(schedule, zone)
 
     def _retries_and_deadlines(self) -> None:
         policy = RetryPolicy()
-        retries = self._get("MaxRetries", values.retries)
+        retries = self._get("MaxRetries", values.read_retries)
         attempts = policy.attempts if retries is None else retries + 1
-        delay = self._get("RetryDelaySeconds", values.not_negative)
+        delay = self._get("RetryDelaySeconds", values.read_not_negative)
         initial = policy.initial if delay is None else delay
         longest = max(policy.max, initial)
         if retries is not None:
@@ -270,7 +270,7 @@ class _Conversion:
         if delay is not None:
             self._set(("retry", "initial"), format_duration(delay), "RetryDelaySeconds")
             self._set(("retry", "max"), format_duration(longest), "RetryDelaySeconds")
-        backoff = self._get("RetryBackoff", lambda value: values.choice(value, BACKOFFS))
+        backoff = self._get("RetryBackoff", lambda value: values.read_choice(value, BACKOFFS))
         if backoff is not None:
             self._set(("retry", "backoff"), backoff, "RetryBackoff")
         waits = sum(_wait(backoff or policy.backoff, initial, longest, number) for number in range(1, attempts))
@@ -278,18 +278,18 @@ class _Conversion:
 
     def _deadlines(self, attempts: int, waits: float) -> None:
         """TimeoutSeconds is for one attempt, as it always was; the run's deadline leaves room for all of them."""
-        attempt = self._get("TimeoutSeconds", values.attempt_deadline)
+        attempt = self._get("TimeoutSeconds", values.read_attempt_deadline)
         if attempt is not None:
             self._set(("timeout", "attempt"), format_duration(attempt), "TimeoutSeconds")
-        run = min(LONGEST_RUN, attempts * (attempt or Timeouts().attempt) + waits)
+        run = min(LONGEST_RUN_TIMEOUT, attempts * (attempt or Timeouts().attempt) + waits)
         self._set(("timeout", "run"), format_duration(run), "TimeoutSeconds")
 
     def _expectations(self) -> None:
         expected: list[dict[str, Any]] = []
         for name, key, read in (
-            ("ExpectedStatus", "status", values.status),
-            ("BodyContains", "body_contains", values.text),
-            ("MaxResponseTimeMs", "response_time_below", values.milliseconds),
+            ("ExpectedStatus", "status", values.read_status),
+            ("BodyContains", "body_contains", values.read_text),
+            ("MaxResponseTimeMs", "response_time_below", values.read_milliseconds),
         ):
             value = self._get(name, read)
             if value is not None:
@@ -299,8 +299,8 @@ class _Conversion:
             self._definition["expect"] = expected
 
     def _circuit(self) -> None:
-        threshold = self._get("CircuitBreakerThreshold", values.whole)
-        open_for = self._get("CircuitBreakerTimeoutSeconds", values.positive)
+        threshold = self._get("CircuitBreakerThreshold", values.read_whole)
+        open_for = self._get("CircuitBreakerTimeoutSeconds", values.read_positive)
         if threshold is not None:
             self._set(("circuit", "consecutive_failures"), threshold, "CircuitBreakerThreshold")
         elif "CircuitBreakerTimeoutSeconds" in self._values and "CircuitBreakerThreshold" not in self._values:

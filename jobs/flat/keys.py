@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.problems import unknown_key
-from jobs.problems.suggestions import fold, suggest
+from jobs.problems import describe_unknown_key
+from jobs.problems.suggestions import fold_name, suggest_name
 
-SPELLINGS: dict[str, tuple[str, ...]] = {
+FLAT_KEY_SPELLINGS: dict[str, tuple[str, ...]] = {
     "JobName": ("Name",),
     "Description": (),
     "Enabled": ("IsEnabled",),
@@ -45,10 +45,12 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "CircuitBreakerThreshold": (),
     "CircuitBreakerTimeoutSeconds": (),
 }
-NAMES = {fold(spelling): name for name, others in SPELLINGS.items() for spelling in (name, *others)}
-ALL_SPELLINGS = tuple(spelling for name, others in SPELLINGS.items() for spelling in (name, *others))
+FLAT_KEY_BY_FOLDED_SPELLING = {
+    fold_name(spelling): name for name, others in FLAT_KEY_SPELLINGS.items() for spelling in (name, *others)
+}
+ALL_FLAT_SPELLINGS = tuple(spelling for name, others in FLAT_KEY_SPELLINGS.items() for spelling in (name, *others))
 
-LITERAL_SECRETS = {
+LITERAL_SECRET_KEYS = {
     "password": "PasswordSecretName",
     "token": "TokenSecretName",
     "bearertoken": "TokenSecretName",
@@ -71,13 +73,15 @@ _UNMISTAKABLE = frozenset({"jobname", "endpoint", "endpointurl", "httpmethod", "
 _FULL_FORM = _FULL_FORM_ONLY | {"name", "description", "enabled", "schedule", "tags"}
 
 
-def is_flat(mapping: Mapping[str, Any]) -> bool:
+def is_flat_job(mapping: Mapping[str, Any]) -> bool:
     """Whether a job is written in the flat form: it has a key that only this form knows, and none of only the other.
 
     A key with a mapping says nothing: it may be a job that is called `body` or `query`. A key that nobody writes in the
     full form, such as Endpoint, decides as long as there is no check.
     """
-    if "check" not in mapping and any(fold(key) in _UNMISTAKABLE and isinstance(mapping[key], str) for key in mapping):
+    if "check" not in mapping and any(
+        fold_name(key) in _UNMISTAKABLE and isinstance(mapping[key], str) for key in mapping
+    ):
         return True
     if any(key in _FULL_FORM_ONLY for key in mapping):
         return False
@@ -86,11 +90,13 @@ def is_flat(mapping: Mapping[str, Any]) -> bool:
 
 def is_flat_key(key: str) -> bool:
     """Whether the flat form knows this key, in whatever spelling."""
-    return fold(key) in NAMES
+    return fold_name(key) in FLAT_KEY_BY_FOLDED_SPELLING
 
 
-def unknown_flat_key(key: str) -> tuple[str, str]:
+def describe_unknown_flat_key(key: str) -> tuple[str, str]:
     """Message and hint for a key that the flat form does not know."""
-    if fold(key) in _FULL_FORM_EXPECTATIONS:
+    if fold_name(key) in _FULL_FORM_EXPECTATIONS:
         return "unknown key", "write ExpectedStatus, BodyContains or MaxResponseTimeMs"
-    return unknown_key(key, ALL_SPELLINGS if suggest(key, ALL_SPELLINGS) else SPELLINGS)
+    return describe_unknown_key(
+        key, ALL_FLAT_SPELLINGS if suggest_name(key, ALL_FLAT_SPELLINGS) else FLAT_KEY_SPELLINGS
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-MAX_LENGTH = 127
+LONGEST_SECRET_NAME = 127
 """Characters in the name of a Key Vault secret: letters, digits and dashes."""
 
 _VARIABLE_PREFIX = "SCHEDULER_SECRET_"
@@ -18,13 +18,13 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 """An acronym (without the capital that begins the next word), a word, or digits; these belong to what precedes them."""
 
 
-def secret_name(job: str, purpose: str) -> str:
+def default_secret_name(job: str, purpose: str) -> str:
     """Return the job's name in kebab-case with the purpose behind it: `externalAPI` gives `external-api-token`.
 
     Legal in Key Vault for every name. A name that is too long is cut, and a hash tells it from others cut alike.
     """
     kebab = "-".join(_WORD.findall(job)).lower() or f"job-{_hash(job)}"
-    longest = MAX_LENGTH - len(purpose) - 1
+    longest = LONGEST_SECRET_NAME - len(purpose) - 1
     if len(kebab) > longest:
         kebab = f"{kebab[: longest - _HASH_LENGTH - 1].rstrip('-')}-{_hash(job)}"
     return f"{kebab}-{purpose}"

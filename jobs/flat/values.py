@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from jobs.durations import format_duration
 from jobs.errors import ScheduleError
-from jobs.policies import LONGEST_RUN
-from jobs.problems import shown_value, wrong_choice
-from jobs.problems.suggestions import fold
-from jobs.schedules import zone
+from jobs.policies import LONGEST_RUN_TIMEOUT
+from jobs.problems import describe_wrong_choice, format_value
+from jobs.problems.suggestions import fold_name
+from jobs.schedules import load_time_zone
 
 AUTH_TYPES = {
     "none": "none",
@@ -31,37 +31,37 @@ _MOST_RETRIES = 19
 BACKOFFS = {"constant": "constant", "fixed": "constant", "linear": "linear", "exponential": "exponential"}
 
 
-class Wrong(Exception):
+class InvalidFlatValue(Exception):
     """A value that cannot be read; the finding's message and hint."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         self.message, self.hint = message, hint
 
 
-def text(value: Any) -> str:
+def read_text(value: Any) -> str:
     if isinstance(value, (dict, list, bool)) or value is None:
-        raise Wrong(f"{shown_value(value)} is not a text")
+        raise InvalidFlatValue(f"{format_value(value)} is not a text")
     return str(value)
 
 
-def zone_name(value: Any) -> str:
+def read_zone_name(value: Any) -> str:
     try:
-        return zone(value).name
+        return load_time_zone(value).name
     except ScheduleError as error:
-        raise Wrong(str(error).removeprefix("timezone: ")) from None
+        raise InvalidFlatValue(str(error).removeprefix("timezone: ")) from None
 
 
-def on_clock(schedule: Any, zone: str) -> Any:
+def apply_time_zone(schedule: Any, zone: str) -> Any:
     """The schedule on the clock of this zone; of several schedules, each that names no zone itself."""
     if isinstance(schedule, list):
-        return [on_clock(one, zone) for one in schedule]
+        return [apply_time_zone(one, zone) for one in schedule]
     return {"timezone": zone, **schedule} if isinstance(schedule, dict) else {"cron": schedule, "timezone": zone}
 
 
-def texts(value: Any) -> dict[str, Any]:
+def read_texts(value: Any) -> dict[str, Any]:
     """A mapping of texts; numbers and booleans are written out, references to secrets stay."""
     if not isinstance(value, dict):
-        raise Wrong(f"{shown_value(value)} is not a mapping of names to texts")
+        raise InvalidFlatValue(f"{format_value(value)} is not a mapping of names to texts")
     return {key: _plain(one) for key, one in value.items() if one is not None}
 
 
@@ -71,7 +71,7 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, (int, float)) else value
 
 
-def is_document(text: str) -> bool:
+def is_json_document(text: str) -> bool:
     """Whether a text is an object or an array of JSON."""
     if not text.lstrip().startswith(("{", "[")):
         return False
@@ -82,15 +82,17 @@ def is_document(text: str) -> bool:
     return True
 
 
-def tags(value: Any) -> dict[str, Any]:
+def read_tags(value: Any) -> dict[str, Any]:
     """A mapping, or texts such as `team:payments`."""
     if not isinstance(value, list):
-        return texts(value)
+        return read_texts(value)
     found = {}
     for one in value:
         name, separator, rest = one.partition(":") if isinstance(one, str) else ("", "", "")
         if not separator or not name:
-            raise Wrong(f"{shown_value(one)} is not a tag", "write it like team:payments, or write a mapping")
+            raise InvalidFlatValue(
+                f"{format_value(one)} is not a tag", "write it like team:payments, or write a mapping"
+            )
         found[name.strip()] = rest.strip()
     return found
 
@@ -98,14 +100,14 @@ def tags(value: Any) -> dict[str, Any]:
 _FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
-def flag(value: Any) -> bool:
+def read_flag(value: Any) -> bool:
     known = _FLAGS.get(str(value).strip().lower()) if isinstance(value, (str, bool)) or value in (0, 1) else None
     if known is None:
-        raise Wrong(f"{shown_value(value)} is not true or false")
+        raise InvalidFlatValue(f"{format_value(value)} is not true or false")
     return known
 
 
-def number(value: Any) -> float:
+def read_number(value: Any) -> float:
     """A finite number, or one written as a text."""
     try:
         read = math.nan if isinstance(value, bool) else float(value)
@@ -113,74 +115,76 @@ def number(value: Any) -> float:
         read = math.nan
     if not math.isfinite(read):
         has_unit = isinstance(value, str) and re.fullmatch(r"\s*\d+(?:\.\d+)?\s*[a-zA-Z]+\s*", value) is not None
-        raise Wrong(
-            f"{shown_value(value)} is not a number", "write the number alone, without a unit" if has_unit else ""
+        raise InvalidFlatValue(
+            f"{format_value(value)} is not a number", "write the number alone, without a unit" if has_unit else ""
         )
     if abs(read) > _LARGEST:
-        raise Wrong(f"{read:g} is too large a number")
+        raise InvalidFlatValue(f"{read:g} is too large a number")
     return read
 
 
-def positive(value: Any) -> float:
-    read = number(value)
+def read_positive(value: Any) -> float:
+    read = read_number(value)
     if read <= 0:
-        raise Wrong(f"{read:g} must be more than 0")
+        raise InvalidFlatValue(f"{read:g} must be more than 0")
     return read
 
 
-def not_negative(value: Any) -> float:
-    read = number(value)
+def read_not_negative(value: Any) -> float:
+    read = read_number(value)
     if read < 0:
-        raise Wrong(f"{read:g} is too little: at least 0")
+        raise InvalidFlatValue(f"{read:g} is too little: at least 0")
     return read
 
 
-def whole(value: Any) -> int:
-    read = number(value)
+def read_whole(value: Any) -> int:
+    read = read_number(value)
     if not read.is_integer():
-        raise Wrong(f"{read:g} is not a whole number")
+        raise InvalidFlatValue(f"{read:g} is not a whole number")
     return int(read)
 
 
-def retries(value: Any) -> int:
-    read = whole(value)
+def read_retries(value: Any) -> int:
+    read = read_whole(value)
     if not 0 <= read <= _MOST_RETRIES:
-        raise Wrong(f"{read} is out of range: 0 to {_MOST_RETRIES}")
+        raise InvalidFlatValue(f"{read} is out of range: 0 to {_MOST_RETRIES}")
     return read
 
 
-def attempt_deadline(value: Any) -> float:
-    seconds = positive(value)
-    if seconds > LONGEST_RUN:
-        raise Wrong(f"{seconds:g} is too much: at most {LONGEST_RUN:g} seconds, the longest that a run may take")
+def read_attempt_deadline(value: Any) -> float:
+    seconds = read_positive(value)
+    if seconds > LONGEST_RUN_TIMEOUT:
+        raise InvalidFlatValue(
+            f"{seconds:g} is too much: at most {LONGEST_RUN_TIMEOUT:g} seconds, the longest that a run may take"
+        )
     return seconds
 
 
-def milliseconds(value: Any) -> str:
-    return format_duration(positive(value) / 1000)
+def read_milliseconds(value: Any) -> str:
+    return format_duration(read_positive(value) / 1000)
 
 
-def status(value: Any) -> Any:
+def read_status(value: Any) -> Any:
     """One status, a range, or several: in a list, or separated by commas."""
     if isinstance(value, str) and "," in value:
         return [part.strip() for part in value.split(",")]
     return value
 
 
-def scope_of(value: Any) -> str:
+def resource_scope(value: Any) -> str:
     """A resource (`api://checkout`) as the scope that asks for it."""
-    resource = text(value)
+    resource = read_text(value)
     return resource if resource.endswith("/.default") else f"{resource.rstrip('/')}/.default"
 
 
-def choice(value: Any, choices: Mapping[str, str]) -> str:
-    found = choices.get(fold(value)) if isinstance(value, str) else None
+def read_choice(value: Any, choices: Mapping[str, str]) -> str:
+    found = choices.get(fold_name(value)) if isinstance(value, str) else None
     if found is None:
-        raise Wrong(*wrong_choice(value, tuple(choices)))
+        raise InvalidFlatValue(*describe_wrong_choice(value, tuple(choices)))
     return found
 
 
-def origin(url: str) -> str | None:
+def url_origin(url: str) -> str | None:
     """Return scheme, host and port of a URL, without a user name; None if it has no host."""
     try:
         parts = urlsplit(url)

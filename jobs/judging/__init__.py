@@ -6,8 +6,8 @@ first (fair_queue.py). scheduler.app opens the service (service.py) and passes i
 judge during an attempt; without it they judge inline (inline.py).
 """
 
-from jobs.judging.inline import InlineJudges
+from jobs.judging.inline import InlineJudge
 from jobs.judging.judgement import Judgement
-from jobs.judging.port import Begins, Judged, Judges, NotJudged, Task
+from jobs.judging.port import Judge, JudgedResult, JudgingTask, JudgingUnavailable, OnPartStarted
 
-__all__ = ["Begins", "InlineJudges", "Judged", "Judgement", "Judges", "NotJudged", "Task"]
+__all__ = ["InlineJudge", "Judge", "JudgedResult", "Judgement", "JudgingTask", "JudgingUnavailable", "OnPartStarted"]

@@ -20,18 +20,18 @@ import sys
 import time
 from typing import Any, BinaryIO
 
-from jobs.expectations.budget import Budget, limited
-from jobs.judging.deferred_redaction import Recorder
-from jobs.judging.port import Task
+from jobs.expectations.budget import JudgementBudget, use_budget
+from jobs.judging.deferred_redaction import RedactionRecorder
+from jobs.judging.port import JudgingTask
 
-KILLED_AFTER = 1.5
+KILL_FACTOR = 1.5
 """The kernel kills the process after this multiple of a task's seconds."""
-MEMORY = 160 * 1024 * 1024
+TASK_MEMORY_BYTES = 160 * 1024 * 1024
 """Bytes for a task, in addition to the program itself."""
-LEAVES_AT = 96 * 1024 * 1024
+RESTART_ABOVE_BYTES = 96 * 1024 * 1024
 """Resident bytes after a task; with more the process ends, and the parent starts a new one."""
 
-_NICE = 5
+_NICENESS = 5
 
 
 def main() -> None:
@@ -39,20 +39,20 @@ def main() -> None:
     # A signal to the process group is for the parent, which still needs the result of the current task.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    os.nice(_NICE)
+    os.nice(_NICENESS)
     with socket.socket(fileno=int(sys.argv[1])) as connection:
-        _import_what_tasks_need()
+        _import_engines()
         _limit_memory()
         gc.disable()
         with connection.makefile("rb") as tasks, connection.makefile("wb") as results:
             _write(results, "ready")
-            while (read := _read(tasks)) is not None:
-                if _serve(*read, results):
+            while (read := _read_task(tasks)) is not None:
+                if _serve_task(*read, results):
                     return
                 read = None
 
 
-def _import_what_tasks_need() -> None:
+def _import_engines() -> None:
     """Import the large libraries before memory is limited; unpickling a task imports the rest."""
     import jsonpath_rfc9535  # noqa: F401
     import regex  # noqa: F401
@@ -61,12 +61,12 @@ def _import_what_tasks_need() -> None:
 
 
 def _limit_memory() -> None:
-    if used := _bytes_of("data"):
-        resource.setrlimit(resource.RLIMIT_DATA, (used + MEMORY, used + MEMORY))
+    if used := _memory_bytes("data"):
+        resource.setrlimit(resource.RLIMIT_DATA, (used + TASK_MEMORY_BYTES, used + TASK_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _bytes_of(what: str) -> int:
+def _memory_bytes(what: str) -> int:
     """Return the `resident` or the `data` size, which RLIMIT_DATA limits. Linux only; 0 elsewhere."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
@@ -76,7 +76,7 @@ def _bytes_of(what: str) -> int:
     return int(pages[{"resident": 1, "data": 5}[what]]) * resource.getpagesize()
 
 
-def _read(tasks: BinaryIO) -> tuple[Task[Any], float] | None:
+def _read_task(tasks: BinaryIO) -> tuple[JudgingTask[Any], float] | None:
     """Read the next task and its seconds; None at the end."""
     try:
         task, seconds = pickle.load(tasks)
@@ -85,9 +85,9 @@ def _read(tasks: BinaryIO) -> tuple[Task[Any], float] | None:
     return task, seconds
 
 
-def _serve(task: Task[Any], seconds: float, results: BinaryIO) -> bool:
+def _serve_task(task: JudgingTask[Any], seconds: float, results: BinaryIO) -> bool:
     """Perform a task and write its result. Return whether the process must end."""
-    recorder, began, place = Recorder(), time.process_time(), 0
+    recorder, began, place = RedactionRecorder(), time.process_time(), 0
 
     def begins(at: int) -> None:
         nonlocal place
@@ -95,9 +95,9 @@ def _serve(task: Task[Any], seconds: float, results: BinaryIO) -> bool:
         _write(results, at)
 
     answer: dict[str, Any]
-    signal.setitimer(signal.ITIMER_PROF, seconds * KILLED_AFTER)
+    signal.setitimer(signal.ITIMER_PROF, seconds * KILL_FACTOR)
     try:
-        with limited(Budget(seconds)):
+        with use_budget(JudgementBudget(seconds)):
             packed = task.pack(task.perform(recorder, begins))
         answer = {"result": packed, "nonce": recorder.nonce, "texts": recorder.texts}
     except MemoryError:
@@ -107,7 +107,7 @@ def _serve(task: Task[Any], seconds: float, results: BinaryIO) -> bool:
         answer = {"failed": type(error).__name__}
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-    last = "memory" in answer or _bytes_of("resident") > LEAVES_AT
+    last = "memory" in answer or _memory_bytes("resident") > RESTART_ABOVE_BYTES
     _write(results, answer | {"seconds": time.process_time() - began, "last": last})
     return last
 

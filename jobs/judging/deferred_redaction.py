@@ -10,11 +10,11 @@ import re
 import secrets
 from collections.abc import Callable, Sequence
 
-from jobs.expectations.answer import shortened
+from jobs.expectations.answer import shorten_redacted
 from jobs.redaction import Redact
 
 
-class Recorder:
+class RedactionRecorder:
     """A `Redact` that stores texts and returns marks. A random nonce prevents a target from writing a mark."""
 
     def __init__(self) -> None:
@@ -27,13 +27,13 @@ class Recorder:
         return f"<{self.nonce}:{len(self.texts) - 1}>"
 
 
-def completing(nonce: str, texts: Sequence[tuple[str, bool]], redact: Redact) -> Callable[[str], str]:
+def make_completer(nonce: str, texts: Sequence[tuple[str, bool]], redact: Redact) -> Callable[[str], str]:
     """Return a function that replaces the marks in a text by the redacted and shortened texts."""
     mark = re.compile(rf"<{re.escape(nonce)}:(\d+)>")
 
     def shown(found: re.Match[str]) -> str:
         text, cut = texts[int(found[1])]
-        return shortened(redact(complete(text), cut=cut))
+        return shorten_redacted(redact(complete(text), cut=cut))
 
     def complete(text: str) -> str:
         # A stored text can contain marks of earlier ones.

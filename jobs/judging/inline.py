@@ -5,27 +5,27 @@ from __future__ import annotations
 import time
 from typing import TypeVar
 
-from jobs.expectations.budget import JUDGEMENT_SECONDS, Budget, limited
-from jobs.judging.port import PATIENCE_SECONDS, Judged, Task, nothing_begins
+from jobs.expectations.budget import JUDGEMENT_SECONDS, JudgementBudget, use_budget
+from jobs.judging.port import QUEUE_TIMEOUT_SECONDS, JudgedResult, JudgingTask, ignore_part
 from jobs.redaction import Redact
 
 R = TypeVar("R")
 
 
-class InlineJudges:
+class InlineJudge:
     """See Judges."""
 
     async def perform(
         self,
         job: str,
-        task: Task[R],
+        task: JudgingTask[R],
         redact: Redact,
         *,
         seconds: float = JUDGEMENT_SECONDS,
-        patience: float = PATIENCE_SECONDS,
-    ) -> Judged[R]:
+        queue_timeout: float = QUEUE_TIMEOUT_SECONDS,
+    ) -> JudgedResult[R]:
         """See Judges.perform; never waits."""
         began = time.thread_time()
-        with limited(Budget(seconds)):
-            result = task.perform(redact, nothing_begins)
-        return Judged(result, time.thread_time() - began)
+        with use_budget(JudgementBudget(seconds)):
+            result = task.perform(redact, ignore_part)
+        return JudgedResult(result, time.thread_time() - began)

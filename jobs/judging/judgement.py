@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobs.expectations import Entry, judge
-from jobs.expectations.fitting import key_of
+from jobs.expectations import ExpectationEntry, judge
+from jobs.expectations.fitting import entry_key
 from jobs.expectations.judging import is_brief
-from jobs.expectations.undecided import undecided
-from jobs.judging.port import Begins
+from jobs.expectations.undecided import undecided_failure
+from jobs.judging.port import OnPartStarted
 from jobs.redaction import Redact
 from jobs.runs import Failure, Observation, Severity
 
@@ -21,18 +21,18 @@ Failures = tuple[Failure, ...]
 class Judgement:
     """See Task. `seen`: the answer. Its mappings can be read-only views, which `__reduce__` copies for pickling."""
 
-    seen: Observation
-    expect: tuple[Entry, ...]
+    observation: Observation
+    expect: tuple[ExpectationEntry, ...]
 
     @property
     def size(self) -> int:
-        return len(self.seen.body)
+        return len(self.observation.body)
 
     def is_brief(self) -> bool:
-        return is_brief(self.seen, self.expect)
+        return is_brief(self.observation, self.expect)
 
-    def perform(self, redact: Redact, begins: Begins) -> Failures:
-        return judge(self.seen, self.expect, redact, begins)
+    def perform(self, redact: Redact, on_part_started: OnPartStarted) -> Failures:
+        return judge(self.observation, self.expect, redact, on_part_started)
 
     def pack(self, result: Failures) -> Any:
         return [[one.expectation, one.expected, one.observed, one.severity.value] for one in result]
@@ -44,13 +44,13 @@ class Judgement:
         )
 
     def undecided(self, place: int, why: str) -> Failures:
-        return (undecided(self.keys, place, why),)
+        return (undecided_failure(self.keys, place, why),)
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of its entries, in their order."""
-        return tuple(map(key_of, self.expect))
+        return tuple(map(entry_key, self.expect))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        seen = self.seen
+        seen = self.observation
         return Judgement, (replace(seen, headers=dict(seen.headers), facts=dict(seen.facts), failures=()), self.expect)

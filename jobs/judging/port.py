@@ -10,18 +10,18 @@ from jobs.expectations.budget import JUDGEMENT_SECONDS
 from jobs.redaction import Redact
 
 R = TypeVar("R")
-Begins = Callable[[int], None]
+OnPartStarted = Callable[[int], None]
 """Called with the index of each part of a task before it starts."""
 
-PATIENCE_SECONDS = 10.0
+QUEUE_TIMEOUT_SECONDS = 10.0
 """Longest wait for the judgements of other jobs."""
 
 
-class NotJudged(Exception):
+class JudgingUnavailable(Exception):
     """There is no result, for a reason outside of the job and its target; the message is a sentence."""
 
 
-class Task(Protocol[R]):
+class JudgingTask(Protocol[R]):
     """A judgement for another process: it can be pickled, and its result is packed as JSON."""
 
     @property
@@ -33,7 +33,7 @@ class Task(Protocol[R]):
         """Whether each part surely takes at most a few milliseconds."""
         ...
 
-    def perform(self, redact: Redact, begins: Begins) -> R:
+    def perform(self, redact: Redact, on_part_started: OnPartStarted) -> R:
         """Judge within the current budget. Raises OutOfTime if the budget is not final."""
         ...
 
@@ -51,26 +51,26 @@ class Task(Protocol[R]):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged(Generic[R]):
+class JudgedResult(Generic[R]):
     """A result and its CPU seconds."""
 
     result: R
     seconds: float
 
 
-class Judges(Protocol):
+class Judge(Protocol):
     async def perform(
         self,
         job: str,
-        task: Task[R],
+        task: JudgingTask[R],
         redact: Redact,
         *,
         seconds: float = JUDGEMENT_SECONDS,
-        patience: float = PATIENCE_SECONDS,
-    ) -> Judged[R]:
+        queue_timeout: float = QUEUE_TIMEOUT_SECONDS,
+    ) -> JudgedResult[R]:
         """Judge for a job within `seconds` of CPU time, after waiting for at most `patience`. Raises NotJudged."""
         ...
 
 
-def nothing_begins(place: int) -> None:
+def ignore_part(place: int) -> None:
     """Ignore the start of a part."""

@@ -17,26 +17,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from jobs.expectations.undecided import time_over
-from jobs.judging.child import KILLED_AFTER
-from jobs.judging.port import Task
+from jobs.expectations.undecided import describe_exceeded_budget
+from jobs.judging.child import KILL_FACTOR
+from jobs.judging.port import JudgingTask
 
-START_SECONDS = 30.0
+START_TIMEOUT_SECONDS = 30.0
 """Timeout for the start of the process."""
-WALL_SECONDS = 20.0
+TASK_TIMEOUT_SECONDS = 20.0
 """Wall-clock timeout of a task; the kernel ends a task that computes much earlier."""
 
-_LONGEST_LINE = 64 * 1024 * 1024
-_TAKEN_OVER = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT", "PYTHONDONTWRITEBYTECODE")
+_LONGEST_LINE_BYTES = 64 * 1024 * 1024
+_INHERITED_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT", "PYTHONDONTWRITEBYTECODE")
 """The only environment variables that the child gets: others contain secrets."""
 
 
-class CannotStart(Exception):
+class ProcessStartError(Exception):
     """The process cannot be started; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class TaskDone:
     """A packed result, and its texts to redact."""
 
     packed: Any
@@ -46,7 +46,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class TaskStopped:
     """The task was stopped in the part of this index; `why`: a clause."""
 
     place: int
@@ -55,20 +55,20 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class TaskFailed:
     """The program itself failed with an error of this type."""
 
     error: str
     seconds: float = 0.0
 
 
-Outcome = Done | Stopped | Failed
+TaskOutcome = TaskDone | TaskStopped | TaskFailed
 
 
-class Performer(Protocol):
+class TaskExecutor(Protocol):
     """Performs the tasks of the queue."""
 
-    def perform(self, task: Task[Any], seconds: float) -> Outcome:
+    def perform(self, task: JudgingTask[Any], seconds: float) -> TaskOutcome:
         """Perform a task. Raises CannotStart."""
         ...
 
@@ -81,7 +81,7 @@ class Performer(Protocol):
         ...
 
 
-class _Ended(Exception):
+class _ProcessEnded(Exception):
     """The process ended, or was killed after the timeout (`silent`). `code`: see Popen.returncode."""
 
     def __init__(self, code: int, place: int, *, silent: bool = False) -> None:
@@ -92,20 +92,20 @@ class JudgingProcess:
     """See Performer."""
 
     def __init__(self) -> None:
-        self._child: _Child | None = None
+        self._child: _ChildProcess | None = None
         self._closed = False
 
-    def perform(self, task: Task[Any], seconds: float) -> Outcome:
+    def perform(self, task: JudgingTask[Any], seconds: float) -> TaskOutcome:
         """Perform a task, again in a second process if something else killed the first one. Raises CannotStart."""
         try:
-            return self._once(task, seconds)
-        except _Ended as ended:
+            return self._perform_once(task, seconds)
+        except _ProcessEnded as ended:
             if ended.code not in (-signal.SIGKILL, 0) or ended.silent:
-                return _stopped(ended, seconds)
+                return _outcome_of_end(ended, seconds)
         try:
-            return self._once(task, seconds)
-        except _Ended as ended:
-            return _stopped(ended, seconds)
+            return self._perform_once(task, seconds)
+        except _ProcessEnded as ended:
+            return _outcome_of_end(ended, seconds)
 
     def close(self) -> None:
         """See Performer."""
@@ -118,46 +118,46 @@ class JudgingProcess:
         """End the process if it runs."""
         child, self._child = self._child, None
         if child is not None:
-            child.end()
+            child.close()
 
     @property
     def pid(self) -> int | None:
         """Of the process; None while it does not run."""
         return None if self._child is None else self._child.pid
 
-    def _once(self, task: Task[Any], seconds: float) -> Outcome:
+    def _perform_once(self, task: JudgingTask[Any], seconds: float) -> TaskOutcome:
         if self._closed:
-            return Failed("closed")
+            return TaskFailed("closed")
         if self._child is None:
-            self._child = _Child()
+            self._child = _ChildProcess()
         try:
-            answer = self._child.ask(task, seconds)
+            answer = self._child.run_task(task, seconds)
         except BaseException:
             self.stop()
             raise
         if answer["last"]:
             self.stop()
-        return _outcome(answer)
+        return _outcome_of_answer(answer)
 
 
-def _outcome(answer: Mapping[str, Any]) -> Outcome:
+def _outcome_of_answer(answer: Mapping[str, Any]) -> TaskOutcome:
     seconds = answer["seconds"]
     if "memory" in answer:
-        return Stopped(answer["memory"], "it needed too much memory", seconds)
+        return TaskStopped(answer["memory"], "it needed too much memory", seconds)
     if "failed" in answer:
-        return Failed(answer["failed"], seconds)
-    return Done(answer["result"], answer["nonce"], answer["texts"], seconds)
+        return TaskFailed(answer["failed"], seconds)
+    return TaskDone(answer["result"], answer["nonce"], answer["texts"], seconds)
 
 
-def _stopped(ended: _Ended, seconds: float) -> Stopped:
+def _outcome_of_end(ended: _ProcessEnded, seconds: float) -> TaskStopped:
     if ended.code == -signal.SIGPROF:
-        return Stopped(ended.place, time_over(seconds), seconds * KILLED_AFTER)
+        return TaskStopped(ended.place, describe_exceeded_budget(seconds), seconds * KILL_FACTOR)
     if ended.silent:
-        return Stopped(ended.place, f"there was no result within {WALL_SECONDS:g} s", seconds)
-    return Stopped(ended.place, f"its process ended with code {ended.code}", seconds)
+        return TaskStopped(ended.place, f"there was no result within {TASK_TIMEOUT_SECONDS:g} s", seconds)
+    return TaskStopped(ended.place, f"its process ended with code {ended.code}", seconds)
 
 
-class _Child:
+class _ChildProcess:
     """One child process and its socket."""
 
     def __init__(self) -> None:
@@ -175,40 +175,40 @@ class _Child:
                 )
         except (OSError, ValueError) as error:
             ours.close()
-            raise CannotStart(str(error)) from None
+            raise ProcessStartError(str(error)) from None
         self._socket = ours
         self._results = ours.makefile("rb")
         self._tasks = ours.makefile("wb")
         try:
-            self._expect_ready()
+            self._wait_ready()
         except BaseException:
-            self.end()
+            self.close()
             raise
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def ask(self, task: Task[Any], seconds: float) -> Mapping[str, Any]:
+    def run_task(self, task: JudgingTask[Any], seconds: float) -> Mapping[str, Any]:
         """Send a task and return the result. Raises _Ended."""
-        self._socket.settimeout(WALL_SECONDS)
+        self._socket.settimeout(TASK_TIMEOUT_SECONDS)
         place = 0
         try:
-            _dump((task, seconds), self._tasks)
-            while isinstance(line := _line(self._results), int):
+            _send((task, seconds), self._tasks)
+            while isinstance(line := _read_line(self._results), int):
                 place = line
         except TimeoutError:
-            raise _Ended(self._killed(), place, silent=True) from None
+            raise _ProcessEnded(self._kill_and_wait(), place, silent=True) from None
         except OSError:
             line = None
         if line is None:
-            raise _Ended(self._process.wait(), place)
+            raise _ProcessEnded(self._process.wait(), place)
         assert isinstance(line, dict)
         return line
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Kill the process and close the socket."""
-        self._killed()
+        self._kill_and_wait()
         for stream in (self._tasks, self._results, self._socket):
             with suppress(OSError):
                 stream.close()
@@ -217,33 +217,33 @@ class _Child:
         """Kill the process, so that a waiting `ask` ends."""
         self._process.kill()
 
-    def _killed(self) -> int:
+    def _kill_and_wait(self) -> int:
         self._process.kill()
         return self._process.wait()
 
-    def _expect_ready(self) -> None:
-        self._socket.settimeout(START_SECONDS)
+    def _wait_ready(self) -> None:
+        self._socket.settimeout(START_TIMEOUT_SECONDS)
         try:
-            ready = _line(self._results)
+            ready = _read_line(self._results)
         except OSError as error:
-            raise CannotStart(f"it is not ready: {error}") from None
+            raise ProcessStartError(f"it is not ready: {error}") from None
         if ready is None:
-            raise CannotStart(f"it ended at once with code {self._process.wait()}")
+            raise ProcessStartError(f"it ended at once with code {self._process.wait()}")
 
 
-def _dump(value: Any, file: BinaryIO) -> None:
+def _send(value: Any, file: BinaryIO) -> None:
     # Protocol 5 writes long bytes without a copy.
     pickle.dump(value, file, 5)
     file.flush()
 
 
-def _line(file: BinaryIO) -> Any:
+def _read_line(file: BinaryIO) -> Any:
     """Read the value of the next line; None at the end."""
-    line = file.readline(_LONGEST_LINE)
+    line = file.readline(_LONGEST_LINE_BYTES)
     return json.loads(line) if line.endswith(b"\n") else None
 
 
 def _environment() -> dict[str, str]:
     places = [os.path.abspath(place) for place in sys.path]
-    taken_over = {name: os.environ[name] for name in _TAKEN_OVER if name in os.environ}
+    taken_over = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
     return taken_over | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}

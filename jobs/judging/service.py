@@ -14,16 +14,16 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar
 
-from jobs.expectations.budget import JUDGEMENT_SECONDS, Budget, OutOfTime, limited
-from jobs.judging.at_once import TRY_SECONDS, AtOnce
-from jobs.judging.deferred_redaction import completing
+from jobs.expectations.budget import JUDGEMENT_SECONDS, BudgetExceeded, JudgementBudget, use_budget
+from jobs.judging.at_once import LOOP_TRY_SECONDS, EventLoopShare
+from jobs.judging.deferred_redaction import make_completer
 from jobs.judging.fair_queue import FairQueue
-from jobs.judging.port import PATIENCE_SECONDS, Judged, NotJudged, Task, nothing_begins
-from jobs.judging.process import Done, Failed, JudgingProcess, Outcome, Performer, Stopped
-from jobs.judging.worker import Order, Worker
+from jobs.judging.port import QUEUE_TIMEOUT_SECONDS, JudgedResult, JudgingTask, JudgingUnavailable, ignore_part
+from jobs.judging.process import JudgingProcess, TaskDone, TaskExecutor, TaskFailed, TaskOutcome, TaskStopped
+from jobs.judging.worker import JudgingThread, QueuedTask
 from jobs.redaction import Redact
 
-CLOSE_SECONDS = 2.0
+CLOSE_TIMEOUT_SECONDS = 2.0
 
 R = TypeVar("R")
 
@@ -35,12 +35,12 @@ class JudgingFailed(Exception):
 class JudgingService:
     """See Judges. For one event loop at a time."""
 
-    def __init__(self, process: Performer | None = None) -> None:
+    def __init__(self, executor: TaskExecutor | None = None) -> None:
         """`process`: performs long judgements; default: a JudgingProcess."""
-        self._at_once = AtOnce(time.monotonic)
+        self._at_once = EventLoopShare(time.monotonic)
         self._queue = FairQueue()
-        self._process = process or JudgingProcess()
-        self._worker = Worker(self._queue, self._process, clock=time.monotonic)
+        self._process = executor or JudgingProcess()
+        self._worker = JudgingThread(self._queue, self._process, clock=time.monotonic)
 
     async def __aenter__(self) -> JudgingService:
         return self
@@ -55,60 +55,60 @@ class JudgingService:
         self._queue.close()
         # Ends the current task with its process.
         self._process.close()
-        await asyncio.to_thread(self._worker.join, CLOSE_SECONDS)
+        await asyncio.to_thread(self._worker.join, CLOSE_TIMEOUT_SECONDS)
 
     async def perform(
         self,
         job: str,
-        task: Task[R],
+        task: JudgingTask[R],
         redact: Redact,
         *,
         seconds: float = JUDGEMENT_SECONDS,
-        patience: float = PATIENCE_SECONDS,
-    ) -> Judged[R]:
+        queue_timeout: float = QUEUE_TIMEOUT_SECONDS,
+    ) -> JudgedResult[R]:
         """See Judges.perform."""
-        if self._at_once.allows(job) and task.is_brief():
+        if self._at_once.can_judge(job) and task.is_brief():
             began = time.thread_time()
-            with suppress(OutOfTime), limited(Budget(min(TRY_SECONDS, seconds), is_final=False)):
-                result = task.perform(redact, nothing_begins)
+            with suppress(BudgetExceeded), use_budget(JudgementBudget(min(LOOP_TRY_SECONDS, seconds), is_final=False)):
+                result = task.perform(redact, ignore_part)
                 took = time.thread_time() - began
-                self._at_once.took(job, took)
-                return Judged(result, took)
-            self._at_once.took(job, time.thread_time() - began)
-        outcome = await self._outcome(job, task, seconds, patience)
+                self._at_once.record_on_loop(job, took)
+                return JudgedResult(result, took)
+            self._at_once.record_on_loop(job, time.thread_time() - began)
+        outcome = await self._outcome(job, task, seconds, queue_timeout)
         match outcome:
-            case Done(packed, nonce, texts, took):
-                self._at_once.took_elsewhere(job, took)
-                return Judged(task.unpack(packed, completing(nonce, texts, redact)), took)
-            case Stopped(place, why, took):
-                return Judged(task.undecided(place, why), took)
-            case Failed(error):
+            case TaskDone(packed, nonce, texts, took):
+                self._at_once.record_in_process(job, took)
+                return JudgedResult(task.unpack(packed, make_completer(nonce, texts, redact)), took)
+            case TaskStopped(place, why, took):
+                return JudgedResult(task.undecided(place, why), took)
+            case TaskFailed(error):
                 raise JudgingFailed(error)
 
-    async def _outcome(self, job: str, task: Task[R], seconds: float, patience: float) -> Outcome:
+    async def _outcome(self, job: str, task: JudgingTask[R], seconds: float, queue_timeout: float) -> TaskOutcome:
         loop = asyncio.get_running_loop()
-        settled: asyncio.Future[Outcome] = loop.create_future()
+        settled: asyncio.Future[TaskOutcome] = loop.create_future()
 
-        def settle(outcome: Outcome) -> None:
+        def settle(outcome: TaskOutcome) -> None:
             # The loop can be closed by now, without a waiting caller.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(_set, settled, outcome)
+                loop.call_soon_threadsafe(_set_result, settled, outcome)
 
-        order = Order(job, task.size, lambda why: settle(Stopped(0, why, 0.0)), task, seconds, settle)
+        order = QueuedTask(job, task.size, lambda why: settle(TaskStopped(0, why, 0.0)), task, seconds, settle)
         self._queue.add(order)
         self._worker.start()
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(queue_timeout):
                 return await settled
         except TimeoutError:
-            raise NotJudged(
-                f"The answer was not judged within {patience:.2g} s, because judgements of other jobs took too long: "
+            raise JudgingUnavailable(
+                f"The answer was not judged within {queue_timeout:.2g} s, because judgements of other jobs took too long: "
                 "check jobs with large answers, many entries of expect or expensive patterns."
             ) from None
         finally:
-            self._queue.discard(order)
+            self._queue.remove(order)
 
 
-def _set(settled: asyncio.Future[Outcome], outcome: Outcome) -> None:
+def _set_result(settled: asyncio.Future[TaskOutcome], outcome: TaskOutcome) -> None:
     if not settled.done():
         settled.set_result(outcome)

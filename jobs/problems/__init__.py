@@ -1,30 +1,30 @@
 """What is wrong with a definition or a setting, in an operator's words. Called by config for files and by the API."""
 
 from jobs.problems.findings import (
-    MOST_LISTED,
+    MOST_LISTED_PROBLEMS,
     Finding,
-    Path,
+    KeyPath,
     Problem,
-    dotted,
-    findings_of_keys,
+    dotted_path,
+    list_key_findings,
     looks_secret,
-    printable,
+    make_printable,
 )
-from jobs.problems.sentences import findings_of, problems_of
-from jobs.problems.values import shown_value, unknown_key, wrong_choice
+from jobs.problems.sentences import validation_findings, validation_problems
+from jobs.problems.values import describe_unknown_key, describe_wrong_choice, format_value
 
 __all__ = [
-    "MOST_LISTED",
+    "MOST_LISTED_PROBLEMS",
     "Finding",
-    "Path",
+    "KeyPath",
     "Problem",
-    "dotted",
-    "findings_of",
-    "findings_of_keys",
+    "describe_unknown_key",
+    "describe_wrong_choice",
+    "dotted_path",
+    "format_value",
+    "list_key_findings",
     "looks_secret",
-    "printable",
-    "problems_of",
-    "shown_value",
-    "unknown_key",
-    "wrong_choice",
+    "make_printable",
+    "validation_findings",
+    "validation_problems",
 ]

@@ -12,7 +12,7 @@ import json
 import re
 from typing import Any
 
-from jobs.problems.forms import form
+from jobs.problems.forms import to_yaml
 
 _CONDITION = re.compile(r"\s*(.+?)\s*(==|!=|<=|>=|=|<|>|\bcontains\b|\bmatches\b|:)\s*(.+?)\s*")
 _STATUS = re.compile(r"\[?(?:http[_ ]?)?status(?:[_ ]?code)?\]?", re.IGNORECASE)
@@ -24,17 +24,17 @@ _RCODE = re.compile(r"\[?(?:dns_)?rcode\]?", re.IGNORECASE)
 _ANY = re.compile(r"any\((.+)\)", re.IGNORECASE)
 _PATTERN = re.compile(r"pat\((.+)\)", re.IGNORECASE)
 _HOLDS = re.compile(r"pat\(\*([^*?]+)\*\)", re.IGNORECASE)
-_LONGEST = 300
+_MOST_CONDITION_CHARACTERS = 300
 """Characters of a condition."""
 _EQUALS = ("==", "=", ":")
 _HIGHEST, _LOWEST = 599, 100
 
 
-def entry_for(text: str) -> str | None:
+def read_condition(text: str) -> str | None:
     """The entry to write, as it stands in a file; None if the condition is not understood."""
-    if len(text) > _LONGEST:
+    if len(text) > _MOST_CONDITION_CHARACTERS:
         return None
-    bare = status_entry(text)
+    bare = read_status_condition(text)
     if bare is not None:
         return bare
     found = _CONDITION.fullmatch(text)
@@ -44,14 +44,14 @@ def entry_for(text: str) -> str | None:
     for subject, read in _SUBJECTS:
         if subject.fullmatch(left):
             entry = read(left, sign.lower(), right.strip("'\""))
-            return None if entry is None else form(entry)
+            return None if entry is None else to_yaml(entry)
     return None
 
 
-def status_entry(text: str) -> str | None:
+def read_status_condition(text: str) -> str | None:
     """Of `200`, `2xx` or `200-299` alone."""
     if re.fullmatch(r"\s*(?:[1-5]\d\d|[1-5]xx)(?:\s*[-,]\s*(?:[1-5]\d\d|[1-5]xx))*\s*", text, re.IGNORECASE):
-        return form({"status": _number(text.strip())})
+        return to_yaml({"status": _number(text.strip())})
     return None
 
 
@@ -59,7 +59,7 @@ def _status(_: str, sign: str, right: str) -> dict[str, Any] | None:
     several = _ANY.fullmatch(right)
     if several and sign in _EQUALS:
         return {"status": [_number(one.strip()) for one in several[1].split(",")]}
-    if status_entry(right) is None:
+    if read_status_condition(right) is None:
         return None
     if sign in _EQUALS:
         return {"status": _number(right)}

@@ -9,14 +9,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing to mend. `where` is a key such as `jobs.checkout-api.retry.attempts`, or empty for a whole file."""
 
-    where: str
+    key: str
     message: str
     hint: str = ""
     file: str | None = None
@@ -26,7 +26,7 @@ class Problem:
         place = self.file or ""
         if self.file and self.line is not None:
             place = f"{self.file}:{self.line}"
-        head = ": ".join(part for part in (place, self.where, self.message) if part)
+        head = ": ".join(part for part in (place, self.key, self.message) if part)
         if not self.hint:
             return head
         return f"{head} {self.hint}" if head.endswith("?") else f"{head}; {self.hint}"
@@ -36,41 +36,43 @@ class Problem:
 class Finding:
     """A problem whose key is still a path, so that its line can be looked up."""
 
-    path: Path
+    path: KeyPath
     message: str
     hint: str = ""
 
-    def problem(self, base: str = "", file: str | None = None, line: int | None = None) -> Problem:
-        return Problem(dotted(base, *self.path), self.message, self.hint, file, line)
+    def to_problem(self, base: str = "", file: str | None = None, line: int | None = None) -> Problem:
+        return Problem(dotted_path(base, *self.path), self.message, self.hint, file, line)
 
 
-MOST_LISTED = 100
+MOST_LISTED_PROBLEMS = 100
 """Problems of one kind at one place that are listed: a file may have a hundred thousand keys that nobody knows."""
 
 
-def findings_of_keys(keys: Sequence[str], explain: Callable[[str], Finding], path: Path = ()) -> tuple[Finding, ...]:
+def list_key_findings(
+    keys: Sequence[str], explain: Callable[[str], Finding], path: KeyPath = ()
+) -> tuple[Finding, ...]:
     """Return what is wrong with each of these keys below `path`; those after the first hundred are only counted."""
-    found = [explain(key) for key in keys[:MOST_LISTED]]
-    if len(keys) > MOST_LISTED:
-        found.append(Finding(path, f"has {len(keys) - MOST_LISTED} more problems, which are not listed"))
+    found = [explain(key) for key in keys[:MOST_LISTED_PROBLEMS]]
+    if len(keys) > MOST_LISTED_PROBLEMS:
+        found.append(Finding(path, f"has {len(keys) - MOST_LISTED_PROBLEMS} more problems, which are not listed"))
     return tuple(found)
 
 
-def dotted(*path: str | int) -> str:
+def dotted_path(*path: str | int) -> str:
     """A path as people read it: `jobs.checkout.expect[0].status`. Control characters are shown escaped."""
     text = ""
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
         elif part:
-            text += f".{printable(part)}" if text else printable(part)
+            text += f".{make_printable(part)}" if text else make_printable(part)
     return text
 
 
-def printable(text: str, longest: int = 80) -> str:
+def make_printable(text: str, max_length: int = 80) -> str:
     """The text on one line, shortened; what a terminal would act upon is escaped."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
-    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+    return shown if len(shown) <= max_length else shown[: max_length - 1] + "…"
 
 
 _SECRET_KEY = re.compile(

@@ -13,12 +13,12 @@ _NUMBER_WITH_UNIT = re.compile(r"\d+(?:ms|s|m|h|d|xx|-\d+)", re.IGNORECASE)
 _CONSTANTS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "~"})
 
 
-def form(value: Any) -> str:
+def to_yaml(value: Any) -> str:
     """The value in YAML's one-line form; texts in quotes where YAML needs them."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {form(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {to_yaml(one)}" for key, one in value.items()) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(form, value)) + "]"
+        return "[" + ", ".join(map(to_yaml, value)) + "]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if not isinstance(value, str):

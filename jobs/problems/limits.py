@@ -22,7 +22,7 @@ _DURATION = re.compile(r"\s*\d+(?:\.\d+)?(ms|s|m|h|d)\s*", re.IGNORECASE)
 _SIZE = re.compile(r"\s*\d+(?:\.\d+)?\s*([kmgt]?i?b)\s*", re.IGNORECASE)
 
 
-def limit_text(limit: Any, at: Any, value: Any) -> str:
+def format_limit(limit: Any, at: Any, value: Any) -> str:
     """The limit of a field of this type, in the unit of the value that somebody wrote, if it is whole in it."""
     if isinstance(limit, (int, float)):
         if _is_duration(at):

@@ -10,14 +10,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobs.problems.conditions import entry_for
-from jobs.problems.forms import form
-from jobs.problems.suggestions import fold
+from jobs.problems.conditions import read_condition
+from jobs.problems.forms import to_yaml
+from jobs.problems.suggestions import fold_name
 
 _DURATION = re.compile(r"\s*\d+(?:\.\d+)?(?:ms|s|m|h|d)\s*", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HOST = re.compile(r"([A-Za-z0-9._-]+):(\d{1,5})")
-_LONGEST = 200
+_MOST_OFFER_CHARACTERS = 200
 """Characters of an offer: a longer one says less than the message alone."""
 _COMPARISONS = ("equals", "contains", "starts_with", "ends_with", "matches", "like", "one_of", "below", "above")
 _WITH_OTHERS = frozenset(
@@ -27,7 +27,7 @@ _WITH_OTHERS = frozenset(
 """Keys of an entry of `expect` that stand beside the one by which it is known."""
 
 
-def form_of(key: str | int, value: Any, parent: str | int = "") -> str | None:
+def correct_value(key: str | int, value: Any, parent: str | int = "") -> str | None:
     """What to write for the value of this key, as `retry: {attempts: 3}`; None if nobody can say.
 
     `parent`: of an entry in a list, the key of the list.
@@ -35,63 +35,63 @@ def form_of(key: str | int, value: Any, parent: str | int = "") -> str | None:
     if isinstance(key, int):
         text = _entry(value) if parent == "expect" else None
         return _short(text)
-    read = _FORMS.get(key)
+    read = _CORRECTIONS.get(key)
     text = read(value) if read is not None else None
     if key == "body" and isinstance(parent, int):  # of an entry of `expect`
-        text = form({"equals": value}) if isinstance(value, str) else None
+        text = to_yaml({"equals": value}) if isinstance(value, str) else None
     return _short(None if text is None else f"{key}: {text}")
 
 
-def form_of_unknown(key: str, value: Any) -> str | None:
+def correct_job_key(key: str, value: Any) -> str | None:
     """What to write in a job for a key that other programs have, such as `interval`; None if it is not known there."""
-    read = _ELSEWHERE.get(fold(key))
+    read = _JOB_KEYS_OF_OTHERS.get(fold_name(key))
     return _short(read(value)) if read is not None else None
 
 
-def form_of_unknown_in_check(key: str, value: Any) -> str | None:
+def correct_check_key(key: str, value: Any) -> str | None:
     """What to write in an http check for a key that other programs have, such as `verify_ssl`; None if not known."""
-    read = _ELSEWHERE_IN_CHECK.get(fold(key))
+    read = _CHECK_KEYS_OF_OTHERS.get(fold_name(key))
     return _short(read(value)) if read is not None else None
 
 
 def _short(text: str | None) -> str | None:
-    return text if text is not None and len(text) <= _LONGEST and text.isprintable() else None
+    return text if text is not None and len(text) <= _MOST_OFFER_CHARACTERS and text.isprintable() else None
 
 
 # --- Values of the wrong form
 
 
 def _retry(value: Any) -> str | None:
-    count = _whole(value)
+    count = _whole_number(value)
     if count is not None and count > 0:
-        return form({"attempts": count})
+        return to_yaml({"attempts": count})
     if isinstance(value, list) and value and all(map(_is_duration, value)):
-        return form({"delays": value})
-    return form({"attempts": 1}) if value is False or count == 0 else None
+        return to_yaml({"delays": value})
+    return to_yaml({"attempts": 1}) if value is False or count == 0 else None
 
 
 def _timeout(value: Any) -> str | None:
-    length = _length(value)
-    return form({"attempt": length}) if length else None
+    length = _duration_text(value)
+    return to_yaml({"attempt": length}) if length else None
 
 
 def _circuit(value: Any) -> str | None:
-    count = _whole(value)
+    count = _whole_number(value)
     if count is not None and count > 0:
-        return form({"consecutive_failures": count})
-    return form({"consecutive_failures": 5}) if value is True else None
+        return to_yaml({"consecutive_failures": count})
+    return to_yaml({"consecutive_failures": 5}) if value is True else None
 
 
 def _catch_up(value: Any) -> str | None:
     if isinstance(value, bool):
-        return form({"policy": "last" if value else "none"})
+        return to_yaml({"policy": "last" if value else "none"})
     if value in ("none", "last", "all"):
-        return form({"policy": value})
-    return form({"policy": "last", "within": value.strip()}) if _is_duration(value) else None
+        return to_yaml({"policy": value})
+    return to_yaml({"policy": "last", "within": value.strip()}) if _is_duration(value) else None
 
 
 def _group(value: Any) -> str | None:
-    count = _whole(value)
+    count = _whole_number(value)
     return None if count is None else f"{{name: NAME, limit: {max(count, 1)}}}"
 
 
@@ -100,22 +100,22 @@ def _tags(value: Any) -> str | None:
     if not isinstance(items, list) or not items or not all(isinstance(one, str) for one in items):
         return None
     pairs = [re.split(r"[:=]", one, maxsplit=1) for one in items]
-    return form({name[0].strip(): name[1].strip() if len(name) > 1 else "true" for name in pairs})
+    return to_yaml({name[0].strip(): name[1].strip() if len(name) > 1 else "true" for name in pairs})
 
 
 def _depends_on(value: Any) -> str | None:
     if isinstance(value, str):
         names = [one.strip() for one in value.split(",")]
-        return form(names) if all(map(_NAME.fullmatch, names)) else None
+        return to_yaml(names) if all(map(_NAME.fullmatch, names)) else None
     if not isinstance(value, dict) or not value:
         return None
     if "job" in value:
-        return form([value])
+        return to_yaml([value])
     conditions = ("succeeded", "failed", "finished")
     if all(isinstance(one, dict) for one in value.values()):
-        return form([{"job": name, **one} for name, one in value.items()])
+        return to_yaml([{"job": name, **one} for name, one in value.items()])
     if all(one in conditions for one in value.values()):
-        return form([{"job": name, "condition": one} for name, one in value.items()])
+        return to_yaml([{"job": name, "condition": one} for name, one in value.items()])
     return None
 
 
@@ -124,7 +124,7 @@ def _expect(value: Any) -> str | None:
         if not value:
             return None
         alone = [value] if _WITH_OTHERS & value.keys() else [{key: one} for key, one in value.items()]
-        return form(alone)
+        return to_yaml(alone)
     if isinstance(value, list):
         entries = [_entry(one) for one in value]
         return f"[{', '.join(map(str, entries))}]" if entries and all(entries) else None
@@ -134,20 +134,20 @@ def _expect(value: Any) -> str | None:
 
 def _entry(value: Any) -> str | None:
     if isinstance(value, str):
-        return entry_for(value)
+        return read_condition(value)
     if isinstance(value, dict):
-        return form(value)
-    count = _whole(value)
-    return form({"status": count}) if count is not None and 100 <= count <= 599 else None
+        return to_yaml(value)
+    count = _whole_number(value)
+    return to_yaml({"status": count}) if count is not None and 100 <= count <= 599 else None
 
 
 def _check(value: Any) -> str | None:
     if not isinstance(value, str):
         return None
     if re.match(r"https?://", value, re.IGNORECASE) and "@" not in value and "?" not in value:
-        return form({"url": value})
+        return to_yaml({"url": value})
     place = _HOST.fullmatch(value)
-    return form({"kind": "tcp", "host": place[1], "port": int(place[2])}) if place else None
+    return to_yaml({"kind": "tcp", "host": place[1], "port": int(place[2])}) if place else None
 
 
 def _auth(value: Any) -> str | None:
@@ -162,14 +162,14 @@ def _auth(value: Any) -> str | None:
 
 
 def _body(value: Any) -> str | None:
-    return form({"text": value}) if isinstance(value, str) else form({"json": value}) if value else None
+    return to_yaml({"text": value}) if isinstance(value, str) else to_yaml({"json": value}) if value else None
 
 
 def _tls(value: Any) -> str | None:
-    return form({"verify": value}) if isinstance(value, bool) else None
+    return to_yaml({"verify": value}) if isinstance(value, bool) else None
 
 
-_FORMS: Mapping[str, Callable[[Any], str | None]] = {
+_CORRECTIONS: Mapping[str, Callable[[Any], str | None]] = {
     "retry": _retry,
     "timeout": _timeout,
     "circuit": _circuit,
@@ -189,16 +189,16 @@ _FORMS: Mapping[str, Callable[[Any], str | None]] = {
 
 
 def _interval(value: Any) -> str | None:
-    length = _length(value)
-    return f"schedule: {form({'every': length})}" if length else None
+    length = _duration_text(value)
+    return f"schedule: {to_yaml({'every': length})}" if length else None
 
 
 def _cron(value: Any) -> str | None:
-    return f"schedule: {form(value)}" if isinstance(value, str) else None
+    return f"schedule: {to_yaml(value)}" if isinstance(value, str) else None
 
 
 def _retries(value: Any) -> str | None:
-    count = _whole(value)
+    count = _whole_number(value)
     return None if count is None or count < 0 else f"retry: {{attempts: {count + 1}}}, as the first attempt counts"
 
 
@@ -208,11 +208,11 @@ def _conditions(value: Any) -> str:
 
 def _status(value: Any) -> str | None:
     plain = isinstance(value, (str, int, list)) and not isinstance(value, bool)
-    return f"expect: {form([{'status': value}])}" if plain else None
+    return f"expect: {to_yaml([{'status': value}])}" if plain else None
 
 
 def _disabled(value: Any) -> str | None:
-    return f"enabled: {form(not value)}" if isinstance(value, bool) else None
+    return f"enabled: {to_yaml(not value)}" if isinstance(value, bool) else None
 
 
 def _timeout_key(value: Any) -> str | None:
@@ -221,11 +221,11 @@ def _timeout_key(value: Any) -> str | None:
 
 
 def _verify(value: Any) -> str | None:
-    return f"tls: {form({'verify': value})}" if isinstance(value, bool) else None
+    return f"tls: {to_yaml({'verify': value})}" if isinstance(value, bool) else None
 
 
 def _insecure(value: Any) -> str | None:
-    return f"tls: {form({'verify': not value})}" if isinstance(value, bool) else None
+    return f"tls: {to_yaml({'verify': not value})}" if isinstance(value, bool) else None
 
 
 def _redirects(value: Any) -> str | None:
@@ -233,14 +233,14 @@ def _redirects(value: Any) -> str | None:
 
 
 def _as_body(kind: str) -> Callable[[Any], str]:
-    return lambda value: f"body: {form({kind: value})}"
+    return lambda value: f"body: {to_yaml({kind: value})}"
 
 
 def _in_schedule(key: str) -> Callable[[Any], str]:
-    return lambda value: f'it into the schedule: {{cron: "0 */5 * * * *", {key}: {form(value)}}}'
+    return lambda value: f'it into the schedule: {{cron: "0 */5 * * * *", {key}: {to_yaml(value)}}}'
 
 
-_ELSEWHERE: Mapping[str, Callable[[Any], str | None]] = {
+_JOB_KEYS_OF_OTHERS: Mapping[str, Callable[[Any], str | None]] = {
     **dict.fromkeys(("interval", "every", "frequency", "intervalseconds", "runevery"), _interval),
     "period": lambda value: (text := _interval(value)) and f"{text}, or check.period in a heartbeat",
     **dict.fromkeys(("cron", "crontab", "cronexpression", "scheduleexpression"), _cron),
@@ -254,12 +254,12 @@ _ELSEWHERE: Mapping[str, Callable[[Any], str | None]] = {
 }
 
 
-_ELSEWHERE_IN_CHECK: Mapping[str, Callable[[Any], str | None]] = {
-    "type": lambda value: f"kind: {form(value)}" if isinstance(value, str) else None,
+_CHECK_KEYS_OF_OTHERS: Mapping[str, Callable[[Any], str | None]] = {
+    "type": lambda value: f"kind: {to_yaml(value)}" if isinstance(value, str) else None,
     **dict.fromkeys(("verifyssl", "sslverify", "verifytls", "verify"), _verify),
     **dict.fromkeys(("insecure", "skipverify", "insecureskipverify", "ignoressl"), _insecure),
     **dict.fromkeys(("followredirects", "followredirect", "allowredirects"), _redirects),
-    **dict.fromkeys(("params", "queryparams", "queryparameters"), lambda value: f"query: {form(value)}"),
+    **dict.fromkeys(("params", "queryparams", "queryparameters"), lambda value: f"query: {to_yaml(value)}"),
     "json": _as_body("json"),
     "data": _as_body("text"),
     "form": _as_body("form"),
@@ -269,17 +269,17 @@ _ELSEWHERE_IN_CHECK: Mapping[str, Callable[[Any], str | None]] = {
 # --- Values
 
 
-def _whole(value: Any) -> int | None:
+def _whole_number(value: Any) -> int | None:
     if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 10:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**9 else None
 
 
-def _length(value: Any) -> str | None:
+def _duration_text(value: Any) -> str | None:
     """A duration; a number alone counts seconds, as it does in most programs."""
     if _is_duration(value):
         return str(value.strip())
-    count = _whole(value)
+    count = _whole_number(value)
     return f"{count}s" if count is not None and count > 0 else None
 
 

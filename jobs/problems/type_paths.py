@@ -18,7 +18,7 @@ from jobs.model import SecretRef
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ModelLocation:
     """Where an error is: the keys as they stand in the file, and what the model wants there (None if unknown)."""
 
     path: tuple[str | int, ...]
@@ -27,7 +27,7 @@ class Place:
     takes_secret_reference: bool = False
 
 
-def descend(root: Any, loc: tuple[str | int, ...]) -> Place:
+def locate(root: Any, loc: tuple[str | int, ...]) -> ModelLocation:
     """Follow `loc` from the model down."""
     path: list[str | int] = []
     at, description, secret = root, "", False
@@ -41,10 +41,10 @@ def descend(root: Any, loc: tuple[str | int, ...]) -> Place:
         path.append(step)
         at, description = _child(at, step)
     secret = secret or _plain(_without_none(at)) is SecretRef
-    return Place(tuple(path), at, description or _description(at), secret)
+    return ModelLocation(tuple(path), at, description or _description(at), secret)
 
 
-def keys_of(at: Any) -> tuple[str, ...]:
+def known_keys(at: Any) -> tuple[str, ...]:
     """The keys known at this place; those of the models one level down follow as paths (`check.url`)."""
     model = _model(at)
     if model is None:

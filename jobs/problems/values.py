@@ -6,34 +6,34 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from jobs.problems.findings import printable
-from jobs.problems.suggestions import did_you_mean, names_text, suggest
+from jobs.problems.findings import make_printable
+from jobs.problems.suggestions import did_you_mean, join_names, suggest_name
 
 
-def unknown_key(key: str, known: Iterable[str]) -> tuple[str, str]:
+def describe_unknown_key(key: str, known: Iterable[str]) -> tuple[str, str]:
     """Message and hint for a key that is not among the known ones."""
     names = tuple(known)
-    near = suggest(key, names)
-    return f"unknown key{did_you_mean(near)}", "" if near or not names else f"known here: {names_text(names)}"
+    near = suggest_name(key, names)
+    return f"unknown key{did_you_mean(near)}", "" if near or not names else f"known here: {join_names(names)}"
 
 
-def wrong_choice(value: Any, allowed: tuple[str, ...], *, show: bool = True) -> tuple[str, str]:
+def describe_wrong_choice(value: Any, allowed: tuple[str, ...], *, show: bool = True) -> tuple[str, str]:
     """Message and hint for a value that is none of the allowed ones; `show` repeats it."""
-    near = suggest(value, allowed) if isinstance(value, str) else None
-    shown = shown_value(value) if show else "the value"
-    return f"{shown} is not allowed{did_you_mean(near)}", f"allowed: {names_text(allowed)}"
+    near = suggest_name(value, allowed) if isinstance(value, str) else None
+    shown = format_value(value) if show else "the value"
+    return f"{shown} is not allowed{did_you_mean(near)}", f"allowed: {join_names(allowed)}"
 
 
-def shown_value(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as a sentence may repeat it: short, on one line, URLs without password and query."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
-        return printable(_number_text(value))
+        return make_printable(_number_text(value))
     if isinstance(value, str):
-        return repr(printable(plain_url(value), 60))
+        return repr(make_printable(strip_url_secrets(value), 60))
     if isinstance(value, dict):
         return "a mapping"
     return "a list" if isinstance(value, (list, tuple)) else "the value"
@@ -46,7 +46,7 @@ def _number_text(value: int | float) -> str:
         return "a number of thousands of digits"
 
 
-def plain_url(text: str) -> str:
+def strip_url_secrets(text: str) -> str:
     """A URL without what may be secret in it: user, password, query and fragment."""
     if "://" not in text:
         return text

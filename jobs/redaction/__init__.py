@@ -12,27 +12,27 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
-from jobs.redaction.forms import SHORTEST, Forms, forms_of
+from jobs.redaction.forms import SHORTEST_SECRET, SecretForms, secret_forms
 from jobs.redaction.index import NEIGHBOUR, FormIndex
 
 __all__ = [
-    "MOST_RELEASED",
     "MOST_RELEASED_CHARACTERS",
+    "MOST_RELEASED_VALUES",
     "REDACTED",
-    "SHORTEST",
+    "SHORTEST_SECRET",
     "Redact",
     "Redactor",
 ]
 
 REDACTED = "***"
 
-MOST_RELEASED = 1000
+MOST_RELEASED_VALUES = 1000
 """Values that nobody holds any more and that are still replaced."""
 
 MOST_RELEASED_CHARACTERS = 8_000_000
 """Characters of all forms of these: a hundred tokens of 1,200 characters, in 20 MiB of memory."""
 
-SHORTEST_INSIDE = 8
+SHORTEST_BASE64_FORM = 8
 """Characters of a Base64 form that is looked for without a look at what stands around it."""
 
 _SHORTEST_BROKEN, _LONGEST_BROKEN = 8, 256
@@ -51,10 +51,10 @@ class Redact(Protocol):
 
 
 @dataclass(slots=True)
-class _Registered:
+class _RegisteredValue:
     """The forms of a value, their characters, and how many hold it."""
 
-    forms: Forms
+    forms: SecretForms
     characters: int
     holders: int
 
@@ -67,41 +67,43 @@ class Redactor:
     that has a holder.
     """
 
-    def __init__(self, *, most_released: int = MOST_RELEASED, most_characters: int = MOST_RELEASED_CHARACTERS) -> None:
+    def __init__(
+        self, *, most_released: int = MOST_RELEASED_VALUES, most_characters: int = MOST_RELEASED_CHARACTERS
+    ) -> None:
         self._most_released = most_released
         self._most_characters = most_characters
         self._lock = threading.Lock()
         self._index = FormIndex()
-        self._values: dict[str, _Registered] = {}
+        self._values: dict[str, _RegisteredValue] = {}
         self._released: dict[str, None] = {}
         self._released_characters = 0
 
-    def add(self, value: str) -> None:
+    def add_permanent(self, value: str) -> None:
         """Register a value for as long as the process lives, such as a secret of the settings."""
         self.hold(value)
 
-    def hold(self, value: str, forms: Forms | None = None) -> None:
+    def hold(self, value: str, forms: SecretForms | None = None) -> None:
         """Register a value until it is released. Does nothing if it is shorter than SHORTEST.
 
         `forms`: those of the value, from a caller that has computed them elsewhere, as that takes a while for a value
         of more than about a thousand characters.
         """
-        if len(value) < SHORTEST:
+        if len(value) < SHORTEST_SECRET:
             return
         with self._lock:
             if self._hold_again(value):
                 return
         if forms is None:
-            forms = forms_of(value)  # outside of the lock: nobody else has to wait for it
+            forms = secret_forms(value)  # outside of the lock: nobody else has to wait for it
         with self._lock:
             if not self._hold_again(value):
                 characters = sum(map(len, forms.plain)) + sum(map(len, forms.inside_base64))
-                self._values[value] = _Registered(forms, characters, 1)
+                self._values[value] = _RegisteredValue(forms, characters, 1)
                 self._index.add(forms)
 
     def release(self, value: str) -> None:
         """Take back one `hold` of this value."""
-        if len(value) < SHORTEST:
+        if len(value) < SHORTEST_SECRET:
             return
         with self._lock:
             registered = self._values[value]
@@ -113,20 +115,20 @@ class Redactor:
             while len(self._released) > self._most_released or self._released_characters > self._most_characters:
                 self._forget_oldest()
 
-    def knows(self, value: str) -> bool:
+    def is_registered(self, value: str) -> bool:
         """Whether it is registered, or need not be."""
-        return len(value) < SHORTEST or value in self._values
+        return len(value) < SHORTEST_SECRET or value in self._values
 
-    def is_in(self, value: str, text: str) -> bool:
+    def is_value_in(self, value: str, text: str) -> bool:
         """Whether a text holds this registered value, in one of its forms."""
         registered = self._values.get(value)
         if registered is None:
             return False
-        inside = (form for form in registered.forms.inside_base64 if len(form) >= SHORTEST_INSIDE)
+        inside = (form for form in registered.forms.inside_base64 if len(form) >= SHORTEST_BASE64_FORM)
         return any(form in text for form in (*registered.forms.plain, *inside))
 
     @property
-    def held(self) -> int:
+    def held_count(self) -> int:
         """How many values have a holder."""
         return len(self._values) - len(self._released)
 
@@ -139,16 +141,16 @@ class Redactor:
         index = self._index
         if not len(index):
             return text
-        if cut and (whole := index.without_begun(text)) != text:
+        if cut and (whole := index.strip_partial_form(text)) != text:
             return self.redact(whole) + REDACTED
-        for form in index.candidates(text):
+        for form in index.find_candidates(text):
             if form not in text:
                 continue
             if index.is_inside_base64(form):
                 text = re.sub(f"{NEIGHBOUR}{re.escape(form)}{NEIGHBOUR}={{0,2}}", REDACTED, text)
             else:
                 text = text.replace(form, REDACTED)
-        return _without_broken(text, index) if "\n" in text or "\\n" in text else text
+        return _redact_across_lines(text, index) if "\n" in text or "\\n" in text else text
 
     def _hold_again(self, value: str) -> bool:
         registered = self._values.get(value)
@@ -168,10 +170,10 @@ class Redactor:
         self._index.remove(registered.forms)
 
 
-def _without_broken(text: str, index: FormIndex) -> str:
+def _redact_across_lines(text: str, index: FormIndex) -> str:
     """The text of several lines without the values that are broken over some of them, wherever the lines end."""
     joined = _LINE_END.sub("", text)
-    for form in index.by_pieces(joined):
+    for form in index.find_by_grams(joined):
         if _SHORTEST_BROKEN <= len(form) <= _LONGEST_BROKEN and form in joined:
             broken = f"(?:{_END})?".join(map(re.escape, form))
             text = re.sub(broken, REDACTED, text)

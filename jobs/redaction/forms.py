@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
-SHORTEST = 4
+SHORTEST_SECRET = 4
 """Characters. Shorter values stand in ordinary texts too often: whoever needs one secret must make it longer."""
 
 _SHORTEST_LINE = 8
@@ -42,14 +42,14 @@ _DOTNET_JSON = re.compile("\\\\(u[0-9a-f]{4}|.)|[&'+<>`]")
 
 
 @dataclass(frozen=True, slots=True)
-class Forms:
+class SecretForms:
     """`inside_base64`: those that a longer text has when it is encoded with the secret in it."""
 
     plain: frozenset[str]
     inside_base64: frozenset[str]
 
 
-def forms_of(value: str) -> Forms:
+def secret_forms(value: str) -> SecretForms:
     """Every form of the value, none of them shorter than SHORTEST.
 
     As it is, backwards, in small letters and in capitals; URL-encoded in the ways of several programs, once or twice;
@@ -71,7 +71,9 @@ def forms_of(value: str) -> Forms:
         plain.update(_wrapped(text.encode("utf-8", "replace")))
     for piece in _pieces(value):
         _add(piece, plain, inside)
-    return Forms(*(frozenset(form for form in forms if len(form) >= SHORTEST) for forms in (plain, inside)))
+    return SecretForms(
+        *(frozenset(form for form in forms if len(form) >= SHORTEST_SECRET) for forms in (plain, inside))
+    )
 
 
 def _add(text: str, plain: set[str], inside: set[str]) -> None:
@@ -96,7 +98,7 @@ def _texts(value: str) -> Iterator[str]:
     """The value, and what it is with other line ends, or none."""
     yield value
     bare = value.strip()
-    if bare != value and len(bare) >= SHORTEST:
+    if bare != value and len(bare) >= SHORTEST_SECRET:
         yield bare
     if not value.isascii():
         # As programs read it that take UTF-8 for Latin-1, and those that leave out what is not ASCII.

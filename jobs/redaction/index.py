@@ -10,14 +10,14 @@ import re
 from collections.abc import Iterable, Mapping, Set
 from typing import TypeVar
 
-from jobs.redaction.forms import SHORTEST, Forms
+from jobs.redaction.forms import SHORTEST_SECRET, SecretForms
 
 _T = TypeVar("_T")
 
 NEIGHBOUR = "[A-Za-z0-9+/_-]?"
 """Beside the inside of a Base64 text stand characters that hold some bits of the secret."""
 
-_GRAM = SHORTEST
+_GRAM = SHORTEST_SECRET
 """Characters by which forms are looked up: as many as the shortest form has."""
 
 _FORMS_A_CHARACTER = 0.6
@@ -47,7 +47,7 @@ class FormIndex:
         """About how many forms there are: one that has two meanings counts twice."""
         return len(self._plain) + len(self._inside_base64)
 
-    def add(self, forms: Forms) -> None:
+    def add(self, forms: SecretForms) -> None:
         buckets = self._buckets
         for counts, other, new in self._kinds(forms):
             for form in new:
@@ -61,7 +61,7 @@ class FormIndex:
         self._lengths[longest] = self._lengths.get(longest, 0) + 1
         self._version += 1
 
-    def remove(self, forms: Forms) -> None:
+    def remove(self, forms: SecretForms) -> None:
         """Of a value that was added."""
         buckets = self._buckets
         for counts, other, old in self._kinds(forms):
@@ -82,7 +82,7 @@ class FormIndex:
         """Whether a text may have it only where it was encoded with what stands around it."""
         return form in self._inside_base64 and form not in self._plain
 
-    def candidates(self, text: str) -> Iterable[str]:
+    def find_candidates(self, text: str) -> Iterable[str]:
         """The forms that may stand in the text, the longest first: of a value that begins like another one the end
         must not stay."""
         # Searching for a hundred forms one by one takes a tenth of what one expression of all of them takes. With more
@@ -90,25 +90,25 @@ class FormIndex:
         count = len(self)
         if count <= _MOST_SEARCHED and count < len(text) * _FORMS_A_CHARACTER:
             return self._longest_first()
-        return self.by_pieces(text)
+        return self.find_by_grams(text)
 
-    def by_pieces(self, text: str) -> list[str]:
+    def find_by_grams(self, text: str) -> list[str]:
         """The same, always by pieces of the text."""
         grams = {text[at : at + _GRAM] for at in range(len(text) - _GRAM + 1)}
         return sorted(_forms_of_all(self._buckets, grams), key=len, reverse=True)
 
-    def without_begun(self, text: str) -> str:
+    def strip_partial_form(self, text: str) -> str:
         """The text without the begin of a form, or several one within the other, at its end."""
         # The cut may have gone through a character of several bytes.
         whole = left = text.rstrip("\ufffd")
         for _ in range(_MOST_NESTED):
-            at = self._begun_at(left)
+            at = self._find_partial_form(left)
             if at is None:
                 break
             left = left[:at]
         return text if left is whole else left
 
-    def _begun_at(self, text: str) -> int | None:
+    def _find_partial_form(self, text: str) -> int | None:
         longest = max(_snapshot(self._lengths), default=0)
         for at in range(max(len(text) - longest, 0), len(text) - _GRAM + 1):
             if (gram := text[at : at + _GRAM]) not in self._buckets:
@@ -124,7 +124,7 @@ class FormIndex:
                 return at
         return None
 
-    def _kinds(self, forms: Forms) -> tuple[tuple[dict[str, int], dict[str, int], Set[str]], ...]:
+    def _kinds(self, forms: SecretForms) -> tuple[tuple[dict[str, int], dict[str, int], Set[str]], ...]:
         """Of each kind: its counts, those of the other kind, and the forms."""
         plain, inside = self._plain, self._inside_base64
         return (plain, inside, forms.plain), (inside, plain, forms.inside_base64)
@@ -140,7 +140,7 @@ class FormIndex:
         return ordered
 
 
-def _longest(forms: Forms) -> int:
+def _longest(forms: SecretForms) -> int:
     return max((len(form) for kind in (forms.plain, forms.inside_base64) for form in kind), default=0)
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from jobs.running.hosts import host_of_endpoint
 
-PER_MINUTE = 60.0
-SHARE = 0.2
+RETRIES_PER_MINUTE = 60.0
+RETRY_SHARE = 0.2
 
 _MINUTE = 60.0
 _IDLE = 2 * _MINUTE
@@ -137,18 +137,18 @@ class _Bucket:
 class RetryBudget:
     """Not to be used by two threads at once."""
 
-    def __init__(self, per_minute: float = PER_MINUTE, share: float = SHARE) -> None:
+    def __init__(self, per_minute: float = RETRIES_PER_MINUTE, share: float = RETRY_SHARE) -> None:
         """`per_minute`: retries of all jobs of a host together; `share`: retries on top for each first attempt."""
         self.per_minute = per_minute
         self._share = share
         self._buckets: dict[str, _Bucket] = {}
 
-    def first_attempt(self, endpoint: str, job: str, now: float) -> None:
+    def record_first_attempt(self, endpoint: str, job: str, now: float) -> None:
         """A run of this job asks this endpoint. `now`: monotonic seconds."""
         bucket = self._bucket(endpoint, now)
         bucket.earned += bucket.give(bucket.part(job, now), self._share)
 
-    def take(self, endpoint: str, job: str, now: float) -> bool:
+    def acquire_retry(self, endpoint: str, job: str, now: float) -> bool:
         """Whether there may be one more retry of this job; then it is counted. `now`: monotonic seconds."""
         bucket = self._bucket(endpoint, now)
         return bucket.take(bucket.part(job, now))

@@ -10,15 +10,15 @@ import json
 from datetime import datetime
 from typing import Any
 
-from jobs.running.circuit import CLOSED, CircuitState, Condition, Forced
-from jobs.running.windows import Bucket, Window
+from jobs.running.circuit import CLOSED_CIRCUIT, CircuitCondition, CircuitState, ManualOverride
+from jobs.running.windows import CircuitWindow, WindowBucket
 
 _VERSION = 2
 
 
-def to_json(state: CircuitState) -> str:
+def dump_state(state: CircuitState) -> str:
     """The state as one line of JSON, for the store."""
-    window, forced = state.window, state.forced
+    window, forced = state.window, state.override
     return json.dumps(
         {
             "v": _VERSION,
@@ -26,8 +26,8 @@ def to_json(state: CircuitState) -> str:
             "period": state.period,
             "since": state.since and state.since.isoformat(),
             "opened_at": state.opened_at and state.opened_at.isoformat(),
-            "why": state.why,
-            "consecutive": state.consecutive,
+            "why": state.opened_reason,
+            "consecutive": state.consecutive_failures,
             "calls": window.calls,
             "failures": f"{window.failures:x}",
             "slow": f"{window.slow:x}",
@@ -37,26 +37,26 @@ def to_json(state: CircuitState) -> str:
             "forced": None
             if forced is None
             else {
-                "open": forced.open,
+                "open": forced.is_open,
                 "since": forced.since.isoformat(),
                 "until": forced.until and forced.until.isoformat(),
                 "reason": forced.reason,
-                "way": forced.way,
+                "way": forced.source,
             },
         },
         separators=(",", ":"),
     )
 
 
-def from_json(text: str | None) -> CircuitState:
+def load_state(text: str | None) -> CircuitState:
     """The state from the store. Closed when there is none or it is not understood, such as one of a later version:
     the worst that follows is that the target is asked once more."""
     if text is None:
-        return CLOSED
+        return CLOSED_CIRCUIT
     try:
         return _read(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return CLOSED
+        return CLOSED_CIRCUIT
 
 
 def _read(stored: dict[str, Any]) -> CircuitState:
@@ -68,28 +68,28 @@ def _read(stored: dict[str, Any]) -> CircuitState:
     succeeded, failed, slow = stored.pop("probes")
     forced = stored.pop("forced")
     state = CircuitState(
-        condition=Condition(stored.pop("condition")),
+        condition=CircuitCondition(stored.pop("condition")),
         period=_whole(stored.pop("period")),
         since=_instant(stored.pop("since")),
         opened_at=_instant(stored.pop("opened_at")),
-        why=str(stored.pop("why")),
-        consecutive=_whole(stored.pop("consecutive")),
+        opened_reason=str(stored.pop("why")),
+        consecutive_failures=_whole(stored.pop("consecutive")),
         window=_window(stored),
         succeeded=_whole(succeeded),
         failed=_whole(failed),
         slow=_whole(slow),
         leases=tuple(map(_known_instant, stored.pop("leases"))),
-        forced=None if forced is None else _forced(forced),
+        override=None if forced is None else _forced(forced),
     )
     if stored:
         raise ValueError("not written by this version")
-    if state.condition is not Condition.CLOSED and state.opened_at is None:
+    if state.condition is not CircuitCondition.CLOSED and state.opened_at is None:
         raise ValueError("open since never")
     return state
 
 
-def _window(stored: dict[str, Any]) -> Window:
-    return Window(
+def _window(stored: dict[str, Any]) -> CircuitWindow:
+    return CircuitWindow(
         calls=_whole(stored.pop("calls")),
         failures=_whole(int(stored.pop("failures"), 16)),
         slow=_whole(int(stored.pop("slow"), 16)),
@@ -97,14 +97,14 @@ def _window(stored: dict[str, Any]) -> Window:
     )
 
 
-def _bucket(started: str, calls: int, failures: int, slow: int) -> Bucket:
-    return Bucket(_known_instant(started), _whole(calls), _whole(failures), _whole(slow))
+def _bucket(started: str, calls: int, failures: int, slow: int) -> WindowBucket:
+    return WindowBucket(_known_instant(started), _whole(calls), _whole(failures), _whole(slow))
 
 
-def _forced(stored: dict[str, Any]) -> Forced:
+def _forced(stored: dict[str, Any]) -> ManualOverride:
     if type(stored["open"]) is not bool:
         raise ValueError("neither open nor closed")
-    return Forced(
+    return ManualOverride(
         stored["open"],
         _known_instant(stored["since"]),
         _instant(stored["until"]),

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-GRACE = 1.0
+CANCEL_GRACE = 1.0
 """Seconds that cancelled work gets to close what it holds; then it is left alone."""
 
 _log = logging.getLogger("jobs.running")
@@ -18,11 +18,13 @@ _log = logging.getLogger("jobs.running")
 _abandoned: set[asyncio.Task[Any]] = set()
 
 
-class CancelledFromWithin(Exception):
+class SelfCancelled(Exception):
     """The work ended as cancelled, although neither its deadline nor its owner wanted that."""
 
 
-async def bounded(work: Coroutine[Any, Any, T], seconds: float, late: Callable[[], T], *, grace: float = GRACE) -> T:
+async def run_with_deadline(
+    work: Coroutine[Any, Any, T], seconds: float, on_timeout: Callable[[], T], *, grace: float = CANCEL_GRACE
+) -> T:
     """What `work` returns, or `late()` if it is not done after `seconds`.
 
     `late` is called at the deadline, before the work is cancelled, and may raise.
@@ -49,10 +51,10 @@ async def bounded(work: Coroutine[Any, Any, T], seconds: float, late: Callable[[
         timer.cancel()
     if task.done():
         if task.cancelled():
-            raise CancelledFromWithin(f"{_name(task)} was cancelled from within")
+            raise SelfCancelled(f"{_name(task)} was cancelled from within")
         return task.result()
     try:
-        return late()
+        return on_timeout()
     finally:
         await _end(task, grace)
 

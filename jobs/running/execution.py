@@ -10,28 +10,28 @@ from datetime import datetime
 
 from jobs.checks.body_memory import BodyMemory
 from jobs.checks.clock import PhaseClock
-from jobs.checks.late import given_up
-from jobs.checks.port import Call, Check
+from jobs.checks.late import describe_deadline
+from jobs.checks.port import AttemptContext, Check
 from jobs.definition import JobDefinition
 from jobs.events import AttemptRetried, RunListener, RunStarted
-from jobs.expectations import is_awaited, judge
-from jobs.judging import Judgement, Judges, NotJudged
-from jobs.judging.port import PATIENCE_SECONDS
+from jobs.expectations import is_expected_error, judge
+from jobs.judging import Judge, Judgement, JudgingUnavailable
+from jobs.judging.port import QUEUE_TIMEOUT_SECONDS
 from jobs.ports import Clock
 from jobs.redaction import Redactor
-from jobs.redaction.holding import RunValues
+from jobs.redaction.holding import RunSecrets
 from jobs.running.budget import RetryBudget
-from jobs.running.circuit import Admission
-from jobs.running.circuits import Circuits
-from jobs.running.deadlines import GRACE, bounded
+from jobs.running.circuit import CircuitAdmission
+from jobs.running.circuits import CircuitBreakers
+from jobs.running.deadlines import CANCEL_GRACE, run_with_deadline
 from jobs.running.hosts import host_of_endpoint
-from jobs.running.kept_bodies import USUAL
-from jobs.running.refusals import look_again, was_refused
-from jobs.running.retrying import LEAST_ATTEMPT, Repeating, Tried, repeat, should_retry
-from jobs.running.sentences import no_time, over_budget
+from jobs.running.kept_bodies import DEFAULT_EXCERPT_BYTES
+from jobs.running.refusals import has_rejected_credentials, refresh_credentials
+from jobs.running.retrying import SHORTEST_ATTEMPT, AttemptResult, RetryRules, retry_until_decided, should_retry
+from jobs.running.sentences import describe_exhausted_budget, describe_no_time_left
 from jobs.running.verdicts import (
-    SAYS_NOTHING_OF_TARGET,
-    attempt_of,
+    ERRORS_UNRELATED_TO_TARGET,
+    build_attempt,
     cancelled_run,
     finished_run,
     overdue_run,
@@ -49,21 +49,21 @@ _LEASE_MARGIN = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class RunnerDependencies:
     """What every run of a process shares."""
 
     checks: Mapping[str, Check]
-    circuits: Circuits
+    circuits: CircuitBreakers
     listener: RunListener
     clock: Clock
     redactor: Redactor
     random: Callable[[], float]
     budget: RetryBudget
     bodies: BodyMemory
-    judges: Judges
+    judges: Judge
 
 
-class Execution:
+class RunExecution:
     """`await finish()` once. If that is cancelled, `cancelled()` gives the run to record, with its attempts so far."""
 
     __slots__ = (
@@ -80,7 +80,7 @@ class Execution:
         "traceback",
     )
 
-    def __init__(self, around: Surroundings, job: JobDefinition, ticket: Ticket) -> None:
+    def __init__(self, around: RunnerDependencies, job: JobDefinition, ticket: Ticket) -> None:
         self._around = around
         self._job = job
         self._ticket = ticket
@@ -91,11 +91,11 @@ class Execution:
         self._pending = ""
         """Why the last attempt, which did not fail, says nothing of the target."""
         self._looked_again = False
-        self._values = RunValues()
+        self._values = RunSecrets()
         self.traceback = ""
         """Of the last mistake of the program itself, redacted."""
 
-    async def finish(self) -> Run:
+    async def run_to_end(self) -> Run:
         """Run the job to its end. Whatever goes wrong is in the run; only a cancellation gets out."""
         try:
             return await self._finish()
@@ -104,10 +104,10 @@ class Execution:
 
     async def _finish(self) -> Run:
         admission = await self._admit()
-        if admission is not None and not admission.allowed:
+        if admission is not None and not admission.is_allowed:
             return rejected_run(self._job, self._ticket, self._started_at, self._around.clock.now(), admission.reason)
         around = self._around
-        around.budget.first_attempt(self._job.check.endpoint, self._job.name, around.clock.monotonic())
+        around.budget.record_first_attempt(self._job.check.endpoint, self._job.name, around.clock.monotonic())
         around.listener.run_started(RunStarted(self._ticket, self._job.check.endpoint, self._started_at))
         self._ends_at = around.clock.monotonic() + self._job.timeout.run
         run = self._verdict(await self._attempts_until_decided())
@@ -115,32 +115,32 @@ class Execution:
             await self._record(admission, run)
         return run
 
-    def cancelled(self, asked: str = "") -> Run:
+    def build_cancelled_run(self, cancelled_by: str = "") -> Run:
         """The run as it stands, when somebody wants it ended (`asked`: how), or when the program has to stop."""
         now = self._around.clock.now()
-        return cancelled_run(self._job, self._ticket, self._started_at, now, self._attempts, asked=asked)
+        return cancelled_run(self._job, self._ticket, self._started_at, now, self._attempts, cancelled_by=cancelled_by)
 
     # --- circuit ---
 
-    async def _admit(self) -> Admission | None:
+    async def _admit(self) -> CircuitAdmission | None:
         """None: the job has no circuit."""
         policy, key = self._job.circuit, self._job.circuit_key
         if policy is None or key is None:
             return None
-        lease_s = self._job.timeout.run + GRACE + _LEASE_MARGIN
+        lease_s = self._job.timeout.run + CANCEL_GRACE + _LEASE_MARGIN
         return await self._around.circuits.admit(key, policy, self._started_at, lease_s)
 
-    async def _record(self, admission: Admission, run: Run) -> None:
+    async def _record(self, admission: CircuitAdmission, run: Run) -> None:
         policy, key = self._job.circuit, self._job.circuit_key
         if policy is not None and key is not None:
-            says_nothing = run.error in SAYS_NOTHING_OF_TARGET or run.outcome is Outcome.SKIPPED
+            says_nothing = run.error in ERRORS_UNRELATED_TO_TARGET or run.outcome is Outcome.SKIPPED
             failed = None if says_nothing else run.outcome.down
             slow = policy.slow_call is not None and (run.response_time_ms or 0.0) > policy.slow_call * 1000
             await self._around.circuits.record(key, policy, run.finished_at, admission, failed, slow)
 
     # --- attempts ---
 
-    async def _attempts_until_decided(self) -> Tried | None:
+    async def _attempts_until_decided(self) -> AttemptResult | None:
         """The last attempt; None if the run's time was over before the next one could begin."""
         policy, idempotent = self._job.retry, self._job.check.idempotent
         first = await self._try()
@@ -148,7 +148,7 @@ class Execution:
         if first is None or policy.attempts == 1 or not should_retry(policy, idempotent, first.attempt):
             return first
         around = self._around
-        rules = Repeating(
+        rules = RetryRules(
             policy,
             idempotent,
             self._time_left,
@@ -158,35 +158,37 @@ class Execution:
             self._gives_up,
             self._affordable,
         )
-        return await repeat(first, self._try, rules)
+        return await retry_until_decided(first, self._try, rules)
 
-    async def _try(self) -> Tried | None:
+    async def _try(self) -> AttemptResult | None:
         """One attempt; and at once another one, if its credentials were refused and there are other ones now."""
         left = self._time_left()
         if left <= 0:
             return None
         started_at = self._around.clock.now()
-        room = self._around.bodies.room(self._job.name, host_of_endpoint(self._job.check.endpoint))
+        room = self._around.bodies.open_reservation(self._job.name, host_of_endpoint(self._job.check.endpoint))
         number, tags = len(self._attempts) + 1, self._job.tags
-        call = Call(self._ticket.id, number, PhaseClock(), values=self._values, tags=tags, room=room)
+        call = AttemptContext(
+            self._ticket.id, number, PhaseClock(), values=self._values, tags=tags, body_reservation=room
+        )
         try:
             tried = await self._tried(call, started_at, left)
         finally:
             room.close()
-        if not call.used or self._looked_again or not was_refused(tried.attempt):
+        if not call.credential_refreshes or self._looked_again or not has_rejected_credentials(tried.attempt):
             return tried
         return await self._with_other_credentials(tried, call)
 
-    async def _tried(self, call: Call, started_at: datetime, left: float) -> Tried:
+    async def _tried(self, call: AttemptContext, started_at: datetime, left: float) -> AttemptResult:
         """One attempt, as it is recorded: nothing holds the body of its answer any more."""
         seen, failures = await self._ask(call, min(self._job.timeout.attempt, left))
-        keep = getattr(self._job.check, "keep_body", USUAL)
-        attempt = attempt_of(call.attempt, started_at, seen, failures, self._around.redactor, keep)
+        keep = getattr(self._job.check, "excerpt_bytes", DEFAULT_EXCERPT_BYTES)
+        attempt = build_attempt(call.attempt, started_at, seen, failures, self._around.redactor, keep)
         self._pending = self._around.redactor.redact(seen.pending) if seen.pending and attempt.succeeded else ""
         self._attempts.append(attempt)
-        return Tried(attempt, seen.retry_after_s)
+        return AttemptResult(attempt, seen.retry_after_s)
 
-    async def _with_other_credentials(self, tried: Tried, call: Call) -> Tried | None:
+    async def _with_other_credentials(self, tried: AttemptResult, call: AttemptContext) -> AttemptResult | None:
         """Once a run, whatever the policy says: a target that refused a request has not acted upon it.
 
         But the steps before a refused one have: these begin again only where the policy may repeat them, too.
@@ -194,35 +196,35 @@ class Execution:
         often, and all the jobs that hold a rotated secret shall go on, not only as many as the budget has retries.
         """
         self._looked_again = True
-        renewal = await look_again(call.used, tried.attempt.status, self._time_left())
-        message = f"{tried.attempt.message} {self._around.redactor.redact(renewal.sentence)}"
+        renewal = await refresh_credentials(call.credential_refreshes, tried.attempt.status, self._time_left())
+        message = f"{tried.attempt.message} {self._around.redactor.redact(renewal.message)}"
         tried = replace(tried, attempt=replace(tried.attempt, message=message))
         self._attempts[-1] = tried.attempt
         job = self._job
         may_repeat = job.check.kind != "steps" or job.check.idempotent or job.retry.non_idempotent
-        if not renewal.changed or not may_repeat or self._time_left() < LEAST_ATTEMPT:
+        if not renewal.is_changed or not may_repeat or self._time_left() < SHORTEST_ATTEMPT:
             return tried
         self._waits(tried, 0.0)
         return await self._try()
 
-    async def _ask(self, call: Call, limit_s: float) -> tuple[Observation, tuple[Failure, ...]]:
+    async def _ask(self, call: AttemptContext, limit_s: float) -> tuple[Observation, tuple[Failure, ...]]:
         """Ask the target once and judge the answer."""
         job, stopwatch = self._job, call.clock
 
         def late() -> Observation:
-            error, message = given_up(stopwatch, job.check.endpoint, limit_s)
+            error, message = describe_deadline(stopwatch, job.check.endpoint, limit_s)
             told, facts = f"{stopwatch.step}{message}", stopwatch.facts()
             return Observation(stopwatch.stop(), error=error, message=told, facts=facts)
 
         seen: Observation | None = None
         try:
             check = self._around.checks[job.check.kind]
-            seen = await bounded(check.observe(job.check, call), limit_s, late)
-            if seen.error is not None and not is_awaited(seen.error, job.expect):
+            seen = await run_with_deadline(check.observe(job.check, call), limit_s, late)
+            if seen.error is not None and not is_expected_error(seen.error, job.expect):
                 return seen, ()
             failures = (*seen.failures, *await self._judged(seen))
             return seen if seen.error is None else replace(seen, error=None, message=""), failures
-        except NotJudged as error:
+        except JudgingUnavailable as error:
             phases = stopwatch.stop() if seen is None else seen.phases
             return Observation(phases, error=ErrorClass.INTERNAL_ERROR, message=str(error)), ()
         except Exception as error:
@@ -234,8 +236,10 @@ class Execution:
         if not job.expect:
             return judge(seen, (), redact)
         # The target has had its time already; that of the run is not to be passed by much.
-        patience = min(max(self._time_left(), _LEAST_PATIENCE), PATIENCE_SECONDS)
-        judged = await self._around.judges.perform(job.name, Judgement(seen, job.expect), redact, patience=patience)
+        patience = min(max(self._time_left(), _LEAST_PATIENCE), QUEUE_TIMEOUT_SECONDS)
+        judged = await self._around.judges.perform(
+            job.name, Judgement(seen, job.expect), redact, queue_timeout=patience
+        )
         return judged.result
 
     def _internal_error(self, error: Exception, phases: Phases) -> Observation:
@@ -251,22 +255,22 @@ class Execution:
     def _time_left(self) -> float:
         return self._ends_at - self._around.clock.monotonic()
 
-    def _waits(self, tried: Tried, wait_s: float) -> None:
+    def _waits(self, tried: AttemptResult, wait_s: float) -> None:
         attempt = replace(tried.attempt, wait_ms=round(wait_s * 1000, 3))
         self._attempts[-1] = attempt
         self._around.listener.attempt_retried(AttemptRetried(self._ticket, self._job.check.endpoint, attempt))
 
-    def _gives_up(self, tried: Tried, wait_s: float, left_s: float) -> None:
-        self._note = no_time(wait_s, tried.retry_after_s, left_s)
+    def _gives_up(self, tried: AttemptResult, wait_s: float, left_s: float) -> None:
+        self._note = describe_no_time_left(wait_s, tried.retry_after_s, left_s)
 
     def _affordable(self) -> bool:
         endpoint, budget = self._job.check.endpoint, self._around.budget
-        if budget.take(endpoint, self._job.name, self._around.clock.monotonic()):
+        if budget.acquire_retry(endpoint, self._job.name, self._around.clock.monotonic()):
             return True
-        self._note = over_budget(endpoint, budget.per_minute)
+        self._note = describe_exhausted_budget(endpoint, budget.per_minute)
         return False
 
-    def _verdict(self, last: Tried | None) -> Run:
+    def _verdict(self, last: AttemptResult | None) -> Run:
         now = self._around.clock.now()
         if self._pending:
             return skipped_run(self._job, self._ticket, self._around.clock, self._pending)

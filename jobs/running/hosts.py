@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from jobs.running.sentences import host_of
+from jobs.running.sentences import host_with_port
 
 _MOST_HOSTS = 1000
 _HOST_BEGINS = len("https://")
 
-_cached_host_of = lru_cache(_MOST_HOSTS)(host_of)
+_cached_host_of = lru_cache(_MOST_HOSTS)(host_with_port)
 
 
 def host_of_endpoint(endpoint: str) -> str:

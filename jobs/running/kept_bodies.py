@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.expectations.answer import Answer
+from jobs.expectations.answer import JudgedAnswer
 from jobs.redaction import Redact
 from jobs.runs import Observation
 
-USUAL = 2048
+DEFAULT_EXCERPT_BYTES = 2048
 """Bytes, for kinds of targets that do not say."""
 
 _REDACTED_AHEAD = 4096
@@ -19,7 +19,7 @@ _LONGEST_CHARACTER = 4
 _AS_THEY_ARE = "\n\t"
 
 
-def kept_body(seen: Observation, limit: int, redact: Redact) -> str:
+def extract_excerpt(seen: Observation, limit: int, redact: Redact) -> str:
     """The begin of the answer's body as text: at most `limit` bytes of UTF-8, without secrets, printable."""
     if not (limit and seen.body):
         return ""
@@ -27,8 +27,8 @@ def kept_body(seen: Observation, limit: int, redact: Redact) -> str:
     begin = (limit + _REDACTED_AHEAD) * _LONGEST_CHARACTER
     if len(seen.body) > begin:
         seen = replace(seen, body=seen.body[:begin], body_truncated=True)
-    answer = Answer(seen, redact)
-    text = answer.redacted(answer.text, limit + _REDACTED_AHEAD)[:limit]
+    answer = JudgedAnswer(seen, redact)
+    text = answer.redact(answer.text, limit + _REDACTED_AHEAD)[:limit]
     text = "".join(each if each.isprintable() or each in _AS_THEY_ARE else _escaped(each) for each in text)
     return text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
 

@@ -16,12 +16,12 @@ from jobs.policies import RetryPolicy, jitter_share
 from jobs.runs import Attempt, ErrorClass
 from jobs.values import value
 
-LEAST_ATTEMPT = 0.05
+SHORTEST_ATTEMPT = 0.05
 """Seconds. A wait that leaves less of the run than this is not begun: the attempt after it could not succeed."""
 
 
 @value(frozen=True, slots=True)
-class Tried:
+class AttemptResult:
     """An attempt, and how long the target asked to be left alone after it."""
 
     attempt: Attempt
@@ -94,7 +94,7 @@ def _jittered(policy: RetryPolicy, wait: float, random: Callable[[], float]) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Repeating:
+class RetryRules:
     """What `repeat` needs to know besides the attempts."""
 
     policy: RetryPolicy
@@ -103,22 +103,24 @@ class Repeating:
     """Seconds that are left of the run."""
     random: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
-    waiting: Callable[[Tried, float], None]
+    on_retry: Callable[[AttemptResult, float], None]
     """Called before each wait, with the attempt that failed and the seconds."""
-    no_time: Callable[[Tried, float, float], None]
+    on_no_time_left: Callable[[AttemptResult, float, float], None]
     """Called when the wait (second) does not fit into the seconds that are left (third): the run ends."""
-    affordable: Callable[[], bool]
+    acquire_retry: Callable[[], bool]
     """Called last before each wait: whether the target's retry budget allows one more. If not, the run ends."""
 
 
-async def repeat(first: Tried, again: Callable[[], Awaitable[Tried | None]], rules: Repeating) -> Tried | None:
+async def retry_until_decided(
+    first: AttemptResult, again: Callable[[], Awaitable[AttemptResult | None]], rules: RetryRules
+) -> AttemptResult | None:
     """Follow a first attempt that `should_retry` with as many as the policy and the time allow; gives the last one.
 
     `again()` makes an attempt; None from it ends the run: its time was over before the attempt could begin.
     """
-    made: Tried | None = first
+    made: AttemptResult | None = first
 
-    async def attempt() -> Tried | None:
+    async def attempt() -> AttemptResult | None:
         nonlocal made
         if made is None:
             return await again()
@@ -129,33 +131,33 @@ async def repeat(first: Tried, again: Callable[[], Awaitable[Tried | None]], rul
         retry=retry_if_result(lambda tried: tried is not None and _repeated(rules, tried)),
         wait=lambda state: _wait(rules, state),
         stop=lambda state: (
-            state.attempt_number >= rules.policy.attempts or _does_not_fit(rules, state) or not rules.affordable()
+            state.attempt_number >= rules.policy.attempts or _does_not_fit(rules, state) or not rules.acquire_retry()
         ),
-        before_sleep=lambda state: rules.waiting(_tried(state), state.upcoming_sleep),
+        before_sleep=lambda state: rules.on_retry(_tried(state), state.upcoming_sleep),
         sleep=rules.sleep,
         retry_error_callback=_tried,
     )
     return await retrying(attempt)
 
 
-def _repeated(rules: Repeating, tried: Tried) -> bool:
+def _repeated(rules: RetryRules, tried: AttemptResult) -> bool:
     return should_retry(rules.policy, rules.target_idempotent, tried.attempt)
 
 
-def _wait(rules: Repeating, state: RetryCallState) -> float:
+def _wait(rules: RetryRules, state: RetryCallState) -> float:
     return next_wait(rules.policy, state.attempt_number, _tried(state).retry_after_s, rules.random)
 
 
-def _does_not_fit(rules: Repeating, state: RetryCallState) -> bool:
+def _does_not_fit(rules: RetryRules, state: RetryCallState) -> bool:
     """tenacity asks for the wait first, then whether to stop."""
     left = rules.time_left()
-    if state.upcoming_sleep + LEAST_ATTEMPT < left:
+    if state.upcoming_sleep + SHORTEST_ATTEMPT < left:
         return False
-    rules.no_time(_tried(state), state.upcoming_sleep, left)
+    rules.on_no_time_left(_tried(state), state.upcoming_sleep, left)
     return True
 
 
-def _tried(state: RetryCallState) -> Tried:
+def _tried(state: RetryCallState) -> AttemptResult:
     assert state.outcome is not None, "asked before an attempt was made"
-    result: Tried = state.outcome.result()
+    result: AttemptResult = state.outcome.result()
     return result

@@ -1,6 +1,6 @@
 """Runs a job for a ticket: the front door of this package. Called by the worker and the command line.
 
-One run is an `Execution` (execution.py); here is what all of them share.
+One run is an `RunExecution` (execution.py); here is what all of them share.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from jobs.checks.body_memory import BodyMemory
 from jobs.checks.port import Check
 from jobs.definition import JobDefinition
 from jobs.events import RunListener
-from jobs.judging import InlineJudges, Judges
+from jobs.judging import InlineJudge, Judge
 from jobs.ports import Clock
 from jobs.redaction import Redactor
 from jobs.running.budget import RetryBudget
-from jobs.running.circuits import Circuits
-from jobs.running.execution import Execution, Surroundings
+from jobs.running.circuits import CircuitBreakers
+from jobs.running.execution import RunExecution, RunnerDependencies
 from jobs.runs import Run, Ticket
 from jobs.targets import Target
 
@@ -28,7 +28,7 @@ class Runner:
     def __init__(
         self,
         checks: Mapping[str, Check],
-        circuits: Circuits,
+        circuits: CircuitBreakers,
         listener: RunListener,
         clock: Clock,
         redactor: Redactor,
@@ -36,13 +36,13 @@ class Runner:
         budget: RetryBudget | None = None,
         bodies: BodyMemory | None = None,
         prepare: Callable[[Target], None] = lambda target: None,
-        judges: Judges | None = None,
+        judges: Judge | None = None,
     ) -> None:
         """`checks` by kind. `random` gives numbers from 0 to below 1, for the jitter of waits. `prepare`: loads what
         the check of a target needs, before its run begins; for a process that has not done so for all jobs. `judges`:
         who judges the answers; without them it is done inline."""
         self._prepare = prepare
-        self._around = Surroundings(
+        self._around = RunnerDependencies(
             checks,
             circuits,
             listener,
@@ -51,10 +51,10 @@ class Runner:
             random,
             budget or RetryBudget(),
             bodies or BodyMemory(),
-            judges or InlineJudges(),
+            judges or InlineJudge(),
         )
 
-    def start(self, job: JobDefinition, ticket: Ticket) -> Execution:
+    def start(self, job: JobDefinition, ticket: Ticket) -> RunExecution:
         """A run from now on. For callers that record it even when they are cancelled:
 
         execution = runner.start(job, ticket)
@@ -65,11 +65,11 @@ class Runner:
             raise
         """
         self._prepare(job.check)
-        return Execution(self._around, job, ticket)
+        return RunExecution(self._around, job, ticket)
 
     async def run(self, job: JobDefinition, ticket: Ticket) -> Run:
         """Run the job to its end; takes `timeout.run` at the most, and a few seconds when something is stuck.
 
         Whatever goes wrong is in the run. Raises only asyncio.CancelledError, when the caller is cancelled.
         """
-        return await self.start(job, ticket).finish()
+        return await self.start(job, ticket).run_to_end()

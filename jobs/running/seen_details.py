@@ -12,23 +12,23 @@ from typing import Any
 
 from jobs.certificates import Certificate, UnreadableCertificate, read_certificate
 from jobs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
-from jobs.durations import to_microsecond
-from jobs.problems import printable
+from jobs.durations import round_to_microsecond
+from jobs.problems import make_printable
 from jobs.redaction import Redact
 from jobs.runs import Observation
 
-MOST_STEPS = 100
+MOST_STEP_DETAILS = 100
 """As many as a check can have, those of `cleanup` included."""
-MOST_NAMES = 5
+MOST_CERTIFICATE_NAMES = 5
 """Names of a certificate. Those of a content delivery network have a hundred."""
-LONGEST_NAMES = 200
+LONGEST_CERTIFICATE_NAMES = 200
 """Characters of all names of a certificate together."""
-LONGEST_NAME = 100
+LONGEST_DETAIL_NAME = 100
 """Characters of a subject, an issuer, a name or the name of a step."""
-MOST_RECORDS = 20
-LONGEST_RECORD = 255
+MOST_DNS_RECORDS = 20
+LONGEST_DNS_RECORD = 255
 """Characters of a DNS record."""
-LONGEST_RECORDS = 500
+LONGEST_DNS_RECORDS = 500
 """Characters of all records together."""
 
 _CACHED_CERTIFICATES = 256
@@ -37,7 +37,7 @@ _REDACTED_AHEAD = 4096
 """Characters beyond the limit in which secrets are looked for: a text gets shorter by each."""
 
 
-def details_of(seen: Observation, redact: Redact) -> Details | None:
+def build_details(seen: Observation, redact: Redact) -> Details | None:
     """The details of an observation, printable and without secrets; None if it has none."""
     facts = seen.facts
     steps, has_tls, has_answer = facts.get("steps", ()), bool(facts.get("tls_version")), "rcode" in facts
@@ -45,7 +45,7 @@ def details_of(seen: Observation, redact: Redact) -> Details | None:
         return None
     texts = _Texts(redact)
     return Details(
-        steps=tuple(_step(step, texts) for step in steps[:MOST_STEPS]),
+        steps=tuple(_step(step, texts) for step in steps[:MOST_STEP_DETAILS]),
         tls=_tls(seen, texts) if has_tls else None,
         dns=_dns(facts, texts) if has_answer else None,
     )
@@ -57,17 +57,17 @@ class _Texts:
     def __init__(self, redact: Redact) -> None:
         self._redact = redact
 
-    def short(self, text: str, most: int = LONGEST_NAME) -> str:
+    def short(self, text: str, most: int = LONGEST_DETAIL_NAME) -> str:
         """At most `most` characters on one line; an ellipsis says that it was longer."""
         cut = len(text) > most + _REDACTED_AHEAD
-        return printable(self._redact(text[: most + _REDACTED_AHEAD], cut=cut), most)
+        return make_printable(self._redact(text[: most + _REDACTED_AHEAD], cut=cut), most)
 
 
 def _step(told: Mapping[str, Any], texts: _Texts) -> StepDetail:
     return StepDetail(
         name=texts.short(told["name"]),
         status=told["status"],
-        took_ms=to_microsecond(told["ms"]),
+        took_ms=round_to_microsecond(told["ms"]),
         outcome=StepOutcome(told["outcome"]),
         error=told.get("error", ""),
         cleanup=told.get("cleanup", False),
@@ -84,7 +84,7 @@ def _certificate(certificate: Certificate, texts: _Texts) -> CertificateDetail:
     return CertificateDetail(
         subject=texts.short(certificate.subject),
         issuer=texts.short(certificate.issuer),
-        names=_first(map(texts.short, certificate.names[:MOST_NAMES]), LONGEST_NAMES),
+        names=_first(map(texts.short, certificate.names[:MOST_CERTIFICATE_NAMES]), LONGEST_CERTIFICATE_NAMES),
         name_count=len(certificate.names),
         expires_at=certificate.not_after.replace(microsecond=0),
     )
@@ -102,7 +102,9 @@ def _dns(facts: Mapping[str, Any], texts: _Texts) -> DnsDetail:
     answers = facts.get("answers") or ()
     return DnsDetail(
         rcode=texts.short(str(facts["rcode"])),
-        records=_first((texts.short(record, LONGEST_RECORD) for record in answers[:MOST_RECORDS]), LONGEST_RECORDS),
+        records=_first(
+            (texts.short(record, LONGEST_DNS_RECORD) for record in answers[:MOST_DNS_RECORDS]), LONGEST_DNS_RECORDS
+        ),
         record_count=len(answers),
         ttl_s=facts.get("ttl"),
         server=texts.short(str(facts.get("server") or "")),

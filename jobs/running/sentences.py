@@ -5,11 +5,11 @@ Called by execution.py, verdicts.py and budget.py. A check words its own errors;
 
 from __future__ import annotations
 
-from jobs.checks.late import host_and_place
-from jobs.durations import seconds_text as seconds
+from jobs.checks.late import host_and_endpoint
+from jobs.durations import describe_seconds as seconds
 
 
-def no_time(wait_s: float, retry_after_s: float | None, left_s: float) -> str:
+def describe_no_time_left(wait_s: float, retry_after_s: float | None, left_s: float) -> str:
     """Why there is no further attempt although the policy allows one."""
     left = f"only {seconds(left_s)} of the run are left"
     if retry_after_s is not None and retry_after_s >= wait_s:
@@ -17,12 +17,12 @@ def no_time(wait_s: float, retry_after_s: float | None, left_s: float) -> str:
     return f"Not tried again: the next attempt was due in {seconds(wait_s)}, {left}."
 
 
-def over_budget(endpoint: str, per_minute: float) -> str:
+def describe_exhausted_budget(endpoint: str, per_minute: float) -> str:
     """Why there is no further attempt although policy and time allow one."""
-    host = host_of(endpoint)
+    host = host_with_port(endpoint)
     return f"Not tried again: the retry budget of {host} is used up ({per_minute:g} a minute for all jobs together)."
 
 
-def host_of(endpoint: str) -> str:
+def host_with_port(endpoint: str) -> str:
     """An endpoint's host with the port."""
-    return host_and_place(endpoint)[1]
+    return host_and_endpoint(endpoint)[1]

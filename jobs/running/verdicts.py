@@ -10,9 +10,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jobs.expectations.sentences import MOST_FAILURES, degraded, unmet
-from jobs.running.kept_bodies import kept_body
-from jobs.running.seen_details import details_of
+from jobs.expectations.sentences import MOST_LISTED_FAILURES, describe_degraded, describe_unmet
+from jobs.running.kept_bodies import extract_excerpt
+from jobs.running.seen_details import build_details
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Run, Severity, Ticket
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jobs.ports import Clock
     from jobs.redaction import Redactor
 
-SAYS_NOTHING_OF_TARGET = frozenset(
+ERRORS_UNRELATED_TO_TARGET = frozenset(
     {
         ErrorClass.SECRET_UNAVAILABLE,
         ErrorClass.TOKEN_UNAVAILABLE,
@@ -33,19 +33,19 @@ SAYS_NOTHING_OF_TARGET = frozenset(
 """Runs that failed before, or beside, the target: its circuit does not count them."""
 
 
-def attempt_of(
+def build_attempt(
     number: int,
     started_at: datetime,
     seen: Observation,
     failures: tuple[Failure, ...],
     redactor: Redactor,
-    keep_body: int = 0,
+    excerpt_bytes: int = 0,
 ) -> Attempt:
     """An observation and the expectations that did not hold (redacted by `judge`), as an attempt without secrets.
 
-    `keep_body`: bytes of the body that are kept where it is the answer that failed the attempt.
+    `excerpt_bytes`: bytes of the body that are kept where it is the answer that failed the attempt.
     """
-    details = details_of(seen, redactor.redact)
+    details = build_details(seen, redactor.redact)
     if seen.error is not None:
         error: ErrorClass = seen.error
         message = redactor.redact(seen.message)
@@ -53,10 +53,10 @@ def attempt_of(
     if not failures:
         return Attempt(number, started_at, seen.phases, seen.status, details=details)
     if all(failure.severity is Severity.DEGRADED for failure in failures):
-        message = redactor.redact(degraded(failures))
+        message = redactor.redact(describe_degraded(failures))
         return Attempt(number, started_at, seen.phases, seen.status, None, message, _most(failures), details=details)
     # The reason is shortened, and a secret cut in two would not be found any more.
-    error, message = unmet(replace(seen, reason=redactor.redact(seen.reason)), failures)
+    error, message = describe_unmet(replace(seen, reason=redactor.redact(seen.reason)), failures)
     return Attempt(
         number,
         started_at,
@@ -65,7 +65,7 @@ def attempt_of(
         error,
         redactor.redact(message),
         _most(failures),
-        body=kept_body(seen, keep_body, redactor.redact),
+        body=extract_excerpt(seen, excerpt_bytes, redactor.redact),
         details=details,
     )
 
@@ -73,10 +73,10 @@ def attempt_of(
 def _most(failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
     """Those that history keeps, in their order: what decides rather than what only degrades. The message says how many
     more there were."""
-    if len(failures) <= MOST_FAILURES:
+    if len(failures) <= MOST_LISTED_FAILURES:
         return failures
     ranked = sorted(range(len(failures)), key=lambda at: failures[at].severity is Severity.DEGRADED)
-    return tuple(failures[at] for at in sorted(ranked[:MOST_FAILURES]))
+    return tuple(failures[at] for at in sorted(ranked[:MOST_LISTED_FAILURES]))
 
 
 def finished_run(
@@ -119,14 +119,14 @@ def cancelled_run(
     now: datetime,
     attempts: Sequence[Attempt] = (),
     *,
-    asked: str = "",
+    cancelled_by: str = "",
 ) -> Run:
     """The run that somebody wanted ended (`asked`: how, such as `over the API`), or that the program's end ended.
 
     `job` None: there is no such job now.
     """
-    if asked:
-        message = f"Cancelled before it was over, as was asked {asked}."
+    if cancelled_by:
+        message = f"Cancelled before it was over, as was asked {cancelled_by}."
         return _run(job, ticket, Outcome.CANCELLED, started_at, now, attempts, message=message)
     message = "The program stopped before the run was over."
     return _run(job, ticket, Outcome.CANCELLED, started_at, now, attempts, ErrorClass.INTERRUPTED, message)

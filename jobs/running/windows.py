@@ -17,7 +17,7 @@ _SHORTEST_DIVIDED = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class WindowBucket:
     """Runs that ended in a tenth of the window's time (or all of a short one) from `started` on."""
 
     started: datetime
@@ -27,7 +27,7 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class WindowCounts:
     """Runs in the window, and how many of them failed or were slow (or both)."""
 
     calls: int
@@ -36,7 +36,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class CircuitWindow:
     """Either the buckets are used or all else. A window's length is not part of it: it is the policy's."""
 
     calls: int = 0
@@ -44,42 +44,46 @@ class Window:
     """Bits: the newest run is bit 0, a failure is 1."""
     slow: int = 0
     """Bits, as `failures`."""
-    buckets: tuple[Bucket, ...] = ()
+    buckets: tuple[WindowBucket, ...] = ()
     """The oldest first, each its span or more after the one before."""
 
 
-EMPTY = Window()
+EMPTY_WINDOW = CircuitWindow()
 
 
-def counted(window: Window, length: int | float, now: datetime, *, failed: bool = False, slow: bool = False) -> Window:
+def add_run(
+    window: CircuitWindow, length: int | float, now: datetime, *, failed: bool = False, slow: bool = False
+) -> CircuitWindow:
     """The window with a run that ended now. `length`: an int counts runs, a float seconds."""
     if isinstance(length, float):
-        return _merged(window, length, now, (Bucket(now, 1, int(failed), int(slow)),))
-    return Window(
+        return _merged(window, length, now, (WindowBucket(now, 1, int(failed), int(slow)),))
+    return CircuitWindow(
         min(window.calls + 1, length),
         _newest(window.failures << 1 | failed, length),
         _newest(window.slow << 1 | slow, length),
     )
 
 
-def with_successes(window: Window, length: int | float, now: datetime, successes: Window) -> Window:
+def merge_successes(
+    window: CircuitWindow, length: int | float, now: datetime, successes: CircuitWindow
+) -> CircuitWindow:
     """The window with the runs of another one, of which none failed or was slow."""
     if isinstance(length, float):
         return _merged(window, length, now, successes.buckets)
     count = min(successes.calls, length)
-    return Window(
+    return CircuitWindow(
         min(window.calls + count, length),
         _newest(window.failures << count, length),
         _newest(window.slow << count, length),
     )
 
 
-def tally(window: Window, length: int | float, now: datetime) -> Tally:
+def count_window(window: CircuitWindow, length: int | float, now: datetime) -> WindowCounts:
     """How many runs lie in the window now, and how they went."""
     if isinstance(length, float):
         kept = _kept(window.buckets, length, now)
-        return Tally(sum(b.calls for b in kept), sum(b.failures for b in kept), sum(b.slow for b in kept))
-    return Tally(
+        return WindowCounts(sum(b.calls for b in kept), sum(b.failures for b in kept), sum(b.slow for b in kept))
+    return WindowCounts(
         min(window.calls, length),
         _newest(window.failures, length).bit_count(),
         _newest(window.slow, length).bit_count(),
@@ -90,15 +94,15 @@ def _newest(bits: int, count: int) -> int:
     return bits & ((1 << count) - 1)
 
 
-def _merged(window: Window, length: float, now: datetime, added: tuple[Bucket, ...]) -> Window:
+def _merged(window: CircuitWindow, length: float, now: datetime, added: tuple[WindowBucket, ...]) -> CircuitWindow:
     buckets = list(_kept(window.buckets, length, now))
     width = timedelta(seconds=length if length < _SHORTEST_DIVIDED else length / _BUCKETS)
     for bucket in _kept(added, length, now):
         _put_in(buckets, bucket, width)
-    return Window(buckets=tuple(buckets))
+    return CircuitWindow(buckets=tuple(buckets))
 
 
-def _put_in(buckets: list[Bucket], added: Bucket, width: timedelta) -> None:
+def _put_in(buckets: list[WindowBucket], added: WindowBucket, width: timedelta) -> None:
     """Add to the bucket in whose time it began, or to a later one less than a width away; else as one of its own.
 
     The latter happens only between processes, whose clocks and counts differ: buckets must not come closer than a
@@ -117,7 +121,7 @@ def _put_in(buckets: list[Bucket], added: Bucket, width: timedelta) -> None:
     buckets.sort(key=lambda bucket: bucket.started)
 
 
-def _kept(buckets: tuple[Bucket, ...], length: float, now: datetime) -> tuple[Bucket, ...]:
+def _kept(buckets: tuple[WindowBucket, ...], length: float, now: datetime) -> tuple[WindowBucket, ...]:
     reach = timedelta(seconds=length)
     kept = tuple(bucket for bucket in buckets if now - bucket.started < reach)
     # Clocks that go ahead could fill it with what lies in the future.

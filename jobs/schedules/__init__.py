@@ -14,37 +14,37 @@ and intervals stand, each a `Schedule` too: a jitter that is its job's (.jittere
 (.limited), and a list of several (.several).
 """
 
-from jobs.schedules.binding import for_job, shift_of, zone_of
+from jobs.schedules.binding import bind_to_job, split_shift, zone_of
 from jobs.schedules.default import DefaultSchedule
 from jobs.schedules.instants import from_milliseconds, to_milliseconds
-from jobs.schedules.interval import Interval
-from jobs.schedules.jittered import Jittered
-from jobs.schedules.limited import Limited
-from jobs.schedules.monthly import Monthly
+from jobs.schedules.interval import IntervalSchedule
+from jobs.schedules.jittered import JitteredSchedule
+from jobs.schedules.limited import BoundedSchedule
+from jobs.schedules.monthly import MonthlySchedule
 from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.parsing import parse_schedule
 from jobs.schedules.protocol import Schedule
-from jobs.schedules.several import Several
-from jobs.schedules.zoned import Dst, Zoned
-from jobs.schedules.zones import Zone, zone
+from jobs.schedules.several import UnionSchedule
+from jobs.schedules.zoned import DstPolicy, ZonedSchedule
+from jobs.schedules.zones import TimeZone, load_time_zone
 
 __all__ = [
+    "BoundedSchedule",
     "DefaultSchedule",
-    "Dst",
-    "Interval",
-    "Jittered",
-    "Limited",
-    "Monthly",
+    "DstPolicy",
+    "IntervalSchedule",
+    "JitteredSchedule",
+    "MonthlySchedule",
     "Ncrontab",
     "Schedule",
-    "Several",
-    "Zone",
-    "Zoned",
-    "for_job",
+    "TimeZone",
+    "UnionSchedule",
+    "ZonedSchedule",
+    "bind_to_job",
     "from_milliseconds",
+    "load_time_zone",
     "parse_schedule",
-    "shift_of",
+    "split_shift",
     "to_milliseconds",
-    "zone",
     "zone_of",
 ]

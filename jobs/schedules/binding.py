@@ -5,28 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobs.schedules.default import DefaultSchedule
-from jobs.schedules.interval import Interval
-from jobs.schedules.jittered import Jittered
-from jobs.schedules.limited import Limited
+from jobs.schedules.interval import IntervalSchedule
+from jobs.schedules.jittered import JitteredSchedule
+from jobs.schedules.limited import BoundedSchedule
 from jobs.schedules.protocol import Schedule
-from jobs.schedules.several import Several
-from jobs.schedules.zoned import Zoned
-from jobs.schedules.zones import Zone
+from jobs.schedules.several import UnionSchedule
+from jobs.schedules.zoned import ZonedSchedule
+from jobs.schedules.zones import TimeZone
 
 
-def for_job(schedule: Schedule, job: str) -> Schedule:
+def bind_to_job(schedule: Schedule, job: str) -> Schedule:
     """The schedule with the jitter that is this job's; the same one if it has none."""
-    if isinstance(schedule, Jittered):
+    if isinstance(schedule, JitteredSchedule):
         return replace(schedule, job=job)
     if isinstance(schedule, DefaultSchedule):
-        inner = for_job(schedule.schedule, job)
+        inner = bind_to_job(schedule.schedule, job)
         return schedule if inner is schedule.schedule else DefaultSchedule(inner)
-    if isinstance(schedule, Limited):
-        inner = for_job(schedule.schedule, job)
+    if isinstance(schedule, BoundedSchedule):
+        inner = bind_to_job(schedule.schedule, job)
         return schedule if inner is schedule.schedule else replace(schedule, schedule=inner)
-    if isinstance(schedule, Several):
-        parts = tuple(for_job(one, job) for one in schedule.schedules)
-        return schedule if all(map(_same, parts, schedule.schedules)) else Several(parts)
+    if isinstance(schedule, UnionSchedule):
+        parts = tuple(bind_to_job(one, job) for one in schedule.schedules)
+        return schedule if all(map(_same, parts, schedule.schedules)) else UnionSchedule(parts)
     return schedule
 
 
@@ -34,27 +34,27 @@ def _same(one: object, other: object) -> bool:
     return one is other
 
 
-def zone_of(schedule: Schedule) -> Zone | None:
+def zone_of(schedule: Schedule) -> TimeZone | None:
     """The zone on whose clock people think of the schedule; None for UTC, or when its parts have several."""
-    if isinstance(schedule, Zoned):
+    if isinstance(schedule, ZonedSchedule):
         return schedule.zone
-    if isinstance(schedule, (Jittered, DefaultSchedule)):
+    if isinstance(schedule, (JitteredSchedule, DefaultSchedule)):
         return zone_of(schedule.schedule)
-    if isinstance(schedule, Limited):
+    if isinstance(schedule, BoundedSchedule):
         return schedule.zone
-    if isinstance(schedule, Several):
+    if isinstance(schedule, UnionSchedule):
         zones = {zone_of(one) for one in schedule.schedules}
         return zones.pop() if len(zones) == 1 else None
     return None
 
 
-def shift_of(schedule: Schedule) -> tuple[Schedule, int]:
+def split_shift(schedule: Schedule) -> tuple[Schedule, int]:
     """A schedule that many jobs may share, and by how many milliseconds all instants of this one are later than its."""
     if isinstance(schedule, DefaultSchedule):
-        return shift_of(schedule.schedule)
-    if isinstance(schedule, Jittered):
-        inner, shift = shift_of(schedule.schedule)
+        return split_shift(schedule.schedule)
+    if isinstance(schedule, JitteredSchedule):
+        inner, shift = split_shift(schedule.schedule)
         return inner, shift + schedule.shift_ms
-    if isinstance(schedule, Interval) and schedule.offset_ms:
-        return Interval(schedule.every_ms / 1000), schedule.offset_ms
+    if isinstance(schedule, IntervalSchedule) and schedule.offset_ms:
+        return IntervalSchedule(schedule.every_ms / 1000), schedule.offset_ms
     return schedule, 0

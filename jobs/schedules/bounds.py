@@ -8,30 +8,30 @@ from datetime import UTC, date, datetime
 
 from jobs.errors import ScheduleError
 from jobs.schedules.instants import to_milliseconds
-from jobs.schedules.zones import Zone
+from jobs.schedules.zones import TimeZone
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class ScheduleBound:
     """An instant, and how it was written."""
 
     milliseconds: int
     text: str = field(compare=False)
 
 
-def start_of(value: object, where: Zone | None) -> Bound:
+def read_start(value: object, where: TimeZone | None) -> ScheduleBound:
     """The first instant at which the schedule may be due. Raises ScheduleError."""
     return _bound("start", value, where)
 
 
-def end_of(value: object, where: Zone | None) -> Bound:
+def read_end(value: object, where: TimeZone | None) -> ScheduleBound:
     """The last instant at which it may be due: a day alone means the end of that day. Raises ScheduleError."""
     return _bound("end", value, where)
 
 
-def _bound(key: str, value: object, where: Zone | None) -> Bound:
+def _bound(key: str, value: object, where: TimeZone | None) -> ScheduleBound:
     text = value.isoformat() if isinstance(value, date) else value
     if not isinstance(text, str):
         raise _not_an_instant(key, value)
@@ -44,7 +44,7 @@ def _bound(key: str, value: object, where: Zone | None) -> Bound:
         milliseconds = to_milliseconds(instant.astimezone(UTC))
     except (ValueError, OverflowError):
         raise _not_an_instant(key, value) from None
-    return Bound(milliseconds, text.strip())
+    return ScheduleBound(milliseconds, text.strip())
 
 
 def _not_an_instant(key: str, value: object) -> ScheduleError:

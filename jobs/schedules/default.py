@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.schedules.instants import InMilliseconds
+from jobs.schedules.instants import MillisecondSchedule
 from jobs.schedules.protocol import Schedule
 
 
 @dataclass(frozen=True, slots=True)
-class DefaultSchedule(InMilliseconds):
+class DefaultSchedule(MillisecondSchedule):
     """Due whenever `schedule` is. Only its text differs, which says where the schedule comes from."""
 
     schedule: Schedule

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jobs.schedules.fields import DAY, MONTH, WEEKDAY, Field, Range
+from jobs.schedules.fields import DAY_FIELD, MONTH_FIELD, WEEKDAY_FIELD, CronField, CronRange
 
 _ORDINALS = ("zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
-_LABELLED = (MONTH, WEEKDAY)
+_LABELLED = (MONTH_FIELD, WEEKDAY_FIELD)
 
 
-def listed(words: Iterable[str]) -> str:
+def join_words(words: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b, and c`."""
     *head, last = words
     return f"{', '.join(head)}{',' if len(head) > 1 else ''} and {last}" if head else last
@@ -26,24 +26,24 @@ def ordinal(number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class FieldWords:
     """A field's items, and the words for them."""
 
-    field: Field
-    items: tuple[Range, ...]
+    field: CronField
+    items: tuple[CronRange, ...]
 
     @staticmethod
-    def of(field: Field, text: str) -> Words:
+    def from_text(field: CronField, text: str) -> FieldWords:
         """Read the field's text, which is known to be right."""
-        found: dict[Range, None] = {}
-        for item in field.ranges(text):
+        found: dict[CronRange, None] = {}
+        for item in field.parse_ranges(text):
             pair = item.step == 1 and item.stop == item.start + 1
-            halves = [Range(value, value, 1) for value in (item.start, item.stop)] if pair else [item]
+            halves = [CronRange(value, value, 1) for value in (item.start, item.stop)] if pair else [item]
             found.update(dict.fromkeys(halves))
-        return Words(field, tuple(found))
+        return FieldWords(field, tuple(found))
 
     @property
-    def all(self) -> bool:
+    def covers_all(self) -> bool:
         """Whether every value is meant."""
         return all(self.is_whole(item) and item.step == 1 for item in self.items)
 
@@ -53,12 +53,12 @@ class Words:
         return [item.start for item in self.items] if all(map(_is_single, self.items)) else None
 
     @property
-    def only(self) -> int | None:
+    def only_value(self) -> int | None:
         """The value, if there is only one."""
         values = self.values
         return values[0] if values is not None and len(values) == 1 else None
 
-    def is_whole(self, item: Range) -> bool:
+    def is_whole(self, item: CronRange) -> bool:
         """Whether the item goes over the whole field, each value or every so many."""
         return item.start == self.field.lowest and item.stop == self.field.highest
 
@@ -68,10 +68,10 @@ class Words:
         values = self.values
         if values is not None and len(values) > 1:
             return self._together(values)
-        return listed(self._item(item) for item in self.items)
+        return join_words(self._item(item) for item in self.items)
 
     @property
-    def at(self) -> str:
+    def text_with_at(self) -> str:
         """The text with `at` in front if values are named one by one."""
         return f"at {self.text}" if any(map(_is_single, self.items)) else self.text
 
@@ -84,29 +84,29 @@ class Words:
         """`5`, `January`, `Monday`."""
         return self.field.names[value - self.field.lowest].capitalize() if self.field.names else str(value)
 
-    def every(self, step: int) -> str:
+    def every_text(self, step: int) -> str:
         """`every minute`, `every fifth minute`."""
         return f"every {self.name}" if step == 1 else f"every {ordinal(step)} {self.name}"
 
     def _together(self, values: list[int]) -> str:
-        if self.field is DAY:
-            return f"{listed(f'the {ordinal(value)}' for value in values)} day of month"
-        names = listed(map(self.label, values))
+        if self.field is DAY_FIELD:
+            return f"{join_words(f'the {ordinal(value)}' for value in values)} day of month"
+        names = join_words(map(self.label, values))
         return names if self.field in _LABELLED else f"{self.name}s {names}"
 
-    def _item(self, item: Range) -> str:
+    def _item(self, item: CronRange) -> str:
         if _is_single(item):
             return self._single(item.start)
-        if self.is_whole(item) and not (self.field is WEEKDAY and item.step == 1):
-            return self.every(item.step)
+        if self.is_whole(item) and not (self.field is WEEKDAY_FIELD and item.step == 1):
+            return self.every_text(item.step)
         ends = f"{self.label(item.start)} through {self.label(item.stop)}"
-        return ends if self.field is WEEKDAY and item.step == 1 else f"{self.every(item.step)} from {ends}"
+        return ends if self.field is WEEKDAY_FIELD and item.step == 1 else f"{self.every_text(item.step)} from {ends}"
 
     def _single(self, value: int) -> str:
-        if self.field is DAY:
+        if self.field is DAY_FIELD:
             return f"the {ordinal(value)} day of month"
         return self.label(value) if self.field in _LABELLED else f"{self.name} {value}"
 
 
-def _is_single(item: Range) -> bool:
+def _is_single(item: CronRange) -> bool:
     return item.start == item.stop

@@ -1,7 +1,7 @@
 """What a schedule leaves out: dates, weekly windows, and the holidays of a country.
 
 Called by jobs.schedules.limited, and by .mapping, which reads `except`. All of it is meant on the schedule's clock. Its
-seconds are counted here as those of a `Zone`'s wall: since 1970-01-01T00:00:00 on that clock.
+seconds are counted here as those of a `TimeZone`'s wall: since 1970-01-01T00:00:00 on that clock.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from jobs.errors import ScheduleError
-from jobs.schedules.holidays_of import holidays_of, known_place
-from jobs.schedules.keys import refuse_unknown
+from jobs.schedules.holidays_of import holidays_in_year, validate_region
+from jobs.schedules.keys import refuse_unknown_keys
 
 _DAY = 86_400
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -24,7 +24,7 @@ _NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "s
 _EVERY_DAY = (1 << 7) - 1
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
 _KINDS = ("dates", "weekly", "holidays")
-MOST = 100
+MOST_EXCLUSIONS = 100
 """Entries of one list."""
 
 
@@ -41,13 +41,13 @@ class Exclusion(Protocol):
         """What a job file writes."""
         ...
 
-    def end_of(self, wall: int) -> int | None:
+    def period_end(self, wall: int) -> int | None:
         """When the period ends that this second lies in; None if it lies in none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Dates:
+class ExcludedDates:
     """Whole days, as date ordinals."""
 
     days: frozenset[int]
@@ -62,7 +62,7 @@ class Dates:
         """What a job file writes."""
         return {"dates": [date.fromordinal(day).isoformat() for day in sorted(self.days)]}
 
-    def end_of(self, wall: int) -> int | None:
+    def period_end(self, wall: int) -> int | None:
         """See Exclusion."""
         day = first = wall // _DAY + _EPOCH_DAY
         while day in self.days:
@@ -71,7 +71,7 @@ class Dates:
 
 
 @dataclass(frozen=True, slots=True)
-class Weekly:
+class WeeklyWindow:
     """A window on some weekdays. One that ends at or before its beginning ends on the following day."""
 
     days: int
@@ -84,7 +84,7 @@ class Weekly:
     def text(self) -> str:
         """For people: `SAT, SUN 22:00-06:00`."""
         days = ", ".join(self._names) if self.day_names else "daily"
-        return days if self.whole_days else f"{days} {self.begin_text}-{self.end_text}"
+        return days if self.covers_whole_days else f"{days} {self.begin_text}-{self.end_text}"
 
     @property
     def spec(self) -> dict[str, dict[str, str]]:
@@ -100,12 +100,12 @@ class Weekly:
         return [name.capitalize() for day, name in enumerate(_NAMES) if self.days >> day & 1]
 
     @property
-    def whole_days(self) -> bool:
+    def covers_whole_days(self) -> bool:
         """Whether the window is the day itself."""
         return (self.begin, self.end) == (0, _DAY)
 
     @property
-    def over_midnight(self) -> bool:
+    def crosses_midnight(self) -> bool:
         """Whether it ends on the day after the one on which it begins."""
         return self.end <= self.begin
 
@@ -123,10 +123,10 @@ class Weekly:
     def _names(self) -> list[str]:
         return [name[:3].upper() for name in self.day_names]
 
-    def end_of(self, wall: int) -> int | None:
+    def period_end(self, wall: int) -> int | None:
         """See Exclusion."""
         today = wall // _DAY
-        length = self.end - self.begin + (_DAY if self.over_midnight else 0)
+        length = self.end - self.begin + (_DAY if self.crosses_midnight else 0)
         for day in (today, today - 1):
             # The first day of the epoch was a Thursday.
             begin = day * _DAY + self.begin
@@ -136,7 +136,7 @@ class Weekly:
 
 
 @dataclass(frozen=True, slots=True)
-class Holidays:
+class PublicHolidays:
     """The public holidays of a country, or of a part of it."""
 
     country: str
@@ -152,20 +152,20 @@ class Holidays:
         """What a job file writes."""
         return {"holidays": self.country, **({"subdivision": self.subdivision} if self.subdivision else {})}
 
-    def end_of(self, wall: int) -> int | None:
+    def period_end(self, wall: int) -> int | None:
         """See Exclusion."""
         day = first = wall // _DAY + _EPOCH_DAY
-        while day in holidays_of(self.country, self.subdivision, date.fromordinal(min(day, _LAST_DAY)).year):
+        while day in holidays_in_year(self.country, self.subdivision, date.fromordinal(min(day, _LAST_DAY)).year):
             day += 1
         return None if day == first else (day - _EPOCH_DAY) * _DAY
 
 
-def exclusions_of(value: object) -> tuple[Exclusion, ...]:
+def read_exclusions(value: object) -> tuple[Exclusion, ...]:
     """Read `except`. Raises ScheduleError, which names the entry."""
     if not isinstance(value, list):
         raise ScheduleError(f"except: a list is expected, like [{{dates: ['2026-12-24']}}], not {value!r:.40}")
-    if len(value) > MOST:
-        raise ScheduleError(f"except: {len(value)} entries are too many, at most {MOST}")
+    if len(value) > MOST_EXCLUSIONS:
+        raise ScheduleError(f"except: {len(value)} entries are too many, at most {MOST_EXCLUSIONS}")
     return _shared(tuple(_exclusion(entry, f"except[{number}]") for number, entry in enumerate(value)))
 
 
@@ -178,23 +178,23 @@ def _shared(exclusions: tuple[Exclusion, ...]) -> tuple[Exclusion, ...]:
 def _exclusion(entry: object, path: str) -> Exclusion:
     if not isinstance(entry, Mapping):
         raise ScheduleError(f"{path}: a mapping is expected, like {{dates: ['2026-12-24']}}, not {entry!r:.40}")
-    refuse_unknown(entry, (*_KINDS, "subdivision"), "an exclusion", f"{path}.")
+    refuse_unknown_keys(entry, (*_KINDS, "subdivision"), "an exclusion", f"{path}.")
     kinds = [kind for kind in _KINDS if kind in entry]
     if len(kinds) != 1:
         raise ScheduleError(f"{path}: has one of {', '.join(_KINDS)}, not {' and '.join(kinds) or 'none'}")
     if "holidays" in entry:
-        return Holidays(*known_place(entry["holidays"], entry.get("subdivision"), path))
+        return PublicHolidays(*validate_region(entry["holidays"], entry.get("subdivision"), path))
     if "subdivision" in entry:
         raise ScheduleError(f"{path}.subdivision: belongs to holidays: leave it out")
     return _dates(entry["dates"], f"{path}.dates") if "dates" in entry else _weekly(entry["weekly"], f"{path}.weekly")
 
 
-def _dates(value: object, path: str) -> Dates:
+def _dates(value: object, path: str) -> ExcludedDates:
     if not isinstance(value, list) or not value:
         raise ScheduleError(
             f"{path}: a list of dates is expected, like ['2026-12-24', '2026-12-31'], not {value!r:.40}"
         )
-    return Dates(frozenset(_date(one, f"{path}[{number}]") for number, one in enumerate(value)))
+    return ExcludedDates(frozenset(_date(one, f"{path}[{number}]") for number, one in enumerate(value)))
 
 
 def _date(value: object, path: str) -> int:
@@ -207,12 +207,12 @@ def _date(value: object, path: str) -> int:
     raise ScheduleError(f"{path}: {value!r:.40} is no date: write it like '2026-12-24'")
 
 
-def _weekly(value: object, path: str) -> Weekly:
+def _weekly(value: object, path: str) -> WeeklyWindow:
     if not isinstance(value, Mapping) or not value:
         raise ScheduleError(
             f"{path}: a mapping is expected, like {{days: SAT-SUN, from: '22:00', to: '06:00'}}, not {value!r:.40}"
         )
-    refuse_unknown(value, ("days", "from", "to"), "a weekly window", f"{path}.")
+    refuse_unknown_keys(value, ("days", "from", "to"), "a weekly window", f"{path}.")
     days = _days(value["days"], f"{path}.days") if "days" in value else _EVERY_DAY
     begin = _time(value["from"], f"{path}.from") if "from" in value else 0
     end = _time(value["to"], f"{path}.to") if "to" in value else _DAY
@@ -220,7 +220,7 @@ def _weekly(value: object, path: str) -> Weekly:
         raise ScheduleError(f"{path}.from: a day begins at 00:00")
     if begin == end:
         raise ScheduleError(f"{path}.to: is the same as from: leave both out for whole days")
-    return Weekly(days, begin, end)
+    return WeeklyWindow(days, begin, end)
 
 
 def _days(value: object, path: str) -> int:

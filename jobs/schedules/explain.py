@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import date
 
 from jobs.schedules.default import DefaultSchedule
-from jobs.schedules.english import listed
-from jobs.schedules.exclusions import Dates, Exclusion, Holidays, Weekly
+from jobs.schedules.english import join_words
+from jobs.schedules.exclusions import ExcludedDates, Exclusion, PublicHolidays, WeeklyWindow
 from jobs.schedules.explain_cron import explain_cron
 from jobs.schedules.explain_monthly import explain_monthly
-from jobs.schedules.interval import Interval
-from jobs.schedules.jittered import Jittered
-from jobs.schedules.limited import Limited
-from jobs.schedules.monthly import Monthly
+from jobs.schedules.interval import IntervalSchedule
+from jobs.schedules.jittered import JitteredSchedule
+from jobs.schedules.limited import BoundedSchedule
+from jobs.schedules.monthly import MonthlySchedule
 from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.protocol import Schedule
-from jobs.schedules.several import Several
-from jobs.schedules.zoned import Dst, Zoned
+from jobs.schedules.several import UnionSchedule
+from jobs.schedules.zoned import DstPolicy, ZonedSchedule
 
 _UNITS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1000), ("millisecond", 1))
 _GAPS = {
@@ -30,72 +30,74 @@ _REPEATS = {
 }
 
 
-def explain(schedule: Schedule) -> str:
+def explain_schedule(schedule: Schedule) -> str:
     """`At 03:00 every day, Europe/Berlin time, except on public holidays in DE`."""
     if isinstance(schedule, DefaultSchedule):
-        return f"{explain(schedule.schedule)} (by the setting default_schedule)"
+        return f"{explain_schedule(schedule.schedule)} (by the setting default_schedule)"
     if isinstance(schedule, Ncrontab):
         return explain_cron(schedule) + ("" if schedule.months else " (never: there is no such day)")
-    if isinstance(schedule, Monthly):
+    if isinstance(schedule, MonthlySchedule):
         return explain_monthly(schedule)
-    if isinstance(schedule, Interval):
+    if isinstance(schedule, IntervalSchedule):
         return _interval(schedule)
-    if isinstance(schedule, Zoned):
-        return f"{explain(schedule.cron)}, {schedule.zone.name} time{_dst(schedule.dst)}"
-    if isinstance(schedule, Jittered):
-        return f"{explain(schedule.schedule)}, {_jitter(schedule)}"
-    if isinstance(schedule, Limited):
-        return ", ".join([explain(schedule.schedule), *_limits(schedule)])
-    if isinstance(schedule, Several):
-        first, *others = map(explain, schedule.schedules)
+    if isinstance(schedule, ZonedSchedule):
+        return f"{explain_schedule(schedule.cron)}, {schedule.zone.name} time{_dst(schedule.dst)}"
+    if isinstance(schedule, JitteredSchedule):
+        return f"{explain_schedule(schedule.schedule)}, {_jitter(schedule)}"
+    if isinstance(schedule, BoundedSchedule):
+        return ", ".join([explain_schedule(schedule.schedule), *_limits(schedule)])
+    if isinstance(schedule, UnionSchedule):
+        first, *others = map(explain_schedule, schedule.schedules)
         return "; ".join([first, *(text[0].lower() + text[1:] for text in others)])
     return schedule.text
 
 
-def _interval(schedule: Interval) -> str:
+def _interval(schedule: IntervalSchedule) -> str:
     distance = _length(schedule.every_ms)
     text = f"Every {distance.removeprefix('1 ') if distance.startswith('1 ') and ' and ' not in distance else distance}"
     return f"{text}, {_length(schedule.offset_ms)} after the full {distance}" if schedule.offset_ms else text
 
 
-def _dst(dst: Dst) -> str:
+def _dst(dst: DstPolicy) -> str:
     rules = [*([_GAPS[dst.gap]] if dst.gap else []), *([_REPEATS[dst.repeat]] if dst.repeat else [])]
     return f" ({'; '.join(rules)})" if rules else ""
 
 
-def _jitter(schedule: Jittered) -> str:
+def _jitter(schedule: JitteredSchedule) -> str:
     jitter = _length(round(schedule.jitter_seconds * 1000))
     if not schedule.job:
         return f"up to {jitter} later, the same for a job always"
     return f"{_length(schedule.shift_ms)} later (of a jitter up to {jitter})"
 
 
-def _limits(schedule: Limited) -> list[str]:
+def _limits(schedule: BoundedSchedule) -> list[str]:
     found = []
     if schedule.start is not None:
         found.append(f"from {schedule.start.text} on")
     if schedule.end is not None:
         found.append(f"until {schedule.end.text}")
     if schedule.exclusions:
-        clock = f" ({schedule.zone.name} time)" if schedule.zone and isinstance(schedule.schedule, Interval) else ""
-        found.append(f"except {listed(map(_exclusion, schedule.exclusions))}{clock}")
+        clock = (
+            f" ({schedule.zone.name} time)" if schedule.zone and isinstance(schedule.schedule, IntervalSchedule) else ""
+        )
+        found.append(f"except {join_words(map(_exclusion, schedule.exclusions))}{clock}")
     return found
 
 
 def _exclusion(exclusion: Exclusion) -> str:
-    if isinstance(exclusion, Dates):
-        return f"on {listed(date.fromordinal(day).isoformat() for day in sorted(exclusion.days))}"
-    if isinstance(exclusion, Holidays):
+    if isinstance(exclusion, ExcludedDates):
+        return f"on {join_words(date.fromordinal(day).isoformat() for day in sorted(exclusion.days))}"
+    if isinstance(exclusion, PublicHolidays):
         part = f" ({exclusion.subdivision})" if exclusion.subdivision else ""
         return f"on public holidays in {exclusion.country}{part}"
-    return _window(exclusion) if isinstance(exclusion, Weekly) else exclusion.text
+    return _window(exclusion) if isinstance(exclusion, WeeklyWindow) else exclusion.text
 
 
-def _window(window: Weekly) -> str:
-    days = f"on {listed(window.day_names)}" if window.day_names else "daily"
-    if window.whole_days:
+def _window(window: WeeklyWindow) -> str:
+    days = f"on {join_words(window.day_names)}" if window.day_names else "daily"
+    if window.covers_whole_days:
         return days
-    following = " of the following day" if window.over_midnight else ""
+    following = " of the following day" if window.crosses_midnight else ""
     return f"{days} from {window.begin_text} to {window.end_text}{following}"
 
 
@@ -106,4 +108,4 @@ def _length(milliseconds: int) -> str:
         count, rest = divmod(rest, size)
         if count:
             parts.append(f"{count} {unit}{'' if count == 1 else 's'}")
-    return listed(parts) if parts else "0 seconds"
+    return join_words(parts) if parts else "0 seconds"

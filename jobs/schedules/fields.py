@@ -11,24 +11,24 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jobs.schedules.foreign import explain_item
+from jobs.schedules.foreign import explain_quartz_item
 
 _STEP = re.compile(r"[+-]?[0-9]{1,9}")
 _DIGITS = "0123456789"
 
 
-class FieldError(ValueError):
+class CronFieldError(ValueError):
     """What is wrong with a field, and how to mend it. Becomes a ScheduleError that shows the whole expression."""
 
-    def __init__(self, problem: str, mend: str = "", *, is_foreign: bool = False) -> None:
+    def __init__(self, problem: str, fix: str = "", *, is_other_dialect: bool = False) -> None:
         super().__init__(problem)
-        self.is_foreign = is_foreign
+        self.is_other_dialect = is_other_dialect
         """Whether another scheduler knows what is written."""
         self.problem = problem
-        self.mend = mend
+        self.fix = fix
 
 
-class Range(NamedTuple):
+class CronRange(NamedTuple):
     """Every `step`th value from `start` through `stop`."""
 
     start: int
@@ -37,46 +37,46 @@ class Range(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class CronField:
     """A place in the expression: its allowed values, and their names if they have any."""
 
     name: str
     lowest: int
     highest: int
     names: tuple[str, ...] = ()
-    elsewhere: tuple[int, str] = (-1, "")
+    other_dialect_value: tuple[int, str] = (-1, "")
     """A value that other crons allow, and what it is here."""
 
     @property
-    def everything(self) -> int:
+    def full_mask(self) -> int:
         """The mask of `*`."""
         return self._mask(self.lowest, self.highest, 1)
 
-    def parse(self, text: str) -> int:
+    def parse_mask(self, text: str) -> int:
         """The mask of a comma-separated list. Raises FieldError."""
         mask = 0
-        for found in self.ranges(text):
+        for found in self.parse_ranges(text):
             mask |= self._mask(*found)
         return mask
 
-    def ranges(self, text: str) -> list[Range]:
+    def parse_ranges(self, text: str) -> list[CronRange]:
         """The items of a comma-separated list, as they are written. Raises FieldError."""
         return [self._item(item) for item in text.split(",")]
 
-    def _item(self, item: str) -> Range:
+    def _item(self, item: str) -> CronRange:
         """`*`, `a`, `a-b`, each also with `/step`; `a/step` goes on to the highest value."""
         if not item:
-            raise FieldError("a value is missing beside a comma", "separate values with single commas, like 1,2")
+            raise CronFieldError("a value is missing beside a comma", "separate values with single commas, like 1,2")
         base, slash, step_text = item.partition("/")
         step = self._step(step_text, item) if slash else 1
         if base == "*":
-            return Range(self.lowest, self.highest, step)
+            return CronRange(self.lowest, self.highest, step)
         first, dash, last = base.partition("-")
         start = self._value(first, item)
         if dash:
             end = self._value(last, item)
-            return Range(min(start, end), max(start, end), step)
-        return Range(start, self.highest if slash else start, step)
+            return CronRange(min(start, end), max(start, end), step)
+        return CronRange(start, self.highest if slash else start, step)
 
     def _step(self, text: str, item: str) -> int:
         if not _STEP.fullmatch(text):
@@ -95,18 +95,18 @@ class Field:
 
     def _in_range(self, value: int) -> int:
         if not self.lowest <= value <= self.highest:
-            mend = self.elsewhere[1] if value == self.elsewhere[0] else ""
-            raise FieldError(f"{value} is out of range {self.lowest}-{self.highest}", mend)
+            mend = self.other_dialect_value[1] if value == self.other_dialect_value[0] else ""
+            raise CronFieldError(f"{value} is out of range {self.lowest}-{self.highest}", mend)
         return value
 
-    def _not_a_value(self, text: str, item: str, mend: str) -> FieldError:
-        foreign = explain_item(item, self.name)
+    def _not_a_value(self, text: str, item: str, mend: str) -> CronFieldError:
+        foreign = explain_quartz_item(item, self.name)
         if foreign:
-            return FieldError(*foreign, is_foreign=True)
+            return CronFieldError(*foreign, is_other_dialect=True)
         where = "" if text == item else f" (in {item[:40]!r})"
         if not text:
-            return FieldError(f"a value is missing{where}", mend)
-        return FieldError(f"{text[:40]!r}{where} is not a value", mend)
+            return CronFieldError(f"a value is missing{where}", mend)
+        return CronFieldError(f"{text[:40]!r}{where} is not a value", mend)
 
     @property
     def _allowed(self) -> str:
@@ -118,11 +118,11 @@ class Field:
         return sum(1 << value for value in range(start, end + 1, step))
 
 
-SECOND = Field("second", 0, 59)
-MINUTE = Field("minute", 0, 59)
-HOUR = Field("hour", 0, 23, elsewhere=(24, "midnight is 0"))
-DAY = Field("day of month", 1, 31)
-MONTH = Field(
+SECOND_FIELD = CronField("second", 0, 59)
+MINUTE_FIELD = CronField("minute", 0, 59)
+HOUR_FIELD = CronField("hour", 0, 23, other_dialect_value=(24, "midnight is 0"))
+DAY_FIELD = CronField("day of month", 1, 31)
+MONTH_FIELD = CronField(
     "month",
     1,
     12,
@@ -141,10 +141,10 @@ MONTH = Field(
         "december",
     ),
 )
-WEEKDAY = Field(
+WEEKDAY_FIELD = CronField(
     "day of week",
     0,
     6,
     ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"),
-    elsewhere=(7, "Sunday is 0"),
+    other_dialect_value=(7, "Sunday is 0"),
 )

@@ -14,7 +14,7 @@ _LAST_DAY = re.compile(r"L(-[0-9]{1,2})?", re.IGNORECASE)
 _WORKDAY = re.compile(r"(L|[0-9]{1,2})W", re.IGNORECASE)
 
 
-def explain_item(item: str, field: str) -> tuple[str, str] | None:
+def explain_quartz_item(item: str, field: str) -> tuple[str, str] | None:
     """Problem and remedy, if the item of this field is Quartz; None if it is not known from there."""
     if "?" in item:
         return "? is Quartz, not NCRONTAB", "write * instead"

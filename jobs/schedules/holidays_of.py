@@ -16,7 +16,7 @@ _CODE = re.compile(r"[A-Za-z]{2}")
 
 # A schedule looks at a year or two, and many jobs leave out the same country's.
 @lru_cache(maxsize=2048)
-def holidays_of(country: str, subdivision: str | None, year: int) -> frozenset[int]:
+def holidays_in_year(country: str, subdivision: str | None, year: int) -> frozenset[int]:
     """A year's holidays as date ordinals, days off in lieu included; none in years that the package cannot tell."""
     import holidays
 
@@ -24,7 +24,7 @@ def holidays_of(country: str, subdivision: str | None, year: int) -> frozenset[i
     return frozenset(day.toordinal() for day in found)
 
 
-def known_place(country: object, subdivision: object, path: str) -> tuple[str, str | None]:
+def validate_region(country: object, subdivision: object, path: str) -> tuple[str, str | None]:
     """The country's code in capitals, and the subdivision's code as the package writes it.
 
     Raises:

@@ -24,7 +24,7 @@ def from_milliseconds(milliseconds: int) -> datetime:
     return EPOCH + timedelta(0, 0, milliseconds * 1000)
 
 
-class InMilliseconds(ABC):
+class MillisecondSchedule(ABC):
     """A schedule that is made of others, and counts as they do."""
 
     __slots__ = ()

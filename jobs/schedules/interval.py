@@ -15,9 +15,9 @@ from jobs.durations import format_duration
 from jobs.errors import ScheduleError
 from jobs.schedules.instants import LAST_MS, from_milliseconds, to_milliseconds
 
-SHORTEST = 0.1
+SHORTEST_INTERVAL = 0.1
 """Seconds. Below it, planning and recording cost more than the checks."""
-LONGEST = 3650 * 86_400.0
+LONGEST_INTERVAL = 3650 * 86_400.0
 """Seconds, ten years."""
 
 _TIMESPAN = re.compile(
@@ -26,7 +26,7 @@ _TIMESPAN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class IntervalSchedule:
     """Due at every whole multiple of `every_seconds` since the Unix epoch, so that all instances agree.
 
     Every 10s is due at :00, :10, :20 and every 1d at midnight UTC, whenever the program was started. An offset moves
@@ -43,10 +43,10 @@ class Interval:
     offset_ms: int = field(init=False)
 
     def __post_init__(self, every_seconds: float, offset_seconds: float) -> None:
-        if not SHORTEST <= every_seconds <= LONGEST:
+        if not SHORTEST_INTERVAL <= every_seconds <= LONGEST_INTERVAL:
             raise ScheduleError(
                 f"an interval of {_shown(every_seconds)} is out of range: "
-                f"{format_duration(SHORTEST)} to {format_duration(LONGEST)}"
+                f"{format_duration(SHORTEST_INTERVAL)} to {format_duration(LONGEST_INTERVAL)}"
             )
         if not 0 <= offset_seconds < every_seconds:
             raise ScheduleError(
@@ -57,7 +57,7 @@ class Interval:
         object.__setattr__(self, "offset_ms", _whole(offset_seconds, "an offset"))
 
     @staticmethod
-    def from_timespan(text: str) -> Interval:
+    def from_timespan(text: str) -> IntervalSchedule:
         """Read a .NET TimeSpan: `hh:mm`, `hh:mm:ss`, `d.hh:mm:ss`, `d:hh:mm:ss`, seconds with a fraction or without.
 
         `24:00:00` is a day, as the documentation of Azure Functions says; .NET itself reads 24 days, so hours above
@@ -72,7 +72,7 @@ class Interval:
         days, hours, minutes = (int(part or 0) for part in found.group(1, 2, 3))
         seconds = float(found[4] or 0)
         _check_clock(text, days, hours, minutes, seconds)
-        return Interval(days * 86_400 + hours * 3600 + minutes * 60 + seconds)
+        return IntervalSchedule(days * 86_400 + hours * 3600 + minutes * 60 + seconds)
 
     @property
     def text(self) -> str:

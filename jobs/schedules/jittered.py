@@ -10,13 +10,13 @@ from hashlib import blake2b
 from typing import Any
 
 from jobs.durations import format_duration
-from jobs.schedules.instants import FIRST_MS, LAST_MS, InMilliseconds
-from jobs.schedules.interval import Interval
-from jobs.schedules.protocol import Schedule, as_mapping
+from jobs.schedules.instants import FIRST_MS, LAST_MS, MillisecondSchedule
+from jobs.schedules.interval import IntervalSchedule
+from jobs.schedules.protocol import Schedule, spec_as_mapping
 
 
 @dataclass(frozen=True, slots=True)
-class Jittered(InMilliseconds):
+class JitteredSchedule(MillisecondSchedule):
     """Later than `schedule` by a part of the jitter, which the job's name decides: the same always and everywhere.
 
     Without a job, as a bare schedule, it is not moved. No instant is moved past the next one of an interval.
@@ -30,7 +30,7 @@ class Jittered(InMilliseconds):
 
     def __post_init__(self) -> None:
         span = round(self.jitter_seconds * 1000)
-        if isinstance(self.schedule, Interval):
+        if isinstance(self.schedule, IntervalSchedule):
             span = min(span, self.schedule.every_ms)
         object.__setattr__(self, "shift_ms", _fraction(self.job, span) if self.job else 0)
 
@@ -42,7 +42,7 @@ class Jittered(InMilliseconds):
     @property
     def spec(self) -> dict[str, Any]:
         """What a job file writes."""
-        return {**as_mapping(self.schedule), "jitter": format_duration(self.jitter_seconds)}
+        return {**spec_as_mapping(self.schedule), "jitter": format_duration(self.jitter_seconds)}
 
     @property
     def is_interval_like(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from jobs.errors import ScheduleError
 
 
-def refuse_unknown(value: Mapping[Any, Any], known: tuple[str, ...], owner: str, prefix: str = "") -> None:
+def refuse_unknown_keys(value: Mapping[Any, Any], known: tuple[str, ...], owner: str, prefix: str = "") -> None:
     """Raises ScheduleError for the first key that is not known, with the one that was meant."""
     for key in value:
         if key not in known:

@@ -5,28 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.schedules.bounds import Bound
+from jobs.schedules.bounds import ScheduleBound
 from jobs.schedules.exclusions import Exclusion
-from jobs.schedules.instants import InMilliseconds
-from jobs.schedules.protocol import Schedule, as_mapping
-from jobs.schedules.zones import Zone
+from jobs.schedules.instants import MillisecondSchedule
+from jobs.schedules.protocol import Schedule, spec_as_mapping
+from jobs.schedules.zones import TimeZone
 
-MOST_EXCLUDED = 1000
+MOST_EXCLUDED_PERIODS = 1000
 """Excluded periods in a row after which the search ends: nearly three years of days, nineteen of weekends."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limited(InMilliseconds):
+class BoundedSchedule(MillisecondSchedule):
     """Due when `schedule` is, if that is within the bounds (both included) and in none of `exclusions`.
 
     A schedule that is hidden by MOST_EXCLUDED excluded periods in a row counts as never due again.
     """
 
     schedule: Schedule
-    zone: Zone | None = None
+    zone: TimeZone | None = None
     """On whose clock the exclusions are meant; None for UTC."""
-    start: Bound | None = None
-    end: Bound | None = None
+    start: ScheduleBound | None = None
+    end: ScheduleBound | None = None
     exclusions: tuple[Exclusion, ...] = ()
 
     @property
@@ -44,7 +44,7 @@ class Limited(InMilliseconds):
     @property
     def spec(self) -> dict[str, Any]:
         """What a job file writes."""
-        spec = as_mapping(self.schedule)
+        spec = spec_as_mapping(self.schedule)
         if self.zone is not None:
             spec["timezone"] = self.zone.name
         if self.start is not None:
@@ -69,7 +69,7 @@ class Limited(InMilliseconds):
         """The first due instant strictly after this one, both in milliseconds since the epoch."""
         if self.start is not None:
             milliseconds = max(milliseconds, self.start.milliseconds - 1)
-        for _ in range(MOST_EXCLUDED):
+        for _ in range(MOST_EXCLUDED_PERIODS):
             due = self.schedule.next_after_ms(milliseconds)
             if due is None or (self.end is not None and due > self.end.milliseconds):
                 return None
@@ -82,12 +82,12 @@ class Limited(InMilliseconds):
     def _included_at(self, due: int) -> int:
         """The same instant if nothing excludes it, else a later one up to which one of them does."""
         second = due // 1000
-        wall = second if self.zone is None else self.zone.wall(second)
-        ends = [end for exclusion in self.exclusions if (end := exclusion.end_of(wall)) is not None]
+        wall = second if self.zone is None else self.zone.wall_second(second)
+        ends = [end for exclusion in self.exclusions if (end := exclusion.period_end(wall)) is not None]
         if not ends:
             return due
         end = max(ends)
         if self.zone is None:
             return 1000 * end
         # Where the clock goes back, it shows times before the exclusion's begin once more: look again from there.
-        return 1000 * min(self.zone.first_at(end, second + 1), self.zone.span(second).end)
+        return 1000 * min(self.zone.first_second_showing(end, second + 1), self.zone.span_at(second).end)

@@ -20,7 +20,7 @@ MACROS = {
 """Name -> what it stands for, in six fields."""
 
 
-def fields_of(name: str) -> list[str]:
+def expand_macro(name: str) -> list[str]:
     """The six fields that the name, in any case, stands for.
 
     Raises:

@@ -11,18 +11,18 @@ from typing import Any, cast, get_args
 
 from jobs.durations import parse_duration
 from jobs.errors import ScheduleError
-from jobs.schedules.bounds import end_of, start_of
-from jobs.schedules.exclusions import exclusions_of
-from jobs.schedules.interval import LONGEST, Interval
-from jobs.schedules.jittered import Jittered
-from jobs.schedules.keys import refuse_unknown
-from jobs.schedules.limited import Limited
-from jobs.schedules.monthly import Monthly
-from jobs.schedules.monthly_mapping import monthly_of
+from jobs.schedules.bounds import read_end, read_start
+from jobs.schedules.exclusions import read_exclusions
+from jobs.schedules.interval import LONGEST_INTERVAL, IntervalSchedule
+from jobs.schedules.jittered import JitteredSchedule
+from jobs.schedules.keys import refuse_unknown_keys
+from jobs.schedules.limited import BoundedSchedule
+from jobs.schedules.monthly import MonthlySchedule
+from jobs.schedules.monthly_mapping import read_monthly
 from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.protocol import Schedule
-from jobs.schedules.zoned import Dst, Gap, Repeat, Zoned
-from jobs.schedules.zones import UTC_NAMES, Zone, zone
+from jobs.schedules.zoned import DstPolicy, GapPolicy, RepeatPolicy, ZonedSchedule
+from jobs.schedules.zones import UTC_NAMES, TimeZone, load_time_zone
 
 _LIMITS = ("start", "end", "except")
 _KINDS = ("cron", "every", "monthly")
@@ -38,7 +38,7 @@ _MEANT = {
 _DST_KEYS = ("gap", "repeat")
 
 
-def schedule_of(value: Mapping[Any, Any]) -> Schedule:
+def read_schedule_mapping(value: Mapping[Any, Any]) -> Schedule:
     """Read the mapping.
 
     Raises:
@@ -48,14 +48,14 @@ def schedule_of(value: Mapping[Any, Any]) -> Schedule:
     if misplaced is not None:
         raise ScheduleError(f"{misplaced}: belongs into monthly: write {{monthly: {{day: last, at: '02:00'}}}}")
     _refuse_foreign(value)
-    refuse_unknown(value, _KEYS, "a schedule")
+    refuse_unknown_keys(value, _KEYS, "a schedule")
     kinds = [key for key in _KINDS if key in value]
     if len(kinds) != 1:
         raise ScheduleError(f"a schedule has one of cron, every and monthly, not {' and '.join(kinds) or 'none'}")
     where = _zone_of(value)
     schedule: Schedule = _interval(value) if "every" in value else _expression(value, where)
     if "jitter" in value:
-        schedule = Jittered(schedule, _jitter(value["jitter"]))
+        schedule = JitteredSchedule(schedule, _jitter(value["jitter"]))
     return _limited(schedule, value, where)
 
 
@@ -70,32 +70,32 @@ def _refuse_foreign(value: Mapping[Any, Any]) -> None:
                 raise ScheduleError(f"{key}: unknown key, did you mean {meant}?")
 
 
-def interval_of(every: object, offset: object | None = None) -> Interval:
+def read_interval(every: object, offset: object | None = None) -> IntervalSchedule:
     """Raises ScheduleError."""
     try:
-        interval = Interval(parse_duration(every))
+        interval = IntervalSchedule(parse_duration(every))
     except ValueError as error:
         raise ScheduleError(f"every: {error}") from None
     try:
-        return interval if offset is None else Interval(parse_duration(every), parse_duration(offset))
+        return interval if offset is None else IntervalSchedule(parse_duration(every), parse_duration(offset))
     except ValueError as error:
         raise ScheduleError(f"offset: {error}") from None
 
 
-def _interval(value: Mapping[Any, Any]) -> Interval:
+def _interval(value: Mapping[Any, Any]) -> IntervalSchedule:
     if "dst" in value:
         raise ScheduleError("dst: an interval is the same in every zone: leave it out, or write cron")
     if "timezone" in value and not any(key in value for key in _LIMITS):
         raise ScheduleError("timezone: an interval is the same in every zone: leave it out, or write cron")
-    return interval_of(value["every"], value.get("offset"))
+    return read_interval(value["every"], value.get("offset"))
 
 
-def _expression(value: Mapping[Any, Any], where: Zone | None) -> Ncrontab | Monthly | Zoned:
+def _expression(value: Mapping[Any, Any], where: TimeZone | None) -> Ncrontab | MonthlySchedule | ZonedSchedule:
     if "offset" in value:
         raise ScheduleError("offset: belongs to every: write the times that you mean into cron, or into monthly.at")
-    expression = monthly_of(value["monthly"]) if "monthly" in value else _ncrontab(value["cron"])
+    expression = read_monthly(value["monthly"]) if "monthly" in value else _ncrontab(value["cron"])
     dst = _dst(value.get("dst", {}))
-    return expression if where is None else Zoned(expression, where, dst)
+    return expression if where is None else ZonedSchedule(expression, where, dst)
 
 
 def _ncrontab(cron: object) -> Ncrontab:
@@ -104,30 +104,30 @@ def _ncrontab(cron: object) -> Ncrontab:
     return Ncrontab.parse(cron)
 
 
-def _limited(schedule: Schedule, value: Mapping[Any, Any], where: Zone | None) -> Schedule:
+def _limited(schedule: Schedule, value: Mapping[Any, Any], where: TimeZone | None) -> Schedule:
     """The schedule itself if nothing limits it, such as an empty list of exclusions."""
-    start = start_of(value["start"], where) if "start" in value else None
-    end = end_of(value["end"], where) if "end" in value else None
+    start = read_start(value["start"], where) if "start" in value else None
+    end = read_end(value["end"], where) if "end" in value else None
     if start is not None and end is not None and end.milliseconds < start.milliseconds:
         raise ScheduleError(f"end: {end.text} is before start, {start.text}")
-    exclusions = exclusions_of(value["except"]) if "except" in value else ()
+    exclusions = read_exclusions(value["except"]) if "except" in value else ()
     limited = start is not None or end is not None or exclusions
-    return Limited(schedule, where, start, end, exclusions) if limited else schedule
+    return BoundedSchedule(schedule, where, start, end, exclusions) if limited else schedule
 
 
-def _dst(value: object) -> Dst:
+def _dst(value: object) -> DstPolicy:
     if not isinstance(value, Mapping):
         raise ScheduleError(f"dst: a mapping is expected, like {{gap: shift, repeat: first}}, not {value!r:.40}")
-    refuse_unknown(value, _DST_KEYS, "dst", "dst.")
-    return Dst(
-        cast(Gap | None, _choice("dst.gap", value.get("gap"), get_args(Gap))),
-        cast(Repeat | None, _choice("dst.repeat", value.get("repeat"), get_args(Repeat))),
+    refuse_unknown_keys(value, _DST_KEYS, "dst", "dst.")
+    return DstPolicy(
+        cast(GapPolicy | None, _choice("dst.gap", value.get("gap"), get_args(GapPolicy))),
+        cast(RepeatPolicy | None, _choice("dst.repeat", value.get("repeat"), get_args(RepeatPolicy))),
     )
 
 
-def _zone_of(value: Mapping[Any, Any]) -> Zone | None:
+def _zone_of(value: Mapping[Any, Any]) -> TimeZone | None:
     """None is UTC, whose clock is never changed."""
-    where = zone(value["timezone"]) if "timezone" in value else None
+    where = load_time_zone(value["timezone"]) if "timezone" in value else None
     return None if where is None or where.name in UTC_NAMES else where
 
 
@@ -136,7 +136,7 @@ def _jitter(value: object) -> float:
         seconds = parse_duration(value)
     except ValueError as error:
         raise ScheduleError(f"jitter: {error}") from None
-    if not 0.001 <= seconds <= LONGEST:
+    if not 0.001 <= seconds <= LONGEST_INTERVAL:
         raise ScheduleError(f"jitter: {value!r:.40} is out of range: 1ms to 3650d")
     return seconds
 

@@ -13,10 +13,10 @@ from difflib import get_close_matches
 from functools import cached_property
 
 from jobs.errors import ScheduleError
-from jobs.schedules.fields import WEEKDAY
+from jobs.schedules.fields import WEEKDAY_FIELD
 from jobs.schedules.quartz import month_day_name
 
-LENGTHS = (28, 29, 30, 31)
+MONTH_LENGTHS = (28, 29, 30, 31)
 """Days that a month can have."""
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _SATURDAY, _SUNDAY = 6, 0
@@ -55,10 +55,10 @@ class MonthDay:
     def weekday(self) -> int | None:
         """Of `second-friday` and `last-friday`: 5."""
         name = self.text.partition("-")[2]
-        return WEEKDAY.names.index(name) if name in WEEKDAY.names else None
+        return WEEKDAY_FIELD.names.index(name) if name in WEEKDAY_FIELD.names else None
 
     @cached_property
-    def before_last(self) -> int | None:
+    def days_before_last(self) -> int | None:
         """Of `last`: 0; of `last-3`: 3."""
         if self.text == "last":
             return 0
@@ -68,20 +68,20 @@ class MonthDay:
     @property
     def may_be_missing(self) -> bool:
         """Whether there are months without such a day."""
-        return (self.number or 0) > LENGTHS[0] or self.ordinal == len(_ORDINALS)
+        return (self.number or 0) > MONTH_LENGTHS[0] or self.ordinal == len(_ORDINALS)
 
-    def day_in(self, first: int, length: int, *, or_last: bool = False) -> int | None:
+    def find_in_month(self, first: int, length: int, *, use_last_if_missing: bool = False) -> int | None:
         """The day of the month whose first day is this weekday and that has so many days; None if it has no such day.
 
-        `or_last`: instead of None, the last day or the last weekday of that name.
+        `use_last_if_missing`: instead of None, the last day or the last weekday of that name.
         """
-        if self.before_last is not None:
-            return length - self.before_last
+        if self.days_before_last is not None:
+            return length - self.days_before_last
         if self.weekday is not None:
-            return self._named_weekday(self.weekday, first, length, or_last)
+            return self._named_weekday(self.weekday, first, length, use_last_if_missing)
         if self.number is None:  # first-weekday and last-weekday
             return _nearest(1 if self.text == "first-weekday" else length, first, length)
-        number = min(self.number, length) if or_last else self.number
+        number = min(self.number, length) if use_last_if_missing else self.number
         if number > length:
             return None
         return _nearest(number, first, length) if self.is_nearest_weekday else number
@@ -95,7 +95,7 @@ class MonthDay:
         return day if day <= length else last if or_last else None
 
 
-def month_day_of(value: object, path: str) -> MonthDay:
+def read_month_day(value: object, path: str) -> MonthDay:
     """Read one day. Raises ScheduleError, which says how to write it."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
@@ -117,19 +117,19 @@ def _in_full(word: str) -> str:
     """`fri` -> `friday`, `2nd` -> `second`."""
     if word in _SHORT_ORDINALS:
         return _ORDINALS[_SHORT_ORDINALS.index(word)]
-    return next((name for name in WEEKDAY.names if len(word) > 2 and name.startswith(word)), word)
+    return next((name for name in WEEKDAY_FIELD.names if len(word) > 2 and name.startswith(word)), word)
 
 
 def _in_range(text: str, path: str) -> MonthDay:
     back = _BACK.fullmatch(text)
     if back:
-        if not 1 <= int(back[1]) <= LENGTHS[0] - 1:
+        if not 1 <= int(back[1]) <= MONTH_LENGTHS[0] - 1:
             raise ScheduleError(f"{path}: {text} is out of range: last-1 to last-27, as every month has them")
         return MonthDay(f"last-{int(back[1])}")
     if text in _NAMED:
         return MonthDay(text)
     number = int(text.removeprefix(_NEAREST)[:9])
-    if not 1 <= number <= LENGTHS[-1]:
+    if not 1 <= number <= MONTH_LENGTHS[-1]:
         raise ScheduleError(f"{path}: {number} is out of range: a month has the days 1 to 31")
     return MonthDay(f"{_NEAREST if text.startswith(_NEAREST) else ''}{number}")
 
@@ -139,7 +139,7 @@ _NAMED = (
     "last",
     "last-weekday",
     "first-weekday",
-    *(f"{place}-{name}" for name in WEEKDAY.names for place in ("last", *_ORDINALS)),
+    *(f"{place}-{name}" for name in WEEKDAY_FIELD.names for place in ("last", *_ORDINALS)),
 )
 
 

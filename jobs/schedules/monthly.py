@@ -11,36 +11,36 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
-from jobs.schedules.fields import MONTH
+from jobs.schedules.fields import MONTH_FIELD
 from jobs.schedules.instants import from_milliseconds, to_milliseconds
-from jobs.schedules.month_days import LENGTHS, MonthDay
+from jobs.schedules.month_days import MONTH_LENGTHS, MonthDay
 
 _DAY = 86_400
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _LAST_DAY = date.max.toordinal()
 _FEBRUARY = 2
 
-Days = tuple[tuple[int, ...], ...]
+DayMasks = tuple[tuple[int, ...], ...]
 """For each length that a month can have and each weekday that its first day can be: a mask of days."""
 
 
 @dataclass(frozen=True, slots=True)
-class Monthly:
+class MonthlySchedule:
     """Due at each of `times` on each of `days` of each of `months`."""
 
     days: tuple[MonthDay, ...]
     times: tuple[int, ...]
     """Seconds of the day, in order."""
-    months: int = MONTH.everything
+    months: int = MONTH_FIELD.full_mask
     """Bit m is set for each month m."""
-    or_last: bool = False
+    use_last_if_missing: bool = False
     """Whether a month without such a day has its last one instead; otherwise the month is left out."""
-    _days: Days = field(init=False, repr=False, compare=False)
+    _days: DayMasks = field(init=False, repr=False, compare=False)
     _months: int = field(init=False, repr=False, compare=False)
     """Those that can have one of the days: no February if the 30th is the only one."""
 
     def __post_init__(self) -> None:
-        days = _masks(self.days, self.or_last)
+        days = _masks(self.days, self.use_last_if_missing)
         object.__setattr__(self, "_days", days)
         possible = (month for month in range(1, 13) if self.months >> month & 1 and _is_possible(days, month))
         object.__setattr__(self, "_months", sum(1 << month for month in possible))
@@ -49,28 +49,28 @@ class Monthly:
     def text(self) -> str:
         """For people: `monthly last, 15 at 02:00`, with ` in MAR, JUN` if it is not each month."""
         months = f" in {', '.join(self.month_names)}" if self.month_names else ""
-        short = ", or the last day" if self.or_last else ""
+        short = ", or the last day" if self.use_last_if_missing else ""
         return f"monthly {', '.join(day.text for day in self.days)}{short} at {', '.join(self.clock_times)}{months}"
 
     @property
     def spec(self) -> dict[str, Any]:
         """What a job file writes. Days, times and months are lists of texts always."""
         months = {"months": self.month_names} if self.month_names else {}
-        missing = {"missing_day": "last"} if self.or_last else {}
+        missing = {"missing_day": "last"} if self.use_last_if_missing else {}
         days = [day.text for day in self.days]
         return {"monthly": {"day": days, "at": self.clock_times, **months, **missing}}
 
     @property
     def month_names(self) -> list[str]:
         """`MAR`, `JUN`; empty if it is each month."""
-        if self.months == MONTH.everything:
+        if self.months == MONTH_FIELD.full_mask:
             return []
-        return [name[:3].upper() for month, name in enumerate(MONTH.names, 1) if self.months >> month & 1]
+        return [name[:3].upper() for month, name in enumerate(MONTH_FIELD.names, 1) if self.months >> month & 1]
 
     @property
     def clock_times(self) -> list[str]:
         """`02:00`, `14:30:15`."""
-        return [clock_time(time) for time in self.times]
+        return [format_clock_time(time) for time in self.times]
 
     @property
     def is_interval_like(self) -> bool:
@@ -117,14 +117,14 @@ class Monthly:
         while year <= date.max.year:
             first = date(year, month, 1)
             if self._months >> month & 1:
-                mask = self._days[_length(year, month) - LENGTHS[0]][first.isoweekday() % 7] >> day
+                mask = self._days[_length(year, month) - MONTH_LENGTHS[0]][first.isoweekday() % 7] >> day
                 if mask:
                     return first.toordinal() + day - 1 + (mask & -mask).bit_length() - 1
             year, month, day = (year, month + 1, 1) if month < 12 else (year + 1, 1, 1)
         return None
 
 
-def clock_time(time: int) -> str:
+def format_clock_time(time: int) -> str:
     """A second of the day as `02:00`, or `02:00:30` if it is not on the minute."""
     hour, rest = divmod(time, 3600)
     minute, second = divmod(rest, 60)
@@ -133,21 +133,21 @@ def clock_time(time: int) -> str:
 
 # Thousands of jobs name the same few days: they share one value.
 @lru_cache(maxsize=1024)
-def _masks(days: tuple[MonthDay, ...], or_last: bool) -> Days:
-    return tuple(tuple(_mask(days, first, length, or_last) for first in range(7)) for length in LENGTHS)
+def _masks(days: tuple[MonthDay, ...], or_last: bool) -> DayMasks:
+    return tuple(tuple(_mask(days, first, length, or_last) for first in range(7)) for length in MONTH_LENGTHS)
 
 
 def _mask(days: tuple[MonthDay, ...], first: int, length: int, or_last: bool) -> int:
     mask = 0
     for day in days:
-        number = day.day_in(first, length, or_last=or_last)
+        number = day.find_in_month(first, length, use_last_if_missing=or_last)
         mask |= 0 if number is None else 1 << number
     return mask
 
 
-def _is_possible(days: Days, month: int) -> bool:
+def _is_possible(days: DayMasks, month: int) -> bool:
     lengths = {_length(year, month) for year in (2023, 2024)}
-    return any(any(days[length - LENGTHS[0]]) for length in lengths)
+    return any(any(days[length - MONTH_LENGTHS[0]]) for length in lengths)
 
 
 def _length(year: int, month: int) -> int:

@@ -6,32 +6,32 @@ import re
 from collections.abc import Mapping
 
 from jobs.errors import ScheduleError
-from jobs.schedules.fields import MONTH, FieldError
-from jobs.schedules.keys import refuse_unknown
-from jobs.schedules.month_days import MonthDay, month_day_of
-from jobs.schedules.monthly import Monthly
+from jobs.schedules.fields import MONTH_FIELD, CronFieldError
+from jobs.schedules.keys import refuse_unknown_keys
+from jobs.schedules.month_days import MonthDay, read_month_day
+from jobs.schedules.monthly import MonthlySchedule
 
 _KEYS = ("day", "at", "months", "missing_day")
 _MISSING_DAY = ("skip", "last")
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
 _EXAMPLE = "{day: last, at: '02:00'}"
-MOST = 100
+MOST_MONTHLY_ENTRIES = 100
 """Entries of one list."""
 
 
-def monthly_of(value: object) -> Monthly:
+def read_monthly(value: object) -> MonthlySchedule:
     """Read the mapping. Raises ScheduleError, which names the key and says how to write it."""
     if not isinstance(value, Mapping):
         raise ScheduleError(f"monthly: a mapping is expected, like {_example(value)}, not {value!r:.40}")
-    refuse_unknown(value, _KEYS, "monthly", "monthly.")
+    refuse_unknown_keys(value, _KEYS, "monthly", "monthly.")
     if "day" not in value:
         raise ScheduleError(f"monthly.day: is missing: write {_EXAMPLE}")
-    days = [month_day_of(one, path) for one, path in _entries(value["day"], "monthly.day")]
+    days = [read_month_day(one, path) for one, path in _entries(value["day"], "monthly.day")]
     times = [_time(one, path) for one, path in _entries(value.get("at", "00:00"), "monthly.at")]
-    return Monthly(
+    return MonthlySchedule(
         tuple(sorted(set(days), key=_place)),
         tuple(sorted(set(times))),
-        _months(value["months"]) if "months" in value else MONTH.everything,
+        _months(value["months"]) if "months" in value else MONTH_FIELD.full_mask,
         _is_last(value.get("missing_day", "skip"), days),
     )
 
@@ -39,7 +39,7 @@ def monthly_of(value: object) -> Monthly:
 def _example(day: object) -> str:
     """A mapping with this day, if it is one."""
     try:
-        return _EXAMPLE.replace("last", month_day_of(day, "day").text)
+        return _EXAMPLE.replace("last", read_month_day(day, "day").text)
     except ScheduleError:
         return _EXAMPLE
 
@@ -50,8 +50,8 @@ def _entries(value: object, path: str) -> list[tuple[object, str]]:
         value = value.split(",")
     if not isinstance(value, list):
         return [(value, path)]
-    if not 1 <= len(value) <= MOST:
-        raise ScheduleError(f"{path}: a list of 1 to {MOST} entries is expected, not {len(value)}")
+    if not 1 <= len(value) <= MOST_MONTHLY_ENTRIES:
+        raise ScheduleError(f"{path}: a list of 1 to {MOST_MONTHLY_ENTRIES} entries is expected, not {len(value)}")
     return [(one, f"{path}[{number}]") for number, one in enumerate(value)]
 
 
@@ -75,9 +75,9 @@ def _months(value: object) -> int:
         if isinstance(one, bool) or not isinstance(one, (int, str)):
             raise ScheduleError(f"{path}: {one!r:.40} is not a month: write 1-12 or a name, like [MAR, JUN]")
         try:
-            mask |= MONTH.parse(str(one).strip())
-        except FieldError as error:
-            mend = f": {error.mend}" if error.mend else ""
+            mask |= MONTH_FIELD.parse_mask(str(one).strip())
+        except CronFieldError as error:
+            mend = f": {error.fix}" if error.fix else ""
             raise ScheduleError(f"{path}: {error.problem}{mend}") from None
     return mask
 

@@ -12,19 +12,27 @@ from datetime import date, datetime
 from functools import lru_cache
 
 from jobs.errors import ScheduleError
-from jobs.schedules.fields import DAY, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, FieldError
+from jobs.schedules.fields import (
+    DAY_FIELD,
+    HOUR_FIELD,
+    MINUTE_FIELD,
+    MONTH_FIELD,
+    SECOND_FIELD,
+    WEEKDAY_FIELD,
+    CronFieldError,
+)
 from jobs.schedules.foreign import explain_field_count, explain_word
 from jobs.schedules.instants import from_milliseconds, to_milliseconds
-from jobs.schedules.macros import fields_of
-from jobs.schedules.quartz import offer_for
+from jobs.schedules.macros import expand_macro
+from jobs.schedules.quartz import suggest_equivalent
 
-FIELDS = (SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY)
+CRON_FIELDS = (SECOND_FIELD, MINUTE_FIELD, HOUR_FIELD, DAY_FIELD, MONTH_FIELD, WEEKDAY_FIELD)
 """In the order in which they are written; the first is left out of an expression of five fields."""
 
 _LONGEST_TEXT = 1000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _LAST_DAY = date.max.toordinal()
-_ALL_DAYS = DAY.everything
+_ALL_DAYS = DAY_FIELD.full_mask
 # Bit d is set for each day d that the month has; index 0 is not used, February is that of a leap year.
 _MONTH_LENGTHS = (0, *((2 << days) - 1 for days in (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)))
 _SHORT_FEBRUARY = (2 << 28) - 1
@@ -47,7 +55,9 @@ class Ncrontab:
     """Then no date has to be worked out, which is most of the search."""
 
     def __post_init__(self) -> None:
-        every_day = self.months == MONTH.everything and self.days == _month_days(_ALL_DAYS, WEEKDAY.everything)
+        every_day = self.months == MONTH_FIELD.full_mask and self.days == _month_days(
+            _ALL_DAYS, WEEKDAY_FIELD.full_mask
+        )
         object.__setattr__(self, "_every_day", every_day)
 
     @staticmethod
@@ -76,10 +86,10 @@ class Ncrontab:
     def monitor_disabled(self) -> bool:
         """Whether Azure Functions would keep no schedule status for it: several times in each and every minute."""
         return self.seconds.bit_count() > 1 and (self.minutes, self.hours, self.days, self.months) == (
-            MINUTE.everything,
-            HOUR.everything,
-            _month_days(_ALL_DAYS, WEEKDAY.everything),
-            MONTH.everything,
+            MINUTE_FIELD.full_mask,
+            HOUR_FIELD.full_mask,
+            _month_days(_ALL_DAYS, WEEKDAY_FIELD.full_mask),
+            MONTH_FIELD.full_mask,
         )
 
     def next_after(self, instant: datetime) -> datetime | None:
@@ -156,12 +166,12 @@ def _month_mask(year: int, month: int) -> int:
 @lru_cache(maxsize=1024)
 def _parse(text: str) -> Ncrontab:
     macro = text.strip().lower()
-    parts = fields_of(macro) if macro.startswith("@") else _split(text)
+    parts = expand_macro(macro) if macro.startswith("@") else _split(text)
     masks = [1 << 0] if len(parts) == 5 else []
-    for place, part in zip(FIELDS[-len(parts) :], parts, strict=True):
+    for place, part in zip(CRON_FIELDS[-len(parts) :], parts, strict=True):
         try:
-            masks.append(place.parse(part))
-        except FieldError as error:
+            masks.append(place.parse_mask(part))
+        except CronFieldError as error:
             raise ScheduleError(f"{place.name}: {error.problem} in {_quoted(text)}{_mend(error, parts)}") from None
     second, minute, hour, day, month, weekday = masks
     months = sum(1 << number for number in range(1, 13) if month >> number & 1 and day & _MONTH_LENGTHS[number])
@@ -169,11 +179,11 @@ def _parse(text: str) -> Ncrontab:
     return Ncrontab(written, second, minute, hour, _month_days(day, weekday), months)
 
 
-def _mend(error: FieldError, parts: list[str]) -> str:
-    offer = offer_for(parts) if error.is_foreign else None
+def _mend(error: CronFieldError, parts: list[str]) -> str:
+    offer = suggest_equivalent(parts) if error.is_other_dialect else None
     if offer is not None:
         return f": write {offer}"
-    return f": {error.mend}" if error.mend else ""
+    return f": {error.fix}" if error.fix else ""
 
 
 def _split(text: str) -> list[str]:
@@ -185,7 +195,7 @@ def _split(text: str) -> list[str]:
         raise ScheduleError(f"fields are separated by spaces, not by {odd!r}, in {_quoted(text)}")
     parts = stripped.split()
     if len(parts) not in (5, 6):
-        mend = explain_word(stripped) if len(parts) == 1 else explain_field_count(len(parts), offer_for(parts))
+        mend = explain_word(stripped) if len(parts) == 1 else explain_field_count(len(parts), suggest_equivalent(parts))
         raise ScheduleError(f"5 or 6 fields expected, {len(parts)} given in {_quoted(text)}: {mend}")
     return parts
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jobs.errors import ScheduleError
-from jobs.schedules.interval import Interval
-from jobs.schedules.mapping import interval_of, schedule_of
+from jobs.schedules.interval import IntervalSchedule
+from jobs.schedules.mapping import read_interval, read_schedule_mapping
 from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.protocol import Schedule
-from jobs.schedules.several import Several
-from jobs.schedules.words import offer_for_words
+from jobs.schedules.several import UnionSchedule
+from jobs.schedules.words import suggest_for_words
 
-MOST = 50
+MOST_SCHEDULES = 50
 """Schedules of one job."""
 
 _EVERY = ("every ", "@every ")
@@ -31,9 +31,11 @@ def parse_schedule(value: object) -> Schedule:
 
 
 def _several(values: list[object]) -> Schedule:
-    if not 1 <= len(values) <= MOST:
-        raise ScheduleError(f"a list of schedules has 1 to {MOST} entries, not {len(values)}")
-    return _entry(0, values[0]) if len(values) == 1 else Several(tuple(_entry(*pair) for pair in enumerate(values)))
+    if not 1 <= len(values) <= MOST_SCHEDULES:
+        raise ScheduleError(f"a list of schedules has 1 to {MOST_SCHEDULES} entries, not {len(values)}")
+    return (
+        _entry(0, values[0]) if len(values) == 1 else UnionSchedule(tuple(_entry(*pair) for pair in enumerate(values)))
+    )
 
 
 def _entry(number: int, value: object) -> Schedule:
@@ -47,7 +49,7 @@ def _one(value: object) -> Schedule:
     if isinstance(value, str):
         return _from_text(value)
     if isinstance(value, Mapping):
-        return schedule_of(value)
+        return read_schedule_mapping(value)
     if isinstance(value, Schedule):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -62,7 +64,7 @@ def _from_text(text: str) -> Schedule:
     try:
         return _read_text(text)
     except ScheduleError:
-        if offer := offer_for_words(text):
+        if offer := suggest_for_words(text):
             raise ScheduleError(f"{text.strip()!r:.60} is not a form that is read here: write {offer}") from None
         raise
 
@@ -73,7 +75,7 @@ def _read_text(text: str) -> Schedule:
         raise ScheduleError("a schedule is empty: write '0 */5 * * * *', '00:05:00' or {every: 5m}")
     if stripped.startswith(_EVERY):
         every, offset, phase = stripped.partition(" ")[2].partition(_OFFSET)
-        return interval_of(every, phase) if offset else interval_of(every)
+        return read_interval(every, phase) if offset else read_interval(every)
     if ":" in stripped and len(stripped.split()) == 1:
-        return Interval.from_timespan(stripped)
+        return IntervalSchedule.from_timespan(stripped)
     return Ncrontab.parse(text)

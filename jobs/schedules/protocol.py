@@ -39,7 +39,7 @@ class Schedule(Protocol):
         ...
 
 
-def as_mapping(schedule: Schedule) -> dict[str, Any]:
+def spec_as_mapping(schedule: Schedule) -> dict[str, Any]:
     """The spec of a schedule that is no list, as the mapping to which further keys can be added."""
     spec = schedule.spec
     return dict(spec) if isinstance(spec, dict) else {"cron": spec}

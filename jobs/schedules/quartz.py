@@ -11,7 +11,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobs.schedules.fields import DAY, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, Field, FieldError
+from jobs.schedules.fields import (
+    DAY_FIELD,
+    HOUR_FIELD,
+    MINUTE_FIELD,
+    MONTH_FIELD,
+    SECOND_FIELD,
+    WEEKDAY_FIELD,
+    CronField,
+    CronFieldError,
+)
 
 _NTH = re.compile(r"([A-Z]+|[0-7])#([1-5])", re.IGNORECASE)
 _LAST_NAMED = re.compile(r"([A-Z]{3,}|[0-7])L", re.IGNORECASE)
@@ -23,27 +32,30 @@ _MOST_TIMES = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Quartz:
+class QuartzExpression:
     """An expression's fields, second first, and how its weekdays count."""
 
     fields: tuple[str, ...]
     sunday: int
 
     @staticmethod
-    def of(parts: Sequence[str], sunday: int) -> Quartz:
+    def from_fields(parts: Sequence[str], sunday: int) -> QuartzExpression:
         six = parts if len(parts) > 5 else ("0", *parts)
-        return Quartz(tuple("*" if part == "?" else part for part in six[:6]), sunday)
+        return QuartzExpression(tuple("*" if part == "?" else part for part in six[:6]), sunday)
 
-    def offer(self) -> str | None:
+    def find_equivalent(self) -> str | None:
         """The form to write: a mapping with `monthly`, or an NCRONTAB expression; None if there is no exact one."""
         try:
             day, weekday = self.fields[3], self.fields[5]
             days = self._days(day, weekday)
             if days is None:
                 return self._ncrontab()
-            times = [field.parse(text) for field, text in zip((SECOND, MINUTE, HOUR), self.fields, strict=False)]
-            months = MONTH.parse(self.fields[4])
-        except FieldError:
+            times = [
+                field.parse_mask(text)
+                for field, text in zip((SECOND_FIELD, MINUTE_FIELD, HOUR_FIELD), self.fields, strict=False)
+            ]
+            months = MONTH_FIELD.parse_mask(self.fields[4])
+        except CronFieldError:
             return None
         at = _times(*times)
         return None if at is None else f"{{monthly: {{day: {_listed(days)}, at: {at}{_months(months)}}}}}"
@@ -70,30 +82,32 @@ class Quartz:
         found = nth or last
         assert found is not None
         place = _ORDINALS[int(found[2]) - 1] if nth else "last"
-        return f"{place}-{WEEKDAY.names[self._weekday(found[1])]}"
+        return f"{place}-{WEEKDAY_FIELD.names[self._weekday(found[1])]}"
 
     def _weekday(self, text: str) -> int:
         if text.isdigit():
             if int(text) < self.sunday:
-                raise FieldError("no weekday")
+                raise CronFieldError("no weekday")
             return (int(text) - self.sunday) % 7
-        return WEEKDAY.ranges(text)[0].start
+        return WEEKDAY_FIELD.parse_ranges(text)[0].start
 
     def _ncrontab(self) -> str | None:
         """The expression itself, without `?` and with weekdays that count from 0."""
         weekday = re.sub(r"(?<![/#\dA-Za-z])\d+", lambda number: str(self._weekday(number[0])), self.fields[5])
         fields = [*self.fields[:5], "SAT" if weekday.upper() == "L" else weekday]
-        for field, text in zip((SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY), fields, strict=True):
-            field.parse(text)
+        for field, text in zip(
+            (SECOND_FIELD, MINUTE_FIELD, HOUR_FIELD, DAY_FIELD, MONTH_FIELD, WEEKDAY_FIELD), fields, strict=True
+        ):
+            field.parse_mask(text)
         return repr(" ".join(fields))
 
 
-def offer_for(parts: Sequence[str]) -> str | None:
+def suggest_equivalent(parts: Sequence[str]) -> str | None:
     """What to write in place of an expression of Quartz, with both readings if they differ; None if nothing fits."""
     is_quartz = len(parts) == 7 or "?" in parts
     if len(parts) not in (5, 6, 7) or (len(parts) == 7 and parts[6] not in ("*", "?")):
         return None
-    offers = {sunday: Quartz.of(parts, sunday).offer() for sunday in (0, 1)}
+    offers = {sunday: QuartzExpression.from_fields(parts, sunday).find_equivalent() for sunday in (0, 1)}
     if is_quartz:
         return offers[1]
     if offers[0] is None or offers[0] == offers[1] or offers[1] is None:
@@ -104,9 +118,9 @@ def offer_for(parts: Sequence[str]) -> str | None:
 def month_day_name(item: str) -> str | None:
     """`L`, `LW`, `15W`, `FRI#2` or `FRIL` as `monthly.day` names it; None for anything else."""
     try:
-        named = Quartz((), 0).named_weekday(item)
+        named = QuartzExpression((), 0).named_weekday(item)
         return named or next((name for name in _month_days(item) if not name.isdigit()), None)
-    except FieldError:
+    except CronFieldError:
         return None
 
 
@@ -121,7 +135,7 @@ def _month_days(item: str) -> list[str]:
         return [f"last-{int(back[1])}"]
     if nearest := _NEAREST.fullmatch(item):
         return ["first-weekday"] if int(nearest[1]) == 1 else [f"nearest-weekday-{int(nearest[1])}"]
-    mask = DAY.parse(item)
+    mask = DAY_FIELD.parse_mask(item)
     return [str(day) for day in range(1, 32) if mask >> day & 1]
 
 
@@ -130,20 +144,20 @@ def _times(seconds: int, minutes: int, hours: int) -> str | None:
         return None
     found = [
         f"'{hour:02}:{minute:02}" + (f":{second:02}'" if second else "'")
-        for hour in _values(hours, HOUR)
-        for minute in _values(minutes, MINUTE)
-        for second in _values(seconds, SECOND)
+        for hour in _values(hours, HOUR_FIELD)
+        for minute in _values(minutes, MINUTE_FIELD)
+        for second in _values(seconds, SECOND_FIELD)
     ]
     return _listed(found)
 
 
 def _months(mask: int) -> str:
-    if mask == MONTH.everything:
+    if mask == MONTH_FIELD.full_mask:
         return ""
-    return f", months: {_listed([MONTH.names[month - 1][:3].upper() for month in _values(mask, MONTH)])}"
+    return f", months: {_listed([MONTH_FIELD.names[month - 1][:3].upper() for month in _values(mask, MONTH_FIELD)])}"
 
 
-def _values(mask: int, field: Field) -> list[int]:
+def _values(mask: int, field: CronField) -> list[int]:
     return [value for value in range(field.lowest, field.highest + 1) if mask >> value & 1]
 
 
@@ -152,4 +166,4 @@ def _listed(texts: list[str]) -> str:
 
 
 def _raise() -> list[str]:
-    raise FieldError("no form says this")
+    raise CronFieldError("no form says this")

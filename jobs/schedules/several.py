@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobs.schedules.instants import InMilliseconds
+from jobs.schedules.instants import MillisecondSchedule
 from jobs.schedules.protocol import Schedule
 
 
 @dataclass(frozen=True, slots=True)
-class Several(InMilliseconds):
+class UnionSchedule(MillisecondSchedule):
     """Due whenever one of `schedules` is; an instant of two of them is due once."""
 
     schedules: tuple[Schedule, ...]

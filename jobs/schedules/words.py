@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 
-from jobs.durations import duration_in_words, parse_duration
+from jobs.durations import parse_duration, suggest_duration
 from jobs.errors import ScheduleError
-from jobs.schedules.interval import Interval
-from jobs.schedules.month_days import month_day_of
+from jobs.schedules.interval import IntervalSchedule
+from jobs.schedules.month_days import read_month_day
 
 _UNITS = {
     "ms": ("ms", "millisecond", "milliseconds", "msec"),
@@ -48,7 +48,7 @@ _LONGEST = 100
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
-def offer_for_words(text: str) -> str | None:
+def suggest_for_words(text: str) -> str | None:
     """What to write; None if the words are not understood."""
     if len(text) > _LONGEST:
         return None
@@ -57,7 +57,7 @@ def offer_for_words(text: str) -> str | None:
         return f"'{macro}' (in quotes)"
     if rate := _RATE.fullmatch(words):
         words = rate[1]
-    if words.startswith("p") and (length := duration_in_words(words)):
+    if words.startswith("p") and (length := suggest_duration(words)):
         return f"{{every: {length}}}"
     if (month_day := _MONTH_DAY.fullmatch(words)) and (day_name := _month_day(month_day[1])):
         return f"{{monthly: {{day: {day_name}, at: '00:00'}}}}"
@@ -70,7 +70,7 @@ def offer_for_words(text: str) -> str | None:
 
 def _month_day(text: str) -> str | None:
     try:
-        return month_day_of({"first": "1", "1st": "1"}.get(text, text), "day").text
+        return read_month_day({"first": "1", "1st": "1"}.get(text, text), "day").text
     except ScheduleError:
         return None
 
@@ -82,7 +82,7 @@ def _length(count: str, unit: str) -> str | None:
         return None
     length = f"{float(number) * 7:g}d" if short == "w" else f"{number}{short}"
     try:
-        Interval(parse_duration(length))
+        IntervalSchedule(parse_duration(length))
     except ValueError:
         return None  # its own message says why
     return length

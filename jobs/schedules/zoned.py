@@ -6,7 +6,7 @@ A clock that is put forward leaves out some of its times (the gap), one that is 
 By default an expression does what the timer of Azure Functions does (CronSchedule.cs), which works each time out at the
 one before it. In a gap, the first time that is left out is due later by the gap's length, for every expression; the
 timer then goes on from there, so what else was due in the gap, or before that instant, is not due. In a repeat, an
-expression that is interval-like (see Ncrontab) is due in both passes, any other in the first one. `Dst` says otherwise,
+expression that is interval-like (see Ncrontab) is due in both passes, any other in the first one. `DstPolicy` says otherwise,
 and then for every expression.
 """
 
@@ -17,13 +17,13 @@ from datetime import datetime
 from typing import Any, Literal
 
 from jobs.schedules.instants import LAST_MS, from_milliseconds, to_milliseconds
-from jobs.schedules.monthly import Monthly
+from jobs.schedules.monthly import MonthlySchedule
 from jobs.schedules.ncrontab import Ncrontab
-from jobs.schedules.protocol import as_mapping
-from jobs.schedules.zones import Span, Zone
+from jobs.schedules.protocol import spec_as_mapping
+from jobs.schedules.zones import OffsetSpan, TimeZone
 
-Gap = Literal["shift", "end", "skip"]
-Repeat = Literal["first", "both"]
+GapPolicy = Literal["shift", "end", "skip"]
+RepeatPolicy = Literal["first", "both"]
 
 _LAST = LAST_MS // 1000
 _FIRST_WALL = -62_135_596_800
@@ -35,12 +35,12 @@ _HORIZON = 100 * 366 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Dst:
+class DstPolicy:
     """What to do when the clock changes; None is what the Functions timer does with the expression's kind."""
 
-    gap: Gap | None = None
+    gap: GapPolicy | None = None
     """Times that are left out: `shift` moves each by the gap's length, `end` to the first instant after the gap."""
-    repeat: Repeat | None = None
+    repeat: RepeatPolicy | None = None
     """A time that is shown twice is due in the `first` pass or in `both`."""
 
     @property
@@ -49,25 +49,25 @@ class Dst:
         return {key: value for key, value in (("gap", self.gap), ("repeat", self.repeat)) if value is not None}
 
 
-FUNCTIONS = Dst()
+FUNCTIONS_DST_POLICY = DstPolicy()
 """What the Functions timer does."""
 
 
 @dataclass(frozen=True, slots=True)
-class Zoned:
+class ZonedSchedule:
     """Due when the clock on the wall shows a time of `cron`: an expression, or days of the month."""
 
-    cron: Ncrontab | Monthly
-    zone: Zone
-    dst: Dst = FUNCTIONS
-    gap: Gap | None = field(init=False, repr=False, compare=False)
+    cron: Ncrontab | MonthlySchedule
+    zone: TimeZone
+    dst: DstPolicy = FUNCTIONS_DST_POLICY
+    gap: GapPolicy | None = field(init=False, repr=False, compare=False)
     """In force; None is what the timer does."""
-    first_only: bool = field(init=False, repr=False)
+    is_first_pass_only: bool = field(init=False, repr=False)
     """Whether a time that is shown twice is due in the first pass alone."""
 
     def __post_init__(self) -> None:
         # The timer has no days of the month by their place: each time that somebody named there is due.
-        usual: Gap | None = "shift" if isinstance(self.cron, Monthly) else None
+        usual: GapPolicy | None = "shift" if isinstance(self.cron, MonthlySchedule) else None
         object.__setattr__(self, "gap", self.dst.gap or usual)
         repeat = self.dst.repeat or ("both" if self.cron.is_interval_like else "first")
         object.__setattr__(self, "first_only", repeat == "first")
@@ -83,7 +83,7 @@ class Zoned:
     def spec(self) -> dict[str, Any]:
         """What a job file writes."""
         policy = {"dst": self.dst.spec} if self.dst.spec else {}
-        return {**as_mapping(self.cron), "timezone": self.zone.name, **policy}
+        return {**spec_as_mapping(self.cron), "timezone": self.zone.name, **policy}
 
     @property
     def is_interval_like(self) -> bool:
@@ -112,12 +112,12 @@ class Zoned:
         """
         horizon = second + _HORIZON
         while second < horizon:
-            span = self.zone.span(second + 1)
+            span = self.zone.span_at(second + 1)
             wall = self._from_wall(span, second)
             due = None if wall is None else wall - span.offset
             if due is None or due >= span.end:
                 due = None
-            if span.before < span.offset and self.gap != "skip":
+            if span.previous_offset < span.offset and self.gap != "skip":
                 left_out = self._left_out(span, second)
                 if left_out is not None and self.gap is None:
                     due = left_out
@@ -131,22 +131,22 @@ class Zoned:
             second = span.end - 1 if span.end - second < _FAR else max(span.end - 1, wall - span.offset - _FAR)
         return None
 
-    def _from_wall(self, span: Span, second: int) -> int | None:
+    def _from_wall(self, span: OffsetSpan, second: int) -> int | None:
         """The first time of the expression that the span's clock shows, or would go on to show, after `second`."""
         wall = second + span.offset
-        if self.first_only and span.offset < span.before:
-            wall = max(wall, span.start + span.before - 1)
+        if self.is_first_pass_only and span.offset < span.previous_offset:
+            wall = max(wall, span.start + span.previous_offset - 1)
         return self.cron.next_second(max(wall, _FIRST_WALL - 1))
 
-    def _left_out(self, span: Span, second: int) -> int | None:
+    def _left_out(self, span: OffsetSpan, second: int) -> int | None:
         """When a time is due that the change at the beginning of the span left out, if that is after `second`."""
         gap = self.gap
-        if second >= (span.start if gap == "end" else span.start + span.offset - span.before - 1):
+        if second >= (span.start if gap == "end" else span.start + span.offset - span.previous_offset - 1):
             return None  # for most of the year, without a search
         # Of the timer's alone: the first time, however late within the gap's length it is asked for.
         earliest = span.start - 1 if gap is None else max(second, span.start - 1)
-        wall = self.cron.next_second(earliest + span.before)
+        wall = self.cron.next_second(earliest + span.previous_offset)
         if wall is None or wall >= span.start + span.offset:
             return None
-        due = span.start if gap == "end" else wall - span.before
+        due = span.start if gap == "end" else wall - span.previous_offset
         return due if due > second else None

@@ -30,7 +30,7 @@ _LOWEST = -62_135_596_800 + _DAY
 _HIGHEST = 253_402_300_799 - _DAY
 
 
-class Span(NamedTuple):
+class OffsetSpan(NamedTuple):
     """The seconds from `start` up to but not including `end`, all with one offset. Seconds are those since the epoch.
 
     A span may be cut where nothing changes; `start` and `before` are those of the change that led to its offset, if
@@ -39,28 +39,28 @@ class Span(NamedTuple):
 
     start: int
     end: int
-    before: int
+    previous_offset: int
     """Offset until `start`, in seconds east of UTC."""
     offset: int
     """Offset from `start` on."""
 
 
-class Zone:
+class TimeZone:
     """A time zone. There is one value for each name: compare with `is` or `==`."""
 
     def __init__(self, name: str, info: tzinfo) -> None:
         self.name = name
         self.info = info
         """To write instants down in local time."""
-        self._spans: dict[int, tuple[Span, ...]] = {}
+        self._spans: dict[int, tuple[OffsetSpan, ...]] = {}
 
     def __repr__(self) -> str:
         return f"Zone({self.name!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return zone, (self.name,)
+        return load_time_zone, (self.name,)
 
-    def span(self, second: int) -> Span:
+    def span_at(self, second: int) -> OffsetSpan:
         """The span that this second since the epoch is in."""
         chunk = second >> _CHUNK
         spans = self._spans.get(chunk)
@@ -71,35 +71,35 @@ class Zone:
                 return span
         raise AssertionError("a chunk's last span ends with it")
 
-    def wall(self, second: int) -> int:
+    def wall_second(self, second: int) -> int:
         """What the clock on the wall shows then, as seconds since 1970-01-01T00:00:00 on that clock."""
-        return second + self.span(second).offset
+        return second + self.span_at(second).offset
 
-    def first_at(self, wall: int, since: int) -> int:
+    def first_second_showing(self, wall: int, since: int) -> int:
         """The first second, not before `since`, at which the clock on the wall shows `wall` or later."""
         while True:
-            span = self.span(since)
+            span = self.span_at(since)
             due = max(wall - span.offset, since)
             if due < span.end:
                 return due
             since = span.end
 
-    def _find_spans(self, start: int, end: int) -> tuple[Span, ...]:
+    def _find_spans(self, start: int, end: int) -> tuple[OffsetSpan, ...]:
         """Those of a chunk. The clock is looked at once a day: no zone ever had two changes within a week."""
         known = start - _MARGIN
         offset = self._offset(known)
         if end < _FIRST_CHANGE:
-            return (Span(known, end, offset, offset),)
-        spans: list[Span] = []
+            return (OffsetSpan(known, end, offset, offset),)
+        spans: list[OffsetSpan] = []
         since, before = known, offset
         for day in range(known, end, _DAY):
             last = min(day + _DAY, end) - 1
             later = self._offset(last)
             if later != offset:
                 change = self._change(day - 1, last, offset)
-                spans.append(Span(since, change, before, offset))
+                spans.append(OffsetSpan(since, change, before, offset))
                 since, before, offset = change, offset, later
-        spans.append(Span(since, end, before, offset))
+        spans.append(OffsetSpan(since, end, before, offset))
         return tuple(span for span in spans if span.end > start)
 
     def _change(self, low: int, high: int, offset: int) -> int:
@@ -116,7 +116,7 @@ class Zone:
         return offset.days * _DAY + offset.seconds
 
 
-def zone(name: object) -> Zone:
+def load_time_zone(name: object) -> TimeZone:
     """The zone of this IANA name.
 
     Raises:
@@ -128,14 +128,14 @@ def zone(name: object) -> Zone:
 
 
 @lru_cache(maxsize=1024)
-def _zone(name: str) -> Zone:
+def _zone(name: str) -> TimeZone:
     from zoneinfo import ZoneInfo
 
     # Before anything is opened: a name is part of a path.
     if name not in _names():
         raise ScheduleError(f"timezone: {name[:60]!r} is not an IANA time zone, {_nearest(name)}")
     with (_folder() / "zoneinfo" / name).open("rb") as file:
-        return Zone(name, ZoneInfo.from_file(file, key=name))
+        return TimeZone(name, ZoneInfo.from_file(file, key=name))
 
 
 @cache

@@ -20,22 +20,22 @@ from jobs.targets.http import (
     HttpTarget,
     JsonBody,
     TextBody,
-    Tls,
-    unfit_for_header,
+    TlsOptions,
+    is_invalid_header_value,
 )
 from jobs.targets.steps import StepsTarget
 from jobs.targets.tcp import TcpTarget
 from jobs.targets.tls import TlsTarget
 
 
-def kind_of(value: Any) -> Any:
+def target_kind(value: Any) -> Any:
     """The kind of a target, as it is written or as a model. Without one it is `http`, unless a key says otherwise."""
     if not isinstance(value, dict):
         return getattr(value, "kind", None)
     if "kind" in value:
         return value["kind"]
     # None is told as a missing kind: better than every key as one that http does not know.
-    return "http" if "url" in value or _FOREIGN.isdisjoint(value) else None
+    return "http" if "url" in value or _KEYS_OF_OTHER_KINDS.isdisjoint(value) else None
 
 
 Target = Annotated[
@@ -45,19 +45,21 @@ Target = Annotated[
     | Annotated[DnsTarget, Tag("dns")]
     | Annotated[TlsTarget, Tag("tls")]
     | Annotated[HeartbeatTarget, Tag("heartbeat")],
-    Discriminator(kind_of),
+    Discriminator(target_kind),
 ]
 """Every kind of target, told apart by `kind`."""
 
-TARGETS: dict[str, Any] = {tag.tag: model for model, tag in map(get_args, get_args(get_args(Target)[0]))}
+TARGETS_BY_KIND: dict[str, Any] = {tag.tag: model for model, tag in map(get_args, get_args(get_args(Target)[0]))}
 """The models by their kind."""
 
-_FOREIGN = frozenset[str]().union(*(model.model_fields for model in TARGETS.values())) - HttpTarget.model_fields.keys()
+_KEYS_OF_OTHER_KINDS = (
+    frozenset[str]().union(*(model.model_fields for model in TARGETS_BY_KIND.values())) - HttpTarget.model_fields.keys()
+)
 """Keys that http has not, and another kind has."""
 
 __all__ = [
     "IDEMPOTENT_METHODS",
-    "TARGETS",
+    "TARGETS_BY_KIND",
     "DnsTarget",
     "FormBody",
     "HeartbeatTarget",
@@ -67,8 +69,8 @@ __all__ = [
     "Target",
     "TcpTarget",
     "TextBody",
-    "Tls",
+    "TlsOptions",
     "TlsTarget",
-    "kind_of",
-    "unfit_for_header",
+    "is_invalid_header_value",
+    "target_kind",
 ]

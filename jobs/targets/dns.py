@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from jobs.model import Frozen
+from jobs.model import FrozenModel
 from jobs.policies import Timeouts
-from jobs.targets.places import Port, peer_text
+from jobs.targets.places import Port, format_host_port
 from jobs.urls import refuse_placeholder
 
 RecordType = Literal[
@@ -17,7 +17,7 @@ RecordType = Literal[
 ]
 
 
-def _name(name: str) -> str:
+def _check_name(name: str) -> str:
     refuse_placeholder(name)
     labels = name.rstrip(".").split(".")
     if name != "." and any(not label or len(label.encode()) > 63 for label in labels):
@@ -27,7 +27,7 @@ def _name(name: str) -> str:
     return name
 
 
-def _server(server: str) -> str:
+def _check_server(server: str) -> str:
     try:
         ipaddress.ip_address(server)
     except ValueError:
@@ -35,7 +35,7 @@ def _server(server: str) -> str:
     return server
 
 
-class DnsTarget(Frozen):
+class DnsTarget(FrozenModel):
     """One question to a name server: `server` by its address, or else the first of those that this machine uses.
 
     By UDP, and again by TCP if the answer does not fit; `protocol: tcp` asks by TCP at once.
@@ -44,16 +44,16 @@ class DnsTarget(Frozen):
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=5.0, run=15.0)
 
     kind: Literal["dns"]
-    name: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_name)]
+    name: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_check_name)]
     type: RecordType = "A"
-    server: Annotated[str, AfterValidator(_server)] | None = None
+    server: Annotated[str, AfterValidator(_check_server)] | None = None
     port: Port = 53
     protocol: Literal["udp", "tcp"] = "udp"
 
     @property
     def endpoint(self) -> str:
         """The target for logs and history."""
-        at = f"{peer_text(self.server, self.port)}/" if self.server is not None else "/"
+        at = f"{format_host_port(self.server, self.port)}/" if self.server is not None else "/"
         return f"dns://{at}{self.name}?type={self.type}"
 
     @property

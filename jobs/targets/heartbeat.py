@@ -7,31 +7,31 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, model_validator
 
 from jobs.durations import format_duration
-from jobs.model import Duration, Frozen, SecretRef
+from jobs.model import Duration, FrozenModel, SecretRef
 from jobs.policies import Timeouts
 from jobs.schedules import Schedule, parse_schedule
 
-LONGEST = 366 * 86400.0
+LONGEST_WAIT = 366 * 86400.0
 """Seconds: a year, and the day that some have more."""
 
 
-def _sensible(seconds: float) -> float:
-    if not 1.0 <= seconds <= LONGEST:
-        raise ValueError(f"{format_duration(seconds)} is out of range: 1s to {format_duration(LONGEST)}")
+def _check_wait(seconds: float) -> float:
+    if not 1.0 <= seconds <= LONGEST_WAIT:
+        raise ValueError(f"{format_duration(seconds)} is out of range: 1s to {format_duration(LONGEST_WAIT)}")
     return seconds
 
 
 SHORTEST_TOKEN = 16
 """Characters: a shorter token could be found by trying."""
 
-Wait = Annotated[Duration, AfterValidator(_sensible)]
+WaitField = Annotated[Duration, AfterValidator(_check_wait)]
 
 
 def _read_schedule(value: Any) -> Schedule | None:
     return None if value is None else parse_schedule(value)
 
 
-class HeartbeatTarget(Frozen):
+class HeartbeatTarget(FrozenModel):
     """Pings that must come, each `period` after the one before or by a `schedule`, or `grace` later at the latest.
 
     `token`: names the secret that the sender of pings puts into the address. `max_duration`: how long the program may
@@ -45,18 +45,18 @@ class HeartbeatTarget(Frozen):
 
     kind: Literal["heartbeat"]
     token: SecretRef
-    period: Wait | None = None
+    period: WaitField | None = None
     schedule: Annotated[
         Schedule | None,
         PlainValidator(_read_schedule, json_schema_input_type=str | dict[str, Any] | list[Any] | None),
         PlainSerializer(lambda schedule: schedule and schedule.spec, return_type=Any),
     ] = None
-    grace: Wait = 3600.0
-    max_duration: Wait | None = None
-    first_within: Wait | None = None
+    grace: WaitField = 3600.0
+    max_duration: WaitField | None = None
+    first_within: WaitField | None = None
 
     @model_validator(mode="after")
-    def _says_when(self) -> Self:
+    def _check_one_due_rule(self) -> Self:
         if self.period is None and self.schedule is None:
             raise ValueError("say when pings are due: period (such as 24h) or schedule, one of them")
         if self.period is not None and self.schedule is not None:

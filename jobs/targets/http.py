@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, ByteSize, Discriminator, Field, Tag, model_validator
 
 from jobs.auth import NO_AUTH, ApiKeyAuth, Auth
-from jobs.model import HEADER_NAME, Frozen, SecretRef, TextOrSecret, by_key
+from jobs.model import HEADER_NAME_PATTERN, FrozenModel, SecretRef, TextOrSecret, discriminate_by_key
 from jobs.policies import Timeouts
 from jobs.targets.places import Host, IpVersion
-from jobs.urls import HttpUrl, complete_http_url
+from jobs.urls import HttpUrl, validate_complete_http_url
 
-Method = Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH", "TRACE"]
+HttpMethod = Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH", "TRACE"]
 
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """RFC 9110, section 9.2.2: a repeated request has the same effect as one."""
@@ -23,70 +23,72 @@ IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRAC
 _UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|^\s|\s$")
 
 
-def unfit_for_header(value: str) -> bool:
+def is_invalid_header_value(value: str) -> bool:
     """Whether a header cannot carry this value: control characters, line breaks, blanks at its ends."""
     return _UNFIT.search(value) is not None
 
 
-_FRAMING = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
+_FRAMING_HEADERS = frozenset(
+    {"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+)
 
-_PLATFORM = frozenset({"metadata", "x-identity-header", "metadata-flavor", "x-google-metadata-request"})
+_PLATFORM_HEADERS = frozenset({"metadata", "x-identity-header", "metadata-flavor", "x-google-metadata-request"})
 """Headers that only a cloud's own endpoints want, before they hand out tokens; and `X-aws-ec2-metadata-token...`."""
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
-def _unfit_header(name: str, value: str | SecretRef) -> str:
+def _explain_bad_header(name: str, value: str | SecretRef) -> str:
     """Why a job must not send this header; empty if it may."""
-    if name.lower() in _FRAMING:
+    if name.lower() in _FRAMING_HEADERS:
         return f"{name} is set by the program itself, so that the connection works: leave it out"
-    if name.lower() in _PLATFORM or name.lower().startswith("x-aws-ec2-metadata-"):
+    if name.lower() in _PLATFORM_HEADERS or name.lower().startswith("x-aws-ec2-metadata-"):
         return f"{name} is for the platform's own endpoints, which no check may ask: leave it out"
-    if isinstance(value, str) and unfit_for_header(value):
+    if isinstance(value, str) and is_invalid_header_value(value):
         return f"the value of {name} has a line break, a control character or a blank at an end"
     if name.lower() == "host" and not (isinstance(value, str) and _HOST.fullmatch(value)):
         return f"the value of {name} is no host: write a name, such as checkout.internal or checkout.internal:8443"
     return ""
 
 
-def _headers(headers: dict[str, TextOrSecret]) -> dict[str, TextOrSecret]:
+def _check_headers(headers: dict[str, TextOrSecret]) -> dict[str, TextOrSecret]:
     for name, value in headers.items():
-        if not re.fullmatch(HEADER_NAME, name):
+        if not re.fullmatch(HEADER_NAME_PATTERN, name):
             raise ValueError(f"{name[:40]!r} cannot be the name of a header")
-        if reason := _unfit_header(name, value):
+        if reason := _explain_bad_header(name, value):
             raise ValueError(reason)
     return headers
 
 
-Headers = Annotated[dict[str, TextOrSecret], AfterValidator(_headers)]
+RequestHeaders = Annotated[dict[str, TextOrSecret], AfterValidator(_check_headers)]
 
 
-def _auth(auth: Auth) -> Auth:
-    if isinstance(auth, ApiKeyAuth) and auth.place == "header" and (reason := _unfit_header(auth.name, auth.key)):
+def _check_auth(auth: Auth) -> Auth:
+    if isinstance(auth, ApiKeyAuth) and auth.place == "header" and (reason := _explain_bad_header(auth.name, auth.key)):
         raise ValueError(reason)
     return auth
 
 
-class TextBody(Frozen):
+class TextBody(FrozenModel):
     text: TextOrSecret
     content_type: str = "text/plain; charset=utf-8"
 
 
-class JsonBody(Frozen):
+class JsonBody(FrozenModel):
     json_: Any = Field(alias="json")
 
 
-class FormBody(Frozen):
+class FormBody(FrozenModel):
     form: dict[str, TextOrSecret]
 
 
-Body = Annotated[
+RequestBody = Annotated[
     Annotated[TextBody, Tag("text")] | Annotated[JsonBody, Tag("json")] | Annotated[FormBody, Tag("form")],
-    Discriminator(by_key("text", "json", "form")),
+    Discriminator(discriminate_by_key("text", "json", "form")),
 ]
 
 
-class Tls(Frozen):
+class TlsOptions(FrozenModel):
     """How the target's certificate is checked. `ca_file`: PEM file with the authorities to trust, alone."""
 
     verify: bool = True
@@ -96,7 +98,7 @@ class Tls(Frozen):
 
 
 def _proxy_url(url: str) -> str:
-    parts = urlsplit(complete_http_url(url))
+    parts = urlsplit(validate_complete_http_url(url))
     if parts.scheme != "http" or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError(
             "a proxy is written as http://proxy.internal:3128, without a path; https targets go through it, too"
@@ -107,18 +109,18 @@ def _proxy_url(url: str) -> str:
 ProxyUrl = Annotated[str, Field(max_length=2048), AfterValidator(_proxy_url)]
 
 
-class ProxyAuth(Frozen):
+class ProxyAuth(FrozenModel):
     """How the program proves to a proxy who it is: Basic."""
 
     username: TextOrSecret
     password: SecretRef
 
 
-class HttpTarget(Frozen):
+class HttpTarget(FrozenModel):
     """One HTTP request.
 
     `connection`: kept ones are used again by the next request to the same origin, if its method is idempotent.
-    `keep_body`: bytes of an answer that are kept with an attempt that it failed; 0 keeps nothing.
+    `excerpt_bytes`: bytes of an answer that are kept with an attempt that it failed; 0 keeps nothing.
     `http2`: where TLS agrees to it; without TLS, at once.
 
     `ip_version`: addresses of it alone are asked, also where redirects lead.
@@ -135,14 +137,14 @@ class HttpTarget(Frozen):
 
     kind: Literal["http"] = "http"
     url: HttpUrl
-    method: Method = "GET"
-    headers: Headers = {}
+    method: HttpMethod = "GET"
+    headers: RequestHeaders = {}
     query: dict[str, TextOrSecret] = {}
-    body: Body | None = None
-    auth: Annotated[Auth, AfterValidator(_auth)] = NO_AUTH
+    body: RequestBody | None = None
+    auth: Annotated[Auth, AfterValidator(_check_auth)] = NO_AUTH
     allow_plain_http: bool = False
     redirects: int = Field(default=10, ge=0, le=30)
-    tls: Tls = Tls()
+    tls: TlsOptions = TlsOptions()
     server_name: Host | None = None
     ip_version: IpVersion | None = None
     connection: Literal["fresh", "kept"] = "fresh"
@@ -153,7 +155,7 @@ class HttpTarget(Frozen):
     keep_body: ByteSize = Field(default=ByteSize(2048), le=16 * 1024)
 
     @model_validator(mode="after")
-    def _together(self) -> Self:
+    def _check_combinations(self) -> Self:
         if self.connection == "kept" and (self.http2 or self.proxy):
             raise ValueError("connection: kept goes with neither http2 nor proxy: leave one of them out")
         if self.connection == "kept" and self.server_name:

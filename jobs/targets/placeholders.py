@@ -15,13 +15,13 @@ _PLACEHOLDER = re.compile(r"\$(?:\$|\{([^{}]*)\})")
 """`$$` is a single dollar sign."""
 
 
-def names_in(value: Any) -> Iterator[str]:
+def find_names(value: Any) -> Iterator[str]:
     """The names of all placeholders in a text, or in the texts of a JSON value."""
     for text in _texts_in(value):
         yield from (found[1] for found in _PLACEHOLDER.finditer(text) if found[1] is not None)
 
 
-def is_filled(value: Any) -> bool:
+def has_placeholders(value: Any) -> bool:
     """Whether filling in changes anything of a text, or of the texts of a JSON value."""
     return any("$" in text and _PLACEHOLDER.search(text) for text in _texts_in(value))
 
@@ -38,30 +38,30 @@ def _texts_in(value: Any) -> Iterator[str]:
             yield from _texts_in(one)
 
 
-def filled(text: str, values: Mapping[str, Any], quote: Callable[[str], str] = str) -> str:
+def fill_text(text: str, values: Mapping[str, Any], quote: Callable[[str], str] = str) -> str:
     """The text with its placeholders filled in; each value passes through `quote`."""
 
     def value_of(found: re.Match[str]) -> str:
-        return "$" if found[1] is None else quote(text_of(values[found[1]]))
+        return "$" if found[1] is None else quote(format_as_text(values[found[1]]))
 
     return _PLACEHOLDER.sub(value_of, text) if "$" in text else text
 
 
-def filled_json(value: Any, values: Mapping[str, Any]) -> Any:
+def fill_json(value: Any, values: Mapping[str, Any]) -> Any:
     """A JSON value with the placeholders in its texts filled in.
 
     A text that is nothing but one becomes the value itself, so that a number stays a number.
     """
     if isinstance(value, str):
         whole = _PLACEHOLDER.fullmatch(value)
-        return values[whole[1]] if whole is not None and whole[1] is not None else filled(value, values)
+        return values[whole[1]] if whole is not None and whole[1] is not None else fill_text(value, values)
     if isinstance(value, Mapping):
-        return {filled(key, values): filled_json(one, values) for key, one in value.items()}
+        return {fill_text(key, values): fill_json(one, values) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [filled_json(one, values) for one in value]
+        return [fill_json(one, values) for one in value]
     return value
 
 
-def text_of(value: Any) -> str:
+def format_as_text(value: Any) -> str:
     """A value as it stands in a text: texts as they are, all else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

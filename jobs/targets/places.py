@@ -12,7 +12,7 @@ from jobs.urls import refuse_placeholder
 _UNFIT = re.compile(r"[\s/@?#\x00-\x1f\x7f]")
 
 
-def _host(host: str) -> str:
+def _check_host(host: str) -> str:
     refuse_placeholder(host)
     if "://" in host or _UNFIT.search(host):
         raise ValueError(f"{host!r} is no host: write the name or the address alone, like db.internal or 10.1.2.3")
@@ -24,13 +24,13 @@ def _host(host: str) -> str:
 Host = Annotated[
     str,
     Field(min_length=1, max_length=253, description="a name or an address, such as db.internal"),
-    AfterValidator(_host),
+    AfterValidator(_check_host),
 ]
 IpVersion = Literal[4, 6]
 """Which addresses of a name are asked, where only those of one version will do."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-def peer_text(host: str, port: int) -> str:
+def format_host_port(host: str, port: int) -> str:
     """`db.internal:5432`, `[::1]:5432`."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -41,7 +41,9 @@ def sends_secrets(request: HttpTarget, saved_secrets: Set[str] = frozenset()) ->
             texts += form.values()
     if not isinstance(request.auth, NoAuth) or any(isinstance(text, SecretRef) for text in texts):
         return True
-    return bool(saved_secrets) and isinstance(request, Step) and not saved_secrets.isdisjoint(request.placeholders())
+    return (
+        bool(saved_secrets) and isinstance(request, Step) and not saved_secrets.isdisjoint(request.placeholder_names())
+    )
 
 
 def _is_loopback(host: str) -> bool:

@@ -9,75 +9,75 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from jobs.display_text import DisplayText
-from jobs.expectations import Expectation, Expectations, refuse_unfit
-from jobs.expectations.errors import ErrorIs
-from jobs.expectations.patterns import Pattern
-from jobs.expectations.queries import Query
-from jobs.expectations.saved_values import compared_with
-from jobs.model import HEADER_NAME, Duration, Frozen, SecretRef, by_key
+from jobs.expectations import Expectation, Expectations, check_applicable
+from jobs.expectations.errors import ErrorEntry
+from jobs.expectations.patterns import PatternField
+from jobs.expectations.queries import JsonPathField
+from jobs.expectations.saved_values import compared_values
+from jobs.model import HEADER_NAME_PATTERN, Duration, FrozenModel, SecretRef, discriminate_by_key
 from jobs.policies import Timeouts
 from jobs.problems import looks_secret
 from jobs.targets.http import FormBody, HttpTarget, JsonBody, TextBody
-from jobs.targets.placeholders import VALUE_NAME, names_in
-from jobs.urls import http_url
+from jobs.targets.placeholders import VALUE_NAME, find_names
+from jobs.urls import validate_http_url
 
 MOST_STEPS = 50
-MOST_ENTRIES = 300
+MOST_STEP_EXPECTATIONS = 300
 """Entries of `expect` in all steps together, those of `cleanup` included."""
 
-MOST_SAVED = 200
+MOST_SAVED_VALUES = 200
 """Values that all steps of a check save."""
 
-MOST_SECRETS_SAVED = 50
+MOST_SAVED_SECRETS = 50
 """Those of them that must not be shown: each is looked for in texts in some hundred forms."""
 
 
-class Saved(Frozen):
+class SavedValue(FrozenModel):
     """`secret`: whether the value must never be shown; it is not if its name sounds like one, such as `token`."""
 
     secret: bool | None = None
 
 
-class FromJson(Saved):
+class JsonSource(SavedValue):
     """The first value that a JSONPath selects in the body."""
 
-    json_: Query = Field(alias="json")
+    json_: JsonPathField = Field(alias="json")
 
 
-class FromHeader(Saved):
+class HeaderSource(SavedValue):
     """A header, or what a regular expression finds in it: its first group, or the whole match."""
 
-    header: str = Field(pattern=HEADER_NAME, description="the name of a header, such as location")
-    regex: Pattern | None = None
+    header: str = Field(pattern=HEADER_NAME_PATTERN, description="the name of a header, such as location")
+    regex: PatternField | None = None
 
 
-class FromCookie(Saved):
+class CookieSource(SavedValue):
     """A cookie that this answer or an earlier one has set."""
 
     cookie: str = Field(min_length=1, max_length=200)
 
 
-class FromBody(Saved):
+class BodySource(SavedValue):
     """What a regular expression finds in the body: its first group, or the whole match."""
 
-    regex: Pattern
+    regex: PatternField
 
 
-Source = Annotated[
-    Annotated[FromJson, Tag("json")]
-    | Annotated[FromHeader, Tag("header")]
-    | Annotated[FromCookie, Tag("cookie")]
-    | Annotated[FromBody, Tag("regex")],
-    Discriminator(by_key("json", "header", "cookie", "regex")),
+ValueSource = Annotated[
+    Annotated[JsonSource, Tag("json")]
+    | Annotated[HeaderSource, Tag("header")]
+    | Annotated[CookieSource, Tag("cookie")]
+    | Annotated[BodySource, Tag("regex")],
+    Discriminator(discriminate_by_key("json", "header", "cookie", "regex")),
 ]
 ValueName = Annotated[
     str, Field(pattern=f"^{VALUE_NAME}$", description="letters, digits and _, the first no digit, such as order_id")
 ]
 
 
-def _step_url(url: str) -> str:
+def _check_step_url(url: str) -> str:
     """A URL that an earlier answer gives, or that belongs to the step before, is looked at only once it is known."""
-    return url if url.startswith(("/", "${")) else http_url(url)
+    return url if url.startswith(("/", "${")) else validate_http_url(url)
 
 
 class Step(HttpTarget):
@@ -88,30 +88,30 @@ class Step(HttpTarget):
     """
 
     name: DisplayText = Field(min_length=1, max_length=100)
-    url: Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_step_url)]
+    url: Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_check_step_url)]
     expect: Expectations = ()
-    save: dict[ValueName, Source] = {}
+    save: dict[ValueName, ValueSource] = {}
     timeout: Annotated[Duration, Field(gt=0)] | None = None
 
     @field_validator("expect")
     @classmethod
-    def _only_what_fits(cls, value: tuple[Expectation, ...], info: ValidationInfo) -> tuple[Expectation, ...]:
-        refuse_unfit(value, "http", info.data.get("url", ""))
-        if any(isinstance(entry, ErrorIs) for entry in value):
+    def _check_expectations(cls, value: tuple[Expectation, ...], info: ValidationInfo) -> tuple[Expectation, ...]:
+        check_applicable(value, "http", info.data.get("url", ""))
+        if any(isinstance(entry, ErrorEntry) for entry in value):
             raise ValueError("error does not fit a step, which ends them all if no answer comes: make a job of it")
         return value
 
-    def hides(self, value: str) -> bool:
+    def is_secret_value(self, value: str) -> bool:
         """Whether what it saves under this name must never be shown."""
         secret = self.save[value].secret
         return looks_secret(value) if secret is None else secret
 
-    def placeholders(self) -> set[str]:
+    def placeholder_names(self) -> set[str]:
         """The names that it needs."""
-        expected = [value for entry in self.expect for value in compared_with(entry)]
-        return {name for value in (*self.sent(), *expected) for name in names_in(value)}
+        expected = [value for entry in self.expect for value in compared_values(entry)]
+        return {name for value in (*self.sent_values(), *expected) for name in find_names(value)}
 
-    def sent(self) -> list[Any]:
+    def sent_values(self) -> list[Any]:
         """All of its request in which placeholders count: texts, and a JSON value."""
         texts: list[Any] = [self.url, *_texts(self.headers), *_texts(self.query)]
         match self.body:
@@ -128,7 +128,7 @@ def _texts(values: dict[str, str | SecretRef]) -> Iterator[str]:
     return (value for value in values.values() if isinstance(value, str))
 
 
-class StepsTarget(Frozen):
+class StepsTarget(FrozenModel):
     """Requests one after the other, with one jar of cookies; the first that is not as expected ends them.
 
     The steps of `cleanup` are made at the end in any case, also when time is up; one that needs what was never saved is
@@ -142,42 +142,44 @@ class StepsTarget(Frozen):
     cleanup: Annotated[tuple[Step, ...], Field(max_length=MOST_STEPS)] = ()
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
+    def _check_steps(self) -> Self:
         if self.steps[0].url.startswith("/"):
             raise ValueError(f"steps[0].url: {self.steps[0].url!r} has no host: only a later step may leave it out")
-        entries = sum(len(step.expect) for _, step in self._placed())
-        if entries > MOST_ENTRIES:
+        entries = sum(len(step.expect) for _, step in self._iter_steps())
+        if entries > MOST_STEP_EXPECTATIONS:
             raise ValueError(
-                f"has {entries} entries of expect in all steps together; at most {MOST_ENTRIES} are allowed: "
+                f"has {entries} entries of expect in all steps together; at most {MOST_STEP_EXPECTATIONS} are allowed: "
                 "join some in one entry (cel, or a pattern with |), or make two jobs of it"
             )
         known: set[str] = set()
         seen: set[str] = set()
-        for place, step in self._placed():
+        for place, step in self._iter_steps():
             if step.name in seen:
                 raise ValueError(f"{place}.name: there are two steps named {step.name!r}: rename one")
             seen.add(step.name)
-            for name in sorted(step.placeholders() - known):
-                raise ValueError(f"{place}: ${{{name}}} is saved by no step before it{_known_text(known, name)}")
+            for name in sorted(step.placeholder_names() - known):
+                raise ValueError(
+                    f"{place}: ${{{name}}} is saved by no step before it{_explain_placeholder(known, name)}"
+                )
             known |= step.save.keys()
-        self._saves_not_too_much()
+        self._check_saved_values()
         return self
 
-    def _saves_not_too_much(self) -> None:
+    def _check_saved_values(self) -> None:
         """Raises ValueError."""
-        hidden = [step.hides(name) for _, step in self._placed() for name in step.save]
-        if len(hidden) > MOST_SAVED:
+        hidden = [step.is_secret_value(name) for _, step in self._iter_steps() for name in step.save]
+        if len(hidden) > MOST_SAVED_VALUES:
             raise ValueError(
-                f"the steps save {len(hidden)} values; at most {MOST_SAVED} are allowed: "
+                f"the steps save {len(hidden)} values; at most {MOST_SAVED_VALUES} are allowed: "
                 "save only those that later steps need"
             )
-        if sum(hidden) > MOST_SECRETS_SAVED:
+        if sum(hidden) > MOST_SAVED_SECRETS:
             raise ValueError(
-                f"the steps save {sum(hidden)} secret values; at most {MOST_SECRETS_SAVED} are allowed: "
+                f"the steps save {sum(hidden)} secret values; at most {MOST_SAVED_SECRETS} are allowed: "
                 "write `secret: false` at those that may be shown (names such as token count as secret)"
             )
 
-    def _placed(self) -> Iterator[tuple[str, Step]]:
+    def _iter_steps(self) -> Iterator[tuple[str, Step]]:
         for key, steps in (("steps", self.steps), ("cleanup", self.cleanup)):
             yield from ((f"{key}[{number}]", step) for number, step in enumerate(steps))
 
@@ -192,7 +194,7 @@ class StepsTarget(Frozen):
         return all(step.idempotent for step in (*self.steps, *self.cleanup))
 
 
-def _known_text(known: set[str], name: str) -> str:
+def _explain_placeholder(known: set[str], name: str) -> str:
     if not re.fullmatch(VALUE_NAME, name):
         return "; write $$ for a dollar sign"
     return f"; there is {', '.join(sorted(known))}" if known else "; none has a save"

@@ -6,40 +6,42 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ByteSize, Discriminator, Field, Tag, model_validator
 
-from jobs.expectations.patterns import Pattern
-from jobs.model import Frozen, TextOrSecret, by_key
+from jobs.expectations.patterns import PatternField
+from jobs.model import FrozenModel, TextOrSecret, discriminate_by_key
 from jobs.policies import Timeouts
-from jobs.targets.http import Tls
-from jobs.targets.places import Host, IpVersion, Port, peer_text
+from jobs.targets.http import TlsOptions
+from jobs.targets.places import Host, IpVersion, Port, format_host_port
 
-MOST_LINES = 50
+MOST_DIALOGUE_LINES = 50
 
 
-class Send(Frozen):
+class SendLine(FrozenModel):
     """A text that is sent as it is: write a line's end yourself, as in "PING\\r\\n"."""
 
     send: TextOrSecret
 
 
-class Receive(Frozen):
+class ReceiveLine(FrozenModel):
     """Reading goes on until this regular expression is found in what arrives after the line before."""
 
-    receive: Pattern
+    receive: PatternField
 
 
-class StartTls(Frozen):
+class StartTlsLine(FrozenModel):
     """TLS from here on, as after STARTTLS."""
 
     starttls: Literal[True]
 
 
-Line = Annotated[
-    Annotated[Send, Tag("send")] | Annotated[Receive, Tag("receive")] | Annotated[StartTls, Tag("starttls")],
-    Discriminator(by_key("send", "receive", "starttls")),
+DialogueLine = Annotated[
+    Annotated[SendLine, Tag("send")]
+    | Annotated[ReceiveLine, Tag("receive")]
+    | Annotated[StartTlsLine, Tag("starttls")],
+    Discriminator(discriminate_by_key("send", "receive", "starttls")),
 ]
 
 
-class TcpTarget(Frozen):
+class TcpTarget(FrozenModel):
     """A connection to a port that must be accepted; then the dialogue, line by line.
 
     `tls`: how the certificate is checked. With it the handshake comes first, or at the `starttls` of the dialogue.
@@ -53,28 +55,28 @@ class TcpTarget(Frozen):
     kind: Literal["tcp"]
     host: Host
     port: Port
-    tls: Tls | None = None
+    tls: TlsOptions | None = None
     server_name: Host | None = None
     ip_version: IpVersion | None = None
-    dialogue: Annotated[tuple[Line, ...], Field(max_length=MOST_LINES)] = ()
+    dialogue: Annotated[tuple[DialogueLine, ...], Field(max_length=MOST_DIALOGUE_LINES)] = ()
     read_limit: ByteSize = Field(default=ByteSize(16 * 1024), ge=1, le=64 * 1024)
 
     @model_validator(mode="after")
-    def _one_handshake(self) -> Self:
-        handshakes = sum(isinstance(line, StartTls) for line in self.dialogue)
+    def _check_one_handshake(self) -> Self:
+        handshakes = sum(isinstance(line, StartTlsLine) for line in self.dialogue)
         if handshakes > 1:
             raise ValueError("dialogue starts TLS twice: a connection has one handshake")
         return self
 
     @property
-    def secure_at_once(self) -> bool:
+    def starts_with_tls(self) -> bool:
         """Whether the connection begins with the handshake: with `tls`, unless the dialogue starts it."""
-        return self.tls is not None and not any(isinstance(line, StartTls) for line in self.dialogue)
+        return self.tls is not None and not any(isinstance(line, StartTlsLine) for line in self.dialogue)
 
     @property
     def endpoint(self) -> str:
         """The target for logs and history."""
-        return f"tcp://{peer_text(self.host, self.port)}"
+        return f"tcp://{format_host_port(self.host, self.port)}"
 
     @property
     def idempotent(self) -> bool:

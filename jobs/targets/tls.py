@@ -6,13 +6,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from jobs.model import Frozen
+from jobs.model import FrozenModel
 from jobs.policies import Timeouts
-from jobs.targets.http import Tls
-from jobs.targets.places import Host, IpVersion, Port, peer_text
+from jobs.targets.http import TlsOptions
+from jobs.targets.places import Host, IpVersion, Port, format_host_port
 
 
-class TlsTarget(Frozen):
+class TlsTarget(FrozenModel):
     """A handshake with a port, nothing more.
 
     The certificate must be valid for `server_name` (the host if it is not said), by an authority that is trusted.
@@ -27,12 +27,12 @@ class TlsTarget(Frozen):
     server_name: Host | None = None
     ip_version: IpVersion | None = None
     minimum_version: Literal["1.2", "1.3"] = "1.2"
-    tls: Tls = Field(default_factory=Tls)
+    tls: TlsOptions = Field(default_factory=TlsOptions)
 
     @property
     def endpoint(self) -> str:
         """The target for logs and history."""
-        return f"tls://{peer_text(self.host, self.port)}"
+        return f"tls://{format_host_port(self.host, self.port)}"
 
     @property
     def idempotent(self) -> bool:

@@ -14,26 +14,26 @@ from jobs.definition import JobDefinition
 from jobs.problems import Finding
 from jobs.warnings import credentials, placeholders, plain_http, schedules
 
-Rule = Callable[[JobDefinition], Iterator[Finding]]
+WarningRule = Callable[[JobDefinition], Iterator[Finding]]
 
-_REFUSALS: tuple[Rule, ...] = (plain_http.secrets_without_tls,)
+_REFUSALS: tuple[WarningRule, ...] = (plain_http.find_secrets_without_tls,)
 """Each finding is a problem: the job is not used."""
 
-_WARNINGS: tuple[Rule, ...] = (
-    schedules.odd_fields,
-    placeholders.unknown_placeholders,
-    credentials.credentials_in_the_file,
-    plain_http.proxy_password_without_tls,
+_WARNINGS: tuple[WarningRule, ...] = (
+    schedules.find_odd_fields,
+    placeholders.find_unknown_placeholders,
+    credentials.find_literal_credentials,
+    plain_http.find_proxy_password_without_tls,
 )
 """Each finding is a warning: the job is used, and `validate --strict` refuses it."""
 
 
-def refusals_of(job: JobDefinition) -> tuple[Finding, ...]:
+def find_refusals(job: JobDefinition) -> tuple[Finding, ...]:
     """Return why this job must not be used."""
     return tuple(finding for rule in _REFUSALS for finding in rule(job))
 
 
-def warnings_of(job: JobDefinition, now_ms: int) -> tuple[Finding, ...]:
+def find_warnings(job: JobDefinition, now_ms: int) -> tuple[Finding, ...]:
     """Return what this job hardly means. `now_ms`: the present, in milliseconds since the epoch."""
     found = [finding for rule in _WARNINGS for finding in rule(job)]
-    return (*schedules.never_due(job, now_ms), *found)
+    return (*schedules.find_never_due(job, now_ms), *found)

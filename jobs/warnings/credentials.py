@@ -11,12 +11,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from jobs.definition import JobDefinition
 from jobs.model import SecretRef
-from jobs.problems import Finding, Path, printable
+from jobs.problems import Finding, KeyPath, make_printable
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody
-from jobs.targets.http import Body
-from jobs.warnings.requests import requests_of
+from jobs.targets.http import RequestBody
+from jobs.warnings.requests import iter_requests
 
-SHORTEST = 6
+SHORTEST_CREDENTIAL = 6
 """Characters. What is shorter is a word such as `Fetch` (of X-CSRF-Token) or `none`, not a credential."""
 
 _CREDENTIAL_NAME = re.compile(
@@ -38,16 +38,16 @@ _AUTH_FORMS = {
 """What to write in place of a header Authorization, by its scheme."""
 
 
-def credentials_in_the_file(job: JobDefinition) -> Iterator[Finding]:
+def find_literal_credentials(job: JobDefinition) -> Iterator[Finding]:
     """Warn of headers, parameters, form fields and JSON values that hold a credential."""
-    for path, request in requests_of(job):
+    for path, request in iter_requests(job):
         yield from _in_headers((*path, "headers"), request.headers)
         yield from _in_query(path, request)
         if request.body is not None:
             yield from _in_body((*path, "body"), request.body)
 
 
-def _in_headers(path: Path, headers: Mapping[str, object]) -> Iterator[Finding]:
+def _in_headers(path: KeyPath, headers: Mapping[str, object]) -> Iterator[Finding]:
     for name, value in headers.items():
         if _is_credential(name, value):
             scheme = str(value).partition(" ")[0].lower()
@@ -58,7 +58,7 @@ def _in_headers(path: Path, headers: Mapping[str, object]) -> Iterator[Finding]:
             yield _finding((*path, name), name, hint)
 
 
-def _in_query(path: Path, request: HttpTarget) -> Iterator[Finding]:
+def _in_query(path: KeyPath, request: HttpTarget) -> Iterator[Finding]:
     for name, value in request.query.items():
         if _is_credential(name, value) or _is_function_key(name, value):
             yield _finding((*path, "query", name), name, _by_name(name))
@@ -74,7 +74,7 @@ def _in_query(path: Path, request: HttpTarget) -> Iterator[Finding]:
             return
 
 
-def _in_body(path: Path, body: Body) -> Iterator[Finding]:
+def _in_body(path: KeyPath, body: RequestBody) -> Iterator[Finding]:
     match body:
         case FormBody(form=form):
             for name, value in form.items():
@@ -88,7 +88,7 @@ def _in_body(path: Path, body: Body) -> Iterator[Finding]:
                 yield from (replace(one, path=(*path, "text")) for one in _in_json((), json.loads(text)))
 
 
-def _in_json(path: Path, value: object) -> Iterator[Finding]:
+def _in_json(path: KeyPath, value: object) -> Iterator[Finding]:
     if isinstance(value, dict):
         for name, one in value.items():
             if _is_credential(name, one):
@@ -100,19 +100,19 @@ def _in_json(path: Path, value: object) -> Iterator[Finding]:
             yield from _in_json((*path, index), one)
 
 
-def _finding(path: Path, name: str, hint: str) -> Finding:
-    message = f"holds the credential {printable(name)} as plain text, which everybody who reads the file can use"
+def _finding(path: KeyPath, name: str, hint: str) -> Finding:
+    message = f"holds the credential {make_printable(name)} as plain text, which everybody who reads the file can use"
     return Finding(path, message, hint)
 
 
 def _by_name(name: str) -> str:
-    return f"store the value as a secret and write {printable(name)}: {{secret: NAME}}"
+    return f"store the value as a secret and write {make_printable(name)}: {{secret: NAME}}"
 
 
 def _is_credential(name: str, value: object) -> bool:
     if isinstance(value, SecretRef) or not isinstance(value, str):
         return False
-    return len(value) >= SHORTEST and "${" not in value and _CREDENTIAL_NAME.search(name) is not None
+    return len(value) >= SHORTEST_CREDENTIAL and "${" not in value and _CREDENTIAL_NAME.search(name) is not None
 
 
 def _is_function_key(name: str, value: object) -> bool:

@@ -9,31 +9,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobs.definition import JobDefinition
-from jobs.problems import Finding, Path
+from jobs.problems import Finding, KeyPath
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody
 from jobs.targets.steps import Step
-from jobs.urls import placeholder_in_text, placeholder_in_url
+from jobs.urls import find_placeholder_in_text, find_placeholder_in_url
 
 _HINT = "write the value itself; a secret is referenced by its name: {secret: NAME}; ${name} is for the kind steps"
 
 
-def unknown_placeholders(job: JobDefinition) -> Iterator[Finding]:
+def find_unknown_placeholders(job: JobDefinition) -> Iterator[Finding]:
     """Warn of placeholders in the request of an HTTP check."""
     check = job.check
     if not isinstance(check, HttpTarget) or isinstance(check, Step):
         return
-    if (placeholder := placeholder_in_url(check.url)) is not None:
+    if (placeholder := find_placeholder_in_url(check.url)) is not None:
         yield _finding(("check", "url"), placeholder)
     for path, text in _texts(check):
-        if (placeholder := placeholder_in_text(text)) is not None:
+        if (placeholder := find_placeholder_in_text(text)) is not None:
             yield _finding(path, placeholder)
 
 
-def _finding(path: Path, placeholder: str) -> Finding:
+def _finding(path: KeyPath, placeholder: str) -> Finding:
     return Finding(path, f"holds the placeholder {placeholder}, which nothing fills in: it is sent as it is", _HINT)
 
 
-def _texts(check: HttpTarget) -> Iterator[tuple[Path, str]]:
+def _texts(check: HttpTarget) -> Iterator[tuple[KeyPath, str]]:
     for key, values in (("headers", check.headers), ("query", check.query)):
         yield from ((("check", key, name), value) for name, value in values.items() if isinstance(value, str))
     match check.body:
@@ -47,7 +47,7 @@ def _texts(check: HttpTarget) -> Iterator[tuple[Path, str]]:
             yield from _texts_in(document, ("check", "body", "json"))
 
 
-def _texts_in(document: object, path: Path) -> Iterator[tuple[Path, str]]:
+def _texts_in(document: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     if isinstance(document, str):
         yield path, document
     elif isinstance(document, dict):

@@ -7,19 +7,19 @@ from urllib.parse import urljoin
 
 from jobs.auth import OAuth2Auth
 from jobs.definition import JobDefinition
-from jobs.problems import Finding, Path
+from jobs.problems import Finding, KeyPath
 from jobs.targets import HttpTarget
 from jobs.targets.plain_http import exposes_secrets, is_plain_http
 from jobs.targets.steps import Step
-from jobs.warnings.requests import requests_of
+from jobs.warnings.requests import iter_requests
 
 _HINT = "write https, or allow_plain_http: true (AllowPlainHttp in the flat form) if nobody on the way can read it"
 
 
-def secrets_without_tls(job: JobDefinition) -> Iterator[Finding]:
+def find_secrets_without_tls(job: JobDefinition) -> Iterator[Finding]:
     """Refuse requests that send secrets over plain http to another machine, unless they say that they may."""
     last_url, saved_secrets = "", frozenset[str]()
-    for path, request in requests_of(job):
+    for path, request in iter_requests(job):
         last_url = _url_after(last_url, request)
         if exposes_secrets(request, last_url, saved_secrets):
             yield Finding(
@@ -27,7 +27,7 @@ def secrets_without_tls(job: JobDefinition) -> Iterator[Finding]:
             )
         yield from _token_endpoint(path, request)
         if isinstance(request, Step):
-            saved_secrets |= {name for name in request.save if request.hides(name)}
+            saved_secrets |= {name for name in request.save if request.is_secret_value(name)}
 
 
 def _url_after(last_url: str, request: HttpTarget) -> str:
@@ -42,16 +42,16 @@ def _url_after(last_url: str, request: HttpTarget) -> str:
         return ""
 
 
-def _token_endpoint(path: Path, request: HttpTarget) -> Iterator[Finding]:
+def _token_endpoint(path: KeyPath, request: HttpTarget) -> Iterator[Finding]:
     auth = request.auth
     if isinstance(auth, OAuth2Auth) and not request.allow_plain_http and is_plain_http(auth.token_url):
         message = "the client's secret goes over plain http, where others on the network can read it"
         yield Finding((*path, "auth", "token_url"), message, _HINT)
 
 
-def proxy_password_without_tls(job: JobDefinition) -> Iterator[Finding]:
+def find_proxy_password_without_tls(job: JobDefinition) -> Iterator[Finding]:
     """Warn of a proxy's password: programs speak plain http with a proxy, also where the target has https."""
-    for path, request in requests_of(job):
+    for path, request in iter_requests(job):
         exposed = request.proxy_auth is not None and request.proxy is not None and is_plain_http(request.proxy)
         if exposed and not request.allow_plain_http:
             message = "the password goes to the proxy over plain http, where others on the network can read it"

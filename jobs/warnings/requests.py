@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobs.definition import JobDefinition
-from jobs.problems import Path
+from jobs.problems import KeyPath
 from jobs.targets import HttpTarget, StepsTarget
 
 
-def requests_of(job: JobDefinition) -> Iterator[tuple[Path, HttpTarget]]:
+def iter_requests(job: JobDefinition) -> Iterator[tuple[KeyPath, HttpTarget]]:
     """Yield each request with its path in the definition."""
     check = job.check
     if isinstance(check, HttpTarget):

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from jobs.definition import JobDefinition
-from jobs.problems import Finding, Path
-from jobs.schedules import Jittered, Limited, Ncrontab, Schedule, Several, Zoned
-from jobs.schedules.fields import Field
-from jobs.schedules.ncrontab import FIELDS
+from jobs.problems import Finding, KeyPath
+from jobs.schedules import BoundedSchedule, JitteredSchedule, Ncrontab, Schedule, UnionSchedule, ZonedSchedule
+from jobs.schedules.fields import CronField
+from jobs.schedules.ncrontab import CRON_FIELDS
 from jobs.targets import HeartbeatTarget
 
 
-def schedules_of(job: JobDefinition) -> Iterator[tuple[Path, Schedule]]:
+def iter_schedules(job: JobDefinition) -> Iterator[tuple[KeyPath, Schedule]]:
     """Yield the job's own schedule, and that of the pings it waits for."""
     if job.schedule is not None:
         yield ("schedule",), job.schedule
@@ -25,13 +25,13 @@ def schedules_of(job: JobDefinition) -> Iterator[tuple[Path, Schedule]]:
         yield ("check", "schedule"), job.check.schedule
 
 
-def never_due(job: JobDefinition, now_ms: int) -> Iterator[Finding]:
+def find_never_due(job: JobDefinition, now_ms: int) -> Iterator[Finding]:
     """Warn of a schedule that has no instant after now."""
-    for path, schedule in schedules_of(job):
+    for path, schedule in iter_schedules(job):
         if schedule.next_after_ms(now_ms) is not None:
             continue
         hint = "correct it, or remove the schedule of a job that runs on demand"
-        if isinstance(schedule, Limited) and schedule.end is not None and schedule.end.milliseconds <= now_ms:
+        if isinstance(schedule, BoundedSchedule) and schedule.end is not None and schedule.end.milliseconds <= now_ms:
             yield Finding(
                 path, f"is not due any more: it ended at {schedule.end.text}", "move its end, or remove the job"
             )
@@ -39,11 +39,11 @@ def never_due(job: JobDefinition, now_ms: int) -> Iterator[Finding]:
             yield Finding(path, f"is never due: no date matches {schedule.text!r}", hint)
 
 
-def odd_fields(job: JobDefinition) -> Iterator[Finding]:
+def find_odd_fields(job: JobDefinition) -> Iterator[Finding]:
     """Warn of fields that mean something else than they seem to."""
-    for path, schedule in schedules_of(job):
+    for path, schedule in iter_schedules(job):
         for expression in _expressions(schedule):
-            for message, hint in odd_fields_of(expression.text):
+            for message, hint in explain_odd_fields(expression.text):
                 yield Finding(path, message, hint)
 
 
@@ -52,18 +52,18 @@ def _expressions(schedule: Schedule) -> Iterator[Ncrontab]:
     match schedule:
         case Ncrontab():
             yield schedule
-        case Zoned(cron=Ncrontab() as expression):
+        case ZonedSchedule(cron=Ncrontab() as expression):
             yield expression
-        case Jittered(schedule=inner) | Limited(schedule=inner):
+        case JitteredSchedule(schedule=inner) | BoundedSchedule(schedule=inner):
             yield from _expressions(inner)
-        case Several(schedules=parts):
+        case UnionSchedule(schedules=parts):
             for part in parts:
                 yield from _expressions(part)
 
 
 # Thousands of jobs write the same few expressions.
 @lru_cache(maxsize=1024)
-def odd_fields_of(expression: str) -> tuple[tuple[str, str], ...]:
+def explain_odd_fields(expression: str) -> tuple[tuple[str, str], ...]:
     """Return message and hint for each item of each field that NCRONTAB reads otherwise than it looks.
 
     `expression`: the text of one that was accepted.
@@ -71,13 +71,13 @@ def odd_fields_of(expression: str) -> tuple[tuple[str, str], ...]:
     if expression.startswith("@"):
         return ()
     parts = expression.split()
-    places = zip(FIELDS[-len(parts) :], parts, strict=True)
+    places = zip(CRON_FIELDS[-len(parts) :], parts, strict=True)
     items = ((place, item) for place, part in places for item in part.split(","))
     # Most items are plain: they mean what they say.
     return tuple(odd for place, item in items if item != "*" and not item.isdecimal() for odd in _odd_item(place, item))
 
 
-def _odd_item(place: Field, item: str) -> Iterator[tuple[str, str]]:
+def _odd_item(place: CronField, item: str) -> Iterator[tuple[str, str]]:
     base, slash, step = item.partition("/")
     first, dash, last = base.partition("-")
     start, stop = _number(place, first), _number(place, last)
@@ -93,7 +93,7 @@ def _odd_item(place: Field, item: str) -> Iterator[tuple[str, str]]:
             yield f"{head} means {known}, though {name!r} also begins {others}", f"write {known[:3]}"
 
 
-def _odd_step(place: Field, head: str, bounds: tuple[int, int], step: int) -> Iterator[tuple[str, str]]:
+def _odd_step(place: CronField, head: str, bounds: tuple[int, int], step: int) -> Iterator[tuple[str, str]]:
     low, high = bounds
     if step < 1:
         yield f"{head} has a step of {step}, which NCRONTAB reads as 1", "write the step that is meant, such as */5"
@@ -102,13 +102,13 @@ def _odd_step(place: Field, head: str, bounds: tuple[int, int], step: int) -> It
         yield message, f"write {_text(place, low)}, or {{every: ...}} for an interval that is longer than the field"
 
 
-def _bounds(place: Field, base: str, dash: str, start: int, stop: int) -> tuple[int, int]:
+def _bounds(place: CronField, base: str, dash: str, start: int, stop: int) -> tuple[int, int]:
     if base == "*":
         return place.lowest, place.highest
     return (min(start, stop), max(start, stop)) if dash else (start, place.highest)
 
 
-def _number(place: Field, text: str) -> int:
+def _number(place: CronField, text: str) -> int:
     """The value of a number or a name in a field that was accepted; -1 for anything else."""
     if text.isdecimal():
         return int(text)
@@ -116,11 +116,11 @@ def _number(place: Field, text: str) -> int:
     return names[0] if names else -1
 
 
-def _text(place: Field, number: int) -> str:
+def _text(place: CronField, number: int) -> str:
     return place.names[number - place.lowest][:3] if place.names else str(number)
 
 
-def _around(place: Field, start: int, stop: int, step: str) -> str:
+def _around(place: CronField, start: int, stop: int, step: str) -> str:
     """Say how to write a range that goes over the field's end, such as 22-23,0-2."""
     if step:
         return "list the values, or write two ranges"
@@ -137,10 +137,10 @@ def _range(low: int, high: int) -> str:
     return str(low) if low == high else f"{low}-{high}"
 
 
-def _full_name(place: Field, text: str) -> str:
+def _full_name(place: CronField, text: str) -> str:
     return next(name for name in place.names if name.startswith(text.lower()))
 
 
-def _other_names(place: Field, text: str) -> str:
+def _other_names(place: CronField, text: str) -> str:
     """The other names that a shortened name may mean."""
     return ", ".join([name for name in place.names if name.startswith(text.lower())][1:])

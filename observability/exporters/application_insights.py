@@ -1,7 +1,7 @@
 """Sends to Application Insights by OpenTelemetry and Azure Monitor's distro: of each run a custom event, an
 availability row, metrics and a trace; of the program its warnings.
 
-`application_insights_exporter` is called by telemetry. The SDK is imported and configured in the exporter's thread.
+`build_application_insights_exporter` is called by telemetry. The SDK is imported and configured in the exporter's thread.
 Our own queue is the only place where telemetry is dropped: each batch is flushed before the next is taken, so the
 SDK's queues never fill; what the other end does not take for a while, the SDK keeps on disk and repeats.
 """
@@ -18,21 +18,25 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.events import AttemptRetried
 from jobs.runs import Run
-from jobs.trace_ids import read_trace_parent, span_id_of, trace_id_of
+from jobs.trace_ids import parse_trace_parent, span_id_of, trace_id_of
 from observability import names
-from observability.events import DeadLettered, Fields, LogLine, Measured, RunRequested, TelemetryEvent
+from observability.events import DeadLettered, Fields, LogLine, MeasuredGauges, RunRequested, TelemetryEvent
 from observability.exporters import application_insights_rows as rows
-from observability.exporters.application_insights_envelopes import SAMPLE_RATE, sample_rate
-from observability.exporters.application_insights_setup import REQUEST_TIMEOUT_S, configure_sdk, configured_by_host
-from observability.exporters.background import BackgroundExporter, Closing, Tally
-from observability.exporters.measurements import is_by_job, measurements, tag_values
+from observability.exporters.application_insights_envelopes import SAMPLE_RATE, compute_sample_rate
+from observability.exporters.application_insights_setup import (
+    SDK_REQUEST_TIMEOUT_S,
+    configure_sdk,
+    is_configured_by_host,
+)
+from observability.exporters.background import BackgroundExporter, DeliveryCounts, ShutdownSignal
+from observability.exporters.measurements import find_tag_values, is_split_by_job, measure_run
 from observability.exporters.metric_windows import MetricWindow
 from observability.exporters.port import APPLICATION_INSIGHTS
-from observability.exporters.run_ids import RunIds, with_ids
+from observability.exporters.run_ids import RunIdGenerator, set_id_generator
 from observability.invocations import Invocation
 from observability.redacting import redact_fields
 from observability.sampling import RunReport
-from observability.service_name import cloud_role
+from observability.service_name import find_cloud_role
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Observation
@@ -40,25 +44,27 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from jobs.redaction import Redactor
 
-_SCOPE = "scheduler"
-_GATHER_S = 5.0
-_HURRY_AT = 500
-_FLUSH_AT = 400
+_INSTRUMENTATION_SCOPE = "scheduler"
+_GATHER_SECONDS = 5.0
+_URGENT_QUEUE_SIZE = 500
+_MAX_UNFLUSHED_ITEMS = 400
 """Records and spans that are flushed together; the SDK's own threads would begin at 512."""
 
 
-def application_insights_exporter(
-    settings: Settings, connection_string: str, redactor: Redactor, *, gather_s: float = _GATHER_S
+def build_application_insights_exporter(
+    settings: Settings, connection_string: str, redactor: Redactor, *, gather_seconds: float = _GATHER_SECONDS
 ) -> BackgroundExporter:
-    """`gather_s`: seconds between deliveries while there is something to deliver."""
+    """`gather_seconds`: seconds between deliveries while there is something to deliver."""
     delivery = ApplicationInsightsDelivery(
         connection_string,
         environment=settings.environment,
         version=settings.version or "unknown",
-        role=cloud_role(settings, os.environ),
+        role=find_cloud_role(settings, os.environ),
         redactor=redactor,
     )
-    return BackgroundExporter(APPLICATION_INSIGHTS, delivery, redactor, gather_s=gather_s, hurry_at=_HURRY_AT)
+    return BackgroundExporter(
+        APPLICATION_INSIGHTS, delivery, redactor, gather_seconds=gather_seconds, urgent_size=_URGENT_QUEUE_SIZE
+    )
 
 
 class ApplicationInsightsDelivery:
@@ -82,15 +88,15 @@ class ApplicationInsightsDelivery:
         self._location = os.environ.get("REGION_NAME") or environment
         self._pending = 0
         self._window = window or MetricWindow()
-        self._measured: dict[names.Metric, float] = {}
+        self._gauge_values: dict[names.Metric, float] = {}
 
-    def open(self, tally: Tally, closing: Closing) -> None:
-        self._tally = tally
+    def open(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
+        self._delivery_counts = counts
         self._closing = closing
-        self._ours = not configured_by_host()
-        if self._ours:
-            configure_sdk(self._connection_string, self._resource(), tally, closing)
-        self._bind()
+        self._owns_sdk = not is_configured_by_host()
+        if self._owns_sdk:
+            configure_sdk(self._connection_string, self._resource(), counts, closing)
+        self._bind_instruments()
 
     def _resource(self) -> dict[str, str]:
         return {
@@ -103,7 +109,7 @@ class ApplicationInsightsDelivery:
     def deliver(self, events: list[TelemetryEvent]) -> None:
         for event in events:
             self._try_to_emit(event)
-            if self._pending >= _FLUSH_AT:
+            if self._pending >= _MAX_UNFLUSHED_ITEMS:
                 self._flush()
         if self._pending:
             self._flush()
@@ -115,28 +121,30 @@ class ApplicationInsightsDelivery:
         """Send what the instruments have measured, without waiting for the SDK's next minute."""
         self._meters.force_flush()
 
-    def again_in(self) -> float | None:
+    def next_delivery_in(self) -> float | None:
         return self._window.ends_in()
 
     def close(self) -> None:
         self._end_window()
-        self._meters.force_flush(timeout_millis=self._closing.remaining(REQUEST_TIMEOUT_S) * 1000)
-        if self._ours:
+        self._meters.force_flush(timeout_millis=self._closing.remaining_seconds(SDK_REQUEST_TIMEOUT_S) * 1000)
+        if self._owns_sdk:
             for provider in (self._meters, self._tracers, self._loggers):
                 provider.shutdown()
 
-    def _bind(self) -> None:
+    def _bind_instruments(self) -> None:
         """Find providers and instruments: ours, or those that the host has configured."""
         from opentelemetry import _logs, metrics, trace
 
         self._loggers: Any = _logs.get_logger_provider()
         self._tracers: Any = trace.get_tracer_provider()
         self._meters: Any = metrics.get_meter_provider()
-        self._logger = self._loggers.get_logger(_SCOPE, self._version)
-        self._tracer = self._tracers.get_tracer(_SCOPE, self._version)
-        self._run_ids = RunIds()
-        self._run_tracer = with_ids(self._tracers.get_tracer(f"{_SCOPE}.runs", self._version), self._run_ids)
-        meter = self._meters.get_meter(_SCOPE, self._version)
+        self._logger = self._loggers.get_logger(_INSTRUMENTATION_SCOPE, self._version)
+        self._tracer = self._tracers.get_tracer(_INSTRUMENTATION_SCOPE, self._version)
+        self._run_ids = RunIdGenerator()
+        self._run_tracer = set_id_generator(
+            self._tracers.get_tracer(f"{_INSTRUMENTATION_SCOPE}.runs", self._version), self._run_ids
+        )
+        meter = self._meters.get_meter(_INSTRUMENTATION_SCOPE, self._version)
         self._counts = {
             metric: meter.create_counter(metric.name, metric.unit, metric.description)
             for metric in names.METRICS
@@ -150,45 +158,45 @@ class ApplicationInsightsDelivery:
         for metric in names.METRICS:
             if metric.kind == "gauge":
                 meter.create_observable_gauge(
-                    metric.name, [partial(self._observe, metric)], metric.unit, metric.description
+                    metric.name, [partial(self._observe_gauge, metric)], metric.unit, metric.description
                 )
 
-    def _observe(self, metric: names.Metric, options: object) -> list[Observation]:
+    def _observe_gauge(self, metric: names.Metric, options: object) -> list[Observation]:
         """A value is sent once: the SDK's plain gauge would repeat the last one for ever, also when all is standing
         still, or when another instance has taken over."""
         from opentelemetry.metrics import Observation
 
-        value = self._measured.pop(metric, None)
+        value = self._gauge_values.pop(metric, None)
         return [] if value is None else [Observation(value)]
 
     def _flush(self) -> None:
         handed_over, self._pending = self._pending, 0
         self._loggers.force_flush()
         self._tracers.force_flush()
-        if not self._ours:
+        if not self._owns_sdk:
             # What becomes of it there, nobody tells.
-            self._tally.succeeded(handed_over)
+            self._delivery_counts.record_success(handed_over)
 
     def _try_to_emit(self, event: TelemetryEvent) -> None:
         try:
             self._emit(event)
         except Exception as error:
             # One event that the SDK does not take must not cost the rest of its batch.
-            self._tally.failed(f"{type(error).__name__}: {error}")
-            self._tally.dropped(1)
+            self._delivery_counts.record_failure(f"{type(error).__name__}: {error}")
+            self._delivery_counts.record_drop(1)
 
     def _emit(self, event: TelemetryEvent) -> None:
         match event:
             case RunReport():
                 self._emit_run(event)
             case DeadLettered():
-                self._emit_record(rows.dead_letter_event(event, self._redactor), str(event), time.time_ns())
+                self._emit_record(rows.make_dead_letter_event(event, self._redactor), str(event), time.time_ns())
                 self._counts[names.DEAD_LETTERS].add(1, {names.TAG_JOB: event.ticket.job})
             case RunRequested():
                 self._emit_request(event)
-            case Measured():
-                self._measured.update(event.values)
-            case LogLine() if self._ours:
+            case MeasuredGauges():
+                self._gauge_values.update(event.values)
+            case LogLine() if self._owns_sdk:
                 self._emit_line(event)
             case LogLine() | AttemptRetried():
                 # A host that configured OpenTelemetry collects the log itself; an attempt is a span of its run.
@@ -200,67 +208,69 @@ class ApplicationInsightsDelivery:
         if report.metrics == "none":
             return
         run, detail = report.run, report.metrics
-        for metric, value in ((names.RUNS, 1.0), *measurements(run)):
-            tags = tag_values(metric, run, detail)
+        for metric, value in ((names.RUNS, 1.0), *measure_run(run)):
+            tags = find_tag_values(metric, run, detail)
             # What went wrong is not held back.
-            if detail == "job" and is_by_job(metric, detail) and not run.outcome.down:
+            if detail == "job" and is_split_by_job(metric, detail) and not run.outcome.down:
                 self._window.add(metric, value, tags)
             else:
-                self._measure(metric, value, tags)
+                self._record_measurement(metric, value, tags)
 
     def _emit_rows(self, report: RunReport) -> None:
         run = report.run
-        fields = rows.run_fields(run, self._redactor)
+        fields = rows.make_run_fields(run, self._redactor)
         if report.invocation is not None and report.invocation.id:
             fields[names.INVOCATION_ID] = report.invocation.id
         context = self._emit_trace(run, fields, report.invocation) if report.spans else None
-        at = rows.nanoseconds(run.finished_at)
+        at = rows.to_nanoseconds(run.finished_at)
         if report.events:
-            self._emit_record({**rows.run_event(fields), **_standing_for(report.events)}, run.outcome, at, context)
-        row = rows.availability(run, fields, self._location) if report.availability else None
+            self._emit_record(
+                {**rows.make_run_event(fields), **_sample_rate_attribute(report.events)}, run.outcome, at, context
+            )
+        row = rows.make_availability_row(run, fields, self._location) if report.availability else None
         if row is not None:
-            self._emit_record({**row, **_standing_for(report.availability)}, run.outcome, at, context)
+            self._emit_record({**row, **_sample_rate_attribute(report.availability)}, run.outcome, at, context)
 
-    def _measure(self, metric: names.Metric, value: float, tags: dict[str, str]) -> None:
+    def _record_measurement(self, metric: names.Metric, value: float, tags: dict[str, str]) -> None:
         if metric.kind == "count":
             self._counts[metric].add(int(value), tags)
         else:
             self._histograms[metric].record(value, tags)
 
     def _end_window(self) -> None:
-        for metric, value, tags in self._window.take():
-            self._measure(metric, value, tags)
+        for metric, value, tags in self._window.drain():
+            self._record_measurement(metric, value, tags)
 
     def _emit_trace(self, run: Run, fields: Fields, invocation: Invocation | None) -> Any:
         """A span of the run and one of each attempt, as they happened. Returns the context of the run's span."""
         from opentelemetry.context import Context
         from opentelemetry.trace import SpanKind, set_span_in_context
 
-        performed_in = read_trace_parent(invocation.trace_parent) if invocation is not None else None
-        self._run_ids.use(run.id)
+        performed_in = parse_trace_parent(invocation.trace_parent) if invocation is not None else None
+        self._run_ids.set_next(run.id)
         span = self._run_tracer.start_span(
             f"run {run.job}",
             Context(),
-            links=[_link(performed_in)] if performed_in is not None else None,
-            attributes=rows.run_span(fields),
-            start_time=rows.nanoseconds(run.started_at),
+            links=[_make_link(performed_in)] if performed_in is not None else None,
+            attributes=rows.make_run_span(fields),
+            start_time=rows.to_nanoseconds(run.started_at),
         )
         context = set_span_in_context(span, Context())
         for attempt in run.attempts:
-            self._run_ids.use(run.id, attempt.number)
+            self._run_ids.set_next(run.id, attempt.number)
             child = self._run_tracer.start_span(
                 f"attempt {attempt.number}",
                 context,
                 SpanKind.CLIENT,
-                attributes=rows.attempt_span(run, attempt, str(fields[names.ENDPOINT])),
-                start_time=rows.nanoseconds(attempt.started_at),
+                attributes=rows.make_attempt_span(run, attempt, str(fields[names.ENDPOINT])),
+                start_time=rows.to_nanoseconds(attempt.started_at),
             )
             if not attempt.succeeded:
                 _mark_failed(child, self._redactor.redact(attempt.message))
-            child.end(rows.nanoseconds(attempt.started_at + timedelta(milliseconds=attempt.phases.total_ms)))
+            child.end(rows.to_nanoseconds(attempt.started_at + timedelta(milliseconds=attempt.phases.total_ms)))
         if run.outcome.down:
             _mark_failed(span, str(fields[names.ERROR_MESSAGE]))
-        span.end(rows.nanoseconds(run.finished_at))
+        span.end(rows.to_nanoseconds(run.finished_at))
         self._pending += 1 + len(run.attempts)
         return context
 
@@ -269,13 +279,13 @@ class ApplicationInsightsDelivery:
         from opentelemetry.context import Context
         from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
-        caller = set_span_in_context(NonRecordingSpan(_span_context(*event.caller)), Context())
-        at = rows.nanoseconds(event.at)
+        caller = set_span_in_context(NonRecordingSpan(_make_span_context(*event.caller)), Context())
+        at = rows.to_nanoseconds(event.at)
         span = self._tracer.start_span(
             f"queue run {event.job}",
             caller,
             attributes={names.JOB_NAME: event.job, names.RUN_ID: event.run_id},
-            links=[_link((trace_id_of(event.run_id), span_id_of(event.run_id)))],
+            links=[_make_link((trace_id_of(event.run_id), span_id_of(event.run_id)))],
             start_time=at,
         )
         span.end(at)
@@ -283,10 +293,10 @@ class ApplicationInsightsDelivery:
 
     def _emit_line(self, line: LogLine) -> None:
         named = {names.EVENT: line.name} if line.name else {}
-        fields = {names.MESSAGE: line.message, **named, **line.fields(), **rows.exception(line)}
+        fields = {names.MESSAGE: line.message, **named, **line.fields(), **rows.make_exception_fields(line)}
         clean = redact_fields(fields, self._redactor)
         message = str(clean.pop(names.MESSAGE))
-        self._emit_record(rows.attributes(clean), message, rows.nanoseconds(line.at), level=line.level)
+        self._emit_record(rows.to_attributes(clean), message, rows.to_nanoseconds(line.at), level=line.level)
 
     def _emit_record(
         self, attributes: rows.Attributes, body: str, at: int, context: Any = None, level: int = logging.INFO
@@ -309,17 +319,17 @@ class ApplicationInsightsDelivery:
         self._pending += 1
 
 
-def _standing_for(runs: int) -> rows.Attributes:
-    return {SAMPLE_RATE: sample_rate(runs)} if runs > 1 else {}
+def _sample_rate_attribute(runs: int) -> rows.Attributes:
+    return {SAMPLE_RATE: compute_sample_rate(runs)} if runs > 1 else {}
 
 
-def _link(ids: tuple[int, int]) -> Any:
+def _make_link(ids: tuple[int, int]) -> Any:
     from opentelemetry.trace import Link
 
-    return Link(_span_context(*ids))
+    return Link(_make_span_context(*ids))
 
 
-def _span_context(trace_id: int, span_id: int) -> Any:
+def _make_span_context(trace_id: int, span_id: int) -> Any:
     """Sampled: whether we keep our own span does not depend on what others keep."""
     from opentelemetry.trace import SpanContext, TraceFlags
 

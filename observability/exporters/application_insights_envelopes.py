@@ -15,40 +15,40 @@ SAMPLE_RATE: Final = "_MS.sampleRate"
 
 _CONVERSIONS = ("_log_to_envelope", "_span_to_envelope", "_point_to_envelope")
 _UNUSED_TAGS = ("ai.device.id", "ai.device.locale", "ai.device.type", "ai.device.osVersion", "ai.internal.nodeName")
-_IDS = ("ai.operation.id", "ai.operation.parentId")
+_TRACE_ID_TAGS = ("ai.operation.id", "ai.operation.parentId")
 _UNUSED_PROPERTIES = ("logger_name",)
 
 
-def sample_rate(runs: int) -> float:
+def compute_sample_rate(runs: int) -> float:
     """Return the percentage from which Application Insights makes an itemCount of so many runs."""
     return 100.0 / runs
 
 
 def trim_envelopes(*providers: Any) -> None:
     """Trim all that the exporters of these OpenTelemetry providers convert from now on."""
-    for exporter in _exporters(providers):
+    for exporter in _find_exporters(providers):
         for name in _CONVERSIONS:
             convert = getattr(exporter, name, None)
             if convert is not None:
-                setattr(exporter, name, _trimming(convert))
+                setattr(exporter, name, _trim_result(convert))
 
 
-def _trimming(convert: Callable[..., Any]) -> Callable[..., Any]:
+def _trim_result(convert: Callable[..., Any]) -> Callable[..., Any]:
     def converted(*args: Any, **options: Any) -> Any:
         envelope = convert(*args, **options)
         if envelope is not None:
-            trim(envelope)
+            trim_envelope(envelope)
         return envelope
 
     return converted
 
 
-def trim(envelope: Any) -> None:
+def trim_envelope(envelope: Any) -> None:
     """Trim one TelemetryItem in place."""
     tags = dict(envelope.tags or {})
     for name in _UNUSED_TAGS:
         tags.pop(name, None)
-    for name in _IDS:
+    for name in _TRACE_ID_TAGS:
         if not str(tags.get(name, "")).strip("0"):
             tags.pop(name, None)
     envelope.tags = tags
@@ -62,7 +62,7 @@ def trim(envelope: Any) -> None:
         data.properties = properties
 
 
-def _exporters(providers: Iterable[Any]) -> list[Any]:
+def _find_exporters(providers: Iterable[Any]) -> list[Any]:
     """Find the exporters of Azure Monitor behind the SDK's processors and readers."""
     found: list[Any] = []
     waiting, seen = list(providers), set[int]()
@@ -74,13 +74,13 @@ def _exporters(providers: Iterable[Any]) -> list[Any]:
         if any(hasattr(at, name) for name in _CONVERSIONS):
             found.append(at)
             continue
-        for name in _WAYS:
+        for name in _EXPORTER_ATTRIBUTES:
             value = getattr(at, name, None)
             waiting += value if isinstance(value, (list, tuple)) else [] if value is None else [value]
     return found
 
 
-_WAYS = (
+_EXPORTER_ATTRIBUTES = (
     "_multi_log_record_processor",
     "_log_record_processors",
     "_active_span_processor",

@@ -27,51 +27,51 @@ _CUSTOM_EVENT = "microsoft.custom_event.name"
 _MEASUREMENTS = "microsoft.custom_measurements"
 _AVAILABILITY = "microsoft.availability."
 
-_MEASURED = (names.DURATION, names.RESPONSE_TIME, names.LATENESS, names.ATTEMPTS)
+_MEASUREMENT_FIELDS = (names.DURATION, names.RESPONSE_TIME, names.LATENESS, names.ATTEMPTS)
 
 
-def run_fields(run: Run, redactor: Redactor) -> Fields:
+def make_run_fields(run: Run, redactor: Redactor) -> Fields:
     """Everything about a run, redacted: what JOB_PERFORMANCE and JOB_FAILED say together."""
     return redact_fields({**JobPerformance(run).fields(), **failure_fields(run)}, redactor)
 
 
-def run_event(fields: Fields) -> Attributes:
+def make_run_event(fields: Fields) -> Attributes:
     """The custom event of a run: numbers as measurements, the rest as properties."""
-    properties = {key: value for key, value in fields.items() if key not in _MEASURED}
-    numbers = {key: fields[key] for key in _MEASURED if fields[key] is not None}
-    return {_CUSTOM_EVENT: names.RUN_EVENT.name, _MEASUREMENTS: json.dumps(numbers), **attributes(properties)}
+    properties = {key: value for key, value in fields.items() if key not in _MEASUREMENT_FIELDS}
+    numbers = {key: fields[key] for key in _MEASUREMENT_FIELDS if fields[key] is not None}
+    return {_CUSTOM_EVENT: names.RUN_EVENT.name, _MEASUREMENTS: json.dumps(numbers), **to_attributes(properties)}
 
 
-def dead_letter_event(event: DeadLettered, redactor: Redactor) -> Attributes:
+def make_dead_letter_event(event: DeadLettered, redactor: Redactor) -> Attributes:
     """The custom event of a run that is given up."""
     fields = redact_fields(event.fields(), redactor)
-    return {_CUSTOM_EVENT: names.DEAD_LETTER_EVENT.name, **attributes(fields)}
+    return {_CUSTOM_EVENT: names.DEAD_LETTER_EVENT.name, **to_attributes(fields)}
 
 
-def availability(run: Run, fields: Fields, location: str) -> Attributes | None:
+def make_availability_row(run: Run, fields: Fields, location: str) -> Attributes | None:
     """The availability row. None for a run that says nothing about its target: left out, cancelled, or a backfill."""
-    if not run.tells_availability:
+    if not run.counts_for_availability:
         return None
     of_run = (names.JOB_NAME, names.RUN_ID, names.TRIGGER, names.OUTCOME, names.DEGRADED)
     told = (*of_run, names.STATUS_CODE, names.ENDPOINT)
     return {
         f"{_AVAILABILITY}id": run.id,
         f"{_AVAILABILITY}name": run.job,
-        f"{_AVAILABILITY}duration": _time_span(run.duration_ms),
+        f"{_AVAILABILITY}duration": _format_time_span(run.duration_ms),
         f"{_AVAILABILITY}success": not run.outcome.down,
         f"{_AVAILABILITY}runLocation": location,
         f"{_AVAILABILITY}message": str(fields[names.ERROR_MESSAGE] or run.outcome),
-        **attributes({key: fields[key] for key in told}),
+        **to_attributes({key: fields[key] for key in told}),
     }
 
 
-def run_span(fields: Fields) -> Attributes:
+def make_run_span(fields: Fields) -> Attributes:
     """The attributes of a run's span."""
     told = (names.JOB_NAME, names.RUN_ID, names.TRIGGER, names.OUTCOME, names.ERROR_TYPE, names.INVOCATION_ID)
-    return attributes({key: fields[key] for key in told if key in fields})
+    return to_attributes({key: fields[key] for key in told if key in fields})
 
 
-def attempt_span(run: Run, attempt: Attempt, endpoint: str) -> Attributes:
+def make_attempt_span(run: Run, attempt: Attempt, endpoint: str) -> Attributes:
     """The attributes of an attempt's span; those of HTTP make it a dependency with a target and a result code."""
     phases = attempt.phases
     times = {
@@ -82,7 +82,7 @@ def attempt_span(run: Run, attempt: Attempt, endpoint: str) -> Attributes:
     }
     return {
         _MEASUREMENTS: json.dumps({key: round(value, 3) for key, value in times.items() if value is not None}),
-        **attributes(
+        **to_attributes(
             {
                 names.JOB_NAME: run.job,
                 names.RUN_ID: run.id,
@@ -90,11 +90,11 @@ def attempt_span(run: Run, attempt: Attempt, endpoint: str) -> Attributes:
                 names.ERROR_TYPE: attempt.error,
             }
         ),
-        **_http(endpoint, attempt.status),
+        **_http_attributes(endpoint, attempt.status),
     }
 
 
-def exception(line: LogLine) -> Fields:
+def make_exception_fields(line: LogLine) -> Fields:
     """What makes a log line a row of `exceptions`; empty without a traceback. Not redacted."""
     trace = line.traceback()
     if not trace:
@@ -103,12 +103,12 @@ def exception(line: LogLine) -> Fields:
     return {"exception.type": kind, "exception.message": message, "exception.stacktrace": trace}
 
 
-def nanoseconds(instant: datetime) -> int:
+def to_nanoseconds(instant: datetime) -> int:
     """Since the epoch, to the microsecond."""
     return int(instant.timestamp()) * 1_000_000_000 + instant.microsecond * 1000
 
 
-def attributes(fields: Mapping[str, object]) -> Attributes:
+def to_attributes(fields: Mapping[str, object]) -> Attributes:
     """Fields as attributes: no value, no attribute; `Tags` become one attribute each (`Tags.team`)."""
     flat: Attributes = {}
     for key, value in fields.items():
@@ -121,7 +121,7 @@ def attributes(fields: Mapping[str, object]) -> Attributes:
     return flat
 
 
-def _http(endpoint: str, status: int | None) -> Attributes:
+def _http_attributes(endpoint: str, status: int | None) -> Attributes:
     """What names the target. A query never gets here; should one, it is cut off."""
     try:
         parts = urlsplit(endpoint)
@@ -142,7 +142,7 @@ def _http(endpoint: str, status: int | None) -> Attributes:
     return known
 
 
-def _time_span(milliseconds: float) -> str:
+def _format_time_span(milliseconds: float) -> str:
     """As .NET writes it, which Application Insights reads: `0.00:00:01.500`."""
     seconds, rest = divmod(round(milliseconds), 1000)
     minutes, seconds = divmod(seconds, 60)

@@ -14,20 +14,20 @@ from typing import Any
 
 from observability import names
 from observability.exporters.application_insights_envelopes import trim_envelopes
-from observability.exporters.background import Closing, Tally
+from observability.exporters.background import DeliveryCounts, ShutdownSignal
 
-REQUEST_TIMEOUT_S = 5.0
+SDK_REQUEST_TIMEOUT_S = 5.0
 
 # Calls elsewhere off (usage statistics of the SDK, its remote control, the metadata address of virtual machines),
 # every trace kept, and only our own spans: instrumentations would record URLs with their query.
-_ENVIRONMENT = {
+_SDK_VARIABLES = {
     "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
     "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
     "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
     "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED": "true",
     "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "azure_app_service",
 }
-_SAMPLER = {"OTEL_TRACES_SAMPLER": "microsoft.fixed_percentage", "OTEL_TRACES_SAMPLER_ARG": "1.0"}
+_SAMPLER_VARIABLES = {"OTEL_TRACES_SAMPLER": "microsoft.fixed_percentage", "OTEL_TRACES_SAMPLER_ARG": "1.0"}
 INSTRUMENTATIONS = (
     "azure_sdk",
     "django",
@@ -41,11 +41,11 @@ INSTRUMENTATIONS = (
     "urllib3",
 )
 
-_KEPT_ON_DISK = frozenset({401, 403, 408, 429, 500, 502, 503, 504})
+_STATUSES_RETRIED_BY_SDK = frozenset({401, 403, 408, 429, 500, 502, 503, 504})
 """Answers after which the SDK repeats by itself."""
 
 
-def configured_by_host() -> bool:
+def is_configured_by_host() -> bool:
     """Whether OpenTelemetry is configured in this process already, as the Functions worker does when told to."""
     if os.environ.get("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "").lower() in ("true", "1"):
         return True
@@ -57,12 +57,14 @@ def configured_by_host() -> bool:
     return isinstance(trace.get_tracer_provider(), TracerProvider)
 
 
-def configure_sdk(connection_string: str, resource: dict[str, str], tally: Tally, closing: Closing) -> None:
+def configure_sdk(
+    connection_string: str, resource: dict[str, str], counts: DeliveryCounts, closing: ShutdownSignal
+) -> None:
     """Configure the providers of the process: what the SDK's requests come to is counted in `tally`."""
-    for key, value in _ENVIRONMENT.items():
+    for key, value in _SDK_VARIABLES.items():
         os.environ.setdefault(key, value)
     if "OTEL_TRACES_SAMPLER" not in os.environ:
-        os.environ.update(_SAMPLER)
+        os.environ.update(_SAMPLER_VARIABLES)
     from azure.monitor.opentelemetry import configure_azure_monitor
     from opentelemetry import _logs, metrics, trace
     from opentelemetry.sdk.resources import Resource
@@ -72,15 +74,15 @@ def configure_sdk(connection_string: str, resource: dict[str, str], tally: Tally
         # The distro hangs a handler on this logger; ours sends what it wants sent itself.
         logger_name="observability.unused",
         resource=Resource(resource),
-        views=_views(),
+        views=_make_views(),
         instrumentation_options={name: {"enabled": False} for name in INSTRUMENTATIONS},
         enable_live_metrics=False,
         enable_performance_counters=False,
-        custom_hook_policy=_watch(tally, closing),
+        custom_hook_policy=_make_request_policy(counts, closing),
         # What fails goes to disk at once instead of holding up the thread with repetitions.
         retry_total=0,
-        timeout=REQUEST_TIMEOUT_S,
-        read_timeout=REQUEST_TIMEOUT_S,
+        timeout=SDK_REQUEST_TIMEOUT_S,
+        read_timeout=SDK_REQUEST_TIMEOUT_S,
     )
     providers: tuple[Any, ...] = (
         _logs.get_logger_provider(),
@@ -88,17 +90,17 @@ def configure_sdk(connection_string: str, resource: dict[str, str], tally: Tally
         metrics.get_meter_provider(),
     )
     trim_envelopes(*providers)
-    _end_on_our_terms(providers)
+    _remove_exit_handlers(providers)
 
 
-def _end_on_our_terms(providers: tuple[Any, ...]) -> None:
+def _remove_exit_handlers(providers: tuple[Any, ...]) -> None:
     """Without what the SDK would do when the process exits: wait for the network, for longer than anybody allowed."""
     for provider in providers:
         atexit.unregister(provider.shutdown)
     logging.getLogger("observability.unused").handlers.clear()
 
 
-def _views() -> list[Any]:
+def _make_views() -> list[Any]:
     """Each instrument with its tags only, and without buckets, which Application Insights does not keep."""
     from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 
@@ -112,7 +114,7 @@ def _views() -> list[Any]:
     ]
 
 
-def _watch(tally: Tally, closing: Closing) -> Any:
+def _make_request_policy(tally: DeliveryCounts, closing: ShutdownSignal) -> Any:
     """A policy in the pipeline of the SDK's clients, which tell nobody else how their calls ended."""
     from azure.core.exceptions import ServiceRequestError
     from azure.core.pipeline import PipelineRequest, PipelineResponse
@@ -120,32 +122,32 @@ def _watch(tally: Tally, closing: Closing) -> Any:
 
     class Watch(SansIOHTTPPolicy[Any, Any]):
         def on_request(self, request: PipelineRequest[Any]) -> None:
-            left = closing.remaining(REQUEST_TIMEOUT_S)
+            left = closing.remaining_seconds(SDK_REQUEST_TIMEOUT_S)
             if left <= 0:
                 raise ServiceRequestError("the program ends, kept on disk")
             request.context.options.update(connection_timeout=left, read_timeout=left)
 
         def on_response(self, request: PipelineRequest[Any], response: PipelineResponse[Any, Any]) -> None:
-            _count(tally, response.http_response.status_code, response.http_response.text())
+            _count_response(tally, response.http_response.status_code, response.http_response.text())
 
         def on_exception(self, request: PipelineRequest[Any]) -> None:
-            tally.failed(f"cannot be reached: {sys.exc_info()[1]}")
+            tally.record_failure(f"cannot be reached: {sys.exc_info()[1]}")
 
     return Watch()
 
 
-def _count(tally: Tally, status: int, body: str) -> None:
-    received, accepted = _receipt(body)
+def _count_response(tally: DeliveryCounts, status: int, body: str) -> None:
+    received, accepted = _read_receipt(body)
     if status in (200, 206):
-        tally.succeeded(accepted)
-        tally.dropped(received - accepted)
+        tally.record_success(accepted)
+        tally.record_drop(received - accepted)
     elif status not in (307, 308):
-        tally.failed(f"answered {status}")
-        if status not in _KEPT_ON_DISK:
-            tally.dropped(max(received, 1))
+        tally.record_failure(f"answered {status}")
+        if status not in _STATUSES_RETRIED_BY_SDK:
+            tally.record_drop(max(received, 1))
 
 
-def _receipt(body: str) -> tuple[int, int]:
+def _read_receipt(body: str) -> tuple[int, int]:
     try:
         reply = json.loads(body)
         return int(reply["itemsReceived"]), int(reply["itemsAccepted"])

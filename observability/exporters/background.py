@@ -14,44 +14,44 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from observability.events import TelemetryEvent
-from observability.exporters.port import ExporterHealth, State
+from observability.exporters.port import ExporterHealth, ExporterState
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
 
 _log = logging.getLogger("observability.exporters")
 
-CAPACITY = 10_000
+EVENT_QUEUE_CAPACITY = 10_000
 """Events that wait at most while the other end is slow or away."""
 
 
-class Closing:
+class ShutdownSignal:
     """Tells a delivery that the program ends, and by when it has to be done."""
 
     def __init__(self) -> None:
-        self._begun = threading.Event()
+        self._started = threading.Event()
         self._deadline = 0.0
 
-    def begin(self, timeout: float) -> None:
+    def start(self, timeout: float) -> None:
         self._deadline = time.monotonic() + timeout
-        self._begun.set()
+        self._started.set()
 
     @property
-    def begun(self) -> bool:
-        return self._begun.is_set()
+    def is_started(self) -> bool:
+        return self._started.is_set()
 
     def wait(self, seconds: float) -> bool:
         """Wait, but no longer than until closing begins. True: it has begun."""
-        return self._begun.wait(seconds)
+        return self._started.wait(seconds)
 
-    def remaining(self, otherwise: float) -> float:
+    def remaining_seconds(self, otherwise: float) -> float:
         """Seconds left to finish, never below zero; `otherwise` as long as nothing closes, and at most."""
-        if not self.begun:
+        if not self.is_started:
             return otherwise
         return min(otherwise, max(0.0, self._deadline - time.monotonic()))
 
 
-class Tally:
+class DeliveryCounts:
     """What became of the events. Written by the exporter and its delivery, from any thread.
 
     `part`: what can fail on its own (an intake of several); the exporter is degraded while one of them fails.
@@ -67,7 +67,7 @@ class Tally:
         self._failing: set[str] = set()
         self._last_error = ""
 
-    def succeeded(self, items: int, part: str = "") -> None:
+    def record_success(self, items: int, part: str = "") -> None:
         """The other end accepted this many items."""
         with self._lock:
             recovered = part in self._failing
@@ -77,7 +77,7 @@ class Tally:
         if recovered:
             _log.info("%s takes telemetry again %s", self._name, part)
 
-    def failed(self, reason: str, part: str = "") -> None:
+    def record_failure(self, reason: str, part: str = "") -> None:
         """A delivery did not succeed; it may still be repeated. The first of a row is logged."""
         reason = self._redactor.redact(reason)
         with self._lock:
@@ -87,7 +87,7 @@ class Tally:
         if first:
             _log.warning("%s does not take telemetry (runs are not affected): %s", self._name, reason)
 
-    def dropped(self, events: int) -> None:
+    def record_drop(self, events: int) -> None:
         """So many events, or items made of them, will not arrive."""
         if events:
             with self._lock:
@@ -96,14 +96,14 @@ class Tally:
 
     def health(self) -> ExporterHealth:
         with self._lock:
-            state: State = "degraded" if self._failing or self._dropping else "on"
+            state: ExporterState = "degraded" if self._failing or self._dropping else "on"
             return ExporterHealth(self._name, state, self._last_error, self._sent, self._dropped)
 
 
 class Delivery(Protocol):
     """The blocking half of an exporter. All calls come from the one thread."""
 
-    def open(self, tally: Tally, closing: Closing) -> None:
+    def open(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
         """Import and set up the SDK. May raise anything: the exporter is then degraded and drops what it is offered."""
         ...
 
@@ -111,7 +111,7 @@ class Delivery(Protocol):
         """Send the events, and what was kept back. Tells the tally. May raise anything: the events are then dropped."""
         ...
 
-    def again_in(self) -> float | None:
+    def next_delivery_in(self) -> float | None:
         """Seconds after which `deliver` is wanted though nothing is offered; None when nothing is kept back."""
         ...
 
@@ -123,7 +123,7 @@ class Delivery(Protocol):
 class BackgroundExporter:
     """An exporter around a delivery.
 
-    `gather_s`: how long events are gathered before they are delivered; `hurry_at`: so many of them do not wait.
+    `gather_seconds`: how long events are gathered before they are delivered; `urgent_size`: so many of them do not wait.
     """
 
     def __init__(
@@ -132,22 +132,22 @@ class BackgroundExporter:
         delivery: Delivery,
         redactor: Redactor,
         *,
-        gather_s: float,
-        hurry_at: int,
-        capacity: int = CAPACITY,
+        gather_seconds: float,
+        urgent_size: int,
+        capacity: int = EVENT_QUEUE_CAPACITY,
     ) -> None:
         self._name = name
         self._delivery = delivery
-        self._gather_s = gather_s
-        self._hurry_at = hurry_at
+        self._gather_seconds = gather_seconds
+        self._urgent_size = urgent_size
         self._capacity = capacity
         self._queue: deque[TelemetryEvent] = deque()
         self._wake = threading.Event()
-        self._hurry = threading.Event()
-        self._refusing = False
-        self._tally = Tally(name, redactor)
-        self._closing = Closing()
-        self._thread = threading.Thread(target=self._work, name=f"export-{name}", daemon=True)
+        self._urgent = threading.Event()
+        self._rejects_events = False
+        self._counts = DeliveryCounts(name, redactor)
+        self._closing = ShutdownSignal()
+        self._thread = threading.Thread(target=self._run, name=f"export-{name}", daemon=True)
 
     @property
     def name(self) -> str:
@@ -158,47 +158,47 @@ class BackgroundExporter:
 
     def offer(self, event: TelemetryEvent) -> None:
         waiting = len(self._queue)
-        if self._refusing or waiting >= self._capacity:
-            self._tally.dropped(1)
+        if self._rejects_events or waiting >= self._capacity:
+            self._counts.record_drop(1)
             return
         self._queue.append(event)
         if not self._wake.is_set():
             self._wake.set()
-        if waiting >= self._hurry_at and not self._hurry.is_set():
-            self._hurry.set()
+        if waiting >= self._urgent_size and not self._urgent.is_set():
+            self._urgent.set()
 
     def health(self) -> ExporterHealth:
-        return self._tally.health()
+        return self._counts.health()
 
     async def aclose(self, timeout: float) -> None:  # noqa: ASYNC109  # bounds a thread, not a coroutine
         if not self._thread.is_alive():
             return
-        self._closing.begin(timeout)
-        self._hurry.set()
+        self._closing.start(timeout)
+        self._urgent.set()
         self._wake.set()
         await asyncio.to_thread(self._thread.join, timeout)
-        self._refusing = True
-        self._give_up_queued()
+        self._rejects_events = True
+        self._drop_queued()
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         try:
-            self._delivery.open(self._tally, self._closing)
+            self._delivery.open(self._counts, self._closing)
         except Exception as error:
-            self._refusing = True
-            self._tally.failed(f"cannot be set up: {_sentence(error)}")
-            self._give_up_queued()
+            self._rejects_events = True
+            self._counts.record_failure(f"cannot be set up: {_describe_error(error)}")
+            self._drop_queued()
             return
-        while not self._closing.begun:
-            if self._wake.wait(self._delivery.again_in()):
-                self._hurry.wait(self._gather_s)
-            self._hurry.clear()
+        while not self._closing.is_started:
+            if self._wake.wait(self._delivery.next_delivery_in()):
+                self._urgent.wait(self._gather_seconds)
+            self._urgent.clear()
             self._wake.clear()
             self._deliver_queued()
         self._deliver_queued()
         try:
             self._delivery.close()
         except Exception as error:
-            self._tally.failed(_sentence(error))
+            self._counts.record_failure(_describe_error(error))
 
     def _deliver_queued(self) -> None:
         events = [self._queue.popleft() for _ in range(len(self._queue))]
@@ -206,14 +206,14 @@ class BackgroundExporter:
             self._delivery.deliver(events)
         except Exception as error:
             # Never the end of the thread: one batch that its SDK cannot take must not cost all the later ones.
-            self._tally.failed(_sentence(error))
-            self._tally.dropped(len(events))
+            self._counts.record_failure(_describe_error(error))
+            self._counts.record_drop(len(events))
 
-    def _give_up_queued(self) -> None:
+    def _drop_queued(self) -> None:
         lost = len(self._queue)
         self._queue.clear()
-        self._tally.dropped(lost)
+        self._counts.record_drop(lost)
 
 
-def _sentence(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"

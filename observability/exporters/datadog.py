@@ -1,6 +1,6 @@
 """Sends to Datadog: metrics, distributions, a service check a job, and the log's lines.
 
-`datadog_exporter` is called by telemetry. The client is synchronous and does not repeat, compress or give up by
+`build_datadog_exporter` is called by telemetry. The client is synchronous and does not repeat, compress or give up by
 itself, so all of that is here; its modules are imported in the exporter's thread, one by one (its models as a whole
 take more than a second).
 """
@@ -17,66 +17,75 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from observability.events import TelemetryEvent
-from observability.exporters.background import BackgroundExporter, Closing, Tally
-from observability.exporters.datadog_payloads import KEPT_FOR, Entry, Identity, Kind, Payload, payloads
+from observability.exporters.background import BackgroundExporter, DeliveryCounts, ShutdownSignal
+from observability.exporters.datadog_payloads import (
+    RETRY_WINDOW,
+    DatadogSource,
+    IntakeEntry,
+    IntakeKind,
+    IntakePayload,
+    build_payloads,
+)
 from observability.exporters.port import DATADOG
-from observability.service_name import datadog_service
+from observability.service_name import find_datadog_service
 
 if TYPE_CHECKING:
     from config.settings import Settings
     from jobs.redaction import Redactor
 
-_GATHER_S = 10.0
-_HURRY_AT = 2_000
+_GATHER_SECONDS = 10.0
+_URGENT_QUEUE_SIZE = 2_000
 _REQUEST_TIMEOUT_S = 5.0
-_LONGEST_WAIT_S = 60.0
-_SHORTEST_TIMEOUT_S = 0.05
-_MOST_KEPT = 10_000
+_MAX_BACKOFF_S = 60.0
+_MIN_TIMEOUT_S = 0.05
+_MAX_QUEUED_ENTRIES = 10_000
 """Entries that wait for an intake at most: the oldest give way."""
-_REPEATED = frozenset({408, 425, 429, 500, 502, 503, 504})
+_RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-def datadog_exporter(
-    settings: Settings, api_key: str, redactor: Redactor, *, gather_s: float = _GATHER_S
+def build_datadog_exporter(
+    settings: Settings, api_key: str, redactor: Redactor, *, gather_seconds: float = _GATHER_SECONDS
 ) -> BackgroundExporter:
-    """`gather_s`: seconds between deliveries while there is something to deliver."""
+    """`gather_seconds`: seconds between deliveries while there is something to deliver."""
     options = settings.datadog
-    identity = Identity(
+    identity = DatadogSource(
         env=settings.datadog_env,
-        service=datadog_service(settings, os.environ),
+        service=find_datadog_service(settings, os.environ),
         version=options.version or settings.version or "unknown",
         host=socket.gethostname(),
     )
     delivery = DatadogDelivery(identity, api_key, options.site, options.url, redactor)
-    return BackgroundExporter(DATADOG, delivery, redactor, gather_s=gather_s, hurry_at=_HURRY_AT)
+    return BackgroundExporter(
+        DATADOG, delivery, redactor, gather_seconds=gather_seconds, urgent_size=_URGENT_QUEUE_SIZE
+    )
 
 
 class DatadogDelivery:
     """Blocking; see background.Delivery. A lane for each intake, so that none holds up the others."""
 
-    def __init__(self, identity: Identity, api_key: str, site: str, url: str | None, redactor: Redactor) -> None:
-        self._identity = identity
+    def __init__(self, source: DatadogSource, api_key: str, site: str, url: str | None, redactor: Redactor) -> None:
+        self._source = source
         self._api_key = api_key
         self._site = site
         self._url = url
         self._redactor = redactor
         self._last_at = 0
 
-    def open(self, tally: Tally, closing: Closing) -> None:
-        intake = _Intake(self._api_key, self._site, self._url)
+    def open(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
+        intake = DatadogIntake(self._api_key, self._site, self._url)
         self._close = intake.close
-        self._lanes = {kind: Lane(kind, intake, tally, closing) for kind in KEPT_FOR}
+        self._queues = {kind: IntakeQueue(kind, intake, counts, closing) for kind in RETRY_WINDOW}
 
     def deliver(self, events: list[TelemetryEvent]) -> None:
         # Points of the same second replace each other: no two deliveries share one.
         self._last_at = max(int(time.time()), self._last_at + 1)
-        for payload in payloads(events, self._identity, self._last_at, self._redactor):
-            self._lanes[payload.kind].add(payload)
-        for lane in self._lanes.values():
-            lane.send()
+        for payload in build_payloads(events, self._source, self._last_at, self._redactor):
+            self._queues[payload.kind].enqueue(payload)
+        for lane in self._queues.values():
+            lane.send_due()
 
-    def again_in(self) -> float | None:
-        waits = [wait for lane in self._lanes.values() if (wait := lane.again_in()) is not None]
+    def next_delivery_in(self) -> float | None:
+        waits = [wait for lane in self._queues.values() if (wait := lane.next_send_in()) is not None]
         return min(waits, default=None)
 
     def close(self) -> None:
@@ -84,84 +93,84 @@ class DatadogDelivery:
 
 
 class Intake(Protocol):
-    def submit(self, payload: Payload, timeout: float) -> Refusal | None:
+    def submit(self, payload: IntakePayload, timeout: float) -> IntakeRejection | None:
         """One call, within `timeout` seconds. None: accepted."""
         ...
 
 
-class Lane:
+class IntakeQueue:
     """The payloads for one intake, in order. What it refuses for a while is kept, as long as it is of use."""
 
-    def __init__(self, kind: Kind, intake: Intake, tally: Tally, closing: Closing) -> None:
+    def __init__(self, kind: IntakeKind, intake: Intake, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
         self._kind = kind
         self._intake = intake
-        self._tally = tally
+        self._counts = counts
         self._closing = closing
-        self._waiting: deque[Payload] = deque()
+        self._queued: deque[IntakePayload] = deque()
         self._entries = 0
         self._failures = 0
         self._not_before = 0.0
 
-    def add(self, payload: Payload) -> None:
-        self._waiting.append(payload)
+    def enqueue(self, payload: IntakePayload) -> None:
+        self._queued.append(payload)
         self._entries += len(payload.entries)
-        while self._entries > _MOST_KEPT and len(self._waiting) > 1:
+        while self._entries > _MAX_QUEUED_ENTRIES and len(self._queued) > 1:
             self._drop_first()
 
-    def again_in(self) -> float | None:
+    def next_send_in(self) -> float | None:
         """Seconds until `send` is wanted; None when nothing waits."""
-        return max(0.0, self._not_before - time.monotonic()) if self._waiting else None
+        return max(0.0, self._not_before - time.monotonic()) if self._queued else None
 
-    def send(self) -> None:
+    def send_due(self) -> None:
         """All that waits, unless the intake asked for patience. When the program ends, each gets its last chance."""
-        while self._waiting and (time.monotonic() >= self._not_before or self._closing.begun):
-            payload = self._waiting[0]
-            if time.time() - payload.made_at > KEPT_FOR[self._kind]:
+        while self._queued and (time.monotonic() >= self._not_before or self._closing.is_started):
+            payload = self._queued[0]
+            if time.time() - payload.made_at > RETRY_WINDOW[self._kind]:
                 self._drop_first()
                 continue
-            refusal = self._intake.submit(payload, self._closing.remaining(_REQUEST_TIMEOUT_S))
+            refusal = self._intake.submit(payload, self._closing.remaining_seconds(_REQUEST_TIMEOUT_S))
             if refusal is None:
                 self._failures = 0
-                self._tally.succeeded(len(self._take_first().entries), self._kind)
+                self._counts.record_success(len(self._pop_first().entries), self._kind)
             elif refusal.status == 413 and len(payload.entries) > 1:
-                self._put_first(*self._take_first().halves())
+                self._push_first(*self._pop_first().split_in_halves())
             else:
-                self._refused(refusal)
+                self._handle_rejection(refusal)
 
-    def _refused(self, refusal: Refusal) -> None:
-        self._tally.failed(f"{self._kind}: {refusal.reason}", self._kind)
-        if not refusal.passing or self._closing.begun:
+    def _handle_rejection(self, refusal: IntakeRejection) -> None:
+        self._counts.record_failure(f"{self._kind}: {refusal.reason}", self._kind)
+        if not refusal.is_temporary or self._closing.is_started:
             self._drop_first()
             return
         self._failures += 1
-        wait = refusal.wait_s if refusal.wait_s is not None else _backoff(self._failures)
+        wait = refusal.retry_after_s if refusal.retry_after_s is not None else _compute_backoff(self._failures)
         self._not_before = time.monotonic() + wait
 
-    def _take_first(self) -> Payload:
-        payload = self._waiting.popleft()
+    def _pop_first(self) -> IntakePayload:
+        payload = self._queued.popleft()
         self._entries -= len(payload.entries)
         return payload
 
-    def _put_first(self, *payloads: Payload) -> None:
+    def _push_first(self, *payloads: IntakePayload) -> None:
         for payload in reversed(payloads):
-            self._waiting.appendleft(payload)
+            self._queued.appendleft(payload)
             self._entries += len(payload.entries)
 
     def _drop_first(self) -> None:
-        self._tally.dropped(len(self._take_first().entries))
+        self._counts.record_drop(len(self._pop_first().entries))
 
 
-class Refusal:
-    """Why the intake did not take a payload. `passing`: it may take it later; `wait_s`: not before so many seconds."""
+class IntakeRejection:
+    """Why the intake did not take a payload. `passing`: it may take it later; `retry_after_s`: not before so many seconds."""
 
     def __init__(self, reason: str, status: int | None = None, headers: Mapping[str, str] | None = None) -> None:
         self.reason = reason
         self.status = status
-        self.passing = status is None or status in _REPEATED
-        self.wait_s = _asked_to_wait(headers or {})
+        self.is_temporary = status is None or status in _RETRIED_STATUSES
+        self.retry_after_s = _read_retry_after(headers or {})
 
 
-class _Intake:
+class DatadogIntake:
     """Datadog's client, told to do one thing: one call, once, within a time-out."""
 
     def __init__(self, api_key: str, site: str, url: str | None) -> None:
@@ -194,7 +203,7 @@ class _Intake:
         self._client = client = ApiClient(self._configuration)
         series, distributions = make["series"](client), make["distributions"](client)
         checks, logs = make["checks"](client), make["logs"](client)
-        self._calls: Mapping[Kind, Callable[[list[Entry]], object]] = {
+        self._calls: Mapping[IntakeKind, Callable[[list[IntakeEntry]], object]] = {
             "series": lambda entries: series.submit_metrics(
                 {"series": entries}, content_encoding=MetricContentEncoding.GZIP
             ),
@@ -205,30 +214,30 @@ class _Intake:
             "logs": lambda entries: logs.submit_log(entries, content_encoding=ContentEncoding.GZIP),
         }
 
-    def submit(self, payload: Payload, timeout: float) -> Refusal | None:
+    def submit(self, payload: IntakePayload, timeout: float) -> IntakeRejection | None:
         from datadog_api_client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
-        if timeout < _SHORTEST_TIMEOUT_S:
-            return Refusal("the program ends before it could be sent")
+        if timeout < _MIN_TIMEOUT_S:
+            return IntakeRejection("the program ends before it could be sent")
         self._configuration.request_timeout = timeout
         try:
             self._calls[payload.kind](list(payload.entries))
         except ApiException as error:
-            return Refusal(f"answered {error.status} {error.reason}", error.status or None, error.headers)
+            return IntakeRejection(f"answered {error.status} {error.reason}", error.status or None, error.headers)
         except (HTTPError, OSError) as error:
-            return Refusal(f"{type(error).__name__}: {error}")
+            return IntakeRejection(f"{type(error).__name__}: {error}")
         return None
 
     def close(self) -> None:
         self._client.close()
 
 
-def _backoff(failures: int) -> float:
-    return float(min(_LONGEST_WAIT_S, 2.0 ** (failures - 1))) * random.uniform(0.5, 1.0)
+def _compute_backoff(failures: int) -> float:
+    return float(min(_MAX_BACKOFF_S, 2.0 ** (failures - 1))) * random.uniform(0.5, 1.0)
 
 
-def _asked_to_wait(headers: Mapping[str, str]) -> float | None:
+def _read_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds: Datadog's own header first, which its client knows as well; then the standard one, which it ignores."""
     lower = {name.lower(): value for name, value in headers.items()}
     text = lower.get("x-ratelimit-reset") or lower.get("retry-after")

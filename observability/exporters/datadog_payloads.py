@@ -25,22 +25,22 @@ from observability.events import (
     JobRetry,
     LogEvent,
     LogLine,
-    Measured,
+    MeasuredGauges,
     TelemetryEvent,
 )
-from observability.exporters.measurements import is_by_job, measurements, tag_values
-from observability.redacting import redact_fields, shortened
+from observability.exporters.measurements import find_tag_values, is_split_by_job, measure_run
+from observability.redacting import redact_fields, shorten_middle
 from observability.sampling import RunReport
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
 
-Entry = dict[str, Any]
-Kind = Literal["series", "distributions", "checks", "logs"]
+IntakeEntry = dict[str, Any]
+IntakeKind = Literal["series", "distributions", "checks", "logs"]
 
 _MINUTE, _HOUR = 60.0, 3600.0
 
-KEPT_FOR: Mapping[Kind, float] = {
+RETRY_WINDOW: Mapping[IntakeKind, float] = {
     "series": _HOUR,
     "distributions": _HOUR,
     "checks": 10 * _MINUTE,
@@ -48,13 +48,13 @@ KEPT_FOR: Mapping[Kind, float] = {
 }
 """Seconds after which the intake refuses it: repeating it any longer is of no use."""
 
-_MOST_ENTRIES = 1000
+_MAX_ENTRIES = 1000
 # The intakes allow 5 MB (series: 500 kB once compressed, to less than a tenth).
-_MOST_BYTES = 4_000_000
-_LONGEST_TAG = 200
-_LONGEST_CHECK_MESSAGE = 500
+_MAX_PAYLOAD_BYTES = 4_000_000
+_MAX_TAG_LENGTH = 200
+_MAX_CHECK_MESSAGE_LENGTH = 500
 
-_INTERVAL = 10
+_COUNT_INTERVAL_S = 10
 """Seconds that a count speaks for; as the Datadog agent does it."""
 
 _COUNT, _GAUGE = 1, 3
@@ -62,7 +62,7 @@ _OK, _WARNING, _CRITICAL = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class DatadogSource:
     """Who sends: the unified service tags, and the machine, which keeps instances' counts apart."""
 
     env: str
@@ -81,72 +81,78 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Payload:
+class IntakePayload:
     """One call of an intake. It is repeated as it is: the same points at the same time replace each other."""
 
-    kind: Kind
-    entries: Sequence[Entry]
+    kind: IntakeKind
+    entries: Sequence[IntakeEntry]
     made_at: float
 
-    def halves(self) -> tuple[Payload, Payload]:
+    def split_in_halves(self) -> tuple[IntakePayload, IntakePayload]:
         middle = len(self.entries) // 2
         return (
-            Payload(self.kind, self.entries[:middle], self.made_at),
-            Payload(self.kind, self.entries[middle:], self.made_at),
+            IntakePayload(self.kind, self.entries[:middle], self.made_at),
+            IntakePayload(self.kind, self.entries[middle:], self.made_at),
         )
 
 
-def payloads(events: Sequence[TelemetryEvent], identity: Identity, at: int, redactor: Redactor) -> list[Payload]:
+def build_payloads(
+    events: Sequence[TelemetryEvent], source: DatadogSource, at: int, redactor: Redactor
+) -> list[IntakePayload]:
     """Everything to send about the events. `at`: seconds since the epoch, another for each call."""
     reports = [event for event in events if isinstance(event, RunReport)]
     measured = [report for report in reports if report.metrics != "none"]
     dead = [event for event in events if isinstance(event, DeadLettered)]
     return [
-        *_chunks("series", _series(measured, dead, identity, at), at),
-        *_chunks("series", _gauges(events, identity, at), at),
-        *_chunks("distributions", _distributions(measured, identity, at), at),
-        *_chunks("checks", _checks([report.run for report in reports if report.check], identity, at, redactor), at),
-        *_chunks("logs", (_log_entry(line, identity, redactor) for line in _lines(events, at)), at),
+        *_split_payloads("series", _make_series(measured, dead, source, at), at),
+        *_split_payloads("series", _make_gauges(events, source, at), at),
+        *_split_payloads("distributions", _make_distributions(measured, source, at), at),
+        *_split_payloads(
+            "checks", _make_service_checks([report.run for report in reports if report.check], source, at, redactor), at
+        ),
+        *_split_payloads("logs", (_make_log_entry(line, source, redactor) for line in _find_lines(events, at)), at),
     ]
 
 
-def _chunks(kind: Kind, entries: Iterable[Entry], at: float) -> Iterator[Payload]:
-    chunk: list[Entry] = []
+def _split_payloads(kind: IntakeKind, entries: Iterable[IntakeEntry], at: float) -> Iterator[IntakePayload]:
+    chunk: list[IntakeEntry] = []
     size = 0
     for entry in entries:
         length = len(json.dumps(entry))
-        if chunk and (len(chunk) >= _MOST_ENTRIES or size + length > _MOST_BYTES):
-            yield Payload(kind, chunk, at)
+        if chunk and (len(chunk) >= _MAX_ENTRIES or size + length > _MAX_PAYLOAD_BYTES):
+            yield IntakePayload(kind, chunk, at)
             chunk, size = [], 0
         chunk.append(entry)
         size += length
     if chunk:
-        yield Payload(kind, chunk, at)
+        yield IntakePayload(kind, chunk, at)
 
 
 # --- Metrics ----------------------------------------------------------------------------------------------------------
 
 
-def _series(reports: Sequence[RunReport], dead: Sequence[DeadLettered], identity: Identity, at: int) -> Iterator[Entry]:
+def _make_series(
+    reports: Sequence[RunReport], dead: Sequence[DeadLettered], identity: DatadogSource, at: int
+) -> Iterator[IntakeEntry]:
     counts: dict[tuple[names.Metric, tuple[str, ...]], int] = defaultdict(int)
     for report in reports:
-        counts[names.RUNS, _metric_tags(names.RUNS, report)] += 1
+        counts[names.RUNS, _make_metric_tags(names.RUNS, report)] += 1
     for letter in dead:
-        counts[names.DEAD_LETTERS, (_tag(names.TAG_JOB, letter.ticket.job),)] += 1
+        counts[names.DEAD_LETTERS, (_format_tag(names.TAG_JOB, letter.ticket.job),)] += 1
     for (metric, tags), count in counts.items():
         yield {
             "metric": metric.name,
             "type": _COUNT,
-            "interval": _INTERVAL,
+            "interval": _COUNT_INTERVAL_S,
             "points": [{"timestamp": at, "value": float(count)}],
             "tags": [*identity.metric_tags, *tags],
             "resources": [{"type": "host", "name": identity.host}],
         }
 
 
-def _gauges(events: Iterable[TelemetryEvent], identity: Identity, at: int) -> Iterator[Entry]:
+def _make_gauges(events: Iterable[TelemetryEvent], identity: DatadogSource, at: int) -> Iterator[IntakeEntry]:
     """The newest value of each."""
-    measured = (event.values for event in events if isinstance(event, Measured))
+    measured = (event.values for event in events if isinstance(event, MeasuredGauges))
     newest = {metric: value for values in measured for metric, value in values.items()}
     for metric, value in newest.items():
         yield {
@@ -158,76 +164,80 @@ def _gauges(events: Iterable[TelemetryEvent], identity: Identity, at: int) -> It
         }
 
 
-def _distributions(reports: Sequence[RunReport], identity: Identity, at: int) -> Iterator[Entry]:
+def _make_distributions(reports: Sequence[RunReport], identity: DatadogSource, at: int) -> Iterator[IntakeEntry]:
     values: dict[tuple[names.Metric, tuple[str, ...]], list[float]] = defaultdict(list)
     for report in reports:
-        for metric, value in measurements(report.run):
-            values[metric, _metric_tags(metric, report)].append(value)
+        for metric, value in measure_run(report.run):
+            values[metric, _make_metric_tags(metric, report)].append(value)
     for (metric, tags), points in values.items():
         yield {"metric": metric.name, "points": [[at, points]], "tags": [*identity.metric_tags, *tags]}
 
 
-def _metric_tags(metric: names.Metric, report: RunReport) -> tuple[str, ...]:
+def _make_metric_tags(metric: names.Metric, report: RunReport) -> tuple[str, ...]:
     run, detail = report.run, report.metrics
-    tags = tuple(_tag(name, value) for name, value in tag_values(metric, run, detail).items())
-    return tags + _job_tags(run) if is_by_job(metric, detail) else tags
+    tags = tuple(_format_tag(name, value) for name, value in find_tag_values(metric, run, detail).items())
+    return tags + _make_job_tags(run) if is_split_by_job(metric, detail) else tags
 
 
-def _job_tags(run: Run) -> tuple[str, ...]:
-    return tuple(_tag(key, value) for key, value in run.tags.items())
+def _make_job_tags(run: Run) -> tuple[str, ...]:
+    return tuple(_format_tag(key, value) for key, value in run.tags.items())
 
 
-def _tag(name: str, value: str) -> str:
-    return f"{name}:{value}"[:_LONGEST_TAG]
+def _format_tag(name: str, value: str) -> str:
+    return f"{name}:{value}"[:_MAX_TAG_LENGTH]
 
 
 # --- Service checks ---------------------------------------------------------------------------------------------------
 
 
-def _checks(runs: Sequence[Run], identity: Identity, at: int, redactor: Redactor) -> Iterator[Entry]:
+def _make_service_checks(
+    runs: Sequence[Run], identity: DatadogSource, at: int, redactor: Redactor
+) -> Iterator[IntakeEntry]:
     """The latest of each job. A run that was left out or cancelled, or a backfill, says nothing about its target."""
     latest: dict[str, Run] = {}
     for run in runs:
-        if run.tells_availability and (run.job not in latest or run.finished_at >= latest[run.job].finished_at):
+        if run.counts_for_availability and (run.job not in latest or run.finished_at >= latest[run.job].finished_at):
             latest[run.job] = run
     for run in latest.values():
         yield {
             "check": names.SERVICE_CHECK.name,
             "host_name": identity.service,
             "status": _CRITICAL if run.outcome.down else _WARNING if run.retried or run.degraded else _OK,
-            "tags": [*identity.tags, _tag(names.TAG_JOB, run.job), *_job_tags(run)],
+            "tags": [*identity.tags, _format_tag(names.TAG_JOB, run.job), *_make_job_tags(run)],
             "timestamp": at,
-            "message": shortened(redactor.redact(run.message), _LONGEST_CHECK_MESSAGE),
+            "message": shorten_middle(redactor.redact(run.message), _MAX_CHECK_MESSAGE_LENGTH),
         }
 
 
 # --- Logs -------------------------------------------------------------------------------------------------------------
 
 
-def _lines(events: Iterable[TelemetryEvent], at: float) -> Iterator[tuple[datetime, LogEvent | LogLine, str]]:
+def _find_lines(events: Iterable[TelemetryEvent], at: float) -> Iterator[tuple[datetime, LogEvent | LogLine, str]]:
     """The lines of the log, as it has them, with their time and the job's tags."""
     for event in events:
         if isinstance(event, RunReport):
             if not event.events:
                 continue
             run = event.run
-            tags = ",".join((_tag(names.TAG_JOB, run.job), *_job_tags(run)))
+            tags = ",".join((_format_tag(names.TAG_JOB, run.job), *_make_job_tags(run)))
             yield run.finished_at, JobPerformance(run, represents=event.events), tags
             if run.outcome.down:
                 yield run.finished_at, JobFailed(run), tags
         elif isinstance(event, AttemptRetried):
-            yield _end(event.attempt), JobRetry(event), _tag(names.TAG_JOB, event.ticket.job)
+            yield _end_of_attempt(event.attempt), JobRetry(event), _format_tag(names.TAG_JOB, event.ticket.job)
         elif isinstance(event, DeadLettered):
-            yield datetime.fromtimestamp(at, UTC), event, _tag(names.TAG_JOB, event.ticket.job)
+            yield datetime.fromtimestamp(at, UTC), event, _format_tag(names.TAG_JOB, event.ticket.job)
         elif isinstance(event, LogLine):
             yield event.at, event, ""
 
 
-def _end(attempt: Attempt) -> datetime:
+def _end_of_attempt(attempt: Attempt) -> datetime:
     return attempt.started_at + timedelta(milliseconds=attempt.phases.total_ms)
 
 
-def _log_entry(line: tuple[datetime, LogEvent | LogLine, str], identity: Identity, redactor: Redactor) -> Entry:
+def _make_log_entry(
+    line: tuple[datetime, LogEvent | LogLine, str], identity: DatadogSource, redactor: Redactor
+) -> IntakeEntry:
     at, event, tags = line
     fields: Fields = {
         "message": str(event),

@@ -16,7 +16,7 @@ _TAG_VALUES: dict[str, Callable[[Run], str]] = {
 }
 
 
-def measurements(run: Run) -> Iterator[tuple[names.Metric, float]]:
+def measure_run(run: Run) -> Iterator[tuple[names.Metric, float]]:
     """The values of the distributions; none for a run that was left out."""
     if run.outcome is Outcome.SKIPPED:
         return
@@ -29,16 +29,16 @@ def measurements(run: Run) -> Iterator[tuple[names.Metric, float]]:
         yield names.ATTEMPT_COUNTS, float(len(run.attempts))
 
 
-def tag_values(metric: names.Metric, run: Run, detail: MetricDetail = "all") -> dict[str, str]:
+def find_tag_values(metric: names.Metric, run: Run, detail: MetricDetail = "all") -> dict[str, str]:
     """The metric's tags with the run's values; without the job where `detail` asks for a total."""
-    by_job = is_by_job(metric, detail)
+    by_job = is_split_by_job(metric, detail)
     return {tag: _TAG_VALUES[tag](run) for tag in metric.tags if by_job or tag != names.TAG_JOB}
 
 
-def is_by_job(metric: names.Metric, detail: MetricDetail) -> bool:
+def is_split_by_job(metric: names.Metric, detail: MetricDetail) -> bool:
     """Whether the metric is split by job."""
-    return detail == "all" or (detail == "job" and metric in _BY_JOB)
+    return detail == "all" or (detail == "job" and metric in _METRICS_SPLIT_BY_JOB)
 
 
-_BY_JOB = (names.RUNS, names.DURATIONS)
+_METRICS_SPLIT_BY_JOB = (names.RUNS, names.DURATIONS)
 """What `metrics: job` splits by job: how often, how long, and how it ended."""

@@ -13,7 +13,7 @@ from typing import Final
 
 from observability import names
 
-WINDOW_S: Final = 300.0
+METRIC_WINDOW_S: Final = 300.0
 
 Tags = tuple[tuple[str, str], ...]
 
@@ -21,7 +21,7 @@ Tags = tuple[tuple[str, str], ...]
 class MetricWindow:
     """Values by metric and tags, until the window ends: at the full five minutes of the clock."""
 
-    def __init__(self, seconds: float = WINDOW_S, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, seconds: float = METRIC_WINDOW_S, now: Callable[[], float] = time.time) -> None:
         self._seconds = seconds
         self._now = now
         self._values: dict[tuple[names.Metric, Tags], list[float]] = defaultdict(list)
@@ -36,7 +36,7 @@ class MetricWindow:
         """Return the seconds until it ends, never below zero; None while it is empty."""
         return max(0.0, self._ends_at - self._now()) if self._values else None
 
-    def take(self) -> Iterator[tuple[names.Metric, float, dict[str, str]]]:
+    def drain(self) -> Iterator[tuple[names.Metric, float, dict[str, str]]]:
         """Give everything that was added, one by one, and begin anew."""
         values, self._values = self._values, defaultdict(list)
         for (metric, tags), numbers in values.items():

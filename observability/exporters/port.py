@@ -10,7 +10,7 @@ from observability.events import TelemetryEvent
 APPLICATION_INSIGHTS = "application_insights"
 DATADOG = "datadog"
 
-State = Literal["off", "on", "degraded"]
+ExporterState = Literal["off", "on", "degraded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class ExporterHealth:
     """
 
     exporter: str
-    state: State
+    state: ExporterState
     last_error: str = ""
     sent: int = 0
     dropped: int = 0

@@ -7,13 +7,13 @@ from typing import Any
 from jobs.trace_ids import span_id_of, trace_id_of
 
 
-class RunIds:
+class RunIdGenerator:
     """An OpenTelemetry IdGenerator whose next ids are set right before each span."""
 
     def __init__(self) -> None:
         self._trace = self._span = 1
 
-    def use(self, run_id: str, attempt: int = 0) -> None:
+    def set_next(self, run_id: str, attempt: int = 0) -> None:
         """The next span is that of this attempt; 0: of the run itself."""
         self._trace, self._span = trace_id_of(run_id), span_id_of(run_id, attempt)
 
@@ -28,7 +28,7 @@ class RunIds:
         return True
 
 
-def with_ids(tracer: Any, ids: RunIds) -> Any:
+def set_id_generator(tracer: Any, ids: RunIdGenerator) -> Any:
     """Return the tracer, which nobody else may use, with these ids for its spans."""
     tracer.id_generator = ids
     return tracer

@@ -11,7 +11,7 @@ from starlette.routing import Match, Mount
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-def allowed_methods(request: Request, known: str) -> str:
+def find_allowed_methods(request: Request, known: str) -> str:
     """Return the value of Allow, HEAD included where there is GET. `known`: what a mounted app said, which stays."""
     routes = request.app.router.routes
     found: list[str] = []

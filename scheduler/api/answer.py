@@ -8,7 +8,7 @@ RETRY_AFTER = "5"
 """Seconds to stay away while a part is down."""
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
     """FastAPI makes a validator for each route that a model stands in: one of the model's own would be for nobody."""
 
     model_config = ConfigDict(defer_build=True)

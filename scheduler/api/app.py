@@ -22,12 +22,12 @@ from scheduler.api import (
     uptime_routes,
     watchdog_routes,
 )
-from scheduler.api.dress import add_dress
+from scheduler.api.dress import add_common_middleware
 from scheduler.api.problems import UnexpectedErrors, add_problem_handlers, describe_problems
 from scheduler.services import Services
 
 
-def create_api(services: Services, *, hosts: Sequence[str] = ("*",), keyed: bool = False) -> FastAPI:
+def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_key: bool = False) -> FastAPI:
     """The whole HTTP surface over these services. `keyed`: the host asks for a key everywhere but at the health routes.
 
     `hosts`: the names it answers to. The embedded host has no identities yet: a page of somebody else's site that makes
@@ -44,7 +44,7 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), keyed: bool
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     api.state.services = services
-    api.state.keyed = keyed
+    api.state.keyed = requires_key
     api.include_router(health_routes.router)
     api.include_router(routes.router)
     api.include_router(pause_routes.router)
@@ -58,14 +58,14 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), keyed: bool
     api.include_router(uptime_routes.router)
     api.include_router(ping_routes.router)
     dashboard.add_dashboard(api, services)
-    api.add_api_route("/", _to_the_dashboard, include_in_schema=False)
+    api.add_api_route("/", _redirect_to_dashboard, include_in_schema=False)
     add_problem_handlers(api)
     describe_problems(api)
     api.add_middleware(UnexpectedErrors)
-    add_dress(api, hosts)
+    add_common_middleware(api, hosts)
     return api
 
 
-async def _to_the_dashboard() -> RedirectResponse:
+async def _redirect_to_dashboard() -> RedirectResponse:
     """What people type is the host alone."""
     return RedirectResponse("/api/dashboard")

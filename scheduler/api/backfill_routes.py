@@ -9,23 +9,23 @@ from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from jobs.runs import Ticket
-from scheduler.api.answer import Answer
-from scheduler.api.bodies import Body, Instant
+from scheduler.api.answer import ResponseModel
+from scheduler.api.bodies import Instant, RequestModel
 from scheduler.api.models import run_path
-from scheduler.api.parameters import JobName, Uses, only_known_parameters
+from scheduler.api.parameters import JobName, ServicesDep, reject_unknown_query
 from scheduler.api.problems import PROBLEM_RESPONSES
-from scheduler.operations.audit import Way
-from scheduler.operations.backfilling import Backfill
+from scheduler.operations.audit import ChangeSource
+from scheduler.operations.backfilling import BackfillResult
 
 router = APIRouter(
     prefix="/api/jobs/{name}",
     tags=["jobs"],
     responses=PROBLEM_RESPONSES,
-    dependencies=[Depends(only_known_parameters)],
+    dependencies=[Depends(reject_unknown_query)],
 )
 
 
-class BackfillRequest(Body):
+class BackfillRequest(RequestModel):
     """The interval, its ends included; `to` null: until now. An instant without an offset is UTC.
 
     `leave_skipped`: instants of which history says that they were skipped are left so. `before_first_version`: instants
@@ -40,17 +40,17 @@ class BackfillRequest(Body):
     dry_run: bool = False
 
 
-class BackfillRun(Answer):
+class BackfillRun(ResponseModel):
     id: str
     due_at: datetime
     url: str
 
     @classmethod
-    def of(cls, ticket: Ticket) -> BackfillRun:
+    def from_ticket(cls, ticket: Ticket) -> BackfillRun:
         return cls(id=ticket.id, due_at=ticket.due_at, url=run_path(ticket.id))
 
 
-class BackfillModel(Answer):
+class BackfillModel(ResponseModel):
     """`runs`: what is queued (with `dry_run`: what would be), oldest first. `ran`: instants that ran already.
 
     `skipped`: instants that were skipped and have not run since; `runs` has theirs unless they are to be left.
@@ -63,20 +63,20 @@ class BackfillModel(Answer):
     skipped: int
 
     @classmethod
-    def of(cls, job: str, done: Backfill, *, dry_run: bool) -> BackfillModel:
-        runs = [BackfillRun.of(ticket) for ticket in done.tickets]
-        return cls(job=job, dry_run=dry_run, runs=runs, ran=done.ran, skipped=done.skipped)
+    def from_result(cls, job: str, done: BackfillResult, *, dry_run: bool) -> BackfillModel:
+        runs = [BackfillRun.from_ticket(ticket) for ticket in done.tickets]
+        return cls(job=job, dry_run=dry_run, runs=runs, ran=done.already_run, skipped=done.skipped)
 
 
 @router.post("/backfill", status_code=HTTPStatus.ACCEPTED)
-async def backfill_job(uses: Uses, name: JobName, body: BackfillRequest) -> BackfillModel:
+async def backfill_job(uses: ServicesDep, name: JobName, body: BackfillRequest) -> BackfillModel:
     """Run what fell due in a past interval and has not run, one after the other; also what was skipped.
 
     The target is asked now: the runs have the trigger `backfill`, and count neither in uptime nor as the job's latest.
     What ran is left as it is, so asking again does no harm. 400 with the number if more than `limit` runs are to be
     made.
     """
-    done = await uses.operations.backfilling.backfill(
+    done = await uses.operations.backfills.backfill(
         name,
         body.since,
         body.until,
@@ -84,6 +84,6 @@ async def backfill_job(uses: Uses, name: JobName, body: BackfillRequest) -> Back
         leave_skipped=body.leave_skipped,
         before_first_version=body.before_first_version,
         dry_run=body.dry_run,
-        way=Way.API,
+        source=ChangeSource.API,
     )
-    return BackfillModel.of(name, done, dry_run=body.dry_run)
+    return BackfillModel.from_result(name, done, dry_run=body.dry_run)

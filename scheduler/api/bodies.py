@@ -7,16 +7,16 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
-from jobs.problems import printable
+from jobs.problems import make_printable
 
 
-class Body(BaseModel):
+class RequestModel(BaseModel):
     """Base of all of them. Strict: what the schema calls a number or a boolean is not taken as a text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, strict=True)
 
 
-def read_instant(value: object) -> datetime:
+def parse_instant(value: object) -> datetime:
     """An instant in ISO 8601; without an offset it is UTC. Raises ValueError."""
     if isinstance(value, str):
         try:
@@ -24,9 +24,9 @@ def read_instant(value: object) -> datetime:
             return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
         except (ValueError, OverflowError):
             pass
-    shown = printable(repr(value), 60)
+    shown = make_printable(repr(value), 60)
     raise ValueError(f"{shown} is no instant in ISO 8601: write it like 2026-11-25T01:50:30Z")
 
 
-Instant = Annotated[datetime, BeforeValidator(read_instant)]
+Instant = Annotated[datetime, BeforeValidator(parse_instant)]
 Reason = Annotated[str, StringConstraints(max_length=500), AfterValidator(str.strip)]

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
-from jobs.running.circuit import Forced
-from scheduler.api.answer import Answer
+from jobs.running.circuit import ManualOverride
+from scheduler.api.answer import ResponseModel
 from scheduler.circuit_board import CircuitView
 
 
-class ForcedModel(Answer):
+class CircuitOverrideModel(ResponseModel):
     """How an operator holds a circuit. `until` null: until it is reset. `way`: how it was asked for."""
 
     open: bool
@@ -21,12 +21,12 @@ class ForcedModel(Answer):
     way: str
 
     @classmethod
-    def of(cls, forced: Forced) -> ForcedModel:
-        return cls(open=forced.open, since=forced.since, until=forced.until, reason=forced.reason, way=forced.way)
+    def from_override(cls, forced: ManualOverride) -> CircuitOverrideModel:
+        return cls(open=forced.is_open, since=forced.since, until=forced.until, reason=forced.reason, way=forced.source)
 
 
-class CircuitModel(Answer):
-    """A circuit. `since` and `why`: of one that is open, half-open or held. `tried_again_at`: when runs that are
+class CircuitModel(ResponseModel):
+    """A circuit. `since` and `why`: of one that is open, half-open or held. `retry_at`: when runs that are
     rejected now are let through again; null if they are let through, or nobody knows. `text` says it in words.
 
     `calls`, `failures` and `slow`: the runs in its window as the store knows them; successes come with the next write.
@@ -38,7 +38,7 @@ class CircuitModel(Answer):
     since: datetime | None
     why: str
     tried_again_at: datetime | None
-    forced: ForcedModel | None
+    forced: CircuitOverrideModel | None
     consecutive_failures: int
     calls: int
     failures: int
@@ -48,18 +48,18 @@ class CircuitModel(Answer):
     url: str
 
     @classmethod
-    def of(cls, view: CircuitView) -> CircuitModel:
-        counted = view.counted
+    def from_view(cls, view: CircuitView) -> CircuitModel:
+        counted = view.tally
         return cls.model_validate(
             {
                 "key": view.key,
                 "jobs": list(view.jobs),
                 "state": view.state,
                 "since": view.since,
-                "why": view.why,
-                "tried_again_at": view.tried_again_at,
-                "forced": None if view.forced is None else ForcedModel.of(view.forced),
-                "consecutive_failures": view.kept.consecutive,
+                "why": view.reason,
+                "tried_again_at": view.retry_at,
+                "forced": None if view.override is None else CircuitOverrideModel.from_override(view.override),
+                "consecutive_failures": view.stored_state.consecutive_failures,
                 "calls": counted.calls,
                 "failures": counted.failures,
                 "slow": counted.slow,
@@ -70,7 +70,7 @@ class CircuitModel(Answer):
         )
 
 
-class CircuitList(Answer):
+class CircuitList(ResponseModel):
     """By key. `continuation` fetches the next page; null on the last one."""
 
     circuits: list[CircuitModel]

@@ -6,17 +6,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 
-from scheduler.api.bodies import Body, Instant, Reason
+from scheduler.api.bodies import Instant, Reason, RequestModel
 from scheduler.api.circuit_models import CircuitList, CircuitModel
-from scheduler.api.parameters import Continuation, Limit, Uses, only_known_parameters
+from scheduler.api.parameters import Continuation, Limit, ServicesDep, reject_unknown_query
 from scheduler.api.problems import PROBLEM_RESPONSES
-from scheduler.operations.audit import Way
+from scheduler.operations.audit import ChangeSource
 
 router = APIRouter(
     prefix="/api/circuits",
     tags=["circuits"],
     responses=PROBLEM_RESPONSES,
-    dependencies=[Depends(only_known_parameters)],
+    dependencies=[Depends(reject_unknown_query)],
 )
 
 CircuitKey = Annotated[
@@ -24,52 +24,56 @@ CircuitKey = Annotated[
 ]
 
 
-class HoldRequest(Body):
+class HoldRequest(RequestModel):
     """`until` null: until it is reset. An instant without an offset is UTC."""
 
     until: Instant | None = None
     reason: Reason = ""
 
 
-class ResetRequest(Body):
+class ResetRequest(RequestModel):
     """Why, for the log."""
 
     reason: Reason = ""
 
 
 @router.get("")
-async def list_circuits(uses: Uses, limit: Limit = 50, continuation: Continuation = None) -> CircuitList:
+async def list_circuits(uses: ServicesDep, limit: Limit = 50, continuation: Continuation = None) -> CircuitList:
     """The circuits of all jobs by key."""
-    page = await uses.circuits.page(limit=limit, after=continuation or "")
-    return CircuitList(circuits=[CircuitModel.of(view) for view in page.circuits], continuation=page.continuation)
+    page = await uses.circuits.list_circuits(limit=limit, after=continuation or "")
+    return CircuitList(
+        circuits=[CircuitModel.from_view(view) for view in page.circuits], continuation=page.continuation
+    )
 
 
 @router.get("/{key}")
-async def get_circuit(uses: Uses, key: CircuitKey) -> CircuitModel:
+async def get_circuit(uses: ServicesDep, key: CircuitKey) -> CircuitModel:
     """One circuit: its state, since when, why, and when its target is tried again."""
-    return CircuitModel.of(await uses.operations.circuits.find(key))
+    return CircuitModel.from_view(await uses.operations.circuits.get_circuit(key))
 
 
 @router.post("/{key}/open")
-async def open_circuit(uses: Uses, key: CircuitKey, body: HoldRequest | None = None) -> CircuitModel:
+async def open_circuit(uses: ServicesDep, key: CircuitKey, body: HoldRequest | None = None) -> CircuitModel:
     """Reject all runs of its jobs, until an instant or until it is reset. A rejected run counts as down."""
     asked = body or HoldRequest()
-    return CircuitModel.of(
-        await uses.operations.circuits.open(key, until=asked.until, reason=asked.reason, way=Way.API)
+    return CircuitModel.from_view(
+        await uses.operations.circuits.open(key, until=asked.until, reason=asked.reason, source=ChangeSource.API)
     )
 
 
 @router.post("/{key}/close")
-async def close_circuit(uses: Uses, key: CircuitKey, body: HoldRequest | None = None) -> CircuitModel:
+async def close_circuit(uses: ServicesDep, key: CircuitKey, body: HoldRequest | None = None) -> CircuitModel:
     """Let all runs of its jobs through, until an instant or until it is reset. They are not counted meanwhile."""
     asked = body or HoldRequest()
-    return CircuitModel.of(
-        await uses.operations.circuits.close(key, until=asked.until, reason=asked.reason, way=Way.API)
+    return CircuitModel.from_view(
+        await uses.operations.circuits.close(key, until=asked.until, reason=asked.reason, source=ChangeSource.API)
     )
 
 
 @router.post("/{key}/reset")
-async def reset_circuit(uses: Uses, key: CircuitKey, body: ResetRequest | None = None) -> CircuitModel:
+async def reset_circuit(uses: ServicesDep, key: CircuitKey, body: ResetRequest | None = None) -> CircuitModel:
     """Closed, held by nobody, and everything that it counted forgotten."""
     asked = body or ResetRequest()
-    return CircuitModel.of(await uses.operations.circuits.reset(key, reason=asked.reason, way=Way.API))
+    return CircuitModel.from_view(
+        await uses.operations.circuits.reset(key, reason=asked.reason, source=ChangeSource.API)
+    )

@@ -15,11 +15,11 @@ from starlette.staticfiles import StaticFiles
 
 from scheduler.api import job_page, run_page
 from scheduler.api.answer import RETRY_AFTER
-from scheduler.api.job_standing import Standings
-from scheduler.api.outages import Outages
-from scheduler.api.overview import CARDS, STRIP, Overview, Page
-from scheduler.api.parameters import Continuation, Uses, only_known_parameters
-from scheduler.api.rendering import DASHBOARD, STATIC, render
+from scheduler.api.job_standing import AvailabilityReader
+from scheduler.api.outages import OutageTracker
+from scheduler.api.overview import MAX_OUTAGE_CARDS, RECENT_RUNS, OverviewPage, OverviewReader
+from scheduler.api.parameters import Continuation, ServicesDep, reject_unknown_query
+from scheduler.api.rendering import DASHBOARD_PATH, STATIC_FOLDER, render_page
 from scheduler.services import Services
 from scheduler.stores.port import StoreError
 
@@ -28,29 +28,29 @@ router = APIRouter()
 
 def add_dashboard(api: FastAPI, services: Services) -> None:
     """The pages, their style sheet and their script."""
-    outages = Outages(services.queries, services.clock)
-    api.state.overview = Overview(services.queries, services.heartbeats, services.circuits, outages)
-    api.state.standings = Standings(services.queries, services.uptimes, outages, services.clock)
-    api.mount(f"{DASHBOARD}/static", StaticFiles(directory=STATIC), name="static")
+    outages = OutageTracker(services.queries, services.clock)
+    api.state.overview = OverviewReader(services.queries, services.heartbeats, services.circuits, outages)
+    api.state.standings = AvailabilityReader(services.queries, services.uptimes, outages, services.clock)
+    api.mount(f"{DASHBOARD_PATH}/static", StaticFiles(directory=STATIC_FOLDER), name="static")
     api.include_router(router)
     api.include_router(job_page.router)
     api.include_router(run_page.router)
 
 
-@router.get(DASHBOARD, include_in_schema=False, dependencies=[Depends(only_known_parameters)])
-async def dashboard(
-    request: Request, uses: Uses, show: Literal["down"] | None = None, continuation: Continuation = None
+@router.get(DASHBOARD_PATH, include_in_schema=False, dependencies=[Depends(reject_unknown_query)])
+async def show_overview(
+    request: Request, uses: ServicesDep, show: Literal["down"] | None = None, continuation: Continuation = None
 ) -> HTMLResponse:
     """The page; `show=down` leaves only those jobs in its table.
 
     While the store is away it shows how the parts are, with 503.
     """
-    overview: Overview = request.app.state.overview
+    overview: OverviewReader = request.app.state.overview
     report, page = await asyncio.gather(
-        uses.health.report(), _page_or_error(overview, continuation or "", only_down=show is not None)
+        uses.health.report(), _read_page(overview, continuation or "", only_down=show is not None)
     )
     away = isinstance(page, StoreError)
-    html = render(
+    html = render_page(
         "overview.html",
         request,
         now=uses.clock.now(),
@@ -59,16 +59,16 @@ async def dashboard(
         report=report,
         away=str(page) if away else "",
         page=None if away else page,
-        strip=STRIP,
-        cards=CARDS,
+        strip=RECENT_RUNS,
+        cards=MAX_OUTAGE_CARDS,
     )
     if away:
         return HTMLResponse(html, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": RETRY_AFTER})
     return HTMLResponse(html)
 
 
-async def _page_or_error(overview: Overview, after: str, *, only_down: bool) -> Page | StoreError:
+async def _read_page(overview: OverviewReader, after: str, *, only_down: bool) -> OverviewPage | StoreError:
     try:
-        return await overview.page(after, only_down=only_down)
+        return await overview.read_page(after, only_down=only_down)
     except StoreError as error:
         return error

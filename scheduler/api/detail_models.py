@@ -6,10 +6,10 @@ from datetime import datetime
 
 from jobs.details import CertificateDetail, DnsDetail, StepDetail, StepOutcome, TlsDetail
 from jobs.runs import ErrorClass
-from scheduler.api.answer import Answer
+from scheduler.api.answer import ResponseModel
 
 
-class StepModel(Answer):
+class StepModel(ResponseModel):
     """One request of a check with several steps. `cleanup`: it belongs to the steps that run at the end in any case.
 
     Steps behind the first one that failed were not made, and are not listed.
@@ -23,18 +23,18 @@ class StepModel(Answer):
     cleanup: bool
 
     @classmethod
-    def of(cls, step: StepDetail) -> StepModel:
+    def from_step(cls, step: StepDetail) -> StepModel:
         return cls(
             name=step.name,
             outcome=step.outcome,
             status_code=step.status,
             duration_ms=step.took_ms,
-            error=_error(step.error),
+            error=_error_class(step.error),
             cleanup=step.cleanup,
         )
 
 
-class CertificateModel(Answer):
+class CertificateModel(ResponseModel):
     """The target's certificate. `days_left`: whole days at the time of the attempt, negative if it had expired.
 
     `names` has the first five of `name_count`.
@@ -48,7 +48,7 @@ class CertificateModel(Answer):
     days_left: int
 
     @classmethod
-    def of(cls, certificate: CertificateDetail, at: datetime) -> CertificateModel:
+    def from_certificate(cls, certificate: CertificateDetail, at: datetime) -> CertificateModel:
         return cls(
             subject=certificate.subject,
             issuer=certificate.issuer,
@@ -59,7 +59,7 @@ class CertificateModel(Answer):
         )
 
 
-class TlsModel(Answer):
+class TlsModel(ResponseModel):
     """The TLS session of the attempt's last connection. `version`: such as TLSv1.3.
 
     `certificate` is null if the target showed none that can be read.
@@ -69,14 +69,15 @@ class TlsModel(Answer):
     certificate: CertificateModel | None
 
     @classmethod
-    def of(cls, tls: TlsDetail, at: datetime) -> TlsModel:
+    def from_tls(cls, tls: TlsDetail, at: datetime) -> TlsModel:
         certificate = tls.certificate
         return cls(
-            version=tls.version, certificate=None if certificate is None else CertificateModel.of(certificate, at)
+            version=tls.version,
+            certificate=None if certificate is None else CertificateModel.from_certificate(certificate, at),
         )
 
 
-class DnsModel(Answer):
+class DnsModel(ResponseModel):
     """The answer of a name server. `records` has at most 20 of `record_count`. `ttl_s` is the shortest one."""
 
     rcode: str
@@ -86,7 +87,7 @@ class DnsModel(Answer):
     server: str
 
     @classmethod
-    def of(cls, dns: DnsDetail) -> DnsModel:
+    def from_dns(cls, dns: DnsDetail) -> DnsModel:
         return cls(
             rcode=dns.rcode,
             records=list(dns.records),
@@ -96,7 +97,7 @@ class DnsModel(Answer):
         )
 
 
-def _error(name: str) -> ErrorClass | None:
+def _error_class(name: str) -> ErrorClass | None:
     """A class that a newer version has added reads as `internal_error`, as that of the attempt does."""
     if not name:
         return None

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from starlette.applications import Starlette
 
-from scheduler.api.escaped_json import EscapedJson
-from scheduler.api.head import HeadAsGet
+from scheduler.api.escaped_json import JsonEscaping
+from scheduler.api.head import HeadSupport
 from scheduler.api.headers import add_security_headers
-from scheduler.api.requests import ReadTurns, RequestGuard
+from scheduler.api.requests import ReadLimiter, RequestGuard
 
 
-def add_dress(api: Starlette, hosts: Sequence[str]) -> None:
+def add_common_middleware(api: Starlette, hosts: Sequence[str]) -> None:
     """Escapes in JSON, answers to HEAD, turns of reads, the guard of requests, security headers.
 
     The middleware added last sees a request first.
     """
-    api.add_middleware(EscapedJson)
-    api.add_middleware(HeadAsGet)
-    api.add_middleware(ReadTurns)
+    api.add_middleware(JsonEscaping)
+    api.add_middleware(HeadSupport)
+    api.add_middleware(ReadLimiter)
     api.add_middleware(RequestGuard, hosts=hosts)
     add_security_headers(api)

@@ -17,8 +17,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from scheduler.api.dress import add_dress
-from scheduler.api.health_answers import health_answer
+from scheduler.api.dress import add_common_middleware
+from scheduler.api.health_answers import create_health_response
 from scheduler.api.live import LIVE_BODY, LIVE_PATH
 
 if TYPE_CHECKING:
@@ -26,33 +26,33 @@ if TYPE_CHECKING:
 
     from scheduler.services import Services
 
-_ROUTES = frozenset({"/api/health", LIVE_PATH, "/api/health/ready"})
+_HEALTH_PATHS = frozenset({"/api/health", LIVE_PATH, "/api/health/ready"})
 
 
-class EarlyApi:
+class LazyApi:
     """An ASGI app that answers as the whole API does."""
 
-    def __init__(self, services: Services, *, hosts: Sequence[str], made: Callable[[], None]) -> None:
+    def __init__(self, services: Services, *, hosts: Sequence[str], on_created: Callable[[], None]) -> None:
         """`hosts`: see scheduler.api.app.create_api. `made`: told on the loop once the whole API is there."""
         self._services = services
         self._hosts = hosts
-        self._made = made
-        self._early = _health_alone(services, hosts)
-        self._whole: ASGIApp | None = None
-        self._making = asyncio.Lock()
+        self._on_created = on_created
+        self._health_app = _create_health_app(services, hosts)
+        self._full: ASGIApp | None = None
+        self._creation_lock = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_early = scope["type"] == "http" and scope["path"] in _ROUTES and scope["method"] in ("GET", "HEAD")
-        app = self._whole or (self._early if is_early else await self._all())
+        is_early = scope["type"] == "http" and scope["path"] in _HEALTH_PATHS and scope["method"] in ("GET", "HEAD")
+        app = self._full or (self._health_app if is_early else await self._full_app())
         await app(scope, receive, send)
 
-    async def _all(self) -> ASGIApp:
+    async def _full_app(self) -> ASGIApp:
         """The whole API, made in a thread: runs start meanwhile."""
-        async with self._making:
-            if self._whole is None:
-                self._whole = await asyncio.to_thread(self._create)
-                self._made()
-            return self._whole
+        async with self._creation_lock:
+            if self._full is None:
+                self._full = await asyncio.to_thread(self._create)
+                self._on_created()
+            return self._full
 
     def _create(self) -> ASGIApp:
         from scheduler.api.app import create_api
@@ -60,21 +60,21 @@ class EarlyApi:
         return create_api(self._services, hosts=self._hosts)
 
 
-def _health_alone(services: Services, hosts: Sequence[str]) -> Starlette:
+def _create_health_app(services: Services, hosts: Sequence[str]) -> Starlette:
     """The routes of health_routes that probes ask, without keys."""
 
     async def live(_: Request) -> Response:
         return Response(LIVE_BODY, media_type="application/json")
 
     async def health(_: Request) -> Response:
-        return _json(*await health_answer(services))
+        return _json_response(*await create_health_response(services))
 
-    answering: dict[str, Callable[[Request], Awaitable[Response]]] = dict.fromkeys(_ROUTES, health)
+    answering: dict[str, Callable[[Request], Awaitable[Response]]] = dict.fromkeys(_HEALTH_PATHS, health)
     answering[LIVE_PATH] = live
     app = Starlette(routes=[Route(path, answer) for path, answer in answering.items()])
-    add_dress(app, hosts)
+    add_common_middleware(app, hosts)
     return app
 
 
-def _json(model: BaseModel, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
+def _json_response(model: BaseModel, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
     return Response(model.model_dump_json(), status, headers, "application/json")

@@ -12,20 +12,22 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 
-def wants_page(request: Request) -> bool:
+def accepts_html(request: Request) -> bool:
     """Whether text/html is accepted by name, and before any JSON."""
-    qualities = _qualities(request.headers.get("accept", ""))
+    qualities = _media_weights(request.headers.get("accept", ""))
     html = qualities.get("text/html", 0.0)
     json = max(qualities.get("application/json", 0.0), qualities.get("application/problem+json", 0.0))
     return html > json
 
 
-def error_page(request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None) -> HTMLResponse:
+def error_page_response(
+    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
+) -> HTMLResponse:
     """The status and the detail of a problem, with a way back."""
-    from scheduler.api.rendering import render  # brings Jinja2, which the API alone does without
+    from scheduler.api.rendering import render_page  # brings Jinja2, which the API alone does without
 
     services = request.app.state.services
-    html = render(
+    html = render_page(
         "error.html",
         request,
         now=services.clock.now(),
@@ -37,7 +39,7 @@ def error_page(request: Request, status: int, detail: str, headers: Mapping[str,
     return HTMLResponse(html, status, {**(headers or {}), "Vary": "Accept"})
 
 
-def _qualities(accept: str) -> dict[str, float]:
+def _media_weights(accept: str) -> dict[str, float]:
     """Of each media range its weight (RFC 9110); 0 for a weight that cannot be read."""
     found: dict[str, float] = {}
     for item in accept.split(","):

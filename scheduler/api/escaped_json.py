@@ -19,7 +19,7 @@ def escape_json(body: bytes) -> bytes:
     return _CONTROL.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), body)
 
 
-class EscapedJson:
+class JsonEscaping:
     """Holds back the head of a JSON answer until its body is there, as the length may change."""
 
     def __init__(self, app: ASGIApp) -> None:

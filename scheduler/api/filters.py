@@ -7,82 +7,86 @@ from typing import Annotated
 
 from fastapi import Query
 
-from scheduler.api.problems import Invalid, InvalidRequest
-from scheduler.intervals import BadInterval, Interval, read_interval
+from scheduler.api.problems import InvalidInput, InvalidRequest
+from scheduler.intervals import InvalidTimeRange, TimeRange, parse_time_range
 from scheduler.selection import (
     JOB_STATES,
     LATEST_OUTCOMES,
     NAME_FILTER,
     TAG_FILTER,
-    BadSelection,
-    Selection,
-    kinds_of_checks,
-    read_selection,
+    InvalidFilter,
+    JobSelection,
+    check_kinds,
+    parse_selection,
 )
 
-_MOST = 20
+_MAX_VALUES = 20
 """Values of one filter."""
 
 
-def chosen_jobs(name: list[str], kind: list[str], tag: list[str], state: list[str], outcome: list[str]) -> Selection:
+def parse_job_filters(
+    name: list[str], kind: list[str], tag: list[str], state: list[str], outcome: list[str]
+) -> JobSelection:
     """The parameters of a list of jobs. Raises InvalidRequest."""
     try:
-        return read_selection(names=name, kinds=kind, tags=tag, states=state, outcomes=outcome)
-    except BadSelection as error:
-        raise InvalidRequest(Invalid(where=f"query.{error.filter}", message=error.message, hint=error.hint)) from None
+        return parse_selection(names=name, kinds=kind, tags=tag, states=state, outcomes=outcome)
+    except InvalidFilter as error:
+        raise InvalidRequest(
+            InvalidInput(where=f"query.{error.filter}", message=error.message, hint=error.hint)
+        ) from None
 
 
-def chosen_interval(since: str | None, until: str | None, now: datetime) -> Interval:
+def parse_due_range(since: str | None, until: str | None, now: datetime) -> TimeRange:
     """The parameters `from` and `to`. Raises InvalidRequest."""
     try:
-        return read_interval(since, until, now)
-    except BadInterval as error:
-        raise InvalidRequest(Invalid(where=f"query.{error.end}", message=error.message, hint=error.hint)) from None
+        return parse_time_range(since, until, now)
+    except InvalidTimeRange as error:
+        raise InvalidRequest(InvalidInput(where=f"query.{error.end}", message=error.message, hint=error.hint)) from None
 
 
-OfNames = Annotated[
+NamesParameter = Annotated[
     list[str],
     Query(
-        max_length=_MOST,
+        max_length=_MAX_VALUES,
         description="Only jobs of this name: * is any text, ? any character; repeated: any of them",
         examples=[["checkout-*"]],
         json_schema_extra={"items": {"type": "string", "pattern": NAME_FILTER}},
     ),
 ]
-OfKinds = Annotated[
+KindsParameter = Annotated[
     list[str],
     Query(
-        max_length=_MOST,
+        max_length=_MAX_VALUES,
         description="Only jobs of this kind; repeated: any of them",
-        json_schema_extra={"items": {"type": "string", "enum": list(kinds_of_checks())}},
+        json_schema_extra={"items": {"type": "string", "enum": list(check_kinds())}},
     ),
 ]
-OfTags = Annotated[
+TagsParameter = Annotated[
     list[str],
     Query(
-        max_length=_MOST,
+        max_length=_MAX_VALUES,
         description="Only jobs with this tag, `key` or `key=value`; repeated: with all of them",
         examples=[["team=payments"]],
         json_schema_extra={"items": {"type": "string", "pattern": TAG_FILTER}},
     ),
 ]
-OfStates = Annotated[
+StatesParameter = Annotated[
     list[str],
     Query(
-        max_length=_MOST,
+        max_length=_MAX_VALUES,
         description="Only jobs in this state; repeated: any of them. A disabled job that is paused is disabled",
         json_schema_extra={"items": {"type": "string", "enum": list(JOB_STATES)}},
     ),
 ]
-OfLatestOutcomes = Annotated[
+LatestOutcomesParameter = Annotated[
     list[str],
     Query(
-        max_length=_MOST,
+        max_length=_MAX_VALUES,
         description="Only jobs whose latest finished run ended so, `none` if there is none; repeated: any of them",
         json_schema_extra={"items": {"type": "string", "enum": list(LATEST_OUTCOMES)}},
     ),
 ]
-Since = Annotated[
+FromParameter = Annotated[
     str | None,
     Query(
         alias="from",
@@ -91,7 +95,7 @@ Since = Annotated[
         examples=["2026-11-25T01:00:00Z"],
     ),
 ]
-Until = Annotated[
+ToParameter = Annotated[
     str | None,
     Query(
         alias="to",

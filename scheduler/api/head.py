@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class HeadAsGet:
+class HeadSupport:
     """Answers HEAD as GET, without the body; Content-Length stays what GET would send."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -10,11 +10,15 @@ from scheduler.api.models import HealthModel
 from scheduler.services import Services
 
 
-async def health_answer(services: Services, *, told: bool = True) -> tuple[HealthModel, HTTPStatus, Mapping[str, str]]:
+async def create_health_response(
+    services: Services, *, with_messages: bool = True
+) -> tuple[HealthModel, HTTPStatus, Mapping[str, str]]:
     """The answer, its status and its headers. `told`: with what to look at for each part that is not well."""
     report = await services.health.report()
-    in_force = services.queries.in_force()
-    model = HealthModel.of(report, in_force, environment=services.environment, version=services.version, told=told)
-    if report.ready:
+    in_force = services.queries.current_jobs()
+    model = HealthModel.from_report(
+        report, in_force, environment=services.environment, version=services.version, with_messages=with_messages
+    )
+    if report.is_ready:
         return model, HTTPStatus.OK, {}
     return model, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": RETRY_AFTER}

@@ -10,9 +10,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from scheduler.api.health_answers import health_answer
+from scheduler.api.health_answers import create_health_response
 from scheduler.api.models import HealthModel, LiveModel
-from scheduler.api.parameters import Uses
+from scheduler.api.parameters import ServicesDep
 from scheduler.api.problems import PROBLEM_RESPONSES
 
 # Parameters are not looked at: some probes add one of their own against caches.
@@ -30,7 +30,7 @@ async def live() -> LiveModel:
 
 
 @router.get("/health", responses=_UNREADY)
-async def health(request: Request, uses: Uses, response: Response) -> HealthModel:
+async def health(request: Request, uses: ServicesDep, response: Response) -> HealthModel:
     """Every part. 200 while work goes on (also when degraded), 503 when a part is down.
 
     Where this needs no key but all else does, it names the parts that are not well and leaves out why: see /api/status.
@@ -39,18 +39,18 @@ async def health(request: Request, uses: Uses, response: Response) -> HealthMode
 
 
 @router.get("/health/ready", responses=_UNREADY)
-async def ready(request: Request, uses: Uses, response: Response) -> HealthModel:
+async def ready(request: Request, uses: ServicesDep, response: Response) -> HealthModel:
     """Whether work can be taken on: the pipeline's smoke test waits for it."""
     return await health(request, uses, response)
 
 
 @router.get("/status", responses=_UNREADY)
-async def status(uses: Uses, response: Response) -> HealthModel:
+async def status(uses: ServicesDep, response: Response) -> HealthModel:
     """The same as /api/health, with what to look at for each part that is not well."""
     return await _report(uses, response, told=True)
 
 
-async def _report(uses: Uses, response: Response, *, told: bool) -> HealthModel:
-    model, response.status_code, headers = await health_answer(uses, told=told)
+async def _report(uses: ServicesDep, response: Response, *, told: bool) -> HealthModel:
+    model, response.status_code, headers = await create_health_response(uses, with_messages=told)
     response.headers.update(headers)
     return model

@@ -6,22 +6,22 @@ from datetime import datetime
 
 from fastapi import APIRouter, Depends
 
-from jobs.heartbeat import Ping, Signal, State
-from scheduler.api.answer import Answer
-from scheduler.api.parameters import JobName, Uses, only_known_parameters
+from jobs.heartbeat import HeartbeatState, Ping, PingSignal
+from scheduler.api.answer import ResponseModel
+from scheduler.api.parameters import JobName, ServicesDep, reject_unknown_query
 from scheduler.api.problems import PROBLEM_RESPONSES
 from scheduler.heartbeats import HeartbeatView
-from scheduler.stores.heartbeats import KEPT
+from scheduler.stores.heartbeats import PINGS_PER_JOB
 
-router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Depends(only_known_parameters)])
+router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Depends(reject_unknown_query)])
 
 
-class PingModel(Answer):
+class PingModel(ResponseModel):
     """A ping. `number` counts all of them; those that were too many in a minute are counted, and not here."""
 
     number: int
     at: datetime
-    signal: Signal
+    signal: PingSignal
     exit_code: int | None
     run: str
     source: str
@@ -29,7 +29,7 @@ class PingModel(Answer):
     body: str
 
     @classmethod
-    def of(cls, ping: Ping) -> PingModel:
+    def from_ping(cls, ping: Ping) -> PingModel:
         return cls(
             number=ping.number,
             at=ping.at,
@@ -42,7 +42,7 @@ class PingModel(Answer):
         )
 
 
-class HeartbeatModel(Answer):
+class HeartbeatModel(ResponseModel):
     """The heartbeat of a job. `text` says it in words; `down_at`: when it goes down unless a ping comes before.
 
     `secret` is the name of its token's secret. `last_start`: of a run that goes on. `duration_ms`: of the last run that
@@ -51,7 +51,7 @@ class HeartbeatModel(Answer):
 
     job: str
     secret: str
-    state: State
+    state: HeartbeatState
     text: str
     due_at: datetime | None
     down_at: datetime | None
@@ -65,13 +65,13 @@ class HeartbeatModel(Answer):
     pings: list[PingModel]
 
     @classmethod
-    def of(cls, view: HeartbeatView) -> HeartbeatModel:
+    def from_view(cls, view: HeartbeatView) -> HeartbeatModel:
         beat = view.beat
         return cls(
             job=view.job,
             secret=view.secret,
             state=view.state,
-            text=view.text,
+            text=view.summary,
             due_at=view.due_at,
             down_at=view.down_at,
             last_ping=beat.last_ping,
@@ -81,11 +81,11 @@ class HeartbeatModel(Answer):
             exit_code=beat.exit_code,
             duration_ms=None if beat.duration_s is None else round(beat.duration_s * 1000, 3),
             number=beat.number,
-            pings=[PingModel.of(ping) for ping in view.pings],
+            pings=[PingModel.from_ping(ping) for ping in view.pings],
         )
 
 
 @router.get("/jobs/{name}/heartbeat", tags=["heartbeats"])
-async def get_heartbeat(uses: Uses, name: JobName) -> HeartbeatModel:
+async def get_heartbeat(uses: ServicesDep, name: JobName) -> HeartbeatModel:
     """The state of a job's heartbeat, when it goes down, and its last 100 pings."""
-    return HeartbeatModel.of(await uses.heartbeats.view(name, KEPT))
+    return HeartbeatModel.from_view(await uses.heartbeats.view_heartbeat(name, PINGS_PER_JOB))

@@ -14,26 +14,26 @@ from datetime import datetime
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
-from jobs.problems import printable
+from jobs.problems import make_printable
 from jobs.schedules import Schedule, zone_of
-from scheduler.api.job_standing import Standings
+from scheduler.api.job_standing import AvailabilityReader
 from scheduler.api.models import JobDetail
-from scheduler.api.parameters import Continuation, JobName, Uses, only_known_parameters
-from scheduler.api.problems import Invalid, InvalidRequest
-from scheduler.api.rendering import DASHBOARD, render
+from scheduler.api.parameters import Continuation, JobName, ServicesDep, reject_unknown_query
+from scheduler.api.problems import InvalidInput, InvalidRequest
+from scheduler.api.rendering import DASHBOARD_PATH, render_page
 from scheduler.catalog import UnknownJob
 from scheduler.heartbeats import HeartbeatView
-from scheduler.operations.errors import NotDone
-from scheduler.queries import JobView, Queries
+from scheduler.operations.errors import OperationError
+from scheduler.queries import JobAndRunQueries, JobView
 from scheduler.services import Services
 from scheduler.stores.runs import RunPage
 
-RUNS = 20
+RUNS_PER_PAGE = 20
 """Runs on a page."""
-UPCOMING = 5
+MAX_NEXT_RUNS = 5
 """Next runs that are listed."""
 
-router = APIRouter(dependencies=[Depends(only_known_parameters)])
+router = APIRouter(dependencies=[Depends(reject_unknown_query)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +48,21 @@ class Timetable:
     upcoming: Sequence[tuple[datetime, str]]
 
 
-@router.get(f"{DASHBOARD}/jobs/{{name}}", include_in_schema=False)
-async def job_page(request: Request, uses: Uses, name: JobName, continuation: Continuation = None) -> HTMLResponse:
+@router.get(f"{DASHBOARD_PATH}/jobs/{{name}}", include_in_schema=False)
+async def show_job(
+    request: Request, uses: ServicesDep, name: JobName, continuation: Continuation = None
+) -> HTMLResponse:
     """The page; with a continuation, of older runs."""
-    standings: Standings = request.app.state.standings
-    view = await uses.queries.job(name)
+    standings: AvailabilityReader = request.app.state.standings
+    view = await uses.queries.view_job(name)
     runs, standing, uptime, heartbeat, circuits = await asyncio.gather(
-        _runs(uses.queries, name, continuation),
-        standings.of(name),
-        standings.uptime(name),
-        _heartbeat(uses, view),
-        uses.circuits.of_jobs([name]),
+        _list_runs(uses.queries, name, continuation),
+        standings.read_availability(name),
+        standings.read_uptime(name),
+        _find_heartbeat(uses, view),
+        uses.circuits.circuits_of_jobs([name]),
     )
-    html = render(
+    html = render_page(
         "job.html",
         request,
         now=uses.clock.now(),
@@ -68,54 +70,56 @@ async def job_page(request: Request, uses: Uses, name: JobName, continuation: Co
         version=uses.version,
         view=view,
         job=view.entry.job,
-        timetable=_timetable(view, uses.queries),
+        timetable=_create_timetable(view, uses.queries),
         standing=standing,
         uptime=uptime,
         heartbeat=heartbeat,
         circuit=circuits.get(name),
         runs=runs,
         older=continuation is not None,
-        definition=_definition(view),
+        definition=_definition_text(view),
     )
     return HTMLResponse(html)
 
 
-async def _runs(queries: Queries, name: str, continuation: str | None) -> RunPage:
+async def _list_runs(queries: JobAndRunQueries, name: str, continuation: str | None) -> RunPage:
     try:
-        return await queries.runs(job=name, limit=RUNS, continuation=continuation)
+        return await queries.list_runs(job=name, limit=RUNS_PER_PAGE, continuation=continuation)
     except ValueError as error:
-        raise InvalidRequest(Invalid(where="query.continuation", message=printable(str(error), 200))) from None
+        raise InvalidRequest(
+            InvalidInput(where="query.continuation", message=make_printable(str(error), 200))
+        ) from None
 
 
-async def _heartbeat(uses: Services, view: JobView) -> HeartbeatView | None:
+async def _find_heartbeat(uses: Services, view: JobView) -> HeartbeatView | None:
     job = view.entry.job
     if job.check.kind != "heartbeat":
         return None
     try:
-        return await uses.heartbeats.view(job.name)
-    except (UnknownJob, NotDone):
+        return await uses.heartbeats.view_heartbeat(job.name)
+    except (UnknownJob, OperationError):
         return None  # changed in this moment
 
 
-def _timetable(view: JobView, queries: Queries) -> Timetable | None:
+def _create_timetable(view: JobView, queries: JobAndRunQueries) -> Timetable | None:
     """None for a job that no schedule runs."""
     job = view.entry.job
     if job.schedule is None or not job.enabled:
         return None
-    from jobs.schedules.explain import explain  # for who looks at a page
+    from jobs.schedules.explain import explain_schedule  # for who looks at a page
 
-    upcoming = [(due, _on_clock(due, job.schedule)) for due in queries.next_runs(view, UPCOMING)]
+    upcoming = [(due, _local_text(due, job.schedule)) for due in queries.next_due(view, MAX_NEXT_RUNS)]
     zone = zone_of(job.schedule)
-    return Timetable(explain(job.schedule), zone.name if zone is not None else "", upcoming)
+    return Timetable(explain_schedule(job.schedule), zone.name if zone is not None else "", upcoming)
 
 
-def _on_clock(due: datetime, schedule: Schedule) -> str:
+def _local_text(due: datetime, schedule: Schedule) -> str:
     zone = zone_of(schedule)
     local = due if zone is None else due.astimezone(zone.info)
     fraction = f".{local.microsecond // 1000:03}" if local.microsecond else ""
     return f"{local:%Y-%m-%d %H:%M:%S}{fraction} {local:%Z}"
 
 
-def _definition(view: JobView) -> str:
+def _definition_text(view: JobView) -> str:
     """As GET /api/jobs/{name} shows it: secrets by name only."""
-    return json.dumps(JobDetail.definition_of(view), indent=2, ensure_ascii=False)
+    return json.dumps(JobDetail.definition_json(view), indent=2, ensure_ascii=False)

@@ -7,13 +7,13 @@ from enum import StrEnum
 from typing import Any
 
 from jobs.runs import ErrorClass, Trigger
-from scheduler.api.answer import Answer
+from scheduler.api.answer import ResponseModel
 from scheduler.api.models import AttemptModel
-from scheduler.operations.replaying import Replayed
+from scheduler.operations.replaying import ReplayResult
 from scheduler.stores.dead_letters import DeadLetter, LetterPage
 
 
-class LetterState(StrEnum):
+class DeadLetterState(StrEnum):
     """`replaying`: its replay was begun and broken off; replaying it again goes on with it."""
 
     WAITING = "waiting"
@@ -21,7 +21,7 @@ class LetterState(StrEnum):
     REPLAYED = "replayed"
 
 
-class LetterSummary(Answer):
+class DeadLetterSummary(ResponseModel):
     """A dead letter in a list. `job`, `run_id`, `trigger` and `due_at` are null for a message that is no ticket.
 
     `replayed_by` is the run that replays it.
@@ -36,17 +36,17 @@ class LetterSummary(Answer):
     trigger: Trigger | None
     due_at: datetime | None
     attempt_count: int
-    state: LetterState
+    state: DeadLetterState
     replayed_by: str | None
     replayed_at: datetime | None
     url: str
 
     @classmethod
-    def of(cls, letter: DeadLetter) -> LetterSummary:
-        return cls(**_summary(letter))
+    def from_letter(cls, letter: DeadLetter) -> DeadLetterSummary:
+        return cls(**_summary_fields(letter))
 
 
-class LetterDetail(LetterSummary):
+class DeadLetterDetail(DeadLetterSummary):
     """With all that is known: each attempt, the job as it was then, a traceback, the message that was no ticket."""
 
     correlation_id: str | None
@@ -56,24 +56,24 @@ class LetterDetail(LetterSummary):
     message: str
 
     @classmethod
-    def of_letter(cls, letter: DeadLetter) -> LetterDetail:
+    def from_full_letter(cls, letter: DeadLetter) -> DeadLetterDetail:
         return cls(
-            **_summary(letter),
+            **_summary_fields(letter),
             correlation_id=letter.ticket.correlation_id if letter.ticket else None,
-            attempts=[AttemptModel.of(attempt) for attempt in letter.tried],
+            attempts=[AttemptModel.from_attempt(attempt) for attempt in letter.tried],
             definition=dict(letter.definition) if letter.definition is not None else None,
             traceback=letter.traceback,
             message=letter.message,
         )
 
 
-def state_of(letter: DeadLetter) -> LetterState:
+def replay_state(letter: DeadLetter) -> DeadLetterState:
     if letter.replay is None:
-        return LetterState.WAITING
-    return LetterState.REPLAYED if letter.replay.done else LetterState.REPLAYING
+        return DeadLetterState.WAITING
+    return DeadLetterState.REPLAYED if letter.replay.done else DeadLetterState.REPLAYING
 
 
-def _summary(letter: DeadLetter) -> dict[str, Any]:
+def _summary_fields(letter: DeadLetter) -> dict[str, Any]:
     ticket, replay = letter.ticket, letter.replay
     return {
         "id": letter.id,
@@ -85,40 +85,43 @@ def _summary(letter: DeadLetter) -> dict[str, Any]:
         "trigger": ticket.trigger if ticket else None,
         "due_at": ticket.due_at if ticket else None,
         "attempt_count": letter.attempts,
-        "state": state_of(letter),
+        "state": replay_state(letter),
         "replayed_by": replay.ticket.id if replay else None,
         "replayed_at": replay.at if replay else None,
         "url": f"/api/dead-letters/{letter.id}",
     }
 
 
-class LetterList(Answer):
+class DeadLetterList(ResponseModel):
     """Newest first. `continuation` fetches the next page; null on the last one. A page may hold fewer than `limit`."""
 
-    dead_letters: list[LetterSummary]
+    dead_letters: list[DeadLetterSummary]
     continuation: str | None
 
     @classmethod
-    def of(cls, page: LetterPage) -> LetterList:
-        return cls(dead_letters=[LetterSummary.of(letter) for letter in page.letters], continuation=page.continuation)
+    def from_page(cls, page: LetterPage) -> DeadLetterList:
+        return cls(
+            dead_letters=[DeadLetterSummary.from_letter(letter) for letter in page.letters],
+            continuation=page.continuation,
+        )
 
 
-class ReplayModel(Answer):
+class ReplayModel(ResponseModel):
     """Letters that are replayed (with `dry_run`: that would be), oldest first. `left`: how many more fit.
 
     `unknown_jobs`: jobs that are not there any more; their letters fit, and stay as they are.
     """
 
     dry_run: bool
-    dead_letters: list[LetterSummary]
+    dead_letters: list[DeadLetterSummary]
     left: int
     unknown_jobs: list[str]
 
     @classmethod
-    def of(cls, replayed: Replayed, *, dry_run: bool) -> ReplayModel:
+    def from_result(cls, replayed: ReplayResult, *, dry_run: bool) -> ReplayModel:
         return cls(
             dry_run=dry_run,
-            dead_letters=[LetterSummary.of(letter) for letter in replayed.letters],
-            left=replayed.left,
-            unknown_jobs=list(replayed.unknown),
+            dead_letters=[DeadLetterSummary.from_letter(letter) for letter in replayed.letters],
+            left=replayed.remaining,
+            unknown_jobs=list(replayed.unknown_jobs),
         )

@@ -10,38 +10,43 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict, JsonValue
 
 from jobs.definition import NAME_PATTERN
-from jobs.problems import printable
-from scheduler.api.bodies import Body, Instant, Reason
-from scheduler.api.letter_models import LetterDetail, LetterList, ReplayModel
+from jobs.problems import make_printable
+from scheduler.api.bodies import Instant, Reason, RequestModel
+from scheduler.api.letter_models import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.api.models import RunModel, run_path
-from scheduler.api.parameters import Continuation, Limit, OfJob, Uses, only_known_parameters
-from scheduler.api.problems import PROBLEM_RESPONSES, ApiProblem, Invalid, InvalidRequest
-from scheduler.api.routes import POLL_AFTER
-from scheduler.operations.audit import Way
-from scheduler.operations.replaying import Wanted
+from scheduler.api.parameters import Continuation, JobParameter, Limit, ServicesDep, reject_unknown_query
+from scheduler.api.problems import PROBLEM_RESPONSES, ApiError, InvalidInput, InvalidRequest
+from scheduler.api.routes import POLL_RETRY_AFTER
+from scheduler.operations.audit import ChangeSource
+from scheduler.operations.replaying import LetterFilter
 
 router = APIRouter(
     prefix="/api/dead-letters",
     tags=["dead letters"],
     responses=PROBLEM_RESPONSES,
-    dependencies=[Depends(only_known_parameters)],
+    dependencies=[Depends(reject_unknown_query)],
 )
 
 LetterId = Annotated[str, Path(max_length=100, description="The dead letter's id")]
 
 
-def _needed(name: str, **form: JsonValue) -> JsonDict:
+def _requires_text(name: str, **form: JsonValue) -> JsonDict:
     return {"required": [name], "properties": {name: {"type": "string", **form}}}
 
 
-class ReplayRequest(Body):
+class ReplayRequest(RequestModel):
     """Which letters, all that fit what is given: of this job, with this text in their reason, given up from `after` on
     and before `before`. At least one of these is needed. `per_second`: runs that begin in a second."""
 
     # Nothing of JSON Schema follows from a check of the whole, so it is written here; operations refuses it.
     model_config = ConfigDict(
         json_schema_extra={
-            "anyOf": [_needed("job"), _needed("reason", pattern=r"\S"), _needed("after"), _needed("before")]
+            "anyOf": [
+                _requires_text("job"),
+                _requires_text("reason", pattern=r"\S"),
+                _requires_text("after"),
+                _requires_text("before"),
+            ]
         }
     )
 
@@ -56,59 +61,61 @@ class ReplayRequest(Body):
 
 @router.get("")
 async def list_dead_letters(
-    uses: Uses, job: OfJob = None, limit: Limit = 50, continuation: Continuation = None
-) -> LetterList:
+    uses: ServicesDep, job: JobParameter = None, limit: Limit = 50, continuation: Continuation = None
+) -> DeadLetterList:
     """Runs and messages that were given up, newest first."""
     try:
-        page = await uses.queries.dead_letters(job=job, limit=limit, continuation=continuation)
+        page = await uses.queries.list_dead_letters(job=job, limit=limit, continuation=continuation)
     except ValueError:
-        message = f"{printable(continuation or '')!r} is no continuation of this list: take it from the page before"
-        raise InvalidRequest(Invalid(where="query.continuation", message=message)) from None
+        message = (
+            f"{make_printable(continuation or '')!r} is no continuation of this list: take it from the page before"
+        )
+        raise InvalidRequest(InvalidInput(where="query.continuation", message=message)) from None
     if job is not None and not page.letters:
         # A job that is gone may still have letters; one that never was is a slip.
-        uses.queries.known(job)
-    return LetterList.of(page)
+        uses.queries.require_job(job)
+    return DeadLetterList.from_page(page)
 
 
 @router.get("/{letter_id}")
-async def get_dead_letter(uses: Uses, letter_id: LetterId) -> LetterDetail:
+async def get_dead_letter(uses: ServicesDep, letter_id: LetterId) -> DeadLetterDetail:
     """One dead letter with everything that is known of it."""
-    letter = await uses.queries.dead_letter(letter_id)
+    letter = await uses.queries.find_dead_letter(letter_id)
     if letter is None:
-        raise ApiProblem(
+        raise ApiError(
             HTTPStatus.NOT_FOUND,
             f"There is no dead letter {letter_id!r}; it may have been discarded, or be older than what is kept. "
             "GET /api/dead-letters lists them.",
         )
-    return LetterDetail.of_letter(letter)
+    return DeadLetterDetail.from_full_letter(letter)
 
 
 @router.post("/replay", status_code=HTTPStatus.ACCEPTED)
-async def replay_dead_letters(uses: Uses, body: ReplayRequest) -> ReplayModel:
+async def replay_dead_letters(uses: ServicesDep, body: ReplayRequest) -> ReplayModel:
     """Run again what was given up, oldest first and paced. Letters that are replayed already do not fit.
 
     With `dry_run` nothing is done, and the answer says what would be.
     """
-    wanted = Wanted(job=body.job, reason=body.reason, after=body.after, before=body.before)
-    replayed = await uses.operations.replaying.replay_all(
-        wanted, per_second=body.per_second, limit=body.limit, dry_run=body.dry_run, way=Way.API
+    wanted = LetterFilter(job=body.job, reason=body.reason, after=body.after, before=body.before)
+    replayed = await uses.operations.dead_letters.replay_all(
+        wanted, per_second=body.per_second, limit=body.limit, dry_run=body.dry_run, source=ChangeSource.API
     )
-    return ReplayModel.of(replayed, dry_run=body.dry_run)
+    return ReplayModel.from_result(replayed, dry_run=body.dry_run)
 
 
 @router.post("/{letter_id}/replay", status_code=HTTPStatus.ACCEPTED)
-async def replay_dead_letter(uses: Uses, response: Response, letter_id: LetterId) -> RunModel:
+async def replay_dead_letter(uses: ServicesDep, response: Response, letter_id: LetterId) -> RunModel:
     """Run again what was given up, by the definition in force now. 409 if that was done already.
 
     The answer is the run; its correlation id is that of the run that was given up.
     """
-    record = await uses.operations.replaying.replay(letter_id, way=Way.API)
+    record = await uses.operations.dead_letters.replay(letter_id, source=ChangeSource.API)
     response.headers["Operation-Location"] = run_path(record.ticket.id)
-    response.headers["Retry-After"] = POLL_AFTER
-    return RunModel.of(record)
+    response.headers["Retry-After"] = POLL_RETRY_AFTER
+    return RunModel.from_record(record)
 
 
 @router.delete("/{letter_id}", status_code=HTTPStatus.NO_CONTENT)
-async def discard_dead_letter(uses: Uses, letter_id: LetterId) -> None:
+async def discard_dead_letter(uses: ServicesDep, letter_id: LetterId) -> None:
     """Delete a dead letter for good."""
-    await uses.operations.replaying.discard(letter_id, way=Way.API)
+    await uses.operations.dead_letters.discard(letter_id, source=ChangeSource.API)

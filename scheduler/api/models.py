@@ -12,15 +12,15 @@ from urllib.parse import quote
 from jobs.dependencies import Dependency
 from jobs.details import Details
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger
-from scheduler.api.answer import Answer
+from scheduler.api.answer import ResponseModel
 from scheduler.api.circuit_models import CircuitModel
 from scheduler.api.detail_models import DnsModel, StepModel, TlsModel
-from scheduler.catalog import View
+from scheduler.catalog import JobSnapshot
 from scheduler.circuit_board import CircuitView
-from scheduler.health import HealthReport, PartHealth, Status
+from scheduler.health import HealthReport, HealthStatus, PartHealth
 from scheduler.queries import JobView
 from scheduler.stores.pauses import Pause
-from scheduler.stores.runs import Record, RunState
+from scheduler.stores.runs import RunRecord, RunState
 
 
 def run_path(run_id: str) -> str:
@@ -28,7 +28,7 @@ def run_path(run_id: str) -> str:
     return f"/api/runs/{quote(run_id, safe='@')}"
 
 
-class PhasesModel(Answer):
+class PhasesModel(ResponseModel):
     """Milliseconds a phase took; null where it did not happen."""
 
     dns_ms: float | None
@@ -38,7 +38,7 @@ class PhasesModel(Answer):
     total_ms: float
 
 
-class FailureModel(Answer):
+class FailureModel(ResponseModel):
     """An expectation that did not hold. Those of severity `degraded` do not fail the attempt."""
 
     expectation: str
@@ -47,7 +47,7 @@ class FailureModel(Answer):
     severity: Severity
 
 
-class AttemptModel(Answer):
+class AttemptModel(ResponseModel):
     """One try of a run. `wait_ms`: the wait before the next one; null if none followed.
 
     `body`: the begin of the answer, where that is why it failed. `steps`: of a check of kind steps; `tls`: of a check
@@ -68,7 +68,7 @@ class AttemptModel(Answer):
     dns: DnsModel | None
 
     @classmethod
-    def of(cls, attempt: Attempt) -> AttemptModel:
+    def from_attempt(cls, attempt: Attempt) -> AttemptModel:
         phases, details = attempt.phases, attempt.details or _NO_DETAILS
         return cls(
             number=attempt.number,
@@ -89,16 +89,16 @@ class AttemptModel(Answer):
             ],
             wait_ms=attempt.wait_ms,
             body=attempt.body,
-            steps=[StepModel.of(step) for step in details.steps],
-            tls=None if details.tls is None else TlsModel.of(details.tls, attempt.started_at),
-            dns=None if details.dns is None else DnsModel.of(details.dns),
+            steps=[StepModel.from_step(step) for step in details.steps],
+            tls=None if details.tls is None else TlsModel.from_tls(details.tls, attempt.started_at),
+            dns=None if details.dns is None else DnsModel.from_dns(details.dns),
         )
 
 
 _NO_DETAILS = Details()
 
 
-class RunModel(Answer):
+class RunModel(ResponseModel):
     """A run, alone and in lists. `state` is queued, running or finished; until then what is not known is null or empty.
 
     `status_code` and `response_time_ms` are the last attempt's. `degraded`: it succeeded, and `message` says what was
@@ -130,7 +130,7 @@ class RunModel(Answer):
     url: str
 
     @classmethod
-    def of(cls, record: Record) -> RunModel:
+    def from_record(cls, record: RunRecord) -> RunModel:
         ticket, run = record.ticket, record.run
         return cls(
             id=ticket.id,
@@ -141,11 +141,11 @@ class RunModel(Answer):
             generation=ticket.generation,
             correlation_id=ticket.correlation_id,
             url=run_path(ticket.id),
-            **({} if run is None else _result(run)),
+            **({} if run is None else _run_fields(run)),
         )
 
 
-def _result(run: Run) -> dict[str, Any]:
+def _run_fields(run: Run) -> dict[str, Any]:
     return {
         "outcome": run.outcome,
         "started_at": run.started_at,
@@ -159,20 +159,20 @@ def _result(run: Run) -> dict[str, Any]:
         "attempt_count": len(run.attempts),
         "retried": run.retried,
         "degraded": run.degraded,
-        "attempts": [AttemptModel.of(attempt) for attempt in run.attempts],
+        "attempts": [AttemptModel.from_attempt(attempt) for attempt in run.attempts],
         "endpoint": run.endpoint,
         "tags": dict(run.tags),
     }
 
 
-class RunList(Answer):
+class RunList(ResponseModel):
     """Newest first. `continuation` fetches the next page; null on the last one. A page may hold fewer than `limit`."""
 
     runs: list[RunModel]
     continuation: str | None
 
 
-class PauseModel(Answer):
+class PauseModel(ResponseModel):
     """A pause that holds. `until` null: until the job is resumed. `text` says it in words."""
 
     since: datetime
@@ -181,11 +181,11 @@ class PauseModel(Answer):
     text: str
 
     @classmethod
-    def of(cls, pause: Pause) -> PauseModel:
+    def from_pause(cls, pause: Pause) -> PauseModel:
         return cls(since=pause.since, until=pause.until, reason=pause.reason, text=str(pause))
 
 
-class DependencyModel(Answer):
+class DependencyModel(ResponseModel):
     """Another job, and how its run must have ended: succeeded, failed or finished. `within`, `wait`: such as 5m."""
 
     job: str
@@ -194,11 +194,11 @@ class DependencyModel(Answer):
     wait: str
 
     @classmethod
-    def of(cls, dependency: Dependency) -> DependencyModel:
+    def from_dependency(cls, dependency: Dependency) -> DependencyModel:
         return cls(**dependency.model_dump(mode="json"))
 
 
-class JobSummary(Answer):
+class JobSummary(ResponseModel):
     """A job in a list. `schedule` is null for a job without one, `pause` for one that is not paused.
 
     A job without a schedule runs after those in `depends_on`; if there are none, on demand only. `dependents` are the
@@ -223,8 +223,8 @@ class JobSummary(Answer):
     url: str
 
     @classmethod
-    def of(cls, view: JobView) -> JobSummary:
-        return cls(**_job(view))
+    def from_view(cls, view: JobView) -> JobSummary:
+        return cls(**_job_fields(view))
 
 
 class JobDetail(JobSummary):
@@ -236,22 +236,22 @@ class JobDetail(JobSummary):
     circuit: CircuitModel | None
 
     @classmethod
-    def of_job(cls, view: JobView, upcoming: list[datetime], circuit: CircuitView | None) -> JobDetail:
+    def from_job_view(cls, view: JobView, upcoming: list[datetime], circuit: CircuitView | None) -> JobDetail:
         return cls(
-            **_job(view),
+            **_job_fields(view),
             generation=view.entry.generation,
-            definition=cls.definition_of(view),
+            definition=cls.definition_json(view),
             upcoming=upcoming,
-            circuit=None if circuit is None else CircuitModel.of(circuit),
+            circuit=None if circuit is None else CircuitModel.from_view(circuit),
         )
 
     @staticmethod
-    def definition_of(view: JobView) -> dict[str, Any]:
+    def definition_json(view: JobView) -> dict[str, Any]:
         """Everything that the job says, defaults included. It names secrets and never holds their values."""
         return view.entry.job.model_dump(mode="json", by_alias=True)
 
 
-def _job(view: JobView) -> dict[str, Any]:
+def _job_fields(view: JobView) -> dict[str, Any]:
     job = view.entry.job
     return {
         "name": job.name,
@@ -261,31 +261,31 @@ def _job(view: JobView) -> dict[str, Any]:
         "endpoint": job.check.endpoint,
         "schedule": job.schedule.spec if job.schedule is not None else None,
         "has_default_schedule": job.has_default_schedule,
-        "depends_on": [DependencyModel.of(dependency) for dependency in job.depends_on],
+        "depends_on": [DependencyModel.from_dependency(dependency) for dependency in job.depends_on],
         "dependents": list(view.dependents),
         "next_at": view.next_at,
-        "pause": PauseModel.of(view.pause) if view.pause is not None else None,
-        "latest": RunModel.of(view.latest) if view.latest is not None else None,
+        "pause": PauseModel.from_pause(view.pause) if view.pause is not None else None,
+        "latest": RunModel.from_record(view.latest) if view.latest is not None else None,
         "origin": view.entry.origin,
         "tags": job.tags,
         "url": f"/api/jobs/{job.name}",
     }
 
 
-class JobList(Answer):
+class JobList(ResponseModel):
     """By name. `continuation` fetches the next page; null on the last one. A page may hold fewer than `limit`."""
 
     jobs: list[JobSummary]
     continuation: str | None
 
 
-class PartModel(Answer):
+class PartModel(ResponseModel):
     name: str
-    status: Status
+    status: HealthStatus
     message: str
 
 
-class JobSetModel(Answer):
+class JobSetModel(ResponseModel):
     """The jobs in force, since when, and what tells their files from others."""
 
     generation: str
@@ -293,33 +293,37 @@ class JobSetModel(Answer):
     number: int
 
     @classmethod
-    def of(cls, view: View) -> JobSetModel:
+    def from_snapshot(cls, view: JobSnapshot) -> JobSetModel:
         return cls(generation=view.digest, loaded_at=view.loaded_at, number=len(view))
 
 
-class HealthModel(Answer):
+class HealthModel(ResponseModel):
     """The scheduler's own health: the worst of its parts."""
 
-    status: Status
+    status: HealthStatus
     environment: str
     version: str
     jobs: JobSetModel
     parts: list[PartModel]
 
     @classmethod
-    def of(cls, report: HealthReport, jobs: View, *, environment: str, version: str, told: bool = True) -> HealthModel:
+    def from_report(
+        cls, report: HealthReport, jobs: JobSnapshot, *, environment: str, version: str, with_messages: bool = True
+    ) -> HealthModel:
         """`told`: with the parts' messages."""
         parts = [
-            PartModel(name=part.name, status=part.status, message=part.message if told else _untold(part))
+            PartModel(
+                name=part.name, status=part.status, message=part.message if with_messages else _message_withheld(part)
+            )
             for part in report.parts
         ]
-        in_force = JobSetModel.of(jobs)
+        in_force = JobSetModel.from_snapshot(jobs)
         return cls(status=report.status, environment=environment, version=version, jobs=in_force, parts=parts)
 
 
-def _untold(part: PartHealth) -> str:
-    return "" if part.status is Status.OK else "GET /api/status tells why, to those with a key"
+def _message_withheld(part: PartHealth) -> str:
+    return "" if part.status is HealthStatus.OK else "GET /api/status tells why, to those with a key"
 
 
-class LiveModel(Answer):
+class LiveModel(ResponseModel):
     status: Literal["ok"] = "ok"

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends
 
-from scheduler.api.bodies import Body, Instant, Reason
+from scheduler.api.bodies import Instant, Reason, RequestModel
 from scheduler.api.models import JobDetail
-from scheduler.api.parameters import JobName, Uses, only_known_parameters
+from scheduler.api.parameters import JobName, ServicesDep, reject_unknown_query
 from scheduler.api.problems import PROBLEM_RESPONSES
 from scheduler.api.routes import get_job
-from scheduler.operations.audit import Way
+from scheduler.operations.audit import ChangeSource
 
 router = APIRouter(
     prefix="/api/jobs/{name}",
     tags=["jobs"],
     responses=PROBLEM_RESPONSES,
-    dependencies=[Depends(only_known_parameters)],
+    dependencies=[Depends(reject_unknown_query)],
 )
 
 
-class PauseRequest(Body):
+class PauseRequest(RequestModel):
     """`until` null: until it is resumed. An instant without an offset is UTC."""
 
     until: Instant | None = None
@@ -27,7 +27,7 @@ class PauseRequest(Body):
 
 
 @router.post("/pause")
-async def pause_job(uses: Uses, name: JobName, body: PauseRequest | None = None) -> JobDetail:
+async def pause_job(uses: ServicesDep, name: JobName, body: PauseRequest | None = None) -> JobDetail:
     """Leave out a job's scheduled runs, until an instant or until it is resumed; a pause that it has is replaced.
 
     What is left out is recorded as skipped with the reason: the first run by which every process knows of the pause
@@ -35,12 +35,12 @@ async def pause_job(uses: Uses, name: JobName, body: PauseRequest | None = None)
     What people ask for runs all the same. Other processes follow within a few seconds.
     """
     asked = body or PauseRequest()
-    await uses.operations.pausing.pause(name, until=asked.until, reason=asked.reason, way=Way.API)
+    await uses.operations.pauses.pause(name, until=asked.until, reason=asked.reason, source=ChangeSource.API)
     return await get_job(uses, name)
 
 
 @router.post("/resume")
-async def resume_job(uses: Uses, name: JobName) -> JobDetail:
+async def resume_job(uses: ServicesDep, name: JobName) -> JobDetail:
     """End a job's pause. What fell due meanwhile is not run; a job that was not paused stays as it is."""
-    await uses.operations.pausing.resume(name, way=Way.API)
+    await uses.operations.pauses.resume(name, source=ChangeSource.API)
     return await get_job(uses, name)

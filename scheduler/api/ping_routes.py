@@ -16,18 +16,18 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
-from jobs.heartbeat import Signal
+from jobs.heartbeat import PingSignal
 from scheduler.api.answer import RETRY_AFTER
-from scheduler.api.parameters import Uses
-from scheduler.api.problems import PINGS, PROBLEM_RESPONSES, problem
+from scheduler.api.parameters import ServicesDep
+from scheduler.api.problems import PING_PATH_PREFIX, PROBLEM_RESPONSES, problem_response
 from scheduler.operations.ping_tokens import TokensUnavailable
-from scheduler.operations.pinging import LONGEST_BODY, Sent
+from scheduler.operations.pinging import MAX_PING_BODY, IncomingPing
 from scheduler.stores.port import StoreError
 
-HIDDEN = f"{PINGS}***"
-_READ = LONGEST_BODY + 4096
+MASKED_PATH = f"{PING_PATH_PREFIX}***"
+_MAX_READ_BYTES = MAX_PING_BODY + 4096
 """Bytes that are read of a body: a little more than is kept, for secrets at its end."""
-_DRAINED = 1024 * 1024
+_MAX_DRAINED_BYTES = 1024 * 1024
 """Bytes that are taken in, so that a client gets its answer; who sends more is cut off."""
 
 _log = logging.getLogger("scheduler.heartbeats")
@@ -52,22 +52,22 @@ TextParameter = Annotated[str, Query(description="What is kept with it if nothin
 @router.get("/{token}", response_class=PlainTextResponse)
 async def ping(
     request: Request,
-    uses: Uses,
+    uses: ServicesDep,
     token: Token,
     rid: RunParameter = None,
     status: StatusParameter = None,
     msg: TextParameter = "",
 ) -> Response:
     """It went well, or as `status` says."""
-    signal = Signal.FAIL if status == "down" else Signal.SUCCESS
-    return await _take(request, uses, token, signal, None, rid, msg)
+    signal = PingSignal.FAIL if status == "down" else PingSignal.SUCCESS
+    return await _receive_ping(request, uses, token, signal, None, rid, msg)
 
 
 @router.post("/{token}/", response_class=PlainTextResponse, include_in_schema=False)
 @router.post("/{token}", response_class=PlainTextResponse)
 async def ping_with_body(
     request: Request,
-    uses: Uses,
+    uses: ServicesDep,
     token: Token,
     rid: RunParameter = None,
     status: StatusParameter = None,
@@ -78,63 +78,71 @@ async def ping_with_body(
 
 
 @router.get("/{token}/{result}", response_class=PlainTextResponse)
-async def ping_result(request: Request, uses: Uses, token: Token, result: Result, rid: RunParameter = None) -> Response:
+async def ping_result(
+    request: Request, uses: ServicesDep, token: Token, result: Result, rid: RunParameter = None
+) -> Response:
     """It began, it failed, it ended with this exit code (0: well), or it has something to tell and goes on (log)."""
-    signal, exit_code = _meant(result)
-    return await _take(request, uses, token, signal, exit_code, rid)
+    signal, exit_code = _parse_result(result)
+    return await _receive_ping(request, uses, token, signal, exit_code, rid)
 
 
 @router.post("/{token}/{result}", response_class=PlainTextResponse)
 async def ping_result_with_body(
-    request: Request, uses: Uses, token: Token, result: Result, rid: RunParameter = None
+    request: Request, uses: ServicesDep, token: Token, result: Result, rid: RunParameter = None
 ) -> Response:
     """The same with a text, up to 10 KiB: such as the last lines of a log."""
     return await ping_result(request, uses, token, result, rid)
 
 
-def _meant(result: str) -> tuple[Signal, int | None]:
-    if result in (Signal.START, Signal.FAIL, Signal.LOG):
-        return Signal(result), None
+def _parse_result(result: str) -> tuple[PingSignal, int | None]:
+    if result in (PingSignal.START, PingSignal.FAIL, PingSignal.LOG):
+        return PingSignal(result), None
     if not re.fullmatch(r"\d{1,3}", result, re.ASCII) or int(result) > 255:
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    return (Signal.FAIL if int(result) else Signal.SUCCESS), int(result)
+    return (PingSignal.FAIL if int(result) else PingSignal.SUCCESS), int(result)
 
 
-async def _take(
-    request: Request, uses: Uses, token: str, signal: Signal, exit_code: int | None, rid: str | None, text: str = ""
+async def _receive_ping(
+    request: Request,
+    uses: ServicesDep,
+    token: str,
+    signal: PingSignal,
+    exit_code: int | None,
+    rid: str | None,
+    text: str = "",
 ) -> Response:
-    request.scope["path"] = HIDDEN
-    agent, source = request.headers.get("user-agent", ""), _source(request)
-    sent = Sent(signal, exit_code, rid or "", source, agent, await _body(request) or text)
+    request.scope["path"] = MASKED_PATH
+    agent, source = request.headers.get("user-agent", ""), _sender_address(request)
+    sent = IncomingPing(signal, exit_code, rid or "", source, agent, await _read_text(request) or text)
     try:
-        known = await uses.operations.pinging.take(token, sent)
+        known = await uses.operations.pings.receive(token, sent)
     except (TokensUnavailable, StoreError) as error:
         _log.error("a ping could not be taken: %s", error or "not all tokens of heartbeats can be read")
         detail, headers = "Pings cannot be taken now: send it again.", {"Retry-After": RETRY_AFTER}
-        return problem(HIDDEN, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
+        return problem_response(MASKED_PATH, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
     if not known:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     return PlainTextResponse("OK")
 
 
-async def _body(request: Request) -> str:
+async def _read_text(request: Request) -> str:
     kept, size = b"", 0
     async for chunk in request.stream():
-        kept += chunk[: _READ - len(kept)]
+        kept += chunk[: _MAX_READ_BYTES - len(kept)]
         size += len(chunk)
-        if size > _DRAINED:
+        if size > _MAX_DRAINED_BYTES:
             break
     return kept.decode("utf-8", "replace")
 
 
-def _source(request: Request) -> str:
+def _sender_address(request: Request) -> str:
     """The sender's address. Behind the Functions front end that is what it says; a caller may not say it elsewhere."""
     if request.app.state.keyed and (hops := request.headers.get("x-forwarded-for", "")):
-        return _without_port(hops.rpartition(",")[2].strip())[:60]
+        return _strip_port(hops.rpartition(",")[2].strip())[:60]
     return request.client.host[:60] if request.client is not None else ""
 
 
-def _without_port(place: str) -> str:
+def _strip_port(place: str) -> str:
     try:
         ip_address(place)
     except ValueError:

@@ -18,13 +18,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobs.problems import dotted, findings_of
-from scheduler.api.allowed_methods import allowed_methods
-from scheduler.api.answer import RETRY_AFTER, Answer
-from scheduler.api.error_page import error_page, wants_page
+from jobs.problems import dotted_path, validation_findings
+from scheduler.api.allowed_methods import find_allowed_methods
+from scheduler.api.answer import RETRY_AFTER, ResponseModel
+from scheduler.api.error_page import accepts_html, error_page_response
 from scheduler.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError
-from scheduler.operations.errors import Conflict, NotDone, NotThere, Unusable
+from scheduler.operations.errors import Conflict, InvalidArgument, NotFound, OperationError
 from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.api")
@@ -32,7 +32,7 @@ _log = logging.getLogger("scheduler.api")
 MEDIA_TYPE = "application/problem+json"
 
 
-class Invalid(Answer):
+class InvalidInput(ResponseModel):
     """One thing that is wrong with the request. `where` is a place such as `query.limit`."""
 
     where: str
@@ -43,7 +43,7 @@ class Invalid(Answer):
         return f"{self.where}: {self.message}" + (f"; {self.hint}" if self.hint else "")
 
 
-class Problem(Answer):
+class ProblemDetails(ResponseModel):
     """RFC 9457. `type` is about:blank: the status says what kind it is, `detail` what to do."""
 
     type: str = "about:blank"
@@ -51,10 +51,10 @@ class Problem(Answer):
     status: int
     detail: str
     instance: str
-    errors: list[Invalid] | None = None
+    errors: list[InvalidInput] | None = None
 
 
-class ApiProblem(Exception):
+class ApiError(Exception):
     """Raised by routes; becomes the answer."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
@@ -63,14 +63,14 @@ class ApiProblem(Exception):
         self.detail = detail
 
 
-PINGS = "/api/ping/"
+PING_PATH_PREFIX = "/api/ping/"
 """How the paths begin that go on with a token."""
 
 
-class InvalidRequest(ApiProblem):
+class InvalidRequest(ApiError):
     """400: parts of the request cannot be used."""
 
-    def __init__(self, *errors: Invalid) -> None:
+    def __init__(self, *errors: InvalidInput) -> None:
         super().__init__(HTTPStatus.BAD_REQUEST, ". ".join(str(error) for error in errors))
         self.errors = errors
 
@@ -84,7 +84,7 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 def describe_problems(api: FastAPI) -> None:
     """Put the schemas that PROBLEM_RESPONSES refer to into /api/openapi.json."""
-    _, schemas = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
+    _, schemas = models_json_schema([(ProblemDetails, "serialization")], ref_template="#/components/schemas/{model}")
 
     def openapi() -> dict[str, Any]:
         if api.openapi_schema is None:
@@ -98,72 +98,74 @@ def describe_problems(api: FastAPI) -> None:
     api.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
 
-def problem(
+def problem_response(
     path: str,
     status: int,
     detail: str,
     *,
-    errors: list[Invalid] | None = None,
+    errors: list[InvalidInput] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     title = HTTPStatus(status).phrase
-    body = Problem(title=title, status=status, detail=detail, instance=without_token(path), errors=errors)
+    body = ProblemDetails(title=title, status=status, detail=detail, instance=mask_token(path), errors=errors)
     return JSONResponse(body.model_dump(exclude_none=True), status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def answer_problem(
+def respond_with_problem(
     request: Request,
     status: int,
     detail: str,
     *,
-    errors: list[Invalid] | None = None,
+    errors: list[InvalidInput] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The problem as JSON, or as a page for a browser. Who pings is no browser, whatever its header says."""
     path = request.url.path
-    if not path.startswith(PINGS) and wants_page(request):
-        return error_page(request, status, detail, headers)
-    return problem(path, status, detail, errors=errors, headers={**(headers or {}), "Vary": "Accept"})
+    if not path.startswith(PING_PATH_PREFIX) and accepts_html(request):
+        return error_page_response(request, status, detail, headers)
+    return problem_response(path, status, detail, errors=errors, headers={**(headers or {}), "Vary": "Accept"})
 
 
-def without_token(path: str) -> str:
+def mask_token(path: str) -> str:
     """The path as it may be told. The redactor knows no token that a sender has mistyped, or that was rotated."""
-    return f"{PINGS}***" if path.startswith(PINGS) else path
+    return f"{PING_PATH_PREFIX}***" if path.startswith(PING_PATH_PREFIX) else path
 
 
 def add_problem_handlers(api: FastAPI) -> None:
     """Every error that a route can end with."""
 
-    @api.exception_handler(ApiProblem)
-    async def _api_problem(request: Request, error: ApiProblem) -> Response:
+    @api.exception_handler(ApiError)
+    async def _api_problem(request: Request, error: ApiError) -> Response:
         errors = list(error.errors) if isinstance(error, InvalidRequest) else None
-        return answer_problem(request, error.status, error.detail, errors=errors)
+        return respond_with_problem(request, error.status, error.detail, errors=errors)
 
     @api.exception_handler(UnknownJob)
     async def _unknown_job(request: Request, error: UnknownJob) -> Response:
-        near = f" Did you mean {error.near}?" if error.near else ""
+        near = f" Did you mean {error.suggestion}?" if error.suggestion else ""
         detail = f"There is no job named {error.name!r}.{near} GET /api/jobs lists them."
-        return answer_problem(request, HTTPStatus.NOT_FOUND, detail)
+        return respond_with_problem(request, HTTPStatus.NOT_FOUND, detail)
 
-    @api.exception_handler(NotDone)
-    async def _not_done(request: Request, error: NotDone) -> Response:
-        if isinstance(error, Unusable):
-            return await _api_problem(request, InvalidRequest(Invalid(where=f"body.{error.field}", message=str(error))))
+    @api.exception_handler(OperationError)
+    async def _not_done(request: Request, error: OperationError) -> Response:
+        if isinstance(error, InvalidArgument):
+            return await _api_problem(
+                request, InvalidRequest(InvalidInput(where=f"body.{error.field}", message=str(error)))
+            )
         text = str(error)
-        return answer_problem(request, _STATUS_OF[type(error)], f"{text[0].upper()}{text[1:]}.")
+        return respond_with_problem(request, _STATUS_OF[type(error)], f"{text[0].upper()}{text[1:]}.")
 
     @api.exception_handler(StoreError)
     @api.exception_handler(DispatchError)
     async def _part_away(request: Request, error: Exception) -> Response:
-        _log.error("%s %s: %s", request.method, without_token(request.url.path), error)
+        _log.error("%s %s: %s", request.method, mask_token(request.url.path), error)
         headers = {"Retry-After": RETRY_AFTER}
-        return answer_problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=headers)
+        return respond_with_problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=headers)
 
     @api.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
         found = [
-            Invalid(where=dotted(*finding.path), message=finding.message, hint=finding.hint or None)
-            for finding in findings_of(error.errors(), Any)
+            InvalidInput(where=dotted_path(*finding.path), message=finding.message, hint=finding.hint or None)
+            for finding in validation_findings(error.errors(), Any)
         ]
         return await _api_problem(request, InvalidRequest(*found))
 
@@ -171,8 +173,8 @@ def add_problem_handlers(api: FastAPI) -> None:
     async def _http(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers["Allow"] = allowed_methods(request, headers.get("Allow", "GET"))
-        return answer_problem(request, error.status_code, _http_detail(request, error, headers), headers=headers)
+            headers["Allow"] = find_allowed_methods(request, headers.get("Allow", "GET"))
+        return respond_with_problem(request, error.status_code, _http_detail(request, error, headers), headers=headers)
 
 
 def _http_detail(request: Request, error: HTTPException, headers: Mapping[str, str]) -> str:
@@ -183,7 +185,7 @@ def _http_detail(request: Request, error: HTTPException, headers: Mapping[str, s
     return str(error.detail)
 
 
-_STATUS_OF: dict[type[NotDone], HTTPStatus] = {NotThere: HTTPStatus.NOT_FOUND, Conflict: HTTPStatus.CONFLICT}
+_STATUS_OF: dict[type[OperationError], HTTPStatus] = {NotFound: HTTPStatus.NOT_FOUND, Conflict: HTTPStatus.CONFLICT}
 
 
 class UnexpectedErrors:
@@ -207,10 +209,10 @@ class UnexpectedErrors:
         try:
             await self._app(scope, receive, watched)
         except Exception:
-            _log.exception("%s %s failed", scope.get("method"), without_token(str(scope.get("path"))))
+            _log.exception("%s %s failed", scope.get("method"), mask_token(str(scope.get("path"))))
             if begun or scope["type"] != "http":
                 raise
-            answer = problem(
+            answer = problem_response(
                 scope["path"], HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here; the log has the details."
             )
             await answer(scope, receive, send)

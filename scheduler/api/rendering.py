@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from fastapi import Request
 
-from jobs.display_text import escape_controls
+from jobs.display_text import escape_control_characters
 from scheduler.api import texts
 from scheduler.api.models import run_path
 from scheduler.api.parameters import FUNCTION_KEY
@@ -20,26 +20,28 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 
-DASHBOARD = "/api/dashboard"
-STATIC = _HERE / "static"
+DASHBOARD_PATH = "/api/dashboard"
+STATIC_FOLDER = _HERE / "static"
 
 
 def job_page_path(name: str) -> str:
     """The page of a job."""
-    return f"{DASHBOARD}/jobs/{quote(name)}"
+    return f"{DASHBOARD_PATH}/jobs/{quote(name)}"
 
 
 def run_page_path(run_id: str) -> str:
     """The page of a run."""
-    return f"{DASHBOARD}/runs/{quote(run_id, safe='@')}"
+    return f"{DASHBOARD_PATH}/runs/{quote(run_id, safe='@')}"
 
 
-def render(name: str, request: Request, **values: object) -> str:
+def render_page(name: str, request: Request, **values: object) -> str:
     """Fill in a template. Its links carry the function key of the request, as a browser sends no key header."""
-    return _templates().get_template(name).render(link=_linker(request.query_params.get(FUNCTION_KEY)), **values)
+    return (
+        _environment().get_template(name).render(link=_link_builder(request.query_params.get(FUNCTION_KEY)), **values)
+    )
 
 
-def _linker(key: str | None) -> Callable[..., str]:
+def _link_builder(key: str | None) -> Callable[..., str]:
     def link(path: str, **query: str) -> str:
         pairs = query | ({FUNCTION_KEY: key} if key else {})
         return f"{path}?{urlencode(pairs)}" if pairs else path
@@ -47,14 +49,14 @@ def _linker(key: str | None) -> Callable[..., str]:
     return link
 
 
-def _escaped(value: object) -> object:
+def _escape_value(value: object) -> object:
     """What a template writes, with control and direction characters shown as escapes: names, messages and bodies come
     from job files, callers and targets. Markup is put together of values that went through here."""
-    return escape_controls(value) if type(value) is str else value
+    return escape_control_characters(value) if type(value) is str else value
 
 
 @cache
-def _templates() -> Environment:
+def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # for who looks at a page
 
     templates = Environment(
@@ -63,7 +65,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
-        finalize=_escaped,
+        finalize=_escape_value,
     )
     filters = (
         texts.when,
@@ -82,7 +84,7 @@ def _templates() -> Environment:
     templates.filters["span"] = lambda span: texts.span_text(span.total_seconds())
     templates.filters["seconds"] = texts.span_text
     templates.globals.update(
-        dashboard=DASHBOARD,
+        dashboard=DASHBOARD_PATH,
         job_page_path=job_page_path,
         nothing=texts.NOTHING,
         run_page_path=run_page_path,

@@ -6,54 +6,54 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from jobs.problems import printable
-from jobs.trace_ids import HEADER as TRACE_PARENT
+from jobs.problems import make_printable
+from jobs.trace_ids import TRACE_HEADER as TRACE_PARENT
 from scheduler.api.filters import (
-    OfKinds,
-    OfLatestOutcomes,
-    OfNames,
-    OfStates,
-    OfTags,
-    Since,
-    Until,
-    chosen_interval,
-    chosen_jobs,
+    FromParameter,
+    KindsParameter,
+    LatestOutcomesParameter,
+    NamesParameter,
+    StatesParameter,
+    TagsParameter,
+    ToParameter,
+    parse_due_range,
+    parse_job_filters,
 )
 from scheduler.api.models import JobDetail, JobList, JobSummary, RunList, RunModel, run_path
 from scheduler.api.parameters import (
     Continuation,
     JobName,
+    JobParameter,
     Limit,
-    OfJob,
-    OfOutcome,
+    OutcomeParameter,
     RunId,
-    Uses,
+    ServicesDep,
     Wait,
-    known_outcome,
-    only_known_parameters,
-    seconds_to_wait,
+    parse_outcome,
+    parse_wait,
+    reject_unknown_query,
 )
-from scheduler.api.problems import PROBLEM_RESPONSES, ApiProblem, Invalid, InvalidRequest
-from scheduler.operations.audit import Way
+from scheduler.api.problems import PROBLEM_RESPONSES, ApiError, InvalidInput, InvalidRequest
+from scheduler.operations.audit import ChangeSource
 from scheduler.stores.runs import RunState
 
-POLL_AFTER = "1"
+POLL_RETRY_AFTER = "1"
 """Seconds after which a run that was started is worth asking for."""
 
-UPCOMING = 10
+MAX_UPCOMING = 10
 """Due instants of a job's detail."""
 
-router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Depends(only_known_parameters)])
+router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Depends(reject_unknown_query)])
 
 
 @router.get("/jobs", tags=["jobs"])
 async def list_jobs(
-    uses: Uses,
-    name: OfNames = [],  # noqa: B006 - FastAPI copies it for each request
-    kind: OfKinds = [],  # noqa: B006
-    tag: OfTags = [],  # noqa: B006
-    state: OfStates = [],  # noqa: B006
-    outcome: OfLatestOutcomes = [],  # noqa: B006
+    uses: ServicesDep,
+    name: NamesParameter = [],  # noqa: B006 - FastAPI copies it for each request
+    kind: KindsParameter = [],  # noqa: B006
+    tag: TagsParameter = [],  # noqa: B006
+    state: StatesParameter = [],  # noqa: B006
+    outcome: LatestOutcomesParameter = [],  # noqa: B006
     limit: Limit = 100,
     continuation: Continuation = None,
 ) -> JobList:
@@ -61,17 +61,17 @@ async def list_jobs(
 
     With `outcome` a page may hold fewer jobs than `limit`, even none; the last one has no continuation.
     """
-    selection = chosen_jobs(name, kind, tag, state, outcome)
-    page = await uses.queries.jobs(limit=limit, after=continuation or "", selection=selection)
-    return JobList(jobs=[JobSummary.of(view) for view in page.jobs], continuation=page.continuation)
+    selection = parse_job_filters(name, kind, tag, state, outcome)
+    page = await uses.queries.list_jobs(limit=limit, after=continuation or "", selection=selection)
+    return JobList(jobs=[JobSummary.from_view(view) for view in page.jobs], continuation=page.continuation)
 
 
 @router.get("/jobs/{name}", tags=["jobs"])
-async def get_job(uses: Uses, name: JobName) -> JobDetail:
+async def get_job(uses: ServicesDep, name: JobName) -> JobDetail:
     """One job: its definition, its next ten due instants, its latest run."""
-    view = await uses.queries.job(name)
-    circuits = await uses.circuits.of_jobs([name])
-    return JobDetail.of_job(view, uses.queries.next_runs(view, UPCOMING), circuits.get(name))
+    view = await uses.queries.view_job(name)
+    circuits = await uses.circuits.circuits_of_jobs([name])
+    return JobDetail.from_job_view(view, uses.queries.next_due(view, MAX_UPCOMING), circuits.get(name))
 
 
 @router.post(
@@ -89,29 +89,31 @@ async def get_job(uses: Uses, name: JobName) -> JobDetail:
         },
     },
 )
-async def run_job(uses: Uses, request: Request, response: Response, name: JobName, wait: Wait = None) -> RunModel:
+async def run_job(
+    uses: ServicesDep, request: Request, response: Response, name: JobName, wait: Wait = None
+) -> RunModel:
     """Run a job now, also a disabled one. 202 with `Operation-Location`; with `wait` 200 and the finished run."""
-    seconds = seconds_to_wait(wait)
-    record = await uses.operations.running.run_now(
-        name, way=Way.API, trace_parent=request.headers.get(TRACE_PARENT, "")
+    seconds = parse_wait(wait)
+    record = await uses.operations.runs.run_now(
+        name, source=ChangeSource.API, trace_parent=request.headers.get(TRACE_PARENT, "")
     )
     if seconds > 0:
-        record = await uses.operations.running.wait_finished(record.ticket.id, seconds) or record
+        record = await uses.operations.runs.wait_until_finished(record.ticket.id, seconds) or record
     response.headers["Operation-Location"] = run_path(record.ticket.id)
     if record.state is RunState.FINISHED:
         response.status_code = HTTPStatus.OK
     else:
-        response.headers["Retry-After"] = POLL_AFTER
-    return RunModel.of(record)
+        response.headers["Retry-After"] = POLL_RETRY_AFTER
+    return RunModel.from_record(record)
 
 
 @router.get("/runs", tags=["runs"])
 async def list_runs(
-    uses: Uses,
-    job: OfJob = None,
-    outcome: OfOutcome = None,
-    since: Since = None,
-    until: Until = None,
+    uses: ServicesDep,
+    job: JobParameter = None,
+    outcome: OutcomeParameter = None,
+    since: FromParameter = None,
+    until: ToParameter = None,
     limit: Limit = 50,
     continuation: Continuation = None,
 ) -> RunList:
@@ -119,25 +121,27 @@ async def list_runs(
 
     Filters are combined by and. Ask for the next page with the same ones.
     """
-    due = chosen_interval(since, until, uses.clock.now())
-    ended = known_outcome(outcome)
+    due = parse_due_range(since, until, uses.clock.now())
+    ended = parse_outcome(outcome)
     try:
-        page = await uses.queries.runs(job=job, outcome=ended, due=due, limit=limit, continuation=continuation)
+        page = await uses.queries.list_runs(job=job, outcome=ended, due=due, limit=limit, continuation=continuation)
     except ValueError as error:
-        raise InvalidRequest(Invalid(where="query.continuation", message=printable(str(error), 200))) from None
+        raise InvalidRequest(
+            InvalidInput(where="query.continuation", message=make_printable(str(error), 200))
+        ) from None
     if job is not None and not page.records:
         # A job that is gone may still have runs; one that never was is a slip.
-        uses.queries.known(job)
-    return RunList(runs=[RunModel.of(record) for record in page.records], continuation=page.continuation)
+        uses.queries.require_job(job)
+    return RunList(runs=[RunModel.from_record(record) for record in page.records], continuation=page.continuation)
 
 
 @router.get("/runs/{run_id}", tags=["runs"])
-async def get_run(uses: Uses, run_id: RunId) -> RunModel:
+async def get_run(uses: ServicesDep, run_id: RunId) -> RunModel:
     """One run with all its attempts."""
-    record = await uses.queries.run(run_id)
+    record = await uses.queries.find_run(run_id)
     if record is None:
-        raise ApiProblem(
+        raise ApiError(
             HTTPStatus.NOT_FOUND,
             f"There is no run {run_id!r}; it may be older than what is kept. GET /api/runs lists them.",
         )
-    return RunModel.of(record)
+    return RunModel.from_record(record)

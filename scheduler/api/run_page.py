@@ -15,10 +15,10 @@ from fastapi.responses import HTMLResponse
 
 from jobs.runs import Run, Ticket
 from scheduler.api.models import AttemptModel
-from scheduler.api.parameters import RunId, Uses, only_known_parameters
-from scheduler.api.problems import ApiProblem
-from scheduler.api.rendering import DASHBOARD, render
-from scheduler.catalog import View
+from scheduler.api.parameters import RunId, ServicesDep, reject_unknown_query
+from scheduler.api.problems import ApiError
+from scheduler.api.rendering import DASHBOARD_PATH, render_page
+from scheduler.catalog import JobSnapshot
 
 _PHASES = {
     "dns_ms": "DNS",
@@ -30,17 +30,17 @@ _PHASES = {
 _SHOWN = frozenset({"number", "started_at", "status_code", "error", "message", "phases", "failures", "wait_ms", "body"})
 """Fields of an attempt that have their place on the page."""
 
-router = APIRouter(dependencies=[Depends(only_known_parameters)])
+router = APIRouter(dependencies=[Depends(reject_unknown_query)])
 
 
-@router.get(f"{DASHBOARD}/runs/{{run_id}}", include_in_schema=False)
-async def run_page(request: Request, uses: Uses, run_id: RunId) -> HTMLResponse:
+@router.get(f"{DASHBOARD_PATH}/runs/{{run_id}}", include_in_schema=False)
+async def show_run(request: Request, uses: ServicesDep, run_id: RunId) -> HTMLResponse:
     """The page of a run in any state."""
-    record = await uses.queries.run(run_id)
+    record = await uses.queries.find_run(run_id)
     if record is None:
-        raise ApiProblem(HTTPStatus.NOT_FOUND, f"There is no run {run_id!r}; it may be older than what is kept.")
-    run, jobs = record.run, uses.queries.in_force()
-    html = render(
+        raise ApiError(HTTPStatus.NOT_FOUND, f"There is no run {run_id!r}; it may be older than what is kept.")
+    run, jobs = record.run, uses.queries.current_jobs()
+    html = render_page(
         "run.html",
         request,
         now=uses.clock.now(),
@@ -50,9 +50,9 @@ async def run_page(request: Request, uses: Uses, run_id: RunId) -> HTMLResponse:
         ticket=record.ticket,
         run=run,
         job_exists=record.ticket.job in jobs,
-        cause=_cause(record.ticket, jobs),
-        phases=_phases(run),
-        details=_details(run),
+        cause=_parent_run_id(record.ticket, jobs),
+        phases=_used_phases(run),
+        details=_other_details(run),
     )
     return HTMLResponse(html)
 
@@ -78,13 +78,13 @@ def _is_empty(value: Any) -> bool:
     return value is None or value is False or value in ("", [], {})
 
 
-def _cause(ticket: Ticket, jobs: View) -> str | None:
+def _parent_run_id(ticket: Ticket, jobs: JobSnapshot) -> str | None:
     """The run that this one follows, if its correlation id is the id of another run."""
     other = ticket.correlation_id
     return other if other != ticket.id and other.rpartition("@")[0] in jobs else None
 
 
-def _phases(run: Run | None) -> dict[str, str]:
+def _used_phases(run: Run | None) -> dict[str, str]:
     """Those that an attempt of the run had, with their headings."""
     attempts = run.attempts if run is not None else ()
     return {
@@ -94,11 +94,11 @@ def _phases(run: Run | None) -> dict[str, str]:
     }
 
 
-def _details(run: Run | None) -> list[tuple[int, dict[str, Any]]]:
+def _other_details(run: Run | None) -> list[tuple[int, dict[str, Any]]]:
     """The attempts, by number, that have more than the usual fields."""
     found = []
     for attempt in run.attempts if run is not None else ():
-        values = other_values(AttemptModel.of(attempt).model_dump(mode="json"), _SHOWN)
+        values = other_values(AttemptModel.from_attempt(attempt).model_dump(mode="json"), _SHOWN)
         details = values.pop("details", {})
         if values := values | details:
             found.append((attempt.number, values))

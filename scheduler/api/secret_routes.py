@@ -7,23 +7,23 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 
-from scheduler.api.answer import Answer
-from scheduler.api.parameters import Uses, only_known_parameters
+from scheduler.api.answer import ResponseModel
+from scheduler.api.parameters import ServicesDep, reject_unknown_query
 from scheduler.api.problems import PROBLEM_RESPONSES
-from scheduler.operations.audit import Way
+from scheduler.operations.audit import ChangeSource
 from scheduler.secret_watch import SecretView
 
 router = APIRouter(
     prefix="/api/secrets",
     tags=["secrets"],
     responses=PROBLEM_RESPONSES,
-    dependencies=[Depends(only_known_parameters)],
+    dependencies=[Depends(reject_unknown_query)],
 )
 
 SecretName = Annotated[str, Path(max_length=127, description="The secret's name, as jobs write it")]
 
 
-class SecretModel(Answer):
+class SecretModel(ResponseModel):
     """A secret that jobs use. `source` and `read_at`: null until this process has read it. `trouble`: why it cannot be
     had; empty if it can. `expires_at` and `expired`: what the vault's events say of its newest version. `hosts`: which
     hosts may get it, null for all; `tags`: for jobs with one of these tags alone, if there are any."""
@@ -39,13 +39,13 @@ class SecretModel(Answer):
     tags: list[str]
 
     @classmethod
-    def of(cls, view: SecretView) -> SecretModel:
+    def from_view(cls, view: SecretView) -> SecretModel:
         return cls(
             name=view.name,
             jobs=list(view.jobs),
             source=view.source,
             read_at=view.read_at,
-            trouble=view.trouble,
+            trouble=view.problem,
             expires_at=None if view.expiry is None else view.expiry.at,
             expired=view.expiry is not None and view.expiry.past,
             hosts=None if view.hosts is None else list(view.hosts),
@@ -53,17 +53,17 @@ class SecretModel(Answer):
         )
 
 
-class SecretList(Answer):
+class SecretList(ResponseModel):
     secrets: list[SecretModel]
 
 
 @router.get("")
-async def list_secrets(uses: Uses) -> SecretList:
+async def list_secrets(uses: ServicesDep) -> SecretList:
     """The secrets that jobs use, as this process knows them. Values are never told."""
-    return SecretList(secrets=[SecretModel.of(view) for view in await uses.secrets.views()])
+    return SecretList(secrets=[SecretModel.from_view(view) for view in await uses.secret_monitor.list_secrets()])
 
 
 @router.post("/{name}/refresh")
-async def refresh_secret(uses: Uses, name: SecretName) -> SecretModel:
+async def refresh_secret(uses: ServicesDep, name: SecretName) -> SecretModel:
     """Read a secret again: here at once, in other processes at the next use after 15 s at the latest."""
-    return SecretModel.of(await uses.operations.refreshing.refresh(name, way=Way.API))
+    return SecretModel.from_view(await uses.operations.secrets.refresh(name, source=ChangeSource.API))

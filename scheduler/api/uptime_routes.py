@@ -6,15 +6,15 @@ from datetime import datetime
 
 from fastapi import APIRouter, Depends
 
-from scheduler.api.answer import Answer
-from scheduler.api.parameters import JobName, Uses, only_known_parameters
+from scheduler.api.answer import ResponseModel
+from scheduler.api.parameters import JobName, ServicesDep, reject_unknown_query
 from scheduler.api.problems import PROBLEM_RESPONSES
 from scheduler.uptimes import JobUptime
 
-router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Depends(only_known_parameters)])
+router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Depends(reject_unknown_query)])
 
 
-class WindowModel(Answer):
+class UptimeWindowModel(ResponseModel):
     """The time before now. `ratio` (0 to 1) is null without a run, `mean_ms` of the runs that succeeded.
 
     `whole`: runs are kept for as long, so that none of them was missed.
@@ -28,7 +28,7 @@ class WindowModel(Answer):
     whole: bool
 
 
-class MonthModel(Answer):
+class UptimeMonthModel(ResponseModel):
     """A calendar month in UTC. Seconds of downtime and outages that touch it; null where nothing is known."""
 
     month: str
@@ -36,7 +36,7 @@ class MonthModel(Answer):
     outages: int | None
 
 
-class UptimeModel(Answer):
+class UptimeModel(ResponseModel):
     """From the runs of the job, and what is left of those that were too many. Those that were skipped or cancelled, and
     backfills, say nothing.
 
@@ -46,27 +46,29 @@ class UptimeModel(Answer):
     job: str
     since: datetime | None
     runs: int
-    windows: list[WindowModel]
-    months: list[MonthModel]
+    windows: list[UptimeWindowModel]
+    months: list[UptimeMonthModel]
 
     @classmethod
-    def of(cls, found: JobUptime) -> UptimeModel:
+    def from_uptime(cls, found: JobUptime) -> UptimeModel:
         windows = [
-            WindowModel(
+            UptimeWindowModel(
                 name=window.name,
-                ratio=round(window.uptime.ratio, 6) if window.uptime.looks else None,
+                ratio=round(window.uptime.ratio, 6) if window.uptime.sample_count else None,
                 up=window.uptime.up,
                 down=window.uptime.down,
                 mean_ms=None if window.uptime.mean_ms is None else round(window.uptime.mean_ms, 3),
-                whole=window.whole,
+                whole=window.is_complete,
             )
             for window in found.windows
         ]
-        months = [MonthModel(month=one.name, down_seconds=one.seconds, outages=one.outages) for one in found.months]
+        months = [
+            UptimeMonthModel(month=one.name, down_seconds=one.seconds, outages=one.outages) for one in found.months
+        ]
         return cls(job=found.job, since=found.since, runs=found.runs, windows=windows, months=months)
 
 
 @router.get("/jobs/{name}/uptime", tags=["jobs"])
-async def get_uptime(uses: Uses, name: JobName) -> UptimeModel:
+async def get_uptime(uses: ServicesDep, name: JobName) -> UptimeModel:
     """The share of good runs and their mean time in the last 24 h to 365 days, and the downtime of three months."""
-    return UptimeModel.of(await uses.uptimes.of(name))
+    return UptimeModel.from_uptime(await uses.uptimes.read_uptime(name))

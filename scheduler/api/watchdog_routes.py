@@ -6,45 +6,45 @@ from datetime import datetime
 
 from fastapi import APIRouter, Depends
 
-from scheduler.api.answer import Answer
-from scheduler.api.parameters import Uses, only_known_parameters
+from scheduler.api.answer import ResponseModel
+from scheduler.api.parameters import ServicesDep, reject_unknown_query
 from scheduler.api.problems import PROBLEM_RESPONSES
-from scheduler.dispatch.port import Depth
-from scheduler.stores.counts import OpenRuns
-from scheduler.watchdog import JobsFound, JobTrouble, Report, Trouble
+from scheduler.dispatch.port import QueueDepth
+from scheduler.stores.counts import OpenRunCount
+from scheduler.watchdog import JobsReport, LateJob, Lateness, WatchdogReport
 from scheduler.work.places import PlacesReport
 
-TOLD = 200
+MAX_LISTED_JOBS = 200
 """Jobs in trouble that are listed; of all others only their number."""
 
-MOST_HOLDERS = 20
+MAX_LISTED_HOLDERS = 20
 """Jobs with places that are listed."""
 
 router = APIRouter(
     prefix="/api/watchdog",
     tags=["health"],
     responses=PROBLEM_RESPONSES,
-    dependencies=[Depends(only_known_parameters)],
+    dependencies=[Depends(reject_unknown_query)],
 )
 
 
-class JobTroubleModel(Answer):
+class OverdueJobModel(ResponseModel):
     """`since`: the first due instant without a run; `last`: the newest one with a run, null if none is known."""
 
     job: str
-    trouble: Trouble
+    trouble: Lateness
     since: datetime
     last: datetime | None
     url: str
 
     @classmethod
-    def of(cls, found: JobTrouble) -> JobTroubleModel:
+    def from_finding(cls, found: LateJob) -> OverdueJobModel:
         return cls(
-            job=found.job, trouble=found.trouble, since=found.since, last=found.last, url=f"/api/jobs/{found.job}"
+            job=found.job, trouble=found.lateness, since=found.since, last=found.last, url=f"/api/jobs/{found.job}"
         )
 
 
-class WatchedJobsModel(Answer):
+class WatchedJobsModel(ResponseModel):
     """`watched`: jobs with a schedule that are neither disabled nor paused. `late` and `silent`: how many of them.
 
     `waiting`: jobs of which an earlier verdict is told, as a look reads a bounded number of histories. `troubles`: the
@@ -55,20 +55,20 @@ class WatchedJobsModel(Answer):
     late: int
     silent: int
     waiting: int
-    troubles: list[JobTroubleModel]
+    troubles: list[OverdueJobModel]
 
     @classmethod
-    def of(cls, found: JobsFound) -> WatchedJobsModel:
+    def from_findings(cls, found: JobsReport) -> WatchedJobsModel:
         return cls(
             watched=found.watched,
-            late=len(found.of(Trouble.LATE)),
-            silent=len(found.of(Trouble.SILENT)),
-            waiting=found.waiting,
-            troubles=[JobTroubleModel.of(each) for each in found.troubles[:TOLD]],
+            late=len(found.with_lateness(Lateness.LATE)),
+            silent=len(found.with_lateness(Lateness.SILENT)),
+            waiting=found.pending_count,
+            troubles=[OverdueJobModel.from_finding(each) for each in found.late_jobs[:MAX_LISTED_JOBS]],
         )
 
 
-class QueueModel(Answer):
+class QueueModel(ResponseModel):
     """`waiting`: tickets (embedded) or messages (Functions, hidden ones too). `oldest_s`: seconds for which the oldest
     that could be worked on has not been; null if none is. `poison`: messages given up and not yet dead letters."""
 
@@ -77,11 +77,11 @@ class QueueModel(Answer):
     poison: int
 
     @classmethod
-    def of(cls, found: Depth) -> QueueModel:
-        return cls(waiting=found.waiting, oldest_s=found.oldest_s, poison=found.poison)
+    def from_depth(cls, found: QueueDepth) -> QueueModel:
+        return cls(waiting=found.waiting_count, oldest_s=found.oldest_s, poison=found.poison_count)
 
 
-class HolderModel(Answer):
+class SlotHolderModel(ResponseModel):
     """A job that holds places, and for how many seconds it has held the oldest of them."""
 
     job: str
@@ -90,7 +90,7 @@ class HolderModel(Answer):
     held_s: float
 
 
-class PlacesModel(Answer):
+class ConcurrencyModel(ResponseModel):
     """The places of the setting `concurrency` in the process that answers. `waiting`: runs that wait for one.
 
     `full_s`: seconds for which none was free. `holders`: the jobs with the most places, at most 20. `held_back`: how
@@ -101,36 +101,36 @@ class PlacesModel(Answer):
     used: int
     waiting: int
     full_s: float
-    holders: list[HolderModel]
+    holders: list[SlotHolderModel]
     held_back: dict[str, int]
 
     @classmethod
-    def of(cls, found: PlacesReport) -> PlacesModel:
+    def from_report(cls, found: PlacesReport) -> ConcurrencyModel:
         return cls(
             total=found.total,
             used=found.used,
             waiting=found.waiting,
             full_s=round(found.full_s, 3),
             holders=[
-                HolderModel(job=one.job, host=one.host, places=one.places, held_s=round(one.held_s, 3))
-                for one in found.holders[:MOST_HOLDERS]
+                SlotHolderModel(job=one.job, host=one.host, places=one.places, held_s=round(one.held_s, 3))
+                for one in found.holders[:MAX_LISTED_HOLDERS]
             ],
-            held_back=dict(found.held_back[:MOST_HOLDERS]),
+            held_back=dict(found.held_back[:MAX_LISTED_HOLDERS]),
         )
 
 
-class OpenRunsModel(Answer):
+class OpenRunsModel(ResponseModel):
     """Runs that are queued or running. `oldest`: the earliest due instant among them; null if there are none."""
 
     number: int
     oldest: datetime | None
 
     @classmethod
-    def of(cls, found: OpenRuns) -> OpenRunsModel:
-        return cls(number=found.number, oldest=found.oldest)
+    def from_open_runs(cls, found: OpenRunCount) -> OpenRunsModel:
+        return cls(number=found.count, oldest=found.oldest_due_at)
 
 
-class WatchdogModel(Answer):
+class WatchdogModel(ResponseModel):
     """What a look found. A part that could not be asked is null, and `unknown` has a sentence about it.
 
     `at`: when the look was made. `places` and `last_tick` are as of now, the latter null before the first tick;
@@ -145,27 +145,27 @@ class WatchdogModel(Answer):
     open_runs: OpenRunsModel | None
     dead_letters: int | None
     store_ms: float | None
-    places: PlacesModel | None
+    places: ConcurrencyModel | None
     unknown: list[str]
 
     @classmethod
-    def of(cls, report: Report, now: datetime) -> WatchdogModel:
+    def from_watchdog_report(cls, report: WatchdogReport, now: datetime) -> WatchdogModel:
         gap = None if report.last_tick is None else max(0.0, (now - report.last_tick).total_seconds())
         return cls(
             at=report.at,
             last_tick=report.last_tick,
             tick_gap_s=gap,
-            jobs=None if report.jobs is None else WatchedJobsModel.of(report.jobs),
-            queue=None if report.queue is None else QueueModel.of(report.queue),
-            open_runs=None if report.open_runs is None else OpenRunsModel.of(report.open_runs),
+            jobs=None if report.jobs is None else WatchedJobsModel.from_findings(report.jobs),
+            queue=None if report.queue is None else QueueModel.from_depth(report.queue),
+            open_runs=None if report.open_runs is None else OpenRunsModel.from_open_runs(report.open_runs),
             dead_letters=report.dead_letters,
             store_ms=report.store_ms,
-            places=None if report.places is None else PlacesModel.of(report.places),
+            places=None if report.places is None else ConcurrencyModel.from_report(report.places),
             unknown=[f"{part}: {cause}" for part, cause in report.unknown.items()],
         )
 
 
 @router.get("")
-async def watchdog(uses: Uses) -> WatchdogModel:
+async def get_watchdog(uses: ServicesDep) -> WatchdogModel:
     """The newest look at everything that must move by itself. It is made each half minute, on Azure at each tick."""
-    return WatchdogModel.of(await uses.watchdog.report(), uses.clock.now())
+    return WatchdogModel.from_watchdog_report(await uses.watchdog.latest_report(), uses.clock.now())

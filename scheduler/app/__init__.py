@@ -1,7 +1,7 @@
 """Builds the program: the only place that chooses adapters, opens them and closes them.
 
 `open_program` serves the embedded host, the CLI and the Functions host alike; a profile has what differs.
-`open_reading` opens the part that commands need which only read.
+`open_read_only` opens the part that commands need which only read.
 """
 
 from importlib import import_module
@@ -10,44 +10,44 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scheduler.app.building import open_program
     from scheduler.app.early_telemetry import (
-        StartTelemetry,
-        log_in_functions_host,
+        EarlyTelemetry,
+        configure_functions_logging,
         report_failed_start,
         start_telemetry,
     )
-    from scheduler.app.foundation import TELEMETRY_PATIENCE
+    from scheduler.app.foundation import TELEMETRY_CLOSE_TIMEOUT
     from scheduler.app.program import Program
-    from scheduler.app.reading import Reading, open_reading
+    from scheduler.app.reading import ReadOnlyProgram, open_read_only
 
 __all__ = [
-    "TELEMETRY_PATIENCE",
+    "TELEMETRY_CLOSE_TIMEOUT",
+    "EarlyTelemetry",
     "Program",
-    "Reading",
-    "StartTelemetry",
-    "log_in_functions_host",
+    "ReadOnlyProgram",
+    "configure_functions_logging",
     "open_program",
-    "open_reading",
+    "open_read_only",
     "report_failed_start",
     "start_telemetry",
 ]
 
-_PLACES = {
-    "TELEMETRY_PATIENCE": "foundation",
+_MODULES = {
+    "TELEMETRY_CLOSE_TIMEOUT": "foundation",
     "open_program": "building",
     "Program": "program",
-    "StartTelemetry": "early_telemetry",
-    "log_in_functions_host": "early_telemetry",
+    "EarlyTelemetry": "early_telemetry",
+    "configure_functions_logging": "early_telemetry",
     "report_failed_start": "early_telemetry",
     "start_telemetry": "early_telemetry",
-    "Reading": "reading",
-    "open_reading": "reading",
+    "ReadOnlyProgram": "reading",
+    "open_read_only": "reading",
 }
 """The file of each name."""
 
 
 def __getattr__(name: str) -> Any:
     """Load what is asked for: a command that reads needs no worker."""
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from config.identity import Identity
+from config.identity import AppIdentity
 from config.settings import Settings
 from scheduler.stores.port import Store
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from scheduler.stores.sqlite_check import FileCheck
 
 
-def place_of_store(settings: Settings) -> str:
+def describe_store_location(settings: Settings) -> str:
     """What to look at when it does not answer."""
-    if settings.on_azure_storage:
+    if settings.uses_azure_storage:
         return "the storage account of the tables: its network, its firewall, and how busy it is"
     return f"the disk of {settings.store}, and at who else uses the file"
 
 
-async def open_store(settings: Settings, identity: Identity, *, owns_file: bool) -> Store:
+async def open_store(settings: Settings, identity: AppIdentity, *, owns_file: bool) -> Store:
     """Open the store. `owns_file`: a SQLite file is for this process alone. Raises StoreUnavailable."""
     storage = settings.storage
-    if not settings.on_azure_storage:
-        from scheduler.stores.sqlite import Access, open_sqlite, sqlite_path
+    if not settings.uses_azure_storage:
+        from scheduler.stores.sqlite import StoreAccess, open_sqlite, sqlite_path
 
-        return await open_sqlite(sqlite_path(settings.store), Access.OWN if owns_file else Access.SHARED)
+        return await open_sqlite(sqlite_path(settings.store), StoreAccess.OWN if owns_file else StoreAccess.SHARED)
     from scheduler.stores.azure_tables import open_azure_tables
 
     if storage.connection_string is not None:
@@ -38,13 +38,13 @@ async def open_store(settings: Settings, identity: Identity, *, owns_file: bool)
     return await open_azure_tables(
         account_name=storage.account_name,
         table_url=storage.table_url,
-        credential=await identity.credential(),
+        credential=await identity.open_credential(),
         prefix=storage.prefix,
     )
 
 
-def file_check(store: Store) -> FileCheck | None:
+def find_file_check(store: Store) -> FileCheck | None:
     """What looks whether the store's file is damaged; None if it has no file."""
     from scheduler.stores.sqlite import SqliteStore
 
-    return store.check if isinstance(store, SqliteStore) else None
+    return store.file_check if isinstance(store, SqliteStore) else None

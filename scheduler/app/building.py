@@ -9,41 +9,41 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from config.loading import Configuration
-from jobs.events import Listeners, RunListener
+from jobs.events import ListenerGroup, RunListener
 from jobs.ports import Clock
 from jobs.running.clock import SystemClock
 from scheduler.app.check_setup import CheckSetup
-from scheduler.app.early_telemetry import StartTelemetry
+from scheduler.app.early_telemetry import EarlyTelemetry
 from scheduler.app.foundation import Foundation, open_foundation
 from scheduler.app.profile import HostProfile
 from scheduler.app.program import Program
 from scheduler.app.worker_setup import build_worker
-from scheduler.beats import Beats
-from scheduler.circuit_board import CircuitBoard
-from scheduler.dispatch.port import Depths, Dispatch
-from scheduler.follow_up import Dependents
-from scheduler.heartbeats import HeartbeatViews
+from scheduler.beats import HeartbeatReader
+from scheduler.circuit_board import CircuitQueries
+from scheduler.dispatch.port import Dispatch, QueueDepthReader
+from scheduler.follow_up import DependencyTrigger
+from scheduler.heartbeats import HeartbeatQueries
 from scheduler.operations import Operations
-from scheduler.operations.backfilling import Backfilling
-from scheduler.operations.cancelling import Cancelling
-from scheduler.operations.circuits import CircuitSteering
-from scheduler.operations.pausing import Pausing
-from scheduler.operations.pinging import Pinging
-from scheduler.operations.refreshing import Refreshing
-from scheduler.operations.replaying import Replaying
-from scheduler.operations.running import Running
-from scheduler.probes import heartbeats_health, secrets_health
-from scheduler.queries import Queries
-from scheduler.secret_watch import SecretWatch
+from scheduler.operations.backfilling import Backfiller
+from scheduler.operations.cancelling import RunCanceller
+from scheduler.operations.circuits import CircuitControl
+from scheduler.operations.pausing import JobPauser
+from scheduler.operations.pinging import PingReceiver
+from scheduler.operations.refreshing import SecretRefresher
+from scheduler.operations.replaying import DeadLetterReplayer
+from scheduler.operations.running import RunStarter
+from scheduler.probes import heartbeats_probe, secrets_probe
+from scheduler.queries import JobAndRunQueries
+from scheduler.secret_watch import SecretMonitor
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.heartbeats import Heartbeats
-from scheduler.stores.schedule_marks import ScheduleMarks
-from scheduler.uptimes import Uptimes
-from scheduler.watchdog import JobWatch, Taking, Watchdog
-from scheduler.work.following import FollowedUpByOthers, FollowUp
+from scheduler.stores.schedule_marks import ScheduleActivations
+from scheduler.uptimes import UptimeReader
+from scheduler.watchdog import JobWatch, TrackedWorker, Watchdog
+from scheduler.work.following import DeferredFollowUp, FollowUp
 from scheduler.work.worker import Worker
 
 
@@ -54,7 +54,7 @@ async def open_program(
     *,
     clock: Clock | None = None,
     listener: RunListener | None = None,
-    telemetry: StartTelemetry | None = None,
+    telemetry: EarlyTelemetry | None = None,
 ) -> AsyncIterator[Program]:
     """Open every part in order; leaving closes them in reverse. `listener` hears of runs, in addition to telemetry.
 
@@ -77,16 +77,16 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
         foundation.pauses,
     )
     telemetry, health = foundation.telemetry, foundation.health
-    told: RunListener = telemetry if listener is None else Listeners(telemetry, listener)
-    beats = Beats(catalog, Heartbeats(store), pauses, ScheduleMarks(store), clock)
+    told: RunListener = telemetry if listener is None else ListenerGroup(telemetry, listener)
+    beats = HeartbeatReader(catalog, Heartbeats(store), pauses, ScheduleActivations(store), clock)
     setup = CheckSetup(foundation, beats)
-    secret_watch = SecretWatch(store, setup.secrets, catalog, telemetry, clock, setup.bindings)
-    health.add("secrets", secrets_health(setup.secrets, foundation.identity, secret_watch))
+    secret_watch = SecretMonitor(store, setup.secrets, catalog, telemetry, clock, setup.bindings)
+    health.add_probe("secrets", secrets_probe(setup.secrets, foundation.identity, secret_watch))
     # What follows from a run goes back to the worker that has performed it, which is made below.
     dispatch, depths = await foundation.profile.open_queue(foundation, lambda ticket: taking.submit(ticket))
     worker = build_worker(foundation, setup, told, _build_follow_up(foundation, dispatch, told))
-    taking = Taking(worker, foundation.noted)
-    board = CircuitBoard(catalog, StoredCircuits(store), clock)
+    taking = TrackedWorker(worker, foundation.noted)
+    board = CircuitQueries(catalog, StoredCircuits(store), clock)
     return Program(
         settings=foundation.settings,
         catalog=catalog,
@@ -96,21 +96,21 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
         owner=foundation.owner,
         runs=runs,
         cursors=Cursors(store),
-        marks=ScheduleMarks(store),
+        schedule_activations=ScheduleActivations(store),
         pauses=pauses,
         dead_letters=DeadLetters(store),
         check_setup=setup,
         dispatch=dispatch,
         worker=worker,
         operations=_build_operations(foundation, setup, worker, dispatch, secret_watch, board, beats),
-        queries=Queries(catalog, runs, pauses, DeadLetters(store), clock),
+        queries=JobAndRunQueries(catalog, runs, pauses, DeadLetters(store), clock),
         health=health,
         watchdog=_build_watchdog(foundation, depths, worker),
-        secret_watch=secret_watch,
+        secret_monitor=secret_watch,
         circuits=board,
-        heartbeats=HeartbeatViews(catalog, Heartbeats(store), beats, pauses, clock),
-        uptimes=Uptimes(catalog, runs, clock, foundation.settings.retention.age),
-        taking=taking,
+        heartbeats=HeartbeatQueries(catalog, Heartbeats(store), beats, pauses, clock),
+        uptimes=UptimeReader(catalog, runs, clock, foundation.settings.retention.age),
+        tracked_worker=taking,
         telemetry=telemetry,
     )
 
@@ -118,8 +118,8 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
 def _build_follow_up(foundation: Foundation, dispatch: Dispatch, told: RunListener) -> FollowUp:
     """Without all jobs it is unknown which of them depend on a run."""
     if foundation.configuration.problems:
-        return FollowedUpByOthers()
-    return Dependents(foundation.catalog, foundation.runs, foundation.pauses, dispatch, told, foundation.clock)
+        return DeferredFollowUp()
+    return DependencyTrigger(foundation.catalog, foundation.runs, foundation.pauses, dispatch, told, foundation.clock)
 
 
 def _build_operations(
@@ -127,9 +127,9 @@ def _build_operations(
     setup: CheckSetup,
     worker: Worker,
     dispatch: Dispatch,
-    secret_watch: SecretWatch,
-    board: CircuitBoard,
-    beats: Beats,
+    secret_watch: SecretMonitor,
+    board: CircuitQueries,
+    beats: HeartbeatReader,
 ) -> Operations:
     catalog, store, clock, runs, pauses = (
         foundation.catalog,
@@ -139,22 +139,26 @@ def _build_operations(
         foundation.pauses,
     )
     requested = foundation.telemetry.run_requested
-    running = Running(catalog, runs, dispatch, clock, setup.prepare_for_run(), requested)
-    pinging = Pinging(catalog, setup.secrets, Heartbeats(store), beats, pauses, running, foundation.redactor, clock)
-    foundation.health.add("heartbeats", heartbeats_health(pinging))
+    running = RunStarter(catalog, runs, dispatch, clock, setup.prepare_for_run(), requested)
+    pinging = PingReceiver(
+        catalog, setup.secrets, Heartbeats(store), beats, pauses, running, foundation.redactor, clock
+    )
+    foundation.health.add_probe("heartbeats", heartbeats_probe(pinging))
     return Operations(
-        running=running,
-        pausing=Pausing(catalog, pauses, clock),
-        cancelling=Cancelling(catalog, runs, running, Cancellations(store), worker.cancel, worker.telling, clock),
-        replaying=Replaying(catalog, DeadLetters(store), runs, dispatch, clock),
-        backfilling=Backfilling(catalog, runs, ScheduleMarks(store), dispatch, clock),
-        circuits=CircuitSteering(board, StoredCircuits(store), clock),
-        refreshing=Refreshing(secret_watch),
-        pinging=pinging,
+        runs=running,
+        pauses=JobPauser(catalog, pauses, clock),
+        cancellations=RunCanceller(
+            catalog, runs, running, Cancellations(store), worker.cancel, worker.publisher, clock
+        ),
+        dead_letters=DeadLetterReplayer(catalog, DeadLetters(store), runs, dispatch, clock),
+        backfills=Backfiller(catalog, runs, ScheduleActivations(store), dispatch, clock),
+        circuits=CircuitControl(board, StoredCircuits(store), clock),
+        secrets=SecretRefresher(secret_watch),
+        pings=pinging,
     )
 
 
-def _build_watchdog(foundation: Foundation, depths: Depths, worker: Worker) -> Watchdog:
+def _build_watchdog(foundation: Foundation, depths: QueueDepthReader, worker: Worker) -> Watchdog:
     jobs = JobWatch(foundation.catalog, foundation.runs, foundation.pauses, foundation.noted, foundation.clock)
     watchdog = Watchdog(
         jobs,
@@ -162,9 +166,9 @@ def _build_watchdog(foundation: Foundation, depths: Depths, worker: Worker) -> W
         foundation.store,
         foundation.telemetry,
         foundation.clock,
-        shared=foundation.profile.shares_queue,
-        places=worker.places,
-        trouble=foundation.trouble,
+        is_shared=foundation.profile.shares_queue,
+        places=worker.place_usage,
+        failures=foundation.trouble,
     )
-    foundation.health.add("watchdog", watchdog.health)
+    foundation.health.add_probe("watchdog", watchdog.health)
     return watchdog

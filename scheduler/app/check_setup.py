@@ -7,38 +7,40 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from config.binding_warnings import denied_sendings
-from config.bindings import bindings_of
+from config.binding_warnings import warnings_of_denied_credentials
+from config.bindings import build_bindings
 from config.job_set import JobSet
-from config.job_warnings import unusable_files
+from config.job_warnings import warnings_of_unusable_files
 from config.secrets import SecretChain, build_secrets
-from config.targets import ca_files_of, guard_of
+from config.targets import build_ca_files, build_guard
 from jobs.checks import build_checks
-from jobs.checks.files.own_thread import in_own_thread
+from jobs.checks.files.own_thread import run_in_daemon_thread
 from jobs.definition import JobDefinition
 from jobs.judging.service import JudgingService
 from jobs.problems import Problem
 from jobs.targets import Target
 from scheduler.app.foundation import Foundation
-from scheduler.beats import Beats
-from scheduler.denied_targets import warn_of_denied_targets
+from scheduler.beats import HeartbeatReader
+from scheduler.denied_targets import warn_about_denied_targets
 from scheduler.job_warnings import WarningLog
 from scheduler.version import VERSION
 
-FILES_PATIENCE = 2.0
+JOB_WARNINGS_TIMEOUT = 2.0
 """Seconds for the files that jobs name: a share that hangs must not keep the program from starting."""
 
 
 class CheckSetup:
     """The checks of all kinds, and what is done with a set of jobs before it is in force."""
 
-    def __init__(self, foundation: Foundation, beats: Beats) -> None:
+    def __init__(self, foundation: Foundation, beats: HeartbeatReader) -> None:
         settings, stack = foundation.settings, foundation.stack
         self._foundation = foundation
-        self._ca_files = ca_files_of(settings)
+        self._ca_files = build_ca_files(settings)
         self._warning_log = WarningLog()
-        self._guard = guard_of(settings, os.environ, foundation.profile.own_places(foundation.configuration.settings))
-        self.bindings = bindings_of(settings)
+        self._guard = build_guard(
+            settings, os.environ, foundation.profile.own_endpoints(foundation.configuration.settings)
+        )
+        self.bindings = build_bindings(settings)
         self.secrets: SecretChain = build_secrets(settings, foundation.identity, foundation.redactor, foundation.clock)
         stack.push_async_callback(self.secrets.aclose)
         self.judges = JudgingService()
@@ -63,7 +65,7 @@ class CheckSetup:
         await self.log_warnings(self._foundation.configuration.jobs)
         jobs = [entry.job for entry in self._foundation.catalog]
         self.checks.prepare(job.check for job in jobs)
-        self.warn_of_denied_targets(jobs)
+        self.warn_about_denied_targets(jobs)
 
     def prepare_for_run(self) -> Callable[[Target], None]:
         """Return what a run does before its first attempt: nothing in a host, which has prepared all jobs."""
@@ -71,16 +73,20 @@ class CheckSetup:
             return lambda target: self.checks.prepare((target,))
         return lambda target: None
 
-    def warn_of_denied_targets(self, jobs: Iterable[JobDefinition]) -> None:
+    def warn_about_denied_targets(self, jobs: Iterable[JobDefinition]) -> None:
         """See scheduler.denied_targets."""
-        warn_of_denied_targets(jobs, self._guard)
+        warn_about_denied_targets(jobs, self._guard)
 
     async def log_warnings(self, jobs: JobSet) -> None:
         """Log the warnings of these jobs that the set before did not have."""
 
         def found() -> list[Problem]:
-            return [*jobs.warnings, *unusable_files(jobs, self._ca_files), *denied_sendings(jobs, self.bindings)]
+            return [
+                *jobs.warnings,
+                *warnings_of_unusable_files(jobs, self._ca_files),
+                *warnings_of_denied_credentials(jobs, self.bindings),
+            ]
 
         with suppress(TimeoutError):
-            async with asyncio.timeout(FILES_PATIENCE):
-                self._warning_log.log(await in_own_thread(found))
+            async with asyncio.timeout(JOB_WARNINGS_TIMEOUT):
+                self._warning_log.log_new(await run_in_daemon_thread(found))

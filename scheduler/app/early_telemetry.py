@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.settings import Settings
-from config.telemetry_settings import settings_for_telemetry
+from config.telemetry_settings import load_telemetry_settings
 from jobs.redaction import Redactor
 from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.version import VERSION
 
-REPORT_PATIENCE = 10.0
+START_REPORT_TIMEOUT = 10.0
 """Seconds for the report of a failed start to leave: the SDKs are imported and started within it."""
 
 
 @dataclass(frozen=True, slots=True)
-class StartTelemetry:
+class EarlyTelemetry:
     """Telemetry that is started already, with what it takes out of texts."""
 
     settings: Settings
@@ -28,17 +28,17 @@ class StartTelemetry:
     redactor: Redactor
 
 
-def start_telemetry(environ: Mapping[str, str], *, root: Path, start_level: int = logging.INFO) -> StartTelemetry:
+def start_telemetry(environ: Mapping[str, str], *, root: Path, start_level: int = logging.INFO) -> EarlyTelemetry:
     """Start the exporters that the settings name, as far as these can be read. `start_level`: of JOB_STARTED."""
-    settings = settings_for_telemetry(environ, root=root)
+    settings = load_telemetry_settings(environ, root=root)
     settings = settings.model_copy(update={"version": settings.version or VERSION})
     redactor = Redactor()
     telemetry = build_telemetry(settings, redactor, start_level=start_level)
     telemetry.start()
-    return StartTelemetry(settings, telemetry, redactor)
+    return EarlyTelemetry(settings, telemetry, redactor)
 
 
-def log_in_functions_host(started: StartTelemetry) -> None:
+def configure_functions_logging(started: EarlyTelemetry) -> None:
     """Give the worker's log handlers our format before the program is open: exporters' threads may log by then."""
     log = started.settings.log
     configure_logging(level=log.level, format=log.format, redactor=started.redactor, stream=None)
@@ -49,7 +49,7 @@ def report_failed_start(environ: Mapping[str, str], *, root: Path, host: str, re
 
     For a process that ends then. Nothing is written to the log: whoever started it reads the reason already.
     """
-    settings = settings_for_telemetry(environ, root=root)
+    settings = load_telemetry_settings(environ, root=root)
     if settings.application_insights.connection_string is None and settings.datadog.api_key is None:
         return
     asyncio.run(_report(environ, root, host, reason))
@@ -58,4 +58,4 @@ def report_failed_start(environ: Mapping[str, str], *, root: Path, host: str, re
 async def _report(environ: Mapping[str, str], root: Path, host: str, reason: str) -> None:
     started = start_telemetry(environ, root=root)
     started.telemetry.start_failed(host=host, reason=reason, to_log=False)
-    await started.telemetry.aclose(REPORT_PATIENCE)
+    await started.telemetry.aclose(START_REPORT_TIMEOUT)

@@ -8,7 +8,7 @@ import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from config.identity import Identity
+from config.identity import AppIdentity
 from config.loading import Configuration
 from config.settings import Settings
 from jobs.ports import Clock
@@ -16,20 +16,20 @@ from jobs.redaction import Redactor
 from jobs.telemetry import TelemetryPolicy
 from observability.logs import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
-from scheduler.app.adapters import file_check, open_store, place_of_store
-from scheduler.app.early_telemetry import StartTelemetry
+from scheduler.app.adapters import describe_store_location, find_file_check, open_store
+from scheduler.app.early_telemetry import EarlyTelemetry
 from scheduler.app.profile import HostProfile
 from scheduler.catalog import Catalog
 from scheduler.health import Health
-from scheduler.probes import configuration_health, store_health, telemetry_health
-from scheduler.reloading import view_of
+from scheduler.probes import configuration_probe, store_probe, telemetry_probe
+from scheduler.reloading import build_snapshot
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Store
 from scheduler.stores.runs import Runs
 from scheduler.version import VERSION
-from scheduler.watchdog import Noted, StoreTrouble, WatchedRuns
+from scheduler.watchdog import RunActivity, StoreFailures, TrackedRuns
 
-TELEMETRY_PATIENCE = 1.0
+TELEMETRY_CLOSE_TIMEOUT = 1.0
 """Seconds for the last telemetry to leave at the end."""
 
 
@@ -46,10 +46,10 @@ class Foundation:
     health: Health
     telemetry: Telemetry
     catalog: Catalog
-    identity: Identity
+    identity: AppIdentity
     store: Store
-    trouble: StoreTrouble
-    noted: Noted
+    trouble: StoreFailures
+    noted: RunActivity
     owner: str
     """Marks the claims of this process, and of no other one that has the same pid on another day or host."""
     runs: Runs
@@ -61,7 +61,7 @@ async def open_foundation(
     profile: HostProfile,
     clock: Clock,
     stack: AsyncExitStack,
-    started: StartTelemetry | None,
+    started: EarlyTelemetry | None,
 ) -> Foundation:
     """Open the parts and register their closing with the stack. `started`: telemetry of the host, which stays open.
 
@@ -70,20 +70,20 @@ async def open_foundation(
     settings = with_version(configuration.settings)
     redactor = Redactor() if started is None else started.redactor
     open_log(profile, settings, redactor, stack)
-    catalog = Catalog(view_of(configuration.jobs, clock.now()))
+    catalog = Catalog(build_snapshot(configuration.jobs, clock.now()))
     health = Health()
     telemetry = _open_telemetry(settings, redactor, stack) if started is None else started.telemetry
     telemetry.use_policies(lambda job: _telemetry_policy(catalog, job))
-    health.add("telemetry", telemetry_health(telemetry))
-    health.add("configuration", configuration_health(settings))
-    identity = Identity(settings, clock=clock)
+    health.add_probe("telemetry", telemetry_probe(telemetry))
+    health.add_probe("configuration", configuration_probe(settings))
+    identity = AppIdentity(settings, clock=clock)
     stack.push_async_callback(identity.aclose)
-    trouble = StoreTrouble(clock.monotonic)
+    trouble = StoreFailures(clock.monotonic)
     store = await _open_store(settings, profile, identity, stack, health, trouble)
-    noted = Noted(clock)
+    noted = RunActivity(clock)
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     # Any process that shares the queue may get the message of what this one queues.
-    runs = WatchedRuns(store, noted, queues_as="" if profile.shares_queue else owner, trouble=trouble)
+    runs = TrackedRuns(store, noted, queues_as="" if profile.shares_queue else owner, failures=trouble)
     return Foundation(
         profile=profile,
         configuration=configuration,
@@ -123,26 +123,26 @@ def open_log(profile: HostProfile, settings: Settings, redactor: Redactor, stack
 def _open_telemetry(settings: Settings, redactor: Redactor, stack: AsyncExitStack) -> Telemetry:
     telemetry = build_telemetry(settings, redactor)
     telemetry.start()
-    stack.push_async_callback(telemetry.aclose, TELEMETRY_PATIENCE)
+    stack.push_async_callback(telemetry.aclose, TELEMETRY_CLOSE_TIMEOUT)
     return telemetry
 
 
 def _telemetry_policy(catalog: Catalog, job: str) -> TelemetryPolicy | None:
-    entry = catalog.find(job)
+    entry = catalog.find_job(job)
     return None if entry is None else entry.job.telemetry
 
 
 async def _open_store(
     settings: Settings,
     profile: HostProfile,
-    identity: Identity,
+    identity: AppIdentity,
     stack: AsyncExitStack,
     health: Health,
-    trouble: StoreTrouble,
+    trouble: StoreFailures,
 ) -> Store:
     store = await open_store(settings, identity, owns_file=profile.owns_store_file)
     stack.push_async_callback(store.aclose)
-    check = file_check(store)
+    check = find_file_check(store)
     damage = (lambda: "") if check is None else lambda: check.damage
-    health.add("store", store_health(store, place_of_store(settings), trouble, damage))
+    health.add_probe("store", store_probe(store, describe_store_location(settings), trouble, damage))
     return store

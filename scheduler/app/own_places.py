@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from config.settings import Settings
-from jobs.checks.own_places import OwnPlace
+from jobs.checks.own_places import OwnEndpoint
 
 
-def server_places(settings: Settings) -> tuple[OwnPlace, ...]:
+def server_endpoints(settings: Settings) -> tuple[OwnEndpoint, ...]:
     """Return the address that the server has recorded beside its store, and that of the settings."""
-    return tuple(dict.fromkeys(_of_the_server(settings)))
+    return tuple(dict.fromkeys(_find_server_endpoints(settings)))
 
 
-def _of_the_server(settings: Settings) -> Iterator[OwnPlace]:
-    from scheduler.stores.file_lock import noted_address
+def _find_server_endpoints(settings: Settings) -> Iterator[OwnEndpoint]:
+    from scheduler.stores.file_lock import read_api_address
 
-    if settings.sqlite_path is not None and (address := noted_address(settings.sqlite_path)):
+    if settings.sqlite_path is not None and (address := read_api_address(settings.sqlite_path)):
         parts = urlsplit(address)
-        yield OwnPlace(parts.hostname or "", parts.port or 80)
+        yield OwnEndpoint(parts.hostname or "", parts.port or 80)
     if settings.port:
-        yield OwnPlace(settings.host, settings.port)
+        yield OwnEndpoint(settings.host, settings.port)

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, ClassVar, TextIO
 
 if TYPE_CHECKING:
     from config.settings import Settings
-    from jobs.checks.own_places import OwnPlace
+    from jobs.checks.own_places import OwnEndpoint
     from jobs.runs import Ticket
     from scheduler.app.foundation import Foundation
-    from scheduler.dispatch.port import Depths, Dispatch
-    from scheduler.work.options import Ways
+    from scheduler.dispatch.port import Dispatch, QueueDepthReader
+    from scheduler.work.options import WorkerOptions
 
 
 class HostProfile(ABC):
     """The choices of one kind of process."""
 
-    worker_options: ClassVar[Ways]
+    worker_options: ClassVar[WorkerOptions]
     owns_store_file: ClassVar[bool] = True
     """Whether a SQLite file is opened for this process alone."""
     is_only_worker: ClassVar[bool] = False
@@ -32,7 +32,7 @@ class HostProfile(ABC):
     """Whether a check is prepared with its run. A host prepares the checks of all jobs when it starts."""
 
     @abstractmethod
-    def own_places(self, settings: Settings) -> tuple[OwnPlace, ...]:
+    def own_endpoints(self, settings: Settings) -> tuple[OwnEndpoint, ...]:
         """Return where the scheduler's API is served, which no check may request."""
 
     @abstractmethod
@@ -43,7 +43,9 @@ class HostProfile(ABC):
         """Return the lowest level that is logged."""
         return settings.log.level
 
-    async def open_queue(self, foundation: Foundation, submit: Callable[[Ticket], object]) -> tuple[Dispatch, Depths]:
+    async def open_queue(
+        self, foundation: Foundation, submit: Callable[[Ticket], object]
+    ) -> tuple[Dispatch, QueueDepthReader]:
         """Open the queue of tickets, and what reports its depth. `submit` hands a ticket to this process's worker.
 
         Raises DispatchError.

@@ -6,28 +6,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from config.identity import Identity
+    from config.identity import AppIdentity
     from config.settings import Settings
     from jobs.ports import Clock
     from observability.telemetry import Telemetry
     from scheduler.app.check_setup import CheckSetup
     from scheduler.catalog import Catalog
-    from scheduler.circuit_board import CircuitBoard
+    from scheduler.circuit_board import CircuitQueries
     from scheduler.dispatch.port import Dispatch
     from scheduler.health import Health
-    from scheduler.heartbeats import HeartbeatViews
+    from scheduler.heartbeats import HeartbeatQueries
     from scheduler.operations import Operations
-    from scheduler.queries import Queries
-    from scheduler.secret_watch import SecretWatch
+    from scheduler.queries import JobAndRunQueries
+    from scheduler.secret_watch import SecretMonitor
     from scheduler.services import Services
     from scheduler.stores.cursors import Cursors
     from scheduler.stores.dead_letters import DeadLetters
     from scheduler.stores.pauses import Pauses
     from scheduler.stores.port import Store
     from scheduler.stores.runs import Runs
-    from scheduler.stores.schedule_marks import ScheduleMarks
-    from scheduler.uptimes import Uptimes
-    from scheduler.watchdog import Taking, Watchdog
+    from scheduler.stores.schedule_marks import ScheduleActivations
+    from scheduler.uptimes import UptimeReader
+    from scheduler.watchdog import TrackedWorker, Watchdog
     from scheduler.work.worker import Worker
 
 
@@ -38,27 +38,27 @@ class Program:
     settings: Settings
     catalog: Catalog
     clock: Clock
-    identity: Identity
+    identity: AppIdentity
     store: Store
     owner: str
     """Marks the claims of this process."""
     runs: Runs
     cursors: Cursors
-    marks: ScheduleMarks
+    schedule_activations: ScheduleActivations
     pauses: Pauses
     dead_letters: DeadLetters
     check_setup: CheckSetup
     dispatch: Dispatch
     worker: Worker
     operations: Operations
-    queries: Queries
+    queries: JobAndRunQueries
     health: Health
     watchdog: Watchdog
-    secret_watch: SecretWatch
-    circuits: CircuitBoard
-    heartbeats: HeartbeatViews
-    uptimes: Uptimes
-    taking: Taking
+    secret_monitor: SecretMonitor
+    circuits: CircuitQueries
+    heartbeats: HeartbeatQueries
+    uptimes: UptimeReader
+    tracked_worker: TrackedWorker
     """The worker for those who hand it tickets, so that the watchdog knows what waits."""
     telemetry: Telemetry
 
@@ -72,7 +72,7 @@ class Program:
             queries=self.queries,
             health=self.health,
             watchdog=self.watchdog,
-            secrets=self.secret_watch,
+            secret_monitor=self.secret_monitor,
             circuits=self.circuits,
             heartbeats=self.heartbeats,
             uptimes=self.uptimes,

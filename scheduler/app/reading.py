@@ -10,24 +10,24 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from config.identity import Identity
+from config.identity import AppIdentity
 from config.settings import Settings
 from jobs.ports import Clock
 from jobs.running.clock import SystemClock
 from scheduler.app.adapters import open_store
-from scheduler.catalog import Catalog, Entry
+from scheduler.catalog import Catalog, CatalogJob
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Store
 from scheduler.stores.runs import Runs
 
 if TYPE_CHECKING:
-    from scheduler.circuit_board import CircuitBoard
-    from scheduler.heartbeats import HeartbeatViews
-    from scheduler.queries import Queries
-    from scheduler.uptimes import Uptimes
+    from scheduler.circuit_board import CircuitQueries
+    from scheduler.heartbeats import HeartbeatQueries
+    from scheduler.queries import JobAndRunQueries
+    from scheduler.uptimes import UptimeReader
 
 
-class Reading:
+class ReadOnlyProgram:
     """The views of an open store. They are named as in Program."""
 
     def __init__(self, settings: Settings, catalog: Catalog, store: Store, clock: Clock) -> None:
@@ -39,44 +39,44 @@ class Reading:
         self._pauses = Pauses(store, clock.monotonic)
 
     @cached_property
-    def queries(self) -> Queries:
-        from scheduler.queries import Queries
+    def queries(self) -> JobAndRunQueries:
+        from scheduler.queries import JobAndRunQueries
         from scheduler.stores.dead_letters import DeadLetters
 
-        return Queries(self._catalog, self._runs, self._pauses, DeadLetters(self._store), self.clock)
+        return JobAndRunQueries(self._catalog, self._runs, self._pauses, DeadLetters(self._store), self.clock)
 
     @cached_property
-    def heartbeats(self) -> HeartbeatViews:
-        from scheduler.beats import Beats
-        from scheduler.heartbeats import HeartbeatViews
+    def heartbeats(self) -> HeartbeatQueries:
+        from scheduler.beats import HeartbeatReader
+        from scheduler.heartbeats import HeartbeatQueries
         from scheduler.stores.heartbeats import Heartbeats
-        from scheduler.stores.schedule_marks import ScheduleMarks
+        from scheduler.stores.schedule_marks import ScheduleActivations
 
         heartbeats = Heartbeats(self._store)
-        beats = Beats(self._catalog, heartbeats, self._pauses, ScheduleMarks(self._store), self.clock)
-        return HeartbeatViews(self._catalog, heartbeats, beats, self._pauses, self.clock)
+        beats = HeartbeatReader(self._catalog, heartbeats, self._pauses, ScheduleActivations(self._store), self.clock)
+        return HeartbeatQueries(self._catalog, heartbeats, beats, self._pauses, self.clock)
 
     @cached_property
-    def uptimes(self) -> Uptimes:
-        from scheduler.uptimes import Uptimes
+    def uptimes(self) -> UptimeReader:
+        from scheduler.uptimes import UptimeReader
 
-        return Uptimes(self._catalog, self._runs, self.clock, self._settings.retention.age)
+        return UptimeReader(self._catalog, self._runs, self.clock, self._settings.retention.age)
 
     @cached_property
-    def circuits(self) -> CircuitBoard:
-        from scheduler.circuit_board import CircuitBoard
+    def circuits(self) -> CircuitQueries:
+        from scheduler.circuit_board import CircuitQueries
         from scheduler.stores.circuits import StoredCircuits
 
-        return CircuitBoard(self._catalog, StoredCircuits(self._store), self.clock)
+        return CircuitQueries(self._catalog, StoredCircuits(self._store), self.clock)
 
 
 @asynccontextmanager
-async def open_reading(settings: Settings, jobs: Iterable[Entry]) -> AsyncIterator[Reading]:
+async def open_read_only(settings: Settings, jobs: Iterable[CatalogJob]) -> AsyncIterator[ReadOnlyProgram]:
     """Open the store beside a running server. `jobs`: those that views of jobs are of. Raises StoreError."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
-        identity = Identity(settings, clock=clock)
+        identity = AppIdentity(settings, clock=clock)
         stack.push_async_callback(identity.aclose)
         store = await open_store(settings, identity, owns_file=False)
         stack.push_async_callback(store.aclose)
-        yield Reading(settings, Catalog(jobs), store, clock)
+        yield ReadOnlyProgram(settings, Catalog(jobs), store, clock)

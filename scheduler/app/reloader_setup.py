@@ -6,27 +6,27 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from config.loading import Configuration
-from config.reload import open_source
+from config.reload import open_job_file_source
 from scheduler.app.program import Program
-from scheduler.reloading import PART, Reloading
+from scheduler.reloading import JOB_FILES_PART, JobReloader
 
 
 @asynccontextmanager
-async def open_reloader(configuration: Configuration, program: Program) -> AsyncIterator[Reloading]:
+async def open_reloader(configuration: Configuration, program: Program) -> AsyncIterator[JobReloader]:
     """Open the place of the job files while the block runs."""
     setup = program.check_setup
     async with AsyncExitStack() as stack:
-        source = open_source(configuration.place, program.identity)
+        source = open_job_file_source(configuration.job_loader, program.identity)
         if source is not None:
             stack.push_async_callback(source.aclose)
-        reloading = Reloading(
+        reloading = JobReloader(
             source,
             program.catalog,
             program.clock,
-            setup.warn_of_denied_targets,
+            setup.warn_about_denied_targets,
             setup.checks.prepare,
             setup.log_warnings,
         )
         stack.push_async_callback(reloading.aclose)
-        program.health.add(PART, reloading.health)
+        program.health.add_probe(JOB_FILES_PART, reloading.health)
         yield reloading

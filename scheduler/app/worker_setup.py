@@ -5,18 +5,18 @@ from __future__ import annotations
 from jobs.checks.body_memory import BodyMemory
 from jobs.events import RunListener
 from jobs.running.budget import RetryBudget
-from jobs.running.circuits import Circuits
+from jobs.running.circuits import CircuitBreakers
 from jobs.running.runner import Runner
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.foundation import Foundation
-from scheduler.gates import Elsewhere, Gates, HeldSlots, gates_in_order
-from scheduler.probes import circuits_health
+from scheduler.gates import Gates, RemoteRuns, SlotLeases, gates_in_order
+from scheduler.probes import circuits_probe
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.slots import Slots
 from scheduler.work.following import FollowUp
-from scheduler.work.going import Going
+from scheduler.work.going import RunRegistry
 from scheduler.work.places import Shares
 from scheduler.work.worker import Worker
 
@@ -24,7 +24,7 @@ from scheduler.work.worker import Worker
 def build_worker(foundation: Foundation, setup: CheckSetup, listener: RunListener, follow_up: FollowUp) -> Worker:
     """Return the worker. `listener` hears of its runs; `follow_up` starts what depends on them."""
     settings, store, clock = foundation.settings, foundation.store, foundation.clock
-    going = Going(Cancellations(store), clock)
+    going = RunRegistry(Cancellations(store), clock)
     return Worker(
         foundation.catalog,
         foundation.runs,
@@ -34,18 +34,18 @@ def build_worker(foundation: Foundation, setup: CheckSetup, listener: RunListene
         owner=foundation.owner,
         concurrency=settings.concurrency,
         shares=Shares(settings.shares.job, settings.shares.host),
-        going=going,
+        registry=going,
         gates=_build_gates(foundation, going),
         dead_letters=DeadLetters(store),
         follow_up=follow_up,
-        ways=foundation.profile.worker_options,
-        began=foundation.noted.begins,
+        options=foundation.profile.worker_options,
+        on_started=foundation.noted.mark_started,
     )
 
 
 def _build_runner(foundation: Foundation, setup: CheckSetup, listener: RunListener) -> Runner:
-    circuits = Circuits(StoredCircuits(foundation.store))
-    foundation.health.add("circuits", circuits_health(circuits, foundation.clock))
+    circuits = CircuitBreakers(StoredCircuits(foundation.store))
+    foundation.health.add_probe("circuits", circuits_probe(circuits, foundation.clock))
     budget = foundation.settings.retry_budget
     return Runner(
         setup.checks,
@@ -60,16 +60,16 @@ def _build_runner(foundation: Foundation, setup: CheckSetup, listener: RunListen
     )
 
 
-def _build_gates(foundation: Foundation, going: Going) -> Gates:
+def _build_gates(foundation: Foundation, going: RunRegistry) -> Gates:
     runs, store, clock = foundation.runs, foundation.store, foundation.clock
-    slots = HeldSlots(Slots(store, foundation.owner), clock)
-    elsewhere = None if foundation.profile.is_only_worker else Elsewhere(runs, slots, Cancellations(store), clock)
+    slots = SlotLeases(Slots(store, foundation.owner), clock)
+    elsewhere = None if foundation.profile.is_only_worker else RemoteRuns(runs, slots, Cancellations(store), clock)
     return gates_in_order(
         clock=clock,
         pauses=foundation.pauses,
         runs=runs,
-        cancel=going.cancel,
+        cancel_local=going.cancel,
         slots=slots,
-        elsewhere=elsewhere,
+        remote=elsewhere,
         max_running=foundation.settings.max_running,
     )

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import FAILED, note, show_json
+from scheduler.cli.output import EXIT_FAILED, print_note, show_json
 
 if TYPE_CHECKING:
     from scheduler.app import Program
-    from scheduler.operations.backfilling import Backfill
-    from scheduler.stores.runs import Record
+    from scheduler.operations.backfilling import BackfillResult
+    from scheduler.stores.runs import RunRecord
 
 
 def backfill(
@@ -48,15 +48,15 @@ def backfill(
       backfill checkout-api --from 2026-11-25T01:00:00Z --to 2026-11-25T01:10:00Z --dry-run
       backfill checkout-api --from 2026-11-25T01:00:00Z --limit 500
     """
-    from scheduler.cli.changes import changed, counted, settled, unlogged
-    from scheduler.cli.options import instant_option
-    from scheduler.operations.audit import Way
+    from scheduler.cli.changes import count_finished_runs, quiet_run_log, run_operation, wait_for_runs
+    from scheduler.cli.options import parse_instant_option
+    from scheduler.operations.audit import ChangeSource
 
-    start, end = instant_option("--from", since), instant_option("--to", until)
+    start, end = parse_instant_option("--from", since), parse_instant_option("--to", until)
     assert start is not None
 
-    async def work(program: Program) -> tuple[Backfill, list[Record]]:
-        done = await program.operations.backfilling.backfill(
+    async def work(program: Program) -> tuple[BackfillResult, list[RunRecord]]:
+        done = await program.operations.backfills.backfill(
             job,
             start,
             end,
@@ -64,38 +64,38 @@ def backfill(
             leave_skipped=leave_skipped,
             before_first_version=before_first_version,
             dry_run=dry_run,
-            way=Way.COMMAND_LINE,
+            source=ChangeSource.COMMAND_LINE,
         )
         if dry_run:
             return done, []
         ids = [ticket.id for ticket in done.tickets]
-        await settled(program, ids, "the same command goes on with them, ")
-        records = [await program.queries.run(run_id) for run_id in ids]
+        await wait_for_runs(program, ids, "the same command goes on with them, ")
+        records = [await program.queries.find_run(run_id) for run_id in ids]
         return done, [record for record in records if record is not None]
 
-    with unlogged(), counted() as listener:
-        done, records = changed("backfill", work, job=job, listener=listener)
+    with quiet_run_log(), count_finished_runs() as listener:
+        done, records = run_operation("backfill", work, job=job, listener=listener)
     _show(job, done, records, dry_run, as_json)
-    note(_told(done, dry_run, leave_skipped))
+    print_note(_describe_result(done, dry_run, leave_skipped))
     if any(record.run is None or record.run.outcome != "succeeded" for record in records):
-        raise typer.Exit(FAILED)
+        raise typer.Exit(EXIT_FAILED)
 
 
-def _told(done: Backfill, dry_run: bool, leave_skipped: bool) -> str:
+def _describe_result(done: BackfillResult, dry_run: bool, leave_skipped: bool) -> str:
     """`3 due instants to be run, 1 of which was skipped; 5 ran already`."""
     number = len(done.tickets)
     runs = f"{number} due {'instant' if number == 1 else 'instants'} {'to be run' if dry_run else 'run'}"
     if done.skipped and not leave_skipped:
         runs += f", {done.skipped} of which {'was' if done.skipped == 1 else 'were'} skipped"
     left = f", {done.skipped} skipped left as they are" if done.skipped and leave_skipped else ""
-    return f"{runs}; {done.ran} ran already{left}"
+    return f"{runs}; {done.already_run} ran already{left}"
 
 
-def _show(job: str, done: Backfill, records: list[Record], dry_run: bool, as_json: bool) -> None:
+def _show(job: str, done: BackfillResult, records: list[RunRecord], dry_run: bool, as_json: bool) -> None:
     if as_json:
         from scheduler.api.backfill_routes import BackfillModel
 
-        show_json(BackfillModel.of(job, done, dry_run=dry_run).model_dump_json(indent=2))
+        show_json(BackfillModel.from_result(job, done, dry_run=dry_run).model_dump_json(indent=2))
     elif dry_run:
         print("".join(f"{ticket.id}\n" for ticket in done.tickets), end="")
     else:

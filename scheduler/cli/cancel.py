@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import clean, show_json
+from scheduler.cli.output import escape_controls, show_json
 
 if TYPE_CHECKING:
     from scheduler.app import Program
-    from scheduler.stores.runs import Record
+    from scheduler.stores.runs import RunRecord
 
-_PATIENCE = 15.0
+_CANCEL_TIMEOUT = 15.0
 """Seconds: a server looks every few seconds whether its long runs are to be ended."""
 
 
@@ -29,20 +29,22 @@ def cancel(
     Examples:
       cancel checkout-api@20261125T015030.000Z
     """
-    from scheduler.cli.changes import changed
-    from scheduler.cli.output import FAILED, error
-    from scheduler.operations.audit import Way
+    from scheduler.cli.changes import run_operation
+    from scheduler.cli.output import EXIT_FAILED, print_error
+    from scheduler.operations.audit import ChangeSource
 
-    async def work(program: Program) -> Record:
-        return await program.operations.cancelling.cancel(run, way=Way.COMMAND_LINE, wait=_PATIENCE)
+    async def work(program: Program) -> RunRecord:
+        return await program.operations.cancellations.cancel(
+            run, source=ChangeSource.COMMAND_LINE, wait=_CANCEL_TIMEOUT
+        )
 
-    record = changed("cancel", work, listed_by="`history JOB` shows the ids of its runs")
+    record = run_operation("cancel", work, listing_hint="`history JOB` shows the ids of its runs")
     if as_json:
         from scheduler.api.models import RunModel
 
-        show_json(RunModel.of(record).model_dump_json(indent=2))
+        show_json(RunModel.from_record(record).model_dump_json(indent=2))
     elif record.run is not None:
-        print(clean(f"{run} is cancelled"))
+        print(escape_controls(f"{run} is cancelled"))
     if record.run is None:
-        error(f"{run} still goes on; it is ended when its process sees it")
-        raise typer.Exit(FAILED)
+        print_error(f"{run} still goes on; it is ended when its process sees it")
+        raise typer.Exit(EXIT_FAILED)

@@ -6,7 +6,16 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from scheduler.cli.output import BAD_INPUT, FAILED, clean, console, fail, note, on_terminal, show_json
+from scheduler.cli.output import (
+    EXIT_BAD_INPUT,
+    EXIT_FAILED,
+    create_console,
+    escape_controls,
+    fail,
+    is_terminal,
+    print_note,
+    show_json,
+)
 
 if TYPE_CHECKING:
     from jobs.events import RunListener
@@ -16,69 +25,71 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def changed(
+def run_operation(
     command: str,
     work: Callable[[Program], Awaitable[T]],
     *,
     job: str | None = None,
-    listed_by: str = "",
+    listing_hint: str = "",
     listener: RunListener | None = None,
 ) -> T:
     """Do the work of this command (see NEEDS) in the program.
 
-    A `job` nobody knows and bad input end the command with 2, all else that is refused with 1. `listed_by`: the command
+    A `job` nobody knows and bad input end the command with 2, all else that is refused with 1. `listing_hint`: the command
     that shows what there is, said beside what is not there.
     """
-    from scheduler.cli.configured import configured, in_program, known_job
-    from scheduler.operations.errors import NotDone, NotThere, Unusable
+    from scheduler.cli.configured import load_for_command, require_job, run_in_program
+    from scheduler.operations.errors import InvalidArgument, NotFound, OperationError
 
-    configuration = configured(command)
+    configuration = load_for_command(command)
     if job is not None:
-        known_job(configuration, job)
+        require_job(configuration, job)
     try:
-        return in_program(configuration, work, listener)
-    except Unusable as error:
-        fail(f"--{error.field.replace('_', '-')}: {error}", BAD_INPUT)
-    except NotThere as error:
-        fail(f"{error}; {listed_by}" if listed_by else str(error), FAILED)
-    except NotDone as error:
-        fail(str(error), FAILED)
+        return run_in_program(configuration, work, listener)
+    except InvalidArgument as error:
+        fail(f"--{error.field.replace('_', '-')}: {error}", EXIT_BAD_INPUT)
+    except NotFound as error:
+        fail(f"{error}; {listing_hint}" if listing_hint else str(error), EXIT_FAILED)
+    except OperationError as error:
+        fail(str(error), EXIT_FAILED)
 
 
-async def settled(program: Program, run_ids: Sequence[str], go_on: str = "") -> None:
+async def wait_for_runs(program: Program, run_ids: Sequence[str], resume_hint: str = "") -> None:
     """Wait for these runs, which this process performs.
 
-    Ctrl-C ends those under way, which history then says. Those that wait stay queued: `go_on` says how to go on, if
+    Ctrl-C ends those under way, which history then says. Those that wait stay queued: `resume_hint` says how to go on, if
     there is another way than to leave them to a server.
     """
     import asyncio
 
     try:
-        await program.worker.settle()
+        await program.worker.wait_until_idle()
     except asyncio.CancelledError:
         await program.worker.drain(0)
-        records = [await program.queries.run(run_id) for run_id in run_ids]
+        records = [await program.queries.find_run(run_id) for run_id in run_ids]
         left = sum(record is not None and record.run is None for record in records)
         if left:
             queued = f"{left} {'run stays' if left == 1 else 'runs stay'} queued"
-            note(f"interrupted: {queued}: {go_on}a server performs them within two minutes, `cancel` ends one")
+            print_note(
+                f"interrupted: {queued}: {resume_hint}a server performs them within two minutes, `cancel` ends one"
+            )
         raise
 
 
 @contextmanager
-def counted() -> Iterator[RunListener | None]:
+def count_finished_runs() -> Iterator[RunListener | None]:
     """How many runs are over and how they went, while they go on, on a terminal; otherwise nothing."""
-    if not on_terminal():
+    if not is_terminal():
         yield None
         return
-    from scheduler.cli.progress import Count
+    from scheduler.cli.progress import RunCounter
 
-    with Count(console()) as count:
+    with RunCounter(create_console()) as count:
         yield count
 
 
 @contextmanager
-def unlogged() -> Iterator[None]:
+def quiet_run_log() -> Iterator[None]:
     """The result says what the log of runs would say once more on stderr."""
     import logging
 
@@ -96,6 +107,6 @@ def show_job(view: JobView, sentence: str, as_json: bool) -> None:
     if as_json:
         from scheduler.api.models import JobSummary
 
-        show_json(JobSummary.of(view).model_dump_json(indent=2))
+        show_json(JobSummary.from_view(view).model_dump_json(indent=2))
         return
-    print(clean(sentence))
+    print(escape_controls(sentence))

@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import Column, clean, fail, note, on_terminal, show_json, show_table, show_tabs
-from scheduler.cli.texts import iso
+from scheduler.cli.output import (
+    Column,
+    escape_controls,
+    fail,
+    is_terminal,
+    print_note,
+    show_json,
+    show_table,
+    show_tabs,
+)
+from scheduler.cli.texts import format_iso
 
 if TYPE_CHECKING:
-    from scheduler.app import Program, Reading
+    from scheduler.app import Program, ReadOnlyProgram
     from scheduler.circuit_board import CircuitView
 
 _PAGE = 500
@@ -29,10 +38,12 @@ Examples:
 
 circuits = typer.Typer(help=ABOUT)
 
-Key = Annotated[str, typer.Argument(metavar="KEY", help="The job's name, or group:NAME; `circuits` lists them.")]
-For = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Such as 30m or 2h.")]
-Until = Annotated[str | None, typer.Option("--until", metavar="ISO", help="Its end; without an offset it is UTC.")]
-Reason = Annotated[str, typer.Option("--reason", help="Shown beside the circuit and with the runs it rejects.")]
+CircuitKey = Annotated[str, typer.Argument(metavar="KEY", help="The job's name, or group:NAME; `circuits` lists them.")]
+ForOption = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Such as 30m or 2h.")]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", metavar="ISO", help="Its end; without an offset it is UTC.")
+]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Shown beside the circuit and with the runs it rejects.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on any output, as in GET /api/circuits.")]
 
 
@@ -41,25 +52,29 @@ def list_circuits(context: typer.Context, as_json: AsJson = False) -> None:
     """See ABOUT."""
     if context.invoked_subcommand is not None:
         return
-    from scheduler.cli.configured import configured, end_if_incomplete, in_store
+    from scheduler.cli.configured import exit_if_incomplete, load_for_command, run_in_store
 
-    configuration = configured("circuits")
-    views = in_store(configuration, _views)
+    configuration = load_for_command("circuits")
+    views = run_in_store(configuration, _views)
     if as_json:
         from scheduler.api.circuit_models import CircuitList, CircuitModel
 
-        listed = [CircuitModel.of(view) for view in views]
+        listed = [CircuitModel.from_view(view) for view in views]
         show_json(CircuitList(circuits=listed, continuation=None).model_dump_json(indent=2))
     else:
         if not views:
-            note("no job has a circuit")
+            print_note("no job has a circuit")
         _show(views)
-    end_if_incomplete(configuration)
+    exit_if_incomplete(configuration)
 
 
 @circuits.command("open")
 def open_circuit(
-    key: Key, length: For = None, until: Until = None, reason: Reason = "", as_json: AsJson = False
+    key: CircuitKey,
+    length: ForOption = None,
+    until: UntilOption = None,
+    reason: ReasonOption = "",
+    as_json: AsJson = False,
 ) -> None:
     """Reject all runs of its jobs, for a time or until it is reset. A rejected run counts as down.
 
@@ -67,12 +82,16 @@ def open_circuit(
     Examples:
       circuits open checkout-api --for 1h --reason "deployment"
     """
-    _hold("open", key, length, until, as_json, lambda program, end: _opened(program, key, end, reason.strip()))
+    _override("open", key, length, until, as_json, lambda program, end: _open(program, key, end, reason.strip()))
 
 
 @circuits.command("close")
 def close_circuit(
-    key: Key, length: For = None, until: Until = None, reason: Reason = "", as_json: AsJson = False
+    key: CircuitKey,
+    length: ForOption = None,
+    until: UntilOption = None,
+    reason: ReasonOption = "",
+    as_json: AsJson = False,
 ) -> None:
     """Let all runs of its jobs through, for a time or until it is reset. They are not counted meanwhile.
 
@@ -80,29 +99,29 @@ def close_circuit(
     Examples:
       circuits close checkout-api --for 10m
     """
-    _hold("close", key, length, until, as_json, lambda program, end: _closed(program, key, end, reason.strip()))
+    _override("close", key, length, until, as_json, lambda program, end: _close(program, key, end, reason.strip()))
 
 
 @circuits.command("reset")
-def reset_circuit(key: Key, reason: Reason = "", as_json: AsJson = False) -> None:
+def reset_circuit(key: CircuitKey, reason: ReasonOption = "", as_json: AsJson = False) -> None:
     """Close it, whoever holds it, and forget everything that it counted.
 
     \b
     Examples:
       circuits reset checkout-api
     """
-    from scheduler.cli.changes import changed
-    from scheduler.operations.audit import Way
+    from scheduler.cli.changes import run_operation
+    from scheduler.operations.audit import ChangeSource
 
-    view = changed(
+    view = run_operation(
         "circuits reset",
-        lambda program: program.operations.circuits.reset(key, reason=reason.strip(), way=Way.COMMAND_LINE),
-        listed_by=_LISTED_BY,
+        lambda program: program.operations.circuits.reset(key, reason=reason.strip(), source=ChangeSource.COMMAND_LINE),
+        listing_hint=_LISTED_BY,
     )
-    _tell(view, as_json)
+    _show_circuit(view, as_json)
 
 
-def _hold(
+def _override(
     how: str,
     key: str,
     length: str | None,
@@ -110,69 +129,80 @@ def _hold(
     as_json: bool,
     hold: Callable[[Program, datetime | None], Awaitable[CircuitView]],
 ) -> None:
-    from scheduler.cli.changes import changed
-    from scheduler.cli.options import duration_option, instant_option
+    from scheduler.cli.changes import run_operation
+    from scheduler.cli.options import parse_duration_option, parse_instant_option
 
     if length is not None and until is not None:
         fail("--for and --until say the same thing: give one of them")
-    seconds, end = duration_option("--for", length), instant_option("--until", until)
+    seconds, end = parse_duration_option("--for", length), parse_instant_option("--until", until)
     if seconds == 0:
         fail("--for: no time at all: write it like 30m or 2h")
-    _tell(
-        changed(
+    _show_circuit(
+        run_operation(
             f"circuits {how}",
-            lambda program: hold(program, end if seconds is None else _end(program.clock.now(), seconds)),
-            listed_by=_LISTED_BY,
+            lambda program: hold(program, end if seconds is None else _end_after(program.clock.now(), seconds)),
+            listing_hint=_LISTED_BY,
         ),
         as_json,
     )
 
 
-async def _opened(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
-    from scheduler.operations.audit import Way
+async def _open(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
+    from scheduler.operations.audit import ChangeSource
 
-    return await program.operations.circuits.open(key, until=end, reason=reason, way=Way.COMMAND_LINE)
-
-
-async def _closed(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
-    from scheduler.operations.audit import Way
-
-    return await program.operations.circuits.close(key, until=end, reason=reason, way=Way.COMMAND_LINE)
+    return await program.operations.circuits.open(key, until=end, reason=reason, source=ChangeSource.COMMAND_LINE)
 
 
-def _end(now: datetime, seconds: float) -> datetime:
+async def _close(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
+    from scheduler.operations.audit import ChangeSource
+
+    return await program.operations.circuits.close(key, until=end, reason=reason, source=ChangeSource.COMMAND_LINE)
+
+
+def _end_after(now: datetime, seconds: float) -> datetime:
     try:
         return now + timedelta(seconds=seconds)
     except OverflowError:
         fail("--for: that is longer than time goes on")
 
 
-def _tell(view: CircuitView, as_json: bool) -> None:
+def _show_circuit(view: CircuitView, as_json: bool) -> None:
     if as_json:
         from scheduler.api.circuit_models import CircuitModel
 
-        show_json(CircuitModel.of(view).model_dump_json(indent=2))
+        show_json(CircuitModel.from_view(view).model_dump_json(indent=2))
         return
-    print(clean(f"{view.key} is {view}"))
+    print(escape_controls(f"{view.key} is {view}"))
 
 
-async def _views(program: Reading) -> list[CircuitView]:
+async def _views(program: ReadOnlyProgram) -> list[CircuitView]:
     views: list[CircuitView] = []
     after: str | None = ""
     while after is not None:
-        page = await program.circuits.page(limit=_PAGE, after=after)
+        page = await program.circuits.list_circuits(limit=_PAGE, after=after)
         views += page.circuits
         after = page.continuation
     return views
 
 
 def _show(views: list[CircuitView]) -> None:
-    if on_terminal():
-        columns = (Column("circuit", "bold"), Column("how it is", whole=False, spare=True), Column("jobs", "dim"))
+    if is_terminal():
+        columns = (
+            Column("circuit", "bold"),
+            Column("how it is", no_wrap=False, is_optional=True),
+            Column("jobs", "dim"),
+        )
         show_table(columns, [(view.key, str(view), _jobs(view)) for view in views])
         return
     rows = [
-        (view.key, view.state, _iso(view.since), _iso(view.tried_again_at), view.why, " ".join(view.jobs))
+        (
+            view.key,
+            view.state,
+            _format_optional(view.since),
+            _format_optional(view.retry_at),
+            view.reason,
+            " ".join(view.jobs),
+        )
         for view in views
     ]
     show_tabs(_FIELDS, rows)
@@ -182,5 +212,5 @@ def _jobs(view: CircuitView) -> str:
     return "" if view.jobs == (view.key,) else ", ".join(view.jobs)
 
 
-def _iso(instant: datetime | None) -> str:
-    return "" if instant is None else iso(instant)
+def _format_optional(instant: datetime | None) -> str:
+    return "" if instant is None else format_iso(instant)

@@ -11,41 +11,41 @@ from typing import NamedTuple
 import typer
 
 
-class Place(NamedTuple):
+class CommandEntry(NamedTuple):
     """The module and the name of a command or a group; `takes_expression`: one that begins with `-` is no option."""
 
     module: str
-    name: str
+    attribute: str
     takes_expression: bool = False
     is_group: bool = False
 
 
 COMMANDS = {
-    "serve": Place("serve", "serve"),
-    "validate": Place("validate", "validate"),
-    "jobs": Place("jobs", "jobs"),
-    "run": Place("run", "run"),
-    "next": Place("next", "next_instants", takes_expression=True),
-    "explain": Place("explain", "explain", takes_expression=True),
-    "history": Place("history", "history"),
-    "heartbeat": Place("heartbeat", "heartbeat"),
-    "uptime": Place("uptime", "uptime"),
-    "pause": Place("pause", "pause"),
-    "resume": Place("resume", "resume"),
-    "cancel": Place("cancel", "cancel"),
-    "backfill": Place("backfill", "backfill"),
-    "dead-letters": Place("dead_letters", "dead_letters", is_group=True),
-    "circuits": Place("circuits", "circuits", is_group=True),
-    "secrets": Place("secrets", "secrets", is_group=True),
+    "serve": CommandEntry("serve", "serve"),
+    "validate": CommandEntry("validate", "validate"),
+    "jobs": CommandEntry("jobs", "jobs"),
+    "run": CommandEntry("run", "run"),
+    "next": CommandEntry("next", "next_instants", takes_expression=True),
+    "explain": CommandEntry("explain", "explain", takes_expression=True),
+    "history": CommandEntry("history", "history"),
+    "heartbeat": CommandEntry("heartbeat", "heartbeat"),
+    "uptime": CommandEntry("uptime", "uptime"),
+    "pause": CommandEntry("pause", "pause"),
+    "resume": CommandEntry("resume", "resume"),
+    "cancel": CommandEntry("cancel", "cancel"),
+    "backfill": CommandEntry("backfill", "backfill"),
+    "dead-letters": CommandEntry("dead_letters", "dead_letters", is_group=True),
+    "circuits": CommandEntry("circuits", "circuits", is_group=True),
+    "secrets": CommandEntry("secrets", "secrets", is_group=True),
 }
 
 
-def add_commands(app: typer.Typer, typed: str | None) -> None:
+def register_commands(app: typer.Typer, typed: str | None) -> None:
     """Add the command that was typed; all of them if it is unknown or None, for help and for suggestions."""
     for command in [typed] if typed in COMMANDS else COMMANDS:
         assert command is not None
         place = COMMANDS[command]
-        found = getattr(import_module(f"scheduler.cli.{place.module}"), place.name)
+        found = getattr(import_module(f"scheduler.cli.{place.module}"), place.attribute)
         if place.is_group:
             app.add_typer(found, name=command)
         elif place.takes_expression:

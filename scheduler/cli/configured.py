@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from scheduler.cli.needs import NEEDS, Needs
-from scheduler.cli.output import BAD_INPUT, FAILED, error, fail, warning
+from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED, fail, print_error, print_warning
 
 if TYPE_CHECKING:
     from config.loading import Configuration
     from jobs.events import RunListener
-    from scheduler.app import Program, Reading
+    from scheduler.app import Program, ReadOnlyProgram
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 """The program's folder, where its own configuration lies."""
 
 
-def configured(
+def load_for_command(
     command: str, sample_target: str | None = None, *, on_failure: Callable[[str], None] | None = None
 ) -> Configuration:
     """Load settings and jobs as the environment says, and show every problem.
@@ -34,7 +34,7 @@ def configured(
     `sample_target`: where the sample jobs point, else the usual address. `on_failure`: gets the problems as a text
     before the command ends, once they are printed.
     """
-    from config.errors import ConfigurationError, render
+    from config.errors import ConfigurationError, format_problems
     from config.loading import SAMPLE_TARGET, load_configuration
     from config.usable import load_usable_configuration
 
@@ -42,37 +42,37 @@ def configured(
     try:
         found = load(os.environ, root=ROOT, sample_target=sample_target or SAMPLE_TARGET)
     except ConfigurationError as wrong:
-        problems = render(wrong.problems)
+        problems = format_problems(wrong.problems)
         try:
             fail(problems)
         finally:
             if on_failure is not None:
                 on_failure(problems)
     if found.problems:
-        error(render(found.problems))
-        warning(_INCOMPLETE if NEEDS[command] is Needs.ALL_JOBS else _LEFT_OUT)
+        print_error(format_problems(found.problems))
+        print_warning(_INCOMPLETE if NEEDS[command] is Needs.ALL_JOBS else _CONTINUES)
     return found
 
 
 _INCOMPLETE = "the list is incomplete: jobs with problems are missing"
-_LEFT_OUT = "the command continues without the settings and jobs that have problems"
+_CONTINUES = "the command continues without the settings and jobs that have problems"
 
 
-def end_if_incomplete(configuration: Configuration) -> None:
+def exit_if_incomplete(configuration: Configuration) -> None:
     """End a command that lists jobs with 2 after its output, if jobs are missing from the list."""
     if configuration.problems:
-        raise typer.Exit(BAD_INPUT)
+        raise typer.Exit(EXIT_BAD_INPUT)
 
 
-def known_job(configuration: Configuration, name: str) -> None:
+def require_job(configuration: Configuration, name: str) -> None:
     """End the command with 2 if there is no job of that name."""
     if name not in configuration.jobs.jobs:
-        fail(no_such_job(name, configuration))
+        fail(describe_unknown_job(name, configuration))
 
 
-def no_such_job(name: str, configuration: Configuration) -> str:
+def describe_unknown_job(name: str, configuration: Configuration) -> str:
     """The sentence about a name that is no job's."""
-    from jobs.problems.suggestions import did_you_mean, suggest
+    from jobs.problems.suggestions import did_you_mean, suggest_name
 
     known = list(configuration.jobs.jobs)
     if configuration.problems:
@@ -80,65 +80,65 @@ def no_such_job(name: str, configuration: Configuration) -> str:
     sentence = f"there is no job named {name!r}"
     if not known:
         return f"{sentence}: there are no jobs at all, see SCHEDULER_JOBS"
-    return sentence + (did_you_mean(suggest(name, known)) or "; `jobs` lists them")
+    return sentence + (did_you_mean(suggest_name(name, known)) or "; `jobs` lists them")
 
 
-def in_program(
+def run_in_program(
     configuration: Configuration, work: Callable[[Program], Awaitable[T]], listener: RunListener | None = None
 ) -> T:
     """Open the program beside a running server, do the work, close it; a store that fails ends the command with 1."""
     from scheduler.app import open_program
     from scheduler.cli.profile import CommandProfile
 
-    return _inside(open_program(configuration, CommandProfile(), listener=listener), work)
+    return _run_inside(open_program(configuration, CommandProfile(), listener=listener), work)
 
 
-def in_store(configuration: Configuration, work: Callable[[Reading], Awaitable[T]]) -> T:
+def run_in_store(configuration: Configuration, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
     """The same for work that only reads, which starts faster."""
-    from scheduler.app import open_reading
-    from scheduler.catalog import Entry
+    from scheduler.app import open_read_only
+    from scheduler.catalog import CatalogJob
 
     jobs = configuration.jobs
-    entries = [Entry(job, jobs.origins[job.name]) for job in jobs]
-    return _inside(open_reading(configuration.settings, entries), work)
+    entries = [CatalogJob(job, jobs.origins[job.name]) for job in jobs]
+    return _run_inside(open_read_only(configuration.settings, entries), work)
 
 
-def in_history(command: str, work: Callable[[Reading], Awaitable[T]]) -> T:
+def run_without_jobs(command: str, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
     """The same for work that needs no jobs: job files are not read, which takes half of the time."""
-    from config.errors import ConfigurationError, render
+    from config.errors import ConfigurationError, format_problems
     from config.usable import load_usable_settings
-    from scheduler.app import open_reading
+    from scheduler.app import open_read_only
 
     assert NEEDS[command] is Needs.STORE
     try:
         loaded, problems = load_usable_settings(os.environ, root=ROOT)
     except ConfigurationError as wrong:
-        fail(render(wrong.problems))
+        fail(format_problems(wrong.problems))
     if problems:
-        error(render(problems))
-        warning(_LEFT_OUT)
-    return _inside(open_reading(loaded.settings, ()), work)
+        print_error(format_problems(problems))
+        print_warning(_CONTINUES)
+    return _run_inside(open_read_only(loaded.settings, ()), work)
 
 
-def _inside(opened: AbstractAsyncContextManager[P], work: Callable[[P], Awaitable[T]]) -> T:
+def _run_inside(opened: AbstractAsyncContextManager[P], work: Callable[[P], Awaitable[T]]) -> T:
     import asyncio
 
     from scheduler.stores.port import StoreError
 
     async def whole() -> T:
-        _end_on_signals()
+        _cancel_on_signals()
         async with opened as inside:
             return await work(inside)
 
     try:
         return asyncio.run(whole())
     except StoreError as error:
-        fail(str(error), FAILED)
+        fail(str(error), EXIT_FAILED)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 
 
-def _end_on_signals() -> None:
+def _cancel_on_signals() -> None:
     """Whoever ends a command (a time limit, a pipeline, a terminal that is closed or cut off) gets what Ctrl-C does:
     its run is recorded as cancelled. Not by way of SIGINT: what a script starts in the background has that ignored."""
     import asyncio

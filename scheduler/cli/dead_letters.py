@@ -7,14 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import FAILED, Column, clean, fail, note, on_terminal, show_json, show_table, show_tabs
-from scheduler.cli.texts import iso, local
+from scheduler.cli.output import (
+    EXIT_FAILED,
+    Column,
+    escape_controls,
+    fail,
+    is_terminal,
+    print_note,
+    show_json,
+    show_table,
+    show_tabs,
+)
+from scheduler.cli.texts import format_iso, format_local
 
 if TYPE_CHECKING:
-    from scheduler.app import Program, Reading
-    from scheduler.operations.replaying import Replayed, Wanted
+    from scheduler.app import Program, ReadOnlyProgram
+    from scheduler.operations.replaying import LetterFilter, ReplayResult
     from scheduler.stores.dead_letters import DeadLetter
-    from scheduler.stores.runs import Record
+    from scheduler.stores.runs import RunRecord
 
 _PAGE = 500
 _LISTED_BY = "`dead-letters list` lists them"
@@ -32,7 +42,7 @@ Examples:
 
 dead_letters = typer.Typer(help=ABOUT, no_args_is_help=True)
 
-Letter = Annotated[str, typer.Argument(metavar="ID", help="The dead letter's id; `dead-letters list` shows it.")]
+LetterId = Annotated[str, typer.Argument(metavar="ID", help="The dead letter's id; `dead-letters list` shows it.")]
 
 
 @dead_letters.command("list")
@@ -48,25 +58,25 @@ def list_letters(
       dead-letters list
       dead-letters list --job checkout-api | cut -f 1,8
     """
-    from scheduler.cli.configured import configured, in_history, known_job
+    from scheduler.cli.configured import load_for_command, require_job, run_without_jobs
 
-    letters = in_history("dead-letters list", lambda program: _letters(program, job, limit))
+    letters = run_without_jobs("dead-letters list", lambda program: _letters(program, job, limit))
     if job is not None and not letters:
-        known_job(configured("dead-letters list"), job)
+        require_job(load_for_command("dead-letters list"), job)
     if as_json:
-        from scheduler.api.letter_models import LetterList, LetterSummary
+        from scheduler.api.letter_models import DeadLetterList, DeadLetterSummary
 
-        listed = [LetterSummary.of(letter) for letter in letters]
-        show_json(LetterList(dead_letters=listed, continuation=None).model_dump_json(indent=2))
+        listed = [DeadLetterSummary.from_letter(letter) for letter in letters]
+        show_json(DeadLetterList(dead_letters=listed, continuation=None).model_dump_json(indent=2))
         return
     if not letters:
-        note("there are no dead letters" if job is None else f"{job} has no dead letters")
+        print_note("there are no dead letters" if job is None else f"{job} has no dead letters")
     _show(letters)
 
 
 @dead_letters.command("show")
 def show_letter(
-    letter: Letter,
+    letter: LetterId,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/dead-letters/ID.")] = False,
 ) -> None:
     """One dead letter with all that is known: reason, attempts, traceback, the job as it was then.
@@ -75,15 +85,15 @@ def show_letter(
     Examples:
       dead-letters show 20261125T015030.000Z.0123456789ab
     """
-    from scheduler.cli.configured import in_history
+    from scheduler.cli.configured import run_without_jobs
 
-    found = in_history("dead-letters show", lambda program: program.queries.dead_letter(letter))
+    found = run_without_jobs("dead-letters show", lambda program: program.queries.find_dead_letter(letter))
     if found is None:
-        fail(f"there is no dead letter {letter!r}; {_LISTED_BY}", FAILED)
+        fail(f"there is no dead letter {letter!r}; {_LISTED_BY}", EXIT_FAILED)
     if as_json:
-        from scheduler.api.letter_models import LetterDetail
+        from scheduler.api.letter_models import DeadLetterDetail
 
-        show_json(LetterDetail.of_letter(found).model_dump_json(indent=2))
+        show_json(DeadLetterDetail.from_full_letter(found).model_dump_json(indent=2))
         return
     _show_one(found)
 
@@ -112,136 +122,143 @@ def replay_letters(
       dead-letters replay --job checkout-api --reason refused --dry-run
       dead-letters replay --after 2026-11-25T00:00:00Z --per-second 2
     """
-    from scheduler.cli.options import instant_option
-    from scheduler.operations.replaying import Wanted
+    from scheduler.cli.options import parse_instant_option
+    from scheduler.operations.replaying import LetterFilter
 
-    wanted = Wanted(job, reason, instant_option("--after", after), instant_option("--before", before))
-    if letter is None and wanted == Wanted():
+    wanted = LetterFilter(job, reason, parse_instant_option("--after", after), parse_instant_option("--before", before))
+    if letter is None and wanted == LetterFilter():
         fail("say which letters: one by its ID, or many by --job, --reason, --after or --before")
     elif letter is None:
         _replay_many(wanted, per_second, limit, dry_run, as_json)
-    elif wanted != Wanted() or dry_run:
+    elif wanted != LetterFilter() or dry_run:
         fail("either one dead letter by its id, or many by options")
     else:
         _replay_one(letter, as_json)
 
 
 @dead_letters.command("discard")
-def discard_letter(letter: Letter) -> None:
+def discard_letter(letter: LetterId) -> None:
     """Delete a dead letter for good.
 
     \b
     Examples:
       dead-letters discard 20261125T015030.000Z.0123456789ab
     """
-    from scheduler.cli.changes import changed
-    from scheduler.operations.audit import Way
+    from scheduler.cli.changes import run_operation
+    from scheduler.operations.audit import ChangeSource
 
-    changed(
+    run_operation(
         "dead-letters discard",
-        lambda program: program.operations.replaying.discard(letter, way=Way.COMMAND_LINE),
-        listed_by=_LISTED_BY,
+        lambda program: program.operations.dead_letters.discard(letter, source=ChangeSource.COMMAND_LINE),
+        listing_hint=_LISTED_BY,
     )
-    print(clean(f"{letter} is discarded"))
+    print(escape_controls(f"{letter} is discarded"))
 
 
-async def _letters(program: Reading, job: str | None, limit: int) -> list[DeadLetter]:
+async def _letters(program: ReadOnlyProgram, job: str | None, limit: int) -> list[DeadLetter]:
     letters: list[DeadLetter] = []
     continuation: str | None = ""
     while continuation is not None and len(letters) < limit:
         wanted = min(_PAGE, limit - len(letters))
-        page = await program.queries.dead_letters(job=job, limit=wanted, continuation=continuation)
+        page = await program.queries.list_dead_letters(job=job, limit=wanted, continuation=continuation)
         letters += page.letters
         continuation = page.continuation
     return letters
 
 
 def _replay_one(letter: str, as_json: bool) -> None:
-    from scheduler.cli.changes import changed, settled, unlogged
-    from scheduler.operations.audit import Way
+    from scheduler.cli.changes import quiet_run_log, run_operation, wait_for_runs
+    from scheduler.operations.audit import ChangeSource
 
-    async def work(program: Program) -> Record | None:
-        record = await program.operations.replaying.replay(letter, way=Way.COMMAND_LINE)
-        await settled(program, [record.ticket.id])
-        return await program.queries.run(record.ticket.id)
+    async def work(program: Program) -> RunRecord | None:
+        record = await program.operations.dead_letters.replay(letter, source=ChangeSource.COMMAND_LINE)
+        await wait_for_runs(program, [record.ticket.id])
+        return await program.queries.find_run(record.ticket.id)
 
-    with unlogged():
-        record = changed("dead-letters replay", work, listed_by=_LISTED_BY)
+    with quiet_run_log():
+        record = run_operation("dead-letters replay", work, listing_hint=_LISTED_BY)
     if record is None or record.run is None:
-        fail(f"the replay of {letter} did not come to its end, see the log", FAILED)
+        fail(f"the replay of {letter} did not come to its end, see the log", EXIT_FAILED)
     if as_json:
         from scheduler.api.models import RunModel
 
-        show_json(RunModel.of(record).model_dump_json(indent=2))
+        show_json(RunModel.from_record(record).model_dump_json(indent=2))
     else:
         from scheduler.cli.results import show_run
 
         show_run(record.run)
     if record.run.outcome != "succeeded":
-        raise typer.Exit(FAILED)
+        raise typer.Exit(EXIT_FAILED)
 
 
-def _replay_many(wanted: Wanted, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
-    from scheduler.cli.changes import changed, counted, settled, unlogged
+def _replay_many(wanted: LetterFilter, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
+    from scheduler.cli.changes import count_finished_runs, quiet_run_log, run_operation, wait_for_runs
     from scheduler.cli.outcomes import show_runs
-    from scheduler.operations.audit import Way
+    from scheduler.operations.audit import ChangeSource
 
-    async def work(program: Program) -> tuple[Replayed, list[Record]]:
-        replayed = await program.operations.replaying.replay_all(
-            wanted, per_second=per_second, limit=limit, dry_run=dry_run, way=Way.COMMAND_LINE
+    async def work(program: Program) -> tuple[ReplayResult, list[RunRecord]]:
+        replayed = await program.operations.dead_letters.replay_all(
+            wanted, per_second=per_second, limit=limit, dry_run=dry_run, source=ChangeSource.COMMAND_LINE
         )
         runs = [letter.replay.ticket.id for letter in replayed.letters if letter.replay is not None and not dry_run]
-        await settled(program, runs)
-        records = [await program.queries.run(run_id) for run_id in runs]
+        await wait_for_runs(program, runs)
+        records = [await program.queries.find_run(run_id) for run_id in runs]
         return replayed, [record for record in records if record is not None]
 
-    with unlogged(), counted() as listener:
-        replayed, records = changed("dead-letters replay", work, job=wanted.job, listener=listener)
+    with quiet_run_log(), count_finished_runs() as listener:
+        replayed, records = run_operation("dead-letters replay", work, job=wanted.job, listener=listener)
     if as_json:
         from scheduler.api.letter_models import ReplayModel
 
-        show_json(ReplayModel.of(replayed, dry_run=dry_run).model_dump_json(indent=2))
+        show_json(ReplayModel.from_result(replayed, dry_run=dry_run).model_dump_json(indent=2))
     elif dry_run:
         _show(replayed.letters)
     else:
         show_runs(records)
-    for job in replayed.unknown:
-        note(f"{job} is no job any more, so its letters stay as they are")
-    if replayed.left:
-        note(f"{replayed.left} more fit: raise --limit, or replay again")
+    for job in replayed.unknown_jobs:
+        print_note(f"{job} is no job any more, so its letters stay as they are")
+    if replayed.remaining:
+        print_note(f"{replayed.remaining} more fit: raise --limit, or replay again")
     if not replayed.letters:
-        note("no dead letter fits that is not replayed yet")
+        print_note("no dead letter fits that is not replayed yet")
     if any(record.run is None or record.run.outcome != "succeeded" for record in records):
-        raise typer.Exit(FAILED)
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _show(letters: list[DeadLetter] | tuple[DeadLetter, ...]) -> None:
-    if not on_terminal():
+    if not is_terminal():
         show_tabs(_FIELDS, map(_fields, letters))
     elif letters:
         columns = (
             Column("id", "bold"),
-            Column("given up", spare=True),
+            Column("given up", is_optional=True),
             Column("job"),
-            Column("attempts", right=True, spare=True),
+            Column("attempts", align_right=True, is_optional=True),
             Column("state"),
-            Column("reason", whole=False, least=20),
+            Column("reason", no_wrap=False, min_width=20),
         )
         show_table(columns, map(_cells, letters))
 
 
 def _cells(letter: DeadLetter) -> tuple[str, ...]:
-    from scheduler.api.letter_models import state_of
+    from scheduler.api.letter_models import replay_state
 
-    return letter.id, local(letter.at), letter.job or "-", str(letter.attempts), state_of(letter), letter.reason
+    return (
+        letter.id,
+        format_local(letter.at),
+        letter.job or "-",
+        str(letter.attempts),
+        replay_state(letter),
+        letter.reason,
+    )
 
 
 def _fields(letter: DeadLetter) -> tuple[str, ...]:
-    from scheduler.api.letter_models import state_of
+    from scheduler.api.letter_models import replay_state
 
     replayed_by = letter.replay.ticket.id if letter.replay is not None else ""
-    head = (letter.id, iso(letter.at, precise=True), letter.job or "", str(letter.attempts), letter.error or "")
-    return *head, state_of(letter), replayed_by, letter.reason
+    head = (letter.id, format_iso(letter.at, precise=True), letter.job or "", str(letter.attempts), letter.error or "")
+    return *head, replay_state(letter), replayed_by, letter.reason
 
 
 def _show_one(letter: DeadLetter) -> None:
@@ -260,10 +277,12 @@ def _show_one(letter: DeadLetter) -> None:
     ]
     for name, value in known:
         if value is not None:
-            print(f"{name}: {clean(iso(value, precise=True) if isinstance(value, datetime) else value)}")
+            print(
+                f"{name}: {escape_controls(format_iso(value, precise=True) if isinstance(value, datetime) else value)}"
+            )
     for attempt in letter.tried:
-        print(clean(f"attempt {attempt.number}: {attempt.message}"))
+        print(escape_controls(f"attempt {attempt.number}: {attempt.message}"))
     if letter.definition is not None:
         print(f"definition: {json.dumps(letter.definition, ensure_ascii=True)}")
     for line in letter.traceback.splitlines():
-        print(clean(line))
+        print(escape_controls(line))

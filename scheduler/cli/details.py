@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scheduler.cli.outcomes import number, style_of
-from scheduler.cli.output import Column, clean, show_table, show_tabs, show_text
-from scheduler.cli.texts import iso, local, milliseconds
+from scheduler.cli.outcomes import format_number, outcome_style
+from scheduler.cli.output import Column, escape_controls, show_table, show_tabs, show_text
+from scheduler.cli.texts import format_iso, format_local, format_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def show_details(attempts: tuple[Attempt, ...]) -> None:
     for label, text in _lines(attempt):
         from rich.text import Text
 
-        show_text(Text.assemble((f"{label}  ", "bold"), clean(text)))
+        show_text(Text.assemble((f"{label}  ", "bold"), escape_controls(text)))
 
 
 def print_details(attempts: tuple[Attempt, ...]) -> None:
@@ -45,14 +45,14 @@ def print_details(attempts: tuple[Attempt, ...]) -> None:
         show_tabs(_STEP_FIELDS, rows)
     if attempts:
         for label, text in _lines(attempts[-1], exact=True):
-            print(f"{label}\t{clean(text)}")
+            print(f"{label}\t{escape_controls(text)}")
 
 
 def _show_steps(steps: tuple[StepDetail, ...], title: str) -> None:
     columns = (
         Column("step"),
-        Column("status", right=True),
-        Column("took", right=True),
+        Column("status", align_right=True),
+        Column("took", align_right=True),
         Column("outcome"),
         Column("error"),
     )
@@ -60,8 +60,8 @@ def _show_steps(steps: tuple[StepDetail, ...], title: str) -> None:
         (
             f"{step.name} (cleanup)" if step.cleanup else step.name,
             str(step.status or "-"),
-            milliseconds(step.took_ms),
-            (step.outcome.value, style_of(step.outcome)),
+            format_milliseconds(step.took_ms),
+            (step.outcome.value, outcome_style(step.outcome)),
             (step.error, "red"),
         )
         for step in steps
@@ -71,7 +71,7 @@ def _show_steps(steps: tuple[StepDetail, ...], title: str) -> None:
 
 def _step_fields(step: StepDetail) -> tuple[str, ...]:
     cleanup = "true" if step.cleanup else ""
-    return step.name, str(step.status or ""), number(step.took_ms), step.outcome, step.error, cleanup
+    return step.name, str(step.status or ""), format_number(step.took_ms), step.outcome, step.error, cleanup
 
 
 def _lines(attempt: Attempt, *, exact: bool = False) -> Iterator[tuple[str, str]]:
@@ -93,7 +93,7 @@ def _tls_lines(tls: TlsDetail, at: datetime, *, exact: bool) -> Iterator[tuple[s
 
 def _certificate(certificate: CertificateDetail, at: datetime, *, exact: bool) -> str:
     """`api.example, issued by R11, expires 2027-01-01 12:00:00 UTC (36 days left), names: api.example, ...`."""
-    expires = iso(certificate.expires_at) if exact else local(certificate.expires_at)
+    expires = format_iso(certificate.expires_at) if exact else format_local(certificate.expires_at)
     days = certificate.days_left(at)
     left = f"{days} {'day' if days == 1 else 'days'} left" if days >= 0 else "expired"
     text = f"{certificate.subject}, issued by {certificate.issuer}, expires {expires} ({left})"

@@ -6,15 +6,24 @@ from typing import Annotated
 
 import typer
 
-from scheduler.cli.output import note
-from scheduler.cli.subjects import Gap, Repeat, Subject, SubjectName, Timezone, ZoneOptions, how_it_runs, subject_of
+from scheduler.cli.output import print_note
+from scheduler.cli.subjects import (
+    GapOption,
+    RepeatOption,
+    ScheduleArgument,
+    ScheduleText,
+    TimezoneOption,
+    ZoneOptions,
+    describe_trigger,
+    parse_schedule_argument,
+)
 
 
 def explain(
-    subject: SubjectName,
-    timezone: Timezone = None,
-    gap: Gap = None,
-    repeat: Repeat = None,
+    subject: ScheduleText,
+    timezone: TimezoneOption = None,
+    gap: GapOption = None,
+    repeat: RepeatOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on any output.")] = False,
 ) -> None:
     """Say in plain English when a job or an expression is due.
@@ -29,25 +38,25 @@ def explain(
       explain "0 30 2 * * MON-FRI" --timezone Europe/Berlin
       explain "{every: 5m, offset: 30s}"
     """
-    asked = subject_of("explain", subject, ZoneOptions(timezone, gap, repeat))
-    text = _told(asked)
+    asked = parse_schedule_argument("explain", subject, ZoneOptions(timezone, gap, repeat))
+    text = _explain_schedule(asked)
     if as_json:
         _show_json(asked, text)
     elif text is not None:
         print(text)
     if asked.job is not None and not asked.job.enabled:
-        note(f"{asked.job.name} is disabled: it runs when it is asked to")
-    elif asked.job is not None and (how := how_it_runs(asked.job)):
-        note(how)
+        print_note(f"{asked.job.name} is disabled: it runs when it is asked to")
+    elif asked.job is not None and (how := describe_trigger(asked.job)):
+        print_note(how)
 
 
-def _told(asked: Subject) -> str | None:
-    from jobs.schedules.explain import explain
+def _explain_schedule(asked: ScheduleArgument) -> str | None:
+    from jobs.schedules.explain import explain_schedule
 
-    return None if asked.schedule is None else explain(asked.schedule)
+    return None if asked.schedule is None else explain_schedule(asked.schedule)
 
 
-def _show_json(asked: Subject, text: str | None) -> None:
+def _show_json(asked: ScheduleArgument, text: str | None) -> None:
     import json
 
     told = {

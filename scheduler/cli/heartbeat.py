@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import Column, clean, fail, note, on_terminal, show_json, show_table, show_tabs
-from scheduler.cli.texts import iso, span, when
+from scheduler.cli.output import (
+    Column,
+    escape_controls,
+    fail,
+    is_terminal,
+    print_note,
+    show_json,
+    show_table,
+    show_tabs,
+)
+from scheduler.cli.texts import format_duration, format_instant, format_iso
 
 if TYPE_CHECKING:
     from config.settings import Settings
     from jobs.heartbeat import Ping
-    from scheduler.app import Reading
+    from scheduler.app import ReadOnlyProgram
     from scheduler.heartbeats import HeartbeatView
 
 _FIELDS = ("number", "at", "signal", "exit_code", "run", "source", "agent", "body")
@@ -35,63 +44,63 @@ def heartbeat(
       heartbeat nightly-backup
       heartbeat nightly-backup --limit 100 --json
     """
-    from scheduler.cli.configured import configured, in_store, known_job
+    from scheduler.cli.configured import load_for_command, require_job, run_in_store
     from scheduler.operations.errors import Conflict
 
-    configuration = configured("heartbeat")
-    known_job(configuration, job)
+    configuration = load_for_command("heartbeat")
+    require_job(configuration, job)
 
-    async def work(program: Reading) -> tuple[HeartbeatView, datetime]:
-        return await program.heartbeats.view(job, limit), program.clock.now()
+    async def work(program: ReadOnlyProgram) -> tuple[HeartbeatView, datetime]:
+        return await program.heartbeats.view_heartbeat(job, limit), program.clock.now()
 
     try:
-        view, now = in_store(configuration, work)
+        view, now = run_in_store(configuration, work)
     except Conflict as error:
         fail(str(error))
     if as_json:
         from scheduler.api.heartbeat_routes import HeartbeatModel
 
-        show_json(HeartbeatModel.of(view).model_dump_json(indent=2))
-    elif on_terminal():
+        show_json(HeartbeatModel.from_view(view).model_dump_json(indent=2))
+    elif is_terminal():
         _show(view, now)
     else:
         show_tabs(_FIELDS, map(_fields, view.pings))
-    note(f"to send a ping when a command has ended, with the secret {view.secret} in the variable TOKEN:")
-    note(curl_line(base_url(configuration.settings, os.environ)))
+    print_note(f"to send a ping when a command has ended, with the secret {view.secret} in the variable TOKEN:")
+    print_note(ping_command(find_base_url(configuration.settings, os.environ)))
 
 
-def base_url(settings: Settings, environ: Mapping[str, str]) -> str:
+def find_base_url(settings: Settings, environ: Mapping[str, str]) -> str:
     """Return where the API is: at the running server, at this Functions app, or else at the address of the settings."""
-    from jobs.targets.places import peer_text
-    from scheduler.stores.file_lock import noted_address
+    from jobs.targets.places import format_host_port
+    from scheduler.stores.file_lock import read_api_address
 
-    if settings.sqlite_path is not None and (noted := noted_address(settings.sqlite_path)) is not None:
+    if settings.sqlite_path is not None and (noted := read_api_address(settings.sqlite_path)) is not None:
         return noted
     if name := environ.get("WEBSITE_HOSTNAME"):
         return f"https://{name}"
-    return f"http://{peer_text(settings.host, settings.port)}"
+    return f"http://{format_host_port(settings.host, settings.port)}"
 
 
-def curl_line(base: str) -> str:
+def ping_command(base: str) -> str:
     """Return the line for a shell that sends a ping with the exit code of the command before it, to be copied."""
     return f'curl -fsS -m 10 --retry 5 "{base}/api/ping/$TOKEN/$?"'
 
 
 def _show(view: HeartbeatView, now: datetime) -> None:
-    print(clean(f"{view.job} is {view.state}. {view.text}"))
+    print(escape_controls(f"{view.job} is {view.state}. {view.summary}"))
     if view.down_at is not None:
         is_down = view.down_at <= now
-        print(f"{'It went down' if is_down else 'Without a ping it goes down'} {when(view.down_at, now)}.")
+        print(f"{'It went down' if is_down else 'Without a ping it goes down'} {format_instant(view.down_at, now)}.")
     if view.beat.duration_s is not None:
-        print(f"The last run took {span(view.beat.duration_s)}.")
+        print(f"The last run took {format_duration(view.beat.duration_s)}.")
     if view.pings:
         columns = (
-            Column("ping", right=True),
+            Column("ping", align_right=True),
             Column("at"),
             Column("tells", "bold"),
             Column("from"),
-            Column("agent", whole=False),
-            Column("body", whole=False, spare=True),
+            Column("agent", no_wrap=False),
+            Column("body", no_wrap=False, is_optional=True),
         )
         show_table(columns, (_cells(ping, now) for ping in view.pings))
 
@@ -100,10 +109,10 @@ def _cells(ping: Ping, now: datetime) -> tuple[str, ...]:
     code = "" if ping.exit_code is None else f" {ping.exit_code}"
     run = f" {ping.run}" if ping.run else ""
     body = " ".join(ping.body.split())[:200]
-    return str(ping.number), when(ping.at, now), f"{ping.signal}{code}{run}", ping.source, ping.agent, body
+    return str(ping.number), format_instant(ping.at, now), f"{ping.signal}{code}{run}", ping.source, ping.agent, body
 
 
 def _fields(ping: Ping) -> tuple[str, ...]:
     code = "" if ping.exit_code is None else str(ping.exit_code)
-    at = iso(ping.at, precise=True)
+    at = format_iso(ping.at, precise=True)
     return str(ping.number), at, str(ping.signal), code, ping.run, ping.source, ping.agent, ping.body

@@ -6,16 +6,27 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from scheduler.cli.output import FAILED, Cell, Column, clean, fail, note, on_terminal, show_json, show_table, show_tabs
-from scheduler.cli.texts import iso, local, milliseconds
+from scheduler.cli.output import (
+    EXIT_FAILED,
+    Cell,
+    Column,
+    escape_controls,
+    fail,
+    is_terminal,
+    print_note,
+    show_json,
+    show_table,
+    show_tabs,
+)
+from scheduler.cli.texts import format_iso, format_local, format_milliseconds
 
 if TYPE_CHECKING:
-    from scheduler.app import Reading
-    from scheduler.intervals import Interval
-    from scheduler.stores.runs import Record
+    from scheduler.app import ReadOnlyProgram
+    from scheduler.intervals import TimeRange
+    from scheduler.stores.runs import RunRecord
 
 _PAGE = 500
-MOST = 10_000
+MAX_RUNS = 10_000
 
 
 def history(
@@ -25,7 +36,7 @@ def history(
             metavar="JOB|RUN", help="A job's name, also of one that is gone; or the id of one run. (default: all jobs)"
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MAX_RUNS, help="How many at most.")] = 20,
     outcome: Annotated[
         str | None, typer.Option("--outcome", help="Only these: succeeded, failed, timed_out, skipped, running, ...")
     ] = None,
@@ -61,11 +72,11 @@ def history(
 
     if outcome is not None and outcome not in RUN_FILTERS:
         fail(f"--outcome: {outcome!r} is none of {', '.join(RUN_FILTERS)}")
-    from scheduler.cli.options import interval_options
+    from scheduler.cli.options import parse_interval_options
 
-    due = interval_options(since, until)
+    due = parse_interval_options(since, until)
     if subject is None or "@" not in subject:
-        _show_many(_Wanted(subject, outcome, due), limit, as_json)
+        _show_many(_RunFilter(subject, outcome, due), limit, as_json)
     elif outcome is None and not due.is_bounded:
         _show_one(subject, as_json)
     else:
@@ -73,69 +84,71 @@ def history(
         fail(f"{given} among the runs of a job, and this is one run")
 
 
-class _Wanted(NamedTuple):
+class _RunFilter(NamedTuple):
     """Which runs are listed; `job` None: of all jobs."""
 
     job: str | None
     outcome: str | None
-    due: Interval
+    due: TimeRange
 
 
-def _show_many(wanted: _Wanted, limit: int, as_json: bool) -> None:
-    from scheduler.cli.configured import configured, in_history, known_job
+def _show_many(wanted: _RunFilter, limit: int, as_json: bool) -> None:
+    from scheduler.cli.configured import load_for_command, require_job, run_without_jobs
 
     job = wanted.job
 
-    async def read(program: Reading) -> tuple[list[Record], Record | None]:
+    async def read(program: ReadOnlyProgram) -> tuple[list[RunRecord], RunRecord | None]:
         records = await _records(program, wanted, limit)
-        newest = () if records else (await program.queries.runs(job=job, limit=1)).records
+        newest = () if records else (await program.queries.list_runs(job=job, limit=1)).records
         return records, newest[0] if newest else None
 
-    records, newest = in_history("history", read)
+    records, newest = run_without_jobs("history", read)
     if not records:
         if newest is None and job is not None:
-            known_job(configured("history"), job)
-        note(_nothing(wanted, newest))
+            require_job(load_for_command("history"), job)
+        print_note(_describe_empty(wanted, newest))
     _show(records, job, as_json)
 
 
-def _nothing(wanted: _Wanted, newest: Record | None) -> str:
+def _describe_empty(wanted: _RunFilter, newest: RunRecord | None) -> str:
     """`checkout-api has no runs that are failed and due from ...; its newest run: due ..., succeeded`."""
-    from scheduler.cli.outcomes import outcome_word
+    from scheduler.cli.outcomes import outcome_text
 
     whose, its = ("there are no runs", "the") if wanted.job is None else (f"{wanted.job} has no runs", "its")
     if newest is None:
         return f"{whose} yet" if wanted.outcome is None else f"{whose} that are {wanted.outcome}"
     filters = [wanted.outcome or "", f"due {wanted.due}" if wanted.due.is_bounded else ""]
     excluded = " and ".join(filter(None, filters))
-    return f"{whose} that are {excluded}; {its} newest run: due {iso(newest.ticket.due_at)}, {outcome_word(newest)}"
+    return (
+        f"{whose} that are {excluded}; {its} newest run: due {format_iso(newest.ticket.due_at)}, {outcome_text(newest)}"
+    )
 
 
 def _show_one(run_id: str, as_json: bool) -> None:
-    from scheduler.cli.configured import in_history
-    from scheduler.cli.outcomes import outcome_word
+    from scheduler.cli.configured import run_without_jobs
+    from scheduler.cli.outcomes import outcome_text
 
-    record = in_history("history", lambda program: program.queries.run(run_id))
+    record = run_without_jobs("history", lambda program: program.queries.find_run(run_id))
     if record is None:
-        fail(f"there is no run {run_id!r}; it may not have begun, or be older than what is kept", FAILED)
+        fail(f"there is no run {run_id!r}; it may not have begun, or be older than what is kept", EXIT_FAILED)
     if as_json:
         from scheduler.api.models import RunModel
 
-        show_json(RunModel.of(record).model_dump_json(indent=2))
+        show_json(RunModel.from_record(record).model_dump_json(indent=2))
     elif record.run is None:
-        print(clean(f"{record.ticket.job} {outcome_word(record)}"))
+        print(escape_controls(f"{record.ticket.job} {outcome_text(record)}"))
     else:
         from scheduler.cli.results import show_run
 
         show_run(record.run)
 
 
-async def _records(program: Reading, of: _Wanted, limit: int) -> list[Record]:
-    records: list[Record] = []
+async def _records(program: ReadOnlyProgram, of: _RunFilter, limit: int) -> list[RunRecord]:
+    records: list[RunRecord] = []
     continuation: str | None = None
     while len(records) < limit:
         wanted = min(_PAGE, limit - len(records))
-        page = await program.queries.runs(
+        page = await program.queries.list_runs(
             job=of.job, outcome=of.outcome, due=of.due, limit=wanted, continuation=continuation
         )
         records += page.records
@@ -145,13 +158,13 @@ async def _records(program: Reading, of: _Wanted, limit: int) -> list[Record]:
     return records
 
 
-def _show(records: list[Record], job: str | None, as_json: bool) -> None:
+def _show(records: list[RunRecord], job: str | None, as_json: bool) -> None:
     if as_json:
         from scheduler.api.models import RunList, RunModel
 
-        runs = [RunModel.of(record) for record in records]
+        runs = [RunModel.from_record(record) for record in records]
         show_json(RunList(runs=runs, continuation=None).model_dump_json(indent=2))
-    elif not on_terminal():
+    elif not is_terminal():
         from scheduler.cli.outcomes import RUN_FIELDS, run_fields
 
         show_tabs(RUN_FIELDS, map(run_fields, records))
@@ -159,29 +172,29 @@ def _show(records: list[Record], job: str | None, as_json: bool) -> None:
         _show_table(records, job)
 
 
-def _show_table(records: list[Record], job: str | None) -> None:
+def _show_table(records: list[RunRecord], job: str | None) -> None:
     columns = (
         *(() if job is not None else (Column("job", "bold"),)),
         Column("due"),
         Column("outcome"),
-        Column("trigger", "dim", spare=True),
-        Column("attempts", right=True, spare=True),
-        Column("took", right=True),
-        Column("late", right=True, spare=True),
-        Column("error", spare=True),
-        Column("what happened", whole=False),
+        Column("trigger", "dim", is_optional=True),
+        Column("attempts", align_right=True, is_optional=True),
+        Column("took", align_right=True),
+        Column("late", align_right=True, is_optional=True),
+        Column("error", is_optional=True),
+        Column("what happened", no_wrap=False),
     )
     rows = (_cells(record) if job is not None else (record.ticket.job, *_cells(record)) for record in records)
     show_table(columns, rows, title=job or "")
 
 
-def _cells(record: Record) -> tuple[Cell, ...]:
+def _cells(record: RunRecord) -> tuple[Cell, ...]:
     from scheduler.cli.outcomes import outcome_cell
 
-    due, trigger, run = local(record.ticket.due_at), str(record.ticket.trigger), record.run
+    due, trigger, run = format_local(record.ticket.due_at), str(record.ticket.trigger), record.run
     if run is None:
         # What `cancel` wants to know.
         return due, outcome_cell(record), trigger, "-", "-", "-", "", (record.ticket.id, "dim")
-    took, late = milliseconds(run.duration_ms), milliseconds(run.lateness_ms)
+    took, late = format_milliseconds(run.duration_ms), format_milliseconds(run.lateness_ms)
     error: Cell = run.error or "", "red"
     return due, outcome_cell(record), trigger, str(len(run.attempts)), took, late, error, run.message

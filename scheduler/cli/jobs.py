@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import Cell, Column, fail, note, on_terminal, show_json, show_table, show_tabs
-from scheduler.cli.texts import iso, no_next, paused, relative, when
+from scheduler.cli.output import Cell, Column, fail, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.cli.texts import describe_no_next, describe_pause, format_instant, format_iso, format_relative
 
 if TYPE_CHECKING:
-    from scheduler.app import Reading
+    from scheduler.app import ReadOnlyProgram
     from scheduler.queries import JobView
-    from scheduler.selection import Selection
-    from scheduler.stores.runs import Record
+    from scheduler.selection import JobSelection
+    from scheduler.stores.runs import RunRecord
 
 _PAGE = 500
 
@@ -54,58 +54,60 @@ def jobs(
       jobs | cut -f 1,3
       jobs --json
     """
-    from scheduler.cli.configured import configured, end_if_incomplete, in_store
+    from scheduler.cli.configured import exit_if_incomplete, load_for_command, run_in_store
 
     selection = _selection(names, kinds, tags, states, outcomes)
-    configuration = configured("jobs")
+    configuration = load_for_command("jobs")
 
-    async def read(program: Reading) -> tuple[list[JobView], datetime, str]:
+    async def read(program: ReadOnlyProgram) -> tuple[list[JobView], datetime, str]:
         views = await _views(program, selection)
-        return views, program.clock.now(), "" if views else await _nothing(program, selection)
+        return views, program.clock.now(), "" if views else await _describe_empty(program, selection)
 
-    views, now, why_empty = in_store(configuration, read)
+    views, now, why_empty = run_in_store(configuration, read)
     if why_empty:
-        note(why_empty)
+        print_note(why_empty)
     if as_json:
         from scheduler.api.models import JobList, JobSummary
 
-        show_json(JobList(jobs=[JobSummary.of(view) for view in views], continuation=None).model_dump_json(indent=2))
-    elif on_terminal():
+        show_json(
+            JobList(jobs=[JobSummary.from_view(view) for view in views], continuation=None).model_dump_json(indent=2)
+        )
+    elif is_terminal():
         if views:
             _show_table(views, now)
     else:
         show_tabs(_FIELDS, map(_fields, views))
-    end_if_incomplete(configuration)
+    exit_if_incomplete(configuration)
 
 
-def _selection(*filters: list[str] | None) -> Selection:
+def _selection(*filters: list[str] | None) -> JobSelection:
     """Of names, kinds, tags, states and outcomes."""
-    from scheduler.selection import BadSelection, read_selection
+    from scheduler.selection import InvalidFilter, parse_selection
 
     names, kinds, tags, states, outcomes = (values or () for values in filters)
     try:
-        return read_selection(names=names, kinds=kinds, tags=tags, states=states, outcomes=outcomes)
-    except BadSelection as error:
+        return parse_selection(names=names, kinds=kinds, tags=tags, states=states, outcomes=outcomes)
+    except InvalidFilter as error:
         fail(f"--{error.filter}: {error}")
 
 
-async def _nothing(program: Reading, selection: Selection) -> str:
+async def _describe_empty(program: ReadOnlyProgram, selection: JobSelection) -> str:
     """`no job fits kind dns and tag team=shp; of 12 jobs: kind dns 3, tag team=shp 0 (did you mean team=shop?)`.
 
     An outcome is not counted alone, which would read the latest run of every job.
     """
     from dataclasses import replace
 
-    from scheduler.selection import nearest
+    from scheduler.selection import suggest_filter
 
-    number, total = program.queries.number_of_jobs, len(program.queries.names())
+    number, total = program.queries.count_jobs, len(program.queries.job_names())
     if not total:
         return "there are no jobs: see SCHEDULER_JOBS"
     counts = []
-    for text, part in selection.parts():
+    for text, part in selection.single_filters():
         if not part.outcomes:
             count = await number(part)
-            meant = None if count else nearest(part, (entry.job for entry in program.queries.in_force()))
+            meant = None if count else suggest_filter(part, (entry.job for entry in program.queries.current_jobs()))
             counts.append(f"{text} {count} (did you mean {meant}?)" if meant else f"{text} {count}")
     if selection.outcomes and counts:
         counts.append(f"all but the outcome {await number(replace(selection, outcomes=()))}")
@@ -113,11 +115,11 @@ async def _nothing(program: Reading, selection: Selection) -> str:
     return f"no job fits {selection}; of {jobs_text}" + (f": {', '.join(counts)}" if counts else ", none")
 
 
-async def _views(program: Reading, selection: Selection) -> list[JobView]:
+async def _views(program: ReadOnlyProgram, selection: JobSelection) -> list[JobView]:
     views: list[JobView] = []
     after: str | None = ""
     while after is not None:
-        page = await program.queries.jobs(limit=_PAGE, after=after, selection=selection)
+        page = await program.queries.list_jobs(limit=_PAGE, after=after, selection=selection)
         views += page.jobs
         after = page.continuation
     return views
@@ -126,10 +128,10 @@ async def _views(program: Reading, selection: Selection) -> list[JobView]:
 def _show_table(views: list[JobView], now: datetime) -> None:
     columns = (
         Column("job", "bold"),
-        Column("schedule", whole=False, least=16),
+        Column("schedule", no_wrap=False, min_width=16),
         Column("next run"),
         Column("latest"),
-        Column("endpoint", "dim", whole=False, spare=True),
+        Column("endpoint", "dim", no_wrap=False, is_optional=True),
     )
     rows = []
     for view in views:
@@ -142,37 +144,37 @@ def _next(view: JobView, now: datetime) -> Cell:
     if not view.entry.job.enabled:
         return "disabled", "yellow"
     if view.pause is not None:
-        return paused(view.pause, now), "yellow"
+        return describe_pause(view.pause, now), "yellow"
     if view.next_at is None:
-        return no_next(view.entry.job), "dim"
-    return when(view.next_at, now), "cyan"
+        return describe_no_next(view.entry.job), "dim"
+    return format_instant(view.next_at, now), "cyan"
 
 
-def _latest(record: Record | None, now: datetime) -> Cell:
+def _latest(record: RunRecord | None, now: datetime) -> Cell:
     from scheduler.cli.outcomes import outcome_cell
 
     if record is None:
         return "-"
     word, style = outcome_cell(record)
     at = record.run.finished_at if record.run else record.ticket.due_at
-    return f"{word}, {relative(at, now)}", style
+    return f"{word}, {format_relative(at, now)}", style
 
 
 _FIELDS = ("name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pause", "depends_on")
 
 
 def _fields(view: JobView) -> tuple[str, ...]:
-    from jobs.dependencies import dependencies_text
+    from jobs.dependencies import format_dependencies
     from scheduler.cli.outcomes import outcome_cell
 
     job, latest = view.entry.job, view.latest
     return (
         job.name,
         job.schedule.text if job.schedule is not None else "",
-        iso(view.next_at, precise=True) if view.next_at is not None else "",
+        format_iso(view.next_at, precise=True) if view.next_at is not None else "",
         outcome_cell(latest)[0] if latest is not None else "",
-        iso(latest.ticket.due_at, precise=True) if latest is not None else "",
+        format_iso(latest.ticket.due_at, precise=True) if latest is not None else "",
         job.check.endpoint,
         str(view.pause) if view.pause is not None else "",
-        dependencies_text(job.depends_on),
+        format_dependencies(job.depends_on),
     )

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from scheduler.cli.commands import add_commands
+from scheduler.cli.commands import register_commands
 from scheduler.version import VERSION
 
 ABOUT = """Runs scheduled jobs and health checks, keeps their results, and reports them.
@@ -23,9 +23,9 @@ test or prod. Output is for people on a terminal and for programs in a pipe; --j
 
 Exit codes: 0 done, 1 it went wrong, 2 bad input or configuration, 130 interrupted."""
 
-BOXES_FROM = 100
+MIN_BOX_COLUMNS = 100
 """Columns of a terminal that shows help in boxes: in fewer of them, long options are cut."""
-COLUMNS = max(shutil.get_terminal_size().columns, 20)
+TERMINAL_COLUMNS = max(shutil.get_terminal_size().columns, 20)
 
 app = typer.Typer(
     help=ABOUT,
@@ -34,12 +34,12 @@ app = typer.Typer(
     # A traceback is for us: short, and without the values of variables.
     pretty_exceptions_enable=False,
     # Boxes and colours are for people, and cost 0.1 s. In a narrow terminal they cut words.
-    rich_markup_mode="rich" if sys.stdout.isatty() and COLUMNS >= BOXES_FROM else None,
+    rich_markup_mode="rich" if sys.stdout.isatty() and TERMINAL_COLUMNS >= MIN_BOX_COLUMNS else None,
     # Without its width, help takes 50 columns at least.
-    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": min(COLUMNS, 80) - 2},
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": min(TERMINAL_COLUMNS, 80) - 2},
 )
 # As a program there is one command line in a process; tests have many.
-add_commands(app, next(iter(sys.argv[1:]), None) if sys.argv[0].endswith("__main__.py") else None)
+register_commands(app, next(iter(sys.argv[1:]), None) if sys.argv[0].endswith("__main__.py") else None)
 
 
 def _print_version(wanted: bool) -> None:
@@ -49,7 +49,7 @@ def _print_version(wanted: bool) -> None:
 
 
 @app.callback()
-def _options(
+def _global_options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -66,11 +66,11 @@ def main() -> int:
     try:
         app()
     except SystemExit as end:
-        return _flushed(end.code if isinstance(end.code, int) else 0)
-    return _flushed(0)
+        return _flush_output(end.code if isinstance(end.code, int) else 0)
+    return _flush_output(0)
 
 
-def _flushed(code: int) -> int:
+def _flush_output(code: int) -> int:
     """Write out what is left; a reader that is gone (`| head`) is no error."""
     try:
         sys.stdout.flush()

@@ -7,18 +7,27 @@ from typing import Annotated
 
 import typer
 
-from jobs.schedules import Interval, Schedule, Zone
-from scheduler.cli.output import Column, fail, note, on_terminal, show_table
-from scheduler.cli.subjects import Gap, Repeat, Subject, SubjectName, Timezone, ZoneOptions, how_it_runs, subject_of
-from scheduler.cli.texts import iso, local, span
+from jobs.schedules import IntervalSchedule, Schedule, TimeZone
+from scheduler.cli.output import Column, fail, is_terminal, print_note, show_table
+from scheduler.cli.subjects import (
+    GapOption,
+    RepeatOption,
+    ScheduleArgument,
+    ScheduleText,
+    TimezoneOption,
+    ZoneOptions,
+    describe_trigger,
+    parse_schedule_argument,
+)
+from scheduler.cli.texts import format_duration, format_iso, format_local
 
-MOST = 100_000
+MAX_INSTANTS = 100_000
 """Instants of one call: more than a day of a job that is due each second."""
 
 
 def next_instants(
-    subject: SubjectName,
-    count: Annotated[int, typer.Option("--count", min=1, max=MOST, help="How many at most.")] = 5,
+    subject: ScheduleText,
+    count: Annotated[int, typer.Option("--count", min=1, max=MAX_INSTANTS, help="How many at most.")] = 5,
     since: Annotated[
         str | None,
         typer.Option(
@@ -27,9 +36,9 @@ def next_instants(
             help="Strictly after this instant; without an offset, on the schedule's clock. (default: now)",
         ),
     ] = None,
-    timezone: Timezone = None,
-    gap: Gap = None,
-    repeat: Repeat = None,
+    timezone: TimezoneOption = None,
+    gap: GapOption = None,
+    repeat: RepeatOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on any output.")] = False,
 ) -> None:
     """When a job or an expression is due next.
@@ -49,21 +58,21 @@ def next_instants(
       next "{every: 5m, offset: 30s}"
       next 00:10:00 --from 2026-11-25T02:50:30+01:00
     """
-    asked = subject_of("next", subject, ZoneOptions(timezone, gap, repeat))
-    schedule = _planned(asked)
-    start = _start(since, asked.zone)
-    instants = [] if schedule is None else _upcoming(schedule, start, count)
+    asked = parse_schedule_argument("next", subject, ZoneOptions(timezone, gap, repeat))
+    schedule = _planned_schedule(asked)
+    start = _parse_start(since, asked.zone)
+    instants = [] if schedule is None else _upcoming_instants(schedule, start, count)
     if schedule is not None and not instants:
-        note(f"{schedule.text} is not due after {iso(start)}")
+        print_note(f"{schedule.text} is not due after {format_iso(start)}")
     if as_json:
         _show_json(asked, start, instants)
-    elif on_terminal():
+    elif is_terminal():
         _show_table(asked, start, instants, "from now" if since is None else "from then")
     else:
-        print("".join(f"{line}\n" for line in _lines(schedule, asked.zone, instants)), end="")
+        print("".join(f"{line}\n" for line in _format_lines(schedule, asked.zone, instants)), end="")
 
 
-def _start(text: str | None, where: Zone | None) -> datetime:
+def _parse_start(text: str | None, where: TimeZone | None) -> datetime:
     if text is None:
         return datetime.now(UTC)
     try:
@@ -75,35 +84,35 @@ def _start(text: str | None, where: Zone | None) -> datetime:
         fail(f"--from: {text!r} is no instant in ISO 8601: write it like 2026-11-25T01:50:30Z")
 
 
-def _planned(asked: Subject) -> Schedule | None:
+def _planned_schedule(asked: ScheduleArgument) -> Schedule | None:
     """The schedule, if it makes the job run."""
     job, schedule = asked.job, asked.schedule
     if job is not None and schedule is not None and not job.enabled:
-        note(f"{job.name} is disabled: it runs when it is asked to, not at {schedule.text}")
+        print_note(f"{job.name} is disabled: it runs when it is asked to, not at {schedule.text}")
         return None
-    if job is not None and (how := how_it_runs(job)):
-        note(how)
+    if job is not None and (how := describe_trigger(job)):
+        print_note(how)
     return schedule
 
 
-def _upcoming(schedule: Schedule, start: datetime, count: int) -> list[datetime]:
+def _upcoming_instants(schedule: Schedule, start: datetime, count: int) -> list[datetime]:
     found = [start]
     while len(found) <= count and (due := schedule.next_after(found[-1])) is not None:
         found.append(due)
     return found[1:]
 
 
-def _lines(schedule: Schedule | None, where: Zone | None, instants: list[datetime]) -> list[str]:
+def _format_lines(schedule: Schedule | None, where: TimeZone | None, instants: list[datetime]) -> list[str]:
     """With milliseconds if one has them, or may have, so that all lines have one form."""
-    precise = isinstance(schedule, Interval) and schedule.every_ms % 1000 != 0
+    precise = isinstance(schedule, IntervalSchedule) and schedule.every_ms % 1000 != 0
     precise = precise or any(instant.microsecond for instant in instants)
     if where is None:
-        return [iso(instant, precise=precise) for instant in instants]
+        return [format_iso(instant, precise=precise) for instant in instants]
     timespec = "milliseconds" if precise else "seconds"
-    return [_on_clock(instant, where).isoformat(timespec=timespec) for instant in instants]
+    return [_to_zone(instant, where).isoformat(timespec=timespec) for instant in instants]
 
 
-def _on_clock(instant: datetime, where: Zone) -> datetime:
+def _to_zone(instant: datetime, where: TimeZone) -> datetime:
     """Local time of the zone; UTC where that is no date of the calendar."""
     try:
         return instant.astimezone(where.info)
@@ -111,36 +120,36 @@ def _on_clock(instant: datetime, where: Zone) -> datetime:
         return instant  # there it is the year 0 or 10000 already
 
 
-def _shown(instant: datetime, where: Zone) -> str:
-    return f"{_on_clock(instant, where):%Y-%m-%d %H:%M:%S %Z}"
+def _format_in_zone(instant: datetime, where: TimeZone) -> str:
+    return f"{_to_zone(instant, where):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _show_table(asked: Subject, start: datetime, instants: list[datetime], distance: str) -> None:
+def _show_table(asked: ScheduleArgument, start: datetime, instants: list[datetime], distance: str) -> None:
     if asked.schedule is None or not instants:
         return
     where = asked.zone
     here = Column("local") if where is None else Column(where.name, "bold")
-    clocks = [local(instant) if where is None else _shown(instant, where) for instant in instants]
-    columns = [Column("UTC", "bold" if where is None else ""), here, Column(distance, "cyan", right=True)]
-    spans = [span((instant - start).total_seconds()) for instant in instants]
-    rows = zip(_lines(asked.schedule, None, instants), clocks, spans, strict=True)
+    clocks = [format_local(instant) if where is None else _format_in_zone(instant, where) for instant in instants]
+    columns = [Column("UTC", "bold" if where is None else ""), here, Column(distance, "cyan", align_right=True)]
+    spans = [format_duration((instant - start).total_seconds()) for instant in instants]
+    rows = zip(_format_lines(asked.schedule, None, instants), clocks, spans, strict=True)
     show_table(columns, rows, title=asked.schedule.text)
 
 
-def _show_json(asked: Subject, start: datetime, instants: list[datetime]) -> None:
+def _show_json(asked: ScheduleArgument, start: datetime, instants: list[datetime]) -> None:
     import json
 
     job = asked.job
     told = {
         "job": job.name if job is not None else None,
-        "schedule": asked.schedule.spec if asked.schedule is not None and _runs(asked) else None,
-        "from": iso(start, precise=start.microsecond != 0),
-        "next": _lines(asked.schedule, asked.zone, instants),
+        "schedule": asked.schedule.spec if asked.schedule is not None and _is_scheduled(asked) else None,
+        "from": format_iso(start, precise=start.microsecond != 0),
+        "next": _format_lines(asked.schedule, asked.zone, instants),
     }
     if job is not None and job.depends_on:
         told["depends_on"] = [dependency.model_dump(mode="json") for dependency in job.depends_on]
     print(json.dumps(told, indent=2))
 
 
-def _runs(asked: Subject) -> bool:
+def _is_scheduled(asked: ScheduleArgument) -> bool:
     return asked.job is None or asked.job.enabled

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
-    from scheduler.intervals import Interval
+    from scheduler.intervals import TimeRange
 
 
-def instant_option(name: str, text: str | None) -> datetime | None:
+def parse_instant_option(name: str, text: str | None) -> datetime | None:
     """ISO 8601; without an offset it is UTC."""
     if text is None:
         return None
@@ -22,17 +22,17 @@ def instant_option(name: str, text: str | None) -> datetime | None:
         fail(f"{name}: {text!r} is no instant in ISO 8601: write it like 2026-11-25T01:50:30Z")
 
 
-def interval_options(since: str | None, until: str | None) -> Interval:
+def parse_interval_options(since: str | None, until: str | None) -> TimeRange:
     """`--from` and `--to`: ISO 8601, without an offset UTC; or a time ago such as 24h."""
-    from scheduler.intervals import BadInterval, read_interval
+    from scheduler.intervals import InvalidTimeRange, parse_time_range
 
     try:
-        return read_interval(since, until, datetime.now(UTC))
-    except BadInterval as error:
+        return parse_time_range(since, until, datetime.now(UTC))
+    except InvalidTimeRange as error:
         fail(f"--{error.end}: {error}")
 
 
-def duration_option(name: str, text: str | None) -> float | None:
+def parse_duration_option(name: str, text: str | None) -> float | None:
     """Seconds, from `30m` or `1h30m`."""
     from jobs.durations import parse_duration
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from scheduler.cli.output import Column, on_terminal, show_table, show_tabs
-from scheduler.cli.texts import iso, local
+from scheduler.cli.output import Column, is_terminal, show_table, show_tabs
+from scheduler.cli.texts import format_iso, format_local
 
 if TYPE_CHECKING:
-    from scheduler.stores.runs import Record
+    from scheduler.stores.runs import RunRecord
 
 _STYLES = {
     "succeeded": "green",
@@ -23,25 +23,25 @@ _STYLES = {
 }
 
 
-def outcome_word(record: Record) -> str:
+def outcome_text(record: RunRecord) -> str:
     """The outcome; of a run that is not finished, its state."""
     return str(record.run.outcome if record.run is not None else record.state)
 
 
-def outcome_cell(record: Record) -> tuple[str, str]:
+def outcome_cell(record: RunRecord) -> tuple[str, str]:
     """The same with its colour, and whether it is degraded."""
-    word = outcome_word(record)
+    word = outcome_text(record)
     if record.run is not None and record.run.degraded:
         return f"{word}, degraded", "yellow"
-    return word, style_of(word)
+    return word, outcome_style(word)
 
 
-def style_of(word: str) -> str:
+def outcome_style(word: str) -> str:
     """The rich style of an outcome or a state."""
     return _STYLES.get(word, "")
 
 
-def number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """Milliseconds for a program; empty if there are none."""
     return "" if value is None else f"{value:.3f}"
 
@@ -49,31 +49,31 @@ def number(value: float | None) -> str:
 RUN_FIELDS = ("due_at", "outcome", "attempts", "duration_ms", "lateness_ms", "error", "message", "trigger", "id")
 
 
-def run_fields(record: Record) -> tuple[str, ...]:
+def run_fields(record: RunRecord) -> tuple[str, ...]:
     """A run's line for a program, see RUN_FIELDS."""
     ticket, run = record.ticket, record.run
-    head = (iso(ticket.due_at, precise=True), outcome_word(record))
+    head = (format_iso(ticket.due_at, precise=True), outcome_text(record))
     if run is None:
         return (*head, "", "", "", "", "", str(ticket.trigger), ticket.id)
-    times = (number(run.duration_ms), number(run.lateness_ms))
+    times = (format_number(run.duration_ms), format_number(run.lateness_ms))
     return (*head, str(len(run.attempts)), *times, run.error or "", run.message, str(run.trigger), run.id)
 
 
-def show_runs(records: Sequence[Record]) -> None:
+def show_runs(records: Sequence[RunRecord]) -> None:
     """Runs that a command made: lines for a program, a table for a person."""
-    if not on_terminal():
+    if not is_terminal():
         show_tabs(RUN_FIELDS, map(run_fields, records))
     elif records:
         columns = (
             Column("job", "bold"),
             Column("due"),
             Column("outcome"),
-            Column("what happened", whole=False),
+            Column("what happened", no_wrap=False),
         )
         rows = (
             (
                 record.ticket.job,
-                local(record.ticket.due_at),
+                format_local(record.ticket.due_at),
                 outcome_cell(record),
                 record.run.message if record.run else "",
             )

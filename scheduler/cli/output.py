@@ -13,45 +13,45 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from scheduler.cli.widths import Column, breaks, fitted
+from scheduler.cli.widths import Column, find_line_breaks, fit_columns
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
 __all__ = [
-    "BAD_INPUT",
-    "FAILED",
+    "EXIT_BAD_INPUT",
+    "EXIT_FAILED",
     "Cell",
     "Column",
-    "clean",
-    "console",
-    "error",
+    "create_console",
+    "escape_controls",
     "fail",
-    "note",
-    "on_terminal",
+    "is_terminal",
+    "print_error",
+    "print_note",
     "show_json",
     "show_table",
     "show_tabs",
     "show_text",
 ]
 
-FAILED = 1
-BAD_INPUT = 2
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
 
 Cell = str | tuple[str, str]
 """A text, or a text and its rich style."""
 
-_EDGES, _GAP = 2, 3
+_EDGE_WIDTH, _COLUMN_GAP = 2, 3
 """Characters that a table takes beside its columns, and between two of them."""
 
 
-def on_terminal() -> bool:
+def is_terminal() -> bool:
     """Whether a person reads stdout."""
     return sys.stdout.isatty()
 
 
-def console() -> Console:
+def create_console() -> Console:
     """Stdout with rich, which respects NO_COLOR and TERM."""
     from rich.console import Console
 
@@ -66,20 +66,20 @@ def show_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, tit
     from rich.table import Table
     from rich.text import Text
 
-    screen = console()
+    screen = create_console()
     cells = [[_styled(cell) for cell in row] for row in rows]
-    texts = [[clean(text) for text, _ in row] for row in cells]
+    texts = [[escape_controls(text) for text, _ in row] for row in cells]
     natural = [max(map(cell_len, (column.title, *shown))) for column, *shown in zip(columns, *texts, strict=True)]
     words = [max(map(_longest_word, (column.title, *shown))) for column, *shown in zip(columns, *texts, strict=True)]
-    widths = fitted(columns, natural, words, screen.width - _EDGES, _GAP)
+    widths = fit_columns(columns, natural, words, screen.width - _EDGE_WIDTH, _COLUMN_GAP)
     if widths is None:
         _show_records(columns, cells, title)
         return
     table = Table(
-        box=box.SIMPLE_HEAD, title=Text(clean(title)) if title else None, title_justify="left", pad_edge=False
+        box=box.SIMPLE_HEAD, title=Text(escape_controls(title)) if title else None, title_justify="left", pad_edge=False
     )
     for column, width in zip(columns, widths, strict=True):
-        justify = "right" if column.right else "left"
+        justify = "right" if column.align_right else "left"
         if width is not None:
             table.add_column(
                 column.title,
@@ -104,18 +104,18 @@ def _show_records(columns: Sequence[Column], rows: Iterable[Sequence[tuple[str, 
     from rich.text import Text
 
     if title:
-        show_text(Text(clean(title), "italic"))
-    shown = [place for place, column in enumerate(columns) if not column.spare or place == 0]
+        show_text(Text(escape_controls(title), "italic"))
+    shown = [place for place, column in enumerate(columns) if not column.is_optional or place == 0]
     width = max((len(columns[place].title) for place in shown[1:]), default=0)
     for row in rows:
         first, *others = shown
-        name = f"{columns[first].title} {row[first][0]}" if columns[first].right else row[first][0]
-        show_text(Text(clean(name), row[first][1] or columns[first].style))
+        name = f"{columns[first].title} {row[first][0]}" if columns[first].align_right else row[first][0]
+        show_text(Text(escape_controls(name), row[first][1] or columns[first].style))
         for place in others:
             text, style = row[place]
             if text:
                 head = f"  {columns[place].title.ljust(width)}  "
-                show_text(Text(clean(text), style or columns[place].style), head)
+                show_text(Text(escape_controls(text), style or columns[place].style), head)
 
 
 def show_text(text: Text, head: str = "") -> None:
@@ -125,8 +125,8 @@ def show_text(text: Text, head: str = "") -> None:
     """
     from rich.text import Text
 
-    screen = console()
-    for number, line in enumerate(text.divide(breaks(text.plain, screen.width - len(head)))):
+    screen = create_console()
+    for number, line in enumerate(text.divide(find_line_breaks(text.plain, screen.width - len(head)))):
         line.rstrip()
         screen.print(Text(" " * len(head) if number else head) + line, soft_wrap=True)
 
@@ -139,10 +139,10 @@ def show_tabs(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Lines for a program: the names, then a row a line, separated by tabs."""
     print("\t".join(names))
     for row in rows:
-        print("\t".join(map(clean, row)))
+        print("\t".join(map(escape_controls, row)))
 
 
-def clean(text: str) -> str:
+def escape_controls(text: str) -> str:
     """The text on one line. What a terminal would act upon is escaped: targets have a say in some texts."""
     if text.isprintable():
         return text
@@ -158,28 +158,28 @@ def _json_escape(character: str) -> str:
     return json.dumps(character)[1:-1]
 
 
-def _clean_lines(text: str) -> str:
-    return "\n".join(map(clean, text.split("\n")))
+def _escape_lines(text: str) -> str:
+    return "\n".join(map(escape_controls, text.split("\n")))
 
 
-def note(text: str) -> None:
+def print_note(text: str) -> None:
     """Something to know beside the result, on stderr."""
-    _to_stderr(_clean_lines(text), "2")
+    _to_stderr(_escape_lines(text), "2")
 
 
-def warning(text: str) -> None:
+def print_warning(text: str) -> None:
     """What is likely to go wrong later, on stderr."""
-    _to_stderr(clean(text), "33")
+    _to_stderr(escape_controls(text), "33")
 
 
-def error(text: str) -> None:
+def print_error(text: str) -> None:
     """What is wrong, on stderr. Several lines are several errors."""
-    _to_stderr(_clean_lines(text), "31")
+    _to_stderr(_escape_lines(text), "31")
 
 
-def fail(text: str, code: int = BAD_INPUT) -> NoReturn:
+def fail(text: str, code: int = EXIT_BAD_INPUT) -> NoReturn:
     """Say what is wrong and end the command."""
-    error(text)
+    print_error(text)
     raise typer.Exit(code)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import fail, note
-from scheduler.cli.texts import paused
+from scheduler.cli.output import fail, print_note
+from scheduler.cli.texts import describe_pause
 
 if TYPE_CHECKING:
     from scheduler.app import Program
@@ -36,32 +36,32 @@ def pause(
       pause checkout-api --until 2026-11-25T14:00:00Z
       pause checkout-api
     """
-    from scheduler.cli.changes import changed, show_job
-    from scheduler.cli.options import duration_option, instant_option
-    from scheduler.operations.audit import Way
+    from scheduler.cli.changes import run_operation, show_job
+    from scheduler.cli.options import parse_duration_option, parse_instant_option
+    from scheduler.operations.audit import ChangeSource
 
     if length is not None and until is not None:
         fail("--for and --until say the same thing: give one of them")
-    seconds, end = duration_option("--for", length), instant_option("--until", until)
+    seconds, end = parse_duration_option("--for", length), parse_instant_option("--until", until)
     if seconds == 0:
         fail("--for: a pause of no time is none: write it like 30m or 2h")
 
     async def work(program: Program) -> tuple[JobView, datetime]:
         now = program.clock.now()
-        ends = end if seconds is None else _end(now, seconds)
-        await program.operations.pausing.pause(job, until=ends, reason=reason.strip(), way=Way.COMMAND_LINE)
-        return await program.queries.job(job), now
+        ends = end if seconds is None else _end_after(now, seconds)
+        await program.operations.pauses.pause(job, until=ends, reason=reason.strip(), source=ChangeSource.COMMAND_LINE)
+        return await program.queries.view_job(job), now
 
-    view, now = changed("pause", work, job=job)
+    view, now = run_operation("pause", work, job=job)
     assert view.pause is not None
-    show_job(view, f"{job} is {paused(view.pause, now)}", as_json)
+    show_job(view, f"{job} is {describe_pause(view.pause, now)}", as_json)
     if view.entry.job.schedule is None:
-        note(f"{job} has no schedule: what people ask for runs all the same")
+        print_note(f"{job} has no schedule: what people ask for runs all the same")
     elif not view.entry.job.enabled:
-        note(f"{job} is disabled, so it does not run on its schedule anyway")
+        print_note(f"{job} is disabled, so it does not run on its schedule anyway")
 
 
-def _end(now: datetime, seconds: float) -> datetime:
+def _end_after(now: datetime, seconds: float) -> datetime:
     try:
         return now + timedelta(seconds=seconds)
     except OverflowError:

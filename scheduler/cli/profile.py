@@ -6,23 +6,23 @@ import sys
 from typing import TextIO
 
 from config.settings import Settings
-from jobs.checks.own_places import OwnPlace
-from scheduler.app.own_places import server_places
+from jobs.checks.own_places import OwnEndpoint
+from scheduler.app.own_places import server_endpoints
 from scheduler.app.profile import HostProfile
-from scheduler.work.options import COMMAND
+from scheduler.work.options import COMMAND_OPTIONS
 
 
 class CommandProfile(HostProfile):
     """A process that runs next to a server: it takes nothing that the server needs for itself."""
 
-    worker_options = COMMAND
+    worker_options = COMMAND_OPTIONS
     owns_store_file = False
     # It runs few of the jobs, and nothing else waits for its event loop.
     prepares_each_run = True
 
-    def own_places(self, settings: Settings) -> tuple[OwnPlace, ...]:
+    def own_endpoints(self, settings: Settings) -> tuple[OwnEndpoint, ...]:
         """See HostProfile.own_places."""
-        return server_places(settings)
+        return server_endpoints(settings)
 
     def log_stream(self) -> TextIO:
         """Return stderr: the command's output is on stdout."""

@@ -7,9 +7,9 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from jobs.events import AttemptRetried, RunFinished, RunStarted, Silent
-from scheduler.cli.output import clean
-from scheduler.cli.texts import milliseconds, span
+from jobs.events import AttemptRetried, NullListener, RunFinished, RunStarted
+from scheduler.cli.output import escape_controls
+from scheduler.cli.texts import format_duration, format_milliseconds
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from jobs.runs import Outcome, Run
 
-_NAMED = 10
+_MAX_NAMED_RUNS = 10
 """Runs that are named one by one."""
 
 
-class _Shown(Silent):
+class _StatusLine(NullListener):
     """A context that shows a line of what happens now."""
 
     def __init__(self, console: Console) -> None:
@@ -40,7 +40,7 @@ class _Shown(Silent):
         self._status.stop()
 
 
-class Progress(_Shown):
+class JobProgress(_StatusLine):
     """Listens to the run of one job, and to those that follow from it. The command itself shows how it ended."""
 
     def __init__(self, job: str, attempts: int, console: Console) -> None:
@@ -52,26 +52,28 @@ class Progress(_Shown):
 
     def run_started(self, event: RunStarted) -> None:
         if event.ticket.job == self._job:
-            self._asking(1, event.endpoint)
+            self._show_attempt(1, event.endpoint)
         else:
-            self._status.update(_text(f"followed by {event.ticket.job}: {event.endpoint}"))
+            self._status.update(_styled_text(f"followed by {event.ticket.job}: {event.endpoint}"))
 
     def attempt_retried(self, event: AttemptRetried) -> None:
         if event.ticket.job != self._job:
             return
         tried, wait = event.attempt, (event.attempt.wait_ms or 0.0) / 1000
-        took = milliseconds(tried.phases.total_ms)
-        line = _text(f"attempt {tried.number} of {self._attempts} ({took}): {tried.message}", "yellow")
+        took = format_milliseconds(tried.phases.total_ms)
+        line = _styled_text(f"attempt {tried.number} of {self._attempts} ({took}): {tried.message}", "yellow")
         self._console.print(line, overflow="ignore", crop=False)
         following = tried.number + 1
-        self._status.update(_text(f"waiting {span(wait)} before attempt {following} of {self._attempts}"))
-        asyncio.get_running_loop().call_later(wait, self._asking, following, event.endpoint)
+        self._status.update(
+            _styled_text(f"waiting {format_duration(wait)} before attempt {following} of {self._attempts}")
+        )
+        asyncio.get_running_loop().call_later(wait, self._show_attempt, following, event.endpoint)
 
-    def _asking(self, attempt: int, endpoint: str) -> None:
-        self._status.update(_text(f"attempt {attempt} of {self._attempts}: {endpoint}"))
+    def _show_attempt(self, attempt: int, endpoint: str) -> None:
+        self._status.update(_styled_text(f"attempt {attempt} of {self._attempts}: {endpoint}"))
 
 
-class Followed(Silent):
+class FollowingRuns(NullListener):
     """Listens for the runs that follow from the run of one job."""
 
     def __init__(self, job: str) -> None:
@@ -84,14 +86,14 @@ class Followed(Silent):
 
     def __str__(self) -> str:
         """`followed by load: succeeded, report: skipped`; empty if nothing followed."""
-        if len(self._runs) > _NAMED:
+        if len(self._runs) > _MAX_NAMED_RUNS:
             outcomes = Counter(run.outcome for run in self._runs)
-            return f"followed by {len(self._runs)} runs: {_counted(outcomes)}"
+            return f"followed by {len(self._runs)} runs: {_format_counts(outcomes)}"
         named = ", ".join(f"{run.job}: {run.outcome}" for run in self._runs)
         return f"followed by {named}" if named else ""
 
 
-class Count(_Shown):
+class RunCounter(_StatusLine):
     """Listens to all runs of this process, and shows how many are over and how they went."""
 
     def __init__(self, console: Console) -> None:
@@ -100,19 +102,19 @@ class Count(_Shown):
 
     def run_finished(self, event: RunFinished) -> None:
         self._outcomes[event.run.outcome] += 1
-        self._status.update(_text(self.text))
+        self._status.update(_styled_text(self.text))
 
     @property
     def text(self) -> str:
         """`3 over: 2 succeeded, 1 failed`."""
-        return f"{self._outcomes.total()} over: {_counted(self._outcomes)}"
+        return f"{self._outcomes.total()} over: {_format_counts(self._outcomes)}"
 
 
-def _counted(outcomes: Counter[str] | Counter[Outcome]) -> str:
+def _format_counts(outcomes: Counter[str] | Counter[Outcome]) -> str:
     return ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
 
 
-def _text(text: str, style: str = "") -> Text:
+def _styled_text(text: str, style: str = "") -> Text:
     from rich.text import Text
 
-    return Text(clean(text), style)
+    return Text(escape_controls(text), style)

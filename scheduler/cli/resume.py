@@ -23,12 +23,12 @@ def resume(
     Examples:
       resume checkout-api
     """
-    from scheduler.cli.changes import changed, show_job
-    from scheduler.operations.audit import Way
+    from scheduler.cli.changes import run_operation, show_job
+    from scheduler.operations.audit import ChangeSource
 
     async def work(program: Program) -> tuple[JobView, bool]:
-        was_paused = await program.operations.pausing.resume(job, way=Way.COMMAND_LINE)
-        return await program.queries.job(job), was_paused
+        was_paused = await program.operations.pauses.resume(job, source=ChangeSource.COMMAND_LINE)
+        return await program.queries.view_job(job), was_paused
 
-    view, was_paused = changed("resume", work, job=job)
+    view, was_paused = run_operation("resume", work, job=job)
     show_job(view, f"{job} is resumed" if was_paused else f"{job} was not paused", as_json)

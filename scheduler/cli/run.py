@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import FAILED, fail, note, on_terminal, show_json
+from scheduler.cli.output import EXIT_FAILED, fail, is_terminal, print_note, show_json
 
 if TYPE_CHECKING:
     from config.loading import Configuration
     from jobs.events import RunListener
     from scheduler.app import Program
-    from scheduler.stores.runs import Record
+    from scheduler.stores.runs import RunRecord
 
 
 def run(
@@ -29,64 +29,64 @@ def run(
       run checkout-api
       run checkout-api --json
     """
-    from scheduler.cli.configured import configured, known_job
+    from scheduler.cli.configured import load_for_command, require_job
 
-    configuration = configured("run")
-    known_job(configuration, job)
-    record = _watched(configuration, job) if on_terminal() and not as_json else _run(configuration, job)
+    configuration = load_for_command("run")
+    require_job(configuration, job)
+    record = _run_with_progress(configuration, job) if is_terminal() and not as_json else _run(configuration, job)
     if record is None or record.run is None:
-        fail(f"the run of {job} did not come to its end, see the log", FAILED)
+        fail(f"the run of {job} did not come to its end, see the log", EXIT_FAILED)
     _show(record, as_json)
     if record.run.error == "connection_refused" and job in configuration.jobs.samples:
-        note("the target of the sample jobs answers only while `serve` runs")
+        print_note("the target of the sample jobs answers only while `serve` runs")
     if record.run.outcome != "succeeded":
-        raise typer.Exit(FAILED)
+        raise typer.Exit(EXIT_FAILED)
 
 
-def _watched(configuration: Configuration, job: str) -> Record | None:
-    from scheduler.cli.output import console
-    from scheduler.cli.progress import Progress
+def _run_with_progress(configuration: Configuration, job: str) -> RunRecord | None:
+    from scheduler.cli.output import create_console
+    from scheduler.cli.progress import JobProgress
 
-    with Progress(job, configuration.jobs.jobs[job].retry.attempts, console()) as progress:
+    with JobProgress(job, configuration.jobs.jobs[job].retry.attempts, create_console()) as progress:
         return _run(configuration, job, progress)
 
 
-def _run(configuration: Configuration, job: str, listener: RunListener | None = None) -> Record | None:
-    from jobs.events import Listeners
-    from scheduler.cli.changes import unlogged
-    from scheduler.cli.configured import in_program
-    from scheduler.cli.progress import Followed
+def _run(configuration: Configuration, job: str, listener: RunListener | None = None) -> RunRecord | None:
+    from jobs.events import ListenerGroup
+    from scheduler.cli.changes import quiet_run_log
+    from scheduler.cli.configured import run_in_program
+    from scheduler.cli.progress import FollowingRuns
 
-    followed = Followed(job)
-    told = followed if listener is None else Listeners(followed, listener)
-    with unlogged():
-        record = in_program(configuration, lambda program: _to_its_end(program, job), told)
+    followed = FollowingRuns(job)
+    told = followed if listener is None else ListenerGroup(followed, listener)
+    with quiet_run_log():
+        record = run_in_program(configuration, lambda program: _run_until_done(program, job), told)
     if text := str(followed):
-        note(text)
+        print_note(text)
     return record
 
 
-async def _to_its_end(program: Program, job: str) -> Record | None:
+async def _run_until_done(program: Program, job: str) -> RunRecord | None:
     import asyncio
 
-    from scheduler.operations.audit import Way
+    from scheduler.operations.audit import ChangeSource
 
-    record = await program.operations.running.run_now(job, way=Way.COMMAND_LINE)
+    record = await program.operations.runs.run_now(job, source=ChangeSource.COMMAND_LINE)
     try:
-        await program.worker.settle()
+        await program.worker.wait_until_idle()
     except asyncio.CancelledError:
         # Ctrl-C: the run ends now, and history says so.
         await program.worker.drain(0)
-        note(f"interrupted: {record.ticket.id} is recorded as cancelled")
+        print_note(f"interrupted: {record.ticket.id} is recorded as cancelled")
         raise
-    return await program.queries.run(record.ticket.id)
+    return await program.queries.find_run(record.ticket.id)
 
 
-def _show(record: Record, as_json: bool) -> None:
+def _show(record: RunRecord, as_json: bool) -> None:
     if as_json:
         from scheduler.api.models import RunModel
 
-        show_json(RunModel.of(record).model_dump_json(indent=2))
+        show_json(RunModel.from_record(record).model_dump_json(indent=2))
         return
     from scheduler.cli.results import show_run
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import Column, clean, note, on_terminal, show_json, show_table, show_tabs
-from scheduler.cli.texts import iso, local
+from scheduler.cli.output import Column, escape_controls, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.cli.texts import format_iso, format_local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,22 +41,22 @@ def list_secrets(
     """See ABOUT."""
     if context.invoked_subcommand is not None:
         return
-    from scheduler.cli.configured import configured, end_if_incomplete, in_program
+    from scheduler.cli.configured import exit_if_incomplete, load_for_command, run_in_program
 
     async def work(program: Program) -> Sequence[SecretView]:
-        return await program.secret_watch.views(read=True)
+        return await program.secret_monitor.list_secrets(read=True)
 
-    configuration = configured("secrets")
-    views = in_program(configuration, work)
+    configuration = load_for_command("secrets")
+    views = run_in_program(configuration, work)
     if as_json:
         from scheduler.api.secret_routes import SecretList, SecretModel
 
-        show_json(SecretList(secrets=[SecretModel.of(view) for view in views]).model_dump_json(indent=2))
+        show_json(SecretList(secrets=[SecretModel.from_view(view) for view in views]).model_dump_json(indent=2))
     else:
         if not views:
-            note("no job uses a secret")
+            print_note("no job uses a secret")
         _show(views)
-    end_if_incomplete(configuration)
+    exit_if_incomplete(configuration)
 
 
 @secrets.command("refresh")
@@ -72,20 +72,20 @@ def refresh(
     Examples:
       secrets refresh checkout-token
     """
-    from scheduler.cli.changes import changed
-    from scheduler.operations.audit import Way
+    from scheduler.cli.changes import run_operation
+    from scheduler.operations.audit import ChangeSource
 
-    view = changed(
+    view = run_operation(
         "secrets refresh",
-        lambda program: program.operations.refreshing.refresh(name, way=Way.COMMAND_LINE),
-        listed_by="`secrets` lists those that jobs use",
+        lambda program: program.operations.secrets.refresh(name, source=ChangeSource.COMMAND_LINE),
+        listing_hint="`secrets` lists those that jobs use",
     )
     if as_json:
         from scheduler.api.secret_routes import SecretModel
 
-        show_json(SecretModel.of(view).model_dump_json(indent=2))
+        show_json(SecretModel.from_view(view).model_dump_json(indent=2))
         return
-    print(clean(f"{view.name} is read again within 15 seconds; {_state(view)} here"))
+    print(escape_controls(f"{view.name} is read again within 15 seconds; {_describe_state(view)} here"))
 
 
 @secrets.command("rules")
@@ -106,38 +106,38 @@ def show_rules(
     import json
     import shlex
 
-    from config.binding_warnings import needed_rules, rules_text
-    from jobs.checks.binding.scopes import Protection, protection_of
-    from scheduler.cli.configured import configured, end_if_incomplete
+    from config.binding_warnings import find_required_rules, format_rules
+    from jobs.checks.binding.scopes import ProtectedResource, classify_scope
+    from scheduler.cli.configured import exit_if_incomplete, load_for_command
 
-    configuration = configured("secrets rules")
-    rules = needed_rules(job for job in configuration.jobs if job.enabled)
+    configuration = load_for_command("secrets rules")
+    rules = find_required_rules(job for job in configuration.jobs if job.enabled)
     scopes = rules.get("identity", {})
-    for scope in [scope for scope in scopes if protection_of(scope) is not Protection.NONE]:
-        note(f"left out: {scope}, as its token opens {protection_of(scope).value}")
+    for scope in [scope for scope in scopes if classify_scope(scope) is not ProtectedResource.NONE]:
+        print_note(f"left out: {scope}, as its token opens {classify_scope(scope).value}")
         del scopes[scope]
     rules = {group: names for group, names in rules.items() if names}
     if not rules:
-        note("no job sends a secret or a token")
+        print_note("no job sends a secret or a token")
     elif as_variables:
         for group, names in rules.items():
             listed = {name: list(hosts) for name, hosts in sorted(names.items())}
-            print(clean(f"SCHEDULER_{group.upper()}__ALLOW={shlex.quote(json.dumps(listed))}"))
+            print(escape_controls(f"SCHEDULER_{group.upper()}__ALLOW={shlex.quote(json.dumps(listed))}"))
     else:
-        print(*map(clean, rules_text(rules).splitlines()), sep="\n")
-    end_if_incomplete(configuration)
+        print(*map(escape_controls, format_rules(rules).splitlines()), sep="\n")
+    exit_if_incomplete(configuration)
 
 
 def _show(views: Sequence[SecretView]) -> None:
-    if not on_terminal():
+    if not is_terminal():
         rows = [
             (
                 view.name,
                 view.source or "",
-                _read(view, iso),
-                _state(view),
+                _format_read_at(view, format_iso),
+                _describe_state(view),
                 " ".join(view.jobs),
-                _hosts(view),
+                _describe_hosts(view),
             )
             for view in views
         ]
@@ -150,35 +150,35 @@ def _show(views: Sequence[SecretView]) -> None:
             (
                 view.name,
                 view.source or "-",
-                _read(view, local) or "-",
-                _state(view),
-                _jobs(view),
-                _hosts(view),
+                _format_read_at(view, format_local) or "-",
+                _describe_state(view),
+                _join_jobs(view),
+                _describe_hosts(view),
             )
             for view in views
         ],
     )
 
 
-def _read(view: SecretView, text: Callable[[datetime], str]) -> str:
+def _format_read_at(view: SecretView, text: Callable[[datetime], str]) -> str:
     return "" if view.read_at is None else text(view.read_at)
 
 
-def _state(view: SecretView) -> str:
-    if view.trouble:
-        return f"cannot be had: {view.trouble}"
+def _describe_state(view: SecretView) -> str:
+    if view.problem:
+        return f"cannot be had: {view.problem}"
     if view.expiry is not None:
-        end = f" on {iso(view.expiry.at)}" if view.expiry.at is not None else ""
+        end = f" on {format_iso(view.expiry.at)}" if view.expiry.at is not None else ""
         return f"can be had, {'has expired' if view.expiry.past else 'expires'}{end}"
     return "can be had"
 
 
-def _jobs(view: SecretView) -> str:
+def _join_jobs(view: SecretView) -> str:
     first = ", ".join(view.jobs[:3])
     return first if len(view.jobs) <= 3 else f"{first} and {len(view.jobs) - 3} more"
 
 
-def _hosts(view: SecretView) -> str:
+def _describe_hosts(view: SecretView) -> str:
     """Which hosts may get it, and for jobs with which tags."""
     if view.hosts is None:
         return "any (no rule)"

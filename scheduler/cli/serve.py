@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from scheduler.cli.output import FAILED, fail
+from scheduler.cli.output import EXIT_FAILED, fail
 
 
 def serve(
@@ -28,12 +28,14 @@ def serve(
       serve --port 8080
       SCHEDULER_JOBS=/etc/jobs SCHEDULER_ENVIRONMENT=prod python -m scheduler serve
     """
-    from config.settings import LOOPBACK
-    from scheduler.cli.configured import ROOT, configured
+    from config.settings import LOOPBACK_HOSTS
+    from scheduler.cli.configured import ROOT, load_for_command
 
-    if host is not None and host not in LOOPBACK:
-        fail(f"--host: {host} is none of {', '.join(LOOPBACK)}: the API has no identities, so it stays on loopback")
-    from scheduler.embedded import PortTaken
+    if host is not None and host not in LOOPBACK_HOSTS:
+        fail(
+            f"--host: {host} is none of {', '.join(LOOPBACK_HOSTS)}: the API has no identities, so it stays on loopback"
+        )
+    from scheduler.embedded import PortInUse
     from scheduler.embedded import serve as serve_until_signal
     from scheduler.stores.port import StoreError
 
@@ -43,6 +45,6 @@ def serve(
         report_failed_start(os.environ, root=ROOT, host="embedded", reason=reason)
 
     try:
-        serve_until_signal(partial(configured, "serve", on_failure=report), host=host, port=port)
-    except (PortTaken, StoreError) as error:
-        fail(str(error), FAILED)
+        serve_until_signal(partial(load_for_command, "serve", on_failure=report), host=host, port=port)
+    except (PortInUse, StoreError) as error:
+        fail(str(error), EXIT_FAILED)

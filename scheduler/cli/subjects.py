@@ -14,8 +14,8 @@ import typer
 from typer.core import TyperCommand
 
 from jobs.errors import ScheduleError
-from jobs.schedules import Monthly, Ncrontab, Schedule, Zone, parse_schedule, zone, zone_of
-from jobs.schedules.protocol import as_mapping
+from jobs.schedules import MonthlySchedule, Ncrontab, Schedule, TimeZone, load_time_zone, parse_schedule, zone_of
+from jobs.schedules.protocol import spec_as_mapping
 from jobs.schedules.zones import UTC_NAMES
 from scheduler.cli.output import fail
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-SubjectName = Annotated[str, typer.Argument(metavar="JOB|EXPRESSION", help="A job's name, or a schedule in quotes.")]
-Timezone = Annotated[
+ScheduleText = Annotated[str, typer.Argument(metavar="JOB|EXPRESSION", help="A job's name, or a schedule in quotes.")]
+TimezoneOption = Annotated[
     str | None,
     typer.Option("--timezone", metavar="ZONE", help="On this zone's clock, like Europe/Berlin. (default: UTC)"),
 ]
-Gap = Annotated[
+GapOption = Annotated[
     str | None, typer.Option("--gap", metavar="shift|end|skip", help="What is due when the clock leaves a time out.")
 ]
-Repeat = Annotated[
+RepeatOption = Annotated[
     str | None, typer.Option("--repeat", metavar="first|both", help="What is due when it shows a time twice.")
 ]
 
@@ -57,88 +57,88 @@ class ZoneOptions:
     repeat: str | None = None
 
     @property
-    def given(self) -> list[str]:
+    def given_names(self) -> list[str]:
         """The options that were given, as they are written."""
         named = (("--timezone", self.timezone), ("--gap", self.gap), ("--repeat", self.repeat))
         return [option for option, value in named if value is not None]
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ScheduleArgument:
     """What was asked about. `zone`: the one whose clock the answer shows; None for UTC."""
 
     schedule: Schedule | None
-    zone: Zone | None
+    zone: TimeZone | None
     job: JobDefinition | None = None
 
 
-def subject_of(command: str, text: str, options: ZoneOptions) -> Subject:
+def parse_schedule_argument(command: str, text: str, options: ZoneOptions) -> ScheduleArgument:
     """Read the argument of this command; what is wrong ends the command with 2."""
     try:
-        schedule = parse_schedule(_written(text))
+        schedule = parse_schedule(_parse_written(text))
     except ScheduleError as error:
         if not JOB_NAME.fullmatch(text):
             fail(str(error))
-        return _job(command, text, error, options)
+        return _find_job_schedule(command, text, error, options)
     try:
-        return _in_zone(schedule, options)
+        return _apply_zone(schedule, options)
     except ScheduleError as error:
         fail(f"--{str(error).removeprefix('dst.')}")
 
 
-def _written(text: str) -> object:
+def _parse_written(text: str) -> object:
     """A mapping or a list is written as in a job file; anything else is the text of a schedule."""
     if not text.lstrip().startswith(("{", "[")):
         return text
-    from config.text_errors import TextError
-    from config.yaml_text import parse
+    from config.text_errors import ParseError
+    from config.yaml_text import parse_yaml
 
     try:
-        return parse(text).value
-    except TextError as error:
+        return parse_yaml(text).value
+    except ParseError as error:
         fail(f"{text!r} cannot be read: {error}")
 
 
-def _in_zone(schedule: Schedule, options: ZoneOptions) -> Subject:
-    if not options.given:
-        return Subject(schedule, zone_of(schedule))
-    if isinstance(schedule, (Ncrontab, Monthly)):
+def _apply_zone(schedule: Schedule, options: ZoneOptions) -> ScheduleArgument:
+    if not options.given_names:
+        return ScheduleArgument(schedule, zone_of(schedule))
+    if isinstance(schedule, (Ncrontab, MonthlySchedule)):
         if options.timezone is None:
-            fail(f"{options.given[0]} needs --timezone: the clock of UTC is never changed")
+            fail(f"{options.given_names[0]} needs --timezone: the clock of UTC is never changed")
         dst = {key: value for key, value in (("gap", options.gap), ("repeat", options.repeat)) if value is not None}
-        zoned = parse_schedule({**as_mapping(schedule), "timezone": options.timezone, "dst": dst})
-        return Subject(zoned, zone_of(zoned))
+        zoned = parse_schedule({**spec_as_mapping(schedule), "timezone": options.timezone, "dst": dst})
+        return ScheduleArgument(zoned, zone_of(zoned))
     if (known := zone_of(schedule)) is not None:
-        _refuse(options, f"the schedule names its own zone, {known.name}")
+        _reject_zone_options(options, f"the schedule names its own zone, {known.name}")
     if options.gap or options.repeat:
-        fail(f"{options.given[-1]}: an interval is the same in every zone, whatever its clock shows")
-    where = zone(options.timezone)
-    return Subject(schedule, None if where.name in UTC_NAMES else where)
+        fail(f"{options.given_names[-1]}: an interval is the same in every zone, whatever its clock shows")
+    where = load_time_zone(options.timezone)
+    return ScheduleArgument(schedule, None if where.name in UTC_NAMES else where)
 
 
-def _job(command: str, name: str, error: ScheduleError, options: ZoneOptions) -> Subject:
-    from scheduler.cli.configured import configured, no_such_job
+def _find_job_schedule(command: str, name: str, error: ScheduleError, options: ZoneOptions) -> ScheduleArgument:
+    from scheduler.cli.configured import describe_unknown_job, load_for_command
 
-    configuration = configured(command)
+    configuration = load_for_command(command)
     jobs = configuration.jobs.jobs
     if name not in jobs:
-        fail(f"{no_such_job(name, configuration)}\n{name} is no schedule either: {error}")
+        fail(f"{describe_unknown_job(name, configuration)}\n{name} is no schedule either: {error}")
     job = jobs[name]
-    if options.given:
-        _refuse(options, f"{name} is a job, whose definition says so")
-    return Subject(job.schedule, None if job.schedule is None else zone_of(job.schedule), job)
+    if options.given_names:
+        _reject_zone_options(options, f"{name} is a job, whose definition says so")
+    return ScheduleArgument(job.schedule, None if job.schedule is None else zone_of(job.schedule), job)
 
 
-def how_it_runs(job: JobDefinition) -> str:
+def describe_trigger(job: JobDefinition) -> str:
     """How a job runs that has no schedule; what else is asked before one runs that has."""
-    from jobs.dependencies import dependencies_text
+    from jobs.dependencies import format_dependencies
 
-    others = dependencies_text(job.depends_on)
+    others = format_dependencies(job.depends_on)
     if job.schedule is not None:
         return f"{job.name} is run only if those it depends on are as it asks: {others}" if others else ""
     how = f"it runs after {others}" if others else "it runs when it is asked to"
     return f"{job.name} has no schedule: {how}"
 
 
-def _refuse(options: ZoneOptions, reason: str) -> NoReturn:
-    fail(f"{options.given[0]} is for an expression without a zone: {reason}")
+def _reject_zone_options(options: ZoneOptions, reason: str) -> NoReturn:
+    fail(f"{options.given_names[0]} is for an expression without a zone: {reason}")

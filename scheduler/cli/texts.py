@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
-def iso(instant: datetime, *, precise: bool = False) -> str:
+def format_iso(instant: datetime, *, precise: bool = False) -> str:
     """ISO 8601 in UTC, for programs: `2026-11-25T01:50:30Z`; `precise` with milliseconds."""
     text = instant.astimezone(UTC).isoformat(timespec="milliseconds" if precise else "seconds")
     return text.replace("+00:00", "Z")
 
 
-def local(instant: datetime) -> str:
+def format_local(instant: datetime) -> str:
     """In the zone of this machine, for people: `2026-11-25 02:50:30 CET`; `-` where there is no such date."""
     try:
         return f"{instant.astimezone():%Y-%m-%d %H:%M:%S %Z}"
@@ -26,34 +26,36 @@ def local(instant: datetime) -> str:
         return "-"  # here it is the year 0 or 10000 already
 
 
-def when(instant: datetime, now: datetime) -> str:
+def format_instant(instant: datetime, now: datetime) -> str:
     """All that a person asks of an instant: `in 12 s, 02:50:30 CET, 01:50:30Z`; the date unless it is today's."""
     here, today = instant.astimezone(), now.astimezone().date()
-    words = [relative(instant, now), f"{here:%H:%M:%S %Z}" if here.date() == today else local(instant)]
+    words = [format_relative(instant, now), f"{here:%H:%M:%S %Z}" if here.date() == today else format_local(instant)]
     if here.utcoffset():
-        words.append(iso(instant) if instant.date() != now.date() else iso(instant)[11:])
+        words.append(format_iso(instant) if instant.date() != now.date() else format_iso(instant)[11:])
     return ", ".join(words)
 
 
-def paused(pause: Pause, now: datetime) -> str:
+def describe_pause(pause: Pause, now: datetime) -> str:
     """`paused until 14:00:00 CET: deployment`; with the date unless it is today's. Or `paused until it is resumed`."""
     text = "paused until it is resumed" if pause.until is None else "paused"
     if pause.until is not None:
         here = pause.until.astimezone()
-        text += f" until {here:%H:%M:%S %Z}" if here.date() == now.astimezone().date() else f" until {local(here)}"
+        text += (
+            f" until {here:%H:%M:%S %Z}" if here.date() == now.astimezone().date() else f" until {format_local(here)}"
+        )
     return f"{text}: {pause.reason}" if pause.reason else text
 
 
-def relative(instant: datetime, now: datetime) -> str:
+def format_relative(instant: datetime, now: datetime) -> str:
     """The way to `instant`: `in 12 s`, `3 min 20 s ago`, `now`; two units at most."""
     seconds = (instant - now).total_seconds()
     if abs(seconds) < 0.5:
         return "now"
     whole = round(abs(seconds))
-    return f"in {span(whole)}" if seconds > 0 else f"{span(whole)} ago"
+    return f"in {format_duration(whole)}" if seconds > 0 else f"{format_duration(whole)} ago"
 
 
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A length of time: `0.25 s`, `12 s`, `3 min 20 s`, `2 d 4 h`."""
     if seconds < 10:
         return f"{seconds:.3g} s"
@@ -68,7 +70,7 @@ def span(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
-def milliseconds(value: float | None) -> str:
+def format_milliseconds(value: float | None) -> str:
     """A measured time: `0.4 ms`, `431 ms`, `2.31 s`; `-` if there is none."""
     if value is None:
         return "-"
@@ -77,7 +79,7 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.2f} s"
 
 
-def no_next(job: JobDefinition) -> str:
+def describe_no_next(job: JobDefinition) -> str:
     """Why there is no next due instant of a job that is enabled."""
     if job.schedule is not None:
         return "never"

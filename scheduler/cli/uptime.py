@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import Column, note, on_terminal, show_json, show_table, show_tabs
-from scheduler.cli.texts import iso, local, milliseconds, span
+from scheduler.cli.output import Column, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.cli.texts import format_duration, format_iso, format_local, format_milliseconds
 
 if TYPE_CHECKING:
-    from scheduler.app import Reading
+    from scheduler.app import ReadOnlyProgram
     from scheduler.uptimes import JobUptime
 
 _FIELDS = ("period", "ratio", "up", "down", "mean_ms", "down_seconds", "outages")
@@ -31,51 +31,58 @@ def uptime(
       uptime checkout-api
       uptime checkout-api --json
     """
-    from scheduler.cli.configured import configured, in_history, known_job
+    from scheduler.cli.configured import load_for_command, require_job, run_without_jobs
 
-    async def work(program: Reading) -> JobUptime:
-        return await program.uptimes.of(job, is_defined=False)
+    async def work(program: ReadOnlyProgram) -> JobUptime:
+        return await program.uptimes.read_uptime(job, is_defined=False)
 
-    found = in_history("uptime", work)
+    found = run_without_jobs("uptime", work)
     if found.since is None:
-        known_job(configured("uptime"), job)
+        require_job(load_for_command("uptime"), job)
     if as_json:
         from scheduler.api.uptime_routes import UptimeModel
 
-        show_json(UptimeModel.of(found).model_dump_json(indent=2))
-    elif on_terminal():
+        show_json(UptimeModel.from_uptime(found).model_dump_json(indent=2))
+    elif is_terminal():
         _show(found)
     else:
         show_tabs(_FIELDS, [*_window_fields(found), *_month_fields(found)])
     if found.since is None:
-        note(f"{job} has no run that says something")
+        print_note(f"{job} has no run that says something")
     else:
-        since = local(found.since) if on_terminal() else iso(found.since)
-        parts = ", ".join(window.name for window in found.windows if not window.whole)
-        note(f"known since {since}" + (f"; runs are not kept for all of {parts}, see retention.age" if parts else ""))
+        since = format_local(found.since) if is_terminal() else format_iso(found.since)
+        parts = ", ".join(window.name for window in found.windows if not window.is_complete)
+        print_note(
+            f"known since {since}" + (f"; runs are not kept for all of {parts}, see retention.age" if parts else "")
+        )
 
 
 def _show(found: JobUptime) -> None:
-    windows = Column("last", "bold"), Column("up", right=True), Column("runs", right=True), Column("mean", right=True)
+    windows = (
+        Column("last", "bold"),
+        Column("up", align_right=True),
+        Column("runs", align_right=True),
+        Column("mean", align_right=True),
+    )
     show_table(
         windows,
         (
             (
                 window.name,
-                f"{window.uptime.ratio:.3%}" if window.uptime.looks else "-",
-                str(window.uptime.looks),
-                milliseconds(window.uptime.mean_ms),
+                f"{window.uptime.ratio:.3%}" if window.uptime.sample_count else "-",
+                str(window.uptime.sample_count),
+                format_milliseconds(window.uptime.mean_ms),
             )
             for window in found.windows
         ),
     )
-    months = Column("month", "bold"), Column("down", right=True), Column("outages", right=True)
+    months = Column("month", "bold"), Column("down", align_right=True), Column("outages", align_right=True)
     show_table(
         months,
         (
             (
                 one.name,
-                "-" if one.seconds is None else span(one.seconds),
+                "-" if one.seconds is None else format_duration(one.seconds),
                 "-" if one.outages is None else str(one.outages),
             )
             for one in found.months
@@ -87,7 +94,7 @@ def _window_fields(found: JobUptime) -> list[tuple[str, ...]]:
     return [
         (
             window.name,
-            f"{window.uptime.ratio:.6f}" if window.uptime.looks else "",
+            f"{window.uptime.ratio:.6f}" if window.uptime.sample_count else "",
             str(window.uptime.up),
             str(window.uptime.down),
             "" if window.uptime.mean_ms is None else f"{window.uptime.mean_ms:.3f}",

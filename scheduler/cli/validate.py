@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import BAD_INPUT, Cell, Column, error, note, on_terminal, show_table, show_tabs, warning
-from scheduler.cli.texts import iso, no_next, when
+from scheduler.cli.output import (
+    EXIT_BAD_INPUT,
+    Cell,
+    Column,
+    is_terminal,
+    print_error,
+    print_note,
+    print_warning,
+    show_table,
+    show_tabs,
+)
+from scheduler.cli.texts import describe_no_next, format_instant, format_iso
 
 if TYPE_CHECKING:
     from config.job_files import JobSet
@@ -50,15 +60,17 @@ def validate(
         found, settings = _load(path)
     except ConfigurationError as wrong:
         _show_problems(wrong.problems, wrong.warnings, as_json)
-        raise typer.Exit(BAD_INPUT) from None
+        raise typer.Exit(EXIT_BAD_INPUT) from None
     warnings = _warnings(found, settings, with_secrets=not no_secrets)
     fails = strict and bool(warnings)
     _show_jobs(found, warnings, as_json, valid=not fails)
     if settings is None:
-        note("targets and secrets were not checked, as the settings are wrong: `validate` without a path says why")
+        print_note(
+            "targets and secrets were not checked, as the settings are wrong: `validate` without a path says why"
+        )
     if fails:
-        error("warnings are problems with --strict")
-        raise typer.Exit(BAD_INPUT)
+        print_error("warnings are problems with --strict")
+        raise typer.Exit(EXIT_BAD_INPUT)
 
 
 def _load(path: Path | None) -> tuple[JobSet, Settings | None]:
@@ -91,36 +103,39 @@ def _usual_default_schedule() -> Schedule | None:
 def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -> tuple[Problem, ...]:
     import os
 
-    from config.binding_warnings import denied_sendings
-    from config.bindings import bindings_of
-    from config.job_warnings import unusable_files, unusable_secrets
+    from config.binding_warnings import warnings_of_denied_credentials
+    from config.bindings import build_bindings
+    from config.job_warnings import warnings_of_unusable_files, warnings_of_unusable_secrets
     from config.settings import Settings
-    from config.targets import ca_files_of
+    from config.targets import build_ca_files
 
-    warnings = [*found.warnings, *unusable_files(found, ca_files_of(settings or Settings()))]
+    warnings = [*found.warnings, *warnings_of_unusable_files(found, build_ca_files(settings or Settings()))]
     if settings is not None:
-        warnings += [*_denied(found, settings), *denied_sendings(found, bindings_of(settings))]
+        warnings += [
+            *_denied_targets(found, settings),
+            *warnings_of_denied_credentials(found, build_bindings(settings)),
+        ]
         if with_secrets:
-            warnings += unusable_secrets(found, settings, os.environ)
+            warnings += warnings_of_unusable_secrets(found, settings, os.environ)
     return tuple(sorted(warnings, key=lambda one: (one.file or "", one.line or 0)))
 
 
-def _denied(found: JobSet, settings: Settings) -> Iterator[Problem]:
+def _denied_targets(found: JobSet, settings: Settings) -> Iterator[Problem]:
     import os
 
-    from config.targets import guard_of
+    from config.targets import build_guard
     from jobs.problems import Problem
-    from scheduler.app.own_places import server_places
-    from scheduler.denied_targets import reasons_of_denied
+    from scheduler.app.own_places import server_endpoints
+    from scheduler.denied_targets import find_denied_targets
 
-    guard = guard_of(settings, os.environ, server_places(settings))
-    for name, reason in reasons_of_denied(found, guard).items():
+    guard = build_guard(settings, os.environ, server_endpoints(settings))
+    for name, reason in find_denied_targets(found, guard).items():
         file, _, line = found.origins[name].rpartition(":")
         yield Problem(name, reason, file=file, line=int(line))
 
 
 def _show_problems(problems: Sequence[Problem], warnings: Sequence[Problem], as_json: bool) -> None:
-    from config.errors import render
+    from config.errors import format_problems
 
     if as_json:
         import json
@@ -128,15 +143,15 @@ def _show_problems(problems: Sequence[Problem], warnings: Sequence[Problem], as_
         told = {"valid": False, "problems": [asdict(problem) for problem in problems]}
         print(json.dumps({**told, "warnings": [asdict(warning) for warning in warnings]}, indent=2))
     else:
-        error(render(problems))
+        print_error(format_problems(problems))
         _show_warnings(warnings)
 
 
 def _show_warnings(warnings: Iterable[Problem]) -> None:
-    from config.errors import render_warning
+    from config.errors import format_warning
 
     for one in warnings:
-        warning(render_warning(one))
+        print_warning(format_warning(one))
 
 
 def _show_jobs(found: JobSet, warnings: Sequence[Problem], as_json: bool, *, valid: bool) -> None:
@@ -144,13 +159,13 @@ def _show_jobs(found: JobSet, warnings: Sequence[Problem], as_json: bool, *, val
     if as_json:
         import json
 
-        told = {"valid": valid, "jobs": [_told(job, now) for job in jobs]}
+        told = {"valid": valid, "jobs": [_job_as_json(job, now) for job in jobs]}
         print(json.dumps({**told, "warnings": [asdict(warning) for warning in warnings]}, indent=2))
-    elif on_terminal():
+    elif is_terminal():
         columns = (
             Column("job", "bold"),
-            Column("schedule", whole=False, least=16),
-            Column("check", whole=False, spare=True),
+            Column("schedule", no_wrap=False, min_width=16),
+            Column("check", no_wrap=False, is_optional=True),
             Column("next run"),
         )
         show_table(columns, (_cells(job, now) for job in jobs))
@@ -158,11 +173,11 @@ def _show_jobs(found: JobSet, warnings: Sequence[Problem], as_json: bool, *, val
         show_tabs(_FIELDS, (_fields(job, now) for job in jobs))
     if not as_json:
         _show_warnings(warnings)
-    counted = f", {count_text(len(warnings), 'warning')}" if warnings else ""
-    note(f"{count_text(len(jobs), 'job')}, no problem{counted}")
+    counted = f", {format_count(len(warnings), 'warning')}" if warnings else ""
+    print_note(f"{format_count(len(jobs), 'job')}, no problem{counted}")
 
 
-def count_text(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """`1 job`, `2 jobs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
@@ -174,15 +189,15 @@ _FIELDS = ("name", "schedule", "check", "next_at", "depends_on")
 
 
 def _fields(job: JobDefinition, now: datetime) -> tuple[str, ...]:
-    from jobs.dependencies import dependencies_text
+    from jobs.dependencies import format_dependencies
 
     at = _next(job, now)
-    next_at = iso(at, precise=True) if at is not None else ""
+    next_at = format_iso(at, precise=True) if at is not None else ""
     schedule = job.schedule.text if job.schedule is not None else ""
-    return job.name, schedule, _check(job), next_at, dependencies_text(job.depends_on)
+    return job.name, schedule, _check(job), next_at, format_dependencies(job.depends_on)
 
 
-def _told(job: JobDefinition, now: datetime) -> dict[str, object]:
+def _job_as_json(job: JobDefinition, now: datetime) -> dict[str, object]:
     at = _next(job, now)
     return {
         "name": job.name,
@@ -191,7 +206,7 @@ def _told(job: JobDefinition, now: datetime) -> dict[str, object]:
         "has_default_schedule": job.has_default_schedule,
         "depends_on": [dependency.model_dump(mode="json") for dependency in job.depends_on],
         "check": _check(job),
-        "next_at": iso(at, precise=True) if at is not None else None,
+        "next_at": format_iso(at, precise=True) if at is not None else None,
     }
 
 
@@ -200,9 +215,9 @@ def _cells(job: JobDefinition, now: datetime) -> tuple[Cell, ...]:
     if not job.enabled:
         next_run: Cell = "disabled", "yellow"
     elif at is None:
-        next_run = no_next(job), "dim"
+        next_run = describe_no_next(job), "dim"
     else:
-        next_run = when(at, now), "cyan"
+        next_run = format_instant(at, now), "cyan"
     when_text = job.runs_when or "-"
     if len(when_text) > _LONGEST_CELL:
         when_text = when_text[: _LONGEST_CELL - 1] + "…"

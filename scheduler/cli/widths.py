@@ -14,14 +14,14 @@ class Column:
 
     title: str
     style: str = ""
-    right: bool = False
-    whole: bool = True
-    least: int = 28
-    spare: bool = False
+    align_right: bool = False
+    no_wrap: bool = True
+    min_width: int = 28
+    is_optional: bool = False
 
 
-def fitted(
-    columns: Sequence[Column], natural: Sequence[int], words: Sequence[int], room: int, gap: int
+def fit_columns(
+    columns: Sequence[Column], natural_widths: Sequence[int], word_widths: Sequence[int], available: int, gap: int
 ) -> list[int | None] | None:
     """Return the width of each column, None for one that is left out; None if they do not fit without breaking a word.
 
@@ -29,24 +29,24 @@ def fitted(
     together, with a `gap` between each two.
     """
     widths: list[int | None] = [
-        width if column.whole else min(width, max(column.least, word))
-        for column, width, word in zip(columns, natural, words, strict=True)
+        width if column.no_wrap else min(width, max(column.min_width, word))
+        for column, width, word in zip(columns, natural_widths, word_widths, strict=True)
     ]
     for place in reversed(range(len(columns))):
-        if columns[place].spare and _taken(widths, gap) > room:
+        if columns[place].is_optional and _total_width(widths, gap) > available:
             widths[place] = None
     sizes = {place: width for place, width in enumerate(widths) if width is not None}
-    left = room - _taken(widths, gap)
-    while left > 0 and (narrow := [place for place in sizes if sizes[place] < natural[place]]):
-        sizes[max(narrow, key=lambda place: natural[place] - sizes[place])] += 1
+    left = available - _total_width(widths, gap)
+    while left > 0 and (narrow := [place for place in sizes if sizes[place] < natural_widths[place]]):
+        sizes[max(narrow, key=lambda place: natural_widths[place] - sizes[place])] += 1
         left -= 1
-    while left < 0 and (wide := [place for place in sizes if sizes[place] > words[place]]):
+    while left < 0 and (wide := [place for place in sizes if sizes[place] > word_widths[place]]):
         sizes[max(wide, key=sizes.__getitem__)] -= 1
         left += 1
     return None if left < 0 else [sizes.get(place) for place in range(len(columns))]
 
 
-def breaks(text: str, width: int) -> list[int]:
+def find_line_breaks(text: str, width: int) -> list[int]:
     """Return where each line of the text but the first begins, so that lines are as wide as this at most.
 
     Lines end at blanks, which do not count. A word that is wider is a line of its own.
@@ -60,6 +60,6 @@ def breaks(text: str, width: int) -> list[int]:
     return begins
 
 
-def _taken(widths: Sequence[int | None], gap: int) -> int:
+def _total_width(widths: Sequence[int | None], gap: int) -> int:
     kept = [width for width in widths if width is not None]
     return sum(kept) + gap * (len(kept) - 1)

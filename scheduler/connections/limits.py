@@ -8,15 +8,15 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-MOST_CONNECTIONS: Final = 1000
+MAX_CONNECTIONS: Final = 1000
 """More than any number of people and probes needs; 1,000 half-sent requests take some 30 MiB."""
-LEAST_CONNECTIONS: Final = 32
+MIN_CONNECTIONS: Final = 32
 """The API stays usable even where the limit of open files is too low for the runs."""
-OWN_FILES: Final = 100
+RESERVED_FILES: Final = 100
 """Descriptors of the program itself: store, log, event loop, exporters, job files."""
 FILES_PER_RUN: Final = 2
 """A connection to the target, and a socket to the resolver, a proxy or a token endpoint."""
-HIGHEST_LIMIT: Final = 65_536
+MAX_FILE_LIMIT: Final = 65_536
 """The limit is raised no further: some systems allow a thousand million, and size tables by it."""
 
 _log = logging.getLogger("scheduler.connections")
@@ -30,7 +30,7 @@ def raise_file_limit() -> int | None:
         return None
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
-    wanted = HIGHEST_LIMIT if hard == unlimited else min(hard, HIGHEST_LIMIT)
+    wanted = MAX_FILE_LIMIT if hard == unlimited else min(hard, MAX_FILE_LIMIT)
     if soft == unlimited or soft >= wanted:
         return None if soft == unlimited else soft
     try:
@@ -41,20 +41,20 @@ def raise_file_limit() -> int | None:
     return wanted
 
 
-def most_connections(files: int | None, concurrency: int) -> int:
+def max_connections(files: int | None, concurrency: int) -> int:
     """Return how many connections of the API may be open: what is left of `files` after the program and its runs.
 
     `files`: the limit of open files; None: no limit. `concurrency`: runs at once.
     """
     if files is None:
-        return MOST_CONNECTIONS
-    left = files - OWN_FILES - FILES_PER_RUN * concurrency
-    if left < LEAST_CONNECTIONS:
+        return MAX_CONNECTIONS
+    left = files - RESERVED_FILES - FILES_PER_RUN * concurrency
+    if left < MIN_CONNECTIONS:
         _log.warning(
             "the limit of open files is %d, but %d runs at once and the API need %d: raise it (ulimit -n), or lower "
             "the setting concurrency",
             files,
             concurrency,
-            OWN_FILES + FILES_PER_RUN * concurrency + LEAST_CONNECTIONS,
+            RESERVED_FILES + FILES_PER_RUN * concurrency + MIN_CONNECTIONS,
         )
-    return max(LEAST_CONNECTIONS, min(MOST_CONNECTIONS, left))
+    return max(MIN_CONNECTIONS, min(MAX_CONNECTIONS, left))

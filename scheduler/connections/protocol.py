@@ -14,36 +14,38 @@ import httptools
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from scheduler.connections.refusals import MEDIA_TYPE, problem_body, raw_answer
-from scheduler.connections.register import Reason, Register, Room
+from scheduler.connections.refusals import PROBLEM_MEDIA_TYPE, problem_body, raw_response
+from scheduler.connections.register import CloseReason, ConnectionAdmission, ConnectionRegister
 
-LARGEST_HEAD: Final = 32 * 1024
+MAX_HEAD_BYTES: Final = 32 * 1024
 """Bytes of a request's line and headers."""
-MOST_HEADERS: Final = 100
-HEAD_PATIENCE: Final = 10.0
+MAX_HEADERS: Final = 100
+HEAD_TIMEOUT: Final = 10.0
 """Seconds for the head of a request."""
-BODY_PATIENCE: Final = 10.0
+BODY_TIMEOUT: Final = 10.0
 """Seconds for the body of a request, once its head is there."""
-WRITE_PATIENCE: Final = 20.0
+WRITE_TIMEOUT: Final = 20.0
 """Seconds in which a client has to read LEAST_READ bytes of what waits for it, or all of it."""
-LEAST_READ: Final = 64 * 1024
-MOST_PIPELINED: Final = 16
+MIN_READ_BYTES: Final = 64 * 1024
+MAX_PIPELINED_REQUESTS: Final = 16
 """Requests that wait on one connection for the answer to the one before."""
-LINGER_BYTES: Final = 16 * 1024 * 1024
+MAX_DISCARDED_BODY_BYTES: Final = 16 * 1024 * 1024
 """Bytes of a body that are thrown away once its request is answered. A connection that is closed while its client still
 sends is reset, and the client may never see the answer."""
-LINGER_PATIENCE: Final = 5.0
+DISCARD_TIMEOUT: Final = 5.0
 """Seconds for the same."""
-PROBES: Final = "/api/health"
+PROBE_PATH: Final = "/api/health"
 
 _BUSY = "All connections of this API are in use: try again soon. /api/health/ready is always answered."
-_HEAD_TOO_LARGE = f"The head of the request is too large: at most {LARGEST_HEAD} bytes and {MOST_HEADERS} headers."
+_HEAD_TOO_LARGE = f"The head of the request is too large: at most {MAX_HEAD_BYTES} bytes and {MAX_HEADERS} headers."
 _FRAMING_TOO_LARGE = "The trailers or the chunk sizes of the body are too large: send chunks of at least 64 bytes."
-_TOO_MANY = f"Too many requests wait on this connection: at most {MOST_PIPELINED}, send the next one after an answer."
+_TOO_MANY_PIPELINED = (
+    f"Too many requests wait on this connection: at most {MAX_PIPELINED_REQUESTS}, send the next one after an answer."
+)
 _MALFORMED = "The request is not valid HTTP/1.1."
 
 
-class _Refused(Exception):
+class _RequestRefused(Exception):
     """Raised in a callback of the parser, which ends."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
@@ -54,7 +56,7 @@ class _Refused(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. See the module for its bounds."""
 
-    def __init__(self, *args: Any, register: Register, **options: Any) -> None:
+    def __init__(self, *args: Any, register: ConnectionRegister, **options: Any) -> None:
         super().__init__(*args, **options)
         self.peer = ""
         self._register = register
@@ -62,7 +64,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """When the request, or its body, or the time after an early answer began."""
         self._head_bytes = 0
         self._in_head = self._in_body = self._closes_after_body = False
-        self._refused: _Refused | None = None
+        self._refused: _RequestRefused | None = None
         self._body_bytes = self._framing_bytes = 0
         self._unsent_since: float | None = None
         self._unsent = 0
@@ -73,16 +75,16 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._since = self._register.clock()
         self.peer = self.client[0] if self.client else "unknown"
-        self._answer_transport = _AnswerTransport(self)
+        self._answer_transport = _ResponseTransport(self)
         match self._register.admit(self):
-            case Room.RESERVE:
+            case ConnectionAdmission.RESERVE:
                 self.app = _ProbesOnly(self.app)
-            case Room.NONE:
-                transport.write(raw_answer(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY))
+            case ConnectionAdmission.NONE:
+                transport.write(raw_response(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY))
                 transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._register.leave(self)
+        self._register.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -97,8 +99,8 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             pass  # answered as if the request did not ask for it
         except httptools.HttpParserError:
-            refused = self._refused or _Refused(HTTPStatus.BAD_REQUEST, _MALFORMED)
-            self._refuse(refused.status, refused.detail, Reason.MALFORMED)
+            refused = self._refused or _RequestRefused(HTTPStatus.BAD_REQUEST, _MALFORMED)
+            self._refuse(refused.status, refused.detail, CloseReason.MALFORMED)
             return
         if self._in_head:
             self._bound_head(len(data))
@@ -107,13 +109,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._register.wait(self)
-        self._register.limit_unsent()
+        self._register.mark_waiting(self)
+        self._register.drop_slow_readers()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._is_answering and not self._in_body:
-            self._register.work(self)
+            self._register.mark_working(self)
 
     # --- what the parser calls ---
 
@@ -123,10 +125,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head, self._head_bytes = False, 0
-        if len(self.headers) > MOST_HEADERS or self._size_of_head() > LARGEST_HEAD:
-            raise self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _HEAD_TOO_LARGE)
-        if len(self.pipeline) >= MOST_PIPELINED:
-            raise self._stop(HTTPStatus.TOO_MANY_REQUESTS, _TOO_MANY)
+        if len(self.headers) > MAX_HEADERS or self._size_of_head() > MAX_HEAD_BYTES:
+            raise self._refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _HEAD_TOO_LARGE)
+        if len(self.pipeline) >= MAX_PIPELINED_REQUESTS:
+            raise self._refusal(HTTPStatus.TOO_MANY_REQUESTS, _TOO_MANY_PIPELINED)
         super().on_headers_complete()
         self.cycle.transport = self._answer_transport  # type: ignore[assignment]
         self.headers = []  # trailers go here: the request has its own list, which they must not change
@@ -135,7 +137,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
-        if self.cycle.response_complete and self._body_bytes > LINGER_BYTES:
+        if self.cycle.response_complete and self._body_bytes > MAX_DISCARDED_BODY_BYTES:
             self.transport.close()
         super().on_body(body)
 
@@ -145,7 +147,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._closes_after_body:
             self.transport.close()
         elif not self.cycle.response_complete:
-            self._register.work(self)
+            self._register.mark_working(self)
 
     # --- what the answer calls ---
 
@@ -154,7 +156,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._in_body:
             self._since = self._register.clock()
         if not self.pipeline:
-            self._register.wait(self)
+            self._register.mark_waiting(self)
 
     def close_after_answer(self) -> None:
         """Close the connection, but not before the rest of the body came, within bounds."""
@@ -167,32 +169,32 @@ class BoundedProtocol(HttpToolsProtocol):
 
     # --- what the register calls ---
 
-    def make_room(self) -> None:
+    def evict(self) -> None:
         self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY)
 
-    def unsent(self) -> int:
+    def unsent_bytes(self) -> int:
         return self.transport.get_write_buffer_size()
 
-    def drop(self) -> None:
+    def abort(self) -> None:
         self.transport.abort()
 
-    def check(self, now: float) -> None:
-        if self.unsent() or self.transport.is_closing():
+    def check_timeouts(self, now: float) -> None:
+        if self.unsent_bytes() or self.transport.is_closing():
             self._check_reader(now)
             return
         self._unsent_since = None
         waited = now - self._since
         if self._in_body and not self._is_answering:
-            if waited >= LINGER_PATIENCE:
+            if waited >= DISCARD_TIMEOUT:
                 self.transport.close()
         elif self._in_body:
             # While requests are in line nothing is read, so the body of the last one cannot come.
-            if not self.pipeline and waited >= BODY_PATIENCE:
-                detail = f"The body of the request was not complete within {BODY_PATIENCE:g} s."
-                self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail, Reason.SLOW_REQUEST)
-        elif not self._is_answering and self.timeout_keep_alive_task is None and waited >= HEAD_PATIENCE:
-            detail = f"The head of the request was not complete within {HEAD_PATIENCE:g} s."
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail, Reason.SLOW_REQUEST)
+            if not self.pipeline and waited >= BODY_TIMEOUT:
+                detail = f"The body of the request was not complete within {BODY_TIMEOUT:g} s."
+                self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail, CloseReason.SLOW_REQUEST)
+        elif not self._is_answering and self.timeout_keep_alive_task is None and waited >= HEAD_TIMEOUT:
+            detail = f"The head of the request was not complete within {HEAD_TIMEOUT:g} s."
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail, CloseReason.SLOW_REQUEST)
 
     # --- its own ---
 
@@ -201,11 +203,11 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _check_reader(self, now: float) -> None:
-        unsent = self.unsent()
-        if self._unsent_since is None or self._unsent - unsent >= LEAST_READ:
+        unsent = self.unsent_bytes()
+        if self._unsent_since is None or self._unsent - unsent >= MIN_READ_BYTES:
             self._unsent_since, self._unsent = now, unsent
-        elif now - self._unsent_since >= WRITE_PATIENCE:
-            self._register.count(Reason.SLOW_READER)
+        elif now - self._unsent_since >= WRITE_TIMEOUT:
+            self._register.count_closed(CloseReason.SLOW_READER)
             self.transport.abort()
 
     def _size_of_head(self) -> int:
@@ -214,36 +216,36 @@ class BoundedProtocol(HttpToolsProtocol):
     def _bound_head(self, size: int) -> None:
         """Refuse a head that is too large before it is complete: the parser keeps what came of it."""
         self._head_bytes += size
-        if self._head_bytes > LARGEST_HEAD:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _HEAD_TOO_LARGE, Reason.MALFORMED)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _HEAD_TOO_LARGE, CloseReason.MALFORMED)
 
     def _bound_framing(self, size: int) -> None:
         """Refuse trailers and chunk sizes that are too large: the parser keeps what came of a trailer."""
         self._framing_bytes += size
-        if self._framing_bytes > LARGEST_HEAD + self._body_bytes // 8:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _FRAMING_TOO_LARGE, Reason.MALFORMED)
+        if self._framing_bytes > MAX_HEAD_BYTES + self._body_bytes // 8:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _FRAMING_TOO_LARGE, CloseReason.MALFORMED)
 
-    def _stop(self, status: HTTPStatus, detail: str) -> _Refused:
-        self._refused = _Refused(status, detail)
+    def _refusal(self, status: HTTPStatus, detail: str) -> _RequestRefused:
+        self._refused = _RequestRefused(status, detail)
         return self._refused
 
-    def _refuse(self, status: HTTPStatus, detail: str, reason: Reason | None = None) -> None:
+    def _refuse(self, status: HTTPStatus, detail: str, reason: CloseReason | None = None) -> None:
         """Answer with a problem where the client waits for an answer and none has begun, and close."""
         if reason is not None:
-            self._register.count(reason)
+            self._register.count_closed(reason)
         answering, cycle = self._is_answering, self.cycle
-        if self.unsent() or (answering and cycle.response_started):
+        if self.unsent_bytes() or (answering and cycle.response_started):
             self.transport.abort()
             return
         if answering:
             cycle.disconnected = True
             cycle.message_event.set()
-        if answering or self._in_head or reason is Reason.MALFORMED:
-            self.transport.write(raw_answer(status, detail))
+        if answering or self._in_head or reason is CloseReason.MALFORMED:
+            self.transport.write(raw_response(status, detail))
         self.transport.close()
 
 
-class _AnswerTransport:
+class _ResponseTransport:
     """What an answer sees of the transport: closing it lets the client finish its body."""
 
     def __init__(self, protocol: BoundedProtocol) -> None:
@@ -259,11 +261,11 @@ class _ProbesOnly:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == PROBES or scope["path"].startswith(f"{PROBES}/"):
+        if scope["path"] == PROBE_PATH or scope["path"].startswith(f"{PROBE_PATH}/"):
             await self._app(scope, receive, send)
             return
         body = problem_body(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY)
-        headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+        headers = [(b"content-type", PROBLEM_MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
         headers += [(b"retry-after", b"5"), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": int(HTTPStatus.SERVICE_UNAVAILABLE), "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 
-MEDIA_TYPE = "application/problem+json"
+PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 
 def problem_body(status: HTTPStatus, detail: str, path: str = "") -> bytes:
@@ -17,12 +17,12 @@ def problem_body(status: HTTPStatus, detail: str, path: str = "") -> bytes:
     return json.dumps(problem | ({"instance": path} if path else {}), separators=(",", ":")).encode()
 
 
-def raw_answer(status: HTTPStatus, detail: str) -> bytes:
+def raw_response(status: HTTPStatus, detail: str) -> bytes:
     """Return a whole HTTP/1.1 response that ends its connection."""
     body = problem_body(status, detail)
     head = (
         f"HTTP/1.1 {int(status)} {status.phrase}\r\n"
-        f"content-type: {MEDIA_TYPE}\r\n"
+        f"content-type: {PROBLEM_MEDIA_TYPE}\r\n"
         f"content-length: {len(body)}\r\n"
         "cache-control: no-store\r\n"
         "x-content-type-options: nosniff\r\n"

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from scheduler.dispatch.azure_queue import kind_of, queue_client
-from scheduler.dispatch.batches import BadMessage, decode
-from scheduler.dispatch.port import Depth, DispatchError
-from scheduler.dispatch.queues import poison_queue
+from scheduler.dispatch.azure_queue import create_queue_client, error_kind
+from scheduler.dispatch.batches import InvalidBatchMessage, decode_batch
+from scheduler.dispatch.port import DispatchError, QueueDepth
+from scheduler.dispatch.queues import poison_queue_name
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueClient
 
 
-class AzureQueueDepth:
+class AzureQueueDepthReader:
     """Implements dispatch.port.Depths."""
 
     def __init__(self, queue: QueueClient, poison: QueueClient, now: Callable[[], datetime]) -> None:
@@ -31,23 +31,25 @@ class AzureQueueDepth:
         self._poison = poison
         self._now = now
 
-    async def depth(self) -> Depth:
+    async def read_depth(self) -> QueueDepth:
         """Raises DispatchError."""
         from azure.core.exceptions import AzureError
 
         try:
-            waiting, oldest, poison = await asyncio.gather(_length(self._queue), self._oldest(), _length(self._poison))
+            waiting, oldest, poison = await asyncio.gather(
+                _message_count(self._queue), self._oldest_age_s(), _message_count(self._poison)
+            )
         except AzureError as error:
             raise DispatchError(
-                f"the length of queue {self._queue.queue_name!r} cannot be had ({kind_of(error)}): look at the storage "
+                f"the length of queue {self._queue.queue_name!r} cannot be had ({error_kind(error)}): look at the storage "
                 "account and at the app's role on it (Storage Queue Data Contributor)"
             ) from error
-        return Depth(waiting, oldest, poison)
+        return QueueDepth(waiting, oldest, poison)
 
     async def aclose(self) -> None:
         await asyncio.gather(self._queue.close(), self._poison.close())
 
-    async def _oldest(self) -> float | None:
+    async def _oldest_age_s(self) -> float | None:
         """Seconds since the message in front could be worked on; None if none is visible."""
         messages = await self._queue.peek_messages(max_messages=1)
         if not messages:
@@ -55,23 +57,23 @@ class AzureQueueDepth:
         return max(0.0, (self._now() - _ready_at(messages[0], self._now())).total_seconds())
 
 
-def open_azure_depth(
+def open_azure_depth_reader(
     queue_name: str,
     *,
     connection_string: str | None,
     url: str,
     credential: AsyncTokenCredential | None,
     now: Callable[[], datetime],
-) -> AzureQueueDepth:
+) -> AzureQueueDepthReader:
     """As dispatch.azure_queue.open_azure_queue, which makes the queue."""
 
     def client(name: str) -> QueueClient:
-        return queue_client(name, connection_string=connection_string, url=url, credential=credential)
+        return create_queue_client(name, connection_string=connection_string, url=url, credential=credential)
 
-    return AzureQueueDepth(client(queue_name), client(poison_queue(queue_name)), now)
+    return AzureQueueDepthReader(client(queue_name), client(poison_queue_name(queue_name)), now)
 
 
-async def _length(queue: QueueClient) -> int:
+async def _message_count(queue: QueueClient) -> int:
     """Messages, hidden ones too; 0 without a queue, as the platform makes poison queues when it needs them."""
     from azure.core.exceptions import ResourceNotFoundError
 
@@ -85,7 +87,7 @@ def _ready_at(message: QueueMessage, now: datetime) -> datetime:
     """When the message could be worked on: it is sent before its tickets' instants, and hidden until shortly before."""
     sent_at: datetime = message.inserted_on or now
     try:
-        tickets = decode(base64.b64decode(message.content, validate=True)).tickets
-    except (BadMessage, binascii.Error):
+        tickets = decode_batch(base64.b64decode(message.content, validate=True)).tickets
+    except (InvalidBatchMessage, binascii.Error):
         return sent_at
     return max(sent_at, min(ticket.due_at for ticket in tickets))

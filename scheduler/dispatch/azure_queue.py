@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobs.runs import Ticket
-from scheduler.dispatch.batches import Batch, encode, in_batches
+from scheduler.dispatch.batches import TicketBatch, encode_batch, split_into_batches
 from scheduler.dispatch.port import DispatchError
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from azure.core.exceptions import AzureError
     from azure.storage.queue.aio import QueueClient
 
-AT_ONCE = 8
+MAX_CONCURRENT_SENDS = 8
 """Messages that are being sent at a time: a tick with 10,000 tickets sends a hundred."""
 
-LONGEST_HIDDEN = 6 * 86_400
+MAX_VISIBILITY_TIMEOUT = 6 * 86_400
 """Seconds: Azure keeps a message for seven days. What is due later is sent again when it shows up."""
 
 # With Microsoft's own values a caller over HTTP would wait for more than a minute. Two more tries, each after 0 to 2 s.
@@ -43,33 +43,35 @@ class AzureQueueDispatch:
     def __init__(self, client: QueueClient, now: Callable[[], datetime]) -> None:
         self._client = client
         self._now = now
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._send_limit = asyncio.Semaphore(MAX_CONCURRENT_SENDS)
 
     async def send(self, tickets: Sequence[Ticket], *, not_before: datetime | None = None) -> None:
         """Several at a time, soonest first; one that is refused keeps no other one from being sent.
 
         Raises DispatchError.
         """
-        batches = in_batches(tickets, self._now())
+        batches = split_into_batches(tickets, self._now())
         sending = (self._send(batch, not_before) for batch in batches)
         refused = [error for error in await asyncio.gather(*sending, return_exceptions=True) if error is not None]
         if refused:
             raise refused[0]
 
-    async def _send(self, batch: Batch, not_before: datetime | None) -> None:
+    async def _send(self, batch: TicketBatch, not_before: datetime | None) -> None:
         from azure.core.exceptions import AzureError
 
-        async with self._places:
+        async with self._send_limit:
             now = self._now()
             if not_before is None:
-                hidden = int(batch.delay(now))  # rather early than late: the worker waits for the instant
+                hidden = int(batch.visibility_timeout(now))  # rather early than late: the worker waits for the instant
             else:
                 hidden = math.ceil(max(0.0, (not_before - now).total_seconds()))
             try:
-                await self._client.send_message(encode(batch), visibility_timeout=min(hidden, LONGEST_HIDDEN))
+                await self._client.send_message(
+                    encode_batch(batch), visibility_timeout=min(hidden, MAX_VISIBILITY_TIMEOUT)
+                )
             except AzureError as error:
                 raise DispatchError(
-                    f"queue {self._client.queue_name!r} did not take {len(batch.tickets)} tickets ({kind_of(error)}): "
+                    f"queue {self._client.queue_name!r} did not take {len(batch.tickets)} tickets ({error_kind(error)}): "
                     "look at the storage account and at the app's role on it (Storage Queue Data Contributor)"
                 ) from error
 
@@ -92,7 +94,7 @@ async def open_azure_queue(
     """
     from azure.core.exceptions import AzureError, ResourceExistsError
 
-    client = queue_client(queue_name, connection_string=connection_string, url=url, credential=credential)
+    client = create_queue_client(queue_name, connection_string=connection_string, url=url, credential=credential)
     try:
         await client.create_queue()
     except ResourceExistsError:
@@ -100,13 +102,13 @@ async def open_azure_queue(
     except AzureError as error:
         await client.close()
         raise DispatchError(
-            f"queue {queue_name!r} cannot be opened ({kind_of(error)}): look at the storage account, the network on "
+            f"queue {queue_name!r} cannot be opened ({error_kind(error)}): look at the storage account, the network on "
             "the way to it and the app's role on it (Storage Queue Data Contributor)"
         ) from error
     return AzureQueueDispatch(client, now)
 
 
-def queue_client(
+def create_queue_client(
     queue_name: str, *, connection_string: str | None, url: str, credential: AsyncTokenCredential | None
 ) -> QueueClient:
     """Microsoft's client of one queue, with our time-outs; nothing is asked yet."""
@@ -120,7 +122,7 @@ def queue_client(
     return QueueClient(url, queue_name, credential=credential, **options)
 
 
-def kind_of(error: AzureError) -> str:
+def error_kind(error: AzureError) -> str:
     """The kind of error only: its text may hold the signature of a connection string."""
     status = getattr(error, "status_code", None)
     return type(error).__name__ if status is None else f"status {status}"

@@ -17,26 +17,26 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from jobs.runs import Ticket
 
-SLICE = timedelta(seconds=10)
-LEAD = timedelta(seconds=5)
+BATCH_SLICE = timedelta(seconds=10)
+VISIBLE_BEFORE = timedelta(seconds=5)
 """How long before its slice a message becomes visible: longer than the host's queue polling interval."""
-MOST_TICKETS = 500
+MAX_TICKETS_PER_MESSAGE = 500
 """Tickets of a message. The platform's scaler asks for an instance for every 24 messages on the queue, hidden ones too
 (host.json: batchSize + newBatchThreshold), and a tick puts 75 s of them there. So 500 tickets of 10 s a message ask for
 an instance for each 150 runs a second, about what one can perform; fuller ones would ask for too few, and 100 tickets
 asked for five times as many. See docs/deploying.md."""
-LARGEST_MESSAGE = 48 * 1024
+MAX_MESSAGE_BYTES = 48 * 1024
 """Bytes. Azure takes 64 KiB, and the Functions host reads base64, which is a third longer."""
-MOST_WRITTEN_OUT = 100
+MAX_VERBOSE_TICKETS = 100
 """Tickets of a message of version 1, which earlier versions of the program read, too. More than these are due in a few
 seconds only in large deployments."""
 
 
-class BadMessage(ValueError):
+class InvalidBatchMessage(ValueError):
     """A queue message is not a batch."""
 
 
-class _Message(BaseModel):
+class _VerboseMessage(BaseModel):
     """Version 1: tickets as they are."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -45,11 +45,11 @@ class _Message(BaseModel):
     tickets: list[Ticket]
 
 
-_Planned = Annotated[tuple[str, int, int], Field(strict=True)]
+_CompactTicket = Annotated[tuple[str, int, int], Field(strict=True)]
 """A scheduled ticket: job, microseconds from the message's `start`, place of its generation in `generations`."""
 
 
-class _DenseMessage(BaseModel):
+class _CompactMessage(BaseModel):
     """Version 2: scheduled tickets, without what follows from job and instant: a fifth of the size."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -58,9 +58,9 @@ class _DenseMessage(BaseModel):
     start: int
     """Microseconds since 1970 of the first instant."""
     generations: list[str]
-    tickets: list[_Planned]
+    tickets: list[_CompactTicket]
 
-    def read(self) -> list[Ticket]:
+    def expand(self) -> list[Ticket]:
         """Raises IndexError, OverflowError, ValueError."""
         return [
             Ticket.scheduled(job, _EPOCH + (self.start + after) * _MICROSECOND, self.generations[place])
@@ -73,47 +73,49 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TicketBatch:
     tickets: tuple[Ticket, ...]
 
-    def delay(self, now: datetime) -> float:
+    def visibility_timeout(self, now: datetime) -> float:
         """Seconds for which the message stays invisible."""
         first = min(ticket.due_at for ticket in self.tickets)
-        return max(0.0, (first - LEAD - now).total_seconds())
+        return max(0.0, (first - VISIBLE_BEFORE - now).total_seconds())
 
 
-def encode(batch: Batch) -> str:
-    if len(batch.tickets) <= MOST_WRITTEN_OUT or not all(map(_is_planned, batch.tickets)):
-        return _Message(version=1, tickets=list(batch.tickets)).model_dump_json()
+def encode_batch(batch: TicketBatch) -> str:
+    if len(batch.tickets) <= MAX_VERBOSE_TICKETS or not all(map(_is_scheduled_only, batch.tickets)):
+        return _VerboseMessage(version=1, tickets=list(batch.tickets)).model_dump_json()
     start = min(ticket.due_at for ticket in batch.tickets)
     places: dict[str, int] = {}
     tickets = [
         (ticket.job, (ticket.due_at - start) // _MICROSECOND, places.setdefault(ticket.generation, len(places)))
         for ticket in batch.tickets
     ]
-    dense = _DenseMessage(version=2, start=(start - _EPOCH) // _MICROSECOND, generations=list(places), tickets=tickets)
+    dense = _CompactMessage(
+        version=2, start=(start - _EPOCH) // _MICROSECOND, generations=list(places), tickets=tickets
+    )
     return dense.model_dump_json()
 
 
-def decode(text: str | bytes) -> Batch:
+def decode_batch(text: str | bytes) -> TicketBatch:
     """Raises BadMessage: not JSON, another version, a field that is missing or wrong."""
-    if len(text) > 2 * LARGEST_MESSAGE:
-        raise BadMessage(f"the message has {len(text)} characters, a batch at most {LARGEST_MESSAGE}")
+    if len(text) > 2 * MAX_MESSAGE_BYTES:
+        raise InvalidBatchMessage(f"the message has {len(text)} characters, a batch at most {MAX_MESSAGE_BYTES}")
     try:
         message = _MESSAGES.validate_json(text)
     except ValidationError as error:
-        raise BadMessage(f"not a batch of tickets: {_first_problem(error)}") from None
+        raise InvalidBatchMessage(f"not a batch of tickets: {_first_problem(error)}") from None
     try:
-        tickets = message.tickets if isinstance(message, _Message) else message.read()
+        tickets = message.tickets if isinstance(message, _VerboseMessage) else message.expand()
     except (IndexError, OverflowError, ValueError) as error:
-        raise BadMessage(f"not a batch of tickets: {error}") from None
+        raise InvalidBatchMessage(f"not a batch of tickets: {error}") from None
     if not tickets:
-        raise BadMessage("a batch without tickets")
-    return Batch(tuple(tickets))
+        raise InvalidBatchMessage("a batch without tickets")
+    return TicketBatch(tuple(tickets))
 
 
-_MESSAGES: TypeAdapter[_Message | _DenseMessage] = TypeAdapter(
-    Annotated[_Message | _DenseMessage, Field(discriminator="version")]
+_MESSAGES: TypeAdapter[_VerboseMessage | _CompactMessage] = TypeAdapter(
+    Annotated[_VerboseMessage | _CompactMessage, Field(discriminator="version")]
 )
 
 
@@ -123,32 +125,32 @@ def _first_problem(error: ValidationError) -> str:
     return f"{where}: {first['msg']}"
 
 
-def _is_planned(ticket: Ticket) -> bool:
+def _is_scheduled_only(ticket: Ticket) -> bool:
     """Whether it follows from job, instant and generation."""
     return ticket == Ticket.scheduled(ticket.job, ticket.due_at, ticket.generation)
 
 
-def in_batches(tickets: Iterable[Ticket], now: datetime) -> Iterator[Batch]:
+def split_into_batches(tickets: Iterable[Ticket], now: datetime) -> Iterator[TicketBatch]:
     """Tickets grouped by slice, soonest first, each batch small enough for one message; those of a slice are about
     equally large. What is due already is in the present slice.
     """
 
     def slice_of(ticket: Ticket) -> int:
-        return int(max(now, ticket.due_at).timestamp() // SLICE.total_seconds())
+        return int(max(now, ticket.due_at).timestamp() // BATCH_SLICE.total_seconds())
 
     for _, together in groupby(sorted(tickets, key=lambda ticket: ticket.due_at), key=slice_of):
         found = list(together)
-        parts = math.ceil(len(found) / MOST_TICKETS)
+        parts = math.ceil(len(found) / MAX_TICKETS_PER_MESSAGE)
         for part in range(parts):
-            yield from _fitting(found[part * len(found) // parts : (part + 1) * len(found) // parts])
+            yield from _split_to_fit(found[part * len(found) // parts : (part + 1) * len(found) // parts])
 
 
-def _fitting(tickets: list[Ticket]) -> Iterator[Batch]:
+def _split_to_fit(tickets: list[Ticket]) -> Iterator[TicketBatch]:
     """Halve until a batch fits; a single ticket always does, as names are bounded."""
-    batch = Batch(tuple(tickets))
-    if len(tickets) == 1 or len(encode(batch).encode()) <= LARGEST_MESSAGE:
+    batch = TicketBatch(tuple(tickets))
+    if len(tickets) == 1 or len(encode_batch(batch).encode()) <= MAX_MESSAGE_BYTES:
         yield batch
         return
     middle = len(tickets) // 2
-    yield from _fitting(tickets[:middle])
-    yield from _fitting(tickets[middle:])
+    yield from _split_to_fit(tickets[:middle])
+    yield from _split_to_fit(tickets[middle:])

@@ -24,7 +24,7 @@ class Dispatch(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Depth:
+class QueueDepth:
     """What is on its way to a worker.
 
     `waiting`: tickets (embedded) or messages (Functions; those that are hidden until their instant are among them).
@@ -32,13 +32,13 @@ class Depth:
     `poison`: messages that the platform gave up and that are not buried yet.
     """
 
-    waiting: int
+    waiting_count: int
     oldest_s: float | None = None
-    poison: int = 0
+    poison_count: int = 0
 
 
-class Depths(Protocol):
-    async def depth(self) -> Depth:
+class QueueDepthReader(Protocol):
+    async def read_depth(self) -> QueueDepth:
         """Raises DispatchError."""
         ...
 

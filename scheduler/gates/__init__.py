@@ -6,20 +6,20 @@ A gate is a file here and a line in `gates_in_order`.
 from __future__ import annotations
 
 from jobs.ports import Clock
-from scheduler.gates.calls import Calls
+from scheduler.gates.calls import Wakeups
 from scheduler.gates.definition import DefinitionGate
 from scheduler.gates.dependencies import DependencyGate
-from scheduler.gates.elsewhere import Elsewhere
+from scheduler.gates.elsewhere import RemoteRuns
 from scheduler.gates.gates import Gates
-from scheduler.gates.held_slots import HeldSlots
-from scheduler.gates.overlap import CancelHere, OverlapGate
+from scheduler.gates.held_slots import SlotLeases
+from scheduler.gates.overlap import CancelLocalRun, OverlapGate
 from scheduler.gates.pausing import PauseGate
-from scheduler.gates.port import Gate, Skip, Verdict, Wait
-from scheduler.gates.slots import SlotGate, group_room, room_of_all
+from scheduler.gates.port import Gate, GateVerdict, Skip, Wait
+from scheduler.gates.slots import SlotGate, concurrency_slot_group, global_slot_group
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.runs import Runs
 
-__all__ = ["Elsewhere", "Gate", "Gates", "HeldSlots", "Skip", "Verdict", "Wait", "gates_in_order"]
+__all__ = ["Gate", "GateVerdict", "Gates", "RemoteRuns", "Skip", "SlotLeases", "Wait", "gates_in_order"]
 
 
 def gates_in_order(
@@ -27,9 +27,9 @@ def gates_in_order(
     clock: Clock,
     pauses: Pauses,
     runs: Runs,
-    cancel: CancelHere,
-    slots: HeldSlots,
-    elsewhere: Elsewhere | None = None,
+    cancel_local: CancelLocalRun,
+    slots: SlotLeases,
+    remote: RemoteRuns | None = None,
     max_running: int | None = None,
 ) -> Gates:
     """Those that cost least first: a ticket that is left out anyway holds nothing up.
@@ -37,13 +37,13 @@ def gates_in_order(
     `cancel` ends a run of this process; `elsewhere` is None if no other process performs runs; `max_running`: how many
     may go on at a time in all processes.
     """
-    calls = Calls(clock)
+    calls = Wakeups(clock)
     gates: list[Gate] = [
         DefinitionGate(),
         PauseGate(pauses, clock),
-        OverlapGate(clock, calls, cancel, elsewhere),
+        OverlapGate(clock, calls, cancel_local, remote),
         DependencyGate(runs, clock),
-        SlotGate(slots, clock, calls, group_room),
-        SlotGate(slots, clock, calls, room_of_all(max_running)),
+        SlotGate(slots, clock, calls, concurrency_slot_group),
+        SlotGate(slots, clock, calls, global_slot_group(max_running)),
     ]
     return Gates(gates, clock, calls)

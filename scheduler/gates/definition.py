@@ -4,29 +4,29 @@ disabled job, unless people ask for it."""
 from __future__ import annotations
 
 from jobs.runs import Ticket, Trigger
-from scheduler.catalog import Entry
-from scheduler.gates.port import Skip, Verdict
+from scheduler.catalog import CatalogJob
+from scheduler.gates.port import GateVerdict, Skip
 
 
 class DefinitionGate:
     """What people ask for runs though the job is disabled."""
 
-    def concerns(self, ticket: Ticket, entry: Entry) -> bool:
+    def applies_to(self, ticket: Ticket, entry: CatalogJob) -> bool:
         # Replays are by the definition in force, whichever that is when they run.
         return not ticket.trigger.is_rerun
 
-    async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
+    async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
         if ticket.trigger is not Trigger.MANUAL and not entry.job.enabled:
             return Skip("the job is disabled")
-        if ticket.generation != entry.generation and not _has(ticket, entry):
+        if ticket.generation != entry.generation and not _includes(ticket, entry):
             return Skip("the job was changed after this run was planned, and has none then any more")
         return None
 
-    async def leave(self, ticket: Ticket, entry: Entry) -> None:
+    async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
         """It holds nothing."""
 
 
-def _has(ticket: Ticket, entry: Entry) -> bool:
+def _includes(ticket: Ticket, entry: CatalogJob) -> bool:
     """Whether the definition in force has this run, too, which was planned by another one."""
     match ticket.trigger:
         case Trigger.SCHEDULE:

@@ -12,9 +12,9 @@ from jobs.dependencies import Dependency
 from jobs.durations import format_duration
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
-from scheduler.catalog import Entry
+from scheduler.catalog import CatalogJob
 from scheduler.gates.calls import recheck_backoff
-from scheduler.gates.port import Skip, Verdict, Wait
+from scheduler.gates.port import GateVerdict, Skip, Wait
 from scheduler.stores.runs import Runs
 
 MAX_DEPENDENCY_BACKOFF = timedelta(seconds=5)
@@ -26,14 +26,14 @@ class DependencyGate:
         self._runs = runs
         self._clock = clock
 
-    def concerns(self, ticket: Ticket, entry: Entry) -> bool:
+    def applies_to(self, ticket: Ticket, entry: CatalogJob) -> bool:
         # What people ask for is run however the others are.
         return bool(entry.job.depends_on) and ticket.trigger is Trigger.SCHEDULE
 
-    async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
+    async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
         now = self._clock.now()
         depends_on = entry.job.depends_on
-        reasons = await asyncio.gather(*(self._unmet(dependency, now) for dependency in depends_on))
+        reasons = await asyncio.gather(*(self._unmet_reason(dependency, now) for dependency in depends_on))
         unmet = [(one, reason) for one, reason in zip(depends_on, reasons, strict=True) if reason is not None]
         if not unmet:
             return None
@@ -45,9 +45,9 @@ class DependencyGate:
         pause = recheck_backoff(now - ticket.due_at, MAX_DEPENDENCY_BACKOFF)
         return Wait(min(until, now + pause), reason)
 
-    async def _unmet(self, dependency: Dependency, now: datetime) -> str | None:
-        record = await self._runs.latest(dependency.job, fresh=True)
-        return dependency.unmet_by(None if record is None else record.run, now)
+    async def _unmet_reason(self, dependency: Dependency, now: datetime) -> str | None:
+        record = await self._runs.find_latest(dependency.job, fresh=True)
+        return dependency.explain_unmet(None if record is None else record.run, now)
 
-    async def leave(self, ticket: Ticket, entry: Entry) -> None:
+    async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
         """It holds nothing."""

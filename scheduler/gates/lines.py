@@ -6,14 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from jobs.definition import Overlap
+from jobs.definition import OverlapMode
 from jobs.runs import Ticket
 from jobs.values import value
-from scheduler.gates.overlap_rules import Others
+from scheduler.gates.overlap_rules import OtherRuns
 
 
 @value(frozen=True, slots=True, order=True)
-class Place:
+class QueuePosition:
     """Runs take their turns by due instant."""
 
     due_at: datetime
@@ -21,52 +21,52 @@ class Place:
     is_replay: bool = field(compare=False, default=False)
 
     @staticmethod
-    def of(ticket: Ticket) -> Place:
-        return Place(ticket.due_at, ticket.id, ticket.trigger.is_rerun)
+    def of_ticket(ticket: Ticket) -> QueuePosition:
+        return QueuePosition(ticket.due_at, ticket.id, ticket.trigger.is_rerun)
 
 
 @dataclass(slots=True)
-class Line:
+class JobQueue:
     """Of one job."""
 
-    inside: dict[str, Place] = field(default_factory=dict)
-    waiting: dict[str, Place] = field(default_factory=dict)
+    admitted: dict[str, QueuePosition] = field(default_factory=dict)
+    waiting: dict[str, QueuePosition] = field(default_factory=dict)
     accepted: dict[str, datetime] = field(default_factory=dict)
     """Since when those of `waiting` wait that were told to."""
 
     def __bool__(self) -> bool:
-        return bool(self.inside or self.waiting)
+        return bool(self.admitted or self.waiting)
 
-    def known(self) -> Collection[str]:
-        return {*self.inside, *self.waiting}
+    def run_ids(self) -> Collection[str]:
+        return {*self.admitted, *self.waiting}
 
-    def leave(self, run_id: str) -> bool:
+    def remove(self, run_id: str) -> bool:
         """Whether it had been let in."""
         self.waiting.pop(run_id, None)
         self.accepted.pop(run_id, None)
-        return self.inside.pop(run_id, None) is not None
+        return self.admitted.pop(run_id, None) is not None
 
-    def in_order(self) -> list[str]:
+    def waiting_in_order(self) -> list[str]:
         """Those that wait."""
         return [place.run_id for place in sorted(self.waiting.values())]
 
-    def others(self, place: Place, mode: Overlap) -> Others:
+    def other_runs(self, place: QueuePosition, mode: OverlapMode) -> OtherRuns:
         """As this one sees them. Replays have to do with one another alone where runs may overlap, and nobody has to
         wait for a replay that waits itself where the newest run wins."""
-        inside = [one for one in sorted(self.inside.values()) if one.run_id != place.run_id]
+        inside = [one for one in sorted(self.admitted.values()) if one.run_id != place.run_id]
         waiting = [one for one in sorted(self.waiting.values()) if one.run_id != place.run_id]
         ahead = [one for one in waiting if one < place]
         if mode == "allow":
             inside = [one for one in inside if one.is_replay]
         if mode == "cancel_previous" and not place.is_replay:
             ahead = [one for one in ahead if not one.is_replay]
-        return Others(
-            going=_ids(inside),
-            ahead=_ids(ahead),
+        return OtherRuns(
+            running=_ids(inside),
+            waiting_before=_ids(ahead),
             waiting=_ids([one for one in waiting if not one.is_replay]),
             newer=_ids([one for one in sorted((*inside, *waiting)) if one > place and not one.is_replay]),
         )
 
 
-def _ids(places: list[Place]) -> tuple[str, ...]:
+def _ids(places: list[QueuePosition]) -> tuple[str, ...]:
     return tuple(place.run_id for place in places)

@@ -13,47 +13,47 @@ from dataclasses import dataclass
 
 from jobs.ports import Clock
 from scheduler.stores.claims import OpenRun
-from scheduler.stores.run_keys import RunKey, shard
+from scheduler.stores.run_keys import RunKey, shard_of_job
 from scheduler.stores.runs import Runs
 
-KNOWN_FOR = 2.5
+KEYS_VALID_S = 2.5
 """Seconds for which the keys of a shard's open runs are good, from the moment when they are asked for."""
 
-FEW = 4
+MAX_SINGLE_JOB_REQUESTS = 4
 """Jobs of which bodies are read by a request each; of more of them by one request, which also reads those between."""
 
-_Waiting = tuple[str, asyncio.Future[Sequence[OpenRun]]]
+_RunsRequest = tuple[str, asyncio.Future[Sequence[OpenRun]]]
 """A job, and who waits for its open runs."""
 _ByJob = Mapping[str, Sequence[RunKey]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """The open runs of a shard. `good_until`: on the monotonic clock."""
+class _KeysSnapshot:
+    """The open runs of a shard. `valid_until`: on the monotonic clock."""
 
     by_job: _ByJob
-    good_until: float
+    valid_until: float
 
 
-class OpenRuns:
+class OpenRunsCache:
     """All methods raise StoreUnavailable."""
 
     def __init__(self, runs: Runs, clock: Clock) -> None:
         self._runs = runs
         self._clock = clock
-        self._looks: dict[str, _Look] = {}
-        self._looking: dict[str, asyncio.Task[_Look]] = {}
+        self._snapshots: dict[str, _KeysSnapshot] = {}
+        self._refreshing: dict[str, asyncio.Task[_KeysSnapshot]] = {}
         """By shard: all who ask meanwhile share the look."""
-        self._waiting: defaultdict[str, list[_Waiting]] = defaultdict(list)
+        self._waiting: defaultdict[str, list[_RunsRequest]] = defaultdict(list)
         self._readers: dict[str, asyncio.Task[None]] = {}
         """By shard: who asks for bodies."""
 
-    async def fresh(self, job: str) -> Sequence[OpenRun]:
+    async def read_runs(self, job: str) -> Sequence[OpenRun]:
         """The job's open runs as of now.
 
         One request of a shard at a time: all who ask while it is under way share the next one.
         """
-        name = shard(job)
+        name = shard_of_job(job)
         answered: asyncio.Future[Sequence[OpenRun]] = asyncio.get_running_loop().create_future()
         self._waiting[name].append((job, answered))
         if name not in self._readers:
@@ -67,7 +67,7 @@ class OpenRuns:
         finally:
             del self._readers[name]
 
-    async def _answer(self, waiting: Sequence[_Waiting]) -> None:
+    async def _answer(self, waiting: Sequence[_RunsRequest]) -> None:
         by_job: defaultdict[str, list[OpenRun]] = defaultdict(list)
         error: BaseException | None = None
         try:
@@ -85,40 +85,40 @@ class OpenRuns:
                 answered.set_result(by_job[job])
 
     async def _read(self, jobs: set[str]) -> Sequence[OpenRun]:
-        if len(jobs) > FEW:
-            return await self._runs.open_runs_of(*jobs)
-        return [run for some in await asyncio.gather(*map(self._runs.open_runs_of, jobs)) for run in some]
+        if len(jobs) > MAX_SINGLE_JOB_REQUESTS:
+            return await self._runs.list_open_of_jobs(*jobs)
+        return [run for some in await asyncio.gather(*map(self._runs.list_open_of_jobs, jobs)) for run in some]
 
-    async def recent_keys(self, job: str) -> Sequence[RunKey]:
+    async def cached_keys(self, job: str) -> Sequence[RunKey]:
         """The keys of the job's open runs as of KNOWN_FOR seconds ago or later.
 
         Those of finished runs that are not settled are among them.
         """
-        name = shard(job)
-        look = self._looks.get(name)
-        if look is None or self._clock.monotonic() >= look.good_until:
-            look = await asyncio.shield(self._looking.get(name) or self._begin(name))
+        name = shard_of_job(job)
+        look = self._snapshots.get(name)
+        if look is None or self._clock.monotonic() >= look.valid_until:
+            look = await asyncio.shield(self._refreshing.get(name) or self._start_refresh(name))
         return look.by_job.get(job, ())
 
-    def _begin(self, name: str) -> asyncio.Task[_Look]:
-        task = asyncio.ensure_future(self._look(name))
-        self._looking[name] = task
+    def _start_refresh(self, name: str) -> asyncio.Task[_KeysSnapshot]:
+        task = asyncio.ensure_future(self._refresh(name))
+        self._refreshing[name] = task
         task.add_done_callback(_retrieve_error)
         return task
 
-    async def _look(self, name: str) -> _Look:
-        good_until = self._clock.monotonic() + KNOWN_FOR
+    async def _refresh(self, name: str) -> _KeysSnapshot:
+        good_until = self._clock.monotonic() + KEYS_VALID_S
         try:
             by_job: defaultdict[str, list[RunKey]] = defaultdict(list)
-            for key in await self._runs.open_keys(name):
+            for key in await self._runs.list_open_keys(name):
                 by_job[key.job].append(key)
         finally:
-            del self._looking[name]
-        look = self._looks[name] = _Look(by_job, good_until)
+            del self._refreshing[name]
+        look = self._snapshots[name] = _KeysSnapshot(by_job, good_until)
         return look
 
 
-def _retrieve_error(task: asyncio.Task[_Look]) -> None:
+def _retrieve_error(task: asyncio.Task[_KeysSnapshot]) -> None:
     """Whoever asked may be gone by now."""
     if not task.cancelled():
         task.exception()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
-from scheduler.catalog import Entry
-from scheduler.gates.port import Skip, Verdict
+from scheduler.catalog import CatalogJob
+from scheduler.gates.port import GateVerdict, Skip
 from scheduler.stores.pauses import Pauses
 
 
@@ -14,13 +14,13 @@ class PauseGate:
         self._pauses = pauses
         self._clock = clock
 
-    def concerns(self, ticket: Ticket, entry: Entry) -> bool:
+    def applies_to(self, ticket: Ticket, entry: CatalogJob) -> bool:
         # What people ask for is run though the job is paused, so the store is not asked for it.
         return ticket.trigger is not Trigger.MANUAL and not ticket.trigger.is_rerun
 
-    async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
-        pause = (await self._pauses.active(self._clock.now())).get(ticket.job)
+    async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
+        pause = (await self._pauses.list_active(self._clock.now())).get(ticket.job)
         return None if pause is None else Skip(f"the job is {pause}")
 
-    async def leave(self, ticket: Ticket, entry: Entry) -> None:
+    async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
         """It holds nothing."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from jobs.runs import Ticket
-from scheduler.catalog import Entry
+from scheduler.catalog import CatalogJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Skip:
     """
 
     reason: str
-    asked: str = ""
+    cancelled_by: str = ""
 
     def __str__(self) -> str:
         return self.reason
@@ -28,14 +28,14 @@ class Skip:
 class Wait:
     """The ticket cannot run yet: ask again at `until`, or earlier. `reason`: what it waits for."""
 
-    until: datetime
+    claimable_at: datetime
     reason: str
 
     def __str__(self) -> str:
         return self.reason
 
 
-Verdict = Skip | Wait | None
+GateVerdict = Skip | Wait | None
 """None: nothing keeps the ticket from running."""
 
 
@@ -46,11 +46,11 @@ class Gate(Protocol):
     let a ticket in goes on to hold it while a later gate lets it wait.
     """
 
-    def concerns(self, ticket: Ticket, entry: Entry) -> bool:
+    def applies_to(self, ticket: Ticket, entry: CatalogJob) -> bool:
         """Whether it has anything to say about this ticket; at once and without cost, as every ticket is asked."""
         ...
 
-    async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
+    async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
         """May be asked again of a ticket that it has let in already.
 
         Raises:
@@ -58,7 +58,7 @@ class Gate(Protocol):
         """
         ...
 
-    async def leave(self, ticket: Ticket, entry: Entry) -> None:
+    async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
         """The ticket neither waits nor runs here any more, whatever became of it, and whether it was let in or not.
 
         May come twice. Raises nothing.

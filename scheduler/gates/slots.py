@@ -12,130 +12,130 @@ from datetime import datetime, timedelta
 from jobs.durations import format_duration
 from jobs.ports import Clock
 from jobs.runs import Ticket
-from scheduler.catalog import Entry
-from scheduler.gates.calls import Calls, next_look
-from scheduler.gates.held_slots import HeldSlots
-from scheduler.gates.lines import Place
-from scheduler.gates.port import Skip, Verdict, Wait
-from scheduler.stores.slots import Full
+from scheduler.catalog import CatalogJob
+from scheduler.gates.calls import Wakeups, next_check_at
+from scheduler.gates.held_slots import SlotLeases
+from scheduler.gates.lines import QueuePosition
+from scheduler.gates.port import GateVerdict, Skip, Wait
+from scheduler.stores.slots import GroupFull
 
-ON_TIME = timedelta(seconds=60)
+LATE_ARRIVAL_AFTER = timedelta(seconds=60)
 """A run that comes later than this after its patience would have ended waits from when it comes: it is caught up."""
-USUAL_WAIT = 30.0
+DEFAULT_SLOT_WAIT = 30.0
 """Seconds that a run without a group waits for a slot."""
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class SlotGroup:
     """Runs that share slots. `name`: as reasons say it; `wait`: seconds of patience."""
 
     partition: str
     limit: int
-    wait: float
+    max_wait: float
     name: str
 
 
-RoomOf = Callable[[Entry], Room | None]
+SlotGroupOf = Callable[[CatalogJob], SlotGroup | None]
 
 
-def group_room(entry: Entry) -> Room | None:
+def concurrency_slot_group(entry: CatalogJob) -> SlotGroup | None:
     """That of the job's concurrency group."""
     group = entry.job.concurrency_group
     if group is None:
         return None
     name = f"concurrency group {group.name} (limit: {group.limit})"
-    return Room(f"group~{group.name}", group.limit, group.wait, name)
+    return SlotGroup(f"group~{group.name}", group.limit, group.wait, name)
 
 
-def room_of_all(max_running: int | None) -> RoomOf:
+def global_slot_group(max_running: int | None) -> SlotGroupOf:
     """That of all jobs together."""
 
-    def room_of(entry: Entry) -> Room | None:
+    def room_of(entry: CatalogJob) -> SlotGroup | None:
         if max_running is None:
             return None
         group = entry.job.concurrency_group
-        wait = USUAL_WAIT if group is None else group.wait
-        return Room("running", max_running, wait, f"all jobs (max_running: {max_running})")
+        wait = DEFAULT_SLOT_WAIT if group is None else group.wait
+        return SlotGroup("running", max_running, wait, f"all jobs (max_running: {max_running})")
 
     return room_of
 
 
 @dataclass(slots=True)
-class _Line:
+class _SlotQueue:
     """Who waits here for a slot of a room, and since when."""
 
-    waiting: dict[str, Place] = field(default_factory=dict)
+    waiting: dict[str, QueuePosition] = field(default_factory=dict)
     since: dict[str, datetime] = field(default_factory=dict)
 
     def in_order(self) -> list[str]:
         return [place.run_id for place in sorted(self.waiting.values())]
 
-    def leave(self, run_id: str) -> None:
+    def remove(self, run_id: str) -> None:
         self.waiting.pop(run_id, None)
         self.since.pop(run_id, None)
 
 
 class SlotGate:
-    def __init__(self, slots: HeldSlots, clock: Clock, calls: Calls, room_of: RoomOf) -> None:
+    def __init__(self, slots: SlotLeases, clock: Clock, wakeups: Wakeups, group_of: SlotGroupOf) -> None:
         self._slots = slots
         self._clock = clock
-        self._calls = calls
-        self._room_of = room_of
-        self._lines: dict[str, _Line] = {}
+        self._wakeups = wakeups
+        self._group_of = group_of
+        self._queues: dict[str, _SlotQueue] = {}
 
-    def concerns(self, ticket: Ticket, entry: Entry) -> bool:
-        return self._room_of(entry) is not None
+    def applies_to(self, ticket: Ticket, entry: CatalogJob) -> bool:
+        return self._group_of(entry) is not None
 
-    async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
-        room = self._room_of(entry)
+    async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
+        room = self._group_of(entry)
         assert room is not None, "it is concerned"
         now = self._clock.now()
-        line = self._lines.setdefault(room.partition, _Line())
+        line = self._queues.setdefault(room.partition, _SlotQueue())
         since = line.since.setdefault(ticket.id, now)
-        line.waiting[ticket.id] = Place.of(ticket)
-        full = Full(())
+        line.waiting[ticket.id] = QueuePosition.of_ticket(ticket)
+        full = GroupFull(())
         if line.in_order()[0] == ticket.id:
             taken = await self._slots.acquire(room.partition, room.limit, ticket, entry)
             if taken is None:
-                line.leave(ticket.id)
-                self._call_next(room)
+                line.remove(ticket.id)
+                self._wake_next(room)
                 return None
             full, now = taken, self._clock.now()
         deadline = _deadline(ticket, room, since)
         if deadline is not None and now >= deadline:
-            return Skip(f"no slot of {room.name} was free within {format_duration(room.wait)}{_held_by(full)}")
-        until = next_look(since, now, is_first=line.in_order()[0] == ticket.id)
-        return Wait(min(until, deadline or until), f"no slot of {room.name} is free{_held_by(full)}")
+            return Skip(f"no slot of {room.name} was free within {format_duration(room.max_wait)}{_holders_note(full)}")
+        until = next_check_at(since, now, is_first=line.in_order()[0] == ticket.id)
+        return Wait(min(until, deadline or until), f"no slot of {room.name} is free{_holders_note(full)}")
 
-    async def leave(self, ticket: Ticket, entry: Entry) -> None:
-        room = self._room_of(entry)
+    async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
+        room = self._group_of(entry)
         assert room is not None, "it is concerned"
-        line = self._lines.get(room.partition)
+        line = self._queues.get(room.partition)
         if line is not None:
-            line.leave(ticket.id)
+            line.remove(ticket.id)
         await self._slots.release(room.partition, ticket.id)
-        self._call_next(room)
+        self._wake_next(room)
 
-    def _call_next(self, room: Room) -> None:
-        line = self._lines.get(room.partition)
+    def _wake_next(self, room: SlotGroup) -> None:
+        line = self._queues.get(room.partition)
         if line is None:
             return
         if line.waiting:
-            self._calls.call(line.in_order()[0])
+            self._wakeups.wake(line.in_order()[0])
         else:
-            del self._lines[room.partition]
+            del self._queues[room.partition]
 
 
-def _deadline(ticket: Ticket, room: Room, since: datetime) -> datetime | None:
+def _deadline(ticket: Ticket, room: SlotGroup, since: datetime) -> datetime | None:
     """When its patience ends; None: never, as a replay that is left out would be lost."""
     if ticket.trigger.is_rerun:
         return None
-    wait = timedelta(seconds=room.wait)
+    wait = timedelta(seconds=room.max_wait)
     # From its due instant, however often it was put back and came again meanwhile.
-    return ticket.due_at + wait if since <= ticket.due_at + wait + ON_TIME else since + wait
+    return ticket.due_at + wait if since <= ticket.due_at + wait + LATE_ARRIVAL_AFTER else since + wait
 
 
-def _held_by(full: Full) -> str:
+def _holders_note(full: GroupFull) -> str:
     if not full.holders:
         return ""
     first, *others = full.holders

@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scheduler.operations.backfilling import Backfilling
-    from scheduler.operations.cancelling import Cancelling
-    from scheduler.operations.circuits import CircuitSteering
-    from scheduler.operations.pausing import Pausing
-    from scheduler.operations.pinging import Pinging
-    from scheduler.operations.refreshing import Refreshing
-    from scheduler.operations.replaying import Replaying
-    from scheduler.operations.running import Running
+    from scheduler.operations.backfilling import Backfiller
+    from scheduler.operations.cancelling import RunCanceller
+    from scheduler.operations.circuits import CircuitControl
+    from scheduler.operations.pausing import JobPauser
+    from scheduler.operations.pinging import PingReceiver
+    from scheduler.operations.refreshing import SecretRefresher
+    from scheduler.operations.replaying import DeadLetterReplayer
+    from scheduler.operations.running import RunStarter
 
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    running: Running
-    pausing: Pausing
-    cancelling: Cancelling
-    replaying: Replaying
-    backfilling: Backfilling
-    circuits: CircuitSteering
-    refreshing: Refreshing
-    pinging: Pinging
+    runs: RunStarter
+    pauses: JobPauser
+    cancellations: RunCanceller
+    dead_letters: DeadLetterReplayer
+    backfills: Backfiller
+    circuits: CircuitControl
+    secrets: SecretRefresher
+    pings: PingReceiver

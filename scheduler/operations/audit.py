@@ -8,7 +8,7 @@ from enum import StrEnum
 _log = logging.getLogger("scheduler.audit")
 
 
-class Way(StrEnum):
+class ChangeSource(StrEnum):
     """How it was asked for."""
 
     API = "over the API"
@@ -17,6 +17,6 @@ class Way(StrEnum):
     FILES = "by the job files"
 
 
-def audit(done: str, way: Way) -> None:
+def log_change(change: str, source: ChangeSource) -> None:
     """`done` is a sentence's beginning, such as `job checkout was resumed`."""
-    _log.info("%s, as was asked %s", done, way)
+    _log.info("%s, as was asked %s", change, source)

@@ -9,39 +9,39 @@ from jobs.ports import Clock
 from jobs.running.verdicts import cancelled_run
 from jobs.runs import Outcome
 from scheduler.catalog import Catalog
-from scheduler.operations.audit import Way, audit
-from scheduler.operations.errors import Conflict, NotThere
-from scheduler.operations.running import Running
+from scheduler.operations.audit import ChangeSource, log_change
+from scheduler.operations.errors import Conflict, NotFound
+from scheduler.operations.running import RunStarter
 from scheduler.stores.cancellations import Cancellations
-from scheduler.stores.runs import Claim, ClaimLost, Record, Runs, RunState
-from scheduler.work.telling import NotFollowedUp, Telling
+from scheduler.stores.runs import Claim, ClaimLost, RunRecord, Runs, RunState
+from scheduler.work.telling import NotFollowedUp, RunPublisher
 
 _log = logging.getLogger("scheduler.operations")
 
-CancelHere = Callable[[str, str], bool]
+CancelLocally = Callable[[str, str], bool]
 """Ends the run of this id, given how it was asked for; False if it does not go on in this process: Worker.cancel."""
 
 
-class Cancelling:
+class RunCanceller:
     def __init__(
         self,
         catalog: Catalog,
         runs: Runs,
-        running: Running,
+        starter: RunStarter,
         cancellations: Cancellations,
-        cancel_here: CancelHere,
-        telling: Telling,
+        cancel_locally: CancelLocally,
+        publisher: RunPublisher,
         clock: Clock,
     ) -> None:
         self._catalog = catalog
         self._runs = runs
-        self._running = running
+        self._starter = starter
         self._cancellations = cancellations
-        self._cancel_here = cancel_here
-        self._telling = telling
+        self._cancel_locally = cancel_locally
+        self._publisher = publisher
         self._clock = clock
 
-    async def cancel(self, run_id: str, *, way: Way, wait: float) -> Record:
+    async def cancel(self, run_id: str, *, source: ChangeSource, wait: float) -> RunRecord:
         """Cancel a run. One that is queued is over at once; one that is running is waited for, `wait` seconds at most.
 
         Returns the run, cancelled or (if it has not ended yet) running. A run of another process is ended within a few
@@ -52,53 +52,53 @@ class Cancelling:
             Conflict: it is finished, or was before it could be cancelled.
             StoreError: the run may or may not be cancelled; ask again.
         """
-        record = await self._unfinished(run_id)
-        if self._is_nobodys(record):
-            done = await self._cancelled_at_once(record, way)
+        record = await self._get_unfinished(run_id)
+        if self._has_no_owner(record):
+            done = await self._cancel_unowned(record, source)
             if done is not None:
                 return done
-            record = await self._unfinished(run_id)
-        if not self._cancel_here(run_id, way):
-            await self._cancellations.ask(run_id, way, self._clock.now())
-        audit(f"run {run_id} is cancelled", way)
-        return await self._ended(record, wait)
+            record = await self._get_unfinished(run_id)
+        if not self._cancel_locally(run_id, source):
+            await self._cancellations.request(run_id, source, self._clock.now())
+        log_change(f"run {run_id} is cancelled", source)
+        return await self._wait_for_end(record, wait)
 
-    async def _unfinished(self, run_id: str) -> Record:
-        record = await self._runs.get(run_id)
+    async def _get_unfinished(self, run_id: str) -> RunRecord:
+        record = await self._runs.find(run_id)
         if record is None:
-            raise NotThere(f"there is no run {run_id!r}; it may not have begun, or be older than what is kept")
+            raise NotFound(f"there is no run {run_id!r}; it may not have begun, or be older than what is kept")
         if record.run is not None:
             raise Conflict(f"run {run_id} is finished already: {record.run.outcome}")
         return record
 
-    def _is_nobodys(self, record: Record) -> bool:
+    def _has_no_owner(self, record: RunRecord) -> bool:
         """Nobody is at it: it waits, or its owner died."""
         if record.state is RunState.QUEUED:
             return True
         return record.lease_until is not None and record.lease_until <= self._clock.now()
 
-    async def _cancelled_at_once(self, record: Record, way: Way) -> Record | None:
+    async def _cancel_unowned(self, record: RunRecord, source: ChangeSource) -> RunRecord | None:
         """None if somebody has begun with it in this moment."""
         ticket, now = record.ticket, self._clock.now()
-        entry = self._catalog.find(ticket.job)
-        run = cancelled_run(entry.job if entry else None, ticket, now, now, asked=way)
+        entry = self._catalog.find_job(ticket.job)
+        run = cancelled_run(entry.job if entry else None, ticket, now, now, cancelled_by=source)
         try:
             # The etag of what was read: a claim in between makes this one void.
-            settled = self._telling.finishes_settled(ticket.job)
-            await self._runs.finish(Claim(ticket, "", now, record.etag), run, settled=settled)
+            settled = self._publisher.is_acknowledged_on_finish(ticket.job)
+            await self._runs.finish(Claim(ticket, "", now, record.etag), run, acknowledged=settled)
         except ClaimLost:
             return None
-        audit(f"run {ticket.id} was cancelled", way)
+        log_change(f"run {ticket.id} was cancelled", source)
         try:
-            await self._telling.tell(run)
+            await self._publisher.publish(run)
         except NotFollowedUp as error:
             # The run is over all the same, and what follows from it is seen to later.
             _log.warning("%s", error)
-        return await self._runs.get(ticket.id)
+        return await self._runs.find(ticket.id)
 
-    async def _ended(self, record: Record, wait: float) -> Record:
+    async def _wait_for_end(self, record: RunRecord, wait: float) -> RunRecord:
         run_id = record.ticket.id
-        record = await self._running.wait_finished(run_id, wait) or record
+        record = await self._starter.wait_until_finished(run_id, wait) or record
         if record.run is None:
             return record
         await self._cancellations.remove(run_id)

@@ -11,11 +11,11 @@ An unknown job is scheduler.catalog.UnknownJob.
 from __future__ import annotations
 
 
-class NotDone(Exception):
+class OperationError(Exception):
     """Nothing was changed. The message is meant for people."""
 
 
-class Unusable(NotDone):
+class InvalidArgument(OperationError):
     """`field` is named as in the API's body, such as `until`."""
 
     def __init__(self, field: str, message: str) -> None:
@@ -23,9 +23,9 @@ class Unusable(NotDone):
         self.field = field
 
 
-class NotThere(NotDone):
+class NotFound(OperationError):
     """There is no such thing, or it is older than what is kept."""
 
 
-class Conflict(NotDone):
+class Conflict(OperationError):
     """Its state does not allow it."""

@@ -18,13 +18,13 @@ from jobs.targets import HeartbeatTarget
 from jobs.targets.heartbeat import SHORTEST_TOKEN
 from scheduler.catalog import Catalog
 
-REREAD_AFTER = 60.0
+REREAD_AFTER_S = 60.0
 """Seconds until the secrets are read again, so that a token that was taken back ends."""
-PAUSE = 5.0
+MIN_REREAD_PAUSE_S = 5.0
 """Seconds between two readings, when unknown tokens come."""
-OLD_FOR = 86400.0
+OLD_TOKEN_LIFETIME_S = 86400.0
 """Seconds for which a token is taken after it was replaced by another one."""
-DOUBTS_PER_MINUTE = 100
+FORCED_READS_PER_MINUTE = 100
 """Secrets that unknown tokens make to be read past what is kept of them, however many come and heartbeats there are: a
 stranger needs no key to send one, and each read may be a request of the vault."""
 
@@ -40,53 +40,53 @@ class PingTokens:
         self._catalog = catalog
         self._secrets = secrets
         self._clock = clock
-        self._names: dict[bytes, dict[str, float]] = {}
+        self._names_by_digest: dict[bytes, dict[str, float]] = {}
         """The secrets that have (or had) the token of this hash, and until when that is to be believed."""
         self._current: dict[str, str] = {}
         self._read_at = float("-inf")
-        self._troubles: dict[str, str] = {}
-        self._reading = asyncio.Lock()
-        self._turns: list[str] = []
+        self._errors: dict[str, str] = {}
+        self._read_lock = asyncio.Lock()
+        self._forced_read_order: list[str] = []
         """Secrets by when they were last read for an unknown token, the longest ago first."""
-        self._doubts: deque[float] = deque(maxlen=DOUBTS_PER_MINUTE)
+        self._forced_reads: deque[float] = deque(maxlen=FORCED_READS_PER_MINUTE)
         """When secrets were read so."""
 
     @property
-    def troubles(self) -> Mapping[str, str]:
+    def errors(self) -> Mapping[str, str]:
         """What is wrong, by the secret's name."""
-        return self._troubles
+        return self._errors
 
-    async def jobs_of(self, token: str) -> Sequence[str]:
+    async def find_jobs(self, token: str) -> Sequence[str]:
         """The jobs that this token is for; empty if there is none.
 
         Raises:
             TokensUnavailable: none of those that could be read.
         """
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
-        if self._age() > REREAD_AFTER:
-            await self._read(REREAD_AFTER)
-        found = self._found(digest)
-        if not found and self._age() > PAUSE:
-            await self._read(PAUSE, doubt=True)
-            found = self._found(digest)
-        if not found and self._troubles:
+        if self._age() > REREAD_AFTER_S:
+            await self._read(REREAD_AFTER_S)
+        found = self._find_jobs(digest)
+        if not found and self._age() > MIN_REREAD_PAUSE_S:
+            await self._read(MIN_REREAD_PAUSE_S, force=True)
+            found = self._find_jobs(digest)
+        if not found and self._errors:
             raise TokensUnavailable
         return found
 
-    async def look(self) -> None:
+    async def recheck(self) -> None:
         """Where something is wrong: see whether it still is. A ping may be a long time off."""
-        if self._troubles:
-            await self._read(PAUSE)
+        if self._errors:
+            await self._read(MIN_REREAD_PAUSE_S)
 
     def _age(self) -> float:
         return self._clock.monotonic() - self._read_at
 
-    def _found(self, digest: bytes) -> Sequence[str]:
+    def _find_jobs(self, digest: bytes) -> Sequence[str]:
         now = self._clock.monotonic()
-        names = {name for name, until in self._names.get(digest, {}).items() if now < until}
-        return [job for name in names for job in self._jobs().get(name, ())] if names else ()
+        names = {name for name, until in self._names_by_digest.get(digest, {}).items() if now < until}
+        return [job for name in names for job in self._jobs_by_secret().get(name, ())] if names else ()
 
-    def _jobs(self) -> Mapping[str, Sequence[str]]:
+    def _jobs_by_secret(self) -> Mapping[str, Sequence[str]]:
         """The heartbeats in force, by the name of their secret."""
         jobs: defaultdict[str, list[str]] = defaultdict(list)
         for entry in self._catalog:
@@ -94,57 +94,57 @@ class PingTokens:
                 jobs[entry.job.check.token.secret].append(entry.job.name)
         return jobs
 
-    async def _read(self, older_than: float, *, doubt: bool = False) -> None:
-        async with self._reading:
+    async def _read(self, older_than: float, *, force: bool = False) -> None:
+        async with self._read_lock:
             if self._age() <= older_than:
                 return  # somebody else has done it meanwhile
-            names = list(self._jobs())
-            if doubt:
-                doubted = self._to_doubt([name for name in names if name in self._current])
-                await asyncio.gather(*(self._secrets.renewed(name, self._current[name]) for name in doubted))
-            troubles = await asyncio.gather(*map(self._read_one, names))
-            self._troubles = {name: trouble for name, trouble in zip(names, troubles, strict=True) if trouble}
+            names = list(self._jobs_by_secret())
+            if force:
+                doubted = self._choose_forced_reads([name for name in names if name in self._current])
+                await asyncio.gather(*(self._secrets.refresh_rejected(name, self._current[name]) for name in doubted))
+            troubles = await asyncio.gather(*map(self._read_token, names))
+            self._errors = {name: trouble for name, trouble in zip(names, troubles, strict=True) if trouble}
             self._current = {name: token for name, token in self._current.items() if name in names}
-            self._forget()
+            self._remove_expired()
             self._read_at = self._clock.monotonic()
 
-    def _to_doubt(self, known: Sequence[str]) -> Sequence[str]:
+    def _choose_forced_reads(self, known: Sequence[str]) -> Sequence[str]:
         """Return those of them that may be read again now, and note it: each in its turn."""
         now = self._clock.monotonic()
         in_turn = [
-            *(name for name in known if name not in self._turns),
-            *(name for name in self._turns if name in known),
+            *(name for name in known if name not in self._forced_read_order),
+            *(name for name in self._forced_read_order if name in known),
         ]
-        left = DOUBTS_PER_MINUTE - sum(now - at < 60 for at in self._doubts)
-        chosen, self._turns = in_turn[:left], [*in_turn[left:], *in_turn[:left]]
-        self._doubts.extend([now] * len(chosen))
+        left = FORCED_READS_PER_MINUTE - sum(now - at < 60 for at in self._forced_reads)
+        chosen, self._forced_read_order = in_turn[:left], [*in_turn[left:], *in_turn[:left]]
+        self._forced_reads.extend([now] * len(chosen))
         return chosen
 
-    async def _read_one(self, name: str) -> str:
+    async def _read_token(self, name: str) -> str:
         """What is wrong with it."""
         try:
-            token = await self._secrets.get(name)
+            token = await self._secrets.get_secret(name)
         except SecretUnavailable as error:
             return str(error)
         if len(token) < SHORTEST_TOKEN:
-            if name not in self._troubles:
+            if name not in self._errors:
                 _log.warning("secret %s is too short for a token, so its pings are not taken", name)
             return f"secret {name} is too short for a token: at least {SHORTEST_TOKEN} characters"
         now, before = self._clock.monotonic(), self._current.get(name)
         if before is not None and before != token:
-            self._names[_digest(before)][name] = now + OLD_FOR
+            self._names_by_digest[_digest(before)][name] = now + OLD_TOKEN_LIFETIME_S
         self._current[name] = token
-        self._names.setdefault(_digest(token), {})[name] = float("inf")
+        self._names_by_digest.setdefault(_digest(token), {})[name] = float("inf")
         return ""
 
-    def _forget(self) -> None:
+    def _remove_expired(self) -> None:
         now = self._clock.monotonic()
-        for digest, names in list(self._names.items()):
+        for digest, names in list(self._names_by_digest.items()):
             kept = {name: until for name, until in names.items() if now < until}
             if kept:
-                self._names[digest] = kept
+                self._names_by_digest[digest] = kept
             else:
-                del self._names[digest]
+                del self._names_by_digest[digest]
 
 
 def _digest(token: str) -> bytes:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import secrets
 
-from scheduler.operations.audit import Way, audit
-from scheduler.operations.errors import NotThere
-from scheduler.secret_watch import SecretView, SecretWatch
+from scheduler.operations.audit import ChangeSource, log_change
+from scheduler.operations.errors import NotFound
+from scheduler.secret_watch import SecretMonitor, SecretView
 
 
-class Refreshing:
-    def __init__(self, watch: SecretWatch) -> None:
-        self._watch = watch
+class SecretRefresher:
+    def __init__(self, monitor: SecretMonitor) -> None:
+        self._monitor = monitor
 
-    async def refresh(self, name: str, *, way: Way) -> SecretView:
+    async def refresh(self, name: str, *, source: ChangeSource) -> SecretView:
         """Have it read again: here at once, in other processes at the next use after 15 s at the latest.
 
         Raises:
             NotThere: no job uses a secret of that name.
             StoreError: nothing was changed.
         """
-        if not await self._watch.new_version(name, secrets.token_hex(8)):
-            raise NotThere(f"no job uses a secret named {name!r}")
-        audit(f"secret {name} is read again", way)
-        view = await self._watch.view(name)
+        if not await self._monitor.record_new_version(name, secrets.token_hex(8)):
+            raise NotFound(f"no job uses a secret named {name!r}")
+        log_change(f"secret {name} is read again", source)
+        view = await self._monitor.read_secret(name)
         if view is None:
-            raise NotThere(f"no job uses a secret named {name!r} any more")
+            raise NotFound(f"no job uses a secret named {name!r} any more")
         return view

@@ -12,74 +12,74 @@ from datetime import datetime, timedelta
 from jobs.policies import CatchUp
 from jobs.schedules import Schedule
 
-MOST_CAUGHT_UP = 1000
+MAX_CAUGHT_UP_RUNS = 1000
 """Runs that one job catches up at a time; of more, the newest."""
 
-_MOMENT = timedelta(microseconds=1)
-_FIRST_LOOK_BACK = timedelta(seconds=60)
+_MICROSECOND = timedelta(microseconds=1)
+_FIRST_LOOKBACK = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
-class CaughtUp:
+class CatchUpDecision:
     """`run`: missed instants that are run now, oldest first. `left_out`: the last one that is not run."""
 
     run: tuple[datetime, ...] = ()
-    left_out: datetime | None = None
+    last_missed: datetime | None = None
 
 
-def catch_up(
+def decide_catch_up(
     schedule: Schedule,
     policy: CatchUp,
     first: datetime,
     before: datetime,
     now: datetime,
     on_time: datetime | None = None,
-) -> CaughtUp:
+) -> CatchUpDecision:
     """Decide about the missed instants of a job: `first`, and all after it that lie before `before`.
 
     `on_time`: the latest instant until now, if it is not missed and will run. With policy `last` this run makes up for
     the missed ones: none of them runs, and what lies before `on_time` is left out, whether it was missed or not.
     """
     if policy.policy == "last" and on_time is not None:
-        return CaughtUp((), latest(schedule, first, on_time))
+        return CatchUpDecision((), latest_instant(schedule, first, on_time))
     window = max(first, now - timedelta(seconds=policy.within))
     run: tuple[datetime, ...] = ()
-    if policy.policy == "last" and (last := latest(schedule, window, before)) is not None:
+    if policy.policy == "last" and (last := latest_instant(schedule, window, before)) is not None:
         run = (last,)
     elif policy.policy == "all":
-        run = _all(schedule, window, before)
-    return CaughtUp(run, latest(schedule, first, run[0] if run else before))
+        run = _newest_instants(schedule, window, before)
+    return CatchUpDecision(run, latest_instant(schedule, first, run[0] if run else before))
 
 
-def _all(schedule: Schedule, since: datetime, before: datetime) -> tuple[datetime, ...]:
+def _newest_instants(schedule: Schedule, since: datetime, before: datetime) -> tuple[datetime, ...]:
     """The newest instants in [since, before), oldest first."""
-    found: deque[datetime] = deque(maxlen=MOST_CAUGHT_UP)
-    at = schedule.next_after(since - _MOMENT)
+    found: deque[datetime] = deque(maxlen=MAX_CAUGHT_UP_RUNS)
+    at = schedule.next_after(since - _MICROSECOND)
     while at is not None and at < before:
         found.append(at)
         at = schedule.next_after(at)
     return tuple(found)
 
 
-def latest(schedule: Schedule, since: datetime, before: datetime) -> datetime | None:
+def latest_instant(schedule: Schedule, since: datetime, before: datetime) -> datetime | None:
     """The latest instant in [since, before).
 
     Looks back in steps that double, so that a job of each second that was down for days costs no walk over all of them.
     """
-    back = _FIRST_LOOK_BACK
+    back = _FIRST_LOOKBACK
     while True:
         start = max(since, before - back)
         if start >= before:
             return None
-        at = schedule.next_after(start - _MOMENT)
+        at = schedule.next_after(start - _MICROSECOND)
         if at is not None and at < before:
-            return _walk(schedule, at, before)
+            return _last_before(schedule, at, before)
         if start == since:
             return None
         back *= 2
 
 
-def _walk(schedule: Schedule, at: datetime, before: datetime) -> datetime:
+def _last_before(schedule: Schedule, at: datetime, before: datetime) -> datetime:
     while (following := schedule.next_after(at)) is not None and following < before:
         at = following
     return at

@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jobs.runs import Ticket
-from scheduler.catalog import Entry
-from scheduler.planning.catch_up import latest
+from scheduler.catalog import CatalogJob
+from scheduler.planning.catch_up import latest_instant
 
-NOTHING_RAN = "it fell due while no scheduler was running, or while it stood still"
+NO_SCHEDULER_CAUSE = "it fell due while no scheduler was running, or while it stood still"
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class MissedSpan:
     """A job's instants from `first` to `last` that have no run: recorded as one skipped run, at the last. `cause`: why,
     as the beginning of a sentence; without one they were missed, and catch-up has decided."""
 
-    entry: Entry
+    entry: CatalogJob
     first: datetime
     last: datetime
     cause: str = ""
@@ -34,10 +34,10 @@ class LeftOut:
             before = f", like those before it since {self.first:%Y-%m-%d %H:%M:%S}Z that have no run"
         if self.cause:
             return f"{self.cause}{before}"
-        return f"{NOTHING_RAN}{before} (catch_up: {self.entry.job.catch_up.policy})"
+        return f"{NO_SCHEDULER_CAUSE}{before} (catch_up: {self.entry.job.catch_up.policy})"
 
-    def earlier(self) -> LeftOut | None:
+    def without_last(self) -> MissedSpan | None:
         """The same without the last one, which turns out to have a run; None if it was the only one."""
         schedule = self.entry.job.schedule
-        last = None if schedule is None else latest(schedule, self.first, self.last)
+        last = None if schedule is None else latest_instant(schedule, self.first, self.last)
         return None if last is None else replace(self, last=last)

@@ -11,24 +11,24 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from jobs.runs import Ticket, instant_text
+from jobs.runs import Ticket, format_run_instant
 from jobs.schedules import Schedule, from_milliseconds, to_milliseconds
-from scheduler.catalog import Catalog, Entry, View
-from scheduler.planning.catch_up import CaughtUp, catch_up
-from scheduler.planning.heap import Due, DueHeap, Found
-from scheduler.planning.left_out import LeftOut
+from scheduler.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.planning.catch_up import CatchUpDecision, decide_catch_up
+from scheduler.planning.heap import DueHeap, DueInstant, DueInstants
+from scheduler.planning.left_out import MissedSpan
 
 _EPOCH = from_milliseconds(0)
 # Thousands of due instants, and how ids write them, are made of a few seconds and these: each anew takes four times as
 # long.
-_PARTS = tuple(timedelta(milliseconds=part) for part in range(1000))
-_STAMPS = tuple(instant_text(_EPOCH + part)[-5:] for part in _PARTS)
+_MILLISECONDS = tuple(timedelta(milliseconds=part) for part in range(1000))
+_MILLISECOND_SUFFIXES = tuple(format_run_instant(_EPOCH + part)[-5:] for part in _MILLISECONDS)
 
 
-class Paused(Protocol):
+class PausedJob(Protocol):
     """A job's pause, as far as planning knows it."""
 
-    def leaves_out(self, schedule: Schedule, at: datetime) -> bool:
+    def excludes(self, schedule: Schedule, at: datetime) -> bool:
         """Whether this due instant is not planned."""
         ...
 
@@ -41,14 +41,14 @@ class Plan:
     """Where the next pass goes on: everything due until then is in this plan or in one before it."""
     on_time: list[Ticket] = field(default_factory=list)
     """To be run at their instants, in the order of these."""
-    late: list[tuple[Ticket, ...]] = field(default_factory=list)
+    caught_up: list[tuple[Ticket, ...]] = field(default_factory=list)
     """Caught up: of one job each, to be run one after the other."""
-    left_out: list[LeftOut] = field(default_factory=list)
+    missed: list[MissedSpan] = field(default_factory=list)
     """To be recorded as skipped."""
 
-    def in_turn(self) -> list[tuple[Ticket, ...]]:
+    def in_run_order(self) -> list[tuple[Ticket, ...]]:
         """All tickets to run, for a tick that plans no further than now: what a job catches up goes before the rest."""
-        caught_up = {tickets[0].job: tickets for tickets in self.late}
+        caught_up = {tickets[0].job: tickets for tickets in self.caught_up}
         rest: dict[str, list[Ticket]] = {job: list(tickets) for job, tickets in caught_up.items()}
         for ticket in self.on_time:
             if ticket.job in caught_up:
@@ -57,15 +57,15 @@ class Plan:
         return [*others, *(tuple(tickets) for tickets in rest.values())]
 
 
-def plan(
-    jobs: Catalog | View,
-    cursors: DueHeap,
+def plan_due(
+    jobs: Catalog | JobSnapshot,
+    heap: DueHeap,
     now: datetime,
     horizon: timedelta = timedelta(),
     *,
     still_on_time: timedelta,
-    paused: Mapping[str, Paused] | None = None,
-    also: Sequence[Found] = (),
+    pauses: Mapping[str, PausedJob] | None = None,
+    extra: Sequence[DueInstant] = (),
 ) -> Plan:
     """Plan everything due from where `cursors` stands until `now + horizon`, and let it stand there.
 
@@ -77,13 +77,13 @@ def plan(
     just before `now`, as some of it was missed only by the clock that was wrong.
     """
     until, not_before = now + horizon, now - still_on_time
-    if cursors.until > until + still_on_time:
-        cursors.move_to(not_before, now)
-    due = cursors.pop_until(until, not_before=not_before)
-    if also:
-        _add_also(due, also, to_milliseconds(not_before))
-    made = Plan(cursors.until)
-    pauses = paused or {}
+    if heap.position > until + still_on_time:
+        heap.move_to(not_before, now)
+    due = heap.pop_until(until, not_before=not_before)
+    if extra:
+        _add_extra(due, extra, to_milliseconds(not_before))
+    made = Plan(heap.position)
+    pauses = pauses or {}
     last_on_time = _last_on_time(jobs, due, now, pauses)
     if last_on_time:
         due.on_time[:] = [(at, job) for at, job in due.on_time if at >= last_on_time.get(job, at)]
@@ -92,7 +92,7 @@ def plan(
     return made
 
 
-def _add_also(due: Due, also: Sequence[Found], on_time_from: int) -> None:
+def _add_extra(due: DueInstants, also: Sequence[DueInstant], on_time_from: int) -> None:
     """Of each job that is missed the first instant counts."""
     missed = {job: at for at, job in due.missed}
     for at, job in also:
@@ -104,12 +104,14 @@ def _add_also(due: Due, also: Sequence[Found], on_time_from: int) -> None:
     due.missed[:] = [(at, job) for job, at in missed.items()]
 
 
-def _last_on_time(jobs: Catalog | View, due: Due, now: datetime, paused: Mapping[str, Paused]) -> dict[str, int]:
+def _last_on_time(
+    jobs: Catalog | JobSnapshot, due: DueInstants, now: datetime, paused: Mapping[str, PausedJob]
+) -> dict[str, int]:
     """Return the latest instant until now that is on time, in milliseconds, of each job that catches up by one run.
 
     Only jobs that missed an instant are in it: without a missed one, all that is on time runs.
     """
-    catching_up = {job for _, job in due.missed if jobs.get(job).job.catch_up.policy == "last"}
+    catching_up = {job for _, job in due.missed if jobs.get_job(job).job.catch_up.policy == "last"}
     if not catching_up:
         return {}
     found: dict[str, int] = {}
@@ -118,13 +120,15 @@ def _last_on_time(jobs: Catalog | View, due: Due, now: datetime, paused: Mapping
         if at > last:
             break
         if job in catching_up and not (
-            job in paused and _leaves_out(paused[job], jobs.get(job), from_milliseconds(at))
+            job in paused and _excludes(paused[job], jobs.get_job(job), from_milliseconds(at))
         ):
             found[job] = at
     return found
 
 
-def _add_on_time(made: Plan, jobs: Catalog | View, due: list[Found], paused: Mapping[str, Paused]) -> None:
+def _add_on_time(
+    made: Plan, jobs: Catalog | JobSnapshot, due: list[DueInstant], paused: Mapping[str, PausedJob]
+) -> None:
     add, generations, ticket = made.on_time.append, jobs.generations, Ticket.stamped
     second, whole, stamp = 0, _EPOCH, ""
     for instant, job in due:
@@ -132,43 +136,43 @@ def _add_on_time(made: Plan, jobs: Catalog | View, due: list[Found], paused: Map
         if not (stamp and part < 1000):
             second, part = instant // 1000 * 1000, instant % 1000
             whole = from_milliseconds(second)
-            stamp = instant_text(whole)[:-5]
-        at = whole + _PARTS[part]
-        if not (paused and job in paused and _leaves_out(paused[job], jobs.get(job), at)):
-            add(ticket(job, at, stamp + _STAMPS[part], generations[job]))
+            stamp = format_run_instant(whole)[:-5]
+        at = whole + _MILLISECONDS[part]
+        if not (paused and job in paused and _excludes(paused[job], jobs.get_job(job), at)):
+            add(ticket(job, at, stamp + _MILLISECOND_SUFFIXES[part], generations[job]))
 
 
 def _add_missed(
     made: Plan,
-    jobs: Catalog | View,
-    due: list[Found],
+    jobs: Catalog | JobSnapshot,
+    due: list[DueInstant],
     before: datetime,
     now: datetime,
-    paused: Mapping[str, Paused],
+    paused: Mapping[str, PausedJob],
     last_on_time: Mapping[str, int],
 ) -> None:
     # Thousands of jobs that share schedule and policy were missed alike.
-    decided: dict[tuple[Schedule, str, float, int, int | None], CaughtUp] = {}
+    decided: dict[tuple[Schedule, str, float, int, int | None], CatchUpDecision] = {}
     for instant, job in due:
-        entry, first = jobs.get(job), from_milliseconds(instant)
+        entry, first = jobs.get_job(job), from_milliseconds(instant)
         schedule, policy = entry.job.schedule, entry.job.catch_up
-        if schedule is None or (job in paused and _leaves_out(paused[job], entry, first)):
+        if schedule is None or (job in paused and _excludes(paused[job], entry, first)):
             continue
         current = last_on_time.get(job)
         key = (schedule, policy.policy, policy.within, instant, current)
         if key not in decided:
             on_time = None if current is None else from_milliseconds(current)
-            decided[key] = catch_up(schedule, policy, first, before, now, on_time)
+            decided[key] = decide_catch_up(schedule, policy, first, before, now, on_time)
         _add_caught_up(made, entry, first, decided[key])
 
 
-def _leaves_out(pause: Paused, entry: Entry, at: datetime) -> bool:
-    return entry.job.schedule is not None and pause.leaves_out(entry.job.schedule, at)
+def _excludes(pause: PausedJob, entry: CatalogJob, at: datetime) -> bool:
+    return entry.job.schedule is not None and pause.excludes(entry.job.schedule, at)
 
 
-def _add_caught_up(made: Plan, entry: Entry, first: datetime, caught_up: CaughtUp) -> None:
+def _add_caught_up(made: Plan, entry: CatalogJob, first: datetime, caught_up: CatchUpDecision) -> None:
     if caught_up.run:
         name, generation = entry.job.name, entry.generation
-        made.late.append(tuple(Ticket.scheduled(name, at, generation) for at in caught_up.run))
-    if caught_up.left_out is not None:
-        made.left_out.append(LeftOut(entry, first, caught_up.left_out))
+        made.caught_up.append(tuple(Ticket.scheduled(name, at, generation) for at in caught_up.run))
+    if caught_up.last_missed is not None:
+        made.missed.append(MissedSpan(entry, first, caught_up.last_missed))

@@ -5,7 +5,21 @@ host the queue delivers again.)
 """
 
 from scheduler.recovery.owners import has_died
-from scheduler.recovery.recovering import AGAIN_AFTER, BATCH, EVERY, UNTOLD_FOR, Recovery
-from scheduler.recovery.sweeping import QUEUED_FOR
+from scheduler.recovery.recovering import (
+    RECOVERY_BATCH_SIZE,
+    SWEEP_INTERVAL,
+    SWEEP_RETRY_INTERVAL,
+    UNPUBLISHED_AFTER,
+    RunRecovery,
+)
+from scheduler.recovery.sweeping import ABANDONED_QUEUED_AFTER
 
-__all__ = ["AGAIN_AFTER", "BATCH", "EVERY", "QUEUED_FOR", "UNTOLD_FOR", "Recovery", "has_died"]
+__all__ = [
+    "ABANDONED_QUEUED_AFTER",
+    "RECOVERY_BATCH_SIZE",
+    "SWEEP_INTERVAL",
+    "SWEEP_RETRY_INTERVAL",
+    "UNPUBLISHED_AFTER",
+    "RunRecovery",
+    "has_died",
+]

@@ -10,43 +10,43 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
-Begin = Callable[[], asyncio.Task[None] | None]
+StartTurn = Callable[[], asyncio.Task[None] | None]
 """Hands runs to the worker. Returns the task that performs them; None if the program ends and nothing begins."""
 
 
-class LeftOver:
-    """`at_once`: turns that go on at the same time. A turn is one or more runs, one after the other."""
+class RecoveryQueue:
+    """`max_concurrent_turns`: turns that go on at the same time. A turn is one or more runs, one after the other."""
 
-    def __init__(self, at_once: int) -> None:
-        self.at_once = at_once
-        self._waiting: deque[tuple[Sequence[str], Begin]] = deque()
+    def __init__(self, max_concurrent_turns: int) -> None:
+        self.max_concurrent_turns = max_concurrent_turns
+        self._waiting: deque[tuple[Sequence[str], StartTurn]] = deque()
         self._ids: set[str] = set()
-        self._begun: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
 
-    def add(self, run_ids: Sequence[str], begin: Begin) -> None:
-        """Begin the turn with these runs as soon as fewer than `at_once` go on."""
+    def add(self, run_ids: Sequence[str], begin: StartTurn) -> None:
+        """Begin the turn with these runs as soon as fewer than `max_concurrent_turns` go on."""
         self._waiting.append((run_ids, begin))
         self._ids.update(run_ids)
-        self._next()
+        self._start_next()
 
-    def has(self, run_id: str) -> bool:
+    def contains(self, run_id: str) -> bool:
         """Whether the run waits here for its turn."""
         return run_id in self._ids
 
     @property
-    def number(self) -> int:
+    def waiting_count(self) -> int:
         """Runs that wait here for their turn."""
         return len(self._ids)
 
-    def _next(self) -> None:
-        while self._waiting and len(self._begun) < self.at_once:
+    def _start_next(self) -> None:
+        while self._waiting and len(self._running) < self.max_concurrent_turns:
             run_ids, begin = self._waiting.popleft()
             self._ids.difference_update(run_ids)
             task = begin()
             if task is not None:
-                self._begun.add(task)
-                task.add_done_callback(self._ended)
+                self._running.add(task)
+                task.add_done_callback(self._on_done)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._begun.discard(task)
-        self._next()
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._start_next()

@@ -7,9 +7,9 @@ import socket
 import sys
 from collections.abc import Callable
 
-from scheduler.catalog import Entry
+from scheduler.catalog import CatalogJob
 
-HasDied = Callable[[str], bool | None]
+OwnerCheck = Callable[[str], bool | None]
 
 
 def has_died(owner: str) -> bool | None:
@@ -29,19 +29,19 @@ def has_died(owner: str) -> bool | None:
     return False
 
 
-class Owners:
+class OwnerLiveness:
     """The owners that one sweep meets. Each is looked at once, however many runs it has."""
 
-    def __init__(self, has_died: HasDied) -> None:
-        self._ask = has_died
-        self._known: dict[str, bool | None] = {}
+    def __init__(self, has_died: OwnerCheck) -> None:
+        self._check_owner = has_died
+        self._died_by_owner: dict[str, bool | None] = {}
 
-    def is_attended(self, owner: str) -> bool:
+    def is_alive(self, owner: str) -> bool:
         """Whether the process that queued a run lives and means to perform it: a command with many runs, which it
         performs one after the other, may get to this one much later."""
         return bool(owner) and self._has_died(owner) is False
 
-    def is_free(self, owner: str, entry: Entry | None) -> bool:
+    def can_take_over(self, owner: str, entry: CatalogJob | None) -> bool:
         """Whether this owner's run may be taken over before its lease ends.
 
         Of another host's process nothing can be seen: mostly it is this one's container before it was started anew.
@@ -51,6 +51,6 @@ class Owners:
         return died if died is not None else entry is None or entry.job.effect == "repeatable"
 
     def _has_died(self, owner: str) -> bool | None:
-        if owner not in self._known:
-            self._known[owner] = self._ask(owner)
-        return self._known[owner]
+        if owner not in self._died_by_owner:
+            self._died_by_owner[owner] = self._check_owner(owner)
+        return self._died_by_owner[owner]

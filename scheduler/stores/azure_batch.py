@@ -18,7 +18,7 @@ from pydantic_core import to_json
 
 from scheduler.stores.port import Change, Delete, Etags, Insert, Replace
 
-HEADERS = {
+BATCH_HEADERS = {
     "DataServiceVersion": "3.0",
     "MaxDataServiceVersion": "3.0;NetFx",
     "Content-Type": "multipart/mixed; boundary=batch_b",
@@ -39,41 +39,43 @@ _INDEX = re.compile(rb'"value" *: *"(\d+):')
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class TransactionRefusal:
     """The service made nothing. `index`: of the operation that it disliked, as far as it says."""
 
     status: int
     index: int | None = None
 
 
-def operation(change: Change, entity: Mapping[str, Any], table_url: str) -> str:
+def format_operation(change: Change, entity: Mapping[str, Any], table_url: str) -> str:
     """One change of a transaction, which makes this entity of the table at `table_url`."""
     if isinstance(change, Insert):
-        return f"{_PART}POST {table_url} HTTP/1.1\r\n{_ENTITY}Prefer: return-no-content\r\n\r\n{_json(entity)}\r\n"
+        return (
+            f"{_PART}POST {table_url} HTTP/1.1\r\n{_ENTITY}Prefer: return-no-content\r\n\r\n{_entity_json(entity)}\r\n"
+        )
     keys = f"(PartitionKey='{entity['PartitionKey']}',RowKey='{entity['RowKey']}')"
     if isinstance(change, Delete):
         return f"{_PART}DELETE {table_url}{keys} HTTP/1.1\r\n{_ENTITY}If-Match: *\r\n\r\n\r\n"
     fence = f"If-Match: {change.etag}\r\n" if isinstance(change, Replace) else ""
-    return f"{_PART}PUT {table_url}{keys} HTTP/1.1\r\n{_ENTITY}{fence}\r\n{_json(entity)}\r\n"
+    return f"{_PART}PUT {table_url}{keys} HTTP/1.1\r\n{_ENTITY}{fence}\r\n{_entity_json(entity)}\r\n"
 
 
-def body(operations: Sequence[str]) -> bytes:
+def format_body(operations: Sequence[str]) -> bytes:
     return (_HEAD + "".join(operations) + _TAIL).encode()
 
 
-def read(answer: bytes, operations: int) -> Etags | Refusal:
+def parse_response(answer: bytes, operations: int) -> Etags | TransactionRefusal:
     """What the body of an accepted request (202) says. Etags in the order of the operations, "" for a delete."""
     parts = answer.split(b"--changesetresponse")[1:-1]
     statuses = [int(found[1]) for part in parts if (found := _STATUS.search(part))]
     if refused := [status for status in statuses if status >= 300]:
         found = _INDEX.search(answer)
-        return Refusal(refused[0], int(found[1]) if found else None)
+        return TransactionRefusal(refused[0], int(found[1]) if found else None)
     if len(statuses) != operations:
-        return Refusal(500)
+        return TransactionRefusal(500)
     return tuple([found[1].decode() if (found := _ETAG.search(part)) else "" for part in parts])
 
 
-def _json(entity: Mapping[str, Any]) -> str:
+def _entity_json(entity: Mapping[str, Any]) -> str:
     typed: dict[str, Any] = {}
     for name, value in entity.items():
         if isinstance(value, bytes):

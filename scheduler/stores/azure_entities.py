@@ -12,9 +12,9 @@ from typing import Any
 
 from scheduler.stores.port import LARGEST_BODY, Row, StoreError
 
-_LONGEST_TEXT = 15_000
+_LONGEST_PLAIN_BODY = 15_000
 """Characters: a text property holds 64 KiB of UTF-16."""
-_PIECE = 60_000
+_PIECE_BYTES = 60_000
 """Bytes: a binary property holds 64 KiB."""
 _LARGEST_ENTITY = 900_000
 """Bytes of all pieces: an entity holds 1 MiB."""
@@ -23,34 +23,34 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._@~-]")
 _ESCAPED = re.compile(r"!([0-9a-f]+)!")
 
 
-def table_name(prefix: str, table: str) -> str:
+def azure_table_name(prefix: str, table: str) -> str:
     """Azure allows letters and digits only."""
     return prefix + table.replace("_", "")
 
 
-def escape(key: str) -> str:
+def escape_key(key: str) -> str:
     r"""A key without `/ \ # ?`, controls and what URLs or queries take amiss: `a/b` becomes `a!2f!b`."""
     return _UNSAFE.sub(lambda found: f"!{ord(found[0]):x}!", key)
 
 
-def unescape(key: str) -> str:
+def unescape_key(key: str) -> str:
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), key)
 
 
 def to_entity(partition: str, key: str, body: str, mark: str) -> dict[str, Any]:
     """Raises StoreError if the body does not fit."""
-    entity: dict[str, Any] = {"PartitionKey": escape(partition), "RowKey": escape(key), "Mark": mark}
-    if len(body) <= _LONGEST_TEXT:
+    entity: dict[str, Any] = {"PartitionKey": escape_key(partition), "RowKey": escape_key(key), "Mark": mark}
+    if len(body) <= _LONGEST_PLAIN_BODY:
         return entity | {"Body": body}
     packed = zlib.compress(body.encode())
     if len(body) > LARGEST_BODY or len(packed) > _LARGEST_ENTITY:
         raise StoreError(f"row {partition!r}, {key!r} has {len(body)} characters, more than a store can hold")
-    pieces = range(0, len(packed), _PIECE)
-    return entity | {f"Body{number}": packed[start : start + _PIECE] for number, start in enumerate(pieces)}
+    pieces = range(0, len(packed), _PIECE_BYTES)
+    return entity | {f"Body{number}": packed[start : start + _PIECE_BYTES] for number, start in enumerate(pieces)}
 
 
 def to_row(entity: Mapping[str, Any], etag: str) -> Row:
-    return Row(unescape(entity["PartitionKey"]), unescape(entity["RowKey"]), _body(entity), etag)
+    return Row(unescape_key(entity["PartitionKey"]), unescape_key(entity["RowKey"]), _body(entity), etag)
 
 
 def _body(entity: Mapping[str, Any]) -> str:

@@ -17,17 +17,17 @@ _ADVICE = {
 }
 
 
-def status_of(error: AzureError) -> int | None:
+def http_status(error: AzureError) -> int | None:
     """The HTTP status: emulators leave out the error code."""
     return error.status_code if isinstance(error, HttpResponseError) else None
 
 
-def unavailable(table: str, error: AzureError | int) -> StoreUnavailable:
+def to_store_error(table: str, error: AzureError | int) -> StoreUnavailable:
     """`error`: what was raised, or an HTTP status.
 
     Names the kind of error only: its text may hold the signature of a connection string.
     """
-    status = error if isinstance(error, int) else status_of(error)
+    status = error if isinstance(error, int) else http_status(error)
     what = type(error).__name__ if status is None else f"status {status}"
     advice = _ADVICE.get(status or 0, "look at the storage account, its name and the network on the way to it")
     return StoreUnavailable(f"Azure table {table} cannot be used ({what}): {advice}")

@@ -10,34 +10,34 @@ import asyncio
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from scheduler.stores.azure_steps import Step, packed
+from scheduler.stores.azure_steps import AtomicGroup, pack_transactions
 
-AT_ONCE = 2
+TRANSACTIONS_PER_PARTITION = 2
 """Transactions of a partition under way: one whose answer is late must not hold up the partition."""
 
-_Place = tuple[str, str]
+_PartitionId = tuple[str, str]
 """Table and partition."""
-_Pack = tuple[Sequence[Step], asyncio.Future[None]]
+_WaitingGroups = tuple[Sequence[AtomicGroup], asyncio.Future[None]]
 """Steps that may share a transaction, and who waits for them."""
 
 
-class Lanes:
+class TransactionQueues:
     """`make` makes steps that may share a transaction, and fills in what became of each."""
 
-    def __init__(self, make: Callable[[Sequence[Step]], Awaitable[None]]) -> None:
-        self._make = make
-        self._waiting: defaultdict[_Place, deque[_Pack]] = defaultdict(deque)
-        self._under_way: Counter[_Place] = Counter()
+    def __init__(self, commit: Callable[[Sequence[AtomicGroup]], Awaitable[None]]) -> None:
+        self._commit = commit
+        self._waiting: defaultdict[_PartitionId, deque[_WaitingGroups]] = defaultdict(deque)
+        self._in_flight: Counter[_PartitionId] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def make(self, steps: Sequence[Step]) -> None:
+    async def submit(self, steps: Sequence[AtomicGroup]) -> None:
         """Make steps that may share a transaction. A caller that is cancelled does not stop them."""
-        place = steps[0].place
+        place = steps[0].partition_id
         made: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[place].append((steps, made))
-        if self._under_way[place] < AT_ONCE:
-            self._under_way[place] += 1
-            task = asyncio.get_running_loop().create_task(self._work(place))
+        if self._in_flight[place] < TRANSACTIONS_PER_PARTITION:
+            self._in_flight[place] += 1
+            task = asyncio.get_running_loop().create_task(self._process_partition(place))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         await made
@@ -47,21 +47,21 @@ class Lanes:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _work(self, place: _Place) -> None:
+    async def _process_partition(self, place: _PartitionId) -> None:
         try:
-            while packs := self._take(place):
-                await self._make_together(packs)
+            while packs := self._next_batch(place):
+                await self._commit_together(packs)
         finally:
-            self._under_way[place] -= 1
-            if not self._under_way[place]:
-                del self._under_way[place]
+            self._in_flight[place] -= 1
+            if not self._in_flight[place]:
+                del self._in_flight[place]
                 if not self._waiting[place]:
                     del self._waiting[place]
 
-    async def _make_together(self, packs: Sequence[_Pack]) -> None:
+    async def _commit_together(self, packs: Sequence[_WaitingGroups]) -> None:
         error: BaseException | None = None
         try:
-            await self._make([step for steps, _ in packs for step in steps])
+            await self._commit([step for steps, _ in packs for step in steps])
         except BaseException as raised:
             # Whatever it is, nobody must wait for ever.
             error = raised
@@ -73,17 +73,17 @@ class Lanes:
             else:
                 made.set_exception(error)
 
-    def _take(self, place: _Place) -> Sequence[_Pack]:
+    def _next_batch(self, place: _PartitionId) -> Sequence[_WaitingGroups]:
         """The first packs that wait, as many as fit into one transaction; none if nothing waits."""
         waiting = self._waiting[place]
-        taken: list[_Pack] = []
-        together: list[Step] = []
-        while waiting and (not taken or _fit([*together, *waiting[0][0]])):
+        taken: list[_WaitingGroups] = []
+        together: list[AtomicGroup] = []
+        while waiting and (not taken or _fit_in_one_transaction([*together, *waiting[0][0]])):
             taken.append(waiting.popleft())
             together += taken[-1][0]
         return taken
 
 
-def _fit(steps: Sequence[Step]) -> bool:
+def _fit_in_one_transaction(steps: Sequence[AtomicGroup]) -> bool:
     """Whether they may share a transaction."""
-    return len([*packed(steps)]) == 1
+    return len([*pack_transactions(steps)]) == 1

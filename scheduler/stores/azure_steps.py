@@ -21,12 +21,12 @@ from azure.core.rest import HttpRequest
 from azure.data.tables.aio import TableClient
 
 from scheduler.stores import azure_batch
-from scheduler.stores.azure_batch import Refusal
-from scheduler.stores.azure_entities import escape, to_entity
-from scheduler.stores.azure_errors import status_of, unavailable
-from scheduler.stores.azure_recovery import Recovery, Sought
+from scheduler.stores.azure_batch import TransactionRefusal
+from scheduler.stores.azure_entities import escape_key, to_entity
+from scheduler.stores.azure_errors import http_status, to_store_error
+from scheduler.stores.azure_recovery import LostAnswers, MarkedRow
 from scheduler.stores.port import (
-    LARGEST_STEP,
+    LARGEST_ATOMIC_GROUP,
     Change,
     Delete,
     Etags,
@@ -44,7 +44,7 @@ Entity = Mapping[str, Any]
 
 
 @dataclass(slots=True)
-class _Write:
+class _MarkedWrite:
     """A change, its mark, and the row it makes. `etag` once it is made."""
 
     change: Change
@@ -53,30 +53,32 @@ class _Write:
     etag: str | None = None
 
     @property
-    def sought(self) -> Sought:
-        return Sought(self.entity["PartitionKey"], self.entity["RowKey"], self.mark)
+    def marked_row(self) -> MarkedRow:
+        return MarkedRow(self.entity["PartitionKey"], self.entity["RowKey"], self.mark)
 
     @staticmethod
-    def of(change: Change, mark: str) -> _Write:
+    def build(change: Change, mark: str) -> _MarkedWrite:
         if isinstance(change, Delete):
-            return _Write(change, mark, {"PartitionKey": escape(change.partition), "RowKey": escape(change.key)})
-        return _Write(change, mark, to_entity(change.partition, change.key, change.body, mark))
+            return _MarkedWrite(
+                change, mark, {"PartitionKey": escape_key(change.partition), "RowKey": escape_key(change.key)}
+            )
+        return _MarkedWrite(change, mark, to_entity(change.partition, change.key, change.body, mark))
 
 
 @dataclass(slots=True)
-class Step:
+class AtomicGroup:
     """Changes of different rows of one partition, at most LARGEST_STEP, and why they were not made."""
 
-    writes: Sequence[_Write]
+    writes: Sequence[_MarkedWrite]
     error: StoreError | None = None
 
     @staticmethod
-    def of(changes: Sequence[Change], marks: Iterator[str]) -> Step:
+    def build(changes: Sequence[Change], marks: Iterator[str]) -> AtomicGroup:
         """Raises StoreError if a body cannot be stored."""
-        return Step([_Write.of(change, next(marks)) for change in changes])
+        return AtomicGroup([_MarkedWrite.build(change, next(marks)) for change in changes])
 
     @property
-    def place(self) -> tuple[str, str]:
+    def partition_id(self) -> tuple[str, str]:
         change = self.writes[0].change
         return change.table, change.partition
 
@@ -94,17 +96,17 @@ class Step:
         return self.error or tuple([write.etag or "" for write in self.writes])
 
 
-def packed(steps: Iterable[Step]) -> Iterator[Sequence[Step]]:
+def pack_transactions(steps: Iterable[AtomicGroup]) -> Iterator[Sequence[AtomicGroup]]:
     """Steps that may share a transaction."""
-    by_place: dict[tuple[str, str], list[Step]] = {}
+    by_place: dict[tuple[str, str], list[AtomicGroup]] = {}
     for step in steps:
-        by_place.setdefault(step.place, []).append(step)
+        by_place.setdefault(step.partition_id, []).append(step)
     for together in by_place.values():
-        pack: list[Step] = []
+        pack: list[AtomicGroup] = []
         keys: set[str] = set()
         size = 0
         for step in together:
-            full = len(keys) + len(step.writes) > LARGEST_STEP or size + step.size > _LARGEST_PAYLOAD
+            full = len(keys) + len(step.writes) > LARGEST_ATOMIC_GROUP or size + step.size > _LARGEST_PAYLOAD
             if pack and (full or not keys.isdisjoint(step.keys)):
                 yield pack
                 pack, keys, size = [], set(), 0
@@ -114,74 +116,80 @@ def packed(steps: Iterable[Step]) -> Iterator[Sequence[Step]]:
         yield pack
 
 
-class Transaction:
+class TableTransaction:
     """Makes steps of one table and one partition."""
 
-    def __init__(self, table: str, client: TableClient, recovery: Recovery) -> None:
+    def __init__(self, table: str, client: TableClient, recovery: LostAnswers) -> None:
         self._table = table
         self._client = client
         self._recovery = recovery
 
-    async def make(self, steps: Sequence[Step], tries: int = 2) -> None:
+    async def commit(self, steps: Sequence[AtomicGroup], tries: int = 2) -> None:
         """Fills in what became of each step; raises nothing."""
         writes = [write for step in steps for write in step.writes if write.etag is None]
         if not writes:
             return
         try:
-            answer = await self._send(writes)
+            answer = await self._send_batch(writes)
         except AzureError as error:
-            if not await self._were_made(steps):
+            if not await self._find_committed(steps):
                 # The client repeats what did not get through, but not what may have. Here no second time does harm.
-                if tries > 1 and status_of(error) is None:
-                    await self._recovery.pause()
-                    await self.make(steps, tries - 1)
+                if tries > 1 and http_status(error) is None:
+                    await self._recovery.wait_before_resend()
+                    await self.commit(steps, tries - 1)
                 else:
-                    _fail(steps, unavailable(self._table, error))
+                    _fail_all(steps, to_store_error(self._table, error))
             return
-        if not isinstance(answer, Refusal):
+        if not isinstance(answer, TransactionRefusal):
             for write, etag in zip(writes, answer, strict=True):
                 write.etag = etag
         elif answer.status in (404, 409, 412) and answer.index is not None:
-            await self._without(writes[answer.index], steps, answer.status)
-        elif not await self._were_made(steps):
-            _fail(steps, unavailable(self._table, answer.status))
+            await self._resend_without(writes[answer.index], steps, answer.status)
+        elif not await self._find_committed(steps):
+            _fail_all(steps, to_store_error(self._table, answer.status))
 
-    async def _send(self, writes: Sequence[_Write]) -> Etags | Refusal:
+    async def _send_batch(self, writes: Sequence[_MarkedWrite]) -> Etags | TransactionRefusal:
         url = f"{self._account}/{self._client.table_name}"
-        body = azure_batch.body([azure_batch.operation(write.change, write.entity, url) for write in writes])
-        headers = azure_batch.HEADERS | {"x-ms-version": self._client.api_version}
+        body = azure_batch.format_body(
+            [azure_batch.format_operation(write.change, write.entity, url) for write in writes]
+        )
+        headers = azure_batch.BATCH_HEADERS | {"x-ms-version": self._client.api_version}
         request = HttpRequest("POST", f"{self._account}/$batch", headers=headers, content=body)
         # Streamed, so that the client does not try to read it as JSON.
         response = await self._client._client.send_request(request, stream=True)
         content = await response.read()
-        return azure_batch.read(content, len(writes)) if response.status_code == 202 else Refusal(response.status_code)
+        return (
+            azure_batch.parse_response(content, len(writes))
+            if response.status_code == 202
+            else TransactionRefusal(response.status_code)
+        )
 
     @property
     def _account(self) -> str:
         return self._client.url.partition("?")[0]
 
-    async def _without(self, refused: _Write, steps: Sequence[Step], status: int) -> None:
+    async def _resend_without(self, refused: _MarkedWrite, steps: Sequence[AtomicGroup], status: int) -> None:
         """Go on after the service has named a change that keeps the others from being made."""
         if isinstance(refused.change, Delete) and status == 404:
             refused.etag = ""  # There is none: nothing is to do.
-            await self.make(steps)
+            await self.commit(steps)
             return
-        if await self._were_made(steps, refused):
+        if await self._find_committed(steps, refused):
             return
         step = next(step for step in steps if refused in step.writes)
-        step.error = self._refusal(refused.change, status)
+        step.error = self._refusal_error(refused.change, status)
         others = [other for other in steps if other is not step]
         half = len(others) // 2
-        await asyncio.gather(self.make(others[:half]), self.make(others[half:]))
+        await asyncio.gather(self.commit(others[:half]), self.commit(others[half:]))
 
-    def _refusal(self, change: Change, status: int) -> StoreError:
+    def _refusal_error(self, change: Change, status: int) -> StoreError:
         if isinstance(change, Insert) and status == 409:
             return RowExists(change.table, change.partition, change.key)
         if isinstance(change, Replace) and status in (404, 412):
             return RowChanged(change.table, change.partition, change.key)
-        return unavailable(self._table, status)
+        return to_store_error(self._table, status)
 
-    async def _were_made(self, steps: Sequence[Step], refused: _Write | None = None) -> bool:
+    async def _find_committed(self, steps: Sequence[AtomicGroup], refused: _MarkedWrite | None = None) -> bool:
         """Whether the steps, sent together, were made by a try whose answer was lost. If so, notes their etags.
 
         `refused`: the write that the service named, which tells for all of them.
@@ -192,20 +200,20 @@ class Transaction:
         sought = [write for write in writes if write.etag is None]
         try:
             if refused is not None:
-                found = await self._recovery.find(self._client, [refused.sought])
+                found = await self._recovery.find_written(self._client, [refused.marked_row])
                 if not found:
                     return False
                 sought = [write for write in sought if write is not refused]
                 refused.etag = found[refused.mark]
-            found = await self._recovery.find(self._client, [write.sought for write in sought])
+            found = await self._recovery.find_written(self._client, [write.marked_row for write in sought])
         except AzureError as error:
-            _fail(steps, unavailable(self._table, error))
+            _fail_all(steps, to_store_error(self._table, error))
             return True
         for write in sought:
             write.etag = found.get(write.mark)
         return bool(found) or refused is not None
 
 
-def _fail(steps: Sequence[Step], error: StoreError) -> None:
+def _fail_all(steps: Sequence[AtomicGroup], error: StoreError) -> None:
     for step in steps:
         step.error = error

@@ -15,13 +15,13 @@ from azure.core.pipeline.policies import AsyncRetryPolicy
 from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient, TableServiceClient
 
-from scheduler.stores.azure_entities import escape, table_name, to_row
-from scheduler.stores.azure_errors import status_of, unavailable
-from scheduler.stores.azure_lanes import Lanes
-from scheduler.stores.azure_recovery import Recovery
-from scheduler.stores.azure_steps import Step, Transaction, packed
-from scheduler.stores.port import Change, Etags, Put, Row, StoreError, StoreUnavailable
-from scheduler.stores.steps import in_steps
+from scheduler.stores.azure_entities import azure_table_name, escape_key, to_row
+from scheduler.stores.azure_errors import http_status, to_store_error
+from scheduler.stores.azure_lanes import TransactionQueues
+from scheduler.stores.azure_recovery import LostAnswers
+from scheduler.stores.azure_steps import AtomicGroup, TableTransaction, pack_transactions
+from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable, Upsert
+from scheduler.stores.steps import split_into_atomic_groups
 
 # All tries of one operation stay within the half minute that a lease outlives its run.
 _CLIENT_OPTIONS: dict[str, Any] = {
@@ -33,22 +33,22 @@ _CLIENT_OPTIONS: dict[str, Any] = {
 }
 
 
-READS_AT_ONCE = 32
+ROW_READS_AT_ONCE = 32
 """Rows that a process reads one by one at a time. Who claims hundreds of runs that others have must not flood a
 partition with reads; a read takes some milliseconds, so this is more than 3,000 a second."""
 
 
-def connect(account: str, credential: AsyncTokenCredential | None) -> TableServiceClient:
+def connect_to_tables(account: str, credential: AsyncTokenCredential | None) -> TableServiceClient:
     """`account`: a connection string, or the account's URL with a credential."""
     if credential is None:
         service = TableServiceClient.from_connection_string(account, **_CLIENT_OPTIONS)
     else:
         service = TableServiceClient(account, credential=credential, **_CLIENT_OPTIONS)
-    spread_retries(service)
+    randomize_retry_delays(service)
     return service
 
 
-def spread_retries(service: TableServiceClient) -> None:
+def randomize_retry_delays(service: TableServiceClient) -> None:
     """Make the client's pauses between its tries random, also the first one, which is 0 otherwise.
 
     Requests that failed together would be sent again together. The policy is the same object in the pipelines of all
@@ -56,10 +56,10 @@ def spread_retries(service: TableServiceClient) -> None:
     """
     for policy in service._policies:
         if isinstance(policy, AsyncRetryPolicy):
-            _spread(policy)
+            _randomize_delay(policy)
 
 
-def _spread(policy: AsyncRetryPolicy[Any, Any]) -> None:
+def _randomize_delay(policy: AsyncRetryPolicy[Any, Any]) -> None:
     backoff = policy.get_backoff_time
 
     def get_backoff_time(settings: dict[str, Any]) -> float:
@@ -79,15 +79,15 @@ class AzureTablesStore:
         opening = secrets.token_hex(6)
         # All of one length, so that a query can ask for those of a transaction by their order.
         self._marks: Iterator[str] = (f"{opening}-{number:012d}" for number in count())
-        self._recovery = Recovery()
-        self._lanes = Lanes(self._make)
-        self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._lost_answers = LostAnswers()
+        self._queues = TransactionQueues(self._commit)
+        self._reads = asyncio.Semaphore(ROW_READS_AT_ONCE)
 
     async def apply(self, *changes: Change) -> Etags:
         etags: list[str] = []
-        for some in in_steps(changes):
-            step = Step.of(some, self._marks)
-            await self._lanes.make([step])
+        for some in split_into_atomic_groups(changes):
+            step = AtomicGroup.build(some, self._marks)
+            await self._queues.submit([step])
             if isinstance(step.answer, StoreError):
                 raise step.answer
             etags += step.answer
@@ -95,39 +95,39 @@ class AzureTablesStore:
 
     async def apply_each(self, groups: Sequence[Sequence[Change]]) -> Sequence[Etags | StoreError]:
         answers: list[Etags | StoreError | None] = [None] * len(groups)
-        steps: dict[int, Step] = {}
+        steps: dict[int, AtomicGroup] = {}
         others: dict[int, Sequence[Change]] = {}
         for number, changes in enumerate(groups):
-            if len([*in_steps(changes)]) == 1:
+            if len([*split_into_atomic_groups(changes)]) == 1:
                 try:
-                    steps[number] = Step.of(changes, self._marks)
+                    steps[number] = AtomicGroup.build(changes, self._marks)
                 except StoreError as error:
                     answers[number] = error
             else:
                 others[number] = changes
         alone = asyncio.gather(*(self._apply(changes) for changes in others.values()))
-        await asyncio.gather(*(self._lanes.make(pack) for pack in packed(steps.values())))
+        await asyncio.gather(*(self._queues.submit(pack) for pack in pack_transactions(steps.values())))
         made = {number: step.answer for number, step in steps.items()} | dict(zip(others, await alone, strict=True))
         return [answer if answer is not None else made[number] for number, answer in enumerate(answers)]
 
-    async def get(self, table: str, partition: str, key: str) -> Row | None:
-        client = await self._table(table)
+    async def get_row(self, table: str, partition: str, key: str) -> Row | None:
+        client = await self._table_client(table)
         try:
             async with self._reads:
-                entity = await client.get_entity(escape(partition), escape(key))
+                entity = await client.get_entity(escape_key(partition), escape_key(key))
         except AzureError as error:
-            if status_of(error) == 404:
+            if http_status(error) == 404:
                 return None
-            raise unavailable(table, error) from error
-        return to_row(entity, _etag(entity))
+            raise to_store_error(table, error) from error
+        return to_row(entity, _etag_of(entity))
 
-    async def list(
+    async def list_rows(
         self, table: str, partition: str, *, after: str = "", until: str = "", limit: int, bodies: bool = True
     ) -> Sequence[Row]:
-        client = await self._table(table)
+        client = await self._table_client(table)
         found = client.query_entities(
             "PartitionKey eq @partition and RowKey gt @after" + (" and RowKey lt @until" if until else ""),
-            parameters={"partition": escape(partition), "after": escape(after), "until": escape(until)},
+            parameters={"partition": escape_key(partition), "after": escape_key(after), "until": escape_key(until)},
             results_per_page=limit,
             select=None if bodies else ["PartitionKey", "RowKey"],
         )
@@ -135,19 +135,19 @@ class AzureTablesStore:
         try:
             # A page may be empty and still not be the last one; the iterator goes on until it is.
             async for entity in found:
-                rows.append(to_row(entity, _etag(entity)))
+                rows.append(to_row(entity, _etag_of(entity)))
                 if len(rows) == limit:
                     break
         except AzureError as error:
-            raise unavailable(table, error) from error
+            raise to_store_error(table, error) from error
         return rows
 
     async def ping(self) -> None:
-        await self.apply(Put("health", "ping", "ping", "{}"))
+        await self.apply(Upsert("health", "ping", "ping", "{}"))
 
     async def aclose(self) -> None:
         self._closed = True
-        await self._lanes.aclose()
+        await self._queues.aclose()
         await self._service.close()
 
     async def _apply(self, changes: Sequence[Change]) -> Etags | StoreError:
@@ -156,33 +156,33 @@ class AzureTablesStore:
         except StoreError as error:
             return error
 
-    async def _make(self, steps: Sequence[Step]) -> None:
+    async def _commit(self, steps: Sequence[AtomicGroup]) -> None:
         """Steps of one table and partition."""
-        table, _ = steps[0].place
+        table, _ = steps[0].partition_id
         try:
-            client = await self._table(table)
+            client = await self._table_client(table)
         except StoreUnavailable as error:
             for step in steps:
                 step.error = error
             return
-        await Transaction(table, client, self._recovery).make(steps)
+        await TableTransaction(table, client, self._lost_answers).commit(steps)
 
-    async def _table(self, table: str) -> TableClient:
+    async def _table_client(self, table: str) -> TableClient:
         """The client of a table that exists. Two first uses at a time may both try to make it."""
         if self._closed:
             raise StoreUnavailable("the Azure Tables store is closed")
         client = self._tables.get(table)
         if client is None:
-            client = self._service.get_table_client(table_name(self._prefix, table))
+            client = self._service.get_table_client(azure_table_name(self._prefix, table))
             try:
                 await client.create_table()
             except ResourceExistsError:
                 pass
             except AzureError as error:
-                raise unavailable(table, error) from error
+                raise to_store_error(table, error) from error
             self._tables[table] = client
         return client
 
 
-def _etag(entity: TableEntity) -> str:
+def _etag_of(entity: TableEntity) -> str:
     return str(entity.metadata["etag"])

@@ -30,15 +30,15 @@ async def open_azure_tables(
         ValueError: no account was named, or no credential given for it.
         StoreUnavailable: it cannot be reached, or refuses.
     """
-    from scheduler.stores.azure_store import AzureTablesStore, connect
+    from scheduler.stores.azure_store import AzureTablesStore, connect_to_tables
 
     if connection_string is None:
         endpoint = table_url or (f"https://{account_name}.table.core.windows.net" if account_name else None)
         if endpoint is None or credential is None:
             raise ValueError("name the storage account by a connection string, or by its name with a credential")
-        service = connect(endpoint, credential)
+        service = connect_to_tables(endpoint, credential)
     else:
-        service = connect(connection_string, None)
+        service = connect_to_tables(connection_string, None)
     store = AzureTablesStore(service, prefix)
     try:
         await store.ping()

@@ -10,11 +10,11 @@ import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from scheduler.stores.port import LARGEST_PAGE, Delete, Put, Store
+from scheduler.stores.port import LARGEST_PAGE, Delete, Store, Upsert
 
-TABLE = "cancellations"
-_RUNS = "runs"
-FORGOTTEN_AFTER = timedelta(hours=1)
+CANCELLATIONS_TABLE = "cancellations"
+_PARTITION = "runs"
+CANCELLATION_LIFETIME = timedelta(hours=1)
 """No run takes that long: the process that should have seen it is gone."""
 
 
@@ -24,18 +24,18 @@ class Cancellations:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def ask(self, run_id: str, asked: str, now: datetime) -> None:
+    async def request(self, run_id: str, source: str, now: datetime) -> None:
         """Let the process that performs the run end it. `asked`: how it was asked for, such as `over the API`."""
-        body = json.dumps({"asked": asked, "at": now.isoformat()})
-        await self._store.apply(Put(TABLE, _RUNS, run_id, body))
+        body = json.dumps({"asked": source, "at": now.isoformat()})
+        await self._store.apply(Upsert(CANCELLATIONS_TABLE, _PARTITION, run_id, body))
 
-    async def asked(self, now: datetime) -> Mapping[str, str]:
+    async def list_requested(self, now: datetime) -> Mapping[str, str]:
         """How each run's end was asked for, by the run's id. What is too old to matter is removed."""
-        rows = await self._store.list(TABLE, _RUNS, limit=LARGEST_PAGE)
+        rows = await self._store.list_rows(CANCELLATIONS_TABLE, _PARTITION, limit=LARGEST_PAGE)
         found: dict[str, str] = {}
         for row in rows:
             body = json.loads(row.body)
-            if now - datetime.fromisoformat(body["at"]) > FORGOTTEN_AFTER:
+            if now - datetime.fromisoformat(body["at"]) > CANCELLATION_LIFETIME:
                 await self.remove(row.key)
             else:
                 found[row.key] = body["asked"]
@@ -43,4 +43,4 @@ class Cancellations:
 
     async def remove(self, run_id: str) -> None:
         """The run is over; nothing happens if there was no row."""
-        await self._store.apply(Delete(TABLE, _RUNS, run_id))
+        await self._store.apply(Delete(CANCELLATIONS_TABLE, _PARTITION, run_id))

@@ -1,11 +1,11 @@
-"""Keeps the circuits' states. Implements jobs.ports.CircuitStates above the store."""
+"""Keeps the circuits' states. Implements jobs.ports.CircuitStateStore above the store."""
 
 from __future__ import annotations
 
 from scheduler.stores.port import Insert, Replace, RowChanged, RowExists, Store
 
-TABLE = "circuits"
-_STATE = "state"
+CIRCUITS_TABLE = "circuits"
+_STATE_KEY = "state"
 
 
 class StoredCircuits:
@@ -16,12 +16,16 @@ class StoredCircuits:
 
     async def load(self, key: str) -> tuple[str | None, str | None]:
         """The stored text and its etag; (None, None) if there is none. Raises StoreUnavailable."""
-        row = await self._store.get(TABLE, key, _STATE)
+        row = await self._store.get_row(CIRCUITS_TABLE, key, _STATE_KEY)
         return (None, None) if row is None else (row.body, row.etag)
 
     async def replace(self, key: str, state: str, etag: str | None) -> bool:
         """False if the stored state is another one than that of `etag` (None: than none). Raises StoreUnavailable."""
-        change = Insert(TABLE, key, _STATE, state) if etag is None else Replace(TABLE, key, _STATE, state, etag)
+        change = (
+            Insert(CIRCUITS_TABLE, key, _STATE_KEY, state)
+            if etag is None
+            else Replace(CIRCUITS_TABLE, key, _STATE_KEY, state, etag)
+        )
         try:
             await self._store.apply(change)
         except (RowExists, RowChanged):

@@ -8,7 +8,7 @@ from datetime import datetime
 from jobs.runs import Run, Ticket
 from jobs.values import value
 from scheduler.stores.port import StoreError
-from scheduler.stores.run_codec import Record
+from scheduler.stores.run_codec import RunRecord
 
 
 class ClaimLost(StoreError):
@@ -30,31 +30,31 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class AlreadyClaimed:
     """The run is finished, or somebody else (or an earlier claim of the same owner) is at it."""
 
-    record: Record
+    record: RunRecord
 
     @property
-    def until(self) -> datetime | None:
+    def claimable_at(self) -> datetime | None:
         """When it may be claimed; None if it is finished."""
         return self.record.lease_until
 
     def __str__(self) -> str:
         if self.record.run is not None:
             return f"it is finished ({self.record.run.outcome})"
-        if self.until is None:
+        if self.claimable_at is None:
             return "it is finished"
-        return f"{self.record.owner} has claimed it until {self.until:%Y-%m-%d %H:%M:%S}Z"
+        return f"{self.record.owner} has claimed it until {self.claimable_at:%Y-%m-%d %H:%M:%S}Z"
 
 
 @value(frozen=True, slots=True)
-class End:
+class RunResult:
     """How a claimed run ended. Not `settled`: something is still to follow from it, see Runs.settle."""
 
     claim: Claim
     run: Run
-    settled: bool = True
+    acknowledged: bool = True
 
 
 @dataclass(frozen=True, slots=True)

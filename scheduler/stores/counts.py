@@ -7,43 +7,48 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from scheduler.stores.dead_letters import TABLE as LETTERS
+from scheduler.stores.dead_letters import DEAD_LETTERS_TABLE as LETTERS
 from scheduler.stores.port import LARGEST_PAGE, Row, Store
-from scheduler.stores.run_keys import END, HISTORY, OPEN, SHARD_NAMES, RunKey
+from scheduler.stores.run_keys import HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, SHARD_NAMES, RunKey
 
 _LETTERS_PARTITION = "letters"
-MOST_PAGES = 5
+MAX_COUNTED_PAGES = 5
 """Counting ends after so many pages of a partition: 6,000 letters are told as 5,000, and so are 6,000 open runs of one
 shard."""
 
 
 @dataclass(frozen=True, slots=True)
-class OpenRuns:
+class OpenRunCount:
     """Runs that are queued or running, of any process. `oldest`: the earliest due instant of those counted."""
 
-    number: int
-    oldest: datetime | None
+    count: int
+    oldest_due_at: datetime | None
 
 
-async def open_runs(store: Store) -> OpenRuns:
+async def count_open_runs(store: Store) -> OpenRunCount:
     """Those that are finished and not yet settled count as well. Raises StoreUnavailable."""
-    found = await asyncio.gather(*(_open_runs(store, name) for name in SHARD_NAMES))
+    found = await asyncio.gather(*(_list_due_instants(store, name) for name in SHARD_NAMES))
     instants = [due_at for some in found for due_at in some]
-    return OpenRuns(len(instants), min(instants, default=None))
+    return OpenRunCount(len(instants), min(instants, default=None))
 
 
-async def _open_runs(store: Store, shard: str) -> Sequence[datetime]:
-    return [RunKey.read(row.key).due_at async for row in _keys(store, HISTORY, shard, OPEN, OPEN + END)]
+async def _list_due_instants(store: Store, shard: str) -> Sequence[datetime]:
+    return [
+        RunKey.from_row_key(row.key).due_at
+        async for row in _iterate_keys(store, HISTORY_TABLE, shard, OPEN_PREFIX, OPEN_PREFIX + PREFIX_END)
+    ]
 
 
-async def dead_letters(store: Store) -> int:
+async def count_dead_letters(store: Store) -> int:
     """Raises StoreUnavailable."""
-    return sum([1 async for _ in _keys(store, LETTERS, _LETTERS_PARTITION)])
+    return sum([1 async for _ in _iterate_keys(store, LETTERS, _LETTERS_PARTITION)])
 
 
-async def _keys(store: Store, table: str, partition: str, after: str = "", until: str = "") -> AsyncIterator[Row]:
-    for _ in range(MOST_PAGES):
-        rows = await store.list(table, partition, after=after, until=until, limit=LARGEST_PAGE, bodies=False)
+async def _iterate_keys(
+    store: Store, table: str, partition: str, after: str = "", until: str = ""
+) -> AsyncIterator[Row]:
+    for _ in range(MAX_COUNTED_PAGES):
+        rows = await store.list_rows(table, partition, after=after, until=until, limit=LARGEST_PAGE, bodies=False)
         for row in rows:
             yield row
         if len(rows) < LARGEST_PAGE:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 from scheduler.stores.port import Insert, Replace, Row, RowChanged, RowExists, Store
 
-TABLE = "cursors"
-PLANNED_UNTIL = "planned-until"
+CURSORS_TABLE = "cursors"
+PLANNED_UNTIL_CURSOR = "planned-until"
 """The cursor of the ticks: everything due until then was handed on."""
-_INSTANT = "instant"
+_INSTANT_KEY = "instant"
 
 
 class Cursors:
@@ -20,30 +20,30 @@ class Cursors:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def get(self, name: str) -> datetime | None:
+    async def read(self, name: str) -> datetime | None:
         """None if it was never advanced."""
-        row = await self._store.get(TABLE, name, _INSTANT)
+        row = await self._store.get_row(CURSORS_TABLE, name, _INSTANT_KEY)
         return None if row is None else _instant(row)
 
     async def advance(self, name: str, instant: datetime) -> datetime:
         """Move it to `instant` unless it is there or further already. Returns where it is."""
-        return await self._move(name, instant, lambda there: there >= instant)
+        return await self._move_to(name, instant, lambda there: there >= instant)
 
-    async def put_back(self, name: str, instant: datetime) -> datetime:
+    async def rewind(self, name: str, instant: datetime) -> datetime:
         """Move it back to `instant`, as it was moved by a clock that was wrong. Returns where it is."""
-        return await self._move(name, instant, lambda there: there <= instant)
+        return await self._move_to(name, instant, lambda there: there <= instant)
 
-    async def _move(self, name: str, instant: datetime, is_there: Callable[[datetime], bool]) -> datetime:
+    async def _move_to(self, name: str, instant: datetime, is_there: Callable[[datetime], bool]) -> datetime:
         body = json.dumps({"instant": instant.astimezone(UTC).isoformat()})
         while True:
-            row = await self._store.get(TABLE, name, _INSTANT)
+            row = await self._store.get_row(CURSORS_TABLE, name, _INSTANT_KEY)
             if row is not None and is_there(_instant(row)):
                 return _instant(row)
             try:
                 if row is None:
-                    await self._store.apply(Insert(TABLE, name, _INSTANT, body))
+                    await self._store.apply(Insert(CURSORS_TABLE, name, _INSTANT_KEY, body))
                 else:
-                    await self._store.apply(Replace(TABLE, name, _INSTANT, body, row.etag))
+                    await self._store.apply(Replace(CURSORS_TABLE, name, _INSTANT_KEY, body, row.etag))
             except (RowExists, RowChanged):
                 continue  # somebody else moved it: look again how far
             return instant

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
-from jobs.durations import to_microsecond
+from jobs.durations import round_to_microsecond
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -21,9 +21,9 @@ def encode_details(details: Details) -> dict[str, Any]:
     """The keys `steps`, `tls` and `dns` of an attempt, as far as it has these details."""
     body: dict[str, Any] = {}
     if details.steps:
-        body["steps"] = [_step(step) for step in details.steps]
+        body["steps"] = [_step_parts(step) for step in details.steps]
     if details.tls is not None:
-        body["tls"] = _tls(details.tls)
+        body["tls"] = _tls_parts(details.tls)
     if details.dns is not None:
         dns = details.dns
         body["dns"] = [dns.rcode, dns.server, dns.ttl_s, list(dns.records), dns.record_count]
@@ -42,8 +42,8 @@ def decode_details(attempt: Mapping[str, Any]) -> Details | None:
     )
 
 
-def _step(step: StepDetail) -> list[Any]:
-    parts: list[Any] = [step.name, step.status, to_microsecond(step.took_ms)]
+def _step_parts(step: StepDetail) -> list[Any]:
+    parts: list[Any] = [step.name, step.status, round_to_microsecond(step.took_ms)]
     more = [step.outcome.value, step.error, 1] if step.cleanup else [step.outcome.value, step.error]
     return parts if step.outcome is StepOutcome.SUCCEEDED and not step.cleanup else [*parts, *more]
 
@@ -61,7 +61,7 @@ def _step_outcome(name: str | None) -> StepOutcome:
         return StepOutcome.FAILED
 
 
-def _tls(tls: TlsDetail) -> list[Any]:
+def _tls_parts(tls: TlsDetail) -> list[Any]:
     certificate = tls.certificate
     if certificate is None:
         return [tls.version]

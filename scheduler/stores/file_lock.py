@@ -15,16 +15,16 @@ class FileLock:
     """A lock on `<file>.lock`, which holds the owner's process id. The system frees it when the owner dies."""
 
     def __init__(self, path: Path) -> None:
-        self._path = _lock_of(path)
+        self._path = _lock_path(path)
         self._file = -1
 
-    def take(self, patience: float) -> bool:
+    def acquire(self, timeout: float) -> bool:
         """False if another process has it for longer than `patience` seconds. Blocks.
 
         Raises OSError if the lock file cannot be written.
         """
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        end = time.monotonic() + patience
+        end = time.monotonic() + timeout
         while not _lock(file):
             if time.monotonic() >= end:
                 os.close(file)
@@ -35,7 +35,7 @@ class FileLock:
         self._file = file
         return True
 
-    def owner(self) -> str:
+    def read_owner(self) -> str:
         """The process id of who has it."""
         return self._path.read_text(encoding="ascii", errors="replace").partition("\n")[0].strip() or "unknown"
 
@@ -46,19 +46,19 @@ class FileLock:
             self._file = -1
 
 
-def _lock_of(path: Path) -> Path:
+def _lock_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.lock")
 
 
-def note_address(path: Path, address: str) -> None:
+def write_api_address(path: Path, address: str) -> None:
     """Note where this process, which has the lock of the file at `path`, serves its API. Raises OSError."""
-    _lock_of(path).write_text(f"{os.getpid()}\n{address}\n", encoding="ascii")
+    _lock_path(path).write_text(f"{os.getpid()}\n{address}\n", encoding="ascii")
 
 
-def noted_address(path: Path) -> str | None:
+def read_api_address(path: Path) -> str | None:
     """Return where the owner of the lock serves its API; None if there is no owner, or it has not said so."""
     try:
-        owner, address = _lock_of(path).read_text(encoding="ascii").splitlines()[:2]
+        owner, address = _lock_path(path).read_text(encoding="ascii").splitlines()[:2]
         os.kill(int(owner), 0)
     except PermissionError:
         pass  # it lives, and is somebody else's

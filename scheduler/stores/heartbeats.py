@@ -11,74 +11,79 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from jobs.heartbeat import Beat, Ping, Rhythm, Signal, State, after
-from scheduler.stores.port import Insert, Put, Replace, Row, RowChanged, RowExists, Store, StoreUnavailable
+from jobs.heartbeat import HeartbeatRecord, HeartbeatState, Ping, PingSchedule, PingSignal, apply_ping
+from scheduler.stores.port import Insert, Replace, Row, RowChanged, RowExists, Store, StoreUnavailable, Upsert
 
-TABLE = "heartbeats"
-KEPT = 100
+HEARTBEATS_TABLE = "heartbeats"
+PINGS_PER_JOB = 100
 """Pings of a job."""
-_STATE = "state"
-_TRIES = 50
+_STATE_KEY = "state"
+_MAX_TRIES = 50
 """Others may come in between: each time that it happens, one of them got its ping stored."""
 
 
 class Heartbeats:
-    """Implements jobs.ports.Pings. All methods raise StoreUnavailable."""
+    """Implements jobs.ports.HeartbeatSource. All methods raise StoreUnavailable."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def beat(self, job: str) -> Beat:
+    async def beat(self, job: str) -> HeartbeatRecord:
         """What is remembered; that of a new one if there was no ping."""
-        row = await self._store.get(TABLE, job, _STATE)
-        return Beat() if row is None else _read_beat(row)
+        row = await self._store.get_row(HEARTBEATS_TABLE, job, _STATE_KEY)
+        return HeartbeatRecord() if row is None else _read_beat(row)
 
     async def add(
         self,
         job: str,
-        make: Callable[[Beat], Ping],
-        rhythm: Rhythm | None = None,
-        seen: Callable[[Beat], Beat] = lambda beat: beat,
-    ) -> tuple[Beat, Beat]:
+        make_ping: Callable[[HeartbeatRecord], Ping],
+        rhythm: PingSchedule | None = None,
+        enrich: Callable[[HeartbeatRecord], HeartbeatRecord] = lambda beat: beat,
+    ) -> tuple[HeartbeatRecord, HeartbeatRecord]:
         """Store the ping that `make` gives for what is remembered. Returns what was remembered before, and what is now.
 
-        `make` is called again if another process was faster. `rhythm`: see jobs.heartbeat.after. `seen`: adds what is
+        `make` is called again if another process was faster. `rhythm`: see jobs.heartbeat.apply_ping. `seen`: adds what is
         known from elsewhere, see scheduler.heartbeats.
         """
-        for _ in range(_TRIES):
-            row = await self._store.get(TABLE, job, _STATE)
-            before = seen(Beat() if row is None else _read_beat(row))
-            ping = make(before)
-            now = after(before, ping, rhythm)
+        for _ in range(_MAX_TRIES):
+            row = await self._store.get_row(HEARTBEATS_TABLE, job, _STATE_KEY)
+            before = enrich(HeartbeatRecord() if row is None else _read_beat(row))
+            ping = make_ping(before)
+            now = apply_ping(before, ping, rhythm)
             body = json.dumps(_beat_body(now))
-            state = Insert(TABLE, job, _STATE, body) if row is None else Replace(TABLE, job, _STATE, body, row.etag)
+            state = (
+                Insert(HEARTBEATS_TABLE, job, _STATE_KEY, body)
+                if row is None
+                else Replace(HEARTBEATS_TABLE, job, _STATE_KEY, body, row.etag)
+            )
             try:
                 await self._store.apply(
-                    state, Put(TABLE, job, _key(now.number), json.dumps(_ping_body(ping, now.number)))
+                    state,
+                    Upsert(HEARTBEATS_TABLE, job, _ping_key(now.number), json.dumps(_ping_body(ping, now.number))),
                 )
             except (RowExists, RowChanged):
                 continue
             return before, now
         raise StoreUnavailable(f"too many pings of {job} at the same time: send them less often")
 
-    async def pings(self, job: str, limit: int = KEPT) -> Sequence[Ping]:
+    async def list_pings(self, job: str, limit: int = PINGS_PER_JOB) -> Sequence[Ping]:
         """The last pings, newest first."""
-        rows = await self._store.list(TABLE, job, after="ping-", until="ping.", limit=KEPT)
+        rows = await self._store.list_rows(HEARTBEATS_TABLE, job, after="ping-", until="ping.", limit=PINGS_PER_JOB)
         found = sorted(map(_read_ping, rows), key=lambda ping: ping.number, reverse=True)
         return found[:limit]
 
 
-def _key(number: int) -> str:
-    return f"ping-{number % KEPT:02d}"
+def _ping_key(number: int) -> str:
+    return f"ping-{number % PINGS_PER_JOB:02d}"
 
 
-def _beat_body(beat: Beat) -> dict[str, Any]:
+def _beat_body(beat: HeartbeatRecord) -> dict[str, Any]:
     return {
         "state": beat.state,
-        "last_ping": _text(beat.last_ping),
-        "last_success": _text(beat.last_success),
-        "last_fail": _text(beat.last_fail),
-        "last_start": _text(beat.last_start),
+        "last_ping": _instant_text(beat.last_ping),
+        "last_success": _instant_text(beat.last_success),
+        "last_fail": _instant_text(beat.last_fail),
+        "last_start": _instant_text(beat.last_start),
         "run": beat.run,
         "exit_code": beat.exit_code,
         "duration_s": beat.duration_s,
@@ -90,14 +95,14 @@ def _beat_body(beat: Beat) -> dict[str, Any]:
     }
 
 
-def _read_beat(row: Row) -> Beat:
+def _read_beat(row: Row) -> HeartbeatRecord:
     body = json.loads(row.body)
-    return Beat(
-        state=State(body["state"]),
-        last_ping=_instant(body["last_ping"]),
-        last_success=_instant(body["last_success"]),
-        last_fail=_instant(body["last_fail"]),
-        last_start=_instant(body["last_start"]),
+    return HeartbeatRecord(
+        state=HeartbeatState(body["state"]),
+        last_ping=_read_instant(body["last_ping"]),
+        last_success=_read_instant(body["last_success"]),
+        last_fail=_read_instant(body["last_fail"]),
+        last_start=_read_instant(body["last_start"]),
         run=body["run"],
         exit_code=body["exit_code"],
         duration_s=body["duration_s"],
@@ -111,7 +116,7 @@ def _read_beat(row: Row) -> Beat:
 
 def _ping_body(ping: Ping, number: int) -> dict[str, Any]:
     return {
-        "at": _text(ping.at),
+        "at": _instant_text(ping.at),
         "signal": ping.signal,
         "exit_code": ping.exit_code,
         "run": ping.run,
@@ -126,7 +131,7 @@ def _read_ping(row: Row) -> Ping:
     body = json.loads(row.body)
     return Ping(
         at=datetime.fromisoformat(body["at"]),
-        signal=Signal(body["signal"]),
+        signal=PingSignal(body["signal"]),
         exit_code=body["exit_code"],
         run=body["run"],
         source=body["source"],
@@ -136,9 +141,9 @@ def _read_ping(row: Row) -> Ping:
     )
 
 
-def _text(instant: datetime | None) -> str | None:
+def _instant_text(instant: datetime | None) -> str | None:
     return None if instant is None else instant.isoformat()
 
 
-def _instant(text: str | None) -> datetime | None:
+def _read_instant(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)

@@ -15,20 +15,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from scheduler.stores.port import LARGEST_PAGE, Put, Row, Store, StoreError
+from scheduler.stores.port import LARGEST_PAGE, Row, Store, StoreError, Upsert
 
 if TYPE_CHECKING:
     from jobs.schedules import Schedule
 
 _log = logging.getLogger("scheduler.pauses")
 
-TABLE = "pauses"
+PAUSES_TABLE = "pauses"
 PAUSED = "the job is paused"
 """Begins the reason of a run that is left out for it: what was seen before is no news of the time after."""
-_JOBS = "jobs"
-REFRESHED_AFTER = 5.0
+_PARTITION = "jobs"
+PAUSES_REFRESH_INTERVAL = 5.0
 """Seconds that a look at the store is good for. What this process changes itself holds at once."""
-KNOWN_AFTER = timedelta(seconds=REFRESHED_AFTER + 1)
+PAUSE_KNOWN_AFTER = timedelta(seconds=PAUSES_REFRESH_INTERVAL + 1)
 """By then every process that runs jobs knows of a pause, give or take the time of a look."""
 
 
@@ -41,17 +41,17 @@ class Pause:
     until: datetime | None = None
     reason: str = ""
 
-    def holds(self, now: datetime) -> bool:
+    def is_active_at(self, now: datetime) -> bool:
         return self.until is None or now < self.until
 
-    def leaves_out(self, schedule: Schedule, at: datetime) -> bool:
+    def excludes(self, schedule: Schedule, at: datetime) -> bool:
         """Whether a due instant is not even planned: those in the pause but its first ones.
 
         The first one by which everybody knows of the pause is planned for sure, and recorded as skipped with the
         reason; it stands for all that follow, as a row for each would be many for a job of each second.
         """
-        known = self.since + KNOWN_AFTER
-        return known < at and self.holds(at) and at != schedule.next_after(known)
+        known = self.since + PAUSE_KNOWN_AFTER
+        return known < at and self.is_active_at(at) and at != schedule.next_after(known)
 
     def __str__(self) -> str:
         """`paused until 2026-11-25 14:00:00Z: deployment`. With "the job is" before it, it begins with PAUSED."""
@@ -65,67 +65,67 @@ class Pauses:
     def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._monotonic = monotonic
-        self._known: dict[str, Pause] = {}
-        self._good_until: float | None = None
-        self._reading = asyncio.Lock()
+        self._cached: dict[str, Pause] = {}
+        self._expires_at: float | None = None
+        self._lock = asyncio.Lock()
 
-    async def active(self, now: datetime, *, fresh: bool = False) -> Mapping[str, Pause]:
+    async def list_active(self, now: datetime, *, fresh: bool = False) -> Mapping[str, Pause]:
         """The pauses that hold now, by job; what other processes changed is seen after REFRESHED_AFTER at the latest.
 
         `fresh` asks the store in any case. While it is away, what was known last goes on to hold.
         """
-        if fresh or self._is_old():
-            async with self._reading:
-                if fresh or self._is_old():
+        if fresh or self._is_stale():
+            async with self._lock:
+                if fresh or self._is_stale():
                     await self._refresh()
-        return self.known(now)
+        return self.list_cached(now)
 
-    def known(self, now: datetime) -> Mapping[str, Pause]:
+    def list_cached(self, now: datetime) -> Mapping[str, Pause]:
         """The same as of the last look at the store, at once."""
-        return {job: pause for job, pause in self._known.items() if pause.holds(now)} if self._known else {}
+        return {job: pause for job, pause in self._cached.items() if pause.is_active_at(now)} if self._cached else {}
 
-    def over(self, job: str, now: datetime) -> Pause | None:
+    def find_ended(self, job: str, now: datetime) -> Pause | None:
         """The last pause of the job, if it is over; as of the last look at the store."""
-        pause = self._known.get(job)
-        return None if pause is None or pause.holds(now) else pause
+        pause = self._cached.get(job)
+        return None if pause is None or pause.is_active_at(now) else pause
 
-    async def put(self, pause: Pause) -> None:
+    async def set_pause(self, pause: Pause) -> None:
         """Pause the job, in place of a pause that it may have."""
         body = {"since": pause.since.isoformat(), "until": pause.until and pause.until.isoformat()}
         if pause.reason:
             body["reason"] = pause.reason
-        async with self._reading:
-            await self._store.apply(Put(TABLE, _JOBS, pause.job, json.dumps(body)))
-            self._known[pause.job] = pause
+        async with self._lock:
+            await self._store.apply(Upsert(PAUSES_TABLE, _PARTITION, pause.job, json.dumps(body)))
+            self._cached[pause.job] = pause
 
-    async def end(self, job: str, now: datetime) -> None:
+    async def resume(self, job: str, now: datetime) -> None:
         """Resume the job; nothing happens if it is not paused."""
-        row = await self._store.get(TABLE, _JOBS, job)
-        if row is not None and (pause := _pause(row)).holds(now):
-            await self.put(replace(pause, until=now))
+        row = await self._store.get_row(PAUSES_TABLE, _PARTITION, job)
+        if row is not None and (pause := _read_pause(row)).is_active_at(now):
+            await self.set_pause(replace(pause, until=now))
 
-    def _is_old(self) -> bool:
-        return self._good_until is None or self._monotonic() >= self._good_until
+    def _is_stale(self) -> bool:
+        return self._expires_at is None or self._monotonic() >= self._expires_at
 
     async def _refresh(self) -> None:
-        self._good_until = self._monotonic() + REFRESHED_AFTER
+        self._expires_at = self._monotonic() + PAUSES_REFRESH_INTERVAL
         try:
-            self._known = await self._read()
+            self._cached = await self._read_all()
         except StoreError as error:
             _log.warning("pauses cannot be read, those known last go on: %s", error)
 
-    async def _read(self) -> dict[str, Pause]:
+    async def _read_all(self) -> dict[str, Pause]:
         found: dict[str, Pause] = {}
         after = ""
-        while rows := await self._store.list(TABLE, _JOBS, after=after, limit=LARGEST_PAGE):
-            found |= {row.key: _pause(row) for row in rows}
+        while rows := await self._store.list_rows(PAUSES_TABLE, _PARTITION, after=after, limit=LARGEST_PAGE):
+            found |= {row.key: _read_pause(row) for row in rows}
             if len(rows) < LARGEST_PAGE:
                 break
             after = rows[-1].key
         return found
 
 
-def _pause(row: Row) -> Pause:
+def _read_pause(row: Row) -> Pause:
     body = json.loads(row.body)
     until = body.get("until")
     return Pause(

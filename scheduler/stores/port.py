@@ -77,7 +77,7 @@ class Replace:
 
 
 @value(frozen=True, slots=True)
-class Put:
+class Upsert:
     """This row, whether there was one or not."""
 
     table: str
@@ -95,13 +95,13 @@ class Delete:
     key: str
 
 
-Change = Insert | Replace | Put | Delete
+Change = Insert | Replace | Upsert | Delete
 Etags = tuple[str, ...]
 """The new etag of each row that was changed, "" for a delete."""
 
 LARGEST_BODY = 900_000
 """Characters. Azure Tables takes 1 MiB a row; every store refuses more than this."""
-LARGEST_STEP = 100
+LARGEST_ATOMIC_GROUP = 100
 """Changes that every store makes all or none, if they are of different rows of one partition: set by Azure Tables."""
 LARGEST_PAGE = 1000
 """Rows of one `list`."""
@@ -140,11 +140,11 @@ class Store(Protocol):
         """
         ...
 
-    async def get(self, table: str, partition: str, key: str) -> Row | None:
+    async def get_row(self, table: str, partition: str, key: str) -> Row | None:
         """The row as the latest finished `apply` left it. Raises StoreUnavailable."""
         ...
 
-    async def list(
+    async def list_rows(
         self, table: str, partition: str, *, after: str = "", until: str = "", limit: int, bodies: bool = True
     ) -> Sequence[Row]:
         """Rows of a partition, ascending by key, at most `limit` (1 to LARGEST_PAGE).

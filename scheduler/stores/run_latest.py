@@ -14,71 +14,71 @@ from dataclasses import dataclass
 from itertools import islice
 
 from scheduler.stores.port import Row, Store
-from scheduler.stores.run_codec import Record, decode, tells_latest
-from scheduler.stores.run_keys import END, HISTORY, RUN, of_job, shard
+from scheduler.stores.run_codec import RunRecord, can_be_latest, decode_record
+from scheduler.stores.run_keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, job_prefix, shard_of_job
 
-KEPT = 5.0
+LATEST_MAX_AGE = 5.0
 """Seconds for which another process's newer run may go unseen."""
-_AT_ONCE = 100
+_JOBS_AT_ONCE = 100
 """Jobs that are asked for together."""
-_LOOKS = (3, 50, 200, 1000)
+_READ_SIZES = (3, 50, 200, 1000)
 """Rows read in a row until one tells: the newest ones may be queued or running, or a backfill of up to 1000 runs."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _CachedRow:
     row: Row | None
     until: float
 
 
-class LatestRuns:
+class LatestRunCache:
     def __init__(self, store: Store, monotonic: Callable[[], float]) -> None:
         self._store = store
         self._monotonic = monotonic
-        self._kept: dict[str, _Kept] = {}
+        self._cached: dict[str, _CachedRow] = {}
 
-    async def of(self, jobs: Iterable[str]) -> dict[str, Record]:
+    async def find_all(self, jobs: Iterable[str]) -> dict[str, RunRecord]:
         """See Runs.latest_of."""
-        found: dict[str, Record] = {}
+        found: dict[str, RunRecord] = {}
         names = iter(jobs)
-        while some := list(islice(names, _AT_ONCE)):
+        while some := list(islice(names, _JOBS_AT_ONCE)):
             now = self._monotonic()
-            await asyncio.gather(*(self._renew(job) for job in some if self._is_stale(job, now)))
-            rows = ((job, self._kept[job].row) for job in some)
-            found.update((job, decode(row)) for job, row in rows if row is not None)
+            await asyncio.gather(*(self._refresh(job) for job in some if self._is_stale(job, now)))
+            rows = ((job, self._cached[job].row) for job in some)
+            found.update((job, decode_record(row)) for job, row in rows if row is not None)
             # All of them may have been kept, and the loop has other things to do.
             await asyncio.sleep(0)
         return found
 
-    async def read(self, job: str) -> Record | None:
+    async def read_newest(self, job: str) -> RunRecord | None:
         """See Runs.latest."""
         row = await self._newest_finished(job)
-        return None if row is None else decode(row)
+        return None if row is None else decode_record(row)
 
-    def note(self, job: str, row: Row) -> None:
+    def update(self, job: str, row: Row) -> None:
         """A run of this process was finished. Jobs that nobody has asked for are not kept."""
-        kept = self._kept.get(job)
-        if kept is not None and tells_latest(row) and (kept.row is None or row.key <= kept.row.key):
-            self._kept[job] = _Kept(row, self._monotonic() + KEPT)
+        kept = self._cached.get(job)
+        if kept is not None and can_be_latest(row) and (kept.row is None or row.key <= kept.row.key):
+            self._cached[job] = _CachedRow(row, self._monotonic() + LATEST_MAX_AGE)
 
     def _is_stale(self, job: str, now: float) -> bool:
-        kept = self._kept.get(job)
+        kept = self._cached.get(job)
         return kept is None or kept.until <= now
 
-    async def _renew(self, job: str) -> None:
-        before = self._kept.get(job)
+    async def _refresh(self, job: str) -> None:
+        before = self._cached.get(job)
         row = await self._newest_finished(job)
         # What was noted while we read is newer than what we have read.
-        if self._kept.get(job) is before:
-            self._kept[job] = _Kept(row, self._monotonic() + KEPT)
+        if self._cached.get(job) is before:
+            self._cached[job] = _CachedRow(row, self._monotonic() + LATEST_MAX_AGE)
 
     async def _newest_finished(self, job: str) -> Row | None:
-        after = of_job(RUN, job)
-        until = after + END
-        for limit in _LOOKS:
-            rows = await self._store.list(HISTORY, shard(job), after=after, until=until, limit=limit)
+        after = job_prefix(RUN_PREFIX, job)
+        until = after + PREFIX_END
+        for limit in _READ_SIZES:
+            rows = await self._store.list_rows(HISTORY_TABLE, shard_of_job(job), after=after, until=until, limit=limit)
             for row in rows:
-                if tells_latest(row):
+                if can_be_latest(row):
                     return row
             if len(rows) < limit:
                 return None

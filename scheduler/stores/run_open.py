@@ -12,32 +12,52 @@ from collections.abc import Sequence
 
 from scheduler.stores.claims import OpenRun
 from scheduler.stores.port import LARGEST_PAGE, Row, Store
-from scheduler.stores.run_codec import Record, RunState, decode, status_of
-from scheduler.stores.run_keys import END, HISTORY, OPEN, SHARD_NAMES, RunKey, of_job, shard
+from scheduler.stores.run_codec import RunRecord, RunState, decode_record, read_status
+from scheduler.stores.run_keys import (
+    HISTORY_TABLE,
+    OPEN_PREFIX,
+    PREFIX_END,
+    SHARD_NAMES,
+    RunKey,
+    job_prefix,
+    shard_of_job,
+)
 
 
-async def open_rows(store: Store, *, bodies: bool = True) -> Sequence[Row]:
+async def list_open_rows(store: Store, *, bodies: bool = True) -> Sequence[Row]:
     """Pointers to the open runs of all jobs, newest due instant first."""
-    found = await asyncio.gather(*(rows_between(store, name, OPEN, OPEN + END, bodies=bodies) for name in SHARD_NAMES))
-    return sorted((row for rows in found for row in rows), key=lambda row: RunKey.read(row.key).order)
+    found = await asyncio.gather(
+        *(
+            list_history_between(store, name, OPEN_PREFIX, OPEN_PREFIX + PREFIX_END, bodies=bodies)
+            for name in SHARD_NAMES
+        )
+    )
+    return sorted((row for rows in found for row in rows), key=lambda row: RunKey.from_row_key(row.key).sort_key)
 
 
-async def open_rows_of(store: Store, *jobs: str, bodies: bool = True) -> Sequence[Row]:
+async def list_open_rows_of_jobs(store: Store, *jobs: str, bodies: bool = True) -> Sequence[Row]:
     """Pointers to the open runs of jobs of one shard, and of those between them; of each newest due instant first."""
-    keys = [of_job(OPEN, job) for job in jobs]
-    return await rows_between(store, shard(jobs[0]), min(keys), max(keys) + END, bodies=bodies)
+    keys = [job_prefix(OPEN_PREFIX, job) for job in jobs]
+    return await list_history_between(store, shard_of_job(jobs[0]), min(keys), max(keys) + PREFIX_END, bodies=bodies)
 
 
-async def open_keys(store: Store, shard: str) -> Sequence[RunKey]:
+async def list_open_keys(store: Store, shard: str) -> Sequence[RunKey]:
     """The open runs of a shard's jobs, by job, each job's newest due instant first."""
-    return [RunKey.read(row.key) for row in await rows_between(store, shard, OPEN, OPEN + END, bodies=False)]
+    return [
+        RunKey.from_row_key(row.key)
+        for row in await list_history_between(store, shard, OPEN_PREFIX, OPEN_PREFIX + PREFIX_END, bodies=False)
+    ]
 
 
-async def rows_between(store: Store, partition: str, after: str, until: str, *, bodies: bool = True) -> Sequence[Row]:
+async def list_history_between(
+    store: Store, partition: str, after: str, until: str, *, bodies: bool = True
+) -> Sequence[Row]:
     """All rows of HISTORY with such keys, however many."""
     found: list[Row] = []
     while True:
-        rows = await store.list(HISTORY, partition, after=after, until=until, limit=LARGEST_PAGE, bodies=bodies)
+        rows = await store.list_rows(
+            HISTORY_TABLE, partition, after=after, until=until, limit=LARGEST_PAGE, bodies=bodies
+        )
         found += rows
         if len(rows) < LARGEST_PAGE:
             return found
@@ -46,18 +66,18 @@ async def rows_between(store: Store, partition: str, after: str, until: str, *, 
 
 def is_unfinished(pointer: Row) -> bool:
     """Queued or running."""
-    return status_of(pointer) in (RunState.QUEUED, RunState.RUNNING)
+    return read_status(pointer) in (RunState.QUEUED, RunState.RUNNING)
 
 
-def unfinished_records(pointers: Sequence[Row]) -> list[Record]:
-    return [decode(pointer) for pointer in pointers if is_unfinished(pointer)]
+def decode_unfinished(pointers: Sequence[Row]) -> list[RunRecord]:
+    return [decode_record(pointer) for pointer in pointers if is_unfinished(pointer)]
 
 
-def open_run(record: Record) -> OpenRun:
+def to_open_run(record: RunRecord) -> OpenRun:
     return OpenRun(record.ticket.id, record.ticket.job, record.ticket.due_at, record.owner, record.lease_until)
 
 
-async def read_runs(store: Store, keys: Sequence[RunKey]) -> list[Record]:
+async def read_records(store: Store, keys: Sequence[RunKey]) -> list[RunRecord]:
     """The runs of these keys, as far as they exist."""
-    rows = await asyncio.gather(*(store.get(HISTORY, key.shard, key.run) for key in keys))
-    return [decode(row) for row in rows if row is not None]
+    rows = await asyncio.gather(*(store.get_row(HISTORY_TABLE, key.shard, key.run_key) for key in keys))
+    return [decode_record(row) for row in rows if row is not None]

@@ -11,18 +11,20 @@ from datetime import datetime
 
 from jobs.runs import Run
 from scheduler.stores.claims import Claim
-from scheduler.stores.port import LARGEST_PAGE, Change, Put, Replace, Row, RowChanged, Store, StoreError
-from scheduler.stores.run_codec import Record, RunState, encode_open, encode_unsettled
-from scheduler.stores.run_keys import END, HISTORY, OPEN, SHARD_NAMES, RunKey
-from scheduler.stores.run_steps import done, finished_body
+from scheduler.stores.port import LARGEST_PAGE, Change, Replace, Row, RowChanged, Store, StoreError, Upsert
+from scheduler.stores.run_codec import RunRecord, RunState, encode_open, encode_unacknowledged
+from scheduler.stores.run_keys import HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, SHARD_NAMES, RunKey
+from scheduler.stores.run_steps import done_pointer, encode_to_fit
 
 
-async def open_pages(store: Store) -> AsyncIterator[Sequence[Row]]:
+async def iterate_open_pages(store: Store) -> AsyncIterator[Sequence[Row]]:
     """Yield the pointers of all open runs, a page at a time: a shard's by job, each job's newest due instant first."""
     for name in SHARD_NAMES:
-        after = OPEN
+        after = OPEN_PREFIX
         while True:
-            rows = await store.list(HISTORY, name, after=after, until=OPEN + END, limit=LARGEST_PAGE)
+            rows = await store.list_rows(
+                HISTORY_TABLE, name, after=after, until=OPEN_PREFIX + PREFIX_END, limit=LARGEST_PAGE
+            )
             if rows:
                 yield rows
             if len(rows) < LARGEST_PAGE:
@@ -31,15 +33,15 @@ async def open_pages(store: Store) -> AsyncIterator[Sequence[Row]]:
 
 
 async def take_over_all(
-    store: Store, wanted: Sequence[tuple[Record, datetime]], owner: str
+    store: Store, requests: Sequence[tuple[RunRecord, datetime]], owner: str
 ) -> Sequence[Claim | StoreError | None]:
     """See Runs.take_over_all."""
     steps: list[Sequence[Change]] = []
-    for record, lease_until in wanted:
-        key, body = RunKey.of(record.ticket), encode_open(record.ticket, RunState.RUNNING, owner, lease_until)
-        steps.append([_pointer(record, key, body), Put(HISTORY, key.shard, key.run, body)])
+    for record, lease_until in requests:
+        key, body = RunKey.for_ticket(record.ticket), encode_open(record.ticket, RunState.RUNNING, owner, lease_until)
+        steps.append([_pointer_change(record, key, body), Upsert(HISTORY_TABLE, key.shard, key.run_key, body)])
     answers: list[Claim | StoreError | None] = []
-    for (record, lease_until), answer in zip(wanted, await _made(store, steps), strict=True):
+    for (record, lease_until), answer in zip(requests, await _apply_fenced(store, steps), strict=True):
         if isinstance(answer, str):
             answers.append(Claim(record.ticket, owner, lease_until, answer, taken_over=True))
         else:
@@ -47,26 +49,26 @@ async def take_over_all(
     return answers
 
 
-async def end_all(store: Store, ended: Sequence[tuple[Record, Run]]) -> Sequence[Row | StoreError | None]:
+async def finish_open_all(store: Store, ended: Sequence[tuple[RunRecord, Run]]) -> Sequence[Row | StoreError | None]:
     """See Runs.end_all. Returns the rows of the runs that are finished."""
     steps: list[Sequence[Change]] = []
     rows: list[Row] = []
     for record, run in ended:
-        key, body = RunKey.of(record.ticket), finished_body(run)
-        rows.append(Row(key.shard, key.run, body, ""))
-        pointer = _pointer(record, key, encode_unsettled(run))
-        steps.append([pointer, Put(HISTORY, key.shard, key.run, body), done(key, run)])
+        key, body = RunKey.for_ticket(record.ticket), encode_to_fit(run)
+        rows.append(Row(key.shard, key.run_key, body, ""))
+        pointer = _pointer_change(record, key, encode_unacknowledged(run))
+        steps.append([pointer, Upsert(HISTORY_TABLE, key.shard, key.run_key, body), done_pointer(key, run)])
     return [
         Row(row.partition, row.key, row.body, answer) if isinstance(answer, str) else answer
-        for row, answer in zip(rows, await _made(store, steps), strict=True)
+        for row, answer in zip(rows, await _apply_fenced(store, steps), strict=True)
     ]
 
 
-def _pointer(record: Record, key: RunKey, body: str) -> Change:
-    return Replace(HISTORY, key.shard, key.open, body, record.etag)
+def _pointer_change(record: RunRecord, key: RunKey, body: str) -> Change:
+    return Replace(HISTORY_TABLE, key.shard, key.open_key, body, record.etag)
 
 
-async def _made(store: Store, steps: Sequence[Sequence[Change]]) -> Sequence[str | StoreError | None]:
+async def _apply_fenced(store: Store, steps: Sequence[Sequence[Change]]) -> Sequence[str | StoreError | None]:
     """The etag of each run's row; None if its pointer is another one by now."""
     answers = await store.apply_each(steps) if steps else ()
     return [

@@ -12,12 +12,12 @@ from datetime import datetime
 
 from scheduler.stores.port import Insert, Replace, RowChanged, RowExists, Store
 
-TABLE = "secrets"
+SECRETS_TABLE = "secrets"
 _PARTITION, _KEY = "news", "newest"
 
 
 @dataclass(frozen=True, slots=True)
-class Expiry:
+class SecretExpiry:
     """Of the newest version of a secret. `at` None: the vault has not said when."""
 
     at: datetime | None
@@ -25,61 +25,61 @@ class Expiry:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class SecretVersions:
     """By name, as the vault compares names. A stamp is another text with each new version."""
 
     stamps: Mapping[str, str] = field(default_factory=dict)
-    expiring: Mapping[str, Expiry] = field(default_factory=dict)
+    expiring: Mapping[str, SecretExpiry] = field(default_factory=dict)
 
-    def with_version(self, name: str, stamp: str) -> News:
+    def with_version(self, name: str, stamp: str) -> SecretVersions:
         """A new version; what was said of the one before holds no more."""
         expiring = {each: expiry for each, expiry in self.expiring.items() if each != name}
-        return News({**self.stamps, name: stamp}, expiring)
+        return SecretVersions({**self.stamps, name: stamp}, expiring)
 
-    def with_expiry(self, name: str, expiry: Expiry) -> News:
+    def with_expiry(self, name: str, expiry: SecretExpiry) -> SecretVersions:
         return replace(self, expiring={**self.expiring, name: expiry})
 
 
-class SecretNews:
+class SecretVersionStore:
     """Both methods raise StoreUnavailable."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def get(self) -> News:
-        row = await self._store.get(TABLE, _PARTITION, _KEY)
-        return News() if row is None else _news(row.body)
+    async def read(self) -> SecretVersions:
+        row = await self._store.get_row(SECRETS_TABLE, _PARTITION, _KEY)
+        return SecretVersions() if row is None else _decode(row.body)
 
-    async def change(self, change: Callable[[News], News]) -> tuple[News, News]:
+    async def update(self, change: Callable[[SecretVersions], SecretVersions]) -> tuple[SecretVersions, SecretVersions]:
         """Replace the news by what `change` makes of them; returns those before and those after."""
         while True:
-            row = await self._store.get(TABLE, _PARTITION, _KEY)
-            before = News() if row is None else _news(row.body)
+            row = await self._store.get_row(SECRETS_TABLE, _PARTITION, _KEY)
+            before = SecretVersions() if row is None else _decode(row.body)
             after = change(before)
             if after == before:
                 return before, after
-            body = _body(after)
+            body = _encode(after)
             try:
                 if row is None:
-                    await self._store.apply(Insert(TABLE, _PARTITION, _KEY, body))
+                    await self._store.apply(Insert(SECRETS_TABLE, _PARTITION, _KEY, body))
                 else:
-                    await self._store.apply(Replace(TABLE, _PARTITION, _KEY, body, row.etag))
+                    await self._store.apply(Replace(SECRETS_TABLE, _PARTITION, _KEY, body, row.etag))
             except (RowExists, RowChanged):
                 continue  # somebody else had news at the same time
             return before, after
 
 
-def _body(news: News) -> str:
+def _encode(news: SecretVersions) -> str:
     expiring = {
         name: {"at": expiry.at and expiry.at.isoformat(), "past": expiry.past} for name, expiry in news.expiring.items()
     }
     return json.dumps({"stamps": dict(news.stamps), "expiring": expiring})
 
 
-def _news(body: str) -> News:
+def _decode(body: str) -> SecretVersions:
     read = json.loads(body)
     expiring = {
-        name: Expiry(None if each["at"] is None else datetime.fromisoformat(each["at"]), each["past"])
+        name: SecretExpiry(None if each["at"] is None else datetime.fromisoformat(each["at"]), each["past"])
         for name, each in read["expiring"].items()
     }
-    return News(read["stamps"], expiring)
+    return SecretVersions(read["stamps"], expiring)

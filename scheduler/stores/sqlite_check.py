@@ -16,11 +16,11 @@ from pathlib import Path
 from threading import Thread
 
 from scheduler.stores.port import StoreDamaged, StoreUnavailable
-from scheduler.stores.sqlite_errors import MEND
+from scheduler.stores.sqlite_errors import DAMAGE_REMEDY
 
 _log = logging.getLogger("scheduler.stores")
 
-PATIENCE = 60.0
+FILE_CHECK_TIMEOUT = 60.0
 """Seconds after which the check is given up."""
 
 
@@ -38,20 +38,20 @@ class FileCheck:
         loop = asyncio.get_running_loop()
         found: asyncio.Future[str] = loop.create_future()
         # A daemon, as a disk that hangs must not keep the program from ending.
-        Thread(target=self._check, args=(loop, found), name="store-check", daemon=True).start()
+        Thread(target=self._check_in_thread, args=(loop, found), name="store-check", daemon=True).start()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(FILE_CHECK_TIMEOUT):
                 finding = await found
         except TimeoutError:
-            _log.info("store %s: it is too large to be checked for damage within %g s", self._path, PATIENCE)
+            _log.info("store %s: it is too large to be checked for damage within %g s", self._path, FILE_CHECK_TIMEOUT)
             return
         finally:
             self._stop()
         if finding:
-            self.damage = f"store {self._path}: the file is damaged ({finding}): {MEND}"
+            self.damage = f"store {self._path}: the file is damaged ({finding}): {DAMAGE_REMEDY}"
             _log.error("%s", self.damage)
 
-    def met(self, error: StoreUnavailable) -> None:
+    def report_error(self, error: StoreUnavailable) -> None:
         """Somebody has read or written the file in vain. Called in any thread."""
         if isinstance(error, StoreDamaged) and not self.damage:
             self.damage = str(error)
@@ -62,18 +62,18 @@ class FileCheck:
             with suppress(sqlite3.ProgrammingError):  # it is closed already
                 self._connection.interrupt()
 
-    def _check(self, loop: asyncio.AbstractEventLoop, found: asyncio.Future[str]) -> None:
+    def _check_in_thread(self, loop: asyncio.AbstractEventLoop, found: asyncio.Future[str]) -> None:
         finding = ""
         try:
-            finding = self._finding()
+            finding = self._find_damage()
         except sqlite3.OperationalError as error:
             _log.debug("store %s: it was not checked to the end: %s", self._path, error)
         except sqlite3.DatabaseError as error:
             finding = str(error)
         with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(_set, found, finding)
+            loop.call_soon_threadsafe(_set_result, found, finding)
 
-    def _finding(self) -> str:
+    def _find_damage(self) -> str:
         """What is damaged, "" if nothing is.
 
         Only the first finding is asked for: after it SQLite would read the rows, and fail at the damaged page.
@@ -87,6 +87,6 @@ class FileCheck:
         return "" if text == "ok" else re.sub(r"\*\*\* in database \w+ \*\*\*\s*", "", text).strip()
 
 
-def _set(found: asyncio.Future[str], finding: str) -> None:
+def _set_result(found: asyncio.Future[str], finding: str) -> None:
     if not found.done():
         found.set_result(finding)

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from scheduler.stores.file_lock import FileLock
 from scheduler.stores.port import StoreUnavailable
-from scheduler.stores.sqlite_errors import unavailable
-from scheduler.stores.sqlite_schema import migrate, next_opening, require_current
+from scheduler.stores.sqlite_errors import to_store_error
+from scheduler.stores.sqlite_schema import count_opening, migrate, require_current
 
-BUSY_PATIENCE = 5.0
+BUSY_TIMEOUT = 5.0
 """Seconds for which a transaction waits for one of another process."""
-LOCK_PATIENCE = 0.3
+LOCK_TIMEOUT = 0.3
 """Seconds: a tool holds the file's lock for a moment while it brings the schema up to date."""
 
 
-class Access(StrEnum):
+class StoreAccess(StrEnum):
     """What a process opens the file for."""
 
     OWN = "own"
@@ -31,7 +31,7 @@ class Access(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Connections:
+class SqliteConnections:
     """`opening` numbers the openings for writing of this file."""
 
     reading: sqlite3.Connection
@@ -44,23 +44,23 @@ class Connections:
         self._closing.close()
 
 
-def connect(path: Path, access: Access) -> Connections:
+def open_connections(path: Path, access: StoreAccess) -> SqliteConnections:
     """Raises StoreUnavailable; whatever was opened until then is closed again."""
     with ExitStack() as opened:
         try:
             writing, opening = None, 0
-            if access is Access.READ_ONLY:
+            if access is StoreAccess.READ_ONLY:
                 _require_file(path)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 writing = _open_for_writing(path, access, opened)
-                opening = next_opening(writing)
+                opening = count_opening(writing)
             reading = _open(path, opened)
             require_current(reading)
             reading.execute("PRAGMA query_only = ON")
-            return Connections(reading, writing, opening, opened.pop_all())
+            return SqliteConnections(reading, writing, opening, opened.pop_all())
         except sqlite3.Error as error:
-            raise unavailable(path, error) from error
+            raise to_store_error(path, error) from error
         except OSError as error:
             raise StoreUnavailable(f"store {path}: {error.strerror}: look at the path, its owner and mode") from error
 
@@ -70,14 +70,14 @@ def _require_file(path: Path) -> None:
         raise StoreUnavailable(f"there is no store at {path} yet: start the scheduler first, or set SCHEDULER_STORE")
 
 
-def _open_for_writing(path: Path, access: Access, opened: ExitStack) -> sqlite3.Connection:
+def _open_for_writing(path: Path, access: StoreAccess, opened: ExitStack) -> sqlite3.Connection:
     lock = FileLock(path)
-    held = lock.take(LOCK_PATIENCE if access is Access.OWN else 0.0)
+    held = lock.acquire(LOCK_TIMEOUT if access is StoreAccess.OWN else 0.0)
     if held:
         opened.callback(lock.release)
-    elif access is Access.OWN:
+    elif access is StoreAccess.OWN:
         raise StoreUnavailable(
-            f"store {path} is in use by another scheduler (process {lock.owner()}): stop that one, "
+            f"store {path} is in use by another scheduler (process {lock.read_owner()}): stop that one, "
             "or give this one a store of its own with SCHEDULER_STORE"
         )
     connection = _open(path, opened)
@@ -92,13 +92,13 @@ def _open_for_writing(path: Path, access: Access, opened: ExitStack) -> sqlite3.
         migrate(connection)
     else:
         require_current(connection)
-    if access is Access.SHARED:
+    if access is StoreAccess.SHARED:
         lock.release()
     return connection
 
 
 def _open(path: Path, opened: ExitStack) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_PATIENCE, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     opened.callback(connection.close)
     # KiB. Pages that are asked for again are in the system's cache; a copy here for each connection saves no time.
     connection.execute("PRAGMA cache_size = -256")

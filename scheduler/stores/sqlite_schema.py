@@ -10,10 +10,10 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from scheduler.stores.port import StoreUnavailable
-from scheduler.stores.run_keys import shard
+from scheduler.stores.run_keys import shard_of_job
 
 
-def _first(connection: sqlite3.Connection) -> None:
+def _create_rows(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO meta (name, value) VALUES ('opened', 0)")
     # Without rowid: rows of a partition lie side by side, so the newest runs of a job are one look-up and a short walk.
     connection.execute(
@@ -30,9 +30,9 @@ def _first(connection: sqlite3.Connection) -> None:
     )
 
 
-def _second(connection: sqlite3.Connection) -> None:
+def _merge_run_tables(connection: sqlite3.Connection) -> None:
     """Runs and their pointers move from `runs` and `timeline` into one table, partitioned by the job's shard."""
-    connection.create_function("shard", 1, shard, deterministic=True)
+    connection.create_function("shard", 1, shard_of_job, deterministic=True)
     # In the order of the new keys, so that the file grows at its end.
     connection.execute(
         """
@@ -61,7 +61,7 @@ def _second(connection: sqlite3.Connection) -> None:
 
 Migration = Callable[[sqlite3.Connection], None]
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _second)
+MIGRATIONS: tuple[Migration, ...] = (_create_rows, _merge_run_tables)
 """The first one makes version 1 of an empty file, the next one version 2 of version 1, and so on. Only ever add."""
 
 
@@ -76,7 +76,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MI
         connection.execute(
             "CREATE TABLE IF NOT EXISTS meta (name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID"
         )
-        version = _version(connection)
+        version = _read_version(connection)
         _refuse_newer(version, len(migrations))
         for migration in migrations[version:]:
             migration(connection)
@@ -94,7 +94,7 @@ def require_current(connection: sqlite3.Connection, migrations: Sequence[Migrati
         StoreUnavailable: the file is older or newer, or empty.
     """
     empty = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'").fetchone() == (0,)
-    version = 0 if empty else _version(connection)
+    version = 0 if empty else _read_version(connection)
     _refuse_newer(version, len(migrations))
     if version < len(migrations):
         raise StoreUnavailable(
@@ -103,7 +103,7 @@ def require_current(connection: sqlite3.Connection, migrations: Sequence[Migrati
         )
 
 
-def next_opening(connection: sqlite3.Connection) -> int:
+def count_opening(connection: sqlite3.Connection) -> int:
     """A number that no other opening of this file for writing has had."""
     connection.execute("BEGIN IMMEDIATE")
     (number,) = connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'opened' RETURNING value").fetchone()
@@ -111,7 +111,7 @@ def next_opening(connection: sqlite3.Connection) -> int:
     return int(number)
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def _read_version(connection: sqlite3.Connection) -> int:
     row = connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
     return int(row[0]) if row else 0
 

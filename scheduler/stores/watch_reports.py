@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from scheduler.stores.port import Put, Store
+from scheduler.stores.port import Store, Upsert
 
-TABLE = "watchdog"
+WATCHDOG_TABLE = "watchdog"
 _PARTITION, _KEY = "report", "newest"
 
 
-class WatchReports:
+class WatchdogReports:
     """One row. Both methods raise StoreUnavailable."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def put(self, text: str) -> None:
+    async def save(self, text: str) -> None:
         """Keep this one in place of the one before."""
-        await self._store.apply(Put(TABLE, _PARTITION, _KEY, text))
+        await self._store.apply(Upsert(WATCHDOG_TABLE, _PARTITION, _KEY, text))
 
-    async def get(self) -> str | None:
+    async def load(self) -> str | None:
         """None if there was none yet."""
-        row = await self._store.get(TABLE, _PARTITION, _KEY)
+        row = await self._store.get_row(WATCHDOG_TABLE, _PARTITION, _KEY)
         return None if row is None else row.body

@@ -11,21 +11,21 @@ Built by scheduler.app; the embedded host lets it run in the background, the Fun
 """
 
 from scheduler.watchdog.jobs import JobWatch
-from scheduler.watchdog.noted import Noted, Taking, WatchedRuns
-from scheduler.watchdog.report import GAUGES, JobsFound, JobTrouble, Report, Trouble
-from scheduler.watchdog.trouble import StoreTrouble
+from scheduler.watchdog.noted import RunActivity, TrackedRuns, TrackedWorker
+from scheduler.watchdog.report import WATCHDOG_GAUGES, JobsReport, LateJob, Lateness, WatchdogReport
+from scheduler.watchdog.trouble import StoreFailures
 from scheduler.watchdog.watching import Watchdog
 
 __all__ = [
-    "GAUGES",
-    "JobTrouble",
+    "WATCHDOG_GAUGES",
     "JobWatch",
-    "JobsFound",
-    "Noted",
-    "Report",
-    "StoreTrouble",
-    "Taking",
-    "Trouble",
+    "JobsReport",
+    "LateJob",
+    "Lateness",
+    "RunActivity",
+    "StoreFailures",
+    "TrackedRuns",
+    "TrackedWorker",
     "Watchdog",
-    "WatchedRuns",
+    "WatchdogReport",
 ]

@@ -6,27 +6,27 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from jobs.schedules import Schedule
-from scheduler.dispatch.port import Depth
-from scheduler.health import PartHealth, Status
-from scheduler.watchdog.places import about_places, about_shares
-from scheduler.watchdog.report import JobsFound, JobTrouble, Report, Trouble
+from scheduler.dispatch.port import QueueDepth
+from scheduler.health import HealthStatus, PartHealth
+from scheduler.watchdog.places import describe_full_places, describe_full_shares
+from scheduler.watchdog.report import JobsReport, LateJob, Lateness, WatchdogReport
 
 LATE_AFTER = timedelta(seconds=90)
 """After its due instant. A tick that comes late plans what fell due up to a minute before; after it nothing is on its
 way any more that would still be on time."""
-OLD_AFTER = 60.0
+MAX_QUEUE_AGE_S = 60.0
 """Seconds for which what could be worked on may wait before the queue is called degraded."""
-LONG_QUEUE = 5000
+MAX_QUEUE_LENGTH = 5000
 """Messages or tickets. A thousand tickets a second are some hundred messages a minute."""
-JOBS, QUEUE = "jobs", "queue"
+JOBS_PART, QUEUE_PART = "jobs", "queue"
 """The parts of health that the watchdog speaks for."""
-_NAMED = 5
+_MAX_NAMED_JOBS = 5
 """Jobs of each kind that health names; GET /api/watchdog has more of them."""
 
 
-def judge(
+def judge_job(
     job: str, schedule: Schedule, since: datetime, now: datetime, *, waits: timedelta = timedelta()
-) -> JobTrouble | None:
+) -> LateJob | None:
     """None if all is well. `since`: the newest due instant that has a run, or when watching began, if that is later.
 
     `waits`: for so long a run of the job may wait for others before it begins.
@@ -35,7 +35,7 @@ def judge(
     if first is None or now - first <= LATE_AFTER + waits:
         return None
     silent = _is_silent(schedule, since, first, now - waits)
-    return JobTrouble(job, Trouble.SILENT if silent else Trouble.LATE, first)
+    return LateJob(job, Lateness.SILENT if silent else Lateness.LATE, first)
 
 
 def _is_silent(schedule: Schedule, since: datetime, first: datetime, now: datetime) -> bool:
@@ -54,59 +54,68 @@ def _interval(schedule: Schedule, now: datetime) -> timedelta | None:
     return None if soonest is None or following is None else following - soonest
 
 
-def parts_of(report: Report) -> tuple[PartHealth, ...]:
+def health_parts(report: WatchdogReport) -> tuple[PartHealth, ...]:
     """`jobs` and `queue`. At worst degraded: while anything runs, a load balancer must not turn away."""
     return (
-        _part(JOBS, _not_known(report, JOBS) if report.jobs is None else _about_jobs(report.jobs)),
-        _part(QUEUE, _about_work(report)),
+        _part(JOBS_PART, _unknown_message(report, JOBS_PART) if report.jobs is None else _describe_jobs(report.jobs)),
+        _part(QUEUE_PART, _describe_work(report)),
     )
 
 
-def known_parts_of(report: Report) -> tuple[PartHealth, ...]:
+def known_health_parts(report: WatchdogReport) -> tuple[PartHealth, ...]:
     """Those of which something can be said."""
-    asked = {JOBS: report.jobs is not None, QUEUE: report.queue is not None or bool(about_places(report.places))}
-    return tuple(part for part in parts_of(report) if asked[part.name])
+    asked = {
+        JOBS_PART: report.jobs is not None,
+        QUEUE_PART: report.queue is not None or bool(describe_full_places(report.places)),
+    }
+    return tuple(part for part in health_parts(report) if asked[part.name])
 
 
-def _not_known(report: Report, name: str) -> str:
+def _unknown_message(report: WatchdogReport, name: str) -> str:
     return f"not known: {report.unknown.get(name, 'look at GET /api/watchdog')}"
 
 
 def _part(name: str, message: str) -> PartHealth:
-    return PartHealth(name, Status.DEGRADED if message else Status.OK, message)
+    return PartHealth(name, HealthStatus.DEGRADED if message else HealthStatus.OK, message)
 
 
-def _about_jobs(jobs: JobsFound) -> str:
-    if not jobs.troubles:
+def _describe_jobs(jobs: JobsReport) -> str:
+    if not jobs.late_jobs:
         return ""
-    found = [_named(jobs.of(trouble), trouble) for trouble in (Trouble.SILENT, Trouble.LATE) if jobs.of(trouble)]
+    found = [
+        _describe_late_jobs(jobs.with_lateness(trouble), trouble)
+        for trouble in (Lateness.SILENT, Lateness.LATE)
+        if jobs.with_lateness(trouble)
+    ]
     return f"{'; '.join(found)}: look at GET /api/watchdog, at the parts ticker or ticks and queue, and at the log"
 
 
-def _named(troubles: Sequence[JobTrouble], trouble: Trouble) -> str:
+def _describe_late_jobs(troubles: Sequence[LateJob], trouble: Lateness) -> str:
     number = "1 job is" if len(troubles) == 1 else f"{len(troubles)} jobs are"
-    named = [f"{each.job} (due {each.since:%Y-%m-%d %H:%M:%S}Z)" for each in troubles[:_NAMED]]
-    return f"{number} {trouble}: {', '.join(named)}{', ...' if len(troubles) > _NAMED else ''}"
+    named = [f"{each.job} (due {each.since:%Y-%m-%d %H:%M:%S}Z)" for each in troubles[:_MAX_NAMED_JOBS]]
+    return f"{number} {trouble}: {', '.join(named)}{', ...' if len(troubles) > _MAX_NAMED_JOBS else ''}"
 
 
-def _about_work(report: Report) -> str:
+def _describe_work(report: WatchdogReport) -> str:
     """The queue and the places that its runs wait for."""
-    queue = _not_known(report, QUEUE) if report.queue is None else _about_queue(report.queue)
-    held_back = about_shares(report.places) if queue else ""
-    return "; ".join(filter(None, (queue, held_back, about_places(report.places))))
+    queue = _unknown_message(report, QUEUE_PART) if report.queue is None else _describe_queue(report.queue)
+    held_back = describe_full_shares(report.places) if queue else ""
+    return "; ".join(filter(None, (queue, held_back, describe_full_places(report.places))))
 
 
-def _about_queue(queue: Depth) -> str:
+def _describe_queue(queue: QueueDepth) -> str:
     found = []
-    if queue.oldest_s is not None and queue.oldest_s > OLD_AFTER:
+    if queue.oldest_s is not None and queue.oldest_s > MAX_QUEUE_AGE_S:
         found.append(
-            f"the oldest of {queue.waiting} waits for {queue.oldest_s:.0f} s: runs end more slowly than they fall due; "
+            f"the oldest of {queue.waiting_count} waits for {queue.oldest_s:.0f} s: runs end more slowly than they fall due; "
             "look at slow targets, at the setting concurrency, and at the number of instances"
         )
-    elif queue.waiting > LONG_QUEUE:
-        found.append(f"{queue.waiting} wait: look at what was planned or replayed, and at the number of instances")
-    if queue.poison:
+    elif queue.waiting_count > MAX_QUEUE_LENGTH:
         found.append(
-            f"{queue.poison} messages were given up and are not dead letters yet: look at the function bury and its log"
+            f"{queue.waiting_count} wait: look at what was planned or replayed, and at the number of instances"
+        )
+    if queue.poison_count:
+        found.append(
+            f"{queue.poison_count} messages were given up and are not dead letters yet: look at the function bury and its log"
         )
     return "; ".join(found)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from scheduler.dispatch.port import Depth
-from scheduler.stores.counts import OpenRuns
+from scheduler.dispatch.port import QueueDepth
+from scheduler.stores.counts import OpenRunCount
 from scheduler.work.places import PlacesReport
 
 
-class Trouble(StrEnum):
+class Lateness(StrEnum):
     """`late`: a due instant passed a while ago and no run of it was begun or recorded, nor any later one.
 
     `silent`: worse, that is so of several, and for more than twice the job's interval.
@@ -23,17 +23,17 @@ class Trouble(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class JobTrouble:
+class LateJob:
     """`since`: the first due instant that has no run. `last`: the one before it that had one, as far as is known."""
 
     job: str
-    trouble: Trouble
+    lateness: Lateness
     since: datetime
     last: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class JobsFound:
+class JobsReport:
     """`watched`: jobs with a schedule that are neither disabled nor paused. `troubles`: the oldest first.
 
     `waiting`: jobs whose history was not looked at yet in this round, as that is bounded; of those the verdict of an
@@ -41,15 +41,15 @@ class JobsFound:
     """
 
     watched: int
-    troubles: tuple[JobTrouble, ...] = ()
-    waiting: int = 0
+    late_jobs: tuple[LateJob, ...] = ()
+    pending_count: int = 0
 
-    def of(self, trouble: Trouble) -> tuple[JobTrouble, ...]:
-        return tuple(each for each in self.troubles if each.trouble is trouble)
+    def with_lateness(self, trouble: Lateness) -> tuple[LateJob, ...]:
+        return tuple(each for each in self.late_jobs if each.lateness is trouble)
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class WatchdogReport:
     """A part that could not be read is None; `unknown` has the cause by part, such as `queue`.
 
     `at`: when the look was made; `last_tick`: of whichever instance, None before the first one. `store_ms`: how long
@@ -58,9 +58,9 @@ class Report:
 
     at: datetime
     last_tick: datetime | None = None
-    jobs: JobsFound | None = None
-    queue: Depth | None = None
-    open_runs: OpenRuns | None = None
+    jobs: JobsReport | None = None
+    queue: QueueDepth | None = None
+    open_runs: OpenRunCount | None = None
     dead_letters: int | None = None
     store_ms: float | None = None
     places: PlacesReport | None = None
@@ -71,22 +71,22 @@ class Report:
         found: dict[str, float | None] = {"tick_gap": _seconds(self.last_tick, self.at), "store_time": self.store_ms}
         found["dead_letters"] = self.dead_letters
         if self.jobs is not None:
-            found["late_jobs"] = len(self.jobs.of(Trouble.LATE))
-            found["silent_jobs"] = len(self.jobs.of(Trouble.SILENT))
+            found["late_jobs"] = len(self.jobs.with_lateness(Lateness.LATE))
+            found["silent_jobs"] = len(self.jobs.with_lateness(Lateness.SILENT))
         if self.queue is not None:
-            found["queue_depth"] = self.queue.waiting
+            found["queue_depth"] = self.queue.waiting_count
             found["queue_age"] = self.queue.oldest_s or 0.0
-            found["poison_depth"] = self.queue.poison
+            found["poison_depth"] = self.queue.poison_count
         if self.open_runs is not None:
-            found["open_runs"] = self.open_runs.number
-            found["oldest_run"] = _seconds(self.open_runs.oldest, self.at) or 0.0
+            found["open_runs"] = self.open_runs.count
+            found["oldest_run"] = _seconds(self.open_runs.oldest_due_at, self.at) or 0.0
         if self.places is not None:
             found["places_used"] = self.places.used
             found["places_full"] = self.places.full_s
         return {name: float(value) for name, value in found.items() if value is not None}
 
 
-GAUGES = (
+WATCHDOG_GAUGES = (
     "tick_gap",
     "late_jobs",
     "silent_jobs",

@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable
 
 from scheduler.stores.port import StoreDamaged, StoreUnavailable
 
-REMEMBERED = 10.0
+FAILURE_REMEMBERED_S = 10.0
 """Seconds for which a claim or a result that failed counts."""
 
 
-class StoreTrouble:
+class StoreFailures:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._error: StoreUnavailable | None = None
         self._at = float("-inf")
 
-    def note(self, answers: Iterable[object]) -> None:
+    def record(self, answers: Iterable[object]) -> None:
         """Note what a store answered to claims or results."""
         succeeded = False
         for answer in answers:
@@ -33,6 +33,6 @@ class StoreTrouble:
             self._error = None
 
     @property
-    def error(self) -> StoreUnavailable | None:
+    def recent_error(self) -> StoreUnavailable | None:
         """Why a claim or a result failed within the last seconds; None if they succeed."""
-        return self._error if self._monotonic() - self._at < REMEMBERED else None
+        return self._error if self._monotonic() - self._at < FAILURE_REMEMBERED_S else None

@@ -18,147 +18,147 @@ from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.worker")
 
-WATCHED_AFTER = 3.0
+LONG_RUN_AFTER = 3.0
 """Seconds after which a run is long: from then on the store is asked whether it is to be ended."""
-LOOKED_FOR_AFTER = 1.0
+LONG_WAIT_AFTER = 1.0
 """The same for one that waits for something."""
-LONG_FOUND_EVERY = 1.0
+LONG_RUN_SCAN_INTERVAL = 1.0
 """Seconds between two looks for runs that are long by now."""
-LOOKED_EVERY = 3.0
+CANCELLATION_POLL_INTERVAL = 3.0
 """Seconds between two looks while there are long runs."""
 
 
-class Endable(Protocol):
-    """A run that can be ended (jobs.running.execution.Execution)."""
+class CancellableExecution(Protocol):
+    """A run that can be ended (jobs.running.execution.RunExecution)."""
 
-    async def finish(self) -> Run: ...
+    async def run_to_end(self) -> Run: ...
 
-    def cancelled(self, asked: str = "") -> Run: ...
+    def build_cancelled_run(self, cancelled_by: str = "") -> Run: ...
 
 
-class Going:
+class RunRegistry:
     def __init__(self, cancellations: Cancellations, clock: Clock) -> None:
         self._cancellations = cancellations
         self._clock = clock
-        self._expected: set[str] = set()
+        self._registered: set[str] = set()
         self._tasks: dict[str, asyncio.Task[object]] = {}
-        self._begun: set[str] = set()
-        self._asked: dict[str, str] = {}
-        self._watched_from: dict[str, float] = {}
+        self._started: set[str] = set()
+        self._cancelled_by: dict[str, str] = {}
+        self._poll_from: dict[str, float] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._long: set[str] = set()
-        self._from_store: set[str] = set()
-        self._watcher: asyncio.Task[None] | None = None
+        self._long_runs: set[str] = set()
+        self._stored_requests: set[str] = set()
+        self._poller: asyncio.Task[None] | None = None
 
-    def expect(self, run_id: str) -> None:
+    def register(self, run_id: str) -> None:
         """The run is claimed here and begins later; `begins` or `forget` ends that."""
-        self._expected.add(run_id)
+        self._registered.add(run_id)
 
-    def begins(self, run_id: str) -> str:
+    def pop_cancellation(self, run_id: str) -> str:
         """It would begin now. Returns how somebody asked for it to be ended meanwhile; "" if nobody did."""
-        self._expected.discard(run_id)
-        return self._asked.pop(run_id, "") if self._asked else ""
+        self._registered.discard(run_id)
+        return self._cancelled_by.pop(run_id, "") if self._cancelled_by else ""
 
-    def forget(self, run_id: str) -> None:
+    def unregister(self, run_id: str) -> None:
         """It does not begin here after all."""
-        self._expected.discard(run_id)
+        self._registered.discard(run_id)
         if run_id not in self._tasks:
-            self._asked.pop(run_id, None)
+            self._cancelled_by.pop(run_id, None)
 
-    async def to_its_end(self, ticket: Ticket, execution: Endable) -> Run:
+    async def run_until_done(self, ticket: Ticket, execution: CancellableExecution) -> Run:
         """The run, as it ends by itself, because somebody asked for it, or because the program stops.
 
         The task that is ended goes on just long enough to record that.
         """
-        task = self._enter(ticket.id, WATCHED_AFTER)
-        self._begun.add(ticket.id)
+        task = self._track(ticket.id, LONG_RUN_AFTER)
+        self._started.add(ticket.id)
         try:
-            return await execution.finish()
+            return await execution.run_to_end()
         except asyncio.CancelledError:
-            return execution.cancelled(self._asked.get(ticket.id, ""))
+            return execution.build_cancelled_run(self._cancelled_by.get(ticket.id, ""))
         finally:
-            self._begun.discard(ticket.id)
-            self._exit(ticket.id, task)
+            self._started.discard(ticket.id)
+            self._untrack(ticket.id, task)
 
     @property
     def in_progress(self) -> list[str]:
         """The ids of the runs that have begun here and are not over, sorted."""
-        return sorted(self._begun)
+        return sorted(self._started)
 
-    async def wait(self, run_id: str, until: Awaitable[object]) -> str:
+    async def wait_for(self, run_id: str, awaitable: Awaitable[object]) -> str:
         """Until that is over, or somebody wants the run ended. Returns how that was asked for; "" if nobody did.
 
         Raises asyncio.CancelledError when the program stops.
         """
-        task = self._enter(run_id, LOOKED_FOR_AFTER)
+        task = self._track(run_id, LONG_WAIT_AFTER)
         try:
-            await until
+            await awaitable
         except asyncio.CancelledError:
-            if run_id not in self._asked:
+            if run_id not in self._cancelled_by:
                 raise
-            return self._asked[run_id]
+            return self._cancelled_by[run_id]
         finally:
-            self._exit(run_id, task)
+            self._untrack(run_id, task)
         return ""
 
-    def cancel(self, run_id: str, asked: str) -> bool:
+    def cancel(self, run_id: str, cancelled_by: str) -> bool:
         """End a run; False if it neither goes on nor waits here. `asked`: how it was asked for."""
         task = self._tasks.get(run_id)
-        if task is None and run_id not in self._expected:
+        if task is None and run_id not in self._registered:
             return False
-        if run_id not in self._asked:
-            self._asked[run_id] = asked
+        if run_id not in self._cancelled_by:
+            self._cancelled_by[run_id] = cancelled_by
             if task is not None:
                 task.cancel()
         return True
 
-    async def recorded(self, run_id: str) -> None:
+    async def clear_cancellation(self, run_id: str) -> None:
         """The run's end is stored: nobody has to be told of its cancellation any more."""
-        if run_id not in self._from_store:
+        if run_id not in self._stored_requests:
             return
-        self._from_store.discard(run_id)
+        self._stored_requests.discard(run_id)
         try:
             await self._cancellations.remove(run_id)
         except StoreError as error:
             _log.warning("the note to cancel run %s stays for a while: %s", run_id, error)
 
-    def _enter(self, run_id: str, watched_after: float) -> asyncio.Task[object]:
+    def _track(self, run_id: str, watched_after: float) -> asyncio.Task[object]:
         task = asyncio.current_task()
         assert task is not None
         self._tasks[run_id] = task
         loop = asyncio.get_running_loop()
-        self._watched_from[run_id] = loop.time() + watched_after
+        self._poll_from[run_id] = loop.time() + watched_after
         if self._timer is None:
             # One timer for all of them: most are over long before they are long.
-            self._timer = loop.call_later(LONG_FOUND_EVERY, self._find_long)
+            self._timer = loop.call_later(LONG_RUN_SCAN_INTERVAL, self._find_long_runs)
         return task
 
-    def _exit(self, run_id: str, task: asyncio.Task[object]) -> None:
-        if self._asked.pop(run_id, None) is not None:
+    def _untrack(self, run_id: str, task: asyncio.Task[object]) -> None:
+        if self._cancelled_by.pop(run_id, None) is not None:
             # What comes next in this task, such as recording, is not cancelled.
             task.uncancel()
-        del self._tasks[run_id], self._watched_from[run_id]
-        self._long.discard(run_id)
-        if not self._long and self._watcher is not None:
-            self._watcher.cancel()
-            self._watcher = None
+        del self._tasks[run_id], self._poll_from[run_id]
+        self._long_runs.discard(run_id)
+        if not self._long_runs and self._poller is not None:
+            self._poller.cancel()
+            self._poller = None
 
-    def _find_long(self) -> None:
+    def _find_long_runs(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(LONG_FOUND_EVERY, self._find_long) if self._tasks else None
+        self._timer = loop.call_later(LONG_RUN_SCAN_INTERVAL, self._find_long_runs) if self._tasks else None
         now = loop.time()
-        self._long |= {run_id for run_id, instant in self._watched_from.items() if instant <= now}
-        if self._long and self._watcher is None:
-            self._watcher = loop.create_task(self._look())
+        self._long_runs |= {run_id for run_id, instant in self._poll_from.items() if instant <= now}
+        if self._long_runs and self._poller is None:
+            self._poller = loop.create_task(self._poll_cancellations())
 
-    async def _look(self) -> None:
+    async def _poll_cancellations(self) -> None:
         while True:
             try:
-                asked = await self._cancellations.asked(self._clock.now())
+                asked = await self._cancellations.list_requested(self._clock.now())
             except StoreError as error:
                 _log.warning("whether runs are to be cancelled cannot be seen now: %s", error)
             else:
-                for run_id in asked.keys() & self._long:
-                    self._from_store.add(run_id)
+                for run_id in asked.keys() & self._long_runs:
+                    self._stored_requests.add(run_id)
                     self.cancel(run_id, asked[run_id])
-            await self._clock.sleep(LOOKED_EVERY)
+            await self._clock.sleep(CANCELLATION_POLL_INTERVAL)

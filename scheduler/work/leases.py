@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from jobs.definition import JobDefinition
-from jobs.policies import LONGEST_RUN
+from jobs.policies import LONGEST_RUN_TIMEOUT
 from jobs.ports import Clock
 from jobs.runs import Ticket
 from scheduler.leasing import RenewalTimer, lease_duration, required_lease
@@ -22,83 +22,83 @@ from scheduler.stores.runs import Claim, ClaimLost, Runs
 
 _log = logging.getLogger("scheduler.worker")
 
-RENEWED_EVERY = 10.0
+RENEWAL_INTERVAL = 10.0
 """Seconds between two looks at what is held."""
-RENEWED_BEFORE = timedelta(seconds=30)
+RENEWAL_THRESHOLD = timedelta(seconds=30)
 """A lease that ends within this time is renewed."""
-RENEWED_TOGETHER = 200
+MAX_RENEWALS_PER_REQUEST = 200
 """Leases: the texts of so many take a few milliseconds of the event loop."""
-NAMED = 5
+MAX_NAMED_RENEWALS = 5
 """Runs that are named where many leases are not renewed."""
 
 
-_Covering = tuple[Claim, asyncio.Future[Claim | StoreError]]
+_PendingRenewal = tuple[Claim, asyncio.Future[Claim | StoreError]]
 
 
-def lease_of(job: JobDefinition | None) -> timedelta:
+def job_lease_duration(job: JobDefinition | None) -> timedelta:
     """How long a claim of the job lasts. None: there is no such job now, and nothing will be run."""
-    return lease_duration(LONGEST_RUN if job is None else job.timeout.run)
+    return lease_duration(LONGEST_RUN_TIMEOUT if job is None else job.timeout.run)
 
 
-class Leases:
+class RunLeases:
     def __init__(self, runs: Runs, clock: Clock, owner: str) -> None:
         """`owner` marks this process's claims."""
         self.owner = owner
         self._runs = runs
         self._clock = clock
         self._held: dict[str, tuple[Claim, timedelta]] = {}
-        self._timer = RenewalTimer(RENEWED_EVERY, lambda: bool(self._held), self._renew_ending)
-        self._covering: defaultdict[timedelta, list[_Covering]] = defaultdict(list)
+        self._timer = RenewalTimer(RENEWAL_INTERVAL, lambda: bool(self._held), self._renew_ending)
+        self._pending_renewals: defaultdict[timedelta, list[_PendingRenewal]] = defaultdict(list)
         """Claims of runs that wait to begin, by the lease that they need."""
-        self._coverer: asyncio.Task[None] | None = None
+        self._pending_task: asyncio.Task[None] | None = None
 
-    def until(self, ticket: Ticket, job: JobDefinition | None) -> datetime:
+    def lease_end(self, ticket: Ticket, job: JobDefinition | None) -> datetime:
         """The end of the lease of a claim that is made now."""
-        return max(ticket.due_at, self._clock.now()) + lease_of(job)
+        return max(ticket.due_at, self._clock.now()) + job_lease_duration(job)
 
-    def hold(self, claim: Claim, job: JobDefinition | None) -> None:
+    def add(self, claim: Claim, job: JobDefinition | None) -> None:
         """Keep this claim alive until it is let go."""
-        self._held[claim.ticket.id] = (claim, lease_of(job))
+        self._held[claim.ticket.id] = (claim, job_lease_duration(job))
         self._timer.start()
 
-    def holds(self, run_id: str) -> bool:
+    def has(self, run_id: str) -> bool:
         return run_id in self._held
 
-    def newest(self, claim: Claim) -> Claim:
+    def current_claim(self, claim: Claim) -> Claim:
         """The claim as it was renewed last."""
         held = self._held.get(claim.ticket.id)
         return claim if held is None else held[0]
 
-    def let_go(self, run_id: str) -> None:
+    def remove(self, run_id: str) -> None:
         """Its end is recorded, or it is given back, or nothing is known of it."""
         self._held.pop(run_id, None)
 
-    async def cover(self, claim: Claim, job: JobDefinition) -> None:
+    async def ensure_covers_run(self, claim: Claim, job: JobDefinition) -> None:
         """See to it that the lease outlasts a run that begins now.
 
         Raises:
             ClaimLost: somebody else has the run.
             StoreError: it could not be renewed now.
         """
-        claim, now = self.newest(claim), self._clock.now()
+        claim, now = self.current_claim(claim), self._clock.now()
         if claim.lease_until - now >= required_lease(job.timeout.run):
             return
-        answer = await self._renew_together(claim, lease_of(job))
+        answer = await self._renew_with_others(claim, job_lease_duration(job))
         if isinstance(answer, StoreError):
             raise answer
 
-    async def _renew_together(self, claim: Claim, lease: timedelta) -> Claim | StoreError:
+    async def _renew_with_others(self, claim: Claim, lease: timedelta) -> Claim | StoreError:
         """One request at a time for all claims that come meanwhile: after a stall of the store hundreds of runs begin
         late at once."""
         answered: asyncio.Future[Claim | StoreError] = asyncio.get_running_loop().create_future()
-        self._covering[lease].append((claim, answered))
-        if self._coverer is None or self._coverer.done():
-            self._coverer = asyncio.get_running_loop().create_task(self._cover_all())
+        self._pending_renewals[lease].append((claim, answered))
+        if self._pending_task is None or self._pending_task.done():
+            self._pending_task = asyncio.get_running_loop().create_task(self._renew_pending())
         return await answered
 
-    async def _cover_all(self) -> None:
-        while self._covering:
-            lease, waiting = self._covering.popitem()
+    async def _renew_pending(self) -> None:
+        while self._pending_renewals:
+            lease, waiting = self._pending_renewals.popitem()
             answers: Sequence[Claim | StoreError | BaseException]
             try:
                 answers = await self._renew([claim for claim, _ in waiting], self._clock.now() + lease)
@@ -114,23 +114,23 @@ class Leases:
                     answered.set_exception(answer)
 
     async def _renew_ending(self) -> None:
-        soon = self._clock.now() + RENEWED_BEFORE
+        soon = self._clock.now() + RENEWAL_THRESHOLD
         by_lease: defaultdict[timedelta, list[Claim]] = defaultdict(list)
         for claim, lease in self._held.values():
             if claim.lease_until < soon:
                 by_lease[lease].append(claim)
         failed: list[tuple[str, StoreError]] = []
         for lease, claims in by_lease.items():
-            for start in range(0, len(claims), RENEWED_TOGETHER):
-                some = claims[start : start + RENEWED_TOGETHER]
+            for start in range(0, len(claims), MAX_RENEWALS_PER_REQUEST):
+                some = claims[start : start + MAX_RENEWALS_PER_REQUEST]
                 answers = await self._renew(some, self._clock.now() + lease)
                 for claim, answer in zip(some, answers, strict=True):
                     if isinstance(answer, StoreError):
                         failed.append((claim.ticket.id, answer))
-        for run_id, error in failed[:NAMED]:
+        for run_id, error in failed[:MAX_NAMED_RENEWALS]:
             _log.warning("the lease of run %s is not renewed: %s", run_id, error)
-        if len(failed) > NAMED:
-            _log.warning("nor are the leases of %d more runs", len(failed) - NAMED)
+        if len(failed) > MAX_NAMED_RENEWALS:
+            _log.warning("nor are the leases of %d more runs", len(failed) - MAX_NAMED_RENEWALS)
 
     async def _renew(self, claims: list[Claim], until: datetime) -> list[Claim | StoreError]:
         try:

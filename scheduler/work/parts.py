@@ -9,24 +9,24 @@ from jobs.running.runner import Runner
 from scheduler.catalog import Catalog
 from scheduler.gates import Gates
 from scheduler.stores.runs import Runs
-from scheduler.work.claiming import Claiming
-from scheduler.work.going import Going
-from scheduler.work.leases import Leases
-from scheduler.work.recording import Recorder
-from scheduler.work.telling import Telling
-from scheduler.work.waiting import Waiting
+from scheduler.work.claiming import TicketClaimer
+from scheduler.work.going import RunRegistry
+from scheduler.work.leases import RunLeases
+from scheduler.work.recording import ResultRecorder
+from scheduler.work.telling import RunPublisher
+from scheduler.work.waiting import InterruptibleSleep
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class WorkerDependencies:
     catalog: Catalog
     runs: Runs
     runner: Runner
     clock: Clock
     gates: Gates
-    going: Going
-    leases: Leases
-    claiming: Claiming
-    recorder: Recorder
-    telling: Telling
-    waiting: Waiting
+    registry: RunRegistry
+    leases: RunLeases
+    claimer: TicketClaimer
+    recorder: ResultRecorder
+    publisher: RunPublisher
+    sleep: InterruptibleSleep

@@ -16,7 +16,7 @@ from heapq import heappop, heappush
 from itertools import chain, count
 from typing import Literal
 
-LEAST_LIMIT = 2
+MIN_PLACES_PER_SHARE = 2
 """Places that one job, or one host, has at least: the next run of a job is judged while the one before it goes on."""
 
 _Key = tuple[Literal["job", "host"], str]
@@ -31,7 +31,7 @@ class Shares:
 
 
 @dataclass(eq=False, slots=True)
-class Place:
+class HeldPlace:
     """A place that is held. `since`: monotonic seconds."""
 
     job: str
@@ -40,7 +40,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class JobPlaces:
     """A job that holds places. `held_s`: seconds for which it has had the oldest of them."""
 
     job: str
@@ -61,186 +61,186 @@ class PlacesReport:
     used: int
     waiting: int
     full_s: float = 0.0
-    holders: tuple[Holder, ...] = ()
+    holders: tuple[JobPlaces, ...] = ()
     held_back: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(eq=False, slots=True)
-class _Waiter:
-    number: int
+class _PlaceWaiter:
+    arrival: int
     """Those that came first have the lower ones."""
     job: str
     host: str
-    called: asyncio.Future[Place]
+    granted: asyncio.Future[HeldPlace]
 
-    def __lt__(self, other: _Waiter) -> bool:
-        return self.number < other.number
+    def __lt__(self, other: _PlaceWaiter) -> bool:
+        return self.arrival < other.arrival
 
 
 @dataclass(slots=True)
-class _Lines:
+class _WaitQueues:
     """Runs that wait. `held_back`: heaps of those that a limit kept from a free place, by that limit."""
 
-    ready: deque[_Waiter] = field(default_factory=deque)
-    held_back: dict[_Key, list[_Waiter]] = field(default_factory=dict)
+    ready: deque[_PlaceWaiter] = field(default_factory=deque)
+    held_back: dict[_Key, list[_PlaceWaiter]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.ready or self.held_back)
 
-    def hold_back(self, waiter: _Waiter, key: _Key) -> None:
+    def hold_back(self, waiter: _PlaceWaiter, key: _Key) -> None:
         heappush(self.held_back.setdefault(key, []), waiter)
 
-    def take_first(self, key: _Key) -> None:
+    def pop_first(self, key: _Key) -> None:
         line = self.held_back[key]
         heappop(line)
         if not line:
             del self.held_back[key]
 
 
-class Places:
+class FifoSemaphore:
     """asyncio.Semaphore would only wake a waiter, and look past all that were woken and had no turn yet: with many runs
     that end together, a hundred for each place. Here a place that becomes free is the next one's at once."""
 
     def __init__(
-        self, number: int, shares: Shares | None = None, monotonic: Callable[[], float] = time.monotonic
+        self, size: int, shares: Shares | None = None, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         shares = shares or Shares()
-        self._number = number
-        self._limits = {"job": _limit(number, shares.job), "host": _limit(number, shares.host)}
+        self._size = size
+        self._limits = {"job": _limit(size, shares.job), "host": _limit(size, shares.host)}
         self._monotonic = monotonic
-        self._free = number
+        self._free = size
         self._full_since: float | None = None
-        self._held: dict[_Key, int] = {}
-        self._places: dict[Place, None] = {}
+        self._held_by_key: dict[_Key, int] = {}
+        self._places: dict[HeldPlace, None] = {}
         self._waiting: Counter[str] = Counter()
-        self._lines = _Lines()
-        self._numbers = count()
+        self._queues = _WaitQueues()
+        self._arrival_numbers = count()
 
     @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether no place is free."""
         return not self._free
 
-    def waiting(self, job: str) -> int:
+    def waiting_count(self, job: str) -> int:
         """Return how many runs of the job wait for a place."""
         return self._waiting[job]
 
-    def try_take(self, job: str, host: str) -> Place | None:
+    def try_acquire(self, job: str, host: str) -> HeldPlace | None:
         """Return a place if one is free for this job on this host."""
-        return self._give(job, host) if self._free and self._limit_reached(job, host) is None else None
+        return self._grant(job, host) if self._free and self._limit_that_blocks(job, host) is None else None
 
-    async def take(self, job: str, host: str) -> Place:
+    async def acquire(self, job: str, host: str) -> HeldPlace:
         """Wait for a place. A waiter that is cancelled has none."""
-        if (place := self.try_take(job, host)) is not None:
+        if (place := self.try_acquire(job, host)) is not None:
             return place
-        waiter = _Waiter(next(self._numbers), job, host, asyncio.get_running_loop().create_future())
-        self._lines.ready.append(waiter)
+        waiter = _PlaceWaiter(next(self._arrival_numbers), job, host, asyncio.get_running_loop().create_future())
+        self._queues.ready.append(waiter)
         self._waiting[job] += 1
         try:
-            return await waiter.called
+            return await waiter.granted
         except asyncio.CancelledError:
-            if not waiter.called.cancelled():
-                self.leave(waiter.called.result())  # it was given one in the same moment
+            if not waiter.granted.cancelled():
+                self.release(waiter.granted.result())  # it was given one in the same moment
             raise
         finally:
             self._waiting[job] -= 1
             if not self._waiting[job]:
                 del self._waiting[job]
 
-    def leave(self, place: Place) -> None:
+    def release(self, place: HeldPlace) -> None:
         """Give a place back."""
         del self._places[place]
         for key in _keys(place.job, place.host):
-            self._held[key] -= 1
-            if not self._held[key]:
-                del self._held[key]
+            self._held_by_key[key] -= 1
+            if not self._held_by_key[key]:
+                del self._held_by_key[key]
         self._free += 1
-        while self._free and self._lines and (waiter := self._next()) is not None:
-            waiter.called.set_result(self._give(waiter.job, waiter.host))
+        while self._free and self._queues and (waiter := self._pop_next_waiter()) is not None:
+            waiter.granted.set_result(self._grant(waiter.job, waiter.host))
         if self._free:
             self._full_since = None
 
-    def why_none(self, job: str, host: str) -> str:
+    def denial_reason(self, job: str, host: str) -> str:
         """Return why there is no place for this job on this host, without a full stop."""
-        match self._limit_reached(job, host):
+        match self._limit_that_blocks(job, host):
             case "job", _:
-                return f"its job has {self._limits['job']} of {self._number} places, the share of a job"
+                return f"its job has {self._limits['job']} of {self._size} places, the share of a job"
             case "host", _:
-                return f"the jobs of {host} have {self._limits['host']} of {self._number} places, the share of a host"
-        return f"all {self._number} places are taken"
+                return f"the jobs of {host} have {self._limits['host']} of {self._size} places, the share of a host"
+        return f"all {self._size} places are taken"
 
-    def report(self) -> PlacesReport:
+    def usage(self) -> PlacesReport:
         now = self._monotonic()
-        by_job: dict[str, list[Place]] = {}
+        by_job: dict[str, list[HeldPlace]] = {}
         for place in self._places:
             by_job.setdefault(place.job, []).append(place)
-        holders = [Holder(job, held[0].host, len(held), now - held[0].since) for job, held in by_job.items()]
+        holders = [JobPlaces(job, held[0].host, len(held), now - held[0].since) for job, held in by_job.items()]
         holders.sort(key=lambda holder: (-holder.places, -holder.held_s))
         return PlacesReport(
-            self._number,
-            self._number - self._free,
+            self._size,
+            self._size - self._free,
             self._waiting.total(),
             0.0 if self._full_since is None else now - self._full_since,
             tuple(holders),
-            tuple(self._held_back()),
+            tuple(self._count_held_back()),
         )
 
-    def _give(self, job: str, host: str) -> Place:
-        place = Place(job, host, self._monotonic())
+    def _grant(self, job: str, host: str) -> HeldPlace:
+        place = HeldPlace(job, host, self._monotonic())
         self._places[place] = None
         for key in _keys(job, host):
-            self._held[key] = self._held.get(key, 0) + 1
+            self._held_by_key[key] = self._held_by_key.get(key, 0) + 1
         self._free -= 1
         if not self._free and self._full_since is None:
             self._full_since = place.since
         return place
 
-    def _limit_reached(self, job: str, host: str) -> _Key | None:
+    def _limit_that_blocks(self, job: str, host: str) -> _Key | None:
         """The limit that keeps this job on this host from a free place."""
         return next((key for key in _keys(job, host) if self._is_reached(key)), None)
 
     def _is_reached(self, key: _Key) -> bool:
-        if key[0] == "host" and self._free * 2 > self._number:
+        if key[0] == "host" and self._free * 2 > self._size:
             return False
-        return self._held.get(key, 0) >= self._limits[key[0]]
+        return self._held_by_key.get(key, 0) >= self._limits[key[0]]
 
-    def _next(self) -> _Waiter | None:
+    def _pop_next_waiter(self) -> _PlaceWaiter | None:
         """Take out the one that came first of those that may have a place."""
-        lines, first, of = self._lines, None, None
+        lines, first, of = self._queues, None, None
         for key in [key for key in lines.held_back if not self._is_reached(key)]:
-            waiter = self._first_held_back(key)
+            waiter = self._first_eligible(key)
             if waiter is not None and (first is None or waiter < first):
                 first, of = waiter, key
         while lines.ready and (first is None or lines.ready[0] < first):
             waiter = lines.ready.popleft()
-            if waiter.called.done():
+            if waiter.granted.done():
                 continue
-            if (reached := self._limit_reached(waiter.job, waiter.host)) is None:
+            if (reached := self._limit_that_blocks(waiter.job, waiter.host)) is None:
                 return waiter
             lines.hold_back(waiter, reached)
         if of is not None:
-            lines.take_first(of)
+            lines.pop_first(of)
         return first
 
-    def _first_held_back(self, key: _Key) -> _Waiter | None:
+    def _first_eligible(self, key: _Key) -> _PlaceWaiter | None:
         """The first one of those that this limit held back, unless the other limit does so now."""
-        lines = self._lines
+        lines = self._queues
         while key in lines.held_back:
             waiter = lines.held_back[key][0]
-            reached = None if waiter.called.done() else self._limit_reached(waiter.job, waiter.host)
-            if reached is None and not waiter.called.done():
+            reached = None if waiter.granted.done() else self._limit_that_blocks(waiter.job, waiter.host)
+            if reached is None and not waiter.granted.done():
                 return waiter
             if reached is not None and reached[0] == "host":
                 return None  # all runs of a job ask one host
-            lines.take_first(key)
+            lines.pop_first(key)
             if reached is not None:
                 lines.hold_back(waiter, reached)
         return None
 
-    def _held_back(self) -> Iterator[tuple[str, int]]:
+    def _count_held_back(self) -> Iterator[tuple[str, int]]:
         number: Counter[_Key] = Counter()
-        for waiter in chain(self._lines.ready, *self._lines.held_back.values()):
-            reached = None if waiter.called.done() else self._limit_reached(waiter.job, waiter.host)
+        for waiter in chain(self._queues.ready, *self._queues.held_back.values()):
+            reached = None if waiter.granted.done() else self._limit_that_blocks(waiter.job, waiter.host)
             if reached is not None:
                 number[reached] += 1
         for (kind, name), waiting in number.most_common():
@@ -252,4 +252,4 @@ def _keys(job: str, host: str) -> tuple[_Key, _Key]:
 
 
 def _limit(number: int, share: float) -> int:
-    return min(number, max(LEAST_LIMIT, math.ceil(number * share)))
+    return min(number, max(MIN_PLACES_PER_SHARE, math.ceil(number * share)))

@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Protocol
 
 from jobs.runs import Ticket
-from scheduler.planning.left_out import LeftOut
+from scheduler.planning.left_out import MissedSpan
 
 
-class TakesTickets(Protocol):
+class TicketReceiver(Protocol):
     """The worker as a ticker sees it. All methods return at once."""
 
     def submit(self, *tickets: Ticket) -> asyncio.Task[None] | None:
@@ -25,6 +25,6 @@ class TakesTickets(Protocol):
         """Claim the tickets together, at once or at an instant before theirs, and perform each at its own."""
         ...
 
-    def submit_leaving_out(self, left_out: LeftOut) -> None:
+    def submit_missed(self, missed: MissedSpan) -> None:
         """Record missed instants as one skipped run."""
         ...

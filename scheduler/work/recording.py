@@ -12,19 +12,19 @@ from collections.abc import Callable, Sequence
 
 from jobs.ports import Clock
 from jobs.runs import Run
-from scheduler.stores.claims import ClaimLost, End
+from scheduler.stores.claims import ClaimLost, RunResult
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.run_codec import encode_finished
 from scheduler.stores.runs import Runs
-from scheduler.work.backlog import Backlog, BacklogState, Unwritten
+from scheduler.work.backlog import Backlog, BacklogState, UnwrittenResult
 from scheduler.work.store_retry import retry_store
 
 _log = logging.getLogger("scheduler.worker")
 
-PATIENCE = (0.2, 1.0, 3.0)
+RECORD_BACKOFF = (0.2, 1.0, 3.0)
 """Seconds between tries to record a finished run while the store is away."""
-LARGEST_GROUP = 120
+MAX_RESULTS_PER_WRITE = 120
 """Results that do not linger any longer: as many as fill a request for each part of the history."""
 
 
@@ -36,21 +36,21 @@ class NotRecorded(StoreError):
         self.run = run
 
 
-Waiting = tuple[End, asyncio.Future[None]]
+PendingResult = tuple[RunResult, asyncio.Future[None]]
 
 
-LARGEST_BACKLOG = 32 * 1024 * 1024
+MAX_BACKLOG_BYTES = 32 * 1024 * 1024
 """Bytes of results that wait until the store takes them: some 3,800 usual ones, three minutes of 20 runs a second, and
 less memory than the program takes by itself."""
-NAMED = 20
+MAX_NAMED_LOSSES = 20
 """Runs that are named where results are lost."""
 
 
-class Recorder:
+class ResultRecorder:
     """`linger`: seconds for which a result waits for others at the most.
 
     `backlog`: bytes of results that wait while the store is away; 0: they are given up after some seconds.
-    `backlog_for`: seconds after which one that waits is given up; None: never, and then `waits` is called once with
+    `backlog_timeout`: seconds after which one that waits is given up; None: never, and then `waits` is called once with
     each run whose result has to wait.
     """
 
@@ -60,22 +60,22 @@ class Recorder:
         dead_letters: DeadLetters,
         clock: Clock,
         *,
-        linger: float,
-        backlog: int = 0,
-        backlog_for: float | None = None,
-        waits: Callable[[Run], None] = lambda run: None,
+        max_delay: float,
+        backlog_bytes: int = 0,
+        backlog_timeout: float | None = None,
+        on_backlogged: Callable[[Run], None] = lambda run: None,
     ) -> None:
         self._runs = runs
         self._dead_letters = dead_letters
         self._clock = clock
-        self.linger = linger
-        self._waiting: list[Waiting] = []
+        self.max_delay = max_delay
+        self._pending: list[PendingResult] = []
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._backlog = Backlog(self._write_backlog, clock, backlog)
-        self._backlog_for = backlog_for
-        self._waits = waits
-        self._unwritten: dict[str, StoreError] = {}
+        self._backlog = Backlog(self._write_backlog, clock, backlog_bytes)
+        self._backlog_timeout = backlog_timeout
+        self._on_backlogged = on_backlogged
+        self._errors_by_run: dict[str, StoreError] = {}
         """Why results are not recorded yet, by run; of those that were tried."""
 
     @property
@@ -85,20 +85,20 @@ class Recorder:
 
     def log_losses(self) -> None:
         """Log the results that are lost as the program ends now."""
-        if not self._unwritten:
+        if not self._errors_by_run:
             return
-        ids = sorted(self._unwritten)
-        more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+        ids = sorted(self._errors_by_run)
+        more = f" and {len(ids) - MAX_NAMED_LOSSES} more" if len(ids) > MAX_NAMED_LOSSES else ""
         _log.error(
             "could not record %d results before the end: %s; they are lost, and the next start recovers these runs as "
             "interrupted: %s%s",
             len(ids),
-            next(iter(self._unwritten.values())),
-            ", ".join(ids[:NAMED]),
+            next(iter(self._errors_by_run.values())),
+            ", ".join(ids[:MAX_NAMED_LOSSES]),
             more,
         )
 
-    async def record(self, end: End, letter: DeadLetter | None = None, *, within: float | None = None) -> bool:
+    async def record(self, end: RunResult, letter: DeadLetter | None = None, *, max_delay: float | None = None) -> bool:
         """Write the finished run, over an absence of the store; its letter first, so that no crash loses it.
 
         `within`: seconds for which it waits for others (None: `linger`; 0: not at all). Returns False if the run was
@@ -108,57 +108,59 @@ class Recorder:
             NotRecorded: the store stayed away, and the result may not wait or not any longer.
         """
         try:
-            error = self._backlog.away or await self._try(end, letter, self.linger if within is None else within)
+            error = self._backlog.unavailable_error or await self._write_with_retry(
+                end, letter, self.max_delay if max_delay is None else max_delay
+            )
             if error is not None:
-                await self._wait(end, letter, error)
+                await self._wait_in_backlog(end, letter, error)
         except ClaimLost:
             if letter is not None:
                 await self._discard_unless_down(letter, end.run.id)
             _log.warning("run %s outlasted its lease and was taken over; its result is dropped", end.run.id)
             return False
         finally:
-            self._unwritten.pop(end.run.id, None)
+            self._errors_by_run.pop(end.run.id, None)
         return True
 
-    async def _try(self, end: End, letter: DeadLetter | None, within: float) -> StoreError | None:
+    async def _write_with_retry(self, end: RunResult, letter: DeadLetter | None, within: float) -> StoreError | None:
         """Write it, over a short absence of the store. Returns why it is not written. Raises ClaimLost."""
 
         async def write() -> None:
             try:
                 if letter is not None:
                     await self._dead_letters.add(letter)
-                await self._in_a_group(end, within)
+                await self._write_in_group(end, within)
             except StoreError as error:
-                self._unwritten[end.run.id] = error
+                self._errors_by_run[end.run.id] = error
                 raise
 
         def log_retry(error: StoreError) -> None:
             _log.warning("run %s is not recorded yet: %s", end.run.id, error)
 
         try:
-            await retry_store(write, PATIENCE, self._clock, log_retry)
+            await retry_store(write, RECORD_BACKOFF, self._clock, log_retry)
         except ClaimLost:
             raise
         except StoreError as error:
             return error
         return None
 
-    async def _wait(self, end: End, letter: DeadLetter | None, error: StoreError) -> None:
+    async def _wait_in_backlog(self, end: RunResult, letter: DeadLetter | None, error: StoreError) -> None:
         """Wait until it is written, however long. Raises ClaimLost, NotRecorded."""
         run = end.run
-        if not self._backlog.most or not isinstance(error, StoreUnavailable):
+        if not self._backlog.max_bytes or not isinstance(error, StoreUnavailable):
             raise NotRecorded(run, error) from error
-        size = len(encode_finished(run)) + (0 if letter is None else self._dead_letters.size(letter))
+        size = len(encode_finished(run)) + (0 if letter is None else self._dead_letters.measure_row(letter))
         if not self._backlog.has_room(size):
-            message = f"{error} (and {self._backlog.state.number} results wait already, as many as may)"
+            message = f"{error} (and {self._backlog.state.count} results wait already, as many as may)"
             raise NotRecorded(run, StoreError(message)) from error
-        self._unwritten[run.id] = error
+        self._errors_by_run[run.id] = error
         _log.error("could not record run %s: %s; its result waits until the store takes it", run.id, error)
-        if self._backlog_for is None:  # otherwise another process may yet run it again, and tell of that
-            self._waits(run)
+        if self._backlog_timeout is None:  # otherwise another process may yet run it again, and tell of that
+            self._on_backlogged(run)
         try:
-            async with asyncio.timeout(self._backlog_for):
-                await self._backlog.add(end, letter, size, error)
+            async with asyncio.timeout(self._backlog_timeout):
+                await self._backlog.wait_until_written(end, letter, size, error)
         except ClaimLost:
             raise
         except TimeoutError:
@@ -166,7 +168,7 @@ class Recorder:
         except StoreError as final:
             raise NotRecorded(run, final) from final
 
-    async def _write_backlog(self, group: Sequence[Unwritten]) -> Sequence[StoreError | None]:
+    async def _write_backlog(self, group: Sequence[UnwrittenResult]) -> Sequence[StoreError | None]:
         """Letters first, each by itself: they are few, and what one meets must not keep the other results waiting."""
         answers: dict[int, StoreError | None] = {}
         for number, one in enumerate(group):
@@ -180,7 +182,7 @@ class Recorder:
         answers |= dict(zip(rest, written, strict=True))
         return [answers[number] for number in range(len(group))]
 
-    async def discard_letter(self, letter_id: str) -> None:
+    async def discard_dead_letter(self, letter_id: str) -> None:
         """Discard the letter that an owner that died may have kept of a run that has now succeeded."""
         try:
             await self._dead_letters.discard(letter_id)
@@ -194,38 +196,38 @@ class Recorder:
         run is open, the letter is the new owner's to keep or to discard.
         """
         try:
-            found = await self._runs.get(run_id)
+            found = await self._runs.find(run_id)
         except StoreError as error:
             _log.warning("dead letter %s stays, as its run cannot be read: %s", letter.id, error)
             return
         if found is not None and found.run is not None and not found.run.outcome.down:
-            await self.discard_letter(letter.id)
+            await self.discard_dead_letter(letter.id)
 
-    async def _in_a_group(self, end: End, within: float) -> None:
+    async def _write_in_group(self, end: RunResult, within: float) -> None:
         """Raises what finishing it raises."""
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((end, written))
-        if within <= 0 or len(self._waiting) >= LARGEST_GROUP:
-            self._no_longer()
+        self._pending.append((end, written))
+        if within <= 0 or len(self._pending) >= MAX_RESULTS_PER_WRITE:
+            self._flush()
         elif self._timer is None or loop.time() + within < self._timer.when():
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = loop.call_later(within, self._no_longer)
+            self._timer = loop.call_later(within, self._flush)
         await written
 
-    def _no_longer(self) -> None:
+    def _flush(self) -> None:
         """What lingers is written now."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        group, self._waiting = self._waiting, []
+        group, self._pending = self._pending, []
         if group:
-            task = asyncio.get_running_loop().create_task(self._write(group))
+            task = asyncio.get_running_loop().create_task(self._write_group(group))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _write(self, group: Sequence[Waiting]) -> None:
+    async def _write_group(self, group: Sequence[PendingResult]) -> None:
         answers: Sequence[BaseException | None]
         try:
             answers = await self._runs.finish_all([end for end, _ in group])

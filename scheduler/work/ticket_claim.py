@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from jobs.definition import JobDefinition
 from jobs.runs import Ticket
-from scheduler.stores.claims import Claim, Held
-from scheduler.work.claiming import Claiming
-from scheduler.work.leases import Leases
+from scheduler.stores.claims import AlreadyClaimed, Claim
+from scheduler.work.claiming import TicketClaimer
+from scheduler.work.leases import RunLeases
 
 
 class TicketClaim:
-    def __init__(self, ticket: Ticket, claim: Claim | None, claiming: Claiming, leases: Leases) -> None:
+    def __init__(self, ticket: Ticket, claim: Claim | None, claimer: TicketClaimer, leases: RunLeases) -> None:
         """`claim` None: `ensure` makes one."""
         self.ticket = ticket
         self._claim = claim
-        self._claiming = claiming
+        self._claimer = claimer
         self._leases = leases
         self._is_used = False
 
     @property
-    def exists(self) -> bool:
+    def is_claimed(self) -> bool:
         """Whether the ticket is claimed."""
         return self._claim is not None
 
@@ -35,33 +35,33 @@ class TicketClaim:
     def current(self) -> Claim:
         """Return the claim as it was renewed last."""
         assert self._claim is not None, "the ticket is claimed"
-        return self._leases.newest(self._claim)
+        return self._leases.current_claim(self._claim)
 
-    async def ensure(self) -> Held | None:
+    async def ensure(self) -> AlreadyClaimed | None:
         """Claim the ticket, unless it is claimed already. Returns Held if another owner has it. Raises StoreError."""
         if self._claim is None:
-            answer = await self._claiming.one(self.ticket)
-            if isinstance(answer, Held):
+            answer = await self._claimer.claim_with_retry(self.ticket)
+            if isinstance(answer, AlreadyClaimed):
                 return answer
             self._claim = answer
         return None
 
-    async def cover(self, job: JobDefinition) -> None:
+    async def ensure_covers_run(self, job: JobDefinition) -> None:
         """Renew the lease, if there is one, so that it outlasts a run that begins now. Raises ClaimLost, StoreError."""
         if self._claim is not None:
-            await self._leases.cover(self._claim, job)
+            await self._leases.ensure_covers_run(self._claim, job)
 
-    def use(self) -> None:
+    def mark_used(self) -> None:
         """Do not release the claim: the run begins, or its end is recorded, or another owner has the run."""
         self._is_used = True
 
     def forget(self) -> None:
         """Renew the lease no longer: the run is over, or not this process's any more."""
         if self._claim is not None:
-            self._claiming.let_go(self._claim)
+            self._claimer.forget_claim(self._claim)
 
     async def release(self) -> None:
         """Let another process claim the run, unless the claim was used. Raises nothing."""
         if self._claim is not None and not self._is_used:
             self._is_used = True
-            await self._claiming.give_back(self._claim)
+            await self._claimer.release_claim(self._claim)

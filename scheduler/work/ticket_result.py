@@ -11,7 +11,7 @@ from jobs.running.verdicts import cancelled_run, interrupted_run, skipped_run
 from jobs.runs import Run, Ticket
 from jobs.values import value
 from scheduler.gates import Skip, Wait
-from scheduler.stores.claims import Held
+from scheduler.stores.claims import AlreadyClaimed
 from scheduler.stores.dead_letters import DeadLetter
 
 
@@ -21,14 +21,14 @@ class TicketResult:
 
     run: Run | None = None
     letter: DeadLetter | None = None
-    not_run: Held | Wait | None = None
+    not_run: AlreadyClaimed | Wait | None = None
 
     @staticmethod
     def executed(run: Run, ticket: Ticket, job: JobDefinition, traceback: str = "") -> TicketResult:
         """Return the result of a run that was executed or interrupted."""
         if not (job.dead_letter and run.outcome.down):
             return TicketResult(run)
-        return TicketResult(run, DeadLetter.of_run(run, ticket, job, traceback))
+        return TicketResult(run, DeadLetter.from_run(run, ticket, job, traceback))
 
     @staticmethod
     def interrupted(ticket: Ticket, job: JobDefinition, clock: Clock) -> TicketResult:
@@ -40,7 +40,7 @@ class TicketResult:
         """Return the result of a ticket that a gate did not let in, or for which there was no place."""
         if isinstance(denial, Wait):
             return TicketResult(not_run=denial)
-        if denial.asked and job is not None:
+        if denial.cancelled_by and job is not None:
             now = clock.now()
-            return TicketResult(cancelled_run(job, ticket, now, now, asked=denial.asked))
+            return TicketResult(cancelled_run(job, ticket, now, now, cancelled_by=denial.cancelled_by))
         return TicketResult(skipped_run(job, ticket, clock, denial.reason))

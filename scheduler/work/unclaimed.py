@@ -13,37 +13,37 @@ from dataclasses import replace
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog import Catalog
-from scheduler.planning.left_out import LeftOut
+from scheduler.planning.left_out import MissedSpan
 from scheduler.stores.port import StoreError
-from scheduler.work.leaving_out import LeavingOut
-from scheduler.work.unstored import Unstored
+from scheduler.work.leaving_out import SkipRecorder
+from scheduler.work.unstored import PendingTickets
 
 _log = logging.getLogger("scheduler.worker")
 
-EVERY = 5.0
+FAILED_CLAIM_RETRY_INTERVAL = 5.0
 """Seconds between two tries."""
-CAUSE = "the store was away when it fell due, so that it could not be claimed"
+FAILED_CLAIM_CAUSE = "the store was away when it fell due, so that it could not be claimed"
 
 
-class Unclaimed:
-    def __init__(self, catalog: Catalog, leaving_out: LeavingOut, unstored: Unstored, clock: Clock) -> None:
+class FailedClaims:
+    def __init__(self, catalog: Catalog, skip_recorder: SkipRecorder, pending: PendingTickets, clock: Clock) -> None:
         self._catalog = catalog
-        self._leaving_out = leaving_out
-        self._unstored = unstored
+        self._skip_recorder = skip_recorder
+        self._pending = pending
         self._clock = clock
-        self._spans: dict[str, LeftOut] = {}
+        self._spans: dict[str, MissedSpan] = {}
         self._recording: asyncio.Task[None] | None = None
 
     def add(self, ticket: Ticket) -> None:
         """Record it later. One that is not scheduled is stored as queued already."""
-        entry = self._catalog.find(ticket.job)
+        entry = self._catalog.find_job(ticket.job)
         if ticket.trigger is not Trigger.SCHEDULE or entry is None:
             return
         span = self._spans.get(ticket.job)
         if span is None:
-            self._spans[ticket.job] = LeftOut(entry, ticket.due_at, ticket.due_at, CAUSE)
+            self._spans[ticket.job] = MissedSpan(entry, ticket.due_at, ticket.due_at, FAILED_CLAIM_CAUSE)
             # As long as nothing is recorded, planning after a crash begins before it.
-            self._unstored.hold([ticket])
+            self._pending.add([ticket])
         else:
             self._spans[ticket.job] = replace(span, last=max(span.last, ticket.due_at))
         if self._recording is None or self._recording.done():
@@ -51,17 +51,17 @@ class Unclaimed:
 
     async def _record(self) -> None:
         while self._spans:
-            await self._clock.sleep(EVERY)
+            await self._clock.sleep(FAILED_CLAIM_RETRY_INTERVAL)
             try:
                 for job, span in list(self._spans.items()):
-                    await self._leaving_out.leave_out(span)
+                    await self._skip_recorder.record_missed(span)
                     self._recorded(job, span)
             except StoreError as error:
                 _log.warning("what could not be claimed is not recorded yet: %s", error)
 
-    def _recorded(self, job: str, span: LeftOut) -> None:
+    def _recorded(self, job: str, span: MissedSpan) -> None:
         newest = self._spans.pop(job)
-        self._unstored.stored(replace(span, last=span.first).ticket)
+        self._pending.remove(replace(span, last=span.first).ticket)
         if newest.last > span.last and newest.entry.job.schedule is not None:
             # Others came while it was recorded.
             self.add(newest.ticket)

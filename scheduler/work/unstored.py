@@ -10,24 +10,24 @@ from datetime import datetime, timedelta
 
 from jobs.runs import Ticket, Trigger
 
-_MOMENT = timedelta(microseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
-class Unstored:
+class PendingTickets:
     def __init__(self) -> None:
-        self._due: dict[str, datetime] = {}
+        self._due_by_id: dict[str, datetime] = {}
 
-    def hold(self, tickets: Iterable[Ticket]) -> None:
+    def add(self, tickets: Iterable[Ticket]) -> None:
         """They are taken. Only scheduled ones are planned again; others are stored before they are taken."""
-        self._due |= {ticket.id: ticket.due_at for ticket in tickets if ticket.trigger is Trigger.SCHEDULE}
+        self._due_by_id |= {ticket.id: ticket.due_at for ticket in tickets if ticket.trigger is Trigger.SCHEDULE}
 
-    def stored(self, ticket: Ticket) -> None:
+    def remove(self, ticket: Ticket) -> None:
         """There is a row now, or somebody has one; or nothing more can be done."""
-        self._due.pop(ticket.id, None)
+        self._due_by_id.pop(ticket.id, None)
 
-    def until(self, instant: datetime) -> datetime:
+    def persisted_until(self, instant: datetime) -> datetime:
         """This instant, or an earlier one if what fell due before it was taken and is not stored yet.
 
         What is planned from there on after a crash misses nothing.
         """
-        return min([instant, *(due_at - _MOMENT for due_at in self._due.values())])
+        return min([instant, *(due_at - _MICROSECOND for due_at in self._due_by_id.values())])

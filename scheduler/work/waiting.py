@@ -9,56 +9,56 @@ from typing import Any
 
 from jobs.ports import Clock
 
-_NEARLY = timedelta(milliseconds=5)
+_TIMER_TOLERANCE = timedelta(milliseconds=5)
 """Timers fire a little early, and the two clocks differ by a little."""
-_SHORTEST = 0.001
+_MIN_SLEEP = 0.001
 """Seconds: the loop's timers count milliseconds, so it would spin through a shorter sleep."""
 
 
-class Waiting:
+class InterruptibleSleep:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.interrupted = False
+        self.is_interrupted = False
         """Whether the program's end has come."""
 
-    async def until(self, instant: datetime) -> None:
+    async def sleep_until(self, instant: datetime) -> None:
         """Return at the instant, not before it. A wall clock that is set meanwhile makes no difference.
 
         Raises asyncio.CancelledError when it is interrupted.
         """
         seconds = (instant - self._clock.now()).total_seconds()
         if seconds > 0:
-            await self.for_(self._sleep(seconds, instant))
+            await self.wait_for(self._sleep(seconds, instant))
 
-    def check(self) -> None:
+    def raise_if_interrupted(self) -> None:
         """Raises asyncio.CancelledError if the program's end has come: nothing begins from then on."""
-        if self.interrupted:
+        if self.is_interrupted:
             raise asyncio.CancelledError
 
-    async def for_(self, something: Coroutine[Any, Any, None]) -> None:
+    async def wait_for(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Wait for this. Raises asyncio.CancelledError when it is interrupted."""
-        if self.interrupted:
-            something.close()
+        if self.is_interrupted:
+            coroutine.close()
             raise asyncio.CancelledError
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         try:
-            await something
+            await coroutine
         finally:
             self._tasks.discard(task)
 
     async def _sleep(self, seconds: float, instant: datetime) -> None:
         end = self._clock.monotonic() + seconds
         while seconds > 0:
-            await self._clock.sleep(max(seconds, _SHORTEST))
+            await self._clock.sleep(max(seconds, _MIN_SLEEP))
             seconds = end - self._clock.monotonic()
-        while timedelta() < (left := instant - self._clock.now()) < _NEARLY:
-            await self._clock.sleep(max(left.total_seconds(), _SHORTEST))
+        while timedelta() < (left := instant - self._clock.now()) < _TIMER_TOLERANCE:
+            await self._clock.sleep(max(left.total_seconds(), _MIN_SLEEP))
 
     def interrupt(self) -> None:
         """Cancel every task that waits, and those that would wait from now on."""
-        self.interrupted = True
+        self.is_interrupted = True
         for task in tuple(self._tasks):
             task.cancel()

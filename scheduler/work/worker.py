@@ -18,34 +18,34 @@ from jobs.running.runner import Runner
 from jobs.runs import Run, Ticket
 from scheduler.catalog import Catalog
 from scheduler.gates import Gates, Wait
-from scheduler.planning.left_out import LeftOut
+from scheduler.planning.left_out import MissedSpan
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import StoreError
-from scheduler.stores.runs import Claim, Held, Runs
+from scheduler.stores.runs import AlreadyClaimed, Claim, Runs
 from scheduler.work.backlog import BacklogState
 from scheduler.work.batches import TicketBatches, TicketEnd, TicketEnds
-from scheduler.work.claiming import STILL_ON_TIME, Claiming
-from scheduler.work.following import FollowUp, NothingFollows
-from scheduler.work.going import Going
-from scheduler.work.leases import Leases
-from scheduler.work.leaving_out import LeavingOut
-from scheduler.work.options import EMBEDDED, Ways
-from scheduler.work.parts import Parts
-from scheduler.work.performing import Performing
+from scheduler.work.claiming import CLAIM_RETRY_WINDOW, TicketClaimer
+from scheduler.work.following import FollowUp, NoFollowUp
+from scheduler.work.going import RunRegistry
+from scheduler.work.leases import RunLeases
+from scheduler.work.leaving_out import SkipRecorder
+from scheduler.work.options import EMBEDDED_OPTIONS, WorkerOptions
+from scheduler.work.parts import WorkerDependencies
+from scheduler.work.performing import TicketExecutor
 from scheduler.work.places import PlacesReport, Shares
-from scheduler.work.recording import NotRecorded, Recorder
-from scheduler.work.telling import NotFollowedUp, Telling
-from scheduler.work.unclaimed import Unclaimed
-from scheduler.work.unstored import Unstored
-from scheduler.work.waiting import Waiting
+from scheduler.work.recording import NotRecorded, ResultRecorder
+from scheduler.work.telling import NotFollowedUp, RunPublisher
+from scheduler.work.unclaimed import FailedClaims
+from scheduler.work.unstored import PendingTickets
+from scheduler.work.waiting import InterruptibleSleep
 
 _log = logging.getLogger("scheduler.worker")
 
-SETTLED_WITHIN = 0.5
+ACKNOWLEDGE_TIMEOUT = 0.5
 """Seconds at the end for the store to note that runs are told of."""
 
 
-async def _untold(ticket: Ticket, end: TicketEnd) -> None:
+async def _ignore_end(ticket: Ticket, end: TicketEnd) -> None:
     """Somebody waits for the ends."""
 
 
@@ -63,89 +63,96 @@ class Worker:
         owner: str,
         concurrency: int,
         shares: Shares | None = None,
-        going: Going,
+        registry: RunRegistry,
         gates: Gates,
         dead_letters: DeadLetters,
         follow_up: FollowUp | None = None,
-        ways: Ways = EMBEDDED,
-        began: Callable[[Ticket], None] = lambda _: None,
+        options: WorkerOptions = EMBEDDED_OPTIONS,
+        on_started: Callable[[Ticket], None] = lambda _: None,
     ) -> None:
         """`owner` marks this process's claims. `shares`: how many places one job and one host may have. `began` is told
         when a ticket does not wait for its turn any more."""
-        leases = Leases(runs, clock, owner)
-        patience = STILL_ON_TIME if ways.retries else timedelta()
-        self.telling = Telling(listener, follow_up or NothingFollows(), runs, settles=ways.settles)
+        leases = RunLeases(runs, clock, owner)
+        patience = CLAIM_RETRY_WINDOW if options.retries_claims else timedelta()
+        self.publisher = RunPublisher(listener, follow_up or NoFollowUp(), runs, acknowledges=options.acknowledges)
         """For those who find a run that is recorded, and perhaps not told."""
-        self._parts = Parts(
+        self._dependencies = WorkerDependencies(
             catalog=catalog,
             runs=runs,
             runner=runner,
             clock=clock,
             gates=gates,
-            going=going,
+            registry=registry,
             leases=leases,
-            claiming=Claiming(catalog, runs, leases, going, clock, patience=patience),
-            recorder=Recorder(
+            claimer=TicketClaimer(catalog, runs, leases, registry, clock, retry_window=patience),
+            recorder=ResultRecorder(
                 runs,
                 dead_letters,
                 clock,
-                linger=ways.linger,
-                backlog=ways.backlog,
-                backlog_for=ways.backlog_for,
-                waits=self.telling.tell_ahead,
+                max_delay=options.result_delay,
+                backlog_bytes=options.backlog_bytes,
+                backlog_timeout=options.backlog_timeout,
+                on_backlogged=self.publisher.publish_telemetry_early,
             ),
-            telling=self.telling,
-            waiting=Waiting(clock),
+            publisher=self.publisher,
+            sleep=InterruptibleSleep(clock),
         )
-        self._performing = Performing(
-            self._parts, concurrency=concurrency, shares=shares, hold=ways.hold, alone=ways.alone, began=began
+        self._executor = TicketExecutor(
+            self._dependencies,
+            concurrency=concurrency,
+            shares=shares,
+            max_wait=options.max_wait,
+            is_only_process=options.is_only_process,
+            on_started=on_started,
         )
-        self._leaving_out = LeavingOut(catalog, runs, self._parts.claiming, self._parts.recorder, self.telling, clock)
-        self._unstored = Unstored()
+        self._skip_recorder = SkipRecorder(
+            catalog, runs, self._dependencies.claimer, self._dependencies.recorder, self.publisher, clock
+        )
+        self._pending = PendingTickets()
         self._batches = TicketBatches(
-            self._performing,
-            self._parts.claiming,
-            self._unstored,
-            self._parts.waiting,
+            self._executor,
+            self._dependencies.claimer,
+            self._pending,
+            self._dependencies.sleep,
             clock,
-            retries=ways.retries,
+            retries_claims=options.retries_claims,
         )
-        self._unclaimed = Unclaimed(catalog, self._leaving_out, self._unstored, clock)
-        self._drains = False
-        self._in_work: set[str] = set()
+        self._failed_claims = FailedClaims(catalog, self._skip_recorder, self._pending, clock)
+        self._is_draining = False
+        self._in_flight: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def owner(self) -> str:
         """Marks this process's claims."""
-        return self._parts.leases.owner
+        return self._dependencies.leases.owner
 
     @property
-    def in_work(self) -> int:
+    def in_flight_count(self) -> int:
         """Tickets that are taken and not finished."""
-        return len(self._in_work)
+        return len(self._in_flight)
 
-    def places(self) -> PlacesReport:
+    def place_usage(self) -> PlacesReport:
         """Return who holds the places, and how many runs wait for one."""
-        return self._performing.places.report()
+        return self._executor.semaphore.usage()
 
-    def holds(self, run_id: str) -> bool:
+    def owns(self, run_id: str) -> bool:
         """Whether the run is taken here, or claimed."""
-        return run_id in self._in_work or self._parts.leases.holds(run_id)
+        return run_id in self._in_flight or self._dependencies.leases.has(run_id)
 
-    def lease_until(self, ticket: Ticket) -> datetime:
+    def lease_end(self, ticket: Ticket) -> datetime:
         """The end of the lease of a claim that is made for this process now."""
-        entry = self._parts.catalog.find(ticket.job)
-        return self._parts.leases.until(ticket, entry.job if entry else None)
+        entry = self._dependencies.catalog.find_job(ticket.job)
+        return self._dependencies.leases.lease_end(ticket, entry.job if entry else None)
 
     @property
     def backlog(self) -> BacklogState:
         """The results that wait until the store takes them."""
-        return self._parts.recorder.backlog
+        return self._dependencies.recorder.backlog
 
-    def stored_until(self, instant: datetime) -> datetime:
+    def persisted_until(self, instant: datetime) -> datetime:
         """See Unstored.until."""
-        return self._unstored.until(instant)
+        return self._pending.persisted_until(instant)
 
     # --- in the background ---
 
@@ -154,52 +161,52 @@ class Worker:
 
         After `drain` has begun it is left to the next start, which finds it queued: what follows from the last runs.
         """
-        if self._drains:
+        if self._is_draining:
             return None
-        return self._take(tickets, self._batches.run_in_order(tickets, self._log_end))
+        return self._start(tickets, self._batches.run_in_order(tickets, self._log_end))
 
     def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
         """Claim the tickets together, at once or at an instant before theirs, and perform each at its own."""
-        self._take(tickets, self._batches.run(tickets, self._log_end, claim_at))
+        self._start(tickets, self._batches.run(tickets, self._log_end, claim_at))
 
     def submit_claimed(self, *claims: Claim) -> asyncio.Task[None] | None:
         """Perform a ticket that was claimed for this process already, at its instant; several one after the other.
 
         Returns the task that does it. After `drain` has begun the claims are left to the next start.
         """
-        if self._drains:
+        if self._is_draining:
             return None
-        self.hold(*(claim for claim in claims if not self._parts.leases.holds(claim.ticket.id)))
-        return self._take([claim.ticket for claim in claims], self._batches.run_claimed(claims, self._log_end))
+        self.hold_claims(*(claim for claim in claims if not self._dependencies.leases.has(claim.ticket.id)))
+        return self._start([claim.ticket for claim in claims], self._batches.run_claimed(claims, self._log_end))
 
-    def hold(self, *claims: Claim) -> None:
+    def hold_claims(self, *claims: Claim) -> None:
         """Renew the leases of claims that were made for this process and are submitted later."""
         for claim in claims:
-            entry = self._parts.catalog.find(claim.ticket.job)
-            self._parts.claiming.holds(claim, entry.job if entry else None)
+            entry = self._dependencies.catalog.find_job(claim.ticket.job)
+            self._dependencies.claimer.hold_claim(claim, entry.job if entry else None)
 
-    def submit_leaving_out(self, left_out: LeftOut) -> None:
+    def submit_missed(self, missed: MissedSpan) -> None:
         """See LeavingOut.leave_out."""
-        self._take([left_out.ticket], self._leave_out_logged(left_out))
+        self._start([missed.ticket], self._record_missed_logged(missed))
 
-    def _take(self, tickets: Sequence[Ticket], work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
-        self._unstored.hold(tickets)
-        self._in_work |= {ticket.id for ticket in tickets}
-        task = asyncio.get_running_loop().create_task(self._worked(tickets, work))
+    def _start(self, tickets: Sequence[Ticket], work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
+        self._pending.add(tickets)
+        self._in_flight |= {ticket.id for ticket in tickets}
+        task = asyncio.get_running_loop().create_task(self._run_tracked(tickets, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _worked(self, tickets: Sequence[Ticket], work: Coroutine[Any, Any, object]) -> None:
+    async def _run_tracked(self, tickets: Sequence[Ticket], work: Coroutine[Any, Any, object]) -> None:
         try:
             await work
         finally:
-            self._in_work.difference_update([ticket.id for ticket in tickets])
+            self._in_flight.difference_update([ticket.id for ticket in tickets])
 
     @property
     def in_progress(self) -> list[str]:
         """The ids of the runs that have begun here and are not over."""
-        return self._parts.going.in_progress
+        return self._dependencies.registry.in_progress
 
     async def drain(self, grace: float) -> None:
         """Wait for what is in work, `grace` seconds at most; the rest is cancelled and recorded as such.
@@ -207,73 +214,73 @@ class Worker:
         What waits for a place, or for something that a gate names, is queued again; what is planned for a later instant
         will be planned again.
         """
-        self._drains = True
-        self._parts.waiting.interrupt()
+        self._is_draining = True
+        self._dependencies.sleep.interrupt()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
-        self._parts.recorder.log_losses()
+        self._dependencies.recorder.log_losses()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
-        await self.telling.aclose(SETTLED_WITHIN)
+        await self.publisher.aclose(ACKNOWLEDGE_TIMEOUT)
 
-    async def settle(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait for everything that was submitted, also for what is due later."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-        await self.telling.aclose()
+        await self.publisher.aclose()
 
-    def cancel(self, run_id: str, asked: str) -> bool:
+    def cancel(self, run_id: str, cancelled_by: str) -> bool:
         """End a run and record it as cancelled; False if it does not go on here. `asked`: how it was asked for."""
-        return self._parts.going.cancel(run_id, asked)
+        return self._dependencies.registry.cancel(run_id, cancelled_by)
 
     # --- for those who wait for the end ---
 
-    async def perform(self, ticket: Ticket) -> Held | Wait | None:
+    async def execute(self, ticket: Ticket) -> AlreadyClaimed | Wait | None:
         """Perform a ticket, now or at its instant. See Performing.perform."""
-        ((_, end),) = await self.perform_batch([ticket])
+        ((_, end),) = await self.execute_batch([ticket])
         if isinstance(end, Exception):
             raise end
         return end
 
-    async def perform_batch(self, tickets: Sequence[Ticket]) -> TicketEnds:
+    async def execute_batch(self, tickets: Sequence[Ticket]) -> TicketEnds:
         """Perform each ticket at its instant; of one job, those that are due already one after the other: what a job
         catches up must not overlap itself. One's failure stops no other; it is given as its end."""
-        return await self._batches.run(tickets, _untold)
+        return await self._batches.run(tickets, _ignore_end)
 
-    async def skip(self, ticket: Ticket, reason: str) -> bool:
+    async def record_skipped(self, ticket: Ticket, reason: str) -> bool:
         """See LeavingOut.skip."""
-        return await self._leaving_out.skip(ticket, reason)
+        return await self._skip_recorder.record_skipped(ticket, reason)
 
-    async def leave_out(self, found: LeftOut) -> None:
+    async def record_missed(self, missed: MissedSpan) -> None:
         """See LeavingOut.leave_out."""
-        await self._leaving_out.leave_out(found)
+        await self._skip_recorder.record_missed(missed)
 
-    async def end(self, claim: Claim, run: Run) -> bool:
+    async def finish_claimed(self, claim: Claim, run: Run) -> bool:
         """See LeavingOut.end."""
-        return await self._leaving_out.end(claim, run)
+        return await self._skip_recorder.finish_claimed(claim, run)
 
     # --- logging ---
 
     async def _log_end(self, ticket: Ticket, end: TicketEnd) -> None:
         if isinstance(end, NotRecorded):
             # Nobody delivers this ticket again: what the run found out is told, though it is not kept.
-            self.telling.tell_telemetry(end.run)
+            self.publisher.publish_telemetry(end.run)
             _log.error("run %s is over, but history does not have it: %s", ticket.id, end)
         elif isinstance(end, NotFollowedUp):
             _log.error("%s", end)
         elif isinstance(end, StoreError):
             _log.error("run %s was not started, as the store takes no claim: %s", ticket.id, end)
-            self._unclaimed.add(ticket)
+            self._failed_claims.add(ticket)
         elif isinstance(end, Exception):
             _log.error("run %s broke inside the scheduler", ticket.id, exc_info=end)
         elif end is not None:
             _log.info("run %s is not run again: %s", ticket.id, end)
 
-    async def _leave_out_logged(self, left_out: LeftOut) -> None:
+    async def _record_missed_logged(self, left_out: MissedSpan) -> None:
         try:
-            await self.leave_out(left_out)
+            await self.record_missed(left_out)
         except StoreError as error:
             _log.error("run %s was left out, but history does not have it: %s", left_out.ticket.id, error)
-        self._unstored.stored(left_out.ticket)
+        self._pending.remove(left_out.ticket)

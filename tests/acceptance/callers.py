@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
 from jobs.checks import build_checks
-from jobs.checks.guard import Guard, Rules
+from jobs.checks.guard import Guard, TargetRules
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
-from jobs.running.circuits import Circuits
+from jobs.running.circuits import CircuitBreakers
 from jobs.running.clock import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
@@ -34,9 +34,9 @@ PATIENCE = 60.0
 async def call(store: Store, job: JobDefinition, count: int) -> dict[str, int]:
     """So many runs at once; how many of them ended how."""
     redactor = Redactor()
-    guard = Guard(Rules(networks=(ip_network("127.0.0.0/8"),)))
+    guard = Guard(TargetRules(networks=(ip_network("127.0.0.0/8"),)))
     checks = build_checks(MemorySecrets(), MemoryTokens(), redactor, guard=guard)
-    circuits = Circuits(StoredCircuits(store), patience_s=PATIENCE)
+    circuits = CircuitBreakers(StoredCircuits(store), timeout_s=PATIENCE)
     runner = Runner(checks, circuits, Heard(), SystemClock(), redactor)
     now = datetime.now(UTC)
     tickets = [Ticket.scheduled(job.name, now + timedelta(seconds=number), "g1") for number in range(count)]

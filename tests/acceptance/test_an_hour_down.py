@@ -18,8 +18,8 @@ import pytest
 
 from jobs.schedules import Schedule, parse_schedule
 from scheduler.stores import cursors, schedule_marks
-from scheduler.stores.port import Put
-from scheduler.stores.sqlite import Access, open_sqlite
+from scheduler.stores.port import Upsert
+from scheduler.stores.sqlite import StoreAccess, open_sqlite
 from tests.parts.command_line import CommandLine, Row
 from tests.parts.host import embedded, job
 from tests.parts.http_target import HttpTarget
@@ -49,15 +49,15 @@ def every_ten_minutes(now: datetime) -> Mapping[str, object]:
 
 async def an_hour_passes(path: Path) -> None:
     """For a stopped server: how far it had come, and since when it knows its schedules."""
-    store = await open_sqlite(path, Access.OWN)
+    store = await open_sqlite(path, StoreAccess.OWN)
     for table, partition, field in (
-        (cursors.TABLE, cursors.PLANNED_UNTIL, "instant"),
-        (schedule_marks.TABLE, "all", "since"),
+        (cursors.CURSORS_TABLE, cursors.PLANNED_UNTIL_CURSOR, "instant"),
+        (schedule_marks.SCHEDULES_TABLE, "all", "since"),
     ):
-        for row in await store.list(table, partition, limit=100):
+        for row in await store.list_rows(table, partition, limit=100):
             body = json.loads(row.body)
             body[field] = (datetime.fromisoformat(body[field]) - HOUR).isoformat()
-            await store.apply(Put(table, partition, row.key, json.dumps(body)))
+            await store.apply(Upsert(table, partition, row.key, json.dumps(body)))
     await store.aclose()
 
 

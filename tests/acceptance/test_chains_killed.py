@@ -17,7 +17,7 @@ from scheduler.stores.azure_tables import open_azure_tables
 from scheduler.stores.port import Store
 from scheduler.stores.runs import Runs
 from scheduler.stores.sqlite import open_sqlite
-from scheduler.stores.sqlite_connections import Access
+from scheduler.stores.sqlite_connections import StoreAccess
 from tests.parts.azurite import Azurite
 from tests.parts.functions_style import Kind, Platform, environment, spawn
 from tests.parts.http_target import Answer, HttpTarget, Request
@@ -58,14 +58,14 @@ async def chains(store: Store) -> dict[str, dict[str, list[Run]]]:
     """The runs by correlation id and job, once all have ended."""
     runs = Runs(store)
     async with asyncio.timeout(240):
-        while under_way := [*await runs.unfinished(), *await runs.untold()]:
+        while under_way := [*await runs.list_unfinished(), *await runs.list_unacknowledged()]:
             print(f"{len(under_way)} runs are under way")
             await asyncio.sleep(1)
     found: dict[str, dict[str, list[Run]]] = {}
     for job in ("root", *DEPENDS_ON):
         continuation: str | None = ""
         while continuation is not None:
-            page = await runs.list(job=job, limit=500, continuation=continuation or None)
+            page = await runs.list_page(job=job, limit=500, continuation=continuation or None)
             for run in (record.run for record in page.records if record.run is not None):
                 found.setdefault(run.correlation_id, {}).setdefault(job, []).append(run)
             continuation = page.continuation
@@ -121,7 +121,7 @@ async def test_a_server_that_is_killed_again_and_again_runs_each_chain_to_its_en
         (tmp_path / "jobs.json").write_text(json.dumps({"jobs": jobs}))
         async with Program("serve", "--port", str(free_port()), env=env, cwd=tmp_path):
             await asyncio.sleep(5)
-            store = await open_sqlite(tmp_path / "state.db", Access.SHARED)
+            store = await open_sqlite(tmp_path / "state.db", StoreAccess.SHARED)
             found = await chains(store)
             await store.aclose()
     check(found, target)
@@ -133,15 +133,15 @@ PLATFORM = Platform(
     longest_pause=0.2,
     tick=2,
     shortened={
-        "scheduler.dispatch.batches.SLICE": 1,
-        "scheduler.dispatch.batches.LEAD": 1,
+        "scheduler.dispatch.batches.BATCH_SLICE": 1,
+        "scheduler.dispatch.batches.VISIBLE_BEFORE": 1,
         "scheduler.leasing.MIN_LEASE_S": 4,
         "scheduler.leasing.MIN_LEASE_LEFT_S": 1,
         "scheduler.leasing.LEASE_MARGIN_S": 1,
-        "scheduler.work.leases.RENEWED_EVERY": 1,
-        "scheduler.work.leases.RENEWED_BEFORE": 2,
-        "scheduler.tick_work.HORIZON": 6,
-        "scheduler.tick_work.UNTOLD_FOR": 3,
+        "scheduler.work.leases.RENEWAL_INTERVAL": 1,
+        "scheduler.work.leases.RENEWAL_THRESHOLD": 2,
+        "scheduler.tick_work.PLANNING_HORIZON": 6,
+        "scheduler.tick_work.UNACKNOWLEDGED_AFTER": 3,
         "scheduler.tick_work.STRANDED_AFTER": 5,
     },
 )

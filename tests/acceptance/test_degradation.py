@@ -30,12 +30,12 @@ from config.loading import load_configuration
 from config.secrets import build_secrets, files
 from jobs import kept_values
 from jobs.checks import resolver
-from jobs.checks.resolver import Address
+from jobs.checks.resolver import ResolvedAddress
 from jobs.running.clock import SystemClock
 from observability.exporters import datadog
 from scheduler.api.app import create_api
 from scheduler.app import check_setup, foundation
-from scheduler.embedded import _ticker, _ticker_health
+from scheduler.embedded import _create_ticker, _ticker_probe
 from scheduler.hosts.embedded.program import EmbeddedProgram, open_embedded_program
 from scheduler.operations import ping_tokens
 from scheduler.stores.circuits import StoredCircuits
@@ -70,7 +70,7 @@ class Running:
     """The embedded program in this process, and its API."""
 
     def __init__(self, opened: EmbeddedProgram, client: httpx.AsyncClient) -> None:
-        self.program, self.reloading, self.client = opened.program, opened.reloading, client
+        self.program, self.reloading, self.client = opened.program, opened.job_reloader, client
 
     async def run(self, name: str) -> dict[str, Any]:
         answer = await self.client.post(f"/api/jobs/{name}/run", params={"wait": "20s"})
@@ -90,8 +90,8 @@ class Running:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing rests for long after a failure; and the log of the tests stays theirs."""
-    monkeypatch.setattr(kept_values, "FAILURE_KEPT", 0.2)
-    monkeypatch.setattr(ping_tokens, "PAUSE", 0.2)
+    monkeypatch.setattr(kept_values, "FAILURE_CACHED_SECONDS", 0.2)
+    monkeypatch.setattr(ping_tokens, "MIN_REREAD_PAUSE_S", 0.2)
     monkeypatch.setattr(files, "LOOK_EVERY", 0.1)
     monkeypatch.setattr(foundation, "open_log", lambda *_: None)
 
@@ -275,11 +275,11 @@ async def test_a_store_that_another_program_keeps_locked_is_down_with_a_place_to
 async def test_names_that_nobody_resolves_fail_their_runs_alone_and_are_asked_anew_by_the_next(
     tmp_path: Path, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nobody_knows(host: str, port: int) -> list[Address]:
+    def nobody_knows(host: str, port: int) -> list[ResolvedAddress]:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
-    def known(host: str, port: int) -> list[Address]:
-        return [Address(socket.AF_INET, "127.0.0.1", port)]
+    def known(host: str, port: int) -> list[ResolvedAddress]:
+        return [ResolvedAddress(socket.AF_INET, "127.0.0.1", port)]
 
     port = target.url.rpartition(":")[2]
     jobs = {"by-name": job(f"http://checkout.test:{port}/"), "by-address": job(f"{target.url}/")}
@@ -301,8 +301,8 @@ async def test_a_clock_that_is_put_back_runs_nothing_twice_and_is_told_until_it_
 ) -> None:
     clock = MovedClock()
     async with running(tmp_path, {"each": job(target.url, "every 1s", overlap="allow")}, clock) as host:
-        ticker = await _ticker(host.program)
-        host.program.health.add("ticker", _ticker_health(host.program, ticker))
+        ticker = await _create_ticker(host.program)
+        host.program.health.add_probe("ticker", _ticker_probe(host.program, ticker))
         ticking = asyncio.create_task(ticker.run())
         clock.moved = timedelta(seconds=8)  # as after a short hang, which does no harm
         await target.wait_for_requests(8)
@@ -327,7 +327,7 @@ async def test_a_clock_that_is_put_back_runs_nothing_twice_and_is_told_until_it_
 async def test_datadog_that_is_back_gets_what_it_missed(
     tmp_path: Path, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datadog, "datadog_exporter", partial(datadog.datadog_exporter, gather_s=0.1))
+    monkeypatch.setattr(datadog, "build_datadog_exporter", partial(datadog.build_datadog_exporter, gather_seconds=0.1))
     async with DatadogIntake() as intake:
         intake.down = True
         env = {"DD_API_KEY": intake.api_key, "SCHEDULER_DATADOG__URL": intake.url}
@@ -384,11 +384,11 @@ async def test_a_container_of_jobs_that_is_away_leaves_those_from_before_in_forc
         }
         async with running(tmp_path, None, **env) as host:
             await line.cut()
-            await host.reloading.look()
+            await host.reloading.reload()
             away = await host.part("job_files")
             run = await host.run("checkout")
             await line.mend()
-            await host.reloading.look()
+            await host.reloading.reload()
             well = await host.part("job_files")
 
     assert run["outcome"] == "succeeded"

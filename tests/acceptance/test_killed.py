@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from scheduler.stores.azure_tables import open_azure_tables
-from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
+from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.port import Store
 from scheduler.stores.sqlite import open_sqlite
-from scheduler.stores.sqlite_connections import Access
+from scheduler.stores.sqlite_connections import StoreAccess
 from tests.parts.accounts import Account, kept
 from tests.parts.azurite import Azurite
 from tests.parts.functions_herd import Herd
@@ -133,7 +133,7 @@ async def test_a_server_that_is_killed_fifty_times_accounts_for_every_due_instan
         async with serving(tmp_path, env):
             await target.is_asked(len(JOBS))
             account = Account(JOBS, since, second(datetime.now(UTC)), ONCE, LETTERED, FOLLOWERS)
-            store = await open_sqlite(store_file, Access.SHARED)
+            store = await open_sqlite(store_file, StoreAccess.SHARED)
             await account.complete(store, within=200)
         found = await kept(store, account.all_jobs)
         await store.aclose()
@@ -150,17 +150,17 @@ PLATFORM = Platform(
     longest_pause=0.2,
     tick=2,
     shortened={
-        "scheduler.dispatch.batches.SLICE": 1,
-        "scheduler.dispatch.batches.LEAD": 1,
+        "scheduler.dispatch.batches.BATCH_SLICE": 1,
+        "scheduler.dispatch.batches.VISIBLE_BEFORE": 1,
         "scheduler.leasing.MIN_LEASE_S": 5,
         "scheduler.leasing.LEASE_MARGIN_S": 2,
         "scheduler.leasing.MIN_LEASE_LEFT_S": 0.5,
-        "scheduler.work.leases.RENEWED_EVERY": 0.5,
-        "scheduler.work.leases.RENEWED_BEFORE": 3,
-        "scheduler.queue_work.BURIAL_LEASE": 2,
-        "scheduler.queue_work.SENT_AGAIN_AFTER": 1,
-        "scheduler.queue_work.TOGETHER_S": 1,
-        "scheduler.tick_work.HORIZON": 6,
+        "scheduler.work.leases.RENEWAL_INTERVAL": 0.5,
+        "scheduler.work.leases.RENEWAL_THRESHOLD": 3,
+        "scheduler.queue_work.DEAD_LETTER_LEASE": 2,
+        "scheduler.queue_work.LEASE_RESEND_DELAY": 1,
+        "scheduler.queue_work.RESEND_SLICE": 1,
+        "scheduler.tick_work.PLANNING_HORIZON": 6,
     },
 )
 FROZEN = 12.0
@@ -203,7 +203,7 @@ async def test_functions_processes_that_are_killed_fifty_times_account_for_every
 async def planned(store: Store, until: datetime) -> None:
     """Until the ticks have planned so far."""
     async with asyncio.timeout(240):
-        while (await Cursors(store).get(PLANNED_UNTIL) or until) <= until:  # noqa: ASYNC110 - it is in a store
+        while (await Cursors(store).read(PLANNED_UNTIL_CURSOR) or until) <= until:  # noqa: ASYNC110 - it is in a store
             await asyncio.sleep(0.25)
 
 

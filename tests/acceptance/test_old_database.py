@@ -19,15 +19,15 @@ from scheduler.api.app import create_api
 from scheduler.app.building import open_program
 from scheduler.app.program import Role
 from scheduler.stores.cancellations import Cancellations
-from scheduler.stores.counts import dead_letters, open_runs
-from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
+from scheduler.stores.counts import count_dead_letters, count_open_runs
+from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.port import Store
 from scheduler.stores.runs import RUN_FILTERS, Runs
-from scheduler.stores.schedule_marks import ScheduleMarks
-from scheduler.stores.secret_news import SecretNews
-from scheduler.stores.slots import Full, Slots
+from scheduler.stores.schedule_marks import ScheduleActivations
+from scheduler.stores.secret_news import SecretVersionStore
+from scheduler.stores.slots import GroupFull, Slots
 from scheduler.stores.sqlite import open_sqlite
-from scheduler.stores.watch_reports import WatchReports
+from scheduler.stores.watch_reports import WatchdogReports
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests/data/old_database"
@@ -117,25 +117,25 @@ async def _answer(api: httpx.AsyncClient, path: str) -> Any:
 
 
 async def _behind_the_api(store: Store, jobs: Sequence[str]) -> Mapping[str, Any]:
-    runs, counted, news = Runs(store), await open_runs(store), await SecretNews(store).get()
+    runs, counted, news = Runs(store), await count_open_runs(store), await SecretVersionStore(store).read()
     full = await Slots(store, "another").acquire("turns", 1, "x@20261127T000000.000Z", NOW + timedelta(minutes=1), NOW)
-    assert isinstance(full, Full)
-    planned_until = await Cursors(store).get(PLANNED_UNTIL)
+    assert isinstance(full, GroupFull)
+    planned_until = await Cursors(store).read(PLANNED_UNTIL_CURSOR)
     return {
         "open runs": {
             record.ticket.id: [record.state, record.owner, _text(record.lease_until)]
-            for record in await runs.unfinished()
+            for record in await runs.list_unfinished()
         },
-        "unacknowledged": [run.id for run in await runs.untold()],
-        "states": {job: await runs.states_between(job, NOW - timedelta(hours=1), NOW) for job in jobs},
+        "unacknowledged": [run.id for run in await runs.list_unacknowledged()],
+        "states": {job: await runs.list_states_between(job, NOW - timedelta(hours=1), NOW) for job in jobs},
         "cursor": _text(planned_until),
-        "schedules in force since": {job: _text(await ScheduleMarks(store).since(job)) for job in jobs},
-        "counts": [counted.number, _text(counted.oldest), await dead_letters(store)],
-        "cancellations": await Cancellations(store).asked(NOW),
+        "schedules in force since": {job: _text(await ScheduleActivations(store).find_since(job)) for job in jobs},
+        "counts": [counted.count, _text(counted.oldest_due_at), await count_dead_letters(store)],
+        "cancellations": await Cancellations(store).list_requested(NOW),
         "secret versions": news.stamps,
         "secret expiry": {name: [_text(expiry.at), expiry.past] for name, expiry in news.expiring.items()},
         "slot holders": full.holders,
-        "watchdog report": await WatchReports(store).get(),
+        "watchdog report": await WatchdogReports(store).load(),
     }
 
 

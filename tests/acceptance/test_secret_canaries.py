@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jobs.redaction.forms import forms_of
+from jobs.redaction.forms import secret_forms
 from tests.parts.host import Host, embedded
 from tests.parts.ingestion import ApplicationInsightsIngestion, DatadogIntake, KeyVaultServer, ManagedIdentityServer
 from tests.parts.tls import ca_file
@@ -172,7 +172,7 @@ async def seen_over_the_api(host: Host) -> str:
 
 def forms(value: str) -> set[str]:
     """Every form that is searched for; what is short or in every PEM file may stand anywhere."""
-    found = forms_of(value)
+    found = secret_forms(value)
     return {form for form in found.plain | found.inside_base64 if len(form) >= 8}
 
 

@@ -19,10 +19,10 @@ import pytest
 from azure.storage.queue.aio import QueueClient
 
 from jobs.runs import Outcome, Run, Ticket
-from scheduler.dispatch.batches import Batch, encode
-from scheduler.dispatch.queues import run_queue_of
+from scheduler.dispatch.batches import TicketBatch, encode_batch
+from scheduler.dispatch.queues import run_queue_name_from
 from scheduler.stores.azure_tables import open_azure_tables
-from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
+from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import Store
 from tests.parts.accounts import Account, kept
@@ -42,7 +42,7 @@ PLATFORM = Platform(
     hidden_after_failure=2,
     longest_pause=0.2,
     tick=5,
-    shortened={"scheduler.tick_work.HORIZON": 10, "scheduler.dispatch.batches.SLICE": 2},
+    shortened={"scheduler.tick_work.PLANNING_HORIZON": 10, "scheduler.dispatch.batches.BATCH_SLICE": 2},
 )
 """The timer's minute is shortened, as each fault must hit several ticks; the clients' time-outs are the real ones."""
 SECONDS = 8
@@ -84,7 +84,7 @@ async def test_a_storage_that_fails_in_every_way_loses_and_doubles_no_run(
             store = await open_azure_tables(connection_string=azurite.connection_string, prefix=storage_prefix)
             account = Account(JOBS, since, _second(datetime.now(UTC)), ONCE, LETTERED)
             async with asyncio.timeout(120):
-                while (await Cursors(store).get(PLANNED_UNTIL) or since) <= account.until:  # noqa: ASYNC110 - a store
+                while (await Cursors(store).read(PLANNED_UNTIL_CURSOR) or since) <= account.until:  # noqa: ASYNC110 - a store
                     await asyncio.sleep(0.25)
             await account.complete(store, within=120)
             async with asyncio.timeout(120):
@@ -105,7 +105,7 @@ async def test_a_storage_that_fails_in_every_way_loses_and_doubles_no_run(
 
 async def _flood_with_poison(environ: Mapping[str, str]) -> None:
     """Messages that are no batches, and batches of a job that there is not."""
-    name = run_queue_of(environ)
+    name = run_queue_name_from(environ)
     async with QueueClient.from_connection_string(environ["AzureWebJobsStorage"], name) as queue:
         for number in range(POISON):
             kind, _ = divmod(number, POISON // (len(NO_BATCHES) + 1))
@@ -115,15 +115,15 @@ async def _flood_with_poison(environ: Mapping[str, str]) -> None:
 
 def _of_no_job(number: int) -> bytes:
     begin = datetime.now(UTC) + timedelta(seconds=number)
-    return encode(
-        Batch(tuple(Ticket.scheduled("gone", begin + timedelta(milliseconds=at), "") for at in range(50)))
+    return encode_batch(
+        TicketBatch(tuple(Ticket.scheduled("gone", begin + timedelta(milliseconds=at), "") for at in range(50)))
     ).encode()
 
 
 async def _letters_of_messages(store: Store) -> int:
     letters = DeadLetters(store)
     count, after = 0, ""
-    while page := await letters.list(limit=200, after=after):
+    while page := await letters.list_letters(limit=200, after=after):
         count += sum(letter.ticket is None for letter in page)
         after = page[-1].id
     return count

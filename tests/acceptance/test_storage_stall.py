@@ -30,7 +30,9 @@ pytestmark = pytest.mark.azurite
 JOBS = tuple(f"job-{number:03}" for number in range(100))
 EVERY = timedelta(seconds=10)
 STALL = 30.0
-PLATFORM = Platform(hidden_after_failure=5, longest_pause=0.5, tick=10, shortened={"scheduler.tick_work.HORIZON": 15})
+PLATFORM = Platform(
+    hidden_after_failure=5, longest_pause=0.5, tick=10, shortened={"scheduler.tick_work.PLANNING_HORIZON": 15}
+)
 """The timer's minute is shortened, as a stall must hit several ticks; the client's time-outs are the real ones."""
 BACK_TO_NORMAL = timedelta(seconds=25)
 """After the end of the stall; half of the minute that is promised."""

@@ -26,10 +26,10 @@ import uvloop
 
 from config.job_files import JobFileReader
 from jobs.checks import build_checks
-from jobs.checks.guard import LOCAL
+from jobs.checks.guard import LOCAL_GUARD
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
-from jobs.running.circuits import Circuits
+from jobs.running.circuits import CircuitBreakers
 from jobs.running.clock import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs import Run, Ticket
@@ -437,8 +437,8 @@ class Zoo:
 @asynccontextmanager
 async def open_runner() -> AsyncIterator[Runner]:
     redactor = Redactor()
-    checks = build_checks(MemorySecrets(), MemoryTokens(), redactor, guard=LOCAL)
-    yield Runner(checks, Circuits(MemoryStates()), Heard(), SystemClock(), redactor)
+    checks = build_checks(MemorySecrets(), MemoryTokens(), redactor, guard=LOCAL_GUARD)
+    yield Runner(checks, CircuitBreakers(MemoryStates()), Heard(), SystemClock(), redactor)
     await checks.aclose()
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from config.binding_warnings import denied_sendings, needed_rules, rules_text
-from config.bindings import bindings_of
-from config.errors import render_warning
+from config.binding_warnings import find_required_rules, format_rules, warnings_of_denied_credentials
+from config.bindings import build_bindings
+from config.errors import format_warning
 from config.job_files import JobFileReader, JobSet
 from config.settings import Settings
 
@@ -23,8 +23,8 @@ def read(folder: Path, text: str, name: str = "a.yaml") -> JobSet:
 
 
 def told(jobs: JobSet, **settings: Any) -> list[str]:
-    bindings = bindings_of(Settings.model_validate(PROD | settings))
-    return [render_warning(problem) for problem in denied_sendings(jobs, bindings)]
+    bindings = build_bindings(Settings.model_validate(PROD | settings))
+    return [format_warning(problem) for problem in warnings_of_denied_credentials(jobs, bindings)]
 
 
 FULL = """
@@ -75,7 +75,7 @@ def test_the_rules_that_are_proposed_let_the_jobs_run(tmp_path: Path) -> None:
     check: {kind: tcp, host: mail.internal, port: 25, dialogue: [{send: {secret: mail}}]}
 """
     jobs = read(tmp_path, FULL + steps)
-    rules = needed_rules(jobs)
+    rules = find_required_rules(jobs)
     assert rules == {
         "secrets": {
             "shop-key": ("shop.internal", "a.internal", "proxy.internal"),
@@ -86,7 +86,7 @@ def test_the_rules_that_are_proposed_let_the_jobs_run(tmp_path: Path) -> None:
     }
     allow = {group: {"unbound": "deny", "allow": names} for group, names in rules.items()}
     assert told(jobs, **allow) == []
-    assert rules_text(rules).splitlines() == [
+    assert format_rules(rules).splitlines() == [
         "secrets:",
         "  allow:",
         "    mail: [mail.internal]",

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from config import documents
-from config.documents import Unreadable, parse_document, read_bytes
+from config.documents import UnreadableFile, parse_document, read_file
 
 
 def problem(content: bytes, name: str = "a.yaml") -> str:
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(UnreadableFile) as caught:
         parse_document(content, name)
     return str(caught.value)
 
@@ -33,20 +33,20 @@ def test_a_syntax_error_is_told_with_file_and_line() -> None:
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(Unreadable, match=r"^a\.yaml: cannot be read: no such file or directory$"):
-        read_bytes(tmp_path / "a.yaml", "a.yaml")
+    with pytest.raises(UnreadableFile, match=r"^a\.yaml: cannot be read: no such file or directory$"):
+        read_file(tmp_path / "a.yaml", "a.yaml")
 
 
 def test_a_folder_in_a_files_place_is_told(tmp_path: Path) -> None:
-    with pytest.raises(Unreadable, match="cannot be read"):
-        read_bytes(tmp_path, "a.yaml")
+    with pytest.raises(UnreadableFile, match="cannot be read"):
+        read_file(tmp_path, "a.yaml")
 
 
 def test_a_file_that_is_too_large_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "LARGEST_FILE", 10)
+    monkeypatch.setattr(documents, "MAX_FILE_BYTES", 10)
     (tmp_path / "a.yaml").write_bytes(b"x" * 11)
-    with pytest.raises(Unreadable, match="is larger than"):
-        read_bytes(tmp_path / "a.yaml", "a.yaml")
+    with pytest.raises(UnreadableFile, match="is larger than"):
+        read_file(tmp_path / "a.yaml", "a.yaml")
 
 
 def test_substitutions_stand_in_place_of_their_names() -> None:
@@ -56,8 +56,8 @@ def test_substitutions_stand_in_place_of_their_names() -> None:
 
 def test_the_line_of_a_missing_key_is_that_of_the_mapping_around_it() -> None:
     document = parse_document(b"a:\n  b:\n    c: 1\n", "a.yaml")
-    assert document.line(("a", "b", "zzz", "y")) == 2
-    assert document.line(("zzz",)) == 1
+    assert document.line_of(("a", "b", "zzz", "y")) == 2
+    assert document.line_of(("zzz",)) == 1
 
 
 def test_duplicates_are_told_with_both_lines() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from config.errors import ConfigurationError
 from config.job_files import JobFileReader
-from jobs.problems import MOST_LISTED, Problem
+from jobs.problems import MOST_LISTED_PROBLEMS, Problem
 from tests.parts.hostile.runner import run_hostile_files
 
 HTTP = {"url": "http://a.test"}
@@ -64,7 +64,7 @@ def test_a_number_of_thousands_of_digits_is_refused_in_every_base(tmp_path: Path
 def test_a_flat_job_with_a_number_beyond_all_measure_is_refused(tmp_path: Path, key: str, value: object) -> None:
     found = problems(tmp_path, {"JobName": "a", "Endpoint": "http://a.test", "CircuitBreakerThreshold": 3, key: value})
 
-    assert [problem.where.rpartition(".")[2] for problem in found] == [key]
+    assert [problem.key.rpartition(".")[2] for problem in found] == [key]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_thousands_of_problems_at_one_place_are_counted_after_the_first_hundred(
 ) -> None:
     found = problems(tmp_path, content)
 
-    assert len(found) == MOST_LISTED + 1
+    assert len(found) == MOST_LISTED_PROBLEMS + 1
     assert any("has 4900 more" in problem.message for problem in found)
 
 
@@ -108,7 +108,7 @@ def test_jobs_that_are_not_checked_are_no_unknown_jobs_to_those_that_depend_on_t
 def test_a_bound_that_is_no_sensible_number_is_refused(tmp_path: Path, key: str, value: object) -> None:
     (problem,) = problems(tmp_path, {"jobs": {"a": {"check": HTTP, "expect": [{"json": "$.a", key: value}]}}})
 
-    assert problem.where == f"jobs.a.expect[0].{key}"
+    assert problem.key == f"jobs.a.expect[0].{key}"
     assert "number" in problem.message
 
 
@@ -133,5 +133,5 @@ def test_a_pattern_that_would_take_gigabytes_is_refused_with_its_place(tmp_path:
 
     (problem,) = problems(tmp_path, {"jobs": {"bomb": job}}, name)
 
-    assert problem.where == "jobs.bomb.expect[0].body_matches"
+    assert problem.key == "jobs.bomb.expect[0].body_matches"
     assert problem.message.endswith("or let them begin at 0, as in a* or a{0,9}, which are not written out")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from config.identity import RENEWED_BEFORE, Identity
+from config.identity import TOKEN_RENEWED_BEFORE_EXPIRY, AppIdentity
 from config.settings import Settings
 from jobs.errors import TokenUnavailable
 from tests.config.clock import ManualClock
@@ -31,35 +31,35 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def identity(clock: ManualClock) -> AsyncIterator[Identity]:
-    identity = Identity(Settings(environment="prod"), clock=clock, wall_time=lambda: time.time() + clock.passed)
+async def identity(clock: ManualClock) -> AsyncIterator[AppIdentity]:
+    identity = AppIdentity(Settings(environment="prod"), clock=clock, wall_time=lambda: time.time() + clock.passed)
     yield identity
     await identity.aclose()
 
 
-async def test_a_token_of_the_managed_identity(server: ManagedIdentityServer, identity: Identity) -> None:
-    assert await identity.get(SCOPE) == server.token("api://checkout")
+async def test_a_token_of_the_managed_identity(server: ManagedIdentityServer, identity: AppIdentity) -> None:
+    assert await identity.get_token(SCOPE) == server.token("api://checkout")
     assert server.calls == [("api://checkout", None)]
 
 
 async def test_the_client_id_names_a_user_assigned_identity(server: ManagedIdentityServer) -> None:
-    identity = Identity(Settings(environment="prod", managed_identity_client_id="my-client"))
-    await identity.get(SCOPE)
+    identity = AppIdentity(Settings(environment="prod", managed_identity_client_id="my-client"))
+    await identity.get_token(SCOPE)
     await identity.aclose()
     assert server.calls == [("api://checkout", "my-client")]
 
 
-async def test_a_token_is_kept_and_asked_for_once(server: ManagedIdentityServer, identity: Identity) -> None:
-    tokens = await asyncio.gather(*(identity.get(SCOPE) for _ in range(10)))
+async def test_a_token_is_kept_and_asked_for_once(server: ManagedIdentityServer, identity: AppIdentity) -> None:
+    tokens = await asyncio.gather(*(identity.get_token(SCOPE) for _ in range(10)))
     assert len(set(tokens)) == len(server.calls) == 1
 
 
 async def test_a_token_is_asked_for_again_before_it_ends(
-    server: ManagedIdentityServer, identity: Identity, clock: ManualClock
+    server: ManagedIdentityServer, identity: AppIdentity, clock: ManualClock
 ) -> None:
     server.lifetime = 3600
     asked: list[str] = []
-    credential = await identity.credential()
+    credential = await identity.open_credential()
     get_token = credential.get_token
 
     async def counted(*scopes: str) -> object:
@@ -67,47 +67,47 @@ async def test_a_token_is_asked_for_again_before_it_ends(
         return await get_token(*scopes)
 
     credential.get_token = counted  # type: ignore[method-assign, assignment]
-    await identity.get(SCOPE)
-    clock.passed = 3600 - RENEWED_BEFORE - 60
-    await identity.get(SCOPE)
+    await identity.get_token(SCOPE)
+    clock.passed = 3600 - TOKEN_RENEWED_BEFORE_EXPIRY - 60
+    await identity.get_token(SCOPE)
     assert len(asked) == 1
     clock.passed += 70
-    await identity.get(SCOPE)
+    await identity.get_token(SCOPE)
     assert len(asked) == 2
 
 
 async def test_a_refusal_is_told_with_the_scope_and_where_to_look(
-    server: ManagedIdentityServer, identity: Identity
+    server: ManagedIdentityServer, identity: AppIdentity
 ) -> None:
     server.refuse_with(400)
     with pytest.raises(TokenUnavailable, match=r"^no token for api://checkout/.default: .*managed identity") as caught:
-        await identity.get(SCOPE)
+        await identity.get_token(SCOPE)
     assert "\n" not in str(caught.value)
     assert identity.health()[0].name == SCOPE
 
 
 async def test_in_dev_it_is_whoever_is_signed_in(server: ManagedIdentityServer) -> None:
-    identity = Identity(Settings(environment="dev"))
-    assert await identity.get(SCOPE) == server.token("api://checkout")
+    identity = AppIdentity(Settings(environment="dev"))
+    assert await identity.get_token(SCOPE) == server.token("api://checkout")
     await identity.aclose()
 
 
 async def test_nothing_is_opened_before_the_first_use() -> None:
-    await Identity(Settings(environment="prod")).aclose()
+    await AppIdentity(Settings(environment="prod")).aclose()
 
 
 async def test_a_refused_token_is_got_anew_past_what_the_credential_keeps(
-    server: ManagedIdentityServer, identity: Identity
+    server: ManagedIdentityServer, identity: AppIdentity
 ) -> None:
-    first = await identity.get("https://vault.azure.net/.default")
-    renewal = await identity.renewed("https://vault.azure.net/.default", first)
-    assert (renewal.changed, renewal.sentence) == (
+    first = await identity.get_token("https://vault.azure.net/.default")
+    renewal = await identity.refresh_rejected("https://vault.azure.net/.default", first)
+    assert (renewal.is_changed, renewal.message) == (
         True,
         "another access token for https://vault.azure.net/.default was got",
     )
-    second = await identity.get("https://vault.azure.net/.default")
+    second = await identity.get_token("https://vault.azure.net/.default")
     assert (len(server.calls), second != first) == (2, True)
-    again = await identity.renewed("https://vault.azure.net/.default", second)
-    assert not again.changed
-    assert "is still the one got at" in again.sentence
-    assert second not in again.sentence
+    again = await identity.refresh_rejected("https://vault.azure.net/.default", second)
+    assert not again.is_changed
+    assert "is still the one got at" in again.message
+    assert second not in again.message

@@ -9,7 +9,7 @@ import pytest
 from config.errors import ConfigurationError
 from config.job_files import JobFileReader
 from jobs.definition import JobDefinition
-from jobs.telemetry import EVERYTHING, Reporting, TelemetryPolicy, reporting_of
+from jobs.telemetry import REPORT_EVERYTHING, Reporting, TelemetryPolicy, resolve_reporting
 
 JOB = """\
 jobs:
@@ -33,15 +33,15 @@ def problem(folder: Path, telemetry: str) -> str:
 
 def test_a_job_says_what_it_wants_and_has_the_rest_as_in_the_settings(tmp_path: Path) -> None:
     policy = read(tmp_path, "{events: all, metrics: none}").telemetry
-    assert reporting_of(policy, Reporting(spans="none")) == Reporting(
+    assert resolve_reporting(policy, Reporting(spans="none")) == Reporting(
         events="all", availability="failures", spans="none", metrics="none"
     )
 
 
-@pytest.mark.parametrize("usual", [Reporting(), EVERYTHING])
+@pytest.mark.parametrize("usual", [Reporting(), REPORT_EVERYTHING])
 def test_a_job_that_says_nothing_is_as_in_the_settings(usual: Reporting) -> None:
-    assert reporting_of(None, usual) is usual
-    assert reporting_of(TelemetryPolicy(), usual) is usual
+    assert resolve_reporting(None, usual) is usual
+    assert resolve_reporting(TelemetryPolicy(), usual) is usual
 
 
 @pytest.mark.parametrize(

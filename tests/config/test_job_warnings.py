@@ -10,9 +10,9 @@ import pytest
 import trustme
 
 from config import job_warnings
-from config.errors import ConfigurationError, render_warning
+from config.errors import ConfigurationError, format_warning
 from config.job_files import JobFile, JobFileReader, JobSet
-from config.job_warnings import unusable_files, unusable_secrets
+from config.job_warnings import warnings_of_unusable_files, warnings_of_unusable_secrets
 from config.settings import Settings
 from jobs.checks.files.authorities import CaFiles
 from jobs.problems import Problem
@@ -31,7 +31,7 @@ def read(folder: Path, **more: Any) -> JobSet:
 
 
 def texts(jobs: JobSet) -> list[str]:
-    return [render_warning(warning) for warning in jobs.warnings]
+    return [format_warning(warning) for warning in jobs.warnings]
 
 
 # --- Places -----------------------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def with_ca(folder: Path, ca_file: str) -> JobSet:
 
 def unusable(jobs: JobSet) -> list[Problem]:
     """Of jobs that may be told everything about the disk."""
-    return list(unusable_files(jobs, CaFiles(known=[Path("/")])))
+    return list(warnings_of_unusable_files(jobs, CaFiles(known=[Path("/")])))
 
 
 def test_a_ca_file_that_is_missing_is_told_at_each_key_that_names_it(folder: Path) -> None:
@@ -280,7 +280,7 @@ jobs:
 
 def secrets_of(folder: Path, settings: Settings | None = None, **environ: str) -> list[str]:
     (folder / "a.yaml").write_text(SECRETS)
-    return [str(warning) for warning in unusable_secrets(read(folder), settings or Settings(), environ)]
+    return [str(warning) for warning in warnings_of_unusable_secrets(read(folder), settings or Settings(), environ)]
 
 
 def test_each_secret_that_cannot_be_read_is_told_once_where_it_is_named_first(folder: Path) -> None:
@@ -315,7 +315,7 @@ def test_a_vault_that_does_not_answer_is_waited_for_within_one_limit(
         return ""
 
     monkeypatch.setattr(KeyVault, "get", hang)
-    monkeypatch.setattr(job_warnings, "SECRETS_DEADLINE", 0.05)
+    monkeypatch.setattr(job_warnings, "SECRET_CHECKS_TIMEOUT", 0.05)
     settings = Settings(key_vault_url="https://my-vault.vault.azure.net")
     found = secrets_of(folder, settings, SCHEDULER_SECRET_A_TOKEN="x")
     assert [one.partition(": secret ")[2] for one in found] == [
@@ -341,7 +341,10 @@ def test_a_client_certificate_is_one_with_its_key(folder: Path) -> None:
     )
 
     def told(value: str) -> list[str]:
-        return [str(one) for one in unusable_secrets(read(folder), Settings(), {"SCHEDULER_SECRET_CLIENT": value})]
+        return [
+            str(one)
+            for one in warnings_of_unusable_secrets(read(folder), Settings(), {"SCHEDULER_SECRET_CLIENT": value})
+        ]
 
     assert told(certificate) == [
         "jobs/a.yaml:3: jobs.a.check.tls.client_certificate: secret client: it holds no client certificate with its "
@@ -352,4 +355,4 @@ def test_a_client_certificate_is_one_with_its_key(folder: Path) -> None:
 
 def test_jobs_without_secrets_have_none_to_look_for(folder: Path) -> None:
     (folder / "a.yaml").write_text("jobs: {a: {check: {url: 'https://a.example/'}}}")
-    assert unusable_secrets(read(folder), Settings(), {}) == ()
+    assert warnings_of_unusable_secrets(read(folder), Settings(), {}) == ()

@@ -9,7 +9,7 @@ import pytest
 
 from config.errors import ConfigurationError
 from config.job_files import JobFileReader
-from config.json_offers import offers_as_json
+from config.json_offers import rewrite_examples_as_json
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from config.json_offers import offers_as_json
     ],
 )
 def test_the_form_after_write_is_written_as_json(text: str, as_json: str) -> None:
-    assert offers_as_json(text) == as_json
+    assert rewrite_examples_as_json(text) == as_json
 
 
 def test_a_problem_of_a_json_file_offers_json(tmp_path: Path) -> None:

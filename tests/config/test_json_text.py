@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.json_text import lines, parse
-from config.text_errors import TextError
+from config.json_text import find_json_lines, parse_json
+from config.text_errors import ParseError
 
 
-def error(text: str) -> TextError:
-    with pytest.raises(TextError) as caught:
-        parse(text)
+def error(text: str) -> ParseError:
+    with pytest.raises(ParseError) as caught:
+        parse_json(text)
     return caught.value
 
 
@@ -47,13 +47,13 @@ def test_what_cannot_be_read_is_told_with_its_line(text: str, line: int, part: s
 
 def test_a_key_that_stands_twice_is_found_with_both_lines() -> None:
     text = '{"a": {"b": 1,\n "c": [1, {"b": 1}],\n "b": 3}}'
-    assert parse(text).duplicates == [("a", "b")]
-    assert lines(text)["a", "b"] == [1, 3]
+    assert parse_json(text).duplicates == [("a", "b")]
+    assert find_json_lines(text)["a", "b"] == [1, 3]
 
 
 def test_lines_of_keys_and_list_entries() -> None:
     text = '{\n"a": [\n1,\n{"b": "x, {[\\"",\n"c": {}}\n],\n"d": 1}'
-    assert {path: one for path, (one, *_) in lines(text).items()} == {
+    assert {path: one for path, (one, *_) in find_json_lines(text).items()} == {
         (): 1,
         ("a",): 2,
         ("a", 0): 3,
@@ -79,18 +79,20 @@ def _paths(value: Any, path: tuple[str | int, ...] = ()) -> set[tuple[str | int,
 @given(_plain, st.sampled_from([None, 1]))
 def test_every_key_has_a_line(written: Any, indent: int | None) -> None:
     text = json.dumps(written, indent=indent)
-    assert parse(text).value == written
-    assert set(lines(text)) == _paths(written)
+    assert parse_json(text).value == written
+    assert set(find_json_lines(text)) == _paths(written)
 
 
 @given(_plain, st.sampled_from([None, 1]))
 def test_the_lines_of_the_outermost_levels_are_known_at_once(written: Any, indent: int | None) -> None:
     text = json.dumps(written, indent=indent)
-    assert parse(text).entry_lines == {path: line for path, line in lines(text).items() if len(path) <= 2}
+    assert parse_json(text).entry_lines == {
+        path: line for path, line in find_json_lines(text).items() if len(path) <= 2
+    }
 
 
 @given(st.text(st.sampled_from('{}[],:"\\ \n\ta1-'), max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    with contextlib.suppress(TextError):
-        parse(text)
-    lines(text)
+    with contextlib.suppress(ParseError):
+        parse_json(text)
+    find_json_lines(text)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from config.documents import parse_document, read_bytes
-from config.errors import ConfigurationError, render
+from config.documents import parse_document, read_file
+from config.errors import ConfigurationError, format_problems
 from config.job_files import JobFileReader
-from config.layers import environments, merged
+from config.layers import list_environments, merge_layers
 from config.loading import load_configuration, load_settings
 from config.settings import Settings
 from tests.project import ROOT
@@ -46,7 +46,7 @@ def settings(root: Path, **environ: str) -> Settings:
 def problems(root: Path, **environ: str) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
         load_configuration(environ, root=root)
-    return render(caught.value.problems).splitlines()
+    return format_problems(caught.value.problems).splitlines()
 
 
 def test_later_layers_go_before_earlier_ones(root: Path) -> None:
@@ -108,13 +108,13 @@ IDENTITY = {
 def test_each_name_of_the_identity_is_enough(name: str, root: Path) -> None:
     loaded = load_settings({name: "one-id"}, root=root)
     assert loaded.settings.managed_identity_client_id == "one-id"
-    assert loaded.origin("managed_identity_client_id") == name
+    assert loaded.find_origin("managed_identity_client_id") == name
 
 
 def test_the_identity_of_our_own_name_goes_before_the_others_whatever_they_say(root: Path) -> None:
     loaded = load_settings(IDENTITY, root=root)
     assert loaded.settings.managed_identity_client_id == "ours"
-    assert loaded.origin("managed_identity_client_id") == "SCHEDULER_MANAGED_IDENTITY_CLIENT_ID"
+    assert loaded.find_origin("managed_identity_client_id") == "SCHEDULER_MANAGED_IDENTITY_CLIENT_ID"
 
 
 def test_an_identity_in_a_file_is_weaker_than_a_variable(root: Path) -> None:
@@ -125,7 +125,7 @@ def test_an_identity_in_a_file_is_weaker_than_a_variable(root: Path) -> None:
 def test_two_names_with_the_same_identity_agree(root: Path) -> None:
     loaded = load_settings({"AzureWebJobsStorage__clientId": "ABC-1", "AZURE_CLIENT_ID": "abc-1"}, root=root)
     assert loaded.settings.managed_identity_client_id == "ABC-1"
-    assert loaded.origin("managed_identity_client_id") == "AzureWebJobsStorage__clientId"
+    assert loaded.find_origin("managed_identity_client_id") == "AzureWebJobsStorage__clientId"
 
 
 def test_two_identities_without_one_of_our_own_name_are_refused(root: Path) -> None:
@@ -322,15 +322,15 @@ def test_an_unresolved_reference_in_a_file_is_remembered(root: Path) -> None:
 
 
 def test_an_unresolved_storage_account_does_not_refuse_the_start(root: Path) -> None:
-    assert settings(root, SCHEDULER_STORE="azure", AzureWebJobsStorage=REFERENCE).on_azure_storage
+    assert settings(root, SCHEDULER_STORE="azure", AzureWebJobsStorage=REFERENCE).uses_azure_storage
 
 
 def test_origins_are_known(root: Path) -> None:
     write_layer(root, "base", "port: 1\nlog:\n  level: debug\n")
     loaded = load_settings({"SCHEDULER_PORT": "3"}, root=root)
-    assert loaded.origin("port") == "SCHEDULER_PORT"
-    assert loaded.origin("log", "level") == "config/environments/base.yaml:3"
-    assert loaded.origin("store") == "default of store"
+    assert loaded.find_origin("port") == "SCHEDULER_PORT"
+    assert loaded.find_origin("log", "level") == "config/environments/base.yaml:3"
+    assert loaded.find_origin("store") == "default of store"
 
 
 def test_paths_start_from_the_root_in_files_and_from_the_working_folder_in_variables(
@@ -364,8 +364,12 @@ def test_the_strongest_layer_wins_in_each_setting_of_a_group() -> None:
         {"log": {"level": "debug", "format": "json"}, "list": [2, 3]},
     )
 
-    assert merged((strong, weak, {"port": 1})) == {"log": {"level": "info", "format": "json"}, "list": [1], "port": 1}
-    assert merged(({"log": None}, weak))["log"] is None
+    assert merge_layers((strong, weak, {"port": 1})) == {
+        "log": {"level": "info", "format": "json"},
+        "list": [1],
+        "port": 1,
+    }
+    assert merge_layers(({"log": None}, weak))["log"] is None
 
 
 # --- Jobs
@@ -442,7 +446,7 @@ def test_the_same_reader_reads_again_quickly(root: Path) -> None:
 # --- What the project itself brings
 
 
-@pytest.mark.parametrize("environment", environments(PROJECT / "config" / "environments"))
+@pytest.mark.parametrize("environment", list_environments(PROJECT / "config" / "environments"))
 def test_the_projects_own_configuration_is_right(environment: str) -> None:
     configuration = load_configuration({"SCHEDULER_ENVIRONMENT": environment}, root=PROJECT)
     assert configuration.settings.environment == environment
@@ -458,7 +462,7 @@ def test_private_targets_may_be_asked_at_a_desk_and_not_in_production(environmen
 
 def test_base_yaml_holds_every_setting_with_the_default_of_the_code() -> None:
     file = PROJECT / "config" / "environments" / "base.yaml"
-    value = parse_document(read_bytes(file, "base.yaml"), "base.yaml").value
+    value = parse_document(read_file(file, "base.yaml"), "base.yaml").value
     shown = Settings.model_validate({**value, "jobs": None}).model_dump(
         mode="json", exclude={"environment", "unresolved"}
     )
@@ -483,7 +487,7 @@ def test_the_samples_show_what_they_should() -> None:
 def test_the_example_of_local_settings_is_right() -> None:
     values = json.loads((PROJECT / "local.settings.json.example").read_text())["Values"]
     read = load_settings(values, root=PROJECT).settings
-    assert read.on_azure_storage
+    assert read.uses_azure_storage
     assert read.storage.connection_string is not None
     assert values["FUNCTIONS_WORKER_RUNTIME"] == "python"
 
@@ -495,8 +499,8 @@ def flat_schedule(root: Path, tmp_path: Path, **environ: str) -> str | None:
     jobs = tmp_path / "own"
     jobs.mkdir(exist_ok=True)
     (jobs / "a.json").write_text('{"a": {"Endpoint": "https://a.example/"}}')
-    place = load_configuration({"SCHEDULER_JOBS": str(jobs), **environ}, root=root).place
-    schedule = place.jobs().jobs["a"].schedule  # as a reload reads them
+    place = load_configuration({"SCHEDULER_JOBS": str(jobs), **environ}, root=root).job_loader
+    schedule = place.load().jobs["a"].schedule  # as a reload reads them
     return None if schedule is None else schedule.text
 
 

@@ -14,9 +14,9 @@ from typing import Any, cast
 import pytest
 
 from config.errors import ConfigurationError
-from config.identity import Identity
+from config.identity import AppIdentity
 from config.loading import Configuration, load_configuration
-from config.reload import ContainerSource, FolderSource, open_source
+from config.reload import ContainerSource, FolderSource, open_job_file_source
 from config.settings import Settings
 from tests.parts.azurite import Azurite
 from tests.project import ROOT
@@ -52,15 +52,15 @@ def configured(folder: Path) -> Configuration:
 
 
 def source_of(folder: Path) -> FolderSource:
-    return FolderSource(configured(folder).place, folder)
+    return FolderSource(configured(folder).job_loader, folder)
 
 
 async def test_files_that_stay_are_read_once(folder: Path) -> None:
     source = source_of(folder)
-    first = await source.changed()
+    first = await source.has_changed()
     jobs = await source.read()
 
-    assert (first, await source.changed()) == (True, False)
+    assert (first, await source.has_changed()) == (True, False)
     assert list(jobs.jobs) == ["a"]
     assert jobs.digest == configured(folder).jobs.digest
 
@@ -71,7 +71,7 @@ async def test_an_edit_gives_another_set_with_the_other_files_jobs_as_they_were(
     before = await source.read()
     write(folder / "b.json", "b", url="http://127.0.0.1:9/new")
 
-    assert await source.changed()
+    assert await source.has_changed()
     after = await source.read()
 
     assert after.jobs["a"] is before.jobs["a"]
@@ -96,7 +96,7 @@ async def test_whatever_happens_to_a_file_is_a_change(change: str, folder: Path)
     else:
         age(folder / "b.json", seconds=1)
 
-    assert await source.changed()
+    assert await source.has_changed()
 
 
 async def test_a_file_that_was_written_just_now_is_read_again_as_its_time_may_not_tell(folder: Path) -> None:
@@ -104,21 +104,21 @@ async def test_a_file_that_was_written_just_now_is_read_again_as_its_time_may_no
     source = source_of(folder)
     await source.read()
 
-    assert await source.changed()
+    assert await source.has_changed()
 
 
 async def test_an_edit_of_the_same_size_that_keeps_the_time_of_the_file_is_a_change(folder: Path) -> None:
     """As `rsync --times --inplace` makes it."""
     source = source_of(folder)
     await source.read()
-    assert not await source.changed()
+    assert not await source.has_changed()
     before = (folder / "a.json").stat()
 
     write(folder / "a.json", "b")
     os.utime(folder / "a.json", ns=(before.st_atime_ns, before.st_mtime_ns))
 
     assert (folder / "a.json").stat().st_size == before.st_size
-    assert await source.changed()
+    assert await source.has_changed()
 
 
 @pytest.mark.parametrize(("ahead", "again"), [(60.0, True), (1e8, False)])
@@ -129,7 +129,7 @@ async def test_a_file_of_the_future_is_read_again_and_again_only_if_a_share_may_
     source = source_of(folder)
     await source.read()
 
-    assert await source.changed() is again
+    assert await source.has_changed() is again
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
@@ -152,7 +152,7 @@ async def test_a_swap_of_links_as_a_config_map_does_it_is_a_change(tmp_path: Pat
     (folder / "..tmp").symlink_to("..v2")
     os.replace(folder / "..tmp", folder / "..data")
 
-    assert await source.changed()
+    assert await source.has_changed()
     assert (list(before.jobs), list((await source.read()).jobs)) == (["v1"], ["v2"])
 
 
@@ -160,7 +160,7 @@ async def test_a_folder_that_is_gone_is_a_problem_and_back_again_none(folder: Pa
     source = source_of(folder)
     await source.read()
     os.rename(folder, tmp_path / "elsewhere")
-    assert await source.changed()
+    assert await source.has_changed()
     with pytest.raises(ConfigurationError, match="is not there"):
         await source.read()
     os.rename(tmp_path / "elsewhere", folder)
@@ -171,14 +171,14 @@ async def test_a_folder_that_is_gone_is_a_problem_and_back_again_none(folder: Pa
 @pytest.mark.parametrize("place", ["folder", "file"])
 async def test_a_save_is_hinted_at_soon(place: str, folder: Path) -> None:
     path = folder if place == "folder" else folder / "a.json"
-    source = FolderSource(configured(folder).place, path)
-    hints = source.hints()
+    source = FolderSource(configured(folder).job_loader, path)
+    hints = source.change_hints()
     await anext(hints)  # by now it watches
     await source.read()
     write(folder / ".new", "b")
     os.replace(folder / ".new", folder / "a.json")
     async with asyncio.timeout(60):
-        while not await source.changed():
+        while not await source.has_changed():
             await anext(hints)
     await hints.aclose()
 
@@ -188,21 +188,21 @@ async def test_a_save_is_hinted_at_soon(place: str, folder: Path) -> None:
     [("b.yaml", True), ("..data", True), ("log.txt", False), ("scheduler.db-wal", False), ("deep/b.yaml", False)],
 )
 def test_only_changes_of_job_files_are_looked_at(name: str, meant: bool, folder: Path) -> None:
-    assert source_of(folder)._is_meant(folder / name, folder) is meant
+    assert source_of(folder)._is_job_change(folder / name, folder) is meant
 
 
 def test_of_the_folder_of_a_single_file_only_that_file_counts(folder: Path) -> None:
-    source = FolderSource(configured(folder).place, folder / "a.json")
-    assert source._is_meant(folder / "a.json", folder)
-    assert not source._is_meant(folder / "b.json", folder)
+    source = FolderSource(configured(folder).job_loader, folder / "a.json")
+    assert source._is_job_change(folder / "a.json", folder)
+    assert not source._is_job_change(folder / "b.json", folder)
 
 
 def test_without_a_place_there_is_nothing_to_look_at(folder: Path) -> None:
-    place = configured(folder).place
+    place = configured(folder).job_loader
     settings = place.loaded.settings.model_copy(update={"jobs": None})
     loaded = type(place.loaded)(settings, place.loaded.layers)
 
-    assert open_source(type(place)(loaded, place.reader, place.root, None), Identity(settings)) is None
+    assert open_job_file_source(type(place)(loaded, place.reader, place.root, None), AppIdentity(settings)) is None
 
 
 # --- Container --------------------------------------------------------------------------------------------------------
@@ -236,13 +236,13 @@ class Whole:
 async def test_blobs_that_are_replaced_while_they_are_read_are_read_again(
     versions: str, read: str, again: bool, folder: Path
 ) -> None:
-    source = ContainerSource(cast(Any, Whole()), Identity(configured(folder).settings))
+    source = ContainerSource(cast(Any, Whole()), AppIdentity(configured(folder).settings))
     source._container = cast(Any, Uploading(*versions))
 
     jobs = await source.read()
 
     assert jobs == [f"a.json {read}", f"b.json {read}"]
-    assert await source.changed() is again
+    assert await source.has_changed() is again
 
 
 @pytest.fixture
@@ -270,12 +270,12 @@ async def test_jobs_come_from_a_container_and_only_changed_blobs_are_fetched(
     await container.upload_blob("folder/c.json", text("c"))
     env = of_container(azurite, storage_prefix)
     started = await asyncio.to_thread(load_configuration, env, root=ROOT)
-    source = ContainerSource(started.place, Identity(started.settings))
+    source = ContainerSource(started.job_loader, AppIdentity(started.settings))
     first = await source.read()
-    same = await source.changed()
+    same = await source.has_changed()
     await container.upload_blob("b.yaml", text("b", "d"), overwrite=True)
     fetched: list[str] = []
-    opened = await source._opened()
+    opened = await source._open()
     download = opened._client.download_blob
 
     async def noted(name: str, **more: Any) -> Any:
@@ -283,7 +283,7 @@ async def test_jobs_come_from_a_container_and_only_changed_blobs_are_fetched(
         return await download(name, **more)
 
     opened._client.download_blob = noted  # type: ignore[method-assign, assignment]
-    changed, second = await source.changed(), await source.read()
+    changed, second = await source.has_changed(), await source.read()
     await source.aclose()
 
     (nested,) = started.jobs.warnings

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from config.identity import Identity
+from config.identity import AppIdentity
 from config.secrets import SecretChain, build_secrets, files
-from config.secrets.files import LARGEST, LOOK_EVERY
+from config.secrets.files import FILE_CHECK_INTERVAL, MAX_SECRET_BYTES
 from config.settings import Settings
 from jobs.errors import SecretUnavailable
 from jobs.redaction import Redactor
@@ -34,12 +34,12 @@ def folder(tmp_path: Path) -> Path:
 
 def chain(folder: Path, clock: ManualClock, redactor: Redactor | None = None, **environ: str) -> SecretChain:
     settings = Settings(environment="prod", secrets_folder=folder)
-    return build_secrets(settings, Identity(settings), redactor or Redactor(), clock, environ=environ)
+    return build_secrets(settings, AppIdentity(settings), redactor or Redactor(), clock, environ=environ)
 
 
 async def told(secrets: SecretChain, name: str = "a") -> str:
     with pytest.raises(SecretUnavailable) as caught:
-        await secrets.get(name)
+        await secrets.get_secret(name)
     return str(caught.value)
 
 
@@ -48,40 +48,40 @@ async def test_a_file_holds_a_secret_with_or_without_a_last_line_end(
     content: bytes, folder: Path, clock: ManualClock
 ) -> None:
     (folder / "checkout-token").write_bytes(content)
-    assert await chain(folder, clock).get("checkout-token") == "value"
+    assert await chain(folder, clock).get_secret("checkout-token") == "value"
 
 
 async def test_only_the_last_line_end_is_taken_off(folder: Path, clock: ManualClock) -> None:
     (folder / "key").write_text("line 1\nline 2\n\n")
-    assert await chain(folder, clock).get("key") == "line 1\nline 2\n"
+    assert await chain(folder, clock).get_secret("key") == "line 1\nline 2\n"
 
 
 @pytest.mark.parametrize(("file", "name"), [("a_b", "a-b"), ("a-b", "a_b"), ("a-b", "a-b")])
 async def test_hyphen_and_underscore_are_alike(file: str, name: str, folder: Path, clock: ManualClock) -> None:
     (folder / file).write_text("value")
-    assert await chain(folder, clock).get(name) == "value"
+    assert await chain(folder, clock).get_secret(name) == "value"
 
 
 async def test_a_variable_goes_before_the_file(folder: Path, clock: ManualClock) -> None:
     (folder / "a").write_text("of-the-file")
-    assert await chain(folder, clock, SCHEDULER_SECRET_A="of-the-variable").get("a") == "of-the-variable"
+    assert await chain(folder, clock, SCHEDULER_SECRET_A="of-the-variable").get_secret("a") == "of-the-variable"
 
 
 async def test_the_value_of_a_file_is_registered_with_the_redactor(folder: Path, clock: ManualClock) -> None:
     (folder / "a").write_text("of-the-file")
     redactor = Redactor()
-    await chain(folder, clock, redactor).get("a")
+    await chain(folder, clock, redactor).get_secret("a")
     assert redactor.redact("of-the-file") == "***"
 
 
 async def test_a_changed_file_is_read_without_a_restart(folder: Path, clock: ManualClock) -> None:
     (folder / "a").write_text("old")
     secrets = chain(folder, clock)
-    assert await secrets.get("a") == "old"
+    assert await secrets.get_secret("a") == "old"
     (folder / "a").write_text("new")
-    assert await secrets.get("a") == "old"
-    clock.passed += LOOK_EVERY
-    assert await secrets.get("a") == "new"
+    assert await secrets.get_secret("a") == "old"
+    clock.passed += FILE_CHECK_INTERVAL
+    assert await secrets.get_secret("a") == "new"
 
 
 async def test_a_folder_that_is_swapped_by_its_link_is_read_again(folder: Path, clock: ManualClock) -> None:
@@ -93,25 +93,25 @@ async def test_a_folder_that_is_swapped_by_its_link_is_read_again(folder: Path, 
     (folder / "..data").symlink_to("..1")
     (folder / "a").symlink_to("..data/a")
     secrets = chain(folder, clock)
-    assert await secrets.get("a") == "first"
+    assert await secrets.get_secret("a") == "first"
     (folder / "..next").symlink_to("..2")
     (folder / "..next").replace(folder / "..data")
-    clock.passed += LOOK_EVERY
-    assert await secrets.get("a") == "other"
+    clock.passed += FILE_CHECK_INTERVAL
+    assert await secrets.get_secret("a") == "other"
 
 
 async def test_a_file_that_comes_later_is_found(folder: Path, clock: ManualClock) -> None:
     secrets = chain(folder, clock)
     await told(secrets)
     (folder / "a").write_text("value")
-    clock.passed += LOOK_EVERY
-    assert await secrets.get("a") == "value"
+    clock.passed += FILE_CHECK_INTERVAL
+    assert await secrets.get_secret("a") == "value"
 
 
 async def test_many_runs_that_ask_first_all_get_it(folder: Path, clock: ManualClock) -> None:
     (folder / "a").write_text("value")
     secrets = chain(folder, clock)
-    assert await asyncio.gather(*(secrets.get("a") for _ in range(20))) == ["value"] * 20
+    assert await asyncio.gather(*(secrets.get_secret("a") for _ in range(20))) == ["value"] * 20
 
 
 async def test_a_path_never_leaves_the_folder(folder: Path, tmp_path: Path, clock: ManualClock) -> None:
@@ -123,7 +123,7 @@ async def test_a_path_never_leaves_the_folder(folder: Path, tmp_path: Path, cloc
 
 
 async def test_what_cannot_be_a_secret_is_told(folder: Path, clock: ManualClock) -> None:
-    (folder / "large").write_bytes(b"x" * (LARGEST + 1))
+    (folder / "large").write_bytes(b"x" * (MAX_SECRET_BYTES + 1))
     (folder / "binary").write_bytes(b"\xff\xfe")
     (folder / "empty").write_text("\n")
     (folder / "folder").mkdir()
@@ -177,13 +177,13 @@ async def test_without_folder_file_and_vault_every_way_is_told(folder: Path, clo
 async def test_a_refused_file_is_looked_at_at_once(folder: Path, clock: ManualClock) -> None:
     (folder / "a").write_text("old")
     secrets = chain(folder, clock)
-    await secrets.get("a")
-    still = await secrets.renewed("a", "old")
-    assert not still.changed
-    assert still.sentence == f"the secret a is still what the file {folder / 'a'} held at 2026-01-01 00:00:00Z"
+    await secrets.get_secret("a")
+    still = await secrets.refresh_rejected("a", "old")
+    assert not still.is_changed
+    assert still.message == f"the secret a is still what the file {folder / 'a'} held at 2026-01-01 00:00:00Z"
     (folder / "a").write_text("new")
-    assert (await secrets.renewed("a", "old")).changed
-    assert await secrets.get("a") == "new"
+    assert (await secrets.refresh_rejected("a", "old")).is_changed
+    assert await secrets.get_secret("a") == "new"
 
 
 class Hanging:
@@ -192,7 +192,7 @@ class Hanging:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open = threading.Event()
         self.looks = 0
-        self._content = files._content
+        self._content = files._read_content
         monkeypatch.setattr(files, "_content", self._look)
         monkeypatch.setattr(files, "PATIENCE", 0.02)
 
@@ -215,20 +215,20 @@ async def test_while_the_folder_hangs_the_last_known_value_is_used_and_one_look_
 ) -> None:
     (folder / "a").write_text("old")
     secrets = chain(folder, clock)
-    assert await secrets.get("a") == "old"
+    assert await secrets.get_secret("a") == "old"
     (folder / "a").write_text("newer")
 
     hanging.open.clear()
     for _ in range(20):
-        clock.passed += LOOK_EVERY
-        assert await secrets.get("a") == "old"
-        assert not (await secrets.renewed("a", "old")).changed
+        clock.passed += FILE_CHECK_INTERVAL
+        assert await secrets.get_secret("a") == "old"
+        assert not (await secrets.refresh_rejected("a", "old")).is_changed
     looks = hanging.looks
     hanging.open.set()
 
     async with asyncio.timeout(60):
-        while await secrets.get("a") != "newer":
-            clock.passed += LOOK_EVERY
+        while await secrets.get_secret("a") != "newer":
+            clock.passed += FILE_CHECK_INTERVAL
     assert looks == 2
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from config.identity import Identity
-from config.secrets import SecretChain, build_secrets, secret_values
-from config.secrets.key_vault import FRESH_FOR
+from config.identity import AppIdentity
+from config.secrets import SecretChain, build_secrets, find_settings_secrets
+from config.secrets.key_vault import SECRET_FRESH_FOR
 from config.settings import Settings
 from jobs.errors import SecretUnavailable
 from jobs.redaction import Redactor
@@ -47,7 +47,7 @@ async def chain(
 
         def build(**environ: str) -> SecretChain:
             settings = Settings(environment="prod", key_vault_url=vault.url)
-            identity = Identity(settings)
+            identity = AppIdentity(settings)
             options = {**vault.client_options, "retry_total": 0}
             secrets = build_secrets(settings, identity, redactor, clock, environ=environ, vault_options=options)
             opened.extend((secrets, identity))
@@ -60,23 +60,25 @@ async def chain(
 
 def without_vault(**environ: str) -> SecretChain:
     settings = Settings(environment="prod")
-    return build_secrets(settings, Identity(settings), Redactor(), ManualClock(), environ=environ)
+    return build_secrets(settings, AppIdentity(settings), Redactor(), ManualClock(), environ=environ)
 
 
 async def test_a_variable_goes_before_the_vault(chain: Chain, vault: KeyVaultServer) -> None:
     vault.set("checkout-token", "of-the-vault")
-    assert await chain(SCHEDULER_SECRET_CHECKOUT_TOKEN="of-the-variable").get("checkout-token") == "of-the-variable"
+    assert (
+        await chain(SCHEDULER_SECRET_CHECKOUT_TOKEN="of-the-variable").get_secret("checkout-token") == "of-the-variable"
+    )
     assert vault.calls() == 0
 
 
 async def test_a_secret_of_the_vault(chain: Chain, vault: KeyVaultServer) -> None:
     vault.set("checkout-token", "of-the-vault")
-    assert await chain(SCHEDULER_SECRET_CHECKOUT_TOKEN="").get("checkout-token") == "of-the-vault"
+    assert await chain(SCHEDULER_SECRET_CHECKOUT_TOKEN="").get_secret("checkout-token") == "of-the-vault"
 
 
 async def test_an_underscore_is_a_hyphen_in_the_vault(chain: Chain, vault: KeyVaultServer) -> None:
     vault.set("checkout-token", "of-the-vault")
-    assert await chain().get("checkout_token") == "of-the-vault"
+    assert await chain().get_secret("checkout_token") == "of-the-vault"
 
 
 async def test_every_value_is_registered_with_the_redactor(
@@ -84,15 +86,15 @@ async def test_every_value_is_registered_with_the_redactor(
 ) -> None:
     vault.set("a", "value-of-the-vault")
     secrets = chain(SCHEDULER_SECRET_B="value-of-the-variable")
-    await secrets.get("a")
-    await secrets.get("b")
+    await secrets.get_secret("a")
+    await secrets.get_secret("b")
     assert redactor.redact("value-of-the-vault, value-of-the-variable") == "***, ***"
 
 
 async def test_many_runs_ask_the_vault_once(chain: Chain, vault: KeyVaultServer) -> None:
     vault.set("a", "value")
     secrets = chain()
-    await asyncio.gather(*(secrets.get("a") for _ in range(20)))
+    await asyncio.gather(*(secrets.get_secret("a") for _ in range(20)))
     assert vault.calls("a") == 1
 
 
@@ -101,11 +103,11 @@ async def test_a_rotated_secret_arrives_after_some_minutes(
 ) -> None:
     vault.set("a", "old-value")
     secrets = chain()
-    await secrets.get("a")
+    await secrets.get_secret("a")
     vault.set("a", "new-value")
-    assert await secrets.get("a") == "old-value"
-    clock.passed = FRESH_FOR
-    assert await secrets.get("a") == "new-value"
+    assert await secrets.get_secret("a") == "old-value"
+    clock.passed = SECRET_FRESH_FOR
+    assert await secrets.get_secret("a") == "new-value"
 
 
 @pytest.mark.parametrize("status", [403, 429, 500])
@@ -114,18 +116,18 @@ async def test_a_kept_value_is_used_while_the_vault_refuses(
 ) -> None:
     vault.set("a", "value")
     secrets = chain()
-    await secrets.get("a")
+    await secrets.get_secret("a")
     vault.refuse_with(status)
-    clock.passed = FRESH_FOR
-    assert await secrets.get("a") == "value"
+    clock.passed = SECRET_FRESH_FOR
+    assert await secrets.get_secret("a") == "value"
     (trouble,) = secrets.health()
-    assert (trouble.name, trouble.since, trouble.stale) == ("a", clock.now(), True)
+    assert (trouble.name, trouble.since, trouble.is_stale_value_used) == ("a", clock.now(), True)
     assert "value" not in trouble.message
 
 
 async def told(secrets: SecretChain, name: str = "a") -> str:
     with pytest.raises(SecretUnavailable) as caught:
-        await secrets.get(name)
+        await secrets.get_secret(name)
     return str(caught.value)
 
 
@@ -160,9 +162,9 @@ async def test_a_vault_that_is_away_is_told(chain: Chain, vault: KeyVaultServer)
 async def test_a_deleted_secret_is_not_used_any_more(chain: Chain, vault: KeyVaultServer, clock: ManualClock) -> None:
     vault.set("a", "value")
     secrets = chain()
-    await secrets.get("a")
+    await secrets.get_secret("a")
     vault.remove("a")
-    clock.passed = FRESH_FOR
+    clock.passed = SECRET_FRESH_FOR
     assert "there is no secret of that name" in await told(secrets)
 
 
@@ -202,25 +204,25 @@ def test_secrets_of_the_settings_are_registered_with_their_parts() -> None:
             "application_insights": {"connection_string": "InstrumentationKey=1"},
         }
     )
-    assert list(secret_values(settings)) == [
+    assert list(find_settings_secrets(settings)) == [
         "dd-key",
         "AccountName=n;AccountKey=abcdabc=;EndpointSuffix=x",
         "abcdabc=",
         "InstrumentationKey=1",
     ]
     redactor = Redactor()
-    build_secrets(settings, Identity(settings), redactor, ManualClock(), environ={})
+    build_secrets(settings, AppIdentity(settings), redactor, ManualClock(), environ={})
     assert redactor.redact("dd-key abcdabc=") == "*** ***"
 
 
 async def test_a_refused_secret_of_the_vault_is_read_again_at_once(chain: Chain, vault: KeyVaultServer) -> None:
     vault.set("a", "old-value")
     secrets = chain()
-    await secrets.get("a")
+    await secrets.get_secret("a")
     vault.set("a", "new-value")
-    renewal = await secrets.renewed("a", "old-value")
-    assert (renewal.changed, renewal.sentence) == (True, "the secret a had been changed and was read again")
-    assert await secrets.get("a") == "new-value"
+    renewal = await secrets.refresh_rejected("a", "old-value")
+    assert (renewal.is_changed, renewal.message) == (True, "the secret a had been changed and was read again")
+    assert await secrets.get_secret("a") == "new-value"
     assert vault.calls("a") == 2
 
 
@@ -230,11 +232,11 @@ async def test_of_a_refused_secret_that_is_the_same_source_and_time_are_told(
     vault.set("a", "the-value")
     secrets = chain(SCHEDULER_SECRET_B="of-the-variable")
     clock.passed = 3
-    await secrets.get("a")
-    renewal = await secrets.renewed("a", "the-value")
-    assert not renewal.changed
-    assert renewal.sentence == f"the secret a is still what {vault.url} held at 2026-01-01 00:00:03Z"
-    assert (await secrets.renewed("b", "of-the-variable")).sentence == (
+    await secrets.get_secret("a")
+    renewal = await secrets.refresh_rejected("a", "the-value")
+    assert not renewal.is_changed
+    assert renewal.message == f"the secret a is still what {vault.url} held at 2026-01-01 00:00:03Z"
+    assert (await secrets.refresh_rejected("b", "of-the-variable")).message == (
         "the secret b is still what the variable SCHEDULER_SECRET_B held at 2026-01-01 00:00:00Z"
     )
 
@@ -242,29 +244,29 @@ async def test_of_a_refused_secret_that_is_the_same_source_and_time_are_told(
 async def test_a_refused_secret_that_is_gone_says_so(chain: Chain, vault: KeyVaultServer) -> None:
     vault.set("a", "the-value")
     secrets = chain()
-    await secrets.get("a")
+    await secrets.get_secret("a")
     vault.remove("a")
-    renewal = await secrets.renewed("a", "the-value")
-    assert not renewal.changed
-    assert "cannot be read now: secret a: not in the environment" in renewal.sentence
-    assert "the-value" not in renewal.sentence
+    renewal = await secrets.refresh_rejected("a", "the-value")
+    assert not renewal.is_changed
+    assert "cannot be read now: secret a: not in the environment" in renewal.message
+    assert "the-value" not in renewal.message
 
 
 async def test_a_secret_with_a_new_version_is_read_at_the_next_use(chain: Chain, vault: KeyVaultServer) -> None:
     vault.set("checkout-token", "old-value")
     secrets = chain()
-    await secrets.get("checkout_token")
+    await secrets.get_secret("checkout_token")
     vault.set("checkout-token", "new-value")
     secrets.drop("Checkout-Token")
-    assert await secrets.get("checkout_token") == "new-value"
+    assert await secrets.get_secret("checkout_token") == "new-value"
 
 
 async def test_a_secret_that_is_nowhere_is_a_trouble_until_it_is_there() -> None:
     environ: dict[str, str] = {}
     settings = Settings(environment="prod")
-    secrets = build_secrets(settings, Identity(settings), Redactor(), ManualClock(), environ=environ)
+    secrets = build_secrets(settings, AppIdentity(settings), Redactor(), ManualClock(), environ=environ)
     await told(secrets)
     assert [trouble.name for trouble in secrets.health()] == ["a"]
     environ["SCHEDULER_SECRET_A"] = "value"
-    await secrets.get("a")
+    await secrets.get_secret("a")
     assert secrets.health() == ()

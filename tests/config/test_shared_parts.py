@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.shared_parts import SharedParts
+from config.shared_parts import PartInterner
 from jobs.definition import JobDefinition
 
 
-def defined(shared: SharedParts, name: str, **keys: Any) -> JobDefinition:
+def defined(shared: PartInterner, name: str, **keys: Any) -> JobDefinition:
     written = {"name": name, "check": {"url": "https://a.example/"}, **keys}
-    definition = JobDefinition.model_validate(shared.put_in(written))
-    shared.learn(written, definition)
+    definition = JobDefinition.model_validate(shared.reuse(written))
+    shared.remember(written, definition)
     return definition
 
 
@@ -30,7 +30,7 @@ FULL: dict[str, Any] = {
 
 
 def test_equal_parts_are_one_object() -> None:
-    shared = SharedParts()
+    shared = PartInterner()
     one, other = defined(shared, "a", **FULL), defined(shared, "b", **FULL)
     for part in ("schedule", "timeout", "retry", "circuit"):
         assert getattr(one, part) is getattr(other, part)
@@ -40,11 +40,11 @@ def test_equal_parts_are_one_object() -> None:
 
 
 def test_sharing_changes_no_definition() -> None:
-    shared = SharedParts()
+    shared = PartInterner()
     defined(shared, "a", **FULL)
-    assert defined(shared, "b", **FULL) == defined(SharedParts(), "b", **FULL)
+    assert defined(shared, "b", **FULL) == defined(PartInterner(), "b", **FULL)
 
 
 def test_what_looks_alike_but_differs_is_not_shared() -> None:
-    shared = SharedParts()
+    shared = PartInterner()
     assert defined(shared, "a", retry={"on": [503]}).retry is not defined(shared, "b", retry={"on": ["5xx"]}).retry

@@ -10,7 +10,7 @@ import pytest
 
 from config.errors import ConfigurationError
 from config.job_files import JobFileReader
-from config.yaml_text import parse
+from config.yaml_text import parse_yaml
 from tests.parts.timing import computes_below
 
 URL = "https://shop.internal/health"
@@ -264,5 +264,5 @@ def test_what_is_offered_can_be_read(tmp_path: Path) -> None:
         file = tmp_path / "good" / f"{number}.yaml"
         file.parent.mkdir(exist_ok=True)
         file.write_text(f"jobs:\n  shop:\n    check: {{url: {URL}}}\n    {written}\n")
-        assert parse(file.read_text()).value is not None
+        assert parse_yaml(file.read_text()).value is not None
         assert len(JobFileReader(tmp_path).read(file)) == 1

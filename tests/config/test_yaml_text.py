@@ -11,17 +11,17 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.text_errors import TextError
-from config.yaml_text import lines, parse
+from config.text_errors import ParseError
+from config.yaml_text import find_yaml_lines, parse_yaml
 
 
 def value(text: str) -> Any:
-    return parse(text).value
+    return parse_yaml(text).value
 
 
-def error(text: str) -> TextError:
-    with pytest.raises(TextError) as caught:
-        parse(text)
+def error(text: str) -> ParseError:
+    with pytest.raises(ParseError) as caught:
+        parse_yaml(text)
     return caught.value
 
 
@@ -121,12 +121,12 @@ def test_deep_nesting_is_refused(text: str) -> None:
 
 def test_a_key_that_stands_twice_is_found_with_both_lines() -> None:
     text = "a:\n  b: 1\n  c: 2\n  b: 3\n"
-    assert parse(text).duplicates == [("a", "b")]
-    assert lines(text)["a", "b"] == [2, 4]
+    assert parse_yaml(text).duplicates == [("a", "b")]
+    assert find_yaml_lines(text)["a", "b"] == [2, 4]
 
 
 def test_lines_of_keys_and_list_entries() -> None:
-    found = lines("a:\n  - x\n  - b: 1\n    c:\n      d: 2\n")
+    found = find_yaml_lines("a:\n  - x\n  - b: 1\n    c:\n      d: 2\n")
     assert {path: one for path, (one, *_) in found.items()} == {
         (): 1,
         ("a",): 1,
@@ -139,7 +139,7 @@ def test_lines_of_keys_and_list_entries() -> None:
 
 
 def test_lines_of_a_broken_text_are_those_before_the_error() -> None:
-    assert lines("a: 1\nb: [")["a",] == [1]
+    assert find_yaml_lines("a: 1\nb: [")["a",] == [1]
 
 
 # To PyYAML, which goes by YAML 1.1, 0E0 is a text that needs no quotes; by 1.2 it is a number.
@@ -164,11 +164,13 @@ def test_what_pyyaml_writes_is_read_back(written: Any) -> None:
 
 def test_the_lines_of_the_outermost_levels_are_known_at_once() -> None:
     text = "a:\n  - x: {y: {z: 1}}\nb:\n  c: {d: 1}\n"
-    assert parse(text).entry_lines == {path: line for path, line in lines(text).items() if len(path) <= 2}
+    assert parse_yaml(text).entry_lines == {
+        path: line for path, line in find_yaml_lines(text).items() if len(path) <= 2
+    }
 
 
 @given(st.text(st.sampled_from("ab:-[]{}#&*!|>'\"%@`,? \n\t0.~<"), max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    with contextlib.suppress(TextError):
-        parse(text)
-    lines(text)
+    with contextlib.suppress(ParseError):
+        parse_yaml(text)
+    find_yaml_lines(text)

@@ -25,7 +25,7 @@ from scheduler.samples import SampleTarget
 from tests.docs.pages import ROOT, TEXTS, Printed, printed_commands
 from tests.parts import missing
 from tests.parts.proc import Program, free_port
-from tests.scheduler.cli.command import Said, invoke_beside
+from tests.scheduler.cli.command import CommandResult, invoke_beside
 
 PAGES = ("README.md", *(page for page in TEXTS if re.fullmatch(r"docs/[\w-]+\.md", page)))
 
@@ -198,7 +198,7 @@ async def test_a_printed_command_does_what_it_is_printed_for(
     judge(printed, line, said)
 
 
-def judge(printed: Printed, line: str, said: Said) -> None:
+def judge(printed: Printed, line: str, said: CommandResult) -> None:
     expected = next((code for pattern, code in EXIT_CODES if re.match(pattern, printed.command)), 0)
     told = f"{printed}\nwas run as: {line}\nended with {said.code}, expected {expected}\n{said.stdout}\n{said.stderr}"
     assert said.code == expected, told

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from config.layers import WELL_KNOWN, variable_layer
+from config.layers import WELL_KNOWN_VARIABLES, read_variable_layer
 from observability import names
 from scheduler.api import (
     backfill_routes,
@@ -67,7 +67,7 @@ def as_written(value: Any) -> str:
 
 def test_the_page_lists_every_variable_of_a_setting() -> None:
     others: dict[str, list[str]] = {}
-    for variable, path in WELL_KNOWN.items():
+    for variable, path in WELL_KNOWN_VARIABLES.items():
         others.setdefault(".".join(map(str, path)), []).append(variable)
     variables = {name: [f"SCHEDULER_{name.replace('.', '__').upper()}", *others.get(name, [])] for name in DEFAULTS}
 
@@ -94,7 +94,7 @@ def named_variables() -> set[str]:
 def test_a_variable_that_is_named_exists(name: str) -> None:
     if name == "SCHEDULER_SECRET":
         name = "SCHEDULER_SECRET_ANY"
-    _, problems = variable_layer({name: "x"}, "dev", ROOT)
+    _, problems = read_variable_layer({name: "x"}, "dev", ROOT)
 
     assert problems == []
 

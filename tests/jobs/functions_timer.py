@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from jobs.schedules import Ncrontab, zone
+from jobs.schedules import Ncrontab, load_time_zone
 
 
 class FunctionsTimer:
@@ -18,7 +18,7 @@ class FunctionsTimer:
 
     def __init__(self, expression: str, zone_name: str) -> None:
         self.cron = Ncrontab.parse(expression)
-        self.zone: tzinfo = zone(zone_name).info
+        self.zone: tzinfo = load_time_zone(zone_name).info
         self.is_interval = any(sign in field for field in formatted(self.cron)[:3] for sign in "*-/")
 
     def occurrences(self, since: datetime, count: int) -> Iterator[datetime]:

@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.definition import JobDefinition
-from jobs.dependencies import Dependency, dependencies_text
-from jobs.problems import problems_of
+from jobs.dependencies import Dependency, format_dependencies
+from jobs.problems import validation_problems
 from jobs.runs import Outcome, Run, Trigger
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -24,7 +24,7 @@ def job(*depends_on: Any, **more: Any) -> JobDefinition:
 def problem(*depends_on: Any, **more: Any) -> str:
     with pytest.raises(ValidationError) as caught:
         job(*depends_on, **more)
-    return "\n".join(map(str, problems_of(caught.value, JobDefinition)))
+    return "\n".join(map(str, validation_problems(caught.value, JobDefinition)))
 
 
 def run(outcome: Outcome, ended: float = 0.0, message: str = "") -> Run:
@@ -45,7 +45,7 @@ TAKEN = {
 def test_each_condition_takes_its_outcomes(condition: str, outcome: Outcome) -> None:
     dependency = Dependency.model_validate({"job": "database", "condition": condition})
 
-    assert (dependency.unmet_by(run(outcome), NOW) is None) is (outcome in TAKEN[condition])
+    assert (dependency.explain_unmet(run(outcome), NOW) is None) is (outcome in TAKEN[condition])
 
 
 def test_a_name_alone_asks_for_success() -> None:
@@ -69,30 +69,30 @@ def test_a_definition_is_read_back_as_it_was_written() -> None:
 def test_a_run_that_ended_too_long_ago_does_not_count() -> None:
     dependency = Dependency(job="database", within=300.0)
 
-    assert dependency.unmet_by(run(Outcome.SUCCEEDED, ended=300.0), NOW) is None
-    assert dependency.unmet_by(run(Outcome.SUCCEEDED, ended=420.0), NOW) == (
+    assert dependency.explain_unmet(run(Outcome.SUCCEEDED, ended=300.0), NOW) is None
+    assert dependency.explain_unmet(run(Outcome.SUCCEEDED, ended=420.0), NOW) == (
         "the run database@x, on which it depends, ended 7m ago (within: 5m)"
     )
-    assert dependency.unmet_by(run(Outcome.SUCCEEDED, ended=420.0), NOW, any_age=True) is None
+    assert dependency.explain_unmet(run(Outcome.SUCCEEDED, ended=420.0), NOW, ignore_age=True) is None
 
 
 def test_the_reason_names_the_run_and_how_it_ended() -> None:
-    assert Dependency(job="database").unmet_by(run(Outcome.TIMED_OUT), NOW) == (
+    assert Dependency(job="database").explain_unmet(run(Outcome.TIMED_OUT), NOW) == (
         "the run database@x, on which it depends, timed out (condition: succeeded)"
     )
-    assert Dependency(job="database").unmet_by(None, NOW) == "database, on which it depends, has not run yet"
+    assert Dependency(job="database").explain_unmet(None, NOW) == "database, on which it depends, has not run yet"
 
 
 def test_why_a_run_was_skipped_is_handed_on() -> None:
     skipped = run(Outcome.SKIPPED, message="the job is paused until it is resumed")
 
-    assert Dependency(job="database", condition="finished").unmet_by(skipped, NOW) == (
+    assert Dependency(job="database", condition="finished").explain_unmet(skipped, NOW) == (
         "the run database@x, on which it depends, was skipped: the job is paused until it is resumed"
     )
 
 
 def test_a_reason_that_is_handed_on_and_on_ends_somewhere() -> None:
-    reason = Dependency(job="database").unmet_by(run(Outcome.SKIPPED, message="long " * 200), NOW)
+    reason = Dependency(job="database").explain_unmet(run(Outcome.SKIPPED, message="long " * 200), NOW)
 
     assert reason is not None
     assert len(reason) == 400
@@ -101,7 +101,7 @@ def test_a_reason_that_is_handed_on_and_on_ends_somewhere() -> None:
 def test_dependencies_as_a_text() -> None:
     depends_on = job("a", {"job": "b", "condition": "failed"}, {"job": "c", "within": "90s"}).depends_on
 
-    assert dependencies_text(depends_on) == "a, b (failed), c (within 1m30s)"
+    assert format_dependencies(depends_on) == "a, b (failed), c (within 1m30s)"
 
 
 @pytest.mark.parametrize(

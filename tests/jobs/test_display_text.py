@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jobs.definition import JobDefinition
-from jobs.display_text import escape_controls, refuse_controls
-from jobs.problems import findings_of
+from jobs.display_text import escape_control_characters, refuse_control_characters
+from jobs.problems import validation_findings
 
 CONTROLS = [*map(chr, [*range(9), 11, 12, *range(14, 32), *range(0x7F, 0xA0), 0x2028, 0x2029]), "\r"]
 DIRECTIONS = [*map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)])]
@@ -31,23 +31,23 @@ def problem(**keys: Any) -> str:
     try:
         JobDefinition.model_validate({"name": "a", "check": {"kind": "http", "url": "http://a.test"}, **keys})
     except ValidationError as error:
-        (finding,) = findings_of(error.errors(include_url=False), JobDefinition)
+        (finding,) = validation_findings(error.errors(include_url=False), JobDefinition)
         return f"{'.'.join(map(str, finding.path))}: {finding.message}"
     return ""
 
 
 @pytest.mark.parametrize("text", HONEST)
 def test_letters_of_all_scripts_and_their_marks_are_allowed(text: str) -> None:
-    assert refuse_controls(text) == text
-    assert escape_controls(text) == text
+    assert refuse_control_characters(text) == text
+    assert escape_control_characters(text) == text
     assert problem(description=text, tags={text: text}) == ""
 
 
 @pytest.mark.parametrize("character", CONTROLS + DIRECTIONS, ids=lambda one: f"U+{ord(one):04X}")
 def test_a_control_character_is_refused_and_escaped(character: str) -> None:
     with pytest.raises(ValueError, match=f"contains U\\+{ord(character):04X} at character 2"):
-        refuse_controls(f"a{character}b")
-    assert escape_controls(f"a{character}b").isprintable()
+        refuse_control_characters(f"a{character}b")
+    assert escape_control_characters(f"a{character}b").isprintable()
 
 
 def test_a_description_with_an_override_says_what_and_where() -> None:
@@ -74,6 +74,6 @@ def test_the_name_of_a_step_is_such_a_text() -> None:
 @pytest.mark.property
 @given(st.text())
 def test_escaped_texts_are_accepted_and_stay_as_they_are(text: str) -> None:
-    escaped = escape_controls(text)
+    escaped = escape_control_characters(text)
 
-    assert refuse_controls(escaped) == escaped == escape_controls(escaped)
+    assert refuse_control_characters(escaped) == escaped == escape_control_characters(escaped)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.durations import LONGEST, parse_duration, to_microsecond
+from jobs.durations import LONGEST_DURATION, parse_duration, round_to_microsecond
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from jobs.durations import LONGEST, parse_duration, to_microsecond
         ("1h30m", 5400),
         ("1d", 86400),
         ("2s500ms", 2.5),
-        ("999999999d", LONGEST),
+        ("999999999d", LONGEST_DURATION),
     ],
 )
 def test_a_duration_is_read_into_seconds(text: str, seconds: float) -> None:
@@ -49,5 +49,5 @@ def test_what_is_no_duration_is_refused_with_the_reason(value: object, message: 
 
 @given(st.floats(min_value=-1e9, max_value=1e9, allow_nan=False))
 def test_milliseconds_are_rounded_to_the_microsecond_as_by_three_digits(milliseconds: float) -> None:
-    assert to_microsecond(milliseconds) == pytest.approx(round(milliseconds, 3), abs=0.0011)
-    assert to_microsecond(round(milliseconds, 3)) == round(milliseconds, 3)
+    assert round_to_microsecond(milliseconds) == pytest.approx(round(milliseconds, 3), abs=0.0011)
+    assert round_to_microsecond(round(milliseconds, 3)) == round(milliseconds, 3)

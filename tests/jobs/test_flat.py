@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.definition import JobDefinition
-from jobs.flat import FlatJob, from_flat, is_flat
-from jobs.flat.keys import SPELLINGS
+from jobs.flat import FlatJob, convert_flat_job, is_flat_job
+from jobs.flat.keys import FLAT_KEY_SPELLINGS
 from jobs.schedules import parse_schedule
 
 DESIGN = {
@@ -23,7 +23,7 @@ DESIGN = {
 
 
 def flat(**keys: Any) -> FlatJob:
-    return from_flat("job", {"Endpoint": "https://a.example/", **keys})
+    return convert_flat_job("job", {"Endpoint": "https://a.example/", **keys})
 
 
 def job(**keys: Any) -> JobDefinition:
@@ -33,11 +33,11 @@ def job(**keys: Any) -> JobDefinition:
 
 
 def told(**keys: Any) -> list[str]:
-    return [str(finding.problem()) for finding in flat(**keys).findings]
+    return [str(finding.to_problem()) for finding in flat(**keys).findings]
 
 
 def test_the_form_that_existing_deployments_have_is_taken_as_it_is() -> None:
-    result = from_flat("databaseHealth", DESIGN)
+    result = convert_flat_job("databaseHealth", DESIGN)
     definition = JobDefinition.model_validate(result.definition)
     assert not result.findings
     assert (definition.name, definition.check.url, definition.check.method) == (
@@ -53,7 +53,7 @@ def test_the_form_that_existing_deployments_have_is_taken_as_it_is() -> None:
 @pytest.mark.parametrize("change", [str.lower, str.upper, lambda key: key.replace("Secret", "_secret-")])
 def test_case_and_separators_of_keys_do_not_matter(change: Any) -> None:
     keys = {"JobName": "a", "Endpoint": "https://a.example/", "AuthType": "Bearer", "TokenSecretName": "t"}
-    result = from_flat("a", {change(key): value for key, value in keys.items()})
+    result = convert_flat_job("a", {change(key): value for key, value in keys.items()})
     assert not result.findings
     assert result.definition["check"]["auth"] == {"kind": "bearer", "token": {"secret": "t"}}
 
@@ -194,7 +194,7 @@ def test_what_is_wrong_is_told_at_the_flat_key(keys: dict[str, Any], sentence: s
 
 
 def test_a_missing_endpoint_is_told() -> None:
-    assert [str(finding.problem()) for finding in from_flat("a", {"AuthType": "none"}).findings] == [
+    assert [str(finding.to_problem()) for finding in convert_flat_job("a", {"AuthType": "none"}).findings] == [
         "Endpoint: is missing; the URL to call"
     ]
 
@@ -278,21 +278,21 @@ def test_the_remaining_keys() -> None:
 
 def test_a_path_of_the_full_form_is_found_in_the_flat_one() -> None:
     result = flat(url="https://a.example/", headers={"A": "b"}, ExpectedStatus=200)
-    assert result.flat_path(("check", "headers", "A")) == ("headers", "A")
-    assert result.flat_path(("expect", 0, "status")) == ("ExpectedStatus",)
-    assert result.flat_path(("circuit",)) == ()
+    assert result.to_flat_path(("check", "headers", "A")) == ("headers", "A")
+    assert result.to_flat_path(("expect", 0, "status")) == ("ExpectedStatus",)
+    assert result.to_flat_path(("circuit",)) == ()
 
 
 @pytest.mark.parametrize("value", [DESIGN, {"endpoint": "x"}, {"schedule": "x", "url": "y"}, {"AUTH_TYPE": "none"}])
 def test_the_flat_form_is_recognised(value: dict[str, Any]) -> None:
-    assert is_flat(value)
+    assert is_flat_job(value)
 
 
 @pytest.mark.parametrize(
     "value", [{}, {"check": {"url": "x"}}, {"schedule": "x"}, {"Endpoint": "x", "check": {}}, {"url": "x", "retry": {}}]
 )
 def test_the_full_form_is_not_taken_for_flat(value: dict[str, Any]) -> None:
-    assert not is_flat(value)
+    assert not is_flat_job(value)
 
 
 _values = st.recursive(
@@ -300,12 +300,12 @@ _values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=5,
 )
-_keys = st.sampled_from([*SPELLINGS, "Password", "Other"])
+_keys = st.sampled_from([*FLAT_KEY_SPELLINGS, "Password", "Other"])
 
 
 @given(st.dictionaries(_keys, _values))
 def test_whatever_a_flat_job_holds_it_is_turned_or_told(mapping: dict[str, Any]) -> None:
-    result = from_flat("job", mapping)
+    result = convert_flat_job("job", mapping)
     assert result.findings or result.definition["check"]["url"]
 
 
@@ -321,7 +321,7 @@ def test_an_identity_without_a_scope_asks_for_a_token_for_the_endpoint_itself(en
     result = flat(AuthType="ManagedIdentity", Endpoint=endpoint)
     assert not result.findings
     assert result.definition["check"]["auth"] == {"kind": "managed_identity", "scope": scope}
-    assert [str(warning.problem()) for warning in result.warnings] == [
+    assert [str(warning.to_problem()) for warning in result.warnings] == [
         f"AuthType: managedidentity names no scope, so the token is for the endpoint itself: {scope}; "
         f"write Scope: {scope} to keep it"
     ]
@@ -329,5 +329,5 @@ def test_an_identity_without_a_scope_asks_for_a_token_for_the_endpoint_itself(en
 
 @pytest.mark.parametrize("endpoint", ["svc.internal/health", "ftp://svc.internal/", "https://svc.internal:x/", 7])
 def test_an_identity_without_a_scope_needs_one_where_the_endpoint_is_no_url(endpoint: object) -> None:
-    found = [str(finding.problem()) for finding in flat(AuthType="managedidentity", Endpoint=endpoint).findings]
+    found = [str(finding.to_problem()) for finding in flat(AuthType="managedidentity", Endpoint=endpoint).findings]
     assert any(text.startswith("Scope: is missing; AuthType managedidentity needs Scope") for text in found)

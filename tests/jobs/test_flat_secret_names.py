@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.secrets.chain import variable_of
+from config.secrets.chain import secret_variable_name
 from jobs.definition import NAME_PATTERN, JobDefinition
-from jobs.flat import FlatJob, from_flat
-from jobs.flat.secret_names import secret_name, secret_variable
+from jobs.flat import FlatJob, convert_flat_job
+from jobs.flat.secret_names import default_secret_name, secret_variable
 
 FIRST_GENERATION = {
     "JobName": "externalApiHealth",
@@ -24,11 +24,11 @@ FIRST_GENERATION = {
 
 
 def flat(**keys: Any) -> FlatJob:
-    return from_flat("externalApiHealth", {"Endpoint": "https://api.example.com/health", **keys})
+    return convert_flat_job("externalApiHealth", {"Endpoint": "https://api.example.com/health", **keys})
 
 
 def warnings(job: FlatJob) -> list[str]:
-    return [str(warning.problem()) for warning in job.warnings]
+    return [str(warning.to_problem()) for warning in job.warnings]
 
 
 @pytest.mark.parametrize(
@@ -55,28 +55,28 @@ def warnings(job: FlatJob) -> list[str]:
     ],
 )
 def test_a_job_name_becomes_kebab_case(job: str, kebab: str) -> None:
-    assert secret_name(job, "token") == f"{kebab}-token"
+    assert default_secret_name(job, "token") == f"{kebab}-token"
 
 
 @given(st.from_regex(NAME_PATTERN, fullmatch=True) | st.text(max_size=200), st.sampled_from(["token", "api-key"]))
 def test_every_job_name_gives_a_legal_secret_name(job: str, purpose: str) -> None:
-    name = secret_name(job, purpose)
+    name = default_secret_name(job, purpose)
     assert re.fullmatch(r"[0-9a-z]+(-[0-9a-z]+)*", name)
     assert len(name) <= 127
     assert name.endswith(f"-{purpose}")
 
 
 def test_two_long_names_that_are_cut_alike_stay_apart() -> None:
-    assert secret_name("aB" * 50, "token") != secret_name("aB" * 49 + "ac", "token")
+    assert default_secret_name("aB" * 50, "token") != default_secret_name("aB" * 49 + "ac", "token")
 
 
 @given(st.from_regex(r"[a-z0-9]+(-[a-z0-9]+)*", fullmatch=True))
 def test_the_variable_is_the_one_that_secrets_are_read_from(name: str) -> None:
-    assert secret_variable(name) == variable_of(name)
+    assert secret_variable(name) == secret_variable_name(name)
 
 
 def test_the_bearer_job_of_the_first_generation_loads_as_it_is() -> None:
-    result = from_flat("externalApiHealth", FIRST_GENERATION)
+    result = convert_flat_job("externalApiHealth", FIRST_GENERATION)
     assert not result.findings
     definition = JobDefinition.model_validate(result.definition)
     assert definition.check.auth.model_dump() == {"kind": "bearer", "token": {"secret": "external-api-health-token"}}

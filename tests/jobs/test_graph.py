@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.definition import JobDefinition
-from jobs.graph import Graph, Wrong
+from jobs.graph import DependencyGraph, DependencyProblem
 
 NAMES = "abcdefgh"
 
@@ -18,79 +18,81 @@ def job(name: str, depends_on: Sequence[str] = (), scheduled: bool = False) -> J
     return JobDefinition.model_validate(written | ({"schedule": "@hourly"} if scheduled else {}))
 
 
-def graph(edges: Mapping[str, str], scheduled: str = "") -> Graph:
+def graph(edges: Mapping[str, str], scheduled: str = "") -> DependencyGraph:
     """`{"c": "ab"}`: c depends on a and b."""
-    return Graph(job(name, tuple(edges[name]), name in scheduled) for name in edges)
+    return DependencyGraph(job(name, tuple(edges[name]), name in scheduled) for name in edges)
 
 
 DIAMOND = {"a": "", "b": "a", "c": "a", "d": "bc"}
 
 
 def test_a_run_starts_what_depends_on_its_job() -> None:
-    assert graph(DIAMOND, "a").started_by("a") == ("b", "c")
-    assert graph(DIAMOND, "a").members("a") == {"b", "c", "d"}
-    assert graph(DIAMOND, "a").roots("d") == ("a",)
+    assert graph(DIAMOND, "a").started_jobs("a") == ("b", "c")
+    assert graph(DIAMOND, "a").all_started_jobs("a") == {"b", "c", "d"}
+    assert graph(DIAMOND, "a").root_jobs("d") == ("a",)
 
 
 def test_a_job_with_a_schedule_is_not_started() -> None:
     chain = graph({"a": "", "b": "a", "c": "b"}, scheduled="ab")
 
     assert chain.dependents("a") == ("b",)
-    assert chain.started_by("a") == ()
-    assert chain.members("a") == set()
-    assert chain.roots("c") == ("b",)
+    assert chain.started_jobs("a") == ()
+    assert chain.all_started_jobs("a") == set()
+    assert chain.root_jobs("c") == ("b",)
 
 
 def test_a_job_on_demand_is_started_by_none() -> None:
-    assert not graph({"a": ""}).is_started("a")
-    assert graph({"a": ""}).roots("a") == ()
+    assert not graph({"a": ""}).is_started_by_others("a")
+    assert graph({"a": ""}).root_jobs("a") == ()
 
 
 def test_nothing_is_known_of_a_name_that_is_no_job() -> None:
-    empty = Graph([])
+    empty = DependencyGraph([])
 
-    assert (empty.members("a"), empty.roots("a"), empty.dependents("a")) == (frozenset(), (), ())
+    assert (empty.all_started_jobs("a"), empty.root_jobs("a"), empty.dependents("a")) == (frozenset(), (), ())
 
 
 def test_a_name_that_is_no_job_is_wrong_and_the_nearest_one_is_suggested() -> None:
-    (wrong,) = Graph([job("report", ["databse"]), job("database")]).wrong()
+    (wrong,) = DependencyGraph([job("report", ["databse"]), job("database")]).find_problems()
 
-    assert wrong == Wrong("report", 0, "there is no job named 'databse', did you mean database?")
+    assert wrong == DependencyProblem("report", 0, "there is no job named 'databse', did you mean database?")
 
 
 def test_the_job_itself_is_not_suggested() -> None:
-    (wrong,) = Graph([job("database-report", ["database-reports"])]).wrong()
+    (wrong,) = DependencyGraph([job("database-report", ["database-reports"])]).find_problems()
 
     assert wrong.message == "there is no job named 'database-reports'"
 
 
 def test_a_job_that_could_not_be_read_is_there() -> None:
-    assert Graph([job("report", ["database"])]).wrong(also_there=["database"]) == []
+    assert DependencyGraph([job("report", ["database"])]).find_problems(unreadable_jobs=["database"]) == []
 
 
 def test_a_job_may_not_depend_on_itself() -> None:
-    assert [(one.job, one.message) for one in graph({"a": "a"}).wrong()] == [("a", "the job depends on itself")]
+    assert [(one.job, one.message) for one in graph({"a": "a"}).find_problems()] == [("a", "the job depends on itself")]
 
 
 def test_a_circle_names_its_jobs_in_order() -> None:
-    (wrong,) = graph({"x": "a", "a": "b", "b": "c", "c": "ya", "y": ""}).wrong()
+    (wrong,) = graph({"x": "a", "a": "b", "b": "c", "c": "ya", "y": ""}).find_problems()
 
     assert (wrong.job, wrong.index, wrong.circle) == ("c", 1, ("c", "a", "b"))
 
 
 def test_every_circle_is_told() -> None:
-    found = graph({"a": "b", "b": "a", "c": "d", "d": "c", "e": "e"}).wrong()
+    found = graph({"a": "b", "b": "a", "c": "d", "d": "c", "e": "e"}).find_problems()
 
     assert [set(one.circle) for one in found] == [{"a", "b"}, {"c", "d"}, {"e"}]
 
 
 def test_a_chain_of_many_jobs_is_no_trouble() -> None:
     names = [f"job{number}" for number in range(3000)]
-    chain = Graph(job(name, names[number - 1 : number] if number else ()) for number, name in enumerate(names))
+    chain = DependencyGraph(
+        job(name, names[number - 1 : number] if number else ()) for number, name in enumerate(names)
+    )
 
-    assert chain.wrong() == []
-    assert len(chain.members(names[0])) == 2999
-    assert chain.roots(names[-1]) == (names[0],)
+    assert chain.find_problems() == []
+    assert len(chain.all_started_jobs(names[0])) == 2999
+    assert chain.root_jobs(names[-1]) == (names[0],)
 
 
 edges = st.fixed_dictionaries({name: st.sets(st.sampled_from(NAMES), max_size=3).map("".join) for name in NAMES})
@@ -118,12 +120,12 @@ def reaches(edges: Mapping[str, str], start: str) -> set[str]:
 
 @given(edges)
 def test_something_is_wrong_exactly_if_a_job_depends_on_itself_in_the_end(edges: dict[str, str]) -> None:
-    assert bool(graph(edges).wrong()) is any(name in reaches(edges, name) for name in edges)
+    assert bool(graph(edges).find_problems()) is any(name in reaches(edges, name) for name in edges)
 
 
 @given(edges)
 def test_what_is_told_is_a_circle_that_its_entry_closes(edges: dict[str, str]) -> None:
-    for wrong in graph(edges).wrong():
+    for wrong in graph(edges).find_problems():
         assert wrong.circle[0] == wrong.job
         assert [*edges[wrong.job]][wrong.index] == (*wrong.circle, wrong.job)[1]
         for name, following in zip(wrong.circle, (*wrong.circle[1:], wrong.circle[0]), strict=True):
@@ -132,10 +134,10 @@ def test_what_is_told_is_a_circle_that_its_entry_closes(edges: dict[str, str]) -
 
 @given(edges)
 def test_without_the_entries_that_are_told_there_is_no_circle(edges: dict[str, str]) -> None:
-    told = {(wrong.job, edges[wrong.job][wrong.index]) for wrong in graph(edges).wrong()}
+    told = {(wrong.job, edges[wrong.job][wrong.index]) for wrong in graph(edges).find_problems()}
     mended = {name: "".join(on for on in ons if (name, on) not in told) for name, ons in edges.items()}
 
-    assert graph(mended).wrong() == []
+    assert graph(mended).find_problems() == []
 
 
 @given(acyclic(), some)
@@ -143,11 +145,13 @@ def test_members_and_roots_are_two_views_of_the_same_chains(edges: dict[str, str
     chains = graph(edges, scheduled)
 
     for name in NAMES:
-        assert all(chains.is_started(member) for member in chains.members(name))
-        assert all(not chains.is_started(root) for root in chains.roots(name))
-        if chains.is_started(name):
-            assert set(chains.roots(name)) == {
-                root for root in NAMES if not chains.is_started(root) and name in chains.members(root)
+        assert all(chains.is_started_by_others(member) for member in chains.all_started_jobs(name))
+        assert all(not chains.is_started_by_others(root) for root in chains.root_jobs(name))
+        if chains.is_started_by_others(name):
+            assert set(chains.root_jobs(name)) == {
+                root
+                for root in NAMES
+                if not chains.is_started_by_others(root) and name in chains.all_started_jobs(root)
             }
 
 
@@ -156,5 +160,5 @@ def test_a_member_is_what_a_run_or_a_member_starts(edges: dict[str, str], schedu
     chains = graph(edges, scheduled)
 
     for root in NAMES:
-        members = chains.members(root)
-        assert members == {name for one in {root, *members} for name in chains.started_by(one)}
+        members = chains.all_started_jobs(root)
+        assert members == {name for one in {root, *members} for name in chains.started_jobs(one)}

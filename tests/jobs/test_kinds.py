@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.definition import JobDefinition
-from jobs.flat import from_flat
-from jobs.problems import problems_of
-from jobs.schedules import Interval
-from jobs.targets import TARGETS, HttpTarget
+from jobs.flat import convert_flat_job
+from jobs.problems import validation_problems
+from jobs.schedules import IntervalSchedule
+from jobs.targets import TARGETS_BY_KIND, HttpTarget
 
 PINGS: dict[str, Any] = {"kind": "heartbeat", "token": {"secret": "nightly-token"}, "period": "24h"}
 CHECK_ALONE = (
@@ -22,7 +22,7 @@ BOTH = (
     "check: has both period and schedule: keep period if a ping is due so long after the one before it, or schedule if "
     "pings are due at fixed times"
 )
-KINDS = ", ".join(TARGETS)
+KINDS = ", ".join(TARGETS_BY_KIND)
 
 
 def job(check: Any, **more: Any) -> JobDefinition:
@@ -32,7 +32,7 @@ def job(check: Any, **more: Any) -> JobDefinition:
 def problem(check: Any) -> str:
     with pytest.raises(ValidationError) as caught:
         job(check)
-    (one,) = problems_of(caught.value, JobDefinition)
+    (one,) = validation_problems(caught.value, JobDefinition)
     return str(one)
 
 
@@ -43,13 +43,13 @@ def test_without_a_kind_it_is_http() -> None:
 
 
 def test_the_flat_form_is_http() -> None:
-    flat = from_flat("shop", {"Endpoint": "https://checkout.internal/", "HttpMethod": "GET", "AuthType": "none"})
+    flat = convert_flat_job("shop", {"Endpoint": "https://checkout.internal/", "HttpMethod": "GET", "AuthType": "none"})
     assert JobDefinition.model_validate(flat.definition).check.kind == "http"
 
 
-@pytest.mark.parametrize("kind", list(TARGETS))
+@pytest.mark.parametrize("kind", list(TARGETS_BY_KIND))
 def test_every_model_says_its_kind(kind: str) -> None:
-    annotation = TARGETS[kind].model_fields["kind"].annotation
+    annotation = TARGETS_BY_KIND[kind].model_fields["kind"].annotation
     assert annotation == Literal[kind]  # type: ignore[valid-type]
     assert get_args(annotation) == (kind,)
 
@@ -104,8 +104,8 @@ def test_a_definition_can_be_written_and_read_back() -> None:
 
 
 def test_a_heartbeat_is_judged_each_minute_unless_the_job_says_otherwise() -> None:
-    assert job(PINGS).schedule == Interval(60.0)
-    assert job(PINGS, schedule="00:05:00").schedule == Interval(300.0)
+    assert job(PINGS).schedule == IntervalSchedule(60.0)
+    assert job(PINGS, schedule="00:05:00").schedule == IntervalSchedule(300.0)
     assert job(PINGS, schedule=None).schedule is None
     assert job(PINGS, depends_on=["database"]).schedule is None
 
@@ -121,4 +121,4 @@ def test_the_endpoint_names_the_secret_and_no_more() -> None:
 def test_the_schema_of_a_job_tells_each_kind() -> None:
     schema = JobDefinition.model_json_schema()
     members = [schema["$defs"][one["$ref"].rpartition("/")[2]] for one in schema["properties"]["check"]["oneOf"]]
-    assert [member["properties"]["kind"]["const"] for member in members] == list(TARGETS)
+    assert [member["properties"]["kind"]["const"] for member in members] == list(TARGETS_BY_KIND)

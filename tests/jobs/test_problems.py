@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ConfigDict, Field, SecretStr, ValidationError
 
-from jobs.model import Frozen, SecretRef
+from jobs.model import FrozenModel, SecretRef
 from jobs.policies import CircuitPolicy, RetryPolicy, Timeouts
-from jobs.problems import Problem, dotted, looks_secret, problems_of
-from jobs.problems.suggestions import suggest
+from jobs.problems import Problem, dotted_path, looks_secret, validation_problems
+from jobs.problems.suggestions import suggest_name
 from jobs.targets import HttpTarget, StepsTarget
 
 
-class Sample(Frozen):
+class Sample(FrozenModel):
     check: HttpTarget = HttpTarget(url="http://127.0.0.1/")
     timeout: Timeouts = Timeouts()
     retry: RetryPolicy = RetryPolicy()
@@ -36,7 +36,7 @@ def problems(data: Any, base: str = "jobs.x") -> list[Problem]:
     try:
         Sample.model_validate(data)
     except ValidationError as error:
-        return list(problems_of(error, Sample, base))
+        return list(validation_problems(error, Sample, base))
     return []
 
 
@@ -157,7 +157,7 @@ def test_every_problem_is_told_at_once() -> None:
 
 
 def test_a_plain_union_is_told_at_its_own_key() -> None:
-    assert {problem.where for problem in problems({"either": "x"})} == {"jobs.x.either"}
+    assert {problem.key for problem in problems({"either": "x"})} == {"jobs.x.either"}
 
 
 @pytest.mark.parametrize("value", ["hunter2", "p@ss w0rd", 12345, ["hunter2"]])
@@ -199,7 +199,7 @@ def test_a_problem_begins_with_file_and_line() -> None:
 
 
 def test_a_path_escapes_what_a_terminal_would_act_upon() -> None:
-    assert dotted("jobs", "a\x1b[31m", "expect", 0, "json") == "jobs.a\\x1b[31m.expect[0].json"
+    assert dotted_path("jobs", "a\x1b[31m", "expect", 0, "json") == "jobs.a\\x1b[31m.expect[0].json"
 
 
 @pytest.mark.parametrize("key", ["password", "AuthToken", "api_key", "ApiKey", "Authorization", "clientSecret", "key"])
@@ -213,19 +213,19 @@ def test_keys_that_do_not_look_secret(key: str | int) -> None:
 
 
 def test_case_and_separators_do_not_matter_for_a_suggestion() -> None:
-    assert suggest("Response-Time_Below", ["response_time_below"]) == "response_time_below"
+    assert suggest_name("Response-Time_Below", ["response_time_below"]) == "response_time_below"
 
 
-class Left(Frozen):
+class Left(FrozenModel):
     side: Literal["left"]
     long_name: int = Field(alias="longName")
 
 
-class Right(Frozen):
+class Right(FrozenModel):
     side: Literal["right"]
 
 
-class Other(Frozen):
+class Other(FrozenModel):
     """Written in pydantic's other ways: a discriminator of the field, names beside aliases, a tagged default."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
@@ -238,7 +238,7 @@ class Other(Frozen):
 def others(data: Any) -> list[str]:
     with pytest.raises(ValidationError) as caught:
         Other.model_validate(data)
-    return [str(problem) for problem in problems_of(caught.value, Other)]
+    return [str(problem) for problem in validation_problems(caught.value, Other)]
 
 
 def test_a_discriminator_of_the_field_is_understood() -> None:
@@ -261,7 +261,7 @@ def test_what_is_wrong_in_a_list_of_models_is_told_with_its_index() -> None:
 def test_a_list_whose_only_entry_is_wrong_is_not_called_empty_as_well() -> None:
     with pytest.raises(ValidationError) as caught:
         StepsTarget.model_validate({"kind": "steps", "steps": [{"url": "http://127.0.0.1/"}]})
-    assert [str(problem) for problem in problems_of(caught.value, StepsTarget)] == ["steps[0].name: is missing"]
+    assert [str(problem) for problem in validation_problems(caught.value, StepsTarget)] == ["steps[0].name: is missing"]
 
 
 def test_a_number_of_thousands_of_digits_is_not_written_out() -> None:
@@ -271,12 +271,12 @@ def test_a_number_of_thousands_of_digits_is_not_written_out() -> None:
 
 
 def test_an_error_that_has_no_sentence_of_its_own_keeps_pydantics_words() -> None:
-    class Dated(Frozen):
+    class Dated(FrozenModel):
         day: date
 
     with pytest.raises(ValidationError) as caught:
         Dated.model_validate({"day": "soon"})
-    assert "day: must be a valid date" in str(problems_of(caught.value, Dated)[0])
+    assert "day: must be a valid date" in str(validation_problems(caught.value, Dated)[0])
 
 
 _json = st.recursive(
@@ -301,9 +301,9 @@ def test_whatever_is_wrong_becomes_a_sentence(data: Any) -> None:
 
 
 def test_a_secret_setting_of_the_wrong_type_is_not_repeated() -> None:
-    class Holder(Frozen):
+    class Holder(FrozenModel):
         connection: SecretStr
 
     with pytest.raises(ValidationError) as caught:
         Holder.model_validate({"connection": ["hunter2"]})
-    assert "hunter2" not in str(problems_of(caught.value, Holder))
+    assert "hunter2" not in str(validation_problems(caught.value, Holder))

@@ -8,15 +8,15 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.definition import JobDefinition
-from jobs.model import AS_WRITTEN
-from jobs.problems import problems_of
+from jobs.model import FILE_CONTEXT
+from jobs.problems import validation_problems
 
 
 def problems(**keys: Any) -> list[str]:
     job = {"name": "shop", "check": {"url": "https://shop.internal/"}, **keys}
     with pytest.raises(ValidationError) as refused:
-        JobDefinition.model_validate(job, context=AS_WRITTEN)
-    return [str(problem) for problem in problems_of(refused.value, JobDefinition)]
+        JobDefinition.model_validate(job, context=FILE_CONTEXT)
+    return [str(problem) for problem in validation_problems(refused.value, JobDefinition)]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ _AWKWARD = 'p@ss wörd/+&="\\\n'
 def redactor(*values: str) -> Redactor:
     made = Redactor()
     for value in values:
-        made.add(value)
+        made.add_permanent(value)
     return made
 
 
@@ -216,7 +216,7 @@ def test_values_may_be_registered_while_other_threads_redact() -> None:
     for thread in readers:
         thread.start()
     for number in range(200):
-        made.add(f"secret-{number}")
+        made.add_permanent(f"secret-{number}")
     done.set()
     for thread in readers:
         thread.join()
@@ -276,4 +276,8 @@ def test_values_are_added_to_those_that_are_there_as_if_all_came_at_once() -> No
 
 def test_what_is_registered_is_known() -> None:
     made = redactor("swordfish")
-    assert (made.knows("swordfish"), made.knows("swordfishes"), made.knows("abc")) == (True, False, True)
+    assert (made.is_registered("swordfish"), made.is_registered("swordfishes"), made.is_registered("abc")) == (
+        True,
+        False,
+        True,
+    )

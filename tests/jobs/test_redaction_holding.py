@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.redaction import Redactor
-from jobs.redaction.forms import forms_of
-from jobs.redaction.holding import MOST_CHARACTERS, CurrentValues, RunValues
+from jobs.redaction.forms import secret_forms
+from jobs.redaction.holding import MOST_RUN_CHARACTERS, CurrentSecrets, RunSecrets
 
 _SETTING = "datadog-api-key-of-the-settings"
 _HEAD = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9."
@@ -69,18 +69,18 @@ def test_a_released_value_that_is_held_again_is_not_pushed_out() -> None:
     redactor.hold("open-sesame")
     push_out(redactor)
     assert redactor.redact("<open-sesame>") == "<***>"
-    assert redactor.held == 1
+    assert redactor.held_count == 1
 
 
 def test_secrets_of_the_settings_are_still_replaced_after_five_thousand_tokens() -> None:
     redactor = Redactor()
-    redactor.add(_SETTING)
+    redactor.add_permanent(_SETTING)
     for _ in range(5000):
-        run = RunValues()
+        run = RunSecrets()
         run.add(token(60), redactor)
         run.close()
     assert redactor.redact(f"<{_SETTING}>") == "<***>"
-    assert redactor.held == 1
+    assert redactor.held_count == 1
 
 
 def test_released_values_are_bounded_by_the_characters_of_their_forms() -> None:
@@ -89,8 +89,8 @@ def test_released_values_are_bounded_by_the_characters_of_their_forms() -> None:
     for each in tokens:
         redactor.hold(each)
         redactor.release(each)
-    known = [each for each in tokens if redactor.knows(each)]
-    forms = [forms_of(each) for each in known]
+    known = [each for each in tokens if redactor.is_registered(each)]
+    forms = [secret_forms(each) for each in known]
     assert known == tokens[-len(known) :]
     assert sum(len(form) for each in forms for form in (*each.plain, *each.inside_base64)) <= 1_000_000
     assert len(known) > 5
@@ -98,10 +98,10 @@ def test_released_values_are_bounded_by_the_characters_of_their_forms() -> None:
 
 def test_one_more_token_costs_the_same_however_many_there_were() -> None:
     redactor = Redactor(most_characters=2_000_000)
-    redactor.add(_SETTING)
+    redactor.add_permanent(_SETTING)
 
     def one_more(value: str) -> None:
-        run = RunValues()
+        run = RunSecrets()
         run.add(value, redactor)
         run.close()
 
@@ -144,51 +144,51 @@ def test_a_redactor_that_has_forgotten_values_is_as_one_that_never_had_them(
 
 
 def test_a_run_holds_its_values_until_nothing_works_for_it_any_more() -> None:
-    redactor, run = Redactor(), RunValues()
+    redactor, run = Redactor(), RunSecrets()
     run.add("open-sesame", redactor)
     run.add("open-sesame", redactor)
-    run.share()
+    run.add_user()
     run.close()
-    assert redactor.held == 1
+    assert redactor.held_count == 1
 
     run.close()
-    assert redactor.held == 0
+    assert redactor.held_count == 0
 
 
 def test_what_is_registered_after_the_end_of_a_run_is_replaced_and_not_held() -> None:
-    redactor, run = Redactor(), RunValues()
+    redactor, run = Redactor(), RunSecrets()
     run.close()
     run.add("open-sesame", redactor)
-    assert redactor.held == 0
+    assert redactor.held_count == 0
     assert redactor.redact("<open-sesame>") == "<***>"
 
 
 def test_a_run_of_many_attempts_holds_a_bounded_number_of_characters() -> None:
-    redactor, run = Redactor(), RunValues()
+    redactor, run = Redactor(), RunSecrets()
     tokens = [token(16_000) for _ in range(20)]
     for each in tokens:
         run.add(each, redactor)
-    assert redactor.held == MOST_CHARACTERS // 16_000
+    assert redactor.held_count == MOST_RUN_CHARACTERS // 16_000
     assert redactor.redact(f"<{tokens[-1]}>") == "<***>"
 
 
 def test_a_newer_value_of_a_name_takes_the_place_of_the_former_one() -> None:
     redactor = Redactor()
-    current = CurrentValues(redactor)
+    current = CurrentSecrets(redactor)
     for number in range(100):
         current.set("token", f"access-token-{number:03}")
     current.set("other", "another-token")
-    assert redactor.held == 2
+    assert redactor.held_count == 2
 
-    current.drop("token")
-    current.drop("token")
-    assert redactor.held == 1
+    current.remove("token")
+    current.remove("token")
+    assert redactor.held_count == 1
 
 
 def test_of_names_without_number_those_that_were_used_last_are_held() -> None:
     redactor = few()
-    current = CurrentValues(redactor, most=2)
+    current = CurrentSecrets(redactor, most=2)
     for value in ("first-value", "second-value", "first-value", "third-value"):
-        current.use(value)
+        current.set_unnamed(value)
     push_out(redactor)
     assert redactor.redact("first-value second-value third-value") == "*** second-value ***"

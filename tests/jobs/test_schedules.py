@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from jobs.errors import ScheduleError
-from jobs.schedules import Interval, Ncrontab, Schedule, from_milliseconds, parse_schedule, to_milliseconds
+from jobs.schedules import IntervalSchedule, Ncrontab, Schedule, from_milliseconds, parse_schedule, to_milliseconds
 from tests.jobs.schedule_cases import cases, utc
 
 
 @pytest.mark.parametrize("case", cases("timespans"))
 def test_a_timespan_is_an_interval(case: dict[str, Any]) -> None:
-    assert parse_schedule(case["timespan"]) == Interval(case["seconds"])
+    assert parse_schedule(case["timespan"]) == IntervalSchedule(case["seconds"])
 
 
 @pytest.mark.parametrize("case", cases("remedies"))
@@ -25,27 +25,27 @@ def test_a_wrong_schedule_is_refused_with_a_remedy(case: dict[str, Any]) -> None
 
 
 def test_an_interval_is_due_at_whole_multiples_since_the_epoch() -> None:
-    schedule = Interval(10)
+    schedule = IntervalSchedule(10)
     assert schedule.next_after(utc("2024-01-01T00:00:00")) == utc("2024-01-01T00:00:10")
     assert schedule.next_after(utc("2024-01-01T00:00:03.250")) == utc("2024-01-01T00:00:10")
     assert schedule.next_after(utc("1969-12-31T23:59:55")) == utc("1970-01-01T00:00:00")
 
 
 def test_a_daily_interval_is_due_at_midnight_utc() -> None:
-    assert Interval(86_400).next_after(utc("2024-02-28T15:00:00")) == utc("2024-02-29T00:00:00")
+    assert IntervalSchedule(86_400).next_after(utc("2024-02-28T15:00:00")) == utc("2024-02-29T00:00:00")
 
 
 def test_an_interval_below_a_second_keeps_to_the_millisecond() -> None:
-    schedule, instant = Interval(0.3), utc("1970-01-01T00:00:00.599999")
+    schedule, instant = IntervalSchedule(0.3), utc("1970-01-01T00:00:00.599999")
     assert schedule.next_after(instant) == utc("1970-01-01T00:00:00.600")
 
 
 def test_no_interval_is_due_after_the_year_9999() -> None:
-    assert Interval(86_400).next_after(datetime.max.replace(tzinfo=UTC)) is None
+    assert IntervalSchedule(86_400).next_after(datetime.max.replace(tzinfo=UTC)) is None
 
 
 def test_an_interval_reads_and_writes_its_distance_as_people_do() -> None:
-    schedule = Interval(90)
+    schedule = IntervalSchedule(90)
     assert schedule.text == "every 1m30s"
     assert schedule.spec == {"every": "1m30s"}
 
@@ -53,12 +53,12 @@ def test_an_interval_reads_and_writes_its_distance_as_people_do() -> None:
 @pytest.mark.parametrize("seconds", [0, -1, 0.05, float("inf"), float("nan"), 1e12])
 def test_an_interval_out_of_range_is_refused(seconds: float) -> None:
     with pytest.raises(ScheduleError, match="out of range: 100ms to 3650d"):
-        Interval(seconds)
+        IntervalSchedule(seconds)
 
 
-@pytest.mark.parametrize("value", ["every 10s", {"every": "10s"}, "00:00:10", Interval(10)])
+@pytest.mark.parametrize("value", ["every 10s", {"every": "10s"}, "00:00:10", IntervalSchedule(10)])
 def test_each_form_of_an_interval_is_read(value: object) -> None:
-    assert parse_schedule(value) == Interval(10)
+    assert parse_schedule(value) == IntervalSchedule(10)
 
 
 @pytest.mark.parametrize("value", ["*/5 * * * *", {"cron": "0 */5 * * * *"}, Ncrontab.parse("0 */5 * * * *")])
@@ -121,7 +121,7 @@ def test_a_macro_stands_for_an_expression_and_is_kept_as_written() -> None:
 
 
 def test_every_with_a_distance_is_an_interval() -> None:
-    assert parse_schedule("@every 1m30s") == Interval(90)
+    assert parse_schedule("@every 1m30s") == IntervalSchedule(90)
 
 
 def test_cron_takes_no_interval() -> None:

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from jobs.schedules import Ncrontab, Schedule, for_job, parse_schedule
-from jobs.schedules.explain import explain
+from jobs.schedules import Ncrontab, Schedule, bind_to_job, parse_schedule
+from jobs.schedules.explain import explain_schedule
 from tests.jobs.schedule_cases import cases
 from tests.jobs.test_schedules_properties import schedules
 
 
 @pytest.mark.parametrize("case", cases("explained"))
 def test_an_expression_is_explained_as_others_word_it(case: dict[str, Any]) -> None:
-    assert explain(Ncrontab.parse(case["schedule"])) == case["text"]
+    assert explain_schedule(Ncrontab.parse(case["schedule"])) == case["text"]
 
 
 @pytest.mark.parametrize(
@@ -73,20 +73,20 @@ def test_an_expression_is_explained_as_others_word_it(case: dict[str, Any]) -> N
     ],
 )
 def test_every_kind_of_schedule_is_explained(schedule: object, text: str) -> None:
-    assert explain(parse_schedule(schedule)) == text
+    assert explain_schedule(parse_schedule(schedule)) == text
 
 
 def test_the_jitter_of_a_job_is_told() -> None:
-    schedule = for_job(parse_schedule({"every": "5m", "jitter": "20s"}), "checkout")
+    schedule = bind_to_job(parse_schedule({"every": "5m", "jitter": "20s"}), "checkout")
 
-    assert explain(schedule).startswith("Every 5 minutes, ")
-    assert explain(schedule).endswith(" later (of a jitter up to 20 seconds)")
+    assert explain_schedule(schedule).startswith("Every 5 minutes, ")
+    assert explain_schedule(schedule).endswith(" later (of a jitter up to 20 seconds)")
 
 
 @settings(deadline=None, max_examples=200)
 @given(schedules)
 def test_whatever_can_be_read_can_be_explained(schedule: Schedule) -> None:
-    text = explain(schedule)
+    text = explain_schedule(schedule)
 
     assert text[0].isupper()
     assert "  " not in text

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from jobs.definition import JobDefinition
 from jobs.errors import ScheduleError
-from jobs.schedules import Monthly, Schedule, Zoned, for_job, parse_schedule, zone_of
-from jobs.schedules.explain import explain
+from jobs.schedules import MonthlySchedule, Schedule, ZonedSchedule, bind_to_job, parse_schedule, zone_of
+from jobs.schedules.explain import explain_schedule
 from tests.parts.timing import computes_below
 
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -143,7 +143,7 @@ def test_it_takes_a_jitter_a_start_an_end_and_exclusions() -> None:
         "end": "2027-01-31",
         "except": [{"dates": ["2026-12-24"]}, {"holidays": "DE"}],
     }
-    schedule = for_job(parse_schedule(form), "report")
+    schedule = bind_to_job(parse_schedule(form), "report")
 
     assert [one[:16] for one in upcoming(schedule, "2026-01-01T00:00:00Z", 9)] == [
         "2026-11-24T08:00",
@@ -152,7 +152,7 @@ def test_it_takes_a_jitter_a_start_an_end_and_exclusions() -> None:
         "2027-01-24T08:00",
         "2027-01-29T08:00",
     ]
-    assert for_job(parse_schedule(schedule.spec), "report") == schedule
+    assert bind_to_job(parse_schedule(schedule.spec), "report") == schedule
 
 
 def test_it_is_one_of_several_schedules() -> None:
@@ -181,7 +181,7 @@ def test_days_that_no_month_has_are_never_due_and_say_so_at_once() -> None:
 
     with computes_below(0.1):
         assert schedule.next_after(datetime(2026, 1, 1, tzinfo=UTC)) is None
-    assert explain(schedule) == "At 02:00 on the 30th of February (never: there is no such day)"
+    assert explain_schedule(schedule) == "At 02:00 on the 30th of February (never: there is no such day)"
 
 
 def test_the_ends_of_the_calendar_are_no_errors() -> None:
@@ -253,7 +253,7 @@ def test_keys_that_do_not_go_with_it_are_refused(form: dict[str, Any], says: str
     ],
 )
 def test_it_is_explained_in_plain_english(form: dict[str, Any], text: str) -> None:
-    assert explain(parse_schedule({"monthly": form})) == text
+    assert explain_schedule(parse_schedule({"monthly": form})) == text
 
 
 # --- Against a look at each day
@@ -298,7 +298,7 @@ def test_the_next_due_instant_is_the_one_found_by_looking_at_each_day(
 ) -> None:
     missing = "last" if or_last else "skip"
     schedule = parse_schedule({"monthly": {"day": named, "at": "12:00", "missing_day": missing}})
-    assert isinstance(schedule, Monthly)
+    assert isinstance(schedule, MonthlySchedule)
     noon = datetime.combine(after.date(), time(12))
     day = noon if noon > after else noon + timedelta(days=1)
     for _ in range(800):
@@ -314,7 +314,7 @@ def test_the_next_due_instant_is_the_one_found_by_looking_at_each_day(
 @given(names, st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]), st.integers(0, 10**9))
 def test_on_the_clock_of_a_zone_next_is_strictly_later_and_leaves_nothing_out(name: str, where: str, at: int) -> None:
     schedule = parse_schedule({"monthly": {"day": name, "at": ["01:30", "02:30"]}, "timezone": where})
-    assert isinstance(schedule, Zoned)
+    assert isinstance(schedule, ZonedSchedule)
     instant = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=at % 10**8)
 
     due = schedule.next_after(instant)

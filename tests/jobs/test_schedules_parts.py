@@ -8,22 +8,22 @@ from typing import Any
 
 import pytest
 
-from config.shared_parts import SharedParts
+from config.shared_parts import PartInterner
 from jobs.definition import JobDefinition
 from jobs.errors import ScheduleError
 from jobs.schedules import (
+    BoundedSchedule,
     DefaultSchedule,
-    Interval,
-    Jittered,
-    Limited,
+    IntervalSchedule,
+    JitteredSchedule,
     Schedule,
-    Several,
-    for_job,
+    UnionSchedule,
+    bind_to_job,
     parse_schedule,
-    shift_of,
+    split_shift,
     zone_of,
 )
-from jobs.schedules.explain import explain
+from jobs.schedules.explain import explain_schedule
 from tests.jobs.schedule_cases import cases
 
 NAMES = [f"job-{number}" for number in range(500)]
@@ -60,15 +60,15 @@ def test_an_offset_is_written_and_read_back() -> None:
 
     assert schedule.text == "every 5m offset 30s"
     assert schedule.spec == {"every": "5m", "offset": "30s"}
-    assert parse_schedule(schedule.text) == parse_schedule(schedule.spec) == schedule != Interval(300)
+    assert parse_schedule(schedule.text) == parse_schedule(schedule.spec) == schedule != IntervalSchedule(300)
 
 
 # --- Jitter
 
 
-def jittered(job: str, **schedule: str) -> Jittered:
-    found = for_job(parse_schedule({"jitter": "20s", **schedule}), job)
-    assert isinstance(found, Jittered)
+def jittered(job: str, **schedule: str) -> JitteredSchedule:
+    found = bind_to_job(parse_schedule({"jitter": "20s", **schedule}), job)
+    assert isinstance(found, JitteredSchedule)
     return found
 
 
@@ -119,20 +119,20 @@ def test_a_bare_schedule_has_no_job_and_is_not_moved() -> None:
 
 def test_jitter_reaches_into_lists_and_limits_and_leaves_others_as_they_are() -> None:
     inner = {"every": "5m", "jitter": "20s"}
-    schedule = for_job(parse_schedule([{**inner, "end": "2027-01-01"}, "0 0 3 * * *"]), "checkout")
+    schedule = bind_to_job(parse_schedule([{**inner, "end": "2027-01-01"}, "0 0 3 * * *"]), "checkout")
     plain = parse_schedule(["0 0 3 * * *", {"every": "5m", "end": "2027-01-01"}])
 
     assert schedule != parse_schedule(schedule.spec)
-    assert for_job(parse_schedule(schedule.spec), "checkout") == schedule
-    assert for_job(plain, "checkout") is plain
+    assert bind_to_job(parse_schedule(schedule.spec), "checkout") == schedule
+    assert bind_to_job(plain, "checkout") is plain
 
 
 def test_a_definition_gives_its_name_to_the_jitter_even_when_the_schedule_is_shared() -> None:
-    shared, schedules = SharedParts(), {}
+    shared, schedules = PartInterner(), {}
     for name in ("a", "b"):
         written = {"name": name, "schedule": {"every": "5m", "jitter": "1m"}, "check": {"url": "http://127.0.0.1/"}}
-        job = JobDefinition.model_validate(shared.put_in(written))
-        shared.learn(written, job)
+        job = JobDefinition.model_validate(shared.reuse(written))
+        shared.remember(written, job)
         schedules[name] = job.schedule
 
     assert schedules == {name: jittered(name, every="5m", jitter="1m") for name in ("a", "b")}
@@ -145,7 +145,7 @@ def test_a_definition_gives_its_name_to_the_jitter_even_when_the_schedule_is_sha
 def test_an_instant_of_two_schedules_is_due_once() -> None:
     schedule = parse_schedule(["0 0 * * * *", {"every": "30m"}])
 
-    assert isinstance(schedule, Several)
+    assert isinstance(schedule, UnionSchedule)
     assert upcoming(schedule, "2026-01-01T00:10:00Z", 3) == [
         "2026-01-01T00:30:00Z",
         "2026-01-01T01:00:00Z",
@@ -160,7 +160,7 @@ def test_a_list_goes_on_when_one_of_its_schedules_has_ended() -> None:
 
 
 def test_a_list_of_one_is_that_one() -> None:
-    assert parse_schedule(["every 5m"]) == Interval(300)
+    assert parse_schedule(["every 5m"]) == IntervalSchedule(300)
 
 
 def test_a_list_is_as_its_parts() -> None:
@@ -248,7 +248,7 @@ def test_the_text_tells_all_of_it() -> None:
 def test_kinds_are_those_of_what_is_limited() -> None:
     schedule = parse_schedule({"every": "5s", "jitter": "1s", "end": "2027-01-01"})
 
-    assert isinstance(schedule, Limited)
+    assert isinstance(schedule, BoundedSchedule)
     assert (schedule.is_interval_like, schedule.monitor_disabled) == (True, True)
 
 
@@ -259,11 +259,11 @@ def test_an_unknown_key_is_refused_with_the_one_that_was_meant() -> None:
 
 def test_what_many_jobs_share_of_a_schedule_is_told_from_what_each_adds() -> None:
     plain = parse_schedule("every 5m")
-    moved = for_job(parse_schedule({"every": "5m", "offset": "30s", "jitter": "20s"}), "checkout")
+    moved = bind_to_job(parse_schedule({"every": "5m", "offset": "30s", "jitter": "20s"}), "checkout")
 
-    shared, shift = shift_of(moved)
+    shared, shift = split_shift(moved)
 
-    assert shift_of(plain) == (plain, 0)
+    assert split_shift(plain) == (plain, 0)
     assert shared == plain
     assert 30_000 <= shift < 50_000
     for instant in (0, shift - 1, shift, shift + 1, 10**12):
@@ -286,11 +286,14 @@ def test_a_default_schedule_differs_in_its_text_alone(written: Any) -> None:
         schedule.monitor_disabled,
     )
     assert default.next_after_ms(0) == schedule.next_after_ms(0)
-    assert shift_of(default) == shift_of(schedule)
+    assert split_shift(default) == split_shift(schedule)
 
 
 def test_a_default_schedule_is_explained_with_where_it_comes_from() -> None:
-    assert explain(DefaultSchedule(parse_schedule("0 * * * * *"))) == "Every minute (by the setting default_schedule)"
+    assert (
+        explain_schedule(DefaultSchedule(parse_schedule("0 * * * * *")))
+        == "Every minute (by the setting default_schedule)"
+    )
 
 
 def test_a_default_schedule_has_the_zone_and_the_jitter_of_its_own() -> None:
@@ -298,5 +301,5 @@ def test_a_default_schedule_has_the_zone_and_the_jitter_of_its_own() -> None:
     found = zone_of(default)
     assert found is not None
     assert found.name == "Europe/Berlin"
-    assert for_job(default, "a") != for_job(default, "b")
-    assert for_job(DefaultSchedule(parse_schedule("every 5m")), "a") == DefaultSchedule(parse_schedule("every 5m"))
+    assert bind_to_job(default, "a") != bind_to_job(default, "b")
+    assert bind_to_job(DefaultSchedule(parse_schedule("every 5m")), "a") == DefaultSchedule(parse_schedule("every 5m"))

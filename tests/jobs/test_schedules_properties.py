@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jobs.errors import ScheduleError
-from jobs.schedules import Interval, Ncrontab, Schedule, parse_schedule, to_milliseconds
+from jobs.schedules import IntervalSchedule, Ncrontab, Schedule, parse_schedule, to_milliseconds
 
 MONTHS = ["january", "february", "march", "april", "may", "june"]
 MONTHS += ["july", "august", "september", "october", "november", "december"]
@@ -66,7 +66,7 @@ five_fields = st.tuples(
 six_fields = st.tuples(
     parts(0, 59, []), parts(0, 59, []), parts(0, 23, []), parts(1, 31, []), parts(1, 12, MONTHS), parts(0, 6, WEEKDAYS)
 )
-intervals = st.integers(100, 200_000_000).map(lambda milliseconds: Interval(milliseconds / 1000))
+intervals = st.integers(100, 200_000_000).map(lambda milliseconds: IntervalSchedule(milliseconds / 1000))
 expressions = six_fields.map(lambda fields: " ".join(part.text for part in fields))
 schedules: st.SearchStrategy[Schedule] = st.one_of(expressions.map(Ncrontab.parse), intervals)
 

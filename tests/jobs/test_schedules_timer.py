@@ -15,7 +15,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from jobs.schedules import Ncrontab, Zoned, zone
+from jobs.schedules import Ncrontab, ZonedSchedule, load_time_zone
 from tests.jobs.functions_timer import FunctionsTimer, formatted
 
 EXPRESSIONS = [
@@ -62,7 +62,7 @@ quick = settings(deadline=None, max_examples=100)
 @cache
 def changes(name: str) -> list[datetime]:
     """When the clock of this zone is changed in 2026: twice in each of ZONES."""
-    info, found = zone(name).info, []
+    info, found = load_time_zone(name).info, []
     hour = datetime(2026, 1, 1, tzinfo=UTC)
     while hour.year == 2026:
         following = hour + timedelta(minutes=30)
@@ -73,7 +73,7 @@ def changes(name: str) -> list[datetime]:
 
 
 def due(expression: str, name: str, since: datetime, count: int) -> list[datetime]:
-    schedule, found, instant = Zoned(Ncrontab.parse(expression), zone(name)), [], since
+    schedule, found, instant = ZonedSchedule(Ncrontab.parse(expression), load_time_zone(name)), [], since
     for _ in range(count):
         following = schedule.next_after(instant)
         assert following is not None
@@ -111,7 +111,7 @@ def test_an_expression_is_due_when_the_functions_timer_runs_it(expression: str, 
 def test_a_list_of_neighbouring_hours_is_moved_out_of_the_gap_as_a_single_hour_is() -> None:
     for expression, hours in (("0 0 1,2 * * *", [1, 3, 1]), ("0 0 2 * * *", [3, 2, 2])):
         found = due(expression, "Europe/Berlin", datetime(2026, 3, 28, 12, tzinfo=UTC), 3)
-        assert [one.astimezone(zone("Europe/Berlin").info).hour for one in found] == hours
+        assert [one.astimezone(load_time_zone("Europe/Berlin").info).hour for one in found] == hours
 
 
 values = st.sets(st.integers(0, 59), min_size=1, max_size=4).map(lambda found: ",".join(map(str, sorted(found))))

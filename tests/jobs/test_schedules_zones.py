@@ -12,7 +12,7 @@ import pytest
 import tzdata  # type: ignore[import-untyped]
 
 from jobs.errors import ScheduleError
-from jobs.schedules import Dst, Ncrontab, Schedule, Zoned, parse_schedule, zone, zone_of
+from jobs.schedules import DstPolicy, Ncrontab, Schedule, ZonedSchedule, load_time_zone, parse_schedule, zone_of
 from tests.jobs.schedule_cases import cases
 from tests.parts.timing import computes_below
 
@@ -23,7 +23,7 @@ def zoned(cron: str, timezone: str, **dst: str) -> Schedule:
 
 def local(schedule: Schedule, after: str, count: int) -> list[str]:
     """The next due instants on the zone's own clock."""
-    assert isinstance(schedule, Zoned)
+    assert isinstance(schedule, ZonedSchedule)
     found, instant = [], datetime.fromisoformat(after)
     for _ in range(count):
         due = schedule.next_after(instant)
@@ -150,10 +150,10 @@ def test_every_zone_is_known_and_keeps_its_offsets() -> None:
     days = [datetime(2025, 1, 1, tzinfo=UTC) + timedelta(days=5 * number) for number in range(220)]
     names = (Path(tzdata.__file__).parent / "zones").read_text().split()
     for name in names[::7]:
-        ours = zone(name)
+        ours = load_time_zone(name)
         for day in days:
             second = int(day.timestamp())
-            assert timedelta(seconds=ours.wall(second) - second) == day.astimezone(ours.info).utcoffset(), name
+            assert timedelta(seconds=ours.wall_second(second) - second) == day.astimezone(ours.info).utcoffset(), name
 
 
 @pytest.mark.parametrize(
@@ -161,12 +161,13 @@ def test_every_zone_is_known_and_keeps_its_offsets() -> None:
 )
 def test_changes_that_follow_each_other_closely_are_all_found(name: str) -> None:
     """Against a look at each hour, for the zones with the shortest times between changes."""
-    info, ours = zone(name).info, zone(name)
+    info, ours = load_time_zone(name).info, load_time_zone(name)
     instant = datetime(2000, 1, 1, tzinfo=UTC)
     for hour in range(3 * 366 * 24):
         second = 946_684_800 + 3600 * hour
         assert (
-            ours.span(second).offset == (instant + timedelta(hours=hour)).astimezone(info).utcoffset().total_seconds()
+            ours.span_at(second).offset
+            == (instant + timedelta(hours=hour)).astimezone(info).utcoffset().total_seconds()
         )  # type: ignore[union-attr]
 
 
@@ -221,7 +222,7 @@ def test_the_zone_utc_is_no_zone(name: str) -> None:
 def test_a_list_is_on_the_clock_that_all_its_schedules_have() -> None:
     berlin = {"cron": "0 0 3 * * *", "timezone": "Europe/Berlin"}
 
-    assert zone_of(parse_schedule([berlin, {**berlin, "jitter": "20s"}])) is zone("Europe/Berlin")
+    assert zone_of(parse_schedule([berlin, {**berlin, "jitter": "20s"}])) is load_time_zone("Europe/Berlin")
     assert zone_of(parse_schedule([berlin, "0 0 3 * * *"])) is None
 
 
@@ -242,6 +243,6 @@ def test_a_zoned_schedule_can_be_copied_and_pickled() -> None:
 
 
 def test_kinds_are_those_of_the_expression() -> None:
-    schedule = Zoned(Ncrontab.parse("*/5 * * * * *"), zone("Europe/Berlin"), Dst())
+    schedule = ZonedSchedule(Ncrontab.parse("*/5 * * * * *"), load_time_zone("Europe/Berlin"), DstPolicy())
 
     assert (schedule.is_interval_like, schedule.monitor_disabled) == (True, True)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.schedules import Dst, Ncrontab, Zoned, zone
+from jobs.schedules import DstPolicy, Ncrontab, ZonedSchedule, load_time_zone
 from tests.jobs.test_schedules_properties import Part, parts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -77,12 +77,14 @@ fields = st.builds(
     usually_all(1, 31),
     usually_all(0, 6),
 )
-policies = st.builds(Dst, st.sampled_from([None, "shift", "end", "skip"]), st.sampled_from([None, "first", "both"]))
+policies = st.builds(
+    DstPolicy, st.sampled_from([None, "shift", "end", "skip"]), st.sampled_from([None, "first", "both"])
+)
 changes = st.sampled_from(CHANGES)
 seconds_before = st.integers(-3 * 3600, 5 * 3600)
 
 
-def due_by_looking(expression: Fields, info: tzinfo, policy: Dst, after: datetime) -> datetime | None:
+def due_by_looking(expression: Fields, info: tzinfo, policy: DstPolicy, after: datetime) -> datetime | None:
     """The first due second after `after`, tried one by one with what zoneinfo says of each."""
     gap = policy.gap
     repeat = policy.repeat or ("both" if expression.cron.is_interval_like else "first")
@@ -141,11 +143,11 @@ def _left_out(expression: Fields, gap: str, instant: datetime, at: datetime, old
 @quick
 @given(fields, changes, policies, seconds_before)
 def test_around_a_change_the_next_due_instant_is_the_one_found_by_looking_at_every_second(
-    expression: Fields, change: tuple[str, str], policy: Dst, before: int
+    expression: Fields, change: tuple[str, str], policy: DstPolicy, before: int
 ) -> None:
     name, at = change
     after = datetime.fromisoformat(at) - timedelta(seconds=before)
-    schedule = Zoned(expression.cron, zone(name), policy)
+    schedule = ZonedSchedule(expression.cron, load_time_zone(name), policy)
 
     due = schedule.next_after(after)
 
@@ -156,7 +158,7 @@ def test_around_a_change_the_next_due_instant_is_the_one_found_by_looking_at_eve
         assert due == seen
 
 
-def due_by_looking_at_minutes(expression: Fields, info: tzinfo, policy: Dst, after: datetime) -> datetime | None:
+def due_by_looking_at_minutes(expression: Fields, info: tzinfo, policy: DstPolicy, after: datetime) -> datetime | None:
     first = after.replace(second=0, microsecond=0)
     for minute in range(1, 3 * 24 * 60):
         shown = (first + timedelta(minutes=minute)).astimezone(info)
@@ -184,8 +186,8 @@ on_the_minute = st.builds(
 def test_at_any_time_the_next_due_instant_is_the_one_found_by_looking_at_every_minute(
     expression: Fields, name: str, repeat: str, after: datetime
 ) -> None:
-    policy = Dst("skip", "both" if repeat == "both" else "first")
-    schedule = Zoned(expression.cron, zone(name), policy)
+    policy = DstPolicy("skip", "both" if repeat == "both" else "first")
+    schedule = ZonedSchedule(expression.cron, load_time_zone(name), policy)
 
     due = schedule.next_after(after)
 
@@ -196,10 +198,10 @@ def test_at_any_time_the_next_due_instant_is_the_one_found_by_looking_at_every_m
 @quick
 @given(fields, changes, policies, seconds_before, seconds_before)
 def test_next_is_strictly_later_monotone_and_leaves_nothing_out(
-    expression: Fields, change: tuple[str, str], policy: Dst, one: int, other: int
+    expression: Fields, change: tuple[str, str], policy: DstPolicy, one: int, other: int
 ) -> None:
     name, at = change
-    schedule = Zoned(expression.cron, zone(name), policy)
+    schedule = ZonedSchedule(expression.cron, load_time_zone(name), policy)
     earlier, later = sorted(datetime.fromisoformat(at) - timedelta(seconds=seconds) for seconds in (one, other))
 
     first, second = schedule.next_after(earlier), schedule.next_after(later)

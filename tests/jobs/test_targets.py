@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.definition import JobDefinition
-from jobs.problems import problems_of
-from jobs.targets import HttpTarget, JsonBody, TextBody, unfit_for_header
+from jobs.problems import validation_problems
+from jobs.targets import HttpTarget, JsonBody, TextBody, is_invalid_header_value
 
 URL = "https://checkout.internal/health"
 
@@ -16,7 +16,7 @@ URL = "https://checkout.internal/health"
 def problem(**target: Any) -> str:
     with pytest.raises(ValidationError) as caught:
         HttpTarget.model_validate({"url": URL, **target})
-    (one,) = problems_of(caught.value, HttpTarget)
+    (one,) = validation_problems(caught.value, HttpTarget)
     return str(one)
 
 
@@ -70,7 +70,7 @@ def test_headers_that_http_allows_are_taken() -> None:
 
 @pytest.mark.parametrize(("value", "unfit"), [("a b", False), ("", False), ("a\nb", True), (" a", True), ("a\0", True)])
 def test_a_value_is_fit_for_a_header_or_not(value: str, unfit: bool) -> None:
-    assert unfit_for_header(value) is unfit
+    assert is_invalid_header_value(value) is unfit
 
 
 @pytest.mark.parametrize("body", [TextBody(text="x"), JsonBody(json={"a": 1})], ids=["text", "json"])

@@ -6,16 +6,16 @@ import re
 
 import pytest
 
-from jobs.trace_ids import read_trace_parent, span_id_of, trace_id_of, trace_parent
+from jobs.trace_ids import format_trace_parent, parse_trace_parent, span_id_of, trace_id_of
 
 RUN = "checkout@20310101T120000.000Z"
 
 
 def test_the_header_has_the_form_of_trace_context_and_is_always_the_same() -> None:
-    header = trace_parent(RUN, 1)
+    header = format_trace_parent(RUN, 1)
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", header)
-    assert header == trace_parent(RUN, 1)
-    assert read_trace_parent(header) == (trace_id_of(RUN), span_id_of(RUN, 1))
+    assert header == format_trace_parent(RUN, 1)
+    assert parse_trace_parent(header) == (trace_id_of(RUN), span_id_of(RUN, 1))
 
 
 def test_attempts_of_a_run_share_its_trace_and_other_runs_have_another_one() -> None:
@@ -24,7 +24,7 @@ def test_attempts_of_a_run_share_its_trace_and_other_runs_have_another_one() -> 
 
 
 def test_a_step_belongs_to_the_attempt_of_its_run() -> None:
-    assert trace_parent(f"{RUN}/2", 1) == trace_parent(RUN, 1)
+    assert format_trace_parent(f"{RUN}/2", 1) == format_trace_parent(RUN, 1)
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_a_step_belongs_to_the_attempt_of_its_run() -> None:
     ],
 )
 def test_what_is_not_a_header_is_not_read(text: str) -> None:
-    assert read_trace_parent(text) is None
+    assert parse_trace_parent(text) is None

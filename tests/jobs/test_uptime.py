@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.uptime import Flip, Look, Stretch, Uptime, monthly_downtime, months_of, uptime_of
+from jobs.uptime import Flip, Uptime, UptimeSample, UptimeSegment, downtime_by_month, monthly_downtime, sum_samples
 
 DATA = Path(__file__).parents[1] / "data/heartbeats"
 NOW = datetime(2020, 1, 15, tzinfo=UTC)
@@ -27,14 +27,14 @@ def cases(name: str) -> list[dict[str, Any]]:
     return found
 
 
-def look(text: str) -> Look:
+def look(text: str) -> UptimeSample:
     mark, _, ms = text.partition(":")
-    return Look(mark, float(ms) if ms else None)  # type: ignore[arg-type]
+    return UptimeSample(mark, float(ms) if ms else None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("case", cases("uptimes"), ids=lambda case: str(case["case"]))
 def test_the_uptimes_of_others_hold(case: dict[str, Any]) -> None:
-    found = uptime_of(map(look, case["looks"]))
+    found = sum_samples(map(look, case["looks"]))
     assert (found.ratio, found.mean_ms) == (case["ratio"], case["mean_ms"])
 
 
@@ -48,8 +48,8 @@ def test_the_downtimes_of_others_hold(case: dict[str, Any]) -> None:
 
 
 def test_nothing_is_known_without_a_look() -> None:
-    found = uptime_of([])
-    assert (found.looks, found.ratio, found.mean_ms) == (0, 0.0, None)
+    found = sum_samples([])
+    assert (found.sample_count, found.ratio, found.mean_ms) == (0, 0.0, None)
 
 
 def test_what_was_always_down_was_so_in_every_month() -> None:
@@ -101,21 +101,26 @@ def test_what_is_summed_up_by_the_hour_in_any_order_says_the_same_as_each_look(
     seen: list[tuple[int, bool, int]], random: Any
 ) -> None:
     begin = NOW - timedelta(days=101)
-    looks = [(begin + timedelta(seconds=s), Look("down" if down else "up", ms)) for s, down, ms in sorted(seen)]
-    hours: list[Stretch] = []
+    looks = [(begin + timedelta(seconds=s), UptimeSample("down" if down else "up", ms)) for s, down, ms in sorted(seen)]
+    hours: list[UptimeSegment] = []
     for _, group in groupby(looks, lambda look: look[0].strftime("%Y%m%d%H")):
         some = list(group)
         cut = random.randint(0, len(some))
-        hours.append(reduce(add, [Stretch.of(part) for part in (some[cut:], some[:cut]) if part]))
-        assert hours[-1] == Stretch.of(some)
+        hours.append(reduce(add, [UptimeSegment.from_samples(part) for part in (some[cut:], some[:cut]) if part]))
+        assert hours[-1] == UptimeSegment.from_samples(some)
 
-    assert months_of(hours, NOW, 5) == months_of([Stretch.of([look]) for look in looks], NOW, 5)
-    assert sum((hour.uptime for hour in hours), Uptime()) == uptime_of(look for _, look in looks)
+    assert downtime_by_month(hours, NOW, 5) == downtime_by_month(
+        [UptimeSegment.from_samples([look]) for look in looks], NOW, 5
+    )
+    assert sum((hour.uptime for hour in hours), Uptime()) == sum_samples(look for _, look in looks)
 
 
 def test_an_outage_over_the_turn_of_a_month_counts_in_both() -> None:
     at = datetime(2019, 12, 31, 23, 59, tzinfo=UTC)
-    stretches = [Stretch.of([(at, Look("down"))]), Stretch.of([(at + timedelta(minutes=2), Look("down"))])]
-    up = Stretch.of([(at + timedelta(minutes=3), Look("up"))])
-    january, december = months_of([*stretches, up], NOW, 2)
+    stretches = [
+        UptimeSegment.from_samples([(at, UptimeSample("down"))]),
+        UptimeSegment.from_samples([(at + timedelta(minutes=2), UptimeSample("down"))]),
+    ]
+    up = UptimeSegment.from_samples([(at + timedelta(minutes=3), UptimeSample("up"))])
+    january, december = downtime_by_month([*stretches, up], NOW, 2)
     assert [(month.seconds, month.outages) for month in (january, december)] == [(120.0, 1), (60.0, 1)]

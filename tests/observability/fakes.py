@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from observability.events import TelemetryEvent
-from observability.exporters.background import Closing, Tally
+from observability.exporters.background import DeliveryCounts, ShutdownSignal
 from observability.exporters.port import ExporterHealth
 
 
@@ -18,7 +18,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-class NotingExporter:
+class RecordingExporter:
     """Keeps what it is offered; raises instead when told to."""
 
     def __init__(self, name: str = "noting", *, broken: bool = False) -> None:
@@ -44,7 +44,7 @@ class NotingExporter:
             raise RuntimeError("broken")
 
 
-class NotingDelivery:
+class RecordingDelivery:
     """Keeps what it is handed. `gate`: deliveries wait until it is set; `fails`: what a delivery raises."""
 
     def __init__(self, *, fails: Callable[[], Exception] | None = None, cannot_open: Exception | None = None) -> None:
@@ -62,7 +62,7 @@ class NotingDelivery:
     def events(self) -> list[TelemetryEvent]:
         return [event for batch in self.batches for event in batch]
 
-    def open(self, tally: Tally, closing: Closing) -> None:
+    def open(self, tally: DeliveryCounts, closing: ShutdownSignal) -> None:
         self._tally, self.closing = tally, closing
         self.opened.set()
         if self._cannot_open is not None:
@@ -75,9 +75,9 @@ class NotingDelivery:
             raise self._fails()
         self.batches.append(events)
         if events:
-            self._tally.succeeded(len(events))
+            self._tally.record_success(len(events))
 
-    def again_in(self) -> float | None:
+    def next_delivery_in(self) -> float | None:
         return self.delay
 
     def close(self) -> None:

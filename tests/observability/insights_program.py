@@ -19,9 +19,9 @@ from typing import Any
 from config.settings import ApplicationInsightsSettings, Settings
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run
-from jobs.telemetry import EVERYTHING, Reporting
-from observability.exporters.application_insights import application_insights_exporter
-from observability.invocations import Invocation, running
+from jobs.telemetry import REPORT_EVERYTHING, Reporting
+from observability.exporters.application_insights import build_application_insights_exporter
+from observability.invocations import Invocation, run_in_invocation
 from observability.telemetry import Telemetry
 from tests.observability import runs
 from tests.observability.fakes import until
@@ -52,7 +52,7 @@ def two_hundred() -> list[Run]:
 def traced(telemetry: Telemetry) -> Iterator[Run]:
     """One run that a caller asked for in its trace, and that an invocation of the Functions host performed."""
     telemetry.run_requested(runs.ticket(), CALLER)
-    with running(Invocation("invocation-1", HOST)):
+    with run_in_invocation(Invocation("invocation-1", HOST)):
         yield runs.run(Outcome.FAILED)
 
 
@@ -66,9 +66,9 @@ async def main(connection_string: str, scenario: str) -> dict[str, Any]:
         application_insights=ApplicationInsightsSettings.model_validate({"connection_string": connection_string}),
     )
     redactor = Redactor()
-    redactor.add(CANARY)
-    exporter = application_insights_exporter(settings, connection_string, redactor, gather_s=0.0)
-    reporting = Reporting() if scenario == "usual" else EVERYTHING
+    redactor.add_permanent(CANARY)
+    exporter = build_application_insights_exporter(settings, connection_string, redactor, gather_seconds=0.0)
+    reporting = Reporting() if scenario == "usual" else REPORT_EVERYTHING
     telemetry = Telemetry([exporter], environment="test", version="1.2.3", reporting=reporting)
     telemetry.start()
     begun = time.thread_time()

@@ -16,7 +16,7 @@ import pytest
 from jobs.redaction import Redactor
 from jobs.trace_ids import span_id_of, trace_id_of
 from observability.exporters import application_insights_setup
-from observability.exporters.background import Tally
+from observability.exporters.background import DeliveryCounts
 from tests.observability import runs
 from tests.observability.insights_program import CANARY, CLOSE_WITHIN
 from tests.parts.application_insights import INSTRUMENTATION_KEY
@@ -309,7 +309,7 @@ def test_every_instrumentation_of_the_distro_is_named() -> None:
     ],
 )
 def test_answers_are_counted(status: int, body: str, state: str, sent: int, dropped: int) -> None:
-    tally = Tally("x", Redactor())
-    application_insights_setup._count(tally, status, body)
+    tally = DeliveryCounts("x", Redactor())
+    application_insights_setup._count_response(tally, status, body)
     health = tally.health()
     assert (health.state, health.sent, health.dropped) == (state, sent, dropped)

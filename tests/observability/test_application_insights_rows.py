@@ -18,12 +18,12 @@ from tests.observability import runs
 @pytest.fixture
 def redactor() -> Redactor:
     redactor = Redactor()
-    redactor.add("hunter-two")
+    redactor.add_permanent("hunter-two")
     return redactor
 
 
 def test_numbers_are_measurements_and_the_rest_is_properties(redactor: Redactor) -> None:
-    event = rows.run_event(rows.run_fields(runs.run(tags={"team": "payments"}), redactor))
+    event = rows.make_run_event(rows.make_run_fields(runs.run(tags={"team": "payments"}), redactor))
     assert json.loads(str(event.pop("microsoft.custom_measurements"))) == {
         "Duration": 20.0,
         "ResponseTime": 12.0,
@@ -59,20 +59,20 @@ def test_availability_counts_what_says_something_about_the_target(
     outcome: Outcome, success: bool | None, redactor: Redactor
 ) -> None:
     run = runs.run(outcome)
-    row = rows.availability(run, rows.run_fields(run, redactor), "West Europe")
+    row = rows.make_availability_row(run, rows.make_run_fields(run, redactor), "West Europe")
     assert (None if row is None else row["microsoft.availability.success"]) is success
 
 
 def test_a_backfill_claims_no_availability(redactor: Redactor) -> None:
     run = runs.run(trigger=Trigger.BACKFILL)
-    fields = rows.run_fields(run, redactor)
-    assert rows.availability(run, fields, "West Europe") is None
-    assert rows.run_event(fields)["Trigger"] == "backfill"
+    fields = rows.make_run_fields(run, redactor)
+    assert rows.make_availability_row(run, fields, "West Europe") is None
+    assert rows.make_run_event(fields)["Trigger"] == "backfill"
 
 
 def test_an_availability_row_tells_where_it_was_measured_and_why_it_failed(redactor: Redactor) -> None:
     run = runs.run(Outcome.FAILED, message="hunter-two refused", duration_ms=90_061_001.0)
-    row = rows.availability(run, rows.run_fields(run, redactor), "West Europe")
+    row = rows.make_availability_row(run, rows.make_run_fields(run, redactor), "West Europe")
     assert row is not None
     assert row["microsoft.availability.runLocation"] == "West Europe"
     assert row["microsoft.availability.message"] == "*** refused"
@@ -80,7 +80,7 @@ def test_an_availability_row_tells_where_it_was_measured_and_why_it_failed(redac
 
 
 def test_a_dead_letter_is_an_event_without_secrets(redactor: Redactor) -> None:
-    event = rows.dead_letter_event(DeadLettered(runs.ticket(), "hunter-two is no body"), redactor)
+    event = rows.make_dead_letter_event(DeadLettered(runs.ticket(), "hunter-two is no body"), redactor)
     assert (event["microsoft.custom_event.name"], event["ErrorMessage"]) == ("JobDeadLettered", "*** is no body")
 
 
@@ -93,32 +93,32 @@ def test_a_dead_letter_is_an_event_without_secrets(redactor: Redactor) -> None:
     ],
 )
 def test_a_dependency_shows_its_target_without_query_and_credentials(endpoint: str, url: str, port: int) -> None:
-    span = rows.attempt_span(runs.run(), runs.good_attempt(), endpoint)
+    span = rows.make_attempt_span(runs.run(), runs.good_attempt(), endpoint)
     assert (span["url.full"], span["server.port"], span["http.response.status_code"]) == (url, port, 200)
     assert not [value for value in span.values() if "abc" in str(value) or "pass@" in str(value)]
 
 
 @pytest.mark.parametrize("endpoint", ["", "tcp://database:5432", "http://[broken", "http://x:port/"])
 def test_what_is_no_http_target_is_a_plain_span(endpoint: str) -> None:
-    span = rows.attempt_span(runs.run(), runs.failed_attempt(), endpoint)
+    span = rows.make_attempt_span(runs.run(), runs.failed_attempt(), endpoint)
     assert (span["AttemptNumber"], span["ErrorType"]) == (1, "connection_refused")
     assert not [key for key in span if key.startswith(("http.", "url.", "server."))]
 
 
 def test_only_phases_that_happened_are_measured() -> None:
-    span = rows.attempt_span(runs.run(), runs.failed_attempt(), "")
+    span = rows.make_attempt_span(runs.run(), runs.failed_attempt(), "")
     assert json.loads(str(span["microsoft.custom_measurements"])) == {"DnsTime": 1.0}
 
 
 def test_an_instant_is_exact_to_the_microsecond() -> None:
-    assert rows.nanoseconds(datetime(2031, 1, 1, 12, 0, 0, 123_457, tzinfo=UTC)) == 1_925_035_200_123_457_000
+    assert rows.to_nanoseconds(datetime(2031, 1, 1, 12, 0, 0, 123_457, tzinfo=UTC)) == 1_925_035_200_123_457_000
 
 
 def test_a_traceback_makes_a_line_an_exception() -> None:
     line = LogLine(runs.DUE, logging.ERROR, "x", "broken", exc_text="Traceback\n  ...\nValueError: no: really")
-    assert rows.exception(line) == {
+    assert rows.make_exception_fields(line) == {
         "exception.type": "ValueError",
         "exception.message": "no: really",
         "exception.stacktrace": "Traceback\n  ...\nValueError: no: really",
     }
-    assert rows.exception(LogLine(runs.DUE, logging.ERROR, "x", "plain")) == {}
+    assert rows.make_exception_fields(LogLine(runs.DUE, logging.ERROR, "x", "plain")) == {}

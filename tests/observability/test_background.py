@@ -11,19 +11,21 @@ import pytest
 from jobs.redaction import Redactor
 from observability.exporters.background import BackgroundExporter
 from tests.observability import runs
-from tests.observability.fakes import NotingDelivery, until
+from tests.observability.fakes import RecordingDelivery, until
 
 
 def exporter(
-    delivery: NotingDelivery, *, capacity: int = 100, hurry_at: int = 50, gather_s: float = 0.0
+    delivery: RecordingDelivery, *, capacity: int = 100, hurry_at: int = 50, gather_s: float = 0.0
 ) -> BackgroundExporter:
     redactor = Redactor()
-    redactor.add("hunter-two")
-    return BackgroundExporter("played", delivery, redactor, gather_s=gather_s, hurry_at=hurry_at, capacity=capacity)
+    redactor.add_permanent("hunter-two")
+    return BackgroundExporter(
+        "played", delivery, redactor, gather_seconds=gather_s, urgent_size=hurry_at, capacity=capacity
+    )
 
 
 async def test_what_is_offered_is_delivered_in_order() -> None:
-    delivery = NotingDelivery()
+    delivery = RecordingDelivery()
     made = exporter(delivery)
     made.start()
     events = [runs.reported(runs.run(job=f"job-{number}")) for number in range(30)]
@@ -36,7 +38,7 @@ async def test_what_is_offered_is_delivered_in_order() -> None:
 
 
 async def test_what_is_offered_before_the_start_is_delivered_too() -> None:
-    delivery = NotingDelivery()
+    delivery = RecordingDelivery()
     made = exporter(delivery)
     made.offer(runs.reported())
     made.start()
@@ -45,7 +47,7 @@ async def test_what_is_offered_before_the_start_is_delivered_too() -> None:
 
 
 async def test_events_are_gathered_until_there_are_many() -> None:
-    delivery = NotingDelivery()
+    delivery = RecordingDelivery()
     made = exporter(delivery, gather_s=60, hurry_at=5)
     made.start()
     for _ in range(6):
@@ -55,7 +57,7 @@ async def test_events_are_gathered_until_there_are_many() -> None:
 
 
 async def test_a_slow_other_end_delays_no_offer_and_what_does_not_fit_is_counted() -> None:
-    delivery = NotingDelivery()
+    delivery = RecordingDelivery()
     made = exporter(delivery, capacity=10)
     made.start()
     delivery.gate.clear()
@@ -76,7 +78,7 @@ async def test_a_delivery_that_fails_costs_its_events_only(caplog: pytest.LogCap
     def fails() -> Exception:
         return failing[0]
 
-    delivery = NotingDelivery(fails=fails)
+    delivery = RecordingDelivery(fails=fails)
     made = exporter(delivery)
     made.start()
     made.offer(runs.reported())
@@ -92,7 +94,7 @@ async def test_a_delivery_that_fails_costs_its_events_only(caplog: pytest.LogCap
 
 
 async def test_an_sdk_that_cannot_be_set_up_is_told_and_its_events_are_counted() -> None:
-    delivery = NotingDelivery(cannot_open=ImportError("no module named sdk"))
+    delivery = RecordingDelivery(cannot_open=ImportError("no module named sdk"))
     made = exporter(delivery)
     made.offer(runs.reported())
     made.start()
@@ -105,7 +107,7 @@ async def test_an_sdk_that_cannot_be_set_up_is_told_and_its_events_are_counted()
 
 
 async def test_closing_is_bounded_and_what_is_left_is_counted() -> None:
-    delivery = NotingDelivery()
+    delivery = RecordingDelivery()
     made = exporter(delivery)
     made.start()
     delivery.gate.clear()
@@ -122,18 +124,18 @@ async def test_closing_is_bounded_and_what_is_left_is_counted() -> None:
 
 
 async def test_a_delivery_knows_how_long_it_has_left() -> None:
-    delivery = NotingDelivery()
+    delivery = RecordingDelivery()
     made = exporter(delivery)
     made.start()
     await until(delivery.opened.is_set)
-    assert delivery.closing.remaining(otherwise=7.0) == 7.0
+    assert delivery.closing.remaining_seconds(otherwise=7.0) == 7.0
     await made.aclose(5)
-    assert 0.0 < delivery.closing.remaining(otherwise=7.0) <= 5.0
-    assert delivery.closing.remaining(otherwise=1.0) == 1.0
+    assert 0.0 < delivery.closing.remaining_seconds(otherwise=7.0) <= 5.0
+    assert delivery.closing.remaining_seconds(otherwise=1.0) == 1.0
 
 
 async def test_a_delivery_that_keeps_something_back_is_called_again() -> None:
-    delivery = NotingDelivery()
+    delivery = RecordingDelivery()
     delivery.delay = 0.001
     made = exporter(delivery)
     made.start()
@@ -143,7 +145,7 @@ async def test_a_delivery_that_keeps_something_back_is_called_again() -> None:
 
 
 async def test_an_idle_exporter_sleeps() -> None:
-    delivery = NotingDelivery()
+    delivery = RecordingDelivery()
     made = exporter(delivery)
     made.start()
     await until(delivery.opened.is_set)
@@ -153,6 +155,6 @@ async def test_an_idle_exporter_sleeps() -> None:
 
 
 async def test_closing_what_was_never_started_does_nothing() -> None:
-    delivery = NotingDelivery()
+    delivery = RecordingDelivery()
     await exporter(delivery).aclose(5)
     assert not delivery.closed

@@ -14,9 +14,9 @@ import pytest
 from config.settings import DatadogSettings, Settings
 from jobs.redaction import Redactor
 from jobs.runs import Outcome
-from observability.exporters.background import BackgroundExporter, Closing, Tally
-from observability.exporters.datadog import Lane, Refusal, datadog_exporter
-from observability.exporters.datadog_payloads import KEPT_FOR, Payload
+from observability.exporters.background import BackgroundExporter, DeliveryCounts, ShutdownSignal
+from observability.exporters.datadog import IntakeQueue, IntakeRejection, build_datadog_exporter
+from observability.exporters.datadog_payloads import RETRY_WINDOW, IntakePayload
 from tests.observability import runs
 from tests.observability.fakes import until
 from tests.parts.bad_servers import black_hole
@@ -36,8 +36,8 @@ def exporter_for(intake: DatadogIntake, *, api_key: str | None = None, gather_s:
     options = {"api_key": key, "url": intake.url, "env": "test", "version": "1.2.3"}
     settings = Settings(datadog=DatadogSettings.model_validate(options))
     redactor = Redactor()
-    redactor.add(CANARY)
-    return datadog_exporter(settings, key, redactor, gather_s=gather_s)
+    redactor.add_permanent(CANARY)
+    return build_datadog_exporter(settings, key, redactor, gather_seconds=gather_s)
 
 
 def two_hundred() -> list[Any]:
@@ -170,7 +170,7 @@ async def test_a_wrong_key_is_told_without_showing_it(intake: DatadogIntake) -> 
 async def test_a_black_hole_is_left_in_time() -> None:
     async with black_hole() as hole:
         settings = Settings(datadog=DatadogSettings.model_validate({"api_key": "key-of-mine", "url": hole.url}))
-        exporter = datadog_exporter(settings, "key-of-mine", Redactor(), gather_s=60)
+        exporter = build_datadog_exporter(settings, "key-of-mine", Redactor(), gather_seconds=60)
         exporter.start()
         exporter.offer(runs.reported())
         begun = time.monotonic()
@@ -184,12 +184,12 @@ async def test_a_black_hole_is_left_in_time() -> None:
 class PlayedIntake:
     """Answers in turn; then accepts."""
 
-    def __init__(self, *answers: Refusal | None) -> None:
+    def __init__(self, *answers: IntakeRejection | None) -> None:
         self.answers = list(answers)
-        self.accepted: list[Payload] = []
+        self.accepted: list[IntakePayload] = []
         self.timeouts: list[float] = []
 
-    def submit(self, payload: Payload, timeout: float) -> Refusal | None:
+    def submit(self, payload: IntakePayload, timeout: float) -> IntakeRejection | None:
         self.timeouts.append(timeout)
         refusal = self.answers.pop(0) if self.answers else None
         if refusal is None:
@@ -197,107 +197,109 @@ class PlayedIntake:
         return refusal
 
 
-def payload(size: int = 1, *, age_s: float = 0.0) -> Payload:
-    return Payload("logs", [{"message": str(number)} for number in range(size)], time.time() - age_s)
+def payload(size: int = 1, *, age_s: float = 0.0) -> IntakePayload:
+    return IntakePayload("logs", [{"message": str(number)} for number in range(size)], time.time() - age_s)
 
 
-def lane(*answers: Refusal | None) -> tuple[Lane, PlayedIntake, Tally, Closing]:
-    intake, tally, closing = PlayedIntake(*answers), Tally("datadog", Redactor()), Closing()
-    return Lane("logs", intake, tally, closing), intake, tally, closing
+def lane(*answers: IntakeRejection | None) -> tuple[IntakeQueue, PlayedIntake, DeliveryCounts, ShutdownSignal]:
+    intake, tally, closing = PlayedIntake(*answers), DeliveryCounts("datadog", Redactor()), ShutdownSignal()
+    return IntakeQueue("logs", intake, tally, closing), intake, tally, closing
 
 
 def test_an_empty_lane_wants_nothing() -> None:
     made, _, _, _ = lane()
-    assert made.again_in() is None
+    assert made.next_send_in() is None
 
 
 def test_what_is_refused_for_a_while_is_kept_in_order() -> None:
-    made, intake, tally, _ = lane(Refusal("busy", 503, {"Retry-After": "0"}))
+    made, intake, tally, _ = lane(IntakeRejection("busy", 503, {"Retry-After": "0"}))
     first, second = payload(), payload(2)
-    made.add(first)
-    made.add(second)
-    made.send()
+    made.enqueue(first)
+    made.enqueue(second)
+    made.send_due()
     assert intake.accepted == [first, second]
     assert (tally.health().state, tally.health().sent, tally.health().dropped) == ("on", 3, 0)
 
 
 def test_nothing_is_sent_before_the_intake_wants_it() -> None:
-    made, intake, _, _ = lane(Refusal("slow down", 429, {"X-RateLimit-Reset": "30", "Retry-After": "1"}))
-    made.add(payload())
-    made.send()
-    made.send()
+    made, intake, _, _ = lane(IntakeRejection("slow down", 429, {"X-RateLimit-Reset": "30", "Retry-After": "1"}))
+    made.enqueue(payload())
+    made.send_due()
+    made.send_due()
     assert intake.accepted == []
-    assert 29 < (made.again_in() or 0) <= 30
+    assert 29 < (made.next_send_in() or 0) <= 30
 
 
 def test_without_a_wish_the_wait_grows() -> None:
-    made, _, _, _ = lane(*[Refusal("unreachable")] * 3)
-    made.add(payload())
+    made, _, _, _ = lane(*[IntakeRejection("unreachable")] * 3)
+    made.enqueue(payload())
     waits = []
     for _ in range(3):
-        made.send()
-        waits.append(made.again_in() or 0.0)
+        made.send_due()
+        waits.append(made.next_send_in() or 0.0)
         made._not_before = 0.0
     assert 0.4 < waits[0] <= 1.0 < waits[2] <= 4.0
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
 def test_what_is_refused_for_good_is_dropped_and_counted(status: int) -> None:
-    made, intake, tally, _ = lane(Refusal("no", status))
-    made.add(payload(3))
-    made.add(payload())
-    made.send()
+    made, intake, tally, _ = lane(IntakeRejection("no", status))
+    made.enqueue(payload(3))
+    made.enqueue(payload())
+    made.send_due()
     assert (len(intake.accepted), tally.health().dropped) == (1, 3)
 
 
 def test_what_is_too_large_is_halved() -> None:
-    made, intake, tally, _ = lane(Refusal("too large", 413), Refusal("too large", 413))
-    made.add(payload(5))
-    made.send()
+    made, intake, tally, _ = lane(IntakeRejection("too large", 413), IntakeRejection("too large", 413))
+    made.enqueue(payload(5))
+    made.send_due()
     assert [len(each.entries) for each in intake.accepted] == [1, 1, 3]
     assert tally.health().dropped == 0
 
 
 def test_a_single_entry_that_is_too_large_is_dropped() -> None:
-    made, _, tally, _ = lane(Refusal("too large", 413))
-    made.add(payload(1))
-    made.send()
-    assert (tally.health().dropped, made.again_in()) == (1, None)
+    made, _, tally, _ = lane(IntakeRejection("too large", 413))
+    made.enqueue(payload(1))
+    made.send_due()
+    assert (tally.health().dropped, made.next_send_in()) == (1, None)
 
 
 def test_what_the_intake_would_not_take_any_more_is_not_sent() -> None:
     made, intake, tally, _ = lane()
-    made.add(payload(2, age_s=KEPT_FOR["logs"] + 1))
-    made.send()
+    made.enqueue(payload(2, age_s=RETRY_WINDOW["logs"] + 1))
+    made.send_due()
     assert (intake.timeouts, tally.health().dropped) == ([], 2)
 
 
 def test_the_oldest_gives_way_when_too_much_waits() -> None:
-    made, intake, tally, _ = lane(Refusal("busy", 503, {"Retry-After": "60"}))
+    made, intake, tally, _ = lane(IntakeRejection("busy", 503, {"Retry-After": "60"}))
     for _ in range(12):
-        made.add(payload(1000))
+        made.enqueue(payload(1000))
     assert tally.health().dropped == 2000
-    made.send()
+    made.send_due()
     assert intake.accepted == []
 
 
 def test_when_the_program_ends_each_payload_gets_one_chance() -> None:
-    made, intake, tally, closing = lane(Refusal("busy", 503, {"Retry-After": "60"}), Refusal("busy", 503))
-    made.add(payload())
-    made.add(payload())
-    made.send()
-    closing.begin(5)
-    made.send()
-    assert (len(intake.accepted), tally.health().dropped, made.again_in()) == (1, 1, None)
+    made, intake, tally, closing = lane(
+        IntakeRejection("busy", 503, {"Retry-After": "60"}), IntakeRejection("busy", 503)
+    )
+    made.enqueue(payload())
+    made.enqueue(payload())
+    made.send_due()
+    closing.start(5)
+    made.send_due()
+    assert (len(intake.accepted), tally.health().dropped, made.next_send_in()) == (1, 1, None)
     assert all(0 < timeout <= 5 for timeout in intake.timeouts)
 
 
 def test_one_lane_that_fails_keeps_the_exporter_degraded() -> None:
-    tally = Tally("datadog", Redactor())
-    tally.failed("logs: answered 429", "logs")
-    tally.succeeded(5, "series")
+    tally = DeliveryCounts("datadog", Redactor())
+    tally.record_failure("logs: answered 429", "logs")
+    tally.record_success(5, "series")
     assert tally.health().state == "degraded"
-    tally.succeeded(1, "logs")
+    tally.record_success(1, "logs")
     assert (tally.health().state, tally.health().last_error) == ("on", "logs: answered 429")
 
 
@@ -313,4 +315,4 @@ def test_one_lane_that_fails_keeps_the_exporter_degraded() -> None:
     ],
 )
 def test_how_long_the_intake_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
-    assert Refusal("", 429, headers).wait_s == seconds
+    assert IntakeRejection("", 429, headers).retry_after_s == seconds

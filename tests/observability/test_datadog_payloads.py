@@ -19,23 +19,23 @@ from datadog_api_client.v2.model.metric_series import MetricSeries
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run, Trigger
 from observability import names
-from observability.events import DeadLettered, LogLine, Measured, TelemetryEvent
-from observability.exporters.datadog_payloads import Identity, Kind, Payload, payloads
+from observability.events import DeadLettered, LogLine, MeasuredGauges, TelemetryEvent
+from observability.exporters.datadog_payloads import DatadogSource, IntakeKind, IntakePayload, build_payloads
 from observability.sampling import RunReport
 from tests.observability import runs
 
 AT = 1_925_035_300
-IDENTITY = Identity("prod", "scheduler", "1.2.3", "machine-1")
+IDENTITY = DatadogSource("prod", "scheduler", "1.2.3", "machine-1")
 OF_METRICS = ["env:prod", "service:scheduler"]
 """Without the version, which would make each metric anew with each release."""
 OURS = ["env:prod", "service:scheduler", "version:1.2.3"]
 
 
-def made(*events: TelemetryEvent, redactor: Redactor | None = None) -> list[Payload]:
-    return payloads(events, IDENTITY, AT, redactor or Redactor())
+def made(*events: TelemetryEvent, redactor: Redactor | None = None) -> list[IntakePayload]:
+    return build_payloads(events, IDENTITY, AT, redactor or Redactor())
 
 
-def entries(kind: Kind, *events: TelemetryEvent, redactor: Redactor | None = None) -> list[dict[str, Any]]:
+def entries(kind: IntakeKind, *events: TelemetryEvent, redactor: Redactor | None = None) -> list[dict[str, Any]]:
     return [entry for payload in made(*events, redactor=redactor) if payload.kind == kind for entry in payload.entries]
 
 
@@ -80,7 +80,7 @@ def test_dead_letters_are_counted_by_job() -> None:
 
 def test_of_a_gauge_the_newest_value_is_sent_and_no_line_is_logged() -> None:
     gap, depth = names.GAUGES["tick_gap"], names.GAUGES["queue_depth"]
-    events = [Measured({gap: 1.0, depth: 7.0}), Measured({gap: 2.5})]
+    events = [MeasuredGauges({gap: 1.0, depth: 7.0}), MeasuredGauges({gap: 2.5})]
 
     assert entries("series", *events) == [
         {
@@ -233,7 +233,7 @@ def test_a_warning_of_the_program_comes_with_its_traceback() -> None:
 
 def test_no_body_holds_a_secret() -> None:
     redactor = Redactor()
-    redactor.add("hunter-two")
+    redactor.add_permanent("hunter-two")
     said = "token hunter-two refused"
     events: list[TelemetryEvent] = [
         *finished(Outcome.FAILED, message=said),
@@ -257,7 +257,7 @@ def test_lines_are_split_by_number_and_by_size() -> None:
 
 def test_halves_hold_what_the_whole_held() -> None:
     (payload,) = [each for each in made(*[runs.reported() for _ in range(5)]) if each.kind == "logs"]
-    first, second = payload.halves()
+    first, second = payload.split_in_halves()
     assert [*first.entries, *second.entries] == list(payload.entries)
     assert (first.made_at, first.kind) == (payload.made_at, payload.kind)
 
@@ -278,7 +278,7 @@ def unparsed(model: Any) -> bool:
         ("logs", [HTTPLogItem]),
     ],
 )
-def test_datadogs_own_models_know_every_body(kind: Kind, model: Any) -> None:
+def test_datadogs_own_models_know_every_body(kind: IntakeKind, model: Any) -> None:
     events = [*finished(Outcome.SUCCEEDED, Outcome.FAILED, tags={"team": "payments"}), runs.retried()]
     client = ApiClient(Configuration())  # type: ignore[no-untyped-call]
     read = client.deserialize(json.dumps(entries(kind, *events)), (model,), True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from observability.event_records import record_of
+from observability.event_records import make_record
 from observability.events import ServiceEvent
 
 EVENT = ServiceEvent("SERVICE_STARTED", "scheduler started", {}, logging.WARNING)
@@ -14,7 +14,7 @@ EVENT = ServiceEvent("SERVICE_STARTED", "scheduler started", {}, logging.WARNING
 def test_a_record_has_everything_that_one_of_logging_has() -> None:
     own = logging.getLogger("any").makeRecord("any", logging.WARNING, "", 0, EVENT, (), None)
 
-    record = record_of(EVENT, "any")
+    record = make_record(EVENT, "any")
 
     assert vars(record).keys() == vars(own).keys()
     same = ("name", "msg", "levelno", "levelname", "exc_info", "stack_info", "process")
@@ -24,7 +24,7 @@ def test_a_record_has_everything_that_one_of_logging_has() -> None:
 
 def test_a_record_has_the_time_at_which_it_was_made() -> None:
     before = time.time()
-    record = record_of(EVENT, "any")
+    record = make_record(EVENT, "any")
 
     assert before <= record.created <= time.time()
     assert abs(record.created % 1 * 1000 - record.msecs) < 1
@@ -32,7 +32,7 @@ def test_a_record_has_the_time_at_which_it_was_made() -> None:
 
 
 def test_records_do_not_share_what_they_are_made_of() -> None:
-    first, second = record_of(EVENT, "any"), record_of(EVENT, "other")
+    first, second = make_record(EVENT, "any"), make_record(EVENT, "other")
     first.exc_text = "changed"
 
     assert (second.name, second.exc_text) == ("other", None)

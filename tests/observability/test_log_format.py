@@ -23,7 +23,7 @@ from observability.events import (
     ServiceEvent,
 )
 from observability.log_format import JsonFormat, TextFormat
-from observability.redacting import LONGEST_TEXT
+from observability.redacting import MAX_FIELD_LENGTH
 from tests.observability import runs
 
 SECRET = 'pa"ss\\wörd/&=%'
@@ -33,7 +33,7 @@ NOON = 1_925_035_200.25  # 2031-01-01T12:00:00.250Z
 @pytest.fixture
 def redactor() -> Redactor:
     redactor = Redactor()
-    redactor.add(SECRET)
+    redactor.add_permanent(SECRET)
     return redactor
 
 
@@ -202,15 +202,15 @@ def test_a_foreign_record_shows_no_secret_in_its_arguments(redactor: Redactor) -
 @given(st.text(min_size=4), st.text(), st.text())
 def test_whatever_the_secret_is_made_of_no_field_shows_it(secret: str, before: str, after: str) -> None:
     redactor = Redactor()
-    redactor.add(secret)
+    redactor.add_permanent(secret)
     line = as_json(JobFailed(runs.run(Outcome.FAILED, message=before + secret + after)), redactor)
     assert line["ErrorMessage"] == redactor.redact(before + secret + after)
 
 
 def test_an_overlong_text_loses_its_middle_after_redaction(redactor: Redactor) -> None:
-    text = "a" * (LONGEST_TEXT // 2 - 3) + SECRET + "b" * LONGEST_TEXT
+    text = "a" * (MAX_FIELD_LENGTH // 2 - 3) + SECRET + "b" * MAX_FIELD_LENGTH
     message = as_json(JobFailed(runs.run(Outcome.FAILED, message=text)), redactor)["ErrorMessage"]
-    assert len(message) <= LONGEST_TEXT
+    assert len(message) <= MAX_FIELD_LENGTH
     assert SECRET[:3] not in message
     assert message.startswith("aaa")
     assert message.endswith("bbb")
@@ -265,7 +265,7 @@ def test_fields_of_one_line_each_are_not_looked_at_as_a_text_of_several_lines() 
             return super().redact(text, cut=cut)
 
     looking = Looking()
-    looking.add(SECRET)
+    looking.add_permanent(SECRET)
     as_json(JobPerformance(runs.run()), looking)
     assert looked_at
     assert not any("\n" in text for text in looked_at)

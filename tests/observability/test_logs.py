@@ -11,8 +11,8 @@ import pytest
 
 from jobs.redaction import Redactor
 from observability.events import JobPerformance
-from observability.invocations import Invocation, running
-from observability.logs import LogFormat, Logging, configure_logging
+from observability.invocations import Invocation, run_in_invocation
+from observability.logs import ConfiguredLogging, LogFormat, configure_logging
 from tests.observability import runs
 
 
@@ -41,11 +41,13 @@ def _restored() -> Iterator[None]:
 @pytest.fixture
 def redactor() -> Redactor:
     redactor = Redactor()
-    redactor.add("hunter-two")
+    redactor.add_permanent("hunter-two")
     return redactor
 
 
-def configured(stream: io.StringIO, redactor: Redactor, format: LogFormat = "auto", level: str = "info") -> Logging:
+def configured(
+    stream: io.StringIO, redactor: Redactor, format: LogFormat = "auto", level: str = "info"
+) -> ConfiguredLogging:
     return configure_logging(level=level, format=format, redactor=redactor, stream=stream)
 
 
@@ -166,7 +168,7 @@ def workers() -> Workers:
 
 async def test_without_a_stream_the_hosts_handler_gets_our_format(workers: Workers, redactor: Redactor) -> None:
     logs = configure_logging(level="info", format="auto", redactor=redactor, stream=None)
-    with running(Invocation()):
+    with run_in_invocation(Invocation()):
         logging.getLogger("x").info(JobPerformance(runs.run()))
     assert json.loads(workers.lines[0])["JobName"] == "checkout"
     assert (logs.written, logs.dropped) == (0, 0)
@@ -181,7 +183,7 @@ async def test_without_a_stream_no_handler_sees_an_exception_with_a_secret(
     try:
         raise RuntimeError("hunter-two")
     except RuntimeError:
-        with running(Invocation()):
+        with run_in_invocation(Invocation()):
             logging.getLogger("x").exception("broken")
     assert workers.errors == [None]
     assert "RuntimeError: ***" in json.loads(workers.lines[0])["Exception"]

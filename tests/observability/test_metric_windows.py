@@ -33,12 +33,12 @@ def test_everything_comes_out_once_and_the_next_value_begins_another_window() ->
     for value in (1.0, 2.0):
         window.add(names.DURATIONS, value, {"outcome": "succeeded", "job": "a"})
     window.add(names.RUNS, 1.0, {"job": "a"})
-    assert list(window.take()) == [
+    assert list(window.drain()) == [
         (names.DURATIONS, 1.0, {"job": "a", "outcome": "succeeded"}),
         (names.DURATIONS, 2.0, {"job": "a", "outcome": "succeeded"}),
         (names.RUNS, 1.0, {"job": "a"}),
     ]
-    assert (list(window.take()), window.ends_in()) == ([], None)
+    assert (list(window.drain()), window.ends_in()) == ([], None)
     clock.at = 1300.0
     window.add(names.RUNS, 1.0, {"job": "a"})
     assert window.ends_in() == 200.0

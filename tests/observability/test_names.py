@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from observability import names
-from observability.exporters.measurements import tag_values
+from observability.exporters.measurements import find_tag_values
 from tests.observability import runs
 from tests.project import ROOT
 
@@ -43,7 +43,7 @@ def test_metrics_are_split_by_tags_of_the_catalogue() -> None:
 
 @pytest.mark.parametrize("metric", list(names.METRICS), ids=lambda metric: metric.name)
 def test_a_run_has_a_value_for_every_tag(metric: names.Metric) -> None:
-    assert set(tag_values(metric, runs.run())) == set(metric.tags)
+    assert set(find_tag_values(metric, runs.run())) == set(metric.tags)
 
 
 @pytest.mark.parametrize(

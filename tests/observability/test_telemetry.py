@@ -14,11 +14,11 @@ from jobs.redaction import Redactor
 from jobs.runs import Outcome
 from jobs.telemetry import Reporting, TelemetryPolicy
 from observability import names
-from observability.events import DeadLettered, LogEvent, LogLine, Measured, RunRequested
+from observability.events import DeadLettered, LogEvent, LogLine, MeasuredGauges, RunRequested
 from observability.sampling import RunReport
 from observability.telemetry import Telemetry, build_telemetry
 from tests.observability import runs
-from tests.observability.fakes import NotingExporter
+from tests.observability.fakes import RecordingExporter
 from tests.project import ROOT
 
 
@@ -66,7 +66,7 @@ def test_a_run_that_says_nothing_about_its_target_is_no_error(
 
 
 def test_every_exporter_is_offered_what_happened() -> None:
-    exporters = [NotingExporter("one"), NotingExporter("two")]
+    exporters = [RecordingExporter("one"), RecordingExporter("two")]
     telemetry = Telemetry(exporters)
     telemetry.run_started(runs.started())
     telemetry.attempt_retried(runs.retried())
@@ -77,8 +77,8 @@ def test_every_exporter_is_offered_what_happened() -> None:
 
 
 def test_a_broken_exporter_is_counted_and_costs_the_others_nothing() -> None:
-    good = NotingExporter("good")
-    telemetry = Telemetry([NotingExporter("broken", broken=True), good])
+    good = RecordingExporter("good")
+    telemetry = Telemetry([RecordingExporter("broken", broken=True), good])
     for _ in range(3):
         telemetry.run_finished(runs.finished())
     assert len(good.events) == 3
@@ -96,7 +96,7 @@ def test_a_broken_log_handler_does_not_reach_the_run() -> None:
     log = logging.getLogger("scheduler.runs")
     handler = Broken()
     log.addHandler(handler)
-    exporter = NotingExporter()
+    exporter = RecordingExporter()
     log.setLevel(logging.INFO)
     try:
         Telemetry([exporter]).run_finished(runs.finished())
@@ -107,7 +107,7 @@ def test_a_broken_log_handler_does_not_reach_the_run() -> None:
 
 
 def test_the_service_says_when_it_starts_and_stops(listening: pytest.LogCaptureFixture) -> None:
-    exporter = NotingExporter()
+    exporter = RecordingExporter()
     telemetry = Telemetry([exporter], environment="prod", version="1.2.3")
     telemetry.service_started(host="embedded", jobs=3)
     telemetry.service_stopped(host="embedded")
@@ -125,7 +125,7 @@ def test_the_service_says_when_it_starts_and_stops(listening: pytest.LogCaptureF
 
 
 def test_the_watchdog_warns_and_says_when_all_is_well_again(listening: pytest.LogCaptureFixture) -> None:
-    exporter = NotingExporter()
+    exporter = RecordingExporter()
     telemetry = Telemetry([exporter], environment="prod", version="1.2.3")
     telemetry.watchdog("jobs", "jobs: 1 job is late", well=False)
     telemetry.watchdog("jobs", "jobs: well again", well=True)
@@ -136,14 +136,14 @@ def test_the_watchdog_warns_and_says_when_all_is_well_again(listening: pytest.Lo
 
 
 def test_gauges_reach_the_exporters_and_not_the_log(listening: pytest.LogCaptureFixture) -> None:
-    exporter = NotingExporter()
+    exporter = RecordingExporter()
     Telemetry([exporter]).gauges({"tick_gap": 1.5})
-    assert exporter.events == [Measured({names.GAUGES["tick_gap"]: 1.5})]
+    assert exporter.events == [MeasuredGauges({names.GAUGES["tick_gap"]: 1.5})]
     assert logged(listening) == []
 
 
 async def test_warnings_of_the_program_are_passed_on_while_it_runs() -> None:
-    exporter = NotingExporter()
+    exporter = RecordingExporter()
     telemetry = Telemetry([exporter])
     telemetry.start()
     try:
@@ -160,7 +160,7 @@ async def test_warnings_of_the_program_are_passed_on_while_it_runs() -> None:
 
 
 async def test_what_exporters_warn_about_is_not_passed_on_to_them_again() -> None:
-    exporter = NotingExporter()
+    exporter = RecordingExporter()
     telemetry = Telemetry([exporter])
     telemetry.start()
     for name in ("observability.exporters", "azure.core", "urllib3.connectionpool"):
@@ -171,8 +171,8 @@ async def test_what_exporters_warn_about_is_not_passed_on_to_them_again() -> Non
 
 
 async def test_an_exporter_that_fails_to_close_does_not_keep_the_others_open() -> None:
-    good = NotingExporter("good")
-    await Telemetry([NotingExporter("broken", broken=True), good]).aclose(2)
+    good = RecordingExporter("good")
+    await Telemetry([RecordingExporter("broken", broken=True), good]).aclose(2)
     assert good.calls == ["aclose 2"]
 
 
@@ -212,7 +212,7 @@ print(sorted(heavy & {name.split(".")[0] for name in sys.modules}))
 
 
 def test_a_job_says_itself_how_much_is_reported_of_it() -> None:
-    exporter = NotingExporter()
+    exporter = RecordingExporter()
     telemetry = Telemetry([exporter], reporting=Reporting(events="none", availability="none", spans="none"))
     policies = {"checkout": TelemetryPolicy(events="all", metrics="none")}
     telemetry.use_policies(policies.get)
@@ -229,7 +229,7 @@ def test_a_job_says_itself_how_much_is_reported_of_it() -> None:
 
 
 def test_a_job_without_any_signal_is_not_even_offered() -> None:
-    exporter = NotingExporter()
+    exporter = RecordingExporter()
     nothing = Reporting(events="none", availability="none", spans="none", metrics="none")
     telemetry = Telemetry([exporter], reporting=nothing)
     telemetry.attempt_retried(runs.retried())
@@ -238,7 +238,7 @@ def test_a_job_without_any_signal_is_not_even_offered() -> None:
 
 
 async def test_at_the_end_a_row_stands_for_the_runs_that_had_none() -> None:
-    exporter = NotingExporter()
+    exporter = RecordingExporter()
     telemetry = Telemetry([exporter], reporting=Reporting())
     for _ in range(4):
         telemetry.run_finished(runs.finished())
@@ -259,7 +259,7 @@ def test_the_start_of_a_run_at_a_level_that_is_off_costs_nothing(listening: pyte
 
 
 def test_a_run_that_a_caller_asks_for_within_a_trace_is_offered() -> None:
-    exporter = NotingExporter()
+    exporter = RecordingExporter()
     telemetry = Telemetry([exporter])
     telemetry.run_requested(runs.ticket(), f"00-{'c' * 32}-{'d' * 16}-01")
     telemetry.run_requested(runs.ticket(), "nonsense")
@@ -269,7 +269,7 @@ def test_a_run_that_a_caller_asks_for_within_a_trace_is_offered() -> None:
 
 
 def test_a_job_without_traces_has_none_for_its_callers() -> None:
-    exporter = NotingExporter()
+    exporter = RecordingExporter()
     telemetry = Telemetry([exporter], reporting=Reporting(spans="none"))
     telemetry.run_requested(runs.ticket(), f"00-{'c' * 32}-{'d' * 16}-01")
     assert exporter.events == []

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from jobs.runs import ErrorClass, Outcome, Run, Ticket
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import Store, StoreUnavailable
-from scheduler.stores.runs import Record, Runs
+from scheduler.stores.runs import RunRecord, Runs
 
 _SECOND = timedelta(seconds=1)
 _PAGE = 200
@@ -26,17 +26,17 @@ _PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """`of_jobs`: records as each job's history gives them; `of_all`: the same from the history of all jobs."""
+    """`circuits_of_jobs`: records as each job's history gives them; `of_all`: the same from the history of all jobs."""
 
-    of_jobs: Mapping[str, Sequence[Record]]
-    of_all: Sequence[Record]
+    of_jobs: Mapping[str, Sequence[RunRecord]]
+    of_all: Sequence[RunRecord]
     letters: frozenset[str]
     """The ids of the runs that are dead letters."""
 
 
 async def kept(store: Store, jobs: Sequence[str]) -> Kept:
     runs = Runs(store)
-    await runs.unfinished()  # puts right what the last crash left half finished, as each tick and start does
+    await runs.list_unfinished()  # puts right what the last crash left half finished, as each tick and start does
     of_jobs = {job: [record async for record in _records(runs, job)] for job in jobs}
     of_all = [record async for record in _records(runs, None)]
     return Kept(of_jobs, of_all, await _letters(store))
@@ -46,7 +46,7 @@ async def _letters(store: Store) -> frozenset[str]:
     """The ids of the runs that are dead letters."""
     letters: list[str] = []
     after = ""
-    while page := await DeadLetters(store).list(limit=_PAGE, after=after):
+    while page := await DeadLetters(store).list_letters(limit=_PAGE, after=after):
         letters += [letter.ticket.id for letter in page if letter.ticket is not None]
         after = page[-1].id
     return frozenset(letters)
@@ -128,7 +128,7 @@ class Account:
 
     async def _unfinished(self, runs: Runs, job: str) -> list[str]:
         left = dict.fromkeys(self._instants(), "no record")
-        for run_id, state in (await runs.states_between(job, self.since, self.until)).items():
+        for run_id, state in (await runs.list_states_between(job, self.since, self.until)).items():
             at = datetime.strptime(run_id.rpartition("@")[2], "%Y%m%dT%H%M%S.%f%z")
             if state in tuple(Outcome):
                 left.pop(at, None)
@@ -146,7 +146,7 @@ class Account:
         return [
             f"{run_id}: no dead letter"
             for job in sorted(self.lettered)
-            for run_id, state in (await runs.states_between(job, self.since, self.until)).items()
+            for run_id, state in (await runs.list_states_between(job, self.since, self.until)).items()
             if state in down and run_id not in letters
         ]
 
@@ -159,7 +159,7 @@ class Account:
             yield at
             at += self.every
 
-    def _of_job(self, job: str, records: Sequence[Record]) -> Iterator[str]:
+    def _of_job(self, job: str, records: Sequence[RunRecord]) -> Iterator[str]:
         found = Counter(record.ticket.due_at for record in records)
         for at in self._instants():
             if found[at] != 1:
@@ -196,14 +196,14 @@ def _of_lists(kept: Kept) -> Iterator[str]:
     yield from (f"{run_id} is in its job's history only" for run_id in of_jobs.keys() - of_all.keys())
 
 
-def _finished(records: Sequence[Record]) -> Iterator[Run]:
+def _finished(records: Sequence[RunRecord]) -> Iterator[Run]:
     return (record.run for record in records if record.run is not None)
 
 
-async def _records(runs: Runs, job: str | None) -> AsyncIterator[Record]:
+async def _records(runs: Runs, job: str | None) -> AsyncIterator[RunRecord]:
     continuation = None
     while True:
-        page = await runs.list(job, limit=_PAGE, continuation=continuation)
+        page = await runs.list_page(job, limit=_PAGE, continuation=continuation)
         for record in page.records:
             yield record
         continuation = page.continuation

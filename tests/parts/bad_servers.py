@@ -15,7 +15,7 @@ Too much: endless_body, endless_headers, gzip_bomb, redirect_loop.
 In the middle: part_then (some bytes, then: closes, closes its half, resets, stays silent), closes_at_accept.
 Heedless of the request: turns_away (answers before it was read), never_reads (reads nothing of it).
 Without end: endless_continue, endless_events, endless_chunk_extension.
-Any bytes: answering(data), for those of bad_answers; `at_once` sends them before anything was asked.
+Any bytes: answering(data), for those of bad_answers; `max_concurrent_turns` sends them before anything was asked.
 Not now: unavailable (503 with Retry-After in seconds or as a date, `times` times, then 200).
 
 Slow ones wait `interval` seconds between bytes; none ends by itself before its client goes.

@@ -70,7 +70,7 @@ class Platform:
     """Between two looks at an empty queue."""
     tick: float = 60.0
     shortened: Mapping[str, float] = field(default_factory=dict)
-    """Constants such as {"scheduler.tick_work.HORIZON": 8}; one that others import comes before those others."""
+    """Constants such as {"scheduler.tick_work.PLANNING_HORIZON": 8}; one that others import comes before those others."""
 
 
 def environment(connection_string: str, prefix: str, jobs: Path) -> dict[str, str]:
@@ -195,19 +195,19 @@ class Listener:
 
 
 async def _work(environ: Mapping[str, str], platform: Platform) -> None:
-    from scheduler.dispatch.queues import poison_queue, run_queue_of
+    from scheduler.dispatch.queues import poison_queue_name, run_queue_name_from
     from scheduler.hosts.functions import host
 
     async def work(message: QueueMessage) -> None:
-        await host.work(_body(message), message.dequeue_count or 1)
+        await host.perform_batch(_body(message), message.dequeue_count or 1)
 
     async def bury(message: QueueMessage) -> None:
-        await host.bury(_body(message), message.inserted_on)
+        await host.dead_letter_poison(_body(message), message.inserted_on)
 
     async with AsyncExitStack() as stack:
-        name = run_queue_of(environ)
+        name = run_queue_name_from(environ)
         queue, poison = [
-            await stack.enter_async_context(await _queue(environ, each)) for each in (name, poison_queue(name))
+            await stack.enter_async_context(await _queue(environ, each)) for each in (name, poison_queue_name(name))
         ]
         print("listening", flush=True)
         burying = replace(platform, hidden=platform.hidden_poison or platform.hidden)

@@ -65,13 +65,13 @@ def _answer(pattern: str) -> str:
     import signal
     import time
 
-    from jobs.expectations.patterns import BadPattern, PatternTooLarge, compile_pattern
+    from jobs.expectations.patterns import InvalidPattern, PatternTooLarge, compile_pattern
 
     signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
     started = time.process_time()
     try:
         compile_pattern(pattern)
-    except (BadPattern, PatternTooLarge) as error:
+    except (InvalidPattern, PatternTooLarge) as error:
         return "MemoryError" if "memory" in str(error) else "refused"
     except BaseException as error:
         return type(error).__name__

@@ -80,7 +80,7 @@ async def test_it_is_complete_once_what_failed_is_a_dead_letter(store: MemorySto
     lettered = Account(("a",), AT, AT + SECOND, lettered=frozenset({"a"}))
     with pytest.raises(TimeoutError, match="no dead letter"):
         await lettered.complete(store, within=0.01)
-    await DeadLetters(store).add(DeadLetter.of_ticket(ticket(AT + SECOND), "given up", AT + SECOND))
+    await DeadLetters(store).add(DeadLetter.from_ticket(ticket(AT + SECOND), "given up", AT + SECOND))
     await lettered.complete(store, within=60)
 
 
@@ -88,7 +88,7 @@ async def test_a_run_that_was_given_up_has_to_be_a_dead_letter(store: MemoryStor
     await ran(store, AT)
     await ran(store, AT + SECOND, Outcome.FAILED, error=ErrorClass.DEAD_LETTERED, message="given up")
     assert await problems(store) == ["a@20261125T015031.000Z was given up, but is no dead letter"]
-    await DeadLetters(store).add(DeadLetter.of_ticket(ticket(AT + SECOND), "given up", AT))
+    await DeadLetters(store).add(DeadLetter.from_ticket(ticket(AT + SECOND), "given up", AT))
     assert await problems(store) == []
 
 
@@ -107,7 +107,7 @@ async def test_a_run_that_nothing_or_too_much_follows_from_is_told(store: Memory
     for suffix in ("one", "two"):
         of = Ticket.following("b", AT, "", suffix, ticket(AT).id)
         run = Run(of.id, "b", of.trigger, Outcome.SKIPPED, AT, AT, AT, message="?", correlation_id=of.correlation_id)
-        await Runs(store).record(of, run)
+        await Runs(store).insert_finished(of, run)
     found = account.problems(
         await kept(store, account.all_jobs), Counter({ticket(AT).id: 1, ticket(AT + SECOND).id: 1})
     )

@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobs.runs import Outcome, Run, Ticket, Trigger
-from scheduler.catalog import Catalog, Entry
-from scheduler.follow_up import Dependents
+from scheduler.catalog import Catalog, CatalogJob
+from scheduler.follow_up import DependencyTrigger
 from scheduler.stores.pauses import Pauses
-from scheduler.stores.runs import Claim, Record, Runs
+from scheduler.stores.runs import Claim, RunRecord, Runs
 from tests.jobs.running.run_parts import Heard
 from tests.scheduler.fakes import Sent, VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 
 
-def waits_for(name: str, *depends_on: Any, **more: Any) -> Entry:
+def waits_for(name: str, *depends_on: Any, **more: Any) -> CatalogJob:
     """A job without a schedule that depends on these."""
     return entry(name, None, depends_on=list(depends_on), **more)
 
@@ -25,7 +25,7 @@ def waits_for(name: str, *depends_on: Any, **more: Any) -> Entry:
 class Line:
     """Everything about the chains of these jobs."""
 
-    def __init__(self, *jobs: Entry, store: MemoryStore | None = None) -> None:
+    def __init__(self, *jobs: CatalogJob, store: MemoryStore | None = None) -> None:
         self.clock = VirtualClock()
         self.store = store or MemoryStore()
         self.runs = Runs(self.store, self.clock.monotonic)
@@ -33,14 +33,14 @@ class Line:
         self.dispatch = Sent()
         self.heard = Heard()
         self.catalog = Catalog(jobs)
-        self.dependents = Dependents(self.catalog, self.runs, self.pauses, self.dispatch, self.heard, self.clock)
+        self.dependents = DependencyTrigger(self.catalog, self.runs, self.pauses, self.dispatch, self.heard, self.clock)
 
     def scheduled(self, job: str, ago: float = 0.0) -> Ticket:
         due_at = self.clock.now() - timedelta(seconds=ago)
-        return Ticket.scheduled(job, due_at, self.catalog.get(job).generation)
+        return Ticket.scheduled(job, due_at, self.catalog.get_job(job).generation)
 
     def requested(self, job: str) -> Ticket:
-        return Ticket.requested(job, self.clock.now(), self.catalog.get(job).generation)
+        return Ticket.requested(job, self.clock.now(), self.catalog.get_job(job).generation)
 
     def replayed(self, run: Run) -> Ticket:
         ticket = Ticket(run.id, run.job, run.trigger, run.due_at, run.generation, run.correlation_id)
@@ -79,7 +79,7 @@ class Line:
     ) -> Run:
         """The ticket's run ends now, and what follows happens."""
         run = await self.recorded(ticket, outcome, message, claim)
-        await self.dependents.after(run)
+        await self.dependents.start_dependents(run)
         return run
 
     def sent(self) -> list[Ticket]:
@@ -93,8 +93,8 @@ class Line:
         assert ticket.job == job
         return ticket
 
-    async def history(self, job: str) -> Sequence[Record]:
-        return (await self.runs.list(job=job)).records
+    async def history(self, job: str) -> Sequence[RunRecord]:
+        return (await self.runs.list_page(job=job)).records
 
     async def reasons(self, job: str) -> list[str]:
         """Why runs of the job were left out, newest first."""

@@ -13,26 +13,26 @@ from jobs.checks.heartbeat import HeartbeatCheck
 from jobs.definition import JobDefinition
 from jobs.errors import SecretUnavailable
 from jobs.redaction import Redactor
-from jobs.running.circuits import Circuits
+from jobs.running.circuits import CircuitBreakers
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
-from scheduler.beats import Beats
-from scheduler.catalog import Catalog, Entry
-from scheduler.circuit_board import CircuitBoard
+from scheduler.beats import HeartbeatReader
+from scheduler.catalog import Catalog, CatalogJob
+from scheduler.circuit_board import CircuitQueries
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
-from scheduler.follow_up import Dependents
-from scheduler.gates import Elsewhere, HeldSlots, gates_in_order
+from scheduler.follow_up import DependencyTrigger
+from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
-from scheduler.operations.backfilling import Backfilling
-from scheduler.operations.cancelling import Cancelling
-from scheduler.operations.circuits import CircuitSteering
-from scheduler.operations.pausing import Pausing
-from scheduler.operations.pinging import Pinging
-from scheduler.operations.refreshing import Refreshing
-from scheduler.operations.replaying import Replaying
-from scheduler.operations.running import Running
-from scheduler.secret_watch import SecretWatch
+from scheduler.operations.backfilling import Backfiller
+from scheduler.operations.cancelling import RunCanceller
+from scheduler.operations.circuits import CircuitControl
+from scheduler.operations.pausing import JobPauser
+from scheduler.operations.pinging import PingReceiver
+from scheduler.operations.refreshing import SecretRefresher
+from scheduler.operations.replaying import DeadLetterReplayer
+from scheduler.operations.running import RunStarter
+from scheduler.secret_watch import SecretMonitor
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
@@ -41,11 +41,11 @@ from scheduler.stores.heartbeats import Heartbeats
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Row, Store
 from scheduler.stores.runs import Runs
-from scheduler.stores.schedule_marks import TABLE, ScheduleMarks
+from scheduler.stores.schedule_marks import SCHEDULES_TABLE, ScheduleActivations
 from scheduler.stores.slots import Slots
 from scheduler.work.following import FollowUp
-from scheduler.work.going import Going
-from scheduler.work.options import EMBEDDED, Ways
+from scheduler.work.going import RunRegistry
+from scheduler.work.options import EMBEDDED_OPTIONS, WorkerOptions
 from scheduler.work.places import Shares
 from scheduler.work.worker import Worker
 from tests.jobs.checks.asking import MemorySecrets
@@ -78,10 +78,10 @@ class VirtualClock:
         self._now += timedelta(seconds=seconds)
 
 
-def entry(name: str = "checkout", schedule: str | None = "every 10s", **more: object) -> Entry:
+def entry(name: str = "checkout", schedule: str | None = "every 10s", **more: object) -> CatalogJob:
     """A job of the catalog."""
     definition = {"name": name, "schedule": schedule, "check": {"kind": "http", "url": "http://127.0.0.1:9/"}}
-    return Entry(JobDefinition.model_validate(definition | more), "jobs.yaml:1")
+    return CatalogJob(JobDefinition.model_validate(definition | more), "jobs.yaml:1")
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class MemoryKept:
         self.dropped: list[str] = []
         self._read: set[str] = set()
 
-    async def get(self, name: str) -> str:
+    async def get_secret(self, name: str) -> str:
         if name not in self.values:
             raise SecretUnavailable(f"there is no secret {name}")
         self._read.add(name)
@@ -153,12 +153,12 @@ class Shop:
     def __init__(
         self,
         *steps: Step,
-        jobs: Sequence[Entry] | None = None,
+        jobs: Sequence[CatalogJob] | None = None,
         data: MemoryData | None = None,
         owner: str = "me",
         places: int = 9,
         shares: Shares | None = None,
-        ways: Ways = EMBEDDED,
+        ways: WorkerOptions = EMBEDDED_OPTIONS,
         follow_up: FollowUp | None = None,
         began: Callable[[Ticket], None] = lambda _: None,
         shared: bool = False,
@@ -171,32 +171,32 @@ class Shop:
         store = over or self.store
         self.runs = Runs(store, self.clock.monotonic)
         self.cursors, self.dead_letters = Cursors(store), DeadLetters(store)
-        self.marks = ScheduleMarks(store)
+        self.marks = ScheduleActivations(store)
         self.check = ScriptedCheck(list(steps) or [answer()])
         self.heard = Heard()
         self.catalog = Catalog([entry()] if jobs is None else jobs)
         self.tokens, self.redactor, self.heartbeats = MemorySecrets(), Redactor(), Heartbeats(store)
         self.pauses = Pauses(store, self.clock.monotonic)
-        self.beats = Beats(self.catalog, self.heartbeats, self.pauses, self.marks, self.clock)
+        self.beats = HeartbeatReader(self.catalog, self.heartbeats, self.pauses, self.marks, self.clock)
         beating = HeartbeatCheck(self.beats, self.tokens, self.clock, self.redactor)
         checks = {"http": self.check, "heartbeat": beating}
         self.circuit_states = StoredCircuits(store)
-        self.circuits = CircuitBoard(self.catalog, self.circuit_states, self.clock)
-        runner = Runner(checks, Circuits(self.circuit_states), self.heard, self.clock, Redactor())
+        self.circuits = CircuitQueries(self.catalog, self.circuit_states, self.clock)
+        runner = Runner(checks, CircuitBreakers(self.circuit_states), self.heard, self.clock, Redactor())
         self.cancellations = Cancellations(store)
         self.secrets, self.news = MemoryKept(), HeardOfSecrets()
-        self.secret_watch = SecretWatch(store, self.secrets, self.catalog, self.news, self.clock)
-        going = Going(self.cancellations, self.clock)
+        self.secret_watch = SecretMonitor(store, self.secrets, self.catalog, self.news, self.clock)
+        going = RunRegistry(self.cancellations, self.clock)
         dispatch = InProcessDispatch(lambda ticket: self.worker.submit(ticket))
-        dependents = Dependents(self.catalog, self.runs, self.pauses, dispatch, self.heard, self.clock)
-        slots = HeldSlots(Slots(store, owner), self.clock)
+        dependents = DependencyTrigger(self.catalog, self.runs, self.pauses, dispatch, self.heard, self.clock)
+        slots = SlotLeases(Slots(store, owner), self.clock)
         self.gates = gates_in_order(
             clock=self.clock,
             pauses=self.pauses,
             runs=self.runs,
-            cancel=going.cancel,
+            cancel_local=going.cancel,
             slots=slots,
-            elsewhere=Elsewhere(self.runs, slots, self.cancellations, self.clock) if shared else None,
+            remote=RemoteRuns(self.runs, slots, self.cancellations, self.clock) if shared else None,
             max_running=max_running,
         )
         self.worker = Worker(
@@ -208,40 +208,40 @@ class Shop:
             owner=owner,
             concurrency=places,
             shares=shares,
-            going=going,
+            registry=going,
             gates=self.gates,
             dead_letters=self.dead_letters,
             follow_up=follow_up or dependents,
-            ways=ways,
-            began=began,
+            options=ways,
+            on_started=began,
         )
 
     def in_force(self, since: datetime, *jobs: str) -> Self:
         """Let these jobs (all of them, if none is named) have been in force since then, as a host would have noted."""
         for job in jobs or self.catalog.names():
             body = json.dumps({"schedule": "of then", "since": since.isoformat()})
-            self.store.data.rows[TABLE, "all", job] = Row("all", job, body, f"since-{job}")
+            self.store.data.rows[SCHEDULES_TABLE, "all", job] = Row("all", job, body, f"since-{job}")
         return self
 
     def operations(self, dispatch: Dispatch) -> Operations:
-        running = Running(self.catalog, self.runs, dispatch, self.clock)
+        running = RunStarter(self.catalog, self.runs, dispatch, self.clock)
         return Operations(
-            running=running,
-            pausing=Pausing(self.catalog, self.pauses, self.clock),
-            cancelling=Cancelling(
+            runs=running,
+            pauses=JobPauser(self.catalog, self.pauses, self.clock),
+            cancellations=RunCanceller(
                 self.catalog,
                 self.runs,
                 running,
                 self.cancellations,
                 self.worker.cancel,
-                self.worker.telling,
+                self.worker.publisher,
                 self.clock,
             ),
-            replaying=Replaying(self.catalog, self.dead_letters, self.runs, dispatch, self.clock),
-            backfilling=Backfilling(self.catalog, self.runs, self.marks, dispatch, self.clock),
-            circuits=CircuitSteering(self.circuits, self.circuit_states, self.clock),
-            refreshing=Refreshing(self.secret_watch),
-            pinging=Pinging(
+            dead_letters=DeadLetterReplayer(self.catalog, self.dead_letters, self.runs, dispatch, self.clock),
+            backfills=Backfiller(self.catalog, self.runs, self.marks, dispatch, self.clock),
+            circuits=CircuitControl(self.circuits, self.circuit_states, self.clock),
+            secrets=SecretRefresher(self.secret_watch),
+            pings=PingReceiver(
                 self.catalog, self.tokens, self.heartbeats, self.beats, self.pauses, running, self.redactor, self.clock
             ),
         )
@@ -249,4 +249,4 @@ class Shop:
     def ticket(self, seconds: float = 0.0, job: str = "checkout") -> Ticket:
         """A scheduled ticket, due so long after now."""
         due_at = self.clock.now() + timedelta(seconds=seconds)
-        return Ticket.scheduled(job, due_at, self.catalog.get(job).generation)
+        return Ticket.scheduled(job, due_at, self.catalog.get_job(job).generation)

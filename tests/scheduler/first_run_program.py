@@ -22,7 +22,7 @@ from jobs.running import execution
 from scheduler.app import Program, open_program
 from scheduler.cli.profile import CommandProfile
 from scheduler.hosts.embedded.program import open_embedded_program
-from scheduler.operations.audit import Way
+from scheduler.operations.audit import ChangeSource
 
 ROOT = Path(__file__).resolve().parents[2]
 before: list[set[str]] = []
@@ -51,10 +51,10 @@ async def opened(role: str) -> AsyncIterator[Program]:
 async def main(role: str, job: str) -> dict[str, Any]:
     async with opened(role) as program:
         execution.PhaseClock = WatchedClock  # type: ignore[misc]
-        record = await program.operations.running.run_now(job, way=Way.COMMAND_LINE)
-        await program.worker.settle()
+        record = await program.operations.runs.run_now(job, source=ChangeSource.COMMAND_LINE)
+        await program.worker.wait_until_idle()
         imported = sorted(set(sys.modules) - before[0])
-        found = await program.queries.run(record.ticket.id)
+        found = await program.queries.find_run(record.ticket.id)
     assert found is not None
     run = found.run
     assert run is not None

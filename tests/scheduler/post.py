@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scheduler.queue_work import QueueWork
-from scheduler.tick_work import TickWork
+from scheduler.queue_work import QueueHandler
+from scheduler.tick_work import TimerHandler
 from tests.scheduler.fakes import Sent, Shop
 
 
@@ -12,7 +12,7 @@ class Post:
 
     def __init__(self, shop: Shop) -> None:
         self.shop, self.dispatch = shop, Sent()
-        self.ticks = TickWork(
+        self.ticks = TimerHandler(
             shop.catalog,
             shop.runs,
             shop.worker,
@@ -23,7 +23,7 @@ class Post:
             shop.dead_letters,
             shop.clock,
         )
-        self.work = QueueWork(
+        self.work = QueueHandler(
             shop.catalog,
             shop.runs,
             shop.worker,

@@ -13,8 +13,8 @@ def test_jobs_are_found_by_name() -> None:
     job = entry("a")
     catalog = Catalog([job, entry("b")])
 
-    assert catalog.get("a") is catalog.find("a") is job
-    assert catalog.find("c") is None
+    assert catalog.get_job("a") is catalog.find_job("a") is job
+    assert catalog.find_job("c") is None
     assert ("a" in catalog, "c" in catalog, len(catalog)) == (True, False, 2)
     assert [one.job.name for one in catalog] == ["a", "b"]
 
@@ -25,23 +25,23 @@ def test_names_are_in_order() -> None:
 
 def test_a_job_that_is_not_there_is_told_with_the_nearest_name() -> None:
     with pytest.raises(UnknownJob, match=r"^there is no job named 'chekout', did you mean checkout\?$") as caught:
-        Catalog([entry("checkout"), entry("database")]).get("chekout")
+        Catalog([entry("checkout"), entry("database")]).get_job("chekout")
 
-    assert (caught.value.name, caught.value.near) == ("chekout", "checkout")
+    assert (caught.value.name, caught.value.suggestion) == ("chekout", "checkout")
 
 
 def test_a_name_like_no_other_gets_no_suggestion() -> None:
     with pytest.raises(UnknownJob, match=r"^there is no job named 'xyz'$"):
-        Catalog([entry("checkout")]).get("xyz")
+        Catalog([entry("checkout")]).get_job("xyz")
 
 
 def test_the_nearest_of_very_many_names_is_looked_for_in_the_neighbourhood_only() -> None:
     catalog = Catalog([entry(f"job-{number:05}") for number in range(10_000)])
 
     with computes_below(0.2), pytest.raises(UnknownJob) as caught:
-        catalog.get("job-050000")
+        catalog.get_job("job-050000")
 
-    assert str(caught.value.near).startswith("job-0")
+    assert str(caught.value.suggestion).startswith("job-0")
 
 
 def test_only_enabled_jobs_with_a_schedule_are_planned() -> None:

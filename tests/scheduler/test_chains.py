@@ -37,7 +37,7 @@ async def test_sides_that_end_together_make_one_join() -> None:
     await line.ends(line.scheduled("root"))
     runs = [await line.recorded(ticket) for ticket in line.sent()]
 
-    await asyncio.gather(*(line.dependents.after(run) for run in runs * 2))
+    await asyncio.gather(*(line.dependents.start_dependents(run) for run in runs * 2))
 
     assert {ticket.job for ticket in line.sent()} == {"join"}
     assert len(await line.history("join")) == 1
@@ -139,7 +139,7 @@ async def test_a_join_of_two_schedules_further_up_runs_once() -> None:
 async def test_a_job_that_is_paused_is_not_waited_for() -> None:
     line = Line(entry("a", "every 1m"), entry("b", "every 1m"), waits_for("y", "b"), waits_for("join", "a", "y"))
     await line.recorded(line.scheduled("y", ago=90))
-    await line.pauses.put(Pause("b", START))
+    await line.pauses.set_pause(Pause("b", START))
 
     await line.ends(line.scheduled("a"))
 

@@ -70,7 +70,7 @@ async def test_runs_may_end_in_any_order_and_be_followed_up_again_at_any_time(
     while under_way:
         ticket = under_way.pop(data.draw(st.integers(0, len(under_way) - 1)))
         over.append(await line.ends(ticket, ends[ticket.job]))
-        await line.dependents.after(data.draw(st.sampled_from(over)))
+        await line.dependents.start_dependents(data.draw(st.sampled_from(over)))
         known = {one.id for one in under_way} | {run.id for run in over}
         under_way += {one.id: one for one in line.sent() if one.id not in known}.values()
         line.clock.move(0.5)
@@ -98,13 +98,13 @@ class Slow(MemoryStore):
         await self._others()
         return await super().apply(*changes)
 
-    async def get(self, *place: str) -> Row | None:
+    async def get_row(self, *place: str) -> Row | None:
         await self._others()
-        return await super().get(*place)
+        return await super().get_row(*place)
 
-    async def list(self, *place: str, **more: Any) -> Sequence[Row]:
+    async def list_rows(self, *place: str, **more: Any) -> Sequence[Row]:
         await self._others()
-        return await super().list(*place, **more)
+        return await super().list_rows(*place, **more)
 
 
 @given(chains(), ENDS, st.integers(0, 2**32))
@@ -120,7 +120,7 @@ async def test_runs_may_be_followed_up_at_the_same_time_and_again_after_a_failur
     known: set[str] = set()
     for failures in (3, 3, 3, 3, 3, *[0] * 100):
         store.fails = failures
-        answers = await asyncio.gather(*map(line.dependents.after, rest), return_exceptions=True)
+        answers = await asyncio.gather(*map(line.dependents.start_dependents, rest), return_exceptions=True)
         store.fails = 0
         assert all(answer is None or isinstance(answer, StoreUnavailable) for answer in answers)
         failed = [run for run, answer in zip(rest, answers, strict=True) if answer is not None]

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from jobs.checks.guard import Guard, Rules
+from jobs.checks.guard import Guard, TargetRules
 from jobs.definition import JobDefinition
-from scheduler.denied_targets import denied_targets, warn_of_denied_targets
+from scheduler.denied_targets import describe_denied_targets, warn_about_denied_targets
 
 
 def told(caplog: pytest.LogCaptureFixture, guard: Guard, **urls: str) -> list[str]:
-    warn_of_denied_targets([job(name, url) for name, url in urls.items()], guard)
+    warn_about_denied_targets([job(name, url) for name, url in urls.items()], guard)
     return [record.getMessage() for record in caplog.records]
 
 
@@ -23,7 +23,7 @@ def job(name: str, url: str, **more: Any) -> JobDefinition:
 
 def test_one_line_names_the_first_jobs_and_why(caplog: pytest.LogCaptureFixture) -> None:
     urls = {f"job-{number}": f"http://10.0.0.{number}/" for number in range(7)}
-    assert told(caplog, Guard(Rules()), **urls, public="http://20.50.2.1/") == [
+    assert told(caplog, Guard(TargetRules()), **urls, public="http://20.50.2.1/") == [
         "7 jobs have targets that may not be asked: job-0, job-1, job-2, job-3, job-4 and others. "
         "Not asked: 10.0.0.0 is a private address, of no network that may be asked. "
         "To allow it, name its network in the setting targets.networks (SCHEDULER_TARGETS__NETWORKS)."
@@ -41,14 +41,14 @@ def test_one_line_names_the_first_jobs_and_why(caplog: pytest.LogCaptureFixture)
     ],
 )
 def test_address_scheme_port_and_host_are_looked_at(caplog: pytest.LogCaptureFixture, url: str) -> None:
-    rules = Rules(ports=((443, 443),), schemes=frozenset({"https"}), hosts=("*.internal", "169.*", "fe80*"))
+    rules = TargetRules(ports=((443, 443),), schemes=frozenset({"https"}), hosts=("*.internal", "169.*", "fe80*"))
     assert len(told(caplog, Guard(rules), one=url)) == 1
 
 
 def test_names_named_networks_and_disabled_jobs_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:
-    guard = Guard(Rules(networks=(ip_network("10.0.0.0/8"),)))
+    guard = Guard(TargetRules(networks=(ip_network("10.0.0.0/8"),)))
     assert told(caplog, guard, name="http://shop.internal/", named="http://10.0.0.1/") == []
-    warn_of_denied_targets([job("off", "http://127.0.0.1/", enabled=False)], guard)
+    warn_about_denied_targets([job("off", "http://127.0.0.1/", enabled=False)], guard)
     assert caplog.records == []
 
 
@@ -82,13 +82,13 @@ def test_names_named_networks_and_disabled_jobs_are_left_alone(caplog: pytest.Lo
 )
 def test_every_place_that_a_check_names_is_looked_at(check: dict[str, Any]) -> None:
     one = JobDefinition.model_validate({"name": "one", "check": check})
-    assert denied_targets([one], Guard(Rules())).startswith(
+    assert describe_denied_targets([one], Guard(TargetRules())).startswith(
         "1 job has a target that may not be asked: one. Not asked: 10.0.0.1 is a private address"
     )
-    assert denied_targets([one], Guard(Rules(networks=(ip_network("10.0.0.0/8"),)))) == ""
+    assert describe_denied_targets([one], Guard(TargetRules(networks=(ip_network("10.0.0.0/8"),)))) == ""
 
 
 def test_a_dns_check_of_the_machines_own_server_names_no_place() -> None:
     check = {"kind": "dns", "name": "shop.internal"}
     one = JobDefinition.model_validate({"name": "one", "check": check})
-    assert denied_targets([one], Guard(Rules(ports=((443, 443),)))) == ""
+    assert describe_denied_targets([one], Guard(TargetRules(ports=((443, 443),)))) == ""

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from jobs.runs import Outcome, Run, Trigger
-from scheduler.catalog import Entry
-from scheduler.operations.audit import Way
+from scheduler.catalog import CatalogJob
+from scheduler.operations.audit import ChangeSource
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs import RunState
 from tests.jobs.running.run_parts import answer
@@ -22,7 +22,7 @@ ROOT = entry("root", "every 1m", retry={"attempts": 1})
 
 async def runs_of(shop: Shop, job: str) -> list[Run]:
     """Newest first; all of them are over."""
-    records = (await shop.runs.list(job=job)).records
+    records = (await shop.runs.list_page(job=job)).records
     return [record.run for record in records if record.run is not None]
 
 
@@ -36,13 +36,13 @@ async def test_a_chain_runs_to_its_end() -> None:
     shop = Shop(jobs=[ROOT, left, right, waits_for("join", "left", "right"), waits_for("last", "join")])
 
     shop.worker.submit(shop.ticket(job="root"))
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     assert await outcomes(shop, "left", "right", "join", "last") == [[Outcome.SUCCEEDED]] * 4
     (last,) = await runs_of(shop, "last")
     assert last.trigger is Trigger.DEPENDENCY
     assert last.correlation_id == "root@20260301T120000.000Z"
-    assert await shop.runs.untold() == []
+    assert await shop.runs.list_unacknowledged() == []
 
 
 @virtual_time
@@ -50,7 +50,7 @@ async def test_a_failure_leaves_out_what_follows() -> None:
     shop = Shop(answer(500), jobs=[ROOT, waits_for("load", "root"), waits_for("report", "load")])
 
     shop.worker.submit(shop.ticket(job="root"))
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     assert await outcomes(shop, "root", "load", "report") == [[Outcome.FAILED], [Outcome.SKIPPED], [Outcome.SKIPPED]]
     assert [event.run.job for event in shop.heard.finished] == ["root", "load", "report"]
@@ -61,7 +61,7 @@ async def test_a_run_that_is_cancelled_while_it_is_queued_leaves_out_what_follow
     shop = Shop(jobs=[ROOT, waits_for("load", "root")])
     record = await shop.runs.enqueue(shop.ticket(60, "root"))
 
-    await shop.operations(_Nowhere()).cancelling.cancel(record.ticket.id, way=Way.API, wait=0)
+    await shop.operations(_Nowhere()).cancellations.cancel(record.ticket.id, source=ChangeSource.API, wait=0)
 
     (run,) = await runs_of(shop, "load")
     assert run.message.endswith("was cancelled (condition: succeeded)")
@@ -73,7 +73,7 @@ async def test_a_scheduled_run_waits_for_what_it_depends_on() -> None:
     shop = Shop(jobs=jobs)
 
     shop.worker.submit_batch([shop.ticket(job="shop"), shop.ticket(7, job="root")])
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     (run,) = await runs_of(shop, "shop")
     assert run.outcome is Outcome.SUCCEEDED
@@ -85,7 +85,7 @@ async def test_a_scheduled_run_is_left_out_when_it_has_waited_long_enough() -> N
     shop = Shop(jobs=[ROOT, entry("shop", "every 1m", depends_on=[{"job": "root", "wait": "20s"}])])
 
     shop.worker.submit(shop.ticket(job="shop"))
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     (run,) = await runs_of(shop, "shop")
     assert run.message == "root, on which it depends, has not run yet; it waited 20s for that"
@@ -97,26 +97,26 @@ async def test_what_follows_is_there_after_a_crash_between_the_record_and_what_f
     data = MemoryData()
     before = Shop(jobs=[ROOT, waits_for("load", "root")], data=data, follow_up=_Dies())
     before.worker.submit(before.ticket(job="root"))
-    await before.worker.settle()
+    await before.worker.wait_until_idle()
     assert await outcomes(before, "root", "load") == [[Outcome.SUCCEEDED], []]
 
     after = Shop(jobs=[ROOT, waits_for("load", "root")], data=data)
-    for run in await after.runs.untold():
-        await after.worker.telling.tell(run)
-    await after.worker.settle()
+    for run in await after.runs.list_unacknowledged():
+        await after.worker.publisher.publish(run)
+    await after.worker.wait_until_idle()
 
     assert await outcomes(after, "load") == [[Outcome.SUCCEEDED]]
-    assert await after.runs.untold() == []
+    assert await after.runs.list_unacknowledged() == []
 
 
 @virtual_time
 async def test_a_job_that_is_disabled_after_its_run_was_queued_does_not_run() -> None:
     data = MemoryData()
-    load: Entry = waits_for("load", "root", enabled=False)
+    load: CatalogJob = waits_for("load", "root", enabled=False)
     shop = Shop(jobs=[ROOT, load], data=data)
 
     shop.worker.submit(shop.ticket(job="root"))
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     (run,) = await runs_of(shop, "load")
     assert (run.outcome, run.message) == (Outcome.SKIPPED, "the job is disabled")
@@ -130,7 +130,7 @@ async def test_what_follows_while_the_program_stops_is_left_to_the_next_start() 
 
     await shop.worker.drain(30)
 
-    (record,) = (await shop.runs.list(job="load")).records
+    (record,) = (await shop.runs.list_page(job="load")).records
     assert record.state is RunState.QUEUED
 
 
@@ -141,10 +141,10 @@ async def _slow() -> None:
 class _Dies:
     """Implements following.FollowUp: the process ends before anything follows."""
 
-    def follows(self, job: str) -> bool:
+    def has_dependents(self, job: str) -> bool:
         return job == "root"
 
-    async def after(self, run: Run) -> None:
+    async def start_dependents(self, run: Run) -> None:
         raise StoreUnavailable("the process is gone")
 
 

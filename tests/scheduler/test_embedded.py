@@ -14,10 +14,10 @@ import pytest
 from config.settings import Settings
 from jobs.runs import Ticket
 from scheduler import embedded as embedded_host
-from scheduler.app import TELEMETRY_PATIENCE
-from scheduler.embedded import PortTaken, _again_and_again, _running, listening
-from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
-from scheduler.stores.file_lock import noted_address
+from scheduler.app import TELEMETRY_CLOSE_TIMEOUT
+from scheduler.embedded import PortInUse, _background_tasks, _restart_on_failure, open_listener
+from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
+from scheduler.stores.file_lock import read_api_address
 from scheduler.stores.runs import Runs
 from scheduler.stores.sqlite import open_sqlite
 from tests.parts.host import Host, embedded, job
@@ -168,14 +168,14 @@ async def test_commands_can_read_where_a_running_host_serves_its_api(tmp_path: P
     async with embedded(tmp_path, {}) as host:
         await host.logged("dashboard: ")
         for _ in range(500):
-            if noted_address(tmp_path / "state.db") is not None:
+            if read_api_address(tmp_path / "state.db") is not None:
                 break
             await asyncio.sleep(0.02)
         base = str(host.client.base_url).rstrip("/")
-        assert noted_address(tmp_path / "state.db") == base
+        assert read_api_address(tmp_path / "state.db") == base
         await host.stop()
 
-    assert noted_address(tmp_path / "state.db") is None
+    assert read_api_address(tmp_path / "state.db") is None
 
 
 async def test_a_taken_port_is_named_and_nothing_starts(tmp_path: Path) -> None:
@@ -191,21 +191,21 @@ async def test_a_taken_port_is_named_and_nothing_starts(tmp_path: Path) -> None:
 
 def test_the_bounds_of_an_end_leave_room_in_five_seconds() -> None:
     """Closing all the rest takes half a second."""
-    assert Settings().shutdown_grace + TELEMETRY_PATIENCE <= 4
+    assert Settings().shutdown_grace + TELEMETRY_CLOSE_TIMEOUT <= 4
 
 
 def test_of_two_programs_that_start_at_once_the_second_one_fails_at_its_port() -> None:
     """Before the first one is ready, too."""
-    with listening("127.0.0.1", 0) as first:
+    with open_listener("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
-        with pytest.raises(PortTaken, match="--port"), listening("127.0.0.1", port):
+        with pytest.raises(PortInUse, match="--port"), open_listener("127.0.0.1", port):
             pass
 
 
 async def test_a_background_task_that_breaks_is_told_and_begun_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(embedded_host, "BEGUN_AGAIN_AFTER", 0.0)
+    monkeypatch.setattr(embedded_host, "TASK_RESTART_DELAY", 0.0)
     begun, goes_on = 0, asyncio.Event()
 
     async def work() -> None:
@@ -216,7 +216,7 @@ async def test_a_background_task_that_breaks_is_told_and_begun_again(
         goes_on.set()
         await asyncio.sleep(60)
 
-    async with _running(_again_and_again(work)):
+    async with _background_tasks(_restart_on_failure(work)):
         await goes_on.wait()
 
     assert begun == 2
@@ -271,14 +271,14 @@ async def test_only_loopback_names_are_answered(tmp_path: Path) -> None:
 
 async def test_how_far_the_ticks_are_is_put_right_after_a_clock_that_was_far_ahead(tmp_path: Path) -> None:
     store = await open_sqlite(tmp_path / "state.db")
-    await Cursors(store).advance(PLANNED_UNTIL, datetime.now(UTC) + timedelta(days=300))
+    await Cursors(store).advance(PLANNED_UNTIL_CURSOR, datetime.now(UTC) + timedelta(days=300))
     await store.aclose()
 
     async with embedded(tmp_path, {}) as host:
         await host.stop()
 
     store = await open_sqlite(tmp_path / "state.db")
-    planned_until = await Cursors(store).get(PLANNED_UNTIL)
+    planned_until = await Cursors(store).read(PLANNED_UNTIL_CURSOR)
     await store.aclose()
     assert planned_until is not None
     assert abs(planned_until - datetime.now(UTC)) < timedelta(minutes=1)

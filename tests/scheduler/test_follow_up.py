@@ -27,7 +27,7 @@ async def test_a_job_without_a_schedule_runs_when_its_parent_did() -> None:
     ticket = line.sent_one("report")
     assert ticket.trigger is Trigger.DEPENDENCY
     assert ticket.due_at == floor_ms(run.finished_at)
-    assert ticket.generation == line.catalog.get("report").generation
+    assert ticket.generation == line.catalog.get_job("report").generation
     assert ticket.correlation_id == run.id == "database@20260301T120000.000Z"
     (record,) = await line.history("report")
     assert (record.ticket, record.state) == (ticket, RunState.QUEUED)
@@ -36,9 +36,9 @@ async def test_a_job_without_a_schedule_runs_when_its_parent_did() -> None:
 async def test_only_jobs_that_start_others_are_followed_up() -> None:
     line = Line(DATABASE, waits_for("report", "database"), entry("other", depends_on=["database"]))
 
-    assert line.dependents.follows("database")
-    assert not line.dependents.follows("report")
-    assert not line.dependents.follows("nobody")
+    assert line.dependents.has_dependents("database")
+    assert not line.dependents.has_dependents("report")
+    assert not line.dependents.has_dependents("nobody")
 
 
 async def test_a_scheduled_job_is_not_started_by_what_it_depends_on() -> None:
@@ -124,7 +124,7 @@ async def test_following_up_again_changes_nothing() -> None:
     run = await line.ends(line.scheduled("database"), Outcome.FAILED)
     told = len(line.heard.finished)
 
-    await line.dependents.after(run)
+    await line.dependents.start_dependents(run)
 
     assert len(await line.history("load")) == len(await line.history("report")) == 1
     assert len(line.heard.finished) == told
@@ -135,10 +135,10 @@ async def test_what_was_stored_and_not_handed_over_is_handed_over_the_next_time(
     run = await line.recorded(line.scheduled("database"))
     line.dispatch.fails = DispatchError("the queue is away")
     with pytest.raises(DispatchError):
-        await line.dependents.after(run)
+        await line.dependents.start_dependents(run)
     line.dispatch.fails = None
 
-    await line.dependents.after(run)
+    await line.dependents.start_dependents(run)
 
     line.sent_one("report")
     assert len(await line.history("report")) == 1
@@ -149,7 +149,7 @@ async def test_a_run_that_has_begun_is_not_handed_over_again() -> None:
     run = await line.ends(line.scheduled("database"))
     await line.claims(line.sent_one("report"))
 
-    await line.dependents.after(run)
+    await line.dependents.start_dependents(run)
 
     assert line.sent() == []
 
@@ -162,7 +162,7 @@ async def test_a_crash_between_two_generations_is_made_good() -> None:
     await bare.ends(bare.scheduled("database"), Outcome.FAILED)
     again = Line(DATABASE, waits_for("load", "database"), waits_for("report", "load"), store=bare.store)
 
-    await again.dependents.after(run)
+    await again.dependents.start_dependents(run)
 
     assert [record.ticket.id for record in await again.history("report")] == [report.ticket.id]
 
@@ -179,7 +179,7 @@ async def test_a_disabled_child_is_left_out_and_so_are_its_children() -> None:
 
 async def test_a_paused_child_is_left_out_with_the_pause() -> None:
     line = Line(DATABASE, waits_for("report", "database"))
-    await line.pauses.put(Pause("report", START, None, "deployment"))
+    await line.pauses.set_pause(Pause("report", START, None, "deployment"))
 
     await line.ends(line.scheduled("database"))
 
@@ -267,6 +267,6 @@ async def test_the_age_is_counted_from_the_end_of_the_chain() -> None:
     run = await line.recorded(line.scheduled("database"))
     line.clock.move(timedelta(hours=1).total_seconds())
 
-    await line.dependents.after(run)
+    await line.dependents.start_dependents(run)
 
     line.sent_one("report")

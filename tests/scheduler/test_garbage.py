@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scheduler.garbage import put_aside
+from scheduler.garbage import freeze_long_lived_objects
 
 
 class Thing:
@@ -25,7 +25,7 @@ def _as_before() -> Iterator[None]:
 
 def test_what_is_there_is_put_aside() -> None:
     things = [Thing() for _ in range(1000)]
-    put_aside()
+    freeze_long_lived_objects()
 
     assert gc.get_freeze_count() >= len(things)
 
@@ -33,7 +33,7 @@ def test_what_is_there_is_put_aside() -> None:
 def test_references_alone_still_free_it() -> None:
     thing = Thing()
     seen = weakref.ref(thing)
-    put_aside()
+    freeze_long_lived_objects()
     del thing
 
     assert seen() is None
@@ -43,11 +43,11 @@ def test_once_more_frees_what_went_in_a_circle_meanwhile() -> None:
     one, two = Thing(), Thing()
     one.other, two.other = two, one
     seen = weakref.ref(one)
-    put_aside()
+    freeze_long_lived_objects()
     del one, two
     gc.collect()
     assert seen() is not None
 
-    put_aside()
+    freeze_long_lived_objects()
 
     assert seen() is None

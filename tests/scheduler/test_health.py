@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from scheduler.health import PATIENCE, Health, PartHealth, Probe, Status
+from scheduler.health import PROBE_TIMEOUT, Health, HealthProbe, HealthStatus, PartHealth
 from tests.jobs.running.virtual_time import virtual_time
 
 
-def says(status: Status, name: str = "part") -> Probe:
+def says(status: HealthStatus, name: str = "part") -> HealthProbe:
     async def probe() -> Sequence[PartHealth]:
         return (PartHealth(name, status),)
 
@@ -21,28 +21,28 @@ def says(status: Status, name: str = "part") -> Probe:
 @pytest.mark.parametrize(
     ("parts", "whole", "ready"),
     [
-        ([], Status.OK, True),
-        ([Status.OK, Status.OK], Status.OK, True),
-        ([Status.OK, Status.DEGRADED], Status.DEGRADED, True),
-        ([Status.DOWN, Status.DEGRADED, Status.OK], Status.DOWN, False),
+        ([], HealthStatus.OK, True),
+        ([HealthStatus.OK, HealthStatus.OK], HealthStatus.OK, True),
+        ([HealthStatus.OK, HealthStatus.DEGRADED], HealthStatus.DEGRADED, True),
+        ([HealthStatus.DOWN, HealthStatus.DEGRADED, HealthStatus.OK], HealthStatus.DOWN, False),
     ],
 )
-async def test_the_whole_is_as_its_worst_part(parts: list[Status], whole: Status, ready: bool) -> None:
+async def test_the_whole_is_as_its_worst_part(parts: list[HealthStatus], whole: HealthStatus, ready: bool) -> None:
     health = Health()
     for status in parts:
-        health.add("part", says(status))
+        health.add_probe("part", says(status))
 
     report = await health.report()
 
-    assert (report.status, report.ready, len(report.parts)) == (whole, ready, len(parts))
+    assert (report.status, report.is_ready, len(report.parts)) == (whole, ready, len(parts))
 
 
 async def test_a_probe_may_speak_for_several_parts() -> None:
     async def both() -> Sequence[PartHealth]:
-        return [PartHealth("one", Status.OK), PartHealth("two", Status.DEGRADED, "slow")]
+        return [PartHealth("one", HealthStatus.OK), PartHealth("two", HealthStatus.DEGRADED, "slow")]
 
     health = Health()
-    health.add("exporters", both)
+    health.add_probe("exporters", both)
 
     assert [part.name for part in (await health.report()).parts] == ["one", "two"]
 
@@ -54,16 +54,16 @@ async def test_a_part_that_does_not_answer_is_down_and_the_others_are_told_in_ti
         return ()
 
     health = Health()
-    health.add("store", hangs)
-    health.add("queue", hangs)
-    health.add("ticker", says(Status.OK, "ticker"))
+    health.add_probe("store", hangs)
+    health.add_probe("queue", hangs)
+    health.add_probe("ticker", says(HealthStatus.OK, "ticker"))
 
     report = await health.report()
 
-    assert (report.parts[0].name, report.parts[0].status) == ("store", Status.DOWN)
+    assert (report.parts[0].name, report.parts[0].status) == ("store", HealthStatus.DOWN)
     assert report.parts[0].message.startswith("no answer within 2 s: look at the log")
-    assert report.parts[2] == PartHealth("ticker", Status.OK)
-    assert asyncio.get_running_loop().time() == pytest.approx(PATIENCE)
+    assert report.parts[2] == PartHealth("ticker", HealthStatus.OK)
+    assert asyncio.get_running_loop().time() == pytest.approx(PROBE_TIMEOUT)
 
 
 async def test_a_probe_that_breaks_is_that_part_s_answer() -> None:
@@ -71,6 +71,6 @@ async def test_a_probe_that_breaks_is_that_part_s_answer() -> None:
         raise OSError("no such file")
 
     health = Health()
-    health.add("store", breaks)
+    health.add_probe("store", breaks)
 
-    assert (await health.report()).parts == (PartHealth("store", Status.DOWN, "OSError: no such file"),)
+    assert (await health.report()).parts == (PartHealth("store", HealthStatus.DOWN, "OSError: no such file"),)

@@ -7,34 +7,34 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings
-from config.targets import guard_of
+from config.targets import build_guard
 from jobs.checks.errors import TargetDenied
-from jobs.checks.own_places import OwnPlace
-from scheduler.app.own_places import server_places
+from jobs.checks.own_places import OwnEndpoint
+from scheduler.app.own_places import server_endpoints
 from scheduler.hosts.embedded.program import EmbeddedProfile
-from scheduler.hosts.functions.own_places import functions_places
-from scheduler.stores.file_lock import note_address
+from scheduler.hosts.functions.own_places import functions_endpoints
+from scheduler.stores.file_lock import write_api_address
 
 SETTINGS = Settings()
 
 
 def ports(environ: dict[str, str], *arguments: str) -> list[int]:
-    return [place.port for place in functions_places(environ, arguments)]
+    return [place.port for place in functions_endpoints(environ, arguments)]
 
 
 def test_the_embedded_host_has_the_port_that_it_really_listens_on() -> None:
-    bound = OwnPlace("127.0.0.1", 50123)
-    assert EmbeddedProfile((bound,)).own_places(SETTINGS) == (bound,)
+    bound = OwnEndpoint("127.0.0.1", 50123)
+    assert EmbeddedProfile((bound,)).own_endpoints(SETTINGS) == (bound,)
 
 
 def test_a_command_has_the_ports_of_the_settings_and_of_the_server_that_has_the_store(tmp_path: Path) -> None:
     database = tmp_path / "state.db"
     settings = Settings(store=f"sqlite:///{database}", port=7171)
-    assert server_places(settings) == (OwnPlace("127.0.0.1", 7171),)
-    note_address(database, "http://127.0.0.1:50123")
-    assert server_places(settings) == (
-        OwnPlace("127.0.0.1", 50123),
-        OwnPlace("127.0.0.1", 7171),
+    assert server_endpoints(settings) == (OwnEndpoint("127.0.0.1", 7171),)
+    write_api_address(database, "http://127.0.0.1:50123")
+    assert server_endpoints(settings) == (
+        OwnEndpoint("127.0.0.1", 50123),
+        OwnEndpoint("127.0.0.1", 7171),
     )
 
 
@@ -70,18 +70,23 @@ def test_the_channel_between_functions_host_and_worker_is_its_own(arguments: tup
 )
 def test_the_name_of_the_site_is_its_own(environ: dict[str, str]) -> None:
     with pytest.raises(TargetDenied, match="its own API"):
-        guard_of(SETTINGS, environ).check_place("mine.azurewebsites.net", 443)
+        build_guard(SETTINGS, environ).check_endpoint("mine.azurewebsites.net", 443)
 
 
 def test_the_functions_tools_on_a_desk_own_one_port_of_localhost() -> None:
-    guard = guard_of(Settings(targets={"networks": ["127.0.0.0/8"]}), {"WEBSITE_HOSTNAME": "localhost:7075"}, ())
-    guard.check("localhost", "127.0.0.1", 8080)
+    guard = build_guard(Settings(targets={"networks": ["127.0.0.0/8"]}), {"WEBSITE_HOSTNAME": "localhost:7075"}, ())
+    guard.check_address("localhost", "127.0.0.1", 8080)
     with pytest.raises(TargetDenied, match="its own API"):
-        guard.check("localhost", "127.0.0.1", 7075)
+        guard.check_address("localhost", "127.0.0.1", 7075)
 
 
 def test_validate_knows_the_port_of_the_settings() -> None:
     settings = Settings(port=7171, targets={"networks": ["127.0.0.0/8"]})
-    assert "its own API" in guard_of(settings, {}).denial("http://127.0.0.1:7171/api/jobs")
-    assert guard_of(settings, {}).denial("http://127.0.0.1:7172/") == ""
-    assert guard_of(Settings(port=0, targets={"networks": ["127.0.0.0/8"]}), {}).denial("http://127.0.0.1:7071/") == ""
+    assert "its own API" in build_guard(settings, {}).explain_denial("http://127.0.0.1:7171/api/jobs")
+    assert build_guard(settings, {}).explain_denial("http://127.0.0.1:7172/") == ""
+    assert (
+        build_guard(Settings(port=0, targets={"networks": ["127.0.0.0/8"]}), {}).explain_denial(
+            "http://127.0.0.1:7071/"
+        )
+        == ""
+    )

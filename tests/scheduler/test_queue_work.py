@@ -9,16 +9,16 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket
-from scheduler.catalog import View
-from scheduler.dispatch.batches import BadMessage, Batch, encode
+from scheduler.catalog import JobSnapshot
+from scheduler.dispatch.batches import InvalidBatchMessage, TicketBatch, encode_batch
 from scheduler.queue_work import (
-    LOOK_AFTER,
-    LOOK_AGAIN_AFTER,
-    MANY,
-    SENT_AGAIN_AFTER,
-    SENT_AGAIN_FOR,
-    QueueWork,
-    StillHeld,
+    LEASE_RESEND_DELAY,
+    MIN_FINISHED_FOR_RESEND,
+    RELOAD_INTERVAL,
+    RESEND_WINDOW,
+    UNKNOWN_JOB_RELOAD_INTERVAL,
+    LeaseStillHeld,
+    QueueHandler,
 )
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.run_parts import Hang
@@ -45,7 +45,7 @@ async def test_each_ticket_of_a_batch_starts_at_its_instant() -> None:
     post = Post(shop)
     tickets = (shop.ticket(3, "a"), shop.ticket(1.5, "b"))
 
-    await post.work.perform_batch(encode(Batch(tickets)))
+    await post.work.perform_batch(encode_batch(TicketBatch(tickets)))
 
     assert {event.run.job: event.run.lateness_ms for event in shop.heard.finished} == {"a": 0.0, "b": 0.0}
 
@@ -59,9 +59,9 @@ async def test_a_ticket_that_another_owner_holds_is_sent_again_for_the_end_of_th
     other.worker.submit(ticket)
     await asyncio.sleep(1)
 
-    await post.work.perform_batch(encode(Batch((ticket,))))
+    await post.work.perform_batch(encode_batch(TicketBatch((ticket,))))
 
-    record = await other.runs.get(ticket.id)
+    record = await other.runs.find(ticket.id)
     assert record is not None
     assert post.dispatch.sent == [((ticket,), record.lease_until)]
     assert post.shop.check.calls == []
@@ -75,7 +75,7 @@ async def test_a_ticket_that_is_due_much_later_is_sent_again_and_keeps_no_other_
     post = Post(shop)
     later, soon = shop.ticket(300 * 86_400, "a"), shop.ticket(2, "b")
 
-    await post.work.perform_batch(encode(Batch((later, soon))))
+    await post.work.perform_batch(encode_batch(TicketBatch((later, soon))))
 
     assert post.dispatch.sent == [((later,), None)]
     assert [event.run.job for event in shop.heard.finished] == ["b"]
@@ -86,7 +86,7 @@ async def test_a_ticket_that_is_due_much_later_is_sent_again_and_keeps_no_other_
 async def test_a_ticket_that_is_done_is_settled_silently() -> None:
     shop = Shop()
     post = Post(shop)
-    body = encode(Batch((shop.ticket(),)))
+    body = encode_batch(TicketBatch((shop.ticket(),)))
     await post.work.perform_batch(body)
 
     await post.work.perform_batch(body)
@@ -99,9 +99,9 @@ async def test_a_run_whose_owner_may_have_died_before_it_told_anybody_is_told_wh
     data = MemoryData()
     dead, post = Shop(data=data, owner="dead"), Post(Shop(data=data))
     ticket = dead.ticket()
-    await dead.worker.perform(ticket)
+    await dead.worker.execute(ticket)
 
-    await post.work.perform_batch(encode(Batch((ticket,))), delivery=2)
+    await post.work.perform_batch(encode_batch(TicketBatch((ticket,))), delivery=2)
 
     assert [event.run.id for event in post.shop.heard.finished] == [ticket.id]
     assert post.shop.check.calls == []
@@ -112,10 +112,10 @@ async def test_a_run_is_told_when_its_ticket_was_sent_again_for_the_end_of_a_lea
     data = MemoryData()
     dead, post = Shop(data=data, owner="dead"), Post(Shop(data=data))
     ticket = dead.ticket()
-    await dead.worker.perform(ticket)
+    await dead.worker.execute(ticket)
     await asyncio.sleep(60)
 
-    await post.work.perform_batch(encode(Batch((ticket,))))
+    await post.work.perform_batch(encode_batch(TicketBatch((ticket,))))
 
     assert [event.run.id for event in post.shop.heard.finished] == [ticket.id]
 
@@ -127,7 +127,7 @@ async def test_one_ticket_that_cannot_be_claimed_stops_no_other_and_fails_the_me
     first, second = shop.ticket(0, "a"), shop.ticket(0.5, "b")
     is_away_for(shop, first)
     with pytest.raises(StoreUnavailable):
-        await post.work.perform_batch(encode(Batch((first, second))))
+        await post.work.perform_batch(encode_batch(TicketBatch((first, second))))
 
     assert [event.run.job for event in shop.heard.finished] == ["b"]
 
@@ -135,31 +135,33 @@ async def test_one_ticket_that_cannot_be_claimed_stops_no_other_and_fails_the_me
 @virtual_time
 async def test_a_few_failures_among_many_are_sent_again_without_the_rest() -> None:
     """With the whole message, every ticket that is done would be claimed in vain."""
-    jobs = [entry(f"j{number}") for number in range(MANY + 2)]
+    jobs = [entry(f"j{number}") for number in range(MIN_FINISHED_FOR_RESEND + 2)]
     shop = Shop(jobs=jobs)
     post = Post(shop)
     tickets = [shop.ticket(0.5, job.job.name) for job in jobs]
     is_away_for(shop, tickets[0])
 
-    await post.work.perform_batch(encode(Batch(tuple(tickets))))
+    await post.work.perform_batch(encode_batch(TicketBatch(tuple(tickets))))
 
     ((again, not_before),) = post.dispatch.sent
     assert again == (tickets[0],)
     assert not_before is not None
-    assert 0 < (not_before - tickets[0].due_at).total_seconds() < SENT_AGAIN_AFTER.total_seconds()
-    assert len(shop.heard.finished) == MANY + 1
+    assert 0 < (not_before - tickets[0].due_at).total_seconds() < LEASE_RESEND_DELAY.total_seconds()
+    assert len(shop.heard.finished) == MIN_FINISHED_FOR_RESEND + 1
 
 
 @virtual_time
 async def test_what_fails_for_minutes_fails_its_message_which_the_platform_counts() -> None:
-    jobs = [entry(f"j{number}") for number in range(MANY + 2)]
+    jobs = [entry(f"j{number}") for number in range(MIN_FINISHED_FOR_RESEND + 2)]
     shop = Shop(jobs=jobs)
     post = Post(shop)
-    late = shop.ticket(-SENT_AGAIN_FOR.total_seconds(), "j0")
+    late = shop.ticket(-RESEND_WINDOW.total_seconds(), "j0")
     is_away_for(shop, late)
 
     with pytest.raises(StoreUnavailable):
-        await post.work.perform_batch(encode(Batch((late, *(shop.ticket(0.5, job.job.name) for job in jobs[1:])))))
+        await post.work.perform_batch(
+            encode_batch(TicketBatch((late, *(shop.ticket(0.5, job.job.name) for job in jobs[1:]))))
+        )
 
     assert post.dispatch.sent == []
 
@@ -176,7 +178,7 @@ async def test_what_another_owner_holds_is_not_sent_again_from_a_message_that_co
     await asyncio.sleep(1)
     is_away_for(shop, failing)
     with pytest.raises(StoreUnavailable):
-        await post.work.perform_batch(encode(Batch((failing, held))))
+        await post.work.perform_batch(encode_batch(TicketBatch((failing, held))))
 
     assert post.dispatch.sent == []
     await other.worker.drain(20)
@@ -184,7 +186,7 @@ async def test_what_another_owner_holds_is_not_sent_again_from_a_message_that_co
 
 @virtual_time
 async def test_a_message_that_is_no_batch_is_refused() -> None:
-    with pytest.raises(BadMessage):
+    with pytest.raises(InvalidBatchMessage):
         await Post(Shop()).work.perform_batch(b"nonsense")
 
 
@@ -194,13 +196,13 @@ async def test_tickets_given_up_become_dead_letters_and_failed_runs() -> None:
     post = Post(shop)
     ticket = shop.ticket(-5)
 
-    await post.work.bury(encode(Batch((ticket,))).encode())
+    await post.work.dead_letter_poison(encode_batch(TicketBatch((ticket,))).encode())
 
-    (letter,) = await shop.dead_letters.list()
+    (letter,) = await shop.dead_letters.list_letters()
     assert letter.ticket == ticket
     assert letter.definition is not None
     assert letter.definition["name"] == "checkout"
-    record = await shop.runs.get(ticket.id)
+    record = await shop.runs.find(ticket.id)
     assert record is not None
     assert record.run is not None
     assert (record.run.outcome, record.run.error) == (Outcome.FAILED, ErrorClass.DEAD_LETTERED)
@@ -212,7 +214,7 @@ async def test_telemetry_is_told_of_what_is_given_up() -> None:
     shop = Shop()
     ticket = shop.ticket(-5)
 
-    await Post(shop).work.bury(encode(Batch((ticket,))))
+    await Post(shop).work.dead_letter_poison(encode_batch(TicketBatch((ticket,))))
 
     ((told, reason),) = shop.heard.given_up
     assert told == ticket
@@ -223,15 +225,15 @@ async def test_telemetry_is_told_of_what_is_given_up() -> None:
 async def test_burying_again_adds_nothing() -> None:
     shop = Shop()
     post = Post(shop)
-    body = encode(Batch((shop.ticket(-5),)))
+    body = encode_batch(TicketBatch((shop.ticket(-5),)))
     given_up_at = shop.clock.now()
 
     for _ in range(2):
-        await post.work.bury(body, given_up_at)
-        await post.work.bury(b"nonsense", given_up_at)
+        await post.work.dead_letter_poison(body, given_up_at)
+        await post.work.dead_letter_poison(b"nonsense", given_up_at)
         await asyncio.sleep(600)
 
-    assert len(await shop.dead_letters.list()) == 2
+    assert len(await shop.dead_letters.list_letters()) == 2
     # Told again, as the first burial may have died before it did; it is one run.
     assert len({event.run.id for event in shop.heard.finished}) == 1
 
@@ -242,15 +244,15 @@ async def test_a_run_that_did_finish_is_not_buried() -> None:
     shop = Shop()
     post = Post(shop)
     ticket = shop.ticket()
-    await shop.worker.perform(ticket)
+    await shop.worker.execute(ticket)
 
-    await post.work.bury(encode(Batch((ticket,))))
+    await post.work.dead_letter_poison(encode_batch(TicketBatch((ticket,))))
 
-    record = await shop.runs.get(ticket.id)
+    record = await shop.runs.find(ticket.id)
     assert record is not None
     assert record.run is not None
     assert record.run.outcome is Outcome.SUCCEEDED
-    assert await shop.dead_letters.list() == []
+    assert await shop.dead_letters.list_letters() == []
 
 
 @virtual_time
@@ -259,24 +261,24 @@ async def test_a_run_whose_owner_s_lease_goes_on_is_buried_after_it_and_keeps_no
     post = Post(shop)
     held, free = shop.ticket(-5, "a"), shop.ticket(-5, "b")
     await shop.runs.claim(held, "dead", shop.clock.now() + timedelta(seconds=30), shop.clock.now())
-    body = encode(Batch((held, free)))
+    body = encode_batch(TicketBatch((held, free)))
 
-    with pytest.raises(StillHeld, match="a@"):
-        await post.work.bury(body)
-    assert [letter.ticket for letter in await shop.dead_letters.list()] == [free]
+    with pytest.raises(LeaseStillHeld, match="a@"):
+        await post.work.dead_letter_poison(body)
+    assert [letter.ticket for letter in await shop.dead_letters.list_letters()] == [free]
 
     await asyncio.sleep(31)
-    await post.work.bury(body)
-    assert {letter.ticket for letter in await shop.dead_letters.list()} == {held, free}
+    await post.work.dead_letter_poison(body)
+    assert {letter.ticket for letter in await shop.dead_letters.list_letters()} == {held, free}
 
 
 @virtual_time
 async def test_a_poison_message_that_is_no_batch_is_kept_as_it_came() -> None:
     shop = Shop()
 
-    await Post(shop).work.bury(b"\xffnonsense")
+    await Post(shop).work.dead_letter_poison(b"\xffnonsense")
 
-    (letter,) = await shop.dead_letters.list()
+    (letter,) = await shop.dead_letters.list_letters()
     assert letter.message is not None
     assert "nonsense" in letter.message
     assert "not a batch" in letter.reason
@@ -289,17 +291,19 @@ async def test_a_batch_that_was_planned_by_other_job_files_has_them_looked_at_ag
 
     async def look(unless_within: float, patience: float) -> None:
         looked.append(unless_within)
-        if unless_within == LOOK_AGAIN_AFTER:
-            shop.catalog.replace(View([entry("a"), entry("b"), entry("new")]))
+        if unless_within == UNKNOWN_JOB_RELOAD_INTERVAL:
+            shop.catalog.replace(JobSnapshot([entry("a"), entry("b"), entry("new")]))
 
-    work = QueueWork(shop.catalog, shop.runs, shop.worker, Sent(), shop.dead_letters, shop.clock, owner="me", look=look)
+    work = QueueHandler(
+        shop.catalog, shop.runs, shop.worker, Sent(), shop.dead_letters, shop.clock, owner="me", reload=look
+    )
     known, unknown = shop.ticket(0, "a"), Ticket.scheduled("new", shop.clock.now(), entry("new").generation)
 
-    await work.perform_batch(encode(Batch([known])))
-    await work.perform_batch(encode(Batch([unknown])))
+    await work.perform_batch(encode_batch(TicketBatch([known])))
+    await work.perform_batch(encode_batch(TicketBatch([unknown])))
 
-    record = await shop.runs.get(unknown.id)
+    record = await shop.runs.find(unknown.id)
     assert record is not None
     assert record.run is not None
     assert record.run.outcome is Outcome.SUCCEEDED
-    assert looked == [LOOK_AFTER, LOOK_AGAIN_AFTER]
+    assert looked == [RELOAD_INTERVAL, UNKNOWN_JOB_RELOAD_INTERVAL]

@@ -14,25 +14,32 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Run, Ticket, Trigger
-from scheduler.health import Status
-from scheduler.recovery import AGAIN_AFTER, BATCH, EVERY, QUEUED_FOR, Recovery, has_died
+from scheduler.health import HealthStatus
+from scheduler.recovery import (
+    ABANDONED_QUEUED_AFTER,
+    RECOVERY_BATCH_SIZE,
+    SWEEP_INTERVAL,
+    SWEEP_RETRY_INTERVAL,
+    RunRecovery,
+    has_died,
+)
 from scheduler.stores.port import StoreError
-from scheduler.stores.runs import Claim, Record, Runs, RunState
+from scheduler.stores.runs import Claim, RunRecord, Runs, RunState
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry
 
 
-def recovery_of(shop: Shop, *, died: bool | None = True, at_once: int = 50) -> Recovery:
+def recovery_of(shop: Shop, *, died: bool | None = True, at_once: int = 50) -> RunRecovery:
     """In a world in which every other process has died, or lives, or cannot be seen."""
-    return Recovery(
+    return RunRecovery(
         shop.catalog,
         shop.runs,
         shop.dead_letters,
         shop.worker,
         shop.worker.submit,
         shop.clock,
-        at_once=at_once,
+        max_concurrent_turns=at_once,
         has_died=lambda owner: died,
     )
 
@@ -45,13 +52,13 @@ async def claimed(shop: Shop, ticket: Ticket, lease: float = 60.0, owner: str = 
 
 
 async def run_of(shop: Shop, ticket: Ticket) -> Run | None:
-    record = await shop.runs.get(ticket.id)
+    record = await shop.runs.find(ticket.id)
     return None if record is None else record.run
 
 
 async def swept(shop: Shop, ticket: Ticket, *, died: bool | None = True) -> Run | None:
     await recovery_of(shop, died=died).sweep()
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
     return await run_of(shop, ticket)
 
 
@@ -90,7 +97,7 @@ async def test_a_run_that_waits_for_its_instant_is_given_back_at_the_end() -> No
     await asyncio.sleep(0)
     await shop.worker.drain(1.0)
 
-    record = await shop.runs.get(ticket.id)
+    record = await shop.runs.find(ticket.id)
     assert record is not None
     assert (record.state, shop.check.calls) == (RunState.QUEUED, [])
 
@@ -132,7 +139,7 @@ async def test_what_must_not_run_twice_has_failed() -> None:
 
     assert run is not None
     assert (run.outcome, run.error, shop.check.calls) == (Outcome.FAILED, ErrorClass.INTERRUPTED, [])
-    assert [letter.ticket for letter in await shop.dead_letters.list()] == [ticket]
+    assert [letter.ticket for letter in await shop.dead_letters.list_letters()] == [ticket]
 
 
 @virtual_time
@@ -142,7 +149,7 @@ async def test_a_process_that_lives_is_not_robbed() -> None:
     await claimed(shop, ticket)
 
     assert await swept(shop, ticket, died=False) is None
-    record = await shop.runs.get(ticket.id)
+    record = await shop.runs.find(ticket.id)
     assert record is not None
     assert (record.state, record.owner) == (RunState.RUNNING, "other")
 
@@ -164,7 +171,7 @@ async def test_a_lease_that_has_ended_is_enough_at_a_later_sweep() -> None:
     await claimed(shop, ticket, lease=20)
     sweeping = asyncio.create_task(recovery_of(shop, died=False).run())
 
-    await asyncio.sleep(EVERY + 1)
+    await asyncio.sleep(SWEEP_INTERVAL + 1)
     sweeping.cancel()
 
     run = await run_of(shop, ticket)
@@ -179,7 +186,7 @@ async def test_what_this_process_is_at_is_left_alone() -> None:
     await asyncio.sleep(1)
 
     await recovery_of(shop).sweep()
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     assert len(shop.check.calls) == 1
 
@@ -187,7 +194,9 @@ async def test_what_this_process_is_at_is_left_alone() -> None:
 @virtual_time
 async def test_what_was_queued_is_performed() -> None:
     shop = Shop()
-    asked = Ticket.requested("checkout", shop.clock.now() - timedelta(hours=1), shop.catalog.get("checkout").generation)
+    asked = Ticket.requested(
+        "checkout", shop.clock.now() - timedelta(hours=1), shop.catalog.get_job("checkout").generation
+    )
     await shop.runs.enqueue(asked)
 
     run = await swept(shop, asked)
@@ -200,7 +209,7 @@ async def test_what_was_queued_is_performed() -> None:
 async def test_a_planned_run_that_was_given_back_long_ago_is_left_out_with_the_reason() -> None:
     shop = Shop()
     ticket = shop.ticket(-3600)
-    await shop.runs.put_back(await claimed(shop, ticket))
+    await shop.runs.release(await claimed(shop, ticket))
 
     run = await swept(shop, ticket)
 
@@ -214,9 +223,9 @@ async def test_a_planned_run_that_was_given_back_long_ago_is_left_out_with_the_r
 @virtual_time
 async def test_a_command_that_has_just_queued_a_run_means_to_perform_it() -> None:
     shop = Shop()
-    asked = Ticket.requested("checkout", shop.clock.now(), shop.catalog.get("checkout").generation)
+    asked = Ticket.requested("checkout", shop.clock.now(), shop.catalog.get_job("checkout").generation)
     sweeping = asyncio.create_task(recovery_of(shop).run())
-    await asyncio.sleep(EVERY - 1)
+    await asyncio.sleep(SWEEP_INTERVAL - 1)
     await shop.runs.enqueue(replace(asked, due_at=asked.due_at))
     await asyncio.sleep(2)
     sweeping.cancel()
@@ -228,15 +237,15 @@ async def test_a_command_that_has_just_queued_a_run_means_to_perform_it() -> Non
 async def test_a_run_that_was_recorded_and_not_told_is_told() -> None:
     shop = Shop()
     ticket = shop.ticket(-1)
-    await shop.worker.perform(ticket)
+    await shop.worker.execute(ticket)
     (event,) = shop.heard.finished
     shop.heard.finished.clear()  # its process ended before it settled what it had told, if it had
 
     await recovery_of(shop).sweep()
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     assert [told.run for told in shop.heard.finished] == [event.run]
-    assert await shop.runs.untold() == []
+    assert await shop.runs.list_unacknowledged() == []
 
 
 def test_a_process_is_known_by_its_number_on_this_host() -> None:
@@ -258,8 +267,8 @@ async def test_what_a_command_queued_is_left_to_it_while_it_lives(died: bool | N
     backfilled = replace(shop.ticket(-3600), trigger=Trigger.REPLAY)
     await Runs(shop.store, queues_as="a command").enqueue(backfilled)
 
-    await recovery_of(shop, died=died).sweep(queued_for=QUEUED_FOR)
-    await shop.worker.settle()
+    await recovery_of(shop, died=died).sweep(queued_grace=ABANDONED_QUEUED_AFTER)
+    await shop.worker.wait_until_idle()
 
     assert len(shop.check.calls) == runs
 
@@ -283,7 +292,7 @@ async def test_a_thousand_interrupted_runs_are_recorded_without_waiting_for_each
 
     assert shop.clock.monotonic() == began
     assert len(shop.heard.finished) == 1000
-    assert not [record for record in await shop.runs.unfinished() if record.ticket in tickets]
+    assert not [record for record in await shop.runs.list_unfinished() if record.ticket in tickets]
 
 
 @virtual_time
@@ -301,30 +310,31 @@ async def test_recovered_runs_begin_a_few_at_a_time() -> None:
     recovering.cancel()
 
     assert begun == 4
-    assert (part.status, part.message) == (Status.DEGRADED, "6 recovered runs wait to run again, 4 at a time")
+    assert (part.status, part.message) == (HealthStatus.DEGRADED, "6 recovered runs wait to run again, 4 at a time")
     assert len(shop.check.calls) == 10
 
 
 @virtual_time
 async def test_health_says_how_many_open_runs_are_left() -> None:
     shop = Shop()
-    await left_open(shop, 3 * BATCH, -3600)
+    await left_open(shop, 3 * RECOVERY_BATCH_SIZE, -3600)
     recovery = recovery_of(shop)
-    end_all, seen = shop.runs.end_all, []
+    end_all, seen = shop.runs.finish_open_all, []
 
-    async def watched(ended: Sequence[tuple[Record, Run]]) -> Sequence[StoreError | bool]:
+    async def watched(ended: Sequence[tuple[RunRecord, Run]]) -> Sequence[StoreError | bool]:
         seen.extend(await recovery.health())
         return await end_all(ended)
 
-    shop.runs.end_all = watched  # type: ignore[method-assign]  # watches the real one
+    shop.runs.finish_open_all = watched  # type: ignore[method-assign]  # watches the real one
     recovering = asyncio.create_task(recovery.run())
     await asyncio.sleep(1)
     recovering.cancel()
 
     assert [part.message for part in seen] == [
-        f"{left * BATCH} of {3 * BATCH} runs that were open at the start are not recovered yet" for left in (3, 2, 1)
+        f"{left * RECOVERY_BATCH_SIZE} of {3 * RECOVERY_BATCH_SIZE} runs that were open at the start are not recovered yet"
+        for left in (3, 2, 1)
     ]
-    assert [part.status for part in await recovery.health()] == [Status.OK]
+    assert [part.status for part in await recovery.health()] == [HealthStatus.OK]
 
 
 @virtual_time
@@ -334,7 +344,7 @@ async def test_jobs_whose_runs_may_still_be_on_time_are_recovered_first() -> Non
         await claimed(shop, shop.ticket(seconds, job))
 
     await recovery_of(shop).sweep()
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     assert [event.run.job for event in shop.heard.finished][:1] == ["recent"]
     assert len(shop.heard.finished) == 4
@@ -343,10 +353,10 @@ async def test_jobs_whose_runs_may_still_be_on_time_are_recovered_first() -> Non
 @virtual_time
 async def test_the_runs_of_a_job_are_recovered_oldest_first_and_one_after_the_other() -> None:
     shop = Shop(Hang("body", 1.0), jobs=[entry(catch_up={"policy": "all"}, overlap="skip")])
-    tickets = await left_open(shop, 2 * BATCH + 1, -600)
+    tickets = await left_open(shop, 2 * RECOVERY_BATCH_SIZE + 1, -600)
 
     await recovery_of(shop).sweep()
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     assert [event.run.id for event in shop.heard.finished] == [ticket.id for ticket in tickets]
     assert {event.run.outcome for event in shop.heard.finished} == {Outcome.SUCCEEDED}
@@ -371,16 +381,16 @@ async def test_a_run_that_changes_while_it_is_recovered_is_left_alone() -> None:
     shop = Shop()
     ticket = shop.ticket(-3600)
     claim = await claimed(shop, ticket)
-    take_over_all, end_all = shop.runs.take_over_all, shop.runs.end_all
+    take_over_all, end_all = shop.runs.take_over_all, shop.runs.finish_open_all
 
-    async def late(ended: Sequence[tuple[Record, Run]]) -> Sequence[StoreError | bool]:
+    async def late(ended: Sequence[tuple[RunRecord, Run]]) -> Sequence[StoreError | bool]:
         await shop.runs.renew_all([claim], claim.lease_until + timedelta(hours=1))
         return await end_all(ended)
 
-    shop.runs.end_all = late  # type: ignore[method-assign]  # somebody else is a little quicker
+    shop.runs.finish_open_all = late  # type: ignore[method-assign]  # somebody else is a little quicker
     await recovery_of(shop).sweep()
 
-    record = await shop.runs.get(ticket.id)
+    record = await shop.runs.find(ticket.id)
     assert record is not None
     assert (record.state, record.owner, shop.heard.finished) == (RunState.RUNNING, "other", [])
     assert await take_over_all([(record, claim.lease_until)], "me") == [None]
@@ -395,7 +405,7 @@ async def test_what_ends_while_recovery_goes_on_is_not_told_twice() -> None:
     await asyncio.sleep(0.1)  # told, and not settled yet
 
     await recovery.sweep()
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     assert len(shop.heard.finished) == 1
 
@@ -424,10 +434,10 @@ async def test_the_first_sweep_is_tried_again_soon_if_the_store_was_away() -> No
     await asyncio.sleep(1)
     (part,) = await recovery.health()
     shop.store.breaks_after = None
-    await asyncio.sleep(AGAIN_AFTER)
+    await asyncio.sleep(SWEEP_RETRY_INTERVAL)
     recovering.cancel()
 
-    assert part.status is Status.DEGRADED
+    assert part.status is HealthStatus.DEGRADED
     assert "the store did not let it go on" in part.message
     assert (await run_of(shop, ticket)) is not None
 
@@ -448,5 +458,5 @@ async def test_a_program_that_ends_leaves_what_waits_to_the_next_one() -> None:
     assert len(shop.check.calls) == 1
     again = Shop(data=shop.store.data, jobs=jobs, owner="next")
     await recovery_of(again).sweep()
-    await again.worker.settle()
+    await again.worker.wait_until_idle()
     assert len(again.check.calls) == 2

@@ -13,28 +13,28 @@ from config.job_files import JobSet
 from jobs.definition import JobDefinition
 from jobs.problems import Problem
 from jobs.targets import Target
-from scheduler.catalog import Catalog, Entry, View
-from scheduler.health import Status
-from scheduler.reloading import LONGEST_LOOK, Reloading, view_of
+from scheduler.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.health import HealthStatus
+from scheduler.reloading import SLOW_READ_THRESHOLD, JobReloader, build_snapshot
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, VirtualClock, entry
 
 WRONG = Problem("jobs.a.chek", "unknown key", "did you mean check?", "jobs/a.yaml", 3)
 
 
-def job_set(digest: str, *entries: Entry) -> JobSet:
+def job_set(digest: str, *entries: CatalogJob) -> JobSet:
     jobs = {one.job.name: one.job for one in entries}
     return JobSet(jobs, {one.job.name: one.origin for one in entries}, digest=digest)
 
 
 class Place:
-    """Implements config.reload.Source: what a test puts there."""
+    """Implements config.reload.JobFileSource: what a test puts there."""
 
     def __init__(self, *then: JobSet | Exception) -> None:
         self.then = list(then)
         self.asked = 0
 
-    async def changed(self) -> bool:
+    async def has_changed(self) -> bool:
         self.asked += 1
         return bool(self.then)
 
@@ -44,7 +44,7 @@ class Place:
             raise found
         return found
 
-    async def hints(self) -> AsyncIterator[None]:
+    async def change_hints(self) -> AsyncIterator[None]:
         while self.then:
             yield
 
@@ -56,12 +56,12 @@ class Bench:
     def __init__(self, *then: JobSet | Exception) -> None:
         self.clock = VirtualClock()
         self.a = entry("a")
-        self.catalog = Catalog(view_of(job_set("one", self.a), START))
+        self.catalog = Catalog(build_snapshot(job_set("one", self.a), START))
         self.place = Place(*then)
         self.looked_at: list[str] = []
         self.loaded: list[tuple[set[str], str]] = []
         self.warned: list[str] = []
-        self.reloading = Reloading(self.place, self.catalog, self.clock, self._look_at, self._load, self._warn)
+        self.reloading = JobReloader(self.place, self.catalog, self.clock, self._look_at, self._load, self._warn)
 
     def _look_at(self, jobs: Iterable[JobDefinition]) -> None:
         self.looked_at += [job.name for job in jobs]
@@ -70,7 +70,7 @@ class Bench:
         self.warned.append(jobs.digest)
 
     def _load(self, targets: Iterable[Target]) -> None:
-        self.loaded.append(({target.kind for target in targets}, self.catalog.view.digest))
+        self.loaded.append(({target.kind for target in targets}, self.catalog.snapshot.digest))
 
 
 def wrong(*problems: Problem) -> ConfigurationError:
@@ -82,9 +82,9 @@ async def test_a_whole_set_is_put_in_force_at_once_and_told(caplog: pytest.LogCa
     bench = Bench(job_set("two", entry("a", "every 5s"), entry("b")))
     bench.clock.move(60)
 
-    assert await bench.reloading.look()
+    assert await bench.reloading.reload()
 
-    view = bench.catalog.view
+    view = bench.catalog.snapshot
     assert (list(view.names()), view.digest, view.loaded_at) == (["a", "b"], "two", bench.clock.now())
     assert caplog.messages == [
         "job files: 1 added: b, 1 changed: a; jobs in force: 2",
@@ -94,9 +94,9 @@ async def test_a_whole_set_is_put_in_force_at_once_and_told(caplog: pytest.LogCa
 
 async def test_the_targets_of_new_and_changed_jobs_are_looked_at() -> None:
     bench = Bench(job_set("two", entry("a"), entry("b")), job_set("three", entry("a"), entry("b", "every 5s")))
-    await bench.reloading.look()
+    await bench.reloading.reload()
     assert bench.looked_at == ["b"]
-    await bench.reloading.look()
+    await bench.reloading.reload()
     assert bench.looked_at == ["b", "b"]
 
 
@@ -104,7 +104,7 @@ async def test_what_new_kinds_of_checks_need_is_loaded_before_they_are_in_force(
     dns = entry("b", check={"kind": "dns", "name": "a.example"})
     bench = Bench(job_set("two", entry("a"), dns))
 
-    await bench.reloading.look()
+    await bench.reloading.reload()
 
     assert bench.loaded == [({"http", "dns"}, "one")]
 
@@ -116,12 +116,12 @@ async def test_a_mistake_of_the_program_stays_in_health_and_ends_no_look_to_come
     broken = ZeroDivisionError()
     bench.place.then = [broken, broken, job_set("two", entry("a"), entry("b"))]
 
-    assert not await bench.reloading.look()
-    assert not await bench.reloading.look()
+    assert not await bench.reloading.reload()
+    assert not await bench.reloading.reload()
     (health,) = await bench.reloading.health()
-    assert await bench.reloading.look()
+    assert await bench.reloading.reload()
 
-    assert (health.status, "ZeroDivisionError" in health.message) == (Status.DEGRADED, True)
+    assert (health.status, "ZeroDivisionError" in health.message) == (HealthStatus.DEGRADED, True)
     assert len([record for record in caplog.records if record.exc_info]) == 1
 
 
@@ -132,35 +132,39 @@ async def test_a_place_that_hangs_is_told_until_it_answers() -> None:
         await answers.wait()
         return False
 
-    bench.place.changed = changed  # type: ignore[method-assign]  # stands in for a share that hangs
-    look = asyncio.create_task(bench.reloading.look())
+    bench.place.has_changed = changed  # type: ignore[method-assign]  # stands in for a share that hangs
+    look = asyncio.create_task(bench.reloading.reload())
     await asyncio.sleep(0)
     (at_first,) = await bench.reloading.health()
-    bench.clock.move(LONGEST_LOOK + 1)
+    bench.clock.move(SLOW_READ_THRESHOLD + 1)
     (meanwhile,) = await bench.reloading.health()
     answers.set()
     await look
     (at_last,) = await bench.reloading.health()
 
-    assert [each.status for each in (at_first, meanwhile, at_last)] == [Status.OK, Status.DEGRADED, Status.OK]
+    assert [each.status for each in (at_first, meanwhile, at_last)] == [
+        HealthStatus.OK,
+        HealthStatus.DEGRADED,
+        HealthStatus.OK,
+    ]
     assert "does not answer for 31 s" in meanwhile.message
 
 
 async def test_what_stays_the_same_keeps_its_entry() -> None:
     bench = Bench()
-    before = bench.catalog.view
+    before = bench.catalog.snapshot
     bench.place.then = [job_set("two", entry("a"), entry("b"))]
 
-    await bench.reloading.look()
+    await bench.reloading.reload()
 
-    assert bench.catalog.get("a") is before.get("a")
+    assert bench.catalog.get_job("a") is before.get_job("a")
 
 
 async def test_names_beyond_the_first_few_are_counted(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     bench = Bench(job_set("two", *(entry(f"job-{number:02}") for number in range(20))))
 
-    await bench.reloading.look()
+    await bench.reloading.reload()
 
     assert caplog.messages[0] == (
         "job files: 20 added: job-00, job-01, job-02, job-03, job-04 and 15 more, 1 removed: a; jobs in force: 20"
@@ -171,13 +175,13 @@ async def test_a_set_with_a_problem_leaves_the_last_one_in_force_and_health_says
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench = Bench(wrong())
-    before = bench.catalog.view
+    before = bench.catalog.snapshot
 
-    assert not await bench.reloading.look()
+    assert not await bench.reloading.reload()
 
     (part,) = await bench.reloading.health()
-    assert bench.catalog.view is before
-    assert (part.name, part.status) == ("job_files", Status.DEGRADED)
+    assert bench.catalog.snapshot is before
+    assert (part.name, part.status) == ("job_files", HealthStatus.DEGRADED)
     assert part.message == (
         "since 2026-03-01 12:00:00Z not put in force, the jobs from before go on: "
         "jobs/a.yaml:3: jobs.a.chek: unknown key; did you mean check?"
@@ -193,18 +197,18 @@ async def test_the_same_problems_are_told_once_and_others_again(caplog: pytest.L
     bench = Bench(wrong(), wrong(), wrong(WRONG, other), wrong(WRONG, other), job_set("one", entry("a")))
 
     for _ in range(5):
-        await bench.reloading.look()
+        await bench.reloading.reload()
 
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "INFO"]
     assert caplog.messages[1].endswith(f"2 problems, so the jobs from before stay in force:\n{WRONG}\n{other}")
     assert caplog.messages[2] == "job files: as they were before; jobs in force: 1"
-    assert [part.status for part in await bench.reloading.health()] == [Status.OK]
+    assert [part.status for part in await bench.reloading.health()] == [HealthStatus.OK]
 
 
 async def test_of_many_problems_health_tells_the_first_ones() -> None:
     bench = Bench(wrong(*(Problem(f"jobs.j{number}", "is no job") for number in range(7))))
 
-    await bench.reloading.look()
+    await bench.reloading.reload()
 
     (part,) = await bench.reloading.health()
     assert "jobs.j4" in part.message
@@ -214,7 +218,7 @@ async def test_of_many_problems_health_tells_the_first_ones() -> None:
 async def test_a_place_that_is_empty_all_of_a_sudden_takes_no_job_away() -> None:
     bench = Bench(job_set("none"))
 
-    assert not await bench.reloading.look()
+    assert not await bench.reloading.reload()
 
     (part,) = await bench.reloading.health()
     assert "there are no job files any more" in part.message
@@ -226,14 +230,14 @@ async def test_a_look_within_a_time_counts() -> None:
 
     for seconds in (0, 10, 10):
         bench.clock.move(seconds)
-        await bench.reloading.look(unless_within=15)
+        await bench.reloading.reload(max_age=15)
 
     assert bench.place.asked == 2
 
 
 async def test_the_host_hears_of_each_set_with_the_one_before() -> None:
     bench = Bench(job_set("two", entry("b")), wrong(), job_set("three", entry("c")))
-    heard: list[View] = []
+    heard: list[JobSnapshot] = []
 
     await bench.reloading.run(heard.append)
 
@@ -241,11 +245,11 @@ async def test_the_host_hears_of_each_set_with_the_one_before() -> None:
 
 
 async def test_without_a_place_nothing_is_looked_at() -> None:
-    reloading = Reloading(None, Catalog([entry("a")]), VirtualClock())
+    reloading = JobReloader(None, Catalog([entry("a")]), VirtualClock())
 
-    assert not await reloading.look()
+    assert not await reloading.reload()
     await reloading.run(lambda _: None)
-    assert [part.status for part in await reloading.health()] == [Status.OK]
+    assert [part.status for part in await reloading.health()] == [HealthStatus.OK]
 
 
 @virtual_time
@@ -260,11 +264,11 @@ async def test_a_place_that_hangs_holds_a_batch_up_once_and_for_a_moment() -> No
 
     async def waited(unless_within: float = 15.0) -> float:
         began = loop.time()
-        await bench.reloading.look_briefly(unless_within, 1.0)
+        await bench.reloading.reload_within(unless_within, 1.0)
         bench.clock.move(1)
         return loop.time() - began
 
-    bench.place.changed = hangs  # type: ignore[method-assign]
+    bench.place.has_changed = hangs  # type: ignore[method-assign]
     first, second, third = await waited(), await waited(), await waited()
     back.set()
     await asyncio.sleep(0)
@@ -286,15 +290,15 @@ async def test_a_look_that_nobody_waits_for_any_more_ends_with_the_program() -> 
         await hanging.wait()
         return False
 
-    bench.place.changed = hangs  # type: ignore[method-assign]
-    await bench.reloading.look_briefly(0.0, 0.1)
+    bench.place.has_changed = hangs  # type: ignore[method-assign]
+    await bench.reloading.reload_within(0.0, 0.1)
     await bench.reloading.aclose()
 
-    assert not bench.reloading._looking.locked()
+    assert not bench.reloading._read_lock.locked()
 
 
 async def test_warnings_are_looked_for_in_each_set_that_is_read_and_can_be_used() -> None:
     bench = Bench(job_set("two", entry("a"), entry("b")), wrong(), job_set("two", entry("a"), entry("b")), JobSet())
     for _ in range(4):
-        await bench.reloading.look()
+        await bench.reloading.reload()
     assert bench.warned == ["two", "two"]

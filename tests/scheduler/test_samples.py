@@ -8,7 +8,7 @@ import httpx
 import pytest
 from httpx import ASGITransport
 
-from scheduler.samples import LONGEST_NAP, SampleTarget
+from scheduler.samples import MAX_SLEEP, SampleTarget
 from tests.jobs.running.virtual_time import START, LoopClock, virtual_time
 
 
@@ -46,7 +46,7 @@ async def test_the_flaky_one_is_well_each_third_time_and_counts_each_job_apart()
 @virtual_time
 @pytest.mark.parametrize(
     ("query", "seconds"),
-    [("", 5), ("?seconds=7", 7), ("?seconds=-1", 0), ("?seconds=nan", 0), ("?seconds=1e9", LONGEST_NAP)],
+    [("", 5), ("?seconds=7", 7), ("?seconds=-1", 0), ("?seconds=nan", 0), ("?seconds=1e9", MAX_SLEEP)],
 )
 async def test_the_slow_one_takes_as_long_as_it_is_told(query: str, seconds: float) -> None:
     assert await status_of(f"/slow{query}") == (200, "ok")

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobs.model import secret_names
+from jobs.model import find_secret_names
 from scheduler.catalog import Catalog
-from scheduler.hosts.functions.secret_events import EXPIRED, NEAR_EXPIRY, NEW_VERSION, take
-from scheduler.secret_watch import LOOK_EVERY, SecretWatch
+from scheduler.hosts.functions.secret_events import EXPIRED, NEAR_EXPIRY, NEW_VERSION, handle_vault_event
+from scheduler.secret_watch import VERSION_CHECK_INTERVAL, SecretMonitor
 from scheduler.stores.port import StoreUnavailable
-from scheduler.stores.secret_news import Expiry
+from scheduler.stores.secret_news import SecretExpiry
 from tests.scheduler.fakes import HeardOfSecrets, MemoryKept, VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 
@@ -31,7 +31,7 @@ class Instance:
             VirtualClock(),
         )
         catalog = Catalog([entry(check=TOKEN), entry("other")])
-        self.watch = SecretWatch(self.store, self.kept, catalog, self.heard, self.clock)
+        self.watch = SecretMonitor(self.store, self.kept, catalog, self.heard, self.clock)
 
 
 @pytest.fixture
@@ -50,28 +50,28 @@ def there(data: MemoryData) -> Instance:
 
 
 async def test_a_new_version_is_read_again_in_every_process(here: Instance, there: Instance) -> None:
-    await there.watch.look()
-    assert await here.watch.new_version("Checkout-Token", "v2")
+    await there.watch.check_versions()
+    assert await here.watch.record_new_version("Checkout-Token", "v2")
     assert here.kept.dropped == ["checkout-token"]
-    await there.watch.look()
+    await there.watch.check_versions()
     assert there.kept.dropped == []  # a look is good for a while
-    there.clock.move(LOOK_EVERY)
-    await there.watch.look()
+    there.clock.move(VERSION_CHECK_INTERVAL)
+    await there.watch.check_versions()
     assert there.kept.dropped == ["checkout-token"]
 
 
 async def test_the_same_news_drop_a_value_once(here: Instance) -> None:
     for _ in range(2):
-        await here.watch.new_version("checkout-token", "v2")
-    here.clock.move(LOOK_EVERY)
-    await here.watch.look()
+        await here.watch.record_new_version("checkout-token", "v2")
+    here.clock.move(VERSION_CHECK_INTERVAL)
+    await here.watch.check_versions()
     assert here.kept.dropped == ["checkout-token"]
 
 
 async def test_a_secret_that_no_job_uses_is_left_alone(here: Instance) -> None:
-    assert not await here.watch.new_version("somebody-elses", "v2")
-    assert not await here.watch.expires("somebody-elses", Expiry(END, past=False))
-    assert (here.kept.dropped, here.heard.told, here.watch.expiring()) == ([], [], ())
+    assert not await here.watch.record_new_version("somebody-elses", "v2")
+    assert not await here.watch.record_expiry("somebody-elses", SecretExpiry(END, past=False))
+    assert (here.kept.dropped, here.heard.told, here.watch.expiry_messages()) == ([], [], ())
 
 
 async def test_an_expiry_is_told_once_and_known_everywhere_until_there_is_a_new_version(
@@ -79,22 +79,22 @@ async def test_an_expiry_is_told_once_and_known_everywhere_until_there_is_a_new_
 ) -> None:
     sentence = "the secret checkout-token expires on 2026-12-01 10:00:00Z: add a new version to the vault"
     for _ in range(2):
-        await here.watch.expires("checkout-token", Expiry(END, past=False))
+        await here.watch.record_expiry("checkout-token", SecretExpiry(END, past=False))
     assert here.heard.told == [(sentence, False)]
-    await there.watch.look()
-    assert list(there.watch.expiring()) == [sentence]
-    await here.watch.new_version("checkout-token", "v2")
+    await there.watch.check_versions()
+    assert list(there.watch.expiry_messages()) == [sentence]
+    await here.watch.record_new_version("checkout-token", "v2")
     assert here.heard.told[1:] == [("the secret checkout-token has a new version", True)]
-    assert list(here.watch.expiring()) == []
-    there.clock.move(LOOK_EVERY)
-    await there.watch.look()
-    assert list(there.watch.expiring()) == []
+    assert list(here.watch.expiry_messages()) == []
+    there.clock.move(VERSION_CHECK_INTERVAL)
+    await there.watch.check_versions()
+    assert list(there.watch.expiry_messages()) == []
 
 
 async def test_a_secret_that_has_expired_says_so(here: Instance) -> None:
-    await here.watch.expires("checkout-token", Expiry(END, past=False))
-    await here.watch.expires("checkout-token", Expiry(END, past=True))
-    assert list(here.watch.expiring()) == [
+    await here.watch.record_expiry("checkout-token", SecretExpiry(END, past=False))
+    await here.watch.record_expiry("checkout-token", SecretExpiry(END, past=True))
+    assert list(here.watch.expiry_messages()) == [
         "the secret checkout-token has expired on 2026-12-01 10:00:00Z: add a new version to the vault"
     ]
     assert len(here.heard.told) == 2
@@ -107,18 +107,20 @@ async def test_a_store_that_is_away_keeps_nobody_from_working(
         raise StoreUnavailable("the store is away")
 
     monkeypatch.setattr(here.store, "get", away)
-    await here.watch.look()
+    await here.watch.check_versions()
     assert "is not known now" in caplog.text
 
 
 async def test_events_of_the_vault_are_taken(here: Instance) -> None:
     event = {"ObjectName": "checkout-token", "VaultName": "Our-Vault", "Version": "v2", "EXP": END.timestamp()}
-    await take(here.watch, VAULT, NEAR_EXPIRY, event)
-    assert len(here.watch.expiring()) == 1
-    await take(here.watch, VAULT, EXPIRED, {**event, "EXP": None})
-    assert list(here.watch.expiring()) == ["the secret checkout-token has expired: add a new version to the vault"]
-    await take(here.watch, VAULT, NEW_VERSION, event)
-    assert (here.watch.expiring(), here.kept.dropped) == ((), ["checkout-token"])
+    await handle_vault_event(here.watch, VAULT, NEAR_EXPIRY, event)
+    assert len(here.watch.expiry_messages()) == 1
+    await handle_vault_event(here.watch, VAULT, EXPIRED, {**event, "EXP": None})
+    assert list(here.watch.expiry_messages()) == [
+        "the secret checkout-token has expired: add a new version to the vault"
+    ]
+    await handle_vault_event(here.watch, VAULT, NEW_VERSION, event)
+    assert (here.watch.expiry_messages(), here.kept.dropped) == ((), ["checkout-token"])
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ async def test_events_of_something_else_are_left_alone(
     vault_url: str | None, kind: str, change: dict[str, object], here: Instance
 ) -> None:
     event = {"ObjectName": "checkout-token", "VaultName": "our-vault", "Version": "v2", **change}
-    await take(here.watch, vault_url, kind, event)
+    await handle_vault_event(here.watch, vault_url, kind, event)
     assert here.kept.dropped == []
 
 
@@ -147,4 +149,4 @@ def test_the_secrets_of_a_job_are_found_wherever_they_stand() -> None:
         "body": {"form": {"three": {"secret": "three"}}},
         "auth": {"kind": "basic", "username": {"secret": "four"}, "password": {"secret": "one"}},
     }
-    assert secret_names(entry(check=check).job) == {"one", "two", "three", "four"}
+    assert find_secret_names(entry(check=check).job) == {"one", "two", "three", "four"}

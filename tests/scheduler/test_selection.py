@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.runs import Outcome
-from scheduler.selection import BadSelection, JobState, Selection, TagFilter, nearest, read_selection
-from scheduler.stores.run_codec import Record, RunState
+from scheduler.selection import InvalidFilter, JobSelection, JobState, TagFilter, parse_selection, suggest_filter
+from scheduler.stores.run_codec import RunRecord, RunState
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.samples import run_of, ticket
 
@@ -21,13 +21,13 @@ JOBS = (CHECKOUT, DNS, OFF)
 
 
 def chosen(**filters: Any) -> list[str]:
-    selection = read_selection(**filters)
-    return [job.name for job in JOBS if selection.takes_definition(job)]
+    selection = parse_selection(**filters)
+    return [job.name for job in JOBS if selection.matches_definition(job)]
 
 
-def latest(outcome: Outcome) -> Record:
+def latest(outcome: Outcome) -> RunRecord:
     made = ticket()
-    return Record(made, RunState.FINISHED, "", None, run_of(made, outcome), "")
+    return RunRecord(made, RunState.FINISHED, "", None, run_of(made, outcome), "")
 
 
 @pytest.mark.parametrize(
@@ -69,18 +69,18 @@ def test_jobs_are_chosen_by_what_their_definition_says(filters: dict[str, list[s
 )
 def test_a_job_has_one_state(enabled: bool, is_paused: bool, state: JobState) -> None:
     job = entry(enabled=enabled).job
-    taken = [each for each in JobState if Selection(states=(each,)).takes_state(job, is_paused=is_paused)]
-    assert (JobState.of(job, is_paused=is_paused), taken) == (state, [state])
-    assert Selection().takes_state(job, is_paused=is_paused)
+    taken = [each for each in JobState if JobSelection(states=(each,)).matches_state(job, is_paused=is_paused)]
+    assert (JobState.from_job(job, is_paused=is_paused), taken) == (state, [state])
+    assert JobSelection().matches_state(job, is_paused=is_paused)
 
 
 def test_jobs_are_chosen_by_their_latest_outcome_or_by_having_none() -> None:
-    down = read_selection(outcomes=["failed", "timed_out"])
-    assert [down.takes_latest(latest(outcome)) for outcome in (Outcome.FAILED, Outcome.SUCCEEDED)] == [True, False]
-    assert not down.takes_latest(None)
-    assert read_selection(outcomes=["none"]).takes_latest(None)
-    assert not read_selection(outcomes=["none"]).takes_latest(latest(Outcome.FAILED))
-    assert read_selection().takes_latest(None)
+    down = parse_selection(outcomes=["failed", "timed_out"])
+    assert [down.matches_latest(latest(outcome)) for outcome in (Outcome.FAILED, Outcome.SUCCEEDED)] == [True, False]
+    assert not down.matches_latest(None)
+    assert parse_selection(outcomes=["none"]).matches_latest(None)
+    assert not parse_selection(outcomes=["none"]).matches_latest(latest(Outcome.FAILED))
+    assert parse_selection().matches_latest(None)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_jobs_are_chosen_by_their_latest_outcome_or_by_having_none() -> None:
     ],
 )
 def test_a_value_that_can_choose_nothing_is_refused(filters: dict[str, list[str]], filter: str, message: str) -> None:
-    with pytest.raises(BadSelection) as caught:
-        read_selection(**filters)  # type: ignore[arg-type]
+    with pytest.raises(InvalidFilter) as caught:
+        parse_selection(**filters)  # type: ignore[arg-type]
     assert (caught.value.filter, str(caught.value)) == (filter, message)
 
 
@@ -130,20 +130,20 @@ def test_a_value_that_can_choose_nothing_is_refused(filters: dict[str, list[str]
     ],
 )
 def test_a_filter_that_takes_no_job_has_a_suggestion(filters: dict[str, list[str]], meant: str | None) -> None:
-    ((_, part),) = read_selection(**filters).parts()  # type: ignore[arg-type]
-    assert nearest(part, JOBS) == meant
+    ((_, part),) = parse_selection(**filters).single_filters()  # type: ignore[arg-type]
+    assert suggest_filter(part, JOBS) == meant
 
 
 def test_a_selection_is_shown_in_words() -> None:
-    selection = read_selection(
+    selection = parse_selection(
         names=["a*"], kinds=["dns", "tls"], tags=["team=web", "x"], states=["paused"], outcomes=["failed"]
     )
     assert str(selection) == (
         "name a* and kind dns or tls and tag team=web and tag x and state paused and outcome failed"
     )
     assert not selection.is_empty
-    assert (str(Selection()), Selection().is_empty) == ("", True)
-    assert selection.parts()[3] == ("tag x", Selection(tags=(TagFilter("x"),)))
+    assert (str(JobSelection()), JobSelection().is_empty) == ("", True)
+    assert selection.single_filters()[3] == ("tag x", JobSelection(tags=(TagFilter("x"),)))
 
 
 @given(st.from_regex(r"[A-Za-z0-9._-]{1,100}", fullmatch=True), st.data())
@@ -152,10 +152,10 @@ def test_a_name_fits_every_pattern_that_is_made_of_it(name: str, data: st.DataOb
     end = data.draw(st.integers(start, len(name)))
     for middle in ("*", "?" * (end - start), name[start:end]):
         pattern = (name[:start] + middle + name[end:])[:100]
-        selection = read_selection(names=[pattern])
-        assert selection.takes_definition(entry().job.model_copy(update={"name": name})) or len(pattern) == 100
+        selection = parse_selection(names=[pattern])
+        assert selection.matches_definition(entry().job.model_copy(update={"name": name})) or len(pattern) == 100
 
 
 def test_a_pattern_of_many_stars_takes_no_time() -> None:
-    selection = read_selection(names=["*a" * 50])
-    assert not selection.takes_definition(entry("a" * 49 + "b").job)
+    selection = parse_selection(names=["*a" * 50])
+    assert not selection.matches_definition(entry("a" * 49 + "b").job)

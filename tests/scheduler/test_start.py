@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.__main__ import SUPPORTED, say_what_is_missing, wrong_version
+from scheduler.__main__ import SUPPORTED_VERSIONS, describe_missing_package, find_version_problem
 from tests.parts.proc import ROOT, clean_environment
 
 
@@ -69,7 +69,7 @@ def test_a_module_of_the_program_that_is_missing_is_a_mistake_of_the_program(tmp
 
 @pytest.mark.parametrize("version", [(2, 7), (3, 10), (3, 14), (4, 0)])
 def test_a_python_of_another_version_is_refused(version: tuple[int, int]) -> None:
-    told = wrong_version(version)
+    told = find_version_problem(version)
 
     assert told is not None
     assert told.startswith("this is Python {}.{} (".format(*version))
@@ -78,11 +78,11 @@ def test_a_python_of_another_version_is_refused(version: tuple[int, int]) -> Non
 
 @pytest.mark.parametrize("version", [(3, 11), (3, 12), (3, 13)])
 def test_a_supported_python_is_not(version: tuple[int, int]) -> None:
-    assert wrong_version(version) is None
+    assert find_version_problem(version) is None
 
 
 def test_the_versions_are_those_of_the_project_file() -> None:
-    versions = f'requires-python = ">={SUPPORTED[0][0]}.{SUPPORTED[0][1]},<{SUPPORTED[-1][0]}.{SUPPORTED[-1][1] + 1}"'
+    versions = f'requires-python = ">={SUPPORTED_VERSIONS[0][0]}.{SUPPORTED_VERSIONS[0][1]},<{SUPPORTED_VERSIONS[-1][0]}.{SUPPORTED_VERSIONS[-1][1] + 1}"'
 
     assert versions in (ROOT / "pyproject.toml").read_text()
 
@@ -113,4 +113,4 @@ def test_what_starts_the_program_can_be_read_by_old_pythons() -> None:
 
 
 def test_arguments_are_quoted_for_a_shell() -> None:
-    assert "`./dev cli next '* * * * *'`" in say_what_is_missing("typer", ["next", "* * * * *"], str(ROOT))
+    assert "`./dev cli next '* * * * *'`" in describe_missing_package("typer", ["next", "* * * * *"], str(ROOT))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.stop_signals import SIGNALS, StopSignals, stopping_text
+from scheduler.stop_signals import STOP_SIGNALS, StopSignals, describe_stop
 from tests.parts.host import embedded, job
 from tests.parts.http_target import HttpTarget
 from tests.parts.proc import run
@@ -17,7 +17,7 @@ from tests.parts.proc import run
 LONG = {"attempt": "60s", "run": "60s"}
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", STOP_SIGNALS)
 async def test_a_first_signal_says_what_it_waits_for_and_a_second_one_ends_at_once(
     number: signal.Signals, tmp_path: Path
 ) -> None:
@@ -58,7 +58,7 @@ async def test_an_idle_host_that_is_stopped_says_that_it_waits_for_nothing(tmp_p
 
 async def test_another_signal_is_a_second_one_too_though_the_loop_is_stuck() -> None:
     ended: list[int] = []
-    with StopSignals(ended.append, patience=3600) as signals:
+    with StopSignals(ended.append, timeout=3600) as signals:
         stopping = signals.listen()
         os.kill(os.getpid(), signal.SIGINT)
         await asyncio.wait_for(stopping.wait(), 10)
@@ -90,14 +90,14 @@ async def test_a_process_ends_though_a_thread_hangs_that_python_waits_for() -> N
 
 
 async def test_the_handlers_before_are_there_again_afterwards() -> None:
-    before = [signal.getsignal(number) for number in SIGNALS]
+    before = [signal.getsignal(number) for number in STOP_SIGNALS]
     with StopSignals() as signals:
         signals.listen()
 
-    assert [signal.getsignal(number) for number in SIGNALS] == before
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
 
 
 def test_a_few_runs_are_named_and_the_others_counted() -> None:
-    told = stopping_text([f"job{number}@1" for number in range(7)], 0.5)
+    told = describe_stop([f"job{number}@1" for number in range(7)], 0.5)
 
     assert "up to 0.5 s for 7 runs, then cancelling: job0@1, job1@1, job2@1, job3@1, job4@1 and 2 more;" in told

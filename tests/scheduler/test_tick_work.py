@@ -11,13 +11,13 @@ import pytest
 
 from jobs.running.verdicts import skipped_run
 from jobs.runs import Outcome
-from scheduler.catalog import View
-from scheduler.dispatch.batches import Batch, encode
+from scheduler.catalog import JobSnapshot
+from scheduler.dispatch.batches import TicketBatch, encode_batch
 from scheduler.dispatch.port import DispatchError
-from scheduler.stores.cursors import PLANNED_UNTIL
+from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs import Claim
-from scheduler.tick_work import HORIZON, PRUNE_PATIENCE
+from scheduler.tick_work import PLANNING_HORIZON, PRUNE_TIMEOUT
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, Shop, entry
@@ -38,7 +38,7 @@ async def test_a_tick_plans_until_a_little_after_the_next_one() -> None:
 
     (tickets, _), *_ = post.dispatch.sent
     assert [ticket.due_at - start for ticket in tickets] == [timedelta(seconds=30), timedelta(seconds=60)]
-    assert await post.shop.cursors.get(PLANNED_UNTIL) == start + HORIZON
+    assert await post.shop.cursors.read(PLANNED_UNTIL_CURSOR) == start + PLANNING_HORIZON
 
 
 @virtual_time
@@ -76,7 +76,7 @@ async def test_a_job_that_changes_between_two_ticks_is_planned_from_then_on_with
     await asyncio.sleep(60)
     post.dispatch.sent.clear()
 
-    post.shop.catalog.replace(View([entry("a", "every 5s"), entry("b", "every 30s"), entry("c", "every 10s")]))
+    post.shop.catalog.replace(JobSnapshot([entry("a", "every 5s"), entry("b", "every 30s"), entry("c", "every 10s")]))
     await post.ticks.plan_ahead()
 
     assert seconds(post, "a") == list(range(65, 140, 5))
@@ -89,7 +89,7 @@ async def test_what_a_tick_could_not_send_of_a_new_job_is_made_up_for_by_the_nex
     post = Post(Shop(jobs=[]))
     await post.ticks.plan_ahead()
     await asyncio.sleep(60)
-    post.shop.catalog.replace(View([entry("a", "every 5s")]))
+    post.shop.catalog.replace(JobSnapshot([entry("a", "every 5s")]))
     post.dispatch.fails = DispatchError("the queue is away")
     with pytest.raises(DispatchError):
         await post.ticks.plan_ahead()
@@ -104,7 +104,7 @@ async def test_what_a_tick_could_not_send_of_a_new_job_is_made_up_for_by_the_nex
 @virtual_time
 async def test_another_instance_plans_a_change_that_one_has_planned_no_second_time() -> None:
     data = MemoryData()
-    changed = View([entry("a", "every 5s")])
+    changed = JobSnapshot([entry("a", "every 5s")])
     one, other = (Post(Shop(jobs=[entry("a", "every 20s")], data=data)) for _ in range(2))
     for post in (one, other):
         await post.ticks.plan_ahead()
@@ -172,12 +172,12 @@ async def test_what_is_left_out_is_recorded_though_a_tick_that_was_cut_short_had
     await post.ticks.plan_ahead()
     await asyncio.sleep(3600)
     post.dispatch.sent.clear()
-    shop.runs.record = away  # type: ignore[method-assign, assignment]  # the store goes away after the tickets are sent
+    shop.runs.insert_finished = away  # type: ignore[method-assign, assignment]  # the store goes away after the tickets are sent
     with pytest.raises(StoreUnavailable):
         await post.ticks.plan_ahead()
-    del shop.runs.record
+    del shop.runs.insert_finished
     ((sent, _),) = post.dispatch.sent
-    await post.work.perform_batch(encode(Batch(sent)))
+    await post.work.perform_batch(encode_batch(TicketBatch(sent)))
     await asyncio.sleep(60)
     shop.heard.finished.clear()
 
@@ -203,7 +203,7 @@ async def test_a_tick_that_is_cut_short_while_it_leaves_out_leaves_no_run_that_i
     second = Post(Shop(jobs=[entry(schedule="every 30s")], data=data))
     await second.ticks.plan_ahead()
 
-    assert await second.shop.runs.unfinished() == []
+    assert await second.shop.runs.list_unfinished() == []
     assert [event.run.outcome for event in second.shop.heard.finished] == [Outcome.SKIPPED]
 
 
@@ -217,7 +217,7 @@ async def test_what_a_job_catches_up_is_sent_and_performed_one_after_the_other()
     await post.ticks.plan_ahead()
     ((tickets, _),) = post.dispatch.sent
 
-    await post.work.perform_batch(encode(Batch(tickets)))
+    await post.work.perform_batch(encode_batch(TicketBatch(tickets)))
 
     assert len(tickets) == 6
     assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SUCCEEDED] * 6
@@ -271,7 +271,7 @@ async def test_a_clock_that_was_far_ahead_keeps_nothing_from_being_planned_once_
     assert len(post.planned) == len(set(post.planned))
     due = [ticket.due_at for tickets, _ in post.dispatch.sent for ticket in tickets]
     assert (due[0], due[-1]) == (start + timedelta(seconds=30), start + timedelta(seconds=180))
-    assert await post.shop.cursors.get(PLANNED_UNTIL) == start + timedelta(seconds=120) + HORIZON
+    assert await post.shop.cursors.read(PLANNED_UNTIL_CURSOR) == start + timedelta(seconds=120) + PLANNING_HORIZON
 
 
 @virtual_time
@@ -291,7 +291,7 @@ async def test_a_run_that_stays_queued_is_sent_again_once() -> None:
     sent = []
 
     for _ in range(5):
-        sent.append(await post.ticks.send_stranded())
+        sent.append(await post.ticks.resend_stranded())
         await asyncio.sleep(60)
 
     assert sent == [0, 0, 1, 0, 0]
@@ -305,10 +305,10 @@ async def test_a_run_that_could_not_be_sent_again_is_tried_by_the_next_tick() ->
     await shop.runs.enqueue(shop.ticket(-180))
     post.dispatch.fails = DispatchError("the queue is away")
     with pytest.raises(DispatchError):
-        await post.ticks.send_stranded()
+        await post.ticks.resend_stranded()
     post.dispatch.fails = None
 
-    assert await post.ticks.send_stranded() == 1
+    assert await post.ticks.resend_stranded() == 1
 
 
 @virtual_time
@@ -320,7 +320,7 @@ async def test_a_run_in_work_is_not_sent_again() -> None:
     shop.worker.submit(ticket)
     await asyncio.sleep(200)
 
-    assert await post.ticks.send_stranded() == 0
+    assert await post.ticks.resend_stranded() == 0
     await shop.worker.drain(300)
 
 
@@ -331,15 +331,15 @@ async def test_a_run_that_was_not_followed_up_is_followed_up_by_a_later_tick() -
     ticket = shop.ticket(job="root")
     claim = await shop.runs.claim(ticket, "died", shop.clock.now(), shop.clock.now())
     assert isinstance(claim, Claim)
-    await shop.runs.finish(claim, skipped_run(None, ticket, shop.clock, "it is paused"), settled=False)
+    await shop.runs.finish(claim, skipped_run(None, ticket, shop.clock, "it is paused"), acknowledged=False)
     told = []
 
     for _ in range(5):
-        told.append(await post.ticks.tell_untold())
+        told.append(await post.ticks.publish_unacknowledged())
         await asyncio.sleep(60)
 
     assert told == [0, 0, 1, 0, 0]
-    (record,) = (await shop.runs.list(job="load")).records
+    (record,) = (await shop.runs.list_page(job="load")).records
     assert record.run is not None
     assert record.run.message.endswith("was skipped: it is paused")
 
@@ -353,11 +353,11 @@ async def test_old_runs_are_removed_every_hour() -> None:
     async def left_after(hours: float) -> int:
         await asyncio.sleep(hours * 3600)
         await post.ticks.prune(days, 1000)
-        return len((await shop.runs.list()).records)
+        return len((await shop.runs.list_page()).records)
 
     assert await left_after(0) == 0
     for seconds in (-2 * days, -30):
-        await shop.worker.perform(shop.ticket(seconds))
+        await shop.worker.execute(shop.ticket(seconds))
 
     assert [await left_after(0.5), await left_after(0.5), await left_after(24)] == [2, 1, 0]
 
@@ -376,4 +376,4 @@ async def test_a_tick_spends_little_time_on_old_runs_and_the_next_one_goes_on() 
     for _ in range(2):
         await post.ticks.prune(1.0, 1)
 
-    assert begun[1] - begun[0] == timedelta(seconds=PRUNE_PATIENCE)
+    assert begun[1] - begun[0] == timedelta(seconds=PRUNE_TIMEOUT)

@@ -9,17 +9,19 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobs.runs import Ticket
-from scheduler.catalog import Catalog, Entry, View
-from scheduler.planning.left_out import LeftOut
+from scheduler.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.planning.left_out import MissedSpan
 from scheduler.stores.pauses import Pause
-from scheduler.ticker import AHEAD, APART, LONGEST_SLEEP, Ticker
+from scheduler.ticker import MAX_BATCH_SPACING, MAX_TICK_INTERVAL, SUBMIT_AHEAD, Ticker
 from tests.scheduler.fakes import START, VirtualClock, entry
 
 
 class Ticking:
     """A ticker with what it started: (seconds after the start, job)."""
 
-    def __init__(self, *jobs: Entry, after: datetime | None = None, paused: Mapping[str, Pause] | None = None) -> None:
+    def __init__(
+        self, *jobs: CatalogJob, after: datetime | None = None, paused: Mapping[str, Pause] | None = None
+    ) -> None:
         self.clock = VirtualClock()
         self.started: list[Ticket] = []
         self.started_at: list[datetime] = []
@@ -28,7 +30,7 @@ class Ticking:
         """How many, and when they are to be claimed."""
         self.skipped: list[tuple[Ticket, str]] = []
         self.catalog = Catalog(jobs)
-        self.ticker = Ticker(self.catalog, self, self.clock, after=after, paused=lambda _: paused or {})
+        self.ticker = Ticker(self.catalog, self, self.clock, after=after, pauses_at=lambda _: paused or {})
 
     def submit(self, *tickets: Ticket) -> None:
         self.started += tickets
@@ -40,11 +42,11 @@ class Ticking:
         for ticket in tickets:
             self.submit(ticket)
 
-    def submit_leaving_out(self, left_out: LeftOut) -> None:
+    def submit_missed(self, left_out: MissedSpan) -> None:
         self.skipped.append((left_out.ticket, left_out.reason))
 
-    def change(self, *jobs: Entry) -> None:
-        self.catalog.replace(View(jobs))
+    def change(self, *jobs: CatalogJob) -> None:
+        self.catalog.replace(JobSnapshot(jobs))
         self.ticker.tick()
 
     def due(self, job: str) -> list[float]:
@@ -74,7 +76,7 @@ async def test_each_due_instant_is_handed_on_a_little_ahead_once() -> None:
     await ticking.run_until(58)
 
     ahead = [ticket.due_at - at for ticket, at in zip(ticking.started, ticking.started_at, strict=True)]
-    assert timedelta() < min(ahead) <= max(ahead) <= AHEAD
+    assert timedelta() < min(ahead) <= max(ahead) <= SUBMIT_AHEAD
     assert [ticket.due_at.second for ticket in ticking.started if ticket.job == "a"] == [20, 40, 0]
     assert sum(ticket.job == "b" for ticket in ticking.started) == 40
 
@@ -86,7 +88,7 @@ def test_many_that_are_planned_at_a_time_are_claimed_bit_by_bit() -> None:
     ticking.ticker.tick()
 
     now = ticking.clock.now()
-    assert ticking.batches == [(50, None), (50, now + APART), (20, now + 2 * APART)]
+    assert ticking.batches == [(50, None), (50, now + MAX_BATCH_SPACING), (20, now + 2 * MAX_BATCH_SPACING)]
 
 
 def test_what_is_due_soon_is_claimed_at_once_however_many_they_are() -> None:
@@ -115,7 +117,7 @@ async def test_it_never_sleeps_longer_than_a_moment_so_that_a_changed_clock_is_n
         async with asyncio.timeout(0.001):
             await ticking.ticker.run()
 
-    assert set(slept) == {LONGEST_SLEEP}
+    assert set(slept) == {MAX_TICK_INTERVAL}
 
 
 def test_what_fell_due_while_the_machine_slept_long_is_left_out_with_the_reason() -> None:

@@ -15,7 +15,7 @@ from jobs.runs import Outcome
 from jobs.uptime import Uptime
 from scheduler.catalog import Catalog
 from scheduler.stores.runs import Runs
-from scheduler.uptimes import JobUptime, Uptimes
+from scheduler.uptimes import JobUptime, UptimeReader
 from tests.scheduler.fakes import VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 from tests.scheduler.stores.samples import NOON, at, run_of, ticket
@@ -31,12 +31,12 @@ async def uptime(seen: list[tuple[float, Outcome]], kept: int, age: float = 400 
     runs = Runs(MemoryStore())
     for number, (seconds, outcome) in enumerate(seen, start=1):
         one = ticket("checkout", seconds)
-        await runs.record(one, replace(run_of(one), outcome=outcome, started_at=one.due_at))
+        await runs.insert_finished(one, replace(run_of(one), outcome=outcome, started_at=one.due_at))
         if number % 100 == 0:
             await runs.prune(at(seconds), age, kept)
     clock = VirtualClock(at(seen[-1][0] + 1))
     await runs.prune(clock.now(), age, kept)
-    return await Uptimes(Catalog([entry()]), runs, clock, age).of("checkout")
+    return await UptimeReader(Catalog([entry()]), runs, clock, age).read_uptime("checkout")
 
 
 @pytest.mark.parametrize("kept", [1000, 20], ids=["kept", "summed up"])
@@ -47,7 +47,7 @@ async def test_the_uptimes_of_others_hold_however_few_runs_are_kept(case: dict[s
     found = {window.name: window for window in (await uptime(seen, kept)).windows}
     then = {name: [found[name].uptime.up, found[name].uptime.down] for name in case["then"]}
     assert then == case["then"]
-    assert all(window.whole for window in found.values())
+    assert all(window.is_complete for window in found.values())
 
 
 async def test_it_is_the_same_to_the_hour_and_the_second_whatever_is_kept() -> None:
@@ -61,12 +61,14 @@ async def test_it_is_the_same_to_the_hour_and_the_second_whatever_is_kept() -> N
     assert few.months == every.months
     assert (few.since, few.runs) == (every.since, every.runs)
     for all_kept, summed in zip(every.windows, few.windows, strict=True):
-        assert 0 <= summed.uptime.looks - all_kept.uptime.looks <= 60, "more than the hour in which it begins"
+        assert 0 <= summed.uptime.sample_count - all_kept.uptime.sample_count <= 60, (
+            "more than the hour in which it begins"
+        )
     assert few.windows[-1] == every.windows[-1]
 
 
 async def test_of_what_runs_are_not_kept_for_nothing_is_claimed() -> None:
     found = await uptime([(number * DAY, Outcome.SUCCEEDED) for number in range(60)], 1000, age=30 * DAY)
-    assert [window.whole for window in found.windows] == [True, True, True, False, False]
+    assert [window.is_complete for window in found.windows] == [True, True, True, False, False]
     assert found.windows[-1].uptime == Uptime(30, 0, 30, 30 * 32.0)
     assert found.since == NOON + timedelta(days=30)

@@ -22,8 +22,10 @@ class ChainJudge:
         self._catalog = catalog
         self._graph = catalog.graph
         jobs = [entry.job.name for entry in catalog]
-        self._roots = [job for job in jobs if self._graph.started_by(job) and not self._graph.is_started(job)]
-        self.jobs = {job for root in self._roots for job in (root, *self._graph.members(root))}
+        self._roots = [
+            job for job in jobs if self._graph.started_jobs(job) and not self._graph.is_started_by_others(job)
+        ]
+        self.jobs = {job for root in self._roots for job in (root, *self._graph.all_started_jobs(root))}
         """Those whose runs are judged here."""
 
     def problems(self, runs: Iterable[Run], since: datetime, until: datetime) -> Iterator[str]:
@@ -35,8 +37,8 @@ class ChainJudge:
             if run.job in self._roots and since < run.due_at <= until:
                 roots.append(run)
         for root in roots:
-            for job in sorted(self._graph.members(root.job)):
-                yield from self._of_member(self._catalog.get(job).job, root, of_chain)
+            for job in sorted(self._graph.all_started_jobs(root.job)):
+                yield from self._of_member(self._catalog.get_job(job).job, root, of_chain)
 
     def _of_member(self, job: JobDefinition, root: Run, of_chain: _OfChain) -> Iterator[str]:
         found = of_chain.get((job.name, root.correlation_id), ())
@@ -52,7 +54,7 @@ class ChainJudge:
         unmet = None
         for dependency in job.depends_on:
             others = of_chain.get((dependency.job, root.correlation_id), ())
-            unmet = unmet or dependency.unmet_by(others[0] if others else None, run.due_at, any_age=True)
+            unmet = unmet or dependency.explain_unmet(others[0] if others else None, run.due_at, ignore_age=True)
         left_out = run.outcome is Outcome.SKIPPED and "on which it depends" in run.message
         if unmet is not None and not left_out:
             yield f"run {run.id} {run.outcome}, though {unmet}"

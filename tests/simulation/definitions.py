@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from jobs.definition import JobDefinition
-from scheduler.catalog import Catalog, Entry
+from scheduler.catalog import Catalog, CatalogJob
 
 _SCHEDULES = (
     "*/30 * * * * *",
@@ -34,7 +34,7 @@ def simulated_catalog(luck: random.Random, jobs: int) -> Catalog:
     # Runs that wait are asked again and again, which takes time: in one of eight seeds there are some.
     waits = luck.random() < 0.125
     definitions = list(islice(_definitions(luck, jobs, waits=waits), jobs))
-    return Catalog(Entry(JobDefinition.model_validate(one), "jobs.yaml:1") for one in definitions)
+    return Catalog(CatalogJob(JobDefinition.model_validate(one), "jobs.yaml:1") for one in definitions)
 
 
 def _definitions(luck: random.Random, jobs: int, *, waits: bool) -> Iterator[dict[str, Any]]:

@@ -6,25 +6,25 @@ import asyncio
 from itertools import count
 
 from jobs.redaction import Redactor
-from jobs.running.circuits import Circuits
+from jobs.running.circuits import CircuitBreakers
 from jobs.running.runner import Runner
 from scheduler.catalog import Catalog
 from scheduler.dispatch.in_process import InProcessDispatch
-from scheduler.embedded import PROGRESS_PAUSE
-from scheduler.follow_up import Dependents
-from scheduler.gates import HeldSlots, gates_in_order
-from scheduler.recovery import Recovery
+from scheduler.embedded import CURSOR_SAVE_INTERVAL
+from scheduler.follow_up import DependencyTrigger
+from scheduler.gates import SlotLeases, gates_in_order
+from scheduler.recovery import RunRecovery
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
-from scheduler.stores.cursors import PLANNED_UNTIL, Cursors
+from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Runs
-from scheduler.stores.schedule_marks import ScheduleMarks
+from scheduler.stores.schedule_marks import ScheduleActivations
 from scheduler.stores.slots import Slots
 from scheduler.ticker import Ticker
-from scheduler.work.going import Going
+from scheduler.work.going import RunRegistry
 from scheduler.work.worker import Worker
 from tests.simulation.loop import NOBODY
 from tests.simulation.outside import Outside
@@ -76,30 +76,30 @@ class Embedded:
         listener = ListenerOf(process, self._outside)
         runs, cursors = Runs(store, process.monotonic), Cursors(store)
         worker = self._worker(process, store, runs, listener)
-        recovery = Recovery(
+        recovery = RunRecovery(
             self._catalog, runs, DeadLetters(store), worker, worker.submit, process, has_died=lambda owner: True
         )
         try:
-            in_force_since = await ScheduleMarks(store).note(self._catalog.schedules(), process.now())
-            planned_until = await cursors.get(PLANNED_UNTIL)
+            in_force_since = await ScheduleActivations(store).record_all(self._catalog.schedules(), process.now())
+            planned_until = await cursors.read(PLANNED_UNTIL_CURSOR)
         except StoreError:
             process.kill()  # serve ends with the reason, and the container is started again
             return
-        ticker = Ticker(self._catalog, worker, process, after=planned_until, later=in_force_since)
+        ticker = Ticker(self._catalog, worker, process, after=planned_until, in_force_since=in_force_since)
         await asyncio.gather(ticker.run(), recovery.run(), self._progress(process, cursors, worker, ticker))
 
     async def _progress(self, process: Process, cursors: Cursors, worker: Worker, ticker: Ticker) -> None:
         while True:
-            await process.sleep(PROGRESS_PAUSE)
+            await process.sleep(CURSOR_SAVE_INTERVAL)
             try:
-                await cursors.advance(PLANNED_UNTIL, worker.stored_until(ticker.last_tick))
+                await cursors.advance(PLANNED_UNTIL_CURSOR, worker.persisted_until(ticker.last_tick))
             except StoreError:
                 continue
 
     def _worker(self, process: Process, store: StoreOf, runs: Runs, listener: ListenerOf) -> Worker:
         checks = {"http": ScriptedTarget(process, self._outside, self._seed)}
-        circuits = Circuits(StoredCircuits(store))
-        going = Going(Cancellations(store), process)
+        circuits = CircuitBreakers(StoredCircuits(store))
+        going = RunRegistry(Cancellations(store), process)
         pauses = Pauses(store, process.monotonic)
         dispatch = InProcessDispatch(lambda ticket: worker.submit(ticket))
         worker = Worker(
@@ -110,15 +110,15 @@ class Embedded:
             process,
             owner=process.name,
             concurrency=50,
-            going=going,
+            registry=going,
             gates=gates_in_order(
                 clock=process,
                 pauses=pauses,
                 runs=runs,
-                cancel=going.cancel,
-                slots=HeldSlots(Slots(store, process.name), process),
+                cancel_local=going.cancel,
+                slots=SlotLeases(Slots(store, process.name), process),
             ),
             dead_letters=DeadLetters(store),
-            follow_up=Dependents(self._catalog, runs, pauses, dispatch, listener, process),
+            follow_up=DependencyTrigger(self._catalog, runs, pauses, dispatch, listener, process),
         )
         return worker

@@ -8,13 +8,13 @@ from itertools import count
 from typing import Any
 
 from jobs.redaction import Redactor
-from jobs.running.circuits import Circuits
+from jobs.running.circuits import CircuitBreakers
 from jobs.running.runner import Runner
 from scheduler.catalog import Catalog
 from scheduler.dispatch.port import DispatchError
-from scheduler.follow_up import Dependents
-from scheduler.gates import Elsewhere, HeldSlots, gates_in_order
-from scheduler.queue_work import QueueWork, StillHeld
+from scheduler.follow_up import DependencyTrigger
+from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
+from scheduler.queue_work import LeaseStillHeld, QueueHandler
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
@@ -22,11 +22,11 @@ from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Runs
-from scheduler.stores.schedule_marks import ScheduleMarks
+from scheduler.stores.schedule_marks import ScheduleActivations
 from scheduler.stores.slots import Slots
-from scheduler.tick_work import TickWork
-from scheduler.work.going import Going
-from scheduler.work.options import FUNCTIONS
+from scheduler.tick_work import TimerHandler
+from scheduler.work.going import RunRegistry
+from scheduler.work.options import FUNCTIONS_OPTIONS
 from scheduler.work.worker import Worker
 from tests.simulation.loop import NOBODY
 from tests.simulation.outside import Outside
@@ -35,7 +35,7 @@ from tests.simulation.queue import DispatchOf, Message, Queue
 from tests.simulation.storage import StoreOf, Tables
 from tests.simulation.targets import ListenerOf, ScriptedTarget
 
-Works = tuple[TickWork, QueueWork]
+Works = tuple[TimerHandler, QueueHandler]
 """What an instance's timer does, and what its queue triggers do."""
 
 LONGEST_FUNCTION = 600.0
@@ -97,10 +97,10 @@ class Instances:
             self.ticks += 1
             self._begin(self._function(process, self._ticked(self._alive[process][0])))
 
-    async def _ticked(self, work: TickWork) -> None:
+    async def _ticked(self, work: TimerHandler) -> None:
         await work.plan_ahead()
-        await work.send_stranded()
-        await work.tell_untold()
+        await work.resend_stranded()
+        await work.publish_unacknowledged()
         await work.prune(A_MONTH, 1_000_000)
 
     def _work(self, process: Process, message: Message, delivery: int) -> None:
@@ -114,7 +114,7 @@ class Instances:
         if queue is self.queue:
             function = work.perform_batch(message.body, delivery)
         else:
-            function = work.bury(message.body, message.inserted_at)
+            function = work.dead_letter_poison(message.body, message.inserted_at)
         if await self._function(process, function):
             queue.done(message, delivery)
         elif process.alive:
@@ -132,7 +132,7 @@ class Instances:
             await process.step()
         except Killed:
             return False
-        except (StoreError, DispatchError, StillHeld):
+        except (StoreError, DispatchError, LeaseStillHeld):
             return False
         return True
 
@@ -170,34 +170,36 @@ class Instances:
         listener = ListenerOf(process, self._outside)
         runs, dead_letters = Runs(store, process.monotonic), DeadLetters(store)
         checks = {"http": ScriptedTarget(process, self._outside, self._seed)}
-        cancellations, slots = Cancellations(store), HeldSlots(Slots(store, process.name), process)
-        going = Going(cancellations, process)
+        cancellations, slots = Cancellations(store), SlotLeases(Slots(store, process.name), process)
+        going = RunRegistry(cancellations, process)
         dispatch = DispatchOf(process, self.queue)
-        cursors, marks, pauses = Cursors(store), ScheduleMarks(store), Pauses(store, process.monotonic)
+        cursors, marks, pauses = Cursors(store), ScheduleActivations(store), Pauses(store, process.monotonic)
         worker = Worker(
             self._catalog,
             runs,
-            Runner(checks, Circuits(StoredCircuits(store)), listener, process, Redactor(), self._world.luck.random),
+            Runner(
+                checks, CircuitBreakers(StoredCircuits(store)), listener, process, Redactor(), self._world.luck.random
+            ),
             listener,
             process,
             owner=process.name,
             concurrency=50,
-            going=going,
+            registry=going,
             gates=gates_in_order(
                 clock=process,
                 pauses=pauses,
                 runs=runs,
-                cancel=going.cancel,
+                cancel_local=going.cancel,
                 slots=slots,
-                elsewhere=Elsewhere(runs, slots, cancellations, process),
+                remote=RemoteRuns(runs, slots, cancellations, process),
             ),
             dead_letters=dead_letters,
-            follow_up=Dependents(self._catalog, runs, pauses, dispatch, listener, process),
-            ways=FUNCTIONS,
+            follow_up=DependencyTrigger(self._catalog, runs, pauses, dispatch, listener, process),
+            options=FUNCTIONS_OPTIONS,
         )
         return (
-            TickWork(self._catalog, runs, worker, dispatch, cursors, marks, pauses, dead_letters, process),
-            QueueWork(self._catalog, runs, worker, dispatch, dead_letters, process, owner=process.name),
+            TimerHandler(self._catalog, runs, worker, dispatch, cursors, marks, pauses, dead_letters, process),
+            QueueHandler(self._catalog, runs, worker, dispatch, dead_letters, process, owner=process.name),
         )
 
 

@@ -18,7 +18,7 @@ from jobs.runs import ErrorClass, Outcome, Run, Trigger
 from jobs.schedules import Schedule
 from scheduler.catalog import Catalog
 from scheduler.stores import cursors, dead_letters, schedule_marks
-from scheduler.stores.run_codec import Record, decode
+from scheduler.stores.run_codec import RunRecord, decode_record
 from tests.simulation import chains
 from tests.simulation.chains import ChainJudge
 from tests.simulation.outside import Outside
@@ -53,7 +53,7 @@ class Oracle:
         self._chains = ChainJudge(catalog)
 
     def planned_until(self) -> datetime | None:
-        row = self._tables.get(cursors.TABLE, cursors.PLANNED_UNTIL, "instant")
+        row = self._tables.get(cursors.CURSORS_TABLE, cursors.PLANNED_UNTIL_CURSOR, "instant")
         return None if row is None else _instant(row.body, "instant")
 
     def judge(self, end: datetime) -> None:
@@ -75,13 +75,17 @@ class Oracle:
         self._forget(end)
 
     def _of_chains(self, since: datetime, end: datetime) -> list[str]:
-        runs = [record.run for record in map(decode, self._tables.runs_of(self._chains.jobs)) if record.run is not None]
+        runs = [
+            record.run
+            for record in map(decode_record, self._tables.runs_of(self._chains.jobs))
+            if record.run is not None
+        ]
         return [*self._chains.problems(runs, since - chains.TAKES, end - chains.TAKES)]
 
-    def _records(self, since: datetime, end: datetime) -> defaultdict[str, dict[datetime, Record]]:
-        found: defaultdict[str, dict[datetime, Record]] = defaultdict(dict)
+    def _records(self, since: datetime, end: datetime) -> defaultdict[str, dict[datetime, RunRecord]]:
+        found: defaultdict[str, dict[datetime, RunRecord]] = defaultdict(dict)
         for row in self._tables.runs_until(end):
-            record = decode(row)
+            record = decode_record(row)
             if record.ticket.due_at > since:
                 found[record.ticket.job][record.ticket.due_at] = record
         return found
@@ -89,7 +93,7 @@ class Oracle:
     def _left_out(self) -> Mapping[str, Sequence[LeftOut]]:
         found: defaultdict[str, list[LeftOut]] = defaultdict(list)
         for row in self._tables.runs_with("like those before it since"):
-            record = decode(row)
+            record = decode_record(row)
             if record.run is not None and (span := _RANGE.search(record.run.message)):
                 since = datetime.fromisoformat(span[1]).replace(tzinfo=UTC)
                 found[record.ticket.job].append(LeftOut(since, record.ticket.due_at))
@@ -98,16 +102,16 @@ class Oracle:
     def _buried(self, end: datetime) -> set[str]:
         """Ids of runs that are dead letters. The letters of those that are judged now are forgotten."""
         found = set()
-        for row in [*self._tables.all(dead_letters.TABLE)]:
+        for row in [*self._tables.all(dead_letters.DEAD_LETTERS_TABLE)]:
             ticket = json.loads(row.body).get("ticket")
             if ticket is not None:
                 found.add(ticket["id"])
                 if datetime.fromisoformat(ticket["due_at"]) <= end:
-                    self._tables.forget(dead_letters.TABLE, row)
+                    self._tables.forget(dead_letters.DEAD_LETTERS_TABLE, row)
         return found
 
     def _of_job(
-        self, job: JobDefinition, records: Mapping[datetime, Record], left_out: Sequence[LeftOut], end: datetime
+        self, job: JobDefinition, records: Mapping[datetime, RunRecord], left_out: Sequence[LeftOut], end: datetime
     ) -> Iterator[str]:
         due = set()
         if job.schedule is not None:
@@ -130,7 +134,7 @@ class Oracle:
     def _since(self, job: str) -> datetime | None:
         """From when on its instants are to be accounted for."""
         if not self._judged:
-            marks = self._tables.all(schedule_marks.TABLE)
+            marks = self._tables.all(schedule_marks.SCHEDULES_TABLE)
             self._judged = {row.key: _instant(row.body, "since") for row in marks}
         return self._judged.get(job)
 
@@ -145,7 +149,7 @@ class Oracle:
             return False
         return _LEFT_OUT not in run.message or not any(some.first <= run.due_at < some.last for some in left_out)
 
-    def _of_record(self, job: JobDefinition, record: Record, buried: set[str]) -> Iterator[str]:
+    def _of_record(self, job: JobDefinition, record: RunRecord, buried: set[str]) -> Iterator[str]:
         run = record.run
         if run is None:
             yield f"run {record.ticket.id} is {record.state} for ever"
@@ -156,7 +160,7 @@ class Oracle:
         if given_up and run.id not in buried:
             yield f"run {run.id} was given up, but is no dead letter"
 
-    def _count(self, record: Record) -> None:
+    def _count(self, record: RunRecord) -> None:
         run = record.run
         if run is None:
             return

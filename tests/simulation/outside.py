@@ -30,7 +30,7 @@ class Outside:
         self.executions[run_id] += 1
         if (other := self._asks(run_id)) is not None:
             self._violated(f"run {run_id} goes on in {other.name} and begins in {process.name}")
-        if self.executions[run_id] > 1 and self.catalog.get(job).job.effect == "once":
+        if self.executions[run_id] > 1 and self.catalog.get_job(job).job.effect == "once":
             self._violated(f"run {run_id} begins again, and its effect is to happen once")
         self.latest[run_id] = process
 
@@ -61,12 +61,12 @@ class Outside:
         return process if process is not None and process.alive else None
 
     def _shared_by(self, job: str) -> Sequence[str]:
-        group = self.catalog.get(job).job.concurrency_group
+        group = self.catalog.get_job(job).job.concurrency_group
         return (job,) if group is None else (job, f"group {group.name}")
 
     def _look_for_too_many(self, run_id: str, job: str) -> None:
         """At once in living processes: of a job whose runs take turns, and of a concurrency group."""
-        definition = self.catalog.get(job).job
+        definition = self.catalog.get_job(job).job
         taking_turns = definition.overlap != "allow" and (self.alone or definition.overlap != "skip")
         if taking_turns and (others := [other for other in self._going(job) if other != run_id]):
             self._violated(f"run {run_id} goes on together with {others[0]} (overlap: {definition.overlap})")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobs.runs import Ticket
-from scheduler.dispatch.batches import Batch, encode, in_batches
+from scheduler.dispatch.batches import TicketBatch, encode_batch, split_into_batches
 from scheduler.dispatch.port import DispatchError
 from tests.simulation.loop import NOBODY
 from tests.simulation.process import Process, World, true_time
@@ -122,7 +122,7 @@ class DispatchOf:
 
     async def send(self, tickets: Sequence[Ticket], *, not_before: datetime | None = None) -> None:
         refused: DispatchError | None = None
-        for batch in in_batches(tickets, self._process.now()):
+        for batch in split_into_batches(tickets, self._process.now()):
             try:
                 await self._send(batch, not_before)
             except DispatchError as error:
@@ -130,14 +130,16 @@ class DispatchOf:
         if refused is not None:
             raise refused
 
-    async def _send(self, batch: Batch, not_before: datetime | None) -> None:
+    async def _send(self, batch: TicketBatch, not_before: datetime | None) -> None:
         world = self._process.world
         await self._process.step()
         if world.away or world.happens(world.troubles.unavailable):
             raise DispatchError("the queue is away")
         now = self._process.now()
-        hidden = batch.delay(now) if not_before is None else max(0.0, (not_before - now) / timedelta(seconds=1))
-        self._queue.put(encode(batch), hidden)
+        hidden = (
+            batch.visibility_timeout(now) if not_before is None else max(0.0, (not_before - now) / timedelta(seconds=1))
+        )
+        self._queue.put(encode_batch(batch), hidden)
         await self._process.step()
         if world.happens(world.troubles.lost_answers):
             raise DispatchError("the answer was lost: the message is sent")

@@ -20,8 +20,8 @@ from scheduler.stores.port import (
     StoreError,
     StoreUnavailable,
 )
-from scheduler.stores.run_codec import RunState, decode, status_of
-from scheduler.stores.run_keys import HISTORY, OPEN, RUN, SHARD_NAMES, RunKey
+from scheduler.stores.run_codec import RunState, decode_record, read_status
+from scheduler.stores.run_keys import HISTORY_TABLE, OPEN_PREFIX, RUN_PREFIX, SHARD_NAMES, RunKey
 from tests.simulation.keys import SortedKeys
 from tests.simulation.process import START, Process, World, true_time
 
@@ -61,18 +61,20 @@ class Tables:
 
     def runs_until(self, end: datetime) -> Iterator[Row]:
         """Those that were due until then."""
-        return (row for row in self._runs() if RunKey.read(row.key).due_at <= end)
+        return (row for row in self._runs() if RunKey.from_row_key(row.key).due_at <= end)
 
     def runs_of(self, jobs: Collection[str]) -> Iterator[Row]:
-        return (row for row in self._runs() if RunKey.read(row.key).job in jobs)
+        return (row for row in self._runs() if RunKey.from_row_key(row.key).job in jobs)
 
     def runs_with(self, text: str) -> Iterator[Row]:
         return (row for row in self._runs() if text in row.body)
 
     def left_open(self, end: datetime) -> Iterator[RunKey]:
         """Runs that were due until then and still have a pointer."""
-        pointers = (key for name in SHARD_NAMES for key in self._rows[HISTORY, name] if key.startswith(OPEN))
-        return (key for key in map(RunKey.read, pointers) if key.due_at <= end)
+        pointers = (
+            key for name in SHARD_NAMES for key in self._rows[HISTORY_TABLE, name] if key.startswith(OPEN_PREFIX)
+        )
+        return (key for key in map(RunKey.from_row_key, pointers) if key.due_at <= end)
 
     def forget_until(self, end: datetime, slowly: Collection[str]) -> Iterator[str]:
         """Forget the runs that were due until then; their ids. Whoever begins one of them later is found out.
@@ -81,16 +83,16 @@ class Tables:
         """
         self._forgotten_until = end
         for row in [*self.runs_until(end)]:
-            key = RunKey.read(row.key)
+            key = RunKey.from_row_key(row.key)
             if key.job in slowly and key.due_at > end - REMEMBERED:
                 continue
-            for place in (key.run, key.done, key.open):
-                if (found := self.get(HISTORY, key.shard, place)) is not None:
-                    self.forget(HISTORY, found)
+            for place in (key.run_key, key.done_key, key.open_key):
+                if (found := self.get(HISTORY_TABLE, key.shard, place)) is not None:
+                    self.forget(HISTORY_TABLE, found)
             yield key.run_id
 
     def _runs(self) -> Iterator[Row]:
-        return (row for row in self.all(HISTORY) if row.key.startswith(RUN))
+        return (row for row in self.all(HISTORY_TABLE) if row.key.startswith(RUN_PREFIX))
 
     def forget(self, table: str, row: Row) -> None:
         place = (table, row.partition)
@@ -98,11 +100,11 @@ class Tables:
         self._keys[place].remove(row.key)
 
     def _look_at_change(self, before: Row, after: Row) -> None:
-        if status_of(before) not in (RunState.QUEUED, RunState.RUNNING):
-            self._violated(f"run {decode(before).ticket.id} was recorded twice")
-        if not status_of(before) == status_of(after) == RunState.RUNNING:
+        if read_status(before) not in (RunState.QUEUED, RunState.RUNNING):
+            self._violated(f"run {decode_record(before).ticket.id} was recorded twice")
+        if not read_status(before) == read_status(after) == RunState.RUNNING:
             return
-        was, now_is = decode(before), decode(after)
+        was, now_is = decode_record(before), decode_record(after)
         lives = was.lease_until is not None and was.lease_until > true_time() + CLOCKS_DIFFER
         if lives and was.owner in self._world.alive and was.owner != now_is.owner:
             self._violated(f"{now_is.owner} takes run {was.ticket.id} from {was.owner}, whose lease goes on")
@@ -127,7 +129,7 @@ class Tables:
             return ""
         if found is None:
             self._keys[place].add(change.key)
-            if _is_a_run(change) and (key := RunKey.read(change.key)).due_at <= self._forgotten_until:
+            if _is_a_run(change) and (key := RunKey.from_row_key(change.key)).due_at <= self._forgotten_until:
                 self._violated(f"run {key.run_id} begins long after it was judged")
         row = Row(change.partition, change.key, change.body, f"e{next(self._etags)}")
         if found is not None and _is_a_run(change) and found.body != change.body:
@@ -137,7 +139,7 @@ class Tables:
 
 
 def _is_a_run(change: Change) -> bool:
-    return change.table == HISTORY and change.key.startswith(RUN)
+    return change.table == HISTORY_TABLE and change.key.startswith(RUN_PREFIX)
 
 
 class StoreOf:
@@ -169,11 +171,11 @@ class StoreOf:
             answers |= made
         return [answers[number] for number in range(len(groups))]
 
-    async def get(self, table: str, partition: str, key: str) -> Row | None:
+    async def get_row(self, table: str, partition: str, key: str) -> Row | None:
         await self._reach()
         return self._tables.get(table, partition, key)
 
-    async def list(
+    async def list_rows(
         self, table: str, partition: str, *, after: str = "", until: str = "", limit: int, bodies: bool = True
     ) -> Sequence[Row]:
         await self._reach()

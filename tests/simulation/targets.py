@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
-from jobs.checks.port import Call
+from jobs.checks.port import AttemptContext
 from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.runs import ErrorClass, Observation, Phases, Ticket, split_run_id
 from jobs.targets import Target
@@ -43,7 +43,7 @@ class ScriptedTarget:
         self._outside = outside
         self._seed = seed
 
-    async def observe(self, target: Target, call: Call) -> Observation:
+    async def observe(self, target: Target, call: AttemptContext) -> Observation:
         self._process.must_live()
         luck = random.Random(f"{self._seed} {call.run_id} {call.attempt}")
         job, _, _ = split_run_id(call.run_id)

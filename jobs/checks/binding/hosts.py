@@ -11,15 +11,15 @@ from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from jobs.checks.addresses import IPNetwork
-from jobs.wildcards import is_like
+from jobs.wildcards import matches_wildcard
 
-ANY = "*"
+ANY_HOST = "*"
 _BRACKETED = re.compile(r"\[([^\]]*)\](?::(.*))?")
 _NAME = re.compile(r"[a-z0-9*_-]+(\.[a-z0-9*_-]+)*")
 
 
-class Place(NamedTuple):
-    """Whom a request is for. `host`: as `plain_host` gives it."""
+class Recipient(NamedTuple):
+    """Whom a request is for. `host`: as `normalize_host` gives it."""
 
     host: str
     port: int
@@ -28,18 +28,18 @@ class Place(NamedTuple):
         return f"[{self.host}]" if ":" in self.host else self.host
 
     @staticmethod
-    def of(host: str, port: int) -> Place:
+    def from_host(host: str, port: int) -> Recipient:
         """The place of a host as it is written in a URL or a job."""
-        return Place(plain_host(host), port)
+        return Recipient(normalize_host(host), port)
 
 
 @lru_cache(4096)
-def plain_host(host: str) -> str:
+def normalize_host(host: str) -> str:
     """Return a host as hosts are compared: in lower case, without a dot at its end, in ASCII; an address in its usual
     form, however it was spelt (`127.1`, `0x7f000001`, `::ffff:127.0.0.1`)."""
     text = host.lower().removeprefix("[").removesuffix("]").rstrip(".")
     if not text.isascii():
-        text = _ascii(text)
+        text = _to_ascii(text)
     with suppress(ValueError):
         address = ip_address(text.partition("%")[0])
         return str(getattr(address, "ipv4_mapped", None) or address)
@@ -49,7 +49,7 @@ def plain_host(host: str) -> str:
     return text
 
 
-def _ascii(text: str) -> str:
+def _to_ascii(text: str) -> str:
     """By the rules that httpx goes by. A name that is none by these rules stays as it is, and fits no pattern."""
     import httpx
 
@@ -68,12 +68,12 @@ class HostPattern:
     network: IPNetwork | None = None
     port: int | None = None
 
-    def takes(self, place: Place) -> bool:
+    def matches(self, place: Recipient) -> bool:
         """Return whether the place is one of those that are meant."""
         if self.port is not None and place.port != self.port:
             return False
         if self.network is None:
-            return is_like(place.host, self.name)
+            return matches_wildcard(place.host, self.name)
         with suppress(ValueError):
             return ip_address(place.host) in self.network
         return False
@@ -82,19 +82,19 @@ class HostPattern:
         return self.text
 
 
-def read_host_pattern(text: str) -> HostPattern:
+def parse_host_pattern(text: str) -> HostPattern:
     """Read a pattern. Raises ValueError, which says what to write instead."""
     text = text.strip()
     if "://" in text or re.search(r"[\s@?#]", text):
         raise ValueError(f"{text!r} is not a host: write a name such as *.internal, without scheme and path")
-    host, port = _split(text)
+    host, port = _split_port(text)
     with suppress(ValueError):
         return HostPattern(text, network=ip_network(host, strict=False), port=port)
     if "/" in host:
         raise ValueError(f"{text!r} is not a host or a network: write api.internal, *.internal or 10.20.0.0/16")
-    if host == ANY:
-        return HostPattern(text, name=ANY, port=port)
-    name = _plain_pattern(host) if "*" in host else plain_host(host)
+    if host == ANY_HOST:
+        return HostPattern(text, name=ANY_HOST, port=port)
+    name = _normalize_pattern(host) if "*" in host else normalize_host(host)
     if not _NAME.fullmatch(name):
         raise ValueError(f"{text!r} is not a host: write a name such as api.internal or *.internal, or an address")
     if "*" in name and not name.rpartition("*")[2].startswith("."):
@@ -105,11 +105,11 @@ def read_host_pattern(text: str) -> HostPattern:
     return HostPattern(text, name=name, port=port)
 
 
-def _plain_pattern(host: str) -> str:
-    return ".".join(label if label.isascii() else _ascii(label) for label in host.lower().rstrip(".").split("."))
+def _normalize_pattern(host: str) -> str:
+    return ".".join(label if label.isascii() else _to_ascii(label) for label in host.lower().rstrip(".").split("."))
 
 
-def _split(text: str) -> tuple[str, int | None]:
+def _split_port(text: str) -> tuple[str, int | None]:
     """The host and the port of `api.internal:8443`, `[::1]:8443`, `::1`. Raises ValueError."""
     bracketed = _BRACKETED.fullmatch(text)
     if bracketed is not None:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 
-def plain_secret(name: str) -> str:
+def normalize_secret_name(name: str) -> str:
     """Return a secret's name as variables, files and the vault compare it: `Checkout_Token` is `checkout-token`."""
     return name.lower().replace("_", "-")

@@ -10,74 +10,74 @@ from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from jobs.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
-from jobs.checks.binding.hosts import Place
+from jobs.checks.binding.hosts import Recipient
 from jobs.checks.port import Credential
 from jobs.model import SecretRef
 from jobs.targets import FormBody, HttpTarget, StepsTarget, Target, TcpTarget, TextBody
-from jobs.targets.tcp import Send
+from jobs.targets.tcp import SendLine
 from jobs.urls import effective_port, host_and_port
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class CredentialDelivery:
     """A secret or a token, and everybody who gets it."""
 
     credential: Credential
-    places: tuple[Place, ...]
+    recipients: tuple[Recipient, ...]
 
 
-def sendings(target: Target) -> Iterator[Sending]:
+def find_deliveries(target: Target) -> Iterator[CredentialDelivery]:
     """Yield what a check sends, as far as its definition shows where to: a step's URL may come from an answer."""
     match target:
         case HttpTarget():
-            yield from _of_url(target, target.url)
+            yield from _deliveries_to_url(target, target.url)
         case StepsTarget(steps=steps, cleanup=cleanup):
             last_url = ""
             for step in (*steps, *cleanup):
-                last_url = _joined(last_url, step.url)
-                yield from _of_url(step, last_url)
+                last_url = _join_url(last_url, step.url)
+                yield from _deliveries_to_url(step, last_url)
         case TcpTarget():
-            yield from sendings_of_tcp(target)
+            yield from deliveries_of_dialogue(target)
 
 
-def sendings_of_tcp(target: TcpTarget) -> Iterator[Sending]:
+def deliveries_of_dialogue(target: TcpTarget) -> Iterator[CredentialDelivery]:
     """Yield what a dialogue sends."""
-    places = [_tcp_place(target.host, target.port)]
+    places = [_tcp_recipient(target.host, target.port)]
     if target.server_name is not None:
-        places.append(_tcp_place(target.server_name, target.port))
+        places.append(_tcp_recipient(target.server_name, target.port))
     for line in target.dialogue:
-        if isinstance(line, Send) and isinstance(line.send, SecretRef):
-            yield Sending(Credential("secret", line.send.secret), tuple(places))
+        if isinstance(line, SendLine) and isinstance(line.send, SecretRef):
+            yield CredentialDelivery(Credential("secret", line.send.secret), tuple(places))
 
 
-def sendings_of_request(request: HttpTarget, scheme: str, at: Place) -> Iterator[Sending]:
+def deliveries_of_request(request: HttpTarget, scheme: str, at: Recipient) -> Iterator[CredentialDelivery]:
     """Yield what one request to this place sends. `scheme`: of its URL."""
     seen_by = _seen_by(request, scheme, at)
-    for credential in credentials_in(request):
-        yield Sending(credential, seen_by)
+    for credential in iter_credentials(request):
+        yield CredentialDelivery(credential, seen_by)
     if isinstance(request.auth, OAuth2Auth):
-        yield from _of_token_endpoint(request, request.auth)
+        yield from _deliveries_to_token_endpoint(request, request.auth)
     if request.proxy is not None and request.proxy_auth is not None:
         for value in (request.proxy_auth.username, request.proxy_auth.password):
             if isinstance(value, SecretRef):
-                yield Sending(Credential("secret", value.secret), (_proxy_place(request.proxy),))
+                yield CredentialDelivery(Credential("secret", value.secret), (_proxy_recipient(request.proxy),))
 
 
-def carried_to(request: HttpTarget, scheme: str, at: Place) -> tuple[Place, ...]:
+def recipients_of_request(request: HttpTarget, scheme: str, at: Recipient) -> tuple[Recipient, ...]:
     """Return who gets what stands in this request."""
     return _seen_by(request, scheme, at)
 
 
-def _seen_by(request: HttpTarget, scheme: str, at: Place) -> tuple[Place, ...]:
+def _seen_by(request: HttpTarget, scheme: str, at: Recipient) -> tuple[Recipient, ...]:
     """The host, and those whom a shared entrance (a gateway, a front door) may hand the request to by other names."""
     places = [at]
     for name, value in request.headers.items():
         if name.lower() == "host" and isinstance(value, str):
-            places.append(Place.of(_without_port(value), at.port))
+            places.append(Recipient.from_host(_without_port(value), at.port))
     if request.server_name is not None:
-        places.append(Place.of(request.server_name, at.port))
-    if request.proxy is not None and not _is_sealed(request, scheme):
-        places.append(_proxy_place(request.proxy))
+        places.append(Recipient.from_host(request.server_name, at.port))
+    if request.proxy is not None and not _is_encrypted_to_host(request, scheme):
+        places.append(_proxy_recipient(request.proxy))
     return tuple(dict.fromkeys(places))
 
 
@@ -88,12 +88,12 @@ def _without_port(host: str) -> str:
     return host.partition(":")[0]
 
 
-def _is_sealed(request: HttpTarget, scheme: str) -> bool:
+def _is_encrypted_to_host(request: HttpTarget, scheme: str) -> bool:
     """Whether nobody between here and the host of the URL can read the request."""
     return scheme == "https" and request.tls.verify and request.server_name is None
 
 
-def credentials_in(request: HttpTarget) -> Iterator[Credential]:
+def iter_credentials(request: HttpTarget) -> Iterator[Credential]:
     """Yield what the target gets, or what proves to it who asks; also with what its token is got."""
     values: list[object] = [*request.headers.values(), *request.query.values(), request.tls.client_certificate]
     match request.body:
@@ -115,40 +115,40 @@ def credentials_in(request: HttpTarget) -> Iterator[Credential]:
     yield from (Credential("secret", value.secret) for value in values if isinstance(value, SecretRef))
 
 
-def _of_token_endpoint(request: HttpTarget, auth: OAuth2Auth) -> Iterator[Sending]:
-    places = [Place.of(*host_and_port(auth.token_url))]
+def _deliveries_to_token_endpoint(request: HttpTarget, auth: OAuth2Auth) -> Iterator[CredentialDelivery]:
+    places = [Recipient.from_host(*host_and_port(auth.token_url))]
     if request.proxy is not None and not (urlsplit(auth.token_url).scheme == "https" and request.tls.verify):
-        places.append(_proxy_place(request.proxy))
+        places.append(_proxy_recipient(request.proxy))
     for value in (auth.client_id, auth.client_secret, request.tls.client_certificate):
         if isinstance(value, SecretRef):
-            yield Sending(Credential("secret", value.secret), tuple(places))
+            yield CredentialDelivery(Credential("secret", value.secret), tuple(places))
 
 
-def _proxy_place(proxy: str) -> Place:
-    return Place.of(*host_and_port(proxy))
+def _proxy_recipient(proxy: str) -> Recipient:
+    return Recipient.from_host(*host_and_port(proxy))
 
 
-def _tcp_place(host: str, port: int) -> Place:
+def _tcp_recipient(host: str, port: int) -> Recipient:
     """As the resolver reads names that are not ASCII, which is not quite how httpx does."""
     try:
-        return Place.of(host if host.isascii() else host.encode("idna").decode(), port)
+        return Recipient.from_host(host if host.isascii() else host.encode("idna").decode(), port)
     except UnicodeError:
-        return Place.of(host, port)
+        return Recipient.from_host(host, port)
 
 
-def _of_url(request: HttpTarget, url: str) -> Iterator[Sending]:
+def _deliveries_to_url(request: HttpTarget, url: str) -> Iterator[CredentialDelivery]:
     try:
         parts = urlsplit(url)
         port = effective_port(parts.scheme, parts.port)
     except ValueError:  # of a step: the run says what is wrong with it
         return
     if parts.hostname and "$" not in parts.netloc:
-        yield from sendings_of_request(request, parts.scheme, Place.of(parts.hostname, port))
+        yield from deliveries_of_request(request, parts.scheme, Recipient.from_host(parts.hostname, port))
     elif isinstance(request.auth, OAuth2Auth):
-        yield from _of_token_endpoint(request, request.auth)
+        yield from _deliveries_to_token_endpoint(request, request.auth)
 
 
-def _joined(last_url: str, url: str) -> str:
+def _join_url(last_url: str, url: str) -> str:
     """The URL of a step behind this one; empty if an earlier answer gives it."""
     if url.startswith("${"):
         return ""

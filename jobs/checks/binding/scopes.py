@@ -11,13 +11,13 @@ from enum import Enum
 from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
-from jobs.checks.binding.hosts import plain_host
+from jobs.checks.binding.hosts import normalize_host
 
-_DEFAULT = "/.default"
-_PLAIN = re.compile(r"[\x21-\x7e]+")
+_DEFAULT_SUFFIX = "/.default"
+_PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
-class Protection(Enum):
+class ProtectedResource(Enum):
     """What a token opens, in the words of a message."""
 
     NONE = ""
@@ -29,9 +29,9 @@ class Protection(Enum):
     UNCLEAR = "something that its text does not show"
 
 
-_CONTAINS: tuple[tuple[Protection, tuple[str, ...]], ...] = (
+_MARKERS: tuple[tuple[ProtectedResource, tuple[str, ...]], ...] = (
     (
-        Protection.VAULT,
+        ProtectedResource.VAULT,
         (
             "vault.azure.net",
             "vault.azure.cn",
@@ -45,7 +45,7 @@ _CONTAINS: tuple[tuple[Protection, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        Protection.MANAGEMENT,
+        ProtectedResource.MANAGEMENT,
         (
             "management.azure.com",
             "management.core.windows.net",
@@ -59,7 +59,7 @@ _CONTAINS: tuple[tuple[Protection, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        Protection.STORAGE,
+        ProtectedResource.STORAGE,
         (
             "storage.azure.com",
             "storage.azure.net",
@@ -76,7 +76,7 @@ _CONTAINS: tuple[tuple[Protection, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        Protection.DIRECTORY,
+        ProtectedResource.DIRECTORY,
         (
             "graph.microsoft.com",
             "graph.microsoft.us",
@@ -90,22 +90,22 @@ _CONTAINS: tuple[tuple[Protection, tuple[str, ...]], ...] = (
             "00000002-0000-0000-c000-000000000000",
         ),
     ),
-    (Protection.REGISTRY, ("containerregistry.azure.", "azurecr.io", "azurecr.us", "azurecr.cn")),
+    (ProtectedResource.REGISTRY, ("containerregistry.azure.", "azurecr.io", "azurecr.us", "azurecr.cn")),
 )
 
 
-def resource_of(scope: str) -> str:
+def normalize_scope(scope: str) -> str:
     """Return what a scope asks for as rules are compared with it: in lower case, without `/.default`."""
-    return scope.strip().lower().removesuffix(_DEFAULT).rstrip("/")
+    return scope.strip().lower().removesuffix(_DEFAULT_SUFFIX).rstrip("/")
 
 
 @lru_cache(1024)
-def protection_of(scope: str) -> Protection:
+def classify_scope(scope: str) -> ProtectedResource:
     """Return what a token of this scope opens besides a target; NONE for an API of one's own."""
-    if not _PLAIN.fullmatch(scope):
-        return Protection.UNCLEAR
+    if not _PRINTABLE.fullmatch(scope):
+        return ProtectedResource.UNCLEAR
     text = unquote(scope).lower()
-    return next((kind for kind, parts in _CONTAINS if any(part in text for part in parts)), Protection.NONE)
+    return next((kind for kind, parts in _MARKERS if any(part in text for part in parts)), ProtectedResource.NONE)
 
 
 def scope_host(scope: str) -> str:
@@ -114,6 +114,6 @@ def scope_host(scope: str) -> str:
         parts = urlsplit(scope)
         if parts.scheme != "https" or not parts.hostname or parts.username is not None:
             return ""
-        return plain_host(parts.hostname)
+        return normalize_host(parts.hostname)
     except ValueError:
         return ""

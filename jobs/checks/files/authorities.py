@@ -20,22 +20,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.checks.errors import CaFileUnusable, FileError, FileTooLarge, InvalidCaFile, NotRegularFile
-from jobs.checks.files.own_thread import in_own_thread
-from jobs.checks.files.regular import Signature, check_regular, read_regular
+from jobs.checks.files.own_thread import run_in_daemon_thread
+from jobs.checks.files.regular import FileSignature, read_regular_file, require_regular_file
 
-LARGEST = 1024 * 1024
+LARGEST_CA_FILE = 1024 * 1024
 """Bytes of a file. All authorities of an operating system together take some 250 KiB."""
 
-LOOK_EVERY = 1.0
+CA_FILE_CHECK_INTERVAL = 1.0
 """Seconds for which a look at a file is good."""
 
-PATIENCE = 2.0
+CA_FILE_TIMEOUT = 2.0
 """Seconds for a look. A file on a share that hangs is not waited for any longer."""
 
-MOST_LOOKS = 16
+MOST_CONCURRENT_READS = 16
 """Files that are looked at at a time; each takes a thread, for as long as its share hangs."""
 
-MOST_KEPT = 1000
+MOST_CACHED_CA_FILES = 1000
 """Files whose content is remembered."""
 
 SYSTEM_FOLDERS = tuple(
@@ -66,17 +66,17 @@ class CaFile:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _CachedCaFile:
     file: CaFile | None = None
-    signature: Signature = ()
+    signature: FileSignature = ()
     problem: str = ""
-    looked_at: float | None = None
-    look: asyncio.Task[None] | None = None
-    looking_since: float = 0.0
+    checked_at: float | None = None
+    refresh: asyncio.Task[None] | None = None
+    refreshing_since: float = 0.0
 
 
 class CaFiles:
-    """For one event loop; `read` and `why_unusable` are for threads without one."""
+    """For one event loop; `read` and `describe_problem` are for threads without one."""
 
     def __init__(
         self,
@@ -90,21 +90,21 @@ class CaFiles:
         self._own = (*folders, *known)
         self._known = (*self._own, *SYSTEM_FOLDERS)
         self._monotonic = monotonic
-        self._seen: OrderedDict[str, _Seen] = OrderedDict()
-        self._places = asyncio.Semaphore(MOST_LOOKS)
+        self._cache: OrderedDict[str, _CachedCaFile] = OrderedDict()
+        self._read_slots = asyncio.Semaphore(MOST_CONCURRENT_READS)
 
-    async def get(self, path: str) -> CaFile:
+    async def load(self, path: str) -> CaFile:
         """The file as it was within the last second; as it was before, while its share hangs. Raises CaFileUnusable."""
         seen, now = self._entry(path), self._monotonic()
-        if seen.look is None and (seen.looked_at is None or now - seen.looked_at >= LOOK_EVERY):
-            seen.look, seen.looking_since = asyncio.create_task(self._look(path, seen)), now
-        if seen.look is not None and (left := PATIENCE - (now - seen.looking_since)) > 0:
-            await asyncio.wait({seen.look}, timeout=left)
+        if seen.refresh is None and (seen.checked_at is None or now - seen.checked_at >= CA_FILE_CHECK_INTERVAL):
+            seen.refresh, seen.refreshing_since = asyncio.create_task(self._refresh(path, seen)), now
+        if seen.refresh is not None and (left := CA_FILE_TIMEOUT - (now - seen.refreshing_since)) > 0:
+            await asyncio.wait({seen.refresh}, timeout=left)
         if seen.file is not None:
             return seen.file
-        raise CaFileUnusable(self._sentence(path, seen.problem or self._hanging(path)))
+        raise CaFileUnusable(self._message(path, seen.problem or self._timeout_reason(path)))
 
-    def why_unusable(self, path: str, patience: float = PATIENCE) -> str:
+    def describe_problem(self, path: str, timeout: float = CA_FILE_TIMEOUT) -> str:
         """Why the file cannot be used, by a look that takes no longer than so many seconds; empty if it can."""
         told: list[str] = []
 
@@ -113,82 +113,85 @@ class CaFiles:
 
         thread = threading.Thread(target=look, name="own-look", daemon=True)
         thread.start()
-        thread.join(max(patience, 0.0))
-        return told[0] if told else self._hanging(path)
+        thread.join(max(timeout, 0.0))
+        return told[0] if told else self._timeout_reason(path)
 
-    def _entry(self, path: str) -> _Seen:
-        seen = self._seen.setdefault(path, _Seen())
-        self._seen.move_to_end(path)
-        if len(self._seen) > MOST_KEPT:
-            self._seen.popitem(last=False)
+    def _entry(self, path: str) -> _CachedCaFile:
+        seen = self._cache.setdefault(path, _CachedCaFile())
+        self._cache.move_to_end(path)
+        if len(self._cache) > MOST_CACHED_CA_FILES:
+            self._cache.popitem(last=False)
         return seen
 
-    async def _look(self, path: str, seen: _Seen) -> None:
+    async def _refresh(self, path: str, seen: _CachedCaFile) -> None:
         try:
-            async with self._places:
-                found, signature, problem = await in_own_thread(self._read, path, seen.signature)
+            async with self._read_slots:
+                found, signature, problem = await run_in_daemon_thread(self._read, path, seen.signature)
             if problem or found is not None:
                 seen.file, seen.signature, seen.problem = found, signature, problem
-            seen.looked_at = self._monotonic()
+            seen.checked_at = self._monotonic()
         finally:
-            seen.look = None
+            seen.refresh = None
 
-    def _read(self, path: str, known: Signature) -> tuple[CaFile | None, Signature, str]:
+    def _read(self, path: str, known: FileSignature) -> tuple[CaFile | None, FileSignature, str]:
         """The file, None if its signature is the known one; and the problem with it, or an empty text."""
-        if not self._may_be_read(path):
-            return None, (), f"it is outside of the folders of targets.ca_folders ({_listed(self._folders)})"
+        if not self._is_allowed(path):
+            return None, (), f"it is outside of the folders of targets.ca_folders ({_join_paths(self._folders)})"
         try:
-            content, signature = _read(path, known)
-            found = None if content is None else CaFile(_certificates(content), hashlib.sha256(content).digest())
+            content, signature = _read_ca_file(path, known)
+            found = None if content is None else CaFile(_parse_certificates(content), hashlib.sha256(content).digest())
         except (OSError, ValueError, FileError) as error:
             return None, (), self._reason(path, error)
         return found, signature, ""
 
-    def _may_be_read(self, path: str) -> bool:
+    def _is_allowed(self, path: str) -> bool:
         # Judged by the text first: of what is outside, not even a link is looked at.
         return not self._folders or (
-            _is_in(os.path.abspath(path), self._folders) and _is_in(os.path.realpath(path), _real(self._folders))
+            _is_in(os.path.abspath(path), self._folders)
+            and _is_in(os.path.realpath(path), _resolve_links(self._folders))
         )
 
     def _reason(self, path: str, error: Exception) -> str:
-        if not self._is_known(path):
-            return self._any_reason()
+        if not self._may_explain(path):
+            return self._generic_reason()
         if isinstance(error, OSError) and error.strerror:
             return error.strerror.lower()
         return str(error) if isinstance(error, FileError) else "it cannot be read"
 
-    def _is_known(self, path: str) -> bool:
+    def _may_explain(self, path: str) -> bool:
         """Whether a reason may be given. A link in a known folder may lead anywhere."""
-        return _is_in(os.path.abspath(path), self._known) and _is_in(os.path.realpath(path), _real(self._known))
+        return _is_in(os.path.abspath(path), self._known) and _is_in(
+            os.path.realpath(path), _resolve_links(self._known)
+        )
 
-    def _any_reason(self) -> str:
-        own = f"{_listed(self._own)} and " if self._own else ""
+    def _generic_reason(self) -> str:
+        own = f"{_join_paths(self._own)} and " if self._own else ""
         return (
-            f"it has to be a regular file of at most {LARGEST // 1024 // 1024} MiB that the program may read, with "
+            f"it has to be a regular file of at most {LARGEST_CA_FILE // 1024 // 1024} MiB that the program may read, with "
             f"certificates in PEM form; what is wrong is said only of files in {own}the system's folders for them"
         )
 
-    def _hanging(self, path: str) -> str:
+    def _timeout_reason(self, path: str) -> str:
         if not _is_in(os.path.abspath(path), self._known):
-            return self._any_reason()
-        return f"it could not be read within {PATIENCE:g} s; look at how its folder is mounted"
+            return self._generic_reason()
+        return f"it could not be read within {CA_FILE_TIMEOUT:g} s; look at how its folder is mounted"
 
-    def _sentence(self, path: str, reason: str) -> str:
+    def _message(self, path: str, reason: str) -> str:
         return f"The CA file {path} of this target cannot be used: {reason}."
 
 
-def _read(path: str, known: Signature) -> tuple[bytes | None, Signature]:
+def _read_ca_file(path: str, known: FileSignature) -> tuple[bytes | None, FileSignature]:
     """The content, None if it is that of the known signature. Raises OSError, ValueError, InvalidCaFile."""
     try:
-        check_regular(os.stat(path))  # before it is opened: that alone has effects with some devices
-        return read_regular(path, LARGEST, known)
+        require_regular_file(os.stat(path))  # before it is opened: that alone has effects with some devices
+        return read_regular_file(path, LARGEST_CA_FILE, known)
     except NotRegularFile as error:
         raise InvalidCaFile(str(error)) from None
     except FileTooLarge:
-        raise InvalidCaFile(f"it is larger than {LARGEST // 1024 // 1024} MiB") from None
+        raise InvalidCaFile(f"it is larger than {LARGEST_CA_FILE // 1024 // 1024} MiB") from None
 
 
-def _certificates(content: bytes) -> tuple[str, ...]:
+def _parse_certificates(content: bytes) -> tuple[str, ...]:
     """Each certificate in PEM form. Raises InvalidCaFile."""
     found = tuple(
         f"-----BEGIN CERTIFICATE-----{match[1].decode('ascii')}-----END CERTIFICATE-----\n"
@@ -209,7 +212,7 @@ def add_certificates(context: ssl.SSLContext, certificates: Sequence[str]) -> No
         context.load_verify_locations(cadata=certificate)
 
 
-def _real(folders: Sequence[Path]) -> tuple[Path, ...]:
+def _resolve_links(folders: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(Path(os.path.realpath(folder)) for folder in folders)
 
 
@@ -217,5 +220,5 @@ def _is_in(path: str, folders: Sequence[Path]) -> bool:
     return any(Path(path).is_relative_to(os.path.abspath(folder)) for folder in folders)
 
 
-def _listed(folders: Sequence[Path]) -> str:
+def _join_paths(folders: Sequence[Path]) -> str:
     return ", ".join(map(str, folders))

@@ -11,7 +11,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-async def in_own_thread(work: Callable[..., _T], *arguments: object) -> _T:
+async def run_in_daemon_thread(work: Callable[..., _T], *arguments: object) -> _T:
     """As `asyncio.to_thread`, for what may never return, such as a look at a share that hangs.
 
     The few threads of `to_thread` are everybody's, and the program's end waits for them; this one is nobody else's, and

@@ -11,19 +11,19 @@ from pathlib import Path
 
 from jobs.checks.errors import FileTooLarge, NotRegularFile
 
-Signature = tuple[int, ...]
+FileSignature = tuple[int, ...]
 """Of a file's state; another one says that it may have changed."""
 
 
-def check_regular(found: os.stat_result) -> None:
+def require_regular_file(found: os.stat_result) -> None:
     """Raises NotRegularFile."""
     if not stat.S_ISREG(found.st_mode):
         raise NotRegularFile(is_folder=stat.S_ISDIR(found.st_mode))
 
 
-def read_regular(
-    path: str | Path, most: int, known: Signature = (), *, flags: int = 0
-) -> tuple[bytes | None, Signature]:
+def read_regular_file(
+    path: str | Path, most: int, known: FileSignature = (), *, flags: int = 0
+) -> tuple[bytes | None, FileSignature]:
     """Return a file's content and signature; None as its content if that is the known signature.
 
     `most`: bytes. `flags`: of os.open, beside those that are needed.
@@ -35,7 +35,7 @@ def read_regular(
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | flags)
     with open(descriptor, "rb") as file:
         found = os.fstat(descriptor)
-        check_regular(found)
+        require_regular_file(found)
         signature = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         if signature == known:
             return None, known

@@ -2,6 +2,6 @@
 
 from scheduler.api.requests.guard import RequestGuard
 from scheduler.api.requests.hosts import ANY_HOST
-from scheduler.api.requests.turns import ReadTurns
+from scheduler.api.requests.turns import ReadLimiter
 
-__all__ = ["ANY_HOST", "ReadTurns", "RequestGuard"]
+__all__ = ["ANY_HOST", "ReadLimiter", "RequestGuard"]

@@ -32,7 +32,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
             return b"".join(chunks)
 
 
-def replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
+def replay_body(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
     """Return a `receive` that gives the body once, then what the server gives."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 

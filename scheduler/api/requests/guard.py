@@ -12,12 +12,12 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from scheduler.api.requests.bodies import BodyTooLarge, ClientGone, read_body, replay
-from scheduler.api.requests.hosts import host_complaint
-from scheduler.api.requests.origins import SAFE_METHODS, site_complaint
-from scheduler.api.requests.refusing import PINGS, refuse
+from scheduler.api.requests.bodies import BodyTooLarge, ClientGone, read_body, replay_body
+from scheduler.api.requests.hosts import find_host_error
+from scheduler.api.requests.origins import SAFE_METHODS, find_site_error
+from scheduler.api.requests.refusing import PING_PATH_PREFIX, reject
 
-LARGEST_BODY = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 """Bytes. The largest body that a route uses is far below 1 KiB."""
 
 _Headers = Callable[[str], Sequence[str]]
@@ -35,37 +35,37 @@ class RequestGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = _reader(scope)
+        headers = _header_reader(scope)
         # Pings read their bodies themselves, a megabyte at most: a long text must not cost a heartbeat. Any site may
         # send them; the token in the address is the key.
-        is_ping = scope["path"].startswith(PINGS)
-        if complaint := host_complaint(headers("host"), self._hosts):
-            await refuse(scope, send, HTTPStatus.BAD_REQUEST, complaint)
+        is_ping = scope["path"].startswith(PING_PATH_PREFIX)
+        if complaint := find_host_error(headers("host"), self._hosts):
+            await reject(scope, send, HTTPStatus.BAD_REQUEST, complaint)
         elif (
             not is_ping
             and scope["method"] not in SAFE_METHODS
-            and (complaint := site_complaint(headers, _server(scope)))
+            and (complaint := find_site_error(headers, _server_authority(scope)))
         ):
-            await refuse(scope, send, HTTPStatus.FORBIDDEN, complaint)
-        elif is_ping or not _may_have_body(scope["method"], headers):
+            await reject(scope, send, HTTPStatus.FORBIDDEN, complaint)
+        elif is_ping or not _can_have_body(scope["method"], headers):
             await self._app(scope, receive, send)
-        elif complaint := _length_complaint(headers("content-length")):
-            await refuse(scope, send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, complaint)
+        elif complaint := _find_length_error(headers("content-length")):
+            await reject(scope, send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, complaint)
         else:
             await self._with_body(scope, receive, send)
 
     async def _with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await read_body(receive, LARGEST_BODY)
+            body = await read_body(receive, MAX_BODY_BYTES)
         except BodyTooLarge:
-            await refuse(scope, send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large("more"))
+            await reject(scope, send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large_text("more"))
         except ClientGone:
             return
         else:
-            await self._app(scope, replay(body, receive), send)
+            await self._app(scope, replay_body(body, receive), send)
 
 
-def _reader(scope: Scope) -> _Headers:
+def _header_reader(scope: Scope) -> _Headers:
     def values(name: str) -> list[str]:
         wanted = name.encode("ascii")
         return [value.decode("latin-1") for key, value in scope["headers"] if key == wanted]
@@ -73,24 +73,24 @@ def _reader(scope: Scope) -> _Headers:
     return values
 
 
-def _may_have_body(method: str, headers: _Headers) -> bool:
+def _can_have_body(method: str, headers: _Headers) -> bool:
     """A GET without a length and without chunks has none, and costs no look."""
     return method not in SAFE_METHODS or bool(headers("content-length") or headers("transfer-encoding"))
 
 
-def _length_complaint(lengths: Sequence[str]) -> str:
+def _find_length_error(lengths: Sequence[str]) -> str:
     for text in lengths:
         digits = text.strip()
-        if digits.isascii() and digits.isdigit() and (len(digits) > 15 or int(digits) > LARGEST_BODY):
-            return _too_large(f"{digits[:30]} bytes")
+        if digits.isascii() and digits.isdigit() and (len(digits) > 15 or int(digits) > MAX_BODY_BYTES):
+            return _too_large_text(f"{digits[:30]} bytes")
     return ""
 
 
-def _too_large(found: str) -> str:
-    return f"The body is too large: at most {LARGEST_BODY} bytes, found {found}. Send only the members of the schema."
+def _too_large_text(found: str) -> str:
+    return f"The body is too large: at most {MAX_BODY_BYTES} bytes, found {found}. Send only the members of the schema."
 
 
-def _server(scope: Scope) -> str:
+def _server_authority(scope: Scope) -> str:
     server = scope.get("server")
     if not server:
         return ""

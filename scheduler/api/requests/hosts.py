@@ -7,60 +7,60 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from jobs.problems import printable
+from jobs.problems import make_printable
 from jobs.urls import DEFAULT_PORTS
 
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@,\[\]\\]+)(?::([0-9]{0,5}))?")
 ANY_HOST = "*"
 
 
-class Place(NamedTuple):
+class Authority(NamedTuple):
     """`port` is None where the default port of the scheme is meant."""
 
     name: str
     port: int | None
 
 
-def read_authority(text: str) -> Place | None:
+def parse_authority(text: str) -> Authority | None:
     """Read `name`, `name:port` or `[address]:port`; None if it is neither."""
     found = _AUTHORITY.fullmatch(text.strip())
     if found is None or int(found[2] or 0) > 65535:
         return None
-    return Place(found[1].lower(), int(found[2]) if found[2] else None)
+    return Authority(found[1].lower(), int(found[2]) if found[2] else None)
 
 
-def read_origin(text: str) -> Place | None:
+def parse_origin(text: str) -> Authority | None:
     """Read the place in an http or https URL, its port always a number; None for anything else, such as `null`."""
     try:
         parts = urlsplit(text.strip())
     except ValueError:
         return None
-    place = read_authority(parts.netloc)
+    place = parse_authority(parts.netloc)
     if place is None or parts.scheme not in DEFAULT_PORTS:
         return None
-    return Place(place.name, place.port or DEFAULT_PORTS[parts.scheme])
+    return Authority(place.name, place.port or DEFAULT_PORTS[parts.scheme])
 
 
-def is_same_place(origin: Place, host: Place) -> bool:
+def matches_host(origin: Authority, host: Authority) -> bool:
     """Whether a page of this origin belongs to the host. A host without a port has both default ports: a proxy may
     terminate TLS, so the scheme that the browser used is not known here."""
     ports = (host.port,) if host.port else DEFAULT_PORTS.values()
     return origin.name == host.name and origin.port in ports
 
 
-def host_complaint(given: Sequence[str], allowed: Collection[str]) -> str:
+def find_host_error(given: Sequence[str], allowed: Collection[str]) -> str:
     """Return why the Host headers cannot be accepted; empty if they can. `allowed`: names, or ANY_HOST."""
     if len(given) > 1:
         return f"The request has {len(given)} Host headers: send exactly one."
     if ANY_HOST in allowed:
         return ""
-    place = read_authority(given[0]) if given else None
+    place = parse_authority(given[0]) if given else None
     if place is not None and place.name in allowed:
         return ""
     names = ", ".join(allowed)
     if not given:
         return f"The request has no Host header: send one of {names}."
     return (
-        f"Host {printable(given[0], 100)!r} is not a name of this API: send one of {names} "
+        f"Host {make_printable(given[0], 100)!r} is not a name of this API: send one of {names} "
         "(a proxy in front of it has to set it)."
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from jobs.problems import printable
-from scheduler.api.requests.hosts import is_same_place, read_authority, read_origin
+from jobs.problems import make_printable
+from scheduler.api.requests.hosts import matches_host, parse_authority, parse_origin
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _OWN_SITES = frozenset({"same-origin", "none"})
@@ -19,7 +19,7 @@ _HOST_HEADERS = ("host", "x-forwarded-host", "x-original-host")
 the browser would have to ask first (CORS), and is refused."""
 
 
-def site_complaint(headers: Callable[[str], Sequence[str]], server: str = "") -> str:
+def find_site_error(headers: Callable[[str], Sequence[str]], server: str = "") -> str:
     """Return why a request that changes something is refused; empty if it is not.
 
     `headers`: all values of a header by its lowercase name. `server`: the authority to compare with when there is no
@@ -27,23 +27,23 @@ def site_complaint(headers: Callable[[str], Sequence[str]], server: str = "") ->
     """
     if sites := headers("sec-fetch-site"):
         foreign = next((site for site in sites if site.strip().lower() not in _OWN_SITES), None)
-        return "" if foreign is None else _refused("Sec-Fetch-Site", foreign, "same-origin")
+        return "" if foreign is None else _error_text("Sec-Fetch-Site", foreign, "same-origin")
     hosts = [name for header in _HOST_HEADERS for value in headers(header) for name in value.split(",")] or [server]
     for header in ("origin", "referer"):
         if given := headers(header):
-            foreign = next((value for value in given if not _belongs(value, hosts)), None)
-            return "" if foreign is None else _refused(header.capitalize(), foreign, " or ".join(hosts))
+            foreign = next((value for value in given if not _is_own_origin(value, hosts)), None)
+            return "" if foreign is None else _error_text(header.capitalize(), foreign, " or ".join(hosts))
     return ""
 
 
-def _belongs(value: str, hosts: Sequence[str]) -> bool:
-    origin = read_origin(value)
-    places = (read_authority(host) for host in hosts)
-    return origin is not None and any(place is not None and is_same_place(origin, place) for place in places)
+def _is_own_origin(value: str, hosts: Sequence[str]) -> bool:
+    origin = parse_origin(value)
+    places = (parse_authority(host) for host in hosts)
+    return origin is not None and any(place is not None and matches_host(origin, place) for place in places)
 
 
-def _refused(header: str, found: str, expected: str) -> str:
+def _error_text(header: str, found: str, expected: str) -> str:
     return (
-        f"A page of another site may change nothing here: {header} is {printable(found, 100)!r}, "
-        f"expected {printable(expected, 200)}."
+        f"A page of another site may change nothing here: {header} is {make_printable(found, 100)!r}, "
+        f"expected {make_printable(expected, 200)}."
     )

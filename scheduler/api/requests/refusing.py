@@ -6,17 +6,17 @@ from http import HTTPStatus
 
 from starlette.types import Scope, Send
 
-from scheduler.connections.refusals import MEDIA_TYPE, problem_body
+from scheduler.connections.refusals import PROBLEM_MEDIA_TYPE, problem_body
 
-PINGS = "/api/ping/"
+PING_PATH_PREFIX = "/api/ping/"
 """How the paths begin that go on with a token."""
 
 
-async def refuse(scope: Scope, send: Send, status: HTTPStatus, detail: str, *, retry_after: str = "") -> None:
+async def reject(scope: Scope, send: Send, status: HTTPStatus, detail: str, *, retry_after: str = "") -> None:
     """Send a problem."""
-    path = f"{PINGS}***" if scope["path"].startswith(PINGS) else scope["path"]
+    path = f"{PING_PATH_PREFIX}***" if scope["path"].startswith(PING_PATH_PREFIX) else scope["path"]
     body = problem_body(status, detail, path)
-    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    headers = [(b"content-type", PROBLEM_MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
     if retry_after:
         headers.append((b"retry-after", retry_after.encode()))
     await send({"type": "http.response.start", "status": int(status), "headers": headers})

@@ -11,27 +11,27 @@ from typing import TextIO
 
 from config.loading import Configuration
 from config.settings import Settings
-from jobs.checks.own_places import OwnPlace
+from jobs.checks.own_places import OwnEndpoint
 from jobs.ports import Clock
 from scheduler.app import Program, open_program
-from scheduler.app.adapters import file_check
+from scheduler.app.adapters import find_file_check
 from scheduler.app.profile import HostProfile
 from scheduler.app.reloader_setup import open_reloader
-from scheduler.probes import results_health
-from scheduler.reloading import Reloading
-from scheduler.work.options import EMBEDDED
+from scheduler.probes import results_probe
+from scheduler.reloading import JobReloader
+from scheduler.work.options import EMBEDDED_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedProfile(HostProfile):
     """The only process that runs the jobs of its store. `served_at`: where it serves the API."""
 
-    served_at: tuple[OwnPlace, ...] = ()
+    served_at: tuple[OwnEndpoint, ...] = ()
 
-    worker_options = EMBEDDED
+    worker_options = EMBEDDED_OPTIONS
     is_only_worker = True
 
-    def own_places(self, settings: Settings) -> tuple[OwnPlace, ...]:
+    def own_endpoints(self, settings: Settings) -> tuple[OwnEndpoint, ...]:
         """See HostProfile.own_places."""
         return self.served_at
 
@@ -43,23 +43,23 @@ class EmbeddedProfile(HostProfile):
 @dataclass(frozen=True, slots=True)
 class EmbeddedProgram:
     program: Program
-    reloading: Reloading
+    job_reloader: JobReloader
 
 
 @asynccontextmanager
 async def open_embedded_program(
-    configuration: Configuration, *served_at: OwnPlace, clock: Clock | None = None
+    configuration: Configuration, *served_at: OwnEndpoint, clock: Clock | None = None
 ) -> AsyncIterator[EmbeddedProgram]:
     """Open the program and the host's own parts; leaving closes them. Raises StoreError."""
     async with AsyncExitStack() as stack:
         program = await stack.enter_async_context(open_program(configuration, EmbeddedProfile(served_at), clock=clock))
-        if (check := file_check(program.store)) is not None:
-            stack.push_async_callback(_cancelled, asyncio.create_task(check.run()))
+        if (check := find_file_check(program.store)) is not None:
+            stack.push_async_callback(_cancel_and_wait, asyncio.create_task(check.run()))
         await program.check_setup.prepare_jobs()
-        program.health.add("results", results_health(program.worker, program.clock))
+        program.health.add_probe("results", results_probe(program.worker, program.clock))
         yield EmbeddedProgram(program, await stack.enter_async_context(open_reloader(configuration, program)))
 
 
-async def _cancelled(task: asyncio.Task[None]) -> None:
+async def _cancel_and_wait(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import azure.functions as func
 
 
-def asks_whether_live(request: func.HttpRequest) -> bool:
+def is_liveness_request(request: func.HttpRequest) -> bool:
     return request.method in ("GET", "HEAD") and urlsplit(request.url).path == LIVE_PATH
 
 
-def live_answer(request: func.HttpRequest) -> func.HttpResponse:
+def liveness_response(request: func.HttpRequest) -> func.HttpResponse:
     """Return what the whole API would answer, its security headers included."""
     import azure.functions as func
 

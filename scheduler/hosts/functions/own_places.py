@@ -6,25 +6,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 
-from jobs.checks.own_places import OwnPlace
+from jobs.checks.own_places import OwnEndpoint
 
 ANY_ADDRESS = "0.0.0.0"
 _PORT_VARIABLES = ("WEBSITES_PORT", "PORT", "ASPNETCORE_HTTP_PORTS", "FUNCTIONS_CUSTOMHANDLER_PORT")
 """Variables with a port of the Functions host, or several with semicolons between them."""
-_IMAGE_PORTS = (80, 8080)
+_DEFAULT_IMAGE_PORTS = (80, 8080)
 """Ports on which the images of the Functions host listen if no variable sets another one."""
 
 
-def functions_places(environ: Mapping[str, str], arguments: Sequence[str]) -> tuple[OwnPlace, ...]:
+def functions_endpoints(environ: Mapping[str, str], arguments: Sequence[str]) -> tuple[OwnEndpoint, ...]:
     """Return the places. `arguments`: the command line of the process, which has the port of the host's channel."""
-    return tuple(OwnPlace(ANY_ADDRESS, port) for port in sorted(_functions_ports(environ, arguments)))
+    return tuple(OwnEndpoint(ANY_ADDRESS, port) for port in sorted(_functions_ports(environ, arguments)))
 
 
 def _functions_ports(environ: Mapping[str, str], arguments: Sequence[str]) -> set[int]:
     texts = [text for variable in _PORT_VARIABLES for text in environ.get(variable, "").split(";")]
     texts += [_port_of(url) for url in environ.get("ASPNETCORE_URLS", "").split(";")]
-    served = _numbers(texts) or set(_IMAGE_PORTS)
-    return served | _numbers(_channel_ports(arguments))
+    served = _valid_ports(texts) or set(_DEFAULT_IMAGE_PORTS)
+    return served | _valid_ports(_channel_ports(arguments))
 
 
 def _channel_ports(arguments: Sequence[str]) -> Iterator[str]:
@@ -42,7 +42,7 @@ def _port_of(url: str) -> str:
     return url.rstrip("/").rpartition(":")[2]
 
 
-def _numbers(texts: Sequence[str] | Iterator[str]) -> set[int]:
+def _valid_ports(texts: Sequence[str] | Iterator[str]) -> set[int]:
     found = set()
     for text in texts:
         with suppress(ValueError):

@@ -10,40 +10,42 @@ from dataclasses import dataclass
 
 from config.loading import Configuration
 from config.settings import Settings
-from jobs.checks.own_places import OwnPlace
+from jobs.checks.own_places import OwnEndpoint
 from jobs.runs import Ticket
-from scheduler.app import Program, StartTelemetry, open_program
+from scheduler.app import EarlyTelemetry, Program, open_program
 from scheduler.app.foundation import Foundation
 from scheduler.app.profile import HostProfile
 from scheduler.app.reloader_setup import open_reloader
-from scheduler.dispatch.port import Depths, Dispatch
-from scheduler.hosts.functions.own_places import functions_places
-from scheduler.hosts.functions.storage_queue import open_depth, open_queue
-from scheduler.hosts.functions.tick_health import last_tick_of, ticks_health
-from scheduler.queue_work import QueueWork
-from scheduler.reloading import Reloading
-from scheduler.tick_work import TickWork
-from scheduler.work.options import FUNCTIONS
+from scheduler.dispatch.port import Dispatch, QueueDepthReader
+from scheduler.hosts.functions.own_places import functions_endpoints
+from scheduler.hosts.functions.storage_queue import open_queue, open_queue_depth
+from scheduler.hosts.functions.tick_health import last_tick_reader, tick_probe
+from scheduler.queue_work import QueueHandler
+from scheduler.reloading import JobReloader
+from scheduler.tick_work import TimerHandler
+from scheduler.work.options import FUNCTIONS_OPTIONS
 
 
 class FunctionsProfile(HostProfile):
     """One of many processes that share tables and a queue."""
 
-    worker_options = FUNCTIONS
+    worker_options = FUNCTIONS_OPTIONS
     shares_queue = True
 
-    def own_places(self, settings: Settings) -> tuple[OwnPlace, ...]:
+    def own_endpoints(self, settings: Settings) -> tuple[OwnEndpoint, ...]:
         """See HostProfile.own_places."""
-        return functions_places(os.environ, sys.argv)
+        return functions_endpoints(os.environ, sys.argv)
 
     def log_stream(self) -> None:
         """The worker's own handlers pass records on to the host."""
 
-    async def open_queue(self, foundation: Foundation, submit: Callable[[Ticket], object]) -> tuple[Dispatch, Depths]:
+    async def open_queue(
+        self, foundation: Foundation, submit: Callable[[Ticket], object]
+    ) -> tuple[Dispatch, QueueDepthReader]:
         """See HostProfile.open_queue. Every ticket goes through the queue, also those for this process."""
         dispatch = await open_queue(foundation.settings, foundation.identity, foundation.clock)
         foundation.stack.push_async_callback(dispatch.aclose)
-        depths = await open_depth(foundation.settings, foundation.identity, foundation.clock)
+        depths = await open_queue_depth(foundation.settings, foundation.identity, foundation.clock)
         foundation.stack.push_async_callback(depths.aclose)
         return dispatch, depths
 
@@ -51,42 +53,42 @@ class FunctionsProfile(HostProfile):
 @dataclass(frozen=True, slots=True)
 class FunctionsProgram:
     program: Program
-    reloading: Reloading
-    tick_work: TickWork
-    queue_work: QueueWork
+    job_reloader: JobReloader
+    timer_handler: TimerHandler
+    queue_handler: QueueHandler
 
 
 @asynccontextmanager
 async def open_functions_program(
-    configuration: Configuration, telemetry: StartTelemetry
+    configuration: Configuration, telemetry: EarlyTelemetry
 ) -> AsyncIterator[FunctionsProgram]:
     """Open the program and the host's own parts; leaving closes them. Raises StoreError, DispatchError."""
     async with AsyncExitStack() as stack:
         program = await stack.enter_async_context(open_program(configuration, FunctionsProfile(), telemetry=telemetry))
         await program.check_setup.prepare_jobs()
         reloading = await stack.enter_async_context(open_reloader(configuration, program))
-        tick_work = _build_tick_work(program)
-        program.watchdog.ticks_from(last_tick_of(tick_work.planned_until))
-        program.health.add("ticks", ticks_health(tick_work.planned_until, program.clock))
-        yield FunctionsProgram(program, reloading, tick_work, _build_queue_work(program, reloading))
+        tick_work = _build_timer_handler(program)
+        program.watchdog.set_tick_source(last_tick_reader(tick_work.planned_until))
+        program.health.add_probe("ticks", tick_probe(tick_work.planned_until, program.clock))
+        yield FunctionsProgram(program, reloading, tick_work, _build_queue_handler(program, reloading))
 
 
-def _build_tick_work(program: Program) -> TickWork:
-    return TickWork(
+def _build_timer_handler(program: Program) -> TimerHandler:
+    return TimerHandler(
         program.catalog,
         program.runs,
         program.worker,
         program.dispatch,
         program.cursors,
-        program.marks,
+        program.schedule_activations,
         program.pauses,
         program.dead_letters,
         program.clock,
     )
 
 
-def _build_queue_work(program: Program, reloading: Reloading) -> QueueWork:
-    return QueueWork(
+def _build_queue_handler(program: Program, reloading: JobReloader) -> QueueHandler:
+    return QueueHandler(
         program.catalog,
         program.runs,
         program.worker,
@@ -94,5 +96,5 @@ def _build_queue_work(program: Program, reloading: Reloading) -> QueueWork:
         program.dead_letters,
         program.clock,
         owner=program.owner,
-        look=reloading.look_briefly,
+        reload=reloading.reload_within,
     )

@@ -6,36 +6,36 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from jobs.ports import Clock
-from scheduler.health import PartHealth, Probe, Status
-from scheduler.tick_work import HORIZON
+from scheduler.health import HealthProbe, HealthStatus, PartHealth
+from scheduler.tick_work import PLANNING_HORIZON
 
-TICK_GAP = 180.0
+MAX_TICK_GAP = 180.0
 """Seconds without a tick after which the app is not healthy: two were missed."""
 
 
-def last_tick_of(
+def last_tick_reader(
     planned_until: Callable[[], Awaitable[datetime | None]],
 ) -> Callable[[], Awaitable[datetime | None]]:
     """The instant of the last tick, of whichever instance; None before the first one."""
 
     async def last_tick() -> datetime | None:
         until = await planned_until()
-        return None if until is None else until - HORIZON
+        return None if until is None else until - PLANNING_HORIZON
 
     return last_tick
 
 
-def ticks_health(planned_until: Callable[[], Awaitable[datetime | None]], clock: Clock) -> Probe:
+def tick_probe(planned_until: Callable[[], Awaitable[datetime | None]], clock: Clock) -> HealthProbe:
     """`planned_until`: the end of the last tick's horizon, of whichever instance's; None before the first one."""
     opened_at = clock.now()
 
     async def probe() -> Sequence[PartHealth]:
         until = await planned_until()
-        last_tick = opened_at if until is None else max(opened_at, until - HORIZON)
+        last_tick = opened_at if until is None else max(opened_at, until - PLANNING_HORIZON)
         gap = (clock.now() - last_tick).total_seconds()
-        if gap <= TICK_GAP:
-            return (PartHealth("ticks", Status.OK),)
+        if gap <= MAX_TICK_GAP:
+            return (PartHealth("ticks", HealthStatus.OK),)
         message = f"no tick for {gap:.0f} s, so no job is started: look at the function tick and its log"
-        return (PartHealth("ticks", Status.DOWN, message),)
+        return (PartHealth("ticks", HealthStatus.DOWN, message),)
 
     return probe

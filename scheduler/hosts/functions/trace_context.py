@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from jobs.trace_ids import HEADER
+from jobs.trace_ids import TRACE_HEADER
 
 
-def within_trace(app: ASGIApp, trace_parent: str) -> ASGIApp:
+def with_trace_parent(app: ASGIApp, trace_parent: str) -> ASGIApp:
     """Return an app that gets requests with this header in place of the caller's; the same app without one."""
     if not trace_parent:
         return app
-    name, value = HEADER.encode(), trace_parent.encode("ascii", "replace")
+    name, value = TRACE_HEADER.encode(), trace_parent.encode("ascii", "replace")
 
     async def traced(scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(key, text) for key, text in scope["headers"] if key.lower() != name]

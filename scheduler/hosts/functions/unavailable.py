@@ -5,19 +5,19 @@ from __future__ import annotations
 from starlette.applications import Starlette
 
 from config.errors import ConfigurationError
-from scheduler.api.closed import create_closed_api
+from scheduler.api.closed import create_unavailable_api
 from scheduler.dispatch.port import DispatchError
 from scheduler.stores.port import StoreError
 
 
-def closed_api(error: Exception) -> Starlette:
+def unavailable_api(error: Exception) -> Starlette:
     """`error`: why it cannot be opened."""
     match error:
         case ConfigurationError(problems=problems):
             number = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
             detail = f"The configuration has {number}, so nothing runs. It is read again once that is mended."
-            return create_closed_api(detail, problems)
+            return create_unavailable_api(detail, problems)
         case StoreError() | DispatchError():
-            return create_closed_api(str(error))
+            return create_unavailable_api(str(error))
         case _:
-            return create_closed_api("The program cannot be opened; the log has the details.")
+            return create_unavailable_api("The program cannot be opened; the log has the details.")

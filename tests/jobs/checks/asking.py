@@ -10,9 +10,9 @@ from typing import Any
 
 from jobs.checks.clock import Phase, PhaseClock
 from jobs.checks.http import HttpCheck
-from jobs.checks.port import Call
+from jobs.checks.port import AttemptContext
 from jobs.errors import SecretUnavailable, TokenUnavailable
-from jobs.ports import Renewal
+from jobs.ports import CredentialRefresh
 from jobs.redaction import Redactor
 from jobs.runs import Observation
 from jobs.targets import HttpTarget
@@ -21,35 +21,35 @@ from jobs.targets import HttpTarget
 @dataclass
 class MemorySecrets:
     values: Mapping[str, str] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    doubted: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
+    renewed_names: list[str] = field(default_factory=list)
 
-    async def get(self, name: str) -> str:
-        self.asked.append(name)
+    async def get_secret(self, name: str) -> str:
+        self.requested.append(name)
         if name not in self.values:
             raise SecretUnavailable(f"There is no secret {name}")
         return self.values[name]
 
-    async def renewed(self, name: str, refused: str) -> Renewal:
-        self.doubted.append(name)
-        return Renewal(self.values.get(name) != refused, f"{name} was looked at again")
+    async def refresh_rejected(self, name: str, rejected: str) -> CredentialRefresh:
+        self.renewed_names.append(name)
+        return CredentialRefresh(self.values.get(name) != rejected, f"{name} was looked at again")
 
 
 @dataclass
 class MemoryTokens:
     values: Mapping[str, str] = field(default_factory=dict)
 
-    async def get(self, scope: str) -> str:
+    async def get_token(self, scope: str) -> str:
         if scope not in self.values:
             raise TokenUnavailable(f"No token for {scope}")
         return self.values[scope]
 
-    async def renewed(self, scope: str, refused: str) -> Renewal:
-        return Renewal(self.values.get(scope) != refused, f"{scope} was looked at again")
+    async def refresh_rejected(self, scope: str, rejected: str) -> CredentialRefresh:
+        return CredentialRefresh(self.values.get(scope) != rejected, f"{scope} was looked at again")
 
 
 @dataclass
-class Asking:
+class HttpCheckDriver:
     """A check and what it was built of."""
 
     check: HttpCheck
@@ -58,10 +58,10 @@ class Asking:
 
     async def __call__(self, url: str, clock: PhaseClock | None = None, **target: Any) -> Observation:
         """Ask this target once, as run `job@1`."""
-        call = Call("job@1", 1, clock or PhaseClock())
+        call = AttemptContext("job@1", 1, clock or PhaseClock())
         return await self.check.observe(HttpTarget.model_validate({"url": url, **target}), call)
 
-    async def until(self, phase: Phase, url: str, **target: Any) -> PhaseClock:
+    async def run_until_phase(self, phase: Phase, url: str, **target: Any) -> PhaseClock:
         """Ask, but give up a moment after this phase has begun; the clock tells how far it came."""
         clock = PhaseClock()
         asking = asyncio.ensure_future(self(url, clock, **target))
@@ -76,7 +76,7 @@ class Asking:
         return clock
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     """Until it holds. TimeoutError after a minute."""
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
@@ -84,13 +84,13 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def asking(
+async def open_http_check(
     secrets: Mapping[str, str] | None = None, tokens: Mapping[str, str] | None = None, **options: Any
-) -> AsyncIterator[Asking]:
+) -> AsyncIterator[HttpCheckDriver]:
     """`options`: those of HttpCheck."""
     redactor, known = Redactor(), MemorySecrets(secrets or {})
     check = HttpCheck(known, MemoryTokens(tokens or {}), redactor, **options)
     try:
-        yield Asking(check, redactor, known)
+        yield HttpCheckDriver(check, redactor, known)
     finally:
         await check.aclose()

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.jobs.checks.asking import Asking, asking
+from tests.jobs.checks.asking import HttpCheckDriver, open_http_check
 from tests.parts.http_target import HttpTarget
 
 
 @pytest.fixture
-async def ask() -> AsyncIterator[Asking]:
+async def ask() -> AsyncIterator[HttpCheckDriver]:
     """An HTTP check without secrets."""
-    async with asking() as ready:
+    async with open_http_check() as ready:
         yield ready
 
 

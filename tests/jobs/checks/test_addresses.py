@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.checks.addresses import Reach, natures, never_allowed
+from jobs.checks.addresses import AddressPolicy, classify_address, find_forbidden_kind
 from jobs.checks.errors import TargetDenied
-from jobs.checks.guard import Guard, Rules
+from jobs.checks.guard import Guard, TargetRules
 
 # Written here once more, so that a change of the table is noticed.
 FORBIDDEN_4 = [
@@ -88,10 +88,10 @@ def test_what_nobody_may_ask_is_denied_whatever_the_settings(
     address: IPv4Address | IPv6Address, named: list[IPv4Network | IPv6Network], zone: str, beside: list[str]
 ) -> None:
     text = f"{address}{zone}" if isinstance(address, IPv6Address) else str(address)
-    guard = Guard(Rules(networks=(*named, ip_network(address))))
+    guard = Guard(TargetRules(networks=(*named, ip_network(address))))
     for answers in ([*beside, text], [text, *beside]):
         with pytest.raises(TargetDenied, match="No setting allows that"):
-            guard.allowed("any.example", 443, answers)
+            guard.filter_allowed("any.example", 443, answers)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_what_nobody_may_ask_is_denied_whatever_the_settings(
 def test_a_metadata_service_behind_a_gateway_of_ones_own_is_never_asked(text: str) -> None:
     """RFC 6052 lets a network choose its own prefix for NAT64; nothing in an address tells it."""
     with pytest.raises(TargetDenied, match="No setting allows that"):
-        Guard(Rules(networks=(ip_network("::/0"),))).allowed("any.example", 443, [text])
+        Guard(TargetRules(networks=(ip_network("::/0"),))).filter_allowed("any.example", 443, [text])
 
 
 @pytest.mark.parametrize(
@@ -118,20 +118,20 @@ def test_a_metadata_service_behind_a_gateway_of_ones_own_is_never_asked(text: st
     ["2a01:111::a00:1", "2a01:111:a00:1::1", "2a01:111::c0a8:101", "2a01:111::1:a9fe:a9fe", "2a01:111::5efe:808:808"],
 )
 def test_other_public_addresses_stay_public(text: str) -> None:
-    assert Guard(Rules()).allowed("any.example", 443, [text]) == [text]
+    assert Guard(TargetRules()).filter_allowed("any.example", 443, [text]) == [text]
 
 
 @given(st.one_of(numbers_32.map(IPv4Address), st.integers(0, 2**128 - 1).map(IPv6Address)))
 def test_what_the_standard_library_calls_not_global_is_never_public(address: IPv4Address | IPv6Address) -> None:
     if not address.is_global:
-        assert any(found.nature.reach is not Reach.PUBLIC for found in natures(str(address)))
+        assert any(found.kind.policy is not AddressPolicy.PUBLIC for found in classify_address(str(address)))
 
 
 @pytest.mark.parametrize(
     "text", ["8.8.8.8", "20.50.2.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1"]
 )
 def test_public_addresses_need_no_setting(text: str) -> None:
-    assert Guard(Rules()).allowed("dns.example", 443, [text]) == [text]
+    assert Guard(TargetRules()).filter_allowed("dns.example", 443, [text]) == [text]
 
 
 @pytest.mark.parametrize(
@@ -150,12 +150,12 @@ def test_public_addresses_need_no_setting(text: str) -> None:
     ],
 )
 def test_a_network_that_is_named_lets_its_own_addresses_pass(network: str, address: str, fits: bool) -> None:
-    guard = Guard(Rules(networks=(ip_network(network),)))
+    guard = Guard(TargetRules(networks=(ip_network(network),)))
     if fits:
-        assert guard.allowed("a.internal", 80, [address]) == [address]
+        assert guard.filter_allowed("a.internal", 80, [address]) == [address]
     else:
         with pytest.raises(TargetDenied, match=r"targets\.networks"):
-            guard.allowed("a.internal", 80, [address])
+            guard.filter_allowed("a.internal", 80, [address])
 
 
 @pytest.mark.parametrize(
@@ -174,4 +174,4 @@ def test_a_network_that_is_named_lets_its_own_addresses_pass(network: str, addre
     ],
 )
 def test_a_network_of_which_no_address_may_be_asked_is_known(network: str, never: bool) -> None:
-    assert (never_allowed(ip_network(network)) is not None) is never
+    assert (find_forbidden_kind(ip_network(network)) is not None) is never

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.checks.bodies import MOST_MEMBERS, Body, read_body
+from jobs.checks.bodies import MOST_GZIP_MEMBERS, ResponseBody, read_body
 from jobs.checks.errors import BadContentEncoding, TooManyGzipMembers
 from tests.parts.turns import counted_turns
 
@@ -22,7 +22,7 @@ async def parts_of(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
         yield part
 
 
-async def read(*parts: bytes, encoding: str = "", limit: int = MANY) -> Body:
+async def read(*parts: bytes, encoding: str = "", limit: int = MANY) -> ResponseBody:
     return await read_body(parts_of(parts), encoding, limit)
 
 
@@ -44,7 +44,7 @@ async def test_a_body_is_the_same_however_it_is_cut_up(content: bytes, way: str,
     packed = _WAYS[way](content)
     parts = [packed[at : at + size] for at in range(0, len(packed), size)]
     body = await read(*parts, encoding="deflate" if way == "bare" else way, limit=limit)
-    assert body == Body(content[:limit], truncated=len(content) > limit)
+    assert body == ResponseBody(content[:limit], truncated=len(content) > limit)
 
 
 async def test_several_gzip_members_in_a_row_are_one_body() -> None:
@@ -60,7 +60,7 @@ async def test_padding_after_the_end_is_ignored(encoding: str, packed: bytes) ->
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 async def test_an_empty_body_needs_no_encoding(encoding: str) -> None:
-    assert await read(encoding=encoding) == Body(b"", truncated=False)
+    assert await read(encoding=encoding) == ResponseBody(b"", truncated=False)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ async def test_a_bomb_takes_no_more_memory_than_the_limit() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert body == Body(bytes(10_000), truncated=True)
+    assert body == ResponseBody(bytes(10_000), truncated=True)
     assert peak < 500_000
 
 
@@ -102,13 +102,13 @@ async def test_a_body_that_unpacks_to_nothing_for_ever_is_left() -> None:
             yield b"\0\0\0\xff\xff" * 1000
 
     body = await read_body(empty_blocks(), "deflate", 1000)
-    assert body == Body(b"", truncated=True)
+    assert body == ResponseBody(b"", truncated=True)
 
 
 async def test_a_body_of_too_many_gzip_members_is_refused() -> None:
-    assert (await read(gzip.compress(b"x") * MOST_MEMBERS, encoding="gzip")).content == b"x" * MOST_MEMBERS
+    assert (await read(gzip.compress(b"x") * MOST_GZIP_MEMBERS, encoding="gzip")).content == b"x" * MOST_GZIP_MEMBERS
     with pytest.raises(TooManyGzipMembers):
-        await read(gzip.compress(b"x") * (MOST_MEMBERS + 1), encoding="gzip")
+        await read(gzip.compress(b"x") * (MOST_GZIP_MEMBERS + 1), encoding="gzip")
 
 
 async def test_others_have_their_turn_while_a_bomb_is_unpacked() -> None:

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from jobs.checks import body_memory
 from jobs.checks.bodies import read_body
-from jobs.checks.body_memory import FREE_BYTES, PATIENCE, BodyMemory, BodyRoom
+from jobs.checks.body_memory import BODY_MEMORY_TIMEOUT, UNCOUNTED_BYTES, BodyMemory, BodyReservation
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import BodyMemoryExhausted
 from jobs.checks.http import HttpCheck
-from jobs.checks.late import given_up
-from jobs.checks.port import Call
+from jobs.checks.late import describe_deadline
+from jobs.checks.port import AttemptContext
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Observation
 from jobs.targets import HttpTarget
-from tests.jobs.checks.asking import Asking, until
+from tests.jobs.checks.asking import HttpCheckDriver, wait_until
 from tests.jobs.running.run_parts import TICKET, Stage, answer, job
 from tests.jobs.running.virtual_time import virtual_time
 from tests.parts.http_target import HttpTarget as Server
@@ -33,8 +33,8 @@ async def _turn() -> None:
         await asyncio.sleep(0)
 
 
-def room(memory: BodyMemory, job: str = "a", host: str = "one.internal:80") -> BodyRoom:
-    return memory.room(job, host)
+def room(memory: BodyMemory, job: str = "a", host: str = "one.internal:80") -> BodyReservation:
+    return memory.open_reservation(job, host)
 
 
 async def parts(*sizes: int) -> AsyncIterator[bytes]:
@@ -69,7 +69,7 @@ async def test_a_body_that_waited_too_long_fails_and_says_that_it_is_not_the_tar
     with pytest.raises(BodyMemoryExhausted) as caught:
         await room(memory, "other", "other").reserve(MIB)
 
-    assert asyncio.get_running_loop().time() - began == pytest.approx(PATIENCE)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(BODY_MEMORY_TIMEOUT)
     assert str(caught.value) == (
         "No memory for a body of 1 MiB: the bodies of all jobs take 8 MiB of 8 MiB, and no more may be held at a "
         "time; this is not the target's fault. Lower the read_limit of jobs, or raise the setting targets.body_memory."
@@ -85,8 +85,8 @@ async def test_a_job_and_a_host_leave_memory_to_others_and_hold_up_nobody_behind
     await room(memory, "second").reserve(4 * MIB)
     behind_its_host = asyncio.create_task(room(memory, "third").reserve(MIB))
     await _turn()
-    assert "the bodies of job greedy take 4 MiB of 4 MiB" in room(memory, "greedy").exhausted(MIB)
-    assert "the bodies of host one.internal:80 take 8 MiB of 8 MiB" in room(memory, "third").exhausted(MIB)
+    assert "the bodies of job greedy take 4 MiB of 4 MiB" in room(memory, "greedy").describe_exhaustion(MIB)
+    assert "the bodies of host one.internal:80 take 8 MiB of 8 MiB" in room(memory, "third").describe_exhaustion(MIB)
 
     await room(memory, "elsewhere", "two.internal:80").reserve(4 * MIB)
 
@@ -137,10 +137,10 @@ async def test_room_is_made_once_and_only_for_a_body_that_is_larger_than_what_is
     async def make() -> None:
         made.append(1)
 
-    await read_body(parts(FREE_BYTES), "", MIB, make)
+    await read_body(parts(UNCOUNTED_BYTES), "", MIB, make)
     assert not made
-    body = await read_body(parts(FREE_BYTES, FREE_BYTES, FREE_BYTES), "", MIB, make)
-    assert (len(made), len(body.content)) == (1, 3 * FREE_BYTES)
+    body = await read_body(parts(UNCOUNTED_BYTES, UNCOUNTED_BYTES, UNCOUNTED_BYTES), "", MIB, make)
+    assert (len(made), len(body.content)) == (1, 3 * UNCOUNTED_BYTES)
 
 
 @pytest.mark.property
@@ -152,7 +152,7 @@ def test_bodies_never_take_more_than_all_memory_and_a_job_that_holds_nothing_wai
 
     async def go() -> None:
         memory = BodyMemory(40)
-        rooms, waiting = list[BodyRoom](), list[tuple[BodyRoom, asyncio.Task[None]]]()
+        rooms, waiting = list[BodyReservation](), list[tuple[BodyReservation, asyncio.Task[None]]]()
         for act, which, number in steps:
             if act <= 1:
                 one = room(memory, f"job-{which}", f"host-{which // 2}")
@@ -181,12 +181,12 @@ def test_bodies_never_take_more_than_all_memory_and_a_job_that_holds_nothing_wai
 # --- through the checks and the runner ---
 
 
-async def observed(check: HttpCheck, url: str, one: BodyRoom, clock: PhaseClock | None = None) -> Observation:
-    call = Call("job@1", 1, clock or PhaseClock(), room=one)
+async def observed(check: HttpCheck, url: str, one: BodyReservation, clock: PhaseClock | None = None) -> Observation:
+    call = AttemptContext("job@1", 1, clock or PhaseClock(), body_reservation=one)
     return await check.observe(HttpTarget.model_validate({"url": url, "read_limit": "4MiB"}), call)
 
 
-async def test_an_answer_holds_as_much_as_its_body_has_once_it_is_read(ask: Asking, target: Server) -> None:
+async def test_an_answer_holds_as_much_as_its_body_has_once_it_is_read(ask: HttpCheckDriver, target: Server) -> None:
     target.on("/large", 200, body="x" * MIB)
     target.on("/small", 200, body="x" * 1000)
     memory = BodyMemory(8 * MIB)
@@ -197,7 +197,7 @@ async def test_an_answer_holds_as_much_as_its_body_has_once_it_is_read(ask: Aski
 
 
 async def test_an_answer_without_memory_fails_and_it_is_not_the_targets_fault(
-    ask: Asking, target: Server, monkeypatch: pytest.MonkeyPatch
+    ask: HttpCheckDriver, target: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(body_memory, "PATIENCE", 0.0)
     target.on("/", 200, body="x" * MIB)
@@ -209,14 +209,14 @@ async def test_an_answer_without_memory_fails_and_it_is_not_the_targets_fault(
 
 
 async def test_a_deadline_that_passes_while_a_body_waits_for_memory_is_not_the_targets_fault(
-    ask: Asking, target: Server
+    ask: HttpCheckDriver, target: Server
 ) -> None:
     target.on("/", 200, body="x" * MIB)
     memory, clock = BodyMemory(MIB), PhaseClock()
     await room(memory, "other", "other").reserve(MIB)
     asked = asyncio.create_task(observed(ask.check, target.url, room(memory), clock))
-    await until(lambda: clock.found is not None)
-    error, message = given_up(clock, target.url, 1.0)
+    await wait_until(lambda: clock.found is not None)
+    error, message = describe_deadline(clock, target.url, 1.0)
     asked.cancel()
     assert error is ErrorClass.INTERNAL_ERROR
     assert "this is not the target's fault" in message
@@ -227,9 +227,9 @@ async def test_the_runner_releases_the_memory_of_an_attempt_once_it_is_judged() 
     memory, held = BodyMemory(8 * MIB), list[int]()
 
     class Reading:
-        async def observe(self, target: object, call: Call) -> Observation:
+        async def observe(self, target: object, call: AttemptContext) -> Observation:
             held.append(memory.held)
-            await call.room.reserve(MIB)
+            await call.body_reservation.reserve(MIB)
             return answer(503)
 
     stage = Stage(answer())

@@ -12,8 +12,8 @@ from jobs.checks.clock import PhaseClock
 from jobs.checks.dns import DnsCheck
 from jobs.checks.dns_exchange import MOST_DNS_RECORDS
 from jobs.checks.errors import NoNameServer
-from jobs.checks.guard import LOCAL, Guard, Rules
-from jobs.checks.port import Call
+from jobs.checks.guard import LOCAL_GUARD, Guard, TargetRules
+from jobs.checks.port import AttemptContext
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.dns import DnsTarget
 from tests.parts.bad_servers import refused_port, reset_on_connect
@@ -27,9 +27,11 @@ RECORDS = {
 }
 
 
-async def ask(port: int, guard: Guard = LOCAL, **target: Any) -> Observation:
+async def ask(port: int, guard: Guard = LOCAL_GUARD, **target: Any) -> Observation:
     known = {"kind": "dns", "name": "shop.test", "server": "127.0.0.1", "port": port}
-    return await DnsCheck(guard).observe(DnsTarget.model_validate({**known, **target}), Call("j@1", 1, PhaseClock()))
+    return await DnsCheck(guard).observe(
+        DnsTarget.model_validate({**known, **target}), AttemptContext("j@1", 1, PhaseClock())
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ async def test_a_server_that_resets_the_connection_was_there() -> None:
 @pytest.mark.parametrize("name", ["\\999.test", "shop\\", "\u2603.test"])
 async def test_what_is_no_name_is_not_blamed_on_the_server(name: str) -> None:
     target = DnsTarget(kind="dns", name=name, server="127.0.0.1")
-    seen = await DnsCheck(LOCAL).observe(target, Call("j@1", 1, PhaseClock()))
+    seen = await DnsCheck(LOCAL_GUARD).observe(target, AttemptContext("j@1", 1, PhaseClock()))
     assert seen.error is ErrorClass.DNS_FAILURE
     assert "is no name that can be asked about" in seen.message
 
@@ -153,7 +155,7 @@ async def test_silence_lasts_until_the_deadline() -> None:
 
 async def test_the_guard_is_asked_about_the_server() -> None:
     async with DnsServer(RECORDS) as server:
-        seen = await ask(server.port, Guard(Rules()))
+        seen = await ask(server.port, Guard(TargetRules()))
         assert server.asked == []
     assert seen.error is ErrorClass.TARGET_DENIED
 
@@ -161,7 +163,7 @@ async def test_the_guard_is_asked_about_the_server() -> None:
 async def test_the_server_of_this_machine_is_asked_where_the_job_names_none() -> None:
     async with DnsServer(RECORDS) as server:
         target = DnsTarget(kind="dns", name="shop.test", port=server.port)
-        seen = await DnsCheck(LOCAL, lambda: "127.0.0.1").observe(target, Call("j@1", 1, PhaseClock()))
+        seen = await DnsCheck(LOCAL_GUARD, lambda: "127.0.0.1").observe(target, AttemptContext("j@1", 1, PhaseClock()))
     assert seen.facts["server"] == "127.0.0.1"
 
 
@@ -169,5 +171,7 @@ async def test_a_machine_without_name_server_is_told() -> None:
     def none() -> str:
         raise NoNameServer("This machine names no name server.")
 
-    seen = await DnsCheck(LOCAL, none).observe(DnsTarget(kind="dns", name="a.test"), Call("j@1", 1, PhaseClock()))
+    seen = await DnsCheck(LOCAL_GUARD, none).observe(
+        DnsTarget(kind="dns", name="a.test"), AttemptContext("j@1", 1, PhaseClock())
+    )
     assert seen.error is ErrorClass.INTERNAL_ERROR

@@ -13,26 +13,26 @@ from pydantic import ValidationError
 from jobs.checks import build_checks
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import TargetDenied
-from jobs.checks.guard import Guard, Rules
-from jobs.checks.port import Call
+from jobs.checks.guard import Guard, TargetRules
+from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation
 from jobs.targets import HttpTarget as HttpTargetModel
-from tests.jobs.checks.asking import MemorySecrets, MemoryTokens, asking
+from tests.jobs.checks.asking import MemorySecrets, MemoryTokens, open_http_check
 from tests.parts.bad_servers import endless_body
 from tests.parts.http_target import HttpTarget
 from tests.parts.network_guard import NetworkGuard
 
-PRODUCTION = Guard(Rules())
+PRODUCTION = Guard(TargetRules())
 
 
 def naming(*networks: str, **rules: Any) -> Guard:
-    return Guard(Rules(networks=tuple(map(ip_network, networks)), **rules))
+    return Guard(TargetRules(networks=tuple(map(ip_network, networks)), **rules))
 
 
 async def seen_by(guard: Guard, url: str, **target: Any) -> Observation:
-    async with asking(guard=guard) as ask:
+    async with open_http_check(guard=guard) as ask:
         return await ask(url, **target)
 
 
@@ -314,7 +314,7 @@ async def test_a_name_is_looked_up_once_a_connection_so_that_it_cannot_change_af
     target: HttpTarget, resolve: Resolve, network_guard: NetworkGuard
 ) -> None:
     asked = resolve(["127.0.0.1"], ["169.254.169.254"])
-    async with asking(guard=naming("127.0.0.0/8")) as ask:
+    async with open_http_check(guard=naming("127.0.0.0/8")) as ask:
         first = await ask(f"http://rebind.example:{target.port}/")
         assert (first.status, asked) == (200, ["rebind.example"])
         second = await ask(f"http://rebind.example:{target.port}/")
@@ -401,7 +401,7 @@ async def seen_by_kind(guard: Guard, target: dict[str, Any]) -> Observation:
     job = JobDefinition.model_validate({"name": "checkout", "check": target})
     checks = build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=guard)
     try:
-        return await checks.observe(job.check, Call("checkout@1", 1, PhaseClock()))
+        return await checks.observe(job.check, AttemptContext("checkout@1", 1, PhaseClock()))
     finally:
         await checks.aclose()
 
@@ -441,7 +441,7 @@ async def test_an_address_inside_another_one_is_told_with_both() -> None:
 def test_hosts_are_compared_with_patterns(pattern: str, host: str, fits: bool) -> None:
     guard = naming("10.0.0.0/8", hosts=(pattern,))
     if fits:
-        guard.check_place(host, 80)
+        guard.check_endpoint(host, 80)
     else:
         with pytest.raises(TargetDenied, match=r"add it to the setting targets\.hosts \(SCHEDULER_TARGETS__HOSTS\)"):
-            guard.check_place(host, 80)
+            guard.check_endpoint(host, 80)

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.checks.errors import TooManyHeaderLines
-from jobs.checks.http1 import MOST_INTERIM_LINES, MOST_LINES, read_head
+from jobs.checks.http1 import MOST_HEADER_LINES, MOST_INTERIM_HEADER_LINES, parse_head
 from jobs.checks.http1_bodies import MOST_CHUNKS, SMALL_CHUNK
-from jobs.checks.http2 import Frames
+from jobs.checks.http2 import FrameCounter
 from jobs.runs import ErrorClass, Observation
-from tests.jobs.checks.asking import Asking, asking
+from tests.jobs.checks.asking import HttpCheckDriver, open_http_check
 from tests.parts import bad_answers as answers
 from tests.parts import bad_servers as bad
 from tests.parts.http_server import Answer, HttpServer, Request, StreamServer
@@ -50,7 +50,7 @@ async def cheapest(observe: Callable[[], Awaitable[Observation]]) -> tuple[Obser
 )
 @pytest.mark.parametrize("connection", ["fresh", "kept"])
 async def test_an_answer_that_costs_too_much_is_refused_early(
-    ask: Asking, wire: bytes, status: int | None, says: str, connection: str
+    ask: HttpCheckDriver, wire: bytes, status: int | None, says: str, connection: str
 ) -> None:
     async with bad.answering(wire) as server:
         seen, cost = await cheapest(lambda: ask(server.url, connection=connection))
@@ -61,20 +61,20 @@ async def test_an_answer_that_costs_too_much_is_refused_early(
 
 
 def test_a_head_may_have_as_many_lines_as_the_bound_says() -> None:
-    lines = ["a: b"] * MOST_LINES
-    assert len(read_head(answers.head(*lines)).fields) == MOST_LINES
+    lines = ["a: b"] * MOST_HEADER_LINES
+    assert len(parse_head(answers.head(*lines)).fields) == MOST_HEADER_LINES
     with pytest.raises(TooManyHeaderLines, match="200 with more than 1,000 header lines"):
-        read_head(answers.head("a: b", *lines))
+        parse_head(answers.head("a: b", *lines))
     with pytest.raises(TooManyHeaderLines, match="103 with more than 100 header lines"):
-        read_head(answers.head(*["a: b"] * (MOST_INTERIM_LINES + 1), status="HTTP/1.1 103 Early Hints"))
+        parse_head(answers.head(*["a: b"] * (MOST_INTERIM_HEADER_LINES + 1), status="HTTP/1.1 103 Early Hints"))
 
 
 def test_the_headers_of_an_informational_answer_are_not_built() -> None:
-    head = read_head(answers.head("Link: </a.css>", status="HTTP/1.1 103 Early Hints"))
+    head = parse_head(answers.head("Link: </a.css>", status="HTTP/1.1 103 Early Hints"))
     assert (head.status, head.fields, head.headers) == (103, [], {})
 
 
-async def test_a_body_in_chunks_of_some_twenty_bytes_is_read(ask: Asking) -> None:
+async def test_a_body_in_chunks_of_some_twenty_bytes_is_read(ask: HttpCheckDriver) -> None:
     """As servers send that flush each line of a log."""
     chunk = b"14\r\n" + b"x" * 20 + b"\r\n"
     async with bad.answering(answers.chunks(chunk * 50_000 + b"0\r\n\r\n")) as server:
@@ -83,7 +83,7 @@ async def test_a_body_in_chunks_of_some_twenty_bytes_is_read(ask: Asking) -> Non
     assert MOST_CHUNKS + 1_000_000 // SMALL_CHUNK > 50_000
 
 
-async def test_others_have_their_turn_while_chunks_are_parsed(ask: Asking) -> None:
+async def test_others_have_their_turn_while_chunks_are_parsed(ask: HttpCheckDriver) -> None:
     turns = _Turns()
     async with bad.answering(answers.chunks(b"5\r\nready\r\n" * 15_000 + b"0\r\n\r\n")) as server:
         watching = asyncio.create_task(turns.watch())
@@ -107,7 +107,7 @@ async def test_others_have_their_turn_while_chunks_are_parsed(ask: Asking) -> No
     ids=["lines", "fields", "interim lines", "interim heads", "trailers", "tiny data", "pings"],
 )
 async def test_an_answer_by_http_2_that_costs_too_much_is_refused_early(
-    ask: Asking, wire: bytes, status: int | None, says: str
+    ask: HttpCheckDriver, wire: bytes, status: int | None, says: str
 ) -> None:
     async with bad.answering(wire) as server:
         seen, cost = await cheapest(lambda: ask(server.url, http2=True))
@@ -120,23 +120,23 @@ async def test_an_answer_by_http_2_that_costs_too_much_is_refused_early(
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 50)), max_size=40), st.integers(1, 60))
 def test_frames_are_counted_however_they_arrive(frames: list[tuple[int, int]], size: int) -> None:
     wire = b"".join(answers.frame(kind, bytes(length)) for kind, length in frames)
-    counted, at = Frames(), 0
+    counted, at = FrameCounter(), 0
     while at < len(wire):
-        end = counted.cut(wire[at : at + size])
+        end = counted.split_step(wire[at : at + size])
         assert 0 < end <= size
         at += end
     assert counted.count == len(frames)
 
 
 def test_no_more_frames_are_looked_at_in_one_go_than_take_a_few_milliseconds() -> None:
-    pings, heads = Frames(), Frames()
-    assert pings.cut(answers.frame(6, bytes(8)) * 400) == 100 * 17
-    assert heads.cut(answers.frame(1, bytes(8)) * 400) == 17
+    pings, heads = FrameCounter(), FrameCounter()
+    assert pings.split_step(answers.frame(6, bytes(8)) * 400) == 100 * 17
+    assert heads.split_step(answers.frame(1, bytes(8)) * 400) == 17
 
 
 async def test_a_token_endpoint_and_a_proxy_are_held_to_the_same_bounds() -> None:
     secrets = {"id": "client", "key": "secret-value"}
-    async with asking(secrets) as ask, bad.answering(answers.MANY_LINES) as server:
+    async with open_http_check(secrets) as ask, bad.answering(answers.MANY_LINES) as server:
         auth = {
             "kind": "oauth2",
             "token_url": f"{server.url}/token",
@@ -172,7 +172,7 @@ def test_an_answer_in_too_many_tls_records_is_refused(
     loop: Callable[[], asyncio.AbstractEventLoop], count: int, size: int, refused: bool
 ) -> None:
     async def asked() -> tuple[ErrorClass | None, str, int]:
-        async with _Records(count, size) as server, asking() as ask:
+        async with _Records(count, size) as server, open_http_check() as ask:
             seen = await ask(server.url, tls={"ca_file": ca_file()})
             return seen.error, seen.message, len(seen.body)
 
@@ -185,14 +185,14 @@ def test_an_answer_in_too_many_tls_records_is_refused(
         assert (error, length) == (None, count * size)
 
 
-async def test_a_redirect_to_a_url_that_takes_long_to_read_is_refused(ask: Asking) -> None:
+async def test_a_redirect_to_a_url_that_takes_long_to_read_is_refused(ask: HttpCheckDriver) -> None:
     async with bad.answering(answers.redirect("/" + "%zz" * 20_000)) as server:
         seen = await ask(server.url)
     assert seen.error is ErrorClass.PROTOCOL_ERROR
     assert "redirects to a URL of more than 16 KiB" in seen.message
 
 
-async def test_a_redirect_in_a_circle_with_many_cookies_costs_little(ask: Asking) -> None:
+async def test_a_redirect_in_a_circle_with_many_cookies_costs_little(ask: HttpCheckDriver) -> None:
     """Each of eleven answers set 200 cookies before, each of which took 0.1 ms."""
 
     class Circle(HttpServer):
@@ -207,7 +207,7 @@ async def test_a_redirect_in_a_circle_with_many_cookies_costs_little(ask: Asking
     assert [cookie.partition("-")[0] for cookie in sent] == ["c1"] * 80 + ["c2"] * 20
 
 
-async def test_the_header_lines_of_all_redirects_are_counted_together(ask: Asking) -> None:
+async def test_the_header_lines_of_all_redirects_are_counted_together(ask: HttpCheckDriver) -> None:
     class Circle(HttpServer):
         def answer(self, request: Request) -> Answer:
             return Answer(302, {"location": "/", "x-more": ["x"] * 600})

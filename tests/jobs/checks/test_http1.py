@@ -7,22 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.checks.errors import HeadTooLarge, IncompleteResponse, MalformedResponse
-from jobs.checks.http1 import LARGEST_HEAD, end_of_head, read_head
-from jobs.checks.http1_bodies import body_of
+from jobs.checks.http1 import LARGEST_HEAD, find_head_end, parse_head
+from jobs.checks.http1_bodies import select_framing
 from tests.parts import bad_answers as answers
 
 
 def content(wire: bytes, pieces: tuple[int, ...] = (), method: str = "GET") -> tuple[bytes, bool]:
     """The content of this answer, cut there, and whether bytes follow it."""
-    end = end_of_head(wire)
+    end = find_head_end(wire)
     assert end is not None
-    body, rest, found = body_of(method, read_head(wire[:end])), wire[end:], b""
+    body, rest, found = select_framing(method, parse_head(wire[:end])), wire[end:], b""
     for start, stop in zip((0, *pieces), (*pieces, len(rest)), strict=True):
         if rest[start:stop]:
             found += body.feed(rest[start:stop])
-    if not body.ended:
+    if not body.is_complete:
         body.close()
-    return found, bool(body.extra)
+    return found, bool(body.has_extra)
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_an_answer_that_ends_too_early_is_cut_off(wire: bytes) -> None:
 
 
 def test_a_folded_header_is_one_line() -> None:
-    assert read_head(answers.head("X-Folded: a", " b", "\tc")).headers == {"x-folded": "a b c"}
+    assert parse_head(answers.head("X-Folded: a", " b", "\tc")).headers == {"x-folded": "a b c"}
 
 
 def test_blanks_around_a_value_are_not_part_of_it() -> None:
-    assert read_head(answers.head("X-A:\t a b \t", "X-B:")).headers == {"x-a": "a b", "x-b": ""}
+    assert parse_head(answers.head("X-A:\t a b \t", "X-B:")).headers == {"x-a": "a b", "x-b": ""}
 
 
 @pytest.mark.parametrize(
@@ -107,18 +107,18 @@ def test_blanks_around_a_value_are_not_part_of_it() -> None:
     ],
 )
 def test_a_head_tells_whether_the_connection_stays(status: str, lines: tuple[str, ...], closes: bool) -> None:
-    assert read_head(answers.head(*lines, status=status)).closes is closes
+    assert parse_head(answers.head(*lines, status=status)).closes_connection is closes
 
 
 @pytest.mark.parametrize("wire", [answers.ONE_HUGE_HEADER, answers.MANY_SMALL_HEADERS, b"x" * (LARGEST_HEAD + 1)])
 def test_a_head_has_a_limit(wire: bytes) -> None:
     with pytest.raises(HeadTooLarge):
-        end_of_head(wire)
+        find_head_end(wire)
 
 
 @pytest.mark.parametrize("wire", [answers.CHUNK_EXTENSION_TOO_LONG, answers.TRAILERS_TOO_LONG])
 def test_what_chunks_carry_besides_the_content_has_a_limit(wire: bytes) -> None:
-    end = end_of_head(wire)
+    end = find_head_end(wire)
     assert end is not None
     with pytest.raises(HeadTooLarge):
         content(wire, tuple(range(1000, len(wire) - end, 1000)))
@@ -134,5 +134,5 @@ def test_it_does_not_matter_how_an_answer_is_cut_into_pieces(cuts: list[int], mo
 def test_the_end_of_a_head_is_found_however_it_arrives(cut: int) -> None:
     wire = answers.FOLDED
     cut = min(cut, len(wire))
-    end = end_of_head(wire)
-    assert (end_of_head(wire[:cut]) or end_of_head(wire, cut)) == end
+    end = find_head_end(wire)
+    assert (find_head_end(wire[:cut]) or find_head_end(wire, cut)) == end

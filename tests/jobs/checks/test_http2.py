@@ -13,7 +13,7 @@ import pytest
 
 from jobs.checks import transport
 from jobs.runs import ErrorClass
-from tests.jobs.checks.asking import Asking, until
+from tests.jobs.checks.asking import HttpCheckDriver, wait_until
 from tests.parts import bad_servers as bad
 from tests.parts import bad_tls
 from tests.parts.http2_server import Http2Server
@@ -25,7 +25,7 @@ Server = Callable[[], AbstractAsyncContextManager[Any]]
 TRUST = {"ca_file": ca_file()}
 
 
-async def test_http_2_is_spoken_where_tls_agrees_to_it(ask: Asking) -> None:
+async def test_http_2_is_spoken_where_tls_agrees_to_it(ask: HttpCheckDriver) -> None:
     async with Http2Server(tls=True) as server:
         seen = await ask(f"https://localhost:{server.port}/a?b=c", http2=True, tls=TRUST, headers={"X-A": "b"})
     assert (seen.status, seen.body, seen.headers["x-node"], seen.error) == (200, b"ready", "a, b", None)
@@ -41,7 +41,7 @@ async def test_http_2_is_spoken_where_tls_agrees_to_it(ask: Asking) -> None:
 
 
 async def test_its_libraries_are_loaded_where_nobody_waits_for_them(
-    ask: Asking, monkeypatch: pytest.MonkeyPatch
+    ask: HttpCheckDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[threading.Thread] = []
 
@@ -57,21 +57,21 @@ async def test_its_libraries_are_loaded_where_nobody_waits_for_them(
     assert threading.main_thread() not in threads
 
 
-async def test_without_tls_http_2_is_spoken_at_once(ask: Asking) -> None:
+async def test_without_tls_http_2_is_spoken_at_once(ask: HttpCheckDriver) -> None:
     async with Http2Server() as server:
         seen = await ask(server.url, http2=True, method="POST", body={"text": "x" * 200_000})
     assert (seen.status, seen.facts["http_version"]) == (200, "HTTP/2")
     assert server.bodies == [b"x" * 200_000]
 
 
-async def test_http_1_is_spoken_where_tls_does_not_agree_to_http_2(ask: Asking) -> None:
+async def test_http_1_is_spoken_where_tls_does_not_agree_to_http_2(ask: HttpCheckDriver) -> None:
     async with HttpTarget(tls="good") as server:
         seen = await ask(server.url, http2=True, tls=TRUST)
     assert (seen.status, seen.facts["http_version"]) == (200, "HTTP/1.1")
     assert server.last.headers["connection"] == "close"
 
 
-async def test_settings_that_come_first_are_not_the_first_byte_of_the_answer(ask: Asking) -> None:
+async def test_settings_that_come_first_are_not_the_first_byte_of_the_answer(ask: HttpCheckDriver) -> None:
     async with Http2Server() as server:
         server.delay = 0.03
         phases = (await ask(server.url, http2=True)).phases
@@ -79,21 +79,21 @@ async def test_settings_that_come_first_are_not_the_first_byte_of_the_answer(ask
     assert phases.first_byte_ms >= 30
 
 
-async def test_no_more_than_the_limit_is_read_and_nothing_stays_open(ask: Asking) -> None:
+async def test_no_more_than_the_limit_is_read_and_nothing_stays_open(ask: HttpCheckDriver) -> None:
     async with Http2Server() as server:
         server.body = b"x" * 16_000
         seen = await ask(server.url, http2=True, read_limit=100)
-        await until(lambda: not server.open_connections)
+        await wait_until(lambda: not server.open_connections)
     assert (len(seen.body), seen.body_truncated) == (100, True)
 
 
-async def test_an_answer_to_head_has_no_body(ask: Asking) -> None:
+async def test_an_answer_to_head_has_no_body(ask: HttpCheckDriver) -> None:
     async with Http2Server() as server:
         server.body = b""
         assert (await ask(server.url, http2=True, method="HEAD")).body == b""
 
 
-async def test_redirects_are_followed(ask: Asking, target: HttpTarget) -> None:
+async def test_redirects_are_followed(ask: HttpCheckDriver, target: HttpTarget) -> None:
     async with Http2Server() as server:
         server.status = 503
         target.on("/", 302, headers={"location": server.url})
@@ -111,7 +111,7 @@ async def test_redirects_are_followed(ask: Asking, target: HttpTarget) -> None:
         ("close", "closed the connection in the middle of its answer"),
     ],
 )
-async def test_an_answer_that_is_broken_off_is_told(ask: Asking, then: str, says: str) -> None:
+async def test_an_answer_that_is_broken_off_is_told(ask: HttpCheckDriver, then: str, says: str) -> None:
     async with Http2Server() as server:
         server.then = then
         seen = await ask(server.url, http2=True)
@@ -119,7 +119,7 @@ async def test_an_answer_that_is_broken_off_is_told(ask: Asking, then: str, says
     assert says in seen.message
 
 
-async def test_a_server_of_http_1_is_told_as_such(ask: Asking) -> None:
+async def test_a_server_of_http_1_is_told_as_such(ask: HttpCheckDriver) -> None:
     answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
     async with bad.answering(answer, at_once=True) as server:
         seen = await ask(server.url, http2=True)
@@ -127,12 +127,12 @@ async def test_a_server_of_http_1_is_told_as_such(ask: Asking) -> None:
     assert "speaks HTTP/1.1, not HTTP/2" in seen.message
 
 
-async def test_garbage_is_told(ask: Asking) -> None:
+async def test_garbage_is_told(ask: HttpCheckDriver) -> None:
     async with bad.answering(b"\xff" * 100, at_once=True) as server:
         assert (await ask(server.url, http2=True)).error is ErrorClass.PROTOCOL_ERROR
 
 
-async def test_a_server_of_http_2_alone_is_told_what_to_set(ask: Asking) -> None:
+async def test_a_server_of_http_2_alone_is_told_what_to_set(ask: HttpCheckDriver) -> None:
     async with Http2Server() as server:
         seen = await ask(server.url)
     assert seen.error is ErrorClass.PROTOCOL_ERROR
@@ -151,18 +151,18 @@ async def test_a_server_of_http_2_alone_is_told_what_to_set(ask: Asking) -> None
     ],
     ids=["refused", "closed", "reset", "expired"],
 )
-async def test_faults_below_http_2_are_the_same_as_ever(ask: Asking, server: Server, error: str) -> None:
+async def test_faults_below_http_2_are_the_same_as_ever(ask: HttpCheckDriver, server: Server, error: str) -> None:
     async with server() as running:
         assert (await ask(running.url, http2=True, tls=TRUST)).error == error
 
 
-async def test_a_silent_server_is_waited_for_in_the_first_byte(ask: Asking) -> None:
+async def test_a_silent_server_is_waited_for_in_the_first_byte(ask: HttpCheckDriver) -> None:
     async with Http2Server() as server:
         server.delay = 60
-        assert (await ask.until("first_byte", server.url, http2=True)).current == "first_byte"
+        assert (await ask.run_until_phase("first_byte", server.url, http2=True)).current == "first_byte"
 
 
-async def test_http_2_goes_through_a_proxy(ask: Asking) -> None:
+async def test_http_2_goes_through_a_proxy(ask: HttpCheckDriver) -> None:
     async with Http2Server(tls=True) as server, Proxy() as proxy:
         seen = await ask(server.url, http2=True, tls=TRUST, proxy=proxy.url)
     assert (seen.status, seen.facts["http_version"]) == (200, "HTTP/2")

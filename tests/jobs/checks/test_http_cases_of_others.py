@@ -15,11 +15,11 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.definition import JobDefinition
-from jobs.flat import from_flat
-from jobs.running.circuits import Circuits
+from jobs.flat import convert_flat_job
+from jobs.running.circuits import CircuitBreakers
 from jobs.running.runner import Runner
 from jobs.runs import Outcome
-from tests.jobs.checks.asking import asking
+from tests.jobs.checks.asking import open_http_check
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import TICKET, Heard
 from tests.jobs.running.virtual_time import LoopClock
@@ -91,13 +91,13 @@ def _full(case: dict[str, Any], server: HttpTarget) -> JobDefinition:
 def _flat(case: dict[str, Any], server: HttpTarget) -> JobDefinition | None:
     """None: it is refused."""
     url = _url(case, server, case["check"]["path"])
-    flat = from_flat("checkout", {"Endpoint": url, "MaxRetries": 0, **case["flat"]})
+    flat = convert_flat_job("checkout", {"Endpoint": url, "MaxRetries": 0, **case["flat"]})
     return None if flat.findings else JobDefinition.model_validate(flat.definition)
 
 
 async def _ends_as_it_should(job: JobDefinition, case: dict[str, Any], server: HttpTarget) -> None:
-    async with asking(secrets=SECRETS) as ask:
-        circuits = Circuits(MemoryStates())
+    async with open_http_check(secrets=SECRETS) as ask:
+        circuits = CircuitBreakers(MemoryStates())
         run = await Runner({"http": ask.check}, circuits, Heard(), LoopClock(), ask.redactor).run(job, TICKET)
     assert (run.outcome is Outcome.SUCCEEDED) is case["succeeds"], run
     assert run.error == case.get("error", run.error)

@@ -9,15 +9,15 @@ import pytest
 import respx
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.port import Call
+from jobs.checks.port import AttemptContext
 from jobs.runs import ErrorClass
 from jobs.targets import HttpTarget
-from tests.jobs.checks.asking import Asking, asking
+from tests.jobs.checks.asking import HttpCheckDriver, open_http_check
 
 URL = "http://checkout.internal/health"
 
 
-async def test_respx_answers_in_the_targets_place(ask: Asking) -> None:
+async def test_respx_answers_in_the_targets_place(ask: HttpCheckDriver) -> None:
     with respx.mock(using="httpx") as router:
         route = router.get(URL).respond(503, json={"status": "down"}, headers={"Retry-After": "5"})
         seen = await ask(URL, headers={"X-Note": "hi"})
@@ -25,7 +25,7 @@ async def test_respx_answers_in_the_targets_place(ask: Asking) -> None:
     assert route.calls.last.request.headers["x-note"] == "hi"
 
 
-async def test_redirects_work_over_respx(ask: Asking) -> None:
+async def test_redirects_work_over_respx(ask: HttpCheckDriver) -> None:
     with respx.mock(using="httpx") as router:
         router.get(URL).respond(302, headers={"Location": "https://elsewhere.example/x"})
         router.get("https://elsewhere.example/x").respond(200, text="here")
@@ -40,7 +40,9 @@ async def test_redirects_work_over_respx(ask: Asking) -> None:
         (httpx.RemoteProtocolError("nonsense"), ErrorClass.PROTOCOL_ERROR),
     ],
 )
-async def test_errors_of_httpx_itself_are_understood(ask: Asking, error: Exception, error_class: ErrorClass) -> None:
+async def test_errors_of_httpx_itself_are_understood(
+    ask: HttpCheckDriver, error: Exception, error_class: ErrorClass
+) -> None:
     with respx.mock(using="httpx") as router:
         router.get(URL).mock(side_effect=error)
         seen = await ask(URL)
@@ -53,16 +55,16 @@ async def test_another_client_may_be_handed_over() -> None:
         return httpx.Response(200, headers={"content-encoding": "gzip"}, content=gzip.compress(request.url.raw_path))
 
     client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    async with asking(client=client) as ask:
+    async with open_http_check(client=client) as ask:
         assert (await ask(URL)).body == b"/health"
     assert client.is_closed
 
 
-async def test_respx_sees_a_prepared_request_as_any_other(ask: Asking) -> None:
+async def test_respx_sees_a_prepared_request_as_any_other(ask: HttpCheckDriver) -> None:
     target = HttpTarget.model_validate({"url": URL, "method": "POST", "body": {"json": {"a": 1}}})
     with respx.mock(using="httpx") as router:
         route = router.post(URL, json={"a": 1}, headers={"host": "checkout.internal"}).respond(200)
         for run in ("job@1", "job@2"):
-            assert (await ask.check.observe(target, Call(run, 1, PhaseClock()))).status == 200
+            assert (await ask.check.observe(target, AttemptContext(run, 1, PhaseClock()))).status == 200
     assert [call.request.headers["idempotency-key"] for call in route.calls] == ["job@1", "job@2"]
     assert route.calls.last.request.headers["content-length"] == "7"

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from jobs.checks.fault_sentences import Peer
-from jobs.checks.faults import explain
+from jobs.checks.faults import classify_error
 from jobs.runs import ErrorClass
-from tests.jobs.checks.asking import Asking, asking
+from tests.jobs.checks.asking import HttpCheckDriver, open_http_check
 from tests.parts import bad_servers as bad
 from tests.parts.http_target import HttpTarget
 from tests.parts.tls import TlsKind
@@ -42,7 +42,7 @@ Server = Callable[[], AbstractAsyncContextManager[Any]]
     ids=lambda value: value.__name__ if callable(value) else None,
 )
 async def test_a_target_that_fails_is_told_by_class_and_sentence(
-    ask: Asking, server: Server, error: str, status: int | None, says: str
+    ask: HttpCheckDriver, server: Server, error: str, status: int | None, says: str
 ) -> None:
     async with server() as running:
         seen = await ask(running.url + "/health?code=hidden")
@@ -64,7 +64,7 @@ async def test_a_target_that_fails_is_told_by_class_and_sentence(
     ],
 )
 async def test_a_certificate_that_is_not_accepted_is_told_with_the_reason(
-    ask: Asking, kind: TlsKind, says: str
+    ask: HttpCheckDriver, kind: TlsKind, says: str
 ) -> None:
     async with HttpTarget(tls=kind) as server:
         seen = await ask(server.url, tls={"ca_file": server.ca_file})
@@ -74,13 +74,13 @@ async def test_a_certificate_that_is_not_accepted_is_told_with_the_reason(
     assert server.requests == []
 
 
-async def test_a_wrong_name_is_told_for_names_too(ask: Asking) -> None:
+async def test_a_wrong_name_is_told_for_names_too(ask: HttpCheckDriver) -> None:
     async with HttpTarget(tls="wrong_name") as server:
         seen = await ask(f"https://localhost:{server.port}/", tls={"ca_file": server.ca_file})
     assert "is for other names, not for localhost" in seen.message
 
 
-async def test_a_server_that_ends_the_handshake_is_reported_as_tls_failure(ask: Asking) -> None:
+async def test_a_server_that_ends_the_handshake_is_reported_as_tls_failure(ask: HttpCheckDriver) -> None:
     async with bad.reset_on_connect() as server:
         seen = await ask(server.url.replace("http:", "https:"))
     assert seen.error is ErrorClass.TLS_FAILURE
@@ -88,20 +88,20 @@ async def test_a_server_that_ends_the_handshake_is_reported_as_tls_failure(ask: 
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "unknown.host"])
-async def test_an_unknown_host_is_reported_as_dns_failure(ask: Asking, host: str) -> None:
+async def test_an_unknown_host_is_reported_as_dns_failure(ask: HttpCheckDriver, host: str) -> None:
     seen = await ask(f"https://{host}:8443/health?code=hidden")
     assert seen.error is ErrorClass.DNS_FAILURE
     assert seen.message.startswith(f"The DNS knows no address of {host}: ")
 
 
 @pytest.mark.parametrize("url", ["http://" + "a" * 70 + ".localhost/", "http://a..localhost/", "http://xn--ü/"])
-async def test_a_host_that_can_be_no_name_is_reported_as_dns_failure(ask: Asking, url: str) -> None:
+async def test_a_host_that_can_be_no_name_is_reported_as_dns_failure(ask: HttpCheckDriver, url: str) -> None:
     seen = await ask(url)
     assert seen.error is ErrorClass.DNS_FAILURE
     assert "is no name that a host could have" in seen.message
 
 
-async def test_a_ca_file_that_is_not_there_is_not_the_targets_fault(ask: Asking) -> None:
+async def test_a_ca_file_that_is_not_there_is_not_the_targets_fault(ask: HttpCheckDriver) -> None:
     async with HttpTarget(tls="good") as server:
         seen = await ask(server.url, tls={"ca_file": "/nowhere/ca.pem"})
     assert seen.error is ErrorClass.INTERNAL_ERROR
@@ -110,8 +110,8 @@ async def test_a_ca_file_that_is_not_there_is_not_the_targets_fault(ask: Asking)
     )
 
 
-async def test_a_secret_in_an_error_is_taken_out(ask: Asking) -> None:
-    ask.redactor.add("nowhere")
+async def test_a_secret_in_an_error_is_taken_out(ask: HttpCheckDriver) -> None:
+    ask.redactor.add_permanent("nowhere")
     assert "of ***.invalid" in (await ask("http://nowhere.invalid/")).message
 
 
@@ -119,8 +119,8 @@ async def test_a_mistake_of_ours_is_not_taken_for_an_error_of_the_target(target:
     async def broken(name: str) -> str:
         raise ZeroDivisionError
 
-    async with asking() as ask:
-        ask.secrets.get = broken  # type: ignore[method-assign]
+    async with open_http_check() as ask:
+        ask.secrets.get_secret = broken  # type: ignore[method-assign]
         with pytest.raises(ZeroDivisionError):
             await ask(target.url, auth={"kind": "bearer", "token": {"secret": "x"}})
 
@@ -184,14 +184,14 @@ def _certificate(code: int) -> ssl.SSLCertVerificationError:
     ],
 )
 def test_an_error_is_explained(error: Exception, phase: Any, error_class: str, says: str) -> None:
-    explained = explain(error, phase, PEER)
+    explained = classify_error(error, phase, PEER)
     assert explained is not None
     assert explained[0] == error_class
     assert says in explained[1]
 
 
 def test_what_nobody_foresaw_is_not_explained() -> None:
-    assert explain(ValueError("surprise"), "body", PEER) is None
+    assert classify_error(ValueError("surprise"), "body", PEER) is None
 
 
 def test_an_ipv6_peer_is_written_in_brackets() -> None:

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from jobs.checks.clock import Phase
-from tests.jobs.checks.asking import Asking, until
+from tests.jobs.checks.asking import HttpCheckDriver, wait_until
 from tests.parts import bad_servers as bad
 from tests.parts.http_target import HttpTarget
 
 Server = Callable[[], AbstractAsyncContextManager[Any]]
 
 
-async def test_a_numeric_address_has_no_dns_phase(ask: Asking, target: HttpTarget) -> None:
+async def test_a_numeric_address_has_no_dns_phase(ask: HttpCheckDriver, target: HttpTarget) -> None:
     phases = (await ask(target.url)).phases
     assert (phases.dns_ms, phases.tls_ms) == (None, None)
     assert phases.connect_ms is not None
@@ -28,7 +28,7 @@ async def test_a_numeric_address_has_no_dns_phase(ask: Asking, target: HttpTarge
     assert phases.connect_ms + phases.first_byte_ms <= phases.total_ms
 
 
-async def test_a_name_over_https_has_every_phase(ask: Asking) -> None:
+async def test_a_name_over_https_has_every_phase(ask: HttpCheckDriver) -> None:
     async with HttpTarget(tls="good") as server:
         phases = (await ask(f"https://localhost:{server.port}/", tls={"ca_file": server.ca_file})).phases
     parts = (phases.dns_ms, phases.connect_ms, phases.tls_ms, phases.first_byte_ms)
@@ -36,14 +36,14 @@ async def test_a_name_over_https_has_every_phase(ask: Asking) -> None:
     assert sum(part or 0 for part in parts) <= phases.total_ms
 
 
-async def test_the_time_that_a_target_thinks_is_first_byte_time(ask: Asking, target: HttpTarget) -> None:
+async def test_the_time_that_a_target_thinks_is_first_byte_time(ask: HttpCheckDriver, target: HttpTarget) -> None:
     target.on("/", delay=0.03)
     phases = (await ask(target.url)).phases
     assert phases.first_byte_ms is not None
     assert phases.first_byte_ms >= 30
 
 
-async def test_the_phases_of_all_hops_are_added(ask: Asking, target: HttpTarget) -> None:
+async def test_the_phases_of_all_hops_are_added(ask: HttpCheckDriver, target: HttpTarget) -> None:
     target.on("/0", 302, headers={"location": "/1"}, delay=0.02)
     target.on("/1", 302, headers={"location": "/2"}, delay=0.02)
     phases = (await ask(target.url + "/0")).phases
@@ -59,7 +59,7 @@ async def test_the_phases_of_all_hops_are_added(ask: Asking, target: HttpTarget)
     ],
 )
 async def test_the_clock_knows_that_it_was_no_target_that_was_waited_for(
-    auth: dict[str, Any], phase: Phase, ask: Asking, target: HttpTarget
+    auth: dict[str, Any], phase: Phase, ask: HttpCheckDriver, target: HttpTarget
 ) -> None:
     class Slow:
         async def get(self, _: str) -> str:
@@ -67,12 +67,12 @@ async def test_the_clock_knows_that_it_was_no_target_that_was_waited_for(
             return ""
 
     ask.check._sources = replace(ask.check._sources, secrets=Slow(), tokens=Slow())
-    clock = await ask.until(phase, target.url, auth=auth)
+    clock = await ask.run_until_phase(phase, target.url, auth=auth)
     assert clock.current == phase
     assert target.requests == []
 
 
-async def test_a_failed_connection_has_the_phases_up_to_it(ask: Asking) -> None:
+async def test_a_failed_connection_has_the_phases_up_to_it(ask: HttpCheckDriver) -> None:
     async with bad.refused_port() as server:
         phases = (await ask(server.url.replace("127.0.0.1", "localhost"))).phases
     assert phases.dns_ms is not None
@@ -91,33 +91,35 @@ async def test_a_failed_connection_has_the_phases_up_to_it(ask: Asking) -> None:
     ],
     ids=["never accepting", "no handshake", "black hole", "dripping headers", "dripping body"],
 )
-async def test_the_clock_tells_what_a_request_was_waiting_for(ask: Asking, server: Server, phase: Phase) -> None:
+async def test_the_clock_tells_what_a_request_was_waiting_for(
+    ask: HttpCheckDriver, server: Server, phase: Phase
+) -> None:
     async with server() as running:
-        clock = await ask.until(phase, running.url)
+        clock = await ask.run_until_phase(phase, running.url)
     assert clock.current == phase
 
 
-async def test_a_dns_that_stays_silent_is_seen_as_such(ask: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_dns_that_stays_silent_is_seen_as_such(ask: HttpCheckDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     silence = asyncio.Event()
 
     async def silent(*_: object) -> None:
         await silence.wait()
 
-    monkeypatch.setattr("jobs.checks.resolver.Resolver.addresses", silent)
-    clock = await ask.until("dns", "http://checkout.internal/")
+    monkeypatch.setattr("jobs.checks.resolver.Resolver.resolve", silent)
+    clock = await ask.run_until_phase("dns", "http://checkout.internal/")
     assert clock.current == "dns"
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-async def test_a_request_that_is_given_up_leaves_no_connection_open(ask: Asking, tls: bool) -> None:
+async def test_a_request_that_is_given_up_leaves_no_connection_open(ask: HttpCheckDriver, tls: bool) -> None:
     async with HttpTarget(tls="good" if tls else None) as server:
         gate = server.hold("/")
-        await ask.until("first_byte", server.url, tls={"ca_file": server.ca_file})
+        await ask.run_until_phase("first_byte", server.url, tls={"ca_file": server.ca_file})
         gate.set()
-        await until(lambda: not server.open_connections)
+        await wait_until(lambda: not server.open_connections)
 
 
-async def test_a_request_may_be_given_up_at_any_moment(ask: Asking) -> None:
+async def test_a_request_may_be_given_up_at_any_moment(ask: HttpCheckDriver) -> None:
     async with HttpTarget(tls="good") as server:
         server.on("/", body=b"x" * 100_000)
         await ask(server.url, tls={"ca_file": server.ca_file})  # the TLS context is there from now on
@@ -127,10 +129,10 @@ async def test_a_request_may_be_given_up_at_any_moment(ask: Asking) -> None:
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait((task,))
-        await until(lambda: not server.open_connections)
+        await wait_until(lambda: not server.open_connections)
 
 
-async def test_a_finished_tls_connection_leaves_no_buffers_to_the_garbage_collector(ask: Asking) -> None:
+async def test_a_finished_tls_connection_leaves_no_buffers_to_the_garbage_collector(ask: HttpCheckDriver) -> None:
     async with HttpTarget(tls="good") as server:
         await ask(server.url, tls={"ca_file": server.ca_file})
         gc.collect()
@@ -138,7 +140,7 @@ async def test_a_finished_tls_connection_leaves_no_buffers_to_the_garbage_collec
         try:
             for _ in range(5):
                 await ask(server.url, tls={"ca_file": server.ca_file})
-            await until(lambda: not server.open_connections)
+            await wait_until(lambda: not server.open_connections)
             await asyncio.sleep(0.01)
             left = [each for each in gc.get_objects() if isinstance(each, ssl.SSLObject) and not each.server_side]
             assert left == []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs.runs import ErrorClass
-from tests.jobs.checks.asking import Asking, asking
+from tests.jobs.checks.asking import HttpCheckDriver, open_http_check
 from tests.parts.http_target import HttpTarget
 
 SECRETS = {"token": "t0ken-value", "key": "k3y-value"}
@@ -22,7 +22,9 @@ def redirect(target: HttpTarget, path: str, to: str, status: int = 302, **header
 
 
 @pytest.mark.parametrize("to", ["/new", "new", "../new", "//{host}/new", "{url}/new#part"])
-async def test_a_redirect_is_followed_wherever_its_location_points(ask: Asking, target: HttpTarget, to: str) -> None:
+async def test_a_redirect_is_followed_wherever_its_location_points(
+    ask: HttpCheckDriver, target: HttpTarget, to: str
+) -> None:
     redirect(target, "/old", to.format(url=target.url, host=target.url.removeprefix("http://")))
     target.on("/new", body="here")
     seen = await ask(target.url + "/old")
@@ -30,38 +32,38 @@ async def test_a_redirect_is_followed_wherever_its_location_points(ask: Asking, 
     assert [request.path for request in target.requests] == ["/old", "/new"]
 
 
-async def test_each_hop_has_a_connection_of_its_own(ask: Asking, target: HttpTarget) -> None:
+async def test_each_hop_has_a_connection_of_its_own(ask: HttpCheckDriver, target: HttpTarget) -> None:
     redirect(target, "/old", "/new")
     await ask(target.url + "/old")
     assert target.connections == 2
 
 
-async def test_as_many_redirects_as_allowed_are_followed(ask: Asking, target: HttpTarget) -> None:
+async def test_as_many_redirects_as_allowed_are_followed(ask: HttpCheckDriver, target: HttpTarget) -> None:
     redirect(target, "/0", "/1")
     redirect(target, "/1", "/2")
     assert (await ask(target.url + "/0", redirects=2)).status == 200
 
 
-async def test_one_redirect_more_is_too_many(ask: Asking, target: HttpTarget) -> None:
+async def test_one_redirect_more_is_too_many(ask: HttpCheckDriver, target: HttpTarget) -> None:
     redirect(target, "/0", "/1")
     redirect(target, "/1", "/2")
     seen = await ask(target.url + "/0", redirects=1)
     assert (seen.error, seen.status) == (ErrorClass.TOO_MANY_REDIRECTS, 302)
 
 
-async def test_without_redirects_the_3xx_is_the_answer(ask: Asking, target: HttpTarget) -> None:
+async def test_without_redirects_the_3xx_is_the_answer(ask: HttpCheckDriver, target: HttpTarget) -> None:
     target.on("/", 301, headers={"location": "/new"}, body="moved")
     seen = await ask(target.url, redirects=0)
     assert (seen.status, seen.body, seen.headers["location"], seen.error) == (301, b"moved", "/new", None)
 
 
 @pytest.mark.parametrize("status", [300, 304, 305, 306])
-async def test_other_3xx_are_answers(ask: Asking, target: HttpTarget, status: int) -> None:
+async def test_other_3xx_are_answers(ask: HttpCheckDriver, target: HttpTarget, status: int) -> None:
     redirect(target, "/", "/new", status)
     assert (await ask(target.url)).status == status
 
 
-async def test_a_redirect_to_nowhere_is_the_answer(ask: Asking, target: HttpTarget) -> None:
+async def test_a_redirect_to_nowhere_is_the_answer(ask: HttpCheckDriver, target: HttpTarget) -> None:
     target.on("/", 302)
     assert (await ask(target.url)).status == 302
 
@@ -81,7 +83,7 @@ async def test_a_redirect_to_nowhere_is_the_answer(ask: Asking, target: HttpTarg
     ],
 )
 async def test_the_method_changes_as_browsers_change_it(
-    ask: Asking, target: HttpTarget, status: int, method: str, then: str
+    ask: HttpCheckDriver, target: HttpTarget, status: int, method: str, then: str
 ) -> None:
     redirect(target, "/old", "/new", status)
     await ask(target.url + "/old", method=method, body={"text": "content"})
@@ -100,7 +102,7 @@ async def test_the_method_changes_as_browsers_change_it(
     ],
 )
 async def test_a_location_that_cannot_be_asked_is_reported_as_protocol_error(
-    ask: Asking, target: HttpTarget, location: str, says: str
+    ask: HttpCheckDriver, target: HttpTarget, location: str, says: str
 ) -> None:
     redirect(target, "/", location)
     seen = await ask(target.url)
@@ -109,7 +111,7 @@ async def test_a_location_that_cannot_be_asked_is_reported_as_protocol_error(
     assert says in seen.message
 
 
-async def test_an_error_names_the_hop_that_failed(ask: Asking, target: HttpTarget) -> None:
+async def test_an_error_names_the_hop_that_failed(ask: HttpCheckDriver, target: HttpTarget) -> None:
     redirect(target, "/", "http://nowhere.invalid/x")
     seen = await ask(target.url)
     assert seen.error is ErrorClass.DNS_FAILURE
@@ -126,14 +128,14 @@ _PRIVATE: dict[str, Any] = {
 
 async def test_credentials_go_along_within_the_origin(target: HttpTarget) -> None:
     redirect(target, "/old", "/new")
-    async with asking(SECRETS) as ask:
+    async with open_http_check(SECRETS) as ask:
         await ask(target.url + "/old", **_PRIVATE)
     assert {"authorization", "x-secret", "cookie", "x-plain"} <= target.last.headers.keys()
     assert target.last.headers["host"] == "checkout.internal"
 
 
 async def test_credentials_stay_behind_when_the_origin_changes(target: HttpTarget) -> None:
-    async with HttpTarget() as other, asking(SECRETS) as ask:
+    async with HttpTarget() as other, open_http_check(SECRETS) as ask:
         redirect(target, "/old", other.url + "/new")
         await ask(target.url + "/old", **_PRIVATE)
         headers = other.last.headers
@@ -143,7 +145,7 @@ async def test_credentials_stay_behind_when_the_origin_changes(target: HttpTarge
 
 async def test_keys_and_sessions_stay_behind_also_where_they_are_no_secrets(target: HttpTarget) -> None:
     names = ("X-API-Key", "Ocp-Apim-Subscription-Key", "x-functions-key", "X-Auth-Token", "X-Session", "Authorization")
-    async with HttpTarget() as other, asking() as ask:
+    async with HttpTarget() as other, open_http_check() as ask:
         redirect(target, "/old", other.url + "/new")
         await ask(target.url + "/old", headers=dict.fromkeys(names, "value") | {"X-Trace": "value"})
         headers = other.last.headers
@@ -152,7 +154,7 @@ async def test_keys_and_sessions_stay_behind_also_where_they_are_no_secrets(targ
 
 
 async def test_an_api_key_in_a_header_stays_behind_when_the_origin_changes(target: HttpTarget) -> None:
-    async with HttpTarget() as other, asking(SECRETS) as ask:
+    async with HttpTarget() as other, open_http_check(SECRETS) as ask:
         redirect(target, "/old", other.url + "/new")
         await ask(target.url + "/old", auth={"kind": "api_key", "key": {"secret": "key"}, "name": "X-Mine"})
         assert target.requests[0].headers["x-mine"] == "k3y-value"
@@ -160,7 +162,7 @@ async def test_an_api_key_in_a_header_stays_behind_when_the_origin_changes(targe
 
 
 async def test_credentials_stay_behind_for_good(target: HttpTarget) -> None:
-    async with HttpTarget() as other, asking(SECRETS) as ask:
+    async with HttpTarget() as other, open_http_check(SECRETS) as ask:
         redirect(target, "/old", other.url + "/back")
         redirect(other, "/back", target.url + "/new")
         await ask(target.url + "/old", **_PRIVATE)
@@ -169,7 +171,7 @@ async def test_credentials_stay_behind_for_good(target: HttpTarget) -> None:
 
 
 async def test_credentials_stay_behind_when_https_becomes_http(target: HttpTarget) -> None:
-    async with HttpTarget(tls="good") as secure, asking(SECRETS) as ask:
+    async with HttpTarget(tls="good") as secure, open_http_check(SECRETS) as ask:
         redirect(secure, "/old", target.url + "/new")
         await ask(secure.url + "/old", tls={"ca_file": secure.ca_file}, **_PRIVATE)
         assert "authorization" in secure.last.headers
@@ -178,7 +180,7 @@ async def test_credentials_stay_behind_when_https_becomes_http(target: HttpTarge
 
 async def test_an_api_key_in_the_query_is_not_passed_on(target: HttpTarget) -> None:
     redirect(target, "/old", "/new")
-    async with asking(SECRETS) as ask:
+    async with open_http_check(SECRETS) as ask:
         await ask(
             target.url + "/old", auth={"kind": "api_key", "key": {"secret": "key"}, "name": "code", "place": "query"}
         )
@@ -186,7 +188,7 @@ async def test_an_api_key_in_the_query_is_not_passed_on(target: HttpTarget) -> N
 
 
 async def test_a_body_with_a_secret_does_not_go_to_another_origin(target: HttpTarget) -> None:
-    async with HttpTarget() as other, asking(SECRETS) as ask:
+    async with HttpTarget() as other, open_http_check(SECRETS) as ask:
         redirect(target, "/old", other.url + "/new", 307)
         seen = await ask(target.url + "/old", method="POST", body={"text": {"secret": "token"}})
         assert other.requests == []
@@ -212,7 +214,7 @@ async def test_a_secret_does_not_go_to_another_origin_in_the_url_that_the_target
 ) -> None:
     """As a server does that leads http to https under another name."""
     auth = {"kind": "api_key", "key": {"secret": "key"}, "name": "code", "place": "query"}
-    async with HttpTarget() as other, asking(SECRETS) as ask:
+    async with HttpTarget() as other, open_http_check(SECRETS) as ask:
         redirect(target, "/old", other.url + IN_LOCATIONS[way]("k3y-value"))
         seen = await ask(target.url + "/old", auth=auth)
         assert (other.requests, target.last.query) == ([], {"code": "k3y-value"})
@@ -224,12 +226,12 @@ async def test_a_secret_does_not_go_to_another_origin_in_the_url_that_the_target
 async def test_a_secret_in_the_url_stays_there_within_the_origin(target: HttpTarget) -> None:
     auth = {"kind": "api_key", "key": {"secret": "key"}, "name": "code", "place": "query"}
     redirect(target, "/old", "/new?code=k3y-value")
-    async with asking(SECRETS) as ask:
+    async with open_http_check(SECRETS) as ask:
         assert (await ask(target.url + "/old", auth=auth)).status == 200
     assert target.last.query == {"code": "k3y-value"}
 
 
-async def test_a_location_cannot_choose_credentials(ask: Asking, target: HttpTarget) -> None:
+async def test_a_location_cannot_choose_credentials(ask: HttpCheckDriver, target: HttpTarget) -> None:
     redirect(target, "/old", target.url.replace("http://", "http://mallory:guess@") + "/new")
     await ask(target.url + "/old")
     assert target.last.path == "/new"
@@ -239,13 +241,13 @@ async def test_a_location_cannot_choose_credentials(ask: Asking, target: HttpTar
 # --- cookies ---
 
 
-async def test_a_cookie_that_a_redirect_sets_is_brought_along(ask: Asking, target: HttpTarget) -> None:
+async def test_a_cookie_that_a_redirect_sets_is_brought_along(ask: HttpCheckDriver, target: HttpTarget) -> None:
     redirect(target, "/old", "/new", set_cookie="seen=yes; Path=/")
     await ask(target.url + "/old")
     assert target.last.headers["cookie"] == "seen=yes"
 
 
-async def test_a_cookie_is_forgotten_with_the_run(ask: Asking, target: HttpTarget) -> None:
+async def test_a_cookie_is_forgotten_with_the_run(ask: HttpCheckDriver, target: HttpTarget) -> None:
     redirect(target, "/old", "/new", set_cookie="seen=yes; Path=/")
     target.on("/new", headers={"set-cookie": "more=yes; Path=/"})
     await ask(target.url + "/old")
@@ -253,7 +255,7 @@ async def test_a_cookie_is_forgotten_with_the_run(ask: Asking, target: HttpTarge
     assert "cookie" not in target.last.headers
 
 
-async def test_a_cookie_is_not_taken_to_another_host(ask: Asking, target: HttpTarget) -> None:
+async def test_a_cookie_is_not_taken_to_another_host(ask: HttpCheckDriver, target: HttpTarget) -> None:
     async with HttpTarget(host="::1") as other:
         redirect(target, "/old", other.url + "/new", set_cookie="seen=yes; Path=/")
         await ask(target.url + "/old")

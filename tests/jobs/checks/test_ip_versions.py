@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.network import Network
-from jobs.checks.port import Call
-from jobs.checks.resolver import Address, Resolver
+from jobs.checks.port import AttemptContext
+from jobs.checks.resolver import ResolvedAddress, Resolver
 from jobs.checks.tcp import TcpCheck
 from jobs.checks.tls import TlsCheck
 from jobs.checks.tls_contexts import TlsContexts
@@ -20,7 +20,7 @@ from jobs.redaction import Redactor
 from jobs.runs import ErrorClass
 from jobs.targets import HttpTarget as Asked
 from jobs.targets import TcpTarget, TlsTarget
-from tests.jobs.checks.asking import Asking, MemorySecrets
+from tests.jobs.checks.asking import HttpCheckDriver, MemorySecrets
 from tests.parts.http_target import HttpTarget
 
 
@@ -29,10 +29,13 @@ async def servers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[int, Ht
     """One for each version; every name leads to both, to the newer one first."""
     async with HttpTarget(host="::1", tls="good") as six, HttpTarget(tls="good") as four:
 
-        async def addresses(*_: object) -> list[Address]:
-            return [Address(socket.AF_INET6, "::1", six.port), Address(socket.AF_INET, "127.0.0.1", four.port)]
+        async def addresses(*_: object) -> list[ResolvedAddress]:
+            return [
+                ResolvedAddress(socket.AF_INET6, "::1", six.port),
+                ResolvedAddress(socket.AF_INET, "127.0.0.1", four.port),
+            ]
 
-        monkeypatch.setattr(Resolver, "addresses", addresses)
+        monkeypatch.setattr(Resolver, "resolve", addresses)
         yield {4: four, 6: six}
 
 
@@ -42,13 +45,13 @@ UNVERIFIED = {"verify": False}
 
 @pytest.mark.parametrize(("version", "place"), PLACES)
 async def test_a_name_is_asked_at_its_addresses_of_this_version(
-    ask: Asking, servers: dict[int, HttpTarget], version: int | None, place: str
+    ask: HttpCheckDriver, servers: dict[int, HttpTarget], version: int | None, place: str
 ) -> None:
     seen = await ask("https://checkout.internal/", ip_version=version, tls=UNVERIFIED)
     assert (seen.facts["remote_address"], len(servers[version or 6].requests)) == (place, 1)
 
 
-async def test_a_redirect_is_followed_by_the_same_version(ask: Asking, servers: dict[int, HttpTarget]) -> None:
+async def test_a_redirect_is_followed_by_the_same_version(ask: HttpCheckDriver, servers: dict[int, HttpTarget]) -> None:
     servers[4].on("/", 302, headers={"location": "https://elsewhere.internal/there"})
     seen = await ask("https://checkout.internal/", ip_version=4, tls=UNVERIFIED)
     assert (seen.status, [request.path for request in servers[4].requests]) == (200, ["/", "/there"])
@@ -60,15 +63,19 @@ async def test_connections_and_handshakes_are_made_by_it_too(version: int | None
     network, contexts = Network(), TlsContexts()
     target = {"host": "checkout.internal", "port": 443, "tls": UNVERIFIED, "ip_version": version}
     tcp = TcpCheck(MemorySecrets(), Redactor(), network, contexts)
-    heard = await tcp.observe(TcpTarget.model_validate({"kind": "tcp", **target}), Call("a@1", 1, PhaseClock()))
+    heard = await tcp.observe(
+        TcpTarget.model_validate({"kind": "tcp", **target}), AttemptContext("a@1", 1, PhaseClock())
+    )
     tls = TlsCheck(network, contexts)
-    shaken = await tls.observe(TlsTarget.model_validate({"kind": "tls", **target}), Call("a@1", 1, PhaseClock()))
+    shaken = await tls.observe(
+        TlsTarget.model_validate({"kind": "tls", **target}), AttemptContext("a@1", 1, PhaseClock())
+    )
     assert [seen.facts["remote_address"] for seen in (heard, shaken)] == [place, place]
     network.close()
 
 
 @pytest.mark.parametrize(("url", "version"), [("http://127.0.0.1:9/", 6), ("http://[::1]:9/", 4)])
-async def test_an_address_of_the_other_version_cannot_be_asked(ask: Asking, url: str, version: int) -> None:
+async def test_an_address_of_the_other_version_cannot_be_asked(ask: HttpCheckDriver, url: str, version: int) -> None:
     seen = await ask(url, ip_version=version)
     assert seen.error is ErrorClass.DNS_FAILURE
     assert seen.message == f"{seen.message.partition(' has ')[0]} has no IPv{version} address: look at ip_version."

@@ -10,16 +10,16 @@ from typing import Any, TypeVar
 import pytest
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.hearing import Hearing
+from jobs.checks.hearing import PatternSearch
 from jobs.checks.http import HttpCheck
 from jobs.checks.network import Network
-from jobs.checks.port import Call
+from jobs.checks.port import AttemptContext
 from jobs.checks.step_judgement import StepJudgement
 from jobs.checks.step_sequence import JUDGING_SECONDS
 from jobs.checks.steps import StepsCheck
 from jobs.checks.tcp import TcpCheck
 from jobs.checks.tls_contexts import TlsContexts
-from jobs.judging import InlineJudges, Judged, Judgement, Judges, NotJudged, Task
+from jobs.judging import InlineJudge, Judge, JudgedResult, Judgement, JudgingTask, JudgingUnavailable
 from jobs.judging.service import JudgingService
 from jobs.redaction import Redact, Redactor
 from jobs.runs import ErrorClass, Observation
@@ -40,22 +40,22 @@ class Large(HttpServer):
         return Answer(body=json.dumps({"pad": "x" * 100_000, "token": TOKEN, "list": [1, {"a": None}]}).encode())
 
 
-class Slow(InlineJudges):
+class Slow(InlineJudge):
     """Says that each judgement took so many seconds of computing."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.jobs: list[str] = []
 
-    async def perform(self, job: str, task: Task[R], redact: Redact, **more: Any) -> Judged[R]:
+    async def perform(self, job: str, task: JudgingTask[R], redact: Redact, **more: Any) -> JudgedResult[R]:
         self.jobs.append(job)
         judged = await super().perform(job, task, redact, **more)
-        return Judged(judged.result, self.seconds)
+        return JudgedResult(judged.result, self.seconds)
 
 
 class Away:
-    async def perform(self, job: str, task: Task[R], redact: Redact, **more: Any) -> Judged[R]:
-        raise NotJudged("The answer was not judged: others were.")
+    async def perform(self, job: str, task: JudgingTask[R], redact: Redact, **more: Any) -> JudgedResult[R]:
+        raise JudgingUnavailable("The answer was not judged: others were.")
 
 
 @pytest.fixture
@@ -64,13 +64,13 @@ async def judges() -> AsyncIterator[JudgingService]:
         yield service
 
 
-async def ask(judges: Judges, *steps: dict[str, Any], redactor: Redactor | None = None, **more: Any) -> Observation:
+async def ask(judges: Judge, *steps: dict[str, Any], redactor: Redactor | None = None, **more: Any) -> Observation:
     redactor = redactor or Redactor()
     http = HttpCheck(MemorySecrets(), MemoryTokens(), redactor)
     check = StepsCheck(http, redactor, judges)
     target = StepsTarget.model_validate({"kind": "steps", "steps": steps, **more})
     try:
-        return await check.observe(target, Call("shop@20260101T000000.000Z", 1, PhaseClock()))
+        return await check.observe(target, AttemptContext("shop@20260101T000000.000Z", 1, PhaseClock()))
     finally:
         await check.aclose()
         await http.aclose()
@@ -126,8 +126,8 @@ async def test_a_step_that_nobody_could_judge_is_not_the_fault_of_its_target() -
 
 
 async def test_the_response_time_does_not_hold_what_judging_took() -> None:
-    class Waits(InlineJudges):
-        async def perform(self, job: str, task: Task[R], redact: Redact, **more: Any) -> Judged[R]:
+    class Waits(InlineJudge):
+        async def perform(self, job: str, task: JudgingTask[R], redact: Redact, **more: Any) -> JudgedResult[R]:
             # Three seconds on the clock of the attempt.
             clock._began -= 3
             return await super().perform(job, task, redact, **more)
@@ -138,7 +138,7 @@ async def test_the_response_time_does_not_hold_what_judging_took() -> None:
     async with Large() as large:
         target = {"kind": "steps", "steps": [step(large.url, expect=[{"min_body": 1}])]}
         check = StepsCheck(http, redactor, Waits())
-        seen = await check.observe(StepsTarget.model_validate(target), Call("shop@1", 1, clock))
+        seen = await check.observe(StepsTarget.model_validate(target), AttemptContext("shop@1", 1, clock))
         await http.aclose()
     assert seen.phases.total_ms < 2_900
     assert seen.facts["steps"][0]["ms"] < 2_900
@@ -151,7 +151,7 @@ def test_the_place_at_which_a_judgement_was_stopped_is_an_entry_or_a_value() -> 
     assert failure.observed.startswith("none on entry 1 (body_contains): it was stopped")
     missing = task.undecided(2, "it was stopped").missing
     assert missing is not None
-    assert (missing.name, missing.why) == (
+    assert (missing.name, missing.reason) == (
         "b",
         "it was not decided: it was stopped; simplify its path or pattern, or read less of the answer (read_limit)",
     )
@@ -160,7 +160,7 @@ def test_the_place_at_which_a_judgement_was_stopped_is_an_entry_or_a_value() -> 
 # --- dialogues ---
 
 
-async def hear(judges: Judges, pattern: str, *said: bytes) -> Observation:
+async def hear(judges: Judge, pattern: str, *said: bytes) -> Observation:
     async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for piece in said:
             writer.write(piece)
@@ -172,7 +172,7 @@ async def hear(judges: Judges, pattern: str, *said: bytes) -> Observation:
         port = server.sockets[0].getsockname()[1]
         check = TcpCheck(MemorySecrets(), Redactor(), Network(), TlsContexts(), judges=judges)
         target = {"kind": "tcp", "host": "127.0.0.1", "port": port, "dialogue": [{"receive": pattern}]}
-        return await check.observe(TcpTarget.model_validate(target), Call("mail@1", 1, PhaseClock()))
+        return await check.observe(TcpTarget.model_validate(target), AttemptContext("mail@1", 1, PhaseClock()))
 
 
 async def test_a_long_text_is_searched_elsewhere(judges: JudgingService) -> None:
@@ -198,7 +198,7 @@ async def test_all_patterns_of_a_dialogue_have_one_budget() -> None:
 def test_what_is_heard_is_found_or_may_come_or_never_will(
     pattern: str, heard: bytes, found: bool, hopeless: bool
 ) -> None:
-    task = Hearing(pattern, heard)
+    task = PatternSearch(pattern, heard)
     result = task.perform(lambda text, *, cut=False: text, lambda _: None)
-    assert (result.found, result.is_hopeless, result.undecided) == (found, hopeless, "")
+    assert (result.found, result.cannot_match, result.undecided) == (found, hopeless, "")
     assert task.unpack(task.pack(result), str) == result

@@ -11,7 +11,7 @@ import uvloop
 from jobs.checks import network as network_module
 from jobs.checks.clock import PhaseClock
 from jobs.checks.network import Network
-from tests.jobs.checks.asking import until
+from tests.jobs.checks.asking import wait_until
 from tests.parts.bad_servers import BadServer, refused_port, reset_on_connect
 from tests.parts.http_server import StreamServer
 from tests.parts.http_target import HttpTarget
@@ -162,12 +162,12 @@ async def test_an_answer_before_the_request_was_sent_whole_is_read(network: Netw
 async def test_writing_to_a_connection_that_is_lost_leaves_the_error_to_the_reader(network: Network) -> None:
     async with reset_on_connect() as server:
         connection = await network.connect("127.0.0.1", server.port, PhaseClock(), None)
-        await until(lambda: connection._ended)
+        await wait_until(lambda: connection._ended)
         await connection.write(b"hello")
         with pytest.raises(ConnectionResetError):
             await connection.read()
         connection.abort()
-        connection.finish()
+        connection.close()
 
 
 # --- who dribbles ---
@@ -201,7 +201,7 @@ def test_who_sends_byte_by_byte_wakes_the_event_loop_a_bounded_number_of_times(
                 reads += 1
                 received += data
             assert received == b"x" * server.count
-            connection.finish()
+            connection.close()
         made.close()
 
     with asyncio.Runner(loop_factory=loop) as runner:
@@ -215,9 +215,9 @@ async def test_a_connection_that_is_kept_is_not_slowed_down_by_many_small_answer
     async with Dribbling() as server:
         server.count = 0
         connection = await network.connect("127.0.0.1", server.port, PhaseClock(), None)
-        monkeypatch.setattr(connection, "_wait_for_more", None)  # would fail if it was called
+        monkeypatch.setattr(connection, "_throttle_reading", None)  # would fail if it was called
         for _ in range(500):
-            connection.expect()
+            connection.expect_response()
             connection.data_received(b"x")
             assert await connection.read() == b"x"
         connection.abort()

@@ -10,11 +10,11 @@ import pytest
 
 from jobs.checks import own_places
 from jobs.checks.errors import TargetDenied
-from jobs.checks.guard import Guard, Rules
-from jobs.checks.own_places import OwnPlace, is_of_this_machine
+from jobs.checks.guard import Guard, TargetRules
+from jobs.checks.own_places import OwnEndpoint, is_local_address
 from jobs.runs import ErrorClass
 from scheduler.api import live
-from tests.jobs.checks.asking import asking
+from tests.jobs.checks.asking import open_http_check
 from tests.jobs.checks.test_guard import Resolve, resolve, seen_by, seen_by_kind
 from tests.parts.http_target import HttpTarget
 from tests.parts.network_guard import NetworkGuard
@@ -25,7 +25,7 @@ ALL = tuple(map(ip_network, ("0.0.0.0/0", "::/0")))
 
 
 def guard(port: int, host: str = "127.0.0.1", **rules: Any) -> Guard:
-    return Guard(Rules(networks=ALL, own_places=(OwnPlace(host, port),), **rules))
+    return Guard(TargetRules(networks=ALL, own_endpoints=(OwnEndpoint(host, port),), **rules))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "0x7f000001", "[::1]", "[::ffff:127.0.0.1]"])
@@ -39,7 +39,7 @@ async def test_its_own_port_on_loopback_is_never_asked(host: str, network_guard:
 @pytest.mark.parametrize("listens_on", ["127.0.0.1", "localhost", "::1", "0.0.0.0", "::"])
 def test_loopback_leads_to_it_wherever_it_listens_on_this_machine(listens_on: str) -> None:
     with pytest.raises(TargetDenied, match="its own API"):
-        guard(7071, listens_on).check("127.0.0.1", "127.0.0.1", 7071)
+        guard(7071, listens_on).check_address("127.0.0.1", "127.0.0.1", 7071)
 
 
 async def test_other_ports_may_be_asked(target: HttpTarget) -> None:
@@ -63,7 +63,7 @@ async def test_a_redirect_does_not_lead_there(target: HttpTarget) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", socket.gethostname()])
 async def test_a_proxy_is_not_asked_to_go_there(host: str, target: HttpTarget) -> None:
-    async with asking(guard=guard(7071)) as ask:
+    async with open_http_check(guard=guard(7071)) as ask:
         seen = await ask(f"http://{host}:7071/", proxy=target.url)
     assert (seen.error, target.connections) == (ErrorClass.TARGET_DENIED, 0)
 
@@ -85,20 +85,20 @@ async def test_a_step_does_not_ask_it(target: HttpTarget) -> None:
 
 
 def test_every_address_of_the_machine_leads_there_if_it_listens_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_places, "is_of_this_machine", lambda address: str(address) == "10.1.2.3")
-    place = OwnPlace("0.0.0.0", 7071)
-    assert place.is_at(ip_address("10.1.2.3"), 7071)
-    assert not place.is_at(ip_address("10.1.2.4"), 7071)
-    assert not place.is_at(ip_address("10.1.2.3"), 7072)
-    assert not OwnPlace("127.0.0.1", 7071).is_at(ip_address("10.1.2.3"), 7071)
-    assert OwnPlace("10.1.2.3", 7071).is_at(ip_address("10.1.2.3"), 7071)
-    assert not OwnPlace("10.1.2.3", 7071).is_at(ip_address("127.0.0.1"), 7071)
+    monkeypatch.setattr(own_places, "is_local_address", lambda address: str(address) == "10.1.2.3")
+    place = OwnEndpoint("0.0.0.0", 7071)
+    assert place.matches_address(ip_address("10.1.2.3"), 7071)
+    assert not place.matches_address(ip_address("10.1.2.4"), 7071)
+    assert not place.matches_address(ip_address("10.1.2.3"), 7072)
+    assert not OwnEndpoint("127.0.0.1", 7071).matches_address(ip_address("10.1.2.3"), 7071)
+    assert OwnEndpoint("10.1.2.3", 7071).matches_address(ip_address("10.1.2.3"), 7071)
+    assert not OwnEndpoint("10.1.2.3", 7071).matches_address(ip_address("127.0.0.1"), 7071)
 
 
 def test_an_address_of_this_machine_is_told_from_others() -> None:
-    assert is_of_this_machine(ip_address("127.0.0.1"))
-    assert not is_of_this_machine(ip_address("192.0.2.1"))
-    assert not is_of_this_machine(ip_address("2001:db8::1"))
+    assert is_local_address(ip_address("127.0.0.1"))
+    assert not is_local_address(ip_address("192.0.2.1"))
+    assert not is_local_address(ip_address("2001:db8::1"))
 
 
 @pytest.mark.parametrize("host", ["mine.azurewebsites.net", "MINE.azurewebsites.net.", "mine.azurewebsites.net:8443"])
@@ -155,5 +155,5 @@ async def test_from_there_no_redirect_leads_to_another_path(target: HttpTarget) 
 
 
 def test_validate_does_not_warn_of_it() -> None:
-    assert guard(7071).denial("http://127.0.0.1:7071/api/health/live") == ""
-    assert guard(7071).denial("http://127.0.0.1:7071/api/jobs") != ""
+    assert guard(7071).explain_denial("http://127.0.0.1:7071/api/health/live") == ""
+    assert guard(7071).explain_denial("http://127.0.0.1:7071/api/jobs") != ""

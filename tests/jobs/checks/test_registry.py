@@ -7,8 +7,8 @@ import pytest
 
 from jobs.checks import build_checks
 from jobs.checks.clock import PhaseClock
-from jobs.checks.guard import LOCAL
-from jobs.checks.port import Call
+from jobs.checks.guard import LOCAL_GUARD
+from jobs.checks.port import AttemptContext
 from jobs.redaction import Redactor
 from jobs.targets import HttpTarget as Target
 from tests.jobs.checks.asking import MemorySecrets, MemoryTokens
@@ -16,14 +16,14 @@ from tests.parts.http_target import HttpTarget
 
 
 async def test_a_target_is_asked_by_the_check_of_its_kind(target: HttpTarget) -> None:
-    checks = build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL, user_agent="scheduler/9")
-    seen = await checks.observe(Target(url=target.url), Call("job@1", 1, PhaseClock()))
+    checks = build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL_GUARD, user_agent="scheduler/9")
+    seen = await checks.observe(Target(url=target.url), AttemptContext("job@1", 1, PhaseClock()))
     await checks.aclose()
     assert (seen.status, target.last.headers["user-agent"]) == (200, "scheduler/9")
 
 
 async def test_only_the_kinds_that_are_asked_are_made_and_closed() -> None:
-    checks = build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL)
+    checks = build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL_GUARD)
     assert not checks
     checks.prepare([Target(url="http://127.0.0.1:9/")])
     assert set(checks) == {"http"}
@@ -32,7 +32,7 @@ async def test_only_the_kinds_that_are_asked_are_made_and_closed() -> None:
 
 def test_a_kind_that_there_is_none_of_is_not_made_up() -> None:
     with pytest.raises(KeyError):
-        build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL)["of another program"]
+        build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL_GUARD)["of another program"]
 
 
 def test_the_registry_alone_loads_no_http_library() -> None:

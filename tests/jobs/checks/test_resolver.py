@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from jobs.checks.resolver import MOST_ADDRESSES, Address, Resolver
-from tests.jobs.checks.asking import until
+from jobs.checks.resolver import MOST_ADDRESSES, ResolvedAddress, Resolver
+from tests.jobs.checks.asking import wait_until
 
 
 @pytest.fixture
@@ -41,16 +41,16 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowNames]:
 
 
 async def test_a_name_has_its_addresses(resolver: Resolver) -> None:
-    assert Address(socket.AF_INET, "127.0.0.1", 80) in await resolver.addresses("localhost", 80)
+    assert ResolvedAddress(socket.AF_INET, "127.0.0.1", 80) in await resolver.resolve("localhost", 80)
 
 
 async def test_an_unknown_name_is_an_error(resolver: Resolver) -> None:
     with pytest.raises(socket.gaierror):
-        await resolver.addresses("nowhere.invalid", 80)
+        await resolver.resolve("nowhere.invalid", 80)
 
 
 async def test_a_name_that_is_asked_for_twice_at_once_is_looked_up_once(resolver: Resolver, slow: SlowNames) -> None:
-    first, second = (asyncio.ensure_future(resolver.addresses("a", 80)) for _ in range(2))
+    first, second = (asyncio.ensure_future(resolver.resolve("a", 80)) for _ in range(2))
     await asyncio.sleep(0)
     slow.answer.set()
     assert await first == await second
@@ -58,7 +58,7 @@ async def test_a_name_that_is_asked_for_twice_at_once_is_looked_up_once(resolver
 
 
 async def test_who_gives_up_does_not_end_the_look_up_for_others(resolver: Resolver, slow: SlowNames) -> None:
-    first, second = (asyncio.ensure_future(resolver.addresses("a", 80)) for _ in range(2))
+    first, second = (asyncio.ensure_future(resolver.resolve("a", 80)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     slow.answer.set()
@@ -67,10 +67,10 @@ async def test_who_gives_up_does_not_end_the_look_up_for_others(resolver: Resolv
 
 
 async def test_a_slow_name_does_not_hold_up_another_one(resolver: Resolver, slow: SlowNames) -> None:
-    stuck = asyncio.ensure_future(resolver.addresses("a", 80))
+    stuck = asyncio.ensure_future(resolver.resolve("a", 80))
     await asyncio.sleep(0)
-    other = asyncio.ensure_future(resolver.addresses("b", 80))
-    await until(lambda: len(slow.asked) == 2)
+    other = asyncio.ensure_future(resolver.resolve("b", 80))
+    await wait_until(lambda: len(slow.asked) == 2)
     slow.answer.set()
     assert await stuck
     assert await other
@@ -78,7 +78,7 @@ async def test_a_slow_name_does_not_hold_up_another_one(resolver: Resolver, slow
 
 async def test_no_more_threads_than_allowed_are_started(resolver: Resolver, slow: SlowNames) -> None:
     before = set(threading.enumerate())
-    waiting = [asyncio.ensure_future(resolver.addresses(name, 80)) for name in "abcdef"]
+    waiting = [asyncio.ensure_future(resolver.resolve(name, 80)) for name in "abcdef"]
     await asyncio.sleep(0)
     assert len(set(threading.enumerate()) - before) == 2
     slow.answer.set()
@@ -88,15 +88,15 @@ async def test_no_more_threads_than_allowed_are_started(resolver: Resolver, slow
 async def test_a_closed_resolver_leaves_no_thread_behind() -> None:
     before = set(threading.enumerate())
     resolver = Resolver()
-    await resolver.addresses("localhost", 80)
+    await resolver.resolve("localhost", 80)
     resolver.close()
-    await until(lambda: not set(threading.enumerate()) - before)
+    await wait_until(lambda: not set(threading.enumerate()) - before)
 
 
 async def test_an_error_that_nobody_waits_for_any_more_is_no_noise(resolver: Resolver, slow: SlowNames) -> None:
     noise: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
-    task = asyncio.ensure_future(resolver.addresses("a" * 5, 80))
+    task = asyncio.ensure_future(resolver.resolve("a" * 5, 80))
     await asyncio.sleep(0)
     task.cancel()
     slow.answer.set()
@@ -111,9 +111,9 @@ async def test_a_hundred_silent_names_hold_up_no_other(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     made = Resolver()
-    silent = [asyncio.ensure_future(made.addresses(f"{number}.test", 80)) for number in range(100)]
-    await until(lambda: len(slow.asked) == 100)
-    assert await made.addresses("well.test", 80) == [Address(socket.AF_INET, "127.0.0.1", 80)]
+    silent = [asyncio.ensure_future(made.resolve(f"{number}.test", 80)) for number in range(100)]
+    await wait_until(lambda: len(slow.asked) == 100)
+    assert await made.resolve("well.test", 80) == [ResolvedAddress(socket.AF_INET, "127.0.0.1", 80)]
     slow.answer.set()
     await asyncio.gather(*silent)
     made.close()
@@ -127,5 +127,5 @@ async def test_of_a_name_with_thousands_of_addresses_some_are_looked_at(
         for number in range(4000)
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: many)
-    found = await resolver.addresses("many.test", 80)
+    found = await resolver.resolve("many.test", 80)
     assert [address.host for address in found] == [place[0] for *_, place in many[:MOST_ADDRESSES]]

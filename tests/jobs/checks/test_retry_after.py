@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.checks.retry_after import retry_after_s
+from jobs.checks.retry_after import parse_retry_after
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 YEAR = 365 * 86400.0
@@ -27,7 +27,7 @@ YEAR = 365 * 86400.0
     ],
 )
 def test_seconds_and_dates_are_understood(text: str, seconds: float) -> None:
-    assert retry_after_s(503, {"retry-after": text}, NOW) == seconds
+    assert parse_retry_after(503, {"retry-after": text}, NOW) == seconds
 
 
 @pytest.mark.parametrize(
@@ -44,20 +44,20 @@ def test_seconds_and_dates_are_understood(text: str, seconds: float) -> None:
     ],
 )
 def test_nonsense_is_ignored(text: str) -> None:
-    assert retry_after_s(503, {"retry-after": text}, NOW) is None
+    assert parse_retry_after(503, {"retry-after": text}, NOW) is None
 
 
 @given(st.text())
 def test_no_text_is_a_surprise(text: str) -> None:
-    seconds = retry_after_s(429, {"retry-after": text, "date": text}, NOW)
+    seconds = parse_retry_after(429, {"retry-after": text, "date": text}, NOW)
     assert seconds is None or 0 <= seconds <= YEAR
 
 
 def test_a_date_is_compared_with_the_clock_of_the_answer() -> None:
     headers = {"retry-after": "Wed, 25 Nov 2026 10:00:30 GMT", "date": "Wed, 25 Nov 2026 10:00:00 GMT"}
-    assert retry_after_s(503, headers, NOW) == 30
+    assert parse_retry_after(503, headers, NOW) == 30
 
 
 @pytest.mark.parametrize(("status", "counts"), [(200, False), (202, False), (301, True), (429, True), (503, True)])
 def test_only_an_answer_that_turns_away_asks_to_wait(status: int, counts: bool) -> None:
-    assert (retry_after_s(status, {"retry-after": "5"}, NOW) == 5) is counts
+    assert (parse_retry_after(status, {"retry-after": "5"}, NOW) == 5) is counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.checks.spoken import BEGIN, ENOUGH, begins_as_http, not_http
+from jobs.checks.spoken import DETECTION_BYTES, HTTP1_PREFIX, may_be_http1, not_http_error
 from tests.parts import bad_answers as answers
 
 
@@ -24,16 +24,23 @@ from tests.parts import bad_answers as answers
         (b"+OK POP3 ready", "POP3"),
         (b"* OK IMAP4rev1", "IMAP"),
         (b"", "something that is not HTTP/1.1"),
-        (b"\xff" * ENOUGH, "something that is not HTTP/1.1"),
+        (b"\xff" * DETECTION_BYTES, "something that is not HTTP/1.1"),
     ],
 )
 def test_a_server_is_recognised_by_what_it_says_first(data: bytes, says: str) -> None:
-    assert says in str(not_http(data[:ENOUGH]))
+    assert says in str(not_http_error(data[:DETECTION_BYTES]))
 
 
 @pytest.mark.parametrize(
     ("first", "may_be"),
-    [(BEGIN, True), (b"HTTP/1.1 200 OK", True), (b"HTT", True), (b"", True), (b"HTTP/2", False), (b"SSH-", False)],
+    [
+        (HTTP1_PREFIX, True),
+        (b"HTTP/1.1 200 OK", True),
+        (b"HTT", True),
+        (b"", True),
+        (b"HTTP/2", False),
+        (b"SSH-", False),
+    ],
 )
 def test_the_begin_of_an_answer_tells_whether_it_may_be_http(first: bytes, may_be: bool) -> None:
-    assert begins_as_http(first) is may_be
+    assert may_be_http1(first) is may_be

@@ -13,12 +13,12 @@ from pydantic import ValidationError
 from jobs.checks.body_memory import BodyMemory
 from jobs.checks.clock import PhaseClock
 from jobs.checks.http import HttpCheck
-from jobs.checks.port import Call
+from jobs.checks.port import AttemptContext
 from jobs.checks.steps import StepsCheck
 from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.steps import StepsTarget
-from tests.jobs.checks.asking import Asking, MemorySecrets, MemoryTokens
+from tests.jobs.checks.asking import HttpCheckDriver, MemorySecrets, MemoryTokens
 from tests.parts.http_server import Answer, HttpServer, Request
 from tests.parts.http_target import HttpTarget
 from tests.parts.tls import ca_file
@@ -49,7 +49,7 @@ async def ask(target: dict[str, Any], redactor: Redactor | None = None, clock: P
     http = HttpCheck(MemorySecrets(), MemoryTokens(), redactor)
     check = StepsCheck(http, redactor)
     try:
-        call = Call("j@1", 1, clock or PhaseClock())
+        call = AttemptContext("j@1", 1, clock or PhaseClock())
         return await check.observe(StepsTarget.model_validate({"kind": "steps", **target}), call)
     finally:
         await check.aclose()
@@ -297,17 +297,19 @@ async def test_the_certificate_of_the_last_step_over_tls_is_told() -> None:
     assert (failed.error, failed.certificates) == (ErrorClass.UNEXPECTED_STATUS, seen.certificates)
 
 
-async def test_each_step_reads_its_body_into_the_memory_of_the_one_before_it(ask: Asking, target: HttpTarget) -> None:
+async def test_each_step_reads_its_body_into_the_memory_of_the_one_before_it(
+    ask: HttpCheckDriver, target: HttpTarget
+) -> None:
     large = "x" * 1024 * 1024
     for path in ("/a", "/b", "/undo"):
         target.on(path, 200, body=large)
     memory = BodyMemory(8 * 1024 * 1024)
-    room = memory.room("job", "host")
+    room = memory.open_reservation("job", "host")
     steps = [{"name": name, "url": target.url + path} for name, path in (("a", "/a"), ("b", "/b"))]
     cleanup = [{"name": "undo", "url": target.url + "/undo"}]
     definition = StepsTarget.model_validate({"kind": "steps", "steps": steps, "cleanup": cleanup})
     check = StepsCheck(ask.check, ask.redactor)
-    seen = await check.observe(definition, Call("job@1", 1, PhaseClock(), room=room))
+    seen = await check.observe(definition, AttemptContext("job@1", 1, PhaseClock(), body_reservation=room))
     await check.aclose()
     assert seen.error is None
     assert room.held == memory.held == 1024 * 1024

@@ -13,11 +13,11 @@ from pydantic import ValidationError
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.http import HttpCheck
-from jobs.checks.port import Call
+from jobs.checks.port import AttemptContext
 from jobs.checks.steps import StepsCheck
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
-from jobs.running.circuits import Circuits
+from jobs.running.circuits import CircuitBreakers
 from jobs.running.clock import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Observation, Run
@@ -66,13 +66,13 @@ def look() -> dict[str, Any]:
 async def ask(server: Issuer, *steps: dict[str, Any]) -> Observation:
     async with server, checking(Redactor()) as check:
         target = StepsTarget.model_validate({"kind": "steps", "steps": [sign_in(server.url), *steps]})
-        return await check.observe(target, Call("j@1", 1, PhaseClock()))
+        return await check.observe(target, AttemptContext("j@1", 1, PhaseClock()))
 
 
 @asynccontextmanager
 async def running(redactor: Redactor) -> AsyncIterator[Runner]:
     async with checking(redactor) as check:
-        yield Runner({"steps": check}, Circuits(MemoryStates()), Heard(), SystemClock(), redactor)
+        yield Runner({"steps": check}, CircuitBreakers(MemoryStates()), Heard(), SystemClock(), redactor)
 
 
 def job(url: str, **more: Any) -> JobDefinition:
@@ -84,12 +84,12 @@ def job(url: str, **more: Any) -> JobDefinition:
 
 async def test_a_saved_secret_is_released_when_its_run_is_over() -> None:
     redactor = Redactor()
-    redactor.add("of-the-settings")
+    redactor.add_permanent("of-the-settings")
     async with Issuer() as issuer, running(redactor) as runner:
         runs: list[Run] = [await runner.run(job(issuer.url), TICKET) for _ in range(20)]
     assert {run.error for run in runs} == {ErrorClass.EXPECTATION_FAILED}
     assert not any("fresh-token" in repr(run) for run in runs)
-    assert redactor.held == 1
+    assert redactor.held_count == 1
 
 
 async def test_a_saved_secret_is_held_while_its_run_cleans_up() -> None:
@@ -100,7 +100,7 @@ async def test_a_saved_secret_is_held_while_its_run_cleans_up() -> None:
         async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
             if connection == 3:
                 await asyncio.sleep(0)
-                held.append(redactor.held)
+                held.append(redactor.held_count)
             await super().serve(reader, writer, connection)
 
     async with Slow() as issuer, running(redactor) as runner:
@@ -108,7 +108,7 @@ async def test_a_saved_secret_is_held_while_its_run_cleans_up() -> None:
         run = await runner.run(job(issuer.url, cleanup=cleanup), TICKET)
     assert run.attempts
     assert held == [1]
-    assert redactor.held == 0
+    assert redactor.held_count == 0
 
 
 async def test_saved_secrets_of_a_run_that_is_cancelled_are_released() -> None:
@@ -124,11 +124,11 @@ async def test_saved_secrets_of_a_run_that_is_cancelled_are_released() -> None:
     async with Stuck() as issuer, running(redactor) as runner:
         task = asyncio.create_task(runner.run(job(issuer.url), TICKET))
         await arrived.wait()
-        assert redactor.held == 1
+        assert redactor.held_count == 1
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert redactor.held == 0
+    assert redactor.held_count == 0
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ async def test_what_is_no_secret_may_be_longer() -> None:
     async with server, checking(Redactor()) as check:
         step = sign_in(server.url, token={"json": "$.token", "secret": False})
         target = StepsTarget.model_validate({"kind": "steps", "steps": [step]})
-        seen = await check.observe(target, Call("j@1", 1, PhaseClock()))
+        seen = await check.observe(target, AttemptContext("j@1", 1, PhaseClock()))
     assert seen.error is None
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.guard import Guard, Rules
-from jobs.checks.late import given_up
+from jobs.checks.guard import Guard, TargetRules
+from jobs.checks.late import describe_deadline
 from jobs.checks.network import Network
-from jobs.checks.port import Call
+from jobs.checks.port import AttemptContext
 from jobs.checks.tcp import TcpCheck
 from jobs.checks.tls_contexts import TlsContexts
 from jobs.redaction import Redactor
@@ -49,7 +49,9 @@ async def ask(
     network = Network() if guard is None else Network(guard)
     check = TcpCheck(MemorySecrets({"word": "open-sesame"}), Redactor(), network, TlsContexts())
     known = {"kind": "tcp", "host": "127.0.0.1", "port": port, "dialogue": dialogue}
-    return await check.observe(TcpTarget.model_validate({**known, **target}), Call("j@1", 1, clock or PhaseClock()))
+    return await check.observe(
+        TcpTarget.model_validate({**known, **target}), AttemptContext("j@1", 1, clock or PhaseClock())
+    )
 
 
 async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -152,7 +154,7 @@ async def test_a_closed_port_refuses() -> None:
 
 async def test_the_guard_is_asked() -> None:
     async with serving(silent) as port:
-        seen = await ask(port, guard=Guard(Rules()))
+        seen = await ask(port, guard=Guard(TargetRules()))
     assert seen.error is ErrorClass.TARGET_DENIED
 
 
@@ -199,10 +201,10 @@ async def at_the_deadline(port: int, *dialogue: dict[str, Any], until: bytes, **
     clock = PhaseClock()
     asking = asyncio.create_task(ask(port, *dialogue, clock=clock, **target))
     async with asyncio.timeout(30):
-        while repr(until)[2:-1] not in given_up(clock, f"tcp://127.0.0.1:{port}", 5.0)[1]:
+        while repr(until)[2:-1] not in describe_deadline(clock, f"tcp://127.0.0.1:{port}", 5.0)[1]:
             assert not asking.done(), asking.result()
             await asyncio.sleep(0.001)
-    told = given_up(clock, f"tcp://127.0.0.1:{port}", 5.0)
+    told = describe_deadline(clock, f"tcp://127.0.0.1:{port}", 5.0)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
     return told

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.late import given_up
+from jobs.checks.late import describe_deadline
 from jobs.checks.network import Network
-from jobs.checks.port import Call
+from jobs.checks.port import AttemptContext
 from jobs.checks.tls import TlsCheck
 from jobs.checks.tls_contexts import TlsContexts
 from jobs.runs import ErrorClass, Observation
@@ -39,7 +39,9 @@ async def shaking(context: ssl.SSLContext) -> AsyncIterator[int]:
 async def ask(port: int, *, clock: PhaseClock | None = None, **target: Any) -> Observation:
     known = {"kind": "tls", "host": "127.0.0.1", "port": port, "tls": {"ca_file": ca_file()}}
     check = TlsCheck(Network(), TlsContexts())
-    return await check.observe(TlsTarget.model_validate({**known, **target}), Call("j@1", 1, clock or PhaseClock()))
+    return await check.observe(
+        TlsTarget.model_validate({**known, **target}), AttemptContext("j@1", 1, clock or PhaseClock())
+    )
 
 
 async def test_a_good_certificate_is_told_with_its_days_and_names() -> None:
@@ -99,7 +101,7 @@ async def test_what_is_wrong_with_a_certificate_is_known_while_more_is_asked_for
     async with shaking(server_context("expired")) as port:
         seen = await ask(port, clock=clock)
     assert found == [(seen.error, seen.message)]
-    assert given_up(clock, "tls://127.0.0.1", 1.0) == found[0]
+    assert describe_deadline(clock, "tls://127.0.0.1", 1.0) == found[0]
 
 
 @pytest.mark.parametrize("name", ["a..b", "a" * 64, "\u00ad"])

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from jobs.expectations import judge
-from jobs.expectations.budget import JUDGEMENT_SECONDS, Allowance, Budget, OutOfTime, limited
-from jobs.expectations.document_size import MOST_VALUES, has_more_values
+from jobs.expectations.budget import JUDGEMENT_SECONDS, BudgetExceeded, ComputeAllowance, JudgementBudget, use_budget
+from jobs.expectations.document_size import MOST_JSON_VALUES, has_more_values
 from jobs.expectations.judging import is_brief
 from jobs.expectations.patterns import search
-from jobs.expectations.queries import select
+from jobs.expectations.queries import select_values
 from jobs.runs import Severity
 from tests.jobs.expectations.judged import answer, entries, failure, failures
 from tests.parts.timing import computes_below
@@ -34,7 +34,7 @@ class Steps:
 
 def test_what_is_not_decided_in_time_fails_with_the_entry_the_budget_and_a_remedy() -> None:
     expect = entries(*[{"body_contains": "ok"}] * 3, {"header": "x", "exists": True})
-    with limited(Budget(2.5, clock=Steps())):
+    with use_budget(JudgementBudget(2.5, clock=Steps())):
         (told,) = judge(answer("ok"), expect)
     assert (told.expectation, told.severity) == ("judgement", Severity.FAIL)
     assert str(told) == (
@@ -45,19 +45,19 @@ def test_what_is_not_decided_in_time_fails_with_the_entry_the_budget_and_a_remed
 
 
 def test_failures_that_were_found_before_the_end_are_told() -> None:
-    with limited(Budget(1.5, clock=Steps())):
+    with use_budget(JudgementBudget(1.5, clock=Steps())):
         told = judge(answer("down"), entries(*[{"body_contains": "ok"}] * 3))
     assert [one.expectation for one in told] == ["body_contains", "judgement"]
 
 
 def test_a_judgement_that_is_cut_short_fails_even_where_its_entries_only_degrade() -> None:
-    with limited(Budget(0.5, clock=Steps())):
+    with use_budget(JudgementBudget(0.5, clock=Steps())):
         (told,) = judge(answer("ok"), entries({"body_contains": "ok", "severity": "degraded"}))
     assert told.severity is Severity.FAIL
 
 
 def test_a_budget_that_is_not_final_ends_the_judgement_for_somebody_else() -> None:
-    with limited(Budget(0.5, is_final=False, clock=Steps())), pytest.raises(OutOfTime):
+    with use_budget(JudgementBudget(0.5, is_final=False, clock=Steps())), pytest.raises(BudgetExceeded):
         judge(answer("ok"), entries({"body_contains": "ok"}))
 
 
@@ -77,22 +77,22 @@ def test_many_entries_take_no_longer_than_one_budget(entry: dict[str, Any], body
 
 
 def test_an_allowance_is_its_own_bound_or_what_is_left() -> None:
-    assert Allowance(0.1).seconds == 0.1
-    with limited(Budget(60)):
-        assert Allowance(0.1).seconds == 0.1
-    with limited(Budget(0.01)):
-        assert Allowance(0.1).seconds <= 0.01
-    with limited(Budget(0)), pytest.raises(OutOfTime):
-        Allowance(0.1)
+    assert ComputeAllowance(0.1).seconds == 0.1
+    with use_budget(JudgementBudget(60)):
+        assert ComputeAllowance(0.1).seconds == 0.1
+    with use_budget(JudgementBudget(0.01)):
+        assert ComputeAllowance(0.1).seconds <= 0.01
+    with use_budget(JudgementBudget(0)), pytest.raises(BudgetExceeded):
+        ComputeAllowance(0.1)
 
 
 def test_a_pattern_or_a_query_that_meets_the_end_of_the_judgement_does_not_blame_itself() -> None:
-    with limited(Budget(0.01)), pytest.raises(OutOfTime):
+    with use_budget(JudgementBudget(0.01)), pytest.raises(BudgetExceeded):
         search("^(a|aa)+$", ENDLESS)
-    with limited(Budget(0.01)), pytest.raises(OutOfTime):
-        select("$[?search(@, '^(a|aa)+$')]", [ENDLESS])
-    with limited(Budget(0.01)), pytest.raises(OutOfTime):
-        select("$[?$..a]", [{}] * 30_000)
+    with use_budget(JudgementBudget(0.01)), pytest.raises(BudgetExceeded):
+        select_values("$[?search(@, '^(a|aa)+$')]", [ENDLESS])
+    with use_budget(JudgementBudget(0.01)), pytest.raises(BudgetExceeded):
+        select_values("$[?$..a]", [{}] * 30_000)
 
 
 # --- sizes ---
@@ -114,7 +114,7 @@ def test_values_of_a_document_in_utf_16_are_counted() -> None:
 
 
 def test_a_document_of_too_many_values_is_not_read() -> None:
-    body = b"[" + b"[]," * MOST_VALUES + b"[]]"
+    body = b"[" + b"[]," * MOST_JSON_VALUES + b"[]]"
     told = failure(answer(body), {"json": "$[0]", "exists": False})
     assert told.observed == "JSON with more than 1000000 values: reduce the answer of the target"
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from jobs.expectations.expressions import EVALUATE_SECONDS, VARIABLES
-from jobs.expectations.rounds import with_looks
-from jobs.problems import problems_of
+from jobs.expectations.expressions import CEL_VARIABLES, EVALUATE_SECONDS
+from jobs.expectations.rounds import inject_deadline_checks
+from jobs.problems import validation_problems
 from tests.jobs.expectations.judged import ENTRIES, answer, certificate, entries, failure, failures
 from tests.parts.timing import computes_below
 
@@ -106,7 +106,7 @@ def test_what_goes_wrong_is_a_failure_that_says_what(body: str, expression: str,
 def test_an_expression_that_cannot_be_is_refused_with_its_place(expression: Any, says: str) -> None:
     with pytest.raises(ValidationError) as caught:
         entries({"cel": expression})
-    (problem,) = problems_of(caught.value, ENTRIES._type)
+    (problem,) = validation_problems(caught.value, ENTRIES._type)
     assert says in str(problem)
 
 
@@ -162,7 +162,7 @@ def test_half_a_surrogate_pair_is_replaced() -> None:
     ],
 )
 def test_each_round_looks_at_the_clock(expression: str, written: str) -> None:
-    assert with_looks(expression) == written
+    assert inject_deadline_checks(expression) == written
 
 
 def test_the_library_is_imported_with_the_first_expression_only() -> None:
@@ -173,4 +173,4 @@ def test_the_library_is_imported_with_the_first_expression_only() -> None:
 
 def test_the_page_of_jobs_names_every_variable() -> None:
     page = (Path(__file__).parents[3] / "docs" / "jobs.md").read_text(encoding="utf-8")
-    assert all(f"`{name}`" in page for name in VARIABLES)
+    assert all(f"`{name}`" in page for name in CEL_VARIABLES)

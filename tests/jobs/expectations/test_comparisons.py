@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.expectations.numbers import number_of
-from jobs.wildcards import is_like
+from jobs.expectations.numbers import read_number
+from jobs.wildcards import matches_wildcard
 from tests.jobs.expectations.judged import answer, entries, failure, failures
 
 
@@ -182,15 +182,15 @@ def test_an_entry_is_written_as_it_was_said(entry: dict[str, Any]) -> None:
 @given(st.text("ab*", max_size=8), st.text("ab", max_size=10))
 def test_a_wildcard_is_any_text_and_nothing_else(pattern: str, text: str) -> None:
     wanted = ".*".join(map(re.escape, pattern.split("*")))
-    assert is_like(text, pattern) is (re.fullmatch(wanted, text) is not None)
+    assert matches_wildcard(text, pattern) is (re.fullmatch(wanted, text) is not None)
 
 
 @given(st.integers() | st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_is_itself_also_as_a_text(number: int | float) -> None:
     if len(str(number)) <= 100:
-        assert number_of(str(number)) == number
+        assert read_number(str(number)) == number
 
 
 @pytest.mark.parametrize("text", ["", "nan", "inf", "1_000", "0x", "12 apples", "1e999", "٣", "9" * 101])
 def test_a_text_that_is_no_number_is_none(text: str) -> None:
-    assert number_of(text) is None
+    assert read_number(text) is None

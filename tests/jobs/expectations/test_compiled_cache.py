@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from jobs.expectations.compiled_cache import CompiledCache
-from jobs.expectations.pattern_size import MOST_ELEMENTS
+from jobs.expectations.pattern_size import MOST_PATTERN_ELEMENTS
 from jobs.expectations.patterns import _patterns, search
 
 
@@ -22,14 +22,14 @@ def made(capacity: int) -> tuple[CompiledCache[str], list[str]]:
 def test_a_text_is_compiled_once() -> None:
     cache, compiled = made(100)
 
-    assert [cache.get("a"), cache.get("a")] == ["A", "A"]
+    assert [cache.get_compiled("a"), cache.get_compiled("a")] == ["A", "A"]
     assert compiled == ["a"]
 
 
 def test_what_was_not_used_for_longest_is_dropped_where_room_is_needed() -> None:
     cache, compiled = made(6)
     for text in ("aa", "bb", "cc", "aa", "dd", "aa", "bb"):
-        cache.get(text)
+        cache.get_compiled(text)
 
     assert compiled == ["aa", "bb", "cc", "dd", "bb"]
     assert cache.size == 6
@@ -38,8 +38,8 @@ def test_what_was_not_used_for_longest_is_dropped_where_room_is_needed() -> None
 def test_the_latest_is_held_though_it_is_larger_than_the_cache() -> None:
     cache, compiled = made(2)
 
-    cache.get("aaaa")
-    cache.get("aaaa")
+    cache.get_compiled("aaaa")
+    cache.get_compiled("aaaa")
 
     assert compiled == ["aaaa"]
 
@@ -51,13 +51,13 @@ def test_a_text_that_fails_is_not_held() -> None:
     cache = CompiledCache(fails, 10)
     for _ in range(2):
         with contextlib.suppress(ValueError):
-            cache.get("a")
+            cache.get_compiled("a")
 
     assert cache.size == 0
 
 
 def test_a_thousand_of_the_largest_patterns_do_not_stay_in_memory() -> None:
     for number in range(100):
-        search(f"{number}[ab]{{{MOST_ELEMENTS // 2 - 100}}}", "a")
+        search(f"{number}[ab]{{{MOST_PATTERN_ELEMENTS // 2 - 100}}}", "a")
 
     assert _patterns.size <= 250_000

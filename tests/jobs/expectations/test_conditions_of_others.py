@@ -13,11 +13,11 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.port import Call
+from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.expectations import judge
 from jobs.runs import Observation
-from tests.jobs.checks.asking import asking
+from tests.jobs.checks.asking import open_http_check
 from tests.jobs.expectations.foreign import entries_for
 from tests.jobs.expectations.judged import answer, certificate
 from tests.parts.http_target import HttpTarget
@@ -45,8 +45,8 @@ def _dated(value: Any) -> Any:
 async def _served(job: JobDefinition, server: HttpTarget, said: dict[str, Any]) -> Observation:
     headers = {name: _dated(value) for name, value in said.get("headers", {}).items()}
     server.on("/health", **{**said, "headers": headers})
-    async with asking() as ask:
-        return await ask.check.observe(job.check, Call("checkout@1", 1, PhaseClock()))
+    async with open_http_check() as ask:
+        return await ask.check.observe(job.check, AttemptContext("checkout@1", 1, PhaseClock()))
 
 
 def _made_up(said: dict[str, Any]) -> Observation:

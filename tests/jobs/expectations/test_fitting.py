@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.definition import JobDefinition
-from jobs.problems import problems_of
+from jobs.problems import validation_problems
 
 HTTP = {"kind": "http", "url": "http://checkout.internal/"}
 HTTPS = {"url": "https://checkout.internal/"}
@@ -19,7 +19,7 @@ STEPS = {"kind": "steps", "steps": [{"name": "a", **HTTPS, "expect": [{"rcode": 
 def problem(check: dict[str, Any], *expect: dict[str, Any]) -> str:
     with pytest.raises(ValidationError) as caught:
         JobDefinition.model_validate({"name": "checkout", "check": check, "expect": list(expect)})
-    return str(problems_of(caught.value, JobDefinition)[0])
+    return str(validation_problems(caught.value, JobDefinition)[0])
 
 
 @pytest.mark.parametrize(

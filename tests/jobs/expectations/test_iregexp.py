@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from jobs.expectations.iregexp import NotIRegexp, translate
-from jobs.expectations.queries import select
-from jobs.expectations.query_literals import patterns_in
-from jobs.problems import problems_of
+from jobs.expectations.iregexp import InvalidIRegexp, translate_iregexp
+from jobs.expectations.queries import select_values
+from jobs.expectations.query_literals import literal_patterns
+from jobs.problems import validation_problems
 from tests.jobs.expectations.judged import ENTRIES, entries
 
 VALID = [
@@ -65,20 +65,20 @@ REFUSED = [
 
 @pytest.mark.parametrize("pattern", VALID)
 def test_what_the_grammar_has_is_taken(pattern: str) -> None:
-    regex.compile(translate(pattern), regex.VERSION1)
+    regex.compile(translate_iregexp(pattern), regex.VERSION1)
 
 
 @pytest.mark.parametrize(("pattern", "says"), REFUSED)
 def test_what_the_grammar_does_not_have_is_refused_with_what_to_write(pattern: str, says: str) -> None:
-    with pytest.raises(NotIRegexp) as refused:
-        translate(pattern)
+    with pytest.raises(InvalidIRegexp) as refused:
+        translate_iregexp(pattern)
     assert says in str(refused.value)
 
 
 def _is_iregexp(pattern: str) -> bool:
     try:
-        translate(pattern)
-    except NotIRegexp:
+        translate_iregexp(pattern)
+    except InvalidIRegexp:
         return False
     return True
 
@@ -102,7 +102,7 @@ def test_it_agrees_with_the_other_checker_but_for_its_mistake_in_counts(pattern:
     ],
 )
 def test_a_pattern_matches_as_the_standard_says(pattern: str, found: str, not_found: str) -> None:
-    assert select(f"$[?match(@, '{pattern}')]", [found, not_found]) == [found]
+    assert select_values(f"$[?match(@, '{pattern}')]", [found, not_found]) == [found]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_pattern_matches_as_the_standard_says(pattern: str, found: str, not_fo
     ],
 )
 def test_the_patterns_of_a_query_are_found(query: str, patterns: list[str]) -> None:
-    assert list(patterns_in(query)) == patterns
+    assert list(literal_patterns(query)) == patterns
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,6 @@ def test_the_patterns_of_a_query_are_found(query: str, patterns: list[str]) -> N
 def test_a_query_with_a_pattern_that_would_match_nothing_is_refused(pattern: str, says: str) -> None:
     with pytest.raises(ValidationError) as caught:
         entries({"json": f"$[?match(@.id, '{pattern}')]", "exists": True})
-    (problem,) = problems_of(caught.value, ENTRIES._type)
+    (problem,) = validation_problems(caught.value, ENTRIES._type)
     assert "is not an I-Regexp (RFC 9485)" in str(problem)
     assert says in str(problem)

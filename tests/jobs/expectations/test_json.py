@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.expectations.values import same
+from jobs.expectations.values import is_json_equal
 from tests.jobs.expectations.judged import answer, failure, failures
 
 _JSON = st.recursive(
@@ -45,13 +45,13 @@ def test_a_document_equals_itself_after_a_journey_as_text(document: Any) -> None
     ],
 )
 def test_values_of_two_types_are_not_equal(one: Any, other: Any) -> None:
-    assert not same(one, other)
-    assert not same(other, one)
+    assert not is_json_equal(one, other)
+    assert not is_json_equal(other, one)
 
 
 @pytest.mark.parametrize(("one", "other"), [(1, 1.0), ([1, {"a": 2}], [1.0, {"a": 2.0}]), (-0.0, 0)])
 def test_numbers_are_equal_by_value(one: Any, other: Any) -> None:
-    assert same(one, other)
+    assert is_json_equal(one, other)
 
 
 def test_every_selected_value_must_hold() -> None:

@@ -143,7 +143,7 @@ def test_control_characters_of_a_target_are_shown_escaped() -> None:
 def test_secrets_are_taken_out_before_a_value_is_cut() -> None:
     secret = "0123456789abcdef" * 20
     redactor = Redactor()
-    redactor.add(secret)
+    redactor.add_permanent(secret)
     (told,) = judge(answer("echo " + secret), entries({"body_contains": "ready"}), redactor.redact)
     assert told.observed == "'echo ***'"
 
@@ -158,7 +158,7 @@ def test_a_body_is_parsed_once_however_many_entries_look_at_it() -> None:
 @pytest.mark.parametrize("entry", [{"body": {"equals": "never"}}, {"body_matches": "never"}])
 def test_a_body_whose_reading_stopped_within_a_secret_shows_none_of_it(entry: dict[str, Any]) -> None:
     redactor = Redactor()
-    redactor.add("correct-horse-battery")
+    redactor.add_permanent("correct-horse-battery")
     told = judge(answer("token: correct-horse", body_truncated=True), entries(entry), redactor.redact)
     assert told
     assert "correct" not in str(told)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from jobs.problems import problems_of
+from jobs.problems import validation_problems
 from tests.jobs.expectations.judged import ENTRIES, entries
 
 _ALL: list[dict[str, Any]] = [
@@ -28,7 +28,7 @@ _ALL: list[dict[str, Any]] = [
 def problem(entry: Any) -> str:
     with pytest.raises(ValidationError) as caught:
         entries(entry)
-    (one,) = problems_of(caught.value, ENTRIES._type)
+    (one,) = validation_problems(caught.value, ENTRIES._type)
     return str(one)
 
 

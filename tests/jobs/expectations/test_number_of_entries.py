@@ -8,14 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.definition import JobDefinition
-from jobs.expectations.union import MOST_ENTRIES
-from jobs.problems import problems_of
+from jobs.expectations.union import MOST_EXPECTATIONS
+from jobs.problems import validation_problems
 
 
 def problem(definition: dict[str, Any]) -> str:
     with pytest.raises(ValidationError) as caught:
         JobDefinition.model_validate({"name": "a", **definition})
-    (one,) = problems_of(caught.value, JobDefinition)
+    (one,) = validation_problems(caught.value, JobDefinition)
     return str(one)
 
 
@@ -29,7 +29,7 @@ def steps(*counts: int) -> dict[str, Any]:
 
 
 def test_as_many_entries_as_are_allowed_are_taken() -> None:
-    JobDefinition.model_validate({"name": "a", "check": {"url": "http://a.test/"}, "expect": expect(MOST_ENTRIES)})
+    JobDefinition.model_validate({"name": "a", "check": {"url": "http://a.test/"}, "expect": expect(MOST_EXPECTATIONS)})
 
 
 def test_more_entries_are_refused_with_a_remedy() -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from jobs.definition import JobDefinition
-from jobs.expectations.pattern_size import MOST_ELEMENTS, PatternTooLarge, size_of
-from jobs.expectations.patterns import BadPattern, Pattern, compile_pattern
-from jobs.problems import findings_of
+from jobs.expectations.pattern_size import MOST_PATTERN_ELEMENTS, PatternTooLarge, pattern_size
+from jobs.expectations.patterns import InvalidPattern, PatternField, compile_pattern
+from jobs.problems import validation_findings
 from tests.parts.pattern_compiler import PatternCompiler
 
 MOST_MIB = 32
@@ -99,7 +99,7 @@ def test_honest_patterns_are_accepted(pattern: str) -> None:
     compiled, size = compile_pattern(pattern)
 
     assert compiled.pattern == pattern
-    assert size <= MOST_ELEMENTS
+    assert size <= MOST_PATTERN_ELEMENTS
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_honest_patterns_are_accepted(pattern: str) -> None:
     [("abc", 4), ("a{5}", 8), ("a{0,5}", 3), ("a{5,}", 8), ("a+", 4), ("a*", 3), ("(?:a{3}){3}", 26)],
 )
 def test_the_size_counts_what_is_written_out(pattern: str, size: int) -> None:
-    assert size_of(pattern) == size
+    assert pattern_size(pattern) == size
 
 
 def test_the_error_says_what_is_too_large_and_what_to_change() -> None:
     with pytest.raises(ValidationError) as caught:
-        TypeAdapter(Pattern).validate_python("(?:a{3000}){3000}")
+        TypeAdapter(PatternField).validate_python("(?:a{3000}){3000}")
 
-    (finding,) = findings_of(caught.value.errors(include_url=False), Pattern)
+    (finding,) = validation_findings(caught.value.errors(include_url=False), PatternField)
     assert finding.message == (
         "'(?:a{3000}){3000}' is too large: it has more than 20,000 elements when its repeats are expanded "
         "(nested repeats: 3,000 times 3,000 copies); lower the counts, or start them at 0, as in a* or a{0,9}, "
@@ -124,13 +124,13 @@ def test_the_error_says_what_is_too_large_and_what_to_change() -> None:
 
 @pytest.mark.parametrize("pattern", ["(", "(?:" * 300 + "a" + ")" * 300, r"\L<x>", "(?V0)(?V1)a", "(?P<a>"])
 def test_what_cannot_be_compiled_is_refused_with_a_reason(pattern: str) -> None:
-    with pytest.raises(BadPattern, match=r"\w+ \w+"):
+    with pytest.raises(InvalidPattern, match=r"\w+ \w+"):
         compile_pattern(pattern)
 
 
 def test_a_long_pattern_leaves_room_for_the_reason() -> None:
     with pytest.raises(ValidationError, match="the pattern is not a regular expression: missing"):
-        TypeAdapter(Pattern).validate_python("(" + "a" * 900)
+        TypeAdapter(PatternField).validate_python("(" + "a" * 900)
 
 
 TARGETS = {

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from jobs.expectations.patterns import TooMuchWork
-from jobs.expectations.queries import SELECT_SECONDS, select
+from jobs.expectations.patterns import LimitExceeded
+from jobs.expectations.queries import SELECT_SECONDS, select_values
 from tests.parts.timing import computes_below
 
 ENDLESS = "a" * 40 + "!"
@@ -38,11 +38,11 @@ ENDLESS = "a" * 40 + "!"
     ],
 )
 def test_what_is_selected(query: str, document: Any, found: list[Any]) -> None:
-    assert select(query, document) == found
+    assert select_values(query, document) == found
 
 
 def test_selected_values_are_those_of_the_document() -> None:
-    found = select("$..*", {"a": [{"b": 1}]})
+    found = select_values("$..*", {"a": [{"b": 1}]})
 
     assert [type(value) for value in found] == [list, dict, int]
     assert json.dumps(found) == '[[{"b": 1}], {"b": 1}, 1]'
@@ -73,12 +73,12 @@ def deep(width: int, depth: int) -> Any:
 )
 def test_no_query_and_no_document_takes_longer_than_a_moment(query: str, document: Any, reason: str) -> None:
     # What is between two looks at the clock comes on top.
-    with computes_below(3 * SELECT_SECONDS), pytest.raises(TooMuchWork, match=reason):
-        select(query, document)
+    with computes_below(3 * SELECT_SECONDS), pytest.raises(LimitExceeded, match=reason):
+        select_values(query, document)
 
 
 def test_one_selection_takes_nothing_from_the_time_of_the_next() -> None:
-    with pytest.raises(TooMuchWork):
-        select("$[?search(@, '^(a|aa)+$')]", [ENDLESS])
+    with pytest.raises(LimitExceeded):
+        select_values("$[?search(@, '^(a|aa)+$')]", [ENDLESS])
 
-    assert select("$[?search(@, '^(a|aa)+$')]", ["aaa"]) == ["aaa"]
+    assert select_values("$[?search(@, '^(a|aa)+$')]", ["aaa"]) == ["aaa"]

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.expectations.budget import OutOfTime
-from jobs.judging import Begins
+from jobs.expectations.budget import BudgetExceeded
+from jobs.judging import OnPartStarted
 from jobs.redaction import Redact
 
 
@@ -24,9 +24,9 @@ class Sample:
     def is_brief(self) -> bool:
         return self.brief
 
-    def perform(self, redact: Redact, begins: Begins) -> str:
-        begins(0)
-        begins(1)
+    def perform(self, redact: Redact, on_part_started: OnPartStarted) -> str:
+        on_part_started(0)
+        on_part_started(1)
         return _DOES[self.does](redact)
 
     def pack(self, result: str) -> Any:
@@ -53,7 +53,7 @@ def _fails(_: Redact) -> str:
 
 
 def _exceeds(_: Redact) -> str:
-    raise OutOfTime
+    raise BudgetExceeded
 
 
 _DOES: dict[str, Callable[[Redact], str]] = {

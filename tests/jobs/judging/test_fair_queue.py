@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.judging.fair_queue import MOST_BYTES, MOST_OF_A_JOB, FairQueue, Waiting
+from jobs.judging.fair_queue import MOST_QUEUED_BYTES, MOST_QUEUED_PER_JOB, FairQueue, QueuedJudgement
 
 
 class Watch:
@@ -17,12 +17,12 @@ def make() -> tuple[FairQueue, Watch, list[str]]:
     return FairQueue(watch), watch, []
 
 
-def waiting(job: str, size: int = 1, refused: list[str] | None = None) -> Waiting:
-    return Waiting(job, size, lambda why: None if refused is None else refused.append(f"{job}: {why}"))
+def waiting(job: str, size: int = 1, refused: list[str] | None = None) -> QueuedJudgement:
+    return QueuedJudgement(job, size, lambda why: None if refused is None else refused.append(f"{job}: {why}"))
 
 
 def taken(queue: FairQueue, count: int) -> list[str]:
-    return [one.job for _ in range(count) if (one := queue.take(0)) is not None]
+    return [one.job for _ in range(count) if (one := queue.wait_next(0)) is not None]
 
 
 def test_jobs_that_have_used_nothing_come_in_their_order() -> None:
@@ -34,8 +34,8 @@ def test_jobs_that_have_used_nothing_come_in_their_order() -> None:
 
 def test_the_job_that_has_used_least_comes_first() -> None:
     queue, _, _ = make()
-    queue.charge("greedy", 5)
-    queue.charge("modest", 0.1)
+    queue.record_use("greedy", 5)
+    queue.record_use("modest", 0.1)
     for job in ("greedy", "modest", "new"):
         queue.add(waiting(job))
     assert taken(queue, 3) == ["new", "modest", "greedy"]
@@ -43,9 +43,9 @@ def test_the_job_that_has_used_least_comes_first() -> None:
 
 def test_what_was_used_is_forgotten_by_and_by() -> None:
     queue, watch, _ = make()
-    queue.charge("once", 5)
+    queue.record_use("once", 5)
     watch.now = 600
-    queue.charge("lately", 0.1)
+    queue.record_use("lately", 0.1)
     queue.add(waiting("lately"))
     queue.add(waiting("once"))
     assert taken(queue, 2) == ["once", "lately"]
@@ -53,16 +53,16 @@ def test_what_was_used_is_forgotten_by_and_by() -> None:
 
 def test_a_job_has_a_few_judgements_that_wait_and_no_more() -> None:
     queue, _, refused = make()
-    for _ in range(MOST_OF_A_JOB + 1):
+    for _ in range(MOST_QUEUED_PER_JOB + 1):
         queue.add(waiting("a", refused=refused))
     queue.add(waiting("b", refused=refused))
     assert refused == ["a: 4 earlier answers of the job are still queued"]
-    assert taken(queue, 9) == ["a"] * MOST_OF_A_JOB + ["b"]
+    assert taken(queue, 9) == ["a"] * MOST_QUEUED_PER_JOB + ["b"]
 
 
 def test_where_large_answers_take_all_the_room_a_small_one_gets_some_of_it() -> None:
     queue, _, refused = make()
-    half = MOST_BYTES // 2
+    half = MOST_QUEUED_BYTES // 2
     queue.add(waiting("large", half, refused))
     queue.add(waiting("large", half, refused))
     queue.add(waiting("small", 10, refused))
@@ -73,7 +73,7 @@ def test_where_large_answers_take_all_the_room_a_small_one_gets_some_of_it() -> 
 
 def test_the_newest_goes_if_none_takes_up_more_than_it() -> None:
     queue, _, refused = make()
-    third = MOST_BYTES // 3
+    third = MOST_QUEUED_BYTES // 3
     for job in ("a", "b", "c", "d"):
         queue.add(waiting(job, third, refused))
     assert [one.split(":")[0] for one in refused] == ["d"]
@@ -83,9 +83,9 @@ def test_what_nobody_waits_for_is_not_taken() -> None:
     queue, _, _ = make()
     one = waiting("a")
     queue.add(one)
-    queue.discard(one)
-    queue.discard(one)
-    assert queue.take(0) is None
+    queue.remove(one)
+    queue.remove(one)
+    assert queue.wait_next(0) is None
 
 
 def test_a_closed_queue_gives_nothing() -> None:
@@ -93,4 +93,4 @@ def test_a_closed_queue_gives_nothing() -> None:
     queue.add(waiting("a"))
     queue.close()
     assert queue.is_closed
-    assert queue.take(60) is None
+    assert queue.wait_next(60) is None

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from jobs.judging import Judgement, Task
-from jobs.judging.deferred_redaction import completing
+from jobs.judging import Judgement, JudgingTask
+from jobs.judging.deferred_redaction import make_completer
 from jobs.judging.judgement import Failures
-from jobs.judging.process import CannotStart, Done, Failed, JudgingProcess, Stopped
+from jobs.judging.process import JudgingProcess, ProcessStartError, TaskDone, TaskFailed, TaskStopped
 from jobs.redaction import Redactor
 from tests.jobs.expectations.judged import answer, entries
 from tests.jobs.judging.tasks import Sample
@@ -33,16 +33,16 @@ def process() -> Iterator[JudgingProcess]:
 
 def pid(process: JudgingProcess) -> int:
     done = process.perform(Sample("pid"), 5)
-    assert isinstance(done, Done)
+    assert isinstance(done, TaskDone)
     return int(done.packed)
 
 
-def result(process: JudgingProcess, task: Task[Any]) -> Any:
+def result(process: JudgingProcess, task: JudgingTask[Any]) -> Any:
     done = process.perform(task, 5)
-    assert isinstance(done, Done), done
+    assert isinstance(done, TaskDone), done
     redactor = Redactor()
-    redactor.add("correct-horse-battery")
-    return task.unpack(done.packed, completing(done.nonce, done.texts, redactor.redact))
+    redactor.add_permanent("correct-horse-battery")
+    return task.unpack(done.packed, make_completer(done.nonce, done.texts, redactor.redact))
 
 
 def test_tasks_are_performed_in_one_other_process(process: JudgingProcess) -> None:
@@ -61,7 +61,7 @@ def test_a_judgement_comes_out_as_it_would_here(process: JudgingProcess) -> None
         {"body_matches": "^(a|aa)+$"},
     )
     redactor = Redactor()
-    redactor.add("correct-horse-battery")
+    redactor.add_permanent("correct-horse-battery")
     task = Judgement(seen, expect)
     here: Failures = task.perform(redactor.redact, lambda _: None)
     assert result(process, task) == here
@@ -80,14 +80,14 @@ def test_it_gets_no_variable_of_the_environment_that_may_hold_a_secret(
     monkeypatch.setenv("SCHEDULER_DATADOG__API_KEY", "0123")
     process.stop()
     done = process.perform(Sample("environment"), 5)
-    assert isinstance(done, Done)
+    assert isinstance(done, TaskDone)
     assert "PYTHONPATH" in done.packed
     assert "SCHEDULER" not in done.packed
 
 
 def test_texts_are_redacted_by_the_parent(process: JudgingProcess) -> None:
     done = process.perform(Sample("redacts"), 5)
-    assert isinstance(done, Done)
+    assert isinstance(done, TaskDone)
     assert done.texts == [["my correct-horse-battery", False]]
     assert result(process, Sample("redacts")) == "says 'my ***'"
 
@@ -105,7 +105,7 @@ def test_what_cannot_be_interrupted_is_stopped_and_the_next_task_gets_another_pr
 ) -> None:
     before = pid(process)
     stopped = process.perform(Sample(does), seconds)
-    assert isinstance(stopped, Stopped)
+    assert isinstance(stopped, TaskStopped)
     assert (stopped.place, stopped.why) == (1, why)
     assert pid(process) != before
 
@@ -113,7 +113,7 @@ def test_what_cannot_be_interrupted_is_stopped_and_the_next_task_gets_another_pr
 def test_patterns_at_which_their_library_looks_at_no_clock_are_stopped(process: JudgingProcess) -> None:
     task = Judgement(answer(b"a" * 16_000_000), entries({"body_matches": "(?=.*b)"}))
     stopped = process.perform(task, 0.1)
-    assert isinstance(stopped, Stopped)
+    assert isinstance(stopped, TaskStopped)
     assert stopped.seconds <= 0.2
 
 
@@ -125,13 +125,13 @@ def test_a_task_is_given_to_another_process_if_somebody_killed_the_first_one(pro
 
 def test_a_task_that_ends_two_processes_is_given_up(process: JudgingProcess) -> None:
     stopped = process.perform(Sample("ends"), 5)
-    assert isinstance(stopped, Stopped)
+    assert isinstance(stopped, TaskStopped)
     assert stopped.why == "its process ended with code -9"
 
 
 def test_an_error_in_a_task_is_told_by_its_type_alone(process: JudgingProcess) -> None:
     failed = process.perform(Sample("fails"), 5)
-    assert isinstance(failed, Failed)
+    assert isinstance(failed, TaskFailed)
     assert failed.error == "ValueError"
 
 
@@ -144,17 +144,17 @@ def test_signals_for_the_group_do_not_end_it(process: JudgingProcess) -> None:
 
 def test_a_program_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(CannotStart, match="No such file"):
+    with pytest.raises(ProcessStartError, match="No such file"):
         JudgingProcess().perform(Sample("pid"), 5)
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(CannotStart, match="it ended at once with code 1"):
+    with pytest.raises(ProcessStartError, match="it ended at once with code 1"):
         JudgingProcess().perform(Sample("pid"), 5)
 
 
 def test_nothing_is_performed_once_it_is_closed() -> None:
     process = JudgingProcess()
     process.close()
-    assert process.perform(Sample("pid"), 5) == Failed("closed")
+    assert process.perform(Sample("pid"), 5) == TaskFailed("closed")
 
 
 def test_it_ends_with_its_parent_however_that_ends() -> None:

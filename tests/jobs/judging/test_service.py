@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from jobs.judging import Judgement, NotJudged, Task
-from jobs.judging.process import CannotStart, Done, Failed, Outcome, Stopped
+from jobs.judging import Judgement, JudgingTask, JudgingUnavailable
+from jobs.judging.process import ProcessStartError, TaskDone, TaskFailed, TaskOutcome, TaskStopped
 from jobs.judging.service import JudgingFailed, JudgingService
 from jobs.redaction import Redactor
 from tests.jobs.expectations.judged import answer, entries
@@ -23,20 +23,20 @@ REDACT = Redactor().redact
 class FakeProcess:
     """Gives these outcomes; without one it waits until it is closed."""
 
-    def __init__(self, *outcomes: Outcome | CannotStart) -> None:
+    def __init__(self, *outcomes: TaskOutcome | ProcessStartError) -> None:
         self._outcomes = list(outcomes)
         self._closed = threading.Event()
         self.begun = threading.Event()
-        self.performed: list[Task[Any]] = []
+        self.performed: list[JudgingTask[Any]] = []
 
-    def perform(self, task: Task[Any], seconds: float) -> Outcome:
+    def perform(self, task: JudgingTask[Any], seconds: float) -> TaskOutcome:
         self.performed.append(task)
         self.begun.set()
         if not self._outcomes:
             self._closed.wait(30)
-            return Failed("closed")
+            return TaskFailed("closed")
         outcome = self._outcomes.pop(0)
-        if isinstance(outcome, CannotStart):
+        if isinstance(outcome, ProcessStartError):
             raise outcome
         return outcome
 
@@ -47,7 +47,7 @@ class FakeProcess:
         self._closed.set()
 
 
-async def judged(process: FakeProcess, task: Task[Any], **more: float) -> Any:
+async def judged(process: FakeProcess, task: JudgingTask[Any], **more: float) -> Any:
     async with JudgingService(process) as service:
         return (await service.perform("a", task, REDACT, **more)).result
 
@@ -66,7 +66,7 @@ async def test_a_short_judgement_needs_no_process() -> None:
 
 
 async def test_a_judgement_of_a_large_body_goes_to_the_process() -> None:
-    process = FakeProcess(Done([], "", [], 0.1))
+    process = FakeProcess(TaskDone([], "", [], 0.1))
     task = Judgement(answer(b"x" * 300_000), entries({"body_contains": "x"}))
     assert await judged(process, task) == ()
     assert process.performed == [task]
@@ -79,7 +79,7 @@ async def test_a_large_body_at_which_no_entry_looks_is_judged_at_once() -> None:
 
 
 async def test_a_judgement_that_takes_longer_than_a_try_goes_to_the_process_and_the_next_one_at_once() -> None:
-    process = FakeProcess(Done("done", "", [], 0.1), Done("done", "", [], 0.1))
+    process = FakeProcess(TaskDone("done", "", [], 0.1), TaskDone("done", "", [], 0.1))
     tries = 0
 
     class Counted(Sample):
@@ -99,7 +99,7 @@ async def test_a_judgement_that_takes_longer_than_a_try_goes_to_the_process_and_
 
 
 async def test_what_was_stopped_is_not_decided() -> None:
-    process = FakeProcess(Stopped(1, "stopped after 1 s of CPU time", 1.5))
+    process = FakeProcess(TaskStopped(1, "stopped after 1 s of CPU time", 1.5))
     (failure,) = await judged(process, Judgement(answer(b"x" * 300_000), entries(*[{"body_contains": "x"}] * 2)))
     assert failure.expectation == "judgement"
     assert failure.observed.startswith("none on entry 2 (body_contains): stopped after 1 s of CPU time")
@@ -107,12 +107,12 @@ async def test_what_was_stopped_is_not_decided() -> None:
 
 async def test_an_error_of_the_program_is_one_of_the_program() -> None:
     with pytest.raises(JudgingFailed, match="ValueError"):
-        await judged(FakeProcess(Failed("ValueError")), Sample("pid"))
+        await judged(FakeProcess(TaskFailed("ValueError")), Sample("pid"))
 
 
 async def test_who_waits_too_long_for_others_is_told_so() -> None:
     with pytest.raises(
-        NotJudged, match=r"was not judged within 0\.05 s, because judgements of other jobs took too long"
+        JudgingUnavailable, match=r"was not judged within 0\.05 s, because judgements of other jobs took too long"
     ):
         await judged(FakeProcess(), Sample("pid"), patience=0.05)
 
@@ -142,7 +142,7 @@ async def test_a_job_with_too_many_judgements_that_wait_is_told_so() -> None:
 async def test_without_a_process_it_is_done_in_a_thread_and_that_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    process = FakeProcess(CannotStart("no such program"))
+    process = FakeProcess(ProcessStartError("no such program"))
     with caplog.at_level(logging.WARNING, "jobs.judging"):
         async with JudgingService(process) as service:
             for _ in range(2):
@@ -164,7 +164,7 @@ async def test_hostile_jobs_do_not_keep_others_from_being_judged(service: Judgin
     honest = Judgement(answer(b"a" * 100_000), entries({"body_matches": "a$"}))
     tasks = [asyncio.create_task(service.perform(f"hostile-{n}", hostile, REDACT, seconds=0.1)) for n in range(4)]
     await asyncio.sleep(0)
-    one = await service.perform("honest", honest, REDACT, patience=60)
+    one = await service.perform("honest", honest, REDACT, queue_timeout=60)
     assert one.result == ()
     for task in tasks:
         (*_, last) = (await task).result

@@ -6,26 +6,26 @@ from datetime import datetime
 from typing import Any
 
 from jobs.policies import CircuitPolicy
-from jobs.running.circuit import CircuitState, Condition, Forced, forced, reset, tried_again_at
-from jobs.running.windows import tally
+from jobs.running.circuit import CircuitCondition, CircuitState, ManualOverride, reset_circuit, retry_at, with_override
+from jobs.running.windows import count_window
 
 
 def steered(state: CircuitState, step: dict[str, Any], now: datetime) -> CircuitState:
     """The state after what the step does to it by hand."""
     if "put" in step:
-        return CircuitState(Condition(step["put"]), state.period + 1, since=now, opened_at=now)
+        return CircuitState(CircuitCondition(step["put"]), state.period + 1, since=now, opened_at=now)
     if "held" in step:
-        return forced(state, Forced(step["held"] == "open", now))
-    return reset(state) if "reset" in step else state
+        return with_override(state, ManualOverride(step["held"] == "open", now))
+    return reset_circuit(state) if "reset" in step else state
 
 
 def look(state: CircuitState, policy: CircuitPolicy, step: dict[str, Any], now: datetime) -> None:
     """Assert what the step says of the condition, and of when runs are let through again."""
-    held = state.forced_at(now)
+    held = state.active_override(now)
     if "state" in step:
-        assert step["state"] == (f"held_{'open' if held.open else 'closed'}" if held else state.condition)
+        assert step["state"] == (f"held_{'open' if held.is_open else 'closed'}" if held else state.condition)
     if "due" in step:
-        due = tried_again_at(state, policy, now)
+        due = retry_at(state, policy, now)
         assert due is not None
         assert due <= now
 
@@ -33,5 +33,5 @@ def look(state: CircuitState, policy: CircuitPolicy, step: dict[str, Any], now: 
 def look_at_counts(state: CircuitState, policy: CircuitPolicy, step: dict[str, Any], now: datetime) -> None:
     """Assert what the step says of the window."""
     if "counts" in step:
-        seen = tally(state.window, policy.window, now)
+        seen = count_window(state.window, policy.window, now)
         assert [seen.calls, seen.failures] == step["counts"]

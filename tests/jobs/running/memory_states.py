@@ -1,4 +1,4 @@
-"""A `jobs.ports.CircuitStates` in memory that counts, and can fail, hang or be overtaken."""
+"""A `jobs.ports.CircuitStateStore` in memory that counts, and can fail, hang or be overtaken."""
 
 from __future__ import annotations
 

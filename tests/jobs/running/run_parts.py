@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.checks.clock import Phase
-from jobs.checks.port import Call
+from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.redaction import Redactor
 from jobs.running.budget import RetryBudget
-from jobs.running.circuits import Circuits
+from jobs.running.circuits import CircuitBreakers
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Observation, Phases, Run, Ticket
 from jobs.targets import Target
@@ -49,9 +49,9 @@ class ScriptedCheck:
     """Does one step of the script an attempt, the last one for ever."""
 
     steps: list[Step]
-    calls: list[Call] = field(default_factory=list)
+    calls: list[AttemptContext] = field(default_factory=list)
 
-    async def observe(self, target: Target, call: Call) -> Observation:
+    async def observe(self, target: Target, call: AttemptContext) -> Observation:
         self.calls.append(call)
         step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
         if isinstance(step, BaseException):
@@ -121,7 +121,7 @@ class Stage:
         self.heard = Heard()
         self.redactor = Redactor()
         self.states = states or MemoryStates()
-        self.circuits = Circuits(self.states)
+        self.circuits = CircuitBreakers(self.states)
         self.clock = LoopClock()
         self.runner = Runner(
             {"http": self.check},

@@ -8,25 +8,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.running.circuit import CLOSED, CircuitState, Condition, Forced
-from jobs.running.circuit_json import from_json, to_json
-from jobs.running.windows import Bucket, Window
+from jobs.running.circuit import CLOSED_CIRCUIT, CircuitCondition, CircuitState, ManualOverride
+from jobs.running.circuit_json import dump_state, load_state
+from jobs.running.windows import CircuitWindow, WindowBucket
 
 _TIMES = st.datetimes(timezones=st.just(UTC))
 _COUNTS = st.integers(0, 10_000)
 _WINDOWS = st.builds(
-    Window,
+    CircuitWindow,
     calls=_COUNTS,
     failures=st.integers(0, 2**1000 - 1),
     slow=st.integers(0, 2**1000 - 1),
-    buckets=st.lists(st.builds(Bucket, _TIMES, _COUNTS, _COUNTS, _COUNTS), max_size=3).map(tuple),
+    buckets=st.lists(st.builds(WindowBucket, _TIMES, _COUNTS, _COUNTS, _COUNTS), max_size=3).map(tuple),
 )
 _FORCED = st.builds(
-    Forced, st.booleans(), _TIMES, st.none() | _TIMES, st.text(max_size=50), st.sampled_from(["", "over the API"])
+    ManualOverride,
+    st.booleans(),
+    _TIMES,
+    st.none() | _TIMES,
+    st.text(max_size=50),
+    st.sampled_from(["", "over the API"]),
 )
 _STATES = st.builds(
     CircuitState,
-    condition=st.sampled_from(Condition),
+    condition=st.sampled_from(CircuitCondition),
     period=_COUNTS,
     since=_TIMES,
     opened_at=_TIMES,
@@ -41,21 +46,21 @@ _STATES = st.builds(
 )
 
 _NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OPEN = CircuitState(Condition.HALF_OPEN, 2, _NOON, _NOON, "why", leases=(_NOON + timedelta(seconds=30),))
+OPEN = CircuitState(CircuitCondition.HALF_OPEN, 2, _NOON, _NOON, "why", leases=(_NOON + timedelta(seconds=30),))
 
 
 @given(_STATES)
 def test_a_state_comes_back_from_json_as_it_was(state: CircuitState) -> None:
-    assert from_json(to_json(state)) == state
+    assert load_state(dump_state(state)) == state
 
 
 @given(st.text() | st.recursive(st.none() | st.integers(), st.lists).map(json.dumps))
 def test_anything_else_reads_as_closed(text: str) -> None:
-    assert from_json(text) == CLOSED
+    assert load_state(text) == CLOSED_CIRCUIT
 
 
 def test_nothing_stored_reads_as_closed() -> None:
-    assert from_json(None) == CLOSED
+    assert load_state(None) == CLOSED_CIRCUIT
 
 
 @pytest.mark.parametrize(
@@ -82,14 +87,14 @@ def test_nothing_stored_reads_as_closed() -> None:
     ids=str,
 )
 def test_a_state_of_another_version_reads_as_closed(change: dict[str, Any]) -> None:
-    assert from_json(json.dumps(json.loads(to_json(OPEN)) | change)) == CLOSED
+    assert load_state(json.dumps(json.loads(dump_state(OPEN)) | change)) == CLOSED_CIRCUIT
 
 
-@pytest.mark.parametrize("field", json.loads(to_json(OPEN)))
+@pytest.mark.parametrize("field", json.loads(dump_state(OPEN)))
 def test_a_state_with_a_field_missing_reads_as_closed(field: str) -> None:
-    stored = json.loads(to_json(OPEN))
+    stored = json.loads(dump_state(OPEN))
     del stored[field]
-    assert from_json(json.dumps(stored)) == CLOSED
+    assert load_state(json.dumps(stored)) == CLOSED_CIRCUIT
 
 
 def test_a_state_of_version_1_is_read() -> None:
@@ -107,14 +112,16 @@ def test_a_state_of_version_1_is_read() -> None:
         "leases": ["2026-03-01T12:00:30+00:00"],
     }
     lease = _NOON + timedelta(seconds=30)
-    assert from_json(json.dumps(stored)) == CircuitState(
-        Condition.HALF_OPEN, 2, _NOON, _NOON, "why", 1, Window(4, 3), succeeded=1, leases=(lease,)
+    assert load_state(json.dumps(stored)) == CircuitState(
+        CircuitCondition.HALF_OPEN, 2, _NOON, _NOON, "why", 1, CircuitWindow(4, 3), succeeded=1, leases=(lease,)
     )
 
 
 def test_the_largest_state_is_small() -> None:
-    window = Window(1000, 2**1000 - 1, 2**1000 - 1, tuple(Bucket(_NOON, 10**6, 10**6, 10**6) for _ in range(10)))
-    forced = Forced(True, _NOON, _NOON, "x" * 500, "over the API")
+    window = CircuitWindow(
+        1000, 2**1000 - 1, 2**1000 - 1, tuple(WindowBucket(_NOON, 10**6, 10**6, 10**6) for _ in range(10))
+    )
+    forced = ManualOverride(True, _NOON, _NOON, "x" * 500, "over the API")
     leases = (_NOON,) * 100
-    state = CircuitState(Condition.HALF_OPEN, 9, _NOON, _NOON, "why", 9, window, leases=leases, forced=forced)
-    assert len(to_json(state)) < 6000
+    state = CircuitState(CircuitCondition.HALF_OPEN, 9, _NOON, _NOON, "why", 9, window, leases=leases, override=forced)
+    assert len(dump_state(state)) < 6000

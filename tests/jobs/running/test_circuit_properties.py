@@ -10,8 +10,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from jobs.policies import CircuitPolicy
-from jobs.running.circuit import CLOSED, UNCOUNTED, Condition, Forced, Permit, admit, forced, record, reset
-from jobs.running.circuit_json import from_json, to_json
+from jobs.running.circuit import (
+    CLOSED_CIRCUIT,
+    UNCOUNTED_PERIOD,
+    CircuitCondition,
+    CircuitPermit,
+    ManualOverride,
+    admit_run,
+    record_result,
+    reset_circuit,
+    with_override,
+)
+from jobs.running.circuit_json import dump_state, load_state
 
 LEASE = 20.0
 
@@ -45,12 +55,12 @@ class AnyOrder(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = datetime(2026, 3, 1, tzinfo=UTC)
-        self.state = CLOSED
+        self.state = CLOSED_CIRCUIT
         self.policy = CircuitPolicy(consecutive_failures=2)
-        self.going: list[Permit] = []
+        self.going: list[CircuitPermit] = []
 
     @rule(policy=policies)
-    @precondition(lambda self: self.state == CLOSED and not self.going)
+    @precondition(lambda self: self.state == CLOSED_CIRCUIT and not self.going)
     def choose(self, policy: CircuitPolicy) -> None:
         self.policy = policy
 
@@ -61,32 +71,32 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(open=st.booleans(), seconds=st.none() | st.floats(1.0, 200.0))
     def hold(self, open: bool, seconds: float | None) -> None:
         until = None if seconds is None else self.now + timedelta(seconds=seconds)
-        before, self.state = self.state, forced(self.state, Forced(open, self.now, until))
-        assert replace(self.state, forced=before.forced) == before, "what runs say is kept while it is held"
+        before, self.state = self.state, with_override(self.state, ManualOverride(open, self.now, until))
+        assert replace(self.state, forced=before.override) == before, "what runs say is kept while it is held"
 
     @rule()
     @precondition(lambda self: self.state.period or self.state.forced)
     def reset(self) -> None:
-        before, self.state = self.state, reset(self.state)
-        assert self.state == replace(CLOSED, period=before.period + 1)
+        before, self.state = self.state, reset_circuit(self.state)
+        assert self.state == replace(CLOSED_CIRCUIT, period=before.period + 1)
 
     @rule()
     def start(self) -> None:
         before = self.state
-        admission = admit(before, self.policy, self.now, LEASE)
-        if (held := before.forced_at(self.now)) is not None:
-            assert (admission.allowed, admission.state) == (not held.open, before)
-            assert admission.permit in (None, Permit(UNCOUNTED))
+        admission = admit_run(before, self.policy, self.now, LEASE)
+        if (held := before.active_override(self.now)) is not None:
+            assert (admission.is_allowed, admission.state) == (not held.is_open, before)
+            assert admission.permit in (None, CircuitPermit(UNCOUNTED_PERIOD))
             return
-        if before.condition is Condition.CLOSED:
-            assert admission.allowed, "closed never rejects"
+        if before.condition is CircuitCondition.CLOSED:
+            assert admission.is_allowed, "closed never rejects"
             assert admission.state == before
-        if before.condition is Condition.OPEN:
+        if before.condition is CircuitCondition.OPEN:
             assert before.opened_at is not None
             due = before.opened_at + timedelta(seconds=self.policy.open_for)
-            assert admission.allowed is (self.now >= due), "open admits when open_for is over, and not before"
-        assert admission.allowed is not bool(admission.reason)
-        assert admission.probe is (admission.allowed and before.condition is not Condition.CLOSED)
+            assert admission.is_allowed is (self.now >= due), "open admits when open_for is over, and not before"
+        assert admission.is_allowed is not bool(admission.reason)
+        assert admission.is_probe is (admission.is_allowed and before.condition is not CircuitCondition.CLOSED)
         self.state = admission.state
         if admission.permit is not None:
             self.going.append(admission.permit)
@@ -96,13 +106,13 @@ class AnyOrder(RuleBasedStateMachine):
     def end(self, data: st.DataObject, failed: bool | None, slow: bool) -> None:
         permit = self.going.pop(data.draw(st.integers(0, len(self.going) - 1)))
         before = self.state
-        self.state = record(before, self.policy, self.now, permit, failed, slow)
-        assert self.state.forced == before.forced, "what runs say ends no hold"
+        self.state = record_result(before, self.policy, self.now, permit, failed, slow)
+        assert self.state.override == before.override, "what runs say ends no hold"
         if permit.period != before.period:
             assert self.state is before, "a result counts only in its own period"
-        if self.state.condition is Condition.OPEN and before.condition is not Condition.OPEN:
+        if self.state.condition is CircuitCondition.OPEN and before.condition is not CircuitCondition.OPEN:
             # Of probes that are judged together, a good one may come back last.
-            probe = before.condition is Condition.HALF_OPEN
+            probe = before.condition is CircuitCondition.HALF_OPEN
             assert failed or slow or (probe and before.failed + before.slow), "what went well opens nothing"
 
     @invariant()
@@ -112,13 +122,13 @@ class AnyOrder(RuleBasedStateMachine):
             for permit in self.going
             if permit.period == self.state.period and permit.lease is not None and permit.lease > self.now
         ]
-        if self.state.condition is Condition.HALF_OPEN:
+        if self.state.condition is CircuitCondition.HALF_OPEN:
             assert len(out) + self.state.succeeded + self.state.failed <= self.policy.probes
             assert len(self.state.leases) <= self.policy.probes
 
     @invariant()
     def json_keeps_everything(self) -> None:
-        restored = from_json(to_json(self.state))
+        restored = load_state(dump_state(self.state))
         assert restored == self.state
         self.state = restored
 

@@ -14,19 +14,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from jobs.policies import CircuitPolicy
 from jobs.running.circuit import (
-    CLOSED,
-    UNCOUNTED,
-    Admission,
+    CLOSED_CIRCUIT,
+    UNCOUNTED_PERIOD,
+    CircuitAdmission,
+    CircuitCondition,
     CircuitState,
-    Condition,
-    Forced,
-    admit,
-    forced,
-    record,
-    reset,
+    ManualOverride,
+    admit_run,
+    record_result,
+    reset_circuit,
+    with_override,
 )
-from jobs.running.circuit_json import from_json, to_json
-from jobs.running.circuits import Circuits
+from jobs.running.circuit_json import dump_state, load_state
+from jobs.running.circuits import CircuitBreakers
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.virtual_time import START
 
@@ -77,7 +77,7 @@ class UnsteadyStates(MemoryStates):
 class _Stored(RuleBasedStateMachine):
     """A circuit in a store, of one policy, and the runs that go on."""
 
-    processes: list[Circuits]
+    processes: list[CircuitBreakers]
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,10 +95,10 @@ class _Stored(RuleBasedStateMachine):
         self.now += timedelta(seconds=seconds)
 
     def stored(self) -> CircuitState:
-        return from_json(self.states.stored.get(KEY, (None, 0))[0])
+        return load_state(self.states.stored.get(KEY, (None, 0))[0])
 
     def steer(self, changed: Callable[[CircuitState], CircuitState]) -> None:
-        self.states.put(KEY, to_json(changed(self.stored())))
+        self.states.put(KEY, dump_state(changed(self.stored())))
 
     def teardown(self) -> None:
         self.loop.close()
@@ -109,9 +109,9 @@ class OneProcess(_Stored):
 
     def __init__(self) -> None:
         super().__init__()
-        self.processes = [Circuits(self.states)]
-        self.model = CLOSED
-        self.going: list[tuple[Admission, Admission]] = []
+        self.processes = [CircuitBreakers(self.states)]
+        self.model = CLOSED_CIRCUIT
+        self.going: list[tuple[CircuitAdmission, CircuitAdmission]] = []
 
     def steer(self, changed: Callable[[CircuitState], CircuitState]) -> None:
         super().steer(changed)
@@ -119,23 +119,23 @@ class OneProcess(_Stored):
 
     @rule(open=st.booleans(), seconds=st.floats(1.0, 20.0))
     def hold(self, open: bool, seconds: float) -> None:
-        wanted = Forced(open, self.now, self.now + timedelta(seconds=seconds))
-        self.steer(lambda state: forced(state, wanted))
+        wanted = ManualOverride(open, self.now, self.now + timedelta(seconds=seconds))
+        self.steer(lambda state: with_override(state, wanted))
 
     @rule()
-    @precondition(lambda self: self.model.condition is not Condition.CLOSED)
+    @precondition(lambda self: self.model.condition is not CircuitCondition.CLOSED)
     def reset(self) -> None:
-        self.steer(reset)
+        self.steer(reset_circuit)
 
     @rule(count=st.integers(1, 3))
     def start(self, count: int) -> None:
         for _ in range(count):
-            expected = admit(self.model, self.policy, self.now, LEASE)
+            expected = admit_run(self.model, self.policy, self.now, LEASE)
             self.model = expected.state
             work = self.processes[0].admit(KEY, self.policy, self.now, LEASE)
             admission = self.loop.run_until_complete(work)
             assert admission.permit == expected.permit
-            if admission.allowed:
+            if admission.is_allowed:
                 self.going.append((admission, expected))
 
     @rule(data=st.data(), failed=st.sampled_from([True, False, False, None]), slow=mostly_not)
@@ -143,16 +143,16 @@ class OneProcess(_Stored):
     def end(self, data: st.DataObject, failed: bool | None, slow: bool) -> None:
         admission, expected = self.going.pop(data.draw(st.integers(0, len(self.going) - 1)))
         assert expected.permit is not None
-        self.model = record(self.model, self.policy, self.now, expected.permit, failed, slow)
+        self.model = record_result(self.model, self.policy, self.now, expected.permit, failed, slow)
         work = self.processes[0].record(KEY, self.policy, self.now, admission, failed, slow)
         self.loop.run_until_complete(work)
 
     @invariant()
     def it_is_as_if_each_result_were_written(self) -> None:
         stored = self.stored()
-        assert (stored.condition, stored.consecutive, stored.period) == (
+        assert (stored.condition, stored.consecutive_failures, stored.period) == (
             self.model.condition,
-            self.model.consecutive,
+            self.model.consecutive_failures,
             self.model.period,
         )
 
@@ -165,20 +165,20 @@ class SeveralProcesses(_Stored):
 
     def __init__(self) -> None:
         super().__init__()
-        self.processes = [Circuits(self.states) for _ in range(3)]
-        self.going: list[Admission] = []
+        self.processes = [CircuitBreakers(self.states) for _ in range(3)]
+        self.going: list[CircuitAdmission] = []
 
     @rule(luck=fates, count=st.integers(1, 5))
     def start(self, luck: list[tuple[int, str]], count: int) -> None:
-        self.going += [each for each in self.admit(luck, count) if each.allowed]
+        self.going += [each for each in self.admit(luck, count) if each.is_allowed]
 
     @rule(count=st.integers(1, 5))
     def start_while_the_store_is_away(self, count: int) -> None:
         admissions = self.admit([(0, "fails")] * count, count)
-        assert all(each.permit is not None and each.permit.period == UNCOUNTED for each in admissions)
+        assert all(each.permit is not None and each.permit.period == UNCOUNTED_PERIOD for each in admissions)
 
-    def admit(self, luck: list[tuple[int, str]], count: int) -> list[Admission]:
-        async def ask() -> list[Admission]:
+    def admit(self, luck: list[tuple[int, str]], count: int) -> list[CircuitAdmission]:
+        async def ask() -> list[CircuitAdmission]:
             works = (self.processes[n % 3].admit(KEY, self.policy, self.now, LEASE) for n in range(count))
             return await asyncio.gather(*works)
 
@@ -203,12 +203,14 @@ class SeveralProcesses(_Stored):
 
     @rule(open=st.booleans(), seconds=st.floats(1.0, 100.0))
     def hold(self, open: bool, seconds: float) -> None:
-        self.steer(lambda state: forced(state, Forced(open, self.now, self.now + timedelta(seconds=seconds))))
+        self.steer(
+            lambda state: with_override(state, ManualOverride(open, self.now, self.now + timedelta(seconds=seconds)))
+        )
 
     @invariant()
     def never_more_probes_than_the_policy_has(self) -> None:
         state = self.stored()
-        if state.condition is Condition.HALF_OPEN:
+        if state.condition is CircuitCondition.HALF_OPEN:
             permits = [each.permit for each in self.going if each.permit is not None]
             out = [p for p in permits if p.period == state.period and p.lease is not None and p.lease > self.now]
             assert len(out) + state.succeeded + state.failed <= self.policy.probes
@@ -217,7 +219,7 @@ class SeveralProcesses(_Stored):
         # Whatever was lost: once the store works and nobody holds the circuit, the target is asked again.
         self.now += timedelta(seconds=200)
         (admission,) = self.admit([], 1)
-        assert admission.allowed
+        assert admission.is_allowed
         super().teardown()
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from jobs.definition import JobDefinition
 from jobs.expectations import judge
-from jobs.redaction import SHORTEST
-from jobs.running.verdicts import attempt_of
-from tests.jobs.checks.asking import asking
+from jobs.redaction import SHORTEST_SECRET
+from jobs.running.verdicts import build_attempt
+from tests.jobs.checks.asking import open_http_check
 from tests.parts.http_server import Answer
 from tests.parts.http_target import HttpTarget
 
@@ -35,12 +35,12 @@ async def target() -> AsyncIterator[HttpTarget]:
 @pytest.mark.parametrize("expect", EXPECT, ids=json.dumps)
 async def test_no_half_of_a_secret_is_shown_wherever_reading_stops(expect: dict[str, Any], target: HttpTarget) -> None:
     target.on_call("/", lambda request: Answer(500, body=request.headers["authorization"].encode()))
-    async with asking({"token": SECRET}) as ask:
-        for size in range(len(BEFORE) + SHORTEST, len(BEFORE + SECRET) + 1):
+    async with open_http_check({"token": SECRET}) as ask:
+        for size in range(len(BEFORE) + SHORTEST_SECRET, len(BEFORE + SECRET) + 1):
             job = JobDefinition.model_validate({"name": "j", "check": check(target.url, size), "expect": [expect]})
             seen = await ask(**check(target.url, size))
             failures = judge(seen, job.expect, ask.redactor.redact)
-            attempt = attempt_of(1, datetime(2026, 1, 1, tzinfo=UTC), seen, failures, ask.redactor, 2048)
-            assert seen.body.startswith(BEFORE.encode() + SECRET[:SHORTEST].encode())
+            attempt = build_attempt(1, datetime(2026, 1, 1, tzinfo=UTC), seen, failures, ask.redactor, 2048)
+            assert seen.body.startswith(BEFORE.encode() + SECRET[:SHORTEST_SECRET].encode())
             assert attempt.body == f"{BEFORE}***"
-            assert SECRET[:SHORTEST] not in repr(attempt)
+            assert SECRET[:SHORTEST_SECRET] not in repr(attempt)

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from jobs.running.deadlines import CancelledFromWithin, bounded
+from jobs.running.deadlines import SelfCancelled, run_with_deadline
 from tests.jobs.running.virtual_time import virtual_time
 
 
@@ -43,13 +43,13 @@ class Stubborn:
 
 @virtual_time
 async def test_work_that_is_in_time_gives_its_result() -> None:
-    assert await bounded(done_after(4), 5, late) == "done"
+    assert await run_with_deadline(done_after(4), 5, late) == "done"
     assert elapsed() == pytest.approx(4)
 
 
 @virtual_time
 async def test_work_that_is_not_in_time_is_cancelled_and_late() -> None:
-    assert await bounded(done_after(6), 5, late) == "late"
+    assert await run_with_deadline(done_after(6), 5, late) == "late"
     assert elapsed() == pytest.approx(5)
 
 
@@ -63,7 +63,7 @@ async def test_late_is_asked_before_the_work_is_cancelled() -> None:
         finally:
             order.append("cancelled")
 
-    await bounded(work(), 5, lambda: order.append("late"))
+    await run_with_deadline(work(), 5, lambda: order.append("late"))
     assert order == ["late", "cancelled"]
 
 
@@ -75,7 +75,7 @@ async def test_a_result_given_while_being_cancelled_is_too_late() -> None:
         except asyncio.CancelledError:
             return "quickly done"
 
-    assert await bounded(work(), 5, late) == "late"
+    assert await run_with_deadline(work(), 5, late) == "late"
 
 
 @virtual_time
@@ -83,7 +83,7 @@ async def test_work_that_ignores_its_cancellation_is_abandoned_after_the_grace(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     stubborn = Stubborn(times=1)
-    assert await bounded(stubborn.work(), 5, late, grace=1) == "late"
+    assert await run_with_deadline(stubborn.work(), 5, late, grace=1) == "late"
     assert elapsed() == pytest.approx(6)
     assert caplog.messages == ["Stubborn.work ignored its cancellation for 1 s and was abandoned"]
 
@@ -97,7 +97,7 @@ async def test_abandoned_work_may_end_later_without_a_trace_in_asyncio(caplog: p
             await asyncio.sleep(9)
             raise ValueError("nobody wants to know") from None
 
-    await bounded(work(), 5, lambda: None, grace=1)
+    await run_with_deadline(work(), 5, lambda: None, grace=1)
     await asyncio.sleep(20)
     gc.collect()
     assert [record.name for record in caplog.records if record.levelno >= logging.WARNING] == ["jobs.running"]
@@ -109,7 +109,7 @@ async def test_an_error_of_the_work_comes_out() -> None:
         raise ValueError("wrong")
 
     with pytest.raises(ValueError, match="wrong"):
-        await bounded(work(), 5, late)
+        await run_with_deadline(work(), 5, late)
 
 
 @virtual_time
@@ -119,14 +119,14 @@ async def test_late_may_raise_and_the_work_is_cancelled_all_the_same() -> None:
 
     stubborn = Stubborn(times=0)
     with pytest.raises(TimeoutError):
-        await bounded(stubborn.work(), 5, too_late)
+        await run_with_deadline(stubborn.work(), 5, too_late)
     assert stubborn.cancellations == 1
 
 
 @virtual_time
 async def test_the_work_ends_with_its_caller() -> None:
     stubborn = Stubborn(times=0)
-    caller = asyncio.create_task(bounded(stubborn.work(), 5, late))
+    caller = asyncio.create_task(run_with_deadline(stubborn.work(), 5, late))
     await asyncio.sleep(1)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -136,7 +136,7 @@ async def test_the_work_ends_with_its_caller() -> None:
 
 @virtual_time
 async def test_stubborn_work_holds_a_cancelled_caller_for_the_grace_only() -> None:
-    caller = asyncio.create_task(bounded(Stubborn(times=1).work(), 5, late, grace=1))
+    caller = asyncio.create_task(run_with_deadline(Stubborn(times=1).work(), 5, late, grace=1))
     await asyncio.sleep(1)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -146,7 +146,7 @@ async def test_stubborn_work_holds_a_cancelled_caller_for_the_grace_only() -> No
 
 @virtual_time
 async def test_a_caller_cancelled_twice_does_not_wait_for_the_grace() -> None:
-    caller = asyncio.create_task(bounded(Stubborn(times=1).work(), 5, late, grace=1))
+    caller = asyncio.create_task(run_with_deadline(Stubborn(times=1).work(), 5, late, grace=1))
     await asyncio.sleep(1)
     caller.cancel()
     await asyncio.sleep(0.25)
@@ -161,5 +161,5 @@ async def test_work_that_cancels_itself_is_not_taken_for_a_cancelled_caller() ->
     async def work() -> str:
         raise asyncio.CancelledError
 
-    with pytest.raises(CancelledFromWithin, match="work was cancelled from within"):
-        await bounded(work(), 5, late)
+    with pytest.raises(SelfCancelled, match="work was cancelled from within"):
+        await run_with_deadline(work(), 5, late)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.redaction import Redactor
-from jobs.running.kept_bodies import kept_body
-from jobs.running.verdicts import attempt_of
+from jobs.running.kept_bodies import extract_excerpt
+from jobs.running.verdicts import build_attempt
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Phases, Severity
 
 NOON = datetime(2031, 1, 1, 12, tzinfo=UTC)
@@ -21,7 +21,7 @@ def seen(body: bytes, content_type: str = "", **more: object) -> Observation:
 
 
 def kept(body: bytes, limit: int = 2048, content_type: str = "", redactor: Redactor | None = None) -> str:
-    return kept_body(seen(body, content_type), limit, (redactor or Redactor()).redact)
+    return extract_excerpt(seen(body, content_type), limit, (redactor or Redactor()).redact)
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_no_more_is_kept_than_may_be(body: bytes, limit: int) -> None:
 @given(st.integers(0, 60))
 def test_a_secret_is_taken_out_wherever_the_cut_is(limit: int) -> None:
     redactor = Redactor()
-    redactor.add("s3cret-value-that-is-long")
+    redactor.add_permanent("s3cret-value-that-is-long")
     assert "s3cr" not in kept(b"the key is s3cret-value-that-is-long, keep it", limit, redactor=redactor)
 
 
 def attempt(observation: Observation, *failures: Failure) -> Attempt:
-    return attempt_of(1, NOON, observation, failures, Redactor(), 2048)
+    return build_attempt(1, NOON, observation, failures, Redactor(), 2048)
 
 
 def test_the_body_stays_with_an_attempt_that_the_answer_failed() -> None:
@@ -73,13 +73,13 @@ def test_no_body_is_kept_where_the_answer_did_not_fail_the_attempt(made: Attempt
 
 def test_a_body_whose_reading_stopped_within_a_secret_shows_none_of_it() -> None:
     redactor = Redactor()
-    redactor.add("correct-horse-battery")
+    redactor.add_permanent("correct-horse-battery")
     cut = seen(b'{"token": "correct-horse', body_truncated=True)
-    assert kept_body(cut, 2048, redactor.redact) == '{"token": "***'
+    assert extract_excerpt(cut, 2048, redactor.redact) == '{"token": "***'
 
 
 def test_a_body_that_is_mostly_secrets_shows_none_at_its_end() -> None:
     secret = "s" + "0123456789" * 100
     redactor = Redactor()
-    redactor.add(secret)
+    redactor.add_permanent(secret)
     assert set(kept((secret + " ").encode() * 20, limit=100, redactor=redactor)) <= set("* ")

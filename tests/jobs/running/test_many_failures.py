@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from jobs.expectations.sentences import MOST_FAILURES
+from jobs.expectations.sentences import MOST_LISTED_FAILURES
 from jobs.redaction import Redactor
-from jobs.running.verdicts import attempt_of
+from jobs.running.verdicts import build_attempt
 from jobs.runs import Attempt, Failure, Severity
 from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import START
 
 
 def attempt(*failures: Failure) -> Attempt:
-    return attempt_of(1, START, answer(), failures, Redactor())
+    return build_attempt(1, START, answer(), failures, Redactor())
 
 
 def failures(count: int, severity: Severity = Severity.FAIL) -> list[Failure]:
@@ -26,7 +26,7 @@ def test_of_six_thousand_failures_fifty_are_kept_and_the_others_are_counted() ->
 
 def test_fifty_failures_are_kept_as_they_are() -> None:
     made = attempt(*failures(50))
-    assert len(made.failures) == MOST_FAILURES
+    assert len(made.failures) == MOST_LISTED_FAILURES
     assert "more" not in made.message
 
 
@@ -42,5 +42,5 @@ def test_what_decides_is_kept_rather_than_what_only_degrades() -> None:
 def test_failures_that_only_degrade_are_counted_likewise() -> None:
     made = attempt(*failures(60, Severity.DEGRADED))
     assert made.error is None
-    assert len(made.failures) == MOST_FAILURES
+    assert len(made.failures) == MOST_LISTED_FAILURES
     assert made.message.endswith("; and 10 more.")

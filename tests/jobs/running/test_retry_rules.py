@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jobs.policies import RetryPolicy
-from jobs.running.retrying import Repeating, Tried, next_wait, repeat, should_retry
+from jobs.running.retrying import AttemptResult, RetryRules, next_wait, retry_until_decided, should_retry
 from jobs.runs import Attempt, ErrorClass, Phases
 from tests.jobs.running.running_cases import cases
 from tests.jobs.running.virtual_time import START
@@ -68,17 +68,17 @@ def test_drawn_waits_lie_between_the_bounds_of_other_retry_libraries(case: dict[
 async def test_there_are_as_many_waits_as_in_other_retry_libraries(case: dict[str, Any]) -> None:
     waits: list[float] = []
 
-    async def again() -> Tried:
-        return Tried(answered(503))
+    async def again() -> AttemptResult:
+        return AttemptResult(answered(503))
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
     policy = RetryPolicy.model_validate(case["retry"])
-    rules = Repeating(
-        policy, True, lambda: 1e9, lambda: 0.5, sleep, lambda *_: None, lambda *_: None, affordable=lambda: True
+    rules = RetryRules(
+        policy, True, lambda: 1e9, lambda: 0.5, sleep, lambda *_: None, lambda *_: None, acquire_retry=lambda: True
     )
-    await repeat(Tried(answered(503)), again, rules)
+    await retry_until_decided(AttemptResult(answered(503)), again, rules)
     assert len(waits) == case["waits"]
 
 

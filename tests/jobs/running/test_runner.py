@@ -9,9 +9,9 @@ import pytest
 
 from jobs.checks.clock import Phase
 from jobs.details import Details, StepDetail
-from jobs.judging import NotJudged
+from jobs.judging import JudgingUnavailable
 from jobs.running.runner import Runner
-from jobs.running.verdicts import SAYS_NOTHING_OF_TARGET
+from jobs.running.verdicts import ERRORS_UNRELATED_TO_TARGET
 from jobs.runs import ErrorClass, Failure, Observation, Outcome, Phases, Trigger
 from tests.jobs.running.run_parts import REFUSED, TICKET, URL, Hang, Stage, answer, broken, job
 from tests.jobs.running.virtual_time import START, virtual_time
@@ -186,7 +186,7 @@ async def test_a_run_that_this_machine_has_no_resources_for_is_left_out_and_coun
     run = await Stage(LACKING).run()
     assert (run.outcome, run.outcome.down, run.error) == (Outcome.SKIPPED, False, ErrorClass.OUT_OF_RESOURCES)
     assert run.message == "It could not be asked."
-    assert ErrorClass.OUT_OF_RESOURCES in SAYS_NOTHING_OF_TARGET
+    assert ErrorClass.OUT_OF_RESOURCES in ERRORS_UNRELATED_TO_TARGET
 
 
 @virtual_time
@@ -219,7 +219,7 @@ async def test_secrets_are_taken_out_of_messages_failures_and_the_log(caplog: py
         ValueError("hunter22"),
     ):
         stage = Stage(step)
-        stage.redactor.add("hunter22")
+        stage.redactor.add_permanent("hunter22")
         run = await stage.run(job(**ONCE, **expect))
         assert "hunter22" not in repr(run)
     assert "Traceback" in caplog.text
@@ -228,7 +228,7 @@ async def test_secrets_are_taken_out_of_messages_failures_and_the_log(caplog: py
 
 async def started(stage: Stage, definition: Any = None) -> tuple[Any, asyncio.Task[Any]]:
     execution = stage.runner.start(definition or job(), TICKET)
-    task = asyncio.create_task(execution.finish())
+    task = asyncio.create_task(execution.run_to_end())
     await asyncio.sleep(1)
     return execution, task
 
@@ -332,7 +332,7 @@ async def test_a_run_of_which_nothing_is_known_yet_is_not_merely_degraded() -> N
 async def test_an_answer_that_nobody_could_judge_is_not_the_fault_of_its_target() -> None:
     class Away:
         async def perform(self, *_: Any, **__: Any) -> Any:
-            raise NotJudged("The answer was not judged: others were.")
+            raise JudgingUnavailable("The answer was not judged: others were.")
 
     stage = Stage(answer(body=b"up"))
     runner = Runner({"http": stage.check}, stage.circuits, stage.heard, stage.clock, stage.redactor, judges=Away())

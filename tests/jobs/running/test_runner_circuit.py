@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from jobs.running.circuit import Condition
-from jobs.running.circuit_json import from_json
+from jobs.running.circuit import CircuitCondition
+from jobs.running.circuit_json import load_state
 from jobs.runs import ErrorClass, Outcome
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import REFUSED, Hang, Stage, answer, broken, job
@@ -14,8 +14,8 @@ from tests.jobs.running.virtual_time import virtual_time
 GUARDED = job(circuit={"consecutive_failures": 2, "open_for": "60s"}, retry={"attempts": 1})
 
 
-def condition(states: MemoryStates) -> Condition:
-    return from_json(states.stored["checkout"][0]).condition
+def condition(states: MemoryStates) -> CircuitCondition:
+    return load_state(states.stored["checkout"][0]).condition
 
 
 async def opened() -> MemoryStates:
@@ -50,7 +50,7 @@ async def test_a_probe_that_succeeds_closes_the_circuit() -> None:
     stage = Stage(answer(), states=await opened())
     await asyncio.sleep(61)
     assert (await stage.run(GUARDED)).outcome is Outcome.SUCCEEDED
-    assert condition(stage.states) is Condition.CLOSED
+    assert condition(stage.states) is CircuitCondition.CLOSED
 
 
 @virtual_time
@@ -65,7 +65,7 @@ async def test_a_probe_that_fails_opens_it_again() -> None:
 async def test_a_run_counts_once_however_many_attempts_it_took() -> None:
     stage = Stage(REFUSED)
     await stage.run(job(circuit={"consecutive_failures": 2}))
-    assert condition(stage.states) is Condition.CLOSED
+    assert condition(stage.states) is CircuitCondition.CLOSED
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ async def test_a_run_of_which_nothing_is_known_yet_does_not_close_a_circuit() ->
     stage = Stage(answer(pending="No ping has come yet."), states=await opened())
     await asyncio.sleep(61)
     assert (await stage.run(GUARDED)).outcome is Outcome.SKIPPED
-    assert condition(stage.states) is not Condition.CLOSED
+    assert condition(stage.states) is not CircuitCondition.CLOSED
 
 
 @virtual_time
@@ -93,7 +93,7 @@ async def test_a_time_out_counts_as_a_failure() -> None:
     stage = Stage(Hang("connect"))
     await stage.run(GUARDED)
     await stage.run(GUARDED)
-    assert condition(stage.states) is Condition.OPEN
+    assert condition(stage.states) is CircuitCondition.OPEN
 
 
 @virtual_time
@@ -115,7 +115,7 @@ async def test_a_job_without_a_circuit_never_asks_the_store() -> None:
     stage = Stage(answer())
     stage.states.away = OSError()
     assert (await stage.run()).outcome is Outcome.SUCCEEDED
-    assert (stage.states.reads, stage.circuits.degraded) == (0, False)
+    assert (stage.states.reads, stage.circuits.is_degraded) == (0, False)
 
 
 @virtual_time
@@ -123,7 +123,7 @@ async def test_a_store_that_is_away_changes_no_run() -> None:
     stage = Stage(answer())
     stage.states.away = OSError()
     assert (await stage.run(GUARDED)).outcome is Outcome.SUCCEEDED
-    assert stage.circuits.degraded
+    assert stage.circuits.is_degraded
 
 
 @virtual_time

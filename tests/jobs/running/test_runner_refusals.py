@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from jobs.checks.port import Call
-from jobs.ports import Renewal
+from jobs.checks.port import AttemptContext
+from jobs.ports import CredentialRefresh
 from jobs.running.budget import RetryBudget
 from jobs.runs import ErrorClass, Observation, Outcome, Run
 from jobs.targets import Target
 from tests.jobs.running.run_parts import TICKET, Stage, answer, job
 
-CHANGED = Renewal(changed=True, sentence="the secret a had been changed and was read again")
-SAME = Renewal(changed=False, sentence="the secret a is still what the vault held at 12:00")
+CHANGED = CredentialRefresh(is_changed=True, message="the secret a had been changed and was read again")
+SAME = CredentialRefresh(is_changed=False, message="the secret a is still what the vault held at 12:00")
 
 
 @dataclass
@@ -23,15 +23,15 @@ class Refusing:
     """A check that uses a secret: its renewals come one after the other."""
 
     stage: Stage
-    renewals: list[Renewal]
+    renewals: list[CredentialRefresh]
     asked: int = 0
     takes_s: float = 0.0
 
-    async def observe(self, target: Target, call: Call) -> Observation:
-        call.used.append(self._renewed)
+    async def observe(self, target: Target, call: AttemptContext) -> Observation:
+        call.credential_refreshes.append(self._renewed)
         return await self.stage.check.observe(target, call)
 
-    async def _renewed(self) -> Renewal:
+    async def _renewed(self) -> CredentialRefresh:
         self.asked += 1
         await self.stage.clock.sleep(self.takes_s)
         return self.renewals.pop(0) if len(self.renewals) > 1 else self.renewals[0]
@@ -42,7 +42,7 @@ class Refusing:
 
 def refusing(
     *answers: Observation,
-    renewals: list[Renewal] | None = None,
+    renewals: list[CredentialRefresh] | None = None,
     takes_s: float = 0.0,
     budget: RetryBudget | None = None,
 ) -> Refusing:
@@ -117,7 +117,7 @@ async def test_an_attempt_without_credentials_is_not_repeated() -> None:
 
 
 async def test_a_vault_that_does_not_answer_does_not_hold_the_run_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.running.refusals.LONGEST_LOOK", 0.05)
+    monkeypatch.setattr("jobs.running.refusals.LONGEST_CREDENTIAL_REFRESH", 0.05)
     of = refusing(answer(401), takes_s=60.0)
     made = await run(of)
     assert len(made.attempts) == 1
@@ -126,7 +126,7 @@ async def test_a_vault_that_does_not_answer_does_not_hold_the_run_up(monkeypatch
 
 async def test_a_secret_at_the_end_of_a_long_reason_is_not_shown_in_part() -> None:
     stage = Stage(answer(500, reason="x" * 80 + " canary-of-the-vault"))
-    stage.redactor.add("canary-of-the-vault")
+    stage.redactor.add_permanent("canary-of-the-vault")
     assert "canary" not in (await stage.run()).message
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobs.policies import LONGEST_RUN, MOST_ATTEMPTS
+from jobs.policies import LONGEST_RUN_TIMEOUT, MOST_ATTEMPTS
 from jobs.running.budget import RetryBudget
 from jobs.runs import ErrorClass, Outcome
 from tests.jobs.running.run_parts import REFUSED, Hang, ScriptedCheck, Stage, answer, broken, job
@@ -28,7 +28,7 @@ def within_a_run() -> list[Any]:
         case
         for case in found
         if 0 < case.values[0]["after_attempt"] < MOST_ATTEMPTS
-        and case.values[0]["after_attempt"] * case.values[0]["wait"] < LONGEST_RUN
+        and case.values[0]["after_attempt"] * case.values[0]["wait"] < LONGEST_RUN_TIMEOUT
     ]
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from jobs.checks.port import Call
+from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
 from jobs.running.circuit import CircuitState
-from jobs.running.circuit_json import from_json, to_json
-from jobs.running.circuits import Circuits
+from jobs.running.circuit_json import dump_state, load_state
+from jobs.running.circuits import CircuitBreakers
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Observation, Outcome, Phases, Run
 from jobs.targets import Target
@@ -52,7 +52,7 @@ class Waiting:
     def __init__(self) -> None:
         self.asked: asyncio.Queue[asyncio.Future[Observation]] = asyncio.Queue()
 
-    async def observe(self, target: Target, call: Call) -> Observation:
+    async def observe(self, target: Target, call: AttemptContext) -> Observation:
         told = asyncio.get_running_loop().create_future()
         self.asked.put_nowait(told)
         return await told
@@ -67,18 +67,18 @@ class Player:
         # So a probe counts as lost after 30 s: the run's time and 11 s.
         self.job = JobDefinition.model_validate(written | {"timeout": {"attempt": "19s", "run": "19s"}})
         self.clock, self.check, self.states = SetClock(), Waiting(), MemoryStates()
-        self.runner = Runner({"http": self.check}, Circuits(self.states), Heard(), self.clock, Redactor())
+        self.runner = Runner({"http": self.check}, CircuitBreakers(self.states), Heard(), self.clock, Redactor())
         self.going: list[tuple[asyncio.Task[Run], asyncio.Future[Observation]]] = []
         self.tasks: list[asyncio.Task[Run]] = []
 
     def stored(self) -> CircuitState:
-        return from_json(self.states.stored.get("checkout", (None, 0))[0])
+        return load_state(self.states.stored.get("checkout", (None, 0))[0])
 
     async def play(self, step: dict[str, Any]) -> None:
         self.clock.seconds = step["at"]
         now, before = self.clock.now(), self.stored()
         if (after := steered(before, step, now)) != before:
-            self.states.put("checkout", to_json(after))
+            self.states.put("checkout", dump_state(after))
         if "put" in step:
             self.going.clear()
         if "admitted" in step or "run" in step:

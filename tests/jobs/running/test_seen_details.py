@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from jobs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
 from jobs.redaction import Redactor
 from jobs.running.seen_details import (
-    LONGEST_NAME,
-    LONGEST_RECORD,
-    LONGEST_RECORDS,
-    MOST_NAMES,
-    MOST_RECORDS,
-    MOST_STEPS,
-    details_of,
+    LONGEST_DETAIL_NAME,
+    LONGEST_DNS_RECORD,
+    LONGEST_DNS_RECORDS,
+    MOST_CERTIFICATE_NAMES,
+    MOST_DNS_RECORDS,
+    MOST_STEP_DETAILS,
+    build_details,
 )
-from jobs.running.verdicts import attempt_of
+from jobs.running.verdicts import build_attempt
 from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
 from tests.jobs.running.seen_certificates import NOON, certificate
 
@@ -30,7 +30,7 @@ def seen(facts: dict[str, Any], *certificates: bytes) -> Observation:
 
 
 def details(facts: dict[str, Any], *certificates: bytes, redactor: Redactor | None = None) -> Details | None:
-    return details_of(seen(facts, *certificates), (redactor or Redactor()).redact)
+    return build_details(seen(facts, *certificates), (redactor or Redactor()).redact)
 
 
 def answered(*records: str, **more: Any) -> Details | None:
@@ -69,7 +69,7 @@ def test_few_names_of_a_certificate_are_kept_and_all_are_counted() -> None:
     assert found is not None
     assert found.tls is not None
     assert found.tls.certificate is not None
-    assert (len(found.tls.certificate.names), found.tls.certificate.name_count) == (MOST_NAMES, 100)
+    assert (len(found.tls.certificate.names), found.tls.certificate.name_count) == (MOST_CERTIFICATE_NAMES, 100)
 
 
 def test_long_names_of_a_certificate_are_fewer() -> None:
@@ -84,7 +84,7 @@ def test_long_names_of_a_certificate_are_fewer() -> None:
 def test_a_long_name_is_shortened() -> None:
     found = details({"steps": [{"name": "x" * 300, "outcome": "succeeded", "status": 200, "ms": 1.0}]})
     assert found is not None
-    assert found.steps[0].name == "x" * (LONGEST_NAME - 1) + "…"
+    assert found.steps[0].name == "x" * (LONGEST_DETAIL_NAME - 1) + "…"
 
 
 def test_steps_are_kept_with_name_status_time_and_outcome() -> None:
@@ -112,7 +112,7 @@ def test_steps_are_kept_with_name_status_time_and_outcome() -> None:
 def test_the_number_of_steps_is_limited() -> None:
     found = details({"steps": [{"name": "a", "outcome": "succeeded", "status": 200, "ms": 1.0}] * 1000})
     assert found is not None
-    assert len(found.steps) == MOST_STEPS
+    assert len(found.steps) == MOST_STEP_DETAILS
 
 
 def test_a_deadline_before_the_first_step_leaves_no_details() -> None:
@@ -136,15 +136,15 @@ def test_records_are_few_short_and_printable_and_all_are_counted(records: list[s
     assert found.dns is not None
     kept = found.dns.records
     assert found.dns.record_count == len(records)
-    assert len(kept) <= MOST_RECORDS
-    assert sum(map(len, kept)) <= LONGEST_RECORDS
-    assert all(len(record) <= LONGEST_RECORD and record.isprintable() for record in kept)
+    assert len(kept) <= MOST_DNS_RECORDS
+    assert sum(map(len, kept)) <= LONGEST_DNS_RECORDS
+    assert all(len(record) <= LONGEST_DNS_RECORD and record.isprintable() for record in kept)
 
 
 @given(st.integers(0, 300))
 def test_a_secret_is_taken_out_wherever_a_record_is_cut(before: int) -> None:
     redactor = Redactor()
-    redactor.add("s3cret-value-that-is-long")
+    redactor.add_permanent("s3cret-value-that-is-long")
     record = "x" * before + "s3cret-value-that-is-long"
     found = details({"rcode": "NOERROR", "answers": [record]}, redactor=redactor)
     assert "s3cr" not in repr(found)
@@ -152,7 +152,7 @@ def test_a_secret_is_taken_out_wherever_a_record_is_cut(before: int) -> None:
 
 def test_a_secret_is_taken_out_of_steps_and_certificates() -> None:
     redactor = Redactor()
-    redactor.add("hunter2.example")
+    redactor.add_permanent("hunter2.example")
     step = {"name": "ask hunter2.example", "outcome": "succeeded", "status": 200, "ms": 1.0}
     shown = certificate("hunter2.example", subject="hunter2.example")
     found = details({"tls_version": "TLSv1.3", "steps": [step]}, shown, redactor=redactor)
@@ -171,5 +171,5 @@ def test_a_secret_is_taken_out_of_steps_and_certificates() -> None:
 )
 def test_an_attempt_keeps_its_details_however_it_ended(error: ErrorClass | None, failures: tuple[Failure, ...]) -> None:
     observation = Observation(Phases(), 500, error=error, facts={"tls_version": "TLSv1.3"})
-    attempt = attempt_of(1, NOON, observation, failures, Redactor())
+    attempt = build_attempt(1, NOON, observation, failures, Redactor())
     assert attempt.details == Details(tls=TlsDetail("TLSv1.3"))

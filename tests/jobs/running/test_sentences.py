@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from jobs.checks.clock import Phase
-from jobs.checks.late import timed_out
-from jobs.expectations.sentences import unmet
-from jobs.running.sentences import no_time, seconds
+from jobs.checks.late import describe_timeout
+from jobs.expectations.sentences import describe_unmet
+from jobs.running.sentences import describe_no_time_left, seconds
 from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
 
 URL = "https://checkout.internal/health"
@@ -59,7 +59,7 @@ URL = "https://checkout.internal/health"
     ],
 )
 def test_a_time_out_says_what_it_was_waiting_for(phase: Phase | None, error: ErrorClass, sentence: str) -> None:
-    assert timed_out(phase, URL, 5.0) == (error, sentence)
+    assert describe_timeout(phase, URL, 5.0) == (error, sentence)
 
 
 @pytest.mark.parametrize(
@@ -67,16 +67,16 @@ def test_a_time_out_says_what_it_was_waiting_for(phase: Phase | None, error: Err
     [("http://a/x", "a:80"), ("http://a:8080", "a:8080"), ("https://[::1]/", "[::1]:443"), ("checkout", "checkout")],
 )
 def test_a_peer_is_a_host_with_its_port(endpoint: str, peer: str) -> None:
-    assert f"No connection to {peer} within" in timed_out("connect", endpoint, 1.0)[1]
+    assert f"No connection to {peer} within" in describe_timeout("connect", endpoint, 1.0)[1]
 
 
 def test_a_body_in_an_encoding_that_nobody_reads_is_told() -> None:
     observation = replace(answer(200), headers={"content-encoding": "br"})
-    assert unmet(observation, [BODY])[1].endswith(
+    assert describe_unmet(observation, [BODY])[1].endswith(
         " The body has the content encoding br, which is not supported: send gzip or identity."
     )
-    assert "encoded" not in unmet(replace(observation, headers={"content-encoding": "GZIP"}), [BODY])[1]
-    assert "encoded" not in unmet(observation, [SLOW])[1]
+    assert "encoded" not in describe_unmet(replace(observation, headers={"content-encoding": "GZIP"}), [BODY])[1]
+    assert "encoded" not in describe_unmet(observation, [SLOW])[1]
 
 
 STATUS = Failure("status", "200-299", "503")
@@ -85,13 +85,13 @@ BODY = Failure("body_contains", "ok", "down")
 
 
 def test_what_would_be_degraded_is_told_after_what_failed() -> None:
-    error, sentence = unmet(answer(200), [SLOW, BODY])
+    error, sentence = describe_unmet(answer(200), [SLOW, BODY])
     assert error is ErrorClass.EXPECTATION_FAILED
     assert sentence == f"Not as expected: {BODY}; {SLOW}."
 
 
 def test_a_status_that_would_only_be_degraded_does_not_decide() -> None:
-    error, _ = unmet(answer(503), [Failure("status", "200", "503", Severity.DEGRADED), BODY])
+    error, _ = describe_unmet(answer(503), [Failure("status", "200", "503", Severity.DEGRADED), BODY])
     assert error is ErrorClass.EXPECTATION_FAILED
 
 
@@ -121,24 +121,24 @@ def answer(status: int, reason: str = "", retry_after_s: float | None = None) ->
 def test_a_wrong_status_is_named_with_what_was_expected(
     observation: Observation, failures: list[Failure], sentence: str
 ) -> None:
-    assert unmet(observation, failures) == (ErrorClass.UNEXPECTED_STATUS, sentence)
+    assert describe_unmet(observation, failures) == (ErrorClass.UNEXPECTED_STATUS, sentence)
 
 
 def test_without_a_wrong_status_it_is_a_failed_expectation() -> None:
-    assert unmet(answer(200), [BODY, BODY]) == (
+    assert describe_unmet(answer(200), [BODY, BODY]) == (
         ErrorClass.EXPECTATION_FAILED,
         "Not as expected: body_contains: expected ok, observed down; body_contains: expected ok, observed down.",
     )
 
 
 def test_a_retry_after_that_does_not_fit_is_named() -> None:
-    assert no_time(120.0, 120.0, 12.0) == (
+    assert describe_no_time_left(120.0, 120.0, 12.0) == (
         "Not tried again: the target asked to wait 120 s, only 12 s of the run are left."
     )
 
 
 def test_a_wait_of_our_own_that_does_not_fit_is_named() -> None:
-    assert no_time(10.0, 2.0, 0.35) == (
+    assert describe_no_time_left(10.0, 2.0, 0.35) == (
         "Not tried again: the next attempt was due in 10 s, only 350 ms of the run are left."
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobs.definition import JobDefinition
 from jobs.problems import Finding
-from jobs.warnings import refusals_of, warnings_of
+from jobs.warnings import find_refusals, find_warnings
 
 NOW_MS = int(datetime(2026, 11, 27, 8, 0, tzinfo=UTC).timestamp() * 1000)
 
@@ -17,12 +17,12 @@ def job(**keys: Any) -> JobDefinition:
 
 
 def warned(definition: JobDefinition | None = None, *, now_ms: int = NOW_MS, **keys: Any) -> list[str]:
-    return _texts(warnings_of(definition or job(**keys), now_ms))
+    return _texts(find_warnings(definition or job(**keys), now_ms))
 
 
 def refused(**keys: Any) -> list[str]:
-    return _texts(refusals_of(job(**keys)))
+    return _texts(find_refusals(job(**keys)))
 
 
 def _texts(findings: tuple[Finding, ...]) -> list[str]:
-    return [str(finding.problem()) for finding in findings]
+    return [str(finding.to_problem()) for finding in findings]

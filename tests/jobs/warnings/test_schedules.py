@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.schedules import Ncrontab
-from jobs.warnings.schedules import odd_fields_of
+from jobs.warnings.schedules import explain_odd_fields
 from tests.jobs.warnings.defined import NOW_MS, job, warned
 
 
 def odd(expression: str) -> list[str]:
-    return [f"{message}; {hint}" for message, hint in odd_fields_of(Ncrontab.parse(expression).text)]
+    return [f"{message}; {hint}" for message, hint in explain_odd_fields(Ncrontab.parse(expression).text)]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ _FIELD = st.sampled_from(["*", "*/2", "5", "1-5", "5-1", "*/0", "1/3", "2,4", "3
 @given(st.tuples(_FIELD, _FIELD, _FIELD, _FIELD, _FIELD, st.sampled_from(["*", "1", "mon", "m", "s-t", "fri-mon"])))
 def test_every_expression_that_is_accepted_can_be_looked_at(fields: tuple[str, ...]) -> None:
     expression = Ncrontab.parse(" ".join(fields)).text
-    for message, hint in odd_fields_of(expression):
+    for message, hint in explain_odd_fields(expression):
         assert message
         assert hint
 

@@ -11,15 +11,15 @@ import httpx
 from jobs.runs import Ticket
 from observability.telemetry import Telemetry
 from scheduler.api.app import create_api
-from scheduler.catalog import Entry
+from scheduler.catalog import CatalogJob
 from scheduler.dispatch.in_process import InProcessDispatch
-from scheduler.health import Health, PartHealth, Status
-from scheduler.heartbeats import HeartbeatViews
-from scheduler.queries import Queries
+from scheduler.health import Health, HealthStatus, PartHealth
+from scheduler.heartbeats import HeartbeatQueries
+from scheduler.queries import JobAndRunQueries
 from scheduler.services import Services
-from scheduler.stores.runs import Record
-from scheduler.uptimes import Uptimes
-from scheduler.watchdog import JobWatch, Noted, Watchdog
+from scheduler.stores.runs import RunRecord
+from scheduler.uptimes import UptimeReader
+from scheduler.watchdog import JobWatch, RunActivity, Watchdog
 from tests.jobs.running.run_parts import Step
 from tests.scheduler.fakes import Shop
 from tests.scheduler.stores.memory import MemoryData
@@ -27,39 +27,39 @@ from tests.scheduler.stores.memory import MemoryData
 BASE = "http://scheduler.test"
 
 
-class Desk:
+class ApiClient:
     """`async with Desk(...) as desk: answer = await desk.get("/api/jobs")`. Steps and jobs are the Shop's."""
 
     def __init__(
         self,
         *steps: Step,
-        jobs: Sequence[Entry] | None = None,
+        jobs: Sequence[CatalogJob] | None = None,
         data: MemoryData | None = None,
-        keyed: bool = False,
+        requires_key: bool = False,
     ) -> None:
         self.shop = Shop(*steps, jobs=jobs, data=data)
         self.dispatch = InProcessDispatch(self.shop.worker.submit)
         self.health = Health()
         clock, catalog, runs = self.shop.clock, self.shop.catalog, self.shop.runs
-        self.noted = Noted(clock)
+        self.noted = RunActivity(clock)
         job_watch = JobWatch(catalog, runs, self.shop.pauses, self.noted, clock)
         self.watchdog = Watchdog(
-            job_watch, self.noted, self.shop.store, Telemetry([]), clock, places=self.shop.worker.places
+            job_watch, self.noted, self.shop.store, Telemetry([]), clock, places=self.shop.worker.place_usage
         )
         self.services = Services(
             operations=self.shop.operations(self.dispatch),
-            queries=Queries(catalog, runs, self.shop.pauses, self.shop.dead_letters, clock),
+            queries=JobAndRunQueries(catalog, runs, self.shop.pauses, self.shop.dead_letters, clock),
             health=self.health,
             watchdog=self.watchdog,
-            secrets=self.shop.secret_watch,
-            heartbeats=HeartbeatViews(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
-            uptimes=Uptimes(catalog, runs, clock, 30 * 86400.0),
+            secret_monitor=self.shop.secret_watch,
+            heartbeats=HeartbeatQueries(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
+            uptimes=UptimeReader(catalog, runs, clock, 30 * 86400.0),
             circuits=self.shop.circuits,
             clock=clock,
             environment="test",
             version="1.2.3",
         )
-        self.app = create_api(self.services, keyed=keyed)
+        self.app = create_api(self.services, requires_key=requires_key)
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url=BASE)
 
     async def __aenter__(self) -> Self:
@@ -72,19 +72,19 @@ class Desk:
         await self._client.aclose()
 
     async def get(self, path: str, **query: str | int) -> httpx.Response:
-        return await self.ask("GET", path, params=query or None)
+        return await self.request("GET", path, params=query or None)
 
     async def post(self, path: str, **query: str | int) -> httpx.Response:
-        return await self.ask("POST", path, params=query or None)
+        return await self.request("POST", path, params=query or None)
 
-    async def tell(self, path: str, body: object) -> httpx.Response:
+    async def post_json(self, path: str, body: object) -> httpx.Response:
         """POST with a body of JSON."""
-        return await self.ask("POST", path, json=body)
+        return await self.request("POST", path, json=body)
 
-    async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+    async def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         return await self._client.request(method, path, **more)
 
-    async def everything(self, path: str, key: str, **query: str | int) -> list[dict[str, Any]]:
+    async def get_all(self, path: str, key: str, **query: str | int) -> list[dict[str, Any]]:
         """All pages of a list."""
         found: list[dict[str, Any]] = []
         while True:
@@ -97,26 +97,26 @@ class Desk:
     async def perform(self, job: str = "checkout", seconds: float = 0.0) -> str:
         """Run a job as if it had been due so long after now; returns the run's id."""
         ticket = self.shop.ticket(seconds, job)
-        await self.shop.worker.perform(ticket)
+        await self.shop.worker.execute(ticket)
         return ticket.id
 
-    async def enqueue(self, job: str = "checkout", seconds: float = 0.0) -> Record:
+    async def enqueue(self, job: str = "checkout", seconds: float = 0.0) -> RunRecord:
         """A run that waits for its worker."""
         return await self.shop.runs.enqueue(self.shop.ticket(seconds, job))
 
-    async def keep(self, ticket: Ticket, run: Any) -> None:
+    async def store_finished(self, ticket: Ticket, run: Any) -> None:
         """Put a finished run into the store as it is."""
         now = self.shop.clock.now()
         claim = await self.shop.runs.claim(ticket, "me", now, now)
         await self.shop.runs.finish(claim, run)  # type: ignore[arg-type]  # a fresh ticket is always claimed
 
-    def part(self, name: str, status: Status, message: str = "") -> None:
+    def add_health_part(self, name: str, status: HealthStatus, message: str = "") -> None:
         """Add a part to health that is so."""
 
         async def probe() -> Sequence[PartHealth]:
             return (PartHealth(name, status, message),)
 
-        self.health.add(name, probe)
+        self.health.add_probe(name, probe)
 
-    def lose_the_store(self) -> None:
+    def break_store(self) -> None:
         self.shop.store.breaks_after = 0

@@ -6,23 +6,23 @@ import re
 from html import unescape
 
 from scheduler.api.texts import NOTHING
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 
 
-async def page_of(desk: Desk, path: str = "/api/dashboard", **query: str) -> str:
+async def get_page(desk: ApiClient, path: str = "/api/dashboard", **query: str) -> str:
     sent = await desk.get(path, **query)
     assert sent.headers["content-type"] == "text/html; charset=utf-8"
     return sent.text
 
 
-def text_of(page: str) -> str:
+def visible_text(page: str) -> str:
     """What a reader sees, without line breaks; a hyphen where there is no value."""
     body = re.sub(r"<title>.*?</title>", "", page, flags=re.DOTALL)
     ends = r"</(?:td|th|p|li|div|h\d|dt|dd|pre|nav)>"
     return " ".join(unescape(re.sub(r"<[^>]*>", "", re.sub(ends, " ", body))).split()).replace(NOTHING, "-")
 
 
-def addresses_in(page: str) -> list[str]:
+def find_links(page: str) -> list[str]:
     return [unescape(address) for address in re.findall(r'(?:href|src)="([^"]*)"', page)]
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.api.desk import Desk as NewDesk
-from tests.scheduler.api.test_dashboard import page_of, text_of
+from tests.scheduler.api.desk import ApiClient as NewDesk
+from tests.scheduler.api.test_dashboard import get_page, visible_text
 from tests.scheduler.fakes import START, entry
 
 
@@ -32,8 +32,8 @@ async def test_what_never_ran_is_queued_and_listed() -> None:
     async with Desk() as desk:
         ran = await desk.perform(seconds=-20)
 
-        accepted = await desk.tell(BACKFILL, HALF_A_MINUTE)
-        await desk.shop.worker.settle()
+        accepted = await desk.post_json(BACKFILL, HALF_A_MINUTE)
+        await desk.shop.worker.wait_until_idle()
         runs = (await desk.get("/api/runs", job="checkout")).json()["runs"]
 
     told = accepted.json()
@@ -47,10 +47,12 @@ async def test_what_never_ran_is_queued_and_listed() -> None:
 @virtual_time
 async def test_skipped_instants_are_counted_and_run_or_left() -> None:
     async with Desk() as desk:
-        await desk.shop.worker.skip(desk.shop.ticket(-10), "it was left out")
+        await desk.shop.worker.record_skipped(desk.shop.ticket(-10), "it was left out")
         body = HALF_A_MINUTE | {"dry_run": True}
 
-        run, left = [(await desk.tell(BACKFILL, body | {"leave_skipped": leave})).json() for leave in (False, True)]
+        run, left = [
+            (await desk.post_json(BACKFILL, body | {"leave_skipped": leave})).json() for leave in (False, True)
+        ]
 
     assert ([len(told["runs"]) for told in (run, left)], run["skipped"], left["skipped"]) == ([4, 3], 1, 1)
 
@@ -58,7 +60,7 @@ async def test_skipped_instants_are_counted_and_run_or_left() -> None:
 @virtual_time
 async def test_a_dry_run_queues_nothing_and_the_end_is_now_if_none_is_given() -> None:
     async with Desk() as desk:
-        told = (await desk.tell(BACKFILL, {"from": "2026-03-01T11:59:50", "dry_run": True})).json()
+        told = (await desk.post_json(BACKFILL, {"from": "2026-03-01T11:59:50", "dry_run": True})).json()
 
         assert (await desk.get("/api/runs")).json()["runs"] == []
 
@@ -82,7 +84,7 @@ async def test_a_dry_run_queues_nothing_and_the_end_is_now_if_none_is_given() ->
 @virtual_time
 async def test_what_cannot_be_asked_for_is_refused_and_nothing_is_queued(body: object, complaint: str) -> None:
     async with Desk() as desk:
-        refused = await desk.tell(BACKFILL, body)
+        refused = await desk.post_json(BACKFILL, body)
 
         assert (await desk.get("/api/runs")).json()["runs"] == []
 
@@ -94,10 +96,10 @@ async def test_what_cannot_be_asked_for_is_refused_and_nothing_is_queued(body: o
 async def test_what_is_refused_everywhere_is_refused_here() -> None:
     async with Desk(jobs=[entry(), entry("asked", schedule=None)]) as desk:
         refused = [
-            await desk.tell("/api/jobs/nobody/backfill", HALF_A_MINUTE),
-            await desk.tell("/api/jobs/asked/backfill", HALF_A_MINUTE),
-            await desk.ask("POST", BACKFILL, json=HALF_A_MINUTE, params={"limit": "3"}),
-            await desk.ask("POST", BACKFILL, json=HALF_A_MINUTE, headers={"Sec-Fetch-Site": "cross-site"}),
+            await desk.post_json("/api/jobs/nobody/backfill", HALF_A_MINUTE),
+            await desk.post_json("/api/jobs/asked/backfill", HALF_A_MINUTE),
+            await desk.request("POST", BACKFILL, json=HALF_A_MINUTE, params={"limit": "3"}),
+            await desk.request("POST", BACKFILL, json=HALF_A_MINUTE, headers={"Sec-Fetch-Site": "cross-site"}),
         ]
 
     assert [answer.status_code for answer in refused] == [404, 409, 400, 403]
@@ -106,8 +108,8 @@ async def test_what_is_refused_everywhere_is_refused_here() -> None:
 @virtual_time
 async def test_instants_before_the_first_version_need_a_field_of_their_own() -> None:
     async with NewDesk() as desk:
-        refused = await desk.tell(BACKFILL, HALF_A_MINUTE)
-        accepted = await desk.tell(BACKFILL, HALF_A_MINUTE | {"before_first_version": True})
+        refused = await desk.post_json(BACKFILL, HALF_A_MINUTE)
+        accepted = await desk.post_json(BACKFILL, HALF_A_MINUTE | {"before_first_version": True})
 
     assert refused.status_code == 400
     assert refused.json()["detail"].startswith("body.from: 4 of 4 due instants, the first at 2026-03-01 11:59:30Z")
@@ -117,12 +119,12 @@ async def test_instants_before_the_first_version_need_a_field_of_their_own() -> 
 @virtual_time
 async def test_a_backfill_is_no_uptime_no_latest_run_and_no_outage() -> None:
     async with Desk(answer(500)) as desk:
-        await desk.tell(BACKFILL, HALF_A_MINUTE)
-        await desk.shop.worker.settle()
+        await desk.post_json(BACKFILL, HALF_A_MINUTE)
+        await desk.shop.worker.wait_until_idle()
         runs = (await desk.get("/api/runs")).json()["runs"]
         uptime = (await desk.get("/api/jobs/checkout/uptime")).json()
         job = (await desk.get("/api/jobs/checkout")).json()
-        page = text_of(await page_of(desk))
+        page = visible_text(await get_page(desk))
 
     assert {(run["trigger"], run["outcome"]) for run in runs} == {("backfill", "failed")}
     assert (uptime["runs"], uptime["since"], job["latest"]) == (0, None, None)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.fakes import entry
 
 LONG = Hang("first_byte", 25.0)
@@ -17,7 +17,7 @@ LONG = Hang("first_byte", 25.0)
 
 @virtual_time
 async def test_a_queued_run_is_answered_as_cancelled() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         run_id = (await desk.enqueue(seconds=60)).ticket.id
 
         done = await desk.post(f"/api/runs/{run_id}/cancel")
@@ -29,7 +29,7 @@ async def test_a_queued_run_is_answered_as_cancelled() -> None:
 
 @virtual_time
 async def test_a_running_run_is_answered_as_cancelled() -> None:
-    async with Desk(LONG, jobs=[entry(timeout={"attempt": "30s"})]) as desk:
+    async with ApiClient(LONG, jobs=[entry(timeout={"attempt": "30s"})]) as desk:
         run_id = (await desk.post("/api/jobs/checkout/run")).json()["id"]
         await asyncio.sleep(1)
 
@@ -43,7 +43,7 @@ async def test_a_running_run_is_answered_as_cancelled() -> None:
 
 @virtual_time
 async def test_a_run_of_another_process_is_accepted_with_the_place_where_it_is_found() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         ticket, now = desk.shop.ticket(), desk.shop.clock.now()
         await desk.shop.runs.claim(ticket, "another", now + timedelta(minutes=1), now)
 
@@ -56,7 +56,7 @@ async def test_a_run_of_another_process_is_accepted_with_the_place_where_it_is_f
 
 @pytest.mark.parametrize("run_id", ["checkout@20260301T120000.000Z", "nothing", "a b"])
 async def test_a_run_that_is_not_there_is_told(run_id: str) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         refused = await desk.post(f"/api/runs/{run_id}/cancel")
 
     assert refused.status_code == 404
@@ -64,11 +64,11 @@ async def test_a_run_that_is_not_there_is_told(run_id: str) -> None:
 
 
 async def test_what_is_refused_everywhere_is_refused_here() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         path = f"/api/runs/{(await desk.enqueue()).ticket.id}/cancel"
         unknown = await desk.post(path, force="yes")
         wait = await desk.post(path, wait="soon")
-        foreign = await desk.ask("POST", path, headers={"Sec-Fetch-Site": "cross-site"})
+        foreign = await desk.request("POST", path, headers={"Sec-Fetch-Site": "cross-site"})
 
         assert (await desk.get("/api/runs")).json()["runs"][0]["state"] == "queued"
 
@@ -76,9 +76,9 @@ async def test_what_is_refused_everywhere_is_refused_here() -> None:
 
 
 async def test_a_store_that_is_away_is_told_with_when_to_come_back() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         run_id = (await desk.enqueue()).ticket.id
-        desk.lose_the_store()
+        desk.break_store()
 
         refused = await desk.post(f"/api/runs/{run_id}/cancel")
 

@@ -9,8 +9,8 @@ import pytest
 from jobs.runs import Outcome
 from tests.jobs.running.run_parts import REFUSED
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.api.desk import Desk
-from tests.scheduler.api.test_dashboard import page_of, text_of
+from tests.scheduler.api.desk import ApiClient
+from tests.scheduler.api.test_dashboard import get_page, visible_text
 from tests.scheduler.fakes import entry
 
 CHECKOUT = "/api/circuits/checkout"
@@ -20,18 +20,18 @@ ONE_TRY = {"attempts": 1}
 UNTIL_ONE = {"until": "2026-03-01T13:00:00Z", "reason": " deployment "}
 
 
-def desk(*steps: object) -> Desk:
+def desk(*steps: object) -> ApiClient:
     jobs = [
         entry(circuit=ONCE, retry=ONE_TRY),
         entry("pay", circuit=SHARED, retry=ONE_TRY),
         entry("plain"),
         entry("refund", circuit=SHARED, retry=ONE_TRY),
     ]
-    return Desk(*steps, jobs=jobs)  # type: ignore[arg-type]
+    return ApiClient(*steps, jobs=jobs)  # type: ignore[arg-type]
 
 
-async def outcome_of(desk: Desk, job: str = "checkout", seconds: float = 0.0) -> tuple[Outcome, str]:
-    record = await desk.shop.runs.get(await desk.perform(job, seconds))
+async def outcome_of(desk: ApiClient, job: str = "checkout", seconds: float = 0.0) -> tuple[Outcome, str]:
+    record = await desk.shop.runs.find(await desk.perform(job, seconds))
     assert record is not None
     assert record.run is not None
     return record.run.outcome, record.run.message
@@ -40,7 +40,7 @@ async def outcome_of(desk: Desk, job: str = "checkout", seconds: float = 0.0) ->
 @virtual_time
 async def test_circuits_are_listed_by_key_a_page_at_a_time() -> None:
     async with desk() as open_desk:
-        listed = await open_desk.everything("/api/circuits", "circuits", limit=1)
+        listed = await open_desk.get_all("/api/circuits", "circuits", limit=1)
 
     assert [(one["key"], one["jobs"], one["state"]) for one in listed] == [
         ("checkout", ["checkout"], "closed"),
@@ -66,7 +66,7 @@ async def test_a_circuit_that_opened_says_since_when_why_and_when_it_is_tried_ag
 @virtual_time
 async def test_a_circuit_that_is_held_open_rejects_and_says_how_it_came_why_and_until_when() -> None:
     async with desk() as open_desk:
-        held = await open_desk.tell(f"{CHECKOUT}/open", UNTIL_ONE)
+        held = await open_desk.post_json(f"{CHECKOUT}/open", UNTIL_ONE)
         outcome, message = await outcome_of(open_desk)
 
     assert held.status_code == 200
@@ -88,7 +88,7 @@ async def test_a_circuit_that_is_held_open_rejects_and_says_how_it_came_why_and_
 @virtual_time
 async def test_a_circuit_that_is_held_closed_lets_all_runs_through_until_its_end() -> None:
     async with desk(REFUSED) as open_desk:
-        await open_desk.tell(f"{CHECKOUT}/close", UNTIL_ONE)
+        await open_desk.post_json(f"{CHECKOUT}/close", UNTIL_ONE)
         outcomes = [(await outcome_of(open_desk, seconds=seconds))[0] for seconds in (0, 10, 20)]
         told = (await open_desk.get(CHECKOUT)).json()
 
@@ -101,7 +101,7 @@ async def test_a_reset_lets_the_next_run_through_and_forgets_what_was_counted() 
     async with desk(REFUSED) as open_desk:
         await open_desk.perform()
         await open_desk.post(f"{CHECKOUT}/open")
-        told = (await open_desk.tell(f"{CHECKOUT}/reset", {"reason": "mended"})).json()
+        told = (await open_desk.post_json(f"{CHECKOUT}/reset", {"reason": "mended"})).json()
         outcome, _ = await outcome_of(open_desk, seconds=10)
 
     assert (told["state"], told["why"], told["forced"], told["text"]) == ("closed", "", None, "closed")
@@ -135,7 +135,7 @@ async def test_a_circuit_that_nobody_has_is_told_with_the_one_that_was_meant() -
 @virtual_time
 async def test_an_end_in_the_past_is_refused(way: str) -> None:
     async with desk() as open_desk:
-        answer = await open_desk.tell(f"{CHECKOUT}/{way}", {"until": "2026-03-01T11:00:00Z"})
+        answer = await open_desk.post_json(f"{CHECKOUT}/{way}", {"until": "2026-03-01T11:00:00Z"})
 
     assert (answer.status_code, answer.json()["errors"][0]["where"]) == (400, "body.until")
 
@@ -144,9 +144,9 @@ async def test_an_end_in_the_past_is_refused(way: str) -> None:
 async def test_every_change_is_in_the_log_with_its_way_and_reason(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "scheduler.audit")
     async with desk() as open_desk:
-        await open_desk.tell(f"{CHECKOUT}/open", UNTIL_ONE)
+        await open_desk.post_json(f"{CHECKOUT}/open", UNTIL_ONE)
         await open_desk.post(f"{CHECKOUT}/close")
-        await open_desk.tell(f"{CHECKOUT}/reset", {"reason": "mended"})
+        await open_desk.post_json(f"{CHECKOUT}/reset", {"reason": "mended"})
 
     assert [record.message for record in caplog.records if record.name == "scheduler.audit"] == [
         "circuit checkout is held open until 2026-03-01 13:00:00Z: deployment, as was asked over the API",
@@ -158,10 +158,10 @@ async def test_every_change_is_in_the_log_with_its_way_and_reason(caplog: pytest
 @virtual_time
 async def test_a_job_and_the_page_show_a_circuit_that_is_not_closed() -> None:
     async with desk() as open_desk:
-        await open_desk.tell(f"{CHECKOUT}/open", UNTIL_ONE)
+        await open_desk.post_json(f"{CHECKOUT}/open", UNTIL_ONE)
         job = (await open_desk.get("/api/jobs/checkout")).json()
         other = (await open_desk.get("/api/jobs/plain")).json()
-        page = text_of(await page_of(open_desk))
+        page = visible_text(await get_page(open_desk))
 
     assert (job["circuit"]["key"], job["circuit"]["state"]) == ("checkout", "held_open")
     assert other["circuit"] is None
@@ -171,7 +171,7 @@ async def test_a_job_and_the_page_show_a_circuit_that_is_not_closed() -> None:
 @virtual_time
 async def test_without_the_store_nothing_is_changed_and_the_answer_says_so() -> None:
     async with desk() as open_desk:
-        open_desk.lose_the_store()
+        open_desk.break_store()
         answers = [await open_desk.get("/api/circuits"), await open_desk.post(f"{CHECKOUT}/open")]
 
     assert [answer.status_code for answer in answers] == [503] * 2

@@ -21,7 +21,7 @@ from jobs.details import CertificateDetail, Details, TlsDetail
 from scheduler.api import outages
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.parts import missing
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.fakes import START, entry
 from tests.scheduler.stores.samples import run_of, ticket
 
@@ -37,7 +37,7 @@ ONCE: dict[str, Any] = {"retry": {"attempts": 1}}
 @pytest.fixture(autouse=True)
 def look_at_all_jobs_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a look takes long, and is then kept for as long as a test waits."""
-    monkeypatch.setattr(outages, "_RESTS", 0)
+    monkeypatch.setattr(outages, "_CACHE_FACTOR", 0)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -54,7 +54,7 @@ async def browser() -> AsyncIterator[Browser]:
 class Site:
     """A desk served on loopback, and a page that looks at it. What the browser complains of fails the test."""
 
-    def __init__(self, desk: Desk, browser: Browser) -> None:
+    def __init__(self, desk: ApiClient, browser: Browser) -> None:
         self.desk = desk
         self.complaints: list[str] = []
         self.asked: list[str] = []
@@ -81,7 +81,7 @@ class Site:
 
 
 @asynccontextmanager
-async def site(browser: Browser, desk: Desk) -> AsyncIterator[Site]:
+async def site(browser: Browser, desk: ApiClient) -> AsyncIterator[Site]:
     async with desk:
         site = Site(desk, browser)
         await site.start()
@@ -96,7 +96,7 @@ async def site(browser: Browser, desk: Desk) -> AsyncIterator[Site]:
 
 
 async def test_what_is_down_is_seen_at_once_with_its_reason(browser: Browser) -> None:
-    async with site(browser, Desk(REFUSED, jobs=[entry(**ONCE), entry("other")])) as shown:
+    async with site(browser, ApiClient(REFUSED, jobs=[entry(**ONCE), entry("other")])) as shown:
         await shown.desk.perform()
         page = await shown.open()
 
@@ -109,7 +109,7 @@ async def test_what_is_down_is_seen_at_once_with_its_reason(browser: Browser) ->
 
 
 async def test_the_page_stays_up_to_date_without_being_loaded_again(browser: Browser) -> None:
-    async with site(browser, Desk(answer(), REFUSED, jobs=[entry(**ONCE)])) as shown:
+    async with site(browser, ApiClient(answer(), REFUSED, jobs=[entry(**ONCE)])) as shown:
         await shown.desk.perform()
         page = await shown.open()
         await expect(page.get_by_role("status")).to_have_text("Nothing is down")
@@ -127,7 +127,7 @@ async def test_the_page_stays_up_to_date_without_being_loaded_again(browser: Bro
 
 async def test_a_refresh_keeps_focus_scroll_and_selection(browser: Browser) -> None:
     jobs = [entry(f"job-{number:02}", **ONCE) for number in range(40)]
-    async with site(browser, Desk(REFUSED, REFUSED, REFUSED, answer(), jobs=jobs)) as shown:
+    async with site(browser, ApiClient(REFUSED, REFUSED, REFUSED, answer(), jobs=jobs)) as shown:
         seconds = count()
         await shown.desk.perform("job-05", seconds=next(seconds))
         page = await shown.open(viewport={"width": 1000, "height": 500})
@@ -152,7 +152,7 @@ async def test_a_refresh_keeps_focus_scroll_and_selection(browser: Browser) -> N
 
 async def test_columns_do_not_move_when_times_change(browser: Browser) -> None:
     columns = "[...document.querySelectorAll('th')].map(cell => cell.getBoundingClientRect().x)"
-    async with site(browser, Desk(jobs=[entry(), entry("nightly", "0 30 3 * * *")])) as shown:
+    async with site(browser, ApiClient(jobs=[entry(), entry("nightly", "0 30 3 * * *")])) as shown:
         await shown.desk.perform(seconds=-100_000)
         page = await shown.open()
         before = await page.evaluate(columns)
@@ -166,7 +166,7 @@ async def test_columns_do_not_move_when_times_change(browser: Browser) -> None:
 
 
 async def test_a_server_that_is_away_is_told_until_it_is_back(browser: Browser) -> None:
-    async with site(browser, Desk()) as shown:
+    async with site(browser, ApiClient()) as shown:
         page = await shown.open()
         stamp = page.locator("#refreshed")
         await expect(stamp).not_to_have_class(re.compile("stale"))
@@ -183,7 +183,7 @@ async def test_a_server_that_is_away_is_told_until_it_is_back(browser: Browser) 
 
 
 async def test_a_function_key_goes_along_with_refreshes(browser: Browser) -> None:
-    async with site(browser, Desk(jobs=[entry(f"job-{number:02}") for number in range(60)])) as shown:
+    async with site(browser, ApiClient(jobs=[entry(f"job-{number:02}") for number in range(60)])) as shown:
         page = await shown.open("/api/dashboard?code=KEY")
         shown.asked.clear()
         await page.get_by_role("link", name="More jobs").click()
@@ -196,7 +196,7 @@ async def test_a_function_key_goes_along_with_refreshes(browser: Browser) -> Non
 
 
 async def test_the_page_is_complete_without_its_script(browser: Browser) -> None:
-    async with site(browser, Desk(REFUSED, jobs=[entry(**ONCE)])) as shown:
+    async with site(browser, ApiClient(REFUSED, jobs=[entry(**ONCE)])) as shown:
         await shown.desk.perform()
         page = await shown.open(java_script_enabled=False)
 
@@ -206,7 +206,7 @@ async def test_the_page_is_complete_without_its_script(browser: Browser) -> None
 
 async def test_nothing_is_wider_than_the_screen(browser: Browser) -> None:
     long = "payments.settlement-reconciliation.export_to_the_data_warehouse_nightly_" + "x" * 25
-    async with site(browser, Desk(REFUSED, jobs=[entry(long, **ONCE), entry()])) as shown:
+    async with site(browser, ApiClient(REFUSED, jobs=[entry(long, **ONCE), entry()])) as shown:
         await shown.desk.perform(long)
         page = await shown.open()
 
@@ -217,7 +217,7 @@ async def test_nothing_is_wider_than_the_screen(browser: Browser) -> None:
 
 async def test_thirty_outages_leave_the_table_of_jobs_in_sight(browser: Browser) -> None:
     jobs = [entry(f"job-{number:02}", **ONCE) for number in range(60)]
-    async with site(browser, Desk(REFUSED, jobs=jobs)) as shown:
+    async with site(browser, ApiClient(REFUSED, jobs=jobs)) as shown:
         for number in range(30):
             await shown.desk.perform(f"job-{number:02}", seconds=-number)
         page = await shown.open(viewport={"width": 1280, "height": 800})
@@ -230,7 +230,7 @@ async def test_thirty_outages_leave_the_table_of_jobs_in_sight(browser: Browser)
 
 
 async def test_from_the_overview_to_a_job_to_a_run_and_back_without_a_script(browser: Browser) -> None:
-    async with site(browser, Desk(REFUSED, jobs=[entry(**ONCE)])) as shown:
+    async with site(browser, ApiClient(REFUSED, jobs=[entry(**ONCE)])) as shown:
         run_id = await shown.desk.perform()
         page = await shown.open(java_script_enabled=False)
 
@@ -243,7 +243,7 @@ async def test_from_the_overview_to_a_job_to_a_run_and_back_without_a_script(bro
 
 
 async def test_the_page_of_a_job_stays_up_to_date(browser: Browser) -> None:
-    async with site(browser, Desk(answer(), REFUSED, jobs=[entry(**ONCE)])) as shown:
+    async with site(browser, ApiClient(answer(), REFUSED, jobs=[entry(**ONCE)])) as shown:
         await shown.desk.perform()
         page = await shown.open("/api/dashboard/jobs/checkout")
         await expect(page.get_by_role("status")).to_contain_text("checkout is up")
@@ -258,7 +258,7 @@ async def test_the_page_of_a_job_stays_up_to_date(browser: Browser) -> None:
 
 async def test_the_pages_of_a_job_and_a_run_are_not_wider_than_the_screen(browser: Browser) -> None:
     long = "payments.settlement-reconciliation.export_to_the_data_warehouse_nightly_" + "x" * 25
-    async with site(browser, Desk(answer(500, body=b"y" * 500), jobs=[entry(long, **ONCE)])) as shown:
+    async with site(browser, ApiClient(answer(500, body=b"y" * 500), jobs=[entry(long, **ONCE)])) as shown:
         run_id = await shown.desk.perform(long)
         for path in (f"/api/dashboard/jobs/{long}", f"/api/dashboard/runs/{run_id}"):
             page = await shown.open(path)
@@ -272,9 +272,9 @@ async def test_each_value_of_a_certificate_stands_beside_its_name(browser: Brows
     due = ticket()
     run = run_of(due)
     (attempt,) = run.attempts
-    async with site(browser, Desk(jobs=[entry()])) as shown:
+    async with site(browser, ApiClient(jobs=[entry()])) as shown:
         details = Details(tls=TlsDetail("TLSv1.3", certificate))
-        await shown.desk.keep(due, replace(run, attempts=(replace(attempt, details=details),)))
+        await shown.desk.store_finished(due, replace(run, attempts=(replace(attempt, details=details),)))
         page = await shown.open(f"/api/dashboard/runs/{due.id}", viewport={"width": 390, "height": 800})
 
         top = "name => name.getBoundingClientRect().top - name.nextElementSibling.getBoundingClientRect().top"
@@ -285,7 +285,7 @@ async def test_each_value_of_a_certificate_stands_beside_its_name(browser: Brows
 
 @pytest.mark.parametrize(("scheme", "ground"), [("light", "rgb(246, 247, 249)"), ("dark", "rgb(17, 21, 27)")])
 async def test_the_page_is_light_or_dark_as_people_have_set_it(browser: Browser, scheme: Any, ground: str) -> None:
-    async with site(browser, Desk()) as shown:
+    async with site(browser, ApiClient()) as shown:
         page = await shown.open(color_scheme=scheme)
 
         assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == ground

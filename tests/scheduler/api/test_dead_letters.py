@@ -10,14 +10,14 @@ import pytest
 from scheduler.stores.dead_letters import DeadLetter
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.fakes import START, entry
 
 JOBS = [entry(dead_letter=True, retry={"attempts": 1}), entry("other", dead_letter=True, retry={"attempts": 1})]
 LETTERS = "/api/dead-letters"
 
 
-async def letter_of(desk: Desk, seconds: float = 0.0, job: str = "checkout") -> str:
+async def letter_of(desk: ApiClient, seconds: float = 0.0, job: str = "checkout") -> str:
     """The id of a run that is given up."""
     await desk.perform(job, seconds)
     await desk.shop.clock.sleep(0.01)
@@ -27,7 +27,7 @@ async def letter_of(desk: Desk, seconds: float = 0.0, job: str = "checkout") -> 
 
 @virtual_time
 async def test_a_run_that_was_given_up_is_listed() -> None:
-    async with Desk(REFUSED, jobs=JOBS) as desk:
+    async with ApiClient(REFUSED, jobs=JOBS) as desk:
         run_id = await desk.perform()
 
         (letter,) = (await desk.get(LETTERS)).json()["dead_letters"]
@@ -51,7 +51,7 @@ async def test_a_run_that_was_given_up_is_listed() -> None:
 
 @virtual_time
 async def test_one_is_shown_with_all_that_is_known() -> None:
-    async with Desk(RuntimeError("what nobody thought of"), jobs=JOBS) as desk:
+    async with ApiClient(RuntimeError("what nobody thought of"), jobs=JOBS) as desk:
         letter_id = await letter_of(desk)
 
         letter = (await desk.get(f"{LETTERS}/{letter_id}")).json()
@@ -63,8 +63,8 @@ async def test_one_is_shown_with_all_that_is_known() -> None:
 
 
 async def test_a_message_that_was_no_ticket_is_shown() -> None:
-    async with Desk(jobs=JOBS) as desk:
-        await desk.shop.dead_letters.add(DeadLetter.of_message("no batch", "not a batch of tickets", START))
+    async with ApiClient(jobs=JOBS) as desk:
+        await desk.shop.dead_letters.add(DeadLetter.from_message("no batch", "not a batch of tickets", START))
         (listed,) = (await desk.get(LETTERS)).json()["dead_letters"]
 
         letter = (await desk.get(listed["url"])).json()
@@ -77,11 +77,11 @@ async def test_a_message_that_was_no_ticket_is_shown() -> None:
 
 @virtual_time
 async def test_pages_and_a_jobs_letters() -> None:
-    async with Desk(REFUSED, jobs=JOBS) as desk:
+    async with ApiClient(REFUSED, jobs=JOBS) as desk:
         for seconds in range(5):
             await letter_of(desk, seconds, "other" if seconds == 2 else "checkout")
 
-        paged = await desk.everything(LETTERS, "dead_letters", limit=2)
+        paged = await desk.get_all(LETTERS, "dead_letters", limit=2)
         of_other = (await desk.get(LETTERS, job="other")).json()
 
     assert len(paged) == 5
@@ -91,14 +91,14 @@ async def test_pages_and_a_jobs_letters() -> None:
 
 @virtual_time
 async def test_a_replay_is_accepted_with_its_run_and_the_letter_says_so() -> None:
-    async with Desk(REFUSED, answer(), jobs=JOBS) as desk:
+    async with ApiClient(REFUSED, answer(), jobs=JOBS) as desk:
         original = await desk.perform()
         letter_id = (await desk.get(LETTERS)).json()["dead_letters"][0]["id"]
         await desk.shop.clock.sleep(60)
 
         asked_at = desk.shop.clock.now()
         accepted = await desk.post(f"{LETTERS}/{letter_id}/replay")
-        await desk.shop.worker.settle()
+        await desk.shop.worker.wait_until_idle()
         run = (await desk.get(accepted.headers["Operation-Location"])).json()
         letter = (await desk.get(f"{LETTERS}/{letter_id}")).json()
         again = await desk.post(f"{LETTERS}/{letter_id}/replay")
@@ -113,14 +113,14 @@ async def test_a_replay_is_accepted_with_its_run_and_the_letter_says_so() -> Non
 
 @virtual_time
 async def test_many_are_replayed_after_a_look() -> None:
-    async with Desk(*[REFUSED] * 3, answer(), jobs=JOBS) as desk:
+    async with ApiClient(*[REFUSED] * 3, answer(), jobs=JOBS) as desk:
         for seconds in range(3):
             await letter_of(desk, seconds)
         asked = {"job": "checkout", "reason": "refused", "limit": 2, "per_second": 1}
 
-        looked = await desk.tell(f"{LETTERS}/replay", asked | {"dry_run": True})
-        accepted = await desk.tell(f"{LETTERS}/replay", asked)
-        await desk.shop.worker.settle()
+        looked = await desk.post_json(f"{LETTERS}/replay", asked | {"dry_run": True})
+        accepted = await desk.post_json(f"{LETTERS}/replay", asked)
+        await desk.shop.worker.wait_until_idle()
         runs = (await desk.get("/api/runs")).json()["runs"]
 
     told = accepted.json()
@@ -146,8 +146,8 @@ async def test_many_are_replayed_after_a_look() -> None:
     ],
 )
 async def test_what_cannot_be_asked_for_is_refused(body: object, complaint: str) -> None:
-    async with Desk(jobs=JOBS) as desk:
-        refused = await (desk.post(f"{LETTERS}/replay") if body is None else desk.tell(f"{LETTERS}/replay", body))
+    async with ApiClient(jobs=JOBS) as desk:
+        refused = await (desk.post(f"{LETTERS}/replay") if body is None else desk.post_json(f"{LETTERS}/replay", body))
 
     assert (refused.status_code, refused.headers["content-type"]) == (400, "application/problem+json")
     assert refused.json()["detail"].startswith(complaint)
@@ -155,11 +155,11 @@ async def test_what_cannot_be_asked_for_is_refused(body: object, complaint: str)
 
 @virtual_time
 async def test_a_discarded_letter_is_gone() -> None:
-    async with Desk(REFUSED, jobs=JOBS) as desk:
+    async with ApiClient(REFUSED, jobs=JOBS) as desk:
         url = f"{LETTERS}/{await letter_of(desk)}"
 
-        done = await desk.ask("DELETE", url)
-        again = await desk.ask("DELETE", url)
+        done = await desk.request("DELETE", url)
+        again = await desk.request("DELETE", url)
 
         assert (await desk.get(LETTERS)).json()["dead_letters"] == []
 
@@ -167,12 +167,12 @@ async def test_a_discarded_letter_is_gone() -> None:
 
 
 async def test_what_is_not_there_is_told() -> None:
-    async with Desk(jobs=JOBS) as desk:
+    async with ApiClient(jobs=JOBS) as desk:
         answers = [
             await desk.get(f"{LETTERS}/x"),
             await desk.post(f"{LETTERS}/20260301T120000.000Z.0123456789ab/replay"),
             await desk.get(LETTERS, job="nobody"),
-            await desk.tell(f"{LETTERS}/replay", {"job": "nobody"}),
+            await desk.post_json(f"{LETTERS}/replay", {"job": "nobody"}),
         ]
 
     assert [answered.status_code for answered in answers] == [404] * 4
@@ -181,7 +181,7 @@ async def test_what_is_not_there_is_told() -> None:
 
 @pytest.mark.parametrize("query", ["continuation=x", "limit=0", "job=a%20b", "state=waiting"])
 async def test_parameters_that_cannot_be_used_are_refused(query: str) -> None:
-    async with Desk(jobs=JOBS) as desk:
+    async with ApiClient(jobs=JOBS) as desk:
         refused = await desk.get(f"{LETTERS}?{query}")
 
     assert (refused.status_code, refused.headers["content-type"]) == (400, "application/problem+json")
@@ -190,13 +190,13 @@ async def test_parameters_that_cannot_be_used_are_refused(query: str) -> None:
 @virtual_time
 async def test_a_page_of_another_site_changes_nothing() -> None:
     foreign = {"Sec-Fetch-Site": "cross-site"}
-    async with Desk(REFUSED, jobs=JOBS) as desk:
+    async with ApiClient(REFUSED, jobs=JOBS) as desk:
         url = f"{LETTERS}/{await letter_of(desk)}"
 
         refused = [
-            await desk.ask("DELETE", url, headers=foreign),
-            await desk.ask("POST", f"{url}/replay", headers=foreign),
-            await desk.ask("POST", f"{LETTERS}/replay", headers=foreign, json={"job": "checkout"}),
+            await desk.request("DELETE", url, headers=foreign),
+            await desk.request("POST", f"{url}/replay", headers=foreign),
+            await desk.request("POST", f"{LETTERS}/replay", headers=foreign, json={"job": "checkout"}),
         ]
 
         assert (await desk.get(url)).json()["state"] == "waiting"
@@ -206,7 +206,7 @@ async def test_a_page_of_another_site_changes_nothing() -> None:
 
 @virtual_time
 async def test_old_letters_go_with_time() -> None:
-    async with Desk(REFUSED, jobs=JOBS) as desk:
+    async with ApiClient(REFUSED, jobs=JOBS) as desk:
         await letter_of(desk)
 
         removed = await desk.shop.dead_letters.prune(START + timedelta(days=31), 30 * 86400)

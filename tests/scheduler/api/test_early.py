@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from scheduler.api.app import create_api
-from scheduler.api.early import EarlyApi
-from scheduler.health import Status
-from tests.scheduler.api.desk import BASE, Desk
+from scheduler.api.early import LazyApi
+from scheduler.health import HealthStatus
+from tests.scheduler.api.desk import BASE, ApiClient
 
 HOSTS = ("scheduler.test",)
 PROBED = ("/api/health", "/api/health/live", "/api/health/ready", "/api/health?at=1")
@@ -23,10 +23,10 @@ PROBED = ("/api/health", "/api/health/live", "/api/health/ready", "/api/health?a
 class Early:
     """The early API and the whole one over the same services."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ApiClient) -> None:
         self.desk = desk
         self.times_made = 0
-        early = EarlyApi(desk.services, hosts=HOSTS, made=self._made)
+        early = LazyApi(desk.services, hosts=HOSTS, on_created=self._made)
         self.early = httpx.AsyncClient(transport=httpx.ASGITransport(early), base_url=BASE)
         whole = create_api(desk.services, hosts=HOSTS)
         self.whole = httpx.AsyncClient(transport=httpx.ASGITransport(whole), base_url=BASE)
@@ -37,7 +37,7 @@ class Early:
 
 @asynccontextmanager
 async def both() -> AsyncIterator[Early]:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         apis = Early(desk)
         async with apis.early, apis.whole:
             yield apis
@@ -49,10 +49,10 @@ def told(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", PROBED)
-@pytest.mark.parametrize("status", [Status.OK, Status.DOWN])
-async def test_a_probe_is_answered_as_by_the_whole_api(method: str, path: str, status: Status) -> None:
+@pytest.mark.parametrize("status", [HealthStatus.OK, HealthStatus.DOWN])
+async def test_a_probe_is_answered_as_by_the_whole_api(method: str, path: str, status: HealthStatus) -> None:
     async with both() as apis:
-        apis.desk.part("store", status, "look at the disk")
+        apis.desk.add_health_part("store", status, "look at the disk")
 
         early = await apis.early.request(method, path)
 

@@ -8,18 +8,18 @@ import pytest
 
 from jobs.runs import Ticket
 from scheduler import queries
-from scheduler.catalog import Entry
+from scheduler.catalog import CatalogJob
 from scheduler.stores.pauses import Pause
 from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import START, virtual_time
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.samples import run_of
 
 ONCE = {"attempts": 1}
 
 
-def several() -> list[Entry]:
+def several() -> list[CatalogJob]:
     return [
         entry("checkout-api", tags={"team": "payments", "critical": "yes"}, retry=ONCE),
         entry("checkout-page", tags={"team": "web"}, retry=ONCE),
@@ -28,13 +28,13 @@ def several() -> list[Entry]:
     ]
 
 
-async def names(desk: Desk, query: str) -> list[str]:
+async def names(desk: ApiClient, query: str) -> list[str]:
     answered = await desk.get(f"/api/jobs?{query}")
     assert answered.status_code == 200, answered.text
     return [job["name"] for job in answered.json()["jobs"]]
 
 
-async def refused(desk: Desk, path: str) -> tuple[str, str]:
+async def refused(desk: ApiClient, path: str) -> tuple[str, str]:
     answered = await desk.get(path)
     assert (answered.status_code, answered.headers["content-type"]) == (400, "application/problem+json")
     (error,) = answered.json()["errors"]
@@ -65,9 +65,9 @@ async def refused(desk: Desk, path: str) -> tuple[str, str]:
 )
 @virtual_time
 async def test_jobs_are_chosen_by_filters_that_are_combined_by_and(query: str, expected: list[str]) -> None:
-    async with Desk(answer(), jobs=several()) as desk:
+    async with ApiClient(answer(), jobs=several()) as desk:
         await desk.perform("checkout-api")
-        await desk.shop.pauses.put(Pause("checkout-page", START, None))
+        await desk.shop.pauses.set_pause(Pause("checkout-page", START, None))
 
         assert await names(desk, query) == expected
 
@@ -86,7 +86,7 @@ async def test_jobs_are_chosen_by_filters_that_are_combined_by_and(query: str, e
 )
 @virtual_time
 async def test_an_unknown_value_of_a_filter_is_a_problem(query: str, where: str, says: str) -> None:
-    async with Desk(jobs=several()) as desk:
+    async with ApiClient(jobs=several()) as desk:
         found, message = await refused(desk, f"/api/jobs?{query}")
     assert found == where
     assert message.startswith(says)
@@ -94,21 +94,21 @@ async def test_an_unknown_value_of_a_filter_is_a_problem(query: str, where: str,
 
 @virtual_time
 async def test_pages_of_chosen_jobs_meet_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "JOBS_LOOKED_AT", 3)
+    monkeypatch.setattr(queries, "MAX_JOBS_SCANNED", 3)
     monkeypatch.setattr(queries, "_AT_ONCE", 2)
     jobs = [entry(f"j{number:02}", retry=ONCE, tags={"odd": ""} if number % 2 else {}) for number in range(11)]
-    async with Desk(answer(), jobs=jobs) as desk:
+    async with ApiClient(answer(), jobs=jobs) as desk:
         for number in (1, 2, 5, 9):
             await desk.perform(f"j{number:02}")
 
-        odd = await desk.everything("/api/jobs", "jobs", tag="odd", limit=2)
-        ran = [await desk.everything("/api/jobs", "jobs", outcome="succeeded", limit=limit) for limit in (1, 2, 500)]
+        odd = await desk.get_all("/api/jobs", "jobs", tag="odd", limit=2)
+        ran = [await desk.get_all("/api/jobs", "jobs", outcome="succeeded", limit=limit) for limit in (1, 2, 500)]
 
     assert [job["name"] for job in odd] == ["j01", "j03", "j05", "j07", "j09"]
     assert [[job["name"] for job in found] for found in ran] == [["j01", "j02", "j05", "j09"]] * 3
 
 
-async def due(desk: Desk, query: str) -> list[float]:
+async def due(desk: ApiClient, query: str) -> list[float]:
     """Seconds after START at which the listed runs were due."""
     answered = await desk.get(f"/api/runs?{query}")
     assert answered.status_code == 200, answered.text
@@ -122,10 +122,10 @@ def text(seconds: float) -> str:
 
 @virtual_time
 async def test_runs_are_chosen_by_when_they_were_due() -> None:
-    async with Desk(answer(), jobs=[entry("a", retry=ONCE), entry("b", retry=ONCE)]) as desk:
+    async with ApiClient(answer(), jobs=[entry("a", retry=ONCE), entry("b", retry=ONCE)]) as desk:
         for job, seconds in (("a", -90), ("a", -60), ("a", -30), ("a", 0), ("b", -45)):
             made = Ticket.scheduled(job, START + timedelta(seconds=seconds), "")
-            await desk.keep(made, run_of(made))
+            await desk.store_finished(made, run_of(made))
 
         assert await due(desk, f"job=a&from={text(-60)}") == [0, -30, -60]
         assert await due(desk, f"from={text(-60)}&to={text(-30)}") == [-30, -45, -60]
@@ -135,7 +135,7 @@ async def test_runs_are_chosen_by_when_they_were_due() -> None:
         assert await due(desk, f"job=a&to={text(-61)}") == [-90]
         in_berlin = text(-60).replace("T12", "T13").replace("T11", "T12").replace("Z", "+01:00")
         assert await due(desk, f"job=a&from={in_berlin}&to={text(-50)}") == [-60]
-        paged = await desk.everything("/api/runs", "runs", limit=1, **{"from": text(-60), "to": text(-30)})
+        paged = await desk.get_all("/api/runs", "runs", limit=1, **{"from": text(-60), "to": text(-30)})
 
     assert [run["job"] for run in paged] == ["a", "b", "a"]
 
@@ -156,14 +156,14 @@ async def test_runs_are_chosen_by_when_they_were_due() -> None:
 )
 @virtual_time
 async def test_an_interval_that_is_none_is_a_problem(query: str, where: str, says: str) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         found, message = await refused(desk, f"/api/runs?{query}")
     assert found == where
     assert message.startswith(says)
 
 
 async def test_the_filters_are_described() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         paths = (await desk.get("/api/openapi.json")).json()["paths"]
     of_jobs = {each["name"]: each for each in paths["/api/jobs"]["get"]["parameters"]}
     of_runs = {each["name"]: each for each in paths["/api/runs"]["get"]["parameters"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 
 ADDRESSES = {
     "/api/health": 200,
@@ -23,7 +23,7 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("address", ADDRESSES)
 async def test_every_answer_keeps_browsers_from_doing_harm(address: str) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         answer = await desk.get(address)
 
     headers = answer.headers
@@ -44,12 +44,12 @@ async def test_every_answer_keeps_browsers_from_doing_harm(address: str) -> None
 
 
 async def test_an_unforeseen_error_carries_them_too() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
 
         async def breaks(*_: object, **__: object) -> None:
             raise RuntimeError
 
-        desk.shop.runs.list = breaks  # type: ignore[assignment, method-assign]
+        desk.shop.runs.list_page = breaks  # type: ignore[assignment, method-assign]
         answer = await desk.get("/api/runs")
 
     assert answer.status_code == 500
@@ -57,7 +57,7 @@ async def test_an_unforeseen_error_carries_them_too() -> None:
 
 
 async def test_the_host_alone_leads_to_the_dashboard() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         assert (await desk.get("/")).headers["location"] == "/api/dashboard"
 
 
@@ -66,8 +66,8 @@ async def test_the_host_alone_leads_to_the_dashboard() -> None:
     ["/api/health", "/api/health/live", "/api/health/ready", "/api/jobs", "/api/dashboard", "/api/openapi.json"],
 )
 async def test_head_is_answered_as_get_without_the_body(address: str) -> None:
-    async with Desk() as desk:
-        head, got = await desk.ask("HEAD", address), await desk.get(address)
+    async with ApiClient() as desk:
+        head, got = await desk.request("HEAD", address), await desk.get(address)
 
     assert head.status_code == got.status_code == 200
     assert head.content == b""

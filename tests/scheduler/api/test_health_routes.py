@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from scheduler.health import Status
-from tests.scheduler.api.desk import Desk
+from scheduler.health import HealthStatus
+from tests.scheduler.api.desk import ApiClient
 
 
 async def test_health_names_every_part_and_how_it_is() -> None:
-    async with Desk() as desk:
-        desk.part("store", Status.OK)
-        desk.part("datadog", Status.DEGRADED, "HTTP 403: look at the key")
+    async with ApiClient() as desk:
+        desk.add_health_part("store", HealthStatus.OK)
+        desk.add_health_part("datadog", HealthStatus.DEGRADED, "HTTP 403: look at the key")
 
         answer = await desk.get("/api/health")
 
@@ -35,9 +35,9 @@ async def test_health_names_every_part_and_how_it_is() -> None:
 
 @pytest.mark.parametrize("address", ["/api/health", "/api/health/ready"])
 async def test_where_all_else_needs_a_key_health_names_parts_and_no_internals(address: str) -> None:
-    async with Desk(keyed=True) as desk:
-        desk.part("jobs", Status.OK, "412 jobs are watched")
-        desk.part("store", Status.DOWN, "store /home/data/scheduler.db: disk full")
+    async with ApiClient(requires_key=True) as desk:
+        desk.add_health_part("jobs", HealthStatus.OK, "412 jobs are watched")
+        desk.add_health_part("store", HealthStatus.DOWN, "store /home/data/scheduler.db: disk full")
 
         answer = await desk.get(address)
         told = await desk.get("/api/status")
@@ -52,16 +52,16 @@ async def test_where_all_else_needs_a_key_health_names_parts_and_no_internals(ad
 
 
 async def test_status_says_the_same_as_health_where_nothing_needs_a_key() -> None:
-    async with Desk() as desk:
-        desk.part("datadog", Status.DEGRADED, "HTTP 403: look at the key")
+    async with ApiClient() as desk:
+        desk.add_health_part("datadog", HealthStatus.DEGRADED, "HTTP 403: look at the key")
 
         assert (await desk.get("/api/status")).json() == (await desk.get("/api/health")).json()
 
 
 @pytest.mark.parametrize("address", ["/api/health", "/api/health/ready"])
 async def test_a_part_that_is_down_makes_the_app_unready(address: str) -> None:
-    async with Desk() as desk:
-        desk.part("store", Status.DOWN, "the file is locked")
+    async with ApiClient() as desk:
+        desk.add_health_part("store", HealthStatus.DOWN, "the file is locked")
 
         answer = await desk.get(address)
 
@@ -70,15 +70,15 @@ async def test_a_part_that_is_down_makes_the_app_unready(address: str) -> None:
 
 
 async def test_a_degraded_part_leaves_the_app_ready() -> None:
-    async with Desk() as desk:
-        desk.part("datadog", Status.DEGRADED)
+    async with ApiClient() as desk:
+        desk.add_health_part("datadog", HealthStatus.DEGRADED)
 
         assert (await desk.get("/api/health/ready")).status_code == 200
 
 
 async def test_live_asks_no_part() -> None:
-    async with Desk() as desk:
-        desk.part("store", Status.DOWN)
+    async with ApiClient() as desk:
+        desk.add_health_part("store", HealthStatus.DOWN)
 
         answer = await desk.get("/api/health/live")
 
@@ -87,15 +87,15 @@ async def test_live_asks_no_part() -> None:
 
 @pytest.mark.parametrize("path", ["", "/live", "/ready"])
 async def test_a_probe_may_add_a_parameter_of_its_own(path: str) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         assert (await desk.get(f"/api/health{path}", nocache=1)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["", "/ready"])
 async def test_a_probe_may_ask_with_head(path: str) -> None:
-    async with Desk() as desk:
-        desk.part("store", Status.DOWN)
+    async with ApiClient() as desk:
+        desk.add_health_part("store", HealthStatus.DOWN)
 
-        answer = await desk.ask("HEAD", f"/api/health{path}")
+        answer = await desk.request("HEAD", f"/api/health{path}")
 
     assert (answer.status_code, answer.content) == (503, b"")

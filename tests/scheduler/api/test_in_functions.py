@@ -8,13 +8,13 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import azure.functions as func
 import pytest
 
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 
 HOST = "https://scheduler.azurewebsites.net"
 
 
 async def ask(
-    desk: Desk, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
+    desk: ApiClient, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
 ) -> func.HttpResponse:
     url = HOST + path
     request = func.HttpRequest(method, url, params=dict(parse_qsl(urlsplit(url).query)), headers=headers, body=body)
@@ -24,7 +24,7 @@ async def ask(
 
 @pytest.mark.parametrize("encoded", [False, True])
 async def test_a_run_is_found_by_its_id(encoded: bool) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         run_id = await desk.perform()
 
         answer = await ask(desk, "GET", f"/api/runs/{quote(run_id, safe='') if encoded else run_id}?code=KEY")
@@ -34,7 +34,7 @@ async def test_a_run_is_found_by_its_id(encoded: bool) -> None:
 
 
 async def test_a_run_is_started() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         answer = await ask(desk, "POST", "/api/jobs/checkout/run?code=KEY")
 
     assert answer.status_code == 202
@@ -42,12 +42,12 @@ async def test_a_run_is_started() -> None:
 
 
 async def test_an_unforeseen_error_is_an_answer_and_not_a_failed_invocation() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
 
         async def breaks(*_: object, **__: object) -> None:
             raise RuntimeError
 
-        desk.shop.runs.list = breaks  # type: ignore[assignment, method-assign]
+        desk.shop.runs.list_page = breaks  # type: ignore[assignment, method-assign]
         answer = await ask(desk, "GET", "/api/runs")
 
     assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
@@ -55,7 +55,7 @@ async def test_an_unforeseen_error_is_an_answer_and_not_a_failed_invocation() ->
 
 
 async def test_the_dashboard_and_its_files_are_served() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         page = await ask(desk, "GET", "/api/dashboard?code=KEY")
         style = await ask(desk, "GET", "/api/dashboard/static/overview.css?code=KEY")
 
@@ -78,7 +78,7 @@ RUN = "/api/jobs/checkout/run?code=KEY"
     ],
 )
 async def test_a_page_of_another_site_may_change_nothing(headers: dict[str, str]) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         answer = await ask(desk, "POST", RUN, headers)
 
     assert (answer.status_code, answer.mimetype) == (403, "application/problem+json")
@@ -95,13 +95,13 @@ async def test_a_page_of_another_site_may_change_nothing(headers: dict[str, str]
     ],
 )
 async def test_a_page_of_this_app_may_start_a_run_also_behind_a_gateway(headers: dict[str, str]) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         assert (await ask(desk, "POST", RUN, headers)).status_code == 202
 
 
 @pytest.mark.parametrize("headers", [None, {"Content-Length": "70000"}, {"Transfer-Encoding": "chunked"}])
 async def test_a_body_that_is_too_large_is_refused(headers: dict[str, str] | None) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         answer = await ask(desk, "POST", "/api/jobs/checkout/pause", headers, b"x" * 70_000)
 
     assert (answer.status_code, answer.mimetype) == (413, "application/problem+json")

@@ -6,13 +6,13 @@ import pytest
 
 from tests.jobs.running.virtual_time import virtual_time
 from tests.parts.timing import computes_below
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.fakes import entry
 
 
 @virtual_time
 async def test_a_job_is_listed_with_its_schedule_its_next_instant_and_its_latest_run() -> None:
-    async with Desk(jobs=[entry(description="Takes the money", tags={"team": "payments"})]) as desk:
+    async with ApiClient(jobs=[entry(description="Takes the money", tags={"team": "payments"})]) as desk:
         run_id = await desk.perform()
 
         (job,) = (await desk.get("/api/jobs")).json()["jobs"]
@@ -39,7 +39,7 @@ async def test_a_job_is_listed_with_its_schedule_its_next_instant_and_its_latest
 
 async def test_a_job_is_listed_with_what_it_depends_on_and_what_depends_on_it() -> None:
     jobs = [entry("database"), entry("report", None, depends_on=[{"job": "database", "within": "5m"}])]
-    async with Desk(jobs=jobs) as desk:
+    async with ApiClient(jobs=jobs) as desk:
         database, report = (await desk.get("/api/jobs")).json()["jobs"]
 
     assert database["dependents"] == ["report"]
@@ -47,13 +47,13 @@ async def test_a_job_is_listed_with_what_it_depends_on_and_what_depends_on_it() 
 
 
 async def test_a_job_without_runs_has_no_latest_one() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         assert (await desk.get("/api/jobs")).json()["jobs"][0]["latest"] is None
 
 
 @pytest.mark.parametrize("more", [{"schedule": None}, {"enabled": False}])
 async def test_a_job_that_is_not_planned_has_no_next_instant(more: dict[str, object]) -> None:
-    async with Desk(jobs=[entry(**more)]) as desk:  # type: ignore[arg-type]
+    async with ApiClient(jobs=[entry(**more)]) as desk:  # type: ignore[arg-type]
         job = (await desk.get("/api/jobs/checkout")).json()
 
     assert job["next_at"] is None
@@ -63,20 +63,20 @@ async def test_a_job_that_is_not_planned_has_no_next_instant(more: dict[str, obj
 @pytest.mark.parametrize("limit", [1, 3, 7, 500])
 async def test_paging_meets_every_job_once_in_order(limit: int) -> None:
     names = ["Zebra", "a.b", "a-b", "a", "b1", "b10", "b2"]
-    async with Desk(jobs=[entry(name) for name in names]) as desk:
-        jobs = await desk.everything("/api/jobs", "jobs", limit=limit)
+    async with ApiClient(jobs=[entry(name) for name in names]) as desk:
+        jobs = await desk.get_all("/api/jobs", "jobs", limit=limit)
 
     assert [job["name"] for job in jobs] == sorted(names)
 
 
 async def test_there_may_be_no_jobs() -> None:
-    async with Desk(jobs=[]) as desk:
+    async with ApiClient(jobs=[]) as desk:
         assert (await desk.get("/api/jobs")).json() == {"jobs": [], "continuation": None}
 
 
 @virtual_time
 async def test_one_job_is_shown_with_its_definition_and_its_next_due_instants() -> None:
-    async with Desk(jobs=[entry(retry={"attempts": 2, "initial": "250ms"})]) as desk:
+    async with ApiClient(jobs=[entry(retry={"attempts": 2, "initial": "250ms"})]) as desk:
         job = (await desk.get("/api/jobs/checkout")).json()
 
     assert job["definition"]["retry"]["attempts"] == 2
@@ -87,7 +87,7 @@ async def test_one_job_is_shown_with_its_definition_and_its_next_due_instants() 
 
 
 async def test_an_unknown_job_is_not_found_and_the_nearest_name_is_told() -> None:
-    async with Desk(jobs=[entry("checkout-api"), entry("database")]) as desk:
+    async with ApiClient(jobs=[entry("checkout-api"), entry("database")]) as desk:
         answer = await desk.get("/api/jobs/chekout-api")
 
     assert answer.status_code == 404
@@ -97,7 +97,7 @@ async def test_an_unknown_job_is_not_found_and_the_nearest_name_is_told() -> Non
 
 
 async def test_ten_thousand_jobs_page_quickly() -> None:
-    async with Desk(jobs=[entry(f"job-{number:05}") for number in range(10_000)]) as desk:
+    async with ApiClient(jobs=[entry(f"job-{number:05}") for number in range(10_000)]) as desk:
         with computes_below(1):
             page = (await desk.get("/api/jobs", limit=100, continuation="job-05000")).json()
             unknown = await desk.get("/api/jobs/job_05000")

@@ -12,14 +12,14 @@ from pydantic import BaseModel
 from scheduler.api.backfill_routes import BackfillModel
 from scheduler.api.circuit_models import CircuitList, CircuitModel
 from scheduler.api.heartbeat_routes import HeartbeatModel
-from scheduler.api.letter_models import LetterDetail, LetterList, ReplayModel
+from scheduler.api.letter_models import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.api.models import HealthModel, JobDetail, JobList, LiveModel, RunList, RunModel
-from scheduler.api.problems import Problem
+from scheduler.api.problems import ProblemDetails
 from scheduler.api.secret_routes import SecretList, SecretModel
 from scheduler.api.uptime_routes import UptimeModel
 from scheduler.api.watchdog_routes import WatchdogModel
 from tests.jobs.running.run_parts import REFUSED, answer
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.fakes import entry
 
 ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
@@ -28,8 +28,8 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("post", "/api/circuits/{key}/close"): CircuitModel,
     ("post", "/api/circuits/{key}/open"): CircuitModel,
     ("post", "/api/circuits/{key}/reset"): CircuitModel,
-    ("get", "/api/dead-letters"): LetterList,
-    ("get", "/api/dead-letters/{letter_id}"): LetterDetail,
+    ("get", "/api/dead-letters"): DeadLetterList,
+    ("get", "/api/dead-letters/{letter_id}"): DeadLetterDetail,
     ("delete", "/api/dead-letters/{letter_id}"): None,
     ("post", "/api/dead-letters/{letter_id}/replay"): RunModel,
     ("post", "/api/dead-letters/replay"): ReplayModel,
@@ -59,7 +59,7 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
 
 
 async def _description() -> dict[str, Any]:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         described: dict[str, Any] = (await desk.get("/api/openapi.json")).json()
     return described
 
@@ -131,7 +131,7 @@ def _references(node: Any) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("address", "model"),
     [
-        ("/api/dead-letters", LetterList),
+        ("/api/dead-letters", DeadLetterList),
         ("/api/health", HealthModel),
         ("/api/health/live", LiveModel),
         ("/api/jobs", JobList),
@@ -140,14 +140,14 @@ def _references(node: Any) -> Iterator[str]:
         ("/api/runs", RunList),
         ("/api/status", HealthModel),
         ("/api/watchdog", WatchdogModel),
-        ("/api/runs?limit=0", Problem),
-        ("/api/jobs/chekout", Problem),
-        ("/api/nothing", Problem),
+        ("/api/runs?limit=0", ProblemDetails),
+        ("/api/jobs/chekout", ProblemDetails),
+        ("/api/nothing", ProblemDetails),
     ],
 )
 async def test_what_is_sent_is_the_model_that_is_described(address: str, model: type[BaseModel]) -> None:
     jobs = [entry(retry={"attempts": 2, "initial": "1ms"}), entry("other", schedule=None)]
-    async with Desk(REFUSED, answer(500), answer(), jobs=jobs) as desk:
+    async with ApiClient(REFUSED, answer(500), answer(), jobs=jobs) as desk:
         await desk.perform()
         await desk.enqueue(seconds=60)
         sent = await desk.get(address)
@@ -158,4 +158,4 @@ async def test_what_is_sent_is_the_model_that_is_described(address: str, model: 
 def _holds(sent: httpx.Response, model: type[BaseModel]) -> None:
     """Nothing more and nothing less than the model: it reads what was sent and writes the same again."""
     read = model.model_validate_json(sent.content)
-    assert read.model_dump(mode="json", exclude_none=model is Problem) == sent.json()
+    assert read.model_dump(mode="json", exclude_none=model is ProblemDetails) == sent.json()

@@ -10,8 +10,8 @@ import pytest
 
 from jobs.runs import Outcome, Ticket
 from scheduler.api import outages
-from scheduler.api.outages import Down, Outages
-from scheduler.queries import Queries
+from scheduler.api.outages import DownJobs, OutageTracker
+from scheduler.queries import JobAndRunQueries
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, Shop, entry
@@ -32,8 +32,10 @@ class Board:
 
     def __init__(self, *names: str) -> None:
         self.shop = Shop(jobs=[entry(name) for name in names or ("a",)])
-        self.outages = Outages(
-            Queries(self.shop.catalog, self.shop.runs, self.shop.pauses, self.shop.dead_letters, self.shop.clock),
+        self.outages = OutageTracker(
+            JobAndRunQueries(
+                self.shop.catalog, self.shop.runs, self.shop.pauses, self.shop.dead_letters, self.shop.clock
+            ),
             self.shop.clock,
         )
         self._number = dict.fromkeys(self.shop.catalog.names(), 0)
@@ -47,8 +49,8 @@ class Board:
             run = replace(run_of(ticket), outcome=outcome, message=f"it {outcome}", started_at=ticket.due_at)
             await self.shop.runs.finish(claim, run)  # type: ignore[arg-type]  # a fresh ticket is always claimed
 
-    async def down(self) -> Down:
-        return await self.outages.now()
+    async def down(self) -> DownJobs:
+        return await self.outages.current()
 
     async def since(self) -> tuple[int, bool]:
         """Which run the one outage began with, and whether one that succeeded came before."""
@@ -64,7 +66,7 @@ async def test_a_job_whose_newest_telling_run_succeeded_is_not_down(history: Seq
     board = Board()
     await board.ran(*history)
 
-    assert await board.down() == Down((), 0)
+    assert await board.down() == DownJobs((), 0)
 
 
 @virtual_time
@@ -198,13 +200,13 @@ async def test_of_very_many_outages_some_are_told_and_all_are_counted(monkeypatc
 async def test_a_look_at_very_many_jobs_is_kept_for_twenty_times_as_long_as_it_took() -> None:
     board = Board()
     await board.ran(S)
-    quick = board.shop.store.list
+    quick = board.shop.store.list_rows
 
     async def slow(*args: object, **more: object) -> object:
         await board.shop.clock.sleep(1)
         return await quick(*args, **more)  # type: ignore[arg-type]
 
-    board.shop.store.list = slow  # type: ignore[assignment, method-assign]
+    board.shop.store.list_rows = slow  # type: ignore[assignment, method-assign]
     assert (await board.down()).count == 0
     await board.ran(F)
 
@@ -231,17 +233,17 @@ async def test_a_store_that_is_away_is_told_and_asked_again_the_next_time() -> N
 async def test_the_beginning_of_a_long_outage_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     board = Board()
     await board.ran(S, *[F] * 300)
-    first = await board.outages.of("a")
+    first = await board.outages.find_outage("a")
     await board.ran(F)
     asked: list[dict[str, object]] = []
-    read = Queries.runs
+    read = JobAndRunQueries.list_runs
 
-    async def counted(self: Queries, **query: object) -> object:
+    async def counted(self: JobAndRunQueries, **query: object) -> object:
         asked.append(query)
         return await read(self, **query)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Queries, "runs", counted)
-    second = await board.outages.of("a")
+    monkeypatch.setattr(JobAndRunQueries, "list_runs", counted)
+    second = await board.outages.find_outage("a")
 
     assert first is not None
     assert second is not None

@@ -10,14 +10,14 @@ import pytest
 from jobs.runs import ErrorClass
 from scheduler.api.escaped_json import escape_json
 from tests.jobs.running.run_parts import broken
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 
 RAW = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 TEXT = "evil\u202egnp.exe\u2066 \u2067\u2069 \u0085\u009b31m \x7f\x1b[31m \u05d0\u05d1 \u200f\u2028."
 
 
-async def desk_with_a_hostile_run() -> tuple[Desk, str]:
-    desk = Desk(broken(ErrorClass.CONNECTION_REFUSED, TEXT))
+async def desk_with_a_hostile_run() -> tuple[ApiClient, str]:
+    desk = ApiClient(broken(ErrorClass.CONNECTION_REFUSED, TEXT))
     return desk, await desk.perform()
 
 
@@ -25,7 +25,7 @@ async def desk_with_a_hostile_run() -> tuple[Desk, str]:
 async def test_no_page_shows_a_control_character_of_a_reason(path: str) -> None:
     desk, run_id = await desk_with_a_hostile_run()
     async with desk:
-        await desk.tell("/api/jobs/checkout/pause", {"reason": TEXT})
+        await desk.post_json("/api/jobs/checkout/pause", {"reason": TEXT})
         page = await desk.get(path.format(run=run_id))
 
     assert page.status_code == 200
@@ -36,8 +36,8 @@ async def test_no_page_shows_a_control_character_of_a_reason(path: str) -> None:
 
 
 async def test_an_error_page_shows_no_control_character_of_an_address() -> None:
-    async with Desk() as desk:
-        page = await desk.ask("GET", "/api/dashboard/jobs/a%E2%80%AEb%1B%C2%9B", headers={"accept": "text/html"})
+    async with ApiClient() as desk:
+        page = await desk.request("GET", "/api/dashboard/jobs/a%E2%80%AEb%1B%C2%9B", headers={"accept": "text/html"})
 
     assert page.status_code == 404
     assert not RAW.search(page.text)
@@ -46,9 +46,9 @@ async def test_an_error_page_shows_no_control_character_of_an_address() -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["/api/jobs/checkout", "/api/jobs"])
 async def test_json_has_them_as_escapes_and_means_the_same(path: str, method: str) -> None:
-    async with Desk() as desk:
-        await desk.tell("/api/jobs/checkout/pause", {"reason": TEXT})
-        told, head = await desk.get(path), await desk.ask("HEAD", path)
+    async with ApiClient() as desk:
+        await desk.post_json("/api/jobs/checkout/pause", {"reason": TEXT})
+        told, head = await desk.get(path), await desk.request("HEAD", path)
 
     assert not RAW.search(told.text)
     assert r"evil\u202egnp.exe\u2066" in told.text
@@ -58,12 +58,12 @@ async def test_json_has_them_as_escapes_and_means_the_same(path: str, method: st
 
 
 async def test_what_is_refused_shows_no_control_character() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         answers: list[httpx.Response] = [
             await desk.get("/api/jobs/a%E2%80%AEb"),
-            await desk.ask("POST", "/api/jobs/a%E2%80%AEb/run", headers={"origin": "null"}),
+            await desk.request("POST", "/api/jobs/a%E2%80%AEb/run", headers={"origin": "null"}),
             await desk.get("/api/runs?%E2%80%AE=1"),
-            await desk.ask("POST", "/api/jobs/checkout/run", headers=[(b"origin", b"http://\x9b\x7f")]),
+            await desk.request("POST", "/api/jobs/checkout/run", headers=[(b"origin", b"http://\x9b\x7f")]),
         ]
 
     for found in answers:

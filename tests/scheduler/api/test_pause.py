@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.api.desk import Desk
-from tests.scheduler.api.test_dashboard import page_of, text_of
+from tests.scheduler.api.desk import ApiClient
+from tests.scheduler.api.test_dashboard import get_page, visible_text
 
 PAUSE, RESUME = "/api/jobs/checkout/pause", "/api/jobs/checkout/resume"
 UNTIL_TWO = {"until": "2026-03-01T14:00:00Z", "reason": " deployment "}
@@ -14,8 +14,8 @@ UNTIL_TWO = {"until": "2026-03-01T14:00:00Z", "reason": " deployment "}
 
 @virtual_time
 async def test_a_pause_is_answered_with_the_job_as_it_is_now() -> None:
-    async with Desk() as desk:
-        done = await desk.tell(PAUSE, UNTIL_TWO)
+    async with ApiClient() as desk:
+        done = await desk.post_json(PAUSE, UNTIL_TWO)
 
         listed = (await desk.get("/api/jobs")).json()["jobs"][0]
 
@@ -32,7 +32,7 @@ async def test_a_pause_is_answered_with_the_job_as_it_is_now() -> None:
 
 @virtual_time
 async def test_a_pause_needs_no_body_and_then_has_no_end() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         paused = (await desk.post(PAUSE)).json()
 
     assert (paused["pause"]["until"], paused["pause"]["reason"]) == (None, "")
@@ -41,7 +41,7 @@ async def test_a_pause_needs_no_body_and_then_has_no_end() -> None:
 
 @virtual_time
 async def test_a_job_is_resumed_as_often_as_one_likes() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         await desk.post(PAUSE)
 
         answers = [await desk.post(RESUME) for _ in range(2)]
@@ -52,9 +52,9 @@ async def test_a_job_is_resumed_as_often_as_one_likes() -> None:
 
 @virtual_time
 async def test_an_instant_is_read_with_its_offset_and_as_utc_without_one() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         ends = [
-            (await desk.tell(PAUSE, {"until": until})).json()["pause"]["until"]
+            (await desk.post_json(PAUSE, {"until": until})).json()["pause"]["until"]
             for until in ("2026-03-01T15:00:00+01:00", "2026-03-01T14:00:00")
         ]
 
@@ -74,8 +74,8 @@ async def test_an_instant_is_read_with_its_offset_and_as_utc_without_one() -> No
 )
 @virtual_time
 async def test_a_body_that_cannot_be_used_is_refused_and_nothing_is_paused(body: object, complaint: str) -> None:
-    async with Desk() as desk:
-        refused = await desk.tell(PAUSE, body)
+    async with ApiClient() as desk:
+        refused = await desk.post_json(PAUSE, body)
 
         assert (await desk.get("/api/jobs/checkout")).json()["pause"] is None
 
@@ -84,8 +84,8 @@ async def test_a_body_that_cannot_be_used_is_refused_and_nothing_is_paused(body:
 
 
 async def test_a_body_that_is_no_json_is_refused() -> None:
-    async with Desk() as desk:
-        refused = await desk.ask("POST", PAUSE, content=b"{", headers={"Content-Type": "application/json"})
+    async with ApiClient() as desk:
+        refused = await desk.request("POST", PAUSE, content=b"{", headers={"Content-Type": "application/json"})
 
     assert refused.status_code == 400
     assert "body" in refused.json()["detail"]
@@ -93,10 +93,10 @@ async def test_a_body_that_is_no_json_is_refused() -> None:
 
 @pytest.mark.parametrize("action", ["pause", "resume"])
 async def test_what_is_refused_everywhere_is_refused_here(action: str) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         unknown = await desk.post(f"/api/jobs/chekout/{action}")
         parameter = await desk.post(f"/api/jobs/checkout/{action}", until="2026-03-01T14:00:00Z")
-        foreign = await desk.ask("POST", f"/api/jobs/checkout/{action}", headers={"Sec-Fetch-Site": "cross-site"})
+        foreign = await desk.request("POST", f"/api/jobs/checkout/{action}", headers={"Sec-Fetch-Site": "cross-site"})
 
         assert (await desk.get("/api/jobs/checkout")).json()["pause"] is None
 
@@ -105,19 +105,19 @@ async def test_what_is_refused_everywhere_is_refused_here(action: str) -> None:
 
 @virtual_time
 async def test_a_pause_that_cannot_be_stored_is_told_with_when_to_come_back() -> None:
-    async with Desk() as desk:
-        desk.lose_the_store()
+    async with ApiClient() as desk:
+        desk.break_store()
 
-        refused = await desk.tell(PAUSE, UNTIL_TWO)
+        refused = await desk.post_json(PAUSE, UNTIL_TWO)
 
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
 
 
 @virtual_time
 async def test_the_dashboard_shows_until_when_a_job_is_paused() -> None:
-    async with Desk() as desk:
-        await desk.tell(PAUSE, UNTIL_TWO)
+    async with ApiClient() as desk:
+        await desk.post_json(PAUSE, UNTIL_TWO)
 
-        text = text_of(await page_of(desk))
+        text = visible_text(await get_page(desk))
 
     assert "every 10s paused until 14:00:00: deployment in 2 h 0 min no run yet" in text

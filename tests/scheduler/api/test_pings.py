@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 
-from scheduler.operations.ping_tokens import DOUBTS_PER_MINUTE, OLD_FOR, PAUSE, REREAD_AFTER
-from scheduler.operations.pinging import LONGEST_BODY, PER_MINUTE
+from scheduler.operations.ping_tokens import (
+    FORCED_READS_PER_MINUTE,
+    MIN_REREAD_PAUSE_S,
+    OLD_TOKEN_LIFETIME_S,
+    REREAD_AFTER_S,
+)
+from scheduler.operations.pinging import MAX_PING_BODY, MAX_PINGS_PER_MINUTE
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.api.desk import Desk
-from tests.scheduler.api.test_dashboard import page_of, text_of
+from tests.scheduler.api.desk import ApiClient
+from tests.scheduler.api.test_dashboard import get_page, visible_text
 from tests.scheduler.fakes import entry
 
 TOKEN = "2fd4e1c67a2d28fced849ee1bb76e739"
@@ -25,22 +30,22 @@ def nightly(name: str = "nightly", secret: str = "nightly-token", **more: Any) -
     return entry(name, more.pop("schedule", None), check=check | more.pop("check", {}), **more)
 
 
-def desk(*jobs: Any, token: str = TOKEN, keyed: bool = False) -> Desk:
-    found = Desk(jobs=jobs or [nightly()], keyed=keyed)
+def desk(*jobs: Any, token: str = TOKEN, keyed: bool = False) -> ApiClient:
+    found = ApiClient(jobs=jobs or [nightly()], requires_key=keyed)
     found.shop.tokens.values = {"nightly-token": token}
     return found
 
 
-async def heartbeat(at: Desk, name: str = "nightly") -> dict[str, Any]:
+async def heartbeat(at: ApiClient, name: str = "nightly") -> dict[str, Any]:
     answer = await at.get(f"/api/jobs/{name}/heartbeat")
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
 
 
-async def outcomes(at: Desk) -> list[tuple[str, str | None]]:
+async def outcomes(at: ApiClient) -> list[tuple[str, str | None]]:
     """Of the runs so far, oldest first."""
-    await at.shop.worker.settle()
+    await at.shop.worker.wait_until_idle()
     runs = (await at.get("/api/runs")).json()["runs"]
     return [(run["outcome"], run["error"]) for run in reversed(runs)]
 
@@ -48,7 +53,7 @@ async def outcomes(at: Desk) -> list[tuple[str, str | None]]:
 @virtual_time
 async def test_a_ping_is_answered_shortly_and_shown() -> None:
     async with desk() as at:
-        answer = await at.ask("GET", PING, headers={"User-Agent": "curl/8.5"})
+        answer = await at.request("GET", PING, headers={"User-Agent": "curl/8.5"})
         told = await heartbeat(at)
 
     assert (answer.status_code, answer.text, answer.headers["content-type"]) == (200, "OK", "text/plain; charset=utf-8")
@@ -84,7 +89,7 @@ async def test_every_way_to_ping_means_what_it_says(
     method: str, path: str, state: str, signal: str, code: int | None
 ) -> None:
     async with desk() as at:
-        assert (await at.ask(method, path)).status_code == 200
+        assert (await at.request(method, path)).status_code == 200
         told = await heartbeat(at)
 
     assert (told["state"], told["pings"][0]["signal"], told["pings"][0]["exit_code"]) == (state, signal, code)
@@ -105,7 +110,7 @@ async def test_no_answer_to_a_wrong_ping_repeats_the_token(rest: str) -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 async def test_what_is_no_ping_gets_the_answer_of_no_address(method: str, path: str) -> None:
     async with desk() as at:
-        answer, nothing = await at.ask(method, path), await at.get("/api/nothing")
+        answer, nothing = await at.request(method, path), await at.get("/api/nothing")
         told = await heartbeat(at)
 
     assert answer.status_code == 404
@@ -128,7 +133,7 @@ async def test_a_status_that_is_neither_up_nor_down_is_refused_and_not_taken_for
 async def test_a_text_in_the_address_is_kept_if_nothing_is_posted() -> None:
     async with desk() as at:
         await at.get(PING, status="down", msg="disk full")
-        await at.ask("POST", PING, params={"msg": "in the address"}, content=b"posted")
+        await at.request("POST", PING, params={"msg": "in the address"}, content=b"posted")
         assert [ping["body"] for ping in (await heartbeat(at))["pings"]] == ["posted", "disk full"]
 
 
@@ -143,18 +148,18 @@ async def test_a_start_and_its_end_are_timed_by_their_run() -> None:
 
 async def test_what_comes_with_a_ping_is_kept_without_secrets_and_cut() -> None:
     async with desk() as at:
-        at.shop.redactor.add("hunter22")
+        at.shop.redactor.add_permanent("hunter22")
         body = b"password=hunter22 \xff" + b"x" * 20_000
-        await at.ask("POST", f"{PING}/1", content=body)
+        await at.request("POST", f"{PING}/1", content=body)
         (ping,) = (await heartbeat(at))["pings"]
 
     assert ping["body"].startswith("password=*** \ufffdxxx")
-    assert len(ping["body"]) == LONGEST_BODY
+    assert len(ping["body"]) == MAX_PING_BODY
 
 
 async def test_a_body_without_end_is_cut_off() -> None:
     async with desk() as at:
-        assert (await at.ask("POST", PING, content=b"x" * 5_000_000)).status_code == 200
+        assert (await at.request("POST", PING, content=b"x" * 5_000_000)).status_code == 200
 
 
 # --- before the first ping ---
@@ -167,7 +172,7 @@ async def test_a_heartbeat_that_was_never_pinged_has_not_succeeded() -> None:
         runs = (await at.get("/api/runs")).json()["runs"]
         job = (await at.get("/api/jobs/nightly")).json()
         uptime = (await at.get("/api/jobs/nightly/uptime")).json()
-        page = text_of(await page_of(at))
+        page = visible_text(await get_page(at))
 
     ((outcome, message),) = [(run["outcome"], run["message"]) for run in runs]
     assert (outcome, message) == ("skipped", "No ping has come yet.")
@@ -194,7 +199,7 @@ async def test_a_failure_and_what_mends_it_are_judged_at_once_and_once() -> None
     async with desk() as at:
         for path in (PING, f"{PING}/3", f"{PING}/4", PING, PING):
             await at.get(path)
-            await at.shop.worker.settle()
+            await at.shop.worker.wait_until_idle()
             await asyncio.sleep(1)
         found = await outcomes(at)
 
@@ -249,7 +254,7 @@ async def test_what_fell_due_in_a_pause_is_not_missing_once_the_job_is_resumed()
 async def test_a_program_that_never_pings_is_told_of_if_the_job_says_when_it_must() -> None:
     job = nightly(check={"first_within": "48h"}, schedule={"every": "1m"})
     async with desk(job) as at:
-        await at.shop.marks.note([("nightly", job.job.schedule)], at.shop.clock.now())
+        await at.shop.marks.record_all([("nightly", job.job.schedule)], at.shop.clock.now())
         early = await heartbeat(at)
         await asyncio.sleep(48 * 3600)
         await at.perform("nightly")
@@ -289,18 +294,18 @@ async def test_two_jobs_may_wait_for_the_same_pings() -> None:
 @virtual_time
 async def test_too_many_pings_in_a_minute_are_counted_and_not_stored() -> None:
     async with desk() as at:
-        for _ in range(PER_MINUTE + 5):
+        for _ in range(MAX_PINGS_PER_MINUTE + 5):
             assert (await at.get(PING)).text == "OK"
-        assert (await heartbeat(at))["number"] == PER_MINUTE
+        assert (await heartbeat(at))["number"] == MAX_PINGS_PER_MINUTE
         await asyncio.sleep(60)
         await at.get(PING)
-        assert (await heartbeat(at))["number"] == PER_MINUTE + 6
+        assert (await heartbeat(at))["number"] == MAX_PINGS_PER_MINUTE + 6
 
 
 @virtual_time
 async def test_a_storm_of_good_pings_hides_no_failure() -> None:
     async with desk() as at:
-        for _ in range(PER_MINUTE + 5):
+        for _ in range(MAX_PINGS_PER_MINUTE + 5):
             await at.get(PING)
         await at.get(f"{PING}/fail")
         assert (await heartbeat(at))["state"] == "down"
@@ -315,9 +320,9 @@ async def test_after_a_rotation_both_tokens_are_taken_and_the_old_one_ends() -> 
     async with desk() as at:
         await at.get(PING)
         at.shop.tokens.values = {"nightly-token": other}
-        await asyncio.sleep(PAUSE + 1)
+        await asyncio.sleep(MIN_REREAD_PAUSE_S + 1)
         assert [(await at.get(f"/api/ping/{token}")).status_code for token in (other, TOKEN)] == [200, 200]
-        await asyncio.sleep(OLD_FOR + REREAD_AFTER)
+        await asyncio.sleep(OLD_TOKEN_LIFETIME_S + REREAD_AFTER_S)
         assert [(await at.get(f"/api/ping/{token}")).status_code for token in (other, TOKEN)] == [200, 404]
 
 
@@ -325,7 +330,7 @@ async def test_strangers_do_not_make_the_secrets_be_read_again_and_again() -> No
     async with desk() as at:
         for number in range(20):
             await at.get(f"/api/ping/unknown-token-{number:04}")
-        assert at.shop.tokens.asked == ["nightly-token"]
+        assert at.shop.tokens.requested == ["nightly-token"]
 
 
 @virtual_time
@@ -342,8 +347,8 @@ async def test_strangers_make_a_bounded_number_of_reads_past_what_is_kept_and_of
             await at.get(f"/api/ping/unknown-token-{number:04}")
             await asyncio.sleep(1)
 
-    reads = Counter(at.shop.tokens.doubted)
-    assert reads.total() <= DOUBTS_PER_MINUTE * (minutes + 1)
+    reads = Counter(at.shop.tokens.renewed_names)
+    assert reads.total() <= FORCED_READS_PER_MINUTE * (minutes + 1)
     assert set(reads) == set(names)
     assert max(reads.values()) - min(reads.values()) <= 1
 
@@ -352,7 +357,7 @@ async def test_while_a_token_cannot_be_read_a_ping_may_be_sent_again() -> None:
     async with desk() as at:
         at.shop.tokens.values = {}
         answer = await at.get(PING)
-        troubles = at.services.operations.pinging.troubles()
+        troubles = at.services.operations.pings.token_errors()
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.json()["detail"] == "Pings cannot be taken now: send it again."
@@ -362,12 +367,12 @@ async def test_while_a_token_cannot_be_read_a_ping_may_be_sent_again() -> None:
 async def test_a_token_that_could_be_guessed_is_not_taken() -> None:
     async with desk(token="short") as at:
         assert (await at.get("/api/ping/short")).status_code == 503
-        (trouble,) = at.services.operations.pinging.troubles().values()
+        (trouble,) = at.services.operations.pings.token_errors().values()
     assert trouble == "secret nightly-token is too short for a token: at least 16 characters"
 
 
 async def test_a_job_that_is_no_heartbeat_has_none() -> None:
-    async with Desk() as at:
+    async with ApiClient() as at:
         answer = await at.get("/api/jobs/checkout/heartbeat")
     assert (answer.status_code, "no heartbeat" in answer.json()["detail"]) == (409, True)
 
@@ -376,7 +381,7 @@ async def test_no_log_and_no_answer_shows_the_token(caplog: pytest.LogCaptureFix
     caplog.set_level(logging.DEBUG, "scheduler")
     async with desk() as at:
         await at.get(f"{PING}/1")
-        at.lose_the_store()
+        at.break_store()
         answer = await at.get(PING)
 
     assert answer.status_code == 503
@@ -390,7 +395,7 @@ async def test_no_log_and_no_answer_shows_the_token(caplog: pytest.LogCaptureFix
 )
 async def test_the_sender_is_who_the_front_end_says_and_only_there(keyed: bool, source: str) -> None:
     async with desk(keyed=keyed) as at:
-        await at.ask("GET", PING, headers={"X-Forwarded-For": "10.9.9.9, 203.0.113.7:51000"})
+        await at.request("GET", PING, headers={"X-Forwarded-For": "10.9.9.9, 203.0.113.7:51000"})
         (ping,) = (await heartbeat(at))["pings"]
     assert ping["source"] == source
 
@@ -408,13 +413,13 @@ async def test_the_sender_is_who_the_front_end_says_and_only_there(keyed: bool, 
 )
 async def test_the_port_behind_the_sender_is_left_out_and_nothing_of_its_address(said: str, source: str) -> None:
     async with desk(keyed=True) as at:
-        await at.ask("GET", PING, headers={"X-Forwarded-For": said})
+        await at.request("GET", PING, headers={"X-Forwarded-For": said})
         (ping,) = (await heartbeat(at))["pings"]
     assert ping["source"] == source
 
 
 async def test_the_page_says_in_words_how_a_heartbeat_is() -> None:
     async with desk() as at:
-        assert "new: No ping has come yet." in text_of(await page_of(at))
+        assert "new: No ping has come yet." in visible_text(await get_page(at))
         await at.get(PING)
-        assert "up: The last ping came at" in text_of(await page_of(at))
+        assert "up: The last ping came at" in visible_text(await get_page(at))

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.api.test_pings import PING, desk, heartbeat
 
 DATA = Path(__file__).parents[2] / "data/heartbeats/pings.json"
 CASES = json.loads(DATA.read_text(encoding="utf-8"))["cases"]
 
 
-async def send(at: Desk, after: float, method: str, rest: str, body: str = "", encoding: str = "utf-8") -> None:
+async def send(at: ApiClient, after: float, method: str, rest: str, body: str = "", encoding: str = "utf-8") -> None:
     await asyncio.sleep(after)
-    answer = await at.ask(method, f"{PING}{rest}", content=body.encode(encoding))
+    answer = await at.request(method, f"{PING}{rest}", content=body.encode(encoding))
     assert answer.status_code == 200, answer.text
 
 

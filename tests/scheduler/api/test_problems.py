@@ -7,7 +7,7 @@ import logging
 import httpx
 import pytest
 
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.fakes import entry
 
 
@@ -41,7 +41,7 @@ def problem_of(answer: httpx.Response, status: int) -> dict[str, object]:
     ],
 )
 async def test_a_parameter_that_cannot_be_used_is_refused_with_its_place(address: str, complaint: str) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         body = problem_of(await desk.get(address), 400)
 
     assert str(body["detail"]).startswith(complaint)
@@ -50,14 +50,14 @@ async def test_a_parameter_that_cannot_be_used_is_refused_with_its_place(address
 
 
 async def test_everything_that_is_wrong_is_told_at_once() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         body = problem_of(await desk.get("/api/runs?limit=0&job=%2F"), 400)
 
     assert [error["where"] for error in body["errors"]] == ["query.job", "query.limit"]  # type: ignore[attr-defined]
 
 
 async def test_a_continuation_of_another_list_is_refused() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         await desk.perform()
         await desk.perform(seconds=1)
         continuation = (await desk.get("/api/runs", limit=1)).json()["continuation"]
@@ -69,13 +69,13 @@ async def test_a_continuation_of_another_list_is_refused() -> None:
 
 @pytest.mark.parametrize("address", ["/api/jobs", "/api/runs", "/api/dashboard", "/api/health"])
 async def test_a_function_key_in_the_address_is_no_unknown_parameter(address: str) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         assert (await desk.get(address, code="KEY")).status_code == 200
 
 
 @pytest.mark.parametrize("address", ["/api", "/api/nothing", "/favicon.ico", "/api/dashboard/static/nothing.js"])
 async def test_an_address_where_nothing_is_says_where_to_look(address: str) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         body = problem_of(await desk.get(address), 404)
 
     assert body["title"] == "Not Found"
@@ -84,7 +84,7 @@ async def test_an_address_where_nothing_is_says_where_to_look(address: str) -> N
 
 @pytest.mark.parametrize("address", ["/api/dashboard/static/../../app.py", "/api/dashboard/static/%2e%2e/app.py"])
 async def test_only_static_files_are_served(address: str) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         assert (await desk.get(address)).status_code == 404
 
 
@@ -104,8 +104,8 @@ async def test_only_static_files_are_served(address: str) -> None:
     ],
 )
 async def test_a_method_that_is_not_possible_is_refused_with_what_is(method: str, address: str, allowed: str) -> None:
-    async with Desk() as desk:
-        answer = await desk.ask(method, address)
+    async with ApiClient() as desk:
+        answer = await desk.request(method, address)
 
     problem = answer.json()
     assert problem["detail"] == f"{method} is not possible here: use {allowed}."
@@ -114,8 +114,8 @@ async def test_a_method_that_is_not_possible_is_refused_with_what_is(method: str
 
 
 async def test_a_static_file_cannot_be_written() -> None:
-    async with Desk() as desk:
-        answer = await desk.ask("POST", "/api/dashboard/static/overview.css")
+    async with ApiClient() as desk:
+        answer = await desk.request("POST", "/api/dashboard/static/overview.css")
 
     assert problem_of(answer, 405)["detail"] == "POST is not possible here: use GET, HEAD."
 
@@ -124,8 +124,8 @@ async def test_a_static_file_cannot_be_written() -> None:
     "address", ["/api/jobs", "/api/jobs/checkout", "/api/runs", "/api/runs/checkout@20260301T120000.000Z"]
 )
 async def test_a_store_that_is_away_is_told_with_when_to_come_back(address: str) -> None:
-    async with Desk() as desk:
-        desk.lose_the_store()
+    async with ApiClient() as desk:
+        desk.break_store()
         answer = await desk.get(address)
 
     assert problem_of(answer, 503)["detail"] == "the store is away"
@@ -133,20 +133,20 @@ async def test_a_store_that_is_away_is_told_with_when_to_come_back(address: str)
 
 
 async def test_a_run_that_cannot_be_stored_is_not_started() -> None:
-    async with Desk() as desk:
-        desk.lose_the_store()
+    async with ApiClient() as desk:
+        desk.break_store()
         problem_of(await desk.post("/api/jobs/checkout/run"), 503)
 
-        assert desk.shop.worker.in_work == 0
+        assert desk.shop.worker.in_flight_count == 0
 
 
 async def test_an_error_that_nobody_foresaw_says_nothing_of_the_inside(caplog: pytest.LogCaptureFixture) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
 
         async def breaks(*_: object, **__: object) -> None:
             raise RuntimeError("inside")
 
-        desk.shop.runs.list = breaks  # type: ignore[assignment, method-assign]
+        desk.shop.runs.list_page = breaks  # type: ignore[assignment, method-assign]
         with caplog.at_level(logging.ERROR, "scheduler.api"):
             answer = await desk.get("/api/runs")
 
@@ -157,7 +157,7 @@ async def test_an_error_that_nobody_foresaw_says_nothing_of_the_inside(caplog: p
 
 
 async def test_what_a_caller_wrote_comes_back_on_one_line() -> None:
-    async with Desk(jobs=[entry()]) as desk:
+    async with ApiClient(jobs=[entry()]) as desk:
         body = problem_of(await desk.get("/api/runs?a%0Ab=1"), 400)
 
     assert "\n" not in str(body["detail"])

@@ -8,7 +8,7 @@ from typing import Any
 from jobs.runs import ErrorClass, Observation, Phases
 from tests.jobs.running.seen_certificates import certificate
 from tests.jobs.running.virtual_time import START, virtual_time
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.fakes import entry
 
 
@@ -17,7 +17,7 @@ def seen(facts: dict[str, Any], *certificates: bytes, error: ErrorClass | None =
 
 
 async def attempt_of(observation: Observation) -> dict[str, Any]:
-    async with Desk(observation) as desk:
+    async with ApiClient(observation) as desk:
         run_id = await desk.perform()
         alone = (await desk.get(f"/api/runs/{run_id}")).json()
         (listed,) = (await desk.get("/api/runs")).json()["runs"]
@@ -101,7 +101,7 @@ async def test_a_run_of_dns_tells_the_records() -> None:
 async def test_a_dead_letter_tells_them_too() -> None:
     told = [{"name": "sign in", "outcome": "failed", "status": 500, "ms": 1.0, "error": "unexpected_status"}]
     jobs = [entry(dead_letter=True, retry={"attempts": 1})]
-    async with Desk(seen({"steps": told}, error=ErrorClass.UNEXPECTED_STATUS), jobs=jobs) as desk:
+    async with ApiClient(seen({"steps": told}, error=ErrorClass.UNEXPECTED_STATUS), jobs=jobs) as desk:
         await desk.perform()
         (letter,) = (await desk.get("/api/dead-letters")).json()["dead_letters"]
         detail = (await desk.get(letter["url"])).json()

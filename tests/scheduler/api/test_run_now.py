@@ -7,12 +7,12 @@ import pytest
 from scheduler.dispatch.port import DispatchError
 from tests.jobs.running.run_parts import Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.fakes import entry
 
 
 async def test_a_run_that_is_started_is_accepted_with_the_place_where_it_is_found() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         started = await desk.post("/api/jobs/checkout/run")
 
         found = await desk.get(started.headers["Operation-Location"])
@@ -26,7 +26,7 @@ async def test_a_run_that_is_started_is_accepted_with_the_place_where_it_is_foun
 
 
 async def test_two_requests_start_two_runs() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         ids = {(await desk.post("/api/jobs/checkout/run")).json()["id"] for _ in range(2)}
 
     assert len(ids) == 2
@@ -34,7 +34,7 @@ async def test_two_requests_start_two_runs() -> None:
 
 @virtual_time
 async def test_with_wait_the_finished_run_is_answered() -> None:
-    async with Desk(Hang("body", 3.0)) as desk:
+    async with ApiClient(Hang("body", 3.0)) as desk:
         done = await desk.post("/api/jobs/checkout/run", wait="10s")
         now = desk.shop.clock.monotonic()
 
@@ -47,7 +47,7 @@ async def test_with_wait_the_finished_run_is_answered() -> None:
 
 @virtual_time
 async def test_a_run_that_takes_longer_than_the_wait_is_accepted_as_running() -> None:
-    async with Desk(Hang("body", 9.0)) as desk:
+    async with ApiClient(Hang("body", 9.0)) as desk:
         started = await desk.post("/api/jobs/checkout/run", wait="1500ms")
         waited = desk.shop.clock.monotonic()
         await desk.shop.worker.drain(20)
@@ -61,7 +61,7 @@ async def test_a_run_that_takes_longer_than_the_wait_is_accepted_as_running() ->
 
 @virtual_time
 async def test_a_failed_run_is_answered_as_any_other() -> None:
-    async with Desk(answer(500)) as desk:
+    async with ApiClient(answer(500)) as desk:
         done = await desk.post("/api/jobs/checkout/run", wait="1m")
 
     assert (done.status_code, done.json()["outcome"]) == (200, "failed")
@@ -69,7 +69,7 @@ async def test_a_failed_run_is_answered_as_any_other() -> None:
 
 @pytest.mark.parametrize("wait", ["0s", "0ms"])
 async def test_a_wait_of_nothing_does_not_wait(wait: str) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         assert (await desk.post("/api/jobs/checkout/run", wait=wait)).status_code == 202
 
 
@@ -84,8 +84,8 @@ async def test_a_wait_of_nothing_does_not_wait(wait: str) -> None:
     ],
 )
 async def test_a_wait_that_cannot_be_is_refused_and_nothing_is_started(wait: str, complaint: str) -> None:
-    async with Desk() as desk:
-        refused = await desk.ask("POST", f"/api/jobs/checkout/run?wait={wait}")
+    async with ApiClient() as desk:
+        refused = await desk.request("POST", f"/api/jobs/checkout/run?wait={wait}")
 
         assert (await desk.get("/api/runs")).json()["runs"] == []
 
@@ -94,14 +94,14 @@ async def test_a_wait_that_cannot_be_is_refused_and_nothing_is_started(wait: str
 
 @virtual_time
 async def test_a_disabled_job_runs_when_it_is_asked_for() -> None:
-    async with Desk(jobs=[entry(enabled=False)]) as desk:
+    async with ApiClient(jobs=[entry(enabled=False)]) as desk:
         done = await desk.post("/api/jobs/checkout/run", wait="5s")
 
     assert done.json()["outcome"] == "succeeded"
 
 
 async def test_an_unknown_job_cannot_be_run() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         refused = await desk.post("/api/jobs/checkuot/run")
 
     assert refused.status_code == 404
@@ -109,14 +109,14 @@ async def test_an_unknown_job_cannot_be_run() -> None:
 
 
 async def test_a_body_is_not_looked_at() -> None:
-    async with Desk() as desk:
-        assert (await desk.ask("POST", "/api/jobs/checkout/run", content=b"{")).status_code == 202
+    async with ApiClient() as desk:
+        assert (await desk.request("POST", "/api/jobs/checkout/run", content=b"{")).status_code == 202
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 async def test_a_page_of_another_site_may_not_start_a_run(site: str) -> None:
-    async with Desk() as desk:
-        refused = await desk.ask("POST", "/api/jobs/checkout/run", headers={"Sec-Fetch-Site": site})
+    async with ApiClient() as desk:
+        refused = await desk.request("POST", "/api/jobs/checkout/run", headers={"Sec-Fetch-Site": site})
 
         assert (await desk.get("/api/runs")).json()["runs"] == []
 
@@ -125,14 +125,14 @@ async def test_a_page_of_another_site_may_not_start_a_run(site: str) -> None:
 
 @pytest.mark.parametrize("site", ["none", "same-origin"])
 async def test_a_browser_may_start_a_run_from_here(site: str) -> None:
-    async with Desk() as desk:
-        started = await desk.ask("POST", "/api/jobs/checkout/run", headers={"Sec-Fetch-Site": site})
+    async with ApiClient() as desk:
+        started = await desk.request("POST", "/api/jobs/checkout/run", headers={"Sec-Fetch-Site": site})
 
     assert started.status_code == 202
 
 
 async def test_a_queue_that_is_away_is_told_with_when_to_come_back() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
 
         def away(_: object) -> None:
             raise DispatchError("the queue is away: look at the storage account")

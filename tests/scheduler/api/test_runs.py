@@ -10,14 +10,14 @@ from jobs.runs import ErrorClass, Outcome, Phases
 from tests.jobs.running.run_parts import REFUSED, Hang, answer, broken
 from tests.jobs.running.virtual_time import virtual_time
 from tests.parts.timing import computes_below
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.samples import run_of, ticket
 
 
 @virtual_time
 async def test_a_run_says_what_happened_when_and_how_long_it_took() -> None:
-    async with Desk(answer(503)) as desk:
+    async with ApiClient(answer(503)) as desk:
         run_id = await desk.perform()
 
         (run,) = (await desk.get("/api/runs")).json()["runs"]
@@ -62,7 +62,7 @@ async def test_a_run_says_what_happened_when_and_how_long_it_took() -> None:
 
 
 async def test_a_run_that_was_retried_shows_each_attempt_in_the_list_too() -> None:
-    async with Desk(REFUSED, answer(), jobs=[entry(retry={"initial": "1ms"})]) as desk:
+    async with ApiClient(REFUSED, answer(), jobs=[entry(retry={"initial": "1ms"})]) as desk:
         await desk.perform()
 
         (run,) = (await desk.get("/api/runs")).json()["runs"]
@@ -72,14 +72,14 @@ async def test_a_run_that_was_retried_shows_each_attempt_in_the_list_too() -> No
 
 
 async def test_a_run_is_the_same_alone_and_in_the_list() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         run_id = await desk.perform()
 
         assert (await desk.get(f"/api/runs/{run_id}")).json() == (await desk.get("/api/runs")).json()["runs"][0]
 
 
 async def test_a_queued_run_has_no_outcome_yet() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         await desk.enqueue()
 
         (run,) = (await desk.get("/api/runs")).json()["runs"]
@@ -89,7 +89,7 @@ async def test_a_queued_run_has_no_outcome_yet() -> None:
 
 @virtual_time
 async def test_runs_are_listed_newest_first() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         ids = [await desk.perform(seconds=seconds) for seconds in (-9, -3, -5)]
 
         listed = [run["id"] for run in (await desk.get("/api/runs")).json()["runs"]]
@@ -100,7 +100,7 @@ async def test_runs_are_listed_newest_first() -> None:
 @virtual_time
 async def test_runs_are_filtered_by_job_and_by_outcome() -> None:
     jobs = [entry("good"), entry("bad", retry={"attempts": 1})]
-    async with Desk(answer(), answer(500), answer(), jobs=jobs) as desk:
+    async with ApiClient(answer(), answer(500), answer(), jobs=jobs) as desk:
         ids = [await desk.perform("good"), await desk.perform("bad"), await desk.perform("bad", 1)]
 
         of_job = (await desk.get("/api/runs", job="bad")).json()["runs"]
@@ -115,7 +115,7 @@ async def test_runs_are_filtered_by_job_and_by_outcome() -> None:
 @virtual_time
 @pytest.mark.parametrize("outcome", ["queued", "running"])
 async def test_runs_that_are_not_finished_can_be_asked_for(outcome: str) -> None:
-    async with Desk(Hang("body", 5.0)) as desk:
+    async with ApiClient(Hang("body", 5.0)) as desk:
         await desk.enqueue(seconds=-10)
         desk.shop.worker.submit(desk.shop.ticket())
         await desk.shop.clock.sleep(0.1)
@@ -128,13 +128,13 @@ async def test_runs_that_are_not_finished_can_be_asked_for(outcome: str) -> None
 @pytest.mark.parametrize("query", [{}, {"job": "a"}, {"outcome": "failed"}])
 @pytest.mark.parametrize("limit", [1, 4, 500])
 async def test_paging_meets_every_run_once(limit: int, query: dict[str, str]) -> None:
-    async with Desk(jobs=[entry("a"), entry("b")]) as desk:
+    async with ApiClient(jobs=[entry("a"), entry("b")]) as desk:
         for number in range(12):
             # Every 10 hours: several days are passed over.
             due = ticket("ab"[number % 2], -36_000 * number)
-            await desk.keep(due, run_of(due, Outcome.FAILED if number % 3 else Outcome.SUCCEEDED))
+            await desk.store_finished(due, run_of(due, Outcome.FAILED if number % 3 else Outcome.SUCCEEDED))
 
-        runs = await desk.everything("/api/runs", "runs", limit=limit, **query)
+        runs = await desk.get_all("/api/runs", "runs", limit=limit, **query)
 
     ids = [run["id"] for run in runs]
     assert len(ids) == len(set(ids)) == {"": 12, "job": 6, "outcome": 8}["".join(query)]
@@ -142,15 +142,15 @@ async def test_paging_meets_every_run_once(limit: int, query: dict[str, str]) ->
 
 
 async def test_runs_of_a_job_that_is_gone_are_still_there() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         gone = ticket("gone")
-        await desk.keep(gone, run_of(gone))
+        await desk.store_finished(gone, run_of(gone))
 
         assert [run["id"] for run in (await desk.get("/api/runs", job="gone")).json()["runs"]] == [gone.id]
 
 
 async def test_a_job_that_never_was_is_a_slip_and_not_an_empty_list() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         answered = await desk.get("/api/runs", job="checkuot")
 
     assert answered.status_code == 404
@@ -158,7 +158,7 @@ async def test_a_job_that_never_was_is_a_slip_and_not_an_empty_list() -> None:
 
 
 async def test_a_run_is_found_by_its_id_raw_and_percent_encoded() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         run_id = await desk.perform()
 
         found = [await desk.get(f"/api/runs/{form}") for form in (run_id, quote(run_id, safe=""))]
@@ -169,7 +169,7 @@ async def test_a_run_is_found_by_its_id_raw_and_percent_encoded() -> None:
 
 @pytest.mark.parametrize("run_id", ["checkout@20260301T120000.000Z", "checkout", "@", "checkout@now", "%00", "a%2Fb"])
 async def test_an_unknown_run_is_not_found(run_id: str) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         answered = await desk.get(f"/api/runs/{run_id}")
 
     assert answered.status_code == 404
@@ -178,7 +178,7 @@ async def test_an_unknown_run_is_not_found(run_id: str) -> None:
 
 async def test_an_error_class_and_a_failed_phase_are_told() -> None:
     away = broken(ErrorClass.DNS_FAILURE, "unknown.host is not known.")
-    async with Desk(away, jobs=[entry(retry={"attempts": 1})]) as desk:
+    async with ApiClient(away, jobs=[entry(retry={"attempts": 1})]) as desk:
         run_id = await desk.perform()
 
         run = (await desk.get(f"/api/runs/{run_id}")).json()
@@ -190,10 +190,10 @@ async def test_an_error_class_and_a_failed_phase_are_told() -> None:
 
 
 async def test_a_page_of_500_runs_is_quick() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         for number in range(501):
             due = ticket(seconds=number)
-            await desk.keep(due, run_of(due))
+            await desk.store_finished(due, run_of(due))
 
         with computes_below(1):
             page = (await desk.get("/api/runs", limit=500, job="checkout")).json()
@@ -204,7 +204,7 @@ async def test_a_page_of_500_runs_is_quick() -> None:
 
 async def test_a_run_that_is_degraded_says_so_and_why() -> None:
     slow = {"response_time_below": "1ms", "severity": "degraded"}
-    async with Desk(answer(), jobs=[entry(expect=[slow])]) as desk:
+    async with ApiClient(answer(), jobs=[entry(expect=[slow])]) as desk:
         await desk.perform()
 
         (run,) = (await desk.get("/api/runs")).json()["runs"]

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from jobs.durations import parse_duration
-from scheduler.api.parameters import LONGEST_WAIT
+from scheduler.api.parameters import MAX_WAIT
 from tests.jobs.running.run_parts import REFUSED
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.fakes import entry
 
 EXAMPLES = 20
@@ -46,11 +46,11 @@ class Walked:
         self._desk = self._runner.run(self._open(jobs))
         self.document: dict[str, Any] = self.ask("GET", "/api/openapi.json").json()
 
-    async def _open(self, jobs: Any) -> Desk:
-        return Desk(REFUSED, jobs=jobs)
+    async def _open(self, jobs: Any) -> ApiClient:
+        return ApiClient(REFUSED, jobs=jobs)
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return self._runner.run(self._desk.ask(method, path, **options))
+        return self._runner.run(self._desk.request(method, path, **options))
 
     def close(self) -> None:
         self._runner.run(self._desk.__aexit__(None, None, None))
@@ -74,7 +74,7 @@ def walked() -> Iterator[Walked]:
 
 def operations() -> list[tuple[str, str]]:
     async def described() -> dict[str, Any]:
-        async with Desk() as desk:
+        async with ApiClient() as desk:
             found: dict[str, Any] = (await desk.get("/api/openapi.json")).json()["paths"]
             return found
 
@@ -297,13 +297,13 @@ def bad_bodies(schema: dict[str, Any], walked: Walked) -> Iterator[Any]:
 
 
 def test_a_wait_of_the_schema_is_one_of_the_code() -> None:
-    assert all(parse_duration(wait) <= LONGEST_WAIT for wait in WAITS)
+    assert all(parse_duration(wait) <= MAX_WAIT for wait in WAITS)
 
 
 @WALK
 @given(st.text(st.sampled_from("0123456789.smhdMSHD \t-"), max_size=8))
 def test_the_form_of_waits_in_the_schema_is_that_of_the_code(text: str) -> None:
-    from scheduler.api.parameters import DURATION_FORM
+    from scheduler.api.parameters import DURATION_PATTERN
 
     try:
         parse_duration(text)
@@ -311,4 +311,4 @@ def test_the_form_of_waits_in_the_schema_is_that_of_the_code(text: str) -> None:
     except ValueError:
         readable = False
 
-    assert bool(re.fullmatch(DURATION_FORM, text)) is readable
+    assert bool(re.fullmatch(DURATION_PATTERN, text)) is readable

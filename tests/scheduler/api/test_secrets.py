@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.fakes import entry
 
 TOKEN = {"url": "http://127.0.0.1:9/", "auth": {"kind": "bearer", "token": {"secret": "checkout-token"}}}
 
 
-def desk() -> Desk:
-    return Desk(jobs=[entry(check=TOKEN), entry("other", check=TOKEN), entry("plain")])
+def desk() -> ApiClient:
+    return ApiClient(jobs=[entry(check=TOKEN), entry("other", check=TOKEN), entry("plain")])
 
 
 @virtual_time
@@ -72,7 +72,7 @@ async def test_a_secret_that_no_job_uses_is_not_there() -> None:
 @virtual_time
 async def test_a_page_of_another_site_may_not_have_it_read_again() -> None:
     async with desk() as open_desk:
-        refused = await open_desk.ask(
+        refused = await open_desk.request(
             "POST", "/api/secrets/checkout-token/refresh", headers={"sec-fetch-site": "cross-site"}
         )
 

@@ -10,13 +10,13 @@ import pytest
 from scheduler import uptimes
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.fakes import entry
 
 ONCE = entry(schedule=None, retry={"attempts": 1})
 
 
-async def uptime(desk: Desk) -> dict[str, Any]:
+async def uptime(desk: ApiClient) -> dict[str, Any]:
     answered = await desk.get("/api/jobs/checkout/uptime")
     assert answered.status_code == 200, answered.text
     found: dict[str, Any] = answered.json()
@@ -25,7 +25,7 @@ async def uptime(desk: Desk) -> dict[str, Any]:
 
 @virtual_time
 async def test_without_a_run_nothing_is_known() -> None:
-    async with Desk(jobs=[ONCE]) as desk:
+    async with ApiClient(jobs=[ONCE]) as desk:
         found = await uptime(desk)
 
     assert (found["since"], found["runs"]) == (None, 0)
@@ -35,7 +35,7 @@ async def test_without_a_run_nothing_is_known() -> None:
 
 @virtual_time
 async def test_each_time_has_its_share_of_good_runs_and_each_month_its_downtime() -> None:
-    async with Desk(answer(), REFUSED, answer(), answer(), jobs=[ONCE]) as desk:
+    async with ApiClient(answer(), REFUSED, answer(), answer(), jobs=[ONCE]) as desk:
         for seconds in (48 * 3600, 30, 3600, 0):
             await desk.perform()
             await asyncio.sleep(seconds)
@@ -57,7 +57,7 @@ async def test_each_time_has_its_share_of_good_runs_and_each_month_its_downtime(
 @virtual_time
 async def test_it_says_when_the_runs_that_are_read_do_not_go_back_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uptimes, "MOST", 2)
-    async with Desk(jobs=[ONCE]) as desk:
+    async with ApiClient(jobs=[ONCE]) as desk:
         for _ in range(3):
             await desk.perform()
             await asyncio.sleep(13 * 3600)
@@ -68,7 +68,7 @@ async def test_it_says_when_the_runs_that_are_read_do_not_go_back_so_far(monkeyp
 
 @virtual_time
 async def test_a_pause_is_no_downtime() -> None:
-    async with Desk(REFUSED, answer(), jobs=[ONCE]) as desk:
+    async with ApiClient(REFUSED, answer(), jobs=[ONCE]) as desk:
         await desk.perform()
         assert (await desk.post("/api/jobs/checkout/pause")).status_code == 200
         await asyncio.sleep(60)
@@ -84,5 +84,5 @@ async def test_a_pause_is_no_downtime() -> None:
 
 
 async def test_an_unknown_job_has_none() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         assert (await desk.get("/api/jobs/chekout/uptime")).status_code == 404

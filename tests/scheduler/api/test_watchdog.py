@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.fakes import entry
 
 
 @virtual_time
 async def test_it_tells_of_jobs_queue_runs_and_letters() -> None:
-    async with Desk(jobs=[entry(schedule="every 60s"), entry("asked", None)]) as desk:
+    async with ApiClient(jobs=[entry(schedule="every 60s"), entry("asked", None)]) as desk:
         await desk.enqueue("asked")
         await desk.shop.clock.sleep(600)
         told = (await desk.get("/api/watchdog")).json()
@@ -45,13 +45,13 @@ async def test_it_tells_of_jobs_queue_runs_and_letters() -> None:
 
 @virtual_time
 async def test_the_tick_gap_is_as_of_now() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         began = desk.shop.clock.now()
 
         async def ticked() -> object:
             return began
 
-        desk.watchdog.ticks_from(ticked)  # type: ignore[arg-type]
+        desk.watchdog.set_tick_source(ticked)  # type: ignore[arg-type]
         first = (await desk.get("/api/watchdog")).json()
         await desk.shop.clock.sleep(8)
         second = (await desk.get("/api/watchdog")).json()
@@ -61,8 +61,8 @@ async def test_the_tick_gap_is_as_of_now() -> None:
 
 
 async def test_a_store_that_is_away_is_told_as_such() -> None:
-    async with Desk() as desk:
-        desk.lose_the_store()
+    async with ApiClient() as desk:
+        desk.break_store()
         told = (await desk.get("/api/watchdog")).json()
 
     assert sorted(told["unknown"]) == [f"{what}: the store is away" for what in ("dead letters", "runs", "store")]
@@ -71,10 +71,10 @@ async def test_a_store_that_is_away_is_told_as_such() -> None:
 
 
 async def test_a_last_tick_that_cannot_be_asked_for_is_a_problem() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         await desk.get("/api/watchdog")
-        desk.watchdog.ticks_from(lambda: desk.shop.cursors.get("planned-until"))
-        desk.lose_the_store()
+        desk.watchdog.set_tick_source(lambda: desk.shop.cursors.read("planned-until"))
+        desk.break_store()
         answer = await desk.get("/api/watchdog")
 
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
@@ -83,7 +83,7 @@ async def test_a_last_tick_that_cannot_be_asked_for_is_a_problem() -> None:
 
 @virtual_time
 async def test_it_names_the_jobs_that_hold_the_places() -> None:
-    async with Desk(Hang("body", 20.0), jobs=[entry(timeout={"attempt": "30s"})]) as desk:
+    async with ApiClient(Hang("body", 20.0), jobs=[entry(timeout={"attempt": "30s"})]) as desk:
         desk.shop.worker.submit(desk.shop.ticket(1))
         await desk.shop.clock.sleep(4)
         places = (await desk.get("/api/watchdog")).json()["places"]
@@ -93,5 +93,5 @@ async def test_it_names_the_jobs_that_hold_the_places() -> None:
 
 
 async def test_a_parameter_that_it_does_not_know_is_refused() -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         assert (await desk.get("/api/watchdog", job="checkout")).status_code == 400

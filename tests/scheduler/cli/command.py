@@ -48,7 +48,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
 @dataclass(frozen=True)
-class Said:
+class CommandResult:
     """How a command ended and what it wrote."""
 
     code: int
@@ -67,16 +67,18 @@ class Terminal(io.StringIO):
         return True
 
 
-def invoke(*arguments: str, terminal: bool = False, colours: bool = False) -> Said:
+def invoke(*arguments: str, terminal: bool = False, colours: bool = False) -> CommandResult:
     """To its end. `colours`: leave the control sequences of a terminal in the texts."""
     stdout, stderr = (Terminal(), Terminal()) if terminal else (io.StringIO(), io.StringIO())
     with redirect_stdout(stdout), redirect_stderr(stderr), _arguments(arguments):
         code = main()
     texts = (stdout.getvalue(), stderr.getvalue())
-    return Said(code, *(_CONTROL.sub("", text) if terminal and not colours else text for text in texts))
+    return CommandResult(code, *(_CONTROL.sub("", text) if terminal and not colours else text for text in texts))
 
 
-async def invoke_beside(*arguments: str, terminal: bool = False, patches: Mapping[str, object] | None = None) -> Said:
+async def invoke_beside(
+    *arguments: str, terminal: bool = False, patches: Mapping[str, object] | None = None
+) -> CommandResult:
     """Run the command in a process with this one's environment and folder.
 
     `patches`: values of module attributes that the process sets first, by dotted name. Raises TimeoutError, and
@@ -97,7 +99,7 @@ async def invoke_beside(*arguments: str, terminal: bool = False, patches: Mappin
         process.kill()
         process.join()
     assert not attempts, f"the command tried to {', '.join(attempts)}"
-    assert isinstance(said, Said)
+    assert isinstance(said, CommandResult)
     return said
 
 

@@ -15,10 +15,10 @@ from jobs.running.verdicts import skipped_run
 from jobs.runs import Ticket
 from jobs.schedules import parse_schedule
 from scheduler.stores.runs import Runs
-from scheduler.stores.schedule_marks import ScheduleMarks
-from scheduler.stores.sqlite import Access, open_sqlite, sqlite_path
+from scheduler.stores.schedule_marks import ScheduleActivations
+from scheduler.stores.sqlite import StoreAccess, open_sqlite, sqlite_path
 from tests.parts.http_target import HttpTarget
-from tests.scheduler.cli.command import Said, invoke_beside
+from tests.scheduler.cli.command import CommandResult, invoke_beside
 from tests.scheduler.cli.job_files import write_jobs
 
 FIRST = datetime(2025, 12, 31, tzinfo=UTC)
@@ -33,13 +33,13 @@ async def target(job_folder: Path) -> AsyncIterator[HttpTarget]:
         target.sequence("/book", 200)
         check = {"check": {"url": f"{target.url}/book"}, "retry": {"attempts": 1}}
         write_jobs(job_folder, booking={"schedule": "0 * * * * *", **check}, asked=check)
-        store = await open_sqlite(job_folder.parent / "state.db", Access.SHARED)
-        await ScheduleMarks(store).note([("booking", parse_schedule("0 * * * * *"))], FIRST)
+        store = await open_sqlite(job_folder.parent / "state.db", StoreAccess.SHARED)
+        await ScheduleActivations(store).record_all([("booking", parse_schedule("0 * * * * *"))], FIRST)
         await store.aclose()
         yield target
 
 
-async def backfill(*arguments: str, terminal: bool = False) -> Said:
+async def backfill(*arguments: str, terminal: bool = False) -> CommandResult:
     return await invoke_beside("backfill", *arguments, terminal=terminal)
 
 
@@ -70,10 +70,10 @@ async def test_a_look_first_runs_nothing(target: HttpTarget) -> None:
 
 async def test_what_was_skipped_is_run_unless_it_is_to_be_left(target: HttpTarget) -> None:
     await invoke_beside("jobs")  # makes the store
-    store = await open_sqlite(sqlite_path(os.environ["SCHEDULER_STORE"]), Access.SHARED)
+    store = await open_sqlite(sqlite_path(os.environ["SCHEDULER_STORE"]), StoreAccess.SHARED)
     ticket = Ticket.scheduled("booking", datetime(2026, 1, 1, tzinfo=UTC), "")
     run = skipped_run(None, ticket, SystemClock(), "the job is paused")
-    await Runs(store).record(ticket, run)
+    await Runs(store).insert_finished(ticket, run)
     await store.aclose()
 
     left = await backfill("booking", "--from", FROM, "--to", TO, "--dry-run", "--leave-skipped")

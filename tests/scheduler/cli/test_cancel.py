@@ -13,7 +13,7 @@ from jobs.runs import Ticket
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.port import Store
 from scheduler.stores.runs import Runs
-from scheduler.stores.sqlite import Access, open_sqlite
+from scheduler.stores.sqlite import StoreAccess, open_sqlite
 from tests.scheduler.cli.command import invoke_beside
 from tests.scheduler.cli.job_files import write_jobs
 
@@ -22,7 +22,7 @@ from tests.scheduler.cli.job_files import write_jobs
 async def store(job_folder: Path) -> AsyncIterator[Store]:
     """The state of a server beside which the command is given."""
     write_jobs(job_folder, checkout_api="http://127.0.0.1:9/")
-    store = await open_sqlite(job_folder.parent / "state.db", Access.SHARED)
+    store = await open_sqlite(job_folder.parent / "state.db", StoreAccess.SHARED)
     yield store
     await store.aclose()
 
@@ -56,11 +56,11 @@ async def test_a_server_is_asked_to_end_its_run(store: Store) -> None:
     ticket = Ticket.requested("checkout-api", now, "")
     await Runs(store).claim(ticket, "server", now + timedelta(minutes=1), now)
 
-    said = await invoke_beside("cancel", ticket.id, patches={"scheduler.cli.cancel._PATIENCE": 0.05})
+    said = await invoke_beside("cancel", ticket.id, patches={"scheduler.cli.cancel._CANCEL_TIMEOUT": 0.05})
 
     assert (said.code, said.stdout) == (1, "")
     assert said.stderr == f"{ticket.id} still goes on; it is ended when its process sees it\n"
-    assert await Cancellations(store).asked(now) == {ticket.id: "on the command line"}
+    assert await Cancellations(store).list_requested(now) == {ticket.id: "on the command line"}
 
 
 async def test_a_terminal_shows_the_id_of_a_run_that_can_be_cancelled(store: Store) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.parts.http_target import HttpTarget
-from tests.scheduler.cli.command import Said, invoke_beside
+from tests.scheduler.cli.command import CommandResult, invoke_beside
 from tests.scheduler.cli.job_files import write_jobs
 
 
@@ -25,7 +25,7 @@ async def target(job_folder: Path) -> AsyncIterator[HttpTarget]:
         yield target
 
 
-async def letters(*arguments: str, terminal: bool = False) -> Said:
+async def letters(*arguments: str, terminal: bool = False) -> CommandResult:
     return await invoke_beside("dead-letters", *arguments, terminal=terminal)
 
 

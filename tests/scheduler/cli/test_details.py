@@ -9,13 +9,15 @@ from typing import Any
 from tests.parts.dns_server import DnsServer
 from tests.parts.http_target import HttpTarget
 from tests.parts.tls import ca_file
-from tests.scheduler.cli.command import Said, invoke_beside
+from tests.scheduler.cli.command import CommandResult, invoke_beside
 from tests.scheduler.cli.job_files import write_jobs
 
 ONCE = {"retry": {"attempts": 1}}
 
 
-async def ran(job_folder: Path, check: dict[str, Any], **more: Any) -> tuple[Said, Said, dict[str, Any]]:
+async def ran(
+    job_folder: Path, check: dict[str, Any], **more: Any
+) -> tuple[CommandResult, CommandResult, dict[str, Any]]:
     """What `run` prints in a pipe, then `history RUN` on a terminal and as JSON."""
     write_jobs(job_folder, shop={"check": check, **ONCE, **more})
     piped = await invoke_beside("run", "shop")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.heartbeat import Ping, Signal
-from scheduler.stores.file_lock import FileLock, note_address
+from jobs.heartbeat import Ping, PingSignal
+from scheduler.stores.file_lock import FileLock, write_api_address
 from scheduler.stores.heartbeats import Heartbeats
-from scheduler.stores.sqlite import Access, open_sqlite
+from scheduler.stores.sqlite import StoreAccess, open_sqlite
 from tests.scheduler.cli.command import invoke
 from tests.scheduler.cli.job_files import write_jobs
 
@@ -29,9 +29,9 @@ def _jobs(job_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCHEDULER_SECRET_NIGHTLY_TOKEN", TOKEN)
 
 
-def ping(folder: Path, signal: Signal, ago: timedelta = timedelta(), **more: object) -> None:
+def ping(folder: Path, signal: PingSignal, ago: timedelta = timedelta(), **more: object) -> None:
     async def put() -> None:
-        store = await open_sqlite(folder.parent / "state.db", Access.SHARED)
+        store = await open_sqlite(folder.parent / "state.db", StoreAccess.SHARED)
         at = datetime.now(UTC) - ago
         await Heartbeats(store).add("nightly", lambda _: Ping(at, signal, **more))  # type: ignore[arg-type]
         await store.aclose()
@@ -40,7 +40,7 @@ def ping(folder: Path, signal: Signal, ago: timedelta = timedelta(), **more: obj
 
 
 def test_a_heartbeat_is_shown_with_its_pings_and_how_to_send_one(job_folder: Path) -> None:
-    ping(job_folder, Signal.FAIL, exit_code=3, source="10.0.0.1", body="disk\tfull\n")
+    ping(job_folder, PingSignal.FAIL, exit_code=3, source="10.0.0.1", body="disk\tfull\n")
 
     shown = invoke("heartbeat", "nightly")
 
@@ -80,10 +80,10 @@ def test_the_line_names_the_address_of_the_settings(
 
 
 def test_the_line_names_the_server_that_runs_on_the_same_state(job_folder: Path) -> None:
-    ping(job_folder, Signal.SUCCESS)  # so that there is a state
+    ping(job_folder, PingSignal.SUCCESS)  # so that there is a state
     lock = FileLock(job_folder.parent / "state.db")
-    assert lock.take(0)
-    note_address(job_folder.parent / "state.db", "http://127.0.0.1:7171")
+    assert lock.acquire(0)
+    write_api_address(job_folder.parent / "state.db", "http://127.0.0.1:7171")
 
     said = invoke("heartbeat", "nightly")
     lock.release()
@@ -94,7 +94,7 @@ def test_the_line_names_the_server_that_runs_on_the_same_state(job_folder: Path)
 def test_a_server_that_is_gone_is_not_named(job_folder: Path) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
-    ping(job_folder, Signal.SUCCESS)
+    ping(job_folder, PingSignal.SUCCESS)
     (job_folder.parent / "state.db.lock").write_text(f"{gone.pid}\nhttp://127.0.0.1:7171\n")
 
     assert CURL in invoke("heartbeat", "nightly").stderr
@@ -110,8 +110,8 @@ def test_the_line_sends_the_exit_code_of_the_command_before_it() -> None:
 
 def test_a_person_reads_its_state_in_words(job_folder: Path) -> None:
     assert "nightly is new. No ping has come yet." in invoke("heartbeat", "nightly", terminal=True).stdout
-    ping(job_folder, Signal.START)
-    ping(job_folder, Signal.SUCCESS)
+    ping(job_folder, PingSignal.START)
+    ping(job_folder, PingSignal.SUCCESS)
 
     shown = invoke("heartbeat", "nightly", terminal=True).stdout
 
@@ -120,7 +120,7 @@ def test_a_person_reads_its_state_in_words(job_folder: Path) -> None:
 
 
 def test_programs_get_what_the_api_answers(job_folder: Path) -> None:
-    ping(job_folder, Signal.SUCCESS)
+    ping(job_folder, PingSignal.SUCCESS)
     told = json.loads(invoke("heartbeat", "nightly", "--json").stdout)
     assert (told["state"], len(told["pings"])) == ("up", 1)
 
@@ -143,7 +143,7 @@ def test_a_run_before_the_first_ping_is_skipped_and_no_uptime(job_folder: Path) 
 
 def test_the_uptime_of_a_job_is_shown_in_each_form(job_folder: Path) -> None:
     assert "nightly has no run that says something" in invoke("uptime", "nightly").stderr
-    ping(job_folder, Signal.SUCCESS)
+    ping(job_folder, PingSignal.SUCCESS)
     assert invoke("run", "nightly").code == 0
 
     rows, told = invoke("uptime", "nightly"), json.loads(invoke("uptime", "nightly", "--json").stdout)
@@ -155,7 +155,7 @@ def test_the_uptime_of_a_job_is_shown_in_each_form(job_folder: Path) -> None:
 
 
 def test_what_has_gone_down_is_not_said_to_go_down_some_day(job_folder: Path) -> None:
-    ping(job_folder, Signal.SUCCESS, ago=timedelta(days=2))
+    ping(job_folder, PingSignal.SUCCESS, ago=timedelta(days=2))
 
     shown = invoke("heartbeat", "nightly", terminal=True).stdout
 

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.runs import Ticket
 from scheduler.stores.runs import Runs
-from scheduler.stores.sqlite import Access, open_sqlite
+from scheduler.stores.sqlite import StoreAccess, open_sqlite
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.cli.command import invoke, invoke_beside
 from tests.scheduler.cli.job_files import write_jobs
@@ -98,7 +98,7 @@ async def test_a_job_without_runs_says_so_on_stderr() -> None:
 
 async def test_a_run_that_is_not_finished_shows_its_state(job_folder: Path) -> None:
     write_jobs(job_folder, checkout_api="http://127.0.0.1:9/")
-    store = await open_sqlite(job_folder.parent / "state.db", Access.SHARED)
+    store = await open_sqlite(job_folder.parent / "state.db", StoreAccess.SHARED)
     await Runs(store).enqueue(Ticket.requested("checkout-api", datetime.now(UTC), ""))
     await store.aclose()
 
@@ -156,7 +156,7 @@ async def test_one_run_is_shown_with_its_attempts() -> None:
 
 @pytest.mark.usefixtures("_three_runs")
 async def test_a_run_that_waits_is_shown_as_such_and_one_that_is_not_there_is_told(job_folder: Path) -> None:
-    store = await open_sqlite(job_folder.parent / "state.db", Access.SHARED)
+    store = await open_sqlite(job_folder.parent / "state.db", StoreAccess.SHARED)
     ticket = Ticket.requested("checkout-api", datetime.now(UTC), "")
     await Runs(store).enqueue(ticket)
     await store.aclose()

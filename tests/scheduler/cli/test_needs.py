@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from jobs.heartbeat import Ping, Signal
+from jobs.heartbeat import Ping, PingSignal
 from jobs.running.verdicts import cancelled_run
 from jobs.runs import Ticket
 from scheduler.cli.main import app
 from scheduler.cli.needs import NEEDS
 from scheduler.stores.heartbeats import Heartbeats
 from scheduler.stores.runs import Runs, RunState
-from scheduler.stores.sqlite import Access, open_sqlite
+from scheduler.stores.sqlite import StoreAccess, open_sqlite
 from tests.scheduler.cli.command import invoke
 from tests.scheduler.cli.job_files import write_jobs
 
@@ -39,12 +39,12 @@ def _runs(job_folder: Path) -> None:
     write_jobs(job_folder, checkout_api=CHECKOUT, nightly=NIGHTLY)
 
     async def put() -> None:
-        store = await open_sqlite(job_folder.parent / "state.db", Access.SHARED)
+        store = await open_sqlite(job_folder.parent / "state.db", StoreAccess.SHARED)
         runs = Runs(store)
-        over = cancelled_run(None, PAST, PAST.due_at, PAST.due_at, asked="test")
-        await runs.record(PAST, over)
+        over = cancelled_run(None, PAST, PAST.due_at, PAST.due_at, cancelled_by="test")
+        await runs.insert_finished(PAST, over)
         await runs.enqueue(WAITING)
-        await Heartbeats(store).add("nightly", lambda _: Ping(NOW, Signal.SUCCESS))
+        await Heartbeats(store).add("nightly", lambda _: Ping(NOW, PingSignal.SUCCESS))
         await store.aclose()
 
     asyncio.run(put())
@@ -223,8 +223,8 @@ def test_a_wrong_setting_of_the_store_ends_every_command(
 @pytest.mark.usefixtures("_broken_file")
 async def test_what_follows_from_a_cancelled_run_is_left_to_a_server_that_knows_all_jobs(job_folder: Path) -> None:
     said = await asyncio.to_thread(invoke, "cancel", WAITING.id)
-    store = await open_sqlite(job_folder.parent / "state.db", Access.SHARED)
-    record, untold = await Runs(store).get(WAITING.id), await Runs(store).untold()
+    store = await open_sqlite(job_folder.parent / "state.db", StoreAccess.SHARED)
+    record, untold = await Runs(store).find(WAITING.id), await Runs(store).list_unacknowledged()
     await store.aclose()
 
     assert said.code == 0

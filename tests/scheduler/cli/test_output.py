@@ -9,7 +9,16 @@ from contextlib import redirect_stderr, redirect_stdout
 import pytest
 import typer
 
-from scheduler.cli.output import Column, clean, error, fail, note, show_json, show_table, show_tabs
+from scheduler.cli.output import (
+    Column,
+    escape_controls,
+    fail,
+    print_error,
+    print_note,
+    show_json,
+    show_table,
+    show_tabs,
+)
 from tests.scheduler.cli.command import Terminal
 
 
@@ -21,13 +30,13 @@ def test_lines_for_a_program_keep_one_row_a_line() -> None:
 
 
 def test_what_a_terminal_would_act_upon_is_escaped() -> None:
-    assert clean("\x1b[31mred\x07 é") == "\\x1b[31mred\\x07 é"
+    assert escape_controls("\x1b[31mred\x07 é") == "\\x1b[31mred\\x07 é"
 
 
 def test_a_table_shows_texts_as_they_are() -> None:
     with redirect_stdout(Terminal()) as out:
         show_table(
-            (Column("name"), Column("what", whole=False)), [("a", ("[bold]:smile:[/]\x1b[31m", "red"))], title="[x]"
+            (Column("name"), Column("what", no_wrap=False)), [("a", ("[bold]:smile:[/]\x1b[31m", "red"))], title="[x]"
         )
 
     assert "[bold]:smile:[/]\\x1b[31m" in out.getvalue()
@@ -39,7 +48,7 @@ def test_a_long_text_is_wrapped_between_its_words(monkeypatch: pytest.MonkeyPatc
     text = " ".join(f"word{number:02}" for number in range(20))
 
     with redirect_stdout(Terminal()) as out:
-        show_table((Column("name"), Column("what", whole=False)), [("a", text)])
+        show_table((Column("name"), Column("what", no_wrap=False)), [("a", text)])
 
     rows = out.getvalue().splitlines()[3:]
     assert " ".join(row.strip().removeprefix("a ").strip() for row in rows).split() == text.split()
@@ -51,7 +60,12 @@ def test_a_word_that_is_wider_than_the_terminal_stays_whole_in_a_list_of_records
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("TERM", "dumb")
-    columns = (Column("job", "bold"), Column("endpoint", whole=False), Column("latest"), Column("late", spare=True))
+    columns = (
+        Column("job", "bold"),
+        Column("endpoint", no_wrap=False),
+        Column("latest"),
+        Column("late", is_optional=True),
+    )
     url = "https://checkout.example.com/" + "health/" * 10
 
     with redirect_stdout(Terminal()) as out:
@@ -79,7 +93,7 @@ def test_colours_are_left_out_where_nobody_wants_them(
         monkeypatch.setenv(name, value)
 
     with redirect_stderr(Terminal()) as err, redirect_stdout(Terminal()) as out:
-        error("wrong")
+        print_error("wrong")
         show_table((Column("name", "red"),), [("a",)])
 
     assert ("\x1b[31m" in err.getvalue()) is coloured
@@ -88,7 +102,7 @@ def test_colours_are_left_out_where_nobody_wants_them(
 
 def test_errors_and_notes_in_a_pipe_are_plain_text_on_stderr() -> None:
     with redirect_stderr(io.StringIO()) as err:
-        note("to know")
+        print_note("to know")
         with pytest.raises(typer.Exit) as end:
             fail("first\nsecond\x1b[31m")
 
@@ -111,8 +125,8 @@ def test_notes_errors_and_titles_escape_what_a_terminal_would_act_upon() -> None
     hostile = "a\x1b]0;owned\x07\u202eb\x85c\u2028d"
 
     with redirect_stderr(io.StringIO()) as errors, redirect_stdout(Terminal()) as out:
-        note(hostile)
-        error(hostile)
+        print_note(hostile)
+        print_error(hostile)
         show_table((Column("name"),), [("a",)], title=hostile)
 
     assert errors.getvalue().count("\\u202e") == 2

@@ -11,7 +11,7 @@ from jobs.events import RunFinished
 from jobs.running.clock import SystemClock
 from jobs.running.verdicts import cancelled_run, skipped_run
 from jobs.runs import Ticket
-from scheduler.cli.progress import Count, Followed
+from scheduler.cli.progress import FollowingRuns, RunCounter
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -20,10 +20,10 @@ def test_runs_that_are_over_are_counted_by_outcome() -> None:
     clock = SystemClock()
     now = clock.now()
     ticket = Ticket.requested("checkout", now, "")
-    with Count(Console(file=io.StringIO())) as count:
+    with RunCounter(Console(file=io.StringIO())) as count:
         for _ in range(2):
             count.run_finished(RunFinished(skipped_run(None, ticket, clock, "it is paused")))
-        count.run_finished(RunFinished(cancelled_run(None, ticket, now, now, asked="on the command line")))
+        count.run_finished(RunFinished(cancelled_run(None, ticket, now, now, cancelled_by="on the command line")))
 
     assert count.text == "3 over: 2 skipped, 1 cancelled"
 
@@ -33,7 +33,7 @@ def over(job: str) -> RunFinished:
 
 
 def test_what_follows_from_a_run_is_named() -> None:
-    followed = Followed("checkout")
+    followed = FollowingRuns("checkout")
     followed.run_finished(over("checkout"))
     assert str(followed) == ""
 

@@ -21,7 +21,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from scheduler.connections.protocol import BoundedProtocol
-from scheduler.connections.register import Register
+from scheduler.connections.register import ConnectionRegister
 
 PATIENCE = 60.0
 """Seconds after which a test gives up; nothing is measured by it."""
@@ -88,7 +88,7 @@ class Client:
 
 
 class Server:
-    def __init__(self, app: App, register: Register, port: int) -> None:
+    def __init__(self, app: App, register: ConnectionRegister, port: int) -> None:
         self.app, self.register, self.port = app, register, port
         self.now = 0.0
         self._clients: list[Client] = []
@@ -102,13 +102,13 @@ class Server:
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
         client = Client(*await asyncio.open_connection(sock=sock, limit=4096))
         self._clients.append(client)
-        if known < self.register.most:
+        if known < self.register.max_connections:
             await self.until(lambda: len(self.register) > known)
         return client
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
-        self.register.sweep()
+        self.register.check_all()
 
     @property
     def connections(self) -> list[BoundedProtocol]:
@@ -132,7 +132,7 @@ class Server:
 async def served(app: App | None = None, *, most: int = 100) -> AsyncIterator[Server]:
     app = app or App()
     now = [0.0]
-    register = Register(most, clock=lambda: now[0])
+    register = ConnectionRegister(most, clock=lambda: now[0])
     protocol = partial(BoundedProtocol, register=register)
     config = uvicorn.Config(cast(Any, app), http=cast(Any, protocol), ws="none", lifespan="off", log_config=None)
     config.load()

@@ -10,10 +10,10 @@ import pytest
 from scheduler.connections import limits
 from scheduler.connections.limits import (
     FILES_PER_RUN,
-    LEAST_CONNECTIONS,
-    MOST_CONNECTIONS,
-    OWN_FILES,
-    most_connections,
+    MAX_CONNECTIONS,
+    MIN_CONNECTIONS,
+    RESERVED_FILES,
+    max_connections,
     raise_file_limit,
 )
 
@@ -21,22 +21,22 @@ from scheduler.connections.limits import (
 @pytest.mark.parametrize(
     ("files", "concurrency", "most"),
     [
-        (None, 200, MOST_CONNECTIONS),
-        (65_536, 200, MOST_CONNECTIONS),
+        (None, 200, MAX_CONNECTIONS),
+        (65_536, 200, MAX_CONNECTIONS),
         (1024, 200, 524),
         (1024, 400, 124),
-        (4096, 2000, LEAST_CONNECTIONS),
+        (4096, 2000, MIN_CONNECTIONS),
     ],
 )
 def test_runs_have_their_share_first(files: int | None, concurrency: int, most: int) -> None:
-    assert most_connections(files, concurrency) == most
+    assert max_connections(files, concurrency) == most
 
 
 def test_a_limit_that_is_too_low_is_told_with_the_number_that_is_needed(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "scheduler.connections"):
-        assert most_connections(256, 200) == LEAST_CONNECTIONS
+        assert max_connections(256, 200) == MIN_CONNECTIONS
 
-    needed = OWN_FILES + 200 * FILES_PER_RUN + LEAST_CONNECTIONS
+    needed = RESERVED_FILES + 200 * FILES_PER_RUN + MIN_CONNECTIONS
     assert f"256, but 200 runs at once and the API need {needed}" in caplog.text
 
 
@@ -45,8 +45,8 @@ def test_a_limit_that_is_too_low_is_told_with_the_number_that_is_needed(caplog: 
     [
         (1024, 4096, 4096),
         (1024, 1024, 1024),
-        (1024, resource.RLIM_INFINITY, limits.HIGHEST_LIMIT),
-        (1024, 1_000_000_000, limits.HIGHEST_LIMIT),
+        (1024, resource.RLIM_INFINITY, limits.MAX_FILE_LIMIT),
+        (1024, 1_000_000_000, limits.MAX_FILE_LIMIT),
         (100_000, 1_000_000, 100_000),
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, None),
     ],

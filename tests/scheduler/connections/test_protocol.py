@@ -8,14 +8,14 @@ from contextlib import suppress
 import pytest
 
 from scheduler.connections.protocol import (
-    BODY_PATIENCE,
-    HEAD_PATIENCE,
-    LARGEST_HEAD,
-    LINGER_BYTES,
-    LINGER_PATIENCE,
-    MOST_HEADERS,
-    MOST_PIPELINED,
-    WRITE_PATIENCE,
+    BODY_TIMEOUT,
+    DISCARD_TIMEOUT,
+    HEAD_TIMEOUT,
+    MAX_DISCARDED_BODY_BYTES,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    MAX_PIPELINED_REQUESTS,
+    WRITE_TIMEOUT,
 )
 from tests.scheduler.connections.served import served
 
@@ -51,7 +51,7 @@ async def test_a_head_that_is_not_complete_in_time_ends_its_connection(head: byt
         client = await server.connect()
         await client.send(head)
         await server.received()
-        server.pass_time(HEAD_PATIENCE - 1)
+        server.pass_time(HEAD_TIMEOUT - 1)
         await client.send(b"y")
         server.pass_time(1)
 
@@ -62,7 +62,7 @@ async def test_a_head_that_is_not_complete_in_time_ends_its_connection(head: byt
 async def test_a_connection_on_which_nothing_comes_is_closed_without_an_answer() -> None:
     async with served() as server:
         client = await server.connect()
-        server.pass_time(HEAD_PATIENCE)
+        server.pass_time(HEAD_TIMEOUT)
 
         assert await client.rest() == b""
 
@@ -75,7 +75,7 @@ async def test_empty_lines_do_not_keep_a_connection_open() -> None:
         server.pass_time(3)
         await client.send(b"\r\n")
         await server.until(lambda: server.connections[0].timeout_keep_alive_task is None)
-        server.pass_time(HEAD_PATIENCE)
+        server.pass_time(HEAD_TIMEOUT)
 
         assert await client.rest() == b""
 
@@ -88,7 +88,7 @@ async def test_a_body_that_is_not_complete_in_time_ends_its_request(size: bytes)
         client = await server.connect()
         await client.send(b"POST /x HTTP/1.1\r\nhost: x\r\n" + size)
         await server.received()
-        server.pass_time(BODY_PATIENCE)
+        server.pass_time(BODY_TIMEOUT)
 
         assert problem(await client.rest(), 408) == "The body of the request was not complete within 10 s."
         await server.until(lambda: server.app.ended)
@@ -124,9 +124,9 @@ async def test_a_request_in_line_is_not_timed_while_the_one_before_is_answered()
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET /" + b"x" * LARGEST_HEAD + b" HTTP/1.1\r\nhost: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * LARGEST_HEAD,
-        b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * (MOST_HEADERS + 1) + b"\r\n",
+        b"GET /" + b"x" * MAX_HEAD_BYTES + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * MAX_HEAD_BYTES,
+        b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * (MAX_HEADERS + 1) + b"\r\n",
     ],
     ids=["path", "header", "headers"],
 )
@@ -140,7 +140,7 @@ async def test_a_head_that_is_too_large_is_refused(head: bytes) -> None:
 
 @pytest.mark.parametrize(
     "rest",
-    [b"0\r\nx: " + b"y" * LARGEST_HEAD, b"0\r\n" + b"x: y\r\n" * LARGEST_HEAD, b"1\r\nx\r\n" * LARGEST_HEAD],
+    [b"0\r\nx: " + b"y" * MAX_HEAD_BYTES, b"0\r\n" + b"x: y\r\n" * MAX_HEAD_BYTES, b"1\r\nx\r\n" * MAX_HEAD_BYTES],
     ids=["trailer", "trailers", "chunks of a byte"],
 )
 async def test_trailers_and_chunk_sizes_that_are_too_large_are_refused(rest: bytes) -> None:
@@ -199,7 +199,7 @@ async def test_an_upgrade_is_answered_as_any_request() -> None:
 async def test_more_requests_in_line_than_allowed_are_refused() -> None:
     async with served() as server:
         client = await server.connect()
-        await client.send(b"GET /hold HTTP/1.1\r\nhost: x\r\n\r\n" * (MOST_PIPELINED + 2))
+        await client.send(b"GET /hold HTTP/1.1\r\nhost: x\r\n\r\n" * (MAX_PIPELINED_REQUESTS + 2))
 
         assert "at most 16" in problem(await client.rest(), 429)
         assert server.app.began == 1
@@ -243,7 +243,7 @@ async def test_a_body_that_is_not_wanted_is_thrown_away_only_so_far() -> None:
                 await client.send(b"x" * 1_000_000)
                 sent += 1_000_000
 
-        assert sent < LINGER_BYTES * 3
+        assert sent < MAX_DISCARDED_BODY_BYTES * 3
 
 
 async def test_the_rest_of_a_body_that_is_not_wanted_may_take_only_so_long() -> None:
@@ -251,7 +251,7 @@ async def test_the_rest_of_a_body_that_is_not_wanted_may_take_only_so_long() -> 
         client = await server.connect()
         await client.send(b"POST /early HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 100\r\n\r\nx")
         await client.answer()
-        server.pass_time(LINGER_PATIENCE)
+        server.pass_time(DISCARD_TIMEOUT)
 
         assert await client.rest() == b""
         await server.until(lambda: not server.connections)
@@ -264,7 +264,7 @@ async def test_a_client_that_does_not_read_its_answer_is_cut_off() -> None:
         await client.send(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
         await server.until(lambda: server.app.ended)
         server.pass_time(1)
-        server.pass_time(WRITE_PATIENCE)
+        server.pass_time(WRITE_TIMEOUT)
 
         await server.until(lambda: not server.connections)
 
@@ -279,7 +279,7 @@ async def test_a_client_that_reads_slowly_gets_its_whole_answer() -> None:
             step = min(left, 4_000_000)
             await client.reader.readexactly(step)
             left -= step
-            server.pass_time(WRITE_PATIENCE - 1)
+            server.pass_time(WRITE_TIMEOUT - 1)
 
 
 async def test_a_client_that_leaves_is_forgotten() -> None:

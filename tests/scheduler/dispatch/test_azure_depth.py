@@ -10,10 +10,10 @@ import pytest
 from azure.storage.queue.aio import QueueClient
 
 from jobs.runs import Ticket
-from scheduler.dispatch.azure_depth import AzureQueueDepth, open_azure_depth
+from scheduler.dispatch.azure_depth import AzureQueueDepthReader, open_azure_depth_reader
 from scheduler.dispatch.azure_queue import _CLIENT_OPTIONS, AzureQueueDispatch, open_azure_queue
-from scheduler.dispatch.port import Depth, DispatchError
-from scheduler.dispatch.queues import poison_queue
+from scheduler.dispatch.port import DispatchError, QueueDepth
+from scheduler.dispatch.queues import poison_queue_name
 from tests.parts.azurite import Azurite
 from tests.parts.proc import free_port
 
@@ -45,8 +45,10 @@ async def dispatch(azurite: Azurite, name: str, now: Later) -> AsyncIterator[Azu
 
 
 @pytest.fixture
-async def depths(azurite: Azurite, name: str, now: Later) -> AsyncIterator[AzureQueueDepth]:
-    opened = open_azure_depth(name, connection_string=azurite.connection_string, url="", credential=None, now=now)
+async def depths(azurite: Azurite, name: str, now: Later) -> AsyncIterator[AzureQueueDepthReader]:
+    opened = open_azure_depth_reader(
+        name, connection_string=azurite.connection_string, url="", credential=None, now=now
+    )
     yield opened
     await opened.aclose()
 
@@ -56,58 +58,60 @@ def ticket(seconds: float) -> Ticket:
 
 
 async def test_an_empty_queue_and_a_poison_queue_that_is_not_there_hold_nothing(
-    dispatch: AzureQueueDispatch, depths: AzureQueueDepth
+    dispatch: AzureQueueDispatch, depths: AzureQueueDepthReader
 ) -> None:
-    assert await depths.depth() == Depth(0)
+    assert await depths.read_depth() == QueueDepth(0)
 
 
-async def test_hidden_messages_count_and_do_not_wait(dispatch: AzureQueueDispatch, depths: AzureQueueDepth) -> None:
+async def test_hidden_messages_count_and_do_not_wait(
+    dispatch: AzureQueueDispatch, depths: AzureQueueDepthReader
+) -> None:
     await dispatch.send([ticket(60)])
 
-    assert await depths.depth() == Depth(1)
+    assert await depths.read_depth() == QueueDepth(1)
 
 
 async def test_the_oldest_visible_message_waits_from_its_instant_on(
-    dispatch: AzureQueueDispatch, depths: AzureQueueDepth, now: Later
+    dispatch: AzureQueueDispatch, depths: AzureQueueDepthReader, now: Later
 ) -> None:
     await dispatch.send([ticket(4)])
     now.seconds = 34
 
-    found = await depths.depth()
+    found = await depths.read_depth()
 
-    assert found.waiting == 1
+    assert found.waiting_count == 1
     assert found.oldest_s == pytest.approx(30, abs=1)
 
 
 async def test_a_message_that_is_no_batch_waits_from_when_it_was_sent(
-    azurite: Azurite, name: str, dispatch: AzureQueueDispatch, depths: AzureQueueDepth, now: Later
+    azurite: Azurite, name: str, dispatch: AzureQueueDispatch, depths: AzureQueueDepthReader, now: Later
 ) -> None:
     async with QueueClient.from_connection_string(azurite.connection_string, name) as client:
         await client.send_message("no base64, no batch")
     now.seconds = 10
 
-    assert (await depths.depth()).oldest_s == pytest.approx(10, abs=1.5)
+    assert (await depths.read_depth()).oldest_s == pytest.approx(10, abs=1.5)
 
 
 async def test_poison_messages_are_counted(
-    azurite: Azurite, name: str, dispatch: AzureQueueDispatch, depths: AzureQueueDepth
+    azurite: Azurite, name: str, dispatch: AzureQueueDispatch, depths: AzureQueueDepthReader
 ) -> None:
-    async with QueueClient.from_connection_string(azurite.connection_string, poison_queue(name)) as client:
+    async with QueueClient.from_connection_string(azurite.connection_string, poison_queue_name(name)) as client:
         await client.create_queue()
         for _ in range(3):
             await client.send_message("poison")
 
-    assert await depths.depth() == Depth(0, None, 3)
+    assert await depths.read_depth() == QueueDepth(0, None, 3)
 
 
 async def test_an_account_that_is_away_is_told_without_its_key(monkeypatch: pytest.MonkeyPatch, now: Later) -> None:
     monkeypatch.setitem(_CLIENT_OPTIONS, "retry_total", 0)
     key = base64.b64encode(b"a key that nobody should see").decode()
     account = f"AccountName=a;AccountKey={key};QueueEndpoint=http://127.0.0.1:{free_port()}/a"
-    depths = open_azure_depth("scheduler-runs", connection_string=account, url="", credential=None, now=now)
+    depths = open_azure_depth_reader("scheduler-runs", connection_string=account, url="", credential=None, now=now)
 
     with pytest.raises(DispatchError, match=r"scheduler-runs' cannot be had \(ServiceRequestError\)") as caught:
-        await depths.depth()
+        await depths.read_depth()
 
     await depths.aclose()
     assert key not in repr(caught.value)

@@ -13,8 +13,8 @@ from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
 from jobs.runs import Ticket
-from scheduler.dispatch.azure_queue import _CLIENT_OPTIONS, LONGEST_HIDDEN, AzureQueueDispatch, open_azure_queue
-from scheduler.dispatch.batches import decode
+from scheduler.dispatch.azure_queue import _CLIENT_OPTIONS, MAX_VISIBILITY_TIMEOUT, AzureQueueDispatch, open_azure_queue
+from scheduler.dispatch.batches import decode_batch
 from scheduler.dispatch.port import DispatchError
 from tests.parts.azurite import Azurite
 from tests.parts.proc import free_port
@@ -74,7 +74,7 @@ async def test_the_queue_is_made_when_it_is_missing_and_messages_are_base64(
 
     async with QueueClient.from_connection_string(azurite.connection_string, name) as client:
         messages = [message async for message in client.receive_messages()]
-    assert [decode(base64.b64decode(message.content)).tickets for message in messages] == [(ticket(0),)] * 2
+    assert [decode_batch(base64.b64decode(message.content)).tickets for message in messages] == [(ticket(0),)] * 2
 
 
 async def test_a_batch_is_hidden_until_shortly_before_its_first_instant(
@@ -104,7 +104,7 @@ async def test_what_is_due_after_the_queue_would_forget_it_shows_up_before(
 ) -> None:
     await dispatch.send([ticket(300 * 86_400)])
 
-    assert queue.delays == pytest.approx([LONGEST_HIDDEN], abs=0.01)
+    assert queue.delays == pytest.approx([MAX_VISIBILITY_TIMEOUT], abs=0.01)
 
 
 async def test_very_many_tickets_of_one_instant_travel_in_messages_that_the_service_takes(
@@ -124,7 +124,7 @@ async def test_very_many_tickets_of_one_instant_travel_in_messages_that_the_serv
     await dispatch.aclose()
     async with QueueClient.from_connection_string(azurite.connection_string, f"{storage_prefix}-many") as client:
         messages = [message async for message in client.receive_messages(max_messages=32)]
-    found = [each for message in messages for each in decode(base64.b64decode(message.content)).tickets]
+    found = [each for message in messages for each in decode_batch(base64.b64decode(message.content)).tickets]
     assert sorted(each.job for each in found) == sorted(each.job for each in tickets)
     assert len(messages) > 1
     assert max(len(message.content) for message in messages) <= 64 * 1024

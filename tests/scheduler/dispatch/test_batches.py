@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from jobs.runs import Ticket
 from scheduler.dispatch.batches import (
-    LARGEST_MESSAGE,
-    LEAD,
-    MOST_TICKETS,
-    MOST_WRITTEN_OUT,
-    BadMessage,
-    Batch,
-    decode,
-    encode,
-    in_batches,
+    MAX_MESSAGE_BYTES,
+    MAX_TICKETS_PER_MESSAGE,
+    MAX_VERBOSE_TICKETS,
+    VISIBLE_BEFORE,
+    InvalidBatchMessage,
+    TicketBatch,
+    decode_batch,
+    encode_batch,
+    split_into_batches,
 )
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -30,41 +30,41 @@ def ticket(seconds: float, job: str = "checkout") -> Ticket:
 
 
 def test_a_batch_comes_out_of_its_message_as_it_went_in() -> None:
-    batch = Batch((ticket(1), Ticket.requested("search", START, "def456")))
+    batch = TicketBatch((ticket(1), Ticket.requested("search", START, "def456")))
 
-    assert decode(encode(batch)) == batch
-    assert decode(encode(batch).encode()) == batch
+    assert decode_batch(encode_batch(batch)) == batch
+    assert decode_batch(encode_batch(batch).encode()) == batch
 
 
 @given(
     st.lists(
         st.tuples(st.sampled_from(["a", "b-2", "c"]), st.integers(0, 10_000_000), st.sampled_from(["g1", "g2"])),
-        min_size=MOST_WRITTEN_OUT + 1,
-        max_size=MOST_WRITTEN_OUT + 50,
+        min_size=MAX_VERBOSE_TICKETS + 1,
+        max_size=MAX_VERBOSE_TICKETS + 50,
     )
 )
 def test_many_scheduled_tickets_come_out_of_their_message_as_they_went_in(
     planned: list[tuple[str, int, str]],
 ) -> None:
-    batch = Batch(tuple(Ticket.scheduled(job, START + timedelta(microseconds=us), of) for job, us, of in planned))
+    batch = TicketBatch(tuple(Ticket.scheduled(job, START + timedelta(microseconds=us), of) for job, us, of in planned))
 
-    assert decode(encode(batch)) == batch
+    assert decode_batch(encode_batch(batch)) == batch
 
 
 def test_a_ticket_of_many_scheduled_ones_takes_a_fifth_of_the_room() -> None:
-    tickets = [ticket(number / 50, f"checkout-api-health-{number:03d}") for number in range(MOST_TICKETS)]
+    tickets = [ticket(number / 50, f"checkout-api-health-{number:03d}") for number in range(MAX_TICKETS_PER_MESSAGE)]
 
-    assert len(encode(Batch(tuple(tickets)))) / len(tickets) < 50
-    assert len(encode(Batch(tuple(tickets[:100])))) / 100 > 200
+    assert len(encode_batch(TicketBatch(tuple(tickets)))) / len(tickets) < 50
+    assert len(encode_batch(TicketBatch(tuple(tickets[:100])))) / 100 > 200
 
 
 def test_few_tickets_are_written_as_earlier_versions_read_them() -> None:
-    few = Batch(tuple(ticket(1, f"job-{number}") for number in range(MOST_WRITTEN_OUT)))
-    asked_for = Batch(tuple(Ticket.requested(f"job-{number}", START, "def456") for number in range(150)))
+    few = TicketBatch(tuple(ticket(1, f"job-{number}") for number in range(MAX_VERBOSE_TICKETS)))
+    asked_for = TicketBatch(tuple(Ticket.requested(f"job-{number}", START, "def456") for number in range(150)))
 
     for batch in (few, asked_for):
-        assert json.loads(encode(batch))["version"] == 1
-        assert decode(encode(batch)) == batch
+        assert json.loads(encode_batch(batch))["version"] == 1
+        assert decode_batch(encode_batch(batch)) == batch
 
 
 @pytest.mark.parametrize(
@@ -79,17 +79,17 @@ def test_a_tick_puts_so_many_messages_on_the_queue(jobs: int, every: int, messag
         if start + every * number / jobs < 80
     ]
 
-    assert len(list(in_batches(planned, START))) == messages
+    assert len(list(split_into_batches(planned, START))) == messages
 
 
 def test_tickets_of_one_slice_travel_together_and_others_apart() -> None:
-    batches = list(in_batches([ticket(12), ticket(1), ticket(9.9), ticket(10)], START))
+    batches = list(split_into_batches([ticket(12), ticket(1), ticket(9.9), ticket(10)], START))
 
     assert [[found.due_at.second for found in batch.tickets] for batch in batches] == [[1, 9], [10, 12]]
 
 
 def test_tickets_that_are_due_already_travel_together() -> None:
-    batches = list(in_batches([ticket(-3600), ticket(1), ticket(-100)], START))
+    batches = list(split_into_batches([ticket(-3600), ticket(1), ticket(-100)], START))
 
     assert [[(found.due_at - START).total_seconds() for found in batch.tickets] for batch in batches] == [
         [-3600, -100, 1]
@@ -97,32 +97,32 @@ def test_tickets_that_are_due_already_travel_together() -> None:
 
 
 def test_a_batch_becomes_visible_shortly_before_its_first_instant() -> None:
-    batch = Batch((ticket(40), ticket(38)))
+    batch = TicketBatch((ticket(40), ticket(38)))
 
-    assert batch.delay(START) == 38 - LEAD.total_seconds()
-    assert batch.delay(START + timedelta(seconds=37)) == 0
+    assert batch.visibility_timeout(START) == 38 - VISIBLE_BEFORE.total_seconds()
+    assert batch.visibility_timeout(START + timedelta(seconds=37)) == 0
 
 
 def test_a_slice_with_many_tickets_is_cut_into_messages_that_fit() -> None:
     tickets = [ticket(1, f"{'n' * 90}-{number}") for number in range(1000)]
 
-    batches = list(in_batches(tickets, START))
+    batches = list(split_into_batches(tickets, START))
 
     assert len(batches) > 1
-    assert all(len(encode(batch).encode()) <= LARGEST_MESSAGE for batch in batches)
+    assert all(len(encode_batch(batch).encode()) <= MAX_MESSAGE_BYTES for batch in batches)
     assert [found for batch in batches for found in batch.tickets] == tickets
 
 
 def test_many_tickets_of_one_instant_are_shared_out_evenly_over_messages() -> None:
-    batches = list(in_batches([ticket(1, f"job-{number}") for number in range(1250)], START))
+    batches = list(split_into_batches([ticket(1, f"job-{number}") for number in range(1250)], START))
 
     assert [len(batch.tickets) for batch in batches] == [416, 417, 417]
 
 
 def test_a_message_of_a_busy_slice_becomes_visible_shortly_before_its_own_first_instant() -> None:
-    batches = list(in_batches([ticket(10 + number / 100, f"job-{number}") for number in range(1000)], START))
+    batches = list(split_into_batches([ticket(10 + number / 100, f"job-{number}") for number in range(1000)], START))
 
-    assert [batch.delay(START) for batch in batches] == [5, 10]
+    assert [batch.visibility_timeout(START) for batch in batches] == [5, 10]
 
 
 @pytest.mark.parametrize(
@@ -141,15 +141,15 @@ def test_a_message_of_a_busy_slice_becomes_visible_shortly_before_its_own_first_
         ('{"version": 1, "tickets": []}', "without tickets"),
         ('{"version": 1, "tickets": [{"id": "x"}]}', "tickets.0"),
         ('{"version": 1, "tickets": [], "more": 1}', "more"),
-        ("x" * (3 * LARGEST_MESSAGE), "characters"),
+        ("x" * (3 * MAX_MESSAGE_BYTES), "characters"),
     ],
 )
 def test_what_is_no_batch_is_refused_with_the_place(text: str, says: str) -> None:
-    with pytest.raises(BadMessage, match=says):
-        decode(text)
+    with pytest.raises(InvalidBatchMessage, match=says):
+        decode_batch(text)
 
 
 @given(st.text() | st.binary())
 def test_arbitrary_input_is_refused_and_nothing_else_happens(body: str | bytes) -> None:
-    with pytest.raises(BadMessage):
-        decode(body)
+    with pytest.raises(InvalidBatchMessage):
+        decode_batch(body)

@@ -22,6 +22,6 @@ class Answered:
 
 
 async def ask(host: FunctionsHost, method: str, path: str) -> Answered:
-    response = await host.http(func.HttpRequest(method=method, url=f"http://localhost{path}", body=b""), None)
+    response = await host.handle_http(func.HttpRequest(method=method, url=f"http://localhost{path}", body=b""), None)
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Answered(response.status_code, headers, response.get_body())

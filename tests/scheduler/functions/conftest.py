@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from observability.invocations import HELD
+from observability.invocations import HELD_RECORDS
 from scheduler.stores.azure_tables import open_azure_tables
 from tests.parts.azurite import Azurite
 from tests.parts.functions_worker import WorkerFactory
@@ -20,7 +20,7 @@ from tests.scheduler.functions.hosted import ROOT, Hosted, RunQueue, environment
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
     """The program sets up the worker's logging, which is the test process's here."""
-    HELD.clear()
+    HELD_RECORDS.clear()
     root = logging.getLogger()
     level, handlers = root.level, [(each, each.formatter, list(each.filters)) for each in root.handlers]
     loggers = {name: each.level for name, each in root.manager.loggerDict.items() if isinstance(each, logging.Logger)}

@@ -14,7 +14,7 @@ from tests.scheduler.functions.asking import ask
 
 
 async def main() -> int:
-    program_loader.TELEMETRY_PATIENCE = 20.0  # the platform goes on; this process ends once all has been sent
+    program_loader.TELEMETRY_CLOSE_TIMEOUT = 20.0  # the platform goes on; this process ends once all has been sent
     host = FunctionsHost(os.environ)
     try:
         await host.tick()

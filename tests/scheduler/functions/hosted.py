@@ -16,12 +16,12 @@ from pathlib import Path
 from azure.storage.queue import QueueMessage, TextBase64DecodePolicy
 from azure.storage.queue.aio import QueueClient
 
-from scheduler.dispatch.queues import run_queue
+from scheduler.dispatch.queues import run_queue_name
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import Store
 from scheduler.stores.runs import Runs
-from scheduler.stores.schedule_marks import ScheduleMarks
+from scheduler.stores.schedule_marks import ScheduleActivations
 from tests.parts.functions_worker import FunctionsWorker, Invocation
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -73,7 +73,7 @@ class RunQueue:
 
 @asynccontextmanager
 async def open_run_queue(connection_string: str, prefix: str) -> AsyncIterator[RunQueue]:
-    decode, name = TextBase64DecodePolicy(), run_queue(prefix)
+    decode, name = TextBase64DecodePolicy(), run_queue_name(prefix)
     async with QueueClient.from_connection_string(connection_string, name, message_decode_policy=decode) as client:
         await client.create_queue()
         yield RunQueue(client)
@@ -88,7 +88,7 @@ class Hosted:
         self.store = store
         self.runs = Runs(store)
         self.cursors = Cursors(store)
-        self.marks = ScheduleMarks(store)
+        self.marks = ScheduleActivations(store)
         self.dead_letters = DeadLetters(store)
 
     async def deliver(self) -> list[Invocation]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs.redaction import Redactor
-from observability.exporters.background import Tally
+from observability.exporters.background import DeliveryCounts
 from tests.parts.functions_worker import FunctionsWorker, WorkerFactory
 from tests.scheduler.functions.hosted import ROOT, environment
 
@@ -71,8 +71,8 @@ async def test_that_telemetry_is_not_taken_is_logged_by_the_next_tick(
     worker: FunctionsWorker, host_log: HostLog
 ) -> None:
     await tick(worker, host_log)
-    exporter = Tally("application_insights", Redactor())
-    await asyncio.to_thread(exporter.failed, "answered 500")
+    exporter = DeliveryCounts("application_insights", Redactor())
+    await asyncio.to_thread(exporter.record_failure, "answered 500")
     sentence = "application_insights does not take telemetry (runs are not affected): answered 500"
     assert sentence not in host_log.taken
 

@@ -13,7 +13,7 @@ import pytest
 from config.errors import ConfigurationError
 from scheduler.app import Program
 from scheduler.hosts.functions import program_loader
-from scheduler.hosts.functions.program_loader import CLOSED_FOR, Opening
+from scheduler.hosts.functions.program_loader import FAILURE_REUSE_TIME, ProgramLoader
 from scheduler.hosts.functions.triggers import FunctionsHost
 from tests.parts.azurite import Azurite
 from tests.parts.functions_worker import WorkerFactory
@@ -120,7 +120,7 @@ async def test_whether_the_process_lives_is_told_without_opening_the_program(
     host: FunctionsHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Opening may take longer than the probe waits."""
-    monkeypatch.setattr(program_loader, "load_for_functions", lambda _: pytest.fail("opened"))
+    monkeypatch.setattr(program_loader, "load_functions_configuration", lambda _: pytest.fail("opened"))
 
     assert (await ask(host, "HEAD", "/api/health/live")).status == 200
 
@@ -201,18 +201,18 @@ class Door:
 
     def __init__(self, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.read = 100.0, 0
-        self.opening = Opening(environ, lambda: self.now)
-        load = program_loader.load_for_functions
+        self.opening = ProgramLoader(environ, lambda: self.now)
+        load = program_loader.load_functions_configuration
 
         def counted(environ: dict[str, str]) -> object:
             self.read += 1
             return load(environ)
 
-        monkeypatch.setattr(program_loader, "load_for_functions", counted)
+        monkeypatch.setattr(program_loader, "load_functions_configuration", counted)
 
     async def fails(self) -> Exception:
         with pytest.raises(ConfigurationError) as caught:
-            await self.opening.program()
+            await self.opening.load()
         return caught.value
 
 
@@ -224,7 +224,7 @@ async def test_a_failure_is_not_looked_into_again_for_some_seconds(
     first, second = await door.fails(), await door.fails()
     assert (first, door.read) == (second, 1)
 
-    door.now += CLOSED_FOR
+    door.now += FAILURE_REUSE_TIME
     await door.fails()
     assert door.read == 2
 
@@ -238,9 +238,9 @@ async def test_what_was_mended_is_picked_up_without_a_restart(
     await door.fails()
 
     write_jobs(tmp_path / "jobs", checkout={"check": CHECK})
-    door.now += CLOSED_FOR
+    door.now += FAILURE_REUSE_TIME
 
-    opened = await door.opening.program()
+    opened = await door.opening.load()
     assert "checkout" in opened.program.catalog
     await door.opening.aclose()
 
@@ -251,7 +251,7 @@ async def test_invocations_that_come_at_the_same_time_open_it_once(
     write_jobs(tmp_path / "jobs")
     door = Door(environment(azurite.connection_string, storage_prefix, tmp_path / "jobs"), monkeypatch)
 
-    programs = await asyncio.gather(*(door.opening.program() for _ in range(5)))
+    programs = await asyncio.gather(*(door.opening.load() for _ in range(5)))
 
     assert door.read == 1
     assert len({id(program) for program in programs}) == 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from config.telemetry_settings import settings_for_telemetry
+from config.telemetry_settings import load_telemetry_settings
 from tests.parts.ingestion import ApplicationInsightsIngestion, DatadogIntake
 from tests.parts.proc import Finished, run
 from tests.scheduler.functions.hosted import ROOT, environment, write_jobs
@@ -101,7 +101,7 @@ def test_settings_of_telemetry_are_read_past_those_that_are_wrong() -> None:
         "DD_SITE": "no site",
         "OTEL_SERVICE_NAME": "mine",
     }
-    settings = settings_for_telemetry(environ, root=ROOT)
+    settings = load_telemetry_settings(environ, root=ROOT)
     assert (settings.environment, settings.service_name) == ("prod", "mine")
     assert settings.application_insights.connection_string is not None
     assert settings.datadog.api_key is None
@@ -110,11 +110,11 @@ def test_settings_of_telemetry_are_read_past_those_that_are_wrong() -> None:
 @pytest.mark.parametrize("name", ["APPLICATIONINSIGHTS_CONNECTION_STRING", "DD_API_KEY"])
 def test_a_reference_that_was_not_resolved_starts_no_exporter(name: str) -> None:
     environ = {name: "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/x)", "SCHEDULER_PORT": "x"}
-    settings = settings_for_telemetry(environ, root=ROOT)
+    settings = load_telemetry_settings(environ, root=ROOT)
     assert settings.application_insights.connection_string is None
     assert settings.datadog.api_key is None
 
 
 def test_an_unknown_environment_does_not_keep_telemetry_from_starting() -> None:
-    settings = settings_for_telemetry({"SCHEDULER_ENVIRONMENT": "prd", "DD_API_KEY": "key"}, root=ROOT)
+    settings = load_telemetry_settings({"SCHEDULER_ENVIRONMENT": "prd", "DD_API_KEY": "key"}, root=ROOT)
     assert settings.datadog.api_key is not None

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket
-from scheduler.dispatch.batches import Batch, decode, encode
-from scheduler.hosts.functions.program_loader import load_for_functions
-from scheduler.stores.cursors import PLANNED_UNTIL
+from scheduler.dispatch.batches import TicketBatch, decode_batch, encode_batch
+from scheduler.hosts.functions.program_loader import load_functions_configuration
+from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR
 from scheduler.stores.runs import Claim
-from scheduler.tick_work import HORIZON
+from scheduler.tick_work import PLANNING_HORIZON
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.functions.hosted import Hosted, write_jobs
 
@@ -30,9 +30,11 @@ async def overdue(hosted: Hosted, jobs: Path, target: HttpTarget) -> datetime:
         checkout={"schedule": schedule, "check": {"kind": "http", "url": f"{target.url}/health"}},
         search={"schedule": schedule, "check": {"kind": "http", "url": f"{target.url}/down"}, "retry": {"attempts": 2}},
     )
-    schedules = [(job.name, job.schedule) for job in load_for_functions(os.environ).jobs if job.schedule is not None]
-    await hosted.marks.note(schedules, now - timedelta(minutes=1))
-    await hosted.cursors.advance(PLANNED_UNTIL, now - timedelta(seconds=10))
+    schedules = [
+        (job.name, job.schedule) for job in load_functions_configuration(os.environ).jobs if job.schedule is not None
+    ]
+    await hosted.marks.record_all(schedules, now - timedelta(minutes=1))
+    await hosted.cursors.advance(PLANNED_UNTIL_CURSOR, now - timedelta(seconds=10))
     return due_at
 
 
@@ -42,9 +44,9 @@ async def test_a_tick_puts_a_message_a_slice_on_the_queue_hidden_until_shortly_b
     done = await hosted.worker.timer("tick")
 
     assert done.failure is None
-    planned_until = await hosted.cursors.get(PLANNED_UNTIL)
+    planned_until = await hosted.cursors.read(PLANNED_UNTIL_CURSOR)
     assert planned_until is not None
-    assert timedelta() <= planned_until - before - HORIZON < timedelta(seconds=10)
+    assert timedelta() <= planned_until - before - PLANNING_HORIZON < timedelta(seconds=10)
     assert await hosted.queue.length() in (3, 4)  # */20 within 75 s
     assert len(await hosted.queue.take()) <= 1
 
@@ -68,7 +70,7 @@ async def test_a_message_of_the_tick_ends_in_recorded_runs(
 
     assert done.failure is None
     assert await outcomes(hosted) == {"checkout": (Outcome.SUCCEEDED, 1), "search": (Outcome.FAILED, 2)}
-    assert {record.ticket.due_at for record in (await hosted.runs.list()).records} == {overdue}
+    assert {record.ticket.due_at for record in (await hosted.runs.list_page()).records} == {overdue}
     assert len(target.requests) == 3
 
 
@@ -94,11 +96,11 @@ async def test_a_message_that_was_given_up_ends_in_dead_letters_and_failed_runs(
     again = await hosted.worker.queue("bury", message.content)
 
     assert (done.failure, again.failure) == (None, None)
-    letters = await hosted.dead_letters.list()
-    assert {letter.ticket for letter in letters} == set(decode(message.content).tickets)
+    letters = await hosted.dead_letters.list_letters()
+    assert {letter.ticket for letter in letters} == set(decode_batch(message.content).tickets)
     assert len(letters) == 2
     assert await outcomes(hosted) == {"checkout": (Outcome.FAILED, 0), "search": (Outcome.FAILED, 0)}
-    assert {record.run.error for record in (await hosted.runs.list()).records if record.run} == {
+    assert {record.run.error for record in (await hosted.runs.list_page()).records if record.run} == {
         ErrorClass.DEAD_LETTERED
     }
     assert target.requests == []
@@ -111,7 +113,7 @@ async def test_a_message_that_is_no_batch_fails_and_is_kept_once_it_is_given_up(
     assert failed.failure is not None
     assert failed.failure.startswith("BadMessage: not a batch of tickets")
     assert buried.failure is None
-    (letter,) = await hosted.dead_letters.list()
+    (letter,) = await hosted.dead_letters.list_letters()
     assert letter.message == "nonsense"
 
 
@@ -129,7 +131,7 @@ async def test_a_ticket_of_a_live_owner_comes_again_after_its_lease_and_is_taken
     assert (await hosted.queue.length(), await hosted.queue.take()) == (1, [])
     # The other owner dies: when its lease is over, the message is there.
     (message,) = await hosted.queue.take_when_visible()
-    assert decode(message.content).tickets == (ticket,)
+    assert decode_batch(message.content).tickets == (ticket,)
     await hosted.hand_over([message])
     assert await outcomes(hosted) == {"onDemand": (Outcome.SUCCEEDED, 1)}
     assert await hosted.queue.length() == 0
@@ -150,12 +152,12 @@ async def test_a_dead_owner_s_ticket_is_buried_once_its_lease_is_over(hosted: Ho
     now = datetime.now(UTC)
     await hosted.runs.claim(ticket, "another", now + timedelta(minutes=1), now)
 
-    done = await hosted.worker.queue("bury", encode(Batch((ticket,))))
+    done = await hosted.worker.queue("bury", encode_batch(TicketBatch((ticket,))))
 
     assert done.failure is not None
     assert done.failure.startswith("StillHeld: these runs are claimed for some time yet")
     assert ticket.id in done.failure
-    assert await hosted.dead_letters.list() == []
+    assert await hosted.dead_letters.list_letters() == []
 
 
 async def test_what_is_queued_and_has_no_message_is_sent_again_by_a_tick(hosted: Hosted, target: HttpTarget) -> None:
@@ -166,13 +168,13 @@ async def test_what_is_queued_and_has_no_message_is_sent_again_by_a_tick(hosted:
 
     await hosted.worker.timer("tick")
 
-    found = [ticket for message in await hosted.queue.take() for ticket in decode(message.content).tickets]
+    found = [ticket for message in await hosted.queue.take() for ticket in decode_batch(message.content).tickets]
     assert lost in found
 
 
 async def test_an_invocation_that_waits_for_its_instant_leaves_the_loop_to_others(hosted: Hosted) -> None:
     ticket = Ticket.scheduled("checkout", datetime.now(UTC) + timedelta(seconds=0.5), "")
-    waiting = asyncio.create_task(hosted.worker.queue("work", encode(Batch((ticket,)))))
+    waiting = asyncio.create_task(hosted.worker.queue("work", encode_batch(TicketBatch((ticket,)))))
     await asyncio.sleep(0)
 
     reply = await hosted.worker.http("GET", "/api/health/ready")
@@ -184,12 +186,12 @@ async def test_an_invocation_that_waits_for_its_instant_leaves_the_loop_to_other
 async def requested(hosted: Hosted) -> Ticket:
     """Somebody runs a job; its message is on the queue."""
     reply = await hosted.worker.http("POST", "/api/jobs/onDemand/run", key="operate")
-    record = await hosted.runs.get(reply.json()["id"])
+    record = await hosted.runs.find(reply.json()["id"])
     assert record is not None
     return record.ticket
 
 
 async def outcomes(hosted: Hosted) -> dict[str, tuple[Outcome, int]]:
     """Of all recorded runs: the outcome and the number of attempts, by job."""
-    runs = [record.run for record in (await hosted.runs.list()).records if record.run is not None]
+    runs = [record.run for record in (await hosted.runs.list_page()).records if record.run is not None]
     return {run.job: (run.outcome, len(run.attempts)) for run in runs}

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Set
 import pytest
 
 from tests.parts.functions_worker import FunctionsWorker, WorkerFactory
-from tests.scheduler.api.desk import Desk
+from tests.scheduler.api.desk import ApiClient
 from tests.scheduler.functions.hosted import ROOT
 
 
@@ -107,7 +107,7 @@ async def test_a_request_reaches_the_function_with_its_key(
 
 
 async def test_every_route_of_the_api_reaches_the_function_with_its_key(worker: FunctionsWorker) -> None:
-    async with Desk() as desk:
+    async with ApiClient() as desk:
         paths = desk.app.openapi()["paths"]
 
     assert len(paths) >= 7

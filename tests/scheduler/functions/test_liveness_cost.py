@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from scheduler.api.closed import create_closed_api
+from scheduler.api.closed import create_unavailable_api
 from scheduler.hosts.functions.triggers import FunctionsHost
 from tests.parts.proc import run
 from tests.scheduler.functions.asking import ask
@@ -62,7 +62,7 @@ async def test_a_liveness_answer_imports_neither_the_api_nor_the_program() -> No
 async def test_the_cheap_answer_is_that_of_the_whole_api(path: str) -> None:
     host = FunctionsHost({})
     cheap = await ask(host, "GET", path)
-    host._api = create_closed_api("closed")
+    host._api = create_unavailable_api("closed")
     whole = await ask(host, "GET", path)
 
     assert (cheap.status, cheap.body, cheap.headers) == (whole.status, whole.body, whole.headers)

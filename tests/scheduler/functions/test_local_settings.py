@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from config.layers import PREFIX, WELL_KNOWN
+from config.layers import VARIABLE_PREFIX, WELL_KNOWN_VARIABLES
 from config.loading import load_settings
-from scheduler.hosts.functions.program_loader import load_for_functions
+from scheduler.hosts.functions.program_loader import load_functions_configuration
 from tests.parts.azurite import Azurite
 from tests.parts.functions_worker import WorkerFactory
 from tests.scheduler.functions.hosted import ROOT
@@ -43,15 +43,19 @@ def test_only_what_the_host_knows_stands_beside_the_values() -> None:
     assert EXAMPLE["Host"] == {"LocalHttpPort": 7071}
 
 
-@pytest.mark.parametrize("name", [name for name in VALUES if name.startswith(PREFIX) or name in WELL_KNOWN])
+@pytest.mark.parametrize(
+    "name", [name for name in VALUES if name.startswith(VARIABLE_PREFIX) or name in WELL_KNOWN_VARIABLES]
+)
 def test_the_program_reads_each_setting_that_is_its_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    path = WELL_KNOWN.get(name) or tuple(name.removeprefix(PREFIX).lower().split("__"))
+    path = WELL_KNOWN_VARIABLES.get(name) or tuple(name.removeprefix(VARIABLE_PREFIX).lower().split("__"))
 
-    assert load_settings(VALUES, root=ROOT).origin(*map(str, path)) == name
+    assert load_settings(VALUES, root=ROOT).find_origin(*map(str, path)) == name
 
 
-@pytest.mark.parametrize("name", [name for name in VALUES if not name.startswith(PREFIX) and name not in WELL_KNOWN])
+@pytest.mark.parametrize(
+    "name", [name for name in VALUES if not name.startswith(VARIABLE_PREFIX) and name not in WELL_KNOWN_VARIABLES]
+)
 def test_the_platform_or_its_telemetry_reads_every_other_setting(name: str) -> None:
     if READERS[name].startswith("azure_functions_runtime") and sys.version_info < (3, 13):
         pytest.skip("the worker package needs Python 3.13")
@@ -63,7 +67,7 @@ def test_the_platform_or_its_telemetry_reads_every_other_setting(name: str) -> N
 
 
 def test_it_is_a_valid_configuration_of_the_functions_host(environ: dict[str, str]) -> None:
-    settings = load_for_functions(environ).settings
+    settings = load_functions_configuration(environ).settings
 
     assert (settings.store, settings.environment) == ("azure", "dev")
 

@@ -16,7 +16,7 @@ from scheduler.hosts.functions.program import FunctionsProfile
 from scheduler.hosts.functions.triggers import FunctionsHost
 from scheduler.stores import azure_store
 from scheduler.stores.port import StoreUnavailable
-from scheduler.work.options import FUNCTIONS
+from scheduler.work.options import FUNCTIONS_OPTIONS
 from tests.parts.azurite import Azurite
 from tests.scheduler.functions.asking import Answered, ask
 from tests.scheduler.functions.cut_line import CutLine
@@ -28,7 +28,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No second tries by Microsoft's clients, and none of the pause before the program is opened again."""
     monkeypatch.setitem(azure_queue._CLIENT_OPTIONS, "retry_total", 0)
     monkeypatch.setitem(azure_store._CLIENT_OPTIONS, "retry_total", 0)
-    monkeypatch.setattr(program_loader, "CLOSED_FOR", 0.0)
+    monkeypatch.setattr(program_loader, "FAILURE_REUSE_TIME", 0.0)
 
 
 @pytest.fixture
@@ -178,15 +178,15 @@ async def test_a_ticket_goes_back_to_the_queue_while_the_store_is_away_and_is_pe
     host: FunctionsHost, tables: CutLine, queue: RunQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not a failure of the message: an outage of some minutes must not bury what waits."""
-    monkeypatch.setattr(FunctionsProfile, "worker_options", replace(FUNCTIONS, hold=0.1))
+    monkeypatch.setattr(FunctionsProfile, "worker_options", replace(FUNCTIONS_OPTIONS, hold=0.1))
     run_id = (await ask(host, "POST", "/api/jobs/onDemand/run")).json()["id"]
     (message,) = await queue.take()
     await tables.cut()
-    await host.work(message.content.encode())
+    await host.perform_batch(message.content.encode())
     await queue.delete(message)
 
     await tables.mend()
     (again,) = await queue.take_when_visible()
-    await host.work(again.content.encode())
+    await host.perform_batch(again.content.encode())
 
     assert (await ask(host, "GET", f"/api/runs/{run_id}")).json()["outcome"] == "succeeded"

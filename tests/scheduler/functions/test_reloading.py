@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jobs.runs import Outcome, Ticket
-from scheduler.dispatch.batches import Batch, encode
+from scheduler.dispatch.batches import TicketBatch, encode_batch
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.functions.hosted import Hosted, write_jobs
 
@@ -19,9 +19,9 @@ async def test_a_batch_for_a_job_that_came_with_a_changed_file_is_run(
     due_at = datetime.now(UTC).replace(microsecond=0)
     ticket = Ticket.scheduled("new", due_at, "planned by another instance")
 
-    done = await hosted.worker.queue("work", encode(Batch([ticket])))
+    done = await hosted.worker.queue("work", encode_batch(TicketBatch([ticket])))
 
-    record = await hosted.runs.get(ticket.id)
+    record = await hosted.runs.find(ticket.id)
     assert done.failure is None
     assert record is not None
     assert record.run is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.hosts.functions.secret_events import NEAR_EXPIRY, NEW_VERSION
-from scheduler.stores.secret_news import Expiry, SecretNews
+from scheduler.stores.secret_news import SecretExpiry, SecretVersionStore
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.functions.hosted import Hosted, write_jobs
 
@@ -41,13 +41,13 @@ async def test_an_expiry_makes_health_degraded_until_there_is_a_new_version(host
     (part,) = [each for each in status.json()["parts"] if each["name"] == "secrets"]
     assert part["status"] == "degraded"
     assert "the secret checkout-token expires on 2026-12-01 10:00:00Z" in part["message"]
-    assert (await SecretNews(hosted.store).get()).expiring == {"checkout-token": Expiry(EXP, past=False)}
+    assert (await SecretVersionStore(hosted.store).read()).expiring == {"checkout-token": SecretExpiry(EXP, past=False)}
 
     done = await hosted.worker.event("secrets_changed", NEW_VERSION, EVENT)
     assert done.failure is None
     status = await hosted.worker.http("GET", "/api/status", key="read")
     assert {"name": "secrets", "status": "ok", "message": ""} in status.json()["parts"]
-    news = await SecretNews(hosted.store).get()
+    news = await SecretVersionStore(hosted.store).read()
     assert (news.stamps, news.expiring) == ({"checkout-token": "v2"}, {})
 
 
@@ -55,4 +55,4 @@ async def test_an_expiry_makes_health_degraded_until_there_is_a_new_version(host
 async def test_an_event_of_another_vault_is_left_alone(hosted: Hosted) -> None:
     done = await hosted.worker.event("secrets_changed", NEW_VERSION, {**EVENT, "VaultName": "another"})
     assert done.failure is None
-    assert (await SecretNews(hosted.store).get()).stamps == {}
+    assert (await SecretVersionStore(hosted.store).read()).stamps == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import Message, Receive, Scope, Send
 
-from scheduler.hosts.functions.trace_context import within_trace
+from scheduler.hosts.functions.trace_context import with_trace_parent
 
 OURS = f"00-{'a' * 32}-{'b' * 16}-01"
 
@@ -21,7 +21,7 @@ async def headers_seen(trace_parent: str, *headers: tuple[bytes, bytes]) -> list
     async def send(message: Message) -> None:
         """Nobody listens."""
 
-    await within_trace(app, trace_parent)({"type": "http", "headers": list(headers)}, receive, send)
+    await with_trace_parent(app, trace_parent)({"type": "http", "headers": list(headers)}, receive, send)
     return seen
 
 

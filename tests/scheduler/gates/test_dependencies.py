@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from jobs.runs import Outcome, Ticket, Trigger
-from scheduler.catalog import Entry
-from scheduler.gates import Skip, Verdict, Wait
+from scheduler.catalog import CatalogJob
+from scheduler.gates import GateVerdict, Skip, Wait
 from scheduler.gates.dependencies import DependencyGate
 from tests.scheduler.chain_parts import Line
 from tests.scheduler.fakes import START, entry
@@ -18,7 +18,7 @@ from tests.scheduler.fakes import START, entry
 DATABASE = entry("database", "every 1m")
 
 
-def gated(*depends_on: Any) -> Entry:
+def gated(*depends_on: Any) -> CatalogJob:
     return entry("report", "every 1m", depends_on=list(depends_on))
 
 
@@ -28,12 +28,12 @@ class Gated(Line):
     def __init__(self, *depends_on: Any) -> None:
         super().__init__(DATABASE, entry("cache", "every 1m"), gated(*depends_on))
         self.gate = DependencyGate(self.runs, self.clock)
-        self.entry = self.catalog.get("report")
+        self.entry = self.catalog.get_job("report")
         self.ticket = self.scheduled("report")
 
-    async def asks(self) -> Verdict:
-        assert self.gate.concerns(self.ticket, self.entry)
-        return await self.gate.ask(self.ticket, self.entry)
+    async def asks(self) -> GateVerdict:
+        assert self.gate.applies_to(self.ticket, self.entry)
+        return await self.gate.check(self.ticket, self.entry)
 
 
 async def test_a_run_goes_on_if_the_newest_run_is_as_it_asks() -> None:
@@ -72,7 +72,7 @@ async def test_a_run_that_ended_too_long_ago_does_not_count() -> None:
 
 async def test_what_another_process_has_just_recorded_counts() -> None:
     line = Gated("database")
-    await line.runs.latest("database")
+    await line.runs.find_latest("database")
     other = Line(DATABASE, store=line.store)
     await other.recorded(other.scheduled("database"))
 
@@ -84,7 +84,7 @@ async def test_a_run_waits_as_long_as_it_may() -> None:
     asked = 0
     while isinstance(verdict := await line.asks(), Wait):
         asked += 1
-        line.clock.move((verdict.until - line.clock.now()).total_seconds())
+        line.clock.move((verdict.claimable_at - line.clock.now()).total_seconds())
 
     assert verdict == Skip("database, on which it depends, has not run yet; it waited 2m for that")
     assert line.clock.now() == START + timedelta(minutes=2)
@@ -121,6 +121,6 @@ def test_only_what_the_schedule_asks_for_is_gated(trigger: Trigger) -> None:
 
     gate = DependencyGate(Line(DATABASE, job).runs, Line(DATABASE).clock)
 
-    assert gate.concerns(ticket, job)
-    assert not gate.concerns(replace(ticket, trigger=trigger), job)
-    assert not gate.concerns(Ticket.scheduled("database", START, ""), DATABASE)
+    assert gate.applies_to(ticket, job)
+    assert not gate.applies_to(replace(ticket, trigger=trigger), job)
+    assert not gate.applies_to(Ticket.scheduled("database", START, ""), DATABASE)

@@ -10,9 +10,9 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import Ticket, Trigger
-from scheduler.catalog import Entry
-from scheduler.gates import Gates, Skip, Verdict, Wait
-from scheduler.gates.calls import Calls
+from scheduler.catalog import CatalogJob
+from scheduler.gates import Gates, GateVerdict, Skip, Wait
+from scheduler.gates.calls import Wakeups
 from scheduler.gates.definition import DefinitionGate
 from scheduler.gates.pausing import PauseGate
 from scheduler.stores.pauses import Pause, Pauses
@@ -25,69 +25,75 @@ CHANGED = "the job was changed after this run was planned, and has none then any
 LATER = Wait(START + timedelta(seconds=9), "something is in the way")
 
 
-def ticket_of(job: Entry, trigger: Trigger = Trigger.SCHEDULE) -> Ticket:
+def ticket_of(job: CatalogJob, trigger: Trigger = Trigger.SCHEDULE) -> Ticket:
     return replace(Ticket.scheduled(job.job.name, START, job.generation), trigger=trigger)
 
 
-class Says:
+class ScriptedGate:
     """A gate that says this, and notes what it is told in `log`."""
 
     def __init__(
-        self, name: str, log: list[str], verdict: Verdict | Exception = None, *, concerned: bool = True
+        self, name: str, log: list[str], verdict: GateVerdict | Exception = None, *, concerned: bool = True
     ) -> None:
         self._name, self._log, self._verdict, self._concerned = name, log, verdict, concerned
 
-    def concerns(self, ticket: Ticket, entry: Entry) -> bool:
+    def applies_to(self, ticket: Ticket, entry: CatalogJob) -> bool:
         return self._concerned
 
-    async def ask(self, ticket: Ticket, entry: Entry) -> Verdict:
+    async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
         self._log.append(f"ask {self._name}")
         if isinstance(self._verdict, Exception):
             raise self._verdict
         return self._verdict
 
-    async def leave(self, ticket: Ticket, entry: Entry) -> None:
+    async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
         self._log.append(f"leave {self._name}")
 
 
-async def asked(*gates: Says) -> Verdict:
-    return await Gates(gates, VirtualClock()).ask(ticket_of(entry()), entry())
+async def asked(*gates: ScriptedGate) -> GateVerdict:
+    return await Gates(gates, VirtualClock()).check(ticket_of(entry()), entry())
 
 
 async def test_a_ticket_that_no_gate_minds_runs() -> None:
     log: list[str] = []
 
-    assert await asked(Says("one", log), Says("unconcerned", log, Skip("no"), concerned=False)) is None
+    assert await asked(ScriptedGate("one", log), ScriptedGate("unconcerned", log, Skip("no"), concerned=False)) is None
     assert log == ["ask one"]
 
 
 async def test_the_first_gate_that_has_something_to_say_decides() -> None:
     log: list[str] = []
 
-    assert await asked(Says("one", log), Says("two", log, LATER), Says("three", log, Skip("no"))) == LATER
+    assert (
+        await asked(ScriptedGate("one", log), ScriptedGate("two", log, LATER), ScriptedGate("three", log, Skip("no")))
+        == LATER
+    )
     assert log == ["ask one", "ask two"]
 
 
 async def test_a_ticket_that_is_left_out_holds_nothing_any_more() -> None:
     log: list[str] = []
 
-    assert await asked(Says("one", log), Says("two", log, Skip("no"))) == Skip("no")
+    assert await asked(ScriptedGate("one", log), ScriptedGate("two", log, Skip("no"))) == Skip("no")
     assert log == ["ask one", "ask two", "leave two", "leave one"]
 
 
 async def test_a_ticket_waits_while_a_gate_cannot_look_into_the_store() -> None:
-    verdict = await asked(Says("one", [], StoreUnavailable("the store is away")))
+    verdict = await asked(ScriptedGate("one", [], StoreUnavailable("the store is away")))
 
     assert isinstance(verdict, Wait)
-    assert verdict.until == START + timedelta(seconds=2)
+    assert verdict.claimable_at == START + timedelta(seconds=2)
     assert verdict.reason == "the store does not say whether it may begin: the store is away"
 
 
 async def test_leaving_tells_every_gate_that_is_concerned() -> None:
     log: list[str] = []
-    gates = Gates([Says("one", log), Says("two", log), Says("unconcerned", log, concerned=False)], VirtualClock())
+    gates = Gates(
+        [ScriptedGate("one", log), ScriptedGate("two", log), ScriptedGate("unconcerned", log, concerned=False)],
+        VirtualClock(),
+    )
 
-    await gates.leave(ticket_of(entry()), entry())
+    await gates.release(ticket_of(entry()), entry())
 
     assert log == ["leave two", "leave one"]
 
@@ -119,11 +125,11 @@ async def test_a_ticket_does_not_wait_beyond_what_its_worker_wants() -> None:
 @pytest.mark.parametrize("after", [0, 3])
 async def test_a_ticket_that_is_called_is_asked_again_at_once_also_if_it_only_begins_to_wait(after: int) -> None:
     clock = LoopClock()
-    calls = Calls(clock)
+    calls = Wakeups(clock)
     gates = Gates([], clock, calls)
     ticket = ticket_of(entry())
 
-    asyncio.get_running_loop().call_later(after, calls.call, ticket.id)
+    asyncio.get_running_loop().call_later(after, calls.wake, ticket.id)
     await asyncio.sleep(0.1)
     await gates.wait(ticket, Wait(clock.now() + timedelta(seconds=9), "something is in the way"))
 
@@ -133,19 +139,19 @@ async def test_a_ticket_that_is_called_is_asked_again_at_once_also_if_it_only_be
 async def test_what_a_ticket_waits_for_is_known_until_it_runs_or_leaves(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     job = entry()
-    gates = Gates([Says("one", [], LATER)], VirtualClock())
-    await gates.ask(ticket_of(job), job)
-    await gates.ask(ticket_of(job), job)
+    gates = Gates([ScriptedGate("one", [], LATER)], VirtualClock())
+    await gates.check(ticket_of(job), job)
+    await gates.check(ticket_of(job), job)
     waiting = dict(gates.waiting)
-    await gates.leave(ticket_of(job), job)
+    await gates.release(ticket_of(job), job)
 
     assert waiting == {ticket_of(job).id: "something is in the way"}
     assert gates.waiting == {}
     assert caplog.messages == [f"run {ticket_of(job).id} waits: something is in the way"]
 
 
-async def by_definition(ticket: Ticket, job: Entry) -> Verdict:
-    return await Gates([DefinitionGate()], VirtualClock()).ask(ticket, job)
+async def by_definition(ticket: Ticket, job: CatalogJob) -> GateVerdict:
+    return await Gates([DefinitionGate()], VirtualClock()).check(ticket, job)
 
 
 @pytest.mark.parametrize("schedule", ["1 * * * * *", "0 0 0 1 1 *", None])
@@ -185,11 +191,11 @@ async def test_a_disabled_job_runs_if_people_ask_for_it(trigger: Trigger) -> Non
     assert verdict == (None if trigger is Trigger.MANUAL or trigger.is_rerun else Skip("the job is disabled"))
 
 
-async def of_a_paused_job(triggers: Sequence[Trigger]) -> list[Verdict]:
+async def of_a_paused_job(triggers: Sequence[Trigger]) -> list[GateVerdict]:
     clock, pauses, job = VirtualClock(), Pauses(MemoryStore()), entry()
-    await pauses.put(Pause("checkout", since=START, reason="deployment"))
+    await pauses.set_pause(Pause("checkout", since=START, reason="deployment"))
     gates = Gates([PauseGate(pauses, clock)], clock)
-    return [await gates.ask(ticket_of(job, trigger), job) for trigger in triggers]
+    return [await gates.check(ticket_of(job, trigger), job) for trigger in triggers]
 
 
 async def test_what_a_paused_jobs_schedule_or_parents_ask_for_is_left_out() -> None:

@@ -11,14 +11,14 @@ from itertools import count, islice, pairwise
 import pytest
 
 from jobs.runs import Outcome, Ticket, Trigger
-from scheduler.catalog import Entry
+from scheduler.catalog import CatalogJob
 from scheduler.gates import Wait
-from scheduler.gates.open_runs import KNOWN_FOR
+from scheduler.gates.open_runs import KEYS_VALID_S
 from scheduler.stores.port import Row
-from scheduler.stores.run_keys import HISTORY, shard
+from scheduler.stores.run_keys import HISTORY_TABLE, shard_of_job
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import entry
-from tests.scheduler.gates.performer import Performer, due, outcomes, times
+from tests.scheduler.gates.performer import GateProcess, due, outcomes, times
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 
 SUCCEEDED, SKIPPED, CANCELLED = Outcome.SUCCEEDED, Outcome.SKIPPED, Outcome.CANCELLED
@@ -27,10 +27,10 @@ WHEREVER = pytest.mark.parametrize("processes", [1, 2], ids=["one process", "two
 """Runs of a job in one process that is alone, or each in another one of two."""
 
 
-def performers(processes: int) -> list[Performer]:
+def performers(processes: int) -> list[GateProcess]:
     """Two, which may be the same one."""
     data = MemoryData()
-    made = [Performer(MemoryStore(data), f"p{number}", shared=processes > 1) for number in range(processes)]
+    made = [GateProcess(MemoryStore(data), f"p{number}", shared=processes > 1) for number in range(processes)]
     return made * (2 // processes)
 
 
@@ -173,7 +173,7 @@ async def test_a_replay_of_a_past_instant_waits_for_a_run_that_was_due_later(ove
 @virtual_time
 @pytest.mark.parametrize("overlap", [*ALL, "allow"])
 async def test_replays_of_a_job_take_their_turns(overlap: str) -> None:
-    performer, job = Performer(MemoryStore()), entry(overlap=overlap)
+    performer, job = GateProcess(MemoryStore()), entry(overlap=overlap)
 
     runs = await asyncio.gather(*(performer.perform(as_replay(due(job, 10 + n)), job, 5) for n in range(3)))
 
@@ -240,7 +240,7 @@ async def test_a_run_whose_end_is_recorded_a_moment_later_does_not_keep_the_next
     claim = await one.runs.claim(first, one.name, now + timedelta(minutes=1), now)
     second = other.start(due(job, 1), job, 0.1)
     await asyncio.sleep(1.2)
-    ended = await Performer(MemoryStore()).perform(first, job, 0.1)
+    ended = await GateProcess(MemoryStore()).perform(first, job, 0.1)
     await one.runs.finish(claim, ended)  # type: ignore[arg-type]  # nobody else had it
 
     assert (await second).outcome is SUCCEEDED
@@ -252,9 +252,9 @@ async def test_a_run_that_ended_here_and_is_not_recorded_yet_does_not_keep_the_n
     job = entry(overlap="skip")
     now, ticket = one.clock.now(), due(job, 0)
     await one.runs.claim(ticket, one.name, now + timedelta(minutes=1), now)
-    assert await one.gates.ask(ticket, job) is None
+    assert await one.gates.check(ticket, job) is None
     await asyncio.sleep(1)
-    await one.gates.leave(ticket, job)
+    await one.gates.release(ticket, job)
 
     run = await one.perform(due(job, 2), job, 1)
 
@@ -268,11 +268,11 @@ async def test_many_jobs_that_are_due_together_look_at_the_open_runs_once() -> N
     tickets = [due(job, 0) for job in jobs]
     store = one.store
     assert isinstance(store, MemoryStore)
-    await one.runs.open_runs()
+    await one.runs.list_open()
     once, before = store.reads, 0
     before = store.reads
 
-    verdicts = await asyncio.gather(*(one.gates.ask(*of) for of in zip(tickets, jobs, strict=True)))
+    verdicts = await asyncio.gather(*(one.gates.check(*of) for of in zip(tickets, jobs, strict=True)))
 
     assert verdicts == [None] * 50
     assert store.reads - before <= once + 2
@@ -285,28 +285,28 @@ class Listed(MemoryStore):
         super().__init__()
         self.lists: list[tuple[str, bool]] = []
 
-    async def list(
+    async def list_rows(
         self, table: str, partition: str, *, after: str = "", until: str = "", limit: int, bodies: bool = True
     ) -> Sequence[Row]:
-        self.lists += [(partition, bodies)] if table == HISTORY else []
-        return await super().list(table, partition, after=after, until=until, limit=limit, bodies=bodies)
+        self.lists += [(partition, bodies)] if table == HISTORY_TABLE else []
+        return await super().list_rows(table, partition, after=after, until=until, limit=limit, bodies=bodies)
 
 
-def of_shard(name: str, number: int) -> list[Entry]:
+def of_shard(name: str, number: int) -> list[CatalogJob]:
     """Jobs whose runs are in one shard."""
     names = (f"j{place}" for place in count())
-    return [entry(job) for job in islice((job for job in names if shard(job) == name), number)]
+    return [entry(job) for job in islice((job for job in names if shard_of_job(job) == name), number)]
 
 
 @virtual_time
 async def test_jobs_of_one_shard_look_at_the_keys_of_that_shard_alone_and_once() -> None:
     store = Listed()
-    one = Performer(store, shared=True)
+    one = GateProcess(store, shared=True)
     jobs = of_shard("2", 20)
 
-    await asyncio.gather(*(one.gates.ask(due(job, 0), job) for job in jobs))
-    await asyncio.sleep(KNOWN_FOR - 0.1)
-    await asyncio.gather(*(one.gates.ask(due(job, 0), job) for job in of_shard("2", 30)[20:]))
+    await asyncio.gather(*(one.gates.check(due(job, 0), job) for job in jobs))
+    await asyncio.sleep(KEYS_VALID_S - 0.1)
+    await asyncio.gather(*(one.gates.check(due(job, 0), job) for job in of_shard("2", 30)[20:]))
 
     assert store.lists == [("2", False)]
 
@@ -314,13 +314,13 @@ async def test_jobs_of_one_shard_look_at_the_keys_of_that_shard_alone_and_once()
 @virtual_time
 async def test_bodies_are_read_of_the_one_job_that_has_another_open_run() -> None:
     store = Listed()
-    one, other = Performer(store, "me", shared=True), Performer(store, "other", shared=True)
+    one, other = GateProcess(store, "me", shared=True), GateProcess(store, "other", shared=True)
     jobs = of_shard("1", 5)
     now = one.clock.now()
     await other.runs.claim(due(jobs[3], 0), "other", now + timedelta(minutes=1), now)
     await asyncio.sleep(10)
 
-    verdicts = await asyncio.gather(*(one.gates.ask(due(job, 0), job) for job in jobs))
+    verdicts = await asyncio.gather(*(one.gates.check(due(job, 0), job) for job in jobs))
 
     assert [verdict is None for verdict in verdicts] == [True, True, True, False, True]
     assert store.lists == [("1", False), ("1", True)]
@@ -329,26 +329,26 @@ async def test_bodies_are_read_of_the_one_job_that_has_another_open_run() -> Non
 @virtual_time
 async def test_a_look_that_failed_is_made_again_by_the_next_who_asks() -> None:
     store = MemoryStore()
-    one = Performer(store, shared=True)
+    one = GateProcess(store, shared=True)
     first, second = of_shard("0", 2)
     store.breaks_after = 0
-    assert isinstance(await one.gates.ask(due(first, 0), first), Wait)
+    assert isinstance(await one.gates.check(due(first, 0), first), Wait)
     store.breaks_after = None
 
-    assert await one.gates.ask(due(second, 0), second) is None
+    assert await one.gates.check(due(second, 0), second) is None
 
 
 @virtual_time
 async def test_many_jobs_with_other_open_runs_share_the_requests_for_bodies() -> None:
     store = Listed()
-    one, other = Performer(store, "me", shared=True), Performer(store, "other", shared=True)
+    one, other = GateProcess(store, "me", shared=True), GateProcess(store, "other", shared=True)
     jobs = of_shard("1", 30)
     now = one.clock.now()
     wanted = [(due(job, 0), now + timedelta(minutes=1)) for job in jobs]
     await other.runs.claim_all(wanted, "other", now)
     await asyncio.sleep(10)
 
-    verdicts = await asyncio.gather(*(one.gates.ask(due(job, 0), job) for job in jobs))
+    verdicts = await asyncio.gather(*(one.gates.check(due(job, 0), job) for job in jobs))
 
     assert all(verdict is not None for verdict in verdicts)
     assert len(store.lists) <= 3

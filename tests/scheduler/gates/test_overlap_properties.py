@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jobs.runs import Outcome, Run
 from tests.jobs.running.virtual_time import VirtualTimeLoop
 from tests.scheduler.fakes import entry
-from tests.scheduler.gates.performer import Performer, due
+from tests.scheduler.gates.performer import GateProcess, due
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 
 Plan = list[tuple[float, float, int]]
@@ -38,7 +38,7 @@ def performed(overlap: str, plan: Plan, *, alone: bool, waiting: list[int] | Non
     async def all_of_them() -> list[Run]:
         data, job = MemoryData(), entry(overlap=overlap)
         processes = [
-            Performer(MemoryStore(data), f"p{number}", shared=not alone) for number in range(1 if alone else 3)
+            GateProcess(MemoryStore(data), f"p{number}", shared=not alone) for number in range(1 if alone else 3)
         ]
         tasks = []
         at = 5.0

@@ -8,28 +8,28 @@ from dataclasses import replace
 import pytest
 
 from jobs.runs import Outcome, Run, Trigger
-from scheduler.catalog import Entry
+from scheduler.catalog import CatalogJob
 from scheduler.gates import Skip, Wait
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import entry
-from tests.scheduler.gates.performer import Performer, due, outcomes, times
+from tests.scheduler.gates.performer import GateProcess, due, outcomes, times
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 
 SUCCEEDED, SKIPPED = Outcome.SUCCEEDED, Outcome.SKIPPED
 WHEREVER = pytest.mark.parametrize("processes", [1, 2], ids=["one process", "two processes"])
 
 
-def performers(processes: int, *, max_running: int | None = None) -> list[Performer]:
+def performers(processes: int, *, max_running: int | None = None) -> list[GateProcess]:
     """Two, which may be the same one."""
     data = MemoryData()
     made = [
-        Performer(MemoryStore(data), f"p{number}", shared=processes > 1, max_running=max_running)
+        GateProcess(MemoryStore(data), f"p{number}", shared=processes > 1, max_running=max_running)
         for number in range(processes)
     ]
     return made * (2 // processes)
 
 
-def members(*names: str, group: object = "checkout") -> list[Entry]:
+def members(*names: str, group: object = "checkout") -> list[CatalogJob]:
     return [entry(name, concurrency_group=group) for name in names]
 
 
@@ -73,7 +73,7 @@ async def test_as_many_runs_of_a_group_go_on_as_its_limit_says(processes: int) -
 
 @virtual_time
 async def test_groups_do_not_mind_one_another() -> None:
-    performer = Performer(MemoryStore())
+    performer = GateProcess(MemoryStore())
     (pay,), (mail,) = members("pay"), members("mail", group="post")
 
     runs = await asyncio.gather(performer.perform(due(pay, 1), pay, 5), performer.perform(due(mail, 1), mail, 5))
@@ -100,7 +100,7 @@ async def test_a_run_that_gets_no_slot_in_time_is_skipped_with_the_reason(proces
 
 @virtual_time
 async def test_a_run_that_would_not_wait_at_all_is_skipped_at_once() -> None:
-    performer = Performer(MemoryStore())
+    performer = GateProcess(MemoryStore())
     pay, refund = members("pay", "refund", group={"name": "checkout", "wait": "0s"})
 
     runs = await asyncio.gather(performer.perform(due(pay, 1), pay, 9), performer.perform(due(refund, 2), refund, 1))
@@ -111,7 +111,7 @@ async def test_a_run_that_would_not_wait_at_all_is_skipped_at_once() -> None:
 
 @virtual_time
 async def test_a_replay_waits_for_its_slot_as_long_as_it_takes() -> None:
-    performer = Performer(MemoryStore())
+    performer = GateProcess(MemoryStore())
     pay, refund = members("pay", "refund", group={"name": "checkout", "wait": "1s"})
     replay = replace(due(refund, 2), trigger=Trigger.REPLAY)
 
@@ -122,21 +122,21 @@ async def test_a_replay_waits_for_its_slot_as_long_as_it_takes() -> None:
 
 @virtual_time
 async def test_patience_counts_from_the_due_instant_also_of_a_run_that_was_put_back_meanwhile() -> None:
-    performer = Performer(MemoryStore())
+    performer = GateProcess(MemoryStore())
     pay, refund = members("pay", "refund", group={"name": "checkout", "wait": "50s"})
     going, ticket = due(pay, 0), due(refund, 1)
-    assert await performer.gates.ask(going, pay) is None
+    assert await performer.gates.check(going, pay) is None
     await asyncio.sleep(2)
-    assert isinstance(await performer.gates.ask(ticket, refund), Wait)
-    await performer.gates.leave(ticket, refund)
+    assert isinstance(await performer.gates.check(ticket, refund), Wait)
+    await performer.gates.release(ticket, refund)
     await asyncio.sleep(53)
 
-    assert isinstance(await performer.gates.ask(ticket, refund), Skip)
+    assert isinstance(await performer.gates.check(ticket, refund), Skip)
 
 
 @virtual_time
 async def test_a_run_that_is_caught_up_waits_from_when_it_comes() -> None:
-    performer = Performer(MemoryStore())
+    performer = GateProcess(MemoryStore())
     pay, refund = members("pay", "refund")
 
     runs = await asyncio.gather(
@@ -162,12 +162,12 @@ async def test_no_more_runs_go_on_in_all_processes_than_max_running_says(process
 
 @virtual_time
 async def test_a_run_that_waits_for_max_running_says_so() -> None:
-    performer = Performer(MemoryStore(), max_running=1)
+    performer = GateProcess(MemoryStore(), max_running=1)
     first, second = entry("a"), entry("b")
     going = due(first, 0)
-    await performer.gates.ask(going, first)
+    await performer.gates.check(going, first)
 
-    verdict = await performer.gates.ask(due(second, 0), second)
+    verdict = await performer.gates.check(due(second, 0), second)
 
     assert isinstance(verdict, Wait)
     assert verdict.reason == f"no slot of all jobs (max_running: 1) is free: run {going.id} has it"
@@ -189,9 +189,9 @@ async def test_a_long_run_keeps_its_slot_to_its_end(processes: int) -> None:
 async def test_the_slot_of_a_process_that_died_is_free_a_minute_later() -> None:
     data = MemoryData()
     store = MemoryStore(data)
-    dead, other = Performer(store, "dead", shared=True), Performer(MemoryStore(data), "other", shared=True)
+    dead, other = GateProcess(store, "dead", shared=True), GateProcess(MemoryStore(data), "other", shared=True)
     pay, refund = members("pay", "refund", group={"name": "checkout", "wait": "1h"})
-    assert await dead.gates.ask(due(pay, 0), pay) is None
+    assert await dead.gates.check(due(pay, 0), pay) is None
     store.breaks_after = 0
 
     run = await other.perform(due(refund, 2), refund, 1)
@@ -201,21 +201,21 @@ async def test_the_slot_of_a_process_that_died_is_free_a_minute_later() -> None:
 
 @virtual_time
 async def test_a_run_that_a_later_gate_leaves_out_gives_its_slot_back() -> None:
-    performer = Performer(MemoryStore(), max_running=1)
+    performer = GateProcess(MemoryStore(), max_running=1)
     (pay,), (refund,) = members("pay", group="a"), members("refund", group={"name": "b", "wait": "0s"})
     (third,) = members("third", group="b")
     pays = due(pay, 0)
-    await performer.gates.ask(pays, pay)
-    left_out = await performer.gates.ask(due(refund, 0), refund)
-    await performer.gates.leave(pays, pay)
+    await performer.gates.check(pays, pay)
+    left_out = await performer.gates.check(due(refund, 0), refund)
+    await performer.gates.release(pays, pay)
 
     assert isinstance(left_out, Skip)
-    assert await performer.gates.ask(due(third, 0), third) is None
+    assert await performer.gates.check(due(third, 0), third) is None
 
 
 @virtual_time
 async def test_a_run_that_waits_for_a_slot_counts_as_going_on_for_the_next_one_of_its_job() -> None:
-    performer = Performer(MemoryStore())
+    performer = GateProcess(MemoryStore())
     pay, refund = members("pay", "refund")
 
     runs = await asyncio.gather(
@@ -229,14 +229,14 @@ async def test_a_run_that_waits_for_a_slot_counts_as_going_on_for_the_next_one_o
 
 @virtual_time
 async def test_a_plain_job_asks_the_store_for_nothing() -> None:
-    performer, job = Performer(MemoryStore()), entry()
-    await performer.gates.ask(due(job, 0), job)
-    await performer.gates.leave(due(job, 0), job)
+    performer, job = GateProcess(MemoryStore()), entry()
+    await performer.gates.check(due(job, 0), job)
+    await performer.gates.release(due(job, 0), job)
     store = performer.store
     assert isinstance(store, MemoryStore)
     before = store.reads
 
-    assert await performer.gates.ask(due(job, 1), job) is None
-    await performer.gates.leave(due(job, 1), job)
+    assert await performer.gates.check(due(job, 1), job) is None
+    await performer.gates.release(due(job, 1), job)
 
     assert (store.reads - before, store.changes) == (0, [])

@@ -9,9 +9,9 @@ import pytest
 
 from jobs.runs import Outcome, Ticket
 from scheduler.catalog import UnknownJob
-from scheduler.operations.audit import Way
-from scheduler.operations.errors import Unusable
-from scheduler.operations.pausing import Pausing
+from scheduler.operations.audit import ChangeSource
+from scheduler.operations.errors import InvalidArgument
+from scheduler.operations.pausing import JobPauser
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, Shop
@@ -19,13 +19,13 @@ from tests.scheduler.fakes import START, Shop
 HOUR = timedelta(hours=1)
 
 
-def pausing_of(shop: Shop) -> Pausing:
-    return Pausing(shop.catalog, shop.pauses, shop.clock)
+def pausing_of(shop: Shop) -> JobPauser:
+    return JobPauser(shop.catalog, shop.pauses, shop.clock)
 
 
 async def outcome_of(shop: Shop, ticket: Ticket) -> tuple[Outcome, str]:
-    await shop.worker.perform(ticket)
-    record = await shop.runs.get(ticket.id)
+    await shop.worker.execute(ticket)
+    record = await shop.runs.find(ticket.id)
     assert record is not None
     assert record.run is not None
     return record.run.outcome, record.run.message
@@ -34,7 +34,7 @@ async def outcome_of(shop: Shop, ticket: Ticket) -> tuple[Outcome, str]:
 @virtual_time
 async def test_a_paused_jobs_scheduled_run_is_skipped_with_the_reason() -> None:
     shop = Shop()
-    await pausing_of(shop).pause("checkout", until=START + HOUR, reason="deployment", way=Way.API)
+    await pausing_of(shop).pause("checkout", until=START + HOUR, reason="deployment", source=ChangeSource.API)
 
     assert await outcome_of(shop, shop.ticket()) == (
         Outcome.SKIPPED,
@@ -46,8 +46,8 @@ async def test_a_paused_jobs_scheduled_run_is_skipped_with_the_reason() -> None:
 @virtual_time
 async def test_a_paused_job_runs_when_somebody_asks() -> None:
     shop = Shop()
-    await pausing_of(shop).pause("checkout", way=Way.API)
-    asked = Ticket.requested("checkout", shop.clock.now(), shop.catalog.get("checkout").generation)
+    await pausing_of(shop).pause("checkout", source=ChangeSource.API)
+    asked = Ticket.requested("checkout", shop.clock.now(), shop.catalog.get_job("checkout").generation)
 
     assert (await outcome_of(shop, asked))[0] is Outcome.SUCCEEDED
 
@@ -55,7 +55,7 @@ async def test_a_paused_job_runs_when_somebody_asks() -> None:
 @virtual_time
 async def test_after_its_end_a_pause_keeps_nothing_out() -> None:
     shop = Shop()
-    await pausing_of(shop).pause("checkout", until=START + HOUR, way=Way.API)
+    await pausing_of(shop).pause("checkout", until=START + HOUR, source=ChangeSource.API)
     await shop.clock.sleep(3600)
 
     assert (await outcome_of(shop, shop.ticket()))[0] is Outcome.SUCCEEDED
@@ -65,22 +65,22 @@ async def test_after_its_end_a_pause_keeps_nothing_out() -> None:
 async def test_a_job_that_is_resumed_runs_again() -> None:
     shop = Shop()
     pausing = pausing_of(shop)
-    await pausing.pause("checkout", way=Way.API)
+    await pausing.pause("checkout", source=ChangeSource.API)
 
-    assert await pausing.resume("checkout", way=Way.API)
+    assert await pausing.resume("checkout", source=ChangeSource.API)
     assert (await outcome_of(shop, shop.ticket()))[0] is Outcome.SUCCEEDED
-    assert not await pausing.resume("checkout", way=Way.API)
+    assert not await pausing.resume("checkout", source=ChangeSource.API)
 
 
 @virtual_time
 async def test_a_pause_that_is_over_already_is_refused() -> None:
     shop = Shop()
 
-    with pytest.raises(Unusable, match="lies in the past") as refused:
-        await pausing_of(shop).pause("checkout", until=START, way=Way.API)
+    with pytest.raises(InvalidArgument, match="lies in the past") as refused:
+        await pausing_of(shop).pause("checkout", until=START, source=ChangeSource.API)
 
     assert refused.value.field == "until"
-    assert await shop.pauses.active(START) == {}
+    assert await shop.pauses.list_active(START) == {}
 
 
 @virtual_time
@@ -88,9 +88,9 @@ async def test_only_a_known_job_is_paused() -> None:
     pausing = pausing_of(Shop())
 
     with pytest.raises(UnknownJob):
-        await pausing.pause("nobody", way=Way.API)
+        await pausing.pause("nobody", source=ChangeSource.API)
     with pytest.raises(UnknownJob):
-        await pausing.resume("nobody", way=Way.API)
+        await pausing.resume("nobody", source=ChangeSource.API)
 
 
 @virtual_time
@@ -99,7 +99,7 @@ async def test_a_pause_that_cannot_be_stored_is_told() -> None:
     shop.store.breaks_after = 0
 
     with pytest.raises(StoreUnavailable):
-        await pausing_of(shop).pause("checkout", way=Way.API)
+        await pausing_of(shop).pause("checkout", source=ChangeSource.API)
 
 
 @virtual_time
@@ -107,9 +107,9 @@ async def test_every_change_is_a_line_of_the_log(caplog: pytest.LogCaptureFixtur
     pausing = pausing_of(Shop())
 
     with caplog.at_level(logging.INFO, "scheduler.audit"):
-        await pausing.pause("checkout", reason="deployment", way=Way.COMMAND_LINE)
-        await pausing.resume("checkout", way=Way.API)
-        await pausing.resume("checkout", way=Way.API)
+        await pausing.pause("checkout", reason="deployment", source=ChangeSource.COMMAND_LINE)
+        await pausing.resume("checkout", source=ChangeSource.API)
+        await pausing.resume("checkout", source=ChangeSource.API)
 
     assert caplog.messages == [
         "job checkout was paused until it is resumed: deployment, as was asked on the command line",

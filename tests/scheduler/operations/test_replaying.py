@@ -11,9 +11,9 @@ from jobs.runs import Outcome, Trigger
 from scheduler.catalog import UnknownJob
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import DispatchError
-from scheduler.operations.audit import Way
-from scheduler.operations.errors import Conflict, NotThere, Unusable
-from scheduler.operations.replaying import Replaying, Wanted
+from scheduler.operations.audit import ChangeSource
+from scheduler.operations.errors import Conflict, InvalidArgument, NotFound
+from scheduler.operations.replaying import DeadLetterReplayer, LetterFilter
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import RunState
@@ -25,19 +25,19 @@ from tests.scheduler.stores.memory import MemoryData
 JOBS = [entry(dead_letter=True, retry={"attempts": 1}), entry("other", retry={"attempts": 1})]
 
 
-def replaying_of(shop: Shop, sent: Sent | None = None) -> Replaying:
-    return shop.operations(sent or Sent()).replaying
+def replaying_of(shop: Shop, sent: Sent | None = None) -> DeadLetterReplayer:
+    return shop.operations(sent or Sent()).dead_letters
 
 
 async def given_up(shop: Shop, seconds: float = 0.0, job: str = "checkout", reason: str = "it broke") -> DeadLetter:
     ticket = shop.ticket(seconds, job)
-    letter = DeadLetter.of_ticket(ticket, reason, ticket.due_at, job=shop.catalog.get(job).job)
+    letter = DeadLetter.from_ticket(ticket, reason, ticket.due_at, job=shop.catalog.get_job(job).job)
     await shop.dead_letters.add(letter)
     return letter
 
 
 async def kept(shop: Shop, letter: DeadLetter) -> DeadLetter:
-    found = await shop.dead_letters.get(letter.id)
+    found = await shop.dead_letters.find(letter.id)
     assert found is not None
     return found
 
@@ -46,13 +46,15 @@ async def kept(shop: Shop, letter: DeadLetter) -> DeadLetter:
 async def test_a_run_that_was_given_up_is_run_again_linked_to_it() -> None:
     shop = Shop(REFUSED, answer(), jobs=JOBS)
     original = shop.ticket()
-    await shop.worker.perform(original)
-    (letter,) = await shop.dead_letters.list()
+    await shop.worker.execute(original)
+    (letter,) = await shop.dead_letters.list_letters()
 
-    record = await shop.operations(InProcessDispatch(shop.worker.submit)).replaying.replay(letter.id, way=Way.API)
-    await shop.worker.settle()
+    record = await shop.operations(InProcessDispatch(shop.worker.submit)).dead_letters.replay(
+        letter.id, source=ChangeSource.API
+    )
+    await shop.worker.wait_until_idle()
 
-    done = await shop.runs.get(record.ticket.id)
+    done = await shop.runs.find(record.ticket.id)
     assert done is not None
     assert done.run is not None
     assert (done.run.outcome, done.run.trigger) == (Outcome.SUCCEEDED, Trigger.REPLAY)
@@ -66,15 +68,15 @@ async def test_a_run_that_was_given_up_is_run_again_linked_to_it() -> None:
 async def test_a_replay_that_is_given_up_is_a_letter_of_its_own_with_the_same_root() -> None:
     shop = Shop(REFUSED, jobs=JOBS)
     original = shop.ticket()
-    await shop.worker.perform(original)
-    (letter,) = await shop.dead_letters.list()
-    replaying = shop.operations(InProcessDispatch(shop.worker.submit)).replaying
+    await shop.worker.execute(original)
+    (letter,) = await shop.dead_letters.list_letters()
+    replaying = shop.operations(InProcessDispatch(shop.worker.submit)).dead_letters
     await shop.clock.sleep(1)
 
-    record = await replaying.replay(letter.id, way=Way.API)
-    await shop.worker.settle()
+    record = await replaying.replay(letter.id, source=ChangeSource.API)
+    await shop.worker.wait_until_idle()
 
-    newest, _ = await shop.dead_letters.list()
+    newest, _ = await shop.dead_letters.list_letters()
     assert newest.ticket is not None
     assert (newest.ticket.id, newest.ticket.correlation_id) == (record.ticket.id, original.id)
 
@@ -83,10 +85,10 @@ async def test_a_replay_that_is_given_up_is_a_letter_of_its_own_with_the_same_ro
 async def test_a_letter_is_replayed_once() -> None:
     shop, sent = Shop(jobs=JOBS), Sent()
     letter = await given_up(shop)
-    record = await replaying_of(shop, sent).replay(letter.id, way=Way.API)
+    record = await replaying_of(shop, sent).replay(letter.id, source=ChangeSource.API)
 
     with pytest.raises(Conflict, match=f"was replayed already, by run {record.ticket.id}"):
-        await replaying_of(shop, sent).replay(letter.id, way=Way.API)
+        await replaying_of(shop, sent).replay(letter.id, source=ChangeSource.API)
 
     assert len(sent.sent) == 1
 
@@ -96,7 +98,7 @@ async def _replay_until_it_breaks(data: MemoryData, letter_id: str, breaks_after
     shop = Shop(jobs=JOBS, data=data)
     shop.store.breaks_after = breaks_after
     try:
-        await replaying_of(shop).replay(letter_id, way=Way.API)
+        await replaying_of(shop).replay(letter_id, source=ChangeSource.API)
     except StoreError:
         return False
     return True
@@ -112,14 +114,14 @@ async def test_a_crash_anywhere_loses_no_letter_and_makes_no_second_run(breaks_a
 
     if ended:
         with pytest.raises(Conflict):
-            await replaying_of(shop, sent).replay(letter.id, way=Way.API)
+            await replaying_of(shop, sent).replay(letter.id, source=ChangeSource.API)
     else:
-        await replaying_of(shop, sent).replay(letter.id, way=Way.API)
+        await replaying_of(shop, sent).replay(letter.id, source=ChangeSource.API)
 
     marked = (await kept(shop, letter)).replay
     assert marked is not None
     assert marked.done
-    assert [record.ticket.id for record in await shop.runs.unfinished()] == [marked.ticket.id]
+    assert [record.ticket.id for record in await shop.runs.list_unfinished()] == [marked.ticket.id]
     assert all(tickets == (marked.ticket,) for tickets, _ in sent.sent)
 
 
@@ -129,29 +131,29 @@ async def test_a_queue_that_is_away_leaves_a_replay_that_can_be_gone_on_with() -
     letter = await given_up(shop)
     sent.fails = DispatchError("the queue is away")
     with pytest.raises(DispatchError):
-        await replaying_of(shop, sent).replay(letter.id, way=Way.API)
+        await replaying_of(shop, sent).replay(letter.id, source=ChangeSource.API)
     sent.fails = None
 
-    record = await replaying_of(shop, sent).replay(letter.id, way=Way.API)
+    record = await replaying_of(shop, sent).replay(letter.id, source=ChangeSource.API)
 
     assert sent.sent == [((record.ticket,), None)]
-    assert len(await shop.runs.unfinished()) == 1
+    assert len(await shop.runs.list_unfinished()) == 1
 
 
 @virtual_time
 async def test_what_cannot_be_replayed_is_told() -> None:
     shop = Shop(jobs=JOBS)
-    message = DeadLetter.of_message("no batch", "not a batch of tickets", START)
+    message = DeadLetter.from_message("no batch", "not a batch of tickets", START)
     await shop.dead_letters.add(message)
     letter = await given_up(shop, job="other")
     without = Shop(jobs=JOBS[:1], data=shop.store.data)
 
     with pytest.raises(Conflict, match="no ticket"):
-        await replaying_of(shop).replay(message.id, way=Way.API)
-    with pytest.raises(NotThere, match="there is no dead letter 'x'"):
-        await replaying_of(shop).replay("x", way=Way.API)
+        await replaying_of(shop).replay(message.id, source=ChangeSource.API)
+    with pytest.raises(NotFound, match="there is no dead letter 'x'"):
+        await replaying_of(shop).replay("x", source=ChangeSource.API)
     with pytest.raises(UnknownJob):
-        await replaying_of(without).replay(letter.id, way=Way.API)
+        await replaying_of(without).replay(letter.id, source=ChangeSource.API)
 
     assert (await kept(shop, letter)).replay is None
 
@@ -164,16 +166,16 @@ async def test_a_filter_chooses_by_job_reason_and_time() -> None:
     await given_up(shop, 1, "other", "Refused the connection")
     replaying = replaying_of(shop)
 
-    async def found(wanted: Wanted) -> int:
-        replayed = await replaying.replay_all(wanted, per_second=5, limit=100, dry_run=True, way=Way.API)
+    async def found(wanted: LetterFilter) -> int:
+        replayed = await replaying.replay_all(wanted, per_second=5, limit=100, dry_run=True, source=ChangeSource.API)
         return len(replayed.letters)
 
     second = timedelta(seconds=1)
-    assert await found(Wanted(job="checkout")) == 4
-    assert await found(Wanted(reason="refused")) == 1
-    assert await found(Wanted(after=START + second)) == 4
-    assert await found(Wanted(before=START + second)) == 1
-    assert await found(Wanted(job="checkout", after=START + second, before=START + 3 * second)) == 2
+    assert await found(LetterFilter(job="checkout")) == 4
+    assert await found(LetterFilter(reason="refused")) == 1
+    assert await found(LetterFilter(after=START + second)) == 4
+    assert await found(LetterFilter(before=START + second)) == 1
+    assert await found(LetterFilter(job="checkout", after=START + second, before=START + 3 * second)) == 2
 
 
 @virtual_time
@@ -181,7 +183,9 @@ async def test_a_dry_run_changes_nothing() -> None:
     shop, sent = Shop(jobs=JOBS), Sent()
     letter = await given_up(shop)
 
-    await replaying_of(shop, sent).replay_all(Wanted("checkout"), per_second=5, limit=9, dry_run=True, way=Way.API)
+    await replaying_of(shop, sent).replay_all(
+        LetterFilter("checkout"), per_second=5, limit=9, dry_run=True, source=ChangeSource.API
+    )
 
     assert await kept(shop, letter) == letter
     assert sent.sent == []
@@ -192,25 +196,29 @@ async def test_many_are_replayed_oldest_first_and_paced() -> None:
     shop, sent = Shop(jobs=JOBS), Sent()
     letters = [await given_up(shop, -seconds) for seconds in range(30)]
 
-    replayed = await replaying_of(shop, sent).replay_all(Wanted("checkout"), per_second=4, limit=25, way=Way.API)
+    replayed = await replaying_of(shop, sent).replay_all(
+        LetterFilter("checkout"), per_second=4, limit=25, source=ChangeSource.API
+    )
 
     tickets = [ticket for tickets, _ in sent.sent for ticket in tickets]
     due: list[datetime] = [ticket.due_at for ticket in tickets]
     assert [letter.id for letter in replayed.letters] == [letter.id for letter in reversed(letters[5:])]
-    assert replayed.left == 5
+    assert replayed.remaining == 5
     assert due == [START + timedelta(seconds=number / 4) for number in range(25)]
-    assert len(await shop.runs.unfinished()) == 25
+    assert len(await shop.runs.list_unfinished()) == 25
 
 
 @virtual_time
 async def test_what_is_replayed_already_does_not_fit_and_what_was_broken_off_does() -> None:
     shop, sent = Shop(jobs=JOBS), Sent()
     done, broken_off = await given_up(shop), await given_up(shop, 1)
-    await replaying_of(shop).replay(done.id, way=Way.API)
+    await replaying_of(shop).replay(done.id, source=ChangeSource.API)
     ticket = shop.ticket(5)
-    await shop.dead_letters.begin_replay(broken_off.id, ticket, START)
+    await shop.dead_letters.start_replay(broken_off.id, ticket, START)
 
-    replayed = await replaying_of(shop, sent).replay_all(Wanted("checkout"), per_second=5, limit=9, way=Way.API)
+    replayed = await replaying_of(shop, sent).replay_all(
+        LetterFilter("checkout"), per_second=5, limit=9, source=ChangeSource.API
+    )
 
     assert [letter.id for letter in replayed.letters] == [broken_off.id]
     assert sent.sent == [((ticket,), None)]
@@ -223,27 +231,33 @@ async def test_letters_of_jobs_that_are_gone_stay() -> None:
     gone = await given_up(shop, 1, "other")
     without = Shop(jobs=JOBS[:1], data=shop.store.data)
 
-    replayed = await replaying_of(without).replay_all(Wanted(reason="broke"), per_second=5, limit=9, way=Way.API)
+    replayed = await replaying_of(without).replay_all(
+        LetterFilter(reason="broke"), per_second=5, limit=9, source=ChangeSource.API
+    )
 
     assert [letter.job for letter in replayed.letters] == ["checkout"]
-    assert (replayed.unknown, replayed.left) == (("other",), 0)
+    assert (replayed.unknown_jobs, replayed.remaining) == (("other",), 0)
     assert (await kept(without, gone)).replay is None
 
 
 @pytest.mark.parametrize(
     ("wanted", "per_second", "limit", "field"),
     [
-        (Wanted(), 5, 9, "job"),
-        (Wanted("checkout"), 0, 9, "per_second"),
-        (Wanted("checkout"), 101, 9, "per_second"),
-        (Wanted("checkout"), 5, 0, "limit"),
-        (Wanted("checkout"), 5, 1001, "limit"),
+        (LetterFilter(), 5, 9, "job"),
+        (LetterFilter("checkout"), 0, 9, "per_second"),
+        (LetterFilter("checkout"), 101, 9, "per_second"),
+        (LetterFilter("checkout"), 5, 0, "limit"),
+        (LetterFilter("checkout"), 5, 1001, "limit"),
     ],
 )
 @virtual_time
-async def test_what_cannot_be_asked_for_is_refused(wanted: Wanted, per_second: float, limit: int, field: str) -> None:
-    with pytest.raises(Unusable) as refused:
-        await replaying_of(Shop(jobs=JOBS)).replay_all(wanted, per_second=per_second, limit=limit, way=Way.API)
+async def test_what_cannot_be_asked_for_is_refused(
+    wanted: LetterFilter, per_second: float, limit: int, field: str
+) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        await replaying_of(Shop(jobs=JOBS)).replay_all(
+            wanted, per_second=per_second, limit=limit, source=ChangeSource.API
+        )
 
     assert refused.value.field == field
 
@@ -251,7 +265,9 @@ async def test_what_cannot_be_asked_for_is_refused(wanted: Wanted, per_second: f
 @virtual_time
 async def test_an_unknown_job_is_told() -> None:
     with pytest.raises(UnknownJob):
-        await replaying_of(Shop(jobs=JOBS)).replay_all(Wanted("nobody"), per_second=5, limit=9, way=Way.API)
+        await replaying_of(Shop(jobs=JOBS)).replay_all(
+            LetterFilter("nobody"), per_second=5, limit=9, source=ChangeSource.API
+        )
 
 
 @virtual_time
@@ -261,12 +277,12 @@ async def test_a_letter_is_discarded_and_every_change_is_a_line_of_the_log(caplo
     replaying = replaying_of(shop)
 
     with caplog.at_level(logging.INFO, "scheduler.audit"):
-        record = await replaying.replay(letter.id, way=Way.API)
-        await replaying.discard(letter.id, way=Way.COMMAND_LINE)
-    with pytest.raises(NotThere):
-        await replaying.discard(letter.id, way=Way.API)
+        record = await replaying.replay(letter.id, source=ChangeSource.API)
+        await replaying.discard(letter.id, source=ChangeSource.COMMAND_LINE)
+    with pytest.raises(NotFound):
+        await replaying.discard(letter.id, source=ChangeSource.API)
 
-    assert await shop.dead_letters.get(letter.id) is None
+    assert await shop.dead_letters.find(letter.id) is None
     assert caplog.messages == [
         f"dead letter {letter.id} is replayed by run {record.ticket.id}, as was asked over the API",
         f"dead letter {letter.id} was discarded, as was asked on the command line",

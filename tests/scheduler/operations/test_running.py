@@ -7,8 +7,8 @@ import pytest
 from jobs.runs import Trigger
 from scheduler.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError
-from scheduler.operations.audit import Way
-from scheduler.operations.running import Running
+from scheduler.operations.audit import ChangeSource
+from scheduler.operations.running import RunStarter
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs import RunState
 from tests.jobs.running.run_parts import Hang
@@ -16,30 +16,30 @@ from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Sent, Shop
 
 
-def running_of(shop: Shop, sent: Sent) -> Running:
-    return Running(shop.catalog, shop.runs, sent, shop.clock)
+def running_of(shop: Shop, sent: Sent) -> RunStarter:
+    return RunStarter(shop.catalog, shop.runs, sent, shop.clock)
 
 
 @virtual_time
 async def test_a_run_that_is_asked_for_is_stored_and_handed_over() -> None:
     shop, sent = Shop(), Sent()
 
-    record = await running_of(shop, sent).run_now("checkout", way=Way.API)
+    record = await running_of(shop, sent).run_now("checkout", source=ChangeSource.API)
 
     assert (record.state, record.ticket.trigger) == (RunState.QUEUED, Trigger.MANUAL)
     assert sent.sent == [((record.ticket,), None)]
-    assert await shop.runs.get(record.ticket.id) == record
+    assert await shop.runs.find(record.ticket.id) == record
 
 
 @virtual_time
 async def test_the_trace_of_a_request_is_reported_with_the_ticket() -> None:
     shop, asked = Shop(), list[tuple[str, str]]()
-    running = Running(
-        shop.catalog, shop.runs, Sent(), shop.clock, requested=lambda ticket, trace: asked.append((ticket.id, trace))
+    running = RunStarter(
+        shop.catalog, shop.runs, Sent(), shop.clock, on_requested=lambda ticket, trace: asked.append((ticket.id, trace))
     )
 
-    record = await running.run_now("checkout", way=Way.API, trace_parent="00-1-2-01")
-    await running.run_now("checkout", way=Way.API)
+    record = await running.run_now("checkout", source=ChangeSource.API, trace_parent="00-1-2-01")
+    await running.run_now("checkout", source=ChangeSource.API)
 
     assert asked == [(record.ticket.id, "00-1-2-01")]
 
@@ -50,7 +50,7 @@ async def test_a_run_that_cannot_be_stored_is_not_handed_over() -> None:
     shop.store.breaks_after = 0
 
     with pytest.raises(StoreUnavailable):
-        await running_of(shop, sent).run_now("checkout", way=Way.API)
+        await running_of(shop, sent).run_now("checkout", source=ChangeSource.API)
 
     assert sent.sent == []
 
@@ -61,9 +61,9 @@ async def test_a_run_that_cannot_be_handed_over_stays_queued() -> None:
     sent.fails = DispatchError("the queue is away")
 
     with pytest.raises(DispatchError):
-        await running_of(shop, sent).run_now("checkout", way=Way.API)
+        await running_of(shop, sent).run_now("checkout", source=ChangeSource.API)
 
-    assert [record.state for record in await shop.runs.unfinished()] == [RunState.QUEUED]
+    assert [record.state for record in await shop.runs.list_unfinished()] == [RunState.QUEUED]
 
 
 @virtual_time
@@ -71,7 +71,7 @@ async def test_an_unknown_job_is_not_run() -> None:
     shop, sent = Shop(), Sent()
 
     with pytest.raises(UnknownJob):
-        await running_of(shop, sent).run_now("nobody", way=Way.API)
+        await running_of(shop, sent).run_now("nobody", source=ChangeSource.API)
 
     assert sent.sent == []
 
@@ -83,7 +83,7 @@ async def test_waiting_ends_soon_after_the_run() -> None:
     await shop.runs.enqueue(ticket)
     shop.worker.submit(ticket)
 
-    record = await running_of(shop, Sent()).wait_finished(ticket.id, 60)
+    record = await running_of(shop, Sent()).wait_until_finished(ticket.id, 60)
 
     assert record is not None
     assert record.state is RunState.FINISHED
@@ -97,7 +97,7 @@ async def test_waiting_ends_after_its_time_with_the_run_as_it_is_then() -> None:
     await shop.runs.enqueue(ticket)
     shop.worker.submit(ticket)
 
-    record = await running_of(shop, Sent()).wait_finished(ticket.id, 2)
+    record = await running_of(shop, Sent()).wait_until_finished(ticket.id, 2)
 
     assert record is not None
     assert record.state is RunState.RUNNING
@@ -109,5 +109,5 @@ async def test_waiting_ends_after_its_time_with_the_run_as_it_is_then() -> None:
 async def test_a_run_that_is_not_there_is_not_waited_for() -> None:
     shop = Shop()
 
-    assert await running_of(shop, Sent()).wait_finished("checkout@20260301T120000.000Z", 60) is None
+    assert await running_of(shop, Sent()).wait_until_finished("checkout@20260301T120000.000Z", 60) is None
     assert shop.clock.monotonic() == 0

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.schedules import Schedule, for_job, parse_schedule, shift_of, to_milliseconds
-from scheduler.planning.heap import DueHeap, Found
+from jobs.schedules import Schedule, bind_to_job, parse_schedule, split_shift, to_milliseconds
+from scheduler.planning.heap import DueHeap, DueInstant
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def told(found: list[Found]) -> list[tuple[float, str]]:
+def told(found: list[DueInstant]) -> list[tuple[float, str]]:
     """(seconds after the start, job) of each."""
     begin = to_milliseconds(START)
     return [((instant - begin) / 1000, job) for instant, job in found]
@@ -43,8 +43,8 @@ def test_everything_due_comes_in_order_of_its_instants() -> None:
 
 def test_jobs_at_a_month_end_are_found_with_their_jitter() -> None:
     form = {"monthly": {"day": "last-tuesday", "at": ["12:01", "12:02"]}}
-    spread = for_job(parse_schedule({**form, "jitter": "1m"}), "b")
-    shift = shift_of(spread)[1] / 1000
+    spread = bind_to_job(parse_schedule({**form, "jitter": "1m"}), "b")
+    shift = split_shift(spread)[1] / 1000
     start = START.replace(day=31)
     heap = DueHeap([*schedules(a=form), ("b", spread)], start)
 
@@ -107,7 +107,7 @@ def test_a_heap_that_is_moved_on_gives_nothing_of_what_lies_between() -> None:
 
     heap.move_to(at(40), at(40))
 
-    assert heap.until == at(40)
+    assert heap.position == at(40)
     assert passed(heap, at(50)) == [(45, "b"), (50, "a")]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from scheduler.catalog import Catalog
 from scheduler.planning.heap import DueHeap
-from scheduler.planning.plan import plan
+from scheduler.planning.plan import plan_due
 from tests.scheduler.fakes import entry
 
 _FILE = Path(__file__).parents[2] / "data" / "planning" / "missed.json"
@@ -30,9 +30,9 @@ def test_missed_instants_are_caught_up_as_elsewhere(case: dict[str, Any]) -> Non
     stood_at = datetime.fromisoformat(case["stood_at"]) if "stood_at" in case else now
     heap = DueHeap(jobs.schedules(), stood_at, {"a": now} if case.get("changed") else None)
 
-    made = plan(jobs, heap, now, still_on_time=timedelta(milliseconds=500))
+    made = plan_due(jobs, heap, now, still_on_time=timedelta(milliseconds=500))
 
-    runs = [ticket.due_at for tickets in (*made.late, made.on_time) for ticket in tickets]
+    runs = [ticket.due_at for tickets in (*made.caught_up, made.on_time) for ticket in tickets]
     assert runs == [datetime.fromisoformat(instant) for instant in case["runs"]]
     if "next" in case:
         assert heap.next_at == datetime.fromisoformat(case["next"])

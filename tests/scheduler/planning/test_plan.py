@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scheduler.catalog import Catalog, Entry
+from scheduler.catalog import Catalog, CatalogJob
 from scheduler.planning.heap import DueHeap
-from scheduler.planning.plan import Plan, plan
+from scheduler.planning.plan import Plan, plan_due
 from scheduler.stores.pauses import Pause
 from tests.scheduler.fakes import entry
 
@@ -24,13 +24,13 @@ def at(seconds: float) -> datetime:
 class Planning:
     """Jobs and their heap, which stands at the start."""
 
-    def __init__(self, *jobs: Entry, since: Mapping[str, datetime] | None = None) -> None:
+    def __init__(self, *jobs: CatalogJob, since: Mapping[str, datetime] | None = None) -> None:
         self.jobs = Catalog(jobs)
         self.heap = DueHeap(self.jobs.schedules(), START, since)
 
     def tick(self, now: float, horizon: float = 0.0, paused: Mapping[str, Pause] | None = None) -> Plan:
-        return plan(
-            self.jobs, self.heap, at(now), timedelta(seconds=horizon), still_on_time=STILL_ON_TIME, paused=paused
+        return plan_due(
+            self.jobs, self.heap, at(now), timedelta(seconds=horizon), still_on_time=STILL_ON_TIME, pauses=paused
         )
 
 
@@ -44,7 +44,7 @@ def test_a_pass_plans_what_falls_due_until_its_horizon_and_the_next_one_goes_on_
     first = planning.tick(0, horizon=20)
 
     assert on_time(first) == [("b", 0.5), ("a", 10), ("b", 15.5), ("a", 20)]
-    assert first.until == planning.heap.until == at(20)
+    assert first.until == planning.heap.position == at(20)
     assert on_time(planning.tick(5, horizon=30)) == [("a", 30), ("b", 30.5)]
 
 
@@ -63,7 +63,7 @@ def test_a_pass_that_goes_back_a_little_plans_nothing_as_all_of_it_was_planned()
 
     made = planning.tick(51)
 
-    assert (made.on_time, made.late, made.left_out) == ([], [], [])
+    assert (made.on_time, made.caught_up, made.missed) == ([], [], [])
     assert made.until == at(60)
     assert on_time(planning.tick(61)) == [("a", 61)]
 
@@ -71,7 +71,7 @@ def test_a_pass_that_goes_back_a_little_plans_nothing_as_all_of_it_was_planned()
 def test_what_only_a_clock_missed_that_was_far_ahead_is_planned_once_it_is_put_back() -> None:
     planning = Planning(entry("a", "every 10s"))
     planning.tick(30)
-    (left_out,) = planning.tick(86_400).left_out
+    (left_out,) = planning.tick(86_400).missed
     assert left_out.first == at(40)
 
     made = planning.tick(55, horizon=5)
@@ -91,7 +91,7 @@ def test_a_schedule_that_a_clock_far_ahead_saw_first_is_in_force_once_it_is_put_
     jobs = Catalog([entry("a", "every 10s")])
     heap = DueHeap(jobs.schedules(), at(3600), {"a": at(3600)})
 
-    made = plan(jobs, heap, at(42), timedelta(seconds=10), still_on_time=STILL_ON_TIME)
+    made = plan_due(jobs, heap, at(42), timedelta(seconds=10), still_on_time=STILL_ON_TIME)
 
     assert on_time(made) == [("a", 50)]
 
@@ -100,13 +100,13 @@ def test_a_schedule_that_a_clock_far_ahead_saw_first_is_in_force_once_it_is_put_
 def test_the_reason_of_what_is_left_out_says_since_when_and_which_policy(down_since: float, says: str) -> None:
     jobs = Catalog([entry(schedule="0 * * * * *")])
 
-    made = plan(jobs, DueHeap(jobs.schedules(), at(down_since)), at(599), still_on_time=STILL_ON_TIME)
+    made = plan_due(jobs, DueHeap(jobs.schedules(), at(down_since)), at(599), still_on_time=STILL_ON_TIME)
 
-    (left_out,) = made.left_out
+    (left_out,) = made.missed
     assert left_out.ticket.due_at == at(540)
     assert says in left_out.reason
     assert left_out.reason.endswith("(catch_up: none)")
-    assert (made.on_time, made.late) == ([], [])
+    assert (made.on_time, made.caught_up) == ([], [])
 
 
 def test_jobs_of_one_schedule_are_caught_up_each_by_its_own_policy() -> None:
@@ -120,9 +120,9 @@ def test_jobs_of_one_schedule_are_caught_up_each_by_its_own_policy() -> None:
 
     made = planning.tick(305)
 
-    late = {tickets[0].job: [ticket.due_at for ticket in tickets] for tickets in made.late}
+    late = {tickets[0].job: [ticket.due_at for ticket in tickets] for tickets in made.caught_up}
     assert late == {"short": [at(240)], "long": [at(120), at(180), at(240)]}
-    left_out = {one.entry.job.name: one.last for one in made.left_out}
+    left_out = {one.entry.job.name: one.last for one in made.missed}
     assert left_out == {"none": at(240), "last": at(240), "short": at(180), "long": at(60)}
     assert sorted(on_time(made)) == [("last", 300), ("long", 300), ("none", 300), ("short", 300)]
 
@@ -143,7 +143,7 @@ def test_last_makes_one_run_for_everything_that_fell_due_until_now(
 ) -> None:
     made = Planning(entry("a", schedule, catch_up={"policy": "last"})).tick(now, horizon)
 
-    late = [(ticket.due_at - START).total_seconds() for tickets in made.late for ticket in tickets]
+    late = [(ticket.due_at - START).total_seconds() for tickets in made.caught_up for ticket in tickets]
     assert [*late, *(due for _, due in on_time(made))] == runs
 
 
@@ -152,10 +152,10 @@ def test_what_last_leaves_out_ends_right_before_its_run() -> None:
 
     made = planning.tick(30)
 
-    left_out = {one.entry.job.name: (one.first, one.last) for one in made.left_out}
+    left_out = {one.entry.job.name: (one.first, one.last) for one in made.missed}
     assert left_out == {"a": (at(1), at(29)), "b": (at(1), at(19))}
     assert on_time(made) == [*(("b", due) for due in range(20, 30)), ("a", 30), ("b", 30)]
-    assert all(one.reason.endswith(f"(catch_up: {one.entry.job.catch_up.policy})") for one in made.left_out)
+    assert all(one.reason.endswith(f"(catch_up: {one.entry.job.catch_up.policy})") for one in made.missed)
 
 
 def test_an_on_time_instant_that_a_pause_leaves_out_replaces_no_missed_one() -> None:
@@ -164,7 +164,7 @@ def test_an_on_time_instant_that_a_pause_leaves_out_replaces_no_missed_one() -> 
     made = planning.tick(605, paused={"a": Pause("a", at(500))})  # of the pause, 540 is planned, and 600 is not
 
     assert on_time(made) == []
-    assert [[ticket.due_at for ticket in tickets] for tickets in made.late] == [[at(540)]]
+    assert [[ticket.due_at for ticket in tickets] for tickets in made.caught_up] == [[at(540)]]
 
 
 def test_of_a_paused_job_only_the_first_instant_is_planned_and_the_others_go_on() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.runs import instant_text
+from jobs.runs import format_run_instant
 from jobs.schedules import Schedule
-from scheduler.catalog import Catalog, Entry, View
-from scheduler.planning.catch_up import MOST_CAUGHT_UP
+from scheduler.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.planning.catch_up import MAX_CAUGHT_UP_RUNS
 from scheduler.planning.heap import DueHeap
-from scheduler.planning.plan import Plan, plan
+from scheduler.planning.plan import Plan, plan_due
 from tests.scheduler.fakes import entry
 
 START = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
@@ -70,12 +70,12 @@ STEPS = st.lists(st.integers(1, 150_000), min_size=1, max_size=12)
 """Milliseconds from tick to tick."""
 
 
-def schedule_of(job: Entry) -> Schedule:
+def schedule_of(job: CatalogJob) -> Schedule:
     assert job.job.schedule is not None
     return job.job.schedule
 
 
-def instants(job: Entry, after: datetime, until: datetime) -> Iterator[datetime]:
+def instants(job: CatalogJob, after: datetime, until: datetime) -> Iterator[datetime]:
     """The walk: all of a job's due instants after the one and up to and including the other."""
     due = schedule_of(job).next_after(after)
     while due is not None and due <= until:
@@ -84,7 +84,7 @@ def instants(job: Entry, after: datetime, until: datetime) -> Iterator[datetime]
         after, due = due, schedule_of(job).next_after(due)
 
 
-def expected(jobs: Sequence[Entry], after: datetime, until: datetime) -> set[tuple[str, datetime]]:
+def expected(jobs: Sequence[CatalogJob], after: datetime, until: datetime) -> set[tuple[str, datetime]]:
     return {(job.job.name, due) for job in jobs for due in instants(job, after, until)}
 
 
@@ -95,63 +95,65 @@ def planned(made: Plan) -> list[tuple[str, datetime]]:
 @quick
 @given(jobs=JOBS, steps=STEPS, horizon=st.integers(0, 100))
 def test_ticks_plan_each_instant_once_in_order_and_the_same_as_one_tick_would(
-    jobs: list[Entry], steps: list[int], horizon: int
+    jobs: list[CatalogJob], steps: list[int], horizon: int
 ) -> None:
     catalog, ahead = Catalog(jobs), timedelta(seconds=horizon)
     heap, now = DueHeap(catalog.schedules(), START), START
     found: list[tuple[str, datetime]] = []
     for step in steps:
         now += timedelta(milliseconds=step)
-        before = heap.until
-        made = plan(catalog, heap, now, ahead, still_on_time=LONG)
+        before = heap.position
+        made = plan_due(catalog, heap, now, ahead, still_on_time=LONG)
         assert all(due > before for _, due in planned(made))
-        assert (made.late, made.left_out) == ([], [])
+        assert (made.caught_up, made.missed) == ([], [])
         found += planned(made)
         assert heap.next_at is None or heap.next_at > made.until
-    at_once = plan(catalog, DueHeap(catalog.schedules(), START), now, ahead, still_on_time=LONG)
+    at_once = plan_due(catalog, DueHeap(catalog.schedules(), START), now, ahead, still_on_time=LONG)
 
     assert [due for _, due in found] == sorted(due for _, due in found)
     assert len(found) == len(set(found))
     assert set(found) == set(planned(at_once)) == expected(jobs, START, now + ahead)
-    assert [ticket.id for ticket in at_once.on_time] == [f"{job}@{instant_text(due)}" for job, due in planned(at_once)]
+    assert [ticket.id for ticket in at_once.on_time] == [
+        f"{job}@{format_run_instant(due)}" for job, due in planned(at_once)
+    ]
 
 
 @quick
 @given(jobs=JOBS, begun=st.integers(0, 120_000), steps=STEPS)
-def test_a_tick_that_comes_twice_makes_the_same_tickets(jobs: list[Entry], begun: int, steps: list[int]) -> None:
+def test_a_tick_that_comes_twice_makes_the_same_tickets(jobs: list[CatalogJob], begun: int, steps: list[int]) -> None:
     """Another instance has a heap of its own, which stood elsewhere before."""
     catalog = Catalog(jobs)
     first, second = DueHeap(catalog.schedules(), START), DueHeap(catalog.schedules(), at(-begun / 1000))
     now = START
     for step in steps:
-        before, now = first.until, now + timedelta(milliseconds=step)
-        one = plan(catalog, first, now, still_on_time=LONG)
+        before, now = first.position, now + timedelta(milliseconds=step)
+        one = plan_due(catalog, first, now, still_on_time=LONG)
         second.move_to(before, now)
-        other = plan(catalog, second, now, still_on_time=LONG)
+        other = plan_due(catalog, second, now, still_on_time=LONG)
         assert sorted(one.on_time, key=lambda ticket: ticket.id) == sorted(other.on_time, key=lambda ticket: ticket.id)
 
 
 @quick
 @given(jobs=JOBS, down=st.integers(1, 3_000_000), horizon=st.integers(0, 100))
 def test_what_was_missed_is_caught_up_and_left_out_as_a_walk_over_all_of_it_says(
-    jobs: list[Entry], down: int, horizon: int
+    jobs: list[CatalogJob], down: int, horizon: int
 ) -> None:
     catalog = Catalog(jobs)
     now = START + timedelta(milliseconds=down)
     until, on_time_from = now + timedelta(seconds=horizon), now - STILL_ON_TIME
 
-    made = plan(
+    made = plan_due(
         catalog, DueHeap(catalog.schedules(), START), now, timedelta(seconds=horizon), still_on_time=STILL_ON_TIME
     )
 
-    late = {tickets[0].job: [ticket.due_at for ticket in tickets] for tickets in made.late}
-    left_out = {one.entry.job.name: (one.first, one.last) for one in made.left_out}
+    late = {tickets[0].job: [ticket.due_at for ticket in tickets] for tickets in made.caught_up}
+    left_out = {one.entry.job.name: (one.first, one.last) for one in made.missed}
     for job in jobs:
         name, policy = job.job.name, job.job.catch_up
         every = list(instants(job, START, until))
         missed = [due for due in every if due < on_time_from]
         inside = [due for due in missed if due >= now - timedelta(seconds=policy.within)]
-        run = {"none": [], "last": inside[-1:], "all": inside[-MOST_CAUGHT_UP:]}[policy.policy]
+        run = {"none": [], "last": inside[-1:], "all": inside[-MAX_CAUGHT_UP_RUNS:]}[policy.policy]
         rest, in_time = missed[: len(missed) - len(run)], every[len(missed) :]
         until_now = [due for due in in_time if due <= now]
         if policy.policy == "last" and missed and until_now:
@@ -164,19 +166,19 @@ def test_what_was_missed_is_caught_up_and_left_out_as_a_walk_over_all_of_it_says
 @quick
 @given(jobs=JOBS, down=st.integers(11_000, 3_000_000), horizon=st.integers(0, 100))
 def test_a_pass_that_catches_up_by_last_runs_at_most_one_instant_until_now_and_names_the_others(
-    jobs: list[Entry], down: int, horizon: int
+    jobs: list[CatalogJob], down: int, horizon: int
 ) -> None:
     catalog, now = Catalog(jobs), START + timedelta(milliseconds=down)
 
-    made = plan(
+    made = plan_due(
         catalog, DueHeap(catalog.schedules(), START), now, timedelta(seconds=horizon), still_on_time=STILL_ON_TIME
     )
 
-    run = [*planned(made), *((ticket.job, ticket.due_at) for tickets in made.late for ticket in tickets)]
+    run = [*planned(made), *((ticket.job, ticket.due_at) for tickets in made.caught_up for ticket in tickets)]
     for job in jobs:
         name = job.job.name
         past = [due for found, due in run if found == name and due <= now]
-        spans = [(one.first, one.last) for one in made.left_out if one.entry.job.name == name]
+        spans = [(one.first, one.last) for one in made.missed if one.entry.job.name == name]
         if job.job.catch_up.policy == "last" and (spans or any(due < now - STILL_ON_TIME for due in past)):
             assert len(past) <= 1
         for due in instants(job, START, now):
@@ -190,14 +192,14 @@ def test_a_pass_that_catches_up_by_last_runs_at_most_one_instant_until_now_and_n
     horizon=st.integers(0, 75),
 )
 def test_once_the_clock_is_right_everything_that_falls_due_was_planned_whatever_it_showed_before(
-    jobs: list[Entry], wrong: list[int], horizon: int
+    jobs: list[CatalogJob], wrong: list[int], horizon: int
 ) -> None:
     catalog, ahead = Catalog(jobs), timedelta(seconds=horizon)
     heap = DueHeap(catalog.schedules(), START)
     found: set[tuple[str, datetime]] = set()
     ticks = [*(START + timedelta(milliseconds=off) for off in wrong), *(at(seconds) for seconds in range(0, 120, 9))]
     for now in ticks:
-        made = plan(catalog, heap, now, ahead, still_on_time=STILL_ON_TIME)
+        made = plan_due(catalog, heap, now, ahead, still_on_time=STILL_ON_TIME)
         assert len(planned(made)) == len(set(planned(made)))
         assert all(due >= now - STILL_ON_TIME for _, due in planned(made))
         found |= set(planned(made))
@@ -211,15 +213,15 @@ def test_a_schedule_that_was_changed_fires_for_nothing_before_its_change(
     before: Any, after: Any, policy: Any, changed: int, down: int
 ) -> None:
     old, new = Catalog([entry("a", before)]), Catalog([entry("a", after, catch_up=policy)])
-    last = plan(old, DueHeap(old.schedules(), START), START, still_on_time=STILL_ON_TIME).until
+    last = plan_due(old, DueHeap(old.schedules(), START), START, still_on_time=STILL_ON_TIME).until
     now = at(changed + down)
 
     heap = DueHeap(new.schedules(), last, {"a": at(changed)})
-    made = plan(new, heap, now, timedelta(seconds=75), still_on_time=STILL_ON_TIME)
+    made = plan_due(new, heap, now, timedelta(seconds=75), still_on_time=STILL_ON_TIME)
 
-    handed_on = [*planned(made), *((ticket.job, ticket.due_at) for tickets in made.late for ticket in tickets)]
+    handed_on = [*planned(made), *((ticket.job, ticket.due_at) for tickets in made.caught_up for ticket in tickets)]
     assert all(due > at(changed) for _, due in handed_on)
-    assert all(left_out.first > at(changed) for left_out in made.left_out)
+    assert all(left_out.first > at(changed) for left_out in made.missed)
 
 
 @quick
@@ -231,22 +233,24 @@ def test_after_each_edit_every_schedule_has_its_instants_from_then_on_once(
     edits: list[tuple[int, dict[str, Any]]], horizon: int
 ) -> None:
     now, ahead = START, timedelta(seconds=horizon)
-    view = View([])
+    view = JobSnapshot([])
     heap = DueHeap([], now)
     since: dict[str, datetime] = {}
     given_out: dict[str, list[datetime]] = {}
     for seconds, schedules in [*edits, (30, {})]:
-        changed_view = View([entry(name, schedule) for name, schedule in schedules.items()]) if schedules else view
-        changed = changed_view.new_schedules(view)
+        changed_view = (
+            JobSnapshot([entry(name, schedule) for name, schedule in schedules.items()]) if schedules else view
+        )
+        changed = changed_view.changed_schedules(view)
         view = changed_view
-        heap.change(changed, dict.fromkeys(changed, now))
+        heap.replace_schedules(changed, dict.fromkeys(changed, now))
         since |= dict.fromkeys(changed, now)
         for name in changed:
             given_out[name] = []
-        also = heap.between(changed, now)
+        also = heap.due_after(changed, now)
         now += timedelta(seconds=seconds)
-        made = plan(view, heap, now, ahead, still_on_time=timedelta(minutes=10), also=also)
+        made = plan_due(view, heap, now, ahead, still_on_time=timedelta(minutes=10), extra=also)
         for ticket in made.on_time:
             given_out[ticket.job].append(ticket.due_at)
     for name in view.names():
-        assert given_out[name] == list(instants(view.get(name), since[name], now + ahead))
+        assert given_out[name] == list(instants(view.get_job(name), since[name], now + ahead))

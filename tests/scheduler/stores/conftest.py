@@ -10,7 +10,7 @@ import pytest
 
 from scheduler.stores.azure_tables import open_azure_tables
 from scheduler.stores.port import Store
-from scheduler.stores.sqlite import Access, open_sqlite
+from scheduler.stores.sqlite import StoreAccess, open_sqlite
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 
 OpenStore = Callable[[], Awaitable[Store]]
@@ -43,7 +43,7 @@ async def store(open_store: OpenStore) -> Store:
 
 
 def _sqlite(path: Path) -> OpenStore:
-    return lambda: open_sqlite(path, Access.SHARED if path.exists() else Access.OWN)
+    return lambda: open_sqlite(path, StoreAccess.SHARED if path.exists() else StoreAccess.OWN)
 
 
 def _memory(data: MemoryData) -> OpenStore:

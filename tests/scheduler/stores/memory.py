@@ -25,7 +25,7 @@ from scheduler.stores.port import (
     StoreError,
     StoreUnavailable,
 )
-from scheduler.stores.steps import in_steps
+from scheduler.stores.steps import split_into_atomic_groups
 
 
 @dataclass
@@ -49,7 +49,7 @@ class MemoryStore:
 
     async def apply(self, *changes: Change) -> Etags:
         self.largest_apply = max(self.largest_apply, len(changes))
-        return tuple([etag for step in in_steps(changes) for etag in self._step(step)])
+        return tuple([etag for step in split_into_atomic_groups(changes) for etag in self._step(step)])
 
     async def apply_each(self, groups: Sequence[Sequence[Change]]) -> Sequence[Etags | StoreError]:
         answers: builtins.list[Etags | StoreError] = []
@@ -60,11 +60,11 @@ class MemoryStore:
                 answers.append(error)
         return answers
 
-    async def get(self, table: str, partition: str, key: str) -> Row | None:
+    async def get_row(self, table: str, partition: str, key: str) -> Row | None:
         self._read()
         return self.data.rows.get((table, partition, key))
 
-    async def list(
+    async def list_rows(
         self, table: str, partition: str, *, after: str = "", until: str = "", limit: int, bodies: bool = True
     ) -> Sequence[Row]:
         self._read()

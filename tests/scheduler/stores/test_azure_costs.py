@@ -15,9 +15,9 @@ from azure.data.tables.aio import TableServiceClient
 from jobs.runs import Ticket
 from scheduler.stores import azure_recovery
 from scheduler.stores.azure_store import AzureTablesStore
-from scheduler.stores.run_keys import shard
-from scheduler.stores.runs import Claim, ClaimLost, End, Held, Runs
-from scheduler.work.options import FUNCTIONS
+from scheduler.stores.run_keys import shard_of_job
+from scheduler.stores.runs import AlreadyClaimed, Claim, ClaimLost, RunResult, Runs
+from scheduler.work.options import FUNCTIONS_OPTIONS
 from tests.parts.azurite import Azurite
 from tests.parts.held_line import HeldLine
 from tests.scheduler.fakes import Shop, entry
@@ -54,7 +54,7 @@ async def store(azurite: Azurite, storage_prefix: str, wire: Counting) -> AsyncI
     service = TableServiceClient.from_connection_string(azurite.connection_string, transport=wire)
     store = AzureTablesStore(service, storage_prefix)
     # The tables are there before a test begins to count.
-    await store.get("history", "0", "none")
+    await store.get_row("history", "0", "none")
     wire.requests = 0
     yield store
     await store.aclose()
@@ -67,7 +67,7 @@ def tickets(number: int) -> list[Ticket]:
 def same_part(number: int) -> list[Ticket]:
     """Tickets whose runs share a part of the history."""
     names = (f"job-{place}" for place in count())
-    return [ticket(name) for name in islice((name for name in names if shard(name) == "0"), number)]
+    return [ticket(name) for name in islice((name for name in names if shard_of_job(name) == "0"), number)]
 
 
 async def claimed(runs: Runs, wanted: list[Ticket]) -> list[Claim]:
@@ -83,7 +83,7 @@ async def test_runs_of_a_batch_are_claimed_and_finished_by_far_less_than_a_reque
     runs = Runs(store)
 
     claims = await claimed(runs, tickets(number))
-    await runs.finish_all([End(claim, run_of(claim.ticket)) for claim in claims])
+    await runs.finish_all([RunResult(claim, run_of(claim.ticket)) for claim in claims])
 
     assert wire.requests / number <= most
 
@@ -115,13 +115,13 @@ async def test_what_follows_from_a_hundred_runs_is_settled_by_a_request_for_each
 ) -> None:
     runs = Runs(store)
     claims = await claimed(runs, tickets(100))
-    await runs.finish_all([End(claim, run_of(claim.ticket), settled=False) for claim in claims])
+    await runs.finish_all([RunResult(claim, run_of(claim.ticket), acknowledged=False) for claim in claims])
     wire.requests = 0
 
-    await runs.settle(*(run_of(claim.ticket) for claim in claims))
+    await runs.acknowledge(*(run_of(claim.ticket) for claim in claims))
 
     assert wire.requests == 4
-    assert await runs.untold() == []
+    assert await runs.list_unacknowledged() == []
 
 
 async def test_a_queued_run_is_claimed_by_four_requests_and_recording_one_takes_one(
@@ -129,7 +129,7 @@ async def test_a_queued_run_is_claimed_by_four_requests_and_recording_one_takes_
 ) -> None:
     runs = Runs(store)
     await runs.enqueue(ticket("a"))
-    await runs.record(ticket("b"), run_of(ticket("b")))
+    await runs.insert_finished(ticket("b"), run_of(ticket("b")))
     assert wire.requests == 2
 
     await runs.claim(ticket("a"), "me", NOON + LEASE, NOON)
@@ -144,14 +144,14 @@ async def test_one_late_answer_of_a_full_transaction_costs_one_query_more(
     runs, together = Runs(store), same_part(50)
     for one in same_part(8):
         # History between the rows of the transaction.
-        await runs.record(ticket(one.job, -60.0), run_of(ticket(one.job, -60.0)))
+        await runs.insert_finished(ticket(one.job, -60.0), run_of(ticket(one.job, -60.0)))
     wire.requests, wire.late = 0, 1
 
     claims = await claimed(runs, together)
 
     assert wire.requests == 2
     wire.requests, wire.late = 0, 1
-    assert await runs.finish_all([End(claim, run_of(claim.ticket)) for claim in claims[:33]]) == [None] * 33
+    assert await runs.finish_all([RunResult(claim, run_of(claim.ticket)) for claim in claims[:33]]) == [None] * 33
     assert wire.requests == 2
 
 
@@ -165,7 +165,7 @@ async def test_an_answer_that_is_held_back_on_the_wire_costs_one_query_more(
         string = azurite.connection_string.replace(f":{port}/", f":{line.port}/")
         service = TableServiceClient.from_connection_string(string, read_timeout=1, retry_total=1)
         store = AzureTablesStore(service, storage_prefix)
-        await store.get("history", "0", "none")
+        await store.get_row("history", "0", "none")
         line.requests.clear()
         line.hold("POST", 1)
 
@@ -198,7 +198,7 @@ async def test_rows_that_a_query_does_not_come_to_are_read_one_by_one(
     claims = await claimed(runs, same_part(20))
 
     assert wire.requests == 1 + 2 * 20
-    assert await runs.finish_all([End(claim, run_of(claim.ticket)) for claim in claims]) == [None] * 20
+    assert await runs.finish_all([RunResult(claim, run_of(claim.ticket)) for claim in claims]) == [None] * 20
 
 
 async def test_one_ticket_that_is_held_costs_its_batch_a_few_requests_more(
@@ -210,7 +210,7 @@ async def test_one_ticket_that_is_held_costs_its_batch_a_few_requests_more(
 
     answers = await runs.claim_all([(one, NOON + LEASE) for one in tickets(100)], "me", NOON)
 
-    assert [place for place, answer in enumerate(answers) if isinstance(answer, Held)] == [17]
+    assert [place for place, answer in enumerate(answers) if isinstance(answer, AlreadyClaimed)] == [17]
     assert wire.requests <= 6 + 4
 
 
@@ -220,7 +220,7 @@ async def test_one_claim_that_is_lost_keeps_no_other_from_its_end(store: AzureTa
     await runs.claim(claims[42].ticket, "other", at(200), at(61))
     wire.requests = 0
 
-    answers = await runs.finish_all([End(claim, run_of(claim.ticket)) for claim in claims])
+    answers = await runs.finish_all([RunResult(claim, run_of(claim.ticket)) for claim in claims])
 
     assert [place for place, answer in enumerate(answers) if answer is not None] == [42]
     assert isinstance(answers[42], ClaimLost)
@@ -236,7 +236,7 @@ async def test_a_batch_that_comes_again_costs_no_more_than_a_few_requests_for_ea
 
     again = await runs.claim_all([(one, NOON + LEASE) for one in tickets(20)], "other", NOON)
 
-    assert all(isinstance(answer, Held) for answer in again)
+    assert all(isinstance(answer, AlreadyClaimed) for answer in again)
     assert wire.requests <= 3 * 20
 
 
@@ -246,13 +246,13 @@ async def test_a_full_message_that_comes_twice_costs_a_few_lists_instead_of_requ
     """As it does if the queue's answer to the tick was late, and the client sent it again."""
     runs = Runs(store)
     claims = await claimed(runs, tickets(200))
-    await runs.finish_all([End(claim, run_of(claim.ticket)) for claim in claims[:120]])
+    await runs.finish_all([RunResult(claim, run_of(claim.ticket)) for claim in claims[:120]])
     wire.requests = 0
 
     again = await runs.claim_all([(one, NOON + LEASE) for one in tickets(230)], "other", NOON)
 
     assert [isinstance(answer, Claim) for answer in again] == [False] * 200 + [True] * 30
-    assert [answer.until for answer in again[120:200]] == [NOON + LEASE] * 80  # type: ignore[union-attr]
+    assert [answer.claimable_at for answer in again[120:200]] == [NOON + LEASE] * 80  # type: ignore[union-attr]
     assert wire.requests <= 25
 
 
@@ -262,14 +262,14 @@ async def test_a_worker_makes_less_than_one_request_a_run_for_a_batch_of_repeata
     """All of it: claims ahead, what the gates ask, results, what a worker looks at now and then."""
     # A result does not linger if the job's next run is close, so that must not be, whenever this is run.
     jobs = [entry(f"job-{place}", "every 1d") for place in range(100)]
-    shop = Shop(jobs=jobs, ways=FUNCTIONS, shared=True, over=store)
+    shop = Shop(jobs=jobs, ways=FUNCTIONS_OPTIONS, shared=True, over=store)
     planned = [shop.ticket(0.5, f"job-{place}") for place in range(100)]
 
-    ends = await shop.worker.perform_batch(planned)
+    ends = await shop.worker.execute_batch(planned)
     made = wire.requests
 
     assert [end for _, end in ends if end is not None] == []
-    assert len((await shop.runs.list(outcome="succeeded", limit=200)).records) == 100
+    assert len((await shop.runs.list_page(outcome="succeeded", limit=200)).records) == 100
     assert made / 100 <= 0.3
 
 
@@ -277,11 +277,11 @@ async def test_a_worker_makes_less_than_one_request_a_run_for_a_batch_of_repeata
 async def test_a_run_that_nothing_travels_with_takes_at_most_three_requests(
     store: AzureTablesStore, wire: Counting, effect: str
 ) -> None:
-    shop = Shop(jobs=[entry(effect=effect)], ways=FUNCTIONS, shared=True, over=store)
-    await shop.pauses.active(shop.clock.now())
+    shop = Shop(jobs=[entry(effect=effect)], ways=FUNCTIONS_OPTIONS, shared=True, over=store)
+    await shop.pauses.list_active(shop.clock.now())
     wire.requests = 0
 
-    await shop.worker.perform(shop.ticket(0.2))
+    await shop.worker.execute(shop.ticket(0.2))
 
     assert wire.requests <= 3
-    assert len((await shop.runs.list(outcome="succeeded")).records) == 1
+    assert len((await shop.runs.list_page(outcome="succeeded")).records) == 1

@@ -8,9 +8,9 @@ from itertools import count
 
 import pytest
 
-from scheduler.stores.azure_lanes import AT_ONCE, Lanes
-from scheduler.stores.azure_steps import Step
-from scheduler.stores.port import LARGEST_STEP, Put
+from scheduler.stores.azure_lanes import TRANSACTIONS_PER_PARTITION, TransactionQueues
+from scheduler.stores.azure_steps import AtomicGroup
+from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Upsert
 from tests.jobs.running.virtual_time import virtual_time
 
 MARKS = (f"m{number}" for number in count())
@@ -24,7 +24,7 @@ class SlowService:
         self.under_way = self.most = 0
         self.fails: Exception | None = None
 
-    async def make(self, steps: Sequence[Step]) -> None:
+    async def make(self, steps: Sequence[AtomicGroup]) -> None:
         self.transactions.append([key for step in steps for key in sorted(step.keys)])
         self.under_way += 1
         self.most = max(self.most, self.under_way)
@@ -34,27 +34,27 @@ class SlowService:
             raise self.fails
 
 
-def step(key: str, partition: str = "p") -> Step:
-    return Step.of([Put("t", partition, key, "{}")], MARKS)
+def step(key: str, partition: str = "p") -> AtomicGroup:
+    return AtomicGroup.build([Upsert("t", partition, key, "{}")], MARKS)
 
 
 @virtual_time
 async def test_what_comes_while_a_partition_is_busy_shares_the_next_transaction() -> None:
     service = SlowService()
-    lanes = Lanes(service.make)
+    lanes = TransactionQueues(service.make)
 
-    await asyncio.gather(*(lanes.make([step(f"{number:03}")]) for number in range(150)))
+    await asyncio.gather(*(lanes.submit([step(f"{number:03}")]) for number in range(150)))
 
-    assert [len(keys) for keys in service.transactions] == [LARGEST_STEP, 50]
-    assert service.most == AT_ONCE
+    assert [len(keys) for keys in service.transactions] == [LARGEST_ATOMIC_GROUP, 50]
+    assert service.most == TRANSACTIONS_PER_PARTITION
 
 
 @virtual_time
 async def test_changes_of_one_row_do_not_share_a_transaction() -> None:
     service = SlowService()
-    lanes = Lanes(service.make)
+    lanes = TransactionQueues(service.make)
 
-    await asyncio.gather(*(lanes.make([step("same")]) for _ in range(3)))
+    await asyncio.gather(*(lanes.submit([step("same")]) for _ in range(3)))
 
     assert service.transactions == [["same"]] * 3
 
@@ -62,10 +62,10 @@ async def test_changes_of_one_row_do_not_share_a_transaction() -> None:
 @virtual_time
 async def test_partitions_do_not_wait_for_each_other() -> None:
     service = SlowService()
-    lanes = Lanes(service.make)
+    lanes = TransactionQueues(service.make)
     started = asyncio.get_running_loop().time()
 
-    await asyncio.gather(*(lanes.make([step("1", partition)]) for partition in "abcdefgh"))
+    await asyncio.gather(*(lanes.submit([step("1", partition)]) for partition in "abcdefgh"))
 
     assert asyncio.get_running_loop().time() - started == 1
 
@@ -73,8 +73,8 @@ async def test_partitions_do_not_wait_for_each_other() -> None:
 @virtual_time
 async def test_a_caller_that_is_cancelled_does_not_stop_its_changes_and_closing_waits_for_them() -> None:
     service = SlowService()
-    lanes = Lanes(service.make)
-    caller = asyncio.ensure_future(lanes.make([step("1")]))
+    lanes = TransactionQueues(service.make)
+    caller = asyncio.ensure_future(lanes.submit([step("1")]))
     await asyncio.sleep(0.5)
     caller.cancel()
     await asyncio.wait([caller])
@@ -87,13 +87,13 @@ async def test_a_caller_that_is_cancelled_does_not_stop_its_changes_and_closing_
 @virtual_time
 async def test_a_mistake_reaches_all_who_wait_and_the_next_ones_are_made() -> None:
     service = SlowService()
-    lanes = Lanes(service.make)
+    lanes = TransactionQueues(service.make)
     service.fails = ValueError("a mistake")
-    for answer in await asyncio.gather(*(lanes.make([step(key)]) for key in "ab"), return_exceptions=True):
+    for answer in await asyncio.gather(*(lanes.submit([step(key)]) for key in "ab"), return_exceptions=True):
         assert isinstance(answer, ValueError)
     service.fails = None
 
-    await lanes.make([step("c")])
+    await lanes.submit([step("c")])
 
     assert service.transactions[-1] == ["c"]
 
@@ -101,10 +101,10 @@ async def test_a_mistake_reaches_all_who_wait_and_the_next_ones_are_made() -> No
 @virtual_time
 @pytest.mark.parametrize("number", [1, 7])
 async def test_a_partition_that_is_idle_is_forgotten(number: int) -> None:
-    lanes = Lanes(SlowService().make)
+    lanes = TransactionQueues(SlowService().make)
 
-    await asyncio.gather(*(lanes.make([step(str(key))]) for key in range(number)))
+    await asyncio.gather(*(lanes.submit([step(str(key))]) for key in range(number)))
     await lanes.aclose()
 
     assert not lanes._waiting
-    assert not lanes._under_way
+    assert not lanes._in_flight

@@ -15,10 +15,20 @@ from azure.data.tables.aio import TableServiceClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.stores.azure_entities import escape, table_name, to_entity, to_row, unescape
-from scheduler.stores.azure_store import AzureTablesStore, connect
+from scheduler.stores.azure_entities import azure_table_name, escape_key, to_entity, to_row, unescape_key
+from scheduler.stores.azure_store import AzureTablesStore, connect_to_tables
 from scheduler.stores.azure_tables import open_azure_tables
-from scheduler.stores.port import Delete, Insert, Put, Replace, Row, RowChanged, RowExists, StoreError, StoreUnavailable
+from scheduler.stores.port import (
+    Delete,
+    Insert,
+    Replace,
+    Row,
+    RowChanged,
+    RowExists,
+    StoreError,
+    StoreUnavailable,
+    Upsert,
+)
 from scheduler.stores.runs import Claim, Runs
 from tests.parts.azurite import Azurite
 from tests.scheduler.stores.samples import LEASE, NOON, run_of, ticket
@@ -62,7 +72,7 @@ async def store(azurite: Azurite, storage_prefix: str, line: BadLine) -> AsyncIt
     )
     store = AzureTablesStore(service, storage_prefix)
     # The table is there before a test begins to count and to spoil.
-    await store.get("a", "p", "0")
+    await store.get_row("a", "p", "0")
     line.requests.clear()
     yield store
     await store.aclose()
@@ -75,14 +85,14 @@ async def test_an_insert_that_was_made_though_its_answer_was_lost_succeeds(
     """After a 500 the client inserts again and is told that the row exists: it is our own."""
     line.once("POST", verdict)
     (etag,) = await store.apply(Insert("a", "p", "1", "1"))
-    assert await store.get("a", "p", "1") == Row("p", "1", "1", etag)
+    assert await store.get_row("a", "p", "1") == Row("p", "1", "1", etag)
     assert line.requests.count("POST") == (2 if verdict == "500" else 1)
 
 
 async def test_what_did_not_get_through_is_sent_again(store: AzureTablesStore, line: BadLine) -> None:
     line.once("POST", "not sent")
     (etag,) = await store.apply(Insert("a", "p", "1", "1"))
-    assert await store.get("a", "p", "1") == Row("p", "1", "1", etag)
+    assert await store.get_row("a", "p", "1") == Row("p", "1", "1", etag)
 
 
 async def test_an_insert_that_did_not_get_through_is_not_taken_for_made(store: AzureTablesStore, line: BadLine) -> None:
@@ -90,7 +100,7 @@ async def test_an_insert_that_did_not_get_through_is_not_taken_for_made(store: A
     with pytest.raises(StoreUnavailable):
         await store.apply(Insert("a", "p", "1", "1"))
     line.spoil = lambda method: ""
-    assert await store.get("a", "p", "1") is None
+    assert await store.get_row("a", "p", "1") is None
 
 
 async def test_somebody_elses_row_is_not_taken_for_our_own(store: AzureTablesStore, line: BadLine) -> None:
@@ -107,12 +117,12 @@ async def test_a_replace_that_was_made_though_its_answer_was_lost_succeeds(
     (etag,) = await store.apply(Insert("a", "p", "1", "1"))
     line.once("POST", verdict)
     (etag,) = await store.apply(Replace("a", "p", "1", "2", etag))
-    assert await store.get("a", "p", "1") == Row("p", "1", "2", etag)
+    assert await store.get_row("a", "p", "1") == Row("p", "1", "2", etag)
 
 
 async def test_a_replace_that_somebody_else_forestalled_is_refused(store: AzureTablesStore, line: BadLine) -> None:
     (etag,) = await store.apply(Insert("a", "p", "1", "1"))
-    await store.apply(Put("a", "p", "1", "2"))
+    await store.apply(Upsert("a", "p", "1", "2"))
     line.once("POST", "500")
     with pytest.raises(RowChanged):
         await store.apply(Replace("a", "p", "1", "3", etag))
@@ -127,8 +137,8 @@ async def test_a_write_whose_fate_cannot_be_found_out_is_unavailable(store: Azur
 async def test_a_transaction_whose_answer_was_lost_is_not_made_twice(store: AzureTablesStore, line: BadLine) -> None:
     (old,) = await store.apply(Insert("a", "p", "0", "0"))
     line.once("POST", "lost")
-    etags = await store.apply(Insert("a", "p", "1", "1"), Replace("a", "p", "0", "2", old), Put("a", "p", "2", "3"))
-    rows = {row.key: row for row in await store.list("a", "p", limit=9)}
+    etags = await store.apply(Insert("a", "p", "1", "1"), Replace("a", "p", "0", "2", old), Upsert("a", "p", "2", "3"))
+    rows = {row.key: row for row in await store.list_rows("a", "p", limit=9)}
     assert {key: row.body for key, row in rows.items()} == {"0": "2", "1": "1", "2": "3"}
     assert etags == (rows["1"].etag, rows["0"].etag, rows["2"].etag)
 
@@ -137,27 +147,27 @@ async def test_groups_whose_answer_was_lost_are_not_made_twice(store: AzureTable
     for verdict in ("lost", "500", "not sent"):
         line.once("POST", verdict)
         groups = [
-            [Insert("a", "p", f"{verdict}{number}", "1"), Put("a", "p", f"{verdict}x{number}", "1")]
+            [Insert("a", "p", f"{verdict}{number}", "1"), Upsert("a", "p", f"{verdict}x{number}", "1")]
             for number in range(9)
         ]
         answers = await store.apply_each(groups)
         for (insert, put), answer in zip(groups, answers, strict=True):
-            rows = [await store.get("a", "p", change.key) for change in (insert, put)]
+            rows = [await store.get_row("a", "p", change.key) for change in (insert, put)]
             assert answer == tuple(row.etag for row in rows if row is not None)
 
 
 async def test_deletes_whose_answer_was_lost_are_made_again(store: AzureTablesStore, line: BadLine) -> None:
-    await store.apply(Put("a", "p", "1", "1"), Put("a", "p", "2", "1"))
+    await store.apply(Upsert("a", "p", "1", "1"), Upsert("a", "p", "2", "1"))
     line.once("POST", "lost")
     assert await store.apply(Delete("a", "p", "1"), Delete("a", "p", "2")) == ("", "")
-    assert await store.list("a", "p", limit=9) == []
+    assert await store.list_rows("a", "p", limit=9) == []
 
 
 async def test_rows_of_many_kinds_go_through_one_transaction(store: AzureTablesStore, line: BadLine) -> None:
     bodies = {"1": "é🚦\r\n--changeset_c--", "2": "x" * 40_000, "3": "2026-11-25T12:00:00Z", "/'#%": '"'}
     etags = await store.apply(*(Insert("a", "p 'q'", key, body) for key, body in bodies.items()))
     assert line.requests == ["POST"]
-    rows = {row.key: row for row in await store.list("a", "p 'q'", limit=9)}
+    rows = {row.key: row for row in await store.list_rows("a", "p 'q'", limit=9)}
     assert {key: row.body for key, row in rows.items()} == bodies
     replaced = await store.apply(
         *(Replace("a", "p 'q'", key, "2", etag) for key, etag in zip(bodies, etags, strict=True))
@@ -169,10 +179,10 @@ async def test_rows_of_many_kinds_go_through_one_transaction(store: AzureTablesS
 async def test_neighbours_of_a_partition_are_one_request_and_others_one_each(
     store: AzureTablesStore, line: BadLine
 ) -> None:
-    await store.apply(*(Put("a", "p", str(number), "1") for number in range(100)))
+    await store.apply(*(Upsert("a", "p", str(number), "1") for number in range(100)))
     assert line.requests == ["POST"]
     line.requests.clear()
-    await store.apply(*(Delete("a", "p", str(number)) for number in range(100)), Put("a", "q", "1", "1"))
+    await store.apply(*(Delete("a", "p", str(number)) for number in range(100)), Upsert("a", "q", "1", "1"))
     assert line.requests == ["POST", "POST"]
 
 
@@ -180,37 +190,37 @@ async def test_a_run_is_claimed_once_and_finished_once_on_a_line_that_loses_ever
     store: AzureTablesStore, line: BadLine
 ) -> None:
     runs = Runs(store)
-    assert await runs.get(ticket().id) is None
-    assert await runs.unfinished() == []
+    assert await runs.find(ticket().id) is None
+    assert await runs.list_unfinished() == []
     line.requests.clear()
     line.spoil = lambda method: "lost" if method != "GET" and len(line.requests) % 3 == 0 else ""
     for second in range(6):
         claim = await runs.claim(ticket(seconds=second), "one", NOON + LEASE, NOON)
         assert isinstance(claim, Claim)
         await runs.finish(claim, run_of(ticket(seconds=second)))
-    assert len((await runs.list()).records) == 6
-    assert await runs.unfinished() == []
+    assert len((await runs.list_page()).records) == 6
+    assert await runs.list_unfinished() == []
 
 
 async def test_a_table_is_made_when_it_is_first_used(store: AzureTablesStore, line: BadLine) -> None:
-    await store.apply(Put("dead_letters", "p", "1", "1"))
+    await store.apply(Upsert("dead_letters", "p", "1", "1"))
     assert line.requests == ["POST", "POST"]
     line.requests.clear()
-    await store.apply(Put("dead_letters", "p", "1", "1"))
+    await store.apply(Upsert("dead_letters", "p", "1", "1"))
     assert line.requests == ["POST"]
 
 
 async def test_a_table_that_another_process_made_is_used(azurite: Azurite, storage_prefix: str) -> None:
     for _ in range(2):
         store = await open_azure_tables(connection_string=azurite.connection_string, prefix=storage_prefix)
-        await store.apply(Put("a", "p", "1", "1"))
+        await store.apply(Upsert("a", "p", "1", "1"))
         await store.aclose()
 
 
 # Microsoft's client asks an XML element for its truth when it reads this error.
 @pytest.mark.filterwarnings("ignore:Testing an element's truth value:DeprecationWarning")
 async def test_the_pauses_between_tries_of_the_client_are_random_and_bounded() -> None:
-    service = connect(
+    service = connect_to_tables(
         "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;TableEndpoint=http://127.0.0.1:9/a;", None
     )
     (policy,) = (policy for policy in service._policies if isinstance(policy, AsyncRetryPolicy))
@@ -276,15 +286,15 @@ async def test_an_account_without_a_credential_is_refused(arguments: dict[str, A
 
 @given(st.text(min_size=1, max_size=50))
 def test_an_escaped_key_is_plain_and_comes_back(key: str) -> None:
-    escaped = escape(key)
-    assert unescape(escaped) == key
+    escaped = escape_key(key)
+    assert unescape_key(escaped) == key
     assert escaped.isascii()
     assert not set(escaped) & set("/\\#?'%+ \t\n")
 
 
 @given(st.lists(st.from_regex(r"[A-Za-z0-9._@~-]{1,20}", fullmatch=True)))
 def test_escaping_keeps_the_order_of_plain_keys(keys: list[str]) -> None:
-    assert [unescape(key) for key in sorted(map(escape, keys))] == sorted(keys)
+    assert [unescape_key(key) for key in sorted(map(escape_key, keys))] == sorted(keys)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=300), st.integers(1, 400))
@@ -299,4 +309,4 @@ def test_what_does_not_shrink_enough_is_refused() -> None:
 
 
 def test_a_table_has_a_plain_name_with_the_prefix() -> None:
-    assert table_name("scheduler", "dead_letters") == "schedulerdeadletters"
+    assert azure_table_name("scheduler", "dead_letters") == "schedulerdeadletters"

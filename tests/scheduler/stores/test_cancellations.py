@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from scheduler.stores.cancellations import FORGOTTEN_AFTER, Cancellations
+from scheduler.stores.cancellations import CANCELLATION_LIFETIME, Cancellations
 from scheduler.stores.port import Store
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.samples import NOON, ticket
@@ -13,25 +13,25 @@ RUN = ticket().id
 
 
 async def test_what_one_process_asks_for_another_one_sees(open_store: OpenStore) -> None:
-    await Cancellations(await open_store()).ask(RUN, "over the API", NOON)
+    await Cancellations(await open_store()).request(RUN, "over the API", NOON)
 
-    assert await Cancellations(await open_store()).asked(NOON) == {RUN: "over the API"}
+    assert await Cancellations(await open_store()).list_requested(NOON) == {RUN: "over the API"}
 
 
 async def test_a_note_that_is_removed_is_gone(store: Store) -> None:
     cancellations = Cancellations(store)
-    await cancellations.ask(RUN, "over the API", NOON)
+    await cancellations.request(RUN, "over the API", NOON)
     await cancellations.remove(RUN)
     await cancellations.remove(RUN)
 
-    assert await cancellations.asked(NOON) == {}
+    assert await cancellations.list_requested(NOON) == {}
 
 
 async def test_a_note_that_nobody_took_is_removed_after_a_while(store: Store) -> None:
     cancellations = Cancellations(store)
-    await cancellations.ask(RUN, "over the API", NOON)
-    later = NOON + FORGOTTEN_AFTER
+    await cancellations.request(RUN, "over the API", NOON)
+    later = NOON + CANCELLATION_LIFETIME
 
-    assert RUN in await cancellations.asked(later)
-    assert await cancellations.asked(later + timedelta(seconds=1)) == {}
-    assert await cancellations.asked(NOON) == {}
+    assert RUN in await cancellations.list_requested(later)
+    assert await cancellations.list_requested(later + timedelta(seconds=1)) == {}
+    assert await cancellations.list_requested(NOON) == {}

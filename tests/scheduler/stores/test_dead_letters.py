@@ -20,16 +20,16 @@ JOB = entry(dead_letter=True).job
 
 def letter_of(seconds: float, job: str = "checkout") -> DeadLetter:
     given_up = ticket(job, seconds)
-    return DeadLetter.of_run(run_of(given_up, Outcome.FAILED), given_up, JOB)
+    return DeadLetter.from_run(run_of(given_up, Outcome.FAILED), given_up, JOB)
 
 
 async def test_a_run_that_was_given_up_is_kept_with_all_that_is_known(store: Store) -> None:
     given_up = ticket()
     run = run_of(given_up, Outcome.FAILED)
-    letter = DeadLetter.of_run(run, given_up, JOB, "Traceback: it broke")
+    letter = DeadLetter.from_run(run, given_up, JOB, "Traceback: it broke")
     await DeadLetters(store).add(letter)
 
-    found = await DeadLetters(store).get(letter.id)
+    found = await DeadLetters(store).find(letter.id)
 
     assert found == letter
     assert found is not None
@@ -43,7 +43,7 @@ async def test_what_no_store_takes_of_a_text_is_replaced(store: Store) -> None:
     letter = replace(letter_of(0), reason="half of a pair: \ud83d")
     await DeadLetters(store).add(letter)
 
-    found = await DeadLetters(store).get(letter.id)
+    found = await DeadLetters(store).find(letter.id)
 
     assert found is not None
     assert found.reason == "half of a pair: ?"
@@ -52,10 +52,10 @@ async def test_what_no_store_takes_of_a_text_is_replaced(store: Store) -> None:
 async def test_a_huge_definition_and_a_huge_traceback_do_not_keep_a_letter_from_being_stored(store: Store) -> None:
     given_up = ticket()
     huge = JOB.model_copy(update={"tags": {"team": "x" * 10**6}})
-    letter = DeadLetter.of_run(run_of(given_up, Outcome.FAILED), given_up, huge, "x" * 10**6 + "end")
+    letter = DeadLetter.from_run(run_of(given_up, Outcome.FAILED), given_up, huge, "x" * 10**6 + "end")
     await DeadLetters(store).add(letter)
 
-    found = await DeadLetters(store).get(letter.id)
+    found = await DeadLetters(store).find(letter.id)
 
     assert found is not None
     assert found.definition is None
@@ -67,10 +67,10 @@ async def test_pages_follow_each_other(store: Store) -> None:
     for second in range(5):
         await letters.add(letter_of(second, "checkout" if second % 2 == 0 else "other"))
 
-    first = await letters.page(limit=2)
-    middle = await letters.page(limit=2, after=first.continuation or "")
-    last = await letters.page(limit=2, after=middle.continuation or "")
-    of_job = await letters.page(job="other", limit=2)
+    first = await letters.read_page(limit=2)
+    middle = await letters.read_page(limit=2, after=first.continuation or "")
+    last = await letters.read_page(limit=2, after=middle.continuation or "")
+    of_job = await letters.read_page(job="other", limit=2)
 
     found = [letter.at for page in (first, middle, last) for letter in page.letters]
     assert found == sorted(found, reverse=True)
@@ -85,9 +85,9 @@ async def test_a_page_looks_at_a_bounded_number_of_letters(store: Store, monkeyp
     for second in range(3):
         await letters.add(letter_of(second, "other" if second == 0 else "checkout"))
 
-    page = await letters.page(job="other", limit=1)
+    page = await letters.read_page(job="other", limit=1)
     assert (page.letters, page.continuation is None) == ((), False)
-    page = await letters.page(job="other", limit=1, after=page.continuation or "")
+    page = await letters.read_page(job="other", limit=1, after=page.continuation or "")
 
     assert [letter.job for letter in page.letters] == ["other"]
 
@@ -99,13 +99,13 @@ async def test_of_all_who_begin_a_replay_at_once_one_decides_on_its_ticket(open_
     tickets = [Ticket.replayed(ticket(), at(number), "g") for number in range(6)]
 
     begun = await asyncio.gather(
-        *(stores[number % 3].begin_replay(letter.id, tickets[number], at(10)) for number in range(6))
+        *(stores[number % 3].start_replay(letter.id, tickets[number], at(10)) for number in range(6))
     )
 
     chosen = {found.replay.ticket.id for found in begun if found is not None and found.replay is not None}
     assert len(chosen) == 1
     assert chosen <= {each.id for each in tickets}
-    done = await stores[0].end_replay(letter.id)
+    done = await stores[0].finish_replay(letter.id)
     assert done is not None
     assert done.replay is not None
     assert (done.replay.ticket.id, done.replay.done) == (chosen.pop(), True)
@@ -115,10 +115,10 @@ async def test_adding_a_letter_again_leaves_its_replay(store: Store) -> None:
     letters = DeadLetters(store)
     letter = letter_of(0)
     await letters.add(letter)
-    await letters.begin_replay(letter.id, ticket(seconds=9), at(10))
+    await letters.start_replay(letter.id, ticket(seconds=9), at(10))
     await letters.add(letter)
 
-    found = await letters.get(letter.id)
+    found = await letters.find(letter.id)
 
     assert found is not None
     assert found.replay is not None
@@ -131,8 +131,8 @@ async def test_a_discarded_letter_is_gone(store: Store) -> None:
 
     assert await letters.discard(letter.id)
     assert not await letters.discard(letter.id)
-    assert await letters.begin_replay(letter.id, ticket(), at(0)) is None
-    assert await letters.end_replay(letter.id) is None
+    assert await letters.start_replay(letter.id, ticket(), at(0)) is None
+    assert await letters.finish_replay(letter.id) is None
 
 
 async def test_a_letter_whose_replay_did_not_begin_has_none_to_end(store: Store) -> None:
@@ -140,4 +140,4 @@ async def test_a_letter_whose_replay_did_not_begin_has_none_to_end(store: Store)
     letter = letter_of(0)
     await letters.add(letter)
 
-    assert await letters.end_replay(letter.id) == letter
+    assert await letters.finish_replay(letter.id) == letter

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from jobs.runs import Failure, Outcome, Run
-from scheduler.stores.claims import Claim, End
+from scheduler.stores.claims import Claim, RunResult
 from scheduler.stores.runs import Runs
-from scheduler.stores.sqlite import Access, open_sqlite
+from scheduler.stores.sqlite import StoreAccess, open_sqlite
 from tests.scheduler.stores.samples import LEASE, at, run_of, ticket
 
 _MESSAGE = "Answered 503 Service Unavailable, expected 2xx."
@@ -36,13 +36,15 @@ def failed(attempts: int, answer: str = "") -> Run:
     ids=["succeeded", "failed", "failed three times", "failed three times with an answer"],
 )
 async def test_a_run_takes_as_many_bytes_as_the_docs_say(tmp_path: Path, run: Run, least: int, most: int) -> None:
-    store = await open_sqlite(tmp_path / "store.db", Access.OWN)
+    store = await open_sqlite(tmp_path / "store.db", StoreAccess.OWN)
     runs, count = Runs(store), 2000
     for start in range(0, count, 50):
         tickets = [ticket(seconds=10.0 * number) for number in range(start, start + 50)]
         claims = await runs.claim_all([(each, each.due_at + LEASE) for each in tickets], "me", at(0))
         ends = [
-            End(claim, replace(run, id=claim.ticket.id, due_at=claim.ticket.due_at, correlation_id=claim.ticket.id))
+            RunResult(
+                claim, replace(run, id=claim.ticket.id, due_at=claim.ticket.due_at, correlation_id=claim.ticket.id)
+            )
             for claim in claims
             if isinstance(claim, Claim)
         ]

@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import Failure, Outcome, Run
-from scheduler.stores.claims import End
+from scheduler.stores.claims import RunResult
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
-from scheduler.stores.fitting import LARGEST_TEXT, fits, run_that_fits
+from scheduler.stores.fitting import LARGEST_ROW_BYTES, fits_row, shrink_run_to_fit
 from scheduler.stores.port import Store
 from scheduler.stores.run_codec import encode_finished
 from scheduler.stores.runs import Runs
@@ -40,8 +40,8 @@ async def stored(store: Store, run: Run) -> Run:
     runs = Runs(store)
     claim = await runs.claim(ticket(), "me", run.started_at + timedelta(minutes=1), run.started_at)
     assert not hasattr(claim, "record")
-    assert await runs.finish_all([End(claim, run)]) == [None]  # type: ignore[arg-type]
-    record = await runs.get(run.id)
+    assert await runs.finish_all([RunResult(claim, run)]) == [None]  # type: ignore[arg-type]
+    record = await runs.find(run.id)
     assert record is not None
     assert record.run is not None
     return record.run
@@ -73,10 +73,10 @@ async def test_a_dead_letter_that_is_too_large_is_stored_and_says_what_it_lacks(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = large(body=letters(16_000), failures=50)
-    letter = DeadLetter.of_run(run, ticket(), entry(dead_letter=True).job, "t" * 100_000)
+    letter = DeadLetter.from_run(run, ticket(), entry(dead_letter=True).job, "t" * 100_000)
     await DeadLetters(store).add(letter)
 
-    found = await DeadLetters(store).get(letter.id)
+    found = await DeadLetters(store).find(letter.id)
 
     assert found is not None
     assert (found.ticket, len(found.tried)) == (ticket(), 20)
@@ -87,7 +87,7 @@ async def test_a_dead_letter_that_is_too_large_is_stored_and_says_what_it_lacks(
 
 def test_a_run_that_fits_is_stored_whole() -> None:
     run = large(body="x" * 2000, failures=5)
-    assert run_that_fits(run, encode_finished) == (encode_finished(run), "")
+    assert shrink_run_to_fit(run, encode_finished) == (encode_finished(run), "")
 
 
 def test_tags_that_make_each_run_too_large_are_cut_first() -> None:
@@ -98,14 +98,14 @@ def test_tags_that_make_each_run_too_large_are_cut_first() -> None:
         encoded.append(run)
         return encode_finished(run)
 
-    _, cut = run_that_fits(run, encode)
+    _, cut = shrink_run_to_fit(run, encode)
     assert cut.startswith("(Stored without its tags: it has ")
     assert len(encoded) == 2
 
 
 def test_no_more_is_cut_than_has_to_be() -> None:
     run = large(body=letters(16_000), failures=50)
-    text, cut = run_that_fits(run, encode_finished)
-    assert fits(text)
-    assert len(text.encode()) > LARGEST_TEXT / 8
+    text, cut = shrink_run_to_fit(run, encode_finished)
+    assert fits_row(text)
+    assert len(text.encode()) > LARGEST_ROW_BYTES / 8
     assert cut.startswith("(Stored without the answers of all attempts but the last: it has ")

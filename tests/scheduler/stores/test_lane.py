@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from scheduler.stores.lane import LARGEST_GROUP, Lane, LaneClosed
+from scheduler.stores.lane import LARGEST_BATCH, BatchingThread, BatchingThreadClosed
 
 
 async def test_what_waits_while_the_thread_is_busy_is_one_group() -> None:
@@ -21,7 +21,7 @@ async def test_what_waits_while_the_thread_is_busy_is_one_group() -> None:
         free.wait(5)
         return [item * 10 for item in group]
 
-    lane: Lane[int, int] = Lane("test", work)
+    lane: BatchingThread[int, int] = BatchingThread("test", work)
     first = asyncio.ensure_future(lane.submit(1))
     await asyncio.to_thread(busy.wait, 5)
     later = []
@@ -41,18 +41,20 @@ async def test_a_group_has_a_bound() -> None:
         sizes.append(len(group))
         return group
 
-    lane: Lane[int, int] = Lane("test", work)
+    lane: BatchingThread[int, int] = BatchingThread("test", work)
     answers = []
     for turn in range(8):
-        answers += [lane.submit(turn) for _ in range(LARGEST_GROUP // 2)]
+        answers += [lane.submit(turn) for _ in range(LARGEST_BATCH // 2)]
         await asyncio.sleep(0)
     await asyncio.gather(*answers)
     await lane.aclose()
-    assert max(sizes) < LARGEST_GROUP * 1.5
+    assert max(sizes) < LARGEST_BATCH * 1.5
 
 
 async def test_an_answer_that_is_an_error_is_raised_for_its_item_alone() -> None:
-    lane: Lane[int, int] = Lane("test", lambda group: [ValueError(item) if item % 2 else item for item in group])
+    lane: BatchingThread[int, int] = BatchingThread(
+        "test", lambda group: [ValueError(item) if item % 2 else item for item in group]
+    )
     answers = await asyncio.gather(*(lane.submit(item) for item in range(4)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [int, ValueError, int, ValueError]
     await lane.aclose()
@@ -64,7 +66,7 @@ async def test_work_that_breaks_is_raised_for_every_item_and_the_thread_goes_on(
             raise ZeroDivisionError
         return group
 
-    lane: Lane[int, int] = Lane("test", work)
+    lane: BatchingThread[int, int] = BatchingThread("test", work)
     broken = await asyncio.gather(lane.submit(0), lane.submit(1), return_exceptions=True)
     assert [type(answer) for answer in broken] == [ZeroDivisionError, ZeroDivisionError]
     assert await lane.submit(2) == 2
@@ -72,12 +74,12 @@ async def test_work_that_breaks_is_raised_for_every_item_and_the_thread_goes_on(
 
 
 async def test_closing_works_off_what_was_submitted_and_takes_nothing_more() -> None:
-    lane: Lane[int, int] = Lane("test", lambda group: group)
+    lane: BatchingThread[int, int] = BatchingThread("test", lambda group: group)
     answers = [lane.submit(item) for item in range(3)]
     await lane.aclose()
     await lane.aclose()
     assert await asyncio.gather(*answers) == [0, 1, 2]
-    with pytest.raises(LaneClosed):
+    with pytest.raises(BatchingThreadClosed):
         lane.submit(4)
 
 
@@ -88,7 +90,7 @@ async def test_closing_waits_for_work_that_hangs_only_as_long_as_it_is_told_to()
         free.wait()
         return group
 
-    lane: Lane[int, int] = Lane("test", work)
+    lane: BatchingThread[int, int] = BatchingThread("test", work)
     answer = lane.submit(1)
     assert not await lane.aclose(0.01)
     free.set()
@@ -97,7 +99,7 @@ async def test_closing_waits_for_work_that_hangs_only_as_long_as_it_is_told_to()
 
 
 async def test_a_cancelled_item_does_not_disturb_the_others() -> None:
-    lane: Lane[int, int] = Lane("test", lambda group: group)
+    lane: BatchingThread[int, int] = BatchingThread("test", lambda group: group)
     cancelled, other = lane.submit(1), lane.submit(2)
     cancelled.cancel()
     assert await other == 2
@@ -106,7 +108,7 @@ async def test_a_cancelled_item_does_not_disturb_the_others() -> None:
 
 def test_a_loop_that_ends_before_the_answer_leaves_the_thread_in_peace() -> None:
     started, free = threading.Event(), threading.Event()
-    lanes: list[Lane[int, int]] = []
+    lanes: list[BatchingThread[int, int]] = []
 
     def work(group: Sequence[int]) -> Sequence[int]:
         started.set()
@@ -114,7 +116,7 @@ def test_a_loop_that_ends_before_the_answer_leaves_the_thread_in_peace() -> None
         return group
 
     async def submit() -> None:
-        lane: Lane[int, int] = Lane("test", work)
+        lane: BatchingThread[int, int] = BatchingThread("test", work)
         lanes.append(lane)
         lane.submit(1)
         await asyncio.to_thread(started.wait, 5)

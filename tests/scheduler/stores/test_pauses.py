@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from jobs.schedules import parse_schedule
-from scheduler.stores.pauses import REFRESHED_AFTER, Pause, Pauses
+from scheduler.stores.pauses import PAUSES_REFRESH_INTERVAL, Pause, Pauses
 from scheduler.stores.port import Store, StoreUnavailable
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.memory import MemoryStore
@@ -17,53 +17,53 @@ DEPLOYMENT = Pause("checkout", NOON, at(60), "deployment")
 
 
 async def test_a_pause_outlives_the_process(open_store: OpenStore) -> None:
-    await Pauses(await open_store()).put(DEPLOYMENT)
+    await Pauses(await open_store()).set_pause(DEPLOYMENT)
 
-    assert await Pauses(await open_store()).active(at(1)) == {"checkout": DEPLOYMENT}
+    assert await Pauses(await open_store()).list_active(at(1)) == {"checkout": DEPLOYMENT}
 
 
 async def test_a_pause_ends_by_itself(store: Store) -> None:
     pauses = Pauses(store)
-    await pauses.put(DEPLOYMENT)
+    await pauses.set_pause(DEPLOYMENT)
 
-    assert "checkout" in await pauses.active(at(59.999))
-    assert await pauses.active(at(60)) == {}
+    assert "checkout" in await pauses.list_active(at(59.999))
+    assert await pauses.list_active(at(60)) == {}
 
 
 async def test_a_pause_without_an_end_holds_until_the_job_is_resumed(store: Store) -> None:
     pauses = Pauses(store)
-    await pauses.put(Pause("checkout", NOON))
+    await pauses.set_pause(Pause("checkout", NOON))
 
-    assert "checkout" in await pauses.active(at(10**8))
-    await pauses.end("checkout", at(10**8))
-    assert await pauses.active(at(10**8)) == {}
+    assert "checkout" in await pauses.list_active(at(10**8))
+    await pauses.resume("checkout", at(10**8))
+    assert await pauses.list_active(at(10**8)) == {}
 
 
 async def test_a_job_is_paused_once_the_latest_time(store: Store) -> None:
     pauses = Pauses(store)
-    await pauses.put(DEPLOYMENT)
-    await pauses.put(Pause("checkout", at(1), None, "on holiday"))
+    await pauses.set_pause(DEPLOYMENT)
+    await pauses.set_pause(Pause("checkout", at(1), None, "on holiday"))
 
-    assert [pause.reason for pause in (await pauses.active(at(2), fresh=True)).values()] == ["on holiday"]
+    assert [pause.reason for pause in (await pauses.list_active(at(2), fresh=True)).values()] == ["on holiday"]
 
 
 async def test_resuming_what_was_not_paused_changes_nothing(store: Store) -> None:
-    await Pauses(store).end("checkout", NOON)
+    await Pauses(store).resume("checkout", NOON)
 
-    assert await Pauses(store).active(NOON) == {}
+    assert await Pauses(store).list_active(NOON) == {}
 
 
 async def test_what_another_process_changed_is_seen_after_a_few_seconds(open_store: OpenStore) -> None:
     time = 0.0
     ours, other = Pauses(await open_store(), lambda: time), Pauses(await open_store())
-    assert await ours.active(NOON) == {}
-    await other.put(DEPLOYMENT)
+    assert await ours.list_active(NOON) == {}
+    await other.set_pause(DEPLOYMENT)
 
-    assert await ours.active(NOON) == {}
-    assert await ours.active(NOON, fresh=True) == {"checkout": DEPLOYMENT}
-    await other.end("checkout", NOON)
-    time = REFRESHED_AFTER
-    assert await ours.active(NOON) == {}
+    assert await ours.list_active(NOON) == {}
+    assert await ours.list_active(NOON, fresh=True) == {"checkout": DEPLOYMENT}
+    await other.resume("checkout", NOON)
+    time = PAUSES_REFRESH_INTERVAL
+    assert await ours.list_active(NOON) == {}
 
 
 async def test_the_store_is_asked_once_in_a_few_seconds() -> None:
@@ -71,7 +71,7 @@ async def test_the_store_is_asked_once_in_a_few_seconds() -> None:
     pauses = Pauses(store)
 
     for _ in range(100):
-        await pauses.active(NOON)
+        await pauses.list_active(NOON)
 
     assert store.reads == 1
 
@@ -79,11 +79,11 @@ async def test_the_store_is_asked_once_in_a_few_seconds() -> None:
 async def test_while_the_store_is_away_what_was_known_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     store = MemoryStore()
     pauses = Pauses(store)
-    await pauses.put(DEPLOYMENT)
+    await pauses.set_pause(DEPLOYMENT)
     store.breaks_after = 0
 
     with caplog.at_level(logging.WARNING):
-        assert await pauses.active(NOON, fresh=True) == {"checkout": DEPLOYMENT}
+        assert await pauses.list_active(NOON, fresh=True) == {"checkout": DEPLOYMENT}
     assert "the store is away" in caplog.text
 
 
@@ -91,8 +91,8 @@ async def test_a_pause_that_could_not_be_stored_does_not_hold() -> None:
     pauses = Pauses(MemoryStore(breaks_after=0))
 
     with pytest.raises(StoreUnavailable):
-        await pauses.put(DEPLOYMENT)
-    assert await pauses.active(NOON) == {}
+        await pauses.set_pause(DEPLOYMENT)
+    assert await pauses.list_active(NOON) == {}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_of_the_instants_in_a_pause_those_before_everybody_knows_and_one_more_ar
         return [
             n
             for n, instant in enumerate(due)
-            if parsed.next_after(at(n - 1)) == instant and not pause.leaves_out(parsed, instant)
+            if parsed.next_after(at(n - 1)) == instant and not pause.excludes(parsed, instant)
         ]
 
     assert planned("every 1s") == [0, 1, 2, 3, 4, 5, 6, 7, 3600, 3601]

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
-from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger, instant_text
+from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger, format_run_instant
 from scheduler.stores.port import Row
-from scheduler.stores.run_codec import Record, RunState, decode, encode_finished, encode_open, status_of
+from scheduler.stores.run_codec import RunRecord, RunState, decode_record, encode_finished, encode_open, read_status
 from scheduler.stores.run_keys import RunKey
 from tests.scheduler.stores.samples import NOON, run_of, ticket
 
@@ -64,7 +64,7 @@ def tickets(draw: st.DrawFn) -> Ticket:
         suffix = draw(st.sampled_from(["", ".again1", ".again12"]))
     elif trigger is Trigger.REPLAY:
         suffix = draw(st.from_regex(r"\.[0-9a-f]{8}", fullmatch=True))
-    run_id = f"{job}@{instant_text(due_at)}{suffix}"
+    run_id = f"{job}@{format_run_instant(due_at)}{suffix}"
     return Ticket(run_id, job, trigger, due_at, draw(TEXT), draw(TEXT | st.just(run_id)))
 
 
@@ -94,9 +94,9 @@ def _numbered(attempt: Attempt, number: int) -> Attempt:
     return Attempt(**{name.name: getattr(attempt, name.name) for name in fields(attempt)} | {"number": number})
 
 
-def stored(ticket: Ticket, body: str) -> Record:
-    key = RunKey.of(ticket)
-    return decode(Row(key.shard, key.run, body, "e1"))
+def stored(ticket: Ticket, body: str) -> RunRecord:
+    key = RunKey.for_ticket(ticket)
+    return decode_record(Row(key.shard, key.run_key, body, "e1"))
 
 
 def ticket_of(run: Run) -> Ticket:
@@ -106,13 +106,13 @@ def ticket_of(run: Run) -> Ticket:
 @given(runs())
 def test_every_run_comes_back_as_it_was(run: Run) -> None:
     made = ticket_of(run)
-    assert stored(made, encode_finished(run)) == Record(made, RunState.FINISHED, "", None, run, "e1")
+    assert stored(made, encode_finished(run)) == RunRecord(made, RunState.FINISHED, "", None, run, "e1")
 
 
 @given(tickets(), TEXT, INSTANTS)
 def test_every_claim_comes_back_as_it_was(made: Ticket, owner: str, lease: datetime) -> None:
     body = encode_open(made, RunState.RUNNING, owner, lease)
-    assert stored(made, body) == Record(made, RunState.RUNNING, owner, lease, None, "e1")
+    assert stored(made, body) == RunRecord(made, RunState.RUNNING, owner, lease, None, "e1")
 
 
 @pytest.mark.parametrize(
@@ -247,15 +247,15 @@ def test_half_a_surrogate_pair_in_a_message_does_not_keep_a_run_from_being_store
 
 
 def test_state_or_outcome_is_read_without_the_rest() -> None:
-    assert status_of(Row("a", "1", encode_finished(run_of(ticket(), Outcome.TIMED_OUT)), "")) == "timed_out"
-    assert status_of(Row("a", "1", encode_open(ticket(), RunState.QUEUED), "")) == "queued"
+    assert read_status(Row("a", "1", encode_finished(run_of(ticket(), Outcome.TIMED_OUT)), "")) == "timed_out"
+    assert read_status(Row("a", "1", encode_open(ticket(), RunState.QUEUED), "")) == "queued"
 
 
 @given(tickets())
 def test_a_run_is_found_by_its_id(made: Ticket) -> None:
-    key = RunKey.of(made)
-    assert RunKey.find(made.id) == key
-    assert all(RunKey.read(row) == key for row in (key.run, key.open, key.done))
+    key = RunKey.for_ticket(made)
+    assert RunKey.from_run_id(made.id) == key
+    assert all(RunKey.from_row_key(row) == key for row in (key.run_key, key.open_key, key.done_key))
     assert (key.run_id, key.due_at) == (made.id, made.due_at)
 
 
@@ -263,8 +263,8 @@ def test_a_run_is_found_by_its_id(made: Ticket) -> None:
 def test_the_newer_run_has_the_smaller_key(one: Ticket, other: Ticket) -> None:
     if one.due_at != other.due_at:
         newer_first = one.due_at > other.due_at
-        assert (RunKey.of(one).at < RunKey.of(other).at) is newer_first
-        assert (RunKey.of(one).done < RunKey.of(other).done) is newer_first
+        assert (RunKey.for_ticket(one).at < RunKey.for_ticket(other).at) is newer_first
+        assert (RunKey.for_ticket(one).done_key < RunKey.for_ticket(other).done_key) is newer_first
 
 
 def test_a_due_instant_finer_than_a_millisecond_is_kept_to_the_millisecond() -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from jobs.runs import Outcome, Ticket
 from scheduler.stores.port import Change, Etags, StoreError, StoreUnavailable
-from scheduler.stores.run_codec import RunState, status_of
-from scheduler.stores.run_keys import DONE, HISTORY, OPEN, RUN, SHARD_NAMES, RunKey
-from scheduler.stores.runs import Claim, ClaimLost, End, Runs
+from scheduler.stores.run_codec import RunState, read_status
+from scheduler.stores.run_keys import DONE_PREFIX, HISTORY_TABLE, OPEN_PREFIX, RUN_PREFIX, SHARD_NAMES, RunKey
+from scheduler.stores.runs import Claim, ClaimLost, RunResult, Runs
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 from tests.scheduler.stores.samples import LEASE, NOON, at, run_of, ticket
 
@@ -17,15 +17,17 @@ WANTED = [(each, NOON + LEASE) for each in BATCH]
 
 
 def keys(data: MemoryData, beginning: str) -> set[RunKey]:
-    return {RunKey.read(key) for table, _, key in data.rows if table == HISTORY and key.startswith(beginning)}
+    return {
+        RunKey.from_row_key(key) for table, _, key in data.rows if table == HISTORY_TABLE and key.startswith(beginning)
+    }
 
 
 def nothing_is_half_done(data: MemoryData) -> bool:
     """Every row has the pointers that belong to it, and the other way round."""
-    rows = [row for (table, _, key), row in data.rows.items() if table == HISTORY and key.startswith(RUN)]
-    going = {RunKey.read(row.key) for row in rows if status_of(row) in (RunState.QUEUED, RunState.RUNNING)}
-    ended = {RunKey.read(row.key) for row in rows} - going
-    return keys(data, DONE) == ended and going <= keys(data, OPEN) <= going | ended
+    rows = [row for (table, _, key), row in data.rows.items() if table == HISTORY_TABLE and key.startswith(RUN_PREFIX)]
+    going = {RunKey.from_row_key(row.key) for row in rows if read_status(row) in (RunState.QUEUED, RunState.RUNNING)}
+    ended = {RunKey.from_row_key(row.key) for row in rows} - going
+    return keys(data, DONE_PREFIX) == ended and going <= keys(data, OPEN_PREFIX) <= going | ended
 
 
 class Forgetful(MemoryStore):
@@ -48,7 +50,7 @@ async def claimed(runs: Runs, ticket: Ticket, owner: str = "one", seconds: float
 
 
 def test_the_batch_of_these_tests_lies_in_every_shard() -> None:
-    assert {RunKey.of(each).shard for each in BATCH} == {*SHARD_NAMES}
+    assert {RunKey.for_ticket(each).shard for each in BATCH} == {*SHARD_NAMES}
 
 
 @pytest.mark.parametrize("survived", range(len(BATCH)))
@@ -58,7 +60,7 @@ async def test_a_batch_whose_claim_was_cut_short_is_claimed_by_the_next_owner(su
     assert [type(answer) for answer in answers] == [Claim] * survived + [StoreUnavailable] * (len(BATCH) - survived)
     assert nothing_is_half_done(data)
     runs = Runs(MemoryStore(data))
-    assert len(await runs.unfinished()) == survived
+    assert len(await runs.list_unfinished()) == survived
     claims = await runs.claim_all([(each, at(121)) for each in BATCH], "two", at(61))
     assert [isinstance(claim, Claim) and claim.taken_over for claim in claims] == [
         number < survived for number in range(len(BATCH))
@@ -72,7 +74,7 @@ async def test_a_batch_whose_finish_was_cut_short_is_finished_once(survived: int
     store = MemoryStore(data)
     dying = Runs(store)
     claims = [claim for claim in await dying.claim_all(WANTED, "one", NOON) if isinstance(claim, Claim)]
-    ends = [End(claim, run_of(claim.ticket)) for claim in claims]
+    ends = [RunResult(claim, run_of(claim.ticket)) for claim in claims]
     store.breaks_after = survived
     assert sum(error is None for error in await dying.finish_all(ends)) == survived
     assert nothing_is_half_done(data)
@@ -81,15 +83,15 @@ async def test_a_batch_whose_finish_was_cut_short_is_finished_once(survived: int
     if healed_by == "repeating":
         assert await dying.finish_all(ends) == [None] * len(BATCH)
     else:
-        unfinished = [record.ticket for record in await runs.unfinished()]
+        unfinished = [record.ticket for record in await runs.list_unfinished()]
         assert len(unfinished) == len(BATCH) - survived
         for each in unfinished:
             await runs.finish(await claimed(runs, each, "two", 61), run_of(each))
     assert nothing_is_half_done(data)
-    assert sorted(record.ticket.job for record in (await runs.list(outcome="succeeded")).records) == [
+    assert sorted(record.ticket.job for record in (await runs.list_page(outcome="succeeded")).records) == [
         each.job for each in BATCH
     ]
-    assert keys(data, OPEN) == set()
+    assert keys(data, OPEN_PREFIX) == set()
 
 
 STEPS = 9
@@ -100,12 +102,12 @@ async def life(runs: Runs) -> None:
     """Everything that can become of a run."""
     await runs.enqueue(ticket())
     claim = await claimed(runs, ticket())
-    await runs.put_back(claim)
+    await runs.release(claim)
     (renewed,) = await runs.renew_all([await claimed(runs, ticket())], at(300))
     assert isinstance(renewed, Claim), renewed
     run = run_of(ticket(), Outcome.FAILED)
-    await runs.finish(renewed, run, settled=False)
-    await runs.settle(run)
+    await runs.finish(renewed, run, acknowledged=False)
+    await runs.acknowledge(run)
 
 
 @pytest.mark.parametrize("survived", range(STEPS + 1))
@@ -120,20 +122,20 @@ async def test_a_run_is_ended_and_told_wherever_its_process_died(survived: int) 
     assert ended is (survived == STEPS)
     assert nothing_is_half_done(data)
     runs = Runs(MemoryStore(data))
-    told = [run.outcome for run in await runs.untold()]
-    for run in await runs.untold():
-        await runs.settle(run)
-    for record in await runs.unfinished():
+    told = [run.outcome for run in await runs.list_unacknowledged()]
+    for run in await runs.list_unacknowledged():
+        await runs.acknowledge(run)
+    for record in await runs.list_unfinished():
         claim = await claimed(runs, record.ticket, "two", 301)
-        await runs.finish(claim, run_of(record.ticket), settled=False)
-        told += [run.outcome for run in await runs.untold()]
-        await runs.settle(run_of(record.ticket))
+        await runs.finish(claim, run_of(record.ticket), acknowledged=False)
+        told += [run.outcome for run in await runs.list_unacknowledged()]
+        await runs.acknowledge(run_of(record.ticket))
     if survived in (0, STEPS):
         assert told == []
     else:
         assert told == [Outcome.FAILED if survived == STEPS - 1 else Outcome.SUCCEEDED]
     assert nothing_is_half_done(data)
-    assert keys(data, OPEN) == set()
+    assert keys(data, OPEN_PREFIX) == set()
 
 
 async def test_what_was_stored_though_the_answer_was_lost_can_be_repeated() -> None:
@@ -149,14 +151,14 @@ async def test_what_was_stored_though_the_answer_was_lost_can_be_repeated() -> N
         await runs.finish(renewed, run_of(ticket()))
     await runs.finish(renewed, run_of(ticket()))
     assert nothing_is_half_done(store.data)
-    assert [record.run for record in (await runs.list()).records] == [run_of(ticket())]
+    assert [record.run for record in (await runs.list_page()).records] == [run_of(ticket())]
 
 
 async def test_one_batch_whose_answers_were_lost_in_part_is_finished_once() -> None:
     store = Forgetful()
     runs = Runs(store)
     claims = [claim for claim in await runs.claim_all(WANTED, "one", NOON) if isinstance(claim, Claim)]
-    ends = [End(claim, run_of(claim.ticket)) for claim in claims]
+    ends = [RunResult(claim, run_of(claim.ticket)) for claim in claims]
     store.forgets = 3
     assert sum(error is None for error in await runs.finish_all(ends)) == 3
     assert await runs.finish_all(ends) == [None] * len(ends)
@@ -169,7 +171,7 @@ async def test_deleting_that_was_cut_short_is_completed_by_the_next_round(surviv
     store = MemoryStore(data)
     runs = Runs(store)
     claims = [claim for claim in await runs.claim_all(WANTED, "one", NOON) if isinstance(claim, Claim)]
-    await runs.finish_all([End(claim, run_of(claim.ticket)) for claim in claims])
+    await runs.finish_all([RunResult(claim, run_of(claim.ticket)) for claim in claims])
     store.breaks_after = survived
     with pytest.raises(StoreUnavailable):
         await runs.prune(at(10 * 86400), 86400, 100)
@@ -185,5 +187,5 @@ async def test_a_late_owner_does_not_change_where_the_new_owners_run_is_listed()
     await runs.finish(new, run_of(ticket()))
     with pytest.raises(ClaimLost, match="somebody else has the run"):
         await runs.finish(late, run_of(ticket(), Outcome.FAILED))
-    assert [record.run for record in (await runs.list(outcome="succeeded")).records] == [run_of(ticket())]
-    assert (await runs.list(outcome="failed")).records == ()
+    assert [record.run for record in (await runs.list_page(outcome="succeeded")).records] == [run_of(ticket())]
+    assert (await runs.list_page(outcome="failed")).records == ()

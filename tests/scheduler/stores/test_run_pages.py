@@ -46,7 +46,7 @@ async def every(
     found: list[tuple[str, float]] = []
     continuation, pages = None, 0
     while pages < 100:
-        page = await runs.list(job=job, outcome=outcome, limit=limit, continuation=continuation, **between)
+        page = await runs.list_page(job=job, outcome=outcome, limit=limit, continuation=continuation, **between)
         assert len(page.records) <= limit
         found += shown(page)
         pages += 1
@@ -57,10 +57,10 @@ async def every(
 
 
 async def test_without_runs_there_is_one_empty_page(runs: Runs) -> None:
-    assert await runs.list() == RunPage((), None)
-    assert await runs.list(job="a") == RunPage((), None)
-    assert await runs.list(outcome="failed") == RunPage((), None)
-    assert await runs.list(outcome="queued") == RunPage((), None)
+    assert await runs.list_page() == RunPage((), None)
+    assert await runs.list_page(job="a") == RunPage((), None)
+    assert await runs.list_page(outcome="failed") == RunPage((), None)
+    assert await runs.list_page(outcome="queued") == RunPage((), None)
 
 
 async def test_runs_of_all_jobs_come_newest_first_across_days_and_those_under_way_before_them(runs: Runs) -> None:
@@ -110,8 +110,8 @@ async def test_runs_of_a_job_whose_name_begins_another_name_are_kept_apart(runs:
         await start(runs, job, 1)
     for job in ("a", "a-b", "a.b", "ab"):
         assert (await every(runs, job=job))[0] == [(job, 1), (job, 0)]
-        assert [found.job for found in await runs.open_runs_of(job)] == [job]
-        latest = await runs.latest(job)
+        assert [found.job for found in await runs.list_open_of_jobs(job)] == [job]
+        latest = await runs.find_latest(job)
         assert latest is not None
         assert latest.ticket.job == job
 
@@ -142,7 +142,7 @@ async def test_a_page_looks_at_a_bounded_number_of_rows(monkeypatch: pytest.Monk
         await finish(runs, "a", seconds)
     for job in (None, "a"):
         store.reads = 0
-        page = await runs.list(job=job, outcome="failed")
+        page = await runs.list_page(job=job, outcome="failed")
         assert page.records == ()
         assert page.continuation is not None
         assert store.reads <= (2 if job else 2 * len(SHARD_NAMES))
@@ -153,15 +153,15 @@ async def test_a_run_that_retention_deleted_meanwhile_is_left_out(store: Store) 
     runs = Runs(store)
     for seconds in range(3):
         await finish(runs, "a", seconds)
-    page = await runs.list(limit=1)
+    page = await runs.list_page(limit=1)
     await runs.prune(NOON, -1.5, 100)
-    assert shown(await runs.list(continuation=page.continuation)) == []
+    assert shown(await runs.list_page(continuation=page.continuation)) == []
 
 
 async def test_a_continuation_of_another_list_or_of_nothing_is_refused(runs: Runs) -> None:
     for seconds in range(3):
         await finish(runs, "a", seconds)
-    of_all, of_job = await runs.list(limit=1), await runs.list(job="a", limit=1)
+    of_all, of_job = await runs.list_page(limit=1), await runs.list_page(job="a", limit=1)
     assert of_all.continuation is not None
     bad = [of_all.continuation[:-3], of_all.continuation + "AAAA", "x", "", "é", "=", "A" * 2000, "../../x"]
     bad += [
@@ -169,21 +169,21 @@ async def test_a_continuation_of_another_list_or_of_nothing_is_refused(runs: Run
     ]
     for continuation in bad:
         with pytest.raises(ValueError, match=r"^.{,70} is no continuation of this list: take it from the page before"):
-            await runs.list(continuation=continuation)
+            await runs.list_page(continuation=continuation)
     with pytest.raises(ValueError, match="no continuation of this list"):
-        await runs.list(job="a", continuation=of_all.continuation)
+        await runs.list_page(job="a", continuation=of_all.continuation)
     with pytest.raises(ValueError, match="no continuation of this list"):
-        await runs.list(continuation=of_job.continuation)
+        await runs.list_page(continuation=of_job.continuation)
 
 
 async def test_an_unknown_outcome_is_refused_with_those_that_there_are(runs: Runs) -> None:
     with pytest.raises(ValueError, match=r"'broken' is none of succeeded, failed, .*, running, queued"):
-        await runs.list(outcome="broken")
+        await runs.list_page(outcome="broken")
 
 
 async def test_an_empty_page_cannot_be_asked_for(runs: Runs) -> None:
     with pytest.raises(ValueError, match="page of 0 runs"):
-        await runs.list(limit=0)
+        await runs.list_page(limit=0)
 
 
 MICROSECOND = timedelta(microseconds=1)
@@ -240,14 +240,14 @@ async def test_an_interval_is_read_as_a_range_of_keys() -> None:
     for seconds in range(50):
         await finish(runs, "a", seconds)
     read: list[int] = []
-    listed = store.list
+    listed = store.list_rows
 
     async def counted(*arguments: str, **more: Any) -> Sequence[Row]:
         rows = await listed(*arguments, **more)
         read.append(len(rows))
         return rows
 
-    store.list = counted  # type: ignore[method-assign]
+    store.list_rows = counted  # type: ignore[method-assign]
     await every(runs, job="a", since=at(10), until=at(12), limit=50)
     await every(runs, since=at(10), until=at(12), limit=50)
     assert sum(read) == 6

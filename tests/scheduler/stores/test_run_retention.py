@@ -10,7 +10,7 @@ import pytest
 from jobs.runs import Ticket
 from scheduler.stores import run_retention
 from scheduler.stores.port import Store
-from scheduler.stores.run_keys import HISTORY, OPEN, SHARD_NAMES
+from scheduler.stores.run_keys import HISTORY_TABLE, OPEN_PREFIX, SHARD_NAMES
 from scheduler.stores.runs import Claim, Runs
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 from tests.scheduler.stores.samples import LEASE, NOON, at, run_of, ticket
@@ -36,12 +36,12 @@ async def finish(runs: Runs, job: str, seconds: Sequence[float]) -> None:
 
 
 async def kept(runs: Runs, job: str | None = None) -> list[tuple[str, float]]:
-    page = await runs.list(job=job, limit=500)
+    page = await runs.list_page(job=job, limit=500)
     return [(record.ticket.job, (record.ticket.due_at - NOON).total_seconds()) for record in page.records]
 
 
 async def keys_left(store: Store, beginning: str = "") -> int:
-    rows = [row for name in SHARD_NAMES for row in await store.list(HISTORY, name, limit=100)]
+    rows = [row for name in SHARD_NAMES for row in await store.list_rows(HISTORY_TABLE, name, limit=100)]
     return sum(row.key.startswith(beginning) for row in rows)
 
 
@@ -52,7 +52,7 @@ async def test_runs_older_than_the_age_are_deleted_from_every_list(runs: Runs, s
     assert await runs.prune(NOON, 2 * DAY, MANY) == 4
     assert await kept(runs) == await kept(runs, "a") == [("a", 0), ("a", -2 * DAY + 1)]
     assert await kept(runs, "b") == []
-    assert await runs.get(ticket("b", -2 * DAY - 5).id) is None
+    assert await runs.find(ticket("b", -2 * DAY - 5).id) is None
     assert await keys_left(store) == 4
     assert await runs.prune(NOON, 2 * DAY, MANY) == 0
 
@@ -73,7 +73,7 @@ async def test_a_late_run_of_what_is_gone_already_is_listed_again(runs: Runs) ->
 
 
 async def test_a_run_that_was_never_settled_goes_with_its_age(runs: Runs, store: Store) -> None:
-    await runs.finish(await start(runs, ticket("a", -3 * DAY)), run_of(ticket("a", -3 * DAY)), settled=False)
+    await runs.finish(await start(runs, ticket("a", -3 * DAY)), run_of(ticket("a", -3 * DAY)), acknowledged=False)
     assert await runs.prune(NOON, 2 * DAY, MANY) == 1
     assert await keys_left(store) == 0
 
@@ -84,7 +84,7 @@ async def test_a_run_that_never_came_to_its_end_goes_with_its_age(runs: Runs, st
     await start(runs, ticket("b", -1))
     assert await runs.prune(NOON, 2 * DAY, MANY) == 2
     assert await kept(runs) == [("b", -1)]
-    assert await keys_left(store, OPEN) == 1
+    assert await keys_left(store, OPEN_PREFIX) == 1
 
 
 async def test_only_the_newest_runs_of_a_job_are_kept(runs: Runs) -> None:
@@ -136,5 +136,5 @@ async def test_runs_are_deleted_in_small_batches_between_which_others_write() ->
     runs = Runs(store)
     await finish(runs, "a", range(300))
     await runs.prune(at(DAY * 3), DAY, MANY)
-    assert store.largest_apply == 2 * run_retention.BATCH
+    assert store.largest_apply == 2 * run_retention.DELETE_BATCH
     assert store.data.rows == {}

@@ -28,7 +28,7 @@ async def test_runs_of_an_interval_are_told_with_its_ends(store: Store, monkeypa
     asked = Ticket.requested("checkout", at(4), "g")
     await runs.enqueue(asked)
 
-    states = await runs.states_between("checkout", at(1), at(4))
+    states = await runs.list_states_between("checkout", at(1), at(4))
 
     assert states == dict.fromkeys(ids[1:5], "succeeded") | {asked.id: "queued"}
 
@@ -37,6 +37,6 @@ async def test_an_interval_without_runs_has_none(store: Store) -> None:
     runs = Runs(store)
     await finished(runs, ticket(seconds=5))
 
-    assert await runs.states_between("checkout", at(0), at(4.999)) == {}
-    assert await runs.states_between("checkout", at(5.001), at(9)) == {}
-    assert await runs.states_between("nobody", at(0), at(9)) == {}
+    assert await runs.list_states_between("checkout", at(0), at(4.999)) == {}
+    assert await runs.list_states_between("checkout", at(5.001), at(9)) == {}
+    assert await runs.list_states_between("nobody", at(0), at(9)) == {}

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from scheduler.stores.port import Store, StoreUnavailable
-from scheduler.stores.slots import Full, Slots
+from scheduler.stores.slots import GroupFull, Slots
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 from tests.scheduler.stores.samples import at
@@ -33,14 +33,14 @@ async def test_a_slot_that_is_given_back_is_the_next_runs(open_store: OpenStore)
     await one.release(GROUP, "a")
 
     assert await other.acquire(GROUP, 1, "b", at(60), at(0)) is None
-    assert await one.acquire(GROUP, 1, "c", at(60), at(0)) == Full(("b",))
+    assert await one.acquire(GROUP, 1, "c", at(60), at(0)) == GroupFull(("b",))
 
 
 async def test_a_slot_whose_time_has_passed_is_taken_over(open_store: OpenStore) -> None:
     dead, other = Slots(await open_store(), "dead"), Slots(await open_store(), "other")
     await dead.acquire(GROUP, 1, "a", at(60), at(0))
 
-    assert await other.acquire(GROUP, 1, "b", at(119), at(59)) == Full(("a",))
+    assert await other.acquire(GROUP, 1, "b", at(119), at(59)) == GroupFull(("a",))
     assert await other.acquire(GROUP, 1, "b", at(120), at(60)) is None
 
 
@@ -52,7 +52,7 @@ async def test_giving_back_what_was_taken_over_takes_nothing_from_the_new_holder
     await slow.release(GROUP, "a")
     await slow.renew(["a"], at(300))
 
-    assert await slow.acquire(GROUP, 1, "c", at(130), at(70)) == Full(("b",))
+    assert await slow.acquire(GROUP, 1, "c", at(130), at(70)) == GroupFull(("b",))
 
 
 async def test_a_run_may_ask_for_its_slot_again_and_give_it_back_twice(store: Store) -> None:
@@ -72,7 +72,7 @@ async def test_a_slot_that_is_renewed_is_held_for_longer(open_store: OpenStore) 
 
     await long.renew(["a"], at(120))
 
-    assert await other.acquire(GROUP, 1, "b", at(160), at(100)) == Full(("a",))
+    assert await other.acquire(GROUP, 1, "b", at(160), at(100)) == GroupFull(("a",))
     assert await other.acquire(GROUP, 1, "b", at(160), at(120)) is None
 
 
@@ -82,9 +82,9 @@ async def test_a_slot_that_does_not_last_long_enough_is_lengthened_when_its_run_
     one, other = Slots(await open_store(), "one"), Slots(await open_store(), "other")
     await one.acquire(GROUP, 1, "a", at(60), at(0))
 
-    assert await one.acquire(GROUP, 1, "a", at(90), at(30), needed=at(60)) is None
+    assert await one.acquire(GROUP, 1, "a", at(90), at(30), needed_until=at(60)) is None
 
-    assert await other.acquire(GROUP, 1, "b", at(200), at(80)) == Full(("a",))
+    assert await other.acquire(GROUP, 1, "b", at(200), at(80)) == GroupFull(("a",))
 
 
 async def test_a_slot_that_was_lost_is_not_the_runs_when_it_asks_again(open_store: OpenStore) -> None:
@@ -92,7 +92,7 @@ async def test_a_slot_that_was_lost_is_not_the_runs_when_it_asks_again(open_stor
     await one.acquire(GROUP, 1, "a", at(60), at(0))
     await other.acquire(GROUP, 1, "b", at(200), at(80))
 
-    assert await one.acquire(GROUP, 1, "a", at(150), at(90)) == Full(("b",))
+    assert await one.acquire(GROUP, 1, "a", at(150), at(90)) == GroupFull(("b",))
 
 
 async def test_only_the_slots_of_the_runs_that_are_named_are_renewed(open_store: OpenStore) -> None:
@@ -115,7 +115,7 @@ async def test_a_slot_is_not_taken_from_another_process_by_a_run_that_is_not_cla
     one, other = Slots(await open_store(), "one"), Slots(await open_store(), "other")
     await one.acquire(GROUP, 2, "a", at(60), at(0), claimed=False)
 
-    assert await other.acquire(GROUP, 2, "a", at(70), at(10), claimed=False) == Full(("a",))
+    assert await other.acquire(GROUP, 2, "a", at(70), at(10), claimed=False) == GroupFull(("a",))
     assert await other.acquire(GROUP, 2, "a", at(130), at(70), claimed=False) is None
 
 
@@ -189,7 +189,7 @@ async def test_a_slot_whose_renewal_got_no_answer_can_be_given_back_and_renewed(
 
     other = Slots(MemoryStore(store.data), "other")
     assert await other.acquire(GROUP, 2, "c", at(200), at(150)) is None
-    assert await other.acquire(GROUP, 2, "d", at(200), at(150)) == Full(("b", "c"))
+    assert await other.acquire(GROUP, 2, "d", at(200), at(150)) == GroupFull(("b", "c"))
 
 
 async def test_a_slot_that_cannot_be_given_back_while_the_store_is_away_is_given_back_later() -> None:
@@ -199,13 +199,13 @@ async def test_a_slot_that_cannot_be_given_back_while_the_store_is_away_is_given
     await slots.acquire(GROUP, 1, "a", at(60), at(0))
     store.breaks_after = 0
     await slots.release(GROUP, "a")
-    await slots.free_stuck()
+    await slots.retry_releases()
     store.breaks_after = None
     other = Slots(MemoryStore(data), "other")
-    assert await other.acquire(GROUP, 1, "b", at(61), at(1)) == Full(("a",))
+    assert await other.acquire(GROUP, 1, "b", at(61), at(1)) == GroupFull(("a",))
 
-    assert slots.has_stuck
-    await slots.free_stuck()
+    assert slots.has_failed_releases
+    await slots.retry_releases()
 
-    assert not slots.has_stuck
+    assert not slots.has_failed_releases
     assert await other.acquire(GROUP, 1, "b", at(61), at(1)) is None

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from scheduler.stores import sqlite, sqlite_schema
-from scheduler.stores.port import Etags, Insert, Put, RowExists, StoreError, StoreUnavailable
-from scheduler.stores.run_keys import shard
+from scheduler.stores.port import Etags, Insert, RowExists, StoreError, StoreUnavailable, Upsert
+from scheduler.stores.run_keys import shard_of_job
 from scheduler.stores.runs import Runs
-from scheduler.stores.sqlite import Access, SqliteStore, open_sqlite, sqlite_path
-from scheduler.stores.sqlite_connections import connect
-from scheduler.stores.sqlite_writer import Changes, Writer
+from scheduler.stores.sqlite import SqliteStore, StoreAccess, open_sqlite, sqlite_path
+from scheduler.stores.sqlite_connections import open_connections
+from scheduler.stores.sqlite_writer import ChangeGroup, SqliteWriter
 
 ROOT = Path(__file__).resolve().parents[3]
 FIRST_VERSION = Path(__file__).with_name("schema_1.sql")
@@ -67,26 +67,26 @@ def test_what_names_no_file_is_refused(url: str) -> None:
 async def test_an_apply_is_made_wholly_or_not_at_all(store: SqliteStore) -> None:
     await store.apply(Insert("a", "p", "2", "old"))
     with pytest.raises(RowExists):
-        await store.apply(Insert("a", "p", "1", "new"), Put("b", "q", "1", "new"), Insert("a", "p", "2", "new"))
-    assert await store.get("a", "p", "1") is None
-    assert await store.get("b", "q", "1") is None
+        await store.apply(Insert("a", "p", "1", "new"), Upsert("b", "q", "1", "new"), Insert("a", "p", "2", "new"))
+    assert await store.get_row("a", "p", "1") is None
+    assert await store.get_row("b", "q", "1") is None
 
 
 async def test_a_row_that_cannot_be_stored_fails_alone(store: SqliteStore) -> None:
-    bad = store.apply(Put("a", "p", "1", "half a pair: \ud800"))
-    good = store.apply(Put("a", "p", "2", "1"))
+    bad = store.apply(Upsert("a", "p", "1", "half a pair: \ud800"))
+    good = store.apply(Upsert("a", "p", "2", "1"))
     answers = await asyncio.gather(bad, good, return_exceptions=True)
     assert isinstance(answers[0], StoreError)
     assert isinstance(answers[1], tuple)
 
 
 def test_applies_that_wait_together_are_one_transaction(path: Path) -> None:
-    connections = connect(path, Access.OWN)
+    connections = open_connections(path, StoreAccess.OWN)
     assert connections.writing is not None
     statements: list[str] = []
     connections.writing.set_trace_callback(statements.append)
-    writer = Writer(path, connections.writing, connections.opening)
-    answers = writer.work([(Insert("a", "p", str(number), "1"),) for number in range(200)])
+    writer = SqliteWriter(path, connections.writing, connections.opening)
+    answers = writer.process([(Insert("a", "p", str(number), "1"),) for number in range(200)])
     connections.close()
     assert all(isinstance(answer, tuple) for answer in answers)
     assert (statements[0], statements[-1], len(statements)) == ("BEGIN IMMEDIATE", "COMMIT", 202)
@@ -94,30 +94,30 @@ def test_applies_that_wait_together_are_one_transaction(path: Path) -> None:
 
 async def test_applies_of_one_moment_travel_together(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     groups: list[int] = []
-    assert store._writing is not None
-    work = store._writing._work
+    assert store._writer_thread is not None
+    work = store._writer_thread._process
 
-    def counted(group: Sequence[Changes]) -> Sequence[Etags | Exception]:
+    def counted(group: Sequence[ChangeGroup]) -> Sequence[Etags | Exception]:
         groups.append(len(group))
         return work(group)
 
-    monkeypatch.setattr(store._writing, "_work", counted)
-    await asyncio.gather(*(store.apply(Put("a", "p", str(number), "1")) for number in range(100)))
+    monkeypatch.setattr(store._writer_thread, "_work", counted)
+    await asyncio.gather(*(store.apply(Upsert("a", "p", str(number), "1")) for number in range(100)))
     assert groups == [100]
 
 
 async def test_a_caller_that_is_cancelled_does_not_stop_its_change(store: SqliteStore) -> None:
-    change = asyncio.create_task(store.apply(Put("a", "p", "1", "1")))
+    change = asyncio.create_task(store.apply(Upsert("a", "p", "1", "1")))
     await asyncio.sleep(0)
     change.cancel()
     await asyncio.gather(change, return_exceptions=True)
     await store.ping()
-    assert await store.get("a", "p", "1") is not None
+    assert await store.get_row("a", "p", "1") is not None
 
 
 async def test_changes_under_way_are_made_before_it_closes(path: Path) -> None:
     store = await open_sqlite(path)
-    applies = [asyncio.create_task(store.apply(Put("a", "p", str(number), "1"))) for number in range(50)]
+    applies = [asyncio.create_task(store.apply(Upsert("a", "p", str(number), "1"))) for number in range(50)]
     await asyncio.sleep(0)
     await store.aclose()
     await asyncio.gather(*applies)
@@ -129,7 +129,7 @@ async def test_changes_under_way_are_made_before_it_closes(path: Path) -> None:
 async def test_a_file_that_another_program_keeps_locked_does_not_hold_up_the_end(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sqlite, "CLOSED_WITHIN", 0.05)
+    monkeypatch.setattr(sqlite, "CLOSE_TIMEOUT", 0.05)
     store = await open_sqlite(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -164,14 +164,14 @@ async def test_a_file_that_is_removed_under_an_open_store_is_told(
 async def test_a_closed_store_says_so(path: Path) -> None:
     store = await open_sqlite(path)
     await store.aclose()
-    for use in (store.ping(), store.get("a", "p", "1"), store.list("a", "p", limit=1)):
+    for use in (store.ping(), store.get_row("a", "p", "1"), store.list_rows("a", "p", limit=1)):
         with pytest.raises(StoreUnavailable, match="is closed"):
             await use
 
 
 async def test_much_writing_does_not_let_the_wal_grow_without_end(store: SqliteStore, path: Path) -> None:
     for start in range(0, 20_000, 500):
-        await asyncio.gather(*(store.apply(Put("a", "p", str(start + n), "x" * 300)) for n in range(500)))
+        await asyncio.gather(*(store.apply(Upsert("a", "p", str(start + n), "x" * 300)) for n in range(500)))
     assert len(read(path.with_name("store.db-wal"))) < 40 * 2**20
     assert len(read(path)) > 2**20, "nothing was moved into the file"
 
@@ -192,35 +192,35 @@ async def test_the_next_scheduler_may_have_the_file_when_the_first_has_closed_it
 
 
 async def test_a_tool_reads_and_writes_beside_the_scheduler(store: SqliteStore, path: Path) -> None:
-    tool = await open_sqlite(path, Access.SHARED)
-    etags = await tool.apply(Put("a", "p", "1", "tool")), await store.apply(Put("a", "p", "1", "scheduler"))
+    tool = await open_sqlite(path, StoreAccess.SHARED)
+    etags = await tool.apply(Upsert("a", "p", "1", "tool")), await store.apply(Upsert("a", "p", "1", "scheduler"))
     assert len(set(etags)) == 2
     await tool.aclose()
     await store.ping()
 
 
 async def test_a_tool_alone_leaves_the_file_to_the_scheduler(path: Path) -> None:
-    tool = await open_sqlite(path, Access.SHARED)
+    tool = await open_sqlite(path, StoreAccess.SHARED)
     scheduler = await open_sqlite(path)
-    await scheduler.apply(Put("a", "p", "1", "1"))
-    assert await tool.get("a", "p", "1") is not None
+    await scheduler.apply(Upsert("a", "p", "1", "1"))
+    assert await tool.get_row("a", "p", "1") is not None
     await tool.aclose()
     await scheduler.aclose()
 
 
 async def test_a_tool_that_only_reads_cannot_write(store: SqliteStore, path: Path) -> None:
-    await store.apply(Put("a", "p", "1", "1"))
-    tool = await open_sqlite(path, Access.READ_ONLY)
+    await store.apply(Upsert("a", "p", "1", "1"))
+    tool = await open_sqlite(path, StoreAccess.READ_ONLY)
     await tool.ping()
-    assert await tool.get("a", "p", "1") is not None
+    assert await tool.get_row("a", "p", "1") is not None
     with pytest.raises(StoreUnavailable, match="for reading only"):
-        await tool.apply(Put("a", "p", "1", "2"))
+        await tool.apply(Upsert("a", "p", "1", "2"))
     await tool.aclose()
 
 
 async def test_a_tool_that_only_reads_makes_no_file(path: Path) -> None:
     with pytest.raises(StoreUnavailable, match=r"no store at .*: start the scheduler first"):
-        await open_sqlite(path, Access.READ_ONLY)
+        await open_sqlite(path, StoreAccess.READ_ONLY)
     assert not path.parent.exists()
 
 
@@ -233,10 +233,10 @@ async def test_a_file_of_the_first_version_is_read(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(read(FIRST_VERSION).decode())
     store = await open_sqlite(path)
-    row = await store.get("history", shard("checkout"), "r~checkout~8204391999999")
+    row = await store.get_row("history", shard_of_job("checkout"), "r~checkout~8204391999999")
     assert row is not None
     assert row.etag == "1099511627778"
-    (etag,) = await store.apply(Put("history", shard("checkout"), "r~checkout~8204391999999", "{}"))
+    (etag,) = await store.apply(Upsert("history", shard_of_job("checkout"), "r~checkout~8204391999999", "{}"))
     assert int(etag) > int(row.etag)
     await store.aclose()
 
@@ -256,14 +256,18 @@ async def test_runs_of_the_first_version_are_found_in_every_list(path: Path) -> 
         connection.commit()
     store = await open_sqlite(path)
     runs = Runs(store)
-    assert [record.ticket.job for record in (await runs.list(outcome="failed")).records] == [
+    assert [record.ticket.job for record in (await runs.list_page(outcome="failed")).records] == [
         f"job{number}" for number in range(50) if number % 3 == 2
     ]
-    assert len((await runs.list(outcome="queued")).records) == len((await runs.list(outcome="running")).records) == 17
-    assert [len((await runs.list(job=f"job{number}")).records) for number in range(50)] == [1] * 50
-    assert len(await runs.open_runs()) == 34
-    assert await runs.untold() == []
-    assert await store.get("pauses", "jobs", "job0") is not None
+    assert (
+        len((await runs.list_page(outcome="queued")).records)
+        == len((await runs.list_page(outcome="running")).records)
+        == 17
+    )
+    assert [len((await runs.list_page(job=f"job{number}")).records) for number in range(50)] == [1] * 50
+    assert len(await runs.list_open()) == 34
+    assert await runs.list_unacknowledged() == []
+    assert await store.get_row("pauses", "jobs", "job0") is not None
     await store.aclose()
     with closing(sqlite3.connect(path)) as connection:
         tables = connection.execute("SELECT table_name, count(*) FROM rows GROUP BY 1").fetchall()
@@ -285,7 +289,7 @@ def _columns(path: Path) -> list[str]:
 
 
 async def test_an_older_file_is_brought_forward_and_keeps_its_rows(store: SqliteStore, path: Path) -> None:
-    await store.apply(Put("a", "p", "1", "1"))
+    await store.apply(Upsert("a", "p", "1", "1"))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         sqlite_schema.migrate(connection, (*sqlite_schema.MIGRATIONS, _third))
         sqlite_schema.migrate(connection, (*sqlite_schema.MIGRATIONS, _third))
@@ -301,8 +305,8 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(store: SqliteSto
     assert _columns(path) == before
 
 
-@pytest.mark.parametrize("access", list(Access))
-async def test_a_file_of_a_newer_version_is_left_alone(path: Path, access: Access) -> None:
+@pytest.mark.parametrize("access", list(StoreAccess))
+async def test_a_file_of_a_newer_version_is_left_alone(path: Path, access: StoreAccess) -> None:
     await (await open_sqlite(path)).aclose()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         sqlite_schema.migrate(connection, (*sqlite_schema.MIGRATIONS, _third))
@@ -310,9 +314,9 @@ async def test_a_file_of_a_newer_version_is_left_alone(path: Path, access: Acces
         await open_sqlite(path, access)
 
 
-@pytest.mark.parametrize("access", [Access.SHARED, Access.READ_ONLY])
+@pytest.mark.parametrize("access", [StoreAccess.SHARED, StoreAccess.READ_ONLY])
 async def test_a_tool_does_not_bring_forward_what_the_scheduler_has_open(
-    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch, access: Access
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch, access: StoreAccess
 ) -> None:
     newer = (*sqlite_schema.MIGRATIONS, _third)
     monkeypatch.setattr(sqlite_schema.require_current, "__defaults__", (newer,))
@@ -323,7 +327,7 @@ async def test_a_tool_does_not_bring_forward_what_the_scheduler_has_open(
 async def test_an_empty_database_has_no_schema_for_a_reader(path: Path) -> None:
     write(path, b"")
     with pytest.raises(StoreUnavailable, match="schema version 0"):
-        await open_sqlite(path, Access.READ_ONLY)
+        await open_sqlite(path, StoreAccess.READ_ONLY)
 
 
 # --- Files that cannot be used ----------------------------------------------------------------------------------------
@@ -338,15 +342,15 @@ async def test_a_file_that_is_no_database_is_refused_with_what_to_do(path: Path)
 
 async def test_a_damaged_file_is_told_apart_from_an_empty_one(path: Path) -> None:
     store = await open_sqlite(path)
-    await store.apply(*(Put("a", "p", f"{number:04}", "x" * 500) for number in range(900)))
+    await store.apply(*(Upsert("a", "p", f"{number:04}", "x" * 500) for number in range(900)))
     await store.aclose()
     content = read(path)
     write(path, content[: 2 * PAGE] + b"\x55" * (len(content) - 2 * PAGE))
     store = await open_sqlite(path)
     with pytest.raises(StoreUnavailable, match="is damaged: stop the scheduler, and restore a backup"):
-        await store.list("a", "p", limit=1000)
+        await store.list_rows("a", "p", limit=1000)
     with pytest.raises(StoreUnavailable, match="is damaged: stop the scheduler, and restore a backup"):
-        await store.apply(*(Put("a", "p", f"{number:04}", "y") for number in range(900)))
+        await store.apply(*(Upsert("a", "p", f"{number:04}", "y") for number in range(900)))
     await store.aclose()
 
 
@@ -367,10 +371,10 @@ async def test_a_file_that_another_program_keeps_locked_is_worth_another_try(sto
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable, match="worth another try"):
-            await store.apply(Put("a", "p", "1", "1"))
-        assert await store.get("a", "p", "1") is None
+            await store.apply(Upsert("a", "p", "1", "1"))
+        assert await store.get_row("a", "p", "1") is None
         other.execute("ROLLBACK")
-    await store.apply(Put("a", "p", "1", "1"))
+    await store.apply(Upsert("a", "p", "1", "1"))
 
 
 FULL_DISK = """

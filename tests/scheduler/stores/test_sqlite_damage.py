@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.stores.port import Put, StoreDamaged, StoreUnavailable
+from scheduler.stores.port import StoreDamaged, StoreUnavailable, Upsert
 from scheduler.stores.sqlite import SqliteStore, open_sqlite
 from scheduler.stores.sqlite_check import FileCheck
 
@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 async def filled(path: Path) -> Path:
     """A closed file of some hundred pages."""
     store = await open_sqlite(path)
-    await store.apply(*(Put("a", "p", f"{number:04}", "x" * 500) for number in range(ROWS)))
+    await store.apply(*(Upsert("a", "p", f"{number:04}", "x" * 500) for number in range(ROWS)))
     await store.aclose()
     return path
 
@@ -72,7 +72,7 @@ async def test_the_check_names_a_zeroed_page_and_says_how_to_mend_it(filled: Pat
 
 
 async def test_the_check_sees_what_is_not_yet_in_the_file_itself(path: Path, store: SqliteStore) -> None:
-    await store.apply(*(Put("a", "p", f"{number:04}", "x" * 500) for number in range(ROWS)))
+    await store.apply(*(Upsert("a", "p", f"{number:04}", "x" * 500) for number in range(ROWS)))
 
     assert await damage_of(path) == ""
 
@@ -85,10 +85,10 @@ async def test_rows_of_a_damaged_page_keep_no_other_row_from_being_written(fille
     zero(filled, leaf_of(filled, "0500"))
     store = await open_sqlite(filled)
     try:
-        bad, good = await store.apply_each([[Put("a", "p", "0500", "new")], [Put("a", "p", "0001", "new")]])
+        bad, good = await store.apply_each([[Upsert("a", "p", "0500", "new")], [Upsert("a", "p", "0001", "new")]])
         assert isinstance(bad, StoreDamaged)
         assert not isinstance(good, Exception)
-        row = await store.get("a", "p", "0001")
+        row = await store.get_row("a", "p", "0001")
         assert row is not None
         assert row.body == "new"
     finally:
@@ -101,7 +101,7 @@ async def test_a_text_that_is_not_utf8_is_said_with_advice_and_not_shown(filled:
     store = await open_sqlite(filled)
     try:
         with pytest.raises(StoreDamaged, match=r"bytes that are not UTF-8, so the file is damaged: stop the") as raised:
-            await store.get("a", "p", "0500")
+            await store.get_row("a", "p", "0500")
         assert "secret" not in str(raised.value)
     finally:
         await store.aclose()
@@ -111,10 +111,10 @@ async def test_damage_that_anybody_meets_is_remembered(filled: Path) -> None:
     zero(filled, leaf_of(filled, "0500"))
     store = await open_sqlite(filled)
     try:
-        before = store.check.damage
+        before = store.file_check.damage
         with pytest.raises(StoreDamaged):
-            await store.get("a", "p", "0500")
-        assert (before, "the file is damaged: stop the scheduler" in store.check.damage) == ("", True)
+            await store.get_row("a", "p", "0500")
+        assert (before, "the file is damaged: stop the scheduler" in store.file_check.damage) == ("", True)
     finally:
         await store.aclose()
 

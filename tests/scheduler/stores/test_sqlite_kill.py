@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
-from scheduler.stores.run_keys import DONE, OPEN, RUN, RunKey
+from scheduler.stores.run_keys import DONE_PREFIX, OPEN_PREFIX, RUN_PREFIX, RunKey
 
 ROOT = Path(__file__).resolve().parents[3]
 ROUNDS = 12
@@ -66,16 +66,16 @@ def test_every_acknowledged_write_outlives_sigkill(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         rows = connection.execute("SELECT row_key, body FROM rows WHERE table_name = 'history'").fetchall()
-    running = run_ids(RUN, rows, lambda body: '"is":"running"' in body)
-    ended = run_ids(RUN, rows) - running
+    running = run_ids(RUN_PREFIX, rows, lambda body: '"is":"running"' in body)
+    ended = run_ids(RUN_PREFIX, rows) - running
     assert finished <= ended
     assert claimed <= ended | running
     # Each apply is there wholly or not at all.
-    assert run_ids(OPEN, rows) == running
-    assert run_ids(DONE, rows) == ended
+    assert run_ids(OPEN_PREFIX, rows) == running
+    assert run_ids(DONE_PREFIX, rows) == ended
 
 
 def run_ids(
     beginning: str, rows: Iterable[tuple[str, str]], chosen: Callable[[str], bool] = lambda body: True
 ) -> set[str]:
-    return {RunKey.read(key).run_id for key, body in rows if key.startswith(beginning) and chosen(body)}
+    return {RunKey.from_row_key(key).run_id for key, body in rows if key.startswith(beginning) and chosen(body)}

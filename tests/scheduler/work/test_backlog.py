@@ -10,18 +10,18 @@ from dataclasses import replace
 import pytest
 
 from jobs.runs import Outcome, Run
-from scheduler.health import PartHealth, Status
-from scheduler.probes import results_health
+from scheduler.health import HealthStatus, PartHealth
+from scheduler.probes import results_probe
 from scheduler.stores.port import StoreDamaged, StoreError, StoreUnavailable
-from scheduler.stores.runs import End, RunState
-from scheduler.work.backlog import EVERY, GROUP, OVERHEAD
-from scheduler.work.options import EMBEDDED, FUNCTIONS
-from scheduler.work.recording import PATIENCE, NotRecorded
+from scheduler.stores.runs import RunResult, RunState
+from scheduler.work.backlog import BACKLOG_GROUP_SIZE, BACKLOG_RETRY_INTERVAL, RESULT_OVERHEAD_BYTES
+from scheduler.work.options import EMBEDDED_OPTIONS, FUNCTIONS_OPTIONS
+from scheduler.work.recording import RECORD_BACKOFF, NotRecorded
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry
 
-GIVEN_UP = sum(PATIENCE) + 1
+GIVEN_UP = sum(RECORD_BACKOFF) + 1
 """Seconds after which a result waits."""
 
 
@@ -43,12 +43,12 @@ def shop_of(count: int = 1, **more: object) -> Shop:
 
 
 async def run_of(shop: Shop, run_id: str) -> Run | None:
-    record = await shop.runs.get(run_id)
+    record = await shop.runs.find(run_id)
     return None if record is None else record.run
 
 
 async def part_of(shop: Shop) -> PartHealth:
-    (part,) = await results_health(shop.worker, shop.clock)()
+    (part,) = await results_probe(shop.worker, shop.clock)()
     return part
 
 
@@ -59,22 +59,22 @@ async def test_a_result_waits_until_the_store_is_back_however_long() -> None:
 
     await asyncio.sleep(3600)
     shop.store.breaks_after = None
-    await asyncio.sleep(2 * EVERY)
+    await asyncio.sleep(2 * BACKLOG_RETRY_INTERVAL)
 
     run = await run_of(shop, run_id)
     assert run is not None
     assert run.outcome is Outcome.SUCCEEDED
-    assert await shop.dead_letters.list() == []
+    assert await shop.dead_letters.list_letters() == []
 
 
 @virtual_time
 async def test_a_function_waits_for_the_store_so_that_a_run_with_one_effect_is_not_recorded_as_interrupted() -> None:
-    shop = Shop(Hang("body", 1.0), jobs=[entry("j000", effect="once", dead_letter=True)], ways=FUNCTIONS)
+    shop = Shop(Hang("body", 1.0), jobs=[entry("j000", effect="once", dead_letter=True)], ways=FUNCTIONS_OPTIONS)
     (run_id,) = await results_wait(shop)
 
     await asyncio.sleep(60)
     shop.store.breaks_after = None
-    await asyncio.sleep(2 * EVERY)
+    await asyncio.sleep(2 * BACKLOG_RETRY_INTERVAL)
 
     run = await run_of(shop, run_id)
     assert run is not None
@@ -83,9 +83,9 @@ async def test_a_function_waits_for_the_store_so_that_a_run_with_one_effect_is_n
 
 @virtual_time
 async def test_a_function_gives_a_result_up_before_the_platform_ends_the_process() -> None:
-    shop = Shop(Hang("body", 1.0), ways=FUNCTIONS)
+    shop = Shop(Hang("body", 1.0), ways=FUNCTIONS_OPTIONS)
     ticket = shop.ticket()
-    performing = asyncio.ensure_future(shop.worker.perform(ticket))
+    performing = asyncio.ensure_future(shop.worker.execute(ticket))
     await asyncio.sleep(1)
     shop.store.breaks_after = 0
 
@@ -102,31 +102,31 @@ async def test_what_a_run_found_out_is_told_while_its_result_waits_and_not_again
     told = [event.run.id for event in shop.heard.finished]
 
     shop.store.breaks_after = None
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     assert len(told) == 1
     assert [event.run.id for event in shop.heard.finished] == told
-    assert await shop.runs.untold() == []
+    assert await shop.runs.list_unacknowledged() == []
 
 
 @virtual_time
 async def test_many_results_are_written_together_in_their_order() -> None:
-    shop = shop_of(2 * GROUP)
-    await results_wait(shop, 2 * GROUP)
+    shop = shop_of(2 * BACKLOG_GROUP_SIZE)
+    await results_wait(shop, 2 * BACKLOG_GROUP_SIZE)
     waited = [event.run.id for event in shop.heard.finished]
     finish_all, groups = shop.runs.finish_all, []
 
-    async def watched(ends: Sequence[End]) -> Sequence[StoreError | None]:
+    async def watched(ends: Sequence[RunResult]) -> Sequence[StoreError | None]:
         groups.append([end.run.id for end in ends])
         return await finish_all(ends)
 
     shop.runs.finish_all = watched  # type: ignore[method-assign]  # watches the real one
     shop.store.breaks_after = None
-    await asyncio.sleep(2 * EVERY)
+    await asyncio.sleep(2 * BACKLOG_RETRY_INTERVAL)
 
     assert [run_id for group in groups for run_id in group] == waited
     assert len(groups) <= 4
-    assert await shop.runs.unfinished() == []
+    assert await shop.runs.list_unfinished() == []
 
 
 @virtual_time
@@ -134,7 +134,7 @@ async def test_results_that_wait_hold_no_place() -> None:
     shop = Shop(Hang("body", 1.0), jobs=[entry("first"), entry("second")], places=1)
     finish_all = shop.runs.finish_all
 
-    async def refuse(ends: Sequence[End]) -> Sequence[StoreError | None]:
+    async def refuse(ends: Sequence[RunResult]) -> Sequence[StoreError | None]:
         answers = iter(await finish_all([end for end in ends if end.run.job != "first"]))
         damaged = StoreDamaged("the page of first is damaged")
         return [damaged if end.run.job == "first" else next(answers) for end in ends]
@@ -149,7 +149,7 @@ async def test_results_that_wait_hold_no_place() -> None:
     run = await run_of(shop, second.id)
     assert run is not None
     assert run.outcome is Outcome.SUCCEEDED
-    assert (await part_of(shop)).status is Status.DEGRADED
+    assert (await part_of(shop)).status is HealthStatus.DEGRADED
 
 
 @virtual_time
@@ -159,23 +159,23 @@ async def test_health_says_how_many_results_wait_since_when() -> None:
 
     part = await part_of(shop)
     shop.store.breaks_after = None
-    await asyncio.sleep(2 * EVERY)
+    await asyncio.sleep(2 * BACKLOG_RETRY_INTERVAL)
 
-    assert part.status is Status.DEGRADED
+    assert part.status is HealthStatus.DEGRADED
     assert part.message.startswith("3 results wait (0.0 MiB) since ")
     assert part.message.endswith("Z until the store takes them: the store is away")
-    assert (await part_of(shop)).status is Status.OK
+    assert (await part_of(shop)).status is HealthStatus.OK
 
 
 @virtual_time
 async def test_what_exceeds_the_bound_is_dropped_and_said(caplog: pytest.LogCaptureFixture) -> None:
     jobs = [entry(f"j{number:03}") for number in range(3)]
-    shop = Shop(Hang("body", 1.0), jobs=jobs, ways=replace(EMBEDDED, backlog=2 * OVERHEAD + 1500))
+    shop = Shop(Hang("body", 1.0), jobs=jobs, ways=replace(EMBEDDED_OPTIONS, backlog=2 * RESULT_OVERHEAD_BYTES + 1500))
     ids = await results_wait(shop, 3)
 
     part = await part_of(shop)
     shop.store.breaks_after = None
-    await asyncio.sleep(2 * EVERY)
+    await asyncio.sleep(2 * BACKLOG_RETRY_INTERVAL)
 
     assert "1 result was dropped until" in part.message
     assert "history does not have it" in caplog.text
@@ -195,11 +195,11 @@ async def test_the_store_is_not_tried_for_each_new_result_while_it_is_away() -> 
     shop.runs.finish_all = _refuse  # type: ignore[method-assign]  # a full disk
     await asyncio.sleep(8)
 
-    assert shop.worker.backlog.number == 2
+    assert shop.worker.backlog.count == 2
     assert len(shop.heard.finished) == 2
 
 
-async def _refuse(ends: Sequence[End]) -> Sequence[StoreError | None]:
+async def _refuse(ends: Sequence[RunResult]) -> Sequence[StoreError | None]:
     return [StoreUnavailable("disk is full")] * len(ends)
 
 
@@ -224,13 +224,13 @@ async def test_a_result_whose_run_was_taken_over_meanwhile_is_dropped() -> None:
     shop = shop_of()
     (run_id,) = await results_wait(shop)
     shop.store.breaks_after = None
-    record = await shop.runs.get(run_id)
+    record = await shop.runs.find(run_id)
     assert record is not None
     assert record.lease_until is not None
     await shop.runs.claim(record.ticket, "other", record.lease_until.replace(year=2099), record.lease_until)
 
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
-    record = await shop.runs.get(run_id)
+    record = await shop.runs.find(run_id)
     assert record is not None
-    assert (record.state, record.owner, shop.worker.backlog.number) == (RunState.RUNNING, "other", 0)
+    assert (record.state, record.owner, shop.worker.backlog.count) == (RunState.RUNNING, "other", 0)

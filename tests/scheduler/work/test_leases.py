@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs import Claim, Runs
-from scheduler.work.leases import Leases
+from scheduler.work.leases import RunLeases
 from tests.jobs.running.virtual_time import LoopClock, virtual_time
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.memory import MemoryStore
@@ -31,14 +31,14 @@ class SlowRuns(Runs):
 @virtual_time
 async def test_claims_of_runs_that_begin_late_together_are_renewed_together() -> None:
     runs, clock = SlowRuns(), LoopClock()
-    leases, job = Leases(runs, clock, "me"), entry().job
+    leases, job = RunLeases(runs, clock, "me"), entry().job
     now = clock.now()
     ending = [(ticket(f"job-{number}"), now + timedelta(seconds=5)) for number in range(50)]
     claims = [claim for claim in await runs.claim_all(ending, "me", now) if isinstance(claim, Claim)]
     for claim in claims:
-        leases.hold(claim, job)
+        leases.add(claim, job)
 
-    await asyncio.gather(*(leases.cover(claim, job) for claim in claims))
+    await asyncio.gather(*(leases.ensure_covers_run(claim, job) for claim in claims))
 
     assert runs.renewed == [1, 49] or runs.renewed == [50]
-    assert all(leases.newest(claim).lease_until > now + timedelta(seconds=50) for claim in claims)
+    assert all(leases.current_claim(claim).lease_until > now + timedelta(seconds=50) for claim in claims)

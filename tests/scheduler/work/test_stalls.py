@@ -10,9 +10,9 @@ import pytest
 
 from jobs.runs import Outcome, Ticket
 from scheduler.stores.port import StoreError, StoreUnavailable
-from scheduler.stores.runs import Claim, Held
-from scheduler.work.claiming import STALLED
-from scheduler.work.options import FUNCTIONS
+from scheduler.stores.runs import AlreadyClaimed, Claim
+from scheduler.work.claiming import STORE_STALL_AFTER
+from scheduler.work.options import FUNCTIONS_OPTIONS
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Shop, entry
 from tests.scheduler.post import Post
@@ -25,7 +25,7 @@ def stalls(shop: Shop, seconds: float, *, made: bool = False) -> list[int]:
 
     async def stalled(
         wanted: Sequence[tuple[Ticket, datetime]], owner: str, now: datetime
-    ) -> Sequence[Claim | Held | StoreError]:
+    ) -> Sequence[Claim | AlreadyClaimed | StoreError]:
         asked.append(len(wanted))
         if len(asked) > 1:
             return await claim_all(wanted, owner, now)
@@ -42,10 +42,10 @@ def stalls(shop: Shop, seconds: float, *, made: bool = False) -> list[int]:
 @pytest.mark.parametrize("made", [False, True], ids=["not made", "made late"])
 async def test_claims_are_tried_once_more_together_after_a_stall(made: bool) -> None:
     jobs = [entry(f"j{number}") for number in range(5)]
-    shop = Shop(jobs=jobs, ways=FUNCTIONS, shared=True)
+    shop = Shop(jobs=jobs, ways=FUNCTIONS_OPTIONS, shared=True)
     asked = stalls(shop, 18.0, made=made)
 
-    ends = await shop.worker.perform_batch([shop.ticket(5, job.job.name) for job in jobs])
+    ends = await shop.worker.execute_batch([shop.ticket(5, job.job.name) for job in jobs])
 
     assert asked == [5, 5]
     assert [end for _, end in ends] == [None] * 5
@@ -54,33 +54,33 @@ async def test_claims_are_tried_once_more_together_after_a_stall(made: bool) -> 
 
 @virtual_time
 async def test_claims_that_are_refused_at_once_are_left_to_the_next_delivery() -> None:
-    shop = Shop(jobs=[entry("a")], ways=FUNCTIONS, shared=True)
-    asked = stalls(shop, STALLED / 2)
+    shop = Shop(jobs=[entry("a")], ways=FUNCTIONS_OPTIONS, shared=True)
+    asked = stalls(shop, STORE_STALL_AFTER / 2)
 
-    ((_, end),) = await shop.worker.perform_batch([shop.ticket(5, "a")])
+    ((_, end),) = await shop.worker.execute_batch([shop.ticket(5, "a")])
 
     assert (asked, type(end)) == ([1], StoreUnavailable)
 
 
 @virtual_time
 async def test_a_claim_that_another_delivery_has_here_is_not_taken_for_the_late_one() -> None:
-    shop = Shop(jobs=[entry("a")], ways=FUNCTIONS, shared=True)
+    shop = Shop(jobs=[entry("a")], ways=FUNCTIONS_OPTIONS, shared=True)
     stalls(shop, 18.0)
     ticket = shop.ticket(25, "a")
 
-    first = asyncio.ensure_future(shop.worker.perform_batch([ticket]))
+    first = asyncio.ensure_future(shop.worker.execute_batch([ticket]))
     await asyncio.sleep(1)
-    await shop.worker.perform_batch([ticket])
+    await shop.worker.execute_batch([ticket])
     ((_, end),) = await first
 
-    assert isinstance(end, Held)
+    assert isinstance(end, AlreadyClaimed)
     assert len(shop.heard.finished) == 1
 
 
 @virtual_time
 async def test_a_tick_whose_store_stands_still_plans_once_more_and_does_not_wait_for_the_next_one() -> None:
     post = Post(Shop(jobs=[entry(schedule="every 20s")]))
-    get, failures = post.shop.cursors.get, [STALLED + 1.0]
+    get, failures = post.shop.cursors.read, [STORE_STALL_AFTER + 1.0]
 
     async def stalled(name: str) -> datetime | None:
         if failures:
@@ -88,9 +88,9 @@ async def test_a_tick_whose_store_stands_still_plans_once_more_and_does_not_wait
             raise StoreUnavailable("no answer came")
         return await get(name)
 
-    post.shop.cursors.get = stalled  # type: ignore[method-assign]  # stands in for a store that stands still
+    post.shop.cursors.read = stalled  # type: ignore[method-assign]  # stands in for a store that stands still
 
-    assert await post.ticks.plan_ahead_over_a_stall() > 0
+    assert await post.ticks.plan_ahead_with_retry() > 0
 
 
 @virtual_time
@@ -100,8 +100,8 @@ async def test_a_tick_whose_store_refuses_is_left_to_the_next_one() -> None:
     async def away(name: str) -> datetime | None:
         raise StoreUnavailable("the store is away")
 
-    post.shop.cursors.get = away  # type: ignore[method-assign]  # stands in for a store that is away
+    post.shop.cursors.read = away  # type: ignore[method-assign]  # stands in for a store that is away
 
     with pytest.raises(StoreUnavailable):
-        await post.ticks.plan_ahead_over_a_stall()
+        await post.ticks.plan_ahead_with_retry()
     assert post.dispatch.sent == []

@@ -11,24 +11,24 @@ from itertools import pairwise
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Run, Ticket, Trigger
-from scheduler.catalog import Entry, View
+from scheduler.catalog import CatalogJob, JobSnapshot
 from scheduler.gates import Wait
-from scheduler.queue_work import SENT_AGAIN_AFTER
+from scheduler.queue_work import LEASE_RESEND_DELAY
 from scheduler.stores.runs import RunState
-from scheduler.work.options import EMBEDDED, FUNCTIONS, Ways
+from scheduler.work.options import EMBEDDED_OPTIONS, FUNCTIONS_OPTIONS, WorkerOptions
 from tests.jobs.running.run_parts import Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, Shop, entry
 from tests.scheduler.stores.memory import MemoryData
 
 SUCCEEDED, SKIPPED, CANCELLED = Outcome.SUCCEEDED, Outcome.SKIPPED, Outcome.CANCELLED
-HOSTS = pytest.mark.parametrize("ways", [EMBEDDED, FUNCTIONS], ids=["embedded", "functions"])
+HOSTS = pytest.mark.parametrize("ways", [EMBEDDED_OPTIONS, FUNCTIONS_OPTIONS], ids=["embedded", "functions"])
 SLOW = Hang("body", 7.0)
 
 
-def shops(ways: Ways, *jobs: Entry, step: Hang = SLOW) -> list[Shop]:
+def shops(ways: WorkerOptions, *jobs: CatalogJob, step: Hang = SLOW) -> list[Shop]:
     """Two processes of the Functions host; embedded there is one."""
-    if ways is EMBEDDED:
+    if ways is EMBEDDED_OPTIONS:
         return [Shop(step, jobs=jobs)] * 2
     data = MemoryData()
     return [Shop(step, jobs=jobs, data=data, owner=name, ways=ways, shared=True) for name in ("one", "other")]
@@ -39,8 +39,8 @@ async def performed(both: list[Shop], tickets: Sequence[Ticket]) -> list[Run]:
 
     async def one(shop: Shop, ticket: Ticket) -> None:
         await shop.clock.sleep((ticket.due_at - shop.clock.now()).total_seconds() - 2)
-        while isinstance(end := await shop.worker.perform(ticket), Wait):
-            await shop.clock.sleep((end.until - shop.clock.now()).total_seconds())
+        while isinstance(end := await shop.worker.execute(ticket), Wait):
+            await shop.clock.sleep((end.claimable_at - shop.clock.now()).total_seconds())
         assert end is None
 
     await asyncio.gather(*(one(both[number % 2], ticket) for number, ticket in enumerate(tickets)))
@@ -48,7 +48,7 @@ async def performed(both: list[Shop], tickets: Sequence[Ticket]) -> list[Run]:
 
 
 async def run_of(shop: Shop, ticket: Ticket) -> Run:
-    record = await shop.runs.get(ticket.id)
+    record = await shop.runs.find(ticket.id)
     assert record is not None
     assert record.run is not None
     return record.run
@@ -65,7 +65,7 @@ def began(run: Run) -> float:
 @virtual_time
 @HOSTS
 @pytest.mark.parametrize("effect", ["repeatable", "once"])
-async def test_skip_records_what_fell_due_meanwhile_with_the_reason(ways: Ways, effect: str) -> None:
+async def test_skip_records_what_fell_due_meanwhile_with_the_reason(ways: WorkerOptions, effect: str) -> None:
     both = shops(ways, entry(overlap="skip", effect=effect))
 
     runs = await performed(both, [both[0].ticket(10), both[0].ticket(15), both[0].ticket(20)])
@@ -77,7 +77,9 @@ async def test_skip_records_what_fell_due_meanwhile_with_the_reason(ways: Ways, 
 @virtual_time
 @HOSTS
 @pytest.mark.parametrize("effect", ["repeatable", "once"])
-async def test_buffer_one_runs_the_one_that_waited_and_records_the_others_as_skipped(ways: Ways, effect: str) -> None:
+async def test_buffer_one_runs_the_one_that_waited_and_records_the_others_as_skipped(
+    ways: WorkerOptions, effect: str
+) -> None:
     both = shops(ways, entry(overlap="buffer_one", effect=effect))
 
     runs = await performed(both, [both[0].ticket(seconds) for seconds in (10, 12, 14, 30)])
@@ -90,7 +92,9 @@ async def test_buffer_one_runs_the_one_that_waited_and_records_the_others_as_ski
 @virtual_time
 @HOSTS
 @pytest.mark.parametrize("effect", ["repeatable", "once"])
-async def test_buffer_all_runs_everything_in_order_though_some_is_put_back_meanwhile(ways: Ways, effect: str) -> None:
+async def test_buffer_all_runs_everything_in_order_though_some_is_put_back_meanwhile(
+    ways: WorkerOptions, effect: str
+) -> None:
     both = shops(ways, entry(overlap="buffer_all", effect=effect))
 
     runs = await performed(both, [both[0].ticket(10 + number) for number in range(8)])
@@ -99,13 +103,13 @@ async def test_buffer_all_runs_everything_in_order_though_some_is_put_back_meanw
     starts = [began(run) for run in runs]
     assert starts == sorted(starts)
     assert all(later.started_at >= earlier.finished_at for earlier, later in pairwise(runs))
-    if ways is EMBEDDED:
+    if ways is EMBEDDED_OPTIONS:
         assert starts == [10 + 7 * number for number in range(8)]
 
 
 @virtual_time
 @HOSTS
-async def test_cancel_previous_records_the_run_before_as_cancelled_for_the_new_one(ways: Ways) -> None:
+async def test_cancel_previous_records_the_run_before_as_cancelled_for_the_new_one(ways: WorkerOptions) -> None:
     both = shops(ways, entry(overlap="cancel_previous"), step=Hang("body", 9.5))
 
     runs = await performed(both, [both[0].ticket(10), both[0].ticket(14)])
@@ -117,7 +121,7 @@ async def test_cancel_previous_records_the_run_before_as_cancelled_for_the_new_o
 
 @virtual_time
 @HOSTS
-async def test_a_concurrency_group_lets_one_run_of_its_jobs_go_on_at_a_time(ways: Ways) -> None:
+async def test_a_concurrency_group_lets_one_run_of_its_jobs_go_on_at_a_time(ways: WorkerOptions) -> None:
     both = shops(ways, *(entry(name, concurrency_group="checkout") for name in ("pay", "refund", "book")))
     tickets = [both[0].ticket(10, job) for job in ("pay", "refund", "book")]
 
@@ -130,7 +134,7 @@ async def test_a_concurrency_group_lets_one_run_of_its_jobs_go_on_at_a_time(ways
 
 @virtual_time
 @HOSTS
-async def test_a_run_that_gets_no_slot_is_recorded_as_skipped_when_its_patience_ends(ways: Ways) -> None:
+async def test_a_run_that_gets_no_slot_is_recorded_as_skipped_when_its_patience_ends(ways: WorkerOptions) -> None:
     group = {"name": "checkout", "wait": "40s"}
     jobs = [entry(name, concurrency_group=group, timeout={"attempt": "90s", "run": "90s"}) for name in ("pay", "book")]
     both = shops(ways, *jobs, step=Hang("body", 80))
@@ -150,7 +154,7 @@ async def test_max_running_holds_for_all_jobs() -> None:
     tickets = [shop.ticket(10, f"j{number}") for number in range(5)]
 
     shop.worker.submit_batch(tickets)
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     assert sorted([began(await run_of(shop, ticket)) for ticket in tickets]) == [10, 10, 17, 17, 24]
 
@@ -163,7 +167,7 @@ async def test_a_run_that_waits_holds_no_place_of_the_process() -> None:
     await asyncio.sleep(12)
     mail = shop.ticket(1, "mail")
 
-    await shop.worker.perform(mail)
+    await shop.worker.execute(mail)
 
     assert began(await run_of(shop, mail)) == 13
 
@@ -178,11 +182,11 @@ async def test_what_waits_at_a_gate_when_the_program_ends_is_queued_again_and_ru
 
     await shop.worker.drain(10)
 
-    record = await shop.runs.get(second.id)
+    record = await shop.runs.find(second.id)
     assert record is not None
     assert record.state is RunState.QUEUED
     following = Shop(answer(), jobs=jobs, data=data, owner="next")
-    await following.worker.perform(second)
+    await following.worker.execute(second)
     assert (await run_of(following, second)).outcome is SUCCEEDED
 
 
@@ -194,7 +198,7 @@ async def test_a_run_that_waits_at_a_gate_can_be_cancelled_and_makes_way_for_the
     await asyncio.sleep(3)
 
     assert shop.worker.cancel(tickets[1].id, "over the API")
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     assert outcomes([await run_of(shop, ticket) for ticket in tickets]) == [SUCCEEDED, CANCELLED, SUCCEEDED]
 
@@ -209,8 +213,8 @@ async def test_a_run_that_waits_is_running_in_history_and_the_log_says_once_for_
     shop.worker.submit_batch([first, second])
     await asyncio.sleep(4)
 
-    record = await shop.runs.get(second.id)
-    await shop.worker.settle()
+    record = await shop.runs.find(second.id)
+    await shop.worker.wait_until_idle()
 
     assert record is not None
     assert record.state is RunState.RUNNING
@@ -219,7 +223,7 @@ async def test_a_run_that_waits_is_running_in_history_and_the_log_says_once_for_
 
 @virtual_time
 @HOSTS
-async def test_no_run_outlives_the_run_timeout_of_its_job_and_its_slot_is_free_then(ways: Ways) -> None:
+async def test_no_run_outlives_the_run_timeout_of_its_job_and_its_slot_is_free_then(ways: WorkerOptions) -> None:
     group = {"timeout": {"attempt": "5s", "run": "8s"}, "concurrency_group": "g"}
     both = shops(ways, entry("pay", **group), entry("book", **group), step=Hang("body", 1000))
 
@@ -232,7 +236,7 @@ async def test_no_run_outlives_the_run_timeout_of_its_job_and_its_slot_is_free_t
 
 @virtual_time
 @HOSTS
-async def test_a_replay_waits_for_a_scheduled_run_and_is_never_skipped(ways: Ways) -> None:
+async def test_a_replay_waits_for_a_scheduled_run_and_is_never_skipped(ways: WorkerOptions) -> None:
     both = shops(ways, entry(overlap="skip"))
     replay = replace(both[0].ticket(12), trigger=Trigger.REPLAY)
 
@@ -244,15 +248,15 @@ async def test_a_replay_waits_for_a_scheduled_run_and_is_never_skipped(ways: Way
 
 @virtual_time
 async def test_a_ticket_that_comes_again_while_it_waits_here_waits_once_and_runs_once() -> None:
-    shop, _ = shops(FUNCTIONS, entry(overlap="buffer_all", effect="once"))
+    shop, _ = shops(FUNCTIONS_OPTIONS, entry(overlap="buffer_all", effect="once"))
     tickets = [shop.ticket(1), shop.ticket(2)]
 
-    ends = await asyncio.gather(*(shop.worker.perform(ticket) for ticket in (*tickets, tickets[1])))
+    ends = await asyncio.gather(*(shop.worker.execute(ticket) for ticket in (*tickets, tickets[1])))
 
     assert ends[:2] == [None, None]
     assert isinstance(ends[2], Wait)
     # So late that whoever gets it then tells of the run, in case this process dies before.
-    assert ends[2].until - tickets[1].due_at > SENT_AGAIN_AFTER
+    assert ends[2].claimable_at - tickets[1].due_at > LEASE_RESEND_DELAY
     assert len(shop.check.calls) == 2
 
 
@@ -260,16 +264,16 @@ async def test_a_ticket_that_comes_again_while_it_waits_here_waits_once_and_runs
 @pytest.mark.parametrize("after", ["skip", "cancel_previous"])
 @HOSTS
 async def test_a_run_that_may_have_others_beside_it_is_known_when_its_job_does_not_let_it_any_more(
-    after: str, ways: Ways
+    after: str, ways: WorkerOptions
 ) -> None:
     shop = shops(ways, entry(overlap="allow"))[0]
     first, second = shop.ticket(1), shop.ticket(11 - 7)
     shop.worker.submit_batch([first])
     await asyncio.sleep(3)
-    shop.catalog.replace(View([entry("checkout", "every 1s", overlap=after)]))
+    shop.catalog.replace(JobSnapshot([entry("checkout", "every 1s", overlap=after)]))
 
     shop.worker.submit_batch([second])
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     runs = [await run_of(shop, ticket) for ticket in (first, second)]
     assert outcomes(runs) == ([SUCCEEDED, SKIPPED] if after == "skip" else [CANCELLED, SUCCEEDED])
@@ -277,7 +281,7 @@ async def test_a_run_that_may_have_others_beside_it_is_known_when_its_job_does_n
 
 @virtual_time
 @HOSTS
-async def test_a_run_that_waits_while_its_job_is_changed_begins_by_the_new_definition(ways: Ways) -> None:
+async def test_a_run_that_waits_while_its_job_is_changed_begins_by_the_new_definition(ways: WorkerOptions) -> None:
     shop = shops(ways, entry("checkout", "every 1s", overlap="buffer_all"))[0]
     tickets = [shop.ticket(1), shop.ticket(2), shop.ticket(3)]
     shop.worker.submit_batch(tickets)
@@ -285,9 +289,9 @@ async def test_a_run_that_waits_while_its_job_is_changed_begins_by_the_new_defin
     changed = entry(
         "checkout", "every 2s", overlap="buffer_all", check={"kind": "http", "url": "http://127.0.0.1:9/new"}
     )
-    shop.catalog.replace(View([changed]))
+    shop.catalog.replace(JobSnapshot([changed]))
 
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     first, second, third = [await run_of(shop, ticket) for ticket in tickets]
     assert (second.outcome, second.endpoint, second.generation) == (
@@ -305,9 +309,9 @@ async def test_a_run_that_waits_for_a_place_while_its_job_is_taken_away_is_left_
     shop.worker.submit(shop.ticket(-2, "a"))
     shop.worker.submit(waiting := shop.ticket(-1, "b"))
     await asyncio.sleep(1)
-    shop.catalog.replace(View([entry("a")]))
+    shop.catalog.replace(JobSnapshot([entry("a")]))
 
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     run = await run_of(shop, waiting)
     assert (run.outcome, run.message) == (SKIPPED, "there is no job of that name any more")

@@ -14,7 +14,7 @@ from jobs.runs import ErrorClass, Outcome, Ticket
 from scheduler.gates import Wait
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.runs import Claim, RunState
-from scheduler.work.options import COMMAND, FUNCTIONS
+from scheduler.work.options import COMMAND_OPTIONS, FUNCTIONS_OPTIONS
 from scheduler.work.recording import NotRecorded
 from tests.jobs.running.run_parts import REFUSED, Hang, Step, answer
 from tests.jobs.running.virtual_time import virtual_time
@@ -26,19 +26,19 @@ KEPT = entry(dead_letter=True, retry={"attempts": 2, "jitter": "none"})
 
 
 async def letters_of(shop: Shop) -> Sequence[DeadLetter]:
-    return await shop.dead_letters.list()
+    return await shop.dead_letters.list_letters()
 
 
 def replay(shop: Shop, seconds: float = 0.0) -> Ticket:
     due_at = shop.clock.now() + timedelta(seconds=seconds)
-    return Ticket.replayed(shop.ticket(-100), due_at, shop.catalog.get("checkout").generation)
+    return Ticket.replayed(shop.ticket(-100), due_at, shop.catalog.get_job("checkout").generation)
 
 
 @virtual_time
 async def test_a_run_that_is_down_after_its_last_attempt_becomes_a_dead_letter_if_its_job_says_so() -> None:
     shop = Shop(REFUSED, jobs=[KEPT])
     ticket = shop.ticket()
-    await shop.worker.perform(ticket)
+    await shop.worker.execute(ticket)
 
     (letter,) = await letters_of(shop)
 
@@ -52,7 +52,7 @@ async def test_a_run_that_is_down_after_its_last_attempt_becomes_a_dead_letter_i
 @virtual_time
 async def test_a_health_check_that_is_down_is_no_dead_letter() -> None:
     shop = Shop(REFUSED, jobs=[entry(retry={"attempts": 1})])
-    await shop.worker.perform(shop.ticket())
+    await shop.worker.execute(shop.ticket())
 
     assert await letters_of(shop) == []
 
@@ -60,8 +60,8 @@ async def test_a_health_check_that_is_down_is_no_dead_letter() -> None:
 @virtual_time
 async def test_what_succeeds_in_the_end_or_is_left_out_is_no_dead_letter() -> None:
     shop = Shop(REFUSED, answer(), jobs=[KEPT])
-    await shop.worker.perform(shop.ticket())
-    await shop.worker.skip(shop.ticket(10), "it is left out")
+    await shop.worker.execute(shop.ticket())
+    await shop.worker.record_skipped(shop.ticket(10), "it is left out")
 
     assert await letters_of(shop) == []
 
@@ -80,7 +80,7 @@ async def test_a_cancelled_run_is_no_dead_letter() -> None:
 @virtual_time
 async def test_a_mistake_of_the_program_is_kept_with_its_traceback() -> None:
     shop = Shop(RuntimeError("what nobody thought of"), jobs=[KEPT])
-    await shop.worker.perform(shop.ticket())
+    await shop.worker.execute(shop.ticket())
 
     (letter,) = await letters_of(shop)
 
@@ -90,15 +90,15 @@ async def test_a_mistake_of_the_program_is_kept_with_its_traceback() -> None:
 
 @virtual_time
 async def test_a_process_that_dies_before_the_run_is_recorded_has_kept_the_letter() -> None:
-    shop = Shop(REFUSED, jobs=[KEPT], ways=COMMAND)
+    shop = Shop(REFUSED, jobs=[KEPT], ways=COMMAND_OPTIONS)
     shop.store.breaks_after = 2  # the claim and the letter
 
     with pytest.raises(NotRecorded):
-        await shop.worker.perform(shop.ticket())
+        await shop.worker.execute(shop.ticket())
     shop.store.breaks_after = None
 
     assert len(await letters_of(shop)) == 1
-    assert [record.state for record in await shop.runs.unfinished()] == [RunState.RUNNING]
+    assert [record.state for record in await shop.runs.list_unfinished()] == [RunState.RUNNING]
 
 
 async def taken_over(slow: Shop, ticket: Ticket, other: Shop) -> Claim:
@@ -138,7 +138,7 @@ async def test_a_run_that_was_taken_over_and_failed_keeps_the_letter_of_its_new_
     ticket = slow.ticket()
     claim = await taken_over(slow, ticket, other)
     failed = run_of(ticket, Outcome.FAILED)
-    await other.dead_letters.add(DeadLetter.of_run(failed, ticket, KEPT.job))
+    await other.dead_letters.add(DeadLetter.from_run(failed, ticket, KEPT.job))
     await other.runs.finish(claim, failed)
 
     await slow.worker.drain(60)
@@ -152,7 +152,7 @@ async def test_a_new_owner_that_has_kept_the_letter_but_not_finished_the_run_doe
     ticket = slow.ticket()
     claim = await taken_over(slow, ticket, other)
     failed = run_of(ticket, Outcome.FAILED)
-    await other.dead_letters.add(DeadLetter.of_run(failed, ticket, KEPT.job))
+    await other.dead_letters.add(DeadLetter.from_run(failed, ticket, KEPT.job))
 
     await slow.worker.drain(60)
     await other.runs.finish(claim, failed)
@@ -165,9 +165,9 @@ async def test_a_run_that_succeeds_after_its_owner_died_discards_the_letter_of_t
     slow, other = two_processes()
     ticket = slow.ticket()
     await slow.runs.claim(ticket, "slow", slow.clock.now() - timedelta(seconds=1), slow.clock.now())
-    await slow.dead_letters.add(DeadLetter.of_run(run_of(ticket, Outcome.FAILED), ticket, KEPT.job))
+    await slow.dead_letters.add(DeadLetter.from_run(run_of(ticket, Outcome.FAILED), ticket, KEPT.job))
 
-    await other.worker.perform(ticket)
+    await other.worker.execute(ticket)
 
     assert [event.run.outcome for event in other.heard.finished] == [Outcome.SUCCEEDED]
     assert await letters_of(other) == []
@@ -178,7 +178,7 @@ async def test_a_ticket_that_is_due_later_is_performed_at_its_instant() -> None:
     shop = Shop()
     shop.worker.submit(replay(shop, 7))
 
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     (event,) = shop.heard.finished
     assert event.run.lateness_ms == pytest.approx(0, abs=1)
@@ -196,7 +196,7 @@ async def test_what_is_due_later_does_not_hold_up_the_end_and_stays_queued() -> 
     await shop.worker.drain(60)
 
     assert shop.clock.monotonic() == pytest.approx(1.0)
-    assert [record.state for record in await shop.runs.unfinished()] == [RunState.QUEUED]
+    assert [record.state for record in await shop.runs.list_unfinished()] == [RunState.QUEUED]
     assert shop.heard.finished == []
 
 
@@ -208,7 +208,7 @@ async def test_replays_of_a_job_run_one_after_the_other_and_none_is_left_out() -
     for _ in range(3):
         shop.worker.submit(replay(shop))
 
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
     starts = [event.run.started_at for event in shop.heard.finished]
     assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SUCCEEDED] * 4
@@ -227,19 +227,19 @@ async def test_replays_run_beside_other_runs_where_the_job_allows_it() -> None:
     shop.worker.submit(shop.ticket())
     await asyncio.sleep(0.5)
     assert len(shop.check.calls) == 2
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
 
 
 @virtual_time
 async def test_a_replay_that_another_run_keeps_out_for_long_is_to_be_tried_again() -> None:
-    shop = Shop(Hang("body", 9.0), ways=replace(FUNCTIONS, hold=3.0))
+    shop = Shop(Hang("body", 9.0), ways=replace(FUNCTIONS_OPTIONS, hold=3.0))
     going = shop.ticket()
     shop.worker.submit(going)
     await asyncio.sleep(1)
 
-    busy = await shop.worker.perform(replay(shop))
+    busy = await shop.worker.execute(replay(shop))
 
     assert isinstance(busy, Wait)
-    assert busy.until - shop.clock.now() == timedelta(seconds=5)
+    assert busy.claimable_at - shop.clock.now() == timedelta(seconds=5)
     assert str(busy) == f"run {going.id} of its job goes on"
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()

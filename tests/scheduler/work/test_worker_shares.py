@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import Outcome, Ticket
-from scheduler.catalog import Entry
+from scheduler.catalog import CatalogJob
 from scheduler.gates import Wait
-from scheduler.work.options import FUNCTIONS
+from scheduler.work.options import FUNCTIONS_OPTIONS
 from scheduler.work.places import Shares
-from scheduler.work.placing import MOST_WAITING
+from scheduler.work.placing import MAX_WAITING_RUNS_PER_JOB
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, Shop, entry
@@ -22,12 +22,12 @@ SHARES = Shares(0.1, 0.25)
 LONG = {"attempt": "300s", "run": "300s"}
 
 
-def slow(name: str = "slow", **more: object) -> Entry:
+def slow(name: str = "slow", **more: object) -> CatalogJob:
     """A job whose runs take as long as they may."""
     return entry(name, "every 1s", overlap="allow", timeout=LONG, **more)
 
 
-def other() -> Entry:
+def other() -> CatalogJob:
     return entry("other", check={"kind": "http", "url": "http://127.0.0.2:9/"})
 
 
@@ -44,7 +44,7 @@ async def test_a_slow_job_that_takes_its_share_leaves_the_places_to_others() -> 
     (ticket,) = tickets(shop, "other", 1, after_ms=1000)
     shop.worker.submit(ticket)
     await shop.clock.sleep(3)
-    assert shop.worker.places().used == 3
+    assert shop.worker.place_usage().used == 3
     assert ticket.id in shop.worker.in_progress
     await shop.worker.drain(0)
 
@@ -52,14 +52,14 @@ async def test_a_slow_job_that_takes_its_share_leaves_the_places_to_others() -> 
 @virtual_time
 async def test_a_run_beyond_those_that_may_wait_for_a_place_is_skipped_with_the_reason() -> None:
     shop = Shop(Hang("body", 250.0), jobs=[slow()], places=20, shares=SHARES)
-    all_of_them = tickets(shop, "slow", 2 + MOST_WAITING + 1, after_ms=1000)
+    all_of_them = tickets(shop, "slow", 2 + MAX_WAITING_RUNS_PER_JOB + 1, after_ms=1000)
     for ticket in all_of_them:
         shop.worker.submit(ticket)
     await shop.clock.sleep(5)
     run = await run_of(shop, all_of_them[-1])
     assert run.outcome is Outcome.SKIPPED
     assert run.message == "50 runs of its job wait for a place already: its job has 2 of 20 places, the share of a job"
-    assert (shop.worker.places().used, shop.worker.places().waiting) == (2, MOST_WAITING)
+    assert (shop.worker.place_usage().used, shop.worker.place_usage().waiting) == (2, MAX_WAITING_RUNS_PER_JOB)
     await shop.worker.drain(0)
 
 
@@ -67,21 +67,21 @@ async def test_a_run_beyond_those_that_may_wait_for_a_place_is_skipped_with_the_
 async def test_a_job_that_buffers_all_of_its_runs_has_none_of_them_skipped() -> None:
     jobs = [entry("patient", "every 1s", overlap="buffer_all"), *(slow(f"slow-{number}") for number in range(2))]
     shop = Shop(Hang("body", 2.0), jobs=jobs, places=2, shares=SHARES)
-    all_of_them = tickets(shop, "patient", MOST_WAITING + 10, after_ms=1000)
+    all_of_them = tickets(shop, "patient", MAX_WAITING_RUNS_PER_JOB + 10, after_ms=1000)
     for ticket in (*tickets(shop, "slow-0", 1), *tickets(shop, "slow-1", 1), *all_of_them):
         shop.worker.submit(ticket)
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
     assert {(await run_of(shop, ticket)).outcome for ticket in all_of_them} == {Outcome.SUCCEEDED}
 
 
 @virtual_time
 async def test_every_run_that_people_ask_for_waits_for_its_place() -> None:
     shop = Shop(Hang("body", 1.0), jobs=[slow()], places=20, shares=SHARES)
-    generation = shop.catalog.get("slow").generation
+    generation = shop.catalog.get_job("slow").generation
     all_of_them = [Ticket.requested("slow", START + timedelta(milliseconds=ms), generation) for ms in range(70)]
     for ticket in all_of_them:
         shop.worker.submit(ticket)
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
     assert {(await run_of(shop, ticket)).outcome for ticket in all_of_them} == {Outcome.SUCCEEDED}
 
 
@@ -91,17 +91,17 @@ async def test_every_run_that_a_job_catches_up_waits_for_its_place() -> None:
     all_of_them = tickets(shop, "slow", 70, after_ms=-3_600_000)
     for ticket in all_of_them:
         shop.worker.submit(ticket)
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
     assert {(await run_of(shop, ticket)).outcome for ticket in all_of_them} == {Outcome.SUCCEEDED}
 
 
 @virtual_time
 async def test_in_the_functions_host_a_run_without_a_place_is_skipped_before_its_message_takes_too_long() -> None:
-    shop = Shop(Hang("body", 250.0), jobs=[slow()], places=20, shares=SHARES, ways=FUNCTIONS)
+    shop = Shop(Hang("body", 250.0), jobs=[slow()], places=20, shares=SHARES, ways=FUNCTIONS_OPTIONS)
     first, second, third = tickets(shop, "slow", 3)
-    going = [asyncio.create_task(shop.worker.perform(ticket)) for ticket in (first, second)]
+    going = [asyncio.create_task(shop.worker.execute(ticket)) for ticket in (first, second)]
     await shop.clock.sleep(1)
-    assert await shop.worker.perform(third) is None
+    assert await shop.worker.execute(third) is None
     run = await run_of(shop, third)
     assert run.outcome is Outcome.SKIPPED
     assert run.message == "no place was free within 30s: its job has 2 of 20 places, the share of a job"
@@ -111,11 +111,13 @@ async def test_in_the_functions_host_a_run_without_a_place_is_skipped_before_its
 
 @virtual_time
 async def test_in_the_functions_host_a_run_is_sent_again_where_all_places_are_taken() -> None:
-    shop = Shop(Hang("body", 250.0), jobs=[slow("a"), slow("b"), other()], places=2, shares=SHARES, ways=FUNCTIONS)
-    going = [asyncio.create_task(shop.worker.perform(*tickets(shop, job, 1))) for job in "ab"]
+    shop = Shop(
+        Hang("body", 250.0), jobs=[slow("a"), slow("b"), other()], places=2, shares=SHARES, ways=FUNCTIONS_OPTIONS
+    )
+    going = [asyncio.create_task(shop.worker.execute(*tickets(shop, job, 1))) for job in "ab"]
     await shop.clock.sleep(1)
     (ticket,) = tickets(shop, "other", 1)
-    end = await shop.worker.perform(ticket)
+    end = await shop.worker.execute(ticket)
     assert isinstance(end, Wait)
     assert end.reason == "no place was free within 30s: all 2 places are taken"
     await asyncio.gather(*going)
@@ -130,6 +132,6 @@ async def test_a_run_that_is_cancelled_while_it_waits_for_a_place_takes_none(wai
         shop.worker.submit(ticket)
     await shop.clock.sleep(2)
     assert shop.worker.cancel(third.id if waits else first.id, "by a test")
-    await shop.worker.settle()
+    await shop.worker.wait_until_idle()
     assert (await run_of(shop, third)).outcome is (Outcome.CANCELLED if waits else Outcome.SUCCEEDED)
-    assert shop.worker.places().used == 0
+    assert shop.worker.place_usage().used == 0

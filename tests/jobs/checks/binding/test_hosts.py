@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.checks.binding.hosts import Place, plain_host, read_host_pattern
+from jobs.checks.binding.hosts import Recipient, normalize_host, parse_host_pattern
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ from jobs.checks.binding.hosts import Place, plain_host, read_host_pattern
     ],
 )
 def test_a_pattern_means_these_hosts(pattern: str, host: str, port: int, fits: bool) -> None:
-    assert read_host_pattern(pattern).takes(Place.of(host, port)) is fits
+    assert parse_host_pattern(pattern).matches(Recipient.from_host(host, port)) is fits
 
 
 @pytest.mark.parametrize(
@@ -70,27 +70,27 @@ def test_a_pattern_means_these_hosts(pattern: str, host: str, port: int, fits: b
 )
 def test_what_is_no_host_or_would_fit_strangers_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"write|port"):
-        read_host_pattern(text)
+        parse_host_pattern(text)
 
 
 @pytest.mark.property
 @given(st.text(alphabet="abcz019-.*[]:/%@ ßI", max_size=30))
 def test_no_text_but_the_star_alone_lets_a_stranger_have_it(text: str) -> None:
     try:
-        pattern = read_host_pattern(text)
+        pattern = parse_host_pattern(text)
     except ValueError:
         return
-    stranger = Place.of("attacker.test", 443)
-    assert not pattern.takes(stranger) or pattern.name == "*"
+    stranger = Recipient.from_host("attacker.test", 443)
+    assert not pattern.matches(stranger) or pattern.name == "*"
 
 
 @pytest.mark.property
 @given(st.text(alphabet="abcXYZ019-_.x", max_size=40))
 def test_a_host_in_its_plain_form_stays_as_it_is(text: str) -> None:
-    assert plain_host(plain_host(text)) == plain_host(text)
+    assert normalize_host(normalize_host(text)) == normalize_host(text)
 
 
 @pytest.mark.property
 @given(st.text(max_size=40))
 def test_no_text_breaks_the_reading_of_a_host(text: str) -> None:
-    assert isinstance(plain_host(text), str)
+    assert isinstance(normalize_host(text), str)

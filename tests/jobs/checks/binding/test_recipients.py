@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from jobs.checks.binding.hosts import Place
-from jobs.checks.binding.recipients import Sending, sendings
+from jobs.checks.binding.hosts import Recipient
+from jobs.checks.binding.recipients import CredentialDelivery, find_deliveries
 from jobs.definition import JobDefinition
-from jobs.model import secret_names
+from jobs.model import find_secret_names
 
 
 def secret(name: str) -> dict[str, str]:
@@ -35,12 +35,12 @@ EVERYTHING: dict[str, Any] = {
     "proxy": "http://proxy.internal:3128",
     "proxy_auth": {"username": secret("proxy-user"), "password": secret("proxy-password")},
 }
-API, LOGIN = Place("api.internal", 443), Place("login.example", 443)
-PROXY = Place("proxy.internal", 3128)
+API, LOGIN = Recipient("api.internal", 443), Recipient("login.example", 443)
+PROXY = Recipient("proxy.internal", 3128)
 
 
-def sent(check: dict[str, Any]) -> list[Sending]:
-    return list(sendings(JobDefinition.model_validate({"name": "a", "check": check}).check))
+def sent(check: dict[str, Any]) -> list[CredentialDelivery]:
+    return list(find_deliveries(JobDefinition.model_validate({"name": "a", "check": check}).check))
 
 
 def test_every_secret_of_a_definition_has_somebody_who_gets_it() -> None:
@@ -48,13 +48,13 @@ def test_every_secret_of_a_definition_has_somebody_who_gets_it() -> None:
     tcp = {"kind": "tcp", "host": "mail.internal", "port": 25, "dialogue": [{"send": secret("line")}]}
     for check in (EVERYTHING, steps, tcp):
         target = JobDefinition.model_validate({"name": "a", "check": check}).check
-        assert {sending.credential.name for sending in sendings(target)} == secret_names(target)
+        assert {sending.credential.name for sending in find_deliveries(target)} == find_secret_names(target)
 
 
 def test_everybody_gets_what_is_meant_for_him() -> None:
-    found: dict[str, set[Place]] = {}
+    found: dict[str, set[Recipient]] = {}
     for sending in sent(EVERYTHING):
-        found.setdefault(sending.credential.name, set()).update(sending.places)
+        found.setdefault(sending.credential.name, set()).update(sending.recipients)
     assert found == {
         "header": {API},
         "query": {API},
@@ -72,7 +72,7 @@ def test_a_proxy_gets_what_it_can_read() -> None:
     unchecked = {**EVERYTHING, "tls": {"verify": False}}
     for check in (plain, unchecked):
         for sending in sent(check):
-            assert PROXY in sending.places
+            assert PROXY in sending.recipients
 
 
 def test_a_step_belongs_to_the_host_of_the_one_before_unless_an_answer_says_where() -> None:
@@ -82,7 +82,9 @@ def test_a_step_belongs_to_the_host_of_the_one_before_unless_an_answer_says_wher
         {"name": "three", "url": "${next}", "headers": {"X-A": secret("three")}},
         {"name": "four", "url": "/four", "headers": {"X-A": secret("four")}},
     ]
-    assert [(one.credential.name, one.places) for one in sent({"kind": "steps", "steps": steps})] == [("two", (API,))]
+    assert [(one.credential.name, one.recipients) for one in sent({"kind": "steps", "steps": steps})] == [
+        ("two", (API,))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_a_step_belongs_to_the_host_of_the_one_before_unless_an_answer_says_wher
 )
 def test_a_header_host_is_read_however_odd_it_is(host: str, place: str) -> None:
     (one,) = sent({"url": "https://api.internal/", "headers": {"Host": host, "X-A": secret("a")}})
-    assert [str(place.host) for place in one.places] == ["api.internal", place]
+    assert [str(place.host) for place in one.recipients] == ["api.internal", place]
 
 
 _ODD = st.text(alphabet="ab.:/@[]%0x\u3002\u00df\ud800 -_1{$}#?\\", max_size=20)

@@ -7,29 +7,29 @@ from typing import Any
 
 import pytest
 
-from config.bindings import bindings_of
+from config.bindings import build_bindings
 from config.settings import Settings
-from jobs.checks.binding.hosts import Place
+from jobs.checks.binding.hosts import Recipient
 from jobs.checks.binding.rules import Bindings
-from jobs.checks.binding.scopes import Protection, protection_of
-from jobs.checks.binding.tags import read_tag
+from jobs.checks.binding.scopes import ProtectedResource, classify_scope
+from jobs.checks.binding.tags import parse_tag
 from jobs.checks.errors import CredentialDenied
 from jobs.checks.port import Credential
 
 
 def bound(*, unbound: str = "deny", **allow: Any) -> Bindings:
-    return bindings_of(Settings.model_validate({"secrets": {"unbound": unbound, "allow": allow}}))
+    return build_bindings(Settings.model_validate({"secrets": {"unbound": unbound, "allow": allow}}))
 
 
 def granted(unbound: str = "deny", allow: Any = None, **more: Any) -> Bindings:
-    return bindings_of(Settings.model_validate({"identity": {"unbound": unbound, "allow": allow}, **more}))
+    return build_bindings(Settings.model_validate({"identity": {"unbound": unbound, "allow": allow}, **more}))
 
 
 def denial(
     bindings: Bindings, name: str, *hosts: str, tags: Mapping[str, str] | None = None, kind: Any = "secret"
 ) -> str:
     try:
-        bindings.check(Credential(kind, name), [Place.of(host, 443) for host in hosts], tags or {})
+        bindings.check(Credential(kind, name), [Recipient.from_host(host, 443) for host in hosts], tags or {})
     except CredentialDenied as denied:
         return str(denied)
     return ""
@@ -102,13 +102,13 @@ def test_a_rule_may_be_for_jobs_with_a_tag() -> None:
 
 @pytest.mark.parametrize("text", ["team:checkout", "team=checkout", " team:checkout "])
 def test_a_tag_is_written_with_a_colon_or_as_commands_write_it(text: str) -> None:
-    assert str(read_tag(text)) == "team:checkout"
+    assert str(parse_tag(text)) == "team:checkout"
 
 
 @pytest.mark.parametrize("text", ["", ":x", "team:", "=x"])
 def test_half_a_tag_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a tag"):
-        read_tag(text)
+        parse_tag(text)
 
 
 # --- tokens of the app's identity ---
@@ -192,5 +192,5 @@ def test_what_opens_the_programs_own_store_or_vault_is_given_by_no_rule(scope: s
 
 
 def test_a_scope_of_ones_own_is_not_protected() -> None:
-    assert protection_of("https://api.contoso.com/.default") is Protection.NONE
-    assert protection_of("api://2b8f3b0c-1b1e-4a8e-9f0e-000000000000/.default") is Protection.NONE
+    assert classify_scope("https://api.contoso.com/.default") is ProtectedResource.NONE
+    assert classify_scope("api://2b8f3b0c-1b1e-4a8e-9f0e-000000000000/.default") is ProtectedResource.NONE

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from config.bindings import bindings_of
+from config.bindings import build_bindings
 from config.settings import Settings
 from jobs.checks import build_checks
 from jobs.checks.binding.rules import Bindings
 from jobs.checks.clock import PhaseClock
-from jobs.checks.guard import LOCAL
-from jobs.checks.port import Call
+from jobs.checks.guard import LOCAL_GUARD
+from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation
@@ -34,17 +34,19 @@ HERE, ELSEWHERE = "127.0.0.1", "localhost"
 def bound(**more: Any) -> Bindings:
     allow = {"team": [HERE], "client": [HERE], "free": ["*"], **more}
     identity = {"unbound": "deny", "allow": {SCOPE: [HERE]}}
-    return bindings_of(Settings.model_validate({"secrets": {"unbound": "deny", "allow": allow}, "identity": identity}))
+    return build_bindings(
+        Settings.model_validate({"secrets": {"unbound": "deny", "allow": allow}, "identity": identity})
+    )
 
 
 async def ask(check: dict[str, Any], bindings: Bindings | None = None, **tags: str) -> Observation:
     secrets = MemorySecrets(SECRETS)
     target = JobDefinition.model_validate({"name": "a", "check": check}).check
     checks = build_checks(
-        secrets, MemoryTokens({SCOPE: "t0ken"}), Redactor(), guard=LOCAL, bindings=bindings or bound()
+        secrets, MemoryTokens({SCOPE: "t0ken"}), Redactor(), guard=LOCAL_GUARD, bindings=bindings or bound()
     )
     try:
-        seen = await checks.observe(target, Call("a@1", 1, PhaseClock(), tags=tags))
+        seen = await checks.observe(target, AttemptContext("a@1", 1, PhaseClock(), tags=tags))
     finally:
         await checks.aclose()
     if seen.error is ErrorClass.TARGET_DENIED:
@@ -82,14 +84,14 @@ async def test_every_place_of_a_request_is_looked_at(way: str, target: HttpTarge
 
 async def test_nothing_is_read_that_may_not_be_sent(target: HttpTarget) -> None:
     secrets = MemorySecrets(SECRETS)
-    checks = build_checks(secrets, MemoryTokens(), Redactor(), guard=LOCAL, bindings=bound())
+    checks = build_checks(secrets, MemoryTokens(), Redactor(), guard=LOCAL_GUARD, bindings=bound())
     check = {"url": on(ELSEWHERE, target), "query": {"a": SECRET, "b": {"secret": "free"}}}
     try:
         job = JobDefinition.model_validate({"name": "a", "check": check})
-        await checks.observe(job.check, Call("a@1", 1, PhaseClock()))
+        await checks.observe(job.check, AttemptContext("a@1", 1, PhaseClock()))
     finally:
         await checks.aclose()
-    assert secrets.asked == []
+    assert secrets.requested == []
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ import trustme
 
 from jobs.checks.errors import CaFileUnusable
 from jobs.checks.files import authorities
-from jobs.checks.files.authorities import LARGEST, MOST_LOOKS, CaFiles
-from jobs.checks.files.regular import Signature
+from jobs.checks.files.authorities import LARGEST_CA_FILE, MOST_CONCURRENT_READS, CaFiles
+from jobs.checks.files.regular import FileSignature
 from jobs.checks.tls_contexts import TlsContexts
-from jobs.targets.http import Tls
+from jobs.targets.http import TlsOptions
 from tests.parts.tls import authority
 
 
@@ -31,9 +31,9 @@ def certificate(tmp_path: Path) -> Path:
 async def problem_with(files: CaFiles, path: Path | str) -> str:
     """As a run says it; `validate` says the same."""
     with pytest.raises(CaFileUnusable) as caught:
-        await files.get(str(path))
+        await files.load(str(path))
     said = str(caught.value).removeprefix(f"The CA file {path} of this target cannot be used: ").removesuffix(".")
-    assert said == files.why_unusable(str(path))
+    assert said == files.describe_problem(str(path))
     return said
 
 
@@ -42,7 +42,7 @@ def make_pipe(path: Path) -> None:
 
 
 def make_large(path: Path) -> None:
-    path.write_bytes(trustme.CA().cert_pem.bytes() + b"#" * LARGEST)
+    path.write_bytes(trustme.CA().cert_pem.bytes() + b"#" * LARGEST_CA_FILE)
 
 
 def make_damaged(path: Path) -> None:
@@ -94,9 +94,9 @@ async def test_a_ca_file_may_be_anywhere_unless_folders_are_named(tmp_path: Path
     (tmp_path / "named").mkdir()
     os.link(certificate, tmp_path / "named" / "ca.pem")
     (tmp_path / "named" / "link.pem").symlink_to(certificate)
-    assert len((await CaFiles().get(str(certificate))).certificates) == 1
+    assert len((await CaFiles().load(str(certificate))).certificates) == 1
     files = CaFiles([tmp_path / "named"])
-    assert len((await files.get(str(tmp_path / "named" / "ca.pem"))).certificates) == 1
+    assert len((await files.load(str(tmp_path / "named" / "ca.pem"))).certificates) == 1
     refused = f"it is outside of the folders of targets.ca_folders ({tmp_path / 'named'})"
     for path in (certificate, tmp_path / "nothing", tmp_path / "named" / "link.pem", tmp_path / "named/../ca.pem"):
         assert await problem_with(files, path) == refused
@@ -106,7 +106,7 @@ async def test_a_file_with_several_certificates_and_comments_is_trusted_as_a_who
     path = tmp_path / "ca.pem"
     trusted = trustme.CA().cert_pem.bytes().replace(b"CERTIFICATE", b"TRUSTED CERTIFICATE")
     path.write_bytes("# F\u0151tan\u00fas\u00edtv\u00e1ny\n".encode() + authority().cert_pem.bytes() + trusted)
-    context = await TlsContexts().get(Tls(ca_file=str(path)))
+    context = await TlsContexts().get_context(TlsOptions(ca_file=str(path)))
     assert len(context.get_ca_certs()) == 2
 
 
@@ -119,14 +119,14 @@ async def test_a_file_is_read_again_only_when_it_has_changed(
         read.append(content)
         return ("x",)
 
-    monkeypatch.setattr(authorities, "_certificates", certificates)
+    monkeypatch.setattr(authorities, "_parse_certificates", certificates)
     files = CaFiles(monotonic=lambda: now)
     for now in (0.0, 0.5, 1.0, 2.0):  # noqa: B007 - the lambda's
-        await files.get(str(certificate))
+        await files.load(str(certificate))
     assert len(read) == 1
     trustme.CA().cert_pem.write_to_path(certificate)
     now = 3.0
-    await files.get(str(certificate))
+    await files.load(str(certificate))
     assert len(read) == 2
 
 
@@ -136,13 +136,13 @@ async def test_a_file_is_read_again_only_when_it_has_changed(
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Every file hangs until the event is set."""
-    answers, read = threading.Event(), authorities.read_regular
+    answers, read = threading.Event(), authorities.read_regular_file
 
-    def read_late(path: str, most: int, known: Signature = ()) -> tuple[bytes | None, Signature]:
+    def read_late(path: str, most: int, known: FileSignature = ()) -> tuple[bytes | None, FileSignature]:
         answers.wait(60)
         return read(path, most, known)
 
-    monkeypatch.setattr(authorities, "read_regular", read_late)
+    monkeypatch.setattr(authorities, "read_regular_file", read_late)
     monkeypatch.setattr(authorities, "PATIENCE", 0.02)
     yield answers
     answers.set()
@@ -151,8 +151,8 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 async def test_a_share_that_hangs_is_not_waited_for(hanging: threading.Event, certificate: Path) -> None:
     files = CaFiles(known=[certificate.parent])
     with pytest.raises(CaFileUnusable, match=r"it could not be read within 0.02 s; look at how its folder is mounted"):
-        await files.get(str(certificate))
-    assert files.why_unusable(str(certificate), 0.02).startswith("it could not be read within")
+        await files.load(str(certificate))
+    assert files.describe_problem(str(certificate), 0.02).startswith("it could not be read within")
 
 
 async def test_shares_that_hang_take_a_bounded_number_of_threads_and_none_of_everybodys(
@@ -160,10 +160,10 @@ async def test_shares_that_hang_take_a_bounded_number_of_threads_and_none_of_eve
 ) -> None:
     files, before = CaFiles(), threading.active_count()
     for _ in range(2):
-        asked = (files.get(str(tmp_path / f"{number}.pem")) for number in range(3 * MOST_LOOKS))
+        asked = (files.load(str(tmp_path / f"{number}.pem")) for number in range(3 * MOST_CONCURRENT_READS))
         results = await asyncio.gather(*asked, return_exceptions=True)
         assert {type(result) for result in results} == {CaFileUnusable}
-    assert threading.active_count() - before <= MOST_LOOKS
+    assert threading.active_count() - before <= MOST_CONCURRENT_READS
     assert await asyncio.to_thread(sum, [1, 2]) == 3
 
 
@@ -171,8 +171,8 @@ async def test_what_was_read_before_is_used_while_the_share_hangs(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = CaFiles()
-    first = await files.get(str(certificate))
+    first = await files.load(str(certificate))
     monkeypatch.setattr(authorities, "LOOK_EVERY", 0.0)
     monkeypatch.setattr(authorities, "PATIENCE", 0.02)
-    monkeypatch.setattr(authorities, "read_regular", lambda *_: time.sleep(0.5))
-    assert await files.get(str(certificate)) is first
+    monkeypatch.setattr(authorities, "read_regular_file", lambda *_: time.sleep(0.5))
+    assert await files.load(str(certificate)) is first

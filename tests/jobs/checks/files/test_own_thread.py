@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.checks.files.own_thread import in_own_thread
+from jobs.checks.files.own_thread import run_in_daemon_thread
 from tests.parts.proc import run
 
 HANGS = """
@@ -23,9 +23,9 @@ asyncio.run(main())
 
 
 async def test_it_gives_what_the_work_gives_or_raises() -> None:
-    assert await in_own_thread(sum, [1, 2]) == 3
+    assert await run_in_daemon_thread(sum, [1, 2]) == 3
     with pytest.raises(ZeroDivisionError):
-        await in_own_thread(divmod, 1, 0)
+        await run_in_daemon_thread(divmod, 1, 0)
 
 
 async def test_a_program_ends_though_such_work_hangs_and_so_do_its_other_threads_work() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from scheduler.api.closed import create_closed_api
-from scheduler.api.early import EarlyApi
-from scheduler.api.requests.guard import LARGEST_BODY, RequestGuard
-from tests.scheduler.api.desk import Desk
+from scheduler.api.closed import create_unavailable_api
+from scheduler.api.early import LazyApi
+from scheduler.api.requests.guard import MAX_BODY_BYTES, RequestGuard
+from tests.scheduler.api.desk import ApiClient
 
 OURS = ("localhost", "127.0.0.1")
 HOST = (b"host", b"localhost:7071")
@@ -132,7 +132,7 @@ async def test_a_name_of_ours_is_taken_with_any_port(host: bytes) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
 async def test_a_body_that_says_that_it_is_too_large_is_refused_unread(method: str) -> None:
-    exchange, app = await asked(method=method, headers=(HOST, length(LARGEST_BODY + 1)), chunks=[b"x"] * 10)
+    exchange, app = await asked(method=method, headers=(HOST, length(MAX_BODY_BYTES + 1)), chunks=[b"x"] * 10)
 
     assert (exchange.status, exchange.read, app.bodies) == (413, 0, [])
     if method != "HEAD":
@@ -148,8 +148,8 @@ async def test_a_body_in_chunks_is_read_no_further_than_the_limit() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
 async def test_a_body_of_the_limit_is_handed_on_whole(method: str) -> None:
-    chunks = [b"x" * 30_000, b"y" * (LARGEST_BODY - 30_000)]
-    exchange, app = await asked(method=method, headers=(HOST, length(LARGEST_BODY)), chunks=chunks)
+    chunks = [b"x" * 30_000, b"y" * (MAX_BODY_BYTES - 30_000)]
+    exchange, app = await asked(method=method, headers=(HOST, length(MAX_BODY_BYTES)), chunks=chunks)
 
     assert (exchange.status, app.bodies) == (200, [b"".join(chunks)])
     assert app.after == [{"type": "http.disconnect"}]
@@ -182,8 +182,12 @@ async def test_a_refused_ping_does_not_repeat_its_token() -> None:
 
 
 async def test_every_app_refuses_a_page_of_another_site_without_reading() -> None:
-    async with Desk() as desk:
-        for app in (desk.app, EarlyApi(desk.services, hosts=OURS, made=lambda: None), create_closed_api("closed")):
+    async with ApiClient() as desk:
+        for app in (
+            desk.app,
+            LazyApi(desk.services, hosts=OURS, on_created=lambda: None),
+            create_unavailable_api("closed"),
+        ):
             for path in ("/api/jobs/checkout/run", "/api/jobs/checkout/pause", "/api/dead-letters/replay"):
                 exchange = await Exchange(path=path, headers=(HOST, CROSS_SITE, length(600_000_000))).ask(app)
                 assert (exchange.status, exchange.read) == (403, 0)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.api.requests.origins import site_complaint
+from scheduler.api.requests.origins import find_site_error
 
 
 def complaint(*headers: tuple[str, str], server: str = "") -> str:
     def values(name: str) -> list[str]:
         return [value for header, value in headers if header == name]
 
-    return site_complaint(values, server)
+    return find_site_error(values, server)
 
 
 HOST = ("host", "localhost:7071")

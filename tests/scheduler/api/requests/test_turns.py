@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from scheduler.api.requests.turns import AT_ONCE, LONGEST_REST, LONGEST_TURN, MOST_WAITING, ReadTurns
+from scheduler.api.requests.turns import (
+    CONCURRENT_READS,
+    MAX_READ_SECONDS,
+    MAX_REST_SECONDS,
+    MAX_WAITING_READS,
+    ReadLimiter,
+)
 from tests.jobs.running.virtual_time import virtual_time
 
 
@@ -47,11 +53,11 @@ async def asked(app: Any, path: str = "/api/runs", method: str = "GET") -> list[
 @virtual_time
 async def test_only_so_many_reads_are_answered_at_once_and_the_place_rests_as_long_as_they_took() -> None:
     app = Slow(0.1)
-    turns = ReadTurns(app)
+    turns = ReadLimiter(app)
 
-    await asyncio.gather(*(asked(turns) for _ in range(3 * AT_ONCE)))
+    await asyncio.gather(*(asked(turns) for _ in range(3 * CONCURRENT_READS)))
 
-    assert app.most == AT_ONCE
+    assert app.most == CONCURRENT_READS
     first, second, third = sorted({round(at - app.began[0], 3) for at in app.began})
     assert (first, second, third) == (0, 0.2, 0.4)
 
@@ -59,7 +65,7 @@ async def test_only_so_many_reads_are_answered_at_once_and_the_place_rests_as_lo
 @virtual_time
 async def test_a_read_alone_does_not_make_the_next_one_wait() -> None:
     app = Slow(0.1)
-    turns = ReadTurns(app)
+    turns = ReadLimiter(app)
     for _ in range(5):
         await asked(turns)
 
@@ -79,7 +85,7 @@ async def test_a_read_alone_does_not_make_the_next_one_wait() -> None:
 )
 async def test_what_must_be_answered_does_not_wait_for_reads(method: str, path: str) -> None:
     app = Slow(1.0)
-    turns = ReadTurns(app)
+    turns = ReadLimiter(app)
     reads = [asyncio.create_task(asked(turns)) for _ in range(10)]
     await asyncio.sleep(0.1)
     before = len(app.began)
@@ -93,19 +99,19 @@ async def test_what_must_be_answered_does_not_wait_for_reads(method: str, path: 
 @virtual_time
 async def test_a_read_that_hangs_keeps_others_waiting_only_so_long() -> None:
     app = Slow(1000.0)
-    turns = ReadTurns(app)
-    reads = [asyncio.create_task(asked(turns)) for _ in range(2 * AT_ONCE)]
-    await asyncio.sleep(LONGEST_TURN + 0.1)
+    turns = ReadLimiter(app)
+    reads = [asyncio.create_task(asked(turns)) for _ in range(2 * CONCURRENT_READS)]
+    await asyncio.sleep(MAX_READ_SECONDS + 0.1)
 
-    assert len(app.began) == 2 * AT_ONCE
+    assert len(app.began) == 2 * CONCURRENT_READS
     await asyncio.gather(*reads)
-    assert turns._places._value == AT_ONCE
+    assert turns._semaphore._value == CONCURRENT_READS
 
 
 @virtual_time
 async def test_too_many_that_wait_are_refused_with_when_to_come_back() -> None:
-    turns = ReadTurns(Slow(1.0))
-    reads = [asyncio.create_task(asked(turns)) for _ in range(AT_ONCE + MOST_WAITING)]
+    turns = ReadLimiter(Slow(1.0))
+    reads = [asyncio.create_task(asked(turns)) for _ in range(CONCURRENT_READS + MAX_WAITING_READS)]
     await asyncio.sleep(0)
     start, body = await asked(turns)
 
@@ -119,21 +125,21 @@ async def test_too_many_that_wait_are_refused_with_when_to_come_back() -> None:
 @virtual_time
 async def test_reads_that_break_or_whose_client_leaves_give_their_places_back() -> None:
     app = Slow(0.1)
-    turns = ReadTurns(app)
+    turns = ReadLimiter(app)
     reads = [asyncio.create_task(asked(turns, path)) for path in ["/api/broken", "/api/runs"] * 5]
     await asyncio.sleep(0.05)
     for read in reads[3:6]:
         read.cancel()
     await asyncio.gather(*reads, return_exceptions=True)
-    await asyncio.sleep(LONGEST_REST)
+    await asyncio.sleep(MAX_REST_SECONDS)
 
-    assert (turns._places._value, turns._waiting) == (AT_ONCE, 0)
+    assert (turns._semaphore._value, turns._waiting) == (CONCURRENT_READS, 0)
 
 
 @virtual_time
 async def test_a_read_that_waits_when_the_program_ends_is_told_so() -> None:
-    turns = ReadTurns(Slow(1.0))
-    reads = [asyncio.create_task(asked(turns)) for _ in range(AT_ONCE + 1)]
+    turns = ReadLimiter(Slow(1.0))
+    reads = [asyncio.create_task(asked(turns)) for _ in range(CONCURRENT_READS + 1)]
     await asyncio.sleep(0)
     reads[-1].cancel()
     start, body = await reads[-1]
