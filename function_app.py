@@ -9,7 +9,7 @@ import os
 
 import azure.functions as func
 
-from scheduler.dispatch.queues import poison_queue_name, run_queue_name_from
+from scheduler.dispatch.queue_names import poison_queue_name, run_queue_name_from
 from scheduler.hosts.functions import host
 
 RUN_QUEUE = run_queue_name_from(os.environ)

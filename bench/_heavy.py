@@ -20,7 +20,7 @@ from bench._hosts import Host, embedded
 from bench._lateness import Figures, Load, figures, finished_runs, summary
 from bench._parts import cpu_seconds, get_json, on_core, percentile, rss_mib, target
 from bench._peers import Peer
-from scheduler.stores.runs import Runs
+from scheduler.stores.runs.repository import Runs
 
 AFTERWARDS = 3.0
 """Seconds after the last request, for its run to end and to be recorded."""

@@ -15,9 +15,9 @@ import pytest
 
 from bench._operations import Operations
 from bench._parts import program, tail
-from scheduler.stores.azure_tables import open_azure_tables
+from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.port import Store
-from scheduler.stores.sqlite import StoreAccess, open_sqlite
+from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
 from tests.parts.azurite import Azurite, fresh_prefix, running_azurite
 from tests.parts.functions_style import environment, spawn
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench._parts import percentile
 from jobs.runs import Outcome, Run
-from scheduler.stores.runs import Runs
+from scheduler.stores.runs.repository import Runs
 
 _PAGE = 500
 

@@ -23,26 +23,26 @@ from typing import Any
 import httpx
 
 from bench._parts import rss_mib
-from jobs.checks.http import HttpCheck
-from jobs.checks.steps import StepsCheck
+from jobs.checks.kinds.http import HttpCheck
+from jobs.checks.kinds.steps import StepsCheck
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
-from jobs.running.circuits import CircuitBreakers
+from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.runner import Runner
-from observability.logs import configure_logging
+from observability.logs.setup import configure_logging
 from observability.telemetry import Telemetry
-from scheduler.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.gates import SlotLeases, gates_in_order
+from scheduler.hosts.embedded.ticker import Ticker
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
-from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pauses
-from scheduler.stores.runs import Runs
-from scheduler.stores.slots import Slots
-from scheduler.ticker import Ticker
-from scheduler.work.going import RunRegistry
-from scheduler.work.worker import Worker
-from tests.jobs.checks.asking import MemorySecrets, MemoryTokens
+from scheduler.stores.runs.repository import Runs
+from scheduler.stores.slots.repository import Slots
+from scheduler.worker.cancellation import RunRegistry
+from scheduler.worker.worker import Worker
+from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens
 from tests.jobs.running.virtual_time import LoopClock, VirtualTimeLoop
 from tests.scheduler.stores.memory import MemoryStore
 

@@ -37,7 +37,7 @@ from bench._lateness import Figures, Load, figures
 from bench._parts import get_json, percentile, show, target
 from jobs.runs import Run
 from scheduler.stores.port import StoreError
-from scheduler.stores.runs import Runs
+from scheduler.stores.runs.repository import Runs
 
 HEALTHY = {Scheduler: Load(count=20, every=1, burst=False), FunctionsProcesses: Load(count=200, every=10, burst=False)}
 """Named late-00000 and so on: 20 runs each second, spread over it."""

@@ -29,7 +29,7 @@ from bench._parts import cpu_seconds, finish, get_json, show, target
 from bench._stall import Stall, after_stall
 from jobs.runs import Run, format_run_instant
 from scheduler.stores.port import StoreUnavailable
-from scheduler.stores.runs import Runs
+from scheduler.stores.runs.repository import Runs
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TRIES = 5

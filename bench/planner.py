@@ -28,8 +28,8 @@ from datetime import UTC, datetime, timedelta
 from bench._parts import ROOT, finish, rss_mib, show
 from jobs.definition import JobDefinition
 from jobs.runs import Ticket, format_run_instant
-from scheduler.catalog import Catalog, CatalogJob
-from scheduler.planning.heap import DueHeap
+from scheduler.catalog.catalog import Catalog, CatalogJob
+from scheduler.planning.due_heap import DueHeap
 from scheduler.planning.plan import plan_due
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -31,9 +31,9 @@ from jobs.redaction import Redactor
 from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run, Ticket
 from jobs.telemetry import REPORT_EVERYTHING, Reporting
 from observability.events import TelemetryEvent
+from observability.exporters.application_insights.metric_window import MetricWindow
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
-from observability.exporters.datadog_payloads import DatadogSource, build_payloads
-from observability.exporters.metric_windows import MetricWindow
+from observability.exporters.datadog.payloads import DatadogSource, build_payloads
 from observability.sampling import Sampler
 
 MINUTES = 60
@@ -115,7 +115,7 @@ def _application_insights(variant: str, jobs: int, every: int) -> Weighed:
 
 def report_all(variant: str, endpoint: str, jobs: int, every: int) -> None:
     """Report the hour, a minute at a time; the SDK exports metrics after each."""
-    from observability.exporters import application_insights
+    from observability.exporters.application_insights import delivery as application_insights
 
     if variant == UNTRIMMED:
         application_insights.trim_envelopes = lambda *_: None

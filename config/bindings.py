@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from config.binding_settings import HostRule
-from config.settings import Settings
-from jobs.checks.binding.hosts import parse_host_pattern
-from jobs.checks.binding.names import normalize_secret_name
+from config.settings.binding_rules import HostRule
+from config.settings.model import Settings
+from jobs.checks.binding.host_patterns import parse_host_pattern
 from jobs.checks.binding.rules import BindingRule, BindingRules, Bindings
 from jobs.checks.binding.scopes import ProtectedResource, normalize_scope
+from jobs.checks.binding.secret_names import normalize_secret_name
 from jobs.checks.binding.tags import parse_tag
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jobs.problems import Problem
 
 if TYPE_CHECKING:
-    from config.job_set import JobSet
+    from config.job_files.job_set import JobSet
 
 
 class ConfigurationError(Exception):

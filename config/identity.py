@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from config.settings import Settings
+from config.settings.model import Settings
 from jobs.errors import TokenUnavailable
-from jobs.kept_values import FetchedValue, FetchFailure, RefreshingCache
 from jobs.ports import Clock, CredentialRefresh
 from jobs.problems import make_printable
-from jobs.running.clock import SystemClock
+from jobs.refreshing_cache import FetchedValue, FetchFailure, RefreshingCache
+from jobs.running.system_clock import SystemClock
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from config.documents import UnreadableFile
+from config.documents.document import UnreadableFile
 from config.errors import ConfigurationError
-from config.layers import (
+from config.settings.layers import (
     ENVIRONMENT_VARIABLE,
     SECRET_PREFIX,
     SettingsLayer,
@@ -31,12 +31,12 @@ from config.layers import (
     split_unresolved,
     unresolved_message,
 )
-from config.settings import Settings
+from config.settings.model import Settings
 from jobs.problems import Finding, Problem, describe_wrong_choice, validation_findings
 from jobs.problems import KeyPath as KeyPath
 
 if TYPE_CHECKING:
-    from config.job_files import JobFile, JobFileReader, JobSet
+    from config.job_files.reader import JobFile, JobFileReader, JobSet
 
 SAMPLE_TARGET = "http://127.0.0.1:7072"
 """Where the sample jobs point unless the caller knows better."""
@@ -104,7 +104,7 @@ def load_configuration(
     Raises:
         ConfigurationError: with every problem of the settings and of the job files.
     """
-    from config.job_files import JobFileReader
+    from config.job_files.reader import JobFileReader
 
     reader = reader or JobFileReader(root, environ)
     try:
@@ -263,13 +263,13 @@ def _load_own_jobs(loaded: LoadedSettings, reader: JobFileReader, files: Sequenc
     container = loaded.settings.jobs_container
     if container is not None:
         if files is None:
-            from config.job_container import fetch_job_files
+            from config.job_files.container import fetch_job_files
 
             files = fetch_job_files(loaded.settings)
         return reader.parse(container, files, default_schedule=loaded.settings.default_schedule)
     place = loaded.settings.jobs
     if place is None:
-        from config.job_files import JobSet
+        from config.job_files.reader import JobSet
 
         return JobSet()
     if not os.path.exists(place):

@@ -12,9 +12,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from config.errors import ConfigurationError
-from config.layers import read_variable_layer, split_unresolved
 from config.loading import find_environment, load_settings
-from config.settings import Settings
+from config.settings.layers import read_variable_layer, split_unresolved
+from config.settings.model import Settings
 
 _TELEMETRY_GROUPS = ("environment", "version", "service_name", "log", "application_insights", "datadog", "telemetry")
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from config.errors import ConfigurationError
-from config.layers import VARIABLE_PREFIX, variable_path
 from config.loading import SAMPLE_TARGET, Configuration, JobLoader, LoadedSettings, load_settings
-from config.settings import Settings
+from config.settings.layers import VARIABLE_PREFIX, variable_path
+from config.settings.model import Settings
 from jobs.problems import Problem
 from jobs.problems.suggestions import suggest_name
 
@@ -30,7 +30,7 @@ def load_usable_configuration(
     Raises:
         ConfigurationError: a setting of the store is wrong; with every problem of the settings.
     """
-    from config.job_files import JobFileReader, JobSet
+    from config.job_files.reader import JobFileReader, JobSet
 
     loaded, problems = load_usable_settings(environ, root=root)
     place = JobLoader(loaded, JobFileReader(root, environ), root, sample_target)

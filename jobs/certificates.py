@@ -1,6 +1,6 @@
 """Certificates as targets show them, read once an expectation or the TLS check asks. Pure.
 
-Called by jobs.expectations and jobs.checks.tls with what `Observation.certificates` holds.
+Called by jobs.expectations and jobs.checks.kinds.tls with what `Observation.certificates` holds.
 """
 
 from __future__ import annotations

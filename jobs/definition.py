@@ -1,4 +1,4 @@
-"""A job: schedule + check + policies, as one frozen model. Built by config.job_files, used everywhere."""
+"""A job: schedule + check + policies, as one frozen model. Built by config.job_files.reader, used everywhere."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from pydantic import (
 )
 
 from jobs.dependencies import Dependencies, Dependency, format_dependencies
-from jobs.display_text import DisplayText, DisplayTexts
-from jobs.durations import format_duration
 from jobs.expectations import Expectation, Expectations, check_applicable
+from jobs.formats.display_text import DisplayText, DisplayTexts
+from jobs.formats.durations import format_duration
 from jobs.groups import ConcurrencyGroupField
-from jobs.model import FrozenModel, intern_state
+from jobs.model_base import FrozenModel, intern_state
 from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
 from jobs.schedules import DefaultSchedule, Schedule, bind_to_job, parse_schedule
 from jobs.targets import TARGETS_BY_KIND, Target, target_kind

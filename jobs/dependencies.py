@@ -1,6 +1,6 @@
 """What a job asks of the jobs that it depends on, and whether a run of one of them is that.
 
-Part of the definition; judged by scheduler.follow_up for jobs without a schedule, by the dependency gate for others.
+Part of the definition; judged by scheduler.dependencies.trigger for jobs without a schedule, by the dependency gate for others.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from jobs.durations import format_duration
-from jobs.model import Duration, FrozenModel
+from jobs.formats.durations import format_duration
+from jobs.model_base import Duration, FrozenModel
 from jobs.runs import Outcome, Run
 
 LONGEST_DEPENDENCY_WAIT = 3600.0

@@ -1,6 +1,6 @@
 """What an attempt has seen beyond its status: steps, the TLS session with its certificate, DNS records. Pure values.
 
-Made by jobs.running.seen_details from an observation, with limits on number and length and without secrets; stored,
+Made by jobs.running.attempt_details from an observation, with limits on number and length and without secrets; stored,
 shown and sent by everything above.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from jobs.values import value
+from jobs.fast_frozen import value
 
 _DAY = 86_400
 

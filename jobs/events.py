@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
+from jobs.fast_frozen import value
 from jobs.runs import Attempt, Run, Ticket
-from jobs.values import value
 
 
 @value(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Which job depends on which: what is wrong with that, and what a run of a job starts. Pure.
 
-Called by config.job_files, which refuses what is wrong with its line, and through scheduler.catalog by those who start
+Called by config.job_files.reader, which refuses what is wrong with its line, and through scheduler.catalog.catalog by those who start
 runs. A job *starts* another one that depends on it and has no schedule of its own.
 """
 

@@ -1,6 +1,6 @@
 """Concurrency groups: jobs of which only so many run at a time, all together. Data only; scheduler.gates acts on it.
 
-Two jobs that give one group different limits are found here, and refused by config.job_files.
+Two jobs that give one group different limits are found here, and refused by config.job_files.reader.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from jobs.model import Duration, FrozenModel
+from jobs.model_base import Duration, FrozenModel
 
 GROUP_NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 
@@ -68,7 +68,7 @@ def find_group_conflicts(groups: Iterable[tuple[str, ConcurrencyGroup | None]]) 
     return found
 
 
-# --- who may join: the section `groups` of job files, read and applied by config.job_groups ---
+# --- who may join: the section `groups` of job files, read and applied by config.job_files.groups ---
 
 
 def _as_list(value: object) -> object:

@@ -1,6 +1,6 @@
 """The life of a heartbeat: what its pings make of it, how it is at an instant, and when it goes down. Pure.
 
-Called by jobs.checks.heartbeat, which judges, and by scheduler, which takes pings and shows them:
+Called by jobs.checks.kinds.heartbeat, which judges, and by scheduler, which takes pings and shows them:
 
     beat = after(Beat(), Ping(now, Signal.SUCCESS), rhythm_of(target))
     state = state_at(beat, rhythm_of(target), now)      # new, up, grace, down, started or paused

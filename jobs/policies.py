@@ -1,6 +1,6 @@
 """The policies of a job: deadlines, retries, circuit. Data only; jobs/running/ acts on them.
 
-Two jobs that give a circuit's group different policies are found here, and refused by config.job_files.
+Two jobs that give a circuit's group different policies are found here, and refused by config.job_files.reader.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pydantic import (
     model_validator,
 )
 
-from jobs.durations import format_duration, parse_duration
-from jobs.model import Duration, FrozenModel, read_seconds
+from jobs.formats.durations import format_duration, parse_duration
+from jobs.model_base import Duration, FrozenModel, read_seconds
 
 LONGEST_RUN_TIMEOUT = 480.0
 """Seconds. The Functions host ends its worker after host.json's functionTimeout (10 minutes): a run must be over."""

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from jobs.details import Details
-from jobs.values import value
+from jobs.fast_frozen import value
 
 
 class Trigger(StrEnum):
@@ -172,7 +172,7 @@ class Ticket:
 
     @staticmethod
     def following(job: str, due_at: datetime, generation: str, suffix: str, correlation_id: str) -> Ticket:
-        """The one ticket of this job in a chain of runs: the suffix says in which (see scheduler.chains)."""
+        """The one ticket of this job in a chain of runs: the suffix says in which (see scheduler.dependencies.chains)."""
         run_id = f"{job}@{format_run_instant(due_at)}.{suffix}"
         return Ticket(run_id, job, Trigger.DEPENDENCY, due_at, generation, correlation_id)
 

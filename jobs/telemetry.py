@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from jobs.model import FrozenModel
+from jobs.model_base import FrozenModel
 
 RowSelection = Literal["all", "failures", "none"]
 """Of which runs a signal has rows of its own: of all; of those worth a look, and a sample of the others; of none."""

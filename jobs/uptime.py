@@ -1,6 +1,6 @@
 """How much of the time something was up: the share of good runs, their mean time, and the downtime of each month. Pure.
 
-Called by scheduler.uptimes, and by scheduler.stores.run_hours, which sums up what is deleted.
+Called by scheduler.queries.uptime, and by scheduler.stores.runs.hourly_rollup, which sums up what is deleted.
 """
 
 from __future__ import annotations

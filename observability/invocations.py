@@ -1,4 +1,4 @@
-"""Which invocation of the Functions host the code runs in. Entered by scheduler.functions_host, used by logs and spans.
+"""Which invocation of the Functions host the code runs in. Entered by scheduler.hosts.functions, used by logs and spans.
 
 The Functions host drops log records of the app that do not belong to an invocation which is running now. Those of
 background threads, and of tasks that outlive their invocation, are therefore held back for the next invocation.

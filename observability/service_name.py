@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from config.settings.model import Settings
 
 DEFAULT_SERVICE_NAME = "scheduler"
 _PLATFORM_NAMES = ("WEBSITE_SITE_NAME", "CONTAINER_APP_NAME")

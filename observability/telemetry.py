@@ -19,11 +19,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from jobs.events import AttemptRetried, RunFinished, RunStarted
+from jobs.formats.trace_ids import parse_trace_parent
 from jobs.runs import Ticket
 from jobs.telemetry import REPORT_EVERYTHING, Reporting, TelemetryPolicy, resolve_reporting
-from jobs.trace_ids import parse_trace_parent
 from observability import names
-from observability.event_records import make_record
 from observability.events import (
     DeadLettered,
     JobFailed,
@@ -39,12 +38,13 @@ from observability.events import (
 )
 from observability.exporters.port import APPLICATION_INSIGHTS, DATADOG, Exporter, ExporterHealth
 from observability.invocations import current_invocation
-from observability.own_handler import OwnHandler
-from observability.redacting import RedactionFilter
+from observability.logs.event_records import make_record
+from observability.logs.own_handler import OwnHandler
+from observability.redaction import RedactionFilter
 from observability.sampling import RunReport, Sampler
 
 if TYPE_CHECKING:
-    from config.settings import Settings
+    from config.settings.model import Settings
     from jobs.redaction import Redactor
 
 _log = logging.getLogger("scheduler.runs")
@@ -258,7 +258,7 @@ def build_telemetry(settings: Settings, redactor: Redactor, *, start_level: int 
     exporters: list[Exporter] = []
     off = []
     if (secret := settings.application_insights.connection_string) is not None:
-        from observability.exporters.application_insights import build_application_insights_exporter
+        from observability.exporters.application_insights.delivery import build_application_insights_exporter
 
         text = secret.get_secret_value()
         redactor.add_permanent(text)
@@ -266,7 +266,7 @@ def build_telemetry(settings: Settings, redactor: Redactor, *, start_level: int 
     else:
         off.append(APPLICATION_INSIGHTS)
     if (secret := settings.datadog.api_key) is not None:
-        from observability.exporters.datadog import build_datadog_exporter
+        from observability.exporters.datadog.delivery import build_datadog_exporter
 
         text = secret.get_secret_value()
         redactor.add_permanent(text)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jobs.ports import Clock
-from scheduler.circuit_board import CircuitQueries
-from scheduler.health import Health
-from scheduler.heartbeats import HeartbeatQueries
+from scheduler.health.report import Health
 from scheduler.operations import Operations
-from scheduler.queries import JobAndRunQueries
-from scheduler.secret_watch import SecretMonitor
-from scheduler.uptimes import UptimeReader
+from scheduler.queries.circuits import CircuitQueries
+from scheduler.queries.heartbeats import HeartbeatQueries
+from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.queries.uptime import UptimeReader
+from scheduler.secrets.monitor import SecretMonitor
 from scheduler.watchdog import Watchdog
 
 

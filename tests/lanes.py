@@ -29,7 +29,7 @@ AGAIN = (
     "tests/jobs",
     "tests/parts",
     "tests/scheduler",
-    "--ignore=tests/scheduler/test_embedded.py",
+    "--ignore=tests/scheduler/hosts/embedded/test_host.py",
     "--ignore=tests/scheduler/test_first_run.py",
 )
 """Where the tests are that run on a second Python. Those left out start processes, whose coverage is not measured."""

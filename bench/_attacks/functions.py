@@ -18,7 +18,7 @@ import pytest
 
 from bench._attacks.harness import Attack
 from bench._parts import tail
-from scheduler.stores.azure_tables import open_azure_tables
+from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.port import Store
 from tests.parts.azurite import Azurite, fresh_prefix, running_azurite
 from tests.parts.functions_style import environment, spawn

@@ -45,7 +45,7 @@ from typing import Any, ClassVar
 
 from bench._parts import ROOT, await_answer, free_port, settings_removed, tail
 from scheduler.stores.port import Store
-from scheduler.stores.sqlite import StoreAccess, open_sqlite
+from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
 
 StreamServer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

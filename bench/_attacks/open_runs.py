@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 from bench._attacks.harness import Attack, Scene, Scheduler
 from jobs.runs import Ticket
-from scheduler.stores.runs import Runs
-from scheduler.stores.sqlite import open_sqlite
+from scheduler.stores.runs.repository import Runs
+from scheduler.stores.sqlite.store import open_sqlite
 
 DEAD = "{host}:{pid}:bench"
 _JOBS = 100

@@ -21,8 +21,8 @@ from typing import Any
 
 from bench._attacks.harness import Attack, Scene, Scheduler, serving
 from jobs.runs import Outcome, Run, Ticket
-from scheduler.stores.runs import Claim, RunResult, Runs
-from scheduler.stores.sqlite import StoreAccess, open_sqlite
+from scheduler.stores.runs.repository import Claim, RunResult, Runs
+from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
 
 SECONDS = 15.0
 """For so long the store is away."""

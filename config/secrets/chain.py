@@ -10,16 +10,16 @@ from datetime import datetime
 from typing import Any
 
 from config.identity import AppIdentity
-from config.layers import SECRET_PREFIX, is_unresolved, unresolved_message
 from config.secrets.files import SecretFiles
 from config.secrets.key_vault import KeyVault
-from config.secrets.known import find_settings_secrets
-from config.settings import Settings
+from config.secrets.settings_secrets import find_settings_secrets
+from config.settings.layers import SECRET_PREFIX, is_unresolved, unresolved_message
+from config.settings.model import Settings
 from jobs.errors import SecretUnavailable
-from jobs.kept_values import FetchFailure
 from jobs.ports import Clock, CredentialRefresh
 from jobs.redaction import Redactor
-from jobs.redaction.holding import LONG_SECRET, CurrentSecrets
+from jobs.redaction.value_holders import LONG_SECRET, CurrentSecrets
+from jobs.refreshing_cache import FetchFailure
 
 
 def build_secrets(

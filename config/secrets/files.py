@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from config.layers import is_unresolved, unresolved_message
+from config.settings.layers import is_unresolved, unresolved_message
 from jobs.checks.errors import FileTooLarge, NotRegularFile
-from jobs.checks.files.own_thread import run_in_daemon_thread
-from jobs.checks.files.regular import FileSignature, read_regular_file
+from jobs.checks.files.daemon_thread import run_in_daemon_thread
+from jobs.checks.files.regular_files import FileSignature, read_regular_file
 from jobs.errors import SecretUnavailable
-from jobs.kept_values import FetchFailure
 from jobs.ports import Clock
+from jobs.refreshing_cache import FetchFailure
 
 FILE_CHECK_INTERVAL = 1.0
 """Seconds for which a look at a file is good."""

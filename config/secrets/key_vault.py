@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from config.identity import AppIdentity
-from config.settings import LOOPBACK_HOSTS
+from config.settings.model import LOOPBACK_HOSTS
 from jobs.errors import SecretUnavailable
-from jobs.kept_values import FetchedValue, FetchFailure, RefreshingCache, ValueNotFound
 from jobs.ports import Clock
 from jobs.problems import make_printable
+from jobs.refreshing_cache import FetchedValue, FetchFailure, RefreshingCache, ValueNotFound
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets.aio import SecretClient

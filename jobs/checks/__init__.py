@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jobs.checks.binding.rules import Bindings
-    from jobs.checks.files.authorities import CaFiles
-    from jobs.checks.guard import Guard
-    from jobs.checks.network import Network
+    from jobs.checks.files.ca_files import CaFiles
+    from jobs.checks.guard.guard import Guard
+    from jobs.checks.net.network import Network
+    from jobs.checks.net.tls_contexts import TlsContexts
     from jobs.checks.port import AttemptContext, Check
-    from jobs.checks.tls_contexts import TlsContexts
     from jobs.judging import Judge
     from jobs.ports import Clock, HeartbeatSource, Secrets, Tokens
     from jobs.redaction import Redactor
@@ -83,7 +83,7 @@ def build_checks(
         return UNRESTRICTED if bindings is None else bindings
 
     def http() -> Check:
-        from jobs.checks.http import HttpCheck
+        from jobs.checks.kinds.http import HttpCheck
 
         return HttpCheck(
             secrets,
@@ -97,30 +97,30 @@ def build_checks(
         )
 
     def steps() -> Check:
-        from jobs.checks.http import HttpCheck
-        from jobs.checks.steps import StepsCheck
+        from jobs.checks.kinds.http import HttpCheck
+        from jobs.checks.kinds.steps import StepsCheck
 
         one = checks["http"]
         assert isinstance(one, HttpCheck)
         return StepsCheck(one, redactor, judges)
 
     def tcp() -> Check:
-        from jobs.checks.tcp import TcpCheck
+        from jobs.checks.kinds.tcp import TcpCheck
 
         return TcpCheck(secrets, redactor, shared.network, shared.contexts, allowed(), judges)
 
     def dns() -> Check:
-        from jobs.checks.dns import DnsCheck
+        from jobs.checks.kinds.dns import DnsCheck
 
         return DnsCheck(guard)
 
     def tls() -> Check:
-        from jobs.checks.tls import TlsCheck
+        from jobs.checks.kinds.tls import TlsCheck
 
         return TlsCheck(shared.network, shared.contexts)
 
     def heartbeat() -> Check:
-        from jobs.checks.heartbeat import HeartbeatCheck
+        from jobs.checks.kinds.heartbeat import HeartbeatCheck
 
         if pings is None or clock is None:
             raise KeyError("heartbeat")
@@ -140,13 +140,13 @@ class _Shared:
 
     @cached_property
     def network(self) -> Network:
-        from jobs.checks.network import Network
+        from jobs.checks.net.network import Network
 
         return Network(self._guard)
 
     @cached_property
     def contexts(self) -> TlsContexts:
-        from jobs.checks.tls_contexts import TlsContexts
+        from jobs.checks.net.tls_contexts import TlsContexts
 
         return TlsContexts(self._ca_files)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from jobs.durations import round_to_microsecond
+from jobs.formats.durations import round_to_microsecond
 from jobs.runs import ErrorClass, Phases
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jobs.targets.places import format_host_port
-from jobs.urls import host_and_port
-from jobs.values import value
+from jobs.fast_frozen import value
+from jobs.targets.endpoint_types import format_host_port
+from jobs.targets.urls import host_and_port
 
 
 @value(frozen=True, slots=True)

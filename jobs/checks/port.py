@@ -9,10 +9,10 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from jobs.checks.body_memory import BodyMemory, BodyReservation
 from jobs.checks.clock import PhaseClock
+from jobs.fast_frozen import value
 from jobs.ports import CredentialRefresh
-from jobs.redaction.holding import RunSecrets
+from jobs.redaction.value_holders import RunSecrets
 from jobs.runs import Observation
-from jobs.values import value
 
 UNLIMITED_BODY_MEMORY = BodyMemory(sys.maxsize)
 """Of calls that are made without a memory of their own."""

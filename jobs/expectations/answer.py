@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NoReturn
 
-from jobs.expectations.document_size import MOST_JSON_VALUES, has_more_values
-from jobs.expectations.values import to_json_text
+from jobs.expectations.value_types.document_size import MOST_JSON_VALUES, has_more_values
+from jobs.expectations.value_types.json_values import to_json_text
 from jobs.problems import make_printable
 from jobs.redaction import Redact
 from jobs.runs import Observation

@@ -10,16 +10,16 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from jobs.durations import format_duration
 from jobs.expectations.answer import JudgedAnswer
-from jobs.expectations.counts import CountBounds
+from jobs.expectations.engines.regular_expressions import PatternField, search
 from jobs.expectations.entry import ExpectationEntry, SparseModel
-from jobs.expectations.instants import age_seconds
-from jobs.expectations.numbers import NumberField, read_number
-from jobs.expectations.patterns import PatternField, search
-from jobs.expectations.values import JsonField, is_json_equal, to_json_text
-from jobs.model import Duration
-from jobs.wildcards import matches_wildcard
+from jobs.expectations.value_types.counts import CountBounds
+from jobs.expectations.value_types.instants import age_seconds
+from jobs.expectations.value_types.json_values import JsonField, is_json_equal, to_json_text
+from jobs.expectations.value_types.numbers import NumberField, read_number
+from jobs.formats.durations import format_duration
+from jobs.formats.wildcards import matches_wildcard
+from jobs.model_base import Duration
 
 Like = Annotated[str, Field(max_length=1000, description="a text in which * matches any text")]
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from jobs.expectations.answer import JudgedAnswer
-from jobs.model import FrozenModel
+from jobs.model_base import FrozenModel
 from jobs.runs import Failure, Severity
 
 EVERY_KIND = ("http", "steps", "tcp", "dns", "tls", "heartbeat")

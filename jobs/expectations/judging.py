@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.applicability import entry_key
 from jobs.expectations.budget import JUDGEMENT_SECONDS, BudgetExceeded, JudgementBudget, current_budget, use_budget
-from jobs.expectations.dns import default_rcode_failure
+from jobs.expectations.entries.dns import default_rcode_failure
+from jobs.expectations.entries.status import default_status_failure
 from jobs.expectations.entry import BRIEF_CEL_BYTES, ExpectationEntry
-from jobs.expectations.fitting import entry_key
-from jobs.expectations.status import default_status_failure
 from jobs.expectations.undecided import describe_exceeded_budget, undecided_failure
 from jobs.redaction import Redact
 from jobs.runs import Failure, Observation, Severity

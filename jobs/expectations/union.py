@@ -6,24 +6,24 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from jobs.expectations.body import (
+from jobs.expectations.entries.body import (
     BodyContainsEntry,
     BodyEntry,
     BodyMatchesEntry,
     BodyNotContainsEntry,
     BodyNotMatchesEntry,
 )
-from jobs.expectations.cel import CelEntry
-from jobs.expectations.digests import BodyHashEntry
-from jobs.expectations.dns import AnswersEntry, RcodeEntry
-from jobs.expectations.errors import ErrorEntry
-from jobs.expectations.facts import FactEntry
-from jobs.expectations.headers import HeaderEntry
-from jobs.expectations.json_values import JsonEntry
-from jobs.expectations.sizes import MaxBodyEntry, MinBodyEntry, RedirectsEntry, ResponseTimeBelowEntry
-from jobs.expectations.status import StatusEntry, StatusNotEntry
-from jobs.expectations.tls import CertificateValidForEntry, HttpVersionEntry, TlsEntry, TlsVersionEntry
-from jobs.model import discriminate_by_key
+from jobs.expectations.entries.body_hash import BodyHashEntry
+from jobs.expectations.entries.cel import CelEntry
+from jobs.expectations.entries.dns import AnswersEntry, RcodeEntry
+from jobs.expectations.entries.error import ErrorEntry
+from jobs.expectations.entries.fact import FactEntry
+from jobs.expectations.entries.header import HeaderEntry
+from jobs.expectations.entries.json_body import JsonEntry
+from jobs.expectations.entries.limits import MaxBodyEntry, MinBodyEntry, RedirectsEntry, ResponseTimeBelowEntry
+from jobs.expectations.entries.status import StatusEntry, StatusNotEntry
+from jobs.expectations.entries.tls import CertificateValidForEntry, HttpVersionEntry, TlsEntry, TlsVersionEntry
+from jobs.model_base import discriminate_by_key
 
 Expectation = Annotated[
     Annotated[StatusEntry, Tag("status")]

@@ -1,4 +1,4 @@
-"""The flat form of a job, as existing deployments have it, turned into the full form. Called by config.job_files.
+"""The flat form of a job, as existing deployments have it, turned into the full form. Called by config.job_files.reader.
 
     {"JobName": "databaseHealth", "Endpoint": "https://...", "HttpMethod": "GET", "AuthType": "none",
      "TimeoutSeconds": 10}

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from jobs.durations import format_duration
-from jobs.flat import values
+from jobs.flat import value_reading
 from jobs.flat.keys import FLAT_KEY_BY_FOLDED_SPELLING, LITERAL_SECRET_KEYS, describe_unknown_flat_key
 from jobs.flat.secret_names import default_secret_name, secret_variable
-from jobs.flat.values import AUTH_TYPES, BACKOFFS, InvalidFlatValue
+from jobs.flat.value_reading import AUTH_TYPES, BACKOFFS, InvalidFlatValue
+from jobs.formats.durations import format_duration
 from jobs.policies import LONGEST_RUN_TIMEOUT, RetryPolicy, Timeouts
 from jobs.problems import Finding, KeyPath
 from jobs.problems.findings import MOST_LISTED_PROBLEMS
@@ -64,11 +64,11 @@ class _Conversion:
             self._take(key, value)
 
     def run(self, name: str) -> FlatJob:
-        self._put(("name",), "JobName", values.read_text)
+        self._put(("name",), "JobName", value_reading.read_text)
         self._definition.setdefault("name", name)
-        self._put(("description",), "Description", values.read_text)
-        self._put(("enabled",), "Enabled", values.read_flag)
-        self._put(("tags",), "Tags", values.read_tags)
+        self._put(("description",), "Description", value_reading.read_text)
+        self._put(("enabled",), "Enabled", value_reading.read_flag)
+        self._put(("tags",), "Tags", value_reading.read_tags)
         self._request()
         self._body()
         self._auth()
@@ -142,20 +142,20 @@ class _Conversion:
         self._definition["check"] = {"kind": "http"}
         if "Endpoint" not in self._values:
             self._find("Endpoint", "is missing", "the URL to call")
-        self._put(("check", "url"), "Endpoint", values.read_text)
-        self._put(("check", "method"), "HttpMethod", lambda value: values.read_text(value).upper())
-        self._put(("check", "headers"), "Headers", values.read_texts)
-        self._put(("check", "query"), "QueryParameters", values.read_texts)
-        self._put(("check", "tls", "verify"), "VerifySsl", values.read_flag)
-        self._put(("check", "allow_plain_http"), "AllowPlainHttp", values.read_flag)
-        if self._get("FollowRedirects", values.read_flag) is False:
+        self._put(("check", "url"), "Endpoint", value_reading.read_text)
+        self._put(("check", "method"), "HttpMethod", lambda value: value_reading.read_text(value).upper())
+        self._put(("check", "headers"), "Headers", value_reading.read_texts)
+        self._put(("check", "query"), "QueryParameters", value_reading.read_texts)
+        self._put(("check", "tls", "verify"), "VerifySsl", value_reading.read_flag)
+        self._put(("check", "allow_plain_http"), "AllowPlainHttp", value_reading.read_flag)
+        if self._get("FollowRedirects", value_reading.read_flag) is False:
             self._set(("check", "redirects"), 0, "FollowRedirects")
 
     def _body(self) -> None:
-        content_type = self._get("ContentType", values.read_text)
+        content_type = self._get("ContentType", value_reading.read_text)
         body = self._values.get("Body")
         if isinstance(body, str):
-            content_type = content_type or (_JSON if values.is_json_document(body) else None)
+            content_type = content_type or (_JSON if value_reading.is_json_document(body) else None)
             content = {"text": body} | ({"content_type": content_type} if content_type else {})
             self._set(("check", "body"), content, "Body")
             return
@@ -166,14 +166,14 @@ class _Conversion:
             self._set(("check", "headers"), headers | {"Content-Type": content_type}, "Headers", "ContentType")
 
     def _auth(self) -> None:
-        kind = self._get("AuthType", lambda value: values.read_choice(value, AUTH_TYPES))
+        kind = self._get("AuthType", lambda value: value_reading.read_choice(value, AUTH_TYPES))
         if kind == "basic":
             self._basic()
         elif kind == "bearer":
             self._secret(("check", "auth", "token"), "TokenSecretName", "token")
         elif kind == "api_key":
             self._secret(("check", "auth", "key"), "ApiKeySecretName", "api-key")
-            self._put(("check", "auth", "name"), "ApiKeyHeader", values.read_text)
+            self._put(("check", "auth", "name"), "ApiKeyHeader", value_reading.read_text)
         elif kind == "managed_identity":
             self._scope()
         elif kind is None and "AuthType" not in self._values:
@@ -184,9 +184,9 @@ class _Conversion:
     def _basic(self) -> None:
         path = ("check", "auth", "username")
         if "UsernameSecretName" in self._values:
-            self._put(path, "UsernameSecretName", lambda value: {"secret": values.read_text(value)})
+            self._put(path, "UsernameSecretName", lambda value: {"secret": value_reading.read_text(value)})
         elif "Username" in self._values:
-            self._put(path, "Username", values.read_text)
+            self._put(path, "Username", value_reading.read_text)
         else:
             self._secret_of_the_job(path, "UsernameSecretName", "username", " for the user name")
         self._secret(("check", "auth", "password"), "PasswordSecretName", "password")
@@ -195,7 +195,7 @@ class _Conversion:
         """The secret's reference: by its own key, by the general SecretName, or named after the job."""
         source = name if name in self._values else "SecretName"
         if source in self._values:
-            self._put(path, source, lambda value: {"secret": values.read_text(value)})
+            self._put(path, source, lambda value: {"secret": value_reading.read_text(value)})
         else:
             self._secret_of_the_job(path, name, purpose)
 
@@ -203,7 +203,7 @@ class _Conversion:
         """Name the secret after the job, and warn of it."""
         name = default_secret_name(str(self._definition["name"]), purpose)
         self._set(path, {"secret": name}, key, "AuthType")
-        kind = values.read_text(self._values["AuthType"]).lower()
+        kind = value_reading.read_text(self._values["AuthType"]).lower()
         message = (
             f"{kind} names no secret{what}, so the job uses the secret {name}: "
             f"the variable {secret_variable(name)}, else the file {name} in secrets_folder, "
@@ -214,20 +214,20 @@ class _Conversion:
     def _scope(self) -> None:
         path = ("check", "auth", "scope")
         if "Scope" in self._values:
-            self._put(path, "Scope", values.read_text)
+            self._put(path, "Scope", value_reading.read_text)
         elif "Resource" in self._values:
-            self._put(path, "Resource", values.resource_scope)
+            self._put(path, "Resource", value_reading.resource_scope)
         else:
             self._scope_of_the_endpoint(path)
 
     def _scope_of_the_endpoint(self, path: KeyPath) -> None:
         """Ask for a token for the endpoint's own origin, and warn of it; without one the scope is missing."""
         endpoint = self._values.get("Endpoint")
-        origin = values.url_origin(endpoint) if isinstance(endpoint, str) else None
+        origin = value_reading.url_origin(endpoint) if isinstance(endpoint, str) else None
         if origin is None:
             self._find("Scope", "is missing", "AuthType managedidentity needs Scope, such as api://checkout/.default")
             return
-        scope = values.resource_scope(origin)
+        scope = value_reading.resource_scope(origin)
         self._set(path, scope, "Scope", "AuthType")
         message = f"managedidentity names no scope, so the token is for the endpoint itself: {scope}"
         self._warnings.append(Finding((self._spelt("AuthType"),), message, f"write Scope: {scope} to keep it"))
@@ -248,21 +248,21 @@ class _Conversion:
             self._set(("schedule",), self._expression(self._values["Schedule"]), "Schedule")
         elif "TimeZone" in self._values:
             self._find(self._spelt("TimeZone"), "belongs to Schedule", "an interval is the same in every zone")
-        elif (interval := self._get("IntervalSeconds", values.read_positive)) is not None:
+        elif (interval := self._get("IntervalSeconds", value_reading.read_positive)) is not None:
             self._set(("schedule",), {"every": format_duration(interval)}, "IntervalSeconds")
 
     def _expression(self, schedule: Any) -> Any:
         """The schedule on the clock of the zone that the job names, if it does."""
-        zone = self._get("TimeZone", values.read_zone_name)
+        zone = self._get("TimeZone", value_reading.read_zone_name)
         if zone is None:
             return schedule
-        return values.apply_time_zone(schedule, zone)
+        return value_reading.apply_time_zone(schedule, zone)
 
     def _retries_and_deadlines(self) -> None:
         policy = RetryPolicy()
-        retries = self._get("MaxRetries", values.read_retries)
+        retries = self._get("MaxRetries", value_reading.read_retries)
         attempts = policy.attempts if retries is None else retries + 1
-        delay = self._get("RetryDelaySeconds", values.read_not_negative)
+        delay = self._get("RetryDelaySeconds", value_reading.read_not_negative)
         initial = policy.initial if delay is None else delay
         longest = max(policy.max, initial)
         if retries is not None:
@@ -270,7 +270,7 @@ class _Conversion:
         if delay is not None:
             self._set(("retry", "initial"), format_duration(delay), "RetryDelaySeconds")
             self._set(("retry", "max"), format_duration(longest), "RetryDelaySeconds")
-        backoff = self._get("RetryBackoff", lambda value: values.read_choice(value, BACKOFFS))
+        backoff = self._get("RetryBackoff", lambda value: value_reading.read_choice(value, BACKOFFS))
         if backoff is not None:
             self._set(("retry", "backoff"), backoff, "RetryBackoff")
         waits = sum(_wait(backoff or policy.backoff, initial, longest, number) for number in range(1, attempts))
@@ -278,7 +278,7 @@ class _Conversion:
 
     def _deadlines(self, attempts: int, waits: float) -> None:
         """TimeoutSeconds is for one attempt, as it always was; the run's deadline leaves room for all of them."""
-        attempt = self._get("TimeoutSeconds", values.read_attempt_deadline)
+        attempt = self._get("TimeoutSeconds", value_reading.read_attempt_deadline)
         if attempt is not None:
             self._set(("timeout", "attempt"), format_duration(attempt), "TimeoutSeconds")
         run = min(LONGEST_RUN_TIMEOUT, attempts * (attempt or Timeouts().attempt) + waits)
@@ -287,9 +287,9 @@ class _Conversion:
     def _expectations(self) -> None:
         expected: list[dict[str, Any]] = []
         for name, key, read in (
-            ("ExpectedStatus", "status", values.read_status),
-            ("BodyContains", "body_contains", values.read_text),
-            ("MaxResponseTimeMs", "response_time_below", values.read_milliseconds),
+            ("ExpectedStatus", "status", value_reading.read_status),
+            ("BodyContains", "body_contains", value_reading.read_text),
+            ("MaxResponseTimeMs", "response_time_below", value_reading.read_milliseconds),
         ):
             value = self._get(name, read)
             if value is not None:
@@ -299,8 +299,8 @@ class _Conversion:
             self._definition["expect"] = expected
 
     def _circuit(self) -> None:
-        threshold = self._get("CircuitBreakerThreshold", values.read_whole)
-        open_for = self._get("CircuitBreakerTimeoutSeconds", values.read_positive)
+        threshold = self._get("CircuitBreakerThreshold", value_reading.read_whole)
+        open_for = self._get("CircuitBreakerTimeoutSeconds", value_reading.read_positive)
         if threshold is not None:
             self._set(("circuit", "consecutive_failures"), threshold, "CircuitBreakerThreshold")
         elif "CircuitBreakerTimeoutSeconds" in self._values and "CircuitBreakerThreshold" not in self._values:

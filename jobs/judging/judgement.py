@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs.expectations import ExpectationEntry, judge
-from jobs.expectations.fitting import entry_key
+from jobs.expectations.applicability import entry_key
 from jobs.expectations.judging import is_brief
 from jobs.expectations.undecided import undecided_failure
 from jobs.judging.port import OnPartStarted

@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import TypeVar
 
 from jobs.expectations.budget import JUDGEMENT_SECONDS, BudgetExceeded, JudgementBudget, use_budget
-from jobs.judging.at_once import LOOP_TRY_SECONDS, EventLoopShare
 from jobs.judging.deferred_redaction import make_completer
+from jobs.judging.event_loop_share import LOOP_TRY_SECONDS, EventLoopShare
 from jobs.judging.fair_queue import FairQueue
+from jobs.judging.judging_thread import JudgingThread, QueuedTask
 from jobs.judging.port import QUEUE_TIMEOUT_SECONDS, JudgedResult, JudgingTask, JudgingUnavailable, ignore_part
 from jobs.judging.process import JudgingProcess, TaskDone, TaskExecutor, TaskFailed, TaskOutcome, TaskStopped
-from jobs.judging.worker import JudgingThread, QueuedTask
 from jobs.redaction import Redact
 
 CLOSE_TIMEOUT_SECONDS = 2.0

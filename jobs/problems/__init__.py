@@ -1,5 +1,6 @@
 """What is wrong with a definition or a setting, in an operator's words. Called by config for files and by the API."""
 
+from jobs.problems.error_formatting import validation_findings, validation_problems
 from jobs.problems.findings import (
     MOST_LISTED_PROBLEMS,
     Finding,
@@ -10,8 +11,7 @@ from jobs.problems.findings import (
     looks_secret,
     make_printable,
 )
-from jobs.problems.sentences import validation_findings, validation_problems
-from jobs.problems.values import describe_unknown_key, describe_wrong_choice, format_value
+from jobs.problems.value_formatting import describe_unknown_key, describe_wrong_choice, format_value
 
 __all__ = [
     "MOST_LISTED_PROBLEMS",

@@ -12,8 +12,8 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
+from jobs.redaction.form_index import NEIGHBOUR, FormIndex
 from jobs.redaction.forms import SHORTEST_SECRET, SecretForms, secret_forms
-from jobs.redaction.index import NEIGHBOUR, FormIndex
 
 __all__ = [
     "MOST_RELEASED_CHARACTERS",

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from jobs.checks.body_memory import BodyMemory
 from jobs.checks.clock import PhaseClock
-from jobs.checks.late import describe_deadline
+from jobs.checks.messages.timeouts import describe_deadline
 from jobs.checks.port import AttemptContext, Check
 from jobs.definition import JobDefinition
 from jobs.events import AttemptRetried, RunListener, RunStarted
@@ -19,17 +19,23 @@ from jobs.judging import Judge, Judgement, JudgingUnavailable
 from jobs.judging.port import QUEUE_TIMEOUT_SECONDS
 from jobs.ports import Clock
 from jobs.redaction import Redactor
-from jobs.redaction.holding import RunSecrets
-from jobs.running.budget import RetryBudget
-from jobs.running.circuit import CircuitAdmission
-from jobs.running.circuits import CircuitBreakers
+from jobs.redaction.value_holders import RunSecrets
+from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breaker.state_machine import CircuitAdmission
+from jobs.running.credential_refresh import has_rejected_credentials, refresh_credentials
 from jobs.running.deadlines import CANCEL_GRACE, run_with_deadline
-from jobs.running.hosts import host_of_endpoint
-from jobs.running.kept_bodies import DEFAULT_EXCERPT_BYTES
-from jobs.running.refusals import has_rejected_credentials, refresh_credentials
-from jobs.running.retrying import SHORTEST_ATTEMPT, AttemptResult, RetryRules, retry_until_decided, should_retry
-from jobs.running.sentences import describe_exhausted_budget, describe_no_time_left
-from jobs.running.verdicts import (
+from jobs.running.endpoint_hosts import host_of_endpoint
+from jobs.running.response_excerpt import DEFAULT_EXCERPT_BYTES
+from jobs.running.retries.retry_budget import RetryBudget
+from jobs.running.retries.retry_loop import (
+    SHORTEST_ATTEMPT,
+    AttemptResult,
+    RetryRules,
+    retry_until_decided,
+    should_retry,
+)
+from jobs.running.retries.retry_messages import describe_exhausted_budget, describe_no_time_left
+from jobs.running.run_factories import (
     ERRORS_UNRELATED_TO_TARGET,
     build_attempt,
     cancelled_run,

@@ -15,9 +15,9 @@ from jobs.events import RunListener
 from jobs.judging import InlineJudge, Judge
 from jobs.ports import Clock
 from jobs.redaction import Redactor
-from jobs.running.budget import RetryBudget
-from jobs.running.circuits import CircuitBreakers
+from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.execution import RunExecution, RunnerDependencies
+from jobs.running.retries.retry_budget import RetryBudget
 from jobs.runs import Run, Ticket
 from jobs.targets import Target
 

@@ -15,18 +15,18 @@ and intervals stand, each a `Schedule` too: a jitter that is its job's (.jittere
 """
 
 from jobs.schedules.binding import bind_to_job, split_shift, zone_of
-from jobs.schedules.default import DefaultSchedule
-from jobs.schedules.instants import from_milliseconds, to_milliseconds
+from jobs.schedules.bounded import BoundedSchedule
+from jobs.schedules.calendars.monthly import MonthlySchedule
+from jobs.schedules.cron.ncrontab import Ncrontab
+from jobs.schedules.default_schedule import DefaultSchedule
 from jobs.schedules.interval import IntervalSchedule
 from jobs.schedules.jittered import JitteredSchedule
-from jobs.schedules.limited import BoundedSchedule
-from jobs.schedules.monthly import MonthlySchedule
-from jobs.schedules.ncrontab import Ncrontab
+from jobs.schedules.milliseconds import from_milliseconds, to_milliseconds
 from jobs.schedules.parsing import parse_schedule
 from jobs.schedules.protocol import Schedule
-from jobs.schedules.several import UnionSchedule
-from jobs.schedules.zoned import DstPolicy, ZonedSchedule
-from jobs.schedules.zones import TimeZone, load_time_zone
+from jobs.schedules.time_zones.time_zone import TimeZone, load_time_zone
+from jobs.schedules.time_zones.zoned_schedule import DstPolicy, ZonedSchedule
+from jobs.schedules.union import UnionSchedule
 
 __all__ = [
     "BoundedSchedule",

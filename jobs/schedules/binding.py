@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.schedules.default import DefaultSchedule
+from jobs.schedules.bounded import BoundedSchedule
+from jobs.schedules.default_schedule import DefaultSchedule
 from jobs.schedules.interval import IntervalSchedule
 from jobs.schedules.jittered import JitteredSchedule
-from jobs.schedules.limited import BoundedSchedule
 from jobs.schedules.protocol import Schedule
-from jobs.schedules.several import UnionSchedule
-from jobs.schedules.zoned import ZonedSchedule
-from jobs.schedules.zones import TimeZone
+from jobs.schedules.time_zones.time_zone import TimeZone
+from jobs.schedules.time_zones.zoned_schedule import ZonedSchedule
+from jobs.schedules.union import UnionSchedule
 
 
 def bind_to_job(schedule: Schedule, job: str) -> Schedule:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from jobs.errors import ScheduleError
-from jobs.schedules.instants import to_milliseconds
-from jobs.schedules.zones import TimeZone
+from jobs.schedules.milliseconds import to_milliseconds
+from jobs.schedules.time_zones.time_zone import TimeZone
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 

@@ -11,9 +11,9 @@ from datetime import datetime
 from functools import lru_cache
 from math import isfinite
 
-from jobs.durations import format_duration
 from jobs.errors import ScheduleError
-from jobs.schedules.instants import LAST_MS, from_milliseconds, to_milliseconds
+from jobs.formats.durations import format_duration
+from jobs.schedules.milliseconds import LAST_MS, from_milliseconds, to_milliseconds
 
 SHORTEST_INTERVAL = 0.1
 """Seconds. Below it, planning and recording cost more than the checks."""

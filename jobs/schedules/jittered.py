@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from jobs.durations import format_duration
-from jobs.schedules.instants import FIRST_MS, LAST_MS, MillisecondSchedule
+from jobs.formats.durations import format_duration
 from jobs.schedules.interval import IntervalSchedule
+from jobs.schedules.milliseconds import FIRST_MS, LAST_MS, MillisecondSchedule
 from jobs.schedules.protocol import Schedule, spec_as_mapping
 
 

@@ -9,20 +9,20 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, cast, get_args
 
-from jobs.durations import parse_duration
 from jobs.errors import ScheduleError
+from jobs.formats.durations import parse_duration
+from jobs.schedules.bounded import BoundedSchedule
 from jobs.schedules.bounds import read_end, read_start
-from jobs.schedules.exclusions import read_exclusions
+from jobs.schedules.calendars.exclusions import read_exclusions
+from jobs.schedules.calendars.monthly import MonthlySchedule
+from jobs.schedules.calendars.monthly_mapping import read_monthly
+from jobs.schedules.cron.ncrontab import Ncrontab
 from jobs.schedules.interval import LONGEST_INTERVAL, IntervalSchedule
 from jobs.schedules.jittered import JitteredSchedule
-from jobs.schedules.keys import refuse_unknown_keys
-from jobs.schedules.limited import BoundedSchedule
-from jobs.schedules.monthly import MonthlySchedule
-from jobs.schedules.monthly_mapping import read_monthly
-from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.protocol import Schedule
-from jobs.schedules.zoned import DstPolicy, GapPolicy, RepeatPolicy, ZonedSchedule
-from jobs.schedules.zones import UTC_NAMES, TimeZone, load_time_zone
+from jobs.schedules.time_zones.time_zone import UTC_NAMES, TimeZone, load_time_zone
+from jobs.schedules.time_zones.zoned_schedule import DstPolicy, GapPolicy, RepeatPolicy, ZonedSchedule
+from jobs.schedules.unknown_keys import refuse_unknown_keys
 
 _LIMITS = ("start", "end", "except")
 _KINDS = ("cron", "every", "monthly")

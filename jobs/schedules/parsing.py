@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jobs.errors import ScheduleError
+from jobs.schedules.cron.ncrontab import Ncrontab
 from jobs.schedules.interval import IntervalSchedule
 from jobs.schedules.mapping import read_interval, read_schedule_mapping
-from jobs.schedules.ncrontab import Ncrontab
+from jobs.schedules.plain_words import suggest_for_words
 from jobs.schedules.protocol import Schedule
-from jobs.schedules.several import UnionSchedule
-from jobs.schedules.words import suggest_for_words
+from jobs.schedules.union import UnionSchedule
 
 MOST_SCHEDULES = 50
 """Schedules of one job."""

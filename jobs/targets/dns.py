@@ -1,4 +1,4 @@
-"""What a DNS check asks: the records of a name, from a server. The check itself is jobs/checks/dns.py."""
+"""What a DNS check asks: the records of a name, from a server. The check itself is jobs/checks/kinds/dns.py."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from jobs.model import FrozenModel
+from jobs.model_base import FrozenModel
 from jobs.policies import Timeouts
-from jobs.targets.places import Port, format_host_port
-from jobs.urls import refuse_placeholder
+from jobs.targets.endpoint_types import Port, format_host_port
+from jobs.targets.urls import refuse_placeholder
 
 RecordType = Literal[
     "A", "AAAA", "CAA", "CNAME", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SRV", "SVCB", "TXT"

@@ -1,4 +1,4 @@
-"""What a heartbeat check waits for: pings of a program that runs elsewhere. The check is jobs/checks/heartbeat.py."""
+"""What a heartbeat check waits for: pings of a program that runs elsewhere. The check is jobs/checks/kinds/heartbeat.py."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, model_validator
 
-from jobs.durations import format_duration
-from jobs.model import Duration, FrozenModel, SecretRef
+from jobs.formats.durations import format_duration
+from jobs.model_base import Duration, FrozenModel, SecretRef
 from jobs.policies import Timeouts
 from jobs.schedules import Schedule, parse_schedule
 

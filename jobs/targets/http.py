@@ -1,4 +1,4 @@
-"""What an HTTP check asks. The check itself is jobs/checks/http.py."""
+"""What an HTTP check asks. The check itself is jobs/checks/kinds/http.py."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ByteSize, Discriminator, Field, Tag, model_validator
 
-from jobs.auth import NO_AUTH, ApiKeyAuth, Auth
-from jobs.model import HEADER_NAME_PATTERN, FrozenModel, SecretRef, TextOrSecret, discriminate_by_key
+from jobs.model_base import HEADER_NAME_PATTERN, FrozenModel, SecretRef, TextOrSecret, discriminate_by_key
 from jobs.policies import Timeouts
-from jobs.targets.places import Host, IpVersion
-from jobs.urls import HttpUrl, validate_complete_http_url
+from jobs.targets.auth import NO_AUTH, ApiKeyAuth, Auth
+from jobs.targets.endpoint_types import Host, IpVersion
+from jobs.targets.urls import HttpUrl, validate_complete_http_url
 
 HttpMethod = Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH", "TRACE"]
 

@@ -1,6 +1,6 @@
 """`${name}` in the texts of a request, which stands for a value that an earlier answer gave. Pure.
 
-Used by steps.py to check them at load, and by jobs.checks.steps to fill them in.
+Used by steps.py to check them at load, and by jobs.checks.kinds.steps to fill them in.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether a request would send secrets over plain http, where everybody on the way can read them. Pure.
 
-Called by jobs.warnings for what a definition shows, and by jobs.checks.steps for URLs that earlier answers give.
+Called by jobs.warnings for what a definition shows, and by jobs.checks.kinds.steps for URLs that earlier answers give.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import ipaddress
 from collections.abc import Set
 from urllib.parse import urlsplit
 
-from jobs.auth import NoAuth
-from jobs.model import SecretRef
+from jobs.model_base import SecretRef
+from jobs.targets.auth import NoAuth
 from jobs.targets.http import FormBody, HttpTarget, TextBody
 from jobs.targets.steps import Step
 

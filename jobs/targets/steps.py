@@ -1,4 +1,4 @@
-"""What a check of several steps asks: requests one after the other. The check itself is jobs/checks/steps.py."""
+"""What a check of several steps asks: requests one after the other. The check itself is jobs/checks/kinds/steps.py."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
-from jobs.display_text import DisplayText
 from jobs.expectations import Expectation, Expectations, check_applicable
-from jobs.expectations.errors import ErrorEntry
-from jobs.expectations.patterns import PatternField
-from jobs.expectations.queries import JsonPathField
-from jobs.expectations.saved_values import compared_values
-from jobs.model import HEADER_NAME_PATTERN, Duration, FrozenModel, SecretRef, discriminate_by_key
+from jobs.expectations.engines.jsonpath import JsonPathField
+from jobs.expectations.engines.regular_expressions import PatternField
+from jobs.expectations.entries.error import ErrorEntry
+from jobs.expectations.placeholders import compared_values
+from jobs.formats.display_text import DisplayText
+from jobs.model_base import HEADER_NAME_PATTERN, Duration, FrozenModel, SecretRef, discriminate_by_key
 from jobs.policies import Timeouts
 from jobs.problems import looks_secret
 from jobs.targets.http import FormBody, HttpTarget, JsonBody, TextBody
 from jobs.targets.placeholders import VALUE_NAME, find_names
-from jobs.urls import validate_http_url
+from jobs.targets.urls import validate_http_url
 
 MOST_STEPS = 50
 MOST_STEP_EXPECTATIONS = 300

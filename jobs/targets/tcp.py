@@ -1,4 +1,4 @@
-"""What a TCP check asks: a connection, and what is said on it. The check itself is jobs/checks/tcp.py."""
+"""What a TCP check asks: a connection, and what is said on it. The check itself is jobs/checks/kinds/tcp.py."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ByteSize, Discriminator, Field, Tag, model_validator
 
-from jobs.expectations.patterns import PatternField
-from jobs.model import FrozenModel, TextOrSecret, discriminate_by_key
+from jobs.expectations.engines.regular_expressions import PatternField
+from jobs.model_base import FrozenModel, TextOrSecret, discriminate_by_key
 from jobs.policies import Timeouts
+from jobs.targets.endpoint_types import Host, IpVersion, Port, format_host_port
 from jobs.targets.http import TlsOptions
-from jobs.targets.places import Host, IpVersion, Port, format_host_port
 
 MOST_DIALOGUE_LINES = 50
 

@@ -1,4 +1,4 @@
-"""What a TLS check asks: a handshake, and the certificates in it. The check itself is jobs/checks/tls.py."""
+"""What a TLS check asks: a handshake, and the certificates in it. The check itself is jobs/checks/kinds/tls.py."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from jobs.model import FrozenModel
+from jobs.model_base import FrozenModel
 from jobs.policies import Timeouts
+from jobs.targets.endpoint_types import Host, IpVersion, Port, format_host_port
 from jobs.targets.http import TlsOptions
-from jobs.targets.places import Host, IpVersion, Port, format_host_port
 
 
 class TlsTarget(FrozenModel):

@@ -1,7 +1,7 @@
 """What a valid definition hardly means, and what it must not do, each rule one function in a list. Pure.
 
-Called by config.job_entries for every job that it reads. A rule takes a definition and yields findings by keys of the
-full form. Rules that look at files, secrets or the network are in config.job_warnings.
+Called by config.job_files.entries for every job that it reads. A rule takes a definition and yields findings by keys of the
+full form. Rules that look at files, secrets or the network are in config.warnings.files_and_secrets.
 
 A new rule: its function in a module here, and its line in `_WARNINGS` or `_REFUSALS`.
 """

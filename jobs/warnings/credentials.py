@@ -10,11 +10,11 @@ from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 from jobs.definition import JobDefinition
-from jobs.model import SecretRef
+from jobs.model_base import SecretRef
 from jobs.problems import Finding, KeyPath, make_printable
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody
 from jobs.targets.http import RequestBody
-from jobs.warnings.requests import iter_requests
+from jobs.warnings.check_requests import iter_requests
 
 SHORTEST_CREDENTIAL = 6
 """Characters. What is shorter is a word such as `Fetch` (of X-CSRF-Token) or `none`, not a credential."""

@@ -1,7 +1,7 @@
 """Placeholders of other programs, which nothing fills in here: `${HOST}`, `%HOST%`, `{{ host }}`.
 
 Used by jobs.warnings. In steps `${name}` is a value that an earlier answer gave; jobs.targets.steps checks these names.
-A URL with a placeholder in its host is refused by jobs.urls.
+A URL with a placeholder in its host is refused by jobs.targets.urls.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from jobs.definition import JobDefinition
 from jobs.problems import Finding, KeyPath
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody
 from jobs.targets.steps import Step
-from jobs.urls import find_placeholder_in_text, find_placeholder_in_url
+from jobs.targets.urls import find_placeholder_in_text, find_placeholder_in_url
 
 _HINT = "write the value itself; a secret is referenced by its name: {secret: NAME}; ${name} is for the kind steps"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urljoin
 
-from jobs.auth import OAuth2Auth
 from jobs.definition import JobDefinition
 from jobs.problems import Finding, KeyPath
 from jobs.targets import HttpTarget
+from jobs.targets.auth import OAuth2Auth
 from jobs.targets.plain_http import exposes_secrets, is_plain_http
 from jobs.targets.steps import Step
-from jobs.warnings.requests import iter_requests
+from jobs.warnings.check_requests import iter_requests
 
 _HINT = "write https, or allow_plain_http: true (AllowPlainHttp in the flat form) if nobody on the way can read it"
 

@@ -1,6 +1,6 @@
 """Schedules that are never due, and fields that NCRONTAB reads otherwise than they look. Used by jobs.warnings.
 
-The rules of a field are in jobs.schedules.fields: a range may be written backwards (`22-2` is 2 to 22), a step below
+The rules of a field are in jobs.schedules.cron.fields: a range may be written backwards (`22-2` is 2 to 22), a step below
 one counts as one, a name may be shortened to its first letter.
 """
 
@@ -12,8 +12,8 @@ from functools import lru_cache
 from jobs.definition import JobDefinition
 from jobs.problems import Finding, KeyPath
 from jobs.schedules import BoundedSchedule, JitteredSchedule, Ncrontab, Schedule, UnionSchedule, ZonedSchedule
-from jobs.schedules.fields import CronField
-from jobs.schedules.ncrontab import CRON_FIELDS
+from jobs.schedules.cron.fields import CronField
+from jobs.schedules.cron.ncrontab import CRON_FIELDS
 from jobs.targets import HeartbeatTarget
 
 

@@ -1,4 +1,4 @@
-"""Puts the ASGI app together. Called by scheduler.api.early and scheduler.hosts.functions once the program is open."""
+"""Puts the ASGI app together. Called by scheduler.api.lazy_app and scheduler.hosts.functions once the program is open."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Sequence
 from fastapi import FastAPI
 from starlette.responses import RedirectResponse
 
-from scheduler.api import (
-    backfill_routes,
-    cancel_routes,
-    circuit_routes,
-    dashboard,
-    health_routes,
-    heartbeat_routes,
-    letter_routes,
-    pause_routes,
-    ping_routes,
-    routes,
-    secret_routes,
-    uptime_routes,
-    watchdog_routes,
-)
-from scheduler.api.dress import add_common_middleware
+from scheduler.api.dashboard import overview_page
+from scheduler.api.middleware.common import add_common_middleware
 from scheduler.api.problems import UnexpectedErrors, add_problem_handlers, describe_problems
+from scheduler.api.routes import (
+    backfills,
+    circuits,
+    dead_letters,
+    health,
+    heartbeats,
+    jobs,
+    pauses,
+    pings,
+    runs,
+    secrets,
+    uptime,
+    watchdog,
+)
 from scheduler.services import Services
 
 
@@ -45,19 +45,19 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_ke
     )
     api.state.services = services
     api.state.keyed = requires_key
-    api.include_router(health_routes.router)
-    api.include_router(routes.router)
-    api.include_router(pause_routes.router)
-    api.include_router(cancel_routes.router)
-    api.include_router(circuit_routes.router)
-    api.include_router(letter_routes.router)
-    api.include_router(watchdog_routes.router)
-    api.include_router(backfill_routes.router)
-    api.include_router(secret_routes.router)
-    api.include_router(heartbeat_routes.router)
-    api.include_router(uptime_routes.router)
-    api.include_router(ping_routes.router)
-    dashboard.add_dashboard(api, services)
+    api.include_router(health.router)
+    api.include_router(jobs.router)
+    api.include_router(pauses.router)
+    api.include_router(runs.router)
+    api.include_router(circuits.router)
+    api.include_router(dead_letters.router)
+    api.include_router(watchdog.router)
+    api.include_router(backfills.router)
+    api.include_router(secrets.router)
+    api.include_router(heartbeats.router)
+    api.include_router(uptime.router)
+    api.include_router(pings.router)
+    overview_page.add_dashboard(api, services)
     api.add_api_route("/", _redirect_to_dashboard, include_in_schema=False)
     add_problem_handlers(api)
     describe_problems(api)

@@ -20,11 +20,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.problems import dotted_path, validation_findings
 from scheduler.api.allowed_methods import find_allowed_methods
-from scheduler.api.answer import RETRY_AFTER, ResponseModel
-from scheduler.api.error_page import accepts_html, error_page_response
-from scheduler.catalog import UnknownJob
+from scheduler.api.dashboard.error_page import accepts_html, error_page_response
+from scheduler.api.models.base import RETRY_AFTER, ResponseModel
+from scheduler.catalog.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError
-from scheduler.operations.errors import Conflict, InvalidArgument, NotFound, OperationError
+from scheduler.errors import Conflict, InvalidArgument, NotFound, OperationError
 from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.api")

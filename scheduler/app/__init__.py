@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     )
     from scheduler.app.foundation import TELEMETRY_CLOSE_TIMEOUT
     from scheduler.app.program import Program
-    from scheduler.app.reading import ReadOnlyProgram, open_read_only
+    from scheduler.app.read_only import ReadOnlyProgram, open_read_only
 
 __all__ = [
     "TELEMETRY_CLOSE_TIMEOUT",
@@ -39,8 +39,8 @@ _MODULES = {
     "configure_functions_logging": "early_telemetry",
     "report_failed_start": "early_telemetry",
     "start_telemetry": "early_telemetry",
-    "ReadOnlyProgram": "reading",
-    "open_read_only": "reading",
+    "ReadOnlyProgram": "read_only",
+    "open_read_only": "read_only",
 }
 """The file of each name."""
 

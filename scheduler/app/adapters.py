@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from config.identity import AppIdentity
-from config.settings import Settings
+from config.settings.model import Settings
 from scheduler.stores.port import Store
 
 if TYPE_CHECKING:
-    from scheduler.stores.sqlite_check import FileCheck
+    from scheduler.stores.sqlite.file_check import FileCheck
 
 
 def describe_store_location(settings: Settings) -> str:
@@ -26,10 +26,10 @@ async def open_store(settings: Settings, identity: AppIdentity, *, owns_file: bo
     """Open the store. `owns_file`: a SQLite file is for this process alone. Raises StoreUnavailable."""
     storage = settings.storage
     if not settings.uses_azure_storage:
-        from scheduler.stores.sqlite import StoreAccess, open_sqlite, sqlite_path
+        from scheduler.stores.sqlite.store import StoreAccess, open_sqlite, sqlite_path
 
         return await open_sqlite(sqlite_path(settings.store), StoreAccess.OWN if owns_file else StoreAccess.SHARED)
-    from scheduler.stores.azure_tables import open_azure_tables
+    from scheduler.stores.azure.opening import open_azure_tables
 
     if storage.connection_string is not None:
         return await open_azure_tables(
@@ -45,6 +45,6 @@ async def open_store(settings: Settings, identity: AppIdentity, *, owns_file: bo
 
 def find_file_check(store: Store) -> FileCheck | None:
     """What looks whether the store's file is damaged; None if it has no file."""
-    from scheduler.stores.sqlite import SqliteStore
+    from scheduler.stores.sqlite.store import SqliteStore
 
     return store.file_check if isinstance(store, SqliteStore) else None

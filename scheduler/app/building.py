@@ -11,40 +11,40 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from config.loading import Configuration
 from jobs.events import ListenerGroup, RunListener
 from jobs.ports import Clock
-from jobs.running.clock import SystemClock
+from jobs.running.system_clock import SystemClock
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.early_telemetry import EarlyTelemetry
 from scheduler.app.foundation import Foundation, open_foundation
+from scheduler.app.health_probes import heartbeats_probe, secrets_probe
 from scheduler.app.profile import HostProfile
 from scheduler.app.program import Program
 from scheduler.app.worker_setup import build_worker
-from scheduler.beats import HeartbeatReader
-from scheduler.circuit_board import CircuitQueries
+from scheduler.dependencies.port import DeferredFollowUp, FollowUp
+from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.port import Dispatch, QueueDepthReader
-from scheduler.follow_up import DependencyTrigger
-from scheduler.heartbeats import HeartbeatQueries
 from scheduler.operations import Operations
-from scheduler.operations.backfilling import Backfiller
-from scheduler.operations.cancelling import RunCanceller
+from scheduler.operations.backfills import Backfiller
+from scheduler.operations.cancellations import RunCanceller
 from scheduler.operations.circuits import CircuitControl
-from scheduler.operations.pausing import JobPauser
-from scheduler.operations.pinging import PingReceiver
-from scheduler.operations.refreshing import SecretRefresher
-from scheduler.operations.replaying import DeadLetterReplayer
-from scheduler.operations.running import RunStarter
-from scheduler.probes import heartbeats_probe, secrets_probe
-from scheduler.queries import JobAndRunQueries
-from scheduler.secret_watch import SecretMonitor
+from scheduler.operations.dead_letters import DeadLetterReplayer
+from scheduler.operations.pauses import JobPauser
+from scheduler.operations.pings import PingReceiver
+from scheduler.operations.runs import RunStarter
+from scheduler.operations.secrets import SecretRefresher
+from scheduler.queries.circuits import CircuitQueries
+from scheduler.queries.heartbeat_reader import HeartbeatReader
+from scheduler.queries.heartbeats import HeartbeatQueries
+from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.queries.uptime import UptimeReader
+from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
-from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.heartbeats import Heartbeats
-from scheduler.stores.schedule_marks import ScheduleActivations
-from scheduler.uptimes import UptimeReader
+from scheduler.stores.schedule_activations import ScheduleActivations
 from scheduler.watchdog import JobWatch, TrackedWorker, Watchdog
-from scheduler.work.following import DeferredFollowUp, FollowUp
-from scheduler.work.worker import Worker
+from scheduler.worker.worker import Worker
 
 
 @asynccontextmanager

@@ -7,22 +7,22 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from config.binding_warnings import warnings_of_denied_credentials
 from config.bindings import build_bindings
-from config.job_set import JobSet
-from config.job_warnings import warnings_of_unusable_files
+from config.guard_settings import build_ca_files, build_guard
+from config.job_files.job_set import JobSet
 from config.secrets import SecretChain, build_secrets
-from config.targets import build_ca_files, build_guard
+from config.warnings.bindings import warnings_of_denied_credentials
+from config.warnings.files_and_secrets import warnings_of_unusable_files
 from jobs.checks import build_checks
-from jobs.checks.files.own_thread import run_in_daemon_thread
+from jobs.checks.files.daemon_thread import run_in_daemon_thread
 from jobs.definition import JobDefinition
 from jobs.judging.service import JudgingService
 from jobs.problems import Problem
 from jobs.targets import Target
 from scheduler.app.foundation import Foundation
-from scheduler.beats import HeartbeatReader
-from scheduler.denied_targets import warn_about_denied_targets
-from scheduler.job_warnings import WarningLog
+from scheduler.catalog.denied_targets import warn_about_denied_targets
+from scheduler.catalog.warning_log import WarningLog
+from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.version import VERSION
 
 JOB_WARNINGS_TIMEOUT = 2.0
@@ -74,7 +74,7 @@ class CheckSetup:
         return lambda target: None
 
     def warn_about_denied_targets(self, jobs: Iterable[JobDefinition]) -> None:
-        """See scheduler.denied_targets."""
+        """See scheduler.catalog.denied_targets."""
         warn_about_denied_targets(jobs, self._guard)
 
     async def log_warnings(self, jobs: JobSet) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.settings import Settings
+from config.settings.model import Settings
 from config.telemetry_settings import load_telemetry_settings
 from jobs.redaction import Redactor
-from observability.logs import configure_logging
+from observability.logs.setup import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.version import VERSION
 

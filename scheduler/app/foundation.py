@@ -10,22 +10,22 @@ from dataclasses import dataclass
 
 from config.identity import AppIdentity
 from config.loading import Configuration
-from config.settings import Settings
+from config.settings.model import Settings
 from jobs.ports import Clock
 from jobs.redaction import Redactor
 from jobs.telemetry import TelemetryPolicy
-from observability.logs import configure_logging
+from observability.logs.setup import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.app.adapters import describe_store_location, find_file_check, open_store
 from scheduler.app.early_telemetry import EarlyTelemetry
+from scheduler.app.health_probes import configuration_probe, store_probe, telemetry_probe
 from scheduler.app.profile import HostProfile
-from scheduler.catalog import Catalog
-from scheduler.health import Health
-from scheduler.probes import configuration_probe, store_probe, telemetry_probe
-from scheduler.reloading import build_snapshot
+from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.reloading import build_snapshot
+from scheduler.health.report import Health
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Store
-from scheduler.stores.runs import Runs
+from scheduler.stores.runs.repository import Runs
 from scheduler.version import VERSION
 from scheduler.watchdog import RunActivity, StoreFailures, TrackedRuns
 

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, TextIO
 
 if TYPE_CHECKING:
-    from config.settings import Settings
-    from jobs.checks.own_places import OwnEndpoint
+    from config.settings.model import Settings
+    from jobs.checks.guard.own_endpoints import OwnEndpoint
     from jobs.runs import Ticket
     from scheduler.app.foundation import Foundation
     from scheduler.dispatch.port import Dispatch, QueueDepthReader
-    from scheduler.work.options import WorkerOptions
+    from scheduler.worker.options import WorkerOptions
 
 
 class HostProfile(ABC):

@@ -7,28 +7,28 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from config.identity import AppIdentity
-    from config.settings import Settings
+    from config.settings.model import Settings
     from jobs.ports import Clock
     from observability.telemetry import Telemetry
     from scheduler.app.check_setup import CheckSetup
-    from scheduler.catalog import Catalog
-    from scheduler.circuit_board import CircuitQueries
+    from scheduler.catalog.catalog import Catalog
     from scheduler.dispatch.port import Dispatch
-    from scheduler.health import Health
-    from scheduler.heartbeats import HeartbeatQueries
+    from scheduler.health.report import Health
     from scheduler.operations import Operations
-    from scheduler.queries import JobAndRunQueries
-    from scheduler.secret_watch import SecretMonitor
+    from scheduler.queries.circuits import CircuitQueries
+    from scheduler.queries.heartbeats import HeartbeatQueries
+    from scheduler.queries.jobs_and_runs import JobAndRunQueries
+    from scheduler.queries.uptime import UptimeReader
+    from scheduler.secrets.monitor import SecretMonitor
     from scheduler.services import Services
     from scheduler.stores.cursors import Cursors
-    from scheduler.stores.dead_letters import DeadLetters
+    from scheduler.stores.dead_letters.repository import DeadLetters
     from scheduler.stores.pauses import Pauses
     from scheduler.stores.port import Store
-    from scheduler.stores.runs import Runs
-    from scheduler.stores.schedule_marks import ScheduleActivations
-    from scheduler.uptimes import UptimeReader
+    from scheduler.stores.runs.repository import Runs
+    from scheduler.stores.schedule_activations import ScheduleActivations
     from scheduler.watchdog import TrackedWorker, Watchdog
-    from scheduler.work.worker import Worker
+    from scheduler.worker.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)

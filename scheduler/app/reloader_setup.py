@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from config.job_files.sources import open_job_file_source
 from config.loading import Configuration
-from config.reload import open_job_file_source
 from scheduler.app.program import Program
-from scheduler.reloading import JOB_FILES_PART, JobReloader
+from scheduler.catalog.reloading import JOB_FILES_PART, JobReloader
 
 
 @asynccontextmanager

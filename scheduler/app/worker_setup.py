@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from jobs.checks.body_memory import BodyMemory
 from jobs.events import RunListener
-from jobs.running.budget import RetryBudget
-from jobs.running.circuits import CircuitBreakers
+from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.retries.retry_budget import RetryBudget
 from jobs.running.runner import Runner
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.foundation import Foundation
+from scheduler.app.health_probes import circuits_probe
+from scheduler.dependencies.port import FollowUp
 from scheduler.gates import Gates, RemoteRuns, SlotLeases, gates_in_order
-from scheduler.probes import circuits_probe
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
-from scheduler.stores.dead_letters import DeadLetters
-from scheduler.stores.slots import Slots
-from scheduler.work.following import FollowUp
-from scheduler.work.going import RunRegistry
-from scheduler.work.places import Shares
-from scheduler.work.worker import Worker
+from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.slots.repository import Slots
+from scheduler.worker.cancellation import RunRegistry
+from scheduler.worker.concurrency.fifo_semaphore import Shares
+from scheduler.worker.worker import Worker
 
 
 def build_worker(foundation: Foundation, setup: CheckSetup, listener: RunListener, follow_up: FollowUp) -> Worker:

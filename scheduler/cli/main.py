@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from scheduler.cli.commands import register_commands
+from scheduler.cli.registry import register_commands
 from scheduler.version import VERSION
 
 ABOUT = """Runs scheduled jobs and health checks, keeps their results, and reports them.

@@ -1,6 +1,6 @@
 """What each command needs of the configuration: decides what a broken job file or setting does to it. Pure.
 
-Called by scheduler.cli.configured.
+Called by scheduler.cli.context.
 """
 
 from __future__ import annotations

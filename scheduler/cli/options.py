@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
-    from scheduler.intervals import TimeRange
+    from scheduler.queries.time_range import TimeRange
 
 
 def parse_instant_option(name: str, text: str | None) -> datetime | None:
@@ -24,7 +24,7 @@ def parse_instant_option(name: str, text: str | None) -> datetime | None:
 
 def parse_interval_options(since: str | None, until: str | None) -> TimeRange:
     """`--from` and `--to`: ISO 8601, without an offset UTC; or a time ago such as 24h."""
-    from scheduler.intervals import InvalidTimeRange, parse_time_range
+    from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
 
     try:
         return parse_time_range(since, until, datetime.now(UTC))
@@ -34,7 +34,7 @@ def parse_interval_options(since: str | None, until: str | None) -> TimeRange:
 
 def parse_duration_option(name: str, text: str | None) -> float | None:
     """Seconds, from `30m` or `1h30m`."""
-    from jobs.durations import parse_duration
+    from jobs.formats.durations import parse_duration
 
     if text is None:
         return None

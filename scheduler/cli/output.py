@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from scheduler.cli.widths import Column, find_line_breaks, fit_columns
+from scheduler.cli.table_layout import Column, find_line_breaks, fit_columns
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,8 +8,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from jobs.events import AttemptRetried, NullListener, RunFinished, RunStarted
+from scheduler.cli.formatting import format_duration, format_milliseconds
 from scheduler.cli.output import escape_controls
-from scheduler.cli.texts import format_duration, format_milliseconds
 
 if TYPE_CHECKING:
     from types import TracebackType

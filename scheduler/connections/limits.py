@@ -1,6 +1,6 @@
 """How many connections the API may have open, so that the checks always have descriptors of their own.
 
-Called by scheduler.embedded when it starts.
+Called by scheduler.hosts.embedded.host when it starts.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """uvicorn's HTTP/1.1 protocol with bounds on what a client may hold: the head of a request in bytes and seconds, its
-body in seconds, requests in line, an answer that it does not read. Made by the server of scheduler.embedded.
+body in seconds, requests in line, an answer that it does not read. Made by the server of scheduler.hosts.embedded.host.
 
 Time is looked at once a second by the register (`check`), so that a request costs no timer.
 """
@@ -14,7 +14,7 @@ import httptools
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from scheduler.connections.refusals import PROBLEM_MEDIA_TYPE, problem_body, raw_response
+from scheduler.connections.problem_responses import PROBLEM_MEDIA_TYPE, problem_body, raw_response
 from scheduler.connections.register import CloseReason, ConnectionAdmission, ConnectionRegister
 
 MAX_HEAD_BYTES: Final = 32 * 1024

@@ -1,4 +1,4 @@
-"""Counts the connections of a server, and makes room for new ones. Used by protocol; its health by scheduler.probes.
+"""Counts the connections of a server, and makes room for new ones. Used by protocol; its health by scheduler.app.health_probes.
 
 At the limit the connection that has waited longest for the rest of its request is closed, of the address that has most
 of them: whoever holds connections without asking anything loses them first, and somebody who asks is served. Behind a

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from scheduler.dispatch.azure_queue import create_queue_client, error_kind
 from scheduler.dispatch.batches import InvalidBatchMessage, decode_batch
 from scheduler.dispatch.port import DispatchError, QueueDepth
-from scheduler.dispatch.queues import poison_queue_name
+from scheduler.dispatch.queue_names import poison_queue_name
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential

@@ -6,18 +6,18 @@ A gate is a file here and a line in `gates_in_order`.
 from __future__ import annotations
 
 from jobs.ports import Clock
-from scheduler.gates.calls import Wakeups
 from scheduler.gates.definition import DefinitionGate
 from scheduler.gates.dependencies import DependencyGate
-from scheduler.gates.elsewhere import RemoteRuns
 from scheduler.gates.gates import Gates
-from scheduler.gates.held_slots import SlotLeases
 from scheduler.gates.overlap import CancelLocalRun, OverlapGate
-from scheduler.gates.pausing import PauseGate
+from scheduler.gates.pauses import PauseGate
 from scheduler.gates.port import Gate, GateVerdict, Skip, Wait
+from scheduler.gates.remote_runs import RemoteRuns
+from scheduler.gates.slot_leases import SlotLeases
 from scheduler.gates.slots import SlotGate, concurrency_slot_group, global_slot_group
+from scheduler.gates.wakeups import Wakeups
 from scheduler.stores.pauses import Pauses
-from scheduler.stores.runs import Runs
+from scheduler.stores.runs.repository import Runs
 
 __all__ = ["Gate", "GateVerdict", "Gates", "RemoteRuns", "Skip", "SlotLeases", "Wait", "gates_in_order"]
 

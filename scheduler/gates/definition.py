@@ -4,7 +4,7 @@ disabled job, unless people ask for it."""
 from __future__ import annotations
 
 from jobs.runs import Ticket, Trigger
-from scheduler.catalog import CatalogJob
+from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.port import GateVerdict, Skip
 
 

@@ -1,6 +1,6 @@
 """Dependencies of a scheduled job: it runs only if the newest runs of the others are as it asks, or waits for that.
 
-A job without a schedule is not asked here: scheduler.follow_up starts it when the others are as it asks.
+A job without a schedule is not asked here: scheduler.dependencies.trigger starts it when the others are as it asks.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import asyncio
 from datetime import datetime, timedelta
 
 from jobs.dependencies import Dependency
-from jobs.durations import format_duration
+from jobs.formats.durations import format_duration
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
-from scheduler.catalog import CatalogJob
-from scheduler.gates.calls import recheck_backoff
+from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.port import GateVerdict, Skip, Wait
-from scheduler.stores.runs import Runs
+from scheduler.gates.wakeups import recheck_backoff
+from scheduler.stores.runs.repository import Runs
 
 MAX_DEPENDENCY_BACKOFF = timedelta(seconds=5)
 """Between two checks of a run that waits."""

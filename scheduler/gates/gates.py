@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from jobs.ports import Clock
 from jobs.runs import Ticket
-from scheduler.catalog import CatalogJob
-from scheduler.gates.calls import Wakeups
+from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.port import Gate, GateVerdict, Skip, Wait
+from scheduler.gates.wakeups import Wakeups
 from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.gates")

@@ -13,12 +13,12 @@ from datetime import timedelta
 
 from jobs.ports import Clock
 from jobs.runs import Ticket
-from scheduler.catalog import CatalogJob
-from scheduler.gates.calls import MAX_RECHECK_BACKOFF, Wakeups, next_check_at
-from scheduler.gates.elsewhere import RemoteRuns, RemoteRunsFound
-from scheduler.gates.lines import JobQueue, QueuePosition
+from scheduler.catalog.catalog import CatalogJob
+from scheduler.gates.job_queue import JobQueue, QueuePosition
 from scheduler.gates.overlap_rules import OtherRuns, OverlapDecision, cancelled_by_run, decide_overlap
 from scheduler.gates.port import GateVerdict, Skip, Wait
+from scheduler.gates.remote_runs import RemoteRuns, RemoteRunsFound
+from scheduler.gates.wakeups import MAX_RECHECK_BACKOFF, Wakeups, next_check_at
 
 REPLAY_RECHECK_AFTER = timedelta(seconds=5)
 """After which a replay that waits for another process's run looks again; it is in no hurry."""
@@ -116,7 +116,9 @@ class OverlapGate:
     def _replacement_skip(self, line: JobQueue, ticket: Ticket, entry: CatalogJob) -> Skip | None:
         if entry.job.overlap != "cancel_previous" or ticket.trigger.is_rerun:
             return None
-        newer = replace(line.other_runs(QueuePosition.of_ticket(ticket), entry.job.overlap), running=(), waiting_before=())
+        newer = replace(
+            line.other_runs(QueuePosition.of_ticket(ticket), entry.job.overlap), running=(), waiting_before=()
+        )
         decision = decide_overlap(entry.job.overlap, newer, is_replay=False)
         return Skip(decision.reason, decision.cancelled_by) if decision.kind == "skip" else None
 

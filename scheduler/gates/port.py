@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from jobs.runs import Ticket
-from scheduler.catalog import CatalogJob
+from scheduler.catalog.catalog import CatalogJob
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from jobs.durations import format_duration
+from jobs.formats.durations import format_duration
 from jobs.ports import Clock
 from jobs.runs import Ticket
-from scheduler.catalog import CatalogJob
-from scheduler.gates.calls import Wakeups, next_check_at
-from scheduler.gates.held_slots import SlotLeases
-from scheduler.gates.lines import QueuePosition
+from scheduler.catalog.catalog import CatalogJob
+from scheduler.gates.job_queue import QueuePosition
 from scheduler.gates.port import GateVerdict, Skip, Wait
-from scheduler.stores.slots import GroupFull
+from scheduler.gates.slot_leases import SlotLeases
+from scheduler.gates.wakeups import Wakeups, next_check_at
+from scheduler.stores.slots.repository import GroupFull
 
 LATE_ARRIVAL_AFTER = timedelta(seconds=60)
 """A run that comes later than this after its patience would have ended waits from when it comes: it is caught up."""

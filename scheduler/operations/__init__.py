@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scheduler.operations.backfilling import Backfiller
-    from scheduler.operations.cancelling import RunCanceller
+    from scheduler.operations.backfills import Backfiller
+    from scheduler.operations.cancellations import RunCanceller
     from scheduler.operations.circuits import CircuitControl
-    from scheduler.operations.pausing import JobPauser
-    from scheduler.operations.pinging import PingReceiver
-    from scheduler.operations.refreshing import SecretRefresher
-    from scheduler.operations.replaying import DeadLetterReplayer
-    from scheduler.operations.running import RunStarter
+    from scheduler.operations.dead_letters import DeadLetterReplayer
+    from scheduler.operations.pauses import JobPauser
+    from scheduler.operations.pings import PingReceiver
+    from scheduler.operations.runs import RunStarter
+    from scheduler.operations.secrets import SecretRefresher
 
 
 @dataclass(frozen=True, slots=True)

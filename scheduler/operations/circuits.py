@@ -7,11 +7,11 @@ from datetime import datetime
 
 from jobs.ports import CircuitStateStore, Clock
 from jobs.problems.suggestions import suggest_sorted_name
-from jobs.running.circuit import CircuitState, ManualOverride, reset_circuit, with_override
-from jobs.running.circuit_json import dump_state, load_state
-from scheduler.circuit_board import CircuitQueries, CircuitView
-from scheduler.operations.audit import ChangeSource, log_change
-from scheduler.operations.errors import Conflict, InvalidArgument, NotFound
+from jobs.running.circuit_breaker.state_machine import CircuitState, ManualOverride, reset_circuit, with_override
+from jobs.running.circuit_breaker.stored_state import dump_state, load_state
+from scheduler.audit import ChangeSource, log_change
+from scheduler.errors import Conflict, InvalidArgument, NotFound
+from scheduler.queries.circuits import CircuitQueries, CircuitView
 
 MAX_REASON_LENGTH = 500
 """Characters."""

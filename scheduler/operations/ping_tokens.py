@@ -16,7 +16,7 @@ from jobs.errors import SecretUnavailable
 from jobs.ports import Clock, Secrets
 from jobs.targets import HeartbeatTarget
 from jobs.targets.heartbeat import SHORTEST_TOKEN
-from scheduler.catalog import Catalog
+from scheduler.catalog.catalog import Catalog
 
 REREAD_AFTER_S = 60.0
 """Seconds until the secrets are read again, so that a token that was taken back ends."""
@@ -28,7 +28,7 @@ FORCED_READS_PER_MINUTE = 100
 """Secrets that unknown tokens make to be read past what is kept of them, however many come and heartbeats there are: a
 stranger needs no key to send one, and each read may be a request of the vault."""
 
-_log = logging.getLogger("scheduler.heartbeats")
+_log = logging.getLogger("scheduler.queries.heartbeats")
 
 
 class TokensUnavailable(Exception):

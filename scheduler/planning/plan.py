@@ -13,10 +13,10 @@ from typing import Protocol
 
 from jobs.runs import Ticket, format_run_instant
 from jobs.schedules import Schedule, from_milliseconds, to_milliseconds
-from scheduler.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.planning.catch_up import CatchUpDecision, decide_catch_up
-from scheduler.planning.heap import DueHeap, DueInstant, DueInstants
-from scheduler.planning.left_out import MissedSpan
+from scheduler.planning.due_heap import DueHeap, DueInstant, DueInstants
+from scheduler.planning.missed_span import MissedSpan
 
 _EPOCH = from_milliseconds(0)
 # Thousands of due instants, and how ids write them, are made of a few seconds and these: each anew takes four times as

@@ -43,7 +43,7 @@ class Heartbeats:
         """Store the ping that `make` gives for what is remembered. Returns what was remembered before, and what is now.
 
         `make` is called again if another process was faster. `rhythm`: see jobs.heartbeat.apply_ping. `seen`: adds what is
-        known from elsewhere, see scheduler.heartbeats.
+        known from elsewhere, see scheduler.queries.heartbeats.
         """
         for _ in range(_MAX_TRIES):
             row = await self._store.get_row(HEARTBEATS_TABLE, job, _STATE_KEY)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from jobs.values import value
+from jobs.fast_frozen import value
 
 
 class StoreError(Exception):

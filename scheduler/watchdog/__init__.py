@@ -10,11 +10,11 @@
 Built by scheduler.app; the embedded host lets it run in the background, the Functions host makes a look at each tick.
 """
 
-from scheduler.watchdog.jobs import JobWatch
-from scheduler.watchdog.noted import RunActivity, TrackedRuns, TrackedWorker
+from scheduler.watchdog.activity import RunActivity, TrackedRuns, TrackedWorker
+from scheduler.watchdog.job_watch import JobWatch
 from scheduler.watchdog.report import WATCHDOG_GAUGES, JobsReport, LateJob, Lateness, WatchdogReport
-from scheduler.watchdog.trouble import StoreFailures
-from scheduler.watchdog.watching import Watchdog
+from scheduler.watchdog.store_failures import StoreFailures
+from scheduler.watchdog.watchdog import Watchdog
 
 __all__ = [
     "WATCHDOG_GAUGES",

@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from scheduler.dispatch.port import QueueDepth
-from scheduler.stores.counts import OpenRunCount
-from scheduler.work.places import PlacesReport
+from scheduler.stores.key_counts import OpenRunCount
+from scheduler.worker.concurrency.fifo_semaphore import PlacesReport
 
 
 class Lateness(StrEnum):

@@ -14,17 +14,17 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
 from jobs.checks import build_checks
-from jobs.checks.guard import Guard, TargetRules
+from jobs.checks.guard.guard import Guard, TargetRules
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
-from jobs.running.circuits import CircuitBreakers
-from jobs.running.clock import SystemClock
+from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.runner import Runner
+from jobs.running.system_clock import SystemClock
 from jobs.runs import Ticket
-from scheduler.stores.azure_tables import open_azure_tables
+from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.port import Store
-from tests.jobs.checks.asking import MemorySecrets, MemoryTokens
+from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens
 from tests.jobs.running.run_parts import Heard
 
 PATIENCE = 60.0

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from jobs.schedules import Schedule, parse_schedule
-from scheduler.stores import cursors, schedule_marks
+from scheduler.stores import cursors, schedule_activations
 from scheduler.stores.port import Upsert
-from scheduler.stores.sqlite import StoreAccess, open_sqlite
+from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
 from tests.parts.command_line import CommandLine, Row
 from tests.parts.host import embedded, job
 from tests.parts.http_target import HttpTarget
@@ -52,7 +52,7 @@ async def an_hour_passes(path: Path) -> None:
     store = await open_sqlite(path, StoreAccess.OWN)
     for table, partition, field in (
         (cursors.CURSORS_TABLE, cursors.PLANNED_UNTIL_CURSOR, "instant"),
-        (schedule_marks.SCHEDULES_TABLE, "all", "since"),
+        (schedule_activations.SCHEDULES_TABLE, "all", "since"),
     ):
         for row in await store.list_rows(table, partition, limit=100):
             body = json.loads(row.body)

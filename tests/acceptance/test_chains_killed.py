@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from jobs.runs import Outcome, Run
-from scheduler.stores.azure_tables import open_azure_tables
+from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.port import Store
-from scheduler.stores.runs import Runs
-from scheduler.stores.sqlite import open_sqlite
-from scheduler.stores.sqlite_connections import StoreAccess
+from scheduler.stores.runs.repository import Runs
+from scheduler.stores.sqlite.connections import StoreAccess
+from scheduler.stores.sqlite.store import open_sqlite
 from tests.parts.azurite import Azurite
 from tests.parts.functions_style import Kind, Platform, environment, spawn
 from tests.parts.http_target import Answer, HttpTarget, Request
@@ -138,11 +138,11 @@ PLATFORM = Platform(
         "scheduler.leasing.MIN_LEASE_S": 4,
         "scheduler.leasing.MIN_LEASE_LEFT_S": 1,
         "scheduler.leasing.LEASE_MARGIN_S": 1,
-        "scheduler.work.leases.RENEWAL_INTERVAL": 1,
-        "scheduler.work.leases.RENEWAL_THRESHOLD": 2,
-        "scheduler.tick_work.PLANNING_HORIZON": 6,
-        "scheduler.tick_work.UNACKNOWLEDGED_AFTER": 3,
-        "scheduler.tick_work.STRANDED_AFTER": 5,
+        "scheduler.worker.claims.leases.RENEWAL_INTERVAL": 1,
+        "scheduler.worker.claims.leases.RENEWAL_THRESHOLD": 2,
+        "scheduler.hosts.functions.timer.PLANNING_HORIZON": 6,
+        "scheduler.hosts.functions.timer.UNACKNOWLEDGED_AFTER": 3,
+        "scheduler.hosts.functions.timer.STRANDED_AFTER": 5,
     },
 )
 

@@ -25,17 +25,17 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from config import job_container
+from config.job_files import container as job_container
 from config.loading import load_configuration
 from config.secrets import build_secrets, files
-from jobs import kept_values
-from jobs.checks import resolver
-from jobs.checks.resolver import ResolvedAddress
-from jobs.running.clock import SystemClock
-from observability.exporters import datadog
+from jobs import refreshing_cache
+from jobs.checks.net import resolver
+from jobs.checks.net.resolver import ResolvedAddress
+from jobs.running.system_clock import SystemClock
+from observability.exporters.datadog import delivery
 from scheduler.api.app import create_api
 from scheduler.app import check_setup, foundation
-from scheduler.embedded import _create_ticker, _ticker_probe
+from scheduler.hosts.embedded.host import _create_ticker, _ticker_probe
 from scheduler.hosts.embedded.program import EmbeddedProgram, open_embedded_program
 from scheduler.operations import ping_tokens
 from scheduler.stores.circuits import StoredCircuits
@@ -90,7 +90,7 @@ class Running:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing rests for long after a failure; and the log of the tests stays theirs."""
-    monkeypatch.setattr(kept_values, "FAILURE_CACHED_SECONDS", 0.2)
+    monkeypatch.setattr(refreshing_cache, "FAILURE_CACHED_SECONDS", 0.2)
     monkeypatch.setattr(ping_tokens, "MIN_REREAD_PAUSE_S", 0.2)
     monkeypatch.setattr(files, "LOOK_EVERY", 0.1)
     monkeypatch.setattr(foundation, "open_log", lambda *_: None)
@@ -327,7 +327,9 @@ async def test_a_clock_that_is_put_back_runs_nothing_twice_and_is_told_until_it_
 async def test_datadog_that_is_back_gets_what_it_missed(
     tmp_path: Path, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datadog, "build_datadog_exporter", partial(datadog.build_datadog_exporter, gather_seconds=0.1))
+    monkeypatch.setattr(
+        delivery, "build_datadog_exporter", partial(delivery.build_datadog_exporter, gather_seconds=0.1)
+    )
     async with DatadogIntake() as intake:
         intake.down = True
         env = {"DD_API_KEY": intake.api_key, "SCHEDULER_DATADOG__URL": intake.url}

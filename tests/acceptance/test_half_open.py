@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from jobs.definition import JobDefinition
-from scheduler.stores.azure_tables import open_azure_tables
+from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.port import Store
-from scheduler.stores.sqlite import open_sqlite
+from scheduler.stores.sqlite.store import open_sqlite
 from tests.acceptance.callers import call
 from tests.parts.azurite import Azurite
 from tests.parts.http_target import HttpTarget

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from scheduler.stores.azure_tables import open_azure_tables
+from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.port import Store
-from scheduler.stores.sqlite import open_sqlite
-from scheduler.stores.sqlite_connections import StoreAccess
+from scheduler.stores.sqlite.connections import StoreAccess
+from scheduler.stores.sqlite.store import open_sqlite
 from tests.parts.accounts import Account, kept
 from tests.parts.azurite import Azurite
 from tests.parts.functions_herd import Herd
@@ -155,12 +155,12 @@ PLATFORM = Platform(
         "scheduler.leasing.MIN_LEASE_S": 5,
         "scheduler.leasing.LEASE_MARGIN_S": 2,
         "scheduler.leasing.MIN_LEASE_LEFT_S": 0.5,
-        "scheduler.work.leases.RENEWAL_INTERVAL": 0.5,
-        "scheduler.work.leases.RENEWAL_THRESHOLD": 3,
-        "scheduler.queue_work.DEAD_LETTER_LEASE": 2,
-        "scheduler.queue_work.LEASE_RESEND_DELAY": 1,
-        "scheduler.queue_work.RESEND_SLICE": 1,
-        "scheduler.tick_work.PLANNING_HORIZON": 6,
+        "scheduler.worker.claims.leases.RENEWAL_INTERVAL": 0.5,
+        "scheduler.worker.claims.leases.RENEWAL_THRESHOLD": 3,
+        "scheduler.hosts.functions.queue.DEAD_LETTER_LEASE": 2,
+        "scheduler.hosts.functions.queue.LEASE_RESEND_DELAY": 1,
+        "scheduler.hosts.functions.queue.RESEND_SLICE": 1,
+        "scheduler.hosts.functions.timer.PLANNING_HORIZON": 6,
     },
 )
 FROZEN = 12.0

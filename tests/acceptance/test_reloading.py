@@ -156,7 +156,7 @@ async def test_five_hundred_edits_under_load_lose_no_run_and_mix_no_versions(tmp
     assert health["jobs"]["generation"] != before["generation"]
     assert health["jobs"]["number"] == STEADY + CHANGED == len(jobs)
     assert {job["tags"].get("version") for job in jobs} == {None, *(f"v{EDITS + n}" for n in range(4))}
-    reloads = [line for line in log if line["Logger"] == "scheduler.reloading"]
+    reloads = [line for line in log if line["Logger"] == "scheduler.catalog.reloading"]
     levels = Counter(line["Level"] for line in reloads)
     assert levels["INFO"] > 10, levels
     assert levels["WARNING"] > 1, levels

@@ -20,10 +20,10 @@ from azure.storage.queue.aio import QueueClient
 
 from jobs.runs import Outcome, Run, Ticket
 from scheduler.dispatch.batches import TicketBatch, encode_batch
-from scheduler.dispatch.queues import run_queue_name_from
-from scheduler.stores.azure_tables import open_azure_tables
+from scheduler.dispatch.queue_names import run_queue_name_from
+from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
-from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.port import Store
 from tests.parts.accounts import Account, kept
 from tests.parts.azurite import Azurite
@@ -42,7 +42,7 @@ PLATFORM = Platform(
     hidden_after_failure=2,
     longest_pause=0.2,
     tick=5,
-    shortened={"scheduler.tick_work.PLANNING_HORIZON": 10, "scheduler.dispatch.batches.BATCH_SLICE": 2},
+    shortened={"scheduler.hosts.functions.timer.PLANNING_HORIZON": 10, "scheduler.dispatch.batches.BATCH_SLICE": 2},
 )
 """The timer's minute is shortened, as each fault must hit several ticks; the clients' time-outs are the real ones."""
 SECONDS = 8

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from jobs.runs import Outcome, Run
-from scheduler.stores.azure_tables import open_azure_tables
+from scheduler.stores.azure.opening import open_azure_tables
 from tests.parts.accounts import Account, kept
 from tests.parts.azurite import Azurite, fresh_prefix, running_azurite
 from tests.parts.functions_herd import Herd
@@ -31,7 +31,10 @@ JOBS = tuple(f"job-{number:03}" for number in range(100))
 EVERY = timedelta(seconds=10)
 STALL = 30.0
 PLATFORM = Platform(
-    hidden_after_failure=5, longest_pause=0.5, tick=10, shortened={"scheduler.tick_work.PLANNING_HORIZON": 15}
+    hidden_after_failure=5,
+    longest_pause=0.5,
+    tick=10,
+    shortened={"scheduler.hosts.functions.timer.PLANNING_HORIZON": 15},
 )
 """The timer's minute is shortened, as a stall must hit several ticks; the client's time-outs are the real ones."""
 BACK_TO_NORMAL = timedelta(seconds=25)

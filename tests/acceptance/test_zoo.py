@@ -24,17 +24,17 @@ import pytest
 import pytest_asyncio
 import uvloop
 
-from config.job_files import JobFileReader
+from config.job_files.reader import JobFileReader
 from jobs.checks import build_checks
-from jobs.checks.guard import LOCAL_GUARD
+from jobs.checks.guard.guard import LOCAL_GUARD
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
-from jobs.running.circuits import CircuitBreakers
-from jobs.running.clock import SystemClock
+from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.runner import Runner
+from jobs.running.system_clock import SystemClock
 from jobs.runs import Run, Ticket
 from tests.acceptance.test_bad_targets import CASES
-from tests.jobs.checks.asking import MemorySecrets, MemoryTokens
+from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import Heard
 from tests.parts import bad_answers as answers

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from config.identity import TOKEN_RENEWED_BEFORE_EXPIRY, AppIdentity
-from config.settings import Settings
+from config.settings.model import Settings
 from jobs.errors import TokenUnavailable
 from tests.config.clock import ManualClock
 from tests.parts.ingestion import ManagedIdentityServer

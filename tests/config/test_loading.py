@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from config.documents import parse_document, read_file
+from config.documents.document import parse_document, read_file
 from config.errors import ConfigurationError, format_problems
-from config.job_files import JobFileReader
-from config.layers import list_environments, merge_layers
+from config.job_files.reader import JobFileReader
 from config.loading import load_configuration, load_settings
-from config.settings import Settings
+from config.settings.layers import list_environments, merge_layers
+from config.settings.model import Settings
 from tests.project import ROOT
 
 PROJECT = ROOT
@@ -480,7 +480,7 @@ def test_the_samples_show_what_they_should() -> None:
     assert (
         len({str(jobs[name].schedule) for name in ("databaseHealth", "externalApiHealth", "containerAppHealth")}) == 3
     )
-    told = {job.tags.get("sample") for job in jobs.values()}
+    told = {job.tags.get("sample") for job in jobs.fast_frozen()}
     assert {"succeeded", "retried", "failed", "timed_out", "rejected", "skipped", "expectation"} <= told
 
 

@@ -21,11 +21,11 @@ import pytest
 import pytest_asyncio
 import uvicorn
 
-from scheduler.samples import SampleTarget
+from scheduler.hosts.embedded.sample_target import SampleTarget
 from tests.docs.pages import ROOT, TEXTS, Printed, printed_commands
 from tests.parts import missing
 from tests.parts.proc import Program, free_port
-from tests.scheduler.cli.command import CommandResult, invoke_beside
+from tests.scheduler.cli.invocation import CommandResult, invoke_beside
 
 PAGES = ("README.md", *(page for page in TEXTS if re.fullmatch(r"docs/[\w-]+\.md", page)))
 

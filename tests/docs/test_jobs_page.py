@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from config.job_files import JobFileReader
+from config.job_files.reader import JobFileReader
 from jobs.definition import JobDefinition
 
 ROOT = Path(__file__).resolve().parents[2]

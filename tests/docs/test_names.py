@@ -8,24 +8,22 @@ from typing import Any
 import pytest
 import yaml
 
-from config.layers import WELL_KNOWN_VARIABLES, read_variable_layer
+from config.settings.layers import WELL_KNOWN_VARIABLES, read_variable_layer
 from observability import names
-from scheduler.api import (
-    backfill_routes,
-    cancel_routes,
-    circuit_routes,
-    dashboard,
-    health_routes,
-    heartbeat_routes,
-    job_page,
-    letter_routes,
-    pause_routes,
-    ping_routes,
-    routes,
-    run_page,
-    secret_routes,
-    uptime_routes,
-    watchdog_routes,
+from scheduler.api.dashboard import job_page, overview_page, run_page
+from scheduler.api.routes import (
+    backfills,
+    circuits,
+    dead_letters,
+    health,
+    heartbeats,
+    jobs,
+    pauses,
+    pings,
+    runs,
+    secrets,
+    uptime,
+    watchdog,
 )
 from tests.docs.pages import ROOT, TEXTS, all_code, code
 
@@ -109,21 +107,21 @@ def named_routes() -> set[tuple[str, str]]:
 @pytest.mark.parametrize(("method", "path"), sorted(named_routes() - {("GET", "/api/openapi.json")}))
 def test_a_route_that_is_named_exists(method: str, path: str) -> None:
     parts = (
-        backfill_routes,
-        cancel_routes,
-        circuit_routes,
-        dashboard,
-        health_routes,
-        heartbeat_routes,
+        backfills,
+        runs,
+        circuits,
+        overview_page,
+        health,
+        heartbeats,
         job_page,
-        letter_routes,
-        pause_routes,
-        ping_routes,
-        routes,
+        dead_letters,
+        pauses,
+        pings,
+        jobs,
         run_page,
-        secret_routes,
-        uptime_routes,
-        watchdog_routes,
+        secrets,
+        uptime,
+        watchdog,
     )
     known: list[Any] = [route for part in parts for route in part.router.routes]
     assert any(route.path_regex.match(path) and method in route.methods for route in known)

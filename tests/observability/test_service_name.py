@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.settings import DatadogSettings, Settings
+from config.settings.model import DatadogSettings, Settings
 from observability.service_name import find_cloud_role, find_datadog_service
 
 SITE = {"WEBSITE_SITE_NAME": "my-site", "CONTAINER_APP_NAME": "my-container"}

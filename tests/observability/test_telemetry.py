@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from config.settings import ApplicationInsightsSettings, DatadogSettings, Settings
+from config.settings.model import ApplicationInsightsSettings, DatadogSettings, Settings
 from jobs.events import AttemptRetried, RunListener
 from jobs.redaction import Redactor
 from jobs.runs import Outcome
@@ -198,9 +198,9 @@ def test_an_exporter_with_its_setting_is_on_and_its_key_is_a_secret() -> None:
 def test_no_sdk_is_imported_while_its_exporter_is_off() -> None:
     program = """
 import sys
-from config.settings import Settings
+from config.settings.model import Settings
 from jobs.redaction import Redactor
-from observability.logs import configure_logging
+from observability.logs.setup import configure_logging
 from observability.telemetry import build_telemetry
 telemetry = build_telemetry(Settings(), Redactor())
 telemetry.start()

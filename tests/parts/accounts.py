@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from jobs.runs import ErrorClass, Outcome, Run, Ticket
-from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.port import Store, StoreUnavailable
-from scheduler.stores.runs import RunRecord, Runs
+from scheduler.stores.runs.repository import RunRecord, Runs
 
 _SECOND = timedelta(seconds=1)
 _PAGE = 200

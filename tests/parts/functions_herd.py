@@ -31,8 +31,8 @@ _USED = (
     "scheduler.dispatch.azure_depth",
     "scheduler.dispatch.azure_queue",
     "scheduler.hosts.functions.program_loader",
-    "scheduler.stores.azure_store",
-    "scheduler.stores.azure_tables",
+    "scheduler.stores.azure.store",
+    "scheduler.stores.azure.opening",
 )
 """What a process would import when its first message comes."""
 

@@ -70,7 +70,7 @@ class Platform:
     """Between two looks at an empty queue."""
     tick: float = 60.0
     shortened: Mapping[str, float] = field(default_factory=dict)
-    """Constants such as {"scheduler.tick_work.PLANNING_HORIZON": 8}; one that others import comes before those others."""
+    """Constants such as {"scheduler.hosts.functions.timer.PLANNING_HORIZON": 8}; one that others import comes before those others."""
 
 
 def environment(connection_string: str, prefix: str, jobs: Path) -> dict[str, str]:
@@ -195,7 +195,7 @@ class Listener:
 
 
 async def _work(environ: Mapping[str, str], platform: Platform) -> None:
-    from scheduler.dispatch.queues import poison_queue_name, run_queue_name_from
+    from scheduler.dispatch.queue_names import poison_queue_name, run_queue_name_from
     from scheduler.hosts.functions import host
 
     async def work(message: QueueMessage) -> None:

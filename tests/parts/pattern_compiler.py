@@ -65,7 +65,7 @@ def _answer(pattern: str) -> str:
     import signal
     import time
 
-    from jobs.expectations.patterns import InvalidPattern, PatternTooLarge, compile_pattern
+    from jobs.expectations.engines.regular_expressions import InvalidPattern, PatternTooLarge, compile_pattern
 
     signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
     started = time.process_time()

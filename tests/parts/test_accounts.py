@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Run, Ticket
-from scheduler.stores.dead_letters import DeadLetter, DeadLetters
-from scheduler.stores.runs import Claim, Runs
+from scheduler.stores.dead_letters.repository import DeadLetter, DeadLetters
+from scheduler.stores.runs.repository import Claim, Runs
 from tests.parts.accounts import Account, kept
 from tests.scheduler.stores.memory import MemoryStore
 

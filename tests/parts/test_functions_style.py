@@ -100,7 +100,9 @@ async def test_processes_plan_and_run_a_job_as_on_the_platform(
         job = {"schedule": {"every": "1s"}, "check": {"url": f"{target.url}/a"}}
         (tmp_path / "jobs.json").write_text(json.dumps({"jobs": {"a": job}}))
         environ = environment(azurite.connection_string, storage_prefix, tmp_path)
-        platform = Platform(tick=1, longest_pause=0.2, shortened={"scheduler.tick_work.PLANNING_HORIZON": 3})
+        platform = Platform(
+            tick=1, longest_pause=0.2, shortened={"scheduler.hosts.functions.timer.PLANNING_HORIZON": 3}
+        )
         said = tmp_path / "said.txt"
         with said.open("wb") as output:
             processes = [spawn(kind, environ, platform, output) for kind in ("worker", "ticker")]

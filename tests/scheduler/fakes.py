@@ -9,46 +9,46 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from jobs.checks.heartbeat import HeartbeatCheck
+from jobs.checks.kinds.heartbeat import HeartbeatCheck
 from jobs.definition import JobDefinition
 from jobs.errors import SecretUnavailable
 from jobs.redaction import Redactor
-from jobs.running.circuits import CircuitBreakers
+from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
-from scheduler.beats import HeartbeatReader
-from scheduler.catalog import Catalog, CatalogJob
-from scheduler.circuit_board import CircuitQueries
+from scheduler.catalog.catalog import Catalog, CatalogJob
+from scheduler.dependencies.port import FollowUp
+from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
-from scheduler.follow_up import DependencyTrigger
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
-from scheduler.operations.backfilling import Backfiller
-from scheduler.operations.cancelling import RunCanceller
+from scheduler.operations.backfills import Backfiller
+from scheduler.operations.cancellations import RunCanceller
 from scheduler.operations.circuits import CircuitControl
-from scheduler.operations.pausing import JobPauser
-from scheduler.operations.pinging import PingReceiver
-from scheduler.operations.refreshing import SecretRefresher
-from scheduler.operations.replaying import DeadLetterReplayer
-from scheduler.operations.running import RunStarter
-from scheduler.secret_watch import SecretMonitor
+from scheduler.operations.dead_letters import DeadLetterReplayer
+from scheduler.operations.pauses import JobPauser
+from scheduler.operations.pings import PingReceiver
+from scheduler.operations.runs import RunStarter
+from scheduler.operations.secrets import SecretRefresher
+from scheduler.queries.circuits import CircuitQueries
+from scheduler.queries.heartbeat_reader import HeartbeatReader
+from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
-from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.heartbeats import Heartbeats
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Row, Store
-from scheduler.stores.runs import Runs
-from scheduler.stores.schedule_marks import SCHEDULES_TABLE, ScheduleActivations
-from scheduler.stores.slots import Slots
-from scheduler.work.following import FollowUp
-from scheduler.work.going import RunRegistry
-from scheduler.work.options import EMBEDDED_OPTIONS, WorkerOptions
-from scheduler.work.places import Shares
-from scheduler.work.worker import Worker
-from tests.jobs.checks.asking import MemorySecrets
+from scheduler.stores.runs.repository import Runs
+from scheduler.stores.schedule_activations import SCHEDULES_TABLE, ScheduleActivations
+from scheduler.stores.slots.repository import Slots
+from scheduler.worker.cancellation import RunRegistry
+from scheduler.worker.concurrency.fifo_semaphore import Shares
+from scheduler.worker.options import EMBEDDED_OPTIONS, WorkerOptions
+from scheduler.worker.worker import Worker
+from tests.jobs.checks.http_check import MemorySecrets
 from tests.jobs.running.run_parts import Heard, ScriptedCheck, Step, answer
 from tests.jobs.running.virtual_time import LoopClock
 from tests.scheduler.stores.memory import MemoryData, MemoryStore

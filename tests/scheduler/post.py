@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scheduler.queue_work import QueueHandler
-from scheduler.tick_work import TimerHandler
+from scheduler.hosts.functions.queue import QueueHandler
+from scheduler.hosts.functions.timer import TimerHandler
 from tests.scheduler.fakes import Sent, Shop
 
 

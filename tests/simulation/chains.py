@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from jobs.definition import JobDefinition
 from jobs.runs import Outcome, Run
-from scheduler.catalog import Catalog
+from scheduler.catalog.catalog import Catalog
 
 TAKES = timedelta(minutes=10)
 """After which a chain is over, if nothing goes wrong any more."""

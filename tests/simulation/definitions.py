@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from jobs.definition import JobDefinition
-from scheduler.catalog import Catalog, CatalogJob
+from scheduler.catalog.catalog import Catalog, CatalogJob
 
 _SCHEDULES = (
     "*/30 * * * * *",

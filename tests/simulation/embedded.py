@@ -6,26 +6,26 @@ import asyncio
 from itertools import count
 
 from jobs.redaction import Redactor
-from jobs.running.circuits import CircuitBreakers
+from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.runner import Runner
-from scheduler.catalog import Catalog
+from scheduler.catalog.catalog import Catalog
+from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.in_process import InProcessDispatch
-from scheduler.embedded import CURSOR_SAVE_INTERVAL
-from scheduler.follow_up import DependencyTrigger
 from scheduler.gates import SlotLeases, gates_in_order
-from scheduler.recovery import RunRecovery
+from scheduler.hosts.embedded.host import CURSOR_SAVE_INTERVAL
+from scheduler.hosts.embedded.recovery import RunRecovery
+from scheduler.hosts.embedded.ticker import Ticker
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
-from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
-from scheduler.stores.runs import Runs
-from scheduler.stores.schedule_marks import ScheduleActivations
-from scheduler.stores.slots import Slots
-from scheduler.ticker import Ticker
-from scheduler.work.going import RunRegistry
-from scheduler.work.worker import Worker
+from scheduler.stores.runs.repository import Runs
+from scheduler.stores.schedule_activations import ScheduleActivations
+from scheduler.stores.slots.repository import Slots
+from scheduler.worker.cancellation import RunRegistry
+from scheduler.worker.worker import Worker
 from tests.simulation.loop import NOBODY
 from tests.simulation.outside import Outside
 from tests.simulation.process import Killed, Process, World

@@ -8,26 +8,26 @@ from itertools import count
 from typing import Any
 
 from jobs.redaction import Redactor
-from jobs.running.circuits import CircuitBreakers
+from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.runner import Runner
-from scheduler.catalog import Catalog
+from scheduler.catalog.catalog import Catalog
+from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.port import DispatchError
-from scheduler.follow_up import DependencyTrigger
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
-from scheduler.queue_work import LeaseStillHeld, QueueHandler
+from scheduler.hosts.functions.queue import LeaseStillHeld, QueueHandler
+from scheduler.hosts.functions.timer import TimerHandler
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
-from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
-from scheduler.stores.runs import Runs
-from scheduler.stores.schedule_marks import ScheduleActivations
-from scheduler.stores.slots import Slots
-from scheduler.tick_work import TimerHandler
-from scheduler.work.going import RunRegistry
-from scheduler.work.options import FUNCTIONS_OPTIONS
-from scheduler.work.worker import Worker
+from scheduler.stores.runs.repository import Runs
+from scheduler.stores.schedule_activations import ScheduleActivations
+from scheduler.stores.slots.repository import Slots
+from scheduler.worker.cancellation import RunRegistry
+from scheduler.worker.options import FUNCTIONS_OPTIONS
+from scheduler.worker.worker import Worker
 from tests.simulation.loop import NOBODY
 from tests.simulation.outside import Outside
 from tests.simulation.process import Killed, Process, World

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jobs.runs import Outcome
-from scheduler.catalog import Catalog
+from scheduler.catalog.catalog import Catalog
 from tests.simulation.process import Process, World
 
 

@@ -20,8 +20,8 @@ from scheduler.stores.port import (
     StoreError,
     StoreUnavailable,
 )
-from scheduler.stores.run_codec import RunState, decode_record, read_status
-from scheduler.stores.run_keys import HISTORY_TABLE, OPEN_PREFIX, RUN_PREFIX, SHARD_NAMES, RunKey
+from scheduler.stores.runs.codec import RunState, decode_record, read_status
+from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, RUN_PREFIX, SHARD_NAMES, RunKey
 from tests.simulation.keys import SortedKeys
 from tests.simulation.process import START, Process, World, true_time
 

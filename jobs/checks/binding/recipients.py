@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-from jobs.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
-from jobs.checks.binding.hosts import Recipient
+from jobs.checks.binding.host_patterns import Recipient
 from jobs.checks.port import Credential
-from jobs.model import SecretRef
+from jobs.model_base import SecretRef
 from jobs.targets import FormBody, HttpTarget, StepsTarget, Target, TcpTarget, TextBody
+from jobs.targets.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
 from jobs.targets.tcp import SendLine
-from jobs.urls import effective_port, host_and_port
+from jobs.targets.urls import effective_port, host_and_port
 
 
 @dataclass(frozen=True, slots=True)

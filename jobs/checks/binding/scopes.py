@@ -11,7 +11,7 @@ from enum import Enum
 from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
-from jobs.checks.binding.hosts import normalize_host
+from jobs.checks.binding.host_patterns import normalize_host
 
 _DEFAULT_SUFFIX = "/.default"
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")

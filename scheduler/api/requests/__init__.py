@@ -1,7 +1,7 @@
-"""What is judged of a request before a route sees it. Added to every app by scheduler.api.dress."""
+"""What is judged of a request before a route sees it. Added to every app by scheduler.api.middleware.common."""
 
 from scheduler.api.requests.guard import RequestGuard
 from scheduler.api.requests.hosts import ANY_HOST
-from scheduler.api.requests.turns import ReadLimiter
+from scheduler.api.requests.read_limiter import ReadLimiter
 
 __all__ = ["ANY_HOST", "ReadLimiter", "RequestGuard"]

@@ -12,10 +12,10 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from scheduler.api.requests.bodies import BodyTooLarge, ClientGone, read_body, replay_body
+from scheduler.api.requests.body_reader import BodyTooLarge, ClientGone, read_body, replay_body
 from scheduler.api.requests.hosts import find_host_error
 from scheduler.api.requests.origins import SAFE_METHODS, find_site_error
-from scheduler.api.requests.refusing import PING_PATH_PREFIX, reject
+from scheduler.api.requests.rejection import PING_PATH_PREFIX, reject
 
 MAX_BODY_BYTES = 64 * 1024
 """Bytes. The largest body that a route uses is far below 1 KiB."""

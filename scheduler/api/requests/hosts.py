@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from jobs.problems import make_printable
-from jobs.urls import DEFAULT_PORTS
+from jobs.targets.urls import DEFAULT_PORTS
 
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@,\[\]\\]+)(?::([0-9]{0,5}))?")
 ANY_HOST = "*"

@@ -1,4 +1,4 @@
-"""The program of the embedded host, with what only it has. Opened by scheduler.embedded."""
+"""The program of the embedded host, with what only it has. Opened by scheduler.hosts.embedded.host."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from config.loading import Configuration
-from config.settings import Settings
-from jobs.checks.own_places import OwnEndpoint
+from config.settings.model import Settings
+from jobs.checks.guard.own_endpoints import OwnEndpoint
 from jobs.ports import Clock
 from scheduler.app import Program, open_program
 from scheduler.app.adapters import find_file_check
+from scheduler.app.health_probes import results_probe
 from scheduler.app.profile import HostProfile
 from scheduler.app.reloader_setup import open_reloader
-from scheduler.probes import results_probe
-from scheduler.reloading import JobReloader
-from scheduler.work.options import EMBEDDED_OPTIONS
+from scheduler.catalog.reloading import JobReloader
+from scheduler.worker.options import EMBEDDED_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from scheduler.api.live import LIVE_BODY, LIVE_PATH
+from scheduler.api.liveness import LIVE_BODY, LIVE_PATH
 
 if TYPE_CHECKING:
     import azure.functions as func
@@ -23,7 +23,7 @@ def liveness_response(request: func.HttpRequest) -> func.HttpResponse:
     """Return what the whole API would answer, its security headers included."""
     import azure.functions as func
 
-    from scheduler.api.headers import SECURITY_HEADERS
+    from scheduler.api.middleware.security_headers import SECURITY_HEADERS
 
     headers = {"content-length": str(len(LIVE_BODY)), "content-type": "application/json", **SECURITY_HEADERS}
     body = b"" if request.method == "HEAD" else LIVE_BODY

@@ -9,21 +9,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from config.loading import Configuration
-from config.settings import Settings
-from jobs.checks.own_places import OwnEndpoint
+from config.settings.model import Settings
+from jobs.checks.guard.own_endpoints import OwnEndpoint
 from jobs.runs import Ticket
 from scheduler.app import EarlyTelemetry, Program, open_program
 from scheduler.app.foundation import Foundation
 from scheduler.app.profile import HostProfile
 from scheduler.app.reloader_setup import open_reloader
+from scheduler.catalog.reloading import JobReloader
 from scheduler.dispatch.port import Dispatch, QueueDepthReader
-from scheduler.hosts.functions.own_places import functions_endpoints
+from scheduler.hosts.functions.own_endpoints import functions_endpoints
+from scheduler.hosts.functions.queue import QueueHandler
 from scheduler.hosts.functions.storage_queue import open_queue, open_queue_depth
 from scheduler.hosts.functions.tick_health import last_tick_reader, tick_probe
-from scheduler.queue_work import QueueHandler
-from scheduler.reloading import JobReloader
-from scheduler.tick_work import TimerHandler
-from scheduler.work.options import FUNCTIONS_OPTIONS
+from scheduler.hosts.functions.timer import TimerHandler
+from scheduler.worker.options import FUNCTIONS_OPTIONS
 
 
 class FunctionsProfile(HostProfile):

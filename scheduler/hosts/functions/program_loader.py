@@ -23,7 +23,7 @@ from scheduler.app import (
     start_telemetry,
 )
 from scheduler.dispatch.port import DispatchError
-from scheduler.dispatch.queues import STORAGE_PREFIX_VARIABLE, run_queue_name, run_queue_name_from
+from scheduler.dispatch.queue_names import STORAGE_PREFIX_VARIABLE, run_queue_name, run_queue_name_from
 from scheduler.hosts.functions.program import FunctionsProgram, open_functions_program
 from scheduler.stores.port import StoreError
 

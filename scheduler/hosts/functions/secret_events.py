@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from scheduler.secret_watch import SecretMonitor
-from scheduler.stores.secret_news import SecretExpiry
+from scheduler.secrets.monitor import SecretMonitor
+from scheduler.stores.secret_versions import SecretExpiry
 
 NEW_VERSION = "Microsoft.KeyVault.SecretNewVersionCreated"
 NEAR_EXPIRY = "Microsoft.KeyVault.SecretNearExpiry"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from config.identity import AppIdentity
-from config.settings import Settings
+from config.settings.model import Settings
 from jobs.ports import Clock
-from scheduler.dispatch.queues import run_queue_name
+from scheduler.dispatch.queue_names import run_queue_name
 
 if TYPE_CHECKING:
     from scheduler.dispatch.azure_depth import AzureQueueDepthReader

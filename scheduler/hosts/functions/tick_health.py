@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from jobs.ports import Clock
-from scheduler.health import HealthProbe, HealthStatus, PartHealth
-from scheduler.tick_work import PLANNING_HORIZON
+from scheduler.health.report import HealthProbe, HealthStatus, PartHealth
+from scheduler.hosts.functions.timer import PLANNING_HORIZON
 
 MAX_TICK_GAP = 180.0
 """Seconds without a tick after which the app is not healthy: two were missed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from jobs.trace_ids import TRACE_HEADER
+from jobs.formats.trace_ids import TRACE_HEADER
 
 
 def with_trace_parent(app: ASGIApp, trace_parent: str) -> ASGIApp:

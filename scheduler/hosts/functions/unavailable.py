@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.applications import Starlette
 
 from config.errors import ConfigurationError
-from scheduler.api.closed import create_unavailable_api
+from scheduler.api.unavailable_app import create_unavailable_api
 from scheduler.dispatch.port import DispatchError
 from scheduler.stores.port import StoreError
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.jobs.checks.asking import HttpCheckDriver, open_http_check
+from tests.jobs.checks.http_check import HttpCheckDriver, open_http_check
 from tests.parts.http_target import HttpTarget
 
 

@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.checks import body_memory
-from jobs.checks.bodies import read_body
 from jobs.checks.body_memory import BODY_MEMORY_TIMEOUT, UNCOUNTED_BYTES, BodyMemory, BodyReservation
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import BodyMemoryExhausted
-from jobs.checks.http import HttpCheck
-from jobs.checks.late import describe_deadline
+from jobs.checks.http.bodies import read_body
+from jobs.checks.kinds.http import HttpCheck
+from jobs.checks.messages.timeouts import describe_deadline
 from jobs.checks.port import AttemptContext
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Observation
 from jobs.targets import HttpTarget
-from tests.jobs.checks.asking import HttpCheckDriver, wait_until
+from tests.jobs.checks.http_check import HttpCheckDriver, wait_until
 from tests.jobs.running.run_parts import TICKET, Stage, answer, job
 from tests.jobs.running.virtual_time import virtual_time
 from tests.parts.http_target import HttpTarget as Server

@@ -7,11 +7,11 @@ import pytest
 
 from jobs.checks import build_checks
 from jobs.checks.clock import PhaseClock
-from jobs.checks.guard import LOCAL_GUARD
+from jobs.checks.guard.guard import LOCAL_GUARD
 from jobs.checks.port import AttemptContext
 from jobs.redaction import Redactor
 from jobs.targets import HttpTarget as Target
-from tests.jobs.checks.asking import MemorySecrets, MemoryTokens
+from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens
 from tests.parts.http_target import HttpTarget
 
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from jobs.expectations.expressions import CEL_VARIABLES, EVALUATE_SECONDS
-from jobs.expectations.rounds import inject_deadline_checks
+from jobs.expectations.engines.cel import CEL_VARIABLES, EVALUATE_SECONDS
+from jobs.expectations.engines.cel_tokens import inject_deadline_checks
 from jobs.problems import validation_problems
-from tests.jobs.expectations.judged import ENTRIES, answer, certificate, entries, failure, failures
+from tests.jobs.expectations.helpers import ENTRIES, answer, certificate, entries, failure, failures
 from tests.parts.timing import computes_below
 
 ITEMS = answer('{"items": [{"id": 1, "ok": true}, {"id": 2, "ok": true}], "big": 123456789012345678901234567890}')

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.expectations.numbers import read_number
-from jobs.wildcards import matches_wildcard
-from tests.jobs.expectations.judged import answer, entries, failure, failures
+from jobs.expectations.value_types.numbers import read_number
+from jobs.formats.wildcards import matches_wildcard
+from tests.jobs.expectations.helpers import answer, entries, failure, failures
 
 
 def holds(value: Any, **comparison: Any) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.expectations import judge
 from jobs.redaction import Redactor
-from tests.jobs.expectations.judged import answer, entries, failure, failures
+from tests.jobs.expectations.helpers import answer, entries, failure, failures
 from tests.parts.timing import computes_below
 
 

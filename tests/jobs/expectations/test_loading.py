@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.problems import validation_problems
-from tests.jobs.expectations.judged import ENTRIES, entries
+from tests.jobs.expectations.helpers import ENTRIES, entries
 
 _ALL: list[dict[str, Any]] = [
     {"status": "200-299,304"},

@@ -18,7 +18,7 @@ from jobs.judging.deferred_redaction import make_completer
 from jobs.judging.judgement import Failures
 from jobs.judging.process import JudgingProcess, ProcessStartError, TaskDone, TaskFailed, TaskStopped
 from jobs.redaction import Redactor
-from tests.jobs.expectations.judged import answer, entries
+from tests.jobs.expectations.helpers import answer, entries
 from tests.jobs.judging.tasks import Sample
 
 ROOT = Path(__file__).parents[3]

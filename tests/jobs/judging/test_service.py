@@ -14,7 +14,7 @@ from jobs.judging import Judgement, JudgingTask, JudgingUnavailable
 from jobs.judging.process import ProcessStartError, TaskDone, TaskFailed, TaskOutcome, TaskStopped
 from jobs.judging.service import JudgingFailed, JudgingService
 from jobs.redaction import Redactor
-from tests.jobs.expectations.judged import answer, entries
+from tests.jobs.expectations.helpers import answer, entries
 from tests.jobs.judging.tasks import Sample
 
 REDACT = Redactor().redact

@@ -11,8 +11,8 @@ from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.redaction import Redactor
-from jobs.running.budget import RetryBudget
-from jobs.running.circuits import CircuitBreakers
+from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.retries.retry_budget import RetryBudget
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Observation, Phases, Run, Ticket
 from jobs.targets import Target

@@ -12,8 +12,8 @@ import pytest
 from jobs.definition import JobDefinition
 from jobs.expectations import judge
 from jobs.redaction import SHORTEST_SECRET
-from jobs.running.verdicts import build_attempt
-from tests.jobs.checks.asking import open_http_check
+from jobs.running.run_factories import build_attempt
+from tests.jobs.checks.http_check import open_http_check
 from tests.parts.http_server import Answer
 from tests.parts.http_target import HttpTarget
 

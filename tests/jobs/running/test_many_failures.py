@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jobs.expectations.sentences import MOST_LISTED_FAILURES
+from jobs.expectations.messages import MOST_LISTED_FAILURES
 from jobs.redaction import Redactor
-from jobs.running.verdicts import build_attempt
+from jobs.running.run_factories import build_attempt
 from jobs.runs import Attempt, Failure, Severity
 from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import START

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from jobs.running.circuit import CircuitCondition
-from jobs.running.circuit_json import load_state
+from jobs.running.circuit_breaker.state_machine import CircuitCondition
+from jobs.running.circuit_breaker.stored_state import load_state
 from jobs.runs import ErrorClass, Outcome
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import REFUSED, Hang, Stage, answer, broken, job

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jobs.policies import LONGEST_RUN_TIMEOUT, MOST_ATTEMPTS
-from jobs.running.budget import RetryBudget
+from jobs.running.retries.retry_budget import RetryBudget
 from jobs.runs import ErrorClass, Outcome
 from tests.jobs.running.run_parts import REFUSED, Hang, ScriptedCheck, Stage, answer, broken, job
 from tests.jobs.running.running_cases import cases

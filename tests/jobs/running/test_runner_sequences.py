@@ -12,13 +12,13 @@ import pytest
 from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
-from jobs.running.circuit import CircuitState
-from jobs.running.circuit_json import dump_state, load_state
-from jobs.running.circuits import CircuitBreakers
+from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breaker.state_machine import CircuitState
+from jobs.running.circuit_breaker.stored_state import dump_state, load_state
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Observation, Outcome, Phases, Run
 from jobs.targets import Target
-from tests.jobs.running.circuit_steps import look, steered
+from tests.jobs.running.circuit_breaker.circuit_steps import look, steered
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import TICKET, URL, Heard
 from tests.jobs.running.running_cases import cases

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.warnings.defined import warned
+from tests.jobs.warnings.helpers import warned
 
 VALUE = "hunter2-hunter2-hunter2"
 

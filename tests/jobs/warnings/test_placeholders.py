@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.warnings.defined import warned
+from tests.jobs.warnings.helpers import warned
 
 
 @pytest.mark.parametrize("placeholder", ["${PATH}", "{{ path }}", "%PATH_NAME%", "$(PATH)", "#{path}#"])

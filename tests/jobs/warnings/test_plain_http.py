@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.warnings.defined import refused, warned
+from tests.jobs.warnings.helpers import refused, warned
 
 SECRET = {"secret": "t"}
 BEARER = {"kind": "bearer", "token": SECRET}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jobs.schedules import Ncrontab
 from jobs.warnings.schedules import explain_odd_fields
-from tests.jobs.warnings.defined import NOW_MS, job, warned
+from tests.jobs.warnings.helpers import NOW_MS, job, warned
 
 
 def odd(expression: str) -> list[str]:

@@ -23,12 +23,12 @@ def test_the_copy_is_not_the_original(change: SampleChange) -> None:
 
 def test_a_marker_that_is_gone_fails(change: SampleChange) -> None:
     with pytest.raises(AssertionError, match=r"config/settings\.py has 0 lines with 'no such line', expected one"):
-        change.insert("config/settings.py", after="no such line", text="x")
+        change.insert("config/settings/model.py", after="no such line", text="x")
 
 
 def test_a_text_that_is_gone_fails(change: SampleChange) -> None:
     with pytest.raises(AssertionError, match="has 'no such text' 0 times, expected once"):
-        change.replace("config/settings.py", "no such text", "x")
+        change.replace("config/settings/model.py", "no such text", "x")
 
 
 def test_a_new_file_that_exists_fails(change: SampleChange) -> None:

@@ -9,17 +9,17 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from scheduler.api.backfill_routes import BackfillModel
-from scheduler.api.circuit_models import CircuitList, CircuitModel
-from scheduler.api.heartbeat_routes import HeartbeatModel
-from scheduler.api.letter_models import DeadLetterDetail, DeadLetterList, ReplayModel
-from scheduler.api.models import HealthModel, JobDetail, JobList, LiveModel, RunList, RunModel
+from scheduler.api.models.circuits import CircuitList, CircuitModel
+from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
+from scheduler.api.models.runs import HealthModel, JobDetail, JobList, LiveModel, RunList, RunModel
 from scheduler.api.problems import ProblemDetails
-from scheduler.api.secret_routes import SecretList, SecretModel
-from scheduler.api.uptime_routes import UptimeModel
-from scheduler.api.watchdog_routes import WatchdogModel
+from scheduler.api.routes.backfills import BackfillModel
+from scheduler.api.routes.heartbeats import HeartbeatModel
+from scheduler.api.routes.secrets import SecretList, SecretModel
+from scheduler.api.routes.uptime import UptimeModel
+from scheduler.api.routes.watchdog import WatchdogModel
 from tests.jobs.running.run_parts import REFUSED, answer
-from tests.scheduler.api.desk import ApiClient
+from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 
 ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {

@@ -7,7 +7,7 @@ import logging
 import httpx
 import pytest
 
-from tests.scheduler.api.desk import ApiClient
+from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from jobs.durations import parse_duration
-from scheduler.api.parameters import MAX_WAIT
+from jobs.formats.durations import parse_duration
+from scheduler.api.dependencies import MAX_WAIT
 from tests.jobs.running.run_parts import REFUSED
-from tests.scheduler.api.desk import ApiClient
+from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 
 EXAMPLES = 20
@@ -303,7 +303,7 @@ def test_a_wait_of_the_schema_is_one_of_the_code() -> None:
 @WALK
 @given(st.text(st.sampled_from("0123456789.smhdMSHD \t-"), max_size=8))
 def test_the_form_of_waits_in_the_schema_is_that_of_the_code(text: str) -> None:
-    from scheduler.api.parameters import DURATION_PATTERN
+    from scheduler.api.dependencies import DURATION_PATTERN
 
     try:
         parse_duration(text)

@@ -15,7 +15,7 @@ import pytest
 
 from scheduler.version import VERSION
 from tests.parts.proc import ROOT, clean_environment, run
-from tests.scheduler.cli.command import invoke
+from tests.scheduler.cli.invocation import invoke
 from tests.scheduler.cli.job_files import write_jobs
 
 COMMANDS = (
@@ -103,7 +103,7 @@ HEAVY = (
     "observability",
     "pydantic_settings",
     "rich",
-    "scheduler.work.worker",
+    "scheduler.worker.worker",
     "starlette",
     "tenacity",
 )

@@ -11,14 +11,14 @@ import pytest
 from typer.main import get_command
 
 from jobs.heartbeat import Ping, PingSignal
-from jobs.running.verdicts import cancelled_run
+from jobs.running.run_factories import cancelled_run
 from jobs.runs import Ticket
 from scheduler.cli.main import app
 from scheduler.cli.needs import NEEDS
 from scheduler.stores.heartbeats import Heartbeats
-from scheduler.stores.runs import Runs, RunState
-from scheduler.stores.sqlite import StoreAccess, open_sqlite
-from tests.scheduler.cli.command import invoke
+from scheduler.stores.runs.repository import Runs, RunState
+from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
+from tests.scheduler.cli.invocation import invoke
 from tests.scheduler.cli.job_files import write_jobs
 
 NOW = datetime.now(UTC).replace(microsecond=0)

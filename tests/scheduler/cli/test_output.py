@@ -19,7 +19,7 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
-from tests.scheduler.cli.command import Terminal
+from tests.scheduler.cli.invocation import Terminal
 
 
 def test_lines_for_a_program_keep_one_row_a_line() -> None:

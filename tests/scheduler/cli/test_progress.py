@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from jobs.events import RunFinished
-from jobs.running.clock import SystemClock
-from jobs.running.verdicts import cancelled_run, skipped_run
+from jobs.running.run_factories import cancelled_run, skipped_run
+from jobs.running.system_clock import SystemClock
 from jobs.runs import Ticket
 from scheduler.cli.progress import FollowingRuns, RunCounter
 

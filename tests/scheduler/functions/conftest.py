@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from observability.invocations import HELD_RECORDS
-from scheduler.stores.azure_tables import open_azure_tables
+from scheduler.stores.azure.opening import open_azure_tables
 from tests.parts.azurite import Azurite
 from tests.parts.functions_worker import WorkerFactory
 from tests.parts.http_target import HttpTarget

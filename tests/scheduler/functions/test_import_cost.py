@@ -76,7 +76,8 @@ async def test_nothing_heavy_is_imported_before_the_first_trigger() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["scheduler.queue_work", "scheduler.tick_work", "scheduler.hosts.functions.program_loader"]
+    "name",
+    ["scheduler.hosts.functions.queue", "scheduler.hosts.functions.timer", "scheduler.hosts.functions.program_loader"],
 )
 async def test_the_program_itself_is_not_imported_before_the_first_trigger(name: str) -> None:
     assert name not in (await imported()).modules

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Set
 import pytest
 
 from tests.parts.functions_worker import FunctionsWorker, WorkerFactory
-from tests.scheduler.api.desk import ApiClient
+from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.functions.hosted import ROOT
 
 

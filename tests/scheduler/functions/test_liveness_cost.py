@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from scheduler.api.closed import create_unavailable_api
+from scheduler.api.unavailable_app import create_unavailable_api
 from scheduler.hosts.functions.triggers import FunctionsHost
 from tests.parts.proc import run
 from tests.scheduler.functions.asking import ask
@@ -25,7 +25,17 @@ request = func.HttpRequest(method="GET", url="http://localhost/api/health/live",
 answer = asyncio.run(host.http(request, None))
 print(json.dumps([between - begin, time.process_time() - between, answer.status_code, sorted(sys.modules)]))
 """
-HEAVY = ("config", "fastapi", "httpx", "jobs", "observability", "pydantic", "scheduler.api.models", "starlette", "yaml")
+HEAVY = (
+    "config",
+    "fastapi",
+    "httpx",
+    "jobs",
+    "observability",
+    "pydantic",
+    "scheduler.api.models.runs",
+    "starlette",
+    "yaml",
+)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from scheduler.dispatch.port import DispatchError
 from scheduler.hosts.functions import program_loader
 from scheduler.hosts.functions.program import FunctionsProfile
 from scheduler.hosts.functions.triggers import FunctionsHost
-from scheduler.stores import azure_store
+from scheduler.stores.azure import store
 from scheduler.stores.port import StoreUnavailable
-from scheduler.work.options import FUNCTIONS_OPTIONS
+from scheduler.worker.options import FUNCTIONS_OPTIONS
 from tests.parts.azurite import Azurite
 from tests.scheduler.functions.asking import Answered, ask
 from tests.scheduler.functions.cut_line import CutLine
@@ -27,7 +27,7 @@ from tests.scheduler.functions.hosted import RunQueue, environment
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No second tries by Microsoft's clients, and none of the pause before the program is opened again."""
     monkeypatch.setitem(azure_queue._CLIENT_OPTIONS, "retry_total", 0)
-    monkeypatch.setitem(azure_store._CLIENT_OPTIONS, "retry_total", 0)
+    monkeypatch.setitem(store._CLIENT_OPTIONS, "retry_total", 0)
     monkeypatch.setattr(program_loader, "FAILURE_REUSE_TIME", 0.0)
 
 

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from scheduler.health import HealthStatus
+from scheduler.health.report import HealthStatus
 from scheduler.hosts.functions.tick_health import MAX_TICK_GAP, last_tick_reader, tick_probe
-from scheduler.tick_work import PLANNING_HORIZON
+from scheduler.hosts.functions.timer import PLANNING_HORIZON
 from tests.scheduler.fakes import START, VirtualClock
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scheduler.watchdog.watching import GAUGE_INTERVAL
+from scheduler.watchdog.watchdog import GAUGE_INTERVAL
 from tests.scheduler.functions.hosted import Hosted
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from jobs.runs import Outcome, Ticket, Trigger
-from scheduler.catalog import CatalogJob
+from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import GateVerdict, Skip, Wait
 from scheduler.gates.dependencies import DependencyGate
-from tests.scheduler.chain_parts import Line
+from tests.scheduler.dependencies.chain_parts import Line
 from tests.scheduler.fakes import START, entry
 
 DATABASE = entry("database", "every 1m")

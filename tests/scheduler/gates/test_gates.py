@@ -10,11 +10,11 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import Ticket, Trigger
-from scheduler.catalog import CatalogJob
+from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Gates, GateVerdict, Skip, Wait
-from scheduler.gates.calls import Wakeups
 from scheduler.gates.definition import DefinitionGate
-from scheduler.gates.pausing import PauseGate
+from scheduler.gates.pauses import PauseGate
+from scheduler.gates.wakeups import Wakeups
 from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import LoopClock, virtual_time

@@ -11,14 +11,14 @@ from itertools import count, islice, pairwise
 import pytest
 
 from jobs.runs import Outcome, Ticket, Trigger
-from scheduler.catalog import CatalogJob
+from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Wait
-from scheduler.gates.open_runs import KEYS_VALID_S
+from scheduler.gates.open_runs_cache import KEYS_VALID_S
 from scheduler.stores.port import Row
-from scheduler.stores.run_keys import HISTORY_TABLE, shard_of_job
+from scheduler.stores.runs.keys import HISTORY_TABLE, shard_of_job
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import entry
-from tests.scheduler.gates.performer import GateProcess, due, outcomes, times
+from tests.scheduler.gates.gate_process import GateProcess, due, outcomes, times
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 
 SUCCEEDED, SKIPPED, CANCELLED = Outcome.SUCCEEDED, Outcome.SKIPPED, Outcome.CANCELLED

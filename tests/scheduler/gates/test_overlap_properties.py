@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jobs.runs import Outcome, Run
 from tests.jobs.running.virtual_time import VirtualTimeLoop
 from tests.scheduler.fakes import entry
-from tests.scheduler.gates.performer import GateProcess, due
+from tests.scheduler.gates.gate_process import GateProcess, due
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 
 Plan = list[tuple[float, float, int]]

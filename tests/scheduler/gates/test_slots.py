@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from jobs.runs import Outcome, Run, Trigger
-from scheduler.catalog import CatalogJob
+from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Skip, Wait
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import entry
-from tests.scheduler.gates.performer import GateProcess, due, outcomes, times
+from tests.scheduler.gates.gate_process import GateProcess, due, outcomes, times
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 
 SUCCEEDED, SKIPPED = Outcome.SUCCEEDED, Outcome.SKIPPED

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from scheduler.catalog import Catalog
-from scheduler.planning.heap import DueHeap
+from scheduler.catalog.catalog import Catalog
+from scheduler.planning.due_heap import DueHeap
 from scheduler.planning.plan import plan_due
 from tests.scheduler.fakes import entry
 

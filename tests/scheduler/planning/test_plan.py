@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scheduler.catalog import Catalog, CatalogJob
-from scheduler.planning.heap import DueHeap
+from scheduler.catalog.catalog import Catalog, CatalogJob
+from scheduler.planning.due_heap import DueHeap
 from scheduler.planning.plan import Plan, plan_due
 from scheduler.stores.pauses import Pause
 from tests.scheduler.fakes import entry

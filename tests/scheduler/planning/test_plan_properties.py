@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from jobs.runs import format_run_instant
 from jobs.schedules import Schedule
-from scheduler.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.planning.catch_up import MAX_CAUGHT_UP_RUNS
-from scheduler.planning.heap import DueHeap
+from scheduler.planning.due_heap import DueHeap
 from scheduler.planning.plan import Plan, plan_due
 from tests.scheduler.fakes import entry
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.stores.azure_tables import open_azure_tables
+from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.port import Store
-from scheduler.stores.sqlite import StoreAccess, open_sqlite
+from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 
 OpenStore = Callable[[], Awaitable[Store]]

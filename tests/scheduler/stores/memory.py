@@ -25,7 +25,7 @@ from scheduler.stores.port import (
     StoreError,
     StoreUnavailable,
 )
-from scheduler.stores.steps import split_into_atomic_groups
+from scheduler.stores.rows.atomic_groups import split_into_atomic_groups
 
 
 @dataclass

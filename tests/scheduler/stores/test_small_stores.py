@@ -9,11 +9,11 @@ import pytest
 
 from jobs.policies import CircuitPolicy
 from jobs.ports import CircuitStateStore
-from jobs.running.circuit import CircuitAdmission
-from jobs.running.circuits import CircuitBreakers
+from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breaker.state_machine import CircuitAdmission
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
-from scheduler.stores.dead_letters import LONGEST_LETTER_MESSAGE, DeadLetter, DeadLetters
+from scheduler.stores.dead_letters.repository import LONGEST_LETTER_MESSAGE, DeadLetter, DeadLetters
 from scheduler.stores.port import Store
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.samples import NOON, at, ticket

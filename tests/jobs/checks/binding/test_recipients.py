@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from jobs.checks.binding.hosts import Recipient
+from jobs.checks.binding.host_patterns import Recipient
 from jobs.checks.binding.recipients import CredentialDelivery, find_deliveries
 from jobs.definition import JobDefinition
-from jobs.model import find_secret_names
+from jobs.model_base import find_secret_names
 
 
 def secret(name: str) -> dict[str, str]:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from config.bindings import build_bindings
-from config.settings import Settings
-from jobs.checks.binding.hosts import Recipient
+from config.settings.model import Settings
+from jobs.checks.binding.host_patterns import Recipient
 from jobs.checks.binding.rules import Bindings
 from jobs.checks.binding.scopes import ProtectedResource, classify_scope
 from jobs.checks.binding.tags import parse_tag

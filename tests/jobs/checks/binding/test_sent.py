@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from config.bindings import build_bindings
-from config.settings import Settings
+from config.settings.model import Settings
 from jobs.checks import build_checks
 from jobs.checks.binding.rules import Bindings
 from jobs.checks.clock import PhaseClock
-from jobs.checks.guard import LOCAL_GUARD
+from jobs.checks.guard.guard import LOCAL_GUARD
 from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation
-from tests.jobs.checks.asking import MemorySecrets, MemoryTokens
+from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens
 from tests.parts.http_server import Answer, HttpServer, Request
 from tests.parts.http_target import HttpTarget
 from tests.parts.proxy import Proxy

@@ -11,7 +11,7 @@ import asyncio, json, os, resource, sys
 import uvloop
 from jobs.checks.clock import PhaseClock
 from jobs.targets import HttpTarget
-from tests.jobs.checks.asking import asking
+from tests.jobs.checks.http_check import asking
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 async def main():

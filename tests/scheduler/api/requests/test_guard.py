@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from scheduler.api.closed import create_unavailable_api
-from scheduler.api.early import LazyApi
+from scheduler.api.lazy_app import LazyApi
 from scheduler.api.requests.guard import MAX_BODY_BYTES, RequestGuard
-from tests.scheduler.api.desk import ApiClient
+from scheduler.api.unavailable_app import create_unavailable_api
+from tests.scheduler.api.api_client import ApiClient
 
 OURS = ("localhost", "127.0.0.1")
 HOST = (b"host", b"localhost:7071")

@@ -1,0 +1,126 @@
+"""Reads one YAML or JSON file into plain values, and finds the line of a key when something is wrong with it.
+
+Called by config.settings.layers and config.job_files.reader. Nothing in a file can make it raise anything but `UnreadableFile`: size,
+depth, aliases and encoding are bounded and checked before a value is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from config.documents import json_text, yaml_text
+from config.documents.json_examples import rewrite_examples_as_json
+from config.documents.parse_result import ParseError
+from jobs.checks.errors import FileTooLarge, NotRegularFile
+from jobs.checks.files.regular_files import read_regular_file
+from jobs.problems import Finding, Problem
+from jobs.problems import KeyPath as KeyPath
+
+MAX_FILE_BYTES = 20 * 1024 * 1024
+"""Bytes. Some 40,000 jobs; what is larger was not meant as a job file."""
+
+
+_MAX_REPORTED_DUPLICATES = 100
+"""Keys that stand twice and are told: a file may have a hundred thousand of them."""
+
+
+class UnreadableFile(Exception):
+    """A file that gives no value at all; `problem` says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file's value: mappings (keys are always texts), lists, texts, numbers, true, false and None."""
+
+    file: str
+    """As it is shown."""
+    value: Any
+    duplicates: tuple[KeyPath, ...] = ()
+    """Keys that stand twice in their mapping."""
+    entry_lines: Mapping[KeyPath, list[int]] = field(default_factory=dict, repr=False)
+    text: str = field(default="", repr=False)
+    is_json: bool = False
+
+    def line_of(self, path: KeyPath) -> int:
+        """The line (from 1) of the key, or of the nearest mapping around it that stands in the file."""
+        return _nearest_line(self._lines, path)
+
+    def entry_line_of(self, path: KeyPath) -> int:
+        """The same for the two outermost levels, without reading the text again."""
+        return _nearest_line(self.entry_lines, path)
+
+    def problem(self, finding: Finding) -> Problem:
+        if self.is_json:
+            message, hint = rewrite_examples_as_json(finding.message), rewrite_examples_as_json(finding.hint)
+            finding = Finding(finding.path, message, hint)
+        return finding.to_problem(file=self.file, line=self.line_of(finding.path))
+
+    def duplicate_problems(self) -> list[Problem]:
+        """Each key that stands twice, with both lines; those after the first hundred are left out."""
+        problems: list[Problem] = []
+        for path in dict.fromkeys(self.duplicates):
+            first, *others = self._lines.get(path, [None])
+            for line in others[: _MAX_REPORTED_DUPLICATES - len(problems)]:
+                finding = Finding(path, f"stands twice: first in line {first}", "keep one of them")
+                problems.append(finding.to_problem(file=self.file, line=line))
+        return problems
+
+    @cached_property
+    def _lines(self) -> Mapping[KeyPath, list[int]]:
+        # Read a second time: only a file with problems pays for line numbers.
+        return json_text.find_json_lines(self.text) if self.is_json else yaml_text.find_yaml_lines(self.text)
+
+
+def _nearest_line(lines: Mapping[KeyPath, list[int]], path: KeyPath) -> int:
+    return next((lines[path[:end]][0] for end in range(len(path), -1, -1) if path[:end] in lines), 1)
+
+
+def read_file(path: Path, shown: str) -> bytes:
+    """A file's content. Raises Unreadable."""
+    try:
+        content, _ = read_regular_file(path, MAX_FILE_BYTES)
+    except NotRegularFile:
+        raise UnreadableFile(Problem("", "is no file", "remove it, or give it another name", shown)) from None
+    except FileTooLarge:
+        hint = "split it into several files"
+        raise UnreadableFile(Problem("", f"is larger than {MAX_FILE_BYTES // 1024 // 1024} MiB", hint, shown)) from None
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise UnreadableFile(Problem("", f"cannot be read: {reason}", file=shown)) from None
+    assert content is not None, "no signature is known"
+    return content
+
+
+def parse_document(content: bytes, shown: str, *, substitutions: Mapping[str, str] | None = None) -> Document:
+    """Parse what `read_file` gave; JSON if the name ends in .json, else YAML. Raises Unreadable.
+
+    `substitutions`: texts to put in place of `${NAME}` before anything is parsed.
+    """
+    is_json = shown.lower().endswith(".json")
+    try:
+        text = _decode(content)
+        for name, value in (substitutions or {}).items():
+            text = text.replace(f"${{{name}}}", value)
+        parsed = json_text.parse_json(text) if is_json else yaml_text.parse_yaml(text)
+    except ParseError as error:
+        raise UnreadableFile(Problem("", error.message, error.hint, shown, error.line)) from None
+    return Document(shown, parsed.value, tuple(parsed.duplicates), parsed.entry_lines, text, is_json)
+
+
+def _decode(content: bytes) -> str:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ParseError("is not UTF-8 text", line, "save the file in the encoding UTF-8") from None
+    if (at := text.find("\0")) >= 0:
+        raise ParseError("holds a NUL byte: it is not a text file", text.count("\n", 0, at) + 1)
+    return text

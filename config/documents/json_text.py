@@ -1,0 +1,226 @@
+"""JSON text into plain values, strictly (RFC 8259), and the lines of its keys. Called by config.documents.document."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from config.documents.parse_result import ENTRY_LEVELS, MAX_NESTING, ParsedText, ParseError, too_deep_error
+from jobs.problems import KeyPath
+
+
+class _DuplicateKey(Exception):
+    """A key stands twice; where is found by reading the text again."""
+
+
+def parse_json(text: str) -> ParsedText:
+    """The value. Raises TextError."""
+    try:
+        try:
+            value = json.loads(text, object_pairs_hook=_unique_object, parse_constant=_reject_constant)
+            duplicates: list[KeyPath] = []
+        except _DuplicateKey:
+            value = json.loads(text, parse_constant=_reject_constant)
+            duplicates = [path for path, found in find_json_lines(text).items() if len(found) > 1]
+    except json.JSONDecodeError as error:
+        raise _explain(error) from None
+    except RecursionError:
+        raise too_deep_error(_find_too_deep_line(text)) from None
+    except _NotJsonValue as error:
+        hint = "use a number, or a text in double quotes"
+        raise ParseError(f"is not valid JSON: {error} is no JSON value", _find_line(text, str(error)), hint) from None
+    except ValueError:  # Python refuses to read integers of thousands of digits
+        raise ParseError("a number has thousands of digits", _find_line(text, ""), "write it as a text") from None
+    if _depth_exceeds(value, MAX_NESTING):
+        raise too_deep_error(_find_too_deep_line(text))
+    return ParsedText(value, duplicates, _EntryScanner(text).scan())
+
+
+def _unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise _DuplicateKey
+    return value
+
+
+class _NotJsonValue(Exception):
+    """NaN or Infinity, which Python reads and JSON does not know."""
+
+
+def _reject_constant(name: str) -> Any:
+    raise _NotJsonValue(name)
+
+
+_MESSAGES = (
+    (
+        "property name",
+        "a key in double quotes is expected here",
+        "single quotes, comments and a comma before } are not allowed",
+    ),
+    ("',' delimiter", "a comma or a closing bracket is missing here", ""),
+    ("':' delimiter", "a colon is missing after this key", ""),
+    ("trailing comma", "a comma stands before a closing bracket", "remove it"),
+    ("Expecting value", "a value is expected here", "texts stand in double quotes; true, false and null in lower case"),
+    ("Extra data", "something follows after the end of the value", "one file holds one value"),
+    ("Unterminated string", "a text is not closed", "close it with a double quote"),
+    ("Invalid control character", "a line break or control character stands inside a text", "write it as \\n"),
+    ("escape", "a backslash inside a text begins no known escape", "write a backslash twice"),
+)
+
+
+def _explain(error: json.JSONDecodeError) -> ParseError:
+    for part, sentence, hint in _MESSAGES:
+        if part in error.msg:
+            return ParseError(f"is not valid JSON: {sentence} (column {error.colno})", error.lineno, hint)
+    return ParseError(f"is not valid JSON: {error.msg.lower()} (column {error.colno})", error.lineno)
+
+
+def _depth_exceeds(value: Any, limit: int) -> bool:
+    level: list[Any] = [value]
+    for _ in range(limit + 1):
+        level = [
+            child
+            for one in level
+            if isinstance(one, (dict, list))
+            for child in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return True
+
+
+class _EntryScanner:
+    """Lines of the outermost levels of a text that is known to be good: what lies deeper is skipped by json itself."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._decode = json.JSONDecoder().raw_decode
+        self._counted_until = 0
+        self._line = 1
+        self._lines: dict[KeyPath, list[int]] = {}
+
+    def scan(self) -> dict[KeyPath, list[int]]:
+        self._scan_value(self._skip_blanks(0), ())
+        return self._lines
+
+    def _scan_value(self, at: int, path: KeyPath) -> int:
+        """Note the value's line and give the place after it."""
+        if not path or isinstance(path[-1], int):
+            self._record_line(path, at)
+        begin = self._text[at]
+        if len(path) >= ENTRY_LEVELS or begin not in "{[":
+            return self._decode(self._text, at)[1]
+        at, index = self._skip_blanks(at + 1), 0
+        while self._text[at] not in "}]":
+            key: str | int = index
+            if begin == "{":
+                key, end = self._decode(self._text, at)
+                self._record_line((*path, key), at)
+                at = self._skip_blanks(self._skip_blanks(end) + 1)
+            at = self._skip_blanks(self._scan_value(at, (*path, key)))
+            at, index = self._skip_blanks(at + 1) if self._text[at] == "," else at, index + 1
+        return at + 1
+
+    def _skip_blanks(self, at: int) -> int:
+        match = _BLANK_CHARACTERS.match(self._text, at)
+        return match.end() if match is not None else at
+
+    def _record_line(self, path: KeyPath, at: int) -> None:
+        self._line += self._text.count("\n", self._counted_until, at)
+        self._counted_until = at
+        self._lines.setdefault(path, []).append(self._line)
+
+
+_BLANK_CHARACTERS = re.compile(r"[ \t\n\r]*")
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+|\n', re.DOTALL)
+
+
+def _tokens(text: str) -> Iterator[tuple[str, int]]:
+    """Texts, brackets, commas, colons and everything else, each with the line that it begins in."""
+    line = 1
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token != "\n":
+            yield token, line
+        line += token.count("\n")
+
+
+def _find_line(text: str, start: str) -> int | None:
+    """The line of what begins so; if that is empty, of the first token that is very long and no text."""
+    for token, line in _tokens(text):
+        if (start and token.startswith(start)) or (not start and len(token) > 4000 and token[0] != '"'):
+            return line
+    return None
+
+
+def _find_too_deep_line(text: str) -> int | None:
+    """The line where nesting goes beyond what is allowed."""
+    depth = 0
+    for token, line in _tokens(text):
+        depth += (token in "{[") - (token in "}]")
+        if depth > MAX_NESTING:
+            return line
+    return None
+
+
+def find_json_lines(text: str) -> dict[KeyPath, list[int]]:
+    """Where each key and list entry stands: lines from 1, several if a key stands twice."""
+    return _LineScanner().scan(text)
+
+
+class _LineScanner:
+    """Follows brackets and keys; of a broken text it gives what it could follow."""
+
+    def __init__(self) -> None:
+        self._lines: dict[KeyPath, list[int]] = defaultdict(list)
+        self._path: list[str | int] = []
+        self._expects_key = False
+
+    def scan(self, text: str) -> dict[KeyPath, list[int]]:
+        for token, line in _tokens(text):
+            self._read_token(token, line)
+        return self._lines
+
+    def _read_token(self, token: str, line: int) -> None:
+        path = self._path
+        if token in ("}", "]"):
+            if path:
+                path.pop()
+            self._expects_key = False
+        elif token == ",":
+            self._next_entry()
+        elif token == ":":
+            self._expects_key = False
+        elif self._expects_key:
+            path[-1] = _decode_key(token)
+            self._record_line(line)
+        else:
+            if not path or isinstance(path[-1], int):
+                self._record_line(line)
+            self._open_container(token)
+
+    def _next_entry(self) -> None:
+        if self._path and isinstance(self._path[-1], int):
+            self._path[-1] += 1
+        else:
+            self._expects_key = bool(self._path)
+
+    def _open_container(self, token: str) -> None:
+        if token == "{":
+            self._path.append("")
+            self._expects_key = True
+        elif token == "[":
+            self._path.append(0)
+
+    def _record_line(self, line: int) -> None:
+        self._lines[tuple(self._path)].append(line)
+
+
+def _decode_key(token: str) -> str:
+    try:
+        return str(json.loads(token))
+    except ValueError:
+        return token

@@ -1,0 +1,37 @@
+"""What config.documents.yaml_text and config.documents.json_text give and raise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobs.problems import KeyPath
+
+ENTRY_LEVELS = 2
+
+MAX_NESTING = 100
+"""Levels of nesting that a file may have."""
+
+
+class ParseError(Exception):
+    """The text cannot be understood. `line` counts from 1."""
+
+    def __init__(self, message: str, line: int | None = None, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedText:
+    value: Any
+    duplicates: list[KeyPath] = field(default_factory=list)
+    """Paths of keys that stand twice in their mapping."""
+    entry_lines: Mapping[KeyPath, list[int]] = field(default_factory=dict)
+    """Lines of the keys and list entries of the two outermost levels, where jobs stand."""
+
+
+def too_deep_error(line: int | None = None) -> ParseError:
+    return ParseError(f"is nested deeper than {MAX_NESTING} levels", line)

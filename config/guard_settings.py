@@ -1,0 +1,68 @@
+"""Where checks may connect to and which files they may read, by the settings group `targets`.
+
+Called by scheduler.app and by `validate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from config.job_files.reader import is_job_file
+from config.settings.model import Settings
+from config.settings.target_lists import parse_port_range
+from jobs.checks.files.ca_files import CaFiles
+from jobs.checks.guard.guard import Guard, TargetRules
+from jobs.checks.guard.own_endpoints import OwnEndpoint
+
+_TOKEN_ENDPOINTS = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT", "IMDS_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
+"""Variables in which the platform says where it hands out the app's tokens."""
+
+_OWN_HOSTS = ("WEBSITE_HOSTNAME", "CONTAINER_APP_HOSTNAME")
+"""Variables in which the platform says by which name the app is reached."""
+
+
+def build_guard(
+    settings: Settings, environ: Mapping[str, str], own_places: Collection[OwnEndpoint] | None = None
+) -> Guard:
+    """Return the guard by these settings.
+
+    `own_endpoints`: where the program serves its API; None: where the settings say.
+    """
+    targets = settings.targets
+    if own_places is None:
+        own_places = (OwnEndpoint(settings.host, settings.port),) if settings.port else ()
+    sites = tuple(_find_own_addresses(environ))
+    return Guard(
+        TargetRules(
+            networks=targets.networks,
+            hosts=targets.hosts,
+            ports=tuple(map(parse_port_range, targets.ports)),
+            schemes=frozenset(targets.schemes),
+            largest_body=targets.largest_body,
+            identity_endpoints=tuple(filter(None, map(environ.get, _TOKEN_ENDPOINTS))),
+            own_endpoints=(*own_places, *(OwnEndpoint(host, port) for host, port in sites if port is not None)),
+            own_hosts=tuple(host for host, port in sites if port is None),
+        )
+    )
+
+
+def build_ca_files(settings: Settings) -> CaFiles:
+    """Return what reads the `ca_file` of targets by these settings."""
+    place = settings.jobs
+    if place is not None and is_job_file(place.name):
+        place = place.parent
+    return CaFiles(settings.targets.ca_folders, () if place is None else (place,))
+
+
+def _find_own_addresses(environ: Mapping[str, str]) -> Iterator[tuple[str, int | None]]:
+    """Yield the names by which the platform reaches the app, by which all of its ports are its own.
+
+    With a port for the Functions tools on a desk, which say localhost:7071: other ports are those of others.
+    """
+    for variable in _OWN_HOSTS:
+        host, _, port = environ.get(variable, "").strip().partition(":")
+        if host:
+            yield host, int(port) if port.isdecimal() and port not in ("80", "443") else None
+    app, suffix = (environ.get(f"CONTAINER_APP_{name}", "").strip() for name in ("NAME", "ENV_DNS_SUFFIX"))
+    if app and suffix:
+        yield f"{app}.{suffix}", None

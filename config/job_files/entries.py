@@ -1,0 +1,295 @@
+"""Finds the jobs in one file's value, and turns each into a definition or into findings. Called by config.job_files.reader.
+
+A file holds `jobs:` (a mapping by name, or a list), or the jobs themselves at its top; each job in the full or in the
+flat form (see jobs.flat). `defaults:` beside `jobs:` stands under every job in the full form; `groups:` says which jobs
+may share a group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from config.job_files.app_settings import resolve_schedules
+from config.job_files.defaults import has_value, merge_defaults
+from config.job_files.external_uses import find_external_uses
+from config.job_files.groups import GROUPS_KEY, read_groups
+from config.job_files.interning import PartInterner
+from config.job_files.job_set import ExternalUse
+from jobs.definition import JobDefinition
+from jobs.flat import convert_flat_job, is_flat_job, is_flat_key
+from jobs.groups import GroupMembers
+from jobs.model_base import FILE_CONTEXT
+from jobs.problems import Finding, KeyPath, describe_unknown_key, list_key_findings, validation_findings
+from jobs.problems.suggestions import fold_name
+from jobs.problems.value_corrections import correct_job_key
+from jobs.schedules import DefaultSchedule, Schedule
+from jobs.warnings import find_refusals, find_warnings
+
+_TOP_LEVEL_KEYS = ("jobs", "defaults", GROUPS_KEY)
+_SECTION_KEYS = ("defaults", GROUPS_KEY, "$schema")
+_JOBS_KEYS_OF_OTHER_PROGRAMS = frozenset(
+    {"endpoints", "monitors", "checks", "targets", "services", "tests", "healthchecks", "tasks"}
+)
+"""What other programs call the jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobEntry:
+    """One job as it stands in a file."""
+
+    name: str | None
+    """Its key; None in a list."""
+    value: Any
+    path: KeyPath
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntries:
+    jobs: tuple[JobEntry, ...] = ()
+    defaults: Mapping[str, Any] | None = None
+    groups: Mapping[str, GroupMembers] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+
+def find_entries(value: Any, stem: str) -> FileEntries:
+    """The jobs in a file's value. `stem`, the file's name without ending, names a single flat job without a JobName."""
+    if value is None:
+        return FileEntries(
+            findings=(Finding((), "is empty", "write jobs: with the jobs below it, or remove the file"),)
+        )
+    if isinstance(value, list) or _is_one_flat_job(value):
+        return FileEntries(tuple(_entries_in(value, (), stem)))
+    if not isinstance(value, dict):
+        return FileEntries(
+            findings=(Finding((), "holds no jobs but a single value", "write jobs: with the jobs below it"),)
+        )
+    containers = [key for key in value if key.lower() == "jobs" and not _is_job(value[key])]
+    return _read_containers(value, containers, stem) if containers else _read_top_level(value)
+
+
+def _read_containers(value: dict[str, Any], containers: list[str], stem: str) -> FileEntries:
+    findings = [*list_key_findings([key for key in value if key not in (*containers, *_SECTION_KEYS)], _unknown_key)]
+    jobs: list[JobEntry] = []
+    for key in containers:
+        held = value[key]
+        if isinstance(held, (dict, list)):
+            jobs += _entries_in(held, (key,), stem)
+        elif held is not None:
+            findings.append(Finding((key,), "is neither a mapping of jobs by name nor a list of jobs"))
+    return _add_sections(value, jobs, findings)
+
+
+def _add_sections(value: Mapping[str, Any], jobs: Sequence[JobEntry], findings: Iterable[Finding]) -> FileEntries:
+    """The jobs, and what stands beside them."""
+    defaults, wrong = _read_defaults(value)
+    is_a_job = any(entry.path == (GROUPS_KEY,) for entry in jobs)
+    groups, wrong_groups = read_groups(None if is_a_job else value.get(GROUPS_KEY))
+    return FileEntries(tuple(jobs), defaults, groups, (*findings, *wrong, *wrong_groups))
+
+
+def _read_top_level(value: dict[str, Any]) -> FileEntries:
+    """Jobs without `jobs:` around them. What is no job there is an unknown key, not a broken job."""
+    jobs: list[JobEntry] = []
+    others: list[str] = []
+    some_are_jobs = any(_is_job(one) for one in value.values())
+    for key, one in value.items():
+        if _is_job(one) or (some_are_jobs and isinstance(one, dict) and key not in _SECTION_KEYS):
+            jobs.append(JobEntry(key, one, (key,)))
+        elif key not in _SECTION_KEYS:
+            others.append(key)
+    return _add_sections(value, jobs, list_key_findings(others, _unknown_key))
+
+
+def _entries_in(held: Any, path: KeyPath, stem: str) -> Iterator[JobEntry]:
+    if isinstance(held, list):
+        for index, one in enumerate(held):
+            yield JobEntry(None, one, (*path, index))
+    elif _is_one_flat_job(held):
+        yield JobEntry(stem, held, path)
+    else:
+        for key, one in held.items():
+            yield JobEntry(key, one, (*path, key))
+
+
+def _is_job(value: Any) -> bool:
+    return isinstance(value, dict) and (is_flat_job(value) or _has_check(value))
+
+
+def _has_check(value: dict[str, Any]) -> bool:
+    """Whether `check` is a key of this job, and no job of that name."""
+    check = value.get("check")
+    return "check" in value and not (isinstance(check, dict) and "check" in check)
+
+
+def _is_one_flat_job(value: Any) -> bool:
+    """A key of the form may hold what looks like a job: the body of a request, such as {"query": ...}."""
+    if not isinstance(value, dict) or not is_flat_job(value):
+        return False
+    return not any(_is_job(one) for key, one in value.items() if not is_flat_key(key))
+
+
+def _unknown_key(key: str) -> Finding:
+    if fold_name(key) in _JOBS_KEYS_OF_OTHER_PROGRAMS:
+        return Finding((key,), "unknown key", "write jobs: in its place, and a check in each job")
+    return Finding((key,), *describe_unknown_key(key, _TOP_LEVEL_KEYS))
+
+
+def _unknown_default(key: str, value: Any, known: list[str]) -> Finding:
+    offer = correct_job_key(key, value)
+    return Finding(
+        ("defaults", key), *(describe_unknown_key(key, known) if offer is None else ("unknown key", f"write {offer}"))
+    )
+
+
+def _read_defaults(value: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, tuple[Finding, ...]]:
+    defaults = value.get("defaults")
+    if defaults is None:
+        return None, ()
+    if not isinstance(defaults, dict):
+        return None, (Finding(("defaults",), "is not a mapping of keys to values"),)
+    known = [key for key in JobDefinition.model_fields if key != "name"]
+    others = [key for key in defaults if key not in known]
+    wrong = list_key_findings(others, lambda key: _unknown_default(key, defaults[key], known), ("defaults",))
+    kept = {key: one for key, one in defaults.items() if key in known}
+    return kept, (*wrong, *_check_defaults(kept))
+
+
+def _check_defaults(defaults: Mapping[str, Any]) -> Iterator[Finding]:
+    """What is wrong with defaults even if every job replaces them."""
+    # Without app settings, the schedule is a valid stand-in: what is wrong with them is found in the jobs.
+    written = resolve_schedules({"name": "defaults", "check": {}, **defaults}, {}, flat=False).job
+    definition = _validate(written, PartInterner())
+    for finding in definition if isinstance(definition, tuple) else ():
+        if finding.message != "is missing":
+            yield Finding(("defaults", *finding.path), finding.message, finding.hint)
+
+
+def find_job_name(entry: JobEntry) -> tuple[str, ...]:
+    """The name of a job whose definition is wrong, if it can be told: others may depend on it."""
+    given = entry.value if isinstance(entry.value, dict) else {}
+    written = next((value for key, value in given.items() if fold_name(key) in ("name", "jobname")), entry.name)
+    return (written,) if isinstance(written, str) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class DefinedJob:
+    """A job, what it hardly means, and what it needs from outside; keys as they stand in the file."""
+
+    job: JobDefinition
+    warnings: tuple[Finding, ...] = ()
+    uses: tuple[ExternalUse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionContext:
+    """What a job takes from around it. `defaults`: those of its file, for the full form."""
+
+    defaults: Mapping[str, Any] | None
+    interner: PartInterner
+    now_ms: int
+    environ: Mapping[str, str]
+    """The app settings that schedules may name."""
+    default_schedule: Schedule | None = None
+    """For the flat form."""
+
+
+def define_job(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tuple[Finding, ...]:
+    """Return the entry's definition, or everything that is wrong with it."""
+    if not isinstance(entry.value, dict):
+        what = "has nothing below it" if entry.value is None else "is not a mapping of keys to values"
+        return (Finding(entry.path, what, "a job has at least a check"),)
+    return _define_flat(entry, context) if is_flat_job(entry.value) else _define_full(entry, context)
+
+
+def _define_flat(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tuple[Finding, ...]:
+    settings = resolve_schedules(entry.value, context.environ, flat=True)
+    unresolved = [_move(finding, (*entry.path, *finding.path)) for finding in settings.findings]
+    defined = _define_translated(entry, settings.job, context)
+    if isinstance(defined, DefinedJob):
+        return tuple(unresolved) or defined
+    depth = len(entry.path)
+    return (*unresolved, *(settings.with_origin(finding, depth) for finding in defined))
+
+
+def _define_translated(
+    entry: JobEntry, mapping: Mapping[str, Any], context: DefinitionContext
+) -> DefinedJob | tuple[Finding, ...]:
+    job = convert_flat_job(entry.name or "", mapping)
+
+    def in_file(path: KeyPath) -> KeyPath:
+        return (*entry.path, *job.to_flat_path(path))
+
+    found = [_move(finding, (*entry.path, *finding.path)) for finding in job.findings]
+    written = job.definition
+    if "schedule" not in written and context.default_schedule is not None:
+        written = {**written, "schedule": DefaultSchedule(context.default_schedule)}
+    definition = _validate(written, context.interner)
+    if isinstance(definition, JobDefinition) and not found:
+        warnings = [_move(finding, (*entry.path, *finding.path)) for finding in job.warnings]
+        return _review(definition, context, in_file, warnings)
+    told = {finding.path for finding in found}
+    for finding in definition if isinstance(definition, tuple) else ():
+        path = in_file(finding.path)
+        if path not in told and not (finding.message == "is missing" and found):
+            found.append(_move(finding, path))
+    return tuple(found)
+
+
+def _define_full(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tuple[Finding, ...]:
+    job: Mapping[str, Any] = entry.value
+    defaults = context.defaults
+    named = {"name": entry.name} if entry.name is not None else {}
+    if named and job.get("name", entry.name) != entry.name:
+        return (Finding((*entry.path, "name"), "differs from the key above it", "remove it: the key names the job"),)
+    settings = resolve_schedules(
+        named | (merge_defaults(defaults, job) if defaults else dict(job)), context.environ, flat=False
+    )
+    definition = _validate(settings.job, context.interner)
+    if settings.findings:
+        others = definition if isinstance(definition, tuple) else ()
+        return tuple(_locate(finding, entry, defaults) for finding in (*settings.findings, *others))
+    if isinstance(definition, JobDefinition):
+        return _review(definition, context, lambda path: _path_in_file(path, entry, defaults))
+    return tuple(_locate(settings.with_origin(finding), entry, defaults) for finding in definition)
+
+
+def _review(
+    job: JobDefinition,
+    context: DefinitionContext,
+    in_file: Callable[[KeyPath], KeyPath],
+    warnings: Iterable[Finding] = (),
+) -> DefinedJob | tuple[Finding, ...]:
+    """The valid definition with its warnings, or why it must not be used. `in_file`: turns keys of the full form."""
+    if refusals := find_refusals(job):
+        return tuple(_move(finding, in_file(finding.path)) for finding in refusals)
+    found = (*warnings, *(_move(finding, in_file(finding.path)) for finding in find_warnings(job, context.now_ms)))
+    return DefinedJob(job, found, tuple(use._replace(path=in_file(use.path)) for use in find_external_uses(job)))
+
+
+def _move(finding: Finding, path: KeyPath) -> Finding:
+    return Finding(path, finding.message, finding.hint)
+
+
+def _locate(finding: Finding, entry: JobEntry, defaults: Mapping[str, Any] | None) -> Finding:
+    """Where the wrong value stands: in the job, or in the defaults that it took it from."""
+    if finding.path == ("name",) and "name" not in entry.value and entry.name is not None:
+        return Finding(entry.path, f"as a name {finding.message}", finding.hint)
+    return _move(finding, _path_in_file(finding.path, entry, defaults))
+
+
+def _path_in_file(path: KeyPath, entry: JobEntry, defaults: Mapping[str, Any] | None) -> KeyPath:
+    from_defaults = defaults and has_value(defaults, path) and not has_value(entry.value, path)
+    return ("defaults", *path) if from_defaults else (*entry.path, *path)
+
+
+def _validate(written: Mapping[str, Any], interner: PartInterner) -> JobDefinition | tuple[Finding, ...]:
+    try:
+        definition = JobDefinition.model_validate(interner.reuse(written), context=FILE_CONTEXT)
+    except ValidationError as error:
+        return validation_findings(error.errors(include_url=False), JobDefinition)
+    interner.remember(written, definition)
+    return definition

@@ -1,0 +1,120 @@
+"""The section `groups` of job files: which jobs may share a concurrency group or a circuit. Called by config.job_files.reader
+to read it, and by config.job_files.joining to apply what all files declare together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from jobs.groups import GROUP_NAME_PATTERN, GroupMembers
+from jobs.problems import MOST_LISTED_PROBLEMS, Finding, Problem, dotted_path, validation_findings
+
+if TYPE_CHECKING:
+    from config.job_files.joining import LocatedJob
+
+GROUPS_KEY = "groups"
+MAX_GROUPS_PER_FILE = 1000
+"""In a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredGroup:
+    """A group, who may join it, and where that stands."""
+
+    name: str
+    members: GroupMembers
+    file: str
+    line: int
+
+    @property
+    def origin(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def read_groups(value: Any) -> tuple[Mapping[str, GroupMembers], tuple[Finding, ...]]:
+    """Read the section of one file. Returns what it declares, and what is wrong with it."""
+    if value is None:
+        return {}, ()
+    if not isinstance(value, dict):
+        hint = "write groups: {checkout: {jobs: [checkout-*]}}"
+        return {}, (Finding((GROUPS_KEY,), "is not a mapping of groups by name", hint),)
+    if len(value) > MAX_GROUPS_PER_FILE:
+        message = f"declares {len(value)} groups; at most {MAX_GROUPS_PER_FILE} may stand in a file"
+        return {}, (Finding((GROUPS_KEY,), message, "split the file"),)
+    groups: dict[str, GroupMembers] = {}
+    findings: list[Finding] = []
+    for name, written in value.items():
+        if not GROUP_NAME_PATTERN.fullmatch(name):
+            findings.append(Finding((GROUPS_KEY, name), "as the name of a group has a character that it cannot have"))
+            continue
+        try:
+            groups[name] = GroupMembers.model_validate({} if written is None else written)
+        except ValidationError as error:
+            found = validation_findings(error.errors(include_url=False), GroupMembers)
+            findings += [Finding((GROUPS_KEY, name, *one.path), one.message, one.hint) for one in found]
+    if len(findings) > MOST_LISTED_PROBLEMS:
+        more = f"has {len(findings) - MOST_LISTED_PROBLEMS} more problems, which are not listed"
+        findings[MOST_LISTED_PROBLEMS:] = [Finding((GROUPS_KEY,), more)]
+    return groups, tuple(findings)
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipProblems:
+    """`problems`: what is wrong. `refused`: names of jobs that may not join their group."""
+
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    rejected_jobs: frozenset[str] = frozenset()
+
+
+def check_membership(jobs: Iterable[LocatedJob], declared: Iterable[DeclaredGroup]) -> MembershipProblems:
+    """Find the jobs that join a group whose declaration does not admit them, and shared groups that none declares."""
+    groups: dict[str, DeclaredGroup] = {}
+    problems: list[Problem] = []
+    for group in declared:
+        first = groups.setdefault(group.name, group)
+        if first is not group:
+            message = f"the group {group.name} is declared twice: first in {first.origin}"
+            where = dotted_path(GROUPS_KEY, group.name)
+            problems.append(Problem(where, message, "declare it in one file alone", group.file, group.line))
+    refused: set[str] = set()
+    undeclared: dict[tuple[str, str], LocatedJob] = {}
+    warnings: dict[tuple[str, str], Problem] = {}
+    for one in jobs:
+        for key, name in _groups_joined_by(one):
+            group_or_none = groups.get(name)
+            if group_or_none is None:
+                first_job = undeclared.setdefault((key, name), one)
+                if first_job.file != one.file and (key, name) not in warnings:
+                    warnings[key, name] = _undeclared_group(first_job, one, key, name)
+            elif not group_or_none.members.admits_job(one.job.name, one.job.tags, PurePath(one.file).name):
+                refused.add(one.job.name)
+                problems.append(_rejected_member(one, key, group_or_none))
+    return MembershipProblems(tuple(problems), tuple(warnings.values()), frozenset(refused))
+
+
+def _groups_joined_by(one: LocatedJob) -> Iterator[tuple[str, str]]:
+    """The key by which the job joins a group, and the group's name."""
+    if one.job.concurrency_group is not None:
+        yield "concurrency_group", one.job.concurrency_group.name
+    if one.job.circuit is not None and one.job.circuit.group is not None:
+        yield "circuit", one.job.circuit.group
+
+
+def _rejected_member(one: LocatedJob, key: str, group: DeclaredGroup) -> Problem:
+    message = f"{one.job.name} may not join the group {group.name}: {group.origin} declares it for {group.members}"
+    return one.problem(key, message, f"name another group, or let its owner add {one.job.name} there")
+
+
+def _undeclared_group(first: LocatedJob, one: LocatedJob, key: str, name: str) -> Problem:
+    message = (
+        f"jobs of several files share the group {name} (first {first.job.name} in {first.origin}), and no file says "
+        "who may join it: any job can make theirs wait"
+    )
+    hint = f"declare it beside jobs: groups: {{{name}: {{jobs: [{first.job.name}, {one.job.name}]}}}}"
+    return one.problem(key, message, hint)

@@ -1,0 +1,155 @@
+"""Puts the jobs of several files together, and finds what is wrong between them. Called by config.job_files.reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from config.documents.document import Document
+from config.errors import ConfigurationError
+from config.job_files.groups import DeclaredGroup, check_membership
+from config.job_files.job_set import ExternalUse, JobSet, LocatedExternalUse
+from jobs.definition import JobDefinition
+from jobs.graph import DependencyGraph, DependencyProblem
+from jobs.groups import GroupConflict, find_group_conflicts
+from jobs.policies import CircuitConflict, find_circuit_conflicts
+from jobs.problems import Finding, Problem, dotted_path
+from jobs.problems import KeyPath as KeyPath
+
+_MAX_SHOWN_JOBS = 10
+"""Jobs at either end of a long circle that a problem names."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedJob:
+    """A job in a file."""
+
+    job: JobDefinition
+    file: str
+    line: int
+    container: KeyPath
+    """Where the jobs of its file stand."""
+    entry_key: str | int | None
+    """Where it stands among them; None if it is the whole of the file."""
+    document: Document | None = None
+    """To find lines in, for a job that has to do with others or uses something; without its value."""
+    uses: tuple[ExternalUse, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        return f"{self.file}:{self.line}"
+
+    def problem(self, key: str, message: str, hint: str) -> Problem:
+        """Return a problem at this key of a job that has to do with others."""
+        assert self.document is not None, "it shares something with others"
+        return self.document.problem(Finding((*self.path, key), message, hint))
+
+    @property
+    def path(self) -> KeyPath:
+        return self.container if self.entry_key is None else (*self.container, self.entry_key)
+
+
+@dataclass(frozen=True, slots=True)
+class FileJobs:
+    """What one file holds."""
+
+    jobs: tuple[LocatedJob, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    groups: tuple[DeclaredGroup, ...] = ()
+    invalid_names: tuple[str, ...] = ()
+    """Names of the jobs of which something is wrong."""
+    is_readable: bool = True
+
+
+def join_files(files: Iterable[FileJobs]) -> JobSet:
+    """All files' jobs.
+
+    Raises:
+        ConfigurationError: anything is wrong in one of them, a name is there twice, or a job depends on none that is
+            there, or on itself in the end, or two jobs give a concurrency group different limits, or a group's circuit
+            different policies, or a job joins a group whose declaration does not admit it.
+    """
+    found: dict[str, LocatedJob] = {}
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    groups: list[DeclaredGroup] = []
+    broken: set[str] = set()
+    are_readable = True
+    for file in files:
+        problems += file.problems
+        warnings += file.warnings
+        groups += file.groups
+        broken.update(file.invalid_names)
+        are_readable = are_readable and file.is_readable
+        for one in file.jobs:
+            first = found.setdefault(one.job.name, one)
+            if first is not one:
+                problems.append(_defined_twice(first, one))
+    for wrong in DependencyGraph(one.job for one in found.values()).find_problems(broken):
+        # What is not there may stand in the file that cannot be read.
+        if are_readable or wrong.circle:
+            problems.append(_wrong_dependency(wrong, found))
+    of_groups = find_group_conflicts((one.job.name, one.job.concurrency_group) for one in found.values())
+    problems += [_wrong_limit(disagreement, found) for disagreement in of_groups]
+    of_circuits = find_circuit_conflicts((one.job.name, one.job.circuit) for one in found.values())
+    problems += [_wrong_circuit(disagreement, found) for disagreement in of_circuits]
+    strangers = check_membership(found.values(), groups)
+    problems += strangers.problems
+    members = [one for name, one in found.items() if name not in strangers.rejected_jobs]
+    jobs = JobSet(
+        {one.job.name: one.job for one in members},
+        {one.job.name: one.origin for one in members},
+        warnings=(*warnings, *strangers.warnings),
+        uses=tuple(_locate_uses(members)),
+    )
+    if problems:
+        raise ConfigurationError(problems, jobs)
+    return jobs
+
+
+def _locate_uses(found: Iterable[LocatedJob]) -> Iterator[LocatedExternalUse]:
+    for one in found:
+        if one.document is not None:
+            yield from (LocatedExternalUse(one.job, use, one.document) for use in one.uses)
+
+
+def _defined_twice(first: LocatedJob, second: LocatedJob) -> Problem:
+    message = f"the job {first.job.name} is defined twice: first in {first.origin}"
+    return Problem(dotted_path(*second.path), message, "rename one of them", second.file, second.line)
+
+
+def _wrong_dependency(wrong: DependencyProblem, found: Mapping[str, LocatedJob]) -> Problem:
+    job = found[wrong.job]
+    message = wrong.message
+    if len(wrong.circle) > 1:
+        message += f": {_circle_text(wrong.circle, found)}"
+    finding = Finding((*job.path, "depends_on", wrong.index), message, wrong.hint)
+    assert job.document is not None, "it depends on others"
+    return job.document.problem(finding)
+
+
+def _wrong_limit(wrong: GroupConflict, found: Mapping[str, LocatedJob]) -> Problem:
+    job, first = found[wrong.job], found[wrong.first]
+    message = (
+        f"{wrong.job} lets {wrong.limit} runs of the group {wrong.group} go on at a time, "
+        f"and {wrong.first} ({first.origin}) {wrong.first_limit}"
+    )
+    return job.problem("concurrency_group", message, "give the group one limit in all of its jobs")
+
+
+def _wrong_circuit(wrong: CircuitConflict, found: Mapping[str, LocatedJob]) -> Problem:
+    job, first = found[wrong.job], found[wrong.first]
+    message = (
+        f"{wrong.job} and {wrong.first} ({first.origin}) share the circuit of the group {wrong.group}, "
+        f"but differ in its {wrong.field}"
+    )
+    return job.problem("circuit", message, "give the group one circuit in all of its jobs")
+
+
+def _circle_text(circle: tuple[str, ...], found: Mapping[str, LocatedJob]) -> str:
+    """`a (jobs/a.yaml:3) -> b (jobs/b.yaml:7) -> a`."""
+    shown = [f"{name} ({found[name].origin})" for name in circle]
+    if len(shown) > 2 * _MAX_SHOWN_JOBS:
+        shown[_MAX_SHOWN_JOBS:-_MAX_SHOWN_JOBS] = [f"{len(shown) - 2 * _MAX_SHOWN_JOBS} more"]
+    return " -> ".join([*shown, circle[0]])

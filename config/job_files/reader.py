@@ -1,0 +1,198 @@
+"""Job files into a `JobSet`: all jobs, or every problem of every file at once. Called by config.loading.
+
+What a file gave is kept by its content, so that reading again parses changed files only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path, PurePath
+
+import config
+from config.documents.document import Document, UnreadableFile, parse_document, read_file
+from config.errors import ConfigurationError
+from config.job_files.entries import DefinedJob, DefinitionContext, define_job, find_entries, find_job_name
+from config.job_files.groups import GROUPS_KEY, DeclaredGroup
+from config.job_files.interning import PartInterner
+from config.job_files.job_set import JobFile, JobSet, make_digest
+from config.job_files.joining import FileJobs, LocatedJob, join_files
+from config.job_files.location import JOB_FILE_SUFFIXES, find_nested_job_files, is_job_file, location_warnings
+from jobs.definition import JobDefinition
+from jobs.problems import Finding, Problem
+from jobs.problems import KeyPath as KeyPath
+from jobs.schedules import Schedule
+
+__all__ = ["JOB_FILE_SUFFIXES", "JobFile", "JobFileReader", "JobSet", "is_job_file"]
+
+
+_MAX_FINDINGS_PER_FILE = 500
+"""Problems of one file after which no more of its jobs are checked: each takes a while to explain."""
+
+_PROGRAM_FOLDER = Path(config.__path__[0]).resolve().parent
+"""The program's folder: the command `validate` reads with paths shown from the working folder instead."""
+
+
+class JobFileReader:
+    """Reads folders of job files, again and again. Not to be used by two threads at once."""
+
+    def __init__(self, root: Path, environ: Mapping[str, str] | None = None) -> None:
+        """`environ`: the app settings that schedules may name; those of the process if it is left out."""
+        self._root = root
+        self._environ = os.environ if environ is None else environ
+        self._cache: dict[Path | str, dict[str, FileJobs]] = {}
+
+    def read(
+        self,
+        place: Path,
+        *,
+        substitutions: Mapping[str, str] | None = None,
+        default_schedule: Schedule | None = None,
+    ) -> JobSet:
+        """Return all jobs of a folder's *.yaml, *.yml and *.json files (not of folders inside it), or of one file.
+
+        `substitutions`: see config.documents.document.parse_document. `default_schedule`: of flat jobs that have none.
+
+        Raises:
+            ConfigurationError: with every problem of every file; also if `place` is not there.
+        """
+        files = chain(map(self._read_file, self.list_files(place)), self._find_nested(place))
+        return self.parse(place, files, substitutions=substitutions, default_schedule=default_schedule)
+
+    def parse(
+        self,
+        place: Path | str,
+        files: Iterable[JobFile],
+        *,
+        substitutions: Mapping[str, str] | None = None,
+        default_schedule: Schedule | None = None,
+    ) -> JobSet:
+        """Return the jobs of these files, all of those at `place`. Only what has changed since the last time is parsed.
+
+        Raises:
+            ConfigurationError: as `read`.
+        """
+        before = self._cache.get(place, {})
+        now: dict[str, FileJobs] = {}
+        read: list[FileJobs] = []
+        nested: list[str] = []
+        shared = PartInterner()
+        for name, shown, content in files:
+            if content is None:
+                nested.append(shown)
+                continue
+            if isinstance(content, Problem):
+                read.append(FileJobs(problems=(content,), is_readable=False))
+                continue
+            schedule = default_schedule.text if default_schedule is not None else "none"
+            key = f"{name} {hashlib.sha256(content).hexdigest()} {sorted((substitutions or {}).items())} {schedule}"
+            now[key] = before.get(key) or _parse_file(
+                content, shown, PurePath(name).stem, substitutions, shared, default_schedule, self._environ
+            )
+            read.append(now[key])
+        self._cache[place] = now  # what is not there any more is forgotten
+        jobs = join_files(read)
+        shown_place = place if isinstance(place, str) else self._display_name(place)
+        warnings = (*location_warnings(shown_place, len(jobs), nested), *jobs.warnings)
+        return replace(jobs, digest=make_digest(now), warnings=warnings)
+
+    def _find_nested(self, place: Path) -> Iterator[JobFile]:
+        """The job files in folders inside the place, but for the samples that the program brings."""
+        samples = {(root / "config" / "jobs" / "samples").resolve() for root in (self._root, _PROGRAM_FOLDER)}
+        for file in find_nested_job_files(place):
+            if file.parent.resolve() not in samples:
+                yield JobFile(file.name, self._display_name(file), None)
+
+    def _read_file(self, file: Path) -> JobFile:
+        shown = self._display_name(file)
+        try:
+            return JobFile(file.name, shown, read_file(file, shown))
+        except UnreadableFile as error:
+            return JobFile(file.name, shown, error.problem)
+
+    def list_files(self, place: Path) -> list[Path]:
+        """The job files there, in order. Raises ConfigurationError."""
+        try:
+            if os.path.isdir(place):
+                return sorted(file for file in place.iterdir() if is_job_file(file.name) and not file.is_dir())
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise ConfigurationError(
+                [Problem("", f"cannot be listed: {reason}", file=self._display_name(place))]
+            ) from None
+        if place.suffix.lower() not in JOB_FILE_SUFFIXES and os.path.exists(place):
+            message = f"is no job file: its name ends in none of {' '.join(JOB_FILE_SUFFIXES)}"
+            raise ConfigurationError([Problem("", message, file=self._display_name(place))])
+        return [place]
+
+    def _display_name(self, file: Path) -> str:
+        return str(file.relative_to(self._root) if file.is_relative_to(self._root) else file)
+
+
+def _parse_file(
+    content: bytes,
+    shown: str,
+    stem: str,
+    substitutions: Mapping[str, str] | None,
+    interner: PartInterner,
+    default_schedule: Schedule | None,
+    environ: Mapping[str, str],
+) -> FileJobs:
+    try:
+        document = parse_document(content, shown, substitutions=substitutions)
+    except UnreadableFile as error:
+        return _unreadable_file(error)
+    entries = find_entries(document.value, stem)
+    findings = list(entries.findings)
+    warnings: list[Finding] = []
+    context = DefinitionContext(entries.defaults, interner, time.time_ns() // 1_000_000, environ, default_schedule)
+    lines = replace(document, value=None)
+    jobs: list[LocatedJob] = []
+    broken: list[str] = []
+    containers: dict[KeyPath, KeyPath] = {}
+    for number, entry in enumerate(entries.jobs):
+        if len(findings) >= _MAX_FINDINGS_PER_FILE:
+            left_out = entries.jobs[number:]
+            findings.append(
+                Finding((), f"has {len(left_out)} more jobs, which are not checked before these are mended")
+            )
+            broken += [name for one in left_out for name in find_job_name(one)]
+            break
+        defined = define_job(entry, context)
+        if isinstance(defined, DefinedJob):
+            line = document.entry_line_of(entry.path)
+            container, step = (entry.path[:-1], entry.path[-1]) if entry.path else ((), None)
+            container = containers.setdefault(container, container)
+            places = lines if defined.uses or _refers_to_others(defined.job) else None
+            jobs.append(LocatedJob(defined.job, shown, line, container, step, places, defined.uses))
+            warnings += defined.warnings
+        else:
+            findings += defined
+            broken += find_job_name(entry)
+    problems = document.duplicate_problems()
+    problems += [document.problem(finding) for finding in dict.fromkeys(findings)]
+    problems.sort(key=lambda problem: problem.line or 1)
+    groups = tuple(
+        DeclaredGroup(name, members, shown, document.entry_line_of((GROUPS_KEY, name)))
+        for name, members in entries.groups.items()
+    )
+    return FileJobs(tuple(jobs), tuple(problems), _sort_problems(document, warnings), groups, tuple(broken))
+
+
+def _sort_problems(document: Document, warnings: Iterable[Finding]) -> tuple[Problem, ...]:
+    """Several jobs may take what is warned of from the same defaults: it is said once."""
+    problems = [document.problem(finding) for finding in dict.fromkeys(warnings)]
+    return tuple(sorted(problems, key=lambda problem: problem.line or 1))
+
+
+def _refers_to_others(job: JobDefinition) -> bool:
+    shares_circuit = job.circuit is not None and job.circuit.group is not None
+    return bool(job.depends_on) or job.concurrency_group is not None or shares_circuit
+
+
+def _unreadable_file(error: UnreadableFile) -> FileJobs:
+    return FileJobs(problems=(error.problem,), is_readable=False)

@@ -1,0 +1,245 @@
+"""Reads the jobs again while the program runs. Made by scheduler.app, used by scheduler.catalog.reloading.
+
+A place says cheaply whether something is different there, and reads the whole set, of which only changed files are
+parsed. What is wrong comes as the one ConfigurationError, as at the start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from config.errors import ConfigurationError
+from config.job_files.reader import JobSet, is_job_file
+from config.loading import JobLoader
+from jobs.checks.files.daemon_thread import run_in_daemon_thread
+
+if TYPE_CHECKING:
+    from config.identity import AppIdentity
+    from config.job_files.container import JobContainer
+
+FOLDER_POLL_INTERVAL = 2.0
+"""Seconds between two looks at a folder, for file systems that tell of no changes."""
+CONTAINER_POLL_INTERVAL = 15.0
+"""The same for a container, each look of which is a request."""
+TIME_STAMP_RESOLUTION = 2.0
+"""Seconds after which a file that is written again has another time stamp, on every file system."""
+MAX_CLOCK_SKEW = 3600.0
+"""Seconds by which the clock of a share may be ahead. What is further in the future was not written just now."""
+SAVE_QUIET_MS = 100
+"""Milliseconds without a change after which a save is taken to be over."""
+_MAX_READS = 5
+
+FileStamps = Mapping[str, object]
+"""What tells the files at a place from those of another time, by name."""
+
+
+class JobFileSource(Protocol):
+    """Where job files are. Raises ConfigurationError from `changed` and `read`."""
+
+    async def has_changed(self) -> bool:
+        """Whether `read` may give something else than the last time."""
+        ...
+
+    async def read(self) -> JobSet:
+        """All jobs."""
+        ...
+
+    def change_hints(self) -> AsyncIterator[None]:
+        """Something each time that it is worth asking `changed`, without an end."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+def open_job_file_source(place: JobLoader, identity: AppIdentity) -> JobFileSource | None:
+    """The place of the settings; None if they name none."""
+    settings = place.loaded.settings
+    if settings.jobs_container is not None:
+        return ContainerSource(place, identity)
+    return None if settings.jobs is None else FolderSource(place, settings.jobs)
+
+
+class FolderSource:
+    """A folder of job files, or one of them."""
+
+    def __init__(self, place: JobLoader, path: Path) -> None:
+        self._loader = place
+        self._path = path
+        self._stamps: FileStamps | None = None
+        self._is_settled = False
+
+    async def has_changed(self) -> bool:
+        """See Source.changed."""
+        return not self._is_settled or await run_in_daemon_thread(_read_stamps, self._path) != self._stamps
+
+    async def read(self) -> JobSet:
+        """See Source.read."""
+        return await run_in_daemon_thread(self._read)
+
+    def _read(self) -> JobSet:
+        try:
+            for _ in range(_MAX_READS):
+                before, at = _read_stamps(self._path), time.time()
+                # Again if somebody wrote meanwhile: it would be half of the old set and half of the new one.
+                with suppress(_ChangedWhileReading):
+                    return self._read_whole(before)
+            return self._loader.load()
+        finally:
+            self._stamps = before
+            self._is_settled = not any(
+                -MAX_CLOCK_SKEW <= at - written <= TIME_STAMP_RESOLUTION for written in _modification_times(before)
+            )
+
+    def _read_whole(self, before: FileStamps) -> JobSet:
+        try:
+            jobs = self._loader.load()
+        except ConfigurationError:
+            if _read_stamps(self._path) != before:
+                raise _ChangedWhileReading from None
+            raise
+        if _read_stamps(self._path) != before:
+            raise _ChangedWhileReading
+        return jobs
+
+    async def change_hints(self) -> AsyncIterator[None]:
+        """See Source.hints. At once where the system tells of changes, and each POLL seconds anyway."""
+        told = asyncio.Event()
+        watching = asyncio.create_task(self._watch(told))
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(FOLDER_POLL_INTERVAL):
+                        await told.wait()
+                if told.is_set():
+                    told.clear()
+                    self._is_settled = False
+                yield
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+
+    async def _watch(self, change_event: asyncio.Event) -> None:
+        # Here, as the Functions host has no use for it, and each import makes its first start slower.
+        from watchfiles import awatch
+
+        folder = self._path if self._path.is_dir() else self._path.parent
+        while True:
+            # Not the folder above, though it alone tells at once that this one was put in place of another: with a
+            # database in it, it tells of hundreds of changes a second.
+            watched = await run_in_daemon_thread(_folder_identity, folder)
+            if watched is not None:
+                with suppress(OSError, RuntimeError):
+                    changes = awatch(
+                        folder,
+                        watch_filter=lambda _, path: self._is_job_change(Path(path), folder),
+                        step=SAVE_QUIET_MS,
+                        debounce=5 * SAVE_QUIET_MS,
+                        rust_timeout=int(FOLDER_POLL_INTERVAL * 1000),
+                        yield_on_timeout=True,
+                        recursive=False,
+                    )
+                    async with aclosing(changes):
+                        async for found in changes:
+                            if found:
+                                change_event.set()
+                            if await run_in_daemon_thread(_folder_identity, folder) != watched:
+                                break
+            await asyncio.sleep(FOLDER_POLL_INTERVAL)
+
+    def _is_job_change(self, path: Path, folder: Path) -> bool:
+        """Whether a change there may be one of the jobs: a log beside them changes all the time."""
+        if path.parent != folder:
+            return False
+        # A mounted ConfigMap is changed by its link ..data.
+        wanted = is_job_file(path.name) if folder == self._path else path.name == self._path.name
+        return wanted or path.name.startswith("..")
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+def _folder_identity(folder: Path) -> tuple[int, int] | None:
+    """Which folder it is; None if there is none."""
+    with suppress(OSError):
+        found = os.stat(folder)
+        return found.st_dev, found.st_ino
+    return None
+
+
+class _ChangedWhileReading(Exception):
+    """Somebody wrote while it was read."""
+
+
+def _read_stamps(path: Path) -> FileStamps:
+    """Times, size and inode of each job file; {} if there is nothing."""
+    try:
+        if not path.is_dir():
+            return {path.name: _stamp_of(os.stat(path))}
+        with os.scandir(path) as entries:
+            return {entry.name: _stamp_of(os.stat(entry.path)) for entry in entries if is_job_file(entry.name)}
+    except OSError as error:
+        return {"": (0, error.errno)}
+
+
+def _stamp_of(stat: os.stat_result) -> tuple[int, int, int, int]:
+    # Who keeps the time of a file's content (cp -p, rsync) does not keep that of the file.
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
+
+
+def _modification_times(seen: FileStamps) -> Iterator[float]:
+    """When each of them was written, in seconds since the epoch."""
+    for stamp in seen.values():
+        if isinstance(stamp, tuple):
+            yield stamp[0] / 1e9
+
+
+class ContainerSource:
+    """The blob container of the settings."""
+
+    def __init__(self, place: JobLoader, identity: AppIdentity) -> None:
+        self._loader = place
+        self._identity = identity
+        self._container: JobContainer | None = None
+        self._etags: FileStamps | None = None
+
+    async def has_changed(self) -> bool:
+        """See Source.changed."""
+        return await (await self._open()).list_etags() != self._etags
+
+    async def read(self) -> JobSet:
+        """See Source.read."""
+        container = await self._open()
+        etags = await container.list_etags()
+        for _ in range(_MAX_READS):
+            seen, files = etags, await container.fetch_files(etags)
+            # Again if somebody wrote meanwhile: it would be half of the old set and half of the new one.
+            etags = await container.list_etags()
+            if etags == seen:
+                break
+        jobs = await asyncio.to_thread(self._loader.load, files)
+        self._etags = seen
+        return jobs
+
+    async def change_hints(self) -> AsyncIterator[None]:
+        """See Source.hints."""
+        while True:
+            await asyncio.sleep(CONTAINER_POLL_INTERVAL)
+            yield
+
+    async def aclose(self) -> None:
+        """Close the client."""
+        if self._container is not None:
+            await self._container.aclose()
+
+    async def _open(self) -> JobContainer:
+        if self._container is None:
+            from config.job_files.container import open_container
+
+            self._container = await open_container(self._loader.loaded.settings, self._identity)
+        return self._container

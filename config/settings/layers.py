@@ -1,0 +1,281 @@
+"""The layers of settings: environments/base.yaml, environments/<environment>.yaml, environment variables.
+
+Called by config.loading. Each layer knows where each of its values stands, so that a problem names the file and line or
+the variable to mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from config.documents.document import Document, UnreadableFile, parse_document, read_file
+from config.settings.identity_variables import (
+    AZURE_VARIABLE,
+    HOST_VARIABLE,
+    identity_problems,
+    without_service_principal,
+)
+from config.settings.model import Settings
+from jobs.problems import Finding, Problem, describe_unknown_key, dotted_path
+from jobs.problems import KeyPath as KeyPath
+
+VARIABLE_PREFIX = "SCHEDULER_"
+SECRET_PREFIX = "SCHEDULER_SECRET_"
+"""Variables that are secrets, read by config.secrets; no settings."""
+
+ENVIRONMENT_VARIABLE = "SCHEDULER_ENVIRONMENT"
+
+WELL_KNOWN_VARIABLES: Mapping[str, KeyPath] = {
+    "AzureWebJobsStorage": ("storage", "connection_string"),
+    "AzureWebJobsStorage__accountName": ("storage", "account_name"),
+    "AzureWebJobsStorage__tableServiceUri": ("storage", "table_url"),
+    "AzureWebJobsStorage__queueServiceUri": ("storage", "queue_url"),
+    "AzureWebJobsStorage__credential": ("storage", "credential"),
+    HOST_VARIABLE: ("managed_identity_client_id",),
+    AZURE_VARIABLE: ("managed_identity_client_id",),
+    "APPLICATIONINSIGHTS_CONNECTION_STRING": ("application_insights", "connection_string"),
+    "OTEL_SERVICE_NAME": ("service_name",),
+    "DD_API_KEY": ("datadog", "api_key"),
+    "DD_SITE": ("datadog", "site"),
+    "DD_ENV": ("datadog", "env"),
+    "DD_SERVICE": ("datadog", "service"),
+    "DD_VERSION": ("datadog", "version"),
+}
+"""Names that Azure and Datadog give. Of one setting, a SCHEDULER_ variable wins, then the name that is earlier here."""
+
+_VARIABLE_RANKS = {name.upper(): rank for rank, name in enumerate(WELL_KNOWN_VARIABLES)}
+_REFERENCE_PREFIX = "@microsoft.keyvault("
+
+
+class SettingsLayer(Protocol):
+    """Some settings, and where each one stands."""
+
+    @property
+    def values(self) -> Mapping[str, Any]: ...
+
+    @property
+    def base(self) -> Path:
+        """The folder that relative paths in it start from."""
+        ...
+
+    def problem(self, finding: Finding) -> Problem:
+        """The finding with the place in this layer."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileLayer:
+    """One of the YAML files."""
+
+    document: Document
+    base: Path
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        return self.document.value or {}
+
+    def problem(self, finding: Finding) -> Problem:
+        return self.document.problem(finding)
+
+    def without_problems(self, problems: Iterable[Problem]) -> FileLayer:
+        """The layer without the values that have these problems."""
+        values = self.values
+        for problem in problems:
+            if problem.file == self.document.file:
+                values = _prune(values, problem.key.partition("[")[0].split("."))
+        return replace(self, document=replace(self.document, value=values))
+
+
+@dataclass(frozen=True)
+class VariableLayer:
+    """The environment variables that are settings."""
+
+    values: Mapping[str, Any]
+    base: Path
+    names: Mapping[KeyPath, str] = field(default_factory=dict)
+
+    def problem(self, finding: Finding) -> Problem:
+        for end in range(len(finding.path), 0, -1):
+            if (name := self.names.get(finding.path[:end])) is not None:
+                return Problem(name, finding.message, finding.hint)
+        return finding.to_problem()
+
+
+def merge_layers(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Merge the values of layers, the strongest first. Groups of settings are merged, and lists are not."""
+    found: dict[str, Any] = {}
+    for values in layers:
+        for key, value in values.items():
+            if key not in found:
+                found[key] = value
+            elif isinstance(found[key], Mapping) and isinstance(value, Mapping):
+                found[key] = merge_layers((found[key], value))
+    return found
+
+
+def _prune(values: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
+    """The values without the one at this path."""
+    first, *rest = path
+    inner = values.get(first)
+    if rest and isinstance(inner, Mapping):
+        return {**values, first: _prune(inner, rest)}
+    return {key: value for key, value in values.items() if key != first}
+
+
+def list_environments(folder: Path) -> tuple[str, ...]:
+    """The names that SCHEDULER_ENVIRONMENT may have."""
+    return tuple(sorted(file.stem for file in folder.glob("*.yaml") if file.stem != "base"))
+
+
+def read_file_layer(file: Path, root: Path) -> FileLayer:
+    """Read one of the YAML files. Raises Unreadable."""
+    shown = str(file.relative_to(root) if file.is_relative_to(root) else file)
+    document = parse_document(read_file(file, shown), shown)
+    if document.value is not None and not isinstance(document.value, dict):
+        raise UnreadableFile(Problem("", "is not a mapping of settings", file=shown, line=1))
+    return FileLayer(document, root)
+
+
+def read_variable_layer(
+    environ: Mapping[str, str], environment: str, base: Path
+) -> tuple[VariableLayer, list[Problem]]:
+    """The settings among the environment variables; a SCHEDULER_ variable that is none is a problem."""
+    values: dict[str, Any] = {}
+    names: dict[KeyPath, str] = {}
+    environ = without_service_principal(environ)
+    problems = identity_problems(environ)
+    for name in sorted(environ, key=_precedence):
+        upper = name.upper()
+        path = variable_path(name)
+        if path is None and _should_be_setting(upper):
+            problems.append(Problem(name, *_explain_unknown_variable(upper)))
+        if path is None or not environ[name].strip():
+            continue
+        _set_value(values, path, environ[name])
+        names[path] = name
+    values["environment"] = environment
+    names["environment",] = ENVIRONMENT_VARIABLE
+    return VariableLayer(values, base, names), problems
+
+
+def _precedence(name: str) -> tuple[bool, int, str]:
+    """A sort key: where several variables set the same, the last one wins."""
+    upper = name.upper()
+    return upper.startswith(VARIABLE_PREFIX), -_VARIABLE_RANKS.get(upper, len(_VARIABLE_RANKS)), name
+
+
+def _set_value(values: dict[str, Any], path: KeyPath, value: str) -> None:
+    for part in path[:-1]:
+        values = values.setdefault(str(part), {})
+    values[str(path[-1])] = value
+
+
+def _should_be_setting(upper: str) -> bool:
+    # A secret's name begins with a letter or a digit: SCHEDULER_SECRET__ALLOW is a slip of SCHEDULER_SECRETS__ALLOW.
+    is_secret = upper.startswith(SECRET_PREFIX) and not upper.startswith(f"{SECRET_PREFIX}_")
+    return upper.startswith(VARIABLE_PREFIX) and not is_secret and upper != ENVIRONMENT_VARIABLE
+
+
+def variable_path(name: str) -> KeyPath | None:
+    """The path of the setting that an environment variable gives; None for a variable that is not a setting."""
+    return _well_known_paths().get(name.upper()) or _setting_variables().get(name.upper())
+
+
+@cache
+def _well_known_paths() -> dict[str, KeyPath]:
+    return {name.upper(): path for name, path in WELL_KNOWN_VARIABLES.items()}
+
+
+def _explain_unknown_variable(upper: str) -> tuple[str, str]:
+    """Compared without the common prefix, which would make every name look near."""
+    known = {name.removeprefix(VARIABLE_PREFIX): name for name in _setting_variables()}
+    message, hint = describe_unknown_key(upper.removeprefix(VARIABLE_PREFIX), known)
+    for short, name in known.items():
+        if message.endswith(f"mean {short}?"):
+            message = message.replace(f"mean {short}?", f"mean {name}?")
+    return message.replace(
+        "unknown key", "unknown setting"
+    ), hint and "config/environments/base.yaml lists the settings"
+
+
+@cache
+def _setting_variables() -> dict[str, KeyPath]:
+    """Every setting's variable: `SCHEDULER_LOG__LEVEL` -> log.level."""
+    return {
+        VARIABLE_PREFIX + "__".join(path).upper(): path for path in _leaf_paths(Settings) if path not in _NOT_SETTABLE
+    }
+
+
+_NOT_SETTABLE: frozenset[KeyPath] = frozenset({("environment",), ("unresolved",)})
+
+
+def _leaf_paths(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    for name, info in model.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from ((name, *rest) for rest in _leaf_paths(inner))
+        else:
+            yield (name,)
+
+
+def split_unresolved(layer: SettingsLayer) -> tuple[dict[str, Any], list[str]]:
+    """The layer's values without Key Vault references that the platform left as text, and a sentence about each."""
+    sentences: list[str] = []
+
+    def resolved(values: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for key, value in values.items():
+            if isinstance(value, dict):
+                kept[key] = resolved(value, (*path, key))
+            elif is_unresolved(value):
+                sentences.append(unresolved_message(layer.problem(Finding((*path, key), "")).key))
+            else:
+                kept[key] = value
+        return kept
+
+    return resolved(layer.values, ()), sentences
+
+
+def is_unresolved(value: object) -> bool:
+    """Whether a value is the text of a Key Vault reference, which the platform should have replaced."""
+    return isinstance(value, str) and value.strip().lower().startswith(_REFERENCE_PREFIX)
+
+
+def unresolved_message(name: str) -> str:
+    """What to tell about it; never the value."""
+    return (
+        f"{name}: its Key Vault reference is not resolved; check that the secret exists "
+        "and that the app's identity may read it"
+    )
+
+
+def find_layer(path: KeyPath, layers: tuple[SettingsLayer, ...]) -> SettingsLayer | None:
+    """The strongest layer that holds something at this path. `layers`: the strongest first."""
+    return next((layer for layer in layers if _has_value(layer.values, path)), None)
+
+
+def find_origin(path: KeyPath, layers: tuple[SettingsLayer, ...]) -> str:
+    """Where a setting's value comes from: a variable, or file and line."""
+    layer = find_layer(path, layers)
+    if layer is None:
+        return f"default of {dotted_path(*path)}"
+    place = layer.problem(Finding(path, ""))
+    return f"{place.file}:{place.line}" if place.file else place.key
+
+
+def _has_value(values: Any, path: KeyPath) -> bool:
+    for step in path:
+        if isinstance(step, int):
+            return True  # lists are not merged: who has the list has its items
+        if isinstance(values, str):
+            return True  # a variable that holds a whole mapping as JSON
+        if not isinstance(values, Mapping) or step not in values:
+            return False
+        values = values[step]
+    return True

@@ -1,0 +1,275 @@
+"""Every setting of the program, as one frozen model. Built by config.loading from the layers, read by scheduler.app.
+
+config/environments/base.yaml says what each one does and holds the same defaults; a test keeps both equal.
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SecretStr,
+    ValidationInfo,
+)
+
+from config.settings.binding_rules import IdentitySettings, SecretSettings
+from config.settings.target_lists import Folders, Hosts, Networks, Ports, Schemes
+from jobs.checks.body_memory import MOST_BODY_BYTES
+from jobs.errors import ScheduleError
+from jobs.groups import LARGEST_CONCURRENCY_GROUP
+from jobs.model_base import Duration, FrozenModel
+from jobs.running.retries.retry_budget import RETRIES_PER_MINUTE, RETRY_SHARE
+from jobs.schedules import Schedule, parse_schedule
+from jobs.telemetry import Reporting
+
+
+def _check_store(text: str) -> str:
+    if text == "azure" or (text.startswith("sqlite:///") and text != "sqlite:///"):
+        return text
+    raise ValueError(f"{text!r} is no store: write sqlite:///path/to/file.db or azure")
+
+
+def _check_address(host: str, info: ValidationInfo) -> str:
+    if host in LOOPBACK_HOSTS:
+        return host
+    if not info.data.get("allow_remote"):
+        raise ValueError(
+            "the API has no identities, so it is served on loopback only: 127.0.0.1, ::1 or localhost; "
+            "in a container allow_remote allows other addresses"
+        )
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        raise ValueError(f"{host!r} is not an address: write an IP address such as 0.0.0.0, or localhost") from None
+
+
+LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
+
+
+def _check_service_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a URL: {error}") from None
+    loopback = parts.hostname in LOOPBACK_HOSTS
+    if not parts.hostname or parts.scheme not in (("https", "http") if loopback else ("https",)):
+        raise ValueError(f"{text!r} is not an https URL")
+    return text
+
+
+ServiceUrl = Annotated[str, AfterValidator(_check_service_url)]
+"""https; plain http on loopback only."""
+
+
+def _to_lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _reject_query(url: str) -> str:
+    """A signature in a setting would be shown wherever the place of a job is."""
+    if urlsplit(url).query or urlsplit(url).fragment:
+        raise ValueError("has a query: it is read with the app's identity or the storage connection string")
+    return url
+
+
+def _check_storage_connection(value: SecretStr) -> SecretStr:
+    """Microsoft's client would only refuse it when it is opened, or when it first signs a request."""
+    text = value.get_secret_value().strip().rstrip(";")
+    parts = {key.strip().lower(): rest for key, _, rest in (part.partition("=") for part in text.split(";"))}
+    if parts.get("usedevelopmentstorage", "").lower() == "true":
+        return value
+    named = "accountname" in parts or {"tableendpoint", "queueendpoint"} <= parts.keys()
+    signed = "sharedaccesssignature" in parts or ("accountname" in parts and _is_base64(parts.get("accountkey", "")))
+    if not (named and signed):
+        raise ValueError(
+            "is not the connection string of a storage account: "
+            "DefaultEndpointsProtocol=https;AccountName=...;AccountKey=...;EndpointSuffix=core.windows.net"
+        )
+    return value
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(base64.b64decode(text, validate=True))
+    except ValueError:
+        return False
+
+
+def _parse_default_schedule(value: Any) -> Schedule | None:
+    if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
+        return None
+    try:
+        schedule = parse_schedule(value)
+    except ScheduleError as error:
+        raise ValueError(f"{error}; or none, for flat jobs that run on demand") from None
+    if schedule.next_after(datetime.now(UTC)) is None:
+        raise ValueError(f"{schedule.text!r} is never due: write another schedule, or none")
+    return schedule
+
+
+DefaultScheduleField = Annotated[
+    Schedule | None,
+    PlainValidator(_parse_default_schedule),
+    PlainSerializer(lambda schedule: schedule and schedule.spec, return_type=Any),
+]
+"""Any schedule that a job may have; None, or the text `none`, for none."""
+
+PositiveDuration = Annotated[Duration, Field(gt=0)]
+
+
+class LogSettings(FrozenModel):
+    """`auto` writes for people on a terminal, and JSON otherwise."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "text"] = "auto"
+
+
+class RetentionSettings(FrozenModel):
+    """A run is kept until it is older than `age`, or its job has more than `runs_per_job` newer ones."""
+
+    age: PositiveDuration = 30 * 86400.0
+    runs_per_job: int = Field(default=10_000, ge=1)
+
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class ShareSettings(FrozenModel):
+    """Parts of the places of `concurrency`; see scheduler.worker.concurrency.fifo_semaphore."""
+
+    job: Share = 0.1
+    host: Share = 0.25
+
+
+class RetryBudgetSettings(FrozenModel):
+    """How many retries the jobs of a host have together in a process; see jobs.running.retries.retry_budget."""
+
+    per_minute: float = Field(default=RETRIES_PER_MINUTE, ge=0, le=1_000_000)
+    share: float = Field(default=RETRY_SHARE, ge=0, le=100)
+
+
+class StorageSettings(FrozenModel):
+    """The storage account of store `azure`: by connection string, or by name (or URLs) with the app's identity."""
+
+    connection_string: Annotated[SecretStr, AfterValidator(_check_storage_connection)] | None = None
+    account_name: str | None = Field(
+        default=None, pattern=r"^[a-z0-9]{3,24}$", description="3 to 24 lower-case letters and digits"
+    )
+    table_url: ServiceUrl | None = None
+    queue_url: ServiceUrl | None = None
+    prefix: str = Field(
+        default="scheduler", pattern=r"^[a-z][a-z0-9]{2,30}$", description="3 to 31 lower-case letters and digits"
+    )
+    """Begins the names of its tables. (The queues' names stand in function_app.py, where the host reads them.)"""
+    credential: Annotated[Literal["managedidentity"], BeforeValidator(_to_lower)] | None = None
+    """What the Functions host connects with; the scheduler uses its managed identity either way."""
+
+
+class ApplicationInsightsSettings(FrozenModel):
+    """Off without a connection string."""
+
+    connection_string: SecretStr | None = None
+
+
+class DatadogSettings(FrozenModel):
+    """Off without an API key. `url` replaces the address made of `site`."""
+
+    api_key: SecretStr | None = None
+    site: str = Field(default="datadoghq.com", pattern=r"^[a-z0-9.-]+$", description="a host such as datadoghq.eu")
+    url: ServiceUrl | None = None
+    env: str | None = None
+    """None: the environment's name."""
+    service: str | None = Field(default=None, min_length=1)
+    """None: `service_name`."""
+    version: str | None = None
+    """None: the program's version."""
+
+
+class TargetSettings(FrozenModel):
+    """Where checks may connect to, and how much of an answer they read; see jobs.checks.guard.guard."""
+
+    networks: Networks = ()
+    hosts: Hosts = ()
+    ports: Ports = ("1-65535",)
+    schemes: Schemes = ("http", "https")
+    largest_body: Annotated[ByteSize, Field(ge=1)] = ByteSize(16 * 1024 * 1024)
+    ca_folders: Folders = ()
+    """Where the `ca_file` of a target has to be; none: anywhere."""
+    body_memory: Annotated[ByteSize, Field(ge=1024 * 1024)] = ByteSize(MOST_BODY_BYTES)
+    """Bytes of all bodies that are held at a time; see jobs.checks.body_memory."""
+    traceparent: bool = True
+    """Whether HTTP requests of checks carry the ids of the run's trace."""
+
+
+class Settings(BaseModel):
+    """Immutable, unknown keys refused. Made from what is handed over alone: os.environ is not read behind its back."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True, arbitrary_types_allowed=True
+    )
+
+    environment: str = Field(default="dev", min_length=1)
+    jobs: Path | None = None
+    jobs_container: Annotated[ServiceUrl, AfterValidator(_reject_query)] | None = None
+    """In place of `jobs`: a blob container, or the blobs in it whose names begin with the rest of the URL's path."""
+    samples: bool = False
+    default_schedule: DefaultScheduleField = parse_schedule("0 * * * * *")
+    """Of flat jobs that have none; None: they run on demand."""
+    store: Annotated[str, AfterValidator(_check_store)] = "sqlite:///data/scheduler.db"
+    allow_remote: bool = False
+    """Whether `host`, which is judged by it, may be another address than loopback."""
+    host: Annotated[str, AfterValidator(_check_address)] = "127.0.0.1"
+    port: int = Field(default=7071, ge=0, le=65535)
+    concurrency: int = Field(default=200, ge=1, le=10_000)
+    max_running: int | None = Field(default=None, ge=1, le=LARGEST_CONCURRENCY_GROUP)
+    """Over all instances together; None: as many as there are places."""
+    shares: ShareSettings = ShareSettings()
+    shutdown_grace: Duration = 3.0
+    secrets_folder: Path | None = None
+    """Mounted secrets, a file each."""
+    key_vault_url: ServiceUrl | None = None
+    managed_identity_client_id: str | None = Field(default=None, min_length=1)
+    version: str | None = None
+    service_name: str | None = Field(default=None, min_length=1)
+    """Under which the program reports; see observability.service_name."""
+    log: LogSettings = LogSettings()
+    targets: TargetSettings = TargetSettings()
+    secrets: SecretSettings = SecretSettings()
+    identity: IdentitySettings = IdentitySettings()
+    retry_budget: RetryBudgetSettings = RetryBudgetSettings()
+    retention: RetentionSettings = RetentionSettings()
+    storage: StorageSettings = StorageSettings()
+    telemetry: Reporting = Reporting()
+    """A job may say otherwise for its own runs."""
+    application_insights: ApplicationInsightsSettings = ApplicationInsightsSettings()
+    datadog: DatadogSettings = DatadogSettings()
+    unresolved: tuple[str, ...] = ()
+    """Sentences about Key Vault references that the platform left as text. Not ready while there is one."""
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The SQLite file; None with store `azure`."""
+        return Path(self.store.removeprefix("sqlite:///")) if self.store.startswith("sqlite:///") else None
+
+    @property
+    def uses_azure_storage(self) -> bool:
+        return self.store == "azure"
+
+    @property
+    def datadog_env(self) -> str:
+        """The `env` tag."""
+        return self.datadog.env or self.environment

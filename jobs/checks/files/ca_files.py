@@ -1,0 +1,224 @@
+"""Reads the `ca_file` of targets. Called by tls_contexts.py, and by config.warnings.files_and_secrets for `validate`.
+
+Who writes a job chooses the path, so nothing about a file is taken for granted: it is opened only if it is a regular
+one, read up to a limit, in a thread that nobody waits for longer than a moment. Outside of the folders that are known
+to hold certificates, all reasons why a file cannot be used have the same sentence: it would tell what is on the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import ssl
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.checks.errors import CaFileUnusable, FileError, FileTooLarge, InvalidCaFile, NotRegularFile
+from jobs.checks.files.daemon_thread import run_in_daemon_thread
+from jobs.checks.files.regular_files import FileSignature, read_regular_file, require_regular_file
+
+LARGEST_CA_FILE = 1024 * 1024
+"""Bytes of a file. All authorities of an operating system together take some 250 KiB."""
+
+CA_FILE_CHECK_INTERVAL = 1.0
+"""Seconds for which a look at a file is good."""
+
+CA_FILE_TIMEOUT = 2.0
+"""Seconds for a look. A file on a share that hangs is not waited for any longer."""
+
+MOST_CONCURRENT_READS = 16
+"""Files that are looked at at a time; each takes a thread, for as long as its share hangs."""
+
+MOST_CACHED_CA_FILES = 1000
+"""Files whose content is remembered."""
+
+SYSTEM_FOLDERS = tuple(
+    map(
+        Path,
+        (
+            "/etc/ssl",
+            "/etc/pki",
+            "/etc/ca-certificates",
+            "/usr/share/ca-certificates",
+            "/usr/local/share/ca-certificates",
+        ),
+    )
+)
+"""Where operating systems keep authorities. What is there is no secret."""
+
+_CERTIFICATE = re.compile(
+    rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END (?:TRUSTED |X509 )?CERTIFICATE-----"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CaFile:
+    """`certificates`: each in PEM form. `digest` tells one content from another."""
+
+    certificates: tuple[str, ...]
+    digest: bytes
+
+
+@dataclass(slots=True)
+class _CachedCaFile:
+    file: CaFile | None = None
+    signature: FileSignature = ()
+    problem: str = ""
+    checked_at: float | None = None
+    refresh: asyncio.Task[None] | None = None
+    refreshing_since: float = 0.0
+
+
+class CaFiles:
+    """For one event loop; `read` and `describe_problem` are for threads without one."""
+
+    def __init__(
+        self,
+        folders: Sequence[Path] = (),
+        known: Sequence[Path] = (),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`folders`: where CA files have to be; none means anywhere. `known`: folders beside these and those of the
+        system about whose files a reason may be given."""
+        self._folders = tuple(folders)
+        self._own = (*folders, *known)
+        self._known = (*self._own, *SYSTEM_FOLDERS)
+        self._monotonic = monotonic
+        self._cache: OrderedDict[str, _CachedCaFile] = OrderedDict()
+        self._read_slots = asyncio.Semaphore(MOST_CONCURRENT_READS)
+
+    async def load(self, path: str) -> CaFile:
+        """The file as it was within the last second; as it was before, while its share hangs. Raises CaFileUnusable."""
+        seen, now = self._entry(path), self._monotonic()
+        if seen.refresh is None and (seen.checked_at is None or now - seen.checked_at >= CA_FILE_CHECK_INTERVAL):
+            seen.refresh, seen.refreshing_since = asyncio.create_task(self._refresh(path, seen)), now
+        if seen.refresh is not None and (left := CA_FILE_TIMEOUT - (now - seen.refreshing_since)) > 0:
+            await asyncio.wait({seen.refresh}, timeout=left)
+        if seen.file is not None:
+            return seen.file
+        raise CaFileUnusable(self._message(path, seen.problem or self._timeout_reason(path)))
+
+    def describe_problem(self, path: str, timeout: float = CA_FILE_TIMEOUT) -> str:
+        """Why the file cannot be used, by a look that takes no longer than so many seconds; empty if it can."""
+        told: list[str] = []
+
+        def look() -> None:
+            told.append(self._read(path, ())[2])
+
+        thread = threading.Thread(target=look, name="own-look", daemon=True)
+        thread.start()
+        thread.join(max(timeout, 0.0))
+        return told[0] if told else self._timeout_reason(path)
+
+    def _entry(self, path: str) -> _CachedCaFile:
+        seen = self._cache.setdefault(path, _CachedCaFile())
+        self._cache.move_to_end(path)
+        if len(self._cache) > MOST_CACHED_CA_FILES:
+            self._cache.popitem(last=False)
+        return seen
+
+    async def _refresh(self, path: str, seen: _CachedCaFile) -> None:
+        try:
+            async with self._read_slots:
+                found, signature, problem = await run_in_daemon_thread(self._read, path, seen.signature)
+            if problem or found is not None:
+                seen.file, seen.signature, seen.problem = found, signature, problem
+            seen.checked_at = self._monotonic()
+        finally:
+            seen.refresh = None
+
+    def _read(self, path: str, known: FileSignature) -> tuple[CaFile | None, FileSignature, str]:
+        """The file, None if its signature is the known one; and the problem with it, or an empty text."""
+        if not self._is_allowed(path):
+            return None, (), f"it is outside of the folders of targets.ca_folders ({_join_paths(self._folders)})"
+        try:
+            content, signature = _read_ca_file(path, known)
+            found = None if content is None else CaFile(_parse_certificates(content), hashlib.sha256(content).digest())
+        except (OSError, ValueError, FileError) as error:
+            return None, (), self._reason(path, error)
+        return found, signature, ""
+
+    def _is_allowed(self, path: str) -> bool:
+        # Judged by the text first: of what is outside, not even a link is looked at.
+        return not self._folders or (
+            _is_in(os.path.abspath(path), self._folders)
+            and _is_in(os.path.realpath(path), _resolve_links(self._folders))
+        )
+
+    def _reason(self, path: str, error: Exception) -> str:
+        if not self._may_explain(path):
+            return self._generic_reason()
+        if isinstance(error, OSError) and error.strerror:
+            return error.strerror.lower()
+        return str(error) if isinstance(error, FileError) else "it cannot be read"
+
+    def _may_explain(self, path: str) -> bool:
+        """Whether a reason may be given. A link in a known folder may lead anywhere."""
+        return _is_in(os.path.abspath(path), self._known) and _is_in(
+            os.path.realpath(path), _resolve_links(self._known)
+        )
+
+    def _generic_reason(self) -> str:
+        own = f"{_join_paths(self._own)} and " if self._own else ""
+        return (
+            f"it has to be a regular file of at most {LARGEST_CA_FILE // 1024 // 1024} MiB that the program may read, with "
+            f"certificates in PEM form; what is wrong is said only of files in {own}the system's folders for them"
+        )
+
+    def _timeout_reason(self, path: str) -> str:
+        if not _is_in(os.path.abspath(path), self._known):
+            return self._generic_reason()
+        return f"it could not be read within {CA_FILE_TIMEOUT:g} s; look at how its folder is mounted"
+
+    def _message(self, path: str, reason: str) -> str:
+        return f"The CA file {path} of this target cannot be used: {reason}."
+
+
+def _read_ca_file(path: str, known: FileSignature) -> tuple[bytes | None, FileSignature]:
+    """The content, None if it is that of the known signature. Raises OSError, ValueError, InvalidCaFile."""
+    try:
+        require_regular_file(os.stat(path))  # before it is opened: that alone has effects with some devices
+        return read_regular_file(path, LARGEST_CA_FILE, known)
+    except NotRegularFile as error:
+        raise InvalidCaFile(str(error)) from None
+    except FileTooLarge:
+        raise InvalidCaFile(f"it is larger than {LARGEST_CA_FILE // 1024 // 1024} MiB") from None
+
+
+def _parse_certificates(content: bytes) -> tuple[str, ...]:
+    """Each certificate in PEM form. Raises InvalidCaFile."""
+    found = tuple(
+        f"-----BEGIN CERTIFICATE-----{match[1].decode('ascii')}-----END CERTIFICATE-----\n"
+        for match in _CERTIFICATE.finditer(content)
+    )
+    if not found:
+        raise InvalidCaFile("it holds no certificate in PEM form")
+    try:
+        add_certificates(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), found)
+    except ssl.SSLError:
+        raise InvalidCaFile("it holds a certificate that is damaged") from None
+    return found
+
+
+def add_certificates(context: ssl.SSLContext, certificates: Sequence[str]) -> None:
+    """Have the context trust them. One by one: each call holds up the other threads. Raises ssl.SSLError."""
+    for certificate in certificates:
+        context.load_verify_locations(cadata=certificate)
+
+
+def _resolve_links(folders: Sequence[Path]) -> tuple[Path, ...]:
+    return tuple(Path(os.path.realpath(folder)) for folder in folders)
+
+
+def _is_in(path: str, folders: Sequence[Path]) -> bool:
+    return any(Path(path).is_relative_to(os.path.abspath(folder)) for folder in folders)
+
+
+def _join_paths(folders: Sequence[Path]) -> str:
+    return ", ".join(map(str, folders))

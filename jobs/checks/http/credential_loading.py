@@ -1,0 +1,145 @@
+"""Gets the values of a request that stand elsewhere: secrets by name, and access tokens. Called by http.py."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import httpx
+
+from jobs.checks.binding.host_patterns import Recipient
+from jobs.checks.binding.recipients import deliveries_of_request, recipients_of_request
+from jobs.checks.binding.rules import UNRESTRICTED, Bindings
+from jobs.checks.errors import ClientRejected
+from jobs.checks.http.credentials import NO_CREDENTIALS, ResolvedCredentials
+from jobs.checks.http.oauth import OAuthGrant, OAuthTokens
+from jobs.checks.http.requests import parse_url, resolve_proxy
+from jobs.checks.port import AttemptContext
+from jobs.checks.secret_registration import register_value
+from jobs.model_base import SecretRef
+from jobs.ports import CredentialRefresh, Secrets, Tokens
+from jobs.redaction import Redactor
+from jobs.redaction.value_holders import CurrentSecrets
+from jobs.targets import FormBody, HttpTarget, TextBody
+from jobs.targets.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
+from jobs.targets.urls import effective_port
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialSources:
+    """Whom to ask for them."""
+
+    secrets: Secrets
+    tokens: Tokens
+    oauth: OAuthTokens
+    redactor: Redactor
+    tokens_in_use: CurrentSecrets
+    """Of the identity, by scope."""
+    derived: CurrentSecrets
+    """What is made of secrets, such as the value of a header."""
+    bindings: Bindings = UNRESTRICTED
+
+
+def check_bindings(target: HttpTarget, url: httpx.URL, bindings: Bindings, call: AttemptContext) -> None:
+    """Raise CredentialDenied if something that a request to this URL carries may not go there."""
+    at = Recipient.from_host(url.raw_host.decode("ascii"), effective_port(url.scheme, url.port))
+    for sending in deliveries_of_request(target, url.scheme, at):
+        bindings.check(sending.credential, sending.recipients, call.tags)
+    for credential in call.inherited_credentials:
+        bindings.check(credential, recipients_of_request(target, url.scheme, at), call.tags, "what was got with ")
+
+
+async def resolve_credentials(
+    target: HttpTarget, sources: CredentialSources, call: AttemptContext
+) -> ResolvedCredentials:
+    """Fetch all of them at the same time, register them for the run, and note them as used by the call.
+
+    A token endpoint is asked after that, as what proves us to it is among them.
+
+    Raises:
+        CredentialDenied: one of them may not be sent there; none is fetched then.
+        SecretUnavailable, TokenUnavailable: one of them cannot be had.
+    """
+    secrets, tokens = sources.secrets, sources.tokens
+    names = sorted({reference.secret for reference in _secret_references(target)})
+    scope = target.auth.scope if isinstance(target.auth, ManagedIdentityAuth) else None
+    if names or scope is not None or call.inherited_credentials:
+        check_bindings(target, parse_url(target.url), sources.bindings, call)
+    if not names and scope is None:
+        return NO_CREDENTIALS
+    call.clock.enter("secrets" if names else "token")
+    fetched = [secrets.get_secret(name) for name in names]
+    if scope is not None:
+        fetched.append(tokens.get_token(scope))
+    values = [await fetched[0]] if len(fetched) == 1 else await asyncio.gather(*fetched)
+    for value in values:
+        await register_value(value, call, sources.redactor)
+    if scope is not None:
+        sources.tokens_in_use.set(scope, values[-1])
+    call.credential_refreshes.extend(
+        make_refresh(secrets, name, value) for name, value in zip(names, values, strict=False)
+    )
+    if scope is not None:
+        call.credential_refreshes.append(make_refresh(tokens, scope, values[-1]))
+    known = ResolvedCredentials(dict(zip(names, values, strict=False)), values[-1] if scope is not None else "")
+    if isinstance(target.auth, OAuth2Auth):
+        call.clock.enter("token")
+        return replace(known, token=await _fetch_oauth_token(target, target.auth, known, sources, call))
+    return known
+
+
+async def _fetch_oauth_token(
+    target: HttpTarget, auth: OAuth2Auth, known: ResolvedCredentials, sources: CredentialSources, call: AttemptContext
+) -> str:
+    """The token of a token endpoint; asked once more if it refuses the secret, and there is another one by now."""
+    oauth, shown = sources.oauth, target.tls.client_certificate
+    grant = OAuthGrant(
+        auth,
+        known.resolve(auth.client_id),
+        known.resolve(auth.client_secret),
+        target.tls,
+        known.resolve(shown) if shown is not None else "",
+        resolve_proxy(target, known, sources.derived),
+    )
+    try:
+        token = await oauth.get_token(grant)
+    except ClientRejected as refused:
+        name = auth.client_secret.secret
+        renewal = await sources.secrets.refresh_rejected(name, grant.secret)
+        if not renewal.is_changed:
+            raise ClientRejected(f"{refused}; {renewal.message}") from None
+        grant = replace(grant, secret=await sources.secrets.get_secret(name))
+        await register_value(grant.secret, call, sources.redactor)
+        token = await oauth.get_token(grant)
+    await register_value(token, call, sources.redactor)
+    call.credential_refreshes.append(lambda: oauth.refresh_rejected(grant, token))
+    return token
+
+
+def make_refresh(source: Secrets | Tokens, name: str, value: str) -> Callable[[], Awaitable[CredentialRefresh]]:
+    """For `Call.credential_refreshes`. Not a partial, which would show the value to whoever prints it."""
+    return lambda: source.refresh_rejected(name, value)
+
+
+def _secret_references(target: HttpTarget) -> Iterator[SecretRef]:
+    values: list[Iterable[str | SecretRef]] = [target.headers.values(), target.query.values()]
+    if target.tls.client_certificate is not None:
+        values.append((target.tls.client_certificate,))
+    if target.proxy_auth is not None:
+        values.append((target.proxy_auth.username, target.proxy_auth.password))
+    match target.body:
+        case TextBody(text=text):
+            values.append((text,))
+        case FormBody(form=form):
+            values.append(form.values())
+    match target.auth:
+        case BasicAuth(username=username, password=password):
+            values.append((username, password))
+        case BearerAuth(token=token):
+            values.append((token,))
+        case ApiKeyAuth(key=key):
+            values.append((key,))
+        case OAuth2Auth(client_id=client_id, client_secret=client_secret):
+            values.append((client_id, client_secret))
+    return (value for group in values for value in group if isinstance(value, SecretRef))

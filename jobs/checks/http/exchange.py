@@ -1,0 +1,235 @@
+"""One observation of an HTTP target while it happens: a request and those that it is redirected to. Made by http.py."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import httpx
+
+from jobs.checks.binding.rules import UNRESTRICTED
+from jobs.checks.errors import ClientCertificateUnusable, TooManyHeaderLines, TooManyRedirects
+from jobs.checks.guard.guard import Guard
+from jobs.checks.guard.own_endpoints import LIVE_PATH
+from jobs.checks.http.bodies import ResponseBody, read_body
+from jobs.checks.http.cookies import MOST_COOKIES as MOST_COOKIES
+from jobs.checks.http.cookies import CookieJar
+from jobs.checks.http.credential_loading import check_bindings
+from jobs.checks.http.redirects import build_redirected_request, headers_by_name, is_redirect, may_share_credentials
+from jobs.checks.http.request_cache import CachedRequest
+from jobs.checks.http.requests import RequestDraft, may_reuse_connection
+from jobs.checks.http_transport.http1 import MOST_HEADER_LINES
+from jobs.checks.http_transport.proxy_tunnel import ProxyEndpoint
+from jobs.checks.http_transport.transport import CheckTransport
+from jobs.checks.messages.route import RequestRoute
+from jobs.checks.net.network import Network
+from jobs.checks.net.tls_contexts import TlsContexts, client_certificate_error
+from jobs.checks.peer import Peer, peer_of_url
+from jobs.checks.port import AttemptContext
+from jobs.runs import ErrorClass
+from jobs.targets import HttpTarget
+from jobs.targets.urls import effective_port
+
+_LIVE = LIVE_PATH.encode()
+
+
+class HttpExchange:
+    """One observation while it happens: the request, and the ones that it is redirected to."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        guard: Guard,
+        contexts: TlsContexts,
+        target: HttpTarget,
+        call: AttemptContext,
+        cookies: CookieJar | None = None,
+    ) -> None:
+        self._client = client
+        self._guard = guard
+        self._contexts = contexts
+        self._target = target
+        self._call = call
+        self._cookies = cookies
+        self._stores_all_cookies = cookies is not None
+        self.bindings = UNRESTRICTED
+        self.proxy: ProxyEndpoint | None = None
+        self.trace_parent = ""
+        self.client_certificate = ""
+        """With its key, PEM."""
+        self._lines = 0
+        """Of the headers of all answers."""
+        self._cookie_lines = 0
+        """How many of them were read, of all answers."""
+        self._left_origin = False
+        """Whether a redirect has led to another origin, which gets nothing that came from a secret."""
+        self.redirects = 0
+        """How many were followed."""
+        self.route = RequestRoute()
+        self.status: int | None = None
+        """The latest answer's."""
+
+    @property
+    def peer(self) -> Peer:
+        """Whom the latest request was for."""
+        return self.route.peer or peer_of_url(self._target.url)
+
+    async def run(
+        self, first: RequestDraft | CachedRequest, whole: Callable[[], RequestDraft]
+    ) -> tuple[httpx.Response, ResponseBody]:
+        """The answer that is none of the redirects that the target allows, and its body.
+
+        `whole`: what was prepared, as a request that another one can be made of.
+        """
+        sent, allowed = first, self._target.redirects
+        while True:
+            response = await self._send(sent)
+            try:
+                if self._stores_all_cookies:
+                    await self._store_cookies(response)
+                if not allowed or not is_redirect(response):
+                    encoding = headers_by_name(response).get("content-encoding", "")
+                    limit = self._guard.cap_body_limit(self._target.read_limit)
+                    size = _announced_size(response, limit) if not encoding else limit
+                    body = await read_body(_body_stream(response), encoding, limit, partial(self._reserve_body, size))
+                    self._call.body_reservation.shrink(len(body.content))
+                    return response, body
+                if self.redirects == allowed:
+                    raise TooManyRedirects(allowed)
+                before = whole() if isinstance(sent, CachedRequest) else sent
+                sent = build_redirected_request(before, response, self._call.values)
+                self._drop_foreign_credentials(before.url, sent.url)
+                self.redirects += 1
+                await self._store_cookies(response)
+            finally:
+                await response.aclose()
+
+    def _drop_foreign_credentials(self, before: httpx.URL, after: httpx.URL) -> None:
+        """Leave the client certificate behind with everything else that came from a secret (see `follow`).
+
+        Raises:
+            CredentialDenied: the same host goes on at a port that the rules do not name.
+        """
+        if not may_share_credentials(before, after):
+            self._left_origin, self.client_certificate = True, ""
+        if not self._left_origin:
+            check_bindings(self._target, after, self.bindings, self._call)
+
+    async def _reserve_body(self, size: int) -> None:
+        """Wait until a body of so many bytes may be held. Raises BodyMemoryExhausted."""
+        room, clock = self._call.body_reservation, self._call.clock
+        clock.found = (
+            ErrorClass.INTERNAL_ERROR,
+            room.describe_exhaustion(size),
+        )  # should the attempt's time be over before
+        await room.reserve(size)
+        clock.found = None
+
+    async def _send(self, outgoing: RequestDraft | CachedRequest) -> httpx.Response:
+        url = outgoing.base_url
+        secure = url.scheme == "https"
+        peer = self._peer_at(url.host, effective_port(url.scheme, url.port))
+        self.route.move_to(peer)
+        self._call.clock.asked = peer
+        self._guard.check_scheme(url.scheme, peer.host, peer.port)
+        extensions: dict[str, Any] = {"clock": self._call.clock, "timeout": {}}
+        if secure:
+            extensions["tls"] = await self._tls_context()
+            if peer.server_name:
+                extensions["server_name"] = peer.server_name
+        if may_reuse_connection(self._target):
+            extensions["kept"] = True
+        if self._target.http2:
+            extensions["http2"] = True
+        if self._target.ip_version is not None:
+            extensions["ip_version"] = self._target.ip_version
+        if self.proxy is not None:
+            extensions["proxy"], extensions["asks"] = self.proxy, self._on_peer_change
+        elif _is_only_live(outgoing) and not (self._target.http2 or may_reuse_connection(self._target)):
+            extensions["only_live"] = True
+        request = outgoing.build(self._call.run_id, self.trace_parent, extensions)
+        if self._cookies is not None:
+            self._cookies.set_cookie_header(request)
+        response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        self.status = response.status_code
+        await self._count_lines(response)
+        return response
+
+    async def _count_lines(self, response: httpx.Response) -> None:
+        """Raises TooManyHeaderLines."""
+        self._lines += response.extensions.get("lines", 0)
+        if self._lines > MOST_HEADER_LINES:
+            await response.aclose()
+            raise TooManyHeaderLines(response.status_code, MOST_HEADER_LINES, redirected=True)
+
+    async def _tls_context(self) -> ssl.SSLContext:
+        target, shown = self._target, self.client_certificate
+        try:
+            return await self._contexts.get_context(target.tls, http2=target.http2, client_certificate=shown)
+        except ClientCertificateUnusable:
+            raise client_certificate_error(target.tls) from None
+
+    def _peer_at(self, host: str, port: int) -> Peer:
+        """The job's name for TLS belongs to the place that it asks, not to one that this redirects to."""
+        name = self._target.server_name
+        return (
+            Peer(host, port, name) if name and Peer(host, port) == peer_of_url(self._target.url) else Peer(host, port)
+        )
+
+    def _on_peer_change(self, host: str, port: int) -> None:
+        """Told by the transport: what follows is about this one, the proxy first."""
+        assert self.proxy is not None
+        self.route.proxy = Peer(self.proxy.host, self.proxy.port)
+        self.route.peer = self._call.clock.asked = self._peer_at(host, port)
+
+    async def _store_cookies(self, response: httpx.Response) -> None:
+        """Some pages send their visitors in a circle until these bring the cookie along."""
+        if "set-cookie" in headers_by_name(response):
+            if self._cookies is None:
+                self._cookies = CookieJar()
+            self._cookie_lines += await self._cookies.store_from(response, MOST_COOKIES - self._cookie_lines)
+
+
+def _is_only_live(outgoing: RequestDraft | CachedRequest) -> bool:
+    """Whether it asks for LIVE_PATH and does nothing else. A connection for it must not serve another request."""
+    path = outgoing.path if isinstance(outgoing, CachedRequest) else outgoing.url.raw_path
+    return path == _LIVE and outgoing.method in ("GET", "HEAD") and not outgoing.content
+
+
+class _NoCookies(httpx.Cookies):
+    """Keeps nothing: one run must not know the cookies of another."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Ignore them."""
+
+
+class StatelessClient(httpx.AsyncClient):
+    """An httpx client without memory, that sends a request and does nothing besides."""
+
+    cookies: Any = _NoCookies()
+    """In the place of httpx's property, which keeps every cookie for every later request."""
+
+    def __init__(self, guard: Guard) -> None:
+        # Deadlines are the runner's; a proxy of the environment would hide where a connection fails.
+        super().__init__(transport=CheckTransport(Network(guard)), trust_env=False, timeout=None)
+
+    async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
+        """httpx's own costs as much as the connection: hooks, auth flows, a log record. It also makes up the next
+        request of a redirect, which fails for places that are no http URLs."""
+        place: httpx.URL = request.extensions.get("place") or request.url
+        response = await self._transport_for_url(place).handle_async_request(request)
+        response.request = request
+        return response
+
+
+def _body_stream(response: httpx.Response) -> httpx.AsyncByteStream:
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    return response.stream
+
+
+def _announced_size(response: httpx.Response, limit: int) -> int:
+    """Return how many bytes of the body will be read at most."""
+    length = headers_by_name(response).get("content-length", "")
+    return min(int(length), limit) if length.isascii() and length.isdigit() else limit

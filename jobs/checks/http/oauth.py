@@ -1,0 +1,239 @@
+"""Tokens of token endpoints for a client's id and secret (RFC 6749, section 4.4), kept until shortly before their end.
+
+Made by http.py, called by fetching.py. The request goes over the check's own client, and so through its guard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import quote_plus, urlencode
+
+import httpx
+
+from jobs.checks.clock import PhaseClock
+from jobs.checks.errors import ClientCertificateUnusable, ClientRejected, TokenResponseError
+from jobs.checks.guard.guard import Guard
+from jobs.checks.http.bodies import ACCEPTED_ENCODINGS, read_body
+from jobs.checks.http.credentials import basic_authorization
+from jobs.checks.http.oauth_responses import AccessToken, parse_token_response
+from jobs.checks.http.requests import parse_url
+from jobs.checks.http_transport.proxy_tunnel import ProxyEndpoint
+from jobs.checks.messages.error_mapping import classify_error
+from jobs.checks.net.tls_contexts import TlsContexts, client_certificate_error
+from jobs.checks.peer import Peer, peer_of_url
+from jobs.errors import TokenUnavailable
+from jobs.ports import Clock, CredentialRefresh
+from jobs.redaction import Redactor
+from jobs.redaction.value_holders import LONG_SECRET, CurrentSecrets
+from jobs.refreshing_cache import FetchedValue, RefreshingCache
+from jobs.targets import TlsOptions
+from jobs.targets.auth import OAuth2Auth
+
+TOKEN_FETCH_TIMEOUT = 20.0
+"""Seconds for one token."""
+
+LARGEST_TOKEN_RESPONSE = 64 * 1024
+"""Bytes."""
+
+MOST_CACHED_TOKENS = 1000
+"""Tokens. More push out those that were used longest ago, such as those of a secret that was rotated."""
+
+_RENEWED_BEFORE, _USED_UNTIL = 0.2, 0.05
+"""The share of its life that a token has left when it is renewed; and until when it is used if that fails."""
+
+_MOST_RENEWED_BEFORE, _MOST_USED_UNTIL = 300.0, 30.0
+"""Seconds: the same, of a token that lives for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthGrant:
+    """What a token is asked with, and by which way: that to the target. Equal ones share a token."""
+
+    auth: OAuth2Auth
+    client_id: str = field(repr=False)
+    secret: str = field(repr=False)
+    tls: TlsOptions
+    client_certificate: str = field(default="", repr=False)
+    """With its key, PEM."""
+    proxy: ProxyEndpoint | None = field(default=None, repr=False)
+
+    @property
+    def endpoint(self) -> str:
+        """For texts: without the query."""
+        return self.auth.token_url.partition("?")[0]
+
+    @property
+    def key(self) -> str:
+        """Tells it from others, without a secret in it."""
+        auth, proxy = self.auth, self.proxy
+        asked = [auth.token_url, self.client_id, self.secret, auth.scope, auth.audience, auth.style]
+        way = [self.tls.verify, self.tls.ca_file, self.client_certificate, proxy and (proxy.host, proxy.port)]
+        return hashlib.sha256(json.dumps(asked + way).encode()).hexdigest()
+
+    def form(self) -> dict[str, str]:
+        """The body of the token request."""
+        form = {"grant_type": "client_credentials"}
+        if self.auth.style == "body":
+            form |= {"client_id": self.client_id, "client_secret": self.secret}
+        wanted = (("scope", self.auth.scope), ("audience", self.auth.audience))
+        return form | {name: value for name, value in wanted if value is not None}
+
+
+class OAuthTokens:
+    """For one event loop. The client, the guard and the contexts are shared, and closed by their owner."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        guard: Guard,
+        contexts: TlsContexts,
+        redactor: Redactor,
+        derived: CurrentSecrets,
+        user_agent: str,
+        clock: Clock | None = None,
+    ) -> None:
+        self._client = client
+        self._guard = guard
+        self._contexts = contexts
+        self._derived = derived
+        self._in_use = CurrentSecrets(redactor)
+        self._user_agent = user_agent
+        self._grants: OrderedDict[str, OAuthGrant] = OrderedDict()
+        self._cache = RefreshingCache(self._fetch, clock or _SystemTimeClock())
+
+    async def get_token(self, grant: OAuthGrant) -> str:
+        """A token; one request for all who ask at the same time. Raises TokenUnavailable, ClientRejected."""
+        return await self._cache.get(self._remember(grant))
+
+    async def refresh_rejected(self, grant: OAuthGrant, rejected: str) -> CredentialRefresh:
+        """Whether there is another token by now than the one that a target refused: asks for one, if not lately."""
+        key = self._remember(grant)
+        if await self._cache.refresh_if_equal(key, rejected):
+            return CredentialRefresh(is_changed=True, message=f"another access token from {grant.endpoint} was got")
+        at = self._cache.read_at(key)
+        got = f"the one got at {at:%Y-%m-%d %H:%M:%S}Z" if at is not None else "none"
+        return CredentialRefresh(is_changed=False, message=f"the access token from {grant.endpoint} is still {got}")
+
+    async def aclose(self) -> None:
+        """End what is being fetched."""
+        await self._cache.aclose()
+
+    def _remember(self, grant: OAuthGrant) -> str:
+        key = grant.key
+        self._grants[key] = grant
+        self._grants.move_to_end(key)
+        if len(self._grants) > MOST_CACHED_TOKENS and self._cache.evict(oldest := next(iter(self._grants))):
+            del self._grants[oldest]
+            self._in_use.remove(oldest)
+        return key
+
+    async def _fetch(self, key: str) -> FetchedValue:
+        grant = self._grants[key]
+        token = await self._request_token_in_time(grant)
+        await self._register(key, token.value)
+        before = min(_RENEWED_BEFORE * token.lifetime_s, _MOST_RENEWED_BEFORE)
+        until = min(_USED_UNTIL * token.lifetime_s, _MOST_USED_UNTIL)
+        return FetchedValue(token.value, token.lifetime_s - before, token.lifetime_s - until)
+
+    async def _register(self, key: str, token: str) -> None:
+        """In the place of the token that this one renews."""
+        if len(token) > LONG_SECRET:
+            await asyncio.to_thread(self._in_use.set, key, token)
+        else:
+            self._in_use.set(key, token)
+
+    async def _request_token_in_time(self, grant: OAuthGrant) -> AccessToken:
+        # A clock of its own: the attempts that wait for the token, each in the phase `token`, may be many, or gone.
+        clock, limit, asked = (
+            PhaseClock(),
+            asyncio.timeout(TOKEN_FETCH_TIMEOUT),
+            _PeerTracker(peer_of_url(grant.auth.token_url)),
+        )
+        try:
+            async with limit:
+                return await self._request_token(grant, clock, asked)
+        except TokenResponseError as error:
+            kind = ClientRejected if error.is_client_rejected else TokenUnavailable
+            raise kind(_failure_text(grant, str(error))) from None
+        except ClientCertificateUnusable:
+            raise client_certificate_error(grant.tls) from None
+        except Exception as error:
+            if limit.expired():
+                reason = f"no answer within {TOKEN_FETCH_TIMEOUT:g} s"
+                raise TokenUnavailable(_failure_text(grant, reason)) from None
+            explained = classify_error(error, clock.current, asked.peer)
+            if explained is None:
+                raise
+            raise TokenUnavailable(_failure_text(grant, explained[1])) from None
+
+    async def _request_token(self, grant: OAuthGrant, clock: PhaseClock, asked: _PeerTracker) -> AccessToken:
+        request = self._build_request(grant)
+        secure = request.url.scheme == "https"
+        self._guard.check_scheme(request.url.scheme, asked.peer.host, asked.peer.port)
+        request.extensions = {"clock": clock, "timeout": {}}
+        if secure:
+            context = await self._contexts.get_context(grant.tls, client_certificate=grant.client_certificate)
+            request.extensions["tls"] = context
+        if grant.proxy is not None:
+            request.extensions |= {"proxy": grant.proxy, "asks": asked}
+        response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        try:
+            assert isinstance(response.stream, httpx.AsyncByteStream)
+            encoding = response.headers.get("content-encoding", "")
+            body = await read_body(response.stream, encoding, LARGEST_TOKEN_RESPONSE)
+        finally:
+            await response.aclose()
+        if body.truncated:
+            raise TokenResponseError(
+                f"its answer has more than {LARGEST_TOKEN_RESPONSE // 1024} KiB: look at token_url"
+            )
+        return parse_token_response(response.status_code, body.content)
+
+    def _build_request(self, grant: OAuthGrant) -> httpx.Request:
+        headers = {
+            "User-Agent": self._user_agent,
+            "Accept": "application/json",
+            "Accept-Encoding": ACCEPTED_ENCODINGS,
+            "Connection": "close",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        if grant.auth.style == "header":
+            # Each of the two URL-encoded first (RFC 6749, section 2.3.1): an id may have a colon in it.
+            headers["Authorization"] = basic_authorization(
+                quote_plus(grant.client_id), quote_plus(grant.secret), self._derived
+            )
+        url = parse_url(grant.auth.token_url)
+        return httpx.Request("POST", url, headers=headers, content=urlencode(grant.form()).encode())
+
+
+class _PeerTracker:
+    """Whom the latest part of a token request was for: a proxy, or the endpoint."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+
+    def __call__(self, host: str, port: int) -> None:
+        self.peer = Peer(host, port)
+
+
+def _failure_text(grant: OAuthGrant, reason: str) -> str:
+    return f"No access token from {grant.endpoint}: {reason}"
+
+
+class _SystemTimeClock:
+    """As the runner's, which stands above the checks."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

@@ -1,0 +1,135 @@
+"""Requests of targets that hold no secrets, made once: from run to run nothing of them changes but the run's id.
+
+Called by http.py. There may be ten thousand of them, so they have in common what is alike in them: the place that is
+asked, and all of the head but its first line.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from sys import intern
+from typing import Any
+
+import httpx
+
+from jobs.checks.http_transport.transport import encode_head
+from jobs.targets import HttpTarget
+
+RUN_ID_PLACEHOLDER = "7c9e6679f7c84b2aa2d4e35f0c1b8d60"
+"""Stands in the head of a request where the run's id will."""
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class _SharedHead:
+    """What many requests have in common. `place`: the URL without path and query; `origin`: the same without the slash,
+    as text; `before`, `after`: the head below its first line, around the run's id; `after` is empty if that is not in
+    it."""
+
+    base_url: httpx.URL
+    origin: str
+    before: bytes
+    after: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CachedRequest:
+    """A request without the id of its run. `path`: with the query."""
+
+    method: str
+    path: bytes
+    content: bytes
+    shared: _SharedHead
+
+    @property
+    def base_url(self) -> httpx.URL:
+        """The URL without path and query."""
+        return self.shared.base_url
+
+    def build(self, run_id: str, trace_parent: str, extensions: dict[str, Any]) -> httpx.Request:
+        """For one attempt of a run. `format_trace_parent`: the header, if it is to be sent."""
+        alike = self.shared
+        first = b"%s %s HTTP/1.1\r\n%s" % (self.method.encode("ascii"), self.path, alike.before)
+        head = first + run_id.encode() + alike.after if alike.after else first
+        if trace_parent:
+            # Before the empty line at the end.
+            head = b"%straceparent: %s\r\n\r\n" % (head[:-2], trace_parent.encode("ascii"))
+        extensions["head"] = head
+        extensions["place"], extensions["origin"], extensions["path"] = alike.base_url, alike.origin, self.path
+        return _LazyRequest(self, extensions)
+
+
+def origin_text(url: httpx.URL) -> str:
+    """Scheme, host and port, such as `https://checkout.internal`."""
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
+
+
+class _LazyRequest(httpx.Request):
+    """An httpx request whose URL and headers are made for who looks at them: they stand in the head already."""
+
+    def __init__(self, prepared: CachedRequest, extensions: dict[str, Any]) -> None:
+        # Not httpx's own, which copies the URL and the headers: that takes longer than sending them.
+        self.method = prepared.method
+        self.extensions = extensions
+        self.stream = httpx.ByteStream(prepared.content)
+        self._content = prepared.content
+
+    @cached_property
+    def url(self) -> httpx.URL:  # type: ignore[override]
+        place: httpx.URL = self.extensions["place"]
+        return place.copy_with(raw_path=self.extensions["path"])
+
+    @cached_property
+    def headers(self) -> httpx.Headers:  # type: ignore[override]
+        lines = self.extensions["head"].split(b"\r\n")[1:-2]
+        return httpx.Headers([(name, value) for name, _, value in (line.partition(b": ") for line in lines)])
+
+
+class _TargetRef(weakref.ref[HttpTarget]):
+    """Refers to a target, and has what is prepared for it."""
+
+    __slots__ = ("key", "prepared")
+    key: int
+    prepared: CachedRequest
+
+
+class RequestCache:
+    """By target, for as long as it is there: a job that is changed has another one."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, _TargetRef] = {}
+        self._forget = _forget_callback(self._by_id)
+        self._shared_heads: weakref.WeakValueDictionary[tuple[bytes, ...], _SharedHead] = weakref.WeakValueDictionary()
+
+    def find(self, target: HttpTarget) -> CachedRequest | None:
+        """What was prepared for this very target, if anything."""
+        found = self._by_id.get(id(target))
+        return found.prepared if found is not None and found() is target else None
+
+    def store(self, target: HttpTarget, request: httpx.Request) -> CachedRequest:
+        """Keep the request of this target, which has MARK for the run's id."""
+        kept = _TargetRef(target, self._forget)
+        kept.key = id(target)
+        kept.prepared = self._make(request)
+        self._by_id[kept.key] = kept
+        return kept.prepared
+
+    def _make(self, request: httpx.Request) -> CachedRequest:
+        url = request.url
+        head = encode_head(request.method, url.raw_path, request.headers.raw)
+        before, _, after = head.partition(b"\r\n")[2].partition(RUN_ID_PLACEHOLDER.encode())
+        key = (url.raw_scheme, url.netloc, before, after)
+        alike = self._shared_heads.get(key)
+        if alike is None:
+            alike = self._shared_heads[key] = _SharedHead(url.copy_with(raw_path=b"/"), origin_text(url), before, after)
+        return CachedRequest(intern(request.method), url.raw_path, request.content, alike)
+
+
+def _forget_callback(by_id: dict[int, _TargetRef]) -> Callable[[weakref.ref[HttpTarget]], None]:
+    def forget(kept: weakref.ref[HttpTarget]) -> None:
+        assert isinstance(kept, _TargetRef)
+        by_id.pop(kept.key, None)
+
+    return forget

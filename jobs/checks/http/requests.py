@@ -1,0 +1,195 @@
+"""An HTTP target as the request to send. Called by http.py; redirects.py makes the next one of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+
+from jobs.checks.http.bodies import ACCEPTED_ENCODINGS
+from jobs.checks.http.credentials import ResolvedCredentials, basic_authorization
+from jobs.checks.http_transport.proxy_tunnel import ProxyEndpoint
+from jobs.errors import SecretUnavailable
+from jobs.formats.trace_ids import TRACE_HEADER as TRACE_PARENT
+from jobs.model_base import SecretRef
+from jobs.problems import looks_secret
+from jobs.redaction.value_holders import CurrentSecrets
+from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody, is_invalid_header_value
+from jobs.targets.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
+from jobs.targets.urls import host_and_port
+
+_KEY_HEADER = re.compile(r"(^|[-_])(key|session|sid)$")
+_HARMLESS_HEADERS = frozenset({"idempotency-key"})
+
+
+def _may_be_credentials(name: str) -> bool:
+    """Whether a header (lower case) is one that other origins must not see, also where its value is no secret."""
+    return name not in _HARMLESS_HEADERS and (looks_secret(name) or _KEY_HEADER.search(name) is not None)
+
+
+@dataclass(slots=True)
+class RequestDraft:
+    """A request before it becomes httpx's. Header names in lower case as keys, as written as the first of a value."""
+
+    method: str
+    url: httpx.URL
+    headers: dict[str, tuple[bytes, bytes]]
+    content: bytes = b""
+    private_headers: set[str] = field(default_factory=set)
+    """Headers that only the target's own origin may see."""
+    has_private_content: bool = False
+
+    @property
+    def base_url(self) -> httpx.URL:
+        """Whose scheme, host and port are asked."""
+        return self.url
+
+    def set_header(self, name: str, value: str, *, private: bool = False) -> None:
+        """Replace a header, or add it."""
+        key = name.lower()
+        self.headers[key] = (name.encode("ascii"), value.encode())
+        if private or _may_be_credentials(key):
+            self.private_headers.add(key)
+
+    def set_default_header(self, name: str, value: str) -> None:
+        """Add a header unless it is there."""
+        if name.lower() not in self.headers:
+            self.set_header(name, value)
+
+    def build(self, _run_id: str, _trace_parent: str, extensions: dict[str, Any]) -> httpx.Request:
+        return httpx.Request(
+            self.method, self.url, headers=list(self.headers.values()), content=self.content, extensions=extensions
+        )
+
+
+def build_request(
+    target: HttpTarget,
+    credentials: ResolvedCredentials,
+    run_id: str,
+    user_agent: str,
+    derived: CurrentSecrets,
+    trace_parent: str = "",
+    *,
+    inherited_texts: Sequence[str] = (),
+) -> RequestDraft:
+    """The target's request.
+
+    `derived`: registers what is made of a secret. `format_trace_parent`: the header, if it is to be sent; other origins do
+    not see it. `carried`: values that were got with a secret; other origins see no header and no body with them.
+
+    The job's query follows the one that its URL has. A header of the job replaces the one that would be sent of
+    itself; `auth` wins over both.
+
+    Raises:
+        httpx.InvalidURL: the URL names no host that there could be.
+        SecretUnavailable: a secret's value cannot stand in a header.
+    """
+    outgoing = RequestDraft(target.method, _build_url(target, credentials), {})
+    # Of a connection of its own for each request, the target is the first to close its end, and keeps it as it must.
+    outgoing.set_header("User-Agent", user_agent)
+    outgoing.set_header("Accept", "*/*")
+    outgoing.set_header("Accept-Encoding", ACCEPTED_ENCODINGS)
+    if not (may_reuse_connection(target) or target.http2):
+        outgoing.set_header("Connection", "close")
+    outgoing.set_header("Idempotency-Key", run_id)
+    if trace_parent:
+        outgoing.set_header(TRACE_PARENT, trace_parent, private=True)
+    for name, value in target.headers.items():
+        outgoing.set_header(name, _resolve_header(value, credentials), private=_is_private(value, inherited_texts))
+    _add_body(outgoing, target, credentials)
+    outgoing.has_private_content |= bool(inherited_texts and outgoing.content)
+    _add_auth(outgoing, target, credentials, derived)
+    return outgoing
+
+
+def _is_private(value: str | SecretRef, carried: Sequence[str]) -> bool:
+    return isinstance(value, SecretRef) or any(text in value for text in carried)
+
+
+def resolve_proxy(
+    target: HttpTarget, credentials: ResolvedCredentials, derived: CurrentSecrets
+) -> ProxyEndpoint | None:
+    """The proxy that this target is asked by way of."""
+    if target.proxy is None:
+        return None
+    auth = target.proxy_auth
+    proof = (
+        ""
+        if auth is None
+        else basic_authorization(credentials.resolve(auth.username), credentials.resolve(auth.password), derived)
+    )
+    return ProxyEndpoint(*host_and_port(target.proxy), proof)
+
+
+def may_reuse_connection(target: HttpTarget) -> bool:
+    """Whether a request of it may go over a kept connection: one that breaks before the answer is asked once more."""
+    return target.connection == "kept" and target.idempotent
+
+
+def _add_body(outgoing: RequestDraft, target: HttpTarget, credentials: ResolvedCredentials) -> None:
+    match target.body:
+        case TextBody(text=text, content_type=content_type):
+            outgoing.content = credentials.resolve(text).encode()
+            outgoing.has_private_content = isinstance(text, SecretRef)
+            outgoing.set_default_header("Content-Type", content_type)
+        case JsonBody(json_=document):
+            outgoing.content = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+            outgoing.set_default_header("Content-Type", "application/json")
+        case FormBody(form=form):
+            outgoing.content = urlencode([(name, credentials.resolve(value)) for name, value in form.items()]).encode()
+            outgoing.has_private_content = any(isinstance(value, SecretRef) for value in form.values())
+            outgoing.set_default_header("Content-Type", "application/x-www-form-urlencoded")
+
+
+def _add_auth(
+    outgoing: RequestDraft, target: HttpTarget, credentials: ResolvedCredentials, derived: CurrentSecrets
+) -> None:
+    match target.auth:
+        case BasicAuth(username=username, password=password):
+            value = basic_authorization(credentials.resolve(username), credentials.resolve(password), derived)
+            outgoing.set_header("Authorization", value)
+        case BearerAuth(token=token):
+            outgoing.set_header("Authorization", f"Bearer {_resolve_header(token, credentials)}")
+        case ManagedIdentityAuth() | OAuth2Auth():
+            outgoing.set_header("Authorization", f"Bearer {credentials.token}")
+        case ApiKeyAuth(key=key, name=name, place="header"):
+            outgoing.set_header(name, _resolve_header(key, credentials), private=True)
+
+
+def _resolve_header(value: str | SecretRef, credentials: ResolvedCredentials) -> str:
+    text = credentials.resolve(value)
+    if isinstance(value, SecretRef) and is_invalid_header_value(text):
+        raise SecretUnavailable(
+            f"The secret {value.secret} has a line break, a control character or a blank at an end, "
+            "which a header cannot carry: store it without."
+        )
+    return text
+
+
+def _build_url(target: HttpTarget, credentials: ResolvedCredentials) -> httpx.URL:
+    pairs = [(name, credentials.resolve(value)) for name, value in target.query.items()]
+    if isinstance(target.auth, ApiKeyAuth) and target.auth.place == "query":
+        pairs.append((target.auth.name, credentials.resolve(target.auth.key)))
+    url = target.url.partition("#")[0]
+    if pairs:
+        url += f"{'&' if '?' in url else '?'}{urlencode(pairs)}"
+    return parse_url(url)
+
+
+def parse_url(url: str) -> httpx.URL:
+    """Raises httpx.InvalidURL, also for a name that is none by the rules of IDNA, which httpx looks at late."""
+    return check_host_name(httpx.URL(url))
+
+
+def check_host_name(url: httpx.URL) -> httpx.URL:
+    """The same URL. Raises httpx.InvalidURL, see `parsed`."""
+    try:
+        _ = url.host
+    except UnicodeError as error:
+        raise httpx.InvalidURL(str(error)) from None
+    return url

@@ -1,0 +1,112 @@
+"""One HTTP/1 response on a connection: its head, then its body as a stream. Made by transport.py."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+
+from jobs.checks.errors import IncompleteResponse, MalformedResponse, TooManyInterimResponses
+from jobs.checks.http_transport.http1 import (
+    LARGEST_HEAD,
+    MOST_INTERIM_RESPONSES,
+    ResponseHead,
+    find_head_end,
+    parse_head,
+)
+from jobs.checks.http_transport.http1_bodies import BodyFraming, select_framing
+from jobs.checks.http_transport.pool import ConnectionPool, PoolKey
+from jobs.checks.http_transport.protocol_detection import may_be_http1, not_http_error
+from jobs.checks.net.connection import TargetConnection
+
+
+class Http1Exchange(httpx.AsyncByteStream):
+    """The answer to one request, whose body it is as a stream; closed early, it breaks the connection off."""
+
+    __slots__ = ("_body", "_connection", "_head", "_keep", "_method", "_over", "_rest")
+
+    def __init__(self, connection: TargetConnection, method: str) -> None:
+        self._connection = connection
+        self._method = method
+        self._rest: bytes = b""
+        self._head: ResponseHead | None = None
+        self._body: BodyFraming | None = None
+        self._keep: tuple[ConnectionPool, PoolKey] | None = None
+        self._over = False
+
+    def keep_in(self, kept: ConnectionPool, place: PoolKey) -> None:
+        """Leave the connection there after a whole answer, if the other side keeps it, too."""
+        self._keep = (kept, place)
+
+    async def read_head(self) -> ResponseHead:
+        """The final answer's head, whatever informational ones come before it."""
+        room = LARGEST_HEAD
+        try:
+            for _ in range(MOST_INTERIM_RESPONSES + 1):
+                block = await self._block(room)
+                room -= len(block)
+                head = parse_head(block)
+                if head.version[:1] != b"1":
+                    raise not_http_error(self._connection.first_bytes)
+                if head.status == 101:
+                    raise MalformedResponse("a switch to another protocol that nobody asked for")
+                if head.status >= 200:
+                    self._head, self._body = head, select_framing(self._method, head)
+                    return head
+        except MalformedResponse as error:
+            if may_be_http1(self._connection.first_bytes):
+                raise
+            raise not_http_error(self._connection.first_bytes) from error
+        raise TooManyInterimResponses(MOST_INTERIM_RESPONSES)
+
+    async def _block(self, room: int) -> bytes:
+        """The next head as bytes, at most `room` of them."""
+        data, searched = self._rest, 0
+        while (end := self._end_of_head(data, searched, room)) is None:
+            searched = len(data)
+            more = await self._connection.read()
+            if not more:
+                raise IncompleteResponse
+            data = data + more if data else more
+        self._rest = data[end:]
+        return data[:end]
+
+    def _end_of_head(self, data: bytes, searched: int, room: int) -> int | None:
+        """Raises NotHttp before HeadTooLarge: it matters more what it is than how much there is of it."""
+        if data and not may_be_http1(data[:8]):
+            raise not_http_error(self._connection.first_bytes)
+        return find_head_end(data, searched, room)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        # No generator: the loop takes each of those in and out of a set, which costs more than a short body.
+        return self
+
+    async def __anext__(self) -> bytes:
+        body = self._body
+        assert body is not None
+        while self._rest or not body.is_complete:
+            data, self._rest = self._rest or await self._connection.read(), b""
+            if body.step_size is not None and len(data) > body.step_size:
+                data, self._rest = data[: body.step_size], data[body.step_size :]
+                await asyncio.sleep(0)  # other tasks run between two bites
+            if not data:
+                body.close()  # ends it, or raises
+            elif content := body.feed(data):
+                return content
+        if not self._over:
+            self._end(body)
+        raise StopAsyncIteration
+
+    def _end(self, body: BodyFraming) -> None:
+        """After a whole answer."""
+        self._over = True
+        if self._keep is not None and self._head is not None and not (body.has_extra or self._head.closes_connection):
+            kept, place = self._keep
+            kept.release(place, self._connection)
+        else:
+            self._connection.close()
+
+    async def aclose(self) -> None:
+        if not self._over:
+            self._connection.abort()

@@ -1,0 +1,86 @@
+"""Connections that wait for the next request to the same origin. Called by transport.py, for targets that ask for it.
+
+A stack an origin: the one that was used last is the likeliest to be alive, and those that nobody needs grow old at the
+bottom. Taking and leaving one costs the same however many there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+
+from jobs.checks.net.connection import TargetConnection
+
+IDLE_SECONDS = 30.0
+"""Seconds after which a connection that nobody has used is closed."""
+
+MOST_IDLE_PER_ORIGIN = 16
+"""Idle connections of one origin."""
+
+MOST_IDLE = 1024
+"""Idle connections of all origins."""
+
+_SWEEP_INTERVAL = 5.0
+"""Seconds between two looks for those that have been idle for too long."""
+
+PoolKey = tuple[str, int, ssl.SSLContext | None]
+"""Host, port, and how its certificate is checked: what one job may use, another one may not trust."""
+
+
+class ConnectionPool:
+    """For one event loop."""
+
+    def __init__(self) -> None:
+        self._idle: dict[PoolKey, deque[tuple[float, TargetConnection]]] = {}
+        self._count = 0
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    def acquire(self, place: PoolKey) -> TargetConnection | None:
+        """One that seems to be open; it is the caller's from now on."""
+        idle = self._idle.get(place)
+        while idle:
+            _, connection = idle.pop()
+            self._count -= 1
+            if connection.is_idle:
+                return connection
+            connection.abort()
+        return None
+
+    def release(self, place: PoolKey, connection: TargetConnection) -> None:
+        """Keep it for the next request; it is closed when there is no room for it."""
+        if self._count >= MOST_IDLE or not connection.is_idle:
+            connection.close()
+            return
+        loop = asyncio.get_running_loop()
+        idle = self._idle.setdefault(place, deque())
+        idle.append((loop.time() + IDLE_SECONDS, connection))
+        self._count += 1
+        if len(idle) > MOST_IDLE_PER_ORIGIN:
+            self._drop(idle)
+        if self._sweeping is None:
+            self._sweeping = loop.call_later(_SWEEP_INTERVAL, self._sweep)
+
+    def close(self) -> None:
+        """Close all of them."""
+        for idle in self._idle.values():
+            while idle:
+                self._drop(idle)
+        self._idle.clear()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        for place, idle in list(self._idle.items()):
+            while idle and (idle[0][0] <= loop.time() or not idle[0][1].is_idle):
+                self._drop(idle)
+            if not idle:
+                del self._idle[place]
+        self._sweeping = loop.call_later(_SWEEP_INTERVAL, self._sweep) if self._idle else None
+
+    def _drop(self, idle: deque[tuple[float, TargetConnection]]) -> None:
+        """The oldest of an origin."""
+        idle.popleft()[1].close()
+        self._count -= 1

@@ -1,0 +1,173 @@
+"""The check of a DNS target: one question to a name server. Made by jobs.checks.
+
+The packets are dnspython's. They are the only ones of checks that do not go through network.py, as UDP has no
+connections; the guard is asked all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+import dns.asyncbackend
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.resolver
+
+from jobs.checks.errors import IncompleteDnsAnswer, InvalidDnsName, NoNameServer, TargetDenied, TooManyDnsRecords
+from jobs.checks.guard.guard import Guard
+from jobs.checks.messages.network import OUT_OF_RESOURCES, describe_resource_shortage
+from jobs.checks.net.dns_exchange import MOST_DNS_RECORDS, query_over_tcp, query_over_udp
+from jobs.checks.peer import Peer
+from jobs.checks.port import AttemptContext
+from jobs.runs import ErrorClass, Observation
+from jobs.targets.dns import DnsTarget
+
+_UDP_PAYLOAD = 1232
+"""Bytes of an answer that fit into one packet on every way (the figure of DNS flag day 2020)."""
+
+_INLINE_RECORDS = 100
+"""Records whose texts are made on the event loop."""
+
+
+class DnsCheck:
+    """Observes name servers. `system_server`: gives the address of the one that this machine asks first."""
+
+    def __init__(self, guard: Guard, system_server: Callable[[], str] | None = None) -> None:
+        self._guard = guard
+        self._system_server = system_server or _system_name_server
+
+    async def observe(self, target: DnsTarget, call: AttemptContext) -> Observation:
+        """Ask once. An answer with an error, such as NXDOMAIN, is an answer."""
+        clock, server = call.clock, target.server or ""
+        try:
+            if server:
+                self._guard.filter_allowed(server, target.port, [server])
+            clock.enter("first_byte")
+            question = _build_query(target)
+            server = server or await asyncio.to_thread(self._system_server)
+            answer = await _query(target, question, server)
+        except Exception as error:
+            explained = _classify_dns_error(error, Peer(server, target.port), target)
+            if explained is None:
+                raise
+            error_class, message = explained
+            return Observation(clock.stop(), error=error_class, message=message)
+        phases = clock.stop()
+        # The texts of many records take as long as parsing them did.
+        records = sum(map(len, answer.answer))
+        known = (target, server, answer)
+        facts = _answer_facts(*known) if records <= _INLINE_RECORDS else await asyncio.to_thread(_answer_facts, *known)
+        return Observation(phases, facts=facts)
+
+    def prepare(self, target: DnsTarget) -> None:
+        """See Check.prepare."""
+        dns.asyncbackend.get_backend("asyncio")
+        # Untyped; it loads the module of the record type.
+        dns.rdata.get_rdata_class(dns.rdataclass.IN, dns.rdatatype.from_text(target.type))  # type: ignore[no-untyped-call]
+
+    async def aclose(self) -> None:
+        """Nothing stays open between two observations."""
+
+
+def _build_query(target: DnsTarget) -> dns.message.Message:
+    """Raises InvalidDnsName."""
+    try:
+        return dns.message.make_query(target.name, target.type, use_edns=0, payload=_UDP_PAYLOAD)
+    except dns.exception.DNSException as error:
+        raise InvalidDnsName(type(error).__name__) from None
+
+
+async def _query(target: DnsTarget, question: dns.message.Message, server: str) -> dns.message.Message:
+    if target.protocol == "tcp":
+        return await query_over_tcp(question, server, target.port)
+    try:
+        return await query_over_udp(question, server, target.port)
+    except dns.message.Truncated:
+        pass
+    try:
+        return await query_over_tcp(question, server, target.port)
+    except (OSError, EOFError) as error:
+        if getattr(error, "errno", None) in OUT_OF_RESOURCES:
+            raise
+        raise IncompleteDnsAnswer from error
+
+
+def _answer_facts(target: DnsTarget, server: str, answer: dns.message.Message) -> dict[str, Any]:
+    wanted = dns.rdatatype.from_text(target.type)
+    sets = [one for one in answer.answer if one.rdtype == wanted]
+    return {
+        "rcode": dns.rcode.to_text(answer.rcode()),
+        "answers": sorted(_record_text(record) for one in sets for record in one),
+        "ttl": min((one.ttl for one in sets), default=None),
+        "authoritative": bool(answer.flags & dns.flags.AA),
+        "server": server,
+    }
+
+
+def _record_text(record: Any) -> str:
+    """As people write it: names without the dot at their end, texts without quotes."""
+    if record.rdtype == dns.rdatatype.TXT:
+        return b"".join(record.strings).decode("utf-8", "replace")
+    text: str = record.to_text()
+    return text.rstrip(".") if text != "." else text
+
+
+def _classify_dns_error(error: Exception, peer: Peer, target: DnsTarget) -> tuple[ErrorClass, str] | None:
+    match error:
+        case TargetDenied():
+            return ErrorClass.TARGET_DENIED, f"{error}".rstrip(".") + "."
+        case NoNameServer():
+            return ErrorClass.INTERNAL_ERROR, f"{error}"
+        case OSError() if error.errno in OUT_OF_RESOURCES:
+            return ErrorClass.OUT_OF_RESOURCES, describe_resource_shortage(error, peer)
+        case InvalidDnsName():
+            return ErrorClass.DNS_FAILURE, f"{target.name} is no name that can be asked about ({error}): look at name."
+        case TooManyDnsRecords():
+            return (
+                ErrorClass.PROTOCOL_ERROR,
+                f"{peer} answered about {target.name} with more than {MOST_DNS_RECORDS:,} records: ask for a name or a "
+                "type that has fewer.",
+            )
+        case IncompleteDnsAnswer():
+            number = getattr(error.__cause__, "errno", None)
+            reason = os.strerror(number) if number else "it closed the connection"
+            return (
+                ErrorClass.CONNECTION_FAILED,
+                f"{peer} answered by UDP that its answer does not fit there, and gave none by TCP ({reason}).",
+            )
+        case ConnectionRefusedError():
+            return ErrorClass.CONNECTION_REFUSED, f"{peer} refused the question: no name server listens on this port."
+        case ConnectionError():
+            return ErrorClass.CONNECTION_RESET, f"{peer} reset the connection before its answer was whole."
+        case OSError():
+            reason = error.strerror or type(error).__name__
+            return ErrorClass.CONNECTION_FAILED, f"No question came to {peer}: {reason}."
+        case EOFError():
+            return ErrorClass.CONNECTION_RESET, f"{peer} closed the connection before its answer was whole."
+        case dns.exception.DNSException():
+            kind = type(error).__name__
+            return (
+                ErrorClass.PROTOCOL_ERROR,
+                f"{peer} answered about {target.name} with something that is no answer of a name server ({kind}).",
+            )
+    return None
+
+
+def _system_name_server() -> str:
+    """Raises NoNameServer."""
+    try:
+        servers = dns.resolver.Resolver().nameservers
+    except dns.resolver.NoResolverConfiguration:
+        servers = []
+    if not servers:
+        raise NoNameServer("This machine names no name server (/etc/resolv.conf): say which one by check.server.")
+    return str(servers[0])

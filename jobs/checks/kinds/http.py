@@ -1,0 +1,173 @@
+"""The check of an HTTP target: one request, its redirects, and what came of it. Made by jobs.checks.
+
+One httpx client a process, over a transport of our own; TLS contexts are shared, connections only if a target says so.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from jobs.checks.binding.rules import UNRESTRICTED, Bindings
+from jobs.checks.errors import TunnelRefused
+from jobs.checks.guard.guard import LOCAL_GUARD, Guard
+from jobs.checks.http.bodies import ResponseBody
+from jobs.checks.http.cookies import CookieJar
+from jobs.checks.http.credential_loading import CredentialSources, resolve_credentials
+from jobs.checks.http.credentials import NO_CREDENTIALS
+from jobs.checks.http.exchange import HttpExchange, StatelessClient
+from jobs.checks.http.oauth import OAuthTokens
+from jobs.checks.http.redirects import headers_by_name
+from jobs.checks.http.request_cache import RUN_ID_PLACEHOLDER, CachedRequest, RequestCache, origin_text
+from jobs.checks.http.requests import RequestDraft, build_request, resolve_proxy
+from jobs.checks.http.retry_after import parse_retry_after
+from jobs.checks.messages.error_mapping import classify_error
+from jobs.checks.net.tls_contexts import TlsContexts
+from jobs.checks.port import AttemptContext
+from jobs.checks.preloading import preload_http2, preload_idna, preload_tls
+from jobs.formats.trace_ids import TRACE_HEADER, format_trace_parent
+from jobs.ports import Clock, Secrets, Tokens
+from jobs.redaction import Redactor
+from jobs.redaction.value_holders import CurrentSecrets
+from jobs.runs import Observation, Phases
+from jobs.targets import HttpTarget
+
+USER_AGENT = "scheduler"
+MOST_DERIVED_SECRETS = 1000
+"""Values made of secrets, and tokens of the identity, that are registered: those that were used last."""
+
+
+class HttpCheck:
+    """Observes HTTP targets, for one event loop."""
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        tokens: Tokens,
+        redactor: Redactor,
+        *,
+        user_agent: str = USER_AGENT,
+        guard: Guard = LOCAL_GUARD,
+        client: httpx.AsyncClient | None = None,
+        clock: Clock | None = None,
+        traces: bool = False,
+        bindings: Bindings = UNRESTRICTED,
+        contexts: TlsContexts | None = None,
+    ) -> None:
+        """`guard`: where targets may be. `bindings`: which of them get which secret. `client`, `clock`: other ones for
+        tests; the client is closed with this. `traces`: whether requests carry the ids of the run's trace. `contexts`:
+        shared with other checks."""
+        self._redactor = redactor
+        self._user_agent = user_agent
+        self._contexts = contexts or TlsContexts()
+        self._guard = guard
+        self._traces = traces
+        self._request_cache = RequestCache()
+        self._client = client or StatelessClient(guard)
+        self._derived = CurrentSecrets(redactor, MOST_DERIVED_SECRETS)
+        self._oauth = OAuthTokens(self._client, guard, self._contexts, redactor, self._derived, user_agent, clock)
+        in_use = CurrentSecrets(redactor, MOST_DERIVED_SECRETS)
+        self._sources = CredentialSources(secrets, tokens, self._oauth, redactor, in_use, self._derived, bindings)
+
+    async def observe(self, target: HttpTarget, call: AttemptContext) -> Observation:
+        """Ask the target once; its errors come back in the observation. Raises only what is a mistake of ours."""
+        return await self.observe_with_cookies(target, call)
+
+    async def observe_with_cookies(
+        self, target: HttpTarget, call: AttemptContext, cookies: CookieJar | None = None
+    ) -> Observation:
+        """The same; sends the cookies that there are, and adds those that the answers set."""
+        visit = HttpExchange(self._client, self._guard, self._contexts, target, call, cookies)
+        call.clock.besides = visit.route.describe
+        try:
+            prepared = self._request_cache.find(target) if cookies is None else None
+            visit.trace_parent = self._trace_parent(target, call)
+            first = prepared or await self._build_request(target, call, visit, keep=cookies is None)
+            response, body = await visit.run(
+                first, lambda: self._build_plain_request(target, call.run_id, visit.trace_parent)
+            )
+        except Exception as error:
+            explained = classify_error(error, call.clock.current, visit.peer)
+            if explained is None:
+                raise
+            error_class, message = explained
+            besides = "" if isinstance(error, TunnelRefused) else visit.route.describe()
+            told = self._redactor.redact(f"{message} {besides}".rstrip())
+            return Observation(call.clock.stop(), visit.status, error=error_class, message=told)
+        return _observation(response, body, visit, call.clock.stop())
+
+    async def _build_request(
+        self, target: HttpTarget, call: AttemptContext, visit: HttpExchange, keep: bool
+    ) -> RequestDraft | CachedRequest:
+        """The request of this target; `keep`: for its later runs, unless something of it comes from outside."""
+        credentials = await resolve_credentials(target, self._sources, call)
+        visit.bindings = self._sources.bindings
+        visit.proxy = resolve_proxy(target, credentials, self._derived)
+        if (shown := target.tls.client_certificate) is not None:
+            visit.client_certificate = credentials.resolve(shown)
+        if keep and credentials is NO_CREDENTIALS and visit.proxy is None:
+            return self._request_cache.store(
+                target, self._build_plain_request(target, RUN_ID_PLACEHOLDER).build("", "", {})
+            )
+        agent, trace = self._user_agent, visit.trace_parent
+        return build_request(
+            target, credentials, call.run_id, agent, self._derived, trace, inherited_texts=call.inherited_texts
+        )
+
+    def _build_plain_request(self, target: HttpTarget, run_id: str, trace_parent: str = "") -> RequestDraft:
+        """The request of a target that needs nothing from outside."""
+        return build_request(target, NO_CREDENTIALS, run_id, self._user_agent, self._derived, trace_parent)
+
+    def _trace_parent(self, target: HttpTarget, call: AttemptContext) -> str:
+        """Return the header that ties the target's own telemetry to this attempt; empty if it is not to be sent."""
+        if not self._traces or any(name.lower() == TRACE_HEADER for name in target.headers):
+            return ""
+        return format_trace_parent(call.run_id, call.attempt)
+
+    def prepare(self, target: HttpTarget) -> None:
+        """See Check.prepare."""
+        preload_idna()
+        if target.http2:
+            preload_http2()
+        if target.url.startswith("https:"):
+            preload_tls()
+            if target.tls.client_certificate is None:
+                self._contexts.prepare(target.tls, http2=target.http2)
+
+    async def aclose(self) -> None:
+        await self._oauth.aclose()
+        await self._client.aclose()
+
+
+def _observation(response: httpx.Response, body: ResponseBody, visit: HttpExchange, phases: Phases) -> Observation:
+    extensions, status = response.extensions, response.status_code
+    headers = headers_by_name(response)
+    return Observation(
+        phases,
+        status,
+        response.reason_phrase,
+        headers,
+        body.content,
+        body.truncated,
+        retry_after_s=parse_retry_after(status, headers, datetime.now(UTC)) if "retry-after" in headers else None,
+        facts=_facts(response, visit.redirects),
+        certificates=extensions.get("certificates", ()),
+    )
+
+
+def _facts(response: httpx.Response, redirects: int) -> dict[str, Any]:
+    extensions, request = response.extensions, response.request
+    # What is prepared has no whole URL: to make one takes as long as to send the request.
+    origin: str = request.extensions.get("origin") or origin_text(request.url)
+    path: bytes = request.extensions.get("path") or request.url.raw_path
+    facts: dict[str, Any] = {
+        "http_version": response.http_version,
+        "url": origin + path.partition(b"?")[0].decode("ascii"),
+        "redirects": redirects,
+    }
+    for name in ("remote_address", "tls_version"):
+        if name in extensions:
+            facts[name] = extensions[name]
+    return facts

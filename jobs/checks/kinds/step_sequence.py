@@ -1,0 +1,334 @@
+"""One run of a sequence of steps while it happens. Made by steps.py."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, urljoin
+
+from pydantic import ValidationError
+
+from jobs.checks.binding.recipients import iter_credentials
+from jobs.checks.clock import PhaseClock
+from jobs.checks.errors import BadSubstitution, ExtractionError
+from jobs.checks.http.cookies import CookieJar
+from jobs.checks.kinds.http import HttpCheck
+from jobs.checks.kinds.step_extraction import SavedValueLimits, extract_value
+from jobs.checks.kinds.step_judgement import StepJudgement, StepResult
+from jobs.checks.messages.timeouts import describe_deadline
+from jobs.checks.peer import peer_of_url
+from jobs.checks.port import AttemptContext, Credential
+from jobs.checks.secret_registration import register_value
+from jobs.expectations import Expectation, ExpectationEntry, judge
+from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.applicability import entry_key
+from jobs.expectations.budget import JUDGEMENT_SECONDS
+from jobs.expectations.messages import describe_unmet
+from jobs.expectations.placeholders import compared_values, fill_compared_values
+from jobs.formats.durations import round_to_microsecond
+from jobs.judging import Judge, Judgement, JudgingUnavailable
+from jobs.model_base import SecretRef
+from jobs.problems import make_printable, validation_problems
+from jobs.redaction import Redactor
+from jobs.redaction.value_holders import LONG_SECRET
+from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
+from jobs.targets.http import FormBody, JsonBody, RequestBody, TextBody, is_invalid_header_value
+from jobs.targets.placeholders import fill_json, fill_text, find_names, format_as_text, has_placeholders
+from jobs.targets.plain_http import exposes_secrets
+from jobs.targets.steps import CookieSource, Step
+from jobs.targets.urls import validate_http_url
+
+CLEANUP_SECONDS = 10.0
+"""For all steps of `cleanup` together; they go on when the attempt is given up."""
+
+
+JUDGING_SECONDS = 3.0
+"""Of computing, for the judgements of all steps of an attempt together, and the same again for those of `cleanup`."""
+
+
+_log = logging.getLogger("jobs.checks")
+
+
+class StepSequence:
+    """One sequence while it happens."""
+
+    def __init__(
+        self, http: HttpCheck, redactor: Redactor, judges: Judge, call: AttemptContext, hiding: asyncio.Lock
+    ) -> None:
+        """`hiding`: held by the run that registers more secrets than a few short ones."""
+        self._hiding = hiding
+        self._http = http
+        self._redactor = redactor
+        self._judges = judges
+        self._judging_left = JUDGING_SECONDS
+        self._judging_ms = 0.0
+        """Spent on judgements so far, waiting included: the target is not to blame for it."""
+        self.call = call
+        self._cookies = CookieJar()
+        self._values: dict[str, Any] = {}
+        self._saved_secrets: set[str] = set()
+        self._sizes = SavedValueLimits()
+        self._hidden = 0
+        """Characters of what was hidden so far."""
+        self._sent: frozenset[Credential] = frozenset()
+        """What was sent so far: whatever answers give from then on may have been got with it."""
+        self._got_with: dict[str, frozenset[Credential]] = {}
+        """The same by saved value."""
+        self._last_url = ""
+        self.step_facts: list[dict[str, Any]] = []
+        """What became of each step, as JSON."""
+        self.tls_facts: dict[str, Any] = {}
+        """The TLS version of the last step over TLS."""
+        self.certificates: tuple[bytes, ...] = ()
+        """What it was shown."""
+        self._under_way: tuple[Step, float] | None = None
+        """The step that is not over, and when it began on the attempt's clock."""
+        self.degraded: list[Failure] = []
+
+    async def run_steps(self, steps: tuple[Step, ...]) -> Observation | None:
+        """The first answer that is not as expected, with its error; None if all are."""
+        self.call.clock.facts = self._facts_so_far
+        for number, step in enumerate(steps, 1):
+            where = self.call.clock.step = f"Step {number} of {len(steps)} ({make_printable(step.name)}): "
+            seen = await self._run_step(step, self.call)
+            if seen.error is not None:
+                return _with_message(seen, f"{where}{seen.message}")
+            del seen  # its body makes room for that of the next step
+        return None
+
+    async def clean_up(self, steps: tuple[Step, ...]) -> Failure | None:
+        """Make those steps that have what they need; tells of the first that went wrong. Never raises."""
+        room = self.call.body_reservation.open_sibling()
+        call = replace(self.call, clock=PhaseClock(), body_reservation=room)
+        wrong: Failure | None = None
+        self._judging_left = JUDGING_SECONDS
+        try:
+            async with asyncio.timeout(CLEANUP_SECONDS):
+                for step in steps:
+                    if step.placeholder_names() <= self._values.keys():
+                        seen = await self._run_step(step, call, cleanup=True)
+                        wrong = wrong or _cleanup_failure(step, seen.message if seen.error is not None else "")
+        except TimeoutError:
+            wrong = wrong or _cleanup_failure(steps[-1], f"it took longer than {CLEANUP_SECONDS:g} s")
+        except Exception as error:
+            _log.exception("cleaning up after %s failed inside the program", self.call.run_id)
+            wrong = wrong or _cleanup_failure(steps[-1], f"the program itself failed with {type(error).__name__}")
+        finally:
+            room.close()
+        return wrong
+
+    async def _run_step(self, step: Step, call: AttemptContext, *, cleanup: bool = False) -> Observation:
+        """One step, judged; what it saves is known from then on."""
+        began, judging_ms = call.clock.elapsed_ms, self._judging_ms
+        if not cleanup:
+            self._under_way = step, began
+        seen = await self._observe_and_judge(step, call)
+        self._under_way = None
+        if seen.certificates:
+            self.tls_facts, self.certificates = {"tls_version": seen.facts.get("tls_version")}, seen.certificates
+        took_ms = call.clock.elapsed_ms - began - (self._judging_ms - judging_ms)
+        self.step_facts.append(_step_facts(step, seen.error, seen.status, took_ms, cleanup=cleanup))
+        return seen
+
+    def _facts_so_far(self) -> dict[str, Any]:
+        """The steps at the attempt's deadline, which ends the one that is under way."""
+        told = list(self.step_facts)
+        if self._under_way is not None:
+            step, began = self._under_way
+            clock = self.call.clock
+            error, _ = describe_deadline(clock, step.endpoint, 0)
+            told.append(_step_facts(step, error, None, clock.elapsed_ms - began))
+        return {"steps": told}
+
+    async def _observe_and_judge(self, step: Step, call: AttemptContext) -> Observation:
+        try:
+            target, expect = self._fill_step(step), tuple(map(self._fill_expectation, step.expect))
+        except BadSubstitution as unfit:
+            return _step_failed(call, self._redactor.redact(f"{unfit}."))
+        seen = await self._send(step, target, call)
+        if seen.error is not None:
+            return seen
+        self._last_url = str(seen.facts.get("url") or target.url)
+        try:
+            result = await self._result(step, expect, seen, call)
+        except JudgingUnavailable as error:
+            return _with_message(seen, str(error), ErrorClass.INTERNAL_ERROR)
+        if result.blocking_failures:
+            error_class, message = describe_unmet(seen, result.blocking_failures)
+            return _with_message(seen, self._redactor.redact(message), error_class)
+        self.degraded += [_named_failure(step, failure) for failure in result.failures]
+        return await self._save(step, seen, result)
+
+    async def _result(
+        self, step: Step, expect: tuple[ExpectationEntry, ...], seen: Observation, call: AttemptContext
+    ) -> StepResult:
+        """Judge the answer. Raises NotJudged."""
+        save = tuple((name, source) for name, source in step.save.items() if not isinstance(source, CookieSource))
+        if not expect and not save:
+            return StepResult(judge(seen, (), self._redactor.redact))
+        task = StepJudgement(Judgement(seen, expect), save)
+        if self._judging_left <= 0:
+            return task.undecided(0, f"all steps of an attempt have {JUDGING_SECONDS:g} s of computing, which are over")
+        began, call.clock.found = call.clock.elapsed_ms, (ErrorClass.INTERNAL_ERROR, _NOT_JUDGED_IN_TIME)
+        seconds = min(JUDGEMENT_SECONDS, self._judging_left)
+        job = self.call.run_id.rpartition("@")[0]
+        judged = await self._judges.perform(job, task, self._redactor.redact, seconds=seconds)
+        call.clock.found = None
+        self._judging_ms += call.clock.elapsed_ms - began
+        self._judging_left -= judged.seconds
+        return judged.result
+
+    def phases(self) -> Phases:
+        """The phases of the attempt, without what judging took."""
+        phases = self.call.clock.stop()
+        return replace(phases, total_ms=round_to_microsecond(max(phases.total_ms - self._judging_ms, 0.0)))
+
+    async def _send(self, step: Step, target: Step, call: AttemptContext) -> Observation:
+        number, call.clock.asked = len(self.step_facts) + 1, peer_of_url(target.url)
+        # A key of its own: to the target it is another request than that of the step before.
+        names = {name for value in step.sent_values() for name in find_names(value) if self._got_with.get(name)}
+        one = replace(
+            call,
+            run_id=f"{call.run_id}/{number}",
+            inherited_credentials=self._carried(names, target),
+            inherited_texts=tuple(filter(None, (format_as_text(self._values[name]) for name in names))),
+        )
+        self._sent |= frozenset(iter_credentials(step))
+        try:
+            async with asyncio.timeout(step.timeout):
+                return await self._http.observe_with_cookies(target, one, self._cookies)
+        except TimeoutError:
+            error, message = describe_deadline(call.clock, target.endpoint, step.timeout or 0)
+            return Observation(call.clock.snapshot(), error=error, message=self._redactor.redact(message))
+
+    def _carried(self, names: set[str], target: Step) -> frozenset[Credential]:
+        """With what these values were got, and the session whose cookies go along."""
+        if self._sent and self._cookies.has_cookies_for(target.url):
+            return self._sent
+        return frozenset[Credential]().union(*(self._got_with[name] for name in names))
+
+    def _fill_step(self, step: Step) -> Step:
+        """The step with its placeholders filled in. Raises BadSubstitution."""
+        if not has_placeholders(step.sent_values()) and not step.url.startswith("/"):
+            return step
+        changes: dict[str, Any] = {"url": self._url(step)}
+        if exposes_secrets(step, changes["url"], self._saved_secrets):
+            raise BadSubstitution(
+                "it would send secrets over plain http; if that is meant, say so: allow_plain_http: true"
+            )
+        changes["headers"] = {name: self._header(name, value) for name, value in step.headers.items()}
+        changes["query"] = {name: self._text(value) for name, value in step.query.items()}
+        if step.body is not None:
+            changes["body"] = self._body(step.body)
+        return step.model_copy(update=changes)
+
+    def _fill_expectation(self, entry: Expectation) -> ExpectationEntry:
+        """The entry with its placeholders filled in. Raises BadSubstitution."""
+        if not any(map(has_placeholders, compared_values(entry))):
+            return entry
+        values = self._values
+        try:
+            return fill_compared_values(
+                entry, lambda text: fill_text(text, values), lambda value: fill_json(value, values)
+            )
+        except ValidationError as error:
+            (problem, *_) = validation_problems(error, type(entry))
+            raise BadSubstitution(
+                f"its {entry_key(entry)} got a value that it cannot have: {problem.message}"
+            ) from None
+
+    def _url(self, step: Step) -> str:
+        whole = step.url.startswith("${")
+        head, _, rest = step.url.partition("}") if whole else ("", "", step.url)
+        first = format_as_text(self._values[head[2:]]) if whole else ""
+        url = first + fill_text(rest, self._values, lambda value: quote(value, safe=""))
+        try:
+            return validate_http_url(urljoin(self._last_url, url))
+        except ValueError as error:
+            raise BadSubstitution(f"its url cannot be asked: {error}") from None
+
+    def _header(self, name: str, value: str | SecretRef) -> str | SecretRef:
+        text = self._text(value)
+        if isinstance(text, str) and is_invalid_header_value(text):
+            raise BadSubstitution(
+                f"what was saved cannot stand in the header {name}: it has a line break or a control character"
+            )
+        return text
+
+    def _text(self, value: str | SecretRef) -> str | SecretRef:
+        return fill_text(value, self._values) if isinstance(value, str) else value
+
+    def _body(self, body: RequestBody) -> RequestBody:
+        match body:
+            case TextBody(text=text):
+                return body.model_copy(update={"text": self._text(text)})
+            case JsonBody(json_=document):
+                return body.model_copy(update={"json_": fill_json(document, self._values)})
+            case FormBody(form=form):
+                return body.model_copy(update={"form": {name: self._text(value) for name, value in form.items()}})
+
+    async def _save(self, step: Step, seen: Observation, result: StepResult) -> Observation:
+        for name, source in step.save.items():
+            hides = step.is_secret_value(name)
+            try:
+                if result.missing is not None and result.missing.name == name:
+                    raise ExtractionError(result.missing.reason)
+                if isinstance(source, CookieSource):
+                    value = extract_value(source, JudgedAnswer(seen, self._redactor.redact), self._cookies)
+                else:
+                    value = result.values[name]
+                self._sizes.count_value(format_as_text(value), hides=hides)
+            except ExtractionError as error:
+                return _with_message(seen, f"Nothing to save as {name}: {error}.", ErrorClass.STEP_FAILED)
+            if hides:
+                await self._hide(format_as_text(value))
+                self._saved_secrets.add(name)
+            self._values[name], self._got_with[name] = value, self._sent
+        return seen
+
+    async def _hide(self, text: str) -> None:
+        """Keep a value out of all texts as long as the run goes on."""
+        self._hidden += len(text)
+        if self._hidden <= LONG_SECRET or self._redactor.is_registered(text):
+            self.call.values.add(text, self._redactor)
+            return
+        # One at a time: other runs, which need several turns of the loop each, would wait for all of them in each.
+        async with self._hiding:
+            await register_value(text, self.call, self._redactor)
+            await asyncio.sleep(0)
+
+
+_NOT_JUDGED_IN_TIME = "The answer had come, and time was up before it was judged."
+
+
+def _step_facts(
+    step: Step, error: ErrorClass | None, status: int | None, took_ms: float, *, cleanup: bool = False
+) -> dict[str, Any]:
+    outcome = "succeeded" if error is None else "timed_out" if error.is_timeout else "failed"
+    facts = {"name": step.name, "outcome": outcome, "status": status, "ms": round_to_microsecond(took_ms)}
+    if error is not None:
+        facts["error"] = error.value
+    if cleanup:
+        facts["cleanup"] = True
+    return facts
+
+
+def _with_message(seen: Observation, message: str, error: ErrorClass | None = None) -> Observation:
+    return replace(seen, error=error or seen.error, message=message)
+
+
+def _step_failed(call: AttemptContext, message: str) -> Observation:
+    text = message[:1].upper() + message[1:]
+    return Observation(call.clock.snapshot(), error=ErrorClass.STEP_FAILED, message=text)
+
+
+def _named_failure(step: Step, failure: Failure) -> Failure:
+    return Failure(f"{step.name}: {failure.expectation}", failure.expected, failure.observed, failure.severity)
+
+
+def _cleanup_failure(step: Step, message: str) -> Failure | None:
+    if not message:
+        return None
+    return Failure(f"cleanup {step.name}", "that it is done", message.rstrip("."), Severity.DEGRADED)

@@ -1,0 +1,68 @@
+"""Whether what a TCP target has sent so far has the pattern that its job waits for, as a task. Made by tcp.py."""
+
+from __future__ import annotations
+
+from codecs import getincrementaldecoder
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.expectations.budget import BudgetExceeded, current_budget
+from jobs.expectations.engines.regular_expressions import LimitExceeded, can_still_match, search
+from jobs.expectations.entry import BRIEF_SEARCH_BYTES
+from jobs.expectations.undecided import describe_exceeded_budget
+from jobs.judging import OnPartStarted
+from jobs.redaction import Redact
+
+
+@dataclass(frozen=True, slots=True)
+class PatternSearchResult:
+    """`cannot_match`: nothing that follows can make a match. `undecided`: why nothing is known, a clause, or nothing."""
+
+    found: bool = False
+    cannot_match: bool = False
+    undecided: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PatternSearch:
+    """See Task."""
+
+    pattern: str
+    received: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.received)
+
+    def is_brief(self) -> bool:
+        return self.size <= BRIEF_SEARCH_BYTES
+
+    def perform(self, redact: Redact, on_part_started: OnPartStarted) -> PatternSearchResult:
+        on_part_started(0)
+        text = self.received.decode("utf-8", "replace")
+        try:
+            found = search(self.pattern, text)
+            return PatternSearchResult(
+                found, not found and bool(text) and not can_still_match(self.pattern, self._complete_characters())
+            )
+        except LimitExceeded as error:
+            return PatternSearchResult(undecided=str(error))
+        except BudgetExceeded:
+            budget = current_budget()
+            if budget is None or not budget.is_final:
+                raise
+            return PatternSearchResult(undecided=describe_exceeded_budget(budget.seconds))
+
+    def pack(self, result: PatternSearchResult) -> Any:
+        return [result.found, result.cannot_match, result.undecided]
+
+    def unpack(self, packed: Any, complete: Callable[[str], str]) -> PatternSearchResult:
+        return PatternSearchResult(*packed)
+
+    def undecided(self, place: int, why: str) -> PatternSearchResult:
+        return PatternSearchResult(undecided=why)
+
+    def _complete_characters(self) -> str:
+        """The text without a character at its end of which bytes are still to come."""
+        return getincrementaldecoder("utf-8")("replace").decode(self.received)

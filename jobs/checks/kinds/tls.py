@@ -1,0 +1,119 @@
+"""The check of a TLS target: a handshake, and what the other side showed in it. Made by jobs.checks."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from jobs.certificates import Certificate
+from jobs.checks.clock import PhaseClock
+from jobs.checks.errors import TargetDenied
+from jobs.checks.messages.error_mapping import classify_error
+from jobs.checks.net.network import Network
+from jobs.checks.net.tls_contexts import TlsContexts
+from jobs.checks.net.tls_facts import certificate_facts, read_first_certificate, session_facts, shown_certificates
+from jobs.checks.peer import Peer
+from jobs.checks.port import AttemptContext
+from jobs.checks.preloading import preload_tls
+from jobs.problems import make_printable
+from jobs.runs import ErrorClass, Observation
+from jobs.targets.http import TlsOptions
+from jobs.targets.tls import TlsTarget
+
+_SECOND_HANDSHAKE_TIMEOUT = 2.0
+"""Seconds for the second handshake, which only tells more about what the first has found."""
+
+
+class TlsCheck:
+    """Observes TLS targets, for one event loop. The network and the contexts are shared, and closed by their owner."""
+
+    def __init__(self, network: Network, contexts: TlsContexts) -> None:
+        self._network = network
+        self._contexts = contexts
+
+    async def observe(self, target: TlsTarget, call: AttemptContext) -> Observation:
+        """Shake hands once; a certificate that is not accepted is looked at by a second handshake."""
+        peer = Peer(target.host, target.port, target.server_name or "")
+        try:
+            return await self._handshake(target, target.tls, call.clock)
+        except ssl.SSLCertVerificationError as error:
+            error_class, message = classify_error(error, "tls", peer) or (ErrorClass.TLS_CERTIFICATE, f"{error}")
+            call.clock.found = error_class, message
+            shown = await self._inspect_rejected(target)
+            phases = call.clock.stop()
+            if shown is None:
+                return Observation(phases, error=error_class, message=message)
+            return Observation(
+                phases,
+                error=error_class,
+                message=f"{message} {_describe_certificate(shown)}".rstrip(),
+                facts=shown.facts,
+                certificates=shown.certificates,
+            )
+        except Exception as error:
+            explained = classify_error(error, call.clock.current, peer)
+            if explained is None:
+                raise
+            error_class, message = explained
+            return Observation(call.clock.stop(), error=error_class, message=message)
+
+    def prepare(self, target: TlsTarget) -> None:
+        """See Check.prepare."""
+        preload_tls()
+        self._contexts.prepare(target.tls)
+
+    async def aclose(self) -> None:
+        """Nothing stays open between two observations."""
+
+    async def _handshake(self, target: TlsTarget, tls: TlsOptions, clock: PhaseClock) -> Observation:
+        context = await self._contexts.get_context(tls)
+        connection = await self._network.connect(target.host, target.port, clock, None, ip_version=target.ip_version)
+        try:
+            clock.enter("tls")
+            await connection.start_tls(context, (target.server_name or target.host).rstrip("."))
+            session = connection.tls
+            certificates = shown_certificates(session)
+            facts = {
+                "remote_address": connection.remote_address,
+                **session_facts(session),
+                **certificate_facts(certificates, datetime.now(UTC)),
+            }
+        except BaseException:
+            connection.abort()
+            raise
+        connection.close()
+        error, message = _version_error(target, str(facts.get("tls_version")))
+        return Observation(clock.stop(), error=error, message=message, facts=facts, certificates=certificates)
+
+    async def _inspect_rejected(self, target: TlsTarget) -> Observation | None:
+        """What a target shows whose certificate was not accepted; None if it does not say it again, or elsewhere."""
+        with suppress(OSError, ssl.SSLError, TargetDenied):
+            async with asyncio.timeout(_SECOND_HANDSHAKE_TIMEOUT):
+                return await self._handshake(target, TlsOptions(verify=False), PhaseClock())
+        return None
+
+
+def _version_error(target: TlsTarget, version: str) -> tuple[ErrorClass | None, str]:
+    wanted = f"TLSv{target.minimum_version}"
+    if version >= wanted:
+        return None, ""
+    peer = Peer(target.host, target.port, target.server_name or "")
+    return ErrorClass.TLS_FAILURE, f"{peer} agreed on {version}, and at least {wanted} is wanted (minimum_version)."
+
+
+def _describe_certificate(shown: Observation) -> str:
+    """Of the certificate: for whom, by whom, and from when to when."""
+    certificate = read_first_certificate(shown.certificates)
+    if certificate is None:
+        return ""
+    days = f"good from {certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
+    return f"{_describe_names(certificate)}, issued by {make_printable(certificate.issuer)}, {days}."
+
+
+def _describe_names(certificate: Certificate) -> str:
+    if not certificate.names:
+        return f"It names no host (its subject is {make_printable(certificate.subject)})"
+    more = f" and {len(certificate.names) - 3} more" if len(certificate.names) > 3 else ""
+    return f"It is for {make_printable(', '.join(certificate.names[:3]))}{more}"

@@ -1,0 +1,77 @@
+"""What is said of a deadline that passed: what was waited for, and of whom. Pure.
+
+Called by the runner for an attempt, and by the check of several steps for one of them.
+"""
+
+from __future__ import annotations
+
+from jobs.checks.clock import Phase, PhaseClock
+from jobs.formats.durations import describe_seconds as seconds
+from jobs.runs import ErrorClass
+from jobs.targets.endpoint_types import format_host_port
+from jobs.targets.urls import host_and_port
+
+_TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {
+    # Not the target's fault: these classes do not count against it, nor against its circuit.
+    "secrets": (
+        ErrorClass.SECRET_UNAVAILABLE,
+        "{peer} was not asked: the secrets for it did not come within {limit}; "
+        "look at the Key Vault, and at the way to it.",
+    ),
+    "token": (
+        ErrorClass.TOKEN_UNAVAILABLE,
+        "{peer} was not asked: the access token for it did not come within {limit}; "
+        "look at the app's managed identity, or at the token_url of its auth.",
+    ),
+    "dns": (ErrorClass.DNS_TIMEOUT, "No answer from the DNS about {host} within {limit}."),
+    "connect": (
+        ErrorClass.CONNECT_TIMEOUT,
+        "No connection to {peer} within {limit}: nothing answered there (host down, or a firewall drops the packets).",
+    ),
+    "tls": (
+        ErrorClass.TLS_TIMEOUT,
+        "No TLS session with {peer} within {limit}: it accepted the connection, but did not finish the handshake.",
+    ),
+    "first_byte": (
+        ErrorClass.RESPONSE_TIMEOUT,
+        "No answer from {peer} within {limit}: it accepted the connection, then stayed silent.",
+    ),
+    "body": (
+        ErrorClass.BODY_TIMEOUT,
+        "No whole answer from {peer} within {limit}: it began to answer, then was too slow or stopped.",
+    ),
+    None: (ErrorClass.RESPONSE_TIMEOUT, "No answer from {peer} within {limit}: the request was not on its way."),
+}
+
+
+def describe_deadline(clock: PhaseClock, endpoint: str, limit_s: float) -> tuple[ErrorClass, str]:
+    """The error class and the sentences of an attempt whose deadline passed, by what its clock shows."""
+    if clock.found is not None:
+        return clock.found
+    if (verdict := clock.received(seconds(limit_s))) is not None:
+        return verdict
+    peer = clock.asked
+    error, sentence = describe_timeout(
+        clock.current, endpoint, limit_s, (peer.host, str(peer)) if peer is not None else None
+    )
+    return error, f"{sentence} {clock.besides()}".rstrip()
+
+
+def describe_timeout(
+    phase: Phase | None, endpoint: str, limit_s: float, peer: tuple[str, str] | None = None
+) -> tuple[ErrorClass, str]:
+    """The error class and the sentence of an attempt whose deadline passed during `phase` (None: outside of any).
+
+    `peer`: a host, and the host with its port, where it was not the endpoint that was waited for.
+    """
+    if endpoint.startswith("dns:"):
+        return ErrorClass.DNS_TIMEOUT, f"No answer to {endpoint} within {seconds(limit_s)}: the name server is silent."
+    error, sentence = _TIMED_OUT[phase]
+    host, place = peer or host_and_endpoint(endpoint)
+    return error, sentence.format(host=host, peer=place, limit=seconds(limit_s))
+
+
+def host_and_endpoint(endpoint: str) -> tuple[str, str]:
+    """An endpoint's host, and its host with the port."""
+    host, port = host_and_port(endpoint)
+    return (host, format_host_port(host, port)) if host else (endpoint, endpoint)

@@ -1,0 +1,213 @@
+"""A connection to a target: an asyncio protocol below, a stream for one reader and one writer above.
+
+Made by network.py; used by everything that speaks with a target.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from typing import cast
+
+from jobs.checks.clock import PhaseClock
+from jobs.checks.errors import NoResponse
+from jobs.checks.files.descriptors import check_descriptors
+from jobs.checks.http_transport.protocol_detection import DETECTION_BYTES
+
+_HANDSHAKE_TIMEOUT = 600.0
+"""Seconds. Longer than any attempt may take: asyncio's own limit would hide which phase was too slow."""
+
+
+_TLS_SHUTDOWN_TIMEOUT = 1.0
+"""Seconds for the other side to answer the end of a TLS session; nobody waits for it."""
+
+
+_MOST_BUFFERED = 256 * 1024
+"""Bytes that have arrived and that nobody has read; beyond, the other side is slowed down."""
+
+
+_SMALL_READ, _MOST_SMALL_READS = 512, 200
+"""Bytes that a read gives at least, on average, once there were so many of them: beyond, the other side dribbles."""
+
+
+_THROTTLE_SECONDS = 0.01
+"""Seconds between two reads of who dribbles. The kernel collects meanwhile what would wake the event loop byte by byte;
+nothing gets slower by it that comes in larger pieces."""
+
+
+class TargetConnection(asyncio.Protocol):
+    """One connection: an asyncio protocol below; above, a stream for one reader and one writer."""
+
+    def __init__(self, clock: PhaseClock) -> None:
+        self._clock = clock
+        self.marks_first_byte = True
+        """Whether the first byte of an answer begins the phase "body" on the clock."""
+        self.remote_address: str = ""
+        """The numeric address that it leads to."""
+        self._transport: asyncio.Transport | None = None
+        self._secure = False
+        self._received: deque[bytes] = deque()
+        self._size = 0
+        self._reads = 0
+        self._read_bytes = 0
+        self._answered = False
+        self.first_bytes = b""
+        """What the other side said first, if anything: enough of it to see what it speaks."""
+        self._ended = False
+        self._error: Exception | None = None
+        self._reading = True
+        self._may_write = True
+        self._waiter: asyncio.Future[None] | None = None
+
+    # --- as a stream ---
+
+    async def write(self, data: bytes) -> None:
+        """Send it. Returns early when an answer or the end comes first: reading then tells what happened."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(data)
+        while not (self._may_write or self._received or self._ended):
+            await self._wait_for_change()
+
+    async def read(self) -> bytes:
+        """What has arrived; b"" at the end. Raises OSError, ssl.SSLError, NoResponse."""
+        if self._reads >= _MOST_SMALL_READS and self._read_bytes < self._reads * _SMALL_READ:
+            await self._throttle_reading()
+        while not (self._received or self._ended):
+            await self._wait_for_change()
+        if self._received:
+            return self._pop_received()
+        if self._error is not None:
+            # Let go of it: it will refer to this frame, and so to us.
+            error, self._error = self._error, None
+            raise error
+        if not self._answered:
+            raise NoResponse
+        return b""
+
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Put TLS between the connection and the network. Raises ssl.SSLError, OSError."""
+        plain = self._transport
+        # One that is closing has not told us yet; uvloop would fail in a callback of its own, and log that.
+        if plain is None or plain.is_closing():
+            raise self._error or ConnectionResetError("closed before the handshake")
+        try:
+            self._transport = await asyncio.get_running_loop().start_tls(
+                plain,
+                self,
+                context,
+                server_hostname=host,
+                ssl_handshake_timeout=_HANDSHAKE_TIMEOUT,
+                ssl_shutdown_timeout=_TLS_SHUTDOWN_TIMEOUT,
+            )
+        except ssl.SSLCertVerificationError:
+            plain.abort()
+            check_descriptors()  # the authorities of the system may be files, read as they are needed
+            raise
+        except BaseException:
+            plain.abort()
+            raise
+        self._secure = True
+        self.expect_response()
+
+    def expect_response(self, clock: PhaseClock | None = None) -> None:
+        """What arrives from now on is another answer; with a clock, one that another attempt waits for."""
+        self._clock = clock or self._clock
+        self._answered, self.first_bytes = False, b""
+        self._reads = self._read_bytes = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is open, and nothing has arrived that nobody has read."""
+        return (
+            self._transport is not None and not self._ended and not self._received and not self._transport.is_closing()
+        )
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """The TLS session: version, cipher, protocol, certificates. None without TLS, and after the end."""
+        if not self._secure or self._transport is None:
+            return None
+        return cast("ssl.SSLObject | None", self._transport.get_extra_info("ssl_object"))
+
+    def close(self) -> None:
+        """Close it after a whole answer; TLS says goodbye in the background."""
+        if self._transport is None:
+            return
+        if self._secure:
+            self._transport.close()
+        else:
+            self._transport.abort()
+
+    def abort(self) -> None:
+        """Break it off: what is unsent or unread is thrown away."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- as asyncio's protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+
+    def data_received(self, data: bytes) -> None:
+        if not self._answered:
+            self._answered = True
+            self.first_bytes = data[:DETECTION_BYTES]
+            if self.marks_first_byte:
+                self._clock.enter("body")
+        self._received.append(data)
+        self._size += len(data)
+        if self._size > _MOST_BUFFERED and self._reading and self._transport is not None:
+            self._reading = False
+            self._transport.pause_reading()
+        self._notify_reader()
+
+    def eof_received(self) -> None:
+        self._ended = True
+        self._notify_reader()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended = True
+        self._error = exc
+        # TLS has a buffer of 256 KiB, and it refers to us: without this it stays until the garbage collector comes.
+        self._transport = None
+        self._notify_reader()
+
+    def pause_writing(self) -> None:
+        self._may_write = False
+
+    def resume_writing(self) -> None:
+        self._may_write = True
+        self._notify_reader()
+
+    async def _throttle_reading(self) -> None:
+        """Leave what arrives to the kernel for a moment."""
+        if self._ended or self._transport is None or self._transport.is_closing():
+            return
+        if self._reading:
+            self._reading = False
+            self._transport.pause_reading()
+        await asyncio.sleep(_THROTTLE_SECONDS)
+        if self._transport is not None and not self._transport.is_closing() and self._size < _MOST_BUFFERED:
+            self._reading = True
+            self._transport.resume_reading()
+
+    def _pop_received(self) -> bytes:
+        data = self._received.popleft() if len(self._received) == 1 else b"".join(self._received)
+        self._received.clear()
+        self._size = 0
+        self._reads += 1
+        self._read_bytes += len(data)
+        if not self._reading and self._size < _MOST_BUFFERED and self._transport is not None:
+            self._reading = True
+            self._transport.resume_reading()
+        return data
+
+    async def _wait_for_change(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    def _notify_reader(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,137 @@
+"""TLS contexts, made once for each way in which jobs have certificates checked. Used by the checks.
+
+Making one reads some hundred authorities from a file: that takes milliseconds, so a thread does it, and once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import ssl
+import tempfile
+from collections import OrderedDict
+from contextlib import ExitStack
+
+from jobs.checks.errors import ClientCertificateUnusable
+from jobs.checks.files.ca_files import CaFile, CaFiles, add_certificates
+from jobs.checks.files.descriptors import check_descriptors
+from jobs.checks.net.tls_records import CountingTlsObject
+from jobs.errors import SecretUnavailable
+from jobs.targets import TlsOptions
+
+MOST_CACHED_CONTEXTS = 1000
+"""Contexts that are remembered; each takes some 100 KiB. Those of rotated certificates fall out."""
+
+
+_Key = tuple[bool, bytes, bool, bytes]
+
+
+def client_certificate_error(tls: TlsOptions) -> SecretUnavailable:
+    """ClientCertificateUnusable in words, by the secret that a target names."""
+    name = tls.client_certificate.secret if tls.client_certificate else ""
+    return SecretUnavailable(
+        f"The secret {name} holds no client certificate that can be used: store the certificate and its key "
+        "in it, both in PEM form, and the key not encrypted."
+    )
+
+
+class TlsContexts:
+    """For one event loop. A CA file that has changed is read again."""
+
+    def __init__(self, ca_files: CaFiles | None = None) -> None:
+        """`ca_files`: reads those of targets; without it, from anywhere."""
+        self._ca_files = ca_files or CaFiles()
+        self._made: OrderedDict[_Key, ssl.SSLContext] = OrderedDict()
+        self._making = asyncio.Lock()
+
+    async def get_context(
+        self, tls: TlsOptions, *, http2: bool = False, client_certificate: str = ""
+    ) -> ssl.SSLContext:
+        """The context for this target. `client_certificate`: the one that it names, with its key, PEM.
+
+        Raises:
+            CaFileUnusable, ClientCertificateUnusable
+        """
+        shown = hashlib.sha256(client_certificate.encode()).digest() if client_certificate else b""
+        trusted = None if tls.ca_file is None else await self._ca_files.load(tls.ca_file)
+        key = (tls.verify, b"" if trusted is None else trusted.digest, http2, shown)
+        context = self._made.get(key)
+        if context is None:
+            async with self._making:
+                context = self._made.get(key)
+                if context is None:
+                    if len(self._made) >= MOST_CACHED_CONTEXTS:
+                        self._made.popitem(last=False)
+                    made = await asyncio.to_thread(_make_context, tls, http2, client_certificate, trusted)
+                    context = self._made[key] = made
+        return context
+
+    def prepare(self, tls: TlsOptions, *, http2: bool = False) -> None:
+        """Make the context for a target without a client certificate. One with a CA file is left to `get`: it is made
+        quickly, and its file may be on a share that hangs."""
+        key = (tls.verify, b"", http2, b"")
+        if tls.ca_file is None and key not in self._made and len(self._made) < MOST_CACHED_CONTEXTS:
+            self._made[key] = _make_context(tls, http2)
+
+
+def _make_context(
+    tls: TlsOptions, http2: bool = False, client_certificate: str = "", trusted: CaFile | None = None
+) -> ssl.SSLContext:
+    if trusted is not None:
+        # Without certificates of ours the function would load those of the system.
+        context = ssl.create_default_context(cadata=trusted.certificates[0])
+        add_certificates(context, trusted.certificates[1:])
+    else:
+        context = ssl.create_default_context()
+        check_descriptors()  # without one, OpenSSL has read no authorities, and says nothing
+        if not _system_has_authorities():
+            import certifi
+
+            context.load_verify_locations(certifi.where())
+    # Judged as browsers judge: they read no name in the subject, which OpenSSL does where the certificate has no other.
+    # Python 3.13 adds a strictness that many authorities of companies fail.
+    context.hostname_checks_common_name = False
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.sslobject_class = CountingTlsObject
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
+    if client_certificate:
+        _load_client_certificate(context, client_certificate)
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def is_client_certificate(text: str) -> bool:
+    """Return whether a text is a certificate with its key, PEM, that a target can be shown."""
+    try:
+        _load_client_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), text)
+    except ClientCertificateUnusable:
+        return False
+    return True
+
+
+def _load_client_certificate(context: ssl.SSLContext, client_certificate: str) -> None:
+    """Have the context show it. OpenSSL takes a certificate from files alone: this one has no name, if it can."""
+    with ExitStack() as stack:
+        if hasattr(os, "memfd_create"):
+            descriptor = os.memfd_create("certificate")
+            stack.callback(os.close, descriptor)
+            path = f"/proc/self/fd/{descriptor}"
+        else:
+            descriptor, path = tempfile.mkstemp()
+            stack.callback(os.unlink, path)
+            stack.callback(os.close, descriptor)
+        os.write(descriptor, client_certificate.encode())
+        try:
+            # Without a password of ours OpenSSL would ask at the terminal for that of an encrypted key.
+            context.load_cert_chain(path, password="")
+        except (OSError, ValueError):  # ssl.SSLError is an OSError
+            raise ClientCertificateUnusable from None
+
+
+def _system_has_authorities() -> bool:
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile is not None or (paths.capath is not None and bool(os.listdir(paths.capath)))

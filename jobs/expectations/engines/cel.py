@@ -1,0 +1,172 @@
+"""CEL expressions: validated at load, compiled once for each text, with limits of rounds and time. Called by cel.py.
+
+The library (cel-expr-python, over Google's cel-cpp) stops after 10,000 rounds of comprehensions, but a round can be
+long and cannot be interrupted. So each expression is compiled with a deadline check in every round, see rounds.py. The
+library is imported with the first expression, as most jobs have none.
+"""
+
+from __future__ import annotations
+
+import re
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from jobs.expectations.budget import ComputeAllowance
+from jobs.expectations.engines.cel_tokens import DEADLINE_FUNCTION, inject_deadline_checks
+from jobs.expectations.engines.compiled_cache import CompiledCache
+from jobs.expectations.engines.regular_expressions import LONGEST_PATTERN, LimitExceeded
+from jobs.expectations.value_types.cel_values import MOST_CEL_VALUES, CelInputCopier, CelInputTooDeep, CelInputTooLarge
+
+if TYPE_CHECKING:
+    from cel_expr_python import cel
+
+CEL_VARIABLES = {
+    "status": "INT",
+    "body": "STRING",
+    "json": "DYN",
+    "headers": "STRING",
+    "response_time": "INT",
+    "facts": "DYN",
+    "certificate": "DYN",
+}
+"""The variables of an expression with their types; `headers`, `facts` and `certificate` are maps of that type."""
+_MAPS = ("headers", "facts", "certificate")
+
+EVALUATE_SECONDS = 0.25
+"""Timeout of one evaluation: it blocks the thread."""
+MOST_BODY_CHARACTERS = 4 * 1024 * 1024
+"""Characters of a body that an expression can read: each function reads all of it."""
+
+_KEPT = 4096
+_MOST_BYTES_HELD = 64 * 1024 * 1024
+"""Bytes of all cached expressions, as estimated by the two below."""
+_BYTES_OF_A_CHARACTER, _BYTES_OF_A_MACRO = 150, 6000
+
+
+class ExpressionError(Exception):
+    """The evaluation failed; the message is the reason."""
+
+
+_allowance: ContextVar[ComputeAllowance] = ContextVar("allowance")
+"""The time of the current evaluation, for the deadline check, which all evaluations share."""
+
+
+def _in_time() -> bool:
+    if _allowance.get().remaining <= 0:
+        raise TimeoutError
+    return True
+
+
+@lru_cache(1)
+def _environment() -> cel.Env:
+    from cel_expr_python import cel
+
+    types = {name: getattr(cel.Type, kind) for name, kind in CEL_VARIABLES.items()}
+    for name in _MAPS:
+        types[name] = cel.Type.Map(cel.Type.STRING, types[name])
+    look = cel.Overload(DEADLINE_FUNCTION, cel.Type.BOOL, [], False, _in_time)
+    return cel.NewEnv(variables=types, functions=[cel.FunctionDecl(DEADLINE_FUNCTION, [look])])
+
+
+def _compile(expression: str) -> tuple[cel.Expression, int]:
+    size = _BYTES_OF_A_CHARACTER * len(expression) + _BYTES_OF_A_MACRO * expression.count("(")
+    return _environment().compile(inject_deadline_checks(expression)), size
+
+
+_expressions = CompiledCache(_compile, _MOST_BYTES_HELD)
+
+
+def evaluate_expression(expression: str, variables: dict[str, Any]) -> Any:
+    """Return the value of a validated expression: a JSON value, or a description of another type.
+
+    Raises:
+        ExpressionFailed: the evaluation failed, such as for a missing key.
+        TooMuchWork: the evaluation timed out, or the answer is too large for it.
+        OutOfTime: the budget of the judgement is used up.
+    """
+    if len(variables.get("body", "")) > MOST_BODY_CHARACTERS:
+        raise LimitExceeded(f"the body is larger than {MOST_BODY_CHARACTERS // 1024 // 1024} MiB: lower read_limit")
+    allowance = ComputeAllowance(EVALUATE_SECONDS)
+    token = _allowance.set(allowance)
+    too_long = LimitExceeded(_TOO_LONG)
+    try:
+        value = _expressions.get_compiled(expression).eval(data=_converted(variables, allowance, too_long))
+    except CelInputTooDeep:
+        raise LimitExceeded("the document is nested too deeply") from None
+    except CelInputTooLarge:
+        raise LimitExceeded(f"the document has more than {MOST_CEL_VALUES} values: lower read_limit") from None
+    except RuntimeError as error:
+        raise _failed(str(error)) from None
+    finally:
+        _allowance.reset(token)
+    if allowance.remaining <= 0:
+        raise allowance.timeout_error(too_long)
+    return _result(value)
+
+
+def _converted(variables: dict[str, Any], allowance: ComputeAllowance, too_long: Exception) -> dict[str, Any]:
+    """Convert the variables for the library, which converts them itself without a deadline."""
+
+    def check() -> None:
+        if allowance.remaining <= 0:
+            raise allowance.timeout_error(too_long)
+
+    copy = CelInputCopier(check)
+    return {name: copy.copy_value(value) for name, value in variables.items()}
+
+
+_TOO_LONG = "it takes too long: simplify the expression"
+_STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
+_PLACE = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
+
+
+def _failed(message: str) -> Exception:
+    if "budget exceeded" in message:
+        return LimitExceeded("it has more than 10,000 rounds: simplify the expression")
+    return ExpressionError(_STATUS.sub("", message))
+
+
+def _result(value: cel.Value) -> Any:
+    kind = value.type().name()
+    if kind == "ERROR":
+        raise _failed(str(value.value()))
+    if kind == "BOOL":
+        return bool(value.value())
+    return value.plain_value() if kind in ("INT", "UINT", "DOUBLE", "STRING") else f"a value of type {kind}"
+
+
+@lru_cache(_KEPT)
+def _kind_of(expression: str) -> str:
+    """Return the type of its value, after compiling it also with its deadline checks, which nest it deeper."""
+    kind: str = _environment().compile(expression).return_type().name()
+    _expressions.get_compiled(expression)
+    return kind
+
+
+def _valid_expression(expression: str) -> str:
+    try:
+        kind = _kind_of(expression)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"{expression!r} is not a CEL expression: {_problem(str(error))}") from None
+    if kind not in ("BOOL", "DYN"):
+        raise ValueError(f"{expression!r} is a CEL expression of type {kind}; expected true or false")
+    return expression
+
+
+def _problem(message: str) -> str:
+    """Return message and position on one line; the library draws the position below the line."""
+    found = _PLACE.search(message)
+    if found is None or found[1] == "-1":
+        return "it is nested too deeply" if "recursion" in message else _STATUS.sub("", message).split("\n", 1)[0]
+    line, column, what = found.groups()
+    what = what.removesuffix(" (in container '')").partition(" expecting {")[0]
+    place = f"column {column}" if line == "1" else f"line {line}, column {column}"
+    names = f"; known: {', '.join(CEL_VARIABLES)}" if what.startswith("undeclared reference") else ""
+    return f"at {place}: {what}{names}"
+
+
+CelField = Annotated[str, Field(min_length=1, max_length=LONGEST_PATTERN), AfterValidator(_valid_expression)]
+"""A field of an expression that is true or false."""

@@ -1,0 +1,247 @@
+"""JSONPath queries (RFC 9535): validated at load, compiled once for each text, with limits of time and nodes.
+
+Used by the entry `json` and by jobs.checks for values that steps save. Neither the query nor the document is trusted:
+a query can traverse the document many times (`$[?$..a]`), and a pattern in a filter can come from the document. So the
+library gets a document that checks the deadline while it is traversed, and our filter functions for patterns. Both work
+with versions 1.0 and 2.0 of the library, which share only their public interface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from jobs.expectations.budget import ComputeAllowance
+from jobs.expectations.engines.compiled_cache import CompiledCache
+from jobs.expectations.engines.iregexp import InvalidIRegexp, translate_iregexp
+from jobs.expectations.engines.jsonpath_literals import literal_patterns
+from jobs.expectations.engines.pattern_size import PatternTooLarge
+from jobs.expectations.engines.regular_expressions import (
+    LONGEST_PATTERN,
+    InvalidPattern,
+    LimitExceeded,
+    compile_pattern,
+    search_within_limit,
+)
+
+if TYPE_CHECKING:
+    import regex
+    from jsonpath_rfc9535 import JSONPathQuery
+
+MOST_SELECTED_NODES = 10_000
+SELECT_SECONDS = 0.25
+"""Timeout of one query: it blocks the thread."""
+
+_STEPS = 256
+"""Steps through a document between two checks of the clock."""
+_MOST_CHARACTERS_HELD = 400_000
+"""Characters of all cached queries, at about 160 bytes each."""
+_MOST_ELEMENTS_HELD = 50_000
+"""Elements of the cached patterns in filters, which can come from documents; see pattern_size."""
+
+_GOING_THROUGH = ("?", "..", "*", ":")
+"""A query without any of these follows one path through the document, and is fast."""
+
+
+class _SelectionDeadline:
+    """The deadline of one selection."""
+
+    __slots__ = ("_allowance", "_steps")
+
+    def __init__(self) -> None:
+        self._allowance = ComputeAllowance(SELECT_SECONDS)
+        self._steps = _STEPS
+
+    def step(self, number: int = 1) -> None:
+        """Raises TooMuchWork, OutOfTime."""
+        self._steps -= number
+        if self._steps <= 0:
+            self._steps = _STEPS
+            if self._allowance.remaining <= 0:
+                raise self._allowance.timeout_error(LimitExceeded("it takes too long: make the path more specific"))
+
+
+_watch: ContextVar[_SelectionDeadline] = ContextVar("watch")
+"""For the filter functions, because all selections share them."""
+
+
+class _WatchedDict(dict[str, Any]):
+    """An object of the document. Its values are wrapped when they are read."""
+
+    __slots__ = ("plain", "watch")
+
+    def __init__(self, plain: dict[str, Any], watch: _SelectionDeadline) -> None:
+        super().__init__(plain)
+        self.plain, self.watch = plain, watch
+
+    def items(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]
+        for key, value in self.plain.items():
+            self.watch.step()
+            yield key, _watched(value, self.watch)
+
+    def __getitem__(self, key: str) -> Any:
+        return _watched(self.plain[key], self.watch)
+
+    def __eq__(self, other: object) -> bool:
+        self.watch.step(_STEPS)
+        return bool(self.plain == _plain(other))
+
+    __hash__ = None
+
+
+class _WatchedList(list[Any]):
+    """An array of the document. Its items are wrapped when they are read."""
+
+    __slots__ = ("plain", "watch")
+
+    def __init__(self, plain: list[Any], watch: _SelectionDeadline) -> None:
+        super().__init__(plain)
+        self.plain, self.watch = plain, watch
+
+    def __iter__(self) -> Iterator[Any]:
+        for value in self.plain:
+            self.watch.step()
+            yield _watched(value, self.watch)
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self.plain[place]
+        return _WatchedList(found, self.watch) if isinstance(place, slice) else _watched(found, self.watch)
+
+    def __eq__(self, other: object) -> bool:
+        self.watch.step(_STEPS)
+        return bool(self.plain == _plain(other))
+
+    __hash__ = None
+
+
+def _watched(value: Any, watch: _SelectionDeadline) -> Any:
+    if isinstance(value, dict):
+        return _WatchedDict(value, watch)
+    return _WatchedList(value, watch) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    return value.plain if isinstance(value, (_WatchedDict, _WatchedList)) else value
+
+
+def _compile_or_none(pattern: str) -> tuple[regex.Pattern[str] | None, int]:
+    """Return the pattern and its size; None if it is not an I-Regexp and so matches nothing. Raises TooMuchWork."""
+    if len(pattern) > LONGEST_PATTERN:
+        raise LimitExceeded(f"a pattern in it has more than {LONGEST_PATTERN} characters")
+    try:
+        return _compile(pattern)
+    except InvalidIRegexp:
+        return None, 1
+
+
+_patterns: CompiledCache[regex.Pattern[str] | None] = CompiledCache(_compile_or_none, _MOST_ELEMENTS_HELD)
+
+
+def _compile(pattern: str) -> tuple[regex.Pattern[str], int]:
+    """Returns the pattern and its size. Raises NotIRegexp, TooMuchWork."""
+    import regex
+
+    try:
+        return compile_pattern(translate_iregexp(pattern), regex.VERSION1)
+    except PatternTooLarge as error:
+        raise LimitExceeded(f"a pattern in it is too large: {error}") from None
+    except InvalidPattern as error:
+        if error.is_too_deep:
+            raise LimitExceeded("a pattern in it is nested too deeply") from None
+        raise InvalidIRegexp(str(error)) from None
+
+
+def _finds(text: object, pattern: object, *, whole: bool) -> bool:
+    watch = _watch.get()
+    watch.step(_STEPS)
+    if (
+        not isinstance(text, str)
+        or not isinstance(pattern, str)
+        or (compiled := _patterns.get_compiled(pattern)) is None
+    ):
+        return False
+    find = compiled.fullmatch if whole else compiled.search
+    return search_within_limit(find, text, LimitExceeded("a pattern in it takes too long: simplify it")) is not None
+
+
+@lru_cache(1)
+def _environment() -> Any:
+    import jsonpath_rfc9535
+
+    environment: Any = jsonpath_rfc9535.JSONPathEnvironment()
+    # Versions 2.0 and 1.0
+    functions = environment.functions if hasattr(environment, "functions") else environment.function_extensions
+    for name, whole in (("match", True), ("search", False)):
+        functions[name] = _bounded(type(functions[name]), whole)()
+    return environment
+
+
+def _bounded(function: type, whole: bool) -> type:
+    """Make a subclass of the library's function, for its types, with our bounded search."""
+
+    def find(_: object, text: object, pattern: object) -> bool:
+        return _finds(text, pattern, whole=whole)
+
+    return type(f"Bounded{function.__name__}", (function,), {"__call__": find})
+
+
+def _compile_query(query: str) -> tuple[JSONPathQuery, int]:
+    import jsonpath_rfc9535
+
+    try:
+        compiled: JSONPathQuery = _environment().compile(query)
+    except OverflowError:  # the library parses an integer such as 1e400 as a float
+        raise jsonpath_rfc9535.JSONPathError("a number in it is too large") from None
+    return compiled, len(query)
+
+
+_queries = CompiledCache(_compile_query, _MOST_CHARACTERS_HELD)
+
+
+def select_values(query: str, document: Any) -> list[Any]:
+    """Return the values that the query selects in a JSON document. Raises TooMuchWork, OutOfTime."""
+    import jsonpath_rfc9535
+
+    watch = _SelectionDeadline()
+    token = _watch.set(watch)
+    if any(sign in query for sign in _GOING_THROUGH):
+        document = _watched(document, watch)
+    found: list[Any] = []
+    try:
+        for node in _queries.get_compiled(query).finditer(document):
+            watch.step()
+            found.append(_plain(node.value))
+            if len(found) > MOST_SELECTED_NODES:
+                raise LimitExceeded(f"it selects more than {MOST_SELECTED_NODES} values: make the path more specific")
+    except (jsonpath_rfc9535.JSONPathError, RecursionError):
+        raise LimitExceeded("the document is nested too deeply") from None
+    finally:
+        _watch.reset(token)
+    return found
+
+
+def _valid_query(query: str) -> str:
+    import jsonpath_rfc9535
+
+    try:
+        _queries.get_compiled(query)
+    except (jsonpath_rfc9535.JSONPathError, RecursionError) as error:
+        reason = str(error.args[0]) if error.args else "invalid syntax"
+        hint = "" if query.startswith("$") else "; start it with $, as in $.status"
+        raise ValueError(f"{query!r} is not a JSONPath (RFC 9535): {reason}{hint}") from None
+    for pattern in literal_patterns(query):
+        try:
+            _compile(pattern)
+        except InvalidIRegexp as error:
+            raise ValueError(f"the pattern {pattern!r} in {query!r} is not an I-Regexp (RFC 9485): {error}") from None
+        except LimitExceeded as error:
+            raise ValueError(f"{query!r} cannot be used: {error}") from None
+    return query
+
+
+JsonPathField = Annotated[str, Field(max_length=LONGEST_PATTERN), AfterValidator(_valid_query)]
+"""A field of a JSONPath query."""

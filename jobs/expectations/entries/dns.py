@@ -1,0 +1,82 @@
+"""Entries about the answer of a name server."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.comparisons import Comparison
+from jobs.expectations.engines.regular_expressions import LimitExceeded
+from jobs.expectations.entry import ExpectationEntry
+from jobs.expectations.value_types.json_values import is_json_equal
+from jobs.runs import Failure, Observation
+
+_OF_ALL = frozenset({"equals", "not_equals", "contains", "not_contains", "length", "exists"})
+"""Comparisons with all answers together; every other one is with each answer."""
+
+
+class _AnswersComparison(Comparison):
+    """`equals` compares with a list in any order or the only answer, `contains` with one of the answers."""
+
+    def holds(self, value: Any) -> bool:
+        wanted = self._wanted
+        if self._name in ("equals", "not_equals"):
+            wanted = wanted if isinstance(wanted, list) else [wanted]
+            equal = is_json_equal(sorted(map(str, value)), sorted(map(str, wanted)))
+            return equal is (self._name == "equals")
+        return super().holds(value)
+
+    def holds_for_answers(self, answers: list[Any]) -> bool:
+        """Raises TooMuchWork."""
+        if self.about_existence:
+            return bool(answers) is self._wanted
+        return self.holds(answers) if self._name in _OF_ALL else self.holds_for(answers)
+
+
+class AnswersEntry(ExpectationEntry):
+    """The comparison holds for the answers: `{answers: {contains: 10.0.0.7}}`, `{answers: {like: "10.*"}}`."""
+
+    kinds: ClassVar = ("dns",)
+    about: ClassVar = "rcode"
+
+    answers: _AnswersComparison
+
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        answers, expected = answer.observation.facts.get("answers"), self.answers.expected(answer)
+        answers = list(answers) if isinstance(answers, (list, tuple)) else []
+        try:
+            if self.answers.holds_for_answers(answers):
+                return None
+        except LimitExceeded as error:
+            return Failure("answers", expected, str(error))
+        return Failure("answers", expected, answer.format_json(answers) if answers else "no answers")
+
+
+def _listed(value: Any) -> Any:
+    return value.upper().replace(",", " ").split() if isinstance(value, str) else value
+
+
+_Rcode = Annotated[str, StringConstraints(to_upper=True, pattern=r"^[A-Z0-9]{1,20}$")]
+
+
+class RcodeEntry(ExpectationEntry):
+    """The code of the DNS answer is one of these: `NOERROR`, or `[NOERROR, NXDOMAIN]`."""
+
+    kinds: ClassVar = ("dns",)
+    about: ClassVar = "rcode"
+
+    rcode: Annotated[
+        tuple[_Rcode, ...], BeforeValidator(_listed), Field(min_length=1, max_length=20, description="such as NXDOMAIN")
+    ]
+
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        rcode = answer.observation.facts.get("rcode")
+        return None if rcode in self.rcode else Failure("rcode", " or ".join(self.rcode), str(rcode or "unknown"))
+
+
+def default_rcode_failure(seen: Observation) -> Failure | None:
+    """Return the failure of a DNS answer with an error code; None also for other kinds of check."""
+    rcode = seen.facts.get("rcode", "NOERROR")
+    return None if rcode == "NOERROR" else Failure("rcode", "NOERROR", str(rcode))

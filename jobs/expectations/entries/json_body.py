@@ -1,0 +1,47 @@
+"""The entry about values in a JSON body."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from jobs.expectations.answer import JudgedAnswer, NotJson
+from jobs.expectations.comparisons import OptionalValueEntry
+from jobs.expectations.engines.jsonpath import JsonPathField, select_values
+from jobs.expectations.engines.regular_expressions import LimitExceeded
+from jobs.expectations.entry import BRIEF_SEARCH_BYTES
+from jobs.runs import Failure
+
+
+class JsonEntry(OptionalValueEntry):
+    """A JSONPath selects at least one value in the body, and the comparison holds for all of them.
+
+    `equals` compares by the rules of JSON: 1 is 1.0, but neither true nor "1". Comparisons of texts read other values
+    as JSON text. `exists: false` holds when no value is selected.
+    """
+
+    kinds: ClassVar = ("http",)
+
+    json_: JsonPathField = Field(alias="json")
+
+    @property
+    def largest_at_once(self) -> int:
+        return BRIEF_SEARCH_BYTES
+
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        key, expected = f"json {self.json_}", self.expected(answer)
+        try:
+            found = select_values(self.json_, answer.parse_json())
+            if self.holds_for(found):
+                return None
+        except (NotJson, LimitExceeded) as error:
+            return Failure(key, expected, str(error))
+        return Failure(key, expected, self._observed(found, answer))
+
+    def _observed(self, found: list[Any], answer: JudgedAnswer) -> str:
+        if not found:
+            return "no value"
+        wrong = found[0] if self.about_existence else next(one for one in found if not self.holds(one))
+        among = f" (one of {len(found)} values)" if len(found) > 1 else ""
+        return answer.format_json(wrong) + among

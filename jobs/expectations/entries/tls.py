@@ -1,0 +1,109 @@
+"""Entries about the connection: version of HTTP, TLS and its version, validity of the certificate."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from jobs.certificates import UnreadableCertificate, read_certificate
+from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.entry import ExpectationEntry
+from jobs.formats.durations import format_duration
+from jobs.model_base import Duration
+from jobs.runs import Failure
+
+_WITH_TLS = ("http", "tcp", "tls")
+_DAY = 86_400
+_NAME = re.compile(r"(?:HTTP/|TLSV?)?([0-9])(?:\.([0-9]))?", re.IGNORECASE)
+
+
+def _version(value: Any) -> str:
+    """Normalize a version: `HTTP/2.0`, `http/2` and `2` are equal; so are `TLSv1.3`, `TLS1.3` and `1.3`."""
+    found = _NAME.fullmatch(str(value).strip())
+    if found is None or isinstance(value, bool):
+        raise ValueError(f"{str(value)[:20]!r} is not a version: write it like HTTP/1.1, HTTP/2 or TLSv1.3")
+    return f"{found[1]}.{found[2] or 0}"
+
+
+def _versions(value: Any) -> Any:
+    return tuple(map(_version, value if isinstance(value, (list, tuple)) else [value]))
+
+
+_Versions = Annotated[tuple[str, ...], BeforeValidator(_versions), Field(min_length=1, max_length=10)]
+
+
+def _unmet(key: str, prefix: str, allowed: tuple[str, ...], fact: Any, answer: JudgedAnswer) -> Failure | None:
+    if isinstance(fact, str) and _NAME.fullmatch(fact) and _version(fact) in allowed:
+        return None
+    expected = " or ".join(prefix + version for version in allowed)
+    return Failure(key, expected, "unknown" if fact is None else answer.quote_text(str(fact)))
+
+
+class HttpVersionEntry(ExpectationEntry):
+    """The answer has one of these versions of HTTP: `HTTP/2`, or `[HTTP/1.1, HTTP/2]`."""
+
+    kinds: ClassVar = ("http",)
+
+    http_version: _Versions
+
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        return _unmet("http_version", "HTTP/", self.http_version, answer.observation.facts.get("http_version"), answer)
+
+
+class TlsVersionEntry(ExpectationEntry):
+    """The connection uses one of these versions of TLS: `TLSv1.3`, or `[TLSv1.2, TLSv1.3]`."""
+
+    kinds: ClassVar = _WITH_TLS
+
+    tls_version: _Versions
+
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        seen = answer.observation.facts.get("tls_version")
+        if seen is None and not answer.observation.certificates:
+            return Failure("tls_version", " or ".join(f"TLSv{one}" for one in self.tls_version), "no TLS")
+        return _unmet("tls_version", "TLSv", self.tls_version, seen, answer)
+
+
+class TlsEntry(ExpectationEntry):
+    """Whether the connection of the answer, after redirects, is encrypted: `{tls: required}` or `{tls: absent}`."""
+
+    kinds: ClassVar = ("http", "tcp")
+
+    tls: Literal["required", "absent"]
+
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        encrypted = bool(answer.observation.certificates) or answer.observation.facts.get("tls_version") is not None
+        if encrypted is (self.tls == "required"):
+            return None
+        return Failure("tls", "TLS" if self.tls == "required" else "no TLS", "TLS" if encrypted else "no TLS")
+
+
+class CertificateValidForEntry(ExpectationEntry):
+    """The certificate is valid for at least this long from now."""
+
+    kinds: ClassVar = _WITH_TLS
+    about: ClassVar = "certificate"
+
+    certificate_valid_for: Annotated[Duration, Field(gt=0)]
+
+    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+        expected = f"at least {format_duration(self.certificate_valid_for)}"
+        if not answer.observation.certificates:
+            return Failure("certificate_valid_for", expected, "no certificate")
+        try:
+            certificate = read_certificate(answer.observation.certificates[0])
+        except UnreadableCertificate:
+            return Failure("certificate_valid_for", expected, "a certificate that cannot be read")
+        left = certificate.seconds_left(answer.now)
+        if left >= self.certificate_valid_for:
+            return None
+        return Failure("certificate_valid_for", expected, _left(left, f"{certificate.not_after:%Y-%m-%d %H:%M} UTC"))
+
+
+def _left(seconds: float, end: str) -> str:
+    if seconds < 0:
+        return f"expired on {end}"
+    days, hours = divmod(int(seconds) // 3600, 24)
+    return f"{days}d {hours}h (until {end})" if days else f"{hours}h {int(seconds) % 3600 // 60}m (until {end})"

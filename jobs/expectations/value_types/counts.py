@@ -1,0 +1,60 @@
+"""Lengths and counts, as one number or as bounds. Used by the comparison `length` and the entry `redirects`. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from jobs.model_base import FrozenModel
+
+
+class CountBounds(FrozenModel):
+    """One number, `3`, or bounds that must all hold: `{at_least: 1, below: 10}`."""
+
+    equals: int | None = Field(default=None, ge=0)
+    below: int | None = Field(default=None, ge=0)
+    above: int | None = Field(default=None, ge=0)
+    at_least: int | None = Field(default=None, ge=0)
+    at_most: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_number(cls, value: Any) -> Any:
+        return {"equals": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self._bounds():
+            raise ValueError("has no bound: write a number, or one of " + ", ".join(type(self).model_fields))
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_the_others(self, write: SerializerFunctionWrapHandler) -> Any:
+        bounds = {key: value for key, value in write(self).items() if value is not None}
+        return bounds["equals"] if bounds.keys() == {"equals"} else bounds
+
+    def holds(self, number: int) -> bool:
+        return all(_HOLDS[name](number, bound) for name, bound in self._bounds())
+
+    def __str__(self) -> str:
+        return ", ".join(_WORDS[name].format(bound) for name, bound in self._bounds())
+
+    def _bounds(self) -> list[tuple[str, int]]:
+        return [(name, bound) for name in _HOLDS if (bound := getattr(self, name)) is not None]
+
+
+_HOLDS = {
+    "equals": lambda number, bound: number == bound,
+    "below": lambda number, bound: number < bound,
+    "above": lambda number, bound: number > bound,
+    "at_least": lambda number, bound: number >= bound,
+    "at_most": lambda number, bound: number <= bound,
+}
+_WORDS = {
+    "equals": "{}",
+    "below": "less than {}",
+    "above": "more than {}",
+    "at_least": "at least {}",
+    "at_most": "at most {}",
+}

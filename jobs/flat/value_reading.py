@@ -1,0 +1,196 @@
+"""Reads the values of the flat form, which are written as numbers or as texts. Used by jobs.flat.conversion."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from jobs.errors import ScheduleError
+from jobs.formats.durations import format_duration
+from jobs.policies import LONGEST_RUN_TIMEOUT
+from jobs.problems import describe_wrong_choice, format_value
+from jobs.problems.suggestions import fold_name
+from jobs.schedules import load_time_zone
+
+AUTH_TYPES = {
+    "none": "none",
+    "basic": "basic",
+    "bearer": "bearer",
+    "apikey": "api_key",
+    "managedidentity": "managed_identity",
+}
+_LARGEST = 1e15
+"""Of any number: what is reckoned with it stays finite."""
+_MOST_RETRIES = 19
+"""One attempt less than RetryPolicy allows."""
+
+BACKOFFS = {"constant": "constant", "fixed": "constant", "linear": "linear", "exponential": "exponential"}
+
+
+class InvalidFlatValue(Exception):
+    """A value that cannot be read; the finding's message and hint."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.message, self.hint = message, hint
+
+
+def read_text(value: Any) -> str:
+    if isinstance(value, (dict, list, bool)) or value is None:
+        raise InvalidFlatValue(f"{format_value(value)} is not a text")
+    return str(value)
+
+
+def read_zone_name(value: Any) -> str:
+    try:
+        return load_time_zone(value).name
+    except ScheduleError as error:
+        raise InvalidFlatValue(str(error).removeprefix("timezone: ")) from None
+
+
+def apply_time_zone(schedule: Any, zone: str) -> Any:
+    """The schedule on the clock of this zone; of several schedules, each that names no zone itself."""
+    if isinstance(schedule, list):
+        return [apply_time_zone(one, zone) for one in schedule]
+    return {"timezone": zone, **schedule} if isinstance(schedule, dict) else {"cron": schedule, "timezone": zone}
+
+
+def read_texts(value: Any) -> dict[str, Any]:
+    """A mapping of texts; numbers and booleans are written out, references to secrets stay."""
+    if not isinstance(value, dict):
+        raise InvalidFlatValue(f"{format_value(value)} is not a mapping of names to texts")
+    return {key: _plain(one) for key, one in value.items() if one is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+def is_json_document(text: str) -> bool:
+    """Whether a text is an object or an array of JSON."""
+    if not text.lstrip().startswith(("{", "[")):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def read_tags(value: Any) -> dict[str, Any]:
+    """A mapping, or texts such as `team:payments`."""
+    if not isinstance(value, list):
+        return read_texts(value)
+    found = {}
+    for one in value:
+        name, separator, rest = one.partition(":") if isinstance(one, str) else ("", "", "")
+        if not separator or not name:
+            raise InvalidFlatValue(
+                f"{format_value(one)} is not a tag", "write it like team:payments, or write a mapping"
+            )
+        found[name.strip()] = rest.strip()
+    return found
+
+
+_FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def read_flag(value: Any) -> bool:
+    known = _FLAGS.get(str(value).strip().lower()) if isinstance(value, (str, bool)) or value in (0, 1) else None
+    if known is None:
+        raise InvalidFlatValue(f"{format_value(value)} is not true or false")
+    return known
+
+
+def read_number(value: Any) -> float:
+    """A finite number, or one written as a text."""
+    try:
+        read = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        read = math.nan
+    if not math.isfinite(read):
+        has_unit = isinstance(value, str) and re.fullmatch(r"\s*\d+(?:\.\d+)?\s*[a-zA-Z]+\s*", value) is not None
+        raise InvalidFlatValue(
+            f"{format_value(value)} is not a number", "write the number alone, without a unit" if has_unit else ""
+        )
+    if abs(read) > _LARGEST:
+        raise InvalidFlatValue(f"{read:g} is too large a number")
+    return read
+
+
+def read_positive(value: Any) -> float:
+    read = read_number(value)
+    if read <= 0:
+        raise InvalidFlatValue(f"{read:g} must be more than 0")
+    return read
+
+
+def read_not_negative(value: Any) -> float:
+    read = read_number(value)
+    if read < 0:
+        raise InvalidFlatValue(f"{read:g} is too little: at least 0")
+    return read
+
+
+def read_whole(value: Any) -> int:
+    read = read_number(value)
+    if not read.is_integer():
+        raise InvalidFlatValue(f"{read:g} is not a whole number")
+    return int(read)
+
+
+def read_retries(value: Any) -> int:
+    read = read_whole(value)
+    if not 0 <= read <= _MOST_RETRIES:
+        raise InvalidFlatValue(f"{read} is out of range: 0 to {_MOST_RETRIES}")
+    return read
+
+
+def read_attempt_deadline(value: Any) -> float:
+    seconds = read_positive(value)
+    if seconds > LONGEST_RUN_TIMEOUT:
+        raise InvalidFlatValue(
+            f"{seconds:g} is too much: at most {LONGEST_RUN_TIMEOUT:g} seconds, the longest that a run may take"
+        )
+    return seconds
+
+
+def read_milliseconds(value: Any) -> str:
+    return format_duration(read_positive(value) / 1000)
+
+
+def read_status(value: Any) -> Any:
+    """One status, a range, or several: in a list, or separated by commas."""
+    if isinstance(value, str) and "," in value:
+        return [part.strip() for part in value.split(",")]
+    return value
+
+
+def resource_scope(value: Any) -> str:
+    """A resource (`api://checkout`) as the scope that asks for it."""
+    resource = read_text(value)
+    return resource if resource.endswith("/.default") else f"{resource.rstrip('/')}/.default"
+
+
+def read_choice(value: Any, choices: Mapping[str, str]) -> str:
+    found = choices.get(fold_name(value)) if isinstance(value, str) else None
+    if found is None:
+        raise InvalidFlatValue(*describe_wrong_choice(value, tuple(choices)))
+    return found
+
+
+def url_origin(url: str) -> str | None:
+    """Return scheme, host and port of a URL, without a user name; None if it has no host."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not host:
+        return None
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"

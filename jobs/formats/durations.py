@@ -1,0 +1,82 @@
+"""Durations such as `500ms`, `10s`, `2m`, `1h30m`, read and written. Inside the program they are floats of seconds.
+
+Called by the schedules and by `jobs.model_base.Duration`, the type of a model's field. Kept apart from it so that a
+schedule can be read without importing pydantic.
+"""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
+_WORDS = re.compile(
+    r"(?P<number>\d+(?:\.\d+)?)\s*"
+    r"(?P<unit>ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)"
+)
+_ISO = re.compile(r"p(?:(\d+)d)?(?:t(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?)?")
+LONGEST_DURATION = 999_999_999 * 86400.0
+"""Seconds: what a timedelta can hold."""
+_EXAMPLES = "write it like 500ms, 10s, 2m or 1h30m"
+
+
+def parse_duration(value: object) -> float:
+    """Read a duration into seconds.
+
+    Raises:
+        ValueError: not a text, no unit, an unknown unit, negative, too long; the message says what is wrong.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        raise ValueError(f"{value!r} has no unit: {_EXAMPLES}")
+    if not isinstance(value, str):
+        raise ValueError(f"a duration is a text: {_EXAMPLES}")
+    text = value.strip().lower()
+    if text.startswith("-") and _WHOLE.fullmatch(text[1:]):
+        raise ValueError(f"{value!r} is negative: {_EXAMPLES}")
+    if not _WHOLE.fullmatch(text):
+        meant = suggest_duration(text)
+        raise ValueError(f"{value!r} is not a duration: {f'write {meant}' if meant else _EXAMPLES}")
+    seconds = float(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
+    if seconds > LONGEST_DURATION:
+        raise ValueError(f"{value[:20]!r} is longer than time goes on")
+    return seconds
+
+
+def suggest_duration(text: str) -> str | None:
+    """`10 seconds` or `PT10S` as `10s`; None if it is neither."""
+    found = _WORDS.fullmatch(text) or _ISO.fullmatch(text)
+    if found is None or not any(found.groups()):
+        return None
+    if "number" in found.groupdict():
+        unit = found["unit"]
+        return f"{found['number']}{'ms' if unit.startswith(('ms', 'milli')) else unit[0]}"
+    return "".join(f"{number}{unit}" for number, unit in zip(found.groups(), "dhms", strict=True) if number)
+
+
+def format_duration(seconds: float) -> str:
+    """Write seconds as short as they can be read back: 0.5 -> `500ms`, 90 -> `1m30s`.
+
+    Whole milliseconds are kept, finer fractions are rounded.
+    """
+    rest = round(seconds * 1000)
+    if rest == 0:
+        return "0s"
+    parts = []
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts)
+
+
+def describe_seconds(value: float) -> str:
+    """A time as people say it: `350 ms`, `2.5 s`, `120 s`."""
+    if value < 1:
+        return f"{max(value, 0) * 1000:.0f} ms"
+    return f"{value:.1f}".removesuffix(".0") + " s"
+
+
+def round_to_microsecond(milliseconds: float) -> float:
+    """Rounded to the microsecond. `round(..., 3)` goes by way of a text, and takes four times as long."""
+    return round(milliseconds * 1000) / 1000

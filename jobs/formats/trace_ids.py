@@ -1,0 +1,45 @@
+"""The ids of a run's trace (W3C Trace Context). They follow from the run's id, so whoever knows it knows the trace.
+
+Checks send them to their targets (jobs.checks.kinds.http), and telemetry makes the spans of a run with them: neither has to
+tell the other. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import Final
+
+TRACE_HEADER: Final = "traceparent"
+
+_STEP = "/"
+"""Stands between a run's id and the number of a step; no run's id has one."""
+_FORM = re.compile(r"(?!ff)[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}")
+
+
+def trace_id_of(run_id: str) -> int:
+    """Return the trace's id: 128 bits, never zero."""
+    return int.from_bytes(_digest(run_id)[:16]) or 1
+
+
+def span_id_of(run_id: str, attempt: int = 0) -> int:
+    """Return the id of an attempt's span, or of the run's own (0): 64 bits, never zero."""
+    return int.from_bytes(_digest(f"{run_id.partition(_STEP)[0]} {attempt}")[:8]) or 1
+
+
+def format_trace_parent(run_id: str, attempt: int) -> str:
+    """Return the header of a request that an attempt makes; of a step as well, whose id has the run's id in it."""
+    return f"00-{trace_id_of(run_id):032x}-{span_id_of(run_id, attempt):016x}-01"
+
+
+def parse_trace_parent(text: str) -> tuple[int, int] | None:
+    """Return the trace's and the span's id of a header; None if it is not one."""
+    found = _FORM.match(text.strip().lower())
+    if found is None:
+        return None
+    trace, span = int(found["trace"], 16), int(found["span"], 16)
+    return (trace, span) if trace and span else None
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.partition(_STEP)[0].encode()).digest()

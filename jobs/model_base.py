@@ -1,0 +1,151 @@
+"""The base of all definition models, and the helpers their unions share. Used by the model files beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from jobs.formats.durations import LONGEST_DURATION, format_duration, parse_duration
+
+
+class FrozenModel(BaseModel):
+    """An immutable model that refuses keys it does not know."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        str_strip_whitespace=False,
+        hide_input_in_errors=True,
+        # Most models are only ever read as part of a job: a validator of their own would be made for nobody.
+        defer_build=True,
+    )
+
+
+_ALIKE: dict[frozenset[str], set[str]] = {}
+_NOTHING: dict[Any, Any] = {}
+_MOST_SHARED_NAMES = 30
+"""Instances of a class of which Python keeps names and values apart: at first it leaves room for so many names."""
+
+
+def intern_state(model: BaseModel) -> None:
+    """Let a frozen model have the names of its fields, of those that were given, and its empty mappings in common with
+    others of its kind.
+
+    Pydantic makes them anew for each, which is half of what a job takes in memory.
+    """
+    given = model.__pydantic_fields_set__
+    object.__setattr__(model, "__pydantic_fields_set__", _ALIKE.setdefault(frozenset(given), given))
+    values = vars(model)
+    shared = _names_of(type(model)).copy()
+    if shared.keys() != values.keys():  # a copy that somebody has made of a model, with more or less in it
+        return
+    for name, value in values.items():
+        shared[name] = _NOTHING if type(value) is dict and not value else value
+    object.__setattr__(model, "__dict__", shared)
+
+
+@cache
+def _names_of(model: type[BaseModel]) -> dict[str, Any]:
+    """A mapping with the model's fields whose copies share the names: Python makes them so for attributes alone."""
+    bearer = type("_Bearer", (), {})
+    values: dict[str, Any] = {}
+    for _ in range(_MOST_SHARED_NAMES):
+        one = bearer()
+        for name in model.model_fields:
+            setattr(one, name, None)
+        values = vars(one)
+    return values
+
+
+HEADER_NAME_PATTERN = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$"
+"""A name that an HTTP header may have (RFC 9110, section 5.6.2)."""
+
+
+class SecretRef(FrozenModel):
+    """Where a secret is found, never the secret: `{secret: checkout-token}`."""
+
+    secret: str = Field(min_length=1, max_length=127, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+
+
+def find_secret_names(value: object) -> frozenset[str]:
+    """The secrets that a model refers to, wherever they stand in it."""
+    found: set[str] = set()
+    _add_secret_names(value, found)
+    return frozenset(found)
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+"""What most of a model is; left out first, as a catalog may have ten thousand of them."""
+
+
+def _add_secret_names(value: object, found: set[str]) -> None:
+    inner: Iterable[object] = ()
+    if isinstance(value, SecretRef):
+        found.add(value.secret)
+    elif isinstance(value, BaseModel):
+        inner = vars(value).values()
+    elif isinstance(value, (tuple, list, frozenset)):
+        inner = value
+    elif isinstance(value, Mapping):
+        inner = value.values()
+    for each in inner:
+        if type(each) not in _PLAIN:
+            _add_secret_names(each, found)
+
+
+def _text_or_secret(value: object) -> str:
+    return "secret" if isinstance(value, (dict, SecretRef)) else "text"
+
+
+TextOrSecret = Annotated[
+    Annotated[str, Tag("text")] | Annotated[SecretRef, Tag("secret")], Discriminator(_text_or_secret)
+]
+"""A text written in the definition, or a reference to a secret."""
+
+
+FILE_CONTEXT = {"as_written": True}
+"""The context of a validation of what somebody wrote in a file. Without it, code may hand over seconds as floats."""
+
+
+def read_seconds(value: Any, info: ValidationInfo) -> float:
+    """Of a duration, from a text with a unit. Raises ValueError."""
+    return value if type(value) is float and not info.context else parse_duration(value)
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(read_seconds),
+    Field(ge=0.0, le=LONGEST_DURATION),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["500ms", "10s", "2m"]}),
+]
+"""A field of seconds, read from and written as a text with a unit."""
+
+
+def discriminate_by_key(*keys: str) -> Callable[[Any], str | None]:
+    """A discriminator that chooses a union's member by the key that is present in the mapping.
+
+    Serves models without a `kind`, such as expectations: `{status: 200}`. A model instance is chosen by the same names.
+    """
+
+    def choose(value: Any) -> str | None:
+        if isinstance(value, dict):
+            return next((key for key in keys if key in value), None)
+        fields = getattr(type(value), "model_fields", {})
+        names = {field.alias or name for name, field in fields.items()}
+        return next((key for key in keys if key in names), None)
+
+    return choose

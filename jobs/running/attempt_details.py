@@ -1,0 +1,122 @@
+"""Builds the details that history keeps of an attempt, with limits on number and length. Pure; called by verdicts.py.
+
+The limits keep a run's row small: a job that runs each 10 s writes 8,640 rows a day, and SQLite gives a row of more
+than about 1,000 bytes a page of its own, which has 4,096. Only the steps of a long check pass that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from jobs.certificates import Certificate, UnreadableCertificate, read_certificate
+from jobs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
+from jobs.formats.durations import round_to_microsecond
+from jobs.problems import make_printable
+from jobs.redaction import Redact
+from jobs.runs import Observation
+
+MOST_STEP_DETAILS = 100
+"""As many as a check can have, those of `cleanup` included."""
+MOST_CERTIFICATE_NAMES = 5
+"""Names of a certificate. Those of a content delivery network have a hundred."""
+LONGEST_CERTIFICATE_NAMES = 200
+"""Characters of all names of a certificate together."""
+LONGEST_DETAIL_NAME = 100
+"""Characters of a subject, an issuer, a name or the name of a step."""
+MOST_DNS_RECORDS = 20
+LONGEST_DNS_RECORD = 255
+"""Characters of a DNS record."""
+LONGEST_DNS_RECORDS = 500
+"""Characters of all records together."""
+
+_CACHED_CERTIFICATES = 256
+"""A certificate is parsed once and seen by thousands of runs. Each entry takes 2 to 5 KiB."""
+_REDACTED_AHEAD = 4096
+"""Characters beyond the limit in which secrets are looked for: a text gets shorter by each."""
+
+
+def build_details(seen: Observation, redact: Redact) -> Details | None:
+    """The details of an observation, printable and without secrets; None if it has none."""
+    facts = seen.facts
+    steps, has_tls, has_answer = facts.get("steps", ()), bool(facts.get("tls_version")), "rcode" in facts
+    if not (steps or has_tls or has_answer):
+        return None
+    texts = _Texts(redact)
+    return Details(
+        steps=tuple(_step(step, texts) for step in steps[:MOST_STEP_DETAILS]),
+        tls=_tls(seen, texts) if has_tls else None,
+        dns=_dns(facts, texts) if has_answer else None,
+    )
+
+
+class _Texts:
+    """Shortens texts after secrets are taken out of them."""
+
+    def __init__(self, redact: Redact) -> None:
+        self._redact = redact
+
+    def short(self, text: str, most: int = LONGEST_DETAIL_NAME) -> str:
+        """At most `most` characters on one line; an ellipsis says that it was longer."""
+        cut = len(text) > most + _REDACTED_AHEAD
+        return make_printable(self._redact(text[: most + _REDACTED_AHEAD], cut=cut), most)
+
+
+def _step(told: Mapping[str, Any], texts: _Texts) -> StepDetail:
+    return StepDetail(
+        name=texts.short(told["name"]),
+        status=told["status"],
+        took_ms=round_to_microsecond(told["ms"]),
+        outcome=StepOutcome(told["outcome"]),
+        error=told.get("error", ""),
+        cleanup=told.get("cleanup", False),
+    )
+
+
+def _tls(seen: Observation, texts: _Texts) -> TlsDetail:
+    version = str(seen.facts["tls_version"])
+    certificate = _parsed(seen.certificates[0]) if seen.certificates else None
+    return TlsDetail(version, None if certificate is None else _certificate(certificate, texts))
+
+
+def _certificate(certificate: Certificate, texts: _Texts) -> CertificateDetail:
+    return CertificateDetail(
+        subject=texts.short(certificate.subject),
+        issuer=texts.short(certificate.issuer),
+        names=_first(map(texts.short, certificate.names[:MOST_CERTIFICATE_NAMES]), LONGEST_CERTIFICATE_NAMES),
+        name_count=len(certificate.names),
+        expires_at=certificate.not_after.replace(microsecond=0),
+    )
+
+
+@lru_cache(_CACHED_CERTIFICATES)
+def _parsed(der: bytes) -> Certificate | None:
+    try:
+        return read_certificate(der)
+    except UnreadableCertificate:
+        return None
+
+
+def _dns(facts: Mapping[str, Any], texts: _Texts) -> DnsDetail:
+    answers = facts.get("answers") or ()
+    return DnsDetail(
+        rcode=texts.short(str(facts["rcode"])),
+        records=_first(
+            (texts.short(record, LONGEST_DNS_RECORD) for record in answers[:MOST_DNS_RECORDS]), LONGEST_DNS_RECORDS
+        ),
+        record_count=len(answers),
+        ttl_s=facts.get("ttl"),
+        server=texts.short(str(facts.get("server") or "")),
+    )
+
+
+def _first(texts: Iterable[str], most: int) -> tuple[str, ...]:
+    """The first of the texts that have at most `most` characters together."""
+    found: list[str] = []
+    for text in texts:
+        most -= len(text)
+        if most < 0:
+            break
+        found.append(text)
+    return tuple(found)

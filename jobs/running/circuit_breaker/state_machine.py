@@ -1,0 +1,260 @@
+"""The circuit of a job's target as a pure state machine: no clock, no store, no event loop.
+
+`CircuitBreakers` (circuits.py) calls it between reading and writing the stored state. Closed lets every run through and
+counts failures; open rejects until `open_for` is over; half-open lets exactly `probes` runs through and decides by
+them. Every change of condition begins a new period, and a result counts only in the period that admitted its run:
+what arrives late can neither close nor open anything. Above all that an operator can hold it open or closed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from jobs.running.circuit_breaker.windows import EMPTY_WINDOW, CircuitWindow, add_run, count_window, merge_successes
+
+if TYPE_CHECKING:
+    from jobs.policies import CircuitPolicy
+
+
+class CircuitCondition(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True, slots=True)
+class ManualOverride:
+    """A circuit that an operator holds open or closed, whatever its runs say. All times are aware UTC."""
+
+    is_open: bool
+    since: datetime
+    until: datetime | None = None
+    """Its end, exclusive; None: until it is reset."""
+    reason: str = ""
+    source: str = ""
+    """How it was asked for, such as `over the API`."""
+
+    def is_active(self, now: datetime) -> bool:
+        return self.until is None or now < self.until
+
+    def __str__(self) -> str:
+        """`held open until 2026-03-01T13:00:00Z, as was asked over the API at 2026-03-01T12:00:00Z: deployment`."""
+        end = f"until {_text(self.until)}" if self.until is not None else "until it is reset"
+        asked = f"as was asked {self.source} at {_text(self.since)}" + (f": {self.reason}" if self.reason else "")
+        return f"held {'open' if self.is_open else 'closed'} {end}, {asked}"
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitState:
+    """Everything a circuit remembers. All times are aware UTC."""
+
+    condition: CircuitCondition = CircuitCondition.CLOSED
+    period: int = 0
+    """Counts the changes of condition."""
+    since: datetime | None = None
+    """When this outage opened it first; None while closed."""
+    opened_at: datetime | None = None
+    """When it opened last: `open_for` counts from here."""
+    opened_reason: str = ""
+    """What opened it, such as `5 failures in a row`."""
+    consecutive_failures: int = 0
+    """Failures in a row, while closed."""
+    window: CircuitWindow = EMPTY_WINDOW
+    """The runs that it looks back on, while closed; kept only for a policy with rates."""
+    succeeded: int = 0
+    """Probes that succeeded, while half-open."""
+    failed: int = 0
+    """Probes that failed, while half-open."""
+    slow: int = 0
+    """Probes that were slow, whether they succeeded or failed, while half-open."""
+    leases: tuple[datetime, ...] = ()
+    """When each probe that is out counts as lost, while half-open."""
+    override: ManualOverride | None = None
+    """What an operator wants; it may be over."""
+
+    def active_override(self, now: datetime) -> ManualOverride | None:
+        """What an operator wants now."""
+        return self.override if self.override is not None and self.override.is_active(now) else None
+
+
+CLOSED_CIRCUIT = CircuitState()
+
+UNCOUNTED_PERIOD = -1
+"""The period of runs whose results do not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitPermit:
+    """What a run shows when its result is recorded: when it was let through, and as which probe."""
+
+    period: int
+    lease: datetime | None = None
+    """The end of a probe's lease. Two probes with the same end are interchangeable."""
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitAdmission:
+    """The answer to a run that wants to start. `state` is the state after it: write it if it is another one."""
+
+    state: CircuitState
+    permit: CircuitPermit | None
+    reason: str = ""
+    """Why it is rejected: since when, and when the target is tried again."""
+
+    @property
+    def is_allowed(self) -> bool:
+        return self.permit is not None
+
+    @property
+    def is_probe(self) -> bool:
+        return self.permit is not None and self.permit.lease is not None
+
+
+def admit_run(state: CircuitState, policy: CircuitPolicy, now: datetime, lease_s: float) -> CircuitAdmission:
+    """May a run start now? A probe that is not recorded within `lease_s` seconds counts as lost."""
+    if (forced := state.active_override(now)) is not None:
+        return (
+            CircuitAdmission(state, None, f"the circuit is {forced}")
+            if forced.is_open
+            else CircuitAdmission(state, _FREE)
+        )
+    if state.condition is CircuitCondition.CLOSED:
+        return CircuitAdmission(state, CircuitPermit(state.period))
+    if state.condition is CircuitCondition.OPEN:
+        retry_at = _opened_at(state) + timedelta(seconds=policy.open_for)
+        if now < retry_at:
+            return CircuitAdmission(state, None, f"{_since(state)}; the target is tried again at {_text(retry_at)}")
+        state = replace(state, condition=CircuitCondition.HALF_OPEN, period=state.period + 1, succeeded=0, leases=())
+    return _admit_probe(state, policy, now, lease_s)
+
+
+_FREE = CircuitPermit(UNCOUNTED_PERIOD)
+
+
+def _admit_probe(state: CircuitState, policy: CircuitPolicy, now: datetime, lease_s: float) -> CircuitAdmission:
+    out = tuple(lease for lease in state.leases if lease > now)
+    # At least one: a policy whose `probes` was lowered meanwhile must not leave the circuit half-open for ever.
+    room = max(policy.probes - state.succeeded - state.failed, 1)
+    if len(out) >= room:
+        return CircuitAdmission(
+            state, None, f"{_since(state)}; {len(out)} of its probes are on their way, until {_text(min(out))} at most"
+        )
+    lease = now + timedelta(seconds=lease_s)
+    return CircuitAdmission(replace(state, leases=(*out, lease)), CircuitPermit(state.period, lease))
+
+
+def record_result(
+    state: CircuitState,
+    policy: CircuitPolicy,
+    now: datetime,
+    permit: CircuitPermit,
+    failed: bool | None,
+    slow: bool = False,
+) -> CircuitState:
+    """The state after a run's result. `failed` None: the run says nothing about the target, a probe is given back.
+
+    Returns `state` itself when the result does not count: it belongs to an earlier period, or its lease is over.
+    """
+    if permit.period != state.period:
+        return state
+    if state.condition is CircuitCondition.CLOSED:
+        return state if failed is None else _count(state, policy, now, failed, slow)
+    if permit.lease is None or permit.lease not in state.leases:
+        return state
+    return _record_probe(state, policy, now, permit.lease, failed, slow)
+
+
+def add_successes(state: CircuitState, policy: CircuitPolicy, now: datetime, successes: CircuitWindow) -> CircuitState:
+    """A closed circuit's state after these runs, none of which failed or was slow."""
+    if successes == EMPTY_WINDOW:
+        return state
+    window = merge_successes(state.window, policy.window, now, successes) if policy.uses_rates else EMPTY_WINDOW
+    return replace(state, consecutive_failures=0, window=window)
+
+
+def with_override(state: CircuitState, override: ManualOverride) -> CircuitState:
+    """The state of a circuit that is held open or closed from now on, in place of how it was held before."""
+    return replace(state, override=override)
+
+
+def reset_circuit(state: CircuitState) -> CircuitState:
+    """Closed, held by nobody, and all runs forgotten. What is still on its way does not count."""
+    return CircuitState(period=state.period + 1)
+
+
+def retry_at(state: CircuitState, policy: CircuitPolicy, now: datetime) -> datetime | None:
+    """When runs that are rejected now are let through again; None if they are let through, or nobody knows."""
+    if (held := state.active_override(now)) is not None:
+        return held.until if held.is_open else None
+    if state.condition is CircuitCondition.OPEN:
+        return _opened_at(state) + timedelta(seconds=policy.open_for)
+    return None
+
+
+def _count(state: CircuitState, policy: CircuitPolicy, now: datetime, failed: bool, slow: bool) -> CircuitState:
+    window = add_run(state.window, policy.window, now, failed=failed, slow=slow) if policy.uses_rates else EMPTY_WINDOW
+    after = replace(state, consecutive_failures=state.consecutive_failures + 1 if failed else 0, window=window)
+    # What went well opens nothing, even where it is the one that makes up `minimum_calls`.
+    why = _reason_to_open(after, policy, now) if failed or slow else ""
+    return _opened(state, now, why) if why else after
+
+
+def _reason_to_open(state: CircuitState, policy: CircuitPolicy, now: datetime) -> str:
+    if policy.consecutive_failures is not None and state.consecutive_failures >= policy.consecutive_failures:
+        return f"{state.consecutive_failures} failure{'s' if state.consecutive_failures > 1 else ''} in a row"
+    if not policy.uses_rates:
+        return ""
+    seen = count_window(state.window, policy.window, now)
+    if seen.calls < policy.minimum_calls:
+        return ""
+    if _reached(seen.failures, seen.calls, policy.failure_rate):
+        return f"{seen.failures} of the last {seen.calls} runs failed"
+    if _reached(seen.slow, seen.calls, policy.slow_rate):
+        return f"{seen.slow} of the last {seen.calls} runs were slow"
+    return ""
+
+
+def _record_probe(
+    state: CircuitState, policy: CircuitPolicy, now: datetime, lease: datetime, failed: bool | None, slow: bool
+) -> CircuitState:
+    if failed and policy.consecutive_failures is not None:
+        return _opened(state, now, state.opened_reason)
+    at = state.leases.index(lease)
+    back = replace(state, leases=state.leases[:at] + state.leases[at + 1 :])
+    if failed is None:
+        return back
+    back = replace(back, succeeded=back.succeeded + (not failed), failed=back.failed + failed, slow=back.slow + slow)
+    calls = back.succeeded + back.failed
+    if calls < policy.probes:
+        return back
+    if _reached(back.failed, calls, policy.failure_rate) or _reached(back.slow, calls, policy.slow_rate):
+        return _opened(state, now, state.opened_reason)
+    return CircuitState(period=state.period + 1, override=state.override)
+
+
+def _reached(part: int, calls: int, rate: float | None) -> bool:
+    return rate is not None and part / calls >= rate
+
+
+def _opened(state: CircuitState, now: datetime, why: str) -> CircuitState:
+    since = state.since or now
+    return CircuitState(
+        CircuitCondition.OPEN, state.period + 1, since=since, opened_at=now, opened_reason=why, override=state.override
+    )
+
+
+def _opened_at(state: CircuitState) -> datetime:
+    assert state.opened_at is not None, "a circuit that is not closed was opened"
+    return state.opened_at
+
+
+def _since(state: CircuitState) -> str:
+    condition = state.condition.replace("_", "-")
+    return f"the circuit is {condition}, since {_text(state.since or _opened_at(state))} ({state.opened_reason})"
+
+
+def _text(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"

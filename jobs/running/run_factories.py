@@ -1,0 +1,184 @@
+"""Attempts and runs as they are recorded, built from what happened. Pure; also the runs that never reached a target.
+
+Called by execution.py, and by the worker for tickets that it does not hand to the runner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jobs.expectations.messages import MOST_LISTED_FAILURES, describe_degraded, describe_unmet
+from jobs.running.attempt_details import build_details
+from jobs.running.response_excerpt import extract_excerpt
+from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Run, Severity, Ticket
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
+    from jobs.ports import Clock
+    from jobs.redaction import Redactor
+
+ERRORS_UNRELATED_TO_TARGET = frozenset(
+    {
+        ErrorClass.SECRET_UNAVAILABLE,
+        ErrorClass.TOKEN_UNAVAILABLE,
+        ErrorClass.TARGET_DENIED,
+        ErrorClass.OUT_OF_RESOURCES,
+        ErrorClass.INTERNAL_ERROR,
+        ErrorClass.INTERRUPTED,
+    }
+)
+"""Runs that failed before, or beside, the target: its circuit does not count them."""
+
+
+def build_attempt(
+    number: int,
+    started_at: datetime,
+    seen: Observation,
+    failures: tuple[Failure, ...],
+    redactor: Redactor,
+    excerpt_bytes: int = 0,
+) -> Attempt:
+    """An observation and the expectations that did not hold (redacted by `judge`), as an attempt without secrets.
+
+    `excerpt_bytes`: bytes of the body that are kept where it is the answer that failed the attempt.
+    """
+    details = build_details(seen, redactor.redact)
+    if seen.error is not None:
+        error: ErrorClass = seen.error
+        message = redactor.redact(seen.message)
+        return Attempt(number, started_at, seen.phases, seen.status, error, message, details=details)
+    if not failures:
+        return Attempt(number, started_at, seen.phases, seen.status, details=details)
+    if all(failure.severity is Severity.DEGRADED for failure in failures):
+        message = redactor.redact(describe_degraded(failures))
+        return Attempt(number, started_at, seen.phases, seen.status, None, message, _most(failures), details=details)
+    # The reason is shortened, and a secret cut in two would not be found any more.
+    error, message = describe_unmet(replace(seen, reason=redactor.redact(seen.reason)), failures)
+    return Attempt(
+        number,
+        started_at,
+        seen.phases,
+        seen.status,
+        error,
+        redactor.redact(message),
+        _most(failures),
+        body=extract_excerpt(seen, excerpt_bytes, redactor.redact),
+        details=details,
+    )
+
+
+def _most(failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
+    """Those that history keeps, in their order: what decides rather than what only degrades. The message says how many
+    more there were."""
+    if len(failures) <= MOST_LISTED_FAILURES:
+        return failures
+    ranked = sorted(range(len(failures)), key=lambda at: failures[at].severity is Severity.DEGRADED)
+    return tuple(failures[at] for at in sorted(ranked[:MOST_LISTED_FAILURES]))
+
+
+def finished_run(
+    job: JobDefinition, ticket: Ticket, started_at: datetime, now: datetime, attempts: Sequence[Attempt], note: str
+) -> Run:
+    """The run that its last attempt decided. `note` says why no further one was made.
+
+    One that this machine had no resources for was left out: it says nothing of the target. But where a run must not be
+    executed again, nobody makes it later: it has failed.
+    """
+    last = attempts[-1]
+    if last.error is None:
+        return _run(job, ticket, Outcome.SUCCEEDED, started_at, now, attempts, message=last.message)
+    outcome = Outcome.TIMED_OUT if last.error.is_timeout else Outcome.FAILED
+    if job.effect != "once" and all(each.error is ErrorClass.OUT_OF_RESOURCES for each in attempts):
+        outcome = Outcome.SKIPPED
+    return _run(job, ticket, outcome, started_at, now, attempts, last.error, f"{last.message} {note}".rstrip())
+
+
+def overdue_run(
+    job: JobDefinition, ticket: Ticket, started_at: datetime, now: datetime, attempts: Sequence[Attempt]
+) -> Run:
+    """The run whose time was over between two attempts."""
+    message = f"The time of the run was over before attempt {len(attempts) + 1} could begin."
+    if attempts:
+        message += f" The last one: {attempts[-1].message}"
+    return _run(job, ticket, Outcome.TIMED_OUT, started_at, now, attempts, ErrorClass.RUN_TIMEOUT, message)
+
+
+def rejected_run(job: JobDefinition, ticket: Ticket, started_at: datetime, now: datetime, reason: str) -> Run:
+    """The run that an open circuit did not let through."""
+    message = f"Not asked: {reason}."
+    return _run(job, ticket, Outcome.REJECTED, started_at, now, (), ErrorClass.CIRCUIT_OPEN, message)
+
+
+def cancelled_run(
+    job: JobDefinition | None,
+    ticket: Ticket,
+    started_at: datetime,
+    now: datetime,
+    attempts: Sequence[Attempt] = (),
+    *,
+    cancelled_by: str = "",
+) -> Run:
+    """The run that somebody wanted ended (`asked`: how, such as `over the API`), or that the program's end ended.
+
+    `job` None: there is no such job now.
+    """
+    if cancelled_by:
+        message = f"Cancelled before it was over, as was asked {cancelled_by}."
+        return _run(job, ticket, Outcome.CANCELLED, started_at, now, attempts, message=message)
+    message = "The program stopped before the run was over."
+    return _run(job, ticket, Outcome.CANCELLED, started_at, now, attempts, ErrorClass.INTERRUPTED, message)
+
+
+def skipped_run(job: JobDefinition | None, ticket: Ticket, clock: Clock, reason: str) -> Run:
+    """The run that was left out, such as `the run before is still going`. `job` None: there is no such job."""
+    now = clock.now()
+    return _run(job, ticket, Outcome.SKIPPED, now, now, message=reason)
+
+
+def interrupted_run(ticket: Ticket, started_at: datetime, now: datetime, job: JobDefinition | None = None) -> Run:
+    """The run whose process ended without a word; what it found out is lost. `job` None: there is no such job now.
+
+    It says nothing of the target. But where a run must not be executed again, its effect may be missing: it has failed.
+    """
+    message = "The process that ran it ended before it could say how the run went."
+    outcome = Outcome.CANCELLED
+    if job is not None and job.effect == "once":
+        outcome, message = Outcome.FAILED, f"{message} It is not run again (effect: once)."
+    return _run(job, ticket, outcome, started_at, now, (), ErrorClass.INTERRUPTED, message)
+
+
+def dead_lettered_run(ticket: Ticket, now: datetime, reason: str, job: JobDefinition | None = None) -> Run:
+    """The run that was given up before it came to an end. It counts as down: a job that cannot run watches nothing."""
+    message = f"Given up, and kept as a dead letter: {reason}"
+    return _run(job, ticket, Outcome.FAILED, now, now, (), ErrorClass.DEAD_LETTERED, message)
+
+
+def _run(
+    job: JobDefinition | None,
+    ticket: Ticket,
+    outcome: Outcome,
+    started_at: datetime,
+    now: datetime,
+    attempts: Sequence[Attempt] = (),
+    error: ErrorClass | None = None,
+    message: str = "",
+) -> Run:
+    return Run(
+        id=ticket.id,
+        job=ticket.job,
+        trigger=ticket.trigger,
+        outcome=outcome,
+        due_at=ticket.due_at,
+        started_at=started_at,
+        finished_at=now,
+        attempts=tuple(attempts),
+        error=error,
+        message=message,
+        endpoint=job.check.endpoint if job else "",
+        generation=ticket.generation,
+        correlation_id=ticket.correlation_id,
+        tags=job.tags if job else {},
+    )

@@ -1,0 +1,156 @@
+"""A schedule by days of the month that NCRONTAB cannot name, such as the last one, and times of the day.
+
+Called by jobs.schedules.calendars.monthly_mapping, which reads it, and by .zoned, which puts it on the clock of a zone; everybody
+else sees only the `Schedule` protocol.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
+
+from jobs.schedules.calendars.month_days import MONTH_LENGTHS, MonthDay
+from jobs.schedules.cron.fields import MONTH_FIELD
+from jobs.schedules.milliseconds import from_milliseconds, to_milliseconds
+
+_DAY = 86_400
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_LAST_DAY = date.max.toordinal()
+_FEBRUARY = 2
+
+DayMasks = tuple[tuple[int, ...], ...]
+"""For each length that a month can have and each weekday that its first day can be: a mask of days."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonthlySchedule:
+    """Due at each of `times` on each of `days` of each of `months`."""
+
+    days: tuple[MonthDay, ...]
+    times: tuple[int, ...]
+    """Seconds of the day, in order."""
+    months: int = MONTH_FIELD.full_mask
+    """Bit m is set for each month m."""
+    use_last_if_missing: bool = False
+    """Whether a month without such a day has its last one instead; otherwise the month is left out."""
+    _days: DayMasks = field(init=False, repr=False, compare=False)
+    _months: int = field(init=False, repr=False, compare=False)
+    """Those that can have one of the days: no February if the 30th is the only one."""
+
+    def __post_init__(self) -> None:
+        days = _masks(self.days, self.use_last_if_missing)
+        object.__setattr__(self, "_days", days)
+        possible = (month for month in range(1, 13) if self.months >> month & 1 and _is_possible(days, month))
+        object.__setattr__(self, "_months", sum(1 << month for month in possible))
+
+    @property
+    def text(self) -> str:
+        """For people: `monthly last, 15 at 02:00`, with ` in MAR, JUN` if it is not each month."""
+        months = f" in {', '.join(self.month_names)}" if self.month_names else ""
+        short = ", or the last day" if self.use_last_if_missing else ""
+        return f"monthly {', '.join(day.text for day in self.days)}{short} at {', '.join(self.clock_times)}{months}"
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What a job file writes. Days, times and months are lists of texts always."""
+        months = {"months": self.month_names} if self.month_names else {}
+        missing = {"missing_day": "last"} if self.use_last_if_missing else {}
+        days = [day.text for day in self.days]
+        return {"monthly": {"day": days, "at": self.clock_times, **months, **missing}}
+
+    @property
+    def month_names(self) -> list[str]:
+        """`MAR`, `JUN`; empty if it is each month."""
+        if self.months == MONTH_FIELD.full_mask:
+            return []
+        return [name[:3].upper() for month, name in enumerate(MONTH_FIELD.names, 1) if self.months >> month & 1]
+
+    @property
+    def clock_times(self) -> list[str]:
+        """`02:00`, `14:30:15`."""
+        return [format_clock_time(time) for time in self.times]
+
+    @property
+    def is_interval_like(self) -> bool:
+        """Never: its times are named one by one."""
+        return False
+
+    @property
+    def monitor_disabled(self) -> bool:
+        """Never: it is due on some days only."""
+        return False
+
+    @property
+    def is_never_due(self) -> bool:
+        """Whether no month has one of the days."""
+        return not self._months
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """The first due instant strictly after this one, aware UTC; None if there is none up to the year 9999."""
+        due = self.next_after_ms(to_milliseconds(instant))
+        return None if due is None else from_milliseconds(due)
+
+    def next_after_ms(self, milliseconds: int) -> int | None:
+        """The same in milliseconds since the epoch."""
+        second = self.next_second(milliseconds // 1000)
+        return None if second is None else second * 1000
+
+    def next_second(self, second: int) -> int | None:
+        """The first due second strictly after this one, counted from 1970-01-01T00:00:00 on the clock that is meant."""
+        day, time = divmod(second + 1, _DAY)
+        due_day = self._day_from(day + _EPOCH_DAY)
+        if due_day == day + _EPOCH_DAY:
+            later = next((one for one in self.times if one >= time), None)
+            if later is not None:
+                return day * _DAY + later
+            due_day = self._day_from(due_day + 1)
+        return None if due_day is None else (due_day - _EPOCH_DAY) * _DAY + self.times[0]
+
+    def _day_from(self, ordinal: int) -> int | None:
+        """The first due day that is not before this one, both as date ordinals."""
+        if ordinal > _LAST_DAY or self.is_never_due:
+            return None
+        start = date.fromordinal(ordinal)
+        year, month, day = start.year, start.month, start.day
+        while year <= date.max.year:
+            first = date(year, month, 1)
+            if self._months >> month & 1:
+                mask = self._days[_length(year, month) - MONTH_LENGTHS[0]][first.isoweekday() % 7] >> day
+                if mask:
+                    return first.toordinal() + day - 1 + (mask & -mask).bit_length() - 1
+            year, month, day = (year, month + 1, 1) if month < 12 else (year + 1, 1, 1)
+        return None
+
+
+def format_clock_time(time: int) -> str:
+    """A second of the day as `02:00`, or `02:00:30` if it is not on the minute."""
+    hour, rest = divmod(time, 3600)
+    minute, second = divmod(rest, 60)
+    return f"{hour:02}:{minute:02}" + (f":{second:02}" if second else "")
+
+
+# Thousands of jobs name the same few days: they share one value.
+@lru_cache(maxsize=1024)
+def _masks(days: tuple[MonthDay, ...], or_last: bool) -> DayMasks:
+    return tuple(tuple(_mask(days, first, length, or_last) for first in range(7)) for length in MONTH_LENGTHS)
+
+
+def _mask(days: tuple[MonthDay, ...], first: int, length: int, or_last: bool) -> int:
+    mask = 0
+    for day in days:
+        number = day.find_in_month(first, length, use_last_if_missing=or_last)
+        mask |= 0 if number is None else 1 << number
+    return mask
+
+
+def _is_possible(days: DayMasks, month: int) -> bool:
+    lengths = {_length(year, month) for year in (2023, 2024)}
+    return any(any(days[length - MONTH_LENGTHS[0]]) for length in lengths)
+
+
+def _length(year: int, month: int) -> int:
+    if month == _FEBRUARY:
+        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    return 30 if month in (4, 6, 9, 11) else 31

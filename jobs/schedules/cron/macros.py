@@ -1,0 +1,41 @@
+"""Names for common expressions: `@hourly`, `@daily` and the others. Called by jobs.schedules.cron.ncrontab."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from jobs.errors import ScheduleError
+
+MACROS = {
+    "@yearly": "0 0 0 1 1 *",
+    "@annually": "0 0 0 1 1 *",
+    "@monthly": "0 0 0 1 * *",
+    "@weekly": "0 0 0 * * 0",
+    "@daily": "0 0 0 * * *",
+    "@midnight": "0 0 0 * * *",
+    "@hourly": "0 0 * * * *",
+    "@every_minute": "0 * * * * *",
+    "@every_second": "* * * * * *",
+}
+"""Name -> what it stands for, in six fields."""
+
+
+def expand_macro(name: str) -> list[str]:
+    """The six fields that the name, in any case, stands for.
+
+    Raises:
+        ScheduleError: there is no such name; says which one was meant, or what to write instead.
+    """
+    wanted = name.lower()
+    if wanted in MACROS:
+        return MACROS[wanted].split()
+    raise ScheduleError(f"{name[:40]!r} is not a macro: {_mend(wanted)}")
+
+
+def _mend(wanted: str) -> str:
+    if wanted == "@reboot":
+        return "instances start whenever the platform likes; run the job when you need it, or write @hourly"
+    if wanted.startswith("@every "):
+        return f"write {{every: {wanted.removeprefix('@every ').strip()[:20]}}} for an interval"
+    near = get_close_matches(wanted.split()[0], MACROS, n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(MACROS)}"

@@ -1,0 +1,164 @@
+"""IANA time zones as spans of seconds with one offset, so that a search moves from clock change to clock change.
+
+Called by jobs.schedules.time_zones.zoned_schedule and .exclusions, and by the CLI's `next`. The data is that of the `tzdata` package, which
+the requirements pin: two instances, or a laptop and the container, never disagree because their systems do.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from difflib import get_close_matches
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from jobs.errors import ScheduleError
+
+UTC_NAMES = frozenset(f"{area}{name}" for area in ("", "Etc/") for name in ("UTC", "UCT", "Universal", "Zulu"))
+"""Names of UTC itself: a schedule in one of these zones has none."""
+
+_DAY = 86_400
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CHUNK = 25
+"""Spans are found for 2^25 seconds at once, a little more than a year."""
+_MARGIN = 2 * _DAY
+"""How far a chunk looks back, so that a change just before it is known to it: no change moves a clock by more."""
+_FIRST_CHANGE = -4_000_000_000
+"""In 1843. No zone has a change before it: the first clocks that were set together were those of British railways."""
+# Where local time still is within the years 1 to 9999.
+_LOWEST = -62_135_596_800 + _DAY
+_HIGHEST = 253_402_300_799 - _DAY
+
+
+class OffsetSpan(NamedTuple):
+    """The seconds from `start` up to but not including `end`, all with one offset. Seconds are those since the epoch.
+
+    A span may be cut where nothing changes; `start` and `before` are those of the change that led to its offset, if
+    there was one within the last two days before the cut.
+    """
+
+    start: int
+    end: int
+    previous_offset: int
+    """Offset until `start`, in seconds east of UTC."""
+    offset: int
+    """Offset from `start` on."""
+
+
+class TimeZone:
+    """A time zone. There is one value for each name: compare with `is` or `==`."""
+
+    def __init__(self, name: str, info: tzinfo) -> None:
+        self.name = name
+        self.info = info
+        """To write instants down in local time."""
+        self._spans: dict[int, tuple[OffsetSpan, ...]] = {}
+
+    def __repr__(self) -> str:
+        return f"Zone({self.name!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return load_time_zone, (self.name,)
+
+    def span_at(self, second: int) -> OffsetSpan:
+        """The span that this second since the epoch is in."""
+        chunk = second >> _CHUNK
+        spans = self._spans.get(chunk)
+        if spans is None:
+            spans = self._spans[chunk] = self._find_spans(chunk << _CHUNK, (chunk + 1) << _CHUNK)
+        for span in spans:
+            if second < span.end:
+                return span
+        raise AssertionError("a chunk's last span ends with it")
+
+    def wall_second(self, second: int) -> int:
+        """What the clock on the wall shows then, as seconds since 1970-01-01T00:00:00 on that clock."""
+        return second + self.span_at(second).offset
+
+    def first_second_showing(self, wall: int, since: int) -> int:
+        """The first second, not before `since`, at which the clock on the wall shows `wall` or later."""
+        while True:
+            span = self.span_at(since)
+            due = max(wall - span.offset, since)
+            if due < span.end:
+                return due
+            since = span.end
+
+    def _find_spans(self, start: int, end: int) -> tuple[OffsetSpan, ...]:
+        """Those of a chunk. The clock is looked at once a day: no zone ever had two changes within a week."""
+        known = start - _MARGIN
+        offset = self._offset(known)
+        if end < _FIRST_CHANGE:
+            return (OffsetSpan(known, end, offset, offset),)
+        spans: list[OffsetSpan] = []
+        since, before = known, offset
+        for day in range(known, end, _DAY):
+            last = min(day + _DAY, end) - 1
+            later = self._offset(last)
+            if later != offset:
+                change = self._change(day - 1, last, offset)
+                spans.append(OffsetSpan(since, change, before, offset))
+                since, before, offset = change, offset, later
+        spans.append(OffsetSpan(since, end, before, offset))
+        return tuple(span for span in spans if span.end > start)
+
+    def _change(self, low: int, high: int, offset: int) -> int:
+        """The second at which the offset, still this one at `low`, is no longer so."""
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._offset(middle) == offset else (low, middle)
+        return high
+
+    def _offset(self, second: int) -> int:
+        instant = _EPOCH + timedelta(seconds=min(max(second, _LOWEST), _HIGHEST))
+        offset = instant.astimezone(self.info).utcoffset()
+        assert offset is not None  # a zone always knows
+        return offset.days * _DAY + offset.seconds
+
+
+def load_time_zone(name: object) -> TimeZone:
+    """The zone of this IANA name.
+
+    Raises:
+        ScheduleError: there is none; names the nearest ones.
+    """
+    if not isinstance(name, str):
+        raise ScheduleError(f"timezone: the IANA name of a zone is expected, like Europe/Berlin, not {name!r:.40}")
+    return _zone(name)
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> TimeZone:
+    from zoneinfo import ZoneInfo
+
+    # Before anything is opened: a name is part of a path.
+    if name not in _names():
+        raise ScheduleError(f"timezone: {name[:60]!r} is not an IANA time zone, {_nearest(name)}")
+    with (_folder() / "zoneinfo" / name).open("rb") as file:
+        return TimeZone(name, ZoneInfo.from_file(file, key=name))
+
+
+@cache
+def _folder() -> Path:
+    import tzdata  # type: ignore[import-untyped]  # has no annotations: data only
+
+    return Path(tzdata.__file__).parent
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset((_folder() / "zones").read_text(encoding="ascii").split())
+
+
+def _nearest(name: str) -> str:
+    if name.endswith("Standard Time"):
+        return "which is how Windows names zones: write the IANA name, like Europe/Berlin"
+    folded = {known.lower(): known for known in sorted(_names())}
+    wanted = name.strip().lower().replace(" ", "_")
+    cities = {known.rpartition("/")[2]: known for known in folded}
+    near = [wanted] if wanted in folded else get_close_matches(wanted, folded, n=3, cutoff=0.75)
+    near += [cities[city] for city in get_close_matches(wanted.rpartition("/")[2], cities, n=2, cutoff=0.8)]
+    names = [folded[one] for one in dict.fromkeys(near)][:3]
+    if not names:
+        return "write one like Europe/Berlin or America/New_York, or UTC"
+    return f"did you mean {' or '.join(names)}?"

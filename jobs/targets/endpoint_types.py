@@ -1,0 +1,36 @@
+"""What the kinds that name a host and a port share. Used by tcp.py, tls.py and dns.py."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from jobs.targets.urls import refuse_placeholder
+
+_UNFIT = re.compile(r"[\s/@?#\x00-\x1f\x7f]")
+
+
+def _check_host(host: str) -> str:
+    refuse_placeholder(host)
+    if "://" in host or _UNFIT.search(host):
+        raise ValueError(f"{host!r} is no host: write the name or the address alone, like db.internal or 10.1.2.3")
+    if host.startswith("[") or (host.count(":") == 1 and not host.startswith(":")):
+        raise ValueError(f"{host!r} is no host alone: write its port under the key port, and no brackets")
+    return host
+
+
+Host = Annotated[
+    str,
+    Field(min_length=1, max_length=253, description="a name or an address, such as db.internal"),
+    AfterValidator(_check_host),
+]
+IpVersion = Literal[4, 6]
+"""Which addresses of a name are asked, where only those of one version will do."""
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def format_host_port(host: str, port: int) -> str:
+    """`db.internal:5432`, `[::1]:5432`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,342 @@
+"""Sends to Application Insights by OpenTelemetry and Azure Monitor's distro: of each run a custom event, an
+availability row, metrics and a trace; of the program its warnings.
+
+`build_application_insights_exporter` is called by telemetry. The SDK is imported and configured in the exporter's thread.
+Our own queue is the only place where telemetry is dropped: each batch is flushed before the next is taken, so the
+SDK's queues never fill; what the other end does not take for a while, the SDK keeps on disk and repeats.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from jobs.events import AttemptRetried
+from jobs.formats.trace_ids import parse_trace_parent, span_id_of, trace_id_of
+from jobs.runs import Run
+from observability import names
+from observability.events import DeadLettered, Fields, LogLine, MeasuredGauges, RunRequested, TelemetryEvent
+from observability.exporters.application_insights import rows
+from observability.exporters.application_insights.envelopes import SAMPLE_RATE, compute_sample_rate
+from observability.exporters.application_insights.metric_window import MetricWindow
+from observability.exporters.application_insights.run_ids import RunIdGenerator, set_id_generator
+from observability.exporters.application_insights.sdk_setup import (
+    SDK_REQUEST_TIMEOUT_S,
+    configure_sdk,
+    is_configured_by_host,
+)
+from observability.exporters.background import BackgroundExporter, DeliveryCounts, ShutdownSignal
+from observability.exporters.measurements import find_tag_values, is_split_by_job, measure_run
+from observability.exporters.port import APPLICATION_INSIGHTS
+from observability.invocations import Invocation
+from observability.redaction import redact_fields
+from observability.sampling import RunReport
+from observability.service_name import find_cloud_role
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import Observation
+
+    from config.settings.model import Settings
+    from jobs.redaction import Redactor
+
+_INSTRUMENTATION_SCOPE = "scheduler"
+_GATHER_SECONDS = 5.0
+_URGENT_QUEUE_SIZE = 500
+_MAX_UNFLUSHED_ITEMS = 400
+"""Records and spans that are flushed together; the SDK's own threads would begin at 512."""
+
+
+def build_application_insights_exporter(
+    settings: Settings, connection_string: str, redactor: Redactor, *, gather_seconds: float = _GATHER_SECONDS
+) -> BackgroundExporter:
+    """`gather_seconds`: seconds between deliveries while there is something to deliver."""
+    delivery = ApplicationInsightsDelivery(
+        connection_string,
+        environment=settings.environment,
+        version=settings.version or "unknown",
+        role=find_cloud_role(settings, os.environ),
+        redactor=redactor,
+    )
+    return BackgroundExporter(
+        APPLICATION_INSIGHTS, delivery, redactor, gather_seconds=gather_seconds, urgent_size=_URGENT_QUEUE_SIZE
+    )
+
+
+class ApplicationInsightsDelivery:
+    """Blocking; see background.Delivery."""
+
+    def __init__(
+        self,
+        connection_string: str,
+        *,
+        environment: str,
+        version: str,
+        role: str,
+        redactor: Redactor,
+        window: MetricWindow | None = None,
+    ) -> None:
+        self._connection_string = connection_string
+        self._environment = environment
+        self._version = version
+        self._role = role
+        self._redactor = redactor
+        self._location = os.environ.get("REGION_NAME") or environment
+        self._pending = 0
+        self._window = window or MetricWindow()
+        self._gauge_values: dict[names.Metric, float] = {}
+
+    def open(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
+        self._delivery_counts = counts
+        self._closing = closing
+        self._owns_sdk = not is_configured_by_host()
+        if self._owns_sdk:
+            configure_sdk(self._connection_string, self._resource(), counts, closing)
+        self._bind_instruments()
+
+    def _resource(self) -> dict[str, str]:
+        return {
+            "service.name": self._role,
+            "service.version": self._version,
+            "service.instance.id": socket.gethostname(),
+            "deployment.environment.name": self._environment,
+        }
+
+    def deliver(self, events: list[TelemetryEvent]) -> None:
+        for event in events:
+            self._try_to_emit(event)
+            if self._pending >= _MAX_UNFLUSHED_ITEMS:
+                self._flush()
+        if self._pending:
+            self._flush()
+        if self._window.ends_in() == 0:
+            self._end_window()
+            self.export_metrics()
+
+    def export_metrics(self) -> None:
+        """Send what the instruments have measured, without waiting for the SDK's next minute."""
+        self._meters.force_flush()
+
+    def next_delivery_in(self) -> float | None:
+        return self._window.ends_in()
+
+    def close(self) -> None:
+        self._end_window()
+        self._meters.force_flush(timeout_millis=self._closing.remaining_seconds(SDK_REQUEST_TIMEOUT_S) * 1000)
+        if self._owns_sdk:
+            for provider in (self._meters, self._tracers, self._loggers):
+                provider.shutdown()
+
+    def _bind_instruments(self) -> None:
+        """Find providers and instruments: ours, or those that the host has configured."""
+        from opentelemetry import _logs, metrics, trace
+
+        self._loggers: Any = _logs.get_logger_provider()
+        self._tracers: Any = trace.get_tracer_provider()
+        self._meters: Any = metrics.get_meter_provider()
+        self._logger = self._loggers.get_logger(_INSTRUMENTATION_SCOPE, self._version)
+        self._tracer = self._tracers.get_tracer(_INSTRUMENTATION_SCOPE, self._version)
+        self._run_ids = RunIdGenerator()
+        self._run_tracer = set_id_generator(
+            self._tracers.get_tracer(f"{_INSTRUMENTATION_SCOPE}.runs", self._version), self._run_ids
+        )
+        meter = self._meters.get_meter(_INSTRUMENTATION_SCOPE, self._version)
+        self._counts = {
+            metric: meter.create_counter(metric.name, metric.unit, metric.description)
+            for metric in names.METRICS
+            if metric.kind == "count"
+        }
+        self._histograms = {
+            metric: meter.create_histogram(metric.name, metric.unit, metric.description)
+            for metric in names.METRICS
+            if metric.kind == "distribution"
+        }
+        for metric in names.METRICS:
+            if metric.kind == "gauge":
+                meter.create_observable_gauge(
+                    metric.name, [partial(self._observe_gauge, metric)], metric.unit, metric.description
+                )
+
+    def _observe_gauge(self, metric: names.Metric, options: object) -> list[Observation]:
+        """A value is sent once: the SDK's plain gauge would repeat the last one for ever, also when all is standing
+        still, or when another instance has taken over."""
+        from opentelemetry.metrics import Observation
+
+        value = self._gauge_values.pop(metric, None)
+        return [] if value is None else [Observation(value)]
+
+    def _flush(self) -> None:
+        handed_over, self._pending = self._pending, 0
+        self._loggers.force_flush()
+        self._tracers.force_flush()
+        if not self._owns_sdk:
+            # What becomes of it there, nobody tells.
+            self._delivery_counts.record_success(handed_over)
+
+    def _try_to_emit(self, event: TelemetryEvent) -> None:
+        try:
+            self._emit(event)
+        except Exception as error:
+            # One event that the SDK does not take must not cost the rest of its batch.
+            self._delivery_counts.record_failure(f"{type(error).__name__}: {error}")
+            self._delivery_counts.record_drop(1)
+
+    def _emit(self, event: TelemetryEvent) -> None:
+        match event:
+            case RunReport():
+                self._emit_run(event)
+            case DeadLettered():
+                self._emit_record(rows.make_dead_letter_event(event, self._redactor), str(event), time.time_ns())
+                self._counts[names.DEAD_LETTERS].add(1, {names.TAG_JOB: event.ticket.job})
+            case RunRequested():
+                self._emit_request(event)
+            case MeasuredGauges():
+                self._gauge_values.update(event.values)
+            case LogLine() if self._owns_sdk:
+                self._emit_line(event)
+            case LogLine() | AttemptRetried():
+                # A host that configured OpenTelemetry collects the log itself; an attempt is a span of its run.
+                pass
+
+    def _emit_run(self, report: RunReport) -> None:
+        if report.events or report.availability or report.spans:
+            self._emit_rows(report)
+        if report.metrics == "none":
+            return
+        run, detail = report.run, report.metrics
+        for metric, value in ((names.RUNS, 1.0), *measure_run(run)):
+            tags = find_tag_values(metric, run, detail)
+            # What went wrong is not held back.
+            if detail == "job" and is_split_by_job(metric, detail) and not run.outcome.down:
+                self._window.add(metric, value, tags)
+            else:
+                self._record_measurement(metric, value, tags)
+
+    def _emit_rows(self, report: RunReport) -> None:
+        run = report.run
+        fields = rows.make_run_fields(run, self._redactor)
+        if report.invocation is not None and report.invocation.id:
+            fields[names.INVOCATION_ID] = report.invocation.id
+        context = self._emit_trace(run, fields, report.invocation) if report.spans else None
+        at = rows.to_nanoseconds(run.finished_at)
+        if report.events:
+            self._emit_record(
+                {**rows.make_run_event(fields), **_sample_rate_attribute(report.events)}, run.outcome, at, context
+            )
+        row = rows.make_availability_row(run, fields, self._location) if report.availability else None
+        if row is not None:
+            self._emit_record({**row, **_sample_rate_attribute(report.availability)}, run.outcome, at, context)
+
+    def _record_measurement(self, metric: names.Metric, value: float, tags: dict[str, str]) -> None:
+        if metric.kind == "count":
+            self._counts[metric].add(int(value), tags)
+        else:
+            self._histograms[metric].record(value, tags)
+
+    def _end_window(self) -> None:
+        for metric, value, tags in self._window.drain():
+            self._record_measurement(metric, value, tags)
+
+    def _emit_trace(self, run: Run, fields: Fields, invocation: Invocation | None) -> Any:
+        """A span of the run and one of each attempt, as they happened. Returns the context of the run's span."""
+        from opentelemetry.context import Context
+        from opentelemetry.trace import SpanKind, set_span_in_context
+
+        performed_in = parse_trace_parent(invocation.trace_parent) if invocation is not None else None
+        self._run_ids.set_next(run.id)
+        span = self._run_tracer.start_span(
+            f"run {run.job}",
+            Context(),
+            links=[_make_link(performed_in)] if performed_in is not None else None,
+            attributes=rows.make_run_span(fields),
+            start_time=rows.to_nanoseconds(run.started_at),
+        )
+        context = set_span_in_context(span, Context())
+        for attempt in run.attempts:
+            self._run_ids.set_next(run.id, attempt.number)
+            child = self._run_tracer.start_span(
+                f"attempt {attempt.number}",
+                context,
+                SpanKind.CLIENT,
+                attributes=rows.make_attempt_span(run, attempt, str(fields[names.ENDPOINT])),
+                start_time=rows.to_nanoseconds(attempt.started_at),
+            )
+            if not attempt.succeeded:
+                _mark_failed(child, self._redactor.redact(attempt.message))
+            child.end(rows.to_nanoseconds(attempt.started_at + timedelta(milliseconds=attempt.phases.total_ms)))
+        if run.outcome.down:
+            _mark_failed(span, str(fields[names.ERROR_MESSAGE]))
+        span.end(rows.to_nanoseconds(run.finished_at))
+        self._pending += 1 + len(run.attempts)
+        return context
+
+    def _emit_request(self, event: RunRequested) -> None:
+        """A span in the caller's trace, with a link to the run's, which begins later and maybe elsewhere."""
+        from opentelemetry.context import Context
+        from opentelemetry.trace import NonRecordingSpan, set_span_in_context
+
+        caller = set_span_in_context(NonRecordingSpan(_make_span_context(*event.caller)), Context())
+        at = rows.to_nanoseconds(event.at)
+        span = self._tracer.start_span(
+            f"queue run {event.job}",
+            caller,
+            attributes={names.JOB_NAME: event.job, names.RUN_ID: event.run_id},
+            links=[_make_link((trace_id_of(event.run_id), span_id_of(event.run_id)))],
+            start_time=at,
+        )
+        span.end(at)
+        self._pending += 1
+
+    def _emit_line(self, line: LogLine) -> None:
+        named = {names.EVENT: line.name} if line.name else {}
+        fields = {names.MESSAGE: line.message, **named, **line.fields(), **rows.make_exception_fields(line)}
+        clean = redact_fields(fields, self._redactor)
+        message = str(clean.pop(names.MESSAGE))
+        self._emit_record(rows.to_attributes(clean), message, rows.to_nanoseconds(line.at), level=line.level)
+
+    def _emit_record(
+        self, attributes: rows.Attributes, body: str, at: int, context: Any = None, level: int = logging.INFO
+    ) -> None:
+        from opentelemetry._logs import LogRecord
+        from opentelemetry._logs.severity import SeverityNumber
+        from opentelemetry.context import Context
+
+        # Python's levels 10 to 50 are OpenTelemetry's 5, 9, 13, 17 and 21.
+        severity = SeverityNumber(min(21, max(5, level // 10 * 4 + 1)))
+        self._logger.emit(
+            LogRecord(
+                timestamp=at,
+                context=context or Context(),
+                severity_number=severity,
+                body=str(body),
+                attributes=attributes,
+            )
+        )
+        self._pending += 1
+
+
+def _sample_rate_attribute(runs: int) -> rows.Attributes:
+    return {SAMPLE_RATE: compute_sample_rate(runs)} if runs > 1 else {}
+
+
+def _make_link(ids: tuple[int, int]) -> Any:
+    from opentelemetry.trace import Link
+
+    return Link(_make_span_context(*ids))
+
+
+def _make_span_context(trace_id: int, span_id: int) -> Any:
+    """Sampled: whether we keep our own span does not depend on what others keep."""
+    from opentelemetry.trace import SpanContext, TraceFlags
+
+    return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+
+
+def _mark_failed(span: Any, message: str) -> None:
+    from opentelemetry.trace import Status, StatusCode
+
+    span.set_status(Status(StatusCode.ERROR, message))

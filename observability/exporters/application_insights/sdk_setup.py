@@ -1,0 +1,155 @@
+"""Configures OpenTelemetry's SDK for Application Insights, by Azure Monitor's distro. Used by application_insights.
+
+The SDK calls nobody but the ingestion endpoint, keeps every trace, and ends when our exporter says so.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import sys
+from typing import Any
+
+from observability import names
+from observability.exporters.application_insights.envelopes import trim_envelopes
+from observability.exporters.background import DeliveryCounts, ShutdownSignal
+
+SDK_REQUEST_TIMEOUT_S = 5.0
+
+# Calls elsewhere off (usage statistics of the SDK, its remote control, the metadata address of virtual machines),
+# every trace kept, and only our own spans: instrumentations would record URLs with their query.
+_SDK_VARIABLES = {
+    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+    "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
+    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
+    "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED": "true",
+    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "azure_app_service",
+}
+_SAMPLER_VARIABLES = {"OTEL_TRACES_SAMPLER": "microsoft.fixed_percentage", "OTEL_TRACES_SAMPLER_ARG": "1.0"}
+INSTRUMENTATIONS = (
+    "azure_sdk",
+    "django",
+    "fastapi",
+    "flask",
+    "httpx",
+    "httpx2",
+    "psycopg2",
+    "requests",
+    "urllib",
+    "urllib3",
+)
+
+_STATUSES_RETRIED_BY_SDK = frozenset({401, 403, 408, 429, 500, 502, 503, 504})
+"""Answers after which the SDK repeats by itself."""
+
+
+def is_configured_by_host() -> bool:
+    """Whether OpenTelemetry is configured in this process already, as the Functions worker does when told to."""
+    if os.environ.get("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "").lower() in ("true", "1"):
+        return True
+    if "opentelemetry.sdk.trace" not in sys.modules:
+        return False
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+
+    return isinstance(trace.get_tracer_provider(), TracerProvider)
+
+
+def configure_sdk(
+    connection_string: str, resource: dict[str, str], counts: DeliveryCounts, closing: ShutdownSignal
+) -> None:
+    """Configure the providers of the process: what the SDK's requests come to is counted in `tally`."""
+    for key, value in _SDK_VARIABLES.items():
+        os.environ.setdefault(key, value)
+    if "OTEL_TRACES_SAMPLER" not in os.environ:
+        os.environ.update(_SAMPLER_VARIABLES)
+    from azure.monitor.opentelemetry import configure_azure_monitor
+    from opentelemetry import _logs, metrics, trace
+    from opentelemetry.sdk.resources import Resource
+
+    configure_azure_monitor(
+        connection_string=connection_string,
+        # The distro hangs a handler on this logger; ours sends what it wants sent itself.
+        logger_name="observability.unused",
+        resource=Resource(resource),
+        views=_make_views(),
+        instrumentation_options={name: {"enabled": False} for name in INSTRUMENTATIONS},
+        enable_live_metrics=False,
+        enable_performance_counters=False,
+        custom_hook_policy=_make_request_policy(counts, closing),
+        # What fails goes to disk at once instead of holding up the thread with repetitions.
+        retry_total=0,
+        timeout=SDK_REQUEST_TIMEOUT_S,
+        read_timeout=SDK_REQUEST_TIMEOUT_S,
+    )
+    providers: tuple[Any, ...] = (
+        _logs.get_logger_provider(),
+        trace.get_tracer_provider(),
+        metrics.get_meter_provider(),
+    )
+    trim_envelopes(*providers)
+    _remove_exit_handlers(providers)
+
+
+def _remove_exit_handlers(providers: tuple[Any, ...]) -> None:
+    """Without what the SDK would do when the process exits: wait for the network, for longer than anybody allowed."""
+    for provider in providers:
+        atexit.unregister(provider.shutdown)
+    logging.getLogger("observability.unused").handlers.clear()
+
+
+def _make_views() -> list[Any]:
+    """Each instrument with its tags only, and without buckets, which Application Insights does not keep."""
+    from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+
+    return [
+        View(
+            instrument_name=metric.name,
+            attribute_keys=set(metric.tags),
+            aggregation=ExplicitBucketHistogramAggregation(()) if metric.kind == "distribution" else None,
+        )
+        for metric in names.METRICS
+    ]
+
+
+def _make_request_policy(tally: DeliveryCounts, closing: ShutdownSignal) -> Any:
+    """A policy in the pipeline of the SDK's clients, which tell nobody else how their calls ended."""
+    from azure.core.exceptions import ServiceRequestError
+    from azure.core.pipeline import PipelineRequest, PipelineResponse
+    from azure.core.pipeline.policies import SansIOHTTPPolicy
+
+    class Watch(SansIOHTTPPolicy[Any, Any]):
+        def on_request(self, request: PipelineRequest[Any]) -> None:
+            left = closing.remaining_seconds(SDK_REQUEST_TIMEOUT_S)
+            if left <= 0:
+                raise ServiceRequestError("the program ends, kept on disk")
+            request.context.options.update(connection_timeout=left, read_timeout=left)
+
+        def on_response(self, request: PipelineRequest[Any], response: PipelineResponse[Any, Any]) -> None:
+            _count_response(tally, response.http_response.status_code, response.http_response.text())
+
+        def on_exception(self, request: PipelineRequest[Any]) -> None:
+            tally.record_failure(f"cannot be reached: {sys.exc_info()[1]}")
+
+    return Watch()
+
+
+def _count_response(tally: DeliveryCounts, status: int, body: str) -> None:
+    received, accepted = _read_receipt(body)
+    if status in (200, 206):
+        tally.record_success(accepted)
+        tally.record_drop(received - accepted)
+    elif status not in (307, 308):
+        tally.record_failure(f"answered {status}")
+        if status not in _STATUSES_RETRIED_BY_SDK:
+            tally.record_drop(max(received, 1))
+
+
+def _read_receipt(body: str) -> tuple[int, int]:
+    try:
+        reply = json.loads(body)
+        return int(reply["itemsReceived"]), int(reply["itemsAccepted"])
+    except (ValueError, KeyError, TypeError):
+        return 0, 0

@@ -1,0 +1,52 @@
+"""What is wrong with a request, as a page: for browsers, in place of problem+json. Called by problems.
+
+A browser names text/html in its Accept header; a program that does not is answered in JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+
+def accepts_html(request: Request) -> bool:
+    """Whether text/html is accepted by name, and before any JSON."""
+    qualities = _media_weights(request.headers.get("accept", ""))
+    html = qualities.get("text/html", 0.0)
+    json = max(qualities.get("application/json", 0.0), qualities.get("application/problem+json", 0.0))
+    return html > json
+
+
+def error_page_response(
+    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
+) -> HTMLResponse:
+    """The status and the detail of a problem, with a way back."""
+    from scheduler.api.dashboard.rendering import render_page  # brings Jinja2, which the API alone does without
+
+    services = request.app.state.services
+    html = render_page(
+        "error.html",
+        request,
+        now=services.clock.now(),
+        environment=services.environment,
+        version=services.version,
+        title=HTTPStatus(status).phrase,
+        detail=detail,
+    )
+    return HTMLResponse(html, status, {**(headers or {}), "Vary": "Accept"})
+
+
+def _media_weights(accept: str) -> dict[str, float]:
+    """Of each media range its weight (RFC 9110); 0 for a weight that cannot be read."""
+    found: dict[str, float] = {}
+    for item in accept.split(","):
+        name, *parameters = (part.strip().lower() for part in item.split(";"))
+        weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+        try:
+            found[name] = float(weight)
+        except ValueError:
+            found[name] = 0.0
+    return found

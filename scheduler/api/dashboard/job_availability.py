@@ -1,0 +1,89 @@
+"""Since when a job is down or up, and how much of the time it was up. Called by job_page."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from jobs.ports import Clock
+from jobs.runs import Run
+from scheduler.api.dashboard.outages import Outage, OutageTracker
+from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.queries.uptime import JobUptime, UptimeReader
+
+_FIRST, _MORE = 20, 200
+"""Runs read at first, and once more, to find since when a job is up."""
+_CACHE_FACTOR = 20
+"""An uptime is used again for so many times as long as it took: who watches a page takes a twentieth of a core."""
+_MAX_CACHED_UPTIMES = 100
+"""Uptimes remembered at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobAvailability:
+    """How a job is by its runs; `unknown`: none says anything yet.
+
+    `whole`: a run of the other kind came before `since`. Without it, the runs that were read begin there.
+    """
+
+    state: Literal["up", "down", "unknown"]
+    since: datetime | None = None
+    whole: bool = False
+    outage: Outage | None = None
+
+
+class AvailabilityReader:
+    """Made once an app: it remembers what it worked out. All methods raise StoreError."""
+
+    def __init__(self, queries: JobAndRunQueries, uptimes: UptimeReader, outages: OutageTracker, clock: Clock) -> None:
+        self._queries = queries
+        self._uptimes = uptimes
+        self._outages = outages
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._known: dict[str, tuple[float, JobUptime]] = {}
+
+    async def read_availability(self, job: str) -> JobAvailability:
+        """As of now."""
+        outage = await self._outages.find_outage(job)
+        if outage is not None:
+            return JobAvailability("down", outage.since, outage.whole, outage)
+        return await self._read_up(job)
+
+    async def read_uptime(self, job: str) -> JobUptime:
+        """As of now, or of a moment ago if it takes long. Raises UnknownJob."""
+        async with self._lock:
+            began = self._clock.monotonic()
+            until, known = self._known.get(job, (float("-inf"), None))
+            if known is not None and began < until:
+                return known
+            found = await self._uptimes.read_uptime(job)
+            ended = self._clock.monotonic()
+            self._known.pop(job, None)
+            self._known[job] = ended + _CACHE_FACTOR * (ended - began), found
+            if len(self._known) > _MAX_CACHED_UPTIMES:
+                del self._known[next(iter(self._known))]
+            return found
+
+    async def _read_up(self, job: str) -> JobAvailability:
+        page = await self._queries.list_runs(job=job, limit=_FIRST)
+        oldest, whole = _find_oldest_up([record.run for record in page.records])
+        if oldest is not None and not whole and page.continuation is not None:
+            page = await self._queries.list_runs(job=job, limit=_MORE, continuation=page.continuation)
+            older, whole = _find_oldest_up([record.run for record in page.records])
+            oldest = older or oldest
+        return JobAvailability("unknown") if oldest is None else JobAvailability("up", oldest.started_at, whole)
+
+
+def _find_oldest_up(runs: list[Run | None]) -> tuple[Run | None, bool]:
+    """The oldest of the runs, newest first, that succeeded after the last one that was down; whether there is such."""
+    oldest: Run | None = None
+    for run in runs:
+        if run is None or not run.counts_for_availability:
+            continue
+        if run.outcome.down:
+            return oldest, True
+        oldest = run
+    return oldest, False

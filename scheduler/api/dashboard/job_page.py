@@ -1,0 +1,125 @@
+"""The page of a job at /api/dashboard/jobs/{name}: how it is, when it runs, its last runs, uptime and definition.
+
+Plain HTML that reads only; links lead to the same as JSON. Registered by dashboard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse
+
+from jobs.problems import make_printable
+from jobs.schedules import Schedule, zone_of
+from scheduler.api.dashboard.job_availability import AvailabilityReader
+from scheduler.api.dashboard.rendering import DASHBOARD_PATH, render_page
+from scheduler.api.dependencies import Continuation, JobName, ServicesDep, reject_unknown_query
+from scheduler.api.models.runs import JobDetail
+from scheduler.api.problems import InvalidInput, InvalidRequest
+from scheduler.catalog.catalog import UnknownJob
+from scheduler.errors import OperationError
+from scheduler.queries.heartbeats import HeartbeatView
+from scheduler.queries.jobs_and_runs import JobAndRunQueries, JobView
+from scheduler.services import Services
+from scheduler.stores.runs.repository import RunPage
+
+RUNS_PER_PAGE = 20
+"""Runs on a page."""
+MAX_NEXT_RUNS = 5
+"""Next runs that are listed."""
+
+router = APIRouter(dependencies=[Depends(reject_unknown_query)])
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """`english`: the schedule in a sentence; `zone`: the name of the zone of its clock, empty for UTC.
+
+    `upcoming`: due instants in UTC, each with its text on the clock of the zone.
+    """
+
+    english: str
+    zone: str
+    upcoming: Sequence[tuple[datetime, str]]
+
+
+@router.get(f"{DASHBOARD_PATH}/jobs/{{name}}", include_in_schema=False)
+async def show_job(
+    request: Request, uses: ServicesDep, name: JobName, continuation: Continuation = None
+) -> HTMLResponse:
+    """The page; with a continuation, of older runs."""
+    standings: AvailabilityReader = request.app.state.standings
+    view = await uses.queries.view_job(name)
+    runs, standing, uptime, heartbeat, circuits = await asyncio.gather(
+        _list_runs(uses.queries, name, continuation),
+        standings.read_availability(name),
+        standings.read_uptime(name),
+        _find_heartbeat(uses, view),
+        uses.circuits.circuits_of_jobs([name]),
+    )
+    html = render_page(
+        "job.html",
+        request,
+        now=uses.clock.now(),
+        environment=uses.environment,
+        version=uses.version,
+        view=view,
+        job=view.entry.job,
+        timetable=_create_timetable(view, uses.queries),
+        standing=standing,
+        uptime=uptime,
+        heartbeat=heartbeat,
+        circuit=circuits.get(name),
+        runs=runs,
+        older=continuation is not None,
+        definition=_definition_text(view),
+    )
+    return HTMLResponse(html)
+
+
+async def _list_runs(queries: JobAndRunQueries, name: str, continuation: str | None) -> RunPage:
+    try:
+        return await queries.list_runs(job=name, limit=RUNS_PER_PAGE, continuation=continuation)
+    except ValueError as error:
+        raise InvalidRequest(
+            InvalidInput(where="query.continuation", message=make_printable(str(error), 200))
+        ) from None
+
+
+async def _find_heartbeat(uses: Services, view: JobView) -> HeartbeatView | None:
+    job = view.entry.job
+    if job.check.kind != "heartbeat":
+        return None
+    try:
+        return await uses.heartbeats.view_heartbeat(job.name)
+    except (UnknownJob, OperationError):
+        return None  # changed in this moment
+
+
+def _create_timetable(view: JobView, queries: JobAndRunQueries) -> Timetable | None:
+    """None for a job that no schedule runs."""
+    job = view.entry.job
+    if job.schedule is None or not job.enabled:
+        return None
+    from jobs.schedules.explanations.schedules import explain_schedule  # for who looks at a page
+
+    upcoming = [(due, _local_text(due, job.schedule)) for due in queries.next_due(view, MAX_NEXT_RUNS)]
+    zone = zone_of(job.schedule)
+    return Timetable(explain_schedule(job.schedule), zone.name if zone is not None else "", upcoming)
+
+
+def _local_text(due: datetime, schedule: Schedule) -> str:
+    zone = zone_of(schedule)
+    local = due if zone is None else due.astimezone(zone.info)
+    fraction = f".{local.microsecond // 1000:03}" if local.microsecond else ""
+    return f"{local:%Y-%m-%d %H:%M:%S}{fraction} {local:%Z}"
+
+
+def _definition_text(view: JobView) -> str:
+    """As GET /api/jobs/{name} shows it: secrets by name only."""
+    return json.dumps(JobDetail.definition_json(view), indent=2, ensure_ascii=False)

@@ -1,0 +1,74 @@
+"""The overview page at /api/dashboard: what is down, since when and why; every job; the newest runs. Reads only.
+
+The page is complete without its script, which only fetches it again every few seconds and puts in what has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Literal
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+from scheduler.api.dashboard import job_page, run_page
+from scheduler.api.dashboard.job_availability import AvailabilityReader
+from scheduler.api.dashboard.outages import OutageTracker
+from scheduler.api.dashboard.overview import MAX_OUTAGE_CARDS, RECENT_RUNS, OverviewPage, OverviewReader
+from scheduler.api.dashboard.rendering import DASHBOARD_PATH, STATIC_FOLDER, render_page
+from scheduler.api.dependencies import Continuation, ServicesDep, reject_unknown_query
+from scheduler.api.models.base import RETRY_AFTER
+from scheduler.services import Services
+from scheduler.stores.port import StoreError
+
+router = APIRouter()
+
+
+def add_dashboard(api: FastAPI, services: Services) -> None:
+    """The pages, their style sheet and their script."""
+    outages = OutageTracker(services.queries, services.clock)
+    api.state.overview = OverviewReader(services.queries, services.heartbeats, services.circuits, outages)
+    api.state.standings = AvailabilityReader(services.queries, services.uptimes, outages, services.clock)
+    api.mount(f"{DASHBOARD_PATH}/static", StaticFiles(directory=STATIC_FOLDER), name="static")
+    api.include_router(router)
+    api.include_router(job_page.router)
+    api.include_router(run_page.router)
+
+
+@router.get(DASHBOARD_PATH, include_in_schema=False, dependencies=[Depends(reject_unknown_query)])
+async def show_overview(
+    request: Request, uses: ServicesDep, show: Literal["down"] | None = None, continuation: Continuation = None
+) -> HTMLResponse:
+    """The page; `show=down` leaves only those jobs in its table.
+
+    While the store is away it shows how the parts are, with 503.
+    """
+    overview: OverviewReader = request.app.state.overview
+    report, page = await asyncio.gather(
+        uses.health.report(), _read_page(overview, continuation or "", only_down=show is not None)
+    )
+    away = isinstance(page, StoreError)
+    html = render_page(
+        "overview.html",
+        request,
+        now=uses.clock.now(),
+        environment=uses.environment,
+        version=uses.version,
+        report=report,
+        away=str(page) if away else "",
+        page=None if away else page,
+        strip=RECENT_RUNS,
+        cards=MAX_OUTAGE_CARDS,
+    )
+    if away:
+        return HTMLResponse(html, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": RETRY_AFTER})
+    return HTMLResponse(html)
+
+
+async def _read_page(overview: OverviewReader, after: str, *, only_down: bool) -> OverviewPage | StoreError:
+    try:
+        return await overview.read_page(after, only_down=only_down)
+    except StoreError as error:
+        return error

@@ -1,0 +1,93 @@
+"""Renders the HTML pages from the templates in pages/. Used by dashboard, job_page, run_page and error_page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from fastapi import Request
+
+from jobs.formats.display_text import escape_control_characters
+from scheduler.api.dashboard import formatting
+from scheduler.api.dependencies import FUNCTION_KEY
+from scheduler.api.models.runs import run_path
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_HERE = Path(__file__).parent
+
+DASHBOARD_PATH = "/api/dashboard"
+STATIC_FOLDER = _HERE / "static"
+
+
+def job_page_path(name: str) -> str:
+    """The page of a job."""
+    return f"{DASHBOARD_PATH}/jobs/{quote(name)}"
+
+
+def run_page_path(run_id: str) -> str:
+    """The page of a run."""
+    return f"{DASHBOARD_PATH}/runs/{quote(run_id, safe='@')}"
+
+
+def render_page(name: str, request: Request, **values: object) -> str:
+    """Fill in a template. Its links carry the function key of the request, as a browser sends no key header."""
+    return (
+        _environment().get_template(name).render(link=_link_builder(request.query_params.get(FUNCTION_KEY)), **values)
+    )
+
+
+def _link_builder(key: str | None) -> Callable[..., str]:
+    def link(path: str, **query: str) -> str:
+        pairs = query | ({FUNCTION_KEY: key} if key else {})
+        return f"{path}?{urlencode(pairs)}" if pairs else path
+
+    return link
+
+
+def _escape_value(value: object) -> object:
+    """What a template writes, with control and direction characters shown as escapes: names, messages and bodies come
+    from job files, callers and targets. Markup is put together of values that went through here."""
+    return escape_control_characters(value) if type(value) is str else value
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # for who looks at a page
+
+    templates = Environment(
+        loader=FileSystemLoader(_HERE / "pages"),
+        autoescape=select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=_escape_value,
+    )
+    filters = (
+        formatting.when,
+        formatting.clock_time,
+        formatting.exact,
+        formatting.milliseconds,
+        formatting.measured,
+        formatting.percent,
+        formatting.words,
+        formatting.parts,
+        formatting.counted,
+        formatting.strip_text,
+    )
+    for text in filters:
+        templates.filters[text.__name__] = text
+    templates.filters["span"] = lambda span: formatting.span_text(span.total_seconds())
+    templates.filters["seconds"] = formatting.span_text
+    templates.globals.update(
+        dashboard=DASHBOARD_PATH,
+        job_page_path=job_page_path,
+        nothing=formatting.NOTHING,
+        run_page_path=run_page_path,
+        run_path=run_path,
+    )
+    return templates

@@ -1,0 +1,105 @@
+"""The page of a run at /api/dashboard/runs/{run_id}: its outcome, its times and its attempts. Registered by dashboard.
+
+Plain HTML that reads only. What an attempt has beyond the usual fields, such as steps or a certificate, is shown by the
+names that it has in the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse
+
+from jobs.runs import Run, Ticket
+from scheduler.api.dashboard.rendering import DASHBOARD_PATH, render_page
+from scheduler.api.dependencies import RunId, ServicesDep, reject_unknown_query
+from scheduler.api.models.runs import AttemptModel
+from scheduler.api.problems import ApiError
+from scheduler.catalog.catalog import JobSnapshot
+
+_PHASES = {
+    "dns_ms": "DNS",
+    "connect_ms": "Connect",
+    "tls_ms": "TLS",
+    "first_byte_ms": "First byte",
+    "total_ms": "Total",
+}
+_SHOWN = frozenset({"number", "started_at", "status_code", "error", "message", "phases", "failures", "wait_ms", "body"})
+"""Fields of an attempt that have their place on the page."""
+
+router = APIRouter(dependencies=[Depends(reject_unknown_query)])
+
+
+@router.get(f"{DASHBOARD_PATH}/runs/{{run_id}}", include_in_schema=False)
+async def show_run(request: Request, uses: ServicesDep, run_id: RunId) -> HTMLResponse:
+    """The page of a run in any state."""
+    record = await uses.queries.find_run(run_id)
+    if record is None:
+        raise ApiError(HTTPStatus.NOT_FOUND, f"There is no run {run_id!r}; it may be older than what is kept.")
+    run, jobs = record.run, uses.queries.current_jobs()
+    html = render_page(
+        "run.html",
+        request,
+        now=uses.clock.now(),
+        environment=uses.environment,
+        version=uses.version,
+        record=record,
+        ticket=record.ticket,
+        run=run,
+        job_exists=record.ticket.job in jobs,
+        cause=_parent_run_id(record.ticket, jobs),
+        phases=_used_phases(run),
+        details=_other_details(run),
+    )
+    return HTMLResponse(html)
+
+
+def other_values(stored: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """What is stored under other names and holds something."""
+    return {
+        name: left
+        for name, value in stored.items()
+        if name not in known and not _is_empty(left := _without_empty(value))
+    }
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return other_values(value, ())
+    if isinstance(value, list):
+        return [_without_empty(one) for one in value]
+    return value
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value is False or value in ("", [], {})
+
+
+def _parent_run_id(ticket: Ticket, jobs: JobSnapshot) -> str | None:
+    """The run that this one follows, if its correlation id is the id of another run."""
+    other = ticket.correlation_id
+    return other if other != ticket.id and other.rpartition("@")[0] in jobs else None
+
+
+def _used_phases(run: Run | None) -> dict[str, str]:
+    """Those that an attempt of the run had, with their headings."""
+    attempts = run.attempts if run is not None else ()
+    return {
+        name: heading
+        for name, heading in _PHASES.items()
+        if any(getattr(attempt.phases, name) is not None for attempt in attempts)
+    }
+
+
+def _other_details(run: Run | None) -> list[tuple[int, dict[str, Any]]]:
+    """The attempts, by number, that have more than the usual fields."""
+    found = []
+    for attempt in run.attempts if run is not None else ():
+        values = other_values(AttemptModel.from_attempt(attempt).model_dump(mode="json"), _SHOWN)
+        details = values.pop("details", {})
+        if values := values | details:
+            found.append((attempt.number, values))
+    return found

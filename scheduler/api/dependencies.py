@@ -1,0 +1,102 @@
+"""What routes read from a request: the services, paging, waits, and nothing that they do not know."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, get_origin
+
+from fastapi import Depends, Path, Query, Request
+from fastapi.routing import APIRoute
+
+from jobs.definition import NAME_PATTERN
+from jobs.formats.durations import format_duration, parse_duration
+from jobs.problems import describe_unknown_key, describe_wrong_choice, make_printable
+from scheduler.api.problems import InvalidInput, InvalidRequest
+from scheduler.services import Services
+from scheduler.stores.runs.repository import RUN_FILTERS
+
+MAX_WAIT = 200.0
+"""Seconds. The Functions front end cuts an answer off at 230."""
+
+_MAX_WAIT_TEXT = format_duration(MAX_WAIT)
+DURATION_PATTERN = r"^\s*(?:[0-9]+(?:\.[0-9]+)?(?:[mM]?[sS]|[mMhHdD]))+\s*$"
+"""How a duration is written, for the schema; jobs.formats.durations reads it."""
+
+FUNCTION_KEY = "code"
+"""The Functions host takes its key from this parameter (or from a header) and hands it on."""
+
+
+async def get_services(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found
+
+
+async def reject_unknown_query(request: Request) -> None:
+    """Refuse a query that the route does not read: a misspelt filter, silently left out, gives wrong answers."""
+    route = request.scope["route"]
+    parameters = route.dependant.query_params if isinstance(route, APIRoute) else []
+    known = [parameter.alias for parameter in parameters]
+    lists = {parameter.alias for parameter in parameters if get_origin(parameter.field_info.annotation) is list}
+    given = Counter(name for name, _ in request.query_params.multi_items() if name != FUNCTION_KEY)
+    errors = [
+        *_unknown_parameters(given, known),
+        *(_repeated_parameter(name) for name in known if given[name] > 1 and name not in lists),
+    ]
+    if errors:
+        raise InvalidRequest(*errors)
+
+
+def _unknown_parameters(given: Iterable[str], known: list[str]) -> Iterable[InvalidInput]:
+    for name in given:
+        if name not in known:
+            message, hint = describe_unknown_key(name, known)
+            message = message.replace("unknown key", "unknown parameter")
+            yield InvalidInput(where=f"query.{make_printable(name)}", message=message, hint=hint or None)
+
+
+def _repeated_parameter(name: str) -> InvalidInput:
+    return InvalidInput(where=f"query.{name}", message="is given more than once")
+
+
+def parse_wait(wait: str | None) -> float:
+    """The parameter `wait` in seconds; 0 without it. Raises InvalidRequest."""
+    if wait is None:
+        return 0.0
+    try:
+        if not wait.isascii():
+            raise ValueError(f"{wait!r} is not a duration: write it in ASCII, like 10s")
+        seconds = parse_duration(wait)
+    except ValueError as error:
+        raise InvalidRequest(InvalidInput(where="query.wait", message=make_printable(str(error), 200))) from None
+    if seconds > MAX_WAIT:
+        message = f"{make_printable(wait)} is too long: at most {_MAX_WAIT_TEXT}"
+        raise InvalidRequest(InvalidInput(where="query.wait", message=message, hint="then ask for the run by its id"))
+    return seconds
+
+
+def parse_outcome(outcome: str | None) -> str | None:
+    """The parameter `outcome`. Raises InvalidRequest."""
+    if outcome is not None and outcome not in RUN_FILTERS:
+        message, hint = describe_wrong_choice(outcome, RUN_FILTERS)
+        raise InvalidRequest(InvalidInput(where="query.outcome", message=message, hint=hint))
+    return outcome
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+Limit = Annotated[int, Query(ge=1, le=500, description="How many at most")]
+Continuation = Annotated[str | None, Query(max_length=500, description="From the page before, unchanged")]
+JobName = Annotated[str, Path(description="The job's name")]
+RunId = Annotated[str, Path(max_length=200, description="The run's id, `job@instant`")]
+JobParameter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only this job's")]
+OutcomeParameter = Annotated[
+    str | None, Query(description="Only these runs", json_schema_extra={"enum": list(RUN_FILTERS)})
+]
+Wait = Annotated[
+    str | None,
+    Query(
+        description=f"Answer with the finished run, if it ends within this time: 10s; at most {_MAX_WAIT_TEXT}",
+        examples=["10s"],
+        json_schema_extra={"type": ["string", "null"], "pattern": DURATION_PATTERN},
+    ),
+]

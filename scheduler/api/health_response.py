@@ -1,0 +1,24 @@
+"""What the health routes say, whoever serves them. Used by health_routes, and by early before the whole API is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from scheduler.api.models.base import RETRY_AFTER
+from scheduler.api.models.runs import HealthModel
+from scheduler.services import Services
+
+
+async def create_health_response(
+    services: Services, *, with_messages: bool = True
+) -> tuple[HealthModel, HTTPStatus, Mapping[str, str]]:
+    """The answer, its status and its headers. `told`: with what to look at for each part that is not well."""
+    report = await services.health.report()
+    in_force = services.queries.current_jobs()
+    model = HealthModel.from_report(
+        report, in_force, environment=services.environment, version=services.version, with_messages=with_messages
+    )
+    if report.is_ready:
+        return model, HTTPStatus.OK, {}
+    return model, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": RETRY_AFTER}

@@ -1,0 +1,80 @@
+"""What the embedded host serves: the health routes at once, everything else from the first time that it is asked for.
+
+Many programs are asked by probes alone, day and night. FastAPI, the routes and their models take some 8 MiB, the
+dashboard 6 more, which such a program does without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from scheduler.api.health_response import create_health_response
+from scheduler.api.liveness import LIVE_BODY, LIVE_PATH
+from scheduler.api.middleware.common import add_common_middleware
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from scheduler.services import Services
+
+_HEALTH_PATHS = frozenset({"/api/health", LIVE_PATH, "/api/health/ready"})
+
+
+class LazyApi:
+    """An ASGI app that answers as the whole API does."""
+
+    def __init__(self, services: Services, *, hosts: Sequence[str], on_created: Callable[[], None]) -> None:
+        """`hosts`: see scheduler.api.app.create_api. `made`: told on the loop once the whole API is there."""
+        self._services = services
+        self._hosts = hosts
+        self._on_created = on_created
+        self._health_app = _create_health_app(services, hosts)
+        self._full: ASGIApp | None = None
+        self._creation_lock = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_early = scope["type"] == "http" and scope["path"] in _HEALTH_PATHS and scope["method"] in ("GET", "HEAD")
+        app = self._full or (self._health_app if is_early else await self._full_app())
+        await app(scope, receive, send)
+
+    async def _full_app(self) -> ASGIApp:
+        """The whole API, made in a thread: runs start meanwhile."""
+        async with self._creation_lock:
+            if self._full is None:
+                self._full = await asyncio.to_thread(self._create)
+                self._on_created()
+            return self._full
+
+    def _create(self) -> ASGIApp:
+        from scheduler.api.app import create_api
+
+        return create_api(self._services, hosts=self._hosts)
+
+
+def _create_health_app(services: Services, hosts: Sequence[str]) -> Starlette:
+    """The routes of health_routes that probes ask, without keys."""
+
+    async def live(_: Request) -> Response:
+        return Response(LIVE_BODY, media_type="application/json")
+
+    async def health(_: Request) -> Response:
+        return _json_response(*await create_health_response(services))
+
+    answering: dict[str, Callable[[Request], Awaitable[Response]]] = dict.fromkeys(_HEALTH_PATHS, health)
+    answering[LIVE_PATH] = live
+    app = Starlette(routes=[Route(path, answer) for path, answer in answering.items()])
+    add_common_middleware(app, hosts)
+    return app
+
+
+def _json_response(model: BaseModel, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(model.model_dump_json(), status, headers, "application/json")

@@ -1,0 +1,57 @@
+"""Escapes control and direction characters in JSON answers. A middleware; added by scheduler.api.middleware.common.
+
+JSON lets DEL, C1 and U+202E stand in a string as they are, and texts of targets may have them: a browser or a terminal
+that shows the answer would obey them. As \\u escapes they mean the same to every reader of JSON.
+"""
+
+from __future__ import annotations
+
+import re
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
+"""DEL, C1, U+2028 to U+202E, U+2066 to U+2069 in UTF-8, as in jobs.formats.display_text. JSON escapes C0 itself."""
+
+
+def escape_json(body: bytes) -> bytes:
+    """Return the JSON with these characters as escapes; outside of strings there are none."""
+    return _CONTROL.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), body)
+
+
+class JsonEscaping:
+    """Holds back the head of a JSON answer until its body is there, as the length may change."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        head: Message | None = None
+
+        async def escaping(message: Message) -> None:
+            nonlocal head
+            if message["type"] == "http.response.start" and _is_json(message):
+                head = message
+                return
+            if head is not None and message["type"] == "http.response.body":
+                body = message.get("body", b"")
+                if _CONTROL.search(body):
+                    message = {**message, "body": (body := escape_json(body))}
+                    head = {**head, "headers": _with_length(head, len(body), more=message.get("more_body", False))}
+                await send(head)
+                head = None
+            await send(message)
+
+        await self._app(scope, receive, escaping)
+
+
+def _is_json(start: Message) -> bool:
+    return any(name.lower() == b"content-type" and b"json" in value for name, value in start.get("headers", ()))
+
+
+def _with_length(start: Message, length: int, *, more: bool) -> list[tuple[bytes, bytes]]:
+    headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
+    return headers if more else [*headers, (b"content-length", str(length).encode())]

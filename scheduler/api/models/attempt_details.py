@@ -1,0 +1,107 @@
+"""What an attempt has seen beyond its status, as models: steps, TLS session, DNS records. Used by models."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from jobs.details import CertificateDetail, DnsDetail, StepDetail, StepOutcome, TlsDetail
+from jobs.runs import ErrorClass
+from scheduler.api.models.base import ResponseModel
+
+
+class StepModel(ResponseModel):
+    """One request of a check with several steps. `cleanup`: it belongs to the steps that run at the end in any case.
+
+    Steps behind the first one that failed were not made, and are not listed.
+    """
+
+    name: str
+    outcome: StepOutcome
+    status_code: int | None
+    duration_ms: float
+    error: ErrorClass | None
+    cleanup: bool
+
+    @classmethod
+    def from_step(cls, step: StepDetail) -> StepModel:
+        return cls(
+            name=step.name,
+            outcome=step.outcome,
+            status_code=step.status,
+            duration_ms=step.took_ms,
+            error=_error_class(step.error),
+            cleanup=step.cleanup,
+        )
+
+
+class CertificateModel(ResponseModel):
+    """The target's certificate. `days_left`: whole days at the time of the attempt, negative if it had expired.
+
+    `names` has the first five of `name_count`.
+    """
+
+    subject: str
+    issuer: str
+    names: list[str]
+    name_count: int
+    expires_at: datetime
+    days_left: int
+
+    @classmethod
+    def from_certificate(cls, certificate: CertificateDetail, at: datetime) -> CertificateModel:
+        return cls(
+            subject=certificate.subject,
+            issuer=certificate.issuer,
+            names=list(certificate.names),
+            name_count=certificate.name_count,
+            expires_at=certificate.expires_at,
+            days_left=certificate.days_left(at),
+        )
+
+
+class TlsModel(ResponseModel):
+    """The TLS session of the attempt's last connection. `version`: such as TLSv1.3.
+
+    `certificate` is null if the target showed none that can be read.
+    """
+
+    version: str
+    certificate: CertificateModel | None
+
+    @classmethod
+    def from_tls(cls, tls: TlsDetail, at: datetime) -> TlsModel:
+        certificate = tls.certificate
+        return cls(
+            version=tls.version,
+            certificate=None if certificate is None else CertificateModel.from_certificate(certificate, at),
+        )
+
+
+class DnsModel(ResponseModel):
+    """The answer of a name server. `records` has at most 20 of `record_count`. `ttl_s` is the shortest one."""
+
+    rcode: str
+    records: list[str]
+    record_count: int
+    ttl_s: int | None
+    server: str
+
+    @classmethod
+    def from_dns(cls, dns: DnsDetail) -> DnsModel:
+        return cls(
+            rcode=dns.rcode,
+            records=list(dns.records),
+            record_count=dns.record_count,
+            ttl_s=dns.ttl_s,
+            server=dns.server,
+        )
+
+
+def _error_class(name: str) -> ErrorClass | None:
+    """A class that a newer version has added reads as `internal_error`, as that of the attempt does."""
+    if not name:
+        return None
+    try:
+        return ErrorClass(name)
+    except ValueError:
+        return ErrorClass.INTERNAL_ERROR

@@ -1,0 +1,127 @@
+"""Dead letters as the API shows them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from jobs.runs import ErrorClass, Trigger
+from scheduler.api.models.base import ResponseModel
+from scheduler.api.models.runs import AttemptModel
+from scheduler.operations.dead_letters import ReplayResult
+from scheduler.stores.dead_letters.repository import DeadLetter, LetterPage
+
+
+class DeadLetterState(StrEnum):
+    """`replaying`: its replay was begun and broken off; replaying it again goes on with it."""
+
+    WAITING = "waiting"
+    REPLAYING = "replaying"
+    REPLAYED = "replayed"
+
+
+class DeadLetterSummary(ResponseModel):
+    """A dead letter in a list. `job`, `run_id`, `trigger` and `due_at` are null for a message that is no ticket.
+
+    `replayed_by` is the run that replays it.
+    """
+
+    id: str
+    at: datetime
+    reason: str
+    error: ErrorClass | None
+    job: str | None
+    run_id: str | None
+    trigger: Trigger | None
+    due_at: datetime | None
+    attempt_count: int
+    state: DeadLetterState
+    replayed_by: str | None
+    replayed_at: datetime | None
+    url: str
+
+    @classmethod
+    def from_letter(cls, letter: DeadLetter) -> DeadLetterSummary:
+        return cls(**_summary_fields(letter))
+
+
+class DeadLetterDetail(DeadLetterSummary):
+    """With all that is known: each attempt, the job as it was then, a traceback, the message that was no ticket."""
+
+    correlation_id: str | None
+    attempts: list[AttemptModel]
+    definition: dict[str, Any] | None
+    traceback: str
+    message: str
+
+    @classmethod
+    def from_full_letter(cls, letter: DeadLetter) -> DeadLetterDetail:
+        return cls(
+            **_summary_fields(letter),
+            correlation_id=letter.ticket.correlation_id if letter.ticket else None,
+            attempts=[AttemptModel.from_attempt(attempt) for attempt in letter.tried],
+            definition=dict(letter.definition) if letter.definition is not None else None,
+            traceback=letter.traceback,
+            message=letter.message,
+        )
+
+
+def replay_state(letter: DeadLetter) -> DeadLetterState:
+    if letter.replay is None:
+        return DeadLetterState.WAITING
+    return DeadLetterState.REPLAYED if letter.replay.done else DeadLetterState.REPLAYING
+
+
+def _summary_fields(letter: DeadLetter) -> dict[str, Any]:
+    ticket, replay = letter.ticket, letter.replay
+    return {
+        "id": letter.id,
+        "at": letter.at,
+        "reason": letter.reason,
+        "error": letter.error,
+        "job": letter.job,
+        "run_id": ticket.id if ticket else None,
+        "trigger": ticket.trigger if ticket else None,
+        "due_at": ticket.due_at if ticket else None,
+        "attempt_count": letter.attempts,
+        "state": replay_state(letter),
+        "replayed_by": replay.ticket.id if replay else None,
+        "replayed_at": replay.at if replay else None,
+        "url": f"/api/dead-letters/{letter.id}",
+    }
+
+
+class DeadLetterList(ResponseModel):
+    """Newest first. `continuation` fetches the next page; null on the last one. A page may hold fewer than `limit`."""
+
+    dead_letters: list[DeadLetterSummary]
+    continuation: str | None
+
+    @classmethod
+    def from_page(cls, page: LetterPage) -> DeadLetterList:
+        return cls(
+            dead_letters=[DeadLetterSummary.from_letter(letter) for letter in page.letters],
+            continuation=page.continuation,
+        )
+
+
+class ReplayModel(ResponseModel):
+    """Letters that are replayed (with `dry_run`: that would be), oldest first. `left`: how many more fit.
+
+    `unknown_jobs`: jobs that are not there any more; their letters fit, and stay as they are.
+    """
+
+    dry_run: bool
+    dead_letters: list[DeadLetterSummary]
+    left: int
+    unknown_jobs: list[str]
+
+    @classmethod
+    def from_result(cls, replayed: ReplayResult, *, dry_run: bool) -> ReplayModel:
+        return cls(
+            dry_run=dry_run,
+            dead_letters=[DeadLetterSummary.from_letter(letter) for letter in replayed.letters],
+            left=replayed.remaining,
+            unknown_jobs=list(replayed.unknown_jobs),
+        )

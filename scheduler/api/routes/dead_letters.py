@@ -1,0 +1,121 @@
+"""Dead letters: reading, replaying, discarding."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Response
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict, JsonValue
+
+from jobs.definition import NAME_PATTERN
+from jobs.problems import make_printable
+from scheduler.api.dependencies import Continuation, JobParameter, Limit, ServicesDep, reject_unknown_query
+from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
+from scheduler.api.models.requests import Instant, Reason, RequestModel
+from scheduler.api.models.runs import RunModel, run_path
+from scheduler.api.problems import PROBLEM_RESPONSES, ApiError, InvalidInput, InvalidRequest
+from scheduler.api.routes.jobs import POLL_RETRY_AFTER
+from scheduler.audit import ChangeSource
+from scheduler.operations.dead_letters import LetterFilter
+
+router = APIRouter(
+    prefix="/api/dead-letters",
+    tags=["dead letters"],
+    responses=PROBLEM_RESPONSES,
+    dependencies=[Depends(reject_unknown_query)],
+)
+
+LetterId = Annotated[str, Path(max_length=100, description="The dead letter's id")]
+
+
+def _requires_text(name: str, **form: JsonValue) -> JsonDict:
+    return {"required": [name], "properties": {name: {"type": "string", **form}}}
+
+
+class ReplayRequest(RequestModel):
+    """Which letters, all that fit what is given: of this job, with this text in their reason, given up from `after` on
+    and before `before`. At least one of these is needed. `per_second`: runs that begin in a second."""
+
+    # Nothing of JSON Schema follows from a check of the whole, so it is written here; operations refuses it.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                _requires_text("job"),
+                _requires_text("reason", pattern=r"\S"),
+                _requires_text("after"),
+                _requires_text("before"),
+            ]
+        }
+    )
+
+    job: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
+    reason: Reason = ""
+    after: Instant | None = None
+    before: Instant | None = None
+    limit: int = Field(default=100, ge=1, le=1000)
+    per_second: float = Field(default=5.0, gt=0, le=100)
+    dry_run: bool = False
+
+
+@router.get("")
+async def list_dead_letters(
+    uses: ServicesDep, job: JobParameter = None, limit: Limit = 50, continuation: Continuation = None
+) -> DeadLetterList:
+    """Runs and messages that were given up, newest first."""
+    try:
+        page = await uses.queries.list_dead_letters(job=job, limit=limit, continuation=continuation)
+    except ValueError:
+        message = (
+            f"{make_printable(continuation or '')!r} is no continuation of this list: take it from the page before"
+        )
+        raise InvalidRequest(InvalidInput(where="query.continuation", message=message)) from None
+    if job is not None and not page.letters:
+        # A job that is gone may still have letters; one that never was is a slip.
+        uses.queries.require_job(job)
+    return DeadLetterList.from_page(page)
+
+
+@router.get("/{letter_id}")
+async def get_dead_letter(uses: ServicesDep, letter_id: LetterId) -> DeadLetterDetail:
+    """One dead letter with everything that is known of it."""
+    letter = await uses.queries.find_dead_letter(letter_id)
+    if letter is None:
+        raise ApiError(
+            HTTPStatus.NOT_FOUND,
+            f"There is no dead letter {letter_id!r}; it may have been discarded, or be older than what is kept. "
+            "GET /api/dead-letters lists them.",
+        )
+    return DeadLetterDetail.from_full_letter(letter)
+
+
+@router.post("/replay", status_code=HTTPStatus.ACCEPTED)
+async def replay_dead_letters(uses: ServicesDep, body: ReplayRequest) -> ReplayModel:
+    """Run again what was given up, oldest first and paced. Letters that are replayed already do not fit.
+
+    With `dry_run` nothing is done, and the answer says what would be.
+    """
+    wanted = LetterFilter(job=body.job, reason=body.reason, after=body.after, before=body.before)
+    replayed = await uses.operations.dead_letters.replay_all(
+        wanted, per_second=body.per_second, limit=body.limit, dry_run=body.dry_run, source=ChangeSource.API
+    )
+    return ReplayModel.from_result(replayed, dry_run=body.dry_run)
+
+
+@router.post("/{letter_id}/replay", status_code=HTTPStatus.ACCEPTED)
+async def replay_dead_letter(uses: ServicesDep, response: Response, letter_id: LetterId) -> RunModel:
+    """Run again what was given up, by the definition in force now. 409 if that was done already.
+
+    The answer is the run; its correlation id is that of the run that was given up.
+    """
+    record = await uses.operations.dead_letters.replay(letter_id, source=ChangeSource.API)
+    response.headers["Operation-Location"] = run_path(record.ticket.id)
+    response.headers["Retry-After"] = POLL_RETRY_AFTER
+    return RunModel.from_record(record)
+
+
+@router.delete("/{letter_id}", status_code=HTTPStatus.NO_CONTENT)
+async def discard_dead_letter(uses: ServicesDep, letter_id: LetterId) -> None:
+    """Delete a dead letter for good."""
+    await uses.operations.dead_letters.discard(letter_id, source=ChangeSource.API)

@@ -1,0 +1,106 @@
+"""Parameters that choose jobs and runs in lists. Used by the routes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Query
+
+from scheduler.api.problems import InvalidInput, InvalidRequest
+from scheduler.queries.selection import (
+    JOB_STATES,
+    LATEST_OUTCOMES,
+    NAME_FILTER,
+    TAG_FILTER,
+    InvalidFilter,
+    JobSelection,
+    check_kinds,
+    parse_selection,
+)
+from scheduler.queries.time_range import InvalidTimeRange, TimeRange, parse_time_range
+
+_MAX_VALUES = 20
+"""Values of one filter."""
+
+
+def parse_job_filters(
+    name: list[str], kind: list[str], tag: list[str], state: list[str], outcome: list[str]
+) -> JobSelection:
+    """The parameters of a list of jobs. Raises InvalidRequest."""
+    try:
+        return parse_selection(names=name, kinds=kind, tags=tag, states=state, outcomes=outcome)
+    except InvalidFilter as error:
+        raise InvalidRequest(
+            InvalidInput(where=f"query.{error.filter}", message=error.message, hint=error.hint)
+        ) from None
+
+
+def parse_due_range(since: str | None, until: str | None, now: datetime) -> TimeRange:
+    """The parameters `from` and `to`. Raises InvalidRequest."""
+    try:
+        return parse_time_range(since, until, now)
+    except InvalidTimeRange as error:
+        raise InvalidRequest(InvalidInput(where=f"query.{error.end}", message=error.message, hint=error.hint)) from None
+
+
+NamesParameter = Annotated[
+    list[str],
+    Query(
+        max_length=_MAX_VALUES,
+        description="Only jobs of this name: * is any text, ? any character; repeated: any of them",
+        examples=[["checkout-*"]],
+        json_schema_extra={"items": {"type": "string", "pattern": NAME_FILTER}},
+    ),
+]
+KindsParameter = Annotated[
+    list[str],
+    Query(
+        max_length=_MAX_VALUES,
+        description="Only jobs of this kind; repeated: any of them",
+        json_schema_extra={"items": {"type": "string", "enum": list(check_kinds())}},
+    ),
+]
+TagsParameter = Annotated[
+    list[str],
+    Query(
+        max_length=_MAX_VALUES,
+        description="Only jobs with this tag, `key` or `key=value`; repeated: with all of them",
+        examples=[["team=payments"]],
+        json_schema_extra={"items": {"type": "string", "pattern": TAG_FILTER}},
+    ),
+]
+StatesParameter = Annotated[
+    list[str],
+    Query(
+        max_length=_MAX_VALUES,
+        description="Only jobs in this state; repeated: any of them. A disabled job that is paused is disabled",
+        json_schema_extra={"items": {"type": "string", "enum": list(JOB_STATES)}},
+    ),
+]
+LatestOutcomesParameter = Annotated[
+    list[str],
+    Query(
+        max_length=_MAX_VALUES,
+        description="Only jobs whose latest finished run ended so, `none` if there is none; repeated: any of them",
+        json_schema_extra={"items": {"type": "string", "enum": list(LATEST_OUTCOMES)}},
+    ),
+]
+FromParameter = Annotated[
+    str | None,
+    Query(
+        alias="from",
+        max_length=50,
+        description="Only runs due at this instant or later: ISO 8601, without an offset UTC; or a time ago, 24h",
+        examples=["2026-11-25T01:00:00Z"],
+    ),
+]
+ToParameter = Annotated[
+    str | None,
+    Query(
+        alias="to",
+        max_length=50,
+        description="Only runs due at this instant or earlier, written likewise",
+        examples=["2026-11-25T02:00:00Z"],
+    ),
+]

@@ -1,0 +1,150 @@
+"""Where programs elsewhere tell that they are alive. No key is asked for: the token in the address is one.
+
+Nothing here says what there is: an unknown token gets the answer of an address that is none, and what is wrong inside
+is in the log alone. The token is taken out of the request's path, so that no log shows it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+
+from jobs.heartbeat import PingSignal
+from scheduler.api.dependencies import ServicesDep
+from scheduler.api.models.base import RETRY_AFTER
+from scheduler.api.problems import PING_PATH_PREFIX, PROBLEM_RESPONSES, problem_response
+from scheduler.operations.ping_tokens import TokensUnavailable
+from scheduler.operations.pings import MAX_PING_BODY, IncomingPing
+from scheduler.stores.port import StoreError
+
+MASKED_PATH = f"{PING_PATH_PREFIX}***"
+_MAX_READ_BYTES = MAX_PING_BODY + 4096
+"""Bytes that are read of a body: a little more than is kept, for secrets at its end."""
+_MAX_DRAINED_BYTES = 1024 * 1024
+"""Bytes that are taken in, so that a client gets its answer; who sends more is cut off."""
+
+_log = logging.getLogger("scheduler.queries.heartbeats")
+
+# Other parameters are not looked at: some senders add one of their own.
+router = APIRouter(prefix="/api/ping", tags=["heartbeats"], responses=PROBLEM_RESPONSES)
+
+Token = Annotated[str, Path(max_length=500, description="The job's token")]
+Result = Annotated[str, Path(max_length=10, description="start, fail, log, or the exit code of the program: 0 to 255")]
+RunParameter = Annotated[
+    str | None,
+    Query(alias="rid", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="Which run: pairs a start with its end"),
+]
+StatusParameter = Annotated[
+    Literal["up", "down"] | None, Query(description="For senders that can only add parameters: down is a failure")
+]
+TextParameter = Annotated[str, Query(description="What is kept with it if nothing is posted")]
+
+
+# With a slash at the end, too: a redirect would be the end of it for curl, which calls that a success.
+@router.get("/{token}/", response_class=PlainTextResponse, include_in_schema=False)
+@router.get("/{token}", response_class=PlainTextResponse)
+async def ping(
+    request: Request,
+    uses: ServicesDep,
+    token: Token,
+    rid: RunParameter = None,
+    status: StatusParameter = None,
+    msg: TextParameter = "",
+) -> Response:
+    """It went well, or as `status` says."""
+    signal = PingSignal.FAIL if status == "down" else PingSignal.SUCCESS
+    return await _receive_ping(request, uses, token, signal, None, rid, msg)
+
+
+@router.post("/{token}/", response_class=PlainTextResponse, include_in_schema=False)
+@router.post("/{token}", response_class=PlainTextResponse)
+async def ping_with_body(
+    request: Request,
+    uses: ServicesDep,
+    token: Token,
+    rid: RunParameter = None,
+    status: StatusParameter = None,
+    msg: TextParameter = "",
+) -> Response:
+    """The same; what is sent along is kept, up to 10 KiB of text."""
+    return await ping(request, uses, token, rid, status, msg)
+
+
+@router.get("/{token}/{result}", response_class=PlainTextResponse)
+async def ping_result(
+    request: Request, uses: ServicesDep, token: Token, result: Result, rid: RunParameter = None
+) -> Response:
+    """It began, it failed, it ended with this exit code (0: well), or it has something to tell and goes on (log)."""
+    signal, exit_code = _parse_result(result)
+    return await _receive_ping(request, uses, token, signal, exit_code, rid)
+
+
+@router.post("/{token}/{result}", response_class=PlainTextResponse)
+async def ping_result_with_body(
+    request: Request, uses: ServicesDep, token: Token, result: Result, rid: RunParameter = None
+) -> Response:
+    """The same with a text, up to 10 KiB: such as the last lines of a log."""
+    return await ping_result(request, uses, token, result, rid)
+
+
+def _parse_result(result: str) -> tuple[PingSignal, int | None]:
+    if result in (PingSignal.START, PingSignal.FAIL, PingSignal.LOG):
+        return PingSignal(result), None
+    if not re.fullmatch(r"\d{1,3}", result, re.ASCII) or int(result) > 255:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return (PingSignal.FAIL if int(result) else PingSignal.SUCCESS), int(result)
+
+
+async def _receive_ping(
+    request: Request,
+    uses: ServicesDep,
+    token: str,
+    signal: PingSignal,
+    exit_code: int | None,
+    rid: str | None,
+    text: str = "",
+) -> Response:
+    request.scope["path"] = MASKED_PATH
+    agent, source = request.headers.get("user-agent", ""), _sender_address(request)
+    sent = IncomingPing(signal, exit_code, rid or "", source, agent, await _read_text(request) or text)
+    try:
+        known = await uses.operations.pings.receive(token, sent)
+    except (TokensUnavailable, StoreError) as error:
+        _log.error("a ping could not be taken: %s", error or "not all tokens of heartbeats can be read")
+        detail, headers = "Pings cannot be taken now: send it again.", {"Retry-After": RETRY_AFTER}
+        return problem_response(MASKED_PATH, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
+    if not known:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return PlainTextResponse("OK")
+
+
+async def _read_text(request: Request) -> str:
+    kept, size = b"", 0
+    async for chunk in request.stream():
+        kept += chunk[: _MAX_READ_BYTES - len(kept)]
+        size += len(chunk)
+        if size > _MAX_DRAINED_BYTES:
+            break
+    return kept.decode("utf-8", "replace")
+
+
+def _sender_address(request: Request) -> str:
+    """The sender's address. Behind the Functions front end that is what it says; a caller may not say it elsewhere."""
+    if request.app.state.keyed and (hops := request.headers.get("x-forwarded-for", "")):
+        return _strip_port(hops.rpartition(",")[2].strip())[:60]
+    return request.client.host[:60] if request.client is not None else ""
+
+
+def _strip_port(place: str) -> str:
+    try:
+        ip_address(place)
+    except ValueError:
+        return re.sub(r":\d+$", "", place)
+    return place

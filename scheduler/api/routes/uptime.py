@@ -1,0 +1,74 @@
+"""How much of the time a job was up."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastapi import APIRouter, Depends
+
+from scheduler.api.dependencies import JobName, ServicesDep, reject_unknown_query
+from scheduler.api.models.base import ResponseModel
+from scheduler.api.problems import PROBLEM_RESPONSES
+from scheduler.queries.uptime import JobUptime
+
+router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Depends(reject_unknown_query)])
+
+
+class UptimeWindowModel(ResponseModel):
+    """The time before now. `ratio` (0 to 1) is null without a run, `mean_ms` of the runs that succeeded.
+
+    `whole`: runs are kept for as long, so that none of them was missed.
+    """
+
+    name: str
+    ratio: float | None
+    up: int
+    down: int
+    mean_ms: float | None
+    whole: bool
+
+
+class UptimeMonthModel(ResponseModel):
+    """A calendar month in UTC. Seconds of downtime and outages that touch it; null where nothing is known."""
+
+    month: str
+    down_seconds: float | None
+    outages: int | None
+
+
+class UptimeModel(ResponseModel):
+    """From the runs of the job, and what is left of those that were too many. Those that were skipped or cancelled, and
+    backfills, say nothing.
+
+    `since`: the first run that something is known of.
+    """
+
+    job: str
+    since: datetime | None
+    runs: int
+    windows: list[UptimeWindowModel]
+    months: list[UptimeMonthModel]
+
+    @classmethod
+    def from_uptime(cls, found: JobUptime) -> UptimeModel:
+        windows = [
+            UptimeWindowModel(
+                name=window.name,
+                ratio=round(window.uptime.ratio, 6) if window.uptime.sample_count else None,
+                up=window.uptime.up,
+                down=window.uptime.down,
+                mean_ms=None if window.uptime.mean_ms is None else round(window.uptime.mean_ms, 3),
+                whole=window.is_complete,
+            )
+            for window in found.windows
+        ]
+        months = [
+            UptimeMonthModel(month=one.name, down_seconds=one.seconds, outages=one.outages) for one in found.months
+        ]
+        return cls(job=found.job, since=found.since, runs=found.runs, windows=windows, months=months)
+
+
+@router.get("/jobs/{name}/uptime", tags=["jobs"])
+async def get_uptime(uses: ServicesDep, name: JobName) -> UptimeModel:
+    """The share of good runs and their mean time in the last 24 h to 365 days, and the downtime of three months."""
+    return UptimeModel.from_uptime(await uses.uptimes.read_uptime(name))

@@ -1,0 +1,197 @@
+"""Puts changed job files in force while the program runs. Made by scheduler.app, used by both hosts.
+
+Only a set without any problem is put in force, at once and as a whole; otherwise the last one stays, health says why,
+and the log has all problems once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from config.errors import ConfigurationError
+from jobs.ports import Clock
+from jobs.problems import Problem
+from scheduler.audit import ChangeSource, log_change
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.health.report import HealthStatus, PartHealth
+
+if TYPE_CHECKING:
+    from config.job_files.reader import JobSet
+    from config.job_files.sources import JobFileSource
+    from jobs.definition import JobDefinition
+    from jobs.targets import Target
+
+_log = logging.getLogger("scheduler.catalog.reloading")
+
+JOB_FILES_PART = "job_files"
+SLOW_READ_THRESHOLD = 30.0
+"""Seconds after which a look at the files is taken to hang, as a share may."""
+_MAX_NAMED = 5
+"""Jobs that a sentence names, and problems that health tells."""
+
+
+class JobReloader:
+    def __init__(
+        self,
+        source: JobFileSource | None,
+        catalog: Catalog,
+        clock: Clock,
+        check_jobs: Callable[[Iterable[JobDefinition]], None] = lambda jobs: None,
+        prepare: Callable[[Iterable[Target]], None] = lambda targets: None,
+        log_warnings: Callable[[JobSet], Awaitable[None]] | None = None,
+    ) -> None:
+        """`source`: None if the settings name no place of jobs. `check_jobs`: told of the jobs that are new or changed.
+        `prepare`: loads what checks of these targets need, in a thread, before they are in force. `warn`: logs what is
+        hardly meant in a set that is taken."""
+        self._source = source
+        self._catalog = catalog
+        self._clock = clock
+        self._check_jobs = check_jobs
+        self._prepare = prepare
+        self._log_warnings = log_warnings
+        self._last_read_at: float | None = None
+        self._read_lock = asyncio.Lock()
+        self._pending_reads: set[asyncio.Task[bool]] = set()
+        self._problems: tuple[Problem, ...] = ()
+        self._problems_since: datetime | None = None
+
+    async def reload(self, *, max_age: float = 0.0) -> bool:
+        """Put in force what is different by now. Returns whether something is.
+
+        `max_age`: seconds for which an earlier look counts.
+        """
+        if self._source is None:
+            return False
+        async with self._read_lock:
+            now = self._clock.monotonic()
+            if self._last_read_at is not None and now - self._last_read_at < max_age:
+                return False
+            self._last_read_at = now
+            try:
+                if not await self._source.has_changed():
+                    return False
+                return await self._apply(await self._source.read())
+            except ConfigurationError as error:
+                self._reject(error.problems)
+            except Exception as error:
+                message = f"the program itself failed with {type(error).__name__} while it looked at them"
+                if self._reject((Problem("", message, "the log has the details"),)):
+                    _log.error("looking for changed job files broke", exc_info=error)
+        return False
+
+    async def reload_within(self, max_age: float, time_limit: float) -> None:
+        """Look, and wait for it at most `patience` seconds; then it goes on beside, as no run is to be late for a place
+        that is slow or away. Who comes while one takes longer than that does not wait at all."""
+        if self._last_read_at is not None:
+            since = self._clock.monotonic() - self._last_read_at
+            if since >= time_limit if self._read_lock.locked() else since < max_age:
+                return
+        look = asyncio.create_task(self.reload(max_age=max_age))
+        self._pending_reads.add(look)
+        look.add_done_callback(self._pending_reads.discard)
+        await asyncio.wait({look}, timeout=time_limit)
+
+    async def aclose(self) -> None:
+        """End what goes on."""
+        for look in self._pending_reads:
+            look.cancel()
+        await asyncio.gather(*self._pending_reads, return_exceptions=True)
+
+    async def run(self, on_change: Callable[[JobSnapshot], None]) -> None:
+        """Look whenever it is worth it, until cancelled. `changed` is told at once of what is no longer in force."""
+        if self._source is None:
+            return
+        async for _ in self._source.change_hints():
+            before = self._catalog.snapshot
+            if await self.reload():
+                on_change(before)
+
+    async def health(self) -> Sequence[PartHealth]:
+        """Degraded while other jobs are in force than the files have."""
+        if self._read_lock.locked() and self._last_read_at is not None:
+            hangs_for = self._clock.monotonic() - self._last_read_at
+            if hangs_for > SLOW_READ_THRESHOLD:
+                message = f"the place of job files does not answer for {hangs_for:.0f} s, the jobs from before go on"
+                return (PartHealth(JOB_FILES_PART, HealthStatus.DEGRADED, f"{message}: look at how it is mounted"),)
+        if not self._problems:
+            return (PartHealth(JOB_FILES_PART, HealthStatus.OK),)
+        told = "; ".join(map(str, self._problems[:_MAX_NAMED]))
+        more = len(self._problems) - _MAX_NAMED
+        rest = f"; and {more} more, see the log" if more > 0 else ""
+        message = f"since {self._problems_since:%Y-%m-%d %H:%M:%S}Z not put in force, the jobs from before go on: {told}{rest}"
+        return (PartHealth(JOB_FILES_PART, HealthStatus.DEGRADED, message),)
+
+    async def _apply(self, jobs: JobSet) -> bool:
+        before = self._catalog.snapshot
+        if not jobs.jobs and len(before):
+            hint = "if that is meant, restart the program; otherwise look whether the place is mounted"
+            self._reject((Problem("", "there are no job files any more", hint),))
+            return False
+        if self._log_warnings is not None:
+            await self._log_warnings(jobs)
+        if jobs.digest == before.digest:
+            self._clear_problems()
+            return False
+        view = await asyncio.to_thread(build_snapshot, jobs, self._clock.now(), before)
+        added, changed, removed = await asyncio.to_thread(_diff_names, before, view)
+        await asyncio.to_thread(self._prepare, [entry.job.check for entry in view])
+        self._catalog.replace(view)
+        self._problems, self._problems_since = (), None
+        told = _describe_changes(added, changed, removed)
+        _log.info("job files: %s; jobs in force: %d", told, len(view))
+        log_change(f"set {before.digest} of the jobs was replaced by {view.digest} ({told})", ChangeSource.FILES)
+        self._check_jobs(view.get_job(name).job for name in (*added, *changed))
+        return True
+
+    def _reject(self, problems: tuple[Problem, ...]) -> bool:
+        """Whether these are others than the last time."""
+        if problems == self._problems:
+            return False
+        self._problems, self._problems_since = problems, self._problems_since or self._clock.now()
+        number = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        _log.warning(
+            "the job files have %s, so the jobs from before stay in force:\n%s", number, "\n".join(map(str, problems))
+        )
+        return True
+
+    def _clear_problems(self) -> None:
+        if self._problems:
+            _log.info("job files: as they were before; jobs in force: %d", len(self._catalog))
+        self._problems, self._problems_since = (), None
+
+
+def build_snapshot(jobs: JobSet, now: datetime, previous: JobSnapshot | None = None) -> JobSnapshot:
+    """The set as a view. Entries that are the same as before are handed on, with what was worked out of them."""
+
+    def entries() -> Iterable[CatalogJob]:
+        for job in jobs:
+            known, origin = previous.find_job(job.name) if previous is not None else None, jobs.origins[job.name]
+            if known is not None and known.origin == origin and (known.job is job or known.job == job):
+                yield known
+            else:
+                yield CatalogJob(job, origin)
+
+    return JobSnapshot(entries(), now, jobs.digest)
+
+
+def _diff_names(before: JobSnapshot, view: JobSnapshot) -> tuple[list[str], list[str], list[str]]:
+    """The names of jobs that were added, changed and removed."""
+    names = view.names()
+    added = [name for name in names if name not in before]
+    changed = [name for name in names if name in before and before.get_job(name).job != view.get_job(name).job]
+    return added, changed, [name for name in before.names() if name not in view]
+
+
+def _describe_changes(added: list[str], changed: list[str], removed: list[str]) -> str:
+    parts = [("added", added), ("changed", changed), ("removed", removed)]
+    told = [f"{len(names)} {word}: {_join_names(names)}" for word, names in parts if names]
+    return ", ".join(told) or "the same jobs"
+
+
+def _join_names(names: list[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more

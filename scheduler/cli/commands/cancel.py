@@ -1,0 +1,50 @@
+"""`cancel`: ends a run that is queued or running."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.output import escape_controls, show_json
+
+if TYPE_CHECKING:
+    from scheduler.app import Program
+    from scheduler.stores.runs.repository import RunRecord
+
+_CANCEL_TIMEOUT = 15.0
+"""Seconds: a server looks every few seconds whether its long runs are to be ended."""
+
+
+def cancel(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, `job@instant`; `history` shows it.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/runs/ID.")] = False,
+) -> None:
+    """End a run that is queued or running, and wait for its end.
+
+    The attempts that it made are kept, its outcome is cancelled. Exit code 1: there is no such run, it is finished, or
+    it still goes on after 15 seconds.
+
+    \b
+    Examples:
+      cancel checkout-api@20261125T015030.000Z
+    """
+    from scheduler.audit import ChangeSource
+    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.output import EXIT_FAILED, print_error
+
+    async def work(program: Program) -> RunRecord:
+        return await program.operations.cancellations.cancel(
+            run, source=ChangeSource.COMMAND_LINE, wait=_CANCEL_TIMEOUT
+        )
+
+    record = run_operation("cancel", work, listing_hint="`history JOB` shows the ids of its runs")
+    if as_json:
+        from scheduler.api.models.runs import RunModel
+
+        show_json(RunModel.from_record(record).model_dump_json(indent=2))
+    elif record.run is not None:
+        print(escape_controls(f"{run} is cancelled"))
+    if record.run is None:
+        print_error(f"{run} still goes on; it is ended when its process sees it")
+        raise typer.Exit(EXIT_FAILED)

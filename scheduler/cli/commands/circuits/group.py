@@ -1,0 +1,216 @@
+"""`circuits`: how the circuits of all jobs are; holding one open or closed, resetting it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.formatting import format_iso
+from scheduler.cli.output import (
+    Column,
+    escape_controls,
+    fail,
+    is_terminal,
+    print_note,
+    show_json,
+    show_table,
+    show_tabs,
+)
+
+if TYPE_CHECKING:
+    from scheduler.app import Program, ReadOnlyProgram
+    from scheduler.queries.circuits import CircuitView
+
+_PAGE = 500
+_FIELDS = ("key", "state", "since", "tried_again_at", "why", "jobs")
+_LISTED_BY = "`circuits` lists them"
+
+ABOUT = """The circuits of jobs: state, since when, why, and when the target is tried again.
+
+\b
+Examples:
+  circuits
+  circuits open checkout-api --for 1h --reason "deployment"
+  circuits reset group:payments"""
+
+circuits = typer.Typer(help=ABOUT)
+
+CircuitKey = Annotated[str, typer.Argument(metavar="KEY", help="The job's name, or group:NAME; `circuits` lists them.")]
+ForOption = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Such as 30m or 2h.")]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", metavar="ISO", help="Its end; without an offset it is UTC.")
+]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Shown beside the circuit and with the runs it rejects.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on any output, as in GET /api/circuits.")]
+
+
+@circuits.callback(invoke_without_command=True)
+def list_circuits(context: typer.Context, as_json: AsJson = False) -> None:
+    """See ABOUT."""
+    if context.invoked_subcommand is not None:
+        return
+    from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
+
+    configuration = load_for_command("circuits")
+    views = run_in_store(configuration, _views)
+    if as_json:
+        from scheduler.api.models.circuits import CircuitList, CircuitModel
+
+        listed = [CircuitModel.from_view(view) for view in views]
+        show_json(CircuitList(circuits=listed, continuation=None).model_dump_json(indent=2))
+    else:
+        if not views:
+            print_note("no job has a circuit")
+        _show(views)
+    exit_if_incomplete(configuration)
+
+
+@circuits.command("open")
+def open_circuit(
+    key: CircuitKey,
+    length: ForOption = None,
+    until: UntilOption = None,
+    reason: ReasonOption = "",
+    as_json: AsJson = False,
+) -> None:
+    """Reject all runs of its jobs, for a time or until it is reset. A rejected run counts as down.
+
+    \b
+    Examples:
+      circuits open checkout-api --for 1h --reason "deployment"
+    """
+    _override("open", key, length, until, as_json, lambda program, end: _open(program, key, end, reason.strip()))
+
+
+@circuits.command("close")
+def close_circuit(
+    key: CircuitKey,
+    length: ForOption = None,
+    until: UntilOption = None,
+    reason: ReasonOption = "",
+    as_json: AsJson = False,
+) -> None:
+    """Let all runs of its jobs through, for a time or until it is reset. They are not counted meanwhile.
+
+    \b
+    Examples:
+      circuits close checkout-api --for 10m
+    """
+    _override("close", key, length, until, as_json, lambda program, end: _close(program, key, end, reason.strip()))
+
+
+@circuits.command("reset")
+def reset_circuit(key: CircuitKey, reason: ReasonOption = "", as_json: AsJson = False) -> None:
+    """Close it, whoever holds it, and forget everything that it counted.
+
+    \b
+    Examples:
+      circuits reset checkout-api
+    """
+    from scheduler.audit import ChangeSource
+    from scheduler.cli.mutations import run_operation
+
+    view = run_operation(
+        "circuits reset",
+        lambda program: program.operations.circuits.reset(key, reason=reason.strip(), source=ChangeSource.COMMAND_LINE),
+        listing_hint=_LISTED_BY,
+    )
+    _show_circuit(view, as_json)
+
+
+def _override(
+    how: str,
+    key: str,
+    length: str | None,
+    until: str | None,
+    as_json: bool,
+    hold: Callable[[Program, datetime | None], Awaitable[CircuitView]],
+) -> None:
+    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.options import parse_duration_option, parse_instant_option
+
+    if length is not None and until is not None:
+        fail("--for and --until say the same thing: give one of them")
+    seconds, end = parse_duration_option("--for", length), parse_instant_option("--until", until)
+    if seconds == 0:
+        fail("--for: no time at all: write it like 30m or 2h")
+    _show_circuit(
+        run_operation(
+            f"circuits {how}",
+            lambda program: hold(program, end if seconds is None else _end_after(program.clock.now(), seconds)),
+            listing_hint=_LISTED_BY,
+        ),
+        as_json,
+    )
+
+
+async def _open(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
+    from scheduler.audit import ChangeSource
+
+    return await program.operations.circuits.open(key, until=end, reason=reason, source=ChangeSource.COMMAND_LINE)
+
+
+async def _close(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
+    from scheduler.audit import ChangeSource
+
+    return await program.operations.circuits.close(key, until=end, reason=reason, source=ChangeSource.COMMAND_LINE)
+
+
+def _end_after(now: datetime, seconds: float) -> datetime:
+    try:
+        return now + timedelta(seconds=seconds)
+    except OverflowError:
+        fail("--for: that is longer than time goes on")
+
+
+def _show_circuit(view: CircuitView, as_json: bool) -> None:
+    if as_json:
+        from scheduler.api.models.circuits import CircuitModel
+
+        show_json(CircuitModel.from_view(view).model_dump_json(indent=2))
+        return
+    print(escape_controls(f"{view.key} is {view}"))
+
+
+async def _views(program: ReadOnlyProgram) -> list[CircuitView]:
+    views: list[CircuitView] = []
+    after: str | None = ""
+    while after is not None:
+        page = await program.circuits.list_circuits(limit=_PAGE, after=after)
+        views += page.circuits
+        after = page.continuation
+    return views
+
+
+def _show(views: list[CircuitView]) -> None:
+    if is_terminal():
+        columns = (
+            Column("circuit", "bold"),
+            Column("how it is", no_wrap=False, is_optional=True),
+            Column("jobs", "dim"),
+        )
+        show_table(columns, [(view.key, str(view), _jobs(view)) for view in views])
+        return
+    rows = [
+        (
+            view.key,
+            view.state,
+            _format_optional(view.since),
+            _format_optional(view.retry_at),
+            view.reason,
+            " ".join(view.jobs),
+        )
+        for view in views
+    ]
+    show_tabs(_FIELDS, rows)
+
+
+def _jobs(view: CircuitView) -> str:
+    return "" if view.jobs == (view.key,) else ", ".join(view.jobs)
+
+
+def _format_optional(instant: datetime | None) -> str:
+    return "" if instant is None else format_iso(instant)

@@ -1,0 +1,288 @@
+"""`dead-letters`: what was given up. Lists, shows, replays and discards it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.formatting import format_iso, format_local
+from scheduler.cli.output import (
+    EXIT_FAILED,
+    Column,
+    escape_controls,
+    fail,
+    is_terminal,
+    print_note,
+    show_json,
+    show_table,
+    show_tabs,
+)
+
+if TYPE_CHECKING:
+    from scheduler.app import Program, ReadOnlyProgram
+    from scheduler.operations.dead_letters import LetterFilter, ReplayResult
+    from scheduler.stores.dead_letters.repository import DeadLetter
+    from scheduler.stores.runs.repository import RunRecord
+
+_PAGE = 500
+_LISTED_BY = "`dead-letters list` lists them"
+_FIELDS = ("id", "at", "job", "attempts", "error", "state", "replayed_by", "reason")
+
+ABOUT = """Runs and messages that were given up: list, show, replay, discard.
+
+A run becomes a dead letter when it is down after its last attempt and its job says `dead_letter: true`, or when the
+platform delivered it in vain as often as it may.
+
+\b
+Examples:
+  dead-letters list
+  dead-letters replay --job checkout-api --dry-run"""
+
+dead_letters = typer.Typer(help=ABOUT, no_args_is_help=True)
+
+LetterId = Annotated[str, typer.Argument(metavar="ID", help="The dead letter's id; `dead-letters list` shows it.")]
+
+
+@dead_letters.command("list")
+def list_letters(
+    job: Annotated[str | None, typer.Option("--job", help="Only this job's.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/dead-letters.")] = False,
+) -> None:
+    """What was given up, newest first.
+
+    \b
+    Examples:
+      dead-letters list
+      dead-letters list --job checkout-api | cut -f 1,8
+    """
+    from scheduler.cli.context import load_for_command, require_job, run_without_jobs
+
+    letters = run_without_jobs("dead-letters list", lambda program: _letters(program, job, limit))
+    if job is not None and not letters:
+        require_job(load_for_command("dead-letters list"), job)
+    if as_json:
+        from scheduler.api.models.dead_letters import DeadLetterList, DeadLetterSummary
+
+        listed = [DeadLetterSummary.from_letter(letter) for letter in letters]
+        show_json(DeadLetterList(dead_letters=listed, continuation=None).model_dump_json(indent=2))
+        return
+    if not letters:
+        print_note("there are no dead letters" if job is None else f"{job} has no dead letters")
+    _show(letters)
+
+
+@dead_letters.command("show")
+def show_letter(
+    letter: LetterId,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/dead-letters/ID.")] = False,
+) -> None:
+    """One dead letter with all that is known: reason, attempts, traceback, the job as it was then.
+
+    \b
+    Examples:
+      dead-letters show 20261125T015030.000Z.0123456789ab
+    """
+    from scheduler.cli.context import run_without_jobs
+
+    found = run_without_jobs("dead-letters show", lambda program: program.queries.find_dead_letter(letter))
+    if found is None:
+        fail(f"there is no dead letter {letter!r}; {_LISTED_BY}", EXIT_FAILED)
+    if as_json:
+        from scheduler.api.models.dead_letters import DeadLetterDetail
+
+        show_json(DeadLetterDetail.from_full_letter(found).model_dump_json(indent=2))
+        return
+    _show_one(found)
+
+
+@dead_letters.command("replay")
+def replay_letters(
+    letter: Annotated[str | None, typer.Argument(metavar="ID", help="One letter; or choose by the options.")] = None,
+    job: Annotated[str | None, typer.Option("--job", help="Those of this job.")] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Those with this text in their reason.")] = "",
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="ISO", help="Given up at this instant or later.")
+    ] = None,
+    before: Annotated[str | None, typer.Option("--before", metavar="ISO", help="Given up before this instant.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most, the oldest.")] = 100,
+    per_second: Annotated[float, typer.Option("--per-second", help="Runs that begin in a second.")] = 5.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output.")] = False,
+) -> None:
+    """Run again what was given up, by the definition in force now, and wait for the end.
+
+    A letter is replayed once. Exit code 1: a run did not succeed, or the letter was replayed already.
+
+    \b
+    Examples:
+      dead-letters replay 20261125T015030.000Z.0123456789ab
+      dead-letters replay --job checkout-api --reason refused --dry-run
+      dead-letters replay --after 2026-11-25T00:00:00Z --per-second 2
+    """
+    from scheduler.cli.options import parse_instant_option
+    from scheduler.operations.dead_letters import LetterFilter
+
+    wanted = LetterFilter(job, reason, parse_instant_option("--after", after), parse_instant_option("--before", before))
+    if letter is None and wanted == LetterFilter():
+        fail("say which letters: one by its ID, or many by --job, --reason, --after or --before")
+    elif letter is None:
+        _replay_many(wanted, per_second, limit, dry_run, as_json)
+    elif wanted != LetterFilter() or dry_run:
+        fail("either one dead letter by its id, or many by options")
+    else:
+        _replay_one(letter, as_json)
+
+
+@dead_letters.command("discard")
+def discard_letter(letter: LetterId) -> None:
+    """Delete a dead letter for good.
+
+    \b
+    Examples:
+      dead-letters discard 20261125T015030.000Z.0123456789ab
+    """
+    from scheduler.audit import ChangeSource
+    from scheduler.cli.mutations import run_operation
+
+    run_operation(
+        "dead-letters discard",
+        lambda program: program.operations.dead_letters.discard(letter, source=ChangeSource.COMMAND_LINE),
+        listing_hint=_LISTED_BY,
+    )
+    print(escape_controls(f"{letter} is discarded"))
+
+
+async def _letters(program: ReadOnlyProgram, job: str | None, limit: int) -> list[DeadLetter]:
+    letters: list[DeadLetter] = []
+    continuation: str | None = ""
+    while continuation is not None and len(letters) < limit:
+        wanted = min(_PAGE, limit - len(letters))
+        page = await program.queries.list_dead_letters(job=job, limit=wanted, continuation=continuation)
+        letters += page.letters
+        continuation = page.continuation
+    return letters
+
+
+def _replay_one(letter: str, as_json: bool) -> None:
+    from scheduler.audit import ChangeSource
+    from scheduler.cli.mutations import quiet_run_log, run_operation, wait_for_runs
+
+    async def work(program: Program) -> RunRecord | None:
+        record = await program.operations.dead_letters.replay(letter, source=ChangeSource.COMMAND_LINE)
+        await wait_for_runs(program, [record.ticket.id])
+        return await program.queries.find_run(record.ticket.id)
+
+    with quiet_run_log():
+        record = run_operation("dead-letters replay", work, listing_hint=_LISTED_BY)
+    if record is None or record.run is None:
+        fail(f"the replay of {letter} did not come to its end, see the log", EXIT_FAILED)
+    if as_json:
+        from scheduler.api.models.runs import RunModel
+
+        show_json(RunModel.from_record(record).model_dump_json(indent=2))
+    else:
+        from scheduler.cli.run_report import show_run
+
+        show_run(record.run)
+    if record.run.outcome != "succeeded":
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _replay_many(wanted: LetterFilter, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
+    from scheduler.audit import ChangeSource
+    from scheduler.cli.mutations import count_finished_runs, quiet_run_log, run_operation, wait_for_runs
+    from scheduler.cli.run_table import show_runs
+
+    async def work(program: Program) -> tuple[ReplayResult, list[RunRecord]]:
+        replayed = await program.operations.dead_letters.replay_all(
+            wanted, per_second=per_second, limit=limit, dry_run=dry_run, source=ChangeSource.COMMAND_LINE
+        )
+        runs = [letter.replay.ticket.id for letter in replayed.letters if letter.replay is not None and not dry_run]
+        await wait_for_runs(program, runs)
+        records = [await program.queries.find_run(run_id) for run_id in runs]
+        return replayed, [record for record in records if record is not None]
+
+    with quiet_run_log(), count_finished_runs() as listener:
+        replayed, records = run_operation("dead-letters replay", work, job=wanted.job, listener=listener)
+    if as_json:
+        from scheduler.api.models.dead_letters import ReplayModel
+
+        show_json(ReplayModel.from_result(replayed, dry_run=dry_run).model_dump_json(indent=2))
+    elif dry_run:
+        _show(replayed.letters)
+    else:
+        show_runs(records)
+    for job in replayed.unknown_jobs:
+        print_note(f"{job} is no job any more, so its letters stay as they are")
+    if replayed.remaining:
+        print_note(f"{replayed.remaining} more fit: raise --limit, or replay again")
+    if not replayed.letters:
+        print_note("no dead letter fits that is not replayed yet")
+    if any(record.run is None or record.run.outcome != "succeeded" for record in records):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _show(letters: list[DeadLetter] | tuple[DeadLetter, ...]) -> None:
+    if not is_terminal():
+        show_tabs(_FIELDS, map(_fields, letters))
+    elif letters:
+        columns = (
+            Column("id", "bold"),
+            Column("given up", is_optional=True),
+            Column("job"),
+            Column("attempts", align_right=True, is_optional=True),
+            Column("state"),
+            Column("reason", no_wrap=False, min_width=20),
+        )
+        show_table(columns, map(_cells, letters))
+
+
+def _cells(letter: DeadLetter) -> tuple[str, ...]:
+    from scheduler.api.models.dead_letters import replay_state
+
+    return (
+        letter.id,
+        format_local(letter.at),
+        letter.job or "-",
+        str(letter.attempts),
+        replay_state(letter),
+        letter.reason,
+    )
+
+
+def _fields(letter: DeadLetter) -> tuple[str, ...]:
+    from scheduler.api.models.dead_letters import replay_state
+
+    replayed_by = letter.replay.ticket.id if letter.replay is not None else ""
+    head = (letter.id, format_iso(letter.at, precise=True), letter.job or "", str(letter.attempts), letter.error or "")
+    return *head, replay_state(letter), replayed_by, letter.reason
+
+
+def _show_one(letter: DeadLetter) -> None:
+    """Key and value a line, then what has several lines of its own."""
+    import json
+
+    known: list[tuple[str, str | datetime | None]] = [
+        ("id", letter.id),
+        ("given up", letter.at),
+        ("job", letter.job),
+        ("run", letter.ticket.id if letter.ticket else None),
+        ("reason", letter.reason),
+        ("error", letter.error),
+        ("replayed by", letter.replay.ticket.id if letter.replay else None),
+        ("message", letter.message or None),
+    ]
+    for name, value in known:
+        if value is not None:
+            print(
+                f"{name}: {escape_controls(format_iso(value, precise=True) if isinstance(value, datetime) else value)}"
+            )
+    for attempt in letter.tried:
+        print(escape_controls(f"attempt {attempt.number}: {attempt.message}"))
+    if letter.definition is not None:
+        print(f"definition: {json.dumps(letter.definition, ensure_ascii=True)}")
+    for line in letter.traceback.splitlines():
+        print(escape_controls(line))

@@ -1,0 +1,67 @@
+"""`explain`: when a job or an expression is due, in plain English."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scheduler.cli.output import print_note
+from scheduler.cli.schedule_argument import (
+    GapOption,
+    RepeatOption,
+    ScheduleArgument,
+    ScheduleText,
+    TimezoneOption,
+    ZoneOptions,
+    describe_trigger,
+    parse_schedule_argument,
+)
+
+
+def explain(
+    subject: ScheduleText,
+    timezone: TimezoneOption = None,
+    gap: GapOption = None,
+    repeat: RepeatOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output.")] = False,
+) -> None:
+    """Say in plain English when a job or an expression is due.
+
+    A schedule is an NCRONTAB expression of five or six fields, a TimeSpan, an interval, or a mapping as in a job file.
+    `next` shows the instants themselves.
+
+    \b
+    Examples:
+      explain checkout-api
+      explain "0 */5 * * * *"
+      explain "0 30 2 * * MON-FRI" --timezone Europe/Berlin
+      explain "{every: 5m, offset: 30s}"
+    """
+    asked = parse_schedule_argument("explain", subject, ZoneOptions(timezone, gap, repeat))
+    text = _explain_schedule(asked)
+    if as_json:
+        _show_json(asked, text)
+    elif text is not None:
+        print(text)
+    if asked.job is not None and not asked.job.enabled:
+        print_note(f"{asked.job.name} is disabled: it runs when it is asked to")
+    elif asked.job is not None and (how := describe_trigger(asked.job)):
+        print_note(how)
+
+
+def _explain_schedule(asked: ScheduleArgument) -> str | None:
+    from jobs.schedules.explanations.schedules import explain_schedule
+
+    return None if asked.schedule is None else explain_schedule(asked.schedule)
+
+
+def _show_json(asked: ScheduleArgument, text: str | None) -> None:
+    import json
+
+    told = {
+        "job": asked.job.name if asked.job is not None else None,
+        "schedule": asked.schedule.spec if asked.schedule is not None else None,
+        "text": text,
+    }
+    print(json.dumps(told, indent=2))

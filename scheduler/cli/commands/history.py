@@ -1,0 +1,200 @@
+"""`history`: runs of a job or of all, newest first; or one run with its attempts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from scheduler.cli.formatting import format_iso, format_local, format_milliseconds
+from scheduler.cli.output import (
+    EXIT_FAILED,
+    Cell,
+    Column,
+    escape_controls,
+    fail,
+    is_terminal,
+    print_note,
+    show_json,
+    show_table,
+    show_tabs,
+)
+
+if TYPE_CHECKING:
+    from scheduler.app import ReadOnlyProgram
+    from scheduler.queries.time_range import TimeRange
+    from scheduler.stores.runs.repository import RunRecord
+
+_PAGE = 500
+MAX_RUNS = 10_000
+
+
+def history(
+    subject: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="JOB|RUN", help="A job's name, also of one that is gone; or the id of one run. (default: all jobs)"
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MAX_RUNS, help="How many at most.")] = 20,
+    outcome: Annotated[
+        str | None, typer.Option("--outcome", help="Only these: succeeded, failed, timed_out, skipped, running, ...")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="WHEN", help="Only runs due then or later: ISO, without an offset UTC; or 24h ago."
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="WHEN", help="Only runs due then or earlier, written likewise.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON on any output, as GET /api/runs, or GET /api/runs/ID.")
+    ] = False,
+) -> None:
+    """Runs of a job, or of all, newest first; or one run with its attempts and what its check saw.
+
+    Due instant, outcome, attempts, duration, lateness, and what went wrong. One that is running is in the hands of a
+    process: it goes on, or waits for its instant, for another run or for a free place.
+
+    \b
+    Examples:
+      history checkout-api
+      history checkout-api --outcome failed --limit 5
+      history checkout-api | cut -f 1,2
+      history --outcome running
+      history checkout-api --from 24h
+      history --outcome failed --from 2026-11-25T01:00:00Z --to 2026-11-25T02:00:00Z
+      history checkout-api@20261125T015030.000Z
+    """
+    from scheduler.stores.runs.repository import RUN_FILTERS
+
+    if outcome is not None and outcome not in RUN_FILTERS:
+        fail(f"--outcome: {outcome!r} is none of {', '.join(RUN_FILTERS)}")
+    from scheduler.cli.options import parse_interval_options
+
+    due = parse_interval_options(since, until)
+    if subject is None or "@" not in subject:
+        _show_many(_RunFilter(subject, outcome, due), limit, as_json)
+    elif outcome is None and not due.is_bounded:
+        _show_one(subject, as_json)
+    else:
+        given = "--outcome chooses" if outcome is not None else "--from and --to choose"
+        fail(f"{given} among the runs of a job, and this is one run")
+
+
+class _RunFilter(NamedTuple):
+    """Which runs are listed; `job` None: of all jobs."""
+
+    job: str | None
+    outcome: str | None
+    due: TimeRange
+
+
+def _show_many(wanted: _RunFilter, limit: int, as_json: bool) -> None:
+    from scheduler.cli.context import load_for_command, require_job, run_without_jobs
+
+    job = wanted.job
+
+    async def read(program: ReadOnlyProgram) -> tuple[list[RunRecord], RunRecord | None]:
+        records = await _records(program, wanted, limit)
+        newest = () if records else (await program.queries.list_runs(job=job, limit=1)).records
+        return records, newest[0] if newest else None
+
+    records, newest = run_without_jobs("history", read)
+    if not records:
+        if newest is None and job is not None:
+            require_job(load_for_command("history"), job)
+        print_note(_describe_empty(wanted, newest))
+    _show(records, job, as_json)
+
+
+def _describe_empty(wanted: _RunFilter, newest: RunRecord | None) -> str:
+    """`checkout-api has no runs that are failed and due from ...; its newest run: due ..., succeeded`."""
+    from scheduler.cli.run_table import outcome_text
+
+    whose, its = ("there are no runs", "the") if wanted.job is None else (f"{wanted.job} has no runs", "its")
+    if newest is None:
+        return f"{whose} yet" if wanted.outcome is None else f"{whose} that are {wanted.outcome}"
+    filters = [wanted.outcome or "", f"due {wanted.due}" if wanted.due.is_bounded else ""]
+    excluded = " and ".join(filter(None, filters))
+    return (
+        f"{whose} that are {excluded}; {its} newest run: due {format_iso(newest.ticket.due_at)}, {outcome_text(newest)}"
+    )
+
+
+def _show_one(run_id: str, as_json: bool) -> None:
+    from scheduler.cli.context import run_without_jobs
+    from scheduler.cli.run_table import outcome_text
+
+    record = run_without_jobs("history", lambda program: program.queries.find_run(run_id))
+    if record is None:
+        fail(f"there is no run {run_id!r}; it may not have begun, or be older than what is kept", EXIT_FAILED)
+    if as_json:
+        from scheduler.api.models.runs import RunModel
+
+        show_json(RunModel.from_record(record).model_dump_json(indent=2))
+    elif record.run is None:
+        print(escape_controls(f"{record.ticket.job} {outcome_text(record)}"))
+    else:
+        from scheduler.cli.run_report import show_run
+
+        show_run(record.run)
+
+
+async def _records(program: ReadOnlyProgram, of: _RunFilter, limit: int) -> list[RunRecord]:
+    records: list[RunRecord] = []
+    continuation: str | None = None
+    while len(records) < limit:
+        wanted = min(_PAGE, limit - len(records))
+        page = await program.queries.list_runs(
+            job=of.job, outcome=of.outcome, due=of.due, limit=wanted, continuation=continuation
+        )
+        records += page.records
+        continuation = page.continuation
+        if continuation is None:
+            break
+    return records
+
+
+def _show(records: list[RunRecord], job: str | None, as_json: bool) -> None:
+    if as_json:
+        from scheduler.api.models.runs import RunList, RunModel
+
+        runs = [RunModel.from_record(record) for record in records]
+        show_json(RunList(runs=runs, continuation=None).model_dump_json(indent=2))
+    elif not is_terminal():
+        from scheduler.cli.run_table import RUN_FIELDS, run_fields
+
+        show_tabs(RUN_FIELDS, map(run_fields, records))
+    elif records:
+        _show_table(records, job)
+
+
+def _show_table(records: list[RunRecord], job: str | None) -> None:
+    columns = (
+        *(() if job is not None else (Column("job", "bold"),)),
+        Column("due"),
+        Column("outcome"),
+        Column("trigger", "dim", is_optional=True),
+        Column("attempts", align_right=True, is_optional=True),
+        Column("took", align_right=True),
+        Column("late", align_right=True, is_optional=True),
+        Column("error", is_optional=True),
+        Column("what happened", no_wrap=False),
+    )
+    rows = (_cells(record) if job is not None else (record.ticket.job, *_cells(record)) for record in records)
+    show_table(columns, rows, title=job or "")
+
+
+def _cells(record: RunRecord) -> tuple[Cell, ...]:
+    from scheduler.cli.run_table import outcome_cell
+
+    due, trigger, run = format_local(record.ticket.due_at), str(record.ticket.trigger), record.run
+    if run is None:
+        # What `cancel` wants to know.
+        return due, outcome_cell(record), trigger, "-", "-", "-", "", (record.ticket.id, "dim")
+    took, late = format_milliseconds(run.duration_ms), format_milliseconds(run.lateness_ms)
+    error: Cell = run.error or "", "red"
+    return due, outcome_cell(record), trigger, str(len(run.attempts)), took, late, error, run.message

@@ -1,0 +1,180 @@
+"""`jobs`: the jobs in force, when each runs next and how it went last."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.formatting import describe_no_next, describe_pause, format_instant, format_iso, format_relative
+from scheduler.cli.output import Cell, Column, fail, is_terminal, print_note, show_json, show_table, show_tabs
+
+if TYPE_CHECKING:
+    from scheduler.app import ReadOnlyProgram
+    from scheduler.queries.jobs_and_runs import JobView
+    from scheduler.queries.selection import JobSelection
+    from scheduler.stores.runs.repository import RunRecord
+
+_PAGE = 500
+
+
+def jobs(
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="PATTERN", help="Only jobs of this name: * is any text, ? any character."),
+    ] = None,
+    kinds: Annotated[
+        list[str] | None, typer.Option("--kind", help="Only jobs of this kind: http, steps, tcp, dns, tls, heartbeat.")
+    ] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="KEY[=VALUE]", help="Only jobs with this tag.")
+    ] = None,
+    states: Annotated[
+        list[str] | None, typer.Option("--state", help="Only jobs in this state: enabled, paused, disabled.")
+    ] = None,
+    outcomes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--outcome", help="Only jobs whose latest run ended so: succeeded, failed, ...; none: without runs."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/jobs.")] = False,
+) -> None:
+    """All jobs, or those that the options choose: schedule, next run, latest outcome, endpoint.
+
+    Options are combined by and. One that is repeated takes a job that fits any of its values; of --tag a job must have
+    all.
+
+    \b
+    Examples:
+      jobs
+      jobs --name 'checkout-*' --state paused
+      jobs --tag team=payments --outcome failed --outcome timed_out
+      jobs | cut -f 1,3
+      jobs --json
+    """
+    from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
+
+    selection = _selection(names, kinds, tags, states, outcomes)
+    configuration = load_for_command("jobs")
+
+    async def read(program: ReadOnlyProgram) -> tuple[list[JobView], datetime, str]:
+        views = await _views(program, selection)
+        return views, program.clock.now(), "" if views else await _describe_empty(program, selection)
+
+    views, now, why_empty = run_in_store(configuration, read)
+    if why_empty:
+        print_note(why_empty)
+    if as_json:
+        from scheduler.api.models.runs import JobList, JobSummary
+
+        show_json(
+            JobList(jobs=[JobSummary.from_view(view) for view in views], continuation=None).model_dump_json(indent=2)
+        )
+    elif is_terminal():
+        if views:
+            _show_table(views, now)
+    else:
+        show_tabs(_FIELDS, map(_fields, views))
+    exit_if_incomplete(configuration)
+
+
+def _selection(*filters: list[str] | None) -> JobSelection:
+    """Of names, kinds, tags, states and outcomes."""
+    from scheduler.queries.selection import InvalidFilter, parse_selection
+
+    names, kinds, tags, states, outcomes = (values or () for values in filters)
+    try:
+        return parse_selection(names=names, kinds=kinds, tags=tags, states=states, outcomes=outcomes)
+    except InvalidFilter as error:
+        fail(f"--{error.filter}: {error}")
+
+
+async def _describe_empty(program: ReadOnlyProgram, selection: JobSelection) -> str:
+    """`no job fits kind dns and tag team=shp; of 12 jobs: kind dns 3, tag team=shp 0 (did you mean team=shop?)`.
+
+    An outcome is not counted alone, which would read the latest run of every job.
+    """
+    from dataclasses import replace
+
+    from scheduler.queries.selection import suggest_filter
+
+    number, total = program.queries.count_jobs, len(program.queries.job_names())
+    if not total:
+        return "there are no jobs: see SCHEDULER_JOBS"
+    counts = []
+    for text, part in selection.single_filters():
+        if not part.outcomes:
+            count = await number(part)
+            meant = None if count else suggest_filter(part, (entry.job for entry in program.queries.current_jobs()))
+            counts.append(f"{text} {count} (did you mean {meant}?)" if meant else f"{text} {count}")
+    if selection.outcomes and counts:
+        counts.append(f"all but the outcome {await number(replace(selection, outcomes=()))}")
+    jobs_text = "1 job" if total == 1 else f"{total} jobs"
+    return f"no job fits {selection}; of {jobs_text}" + (f": {', '.join(counts)}" if counts else ", none")
+
+
+async def _views(program: ReadOnlyProgram, selection: JobSelection) -> list[JobView]:
+    views: list[JobView] = []
+    after: str | None = ""
+    while after is not None:
+        page = await program.queries.list_jobs(limit=_PAGE, after=after, selection=selection)
+        views += page.jobs
+        after = page.continuation
+    return views
+
+
+def _show_table(views: list[JobView], now: datetime) -> None:
+    columns = (
+        Column("job", "bold"),
+        Column("schedule", no_wrap=False, min_width=16),
+        Column("next run"),
+        Column("latest"),
+        Column("endpoint", "dim", no_wrap=False, is_optional=True),
+    )
+    rows = []
+    for view in views:
+        job = view.entry.job
+        rows.append((job.name, job.runs_when or "-", _next(view, now), _latest(view.latest, now), job.check.endpoint))
+    show_table(columns, rows)
+
+
+def _next(view: JobView, now: datetime) -> Cell:
+    if not view.entry.job.enabled:
+        return "disabled", "yellow"
+    if view.pause is not None:
+        return describe_pause(view.pause, now), "yellow"
+    if view.next_at is None:
+        return describe_no_next(view.entry.job), "dim"
+    return format_instant(view.next_at, now), "cyan"
+
+
+def _latest(record: RunRecord | None, now: datetime) -> Cell:
+    from scheduler.cli.run_table import outcome_cell
+
+    if record is None:
+        return "-"
+    word, style = outcome_cell(record)
+    at = record.run.finished_at if record.run else record.ticket.due_at
+    return f"{word}, {format_relative(at, now)}", style
+
+
+_FIELDS = ("name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pause", "depends_on")
+
+
+def _fields(view: JobView) -> tuple[str, ...]:
+    from jobs.dependencies import format_dependencies
+    from scheduler.cli.run_table import outcome_cell
+
+    job, latest = view.entry.job, view.latest
+    return (
+        job.name,
+        job.schedule.text if job.schedule is not None else "",
+        format_iso(view.next_at, precise=True) if view.next_at is not None else "",
+        outcome_cell(latest)[0] if latest is not None else "",
+        format_iso(latest.ticket.due_at, precise=True) if latest is not None else "",
+        job.check.endpoint,
+        str(view.pause) if view.pause is not None else "",
+        format_dependencies(job.depends_on),
+    )

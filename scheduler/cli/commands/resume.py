@@ -1,0 +1,34 @@
+"""`resume`: ends a job's pause."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from scheduler.app import Program
+    from scheduler.queries.jobs_and_runs import JobView
+
+
+def resume(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name; `jobs` lists them.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as in GET /api/jobs.")] = False,
+) -> None:
+    """End a job's pause.
+
+    What fell due meanwhile is not run. A running server follows within a few seconds.
+
+    \b
+    Examples:
+      resume checkout-api
+    """
+    from scheduler.audit import ChangeSource
+    from scheduler.cli.mutations import run_operation, show_job
+
+    async def work(program: Program) -> tuple[JobView, bool]:
+        was_paused = await program.operations.pauses.resume(job, source=ChangeSource.COMMAND_LINE)
+        return await program.queries.view_job(job), was_paused
+
+    view, was_paused = run_operation("resume", work, job=job)
+    show_job(view, f"{job} is resumed" if was_paused else f"{job} was not paused", as_json)

@@ -1,0 +1,94 @@
+"""`run`: runs a job now, shows how it goes, and ends with how it went."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.output import EXIT_FAILED, fail, is_terminal, print_note, show_json
+
+if TYPE_CHECKING:
+    from config.loading import Configuration
+    from jobs.events import RunListener
+    from scheduler.app import Program
+    from scheduler.stores.runs.repository import RunRecord
+
+
+def run(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name; `jobs` lists them.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/runs/ID.")] = False,
+) -> None:
+    """Run a job now, also a disabled one, and wait for its end.
+
+    The run is kept in history, and so are the runs of the jobs that depend on it, which follow. Exit code 0: it
+    succeeded, 1: it did not, 2: there is no such job, 130: interrupted.
+
+    \b
+    Examples:
+      run checkout-api
+      run checkout-api --json
+    """
+    from scheduler.cli.context import load_for_command, require_job
+
+    configuration = load_for_command("run")
+    require_job(configuration, job)
+    record = _run_with_progress(configuration, job) if is_terminal() and not as_json else _run(configuration, job)
+    if record is None or record.run is None:
+        fail(f"the run of {job} did not come to its end, see the log", EXIT_FAILED)
+    _show(record, as_json)
+    if record.run.error == "connection_refused" and job in configuration.jobs.samples:
+        print_note("the target of the sample jobs answers only while `serve` runs")
+    if record.run.outcome != "succeeded":
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _run_with_progress(configuration: Configuration, job: str) -> RunRecord | None:
+    from scheduler.cli.output import create_console
+    from scheduler.cli.progress import JobProgress
+
+    with JobProgress(job, configuration.jobs.jobs[job].retry.attempts, create_console()) as progress:
+        return _run(configuration, job, progress)
+
+
+def _run(configuration: Configuration, job: str, listener: RunListener | None = None) -> RunRecord | None:
+    from jobs.events import ListenerGroup
+    from scheduler.cli.context import run_in_program
+    from scheduler.cli.mutations import quiet_run_log
+    from scheduler.cli.progress import FollowingRuns
+
+    followed = FollowingRuns(job)
+    told = followed if listener is None else ListenerGroup(followed, listener)
+    with quiet_run_log():
+        record = run_in_program(configuration, lambda program: _run_until_done(program, job), told)
+    if text := str(followed):
+        print_note(text)
+    return record
+
+
+async def _run_until_done(program: Program, job: str) -> RunRecord | None:
+    import asyncio
+
+    from scheduler.audit import ChangeSource
+
+    record = await program.operations.runs.run_now(job, source=ChangeSource.COMMAND_LINE)
+    try:
+        await program.worker.wait_until_idle()
+    except asyncio.CancelledError:
+        # Ctrl-C: the run ends now, and history says so.
+        await program.worker.drain(0)
+        print_note(f"interrupted: {record.ticket.id} is recorded as cancelled")
+        raise
+    return await program.queries.find_run(record.ticket.id)
+
+
+def _show(record: RunRecord, as_json: bool) -> None:
+    if as_json:
+        from scheduler.api.models.runs import RunModel
+
+        show_json(RunModel.from_record(record).model_dump_json(indent=2))
+        return
+    from scheduler.cli.run_report import show_run
+
+    assert record.run is not None
+    show_run(record.run)

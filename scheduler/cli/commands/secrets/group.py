@@ -1,0 +1,186 @@
+"""`secrets`: which secrets jobs use, and whether they can be had; reading one again. Never a value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.formatting import format_iso, format_local
+from scheduler.cli.output import Column, escape_controls, is_terminal, print_note, show_json, show_table, show_tabs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from scheduler.app import Program
+    from scheduler.secrets.monitor import SecretView
+
+_FIELDS = ("name", "source", "read_at", "state", "jobs", "hosts")
+
+ABOUT = """The secrets that jobs use: where each comes from, whether it can be had, and which hosts may get it.
+
+Values are never shown.
+
+They are read as this process may read them: with its variables, its mounted files and its identity.
+
+\b
+Examples:
+  secrets
+  secrets refresh checkout-token
+  secrets rules"""
+
+secrets = typer.Typer(help=ABOUT)
+
+
+@secrets.callback(invoke_without_command=True)
+def list_secrets(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/secrets.")] = False,
+) -> None:
+    """See ABOUT."""
+    if context.invoked_subcommand is not None:
+        return
+    from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_program
+
+    async def work(program: Program) -> Sequence[SecretView]:
+        return await program.secret_monitor.list_secrets(read=True)
+
+    configuration = load_for_command("secrets")
+    views = run_in_program(configuration, work)
+    if as_json:
+        from scheduler.api.routes.secrets import SecretList, SecretModel
+
+        show_json(SecretList(secrets=[SecretModel.from_view(view) for view in views]).model_dump_json(indent=2))
+    else:
+        if not views:
+            print_note("no job uses a secret")
+        _show(views)
+    exit_if_incomplete(configuration)
+
+
+@secrets.command("refresh")
+def refresh(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The secret's name; `secrets` lists them.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as in GET /api/secrets.")] = False,
+) -> None:
+    """Have a secret read again that was changed in the vault. A running server does so within 15 seconds.
+
+    It is not needed where the vault's events are subscribed to, nor for a target that refuses the old value.
+
+    \b
+    Examples:
+      secrets refresh checkout-token
+    """
+    from scheduler.audit import ChangeSource
+    from scheduler.cli.mutations import run_operation
+
+    view = run_operation(
+        "secrets refresh",
+        lambda program: program.operations.secrets.refresh(name, source=ChangeSource.COMMAND_LINE),
+        listing_hint="`secrets` lists those that jobs use",
+    )
+    if as_json:
+        from scheduler.api.routes.secrets import SecretModel
+
+        show_json(SecretModel.from_view(view).model_dump_json(indent=2))
+        return
+    print(escape_controls(f"{view.name} is read again within 15 seconds; {_describe_state(view)} here"))
+
+
+@secrets.command("rules")
+def show_rules(
+    as_variables: Annotated[
+        bool, typer.Option("--variables", help="As environment variables, in place of lines of a settings file.")
+    ] = False,
+) -> None:
+    """Print rules by which all jobs may send their secrets and tokens to where they send them now.
+
+    Read them before you add them to the settings: a rule lets a host have a secret.
+
+    \b
+    Examples:
+      secrets rules
+      secrets rules --variables
+    """
+    import json
+    import shlex
+
+    from config.warnings.bindings import find_required_rules, format_rules
+    from jobs.checks.binding.scopes import ProtectedResource, classify_scope
+    from scheduler.cli.context import exit_if_incomplete, load_for_command
+
+    configuration = load_for_command("secrets rules")
+    rules = find_required_rules(job for job in configuration.jobs if job.enabled)
+    scopes = rules.get("identity", {})
+    for scope in [scope for scope in scopes if classify_scope(scope) is not ProtectedResource.NONE]:
+        print_note(f"left out: {scope}, as its token opens {classify_scope(scope).value}")
+        del scopes[scope]
+    rules = {group: names for group, names in rules.items() if names}
+    if not rules:
+        print_note("no job sends a secret or a token")
+    elif as_variables:
+        for group, names in rules.items():
+            listed = {name: list(hosts) for name, hosts in sorted(names.items())}
+            print(escape_controls(f"SCHEDULER_{group.upper()}__ALLOW={shlex.quote(json.dumps(listed))}"))
+    else:
+        print(*map(escape_controls, format_rules(rules).splitlines()), sep="\n")
+    exit_if_incomplete(configuration)
+
+
+def _show(views: Sequence[SecretView]) -> None:
+    if not is_terminal():
+        rows = [
+            (
+                view.name,
+                view.source or "",
+                _format_read_at(view, format_iso),
+                _describe_state(view),
+                " ".join(view.jobs),
+                _describe_hosts(view),
+            )
+            for view in views
+        ]
+        show_tabs(_FIELDS, rows)
+        return
+    columns = (Column("SECRET"), Column("FROM"), Column("READ"), Column("STATE"), Column("JOBS"), Column("HOSTS"))
+    show_table(
+        columns,
+        [
+            (
+                view.name,
+                view.source or "-",
+                _format_read_at(view, format_local) or "-",
+                _describe_state(view),
+                _join_jobs(view),
+                _describe_hosts(view),
+            )
+            for view in views
+        ],
+    )
+
+
+def _format_read_at(view: SecretView, text: Callable[[datetime], str]) -> str:
+    return "" if view.read_at is None else text(view.read_at)
+
+
+def _describe_state(view: SecretView) -> str:
+    if view.problem:
+        return f"cannot be had: {view.problem}"
+    if view.expiry is not None:
+        end = f" on {format_iso(view.expiry.at)}" if view.expiry.at is not None else ""
+        return f"can be had, {'has expired' if view.expiry.past else 'expires'}{end}"
+    return "can be had"
+
+
+def _join_jobs(view: SecretView) -> str:
+    first = ", ".join(view.jobs[:3])
+    return first if len(view.jobs) <= 3 else f"{first} and {len(view.jobs) - 3} more"
+
+
+def _describe_hosts(view: SecretView) -> str:
+    """Which hosts may get it, and for jobs with which tags."""
+    if view.hosts is None:
+        return "any (no rule)"
+    tags = f" (jobs with {' or '.join(view.tags)})" if view.tags else ""
+    return f"{', '.join(view.hosts) or 'none'}{tags}"

@@ -1,0 +1,50 @@
+"""`serve`: the embedded host, until a signal ends it."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from scheduler.cli.output import EXIT_FAILED, fail
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  (default: setting host, 127.0.0.1)")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="0 takes a free one.  (default: setting port, 7071)")
+    ] = None,
+) -> None:
+    """Serve API and dashboard, and run every job on its schedule.
+
+    SIGTERM or Ctrl-C ends it: runs under way get a few seconds to finish. A second one ends it at once.
+    Bad configuration starts nothing.
+
+    \b
+    Examples:
+      serve
+      serve --port 8080
+      SCHEDULER_JOBS=/etc/jobs SCHEDULER_ENVIRONMENT=prod python -m scheduler serve
+    """
+    from config.settings.model import LOOPBACK_HOSTS
+    from scheduler.cli.context import ROOT, load_for_command
+
+    if host is not None and host not in LOOPBACK_HOSTS:
+        fail(
+            f"--host: {host} is none of {', '.join(LOOPBACK_HOSTS)}: the API has no identities, so it stays on loopback"
+        )
+    from scheduler.hosts.embedded.host import PortInUse
+    from scheduler.hosts.embedded.host import serve as serve_until_signal
+    from scheduler.stores.port import StoreError
+
+    def report(reason: str) -> None:
+        from scheduler.app import report_failed_start
+
+        report_failed_start(os.environ, root=ROOT, host="embedded", reason=reason)
+
+    try:
+        serve_until_signal(partial(load_for_command, "serve", on_failure=report), host=host, port=port)
+    except (PortInUse, StoreError) as error:
+        fail(str(error), EXIT_FAILED)

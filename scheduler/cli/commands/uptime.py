@@ -1,0 +1,113 @@
+"""`uptime`: how much of the time a job was up, from its kept runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.formatting import format_duration, format_iso, format_local, format_milliseconds
+from scheduler.cli.output import Column, is_terminal, print_note, show_json, show_table, show_tabs
+
+if TYPE_CHECKING:
+    from scheduler.app import ReadOnlyProgram
+    from scheduler.queries.uptime import JobUptime
+
+_FIELDS = ("period", "ratio", "up", "down", "mean_ms", "down_seconds", "outages")
+
+
+def uptime(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name; `jobs` lists them.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON on any output, as in GET /api/jobs/JOB/uptime.")
+    ] = False,
+) -> None:
+    """Show how much of the time a job was up, in the last 24 h to 365 days, and its downtime of three months.
+
+    Runs that were skipped or cancelled, and backfills, say nothing. Months are those of UTC.
+
+    \b
+    Examples:
+      uptime checkout-api
+      uptime checkout-api --json
+    """
+    from scheduler.cli.context import load_for_command, require_job, run_without_jobs
+
+    async def work(program: ReadOnlyProgram) -> JobUptime:
+        return await program.uptimes.read_uptime(job, is_defined=False)
+
+    found = run_without_jobs("uptime", work)
+    if found.since is None:
+        require_job(load_for_command("uptime"), job)
+    if as_json:
+        from scheduler.api.routes.uptime import UptimeModel
+
+        show_json(UptimeModel.from_uptime(found).model_dump_json(indent=2))
+    elif is_terminal():
+        _show(found)
+    else:
+        show_tabs(_FIELDS, [*_window_fields(found), *_month_fields(found)])
+    if found.since is None:
+        print_note(f"{job} has no run that says something")
+    else:
+        since = format_local(found.since) if is_terminal() else format_iso(found.since)
+        parts = ", ".join(window.name for window in found.windows if not window.is_complete)
+        print_note(
+            f"known since {since}" + (f"; runs are not kept for all of {parts}, see retention.age" if parts else "")
+        )
+
+
+def _show(found: JobUptime) -> None:
+    windows = (
+        Column("last", "bold"),
+        Column("up", align_right=True),
+        Column("runs", align_right=True),
+        Column("mean", align_right=True),
+    )
+    show_table(
+        windows,
+        (
+            (
+                window.name,
+                f"{window.uptime.ratio:.3%}" if window.uptime.sample_count else "-",
+                str(window.uptime.sample_count),
+                format_milliseconds(window.uptime.mean_ms),
+            )
+            for window in found.windows
+        ),
+    )
+    months = Column("month", "bold"), Column("down", align_right=True), Column("outages", align_right=True)
+    show_table(
+        months,
+        (
+            (
+                one.name,
+                "-" if one.seconds is None else format_duration(one.seconds),
+                "-" if one.outages is None else str(one.outages),
+            )
+            for one in found.months
+        ),
+    )
+
+
+def _window_fields(found: JobUptime) -> list[tuple[str, ...]]:
+    return [
+        (
+            window.name,
+            f"{window.uptime.ratio:.6f}" if window.uptime.sample_count else "",
+            str(window.uptime.up),
+            str(window.uptime.down),
+            "" if window.uptime.mean_ms is None else f"{window.uptime.mean_ms:.3f}",
+            "",
+            "",
+        )
+        for window in found.windows
+    ]
+
+
+def _month_fields(found: JobUptime) -> list[tuple[str, ...]]:
+    return [
+        (one.name, "", "", "", "", "" if one.seconds is None else f"{one.seconds:.0f}", str(one.outages or 0))
+        for one in found.months
+        if one.seconds is not None
+    ]

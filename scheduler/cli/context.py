@@ -1,0 +1,155 @@
+"""The configuration and the opened program, for the commands that need them. What is wrong ends the command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from scheduler.cli.needs import NEEDS, Needs
+from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED, fail, print_error, print_warning
+
+if TYPE_CHECKING:
+    from config.loading import Configuration
+    from jobs.events import RunListener
+    from scheduler.app import Program, ReadOnlyProgram
+
+T = TypeVar("T")
+P = TypeVar("P")
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The program's folder, where its own configuration lies."""
+
+
+def load_for_command(
+    command: str, sample_target: str | None = None, *, on_failure: Callable[[str], None] | None = None
+) -> Configuration:
+    """Load settings and jobs as the environment says, and show every problem.
+
+    A problem ends a command with 2 if NEEDS says that it needs everything; so does a wrong setting of the store.
+    `sample_target`: where the sample jobs point, else the usual address. `on_failure`: gets the problems as a text
+    before the command ends, once they are printed.
+    """
+    from config.errors import ConfigurationError, format_problems
+    from config.loading import SAMPLE_TARGET, load_configuration
+    from config.usable import load_usable_configuration
+
+    load = load_configuration if NEEDS[command] is Needs.EVERYTHING else load_usable_configuration
+    try:
+        found = load(os.environ, root=ROOT, sample_target=sample_target or SAMPLE_TARGET)
+    except ConfigurationError as wrong:
+        problems = format_problems(wrong.problems)
+        try:
+            fail(problems)
+        finally:
+            if on_failure is not None:
+                on_failure(problems)
+    if found.problems:
+        print_error(format_problems(found.problems))
+        print_warning(_INCOMPLETE if NEEDS[command] is Needs.ALL_JOBS else _CONTINUES)
+    return found
+
+
+_INCOMPLETE = "the list is incomplete: jobs with problems are missing"
+_CONTINUES = "the command continues without the settings and jobs that have problems"
+
+
+def exit_if_incomplete(configuration: Configuration) -> None:
+    """End a command that lists jobs with 2 after its output, if jobs are missing from the list."""
+    if configuration.problems:
+        raise typer.Exit(EXIT_BAD_INPUT)
+
+
+def require_job(configuration: Configuration, name: str) -> None:
+    """End the command with 2 if there is no job of that name."""
+    if name not in configuration.jobs.jobs:
+        fail(describe_unknown_job(name, configuration))
+
+
+def describe_unknown_job(name: str, configuration: Configuration) -> str:
+    """The sentence about a name that is no job's."""
+    from jobs.problems.suggestions import did_you_mean, suggest_name
+
+    known = list(configuration.jobs.jobs)
+    if configuration.problems:
+        return f"there is no job named {name!r} among those without problems: mend the problems above, and try again"
+    sentence = f"there is no job named {name!r}"
+    if not known:
+        return f"{sentence}: there are no jobs at all, see SCHEDULER_JOBS"
+    return sentence + (did_you_mean(suggest_name(name, known)) or "; `jobs` lists them")
+
+
+def run_in_program(
+    configuration: Configuration, work: Callable[[Program], Awaitable[T]], listener: RunListener | None = None
+) -> T:
+    """Open the program beside a running server, do the work, close it; a store that fails ends the command with 1."""
+    from scheduler.app import open_program
+    from scheduler.cli.command_profile import CommandProfile
+
+    return _run_inside(open_program(configuration, CommandProfile(), listener=listener), work)
+
+
+def run_in_store(configuration: Configuration, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
+    """The same for work that only reads, which starts faster."""
+    from scheduler.app import open_read_only
+    from scheduler.catalog.catalog import CatalogJob
+
+    jobs = configuration.jobs
+    entries = [CatalogJob(job, jobs.origins[job.name]) for job in jobs]
+    return _run_inside(open_read_only(configuration.settings, entries), work)
+
+
+def run_without_jobs(command: str, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
+    """The same for work that needs no jobs: job files are not read, which takes half of the time."""
+    from config.errors import ConfigurationError, format_problems
+    from config.usable import load_usable_settings
+    from scheduler.app import open_read_only
+
+    assert NEEDS[command] is Needs.STORE
+    try:
+        loaded, problems = load_usable_settings(os.environ, root=ROOT)
+    except ConfigurationError as wrong:
+        fail(format_problems(wrong.problems))
+    if problems:
+        print_error(format_problems(problems))
+        print_warning(_CONTINUES)
+    return _run_inside(open_read_only(loaded.settings, ()), work)
+
+
+def _run_inside(opened: AbstractAsyncContextManager[P], work: Callable[[P], Awaitable[T]]) -> T:
+    import asyncio
+
+    from scheduler.stores.port import StoreError
+
+    async def whole() -> T:
+        _cancel_on_signals()
+        async with opened as inside:
+            return await work(inside)
+
+    try:
+        return asyncio.run(whole())
+    except StoreError as error:
+        fail(str(error), EXIT_FAILED)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _cancel_on_signals() -> None:
+    """Whoever ends a command (a time limit, a pipeline, a terminal that is closed or cut off) gets what Ctrl-C does:
+    its run is recorded as cancelled. Not by way of SIGINT: what a script starts in the background has that ignored."""
+    import asyncio
+    import signal
+    from contextlib import suppress
+
+    whole = asyncio.current_task()
+    assert whole is not None
+    for name in ("SIGTERM", "SIGHUP"):
+        # Not on Windows; nor in threads other than the main one.
+        with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
+            number = getattr(signal, name)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+                asyncio.get_running_loop().add_signal_handler(number, whole.cancel)

@@ -1,0 +1,112 @@
+"""What the commands share that change something: doing it in the opened program, telling why not, showing the job."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from scheduler.cli.output import (
+    EXIT_BAD_INPUT,
+    EXIT_FAILED,
+    create_console,
+    escape_controls,
+    fail,
+    is_terminal,
+    print_note,
+    show_json,
+)
+
+if TYPE_CHECKING:
+    from jobs.events import RunListener
+    from scheduler.app import Program
+    from scheduler.queries.jobs_and_runs import JobView
+
+T = TypeVar("T")
+
+
+def run_operation(
+    command: str,
+    work: Callable[[Program], Awaitable[T]],
+    *,
+    job: str | None = None,
+    listing_hint: str = "",
+    listener: RunListener | None = None,
+) -> T:
+    """Do the work of this command (see NEEDS) in the program.
+
+    A `job` nobody knows and bad input end the command with 2, all else that is refused with 1. `listing_hint`: the command
+    that shows what there is, said beside what is not there.
+    """
+    from scheduler.cli.context import load_for_command, require_job, run_in_program
+    from scheduler.errors import InvalidArgument, NotFound, OperationError
+
+    configuration = load_for_command(command)
+    if job is not None:
+        require_job(configuration, job)
+    try:
+        return run_in_program(configuration, work, listener)
+    except InvalidArgument as error:
+        fail(f"--{error.field.replace('_', '-')}: {error}", EXIT_BAD_INPUT)
+    except NotFound as error:
+        fail(f"{error}; {listing_hint}" if listing_hint else str(error), EXIT_FAILED)
+    except OperationError as error:
+        fail(str(error), EXIT_FAILED)
+
+
+async def wait_for_runs(program: Program, run_ids: Sequence[str], resume_hint: str = "") -> None:
+    """Wait for these runs, which this process performs.
+
+    Ctrl-C ends those under way, which history then says. Those that wait stay queued: `resume_hint` says how to go on, if
+    there is another way than to leave them to a server.
+    """
+    import asyncio
+
+    try:
+        await program.worker.wait_until_idle()
+    except asyncio.CancelledError:
+        await program.worker.drain(0)
+        records = [await program.queries.find_run(run_id) for run_id in run_ids]
+        left = sum(record is not None and record.run is None for record in records)
+        if left:
+            queued = f"{left} {'run stays' if left == 1 else 'runs stay'} queued"
+            print_note(
+                f"interrupted: {queued}: {resume_hint}a server performs them within two minutes, `cancel` ends one"
+            )
+        raise
+
+
+@contextmanager
+def count_finished_runs() -> Iterator[RunListener | None]:
+    """How many runs are over and how they went, while they go on, on a terminal; otherwise nothing."""
+    if not is_terminal():
+        yield None
+        return
+    from scheduler.cli.progress import RunCounter
+
+    with RunCounter(create_console()) as count:
+        yield count
+
+
+@contextmanager
+def quiet_run_log() -> Iterator[None]:
+    """The result says what the log of runs would say once more on stderr."""
+    import logging
+
+    log = logging.getLogger("scheduler.runs")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def show_job(view: JobView, sentence: str, as_json: bool) -> None:
+    """The sentence, or the job as JSON."""
+    if as_json:
+        from scheduler.api.models.runs import JobSummary
+
+        show_json(JobSummary.from_view(view).model_dump_json(indent=2))
+        return
+    print(escape_controls(sentence))

@@ -1,0 +1,144 @@
+"""The schedule that a command is asked about: an expression, a mapping as in a job file, or a job by its name.
+
+An expression needs no configuration, and no import but jobs.schedules: people ask it beside a broken configuration,
+scripts ask it hundreds of times. Called by `next` and `explain`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperCommand
+
+from jobs.errors import ScheduleError
+from jobs.schedules import MonthlySchedule, Ncrontab, Schedule, TimeZone, load_time_zone, parse_schedule, zone_of
+from jobs.schedules.protocol import spec_as_mapping
+from jobs.schedules.time_zones.time_zone import UTC_NAMES
+from scheduler.cli.output import fail
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
+
+# What jobs.definition allows as a name, without the cost of importing it. No schedule has this form.
+JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+ScheduleText = Annotated[str, typer.Argument(metavar="JOB|EXPRESSION", help="A job's name, or a schedule in quotes.")]
+TimezoneOption = Annotated[
+    str | None,
+    typer.Option("--timezone", metavar="ZONE", help="On this zone's clock, like Europe/Berlin. (default: UTC)"),
+]
+GapOption = Annotated[
+    str | None, typer.Option("--gap", metavar="shift|end|skip", help="What is due when the clock leaves a time out.")
+]
+RepeatOption = Annotated[
+    str | None, typer.Option("--repeat", metavar="first|both", help="What is due when it shows a time twice.")
+]
+
+
+class ExpressionCommand(TyperCommand):
+    """Takes an expression that begins with `-` for what it is, instead of an option nobody knows."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        expressions = [word for word in args if word.startswith("-") and not word.startswith("--") and " " in word]
+        rest = [word for word in args if word not in expressions]
+        return super().parse_args(ctx, [*rest, "--", *expressions] if expressions else rest)
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneOptions:
+    """`--timezone`, `--gap` and `--repeat`, which say of an expression what a job file would."""
+
+    timezone: str | None = None
+    gap: str | None = None
+    repeat: str | None = None
+
+    @property
+    def given_names(self) -> list[str]:
+        """The options that were given, as they are written."""
+        named = (("--timezone", self.timezone), ("--gap", self.gap), ("--repeat", self.repeat))
+        return [option for option, value in named if value is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleArgument:
+    """What was asked about. `zone`: the one whose clock the answer shows; None for UTC."""
+
+    schedule: Schedule | None
+    zone: TimeZone | None
+    job: JobDefinition | None = None
+
+
+def parse_schedule_argument(command: str, text: str, options: ZoneOptions) -> ScheduleArgument:
+    """Read the argument of this command; what is wrong ends the command with 2."""
+    try:
+        schedule = parse_schedule(_parse_written(text))
+    except ScheduleError as error:
+        if not JOB_NAME.fullmatch(text):
+            fail(str(error))
+        return _find_job_schedule(command, text, error, options)
+    try:
+        return _apply_zone(schedule, options)
+    except ScheduleError as error:
+        fail(f"--{str(error).removeprefix('dst.')}")
+
+
+def _parse_written(text: str) -> object:
+    """A mapping or a list is written as in a job file; anything else is the text of a schedule."""
+    if not text.lstrip().startswith(("{", "[")):
+        return text
+    from config.documents.parse_result import ParseError
+    from config.documents.yaml_text import parse_yaml
+
+    try:
+        return parse_yaml(text).value
+    except ParseError as error:
+        fail(f"{text!r} cannot be read: {error}")
+
+
+def _apply_zone(schedule: Schedule, options: ZoneOptions) -> ScheduleArgument:
+    if not options.given_names:
+        return ScheduleArgument(schedule, zone_of(schedule))
+    if isinstance(schedule, (Ncrontab, MonthlySchedule)):
+        if options.timezone is None:
+            fail(f"{options.given_names[0]} needs --timezone: the clock of UTC is never changed")
+        dst = {key: value for key, value in (("gap", options.gap), ("repeat", options.repeat)) if value is not None}
+        zoned = parse_schedule({**spec_as_mapping(schedule), "timezone": options.timezone, "dst": dst})
+        return ScheduleArgument(zoned, zone_of(zoned))
+    if (known := zone_of(schedule)) is not None:
+        _reject_zone_options(options, f"the schedule names its own zone, {known.name}")
+    if options.gap or options.repeat:
+        fail(f"{options.given_names[-1]}: an interval is the same in every zone, whatever its clock shows")
+    where = load_time_zone(options.timezone)
+    return ScheduleArgument(schedule, None if where.name in UTC_NAMES else where)
+
+
+def _find_job_schedule(command: str, name: str, error: ScheduleError, options: ZoneOptions) -> ScheduleArgument:
+    from scheduler.cli.context import describe_unknown_job, load_for_command
+
+    configuration = load_for_command(command)
+    jobs = configuration.jobs.jobs
+    if name not in jobs:
+        fail(f"{describe_unknown_job(name, configuration)}\n{name} is no schedule either: {error}")
+    job = jobs[name]
+    if options.given_names:
+        _reject_zone_options(options, f"{name} is a job, whose definition says so")
+    return ScheduleArgument(job.schedule, None if job.schedule is None else zone_of(job.schedule), job)
+
+
+def describe_trigger(job: JobDefinition) -> str:
+    """How a job runs that has no schedule; what else is asked before one runs that has."""
+    from jobs.dependencies import format_dependencies
+
+    others = format_dependencies(job.depends_on)
+    if job.schedule is not None:
+        return f"{job.name} is run only if those it depends on are as it asks: {others}" if others else ""
+    how = f"it runs after {others}" if others else "it runs when it is asked to"
+    return f"{job.name} has no schedule: {how}"
+
+
+def _reject_zone_options(options: ZoneOptions, reason: str) -> NoReturn:
+    fail(f"{options.given_names[0]} is for an expression without a zone: {reason}")

@@ -1,0 +1,220 @@
+"""What follows from a finished run: the jobs without a schedule that depend on its job are run, or left out.
+
+Called by the worker once a run is recorded, and again whenever it may not have been followed up to the end. A job's run
+is decided when all the jobs that it depends on have theirs: those that its chain leads to in this chain, of the others
+the newest one. What becomes of it has an id that follows from the chain (see chains), so it happens once however often
+this is called, and from wherever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jobs.definition import JobDefinition
+from jobs.dependencies import Dependency
+from jobs.events import RunFinished, RunListener
+from jobs.ports import Clock
+from jobs.running.run_factories import skipped_run
+from jobs.runs import Outcome, Run, Ticket
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.dependencies.chains import Chain, Chains
+from scheduler.dispatch.port import Dispatch
+from scheduler.stores.pauses import Pauses
+from scheduler.stores.runs.repository import RunRecord, Runs, RunState
+
+MISSING_RUN_GRACE = timedelta(seconds=60)
+"""For so long after its due instant a run that has no row is waited for; a job that was not running then has none."""
+_PAGE_SIZES = (20, 200, 200, 200)
+"""Runs of a job read in a row until the one of a chain is among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ParentRun:
+    """The run of a job that another one depends on; None if it has none. `is_of_chain`: it is of the same chain."""
+
+    run: Run | None
+    is_of_chain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _FollowUpDependencies:
+    runs: Runs
+    pauses: Pauses
+    dispatch: Dispatch
+    listener: RunListener
+    clock: Clock
+
+
+class DependencyTrigger:
+    """Implements following.FollowUp."""
+
+    def __init__(
+        self, catalog: Catalog, runs: Runs, pauses: Pauses, dispatch: Dispatch, listener: RunListener, clock: Clock
+    ) -> None:
+        self._catalog = catalog
+        self._dependencies = _FollowUpDependencies(runs, pauses, dispatch, listener, clock)
+
+    def has_dependents(self, job: str) -> bool:
+        """See FollowUp.follows."""
+        return bool(self._catalog.graph.started_jobs(job))
+
+    async def start_dependents(self, run: Run) -> None:
+        """See FollowUp.after. By the jobs that are in force as it begins."""
+        await _RunFollowUp(self._catalog.snapshot, self._dependencies).start_dependents(run)
+
+
+class _RunFollowUp:
+    """What follows from one run."""
+
+    def __init__(self, jobs: JobSnapshot, parts: _FollowUpDependencies) -> None:
+        self._jobs = jobs
+        self._chains = Chains(jobs)
+        self._runs, self._pauses, self._clock = parts.runs, parts.pauses, parts.clock
+        self._dispatch, self._listener = parts.dispatch, parts.listener
+
+    async def start_dependents(self, run: Run) -> None:
+        tickets: dict[str, Ticket] = {}
+        rest = [run]
+        while rest:
+            ended = rest.pop()
+            names = self._jobs.graph.started_jobs(ended.job)
+            chain = await self._chain_of(ended) if names else None
+            for name in names:
+                assert chain is not None
+                there = await self._decide(self._jobs.get_job(name), ended, chain)
+                if there is None:
+                    continue
+                if there.state is RunState.QUEUED:
+                    tickets[there.ticket.id] = there.ticket
+                elif there.run is not None and there.run.outcome is Outcome.SKIPPED:
+                    rest.append(there.run)
+        # Only now, so that no run can end before the others that its chain goes on with are known.
+        if tickets:
+            await self._dispatch.send(list(tickets.values()))
+
+    async def _decide(self, entry: CatalogJob, ended: Run, chain: Chain) -> RunRecord | None:
+        """The job's run in this chain, queued or left out; None as long as it has to wait for others."""
+        job = entry.job
+        found = await asyncio.gather(*(self._parent_run(dependency.job, ended, chain) for dependency in job.depends_on))
+        parents = [parent for parent in found if parent is not None]
+        if len(parents) < len(found):
+            return None
+        due_at = max(
+            _truncate_to_ms(parent.run.finished_at)
+            for parent in parents
+            if parent.run is not None and parent.is_of_chain
+        )
+        ticket = Ticket.following(
+            job.name, due_at, entry.generation, self._chains.run_id_suffix(job.name, chain), chain.correlation_id
+        )
+        reason = await self._skip_reason(entry) or _unmet_reason(job.depends_on, parents, due_at)
+        if reason is None:
+            return await self._runs.enqueue(ticket)
+        return await self._record_skipped(entry, ticket, reason)
+
+    async def _skip_reason(self, entry: CatalogJob) -> str | None:
+        if not entry.job.enabled:
+            return "the job is disabled"
+        pause = (await self._pauses.list_active(self._clock.now())).get(entry.job.name)
+        return None if pause is None else f"the job is {pause}"
+
+    async def _record_skipped(self, entry: CatalogJob, ticket: Ticket, reason: str) -> RunRecord:
+        """Recorded as skipped, unless it is there in some other way already."""
+        run = skipped_run(entry.job, ticket, self._clock, reason)
+        there = await self._runs.insert_finished(ticket, run)
+        if there is not None:
+            return there
+        self._listener.run_finished(RunFinished(run))
+        return RunRecord(ticket, RunState.FINISHED, "", None, run, "")
+
+    async def _parent_run(self, job: str, ended: Run, chain: Chain) -> _ParentRun | None:
+        """The run of a job that counts for what depends on it; None if it is still to come, or to end."""
+        if job == ended.job:
+            return _ParentRun(ended, is_of_chain=True)
+        started = self._jobs.graph.is_started_by_others(job)
+        first = None if started else self._chains.first_run_id(job, chain)
+        roots = self._chains.roots_of(job, chain) if started else frozenset()
+        if first is None and not roots:
+            return await self._newest_run(job)
+        record = await (self._started_run(job, chain) if first is None else self._runs.find(first))
+        if record is not None:
+            return None if record.run is None else _ParentRun(record.run, is_of_chain=True)
+        # A root that is not running, such as one that is paused, never comes; then the newest run has to do.
+        for root in sorted(roots) or [job]:
+            if await self._is_expected(root, chain):
+                return None
+        return await self._newest_run(job)
+
+    async def _is_expected(self, root: str, chain: Chain) -> bool:
+        """Whether this job has a run that begins the chain, or may have one any moment."""
+        if root == chain.root:
+            return True
+        first = self._chains.first_run_id(root, chain)
+        if first is None or await self._runs.find(first) is not None:
+            return first is not None
+        now = self._clock.now()
+        if root in await self._pauses.list_active(now):
+            return False
+        job, age = self._jobs.get_job(root).job, now - chain.started_at
+        if age < MISSING_RUN_GRACE + timedelta(seconds=job.longest_wait):
+            return True
+        return await self._is_caught_up(job, chain.started_at, age)
+
+    async def _is_caught_up(self, job: JobDefinition, due_at: datetime, age: timedelta) -> bool:
+        """Whether the job catches up what it has missed, one after the other, and has not come to this instant yet."""
+        if job.catch_up.policy != "all" or age.total_seconds() > job.catch_up.within:
+            return False
+        newest = (await self._runs.list_page(job=job.name, limit=1)).records
+        return not newest or newest[0].ticket.due_at < due_at
+
+    async def _newest_run(self, job: str) -> _ParentRun:
+        record = await self._runs.find_latest(job, fresh=True)
+        return _ParentRun(None if record is None else record.run, is_of_chain=False)
+
+    async def _started_run(self, job: str, chain: Chain) -> RunRecord | None:
+        """The job's run that this chain has started."""
+        async for record in self._runs_newest_first(job, chain.started_at):
+            if self._chains.contains(record.ticket.id, chain):
+                return record
+        return None
+
+    async def _runs_newest_first(self, job: str, since: datetime) -> AsyncIterator[RunRecord]:
+        continuation: str | None = None
+        for limit in _PAGE_SIZES:
+            page = await self._runs.list_page(job=job, limit=limit, continuation=continuation)
+            for record in page.records:
+                if record.ticket.due_at < since:
+                    return
+                yield record
+            continuation = page.continuation
+            if continuation is None:
+                return
+
+    async def _chain_of(self, run: Run) -> Chain:
+        return self._chains.chain_of(run) or await self._replayed_chain(run)
+
+    async def _replayed_chain(self, run: Run) -> Chain:
+        """The chain that the replay of a run began. The correlation id is the one of what was replayed."""
+        began = self._chains.chain_started_by(run.correlation_id).started_at
+        for job in sorted(self._jobs.graph.all_starting_jobs(run.job)):
+            async for record in self._runs_newest_first(job, began):
+                ticket = record.ticket
+                if ticket.trigger.is_rerun and ticket.correlation_id == run.correlation_id:
+                    chain = self._chains.chain_started_by(ticket.id, ticket.correlation_id)
+                    if self._chains.contains(run.id, chain):
+                        return chain
+        return self._chains.chain_started_by(run.id, run.correlation_id)
+
+
+def _unmet_reason(depends_on: tuple[Dependency, ...], parents: list[_ParentRun], at: datetime) -> str | None:
+    pairs = zip(depends_on, parents, strict=True)
+    reasons = (one.explain_unmet(parent.run, at, ignore_age=parent.is_of_chain) for one, parent in pairs)
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _truncate_to_ms(instant: datetime) -> datetime:
+    """As exact as run ids are."""
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)

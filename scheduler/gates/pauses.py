@@ -1,0 +1,26 @@
+"""Paused jobs: their scheduled runs are left out, and what their parents would start."""
+
+from __future__ import annotations
+
+from jobs.ports import Clock
+from jobs.runs import Ticket, Trigger
+from scheduler.catalog.catalog import CatalogJob
+from scheduler.gates.port import GateVerdict, Skip
+from scheduler.stores.pauses import Pauses
+
+
+class PauseGate:
+    def __init__(self, pauses: Pauses, clock: Clock) -> None:
+        self._pauses = pauses
+        self._clock = clock
+
+    def applies_to(self, ticket: Ticket, entry: CatalogJob) -> bool:
+        # What people ask for is run though the job is paused, so the store is not asked for it.
+        return ticket.trigger is not Trigger.MANUAL and not ticket.trigger.is_rerun
+
+    async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
+        pause = (await self._pauses.list_active(self._clock.now())).get(ticket.job)
+        return None if pause is None else Skip(f"the job is {pause}")
+
+    async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
+        """It holds nothing."""

@@ -1,0 +1,138 @@
+"""What a job's runs in other processes mean for one here. Used by the overlap gate of hosts that are not alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jobs.ports import Clock
+from jobs.runs import Ticket, Trigger
+from scheduler.catalog.catalog import CatalogJob
+from scheduler.gates.job_queue import QueuePosition
+from scheduler.gates.open_runs_cache import OpenRunsCache
+from scheduler.gates.slot_leases import SlotLeases
+from scheduler.stores.cancellations import Cancellations
+from scheduler.stores.runs.claims import OpenRun
+from scheduler.stores.runs.keys import RunKey
+from scheduler.stores.runs.repository import Runs
+
+RECORD_DELAY_LIMIT = timedelta(seconds=4)
+"""A run that is over may be open in the store for so long: its end is recorded together with that of others."""
+FINISHED_REMEMBERED_S = 60.0
+"""Seconds for which a run that ended here is known as over, whatever the store says."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteRunsFound:
+    """Oldest first. `going`: claimed and due before; `queued`: due before, and nobody is at it; `newer`: claimed and
+    due later. `recorded_by`: until then those that go on may be over already."""
+
+    running: tuple[str, ...] = ()
+    queued: tuple[str, ...] = ()
+    newer: tuple[str, ...] = ()
+    recorded_by: datetime | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.running or self.queued or self.newer)
+
+
+class RemoteRuns:
+    """All methods raise StoreUnavailable, but those that say otherwise."""
+
+    def __init__(self, runs: Runs, slots: SlotLeases, cancellations: Cancellations, clock: Clock) -> None:
+        self._runs = runs
+        self._open_runs = OpenRunsCache(runs, clock)
+        self._slots = slots
+        self._cancellations = cancellations
+        self._clock = clock
+        self._finished_at: dict[str, float] = {}
+        self._requested: dict[str, set[str]] = {}
+        """Whose end each run has asked for."""
+        self._enqueued: set[str] = set()
+
+    async def find_runs(self, ticket: Ticket, entry: CatalogJob, local_ids: Collection[str]) -> RemoteRunsFound:
+        """Other processes' open runs of the job that count for this one. `here`: runs that this process knows itself.
+
+        Where a run is skipped at the most, keys that are some seconds old may say that nothing is in the way: what
+        was claimed since then is due later.
+        """
+        job = entry.job
+        if job.overlap == "skip" and job.effect == "repeatable":
+            keys = await self._open_runs.cached_keys(job.name)
+            if not any(self._can_conflict(key, ticket, local_ids) for key in keys):
+                return RemoteRunsFound()
+        return self._classify(await self._open_runs.read_runs(job.name), ticket, entry, local_ids)
+
+    async def acquire_turn(self, ticket: Ticket, entry: CatalogJob) -> str | None:
+        """Take the job's turn, which one run has at a time; or the id of the run that has it ("": unknown)."""
+        full = await self._slots.acquire(_turn_group(ticket.job), 1, ticket, entry)
+        return None if full is None else next(iter(full.holders), "")
+
+    async def cancel(self, ticket: Ticket, run_ids: Iterable[str], cancelled_by: str) -> None:
+        """Ask the processes that are at these runs to end them, once."""
+        told = self._requested.setdefault(ticket.id, set())
+        for run_id in run_ids:
+            if run_id not in told:
+                await self._cancellations.request(run_id, cancelled_by, self._clock.now())
+                told.add(run_id)
+
+    async def enqueue_waiting(self, ticket: Ticket, entry: CatalogJob) -> None:
+        """Let other processes see that the run waits, if it is not claimed before it may begin: it is queued then."""
+        if entry.job.effect == "once" and ticket.trigger is Trigger.SCHEDULE and ticket.id not in self._enqueued:
+            await self._runs.enqueue(ticket)
+            self._enqueued.add(ticket.id)
+
+    async def release(self, ticket: Ticket, *, was_admitted: bool) -> None:
+        """Raises nothing."""
+        self._requested.pop(ticket.id, None)
+        self._enqueued.discard(ticket.id)
+        if was_admitted:
+            now = self._clock.monotonic()
+            self._finished_at = {
+                run_id: at for run_id, at in self._finished_at.items() if now - at < FINISHED_REMEMBERED_S
+            }
+            self._finished_at[ticket.id] = now
+        await self._slots.release(_turn_group(ticket.job), ticket.id)
+
+    def _can_conflict(self, key: RunKey, ticket: Ticket, here: Collection[str]) -> bool:
+        """Whether the body of this open run has to be read."""
+        if key.due_at > self._clock.now():
+            return False
+        run_id = key.run_id
+        return run_id != ticket.id and run_id not in here and run_id not in self._finished_at
+
+    def _classify(
+        self, found: Iterable[OpenRun], ticket: Ticket, entry: CatalogJob, here: Collection[str]
+    ) -> RemoteRunsFound:
+        now, place = self._clock.now(), QueuePosition.of_ticket(ticket)
+        going: list[QueuePosition] = []
+        queued: list[QueuePosition] = []
+        newer: list[QueuePosition] = []
+        for run in found:
+            other = QueuePosition(run.due_at, run.run_id)
+            # One that is claimed ahead of a later instant has not begun.
+            if run.run_id == ticket.id or run.run_id in here or run.due_at > now:
+                continue
+            if run.lease_until is None:
+                queued += [other] if other < place else []
+            elif run.run_id not in self._finished_at and run.lease_until is not None and run.lease_until > now:
+                (going if other < place or _replay_waits_for(other, ticket, entry, now) else newer).append(other)
+        settles_at = max((one.due_at for one in going), default=None)
+        return RemoteRunsFound(_ids(going), _ids(queued), _ids(newer), settles_at and settles_at + RECORD_DELAY_LIMIT)
+
+
+def _replay_waits_for(other: QueuePosition, ticket: Ticket, entry: CatalogJob, now: datetime) -> bool:
+    """Whether a replay waits for one that was due after it. If that one is open for longer than it may run, it waits
+    for the replay."""
+    if not ticket.trigger.is_rerun or entry.job.overlap != "skip":
+        return False
+    return now < other.due_at + timedelta(seconds=entry.job.timeout.run) + RECORD_DELAY_LIMIT
+
+
+def _ids(places: list[QueuePosition]) -> tuple[str, ...]:
+    return tuple(place.run_id for place in sorted(places))
+
+
+def _turn_group(job: str) -> str:
+    return f"overlap~{job}"

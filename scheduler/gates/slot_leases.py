@@ -1,0 +1,66 @@
+"""The slots that this process's tickets hold, kept as long as they do. Used by the gates that take some.
+
+A slot covers the longest that the run may take, as its claim does, and is renewed meanwhile: so it outlasts the run
+also if the store goes away. What a process held that died is free when that time has passed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+
+from jobs.ports import Clock
+from jobs.runs import Ticket, Trigger
+from scheduler.catalog.catalog import CatalogJob
+from scheduler.leasing import RenewalTimer, lease_duration, required_lease
+from scheduler.stores.slots.repository import GroupFull, Slots
+
+SLOT_RENEWAL_INTERVAL = 20.0
+"""Seconds between two renewals of all slots that are held."""
+
+
+class SlotLeases:
+    def __init__(self, slots: Slots, clock: Clock) -> None:
+        self._slots = slots
+        self._clock = clock
+        self._held: defaultdict[timedelta, set[tuple[str, str]]] = defaultdict(set)
+        """Groups and runs that hold a slot of them, by how long it lasts."""
+        self._timer = RenewalTimer(SLOT_RENEWAL_INTERVAL, self._needs_renewal, self._renew_all)
+
+    async def acquire(self, group: str, limit: int, ticket: Ticket, entry: CatalogJob) -> GroupFull | None:
+        """A slot for the longest that the run may take, until it is released; None: it has one.
+
+        To be asked again before the run begins if time has passed. Raises StoreUnavailable.
+        """
+        run_id, longest = ticket.id, entry.job.timeout.run
+        now, lease, needed = self._clock.now(), lease_duration(longest), required_lease(longest)
+        full = await self._slots.acquire(
+            group, limit, run_id, now + lease, now, now + needed, claimed=_is_claimed_early(ticket, entry)
+        )
+        if full is not None:
+            return full
+        self._held[lease].add((group, run_id))
+        self._timer.start()
+        # An answer may take so long that not enough of it is left.
+        return None if self._clock.now() + needed <= now + lease else GroupFull(())
+
+    async def release(self, group: str, run_id: str) -> None:
+        """The run needs its slot no more; nothing happens if it has none. Raises nothing."""
+        for held in self._held.values():
+            held.discard((group, run_id))
+        await self._slots.release(group, run_id)
+
+    def _needs_renewal(self) -> bool:
+        self._held = defaultdict(set, {lease: held for lease, held in self._held.items() if held})
+        return bool(self._held) or self._slots.has_failed_releases
+
+    async def _renew_all(self) -> None:
+        for lease, held in tuple(self._held.items()):
+            await self._slots.renew({run_id for _, run_id in held}, self._clock.now() + lease)
+        await self._slots.retry_releases()
+
+
+def _is_claimed_early(ticket: Ticket, entry: CatalogJob) -> bool:
+    """Whether such tickets are claimed before the gates are asked. Others may wait at them in several processes, as a
+    message may be delivered twice."""
+    return ticket.trigger is Trigger.SCHEDULE and entry.job.effect == "repeatable"

@@ -1,0 +1,130 @@
+"""Sweeps up what other processes left open, beside the server and the ticks. Used by the embedded host."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from jobs.ports import Clock
+from scheduler.catalog.catalog import Catalog
+from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.hosts.embedded.recovery.owners import OwnerCheck, OwnerLiveness, has_died
+from scheduler.hosts.embedded.recovery.recovery_queue import RecoveryQueue
+from scheduler.hosts.embedded.recovery.sweep import (
+    ABANDONED_QUEUED_AFTER,
+    RecoverySweep,
+    SubmitTicket,
+    SweepDependencies,
+)
+from scheduler.hosts.embedded.ticker import ON_TIME_TOLERANCE
+from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.port import Row, StoreError
+from scheduler.stores.runs.keys import RunKey, reverse_ms
+from scheduler.stores.runs.repository import Runs
+from scheduler.worker.worker import Worker
+
+_log = logging.getLogger("scheduler.hosts.embedded.recovery")
+
+SWEEP_INTERVAL = 30.0
+"""Seconds between two sweeps."""
+SWEEP_RETRY_INTERVAL = 5.0
+"""Seconds after which the first sweep is tried again, if the store did not let it come to its end."""
+UNPUBLISHED_AFTER = timedelta(seconds=10)
+"""A finished run that nobody was told of for so long is told of by nobody else."""
+RECOVERY_BATCH_SIZE = 50
+"""Runs that are recovered in one go: some milliseconds of the event loop, in which nothing else begins."""
+MAX_CONCURRENT_RECOVERY_TURNS = 50
+"""Recovered turns that go on at the same time: a quarter of the usual places."""
+
+
+class RunRecovery:
+    """`max_concurrent_turns`: how many recovered turns go on at the same time. See LeftOver."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        runs: Runs,
+        dead_letters: DeadLetters,
+        worker: Worker,
+        submit: SubmitTicket,
+        clock: Clock,
+        *,
+        max_concurrent_turns: int = MAX_CONCURRENT_RECOVERY_TURNS,
+        has_died: OwnerCheck = has_died,
+    ) -> None:
+        self._clock = clock
+        self._has_died = has_died
+        self._queue = RecoveryQueue(max_concurrent_turns)
+        self._dependencies = SweepDependencies(catalog, runs, dead_letters, worker, submit, clock, self._queue)
+        self._began = clock.now()
+        self._is_first = True
+        self._total = self._remaining = 0
+        self._error: StoreError | None = None
+
+    async def run(self) -> None:
+        """Sweep at once, and then again and again until cancelled."""
+        while self._is_first:
+            if not await self._try_sweep():
+                await self._clock.sleep(SWEEP_RETRY_INTERVAL)
+        while True:
+            await self._clock.sleep(SWEEP_INTERVAL)
+            await self._try_sweep(queued_for=ABANDONED_QUEUED_AFTER, untold_for=UNPUBLISHED_AFTER)
+
+    async def health(self) -> Sequence[PartHealth]:
+        """The part recovery: degraded until what was open at the start is taken over and begun again."""
+        sentences = []
+        if self._is_first:
+            sentences.append(
+                f"{self._remaining} of {self._total} runs that were open at the start are not recovered yet"
+            )
+        if self._error is not None:
+            sentences.append(f"the store did not let it go on, it is tried again: {self._error}")
+        if self._queue.waiting_count:
+            sentences.append(
+                f"{self._queue.waiting_count} recovered runs wait to run again, {self._queue.max_concurrent_turns} at a time"
+            )
+        status = HealthStatus.DEGRADED if sentences else HealthStatus.OK
+        return (PartHealth("recovery", status, "; ".join(sentences)),)
+
+    async def _try_sweep(self, *, queued_for: timedelta = timedelta(), untold_for: timedelta = timedelta()) -> bool:
+        try:
+            await self.sweep(queued_grace=queued_for, unpublished_grace=untold_for)
+        except StoreError as error:
+            self._error = error
+            _log.warning("could not recover what other processes left open: %s; it is tried again", error)
+            return False
+        self._error, self._is_first = None, False
+        return True
+
+    async def sweep(self, *, queued_grace: timedelta = timedelta(), unpublished_grace: timedelta = timedelta()) -> None:
+        """Take over what nobody is at. By default also what was queued, or not told of, only a moment ago: at the
+        start, when nobody but a command can be at anything. Raises StoreError; what is done until then is done."""
+        now = self._clock.now()
+        told_until = now - unpublished_grace if unpublished_grace else self._began
+        sweep = RecoverySweep(
+            self._dependencies, OwnerLiveness(self._has_died), now, queued_grace=queued_grace, finished_until=told_until
+        )
+        rows = await self._list_open_runs(now)
+        self._total = self._remaining = len(rows)
+        try:
+            for start in range(0, len(rows), RECOVERY_BATCH_SIZE):
+                batch = rows[start : start + RECOVERY_BATCH_SIZE]
+                await sweep.recover_batch(batch)
+                self._remaining -= len(batch)
+                await asyncio.sleep(0)
+        finally:
+            sweep.close()
+
+    async def _list_open_runs(self, now: datetime) -> Sequence[Row]:
+        """The pointers of all open runs, by job, the oldest of each first. Jobs whose runs may still be on time come
+        before all others."""
+        by_job: defaultdict[str, list[Row]] = defaultdict(list)
+        async for page in self._dependencies.runs.iterate_open_pages():
+            for row in page:
+                by_job[RunKey.from_row_key(row.key).job].append(row)
+        on_time = reverse_ms(now - ON_TIME_TOLERANCE)
+        jobs = sorted(by_job.values(), key=lambda newest_first: RunKey.from_row_key(newest_first[0].key).at > on_time)
+        return [row for newest_first in jobs for row in reversed(newest_first)]

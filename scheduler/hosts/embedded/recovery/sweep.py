@@ -1,0 +1,198 @@
+"""One sweep over the runs that are open, a batch at a time. Used by recovering.
+
+Each step is fenced by what was listed: a run that anybody has changed since then is left alone. So a sweep may go on
+while runs fall due, are asked for and are cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from jobs.ports import Clock
+from jobs.runs import Run, Ticket
+from scheduler.catalog.catalog import Catalog
+from scheduler.hosts.embedded.recovery.owners import OwnerLiveness
+from scheduler.hosts.embedded.recovery.recovery_queue import RecoveryQueue
+from scheduler.hosts.embedded.recovery.rules import dead_letter_for, end_without_rerun
+from scheduler.stores.dead_letters.repository import DeadLetter, DeadLetters
+from scheduler.stores.port import Row, StoreError
+from scheduler.stores.runs.codec import decode_record
+from scheduler.stores.runs.keys import RunKey
+from scheduler.stores.runs.open_index import is_unfinished
+from scheduler.stores.runs.repository import Claim, RunRecord, Runs, RunState
+from scheduler.worker.worker import Worker
+
+_log = logging.getLogger("scheduler.hosts.embedded.recovery")
+
+ABANDONED_QUEUED_AFTER = timedelta(seconds=60)
+"""A queued run that waits for so long, and is no living process's, has nobody who means to perform it."""
+
+SubmitTicket = Callable[[Ticket], asyncio.Task[None] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepDependencies:
+    """What a sweep works with."""
+
+    catalog: Catalog
+    runs: Runs
+    dead_letters: DeadLetters
+    worker: Worker
+    submit: SubmitTicket
+    clock: Clock
+    queue: RecoveryQueue
+
+
+class RecoverySweep:
+    """`since`: when it began. `queued_grace`: queued runs are new for so long. Runs that finished until `finished_until`, and
+    were not followed up, are nobody's any more."""
+
+    def __init__(
+        self,
+        parts: SweepDependencies,
+        owners: OwnerLiveness,
+        since: datetime,
+        *,
+        queued_grace: timedelta,
+        finished_until: datetime,
+    ) -> None:
+        self._dependencies = parts
+        self._owners = owners
+        self._since = since
+        self._queued_grace = queued_grace
+        self._finished_until = finished_until
+        self._taken_over: dict[str, list[Claim]] = {}
+        self._counted: Counter[str] = Counter()
+
+    async def recover_batch(self, rows: Sequence[Row]) -> None:
+        """Recover a batch, in the order of the whole list. Raises StoreError, after everything that can be done is
+        done."""
+        parts = self._dependencies
+        unsettled, unfinished = _read(rows)
+        finished = await parts.runs.read_finished(unsettled)
+        await self._publish([(run, None) for run in finished if run.finished_at <= self._finished_until])
+        ends: list[tuple[RunRecord, Run]] = []
+        again: list[RunRecord] = []
+        for record in filter(self._is_abandoned, unfinished):
+            run = end_without_rerun(record, parts.catalog.find_job(record.ticket.job), parts.clock, self._since)
+            if run is not None:
+                ends.append((record, run))
+            elif record.state is RunState.RUNNING:
+                again.append(record)
+            else:
+                self._submit_queued(record.ticket)
+        await self._record_ends(ends)
+        await self._take_over(again)
+        self._submit_taken_over(except_job=RunKey.from_row_key(rows[-1].key).job)
+
+    def close(self) -> None:
+        """Begin what was taken over, and log what was done."""
+        self._submit_taken_over()
+        if self._counted:
+            counts = ", ".join(f"{number} {what}" for what, number in self._counted.items())
+            _log.warning("recovered runs that other processes left open: %s", counts)
+
+    def _is_abandoned(self, record: RunRecord) -> bool:
+        """Whether nobody is at this queued or running run."""
+        return (
+            self._is_abandoned_running(record)
+            if record.state is RunState.RUNNING
+            else self._is_abandoned_queued(record)
+        )
+
+    def _is_abandoned_running(self, record: RunRecord) -> bool:
+        """Whether nobody performs a running run."""
+        worker, now = self._dependencies.worker, self._dependencies.clock.now()
+        has_ended = record.lease_until is None or record.lease_until <= now
+        if record.owner == worker.owner:
+            return has_ended and not worker.owns(record.ticket.id)
+        # Also if this process has just taken the ticket: the ticks do so, and find it claimed.
+        return has_ended or self._owners.can_take_over(
+            record.owner, self._dependencies.catalog.find_job(record.ticket.job)
+        )
+
+    def _is_abandoned_queued(self, record: RunRecord) -> bool:
+        """Whether nobody means to perform a queued run."""
+        worker, run_id = self._dependencies.worker, record.ticket.id
+        if worker.owns(run_id) or self._dependencies.queue.contains(run_id):
+            return False
+        # What this process has queued it hands over in a moment.
+        queued_for = ABANDONED_QUEUED_AFTER if record.owner == worker.owner else self._queued_grace
+        is_new = bool(queued_for) and record.ticket.due_at > self._since - queued_for
+        return not (is_new or self._owners.is_alive(record.owner))
+
+    def _submit_queued(self, ticket: Ticket) -> None:
+        self._counted["queued ones are performed"] += 1
+        self._dependencies.queue.add([ticket.id], partial(self._dependencies.submit, ticket))
+
+    async def _record_ends(self, ends: Sequence[tuple[RunRecord, Run]]) -> None:
+        """The letters first, so that no crash loses one."""
+        parts = self._dependencies
+        letters = {
+            run.id: letter
+            for record, run in ends
+            if (letter := dead_letter_for(record, run, parts.catalog.find_job(run.job))) is not None
+        }
+        await parts.dead_letters.add_all([*letters.values()])
+        answers = await parts.runs.finish_open_all(ends)
+        ended = [run for (_, run), answer in zip(ends, answers, strict=True) if answer is True]
+        self._counted.update(f"recorded as {run.outcome}" for run in ended)
+        await self._publish([(run, letters.get(run.id)) for run in ended])
+        _raise_first(answers)
+
+    async def _take_over(self, records: Sequence[RunRecord]) -> None:
+        parts = self._dependencies
+        wanted = [(record, parts.worker.lease_end(record.ticket)) for record in records]
+        answers = await parts.runs.take_over_all(wanted, parts.worker.owner)
+        now = parts.clock.now()
+        for answer in answers:
+            if not isinstance(answer, Claim):
+                continue
+            self._counted["run again"] += 1
+            if answer.ticket.due_at > now:
+                # Claimed ahead by the process that died: it is due as any other.
+                parts.worker.submit_claimed(answer)
+            else:
+                parts.worker.hold_claims(answer)
+                self._taken_over.setdefault(answer.ticket.job, []).append(answer)
+        _raise_first(answers)
+
+    def _submit_taken_over(self, except_job: str = "") -> None:
+        """Begin the turns of the jobs whose runs are all taken over: not of `but`, which may have more."""
+        for job in [job for job in self._taken_over if job != except_job]:
+            claims = self._taken_over.pop(job)
+            self._dependencies.queue.add(
+                [claim.ticket.id for claim in claims], partial(self._dependencies.worker.submit_claimed, *claims)
+            )
+
+    async def _publish(self, runs: Sequence[tuple[Run, DeadLetter | None]]) -> None:
+        for error in await self._dependencies.worker.publisher.publish_all(runs):
+            _log.warning("%s", error)
+
+
+def _read(rows: Sequence[Row]) -> tuple[list[RunKey], list[RunRecord]]:
+    """The keys of finished runs that are not settled, and the records of those that are queued or running."""
+    unsettled: list[RunKey] = []
+    unfinished: list[RunRecord] = []
+    for row in rows:
+        try:
+            if is_unfinished(row):
+                unfinished.append(decode_record(row))
+            else:
+                unsettled.append(RunKey.from_row_key(row.key))
+        except (ValueError, KeyError, TypeError) as error:
+            # One damaged row must not keep all others from being recovered.
+            _log.error("could not read the open run %s: %s; it is left as it is", row.key, error)
+    return unsettled, unfinished
+
+
+def _raise_first(answers: Sequence[object]) -> None:
+    for answer in answers:
+        if isinstance(answer, StoreError):
+            raise answer

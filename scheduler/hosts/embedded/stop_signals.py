@@ -1,0 +1,92 @@
+"""The signals that end the embedded host: the first one ends it in order, the second one at once.
+
+Called by scheduler.hosts.embedded.host. The handlers are Python's own and not the event loop's, so that a second signal ends a
+process whose loop is stuck, too. An end in order that does not come, because a thread hangs that Python waits for, is
+ended by a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+MAX_NAMED_RUNS = 5
+"""Runs that a sentence names."""
+STOP_TIMEOUT = 15.0
+"""Seconds beyond the grace of runs, after which a process that did not end in order is ended."""
+
+
+class StopSignals:
+    """A context. From `listen` to its end, the first signal sets an event, the second one ends the process; so does a
+    thread if the process goes on for too long after the first one, even after the end of the context."""
+
+    def __init__(self, exit_process: Callable[[int], object] = os._exit, timeout: float = STOP_TIMEOUT) -> None:
+        """`end`: ends the process with an exit code, without any cleaning up. `patience`: seconds, see END_PATIENCE."""
+        self._exit_process = exit_process
+        self._timeout = timeout
+        self._received = 0
+        self._wake_watch = threading.Event()
+        self._previous_handlers: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous_handlers.items():
+            signal.signal(number, handler)
+        self._wake_watch.set()
+
+    def listen(self, grace: float = 0.0) -> asyncio.Event:
+        """Return the event. Must be called in the main thread, while its loop runs. `grace`: seconds that runs get."""
+        stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+        # Made now: a handler may interrupt the threading module while it holds its locks.
+        threading.Thread(target=self._watch, args=(grace + self._timeout,), name="stop-watch", daemon=True).start()
+
+        def handle(number: int, _: FrameType | None) -> None:
+            if self._received:
+                _write_immediate_exit()
+                self._exit_process(128 + number)
+            self._received = number
+            self._wake_watch.set()
+            loop.call_soon_threadsafe(stopping.set)
+
+        for number in STOP_SIGNALS:
+            self._previous_handlers[number] = signal.signal(number, handle)
+        return stopping
+
+    def _watch(self, limit: float) -> None:
+        self._wake_watch.wait()
+        if not self._received:
+            return
+        time.sleep(limit)
+        text = f"not stopped within {limit:g} s, as something hangs: ended at once; the threads at this moment:\n"
+        os.write(2, text.encode())
+        faulthandler.dump_traceback(2)
+        self._exit_process(128 + self._received)
+
+
+def _write_immediate_exit() -> None:
+    """Write past Python's buffers, which the interrupted code may be writing to at this moment."""
+    text = "a second signal: ended at once; the next start takes over the runs that were in progress\n"
+    os.write(2, text.encode())
+
+
+def describe_stop(runs: Sequence[str], grace: float) -> str:
+    """Say what an end in order waits for. `runs`: ids of those in progress; `grace`: seconds."""
+    if not runs:
+        return "stopping: no run is in progress"
+    named = ", ".join(runs[:MAX_NAMED_RUNS])
+    if len(runs) > MAX_NAMED_RUNS:
+        named += f" and {len(runs) - MAX_NAMED_RUNS} more"
+    waits = f"waiting up to {grace:g} s for {len(runs)} {'run' if len(runs) == 1 else 'runs'}"
+    return f"stopping: {waits}, then cancelling: {named}; a second signal ends the program at once"

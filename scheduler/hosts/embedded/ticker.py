@@ -1,0 +1,148 @@
+"""The embedded host's tick: hands on what falls due, a little ahead, so that it is claimed when its instant comes.
+
+One due-heap for the life of the process. Started by scheduler.hosts.embedded.host.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from jobs.ports import Clock
+from jobs.runs import Ticket
+from jobs.schedules import from_milliseconds
+from scheduler.catalog.catalog import Catalog
+from scheduler.planning.due_heap import DueHeap, DueInstant
+from scheduler.planning.plan import PausedJob, plan_due
+from scheduler.worker.port import TicketReceiver
+
+_log = logging.getLogger("scheduler.hosts.embedded.ticker")
+
+MAX_TICK_INTERVAL = 1.0
+"""Seconds: a change of the wall clock is noticed within this time."""
+ON_TIME_TOLERANCE = timedelta(seconds=10)
+"""A short hang does no harm. What fell due longer ago is missed: the jobs' catch-up policies say what becomes of it."""
+SUBMIT_AHEAD = timedelta(seconds=2)
+"""How long before its instant a ticket is handed on at the earliest."""
+MIN_TICK_INTERVAL = 0.5
+"""Seconds between two ticks at least, so that what falls due meanwhile is claimed together."""
+CLAIM_BATCH_SIZE = 50
+"""Tickets that are claimed together at most. To make so many claims takes a millisecond or two; nothing begins then."""
+MAX_BATCH_SPACING = timedelta(milliseconds=25)
+"""Between the claims of two batches of one tick at most."""
+CLAIM_NOW_WITHIN = timedelta(seconds=1)
+"""What is due within it is claimed at once."""
+CLOCK_STEP_WARNING = timedelta(seconds=2)
+"""A wall clock set back by more than this is told; see planning.plan for what becomes of it."""
+
+
+class Ticker:
+    """Plans from `after` on, each job in `later` from its own instant on.
+
+    If `after` is not known: from the earliest of `later` on, or from now.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        worker: TicketReceiver,
+        clock: Clock,
+        *,
+        after: datetime | None = None,
+        in_force_since: Mapping[str, datetime] | None = None,
+        pauses_at: Callable[[datetime], Mapping[str, PausedJob]] | None = None,
+    ) -> None:
+        """`paused` gives the pauses that hold at an instant, by job; it returns at once."""
+        self._catalog = catalog
+        self._view = catalog.snapshot
+        self._worker = worker
+        self._clock = clock
+        self._pauses_at = pauses_at
+        self._last = self._steady_since = clock.now()
+        self._repeated_span: tuple[datetime, datetime] | None = None
+        """What was ticked before the clock was put back: from, to."""
+        if after is None:
+            # A process before this one may have died before it noted how far it was.
+            after = min((in_force_since or {}).values(), default=self._last)
+        # A stored instant in the future is a clock that was set back since: begin with the present.
+        after = min(after, self._last)
+        self._heap = DueHeap(self._view.schedules(), after, in_force_since)
+        self._submitted_ahead: list[Ticket] = []
+        """What was handed on, and was not due at the last tick."""
+
+    @property
+    def last_tick(self) -> datetime:
+        """When it last looked: everything due until then, and a little more, is handed on. For health, and for the next
+        process."""
+        return self._last
+
+    def repeated_until(self, now: datetime) -> datetime | None:
+        """The end of a time that passes for the second time now, as the clock was put back: what ran in it at its
+        first passing is not run again. None if time goes on as it should."""
+        if self._repeated_span is None or not self._repeated_span[0] <= now < self._repeated_span[1]:
+            return None
+        return self._repeated_span[1]
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            self.tick()
+            await self._clock.sleep(self._sleep_seconds())
+
+    def tick(self) -> None:
+        """Hand on everything that is due until a little after now, by the jobs that are in force now.
+
+        To be called as well as soon as other ones are: those whose schedules are new or changed begin then.
+        """
+        now = self._clock.now()
+        if now < self._last - CLOCK_STEP_WARNING:
+            _log.warning("the wall clock went back by %s", self._last - now)
+            self._repeated_span, self._steady_since = (self._steady_since, self._last), now
+        elif now > self._last + ON_TIME_TOLERANCE:
+            self._steady_since = now  # nothing ran in between
+        self._last = now
+        paused = self._pauses_at(now) if self._pauses_at is not None else None
+        also = self._newly_due(now)
+        made = plan_due(
+            self._view, self._heap, now, SUBMIT_AHEAD, still_on_time=ON_TIME_TOLERANCE, pauses=paused, extra=also
+        )
+        self._submitted_ahead = [*(ticket for ticket in self._submitted_ahead if ticket.due_at > now), *made.on_time]
+        batch: list[Ticket] = []
+        for tickets in made.in_run_order():
+            if len(tickets) == 1:
+                batch += tickets
+            else:
+                self._worker.submit(*tickets)
+        self._submit_batches(batch, now)
+        for left_out in made.missed:
+            self._worker.submit_missed(left_out)
+
+    def _submit_batches(self, tickets: Sequence[Ticket], now: datetime) -> None:
+        batches = [tickets[start : start + CLAIM_BATCH_SIZE] for start in range(0, len(tickets), CLAIM_BATCH_SIZE)]
+        apart = min(MAX_BATCH_SPACING, timedelta(seconds=MIN_TICK_INTERVAL) / max(1, len(batches)))
+        for number, batch in enumerate(batches):
+            is_soon = min(ticket.due_at for ticket in batch) < now + CLAIM_NOW_WITHIN
+            self._worker.submit_batch(batch, None if is_soon or not number else now + number * apart)
+
+    def _newly_due(self, now: datetime) -> list[DueInstant]:
+        """Plan by the view that is in force. Returns what of new schedules is due already before where planning is.
+
+        An instant that was handed on for the schedule before is the same run, and is not handed on again.
+        """
+        before, self._view = self._view, self._catalog.snapshot
+        if self._view is before:
+            return []
+        changed = self._view.changed_schedules(before)
+        self._heap.replace_schedules(changed, dict.fromkeys(changed, now))
+        there = {ticket.id for ticket in self._submitted_ahead}
+        found = self._heap.due_after(changed, now)
+        return [(at, job) for at, job in found if Ticket.scheduled(job, from_milliseconds(at), "").id not in there]
+
+    def _sleep_seconds(self) -> float:
+        next_at = self._heap.next_at
+        if next_at is None:
+            return MAX_TICK_INTERVAL
+        return min(
+            MAX_TICK_INTERVAL, max(MIN_TICK_INTERVAL, (next_at - SUBMIT_AHEAD - self._clock.now()).total_seconds())
+        )

@@ -1,0 +1,107 @@
+"""Cancelling a run that is queued or running, wherever it runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from jobs.ports import Clock
+from jobs.running.run_factories import cancelled_run
+from jobs.runs import Outcome
+from scheduler.audit import ChangeSource, log_change
+from scheduler.catalog.catalog import Catalog
+from scheduler.errors import Conflict, NotFound
+from scheduler.operations.runs import RunStarter
+from scheduler.stores.cancellations import Cancellations
+from scheduler.stores.runs.repository import Claim, ClaimLost, RunRecord, Runs, RunState
+from scheduler.worker.publishing import NotFollowedUp, RunPublisher
+
+_log = logging.getLogger("scheduler.operations")
+
+CancelLocally = Callable[[str, str], bool]
+"""Ends the run of this id, given how it was asked for; False if it does not go on in this process: Worker.cancel."""
+
+
+class RunCanceller:
+    def __init__(
+        self,
+        catalog: Catalog,
+        runs: Runs,
+        starter: RunStarter,
+        cancellations: Cancellations,
+        cancel_locally: CancelLocally,
+        publisher: RunPublisher,
+        clock: Clock,
+    ) -> None:
+        self._catalog = catalog
+        self._runs = runs
+        self._starter = starter
+        self._cancellations = cancellations
+        self._cancel_locally = cancel_locally
+        self._publisher = publisher
+        self._clock = clock
+
+    async def cancel(self, run_id: str, *, source: ChangeSource, wait: float) -> RunRecord:
+        """Cancel a run. One that is queued is over at once; one that is running is waited for, `wait` seconds at most.
+
+        Returns the run, cancelled or (if it has not ended yet) running. A run of another process is ended within a few
+        seconds, and only if it lasts that long.
+
+        Raises:
+            NotThere: there is no such run.
+            Conflict: it is finished, or was before it could be cancelled.
+            StoreError: the run may or may not be cancelled; ask again.
+        """
+        record = await self._get_unfinished(run_id)
+        if self._has_no_owner(record):
+            done = await self._cancel_unowned(record, source)
+            if done is not None:
+                return done
+            record = await self._get_unfinished(run_id)
+        if not self._cancel_locally(run_id, source):
+            await self._cancellations.request(run_id, source, self._clock.now())
+        log_change(f"run {run_id} is cancelled", source)
+        return await self._wait_for_end(record, wait)
+
+    async def _get_unfinished(self, run_id: str) -> RunRecord:
+        record = await self._runs.find(run_id)
+        if record is None:
+            raise NotFound(f"there is no run {run_id!r}; it may not have begun, or be older than what is kept")
+        if record.run is not None:
+            raise Conflict(f"run {run_id} is finished already: {record.run.outcome}")
+        return record
+
+    def _has_no_owner(self, record: RunRecord) -> bool:
+        """Nobody is at it: it waits, or its owner died."""
+        if record.state is RunState.QUEUED:
+            return True
+        return record.lease_until is not None and record.lease_until <= self._clock.now()
+
+    async def _cancel_unowned(self, record: RunRecord, source: ChangeSource) -> RunRecord | None:
+        """None if somebody has begun with it in this moment."""
+        ticket, now = record.ticket, self._clock.now()
+        entry = self._catalog.find_job(ticket.job)
+        run = cancelled_run(entry.job if entry else None, ticket, now, now, cancelled_by=source)
+        try:
+            # The etag of what was read: a claim in between makes this one void.
+            settled = self._publisher.is_acknowledged_on_finish(ticket.job)
+            await self._runs.finish(Claim(ticket, "", now, record.etag), run, acknowledged=settled)
+        except ClaimLost:
+            return None
+        log_change(f"run {ticket.id} was cancelled", source)
+        try:
+            await self._publisher.publish(run)
+        except NotFollowedUp as error:
+            # The run is over all the same, and what follows from it is seen to later.
+            _log.warning("%s", error)
+        return await self._runs.find(ticket.id)
+
+    async def _wait_for_end(self, record: RunRecord, wait: float) -> RunRecord:
+        run_id = record.ticket.id
+        record = await self._starter.wait_until_finished(run_id, wait) or record
+        if record.run is None:
+            return record
+        await self._cancellations.remove(run_id)
+        if record.run.outcome is not Outcome.CANCELLED:
+            raise Conflict(f"run {run_id} ended before it could be cancelled: {record.run.outcome}")
+        return record

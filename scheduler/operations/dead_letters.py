@@ -1,0 +1,173 @@
+"""Dead letters: replaying one or many of them, and discarding one.
+
+A replay is a run of its own, by the definition in force now; its correlation id is that of the run that was given up.
+The letter is first marked with the replay's ticket, then the run is stored and handed over, then the mark is set to
+done: whoever replays a letter again after a crash in between goes on with the same ticket, so nothing runs twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jobs.ports import Clock
+from jobs.runs import Ticket
+from scheduler.audit import ChangeSource, log_change
+from scheduler.catalog.catalog import Catalog
+from scheduler.dispatch.port import Dispatch
+from scheduler.errors import Conflict, InvalidArgument, NotFound
+from scheduler.stores.dead_letters.repository import DeadLetter, DeadLetters
+from scheduler.stores.runs.repository import RunRecord, Runs
+
+MAX_REPLAYS = 1000
+"""Letters of one call."""
+MAX_REPLAYS_PER_SECOND = 100.0
+"""Runs a second."""
+_REPLAY_BATCH = 20
+"""Letters that are marked, stored and handed over at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetterFilter:
+    """Which letters are meant: all that fit what is given, and are not replayed yet. `reason`: a part of it."""
+
+    job: str | None = None
+    reason: str = ""
+    after: datetime | None = None
+    before: datetime | None = None
+
+    def matches(self, letter: DeadLetter) -> bool:
+        if letter.ticket is None or (letter.replay is not None and letter.replay.done):
+            return False
+        return (
+            self.job in (None, letter.job)
+            and self.reason.lower() in letter.reason.lower()
+            and (self.after is None or letter.at >= self.after)
+            and (self.before is None or letter.at < self.before)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """`letters`: those that are replayed (or would be), oldest first; `left`: how many more fit.
+
+    `unknown`: jobs of fitting letters that are not there any more; their letters stay as they are.
+    """
+
+    letters: tuple[DeadLetter, ...]
+    remaining: int
+    unknown_jobs: tuple[str, ...] = ()
+
+
+class DeadLetterReplayer:
+    def __init__(self, catalog: Catalog, letters: DeadLetters, runs: Runs, dispatch: Dispatch, clock: Clock) -> None:
+        self._catalog = catalog
+        self._letters = letters
+        self._runs = runs
+        self._dispatch = dispatch
+        self._clock = clock
+
+    async def replay(self, letter_id: str, *, source: ChangeSource) -> RunRecord:
+        """Queue a run that replays a letter. Returns the run.
+
+        Raises:
+            NotThere: there is no such letter.
+            Conflict: it is replayed already, or holds no ticket that could be.
+            UnknownJob: its job is not there any more.
+            StoreError, DispatchError: ask again; it makes no second run.
+        """
+        letter = await self._letters.find(letter_id)
+        if letter is None:
+            raise _letter_not_found(letter_id)
+        if letter.ticket is None:
+            raise Conflict(f"dead letter {letter_id} holds a message that is no ticket, so there is nothing to run")
+        if letter.replay is not None and letter.replay.done:
+            raise Conflict(f"dead letter {letter_id} was replayed already, by run {letter.replay.ticket.id}")
+        _, records = await self._replay([letter], [self._clock.now()], source)
+        if not records:
+            raise _letter_not_found(letter_id)
+        return records[0]
+
+    async def replay_all(
+        self, letter_filter: LetterFilter, *, per_second: float, limit: int, dry_run: bool = False, source: ChangeSource
+    ) -> ReplayResult:
+        """Replay letters that fit, oldest first: `per_second` runs a second begin, `limit` of them at most.
+
+        Raises:
+            UnknownJob: no job has the name that is wanted.
+            Unusable: nothing is said about which letters, or a number is out of its bounds.
+            StoreError, DispatchError: some are replayed; ask again for the others.
+        """
+        self._check_arguments(letter_filter, per_second, limit)
+        fitting = [letter for letter in await self._read_all() if letter_filter.matches(letter)]
+        known = [letter for letter in fitting if letter.job in self._catalog]
+        unknown = sorted({str(letter.job) for letter in fitting if letter.job not in self._catalog})
+        chosen = known[-limit:][::-1]
+        if not dry_run:
+            chosen = await self._replay_paced(chosen, per_second, source)
+        return ReplayResult(tuple(chosen), max(0, len(known) - limit), tuple(unknown))
+
+    async def discard(self, letter_id: str, *, source: ChangeSource) -> None:
+        """Delete a letter for good. Raises NotThere, StoreError."""
+        if not await self._letters.discard(letter_id):
+            raise _letter_not_found(letter_id)
+        log_change(f"dead letter {letter_id} was discarded", source)
+
+    def _check_arguments(self, wanted: LetterFilter, per_second: float, limit: int) -> None:
+        if wanted == LetterFilter():
+            raise InvalidArgument("job", "say which letters: by job, reason, after or before")
+        if wanted.job is not None:
+            self._catalog.get_job(wanted.job)
+        if not 0 < per_second <= MAX_REPLAYS_PER_SECOND:
+            raise InvalidArgument(
+                "per_second", f"{per_second:g} is not more than 0 and at most {MAX_REPLAYS_PER_SECOND:g}"
+            )
+        if not 1 <= limit <= MAX_REPLAYS:
+            raise InvalidArgument("limit", f"{limit} is not between 1 and {MAX_REPLAYS}")
+
+    async def _read_all(self) -> Sequence[DeadLetter]:
+        """Newest first."""
+        letters: list[DeadLetter] = []
+        after: str | None = ""
+        while after is not None:
+            page = await self._letters.read_page(limit=MAX_REPLAYS, after=after)
+            letters += page.letters
+            after = page.continuation
+        return letters
+
+    async def _replay_paced(
+        self, letters: Sequence[DeadLetter], per_second: float, source: ChangeSource
+    ) -> list[DeadLetter]:
+        """Each run is due a little later than the one before: workers wait for the instant of a ticket."""
+        now = self._clock.now()
+        replayed: list[DeadLetter] = []
+        for start in range(0, len(letters), _REPLAY_BATCH):
+            together = letters[start : start + _REPLAY_BATCH]
+            due = [now + timedelta(seconds=(start + number) / per_second) for number in range(len(together))]
+            replayed += (await self._replay(together, due, source))[0]
+        return replayed
+
+    async def _replay(
+        self, letters: Sequence[DeadLetter], due: Sequence[datetime], source: ChangeSource
+    ) -> tuple[list[DeadLetter], list[RunRecord]]:
+        """The letters, except those that somebody discards in this moment, and the runs that replay them."""
+        marked = await asyncio.gather(*map(self._mark, letters, due))
+        begun = [letter for letter in marked if letter is not None]
+        tickets = [letter.replay.ticket for letter in begun if letter.replay is not None]
+        records = await asyncio.gather(*map(self._runs.enqueue, tickets))
+        await self._dispatch.send(tickets)
+        ended = await asyncio.gather(*(self._letters.finish_replay(letter.id) for letter in begun))
+        for letter, ticket in zip(begun, tickets, strict=True):
+            log_change(f"dead letter {letter.id} is replayed by run {ticket.id}", source)
+        return [after or before for before, after in zip(begun, ended, strict=True)], records
+
+    async def _mark(self, letter: DeadLetter, due_at: datetime) -> DeadLetter | None:
+        assert letter.ticket is not None, "letters without a ticket are sorted out before"
+        ticket = Ticket.replayed(letter.ticket, due_at, self._catalog.get_job(letter.ticket.job).generation)
+        return await self._letters.start_replay(letter.id, ticket, self._clock.now())
+
+
+def _letter_not_found(letter_id: str) -> NotFound:
+    return NotFound(f"there is no dead letter {letter_id!r}; it may have been discarded, or be older than what is kept")

@@ -1,0 +1,58 @@
+"""Pausing a job and resuming it. A paused job has no scheduled runs; those that people ask for run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from jobs.ports import Clock
+from scheduler.audit import ChangeSource, log_change
+from scheduler.catalog.catalog import Catalog
+from scheduler.errors import InvalidArgument
+from scheduler.stores.pauses import Pause, Pauses
+
+MAX_REASON_LENGTH = 500
+"""Characters."""
+
+
+class JobPauser:
+    def __init__(self, catalog: Catalog, pauses: Pauses, clock: Clock) -> None:
+        self._catalog = catalog
+        self._pauses = pauses
+        self._clock = clock
+
+    async def pause(self, name: str, *, until: datetime | None = None, reason: str = "", source: ChangeSource) -> Pause:
+        """Pause until an instant, or until it is resumed. A job that is paused already gets the new end and reason.
+
+        Raises:
+            UnknownJob: no job has that name.
+            Unusable: `until` lies in the past, or the reason is too long.
+            StoreError: nothing was changed.
+        """
+        self._catalog.get_job(name)
+        if len(reason) > MAX_REASON_LENGTH:
+            raise InvalidArgument("reason", f"{len(reason)} characters are too many: at most {MAX_REASON_LENGTH}")
+        now = self._clock.now()
+        if until is not None and until <= now:
+            raise InvalidArgument(
+                "until", f"{until:%Y-%m-%d %H:%M:%S}Z lies in the past: now it is {now:%Y-%m-%d %H:%M:%S}Z"
+            )
+        before = (await self._pauses.list_active(now, fresh=True)).get(name)
+        pause = Pause(name, now if before is None else before.since, until, reason)
+        await self._pauses.set_pause(pause)
+        log_change(f"job {name} was {pause}", source)
+        return pause
+
+    async def resume(self, name: str, *, source: ChangeSource) -> bool:
+        """End the pause; False if there was none.
+
+        Raises:
+            UnknownJob: no job has that name.
+            StoreError: nothing was changed.
+        """
+        self._catalog.get_job(name)
+        now = self._clock.now()
+        paused = name in await self._pauses.list_active(now, fresh=True)
+        await self._pauses.resume(name, now)
+        if paused:
+            log_change(f"job {name} was resumed", source)
+        return paused

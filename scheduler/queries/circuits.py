@@ -1,0 +1,150 @@
+"""The circuits of all jobs as people see them: reads only. Asked by operations, the API, the page and the CLI."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jobs.ports import CircuitStateStore, Clock
+from jobs.running.circuit_breaker.state_machine import CircuitCondition, CircuitState, ManualOverride, retry_at
+from jobs.running.circuit_breaker.stored_state import load_state
+from jobs.running.circuit_breaker.windows import WindowCounts, count_window
+from scheduler.catalog.catalog import Catalog
+
+if TYPE_CHECKING:
+    from jobs.policies import CircuitPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitView:
+    """A circuit as of `now`. `jobs`: those that share it; their policies are the same."""
+
+    key: str
+    jobs: tuple[str, ...]
+    policy: CircuitPolicy
+    stored_state: CircuitState
+    now: datetime
+
+    @property
+    def override(self) -> ManualOverride | None:
+        """How an operator holds it now."""
+        return self.stored_state.active_override(self.now)
+
+    @property
+    def state(self) -> str:
+        """`closed`, `open`, `half_open`, `held_open` or `held_closed`."""
+        if self.override is not None:
+            return "held_open" if self.override.is_open else "held_closed"
+        return self.stored_state.condition.value
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when it is held, or not closed."""
+        return self.override.since if self.override is not None else self.stored_state.since
+
+    @property
+    def reason(self) -> str:
+        """What opened it, or why it is held; empty for one that is closed."""
+        return self.override.reason if self.override is not None else self.stored_state.opened_reason
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """When runs that are rejected now are let through again; None if they are let through, or nobody knows."""
+        return retry_at(self.stored_state, self.policy, self.now)
+
+    @property
+    def tally(self) -> WindowCounts:
+        """The runs that it looks back on."""
+        return count_window(self.stored_state.window, self.policy.window, self.now)
+
+    def __str__(self) -> str:
+        """`open since 2026-03-01 12:00:00Z: 3 failures in a row; tried again at 2026-03-01 12:01:00Z`."""
+        if self.override is not None:
+            return str(self.override)
+        if self.stored_state.condition is CircuitCondition.CLOSED:
+            return "closed"
+        text = self.stored_state.condition.replace("_", "-")
+        if self.since is not None:
+            text += f" since {_instant_text(self.since)}"
+        if self.reason:
+            text += f": {self.reason}"
+        return text + (f"; tried again at {_instant_text(self.retry_at)}" if self.retry_at is not None else "")
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitPage:
+    """`continuation` is the key after which the next page begins; None on the last page."""
+
+    circuits: tuple[CircuitView, ...]
+    continuation: str | None
+
+
+class CircuitQueries:
+    """All methods raise StoreError while the store is away."""
+
+    def __init__(self, catalog: Catalog, states: CircuitStateStore, clock: Clock) -> None:
+        self._catalog = catalog
+        self._states = states
+        self._clock = clock
+
+    async def list_circuits(self, *, limit: int, after: str = "") -> CircuitPage:
+        """Circuits by key, a page at a time."""
+        known = self._policies_and_jobs()
+        keys = sorted(known)
+        start = bisect_right(keys, after) if after else 0
+        chosen = keys[start : start + limit]
+        more = start + limit < len(keys)
+        return CircuitPage(tuple(await self._read_views(chosen, known)), chosen[-1] if more else None)
+
+    async def find_circuit(self, key: str) -> CircuitView | None:
+        """None: no job has such a circuit."""
+        known = self._policies_and_jobs()
+        if key not in known:
+            return None
+        (view,) = await self._read_views([key], known)
+        return view
+
+    async def circuits_of_jobs(self, names: Sequence[str]) -> Mapping[str, CircuitView]:
+        """The circuit of each of these jobs that has one."""
+        keys: dict[str, str] = {}
+        for name in names:
+            entry = self._catalog.find_job(name)
+            if entry is not None and entry.job.circuit_key is not None:
+                keys[name] = entry.job.circuit_key
+        if not keys:
+            return {}
+        views = {
+            view.key: view for view in await self._read_views(sorted(set(keys.values())), self._policies_and_jobs())
+        }
+        return {name: views[key] for name, key in keys.items() if key in views}
+
+    def circuit_keys(self) -> Sequence[str]:
+        """The keys of all circuits, in order."""
+        return sorted(self._policies_and_jobs())
+
+    def _policies_and_jobs(self) -> Mapping[str, tuple[CircuitPolicy, list[str]]]:
+        known: dict[str, tuple[CircuitPolicy, list[str]]] = {}
+        for entry in self._catalog:
+            policy, key = entry.job.circuit, entry.job.circuit_key
+            if policy is not None and key is not None:
+                known.setdefault(key, (policy, []))[1].append(entry.job.name)
+        return known
+
+    async def _read_views(
+        self, keys: Sequence[str], known: Mapping[str, tuple[CircuitPolicy, list[str]]]
+    ) -> list[CircuitView]:
+        there = [key for key in keys if key in known]
+        stored = await asyncio.gather(*map(self._states.load, there))
+        now = self._clock.now()
+        return [
+            CircuitView(key, tuple(sorted(known[key][1])), known[key][0], load_state(text), now)
+            for key, (text, _) in zip(there, stored, strict=True)
+        ]
+
+
+def _instant_text(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S}Z"

@@ -1,0 +1,71 @@
+"""How the heartbeat of a job is, for people: read by the API, the page and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jobs.checks.messages.heartbeat import describe_heartbeat
+from jobs.heartbeat import HeartbeatRecord, HeartbeatState, Ping, down_at, due_at, ping_schedule_of, state_at
+from jobs.ports import Clock
+from jobs.targets import HeartbeatTarget
+from scheduler.catalog.catalog import Catalog
+from scheduler.errors import Conflict
+from scheduler.queries.heartbeat_reader import HeartbeatReader
+from scheduler.stores.heartbeats import Heartbeats
+from scheduler.stores.pauses import Pauses
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatView:
+    """`secret`: the name of its token. `down_at`: when it goes down unless a ping comes before."""
+
+    job: str
+    secret: str
+    state: HeartbeatState
+    summary: str
+    due_at: datetime | None
+    down_at: datetime | None
+    beat: HeartbeatRecord
+    pings: Sequence[Ping] = ()
+
+
+class HeartbeatQueries:
+    """All methods raise StoreError."""
+
+    def __init__(
+        self, catalog: Catalog, heartbeats: Heartbeats, reader: HeartbeatReader, pauses: Pauses, clock: Clock
+    ) -> None:
+        self._catalog = catalog
+        self._heartbeats = heartbeats
+        self._reader = reader
+        self._pauses = pauses
+        self._clock = clock
+
+    async def view_heartbeat(self, job: str, ping_limit: int = 0) -> HeartbeatView:
+        """How it is now, with so many of its last pings, newest first.
+
+        Raises:
+            UnknownJob: no job has that name.
+            Conflict: its check is no heartbeat.
+        """
+        target = self._catalog.get_job(job).job.check
+        if not isinstance(target, HeartbeatTarget):
+            raise Conflict(f"job {job} has no heartbeat: its check is of kind {target.kind}")
+        beat, now, rhythm = await self._reader.beat(job), self._clock.now(), ping_schedule_of(target)
+        if job in await self._pauses.list_active(now):
+            beat = replace(beat, state=HeartbeatState.PAUSED)
+        state = state_at(beat, rhythm, now)
+        if state is not HeartbeatState.DOWN:
+            state = state_at(beat, rhythm, now, include_started=True)
+        return HeartbeatView(
+            job,
+            target.token.secret,
+            state,
+            describe_heartbeat(beat, rhythm, now),
+            due_at(beat, rhythm),
+            down_at(beat, rhythm),
+            beat,
+            await self._heartbeats.list_pings(job, ping_limit) if ping_limit else (),
+        )

@@ -1,0 +1,205 @@
+"""What people ask the scheduler. Reads only; called by the API, the dashboard and the CLI."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from jobs.ports import Clock
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.queries.selection import EVERY_JOB, JobSelection
+from scheduler.queries.time_range import ANY_TIME, TimeRange
+from scheduler.stores.dead_letters.repository import DeadLetter, DeadLetters, LetterPage
+from scheduler.stores.pauses import Pause, Pauses
+from scheduler.stores.runs.repository import RunPage, RunRecord, Runs
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
+    from jobs.schedules import Schedule
+
+MAX_JOBS_SCANNED = 500
+"""Jobs of which one call reads the latest run: where there are 10,000, none may fit."""
+
+_SCAN_BATCH = 100
+"""Latest runs that are read together."""
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job, when it runs next and how it went last. `latest` is its newest finished run, `pause` what holds now.
+
+    `dependents`: the jobs that depend on it.
+    """
+
+    entry: CatalogJob
+    next_at: datetime | None
+    latest: RunRecord | None
+    pause: Pause | None = None
+    dependents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """`continuation` is the name after which the next page begins; None on the last page.
+
+    `before`: jobs on earlier pages; `total`: on all pages. Both count the jobs of a selection, but not by outcome.
+    """
+
+    jobs: tuple[JobView, ...]
+    continuation: str | None
+    before: int
+    total: int
+
+
+def next_due_instants(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
+    """The next due instants strictly after `after`; fewer than `count` if there are no more."""
+    found: list[datetime] = []
+    while len(found) < count and (at := schedule.next_after(found[-1] if found else after)) is not None:
+        found.append(at)
+    return found
+
+
+class JobAndRunQueries:
+    """Reads, one method each."""
+
+    def __init__(self, catalog: Catalog, runs: Runs, pauses: Pauses, letters: DeadLetters, clock: Clock) -> None:
+        self._catalog = catalog
+        self._runs = runs
+        self._pauses = pauses
+        self._letters = letters
+        self._clock = clock
+
+    async def list_jobs(
+        self, *, limit: int, after: str = "", among: Sequence[str] | None = None, selection: JobSelection = EVERY_JOB
+    ) -> JobPage:
+        """Jobs by name, a page at a time. `among`: only these, which are in order.
+
+        A call reads the latest runs of at most JOBS_LOOKED_AT jobs. So a page of a selection by outcome may hold fewer
+        than `limit` (even none) and yet have a continuation.
+        """
+        jobs = self._catalog.snapshot
+        names = await self._select_names(jobs, jobs.names() if among is None else among, selection)
+        start = bisect_right(names, after) if after else 0
+        chosen, end = await self._select_by_latest(names, start, limit, selection)
+        return JobPage(
+            await self._read_views(jobs, chosen), names[end - 1] if end < len(names) else None, start, len(names)
+        )
+
+    async def count_jobs(self, selection: JobSelection) -> int:
+        """How many jobs a selection takes, its outcomes aside."""
+        jobs = self._catalog.snapshot
+        return len(await self._select_names(jobs, jobs.names(), selection))
+
+    async def view_job(self, name: str) -> JobView:
+        """Raises UnknownJob."""
+        jobs = self._catalog.snapshot
+        jobs.get_job(name)
+        (view,) = await self._read_views(jobs, [name])
+        return view
+
+    def require_job(self, name: str) -> None:
+        """Raises UnknownJob."""
+        self._catalog.get_job(name)
+
+    def job_names(self) -> Sequence[str]:
+        """Of all jobs, in order."""
+        return self._catalog.names()
+
+    def current_jobs(self) -> JobSnapshot:
+        """The jobs as they are now."""
+        return self._catalog.snapshot
+
+    async def latest_runs(self, names: Sequence[str]) -> dict[str, RunRecord]:
+        """The newest finished run of each of these jobs that has one."""
+        return await self._runs.find_latest_of_jobs(names)
+
+    def next_due(self, view: JobView, count: int) -> list[datetime]:
+        """The job's next due instants, from the end of its pause on; none if it is disabled or has no schedule."""
+        return self._due_instants(view.entry.job, view.pause, count)
+
+    async def find_run(self, run_id: str) -> RunRecord | None:
+        return await self._runs.find(run_id)
+
+    async def list_runs(
+        self,
+        *,
+        job: str | None = None,
+        outcome: str | None = None,
+        due: TimeRange = ANY_TIME,
+        limit: int = 50,
+        continuation: str | None = None,
+    ) -> RunPage:
+        """Runs, newest first; `due`: when they were due. Raises ValueError for a continuation of another list."""
+        return await self._runs.list_page(
+            job=job, outcome=outcome, limit=limit, continuation=continuation, since=due.since, until=due.until
+        )
+
+    async def list_dead_letters(
+        self, *, job: str | None = None, limit: int = 50, continuation: str | None = None
+    ) -> LetterPage:
+        """Dead letters, newest first. Raises ValueError for a continuation that is not one of ours."""
+        return await self._letters.read_page(job=job, limit=limit, after=continuation or "")
+
+    async def find_dead_letter(self, letter_id: str) -> DeadLetter | None:
+        return await self._letters.find(letter_id)
+
+    async def _select_names(self, jobs: JobSnapshot, among: Sequence[str], selection: JobSelection) -> Sequence[str]:
+        """Those of the names whose job there is and the selection takes, its outcomes aside; in order."""
+        if selection.is_empty:
+            return among if among is jobs.names() else [name for name in among if name in jobs]
+        pauses = await self._pauses.list_active(self._clock.now())
+        return [
+            name
+            for name in among
+            if (entry := jobs.find_job(name)) is not None
+            and selection.matches_definition(entry.job)
+            and selection.matches_state(entry.job, is_paused=name in pauses)
+        ]
+
+    async def _select_by_latest(
+        self, names: Sequence[str], start: int, limit: int, selection: JobSelection
+    ) -> tuple[Sequence[str], int]:
+        """The first `limit` names from `start` on whose latest run the selection takes; and how far they were read."""
+        if not selection.outcomes:
+            end = min(start + limit, len(names))
+            return names[start:end], end
+        found: list[str] = []
+        last = min(start + MAX_JOBS_SCANNED, len(names))
+        for end in range(start, last, _SCAN_BATCH):
+            some = names[end : min(end + _SCAN_BATCH, last)]
+            latest = await self._runs.find_latest_of_jobs(some)
+            for number, name in enumerate(some, end + 1):
+                if selection.matches_latest(latest.get(name)):
+                    found.append(name)
+                if len(found) == limit:
+                    return found, number
+        return found, last
+
+    async def _read_views(self, jobs: JobSnapshot, names: Sequence[str]) -> tuple[JobView, ...]:
+        latest = await self._runs.find_latest_of_jobs(names)
+        pauses = await self._pauses.list_active(self._clock.now())
+        return tuple(self._create_view(jobs, jobs.get_job(name), latest.get(name), pauses.get(name)) for name in names)
+
+    def _create_view(
+        self, jobs: JobSnapshot, entry: CatalogJob, latest: RunRecord | None, pause: Pause | None
+    ) -> JobView:
+        soonest = self._due_instants(entry.job, pause, 1)
+        dependents = jobs.graph.dependents(entry.job.name)
+        return JobView(entry, soonest[0] if soonest else None, latest, pause, dependents)
+
+    def _due_instants(self, job: JobDefinition, pause: Pause | None, count: int) -> list[datetime]:
+        start = _schedule_resumes_after(pause, self._clock.now())
+        if job.schedule is None or not job.enabled or start is None:
+            return []
+        return next_due_instants(job.schedule, start, count)
+
+
+def _schedule_resumes_after(pause: Pause | None, now: datetime) -> datetime | None:
+    """The instant after which there are scheduled runs; None as long as nobody knows."""
+    if pause is None:
+        return now
+    return None if pause.until is None else pause.until - _MICROSECOND

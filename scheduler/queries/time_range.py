@@ -1,0 +1,98 @@
+"""Reads intervals that people write for the API and the commands: ISO instants, or a time ago. Pure.
+
+Called by scheduler.api and scheduler.cli.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from jobs.formats.durations import parse_duration
+from jobs.problems import make_printable
+
+TIME_FORMS = "write an instant like 2026-11-25T01:50:30Z, or a time ago like 24h"
+
+_LOST_PLUS = re.compile(r"(.+\d) (\d\d:?\d\d)")
+"""`2026-11-25T01:50:30 01:00`: in a query a plus sign that is not written %2B arrives as a space."""
+
+
+class InvalidTimeRange(ValueError):
+    """An end of an interval cannot be used. `end` is `from` or `to`."""
+
+    def __init__(self, end: str, message: str, hint: str) -> None:
+        super().__init__(f"{message}: {hint}")
+        self.end = end
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """Both ends belong to it; None: it has no such end. Aware UTC datetimes."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def is_bounded(self) -> bool:
+        return self.since is not None or self.until is not None
+
+    def __str__(self) -> str:
+        """`from 2026-11-25T01:00:00Z to 2026-11-25T02:00:00Z`, `up to ...`; empty without ends."""
+        since = "" if self.since is None else f"from {_instant_text(self.since)}"
+        if self.until is None:
+            return since
+        return f"{since} to {_instant_text(self.until)}" if since else f"up to {_instant_text(self.until)}"
+
+
+ANY_TIME = TimeRange()
+
+
+def parse_time_range(since: str | None, until: str | None, now: datetime) -> TimeRange:
+    """The interval from `since` to `until`.
+
+    Each is an instant in ISO 8601 (without an offset it is UTC), or a duration such as `24h`: so long before `now`.
+
+    Raises:
+        BadInterval: one of them is neither, or `since` is not before `until`.
+    """
+    interval = TimeRange(_parse_end("from", since, now), _parse_end("to", until, now))
+    if interval.since is not None and interval.until is not None and interval.since >= interval.until:
+        message = (
+            f"{_instant_text(interval.since)} is not before the end of the interval, {_instant_text(interval.until)}"
+        )
+        raise InvalidTimeRange("from", message, "swap the two, or change one")
+    return interval
+
+
+def _parse_end(end: str, text: str | None, now: datetime) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return _parse_ago(text, now) if _is_duration(text) else _parse_instant(text)
+    except (ValueError, OverflowError):
+        raise InvalidTimeRange(
+            end, f"{make_printable(repr(text), 60)} is neither an instant nor a duration", TIME_FORMS
+        ) from None
+
+
+def _is_duration(text: str) -> bool:
+    return text.strip()[-1:].isalpha() and "T" not in text and ":" not in text
+
+
+def _parse_ago(text: str, now: datetime) -> datetime:
+    return now - timedelta(seconds=parse_duration(text))
+
+
+def _parse_instant(text: str) -> datetime:
+    found = _LOST_PLUS.fullmatch(text.strip())
+    instant = datetime.fromisoformat(f"{found[1]}+{found[2]}" if found and "T" in found[1] else text.strip())
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def _instant_text(instant: datetime) -> str:
+    """As people wrote it, give or take the zone."""
+    timespec = "milliseconds" if instant.microsecond else "seconds"
+    return instant.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

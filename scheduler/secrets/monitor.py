@@ -1,0 +1,228 @@
+"""What happens to the secrets that jobs use: new versions, dates of expiry, what can be read. Built by scheduler.app.
+
+An event of the vault, or a person, reaches one process; the others hear of it by the store, within LOOK_EVERY seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from jobs.checks.binding.rules import UNRESTRICTED, Bindings
+from jobs.definition import JobDefinition
+from jobs.errors import SecretUnavailable
+from jobs.model_base import find_secret_names
+from jobs.ports import Clock
+from scheduler.catalog.catalog import Catalog
+from scheduler.stores.port import Store, StoreError
+from scheduler.stores.secret_versions import SecretExpiry, SecretVersions, SecretVersionStore
+
+VERSION_CHECK_INTERVAL = 15.0
+"""Seconds between two looks at the store."""
+
+SECRETS_PART = "secrets"
+"""The part of health that telemetry tells of."""
+
+_log = logging.getLogger("scheduler.secrets")
+
+
+class SecretOrigin(Protocol):
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def read_at(self) -> datetime: ...
+
+
+class SecretProblem(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def message(self) -> str: ...
+
+
+class SecretCache(Protocol):
+    """The secrets as the checks get them (config.secrets)."""
+
+    async def get_secret(self, name: str) -> str: ...
+
+    def drop(self, name: str) -> None:
+        """Read it again at the next use."""
+        ...
+
+    def origin(self, name: str) -> SecretOrigin | None: ...
+
+    def health(self) -> Sequence[SecretProblem]: ...
+
+
+class SecretEventListener(Protocol):
+    """Telemetry, as it is seen from here."""
+
+    def watchdog(self, part: str, message: str, *, well: bool) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SecretView:
+    """A secret that jobs use, never its value. `source` and `read_at` None: this process has not read it yet."""
+
+    name: str
+    jobs: tuple[str, ...]
+    source: str | None
+    read_at: datetime | None
+    problem: str
+    """Why it cannot be had; empty if it can, or if nobody has tried."""
+    expiry: SecretExpiry | None
+    hosts: tuple[str, ...] | None = None
+    """Which hosts may get it, by the settings; None: all."""
+    tags: tuple[str, ...] = ()
+    """It is for jobs with one of these tags alone, if there are any."""
+
+
+class SecretMonitor:
+    """`bindings`: which hosts may get which secret."""
+
+    def __init__(
+        self,
+        store: Store,
+        cache: SecretCache,
+        catalog: Catalog,
+        listener: SecretEventListener,
+        clock: Clock,
+        bindings: Bindings = UNRESTRICTED,
+    ) -> None:
+        self._bindings = bindings
+        self._versions = SecretVersionStore(store)
+        self._cache = cache
+        self._catalog = catalog
+        self._listener = listener
+        self._clock = clock
+        self._known_versions = SecretVersions()
+        self._checked_at = float("-inf")
+        # By the definition's id, and with it, so that the id stays its own: to read 10,000 of them takes a while.
+        self._names_by_definition: dict[int, tuple[JobDefinition, frozenset[str]]] = {}
+
+    async def check_versions(self) -> None:
+        """Hear of new versions, unless that was done a moment ago. A store that is away is no trouble of a secret."""
+        now = self._clock.monotonic()
+        if now - self._checked_at < VERSION_CHECK_INTERVAL:
+            return
+        self._checked_at = now
+        try:
+            self._apply_versions(await self._versions.read())
+        except StoreError as error:
+            _log.warning("whether secrets have new versions is not known now: %s", error)
+
+    async def record_new_version(self, name: str, stamp: str) -> bool:
+        """A secret has a new version: every process reads it at its next use. `stamp`: another text each time.
+
+        Returns whether a job uses it; the others are left alone. Raises StoreError.
+        """
+        plain = vault_name(name)
+        if plain not in self._used_names():
+            return False
+        before, after = await self._versions.update(lambda news: news.with_version(plain, stamp))
+        self._apply_versions(after)
+        if plain in before.expiring:
+            self._listener.watchdog(SECRETS_PART, f"the secret {plain} has a new version", well=True)
+        else:
+            _log.info("the secret %s has a new version, which is read at its next use", plain)
+        return True
+
+    async def record_expiry(self, name: str, expiry: SecretExpiry) -> bool:
+        """The vault says that a secret expires soon, or that it has. Returns as `record_new_version`. Raises StoreError."""
+        plain = vault_name(name)
+        if plain not in self._used_names():
+            return False
+        before, after = await self._versions.update(lambda news: news.with_expiry(plain, expiry))
+        self._apply_versions(after)
+        if before.expiring.get(plain) != expiry:
+            self._listener.watchdog(SECRETS_PART, describe_expiry(plain, expiry), well=False)
+        return True
+
+    def expiry_messages(self) -> Sequence[str]:
+        """A sentence about each secret that jobs use and that expires soon, or has."""
+        if not self._known_versions.expiring:
+            return ()
+        used = self._used_names()
+        return [
+            describe_expiry(name, each) for name, each in sorted(self._known_versions.expiring.items()) if name in used
+        ]
+
+    def is_used(self, name: str) -> bool:
+        """Whether a job uses this secret now."""
+        return vault_name(name) in self._used_names()
+
+    async def list_secrets(self, *, read: bool = False) -> Sequence[SecretView]:
+        """Every secret that jobs use, by name. `read`: read each of them first, as an attempt would."""
+        await self.check_versions()
+        names = self._jobs_by_secret()
+        troubles = {trouble.name: trouble.message for trouble in self._cache.health()}
+        if read:
+            troubles = dict(zip(names, await asyncio.gather(*map(self._find_read_problem, names)), strict=True))
+        return [self._build_view(name, tuple(jobs), troubles.get(name, "")) for name, jobs in sorted(names.items())]
+
+    async def read_secret(self, name: str) -> SecretView | None:
+        """One of them, read as an attempt would; None if no job uses it."""
+        found = next((each for each in self._jobs_by_secret() if vault_name(each) == vault_name(name)), None)
+        if found is None:
+            return None
+        trouble = await self._find_read_problem(found)
+        return self._build_view(found, tuple(self._jobs_by_secret()[found]), trouble)
+
+    async def _find_read_problem(self, name: str) -> str:
+        try:
+            await self._cache.get_secret(name)
+        except SecretUnavailable as error:
+            return str(error)
+        return ""
+
+    def _build_view(self, name: str, jobs: tuple[str, ...], trouble: str) -> SecretView:
+        origin, rule = self._cache.origin(name), self._bindings.secret_rule(name)
+        return SecretView(
+            name=name,
+            jobs=jobs,
+            source=None if origin is None else origin.source,
+            read_at=None if origin is None else origin.read_at,
+            problem=trouble,
+            expiry=self._known_versions.expiring.get(vault_name(name)),
+            hosts=None if rule is None else tuple(map(str, rule.hosts)),
+            tags=() if rule is None else tuple(map(str, rule.tags)),
+        )
+
+    def _apply_versions(self, news: SecretVersions) -> None:
+        for name, stamp in news.stamps.items():
+            if self._known_versions.stamps.get(name) != stamp:
+                self._cache.drop(name)
+        self._known_versions = news
+
+    def _used_names(self) -> frozenset[str]:
+        return frozenset(map(vault_name, self._jobs_by_secret()))
+
+    def _jobs_by_secret(self) -> Mapping[str, list[str]]:
+        """The secrets that the checks of all jobs use, and by which jobs each is used."""
+        read, found = self._names_by_definition, dict[str, list[str]]()
+        self._names_by_definition = {}
+        for entry in self._catalog:
+            job = entry.job
+            _, names = known = read.get(id(job)) or (job, find_secret_names(job.check))
+            self._names_by_definition[id(job)] = known
+            for name in names:
+                found.setdefault(name, []).append(job.name)
+        return found
+
+
+def vault_name(name: str) -> str:
+    """A name as the vault compares it: `_` is `-` there, and capitals do not count."""
+    return name.replace("_", "-").lower()
+
+
+def describe_expiry(name: str, expiry: SecretExpiry) -> str:
+    """`the secret a expires on 2026-12-01 10:00:00Z: add a new version to the vault`."""
+    verb = "has expired" if expiry.past else "expires"
+    date = "" if expiry.at is None else f" on {expiry.at:%Y-%m-%d %H:%M:%S}Z"
+    return f"the secret {name} {verb}{date or ('' if expiry.past else ' soon')}: add a new version to the vault"

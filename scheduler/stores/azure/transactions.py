@@ -1,0 +1,219 @@
+"""Makes steps in Azure Tables: each is changes of one partition, all or none, and many travel as one transaction.
+
+Used by azure_store. The service refuses a transaction as a whole and names one change that it dislikes. That change's
+step is judged, the others are sent again in two halves, so that a batch in which nothing can be made costs a request a
+step, and one with a single refusal costs three.
+
+The client repeats a request whose answer was lost, so our own insert may come back as "exists already", our own replace
+as "changed". Every write therefore carries a mark of its own, and whatever error meets a step, its rows are read again
+(azure_recovery): if they bear the marks, the step was made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core.exceptions import AzureError
+from azure.core.rest import HttpRequest
+from azure.data.tables.aio import TableClient
+
+from scheduler.stores.azure import batch_format
+from scheduler.stores.azure.batch_format import TransactionRefusal
+from scheduler.stores.azure.entities import escape_key, to_entity
+from scheduler.stores.azure.errors import http_status, to_store_error
+from scheduler.stores.azure.lost_answers import LostAnswers, MarkedRow
+from scheduler.stores.port import (
+    LARGEST_ATOMIC_GROUP,
+    Change,
+    Delete,
+    Etags,
+    Insert,
+    Replace,
+    RowChanged,
+    RowExists,
+    StoreError,
+)
+
+_LARGEST_PAYLOAD = 1_000_000
+"""Characters of the bodies of one transaction; the service takes 4 MiB, and a character has at most three bytes."""
+
+Entity = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class _MarkedWrite:
+    """A change, its mark, and the row it makes. `etag` once it is made."""
+
+    change: Change
+    mark: str
+    entity: Entity
+    etag: str | None = None
+
+    @property
+    def marked_row(self) -> MarkedRow:
+        return MarkedRow(self.entity["PartitionKey"], self.entity["RowKey"], self.mark)
+
+    @staticmethod
+    def build(change: Change, mark: str) -> _MarkedWrite:
+        if isinstance(change, Delete):
+            return _MarkedWrite(
+                change, mark, {"PartitionKey": escape_key(change.partition), "RowKey": escape_key(change.key)}
+            )
+        return _MarkedWrite(change, mark, to_entity(change.partition, change.key, change.body, mark))
+
+
+@dataclass(slots=True)
+class AtomicGroup:
+    """Changes of different rows of one partition, at most LARGEST_STEP, and why they were not made."""
+
+    writes: Sequence[_MarkedWrite]
+    error: StoreError | None = None
+
+    @staticmethod
+    def build(changes: Sequence[Change], marks: Iterator[str]) -> AtomicGroup:
+        """Raises StoreError if a body cannot be stored."""
+        return AtomicGroup([_MarkedWrite.build(change, next(marks)) for change in changes])
+
+    @property
+    def partition_id(self) -> tuple[str, str]:
+        change = self.writes[0].change
+        return change.table, change.partition
+
+    @property
+    def keys(self) -> set[str]:
+        return {write.change.key for write in self.writes}
+
+    @property
+    def size(self) -> int:
+        return sum(len(write.change.body) for write in self.writes if not isinstance(write.change, Delete))
+
+    @property
+    def answer(self) -> Etags | StoreError:
+        """Once it was made or refused."""
+        return self.error or tuple([write.etag or "" for write in self.writes])
+
+
+def pack_transactions(steps: Iterable[AtomicGroup]) -> Iterator[Sequence[AtomicGroup]]:
+    """Steps that may share a transaction."""
+    by_place: dict[tuple[str, str], list[AtomicGroup]] = {}
+    for step in steps:
+        by_place.setdefault(step.partition_id, []).append(step)
+    for together in by_place.values():
+        pack: list[AtomicGroup] = []
+        keys: set[str] = set()
+        size = 0
+        for step in together:
+            full = len(keys) + len(step.writes) > LARGEST_ATOMIC_GROUP or size + step.size > _LARGEST_PAYLOAD
+            if pack and (full or not keys.isdisjoint(step.keys)):
+                yield pack
+                pack, keys, size = [], set(), 0
+            pack.append(step)
+            keys |= step.keys
+            size += step.size
+        yield pack
+
+
+class TableTransaction:
+    """Makes steps of one table and one partition."""
+
+    def __init__(self, table: str, client: TableClient, recovery: LostAnswers) -> None:
+        self._table = table
+        self._client = client
+        self._recovery = recovery
+
+    async def commit(self, steps: Sequence[AtomicGroup], tries: int = 2) -> None:
+        """Fills in what became of each step; raises nothing."""
+        writes = [write for step in steps for write in step.writes if write.etag is None]
+        if not writes:
+            return
+        try:
+            answer = await self._send_batch(writes)
+        except AzureError as error:
+            if not await self._find_committed(steps):
+                # The client repeats what did not get through, but not what may have. Here no second time does harm.
+                if tries > 1 and http_status(error) is None:
+                    await self._recovery.wait_before_resend()
+                    await self.commit(steps, tries - 1)
+                else:
+                    _fail_all(steps, to_store_error(self._table, error))
+            return
+        if not isinstance(answer, TransactionRefusal):
+            for write, etag in zip(writes, answer, strict=True):
+                write.etag = etag
+        elif answer.status in (404, 409, 412) and answer.index is not None:
+            await self._resend_without(writes[answer.index], steps, answer.status)
+        elif not await self._find_committed(steps):
+            _fail_all(steps, to_store_error(self._table, answer.status))
+
+    async def _send_batch(self, writes: Sequence[_MarkedWrite]) -> Etags | TransactionRefusal:
+        url = f"{self._account}/{self._client.table_name}"
+        body = batch_format.format_body(
+            [batch_format.format_operation(write.change, write.entity, url) for write in writes]
+        )
+        headers = batch_format.BATCH_HEADERS | {"x-ms-version": self._client.api_version}
+        request = HttpRequest("POST", f"{self._account}/$batch", headers=headers, content=body)
+        # Streamed, so that the client does not try to read it as JSON.
+        response = await self._client._client.send_request(request, stream=True)
+        content = await response.read()
+        return (
+            batch_format.parse_response(content, len(writes))
+            if response.status_code == 202
+            else TransactionRefusal(response.status_code)
+        )
+
+    @property
+    def _account(self) -> str:
+        return self._client.url.partition("?")[0]
+
+    async def _resend_without(self, refused: _MarkedWrite, steps: Sequence[AtomicGroup], status: int) -> None:
+        """Go on after the service has named a change that keeps the others from being made."""
+        if isinstance(refused.change, Delete) and status == 404:
+            refused.etag = ""  # There is none: nothing is to do.
+            await self.commit(steps)
+            return
+        if await self._find_committed(steps, refused):
+            return
+        step = next(step for step in steps if refused in step.writes)
+        step.error = self._refusal_error(refused.change, status)
+        others = [other for other in steps if other is not step]
+        half = len(others) // 2
+        await asyncio.gather(self.commit(others[:half]), self.commit(others[half:]))
+
+    def _refusal_error(self, change: Change, status: int) -> StoreError:
+        if isinstance(change, Insert) and status == 409:
+            return RowExists(change.table, change.partition, change.key)
+        if isinstance(change, Replace) and status in (404, 412):
+            return RowChanged(change.table, change.partition, change.key)
+        return to_store_error(self._table, status)
+
+    async def _find_committed(self, steps: Sequence[AtomicGroup], refused: _MarkedWrite | None = None) -> bool:
+        """Whether the steps, sent together, were made by a try whose answer was lost. If so, notes their etags.
+
+        `refused`: the write that the service named, which tells for all of them.
+        """
+        writes = [write for step in steps for write in step.writes if not isinstance(write.change, Delete)]
+        if not writes:
+            return False
+        sought = [write for write in writes if write.etag is None]
+        try:
+            if refused is not None:
+                found = await self._recovery.find_written(self._client, [refused.marked_row])
+                if not found:
+                    return False
+                sought = [write for write in sought if write is not refused]
+                refused.etag = found[refused.mark]
+            found = await self._recovery.find_written(self._client, [write.marked_row for write in sought])
+        except AzureError as error:
+            _fail_all(steps, to_store_error(self._table, error))
+            return True
+        for write in sought:
+            write.etag = found.get(write.mark)
+        return bool(found) or refused is not None
+
+
+def _fail_all(steps: Sequence[AtomicGroup], error: StoreError) -> None:
+    for step in steps:
+        step.error = error

@@ -1,0 +1,68 @@
+"""What Runs answers about who has a run. Used by runs, and by all who claim and finish runs through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobs.fast_frozen import value
+from jobs.runs import Run, Ticket
+from scheduler.stores.port import StoreError
+from scheduler.stores.runs.codec import RunRecord
+
+
+class ClaimLost(StoreError):
+    """The run is not its owner's any more; nothing was stored."""
+
+    def __init__(self, run_id: str, owner: str) -> None:
+        super().__init__(f"run {run_id} is no longer claimed by {owner}: its lease ended and somebody else has the run")
+
+
+@value(frozen=True, slots=True)
+class Claim:
+    """The right to perform a run until the lease ends, and to finish it. `taken_over`: from an owner that died."""
+
+    ticket: Ticket
+    owner: str
+    lease_until: datetime
+    etag: str
+    taken_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyClaimed:
+    """The run is finished, or somebody else (or an earlier claim of the same owner) is at it."""
+
+    record: RunRecord
+
+    @property
+    def claimable_at(self) -> datetime | None:
+        """When it may be claimed; None if it is finished."""
+        return self.record.lease_until
+
+    def __str__(self) -> str:
+        if self.record.run is not None:
+            return f"it is finished ({self.record.run.outcome})"
+        if self.claimable_at is None:
+            return "it is finished"
+        return f"{self.record.owner} has claimed it until {self.claimable_at:%Y-%m-%d %H:%M:%S}Z"
+
+
+@value(frozen=True, slots=True)
+class RunResult:
+    """How a claimed run ended. Not `settled`: something is still to follow from it, see Runs.settle."""
+
+    claim: Claim
+    run: Run
+    acknowledged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """A run that is queued (no lease; the owner, if any, means to perform it) or running. Its lease may have ended."""
+
+    run_id: str
+    job: str
+    due_at: datetime
+    owner: str = ""
+    lease_until: datetime | None = None

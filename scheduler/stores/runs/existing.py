@@ -1,0 +1,49 @@
+"""Finds which of many runs that are due close together are in the history already, by a few lists. Used by run_steps.
+
+Runs of different jobs are no neighbours, but the pointers to those that are finished are, by their instants, and so are
+those to the open ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from scheduler.stores.port import Store
+from scheduler.stores.runs.codec import RunRecord, finished_record
+from scheduler.stores.runs.keys import DONE_PREFIX, OPEN_PREFIX, PREFIX_END, RunKey, reverse_ms
+from scheduler.stores.runs.open_index import decode_unfinished, list_history_between
+
+LONGEST_DUE_SPAN = timedelta(minutes=1)
+"""Between the first and the last due instant: of a longer time too much else may have finished."""
+
+
+async def find_existing(store: Store, keys: Sequence[RunKey]) -> Mapping[RunKey, RunRecord]:
+    """What is known of those runs that are there. A finished one's record has no run: it would cost a read of its own.
+
+    Some that are there may be missing: their instants lie too far apart.
+    """
+    wanted = set(keys)
+    instants = [key.due_at for key in wanted]
+    if not wanted or max(instants) - min(instants) > LONGEST_DUE_SPAN:
+        return {}
+    newest, oldest = reverse_ms(max(instants)), reverse_ms(min(instants))
+    shards = sorted({key.shard for key in wanted})
+    done, open_ = await asyncio.gather(
+        asyncio.gather(
+            *(
+                list_history_between(
+                    store, shard, DONE_PREFIX + newest, DONE_PREFIX + oldest + PREFIX_END, bodies=False
+                )
+                for shard in shards
+            )
+        ),
+        asyncio.gather(
+            *(list_history_between(store, shard, OPEN_PREFIX, OPEN_PREFIX + PREFIX_END) for shard in shards)
+        ),
+    )
+    found = {RunKey.for_ticket(record.ticket): record for rows in open_ for record in decode_unfinished(rows)}
+    # What was open a moment ago may be finished by now, but not the other way round.
+    found |= {key: finished_record(key) for rows in done for key in (RunKey.from_row_key(row.key) for row in rows)}
+    return {key: record for key, record in found.items() if key in wanted}

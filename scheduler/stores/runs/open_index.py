@@ -1,0 +1,83 @@
+"""Finds the runs that are open, by their pointers: queued, running, or finished and not settled.
+
+Used by runs, run_pages and run_retention.
+
+The pointer of a queued or running run holds all that the run's own row does, so nothing else is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from scheduler.stores.port import LARGEST_PAGE, Row, Store
+from scheduler.stores.runs.claims import OpenRun
+from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, read_status
+from scheduler.stores.runs.keys import (
+    HISTORY_TABLE,
+    OPEN_PREFIX,
+    PREFIX_END,
+    SHARD_NAMES,
+    RunKey,
+    job_prefix,
+    shard_of_job,
+)
+
+
+async def list_open_rows(store: Store, *, bodies: bool = True) -> Sequence[Row]:
+    """Pointers to the open runs of all jobs, newest due instant first."""
+    found = await asyncio.gather(
+        *(
+            list_history_between(store, name, OPEN_PREFIX, OPEN_PREFIX + PREFIX_END, bodies=bodies)
+            for name in SHARD_NAMES
+        )
+    )
+    return sorted((row for rows in found for row in rows), key=lambda row: RunKey.from_row_key(row.key).sort_key)
+
+
+async def list_open_rows_of_jobs(store: Store, *jobs: str, bodies: bool = True) -> Sequence[Row]:
+    """Pointers to the open runs of jobs of one shard, and of those between them; of each newest due instant first."""
+    keys = [job_prefix(OPEN_PREFIX, job) for job in jobs]
+    return await list_history_between(store, shard_of_job(jobs[0]), min(keys), max(keys) + PREFIX_END, bodies=bodies)
+
+
+async def list_open_keys(store: Store, shard: str) -> Sequence[RunKey]:
+    """The open runs of a shard's jobs, by job, each job's newest due instant first."""
+    return [
+        RunKey.from_row_key(row.key)
+        for row in await list_history_between(store, shard, OPEN_PREFIX, OPEN_PREFIX + PREFIX_END, bodies=False)
+    ]
+
+
+async def list_history_between(
+    store: Store, partition: str, after: str, until: str, *, bodies: bool = True
+) -> Sequence[Row]:
+    """All rows of HISTORY with such keys, however many."""
+    found: list[Row] = []
+    while True:
+        rows = await store.list_rows(
+            HISTORY_TABLE, partition, after=after, until=until, limit=LARGEST_PAGE, bodies=bodies
+        )
+        found += rows
+        if len(rows) < LARGEST_PAGE:
+            return found
+        after = rows[-1].key
+
+
+def is_unfinished(pointer: Row) -> bool:
+    """Queued or running."""
+    return read_status(pointer) in (RunState.QUEUED, RunState.RUNNING)
+
+
+def decode_unfinished(pointers: Sequence[Row]) -> list[RunRecord]:
+    return [decode_record(pointer) for pointer in pointers if is_unfinished(pointer)]
+
+
+def to_open_run(record: RunRecord) -> OpenRun:
+    return OpenRun(record.ticket.id, record.ticket.job, record.ticket.due_at, record.owner, record.lease_until)
+
+
+async def read_records(store: Store, keys: Sequence[RunKey]) -> list[RunRecord]:
+    """The runs of these keys, as far as they exist."""
+    rows = await asyncio.gather(*(store.get_row(HISTORY_TABLE, key.shard, key.run_key) for key in keys))
+    return [decode_record(row) for row in rows if row is not None]

@@ -1,0 +1,211 @@
+"""Lists runs a page at a time. Used by runs.
+
+Runs of one job are neighbours. Those of all jobs are merged from the shards: first the open ones, then the pointers to
+the finished ones, whose runs are read one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jobs.problems import format_value
+from jobs.uptime import UptimeSample
+from scheduler.stores.port import LARGEST_PAGE, Row, Store
+from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, read_status, read_uptime_sample
+from scheduler.stores.runs.keys import (
+    DONE_PREFIX,
+    HISTORY_TABLE,
+    PREFIX_END,
+    RUN_PREFIX,
+    SHARD_COUNT,
+    SHARD_NAMES,
+    DueRange,
+    RunKey,
+    job_prefix,
+    reverse_ms,
+    shard_of_job,
+)
+from scheduler.stores.runs.open_index import decode_unfinished, list_history_between, list_open_rows, read_records
+
+RUN_PAGE_SCAN_LIMIT = 1000
+"""Rows that one call looks at, more or less: a filter that matches little must not read everything at once."""
+_FILTER_BATCH = 200
+"""Rows read at a time while filtering."""
+
+_MILLISECOND = timedelta(milliseconds=1)
+ANY_TIME = DueRange()
+_KIND_JOB, _KIND_OPEN, _KIND_DONE = "job", "open", "done"
+"""What a page is of."""
+_JOBS_CONTINUATION = re.compile(r"(job)/((?:\d{13}[^/\x00-\x1f]{0,240})?)")
+_CONTINUATION = re.compile(r"(open|done)/((?:\d{13}[^/\x00-\x1f]{0,240}@[^@/\x00-\x1f]{1,240})?)")
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """`continuation` gives the next page; None on the last one."""
+
+    records: tuple[RunRecord, ...]
+    continuation: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _PagePosition:
+    """Where the next page begins: behind this run (RunKey.at within a job, else RunKey.order)."""
+
+    kind: str
+    after: str = ""
+
+    def __str__(self) -> str:
+        return urlsafe_b64encode(f"{self.kind}/{self.after}".encode()).decode().rstrip("=")
+
+
+class RunPager:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def read_page(
+        self, job: str | None, status: str | None, limit: int, continuation: str | None, due: DueRange = ANY_TIME
+    ) -> RunPage:
+        """See Runs.list. `status`: an outcome, or a state that is not finished. Raises ValueError."""
+        if limit < 1:
+            raise ValueError(f"a page of {limit} runs cannot be had")
+        place = None if continuation is None else _parse_continuation(continuation, of_job=job is not None)
+        if job is not None:
+            return await self._read_page_of_job(job, status, limit, place.after if place is not None else "", due)
+        return await self._read_page_of_all(status, limit, place, due)
+
+    async def list_states_between(self, job: str, since: datetime, until: datetime) -> dict[str, str]:
+        """See Runs.states_between."""
+        first = job_prefix(RUN_PREFIX, job)
+        # Newest first: from the last key of the instant after the newest on.
+        after, end = first + reverse_ms(until + _MILLISECOND) + PREFIX_END, first + reverse_ms(since) + PREFIX_END
+        rows = await list_history_between(self._store, shard_of_job(job), after, end)
+        return {RunKey.from_row_key(row.key).run_id: read_status(row) for row in rows}
+
+    async def list_uptime_samples(self, job: str, limit: int) -> tuple[list[tuple[datetime, UptimeSample]], bool]:
+        """See Runs.looks."""
+        found: list[tuple[datetime, UptimeSample]] = []
+        first = job_prefix(RUN_PREFIX, job)
+        after, looked, is_all = first, 0, False
+        while looked < limit and not is_all:
+            # More at a time would keep others waiting.
+            asked = min(_FILTER_BATCH, limit - looked)
+            rows = await self._store.list_rows(
+                HISTORY_TABLE, shard_of_job(job), after=after, until=first + PREFIX_END, limit=asked
+            )
+            found += [look for row in rows if (look := read_uptime_sample(row)) is not None]
+            looked += len(rows)
+            is_all = len(rows) < asked
+            after = rows[-1].key if rows else after
+        return sorted(found, key=lambda look: look[0]), is_all
+
+    async def _read_page_of_job(self, job: str, status: str | None, limit: int, after: str, due: DueRange) -> RunPage:
+        records: list[RunRecord] = []
+        looked = 0
+        first = job_prefix(RUN_PREFIX, job)
+        after, until = max(after, due.after), first + due.end
+        while looked < RUN_PAGE_SCAN_LIMIT:
+            # One more than is wanted tells whether there is another page.
+            asked = _FILTER_BATCH if status is not None else min(LARGEST_PAGE, limit - len(records) + 1)
+            rows = await self._store.list_rows(
+                HISTORY_TABLE, shard_of_job(job), after=first + after, until=until, limit=asked
+            )
+            for row in rows:
+                if len(records) == limit:
+                    return _build_page(records, _PagePosition(_KIND_JOB, after))
+                after = row.key[len(first) :]
+                if status is None or read_status(row) == status:
+                    records.append(decode_record(row))
+            if len(rows) < asked:
+                return _build_page(records, None)
+            looked += len(rows)
+        return _build_page(records, _PagePosition(_KIND_JOB, after))
+
+    async def _read_page_of_all(
+        self, status: str | None, limit: int, place: _PagePosition | None, due: DueRange
+    ) -> RunPage:
+        is_open = status in (RunState.QUEUED, RunState.RUNNING)
+        if place is None:
+            place = _PagePosition(_KIND_OPEN if status is None or is_open else _KIND_DONE)
+        records: list[RunRecord] = []
+        if place.kind == _KIND_OPEN:
+            records, after = await self._read_open(status, limit, place.after, due)
+            if after is not None or is_open:
+                return _build_page(records, None if after is None else _PagePosition(_KIND_OPEN, after))
+            place = _PagePosition(_KIND_DONE)
+        done, after = await self._read_done(status, limit - len(records), place.after, due)
+        return _build_page([*records, *done], None if after is None else _PagePosition(_KIND_DONE, after))
+
+    async def _read_open(
+        self, status: str | None, limit: int, after: str, due: DueRange
+    ) -> tuple[list[RunRecord], str | None]:
+        """Of the runs behind `after`, and the last one if there are more: all pointers are read for it."""
+        records = [
+            record
+            for record in decode_unfinished(await list_open_rows(self._store))
+            if status in (None, record.state)
+            and due.contains(record.ticket.due_at)
+            and RunKey.for_ticket(record.ticket).sort_key > after
+        ]
+        more = len(records) > limit
+        return records[:limit], RunKey.for_ticket(records[limit - 1].ticket).sort_key if more else None
+
+    async def _read_done(
+        self, status: str | None, limit: int, after: str, due: DueRange
+    ) -> tuple[list[RunRecord], str | None]:
+        chosen: list[RunKey] = []
+        looked = 0
+        after = max(after, due.after)
+        while looked < RUN_PAGE_SCAN_LIMIT:
+            # One more than is wanted tells whether there is another page.
+            asked = _FILTER_BATCH if status is not None else min(LARGEST_PAGE, limit - len(chosen) + 1)
+            rows, is_all = await self._list_newest(after, due.end, asked)
+            for row in rows:
+                if len(chosen) == limit:
+                    return await read_records(self._store, chosen), after
+                after = row.key[len(DONE_PREFIX) :]
+                if status is None or row.body == f'"{status}"':
+                    chosen.append(RunKey.from_row_key(row.key))
+            if is_all:
+                return await read_records(self._store, chosen), None
+            looked += len(rows)
+        return await read_records(self._store, chosen), after
+
+    async def _list_newest(self, after: str, end: str, number: int) -> tuple[list[Row], bool]:
+        """Pointers to finished runs between `after` and `end`, at least this many if there are as many; and whether
+        that is all.
+
+        Each shard is asked for its part and a little more; what lies behind the last one of a shard that may have more
+        is left for the next time.
+        """
+        asked = min(LARGEST_PAGE, number // SHARD_COUNT + number // 8 + 5)
+        reading = (
+            self._store.list_rows(HISTORY_TABLE, name, after=DONE_PREFIX + after, until=DONE_PREFIX + end, limit=asked)
+            for name in SHARD_NAMES
+        )
+        found = await asyncio.gather(*reading)
+        ends = [rows[-1].key for rows in found if len(rows) == asked]
+        last = min(ends, default=None)
+        rows = [row for rows in found for row in rows if last is None or row.key <= last]
+        return sorted(rows, key=lambda row: row.key), last is None
+
+
+def _build_page(records: Sequence[RunRecord], place: _PagePosition | None) -> RunPage:
+    return RunPage(tuple(records), None if place is None else str(place))
+
+
+def _parse_continuation(continuation: str, *, of_job: bool) -> _PagePosition:
+    try:
+        text = urlsafe_b64decode(continuation + "=" * (-len(continuation) % 4)).decode()
+    except ValueError:
+        text = ""
+    found = (_JOBS_CONTINUATION if of_job else _CONTINUATION).fullmatch(text)
+    if found is None:
+        shown = format_value(continuation)
+        raise ValueError(f"{shown} is no continuation of this list: take it from the page before, unchanged")
+    return _PagePosition(found[1], found[2])

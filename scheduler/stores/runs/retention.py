@@ -1,0 +1,166 @@
+"""Deletes runs that are old or too many. Used by runs; the hosts call it now and then.
+
+Age is found by the oldest pointers to finished runs, so the work grows with what expires, not with what is kept. The
+number of a job's runs is looked at only after it has grown by a tenth of what is allowed: ten rows' keys are read for
+each one deleted. Where counting begins is drawn by lot, so that processes that live shorter than a tenth takes do their
+share. What those that are too many have said stays (run_hours).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from datetime import datetime
+from random import randrange
+
+from scheduler.stores.port import LARGEST_PAGE, Delete, Row, RowChanged, RowExists, Store
+from scheduler.stores.runs.hourly_rollup import HourlyRollups, end_of_hour, hour_of
+from scheduler.stores.runs.keys import (
+    DONE_PREFIX,
+    HISTORY_TABLE,
+    OPEN_PREFIX,
+    PREFIX_END,
+    RUN_PREFIX,
+    SHARD_NAMES,
+    RunKey,
+    instant_before,
+    job_prefix,
+    reverse_ms,
+    shard_of_job,
+)
+from scheduler.stores.runs.open_index import is_unfinished, list_history_between, list_open_rows_of_jobs
+
+DELETE_BATCH = 50
+"""Runs deleted at a time: writers wait for milliseconds at most, and with their pointers they are one step."""
+ROLLUP_BATCH = 48
+"""The same of those that are too many: with the row of their hour, and old ones that go with it, they are one step."""
+
+
+class RunRetention:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._hours = HourlyRollups(store)
+        self._finished: dict[str, int] = {}
+        """Runs of each job since it was last looked at."""
+        self._new: list[str] = []
+        """Those of them that were never looked at."""
+
+    def count_finished(self, job: str) -> None:
+        """A run of the job was finished."""
+        finished = self._finished.get(job)
+        if finished is None:
+            self._new.append(job)
+        self._finished[job] = (finished or 0) + 1
+
+    async def prune(self, now: datetime, age_s: float, runs_per_job: int) -> int:
+        """See Runs.prune."""
+        oldest = instant_before(now, age_s)
+        end = reverse_ms(oldest)
+        deleted = 0
+        for name in SHARD_NAMES:
+            deleted += await self._delete_expired_open(name, end)
+            deleted += await self._delete_expired(name, end)
+        for job in self._jobs_to_count(max(1, runs_per_job // 10)):
+            deleted += await self._delete_excess(job, runs_per_job, oldest)
+        return deleted
+
+    async def _delete_expired_open(self, partition: str, end: str) -> int:
+        """Delete the open runs of a shard that were due before the instant of this key.
+
+        An open run of that age is no run any more: it outlived its lease by far, or was queued and never came.
+        """
+        pointers = await list_history_between(self._store, partition, OPEN_PREFIX, OPEN_PREFIX + PREFIX_END)
+        expired = [pointer for pointer in pointers if RunKey.from_row_key(pointer.key).at > end]
+        for start in range(0, len(expired), DELETE_BATCH):
+            some = expired[start : start + DELETE_BATCH]
+            runs = [RunKey.from_row_key(pointer.key).run_key for pointer in some if is_unfinished(pointer)]
+            await self._delete_rows(partition, [*runs, *(pointer.key for pointer in some)])
+        return sum(map(is_unfinished, expired))
+
+    async def _delete_expired(self, partition: str, end: str) -> int:
+        """Delete the finished runs of a shard that were due before the instant of this key."""
+        deleted = 0
+        after = DONE_PREFIX + end
+        while rows := await self._store.list_rows(
+            HISTORY_TABLE, partition, after=after, until=DONE_PREFIX + PREFIX_END, limit=DELETE_BATCH, bodies=False
+        ):
+            await self._delete_rows(
+                partition, [key for row in rows for key in (RunKey.from_row_key(row.key).run_key, row.key)]
+            )
+            deleted += len(rows)
+            after = rows[-1].key
+        return deleted
+
+    def _jobs_to_count(self, step: int) -> list[str]:
+        """Jobs that have at least `step` runs more than when they were last looked at."""
+        for job in self._new:
+            self._finished[job] += randrange(step)
+        self._new.clear()
+        grown = [job for job, finished in self._finished.items() if finished >= step]
+        for job in grown:
+            self._finished[job] = 0
+        return grown
+
+    async def _delete_excess(self, job: str, number: int, oldest: datetime) -> int:
+        # Open ones are not taken away by any number of newer ones: they are still to be finished.
+        going = {RunKey.from_row_key(row.key) for row in await list_open_rows_of_jobs(self._store, job, bodies=False)}
+        deleted = 0
+        partition, until = shard_of_job(job), job_prefix(RUN_PREFIX, job) + PREFIX_END
+        after = await self._find_key_of_newest(job, number)
+        while after and (
+            newest := await self._store.list_rows(
+                HISTORY_TABLE, partition, after=after, until=until, limit=1, bodies=False
+            )
+        ):
+            hour = hour_of(RunKey.from_row_key(newest[0].key).due_at)
+            end = job_prefix(RUN_PREFIX, job) + end_of_hour(hour)
+            try:
+                deleted += await self._roll_up_hour(job, hour, (after, end), going, oldest)
+            except (RowExists, RowChanged):
+                break  # another process does the same
+            after = end
+        return deleted
+
+    async def _roll_up_hour(
+        self, job: str, hour: str, keys: tuple[str, str], going: Container[RunKey], oldest: datetime
+    ) -> int:
+        """Delete the runs between these keys, all of one hour, but those that go on. Returns how many.
+
+        From the oldest on, as what they said is added up in this order.
+        """
+        # Before its runs: who takes them away after this has changed it.
+        row = await self._hours.find_row(job, hour)
+        rows = await list_history_between(self._store, shard_of_job(job), *keys)
+        over = [one for one in reversed(rows) if RunKey.from_row_key(one.key) not in going]
+        for start in range(0, len(over), ROLLUP_BATCH):
+            some = over[start : start + ROLLUP_BATCH]
+            deletes = [
+                Delete(HISTORY_TABLE, shard_of_job(job), key)
+                for one in some
+                for key in (one.key, RunKey.from_row_key(one.key).done_key)
+            ]
+            sums = self._hours.build_change(job, hour, row, some)
+            if sums is None:
+                await self._store.apply(*deletes)
+                continue
+            older = () if row is not None else await self._hours.build_deletes_before(job, oldest)
+            etag, *_ = await self._store.apply(sums, *deletes, *older)
+            row = Row(sums.partition, sums.key, sums.body, etag)
+        return len(over)
+
+    async def _find_key_of_newest(self, job: str, number: int) -> str:
+        """The row key of the job's `number`th newest run; "" if it has fewer."""
+        after = job_prefix(RUN_PREFIX, job)
+        until = after + PREFIX_END
+        while number > 0:
+            asked = min(number, LARGEST_PAGE)
+            rows = await self._store.list_rows(
+                HISTORY_TABLE, shard_of_job(job), after=after, until=until, limit=asked, bodies=False
+            )
+            if len(rows) < asked:
+                return ""
+            number -= asked
+            after = rows[-1].key
+        return after
+
+    async def _delete_rows(self, partition: str, keys: Sequence[str]) -> None:
+        await self._store.apply(*(Delete(HISTORY_TABLE, partition, key) for key in keys))

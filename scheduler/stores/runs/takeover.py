@@ -1,0 +1,77 @@
+"""Takes over open runs of processes that have died, many in one step. Used by runs, for recovery.
+
+An open run is known by its pointer, and each step of a run writes the run and its pointer together. So the etag of the
+pointer fences as well as that of the run, and nothing has to be read again: what changed since it was listed is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+
+from jobs.runs import Run
+from scheduler.stores.port import LARGEST_PAGE, Change, Replace, Row, RowChanged, Store, StoreError, Upsert
+from scheduler.stores.runs.claims import Claim
+from scheduler.stores.runs.codec import RunRecord, RunState, encode_open, encode_unacknowledged
+from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, SHARD_NAMES, RunKey
+from scheduler.stores.runs.transitions import done_pointer, encode_to_fit
+
+
+async def iterate_open_pages(store: Store) -> AsyncIterator[Sequence[Row]]:
+    """Yield the pointers of all open runs, a page at a time: a shard's by job, each job's newest due instant first."""
+    for name in SHARD_NAMES:
+        after = OPEN_PREFIX
+        while True:
+            rows = await store.list_rows(
+                HISTORY_TABLE, name, after=after, until=OPEN_PREFIX + PREFIX_END, limit=LARGEST_PAGE
+            )
+            if rows:
+                yield rows
+            if len(rows) < LARGEST_PAGE:
+                break
+            after = rows[-1].key
+
+
+async def take_over_all(
+    store: Store, requests: Sequence[tuple[RunRecord, datetime]], owner: str
+) -> Sequence[Claim | StoreError | None]:
+    """See Runs.take_over_all."""
+    steps: list[Sequence[Change]] = []
+    for record, lease_until in requests:
+        key, body = RunKey.for_ticket(record.ticket), encode_open(record.ticket, RunState.RUNNING, owner, lease_until)
+        steps.append([_pointer_change(record, key, body), Upsert(HISTORY_TABLE, key.shard, key.run_key, body)])
+    answers: list[Claim | StoreError | None] = []
+    for (record, lease_until), answer in zip(requests, await _apply_fenced(store, steps), strict=True):
+        if isinstance(answer, str):
+            answers.append(Claim(record.ticket, owner, lease_until, answer, taken_over=True))
+        else:
+            answers.append(answer)
+    return answers
+
+
+async def finish_open_all(store: Store, ended: Sequence[tuple[RunRecord, Run]]) -> Sequence[Row | StoreError | None]:
+    """See Runs.end_all. Returns the rows of the runs that are finished."""
+    steps: list[Sequence[Change]] = []
+    rows: list[Row] = []
+    for record, run in ended:
+        key, body = RunKey.for_ticket(record.ticket), encode_to_fit(run)
+        rows.append(Row(key.shard, key.run_key, body, ""))
+        pointer = _pointer_change(record, key, encode_unacknowledged(run))
+        steps.append([pointer, Upsert(HISTORY_TABLE, key.shard, key.run_key, body), done_pointer(key, run)])
+    return [
+        Row(row.partition, row.key, row.body, answer) if isinstance(answer, str) else answer
+        for row, answer in zip(rows, await _apply_fenced(store, steps), strict=True)
+    ]
+
+
+def _pointer_change(record: RunRecord, key: RunKey, body: str) -> Change:
+    return Replace(HISTORY_TABLE, key.shard, key.open_key, body, record.etag)
+
+
+async def _apply_fenced(store: Store, steps: Sequence[Sequence[Change]]) -> Sequence[str | StoreError | None]:
+    """The etag of each run's row; None if its pointer is another one by now."""
+    answers = await store.apply_each(steps) if steps else ()
+    return [
+        None if isinstance(answer, RowChanged) else answer if isinstance(answer, StoreError) else answer[1]
+        for answer in answers
+    ]

@@ -1,0 +1,105 @@
+"""Opens the SQLite file: lock, settings of the connections, schema. Blocks: called by sqlite in a thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from scheduler.stores.port import StoreUnavailable
+from scheduler.stores.sqlite.errors import to_store_error
+from scheduler.stores.sqlite.file_lock import FileLock
+from scheduler.stores.sqlite.schema import count_opening, migrate, require_current
+
+BUSY_TIMEOUT = 5.0
+"""Seconds for which a transaction waits for one of another process."""
+LOCK_TIMEOUT = 0.3
+"""Seconds: a tool holds the file's lock for a moment while it brings the schema up to date."""
+
+
+class StoreAccess(StrEnum):
+    """What a process opens the file for."""
+
+    OWN = "own"
+    """A scheduler: makes the file if it is missing, brings it up to date, keeps every other scheduler away."""
+    SHARED = "shared"
+    """A tool that also writes, beside the scheduler or alone."""
+    READ_ONLY = "read_only"
+    """A tool that only reads; the file must exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteConnections:
+    """`opening` numbers the openings for writing of this file."""
+
+    reading: sqlite3.Connection
+    writing: sqlite3.Connection | None
+    opening: int
+    _closing: ExitStack
+
+    def close(self) -> None:
+        """The writing connection goes last: it moves everything from the WAL into the file and removes the WAL."""
+        self._closing.close()
+
+
+def open_connections(path: Path, access: StoreAccess) -> SqliteConnections:
+    """Raises StoreUnavailable; whatever was opened until then is closed again."""
+    with ExitStack() as opened:
+        try:
+            writing, opening = None, 0
+            if access is StoreAccess.READ_ONLY:
+                _require_file(path)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                writing = _open_for_writing(path, access, opened)
+                opening = count_opening(writing)
+            reading = _open(path, opened)
+            require_current(reading)
+            reading.execute("PRAGMA query_only = ON")
+            return SqliteConnections(reading, writing, opening, opened.pop_all())
+        except sqlite3.Error as error:
+            raise to_store_error(path, error) from error
+        except OSError as error:
+            raise StoreUnavailable(f"store {path}: {error.strerror}: look at the path, its owner and mode") from error
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise StoreUnavailable(f"there is no store at {path} yet: start the scheduler first, or set SCHEDULER_STORE")
+
+
+def _open_for_writing(path: Path, access: StoreAccess, opened: ExitStack) -> sqlite3.Connection:
+    lock = FileLock(path)
+    held = lock.acquire(LOCK_TIMEOUT if access is StoreAccess.OWN else 0.0)
+    if held:
+        opened.callback(lock.release)
+    elif access is StoreAccess.OWN:
+        raise StoreUnavailable(
+            f"store {path} is in use by another scheduler (process {lock.read_owner()}): stop that one, "
+            "or give this one a store of its own with SCHEDULER_STORE"
+        )
+    connection = _open(path, opened)
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise StoreUnavailable(f"store {path} cannot be used in WAL mode: put it on a local disk, not on a share")
+    # Durable against the end of the process; see the module sqlite for what a power cut may take.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    # The reader thread moves pages into the file long before; only if it never catches up the writer does it itself.
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    if held:
+        migrate(connection)
+    else:
+        require_current(connection)
+    if access is StoreAccess.SHARED:
+        lock.release()
+    return connection
+
+
+def _open(path: Path, opened: ExitStack) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    opened.callback(connection.close)
+    # KiB. Pages that are asked for again are in the system's cache; a copy here for each connection saves no time.
+    connection.execute("PRAGMA cache_size = -256")
+    return connection

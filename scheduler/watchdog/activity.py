@@ -1,0 +1,127 @@
+"""What this process takes and begins, noted in passing: most jobs can be judged by it without asking the store.
+
+`TrackedRuns` is the Runs of the whole program, so every claim is seen; `TrackedWorker` stands before the worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from jobs.ports import Clock
+from jobs.runs import Run, Ticket, Trigger
+from scheduler.dispatch.port import QueueDepth
+from scheduler.planning.missed_span import MissedSpan
+from scheduler.stores.port import Store, StoreError
+from scheduler.stores.runs.repository import AlreadyClaimed, Claim, RunRecord, RunResult, Runs
+from scheduler.watchdog.store_failures import StoreFailures
+from scheduler.worker.port import TicketReceiver
+
+
+class RunActivity:
+    """Implements dispatch.port.Depths for the embedded host: tickets that are taken and wait to begin."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._newest: dict[str, datetime] = {}
+        self._submitted: dict[str, datetime] = {}
+
+    def newest_due(self, job: str) -> datetime | None:
+        """The newest due instant of the job's schedule that is known to have a run."""
+        return self._newest.get(job)
+
+    def mark_run(self, job: str, due_at: datetime) -> None:
+        """This due instant has a run, begun or recorded by whoever."""
+        known = self._newest.get(job)
+        if known is None or known < due_at:
+            self._newest[job] = due_at
+
+    def mark_stored(self, ticket: Ticket) -> None:
+        """The ticket's run is in the store, begun or recorded."""
+        if ticket.trigger is Trigger.SCHEDULE:
+            self.mark_run(ticket.job, ticket.due_at)
+
+    def mark_submitted(self, *tickets: Ticket) -> None:
+        """They wait from now on, or from their instant."""
+        now = self._clock.now()
+        for ticket in tickets:
+            self._submitted[ticket.id] = max(now, ticket.due_at)
+
+    def mark_started(self, ticket: Ticket) -> None:
+        """It does not wait any more, whatever becomes of it."""
+        self._submitted.pop(ticket.id, None)
+
+    async def read_depth(self) -> QueueDepth:
+        now = self._clock.now()
+        waiting = [(now - since).total_seconds() for since in self._submitted.values() if since <= now]
+        return QueueDepth(len(waiting), max(waiting, default=None))
+
+
+class TrackedWorker:
+    """Implements work.port.TakesTickets: the worker, and what it takes is noted."""
+
+    def __init__(self, worker: TicketReceiver, activity: RunActivity) -> None:
+        self._worker = worker
+        self._activity = activity
+
+    def submit(self, *tickets: Ticket) -> asyncio.Task[None] | None:
+        """See TakesTickets.submit."""
+        self._activity.mark_submitted(*tickets)
+        return self._worker.submit(*tickets)
+
+    def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
+        """See TakesTickets.submit_batch."""
+        self._activity.mark_submitted(*tickets)
+        self._worker.submit_batch(tickets, claim_at)
+
+    def submit_missed(self, missed: MissedSpan) -> None:
+        """See TakesTickets.submit_leaving_out."""
+        self._worker.submit_missed(missed)
+
+
+class TrackedRuns(Runs):
+    """Runs whose claims, and those that are recorded without one, are noted; and what the store answers to claims and
+    results."""
+
+    def __init__(
+        self,
+        store: Store,
+        activity: RunActivity,
+        monotonic: Callable[[], float] = time.monotonic,
+        queues_as: str = "",
+        failures: StoreFailures | None = None,
+    ) -> None:
+        super().__init__(store, monotonic, queues_as)
+        self._activity = activity
+        self._failures = failures or StoreFailures(monotonic)
+
+    async def claim(self, ticket: Ticket, owner: str, lease_until: datetime, now: datetime) -> Claim | AlreadyClaimed:
+        """See Runs.claim."""
+        claim = await super().claim(ticket, owner, lease_until, now)
+        self._activity.mark_stored(ticket)
+        return claim
+
+    async def claim_all(
+        self, requests: Sequence[tuple[Ticket, datetime]], owner: str, now: datetime
+    ) -> Sequence[Claim | AlreadyClaimed | StoreError]:
+        """See Runs.claim_all."""
+        answers = await super().claim_all(requests, owner, now)
+        self._failures.record(answers)
+        for (ticket, _), answer in zip(requests, answers, strict=True):
+            if not isinstance(answer, StoreError):
+                self._activity.mark_stored(ticket)
+        return answers
+
+    async def finish_all(self, results: Sequence[RunResult]) -> Sequence[StoreError | None]:
+        """See Runs.finish_all."""
+        answers = await super().finish_all(results)
+        self._failures.record(answers)
+        return answers
+
+    async def insert_finished(self, ticket: Ticket, run: Run) -> RunRecord | None:
+        """See Runs.record."""
+        found = await super().insert_finished(ticket, run)
+        self._activity.mark_stored(ticket)
+        return found

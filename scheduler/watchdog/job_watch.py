@@ -1,0 +1,134 @@
+"""Every scheduled job against its due instants. Called by watching.
+
+What this process has begun is known (see noted), so the store is asked only about jobs of which that is not enough: in
+the Functions host those that other instances run. Those are asked about in turn, a bounded number of them a round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import islice
+
+from jobs.ports import Clock
+from jobs.runs import Trigger
+from jobs.schedules import Schedule
+from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.stores.pauses import Pauses
+from scheduler.stores.runs.repository import Runs, RunState
+from scheduler.watchdog.activity import RunActivity
+from scheduler.watchdog.report import JobsReport, LateJob
+from scheduler.watchdog.rules import judge_job
+
+_MAX_CONCURRENT_READS = 20
+"""Jobs that the store is asked about together."""
+_JOBS_PER_SLICE = 100
+"""Jobs that are judged before others on the loop get their turn."""
+_RUNS_READ_PER_JOB = 10
+"""Newest runs of a job among which its newest scheduled one is looked for."""
+
+
+class JobWatch:
+    """Judges from when it was made: what fell due before is the business of catch-up."""
+
+    def __init__(self, catalog: Catalog, runs: Runs, pauses: Pauses, activity: RunActivity, clock: Clock) -> None:
+        self._catalog = catalog
+        self._since_start: JobSnapshot | None = catalog.snapshot
+        self._runs = runs
+        self._pauses = pauses
+        self._activity = activity
+        self._clock = clock
+        self._began = clock.now()
+        self._schedules: dict[str, Schedule] = {}
+        self._watched_since: dict[str, datetime] = {}
+        """Since when they are watched, where that is not the start."""
+        self._paused: set[str] = set()
+        self._read_at: dict[str, float] = {}
+        self._last_found: Mapping[str, LateJob] = {}
+
+    async def check_jobs(self, max_reads: int) -> JobsReport:
+        """One round, which asks the store about at most `most` jobs. Raises StoreError: ask again later."""
+        now = self._clock.now()
+        watched, suspects = await self._suspects(now)
+        in_turn = sorted(suspects, key=lambda job: self._read_at.get(job, float("-inf")))
+        asked = in_turn[:max_reads]
+        await self._read_histories(asked)
+        found = {job: trouble for job in asked if (trouble := self._judge(job, now)) is not None}
+        # Of those that wait for their turn nothing is said anew.
+        found |= {job: self._last_found[job] for job in in_turn[max_reads:] if job in self._last_found}
+        self._last_found = found
+        self._read_at = {job: self._read_at[job] for job in suspects if job in self._read_at}
+        troubles = sorted(found.values(), key=lambda trouble: trouble.since)
+        return JobsReport(watched, tuple(troubles), len(in_turn) - len(asked))
+
+    async def _suspects(self, now: datetime) -> tuple[int, list[str]]:
+        """How many jobs are watched, and which of them have no run that this process knows of."""
+        paused = set(await self._pauses.list_active(now))
+        watched = 0
+        suspects: list[str] = []
+        # What falls due in a pause has no run, and the pause may have ended a moment ago.
+        for job in paused | self._paused:
+            self._restart_watch(job, now)
+        self._paused = paused
+        jobs = self._catalog.snapshot
+        self._forget_unplanned(jobs)
+        planned = jobs.schedules()
+        while some := list(islice(planned, _JOBS_PER_SLICE)):
+            for job, schedule in some:
+                if job in paused:
+                    continue
+                watched += 1
+                self._update_schedule(job, schedule, now)
+                if self._judge(job, now) is not None:
+                    suspects.append(job)
+            await asyncio.sleep(0)
+        self._since_start = None
+        return watched, suspects
+
+    def _forget_unplanned(self, jobs: JobSnapshot) -> None:
+        """A job that is planned again some day begins then."""
+        for job in [job for job in self._schedules if jobs.schedule(job) is None]:
+            del self._schedules[job]
+            self._watched_since.pop(job, None)
+
+    def _update_schedule(self, job: str, schedule: Schedule, now: datetime) -> None:
+        """A job or a schedule that is new since the last round begins now, unless it is there since the start."""
+        known = self._schedules.get(job)
+        if known is None:
+            from_start = self._since_start is not None and self._since_start.schedule(job) == schedule
+            self._schedules[job] = schedule
+            if not from_start:
+                self._watched_since[job] = now
+        elif known is not schedule and known != schedule:
+            self._schedules[job], self._watched_since[job] = schedule, now
+
+    def _restart_watch(self, job: str, now: datetime) -> None:
+        entry = self._catalog.find_job(job)
+        if entry is not None and entry.job.schedule is not None:
+            self._schedules[job], self._watched_since[job] = entry.job.schedule, now
+
+    def _judge(self, job: str, now: datetime) -> LateJob | None:
+        if job not in self._schedules:
+            return None
+        schedule, began = self._schedules[job], self._watched_since.get(job, self._began)
+        last = self._activity.newest_due(job)
+        entry = self._catalog.find_job(job)
+        waits = entry.job.longest_wait if entry is not None else 0.0
+        since = began if last is None else max(began, last)
+        trouble = judge_job(job, schedule, since, now, waits=timedelta(seconds=waits))
+        return None if trouble is None else replace(trouble, last=last)
+
+    async def _read_histories(self, jobs: Sequence[str]) -> None:
+        for start in range(0, len(jobs), _MAX_CONCURRENT_READS):
+            await asyncio.gather(*map(self._read_history, jobs[start : start + _MAX_CONCURRENT_READS]))
+
+    async def _read_history(self, job: str) -> None:
+        page = await self._runs.list_page(job=job, limit=_RUNS_READ_PER_JOB)
+        begun = [record.ticket for record in page.records if record.state is not RunState.QUEUED]
+        # Who runs a job by hand all the time hides its schedule; it is not silent for that.
+        scheduled = [ticket for ticket in begun if ticket.trigger is Trigger.SCHEDULE]
+        for ticket in (scheduled or begun)[:1]:
+            self._activity.mark_run(job, ticket.due_at)
+        self._read_at[job] = self._clock.monotonic()

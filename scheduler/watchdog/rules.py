@@ -1,0 +1,121 @@
+"""The watchdog's rules: when a job is late or silent, and when health says so. Pure; called by jobs and watching."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from jobs.schedules import Schedule
+from scheduler.dispatch.port import QueueDepth
+from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.watchdog.place_messages import describe_full_places, describe_full_shares
+from scheduler.watchdog.report import JobsReport, LateJob, Lateness, WatchdogReport
+
+LATE_AFTER = timedelta(seconds=90)
+"""After its due instant. A tick that comes late plans what fell due up to a minute before; after it nothing is on its
+way any more that would still be on time."""
+MAX_QUEUE_AGE_S = 60.0
+"""Seconds for which what could be worked on may wait before the queue is called degraded."""
+MAX_QUEUE_LENGTH = 5000
+"""Messages or tickets. A thousand tickets a second are some hundred messages a minute."""
+JOBS_PART, QUEUE_PART = "jobs", "queue"
+"""The parts of health that the watchdog speaks for."""
+_MAX_NAMED_JOBS = 5
+"""Jobs of each kind that health names; GET /api/watchdog has more of them."""
+
+
+def judge_job(
+    job: str, schedule: Schedule, since: datetime, now: datetime, *, waits: timedelta = timedelta()
+) -> LateJob | None:
+    """None if all is well. `since`: the newest due instant that has a run, or when watching began, if that is later.
+
+    `waits`: for so long a run of the job may wait for others before it begins.
+    """
+    first = schedule.next_after(since)
+    if first is None or now - first <= LATE_AFTER + waits:
+        return None
+    silent = _is_silent(schedule, since, first, now - waits)
+    return LateJob(job, Lateness.SILENT if silent else Lateness.LATE, first)
+
+
+def _is_silent(schedule: Schedule, since: datetime, first: datetime, now: datetime) -> bool:
+    """Several instants must have passed: on a Monday morning a job of office hours has not run for much longer than its
+    interval, and is only due."""
+    second = schedule.next_after(first)
+    if second is None or now - second <= LATE_AFTER:
+        return False
+    return now - since > 2 * (_interval(schedule, now) or second - first)
+
+
+def _interval(schedule: Schedule, now: datetime) -> timedelta | None:
+    """Between its next two due instants; None if there are no two."""
+    soonest = schedule.next_after(now)
+    following = None if soonest is None else schedule.next_after(soonest)
+    return None if soonest is None or following is None else following - soonest
+
+
+def health_parts(report: WatchdogReport) -> tuple[PartHealth, ...]:
+    """`jobs` and `queue`. At worst degraded: while anything runs, a load balancer must not turn away."""
+    return (
+        _part(JOBS_PART, _unknown_message(report, JOBS_PART) if report.jobs is None else _describe_jobs(report.jobs)),
+        _part(QUEUE_PART, _describe_work(report)),
+    )
+
+
+def known_health_parts(report: WatchdogReport) -> tuple[PartHealth, ...]:
+    """Those of which something can be said."""
+    asked = {
+        JOBS_PART: report.jobs is not None,
+        QUEUE_PART: report.queue is not None or bool(describe_full_places(report.places)),
+    }
+    return tuple(part for part in health_parts(report) if asked[part.name])
+
+
+def _unknown_message(report: WatchdogReport, name: str) -> str:
+    return f"not known: {report.unknown.get(name, 'look at GET /api/watchdog')}"
+
+
+def _part(name: str, message: str) -> PartHealth:
+    return PartHealth(name, HealthStatus.DEGRADED if message else HealthStatus.OK, message)
+
+
+def _describe_jobs(jobs: JobsReport) -> str:
+    if not jobs.late_jobs:
+        return ""
+    found = [
+        _describe_late_jobs(jobs.with_lateness(trouble), trouble)
+        for trouble in (Lateness.SILENT, Lateness.LATE)
+        if jobs.with_lateness(trouble)
+    ]
+    return f"{'; '.join(found)}: look at GET /api/watchdog, at the parts ticker or ticks and queue, and at the log"
+
+
+def _describe_late_jobs(troubles: Sequence[LateJob], trouble: Lateness) -> str:
+    number = "1 job is" if len(troubles) == 1 else f"{len(troubles)} jobs are"
+    named = [f"{each.job} (due {each.since:%Y-%m-%d %H:%M:%S}Z)" for each in troubles[:_MAX_NAMED_JOBS]]
+    return f"{number} {trouble}: {', '.join(named)}{', ...' if len(troubles) > _MAX_NAMED_JOBS else ''}"
+
+
+def _describe_work(report: WatchdogReport) -> str:
+    """The queue and the places that its runs wait for."""
+    queue = _unknown_message(report, QUEUE_PART) if report.queue is None else _describe_queue(report.queue)
+    held_back = describe_full_shares(report.places) if queue else ""
+    return "; ".join(filter(None, (queue, held_back, describe_full_places(report.places))))
+
+
+def _describe_queue(queue: QueueDepth) -> str:
+    found = []
+    if queue.oldest_s is not None and queue.oldest_s > MAX_QUEUE_AGE_S:
+        found.append(
+            f"the oldest of {queue.waiting_count} waits for {queue.oldest_s:.0f} s: runs end more slowly than they fall due; "
+            "look at slow targets, at the setting concurrency, and at the number of instances"
+        )
+    elif queue.waiting_count > MAX_QUEUE_LENGTH:
+        found.append(
+            f"{queue.waiting_count} wait: look at what was planned or replayed, and at the number of instances"
+        )
+    if queue.poison_count:
+        found.append(
+            f"{queue.poison_count} messages were given up and are not dead letters yet: look at the function bury and its log"
+        )
+    return "; ".join(found)

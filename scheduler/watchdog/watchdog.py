@@ -1,0 +1,218 @@
+"""The watchdog itself: makes looks, keeps the newest, tells health and telemetry. Built by scheduler.app."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Protocol, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from jobs.ports import Clock
+from scheduler.dispatch.port import DispatchError, QueueDepthReader
+from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.stores.key_counts import count_dead_letters, count_open_runs
+from scheduler.stores.port import Store, StoreError
+from scheduler.stores.watchdog_reports import WatchdogReports
+from scheduler.watchdog.job_watch import JobWatch
+from scheduler.watchdog.report import WatchdogReport
+from scheduler.watchdog.rules import JOBS_PART, QUEUE_PART, health_parts, known_health_parts
+from scheduler.watchdog.store_failures import StoreFailures
+from scheduler.worker.concurrency.fifo_semaphore import PlacesReport
+
+_log = logging.getLogger("scheduler.watchdog")
+
+CHECK_INTERVAL = 30.0
+"""Seconds between two looks of the embedded host. The Functions host makes one at each tick."""
+MAX_HISTORY_READS = 500
+"""Jobs whose history is read in one look; a look at a tick reads twice as many, as it comes half as often."""
+HEALTH_RECHECK_AFTER = timedelta(seconds=5)
+"""After which health looks again, where the newest look could not ask everything: what was away may be back."""
+GAUGE_INTERVAL = 60.0
+"""Seconds between two tellings of the numbers to telemetry."""
+PROBE_TIMEOUT = 10.0
+"""Seconds for the store, and then for all other parts of a look: a tick must not wait for it much longer."""
+STORE_UNAVAILABLE_MESSAGE = "runs wait, as the store takes no claims or no results: look at the part store"
+HEALTH_TIMEOUT = 1.5
+"""Seconds for health to get the report, less than a part of health is given before it counts as down."""
+
+T = TypeVar("T")
+LastTick = Callable[[], Awaitable[datetime | None]]
+
+
+class WatchdogListener(Protocol):
+    """Telemetry, as the watchdog sees it; both return at once."""
+
+    def gauges(self, values: Mapping[str, float]) -> None:
+        """Numbers by the names in report.GAUGES."""
+        ...
+
+    def watchdog(self, part: str, message: str, *, well: bool) -> None:
+        """A part of health is no longer well, or is well again."""
+        ...
+
+
+async def _no_tick() -> datetime | None:
+    return None
+
+
+class Watchdog:
+    """`shared`: looks are made by one instance and read by all, so the newest report is in the store. `places`: asks
+    this process who holds the places."""
+
+    def __init__(
+        self,
+        jobs: JobWatch,
+        queue: QueueDepthReader,
+        store: Store,
+        listener: WatchdogListener,
+        clock: Clock,
+        *,
+        is_shared: bool = False,
+        places: Callable[[], PlacesReport | None] = lambda: None,
+        failures: StoreFailures | None = None,
+    ) -> None:
+        self._jobs = jobs
+        self._failures = failures
+        self._queue = queue
+        self._store = store
+        self._places = places
+        self._reports = WatchdogReports(store) if is_shared else None
+        self._listener = listener
+        self._clock = clock
+        self._last_tick: LastTick = _no_tick
+        self._max_reads = 2 * MAX_HISTORY_READS if is_shared else MAX_HISTORY_READS
+        self._newest: WatchdogReport | None = None
+        self._report_lock = asyncio.Lock()
+        self._gauges_published_at = float("-inf")
+        self._unwell: set[str] = set()
+
+    def set_tick_source(self, last_tick: LastTick) -> None:
+        """Where to ask for the last tick: known once the host has its ticks. May raise StoreError."""
+        self._last_tick = last_tick
+
+    async def run(self) -> None:
+        """Look again and again until cancelled."""
+        while True:
+            await self._clock.sleep(CHECK_INTERVAL)
+            await self.make_report()
+
+    async def make_report(self) -> WatchdogReport:
+        """Look now, at everything, and tell. Never raises for what is away: the report says so."""
+        async with self._report_lock:
+            report = await self._collect()
+            self._newest = report
+            await self._store_report(report)
+        self._publish(report)
+        return report
+
+    async def latest_report(self) -> WatchdogReport:
+        """The newest look, with the last tick and the places as of now; the first one is made when it is asked for.
+
+        Raises:
+            StoreError: the report, or the last tick, is in a store that is away.
+        """
+        found = self._newest if self._reports is None else await self._read_stored(self._reports)
+        if found is None:
+            return await self.make_report()
+        return replace(found, last_tick=await self._last_tick(), places=self._places())
+
+    async def health(self) -> Sequence[PartHealth]:
+        """The parts jobs and queue, at worst degraded."""
+        try:
+            async with asyncio.timeout(HEALTH_TIMEOUT):
+                if self._needs_new_report():
+                    await self.make_report()
+                return self._with_store_advice(health_parts(await self.latest_report()))
+        except (StoreError, TimeoutError):
+            return (
+                PartHealth(JOBS_PART, HealthStatus.DEGRADED, "whether jobs run is not known while the store is away"),
+            )
+
+    def _needs_new_report(self) -> bool:
+        newest = self._newest
+        if newest is None or not newest.unknown or self._reports is not None:
+            return False
+        return self._clock.now() - newest.at >= HEALTH_RECHECK_AFTER
+
+    async def _collect(self) -> WatchdogReport:
+        unknown: dict[str, str] = {}
+
+        async def known(name: str, asked: Awaitable[T]) -> T | None:
+            try:
+                async with asyncio.timeout(PROBE_TIMEOUT):
+                    return await asked
+            except (StoreError, DispatchError) as error:
+                unknown[name] = str(error)
+            except TimeoutError:
+                unknown[name] = f"no answer within {PROBE_TIMEOUT:g} s"
+            return None
+
+        store_ms = await known("store", self._time_of_store())
+        last_tick, jobs, queue, runs, letters = await asyncio.gather(
+            known("ticks", self._last_tick()),
+            known(JOBS_PART, self._jobs.check_jobs(self._max_reads)),
+            known(QUEUE_PART, self._queue.read_depth()),
+            known("runs", count_open_runs(self._store)),
+            known("dead letters", count_dead_letters(self._store)),
+        )
+        places = self._places()
+        return WatchdogReport(self._clock.now(), last_tick, jobs, queue, runs, letters, store_ms, places, unknown)
+
+    async def _time_of_store(self) -> float:
+        began = self._clock.monotonic()
+        await self._store.ping()
+        return round((self._clock.monotonic() - began) * 1000, 3)
+
+    async def _store_report(self, report: WatchdogReport) -> None:
+        if self._reports is None:
+            return
+        try:
+            await self._reports.save(self._json.dump_json(report).decode())
+        except StoreError as error:
+            _log.warning("the watchdog's report is not kept now: %s", error)
+
+    async def _read_stored(self, reports: WatchdogReports) -> WatchdogReport | None:
+        text = await reports.load()
+        try:
+            return None if text is None else self._json.validate_json(text)
+        except ValidationError:
+            return None  # another version wrote it; the next look replaces it
+
+    @cached_property
+    def _json(self) -> TypeAdapter[WatchdogReport]:
+        return TypeAdapter(WatchdogReport)
+
+    def _publish(self, report: WatchdogReport) -> None:
+        now = self._clock.monotonic()
+        # Two looks are never exactly a minute apart.
+        if now - self._gauges_published_at >= GAUGE_INTERVAL - 1:
+            self._gauges_published_at = now
+            self._listener.gauges(report.gauges())
+        for part in self._with_store_advice(known_health_parts(report)):
+            self._publish_change(part)
+
+    def _with_store_advice(self, parts: Sequence[PartHealth]) -> Sequence[PartHealth]:
+        """While the store takes no claims, tickets wait for that reason, whatever the targets do."""
+        if self._failures is None or self._failures.recent_error is None:
+            return parts
+        return [
+            replace(part, message=STORE_UNAVAILABLE_MESSAGE)
+            if part.name == QUEUE_PART and part.status is not HealthStatus.OK
+            else part
+            for part in parts
+        ]
+
+    def _publish_change(self, part: PartHealth) -> None:
+        """Only when it becomes unwell, and when it is well again: a long trouble is no long log."""
+        if part.status is HealthStatus.OK:
+            if part.name in self._unwell:
+                self._unwell.discard(part.name)
+                self._listener.watchdog(part.name, f"{part.name}: well again", well=True)
+        elif part.name not in self._unwell:
+            self._unwell.add(part.name)
+            self._listener.watchdog(part.name, f"{part.name}: {part.message}", well=False)

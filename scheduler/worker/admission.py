@@ -1,0 +1,107 @@
+"""Admits a ticket: gets it a place of the process and asks the gates, and waits for both. Used by performing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from jobs.ports import Clock
+from jobs.runs import Ticket
+from scheduler.catalog.catalog import Catalog, CatalogJob
+from scheduler.gates import Gates, GateVerdict, Skip, Wait
+from scheduler.stores.port import StoreError
+from scheduler.stores.runs.repository import ClaimLost
+from scheduler.worker.cancellation import RunRegistry
+from scheduler.worker.claims.ticket_claim import TicketClaim
+from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore, HeldPlace
+from scheduler.worker.concurrency.place_assignment import PlaceAssigner
+from scheduler.worker.interruptible_sleep import InterruptibleSleep
+
+LEASE_RETRY_AFTER = timedelta(seconds=1)
+"""After which a lease that could not be renewed before the start is tried again."""
+
+
+class TicketAdmission:
+    """`hold`: for so long a ticket waits here for a place, and for what a gate names; None: as long as it takes.
+    `began` is told when a ticket does not wait for its turn any more."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        gates: Gates,
+        semaphore: FifoSemaphore,
+        registry: RunRegistry,
+        sleep: InterruptibleSleep,
+        clock: Clock,
+        *,
+        max_wait: timedelta | None,
+        on_started: Callable[[Ticket], None],
+    ) -> None:
+        self._catalog = catalog
+        self._gates = gates
+        self._semaphore = semaphore
+        self._place_assigner = PlaceAssigner(semaphore, registry, sleep, clock, max_wait)
+        self._registry = registry
+        self._sleep = sleep
+        self._clock = clock
+        self._max_wait = max_wait
+        self._on_started = on_started
+
+    async def admit(self, claim: TicketClaim, entry: CatalogJob) -> HeldPlace | Skip | Wait | None:
+        """Return the place in which the run may begin now, to be given back by `Places.release`.
+
+        Skip: it is over without having begun. Wait: deliver it again. None: another definition is in force by now.
+
+        Raises:
+            ClaimLost: another owner has the run.
+        """
+        ticket = claim.ticket
+        give_up_at: datetime | None = None
+        is_first = True
+        while True:
+            self._sleep.raise_if_interrupted()
+            place = await self._place_assigner.acquire_place(ticket, entry.job, is_first=is_first)
+            if not isinstance(place, HeldPlace):
+                return place
+            is_first, is_admitted = False, False
+            try:
+                if self._is_replaced(entry):
+                    return None
+                verdict = await self._check_gates(claim, entry)
+                is_admitted = verdict is None
+            finally:
+                if not is_admitted:
+                    self._semaphore.release(place)
+            if verdict is None:
+                return place
+            if isinstance(verdict, Skip):
+                return verdict
+            self._on_started(ticket)  # from now on it waits for what its definition names, not for its turn
+            if self._max_wait is not None:
+                give_up_at = give_up_at or self._clock.now() + self._max_wait
+                if self._clock.now() >= give_up_at:
+                    return verdict
+            if asked := await self._wait(ticket, verdict, give_up_at):
+                return Skip(asked, asked)
+
+    async def _wait(self, ticket: Ticket, verdict: Wait, give_up_at: datetime | None) -> str:
+        waiting = self._gates.wait(ticket, verdict, give_up_at)
+        return await self._registry.wait_for(ticket.id, self._sleep.wait_for(waiting))
+
+    def _is_replaced(self, entry: CatalogJob) -> bool:
+        """Whether its job is another one by now, or gone."""
+        found = self._catalog.find_job(entry.job.name)
+        return found is not entry and (found is None or found.job != entry.job)
+
+    async def _check_gates(self, claim: TicketClaim, entry: CatalogJob) -> GateVerdict:
+        if asked := self._registry.pop_cancellation(claim.ticket.id):
+            return Skip(asked, asked)
+        verdict = await self._gates.check(claim.ticket, entry)
+        if verdict is None:
+            try:
+                await claim.ensure_covers_run(entry.job)
+            except ClaimLost:
+                raise
+            except StoreError as error:
+                return Wait(self._clock.now() + LEASE_RETRY_AFTER, f"its lease cannot be renewed: {error}")
+        return verdict

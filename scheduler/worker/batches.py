@@ -1,0 +1,173 @@
+"""Performs many tickets, each at its instant: those that are due together side by side, late ones of a job in order.
+
+Used by worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobs.ports import Clock
+from jobs.runs import Ticket
+from scheduler.gates import Wait
+from scheduler.stores.port import StoreError
+from scheduler.stores.runs.repository import AlreadyClaimed, Claim
+from scheduler.worker.claims.claimer import TicketClaimer
+from scheduler.worker.claims.pending_tickets import PendingTickets
+from scheduler.worker.execution import TicketExecutor
+from scheduler.worker.interruptible_sleep import InterruptibleSleep
+
+_log = logging.getLogger("scheduler.worker")
+
+TicketEnd = AlreadyClaimed | Wait | Exception | None
+"""What became of a ticket: see Performing.perform."""
+TicketEnds = list[tuple[Ticket, TicketEnd]]
+OnEnd = Callable[[Ticket, TicketEnd], Awaitable[None]]
+ClaimAnswer = Claim | AlreadyClaimed | StoreError | None
+"""What claiming a ticket before its instant gave; None: it is claimed once it may start."""
+_Claimed = tuple[Ticket, ClaimAnswer]
+_Started = list[asyncio.Task[tuple[Ticket, TicketEnd]]]
+
+START_SLICE_US = 4000
+"""Microseconds. What falls due within such a slice of a second begins together at its end, which costs one turn of the
+loop instead of several. A whole second ends a slice, so only jobs that are spread on purpose wait for it."""
+
+
+class TicketBatches:
+    """`retries`: claims are tried again while the store is away, as nobody delivers the ticket again."""
+
+    def __init__(
+        self,
+        executor: TicketExecutor,
+        claimer: TicketClaimer,
+        pending: PendingTickets,
+        sleep: InterruptibleSleep,
+        clock: Clock,
+        *,
+        retries_claims: bool,
+    ) -> None:
+        self._executor = executor
+        self._claimer = claimer
+        self._pending = pending
+        self._sleep = sleep
+        self._clock = clock
+        self._retries_claims = retries_claims
+
+    async def run(self, tickets: Sequence[Ticket], on_end: OnEnd, claim_at: datetime | None = None) -> TicketEnds:
+        """Perform each ticket at its instant, claimed at once or at `claim_at`; of one job, those that are due already
+        one after the other: what a job catches up must not overlap itself. One's failure stops no other."""
+        if claim_at is not None:
+            await self._sleep.sleep_until(claim_at)
+        together, turns = self._split(tickets)
+        parts = await gather_all(
+            [self._run_together(together, on_end), *(self.run_in_order(turn, on_end) for turn in turns)]
+        )
+        return [end for ends in parts for end in ends]
+
+    async def run_in_order(self, tickets: Sequence[Ticket], on_end: OnEnd) -> TicketEnds:
+        """One after the other, each claimed when its turn comes."""
+        ends = []
+        for ticket in tickets:
+            await self._sleep.sleep_until(ticket.due_at)
+            claims = await self._claim_early([ticket])
+            ends.append(await self._run_one(ticket, claims.get(ticket.id), on_end))
+        return ends
+
+    async def run_claimed(self, claims: Sequence[Claim], on_end: OnEnd) -> None:
+        """One after the other, which are claimed already. Those whose turn does not come are released."""
+        for number, claim in enumerate(claims):
+            try:
+                # A process that died may have claimed it ahead of its instant.
+                await self._sleep.sleep_until(claim.ticket.due_at)
+            except asyncio.CancelledError:
+                await gather_all(self._claimer.release_claim(left) for left in claims[number:])
+                raise
+            await self._run_one(claim.ticket, claim, on_end)
+
+    def _split(self, tickets: Sequence[Ticket]) -> tuple[list[Ticket], list[list[Ticket]]]:
+        """Those that run side by side, and those of one job that run in order."""
+        now = self._clock.now()
+        late: defaultdict[str, list[Ticket]] = defaultdict(list)
+        together = []
+        for ticket in tickets:
+            if ticket.due_at <= now:
+                late[ticket.job].append(ticket)
+            else:
+                together.append(ticket)
+        together += [turn[0] for turn in late.values() if len(turn) == 1]
+        return together, [turn for turn in late.values() if len(turn) > 1]
+
+    async def _run_together(self, tickets: Sequence[Ticket], on_end: OnEnd) -> TicketEnds:
+        """Each at its instant, claimed together before it."""
+        claims = await self._claim_early(tickets)
+        waiting: list[_Claimed] = [(ticket, claims.get(ticket.id)) for ticket in tickets]
+        waiting.sort(key=lambda one: one[0].due_at, reverse=True)
+        started: _Started = []
+        try:
+            await self._start_each(waiting, started, on_end)
+        except asyncio.CancelledError:
+            if not self._sleep.is_interrupted:
+                for task in started:
+                    task.cancel()
+            claimed = [answer for _, answer in waiting if isinstance(answer, Claim)]
+            await gather_all([*map(self._claimer.delete_claim, claimed), *started])
+            raise
+        return list(await gather_all(started))
+
+    async def _start_each(self, waiting: list[_Claimed], started: _Started, on_end: OnEnd) -> None:
+        """Start each at its instant, and take it from those that wait, the last of which is the first that is due.
+
+        One timer for all of them, and one task each only from its instant on.
+        """
+        loop = asyncio.get_running_loop()
+        while waiting:
+            await self._sleep.sleep_until(_slice_end(waiting[-1][0].due_at))
+            # The first one also where the clock was set back meanwhile.
+            until = max(self._clock.now(), waiting[-1][0].due_at)
+            while waiting and waiting[-1][0].due_at <= until:
+                started.append(loop.create_task(self._run_one(*waiting.pop(), on_end)))
+
+    async def _claim_early(self, tickets: Sequence[Ticket]) -> dict[str, Claim | AlreadyClaimed | StoreError]:
+        """Those that are claimed before their instants."""
+        early = [ticket for ticket in tickets if self._claimer.is_claimed_early(ticket)]
+        if not early:
+            return {}
+        answers = await self._claimer.claim_batch_over_stall(early)
+        for ticket, answer in zip(early, answers, strict=True):
+            if not isinstance(answer, StoreError):
+                self._pending.remove(ticket)
+        return {ticket.id: answer for ticket, answer in zip(early, answers, strict=True)}
+
+    async def _run_one(self, ticket: Ticket, claim: ClaimAnswer, on_end: OnEnd) -> tuple[Ticket, TicketEnd]:
+        end: TicketEnd
+        try:
+            if isinstance(claim, StoreError):
+                if not self._retries_claims:
+                    raise claim
+                claim = await self._claimer.claim_with_retry(ticket)
+            end = claim if isinstance(claim, AlreadyClaimed) else await self._executor.execute(ticket, claim)
+        except Exception as error:
+            end = error
+        # Not after a cancellation: a ticket that only waited is left to the next process.
+        self._pending.remove(ticket)
+        await on_end(ticket, end)
+        return ticket, end
+
+
+def _slice_end(instant: datetime) -> datetime:
+    """The instant, or the next multiple of SLICE_US after it."""
+    return instant + timedelta(microseconds=-instant.microsecond % START_SLICE_US)
+
+
+async def gather_all(works: Iterable[Awaitable[Any]]) -> Sequence[Any]:
+    """The results. One's failure must not stop the others, as a task group would; it is raised at the end."""
+    results = await asyncio.gather(*works, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results

@@ -1,0 +1,164 @@
+"""Makes tickets this process's: many at once ahead of their instants, or one right before it starts.
+
+Used by worker, performing and leaving_out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain, repeat
+
+from jobs.definition import JobDefinition
+from jobs.ports import Clock
+from jobs.runs import Ticket, Trigger
+from scheduler.catalog.catalog import Catalog
+from scheduler.stores.port import StoreError, StoreUnavailable
+from scheduler.stores.runs.repository import AlreadyClaimed, Claim, ClaimLost, Runs, RunState
+from scheduler.worker.cancellation import RunRegistry
+from scheduler.worker.claims.leases import RunLeases
+from scheduler.worker.store_retry import retry_store
+
+_log = logging.getLogger("scheduler.worker")
+
+_CLAIM_BACKOFF = (0.2, 0.5, 1.0)
+"""Seconds between two tries while the store is away; the last one goes on."""
+STORE_STALL_AFTER = 5.0
+"""Seconds after which an answer that the store is away means that it stands still. A refusal is quicker."""
+CLAIM_RETRY_WINDOW = timedelta(seconds=10)
+"""How long after its instant a run is still started though the store was away, where nobody delivers it again."""
+
+
+class TicketClaimer:
+    """`patience`: how long after the instant a claim is tried for while the store is away."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        runs: Runs,
+        leases: RunLeases,
+        registry: RunRegistry,
+        clock: Clock,
+        *,
+        retry_window: timedelta = CLAIM_RETRY_WINDOW,
+    ) -> None:
+        self._catalog = catalog
+        self._runs = runs
+        self._leases = leases
+        self._registry = registry
+        self._clock = clock
+        self._retry_window = retry_window
+        self._in_flight: Counter[str] = Counter()
+        """Runs that are being claimed, by id: how many times at once."""
+
+    def is_claimed_early(self, ticket: Ticket) -> bool:
+        """Whether the ticket is claimed before its instant. If not: once it may start, after the gates.
+
+        What is not scheduled is stored as queued; while it waits, anybody may run it or cancel it.
+        """
+        entry = self._catalog.find_job(ticket.job)
+        return ticket.trigger is Trigger.SCHEDULE and (entry is None or entry.job.effect == "repeatable")
+
+    async def claim_batch(self, tickets: Sequence[Ticket]) -> Sequence[Claim | AlreadyClaimed | StoreError]:
+        """Claim the tickets together. Answers in the same order; nothing is tried again."""
+        jobs = [self._job(ticket) for ticket in tickets]
+        wanted = [(ticket, self._leases.lease_end(ticket, job)) for ticket, job in zip(tickets, jobs, strict=True)]
+        self._in_flight.update(ticket.id for ticket in tickets)
+        try:
+            answers = await self._runs.claim_all(wanted, self._leases.owner, self._clock.now())
+        except StoreError as error:
+            return [error] * len(tickets)
+        finally:
+            self._in_flight.subtract(ticket.id for ticket in tickets)
+            self._in_flight = +self._in_flight
+        for job, answer in zip(jobs, answers, strict=True):
+            if isinstance(answer, Claim):
+                self.hold_claim(answer, job)
+        return answers
+
+    async def claim_batch_over_stall(self, tickets: Sequence[Ticket]) -> Sequence[Claim | AlreadyClaimed | StoreError]:
+        """`ahead`, and once more for those whose claims failed only after a while: the store stands still, rather than
+        to refuse, and mostly goes on within the half minute that all this takes. Nothing else is as quick then: a
+        message that fails comes again after half a minute, together with all others."""
+        began = self._clock.monotonic()
+        answers = list(await self.claim_batch(tickets))
+        failed = [place for place, answer in enumerate(answers) if isinstance(answer, StoreUnavailable)]
+        if failed and self._clock.monotonic() - began >= STORE_STALL_AFTER:
+            again = await self.claim_batch([tickets[place] for place in failed])
+            for place, answer in zip(failed, again, strict=True):
+                answers[place] = self._adopt_own_claim(tickets[place], answer)
+        return answers
+
+    def _adopt_own_claim(
+        self, ticket: Ticket, answer: Claim | AlreadyClaimed | StoreError
+    ) -> Claim | AlreadyClaimed | StoreError:
+        """The claim itself, if the run is held by the try of this process whose answer did not come in time.
+
+        Nobody else here may have it: another delivery of its message may be claiming it at the same time.
+        """
+        if not isinstance(answer, AlreadyClaimed) or answer.claimable_at is None:
+            return answer
+        record, taken = answer.record, self._leases.has(ticket.id) or self._in_flight[ticket.id]
+        if record.owner != self._leases.owner or record.state is not RunState.RUNNING or taken:
+            return answer
+        claim = Claim(ticket, record.owner, answer.claimable_at, record.etag)
+        self.hold_claim(claim, self._job(ticket))
+        return claim
+
+    async def claim_with_retry(self, ticket: Ticket) -> Claim | AlreadyClaimed:
+        """Claim a ticket now, over a short absence of the store.
+
+        Raises:
+            StoreError: it stayed away, or can never take this run.
+        """
+        return await retry_store(
+            partial(self._claim_one, ticket), self._backoff(max(ticket.due_at, self._clock.now())), self._clock
+        )
+
+    async def _claim_one(self, ticket: Ticket) -> Claim | AlreadyClaimed:
+        (answer,) = await self.claim_batch([ticket])
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
+
+    def _backoff(self, since: datetime) -> Iterator[float]:
+        """The pauses between two tries, as long as the ticket may be tried again."""
+        pauses = chain(_CLAIM_BACKOFF, repeat(_CLAIM_BACKOFF[-1]))
+        while self._clock.now() - since < self._retry_window:
+            yield next(pauses)
+
+    def hold_claim(self, claim: Claim, job: JobDefinition | None) -> None:
+        """Keep alive a claim that was made for this process."""
+        self._leases.add(claim, job)
+        self._registry.register(claim.ticket.id)
+
+    async def release_claim(self, claim: Claim) -> None:
+        """The run does not begin here: anybody may claim it. If the store is away, the lease just ends some time."""
+        newest = self._leases.current_claim(claim)
+        self.forget_claim(claim)
+        try:
+            await self._runs.release(newest)
+        except ClaimLost:
+            return
+        except StoreError as error:
+            _log.warning("run %s is free for others only when its lease ends: %s", claim.ticket.id, error)
+
+    async def delete_claim(self, claim: Claim) -> None:
+        """A planned run is not even due: the next process plans it again, by what its jobs are then."""
+        self.forget_claim(claim)
+        try:
+            await self._runs.delete_claimed(claim)
+        except StoreError as error:
+            _log.warning("run %s stays claimed until its lease ends: %s", claim.ticket.id, error)
+
+    def forget_claim(self, claim: Claim) -> None:
+        """The run is over, or is not this process's any more."""
+        self._leases.remove(claim.ticket.id)
+        self._registry.unregister(claim.ticket.id)
+
+    def _job(self, ticket: Ticket) -> JobDefinition | None:
+        entry = self._catalog.find_job(ticket.job)
+        return None if entry is None else entry.job

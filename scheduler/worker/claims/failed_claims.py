@@ -1,0 +1,67 @@
+"""Planned tickets that were given up because the store took no claim: recorded as left out once it is back.
+
+Kept by the worker, where nobody delivers a ticket again. Of each job only the first and the last one are kept in mind,
+so an absence of hours costs no memory; history says of all of them why they have no run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+from jobs.ports import Clock
+from jobs.runs import Ticket, Trigger
+from scheduler.catalog.catalog import Catalog
+from scheduler.planning.missed_span import MissedSpan
+from scheduler.stores.port import StoreError
+from scheduler.worker.claims.pending_tickets import PendingTickets
+from scheduler.worker.skipping import SkipRecorder
+
+_log = logging.getLogger("scheduler.worker")
+
+FAILED_CLAIM_RETRY_INTERVAL = 5.0
+"""Seconds between two tries."""
+FAILED_CLAIM_CAUSE = "the store was away when it fell due, so that it could not be claimed"
+
+
+class FailedClaims:
+    def __init__(self, catalog: Catalog, skip_recorder: SkipRecorder, pending: PendingTickets, clock: Clock) -> None:
+        self._catalog = catalog
+        self._skip_recorder = skip_recorder
+        self._pending = pending
+        self._clock = clock
+        self._spans: dict[str, MissedSpan] = {}
+        self._recording: asyncio.Task[None] | None = None
+
+    def add(self, ticket: Ticket) -> None:
+        """Record it later. One that is not scheduled is stored as queued already."""
+        entry = self._catalog.find_job(ticket.job)
+        if ticket.trigger is not Trigger.SCHEDULE or entry is None:
+            return
+        span = self._spans.get(ticket.job)
+        if span is None:
+            self._spans[ticket.job] = MissedSpan(entry, ticket.due_at, ticket.due_at, FAILED_CLAIM_CAUSE)
+            # As long as nothing is recorded, planning after a crash begins before it.
+            self._pending.add([ticket])
+        else:
+            self._spans[ticket.job] = replace(span, last=max(span.last, ticket.due_at))
+        if self._recording is None or self._recording.done():
+            self._recording = asyncio.get_running_loop().create_task(self._record())
+
+    async def _record(self) -> None:
+        while self._spans:
+            await self._clock.sleep(FAILED_CLAIM_RETRY_INTERVAL)
+            try:
+                for job, span in list(self._spans.items()):
+                    await self._skip_recorder.record_missed(span)
+                    self._recorded(job, span)
+            except StoreError as error:
+                _log.warning("what could not be claimed is not recorded yet: %s", error)
+
+    def _recorded(self, job: str, span: MissedSpan) -> None:
+        newest = self._spans.pop(job)
+        self._pending.remove(replace(span, last=span.first).ticket)
+        if newest.last > span.last and newest.entry.job.schedule is not None:
+            # Others came while it was recorded.
+            self.add(newest.ticket)

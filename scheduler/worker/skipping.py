@@ -1,0 +1,88 @@
+"""Records tickets that are not run, or not any more: missed instants, what was given back, what another process left
+behind. Used by the worker."""
+
+from __future__ import annotations
+
+import logging
+
+from jobs.ports import Clock
+from jobs.running.run_factories import skipped_run
+from jobs.runs import Run, Ticket
+from scheduler.catalog.catalog import Catalog
+from scheduler.planning.missed_span import MissedSpan
+from scheduler.stores.runs.repository import Claim, RunRecord, RunResult, Runs, RunState
+from scheduler.worker.claims.claimer import TicketClaimer
+from scheduler.worker.publishing import RunPublisher
+from scheduler.worker.results.recorder import RECORD_BACKOFF, ResultRecorder
+from scheduler.worker.store_retry import retry_store
+
+_log = logging.getLogger("scheduler.worker")
+
+
+class SkipRecorder:
+    def __init__(
+        self,
+        catalog: Catalog,
+        runs: Runs,
+        claimer: TicketClaimer,
+        recorder: ResultRecorder,
+        publisher: RunPublisher,
+        clock: Clock,
+    ) -> None:
+        self._catalog = catalog
+        self._runs = runs
+        self._claiming = claimer
+        self._recorder = recorder
+        self._telling = publisher
+        self._clock = clock
+
+    async def record_skipped(self, ticket: Ticket, reason: str) -> bool:
+        """Record a ticket that is not run; False if somebody has run it after all, or is at it. Raises StoreError.
+
+        It is not claimed first: a crash in between would leave an interrupted run, which says nothing of the reason.
+        """
+        entry = self._catalog.find_job(ticket.job)
+        run = skipped_run(entry.job if entry else None, ticket, self._clock, reason)
+        there = await self._insert_finished(ticket, run)
+        if there is not None and there.state is RunState.QUEUED:
+            return await self._skip_queued(ticket, run)
+        if there is not None and (there.run is None or there.run.message != run.message):
+            return False
+        # If it was there already, whoever recorded it may have died before it told anybody. What follows from it has
+        # ids that come from its end, so it is told as history has it.
+        await self._telling.publish(run if there is None or there.run is None else there.run)
+        return True
+
+    async def record_missed(self, missed: MissedSpan) -> None:
+        """Record missed instants as one skipped run, at the latest of them that has no run yet: a tick that was cut
+        short may have run some of them. Raises StoreError."""
+        left_out: MissedSpan | None = missed
+        while left_out is not None and not await self.record_skipped(left_out.ticket, left_out.reason):
+            left_out = left_out.without_last()
+        if left_out is not None:
+            _log.warning("run %s is left out: %s", left_out.ticket.id, left_out.reason)
+
+    async def _insert_finished(self, ticket: Ticket, run: Run) -> RunRecord | None:
+        """See Runs.record; over a short absence of the store."""
+        return await retry_store(
+            lambda: self._runs.insert_finished(ticket, run),
+            RECORD_BACKOFF,
+            self._clock,
+            lambda error: _log.warning("run %s is not recorded yet: %s", run.id, error),
+        )
+
+    async def _skip_queued(self, ticket: Ticket, run: Run) -> bool:
+        """One that was given back by a process that was told to stop."""
+        claim = await self._claiming.claim_with_retry(ticket)
+        return isinstance(claim, Claim) and await self.finish_claimed(claim, run)
+
+    async def finish_claimed(self, claim: Claim, run: Run) -> bool:
+        """Record this as the end of a claimed run; False if somebody else has it by now. Raises StoreError."""
+        try:
+            end = RunResult(claim, run, self._telling.is_acknowledged_on_finish(run.job))
+            recorded = await self._recorder.record(end)
+        finally:
+            self._claiming.forget_claim(claim)
+        if recorded:
+            await self._telling.publish(run)
+        return recorded

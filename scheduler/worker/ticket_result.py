@@ -1,0 +1,46 @@
+"""How a ticket ended in this process. Made by performing and finishing.
+
+The only place of the worker that makes skipped, cancelled and interrupted runs.
+"""
+
+from __future__ import annotations
+
+from jobs.definition import JobDefinition
+from jobs.fast_frozen import value
+from jobs.ports import Clock
+from jobs.running.run_factories import cancelled_run, interrupted_run, skipped_run
+from jobs.runs import Run, Ticket
+from scheduler.gates import Skip, Wait
+from scheduler.stores.dead_letters.repository import DeadLetter
+from scheduler.stores.runs.claims import AlreadyClaimed
+
+
+@value(frozen=True, slots=True)
+class TicketResult:
+    """A run to record, with its dead letter; or why there is none (`not_run`)."""
+
+    run: Run | None = None
+    letter: DeadLetter | None = None
+    not_run: AlreadyClaimed | Wait | None = None
+
+    @staticmethod
+    def executed(run: Run, ticket: Ticket, job: JobDefinition, traceback: str = "") -> TicketResult:
+        """Return the result of a run that was executed or interrupted."""
+        if not (job.dead_letter and run.outcome.down):
+            return TicketResult(run)
+        return TicketResult(run, DeadLetter.from_run(run, ticket, job, traceback))
+
+    @staticmethod
+    def interrupted(ticket: Ticket, job: JobDefinition, clock: Clock) -> TicketResult:
+        """Return the result of a run that must not be executed again, and whose process died."""
+        return TicketResult.executed(interrupted_run(ticket, ticket.due_at, clock.now(), job), ticket, job)
+
+    @staticmethod
+    def denied(ticket: Ticket, job: JobDefinition | None, clock: Clock, denial: Skip | Wait) -> TicketResult:
+        """Return the result of a ticket that a gate did not let in, or for which there was no place."""
+        if isinstance(denial, Wait):
+            return TicketResult(not_run=denial)
+        if denial.cancelled_by and job is not None:
+            now = clock.now()
+            return TicketResult(cancelled_run(job, ticket, now, now, cancelled_by=denial.cancelled_by))
+        return TicketResult(skipped_run(job, ticket, clock, denial.reason))

@@ -1,0 +1,315 @@
+"""Several requests one after the other, each with what earlier answers gave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from jobs.checks.body_memory import BodyMemory
+from jobs.checks.clock import PhaseClock
+from jobs.checks.kinds.http import HttpCheck
+from jobs.checks.kinds.steps import StepsCheck
+from jobs.checks.port import AttemptContext
+from jobs.redaction import Redactor
+from jobs.runs import ErrorClass, Observation
+from jobs.targets.steps import StepsTarget
+from tests.jobs.checks.http_check import HttpCheckDriver, MemorySecrets, MemoryTokens
+from tests.parts.http_server import Answer, HttpServer, Request
+from tests.parts.http_target import HttpTarget
+from tests.parts.tls import ca_file
+
+
+class Shop(HttpServer):
+    """Signs in by a cookie and a token, makes orders and removes them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow: Callable[[], float] = lambda: 0.0
+
+    def answer(self, request: Request) -> Answer:
+        if request.path == "/sign-in":
+            body = json.dumps({"token": "open-sesame-1", "user": {"id": 7}}).encode()
+            return Answer(body=body, headers={"Set-Cookie": "sid=abc; Path=/"})
+        if "sid=abc" not in request.headers.get("cookie", ""):
+            return Answer(status=403, body=b"no cookie")
+        if request.method == "POST":
+            return Answer(status=201, headers={"Location": "/orders/a%2Fb"}, body=request.body)
+        if request.method == "DELETE":
+            return Answer(status=204)
+        return Answer(body=b"order <b>42</b> of " + request.target.encode())
+
+
+async def ask(target: dict[str, Any], redactor: Redactor | None = None, clock: PhaseClock | None = None) -> Observation:
+    redactor = redactor or Redactor()
+    http = HttpCheck(MemorySecrets(), MemoryTokens(), redactor)
+    check = StepsCheck(http, redactor)
+    try:
+        call = AttemptContext("j@1", 1, clock or PhaseClock())
+        return await check.observe(StepsTarget.model_validate({"kind": "steps", **target}), call)
+    finally:
+        await check.aclose()
+        await http.aclose()
+
+
+def sign_in(url: str, **more: Any) -> dict[str, Any]:
+    save = {"token": {"json": "$.token"}, "user": {"json": "$.user.id"}}
+    return {"name": "sign in", "url": f"{url}/sign-in", "save": save, **more}
+
+
+async def test_values_of_an_answer_go_into_the_requests_behind_it() -> None:
+    async with Shop() as shop:
+        order = {
+            "name": "order",
+            "method": "POST",
+            "url": "/orders",
+            "headers": {"Authorization": "Bearer ${token}"},
+            "body": {"json": {"user": "${user}", "note": "for ${user}, $$5"}},
+            "expect": [{"status": 201}],
+            "save": {"order": {"header": "location", "regex": "/orders/(.+)$"}, "place": {"header": "location"}},
+        }
+        look = {"name": "look", "url": "${place}", "query": {"of": "${user}"}, "save": {"n": {"regex": r"<b>(\d+)"}}}
+        last = {"name": "last", "url": "/orders/${order}?n=${n}"}
+        seen = await ask({"steps": [sign_in(shop.url), order, look, last]})
+        requests = shop.requests
+
+    assert seen.error is None, seen.message
+    assert [step["outcome"] for step in seen.facts["steps"]] == ["succeeded"] * 4
+    assert requests[1].headers["authorization"] == "Bearer open-sesame-1"
+    assert json.loads(requests[1].body) == {"user": 7, "note": "for 7, $5"}
+    assert [request.target for request in requests[2:]] == ["/orders/a%2Fb?of=7", "/orders/a%252Fb?n=42"]
+
+
+async def test_each_step_has_an_idempotency_key_of_its_own() -> None:
+    async with Shop() as shop:
+        await ask({"steps": [sign_in(shop.url), {"name": "b", "url": "/b"}]})
+        keys = [request.headers["idempotency-key"] for request in shop.requests]
+    assert keys == ["j@1/1", "j@1/2"]
+
+
+async def test_the_first_step_that_is_not_as_expected_ends_them_and_is_told() -> None:
+    async with Shop() as shop:
+        steps = [
+            sign_in(shop.url),
+            {"name": "see", "url": "/x", "expect": [{"status": 404}]},
+            {"name": "c", "url": "/c"},
+        ]
+        seen = await ask({"steps": steps})
+        assert len(shop.requests) == 2
+    assert (seen.error, seen.status) == (ErrorClass.UNEXPECTED_STATUS, 200)
+    assert seen.message == "Step 2 of 3 (see): Answered 200 OK, expected 404."
+
+
+async def test_a_value_that_is_not_there_ends_them() -> None:
+    async with Shop() as shop:
+        seen = await ask({"steps": [sign_in(shop.url, save={"x": {"json": "$.nothing"}})]})
+    assert seen.error is ErrorClass.STEP_FAILED
+    assert seen.message == "Step 1 of 1 (sign in): Nothing to save as x: $.nothing selects nothing in the body."
+
+
+async def test_a_saved_secret_is_not_told() -> None:
+    redactor = Redactor()
+    async with Shop() as shop:
+        steps = [sign_in(shop.url), {"name": "b", "url": "/${token}", "expect": [{"body_contains": "nothing"}]}]
+        seen = await ask({"steps": steps}, redactor)
+    assert "/***" in seen.message
+    assert "open-sesame-1" not in repr(seen.message)
+
+
+async def test_a_saved_secret_does_not_go_to_another_origin_in_the_url_that_the_target_gives() -> None:
+    async with HttpTarget() as shop, HttpTarget() as other:
+        shop.on("/in", body='{"token": "open-sesame-1"}')
+        shop.on("/see", 302, headers={"location": f"{other.url}/?next=open-sesame-1"})
+        steps = [
+            {"name": "in", "url": f"{shop.url}/in", "save": {"token": {"json": "$.token"}}},
+            {"name": "see", "url": "/see"},
+        ]
+        seen = await ask({"steps": steps})
+        assert other.requests == []
+    assert seen.error is ErrorClass.PROTOCOL_ERROR
+    assert "redirects to another origin with a secret of the job in the URL" in seen.message
+
+
+async def test_what_only_degrades_is_told_with_its_step() -> None:
+    async with Shop() as shop:
+        expect = [{"body_contains": "nothing", "severity": "degraded"}]
+        seen = await ask({"steps": [sign_in(shop.url, expect=expect)]})
+    assert seen.error is None
+    assert [failure.expectation for failure in seen.failures] == ["sign in: body_contains"]
+
+
+async def test_cleaning_up_happens_after_a_failure_with_what_is_known() -> None:
+    async with Shop() as shop:
+        cleanup = [
+            {"name": "remove", "method": "DELETE", "url": "/orders/${user}"},
+            {"name": "never", "method": "DELETE", "url": "/orders/${later}"},
+        ]
+        steps = [
+            sign_in(shop.url),
+            {"name": "bad", "url": "/x", "expect": [{"status": 404}], "save": {"later": {"cookie": "sid"}}},
+        ]
+        seen = await ask({"steps": steps, "cleanup": cleanup})
+        assert [request.target for request in shop.requests] == ["/sign-in", "/x", "/orders/7"]
+    assert seen.message.startswith("Step 2 of 2")
+
+
+async def test_a_cleaning_up_that_fails_degrades() -> None:
+    async with Shop() as shop:
+        cleanup = [{"name": "remove", "url": "/x", "expect": [{"status": 404}]}]
+        seen = await ask({"steps": [sign_in(shop.url)], "cleanup": cleanup})
+    assert seen.error is None
+    assert [str(failure) for failure in seen.failures] == [
+        "cleanup remove: expected that it is done, observed Answered 200 OK, expected 404"
+    ]
+
+
+async def test_cleaning_up_outlives_an_attempt_that_is_given_up() -> None:
+    arrived = asyncio.Event()
+
+    class Stuck(Shop):
+        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
+            if connection == 2:
+                arrived.set()
+                await reader.read()
+            await super().serve(reader, writer, connection)
+
+    async with Stuck() as shop:
+        cleanup = [{"name": "remove", "method": "DELETE", "url": "/orders/${user}"}]
+        asking = asyncio.create_task(
+            ask({"steps": [sign_in(shop.url), {"name": "stuck", "url": "/stuck"}], "cleanup": cleanup})
+        )
+        await arrived.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert [request.target for request in shop.requests] == ["/sign-in", "/orders/7"]
+
+
+async def test_a_step_has_a_time_of_its_own() -> None:
+    class Silent(Shop):
+        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
+            await reader.read()
+
+    async with Silent() as shop:
+        seen = await ask({"steps": [{"name": "a", "url": f"{shop.url}/a", "timeout": "50ms"}]})
+    assert seen.error is ErrorClass.RESPONSE_TIMEOUT
+    assert f"No answer from 127.0.0.1:{shop.port} within 50 ms: it accepted the connection" in seen.message
+
+
+async def test_a_url_that_an_answer_gives_must_be_one() -> None:
+    async with Shop() as shop:
+        seen = await ask({"steps": [sign_in(shop.url), {"name": "b", "url": "${token}:x"}]})
+    assert seen.error is ErrorClass.STEP_FAILED
+    assert seen.message.startswith("Step 2 of 2 (b): Its url cannot be asked")
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ([{"name": "a", "url": "/a"}], "has no host"),
+        ([{"name": "a", "url": "http://h/${x}"}], "${x} is saved by no step before it; none has a save"),
+        (
+            [{"name": "a", "url": "http://h/", "save": {"y": {"cookie": "c"}}}, {"name": "b", "url": "/${x}"}],
+            "steps[1]: ${x} is saved by no step before it; there is y",
+        ),
+        ([{"name": "a", "url": "http://h/"}, {"name": "a", "url": "/"}], "there are two steps named 'a'"),
+        ([], "at least 1"),
+    ],
+)
+def test_steps_that_make_no_sense_are_refused(steps: list[dict[str, Any]], words: str) -> None:
+    with pytest.raises(ValidationError, match=r"(?s).*") as error:
+        StepsTarget.model_validate({"kind": "steps", "steps": steps})
+    assert words in str(error.value)
+
+
+async def test_each_step_is_told_with_its_status_its_time_and_how_it_ended() -> None:
+    async with Shop() as shop:
+        steps = [sign_in(shop.url), {"name": "see", "url": "/x", "expect": [{"status": 404}]}]
+        cleanup = [{"name": "remove", "method": "DELETE", "url": "/orders/${user}"}]
+        seen = await ask({"steps": steps, "cleanup": cleanup})
+    told = [{key: value for key, value in step.items() if key != "ms"} for step in seen.facts["steps"]]
+    assert told == [
+        {"name": "sign in", "outcome": "succeeded", "status": 200},
+        {"name": "see", "outcome": "failed", "status": 200, "error": "unexpected_status"},
+        {"name": "remove", "outcome": "succeeded", "status": 204, "cleanup": True},
+    ]
+    assert all(step["ms"] > 0 for step in seen.facts["steps"])
+
+
+async def test_the_clock_has_the_steps_of_an_attempt_that_is_given_up() -> None:
+    arrived = asyncio.Event()
+
+    class Stuck(Shop):
+        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
+            if connection == 2:
+                arrived.set()
+                await reader.read()
+            await super().serve(reader, writer, connection)
+
+    clock = PhaseClock()
+    async with Stuck() as shop:
+        asking = asyncio.create_task(ask({"steps": [sign_in(shop.url), {"name": "stuck", "url": "/s"}]}, clock=clock))
+        await arrived.wait()
+        facts = clock.facts()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    assert [(step["name"], step["outcome"], step["status"]) for step in facts["steps"]] == [
+        ("sign in", "succeeded", 200),
+        ("stuck", "timed_out", None),
+    ]
+    assert facts["steps"][1]["error"] == "response_timeout"
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_a_secret_does_not_go_to_a_plain_http_url_that_an_answer_gave(allowed: bool) -> None:
+    """The host is not asked: its name leads nowhere."""
+    async with Shop() as shop:
+        first = {"name": "a", "url": f"{shop.url}/sign-in", "save": {"token": {"json": "$.token"}}}
+        second = {
+            "name": "b",
+            "url": "${token}",
+            "headers": {"Authorization": "Bearer ${token}"},
+            "allow_plain_http": allowed,
+        }
+        shop.answer = lambda request: Answer(body=b'{"token": "http://shop.invalid/"}')  # type: ignore[method-assign]
+        seen = await ask({"steps": [first, second]})
+    if allowed:
+        assert seen.error is not ErrorClass.STEP_FAILED
+    else:
+        assert seen.error is ErrorClass.STEP_FAILED
+        assert seen.message == (
+            "Step 2 of 2 (b): It would send secrets over plain http; if that is meant, say so: allow_plain_http: true."
+        )
+
+
+async def test_the_certificate_of_the_last_step_over_tls_is_told() -> None:
+    async with HttpTarget(tls="good") as secure, Shop() as plain:
+        tls = {"ca_file": ca_file()}
+        steps = [{"name": "a", "url": f"{secure.url}/health", "tls": tls}, {"name": "b", "url": f"{plain.url}/sign-in"}]
+        seen = await ask({"steps": steps})
+        failed = await ask({"steps": [{**steps[0], "expect": [{"status": 404}]}]})
+    assert (seen.error, seen.facts["tls_version"], len(seen.certificates)) == (None, "TLSv1.3", 1)
+    assert (failed.error, failed.certificates) == (ErrorClass.UNEXPECTED_STATUS, seen.certificates)
+
+
+async def test_each_step_reads_its_body_into_the_memory_of_the_one_before_it(
+    ask: HttpCheckDriver, target: HttpTarget
+) -> None:
+    large = "x" * 1024 * 1024
+    for path in ("/a", "/b", "/undo"):
+        target.on(path, 200, body=large)
+    memory = BodyMemory(8 * 1024 * 1024)
+    room = memory.open_reservation("job", "host")
+    steps = [{"name": name, "url": target.url + path} for name, path in (("a", "/a"), ("b", "/b"))]
+    cleanup = [{"name": "undo", "url": target.url + "/undo"}]
+    definition = StepsTarget.model_validate({"kind": "steps", "steps": steps, "cleanup": cleanup})
+    check = StepsCheck(ask.check, ask.redactor)
+    seen = await check.observe(definition, AttemptContext("job@1", 1, PhaseClock(), body_reservation=room))
+    await check.aclose()
+    assert seen.error is None
+    assert room.held == memory.held == 1024 * 1024

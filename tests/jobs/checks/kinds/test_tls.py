@@ -1,0 +1,139 @@
+"""The TLS check shakes hands and tells what it was shown."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jobs.checks.clock import PhaseClock
+from jobs.checks.kinds.tls import TlsCheck
+from jobs.checks.messages.timeouts import describe_deadline
+from jobs.checks.net.network import Network
+from jobs.checks.net.tls_contexts import TlsContexts
+from jobs.checks.port import AttemptContext
+from jobs.runs import ErrorClass, Observation
+from jobs.targets.tls import TlsTarget
+from tests.parts.bad_servers import refused_port
+from tests.parts.tls import TlsKind, ca_file, server_context
+
+
+@asynccontextmanager
+async def shaking(context: ssl.SSLContext) -> AsyncIterator[int]:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def ask(port: int, *, clock: PhaseClock | None = None, **target: Any) -> Observation:
+    known = {"kind": "tls", "host": "127.0.0.1", "port": port, "tls": {"ca_file": ca_file()}}
+    check = TlsCheck(Network(), TlsContexts())
+    return await check.observe(
+        TlsTarget.model_validate({**known, **target}), AttemptContext("j@1", 1, clock or PhaseClock())
+    )
+
+
+async def test_a_good_certificate_is_told_with_its_days_and_names() -> None:
+    async with shaking(server_context("good", valid_for=timedelta(days=30, hours=1))) as port:
+        seen = await ask(port)
+    assert seen.error is None
+    assert seen.facts["days_left"] == 30
+    assert "127.0.0.1" in seen.facts["names"]
+    assert seen.facts["tls_version"] == "TLSv1.3"
+    assert seen.certificates
+    assert seen.phases.tls_ms is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("expired", "has expired"),
+        ("not_yet_valid", "is not valid yet"),
+        ("wrong_name", "is for other names"),
+        ("untrusted", "not trusted here"),
+        ("self_signed", "self-signed"),
+    ],
+)
+async def test_a_certificate_that_is_not_accepted_is_shown_all_the_same(kind: TlsKind, words: str) -> None:
+    async with shaking(server_context(kind)) as port:
+        seen = await ask(port)
+    assert seen.error is ErrorClass.TLS_CERTIFICATE
+    assert words in seen.message
+    assert "It is for " in seen.message
+    assert seen.facts["not_after"]
+
+
+async def test_a_name_that_is_denied_at_the_second_look_was_not_accepted_at_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = iter(["127.0.0.1", "169.254.169.254"])
+
+    def look_up(host: str, port: int, **_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    async with shaking(server_context("expired")) as port:
+        seen = await ask(port, host="rebound.test")
+    assert seen.error is ErrorClass.TLS_CERTIFICATE
+
+
+async def test_what_is_wrong_with_a_certificate_is_known_while_more_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[tuple[ErrorClass, str] | None] = []
+
+    async def no_second_look(_: TlsCheck, __: TlsTarget) -> None:
+        found.append(clock.found)
+
+    monkeypatch.setattr(TlsCheck, "_shown", no_second_look)
+    clock = PhaseClock()
+    async with shaking(server_context("expired")) as port:
+        seen = await ask(port, clock=clock)
+    assert found == [(seen.error, seen.message)]
+    assert describe_deadline(clock, "tls://127.0.0.1", 1.0) == found[0]
+
+
+@pytest.mark.parametrize("name", ["a..b", "a" * 64, "\u00ad"])
+async def test_a_server_name_that_no_host_could_have_is_told(name: str) -> None:
+    async with shaking(server_context("good")) as port:
+        seen = await ask(port, server_name=name)
+    assert seen.error is ErrorClass.TLS_FAILURE
+    assert "a name that no host could have" in seen.message
+
+
+async def test_a_certificate_without_names_is_told_with_its_subject() -> None:
+    async with shaking(server_context("nameless")) as port:
+        seen = await ask(port)
+    assert "It names no host (its subject is localhost), issued by localhost, good from " in seen.message
+
+
+async def test_a_session_that_is_too_old_is_refused() -> None:
+    context = server_context("good")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with shaking(context) as port:
+        seen = await ask(port, minimum_version="1.3")
+    assert seen.error is ErrorClass.TLS_FAILURE
+    assert "agreed on TLSv1.2, and at least TLSv1.3" in seen.message
+
+
+async def test_the_name_that_is_asked_for_may_be_another_one_than_the_host() -> None:
+    async with shaking(server_context("wrong_name")) as port:
+        seen = await ask(port, server_name="other.example")
+    assert seen.error is None
+
+
+async def test_a_closed_port_is_no_matter_of_tls() -> None:
+    async with refused_port() as port:
+        seen = await ask(port.port)
+    assert seen.error is ErrorClass.CONNECTION_REFUSED

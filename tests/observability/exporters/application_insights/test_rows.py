@@ -1,0 +1,124 @@
+"""A run as attributes: what becomes a row, what a dependency shows of its target, and what it never shows."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+
+import pytest
+
+from jobs.redaction import Redactor
+from jobs.runs import Outcome, Trigger
+from observability.events import DeadLettered, LogLine
+from observability.exporters.application_insights import rows
+from tests.observability import runs
+
+
+@pytest.fixture
+def redactor() -> Redactor:
+    redactor = Redactor()
+    redactor.add_permanent("hunter-two")
+    return redactor
+
+
+def test_numbers_are_measurements_and_the_rest_is_properties(redactor: Redactor) -> None:
+    event = rows.make_run_event(rows.make_run_fields(runs.run(tags={"team": "payments"}), redactor))
+    assert json.loads(str(event.pop("microsoft.custom_measurements"))) == {
+        "Duration": 20.0,
+        "ResponseTime": 12.0,
+        "Lateness": 2.0,
+        "Attempts": 1,
+    }
+    assert event == {
+        "microsoft.custom_event.name": "JobRun",
+        "JobName": "checkout",
+        "RunId": "checkout@20310101T120000.000Z",
+        "Trigger": "schedule",
+        "Outcome": "succeeded",
+        "Success": True,
+        "Degraded": False,
+        "StatusCode": 200,
+        "Endpoint": "https://checkout.internal:8443/health",
+        "Tags.team": "payments",
+    }
+
+
+@pytest.mark.parametrize(
+    ("outcome", "success"),
+    [
+        (Outcome.SUCCEEDED, True),
+        (Outcome.FAILED, False),
+        (Outcome.TIMED_OUT, False),
+        (Outcome.REJECTED, False),
+        (Outcome.SKIPPED, None),
+        (Outcome.CANCELLED, None),
+    ],
+)
+def test_availability_counts_what_says_something_about_the_target(
+    outcome: Outcome, success: bool | None, redactor: Redactor
+) -> None:
+    run = runs.run(outcome)
+    row = rows.make_availability_row(run, rows.make_run_fields(run, redactor), "West Europe")
+    assert (None if row is None else row["microsoft.availability.success"]) is success
+
+
+def test_a_backfill_claims_no_availability(redactor: Redactor) -> None:
+    run = runs.run(trigger=Trigger.BACKFILL)
+    fields = rows.make_run_fields(run, redactor)
+    assert rows.make_availability_row(run, fields, "West Europe") is None
+    assert rows.make_run_event(fields)["Trigger"] == "backfill"
+
+
+def test_an_availability_row_tells_where_it_was_measured_and_why_it_failed(redactor: Redactor) -> None:
+    run = runs.run(Outcome.FAILED, message="hunter-two refused", duration_ms=90_061_001.0)
+    row = rows.make_availability_row(run, rows.make_run_fields(run, redactor), "West Europe")
+    assert row is not None
+    assert row["microsoft.availability.runLocation"] == "West Europe"
+    assert row["microsoft.availability.message"] == "*** refused"
+    assert row["microsoft.availability.duration"] == "1.01:01:01.001"
+
+
+def test_a_dead_letter_is_an_event_without_secrets(redactor: Redactor) -> None:
+    event = rows.make_dead_letter_event(DeadLettered(runs.ticket(), "hunter-two is no body"), redactor)
+    assert (event["microsoft.custom_event.name"], event["ErrorMessage"]) == ("JobDeadLettered", "*** is no body")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "url", "port"),
+    [
+        ("https://checkout.internal/health?token=abc#top", "https://checkout.internal/health", 443),
+        ("http://me:pass@checkout.internal:81/", "http://checkout.internal:81/", 81),
+        ("http://[::1]/", "http://[::1]/", 80),
+    ],
+)
+def test_a_dependency_shows_its_target_without_query_and_credentials(endpoint: str, url: str, port: int) -> None:
+    span = rows.make_attempt_span(runs.run(), runs.good_attempt(), endpoint)
+    assert (span["url.full"], span["server.port"], span["http.response.status_code"]) == (url, port, 200)
+    assert not [value for value in span.values() if "abc" in str(value) or "pass@" in str(value)]
+
+
+@pytest.mark.parametrize("endpoint", ["", "tcp://database:5432", "http://[broken", "http://x:port/"])
+def test_what_is_no_http_target_is_a_plain_span(endpoint: str) -> None:
+    span = rows.make_attempt_span(runs.run(), runs.failed_attempt(), endpoint)
+    assert (span["AttemptNumber"], span["ErrorType"]) == (1, "connection_refused")
+    assert not [key for key in span if key.startswith(("http.", "url.", "server."))]
+
+
+def test_only_phases_that_happened_are_measured() -> None:
+    span = rows.make_attempt_span(runs.run(), runs.failed_attempt(), "")
+    assert json.loads(str(span["microsoft.custom_measurements"])) == {"DnsTime": 1.0}
+
+
+def test_an_instant_is_exact_to_the_microsecond() -> None:
+    assert rows.to_nanoseconds(datetime(2031, 1, 1, 12, 0, 0, 123_457, tzinfo=UTC)) == 1_925_035_200_123_457_000
+
+
+def test_a_traceback_makes_a_line_an_exception() -> None:
+    line = LogLine(runs.DUE, logging.ERROR, "x", "broken", exc_text="Traceback\n  ...\nValueError: no: really")
+    assert rows.make_exception_fields(line) == {
+        "exception.type": "ValueError",
+        "exception.message": "no: really",
+        "exception.stacktrace": "Traceback\n  ...\nValueError: no: really",
+    }
+    assert rows.make_exception_fields(LogLine(runs.DUE, logging.ERROR, "x", "plain")) == {}

@@ -1,0 +1,318 @@
+"""Datadog's real client against a played intake: what arrives, and what happens when the intake is not well."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from config.settings.model import DatadogSettings, Settings
+from jobs.redaction import Redactor
+from jobs.runs import Outcome
+from observability.exporters.background import BackgroundExporter, DeliveryCounts, ShutdownSignal
+from observability.exporters.datadog.delivery import IntakeQueue, IntakeRejection, build_datadog_exporter
+from observability.exporters.datadog.payloads import RETRY_WINDOW, IntakePayload
+from tests.observability import runs
+from tests.observability.fakes import until
+from tests.parts.bad_servers import black_hole
+from tests.parts.ingestion import DatadogIntake
+
+CANARY = "canary-secret-value"
+
+
+@pytest.fixture
+async def intake() -> AsyncIterator[DatadogIntake]:
+    async with DatadogIntake() as intake:
+        yield intake
+
+
+def exporter_for(intake: DatadogIntake, *, api_key: str | None = None, gather_s: float = 0.0) -> BackgroundExporter:
+    key = api_key or intake.api_key
+    options = {"api_key": key, "url": intake.url, "env": "test", "version": "1.2.3"}
+    settings = Settings(datadog=DatadogSettings.model_validate(options))
+    redactor = Redactor()
+    redactor.add_permanent(CANARY)
+    return build_datadog_exporter(settings, key, redactor, gather_seconds=gather_s)
+
+
+def two_hundred() -> list[Any]:
+    """Of ten jobs twenty runs each, the last of them failed."""
+    now = datetime.now(UTC)
+    outcomes = [Outcome.SUCCEEDED] * 19 + [Outcome.FAILED]
+    return [
+        runs.reported(runs.run(outcome, job=f"job-{number}", due_at=now, message=f"refused {CANARY}"))
+        for outcome in outcomes
+        for number in range(10)
+    ]
+
+
+async def test_two_hundred_runs_arrive_as_counts_lines_and_checks(intake: DatadogIntake) -> None:
+    exporter = exporter_for(intake)
+    exporter.start()
+    for event in two_hundred():
+        exporter.offer(event)
+    await exporter.aclose(10)
+    counted: Counter[str] = Counter()
+    for series in intake.series:
+        assert series["tags"][:2] == ["env:test", "service:scheduler"]
+        counted[series["tags"][3]] += int(sum(point["value"] for point in series["points"]))
+    assert counted == {"outcome:succeeded": 190, "outcome:failed": 10}
+    durations = [
+        value
+        for entry in intake.distributions
+        if entry["metric"] == "scheduler.job.duration"
+        for _, points in entry["points"]
+        for value in points
+    ]
+    assert len(durations) == 200
+    assert Counter(line["Event"] for line in intake.logs) == {"JOB_PERFORMANCE": 200, "JOB_FAILED": 10}
+    last = {check["tags"][3]: check["status"] for check in intake.checks}
+    assert last == {f"job:job-{number}": 2 for number in range(10)}
+    assert intake.refused == []
+    assert (exporter.health().state, exporter.health().dropped) == ("on", 0)
+
+
+async def test_no_secret_reaches_the_intake(intake: DatadogIntake) -> None:
+    exporter = exporter_for(intake)
+    exporter.start()
+    exporter.offer(runs.reported(runs.run(Outcome.FAILED, due_at=datetime.now(UTC), message=f"refused {CANARY}")))
+    exporter.offer(runs.retried(message=CANARY))
+    await exporter.aclose(10)
+    sent = json.dumps([intake.logs, intake.checks, intake.series, intake.distributions])
+    assert "refused ***" in sent
+    assert CANARY not in sent
+
+
+async def test_points_of_two_deliveries_do_not_replace_each_other(intake: DatadogIntake) -> None:
+    exporter = exporter_for(intake)
+    exporter.start()
+    for sent in (1, 2, 3):
+        exporter.offer(runs.reported())
+        await until(lambda sent=sent: len(intake.series) == sent)  # type: ignore[misc]
+    await exporter.aclose(10)
+    instants = [series["points"][0]["timestamp"] for series in intake.series]
+    assert len(set(instants)) == 3
+
+
+async def test_bodies_are_compressed_where_the_intake_takes_it(intake: DatadogIntake) -> None:
+    exporter = exporter_for(intake)
+    exporter.start()
+    exporter.offer(runs.reported())
+    await exporter.aclose(10)
+    encodings = {request.path: request.headers.get("content-encoding") for request in intake.requests}
+    assert encodings == {
+        "/api/v2/series": "gzip",
+        "/api/v1/distribution_points": "deflate",
+        "/api/v1/check_run": None,
+        "/api/v2/logs": "gzip",
+    }
+
+
+@pytest.mark.parametrize("status", [500, 429])
+async def test_an_intake_that_is_not_well_delays_nobody_and_closing_is_bounded(
+    intake: DatadogIntake, status: int
+) -> None:
+    intake.refuse_with(status)
+    exporter = exporter_for(intake)
+    exporter.start()
+    begun = time.monotonic()
+    for event in two_hundred():
+        exporter.offer(event)
+    assert time.monotonic() - begun < 20
+    await until(lambda: exporter.health().state == "degraded")
+    assert str(status) in exporter.health().last_error
+    begun = time.monotonic()
+    await exporter.aclose(2)
+    assert time.monotonic() - begun < 20
+    assert (exporter.health().sent, intake.series) == (0, [])
+    assert exporter.health().dropped > 0
+
+
+async def test_an_intake_that_is_down_makes_the_exporter_degraded(intake: DatadogIntake) -> None:
+    intake.down = True
+    exporter = exporter_for(intake)
+    exporter.start()
+    exporter.offer(runs.reported())
+    await until(lambda: exporter.health().state == "degraded")
+    await exporter.aclose(2)
+    assert exporter.health().dropped > 0
+
+
+async def test_what_was_refused_for_a_moment_is_sent_again_as_it_was(intake: DatadogIntake) -> None:
+    intake.refuse_with(429, times=4, headers={"X-RateLimit-Reset": "0.01"})
+    exporter = exporter_for(intake)
+    exporter.start()
+    exporter.offer(runs.reported())
+    await until(lambda: bool(intake.series and intake.logs and intake.checks and intake.distributions))
+    await until(lambda: exporter.health().state == "on")
+    bodies = [request.body for request in intake.requests if request.path == "/api/v2/series"]
+    assert len(bodies) == 2
+    assert bodies[0] == bodies[1]
+    await exporter.aclose(10)
+
+
+async def test_a_wrong_key_is_told_without_showing_it(intake: DatadogIntake) -> None:
+    exporter = exporter_for(intake, api_key="a-wrong-key-of-mine")
+    exporter.start()
+    exporter.offer(runs.reported())
+    await exporter.aclose(10)
+    health = exporter.health()
+    assert (health.state, health.sent) == ("degraded", 0)
+    assert "403" in health.last_error
+    assert "a-wrong-key-of-mine" not in health.last_error
+
+
+async def test_a_black_hole_is_left_in_time() -> None:
+    async with black_hole() as hole:
+        settings = Settings(datadog=DatadogSettings.model_validate({"api_key": "key-of-mine", "url": hole.url}))
+        exporter = build_datadog_exporter(settings, "key-of-mine", Redactor(), gather_seconds=60)
+        exporter.start()
+        exporter.offer(runs.reported())
+        begun = time.monotonic()
+        await exporter.aclose(0.3)
+        assert time.monotonic() - begun < 20
+
+
+# --- One lane ---------------------------------------------------------------------------------------------------------
+
+
+class PlayedIntake:
+    """Answers in turn; then accepts."""
+
+    def __init__(self, *answers: IntakeRejection | None) -> None:
+        self.answers = list(answers)
+        self.accepted: list[IntakePayload] = []
+        self.timeouts: list[float] = []
+
+    def submit(self, payload: IntakePayload, timeout: float) -> IntakeRejection | None:
+        self.timeouts.append(timeout)
+        refusal = self.answers.pop(0) if self.answers else None
+        if refusal is None:
+            self.accepted.append(payload)
+        return refusal
+
+
+def payload(size: int = 1, *, age_s: float = 0.0) -> IntakePayload:
+    return IntakePayload("logs", [{"message": str(number)} for number in range(size)], time.time() - age_s)
+
+
+def lane(*answers: IntakeRejection | None) -> tuple[IntakeQueue, PlayedIntake, DeliveryCounts, ShutdownSignal]:
+    intake, tally, closing = PlayedIntake(*answers), DeliveryCounts("datadog", Redactor()), ShutdownSignal()
+    return IntakeQueue("logs", intake, tally, closing), intake, tally, closing
+
+
+def test_an_empty_lane_wants_nothing() -> None:
+    made, _, _, _ = lane()
+    assert made.next_send_in() is None
+
+
+def test_what_is_refused_for_a_while_is_kept_in_order() -> None:
+    made, intake, tally, _ = lane(IntakeRejection("busy", 503, {"Retry-After": "0"}))
+    first, second = payload(), payload(2)
+    made.enqueue(first)
+    made.enqueue(second)
+    made.send_due()
+    assert intake.accepted == [first, second]
+    assert (tally.health().state, tally.health().sent, tally.health().dropped) == ("on", 3, 0)
+
+
+def test_nothing_is_sent_before_the_intake_wants_it() -> None:
+    made, intake, _, _ = lane(IntakeRejection("slow down", 429, {"X-RateLimit-Reset": "30", "Retry-After": "1"}))
+    made.enqueue(payload())
+    made.send_due()
+    made.send_due()
+    assert intake.accepted == []
+    assert 29 < (made.next_send_in() or 0) <= 30
+
+
+def test_without_a_wish_the_wait_grows() -> None:
+    made, _, _, _ = lane(*[IntakeRejection("unreachable")] * 3)
+    made.enqueue(payload())
+    waits = []
+    for _ in range(3):
+        made.send_due()
+        waits.append(made.next_send_in() or 0.0)
+        made._not_before = 0.0
+    assert 0.4 < waits[0] <= 1.0 < waits[2] <= 4.0
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_what_is_refused_for_good_is_dropped_and_counted(status: int) -> None:
+    made, intake, tally, _ = lane(IntakeRejection("no", status))
+    made.enqueue(payload(3))
+    made.enqueue(payload())
+    made.send_due()
+    assert (len(intake.accepted), tally.health().dropped) == (1, 3)
+
+
+def test_what_is_too_large_is_halved() -> None:
+    made, intake, tally, _ = lane(IntakeRejection("too large", 413), IntakeRejection("too large", 413))
+    made.enqueue(payload(5))
+    made.send_due()
+    assert [len(each.entries) for each in intake.accepted] == [1, 1, 3]
+    assert tally.health().dropped == 0
+
+
+def test_a_single_entry_that_is_too_large_is_dropped() -> None:
+    made, _, tally, _ = lane(IntakeRejection("too large", 413))
+    made.enqueue(payload(1))
+    made.send_due()
+    assert (tally.health().dropped, made.next_send_in()) == (1, None)
+
+
+def test_what_the_intake_would_not_take_any_more_is_not_sent() -> None:
+    made, intake, tally, _ = lane()
+    made.enqueue(payload(2, age_s=RETRY_WINDOW["logs"] + 1))
+    made.send_due()
+    assert (intake.timeouts, tally.health().dropped) == ([], 2)
+
+
+def test_the_oldest_gives_way_when_too_much_waits() -> None:
+    made, intake, tally, _ = lane(IntakeRejection("busy", 503, {"Retry-After": "60"}))
+    for _ in range(12):
+        made.enqueue(payload(1000))
+    assert tally.health().dropped == 2000
+    made.send_due()
+    assert intake.accepted == []
+
+
+def test_when_the_program_ends_each_payload_gets_one_chance() -> None:
+    made, intake, tally, closing = lane(
+        IntakeRejection("busy", 503, {"Retry-After": "60"}), IntakeRejection("busy", 503)
+    )
+    made.enqueue(payload())
+    made.enqueue(payload())
+    made.send_due()
+    closing.start(5)
+    made.send_due()
+    assert (len(intake.accepted), tally.health().dropped, made.next_send_in()) == (1, 1, None)
+    assert all(0 < timeout <= 5 for timeout in intake.timeouts)
+
+
+def test_one_lane_that_fails_keeps_the_exporter_degraded() -> None:
+    tally = DeliveryCounts("datadog", Redactor())
+    tally.record_failure("logs: answered 429", "logs")
+    tally.record_success(5, "series")
+    assert tally.health().state == "degraded"
+    tally.record_success(1, "logs")
+    assert (tally.health().state, tally.health().last_error) == ("on", "logs: answered 429")
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"X-Ratelimit-Reset": "3"}, 3.0),
+        ({"Retry-After": "-1"}, 0.0),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"Retry-After": "soon"}, None),
+    ],
+)
+def test_how_long_the_intake_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
+    assert IntakeRejection("", 429, headers).retry_after_s == seconds

@@ -1,0 +1,122 @@
+"""The whole API over a `Shop`: ask it as a client does, and look behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from jobs.runs import Ticket
+from observability.telemetry import Telemetry
+from scheduler.api.app import create_api
+from scheduler.catalog.catalog import CatalogJob
+from scheduler.dispatch.in_process import InProcessDispatch
+from scheduler.health.report import Health, HealthStatus, PartHealth
+from scheduler.queries.heartbeats import HeartbeatQueries
+from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.queries.uptime import UptimeReader
+from scheduler.services import Services
+from scheduler.stores.runs.repository import RunRecord
+from scheduler.watchdog import JobWatch, RunActivity, Watchdog
+from tests.jobs.running.run_parts import Step
+from tests.scheduler.fakes import Shop
+from tests.scheduler.stores.memory import MemoryData
+
+BASE = "http://scheduler.test"
+
+
+class ApiClient:
+    """`async with Desk(...) as desk: answer = await desk.get("/api/jobs")`. Steps and jobs are the Shop's."""
+
+    def __init__(
+        self,
+        *steps: Step,
+        jobs: Sequence[CatalogJob] | None = None,
+        data: MemoryData | None = None,
+        requires_key: bool = False,
+    ) -> None:
+        self.shop = Shop(*steps, jobs=jobs, data=data)
+        self.dispatch = InProcessDispatch(self.shop.worker.submit)
+        self.health = Health()
+        clock, catalog, runs = self.shop.clock, self.shop.catalog, self.shop.runs
+        self.noted = RunActivity(clock)
+        job_watch = JobWatch(catalog, runs, self.shop.pauses, self.noted, clock)
+        self.watchdog = Watchdog(
+            job_watch, self.noted, self.shop.store, Telemetry([]), clock, places=self.shop.worker.place_usage
+        )
+        self.services = Services(
+            operations=self.shop.operations(self.dispatch),
+            queries=JobAndRunQueries(catalog, runs, self.shop.pauses, self.shop.dead_letters, clock),
+            health=self.health,
+            watchdog=self.watchdog,
+            secret_monitor=self.shop.secret_watch,
+            heartbeats=HeartbeatQueries(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
+            uptimes=UptimeReader(catalog, runs, clock, 30 * 86400.0),
+            circuits=self.shop.circuits,
+            clock=clock,
+            environment="test",
+            version="1.2.3",
+        )
+        self.app = create_api(self.services, requires_key=requires_key)
+        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url=BASE)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.shop.worker.drain(0)
+        await self._client.aclose()
+
+    async def get(self, path: str, **query: str | int) -> httpx.Response:
+        return await self.request("GET", path, params=query or None)
+
+    async def post(self, path: str, **query: str | int) -> httpx.Response:
+        return await self.request("POST", path, params=query or None)
+
+    async def post_json(self, path: str, body: object) -> httpx.Response:
+        """POST with a body of JSON."""
+        return await self.request("POST", path, json=body)
+
+    async def request(self, method: str, path: str, **more: Any) -> httpx.Response:
+        return await self._client.request(method, path, **more)
+
+    async def get_all(self, path: str, key: str, **query: str | int) -> list[dict[str, Any]]:
+        """All pages of a list."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = (await self.get(path, **query)).json()
+            found += page[key]
+            if page["continuation"] is None:
+                return found
+            query["continuation"] = page["continuation"]
+
+    async def perform(self, job: str = "checkout", seconds: float = 0.0) -> str:
+        """Run a job as if it had been due so long after now; returns the run's id."""
+        ticket = self.shop.ticket(seconds, job)
+        await self.shop.worker.execute(ticket)
+        return ticket.id
+
+    async def enqueue(self, job: str = "checkout", seconds: float = 0.0) -> RunRecord:
+        """A run that waits for its worker."""
+        return await self.shop.runs.enqueue(self.shop.ticket(seconds, job))
+
+    async def store_finished(self, ticket: Ticket, run: Any) -> None:
+        """Put a finished run into the store as it is."""
+        now = self.shop.clock.now()
+        claim = await self.shop.runs.claim(ticket, "me", now, now)
+        await self.shop.runs.finish(claim, run)  # type: ignore[arg-type]  # a fresh ticket is always claimed
+
+    def add_health_part(self, name: str, status: HealthStatus, message: str = "") -> None:
+        """Add a part to health that is so."""
+
+        async def probe() -> Sequence[PartHealth]:
+            return (PartHealth(name, status, message),)
+
+        self.health.add_probe(name, probe)
+
+    def break_store(self) -> None:
+        self.shop.store.breaks_after = 0

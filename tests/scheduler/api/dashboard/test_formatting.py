@@ -1,0 +1,96 @@
+"""How the dashboard writes spans, instants and counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobs.runs import Outcome
+from scheduler.api.dashboard import formatting
+from tests.scheduler.stores.samples import run_of, ticket
+
+NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (12.9, "12 s"),
+        (89, "89 s"),
+        (90, "1 min"),
+        (-150, "2 min"),
+        (3599, "59 min"),
+        (3600, "1 h 0 min"),
+        (12_900, "3 h 35 min"),
+        (86_399, "23 h 59 min"),
+        (86_400, "1 d 0 h"),
+        (500_000, "5 d 18 h"),
+    ],
+)
+def test_a_span_is_written_as_people_say_it(seconds: float, text: str) -> None:
+    assert formatting.span_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "now"), (-0.4, "now"), (5, "in 5 s"), (-5, "5 s ago"), (-7300, "2 h 1 min ago")]
+)
+def test_an_instant_is_written_from_now(seconds: float, text: str) -> None:
+    assert formatting.when(NOW + timedelta(seconds=seconds), NOW) == text
+
+
+def test_another_day_is_told_with_its_date() -> None:
+    assert formatting.clock_time(NOW - timedelta(hours=1), NOW) == "02:00:00"
+    assert formatting.clock_time(NOW - timedelta(hours=4), NOW) == "2026-02-28 23:00:00"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, formatting.NOTHING), (0.0, "0 ms"), (12.4, "12 ms"), (9999, "9999 ms"), (12_340, "12.3 s")],
+)
+def test_durations_are_short(value: float | None, text: str) -> None:
+    assert formatting.milliseconds(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, formatting.NOTHING), (0.42, "0.4 ms"), (12.4, "12 ms")])
+def test_measured_times_have_a_digit_more_where_they_are_short(value: float | None, text: str) -> None:
+    assert formatting.measured(value) == text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (1.0, "100 %"),
+        (0.0, "0 %"),
+        (0.9999999, "99.999 %"),
+        (0.29, "29 %"),
+        (0.987654321, "98.765 %"),
+        (2 / 3, "66.666 %"),
+    ],
+)
+def test_a_share_is_rounded_down_so_that_only_all_is_written_as_100(ratio: float, text: str) -> None:
+    assert formatting.percent(ratio) == text
+
+
+def test_an_exact_instant_has_milliseconds_and_its_zone() -> None:
+    assert formatting.exact(NOW.replace(microsecond=250_999)) == f"{NOW:%Y-%m-%d %H:%M:%S}.250 UTC"
+
+
+def test_counts_agree_with_their_noun() -> None:
+    assert [formatting.counted(count, "job") for count in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]
+
+
+def test_names_may_break_where_words_end() -> None:
+    assert formatting.parts("containerAppHealth.v2_eu-west") == ["container", "App", "Health.", "v2_", "eu-", "west"]
+    assert "".join(formatting.parts("a..b--C9d")) == "a..b--C9d"
+
+
+def test_a_strip_is_told_in_words() -> None:
+    outcomes = [Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.TIMED_OUT]
+    runs = [replace(run_of(ticket()), outcome=outcome) for outcome in outcomes]
+
+    assert formatting.strip_text(runs) == "3 runs: 2 succeeded, 1 timed out"
+    assert formatting.strip_text(runs[:1]) == "1 run: 1 succeeded"
+    assert formatting.strip_text([]) == "no runs yet"

@@ -1,0 +1,243 @@
+"""GET /api/dashboard/jobs/{name}, as the server sends it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jobs.runs import Trigger
+from tests.jobs.running.run_parts import REFUSED, answer
+from tests.jobs.running.virtual_time import virtual_time
+from tests.parts.timing import computes_below
+from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.api.dashboard.page_text import find_links, get_page, has_inline_code, visible_text
+from tests.scheduler.fakes import entry
+from tests.scheduler.stores.samples import run_of, ticket
+
+ONCE: dict[str, Any] = {"retry": {"attempts": 1}}
+PAGE = "/api/dashboard/jobs/checkout"
+
+
+@virtual_time
+async def test_a_job_that_is_down_says_since_when_and_why() -> None:
+    async with ApiClient(answer(), REFUSED, jobs=[entry(**ONCE)]) as desk:
+        await desk.perform(seconds=-10)
+        await desk.shop.clock.sleep(4000)
+        await desk.perform()
+        await desk.shop.clock.sleep(300)
+
+        page = await get_page(desk, PAGE)
+
+    assert "<title>down · checkout · Scheduler · test</title>" in page
+    assert "checkout is down since 13:06:40 (5 min)" in visible_text(page)
+    assert "checkout.internal:443 refused the connection." in visible_text(page)
+
+
+@virtual_time
+async def test_a_job_that_is_up_says_since_when() -> None:
+    async with ApiClient(REFUSED, answer(), jobs=[entry(**ONCE)]) as desk:
+        await desk.perform()
+        for _ in range(3):
+            await desk.shop.clock.sleep(10)
+            await desk.perform()
+
+        page = await get_page(desk, PAGE)
+
+    assert "<title>checkout · Scheduler · test</title>" in page
+    assert "checkout is up since 12:00:10 (20 s)" in visible_text(page)
+
+
+@virtual_time
+async def test_a_job_that_never_was_down_is_up_for_as_long_as_is_known() -> None:
+    async with ApiClient(jobs=[entry()]) as desk:
+        await desk.perform()
+        await desk.shop.clock.sleep(30)
+
+        assert "checkout is up for 30 s at least" in visible_text(await get_page(desk, PAGE))
+
+
+@virtual_time
+async def test_a_backfill_does_not_say_how_a_job_is() -> None:
+    async with ApiClient(jobs=[entry()]) as desk:
+        due = desk.shop.ticket(-60)
+        await desk.store_finished(due, replace(run_of(due), trigger=Trigger.BACKFILL))
+
+        assert "checkout has not run yet" in visible_text(await get_page(desk, PAGE))
+
+
+@virtual_time
+async def test_a_job_that_has_not_run_says_so() -> None:
+    async with ApiClient(jobs=[entry()]) as desk:
+        text = visible_text(await get_page(desk, PAGE))
+
+    assert "checkout has not run yet" in text
+    assert "No run yet." in text
+
+
+@virtual_time
+@pytest.mark.parametrize(
+    ("schedule", "more", "said"),
+    [
+        ("every 10s", {}, "Every 10 seconds every 10s"),
+        ("every 10s", {"enabled": False}, "Disabled: it runs on demand only"),
+        (None, {}, "None: it runs on demand only"),
+        (None, {"depends_on": ["other"]}, "None: it runs after other"),
+    ],
+)
+async def test_the_schedule_stands_in_english(schedule: str | None, more: dict[str, Any], said: str) -> None:
+    async with ApiClient(jobs=[entry("checkout", schedule, **more), entry("other")]) as desk:
+        assert f"Schedule {said}" in visible_text(await get_page(desk, PAGE))
+
+
+@virtual_time
+async def test_the_next_runs_stand_in_the_zone_of_the_schedule_and_in_utc() -> None:
+    nightly: Any = {"cron": "0 0 3 * * *", "timezone": "Europe/Berlin"}
+    async with ApiClient(jobs=[entry("checkout", nightly)]) as desk:
+        text = visible_text(await get_page(desk, PAGE))
+
+    assert "At 03:00 every day, Europe/Berlin time" in text
+    assert "2026-03-02 03:00:00 CET 2026-03-02 02:00:00 UTC in 14 h 0 min" in text
+
+
+@virtual_time
+async def test_the_next_runs_of_a_schedule_in_utc_stand_once() -> None:
+    async with ApiClient(jobs=[entry()]) as desk:
+        assert "2026-03-01 12:00:10 UTC in 10 s 2026-03-01 12:00:20 UTC in 20 s" in visible_text(
+            await get_page(desk, PAGE)
+        )
+
+
+@virtual_time
+async def test_a_paused_job_says_until_when_and_why() -> None:
+    async with ApiClient(jobs=[entry()]) as desk:
+        await desk.post_json("/api/jobs/checkout/pause", {"until": "2026-03-01T14:00:00Z", "reason": "deployment"})
+
+        assert "paused until 14:00:00: deployment" in visible_text(await get_page(desk, PAGE))
+
+
+@virtual_time
+async def test_an_open_circuit_says_why() -> None:
+    circuit = {"circuit": {"consecutive_failures": 1, "open_for": "60s"}}
+    async with ApiClient(REFUSED, jobs=[entry(**ONCE, **circuit)]) as desk:
+        await desk.perform()
+
+        assert "circuit open since 12:00:00" in visible_text(await get_page(desk, PAGE))
+
+
+@virtual_time
+async def test_the_last_runs_lead_to_their_pages_with_outcome_duration_and_reason() -> None:
+    async with ApiClient(answer(), REFUSED, jobs=[entry(**ONCE)]) as desk:
+        await desk.perform()
+        run_id = await desk.perform(seconds=10)
+        await desk.shop.clock.sleep(12)
+
+        page = await get_page(desk, PAGE)
+
+    assert "12:00:10 failed connection refused 1" in visible_text(page)
+    assert f"/api/dashboard/runs/{run_id}" in find_links(page)
+
+
+@virtual_time
+async def test_older_runs_are_a_link_away_and_lead_back() -> None:
+    async with ApiClient(jobs=[entry(overlap="allow")]) as desk:
+        for number in range(30):
+            await desk.perform(seconds=number)
+        first = await get_page(desk, PAGE)
+        (older,) = [address for address in find_links(first) if "continuation" in address]
+        second = await get_page(desk, older)
+
+    assert "12:00:00" in visible_text(second)
+    assert PAGE in find_links(second)
+    assert not [address for address in find_links(second) if "continuation" in address]
+
+
+@virtual_time
+async def test_the_uptime_is_shown() -> None:
+    async with ApiClient(jobs=[entry()]) as desk:
+        await desk.perform()
+
+        text = visible_text(await get_page(desk, PAGE))
+
+    assert "24h 100 % 1" in text
+    assert "2026-03 0 s 0" in text
+
+
+@virtual_time
+async def test_the_definition_is_what_the_api_shows_without_secrets() -> None:
+    auth = {"kind": "bearer", "token": {"secret": "checkout-token"}}
+    job = entry(check={"kind": "http", "url": "http://127.0.0.1:9/", "auth": auth}, tags={"team": "payments"})
+    async with ApiClient(jobs=[job]) as desk:
+        desk.shop.tokens.values["checkout-token"] = "s3cr3t"
+        text = visible_text(await get_page(desk, PAGE))
+
+    assert '"secret": "checkout-token"' in text
+    assert "s3cr3t" not in text
+    assert "File jobs.yaml:1" in text
+    assert "team: payments" in text
+
+
+@virtual_time
+async def test_jobs_that_depend_on_each_other_are_linked() -> None:
+    async with ApiClient(jobs=[entry("checkout"), entry("report", None, depends_on=["checkout"])]) as desk:
+        assert "/api/dashboard/jobs/report" in find_links(await get_page(desk, PAGE))
+        assert PAGE in find_links(await get_page(desk, "/api/dashboard/jobs/report"))
+
+
+@virtual_time
+async def test_a_heartbeat_says_how_it_is() -> None:
+    beat = {"kind": "heartbeat", "token": {"secret": "ping-token"}, "period": "1h"}
+    async with ApiClient(jobs=[entry("checkout", None, check=beat)]) as desk:
+        assert "Heartbeat new" in visible_text(await get_page(desk, PAGE))
+
+
+async def test_every_link_works_and_hands_on_the_function_key() -> None:
+    async with ApiClient(jobs=[entry(), entry("report", None, depends_on=["checkout"])]) as desk:
+        await desk.perform()
+
+        addresses = find_links(await get_page(desk, PAGE, code="a/b+c=="))
+
+        assert len(addresses) > 8
+        assert all("code=a%2Fb%2Bc%3D%3D" in address for address in addresses)
+        assert {(await desk.get(address)).status_code for address in addresses} == {200}
+
+
+@virtual_time
+async def test_what_comes_from_outside_is_text_and_nothing_is_inline() -> None:
+    evil = "<script>alert(1)</script>"
+    async with ApiClient(
+        answer(500, body=evil.encode()), jobs=[entry(description=evil, tags={"a": evil}, **ONCE)]
+    ) as desk:
+        await desk.perform()
+        page = await get_page(desk, PAGE, code='"><script>')
+
+    assert "<script>alert" not in page
+    assert '"><script>' not in page
+    assert not has_inline_code(page)
+
+
+async def test_while_the_store_is_away_the_page_says_so() -> None:
+    async with ApiClient() as desk:
+        desk.break_store()
+        sent = await desk.request("GET", PAGE, headers={"accept": "text/html"})
+
+    assert (sent.status_code, sent.headers["Retry-After"]) == (503, "5")
+    assert "Service Unavailable" in visible_text(sent.text)
+
+
+@pytest.mark.parametrize("query", ["?page=2", "?continuation=xyz"])
+async def test_a_parameter_that_cannot_be_used_is_refused(query: str) -> None:
+    async with ApiClient() as desk:
+        assert (await desk.get(f"{PAGE}{query}")).status_code == 400
+
+
+async def test_a_job_of_ten_thousand_runs_is_quick_to_look_at_again() -> None:
+    async with ApiClient() as desk:
+        for number in range(10_000):
+            due = ticket("checkout", number)
+            await desk.store_finished(due, run_of(due))
+        await get_page(desk, PAGE)
+
+        with computes_below(0.5):
+            await get_page(desk, PAGE)

@@ -1,0 +1,160 @@
+"""GET /api/dashboard/runs/{run_id}, as the server sends it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from jobs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
+from jobs.runs import Phases
+from scheduler.api.dashboard.run_page import other_values
+from tests.jobs.running.run_parts import REFUSED, Hang, answer
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.api.dashboard.page_text import find_links, get_page, has_inline_code, visible_text
+from tests.scheduler.fakes import entry
+from tests.scheduler.stores.samples import NOON, run_of, ticket
+
+ONCE: dict[str, Any] = {"retry": {"attempts": 1}}
+
+
+def page_at(run_id: str) -> str:
+    return f"/api/dashboard/runs/{run_id}"
+
+
+@virtual_time
+async def test_a_run_shows_its_outcome_its_sentence_its_times_and_its_error_class() -> None:
+    async with ApiClient(REFUSED, jobs=[entry(**ONCE)]) as desk:
+        await desk.shop.clock.sleep(0.25)
+        run_id = await desk.perform(seconds=-0.25)
+
+        page = await get_page(desk, page_at(run_id))
+
+    assert "<title>failed · checkout · Scheduler · test</title>" in page
+    text = visible_text(page)
+    assert "checkout failed" in text
+    assert "checkout.internal:443 refused the connection." in text
+    assert "Due 2026-03-01 12:00:00.000 UTC" in text
+    assert "Started 2026-03-01 12:00:00.250 UTC, 250 ms late" in text
+    assert "Error class connection_refused" in text
+
+
+@virtual_time
+async def test_each_attempt_stands_with_its_phases() -> None:
+    due = ticket()
+    run = run_of(due)
+    (first,) = run.attempts
+    second = replace(first, number=2, phases=Phases(0.2, 0.4, None, 12.0, 13.0))
+    async with ApiClient(jobs=[entry()]) as desk:
+        await desk.store_finished(due, replace(run, attempts=(replace(first, wait_ms=500.0), second)))
+        text = visible_text(await get_page(desk, page_at(due.id)))
+
+    assert "Attempt Status DNS Connect First byte Total What happened Then waited" in text
+    assert "1 200 0.5 ms 1.2 ms 30 ms 32 ms ok 500 ms" in text
+    assert "2 200 0.2 ms 0.4 ms 12 ms 13 ms ok -" in text
+
+
+@virtual_time
+async def test_the_kept_body_and_what_did_not_hold_are_shown_as_text() -> None:
+    body = b"<script>alert(1)</script>"
+    job = entry(expect=[{"status": 200}], **ONCE)
+    async with ApiClient(answer(500, body=body), jobs=[job]) as desk:
+        page = await get_page(desk, page_at(await desk.perform()))
+
+    assert "<script>alert(1)</script>" in visible_text(page)
+    assert "<script>alert" not in page
+    assert "expected 200" in visible_text(page)
+    assert not has_inline_code(page)
+
+
+@virtual_time
+async def test_a_run_of_a_chain_leads_to_the_run_that_caused_it() -> None:
+    async with ApiClient(jobs=[entry("database"), entry("report", None, depends_on=["database"])]) as desk:
+        cause = await desk.perform("database")
+        await desk.shop.clock.sleep(1)
+        (report,) = (await desk.get("/api/runs", job="report")).json()["runs"]
+
+        page = await get_page(desk, page_at(report["id"]))
+
+    assert report["correlation_id"] == cause
+    assert page_at(cause) in find_links(page)
+    assert f"Correlation id {cause}" in visible_text(page)
+
+
+@virtual_time
+async def test_a_run_that_goes_on_says_so() -> None:
+    async with ApiClient(Hang("body", 9.0), jobs=[entry()]) as desk:
+        due = desk.shop.ticket()
+        desk.shop.worker.submit(due)
+        await desk.shop.clock.sleep(1)
+
+        page = await get_page(desk, page_at(due.id))
+
+    assert "checkout is running" in visible_text(page)
+    assert "overview.js" in page
+
+
+@virtual_time
+async def test_a_run_that_is_over_is_not_fetched_again() -> None:
+    async with ApiClient() as desk:
+        page = await get_page(desk, page_at(await desk.perform()))
+
+    assert "overview.js" not in page
+    assert "http-equiv" not in page
+
+
+@virtual_time
+async def test_a_skipped_run_has_no_attempts() -> None:
+    async with ApiClient(jobs=[entry(), entry("report", depends_on=["checkout"])]) as desk:
+        run_id = await desk.perform("report")
+
+        text = visible_text(await get_page(desk, page_at(run_id)))
+
+    assert "report skipped" in text
+    assert "No attempt was made." in text
+
+
+@virtual_time
+async def test_a_run_of_a_job_that_is_gone_is_still_shown() -> None:
+    async with ApiClient(jobs=[entry()]) as desk:
+        due = ticket("gone")
+        await desk.store_finished(due, run_of(due))
+
+        page = await get_page(desk, page_at(due.id))
+
+    assert "gone succeeded" in visible_text(page)
+    assert "/api/dashboard/jobs/gone" not in find_links(page)
+
+
+@virtual_time
+async def test_the_details_of_an_attempt_are_shown() -> None:
+    certificate = CertificateDetail("checkout.example", "R11", ("checkout.example", "www.checkout.example"), 2, NOON)
+    details = Details(
+        steps=(StepDetail("login", 200, 34.2), StepDetail("pay", None, 12.0, StepOutcome.TIMED_OUT, "run_timeout")),
+        tls=TlsDetail("TLSv1.3", certificate),
+        dns=DnsDetail("NOERROR", ("10.2.0.4", "10.2.0.5"), 2, 60, "10.0.0.53"),
+    )
+    due = ticket()
+    run = run_of(due)
+    async with ApiClient(jobs=[entry()]) as desk:
+        await desk.store_finished(due, replace(run, attempts=(replace(run.attempts[0], details=details),)))
+        text = visible_text(await get_page(desk, page_at(due.id)))
+
+    assert "login succeeded 200 34 ms - pay timed_out - 12 ms run_timeout" in text
+    assert "subject checkout.example issuer R11 names checkout.example, www.checkout.example" in text
+    assert "rcode NOERROR records 10.2.0.4, 10.2.0.5" in text
+
+
+def test_what_a_later_version_stores_of_a_run_is_shown_by_its_name() -> None:
+    stored = {"id": "x", "message": "m", "certificate": {"days": 12}, "steps": [], "rcode": "NOERROR"}
+
+    assert other_values(stored, known={"id", "message"}) == {"certificate": {"days": 12}, "rcode": "NOERROR"}
+
+
+async def test_every_link_works_and_hands_on_the_function_key() -> None:
+    async with ApiClient() as desk:
+        addresses = find_links(await get_page(desk, page_at(await desk.perform()), code="a/b+c=="))
+
+        assert len(addresses) > 5
+        assert all("code=a%2Fb%2Bc%3D%3D" in address for address in addresses)
+        assert {(await desk.get(address)).status_code for address in addresses} == {200}

@@ -1,0 +1,88 @@
+"""GET /api/jobs/{name}/uptime."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from scheduler.queries import uptime as uptimes
+from tests.jobs.running.run_parts import REFUSED, answer
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.fakes import entry
+
+ONCE = entry(schedule=None, retry={"attempts": 1})
+
+
+async def uptime(desk: ApiClient) -> dict[str, Any]:
+    answered = await desk.get("/api/jobs/checkout/uptime")
+    assert answered.status_code == 200, answered.text
+    found: dict[str, Any] = answered.json()
+    return found
+
+
+@virtual_time
+async def test_without_a_run_nothing_is_known() -> None:
+    async with ApiClient(jobs=[ONCE]) as desk:
+        found = await uptime(desk)
+
+    assert (found["since"], found["runs"]) == (None, 0)
+    assert {window["ratio"] for window in found["windows"]} == {None}
+    assert {month["down_seconds"] for month in found["months"]} == {None}
+
+
+@virtual_time
+async def test_each_time_has_its_share_of_good_runs_and_each_month_its_downtime() -> None:
+    async with ApiClient(answer(), REFUSED, answer(), answer(), jobs=[ONCE]) as desk:
+        for seconds in (48 * 3600, 30, 3600, 0):
+            await desk.perform()
+            await asyncio.sleep(seconds)
+        found = await uptime(desk)
+
+    day, week, month, *longer = found["windows"]
+    assert (day["ratio"], day["up"], day["down"], day["mean_ms"], day["whole"]) == (0.666667, 2, 1, 12.0, True)
+    assert (week["ratio"], month["name"], month["up"]) == (0.75, "30d", 3)
+    assert [(window["name"], window["whole"]) for window in longer] == [("90d", False), ("365d", False)]
+    march, february, january = found["months"]
+    assert (march["month"], march["outages"]) == ("2026-03", 1)
+    assert march["down_seconds"] == pytest.approx(30.0, abs=0.2)
+    assert [(one["month"], one["down_seconds"]) for one in (february, january)] == [
+        ("2026-02", None),
+        ("2026-01", None),
+    ]
+
+
+@virtual_time
+async def test_it_says_when_the_runs_that_are_read_do_not_go_back_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uptimes, "MOST", 2)
+    async with ApiClient(jobs=[ONCE]) as desk:
+        for _ in range(3):
+            await desk.perform()
+            await asyncio.sleep(13 * 3600)
+        found = await uptime(desk)
+
+    assert (found["runs"], [window["whole"] for window in found["windows"]]) == (2, [True, False, False, False, False])
+
+
+@virtual_time
+async def test_a_pause_is_no_downtime() -> None:
+    async with ApiClient(REFUSED, answer(), jobs=[ONCE]) as desk:
+        await desk.perform()
+        assert (await desk.post("/api/jobs/checkout/pause")).status_code == 200
+        await asyncio.sleep(60)
+        assert (await desk.get(f"/api/runs/{await desk.perform()}")).json()["outcome"] == "skipped"
+        await asyncio.sleep(48 * 3600)
+        await desk.post("/api/jobs/checkout/resume")
+        await desk.perform()
+        found = await uptime(desk)
+
+    assert (found["windows"][1]["up"], found["windows"][1]["down"], found["runs"]) == (1, 1, 2)
+    assert found["months"][0]["down_seconds"] == pytest.approx(60.0, abs=0.2)
+    assert found["months"][0]["outages"] == 1
+
+
+async def test_an_unknown_job_has_none() -> None:
+    async with ApiClient() as desk:
+        assert (await desk.get("/api/jobs/chekout/uptime")).status_code == 404

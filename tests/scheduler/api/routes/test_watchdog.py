@@ -1,0 +1,97 @@
+"""GET /api/watchdog: what does not move, as data."""
+
+from __future__ import annotations
+
+from tests.jobs.running.run_parts import Hang
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.fakes import entry
+
+
+@virtual_time
+async def test_it_tells_of_jobs_queue_runs_and_letters() -> None:
+    async with ApiClient(jobs=[entry(schedule="every 60s"), entry("asked", None)]) as desk:
+        await desk.enqueue("asked")
+        await desk.shop.clock.sleep(600)
+        told = (await desk.get("/api/watchdog")).json()
+
+    assert told == {
+        "at": "2026-03-01T12:10:00Z",
+        "last_tick": None,
+        "tick_gap_s": None,
+        "jobs": {
+            "watched": 1,
+            "late": 0,
+            "silent": 1,
+            "waiting": 0,
+            "troubles": [
+                {
+                    "job": "checkout",
+                    "trouble": "silent",
+                    "since": "2026-03-01T12:01:00Z",
+                    "last": None,
+                    "url": "/api/jobs/checkout",
+                }
+            ],
+        },
+        "queue": {"waiting": 0, "oldest_s": None, "poison": 0},
+        "open_runs": {"number": 1, "oldest": "2026-03-01T12:00:00Z"},
+        "dead_letters": 0,
+        "store_ms": 0.0,
+        "places": {"total": 9, "used": 0, "waiting": 0, "full_s": 0.0, "holders": [], "held_back": {}},
+        "unknown": [],
+    }
+
+
+@virtual_time
+async def test_the_tick_gap_is_as_of_now() -> None:
+    async with ApiClient() as desk:
+        began = desk.shop.clock.now()
+
+        async def ticked() -> object:
+            return began
+
+        desk.watchdog.set_tick_source(ticked)  # type: ignore[arg-type]
+        first = (await desk.get("/api/watchdog")).json()
+        await desk.shop.clock.sleep(8)
+        second = (await desk.get("/api/watchdog")).json()
+
+    assert (first["tick_gap_s"], second["tick_gap_s"]) == (0.0, 8.0)
+    assert first["at"] == second["at"]
+
+
+async def test_a_store_that_is_away_is_told_as_such() -> None:
+    async with ApiClient() as desk:
+        desk.break_store()
+        told = (await desk.get("/api/watchdog")).json()
+
+    assert sorted(told["unknown"]) == [f"{what}: the store is away" for what in ("dead letters", "runs", "store")]
+    assert (told["store_ms"], told["open_runs"], told["dead_letters"]) == (None, None, None)
+    assert told["queue"] == {"waiting": 0, "oldest_s": None, "poison": 0}
+
+
+async def test_a_last_tick_that_cannot_be_asked_for_is_a_problem() -> None:
+    async with ApiClient() as desk:
+        await desk.get("/api/watchdog")
+        desk.watchdog.set_tick_source(lambda: desk.shop.cursors.read("planned-until"))
+        desk.break_store()
+        answer = await desk.get("/api/watchdog")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert answer.json()["detail"] == "the store is away"
+
+
+@virtual_time
+async def test_it_names_the_jobs_that_hold_the_places() -> None:
+    async with ApiClient(Hang("body", 20.0), jobs=[entry(timeout={"attempt": "30s"})]) as desk:
+        desk.shop.worker.submit(desk.shop.ticket(1))
+        await desk.shop.clock.sleep(4)
+        places = (await desk.get("/api/watchdog")).json()["places"]
+
+    assert (places["used"], places["waiting"]) == (1, 0)
+    assert places["holders"] == [{"job": "checkout", "host": "127.0.0.1:9", "places": 1, "held_s": 3.0}]
+
+
+async def test_a_parameter_that_it_does_not_know_is_refused() -> None:
+    async with ApiClient() as desk:
+        assert (await desk.get("/api/watchdog", job="checkout")).status_code == 400

@@ -1,0 +1,93 @@
+"""The health routes before the whole API is there, and how it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from scheduler.api.app import create_api
+from scheduler.api.lazy_app import LazyApi
+from scheduler.health.report import HealthStatus
+from tests.scheduler.api.api_client import BASE, ApiClient
+
+HOSTS = ("scheduler.test",)
+PROBED = ("/api/health", "/api/health/live", "/api/health/ready", "/api/health?at=1")
+
+
+class Early:
+    """The early API and the whole one over the same services."""
+
+    def __init__(self, desk: ApiClient) -> None:
+        self.desk = desk
+        self.times_made = 0
+        early = LazyApi(desk.services, hosts=HOSTS, on_created=self._made)
+        self.early = httpx.AsyncClient(transport=httpx.ASGITransport(early), base_url=BASE)
+        whole = create_api(desk.services, hosts=HOSTS)
+        self.whole = httpx.AsyncClient(transport=httpx.ASGITransport(whole), base_url=BASE)
+
+    def _made(self) -> None:
+        self.times_made += 1
+
+
+@asynccontextmanager
+async def both() -> AsyncIterator[Early]:
+    async with ApiClient() as desk:
+        apis = Early(desk)
+        async with apis.early, apis.whole:
+            yield apis
+
+
+def told(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
+    return answer.status_code, answer.content, sorted(answer.headers.items())
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", PROBED)
+@pytest.mark.parametrize("status", [HealthStatus.OK, HealthStatus.DOWN])
+async def test_a_probe_is_answered_as_by_the_whole_api(method: str, path: str, status: HealthStatus) -> None:
+    async with both() as apis:
+        apis.desk.add_health_part("store", status, "look at the disk")
+
+        early = await apis.early.request(method, path)
+
+        assert told(early) == told(await apis.whole.request(method, path))
+        assert apis.times_made == 0
+
+
+async def test_a_name_that_is_not_ours_is_refused_as_by_the_whole_api() -> None:
+    async with both() as apis:
+        early = await apis.early.get("/api/health", headers={"Host": "elsewhere.example"})
+
+        assert told(early) == told(await apis.whole.get("/api/health", headers={"Host": "elsewhere.example"}))
+        assert early.status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/api/jobs", "/api/dashboard/static/overview.css", "/api/no", "/api/health/", "/"])
+async def test_everything_else_is_answered_by_the_whole_api(path: str) -> None:
+    async with both() as apis:
+        assert told(await apis.early.get(path)) == told(await apis.whole.get(path))
+
+
+async def test_another_method_on_a_health_route_is_refused_as_by_the_whole_api() -> None:
+    async with both() as apis:
+        assert told(await apis.early.post("/api/health")) == told(await apis.whole.post("/api/health"))
+
+
+async def test_the_whole_api_is_made_once_for_all_who_ask_for_it_together() -> None:
+    async with both() as apis:
+        answers = await asyncio.gather(*(apis.early.get("/api/jobs") for _ in range(3)))
+
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
+        assert apis.times_made == 1
+
+
+def test_a_host_that_nobody_has_asked_has_nothing_of_fastapi() -> None:
+    code = "import sys, scheduler.hosts.embedded.host; print(*{'fastapi', 'jinja2'} & sys.modules.keys())"
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert answer.stdout.strip() == ""

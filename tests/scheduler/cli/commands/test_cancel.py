@@ -1,0 +1,78 @@
+"""`cancel`: runs that wait, and runs of a server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from jobs.runs import Ticket
+from scheduler.stores.cancellations import Cancellations
+from scheduler.stores.port import Store
+from scheduler.stores.runs.repository import Runs
+from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
+from tests.scheduler.cli.invocation import invoke_beside
+from tests.scheduler.cli.job_files import write_jobs
+
+
+@pytest.fixture
+async def store(job_folder: Path) -> AsyncIterator[Store]:
+    """The state of a server beside which the command is given."""
+    write_jobs(job_folder, checkout_api="http://127.0.0.1:9/")
+    store = await open_sqlite(job_folder.parent / "state.db", StoreAccess.SHARED)
+    yield store
+    await store.aclose()
+
+
+async def test_a_run_that_waits_is_cancelled(store: Store) -> None:
+    ticket = Ticket.requested("checkout-api", datetime.now(UTC), "")
+    await Runs(store).enqueue(ticket)
+
+    said = await invoke_beside("cancel", ticket.id)
+    history = await invoke_beside("history", "checkout-api")
+
+    assert (said.code, said.stdout, said.stderr) == (0, f"{ticket.id} is cancelled\n", "")
+    assert history.lines[1].split("\t")[1] == "cancelled"
+    assert "as was asked on the command line" in history.stdout
+    again = await invoke_beside("cancel", ticket.id)
+    assert (again.code, again.stdout) == (1, "")
+    assert "is finished already: cancelled" in again.stderr
+
+
+async def test_a_cancelled_run_is_shown_as_json(store: Store) -> None:
+    ticket = Ticket.requested("checkout-api", datetime.now(UTC), "")
+    await Runs(store).enqueue(ticket)
+
+    said = await invoke_beside("cancel", ticket.id, "--json")
+
+    assert json.loads(said.stdout)["outcome"] == "cancelled"
+
+
+async def test_a_server_is_asked_to_end_its_run(store: Store) -> None:
+    now = datetime.now(UTC)
+    ticket = Ticket.requested("checkout-api", now, "")
+    await Runs(store).claim(ticket, "server", now + timedelta(minutes=1), now)
+
+    said = await invoke_beside("cancel", ticket.id, patches={"scheduler.cli.commands.cancel._CANCEL_TIMEOUT": 0.05})
+
+    assert (said.code, said.stdout) == (1, "")
+    assert said.stderr == f"{ticket.id} still goes on; it is ended when its process sees it\n"
+    assert await Cancellations(store).list_requested(now) == {ticket.id: "on the command line"}
+
+
+async def test_a_terminal_shows_the_id_of_a_run_that_can_be_cancelled(store: Store) -> None:
+    ticket = Ticket.requested("checkout-api", datetime.now(UTC), "")
+    await Runs(store).enqueue(ticket)
+
+    assert ticket.id in (await invoke_beside("history", "checkout-api", terminal=True)).stdout
+
+
+async def test_a_run_that_is_not_there_ends_with_1(store: Store) -> None:
+    said = await invoke_beside("cancel", "checkout-api@20260301T120000.000Z")
+
+    assert (said.code, said.stdout) == (1, "")
+    assert "there is no run" in said.stderr
+    assert said.stderr.endswith("; `history JOB` shows the ids of its runs\n")

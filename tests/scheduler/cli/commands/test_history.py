@@ -1,0 +1,231 @@
+"""`history`: runs of a job or of all, newest first; or one run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from jobs.runs import Ticket
+from scheduler.stores.runs.repository import Runs
+from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
+from tests.parts.http_target import HttpTarget
+from tests.scheduler.cli.invocation import invoke, invoke_beside
+from tests.scheduler.cli.job_files import write_jobs
+
+
+@pytest.fixture
+async def _three_runs(job_folder: Path) -> AsyncIterator[None]:
+    """The oldest failed, the others succeeded."""
+    async with HttpTarget() as target:
+        target.sequence("/health", 500, 200)
+        write_jobs(job_folder, checkout_api=f"{target.url}/health", idle=f"{target.url}/health")
+        for _ in range(3):
+            await invoke_beside("run", "checkout-api")
+        yield
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_runs_are_lines_of_tabs_in_a_pipe_newest_first() -> None:
+    said = await invoke_beside("history", "checkout-api")
+
+    rows = [line.split("\t") for line in said.lines]
+    assert (said.code, said.stderr) == (0, "")
+    assert rows[0] == [
+        "due_at",
+        "outcome",
+        "attempts",
+        "duration_ms",
+        "lateness_ms",
+        "error",
+        "message",
+        "trigger",
+        "id",
+    ]
+    assert [row[1] for row in rows[1:]] == ["succeeded", "succeeded", "failed"]
+    assert [row[0] for row in rows[1:]] == sorted((row[0] for row in rows[1:]), reverse=True)
+    assert rows[3][2] == "1"
+    assert float(rows[3][3]) > 0
+    assert rows[3][5] == "unexpected_status"
+    assert rows[3][6].startswith("Answered 500 Internal Server Error")
+    assert rows[3][7] == "manual"
+    assert rows[3][8].startswith("checkout-api@")
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_a_terminal_shows_a_table() -> None:
+    said = await invoke_beside("history", "checkout-api", terminal=True)
+
+    assert "what happened" in said.stdout
+    assert "Answered 500 Internal Server Error, expected 2xx." in said.stdout
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_a_limit_keeps_the_newest() -> None:
+    patches = {"scheduler.cli.commands.history._PAGE": 1}
+
+    lines = (await invoke_beside("history", "checkout-api", "--limit", "2", patches=patches)).lines
+
+    assert [line.split("\t")[1] for line in lines[1:]] == ["succeeded", "succeeded"]
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_runs_are_chosen_by_outcome() -> None:
+    told = json.loads((await invoke_beside("history", "checkout-api", "--outcome", "failed", "--json")).stdout)
+
+    assert [run["outcome"] for run in told["runs"]] == ["failed"]
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_a_job_that_is_gone_still_has_its_history(job_folder: Path) -> None:
+    write_jobs(job_folder)
+
+    assert len((await invoke_beside("history", "checkout-api")).lines) == 4
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_a_job_without_runs_says_so_on_stderr() -> None:
+    said = await invoke_beside("history", "idle")
+
+    assert (said.code, said.stderr, len(said.lines)) == (0, "idle has no runs yet\n", 1)
+    said = await invoke_beside("history", "checkout-api", "--outcome", "timed_out", terminal=True)
+    assert said.stdout == ""
+    assert said.stderr.startswith("checkout-api has no runs that are timed_out; its newest run: due ")
+
+
+async def test_a_run_that_is_not_finished_shows_its_state(job_folder: Path) -> None:
+    write_jobs(job_folder, checkout_api="http://127.0.0.1:9/")
+    store = await open_sqlite(job_folder.parent / "state.db", StoreAccess.SHARED)
+    await Runs(store).enqueue(Ticket.requested("checkout-api", datetime.now(UTC), ""))
+    await store.aclose()
+
+    said = await invoke_beside("history", "checkout-api")
+
+    assert said.lines[1].split("\t")[1:-1] == ["queued", "", "", "", "", "", "manual"]
+    assert "queued" in (await invoke_beside("history", "checkout-api", terminal=True)).stdout
+
+
+def test_a_job_nobody_knows_is_suggested_and_ends_with_2(job_folder: Path) -> None:
+    write_jobs(job_folder, checkout_api="http://127.0.0.1:9/")
+
+    said = invoke("history", "chekout-api")
+
+    assert (said.code, said.stdout) == (2, "")
+    assert "did you mean checkout-api?" in said.stderr
+
+
+def test_an_unknown_outcome_ends_with_2(job_folder: Path) -> None:
+    said = invoke("history", "checkout-api", "--outcome", "broken")
+
+    assert (said.code, said.stdout) == (2, "")
+    assert "succeeded, failed" in said.stderr
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_without_a_job_the_runs_of_all_are_shown() -> None:
+    await invoke_beside("run", "idle")
+
+    said = await invoke_beside("history")
+    shown = await invoke_beside("history", terminal=True)
+
+    assert [line.split("\t")[-1].partition("@")[0] for line in said.lines[1:]] == ["idle"] + ["checkout-api"] * 3
+    assert [line.split()[0] for line in shown.lines if "succeeded" in line or "failed" in line] == [
+        "idle",
+        *["checkout-api"] * 3,
+    ]
+    nothing = (await invoke_beside("history", "--outcome", "queued")).stderr
+    assert nothing.startswith("there are no runs that are queued; the newest run: due ")
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_one_run_is_shown_with_its_attempts() -> None:
+    run_id = (await invoke_beside("history", "checkout-api", "--outcome", "failed")).lines[1].split("\t")[-1]
+
+    said = await invoke_beside("history", run_id)
+    shown = await invoke_beside("history", run_id, terminal=True)
+    told = await invoke_beside("history", run_id, "--json")
+
+    assert (said.code, said.lines[0].partition(" in ")[0]) == (0, "checkout-api failed after 1 attempt")
+    assert said.lines[2].startswith("attempt\tstarted_at\tstatus")
+    assert f"run {run_id} (manual), due " in shown.stdout
+    assert json.loads(told.stdout)["id"] == run_id
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_a_run_that_waits_is_shown_as_such_and_one_that_is_not_there_is_told(job_folder: Path) -> None:
+    store = await open_sqlite(job_folder.parent / "state.db", StoreAccess.SHARED)
+    ticket = Ticket.requested("checkout-api", datetime.now(UTC), "")
+    await Runs(store).enqueue(ticket)
+    await store.aclose()
+
+    waits = await invoke_beside("history", ticket.id)
+    both = await invoke_beside("history", ticket.id, "--outcome", "queued")
+    nothing = await invoke_beside("history", "checkout-api@20261125T015030.000Z")
+
+    assert (waits.code, waits.stdout) == (0, "checkout-api queued\n")
+    assert (both.code, both.stdout) == (2, "")
+    assert (nothing.code, nothing.stdout) == (1, "")
+    assert nothing.stderr.startswith("there is no run 'checkout-api@20261125T015030.000Z'")
+
+
+async def test_a_degraded_run_is_shown_as_such(job_folder: Path) -> None:
+    async with HttpTarget() as target:
+        expect = [{"header": "x-cache", "equals": "HIT", "severity": "degraded"}]
+        write_jobs(job_folder, shop={"check": {"url": target.url}, "expect": expect})
+        ran = await invoke_beside("run", "shop")
+
+    shown = await invoke_beside("history", "shop", terminal=True)
+    told = await invoke_beside("history", "shop", "--json")
+
+    assert (ran.code, ran.lines[0].partition(" after ")[0]) == (0, "shop succeeded, degraded")
+    assert "Degraded: header x-cache: expected 'HIT', observed no such header." in ran.stdout
+    assert "succeeded, degraded" in shown.stdout
+    assert json.loads(told.stdout)["runs"][0]["degraded"] is True
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_runs_are_chosen_by_when_they_were_due() -> None:
+    newest, _, oldest = [line.split("\t")[0] for line in (await invoke_beside("history", "checkout-api")).lines[1:]]
+
+    recent = await invoke_beside("history", "checkout-api", "--from", "1h")
+    first = await invoke_beside("history", "--to", oldest)
+    failed = await invoke_beside("history", "checkout-api", "--from", oldest, "--to", newest, "--outcome", "failed")
+
+    assert (len(recent.lines), len(first.lines), len(failed.lines)) == (4, 2, 2)
+
+
+@pytest.mark.usefixtures("_three_runs")
+async def test_an_interval_without_runs_says_so_and_which_run_is_the_newest() -> None:
+    newest = (await invoke_beside("history", "checkout-api")).lines[1].split("\t")[0]
+    shown = f"{newest[:19]}Z"
+
+    early = await invoke_beside("history", "checkout-api", "--to", "2020-01-01T00:00:00Z")
+    both = await invoke_beside("history", "--outcome", "failed", "--to", "2020-01-01T00:00:00Z")
+    rejected = await invoke_beside("history", "checkout-api", "--outcome", "rejected")
+    idle = await invoke_beside("history", "idle", "--from", "1h")
+
+    due = "due up to 2020-01-01T00:00:00Z"
+    assert (early.code, len(early.lines)) == (0, 1)
+    assert early.stderr == f"checkout-api has no runs that are {due}; its newest run: due {shown}, succeeded\n"
+    assert both.stderr == f"there are no runs that are failed and {due}; the newest run: due {shown}, succeeded\n"
+    assert rejected.stderr == (f"checkout-api has no runs that are rejected; its newest run: due {shown}, succeeded\n")
+    assert idle.stderr == "idle has no runs yet\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--from", "yesterday"], "--from: 'yesterday' is neither an instant nor a duration: write an instant like"),
+        (["--from", "1h", "--to", "2h"], "--from: "),
+        (["checkout-api@20261125T015030.000Z", "--from", "1h"], "--from and --to choose among the runs of a job"),
+    ],
+)
+def test_an_interval_that_is_none_ends_with_2(job_folder: Path, options: list[str], says: str) -> None:
+    write_jobs(job_folder, checkout_api="http://127.0.0.1:9/")
+    said = invoke("history", *options)
+
+    assert (said.code, said.stdout) == (2, "")
+    assert said.stderr.startswith(says)

@@ -1,0 +1,91 @@
+"""`pause` and `resume`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.scheduler.cli.invocation import invoke
+from tests.scheduler.cli.job_files import write_jobs
+
+YEAR = "2199-01-01T00:00:00Z"
+
+
+@pytest.fixture(autouse=True)
+def _jobs(job_folder: Path) -> None:
+    write_jobs(job_folder, checkout_api={"schedule": "every 1m", "check": {"url": "http://127.0.0.1:9/"}})
+
+
+def pause_column() -> str:
+    names, row = (line.split("\t") for line in invoke("jobs").lines[:2])
+    return row[names.index("pause")]
+
+
+def test_a_job_is_paused_until_an_instant_and_everybody_sees_it() -> None:
+    said = invoke("pause", "checkout-api", "--until", YEAR, "--reason", "deployment")
+
+    assert (said.code, said.stderr) == (0, "")
+    assert said.lines == ["checkout-api is paused until 2199-01-01 00:00:00 UTC: deployment"]
+    assert pause_column() == "paused until 2199-01-01 00:00:00Z: deployment"
+    assert "paused until 2199-01-01 00:00:00 UTC: deployment" in invoke("jobs", terminal=True).stdout
+
+
+def test_a_job_is_paused_for_a_time() -> None:
+    said = invoke("pause", "checkout-api", "--for", "90m", "--json")
+
+    pause = json.loads(said.stdout)["pause"]
+    assert pause["until"] > pause["since"]
+    assert re.search(r"paused until \d\d:\d\d:\d\d UTC|paused until \d{4}-", invoke("jobs", terminal=True).stdout)
+
+
+def test_a_job_that_is_resumed_is_not_paused_any_more() -> None:
+    invoke("pause", "checkout-api")
+    assert pause_column() == "paused until it is resumed"
+
+    assert invoke("resume", "checkout-api").lines == ["checkout-api is resumed"]
+    assert pause_column() == ""
+    said = invoke("resume", "checkout-api")
+    assert (said.code, said.lines) == (0, ["checkout-api was not paused"])
+
+
+def test_a_pause_without_an_end_says_so() -> None:
+    assert invoke("pause", "checkout-api", terminal=True).lines == ["checkout-api is paused until it is resumed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("checkout-api", "--for", "soon"), "--for: 'soon' is not a duration"),
+        (("checkout-api", "--for", "0s"), "--for: a pause of no time is none"),
+        (("checkout-api", "--for", "30"), "--for: '30' is not a duration: write it like 500ms, 10s, 2m or 1h30m"),
+        (("checkout-api", "--for", "99999999d"), "--for: that is longer than time goes on"),
+        (("checkout-api", "--until", "soon"), "--until: 'soon' is no instant in ISO 8601"),
+        (("checkout-api", "--until", "2020-01-01"), "--until: 2020-01-01 00:00:00Z lies in the past"),
+        (("checkout-api", "--until", YEAR, "--for", "1h"), "--for and --until say the same thing"),
+        (("checkout-api", "--reason", "x" * 501), "--reason: 501 characters are too many: at most 500"),
+        (("chekout-api",), "did you mean checkout-api?"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_2(arguments: tuple[str, ...], complaint: str) -> None:
+    said = invoke("pause", *arguments)
+
+    assert (said.code, said.stdout) == (2, "")
+    assert complaint in said.stderr
+    assert pause_column() == ""
+
+
+def test_a_pause_that_changes_nothing_yet_says_so(job_folder: Path) -> None:
+    check = {"check": {"url": "http://127.0.0.1:9/"}}
+    write_jobs(job_folder, asked=check, off=check | {"schedule": "every 1m", "enabled": False})
+
+    asked, off = invoke("pause", "asked"), invoke("pause", "off")
+
+    assert (asked.code, asked.stderr) == (0, "asked has no schedule: what people ask for runs all the same\n")
+    assert (off.code, off.stderr) == (0, "off is disabled, so it does not run on its schedule anyway\n")
+
+
+def test_a_job_nobody_knows_cannot_be_resumed() -> None:
+    assert invoke("resume", "nobody").code == 2

@@ -1,0 +1,63 @@
+"""Instants and lengths of time as people and programs read them."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from scheduler.cli.formatting import format_duration, format_instant, format_iso, format_milliseconds, format_relative
+
+NOW = datetime(2026, 11, 25, 1, 50, 30, tzinfo=UTC)
+
+
+def test_an_instant_is_written_in_utc() -> None:
+    assert format_iso(NOW) == "2026-11-25T01:50:30Z"
+    assert format_iso(NOW + timedelta(milliseconds=7), precise=True) == "2026-11-25T01:50:30.007Z"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.25, "0.25 s"),
+        (5, "5 s"),
+        (59.6, "1 min"),
+        (90, "1 min 30 s"),
+        (3605, "1 h"),
+        (7380, "2 h 3 min"),
+        (90_061, "1 d 1 h"),
+    ],
+)
+def test_a_length_of_time_has_two_units_at_most(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(12.4, "in 12 s"), (-200, "3 min 20 s ago"), (0.3, "now"), (-0.3, "now")]
+)
+def test_the_way_to_an_instant_is_told_from_now(seconds: float, text: str) -> None:
+    assert format_relative(NOW + timedelta(seconds=seconds), NOW) == text
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"),
+    [("UTC", "in 1 min, 01:51:30 UTC"), ("Europe/Berlin", "in 1 min, 02:51:30 CET, 01:51:30Z")],
+)
+def test_utc_is_told_beside_a_zone_that_differs(zone: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+
+    assert format_instant(NOW + timedelta(minutes=1), NOW) == text
+
+
+def test_another_day_is_told_with_its_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+
+    assert format_instant(NOW + timedelta(days=1), NOW) == "in 1 d, 2026-11-26 10:50:30 JST, 2026-11-26T01:50:30Z"
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "-"), (0.42, "0.4 ms"), (431.2, "431 ms"), (2312.0, "2.31 s")])
+def test_a_measured_time_is_as_exact_as_it_matters(value: float | None, text: str) -> None:
+    assert format_milliseconds(value) == text

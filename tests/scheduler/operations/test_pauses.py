@@ -1,0 +1,117 @@
+"""Pausing a job and resuming it."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import pytest
+
+from jobs.runs import Outcome, Ticket
+from scheduler.audit import ChangeSource
+from scheduler.catalog.catalog import UnknownJob
+from scheduler.errors import InvalidArgument
+from scheduler.operations.pauses import JobPauser
+from scheduler.stores.port import StoreUnavailable
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.fakes import START, Shop
+
+HOUR = timedelta(hours=1)
+
+
+def pausing_of(shop: Shop) -> JobPauser:
+    return JobPauser(shop.catalog, shop.pauses, shop.clock)
+
+
+async def outcome_of(shop: Shop, ticket: Ticket) -> tuple[Outcome, str]:
+    await shop.worker.execute(ticket)
+    record = await shop.runs.find(ticket.id)
+    assert record is not None
+    assert record.run is not None
+    return record.run.outcome, record.run.message
+
+
+@virtual_time
+async def test_a_paused_jobs_scheduled_run_is_skipped_with_the_reason() -> None:
+    shop = Shop()
+    await pausing_of(shop).pause("checkout", until=START + HOUR, reason="deployment", source=ChangeSource.API)
+
+    assert await outcome_of(shop, shop.ticket()) == (
+        Outcome.SKIPPED,
+        "the job is paused until 2026-03-01 13:00:00Z: deployment",
+    )
+    assert shop.check.calls == []
+
+
+@virtual_time
+async def test_a_paused_job_runs_when_somebody_asks() -> None:
+    shop = Shop()
+    await pausing_of(shop).pause("checkout", source=ChangeSource.API)
+    asked = Ticket.requested("checkout", shop.clock.now(), shop.catalog.get_job("checkout").generation)
+
+    assert (await outcome_of(shop, asked))[0] is Outcome.SUCCEEDED
+
+
+@virtual_time
+async def test_after_its_end_a_pause_keeps_nothing_out() -> None:
+    shop = Shop()
+    await pausing_of(shop).pause("checkout", until=START + HOUR, source=ChangeSource.API)
+    await shop.clock.sleep(3600)
+
+    assert (await outcome_of(shop, shop.ticket()))[0] is Outcome.SUCCEEDED
+
+
+@virtual_time
+async def test_a_job_that_is_resumed_runs_again() -> None:
+    shop = Shop()
+    pausing = pausing_of(shop)
+    await pausing.pause("checkout", source=ChangeSource.API)
+
+    assert await pausing.resume("checkout", source=ChangeSource.API)
+    assert (await outcome_of(shop, shop.ticket()))[0] is Outcome.SUCCEEDED
+    assert not await pausing.resume("checkout", source=ChangeSource.API)
+
+
+@virtual_time
+async def test_a_pause_that_is_over_already_is_refused() -> None:
+    shop = Shop()
+
+    with pytest.raises(InvalidArgument, match="lies in the past") as refused:
+        await pausing_of(shop).pause("checkout", until=START, source=ChangeSource.API)
+
+    assert refused.value.field == "until"
+    assert await shop.pauses.list_active(START) == {}
+
+
+@virtual_time
+async def test_only_a_known_job_is_paused() -> None:
+    pausing = pausing_of(Shop())
+
+    with pytest.raises(UnknownJob):
+        await pausing.pause("nobody", source=ChangeSource.API)
+    with pytest.raises(UnknownJob):
+        await pausing.resume("nobody", source=ChangeSource.API)
+
+
+@virtual_time
+async def test_a_pause_that_cannot_be_stored_is_told() -> None:
+    shop = Shop()
+    shop.store.breaks_after = 0
+
+    with pytest.raises(StoreUnavailable):
+        await pausing_of(shop).pause("checkout", source=ChangeSource.API)
+
+
+@virtual_time
+async def test_every_change_is_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    pausing = pausing_of(Shop())
+
+    with caplog.at_level(logging.INFO, "scheduler.audit"):
+        await pausing.pause("checkout", reason="deployment", source=ChangeSource.COMMAND_LINE)
+        await pausing.resume("checkout", source=ChangeSource.API)
+        await pausing.resume("checkout", source=ChangeSource.API)
+
+    assert caplog.messages == [
+        "job checkout was paused until it is resumed: deployment, as was asked on the command line",
+        "job checkout was resumed, as was asked over the API",
+    ]

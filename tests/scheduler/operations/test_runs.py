@@ -1,0 +1,113 @@
+"""A job that somebody asks for."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.runs import Trigger
+from scheduler.audit import ChangeSource
+from scheduler.catalog.catalog import UnknownJob
+from scheduler.dispatch.port import DispatchError
+from scheduler.operations.runs import RunStarter
+from scheduler.stores.port import StoreUnavailable
+from scheduler.stores.runs.repository import RunState
+from tests.jobs.running.run_parts import Hang
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.fakes import Sent, Shop
+
+
+def running_of(shop: Shop, sent: Sent) -> RunStarter:
+    return RunStarter(shop.catalog, shop.runs, sent, shop.clock)
+
+
+@virtual_time
+async def test_a_run_that_is_asked_for_is_stored_and_handed_over() -> None:
+    shop, sent = Shop(), Sent()
+
+    record = await running_of(shop, sent).run_now("checkout", source=ChangeSource.API)
+
+    assert (record.state, record.ticket.trigger) == (RunState.QUEUED, Trigger.MANUAL)
+    assert sent.sent == [((record.ticket,), None)]
+    assert await shop.runs.find(record.ticket.id) == record
+
+
+@virtual_time
+async def test_the_trace_of_a_request_is_reported_with_the_ticket() -> None:
+    shop, asked = Shop(), list[tuple[str, str]]()
+    running = RunStarter(
+        shop.catalog, shop.runs, Sent(), shop.clock, on_requested=lambda ticket, trace: asked.append((ticket.id, trace))
+    )
+
+    record = await running.run_now("checkout", source=ChangeSource.API, trace_parent="00-1-2-01")
+    await running.run_now("checkout", source=ChangeSource.API)
+
+    assert asked == [(record.ticket.id, "00-1-2-01")]
+
+
+@virtual_time
+async def test_a_run_that_cannot_be_stored_is_not_handed_over() -> None:
+    shop, sent = Shop(), Sent()
+    shop.store.breaks_after = 0
+
+    with pytest.raises(StoreUnavailable):
+        await running_of(shop, sent).run_now("checkout", source=ChangeSource.API)
+
+    assert sent.sent == []
+
+
+@virtual_time
+async def test_a_run_that_cannot_be_handed_over_stays_queued() -> None:
+    shop, sent = Shop(), Sent()
+    sent.fails = DispatchError("the queue is away")
+
+    with pytest.raises(DispatchError):
+        await running_of(shop, sent).run_now("checkout", source=ChangeSource.API)
+
+    assert [record.state for record in await shop.runs.list_unfinished()] == [RunState.QUEUED]
+
+
+@virtual_time
+async def test_an_unknown_job_is_not_run() -> None:
+    shop, sent = Shop(), Sent()
+
+    with pytest.raises(UnknownJob):
+        await running_of(shop, sent).run_now("nobody", source=ChangeSource.API)
+
+    assert sent.sent == []
+
+
+@virtual_time
+async def test_waiting_ends_soon_after_the_run() -> None:
+    shop = Shop(Hang("body", 4.0))
+    ticket = shop.ticket()
+    await shop.runs.enqueue(ticket)
+    shop.worker.submit(ticket)
+
+    record = await running_of(shop, Sent()).wait_until_finished(ticket.id, 60)
+
+    assert record is not None
+    assert record.state is RunState.FINISHED
+    assert 4.0 <= shop.clock.monotonic() <= 4.5
+
+
+@virtual_time
+async def test_waiting_ends_after_its_time_with_the_run_as_it_is_then() -> None:
+    shop = Shop(Hang("body", 9.0))
+    ticket = shop.ticket()
+    await shop.runs.enqueue(ticket)
+    shop.worker.submit(ticket)
+
+    record = await running_of(shop, Sent()).wait_until_finished(ticket.id, 2)
+
+    assert record is not None
+    assert record.state is RunState.RUNNING
+    assert shop.clock.monotonic() == pytest.approx(2.0)
+    await shop.worker.drain(20)
+
+
+@virtual_time
+async def test_a_run_that_is_not_there_is_not_waited_for() -> None:
+    shop = Shop()
+
+    assert await running_of(shop, Sent()).wait_until_finished("checkout@20260301T120000.000Z", 60) is None
+    assert shop.clock.monotonic() == 0

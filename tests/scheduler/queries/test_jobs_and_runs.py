@@ -1,0 +1,118 @@
+"""What people ask the scheduler."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from jobs.runs import Outcome
+from jobs.schedules import parse_schedule
+from scheduler.catalog.catalog import UnknownJob
+from scheduler.queries.jobs_and_runs import JobAndRunQueries, next_due_instants
+from scheduler.stores.pauses import Pause
+from tests.jobs.running.run_parts import answer
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.fakes import START, Shop, entry
+
+
+def queries_of(shop: Shop) -> JobAndRunQueries:
+    return JobAndRunQueries(shop.catalog, shop.runs, shop.pauses, shop.dead_letters, shop.clock)
+
+
+@virtual_time
+async def test_a_job_is_seen_with_its_newest_finished_run() -> None:
+    shop = Shop(answer(), answer(500))
+    queries = queries_of(shop)
+    await shop.worker.execute(shop.ticket())
+    newest = shop.ticket(1)
+    await shop.worker.execute(newest)
+    await shop.runs.enqueue(shop.ticket(2))
+
+    view = await queries.view_job("checkout")
+
+    assert view.latest is not None
+    assert view.latest.run is not None
+    assert (view.latest.ticket.id, view.latest.run.outcome) == (newest.id, Outcome.FAILED)
+
+
+@virtual_time
+async def test_the_next_due_instant_is_strictly_after_now() -> None:
+    assert (await queries_of(Shop()).view_job("checkout")).next_at == START + timedelta(seconds=10)
+
+
+@virtual_time
+async def test_pages_of_jobs_say_where_they_stand() -> None:
+    queries = queries_of(Shop(jobs=[entry(name) for name in "dcbae"]))
+
+    first = await queries.list_jobs(limit=2)
+    second = await queries.list_jobs(limit=2, after=first.continuation or "")
+    last = await queries.list_jobs(limit=2, after=second.continuation or "")
+
+    pages = [("".join(view.entry.job.name for view in page.jobs), page.before, page.total, page.continuation)
+             for page in (first, second, last)]  # fmt: skip
+    assert pages == [("ab", 0, 5, "b"), ("cd", 2, 5, "d"), ("e", 4, 5, None)]
+
+
+@virtual_time
+async def test_a_page_goes_on_after_a_job_that_is_gone_by_now() -> None:
+    page = await queries_of(Shop(jobs=[entry("a"), entry("c")])).list_jobs(limit=5, after="b")
+
+    assert [view.entry.job.name for view in page.jobs] == ["c"]
+
+
+@virtual_time
+async def test_a_page_that_ends_with_the_last_job_has_no_continuation() -> None:
+    assert (await queries_of(Shop(jobs=[entry("a"), entry("b")])).list_jobs(limit=2)).continuation is None
+
+
+@virtual_time
+async def test_a_job_that_is_not_there_is_told() -> None:
+    queries = queries_of(Shop())
+
+    with pytest.raises(UnknownJob):
+        await queries.view_job("nobody")
+
+
+@virtual_time
+async def test_the_next_due_instants_of_a_disabled_job_are_none() -> None:
+    queries = queries_of(Shop(jobs=[entry(enabled=False)]))
+
+    assert queries.next_due(await queries.view_job("checkout"), 3) == []
+
+
+@virtual_time
+async def test_a_paused_job_runs_next_at_the_end_of_its_pause() -> None:
+    shop = Shop()
+    queries = queries_of(shop)
+    end = START + timedelta(minutes=1)
+    await shop.pauses.set_pause(Pause("checkout", START, end))
+
+    view = await queries.view_job("checkout")
+
+    assert view.pause is not None
+    assert view.next_at == end
+    assert queries.next_due(view, 2) == [end, end + timedelta(seconds=10)]
+
+
+@virtual_time
+async def test_a_pause_without_an_end_has_no_next_run() -> None:
+    shop = Shop()
+    queries = queries_of(shop)
+    await shop.pauses.set_pause(Pause("checkout", START))
+
+    view = await queries.view_job("checkout")
+
+    assert (view.next_at, queries.next_due(view, 2)) == (None, [])
+
+
+def test_upcoming_instants_follow_each_other() -> None:
+    schedule = parse_schedule("0 30 9 * * 1-5")
+
+    found = next_due_instants(schedule, START, 2)
+
+    assert [f"{at:%a %H:%M}" for at in found] == ["Mon 09:30", "Tue 09:30"]
+
+
+def test_a_schedule_that_never_comes_has_no_instants() -> None:
+    assert next_due_instants(parse_schedule("0 0 0 31 2 *"), START, 3) == []

@@ -1,0 +1,577 @@
+"""What the watchdog finds: jobs that do not run, tickets that wait, and what it says of it, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobs.running.run_factories import skipped_run
+from jobs.runs import Ticket
+from jobs.schedules import parse_schedule
+from observability import names
+from scheduler.catalog.catalog import CatalogJob, JobSnapshot
+from scheduler.dispatch.port import DispatchError, QueueDepth
+from scheduler.health.report import HealthStatus
+from scheduler.stores.dead_letters.repository import DeadLetter
+from scheduler.stores.pauses import Pause
+from scheduler.stores.runs.repository import Claim, Runs
+from scheduler.watchdog import (
+    WATCHDOG_GAUGES,
+    JobsReport,
+    JobWatch,
+    LateJob,
+    Lateness,
+    RunActivity,
+    TrackedRuns,
+    TrackedWorker,
+    Watchdog,
+    WatchdogReport,
+)
+from scheduler.watchdog.place_messages import describe_full_places
+from scheduler.watchdog.rules import (
+    LATE_AFTER,
+    MAX_QUEUE_AGE_S,
+    MAX_QUEUE_LENGTH,
+    health_parts,
+    judge_job,
+    known_health_parts,
+)
+from scheduler.watchdog.watchdog import CHECK_INTERVAL, HEALTH_RECHECK_AFTER, MAX_HISTORY_READS
+from scheduler.worker.concurrency.fifo_semaphore import JobPlaces, PlacesReport
+from tests.jobs.running.run_parts import Hang
+from tests.jobs.running.virtual_time import LoopClock, virtual_time
+from tests.scheduler.fakes import START, Shop, VirtualClock, entry
+from tests.scheduler.stores.memory import MemoryStore
+
+BOUND = LATE_AFTER.total_seconds()
+
+
+class Told:
+    """Implements watching.Listener."""
+
+    def __init__(self) -> None:
+        self.numbers: list[Mapping[str, float]] = []
+        self.said: list[tuple[str, bool]] = []
+
+    def gauges(self, values: Mapping[str, float]) -> None:
+        self.numbers.append(values)
+
+    def watchdog(self, part: str, message: str, *, well: bool) -> None:
+        self.said.append((part, well))
+
+
+class Away:
+    """A queue that does not answer."""
+
+    async def read_depth(self) -> QueueDepth:
+        raise DispatchError("the queue is away")
+
+
+class Yard:
+    """A watchdog over a memory store and a clock that a test moves."""
+
+    def __init__(self, *jobs: CatalogJob, store: MemoryStore | None = None, shared: bool = False) -> None:
+        self.clock = VirtualClock()
+        self.store = store or MemoryStore()
+        shop = Shop(jobs=jobs or [entry()])
+        self.catalog = shop.catalog
+        self.noted = RunActivity(self.clock)
+        self.runs = TrackedRuns(self.store, self.noted, self.clock.monotonic)
+        self.others = Runs(self.store, self.clock.monotonic)
+        self.pauses = type(shop.pauses)(self.store, self.clock.monotonic)
+        self.letters = type(shop.dead_letters)(self.store)
+        self.told = Told()
+        self.jobs = JobWatch(self.catalog, self.runs, self.pauses, self.noted, self.clock)
+        self.dog = Watchdog(self.jobs, self.noted, self.store, self.told, self.clock, is_shared=shared)
+
+    async def begin(self, runs: Runs, job: str = "checkout", at: datetime | None = None) -> None:
+        """A scheduled run is claimed: by this process (`self.runs`) or by another one (`self.others`)."""
+        ticket = Ticket.scheduled(job, at or self.clock.now(), "g")
+        now = self.clock.now()
+        assert isinstance(await runs.claim(ticket, "me", now + timedelta(minutes=5), now), Claim)
+
+    async def troubles(self, most: int = MAX_HISTORY_READS) -> dict[str, Lateness]:
+        return {each.job: each.lateness for each in (await self.jobs.check_jobs(most)).late_jobs}
+
+
+# --- The rules --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("schedule", "since", "passed", "trouble"),
+    [
+        ("every 60s", 0, 60 + BOUND, None),
+        ("every 60s", 0, 61 + BOUND, Lateness.LATE),
+        ("every 60s", 0, 121 + BOUND, Lateness.SILENT),
+        ("every 1h", 0, 3600 + BOUND, None),
+        ("every 1h", 0, 3601 + BOUND, Lateness.LATE),
+        ("every 1h", 0, 7201 + BOUND, Lateness.SILENT),
+        ("every 1s", 0, BOUND, None),  # twice its interval is nothing yet: a tick may come that late
+        ("every 1s", 0, BOUND + 2, Lateness.LATE),
+        ("every 1s", 0, BOUND + 3, Lateness.SILENT),
+    ],
+)
+def test_a_job_is_late_after_a_due_instant_and_silent_after_twice_its_interval(
+    schedule: str, since: int, passed: float, trouble: Lateness | None
+) -> None:
+    began = START + timedelta(seconds=since)
+    found = judge_job("checkout", parse_schedule(schedule), began, START + timedelta(seconds=passed))
+
+    assert (found and found.lateness) == trouble
+
+
+def test_a_night_without_due_instants_makes_no_job_silent() -> None:
+    office_hours = parse_schedule("0 */5 9-16 * * 1-5")
+    friday, monday = datetime(2026, 3, 6, 16, 55, tzinfo=UTC), datetime(2026, 3, 9, 9, 1, tzinfo=UTC)
+
+    assert judge_job("checkout", office_hours, friday, monday) is None
+    first_is_missing = judge_job("checkout", office_hours, friday, monday + timedelta(minutes=2))
+    assert first_is_missing == LateJob("checkout", Lateness.LATE, datetime(2026, 3, 9, 9, 0, tzinfo=UTC))
+
+
+def test_a_job_that_is_never_due_again_is_well() -> None:
+    once = parse_schedule({"every": "1m", "end": "2026-03-01T12:00:30Z"})
+
+    assert judge_job("checkout", once, START, START + timedelta(days=9)) is None
+
+
+# --- Jobs -------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_job_that_this_process_runs_is_well_and_costs_no_query() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    for _ in range(5):
+        yard.clock.move(60)
+        await yard.begin(yard.runs)
+    yard.clock.move(59)
+    await yard.pauses.list_active(yard.clock.now())
+    reads = yard.store.reads
+
+    assert await yard.troubles() == {}
+    assert yard.store.reads == reads
+
+
+async def test_a_job_that_another_process_runs_is_well() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    yard.clock.move(600)
+    await yard.begin(yard.others)
+
+    assert await yard.troubles() == {}
+
+
+async def test_a_run_that_was_left_out_with_its_reason_is_recorded_and_so_well() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    yard.clock.move(600)
+    ticket = Ticket.scheduled("checkout", yard.clock.now(), "g")
+    await yard.runs.insert_finished(ticket, skipped_run(None, ticket, yard.clock, "it was missed"))
+    await yard.pauses.list_active(yard.clock.now())
+    reads = yard.store.reads
+
+    assert await yard.troubles() == {}
+    assert yard.store.reads == reads
+
+
+async def test_a_job_without_runs_is_told_with_its_first_instant_and_the_run_before_it() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    yard.clock.move(60)
+    await yard.begin(yard.runs)
+    yard.clock.move(400)
+
+    (trouble,) = (await yard.jobs.check_jobs(MAX_HISTORY_READS)).late_jobs
+
+    last = START + timedelta(seconds=60)
+    assert trouble == LateJob("checkout", Lateness.SILENT, last + timedelta(seconds=60), last)
+
+
+async def test_a_run_that_somebody_asked_for_does_not_hide_that_the_schedule_stands_still() -> None:
+    yard = Yard(entry(schedule="every 1h"))
+    yard.clock.move(4000)
+    now = yard.clock.now()
+    await yard.begin(yard.others, at=START - timedelta(hours=1))
+    await yard.others.claim(Ticket.requested("checkout", now, "g"), "me", now, now)
+
+    assert await yard.troubles() == {"checkout": Lateness.LATE}
+
+
+async def test_what_fell_due_before_the_process_began_is_not_told() -> None:
+    yard = Yard(entry(schedule="every 1h"))
+    await yard.begin(yard.others, at=START - timedelta(days=9))
+    yard.clock.move(60)
+
+    assert await yard.troubles() == {}
+
+
+async def test_a_job_that_came_later_is_not_late_for_what_fell_due_before_it_came() -> None:
+    yard = Yard(entry("other", None))
+    yard.clock.move(3599)
+    yard.catalog.replace(JobSnapshot([entry("new", "every 1h")]))
+    yard.clock.move(2)
+    await yard.troubles()
+    yard.clock.move(BOUND + 60)
+
+    assert await yard.troubles() == {}
+
+
+async def test_a_job_that_was_gone_for_a_while_is_not_late_for_what_fell_due_then() -> None:
+    job = entry("new", "every 1m")
+    yard = Yard(job)
+    for view in (JobSnapshot([]), JobSnapshot([job])):
+        await yard.troubles()
+        yard.catalog.replace(view)
+        yard.clock.move(3600)
+        await yard.troubles()
+
+    assert await yard.troubles() == {}
+
+
+async def test_jobs_that_no_schedule_starts_are_not_watched() -> None:
+    yard = Yard(entry("off", enabled=False), entry("asked", None), entry("follows", None, depends_on=["asked"]))
+    yard.clock.move(1000)
+
+    assert await yard.jobs.check_jobs(MAX_HISTORY_READS) == JobsReport(0)
+
+
+async def test_a_job_that_may_wait_for_others_is_late_after_that() -> None:
+    yard = Yard(entry(schedule="every 1h", depends_on=[{"job": "other", "wait": "5m"}]), entry("other", None))
+
+    yard.clock.move(3600 + 300 + BOUND)
+    assert await yard.troubles() == {}
+    yard.clock.move(1)
+    assert await yard.troubles() == {"checkout": Lateness.LATE}
+
+
+async def test_a_paused_job_is_not_watched_and_afterwards_begins_anew() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    end = START + timedelta(seconds=1000)
+    await yard.pauses.set_pause(Pause("checkout", START, end))
+
+    found = []
+    for _ in range(42):
+        yard.clock.move(CHECK_INTERVAL)
+        found.append(bool(await yard.troubles()))
+
+    # The first instant of the new beginning (at 1,020 s) is due at 1,080 s.
+    assert found.index(True) == (1020 + 60 + BOUND) // CHECK_INTERVAL
+
+
+async def test_very_many_jobs_are_asked_about_in_turn() -> None:
+    jobs = [entry(f"job-{number}", "every 60s") for number in range(25)]
+    yard = Yard(*jobs)
+    yard.clock.move(600)
+    for job in jobs[:20]:
+        await yard.begin(yard.others, job.job.name)
+
+    looks = []
+    for _ in range(3):
+        reads = yard.store.reads
+        looks.append(await yard.jobs.check_jobs(10))
+        assert yard.store.reads - reads <= 11
+        yard.clock.move(1)
+
+    assert [look.waiting for look in looks] == [15, 5, 0]
+    assert {each.job for each in looks[-1].troubles} == {job.job.name for job in jobs[20:]}
+
+
+async def test_a_verdict_holds_until_it_is_the_jobs_turn_again() -> None:
+    jobs = [entry(f"job-{number}", "every 60s") for number in range(4)]
+    yard = Yard(*jobs)
+    yard.clock.move(600)
+
+    await yard.jobs.check_jobs(2)
+    yard.clock.move(1)
+    second = await yard.jobs.check_jobs(2)
+
+    assert (len(second.late_jobs), second.pending_count) == (4, 2)
+
+
+# --- Tickets ----------------------------------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_a_ticket_waits_from_when_it_is_taken_until_it_begins() -> None:
+    noted = RunActivity(LoopClock())
+    shop = Shop(Hang("body", 3.0), jobs=[entry("first"), entry("second")], places=1, began=noted.mark_started)
+    taking = TrackedWorker(shop.worker, noted)
+    for job in ("first", "second"):
+        taking.submit(shop.ticket(-5, job))
+    await shop.clock.sleep(2)
+
+    assert await noted.read_depth() == QueueDepth(1, 2.0)
+
+    await shop.clock.sleep(2)
+    assert await noted.read_depth() == QueueDepth(0)
+    await shop.worker.wait_until_idle()
+
+
+@virtual_time
+async def test_a_ticket_that_waits_for_what_its_job_depends_on_is_no_sign_of_a_long_queue() -> None:
+    noted = RunActivity(LoopClock())
+    gated = entry(depends_on=[{"job": "other", "wait": "5m"}])
+    shop = Shop(jobs=[gated, entry("other", None)], began=noted.mark_started)
+    TrackedWorker(shop.worker, noted).submit(shop.ticket())
+
+    await shop.clock.sleep(100)
+
+    assert shop.worker.in_flight_count == 1
+    assert await noted.read_depth() == QueueDepth(0)
+    await shop.worker.drain(0)
+
+
+async def test_a_ticket_does_not_wait_before_its_instant() -> None:
+    yard = Yard()
+    yard.noted.mark_submitted(Ticket.scheduled("checkout", START + timedelta(seconds=60), "g"))
+
+    assert await yard.noted.read_depth() == QueueDepth(0)
+    yard.clock.move(61)
+    assert await yard.noted.read_depth() == QueueDepth(1, 1.0)
+
+
+# --- The whole --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_look_tells_of_everything() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    last_tick = START + timedelta(seconds=500)
+
+    async def ticked() -> datetime:
+        return last_tick
+
+    yard.dog.set_tick_source(ticked)
+    await yard.begin(yard.others, at=START)
+    await yard.letters.add(DeadLetter.from_message("?", "not a batch", START))
+    yard.noted.mark_submitted(Ticket.scheduled("checkout", START, "g"))
+    yard.clock.move(510)
+
+    report = await yard.dog.make_report()
+
+    assert (report.at, report.last_tick, report.unknown) == (yard.clock.now(), last_tick, {})
+    assert report.jobs is not None
+    assert [each.lateness for each in report.jobs.late_jobs] == [Lateness.SILENT]
+    assert report.open_runs is not None
+    assert (report.open_runs.count, report.open_runs.oldest_due_at) == (1, START)
+    assert report.queue == QueueDepth(1, 510.0)
+    assert report.gauges() == {
+        "tick_gap": 10.0,
+        "late_jobs": 0.0,
+        "silent_jobs": 1.0,
+        "queue_depth": 1.0,
+        "queue_age": 510.0,
+        "poison_depth": 0.0,
+        "dead_letters": 1.0,
+        "open_runs": 1.0,
+        "oldest_run": 510.0,
+        "store_time": 0.0,
+    }
+
+
+async def test_telemetry_knows_every_number_that_is_told() -> None:
+    yard = Yard()
+    dog = Watchdog(yard.jobs, yard.noted, yard.store, yard.told, yard.clock, places=lambda: PlacesReport(200, 3, 0))
+    assert set((await dog.make_report()).gauges()) | {"tick_gap"} == set(WATCHDOG_GAUGES) == set(names.GAUGES)
+
+
+def full(seconds: float) -> PlacesReport:
+    slow = JobPlaces("slow", "one.internal:80", 20, 25.2)
+    others = [JobPlaces(f"j{number}", "two.internal:80", 1, 3.0) for number in range(180)]
+    return PlacesReport(200, 200, 48, seconds, (slow, *others))
+
+
+async def test_the_queue_is_degraded_at_once_when_no_place_was_free_for_ten_seconds_and_names_who_holds_them() -> None:
+    yard, places = Yard(), full(9.9)
+    dog = Watchdog(yard.jobs, yard.noted, yard.store, yard.told, yard.clock, places=lambda: places)
+    assert {part.status for part in await dog.health()} == {HealthStatus.OK}
+
+    places = full(10.0)
+
+    (queue,) = [part for part in await dog.health() if part.name == "queue"]
+    assert queue.status is HealthStatus.DEGRADED
+    assert queue.message == (
+        "none of 200 places was free for 10 s, 48 runs wait: job slow has 20 of them at one.internal:80 for 25 s, "
+        "180 jobs at two.internal:80 have 180; lower the timeout of these jobs, or raise the setting concurrency"
+    )
+
+
+async def test_places_that_many_jobs_hold_are_named_by_the_oldest_of_them() -> None:
+    holders = tuple(JobPlaces(f"j{n}", f"host{n}.internal:80", 1, 30.0 - n) for n in range(4))
+    message = describe_full_places(PlacesReport(4, 4, 0, 12.0, holders))
+    assert message.startswith(
+        "none of 4 places was free for 12 s: job j0 has one of them at host0.internal:80 for 30 s"
+    )
+    assert "j3" not in message
+
+
+async def test_a_queue_that_is_old_says_whose_share_it_waits_for() -> None:
+    yard = Yard()
+    held_back = PlacesReport(200, 20, 48, held_back=(("job slow", 48),))
+    dog = Watchdog(yard.jobs, yard.noted, yard.store, yard.told, yard.clock, places=lambda: held_back)
+    yard.noted.mark_submitted(Ticket.scheduled("slow", START, "g"))
+    yard.clock.move(61)
+    (queue,) = [part for part in await dog.health() if part.name == "queue"]
+    assert "as many places as their share (settings shares.job, shares.host) have job slow (48 wait)" in queue.message
+
+
+async def test_what_is_away_is_told_as_not_known_and_stops_nothing() -> None:
+    yard = Yard()
+    yard.dog = Watchdog(yard.jobs, Away(), yard.store, yard.told, yard.clock)
+
+    report = await yard.dog.make_report()
+
+    assert (report.queue, report.unknown) == (None, {"queue": "the queue is away"})
+    assert [(part.name, part.status) for part in health_parts(report)] == [
+        ("jobs", HealthStatus.OK),
+        ("queue", HealthStatus.DEGRADED),
+    ]
+    assert health_parts(report)[1].message == "not known: the queue is away"
+
+
+async def test_a_store_that_is_away_makes_no_job_well_again() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    yard.clock.move(600)
+    await yard.dog.make_report()
+    yard.store.breaks_after = 0
+
+    report = await yard.dog.make_report()
+
+    assert report.jobs is None
+    assert all(part.status is HealthStatus.DEGRADED for part in await yard.dog.health() if part.name == "jobs")
+    assert yard.told.said == [("jobs", False)]
+
+
+async def test_health_looks_again_for_what_could_not_be_asked() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    yard.clock.move(600)
+    yard.store.breaks_after = 0
+    await yard.dog.make_report()
+    yard.store.breaks_after = None
+
+    soon, _ = await yard.dog.health()
+    yard.clock.move(HEALTH_RECHECK_AFTER.total_seconds())
+    later, _ = await yard.dog.health()
+
+    assert soon.message.startswith("not known: ")
+    assert later.message.startswith("1 job is silent")
+
+
+async def test_trouble_is_logged_when_it_begins_and_when_it_ends() -> None:
+    yard = Yard(entry(schedule="every 60s"))
+    yard.clock.move(600)
+    for _ in range(3):
+        await yard.dog.make_report()
+    await yard.begin(yard.runs)
+    for _ in range(3):
+        await yard.dog.make_report()
+
+    assert yard.told.said == [("jobs", False), ("jobs", True)]
+
+
+async def test_numbers_go_out_once_a_minute() -> None:
+    yard = Yard()
+    for _ in range(6):
+        yard.clock.move(CHECK_INTERVAL)
+        await yard.dog.make_report()
+
+    assert len(yard.told.numbers) == 3
+
+
+async def test_the_newest_look_is_kept_and_only_the_tick_is_asked_for_anew() -> None:
+    yard = Yard()
+
+    async def ticked() -> datetime:
+        return yard.clock.now()
+
+    yard.dog.set_tick_source(ticked)
+    first = await yard.dog.latest_report()
+    yard.clock.move(7)
+    second = await yard.dog.latest_report()
+
+    assert second == replace(first, last_tick=START + timedelta(seconds=7))
+
+
+async def test_one_instance_looks_and_all_of_them_tell() -> None:
+    yard = Yard(entry(schedule="every 60s"), shared=True)
+    yard.clock.move(600)
+    made = await yard.dog.make_report()
+    other = Yard(entry(schedule="every 60s"), store=yard.store, shared=True)
+
+    assert await other.dog.latest_report() == made
+    assert other.told.numbers == []
+
+
+async def test_a_report_that_another_version_wrote_is_made_anew() -> None:
+    yard = Yard(shared=True)
+    await yard.dog.make_report()
+    ((place, row),) = ((place, row) for place, row in yard.store.data.rows.items() if place[0] == "watchdog")
+    yard.store.data.rows[place] = replace(row, body='{"at": "then"}')
+
+    assert (await yard.dog.latest_report()).at == START
+
+
+@virtual_time
+async def test_it_looks_each_half_minute() -> None:
+    shop = Shop()
+    noted, told = RunActivity(shop.clock), Told()
+    jobs = JobWatch(shop.catalog, shop.runs, shop.pauses, noted, shop.clock)
+    dog = Watchdog(jobs, noted, shop.store, told, shop.clock)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(305):
+            await dog.run()
+
+    assert len(told.numbers) == 5
+    assert (await dog.latest_report()).at == START + timedelta(seconds=300)
+
+
+# --- Health -----------------------------------------------------------------------------------------------------------
+
+
+def report_of(**parts: Any) -> WatchdogReport:
+    return WatchdogReport(START, **({"jobs": JobsReport(3), "queue": QueueDepth(0)} | parts))
+
+
+def late(*jobs: str, trouble: Lateness = Lateness.LATE) -> Sequence[LateJob]:
+    return [LateJob(job, trouble, START) for job in jobs]
+
+
+def test_health_names_the_first_jobs_and_where_to_look() -> None:
+    troubles = (*late(*"abcdefg"), *late("z", trouble=Lateness.SILENT))
+    jobs, queue = health_parts(report_of(jobs=JobsReport(9, troubles)))
+
+    assert queue.status is HealthStatus.OK
+    assert jobs.status is HealthStatus.DEGRADED
+    assert jobs.message == (
+        "1 job is silent: z (due 2026-03-01 12:00:00Z); 7 jobs are late: a (due 2026-03-01 12:00:00Z), "
+        "b (due 2026-03-01 12:00:00Z), c (due 2026-03-01 12:00:00Z), d (due 2026-03-01 12:00:00Z), "
+        "e (due 2026-03-01 12:00:00Z), ...: look at GET /api/watchdog, at the parts ticker or ticks and queue, and at "
+        "the log"
+    )
+
+
+@pytest.mark.parametrize(
+    ("depth", "said"),
+    [
+        (QueueDepth(MAX_QUEUE_LENGTH, MAX_QUEUE_AGE_S), ""),
+        (QueueDepth(MAX_QUEUE_LENGTH + 1), "5001 wait: look at"),
+        (QueueDepth(7, MAX_QUEUE_AGE_S + 1), "the oldest of 7 waits for 61 s"),
+        (QueueDepth(0, None, 2), "2 messages were given up and are not dead letters yet"),
+    ],
+)
+def test_health_says_what_is_wrong_with_the_queue(depth: QueueDepth, said: str) -> None:
+    _, queue = health_parts(report_of(queue=depth))
+
+    assert queue.status is (HealthStatus.DEGRADED if said else HealthStatus.OK)
+    assert queue.message.startswith(said)
+
+
+def test_nothing_is_said_of_what_is_not_known() -> None:
+    assert [part.name for part in known_health_parts(report_of(jobs=None))] == ["queue"]
+
+
+async def test_health_is_never_down_because_of_the_watchdog() -> None:
+    yard = Yard(shared=True)
+    yard.store.breaks_after = 0
+
+    assert {part.status for part in await yard.dog.health()} == {HealthStatus.DEGRADED}
