@@ -26,7 +26,7 @@ def build_guard(
 ) -> Guard:
     """Return the guard by these settings.
 
-    `own_endpoints`: where the program serves its API; None: where the settings say.
+    `own_places`: where the program serves its API; None: where the settings say.
     """
     targets = settings.targets
     if own_places is None:

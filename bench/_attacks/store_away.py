@@ -46,7 +46,7 @@ async def _answer_late(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 class FullDisk(Attack):
-    """15 s without room for the file, while 20 jobs with `effect: once` and `find_dead_letter` are in work."""
+    """15 s without room for the file, while 20 jobs with `effect: once` and `dead_letter` are in work."""
 
     name = "full-disk"
     seconds = 45

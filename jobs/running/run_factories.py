@@ -43,7 +43,7 @@ def build_attempt(
 ) -> Attempt:
     """An observation and the expectations that did not hold (redacted by `judge`), as an attempt without secrets.
 
-    `excerpt_bytes`: bytes of the body that are kept where it is the answer that failed the attempt.
+    `keep_body`: bytes of the body that are kept where it is the answer that failed the attempt.
     """
     details = build_details(seen, redactor.redact)
     if seen.error is not None:

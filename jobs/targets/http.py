@@ -120,7 +120,7 @@ class HttpTarget(FrozenModel):
     """One HTTP request.
 
     `connection`: kept ones are used again by the next request to the same origin, if its method is idempotent.
-    `excerpt_bytes`: bytes of an answer that are kept with an attempt that it failed; 0 keeps nothing.
+    `keep_body`: bytes of an answer that are kept with an attempt that it failed; 0 keeps nothing.
     `http2`: where TLS agrees to it; without TLS, at once.
 
     `ip_version`: addresses of it alone are asked, also where redirects lead.

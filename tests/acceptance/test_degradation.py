@@ -92,7 +92,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing rests for long after a failure; and the log of the tests stays theirs."""
     monkeypatch.setattr(refreshing_cache, "FAILURE_CACHED_SECONDS", 0.2)
     monkeypatch.setattr(ping_tokens, "MIN_REREAD_PAUSE_S", 0.2)
-    monkeypatch.setattr(files, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(files, "FILE_CHECK_INTERVAL", 0.1)
     monkeypatch.setattr(foundation, "open_log", lambda *_: None)
 
 
@@ -371,7 +371,7 @@ async def test_a_container_of_jobs_that_is_away_leaves_those_from_before_in_forc
 ) -> None:
     from azure.storage.blob.aio import ContainerClient
 
-    monkeypatch.setattr(job_container, "PATIENCE", 0.5)
+    monkeypatch.setattr(job_container, "BLOB_TIMEOUT", 0.5)
     async with (
         CutLine(urlsplit(azurite.blob_url).port or 0) as line,
         ContainerClient.from_connection_string(azurite.connection_string, storage_prefix) as container,

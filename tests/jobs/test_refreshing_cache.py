@@ -154,7 +154,7 @@ async def test_troubles_end_with_the_first_answer(values: RefreshingCache, sourc
 async def test_a_slow_renewal_holds_no_run_up_for_long(
     values: RefreshingCache, source: Source, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refreshing_cache, "PATIENCE", 0.001)
+    monkeypatch.setattr(refreshing_cache, "RENEWAL_WAIT_SECONDS", 0.001)
     await values.get("a")
     clock.passed = 300
     source.gate = asyncio.Event()

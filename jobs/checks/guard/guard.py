@@ -30,7 +30,7 @@ class TargetRules:
     """What may be asked. `hosts`: patterns such as `*.internal`, none means all. `ports`: both ends belong to it.
 
     `largest_body`: bytes of an answer that are read at most, whatever a job says. `identity_endpoints`: URLs at which
-    the platform hands out the app's tokens; `own_endpoints`, `own_hosts`: where the program itself, or the host that runs
+    the platform hands out the app's tokens; `own_places`, `own_hosts`: where the program itself, or the host that runs
     it, serves its API, by port and by name. No setting makes these a target.
     """
 

@@ -70,7 +70,7 @@ class ZonedSchedule:
         usual: GapPolicy | None = "shift" if isinstance(self.cron, MonthlySchedule) else None
         object.__setattr__(self, "gap", self.dst.gap or usual)
         repeat = self.dst.repeat or ("both" if self.cron.is_interval_like else "first")
-        object.__setattr__(self, "first_only", repeat == "first")
+        object.__setattr__(self, "is_first_pass_only", repeat == "first")
 
     @property
     def text(self) -> str:

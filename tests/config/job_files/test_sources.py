@@ -214,18 +214,18 @@ class Uploading:
     def __init__(self, *versions: str) -> None:
         self._versions = list(versions)
 
-    async def etags(self) -> dict[str, str]:
+    async def list_etags(self) -> dict[str, str]:
         version = self._versions.pop(0) if len(self._versions) > 1 else self._versions[0]
         return {"a.json": version, "b.json": version}
 
-    async def files(self, etags: dict[str, str]) -> list[str]:
+    async def fetch_files(self, etags: dict[str, str]) -> list[str]:
         return [f"{name} {etag}" for name, etag in etags.items()]
 
 
 class Whole:
     """A place that gives what was read."""
 
-    def jobs(self, files: list[str]) -> list[str]:
+    def load(self, files: list[str]) -> list[str]:
         return files
 
 

@@ -193,8 +193,8 @@ class Hanging:
         self.open = threading.Event()
         self.looks = 0
         self._content = files._read_content
-        monkeypatch.setattr(files, "_content", self._look)
-        monkeypatch.setattr(files, "PATIENCE", 0.02)
+        monkeypatch.setattr(files, "_read_content", self._look)
+        monkeypatch.setattr(files, "FILE_CHECK_TIMEOUT", 0.02)
 
     def _look(self, *arguments: Any) -> Any:
         self.looks += 1

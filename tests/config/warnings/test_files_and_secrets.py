@@ -314,7 +314,7 @@ def test_a_vault_that_does_not_answer_is_waited_for_within_one_limit(
         await asyncio.Event().wait()
         return ""
 
-    monkeypatch.setattr(KeyVault, "get", hang)
+    monkeypatch.setattr(KeyVault, "read_secret", hang)
     monkeypatch.setattr(files_and_secrets, "SECRET_CHECKS_TIMEOUT", 0.05)
     settings = Settings(key_vault_url="https://my-vault.vault.azure.net")
     found = secrets_of(folder, settings, SCHEDULER_SECRET_A_TOKEN="x")

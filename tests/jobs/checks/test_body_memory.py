@@ -199,7 +199,7 @@ async def test_an_answer_holds_as_much_as_its_body_has_once_it_is_read(ask: Http
 async def test_an_answer_without_memory_fails_and_it_is_not_the_targets_fault(
     ask: HttpCheckDriver, target: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(body_memory, "PATIENCE", 0.0)
+    monkeypatch.setattr(body_memory, "BODY_MEMORY_TIMEOUT", 0.0)
     target.on("/", 200, body="x" * MIB)
     memory = BodyMemory(MIB)
     await room(memory, "other", "other").reserve(MIB)

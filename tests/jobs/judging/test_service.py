@@ -114,7 +114,7 @@ async def test_who_waits_too_long_for_others_is_told_so() -> None:
     with pytest.raises(
         JudgingUnavailable, match=r"was not judged within 0\.05 s, because judgements of other jobs took too long"
     ):
-        await judged(FakeProcess(), Sample("pid"), patience=0.05)
+        await judged(FakeProcess(), Sample("pid"), queue_timeout=0.05)
 
 
 async def test_what_nobody_waits_for_any_more_is_not_performed() -> None:

@@ -239,7 +239,7 @@ async def test_a_cancelled_run_raises_the_cancellation_and_can_still_be_recorded
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    run = execution.cancelled()
+    run = execution.build_cancelled_run()
     assert (run.outcome, run.error) == (Outcome.CANCELLED, ErrorClass.INTERRUPTED)
     assert [attempt.error for attempt in run.attempts] == [ErrorClass.CONNECTION_REFUSED]
     assert not run.outcome.down

@@ -90,7 +90,7 @@ class GateProcess:
                 await self.gates.wait(ticket, verdict)
             execution.started_at = self.clock.now()
             if isinstance(verdict, Skip) and verdict.cancelled_by:
-                return execution.cancelled(verdict.cancelled_by)
+                return execution.build_cancelled_run(verdict.cancelled_by)
             if isinstance(verdict, Skip):
                 return skipped_run(entry.job, ticket, self.clock, verdict.reason)
             return await self.registry.run_until_done(ticket, execution)

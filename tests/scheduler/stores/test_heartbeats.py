@@ -68,7 +68,7 @@ async def test_only_the_last_pings_are_kept(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_it_gives_up_when_others_are_always_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_TRIES", 2)
+    monkeypatch.setattr(module, "_MAX_TRIES", 2)
     beats = Heartbeats(MemoryStore(MemoryData()))
     other = Heartbeats(beats._store)
 

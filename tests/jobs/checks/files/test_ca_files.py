@@ -143,7 +143,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         return read(path, most, known)
 
     monkeypatch.setattr(ca_files, "read_regular_file", read_late)
-    monkeypatch.setattr(ca_files, "PATIENCE", 0.02)
+    monkeypatch.setattr(ca_files, "CA_FILE_TIMEOUT", 0.02)
     yield answers
     answers.set()
 
@@ -172,7 +172,7 @@ async def test_what_was_read_before_is_used_while_the_share_hangs(
 ) -> None:
     files = CaFiles()
     first = await files.load(str(certificate))
-    monkeypatch.setattr(ca_files, "LOOK_EVERY", 0.0)
-    monkeypatch.setattr(ca_files, "PATIENCE", 0.02)
+    monkeypatch.setattr(ca_files, "CA_FILE_CHECK_INTERVAL", 0.0)
+    monkeypatch.setattr(ca_files, "CA_FILE_TIMEOUT", 0.02)
     monkeypatch.setattr(ca_files, "read_regular_file", lambda *_: time.sleep(0.5))
     assert await files.load(str(certificate)) is first

@@ -9,12 +9,12 @@ from tests.parts.proc import run
 
 HANGS = """
 import asyncio, time
-from jobs.checks.files.daemon_thread import in_own_thread
+from jobs.checks.files.daemon_thread import run_in_daemon_thread
 async def main():
     for _ in range(40):
         try:
             async with asyncio.timeout(0.001):
-                await in_own_thread(time.sleep, 3600)
+                await run_in_daemon_thread(time.sleep, 3600)
         except TimeoutError:
             pass
     print(await asyncio.to_thread(sum, [1, 2]))

@@ -11,11 +11,11 @@ import asyncio, json, os, resource, sys
 import uvloop
 from jobs.checks.clock import PhaseClock
 from jobs.targets import HttpTarget
-from tests.jobs.checks.http_check import asking
+from tests.jobs.checks.http_check import open_http_check
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 async def main():
-    async with asking() as ask:
+    async with open_http_check() as ask:
         urls = ["http://127.0.0.1:9/", "http://localhost:9/", "http://no-such-name.invalid/", "https://127.0.0.1:9/"]
         ask.check.prepare(HttpTarget(url=urls[0]))
         taken = []

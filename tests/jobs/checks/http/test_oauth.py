@@ -248,7 +248,7 @@ async def test_a_failure_is_remembered_for_some_seconds(
 async def test_tokens_that_nobody_used_for_long_are_let_go(
     ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(oauth, "MOST_KEPT", 2)
+    monkeypatch.setattr(oauth, "MOST_CACHED_TOKENS", 2)
     for scope in ("a", "b", "c", "b", "a"):
         await ask(target.url, auth=auth(endpoint, scope=scope))
     assert sent(target)[3:] == ["Bearer token-2", "Bearer token-4"]
@@ -438,7 +438,7 @@ async def test_a_refused_connection_is_told_without_the_query(
 async def test_a_silent_endpoint_is_told(
     ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(oauth, "LONGEST_FETCH", 0.05)
+    monkeypatch.setattr(oauth, "TOKEN_FETCH_TIMEOUT", 0.05)
     endpoint.instead = Answer(delay=5)
     assert await failed(ask, target, auth=auth(endpoint)) == message(endpoint, "no answer within 0.05 s")
 

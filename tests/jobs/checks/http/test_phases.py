@@ -62,9 +62,11 @@ async def test_the_clock_knows_that_it_was_no_target_that_was_waited_for(
     auth: dict[str, Any], phase: Phase, ask: HttpCheckDriver, target: HttpTarget
 ) -> None:
     class Slow:
-        async def get(self, _: str) -> str:
+        async def get_secret(self, _: str) -> str:
             await asyncio.sleep(60)
             return ""
+
+        get_token = get_secret
 
     ask.check._sources = replace(ask.check._sources, secrets=Slow(), tokens=Slow())
     clock = await ask.run_until_phase(phase, target.url, auth=auth)

@@ -145,7 +145,7 @@ async def test_of_one_origin_only_so_many_are_kept(
 async def test_of_all_origins_only_so_many_are_kept(
     ask: HttpCheckDriver, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_module, "MOST", 1)
+    monkeypatch.setattr(kept_module, "MOST_IDLE", 1)
     await asyncio.gather(*(ask(target.url, **KEPT) for _ in range(3)))
     await wait_until(lambda: target.open_connections == 1)
 

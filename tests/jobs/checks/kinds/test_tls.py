@@ -96,7 +96,7 @@ async def test_what_is_wrong_with_a_certificate_is_known_while_more_is_asked_for
     async def no_second_look(_: TlsCheck, __: TlsTarget) -> None:
         found.append(clock.found)
 
-    monkeypatch.setattr(TlsCheck, "_shown", no_second_look)
+    monkeypatch.setattr(TlsCheck, "_inspect_rejected", no_second_look)
     clock = PhaseClock()
     async with shaking(server_context("expired")) as port:
         seen = await ask(port, clock=clock)

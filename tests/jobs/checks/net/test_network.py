@@ -69,7 +69,7 @@ async def test_the_next_address_is_tried_when_one_refuses(
 async def test_the_next_address_is_tried_when_one_stays_silent(
     network: Network, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network_module, "PATIENCE", 0.02)
+    monkeypatch.setattr(network_module, "CONNECT_TIMEOUT_PER_ADDRESS", 0.02)
     resolve_to(monkeypatch, "127.0.0.9", "127.0.0.1")
     connect = network_module._connect_to
 

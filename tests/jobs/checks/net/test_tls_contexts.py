@@ -44,7 +44,7 @@ async def test_a_context_is_made_once_for_all_who_ask_alike(monkeypatch: pytest.
         made.append(tls)
         return make(tls, *more)
 
-    monkeypatch.setattr(tls_module, "_make", make_and_tell)
+    monkeypatch.setattr(tls_module, "_make_context", make_and_tell)
     contexts = TlsContexts()
     same = await asyncio.gather(*(contexts.get_context(TlsOptions()) for _ in range(5)))
     assert len(set(map(id, same))) == 1
@@ -169,7 +169,7 @@ async def test_a_client_certificate_leaves_no_file(
 
 
 async def test_only_so_many_contexts_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls_module, "MOST", 1)
+    monkeypatch.setattr(tls_module, "MOST_CACHED_CONTEXTS", 1)
     contexts = TlsContexts()
     first = await contexts.get_context(TlsOptions())
     await contexts.get_context(TlsOptions(verify=False))

@@ -185,7 +185,7 @@ async def test_the_outage_that_began_last_comes_first() -> None:
 
 @virtual_time
 async def test_of_very_many_outages_some_are_told_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outages, "SHOWN", 3)
+    monkeypatch.setattr(outages, "MAX_DESCRIBED_OUTAGES", 3)
     names = [f"job-{number:03}" for number in range(250)]
     board = Board(*names)
     for name in names:

@@ -56,7 +56,7 @@ async def test_each_time_has_its_share_of_good_runs_and_each_month_its_downtime(
 
 @virtual_time
 async def test_it_says_when_the_runs_that_are_read_do_not_go_back_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uptimes, "MOST", 2)
+    monkeypatch.setattr(uptimes, "MAX_UPTIME_RUNS", 2)
     async with ApiClient(jobs=[ONCE]) as desk:
         for _ in range(3):
             await desk.perform()

@@ -79,8 +79,8 @@ async def test_pages_follow_each_other(store: Store) -> None:
 
 
 async def test_a_page_looks_at_a_bounded_number_of_letters(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repository, "LOOKED_AT", 2)
-    monkeypatch.setattr(repository, "_STEP", 2)
+    monkeypatch.setattr(repository, "LETTER_PAGE_SCAN_LIMIT", 2)
+    monkeypatch.setattr(repository, "_SCAN_BATCH", 2)
     letters = DeadLetters(store)
     for second in range(3):
         await letters.add(letter_of(second, "other" if second == 0 else "checkout"))

@@ -98,7 +98,7 @@ async def test_runs_of_jobs_of_all_shards_are_merged(runs: Runs, monkeypatch: py
         await finish(runs, job, seconds, Outcome.FAILED if seconds % 2 else Outcome.SUCCEEDED)
     for limit in (1, 7, 59, 60, 61):
         assert (await every(runs, limit=limit))[0] == expected
-    monkeypatch.setattr(run_pages, "_STEP", 3)
+    monkeypatch.setattr(run_pages, "_FILTER_BATCH", 3)
     failed = [(job, seconds) for job, seconds in expected if seconds % 2]
     for limit in (1, 7, 30, 31):
         assert (await every(runs, outcome="failed", limit=limit))[0] == failed
@@ -133,8 +133,8 @@ async def test_runs_are_filtered_by_outcome_or_state(runs: Runs) -> None:
 
 
 async def test_a_page_looks_at_a_bounded_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_pages, "LOOKED_AT", 10)
-    monkeypatch.setattr(run_pages, "_STEP", 5)
+    monkeypatch.setattr(run_pages, "RUN_PAGE_SCAN_LIMIT", 10)
+    monkeypatch.setattr(run_pages, "_FILTER_BATCH", 5)
     store = MemoryStore()
     runs = Runs(store)
     await finish(runs, "a", 0, Outcome.FAILED)
