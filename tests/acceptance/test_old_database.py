@@ -17,7 +17,7 @@ import pytest
 from config.loading import load_configuration
 from scheduler.api.app import create_api
 from scheduler.app.building import open_program
-from scheduler.app.program import Role
+from scheduler.cli.command_profile import CommandProfile
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.key_counts import count_dead_letters, count_open_runs
@@ -67,7 +67,7 @@ async def api(database: Path) -> AsyncIterator[httpx.AsyncClient]:
     await (await open_sqlite(database)).aclose()
     configuration = load_configuration(environ | {"SCHEDULER_ENVIRONMENT": "test"}, root=ROOT)
     async with (
-        open_program(configuration, role=Role.TOOL, clock=StoppedClock()) as program,
+        open_program(configuration, CommandProfile(), clock=StoppedClock()) as program,
         httpx.AsyncClient(
             transport=httpx.ASGITransport(create_api(program.services())), base_url="http://scheduler.test"
         ) as client,
