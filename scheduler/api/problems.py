@@ -75,7 +75,7 @@ class InvalidRequest(ApiError):
         self.errors = errors
 
 
-_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     "4XX": {"description": "What is wrong with the request", "content": _CONTENT},
     "5XX": {"description": "What is wrong here", "content": _CONTENT},

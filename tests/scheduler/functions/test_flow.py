@@ -111,7 +111,7 @@ async def test_a_message_that_is_no_batch_fails_and_is_kept_once_it_is_given_up(
     buried = await hosted.worker.queue("bury", "nonsense")
 
     assert failed.failure is not None
-    assert failed.failure.startswith("BadMessage: not a batch of tickets")
+    assert failed.failure.startswith("InvalidBatchMessage: not a batch of tickets")
     assert buried.failure is None
     (letter,) = await hosted.dead_letters.list_letters()
     assert letter.message == "nonsense"
@@ -155,7 +155,7 @@ async def test_a_dead_owner_s_ticket_is_buried_once_its_lease_is_over(hosted: Ho
     done = await hosted.worker.queue("bury", encode_batch(TicketBatch((ticket,))))
 
     assert done.failure is not None
-    assert done.failure.startswith("StillHeld: these runs are claimed for some time yet")
+    assert done.failure.startswith("LeaseStillHeld: these runs are claimed for some time yet")
     assert ticket.id in done.failure
     assert await hosted.dead_letters.list_letters() == []
 
