@@ -1,10 +1,10 @@
-"""The flat form of a job, as existing deployments have it, turned into the full form. Called by config.job_files.reader.
+"""Converts the flat form of a job, used by existing deployments, into the full form. Called by config.job_entries.reader.
 
     {"JobName": "databaseHealth", "Endpoint": "https://...", "HttpMethod": "GET", "AuthType": "none",
      "TimeoutSeconds": 10}
 
-Keys count in any case, with or without underscores and hyphens; what is null or an empty text counts as absent.
-`JobName` names the job; without it the key in the file does.
+Keys match in any case, with or without underscores and hyphens. Null and empty texts count as absent.
+The name of the job is `JobName`, or else its key in the file.
 """
 
 from jobs.flat.conversion import FlatJob, convert_flat_job

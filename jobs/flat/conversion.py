@@ -1,4 +1,4 @@
-"""Turns one flat job into the full form, part by part. Behind jobs.flat."""
+"""Converts one flat job into the full form, part by part. Called through jobs.flat."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class FlatJob:
-    """The full form, and the way back to the flat keys for what is found wrong later."""
+    """The full form, and the mapping back to flat keys for later findings."""
 
     definition: dict[str, Any]
     findings: tuple[Finding, ...]
     flat_keys: Mapping[KeyPath, str] = field(default_factory=dict)
     warnings: tuple[Finding, ...] = ()
-    """What the job may not mean, by flat keys; it can be used all the same."""
+    """Warnings with flat keys; the job can be used."""
 
     def to_flat_path(self, path: KeyPath) -> KeyPath:
-        """Where a path of the full form stands in the flat form."""
+        """Translate a path of the full form to the flat form."""
         for end in range(len(path), 0, -1):
             if (key := self.flat_keys.get(path[:end])) is not None:
                 return (key, *path[end:]) if path[:end] in _MAPPINGS else (key,)
@@ -43,9 +43,9 @@ _MAPPINGS: frozenset[KeyPath] = frozenset({("check", "headers"), ("check", "quer
 
 
 def convert_flat_job(name: str, mapping: Mapping[str, Any]) -> FlatJob:
-    """Turn one flat job into the full form. Everything wrong is in `findings`; the definition is then incomplete.
+    """Convert one flat job into the full form. All problems are in `findings`; the definition is incomplete then.
 
-    `name` is the job's key in the file, and its name unless JobName says another.
+    `name`: the job's key in the file, and its name unless JobName is set.
     """
     return _Conversion(mapping).run(name)
 
@@ -57,7 +57,7 @@ class _Conversion:
         self._paths: dict[KeyPath, str] = {}
         self._definition: dict[str, Any] = {}
         self._written: dict[str, str] = {}
-        """Name of a flat key -> how it is spelt in this file."""
+        """Name of a flat key -> its spelling in this file."""
         self._values: dict[str, Any] = {}
         self._left_out = 0
         for key, value in mapping.items():
@@ -89,7 +89,7 @@ class _Conversion:
         elif value is None or value == "":
             return
         elif name in self._values and self._values[name] != value:
-            self._find(key, f"says the same as {self._written[name]}", "keep one of them")
+            self._find(key, f"is the same key as {self._written[name]}", "remove one of them")
         else:
             self._values[name], self._written[name] = value, key
 
@@ -103,8 +103,8 @@ class _Conversion:
         elif value not in (None, ""):
             self._find(
                 key,
-                "a secret must not stand in a file",
-                f"keep it in Key Vault or in the variable SCHEDULER_SECRET_<NAME>, and write {instead}: <NAME>",
+                "must not contain a secret value",
+                f"store it in Key Vault or in the variable SCHEDULER_SECRET_<NAME>, and write {instead}: <NAME>",
             )
 
     def _find(self, key: str, message: str, hint: str = "") -> None:
@@ -114,7 +114,7 @@ class _Conversion:
         return self._written.get(name, name)
 
     def _get(self, name: str, read: Callable[[Any], T]) -> T | None:
-        """The value of a flat key, None if absent or wrong (then it is noted)."""
+        """Return the value of a flat key; None if absent or wrong (then there is a finding)."""
         if name not in self._values:
             return None
         try:
@@ -129,7 +129,7 @@ class _Conversion:
             self._set(path, value, name)
 
     def _set(self, path: KeyPath, value: Any, *names: str) -> None:
-        """Put a value into the full form; errors at `path` will be told at the first of `names` that is there."""
+        """Set a value in the full form; later findings at `path` refer to the first of `names` that is given."""
         at = self._definition
         for part in path[:-1]:
             at = at.setdefault(str(part), {})
@@ -192,7 +192,7 @@ class _Conversion:
         self._secret(("check", "auth", "password"), "PasswordSecretName", "password")
 
     def _secret(self, path: KeyPath, name: str, purpose: str) -> None:
-        """The secret's reference: by its own key, by the general SecretName, or named after the job."""
+        """Set the reference of the secret: by its own key, by the general SecretName, or named after the job."""
         source = name if name in self._values else "SecretName"
         if source in self._values:
             self._put(path, source, lambda value: {"secret": value_reading.read_text(value)})
@@ -200,7 +200,7 @@ class _Conversion:
             self._secret_of_the_job(path, name, purpose)
 
     def _secret_of_the_job(self, path: KeyPath, key: str, purpose: str, what: str = "") -> None:
-        """Name the secret after the job, and warn of it."""
+        """Name the secret after the job, and warn about it."""
         name = default_secret_name(str(self._definition["name"]), purpose)
         self._set(path, {"secret": name}, key, "AuthType")
         kind = value_reading.read_text(self._values["AuthType"]).lower()
@@ -209,7 +209,7 @@ class _Conversion:
             f"the variable {secret_variable(name)}, else the file {name} in secrets_folder, "
             "else that secret in the Key Vault"
         )
-        self._warnings.append(Finding((self._spelt("AuthType"),), message, f"write {key}: {name} to keep this name"))
+        self._warnings.append(Finding((self._spelt("AuthType"),), message, f"write {key}: {name} to confirm this name"))
 
     def _scope(self) -> None:
         path = ("check", "auth", "scope")
@@ -221,7 +221,7 @@ class _Conversion:
             self._scope_of_the_endpoint(path)
 
     def _scope_of_the_endpoint(self, path: KeyPath) -> None:
-        """Ask for a token for the endpoint's own origin, and warn of it; without one the scope is missing."""
+        """Use the origin of the endpoint as the scope, and warn about it; without an origin the scope is missing."""
         endpoint = self._values.get("Endpoint")
         origin = value_reading.url_origin(endpoint) if isinstance(endpoint, str) else None
         if origin is None:
@@ -230,7 +230,7 @@ class _Conversion:
         scope = value_reading.resource_scope(origin)
         self._set(path, scope, "Scope", "AuthType")
         message = f"managedidentity names no scope, so the token is for the endpoint itself: {scope}"
-        self._warnings.append(Finding((self._spelt("AuthType"),), message, f"write Scope: {scope} to keep it"))
+        self._warnings.append(Finding((self._spelt("AuthType"),), message, f"write Scope: {scope} to confirm it"))
 
     def _forgotten_auth_type(self) -> None:
         given = [name for name in self._values if name.endswith("SecretName") or name in ("Scope", "Resource")]
@@ -277,7 +277,7 @@ class _Conversion:
         self._deadlines(attempts, waits)
 
     def _deadlines(self, attempts: int, waits: float) -> None:
-        """TimeoutSeconds is for one attempt, as it always was; the run's deadline leaves room for all of them."""
+        """TimeoutSeconds limits one attempt; the deadline of the run has room for all attempts."""
         attempt = self._get("TimeoutSeconds", value_reading.read_attempt_deadline)
         if attempt is not None:
             self._set(("timeout", "attempt"), format_duration(attempt), "TimeoutSeconds")
@@ -304,12 +304,14 @@ class _Conversion:
         if threshold is not None:
             self._set(("circuit", "consecutive_failures"), threshold, "CircuitBreakerThreshold")
         elif "CircuitBreakerTimeoutSeconds" in self._values and "CircuitBreakerThreshold" not in self._values:
-            self._find("CircuitBreakerThreshold", "is missing", "after how many failed runs in a row the circuit opens")
+            self._find(
+                "CircuitBreakerThreshold", "is missing", "the number of consecutive failed runs that open the circuit"
+            )
         if threshold is not None and open_for is not None:
             self._set(("circuit", "open_for"), format_duration(open_for), "CircuitBreakerTimeoutSeconds")
 
 
 def _wait(backoff: str, initial: float, longest: float, number: int) -> float:
-    """Seconds that may be waited at most after this attempt; see RetryPolicy."""
+    """Return the longest wait after this attempt, in seconds; see RetryPolicy."""
     factor = {"constant": 1, "linear": number}.get(backoff, 1 << (number - 1))
     return min(longest, initial * factor)

@@ -1,4 +1,4 @@
-"""The keys of the flat form, in every spelling. Used by the modules beside it."""
+"""The keys of the flat form, in every spelling. Used by the other modules of jobs.flat."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ LITERAL_SECRET_KEYS = {
     "secretvalue": "SecretName",
     "clientsecret": "SecretName",
 }
-"""Keys, folded, that would hold a secret itself -> the key that names it instead."""
+"""Keys, folded, that would contain a secret value -> the key that references it instead."""
 
 _FULL_FORM_EXPECTATIONS = frozenset({"expect", "conditions", "assertions", "expectations"})
-"""Keys, folded, that say in other forms what the answer must be."""
+"""Keys, folded, that define expectations in other forms."""
 _FULL_FORM_ONLY = frozenset(
     {"check", "expect", "timeout", "retry", "circuit", "overlap", "concurrency_group", "telemetry"}
 )
@@ -74,10 +74,10 @@ _FULL_FORM = _FULL_FORM_ONLY | {"name", "description", "enabled", "schedule", "t
 
 
 def is_flat_job(mapping: Mapping[str, Any]) -> bool:
-    """Whether a job is written in the flat form: it has a key that only this form knows, and none of only the other.
+    """Whether a job has the flat form: it has a key of only this form, and no key of only the full form.
 
-    A key with a mapping says nothing: it may be a job that is called `body` or `query`. A key that nobody writes in the
-    full form, such as Endpoint, decides as long as there is no check.
+    A key with a mapping does not count: it can be a job named `body` or `query`. An unmistakable key of the flat form,
+    such as Endpoint, decides if there is no check.
     """
     if "check" not in mapping and any(
         fold_name(key) in _UNMISTAKABLE and isinstance(mapping[key], str) for key in mapping
@@ -89,12 +89,12 @@ def is_flat_job(mapping: Mapping[str, Any]) -> bool:
 
 
 def is_flat_key(key: str) -> bool:
-    """Whether the flat form knows this key, in whatever spelling."""
+    """Whether the flat form has this key, in any spelling."""
     return fold_name(key) in FLAT_KEY_BY_FOLDED_SPELLING
 
 
 def describe_unknown_flat_key(key: str) -> tuple[str, str]:
-    """Message and hint for a key that the flat form does not know."""
+    """Return message and hint for an unknown key of the flat form."""
     if fold_name(key) in _FULL_FORM_EXPECTATIONS:
         return "unknown key", "write ExpectedStatus, BodyContains or MaxResponseTimeMs"
     return describe_unknown_key(

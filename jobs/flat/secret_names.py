@@ -1,6 +1,6 @@
-"""Names the secret of a flat job that gives none: after the job, `external-api-health-token`. Used by conversion.py.
+"""Derives the name of a secret from a flat job without one: `external-api-health-token`. Called by conversion.py.
 
-The first generation of the program looked its secrets up by the job, so its files name none.
+The first version of the program looked up secrets by the name of the job, so its files contain no names.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ _VARIABLE_PREFIX = "SCHEDULER_SECRET_"
 """As config.settings.layers has it; a test compares both."""
 _HASH_LENGTH = 8
 _WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
-"""An acronym (without the capital that begins the next word), a word, or digits; these belong to what precedes them."""
+"""An acronym (without the capital that starts the next word) or a word, with trailing digits, or digits."""
 
 
 def default_secret_name(job: str, purpose: str) -> str:
-    """Return the job's name in kebab-case with the purpose behind it: `externalAPI` gives `external-api-token`.
+    """Return the job's name in kebab-case with the purpose as suffix: `externalAPI` gives `external-api-token`.
 
-    Legal in Key Vault for every name. A name that is too long is cut, and a hash tells it from others cut alike.
+    Valid in Key Vault for every name. A long name is cut, with a hash that keeps it unique.
     """
     kebab = "-".join(_WORD.findall(job)).lower() or f"job-{_hash(job)}"
     longest = LONGEST_SECRET_NAME - len(purpose) - 1
@@ -35,5 +35,5 @@ def _hash(job: str) -> str:
 
 
 def secret_variable(name: str) -> str:
-    """Return the environment variable that may hold a secret."""
+    """Return the environment variable of a secret."""
     return _VARIABLE_PREFIX + name.upper().replace("-", "_")

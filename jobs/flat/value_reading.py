@@ -1,4 +1,4 @@
-"""Reads the values of the flat form, which are written as numbers or as texts. Used by jobs.flat.conversion."""
+"""Reads the values of the flat form, which are numbers or texts. Called by conversion.py."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ AUTH_TYPES = {
     "managedidentity": "managed_identity",
 }
 _LARGEST = 1e15
-"""Of any number: what is reckoned with it stays finite."""
+"""Largest number, so that computed values stay finite."""
 _MOST_RETRIES = 19
-"""One attempt less than RetryPolicy allows."""
+"""The limit of attempts in RetryPolicy, without the first one."""
 
 BACKOFFS = {"constant": "constant", "fixed": "constant", "linear": "linear", "exponential": "exponential"}
 
 
 class InvalidFlatValue(Exception):
-    """A value that cannot be read; the finding's message and hint."""
+    """A value is invalid; has message and hint of the finding."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         self.message, self.hint = message, hint
@@ -52,14 +52,14 @@ def read_zone_name(value: Any) -> str:
 
 
 def apply_time_zone(schedule: Any, zone: str) -> Any:
-    """The schedule on the clock of this zone; of several schedules, each that names no zone itself."""
+    """Add the time zone to a schedule, or to each of several schedules that has none."""
     if isinstance(schedule, list):
         return [apply_time_zone(one, zone) for one in schedule]
     return {"timezone": zone, **schedule} if isinstance(schedule, dict) else {"cron": schedule, "timezone": zone}
 
 
 def read_texts(value: Any) -> dict[str, Any]:
-    """A mapping of texts; numbers and booleans are written out, references to secrets stay."""
+    """Read a mapping of texts; numbers and booleans become texts, references to secrets stay."""
     if not isinstance(value, dict):
         raise InvalidFlatValue(f"{format_value(value)} is not a mapping of names to texts")
     return {key: _plain(one) for key, one in value.items() if one is not None}
@@ -72,7 +72,7 @@ def _plain(value: Any) -> Any:
 
 
 def is_json_document(text: str) -> bool:
-    """Whether a text is an object or an array of JSON."""
+    """Whether a text is a JSON object or array."""
     if not text.lstrip().startswith(("{", "[")):
         return False
     try:
@@ -83,7 +83,7 @@ def is_json_document(text: str) -> bool:
 
 
 def read_tags(value: Any) -> dict[str, Any]:
-    """A mapping, or texts such as `team:payments`."""
+    """Read a mapping, or texts such as `team:payments`."""
     if not isinstance(value, list):
         return read_texts(value)
     found = {}
@@ -108,7 +108,7 @@ def read_flag(value: Any) -> bool:
 
 
 def read_number(value: Any) -> float:
-    """A finite number, or one written as a text."""
+    """Read a finite number, also from a text."""
     try:
         read = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -116,10 +116,10 @@ def read_number(value: Any) -> float:
     if not math.isfinite(read):
         has_unit = isinstance(value, str) and re.fullmatch(r"\s*\d+(?:\.\d+)?\s*[a-zA-Z]+\s*", value) is not None
         raise InvalidFlatValue(
-            f"{format_value(value)} is not a number", "write the number alone, without a unit" if has_unit else ""
+            f"{format_value(value)} is not a number", "write the number without a unit" if has_unit else ""
         )
     if abs(read) > _LARGEST:
-        raise InvalidFlatValue(f"{read:g} is too large a number")
+        raise InvalidFlatValue(f"{read:g} is too large")
     return read
 
 
@@ -133,7 +133,7 @@ def read_positive(value: Any) -> float:
 def read_not_negative(value: Any) -> float:
     read = read_number(value)
     if read < 0:
-        raise InvalidFlatValue(f"{read:g} is too little: at least 0")
+        raise InvalidFlatValue(f"{read:g} is too small: at least 0")
     return read
 
 
@@ -165,14 +165,14 @@ def read_milliseconds(value: Any) -> str:
 
 
 def read_status(value: Any) -> Any:
-    """One status, a range, or several: in a list, or separated by commas."""
+    """Read one status, a range, or several: a list, or separated by commas."""
     if isinstance(value, str) and "," in value:
         return [part.strip() for part in value.split(",")]
     return value
 
 
 def resource_scope(value: Any) -> str:
-    """A resource (`api://checkout`) as the scope that asks for it."""
+    """Return the scope of a resource such as `api://checkout`."""
     resource = read_text(value)
     return resource if resource.endswith("/.default") else f"{resource.rstrip('/')}/.default"
 

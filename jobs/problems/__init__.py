@@ -1,4 +1,4 @@
-"""What is wrong with a definition or a setting, in an operator's words. Called by config for files and by the API."""
+"""Problems of definitions and settings as messages for operators. Used by config for files, and by the API."""
 
 from jobs.problems.error_formatting import validation_findings, validation_problems
 from jobs.problems.findings import (

@@ -1,9 +1,9 @@
-"""Reads a condition that somebody wrote as a text, such as Gatus does, into the entry of `expect` that says it.
+"""Translates a condition in text form, as in Gatus, into the equivalent entry of `expect`.
 
-Called by jobs.problems.value_corrections while it makes an error message; accepts nothing.
+Called by value_corrections.py for the hints of error messages.
 
-    entry_for("status == 200")             # {status: 200}
-    entry_for("[RESPONSE_TIME] < 300")     # {response_time_below: 300ms}
+    read_condition("status == 200")             # {status: 200}
+    read_condition("[RESPONSE_TIME] < 300")     # {response_time_below: 300ms}
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HIGHEST, _LOWEST = 599, 100
 
 
 def read_condition(text: str) -> str | None:
-    """The entry to write, as it stands in a file; None if the condition is not understood."""
+    """Return the entry to write in a job file; None if the condition is not understood."""
     if len(text) > _MOST_CONDITION_CHARACTERS:
         return None
     bare = read_status_condition(text)
@@ -49,7 +49,7 @@ def read_condition(text: str) -> str | None:
 
 
 def read_status_condition(text: str) -> str | None:
-    """Of `200`, `2xx` or `200-299` alone."""
+    """Return the entry of a bare `200`, `2xx` or `200-299`."""
     if re.fullmatch(r"\s*(?:[1-5]\d\d|[1-5]xx)(?:\s*[-,]\s*(?:[1-5]\d\d|[1-5]xx))*\s*", text, re.IGNORECASE):
         return to_yaml({"status": _number(text.strip())})
     return None
@@ -128,13 +128,13 @@ _SUBJECTS = (
 
 
 def _length(text: str, unit: str) -> str | None:
-    """A duration; a number alone is one of this unit."""
+    """Return a duration; a bare number gets this unit."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", text.strip(), re.IGNORECASE)
     return f"{found[1]}{(found[2] or unit).lower()}" if found else None
 
 
 def _number(text: str) -> Any:
-    """The number, true, false or null that is written; otherwise the text without its quotes."""
+    """Read a number, true, false or null; otherwise return the text without its quotes."""
     plain = text.strip("'\"")
     try:
         return json.loads(plain) if plain == text and re.match(r"-?\d|true$|false$|null$", plain) else plain

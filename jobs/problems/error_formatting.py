@@ -1,6 +1,6 @@
-"""Turns pydantic's errors into sentences: where, what, and how to mend it. Behind jobs.problems.
+"""Turns pydantic's errors into messages with key, cause and fix. Called through jobs.problems.
 
-Values under keys that look secret are never repeated.
+Values of keys that look secret are never shown.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 def validation_problems(error: ValidationError, model: Any, base: str = "") -> tuple[Problem, ...]:
-    """Every problem of a failed validation of `model` (a model class or an annotated type), keys below `base`."""
+    """Return the problems of a failed validation of `model` (a class or an annotated type), with keys below `base`."""
     return tuple(finding.to_problem(base) for finding in validation_findings(error.errors(include_url=False), model))
 
 
 def validation_findings(errors: Iterable[ErrorDetails], model: Any) -> tuple[Finding, ...]:
-    """The same from pydantic's list of errors, with paths: `error.errors()`. After a hundred they are only counted."""
+    """Return the findings of pydantic's `error.errors()`. After the first hundred they are only counted."""
     details = list(errors)
     left_out = len(details) - MOST_LISTED_PROBLEMS
     details = details[:MOST_LISTED_PROBLEMS]
@@ -41,9 +41,9 @@ def validation_findings(errors: Iterable[ErrorDetails], model: Any) -> tuple[Fin
         if detail["type"] == "missing" and (
             error.place.path in misspelt or _is_misspelt_above(error.place.path, misspelt)
         ):
-            continue  # one slip, one problem: the misspelt key is told already
+            continue  # the misspelt key has a finding already
         if detail["type"] == "too_short" and any(_is_nested_in(other, detail) for other in details):
-            continue  # pydantic does not count the wrong entries, which are told
+            continue  # pydantic does not count invalid entries, which have findings
         findings.append(error.finding())
     if left_out > 0:
         findings.append(Finding((), f"has {left_out} more problems, which are not listed"))
@@ -51,12 +51,12 @@ def validation_findings(errors: Iterable[ErrorDetails], model: Any) -> tuple[Fin
 
 
 def _is_in_check(path: KeyPath) -> bool:
-    """Whether this is a job's check, or one of its steps."""
+    """Whether this is the check of a job, or one of its steps."""
     return path == ("check",) or path[:2] in (("check", "steps"), ("check", "cleanup"))
 
 
 def _is_misspelt_above(path: KeyPath, misspelt: set[tuple[str | int | None, ...]]) -> bool:
-    """Whether a key of this missing mapping was written beside it, as `url` without `check`."""
+    """Whether a key of this missing mapping was written one level too high, as `url` without `check`."""
     depth = len(path) - 1
     return any(
         one[:depth] == path[:depth] and isinstance(one[-1], str) and one[-1].startswith(f"{path[-1]}.")
@@ -72,9 +72,9 @@ def _is_nested_in(detail: ErrorDetails, other: ErrorDetails) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _ErrorDetail:
-    """One pydantic error beside the place of the model it belongs to.
+    """One pydantic error with its location in the model.
 
-    For an unknown key the place is the mapping that holds it, for all others the value itself.
+    The location of an unknown key is the mapping that contains it, of all other errors the value.
     """
 
     kind: str
@@ -85,7 +85,7 @@ class _ErrorDetail:
     text: str
     suggestion: str | None
     keys_above: tuple[str, ...] = ()
-    """Of an unknown key in a job's `check`: the job's own keys."""
+    """Of an unknown key in the `check` of a job: the job's own keys."""
 
     @staticmethod
     def of(detail: ErrorDetails, model: Any) -> _ErrorDetail:
@@ -115,12 +115,12 @@ class _ErrorDetail:
     def _unknown_key(self) -> tuple[str, str]:
         keys = known_keys(self.place.type)
         if self.key in self.keys_above:
-            return "unknown key in check", f"write {self.key} beside check, as a key of the job"
+            return "unknown key in check", f"move {self.key} out of check: it is a key of the job"
         is_job = "check" in keys or self.keys_above
         if is_job and suggest_name(self.key, keys) != self.key and not looks_secret(self.key):
             offer = correct_job_key(self.key, self.value)
             if offer is not None:
-                return "unknown key", f"write {offer}" + (", beside check" if self.keys_above else "")
+                return "unknown key", f"write {offer}" + (", outside of check" if self.keys_above else "")
         if self.keys_above and "url" in keys and self.key not in keys and not looks_secret(self.key):
             offer = correct_check_key(self.key, self.value)
             if offer is not None:
@@ -131,18 +131,18 @@ class _ErrorDetail:
         return message, hint
 
     def _wrong_kind(self) -> Finding:
-        """No member of a discriminated union fits: the kind is wrong or missing, or no known key is there."""
+        """Explain a value that fits no member of a discriminated union: wrong or missing kind, or no known key."""
         tags, discriminator = union_tags(self.place.type)
         if not isinstance(self.value, dict):
             return Finding(self.place.path, f"{self._shown()} is not a mapping of keys to values", self._offer())
         given = self.value
         if discriminator is None:
             keys = tuple(key for tag in tags.values() for key in known_keys(tag))
-            choices = f"it needs one of the keys {join_names(tuple(tags))}"
+            choices = f"it must have one of the keys {join_names(tuple(tags))}"
             for key in islice(given, MOST_LISTED_PROBLEMS):
                 if near := suggest_name(str(key), keys):
                     return Finding((*self.place.path, str(key)), f"unknown key, did you mean {near}?", choices)
-            return Finding(self.place.path, "says nothing that is known here", choices)
+            return Finding(self.place.path, "has no known key", choices)
         path = (*self.place.path, discriminator)
         if discriminator in given:
             return Finding(path, *describe_wrong_choice(given[discriminator], tuple(tags)))
@@ -155,12 +155,12 @@ class _ErrorDetail:
         path = self.place.path
         if path and path[-1] == "secret":
             return Finding(
-                path, "is not a secret's name", "letters, digits, - and _, at most 127; not the value itself"
+                path, "is not the name of a secret", "letters, digits, - and _, at most 127; not the secret value"
             )
-        return Finding(path, "a secret must not stand here itself", "reference it by its name: {secret: NAME}")
+        return Finding(path, "must not contain a secret value", "reference the secret by its name: {secret: NAME}")
 
     def _sentence(self) -> tuple[str, str]:
-        """Message and hint for a value that is there and wrong."""
+        """Return message and hint for a wrong value."""
         if self.kind == "literal_error":
             allowed = tuple(re.findall(r"'([^']*)'", str(self.context.get("expected", ""))))
             return describe_wrong_choice(self.value, allowed, show=self._may_show())
@@ -180,7 +180,7 @@ class _ErrorDetail:
         return self.text.replace("Input should be", "must be").replace("Value error, ", ""), self.place.description
 
     def _offer(self) -> str:
-        """The form that was meant, if the value has the wrong one; empty if it is not known."""
+        """Return the hint with the corrected form of a value; empty if it is unknown."""
         path = self.place.path
         if self.kind not in _WRONG_FORM_ERRORS or not path or not self._may_show():
             return ""
@@ -188,11 +188,11 @@ class _ErrorDetail:
         if offer is not None:
             return f"write {offer}"
         if path[-2:-1] == ("expect",):
-            return "an entry is a mapping, such as {status: 200}"
+            return "write a mapping, such as {status: 200}"
         return ""
 
     def _own_words(self) -> str:
-        """A validator of ours wrote the sentence; what it quotes is taken out where it could be secret."""
+        """Return the message of our own validator, without the value if that can be a secret."""
         words = make_printable(str(self.context.get("error", self.text)), _MOST_MESSAGE_CHARACTERS)
         if not isinstance(self.value, str) or not self.value:
             return words
@@ -207,7 +207,7 @@ class _ErrorDetail:
         return not any(looks_secret(key) for key in self.place.path)
 
     def _shown(self) -> str:
-        """The value as it may be repeated: short scalars only, nothing that could be secret."""
+        """Format the value if it cannot be a secret."""
         return format_value(self.value) if self._may_show() else "the value"
 
 
@@ -215,9 +215,9 @@ _MOST_MESSAGE_CHARACTERS = 400
 
 _LIMIT_MESSAGES = {
     "greater_than": "must be more than {gt}",
-    "greater_than_equal": "is too little: at least {ge}",
+    "greater_than_equal": "is too small: at least {ge}",
     "less_than": "must be less than {lt}",
-    "less_than_equal": "is too much: at most {le}",
+    "less_than_equal": "is too large: at most {le}",
     "string_too_short": "is too short: at least {min_length} characters",
     "string_too_long": "is too long: at most {max_length} characters",
     "too_short": "has too few entries: at least {min_length}",
@@ -228,7 +228,7 @@ _WRONG_FORM_ERRORS = frozenset(
     {"dict_type", "mapping_type", "model_type", "model_attributes_type", "list_type", "tuple_type"}
     | {"union_tag_not_found", "union_tag_invalid"}
 )
-"""Kinds of errors about a value that is no mapping or no list, where one is needed."""
+"""Errors about a value that must be a mapping or a list."""
 
 _TYPE_NAMES = {
     "string_type": "a text",
@@ -236,7 +236,7 @@ _TYPE_NAMES = {
     "string_sub_type": "a text",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
-    "int_parsing_size": "a whole number of a sensible size",
+    "int_parsing_size": "a whole number of at most 4300 digits",
     "int_from_float": "a whole number",
     "float_type": "a number",
     "float_parsing": "a number",

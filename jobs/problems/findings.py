@@ -1,6 +1,6 @@
-"""What is wrong with a definition or a setting, and where: a finding has the path of its key, a problem its line.
+"""Findings (problems with the path of their key) and problems (with file and line), and the texts of keys.
 
-Used by the modules of jobs.problems; everybody else imports them from there.
+Used by the modules of jobs.problems; other packages import the names from there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to mend. `where` is a key such as `jobs.checkout-api.retry.attempts`, or empty for a whole file."""
+    """One thing to fix. `where`: a key such as `jobs.checkout-api.retry.attempts`, or empty for a whole file."""
 
     key: str
     message: str
@@ -34,7 +34,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A problem whose key is still a path, so that its line can be looked up."""
+    """A problem with the path of its key, which config uses to find its line."""
 
     path: KeyPath
     message: str
@@ -45,13 +45,13 @@ class Finding:
 
 
 MOST_LISTED_PROBLEMS = 100
-"""Problems of one kind at one place that are listed: a file may have a hundred thousand keys that nobody knows."""
+"""Problems that are listed of one kind at one place: a file can have a hundred thousand unknown keys."""
 
 
 def list_key_findings(
     keys: Sequence[str], explain: Callable[[str], Finding], path: KeyPath = ()
 ) -> tuple[Finding, ...]:
-    """Return what is wrong with each of these keys below `path`; those after the first hundred are only counted."""
+    """Return the finding of each key below `path`; after the first hundred they are only counted."""
     found = [explain(key) for key in keys[:MOST_LISTED_PROBLEMS]]
     if len(keys) > MOST_LISTED_PROBLEMS:
         found.append(Finding(path, f"has {len(keys) - MOST_LISTED_PROBLEMS} more problems, which are not listed"))
@@ -59,7 +59,7 @@ def list_key_findings(
 
 
 def dotted_path(*path: str | int) -> str:
-    """A path as people read it: `jobs.checkout.expect[0].status`. Control characters are shown escaped."""
+    """Format a path: `jobs.checkout.expect[0].status`. Control characters are escaped."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -70,7 +70,7 @@ def dotted_path(*path: str | int) -> str:
 
 
 def make_printable(text: str, max_length: int = 80) -> str:
-    """The text on one line, shortened; what a terminal would act upon is escaped."""
+    """Return the text on one line, shortened, with control characters escaped."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
     return shown if len(shown) <= max_length else shown[: max_length - 1] + "…"
 
@@ -83,5 +83,5 @@ _SECRET_KEY = re.compile(
 
 
 def looks_secret(key: str | int) -> bool:
-    """Whether a value under this key may be one that nobody should see."""
+    """Whether the value of this key can be a secret."""
     return isinstance(key, str) and _SECRET_KEY.search(key) is not None

@@ -1,6 +1,6 @@
-"""Says a limit as the value beside it is written: `8m` and not 480.0, `16KiB` and not 16384.
+"""Writes a limit in the unit of the wrong value: `8m` instead of 480.0, `16KiB` instead of 16384.
 
-Used by jobs.problems.error_formatting alone.
+Called by error_formatting.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SIZE = re.compile(r"\s*\d+(?:\.\d+)?\s*([kmgt]?i?b)\s*", re.IGNORECASE)
 
 
 def format_limit(limit: Any, at: Any, value: Any) -> str:
-    """The limit of a field of this type, in the unit of the value that somebody wrote, if it is whole in it."""
+    """Format the limit of a field of type `at`, in the unit of `value` if the limit is a whole number of it."""
     if isinstance(limit, (int, float)):
         if _is_duration(at):
             return _duration(limit, value)
@@ -60,7 +60,7 @@ def _is_size(at: Any) -> bool:
 
 
 def _metadata(at: Any) -> list[Any]:
-    """Of the type, and of each member of a union."""
+    """Return the metadata of the type, and of each member of a union."""
     found: list[Any] = []
     if get_origin(at) is Annotated:
         inner, *metadata = get_args(at)

@@ -1,7 +1,7 @@
-"""Finds the place in a model that a pydantic error's `loc` speaks of. Used by jobs.problems.error_formatting alone.
+"""Finds the location in a model of a pydantic error's `loc`. Called by error_formatting.py.
 
-A `loc` also names members of unions (`check.auth.bearer.token`), which nobody has written in a file: walking the
-types beside it tells those from keys.
+A `loc` also contains members of unions (`check.auth.bearer.token`), which are not keys of the file. The types along the
+path distinguish them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jobs.model_base import SecretRef
 
 @dataclass(frozen=True, slots=True)
 class ModelLocation:
-    """Where an error is: the keys as they stand in the file, and what the model wants there (None if unknown)."""
+    """The location of an error: its keys in the file, and the type in the model (None if unknown)."""
 
     path: tuple[str | int, ...]
     type: Any = None
@@ -28,7 +28,7 @@ class ModelLocation:
 
 
 def locate(root: Any, loc: tuple[str | int, ...]) -> ModelLocation:
-    """Follow `loc` from the model down."""
+    """Follow `loc` from the model downwards."""
     path: list[str | int] = []
     at, description, secret = root, "", False
     for step in loc:
@@ -45,7 +45,7 @@ def locate(root: Any, loc: tuple[str | int, ...]) -> ModelLocation:
 
 
 def known_keys(at: Any) -> tuple[str, ...]:
-    """The keys known at this place; those of the models one level down follow as paths (`check.url`)."""
+    """Return the known keys of a type, then those one level below as paths (`check.url`)."""
     model = _model(at)
     if model is None:
         return ()
@@ -59,7 +59,7 @@ def known_keys(at: Any) -> tuple[str, ...]:
 
 
 def union_tags(at: Any) -> tuple[dict[str, Any], str | None]:
-    """A discriminated union's members by tag, and the key that tells them apart (None: any of several does)."""
+    """Return the members of a discriminated union by tag, and the discriminating key (None: any of several)."""
     at = _without_none(at)
     discriminator = _discriminator(at)
     key = discriminator if isinstance(discriminator, str) else _kind_key(at)
@@ -71,7 +71,7 @@ def union_tags(at: Any) -> tuple[dict[str, Any], str | None]:
 
 
 def _kind_key(at: Any) -> str | None:
-    """`kind`, if every member has one of its own: then the function that tells them apart reads it."""
+    """Return `kind` if it discriminates all members."""
     models = [_model(member) for member in _members(at)]
     kinded = models and all(model and get_origin(_annotation(model, "kind")) is Literal for model in models)
     return "kind" if kinded else None
@@ -128,7 +128,7 @@ def _keys_of_members(at: Any) -> Iterator[str]:
 
 
 def _plain(at: Any) -> Any:
-    """The type inside `Annotated[...]`."""
+    """Return the type inside `Annotated[...]`."""
     while get_origin(at) is Annotated:
         at = get_args(at)[0]
     return at
@@ -147,7 +147,7 @@ def _members(at: Any) -> tuple[Any, ...]:
 
 
 def _without_none(at: Any) -> Any:
-    """`X | None` is X: pydantic does not name it in a `loc`."""
+    """Return X for `X | None`, which has no part in a `loc`."""
     members = _members(at)
     if len(members) != 1:
         return at
@@ -155,7 +155,7 @@ def _without_none(at: Any) -> Any:
 
 
 def _union_member(at: Any, step: str | int) -> Any:
-    """The union's member that `step` names; None if `at` is no union, or `step` is a key."""
+    """Return the member of a union that `step` names; None if `at` is not a union, or `step` is a key."""
     members = _members(at)
     if not members:
         return None
@@ -180,7 +180,7 @@ def _discriminator(at: Any) -> Any:
 
 
 def _tags(member: Any, key: str | None) -> tuple[str, ...]:
-    """What a `loc` may call this member."""
+    """Return the names of this member in a `loc`."""
     model = _model(member)
     if key is not None and model is not None:
         field = model.model_fields.get(key)

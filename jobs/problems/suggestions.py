@@ -1,4 +1,4 @@
-"""Which known name somebody probably meant. Used by jobs.problems, jobs.flat and config."""
+"""Suggests the known name that is nearest to a wrong one. Used by jobs.problems, jobs.flat, config and scheduler."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 _MOST_COMPARED_NAMES = 200
-"""Names that a wrong one is compared with: with all of 10,000 the process would do nothing else for a second."""
+"""Names that a wrong one is compared with: a comparison with 10,000 names takes a second."""
 
 
 def fold_name(name: str) -> str:
-    """A name without case, underscores, hyphens and blanks: `Http_Method` and `httpmethod` are one."""
+    """Normalize case, underscores, hyphens and blanks: `Http_Method` and `httpmethod` become equal."""
     return name.casefold().replace("_", "").replace("-", "").replace(" ", "")
 
 
 def suggest_name(name: str, known: Iterable[str]) -> str | None:
-    """The known name nearest to `name`, None when none is near.
+    """Return the known name nearest to `name`; None if there is no similar one.
 
-    A known name may be a path (`check.url`): it is suggested for its last part, written at the wrong level.
+    A known name can be a path (`check.url`), which is suggested for its last part.
     """
     wanted = fold_name(name)
     if not wanted or len(wanted) > 100:
@@ -36,16 +36,16 @@ def suggest_name(name: str, known: Iterable[str]) -> str | None:
 
 
 def suggest_sorted_name(name: str, names: Sequence[str]) -> str | None:
-    """The nearest of many names, which are sorted: of those about the place where this one would stand."""
+    """Return the nearest of many sorted names, among those around the position of this one."""
     place = bisect_left(names, name)
     return suggest_name(name, names[max(0, place - _MOST_COMPARED_NAMES // 2) : place + _MOST_COMPARED_NAMES // 2])
 
 
 def did_you_mean(name: str | None) -> str:
-    """`, did you mean NAME?`, or nothing."""
+    """Return `, did you mean NAME?`, or an empty text."""
     return f", did you mean {name}?" if name else ""
 
 
 def join_names(names: Iterable[str]) -> str:
-    """Names for a sentence; paths to deeper levels are left out."""
+    """Join names for a message, without paths to deeper levels."""
     return ", ".join(dict.fromkeys(name for name in names if "." not in name))

@@ -1,7 +1,7 @@
-"""The form that was meant, for the commonest slips in a job: `retry: 3` becomes `retry: {attempts: 3}`.
+"""Corrections of common mistakes in a job: `retry: 3` becomes `retry: {attempts: 3}`.
 
-Called by jobs.problems.error_formatting while it makes a message; accepts nothing. A form is offered only where the value
-shows what was meant.
+Called by error_formatting.py for the hints of error messages. There is a correction only where the value shows the
+intention.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _DURATION = re.compile(r"\s*\d+(?:\.\d+)?(?:ms|s|m|h|d)\s*", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HOST = re.compile(r"([A-Za-z0-9._-]+):(\d{1,5})")
 _MOST_OFFER_CHARACTERS = 200
-"""Characters of an offer: a longer one says less than the message alone."""
+"""Characters of a correction; longer ones are omitted."""
 _COMPARISONS = ("equals", "contains", "starts_with", "ends_with", "matches", "like", "one_of", "below", "above")
 _WITH_OTHERS = frozenset(
     {*_COMPARISONS, *(f"not_{one}" for one in _COMPARISONS), "at_least", "at_most", "length", "age_below", "exists"}
     | {"severity", "missing"}
 )
-"""Keys of an entry of `expect` that stand beside the one by which it is known."""
+"""Keys of an entry of `expect` in addition to the one that identifies it."""
 
 
 def correct_value(key: str | int, value: Any, parent: str | int = "") -> str | None:
-    """What to write for the value of this key, as `retry: {attempts: 3}`; None if nobody can say.
+    """Return the correction for the value of this key, such as `retry: {attempts: 3}`; None if it is unknown.
 
-    `parent`: of an entry in a list, the key of the list.
+    `parent`: the key of the list, for an entry in a list.
     """
     if isinstance(key, int):
         text = _entry(value) if parent == "expect" else None
@@ -43,13 +43,13 @@ def correct_value(key: str | int, value: Any, parent: str | int = "") -> str | N
 
 
 def correct_job_key(key: str, value: Any) -> str | None:
-    """What to write in a job for a key that other programs have, such as `interval`; None if it is not known there."""
+    """Return the equivalent in a job for a key of other programs, such as `interval`; None if it is unknown."""
     read = _JOB_KEYS_OF_OTHERS.get(fold_name(key))
     return _short(read(value)) if read is not None else None
 
 
 def correct_check_key(key: str, value: Any) -> str | None:
-    """What to write in an http check for a key that other programs have, such as `verify_ssl`; None if not known."""
+    """Return the equivalent in an http check for a key of other programs, such as `verify_ssl`; None if unknown."""
     read = _CHECK_KEYS_OF_OTHERS.get(fold_name(key))
     return _short(read(value)) if read is not None else None
 
@@ -199,7 +199,7 @@ def _cron(value: Any) -> str | None:
 
 def _retries(value: Any) -> str | None:
     count = _whole_number(value)
-    return None if count is None or count < 0 else f"retry: {{attempts: {count + 1}}}, as the first attempt counts"
+    return None if count is None or count < 0 else f"retry: {{attempts: {count + 1}}}, which includes the first attempt"
 
 
 def _conditions(value: Any) -> str:
@@ -276,7 +276,7 @@ def _whole_number(value: Any) -> int | None:
 
 
 def _duration_text(value: Any) -> str | None:
-    """A duration; a number alone counts seconds, as it does in most programs."""
+    """Return a duration; a bare number is seconds, as in most programs."""
     if _is_duration(value):
         return str(value.strip())
     count = _whole_number(value)

@@ -1,4 +1,4 @@
-"""Keys, choices and values as a sentence may repeat them. Used by the modules of jobs.problems."""
+"""Formats keys, choices and values for messages, without secrets. Used by the modules of jobs.problems."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from jobs.problems.suggestions import did_you_mean, join_names, suggest_name
 
 
 def describe_unknown_key(key: str, known: Iterable[str]) -> tuple[str, str]:
-    """Message and hint for a key that is not among the known ones."""
+    """Return message and hint for an unknown key."""
     names = tuple(known)
     near = suggest_name(key, names)
-    return f"unknown key{did_you_mean(near)}", "" if near or not names else f"known here: {join_names(names)}"
+    return f"unknown key{did_you_mean(near)}", "" if near or not names else f"known keys: {join_names(names)}"
 
 
 def describe_wrong_choice(value: Any, allowed: tuple[str, ...], *, show: bool = True) -> tuple[str, str]:
-    """Message and hint for a value that is none of the allowed ones; `show` repeats it."""
+    """Return message and hint for a value that is not allowed; `show`: whether the message contains the value."""
     near = suggest_name(value, allowed) if isinstance(value, str) else None
     shown = format_value(value) if show else "the value"
     return f"{shown} is not allowed{did_you_mean(near)}", f"allowed: {join_names(allowed)}"
 
 
 def format_value(value: Any) -> str:
-    """A value as a sentence may repeat it: short, on one line, URLs without password and query."""
+    """Format a value for a message: short, on one line, URLs without password and query."""
     if value is None:
-        return "nothing"
+        return "an empty value"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
@@ -43,11 +43,11 @@ def _number_text(value: int | float) -> str:
     try:
         return repr(value)
     except ValueError:  # Python refuses to write integers of thousands of digits
-        return "a number of thousands of digits"
+        return "a number with thousands of digits"
 
 
 def strip_url_secrets(text: str) -> str:
-    """A URL without what may be secret in it: user, password, query and fragment."""
+    """Remove the parts of a URL that can be secret: user, password, query and fragment."""
     if "://" not in text:
         return text
     scheme, _, rest = text.partition("://")

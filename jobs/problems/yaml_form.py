@@ -1,6 +1,6 @@
-"""Writes a value as it stands in a job file, on one line: `{attempts: 3}`, `[{status: 200}]`.
+"""Writes a value as YAML on one line: `{attempts: 3}`, `[{status: 200}]`.
 
-Used by the modules of jobs.problems that offer the form which was meant.
+Used by the modules of jobs.problems that suggest a correction.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _CONSTANTS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "~"})
 
 
 def to_yaml(value: Any) -> str:
-    """The value in YAML's one-line form; texts in quotes where YAML needs them."""
+    """Return the value in YAML's flow style; texts are quoted where YAML requires it."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {to_yaml(one)}" for key, one in value.items()) + "}"
     if isinstance(value, (list, tuple)):

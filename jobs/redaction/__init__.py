@@ -1,8 +1,7 @@
-"""Takes secrets out of texts, by value. One redactor a process.
+"""Removes secrets from texts, by value. There is one redactor in a process.
 
-Who fetches or derives a secret registers it, for as long as it is in use (holding.py); everything that writes (logs,
-errors, history, exporters) passes its texts through. Which forms a value may take on its way is in forms.py, how they
-are found in a text in index.py.
+Code that fetches or derives a secret registers it while it is in use (holding.py). Logs, errors, history and exporters
+redact their texts. forms.py computes the encoded forms of a value, index.py finds them in a text.
 """
 
 from __future__ import annotations
@@ -27,32 +26,31 @@ __all__ = [
 REDACTED = "***"
 
 MOST_RELEASED_VALUES = 1000
-"""Values that nobody holds any more and that are still replaced."""
+"""Values without a holder that are still redacted."""
 
 MOST_RELEASED_CHARACTERS = 8_000_000
-"""Characters of all forms of these: a hundred tokens of 1,200 characters, in 20 MiB of memory."""
+"""Characters of all their forms: a hundred tokens of 1,200 characters, in 20 MiB of memory."""
 
 SHORTEST_BASE64_FORM = 8
-"""Characters of a Base64 form that is looked for without a look at what stands around it."""
+"""Characters of a Base64 form that is found without checking the characters around it."""
 
 _SHORTEST_BROKEN, _LONGEST_BROKEN = 8, 256
-"""Characters of a form that is looked for across the ends of lines. Of longer values the pieces are."""
+"""Characters of a form that is found across line ends. Longer values are found by their pieces."""
 
 _END = r"[ \t]{0,8}(?:\r?\n|(?:\\{1,4}r)?\\{1,4}n)\s{0,80}"
-"""Of a line, as it is or escaped, with what stands around it. Bounded: long runs of one character must not cost more
-than others."""
+"""A line end, plain or escaped, with white space around it. Bounded, so that long runs of white space cost no more."""
 _LINE_END = re.compile(_END)
 
 
 class Redact(Protocol):
-    """`Redactor.redact`, for those who need no more of it."""
+    """The signature of `Redactor.redact`."""
 
     def __call__(self, text: str, *, cut: bool = False) -> str: ...
 
 
 @dataclass(slots=True)
 class _RegisteredValue:
-    """The forms of a value, their characters, and how many hold it."""
+    """The forms of a value, their characters, and the number of holders."""
 
     forms: SecretForms
     characters: int
@@ -60,11 +58,10 @@ class _RegisteredValue:
 
 
 class Redactor:
-    """Replaces every registered value, in each form it may take on its way, by `***`. May be used from any thread.
+    """Replaces every registered value, in each of its encoded forms, by `***`. Thread-safe.
 
-    Each holder of a value registers it by `hold` and takes it back by `release`. What has no holder any more is still
-    replaced for a while: a late log line may have it. These values push each other out, the oldest first, and no value
-    that has a holder.
+    Each holder of a value calls `hold` and `release`. Values without a holder are still redacted for a while, because a
+    late log line can contain them. They evict each other, the oldest first, and never a value that has a holder.
     """
 
     def __init__(
@@ -79,14 +76,14 @@ class Redactor:
         self._released_characters = 0
 
     def add_permanent(self, value: str) -> None:
-        """Register a value for as long as the process lives, such as a secret of the settings."""
+        """Register a value for the lifetime of the process, such as a secret of the settings."""
         self.hold(value)
 
     def hold(self, value: str, forms: SecretForms | None = None) -> None:
-        """Register a value until it is released. Does nothing if it is shorter than SHORTEST.
+        """Register a value until it is released. Ignore one that is shorter than SHORTEST.
 
-        `forms`: those of the value, from a caller that has computed them elsewhere, as that takes a while for a value
-        of more than about a thousand characters.
+        `forms`: the forms of the value, if the caller computed them in a thread, because that is slow for more than
+        about a thousand characters.
         """
         if len(value) < SHORTEST_SECRET:
             return
@@ -94,7 +91,7 @@ class Redactor:
             if self._hold_again(value):
                 return
         if forms is None:
-            forms = secret_forms(value)  # outside of the lock: nobody else has to wait for it
+            forms = secret_forms(value)  # outside of the lock, as it is slow
         with self._lock:
             if not self._hold_again(value):
                 characters = sum(map(len, forms.plain)) + sum(map(len, forms.inside_base64))
@@ -102,7 +99,7 @@ class Redactor:
                 self._index.add(forms)
 
     def release(self, value: str) -> None:
-        """Take back one `hold` of this value."""
+        """Undo one `hold` of this value."""
         if len(value) < SHORTEST_SECRET:
             return
         with self._lock:
@@ -116,11 +113,11 @@ class Redactor:
                 self._forget_oldest()
 
     def is_registered(self, value: str) -> bool:
-        """Whether it is registered, or need not be."""
+        """Whether the value is registered, or is too short for it."""
         return len(value) < SHORTEST_SECRET or value in self._values
 
     def is_value_in(self, value: str, text: str) -> bool:
-        """Whether a text holds this registered value, in one of its forms."""
+        """Whether a text contains this registered value in one of its forms."""
         registered = self._values.get(value)
         if registered is None:
             return False
@@ -129,14 +126,14 @@ class Redactor:
 
     @property
     def held_count(self) -> int:
-        """How many values have a holder."""
+        """The number of values that have a holder."""
         return len(self._values) - len(self._released)
 
     def redact(self, text: str, *, cut: bool = False) -> str:
-        """The text with every registered value replaced.
+        """Return the text with every registered value replaced.
 
-        `cut`: it is the begin of a longer one, so that it may end within a value: what looks like the begin of one is
-        replaced there, too, from SHORTEST characters on.
+        `cut`: the text was truncated and can end within a value: an incomplete form of at least SHORTEST characters at
+        its end is replaced, too.
         """
         index = self._index
         if not len(index):
@@ -171,7 +168,7 @@ class Redactor:
 
 
 def _redact_across_lines(text: str, index: FormIndex) -> str:
-    """The text of several lines without the values that are broken over some of them, wherever the lines end."""
+    """Replace values that are broken across lines, at any position."""
     joined = _LINE_END.sub("", text)
     for form in index.find_by_grams(joined):
         if _SHORTEST_BROKEN <= len(form) <= _LONGEST_BROKEN and form in joined:

@@ -1,7 +1,7 @@
 """Finds the registered forms in a text. Used by the redactor, which changes it under its lock. Pure.
 
-Adding and removing a value cost what its own forms cost, however many others there are. Readers take no lock: whatever
-they read is one operation on a dictionary, which the interpreter does not interrupt.
+The cost of adding or removing a value depends only on its own forms. Readers need no lock: each read is one atomic
+operation on a dictionary.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from jobs.redaction.forms import SHORTEST_SECRET, SecretForms
 _T = TypeVar("_T")
 
 NEIGHBOUR = "[A-Za-z0-9+/_-]?"
-"""Beside the inside of a Base64 text stand characters that hold some bits of the secret."""
+"""A character next to the inside of a Base64 text contains some bits of the secret."""
 
 _GRAM = SHORTEST_SECRET
-"""Characters by which forms are looked up: as many as the shortest form has."""
+"""Characters by which forms are indexed: the length of the shortest form."""
 
 _FORMS_A_CHARACTER = 0.6
-"""Searching for one form costs as much as cutting this many characters of a text: which way is the cheaper one."""
+"""One search for a form costs as much as indexing this many characters of a text."""
 
 _MOST_SEARCHED = 1000
-"""Forms that are searched for one by one: their order is computed anew after each change."""
+"""Forms that are searched one by one: their order is recomputed after each change."""
 
 _MOST_NESTED = 8
-"""Values within values that are looked for at the end of a text that was cut."""
+"""Nested values that are searched at the end of a truncated text."""
 
 
 class FormIndex:
@@ -38,13 +38,13 @@ class FormIndex:
         self._inside_base64: dict[str, int] = {}
         self._buckets: _Buckets = {}
         self._lengths: dict[int, int] = {}
-        """Of the longest form of each value."""
+        """Number of values by the length of their longest form."""
         self._version = 0
         self._ordered: tuple[int, tuple[str, ...]] = (0, ())
-        """The version and all forms of it, the longest first."""
+        """A version, and all forms of it, longest first."""
 
     def __len__(self) -> int:
-        """About how many forms there are: one that has two meanings counts twice."""
+        """Approximate number of forms: one of both kinds counts twice."""
         return len(self._plain) + len(self._inside_base64)
 
     def add(self, forms: SecretForms) -> None:
@@ -62,7 +62,7 @@ class FormIndex:
         self._version += 1
 
     def remove(self, forms: SecretForms) -> None:
-        """Of a value that was added."""
+        """Remove the forms of a value that was added."""
         buckets = self._buckets
         for counts, other, old in self._kinds(forms):
             for form in old:
@@ -79,27 +79,27 @@ class FormIndex:
         self._version += 1
 
     def is_inside_base64(self, form: str) -> bool:
-        """Whether a text may have it only where it was encoded with what stands around it."""
+        """Whether the form is only the inside of a longer Base64 text."""
         return form in self._inside_base64 and form not in self._plain
 
     def find_candidates(self, text: str) -> Iterable[str]:
-        """The forms that may stand in the text, the longest first: of a value that begins like another one the end
-        must not stay."""
-        # Searching for a hundred forms one by one takes a tenth of what one expression of all of them takes. With more
-        # of them, or in a short text, it is the text that is cut into pieces, and these are looked up.
+        """Return the forms that the text can contain, longest first: a shorter one must not leave the rest of a longer
+        one."""
+        # A hundred searches one by one take a tenth of the time of one combined expression. With more forms, or for a
+        # short text, it is faster to look up the pieces of the text.
         count = len(self)
         if count <= _MOST_SEARCHED and count < len(text) * _FORMS_A_CHARACTER:
             return self._longest_first()
         return self.find_by_grams(text)
 
     def find_by_grams(self, text: str) -> list[str]:
-        """The same, always by pieces of the text."""
+        """Return the same by looking up the pieces of the text."""
         grams = {text[at : at + _GRAM] for at in range(len(text) - _GRAM + 1)}
         return sorted(_forms_of_all(self._buckets, grams), key=len, reverse=True)
 
     def strip_partial_form(self, text: str) -> str:
-        """The text without the begin of a form, or several one within the other, at its end."""
-        # The cut may have gone through a character of several bytes.
+        """Return the text without an incomplete form, or several nested ones, at its end."""
+        # The truncation can split a character of several bytes.
         whole = left = text.rstrip("\ufffd")
         for _ in range(_MOST_NESTED):
             at = self._find_partial_form(left)
@@ -115,7 +115,7 @@ class FormIndex:
                 continue
             size, found = len(text) - at, False
             for form in _forms_in(self._buckets, gram):
-                # Who sends the same begin a thousand times must not have each of them compared.
+                # Compare cheaply first, as many forms can have the same start.
                 if len(form) >= size and form[size - 1] == text[-1] and form.startswith(text[at:]):
                     found = True
                     if self.is_inside_base64(form) and re.fullmatch(NEIGHBOUR, text[max(at - 1, 0) : at]):
@@ -125,14 +125,14 @@ class FormIndex:
         return None
 
     def _kinds(self, forms: SecretForms) -> tuple[tuple[dict[str, int], dict[str, int], Set[str]], ...]:
-        """Of each kind: its counts, those of the other kind, and the forms."""
+        """Return for each kind its counts, those of the other kind, and the forms."""
         plain, inside = self._plain, self._inside_base64
         return (plain, inside, forms.plain), (inside, plain, forms.inside_base64)
 
     def _longest_first(self) -> tuple[str, ...]:
         version, ordered = self._ordered
         if version != self._version:
-            # Read before the forms: what changes meanwhile makes this order an old one.
+            # Read before the forms, so that a concurrent change makes this order outdated.
             version = self._version
             forms = {*_snapshot(self._plain), *_snapshot(self._inside_base64)}
             ordered = tuple(sorted(forms, key=len, reverse=True))
@@ -145,11 +145,11 @@ def _longest(forms: SecretForms) -> int:
 
 
 _Buckets = dict[str, str | dict[str, None]]
-"""Forms by their first characters. A single one stands alone, as a dictionary takes as much as ten forms."""
+"""Forms by their first characters. A single one is stored without a dictionary, to save memory."""
 
 
 def _put(buckets: _Buckets, gram: str, form: str) -> None:
-    """Add a form that is not there."""
+    """Add a new form."""
     there = buckets.setdefault(gram, form)
     if isinstance(there, dict):
         there[form] = None
@@ -158,7 +158,7 @@ def _put(buckets: _Buckets, gram: str, form: str) -> None:
 
 
 def _discard(buckets: _Buckets, gram: str, form: str) -> None:
-    """Remove a form that is there."""
+    """Remove an existing form."""
     there = buckets[gram]
     if isinstance(there, dict) and len(there) > 1:
         del there[form]
@@ -181,10 +181,10 @@ def _forms_of_all(buckets: _Buckets, grams: set[str]) -> list[str]:
 
 
 def _snapshot(entries: Mapping[_T, object]) -> tuple[_T, ...]:
-    """The keys of a dictionary that another thread may be changing."""
+    """Return the keys of a dictionary that another thread can change."""
     while True:
         try:
             return tuple(entries)
         except RuntimeError:
-            # A garbage collection in between let another thread change it.
+            # Another thread changed it during a garbage collection.
             continue

@@ -1,4 +1,4 @@
-"""The forms that a secret may take on its way through other programs. Called by the redactor. Pure."""
+"""Computes the encoded forms in which other programs write a secret. Called by the redactor. Pure."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
 SHORTEST_SECRET = 4
-"""Characters. Shorter values stand in ordinary texts too often: whoever needs one secret must make it longer."""
+"""Characters of a secret that is redacted. Shorter values occur in ordinary texts too often."""
 
 _SHORTEST_LINE = 8
-"""Characters of a line that is looked for without the others of its secret."""
+"""Characters of a line of a secret that is redacted without the other lines."""
 
 _SHORTEST_IN_ANOTHER_CASE = 8
-"""Characters of a text that is looked for in small letters and in capitals: shorter ones are ordinary words, then."""
+"""Characters of a value that is redacted in lower and upper case: shorter ones are ordinary words then."""
 
 _LONGEST_LINE, _PIECE, _MOST_OF_A_LINE = 128, 64, 4096
-"""Characters of a line that is looked for as a whole; of the pieces of a longer one; of these together."""
+"""Characters of a line that is redacted as a whole; of the pieces of a longer one; of these together."""
 
 _LONGEST_WHOLE = 2048
-"""Characters of a value that is looked for as a whole in every form. Of longer ones the pieces have to do."""
+"""Characters of a value that is redacted as a whole in every form. Longer ones are redacted by their pieces."""
 
 _SHORTEST_PIECE = 16
 """Characters of a line of wrapped Base64."""
 
 _WRAPPED_AT = (64, 76)
-"""Characters of a line, by PEM and by MIME."""
+"""Characters of a line in PEM and in MIME."""
 
 _NEVER_ESCAPED = re.compile("[A-Za-z0-9._-]*")
-"""What no program escapes but those that escape all but letters and digits."""
+"""Characters that only programs escape that escape everything except letters and digits."""
 _NEITHER_LETTER_NOR_DIGIT = re.compile("[^A-Za-z0-9]")
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
 _LEFT_BY_BROWSERS = "!'()*"
@@ -43,19 +43,18 @@ _DOTNET_JSON = re.compile("\\\\(u[0-9a-f]{4}|.)|[&'+<>`]")
 
 @dataclass(frozen=True, slots=True)
 class SecretForms:
-    """`inside_base64`: those that a longer text has when it is encoded with the secret in it."""
+    """`inside_base64`: the forms that the Base64 of a longer text contains."""
 
     plain: frozenset[str]
     inside_base64: frozenset[str]
 
 
 def secret_forms(value: str) -> SecretForms:
-    """Every form of the value, none of them shorter than SHORTEST.
+    """Return every form of the value with at least SHORTEST characters.
 
-    As it is, backwards, in small letters and in capitals; URL-encoded in the ways of several programs, once or twice;
-    escaped as in JSON (once or twice), HTML, Python, SQL and a shell; hex; Base64 of both kinds, alone or within
-    something longer. Of a value of several lines also each line, and of a long one each piece: what is shown of a long
-    text may end within it.
+    Plain, reversed, in lower and upper case; URL-encoded by the rules of several programs, once or twice; escaped as in
+    JSON (once or twice), HTML, Python, SQL and a shell; hexadecimal; Base64 of both alphabets, alone or within a longer
+    text. Also each line of a multi-line value and each piece of a long one, because an excerpt can end within it.
     """
     plain: set[str] = set()
     inside: set[str] = set()
@@ -64,7 +63,7 @@ def secret_forms(value: str) -> SecretForms:
             plain.update((text, *_wrapped(text.encode("utf-8", "replace"))))
             continue
         _add(text, plain, inside)
-        # A query or a form that has it URL-encoded may be encoded once more, with all that stands around it.
+        # A query or a form that contains it URL-encoded can be encoded once more.
         for sent in {quote(text, "", errors="replace"), quote_plus(text, errors="replace")} - {text}:
             plain |= _url_encoded(sent)
             _add_encoded(sent, plain, inside)
@@ -95,13 +94,13 @@ def _add_encoded(text: str, plain: set[str], inside: set[str]) -> None:
 
 
 def _texts(value: str) -> Iterator[str]:
-    """The value, and what it is with other line ends, or none."""
+    """Yield the value, and its variants with other line ends and encodings."""
     yield value
     bare = value.strip()
     if bare != value and len(bare) >= SHORTEST_SECRET:
         yield bare
     if not value.isascii():
-        # As programs read it that take UTF-8 for Latin-1, and those that leave out what is not ASCII.
+        # Some programs decode UTF-8 as Latin-1, others drop non-ASCII characters.
         yield value.encode("utf-8", "replace").decode("latin-1")
         yield value.encode("ascii", "ignore").decode()
     if "\n" in bare:
@@ -112,7 +111,7 @@ def _texts(value: str) -> Iterator[str]:
 
 
 def _pieces(value: str) -> Iterator[str]:
-    """The lines of a value of several, without those that every PEM file has; long ones in pieces."""
+    """Yield the lines of a multi-line value, without PEM markers, and long ones in pieces."""
     lines = [line.strip() for line in value.splitlines()]
     if len(lines) < 2 and len(value) <= _LONGEST_LINE:
         return
@@ -161,7 +160,7 @@ def _escaped(text: str) -> set[str]:
 
 
 def _dotnet_json(text: str) -> str:
-    """As System.Text.Json writes it: more of it escaped, and in capitals."""
+    """Escape like System.Text.Json: more characters, and upper-case digits."""
 
     def escaped(found: re.Match[str]) -> str:
         match found[0]:
@@ -193,7 +192,7 @@ def _url_encoded(text: str) -> set[str]:
 
 
 def _inside_base64(raw: bytes) -> Iterator[str]:
-    """The characters that hold nothing but the secret, wherever it begins in what is encoded."""
+    """Yield the Base64 characters that depend only on the secret, for each alignment."""
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + raw).decode()
         whole = encoded[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]
@@ -205,7 +204,7 @@ _URL_SAFE = str.maketrans("+/", "-_")
 
 
 def _wrapped(raw: bytes) -> Iterator[str]:
-    """The lines of its Base64, where that takes several."""
+    """Yield the lines of its wrapped Base64, if there are several."""
     encoded = base64.b64encode(raw).decode()
     for width in _WRAPPED_AT:
         if len(encoded) > width:

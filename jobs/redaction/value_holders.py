@@ -1,6 +1,6 @@
-"""Who holds registered values, and for how long: a run until it is over, a source until it has a newer value.
+"""Holders of registered values: a run until it ends, a source until it has a newer value.
 
-Used by the checks and by config.secrets. Values that live as long as the process are added to the redactor itself.
+Used by the checks and by config.secrets. Values with the lifetime of the process are added to the redactor directly.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from jobs.redaction import Redactor
 from jobs.redaction.forms import SecretForms
 
 LONG_SECRET = 1024
-"""Characters from which on a value is registered in a thread, or its forms are computed there: it takes milliseconds,
-and other runs start meanwhile."""
+"""Characters from which on the forms of a value are computed in a thread, because that takes milliseconds."""
 
 MOST_RUN_CHARACTERS = 131_072
-"""Of all values that one run holds. Further ones, of a run of many attempts, release those that it has held longest."""
+"""Characters of all values that one run holds. Further ones, in a run of many attempts, release the oldest."""
 
 
 class RunSecrets:
-    """What one run has registered. For one event loop.
+    """The values that one run registered. For one event loop.
 
-    It is released when the run is over and nothing works for it any more: whatever leaves the run (its attempts,
-    events, tracebacks, dead letter) was redacted before.
+    They are released when the run and its cleanup have ended: its attempts, events, tracebacks and dead letter are
+    redacted before.
     """
 
     __slots__ = ("_characters", "_users", "_values")
@@ -33,7 +32,7 @@ class RunSecrets:
         self._users = 1
 
     def add(self, value: str, redactor: Redactor, forms: SecretForms | None = None) -> None:
-        """Register a value. `forms`: see Redactor.hold. After the end it is released at once."""
+        """Register a value; after the last `close` it is released at once. `forms`: see Redactor.hold."""
         if self._values is None:
             self._values = {}
         if value in self._values:
@@ -48,17 +47,17 @@ class RunSecrets:
             self._release(next(iter(self._values)))
 
     def occur_in(self, text: str) -> bool:
-        """Whether a text holds one of the values, in one of its forms."""
+        """Whether a text contains one of the values in one of its forms."""
         return self._values is not None and any(
             redactor.is_value_in(value, text) for value, redactor in self._values.items()
         )
 
     def add_user(self) -> None:
-        """Something works for the run that may outlive it, such as its cleanup. It calls `close` as well."""
+        """Add a user that can outlive the run, such as its cleanup. It also calls `close`."""
         self._users += 1
 
     def close(self) -> None:
-        """One user less; the last one releases everything."""
+        """Remove a user; the last one releases all values."""
         self._users -= 1
         if not self._users and self._values is not None:
             for value in tuple(self._values):
@@ -71,9 +70,9 @@ class RunSecrets:
 
 
 class CurrentSecrets:
-    """The value of each name that is in use now. A newer value of the name takes its place. From any thread.
+    """The current value of each name. A newer value replaces the one before. Thread-safe.
 
-    `most`: names; more push out those that were set longest ago. None: there is no such limit.
+    `most`: names; more evict the least recently set ones. None: unlimited.
     """
 
     def __init__(self, redactor: Redactor, most: int | None = None) -> None:
@@ -83,7 +82,7 @@ class CurrentSecrets:
         self._values: dict[str, str] = {}
 
     def set(self, name: str, value: str) -> None:
-        """Register the value, and release the one that the name had before."""
+        """Register the value, and release the previous one of the name."""
         if self._values.get(name) == value and self._most is None:
             return
         self._redactor.hold(value)
@@ -96,11 +95,11 @@ class CurrentSecrets:
             self._redactor.release(each)
 
     def set_unnamed(self, value: str) -> None:
-        """Register a value that has no name: it is one of the latest that were used."""
+        """Register a value without a name, as one of the most recently used."""
         self.set(value, value)
 
     def remove(self, name: str) -> None:
-        """Release the value of this name, if there is one."""
+        """Release the value of this name, if any."""
         with self._lock:
             value = self._values.pop(name, None)
         if value is not None:

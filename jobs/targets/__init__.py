@@ -1,9 +1,8 @@
-"""What each kind of check asks, as data. The check itself is in jobs/checks/<kind>.py.
+"""The targets of all kinds of check, as data. The check itself is in jobs/checks.
 
-A new kind: its model in a file here and in `Target`, its file in jobs/checks/, its line in jobs/checks/__init__.py.
-Every target has `kind`, `endpoint` (how logs and history call it, without secrets) and `idempotent` (whether asking
-again after a failure does no harm). Its class has `TIMEOUTS`, the deadlines of jobs that name none, and may have
-`SCHEDULE`: that of its jobs, unless they have one.
+Every target has `kind`, `endpoint` (its name in logs and history, without secrets) and `idempotent` (whether a retry
+after a failure is harmless). Its class has `TIMEOUTS`, the default deadlines of its jobs, and can have `SCHEDULE`, their
+default schedule.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ from jobs.targets.tls import TlsTarget
 
 
 def target_kind(value: Any) -> Any:
-    """The kind of a target, as it is written or as a model. Without one it is `http`, unless a key says otherwise."""
+    """Return the kind of a target, a mapping or a model. Default: `http`, unless the keys belong to another kind."""
     if not isinstance(value, dict):
         return getattr(value, "kind", None)
     if "kind" in value:
         return value["kind"]
-    # None is told as a missing kind: better than every key as one that http does not know.
+    # None is reported as a missing kind, instead of each key as unknown.
     return "http" if "url" in value or _KEYS_OF_OTHER_KINDS.isdisjoint(value) else None
 
 
@@ -47,15 +46,15 @@ Target = Annotated[
     | Annotated[HeartbeatTarget, Tag("heartbeat")],
     Discriminator(target_kind),
 ]
-"""Every kind of target, told apart by `kind`."""
+"""Every kind of target, discriminated by `kind`."""
 
 TARGETS_BY_KIND: dict[str, Any] = {tag.tag: model for model, tag in map(get_args, get_args(get_args(Target)[0]))}
-"""The models by their kind."""
+"""The models by kind."""
 
 _KEYS_OF_OTHER_KINDS = (
     frozenset[str]().union(*(model.model_fields for model in TARGETS_BY_KIND.values())) - HttpTarget.model_fields.keys()
 )
-"""Keys that http has not, and another kind has."""
+"""Keys that only other kinds than http have."""
 
 __all__ = [
     "IDEMPOTENT_METHODS",

@@ -1,4 +1,4 @@
-"""What a DNS check asks: the records of a name, from a server. The check itself is jobs/checks/kinds/dns.py."""
+"""The target of a DNS check: a query to a name server. Used by jobs.checks.kinds.dns."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def _check_name(name: str) -> str:
     refuse_placeholder(name)
     labels = name.rstrip(".").split(".")
     if name != "." and any(not label or len(label.encode()) > 63 for label in labels):
-        raise ValueError(f"{name!r} is no name: its parts have 1 to 63 characters, with dots between")
+        raise ValueError(f"{name!r} is not a name: its labels have 1 to 63 characters, separated by dots")
     if any(sign.isspace() or sign in "/:@" for sign in name):
-        raise ValueError(f"{name!r} is no name: write it alone, like checkout.internal")
+        raise ValueError(f"{name!r} is not a name: write only the name, like checkout.internal")
     return name
 
 
@@ -31,14 +31,14 @@ def _check_server(server: str) -> str:
     try:
         ipaddress.ip_address(server)
     except ValueError:
-        raise ValueError(f"{server!r} is no address: write that of the name server, like 10.0.0.4") from None
+        raise ValueError(f"{server!r} is not an IP address: write that of the name server, like 10.0.0.4") from None
     return server
 
 
 class DnsTarget(FrozenModel):
-    """One question to a name server: `server` by its address, or else the first of those that this machine uses.
+    """One query to a name server. `server`: its address; default: the first name server of this machine.
 
-    By UDP, and again by TCP if the answer does not fit; `protocol: tcp` asks by TCP at once.
+    By UDP, and again by TCP if the answer does not fit; `protocol: tcp` uses TCP at once.
     """
 
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=5.0, run=15.0)
@@ -52,11 +52,11 @@ class DnsTarget(FrozenModel):
 
     @property
     def endpoint(self) -> str:
-        """The target for logs and history."""
+        """The name of the target in logs and history."""
         at = f"{format_host_port(self.server, self.port)}/" if self.server is not None else "/"
         return f"dns://{at}{self.name}?type={self.type}"
 
     @property
     def idempotent(self) -> bool:
-        """Asking again does no harm."""
+        """Always true."""
         return True

@@ -1,4 +1,4 @@
-"""What the kinds that name a host and a port share. Used by tcp.py, tls.py and dns.py."""
+"""Field types of hosts and ports. Used by http.py, tcp.py, tls.py and dns.py."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _UNFIT = re.compile(r"[\s/@?#\x00-\x1f\x7f]")
 def _check_host(host: str) -> str:
     refuse_placeholder(host)
     if "://" in host or _UNFIT.search(host):
-        raise ValueError(f"{host!r} is no host: write the name or the address alone, like db.internal or 10.1.2.3")
+        raise ValueError(f"{host!r} is not a host: write only the name or the address, like db.internal or 10.1.2.3")
     if host.startswith("[") or (host.count(":") == 1 and not host.startswith(":")):
-        raise ValueError(f"{host!r} is no host alone: write its port under the key port, and no brackets")
+        raise ValueError(f"{host!r} is not only a host: write the port under the key port, and no brackets")
     return host
 
 
@@ -27,10 +27,10 @@ Host = Annotated[
     AfterValidator(_check_host),
 ]
 IpVersion = Literal[4, 6]
-"""Which addresses of a name are asked, where only those of one version will do."""
+"""The only version of IP to connect by."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 def format_host_port(host: str, port: int) -> str:
-    """`db.internal:5432`, `[::1]:5432`."""
+    """Format host and port: `db.internal:5432`, `[::1]:5432`."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

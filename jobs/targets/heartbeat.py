@@ -1,4 +1,4 @@
-"""What a heartbeat check waits for: pings of a program that runs elsewhere. The check is jobs/checks/kinds/heartbeat.py."""
+"""The target of a heartbeat check: pings that another program must send. Used by jobs.checks.kinds.heartbeat."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobs.policies import Timeouts
 from jobs.schedules import Schedule, parse_schedule
 
 LONGEST_WAIT = 366 * 86400.0
-"""Seconds: a year, and the day that some have more."""
+"""Seconds of a leap year."""
 
 
 def _check_wait(seconds: float) -> float:
@@ -22,7 +22,7 @@ def _check_wait(seconds: float) -> float:
 
 
 SHORTEST_TOKEN = 16
-"""Characters: a shorter token could be found by trying."""
+"""Characters of a token; a shorter one could be guessed."""
 
 WaitField = Annotated[Duration, AfterValidator(_check_wait)]
 
@@ -32,16 +32,16 @@ def _read_schedule(value: Any) -> Schedule | None:
 
 
 class HeartbeatTarget(FrozenModel):
-    """Pings that must come, each `period` after the one before or by a `schedule`, or `grace` later at the latest.
+    """Pings that must arrive a `period` after the previous one or at the instants of a `schedule`, at most `grace` late.
 
-    `token`: names the secret that the sender of pings puts into the address. `max_duration`: how long the program may
-    take from its start ping to its end; as long as `grace` if it is not said. `first_within`: how long the very first
-    ping may take, from when the job came into force or its own schedule was changed; as long as it takes if not said.
+    `token`: names the secret in the address of the pings. `max_duration`: the longest time from a start ping to its end
+    ping; default: `grace`. `first_within`: the longest time until the very first ping, counted from when the job came
+    into force or its own schedule was changed; default: unlimited.
     """
 
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=5.0, run=15.0)
     SCHEDULE: ClassVar[dict[str, str]] = {"every": "1m"}
-    """How often it is judged, unless the job says so."""
+    """How often it is judged by default."""
 
     kind: Literal["heartbeat"]
     token: SecretRef
@@ -58,20 +58,20 @@ class HeartbeatTarget(FrozenModel):
     @model_validator(mode="after")
     def _check_one_due_rule(self) -> Self:
         if self.period is None and self.schedule is None:
-            raise ValueError("say when pings are due: period (such as 24h) or schedule, one of them")
+            raise ValueError("has neither period nor schedule: add period (such as 24h) or schedule")
         if self.period is not None and self.schedule is not None:
             raise ValueError(
-                "has both period and schedule: keep period if a ping is due so long after the one before it, or "
+                "has both period and schedule: use period if a ping is due so long after the previous one, or "
                 "schedule if pings are due at fixed times"
             )
         return self
 
     @property
     def endpoint(self) -> str:
-        """The target for logs and history: by the name of its secret, which is no secret."""
+        """The name of the target in logs and history: the name of its secret, which is not secret itself."""
         return f"heartbeat:{self.token.secret}"
 
     @property
     def idempotent(self) -> bool:
-        """Looking again does no harm."""
+        """Always true."""
         return True

@@ -1,4 +1,4 @@
-"""What an HTTP check asks. The check itself is jobs/checks/kinds/http.py."""
+"""The target of an HTTP check: one request. Used by jobs.checks.kinds.http, and by steps.py."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|^\s|\s$")
 
 
 def is_invalid_header_value(value: str) -> bool:
-    """Whether a header cannot carry this value: control characters, line breaks, blanks at its ends."""
+    """Whether a header cannot have this value: control characters, line breaks, leading or trailing blanks."""
     return _UNFIT.search(value) is not None
 
 
@@ -33,28 +33,28 @@ _FRAMING_HEADERS = frozenset(
 )
 
 _PLATFORM_HEADERS = frozenset({"metadata", "x-identity-header", "metadata-flavor", "x-google-metadata-request"})
-"""Headers that only a cloud's own endpoints want, before they hand out tokens; and `X-aws-ec2-metadata-token...`."""
+"""Headers that the token endpoints of cloud platforms require; also those that start with `X-aws-ec2-metadata-`."""
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 def _explain_bad_header(name: str, value: str | SecretRef) -> str:
-    """Why a job must not send this header; empty if it may."""
+    """Return why a job must not send this header; empty if it can."""
     if name.lower() in _FRAMING_HEADERS:
-        return f"{name} is set by the program itself, so that the connection works: leave it out"
+        return f"{name} controls the connection and is set by the program: remove it"
     if name.lower() in _PLATFORM_HEADERS or name.lower().startswith("x-aws-ec2-metadata-"):
-        return f"{name} is for the platform's own endpoints, which no check may ask: leave it out"
+        return f"{name} is for endpoints of the cloud platform, which are not allowed: remove it"
     if isinstance(value, str) and is_invalid_header_value(value):
-        return f"the value of {name} has a line break, a control character or a blank at an end"
+        return f"the value of {name} has a line break, a control character, or a leading or trailing blank"
     if name.lower() == "host" and not (isinstance(value, str) and _HOST.fullmatch(value)):
-        return f"the value of {name} is no host: write a name, such as checkout.internal or checkout.internal:8443"
+        return f"the value of {name} is not a host: write a name, such as checkout.internal or checkout.internal:8443"
     return ""
 
 
 def _check_headers(headers: dict[str, TextOrSecret]) -> dict[str, TextOrSecret]:
     for name, value in headers.items():
         if not re.fullmatch(HEADER_NAME_PATTERN, name):
-            raise ValueError(f"{name[:40]!r} cannot be the name of a header")
+            raise ValueError(f"{name[:40]!r} is not a valid header name")
         if reason := _explain_bad_header(name, value):
             raise ValueError(reason)
     return headers
@@ -89,20 +89,18 @@ RequestBody = Annotated[
 
 
 class TlsOptions(FrozenModel):
-    """How the target's certificate is checked. `ca_file`: PEM file with the authorities to trust, alone."""
+    """How the certificate of the target is verified. `ca_file`: PEM file with the only trusted authorities."""
 
     verify: bool = True
     ca_file: str | None = None
     client_certificate: SecretRef | None = None
-    """A secret in PEM form: the certificate (and those between it and its authority) with its key, not encrypted."""
+    """A secret in PEM form: the certificate (with intermediate ones) and its unencrypted key."""
 
 
 def _proxy_url(url: str) -> str:
     parts = urlsplit(validate_complete_http_url(url))
     if parts.scheme != "http" or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError(
-            "a proxy is written as http://proxy.internal:3128, without a path; https targets go through it, too"
-        )
+        raise ValueError("must be like http://proxy.internal:3128, without a path; https targets use it, too")
     return url
 
 
@@ -110,7 +108,7 @@ ProxyUrl = Annotated[str, Field(max_length=2048), AfterValidator(_proxy_url)]
 
 
 class ProxyAuth(FrozenModel):
-    """How the program proves to a proxy who it is: Basic."""
+    """Basic credentials for a proxy."""
 
     username: TextOrSecret
     password: SecretRef
@@ -119,18 +117,14 @@ class ProxyAuth(FrozenModel):
 class HttpTarget(FrozenModel):
     """One HTTP request.
 
-    `connection`: kept ones are used again by the next request to the same origin, if its method is idempotent.
-    `keep_body`: bytes of an answer that are kept with an attempt that it failed; 0 keeps nothing.
-    `http2`: where TLS agrees to it; without TLS, at once.
-
-    `ip_version`: addresses of it alone are asked, also where redirects lead.
-
-    `server_name`: what TLS asks for, and the certificate must be for, if it is not the host of the URL.
-
-    `allow_plain_http`: whether secrets may go over plain http, where everybody on the way can read them.
-
-    `redirects`: how many are followed; 0 takes a 3xx as the answer. `read_limit`: bytes of the body that are read
-    and judged at most; the rest is not fetched.
+    `connection`: a kept one is reused by the next request to the same origin, if its method is idempotent.
+    `keep_body`: most bytes of the body that history stores with a failed attempt; 0 stores none.
+    `http2`: negotiated by TLS; without TLS, used at once.
+    `ip_version`: connect only to addresses of this version, also after redirects.
+    `server_name`: the name for SNI and the certificate, if it is not the host of the URL.
+    `allow_plain_http`: whether secrets can go over plain http, readable for others on the network.
+    `redirects`: most redirects that are followed; with 0, a 3xx is the answer.
+    `read_limit`: most bytes of the body that are read and judged.
     """
 
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=10.0, run=30.0)
@@ -157,21 +151,21 @@ class HttpTarget(FrozenModel):
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
         if self.connection == "kept" and (self.http2 or self.proxy):
-            raise ValueError("connection: kept goes with neither http2 nor proxy: leave one of them out")
+            raise ValueError("connection: kept cannot be combined with http2 or proxy: remove one of them")
         if self.connection == "kept" and self.server_name:
-            raise ValueError("connection: kept does not go with server_name: leave one of them out")
+            raise ValueError("connection: kept cannot be combined with server_name: remove one of them")
         if self.ip_version and (self.connection == "kept" or self.proxy):
-            raise ValueError("ip_version goes with neither connection: kept nor proxy: leave one of them out")
+            raise ValueError("ip_version cannot be combined with connection: kept or proxy: remove one of them")
         if self.proxy_auth is not None and self.proxy is None:
-            raise ValueError("proxy_auth needs a proxy")
+            raise ValueError("proxy_auth needs proxy: add it")
         return self
 
     @property
     def endpoint(self) -> str:
-        """The target for logs and history: without query and fragment, which may hold secrets."""
+        """The name of the target in logs and history: the URL without query and fragment, which can contain secrets."""
         return self.url.split("?", 1)[0].split("#", 1)[0]
 
     @property
     def idempotent(self) -> bool:
-        """Whether repeating the request after a failure does no harm by the method's definition."""
+        """Whether the method is idempotent (RFC 9110), so that a retry is harmless."""
         return self.method in IDEMPOTENT_METHODS

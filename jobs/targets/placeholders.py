@@ -1,6 +1,6 @@
-"""`${name}` in the texts of a request, which stands for a value that an earlier answer gave. Pure.
+"""Finds and replaces `${name}`, a saved value of an earlier step, in the texts of a request. Pure.
 
-Used by steps.py to check them at load, and by jobs.checks.kinds.steps to fill them in.
+Called by steps.py to validate them, and by jobs.checks.kinds to replace them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _PLACEHOLDER = re.compile(r"\$(?:\$|\{([^{}]*)\})")
 
 
 def find_names(value: Any) -> Iterator[str]:
-    """The names of all placeholders in a text, or in the texts of a JSON value."""
+    """Yield the names of all placeholders in a text, or in the texts of a JSON value."""
     for text in _texts_in(value):
         yield from (found[1] for found in _PLACEHOLDER.finditer(text) if found[1] is not None)
 
 
 def has_placeholders(value: Any) -> bool:
-    """Whether filling in changes anything of a text, or of the texts of a JSON value."""
+    """Whether a text, or a text in a JSON value, has a placeholder or `$$`."""
     return any("$" in text and _PLACEHOLDER.search(text) for text in _texts_in(value))
 
 
@@ -39,7 +39,7 @@ def _texts_in(value: Any) -> Iterator[str]:
 
 
 def fill_text(text: str, values: Mapping[str, Any], quote: Callable[[str], str] = str) -> str:
-    """The text with its placeholders filled in; each value passes through `quote`."""
+    """Replace the placeholders of a text by the values; `quote` encodes each value."""
 
     def value_of(found: re.Match[str]) -> str:
         return "$" if found[1] is None else quote(format_as_text(values[found[1]]))
@@ -48,9 +48,9 @@ def fill_text(text: str, values: Mapping[str, Any], quote: Callable[[str], str] 
 
 
 def fill_json(value: Any, values: Mapping[str, Any]) -> Any:
-    """A JSON value with the placeholders in its texts filled in.
+    """Replace the placeholders in the texts of a JSON value.
 
-    A text that is nothing but one becomes the value itself, so that a number stays a number.
+    A text that is only a placeholder becomes the value itself, so that a number stays a number.
     """
     if isinstance(value, str):
         whole = _PLACEHOLDER.fullmatch(value)
@@ -63,5 +63,5 @@ def fill_json(value: Any, values: Mapping[str, Any]) -> Any:
 
 
 def format_as_text(value: Any) -> str:
-    """A value as it stands in a text: texts as they are, all else as JSON."""
+    """Return a text unchanged, and every other value as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

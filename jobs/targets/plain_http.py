@@ -1,6 +1,6 @@
-"""Whether a request would send secrets over plain http, where everybody on the way can read them. Pure.
+"""Decides whether a request would send secrets over plain http, readable for others on the network. Pure.
 
-Called by jobs.warnings for what a definition shows, and by jobs.checks.kinds.steps for URLs that earlier answers give.
+Called by jobs.warnings for definitions, and by jobs.checks.kinds for URLs from earlier answers.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from jobs.targets.steps import Step
 
 
 def exposes_secrets(request: HttpTarget, url: str, saved_secrets: Set[str] = frozenset()) -> bool:
-    """Return whether the request, made to this URL, sends a secret without TLS although the job does not allow it.
+    """Return whether the request to this URL sends a secret without TLS, and the job does not allow it.
 
-    `saved_secrets`: names of values that earlier steps saved and that must not be shown.
+    `saved_secrets`: names of secret values that earlier steps saved.
     """
     return not request.allow_plain_http and is_plain_http(url) and sends_secrets(request, saved_secrets)
 
 
 def is_plain_http(url: str) -> bool:
-    """Return whether what is sent to this URL goes over a network without TLS. Loopback is no network."""
+    """Return whether a request to this URL crosses a network without TLS. Loopback is not a network."""
     if url.startswith("https://"):
         return False
     parts = urlsplit(url)
@@ -32,7 +32,7 @@ def is_plain_http(url: str) -> bool:
 
 
 def sends_secrets(request: HttpTarget, saved_secrets: Set[str] = frozenset()) -> bool:
-    """Return whether the request holds a secret, in auth, headers, query or body."""
+    """Return whether the request contains a secret, in auth, headers, query or body."""
     texts: list[object] = [*request.headers.values(), *request.query.values()]
     match request.body:
         case TextBody(text=text):
@@ -47,7 +47,7 @@ def sends_secrets(request: HttpTarget, saved_secrets: Set[str] = frozenset()) ->
 
 
 def _is_loopback(host: str) -> bool:
-    """RFC 6761, section 6.3: localhost and the names below it are loopback always."""
+    """RFC 6761, section 6.3: localhost and the names below it are always loopback."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True

@@ -1,4 +1,4 @@
-"""What a check of several steps asks: requests one after the other. The check itself is jobs/checks/kinds/steps.py."""
+"""The target of a check of several steps: a sequence of requests. Used by jobs.checks.kinds.steps."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from jobs.targets.urls import validate_http_url
 
 MOST_STEPS = 50
 MOST_STEP_EXPECTATIONS = 300
-"""Entries of `expect` in all steps together, those of `cleanup` included."""
+"""Entries of `expect` in all steps together, including `cleanup`."""
 
 MOST_SAVED_VALUES = 200
-"""Values that all steps of a check save."""
+"""Values that all steps of a check can save."""
 
 MOST_SAVED_SECRETS = 50
-"""Those of them that must not be shown: each is looked for in texts in some hundred forms."""
+"""Secret ones among them: the redactor searches for each in about a hundred forms."""
 
 
 class SavedValue(FrozenModel):
-    """`secret`: whether the value must never be shown; it is not if its name sounds like one, such as `token`."""
+    """`secret`: whether the value is never shown; default: if its name looks secret, such as `token`."""
 
     secret: bool | None = None
 
@@ -45,20 +45,20 @@ class JsonSource(SavedValue):
 
 
 class HeaderSource(SavedValue):
-    """A header, or what a regular expression finds in it: its first group, or the whole match."""
+    """A header, or the match of a regular expression in it: its first group, or the whole match."""
 
     header: str = Field(pattern=HEADER_NAME_PATTERN, description="the name of a header, such as location")
     regex: PatternField | None = None
 
 
 class CookieSource(SavedValue):
-    """A cookie that this answer or an earlier one has set."""
+    """A cookie that this answer or an earlier one set."""
 
     cookie: str = Field(min_length=1, max_length=200)
 
 
 class BodySource(SavedValue):
-    """What a regular expression finds in the body: its first group, or the whole match."""
+    """The match of a regular expression in the body: its first group, or the whole match."""
 
     regex: PatternField
 
@@ -71,20 +71,21 @@ ValueSource = Annotated[
     Discriminator(discriminate_by_key("json", "header", "cookie", "regex")),
 ]
 ValueName = Annotated[
-    str, Field(pattern=f"^{VALUE_NAME}$", description="letters, digits and _, the first no digit, such as order_id")
+    str,
+    Field(pattern=f"^{VALUE_NAME}$", description="letters, digits and _, not starting with a digit, such as order_id"),
 ]
 
 
 def _check_step_url(url: str) -> str:
-    """A URL that an earlier answer gives, or that belongs to the step before, is looked at only once it is known."""
+    """Check an absolute URL; a placeholder or a path is checked at run time."""
     return url if url.startswith(("/", "${")) else validate_http_url(url)
 
 
 class Step(HttpTarget):
-    """One request, what must hold of its answer, and what is kept of it for the steps behind it.
+    """One request, the expectations of its answer, and the values that later steps use.
 
-    In `url`, `headers`, `query`, `body` and what `expect` compares with, `${name}` is what an earlier step has saved
-    under this name; `$$` is a dollar sign. A `url` that begins with / belongs to the host of the step before.
+    In `url`, `headers`, `query`, `body` and the values that `expect` compares with, `${name}` is a value that an earlier
+    step saved; `$$` is a dollar sign. A `url` that starts with / is on the host of the previous step.
     """
 
     name: DisplayText = Field(min_length=1, max_length=100)
@@ -98,21 +99,23 @@ class Step(HttpTarget):
     def _check_expectations(cls, value: tuple[Expectation, ...], info: ValidationInfo) -> tuple[Expectation, ...]:
         check_applicable(value, "http", info.data.get("url", ""))
         if any(isinstance(entry, ErrorEntry) for entry in value):
-            raise ValueError("error does not fit a step, which ends them all if no answer comes: make a job of it")
+            raise ValueError(
+                "error does not fit a step, as a step without an answer ends the check: write a separate job"
+            )
         return value
 
     def is_secret_value(self, value: str) -> bool:
-        """Whether what it saves under this name must never be shown."""
+        """Whether the value that it saves under this name is never shown."""
         secret = self.save[value].secret
         return looks_secret(value) if secret is None else secret
 
     def placeholder_names(self) -> set[str]:
-        """The names that it needs."""
+        """The names of the saved values that it needs."""
         expected = [value for entry in self.expect for value in compared_values(entry)]
         return {name for value in (*self.sent_values(), *expected) for name in find_names(value)}
 
     def sent_values(self) -> list[Any]:
-        """All of its request in which placeholders count: texts, and a JSON value."""
+        """Return the texts of its request that can contain placeholders, and a JSON body."""
         texts: list[Any] = [self.url, *_texts(self.headers), *_texts(self.query)]
         match self.body:
             case TextBody(text=str() as text):
@@ -129,10 +132,10 @@ def _texts(values: dict[str, str | SecretRef]) -> Iterator[str]:
 
 
 class StepsTarget(FrozenModel):
-    """Requests one after the other, with one jar of cookies; the first that is not as expected ends them.
+    """A sequence of requests with one cookie jar; the first step that fails ends it.
 
-    The steps of `cleanup` are made at the end in any case, also when time is up; one that needs what was never saved is
-    left out.
+    The steps of `cleanup` always run at the end, also after a timeout; one that needs a value that was never saved is
+    skipped.
     """
 
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=30.0, run=60.0)
@@ -144,18 +147,20 @@ class StepsTarget(FrozenModel):
     @model_validator(mode="after")
     def _check_steps(self) -> Self:
         if self.steps[0].url.startswith("/"):
-            raise ValueError(f"steps[0].url: {self.steps[0].url!r} has no host: only a later step may leave it out")
+            raise ValueError(
+                f"steps[0].url: {self.steps[0].url!r} has no host, which is optional only for later steps: write the whole URL"
+            )
         entries = sum(len(step.expect) for _, step in self._iter_steps())
         if entries > MOST_STEP_EXPECTATIONS:
             raise ValueError(
                 f"has {entries} entries of expect in all steps together; at most {MOST_STEP_EXPECTATIONS} are allowed: "
-                "join some in one entry (cel, or a pattern with |), or make two jobs of it"
+                "combine some in one entry (cel, or a pattern with |), or split the job"
             )
         known: set[str] = set()
         seen: set[str] = set()
         for place, step in self._iter_steps():
             if step.name in seen:
-                raise ValueError(f"{place}.name: there are two steps named {step.name!r}: rename one")
+                raise ValueError(f"{place}.name: is the name of two steps: rename one")
             seen.add(step.name)
             for name in sorted(step.placeholder_names() - known):
                 raise ValueError(
@@ -171,12 +176,12 @@ class StepsTarget(FrozenModel):
         if len(hidden) > MOST_SAVED_VALUES:
             raise ValueError(
                 f"the steps save {len(hidden)} values; at most {MOST_SAVED_VALUES} are allowed: "
-                "save only those that later steps need"
+                "save only values that later steps need"
             )
         if sum(hidden) > MOST_SAVED_SECRETS:
             raise ValueError(
                 f"the steps save {sum(hidden)} secret values; at most {MOST_SAVED_SECRETS} are allowed: "
-                "write `secret: false` at those that may be shown (names such as token count as secret)"
+                "write `secret: false` for those that can be shown (names such as token count as secret)"
             )
 
     def _iter_steps(self) -> Iterator[tuple[str, Step]]:
@@ -185,16 +190,16 @@ class StepsTarget(FrozenModel):
 
     @property
     def endpoint(self) -> str:
-        """The target for logs and history: the first request's."""
+        """The name of the target in logs and history: that of the first step."""
         return self.steps[0].endpoint
 
     @property
     def idempotent(self) -> bool:
-        """Whether all of its requests are."""
+        """Whether all of its requests are idempotent."""
         return all(step.idempotent for step in (*self.steps, *self.cleanup))
 
 
 def _explain_placeholder(known: set[str], name: str) -> str:
     if not re.fullmatch(VALUE_NAME, name):
         return "; write $$ for a dollar sign"
-    return f"; there is {', '.join(sorted(known))}" if known else "; none has a save"
+    return f"; saved names: {', '.join(sorted(known))}" if known else "; add a save to an earlier step"

@@ -1,4 +1,4 @@
-"""What a TCP check asks: a connection, and what is said on it. The check itself is jobs/checks/kinds/tcp.py."""
+"""The target of a TCP check: a connection and a dialogue. Used by jobs.checks.kinds.tcp."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ MOST_DIALOGUE_LINES = 50
 
 
 class SendLine(FrozenModel):
-    """A text that is sent as it is: write a line's end yourself, as in "PING\\r\\n"."""
+    """A text that is sent without a line end: add it, as in "PING\\r\\n"."""
 
     send: TextOrSecret
 
 
 class ReceiveLine(FrozenModel):
-    """Reading goes on until this regular expression is found in what arrives after the line before."""
+    """Read until this regular expression matches in the text since the previous line."""
 
     receive: PatternField
 
 
 class StartTlsLine(FrozenModel):
-    """TLS from here on, as after STARTTLS."""
+    """Start TLS, as after STARTTLS."""
 
     starttls: Literal[True]
 
@@ -42,12 +42,12 @@ DialogueLine = Annotated[
 
 
 class TcpTarget(FrozenModel):
-    """A connection to a port that must be accepted; then the dialogue, line by line.
+    """A connection to a port, then the dialogue, line by line.
 
-    `tls`: how the certificate is checked. With it the handshake comes first, or at the `starttls` of the dialogue.
-    `server_name`: whom the certificate must be for, if it is not the host.
-    `read_limit`: bytes that are kept while a `receive` is looked for. What is sent counts as harmless to repeat: for
-    what is not, say `retry: {attempts: 1}`.
+    `tls`: how the certificate is verified. With it, the handshake is first, or at the `starttls` of the dialogue.
+    `server_name`: the name that the certificate must have, if it is not the host.
+    `read_limit`: bytes that are buffered for a `receive`. The dialogue counts as idempotent: if it is not, use
+    `retry: {attempts: 1}`.
     """
 
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=5.0, run=15.0)
@@ -65,20 +65,20 @@ class TcpTarget(FrozenModel):
     def _check_one_handshake(self) -> Self:
         handshakes = sum(isinstance(line, StartTlsLine) for line in self.dialogue)
         if handshakes > 1:
-            raise ValueError("dialogue starts TLS twice: a connection has one handshake")
+            raise ValueError("dialogue has more than one starttls: remove all but one")
         return self
 
     @property
     def starts_with_tls(self) -> bool:
-        """Whether the connection begins with the handshake: with `tls`, unless the dialogue starts it."""
+        """Whether the connection starts with the handshake: with `tls`, unless the dialogue has a `starttls`."""
         return self.tls is not None and not any(isinstance(line, StartTlsLine) for line in self.dialogue)
 
     @property
     def endpoint(self) -> str:
-        """The target for logs and history."""
+        """The name of the target in logs and history."""
         return f"tcp://{format_host_port(self.host, self.port)}"
 
     @property
     def idempotent(self) -> bool:
-        """Asking again does no harm."""
+        """Always true."""
         return True

@@ -1,4 +1,4 @@
-"""What a TLS check asks: a handshake, and the certificates in it. The check itself is jobs/checks/kinds/tls.py."""
+"""The target of a TLS check: a handshake. Used by jobs.checks.kinds.tls."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from jobs.targets.http import TlsOptions
 
 
 class TlsTarget(FrozenModel):
-    """A handshake with a port, nothing more.
+    """A TLS handshake with a port.
 
-    The certificate must be valid for `server_name` (the host if it is not said), by an authority that is trusted.
-    `minimum_version`: what the session must have at least.
+    The certificate must be valid for `server_name` (default: the host) and issued by a trusted authority.
+    `minimum_version`: the lowest version of TLS that the session can have.
     """
 
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=10.0, run=30.0)
@@ -31,10 +31,10 @@ class TlsTarget(FrozenModel):
 
     @property
     def endpoint(self) -> str:
-        """The target for logs and history."""
+        """The name of the target in logs and history."""
         return f"tls://{format_host_port(self.host, self.port)}"
 
     @property
     def idempotent(self) -> bool:
-        """Asking again does no harm."""
+        """Always true."""
         return True

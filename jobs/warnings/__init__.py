@@ -1,9 +1,9 @@
-"""What a valid definition hardly means, and what it must not do, each rule one function in a list. Pure.
+"""Rules about valid definitions: warnings of likely mistakes, and refusals. Each rule is a function. Pure.
 
 Called by config.job_files.entries for every job that it reads. A rule takes a definition and yields findings by keys of the
 full form. Rules that look at files, secrets or the network are in config.warnings.files_and_secrets.
 
-A new rule: its function in a module here, and its line in `_WARNINGS` or `_REFUSALS`.
+A new rule: a function in a module here, and a line in `_WARNINGS` or `_REFUSALS`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jobs.warnings import credentials, placeholders, plain_http, schedules
 WarningRule = Callable[[JobDefinition], Iterator[Finding]]
 
 _REFUSALS: tuple[WarningRule, ...] = (plain_http.find_secrets_without_tls,)
-"""Each finding is a problem: the job is not used."""
+"""Each finding is a problem: the job is refused."""
 
 _WARNINGS: tuple[WarningRule, ...] = (
     schedules.find_odd_fields,
@@ -25,15 +25,15 @@ _WARNINGS: tuple[WarningRule, ...] = (
     credentials.find_literal_credentials,
     plain_http.find_proxy_password_without_tls,
 )
-"""Each finding is a warning: the job is used, and `validate --strict` refuses it."""
+"""Each finding is a warning: the job is used, but `validate --strict` fails."""
 
 
 def find_refusals(job: JobDefinition) -> tuple[Finding, ...]:
-    """Return why this job must not be used."""
+    """Return the findings for which this job is refused."""
     return tuple(finding for rule in _REFUSALS for finding in rule(job))
 
 
 def find_warnings(job: JobDefinition, now_ms: int) -> tuple[Finding, ...]:
-    """Return what this job hardly means. `now_ms`: the present, in milliseconds since the epoch."""
+    """Return the warnings about this job. `now_ms`: the current time, in milliseconds since the epoch."""
     found = [finding for rule in _WARNINGS for finding in rule(job)]
     return (*schedules.find_never_due(job, now_ms), *found)

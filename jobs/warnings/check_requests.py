@@ -1,4 +1,4 @@
-"""The requests of a job's check, one for the kind http and several for steps. Used by the rules beside it."""
+"""The HTTP requests of a check: one for the kind http, several for steps. Used by the rules of jobs.warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Credentials that stand in the job file as plain text. Used by jobs.warnings. Values are never repeated."""
+"""Rules about credentials in plain text in the job file. Used by jobs.warnings. Messages never contain the value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobs.targets.http import RequestBody
 from jobs.warnings.check_requests import iter_requests
 
 SHORTEST_CREDENTIAL = 6
-"""Characters. What is shorter is a word such as `Fetch` (of X-CSRF-Token) or `none`, not a credential."""
+"""Characters of a credential. Shorter values are words such as `Fetch` (of X-CSRF-Token) or `none`."""
 
 _CREDENTIAL_NAME = re.compile(
     r"passw(or)?d|passphrase|^pwd$|secret|(^|[-_])(token|sig|signature|credentials?)$|(?<!csrf[-_])token$"
@@ -26,20 +26,20 @@ _CREDENTIAL_NAME = re.compile(
     re.IGNORECASE,
 )
 _FUNCTION_KEY = re.compile(r"^code$", re.IGNORECASE)
-"""The query parameter in which Azure Functions take their key."""
+"""The query parameter with the key of an Azure Function."""
 _SHORTEST_FUNCTION_KEY = 20
-"""Characters. Other parameters of that name are codes of countries, currencies and the like."""
+"""Characters of such a key. Shorter values are codes of countries, currencies and the like."""
 _LONGEST_TEXT = 64 * 1024
-"""Characters of a body that is a text. A longer one is not read as JSON."""
+"""Characters of a text body that is parsed as JSON."""
 _AUTH_FORMS = {
     "bearer": "{kind: bearer, token: {secret: NAME}}",
     "basic": "{kind: basic, username: NAME, password: {secret: NAME}}",
 }
-"""What to write in place of a header Authorization, by its scheme."""
+"""The replacement of an Authorization header, by scheme."""
 
 
 def find_literal_credentials(job: JobDefinition) -> Iterator[Finding]:
-    """Warn of headers, parameters, form fields and JSON values that hold a credential."""
+    """Warn of headers, parameters, form fields and JSON values that contain a credential."""
     for path, request in iter_requests(job):
         yield from _in_headers((*path, "headers"), request.headers)
         yield from _in_query(path, request)
@@ -66,7 +66,7 @@ def _in_query(path: KeyPath, request: HttpTarget) -> Iterator[Finding]:
         return
     try:
         pairs = parse_qsl(urlsplit(request.url).query)
-    except ValueError:  # of a step, whose URL is known only later
+    except ValueError:  # the URL of a step can contain placeholders
         return
     for name, value in pairs:
         if _is_credential(name, value) or _is_function_key(name, value):
@@ -84,7 +84,7 @@ def _in_body(path: KeyPath, body: RequestBody) -> Iterator[Finding]:
             yield from _in_json((*path, "json"), document)
         case TextBody(text=str() as text) if text.lstrip().startswith(("{", "[")) and len(text) <= _LONGEST_TEXT:
             with suppress(ValueError, RecursionError):
-                # The places inside a text have no keys of their own.
+                # Values inside a text have no path in the definition.
                 yield from (replace(one, path=(*path, "text")) for one in _in_json((), json.loads(text)))
 
 
@@ -92,7 +92,7 @@ def _in_json(path: KeyPath, value: object) -> Iterator[Finding]:
     if isinstance(value, dict):
         for name, one in value.items():
             if _is_credential(name, one):
-                yield _finding((*path, name), name, "send it as a form, a header or auth, which may name a secret")
+                yield _finding((*path, name), name, "send it in a form, a header or auth, which can reference a secret")
             else:
                 yield from _in_json((*path, name), one)
     elif isinstance(value, (list, tuple)):
@@ -101,7 +101,9 @@ def _in_json(path: KeyPath, value: object) -> Iterator[Finding]:
 
 
 def _finding(path: KeyPath, name: str, hint: str) -> Finding:
-    message = f"holds the credential {make_printable(name)} as plain text, which everybody who reads the file can use"
+    message = (
+        f"contains the credential {make_printable(name)} as plain text, readable for everyone with access to the file"
+    )
     return Finding(path, message, hint)
 
 

@@ -1,6 +1,6 @@
-"""Placeholders of other programs, which nothing fills in here: `${HOST}`, `%HOST%`, `{{ host }}`.
+"""Rule about placeholders of other programs, which are not replaced: `${HOST}`, `%HOST%`, `{{ host }}`.
 
-Used by jobs.warnings. In steps `${name}` is a value that an earlier answer gave; jobs.targets.steps checks these names.
+Used by jobs.warnings. In steps, `${name}` is a saved value; jobs.targets.steps validates these names.
 A URL with a placeholder in its host is refused by jobs.targets.urls.
 """
 
@@ -14,7 +14,7 @@ from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody
 from jobs.targets.steps import Step
 from jobs.targets.urls import find_placeholder_in_text, find_placeholder_in_url
 
-_HINT = "write the value itself; a secret is referenced by its name: {secret: NAME}; ${name} is for the kind steps"
+_HINT = "write the value itself, or reference a secret: {secret: NAME}; ${name} is only for the kind steps"
 
 
 def find_unknown_placeholders(job: JobDefinition) -> Iterator[Finding]:
@@ -30,7 +30,7 @@ def find_unknown_placeholders(job: JobDefinition) -> Iterator[Finding]:
 
 
 def _finding(path: KeyPath, placeholder: str) -> Finding:
-    return Finding(path, f"holds the placeholder {placeholder}, which nothing fills in: it is sent as it is", _HINT)
+    return Finding(path, f"contains the placeholder {placeholder}, which is not replaced but sent literally", _HINT)
 
 
 def _texts(check: HttpTarget) -> Iterator[tuple[KeyPath, str]]:

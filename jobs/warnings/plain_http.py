@@ -1,4 +1,4 @@
-"""Secrets that would go over plain http. Used by jobs.warnings; what counts is decided in jobs.targets.plain_http."""
+"""Rules about secrets over plain http. Used by jobs.warnings; jobs.targets.plain_http decides what counts as such."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from jobs.targets.plain_http import exposes_secrets, is_plain_http
 from jobs.targets.steps import Step
 from jobs.warnings.check_requests import iter_requests
 
-_HINT = "write https, or allow_plain_http: true (AllowPlainHttp in the flat form) if nobody on the way can read it"
+_HINT = "write https, or allow_plain_http: true (AllowPlainHttp in the flat form) on a trusted network"
 
 
 def find_secrets_without_tls(job: JobDefinition) -> Iterator[Finding]:
-    """Refuse requests that send secrets over plain http to another machine, unless they say that they may."""
+    """Refuse requests that send secrets over plain http to another machine without allow_plain_http."""
     last_url, saved_secrets = "", frozenset[str]()
     for path, request in iter_requests(job):
         last_url = _url_after(last_url, request)
@@ -31,29 +31,29 @@ def find_secrets_without_tls(job: JobDefinition) -> Iterator[Finding]:
 
 
 def _url_after(last_url: str, request: HttpTarget) -> str:
-    """The URL that the request is made to, as far as the definition shows it; empty if an earlier answer gives it."""
+    """Return the URL of the request; empty if it comes from an earlier answer."""
     if request.url.startswith("https://"):
         return request.url
     if request.url.startswith("${") or (request.url.startswith("/") and not last_url):
         return ""
     try:
         return urljoin(last_url, request.url)
-    except ValueError:  # such as //[x: the run says what is wrong with it
+    except ValueError:  # such as //[x: the run reports it
         return ""
 
 
 def _token_endpoint(path: KeyPath, request: HttpTarget) -> Iterator[Finding]:
     auth = request.auth
     if isinstance(auth, OAuth2Auth) and not request.allow_plain_http and is_plain_http(auth.token_url):
-        message = "the client's secret goes over plain http, where others on the network can read it"
+        message = "sends the client secret over plain http, where others on the network can read it"
         yield Finding((*path, "auth", "token_url"), message, _HINT)
 
 
 def find_proxy_password_without_tls(job: JobDefinition) -> Iterator[Finding]:
-    """Warn of a proxy's password: programs speak plain http with a proxy, also where the target has https."""
+    """Warn of a proxy password: the connection to a proxy is plain http, even for https targets."""
     for path, request in iter_requests(job):
         exposed = request.proxy_auth is not None and request.proxy is not None and is_plain_http(request.proxy)
         if exposed and not request.allow_plain_http:
-            message = "the password goes to the proxy over plain http, where others on the network can read it"
-            hint = "write allow_plain_http: true if nobody between here and the proxy can read it"
+            message = "sends the password to the proxy over plain http, where others on the network can read it"
+            hint = "write allow_plain_http: true if the network up to the proxy is trusted"
             yield Finding((*path, "proxy_auth"), message, hint)

@@ -1,7 +1,7 @@
-"""Schedules that are never due, and fields that NCRONTAB reads otherwise than they look. Used by jobs.warnings.
+"""Rules about schedules that are never due, and about NCRONTAB fields with a surprising meaning. Used by jobs.warnings.
 
-The rules of a field are in jobs.schedules.cron.fields: a range may be written backwards (`22-2` is 2 to 22), a step below
-one counts as one, a name may be shortened to its first letter.
+jobs.schedules reads the fields: a range can be reversed (`22-2` is 2 to 22), a step below one counts as one, a name can
+be shortened to its first letter.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jobs.targets import HeartbeatTarget
 
 
 def iter_schedules(job: JobDefinition) -> Iterator[tuple[KeyPath, Schedule]]:
-    """Yield the job's own schedule, and that of the pings it waits for."""
+    """Yield the schedule of the job, and that of the pings of a heartbeat."""
     if job.schedule is not None:
         yield ("schedule",), job.schedule
     if isinstance(job.check, HeartbeatTarget) and job.check.schedule is not None:
@@ -26,21 +26,19 @@ def iter_schedules(job: JobDefinition) -> Iterator[tuple[KeyPath, Schedule]]:
 
 
 def find_never_due(job: JobDefinition, now_ms: int) -> Iterator[Finding]:
-    """Warn of a schedule that has no instant after now."""
+    """Warn of a schedule without an instant after now."""
     for path, schedule in iter_schedules(job):
         if schedule.next_after_ms(now_ms) is not None:
             continue
-        hint = "correct it, or remove the schedule of a job that runs on demand"
+        hint = "fix it, or remove the schedule if the job runs on demand"
         if isinstance(schedule, BoundedSchedule) and schedule.end is not None and schedule.end.milliseconds <= now_ms:
-            yield Finding(
-                path, f"is not due any more: it ended at {schedule.end.text}", "move its end, or remove the job"
-            )
+            yield Finding(path, f"is no longer due: it ended at {schedule.end.text}", "move its end, or remove the job")
         else:
             yield Finding(path, f"is never due: no date matches {schedule.text!r}", hint)
 
 
 def find_odd_fields(job: JobDefinition) -> Iterator[Finding]:
-    """Warn of fields that mean something else than they seem to."""
+    """Warn of fields with a surprising meaning."""
     for path, schedule in iter_schedules(job):
         for expression in _expressions(schedule):
             for message, hint in explain_odd_fields(expression.text):
@@ -61,19 +59,19 @@ def _expressions(schedule: Schedule) -> Iterator[Ncrontab]:
                 yield from _expressions(part)
 
 
-# Thousands of jobs write the same few expressions.
+# Thousands of jobs share the same few expressions.
 @lru_cache(maxsize=1024)
 def explain_odd_fields(expression: str) -> tuple[tuple[str, str], ...]:
-    """Return message and hint for each item of each field that NCRONTAB reads otherwise than it looks.
+    """Return message and hint for each item of each field with a surprising meaning.
 
-    `expression`: the text of one that was accepted.
+    `expression`: the text of a valid one.
     """
     if expression.startswith("@"):
         return ()
     parts = expression.split()
     places = zip(CRON_FIELDS[-len(parts) :], parts, strict=True)
     items = ((place, item) for place, part in places for item in part.split(","))
-    # Most items are plain: they mean what they say.
+    # Most items are plain numbers or *.
     return tuple(odd for place, item in items if item != "*" and not item.isdecimal() for odd in _odd_item(place, item))
 
 
@@ -84,22 +82,22 @@ def _odd_item(place: CronField, item: str) -> Iterator[tuple[str, str]]:
     head = f"{place.name}: {item!r}"
     if dash and start > stop:
         meaning = f"NCRONTAB swaps its ends: it means {_text(place, stop)}-{_text(place, start)}"
-        yield f"{head} is a range written backwards, and {meaning}", _around(place, start, stop, slash + step)
+        yield f"{head} is a reversed range, and {meaning}", _around(place, start, stop, slash + step)
     if slash:
         yield from _odd_step(place, head, _bounds(place, base, dash, start, stop), int(step))
     for name in (first, last):
         if name.isalpha() and (others := _other_names(place, name)):
             known = _full_name(place, name)
-            yield f"{head} means {known}, though {name!r} also begins {others}", f"write {known[:3]}"
+            yield f"{head} means {known}, though {name!r} is also the start of {others}", f"write {known[:3]}"
 
 
 def _odd_step(place: CronField, head: str, bounds: tuple[int, int], step: int) -> Iterator[tuple[str, str]]:
     low, high = bounds
     if step < 1:
-        yield f"{head} has a step of {step}, which NCRONTAB reads as 1", "write the step that is meant, such as */5"
+        yield f"{head} has a step of {step}, which NCRONTAB reads as 1", "write the intended step, such as */5"
     elif step > high - low:
-        message = f"{head} has a step larger than its range {low}-{high}, so it means {_text(place, low)} alone"
-        yield message, f"write {_text(place, low)}, or {{every: ...}} for an interval that is longer than the field"
+        message = f"{head} has a step larger than its range {low}-{high}, so it means only {_text(place, low)}"
+        yield message, f"write {_text(place, low)}, or {{every: ...}} for an interval longer than the field"
 
 
 def _bounds(place: CronField, base: str, dash: str, start: int, stop: int) -> tuple[int, int]:
@@ -109,7 +107,7 @@ def _bounds(place: CronField, base: str, dash: str, start: int, stop: int) -> tu
 
 
 def _number(place: CronField, text: str) -> int:
-    """The value of a number or a name in a field that was accepted; -1 for anything else."""
+    """Return the value of a number or a name in a valid field; -1 for anything else."""
     if text.isdecimal():
         return int(text)
     names = [number for number, name in enumerate(place.names, place.lowest) if text and name.startswith(text.lower())]
@@ -121,7 +119,7 @@ def _text(place: CronField, number: int) -> str:
 
 
 def _around(place: CronField, start: int, stop: int, step: str) -> str:
-    """Say how to write a range that goes over the field's end, such as 22-23,0-2."""
+    """Explain how to write a range across the field's end, such as 22-23,0-2."""
     if step:
         return "list the values, or write two ranges"
     if place.names:
@@ -130,7 +128,7 @@ def _around(place: CronField, start: int, stop: int, step: str) -> str:
             f"for {_text(place, start)} to {_text(place, stop)} write {','.join(_text(place, one) for one in values)}"
         )
     parts = [_range(start, place.highest), _range(place.lowest, stop)]
-    return f"for {start} to {stop} over the field's end write {','.join(parts)}"
+    return f"for {start} to {stop} across the field's end write {','.join(parts)}"
 
 
 def _range(low: int, high: int) -> str:
@@ -142,5 +140,5 @@ def _full_name(place: CronField, text: str) -> str:
 
 
 def _other_names(place: CronField, text: str) -> str:
-    """The other names that a shortened name may mean."""
+    """Return the other names that a shortened name can mean."""
     return ", ".join([name for name in place.names if name.startswith(text.lower())][1:])
