@@ -154,9 +154,7 @@ def read_retries(value: Any) -> int:
 def read_attempt_deadline(value: Any) -> float:
     seconds = read_positive(value)
     if seconds > LONGEST_RUN_TIMEOUT:
-        raise InvalidFlatValue(
-            f"{seconds:g} is too much: at most {LONGEST_RUN_TIMEOUT:g} seconds, the longest that a run may take"
-        )
+        raise InvalidFlatValue(f"{seconds:g} is too large: at most {LONGEST_RUN_TIMEOUT:g} seconds, the limit of a run")
     return seconds
 
 

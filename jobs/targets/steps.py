@@ -164,7 +164,7 @@ class StepsTarget(FrozenModel):
             seen.add(step.name)
             for name in sorted(step.placeholder_names() - known):
                 raise ValueError(
-                    f"{place}: ${{{name}}} is saved by no step before it{_explain_placeholder(known, name)}"
+                    f"{place}: ${{{name}}} is not saved by an earlier step{_explain_placeholder(known, name)}"
                 )
             known |= step.save.keys()
         self._check_saved_values()

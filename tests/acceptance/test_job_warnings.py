@@ -25,5 +25,5 @@ async def test_a_server_logs_each_warning_once_and_after_a_change_those_that_are
 
     first, second = [line["Message"] for line in host.log() if line["Logger"] == "scheduler.job_files"]
     assert first.startswith(f"{folder}/a.json:1: externalApiHealth.AuthType: bearer names no secret")
-    assert second.startswith(f"{folder}/a.json:1: odd.Schedule: hour: '22-2' is a range written backwards")
+    assert second.startswith(f"{folder}/a.json:1: odd.Schedule: hour: '22-2' is a reversed range")
     assert (listed["schedule"], listed["has_default_schedule"]) == (None, False)

@@ -190,7 +190,7 @@ def test_lists_are_written_with_commas_in_a_variable_and_as_lists_in_a_file(root
         ("PORTS", "80, 0", "'0' is no port from 1 to 65535: write it like 443, or 8000-8999"),
         ("PORTS", "9000-8000", "'9000-8000' is no port"),
         ("SCHEMES", "http,ftp", "'ftp' is not allowed; allowed: http, https"),
-        ("LARGEST_BODY", "0", "'0' is too little: at least 1"),
+        ("LARGEST_BODY", "0", "'0' is too small: at least 1"),
     ],
 )
 def test_a_wrong_item_of_a_list_is_told_with_the_variable(root: Path, name: str, value: str, says: str) -> None:
@@ -239,7 +239,7 @@ def test_an_unknown_environment_is_told_with_those_present(root: Path) -> None:
 @pytest.mark.parametrize(
     ("environ", "sentence"),
     [
-        ({"SCHEDULER_PORT": "80000"}, "SCHEDULER_PORT: '80000' is too much: at most 65535"),
+        ({"SCHEDULER_PORT": "80000"}, "SCHEDULER_PORT: '80000' is too large: at most 65535"),
         ({"SCHEDULER_LOG__LEVEL": "warn"}, "SCHEDULER_LOG__LEVEL: 'warn' is not allowed, did you mean warning?"),
         ({"SCHEDULER_LOG_LEVEL": "info"}, "SCHEDULER_LOG_LEVEL: unknown setting, did you mean SCHEDULER_LOG__LEVEL?"),
         ({"SCHEDULER_PROT": ""}, "SCHEDULER_PROT: unknown setting, did you mean SCHEDULER_PORT?"),
@@ -280,7 +280,7 @@ def test_what_is_wrong_in_a_file_is_told_with_its_line(root: Path) -> None:
     write_layer(root, "dev", "concurrency: 0\nconcurrency: 0\n")
     assert problems(root) == [
         "config/environments/dev.yaml:2: concurrency: stands twice: first in line 1; keep one of them",
-        "config/environments/dev.yaml:1: concurrency: 0 is too little: at least 1",
+        "config/environments/dev.yaml:1: concurrency: 0 is too small: at least 1",
         "config/environments/base.yaml:4: log.level: 'loud' is not allowed; allowed: debug, info, warning, error",
         "config/environments/base.yaml:2: prot: unknown key, did you mean port?",
     ]

@@ -42,7 +42,7 @@ def _number(value: Any) -> int | float:
     if number is None or number != number:
         raise ValueError(f"{str(value)[:40]!r} is not a number")
     if abs(number) > _LARGEST:  # also infinity, and integers beyond the range of a float
-        raise ValueError(f"{str(value)[:40]!r} is too large: at most {_LARGEST:g}")
+        raise ValueError(f"{str(value)[:40]!r} is too large a number: at most {_LARGEST:g}")
     return number
 
 

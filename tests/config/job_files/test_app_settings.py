@@ -85,7 +85,7 @@ def test_what_else_is_wrong_with_the_job_is_said_too(tmp_path: Path) -> None:
     found = problem(tmp_path, job('"%HealthSchedule%"') + "    retry: {attempts: 99}\n", {})
 
     assert len(found.splitlines()) == 2
-    assert "retry.attempts: 99 is too much" in found
+    assert "retry.attempts: 99 is too large" in found
 
 
 def test_a_missing_setting_is_a_problem_that_names_the_variable(tmp_path: Path) -> None:

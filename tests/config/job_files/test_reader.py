@@ -214,7 +214,7 @@ jobs:
 """,
     )
     assert problems(reader, tmp_path)[:2] == [
-        "jobs/a.yaml:2: defaults.retry.attempts: 50 is too much: at most 20",
+        "jobs/a.yaml:2: defaults.retry.attempts: 50 is too large: at most 20",
         "jobs/a.yaml:3: defaults.tiemout: unknown key, did you mean timeout?",
     ]
     assert len(problems(reader, tmp_path)) == 3
@@ -270,7 +270,7 @@ def test_a_key_that_stands_twice_is_told_with_both_lines(write: Write, reader: J
         ("# nothing", "jobs/a.yaml:1: is empty; write jobs: with the jobs below it, or remove the file"),
         ("5", "jobs/a.yaml:1: holds no jobs but a single value; write jobs: with the jobs below it"),
         ("jbos: {a: {check: {}}}", "jobs/a.yaml:1: jbos: unknown key, did you mean jobs?"),
-        ("jobs: {}\nextra: 1", "jobs/a.yaml:2: extra: unknown key; known here: jobs, defaults, groups"),
+        ("jobs: {}\nextra: 1", "jobs/a.yaml:2: extra: unknown key; known keys: jobs, defaults, groups"),
         ("jobs: 5", "jobs/a.yaml:1: jobs: is neither a mapping of jobs by name nor a list of jobs"),
         ("jobs:\n  a:", "jobs/a.yaml:2: jobs.a: has nothing below it; a job has at least a check"),
         ("jobs:\n  a: 5", "jobs/a.yaml:2: jobs.a: is not a mapping of keys to values; a job has at least a check"),

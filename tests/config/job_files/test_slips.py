@@ -59,7 +59,7 @@ def of_job(folder: Path, line: str) -> str:
         ("expect: ['[RESPONSE_TIME] < 300']", "write {response_time_below: 300ms}"),
         ("expect: ['[BODY].status == UP']", "write {json: $.status, equals: UP}"),
         ("expect: ['[CERTIFICATE_EXPIRATION] > 48h']", "write {certificate_valid_for: 48h}"),
-        ("expect: [something else]", "an entry is a mapping, such as {status: 200}"),
+        ("expect: [something else]", "write a mapping, such as {status: 200}"),
         ("schedule: 60", "jobs.shop.schedule: 60 has no unit: write {every: 60s} if seconds are meant"),
         ("schedule: 5m", "jobs.shop.schedule: '5m' is not a form that is read here: write {every: 5m}"),
         ("schedule: every 5 minutes", "write {every: 5m}"),
@@ -82,7 +82,7 @@ def of_job(folder: Path, line: str) -> str:
         ("interval: 60", "jobs.shop.interval: unknown key; write schedule: {every: 60s}"),
         ("every: 5m", "jobs.shop.every: unknown key; write schedule: {every: 5m}"),
         ("cron: 0 */5 * * * *", 'jobs.shop.cron: unknown key; write schedule: "0 */5 * * * *"'),
-        ("retries: 3", "jobs.shop.retries: unknown key; write retry: {attempts: 4}, as the first attempt counts"),
+        ("retries: 3", "jobs.shop.retries: unknown key; write retry: {attempts: 4}, which includes the first attempt"),
         ("conditions: ['[STATUS] == 200']", "jobs.shop.conditions: unknown key; write expect: [{status: 200}]"),
         ("expected_status: 204", "write expect: [{status: 204}]"),
         ("disabled: true", "jobs.shop.disabled: unknown key; write enabled: false"),
@@ -103,7 +103,7 @@ def test_a_slip_gets_the_form_that_was_meant(line: str, problem: str, tmp_path: 
         ("follow_redirects: false", "write redirects: 0"),
         ("params: {a: b}", "write query: {a: b}"),
         ("json: {a: 1}", "write body: {json: {a: 1}}"),
-        ("interval: 60", "write schedule: {every: 60s}, beside check"),
+        ("interval: 60", "write schedule: {every: 60s}, outside of check"),
     ],
 )
 def test_a_key_of_another_program_in_a_check_gets_its_place(key: str, offer: str, tmp_path: Path) -> None:
@@ -162,17 +162,16 @@ def test_a_url_beside_keys_of_the_full_form_is_one_problem(tmp_path: Path) -> No
 def test_a_key_of_the_job_inside_of_its_check_is_sent_one_level_up(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, f"jobs:\n  shop:\n    check:\n      url: {URL}\n      timeout: 5s\n")
 
-    assert (
-        problem
-        == "shop.yaml:5: jobs.shop.check.timeout: unknown key in check; write timeout beside check, as a key of the job"
-    )
+    where, _, hint = problem.partition("; ")
+    assert where == "shop.yaml:5: jobs.shop.check.timeout: unknown key in check"
+    assert hint == "move timeout out of check: it is a key of the job"
 
 
 def test_a_key_of_the_job_inside_of_a_step_is_sent_to_the_job(tmp_path: Path) -> None:
     step = f"{{name: a, url: '{URL}', retry: {{attempts: 2}}}}"
     (problem,) = problems(tmp_path, f"jobs:\n  shop:\n    check: {{kind: steps, steps: [{step}]}}\n")
 
-    assert problem.endswith("steps[0].retry: unknown key in check; write retry beside check, as a key of the job")
+    assert problem.endswith("steps[0].retry: unknown key in check; move retry out of check: it is a key of the job")
 
 
 def test_slips_in_the_defaults_are_answered_there(tmp_path: Path) -> None:
@@ -197,7 +196,7 @@ def test_slips_in_the_flat_form_keep_the_job_in_the_flat_form(tmp_path: Path) ->
     assert found == [
         "shop.json:5: shop.retry: unknown key, did you mean RetryCount?",
         "shop.json:6: shop.expect: unknown key; write ExpectedStatus, BodyContains or MaxResponseTimeMs",
-        "shop.json:11: shop.timeout: '10s' is not a number; write the number alone, without a unit",
+        "shop.json:11: shop.timeout: '10s' is not a number; write the number without a unit",
     ]
 
 
@@ -213,7 +212,7 @@ def test_a_heartbeat_with_both_period_and_schedule_says_so(tmp_path: Path) -> No
     check = '{kind: heartbeat, token: {secret: backup}, period: 5m, schedule: "0 0 * * * *"}'
     (problem,) = problems(tmp_path, f"jobs:\n  backup:\n    check: {check}\n")
 
-    assert problem.startswith("shop.yaml:3: jobs.backup.check: has both period and schedule: keep period if ")
+    assert problem.startswith("shop.yaml:3: jobs.backup.check: has both period and schedule: use period if ")
 
 
 def test_slips_in_json_are_answered_alike(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ jobs:
 @pytest.mark.parametrize(
     ("allow", "says"),
     [
-        ({"a b": ["x.internal"]}, "is not a secret's name"),
+        ({"a b": ["x.internal"]}, "is not a secret"),
         ({"a": ["https://x.internal"]}, "without scheme and path"),
         ({"a": ["x.*"]}, "would also fit hosts of strangers"),
         ({"a": {"hosts": ["x.internal"], "tags": [":"]}}, "is not a tag"),

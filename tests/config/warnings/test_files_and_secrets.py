@@ -40,7 +40,7 @@ def texts(jobs: JobSet) -> list[str]:
 def test_a_warning_stands_at_the_key_in_the_full_form(folder: Path) -> None:
     (folder / "a.yaml").write_text("jobs:\n  a:\n    schedule: 0 0 22-2 * * *\n    check: {url: https://a.example/}\n")
     (warning,) = texts(read(folder))
-    assert warning.startswith("jobs/a.yaml:3: warning: jobs.a.schedule: hour: '22-2' is a range written backwards")
+    assert warning.startswith("jobs/a.yaml:3: warning: jobs.a.schedule: hour: '22-2' is a reversed range")
 
 
 def test_a_warning_stands_at_the_key_in_the_flat_form(folder: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_warning_stands_at_the_key_in_the_flat_form(folder: Path) -> None:
     schedule, header = texts(read(folder))
     assert schedule.startswith("jobs/a.json:4: warning: a.CronExpression: is never due")
     assert header.startswith(
-        "jobs/a.json:6: warning: a.Headers.X-Api-Key: holds the credential X-Api-Key as plain text"
+        "jobs/a.json:6: warning: a.Headers.X-Api-Key: contains the credential X-Api-Key as plain text"
     )
 
 

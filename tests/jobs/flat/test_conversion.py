@@ -167,10 +167,10 @@ def test_each_kind_of_auth(keys: dict[str, Any], auth: dict[str, Any] | None) ->
         ({"TimeoutSeconds": True}, "TimeoutSeconds: true is not a number"),
         ({"TimeoutSeconds": "nan"}, "TimeoutSeconds: 'nan' is not a number"),
         ({"TimeoutSeconds": 0}, "TimeoutSeconds: 0 must be more than 0"),
-        ({"TimeoutSeconds": 600}, "TimeoutSeconds: 600 is too much: at most 480 seconds"),
+        ({"TimeoutSeconds": 600}, "TimeoutSeconds: 600 is too large: at most 480 seconds"),
         ({"MaxRetries": 20}, "MaxRetries: 20 is out of range: 0 to 19"),
         ({"MaxRetries": 1.5}, "MaxRetries: 1.5 is not a whole number"),
-        ({"RetryDelaySeconds": -1}, "RetryDelaySeconds: -1 is too little"),
+        ({"RetryDelaySeconds": -1}, "RetryDelaySeconds: -1 is too small"),
         ({"RetryBackoff": "expo"}, "RetryBackoff: 'expo' is not allowed, did you mean exponential?"),
         ({"Enabled": "perhaps"}, "Enabled: 'perhaps' is not true or false"),
         ({"Headers": ["a"]}, "Headers: a list is not a mapping of names to texts"),
@@ -182,10 +182,10 @@ def test_each_kind_of_auth(keys: dict[str, Any], auth: dict[str, Any] | None) ->
             "TimeZone: 'Europe/Berln' is not an IANA time zone, did",
         ),
         ({"IntervalSeconds": 5, "TimeZone": "Europe/Berlin"}, "TimeZone: belongs to Schedule"),
-        ({"Url": "https://other.example/"}, "Url: says the same as Endpoint; keep one of them"),
+        ({"Url": "https://other.example/"}, "Url: is the same key as Endpoint; remove one of them"),
         ({"CircuitBreakerTimeoutSeconds": 5}, "CircuitBreakerThreshold: is missing"),
         ({"Endpont": "x"}, "Endpont: unknown key, did you mean Endpoint?"),
-        ({"Zzzz": "x"}, "Zzzz: unknown key; known here: JobName, Description"),
+        ({"Zzzz": "x"}, "Zzzz: unknown key; known keys: JobName, Description"),
     ],
 )
 def test_what_is_wrong_is_told_at_the_flat_key(keys: dict[str, Any], sentence: str) -> None:
@@ -202,7 +202,7 @@ def test_a_missing_endpoint_is_told() -> None:
 @pytest.mark.parametrize("key", ["Password", "Token", "ApiKey", "api_key", "ClientSecret", "AccessToken"])
 def test_a_secret_in_the_file_is_refused_and_never_repeated(key: str) -> None:
     (text,) = told(**{key: "hunter2"})
-    assert text.startswith(f"{key}: a secret must not stand in a file; keep it in Key Vault")
+    assert text.startswith(f"{key}: must not contain a secret value; store it in Key Vault")
     assert "SecretName: <NAME>" in text
     assert "hunter2" not in text
 
@@ -323,7 +323,7 @@ def test_an_identity_without_a_scope_asks_for_a_token_for_the_endpoint_itself(en
     assert result.definition["check"]["auth"] == {"kind": "managed_identity", "scope": scope}
     assert [str(warning.to_problem()) for warning in result.warnings] == [
         f"AuthType: managedidentity names no scope, so the token is for the endpoint itself: {scope}; "
-        f"write Scope: {scope} to keep it"
+        f"write Scope: {scope} to confirm it"
     ]
 
 

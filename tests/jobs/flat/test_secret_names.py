@@ -118,7 +118,7 @@ def test_a_warning_says_which_secret_is_looked_for_and_where() -> None:
     assert warnings(flat(AuthType="bearer")) == [
         "AuthType: bearer names no secret, so the job uses the secret external-api-health-token: the variable "
         "SCHEDULER_SECRET_EXTERNAL_API_HEALTH_TOKEN, else the file external-api-health-token in secrets_folder, "
-        "else that secret in the Key Vault; write TokenSecretName: external-api-health-token to keep this name"
+        "else that secret in the Key Vault; write TokenSecretName: external-api-health-token to confirm this name"
     ]
 
 

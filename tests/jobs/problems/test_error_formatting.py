@@ -58,7 +58,7 @@ def test_an_unknown_key_that_belongs_one_level_down_is_told_where() -> None:
 
 
 def test_an_unknown_key_near_nothing_lists_the_known_ones() -> None:
-    assert only({"timeout": {"zzz": 1}}) == "jobs.x.timeout.zzz: unknown key; known here: attempt, run"
+    assert only({"timeout": {"zzz": 1}}) == "jobs.x.timeout.zzz: unknown key; known keys: attempt, run"
 
 
 def test_a_misspelt_key_that_is_needed_is_one_problem_not_two() -> None:
@@ -90,13 +90,13 @@ def test_a_misspelt_kind_key_is_told() -> None:
 
 def test_a_union_by_keys_names_the_keys() -> None:
     assert only(http(body={"jsn": 1})) == (
-        "jobs.x.check.body.jsn: unknown key, did you mean json? it needs one of the keys text, json, form"
+        "jobs.x.check.body.jsn: unknown key, did you mean json? it must have one of the keys text, json, form"
     )
 
 
 def test_a_union_by_keys_with_nothing_known_says_so() -> None:
     assert only(http(body={"qqqq": 1})) == (
-        "jobs.x.check.body: says nothing that is known here; it needs one of the keys text, json, form"
+        "jobs.x.check.body: has no known key; it must have one of the keys text, json, form"
     )
 
 
@@ -119,7 +119,7 @@ def test_a_missing_key_is_told() -> None:
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ({"retry": {"attempts": 30}}, "jobs.x.retry.attempts: 30 is too much: at most 20"),
+        ({"retry": {"attempts": 30}}, "jobs.x.retry.attempts: 30 is too large: at most 20"),
         (
             {"retry": {"attempts": 0}},
             "jobs.x.retry.attempts: 0 attempts are too few: the first one counts, so 1 is one without a retry",
@@ -127,7 +127,7 @@ def test_a_missing_key_is_told() -> None:
         ({"retry": {"attempts": "many"}}, "jobs.x.retry.attempts: 'many' is not a whole number"),
         ({"retry": {"attempts": 1.5}}, "jobs.x.retry.attempts: 1.5 is not a whole number"),
         ({"retry": []}, "jobs.x.retry: a list is not a mapping of keys to values"),
-        ({"retry": None}, "jobs.x.retry: nothing is not a mapping of keys to values"),
+        ({"retry": None}, "jobs.x.retry: an empty value is not a mapping of keys to values"),
         ({"tags": {"a": 1}}, "jobs.x.tags.a: 1 is not a text; write it in quotes"),
         ({"tags": True}, "jobs.x.tags: true is not a mapping of keys to values"),
         ({"flag": "perhaps"}, "jobs.x.flag: 'perhaps' is not true or false"),
@@ -135,7 +135,7 @@ def test_a_missing_key_is_told() -> None:
         ({"label": ""}, "jobs.x.label: it is too short: at least 1 characters"),
         ({"label": "x" * 500}, "jobs.x.label: it is too long: at most 5 characters"),
         ({"timeout": {"run": "0s"}}, "jobs.x.timeout.run: '0s' must be more than 0s"),
-        ({"retry": {"initial": math.inf}}, "jobs.x.retry.initial: inf is too much: at most 999999999d"),
+        ({"retry": {"initial": math.inf}}, "jobs.x.retry.initial: inf is too large: at most 999999999d"),
         ({"retry": {"on": "503"}}, "jobs.x.retry.on: '503' is not a list"),
         (
             {"retry": {"on": [503, "foo"]}},
@@ -164,14 +164,14 @@ def test_a_plain_union_is_told_at_its_own_key() -> None:
 def test_a_secret_written_where_a_reference_belongs_is_never_repeated(value: object) -> None:
     text = only(http(auth={"kind": "bearer", "token": value}))
     assert text == (
-        "jobs.x.check.auth.token: a secret must not stand here itself; reference it by its name: {secret: NAME}"
+        "jobs.x.check.auth.token: must not contain a secret value; reference the secret by its name: {secret: NAME}"
     )
 
 
 def test_a_secret_written_as_a_secrets_name_is_never_repeated() -> None:
     assert only(http(auth={"kind": "bearer", "token": {"secret": "p@ss w0rd"}})) == (
-        "jobs.x.check.auth.token.secret: is not a secret's name; "
-        "letters, digits, - and _, at most 127; not the value itself"
+        "jobs.x.check.auth.token.secret: is not the name of a secret; "
+        "letters, digits, - and _, at most 127; not the secret value"
     )
 
 
@@ -248,7 +248,7 @@ def test_a_discriminator_of_the_field_is_understood() -> None:
 
 def test_names_and_aliases_are_suggested_where_both_are_taken() -> None:
     assert others({"hostNam": ""}) == ["hostNam: unknown key, did you mean hostName?"]
-    assert others({"zzz": 1}) == ["zzz: unknown key; known here: turn, hostName, host_name, rows"]
+    assert others({"zzz": 1}) == ["zzz: unknown key; known keys: turn, hostName, host_name, rows"]
 
 
 def test_what_is_wrong_in_a_list_of_models_is_told_with_its_index() -> None:
@@ -266,7 +266,7 @@ def test_a_list_whose_only_entry_is_wrong_is_not_called_empty_as_well() -> None:
 
 def test_a_number_of_thousands_of_digits_is_not_written_out() -> None:
     assert only({"retry": {"attempts": 10**5000}}) == (
-        "jobs.x.retry.attempts: a number of thousands of digits is too much: at most 20"
+        "jobs.x.retry.attempts: a number with thousands of digits is too large: at most 20"
     )
 
 

@@ -19,7 +19,7 @@ CHECK_ALONE = (
     "write check: {url: https://checkout.internal/}"
 )
 BOTH = (
-    "check: has both period and schedule: keep period if a ping is due so long after the one before it, or schedule if "
+    "check: has both period and schedule: use period if a ping is due so long after the previous one, or schedule if "
     "pings are due at fixed times"
 )
 KINDS = ", ".join(TARGETS_BY_KIND)
@@ -60,13 +60,13 @@ def test_every_model_says_its_kind(kind: str) -> None:
         ({"kind": "htpp", "url": "x"}, f"check.kind: 'htpp' is not allowed, did you mean http? allowed: {KINDS}"),
         ({"kind": 5, "url": "x"}, f"check.kind: 5 is not allowed; allowed: {KINDS}"),
         ({"kind": ["http"], "url": "x"}, f"check.kind: a list is not allowed; allowed: {KINDS}"),
-        ({"kind": None, "url": "x"}, f"check.kind: nothing is not allowed; allowed: {KINDS}"),
+        ({"kind": None, "url": "x"}, f"check.kind: an empty value is not allowed; allowed: {KINDS}"),
         ({"token": {"secret": "x"}, "period": "24h"}, f"check.kind: is missing; one of {KINDS}"),
         ({"knid": "heartbeat", "period": "24h"}, "check.knid: unknown key, did you mean kind?"),
         ({}, "check.url: is missing"),
         ({"headers": {}}, "check.url: is missing"),
         ({"uri": "https://checkout.internal/"}, "check.uri: unknown key, did you mean url?"),
-        (None, "check: nothing is not a mapping of keys to values"),
+        (None, "check: an empty value is not a mapping of keys to values"),
         ("https://checkout.internal/", CHECK_ALONE),
     ],
     ids=str,
@@ -78,17 +78,17 @@ def test_a_wrong_or_missing_kind_is_told_with_those_that_there_are(check: Any, s
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"period": None}, "check: say when pings are due: period (such as 24h) or schedule, one of them"),
+        ({"period": None}, "check: has neither period nor schedule: add period (such as 24h) or schedule"),
         ({"schedule": "0 0 3 * * *"}, BOTH),
         ({"period": "500ms"}, "check.period: 500ms is out of range: 1s to 366d"),
         ({"grace": "367d"}, "check.grace: 367d is out of range: 1s to 366d"),
         (
             {"token": "0123456789abcdef"},
-            "check.token: a secret must not stand here itself; reference it by its name: {secret: NAME}",
+            "check.token: must not contain a secret value; reference the secret by its name: {secret: NAME}",
         ),
         (
             {"url": "https://checkout.internal/"},
-            "check.url: unknown key; known here: kind, token, period, schedule, grace, max_duration, first_within",
+            "check.url: unknown key; known keys: kind, token, period, schedule, grace, max_duration, first_within",
         ),
     ],
     ids=str,

@@ -17,8 +17,8 @@ def check(**keys: Any) -> dict[str, Any]:
 
 def test_a_bearer_token_in_a_header_is_told_with_the_form_to_write() -> None:
     assert warned(check=check(headers={"Authorization": f"Bearer {VALUE}"})) == [
-        "check.headers.Authorization: holds the credential Authorization as plain text, "
-        "which everybody who reads the file can use; "
+        "check.headers.Authorization: contains the credential Authorization as plain text, "
+        "readable for everyone with access to the file; "
         "write auth: {kind: bearer, token: {secret: NAME}}; in the flat form AuthType: bearer"
     ]
 
@@ -34,7 +34,7 @@ def test_a_basic_header_is_told_with_the_form_to_write() -> None:
 )
 def test_a_key_in_a_header_is_told_and_never_repeated(name: str) -> None:
     (warning,) = warned(check=check(headers={name: VALUE}))
-    assert warning.startswith(f"check.headers.{name}: holds the credential {name} as plain text")
+    assert warning.startswith(f"check.headers.{name}: contains the credential {name} as plain text")
     assert warning.endswith(f"write {name}: {{secret: NAME}}")
     assert VALUE not in warning
 
@@ -58,10 +58,10 @@ def test_other_headers_have_no_warning(headers: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["code", "sig", "api_key", "access_token", "password", "client_secret"])
 def test_a_key_in_the_query_is_told_wherever_it_stands(name: str) -> None:
     (warning,) = warned(check=check(query={name: VALUE}))
-    assert warning.startswith(f"check.query.{name}: holds the credential {name}")
+    assert warning.startswith(f"check.query.{name}: contains the credential {name}")
     (warning,) = warned(check={"url": f"https://a.example/?a=b&{name}={VALUE}"})
     assert warning == (
-        f"check.url: holds the credential {name} as plain text, which everybody who reads the file can use; "
+        f"check.url: contains the credential {name} as plain text, readable for everyone with access to the file; "
         f"move it to query: {{{name}: {{secret: NAME}}}}"
     )
 
@@ -73,7 +73,7 @@ def test_other_parameters_have_no_warning(query: str) -> None:
 
 def test_a_password_in_a_form_or_in_json_is_told() -> None:
     (warning,) = warned(check=check(method="POST", body={"form": {"user": "probe", "password": VALUE}}))
-    assert warning.startswith("check.body.form.password: holds the credential password")
+    assert warning.startswith("check.body.form.password: contains the credential password")
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_a_password_in_a_form_or_in_json_is_told() -> None:
 )
 def test_a_credential_in_json_is_told_wherever_it_stands(body: dict[str, Any], where: str) -> None:
     (warning,) = warned(check=check(method="POST", body=body))
-    assert warning.startswith(f"check.{where}: holds the credential ")
-    assert warning.endswith("send it as a form, a header or auth, which may name a secret")
+    assert warning.startswith(f"check.{where}: contains the credential ")
+    assert warning.endswith("send it in a form, a header or auth, which can reference a secret")
     assert VALUE not in warning
 
 

@@ -12,8 +12,8 @@ from tests.jobs.warnings.helpers import warned
 @pytest.mark.parametrize("placeholder", ["${PATH}", "{{ path }}", "%PATH_NAME%", "$(PATH)", "#{path}#"])
 def test_a_placeholder_in_the_path_of_a_url_is_sent_as_it_is(placeholder: str) -> None:
     (warning,) = warned(check={"url": f"https://a.example/{placeholder}/x"})
-    assert warning.startswith(f"check.url: holds the placeholder {placeholder}, which nothing fills in: it is sent as")
-    assert "a secret is referenced by its name: {secret: NAME}" in warning
+    assert warning.startswith(f"check.url: contains the placeholder {placeholder}, which is not replaced but sent")
+    assert "or reference a secret: {secret: NAME}" in warning
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_placeholder_in_the_path_of_a_url_is_sent_as_it_is(placeholder: str) -
 )
 def test_a_placeholder_anywhere_in_a_request_is_told(keys: dict[str, Any], where: str) -> None:
     (warning,) = warned(check={"url": "https://a.example/", **keys})
-    assert warning.startswith(f"{where}: holds the placeholder ")
+    assert warning.startswith(f"{where}: contains the placeholder ")
 
 
 @pytest.mark.parametrize("text", ["costs $5", "{{ mustache }}", "%PATH%", "$(jquery)", "${", "$$", "${1}"])

@@ -34,7 +34,7 @@ def check(url: str = "http://a.example/", **keys: Any) -> dict[str, Any]:
 def test_a_request_with_a_secret_is_refused_over_plain_http_alone(keys: dict[str, Any]) -> None:
     assert refused(check=check(**keys)) == [
         f"check.url: {SENTENCE}; write https, or allow_plain_http: true (AllowPlainHttp in the flat form) "
-        "if nobody on the way can read it"
+        "on a trusted network"
     ]
     assert refused(check=check(**keys, allow_plain_http=True)) == []
     assert refused(check=check("https://a.example/", **keys)) == []
@@ -57,7 +57,7 @@ def test_other_hosts_are_a_network(host: str) -> None:
 def test_a_token_endpoint_gets_its_secret_over_https_alone() -> None:
     auth = {"kind": "oauth2", "token_url": "http://login.example/token", "client_id": "probe", "client_secret": SECRET}
     (refusal,) = refused(check=check("https://a.example/", auth=auth))
-    assert refusal.startswith("check.auth.token_url: the client's secret goes over plain http")
+    assert refusal.startswith("check.auth.token_url: sends the client secret over plain http")
     assert refused(check=check("https://a.example/", auth=auth, allow_plain_http=True)) == []
 
 
@@ -98,5 +98,5 @@ def test_a_url_of_a_step_that_cannot_be_read_is_left_to_the_run() -> None:
 def test_a_proxy_gets_its_password_over_plain_http_which_is_a_warning() -> None:
     proxy = {"proxy": "http://proxy.example:3128", "proxy_auth": {"username": "u", "password": SECRET}}
     (warning,) = warned(check=check("https://a.example/", **proxy))
-    assert warning.startswith("check.proxy_auth: the password goes to the proxy over plain http")
+    assert warning.startswith("check.proxy_auth: sends the password to the proxy over plain http")
     assert warned(check=check("https://a.example/", **proxy, allow_plain_http=True)) == []

@@ -35,7 +35,7 @@ def test_a_schedule_without_any_instant_is_never_due(schedule: Any) -> None:
 
 def test_a_schedule_that_has_ended_says_when() -> None:
     assert warned(schedule={"every": "5m", "end": "2020-01-01"}) == [
-        "schedule: is not due any more: it ended at 2020-01-01; move its end, or remove the job"
+        "schedule: is no longer due: it ended at 2020-01-01; move its end, or remove the job"
     ]
 
 
@@ -47,7 +47,7 @@ def test_a_schedule_that_is_due_at_some_time_has_no_warning(schedule: Any) -> No
 def test_the_schedule_of_a_heartbeats_pings_is_looked_at_too() -> None:
     check = {"kind": "heartbeat", "token": {"secret": "t"}, "schedule": "0 0 22-2 * * *"}
     (warning,) = warned(check=check)
-    assert warning.startswith("check.schedule: hour: '22-2' is a range written backwards")
+    assert warning.startswith("check.schedule: hour: '22-2' is a reversed range")
 
 
 @pytest.mark.parametrize(
@@ -55,40 +55,40 @@ def test_the_schedule_of_a_heartbeats_pings_is_looked_at_too() -> None:
     [
         (
             "0 0 22-2 * * *",
-            "hour: '22-2' is a range written backwards, and NCRONTAB swaps its ends: it means 2-22; "
-            "for 22 to 2 over the field's end write 22-23,0-2",
+            "hour: '22-2' is a reversed range, and NCRONTAB swaps its ends: it means 2-22; "
+            "for 22 to 2 across the field's end write 22-23,0-2",
         ),
         (
             "0 0 23-0 * * *",
-            "hour: '23-0' is a range written backwards, and NCRONTAB swaps its ends: it means 0-23; "
-            "for 23 to 0 over the field's end write 23,0",
+            "hour: '23-0' is a reversed range, and NCRONTAB swaps its ends: it means 0-23; "
+            "for 23 to 0 across the field's end write 23,0",
         ),
         (
             "0 0 0 * * sat-tue",
-            "day of week: 'sat-tue' is a range written backwards, and NCRONTAB swaps its ends: it means tue-sat; "
+            "day of week: 'sat-tue' is a reversed range, and NCRONTAB swaps its ends: it means tue-sat; "
             "for sat to tue write sat,sun,mon,tue",
         ),
         (
             "0 0 0 * 11-2/2 *",
-            "month: '11-2/2' is a range written backwards, and NCRONTAB swaps its ends: it means feb-nov; "
+            "month: '11-2/2' is a reversed range, and NCRONTAB swaps its ends: it means feb-nov; "
             "list the values, or write two ranges",
         ),
         (
             "*/0 * * * * *",
-            "second: '*/0' has a step of 0, which NCRONTAB reads as 1; write the step that is meant, such as */5",
+            "second: '*/0' has a step of 0, which NCRONTAB reads as 1; write the intended step, such as */5",
         ),
         (
             "0 */90 * * * *",
-            "minute: '*/90' has a step larger than its range 0-59, so it means 0 alone; "
-            "write 0, or {every: ...} for an interval that is longer than the field",
+            "minute: '*/90' has a step larger than its range 0-59, so it means only 0; "
+            "write 0, or {every: ...} for an interval longer than the field",
         ),
         (
             "0 0 8-10/5 * * *",
-            "hour: '8-10/5' has a step larger than its range 8-10, so it means 8 alone; "
-            "write 8, or {every: ...} for an interval that is longer than the field",
+            "hour: '8-10/5' has a step larger than its range 8-10, so it means only 8; "
+            "write 8, or {every: ...} for an interval longer than the field",
         ),
-        ("0 0 0 * j *", "month: 'j' means january, though 'j' also begins june, july; write jan"),
-        ("0 0 0 * * T", "day of week: 'T' means tuesday, though 'T' also begins thursday; write tue"),
+        ("0 0 0 * j *", "month: 'j' means january, though 'j' is also the start of june, july; write jan"),
+        ("0 0 0 * * T", "day of week: 'T' means tuesday, though 'T' is also the start of thursday; write tue"),
     ],
 )
 def test_an_odd_field_is_told_with_what_it_means_and_what_to_write(expression: str, warning: str) -> None:

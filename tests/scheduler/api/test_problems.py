@@ -23,8 +23,8 @@ def problem_of(answer: httpx.Response, status: int) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("address", "complaint"),
     [
-        ("/api/runs?limit=0", "query.limit: '0' is too little: at least 1"),
-        ("/api/runs?limit=501", "query.limit: '501' is too much: at most 500"),
+        ("/api/runs?limit=0", "query.limit: '0' is too small: at least 1"),
+        ("/api/runs?limit=501", "query.limit: '501' is too large: at most 500"),
         ("/api/runs?limit=", "query.limit: '' is not a whole number"),
         ("/api/jobs?limit=many", "query.limit: 'many' is not a whole number"),
         ("/api/jobs?limit=1e999", "query.limit: '1e999' is not a whole number"),
@@ -35,7 +35,7 @@ def problem_of(answer: httpx.Response, status: int) -> dict[str, object]:
         ("/api/runs?job=a%20b", "query.job: 'a b' has the wrong form"),
         ("/api/runs?continuation=xyz", "query.continuation: 'xyz' is no continuation of this list: take it from"),
         ("/api/runs?outcom=failed", "query.outcom: unknown parameter, did you mean outcome?"),
-        ("/api/runs?since=today", "query.since: unknown parameter; known here: job, outcome, from, to, limit"),
+        ("/api/runs?since=today", "query.since: unknown parameter; known keys: job, outcome, from, to, limit"),
         ("/api/jobs/checkout?limit=3", "query.limit: unknown parameter"),
         ("/api/runs?limit=3&limit=4", "query.limit: is given more than once"),
     ],

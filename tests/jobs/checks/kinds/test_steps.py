@@ -211,12 +211,15 @@ async def test_a_url_that_an_answer_gives_must_be_one() -> None:
     ("steps", "words"),
     [
         ([{"name": "a", "url": "/a"}], "has no host"),
-        ([{"name": "a", "url": "http://h/${x}"}], "${x} is saved by no step before it; none has a save"),
+        (
+            [{"name": "a", "url": "http://h/${x}"}],
+            "${x} is not saved by an earlier step; add a save to an earlier step",
+        ),
         (
             [{"name": "a", "url": "http://h/", "save": {"y": {"cookie": "c"}}}, {"name": "b", "url": "/${x}"}],
-            "steps[1]: ${x} is saved by no step before it; there is y",
+            "steps[1]: ${x} is not saved by an earlier step; saved names: y",
         ),
-        ([{"name": "a", "url": "http://h/"}, {"name": "a", "url": "/"}], "there are two steps named 'a'"),
+        ([{"name": "a", "url": "http://h/"}, {"name": "a", "url": "/"}], "'a' is the name of two steps"),
         ([], "at least 1"),
     ],
 )

@@ -91,10 +91,10 @@ async def test_a_dollar_sign_is_one_without_any_value_too() -> None:
 
 
 def test_a_name_that_no_step_saves_is_refused_where_it_is_expected() -> None:
-    with pytest.raises(ValidationError, match="is saved by no step before it"):
+    with pytest.raises(ValidationError, match="is not saved by an earlier step"):
         StepsTarget.model_validate({"kind": "steps", **steps("http://h", {"json": "$.id", "equals": "${nosuch}"})})
 
 
 async def test_a_step_does_not_know_what_its_own_answer_gives() -> None:
-    with pytest.raises(ValidationError, match="is saved by no step before it"):
+    with pytest.raises(ValidationError, match="is not saved by an earlier step"):
         await looked({"json": "$.id", "equals": "${own}"}, save={"own": {"json": "$.id"}})

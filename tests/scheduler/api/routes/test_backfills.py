@@ -76,7 +76,7 @@ async def test_a_dry_run_queues_nothing_and_the_end_is_now_if_none_is_given() ->
         ({"from": "2026-03-01T11:00:00Z", "to": "2026-03-02T10:00:00Z"}, "body.to: 2026-03-02 10:00:00Z lies in the"),
         ({"from": "2026-03-01T11:00:00Z"}, "body.limit: 361 runs are to be made, more than 100"),
         ({"from": "1970-01-02"}, "body.from: more than 10000 instants fell due"),
-        (HALF_A_MINUTE | {"limit": 1001}, "body.limit: 1001 is too much: at most 1000"),
+        (HALF_A_MINUTE | {"limit": 1001}, "body.limit: 1001 is too large: at most 1000"),
         (HALF_A_MINUTE | {"dryrun": True}, "body.dryrun: unknown key"),
         (HALF_A_MINUTE | {"since": "2026-03-01"}, "body.since: unknown key"),
     ],

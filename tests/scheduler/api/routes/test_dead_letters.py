@@ -138,7 +138,7 @@ async def test_many_are_replayed_after_a_look() -> None:
     [
         ({}, "body.job: say which letters: by job, reason, after or before"),
         ({"job": "a b"}, "body.job: 'a b' has the wrong form"),
-        ({"job": "checkout", "limit": 1001}, "body.limit: 1001 is too much: at most 1000"),
+        ({"job": "checkout", "limit": 1001}, "body.limit: 1001 is too large: at most 1000"),
         ({"job": "checkout", "per_second": 0}, "body.per_second: 0 must be more than 0"),
         ({"after": "yesterday"}, "body.after: 'yesterday' is no instant in ISO 8601"),
         ({"jobs": ["checkout"]}, "body.jobs: unknown key"),
