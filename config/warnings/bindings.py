@@ -32,7 +32,7 @@ def warnings_of_denied_credentials(jobs: JobSet, bindings: Bindings) -> Iterator
     for reason, uses in found.items():
         others = len({use.job.name for use in uses}) - 1
         more = f" {others} more {'job' if others == 1 else 'jobs'} would send it there." if others else ""
-        yield uses[0].problem(f"{reason.removeprefix('Not asked: ')}{more}")
+        yield uses[0].problem(f"{reason}{more}")
 
 
 def find_required_rules(jobs: Iterable[JobDefinition]) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -90,5 +90,5 @@ class _DenialReasons:
         try:
             self._bindings.check(credential, places, job.tags)
         except CredentialDenied as denied:
-            return str(denied)
+            return denied.reason
         return ""

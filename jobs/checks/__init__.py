@@ -1,4 +1,4 @@
-"""The kinds of checks: a new one is a file beside this one and two lines below. Built by scheduler.app."""
+"""Run the checks of targets, one kind a module in jobs.checks.kinds. Built by scheduler.app."""
 
 from __future__ import annotations
 
@@ -20,37 +20,40 @@ if TYPE_CHECKING:
     from jobs.runs import Observation
     from jobs.targets import Target
 
-# httpx goes without its command line, which would load rich and pygments: 3 MiB that nothing here needs.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None: there is no such module
+# httpx's command line would load rich and pygments, 3 MiB.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None: the module does not exist
 
 
 class Checks(dict[str, "Check"]):
-    """Every check by its kind; together they are one. Each is made, and its libraries loaded, when it is asked for."""
+    """All checks by kind. A check is built, and its libraries loaded, on its first use."""
 
     def __init__(self, makers: Mapping[str, Callable[[], Check]], close: Callable[[], None] = lambda: None) -> None:
-        """`close`: closes what they share, after them."""
+        """`close`: closes what the checks share, after the checks."""
         super().__init__()
         self._makers = makers
         self._close = close
 
     def __missing__(self, kind: str) -> Check:
-        """Raises KeyError for a kind that there is none of."""
+        """Build the check. Raises KeyError for an unknown kind."""
         check = self[kind] = self._makers[kind]()
         return check
 
     def prepare(self, targets: Iterable[Target]) -> None:
-        """Load what observations of these targets need: libraries take a tenth of a second and more, which would count
-        as the target's response time. A kind that there is no check of is left to the run, which says so."""
+        """Load what observations of these targets need.
+
+        Libraries take a tenth of a second and more to load, which would count as the target's response time. Unknown
+        kinds are skipped: the run reports them.
+        """
         for target in targets:
             if target.kind in self._makers:
                 self[target.kind].prepare(target)
 
     async def observe(self, target: Target, call: AttemptContext) -> Observation:
-        """Ask the target by the check of its kind."""
+        """Observe the target with the check of its kind."""
         return await self[target.kind].observe(target, call)
 
     async def aclose(self) -> None:
-        """Close those that were made."""
+        """Close the checks that were built."""
         for check in self.values():
             await check.aclose()
         self._close()
@@ -70,10 +73,13 @@ def build_checks(
     ca_files: CaFiles | None = None,
     judges: Judge | None = None,
 ) -> Checks:
-    """All checks. `guard`: where they may connect to. `user_agent`: how HTTP targets see this program, such as
-    `scheduler/1.2.3`. `pings` and `clock`: without them there are no heartbeats. `traces`: whether HTTP targets get
-    the ids of the run's trace. `bindings`: which targets get which secret; None: all get each. `ca_files`: reads those
-    of targets. `judges`: who judges answers that are judged on the way; without them it is done inline."""
+    """Build all checks.
+
+    `guard`: where they may connect to. `user_agent`: sent to HTTP targets, such as `scheduler/1.2.3`. `pings`, `clock`:
+    required by heartbeats. `traces`: whether HTTP targets get the ids of the run's trace. `bindings`: which targets get
+    which secret; None: each gets any. `ca_files`: reads the CA files of targets. `judges`: judge responses that are
+    judged during the check; None: in the event loop.
+    """
 
     shared = _Shared(guard, ca_files)
 
@@ -132,7 +138,7 @@ def build_checks(
 
 
 class _Shared:
-    """What several kinds use, made when the first of them is."""
+    """What several kinds use, built on first use."""
 
     def __init__(self, guard: Guard, ca_files: CaFiles | None) -> None:
         self._guard = guard

@@ -1,7 +1,7 @@
-"""How many bytes the bodies of answers may take in memory, of all attempts of a process together.
+"""Limit the memory that response bodies use, over all attempts of a process.
 
-Made by scheduler.app; the runner takes a `BodyReservation` for each attempt and releases it once the attempt is judged and
-recorded as text; http.py reserves bytes in it before it reads more than FREE_BYTES of a body.
+Built by scheduler.app. The runner opens a BodyReservation for each attempt and closes it once the attempt is judged and
+recorded. jobs.checks.http.exchange reserves bytes before it reads more than UNCOUNTED_BYTES of a body.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from jobs.checks.errors import BodyMemoryExhausted
 
 MOST_BODY_BYTES = 64 * 1024 * 1024
 UNCOUNTED_BYTES = 64 * 1024
-"""Of each body: these are not counted, so that usual answers never wait. The places bound how many there are."""
+"""Of each body: not counted, so that usual responses never wait. The concurrency limit bounds their number."""
 BODY_MEMORY_TIMEOUT = 5.0
-"""Seconds for which a body waits for others to be released."""
+"""Seconds for which a body waits until others are released."""
 _JOB_SHARE, _HOST_SHARE = 4, 2
-"""One job has at most a quarter of the bytes, one host half of them."""
+"""One job gets at most a quarter of the bytes, one host half of them."""
 
 
 @dataclass(eq=False, slots=True)
@@ -30,7 +30,7 @@ class _PendingReservation:
 
 
 class BodyMemory:
-    """For one event loop. A body that is larger than a share is read alone."""
+    """The bytes that bodies hold, for one event loop. A body that is larger than a share is read alone."""
 
     def __init__(self, most: int = MOST_BODY_BYTES) -> None:
         self.most = most
@@ -39,17 +39,17 @@ class BodyMemory:
         self._waiting: list[_PendingReservation] = []
 
     def open_reservation(self, job: str, host: str) -> BodyReservation:
-        """Return the room of one attempt, which holds nothing yet."""
+        """Return the reservation of one attempt, which holds nothing yet."""
         return BodyReservation(self, job, host)
 
     async def reserve(self, room: BodyReservation, number: int) -> None:
-        """Wait until the room may hold so many bytes. Raises BodyMemoryExhausted after PATIENCE seconds."""
+        """Wait until the reservation may hold so many more bytes. Raises BodyMemoryExhausted after BODY_MEMORY_TIMEOUT."""
         if not self._waiting and self._fits(room, number):
             self._add(room, number)
             return
         waiter = _PendingReservation(room, number, asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)
-        self._wake_waiters()  # those before it may wait for their share alone
+        self._wake_waiters()  # earlier ones may wait for their own share
         try:
             async with asyncio.timeout(BODY_MEMORY_TIMEOUT):
                 await waiter.granted
@@ -64,14 +64,14 @@ class BodyMemory:
             raise
 
     def release(self, room: BodyReservation, number: int) -> None:
-        """Let others have so many bytes of this room."""
+        """Release so many bytes of a reservation."""
         if number:
             self._add(room, -number)
             self._wake_waiters()
 
     def describe_exhaustion(self, room: BodyReservation, number: int) -> str:
-        """Return why a room may not hold so many bytes more, a sentence."""
-        from jobs.expectations.answer import format_size  # the settings import this module for MOST_BYTES alone
+        """Return why a reservation may not hold so many more bytes, as a sentence."""
+        from jobs.expectations.answer import format_size  # the settings import this module only for a constant
 
         whose, held, most = "of all jobs", self.held, self.most
         for (kind, name), limit in self._limits(room):
@@ -79,8 +79,8 @@ class BodyMemory:
                 whose, held, most = f"of {kind} {name}", self._held[kind, name], limit
                 break
         return (
-            f"No memory for a body of {format_size(number)}: the bodies {whose} take {format_size(held)} of "
-            f"{format_size(most)}, and no more may be held at a time; this is not the target's fault. Lower the "
+            f"No memory for a body of {format_size(number)}: the bodies {whose} use {format_size(held)} of "
+            f"{format_size(most)}, the limit at a time; this is not the target's fault. Lower the "
             "read_limit of jobs, or raise the setting targets.body_memory."
         )
 
@@ -103,7 +103,7 @@ class BodyMemory:
         return zip(room.keys, (self.most // _JOB_SHARE, self.most // _HOST_SHARE), strict=True)
 
     def _wake_waiters(self) -> None:
-        """In the order in which they came, past those whose job or host has its share."""
+        """Grant waiting reservations in the order of arrival, past those whose job or host has used its share."""
         for waiter in tuple(self._waiting):
             if waiter.granted.done() or not self._fits_share(waiter.reservation, waiter.number):
                 continue
@@ -126,18 +126,18 @@ class BodyReservation:
         self.held = 0
 
     def open_sibling(self) -> BodyReservation:
-        """Return a room of the same job, for what goes on when the attempt is over."""
+        """Return a reservation of the same job, for work that continues after the attempt."""
         return self._memory.open_reservation(self.keys[0][1], self.keys[1][1])
 
     async def reserve(self, number: int) -> None:
-        """Wait until it may hold so many bytes in all. Raises BodyMemoryExhausted."""
+        """Wait until it may hold so many bytes in total. Raises BodyMemoryExhausted."""
         if self._closed:
             raise BodyMemoryExhausted("The attempt is over.")
         if number > self.held:
             await self._memory.reserve(self, number - self.held)
 
     def describe_exhaustion(self, number: int) -> str:
-        """Return why it may not hold so many bytes now, a sentence."""
+        """Return why it may not hold so many bytes now, as a sentence."""
         return self._memory.describe_exhaustion(self, number)
 
     def close(self) -> None:

@@ -1,5 +1,7 @@
-"""The stop-watch of one attempt. The runner makes it, the check marks its phases, and whoever ends the attempt can
-still read how far it came: that is how a time-out knows what it was waiting for."""
+"""The stopwatch of one attempt.
+
+The runner makes it and the check marks its phases. When the deadline passes, it shows what the attempt was waiting for.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,15 @@ if TYPE_CHECKING:
     from jobs.checks.peer import Peer
 
 Phase = Literal["secrets", "token", "dns", "connect", "tls", "first_byte", "body"]
-"""In the first two it is not the target that is waited for; they are told apart and not kept."""
+"""In the first two, the attempt does not wait for the target; they are reported, and not stored."""
 
 
 def _no_verdict(_: str) -> None:
-    """No answer has begun."""
+    """No response has started."""
 
 
 class PhaseClock:
-    """Marks phases as they begin; a second visit of a phase (a redirect) adds to the first."""
+    """Measures phases from their start; a repeated phase (a redirect) adds to the first."""
 
     __slots__ = ("_began", "_since", "_spent", "asked", "besides", "current", "facts", "found", "received", "step")
 
@@ -31,22 +33,22 @@ class PhaseClock:
         self._since = self._began
         self._spent: dict[str, float] = {}
         self.current: Phase | None = None
-        """The phase that is going on; None before the first."""
+        """The running phase; None before the first."""
         self.asked: Peer | None = None
-        """Whom the phase is about, which the job's endpoint need not be: behind a redirect, at a proxy, in a step."""
+        """Who the phase is about, if not the job's endpoint: the host of a redirect, a proxy, a step."""
         self.besides: Callable[[], str] = str
-        """What there is to say about that besides: a sentence, or nothing."""
+        """Returns a note about the route to that peer: a sentence, or nothing."""
         self.step = ""
-        """Which of several requests it is, as the beginning of a sentence: `Step 2 of 3 (order): `."""
+        """Which of several requests it is, as the start of a sentence: `Step 2 of 3 (order): `."""
         self.facts: Callable[[], Mapping[str, Any]] = dict
-        """The facts that the check has so far, for an observation that is made at the deadline."""
+        """Returns the facts so far, for an observation that is made at the deadline."""
         self.found: tuple[ErrorClass, str] | None = None
-        """What is known to be wrong already, while the check tries to say more about it."""
+        """The result so far, while the check tries to find out more about it."""
         self.received: Callable[[str], tuple[ErrorClass, str] | None] = _no_verdict
-        """The verdict on an incomplete answer when the deadline passes, by the limit as a text; None: it timed out."""
+        """Judges an incomplete response at the deadline, by the limit as a text; None: it timed out."""
 
     def enter(self, phase: Phase) -> None:
-        """The phase before ends, this one begins."""
+        """End the running phase and start this one."""
         now = time.perf_counter()
         self._close(now)
         self.current = phase
@@ -54,18 +56,18 @@ class PhaseClock:
 
     @property
     def elapsed_ms(self) -> float:
-        """Since the beginning."""
+        """Milliseconds since the start."""
         return (time.perf_counter() - self._began) * 1000
 
     def snapshot(self) -> Phases:
-        """The phases as they are now; the one that is going on goes on."""
+        """Return the phases so far; the running one continues."""
         current = self.current
         phases = self.stop()
         self.current, self._since = current, time.perf_counter()
         return phases
 
     def stop(self) -> Phases:
-        """End the phase that is going on and give all of them."""
+        """End the running phase and return all of them."""
         now = time.perf_counter()
         self._close(now)
         self.current = None

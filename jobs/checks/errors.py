@@ -41,19 +41,23 @@ class CheckError(JobsError):
 
 
 class TargetDenied(CheckError):
-    """The program may not connect there. The message says where, why, and which setting to change, if one would do."""
+    """The program must not connect to this target. `reason` names it, the cause, and the setting that would allow it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Not sent: {reason}")
+        self.reason = reason
 
 
 class CredentialDenied(TargetDenied):
-    """A secret or a token may not go there. The message says which, where to, and what to change."""
+    """A secret or a token must not be sent to a host. The message names both, and what to change."""
 
 
 class BodyMemoryExhausted(CheckError):
-    """A body cannot be read now, as others take all of the memory that bodies may take."""
+    """A body cannot be read now, as other bodies use all of the memory."""
 
 
 class CaFileUnusable(CheckError):
-    """The file of a target's authorities cannot be used. The message names it and the reason."""
+    """The CA file of a target cannot be used. The message names it and the reason."""
 
 
 class ClientCertificateUnusable(CheckError):
@@ -135,7 +139,7 @@ class NoResponse(PeerError):
     """The peer closed the connection before its first byte."""
 
     def __init__(self) -> None:
-        super().__init__("closed the connection without an answer: look at the service, and at what stands before it")
+        super().__init__("closed the connection without a response: check the service and the proxies in front of it")
 
 
 class ExpectedDataMissing(PeerError):
@@ -146,7 +150,7 @@ class TooManyRedirects(PeerError):
     """The response redirects once more than the target allows."""
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"redirects again after {most} redirects, the most that are followed: they may be a circle")
+        super().__init__(f"redirects again after {most} redirects, the limit: they may form a loop")
 
 
 class ProtocolViolation(PeerError):
@@ -158,7 +162,7 @@ class IncompleteResponse(ProtocolViolation):
 
     def __init__(self) -> None:
         super().__init__(
-            "closed the connection in the middle of its answer: look at the service, and what stands before it"
+            "closed the connection before its response was complete: check the service and the proxies in front of it"
         )
 
 
@@ -191,7 +195,7 @@ class BadContentEncoding(ProtocolViolation):
     """The body is not in the encoding that its header names."""
 
     def __init__(self, encoding: str) -> None:
-        super().__init__(f"sent a body that is not the {encoding} that its header promises")
+        super().__init__(f"sent a body that is not {encoding}, the encoding in its header")
 
 
 class HeadTooLarge(ProtocolViolation):
@@ -199,7 +203,7 @@ class HeadTooLarge(ProtocolViolation):
 
     def __init__(self, most: int) -> None:
         super().__init__(
-            f"sent more than {most // 1024} KiB of headers, informational answers and trailers included: "
+            f"sent more than {most // 1024} KiB of headers, including informational responses and trailers: "
             "have the service send less"
         )
 
@@ -208,10 +212,10 @@ class TooManyHeaderLines(ProtocolViolation):
     """A head has more lines than `most`. `status`: of the response, if known."""
 
     def __init__(self, status: int | str, most: int, *, redirected: bool = False) -> None:
-        among = ", those of its redirects included" if redirected else ""
+        among = ", including its redirects" if redirected else ""
         super().__init__(
             f"answered {f'{status} ' if status else ''}with more than {most:,} header lines{among}: "
-            "look at the service, and at what stands before it"
+            "check the service and the proxies in front of it"
         )
 
 
@@ -219,7 +223,7 @@ class TooManyInterimResponses(ProtocolViolation):
     """There are more informational responses than `most`."""
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"sent more than {most} informational answers (such as 100 Continue) before its answer")
+        super().__init__(f"sent more than {most} informational responses (such as 100 Continue) before its response")
 
 
 class TooManyChunks(ProtocolViolation):

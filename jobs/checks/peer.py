@@ -1,4 +1,4 @@
-"""The host and port that a request is for. Used by all of jobs.checks that connects or words messages."""
+"""The host and port of a connection. Used by all of jobs.checks that connects or words messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jobs.targets.urls import host_and_port
 
 @value(frozen=True, slots=True)
 class Peer:
-    """Who a connection is for; as text `db.internal:5432` or `[::1]:5432`."""
+    """The other side of a connection; as text `db.internal:5432` or `[::1]:5432`."""
 
     host: str
     port: int
@@ -26,5 +26,5 @@ class Peer:
 
 
 def peer_of_url(url: str) -> Peer:
-    """Return the host and port of a URL."""
+    """Return the peer of a URL."""
     return Peer(*host_and_port(url))

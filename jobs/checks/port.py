@@ -1,4 +1,4 @@
-"""What a check is: it asks a target once and says what it saw. Each kind is a file beside this one."""
+"""The contract of a check: it observes a target once. Each kind is a module in jobs.checks.kinds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobs.redaction.value_holders import RunSecrets
 from jobs.runs import Observation
 
 UNLIMITED_BODY_MEMORY = BodyMemory(sys.maxsize)
-"""Of calls that are made without a memory of their own."""
+"""For attempts without a limit of their own."""
 
 
 class Credential(NamedTuple):
@@ -27,41 +27,44 @@ class Credential(NamedTuple):
 
 @value(frozen=True, slots=True)
 class AttemptContext:
-    """One attempt's surroundings."""
+    """What a check knows of the attempt that it makes."""
 
     run_id: str
     """Sent as Idempotency-Key."""
     attempt: int
     clock: PhaseClock
     credential_refreshes: list[Callable[[], Awaitable[CredentialRefresh]]] = field(default_factory=list, repr=False)
-    """One for each secret and token that the check sends: looks for another value, should the target refuse this one.
-    The check adds them, see fetching.py."""
+    """One for each secret and token that the check sends: looks for another value if the target rejects this one. The
+    check adds them, see jobs.checks.http.credential_loading."""
     values: RunSecrets = field(default_factory=RunSecrets, repr=False)
-    """Holds what must not be shown as long as the run goes on: what the check gets and saves."""
+    """Hides the values that the check fetches and saves from all texts, until the run ends."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Those of the job: a secret may be for jobs with certain tags alone."""
+    """Of the job: a secret may be limited to jobs with certain tags."""
     inherited_credentials: frozenset[Credential] = frozenset()
-    """With what earlier steps got the values and the session that this request sends, which bind these, too."""
+    """Credentials of earlier steps that obtained the values or the session that this request sends. Their bindings
+    apply."""
     inherited_texts: tuple[str, ...] = field(default=(), repr=False)
-    """These values: another origin to which it is redirected does not get them."""
+    """These values: a redirect to another origin does not get them."""
     body_reservation: BodyReservation = field(
         default_factory=lambda: UNLIMITED_BODY_MEMORY.open_reservation("", ""), repr=False
     )
-    """The memory that bodies of this attempt may take."""
+    """The memory for bodies of this attempt."""
 
 
 class Check(Protocol):
     async def observe(self, target: Any, call: AttemptContext) -> Observation:
-        """Ask the target, one of its kind, once.
+        """Observe the target once.
 
-        What the target (or a secret, or a token) does wrong comes back as the observation's `error` and `message`.
-        Is cancelled when the attempt's deadline passes; `call.clock` then tells the phase.
+        A fault of the target, a secret or a token is returned as the observation's `error` and `message`. The call is
+        cancelled when the attempt's deadline passes; the clock then shows the phase.
         """
         ...
 
     def prepare(self, target: Any) -> None:
-        """Load what an observation of this target needs (modules, TLS contexts), so that no attempt is measured with
-        it. Called before the first run of the target, maybe in another thread, and maybe again; raises nothing."""
+        """Load what an observation of this target needs (modules, TLS contexts), so that no attempt's time includes it.
+
+        Called before the first run of the target, possibly in another thread or repeatedly; raises nothing.
+        """
         ...
 
     async def aclose(self) -> None:

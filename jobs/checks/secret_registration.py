@@ -1,4 +1,4 @@
-"""Registers what a run fetches or saves with the redactor. Called by fetching.py, tcp.py and steps.py."""
+"""Register what a run fetches or saves with the redactor. Called by credential_loading.py, tcp.py and step_sequence.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jobs.redaction.value_holders import LONG_SECRET
 
 
 async def register_value(value: str, call: AttemptContext, redactor: Redactor) -> None:
-    """Keep a value out of all texts as long as the run goes on. The forms of a long one are computed in a thread."""
+    """Hide a value from all texts until the run ends. The forms of a long one are computed in a thread."""
     forms = None
     if len(value) > LONG_SECRET and not redactor.is_registered(value):
         forms = await asyncio.to_thread(secret_forms, value)

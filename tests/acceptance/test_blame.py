@@ -29,8 +29,8 @@ async def test_a_time_out_after_a_redirect_names_both() -> None:
         first.on("/", 302, headers={"Location": f"http://localhost:{second.port}/"})
         seen = await run({"url": first.url})
     assert seen.error == "response_timeout"
-    assert f"No answer from localhost:{second.port} within 300 ms" in seen.message
-    assert seen.message.endswith(f" 127.0.0.1:{first.port} redirects there.")
+    assert f"No response from localhost:{second.port} within 300 ms" in seen.message
+    assert seen.message.endswith(f" 127.0.0.1:{first.port} redirected to it.")
 
 
 async def test_a_refusal_after_a_redirect_names_both() -> None:
@@ -38,7 +38,7 @@ async def test_a_refusal_after_a_redirect_names_both() -> None:
         first.on("/", 302, headers={"Location": f"http://127.0.0.1:{second.port}/"})
         seen = await run({"url": first.url})
     assert seen.message.startswith(f"127.0.0.1:{second.port} refused the connection")
-    assert seen.message.endswith(f" 127.0.0.1:{first.port} redirects there.")
+    assert seen.message.endswith(f" 127.0.0.1:{first.port} redirected to it.")
 
 
 async def test_a_time_out_in_a_step_names_the_step_and_whom_it_asked() -> None:
@@ -46,7 +46,7 @@ async def test_a_time_out_in_a_step_names_the_step_and_whom_it_asked() -> None:
         steps = [{"name": "a", "url": first.url}, {"name": "b", "url": f"http://localhost:{second.port}/"}]
         seen = await run({"kind": "steps", "steps": steps})
     assert seen.error == "response_timeout"
-    assert seen.message.startswith(f"Step 2 of 2 (b): No answer from localhost:{second.port} within 300 ms")
+    assert seen.message.startswith(f"Step 2 of 2 (b): No response from localhost:{second.port} within 300 ms")
 
 
 async def test_a_time_out_of_a_steps_own_is_of_its_phase() -> None:
@@ -73,7 +73,7 @@ async def test_a_proxy_that_speaks_something_else_is_told() -> None:
         seen = await run({"url": "https://a.test/", "proxy": proxy.url})
     assert seen.error == "protocol_error"
     assert seen.message.startswith(f"127.0.0.1:{proxy.port} answered with something that is not HTTP/1.1, but SSH")
-    assert seen.message.endswith(" That is the proxy.")
+    assert seen.message.endswith(" This is the proxy.")
 
 
 async def test_a_dialogue_that_stops_shows_what_came_instead() -> None:

@@ -32,7 +32,7 @@ async def test_production_asks_no_private_target_that_is_not_named(tmp_path: Pat
 
     assert (run["outcome"], run["error"], run["attempt_count"]) == ("failed", "target_denied", 1)
     assert run["message"] == (
-        "Not asked: 127.0.0.1 is a loopback address, of no network that may be asked. To allow it, name its network "
+        "Not sent: 127.0.0.1 is a loopback address outside the allowed networks. To allow it, add its network "
         "in the setting targets.networks (SCHEDULER_TARGETS__NETWORKS)."
     )
     assert target.connections == 0
@@ -44,7 +44,7 @@ async def test_a_job_that_will_be_denied_is_told_at_the_start(tmp_path: Path) ->
         (line,) = [line for line in host.log() if line["Logger"] == "scheduler.targets"]
 
     assert line["Level"] == "WARNING"
-    assert line["Message"].startswith("1 job has a target that may not be asked: checkout. Not asked: 10.20.0.7 is ")
+    assert line["Message"].startswith("1 job has a target that may not be asked: checkout. Not sent: 10.20.0.7 is ")
 
 
 async def test_production_asks_a_private_target_whose_network_is_named(tmp_path: Path, target: HttpTarget) -> None:
@@ -65,7 +65,7 @@ async def test_a_redirect_to_the_metadata_endpoint_is_not_followed(tmp_path: Pat
 
     assert run["error"] == "target_denied"
     assert "169.254.169.254" in run["message"]
-    assert run["message"].endswith(f"No setting allows that. 127.0.0.1:{target.port} redirects there.")
+    assert run["message"].endswith(f"No setting allows that. 127.0.0.1:{target.port} redirected to it.")
 
 
 async def test_the_apps_own_token_endpoint_is_not_asked(tmp_path: Path, target: HttpTarget) -> None:
@@ -77,7 +77,7 @@ async def test_the_apps_own_token_endpoint_is_not_asked(tmp_path: Path, target: 
     )
 
     assert run["error"] == "target_denied"
-    assert "hands out this app's tokens" in run["message"]
+    assert "issues this app's tokens" in run["message"]
     assert target.connections == 0
 
 
@@ -93,5 +93,5 @@ async def test_a_job_cannot_pause_the_job_of_another_team(tmp_path: Path, target
         checkout = await host.get("/api/jobs/checkout")
 
     assert run["error"] == "target_denied"
-    assert "is where this program serves its own API. No setting allows that." in run["message"]
+    assert "serves this program's own API. No setting allows that." in run["message"]
     assert checkout["pause"] is None

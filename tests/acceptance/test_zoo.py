@@ -175,7 +175,7 @@ CONTENT = [
     raw("plain as brotli", answers.PLAIN_AS_BROTLI, None),
     raw("no brotli", answers.NO_BROTLI, "expectation_failed", "body_contains", "content encoding br, which"),
     raw("gzip twice", answers.GZIP_TWICE, "expectation_failed", "body_contains"),
-    raw("gzip cut off", answers.GZIP_CUT_OFF, "protocol_error", "not the gzip that its header promises"),
+    raw("gzip cut off", answers.GZIP_CUT_OFF, "protocol_error", "not the gzip, the encoding in its header"),
     raw("gzip with padding", answers.GZIP_WITH_PADDING, None),
     raw("gzip under deflate", answers.GZIP_UNDER_DEFLATE, "protocol_error", "not the deflate"),
     raw("deflate bomb", answers.DEFLATE_BOMB, "expectation_failed", "not in the first 1 MiB"),
@@ -214,15 +214,15 @@ REDIRECTS = [
     redirect("without a place", None, "unexpected_status", "Answered 302"),
     redirect("to ftp", "ftp://127.0.0.1/x", "protocol_error", "to a ftp URL"),
     redirect("to a script", "javascript:alert(1)", "protocol_error", "to a javascript URL"),
-    redirect("to a name that is none", "http://xn--a/", "protocol_error", "to something that is no URL"),
+    redirect("to a name that is none", "http://xn--a/", "protocol_error", "to something that is not a URL"),
     raw("redirect with odd cookies", answers.ODD_COOKIES, "too_many_redirects", "circle", job={}),
-    redirect("to nonsense", "http://[::1", "protocol_error", "to something that is no URL"),
-    redirect("to port 0", "http://127.0.0.1:0/", "protocol_error", "to a port that there cannot be"),
-    redirect("to no host", "http:///health", "protocol_error", "to a URL that names no host"),
+    redirect("to nonsense", "http://[::1", "protocol_error", "to something that is not a URL"),
+    redirect("to port 0", "http://127.0.0.1:0/", "protocol_error", "to a port that cannot exist"),
+    redirect("to no host", "http:///health", "protocol_error", "to a URL without a host"),
     redirect("to far away", "/" + "x" * 90_000, "protocol_error", "redirects to"),
-    redirect("to metadata", "http://169.254.169.254/metadata", "target_denied", "link-local", "redirects there"),
-    redirect("to metadata in hex", "//0xa9fea9fe/metadata", "target_denied", "link-local", "redirects there"),
-    redirect("to a private network", "http://10.0.0.5/", "target_denied", "targets.networks", "redirects there"),
+    redirect("to metadata", "http://169.254.169.254/metadata", "target_denied", "link-local", "redirected to it"),
+    redirect("to metadata in hex", "//0xa9fea9fe/metadata", "target_denied", "link-local", "redirected to it"),
+    redirect("to a private network", "http://10.0.0.5/", "target_denied", "targets.networks", "redirected to it"),
 ]
 BROKEN_OFF = [
     Exhibit("closes at accept", bad.closes_at_accept, "connection_reset", ("the connection",)),
@@ -282,7 +282,7 @@ OTHERS = [
     raw("TLS behind http", answers.TLS_ALERT, "protocol_error", "TLS", "https"),
     # OpenSSL says nothing to who speaks HTTP to it.
     session(
-        "OpenSSL behind http", bad_tls.good, "connection_reset", "without an answer", url="http://127.0.0.1:{port}"
+        "OpenSSL behind http", bad_tls.good, "connection_reset", "without a response", url="http://127.0.0.1:{port}"
     ),
 ]
 CERTIFICATES = [
@@ -299,9 +299,9 @@ CERTIFICATES = [
 SESSIONS = [
     session("old version", bad_tls.old_version, "tls_failure", "version"),
     session("no common cipher", bad_tls.no_common_cipher, "tls_failure", "no common cipher"),
-    session("wants a certificate", bad_tls.wants_client_certificate, "tls_failure", "wants a client certificate"),
+    session("wants a certificate", bad_tls.wants_client_certificate, "tls_failure", "requires a client certificate"),
     session(
-        "wants a certificate by TLS 1.2",
+        "requires a certificate by TLS 1.2",
         partial(bad_tls.wants_client_certificate, ssl.TLSVersion.TLSv1_2),
         "tls_failure",
         "client certificate",
@@ -335,8 +335,8 @@ def by_handshake(exhibit: Exhibit) -> Exhibit:
 _AFTER_THE_HANDSHAKE = {"wants a certificate", "HTTP/2 alone behind TLS"}
 HANDSHAKES = [by_handshake(each) for each in (*CERTIFICATES, *SESSIONS) if each.name not in _AFTER_THE_HANDSHAKE]
 NAMES = [
-    named("unknown name", "unknown.zoo", "dns_failure", "DNS knows no address of unknown.zoo"),
-    named("no address of the kind", "empty.zoo", "dns_failure", "DNS knows no address of empty.zoo"),
+    named("unknown name", "unknown.zoo", "dns_failure", "DNS has no address for unknown.zoo"),
+    named("no address of the kind", "empty.zoo", "dns_failure", "DNS has no address for empty.zoo"),
     named("DNS servers fail", "servfail.zoo", "dns_failure", "DNS gave no answer about servfail.zoo"),
     named("DNS refuses", "refused.zoo", "dns_failure", "refused.zoo could not be resolved", "DNS servers"),
     named("DNS is slow", "slow.zoo", "dns_timeout", "No answer from the DNS about slow.zoo", timeout=SHORT),

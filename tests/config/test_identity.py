@@ -109,5 +109,5 @@ async def test_a_refused_token_is_got_anew_past_what_the_credential_keeps(
     assert (len(server.calls), second != first) == (2, True)
     again = await identity.refresh_rejected("https://vault.azure.net/.default", second)
     assert not again.is_changed
-    assert "is still the one got at" in again.message
+    assert "is still the one fetched at" in again.message
     assert second not in again.message

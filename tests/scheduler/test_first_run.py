@@ -73,7 +73,7 @@ async def jobs(tmp_path: Path) -> AsyncIterator[dict[str, dict[str, Any]]]:
 
 
 OUTCOMES = {"failing": "failed", "untrusted": "failed", "tls-untrusted": "failed", "heartbeat": "skipped"}
-"""Of those that do not succeed. No ping has come yet to the heartbeat."""
+"""Of those that do not succeed. No ping has arrived yet to the heartbeat."""
 KINDS = (
     "http",
     "https",

@@ -1,5 +1,5 @@
-"""Which hosts may get a secret or an access token of the app's identity, whoever writes the jobs.
+"""Which hosts may receive a secret or an access token of the app's identity.
 
-hosts.py: what a rule says of a host. rules.py: the rules of the settings. recipients.py: who gets what of a target.
-scopes.py: the tokens that no job gets. Rules come from config.bindings; the checks ask them before each request.
+host_patterns.py: how a rule names hosts. rules.py: the rules of the settings. recipients.py: who receives what of a
+target. scopes.py: tokens that no job gets. config.bindings builds the rules, the checks apply them before each request.
 """

@@ -1,4 +1,4 @@
-"""Hosts as the rules name them: `api.example`, `*.internal`, `10.20.0.0/16`, each with or without a port. Pure."""
+"""Hosts as rules name them: `api.example`, `*.internal`, `10.20.0.0/16`, each with or without a port. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME = re.compile(r"[a-z0-9*_-]+(\.[a-z0-9*_-]+)*")
 
 
 class Recipient(NamedTuple):
-    """Whom a request is for. `host`: as `normalize_host` gives it."""
+    """Who receives a request. `host`: normalized by `normalize_host`."""
 
     host: str
     port: int
@@ -29,14 +29,16 @@ class Recipient(NamedTuple):
 
     @staticmethod
     def from_host(host: str, port: int) -> Recipient:
-        """The place of a host as it is written in a URL or a job."""
+        """Return the recipient for a host as written in a URL or a job."""
         return Recipient(normalize_host(host), port)
 
 
 @lru_cache(4096)
 def normalize_host(host: str) -> str:
-    """Return a host as hosts are compared: in lower case, without a dot at its end, in ASCII; an address in its usual
-    form, however it was spelt (`127.1`, `0x7f000001`, `::ffff:127.0.0.1`)."""
+    """Return a host in the form that comparisons use: lower case, no dot at its end, ASCII.
+
+    An address takes its canonical form, however it was spelled (`127.1`, `0x7f000001`, `::ffff:127.0.0.1`).
+    """
     text = host.lower().removeprefix("[").removesuffix("]").rstrip(".")
     if not text.isascii():
         text = _to_ascii(text)
@@ -50,7 +52,7 @@ def normalize_host(host: str) -> str:
 
 
 def _to_ascii(text: str) -> str:
-    """By the rules that httpx goes by. A name that is none by these rules stays as it is, and fits no pattern."""
+    """Encode by the rules that httpx uses. A name that is invalid by them stays unchanged, and matches no pattern."""
     import httpx
 
     try:
@@ -61,7 +63,7 @@ def _to_ascii(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HostPattern:
-    """What a rule says of a host. `name`: with `*` for any text; `network`: in place of it; `port` None: any."""
+    """A rule's hosts. `name`: `*` stands for any text; `network`: in place of a name; `port` None: any."""
 
     text: str
     name: str = ""
@@ -69,7 +71,7 @@ class HostPattern:
     port: int | None = None
 
     def matches(self, place: Recipient) -> bool:
-        """Return whether the place is one of those that are meant."""
+        """Return whether the pattern includes the recipient."""
         if self.port is not None and place.port != self.port:
             return False
         if self.network is None:
@@ -83,7 +85,7 @@ class HostPattern:
 
 
 def parse_host_pattern(text: str) -> HostPattern:
-    """Read a pattern. Raises ValueError, which says what to write instead."""
+    """Parse a pattern. Raises ValueError that says what to write instead."""
     text = text.strip()
     if "://" in text or re.search(r"[\s@?#]", text):
         raise ValueError(f"{text!r} is not a host: write a name such as *.internal, without scheme and path")
@@ -99,7 +101,7 @@ def parse_host_pattern(text: str) -> HostPattern:
         raise ValueError(f"{text!r} is not a host: write a name such as api.internal or *.internal, or an address")
     if "*" in name and not name.rpartition("*")[2].startswith("."):
         raise ValueError(
-            f"{text!r} would also fit hosts of strangers: behind the last * write a dot and the rest of the name, "
+            f"{text!r} would also match hosts of strangers: after the last * write a dot and the rest of the name, "
             "such as *.internal; networks are written like 10.20.0.0/16"
         )
     return HostPattern(text, name=name, port=port)
@@ -110,7 +112,7 @@ def _normalize_pattern(host: str) -> str:
 
 
 def _split_port(text: str) -> tuple[str, int | None]:
-    """The host and the port of `api.internal:8443`, `[::1]:8443`, `::1`. Raises ValueError."""
+    """Return host and port of `api.internal:8443`, `[::1]:8443` or `::1`. Raises ValueError."""
     bracketed = _BRACKETED.fullmatch(text)
     if bracketed is not None:
         host, port = bracketed[1], bracketed[2]
@@ -122,5 +124,5 @@ def _split_port(text: str) -> tuple[str, int | None]:
     if port is None:
         return host, None
     if not (port.isdecimal() and 1 <= int(port) <= 65535):
-        raise ValueError(f"{text!r} has no port from 1 to 65535 behind the colon")
+        raise ValueError(f"{text!r} has no port from 1 to 65535 after the colon")
     return host, int(port)

@@ -1,4 +1,5 @@
-"""Who gets a secret or a token of a job: every name that its request is addressed to, and who can read it on the way.
+"""Which hosts receive a secret or a token of a job: each name that its request is addressed to, and each proxy that can
+read it.
 
 The one place that decides it, for the checks before a request and for `validate`. Pure.
 """
@@ -20,14 +21,14 @@ from jobs.targets.urls import effective_port, host_and_port
 
 @dataclass(frozen=True, slots=True)
 class CredentialDelivery:
-    """A secret or a token, and everybody who gets it."""
+    """A secret or a token, and all hosts that receive it."""
 
     credential: Credential
     recipients: tuple[Recipient, ...]
 
 
 def find_deliveries(target: Target) -> Iterator[CredentialDelivery]:
-    """Yield what a check sends, as far as its definition shows where to: a step's URL may come from an answer."""
+    """Yield what a check sends, as far as its definition shows: an earlier response may give the URL of a step."""
     match target:
         case HttpTarget():
             yield from _deliveries_to_url(target, target.url)
@@ -41,7 +42,7 @@ def find_deliveries(target: Target) -> Iterator[CredentialDelivery]:
 
 
 def deliveries_of_dialogue(target: TcpTarget) -> Iterator[CredentialDelivery]:
-    """Yield what a dialogue sends."""
+    """Yield what a TCP dialogue sends."""
     places = [_tcp_recipient(target.host, target.port)]
     if target.server_name is not None:
         places.append(_tcp_recipient(target.server_name, target.port))
@@ -51,7 +52,7 @@ def deliveries_of_dialogue(target: TcpTarget) -> Iterator[CredentialDelivery]:
 
 
 def deliveries_of_request(request: HttpTarget, scheme: str, at: Recipient) -> Iterator[CredentialDelivery]:
-    """Yield what one request to this place sends. `scheme`: of its URL."""
+    """Yield what one request to this recipient sends. `scheme`: of its URL."""
     seen_by = _seen_by(request, scheme, at)
     for credential in iter_credentials(request):
         yield CredentialDelivery(credential, seen_by)
@@ -64,7 +65,7 @@ def deliveries_of_request(request: HttpTarget, scheme: str, at: Recipient) -> It
 
 
 def recipients_of_request(request: HttpTarget, scheme: str, at: Recipient) -> tuple[Recipient, ...]:
-    """Return who gets what stands in this request."""
+    """Return the host, and the hosts to which a shared gateway may forward the request by another name."""
     return _seen_by(request, scheme, at)
 
 
@@ -82,19 +83,19 @@ def _seen_by(request: HttpTarget, scheme: str, at: Recipient) -> tuple[Recipient
 
 
 def _without_port(host: str) -> str:
-    """The host of a header `Host`, which may have a port behind it."""
+    """Return the host of a `Host` header."""
     if host.startswith("["):
         return host.partition("]")[0]
     return host.partition(":")[0]
 
 
 def _is_encrypted_to_host(request: HttpTarget, scheme: str) -> bool:
-    """Whether nobody between here and the host of the URL can read the request."""
+    """Return whether no proxy on the path to the URL's host can read the request."""
     return scheme == "https" and request.tls.verify and request.server_name is None
 
 
 def iter_credentials(request: HttpTarget) -> Iterator[Credential]:
-    """Yield what the target gets, or what proves to it who asks; also with what its token is got."""
+    """Yield what the target receives to authenticate the caller, also what its token is requested with."""
     values: list[object] = [*request.headers.values(), *request.query.values(), request.tls.client_certificate]
     match request.body:
         case TextBody(text=text):
@@ -129,7 +130,7 @@ def _proxy_recipient(proxy: str) -> Recipient:
 
 
 def _tcp_recipient(host: str, port: int) -> Recipient:
-    """As the resolver reads names that are not ASCII, which is not quite how httpx does."""
+    """Encode a name as the resolver does, which differs slightly from httpx."""
     try:
         return Recipient.from_host(host if host.isascii() else host.encode("idna").decode(), port)
     except UnicodeError:
@@ -140,7 +141,7 @@ def _deliveries_to_url(request: HttpTarget, url: str) -> Iterator[CredentialDeli
     try:
         parts = urlsplit(url)
         port = effective_port(parts.scheme, parts.port)
-    except ValueError:  # of a step: the run says what is wrong with it
+    except ValueError:  # of a step: the run reports it
         return
     if parts.hostname and "$" not in parts.netloc:
         yield from deliveries_of_request(request, parts.scheme, Recipient.from_host(parts.hostname, port))
@@ -149,7 +150,7 @@ def _deliveries_to_url(request: HttpTarget, url: str) -> Iterator[CredentialDeli
 
 
 def _join_url(last_url: str, url: str) -> str:
-    """The URL of a step behind this one; empty if an earlier answer gives it."""
+    """Return the URL of a step that follows this URL; empty if an earlier response gives it."""
     if url.startswith("${"):
         return ""
     try:

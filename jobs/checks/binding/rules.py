@@ -1,6 +1,6 @@
-"""The rules of the settings: which hosts may get which secret, and which token of the app's identity. Pure.
+"""The rules of the settings: which hosts may receive which secret, and which token of the app's identity. Pure.
 
-Built by config.bindings. Asked by the checks before they fetch or send anything, and by `validate`.
+Built by config.bindings. Applied by the checks before they fetch or send anything, and by `validate`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jobs.problems import make_printable
 
 @dataclass(frozen=True, slots=True)
 class BindingRule:
-    """Who may get it, and for jobs with which tags: with one of them, or any job if there are none."""
+    """Which hosts may receive it, for jobs that have one of the tags; without tags: for any job."""
 
     hosts: tuple[HostPattern, ...]
     tags: tuple[RequiredTag, ...] = ()
@@ -37,20 +37,20 @@ def _hosts_in_all(first: BindingRule, others: Iterable[BindingRule]) -> tuple[Ho
 
 
 class BindingRules:
-    """Rules by names, in which `*` stands for any text. Of the names that fit, the most exact one counts alone."""
+    """Rules by names, in which `*` stands for any text. Only the most specific of the matching names counts."""
 
     def __init__(self, rules: Mapping[str, BindingRule]) -> None:
-        """Names as they are compared with: `normalize_secret_name`, `normalize_scope`."""
+        """`rules`: by normalized names (`normalize_secret_name`, `normalize_scope`)."""
         self._exact = {name: rule for name, rule in rules.items() if "*" not in name}
         self._patterns = {name: rule for name, rule in rules.items() if "*" in name}
         self.rules_for = lru_cache(4096)(self._find_rules)
 
     def exact_rule(self, name: str) -> BindingRule | None:
-        """Return the rule that has this very name."""
+        """Return the rule that has exactly this name."""
         return self._exact.get(name)
 
     def _find_rules(self, name: str) -> tuple[BindingRule, ...]:
-        """Return the rules that count. All of them must allow it, as several patterns may be equally exact."""
+        """Return the rules that count. All of them must allow it, as several patterns may be equally specific."""
         if (rule := self._exact.get(name)) is not None:
             return (rule,)
         fitting = {pattern: rule for pattern, rule in self._patterns.items() if matches_wildcard(name, pattern)}
@@ -64,10 +64,8 @@ def _count_literals(pattern: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """What is sent, in the words of a message, such as `the secret a`.
-
-    `setting`: the group of settings that its rule belongs to. `key`: its name there.
-    """
+    """What is sent. `description`: as in a message, such as `the secret a`. `setting`: the group of settings that its
+    rule belongs to. `key`: its name in that group."""
 
     description: str
     setting: str
@@ -76,10 +74,10 @@ class _Subject:
 
 @dataclass(frozen=True, slots=True)
 class Bindings:
-    """All rules. `unbound_*`: whether what has no rule may go anywhere.
+    """All rules. `unbound_*`: whether a credential without a rule may go anywhere.
 
-    `own_resources`: hosts at which the program's own store and vault are: no job gets a token for these, nor for those
-    services of Azure that `own_services` names.
+    `own_resources`: hosts of the program's own store and vault. No job gets a token for these, nor for the Azure
+    services in `own_services`.
     """
 
     secrets: BindingRules = field(default_factory=lambda: BindingRules({}))
@@ -92,9 +90,12 @@ class Bindings:
     def check(
         self, credential: Credential, recipients: Sequence[Recipient], tags: Mapping[str, str], origin: str = ""
     ) -> None:
-        """Raise CredentialDenied unless it may be sent to all of these places by a job with these tags.
+        """Check that a job with these tags may send the credential to all recipients.
 
-        `got`: "what was got with " for a value of an answer, which may go only where the credential may.
+        `origin`: "what was got with " for a value of a response, which may go only where the credential may.
+
+        Raises:
+            CredentialDenied: it may not.
         """
         if credential.kind == "secret":
             self._check_secret(credential.name, recipients, tags, origin)
@@ -115,7 +116,7 @@ class Bindings:
         protection = classify_scope(scope)
         if protection in self.own_services or any(host in unquote(resource) for host in self.own_resources):
             raise CredentialDenied(
-                f"Not asked: {thing.description} would open the store or the vault of this program, so no job gets it. "
+                f"{thing.description} would open the store or the vault of this program, so no job gets it. "
                 "No setting allows that."
             )
         rules = self.scopes.rules_for(resource)
@@ -123,8 +124,8 @@ class Bindings:
             rule = self.scopes.exact_rule(resource)
             if rule is None:
                 raise CredentialDenied(
-                    f"Not asked: {thing.description} opens {protection.value}, so a job gets it only by a rule that names "
-                    f"this very scope. {_remedy(thing, places)}"
+                    f"{thing.description} opens {protection.value}, so a job gets it only by a rule for "
+                    f"exactly this scope. {_remedy(thing, places)}"
                 )
             rules = (rule,)
         if not rules:
@@ -134,7 +135,7 @@ class Bindings:
         _check_rules(thing, rules, places, tags)
 
     def secret_rule(self, name: str) -> BindingRule | None:
-        """Return who may get a secret; None: everybody."""
+        """Return the rule of a secret; None: any host may receive it."""
         rules = self.secrets.rules_for(normalize_secret_name(name))
         if not rules:
             return None if self.unbound_secrets else NO_RECIPIENT
@@ -143,7 +144,7 @@ class Bindings:
 
 
 def _is_for_recipients(scope: str, places: Sequence[Recipient]) -> bool:
-    """Whether the token is for the very host that gets it."""
+    """Return whether the token's audience is the very host that receives it."""
     host = scope_host(scope)
     return bool(host) and all(place.host == host for place in places)
 
@@ -155,24 +156,21 @@ def _check_rules(
         if rule.tags and not any(tag.matches(tags) for tag in rule.tags):
             needed = " or ".join(map(str, rule.tags))
             raise CredentialDenied(
-                f"Not asked: {thing.description} is for jobs with the tag {needed} alone. "
+                f"{thing.description} is only for jobs with the tag {needed}. "
                 f"To allow it, change its rule in the setting {_setting(thing)}."
             )
         for place in places:
             if not any(pattern.matches(place) for pattern in rule.hosts):
                 allowed = ", ".join(map(str, rule.hosts)) or "no host"
                 raise CredentialDenied(
-                    f"Not asked: {thing.description} may go to {allowed}, and {_recipient_text(place)} would get it. "
+                    f"{thing.description} may go to {allowed}, but {_recipient_text(place)} would get it. "
                     f"{_remedy(thing, (place,))}"
                 )
 
 
 def _no_rule_denial(thing: _Subject, places: Sequence[Recipient]) -> CredentialDenied:
     who = " and ".join(map(_recipient_text, places))
-    return CredentialDenied(
-        f"Not asked: {thing.description} has no rule that says which hosts may get it, and {who} would. "
-        f"{_remedy(thing, places)}"
-    )
+    return CredentialDenied(f"{thing.description} has no rule for {who}, which would get it. {_remedy(thing, places)}")
 
 
 def _remedy(thing: _Subject, places: Sequence[Recipient]) -> str:
@@ -184,7 +182,7 @@ def _setting(thing: _Subject) -> str:
 
 
 def format_rule(name: str, hosts: Iterable[str]) -> str:
-    """Return the line of a settings file that lets these hosts get it: `checkout-token: [api.internal]`."""
+    """Return the line of a settings file that allows these hosts: `checkout-token: [api.internal]`."""
     key = name if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) else f'"{name}"'
     shown = (f'"{host}"' if re.search(r"[\[\]*:]", host) else host for host in dict.fromkeys(hosts))
     return f"{key}: [{', '.join(shown)}]"
@@ -195,4 +193,4 @@ def _recipient_text(place: Recipient) -> str:
 
 
 UNRESTRICTED = Bindings()
-"""For those who have no settings."""
+"""Used without settings: each host may receive any credential."""

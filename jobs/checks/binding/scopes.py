@@ -1,7 +1,7 @@
-"""Which access tokens open more than a target: those of vaults, storage, management and directories. Pure.
+"""Which access tokens open more than a target: tokens for vaults, storage, management and directories. Pure.
 
-Of every cloud of Azure, by URL and by the id of the application. A scope is judged by what it contains, not by what it
-begins with, so that no spelling leads past: `https://VAULT.azure.net//.default`, a path or a port.
+For every Azure cloud, by URL and by application id. A scope is classified by what it contains, not by its prefix, so
+that no spelling evades it: `https://VAULT.azure.net//.default`, a path or a port.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
 class ProtectedResource(Enum):
-    """What a token opens, in the words of a message."""
+    """What a token opens, as in a message."""
 
     NONE = ""
     VAULT = "key vaults"
@@ -26,7 +26,7 @@ class ProtectedResource(Enum):
     MANAGEMENT = "the management of Azure resources"
     DIRECTORY = "the directory and Microsoft Graph"
     REGISTRY = "container registries"
-    UNCLEAR = "something that its text does not show"
+    UNCLEAR = "a resource that its text does not show"
 
 
 _MARKERS: tuple[tuple[ProtectedResource, tuple[str, ...]], ...] = (
@@ -95,13 +95,13 @@ _MARKERS: tuple[tuple[ProtectedResource, tuple[str, ...]], ...] = (
 
 
 def normalize_scope(scope: str) -> str:
-    """Return what a scope asks for as rules are compared with it: in lower case, without `/.default`."""
+    """Return a scope in the form that rules compare: lower case, without `/.default`."""
     return scope.strip().lower().removesuffix(_DEFAULT_SUFFIX).rstrip("/")
 
 
 @lru_cache(1024)
 def classify_scope(scope: str) -> ProtectedResource:
-    """Return what a token of this scope opens besides a target; NONE for an API of one's own."""
+    """Return which protected resource a token of this scope opens; NONE for any other API."""
     if not _PRINTABLE.fullmatch(scope):
         return ProtectedResource.UNCLEAR
     text = unquote(scope).lower()

@@ -1,8 +1,8 @@
-"""Names of secrets as rules compare them. Pure."""
+"""Names of secrets in the form that rules compare. Pure."""
 
 from __future__ import annotations
 
 
 def normalize_secret_name(name: str) -> str:
-    """Return a secret's name as variables, files and the vault compare it: `Checkout_Token` is `checkout-token`."""
+    """Return the form that variables, files and the vault share: `checkout-token` for `Checkout_Token`."""
     return name.lower().replace("_", "-")

@@ -1,4 +1,4 @@
-"""Tags that a job must have to be given a secret, such as `team:checkout`. Pure."""
+"""Tags that a job must have to get a secret, such as `team:checkout`. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RequiredTag:
 
 
 def parse_tag(text: str) -> RequiredTag:
-    """Read `team:checkout`, `team=checkout` or `team`. Raises ValueError."""
+    """Parse `team:checkout`, `team=checkout` or `team`. Raises ValueError."""
     key, separator, value = re.fullmatch(r"([^:=]*)([:=]?)(.*)", text.strip(), re.DOTALL).groups()  # type: ignore[union-attr]
     if not key or (separator and not value):
         raise ValueError(f"{text!r} is not a tag: write team:checkout, or team for any value of it")

@@ -1,1 +1,1 @@
-"""Files that checks read: never on the event loop, and only regular ones of a bounded size."""
+"""Files that checks read: never on the event loop, and only regular files of a bounded size."""

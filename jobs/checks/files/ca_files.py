@@ -1,8 +1,8 @@
-"""Reads the `ca_file` of targets. Called by tls_contexts.py, and by config.warnings.files_and_secrets for `validate`.
+"""Read the `ca_file` of targets. Called by jobs.checks.net.tls_contexts, and by config.job_warnings for `validate`.
 
-Who writes a job chooses the path, so nothing about a file is taken for granted: it is opened only if it is a regular
-one, read up to a limit, in a thread that nobody waits for longer than a moment. Outside of the folders that are known
-to hold certificates, all reasons why a file cannot be used have the same sentence: it would tell what is on the disk.
+The author of a job chooses the path, so nothing about the file is assumed: it is opened only if it is regular, read up
+to a limit, in a thread that the caller waits for only briefly. Outside the folders that are known to hold certificates,
+all reasons have the same message: a precise one would reveal what is on the disk.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from jobs.checks.files.daemon_thread import run_in_daemon_thread
 from jobs.checks.files.regular_files import FileSignature, read_regular_file, require_regular_file
 
 LARGEST_CA_FILE = 1024 * 1024
-"""Bytes of a file. All authorities of an operating system together take some 250 KiB."""
+"""Bytes. All authorities of an operating system together take some 250 KiB."""
 
 CA_FILE_CHECK_INTERVAL = 1.0
-"""Seconds for which a look at a file is good."""
+"""Seconds between two checks whether a file has changed."""
 
 CA_FILE_TIMEOUT = 2.0
-"""Seconds for a look. A file on a share that hangs is not waited for any longer."""
+"""Seconds that a caller waits for a file, such as one on a hanging share."""
 
 MOST_CONCURRENT_READS = 16
-"""Files that are looked at at a time; each takes a thread, for as long as its share hangs."""
+"""Files that are read at a time; each takes a thread, for as long as its share hangs."""
 
 MOST_CACHED_CA_FILES = 1000
-"""Files whose content is remembered."""
+"""Files whose content is cached."""
 
 SYSTEM_FOLDERS = tuple(
     map(
@@ -50,7 +50,7 @@ SYSTEM_FOLDERS = tuple(
         ),
     )
 )
-"""Where operating systems keep authorities. What is there is no secret."""
+"""Where operating systems store authorities. Their content is not secret."""
 
 _CERTIFICATE = re.compile(
     rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END (?:TRUSTED |X509 )?CERTIFICATE-----"
@@ -59,7 +59,7 @@ _CERTIFICATE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class CaFile:
-    """`certificates`: each in PEM form. `digest` tells one content from another."""
+    """`certificates`: each in PEM form. `digest`: differs for each content."""
 
     certificates: tuple[str, ...]
     digest: bytes
@@ -76,7 +76,7 @@ class _CachedCaFile:
 
 
 class CaFiles:
-    """For one event loop; `read` and `describe_problem` are for threads without one."""
+    """Caches CA files, for one event loop. Threads without a loop may call `describe_problem`."""
 
     def __init__(
         self,
@@ -84,8 +84,8 @@ class CaFiles:
         known: Sequence[Path] = (),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`folders`: where CA files have to be; none means anywhere. `known`: folders beside these and those of the
-        system about whose files a reason may be given."""
+        """`folders`: where CA files must be; empty: anywhere. `known`: folders whose files may be explained, in
+        addition to these and those of the system."""
         self._folders = tuple(folders)
         self._own = (*folders, *known)
         self._known = (*self._own, *SYSTEM_FOLDERS)
@@ -94,7 +94,8 @@ class CaFiles:
         self._read_slots = asyncio.Semaphore(MOST_CONCURRENT_READS)
 
     async def load(self, path: str) -> CaFile:
-        """The file as it was within the last second; as it was before, while its share hangs. Raises CaFileUnusable."""
+        """Return the file as it was within the last second; while its share hangs, the version before. Raises
+        CaFileUnusable."""
         seen, now = self._entry(path), self._monotonic()
         if seen.refresh is None and (seen.checked_at is None or now - seen.checked_at >= CA_FILE_CHECK_INTERVAL):
             seen.refresh, seen.refreshing_since = asyncio.create_task(self._refresh(path, seen)), now
@@ -105,7 +106,7 @@ class CaFiles:
         raise CaFileUnusable(self._message(path, seen.problem or self._timeout_reason(path)))
 
     def describe_problem(self, path: str, timeout: float = CA_FILE_TIMEOUT) -> str:
-        """Why the file cannot be used, by a look that takes no longer than so many seconds; empty if it can."""
+        """Return why the file cannot be used, within so many seconds; empty if it can."""
         told: list[str] = []
 
         def look() -> None:
@@ -134,9 +135,9 @@ class CaFiles:
             seen.refresh = None
 
     def _read(self, path: str, known: FileSignature) -> tuple[CaFile | None, FileSignature, str]:
-        """The file, None if its signature is the known one; and the problem with it, or an empty text."""
+        """Return the file (None if its signature is the known one), its signature, and the problem with it or ""."""
         if not self._is_allowed(path):
-            return None, (), f"it is outside of the folders of targets.ca_folders ({_join_paths(self._folders)})"
+            return None, (), f"it is outside the folders of targets.ca_folders ({_join_paths(self._folders)})"
         try:
             content, signature = _read_ca_file(path, known)
             found = None if content is None else CaFile(_parse_certificates(content), hashlib.sha256(content).digest())
@@ -145,7 +146,7 @@ class CaFiles:
         return found, signature, ""
 
     def _is_allowed(self, path: str) -> bool:
-        # Judged by the text first: of what is outside, not even a link is looked at.
+        # By the text first: outside the folders, not even a link is followed.
         return not self._folders or (
             _is_in(os.path.abspath(path), self._folders)
             and _is_in(os.path.realpath(path), _resolve_links(self._folders))
@@ -159,7 +160,7 @@ class CaFiles:
         return str(error) if isinstance(error, FileError) else "it cannot be read"
 
     def _may_explain(self, path: str) -> bool:
-        """Whether a reason may be given. A link in a known folder may lead anywhere."""
+        """Return whether a reason may be given. A link in a known folder may lead anywhere."""
         return _is_in(os.path.abspath(path), self._known) and _is_in(
             os.path.realpath(path), _resolve_links(self._known)
         )
@@ -167,23 +168,23 @@ class CaFiles:
     def _generic_reason(self) -> str:
         own = f"{_join_paths(self._own)} and " if self._own else ""
         return (
-            f"it has to be a regular file of at most {LARGEST_CA_FILE // 1024 // 1024} MiB that the program may read, with "
-            f"certificates in PEM form; what is wrong is said only of files in {own}the system's folders for them"
+            f"it must be a regular file of at most {LARGEST_CA_FILE // 1024 // 1024} MiB that the program can read, with "
+            f"certificates in PEM form; the exact reason is shown only for files in {own}the system's folders for them"
         )
 
     def _timeout_reason(self, path: str) -> str:
         if not _is_in(os.path.abspath(path), self._known):
             return self._generic_reason()
-        return f"it could not be read within {CA_FILE_TIMEOUT:g} s; look at how its folder is mounted"
+        return f"it could not be read within {CA_FILE_TIMEOUT:g} s; check how its folder is mounted"
 
     def _message(self, path: str, reason: str) -> str:
         return f"The CA file {path} of this target cannot be used: {reason}."
 
 
 def _read_ca_file(path: str, known: FileSignature) -> tuple[bytes | None, FileSignature]:
-    """The content, None if it is that of the known signature. Raises OSError, ValueError, InvalidCaFile."""
+    """Return the content, None if its signature is the known one. Raises OSError, ValueError, InvalidCaFile."""
     try:
-        require_regular_file(os.stat(path))  # before it is opened: that alone has effects with some devices
+        require_regular_file(os.stat(path))  # before it is opened, which has effects on some devices
         return read_regular_file(path, LARGEST_CA_FILE, known)
     except NotRegularFile as error:
         raise InvalidCaFile(str(error)) from None
@@ -192,22 +193,22 @@ def _read_ca_file(path: str, known: FileSignature) -> tuple[bytes | None, FileSi
 
 
 def _parse_certificates(content: bytes) -> tuple[str, ...]:
-    """Each certificate in PEM form. Raises InvalidCaFile."""
+    """Return each certificate in PEM form. Raises InvalidCaFile."""
     found = tuple(
         f"-----BEGIN CERTIFICATE-----{match[1].decode('ascii')}-----END CERTIFICATE-----\n"
         for match in _CERTIFICATE.finditer(content)
     )
     if not found:
-        raise InvalidCaFile("it holds no certificate in PEM form")
+        raise InvalidCaFile("it contains no certificate in PEM form")
     try:
         add_certificates(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), found)
     except ssl.SSLError:
-        raise InvalidCaFile("it holds a certificate that is damaged") from None
+        raise InvalidCaFile("it contains a damaged certificate") from None
     return found
 
 
 def add_certificates(context: ssl.SSLContext, certificates: Sequence[str]) -> None:
-    """Have the context trust them. One by one: each call holds up the other threads. Raises ssl.SSLError."""
+    """Let the context trust the certificates. One by one: each call blocks the other threads. Raises ssl.SSLError."""
     for certificate in certificates:
         context.load_verify_locations(cadata=certificate)
 

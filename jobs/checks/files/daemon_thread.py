@@ -1,4 +1,4 @@
-"""Work on a file system that may hang, in a thread of its own. Used by the checks, config and scheduler.app."""
+"""Run work on a file system that may hang in a thread. Used by the checks, config and scheduler.app."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _T = TypeVar("_T")
 
 
 async def run_in_daemon_thread(work: Callable[..., _T], *arguments: object) -> _T:
-    """As `asyncio.to_thread`, for what may never return, such as a look at a share that hangs.
+    """Run as `asyncio.to_thread` does, for work that may never return, such as access to a hanging share.
 
-    The few threads of `to_thread` are everybody's, and the program's end waits for them; this one is nobody else's, and
-    the program ends without it. Callers see to it that not many of them hang at a time.
+    The few threads of `to_thread` are shared, and the program waits for them at exit; this thread is used once, and the
+    program exits without it. Callers limit how many of them hang at a time.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()
@@ -26,7 +26,7 @@ async def run_in_daemon_thread(work: Callable[..., _T], *arguments: object) -> _
         if error is not None:
             done.set_exception(error)
         else:
-            done.set_result(result)  # type: ignore[arg-type]  # of `work`, None only if it says so
+            done.set_result(result)  # type: ignore[arg-type]  # None only if `work` returns it
 
     def worked() -> None:
         result, error = None, None
@@ -34,7 +34,7 @@ async def run_in_daemon_thread(work: Callable[..., _T], *arguments: object) -> _
             result = work(*arguments)
         except BaseException as raised:
             error = raised
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed: there is no waiter left
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=worked, name=f"own-{work.__name__}", daemon=True).start()

@@ -1,7 +1,7 @@
-"""Whether the process has file descriptors left. Called where a lack of them looks like a fault of somebody else's.
+"""Detect that the process has no file descriptor left. Called where a lack of them looks like a fault of the target.
 
-The C library says of a name that it is unknown where it had no descriptor to look it up with, and OpenSSL does not
-trust a certificate whose authority it could not open.
+Without a descriptor, the C library reports an unknown name, and OpenSSL does not trust a certificate whose authority it
+could not open.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ _NONE_LEFT = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def check_descriptors() -> None:
-    """Raises OSError (EMFILE, ENFILE): there is none left."""
+    """Open and close a file.
+
+    Raises:
+        OSError: EMFILE or ENFILE, no descriptor is left.
+    """
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:

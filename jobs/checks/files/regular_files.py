@@ -1,6 +1,6 @@
-"""Reads regular files of a bounded size. Called where a path comes from a job, a setting or a mounted folder.
+"""Read regular files of a bounded size. Called where a path comes from a job, a setting or a mounted folder.
 
-Blocking: call it in a thread. A named pipe is not waited for, and a device is not read.
+Blocking: call it in a thread. It neither waits for a named pipe nor reads a device.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from jobs.checks.errors import FileTooLarge, NotRegularFile
 
 FileSignature = tuple[int, ...]
-"""Of a file's state; another one says that it may have changed."""
+"""Of a file's state; a different one means that the file may have changed."""
 
 
 def require_regular_file(found: os.stat_result) -> None:
@@ -24,9 +24,9 @@ def require_regular_file(found: os.stat_result) -> None:
 def read_regular_file(
     path: str | Path, most: int, known: FileSignature = (), *, flags: int = 0
 ) -> tuple[bytes | None, FileSignature]:
-    """Return a file's content and signature; None as its content if that is the known signature.
+    """Return a file's content and signature; None as its content if the signature is the known one.
 
-    `most`: bytes. `flags`: of os.open, beside those that are needed.
+    `most`: bytes. `flags`: of os.open, in addition to those that are needed.
 
     Raises:
         OSError, ValueError: it cannot be opened or read.

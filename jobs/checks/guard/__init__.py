@@ -1,1 +1,1 @@
-"""Guard."""
+"""Which addresses, hosts and ports checks may connect to."""

@@ -1,7 +1,8 @@
-"""What an IP address is: public, of a network that has to be named in the settings, or one that nobody may ask.
+"""Classify IP addresses: public, allowed only if a setting names their network, or never allowed. Called by guard.py.
+Pure.
 
-Called by guard.py. Pure. Rules of our own, as `ipaddress.is_global` is true for Azure's 168.63.129.16, for the NAT64
-and 6to4 networks that carry any IPv4 address inside, and for multicast.
+Not by `ipaddress.is_global`, which is true for Azure's 168.63.129.16, for multicast, and for the NAT64 and 6to4
+networks that embed any IPv4 address.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class AddressPolicy(Enum):
-    """Who may ask it."""
+    """When checks may connect to an address."""
 
     PUBLIC = "public"
     NEEDS_NETWORK = "named"
-    """Whoever has a network in the settings that it belongs to."""
+    """Only if a setting names a network that contains it."""
     NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True)
 class AddressKind:
-    """What an address is. `words` follow "is", such as `a loopback address`."""
+    """What an address is. `description` follows "is", such as `a loopback address`."""
 
     policy: AddressPolicy
     description: str
@@ -35,7 +36,7 @@ class AddressKind:
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedAddress:
-    """An address, or the IPv4 address that it carries inside, and its nature."""
+    """An address, or an IPv4 address that is embedded in it, and its kind."""
 
     address: IPAddress
     kind: AddressKind
@@ -44,14 +45,14 @@ class ClassifiedAddress:
 _PUBLIC = AddressKind(AddressPolicy.PUBLIC, "a public address")
 _LOOPBACK = AddressKind(AddressPolicy.NEEDS_NETWORK, "a loopback address")
 _PRIVATE = AddressKind(AddressPolicy.NEEDS_NETWORK, "a private address")
-_DOCUMENTATION = AddressKind(AddressPolicy.NEEDS_NETWORK, "an address for documents")
+_DOCUMENTATION = AddressKind(AddressPolicy.NEEDS_NETWORK, "a documentation address")
 _METADATA = AddressKind(AddressPolicy.NEVER, "the metadata service of a cloud")
-_LINK_LOCAL = AddressKind(AddressPolicy.NEVER, "a link-local address, where clouds keep metadata and identities")
+_LINK_LOCAL = AddressKind(AddressPolicy.NEVER, "a link-local address, where clouds serve metadata and identities")
 _MULTICAST = AddressKind(AddressPolicy.NEVER, "a multicast address")
 _RESERVED = AddressKind(AddressPolicy.NEVER, "a reserved address")
 _UNSPECIFIED = AddressKind(AddressPolicy.NEVER, "an unspecified address, which means this machine")
 
-# The first network that fits counts: small ones stand before the large ones around them.
+# The first network that contains an address counts, so smaller networks precede larger ones.
 _KINDS_BY_NETWORK: tuple[tuple[str, AddressKind], ...] = (
     ("168.63.129.16/32", AddressKind(AddressPolicy.NEVER, "Azure's own address inside every virtual machine")),
     ("100.100.100.200/32", _METADATA),
@@ -62,8 +63,8 @@ _KINDS_BY_NETWORK: tuple[tuple[str, AddressKind], ...] = (
     ("10.0.0.0/8", _PRIVATE),
     ("172.16.0.0/12", _PRIVATE),
     ("192.168.0.0/16", _PRIVATE),
-    ("100.64.0.0/10", AddressKind(AddressPolicy.NEEDS_NETWORK, "an address that providers share among customers")),
-    ("198.18.0.0/15", AddressKind(AddressPolicy.NEEDS_NETWORK, "an address for measurements")),
+    ("100.64.0.0/10", AddressKind(AddressPolicy.NEEDS_NETWORK, "a shared address of providers (carrier-grade NAT)")),
+    ("198.18.0.0/15", AddressKind(AddressPolicy.NEEDS_NETWORK, "a benchmarking address")),
     ("192.0.2.0/24", _DOCUMENTATION),
     ("198.51.100.0/24", _DOCUMENTATION),
     ("203.0.113.0/24", _DOCUMENTATION),
@@ -85,7 +86,7 @@ _KINDS_BY_NETWORK: tuple[tuple[str, AddressKind], ...] = (
     ("64:ff9b:1::/48", AddressKind(AddressPolicy.NEEDS_NETWORK, "an address of a local NAT64")),
     ("2001:db8::/32", _DOCUMENTATION),
     ("3fff::/20", _DOCUMENTATION),
-    ("2001::/23", AddressKind(AddressPolicy.NEEDS_NETWORK, "an address for protocols")),
+    ("2001::/23", AddressKind(AddressPolicy.NEEDS_NETWORK, "an address reserved for protocols")),
     ("2000::/3", _PUBLIC),
     ("::/0", _RESERVED),
 )
@@ -102,8 +103,8 @@ _TEREDO = ipaddress.IPv6Network("2001::/32")
 _GLOBAL = ipaddress.IPv6Network("2000::/3")
 
 _ISATAP, _UNIVERSAL_AND_GROUP = 0x00005EFE, 0x03000000
-"""The upper half of an interface id that carries an IPv4 address (RFC 5214, section 6.1), and the bits of it that may
-be set."""
+"""Upper half of an interface id that embeds an IPv4 address (RFC 5214, section 6.1), and the bits of it that may be
+set."""
 
 _FORBIDDEN_BEHIND_GATEWAYS = tuple(
     map(
@@ -111,32 +112,32 @@ _FORBIDDEN_BEHIND_GATEWAYS = tuple(
         ("169.254.0.0/16", "168.63.129.16/32", "100.100.100.200/32", "192.0.0.192/32"),
     )
 )
-"""What is never asked through a NAT64 whose prefix nobody knows. An IPv6 address that ends like one of these is
-hardly ever a host's own; one that ends like a private IPv4 address may well be."""
+"""IPv4 addresses that are never allowed behind a NAT64 of an unknown prefix. An IPv6 address that ends like one of
+these is hardly ever a host's own; one that ends like a private IPv4 address may well be."""
 
 _LOW_32 = 0xFFFFFFFF
 
 
 @lru_cache(4096)
 def classify_address(text: str) -> tuple[ClassifiedAddress, ...]:
-    """The nature of an address, then those of the IPv4 addresses that it carries inside. All of them count.
+    """Return the kind of an address, then those of the IPv4 addresses embedded in it. All of them count.
 
-    `text` is numeric, as a resolver gives it; the zone of an IPv6 address (`fe80::1%eth0`) says nothing more about it.
+    `text` is numeric, as a resolver returns it; the zone of an IPv6 address (`fe80::1%eth0`) is ignored.
 
     Raises:
-        ValueError: no IP address.
+        ValueError: not an IP address.
     """
     address = ipaddress.ip_address(text.partition("%")[0])
     return tuple(ClassifiedAddress(each, _kind_of(each)) for each in _with_embedded(address))
 
 
 def find_forbidden_kind(network: IPNetwork) -> AddressKind | None:
-    """The nature of a network of which nobody may ask any address; None for all others."""
+    """Return the kind of a network none of whose addresses is ever allowed; None for all others."""
     there = [(known, nature) for known, nature in _PARSED_NETWORKS if known.overlaps(network)]
     for known, nature in there:
         if nature.policy is not AddressPolicy.NEVER:
             return None
-        if known.supernet_of(network):  # type: ignore[arg-type]  # what overlaps has one version
+        if known.supernet_of(network):  # type: ignore[arg-type]  # overlapping networks have the same version
             return nature
     return None
 
@@ -156,7 +157,7 @@ def _with_embedded(address: IPAddress) -> Iterator[IPAddress]:
 
 
 def _embedded_addresses(address: ipaddress.IPv6Address) -> Iterator[IPAddress]:
-    """The IPv4 addresses that a gateway may make of it."""
+    """Yield the IPv4 addresses that a gateway may translate the address to."""
     number = int(address)
     if address in _NAT64:
         yield _ipv4(number)
@@ -178,8 +179,11 @@ def _embedded_addresses(address: ipaddress.IPv6Address) -> Iterator[IPAddress]:
 
 
 def _embedded_in_local_nat64(number: int) -> Iterator[IPAddress]:
-    """RFC 6052, section 2.2: where the IPv4 address stands depends on how long the gateway's prefix is: 96 bits, or 48,
-    56 or 64, and then nothing follows it. The eight bits in the middle are left out."""
+    """Yield by RFC 6052, section 2.2.
+
+    The position of the IPv4 address depends on the length of the gateway's prefix: 96 bits, or 48, 56 or 64 followed by
+    zero bits. The eight bits in the middle (the u octet) are skipped.
+    """
     yield _ipv4(number)
     if number & 0xFFFFFF == 0:
         for above in (16, 8, 0):
@@ -187,7 +191,7 @@ def _embedded_in_local_nat64(number: int) -> Iterator[IPAddress]:
 
 
 def _embedded_behind_any_prefix(number: int) -> Iterator[ipaddress.IPv4Address]:
-    """The same for any prefix: of 32, 40, 48, 56, 64 or 96 bits, where all around it is zero."""
+    """Yield the same for any prefix of 32, 40, 48, 56, 64 or 96 bits, if all bits around the address are zero."""
     if (number >> 32) & _LOW_32 == 0:
         yield _ipv4(number)
     for above in (32, 24, 16, 8, 0):
@@ -196,7 +200,7 @@ def _embedded_behind_any_prefix(number: int) -> Iterator[ipaddress.IPv4Address]:
 
 
 def _join_around_u_octet(number: int, above: int) -> ipaddress.IPv4Address:
-    """The IPv4 address around the eight bits in the middle; `above`: how many bits of it stand above them."""
+    """Return the IPv4 address around the u octet; `above`: how many of its bits precede the octet."""
     high, low = (number >> 64) & ((1 << above) - 1), (number >> (24 + above)) & ((1 << (32 - above)) - 1)
     return _ipv4((high << (32 - above)) | low)
 

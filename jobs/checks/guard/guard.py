@@ -1,8 +1,8 @@
-"""Where checks may connect to, by the settings of the group `targets`. Pure.
+"""Decide where checks may connect to, by the settings of the group `targets`. Pure.
 
-Built by scheduler.app, asked by network.py for every address that a name has, before it is connected to, and by http.py
-for the scheme of every URL. Names that have changed their addresses since the last look are seen through by that, and
-so is every odd way in which an address can be written: what counts is what the resolver makes of it.
+Built by scheduler.app. jobs.checks.net.network checks every resolved address of a host before it connects,
+jobs.checks.http the scheme of every URL. So a name whose addresses changed since its last lookup cannot get around the
+guard, nor an unusual spelling of an address.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from jobs.problems import make_printable
 from jobs.targets.endpoint_types import format_host_port
 from jobs.targets.urls import effective_port, host_and_port
 
-_OWN_API = "is where this program serves its own API"
+_OWN_API = "serves this program's own API"
 
 
 @dataclass(frozen=True, slots=True)
 class TargetRules:
-    """What may be asked. `hosts`: patterns such as `*.internal`, none means all. `ports`: both ends belong to it.
+    """The allowed targets.
 
-    `largest_body`: bytes of an answer that are read at most, whatever a job says. `identity_endpoints`: URLs at which
-    the platform hands out the app's tokens; `own_places`, `own_hosts`: where the program itself, or the host that runs
-    it, serves its API, by port and by name. No setting makes these a target.
+    `networks`: allowed in addition to public addresses. `hosts`: patterns such as `*.internal`; empty: all. `ports`:
+    ranges, both ends included. `largest_body`: bytes of a response that are read at most, whatever a job requests.
+    `identity_endpoints`: URLs at which the platform issues the app's tokens. `own_endpoints`, `own_hosts`: where this
+    program, or its host, serves its API. No setting allows the last three.
     """
 
     networks: tuple[IPNetwork, ...] = ()
@@ -45,7 +46,7 @@ class TargetRules:
 
 
 class Guard:
-    """The rules, asked. Every method raises TargetDenied where they do not allow it."""
+    """Checks targets against the rules. Methods raise TargetDenied unless they return a text."""
 
     def __init__(self, rules: TargetRules) -> None:
         self._rules = rules
@@ -54,30 +55,30 @@ class Guard:
         self._own_hosts = frozenset(map(_normalize_name, rules.own_hosts))
 
     def check_scheme(self, scheme: str, host: str, port: int) -> None:
-        """Whether URLs of this scheme may be asked."""
+        """Check the scheme of a URL."""
         if scheme not in self._rules.schemes:
-            raise _denial(f"{_endpoint_text(host, port)} is asked by {scheme}, which is not allowed", "schemes")
+            raise _denial(f"{_endpoint_text(host, port)} uses the scheme {scheme}, which is not allowed", "schemes")
 
     def check_endpoint(self, host: str, port: int, *, only_live: bool = False) -> None:
-        """Whether this host and port may be asked, whatever addresses the host has.
+        """Check a host and port, whatever addresses the host has.
 
-        `only_live`: what is asked for is LIVE_PATH and nothing else, so the program's own API may be asked, too.
+        `only_live`: the request is for LIVE_PATH alone, which the program's own API may receive.
         """
         if not any(low <= port <= high for low, high in self._rules.ports):
-            raise _denial(f"port {port} of {make_printable(host)} is not one that may be asked", "ports")
+            raise _denial(f"port {port} of {make_printable(host)} is not an allowed port", "ports")
         if self._hosts and not any(pattern.fullmatch(_normalize_name(host)) for pattern in self._hosts):
-            raise _denial(f"{make_printable(host)} is not among the hosts that may be asked", "hosts")
+            raise _denial(f"{make_printable(host)} is not an allowed host", "hosts")
         self._check_own_names(_normalize_name(host), host, port, only_live)
 
     def check_address(self, host: str, address: str, port: int, *, only_live: bool = False) -> None:
-        """Whether this one address of a host may be connected to."""
+        """Check one address of a host."""
         self.filter_allowed(host, port, (address,), only_live=only_live)
 
     def filter_allowed(self, host: str, port: int, addresses: Sequence[str], *, only_live: bool = False) -> list[str]:
-        """Those of a host's addresses that may be connected to, in the same order; one at least.
+        """Return the allowed addresses of a host, in the same order; at least one.
 
-        One that nobody may ever ask denies the name as a whole: no honest name has it beside others. One of a network
-        that the settings do not name is left out, as long as another one remains.
+        An address that is never allowed denies the whole name: no honest name has it among others. An address outside
+        the allowed networks is skipped, as long as another one remains.
         """
         self.check_endpoint(host, port, only_live=only_live)
         left: list[str] = []
@@ -96,7 +97,7 @@ class Guard:
         return left
 
     def explain_denial(self, url: str) -> str:
-        """Why this URL may not be asked, as far as its text tells without the DNS; empty if it may."""
+        """Return why a URL is denied, as far as its text shows without the DNS; empty if it is allowed."""
         parts = urlsplit(url)
         host, port = parts.hostname or "", effective_port(parts.scheme, parts.port)
         try:
@@ -106,7 +107,7 @@ class Guard:
         return self.explain_denial_at(host, port, only_live=(parts.path, parts.query) == (LIVE_PATH, ""))
 
     def explain_denial_at(self, host: str, port: int, *, only_live: bool = False) -> str:
-        """The same of a host and a port."""
+        """Return why a host and port are denied; empty if they are allowed."""
         try:
             self.check_endpoint(host, port, only_live=only_live)
             with suppress(ValueError):  # a name
@@ -116,7 +117,7 @@ class Guard:
         return ""
 
     def cap_body_limit(self, requested: int) -> int:
-        """Bytes of an answer that may be read, of those that a job wants."""
+        """Return the bytes of a response to read, of those that a job requests."""
         return min(requested, self._rules.largest_body)
 
     def _check_own_names(self, name: str, host: str, port: int, only_live: bool) -> None:
@@ -124,7 +125,7 @@ class Guard:
         if own and not only_live:
             raise _denial(f"{_endpoint_text(host, port)} {_OWN_API}")
         if any(endpoint.matches_name(name, port) for endpoint in self._identity):
-            raise _denial(f"{_endpoint_text(host, port)} is where the platform hands out this app's tokens")
+            raise _denial(f"{_endpoint_text(host, port)} is where the platform issues this app's tokens")
 
     def _check_forbidden(self, host: str, port: int, address: str, found: Iterable[ClassifiedAddress]) -> None:
         for each in found:
@@ -132,7 +133,7 @@ class Guard:
                 raise _denial(f"{_address_text(host, port, address, each)} is {each.kind.description}")
             if any(endpoint.matches_address(each, port) for endpoint in self._identity):
                 raise _denial(
-                    f"{_address_text(host, port, address, each)} is where the platform hands out this app's tokens"
+                    f"{_address_text(host, port, address, each)} is where the platform issues this app's tokens"
                 )
 
     def _check_own_endpoints(self, host: str, port: int, address: str, found: Iterable[ClassifiedAddress]) -> None:
@@ -145,8 +146,8 @@ class Guard:
     ) -> TargetDenied | None:
         for each in found:
             if each.kind.policy is AddressPolicy.NEEDS_NETWORK and not self._is_in_allowed_network(each):
-                text = f"{_address_text(host, port, address, each)} is {each.kind.description}, of no network that may be asked"
-                return _denial(text, "networks", "name its network in")
+                text = f"{_address_text(host, port, address, each)} is {each.kind.description} outside the allowed networks"
+                return _denial(text, "networks", "add its network to")
         return None
 
     def _is_in_allowed_network(self, found: ClassifiedAddress) -> bool:
@@ -155,7 +156,7 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class _TokenEndpoint:
-    """Where tokens are handed out; on loopback, unless its host is a numeric address."""
+    """Where the platform issues tokens; on loopback, unless its host is a numeric address."""
 
     host: str
     port: int
@@ -177,13 +178,13 @@ class _TokenEndpoint:
 
 def _denial(reason: str, setting: str = "", remedy: str = "add it to") -> TargetDenied:
     if not setting:
-        return TargetDenied(f"Not asked: {reason}. No setting allows that.")
+        return TargetDenied(f"{reason}. No setting allows that.")
     variable = f"SCHEDULER_TARGETS__{setting.upper()}"
-    return TargetDenied(f"Not asked: {reason}. To allow it, {remedy} the setting targets.{setting} ({variable}).")
+    return TargetDenied(f"{reason}. To allow it, {remedy} the setting targets.{setting} ({variable}).")
 
 
 def _address_text(host: str, port: int, address: str, found: ClassifiedAddress) -> str:
-    """The address as it was found, with the one inside it, and whose it is."""
+    """Return the address with the one embedded in it, and the host that resolved to it."""
     text, place = str(found.address), _endpoint_text(host, port)
     if text != address:
         text = f"{text} (in {make_printable(address)})"
@@ -195,7 +196,7 @@ def _endpoint_text(host: str, port: int) -> str:
 
 
 def _normalize_name(name: str) -> str:
-    """A name, or a pattern, as names are compared: in lower case, without the dot at its end, in ASCII."""
+    """Return a name or pattern in the form that comparisons use: lower case, no dot at its end, ASCII."""
     text = name.lower().rstrip(".")
     if text.isascii():
         return text
@@ -206,4 +207,4 @@ def _normalize_name(name: str) -> str:
 
 
 LOCAL_GUARD = Guard(TargetRules(networks=tuple(map(ip_network, ("127.0.0.0/8", "::1/128")))))
-"""For those who have no settings: loopback and what is public."""
+"""Used without settings: loopback and public addresses."""

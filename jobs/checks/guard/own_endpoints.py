@@ -1,6 +1,7 @@
-"""Where this program, or the host that runs it, serves: never a target. Used by guard.py, built by config.guard_settings.
+"""Where this program, or the host that runs it, serves its API: never a target. Used by guard.py, built by
+config.targets.
 
-A job that may ask these could pause, run or read the jobs of others, as the API takes every request from this machine.
+The API accepts every request from this machine, so a job that could reach it could pause, run or read all other jobs.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from ipaddress import ip_address
 from jobs.checks.guard.addresses import IPAddress
 
 LIVE_PATH = "/api/health/live"
-"""The one path of its own that a job may ask, by GET or HEAD: whether the process answers.
+"""The one path of the own API that a job may request, by GET or HEAD. scheduler.api.live serves it.
 
-The answer is always the same, and people's first job often asks for it. scheduler.api.liveness serves it.
+The response is always the same, and the first job of many users requests it.
 """
 
 
@@ -31,7 +32,7 @@ class OwnEndpoint:
     port: int
 
     def matches_address(self, address: IPAddress, port: int) -> bool:
-        """Return whether a connection to this address and port may reach it."""
+        """Return whether a connection to this address and port may reach the program."""
         if port != self.port:
             return False
         own = self._address
@@ -40,7 +41,7 @@ class OwnEndpoint:
         return address == own or (own.is_unspecified and (address.is_loopback or is_local_address(address)))
 
     def matches_name(self, host: str, port: int) -> bool:
-        """Return whether this name (lower case, no dot at its end) and port mean it, whatever the DNS says."""
+        """Return whether this name (lower case, no dot at its end) and port mean the program, whatever the DNS answers."""
         return port == self.port and host == machine_name()
 
     @cached_property
@@ -52,12 +53,12 @@ class OwnEndpoint:
 
 
 def machine_name() -> str:
-    """Return the machine's own name, as names are compared."""
+    """Return the machine's own name in the form that comparisons use."""
     return socket.gethostname().lower().rstrip(".")
 
 
 def is_local_address(address: IPAddress) -> bool:
-    """Return whether the machine has this address: only then can a socket be bound to it. Nothing is sent."""
+    """Return whether the machine has this address: only then can a socket be bound to it. Sends nothing."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

@@ -1,1 +1,1 @@
-"""Http."""
+"""What an HTTP check requests, and what it reads of the response."""

@@ -1,6 +1,7 @@
-"""Reads an answer's body up to a limit, decompressed bit by bit: a small answer that unpacks to gigabytes stays small.
+"""Read a response body up to a limit, decompressed step by step: a small response that expands to gigabytes stays
+small.
 
-Called by http.py.
+Called by exchange.py and oauth.py.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from jobs.checks.errors import BadContentEncoding, TooManyGzipMembers
 from jobs.fast_frozen import value
 
 ACCEPTED_ENCODINGS = "gzip, deflate"
-"""What a check says it understands. A body in any other encoding is taken as it comes."""
+"""Value of Accept-Encoding. A body in any other encoding is not decoded."""
 
 _COMPRESSED_SLACK = 64 * 1024
-"""Compressed bytes beyond the limit that are read at most: empty blocks unpack to nothing, for ever."""
+"""Compressed bytes beyond the limit that are read at most: empty blocks expand to nothing, without end."""
 
 _COMPRESSED_STEP = 16 * 1024
-"""Compressed bytes that are unpacked at a time."""
+"""Compressed bytes that are decompressed in one step."""
 
 _DECOMPRESSED_STEP = 1024 * 1024
-"""Bytes that are made of them at a time."""
+"""Bytes that one step produces at most."""
 
 MOST_GZIP_MEMBERS = 1000
 """Members of a gzip body: each costs as much as ten thousand bytes of one member."""
@@ -40,7 +41,7 @@ class ResponseBody:
 
 
 async def _no_reservation() -> None:
-    """The limit is so small that the body is not counted."""
+    """Reserve nothing: the limit is so small that the body is not counted."""
 
 
 async def read_body(
@@ -49,14 +50,14 @@ async def read_body(
     limit: int,
     reserve_memory: Callable[[], Awaitable[None]] = _no_reservation,
 ) -> ResponseBody:
-    """The body, at most `limit` bytes of it. `encoding`: the answer's Content-Encoding, or empty.
+    """Return the body, at most `limit` bytes of it. `encoding`: the Content-Encoding, or empty.
 
-    `make_room`: called once before more than FREE_BYTES of it are held, see body_memory.
+    `reserve_memory`: called once before more than UNCOUNTED_BYTES are held, see jobs.checks.body_memory.
 
     Raises:
-        BadContentEncoding: it cannot be decompressed, or ends in the middle.
+        BadContentEncoding: it cannot be decompressed, or is incomplete.
         TooManyGzipMembers
-        Exception: whatever reading the parts raises.
+        Exception: what reading the parts raises.
     """
     content, raw, has_room = bytearray(), 0, False
     inflater = _decompressor_for(encoding.strip().lower())
@@ -78,7 +79,7 @@ async def read_body(
 
 
 async def _decompress(inflater: _Decompressor, part: bytes, content: bytearray, most: int) -> None:
-    """Bit by bit, as zlib copies what follows each of a thousand tiny members; and others have their turn between."""
+    """Decompress in steps: zlib copies what follows each of a thousand tiny members, and other tasks run between steps."""
     for begin in range(0, len(part), _COMPRESSED_STEP):
         if begin:
             await asyncio.sleep(0)
@@ -103,15 +104,15 @@ class _Decompressor(ABC):
 
     def __init__(self, name: str) -> None:
         self._name = name
-        # None before the first byte and after the end.
+        # None before the first byte and after the end of a member.
         self._zlib: Any = None
         self._ended = False
         self._members = 0
         self.has_pending = False
-        """Whether there may be more content in what it was given."""
+        """Whether the input so far may produce more content."""
 
     def decompress(self, data: bytes, room: int) -> tuple[bytes, bytes]:
-        """The content of the next piece, at most `room` bytes, and what of the piece is left for the next call."""
+        """Return the content of the next piece, at most `room` bytes, and the part of the piece for the next call."""
         content = b""
         while (data or self.has_pending) and len(content) < room:
             if self._zlib is None:
@@ -136,17 +137,17 @@ class _Decompressor(ABC):
             raise TooManyGzipMembers(MOST_GZIP_MEMBERS)
 
     def finish(self) -> None:
-        """There is no more. Raises BadContentEncoding if there should be."""
+        """End the input. Raises BadContentEncoding if the body is incomplete."""
         if self._zlib is not None:
             raise BadContentEncoding(self._name)
 
     @abstractmethod
     def _start_member(self, data: bytes) -> tuple[Any, bytes]:
-        """A decompressor for what begins with `data`, and the data for it. None: it says nothing (yet)."""
+        """Return a decompressor for the data, and the data for it. None: the data is padding, or not enough yet."""
 
 
 class _GzipDecompressor(_Decompressor):
-    """Also several members in a row."""
+    """Also for several members in a row."""
 
     def _start_member(self, data: bytes) -> tuple[Any, bytes]:
         if self._ended and not data.startswith(b"\x1f"):
@@ -155,7 +156,7 @@ class _GzipDecompressor(_Decompressor):
 
 
 class _DeflateDecompressor(_Decompressor):
-    """zlib as the standard has it, or the bare deflate that some servers send instead."""
+    """Standard zlib format, or the raw deflate that some servers send instead."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

@@ -1,4 +1,4 @@
-"""Gets the values of a request that stand elsewhere: secrets by name, and access tokens. Called by http.py."""
+"""Load the secrets and access tokens of a request. Called by jobs.checks.kinds.http."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from jobs.targets.urls import effective_port
 
 @dataclass(frozen=True, slots=True)
 class CredentialSources:
-    """Whom to ask for them."""
+    """Where secrets and tokens come from."""
 
     secrets: Secrets
     tokens: Tokens
@@ -37,29 +37,29 @@ class CredentialSources:
     tokens_in_use: CurrentSecrets
     """Of the identity, by scope."""
     derived: CurrentSecrets
-    """What is made of secrets, such as the value of a header."""
+    """Values computed from secrets, such as that of a header."""
     bindings: Bindings = UNRESTRICTED
 
 
 def check_bindings(target: HttpTarget, url: httpx.URL, bindings: Bindings, call: AttemptContext) -> None:
-    """Raise CredentialDenied if something that a request to this URL carries may not go there."""
+    """Check that everything a request to this URL sends may go there. Raises CredentialDenied."""
     at = Recipient.from_host(url.raw_host.decode("ascii"), effective_port(url.scheme, url.port))
     for sending in deliveries_of_request(target, url.scheme, at):
         bindings.check(sending.credential, sending.recipients, call.tags)
     for credential in call.inherited_credentials:
-        bindings.check(credential, recipients_of_request(target, url.scheme, at), call.tags, "what was got with ")
+        bindings.check(credential, recipients_of_request(target, url.scheme, at), call.tags, "what was obtained with ")
 
 
 async def resolve_credentials(
     target: HttpTarget, sources: CredentialSources, call: AttemptContext
 ) -> ResolvedCredentials:
-    """Fetch all of them at the same time, register them for the run, and note them as used by the call.
+    """Fetch all of them concurrently, register them for the run, and add their refreshes to the context.
 
-    A token endpoint is asked after that, as what proves us to it is among them.
+    A token endpoint is requested afterwards, as the client's secret is one of them.
 
     Raises:
-        CredentialDenied: one of them may not be sent there; none is fetched then.
-        SecretUnavailable, TokenUnavailable: one of them cannot be had.
+        CredentialDenied: one of them must not be sent there; none is fetched.
+        SecretUnavailable, TokenUnavailable: one of them is unavailable.
     """
     secrets, tokens = sources.secrets, sources.tokens
     names = sorted({reference.secret for reference in _secret_references(target)})
@@ -92,7 +92,7 @@ async def resolve_credentials(
 async def _fetch_oauth_token(
     target: HttpTarget, auth: OAuth2Auth, known: ResolvedCredentials, sources: CredentialSources, call: AttemptContext
 ) -> str:
-    """The token of a token endpoint; asked once more if it refuses the secret, and there is another one by now."""
+    """Return a token; if the endpoint rejects the secret and a newer one exists, request it once more."""
     oauth, shown = sources.oauth, target.tls.client_certificate
     grant = OAuthGrant(
         auth,
@@ -118,7 +118,7 @@ async def _fetch_oauth_token(
 
 
 def make_refresh(source: Secrets | Tokens, name: str, value: str) -> Callable[[], Awaitable[CredentialRefresh]]:
-    """For `Call.credential_refreshes`. Not a partial, which would show the value to whoever prints it."""
+    """Return an item for `AttemptContext.credential_refreshes`. Not a partial, whose repr would show the value."""
     return lambda: source.refresh_rejected(name, value)
 
 

@@ -1,4 +1,4 @@
-"""The values of a request that stand elsewhere, once they are there. Got by fetching.py, used by requests.py. Pure."""
+"""The resolved secrets and tokens of a request. Loaded by credential_loading.py, used by requests.py. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from jobs.redaction.value_holders import CurrentSecrets
 
 @dataclass(frozen=True, slots=True)
 class ResolvedCredentials:
-    """Everything that one request needs from outside."""
+    """Everything that one request needs from outside its definition."""
 
     secrets: Mapping[str, str]
     token: str = ""
 
     def resolve(self, value: str | SecretRef) -> str:
-        """A text of the definition, or the secret that it refers to."""
+        """Return a text of the definition, or the secret that it refers to."""
         return self.secrets[value.secret] if isinstance(value, SecretRef) else value
 
 
@@ -26,7 +26,7 @@ NO_CREDENTIALS = ResolvedCredentials({})
 
 
 def basic_authorization(user: str, password: str, derived: CurrentSecrets) -> str:
-    """The value of a Basic Authorization header; registered, as it tells the password to whoever decodes it."""
+    """Return the value of a Basic Authorization header, registered with the redactor: it decodes to the password."""
     encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
     derived.set_unnamed(encoded)
     return f"Basic {encoded}"

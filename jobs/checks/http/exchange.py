@@ -1,4 +1,4 @@
-"""One observation of an HTTP target while it happens: a request and those that it is redirected to. Made by http.py."""
+"""One observation of an HTTP target in progress: a request and its redirects. Built by jobs.checks.kinds.http."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LIVE = LIVE_PATH.encode()
 
 
 class HttpExchange:
-    """One observation while it happens: the request, and the ones that it is redirected to."""
+    """Sends the request of a target and follows its redirects."""
 
     def __init__(
         self,
@@ -60,28 +60,28 @@ class HttpExchange:
         self.client_certificate = ""
         """With its key, PEM."""
         self._lines = 0
-        """Of the headers of all answers."""
+        """Header lines of all responses."""
         self._cookie_lines = 0
-        """How many of them were read, of all answers."""
+        """Set-Cookie lines that were read, of all responses."""
         self._left_origin = False
-        """Whether a redirect has led to another origin, which gets nothing that came from a secret."""
+        """Whether a redirect led to another origin, which receives nothing that came from a secret."""
         self.redirects = 0
         """How many were followed."""
         self.route = RequestRoute()
         self.status: int | None = None
-        """The latest answer's."""
+        """Of the latest response."""
 
     @property
     def peer(self) -> Peer:
-        """Whom the latest request was for."""
+        """The peer of the latest request."""
         return self.route.peer or peer_of_url(self._target.url)
 
     async def run(
         self, first: RequestDraft | CachedRequest, whole: Callable[[], RequestDraft]
     ) -> tuple[httpx.Response, ResponseBody]:
-        """The answer that is none of the redirects that the target allows, and its body.
+        """Return the first response that is not an allowed redirect, and its body.
 
-        `whole`: what was prepared, as a request that another one can be made of.
+        `whole`: returns the cached request in a form that another request can be derived from.
         """
         sent, allowed = first, self._target.redirects
         while True:
@@ -107,10 +107,10 @@ class HttpExchange:
                 await response.aclose()
 
     def _drop_foreign_credentials(self, before: httpx.URL, after: httpx.URL) -> None:
-        """Leave the client certificate behind with everything else that came from a secret (see `follow`).
+        """Drop the client certificate with everything else that came from a secret (see `build_redirected_request`).
 
         Raises:
-            CredentialDenied: the same host goes on at a port that the rules do not name.
+            CredentialDenied: the same host continues at a port that the rules do not name.
         """
         if not may_share_credentials(before, after):
             self._left_origin, self.client_certificate = True, ""
@@ -123,7 +123,7 @@ class HttpExchange:
         clock.found = (
             ErrorClass.INTERNAL_ERROR,
             room.describe_exhaustion(size),
-        )  # should the attempt's time be over before
+        )  # if the attempt's deadline passes first
         await room.reserve(size)
         clock.found = None
 
@@ -158,7 +158,7 @@ class HttpExchange:
         return response
 
     async def _count_lines(self, response: httpx.Response) -> None:
-        """Raises TooManyHeaderLines."""
+        """Count header lines. Raises TooManyHeaderLines."""
         self._lines += response.extensions.get("lines", 0)
         if self._lines > MOST_HEADER_LINES:
             await response.aclose()
@@ -172,20 +172,20 @@ class HttpExchange:
             raise client_certificate_error(target.tls) from None
 
     def _peer_at(self, host: str, port: int) -> Peer:
-        """The job's name for TLS belongs to the place that it asks, not to one that this redirects to."""
+        """Return the peer. The job's TLS server name belongs to its own host, not to that of a redirect."""
         name = self._target.server_name
         return (
             Peer(host, port, name) if name and Peer(host, port) == peer_of_url(self._target.url) else Peer(host, port)
         )
 
     def _on_peer_change(self, host: str, port: int) -> None:
-        """Told by the transport: what follows is about this one, the proxy first."""
+        """Called by the transport: what follows is about this peer, the proxy first."""
         assert self.proxy is not None
         self.route.proxy = Peer(self.proxy.host, self.proxy.port)
         self.route.peer = self._call.clock.asked = self._peer_at(host, port)
 
     async def _store_cookies(self, response: httpx.Response) -> None:
-        """Some pages send their visitors in a circle until these bring the cookie along."""
+        """Store cookies: some pages redirect in a loop until the client returns one."""
         if "set-cookie" in headers_by_name(response):
             if self._cookies is None:
                 self._cookies = CookieJar()
@@ -193,31 +193,31 @@ class HttpExchange:
 
 
 def _is_only_live(outgoing: RequestDraft | CachedRequest) -> bool:
-    """Whether it asks for LIVE_PATH and does nothing else. A connection for it must not serve another request."""
+    """Return whether it requests LIVE_PATH without a body. A connection for it must not serve another request."""
     path = outgoing.path if isinstance(outgoing, CachedRequest) else outgoing.url.raw_path
     return path == _LIVE and outgoing.method in ("GET", "HEAD") and not outgoing.content
 
 
 class _NoCookies(httpx.Cookies):
-    """Keeps nothing: one run must not know the cookies of another."""
+    """Stores nothing: a run must not send the cookies of another."""
 
     def extract_cookies(self, response: httpx.Response) -> None:
         """Ignore them."""
 
 
 class StatelessClient(httpx.AsyncClient):
-    """An httpx client without memory, that sends a request and does nothing besides."""
+    """An httpx client that sends a request and nothing else."""
 
     cookies: Any = _NoCookies()
-    """In the place of httpx's property, which keeps every cookie for every later request."""
+    """In place of httpx's property, which stores every cookie for every later request."""
 
     def __init__(self, guard: Guard) -> None:
-        # Deadlines are the runner's; a proxy of the environment would hide where a connection fails.
+        # The runner enforces deadlines; a proxy of the environment would hide where a connection fails.
         super().__init__(transport=CheckTransport(Network(guard)), trust_env=False, timeout=None)
 
     async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
-        """httpx's own costs as much as the connection: hooks, auth flows, a log record. It also makes up the next
-        request of a redirect, which fails for places that are no http URLs."""
+        """Send without httpx's hooks, auth flows and log record, which cost as much as the connection. httpx also
+        builds the request of a redirect, which fails for URLs that are not http."""
         place: httpx.URL = request.extensions.get("place") or request.url
         response = await self._transport_for_url(place).handle_async_request(request)
         response.request = request

@@ -1,6 +1,7 @@
-"""Tokens of token endpoints for a client's id and secret (RFC 6749, section 4.4), kept until shortly before their end.
+"""Cache access tokens of token endpoints for a client's id and secret (RFC 6749, section 4.4) until shortly before they
+expire.
 
-Made by http.py, called by fetching.py. The request goes over the check's own client, and so through its guard.
+Built by jobs.checks.kinds.http, called by credential_loading.py. Requests use the check's own client, and so its guard.
 """
 
 from __future__ import annotations
@@ -42,18 +43,18 @@ LARGEST_TOKEN_RESPONSE = 64 * 1024
 """Bytes."""
 
 MOST_CACHED_TOKENS = 1000
-"""Tokens. More push out those that were used longest ago, such as those of a secret that was rotated."""
+"""Tokens. More evict the least recently used, such as those of a rotated secret."""
 
 _RENEWED_BEFORE, _USED_UNTIL = 0.2, 0.05
-"""The share of its life that a token has left when it is renewed; and until when it is used if that fails."""
+"""The share of its lifetime that a token has left when it is renewed; and until when it is used if that fails."""
 
 _MOST_RENEWED_BEFORE, _MOST_USED_UNTIL = 300.0, 30.0
-"""Seconds: the same, of a token that lives for long."""
+"""Seconds: the same, for a token with a long lifetime."""
 
 
 @dataclass(frozen=True, slots=True)
 class OAuthGrant:
-    """What a token is asked with, and by which way: that to the target. Equal ones share a token."""
+    """What a token is requested with, over the same route as the target. Equal grants share a token."""
 
     auth: OAuth2Auth
     client_id: str = field(repr=False)
@@ -70,14 +71,14 @@ class OAuthGrant:
 
     @property
     def key(self) -> str:
-        """Tells it from others, without a secret in it."""
+        """Identifies the grant without a secret in it."""
         auth, proxy = self.auth, self.proxy
         asked = [auth.token_url, self.client_id, self.secret, auth.scope, auth.audience, auth.style]
         way = [self.tls.verify, self.tls.ca_file, self.client_certificate, proxy and (proxy.host, proxy.port)]
         return hashlib.sha256(json.dumps(asked + way).encode()).hexdigest()
 
     def form(self) -> dict[str, str]:
-        """The body of the token request."""
+        """Return the body of the token request."""
         form = {"grant_type": "client_credentials"}
         if self.auth.style == "body":
             form |= {"client_id": self.client_id, "client_secret": self.secret}
@@ -86,7 +87,7 @@ class OAuthGrant:
 
 
 class OAuthTokens:
-    """For one event loop. The client, the guard and the contexts are shared, and closed by their owner."""
+    """Caches tokens, for one event loop. The owner of the client, the guard and the contexts closes them."""
 
     def __init__(
         self,
@@ -108,20 +109,21 @@ class OAuthTokens:
         self._cache = RefreshingCache(self._fetch, clock or _SystemTimeClock())
 
     async def get_token(self, grant: OAuthGrant) -> str:
-        """A token; one request for all who ask at the same time. Raises TokenUnavailable, ClientRejected."""
+        """Return a token; concurrent callers share a request. Raises TokenUnavailable, ClientRejected."""
         return await self._cache.get(self._remember(grant))
 
     async def refresh_rejected(self, grant: OAuthGrant, rejected: str) -> CredentialRefresh:
-        """Whether there is another token by now than the one that a target refused: asks for one, if not lately."""
+        """Return whether another token exists than the one that a target rejected; requests one unless it did so
+        lately."""
         key = self._remember(grant)
         if await self._cache.refresh_if_equal(key, rejected):
-            return CredentialRefresh(is_changed=True, message=f"another access token from {grant.endpoint} was got")
+            return CredentialRefresh(is_changed=True, message=f"another access token from {grant.endpoint} was fetched")
         at = self._cache.read_at(key)
-        got = f"the one got at {at:%Y-%m-%d %H:%M:%S}Z" if at is not None else "none"
+        got = f"the one fetched at {at:%Y-%m-%d %H:%M:%S}Z" if at is not None else "none"
         return CredentialRefresh(is_changed=False, message=f"the access token from {grant.endpoint} is still {got}")
 
     async def aclose(self) -> None:
-        """End what is being fetched."""
+        """Cancel running requests."""
         await self._cache.aclose()
 
     def _remember(self, grant: OAuthGrant) -> str:
@@ -142,14 +144,14 @@ class OAuthTokens:
         return FetchedValue(token.value, token.lifetime_s - before, token.lifetime_s - until)
 
     async def _register(self, key: str, token: str) -> None:
-        """In the place of the token that this one renews."""
+        """Register the token, in place of the one that it renews."""
         if len(token) > LONG_SECRET:
             await asyncio.to_thread(self._in_use.set, key, token)
         else:
             self._in_use.set(key, token)
 
     async def _request_token_in_time(self, grant: OAuthGrant) -> AccessToken:
-        # A clock of its own: the attempts that wait for the token, each in the phase `token`, may be many, or gone.
+        # A separate clock: many attempts, or none any more, wait for the token, each in the phase `token`.
         clock, limit, asked = (
             PhaseClock(),
             asyncio.timeout(TOKEN_FETCH_TIMEOUT),
@@ -190,9 +192,7 @@ class OAuthTokens:
         finally:
             await response.aclose()
         if body.truncated:
-            raise TokenResponseError(
-                f"its answer has more than {LARGEST_TOKEN_RESPONSE // 1024} KiB: look at token_url"
-            )
+            raise TokenResponseError(f"its answer has more than {LARGEST_TOKEN_RESPONSE // 1024} KiB: check token_url")
         return parse_token_response(response.status_code, body.content)
 
     def _build_request(self, grant: OAuthGrant) -> httpx.Request:
@@ -204,7 +204,7 @@ class OAuthTokens:
             "Content-Type": "application/x-www-form-urlencoded",
         }
         if grant.auth.style == "header":
-            # Each of the two URL-encoded first (RFC 6749, section 2.3.1): an id may have a colon in it.
+            # URL-encode both first (RFC 6749, section 2.3.1): an id may contain a colon.
             headers["Authorization"] = basic_authorization(
                 quote_plus(grant.client_id), quote_plus(grant.secret), self._derived
             )
@@ -213,7 +213,7 @@ class OAuthTokens:
 
 
 class _PeerTracker:
-    """Whom the latest part of a token request was for: a proxy, or the endpoint."""
+    """The peer of the current part of a token request: a proxy, or the endpoint."""
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
@@ -227,7 +227,7 @@ def _failure_text(grant: OAuthGrant, reason: str) -> str:
 
 
 class _SystemTimeClock:
-    """As the runner's, which stands above the checks."""
+    """The clock of the runner's package, which is above the checks."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -1,6 +1,7 @@
-"""What a token endpoint answered: a token, or why there is none (RFC 6749, sections 5.1 and 5.2). Called by oauth.py.
+"""Parse the response of a token endpoint: a token or an error (RFC 6749, sections 5.1 and 5.2). Called by oauth.py.
+Pure.
 
-Pure. Its `error_description` is never repeated: it is free text, and some endpoints quote what they were sent.
+Never repeats its `error_description`: it is free text, and some endpoints quote the request in it.
 """
 
 from __future__ import annotations
@@ -14,43 +15,43 @@ from typing import Any
 from jobs.checks.errors import TokenResponseError
 
 DEFAULT_TOKEN_LIFETIME = 300.0
-"""Seconds that a token is used whose answer does not say how long it is good."""
+"""Seconds for which a token without `expires_in` is used."""
 
 LONGEST_TOKEN_LIFETIME = 24 * 3600.0
-"""Seconds that a token is used at most, whatever the answer says."""
+"""Seconds for which any token is used at most."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _CODE = re.compile(r"[a-z]{1,30}(_[a-z]{1,30}){0,4}")
 _ENTRA_CODE = re.compile(r"\bAADSTS[0-9]{4,8}\b")
 
 _HINTS = {
-    "invalid_client": "it does not know the client, or not with this secret: look at client_id and client_secret",
-    "invalid_grant": "look whether the client may use client credentials",
-    "invalid_request": "it misses something in the request: look at scope, audience and style",
-    "invalid_scope": "look at scope, and at what was granted to the client",
-    "invalid_target": "look at audience",
-    "access_denied": "look at audience, and at what was granted to the client",
-    "unauthorized_client": "the client may not use client credentials: grant it that",
-    "unsupported_grant_type": "it gives no tokens for client credentials: look at token_url",
+    "invalid_client": "it does not know the client, or not with this secret: check client_id and client_secret",
+    "invalid_grant": "check that the client may use client credentials",
+    "invalid_request": "the request lacks a parameter: check scope, audience and style",
+    "invalid_scope": "check scope, and the permissions of the client",
+    "invalid_target": "check audience",
+    "access_denied": "check audience, and the permissions of the client",
+    "unauthorized_client": "the client must not use client credentials: allow that grant",
+    "unsupported_grant_type": "it issues no tokens for client credentials: check token_url",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """`lives`: seconds from now."""
+    """`lifetime_s`: seconds from now."""
 
     value: str
     lifetime_s: float
 
 
 def parse_token_response(status: int, body: bytes) -> AccessToken:
-    """The token in an answer. Raises TokenResponseError."""
+    """Return the token of a response. Raises TokenResponseError."""
     document = _parse_object(body)
     if status != 200:
         raise _response_error(status, document)
     if document is None:
-        raise TokenResponseError("it answered 200 with something that is no JSON object: look at token_url")
-    # Some answer 200 also with an error.
+        raise TokenResponseError("it answered 200 with something that is not a JSON object: check token_url")
+    # Some endpoints answer 200 with an error, too.
     if "access_token" not in document and "error" in document:
         raise _response_error(status, document)
     value = document.get("access_token")
@@ -65,13 +66,13 @@ def parse_token_response(status: int, body: bytes) -> AccessToken:
 def _response_error(status: int, document: dict[str, Any] | None) -> TokenResponseError:
     if 300 <= status < 400:
         return TokenResponseError(
-            f"it answered {status}: a redirect, which the client's secret does not follow; "
-            "write its final place as token_url"
+            f"it answered {status}: a redirect, to which the client's secret is not sent; "
+            "set token_url to the final URL"
         )
     document, refused = document or {}, status == 401
     code = _code(document.get("error"))
     if not code:
-        hint = "it is down, or has too much to do" if status >= 500 or status == 429 else "look at token_url"
+        hint = "it is down or overloaded" if status >= 500 or status == 429 else "check token_url"
         return TokenResponseError(
             f"it answered {status} without an error code of OAuth 2: {hint}", is_client_rejected=refused
         )
@@ -90,7 +91,7 @@ def _parse_object(body: bytes) -> dict[str, Any] | None:
 
 
 def _code(value: Any) -> str:
-    """A code that may be repeated; empty if it is none, and so might be anything."""
+    """Return an error code that may be repeated; empty if the text could be anything."""
     return value if isinstance(value, str) and _CODE.fullmatch(value) else ""
 
 
@@ -100,7 +101,7 @@ def _type_text(value: Any) -> str:
 
 
 def _lifetime(value: Any) -> float:
-    """Some write the number as a text; and what is no time at all counts as if it were left out."""
+    """Read a number, also as a text. Anything else counts as missing."""
     try:
         seconds = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
     except (ValueError, OverflowError):

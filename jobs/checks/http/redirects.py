@@ -1,4 +1,5 @@
-"""The request that an answer redirects to, without what only the first target may see. Called by http.py. Pure."""
+"""Build the request that a response redirects to, without what only the first target may receive. Called by
+exchange.py. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +16,13 @@ from jobs.targets.urls import DEFAULT_PORTS, effective_port
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 LONGEST_LOCATION = 16 * 1024
-"""Characters of a place. Servers take 8 to 16 KiB; reading a URL of 64 KiB holds up the event loop for 20 ms."""
+"""Characters. Servers accept 8 to 16 KiB; parsing a URL of 64 KiB blocks the event loop for 20 ms."""
 
 _NO_HOST = re.compile(r"https?:///", re.IGNORECASE)
 
 
 def headers_by_name(response: httpx.Response) -> dict[str, str]:
-    """By name in lower case. Our transport has them so already; httpx's own take as long to make as to read."""
+    """Return headers by lower-case name. Our transport provides them; httpx takes as long to build as to read its own."""
     headers: dict[str, str] | None = response.extensions.get("headers")
     return join_fields(response.headers.raw) if headers is None else headers
 
@@ -31,14 +32,14 @@ def is_redirect(response: httpx.Response) -> bool:
 
 
 def build_redirected_request(sent: RequestDraft, response: httpx.Response, values: RunSecrets) -> RequestDraft:
-    """The next request, by RFC 9110, section 15.4, and as browsers do: 303 becomes a GET, and so do 301 and 302 to
-    a POST.
+    """Return the next request by RFC 9110, section 15.4, and as browsers do: 303 becomes a GET, 301 and 302 after a
+    POST do too.
 
-    Credentials, and whatever came from a secret, are not sent to another origin, nor from https to http. `values`: the
-    run's own, which the target knows, and may have written into the place that it redirects to.
+    Credentials, and all that came from a secret, are not sent to another origin, nor from https to http. `values`: the
+    run's own, which the target knows, and may have written into the URL.
 
     Raises:
-        InvalidRedirect: no usable place, or the body or a value must not go there.
+        InvalidRedirect: the URL is unusable, or the body or a value must not go there.
     """
     url = _target_url(sent.url, headers_by_name(response)["location"])
     following = RequestDraft(
@@ -52,8 +53,8 @@ def build_redirected_request(sent: RequestDraft, response: httpx.Response, value
     if not may_share_credentials(sent.url, url):
         if values.occur_in(str(url)):
             raise InvalidRedirect(
-                "to another origin with a secret of the job in the URL, where it must not go; "
-                "to have it sent there, write that place as the job's own URL"
+                "to another origin with a secret of the job in the URL, which must not go there; "
+                "to send it there, write that URL in the job itself"
             )
         _remove_private(following)
     return following
@@ -63,16 +64,16 @@ def _target_url(base: httpx.URL, location: str) -> httpx.URL:
     if len(location) > LONGEST_LOCATION:
         raise InvalidRedirect(f"to a URL of more than {LONGEST_LOCATION // 1024} KiB")
     try:
-        # Credentials in a location are not the job's: nobody else may choose with whose name it knocks.
+        # Credentials in a location are not the job's: the target must not choose them.
         url = check_host_name(base.join(location).copy_with(fragment=None, userinfo=b""))
     except (httpx.InvalidURL, ValueError):
-        raise InvalidRedirect("to something that is no URL") from None
+        raise InvalidRedirect("to something that is not a URL") from None
     if url.port is not None and not 0 < url.port < 65536:
-        raise InvalidRedirect("to a port that there cannot be")
+        raise InvalidRedirect("to a port that cannot exist")
     if url.scheme not in DEFAULT_PORTS:
         raise InvalidRedirect(f"to a {url.scheme} URL, not to an http one")
     if not url.host or _NO_HOST.match(location):
-        raise InvalidRedirect("to a URL that names no host")
+        raise InvalidRedirect("to a URL without a host")
     return url
 
 
@@ -82,13 +83,13 @@ def _becomes_get(method: str, status: int) -> bool:
 
 def _remove_private(following: RequestDraft) -> None:
     if following.has_private_content:
-        raise InvalidRedirect("to another origin, where the secret in the request's body must not go")
+        raise InvalidRedirect("to another origin, to which the secret in the request's body must not go")
     for name in following.private_headers | {"host"}:
         following.headers.pop(name, None)
 
 
 def may_share_credentials(before: httpx.URL, after: httpx.URL) -> bool:
-    """Return whether it is the same origin, or the same host gone from http to https on their usual ports."""
+    """Return whether it is the same origin, or the same host upgraded from http to https on their default ports."""
     if before.host != after.host:
         return False
     ports = tuple(effective_port(url.scheme, url.port) for url in (before, after))

@@ -1,7 +1,6 @@
-"""Requests of targets that hold no secrets, made once: from run to run nothing of them changes but the run's id.
+"""Cache requests of targets without secrets: from run to run only the run's id changes. Used by jobs.checks.kinds.http.
 
-Called by http.py. There may be ten thousand of them, so they have in common what is alike in them: the place that is
-asked, and all of the head but its first line.
+There may be ten thousand of them, so equal parts are shared: the base URL, and all of the head except its first line.
 """
 
 from __future__ import annotations
@@ -19,14 +18,16 @@ from jobs.checks.http_transport.transport import encode_head
 from jobs.targets import HttpTarget
 
 RUN_ID_PLACEHOLDER = "7c9e6679f7c84b2aa2d4e35f0c1b8d60"
-"""Stands in the head of a request where the run's id will."""
+"""In the head of a cached request, in place of the run's id."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class _SharedHead:
-    """What many requests have in common. `place`: the URL without path and query; `origin`: the same without the slash,
-    as text; `before`, `after`: the head below its first line, around the run's id; `after` is empty if that is not in
-    it."""
+    """The parts that many requests share.
+
+    `base_url`: without path and query; `origin`: the same as text, without the slash. `before`, `after`: the head below
+    its first line, around the run's id; `after` is empty if the head has no run id.
+    """
 
     base_url: httpx.URL
     origin: str
@@ -36,7 +37,7 @@ class _SharedHead:
 
 @dataclass(frozen=True, slots=True)
 class CachedRequest:
-    """A request without the id of its run. `path`: with the query."""
+    """A request without the run's id. `path`: with the query."""
 
     method: str
     path: bytes
@@ -49,12 +50,12 @@ class CachedRequest:
         return self.shared.base_url
 
     def build(self, run_id: str, trace_parent: str, extensions: dict[str, Any]) -> httpx.Request:
-        """For one attempt of a run. `format_trace_parent`: the header, if it is to be sent."""
+        """Return the request for one attempt of a run. `trace_parent`: a header, or empty."""
         alike = self.shared
         first = b"%s %s HTTP/1.1\r\n%s" % (self.method.encode("ascii"), self.path, alike.before)
         head = first + run_id.encode() + alike.after if alike.after else first
         if trace_parent:
-            # Before the empty line at the end.
+            # Insert it before the empty line at the end.
             head = b"%straceparent: %s\r\n\r\n" % (head[:-2], trace_parent.encode("ascii"))
         extensions["head"] = head
         extensions["place"], extensions["origin"], extensions["path"] = alike.base_url, alike.origin, self.path
@@ -62,15 +63,15 @@ class CachedRequest:
 
 
 def origin_text(url: httpx.URL) -> str:
-    """Scheme, host and port, such as `https://checkout.internal`."""
+    """Return scheme, host and port, such as `https://checkout.internal`."""
     return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
 class _LazyRequest(httpx.Request):
-    """An httpx request whose URL and headers are made for who looks at them: they stand in the head already."""
+    """An httpx request that builds its URL and headers only when they are read: the head contains them already."""
 
     def __init__(self, prepared: CachedRequest, extensions: dict[str, Any]) -> None:
-        # Not httpx's own, which copies the URL and the headers: that takes longer than sending them.
+        # Not httpx's __init__, which copies the URL and the headers: that takes longer than sending them.
         self.method = prepared.method
         self.extensions = extensions
         self.stream = httpx.ByteStream(prepared.content)
@@ -88,7 +89,7 @@ class _LazyRequest(httpx.Request):
 
 
 class _TargetRef(weakref.ref[HttpTarget]):
-    """Refers to a target, and has what is prepared for it."""
+    """A weak reference to a target, with its cached request."""
 
     __slots__ = ("key", "prepared")
     key: int
@@ -96,7 +97,7 @@ class _TargetRef(weakref.ref[HttpTarget]):
 
 
 class RequestCache:
-    """By target, for as long as it is there: a job that is changed has another one."""
+    """Requests by target, for the life of the target object: a changed job has a new one."""
 
     def __init__(self) -> None:
         self._by_id: dict[int, _TargetRef] = {}
@@ -104,12 +105,12 @@ class RequestCache:
         self._shared_heads: weakref.WeakValueDictionary[tuple[bytes, ...], _SharedHead] = weakref.WeakValueDictionary()
 
     def find(self, target: HttpTarget) -> CachedRequest | None:
-        """What was prepared for this very target, if anything."""
+        """Return the cached request of this target object."""
         found = self._by_id.get(id(target))
         return found.prepared if found is not None and found() is target else None
 
     def store(self, target: HttpTarget, request: httpx.Request) -> CachedRequest:
-        """Keep the request of this target, which has MARK for the run's id."""
+        """Cache the request of this target, which has RUN_ID_PLACEHOLDER for the run's id."""
         kept = _TargetRef(target, self._forget)
         kept.key = id(target)
         kept.prepared = self._make(request)

@@ -1,4 +1,4 @@
-"""An HTTP target as the request to send. Called by http.py; redirects.py makes the next one of it."""
+"""Build the request of an HTTP target. Called by jobs.checks.kinds.http; redirects.py derives the next one from it."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ _HARMLESS_HEADERS = frozenset({"idempotency-key"})
 
 
 def _may_be_credentials(name: str) -> bool:
-    """Whether a header (lower case) is one that other origins must not see, also where its value is no secret."""
+    """Return whether a header (lower case) must not go to other origins, also if its value is not a secret."""
     return name not in _HARMLESS_HEADERS and (looks_secret(name) or _KEY_HEADER.search(name) is not None)
 
 
 @dataclass(slots=True)
 class RequestDraft:
-    """A request before it becomes httpx's. Header names in lower case as keys, as written as the first of a value."""
+    """A request before it becomes httpx's. Headers: by lower-case name, the name as written and the value."""
 
     method: str
     url: httpx.URL
     headers: dict[str, tuple[bytes, bytes]]
     content: bytes = b""
     private_headers: set[str] = field(default_factory=set)
-    """Headers that only the target's own origin may see."""
+    """Headers that only the target's own origin may receive."""
     has_private_content: bool = False
 
     @property
     def base_url(self) -> httpx.URL:
-        """Whose scheme, host and port are asked."""
+        """A URL with the scheme, host and port to connect to."""
         return self.url
 
     def set_header(self, name: str, value: str, *, private: bool = False) -> None:
@@ -57,7 +57,7 @@ class RequestDraft:
             self.private_headers.add(key)
 
     def set_default_header(self, name: str, value: str) -> None:
-        """Add a header unless it is there."""
+        """Add a header unless it exists."""
         if name.lower() not in self.headers:
             self.set_header(name, value)
 
@@ -77,20 +77,19 @@ def build_request(
     *,
     inherited_texts: Sequence[str] = (),
 ) -> RequestDraft:
-    """The target's request.
+    """Return the target's request.
 
-    `derived`: registers what is made of a secret. `format_trace_parent`: the header, if it is to be sent; other origins do
-    not see it. `carried`: values that were got with a secret; other origins see no header and no body with them.
+    `derived`: registers values computed from a secret. `trace_parent`: a header or empty; other origins do not receive
+    it. `inherited_texts`: values obtained with a secret; other origins receive no header and no body that contains one.
 
-    The job's query follows the one that its URL has. A header of the job replaces the one that would be sent of
-    itself; `auth` wins over both.
+    The job's query follows that of its URL. A header of the job replaces a default one; `auth` wins over both.
 
     Raises:
-        httpx.InvalidURL: the URL names no host that there could be.
+        httpx.InvalidURL: the URL names an impossible host.
         SecretUnavailable: a secret's value cannot stand in a header.
     """
     outgoing = RequestDraft(target.method, _build_url(target, credentials), {})
-    # Of a connection of its own for each request, the target is the first to close its end, and keeps it as it must.
+    # With a fresh connection for each request, the target closes it first, and holds the TIME_WAIT state.
     outgoing.set_header("User-Agent", user_agent)
     outgoing.set_header("Accept", "*/*")
     outgoing.set_header("Accept-Encoding", ACCEPTED_ENCODINGS)
@@ -114,7 +113,7 @@ def _is_private(value: str | SecretRef, carried: Sequence[str]) -> bool:
 def resolve_proxy(
     target: HttpTarget, credentials: ResolvedCredentials, derived: CurrentSecrets
 ) -> ProxyEndpoint | None:
-    """The proxy that this target is asked by way of."""
+    """Return the proxy of this target."""
     if target.proxy is None:
         return None
     auth = target.proxy_auth
@@ -127,7 +126,7 @@ def resolve_proxy(
 
 
 def may_reuse_connection(target: HttpTarget) -> bool:
-    """Whether a request of it may go over a kept connection: one that breaks before the answer is asked once more."""
+    """Return whether its requests may use a pooled connection: one that breaks before the response is sent again."""
     return target.connection == "kept" and target.idempotent
 
 
@@ -166,7 +165,7 @@ def _resolve_header(value: str | SecretRef, credentials: ResolvedCredentials) ->
     if isinstance(value, SecretRef) and is_invalid_header_value(text):
         raise SecretUnavailable(
             f"The secret {value.secret} has a line break, a control character or a blank at an end, "
-            "which a header cannot carry: store it without."
+            "which a header cannot contain: store it without."
         )
     return text
 
@@ -182,12 +181,12 @@ def _build_url(target: HttpTarget, credentials: ResolvedCredentials) -> httpx.UR
 
 
 def parse_url(url: str) -> httpx.URL:
-    """Raises httpx.InvalidURL, also for a name that is none by the rules of IDNA, which httpx looks at late."""
+    """Parse a URL. Raises httpx.InvalidURL, also for a name that IDNA forbids, which httpx checks late."""
     return check_host_name(httpx.URL(url))
 
 
 def check_host_name(url: httpx.URL) -> httpx.URL:
-    """The same URL. Raises httpx.InvalidURL, see `parsed`."""
+    """Return the same URL. Raises httpx.InvalidURL, see `parse_url`."""
     try:
         _ = url.host
     except UnicodeError as error:

@@ -1,4 +1,5 @@
-"""How long an answer asks to wait: its Retry-After (RFC 9110, section 10.2.3). Called by http.py. Pure."""
+"""Read how long a response asks to wait: its Retry-After (RFC 9110, section 10.2.3). Called by jobs.checks.kinds.http.
+Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +11,10 @@ _LONGEST_WAIT = 365 * 86400.0
 
 
 def parse_retry_after(status: int, headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds to wait, never negative; None if the answer says nothing that can be understood.
+    """Return the seconds to wait, never negative; None if the response has no valid value.
 
-    A date is compared with the answer's own Date: the other clock may be wrong, but it is one clock. `now` (aware) is
-    for answers without one.
+    A date is compared with the response's own Date: that clock may be wrong, but both come from it. `now` (aware) is
+    for responses without one.
     """
     text = headers.get("retry-after", "").strip()
     if status < 300 or not text:

@@ -1,7 +1,7 @@
-"""What the bytes of an HTTP/1 answer mean: its head, and how its body ends. Called by transport.py. Pure.
+"""Parse the head of an HTTP/1 response. Called by http1_exchange.py and proxy_tunnel.py. Pure.
 
-Heads are read by expressions of our own: llhttp refuses answers that every other client takes (folded headers, line
-feeds alone, the same length twice, a length beside chunks), and its reasons cannot be told apart. Chunks are llhttp's.
+By regular expressions: llhttp rejects responses that every other client accepts (folded headers, bare line feeds, the
+same length twice, a length beside chunks), and its errors cannot be told apart.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ from dataclasses import dataclass
 from jobs.checks.errors import HeadTooLarge, MalformedResponse, TooManyHeaderLines
 
 LARGEST_HEAD = 100 * 1024
-"""Bytes of all heads of an answer together, the informational ones included; also of what its chunks carry beside the
-content, beyond what framing needs."""
+"""Bytes of all heads of a response together, informational ones included; also of chunk extensions and trailers."""
 
 MOST_HEADER_LINES = 1000
-"""Header lines of an answer, and of a request's redirects and its answer together. Reading more of them takes the event
-loop longer than the request itself."""
+"""Header lines of a response, and of a request's redirects and its response together. Parsing more of them takes the
+event loop longer than the request itself."""
 
 MOST_INTERIM_RESPONSES = 20
-"""Informational answers (100 Continue, 103 Early Hints) before the final one."""
+"""Informational responses (100 Continue, 103 Early Hints) before the final one."""
 
 MOST_INTERIM_HEADER_LINES = 100
-"""Header lines of an informational answer, which nobody looks at."""
+"""Header lines of an informational response, whose headers are ignored."""
 
 
 @dataclass(slots=True)
 class ResponseHead:
-    """The begin of an answer. `fields` as sent; `headers` by name in lower case, repeated ones joined by a comma; both
-    are empty for an informational answer."""
+    """The head of a response. `fields`: as sent; `headers`: by lower-case name, repeated ones joined by a comma. Both
+    are empty for an informational response."""
 
     version: bytes
     status: int
@@ -39,7 +38,7 @@ class ResponseHead:
 
     @property
     def closes_connection(self) -> bool:
-        """Whether the other side says that it closes the connection after this answer."""
+        """Whether the peer closes the connection after this response."""
         said = self.headers.get("connection", "").lower()
         return "close" in said or (self.version != b"1.1" and "keep-alive" not in said)
 
@@ -55,7 +54,7 @@ _FOLD = re.compile(rb"\r?\n[ \t]+")
 
 
 def find_head_end(data: bytes | bytearray, searched: int = 0, room: int = LARGEST_HEAD) -> int | None:
-    """Where the head of an answer ends; None when more bytes are needed. `searched`: bytes of an earlier search.
+    """Return where the head of a response ends; None if more bytes are needed. `searched`: bytes of an earlier search.
 
     Raises:
         HeadTooLarge: it does not end within `room` bytes.
@@ -68,7 +67,7 @@ def find_head_end(data: bytes | bytearray, searched: int = 0, room: int = LARGES
 
 
 def parse_head(block: bytes) -> ResponseHead:
-    """The head that this block is, to its end; without the headers of an informational one.
+    """Parse the head that this block is; without the headers of an informational one.
 
     Raises:
         MalformedResponse, TooManyHeaderLines
@@ -79,7 +78,7 @@ def parse_head(block: bytes) -> ResponseHead:
     version, status, reason = line.groups()
     is_interim = status[:1] == b"1"
     lines, most = block[line.end() :], MOST_INTERIM_HEADER_LINES if is_interim else MOST_HEADER_LINES
-    if lines.count(b"\n") > most + 1:  # the empty line at the end is none of them
+    if lines.count(b"\n") > most + 1:  # the empty line at the end does not count
         raise TooManyHeaderLines(int(status), most)
     if b"\n " in lines or b"\n\t" in lines:
         lines = _FOLD.sub(b" ", lines)
@@ -92,7 +91,7 @@ def parse_head(block: bytes) -> ResponseHead:
 
 
 def join_fields(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers by name in lower case, repeated ones joined. httpx does the same ten times slower."""
+    """Return headers by lower-case name, repeated ones joined. httpx does the same ten times slower."""
     headers: dict[str, str] = {}
     repeated: dict[str, list[str]] = {}
     for raw_name, raw_value in fields:
@@ -107,7 +106,7 @@ def join_fields(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def decode_header(value: bytes) -> str:
-    """A header's value as text: UTF-8, or else ISO 8859-1."""
+    """Return a header's value as text: UTF-8, or else ISO 8859-1."""
     try:
         return value.decode()
     except UnicodeDecodeError:

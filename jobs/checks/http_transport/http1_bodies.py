@@ -1,4 +1,4 @@
-"""Where the body of an HTTP/1 response ends. Called by http1_exchange.py. Pure."""
+"""Find where the body of an HTTP/1 response ends. Called by http1_exchange.py. Pure."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ _FRAMING_BYTES = 16
 
 
 class BodyFraming:
-    """How the body of one answer comes in. `ended`: it is whole; what follows is not part of it."""
+    """How the body of one response is delimited. `is_complete`: what follows is not part of it."""
 
     step_size: int | None = None
-    """The most bytes to feed in one step; None: as many as there are."""
+    """Bytes to feed in one step at most; None: no limit."""
     is_complete = False
     has_extra = False
     """Whether bytes came after its end."""
 
     def feed(self, data: bytes) -> bytes:
-        """What of these bytes belongs to the content. Raises MalformedResponse, HeadTooLarge, TooManyChunks."""
+        """Return the content in these bytes. Raises MalformedResponse, HeadTooLarge, TooManyChunks."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """The connection has ended before the body had. Raises IncompleteResponse unless that is its end."""
+        """End the input: the connection was closed. Raises IncompleteResponse unless that ends the body."""
         raise IncompleteResponse
 
 
 def select_framing(method: str, head: ResponseHead) -> BodyFraming:
-    """The body that follows the head of the answer to such a request: RFC 9112, section 6.3.
+    """Return the framing of the body that follows this head: RFC 9112, section 6.3.
 
-    Chunks win over a length, as browsers have it. Raises MalformedResponse.
+    Chunks win over a length, as in browsers. Raises MalformedResponse.
     """
     if method == "HEAD" or head.status in (204, 304):
         return _LengthFraming(0)
@@ -60,7 +60,7 @@ def select_framing(method: str, head: ResponseHead) -> BodyFraming:
 def _parse_length(text: str) -> int:
     values = {value.strip() for value in text.split(",")}
     value = values.pop()
-    # At most what 64 bits hold, nearly: no body is longer.
+    # Nearly what 64 bits can represent: no body is longer.
     if values or not (value.isascii() and value.isdigit() and len(value) < 19):
         raise MalformedResponse("illegal Content-Length")
     return int(value)
@@ -89,7 +89,7 @@ class _CloseFraming(BodyFraming):
 
 
 class _ChunkedFraming(BodyFraming):
-    """llhttp gets a head of ours, then the chunks."""
+    """Parses chunks with llhttp, after a head of our own."""
 
     step_size = CHUNKED_STEP
 
@@ -108,7 +108,7 @@ class _ChunkedFraming(BodyFraming):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            # After the end llhttp expects another answer: what comes there is not of this one.
+            # After the end llhttp expects another response: its bytes do not belong to this one.
             if not self.is_complete:
                 raise MalformedResponse("illegal chunk header") from None
             self.has_extra = True
@@ -117,7 +117,7 @@ class _ChunkedFraming(BodyFraming):
             self._check_framing(data, content)
         self._parts.clear()
         if self.is_complete:
-            del self._parser  # which refers to us
+            del self._parser  # which refers to this object
         return content
 
     def on_body(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""One HTTP/1 response on a connection: its head, then its body as a stream. Made by transport.py."""
+"""One HTTP/1 response on a connection: its head, then its body as a stream. Built by transport.py."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from jobs.checks.net.connection import TargetConnection
 
 
 class Http1Exchange(httpx.AsyncByteStream):
-    """The answer to one request, whose body it is as a stream; closed early, it breaks the connection off."""
+    """The response to one request, and its body as a stream; closing it early aborts the connection."""
 
     __slots__ = ("_body", "_connection", "_head", "_keep", "_method", "_over", "_rest")
 
@@ -36,11 +36,11 @@ class Http1Exchange(httpx.AsyncByteStream):
         self._over = False
 
     def keep_in(self, kept: ConnectionPool, place: PoolKey) -> None:
-        """Leave the connection there after a whole answer, if the other side keeps it, too."""
+        """Release the connection to the pool after a complete response, if the peer keeps it open."""
         self._keep = (kept, place)
 
     async def read_head(self) -> ResponseHead:
-        """The final answer's head, whatever informational ones come before it."""
+        """Return the head of the final response, after any informational ones."""
         room = LARGEST_HEAD
         try:
             for _ in range(MOST_INTERIM_RESPONSES + 1):
@@ -50,7 +50,7 @@ class Http1Exchange(httpx.AsyncByteStream):
                 if head.version[:1] != b"1":
                     raise not_http_error(self._connection.first_bytes)
                 if head.status == 101:
-                    raise MalformedResponse("a switch to another protocol that nobody asked for")
+                    raise MalformedResponse("a switch to another protocol that was not requested")
                 if head.status >= 200:
                     self._head, self._body = head, select_framing(self._method, head)
                     return head
@@ -61,7 +61,7 @@ class Http1Exchange(httpx.AsyncByteStream):
         raise TooManyInterimResponses(MOST_INTERIM_RESPONSES)
 
     async def _block(self, room: int) -> bytes:
-        """The next head as bytes, at most `room` of them."""
+        """Return the next head as bytes, at most `room` of them."""
         data, searched = self._rest, 0
         while (end := self._end_of_head(data, searched, room)) is None:
             searched = len(data)
@@ -73,13 +73,13 @@ class Http1Exchange(httpx.AsyncByteStream):
         return data[:end]
 
     def _end_of_head(self, data: bytes, searched: int, room: int) -> int | None:
-        """Raises NotHttp before HeadTooLarge: it matters more what it is than how much there is of it."""
+        """Return the end of the head. Raises NotHttp before HeadTooLarge: the protocol matters more than the size."""
         if data and not may_be_http1(data[:8]):
             raise not_http_error(self._connection.first_bytes)
         return find_head_end(data, searched, room)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        # No generator: the loop takes each of those in and out of a set, which costs more than a short body.
+        # Not a generator: the loop tracks each of those in a set, which costs more than a short body.
         return self
 
     async def __anext__(self) -> bytes:
@@ -89,7 +89,7 @@ class Http1Exchange(httpx.AsyncByteStream):
             data, self._rest = self._rest or await self._connection.read(), b""
             if body.step_size is not None and len(data) > body.step_size:
                 data, self._rest = data[: body.step_size], data[body.step_size :]
-                await asyncio.sleep(0)  # other tasks run between two bites
+                await asyncio.sleep(0)  # other tasks run between two steps
             if not data:
                 body.close()  # ends it, or raises
             elif content := body.feed(data):
@@ -99,7 +99,7 @@ class Http1Exchange(httpx.AsyncByteStream):
         raise StopAsyncIteration
 
     def _end(self, body: BodyFraming) -> None:
-        """After a whole answer."""
+        """Close or pool the connection after a complete response."""
         self._over = True
         if self._keep is not None and self._head is not None and not (body.has_extra or self._head.closes_connection):
             kept, place = self._keep

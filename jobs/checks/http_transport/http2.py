@@ -1,6 +1,6 @@
-"""HTTP/2 over a connection of ours, by httpcore. Called by transport.py, for targets that ask for it.
+"""HTTP/2 over one of our connections, by httpcore. Called by transport.py, for targets that enable it.
 
-httpcore speaks HTTP/2 over whatever stream it is given: name, TCP, TLS, phases and their errors stay network.py's.
+httpcore runs on any stream; network.py keeps resolving, TCP, TLS, phases and their errors.
 """
 
 from __future__ import annotations
@@ -27,41 +27,41 @@ from jobs.checks.http_transport.http1 import (
 from jobs.checks.net.connection import TargetConnection
 
 _STATUS = re.compile(rb"[2-9][0-9]{2}")
-"""Of an answer that is not informational."""
+"""Of a response that is not informational."""
 
 _IN_DIGITS = re.compile(rb"[1-9][0-9]{2}")
 
 _FRAME_HEAD, _SETTINGS = 9, 4
-"""Bytes, and the type of the frame that comes first: RFC 9113, sections 3.4 and 4.1."""
+"""Bytes, and the type of the first frame: RFC 9113, sections 3.4 and 4.1."""
 
 _WITH_HEADERS = frozenset({1, 5, 9})
 """Types of frames with headers: HEADERS, PUSH_PROMISE, CONTINUATION."""
 
 _STEP_BYTES = 8 * 1024
-"""Bytes that are looked at in one go."""
+"""Bytes that are parsed in one step."""
 
 _STEP_FRAMES = 100
-"""Frames that are looked at in one go, which takes 25 microseconds each; of those with headers, one."""
+"""Frames that are parsed in one step, 25 microseconds each; of frames with headers, one."""
 
 MOST_FRAMES = 500
-"""Frames of an answer, and one more for each SMALL_FRAME bytes of its content."""
+"""Frames of a response, and one more for each SMALL_FRAME bytes of its content."""
 
 SMALL_FRAME = 1024
 """Bytes."""
 
 
 class FrameCounter:
-    """Counts the frames in the bytes of a connection, and says where to cut these."""
+    """Counts the frames in the bytes of a connection, and finds where to split the bytes into steps."""
 
     def __init__(self) -> None:
         self.count = 0
         self._head = b""
-        """As much of a frame's head as has come."""
+        """The received part of a frame's head."""
         self._left = 0
         """Bytes of a frame's payload that are still to come."""
 
     def split_step(self, data: bytes) -> int:
-        """How many of these bytes to look at in one go. They are counted."""
+        """Return how many of these bytes to parse in one step, and count them."""
         at, weight, size = 0, 0, min(len(data), _STEP_BYTES)
         while at < size:
             if self._left:
@@ -81,26 +81,26 @@ class FrameCounter:
 
 
 class _ConnectionStream(httpcore.AsyncNetworkStream):
-    """A connection as httpcore wants it. Time-outs are the runner's."""
+    """A connection as httpcore's stream. The runner enforces timeouts."""
 
     def __init__(self, connection: TargetConnection) -> None:
         self._connection = connection
         self._rest = b""
         self.overhead_bytes = 0
-        """Bytes that came since there was something of the answer."""
+        """Bytes since the last progress of the response."""
         self.content_bytes = 0
-        """Bytes of the content that came."""
+        """Bytes of the content so far."""
         self._frames = FrameCounter()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's
         if self._rest:
-            await asyncio.sleep(0)  # a thousand frames take their time: others have their turn between
+            await asyncio.sleep(0)  # other tasks run between steps: a thousand frames take long
         data = self._rest or await self._connection.read()
         first = self._connection.first_bytes
         if first.startswith(b"HTTP/"):
-            raise MalformedHttp2("speaks HTTP/1.1, not HTTP/2: leave http2 out, or write https if it speaks both there")
+            raise MalformedHttp2("speaks HTTP/1.1, not HTTP/2: remove http2, or write https if it speaks both there")
         if len(first) >= _FRAME_HEAD and first[3] != _SETTINGS:
-            raise MalformedHttp2("answered with something that is not HTTP/2: look at the port")
+            raise MalformedHttp2("answered with something that is not HTTP/2: check the port")
         if not data:
             raise IncompleteResponse
         end = self._frames.split_step(data)
@@ -108,10 +108,10 @@ class _ConnectionStream(httpcore.AsyncNetworkStream):
         self.overhead_bytes += len(data)
         is_flooded = self._frames.count > MOST_FRAMES + self.content_bytes // SMALL_FRAME
         if self.overhead_bytes > LARGEST_HEAD or (is_flooded and not self.content_bytes):
-            raise MalformedHttp2("sends frames on end, and nothing of an answer: look at the service")
+            raise MalformedHttp2("sends frames without any part of a response: check the service")
         if is_flooded:
             raise MalformedHttp2(
-                f"sent more than {MOST_FRAMES:,} frames with less than {SMALL_FRAME} bytes of its answer in each on "
+                f"sent more than {MOST_FRAMES:,} frames with less than {SMALL_FRAME} bytes of its response in each on "
                 "average: have the service buffer what it writes"
             )
         return data
@@ -127,8 +127,11 @@ class _ConnectionStream(httpcore.AsyncNetworkStream):
 
 
 class _StrictHttp2Connection(httpcore.AsyncHTTP2Connection):
-    """httpcore's takes an answer without a status for 200, stumbles over one that is no number, and reads as many
-    informational answers and header lines as are sent."""
+    """httpcore's connection, with limits.
+
+    httpcore reads a response without a status as 200, fails on a status that is not a number, and accepts any number of
+    informational responses and header lines.
+    """
 
     _interim = 0
 
@@ -161,7 +164,7 @@ def _check_lines(headers: Sequence[tuple[bytes, bytes]] | None, most: int) -> No
 
 
 class Http2Exchange(httpx.AsyncByteStream):
-    """The answer to one request, whose body it is as a stream; closed early, it breaks the connection off."""
+    """The response to one request, and its body as a stream; closing it early aborts the connection."""
 
     def __init__(self, connection: TargetConnection) -> None:
         self._connection = connection
@@ -170,7 +173,7 @@ class Http2Exchange(httpx.AsyncByteStream):
 
     async def send_request(self, request: httpx.Request, clock: PhaseClock) -> httpcore.Response:
         """Send the request and return the final response's head. Raises ProtocolViolation, and what reading raises."""
-        # Settings come before the answer, and say nothing about how long it takes.
+        # Settings precede the response, so they do not mark its first byte.
         self._connection.marks_first_byte = False
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
@@ -206,11 +209,11 @@ class Http2Exchange(httpx.AsyncByteStream):
 
 
 def _malformed(error: Exception) -> MalformedHttp2:
-    """What was wrong, by the exception of httpcore, which has that of h2 in it."""
+    """Return the error for an exception of httpcore, which contains that of h2."""
     if any(isinstance(each, h2.exceptions.DenialOfServiceError) for each in (error, *error.args)):
         return MalformedHttp2(
             f"sent more than {DEFAULT_MAX_HEADER_LIST_SIZE // 1024} KiB of headers: have it send less"
         )
     return MalformedHttp2(
-        "broke the answer off, or the rules of HTTP/2: look at the service, and what stands before it"
+        "aborted its response, or broke the rules of HTTP/2: check the service and the proxies in front of it"
     )

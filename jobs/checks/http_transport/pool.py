@@ -1,7 +1,7 @@
-"""Connections that wait for the next request to the same origin. Called by transport.py, for targets that ask for it.
+"""Pool connections for the next request to the same origin. Called by transport.py, for targets that enable it.
 
-A stack an origin: the one that was used last is the likeliest to be alive, and those that nobody needs grow old at the
-bottom. Taking and leaving one costs the same however many there are.
+A stack for each origin: the connection used last is the likeliest to be alive, and unused ones age at the bottom.
+Acquiring and releasing cost the same for any number of connections.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import deque
 from jobs.checks.net.connection import TargetConnection
 
 IDLE_SECONDS = 30.0
-"""Seconds after which a connection that nobody has used is closed."""
+"""Seconds after which an unused connection is closed."""
 
 MOST_IDLE_PER_ORIGIN = 16
 """Idle connections of one origin."""
@@ -22,14 +22,14 @@ MOST_IDLE = 1024
 """Idle connections of all origins."""
 
 _SWEEP_INTERVAL = 5.0
-"""Seconds between two looks for those that have been idle for too long."""
+"""Seconds between two searches for connections that have been idle for too long."""
 
 PoolKey = tuple[str, int, ssl.SSLContext | None]
-"""Host, port, and how its certificate is checked: what one job may use, another one may not trust."""
+"""Host, port, and how its certificate is verified: jobs with different trust share no connection."""
 
 
 class ConnectionPool:
-    """For one event loop."""
+    """Idle connections, for one event loop."""
 
     def __init__(self) -> None:
         self._idle: dict[PoolKey, deque[tuple[float, TargetConnection]]] = {}
@@ -37,7 +37,7 @@ class ConnectionPool:
         self._sweeping: asyncio.TimerHandle | None = None
 
     def acquire(self, place: PoolKey) -> TargetConnection | None:
-        """One that seems to be open; it is the caller's from now on."""
+        """Return a connection that seems to be open; the caller owns it."""
         idle = self._idle.get(place)
         while idle:
             _, connection = idle.pop()
@@ -48,7 +48,7 @@ class ConnectionPool:
         return None
 
     def release(self, place: PoolKey, connection: TargetConnection) -> None:
-        """Keep it for the next request; it is closed when there is no room for it."""
+        """Pool a connection for the next request, or close it if the pool is full."""
         if self._count >= MOST_IDLE or not connection.is_idle:
             connection.close()
             return
@@ -81,6 +81,6 @@ class ConnectionPool:
         self._sweeping = loop.call_later(_SWEEP_INTERVAL, self._sweep) if self._idle else None
 
     def _drop(self, idle: deque[tuple[float, TargetConnection]]) -> None:
-        """The oldest of an origin."""
+        """Close the oldest of an origin."""
         idle.popleft()[1].close()
         self._count -= 1

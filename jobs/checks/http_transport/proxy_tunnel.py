@@ -1,4 +1,4 @@
-"""Through a proxy to a host behind it: a tunnel by CONNECT (RFC 9110, section 9.3.6). Called by transport.py."""
+"""Open a tunnel through a proxy by CONNECT (RFC 9110, section 9.3.6). Called by transport.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobs.targets.endpoint_types import format_host_port
 
 @dataclass(frozen=True, slots=True)
 class ProxyEndpoint:
-    """Whom to ask in a target's place. `authorization`: the value of Proxy-Authorization, or empty."""
+    """A proxy. `authorization`: the value of Proxy-Authorization, or empty."""
 
     host: str
     port: int
@@ -21,12 +21,12 @@ class ProxyEndpoint:
 
 
 async def open_tunnel(connection: TargetConnection, proxy: ProxyEndpoint, host: str, port: int) -> None:
-    """Have the proxy at the other end of this connection lead it on to there.
+    """Let the proxy at the other end of this connection forward it to the host.
 
     Raises:
         TunnelRefused: the proxy refuses.
-        NotHttp, MalformedResponse, HeadTooLarge, IncompleteResponse: it is no proxy.
-        Exception: whatever reading raises.
+        ProtocolViolation: it is not a proxy.
+        Exception: what reading raises.
     """
     place = format_host_port(host, port)
     lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
@@ -50,4 +50,4 @@ async def open_tunnel(connection: TargetConnection, proxy: ProxyEndpoint, host: 
     connection.marks_first_byte = True
     connection.expect_response()
     if rest := data[end:]:
-        connection.data_received(rest)  # who is behind the tunnel speaks first, as HTTP/2 does
+        connection.data_received(rest)  # the host behind the tunnel may send first, as in HTTP/2

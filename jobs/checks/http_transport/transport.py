@@ -49,7 +49,7 @@ class CheckTransport(httpx.AsyncBaseTransport):
         tls: ssl.SSLContext | None = extensions.get("tls")
         host, port = url.raw_host.decode("ascii"), effective_port(url.scheme, url.port)
         if extensions.get("http2") and HTTP2_MODULE not in sys.modules:
-            # httpcore and h2, which few need: half a second, for which nobody else should have to wait.
+            # httpcore and h2 take half a second to load, which must not block the event loop.
             await asyncio.to_thread(import_module, HTTP2_MODULE)
         if extensions.get("kept"):
             return await self._send_pooled(request, (host, port, tls), clock)
@@ -79,7 +79,7 @@ class CheckTransport(httpx.AsyncBaseTransport):
             except _NO_ANSWER:
                 if connection.first_bytes:
                     raise
-                # The other side closed it while nobody used it: that says nothing about how it is.
+                # The peer closed it while it was idle, which is not a fault.
         return await self._send(request, await self._network.connect(host, port, clock, tls), clock, place)
 
     async def _connect_via_proxy(
@@ -160,7 +160,7 @@ def _head_of(request: httpx.Request) -> bytes:
     url = request.url
     target, headers = url.raw_path, list(headers)
     if "http2" in extensions:
-        headers.append((b"Connection", b"close"))  # which HTTP/2 does not have
+        headers.append((b"Connection", b"close"))  # HTTP/2 does not have this header
     elif "proxy" in extensions and "tls" not in extensions:
         target = b"http://" + url.netloc + target
         if authorization := extensions["proxy"].authorization:
@@ -200,7 +200,7 @@ class _LazyResponse(httpx.Response):
     def __init__(self, head: ResponseHead, stream: httpx.AsyncByteStream, extensions: dict[str, Any]) -> None:
         super().__init__(head.status, stream=stream, extensions=extensions)
         self._fields = head.fields
-        del self.headers  # httpx's own, which are none
+        del self.headers  # httpx's own, which are empty
 
     @cached_property
     def headers(self) -> httpx.Headers:  # type: ignore[override]

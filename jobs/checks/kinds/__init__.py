@@ -1,1 +1,1 @@
-"""Kinds."""
+"""The checks, one kind a module."""

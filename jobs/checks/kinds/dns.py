@@ -1,7 +1,7 @@
-"""The check of a DNS target: one question to a name server. Made by jobs.checks.
+"""The check of a DNS target: one query to a name server.
 
-The packets are dnspython's. They are the only ones of checks that do not go through network.py, as UDP has no
-connections; the guard is asked all the same.
+dnspython builds the packets. They are the only ones of checks that do not go through jobs.checks.net.network, as UDP
+has no connections; the guard checks the server all the same.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from jobs.runs import ErrorClass, Observation
 from jobs.targets.dns import DnsTarget
 
 _UDP_PAYLOAD = 1232
-"""Bytes of an answer that fit into one packet on every way (the figure of DNS flag day 2020)."""
+"""Bytes of an answer that fit into one packet on every path (the figure of DNS flag day 2020)."""
 
 _INLINE_RECORDS = 100
 """Records whose texts are made on the event loop."""
 
 
 class DnsCheck:
-    """Observes name servers. `system_server`: gives the address of the one that this machine asks first."""
+    """Observes name servers. `system_server`: returns the address of this machine's first one."""
 
     def __init__(self, guard: Guard, system_server: Callable[[], str] | None = None) -> None:
         self._guard = guard
         self._system_server = system_server or _system_name_server
 
     async def observe(self, target: DnsTarget, call: AttemptContext) -> Observation:
-        """Ask once. An answer with an error, such as NXDOMAIN, is an answer."""
+        """Query once. An answer with an error, such as NXDOMAIN, is an answer."""
         clock, server = call.clock, target.server or ""
         try:
             if server:
@@ -62,7 +62,7 @@ class DnsCheck:
             error_class, message = explained
             return Observation(clock.stop(), error=error_class, message=message)
         phases = clock.stop()
-        # The texts of many records take as long as parsing them did.
+        # The texts of many records take as long as parsing them.
         records = sum(map(len, answer.answer))
         known = (target, server, answer)
         facts = _answer_facts(*known) if records <= _INLINE_RECORDS else await asyncio.to_thread(_answer_facts, *known)
@@ -114,7 +114,7 @@ def _answer_facts(target: DnsTarget, server: str, answer: dns.message.Message) -
 
 
 def _record_text(record: Any) -> str:
-    """As people write it: names without the dot at their end, texts without quotes."""
+    """Return a record as zone files write it, names without the dot at their end, texts without quotes."""
     if record.rdtype == dns.rdatatype.TXT:
         return b"".join(record.strings).decode("utf-8", "replace")
     text: str = record.to_text()
@@ -130,34 +130,34 @@ def _classify_dns_error(error: Exception, peer: Peer, target: DnsTarget) -> tupl
         case OSError() if error.errno in OUT_OF_RESOURCES:
             return ErrorClass.OUT_OF_RESOURCES, describe_resource_shortage(error, peer)
         case InvalidDnsName():
-            return ErrorClass.DNS_FAILURE, f"{target.name} is no name that can be asked about ({error}): look at name."
+            return ErrorClass.DNS_FAILURE, f"{target.name} is not a valid DNS name ({error}): check name."
         case TooManyDnsRecords():
             return (
                 ErrorClass.PROTOCOL_ERROR,
-                f"{peer} answered about {target.name} with more than {MOST_DNS_RECORDS:,} records: ask for a name or a "
-                "type that has fewer.",
+                f"{peer} answered about {target.name} with more than {MOST_DNS_RECORDS:,} records: query a name or a "
+                "type with fewer.",
             )
         case IncompleteDnsAnswer():
             number = getattr(error.__cause__, "errno", None)
             reason = os.strerror(number) if number else "it closed the connection"
             return (
                 ErrorClass.CONNECTION_FAILED,
-                f"{peer} answered by UDP that its answer does not fit there, and gave none by TCP ({reason}).",
+                f"{peer} truncated its answer over UDP, and gave none over TCP ({reason}).",
             )
         case ConnectionRefusedError():
-            return ErrorClass.CONNECTION_REFUSED, f"{peer} refused the question: no name server listens on this port."
+            return ErrorClass.CONNECTION_REFUSED, f"{peer} refused the query: no name server listens on this port."
         case ConnectionError():
-            return ErrorClass.CONNECTION_RESET, f"{peer} reset the connection before its answer was whole."
+            return ErrorClass.CONNECTION_RESET, f"{peer} reset the connection before its answer was complete."
         case OSError():
             reason = error.strerror or type(error).__name__
-            return ErrorClass.CONNECTION_FAILED, f"No question came to {peer}: {reason}."
+            return ErrorClass.CONNECTION_FAILED, f"The query did not reach {peer}: {reason}."
         case EOFError():
-            return ErrorClass.CONNECTION_RESET, f"{peer} closed the connection before its answer was whole."
+            return ErrorClass.CONNECTION_RESET, f"{peer} closed the connection before its answer was complete."
         case dns.exception.DNSException():
             kind = type(error).__name__
             return (
                 ErrorClass.PROTOCOL_ERROR,
-                f"{peer} answered about {target.name} with something that is no answer of a name server ({kind}).",
+                f"{peer} answered about {target.name} with something that is not a DNS message ({kind}).",
             )
     return None
 
@@ -169,5 +169,5 @@ def _system_name_server() -> str:
     except dns.resolver.NoResolverConfiguration:
         servers = []
     if not servers:
-        raise NoNameServer("This machine names no name server (/etc/resolv.conf): say which one by check.server.")
+        raise NoNameServer("This machine has no name server configured (/etc/resolv.conf): set check.server.")
     return str(servers[0])

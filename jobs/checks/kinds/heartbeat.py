@@ -1,4 +1,4 @@
-"""The check of a heartbeat: looks at the pings that came, and says whether one is missing. Made by jobs.checks."""
+"""The check of a heartbeat: reads the received pings, and reports a missing one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from jobs.targets.heartbeat import SHORTEST_TOKEN
 
 
 class HeartbeatCheck:
-    """Asks nobody: what it observes is in the store already."""
+    """Sends nothing: what it observes is in the store already."""
 
     def __init__(self, pings: HeartbeatSource, secrets: Secrets, clock: Clock, redactor: Redactor) -> None:
         self._pings = pings
@@ -35,14 +35,14 @@ class HeartbeatCheck:
         self._redactor = redactor
 
     async def observe(self, target: HeartbeatTarget, call: AttemptContext) -> Observation:
-        """How the heartbeat of the run's job is now. Raises what the store raises while it is away."""
+        """Observe the heartbeat of the run's job. Raises what the store raises while it is unavailable."""
         job, _, _ = split_run_id(call.run_id)
         beat, now, rhythm = await self._pings.beat(job), self._clock.now(), ping_schedule_of(target)
         facts = heartbeat_facts(beat, rhythm, now)
         state = state_at(beat, rhythm, now)
         is_new = beat.state is HeartbeatState.NEW and beat.last_start is None
         if is_new and (trouble := await self._token_problem(target)):
-            # Nobody could ever ping it, and what was never pinged may never be down.
+            # Without a usable token no ping can arrive, and a heartbeat without pings may never be down.
             return Observation(call.clock.stop(), error=ErrorClass.SECRET_UNAVAILABLE, message=trouble, facts=facts)
         if state is HeartbeatState.NEW:
             return Observation(call.clock.stop(), facts=facts, pending=describe_heartbeat(beat, rhythm, now))
@@ -59,21 +59,21 @@ class HeartbeatCheck:
         """Holds nothing."""
 
     async def _token_problem(self, target: HeartbeatTarget) -> str:
-        """Why no ping could be taken; empty if one could."""
+        """Return why no ping can be accepted; empty if one can."""
         try:
             token = await self._secrets.get_secret(target.token.secret)
         except SecretUnavailable as error:
-            return f"No ping can be taken: {error}".rstrip(".") + "."
+            return f"No ping can be accepted: {error}".rstrip(".") + "."
         if len(token) < SHORTEST_TOKEN:
             return (
-                f"No ping can be taken: the secret {target.token.secret} is too short for a token, "
+                f"No ping can be accepted: the secret {target.token.secret} is too short for a token, "
                 f"which has at least {SHORTEST_TOKEN} characters."
             )
         return ""
 
 
 def heartbeat_facts(beat: HeartbeatRecord, rhythm: PingSchedule, now: datetime) -> dict[str, Any]:
-    """For expectations and history, as JSON."""
+    """Return facts for expectations and history, as JSON."""
     state = state_at(beat, rhythm, now)
     if state is not HeartbeatState.DOWN:
         state = state_at(beat, rhythm, now, include_started=True)
@@ -90,7 +90,7 @@ def heartbeat_facts(beat: HeartbeatRecord, rhythm: PingSchedule, now: datetime) 
 
 
 def _error_class(beat: HeartbeatRecord, rhythm: PingSchedule, now: datetime) -> ErrorClass:
-    """Of one that is down: a run without an end is missing its ping also after a failure."""
+    """Return the class for a heartbeat that is down: a run without an end misses its ping, also after a failure."""
     ends = run_end_deadline(beat, rhythm)
     failed = beat.failed and (ends is None or now < ends)
     return ErrorClass.HEARTBEAT_FAILED if failed else ErrorClass.HEARTBEAT_MISSING

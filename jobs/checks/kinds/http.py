@@ -1,6 +1,7 @@
-"""The check of an HTTP target: one request, its redirects, and what came of it. Made by jobs.checks.
+"""The check of an HTTP target: one request with its redirects.
 
-One httpx client a process, over a transport of our own; TLS contexts are shared, connections only if a target says so.
+One httpx client a process, over a transport of our own. TLS contexts are shared, connections only if a target enables
+it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from jobs.targets import HttpTarget
 
 USER_AGENT = "scheduler"
 MOST_DERIVED_SECRETS = 1000
-"""Values made of secrets, and tokens of the identity, that are registered: those that were used last."""
+"""Values computed from secrets, and tokens of the identity, that stay registered: the most recently used."""
 
 
 class HttpCheck:
@@ -56,9 +57,9 @@ class HttpCheck:
         bindings: Bindings = UNRESTRICTED,
         contexts: TlsContexts | None = None,
     ) -> None:
-        """`guard`: where targets may be. `bindings`: which of them get which secret. `client`, `clock`: other ones for
-        tests; the client is closed with this. `traces`: whether requests carry the ids of the run's trace. `contexts`:
-        shared with other checks."""
+        """`guard`: where targets may be. `bindings`: which of them get which secret. `client`, `clock`: replaced by
+        tests; the client is closed with this. `traces`: whether requests carry the ids of the run's trace.
+        `contexts`: shared with other checks."""
         self._redactor = redactor
         self._user_agent = user_agent
         self._contexts = contexts or TlsContexts()
@@ -72,13 +73,13 @@ class HttpCheck:
         self._sources = CredentialSources(secrets, tokens, self._oauth, redactor, in_use, self._derived, bindings)
 
     async def observe(self, target: HttpTarget, call: AttemptContext) -> Observation:
-        """Ask the target once; its errors come back in the observation. Raises only what is a mistake of ours."""
+        """Observe the target once."""
         return await self.observe_with_cookies(target, call)
 
     async def observe_with_cookies(
         self, target: HttpTarget, call: AttemptContext, cookies: CookieJar | None = None
     ) -> Observation:
-        """The same; sends the cookies that there are, and adds those that the answers set."""
+        """Observe the target once, sending these cookies and adding those of the responses."""
         visit = HttpExchange(self._client, self._guard, self._contexts, target, call, cookies)
         call.clock.besides = visit.route.describe
         try:
@@ -101,7 +102,7 @@ class HttpCheck:
     async def _build_request(
         self, target: HttpTarget, call: AttemptContext, visit: HttpExchange, keep: bool
     ) -> RequestDraft | CachedRequest:
-        """The request of this target; `keep`: for its later runs, unless something of it comes from outside."""
+        """Return the request of this target; `keep`: cache it, unless something of it comes from outside."""
         credentials = await resolve_credentials(target, self._sources, call)
         visit.bindings = self._sources.bindings
         visit.proxy = resolve_proxy(target, credentials, self._derived)
@@ -117,11 +118,11 @@ class HttpCheck:
         )
 
     def _build_plain_request(self, target: HttpTarget, run_id: str, trace_parent: str = "") -> RequestDraft:
-        """The request of a target that needs nothing from outside."""
+        """Return the request of a target that needs nothing from outside."""
         return build_request(target, NO_CREDENTIALS, run_id, self._user_agent, self._derived, trace_parent)
 
     def _trace_parent(self, target: HttpTarget, call: AttemptContext) -> str:
-        """Return the header that ties the target's own telemetry to this attempt; empty if it is not to be sent."""
+        """Return the header that ties the target's own telemetry to this attempt; empty if it is not sent."""
         if not self._traces or any(name.lower() == TRACE_HEADER for name in target.headers):
             return ""
         return format_trace_parent(call.run_id, call.attempt)
@@ -159,7 +160,7 @@ def _observation(response: httpx.Response, body: ResponseBody, visit: HttpExchan
 
 def _facts(response: httpx.Response, redirects: int) -> dict[str, Any]:
     extensions, request = response.extensions, response.request
-    # What is prepared has no whole URL: to make one takes as long as to send the request.
+    # A cached request has no complete URL: building one takes as long as sending the request.
     origin: str = request.extensions.get("origin") or origin_text(request.url)
     path: bytes = request.extensions.get("path") or request.url.raw_path
     facts: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What a step keeps of an answer for the steps behind it. Called by steps.py. Pure."""
+"""Extract what a step saves of a response for later steps. Called by step_sequence.py and step_judgement.py. Pure."""
 
 from __future__ import annotations
 
@@ -20,29 +20,27 @@ MOST_SAVED_CHARACTERS = 1024 * 1024
 """Of all values that an attempt saves."""
 
 MOST_SECRET_CHARACTERS = 16 * 1024
-"""Of all secret values that an attempt saves: each is looked for in texts in some hundred forms."""
+"""Of all secret values that an attempt saves: redaction searches texts for some hundred forms of each."""
 
 MOST_SECRET_LINES = 200
-"""Of the same: each line is looked for on its own, too."""
+"""Of the same: redaction searches for each line, too."""
 
-_INSTEAD = (
-    "save less of the answer (by a narrower JSONPath or a regex), or write `secret: false` if the value may be shown"
-)
+_INSTEAD = "save less of the response (by a narrower JSONPath or a regex), or write `secret: false` if it may be shown"
 
 
 class SavedValueLimits:
-    """How much an attempt has saved so far."""
+    """Counts how much an attempt has saved."""
 
     def __init__(self) -> None:
         self._characters = self._secret_characters = self._secret_lines = 0
 
     def count_value(self, text: str, *, hides: bool) -> None:
-        """Count a value, as text. Raises ExtractionError if it is one too many."""
+        """Count a value, as text. Raises ExtractionError if it exceeds a limit."""
         self._characters += len(text)
         if self._characters > MOST_SAVED_CHARACTERS:
             raise ExtractionError(
                 f"with it the saved values would have {self._characters} characters; "
-                f"at most {MOST_SAVED_CHARACTERS} are kept: save less of the answers"
+                f"the limit is {MOST_SAVED_CHARACTERS}: save less of the responses"
             )
         if not hides:
             return
@@ -50,18 +48,19 @@ class SavedValueLimits:
         if self._secret_characters > MOST_SECRET_CHARACTERS:
             raise ExtractionError(
                 f"with it the saved secrets would have {self._secret_characters} characters; "
-                f"at most {MOST_SECRET_CHARACTERS} are kept: {_INSTEAD}"
+                f"the limit is {MOST_SECRET_CHARACTERS}: {_INSTEAD}"
             )
         self._secret_lines += len(text.splitlines())
         if self._secret_lines > MOST_SECRET_LINES:
             raise ExtractionError(
                 f"with it the saved secrets would have {self._secret_lines} lines; "
-                f"at most {MOST_SECRET_LINES} are kept: {_INSTEAD}"
+                f"the limit is {MOST_SECRET_LINES}: {_INSTEAD}"
             )
 
 
 def extract_value(source: ValueSource, answer: JudgedAnswer, cookies: httpx.Cookies | None = None) -> Any:
-    """The value, a JSON one. Raises ExtractionError, OutOfTime. `cookies`: those of the sequence, for a FromCookie."""
+    """Return the value, as JSON. `cookies`: those of the sequence, for a CookieSource. Raises ExtractionError,
+    OutOfTime."""
     try:
         value = _select_value(source, answer, cookies)
     except (NotJson, LimitExceeded) as error:
@@ -72,7 +71,7 @@ def extract_value(source: ValueSource, answer: JudgedAnswer, cookies: httpx.Cook
 
 
 def _is_longer(value: Any, most: int) -> bool:
-    """Whether a JSON value has more characters as text, more or less; looks at no more of it than that."""
+    """Return whether a JSON value has more characters as text, approximately; reads no more of it than that."""
     left = [value]
     while left and most >= 0:
         match left.pop():
@@ -99,13 +98,13 @@ def _select_value(source: ValueSource, answer: JudgedAnswer, cookies: httpx.Cook
         case HeaderSource(header=name, regex=pattern):
             value = answer.observation.headers.get(name.lower())
             if value is None:
-                raise ExtractionError(f"the answer has no header {name}")
+                raise ExtractionError(f"the response has no header {name}")
             return value if pattern is None else _first_match(pattern, value, f"the header {name}", answer)
         case CookieSource(cookie=name):
-            # The same name may be set for several paths: the newest counts.
+            # A cookie may be set for several paths: the newest counts.
             values = [cookie.value for cookie in (cookies.jar if cookies is not None else ()) if cookie.name == name]
             if not values or values[-1] is None:
-                raise ExtractionError(f"no answer has set the cookie {name}")
+                raise ExtractionError(f"no response has set the cookie {name}")
             return values[-1]
         case BodySource(regex=pattern):
             return _first_match(pattern, answer.text, "the body", answer)

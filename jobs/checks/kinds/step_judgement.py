@@ -1,4 +1,4 @@
-"""The judgement of a step's answer, and what the step saves of it, as one task. Made by steps.py."""
+"""Judge a step's response and extract the values that it saves, as one task. Made by step_sequence.py."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jobs.targets.steps import BodySource, JsonSource, ValueSource
 
 @dataclass(frozen=True, slots=True)
 class MissingValue:
-    """A value that cannot be saved, and why: a clause."""
+    """A value that cannot be saved, and the reason: a clause."""
 
     name: str
     reason: str
@@ -28,7 +28,7 @@ class MissingValue:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """`values`: what is saved, up to the one that is missing. Nothing is saved of an answer that is not as expected."""
+    """`values`: what is saved, up to the missing one. Nothing is saved of an unexpected response."""
 
     failures: tuple[Failure, ...]
     values: dict[str, Any] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class StepJudgement:
-    """See Task. `save`: name and source of each value that comes out of the answer itself; cookies do not."""
+    """See jobs.judging.port. `save`: name and source of each value of the response itself; cookies are not among them."""
 
     judgement: Judgement
     save: tuple[tuple[str, ValueSource], ...]

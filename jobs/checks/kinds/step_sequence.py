@@ -1,4 +1,4 @@
-"""One run of a sequence of steps while it happens. Made by steps.py."""
+"""One run of a sequence of steps in progress. Built by steps.py."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from jobs.targets.steps import CookieSource, Step
 from jobs.targets.urls import validate_http_url
 
 CLEANUP_SECONDS = 10.0
-"""For all steps of `cleanup` together; they go on when the attempt is given up."""
+"""For all steps of `cleanup` together; they continue when the attempt is cancelled."""
 
 
 JUDGING_SECONDS = 3.0
@@ -52,7 +52,7 @@ _log = logging.getLogger("jobs.checks")
 
 
 class StepSequence:
-    """One sequence while it happens."""
+    """Runs the steps of one attempt."""
 
     def __init__(
         self, http: HttpCheck, redactor: Redactor, judges: Judge, call: AttemptContext, hiding: asyncio.Lock
@@ -64,42 +64,42 @@ class StepSequence:
         self._judges = judges
         self._judging_left = JUDGING_SECONDS
         self._judging_ms = 0.0
-        """Spent on judgements so far, waiting included: the target is not to blame for it."""
+        """Spent on judgements so far, waiting included: not the target's time."""
         self.call = call
         self._cookies = CookieJar()
         self._values: dict[str, Any] = {}
         self._saved_secrets: set[str] = set()
         self._sizes = SavedValueLimits()
         self._hidden = 0
-        """Characters of what was hidden so far."""
+        """Characters of the values hidden so far."""
         self._sent: frozenset[Credential] = frozenset()
-        """What was sent so far: whatever answers give from then on may have been got with it."""
+        """Sent so far: later responses may contain what was obtained with it."""
         self._got_with: dict[str, frozenset[Credential]] = {}
         """The same by saved value."""
         self._last_url = ""
         self.step_facts: list[dict[str, Any]] = []
-        """What became of each step, as JSON."""
+        """The result of each step, as JSON."""
         self.tls_facts: dict[str, Any] = {}
         """The TLS version of the last step over TLS."""
         self.certificates: tuple[bytes, ...] = ()
-        """What it was shown."""
+        """Shown by the server of that step."""
         self._under_way: tuple[Step, float] | None = None
-        """The step that is not over, and when it began on the attempt's clock."""
+        """The running step, and its start on the attempt's clock."""
         self.degraded: list[Failure] = []
 
     async def run_steps(self, steps: tuple[Step, ...]) -> Observation | None:
-        """The first answer that is not as expected, with its error; None if all are."""
+        """Return the first unexpected response with its error; None if there is none."""
         self.call.clock.facts = self._facts_so_far
         for number, step in enumerate(steps, 1):
             where = self.call.clock.step = f"Step {number} of {len(steps)} ({make_printable(step.name)}): "
             seen = await self._run_step(step, self.call)
             if seen.error is not None:
                 return _with_message(seen, f"{where}{seen.message}")
-            del seen  # its body makes room for that of the next step
+            del seen  # frees its body before the next step
         return None
 
     async def clean_up(self, steps: tuple[Step, ...]) -> Failure | None:
-        """Make those steps that have what they need; tells of the first that went wrong. Never raises."""
+        """Run the steps whose values exist; return the first failure. Never raises."""
         room = self.call.body_reservation.open_sibling()
         call = replace(self.call, clock=PhaseClock(), body_reservation=room)
         wrong: Failure | None = None
@@ -113,14 +113,14 @@ class StepSequence:
         except TimeoutError:
             wrong = wrong or _cleanup_failure(steps[-1], f"it took longer than {CLEANUP_SECONDS:g} s")
         except Exception as error:
-            _log.exception("cleaning up after %s failed inside the program", self.call.run_id)
+            _log.exception("could not clean up after run %s; the run reports it", self.call.run_id)
             wrong = wrong or _cleanup_failure(steps[-1], f"the program itself failed with {type(error).__name__}")
         finally:
             room.close()
         return wrong
 
     async def _run_step(self, step: Step, call: AttemptContext, *, cleanup: bool = False) -> Observation:
-        """One step, judged; what it saves is known from then on."""
+        """Run one step and judge it; its saved values are available afterwards."""
         began, judging_ms = call.clock.elapsed_ms, self._judging_ms
         if not cleanup:
             self._under_way = step, began
@@ -133,7 +133,7 @@ class StepSequence:
         return seen
 
     def _facts_so_far(self) -> dict[str, Any]:
-        """The steps at the attempt's deadline, which ends the one that is under way."""
+        """Return the steps at the attempt's deadline, which ends the running one."""
         told = list(self.step_facts)
         if self._under_way is not None:
             step, began = self._under_way
@@ -164,13 +164,15 @@ class StepSequence:
     async def _result(
         self, step: Step, expect: tuple[ExpectationEntry, ...], seen: Observation, call: AttemptContext
     ) -> StepResult:
-        """Judge the answer. Raises NotJudged."""
+        """Judge the response. Raises NotJudged."""
         save = tuple((name, source) for name, source in step.save.items() if not isinstance(source, CookieSource))
         if not expect and not save:
             return StepResult(judge(seen, (), self._redactor.redact))
         task = StepJudgement(Judgement(seen, expect), save)
         if self._judging_left <= 0:
-            return task.undecided(0, f"all steps of an attempt have {JUDGING_SECONDS:g} s of computing, which are over")
+            return task.undecided(
+                0, f"all steps of an attempt have {JUDGING_SECONDS:g} s of computing, which are used up"
+            )
         began, call.clock.found = call.clock.elapsed_ms, (ErrorClass.INTERNAL_ERROR, _NOT_JUDGED_IN_TIME)
         seconds = min(JUDGEMENT_SECONDS, self._judging_left)
         job = self.call.run_id.rpartition("@")[0]
@@ -181,13 +183,13 @@ class StepSequence:
         return judged.result
 
     def phases(self) -> Phases:
-        """The phases of the attempt, without what judging took."""
+        """Return the phases of the attempt, without the time of judging."""
         phases = self.call.clock.stop()
         return replace(phases, total_ms=round_to_microsecond(max(phases.total_ms - self._judging_ms, 0.0)))
 
     async def _send(self, step: Step, target: Step, call: AttemptContext) -> Observation:
         number, call.clock.asked = len(self.step_facts) + 1, peer_of_url(target.url)
-        # A key of its own: to the target it is another request than that of the step before.
+        # A separate key: for the target it is a different request from that of the step before.
         names = {name for value in step.sent_values() for name in find_names(value) if self._got_with.get(name)}
         one = replace(
             call,
@@ -204,19 +206,19 @@ class StepSequence:
             return Observation(call.clock.snapshot(), error=error, message=self._redactor.redact(message))
 
     def _carried(self, names: set[str], target: Step) -> frozenset[Credential]:
-        """With what these values were got, and the session whose cookies go along."""
+        """Return what these values were obtained with, and the session whose cookies are sent."""
         if self._sent and self._cookies.has_cookies_for(target.url):
             return self._sent
         return frozenset[Credential]().union(*(self._got_with[name] for name in names))
 
     def _fill_step(self, step: Step) -> Step:
-        """The step with its placeholders filled in. Raises BadSubstitution."""
+        """Return the step with its placeholders filled in. Raises BadSubstitution."""
         if not has_placeholders(step.sent_values()) and not step.url.startswith("/"):
             return step
         changes: dict[str, Any] = {"url": self._url(step)}
         if exposes_secrets(step, changes["url"], self._saved_secrets):
             raise BadSubstitution(
-                "it would send secrets over plain http; if that is meant, say so: allow_plain_http: true"
+                "it would send secrets over plain http; if that is intended, set allow_plain_http: true"
             )
         changes["headers"] = {name: self._header(name, value) for name, value in step.headers.items()}
         changes["query"] = {name: self._text(value) for name, value in step.query.items()}
@@ -225,7 +227,7 @@ class StepSequence:
         return step.model_copy(update=changes)
 
     def _fill_expectation(self, entry: Expectation) -> ExpectationEntry:
-        """The entry with its placeholders filled in. Raises BadSubstitution."""
+        """Return the entry with its placeholders filled in. Raises BadSubstitution."""
         if not any(map(has_placeholders, compared_values(entry))):
             return entry
         values = self._values
@@ -235,9 +237,7 @@ class StepSequence:
             )
         except ValidationError as error:
             (problem, *_) = validation_problems(error, type(entry))
-            raise BadSubstitution(
-                f"its {entry_key(entry)} got a value that it cannot have: {problem.message}"
-            ) from None
+            raise BadSubstitution(f"its {entry_key(entry)} got an invalid value: {problem.message}") from None
 
     def _url(self, step: Step) -> str:
         whole = step.url.startswith("${")
@@ -247,13 +247,13 @@ class StepSequence:
         try:
             return validate_http_url(urljoin(self._last_url, url))
         except ValueError as error:
-            raise BadSubstitution(f"its url cannot be asked: {error}") from None
+            raise BadSubstitution(f"its url cannot be requested: {error}") from None
 
     def _header(self, name: str, value: str | SecretRef) -> str | SecretRef:
         text = self._text(value)
         if isinstance(text, str) and is_invalid_header_value(text):
             raise BadSubstitution(
-                f"what was saved cannot stand in the header {name}: it has a line break or a control character"
+                f"the saved value cannot stand in the header {name}: it has a line break or a control character"
             )
         return text
 
@@ -289,18 +289,18 @@ class StepSequence:
         return seen
 
     async def _hide(self, text: str) -> None:
-        """Keep a value out of all texts as long as the run goes on."""
+        """Hide a value from all texts until the run ends."""
         self._hidden += len(text)
         if self._hidden <= LONG_SECRET or self._redactor.is_registered(text):
             self.call.values.add(text, self._redactor)
             return
-        # One at a time: other runs, which need several turns of the loop each, would wait for all of them in each.
+        # One run at a time: otherwise each turn of the event loop would be as long as all of them together.
         async with self._hiding:
             await register_value(text, self.call, self._redactor)
             await asyncio.sleep(0)
 
 
-_NOT_JUDGED_IN_TIME = "The answer had come, and time was up before it was judged."
+_NOT_JUDGED_IN_TIME = "The response was received, but not judged before the deadline."
 
 
 def _step_facts(
@@ -331,4 +331,4 @@ def _named_failure(step: Step, failure: Failure) -> Failure:
 def _cleanup_failure(step: Step, message: str) -> Failure | None:
     if not message:
         return None
-    return Failure(f"cleanup {step.name}", "that it is done", message.rstrip("."), Severity.DEGRADED)
+    return Failure(f"cleanup {step.name}", "completed cleanup", message.rstrip("."), Severity.DEGRADED)

@@ -1,4 +1,4 @@
-"""The check of several HTTP requests one after the other, over the check of one. Made by jobs.checks."""
+"""The check of several HTTP requests in sequence, over the check of one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class StepsCheck:
     """Observes sequences, for one event loop."""
 
     def __init__(self, http: HttpCheck, redactor: Redactor, judges: Judge | None = None) -> None:
-        """`judges`: who judges the answers; without them it is done inline."""
+        """`judges`: judge the responses; without them the event loop does."""
         self._http = http
         self._redactor = redactor
         self._hiding = asyncio.Lock()
@@ -25,7 +25,7 @@ class StepsCheck:
         self._cleanups: set[asyncio.Task[Failure | None]] = set()
 
     async def observe(self, target: StepsTarget, call: AttemptContext) -> Observation:
-        """Make the requests in order, then clean up; says which of them was not as expected."""
+        """Send the requests in order, then clean up; report the first unexpected response."""
         way = StepSequence(self._http, self._redactor, self._judges, call, self._hiding)
         try:
             failed = await way.run_steps(target.steps)
@@ -56,12 +56,12 @@ class StepsCheck:
             self._http.prepare(step)
 
     async def aclose(self) -> None:
-        """Let those that clean up end. The check of one request is closed by its owner."""
+        """Wait for running cleanups. The owner of the HTTP check closes it."""
         if self._cleanups:
             await asyncio.wait(self._cleanups, timeout=CLEANUP_SECONDS)
 
     def _start_cleanup(self, way: StepSequence, target: StepsTarget) -> asyncio.Task[Failure | None] | None:
-        """In a task of its own, which outlives an attempt that is given up."""
+        """Start a task that outlives an attempt that is cancelled."""
         if not target.cleanup:
             return None
         way.call.values.add_user()

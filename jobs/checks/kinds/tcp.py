@@ -1,4 +1,4 @@
-"""The check of a TCP target: a connection, and what is said on it. Made by jobs.checks."""
+"""The check of a TCP target: a connection, and a dialogue on it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from jobs.targets.tcp import ReceiveLine, SendLine, StartTlsLine, TcpTarget
 
 
 class TcpCheck:
-    """Observes TCP targets, for one event loop. The network and the contexts are shared, and closed by their owner."""
+    """Observes TCP targets, for one event loop. The owner of the network and the contexts closes them."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class TcpCheck:
         bindings: Bindings = UNRESTRICTED,
         judges: Judge | None = None,
     ) -> None:
-        """`judges`: who looks for patterns in what is heard; without them it is done inline."""
+        """`judges`: search received data for patterns; without them the event loop does."""
         self._secrets = secrets
         self._redactor = redactor
         self._network = network
@@ -47,7 +47,7 @@ class TcpCheck:
         self._judges = judges or InlineJudge()
 
     async def observe(self, target: TcpTarget, call: AttemptContext) -> Observation:
-        """Connect and go through the dialogue; what came is the observation's body."""
+        """Connect and run the dialogue; the received data is the observation's body."""
         peer, clock = Peer(target.host, target.port, target.server_name or ""), call.clock
         heard = bytearray()
         try:
@@ -84,7 +84,7 @@ class TcpCheck:
             connection.abort()
             raise
         finally:
-            talk.clear_deadline_texts()  # the clock must not hold the connection
+            talk.clear_deadline_texts()  # the clock must not refer to the connection
         connection.close()
         phases = clock.stop()
         phases = replace(phases, total_ms=round_to_microsecond(max(phases.total_ms - patterns.took_s * 1000, 0.0)))
@@ -101,7 +101,7 @@ class TcpCheck:
         """Nothing stays open between two observations."""
 
     async def _texts(self, target: TcpTarget, call: AttemptContext) -> dict[str, str]:
-        """The secrets that are sent. Raises SecretUnavailable."""
+        """Return the secrets that are sent. Raises SecretUnavailable."""
         sent = [line.send for line in target.dialogue if isinstance(line, SendLine)]
         names = [text.secret for text in sent if isinstance(text, SecretRef)]
         if names:

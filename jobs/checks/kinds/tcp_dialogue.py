@@ -1,4 +1,4 @@
-"""What a TCP check sends and receives on a connection. Made by tcp.py."""
+"""What a TCP check receives on a connection, and the patterns it waits for. Built by tcp.py."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from jobs.redaction import Redactor
 from jobs.runs import ErrorClass
 
 PATTERN_SECONDS = 0.25
-"""Of CPU for all searches of one dialogue. Each piece that arrives is one: the other side may send a byte at a time."""
+"""Of CPU for all searches of one dialogue. Each received piece causes one: the peer may send a byte at a time."""
 
 
 class PatternBudget:
-    """Looks for the patterns of one attempt, which have PATTERN_SECONDS together."""
+    """Searches for the patterns of one attempt, which have PATTERN_SECONDS together."""
 
     def __init__(self, judges: Judge, job: str, redactor: Redactor) -> None:
         self._judges = judges
@@ -27,7 +27,7 @@ class PatternBudget:
         self._redactor = redactor
         self._left = PATTERN_SECONDS
         self.took_s = 0.0
-        """On the wall clock, waiting included: the target is not to blame for it."""
+        """On the wall clock, waiting included: not the target's time."""
 
     @property
     def is_exhausted(self) -> bool:
@@ -35,7 +35,7 @@ class PatternBudget:
         return self._left <= 0
 
     async def search(self, pattern: str, heard: bytes) -> PatternSearchResult:
-        """Raises NotJudged."""
+        """Search the received data. Raises NotJudged."""
         task = PatternSearch(pattern, heard)
         if self._left <= 0:
             return task.undecided(0, f"all of an attempt have {PATTERN_SECONDS * 1000:.0f} ms of computing")
@@ -47,7 +47,7 @@ class PatternBudget:
 
 
 class TcpDialogue:
-    """What is heard on a connection, kept in `heard`. Reading ends with the piece that reaches the limit."""
+    """Receives data, stored in `heard`. Reading ends with the piece that reaches the limit."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class TcpDialogue:
         self._besides, self._received = clock.besides, clock.received
 
     async def receive(self, pattern: str) -> None:
-        """Read until the pattern is found in what came since the last match.
+        """Read until the pattern is found in the data since the last match.
 
         Raises ExpectedDataMissing, and what reading raises.
         """
@@ -81,7 +81,7 @@ class TcpDialogue:
         while not await self._finds(pattern):
             if len(self._heard) >= self._limit:
                 raise ExpectedDataMissing(
-                    f"sent {len(self._heard)} bytes, as many as are read: expected {self._comparison(pattern)}"
+                    f"sent {len(self._heard)} bytes, the limit: expected {self._comparison(pattern)}"
                 )
             data = await self._connection.read()
             if not data:
@@ -91,7 +91,7 @@ class TcpDialogue:
         self.clear_deadline_texts()
 
     def clear_deadline_texts(self) -> None:
-        """Let the clock say nothing of the last line any more."""
+        """Remove the texts about the last line from the clock."""
         self._clock.besides, self._clock.received = self._besides, self._received
 
     async def _finds(self, pattern: str) -> bool:
@@ -115,7 +115,7 @@ class TcpDialogue:
         return ErrorClass.EXPECTATION_FAILED, message
 
     def _comparison(self, pattern: str) -> str:
-        # What was heard may end anywhere, and so within a secret. Bytes that are no text are shown as \xff.
+        # The data may end within a secret. Bytes that are not text are shown as \xff.
         text = self._redactor.redact(self._heard[self._since :].decode("utf-8", "backslashreplace"), cut=True)
         shown = f"'{make_printable(text, 120)}'" if text else "nothing"
         return f"a match of {pattern!r}, received {shown}"

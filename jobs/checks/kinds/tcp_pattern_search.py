@@ -1,4 +1,4 @@
-"""Whether what a TCP target has sent so far has the pattern that its job waits for, as a task. Made by tcp.py."""
+"""Search what a TCP target has sent for the pattern that its job expects, as a task. Made by tcp_dialogue.py."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobs.redaction import Redact
 
 @dataclass(frozen=True, slots=True)
 class PatternSearchResult:
-    """`cannot_match`: nothing that follows can make a match. `undecided`: why nothing is known, a clause, or nothing."""
+    """`cannot_match`: no further data can make a match. `undecided`: why the result is unknown, a clause, or empty."""
 
     found: bool = False
     cannot_match: bool = False
@@ -26,7 +26,7 @@ class PatternSearchResult:
 
 @dataclass(frozen=True, slots=True)
 class PatternSearch:
-    """See Task."""
+    """See jobs.judging.port."""
 
     pattern: str
     received: bytes
@@ -64,5 +64,5 @@ class PatternSearch:
         return PatternSearchResult(undecided=why)
 
     def _complete_characters(self) -> str:
-        """The text without a character at its end of which bytes are still to come."""
+        """Return the text without a last character of which bytes are still to come."""
         return getincrementaldecoder("utf-8")("replace").decode(self.received)

@@ -1,4 +1,4 @@
-"""The check of a TLS target: a handshake, and what the other side showed in it. Made by jobs.checks."""
+"""The check of a TLS target: a handshake, and what the server shows in it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from jobs.targets.http import TlsOptions
 from jobs.targets.tls import TlsTarget
 
 _SECOND_HANDSHAKE_TIMEOUT = 2.0
-"""Seconds for the second handshake, which only tells more about what the first has found."""
+"""Seconds for the second handshake, which only adds details to the result of the first."""
 
 
 class TlsCheck:
-    """Observes TLS targets, for one event loop. The network and the contexts are shared, and closed by their owner."""
+    """Observes TLS targets, for one event loop. The owner of the network and the contexts closes them."""
 
     def __init__(self, network: Network, contexts: TlsContexts) -> None:
         self._network = network
         self._contexts = contexts
 
     async def observe(self, target: TlsTarget, call: AttemptContext) -> Observation:
-        """Shake hands once; a certificate that is not accepted is looked at by a second handshake."""
+        """Perform a handshake; a second one describes a certificate that is not accepted."""
         peer = Peer(target.host, target.port, target.server_name or "")
         try:
             return await self._handshake(target, target.tls, call.clock)
@@ -88,7 +88,7 @@ class TlsCheck:
         return Observation(clock.stop(), error=error, message=message, facts=facts, certificates=certificates)
 
     async def _inspect_rejected(self, target: TlsTarget) -> Observation | None:
-        """What a target shows whose certificate was not accepted; None if it does not say it again, or elsewhere."""
+        """Return what a target shows whose certificate was not accepted; None if the second handshake fails."""
         with suppress(OSError, ssl.SSLError, TargetDenied):
             async with asyncio.timeout(_SECOND_HANDSHAKE_TIMEOUT):
                 return await self._handshake(target, TlsOptions(verify=False), PhaseClock())
@@ -100,15 +100,15 @@ def _version_error(target: TlsTarget, version: str) -> tuple[ErrorClass | None, 
     if version >= wanted:
         return None, ""
     peer = Peer(target.host, target.port, target.server_name or "")
-    return ErrorClass.TLS_FAILURE, f"{peer} agreed on {version}, and at least {wanted} is wanted (minimum_version)."
+    return ErrorClass.TLS_FAILURE, f"{peer} agreed on {version}, at least {wanted} is required (minimum_version)."
 
 
 def _describe_certificate(shown: Observation) -> str:
-    """Of the certificate: for whom, by whom, and from when to when."""
+    """Return subject, issuer and validity of the certificate."""
     certificate = read_first_certificate(shown.certificates)
     if certificate is None:
         return ""
-    days = f"good from {certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
+    days = f"valid from {certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
     return f"{_describe_names(certificate)}, issued by {make_printable(certificate.issuer)}, {days}."
 
 

@@ -1,4 +1,4 @@
-"""Foreign exceptions as error classes and sentences: one table, at the edge of the HTTP check. Called by http.py."""
+"""Map exceptions to error classes and messages, in one table. Called by the checks and jobs.checks.http.oauth."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from jobs.runs import ErrorClass
 
 
 def classify_error(error: Exception, phase: Phase | None, peer: Peer) -> tuple[ErrorClass, str] | None:
-    """The error class and the sentence of what went wrong in this phase; None for what nobody foresaw."""
+    """Return error class and message of what went wrong in this phase; None for an unexpected error."""
     if isinstance(error, OSError) and error.errno in OUT_OF_RESOURCES:
         return ErrorClass.OUT_OF_RESOURCES, describe_resource_shortage(error, peer)
     if isinstance(error, ssl.SSLError) and getattr(error, "reason", None) in _NO_COMMON_PROTOCOL:
-        return ErrorClass.PROTOCOL_ERROR, f"{peer} agrees to no version of HTTP that it was offered: {_TRY_HTTP2}."
+        return ErrorClass.PROTOCOL_ERROR, f"{peer} rejected every HTTP version offered (ALPN): {_TRY_HTTP2}."
     for when, kind, error_class, sentence in _MAPPINGS:
         if (when is None or when == phase) and isinstance(error, kind):
             text = sentence(error, peer) if callable(sentence) else sentence.format(peer=peer, host=peer.host)
@@ -57,34 +57,32 @@ def _error_text(error: Exception, peer: Peer) -> str:
 
 
 def _other_version(error: NoAddressOfVersion, peer: Peer) -> str:
-    return f"{peer.host} has no IPv{error} address: look at ip_version."
+    return f"{peer.host} has no IPv{error} address: check ip_version."
 
 
 def _no_tunnel(error: TunnelRefused, peer: Peer) -> str:
-    return f"The proxy {peer} made no tunnel to {error.endpoint}: it answered {error.status}{_TUNNELS.get(error.status, '')}."
+    return f"The proxy {peer} opened no tunnel to {error.endpoint}: it answered {error.status}{_TUNNELS.get(error.status, '')}."
 
 
 _TUNNELS = {
-    403: ", so its rules do not allow that place",
-    407: ", so it wants to know who asks: look at proxy_auth",
-    502: ", so it had no connection to it itself",
-    503: ", so it had no connection to it itself",
-    504: ", so it had no connection to it itself",
+    403: ", so its rules do not allow that target",
+    407: ", so it requires authentication: check proxy_auth",
+    502: ", so it could not connect to it",
+    503: ", so it could not connect to it",
+    504: ", so it could not connect to it",
 }
 _NO_COMMON_PROTOCOL = ("TLSV1_ALERT_NO_APPLICATION_PROTOCOL", "SSLV3_ALERT_NO_APPLICATION_PROTOCOL")
-_TRY_HTTP2 = "if it speaks HTTP/2 alone, set http2: true"
-_NO_NAME = "{host} is no name that a host could have: look at the URL."
-_NO_SERVER_NAME = "No TLS session with {peer}: it was to be asked for a name that no host could have."
+_TRY_HTTP2 = "if it speaks only HTTP/2, set http2: true"
+_NO_NAME = "{host} is not a valid host name: check the URL."
+_NO_SERVER_NAME = "No TLS session with {peer}: server_name is not a valid host name."
 _REFUSED = "{peer} refused the connection: nothing listens on this port, or a firewall rejects it."
-_SILENT = "{peer} did not answer the attempt to connect: the host is down, or a firewall drops the packets."
-_NO_HANDSHAKE = "{peer} closed the connection during the TLS handshake: look whether the port speaks TLS, for {host}."
-_RESET = (
-    "{peer} reset the connection before it answered: the service, or something before it, crashed or turned us away."
-)
-_RESET_LATE = "{peer} reset the connection in the middle of its answer: the service, or something before it, crashed."
+_SILENT = "{peer} did not answer the connection attempt: the host is down, or a firewall drops the packets."
+_NO_HANDSHAKE = "{peer} closed the connection during the TLS handshake: check that the port speaks TLS for {host}."
+_RESET = "{peer} reset the connection before its response: the service or a proxy crashed, or rejected the request."
+_RESET_LATE = "{peer} reset the connection before its response was complete: the service or a proxy crashed."
 _Row = tuple[Phase | None, type[Exception], ErrorClass, str | Callable[[Any, Peer], str]]
 
-# The first row that fits counts: special ones stand before general ones.
+# The first matching row counts, so special errors precede general ones.
 _MAPPINGS: tuple[_Row, ...] = (
     (None, SecretUnavailable, ErrorClass.SECRET_UNAVAILABLE, _error_text),
     (None, TokenUnavailable, ErrorClass.TOKEN_UNAVAILABLE, _error_text),
@@ -100,7 +98,7 @@ _MAPPINGS: tuple[_Row, ...] = (
     ("connect", TimeoutError, ErrorClass.CONNECT_TIMEOUT, _SILENT),
     ("connect", ConnectionResetError, ErrorClass.CONNECTION_RESET, _RESET),
     (None, ssl.SSLCertVerificationError, ErrorClass.TLS_CERTIFICATE, describe_bad_certificate),
-    (None, ProtocolViolation, ErrorClass.PROTOCOL_ERROR, _predicate),  # before ssl.SSLError: some are both
+    (None, ProtocolViolation, ErrorClass.PROTOCOL_ERROR, _predicate),  # precedes ssl.SSLError: some are both
     (None, ssl.SSLError, ErrorClass.TLS_FAILURE, describe_tls_failure),
     ("tls", OSError, ErrorClass.TLS_FAILURE, _NO_HANDSHAKE),
     (None, NoResponse, ErrorClass.CONNECTION_RESET, _predicate),
@@ -109,7 +107,7 @@ _MAPPINGS: tuple[_Row, ...] = (
     (None, OSError, ErrorClass.CONNECTION_FAILED, describe_connect_failure),
     (None, TunnelRefused, ErrorClass.CONNECTION_FAILED, _no_tunnel),
     (None, TooManyRedirects, ErrorClass.TOO_MANY_REDIRECTS, _predicate),
-    # What other transports raise: tests hand over clients of their own.
+    # Errors of other transports: tests pass their own clients.
     (None, httpx.ConnectError, ErrorClass.CONNECTION_FAILED, "No connection to {peer}."),
     (None, httpx.NetworkError, ErrorClass.CONNECTION_RESET, _RESET),
     (None, httpx.RemoteProtocolError, ErrorClass.PROTOCOL_ERROR, "{peer} answered with something that is not HTTP."),

@@ -1,4 +1,4 @@
-"""What people are told of a heartbeat: how it is, why it is down. Pure. Called by the check, the API and the CLI."""
+"""Messages about a heartbeat: its state, and why it is down. Called by the check, the API and the CLI. Pure."""
 
 from __future__ import annotations
 
@@ -17,60 +17,64 @@ from jobs.heartbeat import (
 from jobs.problems import make_printable
 
 SHOWN_BODY_CHARACTERS = 500
-"""Characters of a ping's body in a sentence; the rest is found with the ping."""
+"""Characters of a ping's body in a message; the ping itself has the rest."""
 
 
 def describe_heartbeat(beat: HeartbeatRecord, rhythm: PingSchedule, now: datetime) -> str:
-    """How it is now, and what is waited for."""
+    """Return its state now, and what is due next."""
     state = state_at(beat, rhythm, now)
     if state is HeartbeatState.DOWN:
         return describe_down(beat, rhythm, now)
-    begun = ""
+    run = ""
     if beat.last_start is not None and (ends := run_end_deadline(beat, rhythm)) is not None:
-        begun = f" A run began at {_instant_text(beat.last_start)} and must end by {_instant_text(ends)}."
+        run = f" A run started at {_instant_text(beat.last_start)} and must end by {_instant_text(ends)}."
     if state is HeartbeatState.PAUSED:
-        return f"Paused: pings are kept and not judged.{begun}"
+        return f"Paused: pings are stored, not judged.{run}"
     if beat.last_ping is None:
         first = first_ping_deadline(beat, rhythm)
-        if begun:
-            return f"No run has ended yet.{begun}"
-        news = "Only log texts have come yet, no ping says how a run went" if beat.number else "No ping has come yet"
-        return f"{news}." if first is None else f"{news}; one must by {_instant_text(first)}."
-    came, due = _last_ping_text(beat), due_at(beat, rhythm)
+        if run:
+            return f"No run has ended yet.{run}"
+        state_text = (
+            "Only log texts have arrived, no ping reports a result" if beat.number else "No ping has arrived yet"
+        )
+        return f"{state_text}." if first is None else f"{state_text}; the first is due by {_instant_text(first)}."
+    arrived, due = _last_ping_text(beat), due_at(beat, rhythm)
     if due is None:
-        return f"The last ping came {came}; no other one is due.{begun}"
+        return f"The last ping arrived {arrived}; no other is due.{run}"
     if state is HeartbeatState.GRACE:
-        return f"Late: the last ping came {came}, it was due at {_instant_text(due)}; grace of {_duration_text(rhythm.grace)} goes on.{begun}"
-    return f"The last ping came {came}, the next one is due at {_instant_text(due)}.{begun}"
+        grace = f"within the grace of {_duration_text(rhythm.grace)}"
+        return f"Late: the last ping arrived {arrived}, the next was due at {_instant_text(due)}; {grace}.{run}"
+    return f"The last ping arrived {arrived}, the next is due at {_instant_text(due)}.{run}"
 
 
 def describe_down(beat: HeartbeatRecord, rhythm: PingSchedule, now: datetime) -> str:
-    """Of one that is down."""
+    """Return why a heartbeat is down."""
     ends = run_end_deadline(beat, rhythm)
     if ends is not None and now >= ends and beat.last_start is not None:
-        return (
-            f"The run that began at {_instant_text(beat.last_start)} has not told its end within {_duration_text(rhythm.longest_run)}; "
-            f"{_source_text(beat)}."
-        )
+        started, longest = _instant_text(beat.last_start), _duration_text(rhythm.longest_run)
+        return f"The run that started at {started} did not report its end within {longest}; {_source_text(beat)}."
     if beat.overran:
         since = "yet" if beat.last_ping is None else f"since {_instant_text(beat.last_ping)}"
-        return f"No run has told of a good end {since}, and one of them was overdue; {_source_text(beat)}."
+        return f"No run has reported success {since}, and one was overdue; {_source_text(beat)}."
     if beat.failed and beat.last_ping is not None:
-        return f"The last ping told of a failure{_exit_code_text(beat)} at {_instant_text(beat.last_ping)}; {_source_text(beat)}.{_body_text(beat)}"
+        failure = f"a failure{_exit_code_text(beat)} at {_instant_text(beat.last_ping)}"
+        return f"The last ping reported {failure}; {_source_text(beat)}.{_body_text(beat)}"
     if beat.last_ping is None:
         return _describe_never_pinged(beat, rhythm)
     due = due_at(beat, rhythm)
     overdue = (
-        "" if due is None else f", it was due at {_instant_text(due)}, grace of {_duration_text(rhythm.grace)} is over"
+        ""
+        if due is None
+        else f", the next was due at {_instant_text(due)}, and the grace of {_duration_text(rhythm.grace)} is over"
     )
     return f"No ping since {_instant_text(beat.last_ping)}{overdue}; {_source_text(beat)}."
 
 
 def _describe_never_pinged(beat: HeartbeatRecord, rhythm: PingSchedule) -> str:
     if beat.known_since is None or rhythm.first_within is None:
-        return "No ping has come."
+        return "No ping has arrived."
     return (
-        f"No ping has ever come: the first one was due within {_duration_text(rhythm.first_within)} "
+        f"No ping has ever arrived: the first was due within {_duration_text(rhythm.first_within)} "
         f"after the job came into force at {_instant_text(beat.known_since)}."
     )
 
@@ -83,7 +87,7 @@ def _last_ping_text(beat: HeartbeatRecord) -> str:
 
 def _source_text(beat: HeartbeatRecord) -> str:
     if not beat.source:
-        return "nothing is known of where the last one came from"
+        return "the source of the last one is unknown"
     agent = f" ({make_printable(beat.agent, 60)})" if beat.agent else ""
     return f"the last one came from {make_printable(beat.source)}{agent}"
 
@@ -94,7 +98,7 @@ def _exit_code_text(beat: HeartbeatRecord) -> str:
 
 def _body_text(beat: HeartbeatRecord) -> str:
     text = " ".join(beat.body.split())
-    return f" It says: {make_printable(text, SHOWN_BODY_CHARACTERS)}" if text else ""
+    return f" Its text: {make_printable(text, SHOWN_BODY_CHARACTERS)}" if text else ""
 
 
 def _instant_text(instant: datetime) -> str:

@@ -1,8 +1,4 @@
-"""Sentences for what has many reasons: DNS, routes, certificates, handshakes. Called by faults.py. Pure.
-
-They are for somebody who is woken by them: who did what, and what to look at. They never hold more of a URL than host
-and port, nor bytes that a target sent.
-"""
+"""Messages for errors with many causes: DNS, routes, certificates, handshakes. Called by error_mapping.py. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ from jobs.checks.peer import Peer
 from jobs.problems import make_printable
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
-"""Errors that say nothing about the target."""
+"""Errors that are not the target's."""
 
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
@@ -26,54 +22,54 @@ _UNKNOWN_NAME = frozenset(
 
 def describe_resource_shortage(error: Any, peer: Peer) -> str:
     return (
-        f"{peer} could not be asked, because this machine lacks something for it ({make_printable(str(error.strerror))}): "
-        "look at its open files, connections, addresses and memory."
+        f"{peer} could not be checked, because this machine lacks a resource ({make_printable(str(error.strerror))}): "
+        "check its open files, connections, addresses and memory."
     )
 
 
 def describe_dns_failure(error: Any, peer: Peer) -> str:
     host = peer.host
     if error.errno == socket.EAI_AGAIN:
-        return f"The DNS gave no answer about {host}: look at the app's DNS servers and at the way to them."
+        return f"The DNS gave no answer about {host}: check the app's DNS servers and the route to them."
     if error.errno in _UNKNOWN_NAME:
-        return f"The DNS knows no address of {host}: look at the spelling, the DNS zone and the app's DNS servers."
+        return f"The DNS has no address for {host}: check the spelling, the DNS zone and the app's DNS servers."
     reason = make_printable(str(error.strerror))
-    return f"{host} could not be resolved ({reason}): look at the DNS zone and at the app's DNS servers."
+    return f"{host} could not be resolved ({reason}): check the DNS zone and the app's DNS servers."
 
 
 def describe_connect_failure(error: Any, peer: Peer) -> str:
     if error.errno in _UNREACHABLE:
-        return f"There is no way to {peer}: look at the routes, the VNet peering and the firewalls between."
+        return f"There is no route to {peer}: check the routes, the VNet peering and the firewalls on the path."
     return f"No connection to {peer}: {make_printable(error.strerror or type(error).__name__)}."
 
 
 _NOT_TRUSTED = (
-    "is signed by an authority that is not trusted here: name the authority in tls.ca_file, "
-    "or have the server send its whole chain"
+    "is signed by an authority that is not trusted here: set tls.ca_file to the authority, "
+    "or have the server send its complete chain"
 )
-_SIGNED_BY_A_LEAF = "is signed by one that may not sign others: look at the chain that the server sends"
-_WEAK = "has a key that is too weak: have it issued again for a longer one, such as RSA with 2048 bits"
+_SIGNED_BY_A_LEAF = "is signed by a certificate that is not a CA: check the chain that the server sends"
+_WEAK = "has a key that is too weak: issue it again with a longer one, such as RSA with 2048 bits"
 _OTHER_NAMES = (
-    "is for other names, not for {host}: look at it and at those in the certificate, of which its subject is none"
+    "is not valid for {host}: add it to the certificate's subject alternative names (the subject CN is ignored)"
 )
 
 # By OpenSSL's X509_V_ERR_* number.
 _CERTIFICATE_REASONS = {
     2: _NOT_TRUSTED,
-    9: "is not valid yet: look at its first day, and at the clocks",
-    10: "has expired, or one that signed it has: renew it",
-    18: "is self-signed: have an authority sign it, or name it in tls.ca_file",
+    9: "is not valid yet: check its start date and the clocks",
+    10: "has expired, or a certificate of its chain has: renew it",
+    18: "is self-signed: have an authority sign it, or set tls.ca_file to it",
     19: _NOT_TRUSTED,
     20: _NOT_TRUSTED,
     21: _NOT_TRUSTED,
     23: "has been revoked: replace it",
     24: _SIGNED_BY_A_LEAF,
-    26: "is not made for servers: have one issued whose extended key usage has serverAuth",
+    26: "is not for servers: issue one whose extended key usage includes serverAuth",
     62: _OTHER_NAMES,
     64: _OTHER_NAMES,
     66: _WEAK,
-    67: "is signed by an authority whose key is too weak: have it issued by another one",
-    68: "is signed with a digest that is too weak, such as SHA-1: have it issued again",
+    67: "is signed by an authority whose key is too weak: have another authority issue it",
+    68: "is signed with a digest that is too weak, such as SHA-1: issue it again",
     79: _SIGNED_BY_A_LEAF,
 }
 
@@ -86,17 +82,17 @@ def describe_bad_certificate(error: Any, peer: Peer) -> str:
 
 
 _NOT_TLS = "answered with something that is not TLS: the port seems to speak plain HTTP"
-_DAMAGED = "sent something that was damaged on its way: look at what stands between"
+_DAMAGED = "sent data that was damaged in transit: check the devices on the path"
 _UNKNOWN_TO_SERVER = "does not know the name {host}"
 
 # By OpenSSL's name of the reason.
 _HANDSHAKE_REASONS = {
     "WRONG_VERSION_NUMBER": _NOT_TLS,
     "HTTP_REQUEST": _NOT_TLS,
-    "UNSUPPORTED_PROTOCOL": "knows only versions of TLS that are too old to be safe",
-    "TLSV1_ALERT_PROTOCOL_VERSION": "and this program know no version of TLS in common",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": "refused: there is no common cipher, or it wants a client certificate",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "wants a client certificate",
+    "UNSUPPORTED_PROTOCOL": "supports only TLS versions that are too old to be safe",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "and this program support no common TLS version",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "rejected the handshake: there is no common cipher, or it requires a client certificate",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "requires a client certificate",
     "RECORD_LAYER_FAILURE": _DAMAGED,
     "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": _DAMAGED,
     "TLSV1_UNRECOGNIZED_NAME": _UNKNOWN_TO_SERVER,
@@ -105,7 +101,7 @@ _HANDSHAKE_REASONS = {
 
 
 def _openssl_reason(text: str) -> str:
-    """OpenSSL's name of the reason, of an error that is newer than the names that Python knows."""
+    """Return OpenSSL's name of the reason, for an error that is newer than the names in the ssl module."""
     found = re.search(r"\] ([\w ]+) \(_ssl", text)
     return found[1].replace(" ", "_").upper() if found else "UNKNOWN"
 
@@ -114,5 +110,5 @@ def describe_tls_failure(error: Any, peer: Peer) -> str:
     name = getattr(error, "reason", None) or _openssl_reason(str(error))
     reason = _HANDSHAKE_REASONS.get(name)
     if reason is None:
-        return f"No TLS session: {peer} and this program could not agree ({name.replace('_', ' ').lower()})."
+        return f"No TLS session: {peer} and this program could not agree on one ({name.replace('_', ' ').lower()})."
     return f"No TLS session: {peer} {reason.format(host=peer.tls_name)}."

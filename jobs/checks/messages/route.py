@@ -1,4 +1,4 @@
-"""Whom a request asks, and how it came there: what texts say about it. Used by http.py. Pure."""
+"""The route of an HTTP request, through a proxy or redirects, for messages. Used by jobs.checks.http.exchange. Pure."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from jobs.checks.peer import Peer
 
 @dataclass(slots=True)
 class RequestRoute:
-    """Of one target's requests: `peer` is whom the latest is for, `redirected_by` who redirected it from elsewhere, `proxy`
-    the one that it goes by way of, once that is asked."""
+    """`peer`: of the latest request. `redirected_by`: the peer that redirected it. `proxy`: the proxy, once it is
+    connected to."""
 
     peer: Peer | None = None
     redirected_by: Peer | None = None
     proxy: Peer | None = None
 
     def move_to(self, peer: Peer) -> None:
-        """The next request is for this one."""
+        """Set the peer of the next request."""
         if self.peer not in (None, peer):
             self.redirected_by = self.peer
         self.peer = peer
 
     def describe(self) -> str:
-        """What the target's URL does not tell, as sentences."""
+        """Return what the target's URL does not show, as sentences."""
         told = []
         if self.proxy is not None:
             here = self.peer == self.proxy
-            told.append("That is the proxy." if here else f"It was asked by way of the proxy {self.proxy}.")
+            told.append("This is the proxy." if here else f"The request went through the proxy {self.proxy}.")
         if self.redirected_by is not None and self.redirected_by != self.peer:
-            told.append(f"{self.redirected_by} redirects there.")
+            told.append(f"{self.redirected_by} redirected to it.")
         return " ".join(told)

@@ -1,6 +1,6 @@
-"""What is said of a deadline that passed: what was waited for, and of whom. Pure.
+"""Messages about a deadline that passed: what the attempt was waiting for. Pure.
 
-Called by the runner for an attempt, and by the check of several steps for one of them.
+Called by jobs.running.execution for an attempt, and by jobs.checks.kinds.step_sequence for a step.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from jobs.targets.endpoint_types import format_host_port
 from jobs.targets.urls import host_and_port
 
 _TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {
-    # Not the target's fault: these classes do not count against it, nor against its circuit.
+    # Not the target's fault: these classes do not count for its circuit.
     "secrets": (
         ErrorClass.SECRET_UNAVAILABLE,
-        "{peer} was not asked: the secrets for it did not come within {limit}; "
-        "look at the Key Vault, and at the way to it.",
+        "Nothing was sent to {peer}: its secrets were not available within {limit}; "
+        "check the Key Vault and the route to it.",
     ),
     "token": (
         ErrorClass.TOKEN_UNAVAILABLE,
-        "{peer} was not asked: the access token for it did not come within {limit}; "
-        "look at the app's managed identity, or at the token_url of its auth.",
+        "Nothing was sent to {peer}: its access token was not available within {limit}; "
+        "check the app's managed identity, or the token_url of its auth.",
     ),
     "dns": (ErrorClass.DNS_TIMEOUT, "No answer from the DNS about {host} within {limit}."),
     "connect": (
         ErrorClass.CONNECT_TIMEOUT,
-        "No connection to {peer} within {limit}: nothing answered there (host down, or a firewall drops the packets).",
+        "No connection to {peer} within {limit}: nothing answered (host down, or a firewall drops the packets).",
     ),
     "tls": (
         ErrorClass.TLS_TIMEOUT,
@@ -34,18 +34,18 @@ _TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {
     ),
     "first_byte": (
         ErrorClass.RESPONSE_TIMEOUT,
-        "No answer from {peer} within {limit}: it accepted the connection, then stayed silent.",
+        "No response from {peer} within {limit}: it accepted the connection, then stayed silent.",
     ),
     "body": (
         ErrorClass.BODY_TIMEOUT,
-        "No whole answer from {peer} within {limit}: it began to answer, then was too slow or stopped.",
+        "No complete response from {peer} within {limit}: it started to respond, then was too slow or stopped.",
     ),
-    None: (ErrorClass.RESPONSE_TIMEOUT, "No answer from {peer} within {limit}: the request was not on its way."),
+    None: (ErrorClass.RESPONSE_TIMEOUT, "No response from {peer} within {limit}: the request was not sent yet."),
 }
 
 
 def describe_deadline(clock: PhaseClock, endpoint: str, limit_s: float) -> tuple[ErrorClass, str]:
-    """The error class and the sentences of an attempt whose deadline passed, by what its clock shows."""
+    """Return error class and message of an attempt whose deadline passed, by its clock."""
     if clock.found is not None:
         return clock.found
     if (verdict := clock.received(seconds(limit_s))) is not None:
@@ -60,9 +60,9 @@ def describe_deadline(clock: PhaseClock, endpoint: str, limit_s: float) -> tuple
 def describe_timeout(
     phase: Phase | None, endpoint: str, limit_s: float, peer: tuple[str, str] | None = None
 ) -> tuple[ErrorClass, str]:
-    """The error class and the sentence of an attempt whose deadline passed during `phase` (None: outside of any).
+    """Return error class and message of an attempt whose deadline passed during `phase` (None: outside of any).
 
-    `peer`: a host, and the host with its port, where it was not the endpoint that was waited for.
+    `peer`: a host, and the host with its port, if the attempt did not wait for the endpoint.
     """
     if endpoint.startswith("dns:"):
         return ErrorClass.DNS_TIMEOUT, f"No answer to {endpoint} within {seconds(limit_s)}: the name server is silent."
@@ -72,6 +72,6 @@ def describe_timeout(
 
 
 def host_and_endpoint(endpoint: str) -> tuple[str, str]:
-    """An endpoint's host, and its host with the port."""
+    """Return an endpoint's host, and its host with the port."""
     host, port = host_and_port(endpoint)
     return (host, format_host_port(host, port)) if host else (endpoint, endpoint)

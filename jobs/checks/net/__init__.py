@@ -1,1 +1,1 @@
-"""Net."""
+"""Connections: resolving, TCP, TLS and DNS packets."""

@@ -1,6 +1,6 @@
 """A connection to a target: an asyncio protocol below, a stream for one reader and one writer above.
 
-Made by network.py; used by everything that speaks with a target.
+Made by network.py; used by all code that exchanges data with a target.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from jobs.checks.files.descriptors import check_descriptors
 from jobs.checks.http_transport.protocol_detection import DETECTION_BYTES
 
 _HANDSHAKE_TIMEOUT = 600.0
-"""Seconds. Longer than any attempt may take: asyncio's own limit would hide which phase was too slow."""
+"""Seconds. Longer than any attempt: asyncio's own limit would hide which phase was too slow."""
 
 
 _TLS_SHUTDOWN_TIMEOUT = 1.0
-"""Seconds for the other side to answer the end of a TLS session; nobody waits for it."""
+"""Seconds for the peer to end the TLS session; no caller waits for it."""
 
 
 _MOST_BUFFERED = 256 * 1024
-"""Bytes that have arrived and that nobody has read; beyond, the other side is slowed down."""
+"""Bytes that arrived and were not read; beyond, the peer is slowed down."""
 
 
 _SMALL_READ, _MOST_SMALL_READS = 512, 200
-"""Bytes that a read gives at least, on average, once there were so many of them: beyond, the other side dribbles."""
+"""Bytes that a read returns on average, at least, after so many reads: below, the peer sends too slowly."""
 
 
 _THROTTLE_SECONDS = 0.01
-"""Seconds between two reads of who dribbles. The kernel collects meanwhile what would wake the event loop byte by byte;
-nothing gets slower by it that comes in larger pieces."""
+"""Seconds between two reads from such a peer. Meanwhile the kernel collects what would wake the event loop byte by
+byte; larger pieces are not delayed."""
 
 
 class TargetConnection(asyncio.Protocol):
-    """One connection: an asyncio protocol below; above, a stream for one reader and one writer."""
+    """One connection to a target."""
 
     def __init__(self, clock: PhaseClock) -> None:
         self._clock = clock
         self.marks_first_byte = True
-        """Whether the first byte of an answer begins the phase "body" on the clock."""
+        """Whether the first byte of a response starts the phase "body" on the clock."""
         self.remote_address: str = ""
-        """The numeric address that it leads to."""
+        """The numeric address of the peer."""
         self._transport: asyncio.Transport | None = None
         self._secure = False
         self._received: deque[bytes] = deque()
@@ -53,7 +53,7 @@ class TargetConnection(asyncio.Protocol):
         self._read_bytes = 0
         self._answered = False
         self.first_bytes = b""
-        """What the other side said first, if anything: enough of it to see what it speaks."""
+        """The first bytes of the peer: enough to detect its protocol."""
         self._ended = False
         self._error: Exception | None = None
         self._reading = True
@@ -63,7 +63,7 @@ class TargetConnection(asyncio.Protocol):
     # --- as a stream ---
 
     async def write(self, data: bytes) -> None:
-        """Send it. Returns early when an answer or the end comes first: reading then tells what happened."""
+        """Send data. Returns early if a response or the end comes first: reading then shows it."""
         if self._transport is None or self._transport.is_closing():
             return
         self._transport.write(data)
@@ -71,7 +71,7 @@ class TargetConnection(asyncio.Protocol):
             await self._wait_for_change()
 
     async def read(self) -> bytes:
-        """What has arrived; b"" at the end. Raises OSError, ssl.SSLError, NoResponse."""
+        """Return the data that arrived; b"" at the end. Raises OSError, ssl.SSLError, NoResponse."""
         if self._reads >= _MOST_SMALL_READS and self._read_bytes < self._reads * _SMALL_READ:
             await self._throttle_reading()
         while not (self._received or self._ended):
@@ -79,7 +79,7 @@ class TargetConnection(asyncio.Protocol):
         if self._received:
             return self._pop_received()
         if self._error is not None:
-            # Let go of it: it will refer to this frame, and so to us.
+            # Drop the reference: the error will refer to this frame, and so to this connection.
             error, self._error = self._error, None
             raise error
         if not self._answered:
@@ -87,9 +87,9 @@ class TargetConnection(asyncio.Protocol):
         return b""
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """Put TLS between the connection and the network. Raises ssl.SSLError, OSError."""
+        """Secure the connection. Raises ssl.SSLError, OSError."""
         plain = self._transport
-        # One that is closing has not told us yet; uvloop would fail in a callback of its own, and log that.
+        # A closing one has not called connection_lost yet; uvloop would fail in its own callback, and log that.
         if plain is None or plain.is_closing():
             raise self._error or ConnectionResetError("closed before the handshake")
         try:
@@ -103,7 +103,7 @@ class TargetConnection(asyncio.Protocol):
             )
         except ssl.SSLCertVerificationError:
             plain.abort()
-            check_descriptors()  # the authorities of the system may be files, read as they are needed
+            check_descriptors()  # the system's authorities may be files that are read on demand
             raise
         except BaseException:
             plain.abort()
@@ -112,14 +112,14 @@ class TargetConnection(asyncio.Protocol):
         self.expect_response()
 
     def expect_response(self, clock: PhaseClock | None = None) -> None:
-        """What arrives from now on is another answer; with a clock, one that another attempt waits for."""
+        """Treat what arrives from now on as another response; with a clock, that of another attempt."""
         self._clock = clock or self._clock
         self._answered, self.first_bytes = False, b""
         self._reads = self._read_bytes = 0
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is open, and nothing has arrived that nobody has read."""
+        """Whether it is open, without unread data."""
         return (
             self._transport is not None and not self._ended and not self._received and not self._transport.is_closing()
         )
@@ -132,7 +132,7 @@ class TargetConnection(asyncio.Protocol):
         return cast("ssl.SSLObject | None", self._transport.get_extra_info("ssl_object"))
 
     def close(self) -> None:
-        """Close it after a whole answer; TLS says goodbye in the background."""
+        """Close it after a complete response; the TLS session ends in the background."""
         if self._transport is None:
             return
         if self._secure:
@@ -141,14 +141,14 @@ class TargetConnection(asyncio.Protocol):
             self._transport.abort()
 
     def abort(self) -> None:
-        """Break it off: what is unsent or unread is thrown away."""
+        """Close it at once: unsent and unread data is discarded."""
         if self._transport is not None:
             self._transport.abort()
 
     # --- as asyncio's protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's class does not derive from it
 
     def data_received(self, data: bytes) -> None:
         if not self._answered:
@@ -170,7 +170,7 @@ class TargetConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended = True
         self._error = exc
-        # TLS has a buffer of 256 KiB, and it refers to us: without this it stays until the garbage collector comes.
+        # A TLS transport has a buffer of 256 KiB and refers to this object: a cycle until the garbage collector runs.
         self._transport = None
         self._notify_reader()
 
@@ -182,7 +182,7 @@ class TargetConnection(asyncio.Protocol):
         self._notify_reader()
 
     async def _throttle_reading(self) -> None:
-        """Leave what arrives to the kernel for a moment."""
+        """Leave incoming data to the kernel for a moment."""
         if self._ended or self._transport is None or self._transport.is_closing():
             return
         if self._reading:

@@ -1,6 +1,6 @@
-"""One question to a name server and its answer, by UDP or TCP. Called by dns.py.
+"""One query to a name server and its answer, over UDP or TCP. Called by jobs.checks.kinds.dns.
 
-dnspython's own functions parse whatever comes, on the event loop: 64 KiB of records take it a quarter of a second.
+dnspython's own functions parse any answer on the event loop: 64 KiB of records take it a quarter of a second.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ import dns.query
 from jobs.checks.errors import TooManyDnsRecords
 
 MOST_DNS_RECORDS = 1000
-"""Records of an answer, in all its sections. The answer is parsed in a thread, in some 60 microseconds each."""
+"""Records of an answer, in all its sections. A thread parses them, in some 60 microseconds each."""
 
 _INLINE_BYTES = 1500
-"""Bytes of an answer that is parsed on the event loop, as nearly all are: that takes less than a thread does."""
+"""Bytes of an answer that is parsed on the event loop, as nearly all are: faster than a thread."""
 
 _LARGEST_MESSAGE = 65_535
 """Bytes of an answer."""
 
 _HEADER = struct.Struct("!6H")
-"""Of a message: id, flags, and how many questions and records its sections have."""
+"""Of a message: id, flags, and the number of questions and records in its sections."""
 
 
 async def query_over_udp(question: dns.message.Message, server: str, port: int) -> dns.message.Message:
-    """The first packet of the server that answers the question.
+    """Return the first packet of the server that answers the query.
 
     Raises:
         TooManyDnsRecords
-        dns.message.Truncated: the answer does not fit, and is to be asked for by TCP.
-        dns.exception.DNSException: it is none.
+        dns.message.Truncated: the answer does not fit, query over TCP.
+        dns.exception.DNSException: it is not an answer.
         OSError
     """
     family = dns.inet.af_for_address(server)
@@ -52,7 +52,8 @@ async def query_over_udp(question: dns.message.Message, server: str, port: int) 
 
 
 async def query_over_tcp(question: dns.message.Message, server: str, port: int) -> dns.message.Message:
-    """The same by TCP. Raises EOFError: the server closed the connection before its answer was whole."""
+    """Return the answer over TCP. Raises also EOFError: the server closed the connection before its answer was
+    complete."""
     backend = dns.asyncbackend.get_backend("asyncio")
     family = dns.inet.af_for_address(server)
     stream = await backend.make_socket(family, socket.SOCK_STREAM, destination=(server, port))  # type: ignore[no-untyped-call]
@@ -64,7 +65,7 @@ async def query_over_tcp(question: dns.message.Message, server: str, port: int) 
 
 
 def _is_from(sender: Any, place: Any, family: int) -> bool:
-    """Whether a packet comes from where the question was sent to."""
+    """Return whether a packet comes from the queried address."""
     known = (dns.inet.inet_pton(family, str(host).partition("%")[0]) for host in (sender[0], place[0]))
     return sender[1] == place[1] and len(set(known)) == 1
 
@@ -82,7 +83,7 @@ async def _read_exactly(stream: Any, count: int) -> bytes:
 async def _parse_answer(
     wire: bytes, question: dns.message.Message, *, raise_on_truncation: bool = False
 ) -> dns.message.Message:
-    # EDNS adds a record of its own.
+    # EDNS adds one record.
     if len(wire) >= _HEADER.size and sum(_HEADER.unpack_from(wire)[3:]) > MOST_DNS_RECORDS + 1:
         raise TooManyDnsRecords
     if len(wire) <= _INLINE_BYTES:

@@ -1,7 +1,7 @@
-"""Connections for checks: name, TCP and TLS one after the other, each marked on the attempt's clock.
+"""Make connections: resolve, connect and secure, each a phase on the attempt's clock.
 
-Called by every kind of check. Every connection of a check is made in `Network.connect`, which asks guard.py about each
-address and connects to those alone that it allows.
+Called by every kind of check. `Network.connect` makes every connection of a check. It has the guard check each address,
+and connects only to allowed ones.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from jobs.checks.net.connection import TargetConnection
 from jobs.checks.net.resolver import ResolvedAddress, Resolver
 
 CONNECT_TIMEOUT_PER_ADDRESS = 2.0
-"""Seconds for one of several addresses: a dead one must not take the time of those that follow."""
+"""Seconds for one of several addresses: a dead one must not use up the time of the others."""
 
 _DER = 2
 """As the ssl module's private part numbers it."""
 
 _MOST_CACHED_ADDRESSES = 1000
-"""Numeric addresses of which it is known whether they may be asked."""
+"""Numeric addresses whose permission is cached."""
 
 
 class Network:
-    """Makes connections, for one event loop. `guard`: where they may lead."""
+    """Makes connections, for one event loop. `guard`: where to."""
 
     def __init__(self, guard: Guard = LOCAL_GUARD) -> None:
         self._guard = guard
@@ -47,13 +47,17 @@ class Network:
         ip_version: int | None = None,
         only_live: bool = False,
     ) -> TargetConnection:
-        """A connection to the host; with `tls` its certificate is checked against the host's name, or `server_name`.
+        """Return a connection to the host. With `tls`, its certificate is verified for the host's name, or for
+        `server_name`.
 
-        `ip_version`: 4 or 6, for addresses of it alone. `only_live`: see Guard.check_place.
+        `ip_version`: 4 or 6, to use only such addresses. `only_live`: see Guard.check_endpoint. Closes everything when
+        cancelled.
 
-        Raises what went wrong, as the phase has it: socket.gaierror or UnicodeError in "dns", OSError in "connect",
-        ssl.SSLError or OSError in "tls"; and TargetDenied or NoAddressOfVersion before "connect". When cancelled,
-        nothing stays open.
+        Raises:
+            TargetDenied, NoAddressOfVersion: before "connect".
+            socket.gaierror, UnicodeError: in "dns".
+            OSError: in "connect".
+            ssl.SSLError, OSError: in "tls".
         """
         addresses = await self._resolve_allowed(host, port, clock, only_live)
         if ip_version is not None:
@@ -66,7 +70,7 @@ class Network:
         return connection
 
     def check_proxied(self, host: str, port: int) -> None:
-        """Whether it may be asked by way of somebody else, who looks its name up. Raises TargetDenied."""
+        """Check a target that a proxy resolves. Raises TargetDenied."""
         self._guard.check_endpoint(host, port)
         address = _implied_address(host)
         if address is not None:
@@ -76,7 +80,7 @@ class Network:
         self._resolver.close()
 
     async def _resolve_allowed(self, host: str, port: int, clock: PhaseClock, only_live: bool) -> list[ResolvedAddress]:
-        """Those that may be connected to. Nobody looks the name up again: it might have other addresses by then."""
+        """Return the allowed addresses. The name is not resolved again: its addresses might differ by then."""
         numeric = self._numeric(host, port, only_live)
         if numeric is not None:
             return numeric
@@ -87,7 +91,7 @@ class Network:
         return [address for address in found if address.host in allowed]
 
     def _check_numeric(self, host: str, port: int, only_live: bool) -> list[ResolvedAddress] | None:
-        """Of a numeric address, which stays the same, as do the rules: itself. None for a name."""
+        """Return a numeric address itself, whose permission never changes; None for a name."""
         family = _numeric_family(host)
         if family is None:
             return None
@@ -96,7 +100,7 @@ class Network:
 
 
 def peer_certificates(session: ssl.SSLObject) -> tuple[bytes, ...]:
-    """What the other side has shown, DER, its own certificate first; also when it is not checked."""
+    """Return the certificates that the peer has shown, DER, its own first; also when they are not verified."""
     if hasattr(session, "get_unverified_chain"):  # Python 3.13
         return tuple(session.get_unverified_chain())
     chain = session._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
@@ -113,7 +117,7 @@ def _filter_version(addresses: list[ResolvedAddress], version: int) -> list[Reso
 
 @lru_cache(4096)
 def _numeric_family(host: str) -> int | None:
-    """The address family of a numeric address, None for a name."""
+    """Return the address family of a numeric address, None for a name."""
     try:
         version = ipaddress.ip_address(host).version
     except ValueError:
@@ -122,8 +126,8 @@ def _numeric_family(host: str) -> int | None:
 
 
 def _implied_address(host: str) -> str | None:
-    """The address that everybody takes this host for, whoever looks it up: `127.1`, `0x7f000001`, `10.0.0.1.`,
-    `localhost`. None for other names."""
+    """Return the address that every resolver takes this host for: `127.1`, `0x7f000001`, `10.0.0.1.`, `localhost`. None
+    for other names."""
     text = host.rstrip(".").lower()
     if text == "localhost" or text.endswith(".localhost"):  # RFC 6761, section 6.3
         return "127.0.0.1"
@@ -136,7 +140,7 @@ def _implied_address(host: str) -> str | None:
 
 
 async def _connect_to_any(addresses: list[ResolvedAddress], clock: PhaseClock) -> TargetConnection:
-    """The first of the addresses that answers."""
+    """Connect to the first of the addresses that responds."""
     refusal: ConnectionRefusedError | None = None
     for address in addresses[:-1]:
         try:
@@ -144,12 +148,12 @@ async def _connect_to_any(addresses: list[ResolvedAddress], clock: PhaseClock) -
                 return await _connect_to(address, clock)
         except ConnectionRefusedError as error:
             refusal = error
-        except OSError:  # a TimeoutError, too
+        except OSError:  # includes TimeoutError
             pass
     try:
         return await _connect_to(addresses[-1], clock)
     except OSError as error:
-        # A refusal tells more than the missing route of an address family that this network does not have.
+        # A refusal is more useful than a missing route of an address family that this network lacks.
         raise refusal or error from None
 
 

@@ -1,7 +1,7 @@
-"""Looks names up in threads of its own. Called by network.py.
+"""Resolve names in threads of its own. Called by network.py.
 
-Not in the loop's executor: a name server that stays silent blocks a thread for many seconds, other work must not queue
-behind it, and the threads are daemons because such a look-up cannot be broken off when the program ends.
+Not in the loop's executor: a silent name server blocks a thread for many seconds, and other work must not wait for it.
+The threads are daemons because such a lookup cannot be cancelled at exit.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from dataclasses import dataclass
 from jobs.checks.files.descriptors import check_descriptors
 
 MOST_RESOLVER_THREADS = 256
-"""As many names may be silent at a time before others wait for them, and seem to be silent, too: all of a zone that is
-down. A thread is made when it is needed, and takes some 20 KiB."""
+"""Names that may be silent at a time before others wait, and seem silent, too: all of a zone that is down. A thread is
+started on demand, and takes some 20 KiB."""
 
 
 MOST_ADDRESSES = 100
-"""Addresses of a name that are looked at, and so tried; an answer of the DNS may have thousands."""
+"""Addresses of a name that are checked and tried; a DNS answer may have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedAddress:
-    """One address of a host, numeric."""
+    """One numeric address of a host."""
 
     family: int
     host: str
@@ -38,7 +38,7 @@ _Job = tuple[_Key, asyncio.AbstractEventLoop, "asyncio.Future[list[ResolvedAddre
 
 
 class Resolver:
-    """For one event loop. Look-ups of the same name at the same time are one: so a bad name takes one thread."""
+    """Resolves names, for one event loop. Concurrent lookups of a name share one, so a bad name takes one thread."""
 
     def __init__(self, threads: int = MOST_RESOLVER_THREADS) -> None:
         self._most = threads
@@ -47,22 +47,22 @@ class Resolver:
         self._pending: dict[_Key, asyncio.Future[list[ResolvedAddress]]] = {}
 
     async def resolve(self, host: str, port: int) -> list[ResolvedAddress]:
-        """The addresses of a host in the order in which to try them; never empty.
+        """Return the addresses of a host in the order in which to try them; never empty.
 
         Raises:
-            socket.gaierror: the name is unknown, or nobody could say.
-        OSError: there was no file descriptor to look it up with.
-            UnicodeError: no name at all.
+            socket.gaierror: the name is unknown, or the lookup failed.
+            OSError: there was no file descriptor for the lookup.
+            UnicodeError: not a valid name.
         """
         key = (host, port)
         going = self._pending.get(key)
         if going is None:
             going = self._start(key)
-        # Whoever gives up must not end the look-up for the others.
+        # One cancelled caller must not end the lookup for the others.
         return await asyncio.shield(going)
 
     def close(self) -> None:
-        """Let the threads end once they have nothing to do."""
+        """Let the threads end once they are idle."""
         for _ in range(self._threads):
             self._queue.put(None)
 
@@ -80,7 +80,7 @@ class Resolver:
     def _on_done(self, key: _Key, done: asyncio.Future[list[ResolvedAddress]]) -> None:
         self._pending.pop(key, None)
         if not done.cancelled():
-            done.exception()  # nobody may be waiting any more, and asyncio would complain
+            done.exception()  # without a waiter, asyncio would log the error
 
     def _run_thread(self) -> None:
         while (job := self._queue.get()) is not None:
@@ -89,7 +89,7 @@ class Resolver:
                 found: list[ResolvedAddress] | Exception = _look_up(*key)
             except Exception as error:
                 found = error
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            with contextlib.suppress(RuntimeError):  # the loop is closed: there is no waiter
                 loop.call_soon_threadsafe(_set_outcome, future, found)
             del job, future, found
 

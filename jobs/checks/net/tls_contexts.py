@@ -1,6 +1,6 @@
-"""TLS contexts, made once for each way in which jobs have certificates checked. Used by the checks.
+"""Cache TLS contexts, one for each way in which jobs verify certificates. Used by the checks.
 
-Making one reads some hundred authorities from a file: that takes milliseconds, so a thread does it, and once.
+Making one reads some hundred authorities from a file, which takes milliseconds: a thread does it, once.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from jobs.errors import SecretUnavailable
 from jobs.targets import TlsOptions
 
 MOST_CACHED_CONTEXTS = 1000
-"""Contexts that are remembered; each takes some 100 KiB. Those of rotated certificates fall out."""
+"""Contexts; each takes some 100 KiB. Those of rotated certificates are evicted."""
 
 
 _Key = tuple[bool, bytes, bool, bytes]
 
 
 def client_certificate_error(tls: TlsOptions) -> SecretUnavailable:
-    """ClientCertificateUnusable in words, by the secret that a target names."""
+    """Return the error for ClientCertificateUnusable that names the target's secret."""
     name = tls.client_certificate.secret if tls.client_certificate else ""
     return SecretUnavailable(
-        f"The secret {name} holds no client certificate that can be used: store the certificate and its key "
+        f"The secret {name} contains no usable client certificate: store the certificate and its key "
         "in it, both in PEM form, and the key not encrypted."
     )
 
 
 class TlsContexts:
-    """For one event loop. A CA file that has changed is read again."""
+    """For one event loop. A changed CA file is read again."""
 
     def __init__(self, ca_files: CaFiles | None = None) -> None:
-        """`ca_files`: reads those of targets; without it, from anywhere."""
+        """`ca_files`: reads those of targets; None: from anywhere."""
         self._ca_files = ca_files or CaFiles()
         self._made: OrderedDict[_Key, ssl.SSLContext] = OrderedDict()
         self._making = asyncio.Lock()
@@ -48,7 +48,7 @@ class TlsContexts:
     async def get_context(
         self, tls: TlsOptions, *, http2: bool = False, client_certificate: str = ""
     ) -> ssl.SSLContext:
-        """The context for this target. `client_certificate`: the one that it names, with its key, PEM.
+        """Return the context for this target. `client_certificate`: its own one, with its key, PEM.
 
         Raises:
             CaFileUnusable, ClientCertificateUnusable
@@ -68,8 +68,10 @@ class TlsContexts:
         return context
 
     def prepare(self, tls: TlsOptions, *, http2: bool = False) -> None:
-        """Make the context for a target without a client certificate. One with a CA file is left to `get`: it is made
-        quickly, and its file may be on a share that hangs."""
+        """Make the context for a target without a client certificate.
+
+        One with a CA file is left to `get_context`: it is made quickly, and its file may be on a hanging share.
+        """
         key = (tls.verify, b"", http2, b"")
         if tls.ca_file is None and key not in self._made and len(self._made) < MOST_CACHED_CONTEXTS:
             self._made[key] = _make_context(tls, http2)
@@ -79,18 +81,18 @@ def _make_context(
     tls: TlsOptions, http2: bool = False, client_certificate: str = "", trusted: CaFile | None = None
 ) -> ssl.SSLContext:
     if trusted is not None:
-        # Without certificates of ours the function would load those of the system.
+        # Without a certificate here, the function would load those of the system.
         context = ssl.create_default_context(cadata=trusted.certificates[0])
         add_certificates(context, trusted.certificates[1:])
     else:
         context = ssl.create_default_context()
-        check_descriptors()  # without one, OpenSSL has read no authorities, and says nothing
+        check_descriptors()  # without one, OpenSSL silently reads no authorities
         if not _system_has_authorities():
             import certifi
 
             context.load_verify_locations(certifi.where())
-    # Judged as browsers judge: they read no name in the subject, which OpenSSL does where the certificate has no other.
-    # Python 3.13 adds a strictness that many authorities of companies fail.
+    # As in browsers: OpenSSL accepts the subject's name if the certificate has no other.
+    # Python 3.13 adds a strictness that the authorities of many companies fail.
     context.hostname_checks_common_name = False
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.sslobject_class = CountingTlsObject
@@ -105,7 +107,7 @@ def _make_context(
 
 
 def is_client_certificate(text: str) -> bool:
-    """Return whether a text is a certificate with its key, PEM, that a target can be shown."""
+    """Return whether a text is a certificate with its key, PEM."""
     try:
         _load_client_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), text)
     except ClientCertificateUnusable:
@@ -114,7 +116,7 @@ def is_client_certificate(text: str) -> bool:
 
 
 def _load_client_certificate(context: ssl.SSLContext, client_certificate: str) -> None:
-    """Have the context show it. OpenSSL takes a certificate from files alone: this one has no name, if it can."""
+    """Load the certificate. OpenSSL accepts only files; this one has no name, if the system supports it."""
     with ExitStack() as stack:
         if hasattr(os, "memfd_create"):
             descriptor = os.memfd_create("certificate")
@@ -126,7 +128,7 @@ def _load_client_certificate(context: ssl.SSLContext, client_certificate: str) -
             stack.callback(os.close, descriptor)
         os.write(descriptor, client_certificate.encode())
         try:
-            # Without a password of ours OpenSSL would ask at the terminal for that of an encrypted key.
+            # Without a password, OpenSSL would prompt at the terminal for that of an encrypted key.
             context.load_cert_chain(path, password="")
         except (OSError, ValueError):  # ssl.SSLError is an OSError
             raise ClientCertificateUnusable from None

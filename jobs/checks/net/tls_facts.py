@@ -12,12 +12,12 @@ from jobs.checks.net.network import peer_certificates
 
 
 def shown_certificates(session: ssl.SSLObject | None) -> tuple[bytes, ...]:
-    """What the other side showed, DER, its own certificate first; empty without a session."""
+    """Return the peer's certificates, DER, its own first; empty without a session."""
     return () if session is None else peer_certificates(session)
 
 
 def session_facts(session: ssl.SSLObject | None) -> dict[str, Any]:
-    """Version and cipher; empty without a session."""
+    """Return version and cipher; empty without a session."""
     if session is None:
         return {}
     cipher = session.cipher()
@@ -25,7 +25,7 @@ def session_facts(session: ssl.SSLObject | None) -> dict[str, Any]:
 
 
 def certificate_facts(shown: Sequence[bytes], now: datetime) -> dict[str, Any]:
-    """Whom the first of them is for, who has signed it, and how long it is good."""
+    """Return subject, issuer and validity of the first of them."""
     certificate = read_first_certificate(shown)
     if certificate is None:
         return {"chain": len(shown)}
@@ -41,7 +41,7 @@ def certificate_facts(shown: Sequence[bytes], now: datetime) -> dict[str, Any]:
 
 
 def read_first_certificate(shown: Sequence[bytes]) -> Certificate | None:
-    """The other side's own one; None if there is none, or if it cannot be read."""
+    """Return the peer's own certificate; None if it showed none, or an unreadable one."""
     if not shown:
         return None
     try:

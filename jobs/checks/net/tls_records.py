@@ -1,7 +1,7 @@
-"""Counts what a TLS session gives, piece by piece. Used by tls_contexts.py; its error is explained by faults.py.
+"""Count the records that a TLS session returns. Used by tls_contexts.py.
 
-The event loop takes a session's records out of its buffer in one go, each in some two microseconds: 1 MiB in records of
-one byte would take it two seconds.
+The event loop takes all buffered records in one go, each in some two microseconds: 1 MiB in records of one byte would
+block it for two seconds.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import Any
 from jobs.checks.errors import TooManyTlsRecords
 
 MOST_TLS_RECORDS = 2000
-"""Pieces that a session gives, and one more for each SMALL_RECORD bytes."""
+"""Records of a session, and one more for each SMALL_TLS_RECORD bytes."""
 
 SMALL_TLS_RECORD = 64
 """Bytes."""
 
 
 class CountingTlsObject(ssl.SSLObject):
-    """A session that gives up such a peer. Contexts make it by their `sslobject_class`."""
+    """A session that limits its records. Contexts create it through `sslobject_class`."""
 
     _records = 0
     _bytes = 0
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
-        """See ssl.SSLObject.read; gives what is in one record at most. Raises TooManyTlsRecords."""
+        """See ssl.SSLObject.read; returns the content of one record at most. Raises TooManyTlsRecords."""
         found = super().read(len, buffer)
         self._records += 1
         self._bytes += found if isinstance(found, int) else found.__len__()

@@ -41,8 +41,8 @@ jobs:
 def test_each_secret_without_a_rule_is_told_with_the_line_to_add(tmp_path: Path) -> None:
     key, client = sorted(told(read(tmp_path, FULL)))
     assert key == (
-        "a.yaml:6: warning: jobs.shop.check.headers.X-Key: the secret shop-key has no rule that says which hosts may "
-        "get it, and shop.internal would. To allow it, add to the setting secrets.allow (SCHEDULER_SECRETS__ALLOW): "
+        "a.yaml:6: warning: jobs.shop.check.headers.X-Key: the secret shop-key has no rule for shop.internal, "
+        "which would get it. To allow it, add to the setting secrets.allow (SCHEDULER_SECRETS__ALLOW): "
         "shop-key: [shop.internal]."
     )
     assert "jobs.shop.check.auth.client_secret: the secret shop-client has no rule" in client
@@ -126,7 +126,7 @@ jobs:
     [
         ({"a b": ["x.internal"]}, "is not a secret"),
         ({"a": ["https://x.internal"]}, "without scheme and path"),
-        ({"a": ["x.*"]}, "would also fit hosts of strangers"),
+        ({"a": ["x.*"]}, "would also match hosts of strangers"),
         ({"a": {"hosts": ["x.internal"], "tags": [":"]}}, "is not a tag"),
         ({"a": {"tags": ["team:a"]}}, "hosts"),
         ({"a": {"hosts": ["x.internal"], "host": ["y"]}}, "host"),

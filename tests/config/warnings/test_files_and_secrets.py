@@ -249,7 +249,7 @@ def test_a_ca_file_that_is_missing_is_told_at_each_key_that_names_it(folder: Pat
 def test_a_ca_file_without_a_certificate_is_told(folder: Path) -> None:
     (folder / "ca.pem").write_text("not a certificate")
     (first, *_) = unusable(with_ca(folder, str(folder / "ca.pem")))
-    assert "it holds no certificate in PEM form" in first.message
+    assert "it contains no certificate in PEM form" in first.message
 
 
 def test_a_relative_path_is_told_with_the_folder_that_it_starts_from(folder: Path) -> None:

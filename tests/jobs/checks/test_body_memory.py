@@ -71,7 +71,7 @@ async def test_a_body_that_waited_too_long_fails_and_says_that_it_is_not_the_tar
 
     assert asyncio.get_running_loop().time() - began == pytest.approx(BODY_MEMORY_TIMEOUT)
     assert str(caught.value) == (
-        "No memory for a body of 1 MiB: the bodies of all jobs take 8 MiB of 8 MiB, and no more may be held at a "
+        "No memory for a body of 1 MiB: the bodies of all jobs use 8 MiB of 8 MiB, the limit at a "
         "time; this is not the target's fault. Lower the read_limit of jobs, or raise the setting targets.body_memory."
     )
     assert memory.held == 8 * MIB
@@ -85,8 +85,8 @@ async def test_a_job_and_a_host_leave_memory_to_others_and_hold_up_nobody_behind
     await room(memory, "second").reserve(4 * MIB)
     behind_its_host = asyncio.create_task(room(memory, "third").reserve(MIB))
     await _turn()
-    assert "the bodies of job greedy take 4 MiB of 4 MiB" in room(memory, "greedy").describe_exhaustion(MIB)
-    assert "the bodies of host one.internal:80 take 8 MiB of 8 MiB" in room(memory, "third").describe_exhaustion(MIB)
+    assert "the bodies of job greedy use 4 MiB of 4 MiB" in room(memory, "greedy").describe_exhaustion(MIB)
+    assert "the bodies of host one.internal:80 use 8 MiB of 8 MiB" in room(memory, "third").describe_exhaustion(MIB)
 
     await room(memory, "elsewhere", "two.internal:80").reserve(4 * MIB)
 
@@ -205,7 +205,7 @@ async def test_an_answer_without_memory_fails_and_it_is_not_the_targets_fault(
     await room(memory, "other", "other").reserve(MIB)
     seen = await observed(ask.check, target.url, room(memory))
     assert seen.error is ErrorClass.INTERNAL_ERROR
-    assert seen.message.startswith("No memory for a body of 1 MiB: the bodies of all jobs take 1 MiB of 1 MiB")
+    assert seen.message.startswith("No memory for a body of 1 MiB: the bodies of all jobs use 1 MiB of 1 MiB")
 
 
 async def test_a_deadline_that_passes_while_a_body_waits_for_memory_is_not_the_targets_fault(

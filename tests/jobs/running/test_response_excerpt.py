@@ -65,7 +65,7 @@ def test_the_body_stays_with_an_attempt_that_the_answer_failed() -> None:
         attempt(seen(b"slow"), Failure("status", "2xx", "503", Severity.DEGRADED)),
         attempt(seen(b"half", error=ErrorClass.PROTOCOL_ERROR)),
     ],
-    ids=["succeeded", "degraded", "no whole answer"],
+    ids=["succeeded", "degraded", "no complete response"],
 )
 def test_no_body_is_kept_where_the_answer_did_not_fail_the_attempt(made: Attempt) -> None:
     assert made.body == ""

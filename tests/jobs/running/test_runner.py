@@ -302,7 +302,7 @@ async def test_an_attempt_that_is_given_up_keeps_what_its_check_has_seen_so_far(
     assert run.attempts[0].details == Details(steps=(StepDetail("sign in", 200, 1.5),))
 
 
-PENDING = answer(pending="No ping has come yet.", facts={"state": "new"})
+PENDING = answer(pending="No ping has arrived yet.", facts={"state": "new"})
 STATE_UP = {"fact": "state", "equals": "up"}
 
 
@@ -311,7 +311,7 @@ async def test_a_run_of_which_nothing_is_known_yet_is_skipped_with_the_reason() 
     stage = Stage(PENDING)
     run = await stage.run(job(expect=[{"status": 200}]))
     assert (run.outcome, run.error, run.attempts) == (Outcome.SKIPPED, None, ())
-    assert run.message == "No ping has come yet."
+    assert run.message == "No ping has arrived yet."
 
 
 @virtual_time

@@ -82,7 +82,7 @@ async def test_what_is_not_the_targets_fault_does_not_open_its_circuit(step: obj
 
 @virtual_time
 async def test_a_run_of_which_nothing_is_known_yet_does_not_close_a_circuit() -> None:
-    stage = Stage(answer(pending="No ping has come yet."), states=await opened())
+    stage = Stage(answer(pending="No ping has arrived yet."), states=await opened())
     await asyncio.sleep(61)
     assert (await stage.run(GUARDED)).outcome is Outcome.SKIPPED
     assert condition(stage.states) is not CircuitCondition.CLOSED

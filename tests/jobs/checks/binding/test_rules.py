@@ -46,7 +46,7 @@ def test_a_secret_goes_to_the_hosts_of_its_rule_alone() -> None:
     bindings = bound(checkout=["*.internal"])
     assert denial(bindings, "checkout", "api.internal") == ""
     assert denial(bindings, "checkout", "evil.example") == (
-        "Not asked: the secret checkout may go to *.internal, and evil.example would get it. "
+        "Not sent: the secret checkout may go to *.internal, but evil.example would get it. "
         "To allow it, add to the setting secrets.allow (SCHEDULER_SECRETS__ALLOW): checkout: [evil.example]."
     )
 
@@ -65,8 +65,8 @@ def test_a_name_is_compared_as_variables_and_the_vault_compare_it(spelling: str)
 def test_a_secret_without_a_rule_is_denied_or_free_as_the_settings_say() -> None:
     assert denial(bound(unbound="allow"), "checkout", "evil.example") == ""
     assert denial(bound(), "checkout", "api.internal", "[::1]") == (
-        "Not asked: the secret checkout has no rule that says which hosts may get it, and api.internal and [::1] "
-        "would. To allow it, add to the setting secrets.allow (SCHEDULER_SECRETS__ALLOW): "
+        "Not sent: the secret checkout has no rule for api.internal and [::1], "
+        "which would get it. To allow it, add to the setting secrets.allow (SCHEDULER_SECRETS__ALLOW): "
         'checkout: [api.internal, "[::1]"].'
     )
 
@@ -94,7 +94,7 @@ def test_a_rule_may_be_for_jobs_with_a_tag() -> None:
     assert denial(bindings, "checkout", "api.internal", tags={"team": "checkout"}) == ""
     assert denial(bindings, "checkout", "api.internal", tags={"shared": "yes"}) == ""
     assert denial(bindings, "checkout", "api.internal", tags={"team": "search"}) == (
-        "Not asked: the secret checkout is for jobs with the tag team:checkout or shared alone. "
+        "Not sent: the secret checkout is only for jobs with the tag team:checkout or shared. "
         "To allow it, change its rule in the setting secrets.allow (SCHEDULER_SECRETS__ALLOW)."
     )
     assert denial(bindings, "checkout", "evil.example", tags={"team": "checkout"}) != ""
@@ -162,7 +162,7 @@ PROTECTED = [
 def test_tokens_that_open_more_than_a_target_are_given_to_no_job_by_default(scope: str, unbound: str) -> None:
     host = scope.removeprefix("https://").partition("/")[0]
     told = token(granted(unbound), scope, host)
-    assert "so a job gets it only by a rule that names this very scope" in told
+    assert "so a job gets it only by a rule for exactly this scope" in told
     assert "so a job gets it only by" in token(granted(unbound, {"*": ["*"]}), scope, host)
 
 

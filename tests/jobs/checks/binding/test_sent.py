@@ -232,7 +232,7 @@ async def test_what_was_got_with_a_secret_goes_only_where_the_secret_may(
         sign_in = {"url": on(HERE, login), "method": "POST", "body": {"form": {"password": SECRET}}, "save": save}
         denied = await ask(steps(sign_in, {"url": on(ELSEWHERE, target), **second}))
         assert (denied.error, target.connections) == (ErrorClass.TARGET_DENIED, 0)
-        assert "what was got with the secret team may go to 127.0.0.1" in denied.message
+        assert "what was obtained with the secret team may go to 127.0.0.1" in denied.message
         assert (await ask(steps(sign_in, {"url": on(HERE, target), **second}))).error is None
 
 

@@ -59,8 +59,8 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
     "folder": (Path.mkdir, "it is a directory"),
     "missing": (lambda path: None, "no such file or directory"),
     "large": (make_large, "it is larger than 1 MiB"),
-    "text": (lambda path: path.write_text("no PEM"), "it holds no certificate in PEM form"),
-    "damaged": (make_damaged, "it holds a certificate that is damaged"),
+    "text": (lambda path: path.write_text("no PEM"), "it contains no certificate in PEM form"),
+    "damaged": (make_damaged, "it contains a damaged certificate"),
     "circle": (make_unreadable, "too many levels of symbolic links"),
 }
 
@@ -79,15 +79,15 @@ async def test_outside_of_the_known_folders_every_reason_has_the_same_sentence(t
         make(tmp_path / kind)
         said.add(await problem_with(CaFiles(known=[Path("/jobs")]), tmp_path / kind))
     (only,) = said
-    assert only.startswith("it has to be a regular file of at most 1 MiB that the program may read, with certificates")
-    assert only.endswith("what is wrong is said only of files in /jobs and the system's folders for them")
+    assert only.startswith("it must be a regular file of at most 1 MiB that the program can read, with certificates")
+    assert only.endswith("the exact reason is shown only for files in /jobs and the system's folders for them")
 
 
 async def test_a_link_from_a_known_folder_to_elsewhere_tells_no_more(tmp_path: Path) -> None:
     (tmp_path / "known").mkdir()
     (tmp_path / "known" / "ca.pem").symlink_to(tmp_path / "nothing")
     files = CaFiles(known=[tmp_path / "known"])
-    assert (await problem_with(files, tmp_path / "known" / "ca.pem")).startswith("it has to be a regular file")
+    assert (await problem_with(files, tmp_path / "known" / "ca.pem")).startswith("it must be a regular file")
 
 
 async def test_a_ca_file_may_be_anywhere_unless_folders_are_named(tmp_path: Path, certificate: Path) -> None:
@@ -97,7 +97,7 @@ async def test_a_ca_file_may_be_anywhere_unless_folders_are_named(tmp_path: Path
     assert len((await CaFiles().load(str(certificate))).certificates) == 1
     files = CaFiles([tmp_path / "named"])
     assert len((await files.load(str(tmp_path / "named" / "ca.pem"))).certificates) == 1
-    refused = f"it is outside of the folders of targets.ca_folders ({tmp_path / 'named'})"
+    refused = f"it is outside the folders of targets.ca_folders ({tmp_path / 'named'})"
     for path in (certificate, tmp_path / "nothing", tmp_path / "named" / "link.pem", tmp_path / "named/../ca.pem"):
         assert await problem_with(files, path) == refused
 
@@ -150,7 +150,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 async def test_a_share_that_hangs_is_not_waited_for(hanging: threading.Event, certificate: Path) -> None:
     files = CaFiles(known=[certificate.parent])
-    with pytest.raises(CaFileUnusable, match=r"it could not be read within 0.02 s; look at how its folder is mounted"):
+    with pytest.raises(CaFileUnusable, match=r"it could not be read within 0.02 s; check how its folder is mounted"):
         await files.load(str(certificate))
     assert files.describe_problem(str(certificate), 0.02).startswith("it could not be read within")
 

@@ -40,6 +40,6 @@ async def test_targets_are_not_blamed_for_a_lack_of_descriptors() -> None:
         assert ended.code == 0, ended.stderr
         lacking, after = map(json.loads, ended.stdout.splitlines())
         assert [error for error, _ in lacking] == ["out_of_resources"] * 4
-        assert all("could not be asked, because this machine lacks something" in message for _, message in lacking)
+        assert all("could not be checked, because this machine lacks a resource" in message for _, message in lacking)
         refused = "connection_refused"
         assert after == [refused, refused, "dns_failure", refused]

@@ -119,7 +119,7 @@ NEVER = [
 async def test_an_address_of_a_network_that_is_not_named_is_denied(host: str, network_guard: NetworkGuard) -> None:
     seen = await seen_by(PRODUCTION, f"http://{host}:8080/health")
     assert seen.error is ErrorClass.TARGET_DENIED, seen
-    assert "name its network in the setting targets.networks" in seen.message
+    assert "add its network to the setting targets.networks" in seen.message
     assert "SCHEDULER_TARGETS__NETWORKS" in seen.message
     assert network_guard.connects == []
 
@@ -212,7 +212,7 @@ async def test_a_redirect_to_where_nobody_may_connect_is_not_followed(
     target.on("/", status, headers={"location": f"http://{host}/token"})
     seen = await seen_by(naming("127.0.0.1/32"), target.url)
     assert seen.error is ErrorClass.TARGET_DENIED
-    assert seen.message.endswith(f"127.0.0.1:{target.port} redirects there.")
+    assert seen.message.endswith(f"127.0.0.1:{target.port} redirected to it.")
     assert network_guard.connects == [("127.0.0.1", target.port)]
 
 
@@ -222,7 +222,7 @@ async def test_a_redirect_to_a_scheme_that_may_not_be_asked_is_not_followed(targ
         guard = naming("127.0.0.0/8", schemes=frozenset({"https"}))
         seen = await seen_by(guard, secure.url, tls={"ca_file": secure.ca_file})
     assert seen.error is ErrorClass.TARGET_DENIED
-    assert "is asked by http, which is not allowed" in seen.message
+    assert "uses the scheme http, which is not allowed" in seen.message
     assert "targets.schemes (SCHEDULER_TARGETS__SCHEMES)" in seen.message
     assert target.connections == 0
 
@@ -232,7 +232,7 @@ async def test_a_redirect_to_a_port_that_may_not_be_asked_is_not_followed(target
         target.on("/", 302, headers={"location": other.url})
         seen = await seen_by(naming("127.0.0.0/8", ports=((target.port, target.port),)), target.url)
     assert seen.error is ErrorClass.TARGET_DENIED
-    assert f"port {other.port} of 127.0.0.1 is not one that may be asked" in seen.message
+    assert f"port {other.port} of 127.0.0.1 is not an allowed port" in seen.message
     assert other.connections == 0
 
 
@@ -240,7 +240,7 @@ async def test_a_redirect_to_a_host_that_may_not_be_asked_is_not_followed(target
     target.on("/", 302, headers={"location": target.url.replace("127.0.0.1", "localhost")})
     seen = await seen_by(naming("127.0.0.0/8", hosts=("127.0.0.1",)), target.url)
     assert seen.error is ErrorClass.TARGET_DENIED
-    assert "localhost is not among the hosts that may be asked" in seen.message
+    assert "localhost is not an allowed host" in seen.message
     assert target.connections == 1
 
 
@@ -305,8 +305,8 @@ async def test_a_name_whose_addresses_are_all_of_networks_that_are_not_named_is_
     resolve(["10.0.0.5", "192.168.0.7"])
     seen = await seen_by(PRODUCTION, "http://db.internal/")
     assert seen.message == (
-        "Not asked: 10.0.0.5, an address of db.internal:80, is a private address, of no network that may be asked. "
-        "To allow it, name its network in the setting targets.networks (SCHEDULER_TARGETS__NETWORKS)."
+        "Not sent: 10.0.0.5, an address of db.internal:80, is a private address outside the allowed networks. "
+        "To allow it, add its network to the setting targets.networks (SCHEDULER_TARGETS__NETWORKS)."
     )
 
 
@@ -366,7 +366,7 @@ async def test_where_tokens_are_handed_out_is_never_asked(host: str, endpoint: s
     guard = naming("127.0.0.0/8", identity_endpoints=(endpoint.format(port=target.port),))
     seen = await seen_by(guard, f"http://{host}:{target.port}/msi/token")
     assert seen.error is ErrorClass.TARGET_DENIED
-    assert "is where the platform hands out this app's tokens. No setting allows that." in seen.message
+    assert "is where the platform issues this app's tokens. No setting allows that." in seen.message
     assert target.connections == 0
 
 
@@ -420,7 +420,7 @@ async def test_no_job_reads_more_of_an_answer_than_the_settings_allow() -> None:
 
 async def test_an_address_inside_another_one_is_told_with_both() -> None:
     seen = await seen_by(PRODUCTION, "http://[64:ff9b::a9fe:a9fe]/")
-    assert seen.message.startswith("Not asked: 169.254.169.254 (in 64:ff9b::a9fe:a9fe) is a link-local address")
+    assert seen.message.startswith("Not sent: 169.254.169.254 (in 64:ff9b::a9fe:a9fe) is a link-local address")
 
 
 @pytest.mark.parametrize(

@@ -25,17 +25,17 @@ Server = Callable[[], AbstractAsyncContextManager[Any]]
     ("server", "error", "status", "says"),
     [
         (bad.refused_port, "connection_refused", None, "refused the connection: nothing listens on this port"),
-        (bad.reset_on_connect, "connection_reset", None, "reset the connection before it answered"),
-        (bad.reset_after_request, "connection_reset", None, "reset the connection before it answered"),
-        (bad.reset_in_body, "connection_reset", 200, "reset the connection in the middle of its answer"),
-        (bad.disconnect, "connection_reset", None, "closed the connection without an answer"),
-        (bad.half_close, "connection_reset", None, "closed the connection without an answer"),
-        (bad.truncated_body, "protocol_error", 200, "closed the connection in the middle of its answer"),
-        (bad.truncated_chunks, "protocol_error", 200, "closed the connection in the middle of its answer"),
+        (bad.reset_on_connect, "connection_reset", None, "reset the connection before its response"),
+        (bad.reset_after_request, "connection_reset", None, "reset the connection before its response"),
+        (bad.reset_in_body, "connection_reset", 200, "reset the connection before its response was complete"),
+        (bad.disconnect, "connection_reset", None, "closed the connection without a response"),
+        (bad.half_close, "connection_reset", None, "closed the connection without a response"),
+        (bad.truncated_body, "protocol_error", 200, "closed the connection before its response was complete"),
+        (bad.truncated_chunks, "protocol_error", 200, "closed the connection before its response was complete"),
         (bad.garbage, "protocol_error", None, "answered with something that is not HTTP/1.1."),
         (bad.wrong_chunking, "protocol_error", 200, "something that is not HTTP/1.1 (illegal chunk header)"),
         (bad.endless_headers, "protocol_error", None, "sent more than 100 KiB of headers"),
-        (bad.broken_gzip, "protocol_error", 200, "a body that is not the gzip that its header promises"),
+        (bad.broken_gzip, "protocol_error", 200, "a body that is not gzip, the encoding in its header"),
         (bad.redirect_loop, "too_many_redirects", 302, "redirects again after 10 redirects"),
         (bad.plain_behind_https, "tls_failure", None, "not TLS: the port seems to speak plain HTTP"),
     ],
@@ -58,7 +58,7 @@ async def test_a_target_that_fails_is_told_by_class_and_sentence(
     [
         ("expired", "has expired"),
         ("not_yet_valid", "is not valid yet"),
-        ("wrong_name", "is for other names, not for 127.0.0.1"),
+        ("wrong_name", "is not valid for 127.0.0.1"),
         ("untrusted", "signed by an authority that is not trusted here"),
         ("self_signed", "is self-signed"),
     ],
@@ -77,7 +77,7 @@ async def test_a_certificate_that_is_not_accepted_is_told_with_the_reason(
 async def test_a_wrong_name_is_told_for_names_too(ask: HttpCheckDriver) -> None:
     async with HttpTarget(tls="wrong_name") as server:
         seen = await ask(f"https://localhost:{server.port}/", tls={"ca_file": server.ca_file})
-    assert "is for other names, not for localhost" in seen.message
+    assert "is not valid for localhost" in seen.message
 
 
 async def test_a_server_that_ends_the_handshake_is_reported_as_tls_failure(ask: HttpCheckDriver) -> None:
@@ -91,14 +91,14 @@ async def test_a_server_that_ends_the_handshake_is_reported_as_tls_failure(ask: 
 async def test_an_unknown_host_is_reported_as_dns_failure(ask: HttpCheckDriver, host: str) -> None:
     seen = await ask(f"https://{host}:8443/health?code=hidden")
     assert seen.error is ErrorClass.DNS_FAILURE
-    assert seen.message.startswith(f"The DNS knows no address of {host}: ")
+    assert seen.message.startswith(f"The DNS has no address for {host}: ")
 
 
 @pytest.mark.parametrize("url", ["http://" + "a" * 70 + ".localhost/", "http://a..localhost/", "http://xn--ü/"])
 async def test_a_host_that_can_be_no_name_is_reported_as_dns_failure(ask: HttpCheckDriver, url: str) -> None:
     seen = await ask(url)
     assert seen.error is ErrorClass.DNS_FAILURE
-    assert "is no name that a host could have" in seen.message
+    assert "is not a valid host name" in seen.message
 
 
 async def test_a_ca_file_that_is_not_there_is_not_the_targets_fault(ask: HttpCheckDriver) -> None:
@@ -106,13 +106,13 @@ async def test_a_ca_file_that_is_not_there_is_not_the_targets_fault(ask: HttpChe
         seen = await ask(server.url, tls={"ca_file": "/nowhere/ca.pem"})
     assert seen.error is ErrorClass.INTERNAL_ERROR
     assert seen.message.startswith(
-        "The CA file /nowhere/ca.pem of this target cannot be used: it has to be a regular file of at most 1 MiB"
+        "The CA file /nowhere/ca.pem of this target cannot be used: it must be a regular file of at most 1 MiB"
     )
 
 
 async def test_a_secret_in_an_error_is_taken_out(ask: HttpCheckDriver) -> None:
     ask.redactor.add_permanent("nowhere")
-    assert "of ***.invalid" in (await ask("http://nowhere.invalid/")).message
+    assert "for ***.invalid" in (await ask("http://nowhere.invalid/")).message
 
 
 async def test_a_mistake_of_ours_is_not_taken_for_an_error_of_the_target(target: HttpTarget) -> None:
@@ -154,33 +154,33 @@ def _certificate(code: int) -> ssl.SSLCertVerificationError:
             _gaierror(socket.EAI_FAIL),
             "dns",
             "dns_failure",
-            "checkout.internal could not be resolved (whatever): look at the DNS zone",
+            "checkout.internal could not be resolved (whatever): check the DNS zone",
         ),
-        (OSError(113, "No route to host"), "connect", "connection_failed", "no way to checkout.internal:443"),
+        (OSError(113, "No route to host"), "connect", "connection_failed", "no route to checkout.internal:443"),
         (OSError(101, "Network is unreachable"), "connect", "connection_failed", "the VNet peering"),
         (
             OSError(24, "Too many open files"),
             "connect",
             "out_of_resources",
-            "this machine lacks something for it (Too many",
+            "this machine lacks a resource (Too many",
         ),
         (OSError(22, "Invalid argument"), "connect", "connection_failed", "Invalid argument."),
         (TimeoutError(110, "Connection timed out"), "connect", "connect_timeout", "a firewall drops the packets"),
-        (ConnectionResetError(104, "reset"), "connect", "connection_reset", "before it answered"),
-        (OSError(113, "No route to host"), "body", "connection_failed", "no way to checkout.internal:443"),
+        (ConnectionResetError(104, "reset"), "connect", "connection_reset", "before its response"),
+        (OSError(113, "No route to host"), "body", "connection_failed", "no route to checkout.internal:443"),
         (_certificate(23), "tls", "tls_certificate", "has been revoked"),
         (_certificate(27), "tls", "tls_certificate", "was not accepted: unsuitable {certificate} purpose."),
-        (_tls("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "first_byte", "tls_failure", "wants a client certificate"),
+        (_tls("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "first_byte", "tls_failure", "requires a client certificate"),
         (_tls("UNSUPPORTED_PROTOCOL"), "tls", "tls_failure", "too old to be safe"),
-        (_tls("BAD_ECPOINT"), "tls", "tls_failure", "could not agree (bad ecpoint)"),
-        (ssl.SSLError("nothing known"), "tls", "tls_failure", "could not agree (unknown)"),
+        (_tls("BAD_ECPOINT"), "tls", "tls_failure", "could not agree on one (bad ecpoint)"),
+        (ssl.SSLError("nothing known"), "tls", "tls_failure", "could not agree on one (unknown)"),
         (
             ssl.SSLError(1, "[SSL] brand new fault (_ssl.c:1006)"),
             "tls",
             "tls_failure",
-            "could not agree (brand new fault)",
+            "could not agree on one (brand new fault)",
         ),
-        (ssl.SSLError(1, "[SSL] record layer failure (_ssl.c:1006)"), "tls", "tls_failure", "damaged on its way"),
+        (ssl.SSLError(1, "[SSL] record layer failure (_ssl.c:1006)"), "tls", "tls_failure", "damaged in transit"),
     ],
 )
 def test_an_error_is_explained(error: Exception, phase: Any, error_class: str, says: str) -> None:

@@ -31,7 +31,7 @@ from tests.parts.http_target import HttpTarget
 from tests.parts.proxy import Proxy
 from tests.parts.token_endpoint import TokenEndpoint
 
-NO_JSON = "it answered 200 with something that is no JSON object: look at token_url"
+NO_JSON = "it answered 200 with something that is not a JSON object: check token_url"
 
 SECRETS = {"client": "cl1ent-secret", "id": "probe"}
 
@@ -152,7 +152,7 @@ async def test_a_client_certificate_that_is_none_is_blamed_on_its_secret(
     url = endpoint.url.replace("http:", "https:") + "/token"
     seen = await ask(target.url, auth=auth(url), tls={"client_certificate": {"secret": "id"}})
     assert seen.error is ErrorClass.SECRET_UNAVAILABLE
-    assert seen.message.startswith("The secret id holds no client certificate")
+    assert seen.message.startswith("The secret id contains no usable client certificate")
 
 
 async def test_tokens_are_never_shown(ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget) -> None:
@@ -287,7 +287,7 @@ async def test_a_token_that_the_target_refuses_is_got_anew(
     target.sequence("/", 401, 200)
     _, (secret, token) = await refused(ask, target, endpoint)
     assert not secret.is_changed
-    assert token == CredentialRefresh(True, f"another access token from {endpoint.url}/token was got")
+    assert token == CredentialRefresh(True, f"another access token from {endpoint.url}/token was fetched")
     await ask(target.url, auth=auth(endpoint))
     assert sent(target) == ["Bearer token-1", "Bearer token-2"]
 
@@ -299,7 +299,7 @@ async def test_a_second_refusal_right_after_it_asks_for_no_third_token(
     await refused(ask, target, endpoint)
     _, (_, token) = await refused(ask, target, endpoint)
     assert token == CredentialRefresh(
-        False, f"the access token from {endpoint.url}/token is still the one got at 2026-01-01 00:00:00Z"
+        False, f"the access token from {endpoint.url}/token is still the one fetched at 2026-01-01 00:00:00Z"
     )
     assert len(endpoint.requests) == 2
 
@@ -340,7 +340,7 @@ async def test_a_run_is_repeated_at_once_with_another_token(
     run = await runner.run(job, TICKET)
     assert run.outcome is Outcome.SUCCEEDED
     assert [attempt.status for attempt in run.attempts] == [401, 200]
-    assert f"another access token from {endpoint.url}/token was got" in run.attempts[0].message
+    assert f"another access token from {endpoint.url}/token was fetched" in run.attempts[0].message
 
 
 async def test_the_steps_of_a_check_share_a_token(
@@ -365,7 +365,7 @@ async def test_a_wrong_secret_is_told_without_it(
     assert await failed(ask, target, auth=auth(endpoint)) == message(
         endpoint,
         "it answered 401 invalid_client (AADSTS7000215); it does not know the client, or not with this secret: "
-        "look at client_id and client_secret; client was looked at again",
+        "check client_id and client_secret; client was looked at again",
     )
 
 
@@ -374,29 +374,28 @@ async def test_a_wrong_secret_is_told_without_it(
     [
         (
             Answer.of_json({"error": "invalid_scope", "error_description": "cl1ent"}, 400),
-            "it answered 400 invalid_scope; look at scope, and at what was granted to the client",
+            "it answered 400 invalid_scope; check scope, and the permissions of the client",
         ),
         (Answer.of_json({"error": "slow_down"}, 400), "it answered 400 slow_down"),
         (
             Answer.of_json({"error": "unauthorized_client"}, 200),
-            "it answered 200 unauthorized_client; the client may not use client credentials: grant it that",
+            "it answered 200 unauthorized_client; the client must not use client credentials: allow that grant",
         ),
         (
             Answer.of_json({"error": "cl1ent-secr"}, 400),
-            "it answered 400 without an error code of OAuth 2: look at token_url",
+            "it answered 400 without an error code of OAuth 2: check token_url",
         ),
         (
             Answer(404, body=b"<html>"),
-            "it answered 404 without an error code of OAuth 2: look at token_url",
+            "it answered 404 without an error code of OAuth 2: check token_url",
         ),
         (
             Answer(503, body=b"[]"),
-            "it answered 503 without an error code of OAuth 2: it is down, or has too much to do",
+            "it answered 503 without an error code of OAuth 2: it is down or overloaded",
         ),
         (
             Answer(302, {"location": "https://elsewhere.example/"}),
-            "it answered 302: a redirect, which the client's secret does not follow; "
-            "write its final place as token_url",
+            "it answered 302: a redirect, to which the client's secret is not sent; set token_url to the final URL",
         ),
         (
             Answer(body=b"<html>sign in</html>"),
@@ -412,7 +411,7 @@ async def test_a_wrong_secret_is_told_without_it(
             Answer.of_json({"access_token": "abcdef", "token_type": "MAC"}),
             "its token is of the type mac, and only Bearer can be used",
         ),
-        (Answer(body=b" " * 70_000), "its answer has more than 64 KiB: look at token_url"),
+        (Answer(body=b" " * 70_000), "its answer has more than 64 KiB: check token_url"),
     ],
 )
 async def test_an_answer_without_a_token_is_told(
@@ -424,7 +423,7 @@ async def test_an_answer_without_a_token_is_told(
 
 async def test_a_reset_is_told(ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget) -> None:
     endpoint.instead = Answer(reset=True)
-    assert "reset the connection before it answered" in await failed(ask, target, auth=auth(endpoint))
+    assert "reset the connection before its response" in await failed(ask, target, auth=auth(endpoint))
 
 
 async def test_a_refused_connection_is_told_without_the_query(
@@ -446,14 +445,14 @@ async def test_a_silent_endpoint_is_told(
 async def test_the_guard_is_asked_about_the_endpoint(target: HttpTarget) -> None:
     async with open_http_check(SECRETS) as ask:
         told = await failed(ask, target, auth=auth("http://169.254.169.254/metadata/identity/oauth2/token"))
-    assert "Not asked: 169.254.169.254 is" in told
+    assert "Not sent: 169.254.169.254 is" in told
 
 
 async def test_the_endpoints_scheme_is_looked_at(target: HttpTarget) -> None:
     guard = Guard(TargetRules(schemes=frozenset({"https"})))
     async with open_http_check(SECRETS, guard=guard) as ask:
         told = await failed(ask, target, auth=auth("http://login.example/token"))
-    assert "is asked by http, which is not allowed" in told
+    assert "uses the scheme http, which is not allowed" in told
 
 
 # --- the definition ---

@@ -97,8 +97,8 @@ async def test_the_method_changes_as_browsers_change_it(
     [
         ("ftp://127.0.0.1/x", "to a ftp URL, not to an http one"),
         ("mailto:somebody@example.com", "to a mailto URL"),
-        ("http://[::1", "to something that is no URL"),
-        ("http://127.0.0.1:99999/", "to a port that there cannot be"),
+        ("http://[::1", "to something that is not a URL"),
+        ("http://127.0.0.1:99999/", "to a port that cannot exist"),
     ],
 )
 async def test_a_location_that_cannot_be_asked_is_reported_as_protocol_error(
@@ -219,7 +219,7 @@ async def test_a_secret_does_not_go_to_another_origin_in_the_url_that_the_target
         seen = await ask(target.url + "/old", auth=auth)
         assert (other.requests, target.last.query) == ([], {"code": "k3y-value"})
     assert seen.error is ErrorClass.PROTOCOL_ERROR
-    assert "redirects to another origin with a secret of the job in the URL, where it must not go" in seen.message
+    assert "redirects to another origin with a secret of the job in the URL, which must not go there" in seen.message
     assert "k3y" not in seen.message
 
 

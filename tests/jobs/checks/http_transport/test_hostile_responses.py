@@ -39,11 +39,15 @@ async def cheapest(observe: Callable[[], Awaitable[Observation]]) -> tuple[Obser
 @pytest.mark.parametrize(
     ("wire", "status", "says"),
     [
-        (answers.MANY_LINES, None, "answered 200 with more than 1,000 header lines: look at the service"),
-        (answers.HINTS_OF_MANY_LINES, None, "answered 103 with more than 100 header lines: look at the service"),
-        (answers.HINTS_TOO_LARGE, None, "sent more than 100 KiB of headers, informational answers and trailers inc"),
+        (answers.MANY_LINES, None, "answered 200 with more than 1,000 header lines: check the service"),
+        (answers.HINTS_OF_MANY_LINES, None, "answered 103 with more than 100 header lines: check the service"),
+        (
+            answers.HINTS_TOO_LARGE,
+            None,
+            "sent more than 100 KiB of headers, including informational responses and trailers",
+        ),
         (answers.TINY_CHUNKS, 200, "in more than 20,000 chunks of less than 32 bytes on average: have the service"),
-        (answers.FAT_CHUNKS, 200, "sent more than 100 KiB of headers, informational answers and trailers included"),
+        (answers.FAT_CHUNKS, 200, "sent more than 100 KiB of headers, including informational responses and trailers"),
         (answers.GZIP_OF_MANY_MEMBERS, 200, "a body of more than 1,000 gzip members: have the service compress it"),
     ],
     ids=["lines", "interim lines", "interim bytes", "tiny chunks", "chunk extensions", "gzip members"],
@@ -96,13 +100,13 @@ async def test_others_have_their_turn_while_chunks_are_parsed(ask: HttpCheckDriv
 @pytest.mark.parametrize(
     ("wire", "status", "says"),
     [
-        (answers.HTTP_2_MANY_LINES, None, "answered 200 with more than 1,000 header lines: look at the service"),
+        (answers.HTTP_2_MANY_LINES, None, "answered 200 with more than 1,000 header lines: check the service"),
         (answers.HTTP_2_TOO_MANY_FIELDS, None, "sent more than 64 KiB of headers: have it send less"),
-        (answers.HTTP_2_LONG_HINTS, None, "answered 103 with more than 100 header lines: look at the service"),
-        (answers.HTTP_2_MANY_HINTS, None, "sent more than 20 informational answers"),
-        (answers.HTTP_2_LONG_TRAILERS, 200, "answered with more than 1,000 header lines: look at the service"),
-        (answers.HTTP_2_TINY_DATA, 200, "more than 500 frames with less than 1024 bytes of its answer in each"),
-        (answers.HTTP_2_PINGS, None, "sends frames on end, and nothing of an answer: look at the service"),
+        (answers.HTTP_2_LONG_HINTS, None, "answered 103 with more than 100 header lines: check the service"),
+        (answers.HTTP_2_MANY_HINTS, None, "sent more than 20 informational responses"),
+        (answers.HTTP_2_LONG_TRAILERS, 200, "answered with more than 1,000 header lines: check the service"),
+        (answers.HTTP_2_TINY_DATA, 200, "more than 500 frames with less than 1024 bytes of its response in each"),
+        (answers.HTTP_2_PINGS, None, "sends frames without any part of a response: check the service"),
     ],
     ids=["lines", "fields", "interim lines", "interim heads", "trailers", "tiny data", "pings"],
 )
@@ -215,7 +219,7 @@ async def test_the_header_lines_of_all_redirects_are_counted_together(ask: HttpC
     async with Circle() as server:
         seen = await ask(server.url)
     assert (seen.error, len(server.requests)) == (ErrorClass.PROTOCOL_ERROR, 2)
-    assert "answered 302 with more than 1,000 header lines, those of its redirects included: look at" in seen.message
+    assert "answered 302 with more than 1,000 header lines, including its redirects: check" in seen.message
 
 
 class _Turns:

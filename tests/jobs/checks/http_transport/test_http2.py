@@ -106,9 +106,9 @@ async def test_redirects_are_followed(ask: HttpCheckDriver, target: HttpTarget) 
 @pytest.mark.parametrize(
     ("then", "says"),
     [
-        ("reset", "broke the answer off"),
-        ("goaway", "broke the answer off"),
-        ("close", "closed the connection in the middle of its answer"),
+        ("reset", "aborted its response"),
+        ("goaway", "aborted its response"),
+        ("close", "closed the connection before its response was complete"),
     ],
 )
 async def test_an_answer_that_is_broken_off_is_told(ask: HttpCheckDriver, then: str, says: str) -> None:

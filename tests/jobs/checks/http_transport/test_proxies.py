@@ -52,12 +52,14 @@ async def test_the_tunnel_carries_the_proof_and_the_target_never_sees_it() -> No
     assert "proxy-authorization" not in server.last.headers
 
 
-@pytest.mark.parametrize(("status", "says"), [(407, "look at proxy_auth"), (403, "its rules"), (502, "no connection")])
+@pytest.mark.parametrize(
+    ("status", "says"), [(407, "check proxy_auth"), (403, "its rules"), (502, "could not connect")]
+)
 async def test_a_proxy_that_refuses_is_named(ask: HttpCheckDriver, status: int, says: str) -> None:
     async with Proxy(answer=status) as proxy:
         seen = await ask("https://checkout.internal/", proxy=proxy.url)
     assert seen.error is ErrorClass.CONNECTION_FAILED
-    assert seen.message.startswith(f"The proxy 127.0.0.1:{proxy.port} made no tunnel to checkout.internal:443: ")
+    assert seen.message.startswith(f"The proxy 127.0.0.1:{proxy.port} opened no tunnel to checkout.internal:443: ")
     assert f"answered {status}" in seen.message
     assert says in seen.message
 

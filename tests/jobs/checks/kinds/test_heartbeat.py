@@ -66,12 +66,15 @@ async def test_what_is_not_down_is_good_and_says_its_state(beat: HeartbeatRecord
 @pytest.mark.parametrize(
     ("beat", "pending"),
     [
-        (HeartbeatRecord(), "No ping has come yet."),
-        (HeartbeatRecord(number=2), "Only log texts have come yet, no ping says how a run went."),
-        (HeartbeatRecord(known_since=ago(hours=1)), "No ping has come yet; one must by 2026-03-02 11:00:00Z."),
+        (HeartbeatRecord(), "No ping has arrived yet."),
+        (HeartbeatRecord(number=2), "Only log texts have arrived, no ping reports a result."),
+        (
+            HeartbeatRecord(known_since=ago(hours=1)),
+            "No ping has arrived yet; the first is due by 2026-03-02 11:00:00Z.",
+        ),
         (
             HeartbeatRecord(last_start=ago(minutes=1)),
-            "No run has ended yet. A run began at 2026-03-01 11:59:00Z and must end by 2026-03-01 12:59:00Z.",
+            "No run has ended yet. A run started at 2026-03-01 11:59:00Z and must end by 2026-03-01 12:59:00Z.",
         ),
         (HeartbeatRecord(HeartbeatState.UP, ago(hours=1)), ""),
         (HeartbeatRecord(HeartbeatState.UP, ago(hours=24, minutes=30)), ""),
@@ -88,7 +91,7 @@ async def test_a_missing_ping_says_since_when_and_where_the_last_one_came_from()
     seen = await observed(HeartbeatRecord(HeartbeatState.UP, ago(hours=26), source="10.1.2.3", agent="curl/8.5"))
     assert seen.error is ErrorClass.HEARTBEAT_MISSING
     assert seen.message == (
-        "No ping since 2026-02-28 10:00:00Z, it was due at 2026-03-01 10:00:00Z, grace of 1h is over; "
+        "No ping since 2026-02-28 10:00:00Z, the next was due at 2026-03-01 10:00:00Z, and the grace of 1h is over; "
         "the last one came from 10.1.2.3 (curl/8.5)."
     )
     assert seen.facts["due"] == "2026-03-01T10:00:00Z"
@@ -102,15 +105,15 @@ async def test_a_failure_says_its_code_and_what_came_with_it() -> None:
     )
     assert seen.error is ErrorClass.HEARTBEAT_FAILED
     assert seen.message == (
-        "The last ping told of a failure, exit code 3, at 2026-03-01 11:59:00Z; "
-        "nothing is known of where the last one came from. It says: disk full pw ***"
+        "The last ping reported a failure, exit code 3, at 2026-03-01 11:59:00Z; "
+        "the source of the last one is unknown. Its text: disk full pw ***"
     )
 
 
 async def test_a_run_without_an_end_is_missing_its_ping() -> None:
     seen = await observed(HeartbeatRecord(HeartbeatState.UP, ago(hours=3), last_start=ago(hours=2), source="10.1.2.3"))
     assert seen.error is ErrorClass.HEARTBEAT_MISSING
-    assert seen.message.startswith("The run that began at 2026-03-01 10:00:00Z has not told its end within 1h;")
+    assert seen.message.startswith("The run that started at 2026-03-01 10:00:00Z did not report its end within 1h;")
 
 
 async def test_a_program_that_never_pinged_in_time_is_missing() -> None:
@@ -141,36 +144,36 @@ async def test_the_pings_of_its_own_job_are_looked_at() -> None:
 @pytest.mark.parametrize(
     ("beat", "says"),
     [
-        (HeartbeatRecord(), "No ping has come yet."),
-        (HeartbeatRecord(HeartbeatState.PAUSED, ago(hours=99)), "Paused: pings are kept and not judged."),
+        (HeartbeatRecord(), "No ping has arrived yet."),
+        (HeartbeatRecord(HeartbeatState.PAUSED, ago(hours=99)), "Paused: pings are stored, not judged."),
         (
             HeartbeatRecord(HeartbeatState.UP, ago(hours=1), source="::1"),
-            "from ::1, the next one is due at 2026-03-02 11:00:00Z.",
+            "from ::1, the next is due at 2026-03-02 11:00:00Z.",
         ),
         (
             HeartbeatRecord(HeartbeatState.UP, ago(hours=24.5)),
-            "Late: the last ping came at 2026-02-28 11:30:00Z, it was due at",
+            "Late: the last ping arrived at 2026-02-28 11:30:00Z, the next was due at",
         ),
         (
             HeartbeatRecord(last_start=ago(minutes=1)),
-            "A run began at 2026-03-01 11:59:00Z and must end by 2026-03-01 12:59:00Z.",
+            "A run started at 2026-03-01 11:59:00Z and must end by 2026-03-01 12:59:00Z.",
         ),
-        (HeartbeatRecord(HeartbeatState.DOWN, None), "No ping has come."),
+        (HeartbeatRecord(HeartbeatState.DOWN, None), "No ping has arrived."),
         (
             HeartbeatRecord(known_since=ago(hours=1)),
-            "No ping has come yet; one must by 2026-03-02 11:00:00Z.",
+            "No ping has arrived yet; the first is due by 2026-03-02 11:00:00Z.",
         ),
         (
             HeartbeatRecord(known_since=ago(days=2)),
-            "No ping has ever come: the first one was due within 1d after the job came into force at 2026-02-27",
+            "No ping has ever arrived: the first was due within 1d after the job came into force at 2026-02-27",
         ),
         (
             HeartbeatRecord(HeartbeatState.DOWN, ago(hours=9), overran=True, source="::1"),
-            "No run has told of a good end since 2026-03-01 03:00:00Z, and one of them was overdue; the last",
+            "No run has reported success since 2026-03-01 03:00:00Z, and one was overdue; the last",
         ),
         (
             HeartbeatRecord(HeartbeatState.DOWN, overran=True, source="::1"),
-            "No run has told of a good end yet, and one of them was overdue",
+            "No run has reported success yet, and one was overdue",
         ),
     ],
 )
@@ -181,7 +184,7 @@ def test_every_state_is_said_in_words(beat: HeartbeatRecord, says: str) -> None:
 def test_a_schedule_that_is_over_waits_for_nothing() -> None:
     never: Any = type("Never", (), {"next_after": lambda self, instant: None})()
     told = describe_heartbeat(HeartbeatRecord(HeartbeatState.UP, ago(hours=1)), PingSchedule(schedule=never), NOW)
-    assert told == "The last ping came at 2026-03-01 11:00:00Z; no other one is due."
+    assert told == "The last ping arrived at 2026-03-01 11:00:00Z; no other is due."
 
 
 @pytest.mark.parametrize(("token", "words"), [("", "There is no secret nightly."), ("short", "at least 16 characters")])

@@ -163,7 +163,7 @@ async def test_a_cleaning_up_that_fails_degrades() -> None:
         seen = await ask({"steps": [sign_in(shop.url)], "cleanup": cleanup})
     assert seen.error is None
     assert [str(failure) for failure in seen.failures] == [
-        "cleanup remove: expected that it is done, observed Answered 200 OK, expected 404"
+        "cleanup remove: expected completed cleanup, observed Answered 200 OK, expected 404"
     ]
 
 
@@ -197,14 +197,14 @@ async def test_a_step_has_a_time_of_its_own() -> None:
     async with Silent() as shop:
         seen = await ask({"steps": [{"name": "a", "url": f"{shop.url}/a", "timeout": "50ms"}]})
     assert seen.error is ErrorClass.RESPONSE_TIMEOUT
-    assert f"No answer from 127.0.0.1:{shop.port} within 50 ms: it accepted the connection" in seen.message
+    assert f"No response from 127.0.0.1:{shop.port} within 50 ms: it accepted the connection" in seen.message
 
 
 async def test_a_url_that_an_answer_gives_must_be_one() -> None:
     async with Shop() as shop:
         seen = await ask({"steps": [sign_in(shop.url), {"name": "b", "url": "${token}:x"}]})
     assert seen.error is ErrorClass.STEP_FAILED
-    assert seen.message.startswith("Step 2 of 2 (b): Its url cannot be asked")
+    assert seen.message.startswith("Step 2 of 2 (b): Its url cannot be requested")
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ async def test_a_secret_does_not_go_to_a_plain_http_url_that_an_answer_gave(allo
     else:
         assert seen.error is ErrorClass.STEP_FAILED
         assert seen.message == (
-            "Step 2 of 2 (b): It would send secrets over plain http; if that is meant, say so: allow_plain_http: true."
+            "Step 2 of 2 (b): It would send secrets over plain http; if that is intended, set allow_plain_http: true."
         )
 
 

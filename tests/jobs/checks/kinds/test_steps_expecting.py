@@ -78,7 +78,7 @@ async def test_a_secret_that_is_expected_is_not_told() -> None:
 async def test_a_value_that_cannot_be_compared_with_ends_the_steps(name: str) -> None:
     seen = await looked({"body_contains": f"${{{name}}}"})
     assert seen.error is ErrorClass.STEP_FAILED
-    assert "Its body_contains got a value that it cannot have: it is too" in seen.message
+    assert "Its body_contains got an invalid value: it is too" in seen.message
 
 
 async def test_a_dollar_sign_is_one_without_any_value_too() -> None:

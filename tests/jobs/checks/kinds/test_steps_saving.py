@@ -134,8 +134,8 @@ async def test_saved_secrets_of_a_run_that_is_cancelled_are_released() -> None:
 @pytest.mark.parametrize(
     ("token", "words"),
     [
-        ("x" * 16_385, "with it the saved secrets would have 16385 characters; at most 16384 are kept"),
-        ("\n".join(["line"] * 201), "with it the saved secrets would have 201 lines; at most 200 are kept"),
+        ("x" * 16_385, "with it the saved secrets would have 16385 characters; the limit is 16384"),
+        ("\n".join(["line"] * 201), "with it the saved secrets would have 201 lines; the limit is 200"),
         ("x" * 65_537, "the value has more than 65536 characters"),
         ([["x" * 100]] * 700, "the value has more than 65536 characters"),
     ],
@@ -152,8 +152,8 @@ async def test_secrets_of_several_steps_count_together() -> None:
     seen = await ask(server, again)
     assert seen.message == (
         "Step 2 of 2 (again): Nothing to save as token2: with it the saved secrets would have 18000 characters; "
-        "at most 16384 are kept: save less of the answer (by a narrower JSONPath or a regex), "
-        "or write `secret: false` if the value may be shown."
+        "the limit is 16384: save less of the response (by a narrower JSONPath or a regex), "
+        "or write `secret: false` if it may be shown."
     )
 
 

@@ -116,7 +116,7 @@ async def test_the_name_that_a_certificate_is_for_may_be_said(starttls: bool) ->
             other = await ask(port, **{**tls, "server_name": "other.example"})
     assert seen.error is None, seen.message
     assert other.error is ErrorClass.TLS_CERTIFICATE
-    assert "not for other.example" in other.message
+    assert "not valid for other.example" in other.message
 
 
 async def test_what_came_instead_is_told() -> None:

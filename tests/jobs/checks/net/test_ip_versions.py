@@ -78,7 +78,7 @@ async def test_connections_and_handshakes_are_made_by_it_too(version: int | None
 async def test_an_address_of_the_other_version_cannot_be_asked(ask: HttpCheckDriver, url: str, version: int) -> None:
     seen = await ask(url, ip_version=version)
     assert seen.error is ErrorClass.DNS_FAILURE
-    assert seen.message == f"{seen.message.partition(' has ')[0]} has no IPv{version} address: look at ip_version."
+    assert seen.message == f"{seen.message.partition(' has ')[0]} has no IPv{version} address: check ip_version."
 
 
 @pytest.mark.parametrize("more", [{"connection": "kept"}, {"proxy": "http://proxy.internal:3128"}], ids=str)

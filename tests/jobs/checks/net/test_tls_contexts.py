@@ -78,7 +78,7 @@ async def test_without_authorities_of_the_system_those_of_certifi_are_trusted(
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(None, "it is a directory"), (b"no PEM", "it holds no certificate in PEM form")]
+    ("content", "says"), [(None, "it is a directory"), (b"no PEM", "it contains no certificate in PEM form")]
 )
 async def test_an_unusable_ca_file_is_named_with_the_reason(tmp_path: Path, content: bytes | None, says: str) -> None:
     file = tmp_path / "ca.pem"
@@ -144,7 +144,7 @@ async def test_a_client_certificate_that_is_none_says_nothing_of_the_target(spoi
     async with demanding() as server, open_http_check({"probe": spoilt}) as ask:
         seen = await ask(server.url, tls=TLS)
     assert (seen.error, server.connections) == (ErrorClass.SECRET_UNAVAILABLE, 0)
-    assert seen.message.startswith("The secret probe holds no client certificate that can be used: ")
+    assert seen.message.startswith("The secret probe contains no usable client certificate: ")
 
 
 def encrypted(pem: str) -> str:

@@ -19,20 +19,20 @@ URL = "https://checkout.internal/health"
         (
             "secrets",
             ErrorClass.SECRET_UNAVAILABLE,
-            "checkout.internal:443 was not asked: the secrets for it did not come within 5 s; "
-            "look at the Key Vault, and at the way to it.",
+            "Nothing was sent to checkout.internal:443: its secrets were not available within 5 s; "
+            "check the Key Vault and the route to it.",
         ),
         (
             "token",
             ErrorClass.TOKEN_UNAVAILABLE,
-            "checkout.internal:443 was not asked: the access token for it did not come within 5 s; "
-            "look at the app's managed identity, or at the token_url of its auth.",
+            "Nothing was sent to checkout.internal:443: its access token was not available within 5 s; "
+            "check the app's managed identity, or the token_url of its auth.",
         ),
         ("dns", ErrorClass.DNS_TIMEOUT, "No answer from the DNS about checkout.internal within 5 s."),
         (
             "connect",
             ErrorClass.CONNECT_TIMEOUT,
-            "No connection to checkout.internal:443 within 5 s: nothing answered there "
+            "No connection to checkout.internal:443 within 5 s: nothing answered "
             "(host down, or a firewall drops the packets).",
         ),
         (
@@ -44,17 +44,17 @@ URL = "https://checkout.internal/health"
         (
             "first_byte",
             ErrorClass.RESPONSE_TIMEOUT,
-            "No answer from checkout.internal:443 within 5 s: it accepted the connection, then stayed silent.",
+            "No response from checkout.internal:443 within 5 s: it accepted the connection, then stayed silent.",
         ),
         (
             "body",
             ErrorClass.BODY_TIMEOUT,
-            "No whole answer from checkout.internal:443 within 5 s: it began to answer, then was too slow or stopped.",
+            "No complete response from checkout.internal:443 within 5 s: it started to respond, then was too slow or stopped.",
         ),
         (
             None,
             ErrorClass.RESPONSE_TIMEOUT,
-            "No answer from checkout.internal:443 within 5 s: the request was not on its way.",
+            "No response from checkout.internal:443 within 5 s: the request was not sent yet.",
         ),
     ],
 )

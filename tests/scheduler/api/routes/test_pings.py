@@ -59,7 +59,7 @@ async def test_a_ping_is_answered_shortly_and_shown() -> None:
     assert (answer.status_code, answer.text, answer.headers["content-type"]) == (200, "OK", "text/plain; charset=utf-8")
     assert (told["state"], told["number"], told["secret"]) == ("up", 1, "nightly-token")
     assert (told["due_at"], told["down_at"]) == ("2026-03-02T12:00:00Z", "2026-03-02T13:00:00Z")
-    assert told["text"].startswith("The last ping came at 2026-03-01 12:00:00Z")
+    assert told["text"].startswith("The last ping arrived at 2026-03-01 12:00:00Z")
     (ping,) = told["pings"]
     assert (ping["signal"], ping["agent"], ping["exit_code"]) == ("success", "curl/8.5", None)
 
@@ -175,10 +175,10 @@ async def test_a_heartbeat_that_was_never_pinged_has_not_succeeded() -> None:
         page = visible_text(await get_page(at))
 
     ((outcome, message),) = [(run["outcome"], run["message"]) for run in runs]
-    assert (outcome, message) == ("skipped", "No ping has come yet.")
+    assert (outcome, message) == ("skipped", "No ping has arrived yet.")
     assert job["latest"]["outcome"] == "skipped"
     assert (uptime["runs"], uptime["since"]) == (0, None)
-    assert "new: No ping has come yet." in page
+    assert "new: No ping has arrived yet." in page
 
 
 @virtual_time
@@ -420,6 +420,6 @@ async def test_the_port_behind_the_sender_is_left_out_and_nothing_of_its_address
 
 async def test_the_page_says_in_words_how_a_heartbeat_is() -> None:
     async with desk() as at:
-        assert "new: No ping has come yet." in visible_text(await get_page(at))
+        assert "new: No ping has arrived yet." in visible_text(await get_page(at))
         await at.get(PING)
-        assert "up: The last ping came at" in visible_text(await get_page(at))
+        assert "up: The last ping arrived at" in visible_text(await get_page(at))

@@ -109,13 +109,13 @@ def test_the_line_sends_the_exit_code_of_the_command_before_it() -> None:
 
 
 def test_a_person_reads_its_state_in_words(job_folder: Path) -> None:
-    assert "nightly is new. No ping has come yet." in invoke("heartbeat", "nightly", terminal=True).stdout
+    assert "nightly is new. No ping has arrived yet." in invoke("heartbeat", "nightly", terminal=True).stdout
     ping(job_folder, PingSignal.START)
     ping(job_folder, PingSignal.SUCCESS)
 
     shown = invoke("heartbeat", "nightly", terminal=True).stdout
 
-    for words in ("nightly is up. The last ping came at", "Without a ping it goes down in 1 d", "The last run took"):
+    for words in ("nightly is up. The last ping arrived at", "Without a ping it goes down in 1 d", "The last run took"):
         assert words in shown
 
 
@@ -135,7 +135,7 @@ def test_a_job_without_a_heartbeat_or_without_a_file_is_bad_input() -> None:
 def test_a_run_before_the_first_ping_is_skipped_and_no_uptime(job_folder: Path) -> None:
     shown = invoke("run", "nightly")
 
-    assert (shown.code, shown.lines[:2]) == (1, ["nightly skipped", "No ping has come yet."])
+    assert (shown.code, shown.lines[:2]) == (1, ["nightly skipped", "No ping has arrived yet."])
     names, row = (line.split("\t") for line in invoke("jobs").lines if line.startswith(("name", "nightly")))
     assert dict(zip(names, row, strict=True))["latest"] == "skipped"
     assert "nightly has no run that says something" in invoke("uptime", "nightly").stderr

@@ -155,8 +155,8 @@ def test_targets_that_may_not_be_asked_are_warnings(good: str, monkeypatch: pyte
     monkeypatch.setenv("SCHEDULER_TARGETS__NETWORKS", "10.0.0.0/8")
     said = invoke("validate", good)
     denied = (
-        "Not asked: 127.0.0.1 is a loopback address, of no network that may be asked. "
-        "To allow it, name its network in the setting targets.networks (SCHEDULER_TARGETS__NETWORKS)."
+        "Not sent: 127.0.0.1 is a loopback address outside the allowed networks. "
+        "To allow it, add its network to the setting targets.networks (SCHEDULER_TARGETS__NETWORKS)."
     )
     assert said.code == 0
     assert said.stderr.splitlines() == [
