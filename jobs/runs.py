@@ -16,6 +16,7 @@ from typing import Any
 
 from jobs.details import Details
 from jobs.fast_frozen import value
+from jobs.reasons import ReasonCode
 
 
 class Trigger(StrEnum):
@@ -287,6 +288,8 @@ class Run:
     error: ErrorClass | None = None
     message: str = ""
     """Why it did not succeed, was skipped or is degraded, one sentence; empty when all is well."""
+    reason: ReasonCode | None = None
+    """Why it was skipped, rejected or cancelled."""
     endpoint: str = ""
     generation: str = ""
     correlation_id: str = ""

@@ -18,6 +18,7 @@ from jobs.expectations import is_expected_error, judge
 from jobs.judging import Judge, Judgement, JudgingUnavailable
 from jobs.judging.port import QUEUE_TIMEOUT_SECONDS
 from jobs.ports import Clock
+from jobs.reasons import Reason, ReasonCode
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import RunSecrets
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
@@ -279,7 +280,8 @@ class RunExecution:
     def _verdict(self, last: AttemptResult | None) -> Run:
         now = self._around.clock.now()
         if self._pending:
-            return skipped_run(self._job, self._ticket, self._around.clock, self._pending)
+            reason = Reason(ReasonCode.PENDING, self._pending)
+            return skipped_run(self._job, self._ticket, self._around.clock, reason)
         if last is None:
             return overdue_run(self._job, self._ticket, self._started_at, now, self._attempts)
         return finished_run(self._job, self._ticket, self._started_at, now, self._attempts, self._note)

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobs.expectations.messages import MOST_LISTED_FAILURES, describe_degraded, describe_unmet
+from jobs.reasons import Reason, ReasonCode
 from jobs.running.attempt_details import build_details
 from jobs.running.response_excerpt import extract_excerpt
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Run, Severity, Ticket
@@ -93,7 +94,9 @@ def finished_run(
     outcome = Outcome.TIMED_OUT if last.error.is_timeout else Outcome.FAILED
     if job.effect != "once" and all(each.error is ErrorClass.OUT_OF_RESOURCES for each in attempts):
         outcome = Outcome.SKIPPED
-    return _run(job, ticket, outcome, started_at, now, attempts, last.error, f"{last.message} {note}".rstrip())
+    reason = ReasonCode.OUT_OF_RESOURCES if outcome is Outcome.SKIPPED else None
+    message = f"{last.message} {note}".rstrip()
+    return _run(job, ticket, outcome, started_at, now, attempts, last.error, message, reason)
 
 
 def overdue_run(
@@ -109,7 +112,8 @@ def overdue_run(
 def rejected_run(job: JobDefinition, ticket: Ticket, started_at: datetime, now: datetime, reason: str) -> Run:
     """The run that an open circuit did not let through."""
     message = f"Not asked: {reason}."
-    return _run(job, ticket, Outcome.REJECTED, started_at, now, (), ErrorClass.CIRCUIT_OPEN, message)
+    code = ReasonCode.CIRCUIT_OPEN
+    return _run(job, ticket, Outcome.REJECTED, started_at, now, (), ErrorClass.CIRCUIT_OPEN, message, code)
 
 
 def cancelled_run(
@@ -127,15 +131,17 @@ def cancelled_run(
     """
     if cancelled_by:
         message = f"Cancelled before it was over, as was asked {cancelled_by}."
-        return _run(job, ticket, Outcome.CANCELLED, started_at, now, attempts, message=message)
+        reason = ReasonCode.CANCELLED
+        return _run(job, ticket, Outcome.CANCELLED, started_at, now, attempts, message=message, reason=reason)
     message = "The program stopped before the run was over."
-    return _run(job, ticket, Outcome.CANCELLED, started_at, now, attempts, ErrorClass.INTERRUPTED, message)
+    error = ErrorClass.INTERRUPTED
+    return _run(job, ticket, Outcome.CANCELLED, started_at, now, attempts, error, message, ReasonCode.SHUTDOWN)
 
 
-def skipped_run(job: JobDefinition | None, ticket: Ticket, clock: Clock, reason: str) -> Run:
+def skipped_run(job: JobDefinition | None, ticket: Ticket, clock: Clock, reason: Reason) -> Run:
     """The run that was left out, such as `the run before is still going`. `job` None: there is no such job."""
     now = clock.now()
-    return _run(job, ticket, Outcome.SKIPPED, now, now, message=reason)
+    return _run(job, ticket, Outcome.SKIPPED, now, now, message=reason.message, reason=reason.code)
 
 
 def interrupted_run(ticket: Ticket, started_at: datetime, now: datetime, job: JobDefinition | None = None) -> Run:
@@ -147,7 +153,8 @@ def interrupted_run(ticket: Ticket, started_at: datetime, now: datetime, job: Jo
     outcome = Outcome.CANCELLED
     if job is not None and job.effect == "once":
         outcome, message = Outcome.FAILED, f"{message} It is not run again (effect: once)."
-    return _run(job, ticket, outcome, started_at, now, (), ErrorClass.INTERRUPTED, message)
+    code = ReasonCode.INTERRUPTED
+    return _run(job, ticket, outcome, started_at, now, (), ErrorClass.INTERRUPTED, message, code)
 
 
 def dead_lettered_run(ticket: Ticket, now: datetime, reason: str, job: JobDefinition | None = None) -> Run:
@@ -165,6 +172,7 @@ def _run(
     attempts: Sequence[Attempt] = (),
     error: ErrorClass | None = None,
     message: str = "",
+    reason: ReasonCode | None = None,
 ) -> Run:
     return Run(
         id=ticket.id,
@@ -177,6 +185,7 @@ def _run(
         attempts=tuple(attempts),
         error=error,
         message=message,
+        reason=reason,
         endpoint=job.check.endpoint if job else "",
         generation=ticket.generation,
         correlation_id=ticket.correlation_id,

@@ -17,6 +17,7 @@ from jobs.definition import JobDefinition
 from jobs.dependencies import Dependency
 from jobs.events import RunFinished, RunListener
 from jobs.ports import Clock
+from jobs.reasons import Reason, ReasonCode
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Outcome, Run, Ticket
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
@@ -115,13 +116,13 @@ class _RunFollowUp:
             return await self._runs.enqueue(ticket)
         return await self._record_skipped(entry, ticket, reason)
 
-    async def _skip_reason(self, entry: CatalogJob) -> str | None:
+    async def _skip_reason(self, entry: CatalogJob) -> Reason | None:
         if not entry.job.enabled:
-            return "the job is disabled"
+            return Reason(ReasonCode.JOB_DISABLED, "the job is disabled")
         pause = (await self._pauses.list_active(self._clock.now())).get(entry.job.name)
-        return None if pause is None else f"the job is {pause}"
+        return None if pause is None else Reason(ReasonCode.JOB_PAUSED, f"the job is {pause}")
 
-    async def _record_skipped(self, entry: CatalogJob, ticket: Ticket, reason: str) -> RunRecord:
+    async def _record_skipped(self, entry: CatalogJob, ticket: Ticket, reason: Reason) -> RunRecord:
         """Recorded as skipped, unless it is there in some other way already."""
         run = skipped_run(entry.job, ticket, self._clock, reason)
         there = await self._runs.insert_finished(ticket, run)
@@ -209,10 +210,10 @@ class _RunFollowUp:
         return self._chains.chain_started_by(run.id, run.correlation_id)
 
 
-def _unmet_reason(depends_on: tuple[Dependency, ...], parents: list[_ParentRun], at: datetime) -> str | None:
+def _unmet_reason(depends_on: tuple[Dependency, ...], parents: list[_ParentRun], at: datetime) -> Reason | None:
     pairs = zip(depends_on, parents, strict=True)
     reasons = (one.explain_unmet(parent.run, at, ignore_age=parent.is_of_chain) for one, parent in pairs)
-    return next((reason for reason in reasons if reason is not None), None)
+    return next((Reason(ReasonCode.DEPENDENCY, reason) for reason in reasons if reason is not None), None)
 
 
 def _truncate_to_ms(instant: datetime) -> datetime:

@@ -3,6 +3,7 @@ disabled job, unless people ask for it."""
 
 from __future__ import annotations
 
+from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.port import GateVerdict, Skip
@@ -17,9 +18,10 @@ class DefinitionGate:
 
     async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
         if ticket.trigger is not Trigger.MANUAL and not entry.job.enabled:
-            return Skip("the job is disabled")
+            return Skip(Reason(ReasonCode.JOB_DISABLED, "the job is disabled"))
         if ticket.generation != entry.generation and not _includes(ticket, entry):
-            return Skip("the job was changed after this run was planned, and has none then any more")
+            why = "the job was changed after this run was planned, and has none then any more"
+            return Skip(Reason(ReasonCode.JOB_CHANGED, why))
         return None
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:

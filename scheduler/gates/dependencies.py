@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from jobs.dependencies import Dependency
 from jobs.formats.durations import format_duration
 from jobs.ports import Clock
+from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.port import GateVerdict, Skip, Wait
@@ -41,9 +42,9 @@ class DependencyGate:
         until, dependency, reason = min(ends, key=lambda end: end[0])
         if until <= now:
             waited = f"; it waited {format_duration(dependency.wait)} for that" if dependency.wait else ""
-            return Skip(reason + waited)
+            return Skip(Reason(ReasonCode.DEPENDENCY, reason + waited))
         pause = recheck_backoff(now - ticket.due_at, MAX_DEPENDENCY_BACKOFF)
-        return Wait(min(until, now + pause), reason)
+        return Wait(min(until, now + pause), Reason(ReasonCode.DEPENDENCY, reason))
 
     async def _unmet_reason(self, dependency: Dependency, now: datetime) -> str | None:
         record = await self._runs.find_latest(dependency.job, fresh=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from jobs.ports import Clock
+from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.port import Gate, GateVerdict, Skip, Wait
@@ -43,7 +44,7 @@ class Gates:
         if isinstance(verdict, Wait):
             if ticket.id not in self._waiting:
                 _log.info("run %s waits: %s", ticket.id, verdict.reason)
-            self._waiting[ticket.id] = verdict.reason
+            self._waiting[ticket.id] = verdict.reason.message
         else:
             self._waiting.pop(ticket.id, None)
         if isinstance(verdict, Skip):
@@ -72,7 +73,8 @@ class Gates:
             try:
                 verdict = await gate.check(ticket, entry)
             except StoreError as error:
-                reason = f"the store does not say whether it may begin: {error}"
+                why = f"the store does not say whether it may begin: {error}"
+                reason = Reason(ReasonCode.STORE_UNAVAILABLE, why)
                 return Wait(self._clock.now() + STORE_RETRY_AFTER, reason)
             if verdict is not None:
                 return verdict

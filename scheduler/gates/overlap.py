@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from jobs.ports import Clock
+from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.job_queue import JobQueue, QueuePosition
@@ -110,7 +111,7 @@ class OverlapGate:
         if entry.job.overlap != "skip" and self._checks_remote(entry):
             decision = await self._acquire_turn(ticket, entry)
             if decision.kind == "wait":
-                return Wait(self._clock.now() + MAX_RECHECK_BACKOFF, decision.reason)
+                return Wait(self._clock.now() + MAX_RECHECK_BACKOFF, _reason(decision))
         return None
 
     def _replacement_skip(self, line: JobQueue, ticket: Ticket, entry: CatalogJob) -> Skip | None:
@@ -120,7 +121,7 @@ class OverlapGate:
             line.other_runs(QueuePosition.of_ticket(ticket), entry.job.overlap), running=(), waiting_before=()
         )
         decision = decide_overlap(entry.job.overlap, newer, is_replay=False)
-        return Skip(decision.reason, decision.cancelled_by) if decision.kind == "skip" else None
+        return Skip(_reason(decision), decision.cancelled_by) if decision.kind == "skip" else None
 
     async def _acquire_turn(self, ticket: Ticket, entry: CatalogJob) -> OverlapDecision:
         assert self._remote is not None, "it is looked at"
@@ -142,8 +143,8 @@ class OverlapGate:
         if decision.kind == "skip":
             settles_at = elsewhere.recorded_by
             if entry.job.overlap == "skip" and settles_at is not None and settles_at > now:
-                return Wait(min(settles_at, now + UNRECORDED_RECHECK_AFTER), decision.reason)
-            return Skip(decision.reason, decision.cancelled_by)
+                return Wait(min(settles_at, now + UNRECORDED_RECHECK_AFTER), _reason(decision))
+            return Skip(_reason(decision), decision.cancelled_by)
         since = line.accepted.setdefault(ticket.id, now)
         first = line.waiting_in_order()[0]
         if not line.admitted and first != ticket.id:
@@ -155,7 +156,7 @@ class OverlapGate:
             await self._cancel_runs(line, ticket, decision.to_cancel)
         is_replay = ticket.trigger.is_rerun
         until = now + REPLAY_RECHECK_AFTER if is_replay else next_check_at(since, now, is_first=first == ticket.id)
-        return Wait(until, decision.reason)
+        return Wait(until, _reason(decision))
 
     async def _cancel_runs(self, line: JobQueue, ticket: Ticket, run_ids: tuple[str, ...]) -> None:
         """End these for the ticket. Those that only wait are asked again, and see that they are replaced."""
@@ -166,6 +167,10 @@ class OverlapGate:
                 self._wakeups.wake(run_id)
         if self._remote is not None:
             await self._remote.cancel(ticket, [run_id for run_id in run_ids if run_id not in here], asked)
+
+
+def _reason(decision: OverlapDecision) -> Reason:
+    return Reason(ReasonCode.OVERLAP, decision.reason)
 
 
 def _merged(here: tuple[str, ...], elsewhere: tuple[str, ...]) -> tuple[str, ...]:

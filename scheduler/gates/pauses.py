@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.ports import Clock
+from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.port import GateVerdict, Skip
@@ -20,7 +21,7 @@ class PauseGate:
 
     async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
         pause = (await self._pauses.list_active(self._clock.now())).get(ticket.job)
-        return None if pause is None else Skip(f"the job is {pause}")
+        return None if pause is None else Skip(Reason(ReasonCode.JOB_PAUSED, f"the job is {pause}"))
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
         """It holds nothing."""

@@ -6,22 +6,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from jobs.reasons import Reason
 from jobs.runs import Ticket
 from scheduler.catalog.catalog import CatalogJob
 
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """The ticket is not run: it is recorded as skipped with this reason, one sentence without a full stop.
+    """The ticket is not run: it is recorded as skipped with this reason, whose sentence has no full stop.
 
     `asked`: how somebody asked for its end, such as `by run ID`; it is recorded as cancelled then.
     """
 
-    reason: str
+    reason: Reason
     cancelled_by: str = ""
 
     def __str__(self) -> str:
-        return self.reason
+        return self.reason.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,10 @@ class Wait:
     """The ticket cannot run yet: ask again at `until`, or earlier. `reason`: what it waits for."""
 
     claimable_at: datetime
-    reason: str
+    reason: Reason
 
     def __str__(self) -> str:
-        return self.reason
+        return self.reason.message
 
 
 GateVerdict = Skip | Wait | None

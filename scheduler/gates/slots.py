@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from jobs.formats.durations import format_duration
 from jobs.ports import Clock
+from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.job_queue import QueuePosition
@@ -103,9 +104,11 @@ class SlotGate:
             full, now = taken, self._clock.now()
         deadline = _deadline(ticket, room, since)
         if deadline is not None and now >= deadline:
-            return Skip(f"no slot of {room.name} was free within {format_duration(room.max_wait)}{_holders_note(full)}")
+            why = f"no slot of {room.name} was free within {format_duration(room.max_wait)}{_holders_note(full)}"
+            return Skip(Reason(ReasonCode.NO_SLOT, why))
         until = next_check_at(since, now, is_first=line.in_order()[0] == ticket.id)
-        return Wait(min(until, deadline or until), f"no slot of {room.name} is free{_holders_note(full)}")
+        reason = Reason(ReasonCode.NO_SLOT, f"no slot of {room.name} is free{_holders_note(full)}")
+        return Wait(min(until, deadline or until), reason)
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
         room = self._group_of(entry)

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("scheduler.pauses")
 
 PAUSES_TABLE = "pauses"
-PAUSED = "the job is paused"
-"""Begins the reason of a run that is left out for it: what was seen before is no news of the time after."""
 _PARTITION = "jobs"
 PAUSES_REFRESH_INTERVAL = 5.0
 """Seconds that a look at the store is good for. What this process changes itself holds at once."""
@@ -54,7 +52,7 @@ class Pause:
         return known < at and self.is_active_at(at) and at != schedule.next_after(known)
 
     def __str__(self) -> str:
-        """`paused until 2026-11-25 14:00:00Z: deployment`. With "the job is" before it, it begins with PAUSED."""
+        """`paused until 2026-11-25 14:00:00Z: deployment`."""
         end = f" until {self.until:%Y-%m-%d %H:%M:%S}Z" if self.until is not None else " until it is resumed"
         return f"paused{end}" + (f": {self.reason}" if self.reason else "")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from jobs.ports import Clock
+from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.gates import Gates, GateVerdict, Skip, Wait
@@ -82,7 +83,7 @@ class TicketAdmission:
                 if self._clock.now() >= give_up_at:
                     return verdict
             if asked := await self._wait(ticket, verdict, give_up_at):
-                return Skip(asked, asked)
+                return Skip(Reason(ReasonCode.CANCELLED, asked), asked)
 
     async def _wait(self, ticket: Ticket, verdict: Wait, give_up_at: datetime | None) -> str:
         waiting = self._gates.wait(ticket, verdict, give_up_at)
@@ -95,7 +96,7 @@ class TicketAdmission:
 
     async def _check_gates(self, claim: TicketClaim, entry: CatalogJob) -> GateVerdict:
         if asked := self._registry.pop_cancellation(claim.ticket.id):
-            return Skip(asked, asked)
+            return Skip(Reason(ReasonCode.CANCELLED, asked), asked)
         verdict = await self._gates.check(claim.ticket, entry)
         if verdict is None:
             try:
@@ -103,5 +104,6 @@ class TicketAdmission:
             except ClaimLost:
                 raise
             except StoreError as error:
-                return Wait(self._clock.now() + LEASE_RETRY_AFTER, f"its lease cannot be renewed: {error}")
+                reason = Reason(ReasonCode.STORE_UNAVAILABLE, f"its lease cannot be renewed: {error}")
+                return Wait(self._clock.now() + LEASE_RETRY_AFTER, reason)
         return verdict

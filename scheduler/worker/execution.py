@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
+from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Skip, Wait
@@ -80,9 +81,8 @@ class TicketExecutor:
         """
         if ticket.id in self._in_flight and claim is None:
             # What gates and slots know of a run they know by its id, so it waits for them once at a time.
-            return Wait(
-                self._dependencies.clock.now() + DUPLICATE_RETRY_AFTER, "it is being performed in this process already"
-            )
+            reason = Reason(ReasonCode.IN_PROGRESS, "it is being performed in this process already")
+            return Wait(self._dependencies.clock.now() + DUPLICATE_RETRY_AFTER, reason)
         self._in_flight.add(ticket.id)
         mine = TicketClaim(ticket, claim, self._dependencies.claimer, self._dependencies.leases)
         try:
@@ -91,7 +91,8 @@ class TicketExecutor:
             # Replays of a job take their turn, so that only one of them looks for when the job is free.
             turn = self._replay_locks[ticket.job]
             if turn.locked() and self._max_wait is not None:
-                return Wait(self._dependencies.clock.now() + REPLAY_RETRY_AFTER, "another replay of its job goes on")
+                reason = Reason(ReasonCode.IN_PROGRESS, "another replay of its job goes on")
+                return Wait(self._dependencies.clock.now() + REPLAY_RETRY_AFTER, reason)
             async with turn:
                 return await self._execute(mine)
         finally:
@@ -113,7 +114,7 @@ class TicketExecutor:
         while True:
             entry = self._dependencies.catalog.find_job(mine.ticket.job)
             if entry is None:
-                gone = Skip("there is no job of that name any more")
+                gone = Skip(Reason(ReasonCode.JOB_REMOVED, "there is no job of that name any more"))
                 return None, TicketResult.denied(mine.ticket, None, self._dependencies.clock, gone)
             try:
                 result = await self._execute_by(mine, entry)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 
 from jobs.ports import Clock
+from jobs.reasons import Reason
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Run, Ticket
 from scheduler.catalog.catalog import Catalog
@@ -36,7 +37,7 @@ class SkipRecorder:
         self._telling = publisher
         self._clock = clock
 
-    async def record_skipped(self, ticket: Ticket, reason: str) -> bool:
+    async def record_skipped(self, ticket: Ticket, reason: Reason) -> bool:
         """Record a ticket that is not run; False if somebody has run it after all, or is at it. Raises StoreError.
 
         It is not claimed first: a crash in between would leave an interrupted run, which says nothing of the reason.

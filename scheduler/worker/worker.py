@@ -14,6 +14,7 @@ from typing import Any
 
 from jobs.events import RunListener
 from jobs.ports import Clock
+from jobs.reasons import Reason
 from jobs.running.runner import Runner
 from jobs.runs import Run, Ticket
 from scheduler.catalog.catalog import Catalog
@@ -249,7 +250,7 @@ class Worker:
         catches up must not overlap itself. One's failure stops no other; it is given as its end."""
         return await self._batches.run(tickets, _ignore_end)
 
-    async def record_skipped(self, ticket: Ticket, reason: str) -> bool:
+    async def record_skipped(self, ticket: Ticket, reason: Reason) -> bool:
         """See LeavingOut.skip."""
         return await self._skip_recorder.record_skipped(ticket, reason)
 

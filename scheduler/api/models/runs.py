@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from jobs.dependencies import Dependency
 from jobs.details import Details
+from jobs.reasons import ReasonCode
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger
 from scheduler.api.models.attempt_details import DnsModel, StepModel, TlsModel
 from scheduler.api.models.base import ResponseModel
@@ -119,6 +120,7 @@ class RunModel(ResponseModel):
     status_code: int | None = None
     error: ErrorClass | None = None
     message: str = ""
+    reason: ReasonCode | None = None
     attempt_count: int = 0
     retried: bool = False
     degraded: bool = False
@@ -156,6 +158,7 @@ def _run_fields(run: Run) -> dict[str, Any]:
         "status_code": run.status,
         "error": run.error,
         "message": run.message,
+        "reason": run.reason,
         "attempt_count": len(run.attempts),
         "retried": run.retried,
         "degraded": run.degraded,

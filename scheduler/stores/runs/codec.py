@@ -19,12 +19,13 @@ from typing import Any
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from jobs.formats.durations import round_to_microsecond
+from jobs.reasons import ReasonCode
 from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger
 from jobs.uptime import UptimeSample
-from scheduler.stores.pauses import PAUSED
 from scheduler.stores.port import Row
 from scheduler.stores.runs.details_codec import decode_details, encode_details
 from scheduler.stores.runs.keys import RunKey
+from scheduler.stores.runs.old_reasons import reason_of_sentence
 
 
 class RunState(StrEnum):
@@ -80,6 +81,8 @@ def encode_finished(run: Run) -> str:
         body["error"] = run.error.value
     if run.message:
         body["message"] = run.message
+    if run.reason is not None:
+        body["reason"] = run.reason.value
     if run.attempts:
         body["attempts"] = [_attempt_body(attempt, run) for attempt in run.attempts]
     if run.tags:
@@ -115,7 +118,7 @@ def read_uptime_sample(row: Row) -> tuple[datetime, UptimeSample] | None:
         return None
     if Outcome(status).down:
         return _from_microseconds(body["start"]), UptimeSample("down")
-    if status == Outcome.SKIPPED and body.get("message", "").startswith(PAUSED):
+    if status == Outcome.SKIPPED and _reason(body) is ReasonCode.JOB_PAUSED:
         return _from_microseconds(body["start"]), UptimeSample("maintenance")
     if status != Outcome.SUCCEEDED:
         return None
@@ -233,6 +236,7 @@ def _read_run(ticket: Ticket, outcome: Outcome, body: Mapping[str, Any]) -> Run:
         ),
         error=_read_error(body.get("error")),
         message=message,
+        reason=_reason(body),
         endpoint=body.get("endpoint", ""),
         generation=ticket.generation,
         correlation_id=ticket.correlation_id,
@@ -264,6 +268,17 @@ def _read_error(name: str | None) -> ErrorClass | None:
         return ErrorClass(name)
     except ValueError:
         return ErrorClass.INTERNAL_ERROR
+
+
+def _reason(body: Mapping[str, Any]) -> ReasonCode | None:
+    """A row of version 0.1.0 has its sentence alone. A reason that a newer version has added reads as none."""
+    code, message = body.get("reason"), body.get("message")
+    if code is None:
+        return reason_of_sentence(message) if message else None
+    try:
+        return ReasonCode(code)
+    except ValueError:
+        return None
 
 
 def _round_ms(milliseconds: float | None) -> float | None:

@@ -11,6 +11,7 @@ import logging
 from dataclasses import replace
 
 from jobs.ports import Clock
+from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog.catalog import Catalog
 from scheduler.planning.missed_span import MissedSpan
@@ -22,7 +23,9 @@ _log = logging.getLogger("scheduler.worker")
 
 FAILED_CLAIM_RETRY_INTERVAL = 5.0
 """Seconds between two tries."""
-FAILED_CLAIM_CAUSE = "the store was away when it fell due, so that it could not be claimed"
+FAILED_CLAIM_CAUSE = Reason(
+    ReasonCode.STORE_UNAVAILABLE, "the store was away when it fell due, so that it could not be claimed"
+)
 
 
 class FailedClaims:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from jobs.definition import JobDefinition
 from jobs.formats.durations import format_duration
 from jobs.ports import Clock
+from jobs.reasons import Reason, ReasonCode
 from jobs.running.endpoint_hosts import host_of_endpoint
 from jobs.runs import Ticket, Trigger
 from scheduler.gates import Skip, Wait
@@ -58,16 +59,18 @@ class PlaceAssigner:
             and self._semaphore.waiting_count(job.name) >= MAX_WAITING_RUNS_PER_JOB
         ):
             why = self._semaphore.denial_reason(job.name, host)
-            return Skip(f"{MAX_WAITING_RUNS_PER_JOB} runs of its job wait for a place already: {why}")
+            crowded = f"{MAX_WAITING_RUNS_PER_JOB} runs of its job wait for a place already: {why}"
+            return Skip(Reason(ReasonCode.NO_CAPACITY, crowded))
         taking = _PlaceRequest(self._semaphore, job.name, host, self._max_wait)
         if asked := await self._registry.wait_for(ticket.id, self._waiting.wait_for(taking.acquire())):
             taking.release()
-            return Skip(asked, asked)
+            return Skip(Reason(ReasonCode.CANCELLED, asked), asked)
         if taking.place is not None:
             return taking.place
         assert self._max_wait is not None, "it waits for as long as it takes otherwise"
         why = self._semaphore.denial_reason(job.name, host)
-        reason = f"no place was free within {format_duration(self._max_wait.total_seconds())}: {why}"
+        waited = f"no place was free within {format_duration(self._max_wait.total_seconds())}: {why}"
+        reason = Reason(ReasonCode.NO_CAPACITY, waited)
         return Skip(reason) if may_skip and not self._semaphore.is_full else Wait(self._clock.now(), reason)
 
     def _can_skip(self, ticket: Ticket, job: JobDefinition) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from jobs.reasons import Reason, ReasonCode
 from jobs.running.run_factories import dead_lettered_run, interrupted_run, overdue_run, skipped_run
 from jobs.runs import ErrorClass, Outcome
 from tests.jobs.running.run_parts import TICKET, URL, job
@@ -12,14 +13,14 @@ LATER = START + timedelta(seconds=9)
 
 @virtual_time
 async def test_a_skipped_run_says_why_and_took_no_time() -> None:
-    run = skipped_run(job(), TICKET, LoopClock(), "the run before is still going")
+    run = skipped_run(job(), TICKET, LoopClock(), Reason(ReasonCode.OVERLAP, "the run before is still going"))
     assert (run.outcome, run.message, run.error) == (Outcome.SKIPPED, "the run before is still going", None)
     assert (run.started_at, run.finished_at, run.endpoint) == (START, START, URL)
 
 
 @virtual_time
 async def test_a_run_can_be_skipped_because_its_job_is_gone() -> None:
-    run = skipped_run(None, TICKET, LoopClock(), "there is no such job")
+    run = skipped_run(None, TICKET, LoopClock(), Reason(ReasonCode.OVERLAP, "there is no such job"))
     assert (run.job, run.endpoint, run.tags) == ("checkout", "", {})
 
 

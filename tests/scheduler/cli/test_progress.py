@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from jobs.events import RunFinished
+from jobs.reasons import Reason, ReasonCode
 from jobs.running.run_factories import cancelled_run, skipped_run
 from jobs.running.system_clock import SystemClock
 from jobs.runs import Ticket
 from scheduler.cli.progress import FollowingRuns, RunCounter
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+PAUSED = Reason(ReasonCode.JOB_PAUSED, "it is paused")
 
 
 def test_runs_that_are_over_are_counted_by_outcome() -> None:
@@ -22,14 +25,14 @@ def test_runs_that_are_over_are_counted_by_outcome() -> None:
     ticket = Ticket.requested("checkout", now, "")
     with RunCounter(Console(file=io.StringIO())) as count:
         for _ in range(2):
-            count.run_finished(RunFinished(skipped_run(None, ticket, clock, "it is paused")))
+            count.run_finished(RunFinished(skipped_run(None, ticket, clock, PAUSED)))
         count.run_finished(RunFinished(cancelled_run(None, ticket, now, now, cancelled_by="on the command line")))
 
     assert count.text == "3 over: 2 skipped, 1 cancelled"
 
 
 def over(job: str) -> RunFinished:
-    return RunFinished(skipped_run(None, Ticket.requested(job, START, ""), SystemClock(), "it is paused"))
+    return RunFinished(skipped_run(None, Ticket.requested(job, START, ""), SystemClock(), PAUSED))
 
 
 def test_what_follows_from_a_run_is_named() -> None:

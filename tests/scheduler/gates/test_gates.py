@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Gates, GateVerdict, Skip, Wait
@@ -21,8 +22,11 @@ from tests.jobs.running.virtual_time import LoopClock, virtual_time
 from tests.scheduler.fakes import START, VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 
-CHANGED = "the job was changed after this run was planned, and has none then any more"
-LATER = Wait(START + timedelta(seconds=9), "something is in the way")
+CHANGED = Reason(ReasonCode.JOB_CHANGED, "the job was changed after this run was planned, and has none then any more")
+IN_THE_WAY = Reason(ReasonCode.OVERLAP, "something is in the way")
+DISABLED = Reason(ReasonCode.JOB_DISABLED, "the job is disabled")
+NO = Skip(Reason(ReasonCode.NO_SLOT, "no"))
+LATER = Wait(START + timedelta(seconds=9), IN_THE_WAY)
 
 
 def ticket_of(job: CatalogJob, trigger: Trigger = Trigger.SCHEDULE) -> Ticket:
@@ -57,7 +61,7 @@ async def asked(*gates: ScriptedGate) -> GateVerdict:
 async def test_a_ticket_that_no_gate_minds_runs() -> None:
     log: list[str] = []
 
-    assert await asked(ScriptedGate("one", log), ScriptedGate("unconcerned", log, Skip("no"), concerned=False)) is None
+    assert await asked(ScriptedGate("one", log), ScriptedGate("unconcerned", log, NO, concerned=False)) is None
     assert log == ["ask one"]
 
 
@@ -65,8 +69,7 @@ async def test_the_first_gate_that_has_something_to_say_decides() -> None:
     log: list[str] = []
 
     assert (
-        await asked(ScriptedGate("one", log), ScriptedGate("two", log, LATER), ScriptedGate("three", log, Skip("no")))
-        == LATER
+        await asked(ScriptedGate("one", log), ScriptedGate("two", log, LATER), ScriptedGate("three", log, NO)) == LATER
     )
     assert log == ["ask one", "ask two"]
 
@@ -74,7 +77,7 @@ async def test_the_first_gate_that_has_something_to_say_decides() -> None:
 async def test_a_ticket_that_is_left_out_holds_nothing_any_more() -> None:
     log: list[str] = []
 
-    assert await asked(ScriptedGate("one", log), ScriptedGate("two", log, Skip("no"))) == Skip("no")
+    assert await asked(ScriptedGate("one", log), ScriptedGate("two", log, NO)) == NO
     assert log == ["ask one", "ask two", "leave two", "leave one"]
 
 
@@ -83,7 +86,8 @@ async def test_a_ticket_waits_while_a_gate_cannot_look_into_the_store() -> None:
 
     assert isinstance(verdict, Wait)
     assert verdict.claimable_at == START + timedelta(seconds=2)
-    assert verdict.reason == "the store does not say whether it may begin: the store is away"
+    assert verdict.reason.code is ReasonCode.STORE_UNAVAILABLE
+    assert verdict.reason.message == "the store does not say whether it may begin: the store is away"
 
 
 async def test_leaving_tells_every_gate_that_is_concerned() -> None:
@@ -104,7 +108,7 @@ async def test_a_ticket_that_waits_is_asked_again_at_the_instant_that_the_gate_s
     job = entry()
     gates = Gates([], clock)
 
-    await gates.wait(ticket_of(job), Wait(clock.now() + timedelta(seconds=9), "something is in the way"))
+    await gates.wait(ticket_of(job), Wait(clock.now() + timedelta(seconds=9), IN_THE_WAY))
 
     assert clock.monotonic() == 9
 
@@ -115,7 +119,7 @@ async def test_a_ticket_does_not_wait_beyond_what_its_worker_wants() -> None:
     now = clock.now()
 
     await Gates([], clock).wait(
-        ticket_of(entry()), Wait(now + timedelta(seconds=9), ""), until=now + timedelta(seconds=2)
+        ticket_of(entry()), Wait(now + timedelta(seconds=9), IN_THE_WAY), until=now + timedelta(seconds=2)
     )
 
     assert clock.monotonic() == 2
@@ -131,7 +135,7 @@ async def test_a_ticket_that_is_called_is_asked_again_at_once_also_if_it_only_be
 
     asyncio.get_running_loop().call_later(after, calls.wake, ticket.id)
     await asyncio.sleep(0.1)
-    await gates.wait(ticket, Wait(clock.now() + timedelta(seconds=9), "something is in the way"))
+    await gates.wait(ticket, Wait(clock.now() + timedelta(seconds=9), IN_THE_WAY))
 
     assert clock.monotonic() == max(after, 0.1)
 
@@ -188,7 +192,7 @@ async def test_a_disabled_job_runs_if_people_ask_for_it(trigger: Trigger) -> Non
 
     verdict = await by_definition(ticket_of(job, trigger), job)
 
-    assert verdict == (None if trigger is Trigger.MANUAL or trigger.is_rerun else Skip("the job is disabled"))
+    assert verdict == (None if trigger is Trigger.MANUAL or trigger.is_rerun else Skip(DISABLED))
 
 
 async def of_a_paused_job(triggers: Sequence[Trigger]) -> list[GateVerdict]:
@@ -199,7 +203,7 @@ async def of_a_paused_job(triggers: Sequence[Trigger]) -> list[GateVerdict]:
 
 
 async def test_what_a_paused_jobs_schedule_or_parents_ask_for_is_left_out() -> None:
-    reason = Skip("the job is paused until it is resumed: deployment")
+    reason = Skip(Reason(ReasonCode.JOB_PAUSED, "the job is paused until it is resumed: deployment"))
 
     assert await of_a_paused_job([Trigger.SCHEDULE, Trigger.DEPENDENCY]) == [reason, reason]
 

@@ -170,7 +170,7 @@ async def test_a_run_that_waits_for_max_running_says_so() -> None:
     verdict = await performer.gates.check(due(second, 0), second)
 
     assert isinstance(verdict, Wait)
-    assert verdict.reason == f"no slot of all jobs (max_running: 1) is free: run {going.id} has it"
+    assert verdict.reason.message == f"no slot of all jobs (max_running: 1) is free: run {going.id} has it"
 
 
 @virtual_time

@@ -104,7 +104,7 @@ def test_the_reason_of_what_is_left_out_says_since_when_and_which_policy(down_si
 
     (left_out,) = made.missed
     assert left_out.ticket.due_at == at(540)
-    assert says in left_out.reason
+    assert says in left_out.reason.message
     assert left_out.reason.endswith("(catch_up: none)")
     assert (made.on_time, made.caught_up) == ([], [])
 

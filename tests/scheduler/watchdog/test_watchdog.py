@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from jobs.reasons import Reason, ReasonCode
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Ticket
 from jobs.schedules import parse_schedule
@@ -168,7 +169,9 @@ async def test_a_run_that_was_left_out_with_its_reason_is_recorded_and_so_well()
     yard = Yard(entry(schedule="every 60s"))
     yard.clock.move(600)
     ticket = Ticket.scheduled("checkout", yard.clock.now(), "g")
-    await yard.runs.insert_finished(ticket, skipped_run(None, ticket, yard.clock, "it was missed"))
+    await yard.runs.insert_finished(
+        ticket, skipped_run(None, ticket, yard.clock, Reason(ReasonCode.MISSED, "it was missed"))
+    )
     await yard.pauses.list_active(yard.clock.now())
     reads = yard.store.reads
 

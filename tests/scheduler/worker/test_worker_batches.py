@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from jobs.reasons import Reason, ReasonCode
 from jobs.runs import ErrorClass, Outcome, Ticket, Trigger
 from scheduler.leasing import MIN_LEASE_S
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim, RunRecord, RunState
@@ -209,7 +210,7 @@ async def test_what_the_store_took_no_claim_of_is_recorded_as_left_out_once_it_i
 
     (skipped,) = [event.run for event in shop.heard.finished]
     assert (skipped.outcome, skipped.due_at) == (Outcome.SKIPPED, last.due_at)
-    assert skipped.message.startswith(FAILED_CLAIM_CAUSE)
+    assert skipped.message.startswith(FAILED_CLAIM_CAUSE.message)
     assert f"since {first.due_at:%Y-%m-%d %H:%M:%S}Z" in skipped.message
     assert before < first.due_at
     assert shop.worker.persisted_until(shop.clock.now()) == shop.clock.now()
@@ -329,7 +330,9 @@ async def test_what_is_left_out_and_told_again_is_followed_up_once() -> None:
     shop = Shop(jobs=[entry("root"), entry("next", None, depends_on=["root"])])
     ticket = shop.ticket(-30, "root")
     for _ in range(2):
-        await shop.worker.record_skipped(ticket, "it fell due while no scheduler was running")
+        await shop.worker.record_skipped(
+            ticket, Reason(ReasonCode.MISSED, "it fell due while no scheduler was running")
+        )
         await asyncio.sleep(5)
     await shop.worker.wait_until_idle()
 

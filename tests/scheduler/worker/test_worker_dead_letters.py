@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import pytest
 
+from jobs.reasons import Reason, ReasonCode
 from jobs.runs import ErrorClass, Outcome, Ticket
 from scheduler.gates import Wait
 from scheduler.stores.dead_letters.repository import DeadLetter
@@ -61,7 +62,7 @@ async def test_a_health_check_that_is_down_is_no_dead_letter() -> None:
 async def test_what_succeeds_in_the_end_or_is_left_out_is_no_dead_letter() -> None:
     shop = Shop(REFUSED, answer(), jobs=[KEPT])
     await shop.worker.execute(shop.ticket())
-    await shop.worker.record_skipped(shop.ticket(10), "it is left out")
+    await shop.worker.record_skipped(shop.ticket(10), Reason(ReasonCode.MISSED, "it is left out"))
 
     assert await letters_of(shop) == []
 

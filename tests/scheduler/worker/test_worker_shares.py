@@ -119,7 +119,7 @@ async def test_in_the_functions_host_a_run_is_sent_again_where_all_places_are_ta
     (ticket,) = tickets(shop, "other", 1)
     end = await shop.worker.execute(ticket)
     assert isinstance(end, Wait)
-    assert end.reason == "no place was free within 30s: all 2 places are taken"
+    assert end.reason.message == "no place was free within 30s: all 2 places are taken"
     await asyncio.gather(*going)
 
 

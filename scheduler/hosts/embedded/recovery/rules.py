@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from jobs.ports import Clock
+from jobs.reasons import Reason, ReasonCode
 from jobs.running.run_factories import interrupted_run, skipped_run
 from jobs.runs import Run, Trigger
 from scheduler.catalog.catalog import CatalogJob
@@ -23,8 +24,8 @@ def end_without_rerun(record: RunRecord, entry: CatalogJob | None, clock: Clock,
         # One that was asked for, or given back by a process that was told to stop.
         if entry is None or _is_still_required(record, entry, since):
             return None
-        policy = entry.job.catch_up.policy
-        return skipped_run(entry.job, ticket, clock, f"it fell due while no scheduler was running (catch_up: {policy})")
+        why = f"it fell due while no scheduler was running (catch_up: {entry.job.catch_up.policy})"
+        return skipped_run(entry.job, ticket, clock, Reason(ReasonCode.MISSED, why))
     if entry is not None and entry.job.effect == "repeatable" and _is_still_required(record, entry, since):
         return None
     return interrupted_run(ticket, ticket.due_at, clock.now(), None if entry is None else entry.job)

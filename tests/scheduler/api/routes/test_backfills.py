@@ -7,6 +7,7 @@ from typing import Self
 
 import pytest
 
+from jobs.reasons import Reason, ReasonCode
 from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient as NewDesk
@@ -47,7 +48,7 @@ async def test_what_never_ran_is_queued_and_listed() -> None:
 @virtual_time
 async def test_skipped_instants_are_counted_and_run_or_left() -> None:
     async with Desk() as desk:
-        await desk.shop.worker.record_skipped(desk.shop.ticket(-10), "it was left out")
+        await desk.shop.worker.record_skipped(desk.shop.ticket(-10), Reason(ReasonCode.MISSED, "it was left out"))
         body = HALF_A_MINUTE | {"dry_run": True}
 
         run, left = [

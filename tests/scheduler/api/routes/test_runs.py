@@ -38,6 +38,7 @@ async def test_a_run_says_what_happened_when_and_how_long_it_took() -> None:
         "status_code": 503,
         "error": "unexpected_status",
         "message": run["message"],
+        "reason": None,
         "attempt_count": 3,
         "retried": True,
         "degraded": False,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.reasons import Reason, ReasonCode
 from jobs.running.run_factories import skipped_run
 from jobs.running.system_clock import SystemClock
 from jobs.runs import Ticket
@@ -72,7 +73,7 @@ async def test_what_was_skipped_is_run_unless_it_is_to_be_left(target: HttpTarge
     await invoke_beside("jobs")  # makes the store
     store = await open_sqlite(sqlite_path(os.environ["SCHEDULER_STORE"]), StoreAccess.SHARED)
     ticket = Ticket.scheduled("booking", datetime(2026, 1, 1, tzinfo=UTC), "")
-    run = skipped_run(None, ticket, SystemClock(), "the job is paused")
+    run = skipped_run(None, ticket, SystemClock(), Reason(ReasonCode.JOB_PAUSED, "the job is paused"))
     await Runs(store).insert_finished(ticket, run)
     await store.aclose()
 

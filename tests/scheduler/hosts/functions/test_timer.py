@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import pytest
 
+from jobs.reasons import Reason, ReasonCode
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Outcome
 from scheduler.catalog.catalog import JobSnapshot
@@ -331,7 +332,8 @@ async def test_a_run_that_was_not_followed_up_is_followed_up_by_a_later_tick() -
     ticket = shop.ticket(job="root")
     claim = await shop.runs.claim(ticket, "died", shop.clock.now(), shop.clock.now())
     assert isinstance(claim, Claim)
-    await shop.runs.finish(claim, skipped_run(None, ticket, shop.clock, "it is paused"), acknowledged=False)
+    paused = Reason(ReasonCode.JOB_PAUSED, "it is paused")
+    await shop.runs.finish(claim, skipped_run(None, ticket, shop.clock, paused), acknowledged=False)
     told = []
 
     for _ in range(5):

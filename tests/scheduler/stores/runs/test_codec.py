@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
+from jobs.reasons import ReasonCode
 from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger, format_run_instant
 from scheduler.stores.port import Row
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, encode_finished, encode_open, read_status
@@ -83,6 +84,7 @@ def runs(draw: st.DrawFn) -> Run:
         attempts=tuple(_numbered(attempt, number) for number, attempt in enumerate(attempts, start=1)),
         error=draw(st.none() | st.sampled_from(ErrorClass)),
         message=draw(TEXT),
+        reason=draw(st.none() | st.sampled_from(ReasonCode)),
         endpoint=draw(TEXT),
         generation=made.generation,
         correlation_id=made.correlation_id,
@@ -120,8 +122,8 @@ def test_every_claim_comes_back_as_it_was(made: Ticket, owner: str, lease: datet
     [
         (
             Run,
-            "id job trigger outcome due_at started_at finished_at attempts error message endpoint generation "
-            "correlation_id tags",
+            "id job trigger outcome due_at started_at finished_at attempts error message reason endpoint "
+            "generation correlation_id tags",
         ),
         (Attempt, "number started_at phases status error message failures wait_ms body details"),
         (Details, "steps tls dns"),
