@@ -54,7 +54,7 @@ async def test_what_cannot_be_claimed_does_not_spoil_the_rest(runs: Runs) -> Non
 
 async def test_one_ticket_twice_in_a_batch_is_claimed_once(runs: Runs) -> None:
     answers = await runs.claim_all([(ticket(), at(60)), (ticket(), at(60))], "one", NOON)
-    assert sorted(type(answer).__name__ for answer in answers) == ["Claim", "Held"]
+    assert sorted(type(answer).__name__ for answer in answers) == ["AlreadyClaimed", "Claim"]
 
 
 async def test_runs_are_finished_together_each_with_its_answer(runs: Runs) -> None:

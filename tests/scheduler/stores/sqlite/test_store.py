@@ -102,7 +102,7 @@ async def test_applies_of_one_moment_travel_together(store: SqliteStore, monkeyp
         groups.append(len(group))
         return work(group)
 
-    monkeypatch.setattr(store._writer_thread, "_work", counted)
+    monkeypatch.setattr(store._writer_thread, "_process", counted)
     await asyncio.gather(*(store.apply(Upsert("a", "p", str(number), "1")) for number in range(100)))
     assert groups == [100]
 
@@ -381,16 +381,16 @@ async def test_a_file_that_another_program_keeps_locked_is_worth_another_try(sto
 FULL_DISK = """
 import asyncio, resource, sys
 from pathlib import Path
-from scheduler.stores.port import Put, StoreUnavailable
+from scheduler.stores.port import Upsert, StoreUnavailable
 from scheduler.stores.sqlite.store import open_sqlite
 
 async def main():
     store = await open_sqlite(Path(sys.argv[1]))
-    await store.apply(Put("a", "p", "before", "1"))
+    await store.apply(Upsert("a", "p", "before", "1"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
     for number in range(10):
         try:
-            await store.apply(*(Put("a", "p", f"{number}-{n}", "x" * 1000) for n in range(50)))
+            await store.apply(*(Upsert("a", "p", f"{number}-{n}", "x" * 1000) for n in range(50)))
         except StoreUnavailable as error:
             print(error)
             break
@@ -399,9 +399,9 @@ async def main():
         await store.ping()
     except StoreUnavailable:
         print("ping tells")
-    print(await store.get("a", "p", "before") is not None)
+    print(await store.get_row("a", "p", "before") is not None)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    await store.apply(Put("a", "p", "after", "1"))
+    await store.apply(Upsert("a", "p", "after", "1"))
     await store.aclose()
 
 asyncio.run(main())
