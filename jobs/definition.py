@@ -198,7 +198,7 @@ class JobDefinition(FrozenModel):
     def _only_what_fits(cls, value: tuple[Expectation, ...], info: ValidationInfo) -> tuple[Expectation, ...]:
         check = info.data.get("check")
         if check is not None and value:
-            check_applicable(value, check.kind, getattr(check, "url", ""))
+            check_applicable(value, check.kind, check.FEATURES, getattr(check, "url", ""))
         return value
 
     @model_validator(mode="after")

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from jobs.expectations.entry import ExpectationEntry
+from jobs.expectations.features import Feature
 
 
-def check_applicable(entries: Iterable[ExpectationEntry], kind: str, url: str = "") -> None:
-    """Raise ValueError for an entry that does not fit; the message lists the kinds that do. `url`: of an HTTP check."""
-    for place, entry in enumerate(entries):
-        key = entry_key(entry)
-        if kind not in entry.kinds:
-            fits = ", ".join(entry.kinds)
-            raise ValueError(f"{key} (entry {place + 1}) does not fit a check of kind {kind}; it fits {fits}")
-        if entry.about == "certificate" and url.startswith("http://"):
-            raise ValueError(
-                f"{key} (entry {place + 1}) needs a certificate, but an http:// URL has none: use https://"
-            )
-
-
-def entry_key(entry: ExpectationEntry) -> str:
-    """Return the key that identifies the entry: its first required field."""
-    name, field = next((name, field) for name, field in type(entry).model_fields.items() if field.is_required())
-    return field.alias or name
+def check_applicable(
+    entries: Iterable[ExpectationEntry], kind: str, features: Collection[Feature], url: str = ""
+) -> None:
+    """Raise ValueError for an entry that needs another feature. `features`: of the kind; `url`: of an HTTP check."""
+    for number, entry in enumerate(entries, 1):
+        head = f"{entry.entry_key()} (entry {number})"
+        if entry.needs not in features:
+            raise ValueError(f"{head} does not fit a check of kind {kind}: it needs {entry.needs.value}")
+        if entry.needs is Feature.CERTIFICATE and url.startswith("http://"):
+            raise ValueError(f"{head} needs a certificate, but an http:// URL has none: use https://")

@@ -27,7 +27,7 @@ Like = Annotated[str, Field(max_length=1000, description="a text in which * matc
 class Comparison(SparseModel):
     """Exactly one comparison: base of an entry (json, header, fact), or the value of its key (body, answers)."""
 
-    of_texts: ClassVar[bool] = False
+    compares_texts: ClassVar[bool] = False
     """Whether it compares texts: `equals: 5` then means the text `5`."""
 
     equals: JsonField = None
@@ -53,7 +53,7 @@ class Comparison(SparseModel):
 
     _name: str = PrivateAttr("")
     """The key of the comparison."""
-    _wanted: Any = PrivateAttr(None)
+    _operand: Any = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -64,50 +64,50 @@ class Comparison(SparseModel):
             raise ValueError(f"has {' and '.join(given)} in one entry: write one entry for each")
         (name,) = given
         wanted = getattr(self, name)
-        if wanted is None and (self.of_texts or name not in _NULLABLE_COMPARISONS):
+        if wanted is None and (self.compares_texts or name not in _NULLABLE_COMPARISONS):
             raise ValueError(f"{name} has no value")
-        self._name, self._wanted = name, _as_texts(name, wanted) if self.of_texts else wanted
+        self._name, self._operand = name, _as_texts(name, wanted) if self.compares_texts else wanted
         return self
 
     @property
-    def about_existence(self) -> bool:
+    def is_existence_check(self) -> bool:
         return self._name == "exists"
 
-    def holds_for(self, found: Sequence[Any]) -> bool:
+    def holds_for_all(self, found: Sequence[Any]) -> bool:
         """Whether there is a value, and the comparison holds for all of them. Raises TooMuchWork."""
-        if self.about_existence:
-            return bool(found) is self._wanted
+        if self.is_existence_check:
+            return bool(found) is self._operand
         return bool(found) and all(map(self.holds, found))
 
     def holds(self, value: Any) -> bool:
         """Whether the comparison holds for this value. Raises TooMuchWork."""
         if self._name.startswith("not_"):
-            return not _PREDICATES[self._name[4:]](value, self._wanted)
-        return _PREDICATES[self._name](value, self._wanted)
+            return not _PREDICATES[self._name[4:]](value, self._operand)
+        return _PREDICATES[self._name](value, self._operand)
 
     def expected(self, answer: JudgedAnswer) -> str:
         """Describe the expected value for a failure."""
-        if self.about_existence:
-            return "a value" if self._wanted else "no value"
+        if self.is_existence_check:
+            return "a value" if self._operand else "no value"
         name = self._name.removeprefix("not_")
-        said = _PHRASES.get(name, "{}").format(self._said(name, answer))
+        said = _PHRASES.get(name, "{}").format(self._describe_operand(name, answer))
         return said if name == self._name else f"not {said}"
 
     def shown(self, value: Any, answer: JudgedAnswer) -> str:
         """Write a value for a failure as this comparison reads it."""
-        return answer.quote_text(value) if self.of_texts else answer.format_json(value)
+        return answer.quote_text(value) if self.compares_texts else answer.format_json(value)
 
-    def _said(self, name: str, answer: JudgedAnswer) -> str:
+    def _describe_operand(self, name: str, answer: JudgedAnswer) -> str:
         if name == "one_of":
-            return ", ".join(self.shown(one, answer) for one in self._wanted[:_MOST_LISTED_VALUES])
+            return ", ".join(self.shown(one, answer) for one in self._operand[:_MOST_LISTED_VALUES])
         if name in _JSON_COMPARISONS:
-            return self.shown(self._wanted, answer)
+            return self.shown(self._operand, answer)
         if name == "age_below":
-            return format_duration(self._wanted)
-        return answer.quote_text(self._wanted) if isinstance(self._wanted, str) else str(self._wanted)
+            return format_duration(self._operand)
+        return answer.quote_text(self._operand) if isinstance(self._operand, str) else str(self._operand)
 
-    def _left_out(self) -> set[str]:
-        return super()._left_out() | {name for name in COMPARISONS if name != self._name}
+    def _omitted_keys(self) -> set[str]:
+        return super()._omitted_keys() | {name for name in COMPARISONS if name != self._name}
 
 
 class OptionalValueEntry(Comparison, ExpectationEntry):
@@ -115,13 +115,13 @@ class OptionalValueEntry(Comparison, ExpectationEntry):
 
     missing: Literal["fail", "ok"] = "fail"
 
-    def _left_out(self) -> set[str]:
-        return super()._left_out() | ({"missing"} if self.missing == "fail" else set())
+    def _omitted_keys(self) -> set[str]:
+        return super()._omitted_keys() | ({"missing"} if self.missing == "fail" else set())
 
-    def holds_for(self, found: Sequence[Any]) -> bool:
-        if not found and self.missing == "ok" and not self.about_existence:
+    def holds_for_all(self, found: Sequence[Any]) -> bool:
+        if not found and self.missing == "ok" and not self.is_existence_check:
             return True
-        return super().holds_for(found)
+        return super().holds_for_all(found)
 
 
 COMPARISONS = tuple(Comparison.model_fields)

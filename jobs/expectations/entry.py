@@ -7,23 +7,28 @@ from typing import Any, ClassVar
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.features import Feature
 from jobs.model_base import FrozenModel
 from jobs.runs import Failure, Severity
 
-EVERY_KIND = ("http", "steps", "tcp", "dns", "tls", "heartbeat")
-"""The kinds of check."""
+BRIEF_TEXT_BYTES = 256 * 1024
+"""Bytes of a body that is decoded and searched for a plain text."""
+BRIEF_SEARCH_BYTES = 32 * 1024
+"""Bytes of a body that is parsed as JSON, or searched with a pattern."""
+BRIEF_CEL_BYTES = 4 * 1024
+"""Bytes of a body that is converted for a CEL expression."""
 
 
 class SparseModel(FrozenModel):
     """A model that serializes only the fields that were set."""
 
     @model_serializer(mode="wrap")
-    def _without_what_was_left_out(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        left_out = self._left_out()
-        return {key: value for key, value in write(self).items() if key not in left_out}
+    def _serialize_sparsely(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        omitted = self._omitted_keys()
+        return {key: value for key, value in write(self).items() if key not in omitted}
 
-    def _left_out(self) -> set[str]:
-        """Return the keys to omit, because they have their default."""
+    def _omitted_keys(self) -> set[str]:
+        """Return the keys that have their default."""
         return set()
 
 
@@ -33,34 +38,32 @@ class ExpectationEntry(SparseModel):
     With `severity: degraded`, an entry that does not hold degrades the run and lets the attempt succeed.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = EVERY_KIND
-    """The kinds of check whose answers have the value that it compares."""
-    about: ClassVar[str] = ""
-    """`status` or `rcode`: replaces the implicit expectation of that name; `certificate`: does not fit an http URL."""
+    needs: ClassVar[Feature] = Feature.FACTS
+    """The feature of the observation that it compares."""
+    REPLACES: ClassVar[str] = ""
+    BRIEF_BYTES: ClassVar[int | None] = None
 
     severity: Severity = Severity.FAIL
 
-    @property
-    def largest_at_once(self) -> int | None:
-        """The largest body, in bytes, that it surely decides within a few milliseconds; None: any."""
-        return None
+    @classmethod
+    def entry_key(cls) -> str:
+        """Return the key that identifies the entry: its first required field."""
+        name, field = next((name, field) for name, field in cls.model_fields.items() if field.is_required())
+        return field.alias or name
 
     @property
-    def speaks_of(self) -> str:
-        """`about`, unless it depends on the values of this entry."""
-        return self.about
+    def brief_bytes(self) -> int | None:
+        """The largest body that it surely decides within a few milliseconds; None: any."""
+        return self.BRIEF_BYTES
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
-        """Return the failure, or None if the entry holds. Raises only OutOfTime, for any answer."""
+    @property
+    def replaces(self) -> str:
+        """The implicit expectation that it replaces: `status`, `rcode` or none."""
+        return self.REPLACES
+
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
+        """Return the failure, or None if the entry holds. Raises only BudgetExceeded, for any answer."""
         raise NotImplementedError
 
-    def _left_out(self) -> set[str]:
-        return super()._left_out() | ({"severity"} if self.severity is Severity.FAIL else set())
-
-
-BRIEF_TEXT_BYTES = 256 * 1024
-"""Bytes of a body that is decoded and searched for a plain text."""
-BRIEF_SEARCH_BYTES = 32 * 1024
-"""Bytes of a body that is parsed as JSON, or searched with a pattern."""
-BRIEF_CEL_BYTES = 4 * 1024
-"""Bytes of a body that is converted for a CEL expression."""
+    def _omitted_keys(self) -> set[str]:
+        return super()._omitted_keys() | ({"severity"} if self.severity is Severity.FAIL else set())

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from jobs.expectations.answer import JudgedAnswer
-from jobs.expectations.applicability import entry_key
 from jobs.expectations.budget import JUDGEMENT_SECONDS, BudgetExceeded, JudgementBudget, current_budget, use_budget
 from jobs.expectations.entries.dns import default_rcode_failure
 from jobs.expectations.entries.status import default_status_failure
@@ -20,7 +19,7 @@ def _redact_nothing(text: str, *, cut: bool = False) -> str:
     return text
 
 
-def _ignore_entry(place: int) -> None:
+def _ignore_entry(index: int) -> None:
     """Ignore which entry is judged next."""
 
 
@@ -33,11 +32,11 @@ def judge(
     """Return a failure for each expectation that does not hold, in the order of the definition.
 
     Without an entry about it, a status must be a 2xx and the code of a DNS answer NOERROR, if the answer has one.
-    `redact` removes secrets from texts, before they are shortened: a cut secret would not be recognised. `begins` gets
-    the index of each entry before it is judged.
+    `redact` removes secrets from texts, before they are shortened: a cut secret would not be recognised. `on_entry_started`
+    gets the index of each entry before it is judged.
 
     All entries share one budget: that of the caller (budget.py), or JUDGEMENT_SECONDS. When it is used up, the last
-    failure reports the undecided entries. If the budget is not final, OutOfTime is raised instead.
+    failure reports the undecided entries. If the budget is not final, BudgetExceeded is raised instead.
     """
     if not expectations and observation.status is not None:  # most jobs
         failure = default_status_failure(observation.status)
@@ -54,7 +53,7 @@ def is_brief(observation: Observation, expectations: tuple[ExpectationEntry, ...
     size = len(observation.body)
     if size <= BRIEF_CEL_BYTES:
         return True
-    return not any(entry.largest_at_once is not None and size > entry.largest_at_once for entry in expectations)
+    return not any(entry.brief_bytes is not None and size > entry.brief_bytes for entry in expectations)
 
 
 def _find_failures(
@@ -64,23 +63,22 @@ def _find_failures(
     budget: JudgementBudget,
     on_entry_started: Callable[[int], None],
 ) -> Iterator[Failure]:
-    about = {entry.speaks_of for entry in expectations}
-    if "status" not in about and (failure := default_status_failure(observation.status)) is not None:
+    replaced = {entry.replaces for entry in expectations}
+    if "status" not in replaced and (failure := default_status_failure(observation.status)) is not None:
         yield failure
-    if "rcode" not in about and (failure := default_rcode_failure(observation)) is not None:
+    if "rcode" not in replaced and (failure := default_rcode_failure(observation)) is not None:
         yield failure
     answer = JudgedAnswer(observation, redact)
-    for place, entry in enumerate(expectations):
-        on_entry_started(place)
+    for index, entry in enumerate(expectations):
+        on_entry_started(index)
         try:
             budget.check()
-            failure = entry.unmet(answer)
+            failure = entry.find_failure(answer)
         except BudgetExceeded:
             if not budget.is_final:
                 raise
-            yield undecided_failure(
-                tuple(map(entry_key, expectations)), place, describe_exceeded_budget(budget.seconds)
-            )
+            keys = tuple(entry.entry_key() for entry in expectations)
+            yield undecided_failure(keys, index, describe_exceeded_budget(budget.seconds))
             return
         if failure is not None:
             yield failure if entry.severity is Severity.FAIL else replace(failure, severity=entry.severity)

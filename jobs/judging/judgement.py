@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs.expectations import ExpectationEntry, judge
-from jobs.expectations.applicability import entry_key
 from jobs.expectations.judging import is_brief
 from jobs.expectations.undecided import undecided_failure
 from jobs.judging.port import OnPartStarted
@@ -49,7 +48,7 @@ class Judgement:
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of its entries, in their order."""
-        return tuple(map(entry_key, self.expect))
+        return tuple(entry.entry_key() for entry in self.expect)
 
     def __reduce__(self) -> tuple[Any, ...]:
         seen = self.observation

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
+from jobs.expectations.features import Feature
 from jobs.model_base import FrozenModel
 from jobs.policies import Timeouts
 from jobs.targets.endpoint_types import Port, format_host_port
@@ -42,6 +43,7 @@ class DnsTarget(FrozenModel):
     """
 
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=5.0, run=15.0)
+    FEATURES: ClassVar = frozenset({Feature.FACTS, Feature.DURATION, Feature.DNS_ANSWER})
 
     kind: Literal["dns"]
     name: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_check_name)]

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, model_validator
 
+from jobs.expectations.features import Feature
 from jobs.formats.durations import format_duration
 from jobs.model_base import Duration, FrozenModel, SecretRef
 from jobs.policies import Timeouts
@@ -40,6 +41,7 @@ class HeartbeatTarget(FrozenModel):
     """
 
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=5.0, run=15.0)
+    FEATURES: ClassVar = frozenset({Feature.FACTS})
     SCHEDULE: ClassVar[dict[str, str]] = {"every": "1m"}
     """How often it is judged by default."""
 

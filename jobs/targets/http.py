@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ByteSize, Discriminator, Field, Tag, model_validator
 
+from jobs.expectations.features import Feature
 from jobs.model_base import HEADER_NAME_PATTERN, FrozenModel, SecretRef, TextOrSecret, discriminate_by_key
 from jobs.policies import Timeouts
 from jobs.targets.auth import NO_AUTH, ApiKeyAuth, Auth
@@ -128,6 +129,17 @@ class HttpTarget(FrozenModel):
     """
 
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=10.0, run=30.0)
+    FEATURES: ClassVar = frozenset(
+        {
+            Feature.FACTS,
+            Feature.DURATION,
+            Feature.HTTP_RESPONSE,
+            Feature.BODY,
+            Feature.CONNECTION,
+            Feature.OPTIONAL_TLS,
+            Feature.CERTIFICATE,
+        }
+    )
 
     kind: Literal["http"] = "http"
     url: HttpUrl

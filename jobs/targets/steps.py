@@ -12,6 +12,7 @@ from jobs.expectations import Expectation, Expectations, check_applicable
 from jobs.expectations.engines.jsonpath import JsonPathField
 from jobs.expectations.engines.regular_expressions import PatternField
 from jobs.expectations.entries.error import ErrorEntry
+from jobs.expectations.features import Feature
 from jobs.expectations.placeholders import compared_values
 from jobs.formats.display_text import DisplayText
 from jobs.model_base import HEADER_NAME_PATTERN, Duration, FrozenModel, SecretRef, discriminate_by_key
@@ -97,7 +98,7 @@ class Step(HttpTarget):
     @field_validator("expect")
     @classmethod
     def _check_expectations(cls, value: tuple[Expectation, ...], info: ValidationInfo) -> tuple[Expectation, ...]:
-        check_applicable(value, "http", info.data.get("url", ""))
+        check_applicable(value, "http", HttpTarget.FEATURES, info.data.get("url", ""))
         if any(isinstance(entry, ErrorEntry) for entry in value):
             raise ValueError(
                 "error does not fit a step, as a step without an answer ends the check: write a separate job"
@@ -139,6 +140,7 @@ class StepsTarget(FrozenModel):
     """
 
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=30.0, run=60.0)
+    FEATURES: ClassVar = frozenset({Feature.FACTS, Feature.DURATION})
 
     kind: Literal["steps"]
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS)]

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import ByteSize, Discriminator, Field, Tag, model_validator
 
 from jobs.expectations.engines.regular_expressions import PatternField
+from jobs.expectations.features import Feature
 from jobs.model_base import FrozenModel, TextOrSecret, discriminate_by_key
 from jobs.policies import Timeouts
 from jobs.targets.endpoint_types import Host, IpVersion, Port, format_host_port
@@ -51,6 +52,9 @@ class TcpTarget(FrozenModel):
     """
 
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=5.0, run=15.0)
+    FEATURES: ClassVar = frozenset(
+        {Feature.FACTS, Feature.DURATION, Feature.BODY, Feature.CONNECTION, Feature.OPTIONAL_TLS, Feature.CERTIFICATE}
+    )
 
     kind: Literal["tcp"]
     host: Host

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from jobs.expectations.features import Feature
 from jobs.model_base import FrozenModel
 from jobs.policies import Timeouts
 from jobs.targets.endpoint_types import Host, IpVersion, Port, format_host_port
@@ -20,6 +21,7 @@ class TlsTarget(FrozenModel):
     """
 
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=10.0, run=30.0)
+    FEATURES: ClassVar = frozenset({Feature.FACTS, Feature.DURATION, Feature.CONNECTION, Feature.CERTIFICATE})
 
     kind: Literal["tls"]
     host: Host

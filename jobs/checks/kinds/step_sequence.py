@@ -23,7 +23,6 @@ from jobs.checks.port import AttemptContext, Credential
 from jobs.checks.secret_registration import register_value
 from jobs.expectations import Expectation, ExpectationEntry, judge
 from jobs.expectations.answer import JudgedAnswer
-from jobs.expectations.applicability import entry_key
 from jobs.expectations.budget import JUDGEMENT_SECONDS
 from jobs.expectations.messages import describe_unmet
 from jobs.expectations.placeholders import compared_values, fill_compared_values
@@ -237,7 +236,7 @@ class StepSequence:
             )
         except ValidationError as error:
             (problem, *_) = validation_problems(error, type(entry))
-            raise BadSubstitution(f"its {entry_key(entry)} got an invalid value: {problem.message}") from None
+            raise BadSubstitution(f"its {entry.entry_key()} got an invalid value: {problem.message}") from None
 
     def _url(self, step: Step) -> str:
         whole = step.url.startswith("${")

@@ -10,10 +10,8 @@ from jobs.expectations.answer import MOST_SHOWN_CHARACTERS, JudgedAnswer
 from jobs.expectations.comparisons import Comparison
 from jobs.expectations.engines.regular_expressions import LimitExceeded, NonEmptyPatternField, search
 from jobs.expectations.entry import BRIEF_SEARCH_BYTES, BRIEF_TEXT_BYTES, ExpectationEntry
+from jobs.expectations.features import Feature
 from jobs.runs import Failure
-
-WITH_BODY = ("http", "tcp")
-"""The body of a TCP check is the text that it received."""
 
 NonEmptyText = Annotated[str, Field(min_length=1, max_length=10_000)]
 
@@ -21,15 +19,12 @@ NonEmptyText = Annotated[str, Field(min_length=1, max_length=10_000)]
 class BodyContainsEntry(ExpectationEntry):
     """The body contains this text, case-sensitive."""
 
-    kinds: ClassVar = WITH_BODY
+    needs: ClassVar = Feature.BODY
+    BRIEF_BYTES: ClassVar = BRIEF_TEXT_BYTES
 
     body_contains: NonEmptyText
 
-    @property
-    def largest_at_once(self) -> int:
-        return BRIEF_TEXT_BYTES
-
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         if self.body_contains in answer.text:
             return None
         return Failure("body_contains", answer.quote_text(self.body_contains), answer.describe_missing_text())
@@ -38,15 +33,12 @@ class BodyContainsEntry(ExpectationEntry):
 class BodyNotContainsEntry(ExpectationEntry):
     """The part of the body that was read does not contain this text."""
 
-    kinds: ClassVar = WITH_BODY
+    needs: ClassVar = Feature.BODY
+    BRIEF_BYTES: ClassVar = BRIEF_TEXT_BYTES
 
     body_not_contains: NonEmptyText
 
-    @property
-    def largest_at_once(self) -> int:
-        return BRIEF_TEXT_BYTES
-
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         at = answer.text.find(self.body_not_contains)
         if at < 0:
             return None
@@ -58,15 +50,12 @@ class BodyNotContainsEntry(ExpectationEntry):
 class BodyMatchesEntry(ExpectationEntry):
     """The regular expression matches somewhere in the body (`^` and `$` anchor it)."""
 
-    kinds: ClassVar = WITH_BODY
+    needs: ClassVar = Feature.BODY
+    BRIEF_BYTES: ClassVar = BRIEF_SEARCH_BYTES
 
     body_matches: NonEmptyPatternField
 
-    @property
-    def largest_at_once(self) -> int:
-        return BRIEF_SEARCH_BYTES
-
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         expected = f"a match of {answer.quote_text(self.body_matches)}"
         try:
             found = search(self.body_matches, answer.text)
@@ -78,15 +67,12 @@ class BodyMatchesEntry(ExpectationEntry):
 class BodyNotMatchesEntry(ExpectationEntry):
     """The regular expression does not match anywhere in the part of the body that was read."""
 
-    kinds: ClassVar = WITH_BODY
+    needs: ClassVar = Feature.BODY
+    BRIEF_BYTES: ClassVar = BRIEF_SEARCH_BYTES
 
     body_not_matches: NonEmptyPatternField
 
-    @property
-    def largest_at_once(self) -> int:
-        return BRIEF_SEARCH_BYTES
-
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         expected = f"no match of {answer.quote_text(self.body_not_matches)}"
         try:
             if not search(self.body_not_matches, answer.text):
@@ -97,25 +83,24 @@ class BodyNotMatchesEntry(ExpectationEntry):
 
 
 class _TextComparison(Comparison):
-    of_texts: ClassVar = True
+    compares_texts: ClassVar = True
 
 
 class BodyEntry(ExpectationEntry):
     """The comparison holds for the body as one text, stripped of white space: `{body: {equals: pong}}`."""
 
-    kinds: ClassVar = WITH_BODY
+    needs: ClassVar = Feature.BODY
+    BRIEF_BYTES: ClassVar = BRIEF_SEARCH_BYTES
 
     body: _TextComparison
 
-    @property
-    def largest_at_once(self) -> int:
-        return BRIEF_SEARCH_BYTES
-
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         compared, text = self.body, answer.text.strip()
-        expected = f"{compared.expected(answer)} as the body" if compared.about_existence else compared.expected(answer)
+        expected = (
+            f"{compared.expected(answer)} as the body" if compared.is_existence_check else compared.expected(answer)
+        )
         try:
-            if compared.holds_for([text] if text or not compared.about_existence else []):
+            if compared.holds_for_all([text] if text or not compared.is_existence_check else []):
                 return None
         except LimitExceeded as error:
             return Failure("body", expected, str(error))

@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from jobs.expectations.answer import JudgedAnswer, format_size
-from jobs.expectations.entries.body import WITH_BODY
 from jobs.expectations.entry import BRIEF_TEXT_BYTES, ExpectationEntry
+from jobs.expectations.features import Feature
 from jobs.model_base import FrozenModel
 from jobs.runs import Failure
 
@@ -26,15 +26,12 @@ class Sha256Digest(FrozenModel):
 class BodyHashEntry(ExpectationEntry):
     """The complete, decompressed body has this digest: `{body_hash: {sha256: ...}}`."""
 
-    kinds: ClassVar = WITH_BODY
+    needs: ClassVar = Feature.BODY
+    BRIEF_BYTES: ClassVar = BRIEF_TEXT_BYTES
 
     body_hash: Sha256Digest
 
-    @property
-    def largest_at_once(self) -> int:
-        return BRIEF_TEXT_BYTES
-
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         wanted, seen = self.body_hash.sha256.lower(), answer.observation
         expected = f"sha256 {wanted[:_SHOWN]}…"
         if seen.body_truncated:

@@ -23,19 +23,19 @@ class CelEntry(ExpectationEntry):
     cel: CelField
 
     @property
-    def largest_at_once(self) -> int | None:
+    def brief_bytes(self) -> int | None:
         names = free_names(self.cel)
         if "json" in names:
             return BRIEF_CEL_BYTES
         return BRIEF_SEARCH_BYTES if "body" in names else None
 
     @property
-    def speaks_of(self) -> str:
+    def replaces(self) -> str:
         # An expression that only degrades does not replace the implicit expectation of a 2xx.
         decides = self.severity is Severity.FAIL and "status" in self.cel
         return "status" if decides and "status" in free_names(self.cel) else ""
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         variables = _CelVariables(answer, frozenset(_NAMES.findall(self.cel)))
         try:
             result = evaluate_expression(self.cel, variables.given())

@@ -10,6 +10,7 @@ from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.comparisons import Comparison
 from jobs.expectations.engines.regular_expressions import LimitExceeded
 from jobs.expectations.entry import ExpectationEntry
+from jobs.expectations.features import Feature
 from jobs.expectations.value_types.json_values import is_json_equal
 from jobs.runs import Failure, Observation
 
@@ -21,7 +22,7 @@ class _AnswersComparison(Comparison):
     """`equals` compares with a list in any order or the only answer, `contains` with one of the answers."""
 
     def holds(self, value: Any) -> bool:
-        wanted = self._wanted
+        wanted = self._operand
         if self._name in ("equals", "not_equals"):
             wanted = wanted if isinstance(wanted, list) else [wanted]
             equal = is_json_equal(sorted(map(str, value)), sorted(map(str, wanted)))
@@ -30,20 +31,20 @@ class _AnswersComparison(Comparison):
 
     def holds_for_answers(self, answers: list[Any]) -> bool:
         """Raises TooMuchWork."""
-        if self.about_existence:
-            return bool(answers) is self._wanted
-        return self.holds(answers) if self._name in _OF_ALL else self.holds_for(answers)
+        if self.is_existence_check:
+            return bool(answers) is self._operand
+        return self.holds(answers) if self._name in _OF_ALL else self.holds_for_all(answers)
 
 
 class AnswersEntry(ExpectationEntry):
     """The comparison holds for the answers: `{answers: {contains: 10.0.0.7}}`, `{answers: {like: "10.*"}}`."""
 
-    kinds: ClassVar = ("dns",)
-    about: ClassVar = "rcode"
+    needs: ClassVar = Feature.DNS_ANSWER
+    REPLACES: ClassVar = "rcode"
 
     answers: _AnswersComparison
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         answers, expected = answer.observation.facts.get("answers"), self.answers.expected(answer)
         answers = list(answers) if isinstance(answers, (list, tuple)) else []
         try:
@@ -64,14 +65,14 @@ _Rcode = Annotated[str, StringConstraints(to_upper=True, pattern=r"^[A-Z0-9]{1,2
 class RcodeEntry(ExpectationEntry):
     """The code of the DNS answer is one of these: `NOERROR`, or `[NOERROR, NXDOMAIN]`."""
 
-    kinds: ClassVar = ("dns",)
-    about: ClassVar = "rcode"
+    needs: ClassVar = Feature.DNS_ANSWER
+    REPLACES: ClassVar = "rcode"
 
     rcode: Annotated[
         tuple[_Rcode, ...], BeforeValidator(_listed), Field(min_length=1, max_length=20, description="such as NXDOMAIN")
     ]
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         rcode = answer.observation.facts.get("rcode")
         return None if rcode in self.rcode else Failure("rcode", " or ".join(self.rcode), str(rcode or "unknown"))
 

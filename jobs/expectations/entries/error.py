@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.entry import ExpectationEntry
+from jobs.expectations.features import Feature
 from jobs.runs import ErrorClass, Failure
 
 ExpectedError = Literal[
@@ -36,8 +37,8 @@ def _listed(value: Any) -> Any:
 class ErrorEntry(ExpectationEntry):
     """The attempt ends with one of these errors: `connection_refused`, or `[connection_refused, connect_timeout]`."""
 
-    kinds: ClassVar = ("http", "tcp", "tls")
-    about: ClassVar = "status"
+    needs: ClassVar = Feature.CONNECTION
+    REPLACES: ClassVar = "status"
 
     error: Annotated[
         tuple[ExpectedError, ...],
@@ -45,7 +46,7 @@ class ErrorEntry(ExpectationEntry):
         Field(min_length=1, max_length=20, description="such as dns_failure"),
     ]
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         seen = answer.observation
         if seen.error is not None and seen.error.value in self.error:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import Field
 
@@ -17,19 +17,17 @@ _NOTHING = object()
 class FactEntry(OptionalValueEntry):
     """The comparison holds for the fact of this name, such as `remote_address`; `values.order` is a nested one."""
 
-    kinds: ClassVar = ("http", "steps", "tcp", "dns", "tls", "heartbeat")
-
     fact: str = Field(
         pattern=r"^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$", max_length=200, description="a name, such as remote_address"
     )
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         value: Any = answer.observation.facts
         for name in self.fact.split("."):
             value = value.get(name, _NOTHING) if hasattr(value, "get") else _NOTHING
         key, expected = f"fact {self.fact}", self.expected(answer)
         try:
-            if self.holds_for([] if value is _NOTHING else [value]):
+            if self.holds_for_all([] if value is _NOTHING else [value]):
                 return None
         except LimitExceeded as error:
             return Failure(key, expected, str(error))

@@ -11,6 +11,7 @@ from jobs.expectations.comparisons import OptionalValueEntry
 from jobs.expectations.engines.jsonpath import JsonPathField, select_values
 from jobs.expectations.engines.regular_expressions import LimitExceeded
 from jobs.expectations.entry import BRIEF_SEARCH_BYTES
+from jobs.expectations.features import Feature
 from jobs.runs import Failure
 
 
@@ -21,19 +22,16 @@ class JsonEntry(OptionalValueEntry):
     as JSON text. `exists: false` holds when no value is selected.
     """
 
-    kinds: ClassVar = ("http",)
+    needs: ClassVar = Feature.HTTP_RESPONSE
+    BRIEF_BYTES: ClassVar = BRIEF_SEARCH_BYTES
 
     json_: JsonPathField = Field(alias="json")
 
-    @property
-    def largest_at_once(self) -> int:
-        return BRIEF_SEARCH_BYTES
-
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         key, expected = f"json {self.json_}", self.expected(answer)
         try:
             found = select_values(self.json_, answer.parse_json())
-            if self.holds_for(found):
+            if self.holds_for_all(found):
                 return None
         except (NotJson, LimitExceeded) as error:
             return Failure(key, expected, str(error))
@@ -42,6 +40,6 @@ class JsonEntry(OptionalValueEntry):
     def _observed(self, found: list[Any], answer: JudgedAnswer) -> str:
         if not found:
             return "no value"
-        wrong = found[0] if self.about_existence else next(one for one in found if not self.holds(one))
+        wrong = found[0] if self.is_existence_check else next(one for one in found if not self.holds(one))
         among = f" (one of {len(found)} values)" if len(found) > 1 else ""
         return answer.format_json(wrong) + among

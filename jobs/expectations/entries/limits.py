@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 from pydantic import ByteSize, Field
 
 from jobs.expectations.answer import JudgedAnswer, format_size
-from jobs.expectations.entries.body import WITH_BODY
 from jobs.expectations.entry import ExpectationEntry
+from jobs.expectations.features import Feature
 from jobs.expectations.value_types.counts import CountBounds
 from jobs.model_base import Duration
 from jobs.runs import Failure
@@ -17,11 +17,11 @@ from jobs.runs import Failure
 class ResponseTimeBelowEntry(ExpectationEntry):
     """The whole attempt, from DNS to the end of the body, took less than this."""
 
-    kinds: ClassVar = ("http", "steps", "tcp", "dns", "tls")
+    needs: ClassVar = Feature.DURATION
 
     response_time_below: Annotated[Duration, Field(gt=0)]
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         limit, took = self.response_time_below * 1000, answer.observation.phases.total_ms
         if took < limit:
             return None
@@ -33,11 +33,11 @@ class ResponseTimeBelowEntry(ExpectationEntry):
 class MaxBodyEntry(ExpectationEntry):
     """The decompressed body is not larger than this. An incomplete body fails."""
 
-    kinds: ClassVar = WITH_BODY
+    needs: ClassVar = Feature.BODY
 
     max_body: ByteSize
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         size, truncated = len(answer.observation.body), answer.observation.body_truncated
         if size <= self.max_body and not truncated:
             return None
@@ -50,11 +50,11 @@ class MaxBodyEntry(ExpectationEntry):
 class MinBodyEntry(ExpectationEntry):
     """The decompressed body is not smaller than this."""
 
-    kinds: ClassVar = WITH_BODY
+    needs: ClassVar = Feature.BODY
 
     min_body: ByteSize
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         size = len(answer.observation.body)
         if size >= self.min_body:
             return None
@@ -65,11 +65,11 @@ class MinBodyEntry(ExpectationEntry):
 class RedirectsEntry(ExpectationEntry):
     """The number of followed redirects: `0`, or `{at_most: 2}`."""
 
-    kinds: ClassVar = ("http",)
+    needs: ClassVar = Feature.HTTP_RESPONSE
 
     redirects: CountBounds
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         followed = answer.observation.facts.get("redirects")
         if isinstance(followed, int) and self.redirects.holds(followed):
             return None

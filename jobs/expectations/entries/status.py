@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.entry import ExpectationEntry
+from jobs.expectations.features import Feature
 from jobs.expectations.value_types.statuses import StatusesField, StatusRanges, format_statuses
 from jobs.runs import Failure
 
@@ -13,24 +14,24 @@ from jobs.runs import Failure
 class StatusEntry(ExpectationEntry):
     """The HTTP status is one of these."""
 
-    kinds: ClassVar = ("http",)
-    about: ClassVar = "status"
+    needs: ClassVar = Feature.HTTP_RESPONSE
+    REPLACES: ClassVar = "status"
 
     status: StatusesField
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         return status_failure(answer.observation.status, self.status, format_statuses(self.status))
 
 
 class StatusNotEntry(ExpectationEntry):
     """The HTTP status is not one of these, whatever a `status` entry allows; alone, it allows all others."""
 
-    kinds: ClassVar = ("http",)
-    about: ClassVar = "status"
+    needs: ClassVar = Feature.HTTP_RESPONSE
+    REPLACES: ClassVar = "status"
 
     status_not: StatusesField
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         status = answer.observation.status
         if status is not None and not _among(status, self.status_not):
             return None

@@ -10,11 +10,11 @@ from pydantic import BeforeValidator, Field
 from jobs.certificates import UnreadableCertificate, read_certificate
 from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.entry import ExpectationEntry
+from jobs.expectations.features import Feature
 from jobs.formats.durations import format_duration
 from jobs.model_base import Duration
 from jobs.runs import Failure
 
-_WITH_TLS = ("http", "tcp", "tls")
 _DAY = 86_400
 _NAME = re.compile(r"(?:HTTP/|TLSV?)?([0-9])(?:\.([0-9]))?", re.IGNORECASE)
 
@@ -44,22 +44,22 @@ def _unmet(key: str, prefix: str, allowed: tuple[str, ...], fact: Any, answer: J
 class HttpVersionEntry(ExpectationEntry):
     """The answer has one of these versions of HTTP: `HTTP/2`, or `[HTTP/1.1, HTTP/2]`."""
 
-    kinds: ClassVar = ("http",)
+    needs: ClassVar = Feature.HTTP_RESPONSE
 
     http_version: _Versions
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         return _unmet("http_version", "HTTP/", self.http_version, answer.observation.facts.get("http_version"), answer)
 
 
 class TlsVersionEntry(ExpectationEntry):
     """The connection uses one of these versions of TLS: `TLSv1.3`, or `[TLSv1.2, TLSv1.3]`."""
 
-    kinds: ClassVar = _WITH_TLS
+    needs: ClassVar = Feature.CONNECTION
 
     tls_version: _Versions
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         seen = answer.observation.facts.get("tls_version")
         if seen is None and not answer.observation.certificates:
             return Failure("tls_version", " or ".join(f"TLSv{one}" for one in self.tls_version), "no TLS")
@@ -69,11 +69,11 @@ class TlsVersionEntry(ExpectationEntry):
 class TlsEntry(ExpectationEntry):
     """Whether the connection of the answer, after redirects, is encrypted: `{tls: required}` or `{tls: absent}`."""
 
-    kinds: ClassVar = ("http", "tcp")
+    needs: ClassVar = Feature.OPTIONAL_TLS
 
     tls: Literal["required", "absent"]
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         encrypted = bool(answer.observation.certificates) or answer.observation.facts.get("tls_version") is not None
         if encrypted is (self.tls == "required"):
             return None
@@ -83,12 +83,11 @@ class TlsEntry(ExpectationEntry):
 class CertificateValidForEntry(ExpectationEntry):
     """The certificate is valid for at least this long from now."""
 
-    kinds: ClassVar = _WITH_TLS
-    about: ClassVar = "certificate"
+    needs: ClassVar = Feature.CERTIFICATE
 
     certificate_valid_for: Annotated[Duration, Field(gt=0)]
 
-    def unmet(self, answer: JudgedAnswer) -> Failure | None:
+    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         expected = f"at least {format_duration(self.certificate_valid_for)}"
         if not answer.observation.certificates:
             return Failure("certificate_valid_for", expected, "no certificate")
