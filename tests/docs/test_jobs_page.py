@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from config.job_files.reader import JobFileReader
 from jobs.definition import JobDefinition
+from jobs.expectations.union import ENTRIES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,6 +57,12 @@ def expectation_rows() -> list[tuple[str, set[str]]]:
 def test_an_expectation_of_the_table_loads_for_the_kinds_that_it_is_for(entry: str, fits: set[str]) -> None:
     expect = [yaml.safe_load(entry)]
     assert fits == {kind for kind in CHECKS if _loads(CHECKS[kind], expect)}
+
+
+def test_the_table_lists_every_expectation() -> None:
+    assert {next(iter(yaml.safe_load(entry))) for entry, _ in expectation_rows()} == {
+        entry.entry_key() for entry in ENTRIES
+    }
 
 
 def _loads(check: dict[str, Any], expect: list[Any]) -> bool:

@@ -1,1 +1,1 @@
-"""Entries."""
+"""The entries of `expect`, one or a few related classes a file. Listed in jobs.expectations.union."""

@@ -25,8 +25,16 @@ def problem(check: dict[str, Any], *expect: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("check", "expect", "says"),
     [
-        (HTTP, {"rcode": "NOERROR"}, "expect: rcode (entry 2) does not fit a check of kind http: it needs a DNS answer"),
-        (DNS, {"json": "$", "exists": True}, "json (entry 2) does not fit a check of kind dns: it needs an HTTP response"),
+        (
+            HTTP,
+            {"rcode": "NOERROR"},
+            "expect: rcode (entry 2) does not fit a check of kind http: it needs a DNS answer",
+        ),
+        (
+            DNS,
+            {"json": "$", "exists": True},
+            "json (entry 2) does not fit a check of kind dns: it needs an HTTP response",
+        ),
         (DNS, {"error": "dns_failure"}, "error (entry 2) does not fit a check of kind dns: it needs a connection"),
         (HTTP, {"error": "secret_unavailable"}, "dns_failure"),
         (HTTP, {"error": []}, "too few"),
